@@ -1,0 +1,38 @@
+# Every target sets up what it needs first. Results lie under build/<name>/.
+SHELL := /bin/bash
+.DEFAULT_GOAL := help
+VENV := .venv/bin
+export ANSIBLE_COLLECTIONS_PATH := $(CURDIR)/build/collections
+export MYPYPATH := $(CURDIR)/build/collections
+
+.PHONY: help setup check lint types unit test sanity lock
+help:  ## this list
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## / - /'
+
+setup:  ## system packages (named first) and the pinned Python packages
+	@tools/setup.sh
+
+lint: setup  ## formatting, style, YAML and Ansible rules
+	$(VENV)/ruff format --check .
+	$(VENV)/ruff check .
+	PATH="$(CURDIR)/$(VENV):$$PATH" $(VENV)/ansible-lint --offline
+
+types: setup  ## strict types of the engine
+	$(VENV)/mypy plugins/module_utils
+
+unit: setup  ## unit tests
+	$(VENV)/python -m pytest tests/unit
+
+check: lint types unit  ## the fast part: lint, types, unit tests
+
+sanity: setup  ## ansible-test sanity, from a checkout under the path that it wants
+	tools/sanity.sh
+
+test: lint types sanity  ## everything
+	@mkdir -p build/test
+	$(VENV)/python -m pytest tests/unit tests/integration --junitxml=build/test/junit.xml
+	@echo "results: build/test/junit.xml"
+
+lock: setup  ## renew requirements.lock from requirements.in
+	rm -rf build/lock && python3 -m venv build/lock && build/lock/bin/pip install --quiet -r requirements.in
+	build/lock/bin/pip freeze | sort -f > requirements.lock

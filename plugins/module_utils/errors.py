@@ -1,0 +1,40 @@
+# -*- coding: utf-8 -*-
+# Copyright (c) 2026, chefwell.resilience contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The engine's one exception: what is wrong, which option said so, and what to do about it."""
+
+from __future__ import annotations
+
+
+class ResilienceError(Exception):
+    """Something the caller can mend.
+
+    Args:
+        problem: what is wrong, one sentence without a full stop.
+        option: the option, key or argument that named it, if one did.
+        value: the value that was given for it.
+        remedy: what to do about it.
+    """
+
+    def __init__(
+        self,
+        problem: str,
+        *,
+        option: str | None = None,
+        value: object = None,
+        remedy: str | None = None,
+    ) -> None:
+        self.problem = problem
+        self.option = option
+        self.value = value
+        self.remedy = remedy
+        super().__init__(str(self))
+
+    def __str__(self) -> str:
+        text = self.problem
+        if self.option is not None:
+            text += f" [{self.option}={self.value!r}]"
+        if self.remedy:
+            text += f" - {self.remedy}"
+        return text

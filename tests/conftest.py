@@ -1,0 +1,23 @@
+"""Puts the collection on the import path under its full name, as Ansible does.
+
+The checkout may lie anywhere, so a link `build/collections/ansible_collections/chefwell/resilience`
+points at it. The engine imports from there without Ansible being involved.
+"""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+LINK = ROOT / "build" / "collections" / "ansible_collections" / "chefwell" / "resilience"
+
+
+def _link() -> None:
+    LINK.parent.mkdir(parents=True, exist_ok=True)
+    if not LINK.is_symlink():
+        LINK.symlink_to(ROOT)
+
+
+_link()
+sys.path.insert(0, str(ROOT / "build" / "collections"))

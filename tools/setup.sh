@@ -1,0 +1,41 @@
+#!/usr/bin/env bash
+# Puts in place what this checkout needs: Debian packages (named before they are installed) and a
+# virtual environment with the pinned Python packages. Running it again changes nothing.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+
+# command that must exist -> Debian package that brings it
+declare -A needed=(
+  [rsync]=rsync [sshd]=openssh-server [ssh]=openssh-client [crontab]=cron [setpriv]=util-linux
+  [python3]=python3 [shellcheck]=shellcheck
+)
+PATH="$PATH:/usr/sbin:/sbin"
+missing=()
+for command in "${!needed[@]}"; do
+  command -v "$command" >/dev/null || missing+=("${needed[$command]}")
+done
+# A python3 without ensurepip cannot make a virtual environment; Debian keeps that in python3-venv.
+python3 -c 'import ensurepip, venv' 2>/dev/null || missing+=(python3-venv)
+
+if ((${#missing[@]})); then
+  if [[ $(id -u) -eq 0 ]] && command -v apt-get >/dev/null; then
+    echo "setup: installing the system packages: ${missing[*]}"
+    apt-get update -qq
+    DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "${missing[@]}" >/dev/null
+  else
+    echo "setup: these system packages are missing: ${missing[*]}" >&2
+    echo "setup: install them (as root: apt-get install ${missing[*]}) and run this again" >&2
+    exit 1
+  fi
+fi
+
+wanted=$(sha256sum requirements.lock | cut -d' ' -f1)
+if [[ ! -x .venv/bin/python || "$(cat .venv/.lock-digest 2>/dev/null)" != "$wanted" ]]; then
+  echo "setup: installing the pinned Python packages into .venv (about a minute)"
+  python3 -m venv .venv
+  .venv/bin/pip install --quiet --disable-pip-version-check -r requirements.lock
+  echo "$wanted" > .venv/.lock-digest
+fi
+# The collection under its full name, for tools that look for ansible_collections/<namespace>/<name>.
+mkdir -p build/collections/ansible_collections/chefwell
+ln -sfn "$PWD" build/collections/ansible_collections/chefwell/resilience
