@@ -30,7 +30,7 @@ sanity: setup  ## ansible-test sanity, from a checkout under the path that it wa
 
 test: lint types sanity  ## everything
 	@mkdir -p build/test
-	$(VENV)/python -m pytest tests/unit tests/integration --junitxml=build/test/junit.xml
+	$(VENV)/python -m pytest tests --junitxml=build/test/junit.xml
 	@echo "results: build/test/junit.xml"
 
 lock: setup  ## renew requirements.lock from requirements.in
