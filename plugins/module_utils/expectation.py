@@ -1,0 +1,156 @@
+# -*- coding: utf-8 -*-
+# Copyright (c) 2026, chefwell.resilience contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What a restored database must hold, taken from the backup's own table of contents.
+
+Nothing is typed in: a table that a new release adds is expected from the first backup that has it.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import re
+from collections import defaultdict
+from collections.abc import Iterable, Mapping
+
+from .dump_toc import Entry
+
+Key = tuple[str, ...]
+
+# Kinds of a table of contents whose object is known by schema and name.
+_NAMED = {
+    "TABLE": "tables",
+    "FOREIGN TABLE": "tables",
+    "VIEW": "views",
+    "MATERIALIZED VIEW": "materialized_views",
+    "SEQUENCE": "sequences",
+    "TYPE": "types",
+    "DOMAIN": "types",
+    "SHELL TYPE": "types",
+}
+# Kinds whose name is the table's, a space and the object's own.
+_ON_TABLES = {
+    "FK CONSTRAINT": "foreign_keys",
+    "TRIGGER": "triggers",
+    "RULE": "rules",
+    "POLICY": "policies",
+    "CHECK CONSTRAINT": "check_constraints",
+}
+_CONSTRAINT = re.compile(r"ADD CONSTRAINT .+? (PRIMARY KEY|UNIQUE|EXCLUDE)\b", re.DOTALL)
+
+
+@dataclasses.dataclass
+class Expectation:
+    """What must exist. Keys are (schema, name), or (schema, table, name) for what is on a table.
+
+    Attributes:
+        rows: rows by table; None where the backup does not tell.
+        row_source: where `rows` comes from, in words.
+        others: kinds that no check asks about, and how many there are of each.
+    """
+
+    schemas: set[Key] = dataclasses.field(default_factory=set)
+    tables: set[Key] = dataclasses.field(default_factory=set)
+    views: set[Key] = dataclasses.field(default_factory=set)
+    materialized_views: set[Key] = dataclasses.field(default_factory=set)
+    sequences: set[Key] = dataclasses.field(default_factory=set)
+    types: set[Key] = dataclasses.field(default_factory=set)
+    functions: set[Key] = dataclasses.field(default_factory=set)
+    foreign_keys: set[Key] = dataclasses.field(default_factory=set)
+    primary_keys: set[Key] = dataclasses.field(default_factory=set)
+    unique_constraints: set[Key] = dataclasses.field(default_factory=set)
+    exclusions: set[Key] = dataclasses.field(default_factory=set)
+    check_constraints: set[Key] = dataclasses.field(default_factory=set)
+    indexes: set[Key] = dataclasses.field(default_factory=set)
+    triggers: set[Key] = dataclasses.field(default_factory=set)
+    rules: set[Key] = dataclasses.field(default_factory=set)
+    policies: set[Key] = dataclasses.field(default_factory=set)
+    extensions: set[Key] = dataclasses.field(default_factory=set)
+    large_objects: int = 0
+    encoding: str | None = None
+    rows: dict[Key, int | None] = dataclasses.field(default_factory=dict)
+    row_source: str = ""
+    others: dict[str, int] = dataclasses.field(default_factory=dict)
+
+    def schema_names(self) -> list[str]:
+        """Every schema that holds something or is made, sorted; `public` first."""
+        names = {key[0] for key in self.schemas | self.tables | self.views}
+        return sorted(names, key=lambda name: (name != "public", name))
+
+
+def of(
+    entries: Iterable[Entry], rows: Mapping[tuple[str, str], int | None] | None = None
+) -> Expectation:
+    """What the entries of a table of contents demand.
+
+    Args:
+        entries: of `dump_toc.Toc`.
+        rows: rows by (schema, table) as the backup itself holds them.
+    """
+    entries = list(entries)
+    wanted = Expectation()
+    tables: dict[str, list[str]] = defaultdict(list)
+    for entry in entries:
+        if entry.kind in _NAMED or entry.kind == "MATERIALIZED VIEW":
+            tables[entry.schema].append(entry.name)
+    for names in tables.values():
+        names.sort(key=len, reverse=True)
+    for entry in entries:
+        _add(wanted, entry, tables[entry.schema])
+    for key in wanted.tables:
+        wanted.rows[key] = None
+    for (schema, table), count in (rows or {}).items():
+        if (schema, table) in wanted.tables:
+            wanted.rows[schema, table] = count
+    if rows:
+        wanted.row_source = "the rows in the backup itself"
+    return wanted
+
+
+def _add(wanted: Expectation, entry: Entry, tables: list[str]) -> None:
+    kind, schema, name = entry.kind, entry.schema, entry.name
+    if kind in _NAMED:
+        getattr(wanted, _NAMED[kind]).add((schema, name))
+    elif kind == "SCHEMA":
+        wanted.schemas.add((name,))
+    elif kind in ("FUNCTION", "PROCEDURE", "AGGREGATE"):
+        wanted.functions.add((schema, name))
+    elif kind == "INDEX":
+        wanted.indexes.add((schema, name))
+    elif kind == "CONSTRAINT":
+        table, own = _split(name, tables)
+        found = _CONSTRAINT.search(entry.definition)
+        group = {"PRIMARY KEY": "primary_keys", "UNIQUE": "unique_constraints"}.get(
+            found[1] if found else "", "exclusions"
+        )
+        getattr(wanted, group).add((schema, table, own))
+        # Each of these constraints lives in an index of its own name.
+        wanted.indexes.add((schema, own))
+    elif kind in _ON_TABLES:
+        getattr(wanted, _ON_TABLES[kind]).add((schema, *_split(name, tables)))
+    elif kind == "EXTENSION":
+        wanted.extensions.add((name,))
+    elif kind == "ENCODING":
+        found = re.search(r"'([^']+)'", entry.definition)
+        wanted.encoding = found[1] if found else None
+    elif kind in ("BLOB", "BLOB METADATA"):
+        wanted.large_objects += _large_objects(entry)
+    else:
+        wanted.others[kind] = wanted.others.get(kind, 0) + 1
+
+
+def _split(name: str, tables: list[str]) -> tuple[str, str]:
+    """Table and own name; `tables` has the longest first, so `a b c` is of `a b` before `a`."""
+    for table in tables:
+        if name.startswith(table + " "):
+            return table, name[len(table) + 1 :]
+    table, _space, own = name.partition(" ")
+    return table, own
+
+
+def _large_objects(entry: Entry) -> int:
+    """One, or since PostgreSQL 17 a range, `first..last`, with its count in between listed."""
+    if entry.kind == "BLOB METADATA":
+        return entry.definition.count("\n") or 1
+    return 1

@@ -1,0 +1,131 @@
+# -*- coding: utf-8 -*-
+# Copyright (c) 2026, chefwell.resilience contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Reads a plain SQL dump: what it holds, its rows, and whether it is whole.
+
+pg_dump writes a comment above each object (`-- Name: …; Type: …; Schema: …; Owner: …`) and a
+completion line at the end (`_printTocEntry` and `RestoreArchive` in pg_backup_archiver.c).
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+
+from .dump_toc import Entry, Toc, damaged
+
+COMPLETION = b"-- PostgreSQL database dump complete"
+_HEADER = re.compile(
+    rb"-- (?:Data for )?Name: (.*); Type: ([A-Z ]+); Schema: (.*);"
+    rb" Owner: ?(.*?)(?:; Tablespace.*)?$"
+)
+_COPY = re.compile(rb"COPY (.+) \(.*\) FROM stdin;$")
+_VERSION = re.compile(rb"-- Dumped (from database|by pg_dump) version (.*)$")
+# What may stand after the completion line: comments, blank lines, psql's \unrestrict (16.10+).
+_AFTERWARDS = re.compile(rb"(--.*|\\unrestrict \S+|)$")
+LINE = 1 << 16
+
+
+def _lines(path: str) -> Iterator[bytes]:
+    """Lines without their ends.
+
+    Of a line longer than 64 KiB only the first piece is given, so memory stays bounded: no line
+    that means anything here is that long.
+    """
+    with open(path, "rb") as file:
+        begins = True
+        while line := file.readline(LINE):
+            ends = line.endswith(b"\n")
+            if begins:
+                yield line.rstrip(b"\r\n") if ends else line
+            begins = ends
+
+
+def read(path: str) -> Toc:
+    """The objects that a plain dump's comments name, and the versions that made it.
+
+    Raises:
+        ResilienceError: it is cut off before its completion line, or something follows that line.
+    """
+    entries: list[Entry] = []
+    versions = {b"from database": "", b"by pg_dump": ""}
+    header: tuple[str, str, str, str] | None = None
+    body: list[bytes] = []
+    complete = False
+
+    def close() -> None:
+        if header is None:
+            return
+        name, kind, schema, owner = header
+        definition = b"\n".join(body).decode("utf-8", "surrogateescape").strip()
+        copies = re.match(r"COPY .* FROM stdin;", definition)
+        entries.append(
+            Entry(
+                len(entries) + 1,
+                kind,
+                name,
+                schema,
+                owner,
+                "" if copies else definition,
+                copies[0] if copies else None,
+                copies is not None,
+            )
+        )
+
+    in_rows = False
+    for line in _lines(path):
+        if in_rows:
+            in_rows = line != b"\\."
+            continue
+        if complete:
+            if not _AFTERWARDS.fullmatch(line):
+                raise damaged(f"something follows its completion line: {line[:60]!r}", path)
+            continue
+        complete = line == COMPLETION
+        in_rows = bool(_COPY.match(line))
+        if version := _VERSION.match(line):
+            versions[version[1]] = version[2].decode("ascii", "replace")
+        if found := _HEADER.match(line):
+            close()
+            name, kind, schema, owner = (
+                "" if group == b"-" else group.decode("utf-8", "surrogateescape")
+                for group in found.groups()
+            )
+            header, body = (name, kind, schema, owner), []
+        elif not line.startswith(b"--") and len(body) < 1000:
+            body.append(line)
+    close()
+    if in_rows or not complete:
+        raise damaged("its completion line is missing", path)
+    from_database, by_dump = versions.values()
+    return Toc((1, 15), "plain", "none", "", from_database, by_dump, entries, 0, 4)
+
+
+def rows(path: str) -> dict[tuple[str, str], int]:
+    """Rows in each COPY block, by (schema, table).
+
+    Raises:
+        ResilienceError: a block does not end.
+    """
+    counts: dict[tuple[str, str], int] = {}
+    table: tuple[str, str] | None = None
+    for line in _lines(path):
+        if table is not None:
+            if line == b"\\.":
+                table = None
+            else:
+                counts[table] += 1
+        elif found := _COPY.match(line):
+            table = _qualified(found[1].decode("utf-8", "surrogateescape"))
+            counts[table] = 0
+    if table is not None:
+        raise damaged(f"the rows of {'.'.join(table)} do not end", path)
+    return counts
+
+
+def _qualified(text: str) -> tuple[str, str]:
+    """Schema and table from `schema.table`, quoted or not."""
+    parts = re.findall(r'"(?:[^"]|"")*"|[^."]+', text)
+    names = [part[1:-1].replace('""', '"') if part.startswith('"') else part for part in parts]
+    return (names[0], names[1]) if len(names) > 1 else ("public", names[0])

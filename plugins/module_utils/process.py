@@ -1,0 +1,134 @@
+# -*- coding: utf-8 -*-
+# Copyright (c) 2026, chefwell.resilience contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Runs other programs under a time limit, and leaves none of their children behind.
+
+A `pg_restore` that meets one flipped bit can spin for ever, and an `ssh` to a dead host can wait
+for ever; so nothing here runs another program without a limit.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import os
+import signal
+import subprocess
+from collections.abc import Iterator, Mapping, Sequence
+from typing import IO, Any
+
+from .errors import ResilienceError
+
+
+@dataclasses.dataclass(frozen=True)
+class Outcome:
+    """How a program ended.
+
+    Attributes:
+        code: its exit code; negative is the signal that ended it, as in `subprocess`.
+        output: its standard output, decoded; bytes that are not UTF-8 are kept as escapes.
+        errors: its standard error, decoded the same way.
+        timed_out: whether the time limit ended it.
+    """
+
+    code: int
+    output: str
+    errors: str
+    timed_out: bool = False
+
+    def ending(self) -> str:
+        """In words how the program ended: `exit 1`, `signal SIGSEGV`, `time limit`."""
+        if self.timed_out:
+            return "time limit"
+        if self.code < 0:
+            return f"signal {signal.Signals(-self.code).name}"
+        return f"exit {self.code}"
+
+
+def end_group(process: subprocess.Popen[Any]) -> None:
+    """Ends a program that was started in a session of its own, its children included."""
+    with contextlib.suppress(ProcessLookupError, PermissionError):
+        os.killpg(process.pid, signal.SIGKILL)
+    process.wait()
+
+
+@contextlib.contextmanager
+def started(arguments: Sequence[str], **options: Any) -> Iterator[subprocess.Popen[Any]]:
+    """A program in a session of its own; when the block is left, it and its children are gone.
+
+    Args:
+        arguments: the program and its arguments.
+        options: those of `subprocess.Popen`.
+
+    Raises:
+        ResilienceError: the program does not exist or may not be run.
+    """
+    try:
+        process = subprocess.Popen(list(arguments), start_new_session=True, **options)
+    except OSError as error:
+        raise ResilienceError(
+            f"a program cannot be run: {error.strerror}",
+            option="command",
+            value=arguments[0],
+            remedy="install it, or give its full path",
+        ) from error
+    try:
+        yield process
+    finally:
+        if process.poll() is None:
+            end_group(process)
+        for stream in (process.stdin, process.stdout, process.stderr):
+            if stream is not None:
+                with contextlib.suppress(OSError):
+                    stream.close()
+
+
+def output_of(running: subprocess.Popen[bytes]) -> IO[bytes]:
+    """The standard output of a program that was started with a pipe for it."""
+    if running.stdout is None:
+        raise ValueError("the program was started without a pipe for its output")
+    return running.stdout
+
+
+def run(
+    arguments: Sequence[str],
+    *,
+    time_limit: float,
+    env: Mapping[str, str] | None = None,
+    stdin: IO[bytes] | int = subprocess.DEVNULL,
+    stdout: IO[bytes] | int = subprocess.PIPE,
+    input: bytes | None = None,
+    cwd: str | None = None,
+) -> Outcome:
+    """Runs a program to its end, or to the time limit.
+
+    Args:
+        arguments: the program and its arguments.
+        time_limit: seconds; after them the program and all its children are killed.
+        env: its environment; ours when left out.
+        stdin, stdout: where it reads and writes; nothing to read and a captured output by default.
+        input: bytes for its standard input.
+        cwd: the folder that it starts in.
+
+    Raises:
+        ResilienceError: the program does not exist or may not be run.
+    """
+    if input is not None:
+        stdin = subprocess.PIPE
+    with started(
+        arguments, stdin=stdin, stdout=stdout, stderr=subprocess.PIPE, env=env, cwd=cwd
+    ) as process:
+        timed_out = False
+        try:
+            output, errors = process.communicate(input, timeout=time_limit)
+        except subprocess.TimeoutExpired:
+            timed_out = True
+            end_group(process)
+            output, errors = process.communicate()
+    return Outcome(
+        process.returncode,
+        (output or b"").decode("utf-8", "backslashreplace"),
+        (errors or b"").decode("utf-8", "backslashreplace"),
+        timed_out,
+    )

@@ -1,0 +1,154 @@
+# -*- coding: utf-8 -*-
+# Copyright (c) 2026, chefwell.resilience contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""How figures are written: sizes, shares, durations.
+
+The rules reproduce the examples of the plan, in every language:
+
+- A size (`45.2 GB`, `100 GB`, `52 MB`) is counted in steps of 1024 under the unit names B, KB, MB,
+  GB, TB, PB. It has one decimal, to the nearest, which goes when it is zero or the figure is 100 or
+  more.
+- A short size (`36K`) is rounded up, with one decimal below 10, as `ls -lh` does it.
+- A share (`45%`, `0.05%`) is cut, never rounded up, so that a limit that was not reached is never
+  shown as reached: whole from 1% on, two decimals below, `<0.01%` for less than that.
+- A confidence is `100%` only when it is exactly 100, and is otherwise cut to one decimal.
+- A duration (`45 seconds`) is whole from ten seconds on and has one decimal below.
+- A recovery time (`< 1 minute`, `3 minutes`) is counted in whole minutes, rounded up.
+"""
+
+from __future__ import annotations
+
+import decimal
+import gettext
+import math
+
+_UNITS = ("B", "KB", "MB", "GB", "TB", "PB")
+_SHORT_UNITS = ("B", "K", "M", "G", "T", "P")
+
+
+def _trim(value: float) -> str:
+    return f"{value:.1f}".removesuffix(".0")
+
+
+def size(count: int | float | None) -> str:
+    """A number of bytes, such as `45.2 GB`; `?` when it is not known."""
+    if count is None:
+        return "?"
+    value, unit = float(count), 0
+    # 1023.96 KB would be written 1024 KB, which is 1 MB.
+    while unit < len(_UNITS) - 1 and round(value, 0 if value >= 100 else 1) >= 1024:
+        value, unit = value / 1024, unit + 1
+    figure = f"{value:.0f}" if unit == 0 or value >= 99.95 else _trim(value)
+    return f"{figure} {_UNITS[unit]}"
+
+
+def short_size(count: int | None) -> str:
+    """A number of bytes in short, such as `36K`; `?` when it is not known."""
+    if count is None:
+        return "?"
+    value, unit = float(count), 0
+    while unit < len(_SHORT_UNITS) - 1 and math.ceil(value) >= 1024:
+        value, unit = value / 1024, unit + 1
+    tenths = math.ceil(value * 10)
+    figure = f"{tenths / 10:.1f}" if unit and tenths < 100 else str(math.ceil(value))
+    return figure + _SHORT_UNITS[unit]
+
+
+def _cut(value: float, places: str) -> decimal.Decimal:
+    # Through repr: 0.57 * 100 is a float just under 57, and floor() would say 56.
+    exact = decimal.Decimal(repr(round(float(value), 9)))
+    return exact.quantize(decimal.Decimal(places), rounding=decimal.ROUND_DOWN)
+
+
+def percent(value: float | None) -> str:
+    """A share in percent, such as `45%` or `0.05%`; `?%` when it is not known."""
+    if value is None:
+        return "?%"
+    if value >= 1:
+        return f"{_cut(value, '1')}%"
+    if 0 < value < 0.01:
+        return "<0.01%"
+    return f"{_cut(value, '0.01')}".rstrip("0").rstrip(".") + "%"
+
+
+def confidence(value: float | None) -> str:
+    """The confidence of a drill, such as `100%` or `98.4%`; `?%` when it is not known."""
+    if value is None:
+        return "?%"
+    if value == 100:
+        return "100%"
+    exact = decimal.Decimal(repr(float(value)))
+    return f"{exact.quantize(decimal.Decimal('0.1'), rounding=decimal.ROUND_DOWN)}%"
+
+
+def _seconds(words: gettext.NullTranslations, value: float) -> str:
+    if 0 < value < 0.05:
+        return words.gettext("< 0.1 seconds")
+    figure = _trim(value)
+    number = 1 if figure == "1" else 2
+    return words.ngettext("%(figure)s second", "%(figure)s seconds", number) % {"figure": figure}
+
+
+def _minutes(words: gettext.NullTranslations, count: int) -> str:
+    return words.ngettext("%(count)d minute", "%(count)d minutes", count) % {"count": count}
+
+
+def _hours(words: gettext.NullTranslations, count: int) -> str:
+    return words.ngettext("%(count)d hour", "%(count)d hours", count) % {"count": count}
+
+
+def _days(words: gettext.NullTranslations, count: int) -> str:
+    return words.ngettext("%(count)d day", "%(count)d days", count) % {"count": count}
+
+
+def _both(words: gettext.NullTranslations, large: str, small: str) -> str:
+    return words.gettext("%(large)s and %(small)s") % {"large": large, "small": small}
+
+
+def duration(words: gettext.NullTranslations, seconds: float | None) -> str:
+    """A duration in words, at most two units: `45 seconds`, `12 hours and 30 minutes`."""
+    if seconds is None:
+        return words.gettext("not measured")
+    if seconds < 9.95:
+        return _seconds(words, max(seconds, 0))
+    whole = round(seconds)
+    if whole < 60:
+        return _seconds(words, whole)
+    if whole < 3600:
+        large, rest = divmod(whole, 60)
+        text = _minutes(words, large)
+        return _both(words, text, _seconds(words, rest)) if rest else text
+    minutes = round(seconds / 60)
+    if minutes < 48 * 60:
+        large, rest = divmod(minutes, 60)
+        text = _hours(words, large)
+        return _both(words, text, _minutes(words, rest)) if rest else text
+    large, rest = divmod(round(seconds / 3600), 24)
+    text = _days(words, large)
+    return _both(words, text, _hours(words, rest)) if rest else text
+
+
+def recovery_time(words: gettext.NullTranslations, seconds: float | None) -> str:
+    """A recovery time, never understated: `< 1 minute`, then whole minutes rounded up."""
+    if seconds is None:
+        return words.gettext("not measured")
+    if seconds < 60:
+        return words.gettext("< 1 minute")
+    return duration(words, math.ceil(round(seconds, 6) / 60) * 60)
+
+
+def brief_duration(seconds: float | None) -> str:
+    """A duration for a chart or a table, the same in every language: `420 ms`, `2 min 5 s`."""
+    if seconds is None:
+        return "?"
+    if seconds < 0.9995:
+        return f"{max(seconds, 0) * 1000:.0f} ms"
+    if seconds < 59.95:
+        return f"{_trim(seconds)} s"
+    whole = round(seconds)
+    if whole < 3600:
+        large, rest = divmod(whole, 60)
+        return f"{large} min" + (f" {rest} s" if rest else "")
+    large, rest = divmod(round(seconds / 60), 60)
+    return f"{large} h" + (f" {rest} min" if rest else "")

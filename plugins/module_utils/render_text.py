@@ -1,0 +1,135 @@
+# -*- coding: utf-8 -*-
+# Copyright (c) 2026, chefwell.resilience contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What every text page is made of: safe characters, lines of 80 columns, marks and colours."""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from typing import Any, TypeVar
+
+WIDTH = 80
+
+# Level: its emoji, its word (the plan's, in every language) and its ANSI colour.
+LEVELS = {
+    "ok": ("✅", "OK", "32"),
+    "warning": ("🟡", "WARNING", "33"),
+    "critical": ("🟠", "CRITICAL", "38;5;208"),
+    "emergency": ("🔴", "EMERGENCY", "1;31"),
+    "unknown": ("❓", "UNKNOWN", "35"),
+}
+WORST_FIRST = ("emergency", "critical", "warning", "unknown", "ok")
+
+# Status of a check or of a part of one: its mark and its ANSI colour.
+STATUSES = {
+    "passed": ("✅", "32"),
+    "failed": ("❌", "1;31"),
+    "skipped": ("⚪", "33"),
+    "unknown": ("❓", "35"),
+}
+
+_ANSI = re.compile(r"\x1b\[[0-9;]*m")
+Data = TypeVar("Data")
+
+
+def _shown(character: str) -> str:
+    if character.isprintable():
+        return character
+    code = ord(character)
+    if 0xDC80 <= code <= 0xDCFF:
+        # A byte of a file name that is no UTF-8: Python carries it as half a surrogate pair.
+        return f"\\x{code - 0xDC00:02x}"
+    return character.encode("unicode_escape").decode("ascii")
+
+
+def clean(text: str) -> str:
+    """The text on one line that no terminal obeys.
+
+    Control characters (line ends and terminal escapes among them), invisible ones, those that turn
+    the direction of writing, and bytes that are no text are written out, such as `\\x1b`.
+    """
+    return text if text.isprintable() else "".join(map(_shown, text))
+
+
+def clean_all(data: Data) -> Data:
+    """A copy of JSON-like data in which every string, keys included, is clean."""
+
+    def copy(value: Any) -> Any:
+        if isinstance(value, str):
+            return clean(value)
+        if isinstance(value, dict):
+            return {copy(key): copy(item) for key, item in value.items()}
+        if isinstance(value, (list, tuple)):
+            return [copy(item) for item in value]
+        return value
+
+    cleaned: Data = copy(data)
+    return cleaned
+
+
+def width(text: str) -> int:
+    """How many columns of a terminal the text takes."""
+    columns = 0
+    for character in _ANSI.sub("", text):
+        if character == "\N{VARIATION SELECTOR-16}":
+            columns += 1  # what stands before it becomes an emoji, two columns wide
+        elif not unicodedata.combining(character):
+            columns += 2 if unicodedata.east_asian_width(character) in "WF" else 1
+    return columns
+
+
+def wrap(text: str, indent: int) -> list[str]:
+    """The text in lines of at most `WIDTH` columns; those after the first are indented.
+
+    Only spaces are broken at, never a path or a file name, so that these can be copied.
+    """
+    lines: list[str] = []
+    margin = " " * (len(text) - len(text.lstrip(" ")))
+    line = ""
+    for word in text.split():
+        longer = f"{line} {word}" if line else margin + word
+        if line and width(longer) > WIDTH:
+            lines.append(line)
+            margin = " " * indent
+            line = margin + word
+        else:
+            line = longer
+    lines.append(line)
+    return lines
+
+
+def paint(text: str, code: str, colour: bool) -> str:
+    """The text in an ANSI colour, when colour is asked for."""
+    return f"\x1b[{code}m{text}\x1b[0m" if colour else text
+
+
+def known_level(level: object) -> str:
+    """The level, `unknown` for one that this page does not know."""
+    return level if isinstance(level, str) and level in LEVELS else "unknown"
+
+
+def level_text(level: object, colour: bool) -> str:
+    """A level as the plan writes it, such as `✅ OK`."""
+    emoji, word, code = LEVELS[known_level(level)]
+    return paint(f"{emoji} {word}", code, colour)
+
+
+def known_status(status: object) -> str:
+    """The status, `unknown` for one that this page does not know."""
+    return status if isinstance(status, str) and status in STATUSES else "unknown"
+
+
+def mark(status: object, colour: bool) -> str:
+    """The mark of a status, such as `✅`."""
+    emoji, code = STATUSES[known_status(status)]
+    return paint(emoji, code, colour)
+
+
+def worst_status(statuses: list[str]) -> str:
+    """The status of a whole from those of its parts; a whole without parts was skipped."""
+    for status in ("failed", "unknown", "skipped"):
+        if status in map(known_status, statuses):
+            return status
+    return "passed" if statuses else "skipped"

@@ -1,0 +1,155 @@
+# -*- coding: utf-8 -*-
+# Copyright (c) 2026, chefwell.resilience contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Restores a prepared archive into a staging server, and tells harmless errors from failures."""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+import re
+import time
+
+from . import process
+from .archive import Archive
+from .embedded import Server
+from .errors import ResilienceError
+from .postgres import unprivileged
+
+# What a restore may say without anything being lost: each with the reason.
+HARMLESS = (
+    # Dumps made before PostgreSQL 15, or with --clean, create what every database has.
+    re.compile(r'schema "public" already exists'),
+    # Comments on extensions belong to the extension's owner; they are no data.
+    re.compile(r"must be owner of extension"),
+)
+# Archives name owners and privileges of production's roles, which a staging does not have.
+OPTIONS = ("--no-owner", "--no-privileges")
+
+
+@dataclasses.dataclass(frozen=True)
+class Restored:
+    """How a restore went.
+
+    Attributes:
+        seconds: from creating the database to the last object.
+        jobs: restored in parallel.
+        errors: what failed, in PostgreSQL's words; with any, the restore failed.
+        harmless: what PostgreSQL said that loses nothing.
+    """
+
+    seconds: float
+    jobs: int
+    errors: list[str]
+    harmless: list[str]
+
+
+def default_jobs() -> int:
+    """Twice the processors, at most 8: while one process waits for the server another works."""
+    return min(8, 2 * (os.cpu_count() or 1))
+
+
+def restore(
+    archive: Archive,
+    server: Server,
+    database: str,
+    *,
+    jobs: int | None = None,
+    time_limit: float = 3600,
+) -> Restored:
+    """Creates a database and restores an archive into it.
+
+    Args:
+        archive: from `archive.prepare`.
+        server: the staging server.
+        database: name of the database, which must not exist.
+        jobs: how many to restore in parallel; a tar or plain dump has one.
+        time_limit: seconds, after which pg_restore and its children are ended.
+
+    Raises:
+        ResilienceError: the database cannot be created, or the time limit was reached.
+    """
+    started = time.monotonic()
+    _create(server, database)
+    count = (jobs or default_jobs()) if archive.format == "custom" else 1
+    outcome = process.run(
+        _command(archive, server, database, count),
+        time_limit=time_limit,
+        env={"PATH": os.defpath, "LC_ALL": "C.UTF-8", "PGPASSWORD": server.password},
+        cwd="/",
+    )
+    if outcome.timed_out:
+        raise ResilienceError(
+            f"the restore did not end within {time_limit:g} s",
+            option="time_limit",
+            value=time_limit,
+            remedy="a damaged dump can keep pg_restore busy for ever; else give it more time",
+        )
+    errors, harmless = classify(outcome.errors)
+    if outcome.code != 0 and not errors and not harmless:
+        errors.append(f"it ended with {outcome.ending()}: {outcome.errors.strip()[-300:]}")
+    return Restored(time.monotonic() - started, count, errors, harmless)
+
+
+def _create(server: Server, database: str) -> None:
+    import psycopg2  # noqa: PLC0415 - the engine imports without it
+    from psycopg2 import sql  # noqa: PLC0415
+
+    connection = psycopg2.connect(**server.dsn("postgres"))
+    try:
+        connection.autocommit = True
+        with connection.cursor() as cursor:
+            cursor.execute(
+                sql.SQL("CREATE DATABASE {} TEMPLATE template0").format(sql.Identifier(database))
+            )
+    except psycopg2.Error as error:
+        raise ResilienceError(
+            f"the staging database cannot be created: {str(error).strip()}",
+            option="database",
+            value=database,
+            remedy="remove the database of that name from staging, or name another",
+        ) from error
+    finally:
+        connection.close()
+
+
+def _command(archive: Archive, server: Server, database: str, jobs: int) -> list[str]:
+    connection = [
+        f"--host={server.host}",
+        f"--port={server.port}",
+        f"--username={server.user}",
+        f"--dbname={database}",
+        "--no-password",
+    ]
+    # A plain dump can make psql run programs, so neither of the two runs as root.
+    prefix = unprivileged([server.binaries.bin_dir, archive.ready_path, server.host + "/socket"])
+    if archive.format == "plain":
+        psql = [server.binaries.path("psql"), "--no-psqlrc", "--quiet"]
+        return [*prefix, *psql, *connection, f"--file={archive.ready_path}"]
+    return [
+        *prefix,
+        server.binaries.path("pg_restore"),
+        *connection,
+        *OPTIONS,
+        f"--jobs={jobs}",
+        archive.ready_path,
+    ]
+
+
+def classify(text: str) -> tuple[list[str], list[str]]:
+    """Errors in what pg_restore or psql said: those that lose something, and harmless ones.
+
+    Args:
+        text: the program's standard error, in English.
+    """
+    errors: list[str] = []
+    harmless: list[str] = []
+    for block in re.split(r"^(?=(?:pg_restore|psql)[:\s])", text, flags=re.MULTILINE):
+        first = block.strip()
+        if not re.search(r"\b(error|ERROR|FATAL|PANIC):", first):
+            continue
+        lines = [line.strip() for line in first.splitlines() if line.strip()]
+        message = " ".join(lines)[:400]
+        (harmless if any(known.search(first) for known in HARMLESS) else errors).append(message)
+    return errors, harmless

@@ -1,0 +1,75 @@
+"""The server's answer is judged, not trusted."""
+
+from __future__ import annotations
+
+import pytest
+from ansible_collections.chefwell.resilience.plugins.module_utils import inventory, offsite_remote
+from ansible_collections.chefwell.resilience.plugins.module_utils.errors import ResilienceError
+
+NAME = "chefwell_backup_20251120_030000.dump.gz"
+DIGEST = "a" * 64
+
+
+def parse(*records: str, digest: bool = True) -> offsite_remote.Remote:
+    answer = b"".join(record.encode() + b"\0" for record in records)
+    return offsite_remote.parse(
+        answer, "u@h:22/b", inventory.TIERS, inventory.PATTERN, digest=digest
+    )
+
+
+def test_a_whole_answer() -> None:
+    remote = parse(
+        "rsync rsync  version 3.2.7  protocol version 31",
+        "room /dev/sda1 100 60 40 60% /backups",
+        f"file f 42 1763607600.1234567890 ./daily/{NAME}",
+        f"{DIGEST} *./daily/{NAME}",
+        "file d 4096 1763607600.0000000000 ./daily/.rsync-partial",
+        "missing monthly",
+        "end",
+    )
+    assert (remote.exists, remote.rsync, remote.room) == (True, "3.2.7", 40 * 1024)
+    (file,) = remote.tree.files
+    assert (file.bytes, file.mtime_ns, file.sha256) == (42, 1763607600_123456789, DIGEST)
+    assert file.taken_at == "2025-11-20T03:00:00"
+    assert remote.tree.ignored == ["daily/.rsync-partial (folder)"]
+    assert remote.tree.problems == []
+
+
+@pytest.mark.parametrize("records", [(), ("rsync x",), ("welcome to this server\nend",)])
+def test_an_answer_without_its_end_is_none(records: tuple[str, ...]) -> None:
+    with pytest.raises(ResilienceError, match="not whole"):
+        parse(*records)
+
+
+def test_a_file_without_a_digest_is_a_problem() -> None:
+    remote = parse(f"file f 42 1.0 ./daily/{NAME}", "end")
+    assert remote.tree.files == []
+    assert "could not read it" in remote.tree.problems[0]
+    assert parse(f"file f 42 1.0 ./daily/{NAME}", "end", digest=False).tree.total_count == 1
+
+
+@pytest.mark.parametrize(
+    "path",
+    [f"./../{NAME}", f"./daily/../../etc/{NAME}", f"/etc/{NAME}", f"./yearly/{NAME}", "./daily/.."],
+)
+def test_names_outside_the_tiers_do_not_count(path: str) -> None:
+    remote = parse(f"file f 1 1.0 {path}", "end", digest=False)
+    assert remote.tree.files == [] and remote.tree.ignored == []
+
+
+def test_links_and_unread_tiers_are_problems() -> None:
+    remote = parse("link weekly", "unreadable daily", "end")
+    assert len(remote.tree.problems) == 2
+
+
+def test_an_absent_folder() -> None:
+    assert not parse("absent", "end").exists
+    assert parse("absent", "end").can_be_made
+    assert not parse("absent", "nowhere", "end").can_be_made
+    with pytest.raises(ResilienceError, match="cannot be entered"):
+        parse("closed", "end")
+
+
+def test_a_record_that_cannot_be_read_is_said() -> None:
+    with pytest.raises(ResilienceError, match="cannot be read"):
+        parse("file f many 1.0 ./daily/x", "end")

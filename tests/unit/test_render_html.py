@@ -1,0 +1,171 @@
+"""The HTML page stands alone, escapes everything, and shows what is wrong first."""
+
+from __future__ import annotations
+
+import html.parser
+import re
+from typing import Any
+
+import pytest
+import render_data
+from ansible_collections.chefwell.resilience.plugins.module_utils import render
+
+VOID = {"meta", "br"}
+SCRIPT = "<script>alert(1)</script>\x1b[2J\"'><img src=x onerror=y>"
+
+
+class Page(html.parser.HTMLParser):
+    """Checks that tags are balanced, and keeps what the page consists of."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__()
+        self.open: list[str] = []
+        self.tags: list[tuple[str, dict[str, str | None]]] = []
+        self.texts: list[str] = []
+        self.feed(text)
+        self.close()
+        assert self.open == []
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.append((tag, dict(attrs)))
+        if tag not in VOID:
+            self.open.append(tag)
+
+    def handle_startendtag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.append((tag, dict(attrs)))
+
+    def handle_endtag(self, tag: str) -> None:
+        assert self.open.pop() == tag
+
+    def handle_data(self, data: str) -> None:
+        self.texts.append(data)
+
+    def cells(self, state: str) -> list[str]:
+        """The tips of the schemas in one state."""
+        return [
+            str(attributes["title"])
+            for tag, attributes in self.tags
+            if tag == "li" and attributes.get("class") == state and "title" in attributes
+        ]
+
+    @property
+    def headline(self) -> str:
+        """The verdict on everything."""
+        return next(text for text in self.texts if re.match(r"[–✓!?✕] ", text))
+
+
+def results(stores: int = 99) -> dict[str, Any]:
+    return {
+        "title": "chefwell.pro",
+        "disk": {**render_data.disk(), "backups": render_data.inventory()},
+        "offsite": render_data.verification(),
+        "drill": render_data.drill(stores),
+    }
+
+
+def test_all_is_well() -> None:
+    page = Page(render.html_report(results(), "pt_BR"))
+    assert page.headline == "✓ Tudo em ordem"
+    assert len(page.cells("ok")) == 101
+    assert not any(attributes.get("id") == "findings" for _tag, attributes in page.tags)
+    assert dict(page.tags[0][1])["lang"] == "pt-BR"
+
+
+def test_the_page_loads_nothing_and_runs_nothing() -> None:
+    text = render.html_report(results(), "en")
+    for tag, attributes in Page(text).tags:
+        assert tag not in ("script", "link", "img", "iframe", "object")
+        assert not attributes.keys() & {"src", "srcset", "onclick", "onload", "data"}
+        assert str(attributes.get("href", "#")).startswith("#")
+    assert "http:" not in text and "https:" not in text and "url(" not in text
+    assert "prefers-color-scheme: dark" in text
+    assert "@media print" in text
+
+
+def test_everything_from_elsewhere_is_escaped() -> None:
+    wanted = results(3)
+    wanted["title"] = SCRIPT
+    drill, offsite, disk = wanted["drill"], wanted["offsite"], wanted["disk"]
+    drill["checks"][0].update(status="failed", evidence=SCRIPT, findings=[SCRIPT, SCRIPT])
+    drill["api"][0].update(status="failed", evidence=SCRIPT)
+    drill["schemas"][3].update(name=SCRIPT, status="failed")
+    drill["schemas"][3]["tables"][0].update(name=SCRIPT, status="failed")
+    drill["phases"][0]["name"] = SCRIPT
+    drill["backup"].update(file=SCRIPT, tier=SCRIPT, format=SCRIPT, sha256=SCRIPT)
+    drill["restore"].update(errors=[SCRIPT], harmless=[SCRIPT], engine=SCRIPT)
+    drill.update(problem=SCRIPT, featured_schema=SCRIPT, verdict="failed")
+    offsite["host"] = SCRIPT
+    offsite["comparison"].update(in_sync=False, missing=[SCRIPT], unknown=[SCRIPT])
+    disk["targets"][0].update(path=SCRIPT, level="critical", reason=SCRIPT)
+    text = render.html_report(wanted, "pt_BR")
+    page = Page(text)
+    assert {"script", "img"}.isdisjoint(tag for tag, _attributes in page.tags)
+    assert "\x1b" not in text
+    assert any("<script>alert(1)</script>\\x1b[2J" in data for data in page.texts)
+
+
+def test_what_is_wrong_stands_first_with_its_evidence() -> None:
+    wanted = results()
+    drill = wanted["drill"]
+    drill["schemas"][5]["tables"][2].update(rows=17, status="failed")
+    drill["checks"][2].update(status="failed", evidence="17 rows instead of 18")
+    drill["checks"][3].update(status="skipped", evidence="not asked")
+    drill.update(verdict="failed", confidence=80.0, rto_seconds=700)
+    text = render.html_report(wanted, "pt_BR")
+    page = Page(text)
+    assert page.headline == "✕ É preciso agir"
+    assert "BACKUP NÃO VALIDADO" in text and "VÁLIDO" not in text
+    order = [
+        text.index(needle)
+        for needle in ("É preciso agir", "17 rows instead of 18", "not asked", 'id="drill"')
+    ]
+    assert order == sorted(order)
+    [tip] = page.cells("bad")
+    assert tip.startswith("tenant_loja_004 - falhou\n8 tabelas, 88 registros")
+    assert "sales: 17 / 18" in tip
+    assert "RTO: 11 minutos e 40 segundos (objetivo: 10 minutos)" in text
+
+
+@pytest.mark.parametrize("part", ["disk", "offsite", "drill"])
+def test_a_stage_that_was_not_run_is_told(part: str) -> None:
+    page = Page(render.html_report({**results(1), part: None}, "en"))
+    assert page.headline == "✓ All is well in what was looked at"
+    assert "Not run" in page.texts
+
+
+def test_nothing_measured_is_not_well() -> None:
+    nothing = {"disk": None, "offsite": None, "drill": None, "title": ""}
+    assert Page(render.html_report(nothing, "en")).headline == "– Nothing was measured"
+
+
+def test_could_not_verify_is_neither_good_nor_bad() -> None:
+    wanted = results(1)
+    wanted["drill"] = {"verdict": "could_not_verify", "problem": "Docker is not running"}
+    text = render.html_report(wanted, "en")
+    assert Page(text).headline == "? Not everything could be verified"
+    assert "Docker is not running" in text
+    assert "BACKUP VALID" not in text and "BACKUP NOT" not in text
+
+
+def test_a_skipped_check_or_a_missed_objective_is_a_warning() -> None:
+    wanted = results(1)
+    wanted["drill"]["checks"][1].update(status="skipped", evidence="not configured")
+    assert Page(render.html_report(wanted, "en")).headline == "! In order, with warnings"
+    wanted = results(1)
+    wanted["drill"]["rpo_seconds"] = 90000
+    assert Page(render.html_report(wanted, "en")).headline == "! In order, with warnings"
+
+
+@pytest.mark.parametrize("seconds", [0.0, 0.002, 3.0, 95.0, 4000.0, 200000.0])
+def test_the_time_axis_has_a_few_round_ticks(seconds: float) -> None:
+    wanted = results(1)
+    wanted["drill"]["phases"] = [{"name": "restore", "started": 5.0, "seconds": seconds}]
+    text = render.html_report(wanted, "en")
+    Page(text)
+    assert 2 <= text.count('class="tick"') <= 7
+
+
+def test_a_thousand_stores_fit_on_a_page_of_reasonable_size() -> None:
+    text = render.html_report(results(1000), "pt_BR")
+    assert len(Page(text).cells("ok")) == 1002
+    assert len(text) < 1_500_000
