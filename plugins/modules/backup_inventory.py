@@ -1,0 +1,209 @@
+#!/usr/bin/python
+# -*- coding: utf-8 -*-
+# Copyright (c) 2026, chefwell.resilience contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Ansible's door to the inventory of a backup tree."""
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+---
+module: backup_inventory
+short_description: What a backup tree holds, and how it differs from another one
+version_added: "0.1.0"
+description:
+  - Looks at a tree of backups, tier by tier, and returns count, bytes, newest and oldest of each
+    tier, and every backup with its SHA-256.
+  - Given the inventory of another tree, it also names the backups that are missing here, extra or
+    different.
+  - Nothing is changed. Links are not followed, and pipes, sockets and devices are not opened.
+  - Run it on another host, by delegation, to take the inventory of a tree there.
+author:
+  - chefwell.resilience contributors (@chefwell)
+options:
+  path:
+    description:
+      - The folder that holds the tiers.
+    type: path
+    required: true
+  tiers:
+    description:
+      - The folders in it to look at. One that cannot be read is a problem that is told, and keeps
+        two trees from counting as equal.
+    type: list
+    elements: str
+    default: [daily, weekly, monthly]
+  pattern:
+    description:
+      - Regular expression (Python) for the names of backups, matched from the name's beginning. The
+        groups C(date) (C(YYYYMMDD)) and C(time) (C(HHMMSS)) tell when a backup was taken. What does
+        not match is listed as ignored.
+      - Left out, names such as C(chefwell_backup_20251120_030000.dump.gz) match.
+    type: str
+  digest:
+    description:
+      - Whether to read every backup and take its SHA-256. Without it, trees are compared by name
+        and size only.
+    type: bool
+    default: true
+  compare_with:
+    description:
+      - The RV(inventory) of another tree that this module returned, on this host or another.
+    type: dict
+attributes:
+  check_mode:
+    description: Can run in check mode without changing the target.
+    support: full
+  diff_mode:
+    description: Returns what has changed, or would, as a diff.
+    support: none
+seealso:
+  - module: ansible.builtin.find
+"""
+
+EXAMPLES = r"""
+- name: Take the inventory of the backups
+  chefwell.resilience.backup_inventory:
+    path: /root/backups
+  register: ours
+
+- name: Take the inventory of the copy and compare it with ours
+  chefwell.resilience.backup_inventory:
+    path: /backups/chefwell
+    compare_with: "{{ ours.inventory }}"
+  delegate_to: backup-server
+  register: copy
+
+- name: Require that both hold the same
+  ansible.builtin.assert:
+    that: copy.comparison.in_sync
+
+- name: Only count, without reading any backup
+  chefwell.resilience.backup_inventory:
+    path: /srv/dumps
+    tiers: [nightly]
+    pattern: '^db-(?P<date>\d{8})\.dump$'
+    digest: false
+"""
+
+RETURN = r"""
+inventory:
+  description: What the tree holds, with control characters and bytes that are not UTF-8 escaped in
+    file names. Give it to O(compare_with) of another run.
+  returned: success
+  type: dict
+  contains:
+    root:
+      description: The tree.
+      type: str
+    tiers:
+      description:
+        - Each tier's C(count), C(bytes), and the paths of its C(newest) and C(oldest) backup.
+      type: dict
+    total_count:
+      description: How many backups there are.
+      type: int
+    total_bytes:
+      description: Their size together.
+      type: int
+    files:
+      description:
+        - Every backup's C(path) in the tree, C(tier), C(bytes), C(mtime_ns), C(sha256), and
+          C(taken_at) from its name.
+      type: list
+      elements: dict
+    ignored:
+      description: What is in the tiers and is no backup, links and special files included.
+      type: list
+      elements: str
+    in_progress:
+      description: Backups that some process still writes. They are in no other list.
+      type: list
+      elements: str
+    problems:
+      description: What could not be read. A tree with problems is not known whole.
+      type: list
+      elements: str
+  sample:
+    root: /root/backups
+    tiers:
+      daily:
+        count: 1
+        bytes: 36864
+        newest: daily/chefwell_backup_20251120_030000.dump.gz
+        oldest: daily/chefwell_backup_20251120_030000.dump.gz
+    total_count: 1
+    total_bytes: 36864
+    files: []
+    ignored: []
+    in_progress: []
+    problems: []
+comparison:
+  description: How this tree differs from the one in O(compare_with).
+  returned: when O(compare_with) is given
+  type: dict
+  contains:
+    in_sync:
+      description: Whether both trees were read whole and hold the same.
+      type: bool
+    missing:
+      description: Backups of the other tree that this one lacks.
+      type: list
+      elements: str
+    extra:
+      description: Backups that only this tree has.
+      type: list
+      elements: str
+    different:
+      description: Backups whose content differs.
+      type: list
+      elements: str
+    compared_by:
+      description: V(sha256), or V(bytes) where a side has no digests.
+      type: str
+    unknown:
+      description: Problems of either side.
+      type: list
+      elements: str
+"""
+
+from ansible.module_utils.basic import AnsibleModule
+
+from ..module_utils import inventory, inventory_names
+from ..module_utils.errors import ResilienceError
+
+
+def main() -> None:
+    """Argument spec, engine call, result."""
+    module = AnsibleModule(
+        argument_spec={
+            "path": {"type": "path", "required": True},
+            "tiers": {"type": "list", "elements": "str", "default": list(inventory.TIERS)},
+            "pattern": {"type": "str"},
+            "digest": {"type": "bool", "default": True},
+            "compare_with": {"type": "dict"},
+        },
+        supports_check_mode=True,
+    )
+    options = module.params
+    try:
+        other = options["compare_with"] and inventory.from_dict(options["compare_with"])
+        tree = inventory_names.printable(
+            inventory.scan(
+                options["path"],
+                tiers=options["tiers"],
+                pattern=options["pattern"] or inventory.PATTERN,
+                digest=options["digest"],
+            )
+        )
+        result = {"inventory": tree.to_dict()}
+        if other:
+            result["comparison"] = inventory.compare(other, tree).to_dict()
+    except ResilienceError as error:
+        module.fail_json(msg=str(error))
+    module.exit_json(changed=False, **result)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,130 @@
+#!/usr/bin/python
+# -*- coding: utf-8 -*-
+# Copyright (c) 2026, chefwell.resilience contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Puts the engine on a host, where the commands run without Ansible."""
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+---
+module: engine_install
+short_description: Puts the collection's engine on a host
+version_added: "0.1.0"
+description:
+  - Writes the collection's C(plugins/module_utils) of the controller into a folder of the host, so
+    that the host's commands run the very same code without Ansible.
+  - Only files that differ are written, each whole or not at all. Files that this collection does
+    not have are removed, so the folder must be the engine's own.
+  - Internal. The role M(ansible.builtin.include_role) C(host_kit) calls it.
+author:
+  - chefwell.resilience contributors (@chefwell)
+options:
+  dest:
+    description:
+      - The package's folder. Its last part is the package's name.
+    type: path
+    required: true
+  files:
+    description:
+      - The engine's files by path in the package, base64. The action plugin of the same name gives
+        them; give none yourself.
+    type: dict
+    default: {}
+attributes:
+  check_mode:
+    description: Can run in check mode without changing the target.
+    support: full
+  diff_mode:
+    description: Returns what has changed, or would, as a diff.
+    support: full
+"""
+
+EXAMPLES = r"""
+- name: Put the engine on the host
+  chefwell.resilience.engine_install:
+    dest: /usr/local/lib/chefwell-resilience/chefwell_resilience
+"""
+
+RETURN = r"""
+written:
+  description: Files that were written, or would be.
+  returned: always
+  type: list
+  elements: str
+  sample: [disk.py]
+removed:
+  description: Files that were removed, or would be.
+  returned: always
+  type: list
+  elements: str
+  sample: []
+"""
+
+import base64
+import os
+
+from ansible.module_utils.basic import AnsibleModule
+
+# Python makes these itself.
+CACHE = "__pycache__"
+
+
+def present(dest: str) -> dict[str, bytes]:
+    """What the folder holds, by path in it."""
+    found = {}
+    for folder, folders, names in os.walk(dest):
+        folders[:] = [name for name in folders if name != CACHE]
+        for name in names:
+            path = os.path.join(folder, name)
+            with open(path, "rb") as file:
+                found[os.path.relpath(path, dest)] = file.read()
+    return found
+
+
+def main() -> None:
+    """Compares, writes what differs, removes what is not the engine's."""
+    module = AnsibleModule(
+        argument_spec={
+            "dest": {"type": "path", "required": True},
+            "files": {"type": "dict", "default": {}},
+        },
+        supports_check_mode=True,
+    )
+    dest = module.params["dest"]
+    wanted = {name: base64.b64decode(text) for name, text in module.params["files"].items()}
+    if not wanted:
+        module.fail_json(msg="no files were given [files={}] - run this through its action plugin")
+    try:
+        held = present(dest)
+        written = sorted(name for name, content in wanted.items() if held.get(name) != content)
+        removed = sorted(held.keys() - wanted.keys())
+        if not module.check_mode:
+            for name in written:
+                path = os.path.join(dest, name)
+                os.makedirs(os.path.dirname(path), mode=0o755, exist_ok=True)
+                half = os.path.join(module.tmpdir, "engine-file")
+                with open(half, "wb") as file:
+                    file.write(wanted[name])
+                os.chmod(half, 0o644)
+                module.atomic_move(half, path)
+            for name in removed:
+                os.unlink(os.path.join(dest, name))
+    except OSError as error:
+        module.fail_json(
+            msg=f"the engine cannot be put there: {error.strerror} [dest={error.filename!r}]"
+            " - name a folder that may be written to"
+        )
+    names = "".join(f"{name}\n" for name in sorted(held))
+    after = "".join(f"{name}\n" for name in sorted(wanted))
+    module.exit_json(
+        changed=bool(written or removed),
+        written=written,
+        removed=removed,
+        diff={"before_header": dest, "after_header": dest, "before": names, "after": after},
+    )
+
+
+if __name__ == "__main__":
+    main()
