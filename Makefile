@@ -5,7 +5,7 @@ VENV := .venv/bin
 export ANSIBLE_COLLECTIONS_PATH := $(CURDIR)/build/collections
 export MYPYPATH := $(CURDIR)/build/collections
 
-.PHONY: help setup check lint types unit test sanity lock
+.PHONY: help setup check lint types unit test sanity lock faults
 help:  ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## / - /'
 
@@ -32,6 +32,10 @@ test: lint types sanity  ## everything
 	@mkdir -p build/test
 	$(VENV)/python -m pytest tests --junitxml=build/test/junit.xml
 	@echo "results: build/test/junit.xml"
+
+faults: setup  ## cause faults for real and compare the outcome; ROWS=c1_ for some alone
+	$(VENV)/python -m pytest -q tests/faults $(if $(ROWS),-k "$(ROWS)")
+	@echo "results: build/faults/results.json"
 
 lock: setup  ## renew requirements.lock from requirements.in
 	rm -rf build/lock && python3 -m venv build/lock && build/lock/bin/pip install --quiet -r requirements.in

@@ -1,0 +1,38 @@
+"""The faults' own harness, and the testbed that they share."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+HERE = Path(__file__).resolve().parent
+for folder in (HERE, HERE.parent):
+    if str(folder) not in sys.path:
+        sys.path.insert(0, str(folder))
+
+from fault_log import (  # noqa: E402
+    fault,
+    pytest_runtest_logreport,
+    pytest_sessionfinish,
+    pytest_terminal_summary,
+)
+from testbed import Testbed  # noqa: E402
+
+__all__ = [
+    "bed",
+    "fault",
+    "pytest_runtest_logreport",
+    "pytest_sessionfinish",
+    "pytest_terminal_summary",
+]
+
+
+@pytest.fixture(scope="session")
+def bed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Testbed]:
+    """ChefWell in miniature with two stores: tests read it, and make what they spoil themselves."""
+    made = Testbed.up(tmp_path_factory.mktemp("faults") / "bed", stores=2)
+    yield made
+    made.down()

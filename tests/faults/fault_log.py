@@ -1,0 +1,162 @@
+"""A pytest plugin: what was caused, what should be seen, what was seen; a table and a JSON file.
+
+A test is named by its row (`test_c1_...`), asks for the fixture `fault`, says what it causes, and
+states what it saw with whether that holds. A test that states nothing fails, and so does one that
+is skipped: a fault that was not caused was not survived.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import datetime
+import json
+import os
+import re
+import tomllib
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+HERE = Path(__file__).resolve().parent
+ROWS: dict[str, dict[str, str]] = tomllib.loads((HERE / "rows.toml").read_text(encoding="utf-8"))
+# Read when the run ends, so that a test of this plugin writes elsewhere.
+RESULTS_VARIABLE = "FAULT_RESULTS"
+RESULTS = HERE.parents[1] / "build" / "faults" / "results.json"
+VERSION = 1
+
+
+@dataclasses.dataclass
+class Case:
+    """One fault caused once: one test."""
+
+    row: str
+    test: str
+    caused: list[str] = dataclasses.field(default_factory=list)
+    seen: list[str] = dataclasses.field(default_factory=list)
+    status: str = "failed"
+    why: str = ""
+    seconds: float = 0.0
+
+
+class Fault:
+    """What a test tells of the fault that it causes."""
+
+    def __init__(self, case: Case) -> None:
+        self.case = case
+
+    def cause(self, what: str) -> None:
+        """Says what is done, with its figures."""
+        self.case.caused.append(what)
+
+    def see(self, what: str, *, holds: bool) -> None:
+        """States what was seen; the row fails unless it holds."""
+        self.case.seen.append(what)
+        assert holds, f"{self.case.row} wants: {ROWS[self.case.row]['outcome']}; seen: {what}"
+
+    def note(self, what: str) -> None:
+        """Tells a figure that nothing depends on, for comparison."""
+        self.case.seen.append(what)
+
+
+_CASES: dict[str, Case] = {}
+
+
+def row_of(name: str) -> str | None:
+    """The row that a test is named by: `C1` for `test_c1_cut_off`; None if it names none."""
+    found = re.match(r"test_([a-e]\d{1,2})_", name)
+    row = found[1].upper() if found else ""
+    return row if row in ROWS else None
+
+
+@pytest.fixture
+def fault(request: pytest.FixtureRequest) -> Iterator[Fault]:
+    """Takes down what a test causes and sees."""
+    row = row_of(request.node.name)
+    assert row, f"{request.node.name} is not named by a row: test_<row>_<what>, see rows.toml"
+    case = _CASES[request.node.nodeid] = Case(row, request.node.name)
+    told = Fault(case)
+    yield told
+    assert case.caused, "the test does not say what it causes: fault.cause(...)"
+    assert case.seen, "the test states nothing that it saw: fault.see(..., holds=...)"
+
+
+def pytest_runtest_logreport(report: pytest.TestReport) -> None:
+    case = _CASES.get(report.nodeid)
+    if case is None:
+        return
+    case.seconds += report.duration
+    if report.failed or report.skipped:
+        said = getattr(report.longrepr, "reprcrash", None)
+        words = said.message if said else str(report.longrepr)
+        case.why = case.why or words.splitlines()[0][:300]
+        case.status = "failed"
+    elif report.when == "call":
+        case.status = "passed"
+
+
+def results() -> dict[str, Any]:
+    """What is written to the JSON file."""
+    rows = []
+    for row in sorted({case.row for case in _CASES.values()}, key=_order):
+        cases = [case for case in _CASES.values() if case.row == row]
+        passed = all(case.status == "passed" for case in cases)
+        rows.append(
+            {
+                "row": row,
+                **ROWS[row],
+                "status": "passed" if passed else "failed",
+                "cases": [
+                    {**dataclasses.asdict(case), "seconds": round(case.seconds, 3)}
+                    for case in cases
+                ],
+            }
+        )
+    return {
+        "version": VERSION,
+        "time": datetime.datetime.now().astimezone().isoformat(timespec="seconds"),
+        "rows": rows,
+        "passed": sum(row["status"] == "passed" for row in rows),
+        "failed": sum(row["status"] == "failed" for row in rows),
+        "not_caused": sorted(set(ROWS) - {case.row for case in _CASES.values()}, key=_order),
+    }
+
+
+def _order(row: str) -> tuple[str, int]:
+    return row[0], int(row[1:])
+
+
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    if not _CASES:
+        return
+    path = Path(os.environ.get(RESULTS_VARIABLE, RESULTS))
+    path.parent.mkdir(parents=True, exist_ok=True)
+    found = results()
+    path.write_text(json.dumps(found, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+    # A skipped test leaves pytest content; this harness is not.
+    if found["failed"] and session.exitstatus == pytest.ExitCode.OK:
+        session.exitstatus = pytest.ExitCode.TESTS_FAILED
+
+
+def pytest_terminal_summary(terminalreporter: Any) -> None:
+    if not _CASES:
+        return
+    found = results()
+    terminalreporter.section("faults")
+    for row in found["rows"]:
+        terminalreporter.write_line(f"{row['row']:<4}{row['fault']}  ->  {row['outcome']}")
+        for case in row["cases"]:
+            terminalreporter.write_line(
+                f"    {case['status'].upper():<7}{case['seconds']:6.1f} s  {case['test']}"
+            )
+            for name in ("caused", "seen"):
+                for line in case[name]:
+                    terminalreporter.write_line(f"        {name:<7}{line}")
+            if case["why"]:
+                terminalreporter.write_line(f"        why    {case['why']}")
+    missing = found["not_caused"]
+    terminalreporter.write_line(
+        f"{found['passed']} rows passed, {found['failed']} failed;"
+        f" not caused in this run: {' '.join(missing) or 'none'}"
+    )
