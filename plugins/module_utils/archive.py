@@ -23,7 +23,7 @@ from collections.abc import Callable, Iterator
 from typing import IO, Any
 
 from . import dump_toc, file_kind, inventory, plain_dump, postgres, process
-from .errors import ResilienceError
+from .errors import BackupError, ResilienceError
 
 DIGEST_SUFFIX = ".sha256"
 PIECE = 1 << 20
@@ -102,7 +102,7 @@ def verify_digest(path: str, known: str | None = None, source: str = "given") ->
             remedy="name a file that exists and may be read",
         ) from error
     if known is not None and not hmac.compare_digest(known.lower(), found):
-        raise ResilienceError(
+        raise BackupError(
             f"the backup is not what it was: its SHA-256 is {found}, {source} says {known.lower()}",
             option="backup",
             value=path,
@@ -192,8 +192,8 @@ def prepare(
     return dataclasses.replace(archive, rows=rows, proof=proof)
 
 
-def _no_dump(path: str, what: str) -> ResilienceError:
-    return ResilienceError(
+def _no_dump(path: str, what: str) -> BackupError:
+    return BackupError(
         f"this is no PostgreSQL dump but {what}",
         option="backup",
         value=path,
@@ -285,6 +285,15 @@ def _unpack(path: str, to: str, compression: str, largest: int | None, limit: fl
                 head = head or piece[: file_kind.HEAD_BYTES]
                 out.write(piece)
     except (OSError, EOFError, zlib.error, lzma.LZMAError) as error:
+        # A full disk or a read error carries a number; what a decompressor says of its data none.
+        number = getattr(error, "errno", None)
+        if number:
+            raise ResilienceError(
+                f"the backup cannot be unpacked: {os.strerror(number)}",
+                option="work_dir",
+                value=os.path.dirname(to),
+                remedy="make room there, or look at the disk",
+            ) from error
         raise dump_toc.damaged(f"its {compression} does not unpack ({error})", path) from error
     return head
 

@@ -82,15 +82,17 @@ def _status(answer: Answer) -> str:
 
 
 def tally(checks: Sequence[Check]) -> dict[str, Any]:
+    """`tally_statuses` of these checks."""
+    return tally_statuses([check.status for check in checks])
+
+
+def tally_statuses(statuses: Sequence[str]) -> dict[str, Any]:
     """Counts by status, and the confidence.
 
     Returns:
         `passed`, `failed`, `skipped`, and `confidence`: the share of checks that passed, percent,
         rounded down to a tenth, so that it is 100 only if nothing was skipped or failed.
     """
-    counts = {
-        status: sum(check.status == status for check in checks)
-        for status in (PASSED, FAILED, SKIPPED)
-    }
-    tenths = 1000 * counts[PASSED] // len(checks) if checks else 0
+    counts = {status: list(statuses).count(status) for status in (PASSED, FAILED, SKIPPED)}
+    tenths = 1000 * counts[PASSED] // len(statuses) if statuses else 0
     return {**counts, "confidence": tenths / 10}

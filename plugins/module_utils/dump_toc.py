@@ -20,7 +20,7 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import BinaryIO
 
-from .errors import ResilienceError
+from .errors import BackupError, ResilienceError
 
 MAGIC = b"PGDMP"
 OLDEST, NEWEST = (1, 12), (1, 16)
@@ -87,9 +87,9 @@ class Toc:
     int_size: int
 
 
-def damaged(what: str, path: str) -> ResilienceError:
+def damaged(what: str, path: str) -> BackupError:
     """The error for an archive that contradicts its own layout."""
-    return ResilienceError(
+    return BackupError(
         f"the archive is damaged or cut off: {what}",
         option="backup",
         value=path,

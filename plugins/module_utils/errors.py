@@ -2,7 +2,7 @@
 # Copyright (c) 2026, chefwell.resilience contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The engine's one exception: what is wrong, which option said so, and what to do about it."""
+"""The engine's exceptions: what is wrong, which option said so, and what to do about it."""
 
 from __future__ import annotations
 
@@ -38,3 +38,11 @@ class ResilienceError(Exception):
         if self.remedy:
             text += f" - {self.remedy}"
         return text
+
+
+class BackupError(ResilienceError):
+    """The backup itself is bad: damaged, cut off, not what it was, or no dump at all.
+
+    Told apart from what is wrong with the place where it is tried: nobody's backup is bad because
+    our lab broke, and nobody's is good.
+    """

@@ -13,8 +13,10 @@ import dataclasses
 import re
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
+from typing import Any
 
 from .dump_toc import Entry
+from .errors import ResilienceError
 
 Key = tuple[str, ...]
 
@@ -73,10 +75,46 @@ class Expectation:
     row_source: str = ""
     others: dict[str, int] = dataclasses.field(default_factory=dict)
 
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values, for JSON; `from_dict` takes them back."""
+        plain: dict[str, Any] = {}
+        for field in dataclasses.fields(self):
+            value = getattr(self, field.name)
+            if isinstance(value, set):
+                value = sorted(map(list, value))
+            elif field.name == "rows":
+                value = [[*key, count] for key, count in sorted(value.items())]
+            plain[field.name] = value
+        return plain
+
     def schema_names(self) -> list[str]:
         """Every schema that holds something or is made, sorted; `public` first."""
         names = {key[0] for key in self.schemas | self.tables | self.views}
         return sorted(names, key=lambda name: (name != "public", name))
+
+
+def from_dict(values: Mapping[str, Any]) -> Expectation:
+    """What `Expectation.to_dict` gave.
+
+    Raises:
+        ResilienceError: the values are something else.
+    """
+    try:
+        known = {}
+        for field in dataclasses.fields(Expectation):
+            value = values[field.name]
+            if field.name == "rows":
+                value = {(schema, table): count for schema, table, count in value}
+            elif isinstance(value, list):
+                value = {tuple(key) for key in value}
+            known[field.name] = value
+        return Expectation(**known)
+    except (KeyError, TypeError, ValueError) as error:
+        raise ResilienceError(
+            f"what the restored backup demands is not known: {type(error).__name__}: {error}",
+            option="work_dir",
+            remedy="restore again with test-restore-staging",
+        ) from error
 
 
 def of(

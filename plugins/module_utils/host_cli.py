@@ -18,7 +18,7 @@ from . import config
 from .command import EXIT_UNKNOWN, Command, warn
 from .errors import ResilienceError
 
-STAGES = ("disk", "offsite")
+STAGES = ("disk", "offsite", "staging")
 
 
 def _commands() -> dict[str, Command]:

@@ -257,7 +257,7 @@ def _scan_tier(found: Inventory, tier: str, expression: re.Pattern[str]) -> None
             found.ignored.append(readable(path))
         else:
             found.files.append(
-                BackupFile(path, tier, seen.st_size, seen.st_mtime_ns, None, _taken_at(match))
+                BackupFile(path, tier, seen.st_size, seen.st_mtime_ns, None, taken_at(match))
             )
 
 
@@ -271,7 +271,8 @@ def _kind(mode: int) -> str:
     return next((name for test, name in kinds if test(mode)), "device, not opened")
 
 
-def _taken_at(match: re.Match[str]) -> str | None:
+def taken_at(match: re.Match[str]) -> str | None:
+    """When a backup was taken, local ISO 8601, by its name's groups `date` and `time`."""
     groups = match.groupdict()
     digits = (groups.get("date") or "") + (groups.get("time") or "")
     try:

@@ -174,7 +174,7 @@ def _fill(
                     size,
                     mtime_ns,
                     digests[path] if digests is not None else None,
-                    inventory._taken_at(match),
+                    inventory.taken_at(match),
                 )
             )
     tree.files.sort(key=lambda file: file.path)

@@ -11,7 +11,9 @@ import glob
 import os
 import re
 import shutil
+import urllib.parse
 from collections.abc import Sequence
+from typing import Any
 
 from . import process
 from .errors import ResilienceError
@@ -41,6 +43,43 @@ class Binaries:
     def path(self, program: str) -> str:
         """The full path of one of the programs."""
         return os.path.join(self.bin_dir, program)
+
+
+@dataclasses.dataclass(frozen=True)
+class Server:
+    """A running staging server: how to reach it.
+
+    Attributes:
+        host: a socket folder, or a host name.
+        port: of the server.
+        user, password: of a superuser.
+        binaries: the programs that match it.
+    """
+
+    host: str
+    port: int
+    user: str
+    password: str
+    binaries: Binaries
+
+    def dsn(self, database: str) -> dict[str, Any]:
+        """Keyword arguments for `psycopg2.connect`."""
+        return {
+            "host": self.host,
+            "port": self.port,
+            "user": self.user,
+            "password": self.password,
+            "dbname": database,
+            "connect_timeout": 10,
+        }
+
+    def url(self, database: str) -> str:
+        """The same as a libpq URL, with the host as a parameter: a socket folder has slashes."""
+        user, password, name = (
+            urllib.parse.quote(text, safe="") for text in (self.user, self.password, database)
+        )
+        where = urllib.parse.urlencode({"host": self.host, "port": self.port})
+        return f"postgresql://{user}:{password}@/{name}?{where}"
 
 
 def version_of(program: str) -> tuple[int, str]:

@@ -13,9 +13,8 @@ import time
 
 from . import process
 from .archive import Archive
-from .embedded import Server
 from .errors import ResilienceError
-from .postgres import unprivileged
+from .postgres import Server, unprivileged
 
 # What a restore may say without anything being lost: each with the reason.
 HARMLESS = (
@@ -57,21 +56,23 @@ def restore(
     *,
     jobs: int | None = None,
     time_limit: float = 3600,
+    replace: bool = False,
 ) -> Restored:
     """Creates a database and restores an archive into it.
 
     Args:
         archive: from `archive.prepare`.
         server: the staging server.
-        database: name of the database, which must not exist.
+        database: name of the database, which must not exist unless it may be replaced.
         jobs: how many to restore in parallel; a tar or plain dump has one.
         time_limit: seconds, after which pg_restore and its children are ended.
+        replace: drop a database of that name first, those connected to it included.
 
     Raises:
         ResilienceError: the database cannot be created, or the time limit was reached.
     """
     started = time.monotonic()
-    _create(server, database)
+    _create(server, database, replace)
     count = (jobs or default_jobs()) if archive.format == "custom" else 1
     outcome = process.run(
         _command(archive, server, database, count),
@@ -92,7 +93,7 @@ def restore(
     return Restored(time.monotonic() - started, count, errors, harmless)
 
 
-def _create(server: Server, database: str) -> None:
+def _create(server: Server, database: str, replace: bool) -> None:
     import psycopg2  # noqa: PLC0415 - the engine imports without it
     from psycopg2 import sql  # noqa: PLC0415
 
@@ -100,6 +101,9 @@ def _create(server: Server, database: str) -> None:
     try:
         connection.autocommit = True
         with connection.cursor() as cursor:
+            if replace:
+                drop = sql.SQL("DROP DATABASE IF EXISTS {} WITH (FORCE)")
+                cursor.execute(drop.format(sql.Identifier(database)))
             cursor.execute(
                 sql.SQL("CREATE DATABASE {} TEMPLATE template0").format(sql.Identifier(database))
             )

@@ -1,0 +1,295 @@
+#!/usr/bin/python
+# -*- coding: utf-8 -*-
+# Copyright (c) 2026, chefwell.resilience contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Ansible's door to the questions that a restored database has to answer."""
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+---
+module: restore_validate
+short_description: Questions a restored PostgreSQL database and the API over it
+version_added: "0.1.0"
+description:
+  - Reads what a backup holds from the backup's own table of contents and rows, and asks a restored
+    database whether all of it is there - every schema, table, row count, key, index, constraint and
+    sequence, over all schemas.
+  - Given the address of a backend over that database, it also logs in as the named users, lists what
+    they see, and compares the counts with the database.
+  - The database is opened read-only and nothing is changed. The name does not end in C(_info)
+    because its job is to judge. It does not fail on a bad answer unless O(fail_on) says so.
+author:
+  - chefwell.resilience contributors (@chefwell)
+options:
+  backup:
+    description:
+      - The backup that was restored, as C(pg_dump) made it, compressed or not. It is decoded whole.
+    type: path
+    required: true
+  bin_dir:
+    description:
+      - The folder of PostgreSQL's programs. The newest installation when left out.
+    type: path
+  work_dir:
+    description:
+      - Folder with room for the unpacked backup. What is put there is removed again.
+      - Left out, the module's own temporary folder.
+    type: path
+  login_host:
+    description:
+      - Host name, address, or socket folder of the restored database's server.
+    type: str
+    default: 127.0.0.1
+  login_port:
+    description:
+      - Port of that server.
+    type: int
+    default: 5433
+  login_user:
+    description:
+      - A user who may read everything.
+    type: str
+    default: postgres
+  login_password:
+    description:
+      - That user's password.
+    type: str
+    default: ""
+  login_db:
+    description:
+      - The restored database.
+    type: str
+    required: true
+  tenant_query:
+    description:
+      - SQL that returns the schema name of every store. Without it, the check C(tenants) is skipped.
+    type: str
+  tenant_prefix:
+    description:
+      - How the schemas of stores begin.
+    type: str
+    default: tenant_
+  foreign_keys:
+    description:
+      - Which foreign keys are followed row by row. PostgreSQL has proved the others while restoring.
+    type: str
+    choices: [not_valid, all]
+    default: not_valid
+  queries:
+    description:
+      - More questions. Each has C(name), C(sql), perhaps C(title), and C(rows), the rows that must
+        come back; without C(rows) one row at least.
+    type: list
+    elements: dict
+    default: []
+  api_url:
+    description:
+      - Address of the backend. Without it, the checks of the API are skipped.
+    type: str
+  api_users:
+    description:
+      - Who logs in. Each has C(email), C(password) and C(schema), the store's.
+    type: list
+    elements: dict
+    default: []
+  api_steps:
+    description:
+      - What each user asks for, in order. ChefWell's own steps when left out.
+    type: list
+    elements: dict
+    default: []
+  api_time_limit:
+    description:
+      - Seconds that one answer may take.
+    type: float
+    default: 10
+  fail_on:
+    description:
+      - When the task fails - V(never), when a check V(failed), or when one did V(not_pass), a skipped
+        one included.
+    type: str
+    choices: [never, failed, not_pass]
+    default: never
+attributes:
+  check_mode:
+    description: Can run in check mode without changing the target.
+    support: full
+  diff_mode:
+    description: Returns what has changed, or would, as a diff.
+    support: none
+requirements:
+  - psycopg2
+  - PostgreSQL's server programs, as new as those that made the backup
+"""
+
+EXAMPLES = r"""
+- name: Question a restored database
+  chefwell.resilience.restore_validate:
+    backup: /root/backups/daily/chefwell_backup_20251120_030000.dump.gz
+    login_host: 127.0.0.1
+    login_port: 5433
+    login_password: "{{ staging_password }}"
+    login_db: restaurante_staging
+    tenant_query: SELECT schema_name FROM public.companies
+    api_url: http://127.0.0.1:3001
+    api_users:
+      - email: admin@chefwell.pro
+        password: "{{ test_user_password }}"
+        schema: tenant_chefwell
+    fail_on: failed
+  register: answers
+
+- name: Show the confidence
+  ansible.builtin.debug:
+    var: answers.confidence
+"""
+
+RETURN = r"""
+checks:
+  description:
+    - One a question, with C(id), C(title), C(status) (V(passed), V(failed), V(skipped)), C(evidence),
+      C(findings) and C(seconds).
+  returned: success
+  type: list
+  elements: dict
+  sample:
+    - id: foreign_keys
+      title: Foreign keys
+      status: passed
+      evidence: 901/901 foreign keys
+      seconds: 0.01
+      findings: []
+passed:
+  description: How many checks passed.
+  returned: success
+  type: int
+failed_checks:
+  description: How many checks failed. (C(failed) is Ansible's own word for the task.)
+  returned: success
+  type: int
+skipped:
+  description: How many could not be asked. They are never counted as passed.
+  returned: success
+  type: int
+confidence:
+  description: Share of the checks that passed, percent.
+  returned: success
+  type: float
+  sample: 100.0
+schemas:
+  description: Every schema with its tables, their rows, and the counts of keys and indexes.
+  returned: success
+  type: list
+  elements: dict
+totals:
+  description: The same over all schemas.
+  returned: success
+  type: dict
+api:
+  description: What each call of the first user came to.
+  returned: success
+  type: list
+  elements: dict
+seconds:
+  description: What asking took.
+  returned: success
+  type: float
+"""
+
+import tempfile
+
+from ansible.module_utils.basic import AnsibleModule, missing_required_lib
+
+from ..module_utils import api_probe, archive, expectation, postgres, questioning, validation
+from ..module_utils.errors import ResilienceError
+
+try:
+    import psycopg2  # noqa: F401 - the engine imports it when it connects
+
+    HAS_PSYCOPG2 = True
+except ImportError:
+    HAS_PSYCOPG2 = False
+
+
+def main() -> None:
+    """Argument spec, engine call, result."""
+    module = AnsibleModule(
+        argument_spec={
+            "backup": {"type": "path", "required": True},
+            "bin_dir": {"type": "path"},
+            "work_dir": {"type": "path"},
+            "login_host": {"type": "str", "default": "127.0.0.1"},
+            "login_port": {"type": "int", "default": 5433},
+            "login_user": {"type": "str", "default": "postgres"},
+            "login_password": {"type": "str", "default": "", "no_log": True},
+            "login_db": {"type": "str", "required": True},
+            "tenant_query": {"type": "str"},
+            "tenant_prefix": {"type": "str", "default": "tenant_"},
+            "foreign_keys": {
+                "type": "str",
+                "choices": ["not_valid", "all"],
+                "default": "not_valid",
+            },
+            "queries": {"type": "list", "elements": "dict", "default": []},
+            "api_url": {"type": "str"},
+            "api_users": {"type": "list", "elements": "dict", "default": [], "no_log": True},
+            "api_steps": {"type": "list", "elements": "dict", "default": []},
+            "api_time_limit": {"type": "float", "default": 10},
+            "fail_on": {
+                "type": "str",
+                "choices": ["never", "failed", "not_pass"],
+                "default": "never",
+            },
+        },
+        supports_check_mode=True,
+    )
+    if not HAS_PSYCOPG2:
+        module.fail_json(msg=missing_required_lib("psycopg2"))
+    options = module.params
+    try:
+        api = None
+        if options["api_url"]:
+            api = api_probe.Api(
+                options["api_url"],
+                options["api_users"],
+                options["api_steps"] or api_probe.STEPS,
+                options["api_time_limit"],
+            )
+        server = postgres.Server(
+            options["login_host"],
+            options["login_port"],
+            options["login_user"],
+            options["login_password"],
+            postgres.find_binaries(options["bin_dir"]),
+        )
+        with tempfile.TemporaryDirectory(dir=options["work_dir"] or module.tmpdir) as folder:
+            ready = archive.prepare(options["backup"], folder, server.binaries)
+            wanted = expectation.of(ready.toc.entries, ready.rows)
+            result = questioning.question(
+                server.dsn(options["login_db"]),
+                wanted,
+                validation.Settings(
+                    tenant_query=options["tenant_query"],
+                    tenant_prefix=options["tenant_prefix"],
+                    foreign_keys=options["foreign_keys"],
+                    queries=options["queries"],
+                ),
+                api,
+                featured_schema=options["api_users"][0]["schema"] if options["api_users"] else "",
+            )
+    except ResilienceError as error:
+        module.fail_json(msg=str(error))
+    # `failed` is Ansible's own word for the task, so the count has another name here.
+    result["failed_checks"] = result.pop("failed")
+    fatal = {"never": (), "failed": ("failed",), "not_pass": ("failed", "skipped")}
+    bad = [check for check in result["checks"] if check["status"] in fatal[options["fail_on"]]]
+    if bad:
+        named = "; ".join(f"{check['id']}: {check['evidence']}" for check in bad)
+        module.fail_json(msg=f"{len(bad)} checks did not pass: {named}", **result)
+    module.exit_json(changed=False, **result)
+
+
+if __name__ == "__main__":
+    main()
