@@ -21,3 +21,6 @@ def _link() -> None:
 
 _link()
 sys.path.insert(0, str(ROOT / "build" / "collections"))
+# The testbed, and what the tests share.
+for folder in ("tests", "tests/integration"):
+    sys.path.insert(0, str(ROOT / folder))

@@ -35,7 +35,6 @@ PASSED, FAILED, COULD_NOT_VERIFY = "passed", "failed", "could_not_verify"
 EXIT_CODES = {PASSED: 0, FAILED: 2, COULD_NOT_VERIFY: 3}
 VERSION = 1
 RESULT = "drill.json"
-WANTED = "wanted.json"
 
 # Called with the name of a phase when it begins, and with what it does now.
 Progress = Callable[[str, str], None]
@@ -116,10 +115,7 @@ def set_up(settings: Settings) -> dict[str, Any]:
 def clean_up(settings: Settings) -> list[str]:
     """Removes staging; in words what was removed. A second time there is nothing."""
     with staging.locked(settings.staging):
-        removed = staging.remove(settings.staging)
-        with contextlib.suppress(FileNotFoundError):
-            os.unlink(os.path.join(settings.staging.work_dir, WANTED))
-        return removed + _remove_unpacked(settings.staging.work_dir)
+        return staging.remove(settings.staging) + _remove_unpacked(settings.staging.work_dir)
 
 
 def run(
@@ -182,7 +178,9 @@ def validate(settings: Settings, *, progress: Progress | None = None) -> dict[st
                 remedy="run setup-staging and test-restore-staging first",
             )
         staging.refuse_production(settings.staging, server.host, server.port)
-        with open(os.path.join(settings.staging.work_dir, WANTED), encoding="utf-8") as file:
+        with open(
+            os.path.join(settings.staging.work_dir, staging.WANTED), encoding="utf-8"
+        ) as file:
             wanted = expectation.from_dict(json.load(file))
         result = _Drill(settings, None, True, progress or _silent).question_only(
             note.restored, server, wanted, engine.backend_url()
@@ -318,7 +316,7 @@ class _Drill:
     def _remember(self, wanted: expectation.Expectation) -> None:
         """Notes what was restored, so that `validate` can question it later."""
         work_dir = self.settings.staging.work_dir
-        with open(os.path.join(work_dir, WANTED), "w", encoding="utf-8") as file:
+        with open(os.path.join(work_dir, staging.WANTED), "w", encoding="utf-8") as file:
             json.dump(wanted.to_dict(), file)
         restored = {"backup": self.backup, "restore": self.restored, "checks": self.own_checks}
         staging.write_note(self.settings.staging, kept=self.keep, restored=restored)

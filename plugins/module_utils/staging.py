@@ -28,6 +28,8 @@ from .postgres import Server
 
 KINDS = ("embedded",)
 NOTE = "staging.json"
+# What the backup that was restored last demands; `expectation.Expectation.to_dict`.
+WANTED = "wanted.json"
 LOCK = "lock"
 
 
@@ -230,8 +232,9 @@ def write_note(settings: Settings, *, kept: bool, restored: Mapping[str, Any] | 
 def remove(settings: Settings) -> list[str]:
     """Removes staging whole, whatever state it is in; in words what was removed."""
     removed = engine(settings).down()
-    with contextlib.suppress(FileNotFoundError):
-        os.unlink(os.path.join(settings.work_dir, NOTE))
+    for name in (NOTE, WANTED):
+        with contextlib.suppress(FileNotFoundError):
+            os.unlink(os.path.join(settings.work_dir, name))
     return removed
 
 

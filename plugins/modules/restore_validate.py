@@ -16,8 +16,8 @@ description:
   - Reads what a backup holds from the backup's own table of contents and rows, and asks a restored
     database whether all of it is there - every schema, table, row count, key, index, constraint and
     sequence, over all schemas.
-  - Given the address of a backend over that database, it also logs in as the named users, lists what
-    they see, and compares the counts with the database.
+  - Given the address of a backend over that database, it also logs in as the named users, lists
+    what they see, and compares the counts with the database.
   - The database is opened read-only and nothing is changed. The name does not end in C(_info)
     because its job is to judge. It does not fail on a bad answer unless O(fail_on) says so.
 author:
@@ -64,7 +64,8 @@ options:
     required: true
   tenant_query:
     description:
-      - SQL that returns the schema name of every store. Without it, the check C(tenants) is skipped.
+      - SQL that returns the schema name of every store. Without it, the check C(tenants) is
+        skipped.
     type: str
   tenant_prefix:
     description:
@@ -73,7 +74,8 @@ options:
     default: tenant_
   foreign_keys:
     description:
-      - Which foreign keys are followed row by row. PostgreSQL has proved the others while restoring.
+      - Which foreign keys are followed row by row. PostgreSQL has proved the others while
+        restoring.
     type: str
     choices: [not_valid, all]
     default: not_valid
@@ -107,8 +109,8 @@ options:
     default: 10
   fail_on:
     description:
-      - When the task fails - V(never), when a check V(failed), or when one did V(not_pass), a skipped
-        one included.
+      - When the task fails - V(never), when a check V(failed), or when one did V(not_pass), a
+        skipped one included.
     type: str
     choices: [never, failed, not_pass]
     default: never
@@ -149,8 +151,8 @@ EXAMPLES = r"""
 RETURN = r"""
 checks:
   description:
-    - One a question, with C(id), C(title), C(status) (V(passed), V(failed), V(skipped)), C(evidence),
-      C(findings) and C(seconds).
+    - One a question, with C(id), C(title), C(status) (V(passed), V(failed), V(skipped)),
+      C(evidence), C(findings) and C(seconds).
   returned: success
   type: list
   elements: dict

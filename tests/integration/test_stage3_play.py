@@ -1,0 +1,216 @@
+"""Stage 3 as a user runs it: the playbook, the drill, the four commands, and the rollback."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import psutil
+import pytest
+from play_host import PlayHost
+from testbed import Testbed
+from testbed.services import free_port
+
+PLAYBOOK = "stage3_staging_restore.yml"
+
+
+@pytest.fixture(scope="module")
+def bed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Testbed]:
+    made = Testbed.up(tmp_path_factory.mktemp("bed"), stores=3)
+    yield made
+    made.down()
+
+
+@pytest.fixture(scope="module")
+def host(bed: Testbed, tmp_path_factory: pytest.TempPathFactory) -> Iterator[PlayHost]:
+    root = tmp_path_factory.mktemp("host")
+    record = bed.record
+    made = PlayHost(
+        root,
+        staging_restore_dir=str(root / "staging"),
+        staging_restore_work_dir=str(root / "work"),
+        staging_restore_bin_dir=record["postgres"]["bin_dir"],
+        staging_restore_backup_path=record["backups"],
+        staging_restore_backend_command=[record["backend"]["python"], record["backend"]["script"]],
+        staging_restore_backend_env={"JWT_SECRET": "staging-only"},
+        staging_restore_backend_port=free_port(),
+        staging_restore_api_users=record["users"],
+        staging_restore_production={"host": "127.0.0.1", "port": record["postgres"]["port"]},
+        staging_restore_log_file=str(root / "staging.log"),
+    )
+    before = production(bed)
+    first = made.play(PLAYBOOK)
+    assert first["changed"] > 0
+    made.variables["first"] = first
+    yield made
+    made.play("rollback_stage3.yml")
+    assert not list(made.scripts.iterdir())
+    for gone in ("staging", "work", "staging.log", "etc/staging.json", "state/drill.json"):
+        assert not (root / gone).exists(), gone
+    assert servers(root) == []
+    assert production(bed) == before
+    assert made.play("rollback_stage3.yml")["changed"] == 0
+
+
+def production(bed: Testbed) -> dict[str, Any]:
+    """What must be the same afterwards: the servers, the rows, the backups."""
+    connection = bed.connect()
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT count(*) FROM tenant_chefwell.products")
+        row = cursor.fetchone()
+    connection.close()
+    files = {
+        str(path): path.stat().st_size for path in sorted(Path(bed.record["backups"]).rglob("*.gz"))
+    }
+    return {"servers": bed.status(), "products": row, "files": files}
+
+
+def servers(root: Path) -> list[str]:
+    """Processes that have a path of this host in their command line."""
+    found = []
+    for one in psutil.process_iter(["cmdline", "status"]):
+        words = one.info["cmdline"] or []
+        if one.info["status"] != psutil.STATUS_ZOMBIE and any(str(root) in word for word in words):
+            found.append(" ".join(words))
+    return found
+
+
+def result(ended: subprocess.CompletedProcess[str]) -> dict[str, Any]:
+    found: dict[str, Any] = json.loads(ended.stdout)
+    return found
+
+
+def test_the_second_run_changes_nothing(host: PlayHost) -> None:
+    assert host.play(PLAYBOOK)["changed"] == 0
+    kept = json.loads((host.root / "state" / "drill.json").read_text())
+    assert kept["verdict"] == "passed" and kept["confidence"] == 100.0
+    assert (host.root / "etc" / "staging.json").stat().st_mode & 0o777 == 0o600
+
+
+def test_a_drill_leaves_nothing_and_tells_all(host: PlayHost, bed: Testbed) -> None:
+    ended = host.command("test-restore-staging")
+    assert ended.returncode == 0, ended.stdout + ended.stderr
+    for line in (
+        "RELATÓRIO DE VALIDAÇÃO - STAGING RESTORE",
+        "   - products: 28 registros ✅",
+        "   - stripe_payments: 0 registros ✅",
+        "   - Foreign Keys: 9/9 ✅",
+        "   - Indexes: 14/14 ✅",
+        "   - Unique Constraints: 2/2 ✅",
+        "   - Listar Clientes: ✅ OK (21 clientes)",
+        "✅ RESULTADO: BACKUP VÁLIDO E RESTAURÁVEL",
+        "🎯 Confiança: 100%",
+    ):
+        assert line in ended.stdout, ended.stdout
+    tables = ended.stdout.split("TABELAS")[1].split("INTEGRIDADE")[0]
+    names = [line.split()[1].rstrip(":") for line in tables.splitlines() if " - " in line]
+    assert names == host_order()
+    assert servers(host.root) == []
+    assert os.listdir(host.root / "work") == ["lock"]
+    log = (host.root / "staging.log").read_text()
+    assert "verdict=passed" in log
+
+
+def host_order() -> list[str]:
+    """The plan's own order."""
+    return [
+        *("products", "categories", "sales", "customers"),
+        *("tabs", "orders", "expenses", "stripe_payments"),
+    ]
+
+
+def test_every_store_is_asked_about(host: PlayHost, bed: Testbed) -> None:
+    drill = result(host.command("test-restore-staging", "--json"))
+    assert drill["totals"]["schemas"] == 4 and drill["totals"]["tables"] == 3 * 8 + 2
+    by_id = {check["id"]: check for check in drill["checks"]}
+    assert by_id["tenants"]["evidence"].startswith("3 stores listed, 3 schemas")
+    assert by_id["api_login"]["evidence"].startswith("3/3 stores")
+    assert [phase["name"] for phase in drill["phases"]] == [
+        *("digest", "decode", "staging", "restore", "backend", "validate", "cleanup")
+    ]
+    assert drill["rto_seconds"] < drill["objectives"]["rto_seconds"]
+
+
+def test_staging_that_was_set_up_stays_until_cleaned_up(host: PlayHost) -> None:
+    nothing = host.command("validate-staging")
+    assert nothing.returncode == 3 and "setup-staging" in nothing.stderr
+    assert host.command("setup-staging").returncode == 0
+    assert len(servers(host.root)) >= 1
+    assert host.command("test-restore-staging").returncode == 0
+    validated = result(host.command("validate-staging", "--json"))
+    assert validated["verdict"] == "passed"
+    # A second restore replaces the first one's database.
+    older = result(host.command("test-restore-staging", "--json", "--tier", "monthly"))
+    assert older["verdict"] == "passed" and older["backup"]["tier"] == "monthly"
+    cleaned = host.command("cleanup-staging")
+    assert cleaned.returncode == 0 and "produção" in cleaned.stdout
+    assert servers(host.root) == []
+    assert result(host.command("cleanup-staging", "--json")) == {"removed": []}
+
+
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGINT])
+def test_a_drill_that_was_ended_leaves_nothing(host: PlayHost, number: signal.Signals) -> None:
+    """SIGKILL: the next one cleans up. SIGINT, which Ctrl-C sends: it does so itself."""
+    with subprocess.Popen(
+        [str(host.scripts / "test-restore-staging.sh"), "--json"],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        text=True,
+        env={},
+    ) as running:
+        deadline = time.monotonic() + 30
+        while not any("postgres" in line for line in servers(host.root / "work")):
+            assert time.monotonic() < deadline
+            time.sleep(0.01)
+        running.send_signal(number)
+        output = running.communicate()[0]
+    if number == signal.SIGINT:
+        drill = json.loads(output)
+        assert running.returncode == 3
+        assert (drill["verdict"], drill["confidence"]) == ("could_not_verify", None)
+        assert servers(host.root / "work") == []
+    else:
+        assert servers(host.root / "work") != []
+        assert result(host.command("test-restore-staging", "--json"))["verdict"] == "passed"
+    assert servers(host.root / "work") == []
+    assert os.listdir(host.root / "work") == ["lock"]
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ({"staging_restore_bin_dir": "/nowhere"}, "bin_dir"),
+        ({"staging_restore_backend_command": ["/bin/false"]}, "the staging backend ended"),
+        ({"staging_restore_backup_path": "/nowhere"}, "the backup tree cannot be read"),
+    ],
+)
+def test_what_is_wrong_with_the_lab_is_no_verdict_on_the_backup(
+    host: PlayHost, change: dict[str, object], said: str
+) -> None:
+    failed = host.run(PLAYBOOK, **change)
+    try:
+        assert failed.returncode != 0 and said in failed.stdout, failed.stdout
+        assert "could_not_verify" in failed.stdout or "cannot be read" in failed.stdout
+        assert servers(host.root / "work") == []
+    finally:
+        host.play(PLAYBOOK, staging_restore_drill_now=False)
+
+
+def test_a_damaged_backup_fails_the_drill_and_the_play(host: PlayHost, tmp_path: Path) -> None:
+    daily = tmp_path / "daily"
+    daily.mkdir()
+    whole = max(Path(str(host.variables["staging_restore_backup_path"])).glob("daily/*.gz"))
+    damaged = daily / whole.name
+    damaged.write_bytes(whole.read_bytes()[:-1000])
+    ended = host.command("test-restore-staging", "--json", "--backup", str(damaged))
+    drill = result(ended)
+    assert ended.returncode == 2
+    assert drill["verdict"] == "failed" and "damaged or cut off" in drill["problem"]
+    assert [check["id"] for check in drill["checks"] if check["status"] == "failed"] == ["archive"]
+    assert "staging" not in [phase["name"] for phase in drill["phases"]]
