@@ -1,0 +1,262 @@
+"""A Docker engine of the tests' own: started, entered, stopped.
+
+It runs in namespaces of its own: network (bridges, packet filter rules and published ports are seen
+in there only), mounts and processes. When its first process ends, the kernel ends all the others,
+so that no container, interface or mount can be left behind, however the tests ended.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import ctypes
+import fcntl
+import hashlib
+import os
+import shlex
+import shutil
+import signal
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path
+
+import psutil
+from testbed.engine import ResilienceError
+from testbed.services import Service
+
+from . import needs
+
+CLONE_NEWNET = 0x40000000
+# Folders outside its own that dockerd and containerd write to, whatever they are told.
+ELSEWHERE = ("/etc/docker", "/var/lib/docker", "/opt/containerd")
+STOP_SECONDS = 30
+
+_START = """
+set -e
+ip link set lo up
+{binds}
+mount -t tmpfs tmpfs /run
+exec docker-init -- dockerd --config-file {root}/daemon.json --data-root {root}/data \
+  --exec-root /run/docker-exec --pidfile /run/docker.pid --host unix://{socket} \
+  --cgroup-parent {cgroup} {options}
+"""
+
+
+class Engine:
+    """One engine, running or not.
+
+    Made by `up`.
+
+    Attributes:
+        root: its folder; `data` in it keeps images from one start to the next.
+        socket: where it listens, a path; another process reaches it through `environment`.
+    """
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+        self.service = Service("dockerd", root)
+        # The path of a socket has at most 107 bytes (unix(7)), and a root may lie deep.
+        mark = hashlib.sha256(str(root).encode()).hexdigest()[:10]
+        self.socket = Path("/tmp") / f"chefwell-docker-{mark}.sock"
+        self.cgroup = f"chefwell-{mark}"
+        self._lock: int | None = None
+
+    @classmethod
+    @contextlib.contextmanager
+    def up(
+        cls,
+        root: str | os.PathLike[str],
+        *,
+        say: Callable[[str], None] = lambda line: None,
+        options: Sequence[str] = (),
+    ) -> Iterator[Engine]:
+        """An engine for the block. Missing packages are installed first.
+
+        Args:
+            root: its folder, made if it is not there; one engine at a time uses it, the next waits.
+            say: takes a line for a person, now and then.
+            options: more of dockerd's own.
+
+        Raises:
+            ResilienceError: it is not root who asks, a package cannot be had, or it does not start.
+        """
+        needs.install(say)
+        engine = cls(Path(root).resolve())
+        engine.root.mkdir(parents=True, exist_ok=True)
+        engine._lock = os.open(engine.root, os.O_RDONLY | os.O_DIRECTORY)
+        try:
+            fcntl.flock(engine._lock, fcntl.LOCK_EX)
+            engine.stop()
+            engine.start(options)
+            yield engine
+        finally:
+            engine.stop()
+            os.close(engine._lock)
+
+    def start(self, options: Sequence[str] = ()) -> None:
+        """Starts it and waits until it answers."""
+        config = self.root / "daemon.json"
+        config.write_text("{}\n", encoding="ascii")
+        binds = []
+        for path in map(Path, ELSEWHERE):
+            own = self.root / "elsewhere" / path.name
+            own.mkdir(parents=True, exist_ok=True)
+            if not path.exists():
+                path.mkdir(parents=True)
+                (own.parent / f"{path.name}.made").touch()
+            binds.append(f"mount --bind {shlex.quote(str(own))} {path}")
+        script = _START.format(
+            root=shlex.quote(str(self.root)),
+            socket=self.socket,
+            cgroup=self.cgroup,
+            binds="\n".join(binds),
+            options=shlex.join(options),
+        )
+        env = {**os.environ, "PATH": f"{needs.PLACES}:{os.environ.get('PATH', '')}"}
+        for name in ("DOCKER_HOST", "DOCKER_CONTEXT"):
+            env.pop(name, None)
+        namespaces = ["--net", "--mount", "--pid", "--fork", "--mount-proc", "--kill-child"]
+        self.service.start(["unshare", *namespaces, "bash", "-c", script], env)
+        self.service.await_ready(self.answers, 60)
+        # What a killed engine left in its data: only images outlive an engine.
+        self.empty()
+
+    def empty(self) -> None:
+        """Removes everything but images: the swarm, containers, volumes, networks."""
+        if self.docker("info", "--format", "{{.Swarm.LocalNodeState}}") != "inactive":
+            self.docker("swarm", "leave", "--force")
+        containers = self.docker("ps", "--all", "--quiet").split()
+        if containers:
+            self.docker("rm", "--force", "--volumes", *containers)
+        volumes = self.docker("volume", "ls", "--quiet").split()
+        if volumes:
+            self.docker("volume", "rm", "--force", *volumes)
+        self.docker("network", "prune", "--force")
+        self.docker("image", "prune", "--force")
+
+    def stop(self) -> None:
+        """Ends it with everything in it. Images stay; a second time does nothing."""
+        running = self.service.process()
+        if running:
+            with contextlib.suppress(ResilienceError):
+                self.empty()
+            with contextlib.suppress(psutil.NoSuchProcess):
+                for first in running.children():
+                    # docker-init hands the signal on, and dockerd tidies up its data.
+                    first.send_signal(signal.SIGTERM)
+                    with contextlib.suppress(psutil.TimeoutExpired):
+                        first.wait(STOP_SECONDS)
+        self.service.stop([signal.SIGKILL])
+        self.socket.unlink(missing_ok=True)
+        for made in (self.root / "elsewhere").glob("*.made"):
+            for path in map(Path, ELSEWHERE):
+                if path.name == made.stem and path.is_dir() and not any(path.iterdir()):
+                    path.rmdir()
+            made.unlink()
+        self._remove_cgroups()
+
+    def remove(self) -> None:
+        """Removes its folder, images included; it must have been stopped."""
+        shutil.rmtree(self.root)
+
+    def answers(self) -> bool:
+        """Whether it answers."""
+        with contextlib.suppress(ResilienceError):
+            return bool(self.docker("version", "--format", "{{.Server.Version}}", seconds=10))
+        return False
+
+    @property
+    def environment(self) -> dict[str, str]:
+        """Our environment, with this engine as the one that Docker's programs talk to."""
+        held = {name: value for name, value in os.environ.items() if name != "DOCKER_CONTEXT"}
+        return {**held, "DOCKER_HOST": f"unix://{self.socket}"}
+
+    @property
+    def cache(self) -> Path:
+        """Where what was fetched or built once is kept."""
+        folder = self.root / "cache"
+        folder.mkdir(exist_ok=True)
+        return folder
+
+    def docker(
+        self,
+        *arguments: str,
+        seconds: float = 120,
+        environment: Mapping[str, str] | None = None,
+    ) -> str:
+        """What a `docker` command wrote.
+
+        Args:
+            arguments: the command's.
+            seconds: its time limit.
+            environment: variables beside ours.
+
+        Raises:
+            ResilienceError: it failed.
+        """
+        env = {**self.environment, **(environment or {})}
+        return needs.run([needs.program("docker"), *arguments], seconds, env).strip()
+
+    def compose(self, *arguments: str, seconds: float = 300) -> str:
+        """What `docker compose` wrote; the plugin is fetched at the first use."""
+        plugin = needs.compose_plugin(self.cache)
+        return needs.run([str(plugin), *arguments], seconds, self.environment).strip()
+
+    def pid(self) -> int:
+        """The process whose namespaces are the engine's (for `nsenter`).
+
+        Raises:
+            ResilienceError: it is not running.
+        """
+        running = self.service.process()
+        inside = running.children() if running else []
+        if not inside:
+            raise ResilienceError("the Docker engine is not running", value=str(self.root))
+        return int(inside[0].pid)
+
+    def within(self, *command: str) -> list[str]:
+        """The command that runs this one in the engine's network."""
+        return ["nsenter", f"--target={self.pid()}", "--net", "--", *command]
+
+    @contextlib.contextmanager
+    def network(self) -> Iterator[None]:
+        """For the block, this thread is in the engine's network, where published ports answer.
+
+        So are threads and programs that it starts there. Other threads stay where they were.
+        """
+        own = os.open(f"/proc/self/task/{threading.get_native_id()}/ns/net", os.O_RDONLY)
+        other = os.open(f"/proc/{self.pid()}/ns/net", os.O_RDONLY)
+        try:
+            _enter(other)
+            yield
+        finally:
+            _enter(own)
+            os.close(other)
+            os.close(own)
+
+    def _remove_cgroups(self) -> None:
+        """Control groups are folders of the kernel's that stay until somebody removes them."""
+        deadline = time.monotonic() + 5
+        for top in [*Path("/sys/fs/cgroup").glob(f"*/{self.cgroup}"), *_unified(self.cgroup)]:
+            below = sorted(top.rglob("*/"), key=lambda path: len(path.parts), reverse=True)
+            for folder in [*below, top]:
+                while folder.is_dir():
+                    try:
+                        folder.rmdir()
+                    except OSError:
+                        if time.monotonic() > deadline:
+                            return
+                        time.sleep(0.1)
+
+
+def _unified(name: str) -> list[Path]:
+    path = Path("/sys/fs/cgroup") / name
+    return [path] if path.is_dir() else []
+
+
+def _enter(descriptor: int) -> None:
+    """setns(2); Python has it from 3.12 on only."""
+    libc = ctypes.CDLL(None, use_errno=True)
+    if libc.setns(descriptor, CLONE_NEWNET) != 0:
+        number = ctypes.get_errno()
+        raise OSError(number, os.strerror(number))

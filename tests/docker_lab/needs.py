@@ -1,0 +1,144 @@
+"""What Docker needs of the system, installed when it is missing, and named before."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+
+from testbed.engine import ResilienceError
+
+# Command that must exist -> Debian package that brings it.
+PROGRAMS = {
+    "dockerd": "docker.io",
+    "docker-init": "tini",
+    "mmdebstrap": "mmdebstrap",
+    "iptables": "iptables",
+    "ip": "iproute2",
+    "unshare": "util-linux",
+    "nsenter": "util-linux",
+}
+PLACES = "/usr/sbin:/usr/bin:/sbin:/bin"
+# Debian 12 has no `docker compose`; the one file of trixie's package runs on it as a plugin.
+COMPOSE_SUITE, COMPOSE_PACKAGE = "trixie", "docker-compose"
+COMPOSE_FILE = "usr/libexec/docker/cli-plugins/docker-compose"
+MIRROR = "http://deb.debian.org/debian"
+KEYRING = "/usr/share/keyrings/debian-archive-keyring.gpg"
+
+
+def program(name: str) -> str:
+    """The full path of a program of the system, the administrator's folders included.
+
+    Raises:
+        ResilienceError: it is not installed.
+    """
+    found = shutil.which(name, path=PLACES)
+    if not found:
+        raise ResilienceError(f"{name} is missing", remedy=f"install {PROGRAMS.get(name, name)}")
+    return found
+
+
+def install(say: Callable[[str], None]) -> None:
+    """Installs the missing packages.
+
+    Debian's package would start an engine of the system's; ours is another, so that is held back.
+
+    Raises:
+        ResilienceError: this is not root, or apt failed.
+    """
+    if os.geteuid() != 0:
+        raise ResilienceError("a Docker engine is started by root only", remedy="run this as root")
+    missing = {package for name, package in PROGRAMS.items() if not shutil.which(name, path=PLACES)}
+    if not missing:
+        return
+    say(f"installing the system packages: {', '.join(sorted(missing))}")
+    env = {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}
+    run(["apt-get", "update", "-qq"], 300, env)
+    with _no_service_starts():
+        run(
+            ["apt-get", "install", "-y", "-qq", "--no-install-recommends", *sorted(missing)],
+            600,
+            env,
+        )
+
+
+def compose_plugin(cache: Path) -> Path:
+    """The `docker compose` plugin: the system's, else the file of a package of Debian trixie."""
+    for folder in ("/usr/libexec/docker", "/usr/lib/docker", "/usr/local/lib/docker"):
+        held = Path(folder) / "cli-plugins" / "docker-compose"
+        if held.exists():
+            return held
+    plugin = cache / "compose" / COMPOSE_FILE
+    if plugin.exists():
+        return plugin
+    work = cache / "apt"
+    for folder in ("lists/partial", "cache/archives/partial"):
+        (work / folder).mkdir(parents=True, exist_ok=True)
+    (work / "sources.list").write_text(
+        f"deb [signed-by={KEYRING}] {MIRROR} {COMPOSE_SUITE} main\n", encoding="ascii"
+    )
+    settings = {
+        "Dir::Etc::SourceList": work / "sources.list",
+        "Dir::Etc::SourceParts": "/dev/null",
+        "Dir::State::Lists": work / "lists",
+        "Dir::Cache": work / "cache",
+        "APT::Sandbox::User": "root",
+        "Acquire::Languages": "none",
+    }
+    options = [part for name, value in settings.items() for part in ("-o", f"{name}={value}")]
+    run(["apt-get", *options, "update", "-qq"], 300)
+    run(["apt-get", *options, "download", "-qq", COMPOSE_PACKAGE], 300, cwd=work)
+    (package,) = work.glob(f"{COMPOSE_PACKAGE}_*.deb")
+    run(["dpkg-deb", "-x", str(package), str(plugin.parents[4])], 60)
+    shutil.rmtree(work)
+    return plugin
+
+
+def run(
+    command: list[str], seconds: float, env: dict[str, str] | None = None, cwd: Path | None = None
+) -> str:
+    """Runs a program to its end; what it wrote to standard output.
+
+    Raises:
+        ResilienceError: it failed, or took longer; with its last words.
+    """
+    try:
+        ended = subprocess.run(
+            command,
+            capture_output=True,
+            text=True,
+            errors="backslashreplace",
+            timeout=seconds,
+            env=env,
+            cwd=cwd,
+            stdin=subprocess.DEVNULL,
+            check=False,
+        )
+    except subprocess.TimeoutExpired as error:
+        raise ResilienceError(f"{' '.join(command[:3])} took over {seconds:g} s") from error
+    if ended.returncode != 0:
+        said = (ended.stderr or ended.stdout).strip()[-1500:]
+        raise ResilienceError(f"{' '.join(command[:4])} ended with {ended.returncode}: {said}")
+    return ended.stdout
+
+
+class _no_service_starts:
+    """While the block runs, packages start no services (policy-rc.d of Debian's policy 9.3.3.2).
+
+    A policy that is there already stays as it is.
+    """
+
+    policy = Path("/usr/sbin/policy-rc.d")
+    made = False
+
+    def __enter__(self) -> None:
+        if not self.policy.exists():
+            self.policy.write_text("#!/bin/sh\nexit 101\n", encoding="ascii")
+            self.policy.chmod(0o755)
+            self.made = True
+
+    def __exit__(self, *_exc: object) -> None:
+        if self.made:
+            self.policy.unlink(missing_ok=True)
