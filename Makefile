@@ -5,7 +5,7 @@ VENV := .venv/bin
 export ANSIBLE_COLLECTIONS_PATH := $(CURDIR)/build/collections
 export MYPYPATH := $(CURDIR)/build/collections
 
-.PHONY: help setup check lint types unit test sanity lock faults
+.PHONY: help setup check lint types unit test sanity lock faults bench
 help:  ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## / - /'
 
@@ -36,6 +36,9 @@ test: lint types sanity  ## everything
 faults: setup  ## cause faults for real and compare the outcome; ROWS=c1_ for some alone
 	$(VENV)/python -m pytest -q tests/faults $(if $(ROWS),-k "$(ROWS)")
 	@echo "results: build/faults/results.json"
+
+bench: setup  ## ours and the other, side by side; ROWS=archive ROUNDS=3 for less
+	$(VENV)/python -m bench $(ROWS) $(if $(ROUNDS),--rounds $(ROUNDS))
 
 lock: setup  ## renew requirements.lock from requirements.in
 	rm -rf build/lock && python3 -m venv build/lock && build/lock/bin/pip install --quiet -r requirements.in

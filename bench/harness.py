@@ -1,0 +1,164 @@
+"""Finds the rows, lets the two sides of each take turns, and makes figures of their times."""
+
+from __future__ import annotations
+
+import dataclasses
+import datetime
+import importlib
+import json
+import os
+import pkgutil
+import platform
+import statistics
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+from testbed import Testbed
+
+from . import rows as rows_package
+
+VERSION = 1
+ROUNDS = 5
+SIDES = ("ours", "theirs")
+
+
+@dataclasses.dataclass(frozen=True)
+class Row:
+    """One comparison: a file in `rows/`."""
+
+    name: str
+    module: ModuleType
+
+
+@dataclasses.dataclass
+class Measured:
+    """What a row came to.
+
+    Attributes:
+        seconds: every single time, by side.
+        came_to: what each side returned, the same in every round.
+        problem: why the row failed; None if it did not.
+    """
+
+    row: Row
+    seconds: dict[str, list[float]]
+    came_to: dict[str, Any]
+    problem: str | None = None
+
+
+def find(parts: Sequence[str]) -> list[Row]:
+    """The rows whose name has one of `parts` in it; all of them for none."""
+    names = sorted(found.name for found in pkgutil.iter_modules(rows_package.__path__))
+    chosen = [name for name in names if not parts or any(part in name for part in parts)]
+    return [Row(name, importlib.import_module(f".rows.{name}", __package__)) for name in chosen]
+
+
+def measure(row: Row, bed: Testbed, rounds: int | None, say: Callable[[str], None]) -> Measured:
+    """Lets both sides take turns."""
+    count = rounds or getattr(row.module, "ROUNDS", ROUNDS)
+    found = Measured(row, {side: [] for side in SIDES}, {})
+    try:
+        with row.module.prepared(bed) as things:
+            for number in range(1, count + 1):
+                for side in SIDES:
+                    _turn(found, side, things)
+                told = ", ".join(f"{side} {found.seconds[side][-1]:.2f} s" for side in SIDES)
+                say(f"{row.name} {number}/{count}: {told}")
+    except Exception as error:  # noqa: BLE001 - a row that breaks is a failed row
+        found.problem = f"{type(error).__name__}: {error}"
+        say(f"{row.name} failed: {found.problem}")
+    return found
+
+
+def _turn(found: Measured, side: str, things: Any) -> None:
+    started = time.perf_counter()
+    came_to = getattr(found.row.module, side)(things)
+    found.seconds[side].append(time.perf_counter() - started)
+    expected = found.came_to.setdefault(side, came_to)
+    if came_to != expected:
+        raise ValueError(f"{side} came to {came_to}, and to {expected} before")
+    first = found.came_to[SIDES[0]]
+    if came_to != first:
+        raise ValueError(f"{side} came to {came_to}, ours to {first}: not the same work")
+
+
+def figures(seconds: Sequence[float]) -> dict[str, Any]:
+    """Median and spread of some times."""
+    median = statistics.median(seconds)
+    return {
+        "median": round(median, 4),
+        "fastest": round(min(seconds), 4),
+        "slowest": round(max(seconds), 4),
+        "spread_percent": round(100 * (max(seconds) - min(seconds)) / median, 1),
+        "seconds": [round(one, 4) for one in seconds],
+    }
+
+
+def results(measured: Sequence[Measured], stores: int, scale: float) -> dict[str, Any]:
+    """What is written to the JSON file."""
+    return {
+        "version": VERSION,
+        "time": datetime.datetime.now().astimezone().isoformat(timespec="seconds"),
+        "machine": {"cpus": os.cpu_count(), "system": platform.platform()},
+        "stores": stores,
+        "scale": scale,
+        "rows": [_row(one) for one in measured],
+        "failed": sum(one.problem is not None for one in measured),
+    }
+
+
+def _row(one: Measured) -> dict[str, Any]:
+    module = one.row.module
+    told = {
+        "row": one.row.name,
+        "title": module.TITLE,
+        "note": getattr(module, "NOTE", ""),
+        "problem": one.problem,
+    }
+    if one.problem is not None:
+        return told
+    ours, theirs = (one.seconds[side] for side in SIDES)
+    pairs = [other / own for own, other in zip(ours, theirs, strict=True)]
+    return {
+        **told,
+        "rounds": len(pairs),
+        "came_to": one.came_to["ours"],
+        "ours": {"what": module.OURS, **figures(ours)},
+        "theirs": {"what": module.THEIRS, **figures(theirs)},
+        # How many times as long the other side takes; by the medians, and pair by pair.
+        "ratio": round(statistics.median(theirs) / statistics.median(ours), 2),
+        "ratio_lowest": round(min(pairs), 2),
+        "ratio_highest": round(max(pairs), 2),
+    }
+
+
+def table(found: dict[str, Any]) -> list[str]:
+    """The results for people."""
+    lines = [f"{found['stores']} stores, {found['machine']['cpus']} processors"]
+    for row in found["rows"]:
+        lines += ["", f"{row['row']}: {row['title']}"]
+        if row["problem"]:
+            lines.append(f"  FAILED: {row['problem']}")
+            continue
+        for side in SIDES:
+            one = row[side]
+            lines.append(
+                f"  {side:<7}{one['median']:9.3f} s  spread {one['spread_percent']:5.1f} %"
+                f"  {one['what']}"
+            )
+        lines.append(
+            f"  ratio  {row['ratio']:9.2f}    pair by pair {row['ratio_lowest']:.2f} to"
+            f" {row['ratio_highest']:.2f}, {row['rounds']} rounds; both came to {row['came_to']}"
+        )
+        if row["note"]:
+            lines.append(f"  {row['note']}")
+    return lines
+
+
+def write(path: Path, found: dict[str, Any]) -> None:
+    """Writes the JSON file."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(json.dumps(found, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")

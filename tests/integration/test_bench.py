@@ -1,0 +1,91 @@
+"""The bench lets both sides take turns, and does not compare different work."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+sys.path.insert(0, str(ROOT))
+
+from bench import harness  # noqa: E402
+
+
+@contextlib.contextmanager
+def prepared(_bed: object) -> Iterator[list[str]]:
+    yield []
+
+
+def row(**sides: Any) -> harness.Row:
+    texts = {"TITLE": "t", "OURS": "o", "THEIRS": "o", "prepared": prepared}
+    return harness.Row("row", SimpleNamespace(**texts, **sides))
+
+
+def measure(one: harness.Row, rounds: int = 3) -> harness.Measured:
+    return harness.measure(one, None, rounds, lambda _line: None)
+
+
+def test_the_sides_take_turns() -> None:
+    turns: list[str] = []
+    sides = {
+        "ours": lambda _things: turns.append("A"),
+        "theirs": lambda _things: turns.append("B"),
+    }
+    found = measure(row(**sides))
+    assert "".join(turns) == "ABABAB" and found.problem is None
+    written = harness.results([found], 1, 1)
+    assert written["failed"] == 0 and written["rows"][0]["rounds"] == 3
+
+
+@pytest.mark.parametrize(
+    ("ours", "theirs", "said"),
+    [
+        ([1, 1], [1, 2], "theirs came to 2, and to 1 before"),
+        ([1, 1], [2, 2], "not the same work"),
+        ([1], [], "IndexError"),
+    ],
+)
+def test_what_is_not_the_same_work_is_a_failed_row(
+    ours: list[int], theirs: list[int], said: str
+) -> None:
+    one = row(ours=lambda _things: ours.pop(0), theirs=lambda _things: theirs.pop(0))
+    found = measure(one, 2)
+    assert found.problem and said in found.problem
+    written = harness.results([found], 1, 1)
+    assert written["failed"] == 1 and "ratio" not in written["rows"][0]
+    assert any("FAILED" in line for line in harness.table(written))
+
+
+def test_figures() -> None:
+    found = harness.figures([1.0, 3.0, 2.0])
+    assert (found["median"], found["fastest"], found["slowest"]) == (2.0, 1.0, 3.0)
+    assert found["spread_percent"] == 100.0
+
+
+def test_a_run_on_a_real_testbed(tmp_path: Path) -> None:
+    results = tmp_path / "results.json"
+    command = [sys.executable, "-m", "bench", "--rounds", "1", "--stores", "1"]
+    ended = subprocess.run(
+        [*command, "--results", str(results)],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert ended.returncode == 0, ended.stderr
+    found = json.loads(results.read_text())
+    rows = {one["row"]: one for one in found["rows"]}
+    assert rows["drill_against_plan"]["came_to"]["tables"] == 10
+    assert all(
+        one["ratio"] > 0 and one["ratio_lowest"] == one["ratio_highest"] for one in rows.values()
+    )
+    nothing = subprocess.run([*command, "no-such-row"], cwd=ROOT, capture_output=True, check=False)
+    assert nothing.returncode == 2
