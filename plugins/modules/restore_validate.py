@@ -200,6 +200,7 @@ seconds:
   type: float
 """
 
+import importlib.util
 import tempfile
 
 from ansible.module_utils.basic import AnsibleModule, missing_required_lib
@@ -207,12 +208,8 @@ from ansible.module_utils.basic import AnsibleModule, missing_required_lib
 from ..module_utils import api_probe, archive, expectation, postgres, questioning, validation
 from ..module_utils.errors import ResilienceError
 
-try:
-    import psycopg2  # noqa: F401 - the engine imports it when it connects
-
-    HAS_PSYCOPG2 = True
-except ImportError:
-    HAS_PSYCOPG2 = False
+# The engine imports it when it connects.
+HAS_PSYCOPG2 = importlib.util.find_spec("psycopg2") is not None
 
 
 def main() -> None:

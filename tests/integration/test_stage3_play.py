@@ -214,3 +214,15 @@ def test_a_damaged_backup_fails_the_drill_and_the_play(host: PlayHost, tmp_path:
     assert drill["verdict"] == "failed" and "damaged or cut off" in drill["problem"]
     assert [check["id"] for check in drill["checks"] if check["status"] == "failed"] == ["archive"]
     assert "staging" not in [phase["name"] for phase in drill["phases"]]
+
+
+def test_check_mode_on_a_fresh_host_touches_nothing(bed: Testbed, tmp_path: Path) -> None:
+    fresh = PlayHost(
+        tmp_path / "fresh",
+        staging_restore_dir=str(tmp_path / "fresh" / "staging"),
+        staging_restore_work_dir=str(tmp_path / "fresh" / "work"),
+        staging_restore_backup_path=bed.record["backups"],
+        staging_restore_log_file=str(tmp_path / "fresh" / "log"),
+    )
+    assert fresh.play(PLAYBOOK, "--check", "--diff")["changed"] >= 4
+    assert list(tmp_path.iterdir()) == []

@@ -1,0 +1,167 @@
+#!/usr/bin/python
+# -*- coding: utf-8 -*-
+# Copyright (c) 2026, chefwell.resilience contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Puts one stage's configuration and commands on a host, all in one task."""
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+---
+module: stage_install
+short_description: Puts one stage's configuration and commands on a host
+version_added: "0.1.0"
+description:
+  - Writes a stage's configuration file (JSON, mode 0600) and the launchers of its commands (mode
+    0755), and makes the folders for them.
+  - Only what differs is written, each file whole or not at all.
+  - Internal. The roles of the stages call it; one task instead of one a file keeps a second run
+    short.
+author:
+  - chefwell.resilience contributors (@chefwell)
+options:
+  config_file:
+    description:
+      - Where the configuration goes.
+    type: path
+    required: true
+  config:
+    description:
+      - The configuration. It may hold passwords, so it is in no output and no diff.
+    type: dict
+    required: true
+  scripts_dir:
+    description:
+      - Where the launchers go.
+    type: path
+    required: true
+  commands:
+    description:
+      - The host commands to launch. The launcher of C(disk-status) is C(disk-status.sh).
+    type: list
+    elements: str
+    required: true
+  python:
+    description:
+      - The interpreter that runs them.
+    type: path
+    required: true
+  lib_dir:
+    description:
+      - The folder that holds the engine's package.
+    type: path
+    required: true
+attributes:
+  check_mode:
+    description: Can run in check mode without changing the target.
+    support: full
+  diff_mode:
+    description: Returns what has changed, or would, as a diff.
+    details: The configuration's content is left out.
+    support: partial
+"""
+
+EXAMPLES = r"""
+- name: Put stage 1 on the host
+  chefwell.resilience.stage_install:
+    config_file: /etc/chefwell-resilience/disk.json
+    config:
+      paths: [/]
+    scripts_dir: /root/restaurante/scripts
+    commands: [monitor-disk-space, disk-status]
+    python: /usr/bin/python3
+    lib_dir: /usr/local/lib/chefwell-resilience
+"""
+
+RETURN = r"""
+written:
+  description: Files that were written, or would be, and files whose mode was mended.
+  returned: always
+  type: list
+  elements: str
+  sample: [/root/restaurante/scripts/disk-status.sh]
+"""
+
+import json
+import os
+import shlex
+import stat
+
+from ansible.module_utils.basic import AnsibleModule
+
+LAUNCHER = """#!/bin/sh
+PYTHONPATH={lib_dir} exec {python} -m chefwell_resilience.host_cli {command} --config {config} "$@"
+"""
+
+
+def launcher(options: dict[str, str], command: str) -> str:
+    """The two lines that run one command of the engine."""
+    return LAUNCHER.format(
+        lib_dir=shlex.quote(options["lib_dir"]),
+        python=shlex.quote(options["python"]),
+        command=shlex.quote(command),
+        config=shlex.quote(options["config_file"]),
+    )
+
+
+def differs(path: str, content: str, mode: int) -> bool:
+    """Whether a file is not there as it should be."""
+    try:
+        with open(path, encoding="utf-8", errors="surrogateescape") as file:
+            held = file.read()
+        return held != content or stat.S_IMODE(os.stat(path).st_mode) != mode
+    except FileNotFoundError:
+        return True
+
+
+def main() -> None:
+    """Compares, writes what differs."""
+    module = AnsibleModule(
+        argument_spec={
+            "config_file": {"type": "path", "required": True},
+            "config": {"type": "dict", "required": True, "no_log": True},
+            "scripts_dir": {"type": "path", "required": True},
+            "commands": {"type": "list", "elements": "str", "required": True},
+            "python": {"type": "path", "required": True},
+            "lib_dir": {"type": "path", "required": True},
+        },
+        supports_check_mode=True,
+    )
+    options = module.params
+    config = json.dumps(options["config"], indent=4, ensure_ascii=False, sort_keys=True) + "\n"
+    wanted = {options["config_file"]: (config, 0o600)}
+    for command in options["commands"]:
+        path = os.path.join(options["scripts_dir"], f"{command}.sh")
+        wanted[path] = (launcher(options, command), 0o755)
+    try:
+        written = [path for path, file in wanted.items() if differs(path, *file)]
+        for path in [] if module.check_mode else written:
+            content, mode = wanted[path]
+            private = mode == 0o600
+            os.makedirs(os.path.dirname(path), mode=0o700 if private else 0o755, exist_ok=True)
+            half = os.path.join(module.tmpdir, "stage-file")
+            with open(half, "w", encoding="utf-8", opener=_private) as file:
+                file.write(content)
+            os.chmod(half, mode)
+            module.atomic_move(half, path)
+            os.chmod(path, mode)
+    except OSError as error:
+        module.fail_json(
+            msg=f"the stage cannot be put there: {error.strerror} [path={error.filename!r}]"
+            " - name a folder that may be written to"
+        )
+    named = "".join(f"{path}\n" for path in written)
+    module.exit_json(
+        changed=bool(written),
+        written=written,
+        diff={"before": "", "after": named, "after_header": "written"},
+    )
+
+
+def _private(path: str, flags: int) -> int:
+    return os.open(path, flags, 0o600)
+
+
+if __name__ == "__main__":
+    main()
