@@ -110,7 +110,9 @@ def counted(items: Iterable[object], holds: Callable[[object], object]) -> tuple
 def tool(arguments: list[str], content: bytes, time_limit: float = 5) -> int | None:
     """The exit code of a program that reads `content`; None if the time limit ended it."""
     try:
-        ended = subprocess.run(arguments, input=content, capture_output=True, timeout=time_limit)
+        ended = subprocess.run(
+            arguments, input=content, capture_output=True, timeout=time_limit, check=False
+        )
     except subprocess.TimeoutExpired:
         return None
     return ended.returncode
