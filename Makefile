@@ -17,6 +17,7 @@ lint: setup  ## formatting, style, YAML and Ansible rules
 	$(VENV)/ruff check .
 	PATH="$(CURDIR)/$(VENV):$$PATH" $(VENV)/ansible-lint --offline
 	PATH="$(CURDIR)/$(VENV):$$PATH" $(VENV)/antsibull-docs lint-collection-docs --plugin-docs .
+	$(VENV)/antsibull-changelog lint
 
 types: setup  ## strict types of the engine
 	$(VENV)/mypy plugins/module_utils

@@ -21,6 +21,8 @@ description:
   - Run it on another host, by delegation, to take the inventory of a tree there.
 author:
   - chefwell.resilience contributors (@chefwell)
+extends_documentation_fragment:
+  - chefwell.resilience.attributes
 options:
   path:
     description:
@@ -51,13 +53,6 @@ options:
     description:
       - The RV(inventory) of another tree that this module returned, on this host or another.
     type: dict
-attributes:
-  check_mode:
-    description: Can run in check mode without changing the target.
-    support: full
-  diff_mode:
-    description: Returns what has changed, or would, as a diff.
-    support: none
 seealso:
   - module: ansible.builtin.find
 """

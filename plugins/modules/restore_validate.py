@@ -22,6 +22,8 @@ description:
     because its job is to judge. It does not fail on a bad answer unless O(fail_on) says so.
 author:
   - chefwell.resilience contributors (@chefwell)
+extends_documentation_fragment:
+  - chefwell.resilience.attributes
 options:
   backup:
     description:
@@ -114,13 +116,6 @@ options:
     type: str
     choices: [never, failed, not_pass]
     default: never
-attributes:
-  check_mode:
-    description: Can run in check mode without changing the target.
-    support: full
-  diff_mode:
-    description: Returns what has changed, or would, as a diff.
-    support: none
 requirements:
   - psycopg2
   - PostgreSQL's server programs, as new as those that made the backup
