@@ -2,12 +2,11 @@
 # Copyright (c) 2026, chefwell.resilience contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Reads a PostgreSQL archive's own table of contents, and decodes its data, without `pg_restore`.
+"""Reads a PostgreSQL archive's own table of contents without `pg_restore`.
 
 `pg_restore --list` prints names separated by spaces, which a name with a space makes ambiguous, and
 succeeds on a truncated file. The archive itself holds every field apart. Its layout is that of
-PostgreSQL's `pg_backup_archiver.c` (ReadHead, ReadToc) and `pg_backup_custom.c` (data blocks),
-archive versions 1.12 (PostgreSQL 9.0) to 1.16 (PostgreSQL 17 and 18).
+PostgreSQL's `pg_backup_archiver.c` (ReadHead, ReadToc), archive versions 1.12 (PostgreSQL 9.0) to 1.16 (PostgreSQL 17 and 18).
 """
 
 from __future__ import annotations
@@ -15,9 +14,6 @@ from __future__ import annotations
 import dataclasses
 import mmap
 import os
-import zlib
-from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
 from typing import BinaryIO
 
 from .errors import BackupError, ResilienceError
@@ -28,10 +24,6 @@ OLDEST, NEWEST = (1, 12), (1, 16)
 CLIENT_FOR = {(1, 12): 9, (1, 13): 10, (1, 14): 12, (1, 15): 16, (1, 16): 17}
 FORMATS = {1: "custom", 3: "tar", 5: "directory"}
 COMPRESSIONS = {0: "none", 1: "gzip", 2: "lz4", 3: "zstd"}
-BLOCK_DATA, BLOCK_LARGE_OBJECTS = 1, 3
-# How pg_dump ends the rows of a table (dumpTableData_copy in pg_dump.c).
-END_OF_ROWS = b"\\.\n\n\n"
-PIECE = 1 << 20
 
 
 @dataclasses.dataclass(frozen=True)
@@ -97,7 +89,7 @@ def damaged(what: str, path: str) -> BackupError:
     )
 
 
-class _Reader:
+class Reader:
     """The archive's integers and strings, never past the end."""
 
     def __init__(self, data: bytes | mmap.mmap, path: str) -> None:
@@ -140,17 +132,17 @@ def read(path: str) -> Toc:
         ResilienceError: it is damaged, or of a version that this does not know.
         OSError: it cannot be read.
     """
-    with open(path, "rb") as file, _mapped(file, path) as data:
-        return _read(_Reader(data, path))
+    with open(path, "rb") as file, mapped(file, path) as data:
+        return _read(Reader(data, path))
 
 
-def _mapped(file: BinaryIO, path: str) -> mmap.mmap:
+def mapped(file: BinaryIO, path: str) -> mmap.mmap:
     if os.fstat(file.fileno()).st_size == 0:
         raise damaged("it is empty", path)
     return mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
 
 
-def _read(reader: _Reader) -> Toc:
+def _read(reader: Reader) -> Toc:
     if reader.take(5) != MAGIC:
         raise damaged("it does not begin as a PostgreSQL archive", reader.path)
     version = (reader.byte(), reader.byte())
@@ -192,7 +184,7 @@ def _read(reader: _Reader) -> Toc:
     )
 
 
-def _compression(reader: _Reader, version: tuple[int, int]) -> str:
+def _compression(reader: Reader, version: tuple[int, int]) -> str:
     if version < (1, 15):
         return "gzip" if reader.integer() else "none"
     number = reader.byte()
@@ -202,7 +194,7 @@ def _compression(reader: _Reader, version: tuple[int, int]) -> str:
 
 
 def _entry(
-    reader: _Reader, version: tuple[int, int], archive_format: str, offset_size: int
+    reader: Reader, version: tuple[int, int], archive_format: str, offset_size: int
 ) -> Entry:
     dump_id = reader.integer()
     has_data = bool(reader.integer())
@@ -241,152 +233,3 @@ def _entry(
         has_data,
         filename,
     )
-
-
-@dataclasses.dataclass
-class _Block:
-    """The data of one entry: where its pieces lie in the file."""
-
-    dump_id: int
-    pieces: list[tuple[int, int]]  # offset, length
-    large_objects: int = 0
-
-
-def decode(
-    path: str, toc: Toc, *, progress: Callable[[int, int], None] | None = None
-) -> dict[int, int | None]:
-    """Decodes all data of a custom archive, which is the proof that it is whole.
-
-    Every compressed stream carries a checksum (Adler-32, RFC 1950), and every table's rows end in
-    a mark; both are verified. Uncompressed data has no checksum: only the marks are verified.
-
-    Args:
-        path: the archive.
-        toc: what `read` gave for it.
-        progress: called with bytes done and bytes in all.
-
-    Returns:
-        For each entry that has data, by number: the rows that it holds; for large objects how many
-        there are; None where rows cannot be told (a dump made of INSERT commands).
-
-    Raises:
-        ResilienceError: something is damaged or missing, or the compression is not one that this
-            reads (lz4, zstd); `supports` tells beforehand.
-    """
-    if not supports(toc):
-        raise ResilienceError(
-            f"{toc.compression}-compressed {toc.format} archives are not decoded here",
-            option="backup",
-            value=path,
-            remedy="let pg_restore decode it",
-        )
-    by_id = {entry.dump_id: entry for entry in toc.entries}
-    with open(path, "rb") as file, _mapped(file, path) as data:
-        blocks = list(_blocks(data, path, toc))
-        missing = [
-            entry
-            for entry in toc.entries
-            if entry.has_data and entry.dump_id not in {block.dump_id for block in blocks}
-        ]
-        if missing:
-            names = ", ".join(f"{entry.schema}.{entry.name}" for entry in missing[:3])
-            raise damaged(f"it lacks the data of {len(missing)} entries: {names}", path)
-        total = len(data)
-        done = toc.data_offset
-
-        def one(block: _Block) -> tuple[int, int | None]:
-            nonlocal done
-            entry = by_id.get(block.dump_id)
-            if entry is None:
-                raise damaged(f"data for an unknown entry {block.dump_id}", path)
-            rows = _decode_block(data, path, block, entry, toc.compression == "gzip")
-            done += sum(length for _offset, length in block.pieces)
-            if progress:
-                progress(min(done, total), total)
-            return block.dump_id, rows
-
-        # zlib lets go of the interpreter lock, so threads use every core.
-        with ThreadPoolExecutor(max_workers=min(8, os.cpu_count() or 1)) as pool:
-            return dict(pool.map(one, blocks))
-
-
-def supports(toc: Toc) -> bool:
-    """Whether `decode` reads this archive's data."""
-    return toc.format == "custom" and toc.compression in ("none", "gzip")
-
-
-def _blocks(data: mmap.mmap, path: str, toc: Toc) -> Iterator[_Block]:
-    reader = _Reader(data, path)
-    reader.at, reader.int_size = toc.data_offset, toc.int_size
-    while reader.at < len(data):
-        kind = reader.byte()
-        block = _Block(reader.integer(), [])
-        if kind == BLOCK_DATA:
-            _pieces(reader, block)
-        elif kind == BLOCK_LARGE_OBJECTS:
-            while reader.integer():  # the object's oid; 0 after the last
-                block.large_objects += 1
-                _pieces(reader, block)
-        else:
-            raise damaged(f"no data block begins at byte {reader.at}", path)
-        yield block
-
-
-def _pieces(reader: _Reader, block: _Block) -> None:
-    while length := reader.integer():
-        if length < 0 or reader.at + length > len(reader.data):
-            raise damaged(f"it ends within the data of entry {block.dump_id}", reader.path)
-        block.pieces.append((reader.at, length))
-        reader.at += length
-
-
-def _decode_block(
-    data: mmap.mmap, path: str, block: _Block, entry: Entry, compressed: bool
-) -> int | None:
-    newlines, tail = 0, b""
-    if block.large_objects:
-        # Each object is a stream of its own; restoring them proves them, the count is known here.
-        return block.large_objects
-    for plain in _plain(data, path, block, entry, compressed):
-        newlines += plain.count(b"\n")
-        tail = (tail + plain)[-len(END_OF_ROWS) :]
-    if entry.copy_statement is None:
-        return None
-    if tail != END_OF_ROWS:
-        raise damaged(f"the rows of {entry.schema}.{entry.name} do not end as they should", path)
-    return newlines - END_OF_ROWS.count(b"\n")
-
-
-def _plain(
-    data: mmap.mmap, path: str, block: _Block, entry: Entry, compressed: bool
-) -> Iterator[bytes]:
-    """The block's data in plain pieces of bounded size."""
-    name = f"{entry.schema}.{entry.name}"
-    stream = zlib.decompressobj()
-    for piece in _joined(data, block.pieces):
-        if not compressed:
-            yield piece
-            continue
-        try:
-            plain = stream.decompress(piece, PIECE)
-            while plain:
-                yield plain
-                plain = stream.decompress(stream.unconsumed_tail, PIECE)
-        except zlib.error as error:
-            raise damaged(f"the data of {name} does not decompress ({error})", path) from error
-    if compressed and (not stream.eof or stream.unused_data):
-        raise damaged(f"the compressed data of {name} is not whole", path)
-
-
-def _joined(data: mmap.mmap, pieces: list[tuple[int, int]]) -> Iterator[bytes]:
-    """pg_dump writes pieces of 4 KiB; larger ones spare most of the calls."""
-    batch: list[bytes] = []
-    size = 0
-    for offset, length in pieces:
-        batch.append(data[offset : offset + length])
-        size += length
-        if size >= PIECE:
-            yield b"".join(batch)
-            batch, size = [], 0
-    if batch:
-        yield b"".join(batch)

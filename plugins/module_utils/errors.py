@@ -45,4 +45,19 @@ class BackupError(ResilienceError):
 
     Told apart from what is wrong with the place where it is tried: nobody's backup is bad because
     our lab broke, and nobody's is good.
+
+    Args:
+        finding: its stable identifier, see `findings.py`.
     """
+
+    def __init__(
+        self,
+        problem: str,
+        *,
+        option: str | None = None,
+        value: object = None,
+        remedy: str | None = None,
+        finding: str = "archive.damaged",
+    ) -> None:
+        self.finding = finding
+        super().__init__(problem, option=option, value=value, remedy=remedy)

@@ -15,6 +15,8 @@ import dataclasses
 import os
 import signal
 import subprocess
+import tempfile
+import threading
 from collections.abc import Iterator, Mapping, Sequence
 from typing import IO, Any
 
@@ -89,6 +91,57 @@ def output_of(running: subprocess.Popen[bytes]) -> IO[bytes]:
     if running.stdout is None:
         raise ValueError("the program was started without a pipe for its output")
     return running.stdout
+
+
+class Ended(Exception):
+    """A program whose output was read ended badly; in words how, and its last words."""
+
+
+@contextlib.contextmanager
+def streamed(
+    arguments: Sequence[str],
+    *,
+    time_limit: float,
+    env: Mapping[str, str] | None = None,
+    stdin: IO[bytes] | int = subprocess.DEVNULL,
+) -> Iterator[IO[bytes]]:
+    """A program's standard output, to be read to its end within the block.
+
+    Args:
+        arguments: the program and its arguments.
+        time_limit: seconds; after them the program and all its children are killed.
+        env: its environment; ours when left out.
+        stdin: what it reads.
+
+    Raises:
+        Ended: it did not end with exit 0, or not in time.
+        ResilienceError: the program does not exist or may not be run.
+    """
+    with (
+        tempfile.TemporaryFile() as errors,
+        started(
+            arguments, stdin=stdin, stdout=subprocess.PIPE, stderr=errors, env=env
+        ) as running,
+    ):
+        timed_out = threading.Event()
+
+        def end() -> None:
+            timed_out.set()
+            end_group(running)
+
+        timer = threading.Timer(time_limit, end)
+        timer.start()
+        try:
+            yield output_of(running)
+            code = running.wait()
+        finally:
+            timer.cancel()
+        errors.seek(0)
+        said = errors.read()[-2000:].decode("utf-8", "backslashreplace")
+        outcome = Outcome(code, "", said, timed_out.is_set())
+        if code != 0:
+            last = (said.strip().splitlines() or [""])[-1]
+            raise Ended(f"{os.path.basename(arguments[0])} ended with {outcome.ending()}: {last}")
 
 
 def run(
