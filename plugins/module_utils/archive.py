@@ -4,34 +4,27 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Takes one backup from its file to something that can be restored, believing nothing on the way.
 
-In this order: digest, what it is by content, unpacked under a limit, the archive's version against
-the client's, a full decode. Whatever fails here fails before any staging exists.
+In this order: what it is by content, unpacked under a limit, the archive's version against the
+client's, a full decode. Whatever fails here fails before any staging exists. Its digest comes
+before all this, see `archive_digest.py`.
 """
 
 from __future__ import annotations
 
 import contextlib
 import dataclasses
-import gzip
-import hmac
-import lzma
 import os
 import re
 import shutil
-import zlib
 from collections.abc import Callable, Iterator
-from typing import IO, Any
+from typing import Any
 
-from . import dump_toc, file_kind, inventory, plain_dump, postgres, process
+from . import decompress, dump_data, dump_toc, file_kind, plain_dump, postgres, process
+from .dump_data import Decoded
 from .errors import BackupError, ResilienceError
 
-DIGEST_SUFFIX = ".sha256"
-PIECE = 1 << 20
-# Left free on the filesystem that a backup is unpacked to, bytes.
-HEADROOM = 256 << 20
-PROGRAMS = {"zstd": ("zstd", "-dcq"), "lz4": ("lz4", "-dcq")}
-
 Progress = Callable[[int, int], None]
+CONTENTS = "toc.dat"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -41,12 +34,13 @@ class Archive:
     Attributes:
         path: the backup as it was found.
         ready_path: what `pg_restore` (or, for `plain`, the server) is to be fed.
-        format: `custom`, `tar` or `plain`.
+        format: `custom`, `directory`, `tar` or `plain`.
         compression: around it: `gzip`, `zstd`, `xz`, `lz4` or `none`.
         bytes: of the backup as it was found.
         toc: the archive's own table of contents; for `plain`, of its comments.
         rows: rows that the archive holds, by (schema, table); None where it does not tell.
         proof: how its completeness was proved, in words.
+        data_bytes: of the rows and large objects, as text, decompressed.
     """
 
     path: str
@@ -57,6 +51,7 @@ class Archive:
     toc: dump_toc.Toc
     rows: dict[tuple[str, str], int | None]
     proof: str
+    data_bytes: int = 0
 
     @property
     def label(self) -> str:
@@ -87,12 +82,45 @@ def prepare(
         ResilienceError: it is no dump (the message says what it is), is damaged, cut off, too
             large, or needs a newer client.
     """
-    if os.path.isdir(path):
-        raise _no_dump(path, "a folder")
-    try:
+    is_folder = os.path.isdir(path)
+    archive = _folder(path) if is_folder else _file(path, work_dir, largest, time_limit)
+    _check_client(archive, binaries)
+    return _proved(archive, binaries, time_limit, progress)
+
+
+def _folder(path: str) -> Archive:
+    if not os.path.isfile(os.path.join(path, CONTENTS)):
+        raise _no_dump(path, f"a folder without {CONTENTS}")
+    with _readable(path):
+        size = sum(entry.stat().st_size for entry in os.scandir(path))
+        toc = dump_toc.read(os.path.join(path, CONTENTS))
+    return Archive(path, path, "directory", "none", size, toc, {}, "")
+
+
+def _file(path: str, work_dir: str, largest: int | None, time_limit: float) -> Archive:
+    with _readable(path):
         size = os.path.getsize(path)
         with open(path, "rb") as file:
             head = file.read(file_kind.HEAD_BYTES)
+    compression = file_kind.compression(head)
+    ready = path
+    if compression:
+        ready = os.path.join(work_dir, "unpacked.dump")
+        head = decompress.unpack(path, ready, compression, largest, time_limit)
+    found = file_kind.dump_format(head)
+    if found is None:
+        what = file_kind.describe(head)
+        raise _no_dump(
+            path, f"{compression}-compressed, and inside {what}" if compression else what
+        )
+    toc = _contents(ready, found)
+    return Archive(path, ready, found, compression or "none", size, toc, {}, "")
+
+
+@contextlib.contextmanager
+def _readable(path: str) -> Iterator[None]:
+    try:
+        yield
     except OSError as error:
         raise ResilienceError(
             f"the backup cannot be read: {error.strerror}",
@@ -100,23 +128,6 @@ def prepare(
             value=path,
             remedy="name a file that exists and may be read",
         ) from error
-    compression = file_kind.compression(head)
-    ready = path
-    if compression:
-        ready = os.path.join(work_dir, "unpacked.dump")
-        head = _unpack(path, ready, compression, largest, time_limit)
-    found = file_kind.dump_format(head)
-    if found is None:
-        what = file_kind.describe(head)
-        raise _no_dump(
-            path, f"{compression}-compressed, and inside {what}" if compression else what
-        )
-    archive = Archive(
-        path, ready, found, compression or "none", size, _contents(ready, found), {}, ""
-    )
-    _check_client(archive, binaries)
-    rows, proof = _prove(archive, binaries, time_limit, progress)
-    return dataclasses.replace(archive, rows=rows, proof=proof)
 
 
 def _no_dump(path: str, what: str) -> BackupError:
@@ -124,7 +135,8 @@ def _no_dump(path: str, what: str) -> BackupError:
         f"this is no PostgreSQL dump but {what}",
         option="backup",
         value=path,
-        remedy="name a file that pg_dump made",
+        remedy="name a file or folder that pg_dump made",
+        finding="archive.not_a_dump",
     )
 
 
@@ -155,10 +167,12 @@ def _tar_contents(path: str) -> dump_toc.Toc:
 
 
 def _check_client(archive: Archive, binaries: postgres.Binaries) -> None:
-    needed = dump_toc.CLIENT_FOR.get(archive.toc.version, 0)
-    made_by = re.match(r"\d+", archive.toc.dump_version)
-    if made_by and archive.format == "plain":
-        needed = int(made_by[0])
+    """A dump goes into the server that it is from, or into a newer one (pg_dump in the manual)."""
+    makers = [archive.toc.server_version]
+    if archive.format == "plain":
+        makers.append(archive.toc.dump_version)
+    majors = [int(found[0]) for maker in makers if (found := re.match(r"\d+", maker))]
+    needed = max([dump_toc.CLIENT_FOR.get(archive.toc.version, 0), *majors])
     if binaries.major < needed:
         raise ResilienceError(
             f"the backup needs client >= {needed}, installed is {binaries.version}",
@@ -168,31 +182,70 @@ def _check_client(archive: Archive, binaries: postgres.Binaries) -> None:
         )
 
 
-def _prove(
+def _proved(
     archive: Archive, binaries: postgres.Binaries, time_limit: float, progress: Progress | None
-) -> tuple[dict[tuple[str, str], int | None], str]:
-    """Decodes everything: rows by table, and how it was proved."""
+) -> Archive:
+    """Decodes everything."""
+    toc = archive.toc
     if archive.format == "plain":
-        rows: dict[tuple[str, str], int | None] = dict(plain_dump.rows(archive.ready_path))
-        return rows, "every row was read up to the dump's completion line"
-    if dump_toc.supports(archive.toc):
-        by_id = dump_toc.decode(archive.ready_path, archive.toc, progress=progress)
-        tables = {entry.dump_id: entry for entry in archive.toc.entries}
-        rows = {
-            (tables[number].schema, tables[number].name): count
-            for number, count in by_id.items()
-            if tables[number].kind == "TABLE DATA"
+        with open(archive.ready_path, "rb") as file:
+            by_table = plain_dump.rows(file, archive.path)
+        proof = "every row was read up to the dump's completion line"
+    elif dump_data.supports(toc):
+        by_id = dump_data.decode(archive.ready_path, toc, progress=progress)
+        entries = {entry.dump_id: entry for entry in toc.entries}
+        by_table = {
+            # Large objects are in no table; their bytes count all the same.
+            (entries[number].schema, entries[number].name): decoded
+            for number, decoded in by_id.items()
         }
-        checked = "checksum and " if archive.toc.compression == "gzip" else ""
-        return rows, f"all {len(by_id)} data entries decoded, {checked}end mark of each verified"
-    outcome = process.run(
-        [binaries.path("pg_restore"), "--file=/dev/null", archive.ready_path],
-        time_limit=time_limit,
-    )
-    if outcome.code != 0:
-        said = (outcome.errors.strip().splitlines() or [""])[-1]
-        raise dump_toc.damaged(f"pg_restore ended with {outcome.ending()}: {said}", archive.path)
-    return {}, "pg_restore decoded all of it"
+        checked = "checksum and " if toc.compression == "gzip" else ""
+        proof = f"all {len(by_id)} data entries decoded, {checked}end mark of each verified"
+    else:
+        by_table = _through_pg_restore(archive, binaries, time_limit)
+        proof = f"pg_restore decoded all of it, {len(by_table)} tables to the end of their rows"
+    tables = {
+        (entry.schema, entry.name) for entry in toc.entries if entry.kind in ("TABLE DATA", "TABLE")
+    }
+    rows = {key: decoded.rows for key, decoded in by_table.items() if key in tables}
+    size = sum(decoded.bytes for decoded in by_table.values())
+    return dataclasses.replace(archive, rows=rows, proof=proof, data_bytes=size)
+
+
+def _through_pg_restore(
+    archive: Archive, binaries: postgres.Binaries, time_limit: float
+) -> dict[tuple[str, str], Decoded]:
+    """What `dump_data` does not read: tar archives, and those that pg_dump packed in lz4 or zstd.
+
+    pg_restore writes an emptied data file without a complaint; that its rows do not end is seen
+    here.
+    """
+    try:
+        with process.streamed(
+            [binaries.path("pg_restore"), "--data-only", "--file=-", archive.ready_path],
+            time_limit=time_limit,
+        ) as stream:
+            counts = plain_dump.rows(stream, archive.path)
+    except process.Ended as error:
+        if "does not support compression" in str(error):
+            raise ResilienceError(
+                f"the backup is packed in {archive.toc.compression},"
+                " which this pg_restore cannot read",
+                option="bin_dir",
+                value=binaries.bin_dir,
+                remedy="name a PostgreSQL that was built with it; those of Debian and PGDG are",
+            ) from error
+        raise dump_toc.damaged(str(error), archive.path) from error
+    wanted = {
+        (entry.schema, entry.name)
+        for entry in archive.toc.entries
+        if entry.kind == "TABLE DATA" and entry.has_data and entry.copy_statement
+    }
+    missing = sorted(wanted - set(counts))
+    if missing:
+        names = ", ".join(".".join(key) for key in missing[:3])
+        raise dump_toc.damaged(f"it lacks the rows of {len(missing)} tables: {names}", archive.path)
+    return counts
 
 
 def to_dict(archive: Archive) -> dict[str, Any]:

@@ -23,7 +23,18 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
-from . import archive, checks, expectation, inventory, postgres, questioning, restore, staging
+from . import (
+    archive,
+    archive_digest,
+    checks,
+    expectation,
+    inventory,
+    postgres,
+    questioning,
+    restore,
+    restore_size,
+    staging,
+)
 from .api_probe import STEPS, Api
 from .archive import Archive
 from .backup_choice import Chosen, choose
@@ -263,7 +274,7 @@ class _Drill:
         settings = self.settings
         binaries = postgres.find_binaries(settings.staging.bin_dir or None)
         with self._phase("digest"):
-            digest = archive.verify_digest(self.backup["path"])
+            digest = archive_digest.verify_digest(self.backup["path"])
             self.backup["sha256"] = digest.sha256
         with self._phase("decode"):
             ready = archive.prepare(
@@ -274,6 +285,9 @@ class _Drill:
         wanted = expectation.of(ready.toc.entries, ready.rows)
         with self._phase("staging"):
             self.engine.check()
+            if settings.staging.kind == "embedded":
+                needed = restore_size.estimate(ready, wanted)
+                restore_size.check_room(needed, settings.staging.work_dir)
             staging.write_note(settings.staging, kept=self.keep, restored=None)
             server = self.engine.up()
             staging.refuse_production(settings.staging, server.host, server.port)
@@ -296,7 +310,7 @@ class _Drill:
                 url = self.engine.start_backend(server)
         self._ask(server, wanted, url)
 
-    def _note_archive(self, ready: Archive, digest: archive.Digest) -> None:
+    def _note_archive(self, ready: Archive, digest: archive_digest.Digest) -> None:
         compared = f"SHA-256 as in {digest.source}" if digest.source else "no digest was recorded"
         answer = checks.Answer(f"{ready.proof}; {compared}")
         self._add_check("archive", "The backup is whole", answer)

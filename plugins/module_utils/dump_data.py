@@ -171,9 +171,7 @@ def _give_back(data: bytes | mmap.mmap, start: int, end: int) -> None:
         data.madvise(mmap.MADV_DONTNEED, first, length)
 
 
-def _decode_block(
-    data: mmap.mmap, path: str, toc: Toc, block: _Block, entry: Entry
-) -> Decoded:
+def _decode_block(data: mmap.mmap, path: str, toc: Toc, block: _Block, entry: Entry) -> Decoded:
     reader = Reader(data, path)
     reader.at, reader.int_size = block.start, toc.int_size
     packed = toc.compression == "gzip"

@@ -6,7 +6,8 @@
 
 `pg_restore --list` prints names separated by spaces, which a name with a space makes ambiguous, and
 succeeds on a truncated file. The archive itself holds every field apart. Its layout is that of
-PostgreSQL's `pg_backup_archiver.c` (ReadHead, ReadToc), archive versions 1.12 (PostgreSQL 9.0) to 1.16 (PostgreSQL 17 and 18).
+PostgreSQL's `pg_backup_archiver.c` (ReadHead, ReadToc), archive versions 1.12 (PostgreSQL 9.0) to
+1.16 (PostgreSQL 17 and 18).
 """
 
 from __future__ import annotations

@@ -12,7 +12,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from typing import IO
 
+from .dump_data import Decoded
 from .dump_toc import Entry, Toc, damaged
 
 COMPLETION = b"-- PostgreSQL database dump complete"
@@ -27,19 +29,18 @@ _AFTERWARDS = re.compile(rb"(--.*|\\unrestrict \S+|)$")
 LINE = 1 << 16
 
 
-def _lines(path: str) -> Iterator[bytes]:
+def _lines(file: IO[bytes]) -> Iterator[bytes]:
     """Lines without their ends.
 
     Of a line longer than 64 KiB only the first piece is given, so memory stays bounded: no line
     that means anything here is that long.
     """
-    with open(path, "rb") as file:
-        begins = True
-        while line := file.readline(LINE):
-            ends = line.endswith(b"\n")
-            if begins:
-                yield line.rstrip(b"\r\n") if ends else line
-            begins = ends
+    begins = True
+    while line := file.readline(LINE):
+        ends = line.endswith(b"\n")
+        if begins:
+            yield line.rstrip(b"\r\n") if ends else line
+        begins = ends
 
 
 def read(path: str) -> Toc:
@@ -48,6 +49,11 @@ def read(path: str) -> Toc:
     Raises:
         ResilienceError: it is cut off before its completion line, or something follows that line.
     """
+    with open(path, "rb") as file:
+        return _read(file, path)
+
+
+def _read(file: IO[bytes], path: str) -> Toc:
     entries: list[Entry] = []
     versions = {b"from database": "", b"by pg_dump": ""}
     header: tuple[str, str, str, str] | None = None
@@ -74,7 +80,7 @@ def read(path: str) -> Toc:
         )
 
     in_rows = False
-    for line in _lines(path):
+    for line in _lines(file):
         if in_rows:
             in_rows = line != b"\\."
             continue
@@ -102,23 +108,33 @@ def read(path: str) -> Toc:
     return Toc((1, 15), "plain", "none", "", from_database, by_dump, entries, 0, 4)
 
 
-def rows(path: str) -> dict[tuple[str, str], int]:
+def rows(file: IO[bytes], path: str) -> dict[tuple[str, str], Decoded]:
     """Rows in each COPY block, by (schema, table).
+
+    Args:
+        file: a plain dump, or what pg_restore makes of another one.
+        path: the backup, for messages.
 
     Raises:
         ResilienceError: a block does not end.
     """
-    counts: dict[tuple[str, str], int] = {}
+    counts: dict[tuple[str, str], Decoded] = {}
     table: tuple[str, str] | None = None
-    for line in _lines(path):
+    number = size = 0
+    # Every piece of an overlong line counts for its size, only its first one for a row.
+    begins = True
+    while line := file.readline(LINE):
+        first, begins = begins, line.endswith(b"\n")
         if table is not None:
-            if line == b"\\.":
+            if first and line.rstrip(b"\r\n") == b"\\.":
+                counts[table] = Decoded(number, size)
                 table = None
             else:
-                counts[table] += 1
-        elif found := _COPY.match(line):
+                number += first
+                size += len(line)
+        elif first and (found := _COPY.match(line.rstrip(b"\r\n"))):
             table = _qualified(found[1].decode("utf-8", "surrogateescape"))
-            counts[table] = 0
+            number = size = 0
     if table is not None:
         raise damaged(f"the rows of {'.'.join(table)} do not end", path)
     return counts

@@ -119,9 +119,7 @@ def streamed(
     """
     with (
         tempfile.TemporaryFile() as errors,
-        started(
-            arguments, stdin=stdin, stdout=subprocess.PIPE, stderr=errors, env=env
-        ) as running,
+        started(arguments, stdin=stdin, stdout=subprocess.PIPE, stderr=errors, env=env) as running,
     ):
         timed_out = threading.Event()
 
@@ -134,6 +132,11 @@ def streamed(
         try:
             yield output_of(running)
             code = running.wait()
+        except Exception as error:
+            # Who reads sees an early end; why it came early is what counts.
+            if timed_out.is_set():
+                raise Ended(f"{os.path.basename(arguments[0])} met its time limit") from error
+            raise
         finally:
             timer.cancel()
         errors.seek(0)

@@ -24,6 +24,8 @@ HARMLESS = (
     re.compile(r"must be owner of extension"),
 )
 # Archives name owners and privileges of production's roles, which a staging does not have.
+# Formats that pg_restore reads in parallel.
+PARALLEL = ("custom", "directory")
 OPTIONS = ("--no-owner", "--no-privileges")
 
 
@@ -64,7 +66,7 @@ def restore(
         archive: from `archive.prepare`.
         server: the staging server.
         database: name of the database, which must not exist unless it may be replaced.
-        jobs: how many to restore in parallel; a tar or plain dump has one.
+        jobs: how many to restore in parallel; a tar or plain dump has one (`PARALLEL`).
         time_limit: seconds, after which pg_restore and its children are ended.
         replace: drop a database of that name first, those connected to it included.
 
@@ -73,7 +75,7 @@ def restore(
     """
     started = time.monotonic()
     _create(server, database, replace)
-    count = (jobs or default_jobs()) if archive.format == "custom" else 1
+    count = (jobs or default_jobs()) if archive.format in PARALLEL else 1
     outcome = process.run(
         _command(archive, server, database, count),
         time_limit=time_limit,
@@ -127,7 +129,8 @@ def _command(archive: Archive, server: Server, database: str, jobs: int) -> list
         "--no-password",
     ]
     # A plain dump can make psql run programs, so neither of the two runs as root.
-    prefix = unprivileged([server.binaries.bin_dir, archive.ready_path, server.host + "/socket"])
+    content = archive.ready_path + ("/toc.dat" if archive.format == "directory" else "")
+    prefix = unprivileged([server.binaries.bin_dir, content, server.host + "/socket"])
     if archive.format == "plain":
         psql = [server.binaries.path("psql"), "--no-psqlrc", "--quiet"]
         return [*prefix, *psql, *connection, f"--file={archive.ready_path}"]

@@ -94,10 +94,31 @@ options:
     type: str
   api_users:
     description:
-      - Who logs in. Each has C(email), C(password) and C(schema), the store's.
+      - Who logs in.
     type: list
     elements: dict
     default: []
+    suboptions:
+      email:
+        description:
+          - What C({email}) stands for in O(api_steps).
+        type: str
+        required: true
+      password:
+        description:
+          - What C({password}) stands for.
+        type: str
+        required: true
+      schema:
+        description:
+          - The store's schema. Counts that the API tells are compared with its tables.
+        type: str
+        required: true
+      values:
+        description:
+          - More names and what they stand for.
+        type: dict
+        default: {}
   api_steps:
     description:
       - What each user asks for, in order. ChefWell's own steps when left out.
@@ -158,15 +179,15 @@ checks:
       evidence: 901/901 foreign keys
       seconds: 0.01
       findings: []
-passed:
+passed_checks:
   description: How many checks passed.
   returned: success
   type: int
 failed_checks:
-  description: How many checks failed. (C(failed) is Ansible's own word for the task.)
+  description: How many checks failed (C(failed) is Ansible's own word for the task).
   returned: success
   type: int
-skipped:
+skipped_checks:
   description: How many could not be asked. They are never counted as passed.
   returned: success
   type: int
@@ -228,7 +249,17 @@ def main() -> None:
             },
             "queries": {"type": "list", "elements": "dict", "default": []},
             "api_url": {"type": "str"},
-            "api_users": {"type": "list", "elements": "dict", "default": [], "no_log": True},
+            "api_users": {
+                "type": "list",
+                "elements": "dict",
+                "default": [],
+                "options": {
+                    "email": {"type": "str", "required": True},
+                    "password": {"type": "str", "required": True, "no_log": True},
+                    "schema": {"type": "str", "required": True},
+                    "values": {"type": "dict", "default": {}},
+                },
+            },
             "api_steps": {"type": "list", "elements": "dict", "default": []},
             "api_time_limit": {"type": "float", "default": 10},
             "fail_on": {
@@ -247,7 +278,7 @@ def main() -> None:
         if options["api_url"]:
             api = api_probe.Api(
                 options["api_url"],
-                options["api_users"],
+                [{**user.pop("values"), **user} for user in options["api_users"]],
                 options["api_steps"] or api_probe.STEPS,
                 options["api_time_limit"],
             )
@@ -275,8 +306,9 @@ def main() -> None:
             )
     except ResilienceError as error:
         module.fail_json(msg=str(error))
-    # `failed` is Ansible's own word for the task, so the count has another name here.
-    result["failed_checks"] = result.pop("failed")
+    # `failed` and `skipped` are Ansible's own words for the task, so the counts have other names.
+    for count in ("passed", "failed", "skipped"):
+        result[f"{count}_checks"] = result.pop(count)
     fatal = {"never": (), "failed": ("failed",), "not_pass": ("failed", "skipped")}
     bad = [check for check in result["checks"] if check["status"] in fatal[options["fail_on"]]]
     if bad:

@@ -8,7 +8,11 @@ import subprocess
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
-from ansible_collections.chefwell.resilience.plugins.module_utils import archive, postgres
+from ansible_collections.chefwell.resilience.plugins.module_utils import (
+    archive,
+    archive_digest,
+    postgres,
+)
 from ansible_collections.chefwell.resilience.plugins.module_utils.errors import ResilienceError
 from testbed import Testbed
 
@@ -70,7 +74,7 @@ class Dumps:
         path = self.folder / "digested.dump"
         path.write_bytes(content)
         try:
-            archive.verify_digest(str(path), known)
+            archive_digest.verify_digest(str(path), known)
         except ResilienceError:
             return True
         return False

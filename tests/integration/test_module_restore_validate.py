@@ -1,0 +1,146 @@
+"""The module restore_validate, called by Ansible over a real database and a real backend."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import psycopg2
+import pytest
+from testbed import Testbed
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+@pytest.fixture(scope="module")
+def bed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Testbed]:
+    made = Testbed.up(tmp_path_factory.mktemp("bed"), stores=2)
+    yield made
+    made.down()
+
+
+@pytest.fixture(scope="module")
+def options(bed: Testbed) -> dict[str, Any]:
+    """Production stands for staging: the module only reads, and what it holds is in the backup."""
+    server = bed.record["postgres"]
+    return {
+        "backup": str(bed.back_up()),
+        "bin_dir": server["bin_dir"],
+        "login_host": server["host"],
+        "login_port": server["port"],
+        "login_user": server["user"],
+        "login_password": server["password"],
+        "login_db": server["dbname"],
+        "tenant_query": "SELECT schema_name FROM public.companies",
+        "api_url": bed.record["backend"]["url"],
+        "api_users": bed.record["users"],
+    }
+
+
+def call(*arguments: str, **options: object) -> dict[str, Any]:
+    """Runs the module as `ansible` does; `failed` tells whether the task did."""
+    run = subprocess.run(
+        [
+            str(Path(sys.executable).with_name("ansible")),
+            *("localhost", "-i", "localhost,", "-c", "local"),
+            *("-e", json.dumps({"ansible_python_interpreter": sys.executable})),
+            *("-m", "chefwell.resilience.restore_validate", "-a", json.dumps(options)),
+            *arguments,
+        ],
+        capture_output=True,
+        text=True,
+        check=False,
+        env={
+            **os.environ,
+            "ANSIBLE_COLLECTIONS_PATH": str(ROOT / "build" / "collections"),
+            "ANSIBLE_NOCOLOR": "1",
+            "ANSIBLE_LOAD_CALLBACK_PLUGINS": "1",
+            "ANSIBLE_STDOUT_CALLBACK": "ansible.builtin.minimal",
+            "LC_ALL": "C.UTF-8",
+        },
+    )
+    assert "=> {" in run.stdout, run.stdout + run.stderr
+    result: dict[str, Any] = json.loads(run.stdout[run.stdout.index("=> {") + 3 :])
+    result["failed"] = run.returncode != 0
+    result["said"] = run.stdout + run.stderr
+    return result
+
+
+def test_a_whole_database_passes_and_nothing_changes(options: dict[str, Any], bed: Testbed) -> None:
+    result = call(**options, fail_on="failed")
+    assert not result["failed"] and result["changed"] is False, result["said"]
+    assert (result["failed_checks"], result["totals"]["schemas"]) == (0, 3)
+    assert result["totals"]["tables"] == 18
+    by_id = {check["id"]: check for check in result["checks"]}
+    assert by_id["api_login"]["evidence"].startswith("2/2 stores")
+    assert [one["id"] for one in result["api"]][:2] == ["login", "products"]
+    # Nothing that was given in confidence comes back.
+    for secret in (options["login_password"], bed.record["users"][0]["password"]):
+        assert secret not in result["said"]
+
+
+def test_check_mode_asks_just_the_same(options: dict[str, Any]) -> None:
+    result = call("--check", **{**options, "api_url": ""})
+    assert not result["failed"] and result["passed_checks"] > 10 and result["skipped_checks"] == 5
+
+
+def test_what_is_missing_fails_the_task_only_when_asked_to(
+    options: dict[str, Any], bed: Testbed
+) -> None:
+    connection = bed.connect()
+    connection.autocommit = True
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT indexdef FROM pg_indexes WHERE indexname = 'products_category_id_idx'"
+        )
+        row = cursor.fetchone() or pytest.fail("the testbed has no such index")
+        cursor.execute("DROP INDEX tenant_chefwell.products_category_id_idx")
+        try:
+            told = call(**options)
+            fatal = call(**options, fail_on="failed")
+        finally:
+            cursor.execute(row[0])
+    connection.close()
+    assert not told["failed"] and told["failed_checks"] >= 1
+    assert fatal["failed"] and "tenant_chefwell.products_category_id_idx is missing" in fatal["msg"]
+    bad = {check["id"] for check in fatal["checks"] if check["status"] == "failed"}
+    assert "indexes" in bad
+
+
+def test_a_skipped_check_is_no_pass(options: dict[str, Any]) -> None:
+    bare = {**options, "api_url": ""}
+    assert not call(**bare, fail_on="failed")["failed"]
+    strict = call(**bare, fail_on="not_pass")
+    assert strict["failed"] and "api_login" in strict["msg"]
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ({"login_password": "wrong"}, "the restored database cannot be connected to"),
+        ({"login_db": "nowhere"}, "the restored database cannot be connected to"),
+        ({"backup": "/nowhere.dump"}, "the backup cannot be read"),
+        ({"bin_dir": "/nowhere"}, "the folder lacks PostgreSQL's"),
+        ({"api_steps": [{"id": "login"}]}, "lacks id or path"),
+    ],
+)
+def test_bad_input_is_one_clear_error(
+    options: dict[str, Any], change: dict[str, Any], said: str
+) -> None:
+    result = call(**{**options, **change})
+    assert result["failed"] and said in result["msg"], result["said"]
+    assert "Traceback" not in result["said"]
+
+
+def test_psycopg2_is_named_when_it_is_missing(options: dict[str, Any], tmp_path: Path) -> None:
+    bare = tmp_path / "bare"
+    subprocess.run([sys.executable, "-m", "venv", "--without-pip", str(bare)], check=True)
+    python = {"ansible_python_interpreter": str(bare / "bin" / "python")}
+    result = call("-e", json.dumps(python), **options)
+    assert result["failed"] and "psycopg2" in result["msg"]
+    assert psycopg2.__name__ == "psycopg2"
