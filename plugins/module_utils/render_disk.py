@@ -9,7 +9,7 @@ from __future__ import annotations
 import gettext
 from typing import Any
 
-from . import quantity, render_inventory
+from . import disk_reasons, quantity, render_inventory
 from .render_text import LEVELS, WORST_FIRST, clean_all, known_level, level_text, paint, wrap
 
 
@@ -28,7 +28,10 @@ def target_names(targets: list[dict[str, Any]]) -> list[str]:
 
 
 def target_reason(words: gettext.NullTranslations, target: dict[str, Any]) -> str:
-    """Why a target is not ok: what the engine says, or else that files are running out."""
+    """Why a target is not ok: its causes, or what else the engine says, or that inodes run out."""
+    causes = [cause for cause in target.get("causes") or [] if cause["level"] != "ok"]
+    if causes:
+        return "; ".join(disk_reasons.text(words, cause) for cause in causes)
     reason = str(target.get("reason") or "")
     inodes, used = target.get("inodes_percent_used"), target.get("percent_used")
     if not reason and inodes is not None and (used is None or inodes > used):

@@ -1,0 +1,346 @@
+#!/usr/bin/python
+# -*- coding: utf-8 -*-
+# Copyright (c) 2026, chefwell.resilience contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Ansible's door to the disk monitor."""
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+---
+module: disk_usage_check
+short_description: How full disks and folders are, and how bad that is
+version_added: "0.1.0"
+description:
+  - Measures filesystems and folders, bytes and inodes, and judges each by its own thresholds.
+  - Percent used is what C(df) says, used / (used + available). Blocks that are reserved for root
+    count as used up.
+  - What cannot be measured (a path that is gone, a mount point that C(/etc/fstab) names and that is
+    not mounted, a file server that does not answer) has the level V(unknown), never V(ok).
+  - A filesystem that is mounted read-only, and not meant to be by C(/etc/fstab), is V(critical).
+  - Nothing is changed. The module returns plain values and a verdict that O(fail_on) can act on, so
+    its name does not end in C(_info).
+author:
+  - chefwell.resilience contributors (@chefwell)
+options:
+  paths:
+    description:
+      - Mount points, or any paths on filesystems, to watch with the thresholds below.
+      - Without O(paths), O(targets) and O(backup_path), every filesystem that can fill is watched,
+        as with O(discover=true).
+    type: list
+    elements: path
+    default: []
+  backup_path:
+    description:
+      - The backup tree. It is judged as a folder, by its share of its filesystem.
+    type: path
+  targets:
+    description:
+      - Targets with settings of their own. What one leaves out, the options of the same name below
+        say.
+    type: list
+    elements: dict
+    default: []
+    suboptions:
+      path:
+        description: A mount point, any path on a filesystem, or a folder.
+        type: path
+        required: true
+      name:
+        description: What it is called.
+        type: str
+      folder:
+        description: Judge what the folder itself holds, as a share of its filesystem.
+        type: bool
+        default: false
+      warning:
+        description: As O(warning).
+        type: raw
+      critical:
+        description: As O(critical).
+        type: raw
+      emergency:
+        description: As O(emergency).
+        type: raw
+      inodes_warning:
+        description: As O(inodes_warning).
+        type: float
+      inodes_critical:
+        description: As O(inodes_critical).
+        type: float
+      inodes_emergency:
+        description: As O(inodes_emergency).
+        type: float
+      must_be_mount:
+        description: Whether it is V(unknown) when nothing is mounted there. Left out, that is so
+          for mount points that C(/etc/fstab) names.
+        type: bool
+      may_be_read_only:
+        description: Whether a read-only mount is as it should be. Left out, C(/etc/fstab) says so.
+        type: bool
+      time_limit:
+        description: As O(time_limit).
+        type: float
+  discover:
+    description:
+      - Also watch every filesystem that can fill and was not named. Pseudo filesystems, filesystems
+        in memory and read-only images are left out; a device that is mounted several times is told
+        once.
+    type: bool
+    default: false
+  warning:
+    description:
+      - Where the level V(warning) begins, in percent used (V(70)) or in what is left (V(20GB), in
+        steps of 1024). The three levels are all of one kind, and in order.
+    type: raw
+    default: 70
+  critical:
+    description:
+      - Where the level V(critical) begins.
+    type: raw
+    default: 80
+  emergency:
+    description:
+      - Where the level V(emergency) begins.
+    type: raw
+    default: 90
+  inodes_warning:
+    description:
+      - Percent of the inodes used from which the level is V(warning).
+    type: float
+    default: 70
+  inodes_critical:
+    description:
+      - Percent of the inodes used from which the level is V(critical).
+    type: float
+    default: 80
+  inodes_emergency:
+    description:
+      - Percent of the inodes used from which the level is V(emergency).
+    type: float
+    default: 90
+  time_limit:
+    description:
+      - Seconds that a network filesystem has to answer.
+    type: float
+    default: 10
+  fail_on:
+    description:
+      - Fail when the level is this one or a worse one. V(unknown) fails for every choice but
+        V(never), for nobody knows that it is better.
+    type: str
+    choices: [never, warning, critical, emergency]
+    default: never
+attributes:
+  check_mode:
+    description: Can run in check mode without changing the target.
+    support: full
+  diff_mode:
+    description: Returns what has changed, or would, as a diff.
+    support: none
+seealso:
+  - module: chefwell.resilience.backup_inventory
+"""
+
+EXAMPLES = r"""
+- name: Look at every disk of the host
+  chefwell.resilience.disk_usage_check:
+  register: disks
+
+- name: Stop the play when a disk or the backups' share of it is critical
+  chefwell.resilience.disk_usage_check:
+    paths: [/]
+    backup_path: /root/backups
+    fail_on: critical
+
+- name: Judge by what is left
+  chefwell.resilience.disk_usage_check:
+    targets:
+      - path: /var/lib/postgresql
+        must_be_mount: true
+        warning: 40GB
+        critical: 20GB
+        emergency: 10GB
+      - path: /srv/uploads
+        folder: true
+        warning: 20
+        critical: 30
+        emergency: 40
+"""
+
+RETURN = r"""
+level:
+  description: The worst level of all targets, V(ok), V(unknown), V(warning), V(critical) or
+    V(emergency).
+  returned: success and when O(fail_on) makes the play fail
+  type: str
+  sample: warning
+targets:
+  description: Every target, measured and judged. What could not be measured is null.
+  returned: success and when O(fail_on) makes the play fail
+  type: list
+  elements: dict
+  contains:
+    path:
+      description: The target.
+      type: str
+    name:
+      description: What it is called, if it was given a name.
+      type: str
+    folder:
+      description: Whether it is judged as a folder.
+      type: bool
+    level:
+      description: Its level.
+      type: str
+    reason:
+      description: Why, in English.
+      type: str
+    causes:
+      description: Every question that was asked of it, the worst answer first, as C(code),
+        C(level), C(falls_to) (the level once reached that is kept until it is clearly left) and
+        C(values).
+      type: list
+      elements: dict
+    percent_used:
+      description: Percent of the bytes that users may have; a folder's share of its filesystem.
+      type: float
+    bytes_total:
+      description: Size of the filesystem.
+      type: int
+    bytes_used:
+      description: Used on the filesystem, or by the folder.
+      type: int
+    bytes_available:
+      description: Left for users other than root.
+      type: int
+    inodes_percent_used:
+      description: Percent of the inodes used; null where they are not counted.
+      type: float
+    inodes_total:
+      description: How many inodes there are.
+      type: int
+    inodes_used:
+      description: How many are used.
+      type: int
+    mount_point:
+      description: Where the filesystem is mounted.
+      type: str
+    filesystem:
+      description: Its type.
+      type: str
+    read_only:
+      description: Whether it is mounted read-only.
+      type: bool
+    also_at:
+      description: Other targets that are the same filesystem.
+      type: list
+      elements: str
+    folders:
+      description: Bytes of each folder in a folder, by name.
+      type: dict
+    forecast:
+      description: When it will be full; null where no history was looked at.
+      type: dict
+    inodes_forecast:
+      description: When its inodes will be used up; null where no history was looked at.
+      type: dict
+  sample:
+    - path: /
+      name: ""
+      folder: false
+      level: warning
+      reason: space 71.2% used, warning from 70%
+      causes:
+        - code: space
+          level: warning
+          falls_to: warning
+          values: {percent: 71.2, limit: 70.0, limit_is_percent: true}
+        - code: inodes
+          level: ok
+          falls_to: ok
+          values: {percent: 6.84, limit: null, limit_is_percent: true}
+      percent_used: 71.2
+      bytes_total: 107374182400
+      bytes_used: 72623859507
+      bytes_available: 29382344909
+      inodes_percent_used: 6.84
+      inodes_total: 6553600
+      inodes_used: 448266
+      mount_point: /
+      filesystem: ext4
+      read_only: false
+      also_at: []
+      folders: null
+      forecast: null
+      inodes_forecast: null
+"""
+
+from ansible.module_utils.basic import AnsibleModule
+
+from ..module_utils import disk, disk_options
+from ..module_utils.errors import ResilienceError
+
+
+def thresholds(prefix: str, kind: str, with_default: bool) -> dict[str, dict[str, object]]:
+    """The options for the thresholds of bytes or inodes."""
+    defaults = {"warning": 70, "critical": 80, "emergency": 90}
+    return {
+        prefix + name: {"type": kind, "default": value} if with_default else {"type": kind}
+        for name, value in defaults.items()
+    }
+
+
+def main() -> None:
+    """Argument spec, engine call, result."""
+    module = AnsibleModule(
+        argument_spec={
+            "paths": {"type": "list", "elements": "path", "default": []},
+            "backup_path": {"type": "path"},
+            "targets": {
+                "type": "list",
+                "elements": "dict",
+                "default": [],
+                "options": {
+                    "path": {"type": "path", "required": True},
+                    "name": {"type": "str"},
+                    "folder": {"type": "bool", "default": False},
+                    "must_be_mount": {"type": "bool"},
+                    "may_be_read_only": {"type": "bool"},
+                    "time_limit": {"type": "float"},
+                    **thresholds("", "raw", False),
+                    **thresholds("inodes_", "float", False),
+                },
+            },
+            "discover": {"type": "bool", "default": False},
+            "time_limit": {"type": "float", "default": 10},
+            "fail_on": {
+                "type": "str",
+                "choices": ["never", "warning", "critical", "emergency"],
+                "default": "never",
+            },
+            **thresholds("", "raw", True),
+            **thresholds("inodes_", "float", True),
+        },
+        supports_check_mode=True,
+    )
+    options = dict(module.params)
+    named = any(options[name] for name in ("paths", "targets", "backup_path"))
+    options["discover"] = options["discover"] or not named
+    try:
+        chosen = disk_options.watch(options)
+        results = disk.check(chosen.targets, discover=chosen.discover)
+    except ResilienceError as error:
+        module.fail_json(msg=str(error))
+    level = disk.worst(result.level for result in results)
+    told = {"level": level, "targets": [result.to_dict() for result in results]}
+    if any(disk.reaches(result.level, options["fail_on"]) for result in results):
+        reasons = [f"{result.path}: {result.reason}" for result in results if result.level != "ok"]
+        module.fail_json(msg=f"the level is {level}: {'; '.join(reasons)}", changed=False, **told)
+    module.exit_json(changed=False, **told)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,202 @@
+"""Levels and messages on real filesystems: full, out of inodes, read-only, gone, mounted twice."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import filesystems
+import pytest
+from ansible_collections.chefwell.resilience.plugins.module_utils import (
+    disk,
+    folder_size,
+    mounts,
+)
+from ansible_collections.chefwell.resilience.plugins.module_utils.disk import Target, Thresholds
+from filesystems import Disks, fill, percent_used, run
+
+
+@pytest.fixture
+def disks(tmp_path: Path) -> Iterator[Disks]:
+    made = Disks(tmp_path)
+    yield made
+    made.close()
+
+
+def look(path: Path, **options: object) -> disk.TargetResult:
+    (result,) = disk.check([Target(str(path), **options)])
+    return result
+
+
+@pytest.mark.parametrize(
+    ("percent", "level"),
+    [(69.9, "ok"), (70, "warning"), (80, "critical"), (90, "emergency"), (100, "emergency")],
+)
+def test_a_filled_filesystem_has_the_level_of_its_threshold(
+    disks: Disks, percent: float, level: str
+) -> None:
+    point = disks.memory("memory")
+    fill(point, percent)
+    result = look(point)
+    assert (result.level, result.percent_used) == (level, percent)
+    said = f"space {percent:.1f}% used"
+    limit = {"warning": 70, "critical": 80, "emergency": 90}.get(level)
+    assert result.reason == (f"{said}, {level} from {limit}%" if limit else said)
+
+
+@pytest.mark.parametrize("percent", [69.9, 70, 80, 90, 100])
+def test_percent_is_what_df_says_where_blocks_are_reserved(disks: Disks, percent: float) -> None:
+    point = disks.ext4("ext4")
+    fill(point, percent)
+    result = look(point)
+    assert result.percent_used == pytest.approx(percent_used(point), abs=0.01)
+    assert result.percent_used == pytest.approx(percent, abs=0.2)
+    said = int(run("df", "--output=pcent", str(point)).split()[1].rstrip("%"))
+    assert said - 1 <= result.percent_used <= said  # df rounds up
+    # Root could still write, and the users' last byte is gone all the same.
+    if percent == 100:
+        seen = os.statvfs(point)
+        assert result.bytes_available == 0 < seen.f_bfree
+
+
+def test_inodes_used_up_while_bytes_are_free(disks: Disks) -> None:
+    point = disks.memory("inodes", inodes=1000)
+    for number in range(999):
+        (point / str(number)).touch()
+    with pytest.raises(OSError, match="No space left"):
+        (point / "one more").touch()
+    result = look(point)
+    assert result.level == "emergency"
+    assert result.percent_used < 1
+    assert result.reason == "inodes 100.0% used, emergency from 90%"
+    assert (result.inodes_total, result.inodes_used) == (1000, 1000)
+
+
+def test_thresholds_for_inodes_are_their_own(disks: Disks) -> None:
+    point = disks.memory("inodes", inodes=1000)
+    for number in range(500):
+        (point / str(number)).touch()
+    assert look(point).level == "ok"
+    assert look(point, inodes=Thresholds(40, 60, 80)).level == "warning"
+
+
+def test_bytes_left(disks: Disks) -> None:
+    point = disks.memory("memory", pages=1000)
+    fill(point, 70)  # 300 pages, 1200 KB, are left
+    for limits, level in (
+        (("1199K", "500K", "1K"), "ok"),
+        (("1200K", "500K", "1K"), "warning"),
+        (("3MB", "1200K", "1K"), "critical"),
+        (("3MB", "2MB", "1.5MB"), "emergency"),
+    ):
+        result = look(point, thresholds=Thresholds(*limits))
+        assert result.level == level, limits
+    assert result.reason == "space 70.0% used, emergency from 1.5 MB left"
+
+
+def test_a_remount_that_takes_no_writes_is_critical_however_empty(disks: Disks) -> None:
+    point = disks.ext4("ext4")
+    assert look(point).level == "ok"
+    run("mount", "-o", "remount,ro", str(point))
+    result = look(point)
+    assert (result.level, result.reason) == ("critical", "mounted read-only")
+    assert look(point, may_be_read_only=True).level == "ok"
+    meant = disk.check([Target(str(point))], fstab={str(point): True})
+    assert meant[0].level == "ok"
+
+
+def test_what_is_not_there_is_unknown_never_ok(disks: Disks) -> None:
+    gone = look(disks.root / "gone")
+    assert (gone.level, gone.reason) == ("unknown", "cannot be measured: No such file or directory")
+    point = disks.memory("memory")
+    assert look(point, must_be_mount=True).level == "ok"
+    disks.unmount(point)
+    # The folder is still there, on a filesystem that is nearly empty.
+    result = look(point, must_be_mount=True)
+    assert (result.level, result.reason) == ("unknown", "not mounted")
+    (result,) = disk.check([Target(str(point))], fstab={str(point): False})
+    assert (result.level, result.reason) == ("unknown", "not mounted")
+    assert result.bytes_used is None
+
+
+def test_a_filesystem_whose_server_is_silent_is_unknown_within_the_time_limit(
+    disks: Disks,
+) -> None:
+    # A FUSE mount whose server never answers: what a hung sshfs or NFS server looks like.
+    point = disks.root / "hung"
+    point.mkdir()
+    device = os.open("/dev/fuse", os.O_RDWR)
+    try:
+        os.set_inheritable(device, True)
+        options = f"fd={device},rootmode=40000,user_id=0,group_id=0"
+        libc = filesystems.ctypes.CDLL(None, use_errno=True)
+        arguments = (b"hung:/srv", os.fsencode(point), b"fuse.sshfs", 0, options.encode())
+        assert libc.mount(*arguments) == 0, os.strerror(filesystems.ctypes.get_errno())
+        disks.mounted.append(point)
+        started = os.times().elapsed
+        result = look(point, time_limit=1)
+        took = os.times().elapsed - started
+        assert result.level == "unknown"
+        assert result.reason == "cannot be measured: no answer within 1 s"
+        assert result.filesystem == "fuse.sshfs"
+        assert 0.9 <= took < 5
+        link = disks.root / "link"
+        link.symlink_to(point / "backups")
+        folder = look(link, folder=True, time_limit=1)
+        assert (folder.level, folder.reason) == (result.level, result.reason)
+    finally:
+        os.close(device)
+
+
+def test_a_filesystem_is_told_once(disks: Disks) -> None:
+    first, other = disks.ext4("first"), disks.memory("other")
+    second = disks.bind("second", first)
+    results = disk.check([Target(str(first)), Target(str(second)), Target(str(other))])
+    assert [result.path for result in results] == [str(first), str(other)]
+    assert results[0].also_at == [str(second)]
+    # Other thresholds are another question.
+    own = disk.check([Target(str(first)), Target(str(second), thresholds=Thresholds(1, 2, 3))])
+    assert len(own) == 2
+
+
+def test_discovery_leaves_out_pseudo_filesystems_and_tells_devices_once(disks: Disks) -> None:
+    first = disks.ext4("first")
+    second = disks.bind("a", first)  # a shorter path, mounted later
+    disks.memory("memory")
+    found = disk.check([], discover=Target("/", thresholds=Thresholds(50, 60, 99)))
+    paths = [result.path for result in found]
+    assert "/" in paths and str(second) in paths and str(first) not in paths
+    assert not {"/proc", "/sys", "/dev", "/dev/shm", str(disks.root / "memory")} & {*paths}
+    devices = [mount.device for mount in mounts.table() if mount.point in paths]
+    assert len(devices) == len({*devices})
+    named = disk.check([Target(str(first))], discover=Target("/"))
+    assert [result.path for result in named].count(str(second)) == 0
+
+
+def test_a_folder_of_thousands_of_files_is_sized_as_du_does(disks: Disks) -> None:
+    point = disks.ext4("ext4", megabytes=128, inodes=20000)
+    tree = point / "backups"
+    for tier, count in (("daily", 3000), ("weekly", 2000), ('a\nb"<\x1b', 100)):
+        (tree / tier).mkdir(parents=True)
+        for number in range(count):
+            (tree / tier / f"{number}").write_bytes(b"x" * 5000)
+    os.link(tree / "daily" / "1", tree / "weekly" / "linked")  # one file, two names
+    (tree / "out").symlink_to("/")
+    os.mkfifo(tree / "pipe")
+    result = look(tree, folder=True)
+    total = int(run("du", "-s", "-B1", str(tree)).split()[0])
+    assert result.bytes_used == total
+    assert result.percent_used == pytest.approx(100 * total / result.bytes_total, abs=0.01)
+    assert result.folders["daily"] == int(run("du", "-s", "-B1", str(tree / "daily")).split()[0])
+    assert len(result.folders) == 3
+
+
+def test_a_folder_that_cannot_be_read_whole_is_unknown(disks: Disks) -> None:
+    file = disks.root / "file"
+    file.touch()
+    assert look(file, folder=True).reason == "cannot be measured: not a folder"
+    tree = disks.root / "tree"
+    (tree / "daily").mkdir(parents=True)
+    with pytest.raises(OSError, match="not sized within"):
+        folder_size.measure(str(tree), 0.00001)

@@ -1,0 +1,60 @@
+"""The module disk_usage_check, called by Ansible on a real filesystem."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from filesystems import Disks, fill
+from module_call import call
+
+
+@pytest.fixture
+def disks(tmp_path: Path) -> Iterator[Disks]:
+    made = Disks(tmp_path)
+    yield made
+    made.close()
+
+
+def test_levels_plain_values_and_failing_when_asked(disks: Disks) -> None:
+    point = disks.memory("memory", pages=1000)
+    fill(point, 85)
+    (point / "backups").mkdir()
+    result = call(
+        "disk_usage_check", "--check", paths=[str(point)], backup_path=str(point / "backups")
+    )
+    assert (result["failed"], result["changed"], result["level"]) == (False, False, "critical")
+    disk, folder = result["targets"]
+    assert disk["bytes_used"] == 850 * 4096 and disk["bytes_total"] == 1000 * 4096
+    assert disk["percent_used"] == 85.0
+    assert (folder["folder"], folder["level"], folder["bytes_used"]) == (True, "ok", 0)
+    failed = call("disk_usage_check", paths=[str(point)], fail_on="critical")
+    assert failed["failed"] and failed["level"] == "critical"
+    assert failed["msg"] == (f"the level is critical: {point}: space 85.0% used, critical from 80%")
+    assert failed["targets"][0]["bytes_used"] == 850 * 4096
+    assert not call("disk_usage_check", paths=[str(point)], fail_on="emergency")["failed"]
+    own = {"path": str(point), "warning": "3M", "critical": "500K", "emergency": "100K"}
+    assert call("disk_usage_check", targets=[own])["level"] == "warning"
+
+
+def test_what_nobody_knows_fails_too_and_everything_is_watched_by_default(disks: Disks) -> None:
+    gone = call("disk_usage_check", paths=["/", str(disks.root / "gone")], fail_on="emergency")
+    assert gone["failed"] and "gone: cannot be measured" in gone["msg"]
+    everything = call("disk_usage_check", paths=[])
+    assert "/" in [target["path"] for target in everything["targets"]]
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        ({"warning": 95}, "not before critical"),
+        ({"warning": "a lot"}, "[warning='a lot']"),
+        ({"emergency": 101}, "[emergency=101]"),
+        ({"warning": "20GB"}, "of another kind"),
+        ({"targets": [{"path": "/", "critical": 5}]}, "targets[0].warning"),
+    ],
+)
+def test_bad_thresholds_are_one_clear_error(options: dict[str, object], said: str) -> None:
+    result = call("disk_usage_check", **options)
+    assert result["failed"] and said in result["msg"] and "targets" not in result
