@@ -13,6 +13,7 @@ The steps are data, so another product's API needs no code. A step has:
 - `capture`: values of the answer to keep, name by dotted path;
 - `present`: dotted paths that the answer must have;
 - `equals`: values that it must have, by dotted path;
+- `least`: numbers that its values, or the lengths of its lists, must reach, by dotted path;
 - `count`: `{"at": dotted path to a number or a list, "table": the store's table}`, which must
   agree.
 """
@@ -21,6 +22,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import ssl
 import time
 import urllib.error
 import urllib.request
@@ -74,7 +76,7 @@ STEPS: tuple[dict[str, Any], ...] = (
 )
 _STEP_KEYS = {
     *("id", "title", "kind", "method", "path", "headers", "json"),
-    *("status", "capture", "present", "equals", "count"),
+    *("status", "capture", "present", "equals", "least", "count"),
 }
 
 
@@ -87,12 +89,14 @@ class Api:
         users: each with `email`, `password` and `schema`, the store's.
         steps: what to ask, in order.
         time_limit: seconds that one answer may take; a later one fails its step.
+        verify_tls: whether the certificate must be good; without, whoever stands between may read.
     """
 
     url: str
     users: Sequence[Mapping[str, str]]
     steps: Sequence[Mapping[str, Any]] = STEPS
     time_limit: float = 10
+    verify_tls: bool = True
 
     def __post_init__(self) -> None:
         for step in self.steps:
@@ -140,8 +144,18 @@ class _NoRedirect(urllib.request.HTTPRedirectHandler):
         return None
 
 
-# No proxy from the environment: staging is asked, nothing else.
-_OPENER = urllib.request.build_opener(urllib.request.ProxyHandler({}), _NoRedirect)
+def _opener(verify_tls: bool) -> urllib.request.OpenerDirector:
+    # No proxy from the environment: the address that was given is asked, nothing else.
+    handlers: list[Any] = [urllib.request.ProxyHandler({}), _NoRedirect]
+    if not verify_tls:
+        trusting = ssl.create_default_context()
+        trusting.check_hostname = False
+        trusting.verify_mode = ssl.CERT_NONE
+        handlers.append(urllib.request.HTTPSHandler(context=trusting))
+    return urllib.request.build_opener(*handlers)
+
+
+_OPENERS = {verify: _opener(verify) for verify in (True, False)}
 
 
 def probe(
@@ -252,7 +266,7 @@ def _request(api: Api, step: Mapping[str, Any], values: Mapping[str, str]) -> tu
     )
     deadline = time.monotonic() + api.time_limit
     try:
-        with _OPENER.open(request, timeout=api.time_limit) as answer:
+        with _OPENERS[api.verify_tls].open(request, timeout=api.time_limit) as answer:
             status, content = answer.status, answer.read(LARGEST_ANSWER)
     except urllib.error.HTTPError as error:
         with error:
@@ -294,6 +308,7 @@ def _judge(
         **dict.fromkeys(step.get("present", ())),
         **dict.fromkeys(step.get("capture", {}).values()),
         **dict.fromkeys(step.get("equals", {})),
+        **dict.fromkeys(step.get("least", {})),
         **dict.fromkeys([step["count"]["at"]] if "count" in step else []),
     }
     if not needs:
@@ -311,6 +326,10 @@ def _judge(
     for path, value in step.get("equals", {}).items():
         if seen[path] != value:
             raise _Wrong(f"{path} is {seen[path]!r} instead of {value!r}", status)
+    for path, least in step.get("least", {}).items():
+        told = len(seen[path]) if isinstance(seen[path], list) else seen[path]
+        if not isinstance(told, (int, float)) or told < least:
+            raise _Wrong(f"{path} is {told!r}, at least {least} was expected", status)
     return _counted(step, seen, schema, rows, status)
 
 

@@ -18,7 +18,7 @@ from . import config
 from .command import EXIT_UNKNOWN, Command, warn
 from .errors import ResilienceError
 
-STAGES = ("disk", "offsite", "staging")
+STAGES = ("disk", "offsite", "staging", "checkpoint")
 
 
 def _commands() -> dict[str, Command]:

@@ -27,6 +27,7 @@ NAME = "chefwell"
 SERVICES = ("chefwell_postgres", "chefwell_backend", "chefwell_front")
 NAMES = ("app.chefwell.pro", "api.chefwell.pro")
 READY_SECONDS = 90
+REPLICAS = 2
 
 
 @dataclasses.dataclass
@@ -154,6 +155,9 @@ class Swarm:
         self.engine.docker(
             *("service", "update", "--quiet", "--env-add", variable, "chefwell_backend")
         )
+        self.await_ready(lambda: len(self.containers("chefwell_backend")) == REPLICAS, "the end")
+        # The front knows where the old ones were for a second (front.conf).
+        time.sleep(1.2)
         with self.engine.network():
             self.await_ready(self.healthy, "the system")
 

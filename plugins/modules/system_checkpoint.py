@@ -1,0 +1,262 @@
+#!/usr/bin/python
+# -*- coding: utf-8 -*-
+# Copyright (c) 2026, chefwell.resilience contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Ansible's door to the checkpoint: does the system in production work?"""
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+---
+module: system_checkpoint
+short_description: Whether the system in production works, item by item
+version_added: "0.1.0"
+description:
+  - Asks up to seven items, each for real. Login works, a test order can be made and taken back,
+    products load, the dashboard shows stats, the backend's logs hold no new error, PostgreSQL
+    answers, and what runs in Docker runs whole.
+  - An item whose target is not given is skipped and says so. Skipped is never passed, and what
+    could not be asked is V(unknown), never V(passed).
+  - The module fails unless every item that was asked passed, and names those that did not.
+  - Nothing is changed, except by O(test_order). Nothing secret is returned.
+author:
+  - chefwell.resilience contributors (@chefwell)
+options:
+  items:
+    description:
+      - The items to ask.
+    type: list
+    elements: str
+    choices: [login, pos, products, dashboard, logs, postgres, services]
+    default: [login, pos, products, dashboard, logs, postgres, services]
+  api_url:
+    description:
+      - Where the API is, for C(login), C(pos), C(products) and C(dashboard).
+    type: str
+    default: ""
+  api_email:
+    description:
+      - Who logs in.
+    type: str
+    default: ""
+  api_password:
+    description:
+      - The password.
+    type: str
+    default: ""
+  api_verify_tls:
+    description:
+      - Whether the certificate of O(api_url) must be good.
+    type: bool
+    default: true
+  api_steps:
+    description:
+      - Requests that stand in for ChefWell's own, by C(id), one of C(login), C(products),
+        C(dashboard), C(order_create) and C(order_delete). Each has C(path), and may have C(method),
+        C(headers), C(json), C(status), C(capture), C(present), C(equals) and C(least).
+    type: list
+    elements: dict
+    default: []
+  test_order:
+    description:
+      - Whether the item C(pos) makes an order, with a note that says where it comes from, and
+        deletes it. Not in check mode.
+    type: bool
+    default: false
+  services:
+    description:
+      - What must run in Docker. A string is the name of a Swarm service, of which all replicas must
+        run. A dictionary has C(kind) (C(swarm), C(container) or C(compose)) and C(name). Names may
+        hold C(*); a compose project's is C(project) or C(project/service).
+    type: list
+    elements: raw
+    default: []
+  log_sources:
+    description:
+      - Whose logs must hold no error, as in O(services).
+    type: list
+    elements: raw
+    default: []
+  log_pattern:
+    description:
+      - Regular expression (Python) of a line that is an error.
+    type: str
+    default: (?i)error
+  log_ignore:
+    description:
+      - Regular expressions of lines that are no errors all the same.
+    type: list
+    elements: str
+    default: []
+  log_seconds:
+    description:
+      - How far back the logs are read where O(since) is not given.
+    type: float
+    default: 300
+  since:
+    description:
+      - Unix time on the host from which errors in the logs, and tasks that failed, count. Give the
+        RV(began) of an earlier checkpoint.
+    type: float
+  postgres:
+    description:
+      - How PostgreSQL is asked. C(container) (as in O(services)), C(user) and C(dbname), to ask
+        with C(psql) in its own container; or C(host), C(port), C(user), C(password) and C(dbname).
+    type: dict
+    default: {}
+  docker_url:
+    description:
+      - Where Docker listens. Left empty, what the host's environment says, else its usual socket.
+    type: str
+    default: ""
+  time_limit:
+    description:
+      - Seconds for one answer.
+    type: float
+    default: 10
+  tries:
+    description:
+      - How often an item that did not pass is asked.
+    type: int
+    default: 3
+  retry_seconds:
+    description:
+      - The pause between two tries.
+    type: float
+    default: 2
+  report_only:
+    description:
+      - Whether to return the result whatever it is, instead of failing.
+    type: bool
+    default: false
+requirements:
+  - docker (Python), for C(services), C(log_sources) and a C(container) of O(postgres)
+  - psycopg2, for PostgreSQL over the network
+attributes:
+  check_mode:
+    description: Can run in check mode without changing the target.
+    support: full
+  diff_mode:
+    description: Returns what has changed, or would, as a diff.
+    support: none
+"""
+
+EXAMPLES = r"""
+- name: See that the system works before it is touched
+  chefwell.resilience.system_checkpoint:
+    api_url: https://api.chefwell.pro
+    api_email: admin@chefwell.pro
+    api_password: "{{ vault_checkpoint_password }}"
+    services: [chefwell_*]
+    log_sources: [chefwell_backend]
+    postgres:
+      container: chefwell_postgres
+      user: postgres
+      dbname: restaurante
+  register: before
+
+- name: See that it still does
+  chefwell.resilience.system_checkpoint:
+    services:
+      - kind: compose
+        name: chefwell
+    log_sources:
+      - kind: container
+        name: chefwell-backend
+    since: "{{ before.began }}"
+"""
+
+RETURN = r"""
+status:
+  description: V(passed), V(failed), V(unknown), or V(skipped) when nothing was asked.
+  returned: always
+  type: str
+  sample: passed
+message:
+  description: What did not pass, in one line.
+  returned: always
+  type: str
+  sample: 6 of 7 items asked, all passed
+items:
+  description: Every item in the plan's order.
+  returned: always
+  type: list
+  elements: dict
+  contains:
+    id:
+      description: Its name.
+      type: str
+    title:
+      description: What it asks.
+      type: str
+    status:
+      description: V(passed), V(failed), V(unknown) or V(skipped).
+      type: str
+    evidence:
+      description: What was seen.
+      type: str
+    findings:
+      description: Everything that is wrong.
+      type: list
+      elements: str
+    seconds:
+      description: What asking took.
+      type: float
+began:
+  description: Unix time at which this checkpoint began, on the host.
+  returned: always
+  type: float
+  sample: 1763649000.5
+"""
+
+from ansible.module_utils.basic import AnsibleModule
+
+from ..module_utils import checkpoint, checkpoint_settings
+from ..module_utils.errors import ResilienceError
+
+
+def main() -> None:
+    """Argument spec, engine call, result."""
+    items = list(checkpoint_settings.ITEMS)
+    module = AnsibleModule(
+        argument_spec={
+            "items": {"type": "list", "elements": "str", "choices": items, "default": items},
+            "api_url": {"type": "str", "default": ""},
+            "api_email": {"type": "str", "default": ""},
+            "api_password": {"type": "str", "default": "", "no_log": True},
+            "api_verify_tls": {"type": "bool", "default": True},
+            "api_steps": {"type": "list", "elements": "dict", "default": []},
+            "test_order": {"type": "bool", "default": False},
+            "services": {"type": "list", "elements": "raw", "default": []},
+            "log_sources": {"type": "list", "elements": "raw", "default": []},
+            "log_pattern": {"type": "str", "default": checkpoint_settings.LOG_PATTERN},
+            "log_ignore": {"type": "list", "elements": "str", "default": []},
+            "log_seconds": {"type": "float", "default": 300},
+            "since": {"type": "float"},
+            # The whole of it may hold a password, which argument_spec cannot tell apart.
+            "postgres": {"type": "dict", "default": {}, "no_log": True},
+            "docker_url": {"type": "str", "default": ""},
+            "time_limit": {"type": "float", "default": 10},
+            "tries": {"type": "int", "default": 3},
+            "retry_seconds": {"type": "float", "default": 2},
+            "report_only": {"type": "bool", "default": False},
+        },
+        supports_check_mode=True,
+    )
+    options = dict(module.params)
+    report_only = options.pop("report_only")
+    since = options.pop("since")
+    options["docker_url"] = options["docker_url"] or None
+    try:
+        settings = checkpoint_settings.Settings(**options)
+        result = checkpoint.run(settings, since=since, read_only=module.check_mode).to_dict()
+    except ResilienceError as error:
+        module.fail_json(msg=str(error))
+    if result["status"] in ("failed", "unknown") and not report_only:
+        module.fail_json(msg=result["message"], **result)
+    module.exit_json(changed=False, **result)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,199 @@
+"""The checkpoint on a real Swarm: it passes, and each of the plan's items fails for real."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import time
+from pathlib import Path
+from typing import Any
+
+from ansible_collections.chefwell.resilience.plugins.module_utils import checkpoint
+from ansible_collections.chefwell.resilience.plugins.module_utils.checkpoint_settings import (
+    Settings,
+)
+from docker_lab import Engine
+from docker_lab.swarm import Swarm
+from testbed import sample
+
+FOUND = {"login", "pos", "products", "dashboard", "logs", "postgres", "services"}
+
+
+class Asked:
+    """A checkpoint's result, by item."""
+
+    def __init__(self, result: checkpoint.Result) -> None:
+        self.result = result
+        self.statuses = {item.id: item.status for item in result.items}
+        self.evidence = {item.id: item.evidence for item in result.items}
+        for name, status in self.statuses.items():
+            print(f"{name:10} {status:8} {self.evidence[name]}")
+
+    def not_passed(self) -> set[str]:
+        return {name for name, status in self.statuses.items() if status != "passed"}
+
+
+def ask(swarm: Swarm, since: float | None = None, **more: Any) -> Asked:
+    settings = {
+        # Around TLS, whose way `test_plan.py` goes: the front's port 443 answers on loopback.
+        "api_url": "https://127.0.0.1",
+        "api_verify_tls": False,
+        "api_email": sample.FLAGSHIP_EMAIL,
+        "api_password": sample.PASSWORD,
+        "test_order": True,
+        "services": ["chefwell_*"],
+        "log_sources": ["chefwell_backend"],
+        "postgres": {"container": "chefwell_postgres", "user": "postgres", "dbname": "restaurante"},
+        "docker_url": f"unix://{swarm.engine.socket}",
+        "time_limit": 5,
+        "tries": 1,
+        **more,
+    }
+    with swarm.engine.network():
+        result = checkpoint.run(Settings(**settings), since=since or time.time())
+    shown = json.dumps(result.to_dict())
+    assert swarm.settings["password"] not in shown and sample.PASSWORD not in shown
+    return Asked(result)
+
+
+def run_sql(swarm: Swarm, statement: str) -> Any:
+    with swarm.engine.network(), contextlib.closing(swarm.connect()) as connection:
+        connection.autocommit = True
+        with connection.cursor() as cursor:
+            cursor.execute(statement)
+            return cursor.fetchall() if cursor.description else None
+
+
+def test_a_working_system_passes_whole(swarm: Swarm) -> None:
+    count = "SELECT count(*) FROM tenant_chefwell.orders"
+    before = run_sql(swarm, count)
+    asked = ask(swarm, tries=3)
+    assert asked.result.status == "passed"
+    assert set(asked.statuses) == FOUND and not asked.not_passed()
+    assert "chefwell_backend 2/2" in asked.evidence["services"]
+    assert run_sql(swarm, count) == before
+
+
+def test_routes_that_are_broken_are_named(swarm: Swarm) -> None:
+    with swarm.broken("/api/products:empty,/api/orders:slow,/api/dashboard/stats", "500"):
+        asked = ask(swarm, time_limit=2)
+        assert asked.not_passed() == {"products", "pos", "dashboard"}
+        assert "at least 1 was expected" in asked.evidence["products"]
+        # Nobody knows what became of it, so a person is told where to look.
+        assert "timed out" in asked.evidence["pos"]
+        assert "look for an order with the note" in asked.evidence["pos"]
+        assert "HTTP 500" in asked.evidence["dashboard"]
+        swarm.set_backend("BREAK_ROUTE=/api/auth/login:500")
+        asked = ask(swarm)
+        assert asked.not_passed() == {"login", "pos", "products", "dashboard"}
+        assert {asked.statuses[name] for name in asked.not_passed()} == {"failed"}
+    # What it was before is not in the way of what it is now.
+    assert ask(swarm, tries=3).result.status == "passed"
+
+
+def test_an_error_in_the_log_counts_only_if_it_is_new(swarm: Swarm) -> None:
+    began = time.time()
+    run_sql(swarm, "ALTER TABLE tenant_chefwell.products RENAME TO away")
+    try:
+        assert ask(swarm, since=began).not_passed() == {"products", "dashboard", "pos", "logs"}
+    finally:
+        run_sql(swarm, "ALTER TABLE tenant_chefwell.away RENAME TO products")
+    # The system works again, and the log still tells what was in between.
+    after = ask(swarm, since=began, tries=3)
+    assert after.not_passed() == {"logs"}
+    assert after.statuses["logs"] == "failed"
+    assert "does not exist" in after.evidence["logs"]
+    assert ask(swarm).result.status == "passed"
+    ignored = ask(swarm, since=began, log_ignore=[r"relation \S+ does not exist"])
+    assert ignored.statuses["logs"] == "passed"
+    assert ask(swarm, log_sources=["nobody"]).statuses["logs"] == "unknown"
+
+
+def test_a_database_that_hangs_or_is_gone(swarm: Swarm) -> None:
+    (container,) = swarm.containers("chefwell_postgres")
+    swarm.engine.docker("kill", "--signal", "STOP", container)
+    try:
+        hung = ask(swarm, time_limit=2, items=["postgres"])
+        assert hung.statuses["postgres"] == "failed"
+        assert "psql ended with 124" in hung.evidence["postgres"]
+    finally:
+        swarm.engine.docker("kill", "--signal", "CONT", container)
+    swarm.engine.docker("pause", container)
+    try:
+        assert ask(swarm, items=["postgres"]).statuses["postgres"] == "unknown"
+    finally:
+        swarm.engine.docker("unpause", container)
+    wrong = {"container": "chefwell_postgres", "user": "postgres", "dbname": "another"}
+    asked = ask(swarm, items=["postgres"], postgres=wrong)
+    assert asked.statuses["postgres"] == "failed" and "does not exist" in asked.evidence["postgres"]
+    gone = ask(swarm, items=["postgres"], postgres={**wrong, "container": "chefwell_postgress"})
+    assert gone.statuses["postgres"] == "failed"
+
+
+def test_postgres_over_the_network(swarm: Swarm) -> None:
+    named = ("host", "port", "user", "password", "dbname")
+    access = {name: swarm.settings[name] for name in named}
+    asked = ask(swarm, items=["postgres"], postgres=access)
+    assert asked.statuses["postgres"] == "passed"
+    # A door that is shut is none that nobody lives behind.
+    shut = ask(swarm, items=["postgres"], postgres={**access, "password": "wrong-password"})
+    assert shut.statuses["postgres"] == "unknown"
+    away = ask(swarm, items=["postgres"], postgres={**access, "port": 1})
+    assert away.statuses["postgres"] == "failed"
+
+
+def test_a_service_that_is_not_whole(swarm: Swarm) -> None:
+    only = ["services"]
+    assert ask(swarm, items=only, services=["chefwell_x"]).statuses["services"] == "failed"
+    swarm.engine.docker(
+        *("service", "create", "--detach", "--quiet", "--name", "third", "--replicas", "2"),
+        *("--replicas-max-per-node", "1", "chefwell-test/base:1", "sleep", "1000"),
+    )
+    swarm.engine.docker(
+        *("service", "create", "--detach", "--quiet", "--name", "falls", "chefwell-test/base:1"),
+        *("sh", "-c", "sleep 0.5; exit 3"),
+    )
+    try:
+        began = time.time()
+        time.sleep(3)
+        half = ask(swarm, items=only, services=["third"])
+        assert "third: 1 of 2 run" in half.evidence["services"]
+        falling = ask(swarm, since=began, items=only, services=["falls"])
+        assert falling.statuses["services"] == "failed"
+        assert "non-zero exit (3)" in falling.evidence["services"]
+        swarm.engine.docker("service", "scale", "--detach", "third=0")
+        nothing = ask(swarm, items=only, services=["third"])
+        assert "scaled to nothing" in nothing.evidence["services"]
+    finally:
+        swarm.engine.docker("service", "rm", "third", "falls")
+
+
+def test_plain_containers_and_compose_projects(swarm: Swarm, tmp_path: Path) -> None:
+    engine: Engine = swarm.engine
+    file = tmp_path / "compose.yml"
+    file.write_text(
+        "services:\n"
+        "  good: {image: 'chefwell-test/base:1', command: [sleep, '1000'], network_mode: none}\n"
+        "  sick:\n"
+        "    image: chefwell-test/base:1\n"
+        "    network_mode: none\n"
+        "    command: [sh, -c, 'echo an ERROR of old; sleep 1000']\n"
+        "    healthcheck: {test: [CMD, test, -e, /well], interval: 1s, retries: 1}\n"
+    )
+    engine.compose("-p", "lab-shop", "-f", str(file), "up", "--detach")
+    began = time.time()
+    try:
+        good, sick = ({"kind": "compose", "name": f"lab-shop/{part}"} for part in ("good", "sick"))
+        single = {"kind": "container", "name": "lab-shop-good-*"}
+        time.sleep(2.5)
+        only = ["services", "logs"]
+        well = ask(swarm, began, items=only, services=[good, single], log_sources=[sick, single])
+        assert well.statuses["services"] == "passed" and well.statuses["logs"] == "passed"
+        ill = ask(swarm, began - 30, items=only, services=["chefwell_*", sick], log_sources=[sick])
+        assert ill.statuses["services"] == "failed" and ill.statuses["logs"] == "failed"
+        assert "its health check says unhealthy" in ill.evidence["services"]
+        engine.compose("-p", "lab-shop", "-f", str(file), "stop", "--timeout", "0", "good")
+        stopped = ask(swarm, items=only, services=[{"kind": "compose", "name": "lab-shop"}])
+        assert "it is exited" in stopped.evidence["services"]
+    finally:
+        engine.compose("-p", "lab-shop", "-f", str(file), "down", "--timeout", "0")

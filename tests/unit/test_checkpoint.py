@@ -1,0 +1,271 @@
+"""The checkpoint's settings, results and retries; what needs Docker is in tests/docker."""
+
+from __future__ import annotations
+
+import importlib
+import json
+import threading
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
+
+import pytest
+from ansible_collections.chefwell.resilience.plugins.module_utils import (
+    checkpoint,
+    checkpoint_settings,
+    render_checkpoint,
+)
+from ansible_collections.chefwell.resilience.plugins.module_utils.checkpoint_settings import (
+    ITEMS,
+    Settings,
+)
+from ansible_collections.chefwell.resilience.plugins.module_utils.errors import ResilienceError
+from ansible_collections.chefwell.resilience.plugins.module_utils.redact import redact
+
+PASSWORD = "senha-secreta-1"
+TOKEN = "eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiIxIn0.c2lnbmF0dXJlLXNpZ25hdHVyZQ"
+
+
+class Api(ThreadingHTTPServer):
+    """A small API whose answers a test can change: `answers[(method, path)] = status, body`."""
+
+    def __init__(self) -> None:
+        super().__init__(("127.0.0.1", 0), Handler)
+        self.asked: list[tuple[str, str]] = []
+        self.answers: dict[tuple[str, str], Any] = {
+            ("POST", "/api/auth/login"): (200, {"token": TOKEN}),
+            ("GET", "/api/products"): (200, {"data": [], "total": 3}),
+            ("GET", "/api/dashboard/stats"): (200, {"products": 3, "sales": 0}),
+            ("POST", "/api/orders"): (201, {"id": 77}),
+            ("DELETE", "/api/orders/77"): (200, {"deleted": 77}),
+        }
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.server_address[1]}"
+
+
+class Handler(BaseHTTPRequestHandler):
+    server: Api
+
+    def do_GET(self) -> None:
+        length = int(self.headers.get("Content-Length") or 0)
+        self.rfile.read(length)
+        key = (self.command, self.path)
+        self.server.asked.append(key)
+        answer = self.server.answers.get(key, (404, {"error": "not found"}))
+        # A list is used up: the first answer first, the last one stays.
+        if isinstance(answer, list):
+            answer = answer.pop(0) if len(answer) > 1 else answer[0]
+        status, body = answer
+        content = json.dumps(body).encode()
+        self.send_response(status)
+        self.send_header("Content-Length", str(len(content)))
+        self.end_headers()
+        self.wfile.write(content)
+
+    do_POST = do_DELETE = do_GET
+
+    def log_message(self, format: str, *args: Any) -> None:
+        return
+
+
+@pytest.fixture
+def api() -> Iterator[Api]:
+    with Api() as server:
+        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
+        thread.start()
+        yield server
+        server.shutdown()
+        thread.join()
+
+
+def ask(api: Api, **more: Any) -> tuple[checkpoint.Result, dict[str, str]]:
+    settings = Settings(
+        **{
+            "api_url": api.url,
+            "api_email": "admin@chefwell.pro",
+            "api_password": PASSWORD,
+            "test_order": True,
+            "tries": 1,
+            "time_limit": 2,
+            **more,
+        }
+    )
+    result = checkpoint.run(settings, sleep=lambda seconds: None)
+    shown = json.dumps(result.to_dict())
+    for language in ("pt_BR", "en"):
+        shown += render_checkpoint.checkpoint_page(result.to_dict(), language, False)
+    assert PASSWORD not in shown and TOKEN not in shown
+    return result, {item.id: item.status for item in result.items}
+
+
+def test_what_is_asked_passes_and_the_rest_says_why_not(api: Api) -> None:
+    result, statuses = ask(api)
+    assert result.status == "passed"
+    assert statuses == {
+        **dict.fromkeys(("login", "pos", "products", "dashboard"), "passed"),
+        **dict.fromkeys(("logs", "postgres", "services"), "skipped"),
+    }
+    assert result.message == "4 of 7 items asked, all passed"
+    assert ("DELETE", "/api/orders/77") in api.asked
+
+
+@pytest.mark.parametrize(
+    ("route", "answer", "failed", "said"),
+    [
+        (("POST", "/api/auth/login"), (500, {"error": "x"}), "login", "HTTP 500"),
+        (("POST", "/api/auth/login"), (200, {"access_token": TOKEN}), "login", "lacks token"),
+        (("GET", "/api/products"), (200, {"data": [], "total": 0}), "products", "at least 1"),
+        (("GET", "/api/products"), (200, {}), "products", "lacks total"),
+        (("GET", "/api/dashboard/stats"), (500, {}), "dashboard", "HTTP 500"),
+        (("GET", "/api/dashboard/stats"), (200, {}), "dashboard", "lacks products, sales"),
+        (("POST", "/api/orders"), (500, {}), "pos", "HTTP 500"),
+        (("POST", "/api/orders"), (200, {}), "pos", "look for an order with the note"),
+        (("DELETE", "/api/orders/77"), (500, {}), "pos", "was not taken back: HTTP 500"),
+    ],
+)
+def test_each_item_fails_and_is_named(
+    api: Api, route: tuple[str, str], answer: Any, failed: str, said: str
+) -> None:
+    api.answers[route] = answer
+    result, statuses = ask(api)
+    assert result.status == "failed"
+    assert statuses[failed] == "failed"
+    (item,) = [item for item in result.items if item.id == failed]
+    assert said in item.evidence
+    assert item.title in result.message
+    # Only a login takes others down with it.
+    if failed != "login":
+        assert [name for name, status in statuses.items() if status == "failed"] == [failed]
+
+
+def test_nobody_there_is_failed_not_ok() -> None:
+    with Api() as gone:
+        url = gone.url
+    settings = Settings(api_url=url, tries=2, retry_seconds=0)
+    result = checkpoint.run(settings)
+    assert result.status == "failed"
+    assert {item.status for item in result.items[:1]} == {"failed"}
+    assert "no answer" in result.items[0].evidence and "(try 2)" in result.items[0].evidence
+
+
+def test_a_second_try_may_pass(api: Api) -> None:
+    good = api.answers[("GET", "/api/products")]
+    api.answers[("GET", "/api/products")] = [(503, {}), good]
+    assert ask(api, tries=1)[0].status == "failed"
+    api.answers[("GET", "/api/products")] = [(503, {}), good]
+    result, statuses = ask(api, tries=2)
+    assert statuses["products"] == "passed" and "(try 2)" in result.items[2].evidence
+
+
+def test_an_order_that_may_be_left_is_not_made_twice(api: Api) -> None:
+    api.answers[("DELETE", "/api/orders/77")] = (500, {})
+    ask(api, tries=3)
+    assert api.asked.count(("POST", "/api/orders")) == 1
+
+
+def test_no_order_unless_it_is_wanted(api: Api) -> None:
+    assert ask(api, test_order=False)[1]["pos"] == "skipped"
+    settings = Settings(api_url=api.url, test_order=True, tries=1)
+    assert checkpoint.run(settings, read_only=True).items[1].status == "skipped"
+    assert ("POST", "/api/orders") not in api.asked
+
+
+def test_nothing_configured_is_skipped_not_passed() -> None:
+    result = checkpoint.run(Settings())
+    assert result.status == "skipped"
+    assert {item.status for item in result.items} == {"skipped"}
+
+
+@pytest.mark.parametrize(
+    "more",
+    [
+        {"services": ["chefwell_*"]},
+        {"log_sources": ["chefwell_backend"]},
+        {"postgres": {"container": "chefwell_postgres", "user": "a", "dbname": "b"}},
+    ],
+)
+@pytest.mark.parametrize("cause", ["no engine", "no library"])
+def test_what_cannot_be_asked_is_unknown(
+    monkeypatch: pytest.MonkeyPatch, more: dict[str, Any], cause: str
+) -> None:
+    if cause == "no library":
+        # A missing library cannot be caused where the tests need it: import alone is played.
+        real = importlib.import_module
+
+        def without(name: str) -> Any:
+            if name == "docker":
+                raise ImportError("No module named 'docker'")
+            return real(name)
+
+        monkeypatch.setattr(importlib, "import_module", without)
+    settings = Settings(**more, docker_url="unix:///nonexistent/docker.sock", tries=1, time_limit=1)
+    result = checkpoint.run(settings)
+    assert result.status == "unknown"
+    (item,) = [item for item in result.items if item.status != "skipped"]
+    assert item.status == "unknown"
+    assert ("SDK is missing" if cause == "no library" else "does not answer") in item.evidence
+
+
+def test_failed_outweighs_unknown_and_unknown_outweighs_passed(api: Api) -> None:
+    away = {"services": ["x"], "docker_url": "unix:///nonexistent"}
+    assert ask(api, **away)[0].status == "unknown"
+    api.answers[("GET", "/api/products")] = (500, {})
+    assert ask(api, **away)[0].status == "failed"
+
+
+@pytest.mark.parametrize(
+    ("settings", "named"),
+    [
+        ({"items": ["logins"]}, "items"),
+        ({"tries": 0}, "tries"),
+        ({"time_limit": 0}, "time_limit"),
+        ({"log_pattern": "("}, "log_pattern"),
+        ({"log_ignore": ["["]}, "log_ignore"),
+        ({"services": [{"kind": "vm", "name": "x"}]}, "services"),
+        ({"log_sources": [{"name": "x"}]}, "log_sources"),
+        ({"postgres": {"user": "a", "dbname": "b"}}, "postgres"),
+        ({"postgres": {"container": "a", "user": "a", "dbname": "b", "port": 1}}, "postgres"),
+        ({"api_url": "ftp://x"}, "api.url"),
+        ({"api_url": "http://x", "api_steps": [{"id": "nope", "path": "/"}]}, "api_steps"),
+        ({"api_url": "http://x", "api_steps": [{"id": "login", "pth": "/"}]}, "api.steps"),
+    ],
+)
+def test_bad_settings_are_named(settings: dict[str, Any], named: str) -> None:
+    with pytest.raises(ResilienceError) as caught:
+        Settings(**settings)
+    assert caught.value.option == named and caught.value.remedy
+
+
+def test_a_step_of_somebody_elses(api: Api) -> None:
+    api.answers[("GET", "/v2/goods")] = (200, {"goods": [1, 2]})
+    step = {"id": "products", "path": "/v2/goods", "least": {"goods": 2}}
+    assert ask(api, api_steps=[step])[1]["products"] == "passed"
+    assert ask(api, api_steps=[{**step, "least": {"goods": 3}}])[1]["products"] == "failed"
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        f"the answer lacks token: {{'x': '{TOKEN}'}}",
+        f"Authorization: Bearer {TOKEN}",
+        "connect to postgresql://postgres:hunter22@db:5432/x failed",
+        "password=hunter22 host=db",
+        '{"api_key": "hunter22"}',
+        "JWT_SECRET=hunter22",
+        "known: hunter22",
+    ],
+)
+def test_secrets_do_not_show(text: str) -> None:
+    shown = redact(text, ["hunter22"] if text.startswith("known") else [])
+    assert "hunter22" not in shown and TOKEN not in shown and "********" in shown
+
+
+def test_what_is_no_secret_stays() -> None:
+    for text in ("the answer lacks token", "GET /api/products 200 5.1 ms", "http://db:5432/x"):
+        assert redact(text, ["", "abc"]) == text
+
+
+def test_titles_and_items_agree() -> None:
+    assert tuple(checkpoint_settings.TITLES) == ITEMS
