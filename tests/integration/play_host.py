@@ -37,9 +37,14 @@ class PlayHost:
         }
 
     def run(
-        self, playbook: str, *arguments: str, **more: object
+        self,
+        playbook: str,
+        *arguments: str,
+        collections: Path = ROOT / "build" / "collections",
+        **more: object,
     ) -> subprocess.CompletedProcess[str]:
-        """Runs a playbook of the collection."""
+        """Runs a playbook: by file name from the checkout, or by full name as installed."""
+        path = str(ROOT / "playbooks" / playbook) if playbook.endswith(".yml") else playbook
         return subprocess.run(
             [
                 str(Path(sys.executable).with_name("ansible-playbook")),
@@ -48,14 +53,14 @@ class PlayHost:
                 "-e",
                 json.dumps({**self.variables, **more}),
                 *arguments,
-                str(ROOT / "playbooks" / playbook),
+                path,
             ],
             capture_output=True,
             text=True,
             check=False,
             env={
                 **os.environ,
-                "ANSIBLE_COLLECTIONS_PATH": str(ROOT / "build" / "collections"),
+                "ANSIBLE_COLLECTIONS_PATH": str(collections),
                 "ANSIBLE_NOCOLOR": "1",
                 "ANSIBLE_PIPELINING": "1",
                 "LC_ALL": "C.UTF-8",
