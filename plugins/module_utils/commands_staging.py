@@ -30,6 +30,8 @@ KEYS = {
     "backend_port": Key(int, 3001),
     "backend_health_path": Key(str, "/health"),
     "backend_seconds": Key((int, float), 60),
+    "compose": Key(dict, {}),
+    "external": Key(dict, {}),
     "production": Key(dict, {}),
     "state_dir": Key(str, required=True),
     "backup_path": Key(str, required=True),
@@ -69,7 +71,9 @@ def settings_of(values: dict[str, Any]) -> drill.Settings:
     place = staging.Settings(
         kind=values["engine"],
         backend=backend,
-        production=staging.production(values["production"]),
+        production=staging.from_mapping(staging.Production, "production", values["production"]),
+        compose=staging.from_mapping(staging.Compose, "compose", values["compose"]),
+        external=staging.from_mapping(staging.External, "external", values["external"]),
         **chosen("work_dir", "database", "bin_dir"),
     )
     questions = validation.Settings(

@@ -23,6 +23,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
+<<<<<<< HEAD
 from . import (
     archive,
     archive_digest,
@@ -35,6 +36,9 @@ from . import (
     restore_size,
     staging,
 )
+=======
+from . import archive, checks, expectation, inventory, questioning, restore, staging
+>>>>>>> 06cac4a (Staging on a server that somebody else runs, and in Docker in a network that nothing leads out of)
 from .api_probe import STEPS, Api
 from .archive import Archive
 from .backup_choice import Chosen, choose
@@ -162,7 +166,6 @@ def run(
             tier=tier,
             date=date,
         )
-        _remove_leftovers(settings.staging)
         result = _Drill(settings, chosen, keep, progress or _silent).run()
         _keep_result(settings.state_dir, result)
     return result
@@ -226,12 +229,14 @@ class _Drill:
         self.restored: dict[str, Any] | None = None
         self.answers: dict[str, Any] = {}
         self.own_checks: list[dict[str, Any]] = []
+        self.backend_log = ""
         self.served_after: float | None = None
 
     def run(self) -> dict[str, Any]:
         verdict, problem = COULD_NOT_VERIFY, ""
         folder = ""
         try:
+            _remove_leftovers(self.settings.staging)
             folder = _work_folder(self.settings.staging.work_dir)
             self._try(folder)
             verdict = FAILED if self._failed() else PASSED
@@ -250,8 +255,16 @@ class _Drill:
             with self._phase("cleanup"):
                 shutil.rmtree(folder, ignore_errors=True)
                 if not self.keep:
-                    staging.remove(self.settings.staging)
+                    problem = self._remove(problem)
         return self._result(verdict, problem)
+
+    def _remove(self, problem: str) -> str:
+        """Removes staging; what stands in the way is told beside what else went wrong."""
+        try:
+            staging.remove(self.settings.staging)
+        except ResilienceError as error:
+            return "; ".join(filter(None, [problem, f"staging could not be removed: {error}"]))
+        return problem
 
     def question_only(
         self,
@@ -272,7 +285,7 @@ class _Drill:
 
     def _try(self, folder: str) -> None:
         settings = self.settings
-        binaries = postgres.find_binaries(settings.staging.bin_dir or None)
+        binaries = self.engine.binaries()
         with self._phase("digest"):
             digest = archive_digest.verify_digest(self.backup["path"])
             self.backup["sha256"] = digest.sha256
@@ -305,7 +318,7 @@ class _Drill:
         self._note_restore(done)
         self._remember(wanted)
         url = None
-        if settings.staging.backend.command:
+        if self.engine.serves():
             with self._phase("backend"):
                 url = self.engine.start_backend(server)
         self._ask(server, wanted, url)
@@ -322,6 +335,7 @@ class _Drill:
 
     def _note_restore(self, done: restore.Restored) -> None:
         self.restored = {**dataclasses.asdict(done), "engine": self.settings.staging.kind}
+        self.restored["programs"] = self.engine.binaries().bin_dir
         self.restored["seconds"] = round(done.seconds, 3)
         evidence = f"{done.jobs} in parallel, {len(done.harmless)} harmless messages"
         answer = checks.Answer(evidence, done.errors)
@@ -349,6 +363,9 @@ class _Drill:
                 featured_schema=settings.featured_schema,
                 progress=lambda what: self.progress("validate", what),
             )
+        asked = self.answers["checks"]
+        if any(one["status"] == checks.FAILED and one["id"].startswith("api_") for one in asked):
+            self.backend_log = self.engine.last_words()
 
     def _failed(self) -> bool:
         asked = [*self.own_checks, *self.answers["checks"]]
@@ -375,6 +392,7 @@ class _Drill:
             "totals": self.answers.get("totals", {}),
             "featured_schema": settings.featured_schema,
             "api": self.answers.get("api", []),
+            "backend_log": self.backend_log,
             "checks": asked,
             **self._tally(asked, verdict),
             "seconds": self.answers.get("seconds", 0.0),

@@ -20,6 +20,8 @@ from .errors import ResilienceError
 
 # What a restore drill needs; `psql` is not among them, the engine speaks through psycopg2.
 PROGRAMS = ("initdb", "postgres", "pg_restore")
+# What restoring into a server that somebody else runs needs.
+CLIENTS = ("pg_restore", "psql")
 # Where Debian, Red Hat and a source build put them.
 PLACES = ("/usr/lib/postgresql/*/bin", "/usr/pgsql-*/bin", "/usr/local/pgsql/bin")
 # `nobody` on Debian; it owns no file.
@@ -44,6 +46,23 @@ class Binaries:
         """The full path of one of the programs."""
         return os.path.join(self.bin_dir, program)
 
+    @property
+    def contained(self) -> bool:
+        """Whether they run in a container, where they are not root of this host anyway."""
+        return False
+
+    def command(
+        self, program: str, arguments: Sequence[str], reads: Sequence[str] = ()
+    ) -> list[str]:
+        """What to run for one of the programs.
+
+        Args:
+            program: its name.
+            arguments: for it, as on this host.
+            reads: files and folders that it must be able to read.
+        """
+        return [self.path(program), *arguments]
+
 
 @dataclasses.dataclass(frozen=True)
 class Server:
@@ -54,6 +73,8 @@ class Server:
         port: of the server.
         user, password: of a superuser.
         binaries: the programs that match it.
+        mark: comment that tells our databases from others' there; empty where the whole server
+            is ours.
     """
 
     host: str
@@ -61,6 +82,7 @@ class Server:
     user: str
     password: str
     binaries: Binaries
+    mark: str = ""
 
     def dsn(self, database: str) -> dict[str, Any]:
         """Keyword arguments for `psycopg2.connect`."""
@@ -100,18 +122,25 @@ def version_of(program: str) -> tuple[int, str]:
     return int(found[2]), found[1]
 
 
-def find_binaries(bin_dir: str | None = None, *, at_least: int = 0) -> Binaries:
+def find_binaries(
+    bin_dir: str | None = None,
+    *,
+    at_least: int = 0,
+    at_most: int = 999,
+    programs: Sequence[str] = PROGRAMS,
+) -> Binaries:
     """PostgreSQL's programs.
 
     Args:
         bin_dir: the folder to take them from; without one, the newest installation is taken.
-        at_least: the lowest major version that will do.
+        at_least, at_most: the major versions that will do.
+        programs: what must be among them.
 
     Raises:
         ResilienceError: there are none, the folder lacks some, or they are too old.
     """
     if bin_dir:
-        lacking = [name for name in PROGRAMS if not os.access(os.path.join(bin_dir, name), os.X_OK)]
+        lacking = [name for name in programs if not os.access(os.path.join(bin_dir, name), os.X_OK)]
         if lacking:
             raise ResilienceError(
                 f"the folder lacks PostgreSQL's {', '.join(lacking)}",
@@ -119,10 +148,10 @@ def find_binaries(bin_dir: str | None = None, *, at_least: int = 0) -> Binaries:
                 value=bin_dir,
                 remedy="name the bin folder of a PostgreSQL server installation",
             )
-        found = [Binaries(bin_dir, *version_of(os.path.join(bin_dir, "postgres")))]
+        found = [Binaries(bin_dir, *version_of(os.path.join(bin_dir, programs[0])))]
     else:
-        found = _installed()
-    fitting = [binaries for binaries in found if binaries.major >= at_least]
+        found = _installed(programs)
+    fitting = [binaries for binaries in found if at_least <= binaries.major <= at_most]
     if not fitting:
         have = ", ".join(str(binaries.major) for binaries in found) or "none"
         raise ResilienceError(
@@ -134,7 +163,7 @@ def find_binaries(bin_dir: str | None = None, *, at_least: int = 0) -> Binaries:
     return max(fitting, key=lambda binaries: binaries.major)
 
 
-def _installed() -> list[Binaries]:
+def _installed(programs: Sequence[str]) -> list[Binaries]:
     folders = [folder for place in PLACES for folder in glob.glob(place)]
     on_path = shutil.which("pg_restore")
     if on_path:
@@ -142,9 +171,9 @@ def _installed() -> list[Binaries]:
     whole = {
         os.path.realpath(folder)
         for folder in folders
-        if all(os.access(os.path.join(folder, name), os.X_OK) for name in PROGRAMS)
+        if all(os.access(os.path.join(folder, name), os.X_OK) for name in programs)
     }
-    return [Binaries(folder, *version_of(os.path.join(folder, "postgres"))) for folder in whole]
+    return [Binaries(folder, *version_of(os.path.join(folder, programs[0]))) for folder in whole]
 
 
 def unprivileged(paths: Sequence[str], uid: int = UNPRIVILEGED) -> list[str]:

@@ -10,6 +10,7 @@ import dataclasses
 import os
 import re
 import time
+from typing import Any
 
 from . import process
 from .archive import Archive
@@ -103,12 +104,18 @@ def _create(server: Server, database: str, replace: bool) -> None:
     try:
         connection.autocommit = True
         with connection.cursor() as cursor:
+            if server.mark:
+                _refuse_others(cursor, server.mark, database)
             if replace:
                 drop = sql.SQL("DROP DATABASE IF EXISTS {} WITH (FORCE)")
                 cursor.execute(drop.format(sql.Identifier(database)))
             cursor.execute(
                 sql.SQL("CREATE DATABASE {} TEMPLATE template0").format(sql.Identifier(database))
             )
+            if server.mark:
+                mark = sql.SQL("COMMENT ON DATABASE {} IS {}")
+                name = sql.Identifier(database)
+                cursor.execute(mark.format(name, sql.Literal(server.mark)))
     except psycopg2.Error as error:
         raise ResilienceError(
             f"the staging database cannot be created: {str(error).strip()}",
@@ -120,6 +127,23 @@ def _create(server: Server, database: str, replace: bool) -> None:
         connection.close()
 
 
+def _refuse_others(cursor: Any, mark: str, database: str) -> None:
+    """Refuses a database that is there and does not carry our mark."""
+    cursor.execute(
+        "SELECT shobj_description(oid, 'pg_database') FROM pg_catalog.pg_database"
+        " WHERE datname = %s",
+        [database],
+    )
+    row = cursor.fetchone()
+    if row and row[0] != mark:
+        raise ResilienceError(
+            "a database of that name is there, and is not ours",
+            option="database",
+            value=database,
+            remedy="name another one, or drop that one yourself; nothing was touched",
+        )
+
+
 def _command(archive: Archive, server: Server, database: str, jobs: int) -> list[str]:
     connection = [
         f"--host={server.host}",
@@ -128,20 +152,20 @@ def _command(archive: Archive, server: Server, database: str, jobs: int) -> list
         f"--dbname={database}",
         "--no-password",
     ]
+    binaries, path = server.binaries, archive.ready_path
     # A plain dump can make psql run programs, so neither of the two runs as root.
-    content = archive.ready_path + ("/toc.dat" if archive.format == "directory" else "")
-    prefix = unprivileged([server.binaries.bin_dir, content, server.host + "/socket"])
+    prefix = [] if binaries.contained else _unprivileged(server, archive)
     if archive.format == "plain":
-        psql = [server.binaries.path("psql"), "--no-psqlrc", "--quiet"]
-        return [*prefix, *psql, *connection, f"--file={archive.ready_path}"]
-    return [
-        *prefix,
-        server.binaries.path("pg_restore"),
-        *connection,
-        *OPTIONS,
-        f"--jobs={jobs}",
-        archive.ready_path,
-    ]
+        options = ["--no-psqlrc", "--quiet", f"--file={path}"]
+        return [*prefix, *binaries.command("psql", [*options, *connection], [path])]
+    options = [*OPTIONS, f"--jobs={jobs}"]
+    return [*prefix, *binaries.command("pg_restore", [*options, *connection, path], [path])]
+
+
+def _unprivileged(server: Server, archive: Archive) -> list[str]:
+    content = archive.ready_path + ("/toc.dat" if archive.format == "directory" else "")
+    sockets = [os.path.join(server.host, "socket")] if server.host.startswith("/") else []
+    return unprivileged([server.binaries.bin_dir, content, *sockets])
 
 
 def classify(text: str) -> tuple[list[str], list[str]]:

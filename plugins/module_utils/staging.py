@@ -21,12 +21,12 @@ import json
 import os
 import socket
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeVar
 
 from .errors import ResilienceError
-from .postgres import Server
+from .postgres import Binaries, Server
 
-KINDS = ("embedded",)
+KINDS = ("compose", "external", "embedded")
 NOTE = "staging.json"
 # What the backup that was restored last demands; `expectation.Expectation.to_dict`.
 WANTED = "wanted.json"
@@ -66,11 +66,56 @@ class Production:
         host: name, address or socket folder.
         port: of its server.
         dbname: its name.
+        system_identifier: the number that initdb gave its cluster, as
+            `SELECT system_identifier FROM pg_control_system()` tells it.
     """
 
     host: str = ""
     port: int = 5432
     dbname: str = ""
+    system_identifier: str = ""
+
+
+@dataclasses.dataclass(frozen=True)
+class Compose:
+    """The Docker Compose file that staging is made of, and what must be known of it.
+
+    Attributes:
+        file: its path; the role writes it.
+        image: of PostgreSQL.
+        port: loopback port that its server is published on.
+        volume: the name of its data volume.
+        serves: whether it has a service `backend_staging`.
+        docker_host: the engine, as `DOCKER_HOST` has it; the system's own when empty.
+        command: what does what `docker-compose` does; found when empty.
+        seconds: that the server has to answer.
+    """
+
+    file: str = ""
+    image: str = "postgres:16-alpine"
+    port: int = 5433
+    volume: str = "staging_postgres_data"
+    serves: bool = False
+    docker_host: str = ""
+    command: Sequence[str] = ()
+    seconds: float = 120
+
+
+@dataclasses.dataclass(frozen=True)
+class External:
+    """A server that somebody else runs: how to connect to it.
+
+    Attributes:
+        host, port: where it is; a socket folder is a host too.
+        user, password: of a role that may create databases.
+        maintenance_db: database to connect to first.
+    """
+
+    host: str = ""
+    port: int = 5432
+    user: str = "postgres"
+    password: str = ""
+    maintenance_db: str = "postgres"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -84,6 +129,8 @@ class Settings:
         bin_dir: PostgreSQL's programs; the newest installed ones when empty.
         backend: the application.
         production: what is never touched.
+        compose: for the kind `compose`.
+        external: for the kind `external`.
     """
 
     kind: str
@@ -92,6 +139,8 @@ class Settings:
     bin_dir: str = ""
     backend: Backend = dataclasses.field(default_factory=Backend)
     production: Production = dataclasses.field(default_factory=Production)
+    compose: Compose = dataclasses.field(default_factory=Compose)
+    external: External = dataclasses.field(default_factory=External)
 
     def __post_init__(self) -> None:
         if self.kind not in KINDS:
@@ -132,6 +181,16 @@ class Note:
 class Engine(Protocol):
     """One kind of staging."""
 
+    def binaries(self) -> Binaries:
+        """PostgreSQL's programs that restore into it.
+
+        Raises:
+            ResilienceError: there are none.
+        """
+
+    def serves(self) -> bool:
+        """Whether an application is configured to serve the restored database."""
+
     def check(self) -> None:
         """Finds out beforehand whether it can be made: programs, ports, room.
 
@@ -159,6 +218,9 @@ class Engine(Protocol):
     def backend_url(self) -> str | None:
         """Where the running application answers; None without one."""
 
+    def last_words(self) -> str:
+        """The end of the application's log; empty without one."""
+
     def stop_backend(self) -> None:
         """Ends the application, if it runs: a database in use cannot be replaced."""
 
@@ -166,34 +228,39 @@ class Engine(Protocol):
         """Removes everything it made, and nothing else; in words what that was."""
 
 
-def production(values: Mapping[str, Any]) -> Production:
-    """Production as a configuration gives it.
+Place = TypeVar("Place", Production, Compose, External)
+
+
+def from_mapping(kind: type[Place], option: str, values: Mapping[str, Any]) -> Place:
+    """Production, Compose or External as a configuration gives it.
+
+    Args:
+        kind: the class.
+        option: the configuration's key, for messages.
+        values: by field name; what is left out has its default.
 
     Raises:
-        ResilienceError: it has an unknown key, or a port that is no number.
+        ResilienceError: there is an unknown key, or a value of another type.
     """
-    known = {field.name for field in dataclasses.fields(Production)}
-    unknown = sorted(set(values) - known)
-    if unknown:
-        raise ResilienceError(
-            f"production has an unknown key {unknown[0]!r}",
-            option="production",
-            value=unknown[0],
-            remedy=f"known keys: {', '.join(sorted(known))}",
-        )
-    try:
-        return Production(
-            str(values.get("host", "")),
-            int(values.get("port", 5432)),
-            str(values.get("dbname", "")),
-        )
-    except (TypeError, ValueError) as error:
-        raise ResilienceError(
-            "production's port is no number",
-            option="production.port",
-            value=values.get("port"),
-            remedy="give one such as 5432",
-        ) from error
+    known = {field.name: field.default for field in dataclasses.fields(kind)}
+    for name, value in values.items():
+        if name not in known:
+            raise ResilienceError(
+                f"{option} has an unknown key {name!r}",
+                option=option,
+                value=name,
+                remedy=f"known keys: {', '.join(sorted(known))}",
+            )
+        wanted = list if isinstance(known[name], tuple) else type(known[name])
+        number = wanted in (int, float) and not isinstance(value, bool)
+        if not (isinstance(value, (int, float)) if number else isinstance(value, wanted)):
+            raise ResilienceError(
+                f"{option}'s {name} is of the wrong type",
+                option=f"{option}.{name}",
+                value=value if name != "password" else "(hidden)",
+                remedy=f"give a value of type {wanted.__name__}",
+            )
+    return kind(**values)
 
 
 def engine(settings: Settings) -> Engine:
@@ -275,14 +342,15 @@ def _unusable(work_dir: str, error: OSError) -> ResilienceError:
     )
 
 
-def refuse_production(settings: Settings, host: str, port: int) -> None:
+def refuse_production(settings: Settings, host: str, port: int, *, shared: bool = False) -> None:
     """Refuses a staging server that is, or resolves to, production's.
 
-    A socket folder is a server of its own. A name is resolved: what counts is where it leads.
+    A name is resolved: what counts is where it leads. All addresses of this machine are one.
 
     Args:
         settings: with `production`.
         host, port: of the staging server.
+        shared: a socket folder may be one of this machine's server; otherwise it is our own.
 
     Raises:
         ResilienceError: they are the same server.
@@ -290,10 +358,8 @@ def refuse_production(settings: Settings, host: str, port: int) -> None:
     production = settings.production
     if not production.host or port != production.port:
         return
-    ours, theirs = _addresses(host), _addresses(production.host)
-    local = {"loopback"} if any(map(_is_loopback, ours)) else set()
-    local_theirs = {"loopback"} if any(map(_is_loopback, theirs)) else set()
-    if (ours | local) & (theirs | local_theirs):
+    ours, theirs = _addresses(host, shared), _addresses(production.host, True)
+    if ours & theirs:
         raise ResilienceError(
             f"staging is production: {host}:{port} is {production.host}:{production.port}",
             option="engine",
@@ -302,17 +368,26 @@ def refuse_production(settings: Settings, host: str, port: int) -> None:
         )
 
 
-def _addresses(host: str) -> set[str]:
+THIS_MACHINE = "this machine"
+
+
+def _addresses(host: str, shared: bool) -> set[str]:
+    """Where a host leads: its name, its addresses, and whether that is this machine."""
     if host.startswith("/"):
-        return {os.path.realpath(host)}
+        return {os.path.realpath(host)} | ({THIS_MACHINE} if shared else set())
     try:
-        return {str(found[4][0]) for found in socket.getaddrinfo(host, None)} | {host.lower()}
+        found = {str(one[4][0]) for one in socket.getaddrinfo(host, None)}
     except OSError:
         return {host.lower()}
+    return found | {host.lower()} | ({THIS_MACHINE} if any(map(_is_ours, found)) else set())
 
 
-def _is_loopback(address: str) -> bool:
+def _is_ours(address: str) -> bool:
+    """Whether an address is one of this machine: only those can be bound to."""
     try:
-        return ipaddress.ip_address(address).is_loopback
-    except ValueError:
+        family = socket.AF_INET6 if ipaddress.ip_address(address).version == 6 else socket.AF_INET
+        with socket.socket(family) as probe:
+            probe.bind((address, 0))
+    except (OSError, ValueError):
         return False
+    return True

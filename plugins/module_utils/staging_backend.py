@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+import http.client
 import json
 import os
 import signal
@@ -23,6 +24,39 @@ NOTE = "backend.json"
 LOG = "backend.log"
 # No proxy of the environment stands between us and our own loopback.
 _OPENER = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+
+
+def healthy(backend: Backend) -> bool:
+    """Whether a backend answers its health path with 200."""
+    try:
+        with _OPENER.open(backend.url + backend.health_path, timeout=5) as answer:
+            return bool(answer.status == 200)
+    except (OSError, http.client.HTTPException):
+        return False
+
+
+def refuse_taken(port: int, option: str, what: str) -> None:
+    """Finds out whether a loopback port is free.
+
+    Args:
+        port: the port.
+        option: the option that names it.
+        what: whose it is to be, for the message.
+
+    Raises:
+        ResilienceError: somebody listens there.
+    """
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind(("127.0.0.1", port))
+        except OSError as error:
+            raise ResilienceError(
+                f"the port of {what} cannot be had: {error.strerror}",
+                option=option,
+                value=port,
+                remedy="end what listens there, or name another port",
+            ) from error
 
 
 class BackendProcess:
@@ -46,17 +80,7 @@ class BackendProcess:
         """
         if not self.backend.command or self.running():
             return
-        with socket.socket() as probe:
-            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            try:
-                probe.bind(("127.0.0.1", self.backend.port))
-            except OSError as error:
-                raise ResilienceError(
-                    f"the staging backend's port cannot be had: {error.strerror}",
-                    option="backend_port",
-                    value=self.backend.port,
-                    remedy="end what listens there, or name another port",
-                ) from error
+        refuse_taken(self.backend.port, "backend_port", "the staging backend")
 
     def start(self, server: Server, database: str) -> str:
         """Starts it and waits until it is healthy; gives its URL.
@@ -100,11 +124,7 @@ class BackendProcess:
 
     def healthy(self) -> bool:
         """Whether it answers its health path with 200."""
-        try:
-            with _OPENER.open(self.backend.url + self.backend.health_path, timeout=5) as answer:
-                return bool(answer.status == 200)
-        except OSError:
-            return False
+        return healthy(self.backend)
 
     def running(self) -> Running | None:
         """Its process; None if it does not run."""

@@ -25,11 +25,19 @@ class Embedded:
         self.backend = BackendProcess(settings.backend, settings.work_dir)
 
     def _cluster(self) -> Cluster:
-        return Cluster(self.folder, postgres.find_binaries(self.settings.bin_dir or None))
+        return Cluster(self.folder, self.binaries())
+
+    def binaries(self) -> postgres.Binaries:
+        """Those of the cluster itself."""
+        return postgres.find_binaries(self.settings.bin_dir or None)
+
+    def serves(self) -> bool:
+        """Whether a command starts the backend."""
+        return bool(self.settings.backend.command)
 
     def check(self) -> None:
         """Programs are there, and the backend's port is free."""
-        postgres.find_binaries(self.settings.bin_dir or None)
+        self.binaries()
         self.backend.check()
 
     def up(self) -> Server:
@@ -53,6 +61,10 @@ class Embedded:
     def backend_url(self) -> str | None:
         """The backend's address, if it runs."""
         return self.settings.backend.url if self.backend.running() else None
+
+    def last_words(self) -> str:
+        """The end of the backend's log."""
+        return self.backend.last_words()
 
     def stop_backend(self) -> None:
         """Ends the backend."""

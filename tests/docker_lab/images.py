@@ -41,6 +41,7 @@ NEEDED = {
 PACKAGES = (
     *("python3", "python3-psutil", "python3-psycopg2", "python3-docker"),
     *("cron", "openssh-server", "rsync", "curl", "ca-certificates", "openssl", "nginx-light"),
+    "haproxy",
     *("iproute2", "iputils-ping", "procps", "gzip", "tini"),
 )
 LEFT_OUT = ("doc", "man", "locale", "info", "lintian", "bash-completion")

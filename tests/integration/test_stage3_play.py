@@ -33,6 +33,7 @@ def host(bed: Testbed, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Pla
     record = bed.record
     made = PlayHost(
         root,
+        staging_restore_engine="embedded",
         staging_restore_dir=str(root / "staging"),
         staging_restore_work_dir=str(root / "work"),
         staging_restore_bin_dir=record["postgres"]["bin_dir"],

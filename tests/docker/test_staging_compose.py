@@ -1,0 +1,302 @@
+"""Stage 3 in Docker as a user runs it: T3.1 to T3.7 in their order, and the closed network."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from docker_lab import Engine, images, needs
+from testbed import Testbed
+
+ROOT = Path(__file__).resolve().parents[2]
+sys.path.insert(0, str(ROOT / "tests" / "integration"))
+
+from play_host import PlayHost  # noqa: E402
+
+PLAYBOOK = "stage3_staging_restore.yml"
+COMPOSE = "docker-compose.staging.yml"
+PORT, BACKEND_PORT = 5433, 3001
+
+
+@pytest.fixture(scope="module")
+def bed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Testbed]:
+    made = Testbed.up(tmp_path_factory.mktemp("bed"), stores=3)
+    yield made
+    made.down()
+
+
+class DockerHost(PlayHost):
+    """A host whose playbooks and commands run where the engine's published ports answer."""
+
+    engine: Engine
+
+    def run(self, playbook: str, *arguments: str, **more: object) -> Any:
+        with self.engine.network():
+            return super().run(playbook, *arguments, **more)
+
+    def command(self, name: str, *arguments: str) -> subprocess.CompletedProcess[str]:
+        with self.engine.network():
+            return super().command(name, *arguments)
+
+    def sh(self, script: str) -> subprocess.CompletedProcess[str]:
+        """A command of the plan, as somebody types it on the host."""
+        folder = self.root / "bin"
+        folder.mkdir(exist_ok=True)
+        typed = folder / "docker-compose"
+        if not typed.exists():
+            typed.symlink_to(needs.compose_plugin(self.engine.cache))
+        environment = {**self.engine.environment, "PATH": f"{folder}:{os.environ['PATH']}"}
+        with self.engine.network():
+            return subprocess.run(
+                ["bash", "-c", script],
+                capture_output=True,
+                text=True,
+                env=environment,
+                check=False,
+            )
+
+
+@pytest.fixture(scope="module")
+def host(
+    engine: Engine, bed: Testbed, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[DockerHost]:
+    root = tmp_path_factory.mktemp("host")
+    images.backend_context(root / "backend")
+    made = DockerHost(
+        root,
+        staging_restore_dir=str(root / "staging"),
+        staging_restore_work_dir=str(root / "work"),
+        staging_restore_backup_path=bed.record["backups"],
+        staging_restore_backend_env={"MAIL": "off", "COST": "R$ 5 'é' \"ok\""},
+        staging_restore_forwarder_image="chefwell-test/base:1",
+        staging_restore_docker_host=f"unix://{engine.socket}",
+        staging_restore_compose_command=[str(needs.compose_plugin(engine.cache))],
+        staging_restore_memory="512m",
+        staging_restore_api_users=bed.record["users"],
+        staging_restore_log_file=str(root / "staging.log"),
+    )
+    made.engine = engine
+    # What carries like names and is nobody's of ours must be there afterwards.
+    engine.docker("volume", "create", "staging_postgres_data_of_production")
+    engine.docker(
+        *("run", "--detach", "--name", "postgres_staging", "--network", "none"),
+        *("chefwell-test/base:1", "sleep", "infinity"),
+    )
+    assert made.play(PLAYBOOK)["changed"] > 0
+    yield made
+    made.play("rollback_stage3.yml")
+    assert not (root / "staging").exists()
+    assert ours(made) == {"container": [], "network": [], "volume": []}
+    assert engine.docker("ps", "--format", "{{.Names}}").split() == ["postgres_staging"]
+    assert "staging_postgres_data_of_production" in engine.docker("volume", "ls", "--quiet")
+    engine.docker("rm", "--force", "postgres_staging")
+    engine.docker("volume", "rm", "staging_postgres_data_of_production")
+
+
+def ours(host: DockerHost) -> dict[str, list[str]]:
+    """What carries our label."""
+    label = "label=pro.chefwell.resilience.staging"
+    return {
+        kind: host.engine.docker(
+            *(kind, "ls", *(["--all"] if kind == "container" else []), "--filter", label, "-q")
+        ).split()
+        for kind in ("container", "network", "volume")
+    }
+
+
+def result(ended: subprocess.CompletedProcess[str]) -> dict[str, Any]:
+    assert ended.stdout, ended.stderr
+    found: dict[str, Any] = json.loads(ended.stdout)
+    return found
+
+
+def test_the_play_held_a_drill_and_a_second_one_changes_nothing(host: DockerHost) -> None:
+    assert host.play(PLAYBOOK, staging_restore_drill_now=False)["changed"] == 0
+    kept = json.loads((host.root / "state" / "drill.json").read_text())
+    assert (kept["verdict"], kept["confidence"]) == ("passed", 100.0), kept
+    assert kept["restore"]["engine"] == "compose"
+    assert ours(host) == {"container": [], "network": [], "volume": []}
+    for name in (COMPOSE, "postgres_staging.env", "backend_staging.env", ".env"):
+        assert (host.root / "staging" / name).stat().st_mode & 0o777 == 0o600, name
+
+
+def test_t3_1_to_t3_7(host: DockerHost, bed: Testbed) -> None:
+    # T3.1
+    up = host.command("setup-staging")
+    assert up.returncode == 0, up.stderr
+    assert host.sh("docker ps | grep staging-postgres_staging").returncode == 0
+    # T3.2, T3.3
+    drill = result(host.command("test-restore-staging", "--json"))
+    assert drill["verdict"] == "passed", drill
+    report = host.command("validate-staging")
+    assert "✅ RESULTADO: BACKUP VÁLIDO E RESTAURÁVEL" in report.stdout, report
+    assert "🎯 Confiança: 100%" in report.stdout
+    # T3.4
+    login = host.sh(
+        f"curl -sS -X POST http://localhost:{BACKEND_PORT}/api/auth/login"
+        ' -H "Content-Type: application/json"'
+        ' -d \'{"email":"admin@chefwell.pro","password":"admin123"}\''
+    )
+    token = json.loads(login.stdout)["token"]
+    asked = host.sh(
+        f'curl -sS -H "Authorization: Bearer {token}" http://localhost:{BACKEND_PORT}/api/products'
+    )
+    assert json.loads(asked.stdout)["total"] == 28
+    # T3.5
+    query = "SELECT count(*) FROM tenant_chefwell.products;"
+    container = host.sh("docker ps --format '{{.Names}}' | grep staging-postgres").stdout.strip()
+    counted = host.sh(
+        f'docker exec {container} psql -U postgres -d restaurante_staging -Atc "{query}"'
+    )
+    assert counted.stdout.strip() == "28", counted
+    # T3.6
+    compose = host.root / "staging" / COMPOSE
+    down = host.sh(f"docker-compose -f {compose} down && docker volume rm staging_postgres_data")
+    assert down.returncode == 0, down
+    again = host.command("test-restore-staging")
+    assert again.returncode == 0, again.stdout + again.stderr
+    assert result(host.command("validate-staging", "--json"))["confidence"] == 100.0
+    # T3.7
+    cleaned = result(host.command("cleanup-staging", "--json"))
+    assert len(cleaned["removed"]) == 6, cleaned
+    assert ours(host) == {"container": [], "network": [], "volume": []}
+    assert result(host.command("cleanup-staging", "--json")) == {"removed": []}
+    assert host.sh(f"ss -Hltn | grep -E ':({PORT}|{BACKEND_PORT}) '").stdout == ""
+
+
+REACH = """
+import socket, sys
+for host, port in (one.rsplit(":", 1) for one in sys.argv[1:]):
+    try:
+        socket.create_connection((host, int(port)), 2).close()
+        print(host, port, "answered")
+    except OSError as error:
+        print(host, port, "no:", error)
+"""
+
+
+def listening(engine: Engine, *within: str) -> subprocess.Popen[bytes]:
+    """A server on port 5432 of all addresses of the engine's network, or of another one."""
+    serve = [sys.executable, "-m", "http.server", "5432", "--bind", "0.0.0.0"]
+    return subprocess.Popen(
+        engine.within(*within, *serve), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+    )
+
+
+def test_nothing_leads_out_and_loopback_answers(host: DockerHost, tmp_path: Path) -> None:
+    """Both promises at once; a container in an ordinary network is what they are compared with."""
+    engine = host.engine
+    assert host.command("setup-staging").returncode == 0
+    assert host.command("test-restore-staging").returncode == 0
+    # This host listens everywhere, as production's published ports do.
+    listener = listening(engine)
+    # And there is a world beyond it, in a network of its own.
+    beyond = listening(engine, "unshare", "--net")
+    outside = "203.0.113.7"
+    inside = f"nsenter --net --target {beyond.pid} ip"
+    cabled = host.sh(
+        "set -e; ip link add beyond type veth peer name cable; ip addr add 203.0.113.1/24 dev beyond"
+        f"; ip link set beyond up; ip link set cable netns {beyond.pid}"
+        f"; {inside} addr add {outside}/24 dev cable; {inside} link set cable up"
+    )
+    assert cabled.returncode == 0, cabled
+    try:
+        shown = "{{range .IPAM.Config}}{{.Gateway}} {{end}}"
+        gateways = [
+            engine.docker("network", "inspect", "--format", shown, name)
+            for name in ("chefwell-staging_staging_network", "chefwell-staging_staging_loopback")
+        ]
+        bridge = engine.docker("network", "inspect", "--format", shown, "bridge")
+        places = [f"{address}:5432" for address in (*gateways, bridge, outside)]
+        time.sleep(1)
+        compared = engine.docker(
+            *("run", "--rm", "chefwell-test/base:1", "python3", "-c", REACH, *places[2:])
+        )
+        assert compared.count("answered") == 2, compared
+        for service in ("postgres", "backend"):
+            said = engine.docker(
+                *("exec", f"chefwell-staging-{service}_staging-1"),
+                *("python3", "-c", REACH, *places),
+            )
+            assert said.count("no:") == len(places) and "answered" not in said, said
+        reached = host.sh(
+            f"{sys.executable} -c '{REACH}' 127.0.0.1:{PORT} 127.0.0.1:{BACKEND_PORT}"
+        )
+        assert reached.stdout.count("answered") == 2, reached
+        others = host.sh(f"{sys.executable} -c '{REACH}' {outside}:{PORT} {outside}:{BACKEND_PORT}")
+        assert others.stdout.count("no:") == 2, others
+    finally:
+        for one in (listener, beyond):
+            one.kill()
+            one.wait()
+        host.sh("ip link del beyond")
+        assert host.command("cleanup-staging").returncode == 0
+
+
+def test_secrets_are_nowhere_to_be_read(host: DockerHost) -> None:
+    assert host.command("setup-staging").returncode == 0
+    try:
+        folder = host.root / "staging"
+        secret = (folder / "postgres_staging.env").read_text().split("=", 1)[1].strip()
+        assert len(secret) >= 24
+        for path in host.root.rglob("*"):
+            if path.is_file() and path.stat().st_mode & 0o044:
+                assert secret.encode() not in path.read_bytes(), path
+        for entry in Path("/proc").glob("[0-9]*/cmdline"):
+            try:
+                assert secret.encode() not in entry.read_bytes(), entry
+            except OSError:
+                continue
+        assert secret not in (folder / COMPOSE).read_text()
+    finally:
+        assert host.command("cleanup-staging").returncode == 0
+
+
+def test_a_host_without_programs_restores_in_the_container(host: DockerHost, bed: Testbed) -> None:
+    """The wheel's programs are found by nobody: no folder is configured, none is installed."""
+    drill = result(host.command("test-restore-staging", "--json"))
+    assert drill["verdict"] == "passed", drill
+    assert drill["restore"]["programs"].startswith("image "), drill["restore"]
+    settings = json.loads((host.root / "etc" / "staging.json").read_text())
+    settings["bin_dir"] = bed.record["postgres"]["bin_dir"]
+    with_host = host.root / "with-programs.json"
+    with_host.write_text(json.dumps(settings))
+    drill = result(host.command("test-restore-staging", "--json", "--config", str(with_host)))
+    assert drill["verdict"] == "passed", drill
+    assert drill["restore"]["programs"] == bed.record["postgres"]["bin_dir"]
+
+
+def test_a_volume_of_somebody_else_is_refused(host: DockerHost) -> None:
+    host.engine.docker("volume", "create", "staging_postgres_data")
+    try:
+        drill = result(host.command("test-restore-staging", "--json"))
+        assert drill["verdict"] == "could_not_verify"
+        assert "this staging did not make it" in drill["problem"]
+        assert "staging_postgres_data" in host.engine.docker("volume", "ls", "-q").split()
+    finally:
+        host.engine.docker("volume", "rm", "staging_postgres_data")
+
+
+def test_what_was_left_over_long_ago_is_removed(host: DockerHost) -> None:
+    labels = {
+        "pro.chefwell.resilience.staging": "/another/folder",
+        "pro.chefwell.resilience.expires": str(int(time.time()) - 1),
+    }
+    options = [part for name, value in labels.items() for part in ("--label", f"{name}={value}")]
+    host.engine.docker("volume", "create", *options, "left-over")
+    labels["pro.chefwell.resilience.expires"] = "never"
+    options = [part for name, value in labels.items() for part in ("--label", f"{name}={value}")]
+    host.engine.docker("volume", "create", *options, "asked-for")
+    try:
+        assert result(host.command("test-restore-staging", "--json"))["verdict"] == "passed"
+        volumes = host.engine.docker("volume", "ls", "-q").split()
+        assert "left-over" not in volumes and "asked-for" in volumes
+    finally:
+        host.engine.docker("volume", "rm", "--force", "asked-for", "left-over")

@@ -1,0 +1,144 @@
+"""Option B: a server that somebody else runs, on which one database is ours and nothing else."""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from ansible_collections.chefwell.resilience.plugins.module_utils import drill, staging
+from ansible_collections.chefwell.resilience.plugins.module_utils.errors import ResilienceError
+from testbed import Testbed, production
+from testbed.services import free_port
+
+
+@pytest.fixture(scope="module")
+def bed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Testbed]:
+    made = Testbed.up(tmp_path_factory.mktemp("bed"), stores=2)
+    yield made
+    made.down()
+
+
+@pytest.fixture(scope="module")
+def other(tmp_path_factory: pytest.TempPathFactory) -> Iterator[production.Production]:
+    """A second PostgreSQL, which is nobody's production."""
+    root = tmp_path_factory.mktemp("other")
+    root.chmod(0o755)
+    for folder in ("run", "logs"):
+        (root / folder).mkdir()
+    made = production.Production(root, production.describe(root))
+    made.make()
+    made.start()
+    yield made
+    made.stop()
+
+
+@pytest.fixture
+def settings(bed: Testbed, other: production.Production, tmp_path: Path) -> drill.Settings:
+    theirs = bed.record["postgres"]
+    place = staging.Settings(
+        kind="external",
+        work_dir=str(tmp_path / "work"),
+        bin_dir=theirs["bin_dir"],
+        backend=staging.Backend(
+            command=(bed.record["backend"]["python"], bed.record["backend"]["script"]),
+            env={"JWT_SECRET": "staging-only"},
+            port=free_port(),
+        ),
+        production=staging.Production(theirs["host"], theirs["port"], theirs["dbname"]),
+        external=staging.External(
+            **{name: other.settings[name] for name in ("host", "port", "user", "password")}
+        ),
+    )
+    return drill.Settings(
+        staging=place,
+        state_dir=str(tmp_path / "state"),
+        backup_path=bed.record["backups"],
+        api_users=bed.record["users"],
+    )
+
+
+def databases(server: production.Production) -> set[str]:
+    with contextlib.closing(server.connect("postgres")) as connection:
+        with connection.cursor() as cursor:
+            cursor.execute("SELECT datname FROM pg_database WHERE NOT datistemplate")
+            return {name for (name,) in cursor.fetchall()}
+
+
+def execute(server: production.Production, statement: str) -> None:
+    with contextlib.closing(server.connect("postgres")) as connection:
+        connection.autocommit = True
+        with connection.cursor() as cursor:
+            cursor.execute(statement)
+
+
+def test_a_drill_leaves_the_server_as_it_was(
+    settings: drill.Settings, other: production.Production
+) -> None:
+    before = databases(other)
+    result = drill.run(settings)
+    assert (result["verdict"], result["problem"]) == ("passed", None), result
+    assert databases(other) == before
+
+
+def test_a_staging_that_was_set_up_stays(
+    settings: drill.Settings, other: production.Production
+) -> None:
+    drill.set_up(settings)
+    assert drill.run(settings)["verdict"] == "passed"
+    assert drill.validate(settings)["verdict"] == "passed"
+    assert "restaurante_staging" in databases(other)
+    # A second restore replaces our own database.
+    assert drill.run(settings, tier="weekly")["verdict"] == "passed"
+    assert f"database restaurante_staging at {other.settings['host']}" in drill.clean_up(settings)
+    assert "restaurante_staging" not in databases(other)
+    assert drill.clean_up(settings) == []
+
+
+def test_somebody_elses_database_of_that_name_stays(
+    settings: drill.Settings, other: production.Production
+) -> None:
+    execute(other, "CREATE DATABASE restaurante_staging")
+    try:
+        result = drill.run(settings)
+        assert result["verdict"] == "could_not_verify"
+        assert "did not make it" in result["problem"]
+        drill.clean_up(settings)
+        assert "restaurante_staging" in databases(other)
+    finally:
+        execute(other, "DROP DATABASE restaurante_staging")
+
+
+def refusal(settings: drill.Settings, external: dict[str, object], **theirs: object) -> str:
+    place = dataclasses.replace(
+        settings.staging,
+        external=dataclasses.replace(settings.staging.external, **external),
+        production=dataclasses.replace(settings.staging.production, **theirs),
+    )
+    with pytest.raises(ResilienceError) as refused:
+        drill.set_up(dataclasses.replace(settings, staging=place))
+    return str(refused.value)
+
+
+def test_production_is_refused_by_whatever_way_it_is_named(
+    settings: drill.Settings, bed: Testbed, other: production.Production
+) -> None:
+    theirs = {name: bed.record["postgres"][name] for name in ("host", "port", "user", "password")}
+    with contextlib.closing(bed.connect()) as connection, connection.cursor() as cursor:
+        cursor.execute("SELECT system_identifier::text FROM pg_control_system()")
+        (number,) = cursor.fetchone() or ("",)
+    before = databases(bed.production)
+    for name in ("127.0.0.1", "localhost", "127.0.0.2", "0.0.0.0"):
+        assert "staging is production" in refusal(settings, {**theirs, "host": name})
+    # A socket leads to a server of this machine, so its port decides.
+    socket_too = {**theirs, "host": "/var/run/postgresql"}
+    assert "staging is production" in refusal(settings, socket_too)
+    # An address that tells nothing (a tunnel, a proxy): the server itself is asked.
+    elsewhere = {"host": "192.0.2.1", "port": 6000}
+    by_name = refusal(settings, theirs, **elsewhere)
+    assert "it holds production's database restaurante" in by_name
+    by_number = refusal(settings, theirs, **elsewhere, dbname="", system_identifier=number)
+    assert f"system identifier is production's, {number}" in by_number
+    assert databases(bed.production) == before
