@@ -23,22 +23,17 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
-<<<<<<< HEAD
 from . import (
     archive,
     archive_digest,
     checks,
     expectation,
     inventory,
-    postgres,
     questioning,
     restore,
     restore_size,
     staging,
 )
-=======
-from . import archive, checks, expectation, inventory, questioning, restore, staging
->>>>>>> 06cac4a (Staging on a server that somebody else runs, and in Docker in a network that nothing leads out of)
 from .api_probe import STEPS, Api
 from .archive import Archive
 from .backup_choice import Chosen, choose
@@ -298,9 +293,9 @@ class _Drill:
         wanted = expectation.of(ready.toc.entries, ready.rows)
         with self._phase("staging"):
             self.engine.check()
-            if settings.staging.kind == "embedded":
-                needed = restore_size.estimate(ready, wanted)
-                restore_size.check_room(needed, settings.staging.work_dir)
+            place = self.engine.data_folder()
+            if place:
+                restore_size.check_room(restore_size.estimate(ready, wanted), place)
             staging.write_note(settings.staging, kept=self.keep, restored=None)
             server = self.engine.up()
             staging.refuse_production(settings.staging, server.host, server.port)

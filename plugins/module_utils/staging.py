@@ -191,6 +191,9 @@ class Engine(Protocol):
     def serves(self) -> bool:
         """Whether an application is configured to serve the restored database."""
 
+    def data_folder(self) -> str | None:
+        """A folder of this host that is where the restored data will be; None if none is."""
+
     def check(self) -> None:
         """Finds out beforehand whether it can be made: programs, ports, room.
 

@@ -68,6 +68,11 @@ class Compose:
         """Whether the file has a backend."""
         return self.place.serves
 
+    def data_folder(self) -> str | None:
+        """Where Docker keeps its volumes, unless that is another machine's."""
+        folder = self.docker.run("info", "--format", "{{.DockerRootDir}}")
+        return folder if os.path.isdir(folder) else None
+
     def check(self) -> None:
         """Docker answers, the file is there, the ports and the volume's name are free or ours."""
         self.docker.check()

@@ -35,6 +35,10 @@ class Embedded:
         """Whether a command starts the backend."""
         return bool(self.settings.backend.command)
 
+    def data_folder(self) -> str:
+        """The cluster's own."""
+        return self.folder
+
     def check(self) -> None:
         """Programs are there, and the backend's port is free."""
         self.binaries()

@@ -43,6 +43,9 @@ class External:
         """Whether a command starts the backend."""
         return bool(self.settings.backend.command)
 
+    def data_folder(self) -> None:
+        """Its disk is not ours to see."""
+
     def check(self) -> None:
         """The server answers, is not production, and the database's name is free or ours."""
         if not self.place.host:

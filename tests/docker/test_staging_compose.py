@@ -202,7 +202,8 @@ def test_nothing_leads_out_and_loopback_answers(host: DockerHost, tmp_path: Path
     outside = "203.0.113.7"
     inside = f"nsenter --net --target {beyond.pid} ip"
     cabled = host.sh(
-        "set -e; ip link add beyond type veth peer name cable; ip addr add 203.0.113.1/24 dev beyond"
+        "set -e; ip link add beyond type veth peer name cable"
+        "; ip addr add 203.0.113.1/24 dev beyond"
         f"; ip link set beyond up; ip link set cable netns {beyond.pid}"
         f"; {inside} addr add {outside}/24 dev cable; {inside} link set cable up"
     )

@@ -61,10 +61,12 @@ def settings(bed: Testbed, other: production.Production, tmp_path: Path) -> dril
 
 
 def databases(server: production.Production) -> set[str]:
-    with contextlib.closing(server.connect("postgres")) as connection:
-        with connection.cursor() as cursor:
-            cursor.execute("SELECT datname FROM pg_database WHERE NOT datistemplate")
-            return {name for (name,) in cursor.fetchall()}
+    with (
+        contextlib.closing(server.connect("postgres")) as connection,
+        connection.cursor() as cursor,
+    ):
+        cursor.execute("SELECT datname FROM pg_database WHERE NOT datistemplate")
+        return {name for (name,) in cursor.fetchall()}
 
 
 def execute(server: production.Production, statement: str) -> None:
