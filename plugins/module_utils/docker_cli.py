@@ -117,12 +117,12 @@ class Docker:
                 )
         return self._compose
 
-    def listed(self, kind: str, label: str, *fields: str) -> list[list[str]]:
-        """What carries a label.
+    def listed(self, kind: str, labels: Sequence[str], *fields: str) -> list[list[str]]:
+        """What carries these labels.
 
         Args:
             kind: `container`, `network` or `volume`.
-            label: its name, or name=value.
+            labels: each a name, or name=value.
             fields: Go templates of what is wanted of each.
 
         Returns:
@@ -130,7 +130,8 @@ class Docker:
         """
         everything = ["--all", "--no-trunc"] if kind == "container" else []
         shown = "\t".join(fields)
-        said = self.run(kind, "ls", *everything, "--filter", f"label={label}", "--format", shown)
+        filters = [f"--filter=label={label}" for label in labels]
+        said = self.run(kind, "ls", *everything, *filters, "--format", shown)
         return [line.split("\t") for line in said.splitlines() if line]
 
     def said(self, container: str) -> str:

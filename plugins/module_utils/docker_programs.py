@@ -65,7 +65,7 @@ class ImageBinaries(Binaries):
         ]
 
     def _server_id(self) -> str:
-        found = self.docker.listed("container", self.server, "{{.ID}}")
+        found = self.docker.listed("container", [self.label, self.server], "{{.ID}}")
         if not found:
             raise ResilienceError(
                 "the staging server's container is gone",

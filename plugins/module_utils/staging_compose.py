@@ -234,12 +234,12 @@ class Compose:
 
     def _expires(self) -> str:
         """Until when the standing server may stand, so that its backend gets the same label."""
-        found = self.docker.listed("container", self.label, _label(EXPIRES))
+        found = self.docker.listed("container", [self.label], _label(EXPIRES))
         return found[0][0] if found and found[0][0] else FOREVER
 
     def _refuse_others_volume(self) -> None:
         """A volume of that name that is not ours would be used, and its data with it."""
-        ours = [name for (name,) in self.docker.listed("volume", self.label, "{{.Name}}")]
+        ours = [name for (name,) in self.docker.listed("volume", [self.label], "{{.Name}}")]
         said = self.docker.run("volume", "ls", "--format", "{{.Name}}")
         if self.place.volume in said.split() and self.place.volume not in ours:
             raise ResilienceError(
@@ -268,18 +268,19 @@ class Compose:
 
     def _remove_expired(self) -> None:
         """Removes what other stagings of this engine's left behind after their time."""
+        wanted = (_label(LABEL), _label(EXPIRES))
         for kind in ("container", "volume"):
-            for owner, expires in self.docker.listed(kind, LABEL, _label(LABEL), _label(EXPIRES)):
+            for owner, expires in self.docker.listed(kind, [LABEL], *wanted):
                 if owner and expires.isdigit() and int(expires) < time.time():
-                    self._remove(f"{LABEL}={owner}")
+                    self._remove(f"{LABEL}={owner}", f"{EXPIRES}={expires}")
 
-    def _remove(self, label: str) -> list[str]:
+    def _remove(self, *labels: str) -> list[str]:
         removed = []
-        for number, name in self.docker.listed("container", label, "{{.ID}}", "{{.Names}}"):
+        for number, name in self.docker.listed("container", labels, "{{.ID}}", "{{.Names}}"):
             self.docker.run("container", "rm", "--force", "--volumes", number)
             removed.append(f"container {name}")
         for kind in ("network", "volume"):
-            for (name,) in self.docker.listed(kind, label, "{{.Name}}"):
+            for (name,) in self.docker.listed(kind, labels, "{{.Name}}"):
                 self.docker.run(kind, "rm", name)
                 removed.append(f"{kind} {name}")
         return removed
