@@ -23,6 +23,7 @@ types: setup  ## strict types of the engine
 	$(VENV)/mypy plugins/module_utils
 
 unit: setup  ## unit tests
+	$(VENV)/python -m pytest tests --collect-only -q > /dev/null
 	$(VENV)/python -m pytest tests/unit
 
 check: lint types unit  ## the fast part: lint, types, unit tests
