@@ -1,0 +1,101 @@
+# -*- coding: utf-8 -*-
+# Copyright (c) 2026, chefwell.resilience contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The process that `notify` starts: work on standard input, one JSON line an outcome on its output.
+
+Each line is a pair: the id of a message (or `ping`) and null, or why it was not delivered.
+"""
+
+from __future__ import annotations
+
+import http.client
+import json
+import logging
+import sys
+import time
+import urllib.error
+import urllib.parse
+import urllib.request
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+PING_TRIES = 3
+PING_SECONDS = 5
+
+
+def _tell(name: str, why: str | None) -> None:
+    sys.stdout.write(json.dumps([name, why]) + "\n")
+    sys.stdout.flush()
+
+
+class _Collected(logging.Handler):
+    """Keeps what Apprise says went wrong; it logs that from threads of its own."""
+
+    def __init__(self) -> None:
+        super().__init__(logging.WARNING)
+        self.said: list[str] = []
+
+    def emit(self, record: logging.LogRecord) -> None:
+        self.said.append(record.getMessage())
+
+
+def _send_all(messages: Sequence[Mapping[str, Any]], address: str) -> None:
+    """Sends messages to one service, in order."""
+    try:
+        import apprise
+    except ImportError as error:
+        for message in messages:
+            _tell(message["id"], f"{error} - install apprise (Debian: apt install apprise)")
+        return
+    collected = _Collected()
+    logger = logging.getLogger("apprise")
+    logger.addHandler(collected)
+    logger.propagate = False
+    sender, broken = apprise.Apprise(), ""
+    if not sender.add(address):
+        broken = "Apprise does not understand the address"
+    for message in messages:
+        # A service that has just failed would make every other message wait for it too.
+        if not broken and not sender.notify(
+            title=message["title"], body=message["body"], notify_type=message["kind"]
+        ):
+            broken = "; ".join(collected.said) or "Apprise could not deliver it"
+        _tell(message["id"], broken or None)
+
+
+def _address(base: str, path: str) -> str:
+    """The address of a ping: its action goes behind the path and before a query."""
+    parts = urllib.parse.urlsplit(base)
+    return urllib.parse.urlunsplit(parts._replace(path=parts.path.rstrip("/") + path))
+
+
+def _ping(address: str, path: str, body: str) -> None:
+    why = ""
+    for number in range(PING_TRIES):
+        if number:
+            time.sleep(number)
+        try:
+            request = urllib.request.Request(_address(address, path), body.encode(), method="POST")
+            with urllib.request.urlopen(request, timeout=PING_SECONDS):
+                _tell("ping", None)
+                return
+        except urllib.error.HTTPError as error:
+            why = f"answered {error.code}"
+        except (OSError, ValueError, http.client.HTTPException) as error:
+            why = str(getattr(error, "reason", error))
+    _tell("ping", why)
+
+
+def main() -> int:
+    """Does the work; returns the exit code, which tells only whether the work was understood."""
+    work = json.load(sys.stdin)
+    if "ping" in work:
+        _ping(**work["ping"])
+    if work.get("messages"):
+        _send_all(work["messages"], work["address"])
+    return 0
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

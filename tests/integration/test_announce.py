@@ -1,0 +1,243 @@
+"""Messages and pings against a real HTTP receiver: answered, refused, silent, gone and back."""
+
+from __future__ import annotations
+
+import gettext
+import json
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from ansible_collections.chefwell.resilience.plugins.module_utils import announce, language, notify
+from ansible_collections.chefwell.resilience.plugins.module_utils.alerts import Condition
+from ansible_collections.chefwell.resilience.plugins.module_utils.announce import Channels, Outcome
+from ansible_collections.chefwell.resilience.plugins.module_utils.history import FILE, History
+from filesystems import Disks
+from receiver import Receiver, receiving
+
+ENGLISH = gettext.NullTranslations()
+NOON = 1_780_000_000.0
+
+
+@pytest.fixture
+def receiver() -> Iterator[Receiver]:
+    with receiving() as made:
+        yield made
+
+
+class Host:
+    """Runs announcements as a command does, one after the other."""
+
+    def __init__(self, root: Path, *addresses: str) -> None:
+        self.root = root
+        self.channels = Channels(addresses, host="web1", fallback=str(root / "fallback"))
+        self.now = NOON
+
+    def run(
+        self, level: str, *, words: gettext.NullTranslations = ENGLISH, **changes: object
+    ) -> Outcome:
+        self.now += 6 * 3600
+        reason = f"it is {level}"
+        condition = Condition("mount:/", "/", level, level, reason)
+        channels = announce.dataclasses.replace(self.channels, **changes)
+        with History(str(self.root / "state")) as history:
+            return announce.announce("disk", [condition], channels, history, words, now=self.now)
+
+
+def test_the_exact_payload_of_each_kind_of_message(tmp_path: Path, receiver: Receiver) -> None:
+    host = Host(tmp_path, receiver.webhook)
+    levels = ["ok", "warning", "warning", "critical", "critical", "critical", "critical"]
+    for level in [*levels, "critical", "warning", "ok"]:
+        outcome = host.run(level)
+        assert (outcome.kept, outcome.problems) == (0, [])
+    told = receiver.messages()
+    assert [(message["title"], message["type"]) for message in told] == [
+        ("🟡 WARNING: / on web1", "warning"),
+        ("🟠 CRITICAL: / on web1", "failure"),
+        ("still 🟠 CRITICAL: / on web1", "failure"),
+        ("🟡 WARNING (was CRITICAL): / on web1", "warning"),
+        ("✅ OK again: / on web1", "success"),
+    ]
+    first, last = told[0], told[-1]
+    moment = announce.datetime.datetime.fromtimestamp(NOON + 2 * 6 * 3600).astimezone()
+    assert first["message"] == f"it is warning\n{moment.isoformat(sep=' ', timespec='seconds')}"
+    assert {key: first[key] for key in ("version", "attachments")} == {
+        "version": "1.0",
+        "attachments": [],
+    }
+    assert last["message"].startswith("it is ok\nIt lasted 2 days.\n")
+    assert [(method, path) for method, path, _body in receiver.requests] == [("POST", "/hook")] * 5
+
+
+def test_messages_speak_the_language_that_is_asked_for(tmp_path: Path, receiver: Receiver) -> None:
+    host = Host(tmp_path, receiver.webhook)
+    host.run("emergency", words=language.words("pt_BR"))
+    host.run("ok", words=language.words("pt_BR"))
+    assert [message["title"] for message in receiver.messages()] == [
+        "🔴 EMERGENCY: / em web1",
+        "✅ OK novamente: / em web1",
+    ]
+    assert "Durou 6 horas." in receiver.messages()[1]["message"]
+
+
+def test_a_receiver_that_is_down_gets_everything_in_order_when_it_is_back(
+    tmp_path: Path, receiver: Receiver
+) -> None:
+    host = Host(tmp_path, receiver.webhook)
+    receiver.stop()
+    first = host.run("warning")
+    assert (len(first.notices), first.delivered, first.kept) == (1, 0, 1)
+    assert first.problems[0].startswith("1 not delivered to json://, kept for the next run: ")
+    assert receiver.webhook not in first.problems[0]
+    second = host.run("critical")
+    assert (second.delivered, second.kept) == (0, 2)
+    assert host.run("critical").kept == 2  # nothing new to tell, two still to deliver
+    receiver.start()
+    back = host.run("critical")
+    assert (back.delivered, back.kept, back.problems) == (2, 0, [])
+    assert [message["title"] for message in receiver.messages()] == [
+        "🟡 WARNING: / on web1",
+        "🟠 CRITICAL: / on web1",
+    ]
+    assert host.run("critical").delivered == 0
+    assert len(receiver.messages()) == 2
+
+
+def test_an_error_answer_is_no_delivery(tmp_path: Path, receiver: Receiver) -> None:
+    host = Host(tmp_path, receiver.webhook)
+    receiver.status = 500
+    failed = host.run("warning")
+    assert failed.kept == 1 and "500" in failed.problems[0]
+    receiver.status = 200
+    assert host.run("warning").delivered == 1
+
+
+def test_a_receiver_that_does_not_answer_costs_no_more_than_the_time_limit(
+    tmp_path: Path, receiver: Receiver
+) -> None:
+    with receiving() as other:
+        host = Host(tmp_path, f"{receiver.webhook}?rto=30", other.webhook)
+        receiver.delay = 20
+        started = time.monotonic()
+        outcome = host.run("warning", time_limit=4)
+        assert time.monotonic() - started < 7
+        # The service that answers is not kept waiting by the one that does not.
+        assert (outcome.delivered, outcome.kept) == (1, 1)
+        assert "no answer within 4 s" in outcome.problems[0]
+        assert len(other.messages()) == 1
+        receiver.delay = 0
+        assert host.run("warning").delivered == 1
+        assert len(other.messages()) == 1  # and is not told twice
+
+
+def test_an_address_that_is_none_and_a_service_no_longer_wanted(
+    tmp_path: Path, receiver: Receiver
+) -> None:
+    host = Host(tmp_path, "nonsense://x", receiver.webhook)
+    outcome = host.run("warning")
+    assert (outcome.delivered, outcome.kept) == (1, 1)
+    assert "does not understand" in outcome.problems[0]
+    host.channels = announce.dataclasses.replace(host.channels, addresses=(receiver.webhook,))
+    assert host.run("warning").kept == 0
+
+
+def test_without_apprise_the_message_is_kept_and_the_remedy_told(
+    tmp_path: Path, receiver: Receiver, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # An `apprise` that cannot be imported stands first on the path, as if it were not installed.
+    (tmp_path / "apprise.py").write_text("raise ImportError('No module named apprise')\n")
+    host = Host(tmp_path, receiver.webhook)
+    with monkeypatch.context() as patch:
+        patch.setattr(sys, "path", [str(tmp_path), *sys.path])
+        outcome = host.run("warning")
+    assert outcome.kept == 1 and "apt install apprise" in outcome.problems[0]
+    assert host.run("warning").delivered == 1
+
+
+def test_no_secret_is_in_a_process_list_or_in_the_history(
+    tmp_path: Path, receiver: Receiver
+) -> None:
+    receiver.delay = 2
+    host = Host(tmp_path, f"json://user:s3cr3t@127.0.0.1:{receiver.port}/hook?rto=1")
+    script = (
+        "import glob, time\n"
+        "seen, until = set(), time.monotonic() + 3\n"
+        "while time.monotonic() < until:\n"
+        "    for name in glob.glob('/proc/[0-9]*/cmdline'):\n"
+        "        try: seen.add(open(name, 'rb').read())\n"
+        "        except OSError: pass\n"
+        "print(*(any(text in line for line in seen) for text in (b'notify_w', b's3c' + b'r3t')))"
+    )
+    watcher = subprocess.Popen([sys.executable, "-c", script], stdout=subprocess.PIPE, text=True)
+    assert host.run("warning").kept == 1
+    out, _errors = watcher.communicate()
+    assert out.split() == ["True", "False"]
+    assert b"s3cr3t" not in (tmp_path / "state" / FILE).read_bytes()
+
+
+def test_a_disk_so_full_that_nothing_can_be_remembered_still_alerts_and_recovers(
+    tmp_path: Path, receiver: Receiver
+) -> None:
+    disks = Disks(tmp_path)
+    try:
+        full = disks.memory("full", pages=64)
+        host = Host(full, receiver.webhook)
+        host.channels = announce.dataclasses.replace(host.channels, fallback=str(tmp_path / "run"))
+        host.run("ok")
+        filler = full / "filler"
+        with pytest.raises(OSError, match="No space left"), filler.open("wb") as file:
+            while True:
+                file.write(b"x" * 4096)
+                file.flush()
+        outcome = host.run("emergency")
+        assert outcome.delivered == 1
+        assert any("cannot be written" in problem for problem in outcome.problems)
+        assert [host.run("emergency").delivered for _ in range(3)] == [0, 0, 0]  # told once
+        filler.unlink()
+        assert host.run("ok").delivered == 1
+        assert [message["title"] for message in receiver.messages()] == [
+            "🔴 EMERGENCY: / on web1",
+            "✅ OK again: / on web1",
+        ]
+        assert not (tmp_path / "run" / "disk.json").exists()
+    finally:
+        disks.close()
+
+
+def test_pings_follow_the_healthchecks_protocol(receiver: Receiver) -> None:
+    for action in ("start", "success", "fail"):
+        assert notify.ping(receiver.check, action, "what was seen\n") is None
+    assert receiver.pings() == [
+        ("/start", "what was seen\n"),
+        ("", "what was seen\n"),
+        ("/fail", "what was seen\n"),
+    ]
+    notify.ping(receiver.check + "?create=1", "start")
+    assert receiver.pings()[-1][0] == "/start?create=1"
+
+
+def test_a_ping_is_tried_three_times_within_its_limit(receiver: Receiver) -> None:
+    receiver.status = 500
+    assert notify.ping(receiver.check, "success") == "answered 500"
+    assert len(receiver.pings()) == 3
+    receiver.stop()
+    assert "refused" in str(notify.ping(receiver.check, "success"))
+    receiver.start()
+    receiver.delay = 30
+    started = time.monotonic()
+    assert notify.ping(receiver.check, "success", time_limit=2) == "no answer within 2 s"
+    assert time.monotonic() - started < 4
+
+
+def test_the_document_is_plain_and_holds_what_is_in_force(
+    tmp_path: Path, receiver: Receiver
+) -> None:
+    host = Host(tmp_path, receiver.webhook)
+    host.run("critical")
+    with History(str(tmp_path / "state")) as history:
+        states = announce.in_force("disk", history, host.channels.fallback)
+        assert json.dumps(history.document("disk"))
+    assert (states["mount:/"].level, states["mount:/"].since) == ("critical", host.now)

@@ -1,0 +1,165 @@
+"""The history on real filesystems: damaged, full, read-only, and written by several processes."""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import random
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from ansible_collections.chefwell.resilience.plugins.module_utils.errors import ResilienceError
+from ansible_collections.chefwell.resilience.plugins.module_utils.history import (
+    FILE,
+    KEEP_DAYS,
+    Event,
+    History,
+    Sample,
+    one_at_a_time,
+)
+from filesystems import Disks, run
+
+
+@pytest.fixture
+def disks(tmp_path: Path) -> Iterator[Disks]:
+    made = Disks(tmp_path)
+    yield made
+    made.close()
+
+
+def sample(moment: float, target: str = "mount:/") -> Sample:
+    return Sample(target, moment, 10, 20, 30, 1, 100, "ok")
+
+
+def test_samples_events_and_documents_come_back(tmp_path: Path) -> None:
+    with History(str(tmp_path / "new" / "state")) as history:
+        history.add_samples([sample(2), sample(1), sample(1, "mount:/srv")])
+        history.add_event(Event("offsite", "sync", 5.0, "ok", {"sent": 3, "why": "é"}))
+        history.add_event(Event("offsite", "sync", 6.0, "critical", {}))
+        history.set_document("disk", {"a": [1]})
+    with History(str(tmp_path / "new" / "state")) as history:
+        assert history.samples("mount:/") == [sample(1), sample(2)]
+        assert history.samples("mount:/", since=2) == [sample(2)]
+        assert [event.time for event in history.events("offsite", "sync")] == [6.0, 5.0]
+        assert history.events("offsite", "sync", limit=2)[1].data == {"sent": 3, "why": "é"}
+        assert (history.document("disk"), history.document("offsite")) == ({"a": [1]}, {})
+        history.add_samples([sample(KEEP_DAYS * 86400 + 1.5)])
+        assert len(history.samples("mount:/")) == 2  # the oldest is forgotten
+    assert (tmp_path / "new" / "state" / FILE).stat().st_mode & 0o777 == 0o600
+
+
+@pytest.mark.parametrize("damage", ["noise", "cut off", "pages overwritten", "empty"])
+def test_a_damaged_file_is_set_aside_and_the_run_goes_on(tmp_path: Path, damage: str) -> None:
+    file = tmp_path / FILE
+    with History(str(tmp_path)) as history:
+        history.add_samples([sample(moment) for moment in range(3000)])
+    content = file.read_bytes()
+    noise = random.Random(1).randbytes
+    broken = {
+        "noise": noise(len(content)),
+        "cut off": content[: len(content) // 2],
+        "pages overwritten": content[:4096] + noise(len(content) - 4096),
+        "empty": b"",
+    }[damage]
+    file.write_bytes(broken)
+    with History(str(tmp_path)) as history:
+        history.add_samples([sample(1)])
+        assert history.samples("mount:/") == [sample(1)]
+        if damage == "empty":  # an empty file is a new one, with nothing to set aside
+            assert history.set_aside is None
+        else:
+            assert history.problem and "set aside" in history.problem
+            assert Path(str(history.set_aside)).read_bytes() == broken
+    with History(str(tmp_path)) as history:
+        assert (history.problem, history.samples("mount:/")) == (None, [sample(1)])
+
+
+def test_a_full_disk_is_said_and_what_was_remembered_is_still_read(disks: Disks) -> None:
+    point = disks.memory("full", pages=32)
+    with History(str(point)) as history:
+        history.add_samples([sample(1)])
+    with pytest.raises(OSError, match="No space left"), (point / "filler").open("wb") as file:
+        while True:
+            file.write(b"x" * 4096)
+            file.flush()
+    with History(str(point)) as history:
+        assert history.samples("mount:/") == [sample(1)]
+        with pytest.raises(ResilienceError, match="cannot be written.*make room"):
+            history.add_samples([sample(moment) for moment in range(2, 400)])
+        assert history.samples("mount:/") == [sample(1)]
+    (point / "filler").unlink()
+    with History(str(point)) as history:
+        history.add_samples([sample(2)])
+
+
+def test_a_read_only_disk_is_said_and_what_was_remembered_is_still_read(disks: Disks) -> None:
+    point = disks.ext4("ext4")
+    with History(str(point / "state")) as history:
+        history.add_samples([sample(1)])
+    run("mount", "-o", "remount,ro", str(point))
+    with History(str(point / "state")) as history:
+        assert not history.writable
+        assert history.problem and "cannot be written" in history.problem
+        assert history.samples("mount:/") == [sample(1)]
+        with pytest.raises(ResilienceError, match="cannot be written"):
+            history.add_samples([sample(2)])
+    with pytest.raises(ResilienceError, match="neither written nor read"):
+        History(str(point / "other"))
+
+
+def _write(folder: str, number: int, count: int) -> None:
+    for turn in range(count):
+        with History(folder) as history:
+            history.add_samples([sample(number * 1000 + turn)])
+            history.add_event(Event("disk", "run", float(turn), "ok", {"writer": number}))
+
+
+def test_several_processes_write_and_nothing_is_lost(tmp_path: Path) -> None:
+    writers = [
+        multiprocessing.Process(target=_write, args=(str(tmp_path), number, 20))
+        for number in range(6)
+    ]
+    for writer in writers:
+        writer.start()
+    for writer in writers:
+        writer.join()
+    assert [writer.exitcode for writer in writers] == [0] * 6
+    with History(str(tmp_path)) as history:
+        assert len(history.samples("mount:/")) == 120
+        assert len(history.events("disk", "run", limit=1000)) == 120
+
+
+def _hold(folder: str, seconds: float) -> None:
+    with one_at_a_time(folder, "disk") as alone:
+        (Path(folder) / "held").touch()
+        time.sleep(seconds if alone else 0)
+
+
+def test_one_run_at_a_time(disks: Disks) -> None:
+    folder = disks.memory("state")
+    holder = multiprocessing.Process(target=_hold, args=(str(folder), 1.5))
+    holder.start()
+    while not (folder / "held").exists():
+        time.sleep(0.01)
+    with one_at_a_time(str(folder), "disk", wait=0.1) as alone:
+        assert not alone
+    with one_at_a_time(str(folder), "other", wait=0.1) as alone:
+        assert alone
+    started = time.monotonic()
+    with one_at_a_time(str(folder), "disk", wait=10) as alone:
+        assert alone and time.monotonic() - started > 0.5
+    holder.join()
+
+
+def test_the_lock_works_where_no_file_can_be_made(disks: Disks) -> None:
+    point = disks.ext4("ext4")
+    (point / "state").mkdir()
+    run("mount", "-o", "remount,ro", str(point))
+    with one_at_a_time(str(point / "state"), "disk", wait=0.1) as first:
+        child = os.fork()
+        if not child:
+            with one_at_a_time(str(point / "state"), "disk", wait=0.1) as second:
+                os._exit(0 if second is False else 1)
+        assert first and os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
