@@ -5,7 +5,7 @@ VENV := .venv/bin
 export ANSIBLE_COLLECTIONS_PATH := $(CURDIR)/build/collections
 export MYPYPATH := $(CURDIR)/build/collections
 
-.PHONY: help setup check lint types unit test sanity lock faults bench
+.PHONY: help setup check lint types unit test sanity lock faults bench demo demo-clean
 help:  ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## / - /'
 
@@ -35,6 +35,16 @@ test: lint types sanity  ## everything
 	@mkdir -p build/test
 	$(VENV)/python -m pytest tests --junitxml=build/test/junit.xml
 	@echo "results: build/test/junit.xml"
+
+# How the demo is called, and what it takes: DEMO_STORES=100, DEMO_LANGUAGE=pt_BR or en, DEMO_ROOT.
+DEMO := PYTHONPATH=tools:tests $(VENV)/python -m demo
+DEMO_OPTIONS := $(if $(DEMO_ROOT),--root $(DEMO_ROOT))
+demo:  ## the promise kept once, on this machine: set-up, site.yml, the three pages
+	@started=$$(date +%s.%N) && tools/setup.sh && DEMO_STARTED=$$started $(DEMO) up $(DEMO_OPTIONS) \
+	  $(if $(DEMO_STORES),--stores $(DEMO_STORES)) $(if $(DEMO_LANGUAGE),--language $(DEMO_LANGUAGE))
+
+demo-clean:  ## end and remove everything of the demo
+	@tools/setup.sh && $(DEMO) clean $(DEMO_OPTIONS)
 
 faults: setup  ## cause faults for real and compare the outcome; ROWS=c1_ for some alone
 	$(VENV)/python -m pytest -q tests/faults $(if $(ROWS),-k "$(ROWS)")

@@ -14,8 +14,13 @@ missing=()
 for command in "${!needed[@]}"; do
   command -v "$command" >/dev/null || missing+=("${needed[$command]}")
 done
-# A python3 without ensurepip cannot make a virtual environment; Debian keeps that in python3-venv.
-python3 -c 'import ensurepip, venv' 2>/dev/null || missing+=(python3-venv)
+wanted=$(sha256sum requirements.lock | cut -d' ' -f1)
+environment=missing
+[[ -x .venv/bin/python && "$(cat .venv/.lock-digest 2>/dev/null)" == "$wanted" ]] && environment=there
+if [[ $environment == missing ]]; then
+  # A python3 without ensurepip cannot make a virtual environment; Debian keeps that in python3-venv.
+  python3 -c 'import ensurepip, venv' 2>/dev/null || missing+=(python3-venv)
+fi
 
 if ((${#missing[@]})); then
   if [[ $(id -u) -eq 0 ]] && command -v apt-get >/dev/null; then
@@ -29,8 +34,7 @@ if ((${#missing[@]})); then
   fi
 fi
 
-wanted=$(sha256sum requirements.lock | cut -d' ' -f1)
-if [[ ! -x .venv/bin/python || "$(cat .venv/.lock-digest 2>/dev/null)" != "$wanted" ]]; then
+if [[ $environment == missing ]]; then
   echo "setup: installing the pinned Python packages into .venv (about a minute)"
   python3 -m venv .venv
   .venv/bin/pip install --quiet --disable-pip-version-check -r requirements.lock

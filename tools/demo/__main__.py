@@ -1,0 +1,162 @@
+"""`python -m demo up|clean`, as the Makefile calls it."""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import fcntl
+import os
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "tests"))
+
+from . import play  # noqa: E402
+from .layout import ROOT, DemoError, Layout, heading, say  # noqa: E402
+from .play import Played  # noqa: E402
+
+# When the Makefile began, in seconds since 1970.
+STARTED = "DEMO_STARTED"
+DAY = 86400
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Exit code 0; 1 when the promise was not kept, or something is wrong."""
+    parser = argparse.ArgumentParser(prog="demo", description="the promise kept once, here")
+    parser.add_argument("command", choices=("up", "clean"))
+    parser.add_argument("--root", type=Path, default=ROOT / "build" / "demo", help="its folder")
+    parser.add_argument("--stores", type=int, default=100, help="how many (100)")
+    parser.add_argument("--language", choices=("pt_BR", "en"), default="pt_BR")
+    options = parser.parse_args(arguments)
+    layout = Layout(options.root.resolve())
+    # Programs that make accounts and servers are there, which not everybody's path leads to.
+    os.environ["PATH"] = f"{os.environ.get('PATH', os.defpath)}:/usr/sbin:/sbin"
+    from testbed.engine import ResilienceError  # noqa: PLC0415 - after the path is set
+
+    try:
+        if options.command == "clean":
+            from .clean import clean  # noqa: PLC0415 - as above
+
+            clean(layout)
+            return 0
+        with _alone(layout):
+            return up(layout, options.stores, options.language)
+    except (DemoError, ResilienceError) as error:
+        say()
+        say(str(error))
+    except KeyboardInterrupt:
+        say()
+        say("interrupted")
+    _tell_what_stays(layout)
+    return 1
+
+
+def up(layout: Layout, stores: int, language: str) -> int:
+    """Everything: the testbed, the two plays, the three pages, the summary."""
+    from . import summary  # noqa: PLC0415 - after the path is set
+    from .commands import Host  # noqa: PLC0415 - as above
+
+    setup = _set_up(layout, stores, language)
+    plays = _play(layout)
+    host = Host(layout)
+    heading("Stage 1: the disk dashboard")
+    host.show("disk-status")
+    heading("Stage 2: the copy elsewhere, verified")
+    host.show("verify-offsite-backups")
+    heading("Stage 3: the newest backup restored and questioned")
+    verdict = host.show("test-restore-staging")
+    pages = {
+        "disk": host.ask("disk-status"),
+        "offsite": host.ask("verify-offsite-backups"),
+        "drill": _drill(layout),
+    }
+    # What cron runs, for its memory.
+    host.ask("monitor-disk-space")
+    host.ask("sync-backups-offsite")
+    found = summary.results(stores, setup, pages, plays, host.peaks)
+    summary.write(layout, found, pages, language)
+    heading("Summary")
+    for line in summary.lines(found):
+        print(line)
+    print(f"\nreport:  {layout.report}\nresults: {layout.results}")
+    _tell_what_stays(layout)
+    kept = verdict == 0 and found["offsite"]["in_sync"] and plays["second"].changed == 0
+    if not kept:
+        say("the promise was NOT kept: see above")
+    return 0 if kept else 1
+
+
+def _set_up(layout: Layout, stores: int, language: str) -> dict[str, float]:
+    """Brings the testbed up and writes the inventory; what took how long."""
+    from testbed import Testbed  # noqa: PLC0415 - after the path is set
+
+    from . import variables  # noqa: PLC0415 - as above
+
+    begun = time.monotonic()
+    packages = max(0.0, time.time() - float(os.environ.get(STARTED) or time.time()))
+    heading(f"Set-up: ChefWell in miniature with {stores} stores, in {layout.root}")
+    bed = Testbed.up(layout.bed, stores=stores, say=say)
+    newest = max(path.stat().st_mtime for path in (layout.bed / "backups").rglob("*.dump.gz"))
+    if time.time() - newest > DAY:
+        say("the newest backup is more than a day old: the owner's script makes one, as from cron")
+        bed.back_up()
+    variables.write(layout, bed.record, language)
+    say(f"inventory: {layout.inventory}")
+    return {
+        "packages_seconds": round(packages, 2),
+        "testbed_seconds": round(time.monotonic() - begun, 2),
+    }
+
+
+def _play(layout: Layout) -> dict[str, Played]:
+    """Runs `site.yml` twice.
+
+    Raises:
+        DemoError: a task failed.
+    """
+    plays = {}
+    for which in ("first", "second"):
+        heading(f"site.yml, {which} run")
+        plays[which] = play.site(layout)
+        if plays[which].problem:
+            raise DemoError(plays[which].problem)
+    return plays
+
+
+def _drill(layout: Layout) -> dict[str, object]:
+    from ansible_collections.chefwell.resilience.plugins.module_utils import (  # noqa: PLC0415
+        drill,
+    )
+
+    found = drill.last_result(str(layout.state))
+    if found is None:
+        raise DemoError(f"test-restore-staging.sh left no {drill.RESULT} in {layout.state}")
+    return found
+
+
+@contextlib.contextmanager
+def _alone(layout: Layout) -> Iterator[None]:
+    """One demo at a time in one folder."""
+    layout.root.mkdir(parents=True, exist_ok=True)
+    descriptor = os.open(layout.root, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            raise DemoError(f"another demo runs in {layout.root}") from error
+        yield
+    finally:
+        os.close(descriptor)
+
+
+def _tell_what_stays(layout: Layout) -> None:
+    if layout.root.exists():
+        say()
+        say(f"what was made stays for a look, in {layout.root}, with its servers;")
+        say("`make demo-clean` ends and removes all of it.")
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,125 @@
+"""Leaves nothing of the demo behind, after one that was killed half-way too."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shutil
+import signal
+import subprocess
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import psutil
+from testbed import Testbed
+
+from . import cron
+from .layout import MARK, DemoError, Layout, say
+from .play import environment
+
+SERVER = "postgres"
+
+
+def clean(layout: Layout) -> None:
+    """Ends and removes everything of the demo; a second time there is nothing.
+
+    Raises:
+        DemoError: something would not go.
+    """
+    end(_of_the_demo(layout), signal.SIGINT)
+    launcher = layout.scripts / "cleanup-staging.sh"
+    if launcher.exists():
+        # Whatever it leaves is ended below.
+        subprocess.run(
+            [str(launcher)],
+            env=environment(layout),
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            check=False,
+            timeout=120,
+        )
+    bed = Testbed.open(layout.bed)
+    if bed:
+        bed.down(lambda line: say(line))
+    # SIGQUIT: PostgreSQL ends at once, and gives back the memory that it shares.
+    end(_with_path_below(layout.root), signal.SIGQUIT)
+    gone = cron.remove(layout)
+    if gone:
+        say(f"{gone} lines of the crontab removed")
+    if layout.root.exists():
+        shutil.rmtree(layout.root)
+        say(f"{layout.root} removed")
+    left = _of_the_demo(layout) + _with_path_below(layout.root)
+    if left:
+        raise DemoError(f"still running: {', '.join(f'{one.pid} {_line(one)}' for one in left)}")
+    say("nothing of the demo is left; the system packages and .venv stay")
+
+
+def end(processes: list[psutil.Process], first: int, seconds: float = 15) -> None:
+    """Ends processes: asks first, and kills what has not gone in time."""
+    for one in processes:
+        with contextlib.suppress(psutil.NoSuchProcess):
+            one.send_signal(first)
+    deadline = time.monotonic() + seconds
+    while any(map(_runs, processes)) and time.monotonic() < deadline:
+        time.sleep(0.05)
+    for one in processes:
+        with contextlib.suppress(psutil.NoSuchProcess):
+            one.kill()
+
+
+def _of_the_demo(layout: Layout) -> list[psutil.Process]:
+    """What carries the demo's mark, its database servers aside, which have a way of their own."""
+    mark = f"{MARK}={layout.root}".encode()
+
+    def marked(one: psutil.Process) -> bool:
+        if one.name() == SERVER:
+            return False
+        return mark in Path(f"/proc/{one.pid}/environ").read_bytes().split(b"\0")
+
+    return _found(marked)
+
+
+def _with_path_below(root: Path) -> list[psutil.Process]:
+    """Servers that were started from the folder, whatever became of the notes about them."""
+
+    def started_from(one: psutil.Process) -> bool:
+        words = one.cmdline()
+        return _is_server(words) and any(f"{root}/" in word for word in words)
+
+    return _found(started_from)
+
+
+def _is_server(words: list[str]) -> bool:
+    programs = {Path(word).name for word in words[:2]}
+    return bool(programs & {SERVER, "sshd", "sshd:", "backend.py"}) or (
+        "chefwell_resilience.host_cli" in words
+    )
+
+
+def _found(wanted: Callable[[psutil.Process], bool]) -> list[psutil.Process]:
+    """The processes that fit; ourselves and those that started us never do."""
+    own = {os.getpid(), *(one.pid for one in psutil.Process().parents())}
+    fitting = []
+    for one in psutil.process_iter():
+        if one.pid in own:
+            continue
+        with contextlib.suppress(psutil.Error, OSError):
+            if _runs(one) and wanted(one):
+                fitting.append(one)
+    return fitting
+
+
+def _runs(one: psutil.Process) -> bool:
+    try:
+        return one.is_running() and one.status() != psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return False
+
+
+def _line(one: psutil.Process) -> str:
+    try:
+        return " ".join(one.cmdline())[:200]
+    except psutil.Error:
+        return "?"

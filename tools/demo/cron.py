@@ -1,0 +1,45 @@
+"""Cron lines of the demo: known by Ansible's mark and by the demo's folder in their command."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+
+from .layout import Layout
+
+_MARK = "#Ansible: chefwell.resilience"
+
+
+def read() -> list[str]:
+    """The lines of one's own crontab; none where there is no crontab."""
+    if not shutil.which("crontab"):
+        return []
+    ended = subprocess.run(["crontab", "-l"], capture_output=True, text=True, check=False)
+    return ended.stdout.splitlines() if ended.returncode == 0 else []
+
+
+def without(lines: list[str], layout: Layout) -> list[str]:
+    """The lines without the demo's own: a marked comment, and the command below it."""
+    kept: list[str] = []
+    number = 0
+    while number < len(lines):
+        pair = lines[number : number + 2]
+        if len(pair) == 2 and pair[0].startswith(_MARK) and f"{layout.host}/" in pair[1]:
+            number += 2
+            continue
+        kept.append(lines[number])
+        number += 1
+    return kept
+
+
+def remove(layout: Layout) -> int:
+    """Removes the demo's lines, and a crontab that holds nothing else; how many lines went."""
+    before = read()
+    kept = without(before, layout)
+    if kept == before:
+        return 0
+    if any(line.strip() for line in kept):
+        subprocess.run(["crontab", "-"], input="\n".join(kept) + "\n", text=True, check=True)
+    else:
+        subprocess.run(["crontab", "-r"], check=True)
+    return len(before) - len(kept)

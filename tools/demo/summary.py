@@ -1,0 +1,163 @@
+"""What the demo came to: results.json, the page, and the figures beside their limits."""
+
+from __future__ import annotations
+
+import datetime
+import json
+import os
+from typing import Any
+
+from ansible_collections.chefwell.resilience.plugins.module_utils import quantity, render
+from ansible_collections.chefwell.resilience.plugins.module_utils.language import words
+
+from .commands import Peaks
+from .layout import Layout
+from .play import Played
+
+VERSION = 1
+# What the demo promises for 100 stores: seconds, and bytes for a host command's memory.
+LIMITS = {
+    "play_first_seconds": 90,
+    "play_second_seconds": 30,
+    "restore_and_validation_seconds": 30,
+    "command_memory_bytes": 150 << 20,
+}
+
+
+def results(
+    stores: int,
+    setup: dict[str, float],
+    pages: dict[str, Any],
+    plays: dict[str, Played],
+    peaks: Peaks,
+) -> dict[str, Any]:
+    """As docs/results.md describes it.
+
+    Args:
+        stores: of the testbed.
+        setup: seconds, by part.
+        pages: `disk`, `offsite` and `drill`, whole, as the commands answered.
+        plays: `first` and `second`.
+        peaks: memory of the commands.
+    """
+    disk, offsite, drill = pages["disk"], pages["offsite"], pages["drill"]
+    return {
+        "version": VERSION,
+        "time": datetime.datetime.now().astimezone().isoformat(timespec="seconds"),
+        "stores": stores,
+        "tables": drill["totals"].get("tables"),
+        "rows": drill["totals"].get("rows"),
+        "backup": {name: drill["backup"].get(name) for name in ("file", "bytes", "format")},
+        "disk": {
+            "level": disk["level"],
+            "targets": [
+                {name: target[name] for name in ("path", "level", "percent_used")}
+                for target in disk["targets"]
+            ],
+        },
+        "offsite": {
+            "in_sync": offsite["comparison"]["in_sync"],
+            "compared_by": offsite["comparison"]["compared_by"],
+            **{side: _held(offsite[side]) for side in ("local", "remote")},
+        },
+        "restore": {"seconds": (drill["restore"] or {}).get("seconds")},
+        "validation": {
+            "verdict": drill["verdict"],
+            "checks": [
+                {name: check[name] for name in ("id", "status", "evidence", "seconds")}
+                for check in drill["checks"]
+            ],
+            **{
+                name: drill[name]
+                for name in ("passed", "failed", "skipped", "confidence", "seconds")
+            },
+        },
+        "rto_seconds": drill["rto_seconds"],
+        "rpo_seconds": drill["rpo_seconds"],
+        "play": {which: played.to_dict() for which, played in plays.items()},
+        "setup": setup,
+        "memory": peaks.by_command,
+        "limits": LIMITS,
+        # Others' work on the same machine: the average number of running processes.
+        "machine": {"cpus": os.cpu_count(), "load": round(os.getloadavg()[0], 2)},
+    }
+
+
+def _held(inventory: dict[str, Any]) -> dict[str, int]:
+    return {"files": inventory["total_count"], "bytes": inventory["total_bytes"]}
+
+
+def write(layout: Layout, found: dict[str, Any], pages: dict[str, Any], language: str) -> None:
+    """Writes results.json and report.html.
+
+    Args:
+        layout: where.
+        found: from `results`.
+        pages: `disk`, `offsite` and `drill`, whole, as the commands answered.
+        language: of the page.
+    """
+    text = json.dumps(found, indent=2, ensure_ascii=False) + "\n"
+    layout.results.write_text(text, encoding="utf-8")
+    title = (
+        f"ChefWell - {found['stores']} lojas"
+        if language == "pt_BR"
+        else (f"ChefWell - {found['stores']} stores")
+    )
+    page = render.html_report({"title": title, **pages}, language)
+    layout.report.write_text(page, encoding="utf-8")
+
+
+def lines(found: dict[str, Any]) -> list[str]:
+    """The figures beside their limits."""
+    validation, play, setup = found["validation"], found["play"], found["setup"]
+    restore = found["restore"]["seconds"]
+    both = None if restore is None else restore + validation["seconds"]
+    command, memory = max(found["memory"].items(), key=lambda item: item[1])
+    rows = [
+        ("set-up: packages", _seconds(setup["packages_seconds"]), ""),
+        ("set-up: testbed", _seconds(setup["testbed_seconds"]), ""),
+        ("site.yml, first run", _play(play["first"]), _limit(play["first"]["seconds"], 90)),
+        ("site.yml, second run", _play(play["second"]), _limit(play["second"]["seconds"], 30)),
+        ("restore", _seconds(restore), ""),
+        ("validation", _seconds(validation["seconds"]), ""),
+        ("restore and validation", _seconds(both), _limit(both, 30)),
+        (
+            "memory of a command, most",
+            f"{quantity.size(memory)} ({command})",
+            "limit 150 MB" + ("" if memory < LIMITS["command_memory_bytes"] else ", MISSED"),
+        ),
+        ("RTO, measured", _seconds(found["rto_seconds"]), ""),
+        ("RPO, age of that backup", _age(found["rpo_seconds"]), ""),
+    ]
+    head = (
+        f"{found['stores']} stores, {found['tables']} tables, {found['rows']} rows;"
+        f" {found['backup']['file']}, {quantity.size(found['backup']['bytes'] or 0)}"
+    )
+    verdict = (
+        f"validation: {validation['verdict']}, {validation['passed']} passed,"
+        f" {validation['failed']} failed, {validation['skipped']} skipped,"
+        f" confidence {validation['confidence']} %"
+    )
+    return [
+        head,
+        *(f"{name:<28}{value:<44}{limit}".rstrip() for name, value, limit in rows),
+        verdict,
+    ]
+
+
+def _play(played: dict[str, Any]) -> str:
+    counts = f"ok {played['ok']}, changed {played['changed']}, failed {played['failed']}"
+    return f"{_seconds(played['seconds'])} ({counts})"
+
+
+def _limit(seconds: float | None, most: int) -> str:
+    missed = seconds is None or seconds >= most
+    return f"limit {most} s" + (", MISSED" if missed else "")
+
+
+def _seconds(value: float | None) -> str:
+    return "not measured" if value is None else f"{value:.1f} s"
+
+
+def _age(value: float | None) -> str:
+    return "none" if value is None else quantity.duration(words("en"), value)

@@ -1,0 +1,135 @@
+"""Writes the demo inventory: what a user would write, with every path moved below one folder."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+import yaml
+from testbed.services import answers, free_port
+
+from .layout import Layout
+
+HOST = "chefwell"
+SERVER = "backup_server"
+BACKEND_PORT = 3001
+# What every host has before anybody installs anything.
+ALWAYS_THERE = ("etc", "root", "usr/local/lib", "var/lib", "var/log")
+
+
+def write(layout: Layout, record: dict[str, Any], language: str) -> None:
+    """Writes the inventory and its variables; unchanged ones stay as they are.
+
+    Args:
+        layout: where.
+        record: of the testbed, from its `testbed.json`.
+        language: `pt_BR` or `en`.
+    """
+    for folder in ALWAYS_THERE:
+        (layout.host / folder).mkdir(parents=True, exist_ok=True)
+    group_vars = layout.inventory.parent / "group_vars"
+    group_vars.mkdir(parents=True, exist_ok=True)
+    _write(layout.inventory, [("Production, and the server that takes the copies.", _hosts())])
+    _write(group_vars / "all.yml", [("Both are this machine.", _everywhere())])
+    _write(group_vars / "production.yml", _production(layout, record, language))
+
+
+def _hosts() -> dict[str, Any]:
+    return {
+        "production": {"hosts": {HOST: None}},
+        "backup_servers": {"hosts": {SERVER: None}},
+    }
+
+
+def _everywhere() -> dict[str, Any]:
+    return {
+        "ansible_connection": "local",
+        "ansible_python_interpreter": "{{ ansible_playbook_python }}",
+        "resilience_become": False,
+    }
+
+
+def _production(
+    layout: Layout, record: dict[str, Any], language: str
+) -> list[tuple[str, dict[str, Any]]]:
+    host, log = layout.host, layout.host / "var/log"
+    postgres, server, backend = record["postgres"], record["ssh"], record["backend"]
+    return [
+        (
+            "The host's kit; on a real host these defaults are the paths below host/.",
+            {
+                "host_kit_python": sys.executable,
+                "host_kit_lib_dir": str(host / "usr/local/lib/chefwell-resilience"),
+                "host_kit_config_dir": str(layout.config),
+                "host_kit_state_dir": str(layout.state),
+                "host_kit_scripts_dir": str(layout.scripts),
+            },
+        ),
+        (
+            "Stage 1: the disk is watched.",
+            {
+                "disk_monitor_backup_path": record["backups"],
+                "disk_monitor_log_file": str(log / "chefwell-disk-monitor.log"),
+                "disk_monitor_language": language,
+            },
+        ),
+        (
+            "Stage 2: a copy elsewhere. The server is in the inventory, so its key is read there.",
+            {
+                "offsite_backup_server_inventory_host": SERVER,
+                "offsite_backup_server_host": server["host"],
+                "offsite_backup_server_port": server["port"],
+                "offsite_backup_server_user": server["user"],
+                "offsite_backup_server_path": server["path"],
+                "offsite_backup_server_authorized_keys": server["authorized_keys"],
+                "offsite_backup_server_host_key_file": server["host_key_file"],
+                "offsite_backup_key_file": str(host / "root/.ssh/chefwell_backup"),
+                "offsite_backup_path": record["backups"],
+                "offsite_backup_log_file": str(log / "chefwell-offsite-sync.log"),
+                "offsite_backup_language": language,
+            },
+        ),
+        (
+            "Stage 3: the newest backup restored and questioned.",
+            {
+                "staging_restore_engine": "embedded",
+                "staging_restore_dir": str(host / "root/restaurante/staging"),
+                "staging_restore_work_dir": str(layout.state / "staging"),
+                "staging_restore_bin_dir": postgres["bin_dir"],
+                "staging_restore_backup_path": record["backups"],
+                "staging_restore_production": {
+                    name: postgres[name] for name in ("host", "port", "dbname")
+                },
+                "staging_restore_backend_command": [backend["python"], backend["script"]],
+                "staging_restore_backend_env": {"JWT_SECRET": "staging-only"},
+                "staging_restore_backend_port": _backend_port(layout),
+                "staging_restore_api_users": record["users"],
+                "staging_restore_log_file": str(log / "chefwell-staging-restore.log"),
+                "staging_restore_language": language,
+            },
+        ),
+    ]
+
+
+def _backend_port(layout: Layout) -> int:
+    """The plan's port; where something else listens there, that of the run before or a free one."""
+    if not answers(BACKEND_PORT):
+        return BACKEND_PORT
+    try:
+        before = json.loads((layout.config / "staging.json").read_text(encoding="utf-8"))
+        port = int(before["backend_port"])
+    except (OSError, ValueError, KeyError):
+        return free_port()
+    return free_port() if answers(port) else port
+
+
+def _write(path: Path, sections: list[tuple[str, dict[str, Any]]]) -> None:
+    text = "---\n" + "\n".join(
+        f"# {about}\n{yaml.safe_dump(values, sort_keys=False, allow_unicode=True)}"
+        for about, values in sections
+    )
+    # It holds the passwords of the users who log in to staging.
+    path.touch(mode=0o600)
+    path.write_text(text, encoding="utf-8")
