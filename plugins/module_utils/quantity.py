@@ -139,9 +139,14 @@ def recovery_time(words: gettext.NullTranslations, seconds: float | None) -> str
 
 
 def brief_duration(seconds: float | None) -> str:
-    """A duration for a chart or a table, the same in every language: `420 ms`, `2 min 5 s`."""
+    """A duration for a chart or a table, the same in every language: `420 ms`, `2 min 5 s`.
+
+    What took less than can be shown took something all the same: `<1 ms`.
+    """
     if seconds is None:
         return "?"
+    if seconds < 0.0005:
+        return "<1 ms"
     if seconds < 0.9995:
         return f"{max(seconds, 0) * 1000:.0f} ms"
     if seconds < 59.95:

@@ -268,6 +268,10 @@ def _drill_part(words: gettext.NullTranslations, drill: dict[str, Any] | None) -
         "tenants": tenants,
         "totals": _totals(words, drill, tenants),
         "featured": [_featured(schema) for schema in featured],
+        "sums_api": any(
+            str(check.get("id")).startswith("api_")
+            for check in render_drill.entries(drill, "checks")
+        ),
         "calls": [_call(words, call) for call in render_drill.entries(drill, "api")],
         "checks": [_check(words, check) for check in render_drill.entries(drill, "checks")],
     }

@@ -34,6 +34,8 @@ def check_title(words: gettext.NullTranslations, check: dict[str, Any]) -> str:
     """What a check is called."""
     say = words.gettext
     known = {
+        "archive": say("The backup is whole"),
+        "restore": say("Restored without errors"),
         "schemas": say("Schemas"),
         "tenants": say("Stores and their schemas"),
         "tables": say("Tables"),

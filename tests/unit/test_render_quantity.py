@@ -127,7 +127,15 @@ def test_english_has_its_own_words() -> None:
 
 @pytest.mark.parametrize(
     ("seconds", "shown"),
-    [(0.42, "420 ms"), (0.9999, "1 s"), (3.25, "3.2 s"), (59.97, "1 min"), (125, "2 min 5 s")],
+    [
+        (0.0, "<1 ms"),
+        (0.0006, "1 ms"),
+        (0.42, "420 ms"),
+        (0.9999, "1 s"),
+        (3.25, "3.2 s"),
+        (59.97, "1 min"),
+        (125, "2 min 5 s"),
+    ],
 )
 def test_brief_duration(seconds: float, shown: str) -> None:
     assert quantity.brief_duration(seconds) == shown
