@@ -1,0 +1,87 @@
+"""What the documents name is there: links, variables, commands, playbooks, keys."""
+
+from __future__ import annotations
+
+import json
+import re
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+ROOT = Path(__file__).resolve().parents[2]
+PAGES = [
+    *sorted(ROOT.glob("*.md")),
+    *sorted((ROOT / "docs").rglob("*.md")),
+    *sorted((ROOT / "roles").glob("*/README.md")),
+    *(ROOT / place / "README.md" for place in ("bench", "tests/faults", "tests/testbed")),
+]
+NAMES = [str(page.relative_to(ROOT)) for page in PAGES]
+GUIDES = ("README.md", "docs/getting-started.md")
+
+
+def blocks(page: str, kind: str) -> list[str]:
+    return re.findall(rf"^```{kind}\n(.*?)^```$", (ROOT / page).read_text(), re.M | re.S)
+
+
+def options() -> set[str]:
+    """Every variable that a role takes."""
+    found: set[str] = set()
+    for specification in (ROOT / "roles").glob("*/meta/argument_specs.yml"):
+        read: dict[str, Any] = yaml.safe_load(specification.read_text())
+        for entry in read["argument_specs"].values():
+            found |= set(entry.get("options", {}))
+    return found
+
+
+@pytest.mark.parametrize("page", PAGES, ids=NAMES)
+def test_links_lead_somewhere(page: Path) -> None:
+    for link in re.findall(r"\]\((?!https?:|mailto:)([^)#\s]+)", page.read_text()):
+        assert (page.parent / link).exists(), link
+
+
+@pytest.mark.parametrize("page", GUIDES)
+def test_variables_of_the_examples_exist(page: str) -> None:
+    known, used = options(), 0
+    for block in blocks(page, "yaml"):
+        for name in yaml.safe_load(block):
+            if name.startswith(("disk_monitor_", "offsite_", "staging_", "host_kit_")):
+                assert name in known, name
+                used += 1
+    assert used > 3
+
+
+@pytest.mark.parametrize("page", GUIDES)
+def test_the_example_inventory_is_one(page: str, tmp_path: Path) -> None:
+    (inventory,) = [block for block in blocks(page, "yaml") if "backup_servers:" in block]
+    path = tmp_path / "inventory.yml"
+    path.write_text(inventory)
+    tool = str(Path(sys.executable).with_name("ansible-inventory"))
+    listed = subprocess.run(
+        [tool, "-i", str(path), "--list"], capture_output=True, text=True, check=True
+    )
+    hosts = json.loads(listed.stdout)
+    assert hosts["production"]["hosts"] == ["chefwell.example.com"]
+    assert hosts["backup_servers"]["hosts"] == ["backup.example.com"]
+
+
+@pytest.mark.parametrize("page", PAGES, ids=NAMES)
+def test_what_can_be_run_exists(page: Path) -> None:
+    text = page.read_text()
+    targets = re.findall(r"^([a-z-]+):.*##", (ROOT / "Makefile").read_text(), re.M)
+    for target in re.findall(r"(?:`|^    )make ([a-z-]+)", text, re.M):
+        assert target in targets, target
+    for name in re.findall(r"\bchefwell\.resilience\.(site|stage\w+|rollback\w+)", text):
+        assert (ROOT / "playbooks" / f"{name}.yml").exists(), name
+    for name in re.findall(r"ansible-playbook (\S+\.yml)", text):
+        assert (ROOT / name).exists(), name
+
+
+def test_make_lists_every_target_of_the_readme() -> None:
+    readme = (ROOT / "README.md").read_text()
+    listed = subprocess.run(["make"], cwd=ROOT, capture_output=True, text=True, check=True).stdout
+    for target in ("demo", "demo-clean", "test", "check", "faults", "bench", "lock"):
+        assert f"`make {target}`" in readme and f"{target} - " in listed
