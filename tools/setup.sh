@@ -22,9 +22,17 @@ if [[ $environment == missing ]]; then
   python3 -c 'import ensurepip, venv' 2>/dev/null || missing+=(python3-venv)
 fi
 
+# amcheck, which the Python package's PostgreSQL lacks, comes with Debian's server.
+compgen -G '/usr/share/postgresql/*/extension/amcheck.control' >/dev/null || missing+=(postgresql)
+
 if ((${#missing[@]})); then
   if [[ $(id -u) -eq 0 ]] && command -v apt-get >/dev/null; then
     echo "setup: installing the system packages: ${missing[*]}"
+    # Debian's server package would make and start a cluster of its own; nothing here wants it.
+    [[ -e /etc/postgresql-common/createcluster.conf ]] || {
+      mkdir -p /etc/postgresql-common
+      echo 'create_main_cluster = false' >/etc/postgresql-common/createcluster.conf
+    }
     apt-get update -qq
     DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "${missing[@]}" >/dev/null
   else

@@ -33,6 +33,7 @@ from typing import Any
 from . import checks
 from .checks import Answer, Check
 from .errors import ResilienceError
+from .findings import Finding
 
 LARGEST_ANSWER = 32 << 20
 WORKERS = 8
@@ -208,7 +209,11 @@ def _check(step: Mapping[str, Any], results: Sequence[StepResult], users: int) -
     own = [result for result in results if result.id == step["id"]]
     good = [result for result in own if result.problem is None]
     slowest = max((result.seconds for result in own), default=0.0)
-    findings = [f"{result.schema}: {result.problem}" for result in own if result.problem]
+    findings = [
+        Finding("api.answer_differs", result.schema, f"{result.schema}: {result.problem}")
+        for result in own
+        if result.problem
+    ]
     if not users:
         return checks.conclude(
             _id(step), _title(step), Answer("no user to ask as", skipped=True), 0

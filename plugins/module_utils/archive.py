@@ -94,6 +94,9 @@ def _folder(path: str) -> Archive:
     with _readable(path):
         size = sum(entry.stat().st_size for entry in os.scandir(path))
         toc = dump_toc.read(os.path.join(path, CONTENTS))
+    # The head of its table of contents calls itself a tar's (_CloseArchive in
+    # pg_backup_directory.c), as both keep an entry a file.
+    toc = dataclasses.replace(toc, format="directory")
     return Archive(path, path, "directory", "none", size, toc, {}, "")
 
 

@@ -58,6 +58,14 @@ JOIN pg_namespace n ON n.oid = t.relnamespace
 WHERE {_SCHEMA} AND {_owned("pg_class", "t")}""",
 }
 
+_COLUMNS = f"""
+SELECT n.nspname, c.relname, a.attname, format_type(a.atttypid, a.atttypmod), a.attnotnull,
+ a.atthasdef, a.attislocal
+FROM pg_attribute a JOIN pg_class c ON c.oid = a.attrelid
+JOIN pg_namespace n ON n.oid = c.relnamespace
+WHERE a.attnum > 0 AND NOT a.attisdropped AND c.relkind IN ('r', 'p', 'f') AND {_SCHEMA}
+ AND {_owned("pg_class", "c")}"""
+
 _TYPES = f"""
 SELECT n.nspname, t.typname FROM pg_type t JOIN pg_namespace n ON n.oid = t.typnamespace
 WHERE {_SCHEMA} AND {_owned("pg_type", "t")}"""
@@ -137,6 +145,23 @@ class Catalogue:
     def extensions(self) -> set[Key]:
         """Every installed extension."""
         return set(self.rows("SELECT extname FROM pg_extension"))
+
+    def columns(self) -> list[tuple[Any, ...]]:
+        """Schema, table, column, type, not null, has a default, is the table's own."""
+        return self.rows(_COLUMNS)
+
+    def row_security(self) -> set[Key]:
+        """(schema, table) of every table whose row-level security is on."""
+        return set(self.rows(f"{_RELATIONS} AND c.relrowsecurity", list("rp")))
+
+    def disabled_triggers(self) -> set[Key]:
+        """(schema, table, name) of every trigger that is switched off."""
+        return set(self.rows(_ON_TABLES["triggers"] + " AND g.tgenabled = 'D'"))
+
+    def sequence_values(self) -> dict[Key, int | None]:
+        """(schema, name) of every sequence: the value given out last; None before the first."""
+        found = self.rows("SELECT schemaname, sequencename, last_value FROM pg_sequences")
+        return {(schema, name): value for schema, name, value in found}
 
     def large_objects(self) -> int:
         """How many large objects there are."""

@@ -11,6 +11,8 @@ import time
 from collections.abc import Callable, Sequence
 from typing import Any
 
+from .findings import Finding, Ignored, reason_for
+
 PASSED, FAILED, SKIPPED = "passed", "failed", "skipped"
 # How many findings the evidence names; all of them are in `findings`.
 NAMED = 5
@@ -26,7 +28,8 @@ class Check:
         status: `passed`, `failed` or `skipped`.
         evidence: what was seen, in words and figures.
         seconds: what asking took.
-        findings: everything that is wrong, one a line.
+        findings: everything that is wrong.
+        ignored: what is wrong too, but ignored by the configuration: each with its reason.
     """
 
     id: str
@@ -34,7 +37,8 @@ class Check:
     status: str
     evidence: str
     seconds: float = 0.0
-    findings: list[str] = dataclasses.field(default_factory=list)
+    findings: list[Finding] = dataclasses.field(default_factory=list)
+    ignored: list[dict[str, str]] = dataclasses.field(default_factory=list)
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values, for JSON and Ansible."""
@@ -50,7 +54,7 @@ class Answer:
     """
 
     evidence: str
-    findings: Sequence[str] = ()
+    findings: Sequence[Finding] = ()
     skipped: bool = False
 
 
@@ -61,7 +65,8 @@ def ask(id: str, title: str, question: Callable[[], Answer]) -> Check:
         answer = question()
     except Exception as error:  # noqa: BLE001 - whatever broke, it was not answered
         words = " ".join(str(error).split())[:300]
-        answer = Answer("could not be asked", [f"{type(error).__name__}: {words}"])
+        found = Finding("check.broke_off", id, f"{type(error).__name__}: {words}")
+        answer = Answer("could not be asked", [found])
     return conclude(id, title, answer, time.monotonic() - started)
 
 
@@ -70,9 +75,41 @@ def conclude(id: str, title: str, answer: Answer, seconds: float) -> Check:
     findings = list(answer.findings)
     evidence = answer.evidence
     if findings:
-        more = f" and {len(findings) - NAMED} more" if len(findings) > NAMED else ""
-        evidence += ": " + "; ".join(findings[:NAMED]) + more
+        evidence += ": " + _named([found.text for found in findings])
     return Check(id, title, _status(answer), evidence, seconds, findings)
+
+
+def _named(texts: Sequence[str]) -> str:
+    more = f" and {len(texts) - NAMED} more" if len(texts) > NAMED else ""
+    return "; ".join(texts[:NAMED]) + more
+
+
+def without_ignored(check: Check, rules: Sequence[Ignored]) -> Check:
+    """The check once the ignored findings are set apart.
+
+    A check of which nothing else is wrong is skipped, not passed: somebody decided not to ask, and
+    that stays visible.
+
+    Args:
+        check: as it was answered.
+        rules: what is ignored.
+    """
+    reasons = [(found, reason_for(found, rules)) for found in check.findings]
+    if not any(reason for _found, reason in reasons):
+        return check
+    left = [found for found, reason in reasons if reason is None]
+    ignored = [{**found.to_dict(), "reason": reason} for found, reason in reasons if reason]
+    texts = [f"{one['text']} ({one['reason']})" for one in ignored]
+    evidence = f"ignored: {_named(texts)}"
+    if left:
+        evidence = _named([found.text for found in left]) + "; " + evidence
+    return dataclasses.replace(
+        check,
+        status=FAILED if left else SKIPPED,
+        evidence=evidence,
+        findings=left,
+        ignored=ignored,
+    )
 
 
 def _status(answer: Answer) -> str:

@@ -14,7 +14,7 @@ import sys
 from collections.abc import Sequence
 from typing import Any
 
-from . import api_probe, drill, inventory, quantity, render, staging, validation
+from . import api_probe, drill, findings, inventory, quantity, render, staging, validation
 from .command import EXIT_OK, Command, append_log, colour, now, tell, warn
 from .config import Key
 from .language import words
@@ -41,6 +41,9 @@ KEYS = {
     "tenant_prefix": Key(str, "tenant_"),
     "foreign_keys": Key(str, "not_valid"),
     "queries": Key(list, []),
+    "amcheck": Key(bool, False),
+    "ignore_findings": Key(list, []),
+    "roles": Key(list, []),
     "api_users": Key(list, []),
     "api_steps": Key(list, []),
     "api_time_limit": Key((int, float), 10),
@@ -78,7 +81,8 @@ def settings_of(values: dict[str, Any]) -> drill.Settings:
     )
     questions = validation.Settings(
         tenant_query=values["tenant_query"] or None,
-        **chosen("tenant_prefix", "foreign_keys", "queries"),
+        ignore=findings.ignored(values["ignore_findings"]),
+        **chosen("tenant_prefix", "foreign_keys", "queries", "amcheck"),
     )
     # Wrong users or steps are told before anything is touched.
     steps = values["api_steps"] or api_probe.STEPS
@@ -95,6 +99,7 @@ def settings_of(values: dict[str, Any]) -> drill.Settings:
             "featured_schema",
             "jobs",
             "time_limit",
+            "roles",
             "table_order",
         ),
         **chosen("api_users", "api_time_limit", "rto_seconds", "rpo_seconds"),

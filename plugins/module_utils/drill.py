@@ -32,12 +32,14 @@ from . import (
     questioning,
     restore,
     restore_size,
+    roles_needed,
     staging,
 )
 from .api_probe import STEPS, Api
 from .archive import Archive
 from .backup_choice import Chosen, choose
 from .errors import BackupError, ResilienceError
+from .findings import Finding, of_restore_error
 from .postgres import Server
 from .validation import Settings as Questions
 
@@ -64,6 +66,7 @@ class Settings:
         api_time_limit: seconds that one answer may take.
         featured_schema: the store that reports show table by table.
         table_order: names of tables that reports show first, in this order.
+        roles: made in staging before the restore, for policies that name them.
         jobs: how many to restore in parallel; 0 chooses.
         time_limit: seconds for each of unpacking, decoding and restoring.
         rto_seconds, rpo_seconds: the objectives.
@@ -80,6 +83,7 @@ class Settings:
     api_time_limit: float = 10
     featured_schema: str = ""
     table_order: Sequence[str] = ()
+    roles: Sequence[str] = ()
     jobs: int = 0
     time_limit: float = 3600
     rto_seconds: float = 600
@@ -238,7 +242,8 @@ class _Drill:
             self.served_after = time.monotonic() - self.clock
         except BackupError as error:
             verdict, problem = FAILED, str(error)
-            answer = checks.Answer("it is not", [error.problem])
+            found = Finding(error.finding, self.backup.get("file", ""), error.problem)
+            answer = checks.Answer("it is not", [found])
             self._add_check("archive", "The backup is whole", answer)
         except ResilienceError as error:
             problem = str(error)
@@ -299,6 +304,8 @@ class _Drill:
             staging.write_note(settings.staging, kept=self.keep, restored=None)
             server = self.engine.up()
             staging.refuse_production(settings.staging, server.host, server.port)
+        restore.create_roles(server, settings.roles)
+        lacking = roles_needed.read(ready.toc.entries).missing(restore.roles(server)).in_words()
         with self._phase("restore"):
             self.engine.stop_backend()
             done = restore.restore(
@@ -310,7 +317,9 @@ class _Drill:
                 # The server is staging's own; an earlier drill's database may stand in it.
                 replace=True,
             )
-        self._note_restore(done)
+        self._note_restore(done, lacking)
+        if settings.questions.amcheck:
+            restore.add_amcheck(server, settings.staging.database)
         self._remember(wanted)
         url = None
         if self.engine.serves():
@@ -320,20 +329,28 @@ class _Drill:
 
     def _note_archive(self, ready: Archive, digest: archive_digest.Digest) -> None:
         compared = f"SHA-256 as in {digest.source}" if digest.source else "no digest was recorded"
-        answer = checks.Answer(f"{ready.proof}; {compared}")
+        findings = []
+        if ready.toc.row_security:
+            text = "it was dumped with row-level security on"
+            findings.append(Finding("archive.row_security", self.backup["file"], text))
+        answer = checks.Answer(f"{ready.proof}; {compared}", findings)
         self._add_check("archive", "The backup is whole", answer)
 
     def _add_check(self, id: str, title: str, answer: checks.Answer) -> None:
         """A question of the drill's own, which the phase before has answered."""
         seconds = self.phases[-1]["seconds"] if self.phases else 0.0
-        self.own_checks.append(checks.conclude(id, title, answer, seconds).to_dict())
+        check = checks.conclude(id, title, answer, seconds)
+        ignore = self.settings.questions.ignore
+        self.own_checks.append(checks.without_ignored(check, ignore).to_dict())
 
-    def _note_restore(self, done: restore.Restored) -> None:
+    def _note_restore(self, done: restore.Restored, lacking: str) -> None:
         self.restored = {**dataclasses.asdict(done), "engine": self.settings.staging.kind}
         self.restored["programs"] = self.engine.binaries().bin_dir
         self.restored["seconds"] = round(done.seconds, 3)
         evidence = f"{done.jobs} in parallel, {len(done.harmless)} harmless messages"
-        answer = checks.Answer(evidence, done.errors)
+        if lacking:
+            evidence += f"; {lacking}"
+        answer = checks.Answer(evidence, [of_restore_error(error) for error in done.errors])
         self._add_check("restore", "Restored without errors", answer)
 
     def _remember(self, wanted: expectation.Expectation) -> None:

@@ -67,6 +67,8 @@ class Toc:
         entries: in the archive's order.
         data_offset: where the data begins in a custom archive, bytes.
         int_size: bytes in the archive's integers.
+        row_security: whether it says that it was dumped with row-level security on; only a plain
+            dump says so.
     """
 
     version: tuple[int, int]
@@ -78,6 +80,7 @@ class Toc:
     entries: list[Entry]
     data_offset: int
     int_size: int
+    row_security: bool = False
 
 
 def damaged(what: str, path: str) -> BackupError:

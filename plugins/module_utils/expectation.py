@@ -15,6 +15,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+from . import table_definition
 from .dump_toc import Entry
 from .errors import ResilienceError
 
@@ -38,7 +39,11 @@ _ON_TABLES = {
     "RULE": "rules",
     "POLICY": "policies",
     "CHECK CONSTRAINT": "check_constraints",
+    "DEFAULT": "defaults",
 }
+_SETVAL = re.compile(r"setval\('(?:[^']|'')*', (-?\d+), (true|false)\)")
+_NAME = r'"(?:[^"]|"")+"|[^\s."(]+'
+_ROUTINE = re.compile(rf"CREATE (?:FUNCTION|PROCEDURE|AGGREGATE) (?:(?:{_NAME})\.)?({_NAME})\(")
 _CONSTRAINT = re.compile(r"ADD CONSTRAINT .+? (PRIMARY KEY|UNIQUE|EXCLUDE)\b", re.DOTALL)
 
 
@@ -47,6 +52,9 @@ class Expectation:
     """What must exist. Keys are (schema, name), or (schema, table, name) for what is on a table.
 
     Attributes:
+        functions: (schema, name, name with the types of its arguments).
+        columns: with two more members, the type, and `not null` or nothing.
+        sequence_values: with two more members, the value, and `true` if it was given out already.
         rows: rows by table; None where the backup does not tell.
         row_source: where `rows` comes from, in words.
         others: kinds that no check asks about, and how many there are of each.
@@ -54,6 +62,11 @@ class Expectation:
 
     schemas: set[Key] = dataclasses.field(default_factory=set)
     tables: set[Key] = dataclasses.field(default_factory=set)
+    columns: set[Key] = dataclasses.field(default_factory=set)
+    defaults: set[Key] = dataclasses.field(default_factory=set)
+    row_security: set[Key] = dataclasses.field(default_factory=set)
+    disabled_triggers: set[Key] = dataclasses.field(default_factory=set)
+    sequence_values: set[Key] = dataclasses.field(default_factory=set)
     views: set[Key] = dataclasses.field(default_factory=set)
     materialized_views: set[Key] = dataclasses.field(default_factory=set)
     sequences: set[Key] = dataclasses.field(default_factory=set)
@@ -141,6 +154,10 @@ def of(
     for (schema, table), count in (rows or {}).items():
         if (schema, table) in wanted.tables:
             wanted.rows[schema, table] = count
+    for entry in entries:
+        # The rows of a partitioned table are its partitions'.
+        if rows and entry.kind == "TABLE" and "\nPARTITION BY " in entry.definition:
+            wanted.rows[entry.schema, entry.name] = 0
     if rows:
         wanted.row_source = "the rows in the backup itself"
     return wanted
@@ -150,10 +167,15 @@ def _add(wanted: Expectation, entry: Entry, tables: list[str]) -> None:
     kind, schema, name = entry.kind, entry.schema, entry.name
     if kind in _NAMED:
         getattr(wanted, _NAMED[kind]).add((schema, name))
+        if kind in ("TABLE", "FOREIGN TABLE"):
+            _add_columns(wanted, entry)
     elif kind == "SCHEMA":
         wanted.schemas.add((name,))
     elif kind in ("FUNCTION", "PROCEDURE", "AGGREGATE"):
-        wanted.functions.add((schema, name))
+        # The entry's name is not quoted, so that it tells less than the definition.
+        found = _ROUTINE.match(entry.definition)
+        own = table_definition.unquoted(found[1]) if found else name.partition("(")[0]
+        wanted.functions.add((schema, own, name))
     elif kind == "INDEX":
         wanted.indexes.add((schema, name))
     elif kind == "CONSTRAINT":
@@ -166,7 +188,15 @@ def _add(wanted: Expectation, entry: Entry, tables: list[str]) -> None:
         # Each of these constraints lives in an index of its own name.
         wanted.indexes.add((schema, own))
     elif kind in _ON_TABLES:
-        getattr(wanted, _ON_TABLES[kind]).add((schema, *_split(name, tables)))
+        key = (schema, *_split(name, tables))
+        getattr(wanted, _ON_TABLES[kind]).add(key)
+        if kind == "TRIGGER" and " DISABLE TRIGGER " in entry.definition:
+            wanted.disabled_triggers.add(key)
+    elif kind == "ROW SECURITY":
+        wanted.row_security.add((schema, name))
+    elif kind == "SEQUENCE SET":
+        if found := _SETVAL.search(entry.definition):
+            wanted.sequence_values.add((schema, name, found[1], found[2]))
     elif kind == "EXTENSION":
         wanted.extensions.add((name,))
     elif kind == "ENCODING":
@@ -176,6 +206,16 @@ def _add(wanted: Expectation, entry: Entry, tables: list[str]) -> None:
         wanted.large_objects += _large_objects(entry)
     else:
         wanted.others[kind] = wanted.others.get(kind, 0) + 1
+
+
+def _add_columns(wanted: Expectation, entry: Entry) -> None:
+    columns, checks = table_definition.read(entry.definition)
+    for column in columns:
+        key = (entry.schema, entry.name, column.name)
+        wanted.columns.add((*key, column.type, "not null" if column.not_null else ""))
+        if column.has_default:
+            wanted.defaults.add(key)
+    wanted.check_constraints.update((entry.schema, entry.name, name) for name in checks)
 
 
 def _split(name: str, tables: list[str]) -> tuple[str, str]:

@@ -22,7 +22,9 @@ _HEADER = re.compile(
     rb"-- (?:Data for )?Name: (.*); Type: ([A-Z ]+); Schema: (.*);"
     rb" Owner: ?(.*?)(?:; Tablespace.*)?$"
 )
-_COPY = re.compile(rb"COPY (.+) \(.*\) FROM stdin;$")
+_NAME = rb'(?:"(?:[^"]|"")+"|[^\s."(]+)'
+# A table without columns has no list of them.
+_COPY = re.compile(rb"COPY (" + _NAME + rb"(?:\." + _NAME + rb")?) +(?:\(.*\) )?FROM stdin;$")
 _VERSION = re.compile(rb"-- Dumped (from database|by pg_dump) version (.*)$")
 # What may stand after the completion line: comments, blank lines, psql's \unrestrict (16.10+).
 _AFTERWARDS = re.compile(rb"(--.*|\\unrestrict \S+|)$")
@@ -58,7 +60,7 @@ def _read(file: IO[bytes], path: str) -> Toc:
     versions = {b"from database": "", b"by pg_dump": ""}
     header: tuple[str, str, str, str] | None = None
     body: list[bytes] = []
-    complete = False
+    complete = row_security = False
 
     def close() -> None:
         if header is None:
@@ -89,6 +91,7 @@ def _read(file: IO[bytes], path: str) -> Toc:
                 raise damaged(f"something follows its completion line: {line[:60]!r}", path)
             continue
         complete = line == COMPLETION
+        row_security = row_security or line == b"SET row_security = on;"
         in_rows = bool(_COPY.match(line))
         if version := _VERSION.match(line):
             versions[version[1]] = version[2].decode("ascii", "replace")
@@ -105,7 +108,7 @@ def _read(file: IO[bytes], path: str) -> Toc:
     if in_rows or not complete:
         raise damaged("its completion line is missing", path)
     from_database, by_dump = versions.values()
-    return Toc((1, 15), "plain", "none", "", from_database, by_dump, entries, 0, 4)
+    return Toc((1, 15), "plain", "none", "", from_database, by_dump, entries, 0, 4, row_security)
 
 
 def rows(file: IO[bytes], path: str) -> dict[tuple[str, str], Decoded]:

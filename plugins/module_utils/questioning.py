@@ -55,7 +55,7 @@ def question(
         if progress:
             progress("API")
         asked, calls = api_probe.probe(api, _rows(report.schemas))
-    done = [*report.checks, *asked]
+    done = [*report.checks, *(checks.without_ignored(one, settings.ignore) for one in asked)]
     return {
         "checks": [check.to_dict() for check in done],
         **checks.tally(done),

@@ -282,7 +282,7 @@ def _check(words: gettext.NullTranslations, check: dict[str, Any]) -> dict[str, 
         "state": OF_STATUS[known_status(check.get("status"))],
         "id": check.get("id"),
         "title": render_titles.check_title(words, check),
-        "findings": check.get("findings") or [],
+        "findings": [f"{found['id']}: {found['text']}" for found in check.get("findings") or []],
         "evidence": check.get("evidence") or "",
         "seconds": check.get("seconds"),
     }

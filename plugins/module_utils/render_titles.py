@@ -38,7 +38,11 @@ def check_title(words: gettext.NullTranslations, check: dict[str, Any]) -> str:
         "restore": say("Restored without errors"),
         "schemas": say("Schemas"),
         "tenants": say("Stores and their schemas"),
+        "tenant_structure": say("Stores alike in structure"),
         "tables": say("Tables"),
+        "columns": say("Columns and types"),
+        "archive": say("The backup is whole"),
+        "restore": say("Restored without errors"),
         "row_counts": say("Rows of every table"),
         "primary_keys": say("Primary keys"),
         "foreign_keys": say("Foreign keys"),
@@ -53,6 +57,10 @@ def check_title(words: gettext.NullTranslations, check: dict[str, Any]) -> str:
         "table_rules": say("Triggers, rules and policies"),
         "large_objects": say("Large objects"),
         "encoding": say("Encoding"),
+        "collation": say("Sort order of text"),
+        "corruption": say("Damaged indexes (amcheck)"),
+        "content": say("Content of every table"),
+        "production": say("Compared with production"),
     }
     name = str(check.get("id"))
     if name.startswith("api_"):

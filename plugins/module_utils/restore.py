@@ -10,6 +10,7 @@ import dataclasses
 import os
 import re
 import time
+from collections.abc import Sequence
 from typing import Any
 
 from . import process
@@ -23,6 +24,12 @@ HARMLESS = (
     re.compile(r'schema "public" already exists'),
     # Comments on extensions belong to the extension's owner; they are no data.
     re.compile(r"must be owner of extension"),
+    # A plain dump cannot be told to leave owners and privileges out, as `OPTIONS` does.
+    re.compile(
+        r'role "[^\n]*" does not exist.*STATEMENT:\s+(ALTER [^;]* OWNER TO |GRANT |REVOKE '
+        r"|ALTER DEFAULT PRIVILEGES )",
+        re.DOTALL,
+    ),
 )
 # Archives name owners and privileges of production's roles, which a staging does not have.
 # Formats that pg_restore reads in parallel.
@@ -96,6 +103,71 @@ def restore(
     return Restored(time.monotonic() - started, count, errors, harmless)
 
 
+def create_roles(server: Server, names: Sequence[str]) -> None:
+    """Makes roles that can do nothing, for policies that name them; those that exist stay.
+
+    Raises:
+        ResilienceError: one cannot be made.
+    """
+    import psycopg2  # noqa: PLC0415 - the engine imports without it
+    from psycopg2 import sql  # noqa: PLC0415
+
+    connection = psycopg2.connect(**server.dsn("postgres"))
+    try:
+        connection.autocommit = True
+        with connection.cursor() as cursor:
+            for name in sorted(set(names) - roles(server)):
+                cursor.execute(sql.SQL("CREATE ROLE {} NOLOGIN").format(sql.Identifier(name)))
+    except psycopg2.Error as error:
+        raise ResilienceError(
+            f"a role cannot be made in staging: {' '.join(str(error).split())}",
+            option="roles",
+            value=list(names),
+            remedy="name roles as PostgreSQL allows them",
+        ) from error
+    finally:
+        connection.close()
+
+
+def add_amcheck(server: Server, database: str) -> None:
+    """Installs amcheck in a restored database, where the server has it; elsewhere does nothing.
+
+    Raises:
+        ResilienceError: it cannot be installed.
+    """
+    import psycopg2  # noqa: PLC0415 - the engine imports without it
+
+    connection = psycopg2.connect(**server.dsn(database))
+    try:
+        connection.autocommit = True
+        with connection.cursor() as cursor:
+            cursor.execute("SELECT 1 FROM pg_available_extensions WHERE name = 'amcheck'")
+            if cursor.fetchone():
+                cursor.execute("CREATE EXTENSION IF NOT EXISTS amcheck")
+    except psycopg2.Error as error:
+        raise ResilienceError(
+            f"amcheck cannot be installed in staging: {' '.join(str(error).split())}",
+            option="amcheck",
+            value=True,
+            remedy="install PostgreSQL's contrib modules, or do not ask for amcheck",
+        ) from error
+    finally:
+        connection.close()
+
+
+def roles(server: Server) -> set[str]:
+    """The roles that a server has."""
+    import psycopg2  # noqa: PLC0415 - the engine imports without it
+
+    connection = psycopg2.connect(**server.dsn("postgres"))
+    try:
+        with connection.cursor() as cursor:
+            cursor.execute("SELECT rolname FROM pg_roles")
+            return {str(row[0]) for row in cursor.fetchall()}
+    finally:
+        connection.close()
+
+
 def _create(server: Server, database: str, replace: bool) -> None:
     import psycopg2  # noqa: PLC0415 - the engine imports without it
     from psycopg2 import sql  # noqa: PLC0415
@@ -156,16 +228,20 @@ def _command(archive: Archive, server: Server, database: str, jobs: int) -> list
     # A plain dump can make psql run programs, so neither of the two runs as root.
     prefix = [] if binaries.contained else _unprivileged(server, archive)
     if archive.format == "plain":
-        options = ["--no-psqlrc", "--quiet", f"--file={path}"]
+        options = ["--no-psqlrc", "--quiet", "--echo-errors", f"--file={path}"]
         return [*prefix, *binaries.command("psql", [*options, *connection], [path])]
     options = [*OPTIONS, f"--jobs={jobs}"]
     return [*prefix, *binaries.command("pg_restore", [*options, *connection, path], [path])]
 
 
 def _unprivileged(server: Server, archive: Archive) -> list[str]:
-    content = archive.ready_path + ("/toc.dat" if archive.format == "directory" else "")
     sockets = [os.path.join(server.host, "socket")] if server.host.startswith("/") else []
-    return unprivileged([server.binaries.bin_dir, content, *sockets])
+    needs = [server.binaries.bin_dir, archive.ready_path, *sockets]
+    if archive.format != "directory":
+        return unprivileged(needs)
+    # pg_restore asks with access(2) which of its files there are, and that takes no account of the
+    # capability to read them unless the user is root: root without any other capability.
+    return unprivileged([*needs, os.path.join(archive.ready_path, "toc.dat")], uid=0)
 
 
 def classify(text: str) -> tuple[list[str], list[str]]:
@@ -176,7 +252,9 @@ def classify(text: str) -> tuple[list[str], list[str]]:
     """
     errors: list[str] = []
     harmless: list[str] = []
-    for block in re.split(r"^(?=(?:pg_restore|psql)[:\s])", text, flags=re.MULTILINE):
+    # psql begins the line that tells the statement as it begins that of the error before it.
+    begins = r"^(?=(?:pg_restore|psql)[:\s](?!.*STATEMENT: ))"
+    for block in re.split(begins, text, flags=re.MULTILINE):
         first = block.strip()
         if not re.search(r"\b(error|ERROR|FATAL|PANIC):", first):
             continue

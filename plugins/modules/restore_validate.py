@@ -88,6 +88,20 @@ options:
     type: list
     elements: dict
     default: []
+  amcheck:
+    description:
+      - Whether every B-tree index is checked block by block. Skipped where the extension amcheck is
+        not installed.
+    type: bool
+    default: false
+  ignore_findings:
+    description:
+      - Findings to live with. Each has C(finding) (an identifier of C(docs/findings.md), with C(*)
+        and C(?)), C(reason), and perhaps C(subject). They stay in the result, in the check's
+        C(ignored), and the check is skipped.
+    type: list
+    elements: dict
+    default: []
   api_url:
     description:
       - Address of the backend. Without it, the checks of the API are skipped.
@@ -168,7 +182,8 @@ RETURN = r"""
 checks:
   description:
     - One a question, with C(id), C(title), C(status) (V(passed), V(failed), V(skipped)),
-      C(evidence), C(findings) and C(seconds).
+      C(evidence), C(seconds), C(findings), each with C(id), C(subject) and C(text), and C(ignored),
+      the same with the C(reason).
   returned: success
   type: list
   elements: dict
@@ -179,6 +194,7 @@ checks:
       evidence: 901/901 foreign keys
       seconds: 0.01
       findings: []
+      ignored: []
 passed_checks:
   description: How many checks passed.
   returned: success
@@ -221,7 +237,15 @@ import tempfile
 
 from ansible.module_utils.basic import AnsibleModule, missing_required_lib
 
-from ..module_utils import api_probe, archive, expectation, postgres, questioning, validation
+from ..module_utils import (
+    api_probe,
+    archive,
+    expectation,
+    findings,
+    postgres,
+    questioning,
+    validation,
+)
 from ..module_utils.errors import ResilienceError
 
 # The engine imports it when it connects.
@@ -248,6 +272,8 @@ def main() -> None:
                 "default": "not_valid",
             },
             "queries": {"type": "list", "elements": "dict", "default": []},
+            "amcheck": {"type": "bool", "default": False},
+            "ignore_findings": {"type": "list", "elements": "dict", "default": []},
             "api_url": {"type": "str"},
             "api_users": {
                 "type": "list",
@@ -274,6 +300,7 @@ def main() -> None:
         module.fail_json(msg=missing_required_lib("psycopg2"))
     options = module.params
     try:
+        ignored = findings.ignored(options["ignore_findings"])
         api = None
         if options["api_url"]:
             api = api_probe.Api(
@@ -300,6 +327,8 @@ def main() -> None:
                     tenant_prefix=options["tenant_prefix"],
                     foreign_keys=options["foreign_keys"],
                     queries=options["queries"],
+                    amcheck=options["amcheck"],
+                    ignore=ignored,
                 ),
                 api,
                 featured_schema=options["api_users"][0]["schema"] if options["api_users"] else "",

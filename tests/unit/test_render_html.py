@@ -86,7 +86,8 @@ def test_everything_from_elsewhere_is_escaped() -> None:
     wanted = results(3)
     wanted["title"] = SCRIPT
     drill, offsite, disk = wanted["drill"], wanted["offsite"], wanted["disk"]
-    drill["checks"][0].update(status="failed", evidence=SCRIPT, findings=[SCRIPT, SCRIPT])
+    found = {"id": SCRIPT, "subject": SCRIPT, "text": SCRIPT}
+    drill["checks"][0].update(status="failed", evidence=SCRIPT, findings=[found, found])
     drill["api"][0].update(status="failed", evidence=SCRIPT)
     drill["schemas"][3].update(name=SCRIPT, status="failed")
     drill["schemas"][3]["tables"][0].update(name=SCRIPT, status="failed")

@@ -1,0 +1,256 @@
+# -*- coding: utf-8 -*-
+# Copyright (c) 2026, chefwell.resilience contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The kinds of findings: identifier, meaning and remedy of each."""
+
+from __future__ import annotations
+
+import dataclasses
+
+
+@dataclasses.dataclass(frozen=True)
+class Kind:
+    """One kind of finding.
+
+    Attributes:
+        meaning: what it tells, one sentence.
+        remedy: what to do about it.
+    """
+
+    meaning: str
+    remedy: str
+
+
+KINDS = {
+    "archive.damaged": Kind(
+        "The backup is cut off or damaged: it cannot be decoded to its end.",
+        "Take another backup, or fetch the same one from offsite; then look at the disk "
+        "that held it.",
+    ),
+    "archive.not_a_dump": Kind(
+        "What lies where a backup should be is something else.",
+        "Look at what the backup script wrote there; the message says what it is.",
+    ),
+    "archive.digest_differs": Kind(
+        "The backup is not what it was when its digest was recorded.",
+        "Fetch the same backup from offsite; look at the disk, and at who may write there.",
+    ),
+    "archive.row_security": Kind(
+        "The dump was taken with row-level security on, so it may lack rows that the "
+        "dumping role does not see.",
+        "Dump as a superuser or a role with BYPASSRLS, without `--enable-row-security`.",
+    ),
+    "restore.error": Kind(
+        "Something did not restore.",
+        "Read PostgreSQL's words; restore by hand the object that they name.",
+    ),
+    "restore.role_missing": Kind(
+        "A policy or another object needs a role that staging does not have. A dump holds "
+        "no roles.",
+        "Save the roles too (`pg_dumpall --roles-only`), and name them in "
+        "`staging_restore_roles` so that staging has them.",
+    ),
+    "restore.extension_missing": Kind(
+        "The database needs an extension that the server does not have.",
+        "Install the extension's package where backups are restored, in staging and on "
+        "the server that would replace production.",
+    ),
+    "schema.missing": Kind(
+        "A schema of the backup is not in the restored database.",
+        "Look at the errors of the restore.",
+    ),
+    "schema.unexpected": Kind(
+        "The restored database has a schema that the backup does not have.",
+        "Restore into an empty database.",
+    ),
+    "store.schema_missing": Kind(
+        "A store is listed, but its schema is not there.",
+        "Create the store's schema or remove its row; if production has the schema, the "
+        "backup left it out.",
+    ),
+    "store.not_listed": Kind(
+        "A store's schema is there, but no row lists it.",
+        "Add the row or drop the schema.",
+    ),
+    "store.listed_twice": Kind(
+        "Two rows name one schema.",
+        "Remove one of the rows.",
+    ),
+    "store.none_listed": Kind(
+        "The query for the stores returns none.",
+        "Look at `tenant_query`; an empty list is no list.",
+    ),
+    "store.table_missing": Kind(
+        "A store lacks a table that most stores have.",
+        "Run the migration that this store missed.",
+    ),
+    "store.table_extra": Kind(
+        "A store has a table that most stores do not have.",
+        "Finish the migration, or drop what was left behind.",
+    ),
+    "store.column_differs": Kind(
+        "A store lacks a column that most stores have, or has it with another type.",
+        "Run the migration that this store missed.",
+    ),
+    "store.column_extra": Kind(
+        "A store has a column that most stores do not have.",
+        "Finish the migration, or drop what was left behind.",
+    ),
+    "store.index_missing": Kind(
+        "A store lacks an index that most stores have.",
+        "Create the index there.",
+    ),
+    "store.index_extra": Kind(
+        "A store has an index that most stores do not have.",
+        "Create it everywhere, or drop it.",
+    ),
+    "store.key_missing": Kind(
+        "A store lacks a key or a constraint that most stores have.",
+        "Add the constraint there; look first for rows that break it.",
+    ),
+    "store.key_extra": Kind(
+        "A store has a key or a constraint that most stores do not have.",
+        "Add it everywhere, or drop it.",
+    ),
+    "table.missing": Kind(
+        "A table of the backup is not in the restored database.",
+        "Look at the errors of the restore.",
+    ),
+    "table.unexpected": Kind(
+        "The restored database has a table that the backup does not have.",
+        "Restore into an empty database.",
+    ),
+    "column.missing": Kind(
+        "A table lacks a column that the backup has.",
+        "Restore into an empty database; look at the errors of the restore.",
+    ),
+    "column.differs": Kind(
+        "A column has another type, or lacks its NOT NULL or its default.",
+        "Restore into an empty database; look at the errors of the restore.",
+    ),
+    "column.unexpected": Kind(
+        "A table has a column that the backup does not have.",
+        "Restore into an empty database.",
+    ),
+    "rows.differ": Kind(
+        "A table has not as many rows as the backup.",
+        "Look at the errors of the restore, and at triggers or rules that change rows.",
+    ),
+    "primary_key.missing": Kind(
+        "A primary key is missing.",
+        "Look for doubled rows, then add it.",
+    ),
+    "foreign_key.missing": Kind(
+        "A foreign key is missing.",
+        "Look at the errors of the restore: rows without their parent keep a key from being made.",
+    ),
+    "foreign_key.orphan": Kind(
+        "Rows refer to rows that do not exist, under a key that is not validated.",
+        "Mend the rows in production, then `ALTER TABLE ... VALIDATE CONSTRAINT`.",
+    ),
+    "index.missing": Kind(
+        "An index is missing.",
+        "Look at the errors of the restore.",
+    ),
+    "index.invalid": Kind(
+        "An index is not usable.",
+        "`REINDEX` it; in production an interrupted `CREATE INDEX CONCURRENTLY` leaves such a one.",
+    ),
+    "unique.missing": Kind(
+        "A unique constraint is missing.",
+        "Look for doubled rows, then add it.",
+    ),
+    "constraint.missing": Kind(
+        "A check or exclusion constraint is missing.",
+        "Look at the errors of the restore.",
+    ),
+    "sequence.missing": Kind(
+        "A sequence is missing.",
+        "Look at the errors of the restore.",
+    ),
+    "sequence.behind": Kind(
+        "A sequence is behind the column that it feeds: the next insert fails.",
+        "`SELECT setval(...)` in production to the column's maximum.",
+    ),
+    "sequence.differs": Kind(
+        "A sequence is not where it was when the backup was taken.",
+        "Set it with `setval`; look at the errors of the restore.",
+    ),
+    "view.missing": Kind(
+        "A view is missing.",
+        "Look at the errors of the restore.",
+    ),
+    "view.broken": Kind(
+        "A view does not run.",
+        "Read PostgreSQL's words; the view uses something that is not there.",
+    ),
+    "matview.missing": Kind(
+        "A materialized view is missing.",
+        "Look at the errors of the restore.",
+    ),
+    "matview.empty": Kind(
+        "A materialized view is not populated, so reading it fails.",
+        "`REFRESH MATERIALIZED VIEW`; if production has it unpopulated, refresh it there.",
+    ),
+    "function.missing": Kind(
+        "A function, procedure or aggregate is missing.",
+        "Look at the errors of the restore.",
+    ),
+    "type.missing": Kind(
+        "A type or domain is missing.",
+        "Look at the errors of the restore.",
+    ),
+    "extension.missing": Kind(
+        "An extension is missing.",
+        "Install its package on the server.",
+    ),
+    "trigger.missing": Kind(
+        "A trigger is missing.",
+        "Look at the errors of the restore.",
+    ),
+    "trigger.disabled": Kind(
+        "A trigger is switched off, though the backup has it on.",
+        "`ALTER TABLE ... ENABLE TRIGGER`.",
+    ),
+    "rule.missing": Kind(
+        "A rule is missing.",
+        "Look at the errors of the restore.",
+    ),
+    "policy.missing": Kind(
+        "A row-level security policy is missing.",
+        "Look at the errors of the restore; its roles may be missing.",
+    ),
+    "policy.not_enforced": Kind(
+        "A table has policies, but row-level security is off.",
+        "`ALTER TABLE ... ENABLE ROW LEVEL SECURITY`; without it everybody sees every row.",
+    ),
+    "large_object.missing": Kind(
+        "There are not as many large objects as in the backup.",
+        "Dump with `--large-objects` (`-b`); look at the errors of the restore.",
+    ),
+    "encoding.differs": Kind(
+        "The database has another encoding than the backup.",
+        "Create it with the backup's encoding.",
+    ),
+    "collation.version_differs": Kind(
+        "The operating system sorts text otherwise than when the indexes were built.",
+        "`REINDEX` the indexes on text, then `ALTER DATABASE ... REFRESH COLLATION VERSION`.",
+    ),
+    "corruption.found": Kind(
+        "amcheck found a damaged index or table.",
+        "`REINDEX` it; if that does not help, restore an older backup and look at the disk.",
+    ),
+    "query.answer_differs": Kind(
+        "A configured query returned something else than it must.",
+        "Look at the query's rows, then at the data behind it.",
+    ),
+    "api.answer_differs": Kind(
+        "A call to the API was not answered as it must be.",
+        "Look at the backend's log; the finding has the status and the answer's beginning.",
+    ),
+    "check.broke_off": Kind(
+        "A question could not be asked to its end.",
+        "Read the error; a failed read never reads as ok.",
+    ),
+}

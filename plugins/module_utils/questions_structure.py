@@ -1,0 +1,253 @@
+# -*- coding: utf-8 -*-
+# Copyright (c) 2026, chefwell.resilience contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Questions about structure: is everything there that the backup's table of contents names?"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections import Counter
+
+from . import tenant_matrix
+from .asker import Asker, compared, dotted, joined
+from .checks import Answer
+from .expectation import Key
+from .findings import Finding
+
+
+def schemas(asker: Asker) -> Answer:
+    """Every schema of the backup, and no other."""
+    wanted: set[Key] = {(name,) for name in asker.wanted.schema_names()}
+    extra = asker.schemas - wanted - {("public",)}
+    return compared(
+        "schemas",
+        "schema.missing",
+        wanted,
+        asker.schemas,
+        unexpected="schema.unexpected",
+        extra=extra,
+    )
+
+
+def tenants(asker: Asker) -> Answer:
+    """Every store that is listed has its schema, and the reverse."""
+    if not asker.settings.tenant_query:
+        return Answer("no query for the stores is configured (tenant_query)", skipped=True)
+    stores = asker.stores
+    listed = [str(row[0]) for row in asker.catalogue.rows(asker.settings.tenant_query)]
+    findings = [
+        *(
+            Finding("store.schema_missing", name, f"{name} is listed but has no schema")
+            for name in sorted(set(listed) - set(stores))
+        ),
+        *(
+            Finding("store.not_listed", name, f"{name} has a schema but is not listed")
+            for name in sorted(set(stores) - {*listed})
+        ),
+        *(
+            Finding("store.listed_twice", name, f"{name} is listed {count} times")
+            for name, count in sorted(Counter(listed).items())
+            if count > 1
+        ),
+    ]
+    if not listed:
+        findings.append(Finding("store.none_listed", "", "no store is listed"))
+    return Answer(f"{len(listed)} stores listed, {len(stores)} schemas", findings)
+
+
+def tenant_structure(asker: Asker) -> Answer:
+    """Every store has the tables, columns, indexes and keys that most stores have."""
+    stores = asker.stores
+    if len(stores) < 3:
+        return Answer(f"{len(stores)} stores: fewer than three cannot be compared")
+    findings = tenant_matrix.compare(asker.catalogue, stores)
+    differing = {found.subject.split(".")[0] for found in findings}
+    return Answer(f"{len(stores) - len(differing)}/{len(stores)} stores alike", findings)
+
+
+def tables(asker: Asker) -> Answer:
+    """Every table of the backup, and no other."""
+    wanted = asker.wanted.tables
+    return compared(
+        "tables",
+        "table.missing",
+        wanted,
+        asker.tables,
+        unexpected="table.unexpected",
+        extra=asker.tables - wanted,
+    )
+
+
+def columns(asker: Asker) -> Answer:
+    """Every column with its type, NOT NULL and default, as the backup's CREATE TABLE has it."""
+    found, own = {}, {}
+    defaults = set()
+    for schema, table, column, kind, not_null, has_default, is_own in asker.catalogue.columns():
+        found[schema, table, column] = (kind, not_null)
+        own[schema, table, column] = is_own
+        if has_default:
+            defaults.add((schema, table, column))
+    findings, described, good = [], set(), 0
+    for schema, table, column, kind, not_null in sorted(asker.wanted.columns):
+        key = (schema, table, column)
+        described.add((schema, table))
+        there = found.get(key)
+        if (schema, table) not in asker.tables:
+            continue  # told as a missing table
+        if there is None:
+            findings.append(_column("column.missing", key, "is missing"))
+        elif there[0] != kind:
+            findings.append(_column("column.differs", key, f"is {there[0]} instead of {kind}"))
+        elif not_null and not there[1]:
+            findings.append(_column("column.differs", key, "may be null, in the backup it may not"))
+        elif key in asker.wanted.defaults and key not in defaults:
+            findings.append(_column("column.differs", key, "has no default, in the backup it has"))
+        else:
+            good += 1
+    known = {column[:3] for column in asker.wanted.columns}
+    for key in sorted(set(found) - known):
+        # An inherited column is described at its parent; a typed table's columns at the type.
+        if key[:2] in described and own[key]:
+            findings.append(_column("column.unexpected", key, "is not in the backup"))
+    return Answer(f"{good}/{len(asker.wanted.columns)} columns", findings)
+
+
+def _column(kind: str, key: Key, what: str) -> Finding:
+    return Finding(kind, dotted(key), f"{dotted(key)} {what}")
+
+
+def primary_keys(asker: Asker) -> Answer:
+    """Every primary key."""
+    found = asker.catalogue.constraints("p")
+    return compared("primary keys", "primary_key.missing", asker.wanted.primary_keys, found)
+
+
+def foreign_keys(asker: Asker) -> Answer:
+    """Every foreign key."""
+    wanted = asker.wanted.foreign_keys
+    found = {tuple(row[:3]): row[5] for row in asker.foreign_keys}
+    not_valid = [key for key in wanted if found.get(key) is False]
+    answer = compared("foreign keys", "foreign_key.missing", wanted, found)
+    evidence = answer.evidence
+    if not_valid:
+        evidence += f" ({len(not_valid)} of them NOT VALID, as dumped)"
+    return dataclasses.replace(answer, evidence=evidence)
+
+
+def indexes(asker: Asker) -> Answer:
+    """Every index, valid, ready and live."""
+    unusable = [
+        Finding("index.invalid", dotted(key), f"{dotted(key)} is not valid")
+        for key in sorted(asker.wanted.indexes)
+        if asker.indexes.get(key) is False
+    ]
+    answer = compared("indexes", "index.missing", asker.wanted.indexes, asker.indexes)
+    return dataclasses.replace(answer, findings=[*answer.findings, *unusable])
+
+
+def unique_constraints(asker: Asker) -> Answer:
+    """Every unique constraint."""
+    wanted = asker.wanted.unique_constraints
+    return compared("unique constraints", "unique.missing", wanted, asker.unique)
+
+
+def other_constraints(asker: Asker) -> Answer:
+    """Every check constraint, those inside CREATE TABLE among them, and every exclusion."""
+    wanted = asker.wanted.check_constraints | asker.wanted.exclusions
+    found = asker.catalogue.constraints("cx")
+    return compared("constraints", "constraint.missing", wanted, found)
+
+
+def routines(asker: Asker) -> Answer:
+    """Functions with all their forms, types, extensions."""
+    # Overloads are counted.
+    wanted = Counter((schema, name) for schema, name, _signature in asker.wanted.functions)
+    found = asker.catalogue.functions()
+    findings = [
+        Finding(
+            "function.missing",
+            dotted(key),
+            f"{dotted(key)} has {found.get(key, 0)} of {count} forms",
+        )
+        for key, count in sorted(wanted.items())
+        if found.get(key, 0) < count
+    ]
+    return joined(
+        [
+            Answer(f"{len(asker.wanted.functions)} functions", findings),
+            compared("types", "type.missing", asker.wanted.types, asker.catalogue.types()),
+            compared(
+                "extensions",
+                "extension.missing",
+                asker.wanted.extensions,
+                asker.catalogue.extensions(),
+            ),
+        ]
+    )
+
+
+def table_rules(asker: Asker) -> Answer:
+    """Triggers, rules and policies, and whether they are in force."""
+    wanted, catalogue = asker.wanted, asker.catalogue
+    triggers = catalogue.on_tables("triggers")
+    answer = joined(
+        [
+            compared("triggers", "trigger.missing", wanted.triggers, triggers),
+            compared("rules", "rule.missing", wanted.rules, catalogue.on_tables("rules")),
+            compared(
+                "policies", "policy.missing", wanted.policies, catalogue.on_tables("policies")
+            ),
+        ]
+    )
+    off = catalogue.disabled_triggers() & wanted.triggers - wanted.disabled_triggers
+    open_tables = (wanted.row_security & asker.tables) - catalogue.row_security()
+    findings = [
+        *(
+            Finding("trigger.disabled", dotted(key), f"{dotted(key)} is switched off")
+            for key in sorted(off)
+        ),
+        *(
+            Finding("policy.not_enforced", dotted(key), f"{dotted(key)} has no row-level security")
+            for key in sorted(open_tables)
+        ),
+    ]
+    return dataclasses.replace(answer, findings=[*answer.findings, *findings])
+
+
+def encoding(asker: Asker) -> Answer:
+    """The encoding is the backup's."""
+    found = str(asker.catalogue.rows("SHOW server_encoding")[0][0])
+    wanted = asker.wanted.encoding
+    if wanted is None:
+        return Answer(f"{found}; the backup does not name one", skipped=True)
+    if found.upper() == wanted.upper():
+        return Answer(found)
+    return Answer(found, [Finding("encoding.differs", found, f"{found} instead of {wanted}")])
+
+
+_COLLATIONS = """
+SELECT 'the database', datcollversion, pg_database_collation_actual_version(oid)
+FROM pg_database WHERE datname = current_database()
+UNION ALL
+SELECT n.nspname || '.' || c.collname, c.collversion, pg_collation_actual_version(c.oid)
+FROM pg_collation c JOIN pg_namespace n ON n.oid = c.collnamespace
+WHERE c.collversion IS NOT NULL"""
+
+
+def collation(asker: Asker) -> Answer:
+    """Text is sorted as it was when the indexes were built (PostgreSQL 15 and newer tell)."""
+    if asker.catalogue.connection.server_version < 150000:
+        return Answer("PostgreSQL tells this since version 15", skipped=True)
+    found = asker.catalogue.rows(_COLLATIONS)
+    findings = [
+        Finding(
+            "collation.version_differs",
+            name,
+            f"{name} was made with version {recorded}, here it is {actual}",
+        )
+        for name, recorded, actual in found
+        if recorded is not None and recorded != actual
+    ]
+    version = found[0][1] or "no version, so nothing can differ"
+    return Answer(f"{len(found)} collations; the database's: {version}", findings)

@@ -1,0 +1,267 @@
+"""Ways to break a restored database, and the findings that each must raise."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Any
+
+# What goes with a table that is not there.
+WITH_TABLE = frozenset(
+    {
+        *("rows.differ", "index.missing", "primary_key.missing", "foreign_key.missing"),
+        *("unique.missing", "constraint.missing", "sequence.missing", "trigger.missing"),
+        *("view.missing", "matview.missing", "rule.missing", "policy.missing", "type.missing"),
+    }
+)
+
+
+@dataclasses.dataclass(frozen=True)
+class Broken:
+    """One way.
+
+    Attributes:
+        base: the healthy database that is restored first.
+        sql: what then happens to it.
+        expected: findings that it must raise.
+        also: findings that go with them.
+        names: what their words must name.
+        settings: for the questions.
+    """
+
+    base: str
+    sql: str
+    expected: frozenset[str]
+    also: frozenset[str] = frozenset()
+    names: str = ""
+    settings: dict[str, Any] = dataclasses.field(default_factory=dict)
+
+
+def _broken(base: str, sql: str, *expected: str, **more: Any) -> Broken:
+    return Broken(base, sql, frozenset(expected), **more)
+
+
+STORES = {"tenant_query": "SELECT schema_name FROM public.companies"}
+
+CASES = {
+    "a store's schema is gone": _broken(
+        "stores",
+        "DROP SCHEMA tenant_b CASCADE",
+        *("schema.missing", "store.schema_missing", "table.missing"),
+        also=WITH_TABLE,
+        names="tenant_b",
+        settings=STORES,
+    ),
+    "a schema too many": _broken(
+        "stores",
+        "CREATE SCHEMA tenant_z; CREATE TABLE tenant_z.left_over (id integer)",
+        *("schema.unexpected", "table.unexpected", "store.not_listed"),
+        also=frozenset({"store.table_extra", "store.table_missing", "store.column_differs"}),
+        names="tenant_z",
+        settings=STORES,
+    ),
+    "a store listed twice": _broken(
+        "stores",
+        "ALTER TABLE public.companies DROP CONSTRAINT companies_schema_name_key;"
+        " UPDATE public.companies SET schema_name = 'tenant_a' WHERE schema_name = 'tenant_b'",
+        *("store.listed_twice", "store.not_listed"),
+        also=frozenset({"unique.missing", "index.missing"}),
+        names="tenant_a",
+        settings=STORES,
+    ),
+    "no store listed": _broken(
+        "stores",
+        "DELETE FROM public.companies",
+        *("store.none_listed", "rows.differ", "store.not_listed"),
+        settings=STORES,
+    ),
+    "a table gone": _broken(
+        "stores",
+        "DROP TABLE tenant_c.products CASCADE",
+        *("table.missing", "store.table_missing"),
+        also=WITH_TABLE,
+        names="tenant_c.products",
+    ),
+    "a table too many": _broken(
+        "stores",
+        "CREATE TABLE tenant_c.staff (id integer)",
+        *("table.unexpected", "store.table_extra"),
+        names="tenant_c.staff",
+    ),
+    "a column gone": _broken(
+        "stores",
+        "ALTER TABLE tenant_d.products DROP COLUMN changed_at",
+        *("column.missing", "store.column_differs"),
+        names="tenant_d.products.changed_at",
+    ),
+    "a column of another type": _broken(
+        "stores",
+        "ALTER TABLE tenant_d.categories ALTER COLUMN name TYPE character varying(200)",
+        *("column.differs", "store.column_differs", "store.column_extra"),
+        names="character varying(200) instead of text",
+    ),
+    "a column that may be null": _broken(
+        "library",
+        "ALTER TABLE stock.item ALTER COLUMN title DROP NOT NULL",
+        "column.differs",
+        names="stock.item.title",
+    ),
+    "a default gone": _broken(
+        "growing",
+        "ALTER TABLE public.one ALTER COLUMN id DROP DEFAULT",
+        "column.differs",
+        names="public.one.id has no default",
+    ),
+    "a column too many": _broken(
+        "rental", "ALTER TABLE public.film ADD COLUMN more text", "column.unexpected"
+    ),
+    "a row too few": _broken(
+        "names",
+        'DELETE FROM "two words"."Order lines" WHERE line = 2',
+        "rows.differ",
+        names="two words.Order lines has 2 rows instead of 3",
+    ),
+    "a row too many": _broken(
+        "security", "INSERT INTO public.account VALUES (99, 'x', 1)", "rows.differ"
+    ),
+    "a primary key gone": _broken(
+        "growing",
+        "ALTER TABLE public.one DROP CONSTRAINT one_pkey",
+        *("primary_key.missing", "index.missing"),
+        also=frozenset({"column.differs"}),
+    ),
+    "a foreign key gone": _broken(
+        "stores",
+        "ALTER TABLE tenant_e.products DROP CONSTRAINT products_category_id_fkey",
+        *("foreign_key.missing", "store.key_missing"),
+        names="tenant_e.products lacks constraint FOREIGN KEY (category_id)",
+    ),
+    "an orphan under a key that is not validated": _broken(
+        "growing",
+        "SET session_replication_role = replica;"
+        " UPDATE public.child SET parent_id = 4711 WHERE id = 7",
+        "foreign_key.orphan",
+        names="parent_id=4711",
+    ),
+    "an index gone": _broken(
+        "stores",
+        "DROP INDEX tenant_a.tenant_a_products_name",
+        *("index.missing", "store.index_missing"),
+        names="tenant_a.products lacks index btree (lower((name)::text))",
+    ),
+    "an index too many": _broken(
+        "stores",
+        "CREATE INDEX ON tenant_b.products (price)",
+        "store.index_extra",
+        names="tenant_b.products has index btree (price)",
+    ),
+    "a constraint too many": _broken(
+        "stores",
+        "ALTER TABLE tenant_b.products ADD CHECK (price < 1000000)",
+        "store.key_extra",
+        names="tenant_b.products",
+    ),
+    "an index that is not valid": _broken(
+        "growing",
+        "UPDATE pg_index SET indisvalid = false WHERE indexrelid = 'public.wide_only'::regclass",
+        "index.invalid",
+        names="public.wide_only",
+    ),
+    "a unique constraint gone": _broken(
+        "growing",
+        "ALTER TABLE public.wide DROP CONSTRAINT wide_b_key",
+        *("unique.missing", "index.missing"),
+    ),
+    "a check constraint gone": _broken(
+        "rental",
+        "ALTER TABLE public.film DROP CONSTRAINT film_title_check",
+        "constraint.missing",
+        names="public.film.film_title_check",
+    ),
+    "an exclusion gone": _broken(
+        "library",
+        "ALTER TABLE lending.loan DROP CONSTRAINT loan_during_excl",
+        *("constraint.missing", "index.missing"),
+    ),
+    "a sequence gone": _broken("objects", "DROP SEQUENCE public.never", "sequence.missing"),
+    "a sequence behind its column": _broken(
+        "stores",
+        "SELECT setval('tenant_a.products_id_seq', 12)",
+        *("sequence.behind", "sequence.differs"),
+        names="tenant_a.products_id_seq is at 12",
+    ),
+    "a sequence elsewhere": _broken(
+        "objects", "SELECT setval('public.down', -40)", "sequence.differs"
+    ),
+    "a view gone": _broken(
+        "growing",
+        "DROP VIEW public.first CASCADE",
+        "view.missing",
+        also=frozenset({"matview.missing"}),
+    ),
+    "a view that does not run": _broken(
+        "growing",
+        "CREATE OR REPLACE VIEW public.first AS SELECT 1 / (id - id) AS id FROM public.parent",
+        "view.broken",
+        names="public.first does not run: division by zero",
+    ),
+    "a materialized view gone": _broken(
+        "rental",
+        "DROP MATERIALIZED VIEW public.takings_by_month",
+        *("matview.missing", "index.missing"),
+    ),
+    "a materialized view that is empty": _broken(
+        "growing", "REFRESH MATERIALIZED VIEW public.stored WITH NO DATA", "matview.empty"
+    ),
+    "one form of a function gone": _broken(
+        "rental",
+        "DROP FUNCTION public.join_words(integer)",
+        "function.missing",
+        names="public.join_words has 1 of 2 forms",
+    ),
+    "a type gone": _broken(
+        "objects",
+        "DROP TYPE public.temperature CASCADE",
+        "type.missing",
+        also=frozenset({"column.missing"}),
+    ),
+    "a trigger gone": _broken(
+        "stores", "DROP TRIGGER touch ON tenant_a.products", "trigger.missing"
+    ),
+    "a trigger switched off": _broken(
+        "stores",
+        "ALTER TABLE tenant_a.products DISABLE TRIGGER touch",
+        "trigger.disabled",
+    ),
+    "a rule gone": _broken("rental", "DROP RULE film_logged ON public.film", "rule.missing"),
+    "a policy gone": _broken("security", "DROP POLICY clerk ON public.account", "policy.missing"),
+    "row-level security off": _broken(
+        "security", "ALTER TABLE public.account DISABLE ROW LEVEL SECURITY", "policy.not_enforced"
+    ),
+    "a large object gone": _broken(
+        "objects",
+        "SELECT lo_unlink(oid) FROM pg_largeobject_metadata LIMIT 1",
+        "large_object.missing",
+    ),
+    "text that sorts otherwise": _broken(
+        "rental",
+        # What a newer libc or ICU would do to a database that was made with an older one.
+        "UPDATE pg_database SET datcollversion = '2.28' WHERE datname = current_database()",
+        "collation.version_differs",
+    ),
+    "a query that answers otherwise": _broken(
+        "growing",
+        "SELECT",
+        "query.answer_differs",
+        settings={
+            "queries": [
+                {"name": "parents", "sql": "SELECT count(*) FROM public.parent", "rows": [[11]]}
+            ]
+        },
+    ),
+    "a question that breaks off": _broken(
+        "growing",
+        "SELECT",
+        "check.broke_off",
+        settings={"queries": [{"name": "nonsense", "sql": "SELECT FROM nowhere"}]},
+    ),
+}

@@ -1,0 +1,22 @@
+-- Keys that are not validated though they hold, sequences shared and moved, a view over a view.
+CREATE TABLE public.parent (id integer PRIMARY KEY);
+CREATE TABLE public.child (id integer PRIMARY KEY, parent_id integer);
+INSERT INTO public.parent SELECT generate_series(1, 10);
+INSERT INTO public.child SELECT n, 1 + n % 10 FROM generate_series(1, 50) n;
+INSERT INTO public.child VALUES (51, NULL);
+ALTER TABLE public.child ADD CONSTRAINT child_parent FOREIGN KEY (parent_id) REFERENCES public.parent NOT VALID;
+CREATE SEQUENCE public.shared;
+CREATE TABLE public.one (id bigint DEFAULT nextval('public.shared') PRIMARY KEY);
+CREATE TABLE public.two (id bigint DEFAULT nextval('public.shared') PRIMARY KEY);
+INSERT INTO public.one SELECT FROM generate_series(1, 7);
+INSERT INTO public.two SELECT FROM generate_series(1, 7);
+CREATE TABLE public.renamed (id serial PRIMARY KEY);
+INSERT INTO public.renamed SELECT FROM generate_series(1, 3);
+ALTER TABLE public.renamed RENAME TO "now called this";
+CREATE VIEW public.first AS SELECT id FROM public.parent;
+CREATE VIEW public.second AS SELECT f.id, c.parent_id FROM public.first f LEFT JOIN public.child c ON c.parent_id = f.id;
+CREATE MATERIALIZED VIEW public.stored AS SELECT * FROM public.second;
+CREATE TABLE public.wide (a integer, b integer, UNIQUE (a, b), UNIQUE (b));
+CREATE UNIQUE INDEX wide_only ON public.wide (a) WHERE b IS NULL;
+ALTER TABLE public.wide ADD COLUMN c text DEFAULT 'added later' NOT NULL;
+ALTER TABLE public.wide ALTER COLUMN a TYPE bigint;

@@ -1,0 +1,122 @@
+"""A cluster in which databases are made from SQL, dumped, restored, spoilt and questioned."""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import subprocess
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import psycopg2
+from ansible_collections.chefwell.resilience.plugins.module_utils import (
+    archive,
+    expectation,
+    questioning,
+    restore,
+    validation,
+)
+from ansible_collections.chefwell.resilience.plugins.module_utils.archive import Archive
+from ansible_collections.chefwell.resilience.plugins.module_utils.expectation import Expectation
+from ansible_collections.chefwell.resilience.plugins.module_utils.findings import of_restore_error
+from ansible_collections.chefwell.resilience.plugins.module_utils.postgres import Server
+
+HEALTHY = sorted((Path(__file__).parent / "healthy").glob("*.sql"))
+ROLE = "corpus_clerk"
+TENANT_QUERY = "SELECT schema_name FROM public.companies"
+
+
+@dataclasses.dataclass(frozen=True)
+class Dump:
+    """A dump and what it demands."""
+
+    path: Path
+    ready: Archive
+    wanted: Expectation
+
+
+class Lab:
+    """Works on one server.
+
+    Args:
+        server: of its own, as superuser.
+        folder: for dumps.
+    """
+
+    def __init__(self, server: Server, folder: Path) -> None:
+        self.server, self.folder = server, folder
+        self.said: list[str] = []
+
+    def run(self, database: str, *statements: str) -> None:
+        """Runs SQL, each text in a transaction of its own unless it says otherwise."""
+        with self.connected(database) as connection, connection.cursor() as cursor:
+            for statement in statements:
+                cursor.execute(statement)
+
+    @contextlib.contextmanager
+    def connected(self, database: str) -> Iterator[Any]:
+        connection = psycopg2.connect(**self.server.dsn(database))
+        connection.autocommit = True
+        try:
+            yield connection
+        finally:
+            connection.close()
+
+    def create(self, database: str, sql: str = "", template: str = "template0") -> None:
+        """Makes a database, from SQL that psql would take or from another one."""
+        self.run("postgres", f'CREATE DATABASE "{database}" TEMPLATE "{template}"')
+        for statement in [sql] if sql.strip("- \n") else []:
+            self.run(database, statement)
+
+    def drop(self, database: str) -> None:
+        self.run("postgres", f'DROP DATABASE IF EXISTS "{database}" WITH (FORCE)')
+
+    def dump(self, database: str, form: str = "-Fc", *more: str) -> Path:
+        """Dumps a database with pg_dump."""
+        path = self.folder / f"{database}{form}{'-'.join(more).replace('/', '')}.dump"
+        made = subprocess.run(
+            [
+                *(self.server.binaries.path("pg_dump"), form, *more, f"--file={path}"),
+                self.server.url(database),
+            ],
+            capture_output=True,
+            text=True,
+        )
+        assert made.returncode == 0, made.stderr
+        return path
+
+    def prepare(self, path: Path, server: Server | None = None) -> Dump:
+        """Decodes a dump."""
+        binaries = (server or self.server).binaries
+        ready = archive.prepare(str(path), str(self.folder), binaries)
+        return Dump(path, ready, expectation.of(ready.toc.entries, ready.rows))
+
+    def restore(self, dump: Dump, database: str, server: Server | None = None) -> list[str]:
+        """Restores it; identifiers of what was found while restoring."""
+        done = restore.restore(dump.ready, server or self.server, database, jobs=2, replace=True)
+        self.said = done.errors
+        return [of_restore_error(error).id for error in done.errors]
+
+    def question(
+        self, database: str, wanted: Expectation, server: Server | None = None, **settings: Any
+    ) -> dict[str, Any]:
+        """Asks a database everything but its API."""
+        chosen = validation.Settings(**settings)
+        dsn = (server or self.server).dsn(database)
+        return questioning.question(dsn, wanted, chosen, None)
+
+
+def found(result: dict[str, Any]) -> list[str]:
+    """Identifiers of all findings, sorted."""
+    return sorted({one["id"] for check in result["checks"] for one in check["findings"]})
+
+
+def told(result: dict[str, Any], identifiers: Sequence[str]) -> str:
+    """The words of the findings of these kinds."""
+    return "; ".join(
+        one["text"]
+        for check in result["checks"]
+        for one in check["findings"]
+        if one["id"] in identifiers
+    )

@@ -1,0 +1,337 @@
+"""Each finding in both directions: raised by the broken one, silent on every healthy one."""
+
+from __future__ import annotations
+
+import dataclasses
+import gzip
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from ansible_collections.chefwell.resilience.plugins.module_utils import (
+    api_probe,
+    archive,
+    archive_digest,
+    drill,
+    findings,
+    postgres,
+    staging,
+)
+from ansible_collections.chefwell.resilience.plugins.module_utils.embedded import Cluster
+from ansible_collections.chefwell.resilience.plugins.module_utils.errors import (
+    BackupError,
+    ResilienceError,
+)
+from ansible_collections.chefwell.resilience.plugins.module_utils.findings import KINDS, Ignored
+from testbed import production
+
+from corpus.broken import CASES
+from corpus.lab import HEALTHY, ROLE, TENANT_QUERY, Dump, Lab, found, told
+
+# Where the figures of a whole run are put, beside the results of the other harnesses.
+RESULTS = Path(__file__).resolve().parents[2] / "build" / "corpus" / "results.json"
+# Findings that are proved elsewhere, each with the place.
+ELSEWHERE: dict[str, str] = {}
+FIRED: dict[str, str] = {}
+HEALTHY_RUNS: dict[str, list[str]] = {}
+
+
+@pytest.fixture(scope="module")
+def old(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
+    """PostgreSQL 16."""
+    yield from _lab(tmp_path_factory, production.binaries())
+
+
+@pytest.fixture(scope="module")
+def new(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
+    """PostgreSQL 18, from the same Python package."""
+    of_16 = production.binaries().bin_dir
+    yield from _lab(
+        tmp_path_factory, postgres.find_binaries(of_16.replace("pginstall", "pginstall18"))
+    )
+
+
+def _lab(factory: pytest.TempPathFactory, binaries: postgres.Binaries) -> Iterator[Lab]:
+    root = factory.mktemp("lab")
+    for folder in (root, *root.parents[:1]):
+        folder.chmod(0o755)
+    cluster = Cluster(str(root / "cluster"), binaries)
+    cluster.create()
+    try:
+        lab = Lab(cluster.start(), root)
+        lab.run("postgres", f"CREATE ROLE {ROLE} NOLOGIN")
+        yield lab
+    finally:
+        cluster.remove()
+
+
+@pytest.fixture(scope="module")
+def sources(old: Lab) -> dict[str, Path]:
+    """The healthy databases, made; where their SQL lies."""
+    for path in HEALTHY:
+        old.create(path.stem, path.read_text(encoding="utf-8"))
+    return {path.stem: path for path in HEALTHY}
+
+
+@pytest.fixture(scope="module")
+def restored(old: Lab, sources: dict[str, Path]) -> dict[str, Dump]:
+    """Each of them dumped, and restored under `restored <name>` to be copied and spoilt."""
+    dumps = {name: old.prepare(old.dump(name)) for name in sources}
+    for name, dump in dumps.items():
+        assert old.restore(dump, f"restored {name}") == []
+    return dumps
+
+
+FORMS = {"custom": "-Fc", "directory": "-Fd", "tar": "-Ft", "plain": "-Fp"}
+
+
+@pytest.mark.parametrize("form", [*FORMS, "custom, on PostgreSQL 18"])
+@pytest.mark.parametrize("name", [path.stem for path in HEALTHY])
+def test_a_healthy_one_raises_nothing(
+    old: Lab, new: Lab, sources: dict[str, Path], name: str, form: str
+) -> None:
+    target = new if "18" in form else old
+    path = old.dump(name, FORMS[form.split(",")[0]])
+    dump = target.prepare(path)
+    tried = f"try {name}"
+    raised = target.restore(dump, tried)
+    asks_for_stores = TENANT_QUERY if name == "stores" else None
+    result = target.question(tried, dump.wanted, tenant_query=asks_for_stores, foreign_keys="all")
+    target.drop(tried)
+    HEALTHY_RUNS[f"{name}, {form}"] = [*raised, *found(result)]
+    said = [*target.said, *_words(result)]
+    assert raised == [] and found(result) == [], said
+    statuses = {schema["name"]: schema["status"] for schema in result["schemas"]}
+    assert set(statuses.values()) <= {"passed"}, statuses
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_a_broken_one_raises_its_finding(old: Lab, restored: dict[str, Dump], case: str) -> None:
+    broken = CASES[case]
+    old.create("spoilt", template=f"restored {broken.base}")
+    try:
+        old.run("spoilt", broken.sql)
+        result = old.question("spoilt", restored[broken.base].wanted, **broken.settings)
+    finally:
+        old.drop("spoilt")
+    raised = set(found(result))
+    assert broken.expected <= raised, (sorted(raised), _words(result))
+    assert raised <= broken.expected | broken.also, (sorted(raised), _words(result))
+    assert broken.names in told(result, sorted(broken.expected))
+    _fired(broken.expected, case)
+
+
+def _words(result: dict[str, object]) -> list[object]:
+    return [check["evidence"] for check in result["checks"] if check["findings"]]  # type: ignore[attr-defined]
+
+
+def _fired(identifiers: frozenset[str] | set[str], where: str) -> None:
+    for identifier in identifiers:
+        FIRED.setdefault(identifier, where)
+
+
+def test_another_encoding(old: Lab, restored: dict[str, Dump]) -> None:
+    old.run("postgres", "CREATE DATABASE latin TEMPLATE template0 ENCODING LATIN1 LOCALE 'C'")
+    wanted = dataclasses.replace(restored["empty"].wanted)
+    result = old.question("latin", wanted)
+    old.drop("latin")
+    assert found(result) == ["encoding.differs"]
+    _fired({"encoding.differs"}, "a database in LATIN1")
+
+
+def test_an_extension_gone(old: Lab) -> None:
+    """plpgsql is the one that every server has; a dump names others only."""
+    old.create("extended", "DROP EXTENSION plpgsql; CREATE EXTENSION plpgsql SCHEMA pg_catalog")
+    dump = old.prepare(old.dump("extended"))
+    dump.wanted.extensions.add(("plpgsql",))
+    old.run("extended", "DROP EXTENSION plpgsql")
+    result = old.question("extended", dump.wanted)
+    old.drop("extended")
+    assert found(result) == ["extension.missing"]
+    _fired({"extension.missing"}, "DROP EXTENSION")
+
+
+def test_what_does_not_restore(old: Lab, new: Lab, sources: dict[str, Path]) -> None:
+    """A role, an extension, a type that only the newer server knows."""
+    dump = new.prepare(old.dump("security"))
+    new.run("postgres", f"DROP ROLE {ROLE}")
+    try:
+        assert set(new.restore(dump, "lacking")) == {"restore.role_missing"}
+    finally:
+        new.run("postgres", f"CREATE ROLE {ROLE} NOLOGIN")
+        new.drop("lacking")
+    script = old.dump("growing", "-Fp").read_text()
+    spoilt = old.folder / "spoilt.sql"
+    ending = script.index("--\n-- PostgreSQL database dump complete")
+    wrong = "CREATE EXTENSION postgis;\nCREATE TABLE public.more (a public.no_such_type);\n"
+    spoilt.write_text(script[:ending] + wrong + script[ending:])
+    raised = old.restore(old.prepare(spoilt), "lacking")
+    old.drop("lacking")
+    assert raised == ["restore.extension_missing", "restore.error"]
+    _fired({"restore.role_missing", *raised}, "what staging lacks")
+
+
+def test_owners_and_grants_in_a_plain_dump_are_harmless(old: Lab, new: Lab) -> None:
+    old.run("postgres", "CREATE ROLE corpus_owner NOLOGIN")
+    old.create("owned", "CREATE TABLE public.mine (id integer)")
+    old.run("owned", "ALTER TABLE public.mine OWNER TO corpus_owner")
+    old.run("owned", "GRANT SELECT ON public.mine TO corpus_owner")
+    assert new.restore(new.prepare(old.dump("owned", "-Fp")), "owned") == []
+    new.drop("owned")
+    old.drop("owned")
+
+
+def test_a_damaged_index(tmp_path_factory: pytest.TempPathFactory) -> None:
+    """On Debian's PostgreSQL, which has amcheck: an index loses the entry of a row that stays."""
+    for lab in _lab(tmp_path_factory, postgres.find_binaries(_with_amcheck())):
+        lab.create(
+            "sound",
+            "CREATE TABLE public.t (a integer PRIMARY KEY); INSERT INTO public.t"
+            " SELECT generate_series(1, 1000); CREATE EXTENSION amcheck",
+        )
+        dump = lab.prepare(lab.dump("sound"))
+        sound = lab.question("sound", dump.wanted, amcheck=True)
+        assert found(sound) == []
+        assert _evidence(sound, "corruption") == "1/1 indexes sound"
+        # A row that no index knows: what a crash without fsync can leave behind.
+        lab.run(
+            "sound",
+            "UPDATE pg_index SET indisready = false, indislive = false"
+            " WHERE indexrelid = 'public.t_pkey'::regclass",
+            "INSERT INTO public.t VALUES (5000)",
+            "UPDATE pg_index SET indisready = true, indislive = true"
+            " WHERE indexrelid = 'public.t_pkey'::regclass",
+        )
+        dump.wanted.rows["public", "t"] = 1001
+        spoilt = lab.question("sound", dump.wanted, amcheck=True)
+        assert found(spoilt) == ["corruption.found"], _words(spoilt)
+        assert "public.t_pkey" in told(spoilt, ["corruption.found"])
+        _fired({"corruption.found"}, "an index that lacks a row")
+
+
+def _with_amcheck() -> str:
+    """The programs of an installed PostgreSQL that has amcheck."""
+    control = max(Path("/usr/share/postgresql").glob("*/extension/amcheck.control"))
+    return f"/usr/lib/postgresql/{control.parts[4]}/bin"
+
+
+def _evidence(result: dict[str, object], identifier: str) -> object:
+    checks: list[dict[str, object]] = result["checks"]  # type: ignore[assignment]
+    return next(check["evidence"] for check in checks if check["id"] == identifier)
+
+
+def test_archives(old: Lab, sources: dict[str, Path], tmp_path: Path) -> None:
+    whole = old.dump("rental").read_bytes()
+    cases = {
+        "archive.damaged": gzip.compress(whole)[:-200],
+        "archive.not_a_dump": b"<html><body>502 Bad Gateway</body></html>",
+    }
+    for identifier, content in cases.items():
+        path = tmp_path / "backup.dump.gz"
+        path.write_bytes(content)
+        with pytest.raises(BackupError) as refused:
+            archive.prepare(str(path), str(tmp_path), old.server.binaries)
+        assert refused.value.finding == identifier
+        _fired({identifier}, "a spoilt file")
+    path.write_bytes(whole)
+    with pytest.raises(BackupError) as refused:
+        archive_digest.verify_digest(str(path), "0" * 64)
+    assert refused.value.finding == "archive.digest_differs"
+    _fired({"archive.digest_differs"}, "another digest")
+
+
+def drill_settings(lab: Lab, root: Path, **more: object) -> drill.Settings:
+    place = staging.Settings("embedded", str(root / "work"), bin_dir=lab.server.binaries.bin_dir)
+    return drill.Settings(place, str(root / "state"), str(root), **more)  # type: ignore[arg-type]
+
+
+def test_a_dump_under_row_level_security(
+    old: Lab, sources: dict[str, Path], tmp_path: Path
+) -> None:
+    """As the role that owns nothing, and sees what the policies show it."""
+    path = old.dump("security", "-Fp", "--enable-row-security")
+    settings = drill_settings(old, tmp_path, roles=[ROLE])
+    result = drill.run(settings, path=str(path))
+    assert result["verdict"] == "failed" and found(result) == ["archive.row_security"]
+    whole = drill.run(settings, path=str(old.dump("security", "-Fp")))
+    assert whole["verdict"] == "passed"
+    _fired({"archive.row_security"}, "pg_dump --enable-row-security")
+
+
+def test_an_api_that_does_not_answer() -> None:
+    steps = [{"id": "health", "path": "/"}]
+    api = api_probe.Api(
+        "http://127.0.0.1:9", [{"email": "a", "password": "b", "schema": "tenant_a"}], steps
+    )
+    asked, _calls = api_probe.probe(api, lambda _schema, _table: None)
+    assert [one.id for one in asked[0].findings] == ["api.answer_differs"]
+    _fired({"api.answer_differs"}, "nobody listens")
+
+
+def test_an_ignored_finding_stays_visible(old: Lab, restored: dict[str, Dump]) -> None:
+    old.create("spoilt", template="restored stores")
+    old.run("spoilt", "DROP INDEX tenant_a.tenant_a_products_name", "CREATE TABLE tenant_b.x ()")
+    rules = findings.ignored(
+        [
+            {"finding": "index.missing", "subject": "tenant_a.*", "reason": "dropped in May"},
+            {"finding": "store.index_missing", "reason": "dropped in May, on purpose"},
+            {"finding": "*", "subject": "tenant_b.x", "reason": "a table of one store alone"},
+        ]
+    )
+    wanted = restored["stores"].wanted
+    before = old.question("spoilt", wanted)
+    after = old.question("spoilt", wanted, ignore=rules)
+    old.drop("spoilt")
+    assert found(before) == [
+        *("index.missing", "store.index_missing", "store.table_extra", "table.unexpected")
+    ]
+    assert (before["failed"], after["failed"]) == (3, 0)
+    by_id = {check["id"]: check for check in after["checks"]}
+    assert by_id["indexes"]["status"] == "skipped"
+    assert "dropped in May" in by_id["indexes"]["evidence"]
+    assert [one["id"] for one in by_id["tables"]["ignored"]] == ["table.unexpected"]
+    assert after["confidence"] < 100
+    assert {schema["name"]: schema["status"] for schema in after["schemas"]}[
+        "tenant_a"
+    ] == "skipped"
+
+
+@pytest.mark.parametrize(
+    ("rule", "said"),
+    [
+        ({"finding": "index.missing"}, "without a reason"),
+        ({"finding": "index.missing", "reason": "because"}, "without a reason"),
+        ({"finding": "index.mising", "reason": "long enough"}, "did you mean 'index.missing'"),
+        ({"finding": "*", "reason": "long enough", "until": 1}, "unknown key 'until'"),
+    ],
+)
+def test_ignoring_needs_a_reason_and_a_finding(rule: dict[str, object], said: str) -> None:
+    with pytest.raises(ResilienceError, match=said):
+        findings.ignored([rule])
+    assert not Ignored("index.*", "x", "a.*").covers(findings.Finding("index.missing", "b.c", ""))
+
+
+def test_every_finding_was_raised_and_none_falsely() -> None:
+    """The last one: what the others came to. Alone it has nothing to judge, and fails."""
+    runs = len(HEALTHY_RUNS)
+    false = {run: raised for run, raised in HEALTHY_RUNS.items() if raised}
+    never = sorted(set(KINDS) - set(FIRED) - set(ELSEWHERE))
+    questions = len(KINDS)
+    RESULTS.parent.mkdir(parents=True, exist_ok=True)
+    summary = {
+        "findings": questions,
+        "raised_by_a_broken_one": {name: FIRED[name] for name in sorted(FIRED)},
+        "proved_elsewhere": ELSEWHERE,
+        "healthy_runs": runs,
+        "false_positives": false,
+        "false_positive_rate_percent": 100 * len(false) / runs if runs else None,
+    }
+    RESULTS.write_text(json.dumps(summary, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+    print(
+        f"\n{len(FIRED)} of {questions} findings raised by a broken one,"
+        f" {len(ELSEWHERE)} proved elsewhere; {len(false)} of {runs} healthy runs raised one"
+        f" falsely: {summary['false_positive_rate_percent']} %"
+    )
+    assert runs == len(HEALTHY) * (len(FORMS) + 1)
+    assert not false and not never, never

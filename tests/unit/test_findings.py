@@ -1,0 +1,46 @@
+"""The page of findings is the engine's own table; every identifier that code raises is in it."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+from ansible_collections.chefwell.resilience.plugins.module_utils.finding_kinds import KINDS
+from ansible_collections.chefwell.resilience.plugins.module_utils.findings import of_restore_error
+
+ROOT = Path(__file__).resolve().parents[2]
+ENGINE = ROOT / "plugins" / "module_utils"
+
+
+def test_the_page_is_up_to_date() -> None:
+    subprocess.run([sys.executable, str(ROOT / "tools" / "findings.py"), "--check"], check=True)
+
+
+def test_every_identifier_that_is_raised_is_known_and_every_known_one_is_raised() -> None:
+    groups = "|".join(sorted({name.split(".")[0] for name in KINDS}))
+    raised: set[str] = set()
+    for path in ENGINE.glob("*.py"):
+        if path.name != "finding_kinds.py":
+            raised |= set(re.findall(rf'"((?:{groups})\.[a-z_]+)"', path.read_text()))
+    # Of a store's extras the identifier is put together.
+    raised |= {name for name in KINDS if re.fullmatch(r"store\.[a-z]+_extra", name)}
+    # What errors call options by.
+    raised -= {"api.users", "api.url", "api.steps", "production.port"}
+    assert raised == set(KINDS)
+
+
+def test_what_an_error_of_a_restore_tells() -> None:
+    told = {
+        'ERROR: role "app" does not exist': ("restore.role_missing", "app"),
+        'ERROR: extension "postgis" is not available': ("restore.extension_missing", "postgis"),
+        'ERROR: could not open extension control file "/usr/share/x/citext.control": No such': (
+            "restore.extension_missing",
+            "citext",
+        ),
+        'ERROR: relation "x" already exists': ("restore.error", ""),
+    }
+    for message, expected in told.items():
+        found = of_restore_error(f"pg_restore: error: {message}")
+        assert (found.id, found.subject) == expected
