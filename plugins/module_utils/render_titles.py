@@ -41,8 +41,6 @@ def check_title(words: gettext.NullTranslations, check: dict[str, Any]) -> str:
         "tenant_structure": say("Stores alike in structure"),
         "tables": say("Tables"),
         "columns": say("Columns and types"),
-        "archive": say("The backup is whole"),
-        "restore": say("Restored without errors"),
         "row_counts": say("Rows of every table"),
         "primary_keys": say("Primary keys"),
         "foreign_keys": say("Foreign keys"),
