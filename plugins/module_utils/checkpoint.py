@@ -115,7 +115,9 @@ def _clean(check: Check, secrets: Sequence[str]) -> Check:
     return dataclasses.replace(
         check,
         evidence=redact(check.evidence, secrets),
-        findings=[redact(finding, secrets) for finding in check.findings],
+        findings=[
+            dataclasses.replace(found, text=redact(found.text, secrets)) for found in check.findings
+        ],
     )
 
 

@@ -50,11 +50,12 @@ class Answer:
     """What a question found: evidence, and findings if something is wrong.
 
     Attributes:
+        findings: a finding of no kind of its own, in words, bears the check's identifier.
         skipped: the question could not be asked; never counted as passed.
     """
 
     evidence: str
-    findings: Sequence[Finding] = ()
+    findings: Sequence[Finding | str] = ()
     skipped: bool = False
 
 
@@ -72,7 +73,9 @@ def ask(id: str, title: str, question: Callable[[], Answer]) -> Check:
 
 def conclude(id: str, title: str, answer: Answer, seconds: float) -> Check:
     """The check that an answer makes."""
-    findings = list(answer.findings)
+    findings = [
+        Finding(id, "", found) if isinstance(found, str) else found for found in answer.findings
+    ]
     evidence = answer.evidence
     if findings:
         evidence += ": " + _named([found.text for found in findings])

@@ -197,9 +197,9 @@ items:
       description: What was seen.
       type: str
     findings:
-      description: Everything that is wrong.
+      description: Everything that is wrong, each with C(id) (the item's), C(subject) and C(text).
       type: list
-      elements: str
+      elements: dict
     seconds:
       description: What asking took.
       type: float
