@@ -193,6 +193,9 @@ def unprivileged(paths: Sequence[str], uid: int = UNPRIVILEGED) -> list[str]:
     keep = "-all"
     if not all(_open_to_others(os.path.realpath(path)) for path in paths):
         keep += ",+dac_read_search"
+        # access(2) leaves capabilities out of account for a user that is not root, unless this bit
+        # is set (capabilities(7), "The securebits flags"); initdb asks it for its own programs.
+        prefix.append("--securebits=+no_setuid_fixup")
     return [*prefix, f"--inh-caps={keep}", f"--ambient-caps={keep}", f"--bounding-set={keep}"]
 
 
