@@ -53,6 +53,10 @@ KEYS = {
     "time_limit": Key((int, float), 3600),
     "rto_seconds": Key((int, float), 600),
     "rpo_seconds": Key((int, float), 86400),
+    "recovery": Key(dict, {}),
+    "runbook": Key(str, ""),
+    "contacts": Key(list, []),
+    "scripts_dir": Key(str, ""),
     "log_file": Key(str, required=True),
     "language": Key(str, "pt_BR"),
 }
@@ -114,7 +118,7 @@ def _drill_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--keep", action="store_true", help="leave staging standing")
 
 
-def _progress(language: str) -> drill.Progress:
+def progress_of(language: str) -> drill.Progress:
     """One line a phase to standard error; on a terminal also what it does now."""
     terminal = sys.stderr.isatty()
 
@@ -183,14 +187,14 @@ def _drill(values: dict[str, Any], arguments: argparse.Namespace) -> int:
         tier=arguments.tier,
         date=arguments.date,
         keep=arguments.keep,
-        progress=_progress(values["language"]),
+        progress=progress_of(values["language"]),
     )
     return _show(values, arguments, result)
 
 
 def _validate(values: dict[str, Any], arguments: argparse.Namespace) -> int:
     settings = settings_of(values)
-    result = drill.validate(settings, progress=_progress(values["language"]))
+    result = drill.validate(settings, progress=progress_of(values["language"]))
     return _show(values, arguments, result)
 
 

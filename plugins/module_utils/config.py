@@ -38,6 +38,23 @@ def load(path: str, keys: dict[str, Key]) -> dict[str, Any]:
         ResilienceError: the file cannot be read, is not a JSON object, lacks a required key, holds
             an unknown one or a value of another type. The message names the key and the file.
     """
+    values = read(path)
+    for name, value in values.items():
+        _check(path, name, value, keys)
+    for name, key in keys.items():
+        if key.required and name not in values:
+            raise ResilienceError(
+                f"{path} lacks a required key", option=name, remedy=f"add {name!r} to the file"
+            )
+    return {name: values.get(name, key.default) for name, key in keys.items()}
+
+
+def read(path: str) -> dict[str, Any]:
+    """The file's object as it is, of another stage for instance.
+
+    Raises:
+        ResilienceError: the file cannot be read, or is not a JSON object.
+    """
     try:
         with open(path, encoding="utf-8") as file:
             values = json.load(file)
@@ -57,14 +74,7 @@ def load(path: str, keys: dict[str, Key]) -> dict[str, Any]:
         ) from error
     if not isinstance(values, dict):
         raise ResilienceError("the configuration is not a JSON object", option="config", value=path)
-    for name, value in values.items():
-        _check(path, name, value, keys)
-    for name, key in keys.items():
-        if key.required and name not in values:
-            raise ResilienceError(
-                f"{path} lacks a required key", option=name, remedy=f"add {name!r} to the file"
-            )
-    return {name: values.get(name, key.default) for name, key in keys.items()}
+    return values
 
 
 def _check(path: str, name: str, value: object, keys: dict[str, Key]) -> None:

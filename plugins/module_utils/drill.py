@@ -224,7 +224,7 @@ class _Drill:
         self.keep = keep or (note is not None and note.kept)
         self.clock = time.monotonic()
         self.phases: list[dict[str, Any]] = []
-        self.backup: dict[str, Any] = _described(chosen) if chosen else {}
+        self.backup: dict[str, Any] = described(chosen) if chosen else {}
         self.restored: dict[str, Any] | None = None
         self.answers: dict[str, Any] = {}
         self.own_checks: list[dict[str, Any]] = []
@@ -438,7 +438,8 @@ class _Drill:
             phase["seconds"] = round(time.monotonic() - began, 3)
 
 
-def _described(chosen: Chosen) -> dict[str, Any]:
+def described(chosen: Chosen) -> dict[str, Any]:
+    """What a result says of the backup that was chosen."""
     return {
         "file": os.path.basename(chosen.path),
         "path": chosen.path,

@@ -18,7 +18,7 @@ from . import config
 from .command import EXIT_UNKNOWN, Command, warn
 from .errors import ResilienceError
 
-STAGES = ("disk", "offsite", "staging", "checkpoint")
+STAGES = ("disk", "offsite", "staging", "recovery", "checkpoint")
 
 
 def _commands() -> dict[str, Command]:

@@ -59,6 +59,7 @@ def check_title(words: gettext.NullTranslations, check: dict[str, Any]) -> str:
         "corruption": say("Damaged indexes (amcheck)"),
         "content": say("Content of every table"),
         "production": say("Compared with production"),
+        "transfer": say("Brought into production\'s database"),
     }
     name = str(check.get("id"))
     if name.startswith("api_"):
@@ -74,6 +75,7 @@ def phase_title(words: gettext.NullTranslations, name: str) -> str:
         "digest": say("Digest"),
         "decode": say("Full decode"),
         "staging": say("Staging"),
+        "transfer": say("Into production"),
         "restore": say("Restore"),
         "backend": say("Backend"),
         "validate": say("Validation"),

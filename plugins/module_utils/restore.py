@@ -67,6 +67,7 @@ def restore(
     jobs: int | None = None,
     time_limit: float = 3600,
     replace: bool = False,
+    options: Sequence[str] = OPTIONS,
 ) -> Restored:
     """Creates a database and restores an archive into it.
 
@@ -77,6 +78,7 @@ def restore(
         jobs: how many to restore in parallel; a tar or plain dump has one (`PARALLEL`).
         time_limit: seconds, after which pg_restore and its children are ended.
         replace: drop a database of that name first, those connected to it included.
+        options: of pg_restore, beside where and what; `OPTIONS` for a staging.
 
     Raises:
         ResilienceError: the database cannot be created, or the time limit was reached.
@@ -85,7 +87,7 @@ def restore(
     _create(server, database, replace)
     count = (jobs or default_jobs()) if archive.format in PARALLEL else 1
     outcome = process.run(
-        _command(archive, server, database, count),
+        _command(archive, server, database, [*options, f"--jobs={count}"]),
         time_limit=time_limit,
         env={"PATH": os.defpath, "LC_ALL": "C.UTF-8", "PGPASSWORD": server.password},
         cwd="/",
@@ -216,7 +218,7 @@ def _refuse_others(cursor: Any, mark: str, database: str) -> None:
         )
 
 
-def _command(archive: Archive, server: Server, database: str, jobs: int) -> list[str]:
+def _command(archive: Archive, server: Server, database: str, options: Sequence[str]) -> list[str]:
     connection = [
         f"--host={server.host}",
         f"--port={server.port}",
@@ -228,9 +230,8 @@ def _command(archive: Archive, server: Server, database: str, jobs: int) -> list
     # A plain dump can make psql run programs, so neither of the two runs as root.
     prefix = [] if binaries.contained else _unprivileged(server, archive)
     if archive.format == "plain":
-        options = ["--no-psqlrc", "--quiet", "--echo-errors", f"--file={path}"]
-        return [*prefix, *binaries.command("psql", [*options, *connection], [path])]
-    options = [*OPTIONS, f"--jobs={jobs}"]
+        own = ["--no-psqlrc", "--quiet", "--echo-errors", f"--file={path}"]
+        return [*prefix, *binaries.command("psql", [*own, *connection], [path])]
     return [*prefix, *binaries.command("pg_restore", [*options, *connection, path], [path])]
 
 

@@ -231,21 +231,23 @@ class Engine(Protocol):
         """Removes everything it made, and nothing else; in words what that was."""
 
 
-Place = TypeVar("Place", Production, Compose, External)
+Place = TypeVar("Place")
 
 
 def from_mapping(kind: type[Place], option: str, values: Mapping[str, Any]) -> Place:
-    """Production, Compose or External as a configuration gives it.
+    """An object of simple values, such as `Production`, as a configuration gives it.
 
     Args:
-        kind: the class.
+        kind: its dataclass; every field has a default.
         option: the configuration's key, for messages.
         values: by field name; what is left out has its default.
 
     Raises:
         ResilienceError: there is an unknown key, or a value of another type.
     """
-    known = {field.name: field.default for field in dataclasses.fields(kind)}
+    # mypy cannot say of a type variable that it is a dataclass.
+    fields: Any = dataclasses.fields(kind)  # type: ignore[arg-type]
+    known = {field.name: field.default for field in fields}
     for name, value in values.items():
         if name not in known:
             raise ResilienceError(

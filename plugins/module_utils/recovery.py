@@ -1,0 +1,481 @@
+# -*- coding: utf-8 -*-
+# Copyright (c) 2026, chefwell.resilience contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Disaster recovery: a backup is restored beside what stands, questioned, then put in its place.
+
+Nothing that stands is written to until the switch, and the switch renames: the old database is
+kept. What may be switched to carries a comment of ours, which says that it was validated or was
+production before; so the way back is the same command with the old one's name.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import datetime
+import os
+import shutil
+import socket
+import tempfile
+import time
+import urllib.request
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any
+
+from . import (
+    archive,
+    archive_digest,
+    checks,
+    drill,
+    expectation,
+    postgres,
+    process,
+    questioning,
+    restore,
+    staging,
+)
+from .archive import Archive
+from .backup_choice import Chosen, choose
+from .drill import COULD_NOT_VERIFY, FAILED, PASSED
+from .errors import BackupError, ResilienceError
+from .postgres import Server
+
+# How a comment of ours begins; what follows tells whether the thing may become production.
+MARK = "chefwell.resilience: "
+RESTORING, VALIDATED, BEFORE = "restoring", "validated", "production until"
+# PostgreSQL cuts longer names (NAMEDATALEN - 1).
+LONGEST_NAME = 63
+DUMP_PROGRAMS = (*postgres.CLIENTS, "pg_dump")
+
+
+@dataclasses.dataclass(frozen=True)
+class Target:
+    """The production server that is recovered.
+
+    Attributes:
+        host, port, user, password: a superuser's, or of a role that may create databases and owns
+            what it restores.
+        dbname: production's database.
+        maintenance_db: database to connect to meanwhile.
+        bin_dir: client programs; the newest installed that are not newer than the server if empty.
+        stop_command, start_command: end and start what uses the database, program and arguments.
+        health_url: answers with 200 when production serves again; empty to ask nobody.
+        seconds: that it has for that, and that each command has.
+    """
+
+    host: str = ""
+    port: int = 5432
+    user: str = "postgres"
+    password: str = ""
+    dbname: str = "restaurante"
+    maintenance_db: str = "postgres"
+    bin_dir: str = ""
+    stop_command: Sequence[str] = ()
+    start_command: Sequence[str] = ()
+    health_url: str = ""
+    seconds: float = 120
+
+
+@dataclasses.dataclass(frozen=True)
+class Settings:
+    """What a recovery needs to know.
+
+    Attributes:
+        drill: the backups, the questions, the work folder.
+        target: what is recovered.
+    """
+
+    drill: drill.Settings
+    target: Target
+
+
+def host_name() -> str:
+    """What a confirmation has to name."""
+    return socket.gethostname()
+
+
+def refuse_unconfirmed(confirm: str) -> None:
+    """Refuses a confirmation that names another host.
+
+    Raises:
+        ResilienceError: it does.
+    """
+    if confirm != host_name():
+        raise ResilienceError(
+            "the switch is not confirmed: the confirmation does not name this host",
+            option="confirm",
+            value=confirm,
+            remedy=f"give --confirm {host_name()} if you mean this host; nothing was touched",
+        )
+
+
+class Steps:
+    """The phases of a recovery and what they took.
+
+    Args:
+        progress: told when one begins.
+    """
+
+    def __init__(self, progress: drill.Progress | None) -> None:
+        self.clock = time.monotonic()
+        self.phases: list[dict[str, Any]] = []
+        self._progress = progress
+
+    @contextlib.contextmanager
+    def phase(self, name: str) -> Iterator[None]:
+        """One of them."""
+        began = time.monotonic()
+        if self._progress:
+            self._progress(name, "")
+        entry = {"name": name, "started": round(began - self.clock, 3), "seconds": 0.0}
+        self.phases.append(entry)
+        try:
+            yield
+        finally:
+            entry["seconds"] = round(time.monotonic() - began, 3)
+
+    def tell(self, phase: str) -> Callable[[str], None]:
+        """Takes what a phase does now."""
+        return lambda what: self._progress(phase, what) if self._progress else None
+
+    def seconds(self) -> float:
+        """Since the beginning."""
+        return round(time.monotonic() - self.clock, 3)
+
+
+def connect(target: Target, database: str | None = None) -> Any:
+    """An autocommit connection to the production server.
+
+    Raises:
+        ResilienceError: there is none.
+    """
+    import psycopg2  # noqa: PLC0415 - the engine imports without it
+
+    if not target.host:
+        raise ResilienceError(
+            "no production server is named",
+            option="recovery.host",
+            value="",
+            remedy="give recovery its host, port, user and password",
+        )
+    try:
+        connection = psycopg2.connect(
+            host=target.host,
+            port=target.port,
+            user=target.user,
+            password=target.password,
+            dbname=database or target.maintenance_db,
+            connect_timeout=10,
+        )
+    except psycopg2.OperationalError as error:
+        raise ResilienceError(
+            f"the production server cannot be connected to: {' '.join(str(error).split())}",
+            option="recovery.host",
+            value=target.host,
+            remedy="start it, or install one, and look at its user and password",
+        ) from error
+    connection.autocommit = True
+    return connection
+
+
+def server_of(target: Target, mark: str = "") -> Server:
+    """The production server with client programs that fit it."""
+    with contextlib.closing(connect(target)) as connection:
+        major = int(connection.server_version) // 10000
+    binaries = postgres.find_binaries(target.bin_dir or None, at_most=major, programs=DUMP_PROGRAMS)
+    return Server(target.host, target.port, target.user, target.password, binaries, mark)
+
+
+def stamp() -> str:
+    """The local time as it stands in names."""
+    return datetime.datetime.now().strftime("%Y%m%d_%H%M%S")
+
+
+def beside(name: str, word: str, moment: str) -> str:
+    """A name beside another: `restaurante_recovered_20251120_030000`, not longer than may be."""
+    tail = f"_{word}_{moment}"
+    return name[: LONGEST_NAME - len(tail)] + tail
+
+
+def restore_beside(
+    settings: Settings,
+    *,
+    path: str | None = None,
+    tier: str | None = None,
+    date: str | None = None,
+    progress: drill.Progress | None = None,
+) -> dict[str, Any]:
+    """Restores a backup into a new database of the production server, and questions it.
+
+    Args:
+        settings: what is recovered from where.
+        path, tier, date: which backup; the newest when left out.
+        progress: told what happens.
+
+    Returns:
+        `verdict`, `problem`, `name` (the new database; None if none stands), `backup`, `checks`,
+        `phases`, `seconds`. A database that did not pass is removed.
+
+    Raises:
+        ResilienceError: there is no such backup, or the server cannot be had: nothing was touched.
+    """
+    own = settings.drill
+    with staging.locked(own.staging):
+        steps = Steps(progress)
+        chosen = choose(
+            own.backup_path, tiers=own.tiers, pattern=own.pattern, path=path, tier=tier, date=date
+        )
+        moment = stamp()
+        name = beside(settings.target.dbname, "recovered", moment)
+        mark = f"{MARK}{RESTORING} since {moment}"
+        server = server_of(settings.target, mark)
+        attempt = Attempt(settings, chosen, steps)
+        result = attempt.result(lambda folder: attempt.restore(folder, server, name))
+        if result["verdict"] == PASSED:
+            note = f"{VALIDATED}, from {chosen.path} of {chosen.taken_at}"
+            comment_database(settings.target, name, note)
+            result["name"] = name
+        else:
+            drop_own(settings.target, name, mark)
+        return result
+
+
+class Attempt:
+    """One backup on its way into the production server.
+
+    Args:
+        settings: of the recovery.
+        chosen: the backup.
+        steps: its phases.
+        tenant: the only store that is wanted; empty for all.
+    """
+
+    def __init__(self, settings: Settings, chosen: Chosen, steps: Steps, tenant: str = "") -> None:
+        self.settings, self.chosen, self.steps, self.tenant = settings, chosen, steps, tenant
+        self.checks: list[dict[str, Any]] = []
+        self.backup = drill.described(chosen)
+        self.totals: dict[str, Any] = {}
+
+    def result(self, attempt: Callable[[str], object]) -> dict[str, Any]:
+        """Runs an attempt, and tells what it came to.
+
+        Args:
+            attempt: is given a folder for what is unpacked, which is gone afterwards.
+        """
+        verdict, problem = COULD_NOT_VERIFY, None
+        work_dir = self.settings.drill.staging.work_dir
+        folder = tempfile.mkdtemp(prefix=drill.UNPACKED_PREFIX, dir=work_dir)
+        os.chmod(folder, 0o711)
+        try:
+            attempt(folder)
+            bad = any(check["status"] == checks.FAILED for check in self.checks)
+            verdict = FAILED if bad else PASSED
+        except BackupError as error:
+            verdict, problem = FAILED, str(error)
+        except ResilienceError as error:
+            problem = str(error)
+        except KeyboardInterrupt:
+            problem = "it was interrupted"
+        except Exception as error:  # noqa: BLE001 - whatever broke, what was begun is removed
+            problem = f"{type(error).__name__}: {' '.join(str(error).split())[:400]}"
+        finally:
+            shutil.rmtree(folder, ignore_errors=True)
+        return {
+            "host": host_name(),
+            "target": self.settings.target.dbname,
+            "tenant": self.tenant or None,
+            "name": None,
+            "verdict": verdict,
+            "problem": problem,
+            "backup": self.backup,
+            "checks": self.checks,
+            **checks.tally_statuses([check["status"] for check in self.checks]),
+            "totals": self.totals,
+            "phases": self.steps.phases,
+            "seconds": self.steps.seconds(),
+        }
+
+    def restore(self, folder: str, server: Server, name: str) -> Archive:
+        """Digest, decode, restore into a new database, question it."""
+        own = self.settings.drill
+        with self.steps.phase("digest"):
+            self.backup["sha256"] = archive_digest.verify_digest(self.chosen.path).sha256
+        with self.steps.phase("decode"):
+            ready = archive.prepare(
+                self.chosen.path, folder, server.binaries, time_limit=own.time_limit
+            )
+        if self.tenant:
+            ready = self._only_tenant(ready)
+        self._refuse_missing_roles(ready)
+        with self.steps.phase("restore"):
+            done = restore.restore(
+                ready,
+                server,
+                name,
+                jobs=own.jobs or None,
+                time_limit=own.time_limit,
+                options=self._options(ready, folder),
+            )
+        evidence = f"{done.jobs} in parallel, {len(done.harmless)} harmless messages"
+        self.add("restore", "Restored without errors", checks.Answer(evidence, done.errors))
+        wanted = expectation.of(ready.toc.entries, ready.rows)
+        self.ask(server, name, wanted)
+        return ready
+
+    def ask(self, server: Server, name: str, wanted: expectation.Expectation) -> None:
+        """Questions a database."""
+        questions = self.settings.drill.questions
+        if self.tenant:
+            # The other stores are not in it, and that is right.
+            questions = dataclasses.replace(questions, tenant_query=None, queries=())
+        with self.steps.phase("validate"):
+            answers = questioning.question(
+                server.dsn(name), wanted, questions, None, progress=self.steps.tell("validate")
+            )
+        # Nobody logs in before the switch; that is no question left open.
+        asked = [one for one in answers["checks"] if not one["id"].startswith("api_")]
+        self.checks += [one for one in asked if one["status"] != checks.SKIPPED or not self.tenant]
+        self.totals = answers["totals"]
+
+    def add(self, id: str, title: str, answer: checks.Answer) -> None:
+        """A check that the phase before has answered."""
+        seconds = self.steps.phases[-1]["seconds"]
+        self.checks.append(checks.conclude(id, title, answer, seconds).to_dict())
+
+    def _only_tenant(self, ready: Archive) -> Archive:
+        """The archive as if it held this store and what is no store's."""
+        if ready.format == "plain":
+            raise ResilienceError(
+                "a plain dump cannot be restored in part",
+                option="tenant",
+                value=self.tenant,
+                remedy="take a backup that pg_dump made with -Fc, -Fd or -Ft",
+            )
+        prefix = self.settings.drill.questions.tenant_prefix
+        schemas = {entry.schema or entry.name for entry in ready.toc.entries}
+        stores = ", ".join(sorted(name for name in schemas if name.startswith(prefix)))
+        if self.tenant not in schemas:
+            raise ResilienceError(
+                "the backup does not hold this store",
+                option="tenant",
+                value=self.tenant,
+                remedy=f"name one of {stores}",
+            )
+
+        def kept(entry: Any) -> bool:
+            where = entry.schema or (entry.name.split(" ")[-1] if _of_schema(entry) else "")
+            return not where.startswith(prefix) or where == self.tenant
+
+        entries = [entry for entry in ready.toc.entries if kept(entry)]
+        rows = {
+            key: count
+            for key, count in ready.rows.items()
+            if not key[0].startswith(prefix) or key[0] == self.tenant
+        }
+        toc = dataclasses.replace(ready.toc, entries=entries)
+        return dataclasses.replace(ready, toc=toc, rows=rows)
+
+    def _options(self, ready: Archive, folder: str) -> list[str]:
+        if not self.tenant:
+            return []
+        listed = os.path.join(folder, "wanted.list")
+        with open(listed, "w", encoding="ascii") as file:
+            # pg_restore reads the number and takes the rest of the line for a comment.
+            file.writelines(f"{entry.dump_id};\n" for entry in ready.toc.entries)
+        os.chmod(listed, 0o644)
+        return [f"--use-list={listed}"]
+
+    def _refuse_missing_roles(self, ready: Archive) -> None:
+        with (
+            contextlib.closing(connect(self.settings.target)) as connection,
+            connection.cursor() as cursor,
+        ):
+            cursor.execute("SELECT rolname FROM pg_catalog.pg_roles")
+            known = {name for (name,) in cursor.fetchall()}
+        missing = sorted({entry.owner for entry in ready.toc.entries} - known - {""})
+        if missing:
+            raise ResilienceError(
+                f"the server lacks roles that own what is in the backup: {', '.join(missing)}",
+                option="recovery.host",
+                value=self.settings.target.host,
+                remedy=f'create them first: CREATE ROLE "{missing[0]}"',
+            )
+
+
+def _of_schema(entry: Any) -> bool:
+    """Whether a contents entry without a schema is one, or says something of one."""
+    return bool(entry.kind == "SCHEMA" or entry.name.startswith("SCHEMA "))
+
+
+def comment_database(target: Target, name: str, text: str | None) -> None:
+    """Writes, or removes, the comment of ours on a database."""
+    from psycopg2 import sql  # noqa: PLC0415 - the engine imports without it
+
+    said = sql.Literal(MARK + text) if text else sql.SQL("NULL")
+    with contextlib.closing(connect(target)) as connection, connection.cursor() as cursor:
+        cursor.execute(sql.SQL("COMMENT ON DATABASE {} IS {}").format(sql.Identifier(name), said))
+
+
+def drop_own(target: Target, name: str, mark: str) -> None:
+    """Removes a database of this very attempt."""
+    from psycopg2 import sql  # noqa: PLC0415 - the engine imports without it
+
+    with contextlib.closing(connect(target)) as connection, connection.cursor() as cursor:
+        if databases(connection).get(name) == mark:
+            drop = sql.SQL("DROP DATABASE {} WITH (FORCE)")
+            cursor.execute(drop.format(sql.Identifier(name)))
+
+
+def databases(connection: Any) -> dict[str, str]:
+    """Comments by database; empty where there is none."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT datname, coalesce(shobj_description(oid, 'pg_database'), '')"
+            " FROM pg_catalog.pg_database"
+        )
+        found: dict[str, str] = dict(cursor.fetchall())
+        return found
+
+
+def run_command(command: Sequence[str], option: str, seconds: float) -> None:
+    """Runs what stops or starts the backend.
+
+    Raises:
+        ResilienceError: it failed.
+    """
+    if not command:
+        return
+    ended = process.run(list(command), time_limit=seconds)
+    if ended.code != 0:
+        raise ResilienceError(
+            f"{command[0]} ended with {ended.ending()}: {ended.errors.strip()[-300:]}",
+            option=option,
+            value=" ".join(command),
+            remedy="run it by hand and mend what it says",
+        )
+
+
+def serves(target: Target) -> bool | None:
+    """Whether production answers in time; None if nobody is to be asked."""
+    if not target.health_url:
+        return None
+    opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+    deadline = time.monotonic() + target.seconds
+    status: int | None = None
+    while status != 200 and time.monotonic() < deadline:
+        with contextlib.suppress(OSError), opener.open(target.health_url, timeout=5) as answer:
+            status = answer.status
+        if status != 200:
+            time.sleep(0.2)
+    return bool(status == 200)
+
+
+def listed(settings: Settings) -> list[Mapping[str, str]]:
+    """What could be switched to: name and what its comment says."""
+    with contextlib.closing(connect(settings.target)) as connection:
+        return [
+            {"name": name, "what": text.removeprefix(MARK)}
+            for name, text in sorted(databases(connection).items())
+            if text.startswith(MARK)
+        ]

@@ -1,0 +1,221 @@
+"""Production is lost for real, and comes back; one store alone loses its products, and has them."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import socket
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from play_host import PlayHost
+from testbed import Testbed
+from testbed.backend_service import healthy
+
+HOST = socket.gethostname()
+
+
+@pytest.fixture(scope="module")
+def bed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Testbed]:
+    made = Testbed.up(tmp_path_factory.mktemp("bed"), stores=3)
+    yield made
+    made.down()
+
+
+@pytest.fixture(scope="module")
+def host(bed: Testbed, tmp_path_factory: pytest.TempPathFactory) -> PlayHost:
+    root = tmp_path_factory.mktemp("host")
+    record = bed.record
+    postgres = record["postgres"]
+    access = {name: postgres[name] for name in ("host", "port", "user", "password", "dbname")}
+    made = PlayHost(
+        root,
+        staging_restore_engine="embedded",
+        staging_restore_dir=str(root / "staging"),
+        staging_restore_work_dir=str(root / "work"),
+        staging_restore_bin_dir=postgres["bin_dir"],
+        staging_restore_backup_path=record["backups"],
+        staging_restore_runbook=str(root / "DISASTER-RECOVERY-PLAYBOOK.md"),
+        staging_restore_production={name: access[name] for name in ("host", "port", "dbname")},
+        staging_restore_recovery={
+            **access,
+            "bin_dir": postgres["bin_dir"],
+            "health_url": f"{record['backend']['url']}/health",
+            "seconds": 30,
+        },
+        staging_restore_log_file=str(root / "staging.log"),
+        staging_restore_drill_now=False,
+    )
+    made.play("stage3_staging_restore.yml")
+    return made
+
+
+def query(bed: Testbed, statement: str, dbname: str | None = None) -> list[tuple[Any, ...]]:
+    with contextlib.closing(bed.connect(dbname)) as connection:
+        connection.autocommit = True
+        with connection.cursor() as cursor:
+            cursor.execute(statement)
+            return cursor.fetchall() if cursor.description else []
+
+
+def databases(bed: Testbed) -> set[str]:
+    rows = query(bed, "SELECT datname FROM pg_database WHERE NOT datistemplate", "postgres")
+    return {name for (name,) in rows}
+
+
+def products(bed: Testbed, schema: str = "tenant_chefwell", dbname: str | None = None) -> int:
+    ((count,),) = query(bed, f"SELECT count(*) FROM {schema}.products", dbname)
+    return int(count)
+
+
+def result(ended: subprocess.CompletedProcess[str]) -> Any:
+    assert ended.stdout, ended.stderr
+    return json.loads(ended.stdout)
+
+
+def test_production_is_lost_and_comes_back(host: PlayHost, bed: Testbed) -> None:
+    """By the playbook, as on the day itself: damaged first, then gone altogether."""
+    url = bed.record["backend"]["url"]
+    query(bed, "ALTER DATABASE restaurante SET work_mem TO '7MB'", "postgres")
+    query(bed, "DROP SCHEMA tenant_chefwell CASCADE")
+    unconfirmed = host.run("disaster_recovery.yml")
+    assert unconfirmed.returncode == 0, unconfirmed.stdout
+    beside = databases(bed) - {"restaurante", "postgres"}
+    assert len(beside) == 1 and f"--confirm {HOST}" in unconfirmed.stdout
+    (name,) = beside
+    assert products(bed, dbname=name) == 28
+    assert query(bed, "SELECT to_regclass('tenant_chefwell.products')") == [(None,)]
+
+    another = host.command("disaster-recovery", "--switch", name, "--confirm", "another-host")
+    assert another.returncode == 3 and "does not name this host" in another.stderr
+    assert host.command("disaster-recovery", "--switch", name).returncode == 3
+    others = host.command("disaster-recovery", "--switch", "postgres", "--confirm", HOST)
+    assert others.returncode == 3 and "nor was it production before" in others.stderr
+
+    switched = result(
+        host.command("disaster-recovery", "--switch", name, "--confirm", HOST, "--json")
+    )["switched"]
+    assert switched["serves"] is True and switched["now"] == "restaurante"
+    assert products(bed) == 28 and healthy(url)
+    assert query(bed, "SHOW work_mem") == [("7MB",)]
+    kept = switched["kept"]
+    assert kept in databases(bed)
+    assert query(bed, "SELECT to_regclass('tenant_chefwell.products')", kept) == [(None,)]
+
+    # Gone altogether, the kept one too.
+    for lost in ("restaurante", kept):
+        query(bed, f"DROP DATABASE {lost} WITH (FORCE)", "postgres")
+    assert not healthy(url)
+    confirmed = host.run("disaster_recovery.yml", staging_restore_recovery_confirm=HOST)
+    assert confirmed.returncode == 0, confirmed.stdout
+    assert products(bed) == 28 and healthy(url)
+    assert databases(bed) == {"restaurante", "postgres"}
+
+
+def test_the_way_back(host: PlayHost, bed: Testbed) -> None:
+    query(bed, "CREATE TABLE public.made_since ()")
+    done = result(host.command("disaster-recovery", "--confirm", HOST, "--json"))
+    assert done["verdict"] == "passed" and done["switched"]["serves"] is True
+    assert query(bed, "SELECT to_regclass('public.made_since')") == [(None,)]
+    listed = result(host.command("disaster-recovery", "--list", "--json"))
+    assert [one["name"] for one in listed] == [done["switched"]["kept"]]
+    back = host.command("disaster-recovery", "--switch", listed[0]["name"], "--confirm", HOST)
+    assert back.returncode == 0, back.stderr
+    assert query(bed, "SELECT to_regclass('public.made_since')") == [("made_since",)]
+    query(bed, "DROP TABLE public.made_since")
+    (left,) = databases(bed) - {"restaurante", "postgres"}
+    query(bed, f"DROP DATABASE {left}", "postgres")
+
+
+def test_a_backup_that_does_not_pass_leaves_nothing(
+    host: PlayHost, bed: Testbed, tmp_path: Path
+) -> None:
+    whole = max(Path(bed.record["backups"]).glob("daily/*.gz"))
+    damaged = tmp_path / whole.name
+    damaged.write_bytes(whole.read_bytes()[:-1000])
+    ended = host.command("disaster-recovery", "--backup", str(damaged), "--confirm", HOST, "--json")
+    assert ended.returncode == 2 and result(ended)["verdict"] == "failed"
+    query(bed, "CREATE ROLE gone")
+    query(bed, "ALTER TABLE public.companies OWNER TO gone")
+    try:
+        made = bed.back_up()
+    finally:
+        query(bed, "ALTER TABLE public.companies OWNER TO postgres")
+        query(bed, "DROP ROLE gone")
+    ended = host.command("disaster-recovery", "--backup", str(made), "--json")
+    made.unlink()
+    assert result(ended)["verdict"] == "could_not_verify"
+    assert 'CREATE ROLE "gone"' in result(ended)["problem"]
+    assert databases(bed) == {"restaurante", "postgres"}
+
+
+def test_one_store_alone(host: PlayHost, bed: Testbed) -> None:
+    """Its products were deleted; the other stores and the shared tables go on as they are."""
+    schemas = "SELECT nspname FROM pg_namespace WHERE nspname LIKE 'tenant%' ORDER BY 1"
+    before = query(bed, schemas)
+    others = [name for (name,) in before if name != "tenant_chefwell"]
+    query(bed, "TRUNCATE tenant_chefwell.products CASCADE")
+    query(bed, f"DELETE FROM {others[0]}.expenses")
+    restored = result(host.command("disaster-recovery", "--tenant", "tenant_chefwell", "--json"))
+    assert restored["verdict"] == "passed", [
+        one for one in restored["checks"] if one["status"] != "passed"
+    ]
+    assert products(bed) == 0 and products(bed, restored["name"]) == 28
+    listed = result(
+        host.command("disaster-recovery", "--tenant", "tenant_chefwell", "--list", "--json")
+    )
+    assert [one["name"] for one in listed] == [restored["name"]]
+    switch = ("--tenant", "tenant_chefwell", "--switch", restored["name"], "--confirm", HOST)
+    done = result(host.command("disaster-recovery", *switch, "--json"))["switched"]
+    assert done["serves"] is True
+    assert products(bed) == 28 and products(bed, done["kept"]) == 0
+    ((expenses,),) = query(bed, f"SELECT count(*) FROM {others[0]}.expenses")
+    assert expenses == 0
+    keys = (
+        "SELECT confrelid::regclass::text FROM pg_constraint WHERE contype = 'f'"
+        " AND conrelid = 'tenant_chefwell.sales'::regclass ORDER BY 1"
+    )
+    assert query(bed, keys) == [
+        ("tenant_chefwell.customers",),
+        ("tenant_chefwell.tabs",),
+        ("users",),
+    ]
+    # A new row takes a number that is free: sequences came along.
+    query(
+        bed,
+        "INSERT INTO tenant_chefwell.categories (name, color) VALUES ('nova', '#000000')",
+    )
+    query(bed, f"DROP SCHEMA {done['kept']} CASCADE")
+    assert query(bed, schemas) == before
+    assert databases(bed) == {"restaurante", "postgres"}
+
+
+def test_a_store_whose_user_is_gone_is_told(host: PlayHost, bed: Testbed) -> None:
+    ((user,),) = query(bed, "SELECT min(user_id) FROM tenant_chefwell.sales")
+    query(bed, "DELETE FROM tenant_chefwell.stripe_payments")
+    query(bed, f"DELETE FROM tenant_chefwell.sales WHERE user_id = {user}")
+    query(bed, f"DELETE FROM public.users WHERE id = {user}")
+    before = query(bed, "SELECT nspname FROM pg_namespace ORDER BY 1")
+    ended = host.command("disaster-recovery", "--tenant", "tenant_chefwell", "--json")
+    told = result(ended)
+    assert ended.returncode == 2 and told["verdict"] == "failed"
+    evidence = [one["evidence"] for one in told["checks"] if one["id"] == "transfer"]
+    assert f"(user_id)=({user}) is not present" in evidence[0], told
+    assert query(bed, "SELECT nspname FROM pg_namespace ORDER BY 1") == before
+
+
+def test_keys_that_lead_to_the_living_store_stand_in_the_way(host: PlayHost, bed: Testbed) -> None:
+    tenant = "tenant_chefwell"
+    query(bed, f"CREATE TABLE public.favourites (id int REFERENCES {tenant}.categories)")
+    unknown = host.command("disaster-recovery", "--tenant", "tenant_nobody", "--json")
+    assert "does not hold this store" in result(unknown)["problem"]
+    query(bed, f"CREATE SCHEMA {tenant}_recovered_x")
+    query(bed, f"COMMENT ON SCHEMA {tenant}_recovered_x IS 'chefwell.resilience: validated'")
+    switch = ("--tenant", tenant, "--switch", f"{tenant}_recovered_x", "--confirm", HOST)
+    refused = host.command("disaster-recovery", *switch)
+    assert refused.returncode == 3 and "favourites.favourites_id_fkey" in refused.stderr
+    query(bed, "DROP TABLE public.favourites")
+    query(bed, f"DROP SCHEMA {tenant}_recovered_x")
