@@ -14,7 +14,17 @@ import sys
 from collections.abc import Sequence
 from typing import Any
 
-from . import api_probe, drill, findings, inventory, quantity, render, staging, validation
+from . import (
+    api_probe,
+    drill,
+    drill_aftermath,
+    findings,
+    inventory,
+    quantity,
+    render,
+    staging,
+    validation,
+)
 from .command import EXIT_OK, Command, append_log, colour, now, tell, warn
 from .config import Key
 from .language import words
@@ -56,6 +66,11 @@ KEYS = {
     "recovery": Key(dict, {}),
     "runbook": Key(str, ""),
     "contacts": Key(list, []),
+    "offsite_config": Key(str, ""),
+    "notify_urls": Key(list, []),
+    "notify_remind_hours": Key((int, float), 24),
+    "ping_url": Key(str, ""),
+    "metrics_file": Key(str, ""),
     "scripts_dir": Key(str, ""),
     "log_file": Key(str, required=True),
     "language": Key(str, "pt_BR"),
@@ -181,15 +196,37 @@ def _setup(values: dict[str, Any], arguments: argparse.Namespace) -> int:
 
 
 def _drill(values: dict[str, Any], arguments: argparse.Namespace) -> int:
+    settings = settings_of(values)
+    told = drill_aftermath.Settings(
+        tuple(values["notify_urls"]),
+        values["notify_remind_hours"],
+        values["ping_url"],
+        values["metrics_file"],
+    )
+    problems = drill_aftermath.begin(told)
     result = drill.run(
-        settings_of(values),
+        settings,
         path=arguments.backup,
         tier=arguments.tier,
         date=arguments.date,
         keep=arguments.keep,
         progress=progress_of(values["language"]),
     )
+    problems += drill_aftermath.follow(values, told, result)
+    for problem in problems:
+        warn(problem)
+    _log(values, [f"{now()} problem={json.dumps(problem)}" for problem in problems])
     return _show(values, arguments, result)
+
+
+def _runbook(values: dict[str, Any], arguments: argparse.Namespace) -> int:
+    last = drill.last_result(values["state_dir"])
+    changed, _problems = drill_aftermath.renew_runbook(values, last)
+    if arguments.json:
+        tell(json.dumps({"changed": changed, "runbook": values["runbook"]}))
+    else:
+        tell(values["runbook"])
+    return EXIT_OK
 
 
 def _validate(values: dict[str, Any], arguments: argparse.Namespace) -> int:
@@ -217,4 +254,5 @@ COMMANDS = {
     ),
     "validate-staging": Command("question the staging that stands", KEYS, _validate),
     "cleanup-staging": Command("remove staging", KEYS, _cleanup),
+    "write-runbook": Command("write the disaster recovery runbook anew", KEYS, _runbook),
 }

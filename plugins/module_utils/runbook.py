@@ -24,8 +24,6 @@ from .render_text import clean_all
 
 TEMPLATE = os.path.join(os.path.dirname(os.path.abspath(__file__)), "runbook.md.j2")
 MEASURED = re.compile(r"<!-- measured -->.*?<!-- /measured -->", re.DOTALL)
-# By this a runbook is known as ours before it is removed.
-OURS = "chefwell.resilience"
 PERSON = ("name", "role", "phone", "email")
 
 
@@ -194,15 +192,3 @@ def _offsite(path: str) -> dict[str, Any] | None:
         "path": values.get("server_path", "?"),
         "key_file": values.get("key_file", "?"),
     }
-
-
-def remove(path: str) -> bool:
-    """Removes a runbook that is ours; whether there was one."""
-    try:
-        with open(path, encoding="utf-8") as file:
-            ours = OURS in file.read(2000)
-    except (OSError, ValueError):
-        return False
-    if ours:
-        os.unlink(path)
-    return ours
