@@ -81,6 +81,7 @@ def host(
         staging_restore_memory="512m",
         staging_restore_api_users=bed.record["users"],
         staging_restore_log_file=str(root / "staging.log"),
+        staging_restore_runbook=str(root / "DISASTER-RECOVERY-PLAYBOOK.md"),
     )
     made.engine = engine
     # What carries like names and is nobody's of ours must be there afterwards.

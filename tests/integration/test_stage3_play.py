@@ -44,6 +44,7 @@ def host(bed: Testbed, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Pla
         staging_restore_api_users=record["users"],
         staging_restore_production={"host": "127.0.0.1", "port": record["postgres"]["port"]},
         staging_restore_log_file=str(root / "staging.log"),
+        staging_restore_runbook=str(root / "DISASTER-RECOVERY-PLAYBOOK.md"),
     )
     before = production(bed)
     first = made.play(PLAYBOOK)
@@ -52,7 +53,14 @@ def host(bed: Testbed, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Pla
     yield made
     made.play("rollback_stage3.yml")
     assert not list(made.scripts.iterdir())
-    for gone in ("staging", "work", "staging.log", "etc/staging.json", "state/drill.json"):
+    for gone in (
+        "staging",
+        "work",
+        "staging.log",
+        "etc/staging.json",
+        "state/drill.json",
+        "DISASTER-RECOVERY-PLAYBOOK.md",
+    ):
         assert not (root / gone).exists(), gone
     assert servers(root) == []
     assert production(bed) == before

@@ -1,0 +1,94 @@
+"""The runbook of a host: what it says, and when it counts as changed."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from ansible_collections.chefwell.resilience.plugins.module_utils import (
+    commands_staging,
+    recovery,
+    runbook,
+)
+from ansible_collections.chefwell.resilience.plugins.module_utils.errors import ResilienceError
+
+DRILL = {
+    "time": "2025-11-20T15:30:00-03:00",
+    "verdict": "passed",
+    "backup": {"file": "chefwell_backup_20251120_030000.dump.gz", "bytes": 36864},
+    "phases": [{"name": "restore", "seconds": 45.0}],
+    "rto_seconds": 58.0,
+    "rpo_seconds": 90000.0,
+}
+TARGET = recovery.Target(host="db.chefwell.pro", user="postgres", password="a-secret-of-ours")
+
+
+@pytest.fixture
+def values(tmp_path: Path) -> dict[str, Any]:
+    (tmp_path / "offsite.json").write_text(
+        json.dumps({"server_host": "backup.example", "server_user": "u", "server_path": "/b"})
+    )
+    known = {name: key.default for name, key in commands_staging.KEYS.items()}
+    return {
+        **known,
+        "work_dir": "/var/lib/chefwell-resilience/staging",
+        "backup_path": "/root/backups",
+        "log_file": "/var/log/chefwell-staging-restore.log",
+        "scripts_dir": "/root/restaurante/scripts",
+        "featured_schema": "tenant_chefwell",
+        "runbook": str(tmp_path / "book" / "DISASTER-RECOVERY-PLAYBOOK.md"),
+        "offsite_config": str(tmp_path / "offsite.json"),
+        "contacts": [{"name": "Ana | Souza", "role": "DBA", "phone": "+55 11 5555-0100"}],
+    }
+
+
+def test_it_has_commands_people_and_what_was_measured(values: dict[str, Any]) -> None:
+    assert runbook.write(values, TARGET, DRILL)
+    path = Path(values["runbook"])
+    text = path.read_text()
+    for line in (
+        "/root/restaurante/scripts/disaster-recovery.sh --from-offsite",
+        f"--switch restaurante_recovered_... --confirm {recovery.host_name()}",
+        "--tenant tenant_chefwell",
+        "pg_restore -h db.chefwell.pro -p 5432 -U postgres -d restaurante_recovered",
+        "u@backup.example:/b",
+        "58 segundos | < 10 minutos | ✅",
+        "25 horas | < 24 horas | ❌",
+        "DBA, +55 11 5555-0100",
+        "Contatos de emergência",
+        "- [ ] ",
+    ):
+        assert line in text, text
+    assert "a-secret-of-ours" not in text
+    assert path.stat().st_mode & 0o777 == 0o600
+    english = runbook.render({**values, "language": "en"}, TARGET, DRILL)
+    assert "58 seconds | < 10 minutes | ✅" in english and "# 🚨 DISASTER" in english
+    assert len(english.splitlines()) == len(text.splitlines())
+
+
+def test_other_times_alone_are_no_change(values: dict[str, Any]) -> None:
+    assert runbook.write(values, TARGET, None)
+    first = Path(values["runbook"]).read_text()
+    assert "Nenhum teste de restauração foi feito" in first
+    assert not runbook.write(values, TARGET, DRILL)
+    second = Path(values["runbook"]).read_text()
+    assert "58 segundos" in second
+    assert not runbook.write(values, TARGET, DRILL)
+    assert runbook.write({**values, "contacts": [{"name": "Bia"}]}, TARGET, DRILL)
+    assert list(Path(values["runbook"]).parent.iterdir()) == [Path(values["runbook"])]
+
+
+def test_without_a_server_it_says_so(values: dict[str, Any]) -> None:
+    text = runbook.render({**values, "offsite_config": ""}, recovery.Target(), None)
+    assert "staging_restore_recovery" in text and "--from-offsite\n" not in text
+
+
+@pytest.mark.parametrize("person", [{"role": "DBA"}, {"name": "Ana", "fone": "1"}])
+def test_a_contact_that_cannot_be_used_is_named(
+    values: dict[str, Any], person: dict[str, str]
+) -> None:
+    with pytest.raises(ResilienceError, match="contact"):
+        runbook.write({**values, "contacts": [person]}, TARGET, None)
+    assert not Path(values["runbook"]).exists()
