@@ -59,7 +59,7 @@ def check_title(words: gettext.NullTranslations, check: dict[str, Any]) -> str:
         "corruption": say("Damaged indexes (amcheck)"),
         "content": say("Content of every table"),
         "production": say("Compared with production"),
-        "transfer": say("Brought into production\'s database"),
+        "transfer": say("Brought into production's database"),
     }
     name = str(check.get("id"))
     if name.startswith("api_"):
