@@ -224,7 +224,7 @@ def _rename_schema(settings: Settings, database: str, old: str, new: str) -> Non
 def _copy(settings: Settings, server: Server, source: str, schema: str, folder: str) -> list[str]:
     """Brings a schema from one database of the server into production's; errors, if any."""
     os.chmod(folder, 0o700)
-    path = os.path.join(folder, "store.dump")
+    path = os.path.join(folder, "store-dump")
     limit = settings.drill.time_limit
     connection = [f"--host={server.host}", f"--port={server.port}", f"--username={server.user}"]
     env = {"PATH": os.defpath, "LC_ALL": "C.UTF-8", "PGPASSWORD": server.password}
