@@ -13,69 +13,28 @@ import sys
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from . import inventory, offsite, offsite_guards, render
+from . import offsite, offsite_config, offsite_guards, offsite_verify, render
 from .command import EXIT_OK, Command, append_log, colour, now, tell, warn
-from .config import Key
-from .ssh import Destination
-
-KEYS = {
-    "server_host": Key(str, required=True),
-    "server_port": Key(int, 22),
-    "server_user": Key(str, required=True),
-    "server_path": Key(str, required=True),
-    "key_file": Key(str, required=True),
-    "known_hosts_file": Key(str, required=True),
-    "ssh_options": Key(list, []),
-    "bandwidth_kbps": Key(int, 0),
-    "compress": Key(bool, False),
-    "durable": Key(bool, True),
-    "time_limit": Key((int, float), 7200),
-    "connect_seconds": Key(int, 20),
-    "silence_seconds": Key(int, 300),
-    "tries": Key(int, 3),
-    "retry_seconds": Key((int, float), 10),
-    "backup_path": Key(str, required=True),
-    "tiers": Key(list, list(inventory.TIERS)),
-    "pattern": Key(str, inventory.PATTERN),
-    "marker": Key(str, offsite.MARKER),
-    "least_backups": Key(int, 1),
-    "change_percent": Key((int, float), 40),
-    "least_bytes": Key(int, 100),
-    "shrink_percent": Key((int, float), 50),
-    "rpo_hours": Key((int, float), 24),
-    "state_dir": Key(str, required=True),
-    "log_file": Key(str, required=True),
-    "language": Key(str, "pt_BR"),
-}
+from .offsite_settings import FAILED, LOCKED, OK, REFUSED, WARNING, SyncResult
 
 
-def _settings(values: dict[str, Any]) -> offsite.Settings:
-    def chosen(*names: str) -> dict[str, Any]:
-        return {name: values[name] for name in names}
-
-    destination = Destination(
-        host=values["server_host"],
-        port=values["server_port"],
-        user=values["server_user"],
-        path=values["server_path"],
-        bandwidth_kbps=values["bandwidth_kbps"] or None,
-        ssh_options=tuple(values["ssh_options"]),
-        **chosen("key_file", "known_hosts_file", "compress"),
-        **chosen("time_limit", "connect_seconds", "silence_seconds"),
+def _destination_argument(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--destination",
+        action="append",
+        default=[],
+        metavar="NAME",
+        help="only this one, where there are several; the first is called default",
     )
-    limits = offsite_guards.Limits(
-        **chosen("least_backups", "change_percent", "least_bytes", "shrink_percent", "rpo_hours")
-    )
-    return offsite.Settings(
-        destination=destination,
-        tiers=tuple(values["tiers"]),
-        limits=limits,
-        **chosen("backup_path", "state_dir", "pattern", "marker"),
-        **chosen("tries", "retry_seconds", "durable"),
-    )
+
+
+def _verify_arguments(parser: argparse.ArgumentParser) -> None:
+    _destination_argument(parser)
+    parser.add_argument("--full", action="store_true", help="read everything again, on both sides")
 
 
 def _sync_arguments(parser: argparse.ArgumentParser) -> None:
+    _destination_argument(parser)
     parser.add_argument("--dry-run", action="store_true", help="only tell what would be done")
     parser.add_argument(
         "--override",
@@ -105,12 +64,14 @@ def _progress(label: str) -> Callable[[int, int], None] | None:
     return told
 
 
-def _lines(result: offsite.SyncResult) -> list[str]:
+def _lines(result: SyncResult) -> list[str]:
     """The log's lines for one sync. A line stays one line, whatever a file is called."""
     would = "would " if result.dry_run else ""
     lines = [
         *(f"{would}override {refusal}" for refusal in result.overridden),
         *(f"warning: {warning}" for warning in result.warnings),
+        *(f"server alarm: {alarm}" for alarm in result.server_alarms),
+        *(f"weaker: {sentence}" for sentence in result.weaker),
         *(f"{would}send {path}" for path in result.sent),
         *(f"{would}move aside {path}" for path in result.aside),
     ]
@@ -140,38 +101,62 @@ def _log(path: str, lines: Sequence[str]) -> None:
         warn(problem)
 
 
+# From bad to good: the status of several destinations is that of the worst.
+_WORST = (FAILED, REFUSED, LOCKED, WARNING, OK)
+
+
 def _sync(values: dict[str, Any], arguments: argparse.Namespace) -> int:
-    settings = _settings(values)
+    chosen = offsite_config.destinations(values, arguments.destination)
     if arguments.test_connection:
-        name = offsite.server_name(settings.destination)
-        tell(json.dumps({"hostname": name}) if arguments.json else name)
+        names = [settings.transport.server_name() for settings in chosen]
+        tell(json.dumps({"hostname": names[0], "hostnames": names}) if arguments.json else names[0])
+        for name in names[1:] if not arguments.json else ():
+            tell(name)
         return EXIT_OK
-    result = offsite.sync(
-        settings,
-        dry_run=arguments.dry_run,
-        overrides=arguments.override,
-        progress=_progress("sending"),
-    )
-    lines = _lines(result)
-    tell(json.dumps(result.to_dict()) if arguments.json else "\n".join(lines))
-    _log(values["log_file"], lines)
-    return result.exit_code
+    results = []
+    for settings in chosen:
+        results.append(
+            offsite.sync(
+                settings,
+                dry_run=arguments.dry_run,
+                overrides=arguments.override,
+                progress=_progress(f"sending {settings.name}".rstrip()),
+            )
+        )
+        lines = _lines(results[-1])
+        if not arguments.json:
+            tell("\n".join(lines))
+        _log(values["log_file"], lines)
+    worst = min(results, key=lambda result: _WORST.index(result.status))
+    if arguments.json:
+        tell(json.dumps({**worst.to_dict(), "destinations": [one.to_dict() for one in results]}))
+    return worst.exit_code
 
 
 def _verify(values: dict[str, Any], arguments: argparse.Namespace) -> int:
-    verification = offsite.verify(_settings(values), progress=_progress("reading"))
+    codes, found = [], []
+    for settings in offsite_config.destinations(values, arguments.destination):
+        verification = offsite_verify.verify(
+            settings, full=arguments.full, progress=_progress("reading")
+        )
+        codes.append(offsite_verify.verify_exit_code(verification))
+        found.append(verification)
+        if not arguments.json:
+            tell(render.offsite_report(verification, values["language"], colour()))
     if arguments.json:
-        tell(json.dumps(verification))
-    else:
-        tell(render.offsite_report(verification, values["language"], colour()))
-    return offsite.verify_exit_code(verification)
+        worst = found[codes.index(max(codes, key=(0, 1, 3, 2).index))]
+        tell(json.dumps({**worst, "destinations": found}))
+    return max(codes, key=(0, 1, 3, 2).index)
 
 
 COMMANDS = {
     "sync-backups-offsite": Command(
-        "copy the backups to the server elsewhere", KEYS, _sync, _sync_arguments
+        "copy the backups to the server elsewhere", offsite_config.KEYS, _sync, _sync_arguments
     ),
     "verify-offsite-backups": Command(
-        "prove by content that the copy elsewhere is equal", KEYS, _verify
+        "prove by content that the copy elsewhere is equal",
+        offsite_config.KEYS,
+        _verify,
+        _verify_arguments,
     ),
 }

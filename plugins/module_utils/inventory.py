@@ -343,8 +343,14 @@ def sha256(path: str, told: Callable[[int], None] | None = None) -> str:
     return digest.hexdigest()
 
 
-def _digest_all(found: Inventory, progress: Callable[[int, int], None] | None) -> None:
-    total, done = found.total_bytes, 0
+def _digest_all(
+    found: Inventory,
+    progress: Callable[[int, int], None] | None,
+    known: Mapping[str, str] | None = None,
+) -> None:
+    held = known or {}
+    total = sum(file.bytes for file in found.files if file.path not in held)
+    done = 0
 
     def told(count: int) -> None:
         nonlocal done
@@ -353,6 +359,8 @@ def _digest_all(found: Inventory, progress: Callable[[int, int], None] | None) -
             progress(done, total)
 
     def one(file: BackupFile) -> BackupFile | str | None:
+        if digest := held.get(file.path):
+            return dataclasses.replace(file, sha256=digest)
         path = os.path.join(found.root, file.path)
         try:
             content = sha256(path, told)
@@ -371,6 +379,28 @@ def _digest_all(found: Inventory, progress: Callable[[int, int], None] | None) -
         results = list(pool.map(one, found.files))
     found.problems.extend(result for result in results if isinstance(result, str))
     found.files[:] = [result for result in results if isinstance(result, BackupFile)]
+
+
+def with_digests(
+    tree: Inventory,
+    known: Mapping[str, str],
+    progress: Callable[[int, int], None] | None = None,
+) -> Inventory:
+    """The same tree with the SHA-256 of every backup.
+
+    Args:
+        tree: as `scan` gave it, without digests.
+        known: digests by path that need not be taken again.
+        progress: called with bytes read and bytes to read in all.
+    """
+    found = dataclasses.replace(
+        tree,
+        files=list(tree.files),
+        in_progress=list(tree.in_progress),
+        problems=list(tree.problems),
+    )
+    _digest_all(found, progress, known)
+    return found
 
 
 @dataclasses.dataclass(frozen=True)

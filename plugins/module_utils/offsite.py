@@ -10,139 +10,24 @@ but moved to `old_<date>_<time>` beside the tiers, by name, and only after every
 
 from __future__ import annotations
 
-import contextlib
 import dataclasses
 import datetime
-import fcntl
-import json
 import os
 import random
-import re
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from typing import Any
+from collections.abc import Callable, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 
-from . import inventory, inventory_names, offsite_guards, offsite_remote, rsync, ssh
+from . import inventory, offsite_guards, offsite_verify, ssh
 from .errors import ResilienceError
 from .inventory import Inventory, readable
-from .offsite_guards import Limits, Refusal, Seen
-from .ssh import Destination
+from .offsite_guards import Refusal
+from .offsite_settings import FAILED, LOCKED, OK, REFUSED, WARNING, Settings, SyncResult
+from .offsite_state import load_state, locked, remember
+from .rsync import Transfer
+from .transport import Delivery, Wanted
 
-OK, WARNING, LOCKED, REFUSED, FAILED = "ok", "warning", "locked", "refused", "failed"
-EXIT_CODES = {OK: 0, WARNING: 1, LOCKED: 1, REFUSED: 2, FAILED: 2}
-MARKER = ".chefwell-backups"
-# rsync writes files through to disk (`--fsync`) from this version on.
-_DURABLE_FROM = (3, 2, 4)
-
-
-@dataclasses.dataclass(frozen=True)
-class Settings:
-    """What a sync needs to know.
-
-    Attributes:
-        destination: where the copies go.
-        backup_path: the backup tree.
-        state_dir: where the lock and the memory of the last good sync are kept.
-        tiers: the tree's tiers, plain folder names.
-        pattern: regular expression for the names of backups.
-        marker: a file that must be in the tree, so that an empty mount point is not taken for it;
-            empty for none.
-        limits: what the guards allow.
-        tries: how often to try.
-        retry_seconds: pause before the second try; it trebles with every further one.
-        durable: whether the server writes each file through to its disk before it gets its name.
-    """
-
-    destination: Destination
-    backup_path: str
-    state_dir: str
-    tiers: tuple[str, ...] = inventory.TIERS
-    pattern: str = inventory.PATTERN
-    marker: str = MARKER
-    limits: Limits = dataclasses.field(default_factory=Limits)
-    tries: int = 3
-    retry_seconds: float = 10
-    durable: bool = True
-
-    def __post_init__(self) -> None:
-        for tier in self.tiers:
-            if not re.fullmatch(r"[A-Za-z0-9_][^/\x00-\x1f\x7f]*", tier):
-                raise ResilienceError(
-                    "a tier is no plain folder name",
-                    option="tiers",
-                    value=tier,
-                    remedy="give names such as daily",
-                )
-        if self.tries < 1:
-            raise ResilienceError(
-                "there must be one try at least", option="tries", value=self.tries
-            )
-
-
-@dataclasses.dataclass(frozen=True)
-class SyncResult:
-    """How a sync ended. File names are escaped for people.
-
-    Attributes:
-        status: `ok`, `warning` (done, but something is doubtful), `locked` (another one runs),
-            `refused` (a guard said no; nothing was sent) or `failed`.
-        message: one sentence.
-        destination: `user@host:port/path`.
-        dry_run: whether nothing was to be done in earnest; `sent` and `aside` are then plans.
-        time: when it began, ISO 8601.
-        kind: for programs, why it failed, such as `host_key_changed`; empty otherwise.
-        remedy: what to do about it; may be empty.
-        sent, aside, vanished, in_progress: backups that were sent, moved aside on the server,
-            rotated away meanwhile, and left out because they are still being written.
-        files_sent, files_aside: how many.
-        bytes_of_files: size of the files that were sent.
-        bytes_sent: bytes given to the connection for them, rsync's own protocol included.
-        refusals: guards that said no, `guard` and `saw`.
-        overridden: guards that would have said no but were overridden.
-        warnings: what is doubtful.
-        attempts: tries that were made.
-        seconds: how long it took.
-    """
-
-    status: str
-    message: str
-    destination: str
-    dry_run: bool
-    time: str
-    kind: str = ""
-    remedy: str = ""
-    sent: tuple[str, ...] = ()
-    aside: tuple[str, ...] = ()
-    vanished: tuple[str, ...] = ()
-    in_progress: tuple[str, ...] = ()
-    bytes_of_files: int = 0
-    bytes_sent: int = 0
-    refusals: tuple[Refusal, ...] = ()
-    overridden: tuple[Refusal, ...] = ()
-    warnings: tuple[str, ...] = ()
-    attempts: int = 0
-    seconds: float = 0.0
-
-    @property
-    def files_sent(self) -> int:
-        """How many files were sent."""
-        return len(self.sent)
-
-    @property
-    def files_aside(self) -> int:
-        """How many files were moved aside on the server."""
-        return len(self.aside)
-
-    @property
-    def exit_code(self) -> int:
-        """By the monitoring-plugins convention."""
-        return EXIT_CODES[self.status]
-
-    def to_dict(self) -> dict[str, Any]:
-        """Plain values, for JSON and Ansible."""
-        counts = {"files_sent": self.files_sent, "files_aside": self.files_aside}
-        return {**dataclasses.asdict(self), **counts}
+Ending = tuple[str, str, str, str]
 
 
 def sync(
@@ -174,12 +59,12 @@ def sync(
     run = _Run(settings, dry_run, tuple(overrides), progress)
     if dry_run:
         return run.result(*run.guarded())
-    with _locked(settings.state_dir) as lock:
+    with locked(settings) as lock:
         if lock is None:
             return run.result(LOCKED, "another sync is running, so this one leaves")
         run.keep_open = (lock,)
         result = run.result(*run.guarded())
-        problem = _remember(settings, run.state, result, run.tree, run.left_out)
+        problem = remember(settings, run.state, result, run.tree, run.left_out)
     if problem:
         doubtful = (*result.warnings, problem)
         status = WARNING if result.status == OK else result.status
@@ -207,7 +92,7 @@ class _Run:
         # In UTC, and to the second: two runs of one day must not overwrite what the first kept.
         moment = datetime.datetime.now(datetime.UTC)
         self.old_folder = f"old_{moment:%Y%m%d_%H%M%S}"
-        self.state, state_problem = load_state(settings.state_dir)
+        self.state, state_problem = load_state(settings)
         self.warnings = [state_problem] if state_problem else []
         self.tree: Inventory | None = None
         self.sent: dict[str, int] = {}
@@ -218,12 +103,14 @@ class _Run:
         self.overridden: list[Refusal] = []
         self.bytes_sent = 0
         self.attempts = 0
+        self.weaker: tuple[str, ...] = ()
+        self.server_alarms: tuple[str, ...] = ()
 
     def result(self, status: str, message: str, kind: str = "", remedy: str = "") -> SyncResult:
         return SyncResult(
             status=status,
             message=message,
-            destination=str(self.settings.destination),
+            destination=str(self.settings.transport),
             dry_run=self.dry_run,
             time=self.began.isoformat(timespec="seconds"),
             kind=kind,
@@ -237,11 +124,14 @@ class _Run:
             refusals=tuple(self.refusals),
             overridden=tuple(self.overridden),
             warnings=tuple(self.warnings),
+            weaker=self.weaker,
+            server_alarms=self.server_alarms,
+            name=self.settings.name,
             attempts=self.attempts,
             seconds=round(time.monotonic() - self.clock, 3),
         )
 
-    def guarded(self) -> tuple[str, str, str, str]:
+    def guarded(self) -> Ending:
         """Asks the source's guards, then tries until it is done or cannot be."""
         limits = self.settings.limits
         try:
@@ -256,7 +146,7 @@ class _Run:
         if self._refuses(self._ask_source(self.tree)):
             return self._refused()
         try:
-            ssh.check_key(self.settings.destination)
+            self.settings.transport.check()
         except ResilienceError as error:
             return FAILED, error.problem, "key", error.remedy or ""
         while True:
@@ -291,14 +181,14 @@ class _Run:
                 self.overridden.append(refusal)
         return bool(self.refusals)
 
-    def _refused(self) -> tuple[str, str, str, str]:
+    def _refused(self) -> Ending:
         guards = sorted({refusal.guard for refusal in self.refusals})
         words = "; ".join(str(refusal) for refusal in self.refusals)
         once = " ".join(f"--override {guard}" for guard in guards)
         remedy = f"look at the backups; if all is as you want it, run once with {once}"
         return REFUSED, f"refused before anything was sent: {words}", "guard", remedy
 
-    def _done(self) -> tuple[str, str, str, str]:
+    def _done(self) -> Ending:
         doubtful = [*self.warnings, *map(str, self.overridden)]
         would = "would be " if self.dry_run else ""
         size = sum(self.sent.values())
@@ -306,25 +196,29 @@ class _Run:
         message += f", {len(self.aside)} {would}moved aside" if self.aside else ""
         return WARNING if doubtful else OK, message, "", ""
 
-    def _try(self, tree: Inventory) -> tuple[tuple[str, str, str, str], bool]:
+    def _try(self, tree: Inventory) -> tuple[Ending, bool]:
         """One try; how it ended, and whether another one may help."""
-        settings = self.settings
         try:
-            remote = offsite_remote.look(
-                settings.destination, settings.tiers, settings.pattern, digest=False
-            )
+            return self._tried(tree)
         except ssh.ServerError as error:
             why = error.failure
+            if why.kind == "busy":
+                return (LOCKED, error.problem, why.kind, why.remedy), False
             return (FAILED, error.problem, why.kind, why.remedy), why.again
         except ResilienceError as error:
             return (FAILED, error.problem, "answer", error.remedy or ""), False
+
+    def _tried(self, tree: Inventory) -> tuple[Ending, bool]:
+        settings = self.settings
+        remote = settings.transport.look(settings.tiers, settings.pattern)
+        self.weaker = settings.transport.weaker(remote)
+        self.server_alarms = remote.alarms
         if remote.exists and remote.rsync is None:
             words = "rsync is not installed on the server"
             return (FAILED, words, "program_missing", "install it there"), False
         if not remote.can_be_made:
-            path = settings.destination.path
-            words = f"the folder {path} is not there on the server, nor the one above it"
-            return (FAILED, words, "no_folder", f"make it there: mkdir -p {path}"), False
+            words = f"the folder of {settings.transport} is not there, nor the one above it"
+            return (FAILED, words, "no_folder", "make it there: mkdir -p"), False
         lacking = _lacking(tree, remote.tree)
         aside = self._to_set_aside(tree, remote.tree)
         last_good = self.state.last_good
@@ -335,7 +229,7 @@ class _Run:
             bytes_to_send=sum(lacking.values()),
             room=remote.room,
             synced_before=bool(
-                last_good and last_good.files and last_good.destination == str(settings.destination)
+                last_good and last_good.files and last_good.destination == str(settings.transport)
             ),
             limits=settings.limits,
         )
@@ -344,25 +238,61 @@ class _Run:
         if self.dry_run and not remote.exists:
             self.sent, self.aside = lacking, aside
             return self._done(), False
-        failed = self._send(tree, remote, sum(lacking.values()))
+        # Digests of what is new are taken while it is on its way.
+        with ThreadPoolExecutor(max_workers=1) as pool:
+            digests = pool.submit(self._digests, tree) if remote.gate and lacking else None
+            failed = self._send(tree, lacking) if lacking else self._look_again(tree)
         if failed:
             return failed
-        if aside:
-            moved = self._transfer(aside, remote, remove_missing=True)
-            self.aside += [item.path for item in moved.removed]
-            if not moved.ok:
-                return (FAILED, moved.words, moved.kind, moved.remedy), moved.again
+        if lacking or aside:
+            return self._finish(tree, aside, digests)
         return self._done(), False
 
-    def _send(
-        self, tree: Inventory, remote: offsite_remote.Remote, total: int
-    ) -> tuple[tuple[str, str, str, str], bool] | None:
-        """Sends every backup that the server lacks. None when that is done."""
-        done = self._transfer([file.path for file in tree.files], remote, total=total)
-        self.sent |= {item.path: item.bytes for item in done.sent}
+    def _digests(self, tree: Inventory) -> dict[str, str]:
+        found, _reading = offsite_verify.digested(self.settings, tree, share=False)
+        return {file.path: file.sha256 for file in found.files if file.sha256}
+
+    def _finish(
+        self, tree: Inventory, aside: list[str], digests: Future[dict[str, str]] | None
+    ) -> tuple[Ending, bool]:
+        whole = [file for file in tree.files if file.path not in self.left_out]
+        paths = {file.path for file in whole}
+
+        def known() -> dict[str, str]:
+            taken = digests.result() if digests else self._digests(tree)
+            return {path: digest for path, digest in taken.items() if path in paths}
+
+        changing = {path for path in self.left_out if path not in self.vanished}
+        wanted = Wanted(
+            aside=aside,
+            digests=known,
+            sizes={file.path: file.bytes for file in whole},
+            unread=frozenset(problem.partition(":")[0] for problem in tree.problems),
+            in_progress=frozenset({*tree.in_progress, *changing}),
+        )
+        finished = self.settings.transport.finish(wanted, self._delivery())
+        moved = finished.moved
+        self.aside += [item.path for item in moved.removed]
+        self.bytes_sent += moved.bytes_sent
+        if not moved.ok:
+            return (FAILED, moved.words, moved.kind, moved.remedy), moved.again
+        if finished.refused:
+            words = f"the server took what is new, but moved nothing aside: {finished.refused}"
+            remedy = (
+                "if all is as you want it, say so on the server, where our key cannot: "
+                "keep-offsite-copy.sh --accept"
+            )
+            self.refusals.append(Refusal("server-mass-change", finished.refused))
+            return (REFUSED, words, "server_guard", remedy), False
+        if finished.not_placed:
+            names = ", ".join(readable(path) for path in finished.not_placed[:5])
+            words = f"{len(finished.not_placed)} backups did not arrive as they are here: {names}"
+            return (FAILED, words, "not_placed", "look whether they still change"), True
+        return self._done(), False
+
+    def _look_again(self, tree: Inventory) -> tuple[Ending, bool] | None:
+        """What was rotated away, or unmounted, since the tree was looked at."""
         gone, changed = _since(tree)
-        if not done.ok and not (done.code == 24 and gone):
-            return (FAILED, done.words, done.kind, done.remedy), done.again
         self.left_out = {*gone, *changed}
         self.warnings += [
             f"{readable(path)} changed while it was sent; the next run sends it again"
@@ -383,27 +313,27 @@ class _Run:
         message = f"backups vanished while they were sent: {words}"
         return (FAILED, message, "vanished", "look at the backup tree"), False
 
-    def _transfer(
-        self,
-        names: Sequence[str],
-        remote: offsite_remote.Remote,
-        *,
-        remove_missing: bool = False,
-        total: int = 0,
-    ) -> rsync.Transfer:
-        settings, progress = self.settings, self.progress
-        version = tuple(int(part) for part in (remote.rsync or "0").split("."))
-        done = rsync.transfer(
-            settings.destination,
-            settings.backup_path,
-            names,
+    def _send(self, tree: Inventory, lacking: dict[str, int]) -> tuple[Ending, bool] | None:
+        """Sends every backup that the server lacks. None when that is done."""
+        done = self._transfer(list(lacking), sum(lacking.values()))
+        self.sent |= {item.path: item.bytes for item in done.sent}
+        if not done.ok and not (done.code == 24 and _since(tree)[0]):
+            return (FAILED, done.words, done.kind, done.remedy), done.again
+        return self._look_again(tree)
+
+    def _delivery(self, total: int = 0) -> Delivery:
+        progress = self.progress
+        return Delivery(
+            source=self.settings.backup_path,
             old_folder=self.old_folder,
             dry_run=self.dry_run,
-            remove_missing=remove_missing,
-            durable=settings.durable and version >= _DURABLE_FROM,
+            durable=self.settings.durable,
             progress=(lambda count: progress(count, total)) if progress and total else None,
             keep_open=self.keep_open,
         )
+
+    def _transfer(self, names: Sequence[str], total: int) -> Transfer:
+        done = self.settings.transport.send(names, self._delivery(total))
         self.bytes_sent += done.bytes_sent
         return done
 
@@ -444,173 +374,3 @@ def _since(tree: Inventory) -> tuple[list[str], list[str]]:
         if (now.st_size, now.st_mtime_ns) != (file.bytes, file.mtime_ns):
             changed.append(file.path)
     return gone, changed
-
-
-def verify(
-    settings: Settings, *, progress: Callable[[int, int], None] | None = None
-) -> dict[str, Any]:
-    """Compares both sides by content: SHA-256 here, and SHA-256 taken by the server of what it
-    holds.
-
-    Args:
-        settings: from where, to where.
-        progress: called with local bytes digested and local bytes in all.
-
-    Returns:
-        `host`, `local` and `remote` (inventories), `comparison`, `last_good_sync` (ISO 8601 or
-        None) and `time`.
-
-    Raises:
-        ResilienceError: one side could not be looked at; never to be taken for equal.
-    """
-    destination = settings.destination
-    ssh.check_key(destination)
-    state, _problem = load_state(settings.state_dir)
-    with ThreadPoolExecutor(max_workers=1) as pool:
-        asked = pool.submit(
-            offsite_remote.look, destination, settings.tiers, settings.pattern, digest=True
-        )
-        local = inventory.scan(
-            settings.backup_path,
-            tiers=settings.tiers,
-            pattern=settings.pattern,
-            progress=progress,
-        )
-        remote = asked.result()
-    if not remote.exists:
-        remote.tree.problems.append(f"{destination.path}: no such folder on the server")
-    return {
-        "host": destination.host,
-        "local": inventory_names.printable(local).to_dict(),
-        "remote": inventory_names.printable(remote.tree).to_dict(),
-        "comparison": inventory.compare(local, remote.tree).to_dict(),
-        "last_good_sync": state.last_good.time if state.last_good else None,
-        "time": datetime.datetime.now().astimezone().isoformat(timespec="seconds"),
-    }
-
-
-def verify_exit_code(verification: Mapping[str, Any]) -> int:
-    """0 in sync, 2 not in sync, 3 could not tell."""
-    comparison = verification["comparison"]
-    if comparison["in_sync"]:
-        return 0
-    differs = comparison["missing"] or comparison["extra"] or comparison["different"]
-    return 2 if differs else 3
-
-
-def server_name(destination: Destination) -> str:
-    """The server's own name, as the plan's first test asks for it.
-
-    Raises:
-        ResilienceError: our key cannot be used, or the server could not be reached.
-    """
-    name = ssh.run(destination, "hostname").decode("utf-8", "replace").strip()
-    return readable(name)
-
-
-@dataclasses.dataclass(frozen=True)
-class LastGood:
-    """The last sync that was done whole: when, to where, and what the tree held."""
-
-    time: str
-    destination: str
-    files: dict[str, Seen]
-
-
-@dataclasses.dataclass(frozen=True)
-class State:
-    """What is remembered between runs."""
-
-    last_good: LastGood | None = None
-    last_run: Mapping[str, Any] | None = None
-
-
-def _state_file(state_dir: str) -> str:
-    return os.path.join(state_dir, "offsite.json")
-
-
-def load_state(state_dir: str) -> tuple[State, str | None]:
-    """What was remembered, and in words what was wrong with it.
-
-    A damaged file is as good as none: what the server holds still guards against a mass change.
-    """
-    path = _state_file(state_dir)
-    try:
-        with open(path, encoding="utf-8") as file:
-            values = json.load(file)
-        good = values["last_good"]
-        last_good = good and LastGood(
-            str(good["time"]),
-            str(good["destination"]),
-            {str(name): (int(size), int(mtime)) for name, (size, mtime) in good["files"].items()},
-        )
-        return State(last_good, values["last_run"]), None
-    except FileNotFoundError:
-        return State(), None
-    except OSError as error:
-        return State(), f"the state {path} cannot be read: {error.strerror}"
-    except (ValueError, TypeError, KeyError, AttributeError):
-        return State(), f"the state {path} is damaged, so the last good sync is not known"
-
-
-def _remember(
-    settings: Settings,
-    state: State,
-    result: SyncResult,
-    tree: Inventory | None,
-    left_out: set[str],
-) -> str | None:
-    """Writes the state; returns in words why it could not be written."""
-    last_good = state.last_good
-    if result.status in (OK, WARNING) and tree is not None:
-        files = {
-            file.path: (file.bytes, file.mtime_ns)
-            for file in tree.files
-            if file.path not in left_out
-        }
-        last_good = LastGood(result.time, result.destination, files)
-    values = {
-        "version": 1,
-        "last_good": last_good and dataclasses.asdict(last_good),
-        "last_run": {key: getattr(result, key) for key in ("time", "status", "message")},
-    }
-    path = _state_file(settings.state_dir)
-    try:
-        with open(f"{path}.new", "w", encoding="ascii") as file:
-            json.dump(values, file)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(f"{path}.new", path)
-    except OSError as error:
-        return f"the state {path} cannot be written: {error.strerror}"
-    return None
-
-
-@contextlib.contextmanager
-def _locked(state_dir: str) -> Iterator[int | None]:
-    """A lock's descriptor; None where another process holds the lock.
-
-    rsync inherits the descriptor, so that the lock also holds while an rsync is still running whose
-    parent was killed.
-    """
-    path = os.path.join(state_dir, "offsite.lock")
-    try:
-        os.makedirs(state_dir, mode=0o700, exist_ok=True)
-        lock = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-    except OSError as error:
-        raise ResilienceError(
-            f"the lock cannot be made: {error.strerror}",
-            option="state_dir",
-            value=path,
-            remedy="name a folder that may be written to, and make room there",
-        ) from error
-    try:
-        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        os.close(lock)
-        yield None
-        return
-    try:
-        yield lock
-    finally:
-        os.close(lock)

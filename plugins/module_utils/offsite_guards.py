@@ -92,7 +92,8 @@ def check_source(
         for file in _newest_by_tier(tree)
         if file.bytes < limits.least_bytes
     )
-    refusals += (Refusal(MASS_CHANGE, saw) for saw in _changes(tree, limits, last_good))
+    now = {file.path: (file.bytes, file.mtime_ns) for file in tree.files}
+    refusals += (Refusal(MASS_CHANGE, saw) for saw in changes(now, limits, last_good))
     return refusals
 
 
@@ -101,13 +102,24 @@ def _newest_by_tier(tree: Inventory) -> list[BackupFile]:
     return [file for file in tree.files if file.path in newest]
 
 
-def _changes(tree: Inventory, limits: Limits, last_good: Mapping[str, Seen]) -> list[str]:
-    """In words what changed beyond the limits since the last good sync.
+def changes(
+    now: Mapping[str, Seen],
+    limits: Limits,
+    last_good: Mapping[str, Seen],
+    *,
+    since: str = "the last good sync",
+) -> list[str]:
+    """In words what changed beyond the limits.
 
     Rotation replaces old backups by new ones, so a tier has lost only what was not made up for. A
     backup is never written again, so every changed one counts.
+
+    Args:
+        now: the backups as they are.
+        limits: what is allowed.
+        last_good: the backups as they were.
+        since: what to call that time.
     """
-    now = {file.path: (file.bytes, file.mtime_ns) for file in tree.files}
     found, lost = [], 0
     for tier in sorted({path.partition("/")[0] for path in last_good}):
         before = [seen for path, seen in last_good.items() if path.startswith(f"{tier}/")]
@@ -127,8 +139,7 @@ def _changes(tree: Inventory, limits: Limits, last_good: Mapping[str, Seen]) -> 
     if len(last_good) > 3 and not kept and not found:
         found.append(f"none of the {len(last_good)} backups is left")
     return [
-        f"{words} since the last good sync; up to {limits.change_percent:g} % is allowed"
-        for words in found
+        f"{words} since {since}; up to {limits.change_percent:g} % is allowed" for words in found
     ]
 
 

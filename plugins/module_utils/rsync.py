@@ -109,17 +109,19 @@ def command(
 ) -> list[str]:
     """The command line; the list of names is its standard input."""
     shell = " ".join("'" + word.replace("'", "''") + "'" for word in ssh.command(destination))
+    gated = destination.mode == ssh.RESTRICTED
+    target = "incoming" if gated else destination.path.rstrip("/")
     host = f"[{destination.host}]" if ":" in destination.host else destination.host
     arguments = [
         "rsync",
-        "--archive",
+        # Behind the gate only these are let through; ownership and links are none of ours there.
+        *(("--times", "--perms") if gated else ("--archive",)),
         "--files-from=-",
         "--from0",
         # Whole files appear under their final names only: rsync writes to a temporary name and
         # renames. What an interrupted run has sent waits here, and the next run goes on from it.
         "--partial-dir=.rsync-partial",
-        "--backup",
-        f"--backup-dir={old_folder}",
+        *(() if gated else ("--backup", f"--backup-dir={old_folder}")),
         "--delete-missing-args" if remove_missing else "--ignore-missing-args",
         "--itemize-changes",
         "--out-format=%i %l %n",
@@ -139,7 +141,7 @@ def command(
     if told:
         arguments += ["--info=progress2", "--no-inc-recursive"]
     source = os.path.join(source, "")
-    return [*arguments, "--", source, f"{destination.user}@{host}:{destination.path.rstrip('/')}/"]
+    return [*arguments, "--", source, f"{destination.user}@{host}:{target}/"]
 
 
 def transfer(

@@ -15,9 +15,12 @@ import re
 import shlex
 import stat
 import tempfile
+from collections.abc import Sequence
 
 from . import process
 from .errors import ResilienceError
+
+MODES = RESTRICTED, ACCOUNT = "restricted", "account"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -35,6 +38,8 @@ class Destination:
         connect_seconds: seconds to reach the server.
         silence_seconds: seconds without a byte from the server after which rsync gives up.
         ssh_options: more options, as `ssh -o` takes them; ours cannot be undone by them.
+        mode: `restricted` where the server's gate stands before the account, `account` where the
+            account runs any command.
 
     Raises:
         ResilienceError: a value that ssh or rsync would read as something else.
@@ -52,6 +57,7 @@ class Destination:
     connect_seconds: int = 20
     silence_seconds: int = 300
     ssh_options: tuple[str, ...] = ()
+    mode: str = "account"
 
     def __post_init__(self) -> None:
         rules = (
@@ -68,6 +74,13 @@ class Destination:
                     value=value,
                     remedy=f"give {remedy}",
                 )
+        if self.mode not in MODES:
+            raise ResilienceError(
+                "the backup server's mode is none",
+                option="server_mode",
+                value=self.mode,
+                remedy=f"give one of {', '.join(MODES)}",
+            )
         if not 0 < self.port < 65536:
             raise ResilienceError(
                 "the backup server's port is none",
@@ -125,6 +138,39 @@ _FAILURES: tuple[tuple[str, Failure], ...] = (
             "the server's host key is not pinned, so nothing was sent",
             "compare the output of ssh-keyscan with the key on the server itself and pin it "
             "(offsite_backup_host_key)",
+            False,
+        ),
+    ),
+    (
+        r"chefwell-[a-z]+: .*not found|chefwell-[a-z]+'? is not recognized",
+        Failure(
+            "no_gate",
+            "the server does not restrict our key: it has no gate",
+            "set up the server's part (docs/stage2-offsite-backup.md), or say that it has none: "
+            "offsite_backup_server_mode: account",
+            False,
+        ),
+    ),
+    (
+        r"chefwell gate: busy",
+        Failure("busy", "another job of the server is at work on the copy", "wait for it", True),
+    ),
+    (
+        r"chefwell gate: refused",
+        Failure(
+            "gate_refused",
+            "the server's gate does not let the key do that",
+            "use the same version of the collection on both sides: run the play again, with "
+            "offsite_backup_server_inventory_host or the server's part by hand",
+            False,
+        ),
+    ),
+    (
+        r"chefwell gate: .*inventory cannot be used",
+        Failure(
+            "inventory_refused",
+            "the server cannot use our inventory",
+            "use the same tiers and pattern on both sides",
             False,
         ),
     ),
@@ -193,7 +239,8 @@ _FAILURES: tuple[tuple[str, Failure], ...] = (
         ),
     ),
     (
-        r"(sh|find|sha256sum|xargs|rsync): .*not found|command not found|No such file .*rsync",
+        r"(sh|find|sha256sum|xargs|rsync): .*not found|command not found|No such file .*rsync"
+        r"|chefwell_resilience'|No module named",
         Failure(
             "program_missing",
             "a program is missing on the server",
@@ -202,7 +249,7 @@ _FAILURES: tuple[tuple[str, Failure], ...] = (
         ),
     ),
     (
-        r"No space left on device",
+        r"No space left on device|File too large",
         Failure("no_space", "the server's disk is full", "make room on the server", False),
     ),
     (
@@ -304,25 +351,49 @@ def check_key(destination: Destination) -> None:
         )
 
 
-def run(destination: Destination, script: str, *arguments: str) -> bytes:
+def run(destination: Destination, script: str, *arguments: str, input: bytes = b"") -> bytes:
     """Runs a shell script on the server and returns what it wrote.
 
     Args:
         destination: the server.
         script: for `sh -c`; `$1` and so on are the arguments.
         arguments: any text; quoted here.
+        input: bytes for its standard input.
 
     Raises:
         ResilienceError: our key cannot be used.
         ServerError: the server could not be reached, or the script failed.
     """
+    words = ["exec", "env", "LC_ALL=C", "sh", "-c", script, "sh", *arguments]
+    return ask(destination, words, input=input)
+
+
+def ask(destination: Destination, words: Sequence[str], *, input: bytes = b"") -> bytes:
+    """Has the server's shell, or the gate in its place, do what `words` say.
+
+    Args:
+        destination: the server.
+        words: quoted here.
+        input: bytes for its standard input.
+
+    Returns:
+        What it wrote.
+
+    Raises:
+        ResilienceError, ServerError: as `run`.
+    """
     check_key(destination)
-    remote = shlex.join(["exec", "env", "LC_ALL=C", "sh", "-c", script, "sh", *arguments])
-    with tempfile.TemporaryFile() as output:
+    with tempfile.TemporaryFile() as given, tempfile.TemporaryFile() as output:
+        given.write(input)
+        given.seek(0)
         outcome = process.run(
-            [*command(destination), "-l", destination.user, "--", destination.host, remote],
+            [
+                *command(destination),
+                *("-l", destination.user, "--", destination.host, shlex.join(words)),
+            ],
             time_limit=destination.time_limit,
             env=environment(),
+            stdin=given,
             stdout=output,
         )
         output.seek(0)

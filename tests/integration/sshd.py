@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 import getpass
+import json
 import os
 import shutil
 import signal
 import socket
 import subprocess
+import sys
 import tempfile
 import time
 from pathlib import Path
+
+COLLECTIONS = Path(__file__).resolve().parents[2] / "build" / "collections"
+ENGINE = "ansible_collections.chefwell.resilience.plugins.module_utils"
 
 
 def free_port() -> int:
@@ -98,6 +103,19 @@ class Sshd:
             assert self.process.poll() is None, (self.root / "sshd.log").read_text()
             time.sleep(0.02)
         raise AssertionError("sshd does not listen")
+
+    def guard(self, allow: str = "write", **settings: object) -> None:
+        """Puts the gate before the key, as the role does."""
+        config = self.root / "keeper.json"
+        config.write_text(json.dumps({"root": str(self.backups), **settings}))
+        gate = " ".join(
+            [
+                f"env PYTHONPATH={COLLECTIONS} {sys.executable} -s -m {ENGINE}.offsite_gate",
+                f"--config {config} --allow {allow}",
+            ]
+        )
+        key = (self.root / "client_key.pub").read_text()
+        self.authorized_keys.write_text(f'restrict,command="{gate}" {key}')
 
     def children(self) -> list[int]:
         """The processes of the sessions that are open now."""

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import dataclasses
-import datetime
 import json
 import os
+import pickle
 import shutil
 import socket
 import subprocess
@@ -18,34 +18,21 @@ from ansible_collections.chefwell.resilience.plugins.module_utils import (
     offsite,
     offsite_guards,
     offsite_remote,
+    offsite_verify,
 )
 from ansible_collections.chefwell.resilience.plugins.module_utils.errors import ResilienceError
+from ansible_collections.chefwell.resilience.plugins.module_utils.offsite_settings import (
+    MARKER,
+    Settings,
+)
 from ansible_collections.chefwell.resilience.plugins.module_utils.ssh import Destination
+from ansible_collections.chefwell.resilience.plugins.module_utils.transport_rsync import (
+    AccountTransport,
+)
+from offsite_parts import add_backup, contents, name_of, plan_tree, wait_for
 from sshd import Sshd, descendants, end, free_port, make_key
 
 ROOT = Path(__file__).resolve().parents[2]
-
-
-def name_of(days_ago: float) -> str:
-    taken = datetime.datetime.now() - datetime.timedelta(days=days_ago, hours=1)
-    return f"chefwell_backup_{taken:%Y%m%d_%H%M%S}.dump.gz"
-
-
-def add_backup(tree: Path, tier: str, days_ago: float = 0, size: int = 4000) -> Path:
-    file = tree / tier / name_of(days_ago)
-    file.write_bytes(os.urandom(size))
-    moment = time.time() - days_ago * 86400 - 3600
-    os.utime(file, (moment, moment))
-    return file
-
-
-def contents(folder: Path) -> dict[str, bytes]:
-    """Every file below a folder; what a sync keeps for itself, too."""
-    return {
-        str(path.relative_to(folder)): path.read_bytes()
-        for path in folder.rglob("*")
-        if path.is_file()
-    }
 
 
 @pytest.fixture
@@ -59,18 +46,11 @@ def server():
 
 @pytest.fixture
 def tree(tmp_path: Path) -> Path:
-    """The plan's tree: 7 daily, 4 weekly and 3 monthly backups."""
-    root = tmp_path / "backups"
-    for tier, count, step in (("daily", 7, 1), ("weekly", 4, 7), ("monthly", 3, 30)):
-        (root / tier).mkdir(parents=True)
-        for number in range(count):
-            add_backup(root, tier, number * step)
-    (root / offsite.MARKER).touch()
-    return root
+    return plan_tree(tmp_path / "backups")
 
 
 @pytest.fixture
-def settings(server: Sshd, tree: Path, tmp_path: Path) -> offsite.Settings:
+def settings(server: Sshd, tree: Path, tmp_path: Path) -> Settings:
     destination = Destination(
         host="127.0.0.1",
         port=server.port,
@@ -81,25 +61,25 @@ def settings(server: Sshd, tree: Path, tmp_path: Path) -> offsite.Settings:
         connect_seconds=5,
         time_limit=30,
     )
-    return offsite.Settings(destination, str(tree), str(tmp_path / "state"), retry_seconds=0.05)
+    return Settings(
+        AccountTransport(destination), str(tree), str(tmp_path / "state"), retry_seconds=0.05
+    )
 
 
-def changed(settings: offsite.Settings, **values: object) -> offsite.Settings:
+def changed(settings: Settings, **values: object) -> Settings:
     """The settings with other values for the destination."""
-    destination = dataclasses.replace(settings.destination, **values)
-    return dataclasses.replace(settings, destination=destination)
+    destination = dataclasses.replace(settings.transport.destination, **values)
+    return dataclasses.replace(settings, transport=AccountTransport(destination))
 
 
-def in_sync(settings: offsite.Settings) -> bool:
-    return offsite.verify(settings)["comparison"]["in_sync"]
+def in_sync(settings: Settings) -> bool:
+    return offsite_verify.verify(settings)["comparison"]["in_sync"]
 
 
-def test_sync_verify_and_only_what_is_new(
-    settings: offsite.Settings, tree: Path, server: Sshd
-) -> None:
+def test_sync_verify_and_only_what_is_new(settings: Settings, tree: Path, server: Sshd) -> None:
     first = offsite.sync(settings)
     assert (first.status, first.files_sent, first.attempts) == ("ok", 14, 1), first
-    verification = offsite.verify(settings)
+    verification = offsite_verify.verify(settings)
     assert verification["comparison"]["in_sync"]
     assert verification["comparison"]["compared_by"] == "sha256"
     assert verification["remote"]["total_count"] == 14
@@ -128,7 +108,7 @@ def test_sync_verify_and_only_what_is_new(
 
 
 def test_a_replaced_backup_keeps_its_older_version(
-    settings: offsite.Settings, tree: Path, server: Sshd
+    settings: Settings, tree: Path, server: Sshd
 ) -> None:
     offsite.sync(settings)
     victim = sorted((tree / "daily").iterdir())[-1]
@@ -140,9 +120,7 @@ def test_a_replaced_backup_keeps_its_older_version(
     assert in_sync(settings)
 
 
-def test_bit_rot_with_the_same_size_and_time_is_named(
-    settings: offsite.Settings, server: Sshd
-) -> None:
+def test_bit_rot_with_the_same_size_and_time_is_named(settings: Settings, server: Sshd) -> None:
     offsite.sync(settings)
     victim = sorted((server.backups / "weekly").iterdir())[0]
     seen = victim.stat()
@@ -151,19 +129,19 @@ def test_bit_rot_with_the_same_size_and_time_is_named(
     victim.write_bytes(content)
     os.utime(victim, ns=(seen.st_atime_ns, seen.st_mtime_ns))
     assert offsite.sync(settings).files_sent == 0, "rsync's quick check cannot see it"
-    verification = offsite.verify(settings)
+    verification = offsite_verify.verify(settings, full=True)
     assert verification["comparison"]["different"] == [f"weekly/{victim.name}"]
-    assert offsite.verify_exit_code(verification) == 2
+    assert offsite_verify.verify_exit_code(verification) == 2
 
 
 @pytest.mark.parametrize("kind", ["empty", "missing", "unmarked"])
 def test_an_empty_source_is_refused_and_the_copy_untouched(
-    settings: offsite.Settings, tree: Path, server: Sshd, kind: str
+    settings: Settings, tree: Path, server: Sshd, kind: str
 ) -> None:
     offsite.sync(settings)
     before = contents(server.backups)
     if kind == "unmarked":
-        (tree / offsite.MARKER).unlink()
+        (tree / MARKER).unlink()
     else:
         shutil.rmtree(tree)
         if kind == "empty":
@@ -175,7 +153,7 @@ def test_an_empty_source_is_refused_and_the_copy_untouched(
 
 
 def test_half_of_the_backups_gone_is_refused_and_overridden_once(
-    settings: offsite.Settings, tree: Path, server: Sshd
+    settings: Settings, tree: Path, server: Sshd
 ) -> None:
     offsite.sync(settings)
     before = contents(server.backups)
@@ -195,7 +173,7 @@ def test_half_of_the_backups_gone_is_refused_and_overridden_once(
 
 
 def test_a_lost_memory_does_not_let_a_mass_change_through(
-    settings: offsite.Settings, tree: Path, server: Sshd
+    settings: Settings, tree: Path, server: Sshd
 ) -> None:
     offsite.sync(settings)
     Path(settings.state_dir, "offsite.json").write_text("{half")
@@ -209,7 +187,7 @@ def test_a_lost_memory_does_not_let_a_mass_change_through(
 
 
 def test_every_backup_replaced_by_noise_is_refused(
-    settings: offsite.Settings, tree: Path, server: Sshd
+    settings: Settings, tree: Path, server: Sshd
 ) -> None:
     offsite.sync(settings)
     before = contents(server.backups)
@@ -220,7 +198,7 @@ def test_every_backup_replaced_by_noise_is_refused(
     assert contents(server.backups) == before
 
 
-def test_an_emptied_server_is_refused(settings: offsite.Settings, server: Sshd) -> None:
+def test_an_emptied_server_is_refused(settings: Settings, server: Sshd) -> None:
     offsite.sync(settings)
     shutil.rmtree(server.backups)
     result = offsite.sync(settings)
@@ -228,18 +206,16 @@ def test_an_emptied_server_is_refused(settings: offsite.Settings, server: Sshd) 
     assert not server.backups.exists()
     server.backups.mkdir()
     assert offsite.sync(settings).status == "refused"
-    assert offsite.verify_exit_code(offsite.verify(settings)) == 2
+    assert offsite_verify.verify_exit_code(offsite_verify.verify(settings)) == 2
     assert offsite.sync(settings, overrides=["destination"]).files_sent == 14
 
 
-def test_an_unknown_guard_is_refused(settings: offsite.Settings) -> None:
+def test_an_unknown_guard_is_refused(settings: Settings) -> None:
     with pytest.raises(ResilienceError, match="mass-change"):
         offsite.sync(settings, overrides=["mass"])
 
 
-def test_the_folder_is_made_once_but_not_the_one_above(
-    settings: offsite.Settings, server: Sshd
-) -> None:
+def test_the_folder_is_made_once_but_not_the_one_above(settings: Settings, server: Sshd) -> None:
     below = changed(settings, path=f"{server.root}/new folder's")
     assert offsite.sync(below, dry_run=True).files_sent == 14
     assert not (server.root / "new folder's").exists()
@@ -250,9 +226,7 @@ def test_the_folder_is_made_once_but_not_the_one_above(
     assert "mkdir -p" in lost.remedy
 
 
-def test_dry_run_tells_and_changes_nothing(
-    settings: offsite.Settings, tree: Path, server: Sshd
-) -> None:
+def test_dry_run_tells_and_changes_nothing(settings: Settings, tree: Path, server: Sshd) -> None:
     planned = offsite.sync(settings, dry_run=True)
     assert (planned.status, planned.files_sent, planned.dry_run) == ("ok", 14, True)
     assert contents(server.backups) == {}
@@ -266,9 +240,7 @@ def test_dry_run_tells_and_changes_nothing(
     assert (contents(server.backups), contents(Path(settings.state_dir))) == before
 
 
-def test_a_backup_being_written_is_left_out(
-    settings: offsite.Settings, tree: Path, server: Sshd
-) -> None:
+def test_a_backup_being_written_is_left_out(settings: Settings, tree: Path, server: Sshd) -> None:
     offsite.sync(settings)
     name = "chefwell_backup_20991231_030000.dump.gz"
     with (tree / "daily" / name).open("wb") as growing:
@@ -282,9 +254,7 @@ def test_a_backup_being_written_is_left_out(
     assert offsite.sync(settings).sent == (f"daily/{name}",)
 
 
-def test_hostile_names_arrive_and_compare(
-    settings: offsite.Settings, tree: Path, server: Sshd
-) -> None:
+def test_hostile_names_arrive_and_compare(settings: Settings, tree: Path, server: Sshd) -> None:
     settings = dataclasses.replace(settings, pattern=r"(?s).*\.dump")
     names = [
         b"new\nline.dump",
@@ -301,8 +271,11 @@ def test_hostile_names_arrive_and_compare(
     result = offsite.sync(settings)
     assert result.files_sent == 14 + len(names), result
     assert all(path.isprintable() for path in result.sent)
-    verification = offsite.verify(settings)
-    assert verification["comparison"]["in_sync"], verification["comparison"]
+    verification = offsite_verify.verify(settings)
+    assert verification["comparison"]["in_sync"], (
+        verification["comparison"],
+        verification["remote"]["problems"],
+    )
     assert set(names) <= set(os.listdir(os.fsencode(server.backups / "daily")))
     json.dumps(verification).encode("ascii")
     assert offsite.sync(settings).files_sent == 0
@@ -315,7 +288,7 @@ def test_hostile_names_arrive_and_compare(
 
 
 def test_links_and_pipes_are_neither_followed_nor_waited_for(
-    settings: offsite.Settings, tree: Path, server: Sshd
+    settings: Settings, tree: Path, server: Sshd
 ) -> None:
     (tree / "daily" / "chefwell_backup_20200101_000000.dump.gz").symlink_to("/etc/passwd")
     os.mkfifo(tree / "daily" / "chefwell_backup_20200102_000000.dump.gz")
@@ -325,10 +298,10 @@ def test_links_and_pipes_are_neither_followed_nor_waited_for(
     victim = sorted((server.backups / "daily").iterdir())[0]
     victim.unlink()
     victim.symlink_to(sorted((tree / "daily").glob("*.gz"))[-1])
-    assert offsite.verify(settings)["comparison"]["missing"] == [f"daily/{victim.name}"]
+    assert offsite_verify.verify(settings)["comparison"]["missing"] == [f"daily/{victim.name}"]
 
 
-def test_foreign_files_on_the_server_stay(settings: offsite.Settings, server: Sshd) -> None:
+def test_foreign_files_on_the_server_stay(settings: Settings, server: Sshd) -> None:
     offsite.sync(settings)
     mine = server.backups / "daily" / "README.txt"
     mine.write_text("the owner's")
@@ -342,16 +315,16 @@ def test_foreign_files_on_the_server_stay(settings: offsite.Settings, server: Ss
 class TestFailures:
     """Each told apart, in words, and never taken for success."""
 
-    def expect(self, settings: offsite.Settings, kind: str, said: str, attempts: int) -> None:
+    def expect(self, settings: Settings, kind: str, said: str, attempts: int) -> None:
         result = offsite.sync(settings)
         assert (result.status, result.kind) == ("failed", kind), result
         assert said in result.message
         assert result.remedy
         assert (result.attempts, result.exit_code) == (attempts, 2)
         with pytest.raises(ResilienceError, match=said):
-            offsite.verify(settings)
+            offsite_verify.verify(settings)
 
-    def test_host_key_changed(self, settings: offsite.Settings, server: Sshd) -> None:
+    def test_host_key_changed(self, settings: Settings, server: Sshd) -> None:
         server.stop()
         server.renew_host_key()
         server.start()
@@ -359,61 +332,59 @@ class TestFailures:
         assert contents(server.backups) == {}
         assert "SHA256:" in offsite.sync(settings).message
 
-    def test_unknown_host(self, settings: offsite.Settings, server: Sshd) -> None:
+    def test_unknown_host(self, settings: Settings, server: Sshd) -> None:
         server.known_hosts.write_text("")
         self.expect(settings, "host_key_unknown", "not pinned", 1)
         assert server.known_hosts.read_text() == "", "no trust on first use"
 
-    def test_wrong_user(self, settings: offsite.Settings) -> None:
+    def test_wrong_user(self, settings: Settings) -> None:
         wrong = changed(settings, user="nobody-here")
         self.expect(wrong, "permission_denied", "does not accept our key", 1)
 
-    def test_key_that_was_not_let_in(self, settings: offsite.Settings, server: Sshd) -> None:
+    def test_key_that_was_not_let_in(self, settings: Settings, server: Sshd) -> None:
         server.authorized_keys.write_text("")
         self.expect(settings, "permission_denied", "does not accept our key", 1)
 
-    def test_key_with_a_passphrase(self, settings: offsite.Settings, server: Sshd) -> None:
+    def test_key_with_a_passphrase(self, settings: Settings, server: Sshd) -> None:
         make_key(server.root / "locked", "secret words")
         locked = changed(settings, key_file=str(server.root / "locked"))
         self.expect(locked, "key", "has a passphrase", 0)
 
-    def test_key_that_others_may_read(self, settings: offsite.Settings, server: Sshd) -> None:
+    def test_key_that_others_may_read(self, settings: Settings, server: Sshd) -> None:
         server.key.chmod(0o644)
         self.expect(settings, "key", "may be read by others", 0)
 
-    def test_no_key(self, settings: offsite.Settings) -> None:
+    def test_no_key(self, settings: Settings) -> None:
         self.expect(changed(settings, key_file="/no/key"), "key", "cannot be read", 0)
 
-    def test_nothing_listens(self, settings: offsite.Settings) -> None:
+    def test_nothing_listens(self, settings: Settings) -> None:
         nothing = changed(settings, port=free_port())
         nothing = dataclasses.replace(nothing, marker="")
         self.expect(nothing, "refused", "nothing listens", 3)
 
-    def test_unknown_name(self, settings: offsite.Settings) -> None:
+    def test_unknown_name(self, settings: Settings) -> None:
         self.expect(
             changed(settings, host="backup.invalid"), "unknown_host_name", "cannot be resolved", 3
         )
 
-    def test_server_that_never_answers(self, settings: offsite.Settings, server: Sshd) -> None:
+    def test_server_that_never_answers(self, settings: Settings, server: Sshd) -> None:
         with socket.create_server(("127.0.0.1", 0)) as silent:
             port = silent.getsockname()[1]
             mute = changed(settings, port=port, connect_seconds=1)
             result = offsite.sync(dataclasses.replace(mute, tries=2))
         assert (result.status, result.kind, result.attempts) == ("failed", "timed_out", 2), result
 
-    def test_no_shell(self, settings: offsite.Settings, server: Sshd) -> None:
+    def test_no_shell(self, settings: Settings, server: Sshd) -> None:
         server.authorized_keys.write_text(
             'command="echo hello" ' + (server.root / "client_key.pub").read_text()
         )
         with pytest.raises(ResilienceError, match="not whole"):
-            offsite.verify(settings)
+            offsite_verify.verify(settings)
         result = offsite.sync(settings)
         assert (result.status, result.kind) == ("failed", "answer")
 
 
-def test_a_session_that_dies_is_tried_again(
-    settings: offsite.Settings, tree: Path, server: Sshd
-) -> None:
+def test_a_session_that_dies_is_tried_again(settings: Settings, tree: Path, server: Sshd) -> None:
     add_backup(tree, "monthly", 200, size=6_000_000)
     slow = changed(settings, bandwidth_kbps=3000)
     cut = []
@@ -430,29 +401,21 @@ def test_a_session_that_dies_is_tried_again(
     assert in_sync(settings)
 
 
-def run_apart(settings: offsite.Settings) -> subprocess.Popen[str]:
+def run_apart(settings: Settings) -> subprocess.Popen[str]:
     """A sync in a process of its own, which can be killed."""
-    values = json.dumps(dataclasses.asdict(settings))
+    given = pickle.dumps(settings).hex()
     code = (
-        "import json, sys; sys.path.insert(0, sys.argv[1]);"
-        "from ansible_collections.chefwell.resilience.plugins.module_utils import offsite as o;"
-        "v = json.loads(sys.argv[2]); v['destination'] = o.Destination(**v['destination']);"
-        "v['limits'] = o.Limits(**v['limits']); o.sync(o.Settings(**v))"
+        "import pickle, sys; sys.path.insert(0, sys.argv[1]);"
+        "from ansible_collections.chefwell.resilience.plugins.module_utils import offsite;"
+        "offsite.sync(pickle.loads(bytes.fromhex(sys.argv[2])))"
     )
     return subprocess.Popen(
-        [sys.executable, "-c", code, str(ROOT / "build" / "collections"), values], text=True
+        [sys.executable, "-c", code, str(ROOT / "build" / "collections"), given], text=True
     )
-
-
-def wait_for(condition, seconds: float = 10) -> None:
-    limit = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < limit, "did not come about"
-        time.sleep(0.02)
 
 
 def test_kill_9_leaves_nothing_half_and_the_lock_while_rsync_lives(
-    settings: offsite.Settings, tree: Path, server: Sshd
+    settings: Settings, tree: Path, server: Sshd
 ) -> None:
     big = add_backup(tree, "weekly", 100, size=8_000_000)
     apart = run_apart(changed(settings, bandwidth_kbps=1500))
@@ -481,7 +444,7 @@ def test_kill_9_leaves_nothing_half_and_the_lock_while_rsync_lives(
     assert not list(server.backups.rglob(".rsync-partial"))
 
 
-def test_two_at_once(settings: offsite.Settings, tree: Path) -> None:
+def test_two_at_once(settings: Settings, tree: Path) -> None:
     add_backup(tree, "weekly", 100, size=3_000_000)
     apart = run_apart(changed(settings, bandwidth_kbps=2000))
     try:
@@ -507,7 +470,7 @@ def meanwhile(monkeypatch: pytest.MonkeyPatch, action) -> None:
 
 
 def test_a_backup_rotated_away_meanwhile_is_told(
-    settings: offsite.Settings, tree: Path, monkeypatch: pytest.MonkeyPatch
+    settings: Settings, tree: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     victim = sorted((tree / "daily").iterdir())[0]
     meanwhile(monkeypatch, lambda: victim.unlink(missing_ok=True))
@@ -519,7 +482,7 @@ def test_a_backup_rotated_away_meanwhile_is_told(
 
 
 def test_a_tree_unmounted_meanwhile_fails_and_moves_nothing(
-    settings: offsite.Settings, tree: Path, server: Sshd, monkeypatch: pytest.MonkeyPatch
+    settings: Settings, tree: Path, server: Sshd, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     offsite.sync(settings)
     before = contents(server.backups)
@@ -536,7 +499,7 @@ def test_a_tree_unmounted_meanwhile_fails_and_moves_nothing(
 
 
 def test_an_unread_tier_is_not_taken_for_an_empty_one(
-    settings: offsite.Settings, tree: Path, server: Sshd
+    settings: Settings, tree: Path, server: Sshd
 ) -> None:
     offsite.sync(settings)
     (tree / "monthly").rename(tree / "elsewhere")
@@ -549,7 +512,7 @@ def test_an_unread_tier_is_not_taken_for_an_empty_one(
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="mounting a small filesystem takes root")
 def test_a_full_or_read_only_server_leaves_the_earlier_set_whole(
-    settings: offsite.Settings, tree: Path, server: Sshd
+    settings: Settings, tree: Path, server: Sshd
 ) -> None:
     subprocess.run(["mount", "-t", "tmpfs", "-o", "size=1m", "tmpfs", server.backups], check=True)
     try:

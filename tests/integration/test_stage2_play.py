@@ -65,11 +65,13 @@ class Host:
             "offsite_backup_path": str(self.backups),
             "offsite_backup_log_file": str(self.log),
             "offsite_backup_retry_seconds": 0.1,
+            "offsite_backup_server_kit_dir": str(root / "kit"),
+            "offsite_backup_server_python": sys.executable,
+            "offsite_backup_server_authorized_keys": str(server.authorized_keys),
         }
         # In the inventory of its own name: what Ansible does on the server.
         self.managed = {
             "offsite_backup_server_inventory_host": "server",
-            "offsite_backup_server_authorized_keys": str(server.authorized_keys),
             "offsite_backup_server_host_key_file": str(server.root / "host_key.pub"),
             "offsite_backup_host_key": "",
         }
@@ -145,6 +147,11 @@ def files(folder: Path) -> dict[str, bytes]:
     }
 
 
+def backups_in(folder: Path) -> dict[str, bytes]:
+    """The copy without what the server keeps of its own."""
+    return {path: body for path, body in files(folder).items() if not path.startswith(".chefwell/")}
+
+
 def test_converges_syncs_verifies_and_rolls_back(host: Host, server: Sshd) -> None:
     plain = files(host.backups)
     assert host.play("stage2_offsite_backup.yml", "--check", **host.managed)["failed"] == 0
@@ -152,8 +159,12 @@ def test_converges_syncs_verifies_and_rolls_back(host: Host, server: Sshd) -> No
 
     assert host.play("stage2_offsite_backup.yml", **host.managed)["changed"] > 0
     assert host.play("stage2_offsite_backup.yml", **host.managed)["changed"] == 0
-    assert files(server.backups) == plain
-    assert server.authorized_keys.read_text().startswith("restrict ssh-ed25519 ")
+    assert backups_in(server.backups) == {**plain}
+    gate = f'restrict,command="{host.root}/kit/gate.sh write" ssh-ed25519 '
+    assert server.authorized_keys.read_text().startswith(gate)
+    job = f"0 6 * * * {host.root}/kit/keep-offsite-copy.sh"
+    assert job in crontab().splitlines()
+    subprocess.run(["sh", "-c", job.split("* * * ")[1]], check=True, env={})
     (line,) = [entry for entry in crontab().splitlines() if "sync-backups-offsite" in entry]
     assert line == f"0 4 * * * {host.scripts}/sync-backups-offsite.sh >> {host.log} 2>&1"
     for file in (host.key, host.root / "etc" / "offsite.json"):
@@ -186,8 +197,8 @@ def test_converges_syncs_verifies_and_rolls_back(host: Host, server: Sshd) -> No
     host.play("rollback_stage2.yml", offsite_backup_remove_key=True, **host.managed)
     assert files(server.backups) == copy
     assert files(host.backups) == ours
-    assert "sync-backups-offsite" not in crontab()
-    assert list(host.scripts.iterdir()) == []
+    assert "sync-backups-offsite" not in crontab() and "keep-offsite" not in crontab()
+    assert list(host.scripts.iterdir()) == [] and list((host.root / "kit").iterdir()) == []
     assert not host.key.exists() and server.authorized_keys.read_text().strip() == ""
     # On a host where nothing is installed.
     again = host.play("rollback_stage2.yml", offsite_backup_remove_key=True, **host.managed)
@@ -199,17 +210,32 @@ def test_a_server_of_somebody_elses(host: Host, server: Sshd) -> None:
     first = host.run("stage2_offsite_backup.yml")
     assert first.returncode != 0
     public = host.key.with_suffix(".pub").read_text().strip()
-    assert f"restrict {public}" in " ".join(first.stdout.split())
+    told = " ".join(first.stdout.split())
+    assert f'gate.sh write" {public}' in told.replace("\\", "")
     wrong = host.run("stage2_offsite_backup.yml", *FROM_KEYS, offsite_backup_server_port=1)
     assert wrong.returncode != 0
     assert "nothing listens on that port" in wrong.stdout
     assert "sync-backups-offsite" not in crontab()
 
-    server.authorized_keys.write_text(f"restrict {public}\n")
+    # What was printed, with a pipe where there would be an ssh to root on the server.
+    kit = host.root / "kit"
+    assert f"tar -C {host.root}/lib -cz chefwell_resilience install-offsite-server.sh" in told
+    assert f"sh {kit}/install-offsite-server.sh" in told
+    by_hand = (
+        f"tar -C {host.root}/lib -cz chefwell_resilience install-offsite-server.sh | (mkdir -p {kit}"
+        f" && tar -C {kit} --no-same-owner -xz && sh {kit}/install-offsite-server.sh)"
+    )
+    for _twice in range(2):
+        subprocess.run(["sh", "-c", by_hand], check=True)
+    assert server.authorized_keys.read_text().count(public.split()[1]) == 1
+    assert crontab().count("keep-offsite-copy.sh") == 1
+    subprocess.run(
+        ["sh", "-c", "crontab -l | grep -v keep-offsite-copy.sh | crontab -"], check=True
+    )
     key = host.key.read_bytes()
     host.play("stage2_offsite_backup.yml", *FROM_KEYS)
     assert host.key.read_bytes() == key
-    assert len(files(server.backups)) == 3
+    assert len(backups_in(server.backups)) == 3
 
     # An unmounted tree: the play does not mark what is there now, and nothing is sent.
     host.backups.rename(host.root / "away")

@@ -10,29 +10,44 @@ NAME = "chefwell_backup_20251120_030000.dump.gz"
 DIGEST = "a" * 64
 
 
-def parse(*records: str, digest: bool = True) -> offsite_remote.Remote:
+def parse(*records: str) -> offsite_remote.Remote:
     answer = b"".join(record.encode() + b"\0" for record in records)
-    return offsite_remote.parse(
-        answer, "u@h:22/b", inventory.TIERS, inventory.PATTERN, digest=digest
-    )
+    return offsite_remote.parse(answer, "u@h:22/b", inventory.TIERS, inventory.PATTERN)
 
 
 def test_a_whole_answer() -> None:
     remote = parse(
         "rsync rsync  version 3.2.7  protocol version 31",
         "room /dev/sda1 100 60 40 60% /backups",
-        f"file f 42 1763607600.1234567890 ./daily/{NAME}",
-        f"{DIGEST} *./daily/{NAME}",
-        "file d 4096 1763607600.0000000000 ./daily/.rsync-partial",
+        f"file f 42 1763607600.1234567890 7 1763607601.5 ./daily/{NAME}",
+        "file d 4096 1763607600.0000000000 8 1.0 ./daily/.rsync-partial",
         "missing monthly",
         "end",
     )
     assert (remote.exists, remote.rsync, remote.room) == (True, "3.2.7", 40 * 1024)
+    assert (remote.gate, remote.confined, remote.alarms) == (None, False, ())
     (file,) = remote.tree.files
-    assert (file.bytes, file.mtime_ns, file.sha256) == (42, 1763607600_123456789, DIGEST)
+    assert (file.bytes, file.mtime_ns, file.sha256) == (42, 1763607600_123456789, None)
     assert file.taken_at == "2025-11-20T03:00:00"
+    identity = (42, 1763607600_123456789, 7, 1763607601_500000000)
+    assert remote.identities == {f"daily/{NAME}": identity}
     assert remote.tree.ignored == ["daily/.rsync-partial (folder)"]
     assert remote.tree.problems == []
+
+
+def test_what_the_gate_tells_besides() -> None:
+    remote = parse("gate 1 confined", "free 4096", "alarm mass-change 2026-01-01 lost\n5", "end")
+    assert (remote.gate, remote.confined, remote.room) == (1, True, 4096)
+    assert remote.alarms == ("mass-change 2026-01-01 lost\\n5",)
+    entry = parse(f"entry f 42 17 7 18 daily/{NAME}", "end")
+    assert entry.identities == {f"daily/{NAME}": (42, 17, 7, 18)}
+
+
+def test_digests() -> None:
+    answer = f"{DIGEST} *./daily/new\nline\0{DIGEST}  x\0what\0end\0".encode()
+    assert offsite_remote.parse_digests(answer, "s") == {"daily/new\nline": DIGEST, "x": DIGEST}
+    with pytest.raises(ResilienceError, match="not whole"):
+        offsite_remote.parse_digests(f"{DIGEST} *daily/x\0".encode(), "s")
 
 
 @pytest.mark.parametrize("records", [(), ("rsync x",), ("welcome to this server\nend",)])
@@ -41,19 +56,12 @@ def test_an_answer_without_its_end_is_none(records: tuple[str, ...]) -> None:
         parse(*records)
 
 
-def test_a_file_without_a_digest_is_a_problem() -> None:
-    remote = parse(f"file f 42 1.0 ./daily/{NAME}", "end")
-    assert remote.tree.files == []
-    assert "could not read it" in remote.tree.problems[0]
-    assert parse(f"file f 42 1.0 ./daily/{NAME}", "end", digest=False).tree.total_count == 1
-
-
 @pytest.mark.parametrize(
     "path",
     [f"./../{NAME}", f"./daily/../../etc/{NAME}", f"/etc/{NAME}", f"./yearly/{NAME}", "./daily/.."],
 )
 def test_names_outside_the_tiers_do_not_count(path: str) -> None:
-    remote = parse(f"file f 1 1.0 {path}", "end", digest=False)
+    remote = parse(f"file f 1 1.0 7 1.0 {path}", "end")
     assert remote.tree.files == [] and remote.tree.ignored == []
 
 
@@ -72,4 +80,4 @@ def test_an_absent_folder() -> None:
 
 def test_a_record_that_cannot_be_read_is_said() -> None:
     with pytest.raises(ResilienceError, match="cannot be read"):
-        parse("file f many 1.0 ./daily/x", "end")
+        parse("file f many 1.0 7 1.0 ./daily/x", "end")

@@ -1,0 +1,153 @@
+# -*- coding: utf-8 -*-
+# Copyright (c) 2026, chefwell.resilience contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Digests that were taken before, so that a verification need not read everything each time.
+
+A digest is believed while the file's identity is the same and it was read not too long ago. Each
+run reads a share again, those that were not read for longest first, for a disk can lose a bit
+without any of this changing.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import os
+import time
+from collections.abc import Mapping
+from typing import Any
+
+# Size, mtime in nanoseconds, inode, ctime in nanoseconds.
+Identity = tuple[int, int, int, int]
+
+
+@dataclasses.dataclass(frozen=True)
+class Known:
+    """One digest: of what, and when it was taken, seconds since 1970."""
+
+    identity: Identity
+    sha256: str
+    read: float
+
+
+@dataclasses.dataclass(frozen=True)
+class Plan:
+    """What is believed, and what is to be read. `before` holds the earlier digests of the latter
+    whose identity did not change: another one now means that the content rotted."""
+
+    believed: dict[str, str]
+    to_read: list[str]
+    before: dict[str, str]
+
+
+def plan(
+    entries: Mapping[str, Known],
+    identities: Mapping[str, Identity],
+    *,
+    now: float,
+    full_days: float,
+    full: bool = False,
+) -> Plan:
+    """Chooses what to read. Pure.
+
+    Args:
+        entries: what is known.
+        identities: the files as they are.
+        now: seconds since 1970.
+        full_days: every file is read at least this often; each run takes a share of the bytes that
+            brings that about with one run a day.
+        full: whether to read everything.
+    """
+    same = {
+        path: entries[path]
+        for path, identity in identities.items()
+        if path in entries and entries[path].identity == identity
+    }
+    before = {path: known.sha256 for path, known in same.items()}
+    if full:
+        return Plan({}, sorted(identities), before)
+    share = sum(identity[0] for identity in identities.values()) / max(1.0, full_days)
+    again = set(identities) - set(same)
+    for path in sorted(same, key=lambda name: (same[name].read, name)):
+        overdue = now - same[path].read >= full_days * 86400
+        # The day's share is of what was not read today: a second run on one day reads nothing.
+        if not overdue and (share <= 0 or now - same[path].read < 86400 / 2):
+            break
+        share -= identities[path][0]
+        again.add(path)
+    believed = {path: known.sha256 for path, known in same.items() if path not in again}
+    return Plan(believed, sorted(again), {path: before[path] for path in again & set(before)})
+
+
+class DigestCache:
+    """The digests of one side of one destination, in one file.
+
+    A file that is lost or damaged is an empty one: everything is read again.
+    """
+
+    def __init__(self, path: str) -> None:
+        self.path = path
+        self.entries: dict[str, Known] = {}
+        self.changed = False
+        try:
+            with open(path, encoding="utf-8", errors="surrogateescape") as file:
+                for name, (size, mtime, inode, ctime, digest, read) in json.load(file).items():
+                    identity = (int(size), int(mtime), int(inode), int(ctime))
+                    self.entries[name] = Known(identity, str(digest), float(read))
+        except (OSError, ValueError, TypeError, AttributeError):
+            self.entries = {}
+
+    def learn(
+        self, identities: Mapping[str, Identity], digests: Mapping[str, str], now: float
+    ) -> None:
+        """Takes in digests that were just read."""
+        for path, digest in digests.items():
+            if path in identities:
+                self.entries[path] = Known(identities[path], digest, now)
+                self.changed = True
+
+    def forget_reading(self, path: str) -> None:
+        """Has a file read again in every run: its content is not what it was."""
+        self.entries[path] = dataclasses.replace(self.entries[path], read=0.0)
+        self.changed = True
+
+    def save(self, identities: Mapping[str, Identity]) -> str | None:
+        """Writes the file if there is anything new, without what is no longer there.
+
+        Returns:
+            In words why it could not be written; None otherwise.
+        """
+        gone = self.entries.keys() - identities.keys()
+        if not (gone or self.changed):
+            return None
+        values: dict[str, Any] = {
+            path: [*known.identity, known.sha256, known.read]
+            for path, known in self.entries.items()
+            if path not in gone
+        }
+        try:
+            os.makedirs(os.path.dirname(self.path), mode=0o700, exist_ok=True)
+            with open(f"{self.path}.new", "w", encoding="ascii") as file:
+                json.dump(values, file)
+            os.replace(f"{self.path}.new", self.path)
+        except OSError as error:
+            return f"the digests {self.path} cannot be kept: {error.strerror}"
+        return None
+
+
+def identities_of(root: str, paths: list[str]) -> dict[str, Identity]:
+    """The identity of each file that is still there."""
+    found: dict[str, Identity] = {}
+    for path in paths:
+        try:
+            seen = os.lstat(os.path.join(root, path))
+        except OSError:
+            continue
+        found[path] = (seen.st_size, seen.st_mtime_ns, seen.st_ino, seen.st_ctime_ns)
+    return found
+
+
+def today() -> float:
+    """Now, in seconds since 1970."""
+    return time.time()

@@ -1,0 +1,80 @@
+"""Which digests are believed, and which are taken again."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from ansible_collections.chefwell.resilience.plugins.module_utils.digest_cache import (
+    DigestCache,
+    Identity,
+    Known,
+    plan,
+)
+
+DAY = 86400.0
+NOW = 1000 * DAY
+
+
+def identity(size: int = 100, mtime: int = 1, inode: int = 2, ctime: int = 3) -> Identity:
+    return size, mtime, inode, ctime
+
+
+def known(days_ago: float, seen: Identity | None = None) -> Known:
+    return Known(seen or identity(), "a" * 64, NOW - days_ago * DAY)
+
+
+def test_what_is_new_or_changed_is_read() -> None:
+    files = {name: identity() for name in ("same", "new")} | {
+        "size": identity(size=101),
+        "mtime": identity(mtime=9),
+        "inode": identity(inode=9),
+        "ctime": identity(ctime=9),
+    }
+    entries = {name: known(0.1) for name in ("same", "size", "mtime", "inode", "ctime", "gone")}
+    planned = plan(entries, files, now=NOW, full_days=30)
+    assert planned.to_read == ["ctime", "inode", "mtime", "new", "size"]
+    assert planned.believed == {"same": "a" * 64} and planned.before == {}
+
+
+def test_a_share_is_read_again_each_day_oldest_first_and_all_in_time() -> None:
+    files = {f"f{number}": identity() for number in range(10)}
+    entries = {f"f{number}": known(1 + number) for number in range(10)}
+    planned = plan(entries, files, now=NOW, full_days=10)
+    assert planned.to_read == ["f9"]
+    assert planned.before == {"f9": "a" * 64}
+    # Ten daily runs read every one.
+    read: set[str] = set()
+    for day in range(10):
+        planned = plan(entries, files, now=NOW + day * DAY, full_days=10)
+        read |= set(planned.to_read)
+        entries |= {name: Known(identity(), "a" * 64, NOW + day * DAY) for name in planned.to_read}
+    assert len(read) == 10
+
+
+def test_overdue_ones_are_all_read_and_full_means_everything() -> None:
+    files = {f"f{number}": identity() for number in range(4)}
+    entries = {name: known(31) for name in files}
+    assert len(plan(entries, files, now=NOW, full_days=30).to_read) == 4
+    fresh = {name: known(0.1) for name in files}
+    assert plan(fresh, files, now=NOW, full_days=30).to_read == []
+    full = plan(fresh, files, now=NOW, full_days=30, full=True)
+    assert len(full.to_read) == 4 and len(full.before) == 4
+
+
+def test_a_cache_keeps_what_is_there_and_a_damaged_one_is_empty(tmp_path: Path) -> None:
+    path = tmp_path / "state" / "digests.json"
+    cache = DigestCache(str(path))
+    files = {"a\udcff": identity(), "b": identity()}
+    cache.learn(files, {"a\udcff": "1" * 64, "b": "2" * 64}, NOW)
+    assert cache.save(files) is None
+    again = DigestCache(str(path))
+    assert again.entries["a\udcff"] == Known(identity(), "1" * 64, NOW)
+    written = path.stat().st_mtime_ns
+    assert again.save(files) is None and path.stat().st_mtime_ns == written
+    assert again.save({"b": identity()}) is None
+    assert set(DigestCache(str(path)).entries) == {"b"}
+    path.write_text("{half")
+    assert DigestCache(str(path)).entries == {}
+    unwritable = DigestCache("/proc/none/x")
+    unwritable.learn(files, {"b": "2" * 64}, NOW)
+    assert "cannot be kept" in str(unwritable.save(files))

@@ -1,0 +1,204 @@
+"""The backup server's own job, on a real folder."""
+
+from __future__ import annotations
+
+import datetime
+import gzip
+import hashlib
+import os
+import time
+from pathlib import Path
+
+import pytest
+from ansible_collections.chefwell.resilience.plugins.module_utils import keeper, keeper_store
+from ansible_collections.chefwell.resilience.plugins.module_utils.errors import ResilienceError
+
+BACKUPS = [f"daily/chefwell_backup_202511{day:02}_030000.dump.gz" for day in range(1, 8)]
+
+
+def content(path: str) -> bytes:
+    return gzip.compress(path.encode() * 40, mtime=0) + os.urandom(200)
+
+
+@pytest.fixture
+def copy(tmp_path: Path) -> keeper_store.Store:
+    """A copy of seven daily backups that came the usual way."""
+    made = store(tmp_path)
+    bring(made, {path: content(path) for path in BACKUPS})
+    assert sorted(made.held()) == BACKUPS
+    return made
+
+
+def store(root: Path, **settings: object) -> keeper_store.Store:
+    values = {key: value.default for key, value in keeper_store.KEYS.items()}
+    return keeper_store.Store({**values, "root": str(root), "reserve_percent": 0, **settings})
+
+
+def put(made: keeper_store.Store, files: dict[str, bytes]) -> None:
+    """What rsync would have left in `incoming`."""
+    for path, body in files.items():
+        target = Path(made.incoming, path)
+        target.parent.mkdir(exist_ok=True)
+        target.write_bytes(body)
+
+
+def listed(files: dict[str, bytes]) -> dict[str, object]:
+    entries = {path: [hashlib.sha256(body).hexdigest(), len(body)] for path, body in files.items()}
+    return {"files": entries, "unread": [], "in_progress": []}
+
+
+def bring(made: keeper_store.Store, files: dict[str, bytes]) -> keeper.Settled:
+    put(made, files)
+    return keeper.settle(made, listed(files))
+
+
+def now_held(made: keeper_store.Store) -> dict[str, bytes]:
+    return {path: Path(made.root, path).read_bytes() for path in made.held()}
+
+
+def test_rotation_moves_aside_and_the_ledger_follows(copy: keeper_store.Store) -> None:
+    files = now_held(copy)
+    gone = files.pop(BACKUPS[0])
+    new = "daily/chefwell_backup_20251108_030000.dump.gz"
+    files[new] = content(new)
+    put(copy, {new: files[new]})
+    done = keeper.settle(copy, listed(files))
+    assert (done.placed, done.aside, done.refused) == ([new], [BACKUPS[0]], "")
+    assert Path(copy.root, done.old_folder, BACKUPS[0]).read_bytes() == gone
+    assert sorted(copy.ledger()) == sorted(files) == sorted(copy.held())
+    assert os.listdir(copy.settling) == []
+
+
+def test_unread_tiers_and_unfinished_backups_are_not_gone(copy: keeper_store.Store) -> None:
+    files = now_held(copy)
+    del files[BACKUPS[0]]
+    kept = keeper.settle(copy, {**listed(files), "in_progress": [BACKUPS[0]]})
+    assert kept.aside == []
+    assert keeper.settle(copy, {**listed({}), "unread": ["daily"]}).aside == []
+
+
+def test_a_lost_ledger_is_made_again(copy: keeper_store.Store) -> None:
+    os.unlink(os.path.join(copy.own, "ledger.json"))
+    done = keeper.settle(copy, listed(now_held(copy)))
+    assert done.placed == done.aside == done.missing == []
+    assert len(copy.ledger()) == 7
+
+
+def test_a_listed_backup_that_never_came_is_missing(copy: keeper_store.Store) -> None:
+    files = {**now_held(copy), "weekly/chefwell_backup_20251102_030000.dump.gz": b"x"}
+    assert keeper.settle(copy, listed(files)).missing == [
+        "weekly/chefwell_backup_20251102_030000.dump.gz"
+    ]
+
+
+def test_links_in_incoming_are_not_taken(copy: keeper_store.Store, tmp_path: Path) -> None:
+    path = "weekly/chefwell_backup_20251102_030000.dump.gz"
+    Path(copy.incoming, "weekly").mkdir()
+    Path(copy.incoming, path).symlink_to("/etc/passwd")
+    body = Path("/etc/passwd").read_bytes()
+    done = keeper.settle(copy, listed({**now_held(copy), path: body}))
+    assert done.missing == [path]
+
+
+def test_a_rename_never_replaces(tmp_path: Path) -> None:
+    one, two = tmp_path / "one", tmp_path / "two"
+    one.write_text("new")
+    two.write_text("old")
+    with pytest.raises(FileExistsError):
+        keeper_store.rename_new(str(one), str(two))
+    assert (one.read_text(), two.read_text()) == ("new", "old")
+
+
+def test_a_held_lock_is_told_as_busy(
+    copy: keeper_store.Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(keeper_store, "LOCK_SECONDS", 0.2)
+    with (
+        copy.locked(),
+        pytest.raises(keeper_store.Busy, match="at work"),
+    ):
+        keeper.settle(copy, listed(now_held(copy)))
+
+
+def age(made: keeper_store.Store, folder: str, days: int) -> str:
+    """Moves a folder of old backups back in time."""
+    moment = datetime.datetime.now(datetime.UTC) - datetime.timedelta(days=days)
+    older = f"old_{moment:%Y%m%d_%H%M%S}"
+    Path(made.root, folder).rename(Path(made.root, older))
+    return older
+
+
+def test_old_backups_are_dropped_after_their_days(copy: keeper_store.Store) -> None:
+    files = now_held(copy)
+    del files[BACKUPS[0]]
+    folder = age(copy, keeper.settle(copy, listed(files)).old_folder, 89)
+    assert keeper.tend(copy).dropped == []
+    folder = age(copy, folder, 91)
+    assert keeper.tend(copy).dropped == [f"{folder}/{BACKUPS[0]}"]
+    assert not Path(copy.root, folder).exists()
+
+
+def test_the_newest_good_backup_of_a_tier_is_never_dropped(copy: keeper_store.Store) -> None:
+    """An attacker lists noise only, day after day; what is in place then is no backup."""
+    noise = {f"daily/chefwell_backup_2026010{day}_030000.dump.gz": b"noise" * 90 for day in (1, 2)}
+    values = listed(noise)
+    put(copy, noise)
+    assert keeper.settle(copy, values).refused
+    settled = keeper.accept(copy)
+    assert settled and len(settled.aside) == 7
+    folder = age(copy, settled.old_folder, 200)
+    done = keeper.tend(copy)
+    assert done.kept_longer == [f"{folder}/{BACKUPS[-1]}"]
+    assert len(done.dropped) == 6
+    assert Path(copy.root, folder, BACKUPS[-1]).exists()
+    # Once a good one is in place, the old one may go.
+    better = "daily/chefwell_backup_20260103_030000.dump.gz"
+    bring(copy, {**noise, better: content(better)})
+    assert keeper.tend(copy).dropped == [f"{folder}/{BACKUPS[-1]}"]
+
+
+def test_bit_rot_is_named_until_it_is_gone(copy: keeper_store.Store) -> None:
+    assert keeper.tend(copy).alarms == {}
+    victim = Path(copy.root, BACKUPS[2])
+    whole = victim.read_bytes()
+    seen = victim.stat()
+    victim.write_bytes(whole[:-1] + bytes([whole[-1] ^ 1]))
+    os.utime(victim, ns=(seen.st_atime_ns, seen.st_mtime_ns))
+    daily = store(Path(copy.root), reread_days=1)
+    done = keeper.tend(daily)
+    assert done.rotten == [BACKUPS[2]] and BACKUPS[2] in done.alarms["bit-rot"]["saw"]
+    assert keeper.tend(daily).alarms["bit-rot"]["since"] == done.alarms["bit-rot"]["since"]
+    victim.write_bytes(whole)
+    assert keeper.tend(daily).alarms == {}
+
+
+def test_every_backup_is_read_within_the_days(copy: keeper_store.Store) -> None:
+    weekly = store(Path(copy.root), reread_days=7)
+    before = {path: entry.read for path, entry in copy.ledger().items()}
+    for _day in range(7):
+        assert 1 <= keeper.tend(weekly).read <= 2
+    assert all(entry.read > before[path] for path, entry in copy.ledger().items())
+
+
+def test_what_is_lost_silent_or_full_raises_an_alarm(copy: keeper_store.Store) -> None:
+    os.unlink(os.path.join(copy.root, BACKUPS[0]))
+    copy.save("last", {"time": time.time() - 60 * 3600, "listed": 7})
+    alarms = keeper.tend(store(Path(copy.root), reserve_percent=100)).alarms
+    assert set(alarms) == {"lost", "silent", "room"}
+    assert "60 hours" in alarms["silent"]["saw"] and BACKUPS[0] in alarms["lost"]["saw"]
+
+
+def test_forgotten_arrivals_are_thrown_away(
+    copy: keeper_store.Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    put(copy, {BACKUPS[0]: b"x"})
+    keeper.tend(copy)
+    assert Path(copy.incoming, BACKUPS[0]).exists()
+    monkeypatch.setattr(keeper, "INCOMING_DAYS", -1)
+    keeper.tend(copy)
+    assert not Path(copy.incoming, BACKUPS[0]).exists()
+
+
+def test_a_missing_folder_is_no_empty_copy(tmp_path: Path) -> None:
+    with pytest.raises(ResilienceError, match="is not there"):
+        store(tmp_path / "none")
