@@ -223,7 +223,8 @@ def test_a_server_of_somebody_elses(host: Host, server: Sshd) -> None:
     assert f"sh {kit}/install-offsite-server.sh" in told
     by_hand = (
         f"tar -C {host.root}/lib -cz chefwell_resilience install-offsite-server.sh |"
-        f" (mkdir -p {kit} && tar -C {kit} --no-same-owner -xz && sh {kit}/install-offsite-server.sh)"
+        f" (mkdir -p {kit} && tar -C {kit} --no-same-owner -xz &&"
+        f" sh {kit}/install-offsite-server.sh)"
     )
     for _twice in range(2):
         subprocess.run(["sh", "-c", by_hand], check=True)
