@@ -76,7 +76,9 @@ class Cluster:
         with open(self._password, "w", encoding="ascii", opener=_private) as file:
             file.write(secrets.token_urlsafe(24))
         sockets = self.folder
-        if len(self.folder) > LONGEST_SOCKET_FOLDER:
+        # The backend is not root, and has to reach the socket: not below a closed state folder.
+        reached = os.geteuid() != 0 or postgres.open_to_others(os.path.join(self.folder, "data"))
+        if len(self.folder) > LONGEST_SOCKET_FOLDER or not reached:
             sockets = tempfile.mkdtemp(prefix=SOCKETS_PREFIX)
         with open(self._sockets, "w", encoding="utf-8") as file:
             file.write(sockets)

@@ -191,7 +191,7 @@ def unprivileged(paths: Sequence[str], uid: int = UNPRIVILEGED) -> list[str]:
         return []
     prefix = ["setpriv", f"--reuid={uid}", f"--regid={uid}", "--clear-groups", "--no-new-privs"]
     keep = "-all"
-    if not all(_open_to_others(os.path.realpath(path)) for path in paths):
+    if not all(open_to_others(os.path.realpath(path)) for path in paths):
         keep += ",+dac_read_search"
         # access(2) leaves capabilities out of account for a user that is not root, unless this bit
         # is set (capabilities(7), "The securebits flags"); initdb asks it for its own programs.
@@ -199,7 +199,8 @@ def unprivileged(paths: Sequence[str], uid: int = UNPRIVILEGED) -> list[str]:
     return [*prefix, f"--inh-caps={keep}", f"--ambient-caps={keep}", f"--bounding-set={keep}"]
 
 
-def _open_to_others(path: str) -> bool:
+def open_to_others(path: str) -> bool:
+    """Whether every user can reach a path: its folders let them pass, and a file lets them read."""
     if os.path.isfile(path) and not os.stat(path).st_mode & 0o004:
         return False
     folder = os.path.dirname(path)
