@@ -112,6 +112,11 @@ class Catalogue:
             cursor.execute(query, values or None)
             return cast(list[tuple[Any, ...]], cursor.fetchall())
 
+    def run(self, statement: str) -> None:
+        """Runs a statement that returns no rows."""
+        with self.connection.cursor() as cursor:
+            cursor.execute(statement)
+
     def schemas(self) -> set[Key]:
         """Every schema, `public` among them if it is there."""
         query = f"SELECT n.nspname FROM pg_namespace n WHERE {_SCHEMA}"

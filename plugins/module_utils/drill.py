@@ -29,6 +29,8 @@ from . import (
     checks,
     expectation,
     inventory,
+    manifest,
+    production_drift,
     questioning,
     restore,
     restore_size,
@@ -66,6 +68,8 @@ class Settings:
         api_time_limit: seconds that one answer may take.
         featured_schema: the store that reports show table by table.
         table_order: names of tables that reports show first, in this order.
+        production_dsn: keyword arguments for `psycopg2.connect`, of a user of production who may
+            read everything; empty compares with nothing.
         roles: made in staging before the restore, for policies that name them.
         jobs: how many to restore in parallel; 0 chooses.
         time_limit: seconds for each of unpacking, decoding and restoring.
@@ -83,6 +87,7 @@ class Settings:
     api_time_limit: float = 10
     featured_schema: str = ""
     table_order: Sequence[str] = ()
+    production_dsn: Mapping[str, Any] = dataclasses.field(default_factory=dict)
     roles: Sequence[str] = ()
     jobs: int = 0
     time_limit: float = 3600
@@ -287,15 +292,19 @@ class _Drill:
         settings = self.settings
         binaries = self.engine.binaries()
         with self._phase("digest"):
-            digest = archive_digest.verify_digest(self.backup["path"])
+            known = manifest.read(self.backup["path"])
+            digest = archive_digest.verify_digest(
+                self.backup["path"], known.sha256 if known else None, "its manifest"
+            )
             self.backup["sha256"] = digest.sha256
         with self._phase("decode"):
             ready = archive.prepare(
                 self.backup["path"], folder, binaries, time_limit=settings.time_limit
             )
             self.backup |= archive.to_dict(ready)
-        self._note_archive(ready, digest)
         wanted = expectation.of(ready.toc.entries, ready.rows)
+        lost = manifest.apply(known, wanted) if known else []
+        self._note_archive(ready, digest, wanted, lost)
         with self._phase("staging"):
             self.engine.check()
             place = self.engine.data_folder()
@@ -327,13 +336,20 @@ class _Drill:
                 url = self.engine.start_backend(server)
         self._ask(server, wanted, url)
 
-    def _note_archive(self, ready: Archive, digest: archive_digest.Digest) -> None:
+    def _note_archive(
+        self,
+        ready: Archive,
+        digest: archive_digest.Digest,
+        wanted: expectation.Expectation,
+        lost: list[Finding],
+    ) -> None:
         compared = f"SHA-256 as in {digest.source}" if digest.source else "no digest was recorded"
-        findings = []
+        findings = [*lost]
         if ready.toc.row_security:
             text = "it was dumped with row-level security on"
             findings.append(Finding("archive.row_security", self.backup["file"], text))
-        answer = checks.Answer(f"{ready.proof}; {compared}", findings)
+        evidence = f"{ready.proof}; {compared}; {'a' if wanted.digests else 'no'} manifest"
+        answer = checks.Answer(evidence, findings)
         self._add_check("archive", "The backup is whole", answer)
 
     def _add_check(self, id: str, title: str, answer: checks.Answer) -> None:
@@ -375,6 +391,10 @@ class _Drill:
                 featured_schema=settings.featured_schema,
                 progress=lambda what: self.progress("validate", what),
             )
+        if settings.production_dsn:
+            with self._phase("production"):
+                answer = production_drift.compare(settings.production_dsn, self.answers["schemas"])
+            self._add_check("production", "Compared with production", answer)
         asked = self.answers["checks"]
         if any(one["status"] == checks.FAILED and one["id"].startswith("api_") for one in asked):
             self.backend_log = self.engine.last_words()

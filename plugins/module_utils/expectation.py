@@ -57,6 +57,8 @@ class Expectation:
         sequence_values: with two more members, the value, and `true` if it was given out already.
         rows: rows by table; None where the backup does not tell.
         row_source: where `rows` comes from, in words.
+        digests: of tables' content, with one more member, the digest; only a manifest has them.
+        digest_version: of the PostgreSQL that made them.
         others: kinds that no check asks about, and how many there are of each.
     """
 
@@ -86,6 +88,8 @@ class Expectation:
     encoding: str | None = None
     rows: dict[Key, int | None] = dataclasses.field(default_factory=dict)
     row_source: str = ""
+    digests: set[Key] = dataclasses.field(default_factory=set)
+    digest_version: str = ""
     others: dict[str, int] = dataclasses.field(default_factory=dict)
 
     def to_dict(self) -> dict[str, Any]:

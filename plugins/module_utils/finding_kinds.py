@@ -137,6 +137,10 @@ KINDS = {
         "A table has not as many rows as the backup.",
         "Look at the errors of the restore, and at triggers or rules that change rows.",
     ),
+    "content.differs": Kind(
+        "A table has as many rows as when the backup was taken, but other content.",
+        "Do not trust this backup; take another one, and find out what changed it.",
+    ),
     "primary_key.missing": Kind(
         "A primary key is missing.",
         "Look for doubled rows, then add it.",
@@ -244,6 +248,11 @@ KINDS = {
     "query.answer_differs": Kind(
         "A configured query returned something else than it must.",
         "Look at the query's rows, then at the data behind it.",
+    ),
+    "production.table_missing": Kind(
+        "Production has a table that the backup does not have.",
+        "If the table is older than the backup, the backup leaves something out: look at how it "
+        "is made.",
     ),
     "api.answer_differs": Kind(
         "A call to the API was not answered as it must be.",

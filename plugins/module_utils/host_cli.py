@@ -18,7 +18,7 @@ from . import config
 from .command import EXIT_UNKNOWN, Command, warn
 from .errors import ResilienceError
 
-STAGES = ("disk", "offsite", "staging", "recovery", "checkpoint", "keeper")
+STAGES = ("disk", "offsite", "staging", "manifest", "recovery", "checkpoint", "keeper")
 
 
 def _commands() -> dict[str, Command]:

@@ -10,6 +10,7 @@ import dataclasses
 from collections.abc import Mapping
 from typing import Any
 
+from . import content_digest
 from .asker import BATCH, Asker, compared, dotted
 from .checks import Answer
 from .findings import Finding
@@ -35,6 +36,26 @@ def row_counts(asker: Asker) -> Answer:
     if len(known) < len(wanted):
         evidence += f"; of {len(wanted) - len(known)} tables the backup leaves the rows out"
     return Answer(evidence, findings)
+
+
+def content(asker: Asker) -> Answer:
+    """Every table has the content that it had when the backup was taken."""
+    wanted = asker.wanted
+    connection = asker.catalogue.connection
+    made, here = wanted.digest_version.split(".")[0], connection.server_version // 10000
+    if made != str(here):
+        evidence = f"the digests are PostgreSQL {made}'s, this is {here}: text may differ there"
+        return Answer(evidence, skipped=True)
+    digests = {(schema, table): digest for schema, table, digest in wanted.digests}
+    with connection.cursor() as cursor:
+        found = content_digest.take(cursor, digests)
+    findings = [
+        Finding("content.differs", dotted(key), f"{dotted(key)} has other content, equal in number")
+        for key, digest in sorted(digests.items())
+        if key in found and found[key][0] == wanted.rows.get(key) and found[key][1] != digest
+    ]
+    same = sum(key in found and found[key][1] == digest for key, digest in digests.items())
+    return Answer(f"{same}/{len(digests)} tables with the content that they had", findings)
 
 
 def references(asker: Asker) -> Answer:

@@ -79,6 +79,7 @@ def phase_title(words: gettext.NullTranslations, name: str) -> str:
         "restore": say("Restore"),
         "backend": say("Backend"),
         "validate": say("Validation"),
+        "production": say("Compared with production"),
         "validation": say("Validation"),
         "api": "API",
         "cleanup": say("Clean-up"),

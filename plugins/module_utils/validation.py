@@ -107,7 +107,7 @@ def validate(
         cursor.execute("SET lock_timeout = '30s'")
     asker = Asker(Catalogue(connection), wanted, settings or Settings())
     done = []
-    for id, title, question in _questions(asker.settings):
+    for id, title, question in _questions(asker):
         if progress:
             progress(title)
         answered = checks.ask(id, title, functools.partial(question, asker))
@@ -116,8 +116,11 @@ def validate(
     return Report(done, schemas, _totals(schemas), time.monotonic() - started)
 
 
-def _questions(settings: Settings) -> list[tuple[str, str, Callable[[Asker], Answer]]]:
-    asked = [*_QUESTIONS]
+def _questions(asker: Asker) -> list[tuple[str, str, Callable[[Asker], Answer]]]:
+    settings, asked = asker.settings, [*_QUESTIONS]
+    if asker.wanted.digests:
+        # Only a manifest knows the content; without one there is no question.
+        asked.append(("content", "Content of every table", questions_content.content))
     if settings.amcheck:
         asked.append(("corruption", "Damaged indexes (amcheck)", questions_content.corruption))
     for query in settings.queries:

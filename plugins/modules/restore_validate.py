@@ -28,6 +28,8 @@ options:
   backup:
     description:
       - The backup that was restored, as C(pg_dump) made it, compressed or not. It is decoded whole.
+      - Rows and content are compared with the manifest that C(backup-manifest) wrote beside it, if
+        there is one.
     type: path
     required: true
   bin_dir:
@@ -240,8 +242,10 @@ from ansible.module_utils.basic import AnsibleModule, missing_required_lib
 from ..module_utils import (
     api_probe,
     archive,
+    archive_digest,
     expectation,
     findings,
+    manifest,
     postgres,
     questioning,
     validation,
@@ -319,6 +323,10 @@ def main() -> None:
         with tempfile.TemporaryDirectory(dir=options["work_dir"] or module.tmpdir) as folder:
             ready = archive.prepare(options["backup"], folder, server.binaries)
             wanted = expectation.of(ready.toc.entries, ready.rows)
+            known = manifest.read(options["backup"])
+            if known:
+                archive_digest.verify_digest(options["backup"], known.sha256, "its manifest")
+                manifest.apply(known, wanted)
             result = questioning.question(
                 server.dsn(options["login_db"]),
                 wanted,

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import copy
 import dataclasses
 import gzip
 import json
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from ansible_collections.chefwell.resilience.plugins.module_utils import (
@@ -15,7 +17,9 @@ from ansible_collections.chefwell.resilience.plugins.module_utils import (
     archive_digest,
     drill,
     findings,
+    manifest,
     postgres,
+    production_drift,
     staging,
 )
 from ansible_collections.chefwell.resilience.plugins.module_utils.embedded import Cluster
@@ -94,6 +98,8 @@ def test_a_healthy_one_raises_nothing(
     target = new if "18" in form else old
     path = old.dump(name, FORMS[form.split(",")[0]])
     dump = target.prepare(path)
+    with manifest.snapshot({"dsn": old.server.url(name)}) as (_snapshot, read):
+        manifest.apply(_manifest(read()), dump.wanted)
     tried = f"try {name}"
     raised = target.restore(dump, tried)
     asks_for_stores = TENANT_QUERY if name == "stores" else None
@@ -104,6 +110,10 @@ def test_a_healthy_one_raises_nothing(
     assert raised == [] and found(result) == [], said
     statuses = {schema["name"]: schema["status"] for schema in result["schemas"]}
     assert set(statuses.values()) <= {"passed"}, statuses
+
+
+def _manifest(held: dict[str, Any]) -> manifest.Manifest:
+    return manifest.Manifest(sha256="", bytes=0, **held)
 
 
 @pytest.mark.parametrize("case", CASES)
@@ -122,13 +132,52 @@ def test_a_broken_one_raises_its_finding(old: Lab, restored: dict[str, Dump], ca
     _fired(broken.expected, case)
 
 
-def _words(result: dict[str, object]) -> list[object]:
+def _words(result: dict[str, Any]) -> list[object]:
     return [check["evidence"] for check in result["checks"] if check["findings"]]  # type: ignore[attr-defined]
 
 
 def _fired(identifiers: frozenset[str] | set[str], where: str) -> None:
     for identifier in identifiers:
         FIRED.setdefault(identifier, where)
+
+
+def test_equal_in_number_but_not_in_content(old: Lab, restored: dict[str, Dump]) -> None:
+    with manifest.snapshot({"dsn": old.server.url("objects")}) as (_snapshot, read):
+        held = _manifest(read())
+    wanted = copy.deepcopy(restored["objects"].wanted)
+    assert manifest.apply(held, wanted) == []
+    changes = (
+        "UPDATE public.document SET body = jsonb_set(body, '{list,1}', '99') WHERE id = 4",
+        "UPDATE public.document SET raw = raw || '\\x00' WHERE id = 9",
+        "UPDATE public.document SET tags[1][2] = NULL WHERE id = 2",
+    )
+    for change in changes:
+        old.create("spoilt", template="restored objects")
+        old.run("spoilt", change)
+        result = old.question("spoilt", wanted)
+        old.drop("spoilt")
+        assert found(result) == ["content.differs"]
+        assert "public.document" in told(result, ["content.differs"])
+    _fired({"content.differs"}, f"{len(changes)} changed values")
+
+
+def test_production_moves_on(old: Lab, restored: dict[str, Dump]) -> None:
+    """Rows that differ are told; a table that the backup lacks is a finding."""
+    result = old.question("restored stores", restored["stores"].wanted)
+    old.create("live", template="restored stores")
+    dsn = old.server.dsn("live")
+    same = production_drift.compare(dsn, result["schemas"])
+    old.run("live", "DELETE FROM tenant_a.products WHERE id < 8", "CREATE TABLE public.late ()")
+    moved = production_drift.compare(dsn, result["schemas"])
+    old.drop("live")
+    gone = production_drift.compare(dsn, result["schemas"])
+    assert (same.findings, same.skipped) == ([], False) and "11 tables, as many" in same.evidence
+    assert [one.id for one in moved.findings if not isinstance(one, str)] == [
+        "production.table_missing"
+    ]
+    assert "tenant_a.products -7" in moved.evidence
+    assert gone.skipped and "cannot be connected to" in gone.evidence
+    _fired({"production.table_missing"}, "a table made after the backup")
 
 
 def test_another_encoding(old: Lab, restored: dict[str, Dump]) -> None:
