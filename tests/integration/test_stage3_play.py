@@ -211,6 +211,43 @@ def test_what_is_wrong_with_the_lab_is_no_verdict_on_the_backup(
         host.play(PLAYBOOK, staging_restore_drill_now=False)
 
 
+def test_a_backup_is_made_with_its_manifest(host: PlayHost, bed: Testbed, tmp_path: Path) -> None:
+    server = bed.record["postgres"]
+    dsn = " ".join(
+        f"{key}='{server[name]}'"
+        for key, name in (
+            *(("host", "host"), ("port", "port"), ("user", "user")),
+            *(("password", "password"), ("dbname", "dbname")),
+        )
+    )
+    backup = tmp_path / "chefwell_backup_20251120_030000.dump.gz"
+    beside = Path(f"{backup}.manifest.json")
+    dump = f'{server["bin_dir"]}/pg_dump -Fc -d "$0" --snapshot="$BACKUP_SNAPSHOT"'
+    made = ["/bin/sh", "-c", f"set -e; {dump} | /usr/bin/gzip > {backup}", dsn]
+    ended = host.command("backup-manifest", "--backup", str(backup), "--dsn", dsn, "--", *made)
+    assert ended.returncode == 0, ended.stderr
+    assert "Manifesto gravado: 26 tabelas" in ended.stdout
+    assert beside.stat().st_mode & 0o777 == 0o600
+    drill = result(host.command("test-restore-staging", "--json", "--backup", str(backup)))
+    by_id = {check["id"]: check for check in drill["checks"]}
+    assert drill["verdict"] == "passed" and drill["confidence"] == 100.0
+    assert by_id["content"]["evidence"].startswith("26/26 tables")
+    assert "SHA-256 as in its manifest" in by_id["archive"]["evidence"]
+    assert "against the manifest" in by_id["row_counts"]["evidence"]
+    # Whatever becomes of the manifest, the command runs, and its own end counts.
+    beside.unlink()
+    lone = ["/bin/sh", "-c", f"echo ran ${{BACKUP_SNAPSHOT:-without}} > {backup}"]
+    nowhere = host.command(
+        "backup-manifest", "--backup", str(backup), "--dsn", "host=/nowhere", "--", *lone
+    )
+    assert nowhere.returncode == 1 and "cannot be read for the manifest" in nowhere.stderr
+    assert backup.read_text() == "ran without\n" and not beside.exists()
+    failed = host.command(
+        "backup-manifest", "--backup", str(backup), "--dsn", dsn, "--", "/bin/sh", "-c", "exit 7"
+    )
+    assert failed.returncode == 7 and not beside.exists()
+
+
 def test_a_damaged_backup_fails_the_drill_and_the_play(host: PlayHost, tmp_path: Path) -> None:
     daily = tmp_path / "daily"
     daily.mkdir()
