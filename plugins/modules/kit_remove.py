@@ -1,0 +1,162 @@
+#!/usr/bin/python
+# -*- coding: utf-8 -*-
+# Copyright (c) 2026, chefwell.resilience contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Takes the engine off a host on which no stage uses it any more."""
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+---
+module: kit_remove
+short_description: Takes the engine off a host on which no stage uses it
+version_added: "0.1.0"
+description:
+  - Does nothing while a stage's configuration is there.
+  - Otherwise removes the engine, the command C(checkpoint.sh) with its configuration, and the
+    history, and then those folders of the kit that are empty. A folder in which something else lies
+    stays, with what lies in it.
+  - Internal. The rollbacks call it.
+author:
+  - chefwell.resilience contributors (@chefwell)
+options:
+  lib_dir:
+    description:
+      - The folder that holds the engine's package.
+    type: path
+    required: true
+  config_dir:
+    description:
+      - The folder of the stages' configurations.
+    type: path
+    required: true
+  state_dir:
+    description:
+      - The folder of history and state.
+    type: path
+    required: true
+  scripts_dir:
+    description:
+      - The folder of the commands.
+    type: path
+    required: true
+attributes:
+  check_mode:
+    description: Can run in check mode without changing the target.
+    support: full
+  diff_mode:
+    description: Returns what has changed, or would, as a diff.
+    support: full
+"""
+
+EXAMPLES = r"""
+- name: Take the kit away if no stage uses it
+  chefwell.resilience.kit_remove:
+    lib_dir: /usr/local/lib/chefwell-resilience
+    config_dir: /etc/chefwell-resilience
+    state_dir: /var/lib/chefwell-resilience
+    scripts_dir: /root/restaurante/scripts
+"""
+
+RETURN = r"""
+stages:
+  description: Configurations of stages that are there. With any, nothing is removed.
+  returned: always
+  type: list
+  elements: str
+  sample: []
+removed:
+  description: What was removed, or would be.
+  returned: always
+  type: list
+  elements: str
+  sample: [/etc/chefwell-resilience]
+"""
+
+import os
+import shutil
+from fnmatch import fnmatch
+
+from ansible.module_utils.basic import AnsibleModule
+
+PACKAGE = "chefwell_resilience"
+CHECKPOINT = "checkpoint.json"
+# What is kept for all stages together; each stage's own is removed by its own rollback.
+SHARED_STATE = ("history.sqlite3*", "*.lock")
+
+
+def listed(folder: str) -> list[str]:
+    """The names in a folder; none if it is not there."""
+    try:
+        return sorted(os.listdir(folder))
+    except FileNotFoundError:
+        return []
+
+
+def ours(options: dict[str, str]) -> list[str]:
+    """The kit's own files and folders that are there."""
+    named = [
+        os.path.join(options["lib_dir"], PACKAGE),
+        os.path.join(options["config_dir"], CHECKPOINT),
+        os.path.join(options["scripts_dir"], "checkpoint.sh"),
+    ]
+    state = options["state_dir"]
+    for name in listed(state):
+        if any(fnmatch(name, pattern) for pattern in SHARED_STATE):
+            named.append(os.path.join(state, name))
+    return [path for path in named if os.path.lexists(path)]
+
+
+def left_empty(options: dict[str, str], removed: list[str]) -> list[str]:
+    """The kit's folders in which nothing is left then."""
+    folders = [options[f"{name}_dir"] for name in ("lib", "config", "state", "scripts")]
+    gone = set(removed)
+    return [
+        folder
+        for folder in folders
+        if os.path.isdir(folder)
+        and all(os.path.join(folder, name) in gone for name in listed(folder))
+    ]
+
+
+def main() -> None:
+    """Looks, removes what is the kit's own."""
+    folders = ("lib_dir", "config_dir", "state_dir", "scripts_dir")
+    module = AnsibleModule(
+        argument_spec={name: {"type": "path", "required": True} for name in folders},
+        supports_check_mode=True,
+    )
+    options = module.params
+    try:
+        stages = [
+            name
+            for name in listed(options["config_dir"])
+            if name.endswith(".json") and name != CHECKPOINT
+        ]
+        files = [] if stages else ours(options)
+        empty = [] if stages else left_empty(options, files)
+        if not module.check_mode:
+            for path in files:
+                if os.path.isdir(path) and not os.path.islink(path):
+                    shutil.rmtree(path)
+                else:
+                    os.unlink(path)
+            for folder in empty:
+                os.rmdir(folder)
+    except OSError as error:
+        module.fail_json(
+            msg=f"the kit cannot be removed: {error.strerror} [path={error.filename!r}]"
+            " - run this as root, or as who installed it"
+        )
+    removed = [*files, *empty]
+    module.exit_json(
+        changed=bool(removed),
+        stages=stages,
+        removed=removed,
+        diff={"before": "".join(f"{path}\n" for path in removed), "after": ""},
+    )
+
+
+if __name__ == "__main__":
+    main()
