@@ -117,7 +117,9 @@ class Docker:
                 )
         return self._compose
 
-    def listed(self, kind: str, labels: Sequence[str], *fields: str) -> list[list[str]]:
+    def listed(
+        self, kind: str, labels: list[str] | tuple[str, ...], *fields: str
+    ) -> list[list[str]]:
         """What carries these labels.
 
         Args:

@@ -169,7 +169,7 @@ class Compose:
         return [
             [number, name]
             for number, name, now, its_service in self.docker.listed(
-                "container", self.label, *fields
+                "container", [self.label], *fields
             )
             if its_service == service and state in ("", now)
         ]
