@@ -13,7 +13,7 @@ from typing import Any
 
 from . import drill, quantity, recovery, recovery_switch, recovery_tenant, render_titles, staging
 from .command import EXIT_CRITICAL, EXIT_OK, Command, append_log, now, tell, warn
-from .commands_staging import KEYS, progress_of, settings_of
+from .commands_staging import KEYS, progress_of, refuse_path_from_offsite, settings_of
 from .errors import ResilienceError
 from .language import words
 
@@ -27,6 +27,9 @@ def _arguments(parser: argparse.ArgumentParser) -> None:
     which.add_argument("--date", metavar="YYYY-MM-DD", help="the newest taken on this day")
     which.add_argument("--switch", metavar="NAME", help="put this one in production's place")
     which.add_argument("--list", action="store_true", help="list what --switch takes")
+    parser.add_argument(
+        "--from-offsite", action="store_true", help="fetch it from the offsite server"
+    )
     parser.add_argument("--tenant", metavar="SCHEMA", help="one store alone")
     parser.add_argument(
         "--confirm", metavar="HOST", help="switch: this host's name, so that it is no mistake"
@@ -42,7 +45,13 @@ def _run(values: dict[str, Any], arguments: argparse.Namespace) -> int:
         return _switch(values, settings, arguments, arguments.switch)
     if arguments.confirm is not None:
         recovery.refuse_unconfirmed(arguments.confirm)
-    which = {"path": arguments.backup, "tier": arguments.tier, "date": arguments.date}
+    refuse_path_from_offsite(arguments)
+    which = {
+        "path": arguments.backup,
+        "tier": arguments.tier,
+        "date": arguments.date,
+        "from_offsite": arguments.from_offsite,
+    }
     progress = progress_of(values["language"])
     if arguments.tenant:
         result = recovery_tenant.restore_beside(

@@ -27,6 +27,7 @@ from . import (
 )
 from .command import EXIT_OK, Command, append_log, colour, now, tell, warn
 from .config import Key
+from .errors import ResilienceError
 from .language import words
 from .render_titles import phase_title
 
@@ -68,6 +69,8 @@ KEYS = {
     "runbook": Key(str, ""),
     "contacts": Key(list, []),
     "offsite_config": Key(str, ""),
+    "offsite_key_file": Key(str, ""),
+    "source": Key(str, "local"),
     "notify_urls": Key(list, []),
     "notify_remind_hours": Key((int, float), 24),
     "ping_url": Key(str, ""),
@@ -123,6 +126,7 @@ def settings_of(values: dict[str, Any]) -> drill.Settings:
             "production_dsn",
             "table_order",
         ),
+        **chosen("offsite_config", "offsite_key_file"),
         **chosen("api_users", "api_time_limit", "rto_seconds", "rpo_seconds"),
     )
 
@@ -132,7 +136,21 @@ def _drill_arguments(parser: argparse.ArgumentParser) -> None:
     which.add_argument("--backup", metavar="FILE", help="this backup")
     which.add_argument("--tier", help="the newest of this tier")
     which.add_argument("--date", metavar="YYYY-MM-DD", help="the newest taken on this day")
+    parser.add_argument(
+        "--from-offsite", action="store_true", help="fetch it from the offsite server"
+    )
     parser.add_argument("--keep", action="store_true", help="leave staging standing")
+
+
+def refuse_path_from_offsite(arguments: argparse.Namespace) -> None:
+    """Refuses a path together with a server: the path is one of this host."""
+    if arguments.backup and arguments.from_offsite:
+        raise ResilienceError(
+            "a file of this host cannot be fetched from offsite",
+            option="backup",
+            value=arguments.backup,
+            remedy="give --tier or --date with --from-offsite, or neither",
+        )
 
 
 def progress_of(language: str) -> drill.Progress:
@@ -199,6 +217,9 @@ def _setup(values: dict[str, Any], arguments: argparse.Namespace) -> int:
 
 def _drill(values: dict[str, Any], arguments: argparse.Namespace) -> int:
     settings = settings_of(values)
+    refuse_path_from_offsite(arguments)
+    if arguments.backup:
+        values = {**values, "source": "local"}
     told = drill_aftermath.Settings(
         tuple(values["notify_urls"]),
         values["notify_remind_hours"],
@@ -211,6 +232,7 @@ def _drill(values: dict[str, Any], arguments: argparse.Namespace) -> int:
         path=arguments.backup,
         tier=arguments.tier,
         date=arguments.date,
+        from_offsite=arguments.from_offsite or values["source"] == "offsite",
         keep=arguments.keep,
         progress=progress_of(values["language"]),
     )

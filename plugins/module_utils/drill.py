@@ -31,10 +31,12 @@ from . import (
     inventory,
     manifest,
     production_drift,
+    offsite_fetch,
     questioning,
     restore,
     restore_size,
     roles_needed,
+    ssh,
     staging,
 )
 from .api_probe import STEPS, Api
@@ -74,6 +76,8 @@ class Settings:
         jobs: how many to restore in parallel; 0 chooses.
         time_limit: seconds for each of unpacking, decoding and restoring.
         rto_seconds, rpo_seconds: the objectives.
+        offsite_config: the offsite stage's configuration, for a backup that is fetched from there.
+        offsite_key_file: a key that may read there; the stage's own when empty.
     """
 
     staging: staging.Settings
@@ -93,6 +97,8 @@ class Settings:
     time_limit: float = 3600
     rto_seconds: float = 600
     rpo_seconds: float = 86400
+    offsite_config: str = ""
+    offsite_key_file: str = ""
 
 
 def exit_code(result: Mapping[str, Any]) -> int:
@@ -143,6 +149,7 @@ def run(
     path: str | None = None,
     tier: str | None = None,
     date: str | None = None,
+    from_offsite: bool = False,
     keep: bool = False,
     progress: Progress | None = None,
 ) -> dict[str, Any]:
@@ -151,6 +158,7 @@ def run(
     Args:
         settings: where, and what is asked.
         path, tier, date: which backup; the newest of all when left out.
+        from_offsite: fetch it from the offsite server; then without `path`.
         keep: leave staging standing. One that `set_up` made is left standing anyway.
         progress: told what happens.
 
@@ -162,15 +170,18 @@ def run(
             runs: nothing was touched, and no verdict is given.
     """
     with staging.locked(settings.staging):
-        chosen = choose(
-            settings.backup_path,
-            tiers=settings.tiers,
-            pattern=settings.pattern,
-            path=path,
-            tier=tier,
-            date=date,
-        )
-        result = _Drill(settings, chosen, keep, progress or _silent).run()
+        chosen = None
+        if not from_offsite:
+            chosen = choose(
+                settings.backup_path,
+                tiers=settings.tiers,
+                pattern=settings.pattern,
+                path=path,
+                tier=tier,
+                date=date,
+            )
+        attempt = _Drill(settings, chosen, keep, progress or _silent)
+        result = attempt.run(lambda folder: fetch(settings, folder, tier, date))
         _keep_result(settings.state_dir, result)
     return result
 
@@ -236,12 +247,22 @@ class _Drill:
         self.backend_log = ""
         self.served_after: float | None = None
 
-    def run(self) -> dict[str, Any]:
+    def run(self, fetched: Callable[[str], Chosen]) -> dict[str, Any]:
+        """The whole drill.
+
+        Args:
+            fetched: brings the backup into a folder, if none was chosen among the local ones.
+        """
         verdict, problem = COULD_NOT_VERIFY, ""
         folder = ""
         try:
             _remove_leftovers(self.settings.staging)
             folder = _work_folder(self.settings.staging.work_dir)
+            if self.chosen is None:
+                with self._phase("fetch"):
+                    self.chosen = fetched(folder)
+                source = str(offsite_of(self.settings))
+                self.backup = {**described(self.chosen), "fetched_from": source}
             self._try(folder)
             verdict = FAILED if self._failed() else PASSED
             self.served_after = time.monotonic() - self.clock
@@ -456,6 +477,31 @@ class _Drill:
             yield
         finally:
             phase["seconds"] = round(time.monotonic() - began, 3)
+
+
+def offsite_of(settings: Settings) -> ssh.Destination:
+    """The offsite server.
+
+    Raises:
+        ResilienceError: this host has no offsite stage.
+    """
+    return offsite_fetch.destination(settings.offsite_config, settings.offsite_key_file)
+
+
+def fetch(settings: Settings, folder: str, tier: str | None, date: str | None) -> Chosen:
+    """Fetches a backup from the offsite server into a folder.
+
+    Raises:
+        ResilienceError: it cannot be had.
+    """
+    return offsite_fetch.fetch(
+        offsite_of(settings),
+        folder,
+        tiers=settings.tiers,
+        pattern=settings.pattern,
+        tier=tier,
+        date=date,
+    )
 
 
 def described(chosen: Chosen) -> dict[str, Any]:

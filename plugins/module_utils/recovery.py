@@ -204,6 +204,7 @@ def restore_beside(
     path: str | None = None,
     tier: str | None = None,
     date: str | None = None,
+    from_offsite: bool = False,
     progress: drill.Progress | None = None,
 ) -> dict[str, Any]:
     """Restores a backup into a new database of the production server, and questions it.
@@ -211,6 +212,7 @@ def restore_beside(
     Args:
         settings: what is recovered from where.
         path, tier, date: which backup; the newest when left out.
+        from_offsite: fetch it from the offsite server; then without `path`.
         progress: told what happens.
 
     Returns:
@@ -223,22 +225,46 @@ def restore_beside(
     own = settings.drill
     with staging.locked(own.staging):
         steps = Steps(progress)
-        chosen = choose(
-            own.backup_path, tiers=own.tiers, pattern=own.pattern, path=path, tier=tier, date=date
-        )
+        source = Source(path, tier, date, from_offsite)
         moment = stamp()
         name = beside(settings.target.dbname, "recovered", moment)
         mark = f"{MARK}{RESTORING} since {moment}"
         server = server_of(settings.target, mark)
-        attempt = Attempt(settings, chosen, steps)
+        attempt = Attempt(settings, source, steps)
         result = attempt.result(lambda folder: attempt.restore(folder, server, name))
         if result["verdict"] == PASSED:
-            note = f"{VALIDATED}, from {chosen.path} of {chosen.taken_at}"
-            comment_database(settings.target, name, note)
+            comment_database(settings.target, name, attempt.note())
             result["name"] = name
         else:
             drop_own(settings.target, name, mark)
         return result
+
+
+@dataclasses.dataclass(frozen=True)
+class Source:
+    """Which backup: at a path, or the newest, of a tier, of a day; local or from offsite."""
+
+    path: str | None
+    tier: str | None
+    date: str | None
+    from_offsite: bool
+
+    def local(self, settings: drill.Settings) -> Chosen | None:
+        """The local backup; None if it is to be fetched.
+
+        Raises:
+            ResilienceError: there is none.
+        """
+        if self.from_offsite:
+            return None
+        return choose(
+            settings.backup_path,
+            tiers=settings.tiers,
+            pattern=settings.pattern,
+            path=self.path,
+            tier=self.tier,
+            date=self.date,
+        )
 
 
 class Attempt:
@@ -246,15 +272,16 @@ class Attempt:
 
     Args:
         settings: of the recovery.
-        chosen: the backup.
+        source: the backup.
         steps: its phases.
         tenant: the only store that is wanted; empty for all.
     """
 
-    def __init__(self, settings: Settings, chosen: Chosen, steps: Steps, tenant: str = "") -> None:
-        self.settings, self.chosen, self.steps, self.tenant = settings, chosen, steps, tenant
+    def __init__(self, settings: Settings, source: Source, steps: Steps, tenant: str = "") -> None:
+        self.settings, self.source, self.steps, self.tenant = settings, source, steps, tenant
+        self.chosen = source.local(settings.drill)
         self.checks: list[dict[str, Any]] = []
-        self.backup = drill.described(chosen)
+        self.backup: dict[str, Any] = drill.described(self.chosen) if self.chosen else {}
         self.totals: dict[str, Any] = {}
 
     def result(self, attempt: Callable[[str], object]) -> dict[str, Any]:
@@ -296,15 +323,24 @@ class Attempt:
             "seconds": self.steps.seconds(),
         }
 
+    def note(self) -> str:
+        """What the comment on what was validated says."""
+        where = self.backup.get("fetched_from", "") and f" of {self.backup['fetched_from']}"
+        return f"{VALIDATED}, from {self.backup['file']}{where}, {self.backup['taken_at']}"
+
     def restore(self, folder: str, server: Server, name: str) -> Archive:
         """Digest, decode, restore into a new database, question it."""
         own = self.settings.drill
+        if self.chosen is None:
+            with self.steps.phase("fetch"):
+                self.chosen = drill.fetch(own, folder, self.source.tier, self.source.date)
+            self.backup = drill.described(self.chosen)
+            self.backup["fetched_from"] = str(drill.offsite_of(own))
+        path = self.chosen.path
         with self.steps.phase("digest"):
-            self.backup["sha256"] = archive_digest.verify_digest(self.chosen.path).sha256
+            self.backup["sha256"] = archive_digest.verify_digest(path).sha256
         with self.steps.phase("decode"):
-            ready = archive.prepare(
-                self.chosen.path, folder, server.binaries, time_limit=own.time_limit
-            )
+            ready = archive.prepare(path, folder, server.binaries, time_limit=own.time_limit)
         if self.tenant:
             ready = self._only_tenant(ready)
         self._refuse_missing_roles(ready)

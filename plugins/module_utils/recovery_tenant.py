@@ -27,11 +27,10 @@ from . import (
     schema_copy,
     staging,
 )
-from .backup_choice import choose
 from .drill import PASSED, Progress
 from .errors import ResilienceError
 from .postgres import Server
-from .recovery import BEFORE, MARK, RESTORING, VALIDATED, Attempt, Settings, Steps
+from .recovery import BEFORE, MARK, RESTORING, Attempt, Settings, Source, Steps
 
 
 def restore_beside(
@@ -41,6 +40,7 @@ def restore_beside(
     path: str | None = None,
     tier: str | None = None,
     date: str | None = None,
+    from_offsite: bool = False,
     progress: Progress | None = None,
 ) -> dict[str, Any]:
     """Restores one store's schema beside the living one, and questions it there.
@@ -49,6 +49,7 @@ def restore_beside(
         settings: of the recovery.
         tenant: the schema.
         path, tier, date: which backup; the newest when left out.
+        from_offsite: fetch it from the offsite server; then without `path`.
         progress: told what happens.
 
     Returns:
@@ -60,15 +61,13 @@ def restore_beside(
     own, target = settings.drill, settings.target
     with staging.locked(own.staging):
         steps = Steps(progress)
-        chosen = choose(
-            own.backup_path, tiers=own.tiers, pattern=own.pattern, path=path, tier=tier, date=date
-        )
+        source = Source(path, tier, date, from_offsite)
         moment = recovery.stamp()
         between = recovery.beside(target.dbname, "store", moment)
         name = recovery.beside(tenant, "recovered", moment)
         mark = f"{MARK}{RESTORING} since {moment}"
         server = recovery.server_of(target, mark)
-        attempt = Attempt(settings, chosen, steps, tenant)
+        attempt = Attempt(settings, source, steps, tenant)
 
         def bring(folder: str) -> None:
             attempt.restore(folder, server, between)
@@ -91,8 +90,7 @@ def restore_beside(
         finally:
             recovery.drop_own(target, between, mark)
         if result["verdict"] == PASSED:
-            note = f"{VALIDATED}, from {chosen.path} of {chosen.taken_at}"
-            _comment(settings, name, note)
+            _comment(settings, name, attempt.note())
             result["name"] = name
         else:
             _drop_unfinished(settings, name)
