@@ -25,7 +25,7 @@ TRIES = 3
 # How rsync writes `%l %n`: bytes, then the name; odd bytes in it as `\#ooo`.
 _LISTED = re.compile(r"(\d+) ([^/]+)/([^/]+)/?$")
 # What lies beside a backup and says something of it.
-BESIDE = (".sha256",)
+BESIDE = (".sha256", ".manifest.json")
 
 
 def destination(config_file: str, key_file: str = "") -> ssh.Destination:

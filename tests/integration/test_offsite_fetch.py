@@ -1,0 +1,136 @@
+"""A backup comes back from the offsite server, and is tried or recovered from as a local one is."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import os
+import shutil
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from ansible_collections.chefwell.resilience.plugins.module_utils import (
+    drill,
+    offsite_fetch,
+    recovery,
+    staging,
+)
+from ansible_collections.chefwell.resilience.plugins.module_utils.errors import ResilienceError
+from testbed import Testbed
+
+
+@pytest.fixture(scope="module")
+def bed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Testbed]:
+    made = Testbed.up(tmp_path_factory.mktemp("bed"), stores=2)
+    yield made
+    made.down()
+
+
+@pytest.fixture(scope="module")
+def config(bed: Testbed, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The offsite stage's configuration; the server holds what is here, and files of no backup."""
+    folder = tmp_path_factory.mktemp("offsite")
+    key = folder / "key"
+    subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", str(key)], check=True)
+    bed.authorize(key.with_suffix(".pub").read_text())
+    server = bed.record["ssh"]
+    held = Path(server["path"])
+    shutil.copytree(bed.record["backups"], held, dirs_exist_ok=True)
+    newest = max((held / "daily").iterdir())
+    digest = subprocess.run(
+        ["sha256sum", newest.name], cwd=newest.parent, capture_output=True, text=True, check=True
+    )
+    newest.with_name(newest.name + ".sha256").write_text(digest.stdout)
+    (held / "daily" / "chefwell_backup_29991231_030000.dump.gz.half").write_text("no backup")
+    (held / "old_20250101_000000").mkdir()
+    shutil.copy(newest, held / "old_20250101_000000" / "chefwell_backup_29991231_030000.dump.gz")
+    for path in [held, *held.rglob("*")]:
+        os.chmod(path, 0o755 if path.is_dir() else 0o644)
+    known = folder / "known_hosts"
+    known.write_text(server["host_key_line"] + "\n")
+    made = folder / "offsite.json"
+    values = {
+        "server_host": server["host"],
+        "server_port": server["port"],
+        "server_user": server["user"],
+        "server_path": server["path"],
+        "key_file": str(key),
+        "known_hosts_file": str(known),
+    }
+    made.write_text(json.dumps(values))
+    return made
+
+
+@pytest.fixture
+def settings(bed: Testbed, config: Path, tmp_path: Path) -> drill.Settings:
+    place = staging.Settings(
+        kind="embedded",
+        work_dir=str(tmp_path / "work"),
+        bin_dir=bed.record["postgres"]["bin_dir"],
+    )
+    # No local backups at all: this is the day on which they are gone, too.
+    return drill.Settings(
+        staging=place,
+        state_dir=str(tmp_path / "state"),
+        backup_path=str(tmp_path / "gone"),
+        offsite_config=str(config),
+    )
+
+
+def test_the_newest_backup_is_fetched_and_tried(
+    settings: drill.Settings, bed: Testbed, tmp_path: Path
+) -> None:
+    result = drill.run(settings, from_offsite=True)
+    newest = max(Path(bed.record["backups"], "daily").iterdir())
+    assert (result["verdict"], result["problem"]) == ("passed", None), result
+    assert result["backup"]["file"] == newest.name
+    assert result["backup"]["fetched_from"].startswith(bed.record["ssh"]["user"])
+    phases = [phase["name"] for phase in result["phases"]]
+    assert phases[:3] == ["fetch", "digest", "decode"]
+    # The digest that lies beside it on the server came along.
+    (archive,) = [check for check in result["checks"] if check["id"] == "archive"]
+    assert f"SHA-256 as in {newest.name}.sha256" in archive["evidence"]
+    assert os.listdir(tmp_path / "work") == ["lock"]
+
+
+def test_tier_and_day_are_chosen_on_the_server(
+    settings: drill.Settings, bed: Testbed, tmp_path: Path
+) -> None:
+    server = offsite_fetch.destination(settings.offsite_config)
+    monthly = offsite_fetch.fetch(server, str(tmp_path), tier="monthly")
+    wanted = max(Path(bed.record["backups"], "monthly").iterdir())
+    assert Path(monthly.path).read_bytes() == wanted.read_bytes()
+    assert (Path(monthly.path).name, monthly.tier) == (wanted.name, "monthly")
+    with pytest.raises(ResilienceError, match="there is no backup of 1999-01-01"):
+        offsite_fetch.fetch(server, str(tmp_path), date="1999-01-01")
+
+
+def test_production_is_recovered_from_offsite(settings: drill.Settings, bed: Testbed) -> None:
+    postgres: dict[str, Any] = bed.record["postgres"]
+    known = ("host", "port", "user", "password", "dbname", "bin_dir")
+    target = recovery.Target(**{name: postgres[name] for name in known})
+    made = recovery.restore_beside(recovery.Settings(settings, target), from_offsite=True)
+    assert made["verdict"] == "passed", made
+    listed = recovery.listed(recovery.Settings(settings, target))
+    assert listed[0]["name"] == made["name"] and bed.record["ssh"]["user"] in listed[0]["what"]
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ({"server_port": 1}, "nothing listens on that port"),
+        ({"server_path": "/nowhere"}, "there is no backup"),
+        ({"key_file": "/nowhere"}, "the private key cannot be read"),
+    ],
+)
+def test_what_is_wrong_with_the_server_is_no_verdict_on_the_backup(
+    settings: drill.Settings, config: Path, tmp_path: Path, change: dict[str, Any], said: str
+) -> None:
+    other = tmp_path / "other.json"
+    other.write_text(json.dumps({**json.loads(config.read_text()), **change}))
+    result = drill.run(dataclasses.replace(settings, offsite_config=str(other)), from_offsite=True)
+    assert result["verdict"] == "could_not_verify" and said in result["problem"], result
+    assert os.listdir(tmp_path / "work") == ["lock"]
