@@ -66,6 +66,7 @@ KEYS = {
     "rto_seconds": Key((int, float), 600),
     "rpo_seconds": Key((int, float), 86400),
     "recovery": Key(dict, {}),
+    "report_dir": Key(str, ""),
     "runbook": Key(str, ""),
     "contacts": Key(list, []),
     "offsite_config": Key(str, ""),

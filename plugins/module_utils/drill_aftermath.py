@@ -18,7 +18,17 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from . import announce, drill, metrics, notify, recovery, runbook, staging
+from . import (
+    announce,
+    drill,
+    drill_report,
+    metrics,
+    notify,
+    recovery,
+    render_history,
+    runbook,
+    staging,
+)
 from .alerts import Condition
 from .disk_levels import CRITICAL, OK, UNKNOWN
 from .errors import ResilienceError
@@ -79,6 +89,7 @@ def follow(values: Mapping[str, Any], settings: Settings, result: Mapping[str, A
         except ResilienceError as error:
             problems.append(str(error))
         attempt(lambda: _remember(history, result))
+        attempt(lambda: _report(values, history, result))
         attempt(lambda: _announce(values, settings, history, result))
     attempt(lambda: _measure(settings, result))
     attempt(lambda: _ping(settings, result))
@@ -121,6 +132,17 @@ def _remember(history: History | None, result: Mapping[str, Any]) -> None:
     if history is not None:
         level = LEVEL[result["verdict"]]
         history.add_event(Event(STAGE, KIND, time.time(), level, summary(result)))
+
+
+def _report(
+    values: Mapping[str, Any], history: History | None, result: Mapping[str, Any]
+) -> list[str]:
+    if not values["report_dir"]:
+        return []
+    events = history.events(STAGE, KIND, limit=render_history.MOST) if history else []
+    past = [{**event.data, "time": event.time} for event in events]
+    past.sort(key=lambda one: float(one["time"]))
+    return drill_report.write(values["report_dir"], result, past, values["language"])
 
 
 def _announce(

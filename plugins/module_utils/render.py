@@ -65,7 +65,9 @@ def html_report(results: dict[str, Any], language: str) -> str:
 
     Args:
         results: `title`, and `disk` (with `backups` in it), `offsite` and `drill` as the other
-            functions take them; each of these may be None when that stage was not run.
+            functions take them; each of these may be None when that stage was not run. `history`
+            has past drills, see `render_history.plots`; `only`, if it is `drill`, leaves out what
+            is about the other stages.
         language: `pt_BR` or `en`.
 
     Raises:

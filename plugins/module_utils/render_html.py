@@ -17,7 +17,15 @@ import math
 import os
 from typing import Any
 
-from . import quantity, render_disk, render_drill, render_inventory, render_offsite, render_titles
+from . import (
+    quantity,
+    render_disk,
+    render_drill,
+    render_history,
+    render_inventory,
+    render_offsite,
+    render_titles,
+)
 from .render_text import clean_all, known_level, known_status
 
 TEMPLATE = os.path.join(os.path.dirname(os.path.abspath(__file__)), "report.html.j2")
@@ -59,10 +67,11 @@ def grouped(number: int | None) -> str:
 def html_report(words: gettext.NullTranslations, results: dict[str, Any], language: str) -> str:
     """The page."""
     results = clean_all(results)
+    alone = results.get("only") == "drill"
     parts = [
         _disk_part(words, results.get("disk")),
         _offsite_part(words, results.get("offsite")),
-        _drill_part(words, results.get("drill")),
+        _drill_part(words, results.get("drill"), results.get("history") or []),
     ]
     state = worst_state([part["state"] for part in parts])
     findings = [finding for part in parts for finding in part["findings"]]
@@ -71,7 +80,8 @@ def html_report(words: gettext.NullTranslations, results: dict[str, Any], langua
         language=language.replace("_", "-"),
         title=results.get("title") or "",
         state=state,
-        headline=_headline(words, state, all(part["state"] != "none" for part in parts)),
+        headline=_headline(words, state, alone or all(part["state"] != "none" for part in parts)),
+        alone=alone,
         disk=parts[0],
         offsite=parts[1],
         drill=parts[2],
@@ -227,7 +237,9 @@ def _offsite_part(
 # --- drill ----------------------------------------------------------------------------------------
 
 
-def _drill_part(words: gettext.NullTranslations, drill: dict[str, Any] | None) -> dict[str, Any]:
+def _drill_part(
+    words: gettext.NullTranslations, drill: dict[str, Any] | None, past: list[dict[str, Any]]
+) -> dict[str, Any]:
     if drill is None:
         return _absent(words)
     backup, restore = drill.get("backup") or {}, drill.get("restore") or {}
@@ -264,6 +276,9 @@ def _drill_part(words: gettext.NullTranslations, drill: dict[str, Any] | None) -
         "errors": restore.get("errors") or [],
         "harmless": restore.get("harmless") or [],
         "objectives": [_objective(words, drill, key) for key in ("rto", "rpo")],
+        "history": render_history.plots(
+            words, past, (drill.get("objectives") or {}).get("rto_seconds")
+        ),
         "phases": _phases(words, render_drill.entries(drill, "phases")),
         "tenants": tenants,
         "totals": _totals(words, drill, tenants),
@@ -282,7 +297,13 @@ def _check(words: gettext.NullTranslations, check: dict[str, Any]) -> dict[str, 
         "state": OF_STATUS[known_status(check.get("status"))],
         "id": check.get("id"),
         "title": render_titles.check_title(words, check),
-        "findings": [f"{found['id']}: {found['text']}" for found in check.get("findings") or []],
+        "findings": [
+            *(f"{found['id']}: {found['text']}" for found in check.get("findings") or []),
+            *(
+                f"{words.gettext('ignored')}: {found['id']}: {found['text']} - {found['reason']}"
+                for found in check.get("ignored") or []
+            ),
+        ],
         "evidence": check.get("evidence") or "",
         "seconds": check.get("seconds"),
     }

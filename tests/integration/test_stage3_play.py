@@ -10,6 +10,7 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
+from xml.etree import ElementTree
 
 import psutil
 import pytest
@@ -44,6 +45,7 @@ def host(bed: Testbed, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Pla
         staging_restore_api_users=record["users"],
         staging_restore_production={"host": "127.0.0.1", "port": record["postgres"]["port"]},
         staging_restore_log_file=str(root / "staging.log"),
+        staging_restore_report_dir=str(root / "reports"),
         staging_restore_runbook=str(root / "DISASTER-RECOVERY-PLAYBOOK.md"),
     )
     before = production(bed)
@@ -57,6 +59,7 @@ def host(bed: Testbed, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Pla
         "staging",
         "work",
         "staging.log",
+        "reports",
         "etc/staging.json",
         "state/drill.json",
         "DISASTER-RECOVERY-PLAYBOOK.md",
@@ -124,6 +127,17 @@ def test_a_drill_leaves_nothing_and_tells_all(host: PlayHost, bed: Testbed) -> N
     assert os.listdir(host.root / "work") == ["lock"]
     log = (host.root / "staging.log").read_text()
     assert "verdict=passed" in log
+    reports = host.root / "reports"
+    assert sorted(os.listdir(reports)) == ["junit.xml", "report.html", "report.json"]
+    assert {path.stat().st_mode & 0o777 for path in reports.iterdir()} == {0o600}
+    told = json.loads((reports / "report.json").read_text())
+    assert told["verdict"] == "passed"
+    suite = ElementTree.parse(reports / "junit.xml").getroot()
+    assert (suite.get("failures"), suite.get("errors")) == ("0", "0")
+    assert suite.get("tests") == str(len(told["checks"]))
+    # The first drill was the play's own, so there is a history to plot.
+    page = (reports / "report.html").read_text()
+    assert "Testes anteriores" in page and "Tempo de recuperação" in page
 
 
 def host_order() -> list[str]:

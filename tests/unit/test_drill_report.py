@@ -1,0 +1,105 @@
+"""The files of a drill's report: what they say, and what they never say."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+from xml.etree import ElementTree
+
+import pytest
+import render_data
+from ansible_collections.chefwell.resilience.plugins.module_utils import (
+    drill_report,
+    junit,
+    language,
+    render_history,
+)
+
+FOUND = {"id": "index.missing", "subject": "a.b", "text": "a.b is missing \x1b[31m <&\"'"}
+
+
+def failed() -> dict[str, Any]:
+    drill = render_data.drill()
+    drill["verdict"] = "failed"
+    drill["checks"][0].update(status="failed", evidence="0/1", findings=[FOUND, FOUND])
+    drill["checks"][1].update(status="skipped", evidence="nobody asked")
+    drill["checks"][2].update(status="strange")
+    return drill
+
+
+def suite_of(drill: dict[str, Any]) -> ElementTree.Element:
+    return ElementTree.fromstring(junit.report(drill))
+
+
+def test_junit_tells_what_failed_and_what_was_skipped() -> None:
+    suite = suite_of(failed())
+    figures = {name: suite.get(name) for name in ("tests", "failures", "skipped", "errors")}
+    assert figures == {"tests": "10", "failures": "1", "skipped": "1", "errors": "0"}
+    failure = suite.find("testcase/failure")
+    assert failure is not None and failure.text
+    assert failure.text.count("index.missing: a.b is missing") == 2 and "\x1b" not in failure.text
+    cases = suite.findall("testcase")
+    assert [len(case) for case in cases[:4]] == [2, 2, 2, 1]
+    assert cases[2].find("error") is not None
+
+
+def test_junit_never_takes_a_drill_that_broke_off_for_passed() -> None:
+    drill = {**render_data.drill(), "verdict": "could_not_verify", "problem": "no room"}
+    suite = suite_of({**drill, "checks": []})
+    assert (suite.get("tests"), suite.get("errors")) == ("1", "1")
+    error = suite.find("testcase/error")
+    assert error is not None and error.get("message") == "no room"
+
+
+def past(count: int) -> list[dict[str, Any]]:
+    return [
+        {"time": 1e9 + 86400 * n, "verdict": "passed", "rto_seconds": 40.0 + n, "bytes": 1 << 20}
+        for n in range(count)
+    ]
+
+
+def test_a_plot_needs_two_drills_and_shows_the_unknown_as_unknown() -> None:
+    words = language.words("en")
+    assert render_history.plots(words, past(1), 600) == []
+    drills = past(5)
+    drills[2].update(verdict="could_not_verify", rto_seconds=None)
+    recovery, size = render_history.plots(words, drills, 60)
+    assert [point["known"] for point in recovery["points"]] == [True, True, False, True, True]
+    assert recovery["points"][2]["state"] == "unknown"
+    assert recovery["points"][0]["x"] == 0 and recovery["points"][-1]["x"] == render_history.WIDTH
+    heights = [point["y"] for point in recovery["points"] if point["known"]]
+    assert heights == sorted(heights, reverse=True)
+    assert recovery["limit"] is not None and size["limit"] is None
+    assert render_history.plots(words, drills, 6000)[0]["limit"] is None
+    assert len(render_history.plots(words, past(500), None)[0]["points"]) == render_history.MOST
+
+
+def test_the_files_are_written_whole_for_their_owner(tmp_path: Path) -> None:
+    folder = tmp_path / "new" / "reports"
+    assert drill_report.write(str(folder), failed(), past(3), "pt_BR") == []
+    assert sorted(path.name for path in folder.iterdir()) == sorted(drill_report.FILES)
+    assert {path.stat().st_mode & 0o777 for path in folder.iterdir()} == {0o600}
+    assert json.loads((folder / "report.json").read_text())["verdict"] == "failed"
+    page = (folder / "report.html").read_text()
+    assert "BACKUP NÃO VALIDADO" in page and "index.missing: a.b is missing" in page
+    # The stages that no drill knows anything of are left out.
+    assert 'id="disk"' not in page and 'id="offsite"' not in page
+
+
+def test_what_cannot_be_written_is_told(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    problems = drill_report.write(str(tmp_path / "file" / "x"), failed(), [], "en")
+    assert len(problems) == len(drill_report.FILES) and "was not written" in problems[0]
+
+
+@pytest.mark.parametrize("language_name", ["pt_BR", "en"])
+def test_an_ignored_finding_is_on_the_page_with_its_reason(
+    tmp_path: Path, language_name: str
+) -> None:
+    drill = render_data.drill()
+    ignored = {**FOUND, "reason": "dropped in May <b>"}
+    drill["checks"][0].update(status="skipped", evidence="ignored", ignored=[ignored])
+    drill_report.write(str(tmp_path), drill, [], language_name)
+    page = (tmp_path / "report.html").read_text()
+    assert "dropped in May &lt;b&gt;" in page
