@@ -57,7 +57,7 @@ def unpack(path: str, to: str, compression: str, largest: int | None, limit: flo
         BackupError: it is damaged, or larger than it may be.
         ResilienceError: the place where it is unpacked to is at fault.
     """
-    room = shutil.disk_usage(os.path.dirname(to)).free - HEADROOM
+    room = max(0, shutil.disk_usage(os.path.dirname(to)).free - HEADROOM)
     allowed = room if largest is None else min(room, largest)
     head, size = b"", 0
     try:

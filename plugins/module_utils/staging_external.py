@@ -55,8 +55,6 @@ class External:
                 value="",
                 remedy="give its host, port, user and password",
             )
-        # First by its address alone: production is not even connected to.
-        staging.refuse_production(self.settings, self.place.host, self.place.port, shared=True)
         with contextlib.closing(self._connect()) as connection:
             self._refuse_production(connection)
             if self._comment(connection) not in (None, self.mark):
@@ -104,6 +102,8 @@ class External:
         if staging.read_note(self.settings) is None:
             # Nothing of ours can stand there, so nobody needs to be asked.
             return removed
+        if self._leads_to_production():
+            return removed
         with contextlib.closing(self._connect()) as connection:
             if self._comment(connection) == self.mark:
                 drop = sql.SQL("DROP DATABASE {} WITH (FORCE)")
@@ -111,6 +111,13 @@ class External:
                     cursor.execute(drop.format(sql.Identifier(self.settings.database)))
                 removed.append(f"database {self.settings.database} at {self.place.host}")
         return removed
+
+    def _leads_to_production(self) -> bool:
+        try:
+            staging.refuse_production(self.settings, self.place.host, self.place.port, shared=True)
+        except ResilienceError:
+            return True
+        return False
 
     def _server(self) -> Server:
         place = self.place
@@ -122,6 +129,8 @@ class External:
         import psycopg2  # noqa: PLC0415 - the engine imports without it
 
         place = self.place
+        # By its address alone first: production is not even connected to.
+        staging.refuse_production(self.settings, place.host, place.port, shared=True)
         try:
             connection = psycopg2.connect(
                 host=place.host,
