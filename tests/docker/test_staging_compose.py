@@ -275,6 +275,49 @@ def test_a_host_without_programs_restores_in_the_container(host: DockerHost, bed
     assert drill["restore"]["programs"] == bed.record["postgres"]["bin_dir"]
 
 
+@pytest.mark.parametrize("what", ["container", "drill"])
+def test_a_drill_that_was_cut_off_leaves_nothing(host: DockerHost, what: str) -> None:
+    """The server's container is killed during the restore; or the drill is, which cannot tidy up."""
+    label = "label=com.docker.compose.service=postgres_staging"
+    with (
+        host.engine.network(),
+        subprocess.Popen(
+            [str(host.scripts / "test-restore-staging.sh"), "--json"],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            text=True,
+            env={},
+        ) as running,
+    ):
+        deadline = time.monotonic() + 60
+        while not (found := host.engine.docker("ps", "--quiet", "--filter", label).split()):
+            assert time.monotonic() < deadline and running.poll() is None
+        if what == "container":
+            host.engine.docker("kill", *found)
+        else:
+            running.kill()
+        output = running.communicate()[0]
+    if what == "container":
+        drill = json.loads(output)
+        assert (running.returncode, drill["verdict"]) == (3, "could_not_verify"), drill
+    else:
+        assert ours(host)["container"]
+        assert result(host.command("cleanup-staging", "--json"))["removed"]
+    assert ours(host) == {"container": [], "network": [], "volume": []}
+
+
+def test_without_an_engine_there_is_no_verdict(host: DockerHost) -> None:
+    settings = json.loads((host.root / "etc" / "staging.json").read_text())
+    settings["compose"]["docker_host"] = "unix:///nowhere/docker.sock"
+    settings["state_dir"] = str(host.root / "state-of-another")
+    other = host.root / "no-engine.json"
+    other.write_text(json.dumps(settings))
+    ended = host.command("test-restore-staging", "--json", "--config", str(other))
+    drill = result(ended)
+    assert (ended.returncode, drill["verdict"]) == (3, "could_not_verify")
+    assert "docker" in drill["problem"] and drill["confidence"] is None, drill
+
+
 def test_a_volume_of_somebody_else_is_refused(host: DockerHost) -> None:
     host.engine.docker("volume", "create", "staging_postgres_data")
     try:
