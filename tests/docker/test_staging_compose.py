@@ -277,7 +277,7 @@ def test_a_host_without_programs_restores_in_the_container(host: DockerHost, bed
 
 @pytest.mark.parametrize("what", ["container", "drill"])
 def test_a_drill_that_was_cut_off_leaves_nothing(host: DockerHost, what: str) -> None:
-    """The server's container is killed during the restore; or the drill is, which cannot tidy up."""
+    """The server's container is killed; or the drill itself is, which then cannot tidy up."""
     label = "label=com.docker.compose.service=postgres_staging"
     with (
         host.engine.network(),

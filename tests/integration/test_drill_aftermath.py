@@ -1,0 +1,132 @@
+"""What follows a drill that cron holds: memory, metrics, messages, pings, the runbook."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from ansible_collections.chefwell.resilience.plugins.module_utils import (
+    drill_aftermath,
+    host_cli,
+)
+from ansible_collections.chefwell.resilience.plugins.module_utils.history import History
+from receiver import Receiver, receiving
+from testbed import Testbed
+
+
+@pytest.fixture(scope="module")
+def bed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Testbed]:
+    made = Testbed.up(tmp_path_factory.mktemp("bed"), stores=2)
+    yield made
+    made.down()
+
+
+@pytest.fixture
+def receiver() -> Iterator[Receiver]:
+    with receiving() as made:
+        yield made
+
+
+class Host:
+    """The command on a host with a configuration of its own."""
+
+    def __init__(self, root: Path, **values: Any) -> None:
+        self.root, self.file = root, root / "staging.json"
+        self.values = {
+            "work_dir": str(root / "work"),
+            "state_dir": str(root / "state"),
+            "log_file": str(root / "log"),
+            "runbook": str(root / "runbook.md"),
+            "metrics_file": str(root / "drill.prom"),
+            "language": "en",
+            **values,
+        }
+        self.file.write_text(json.dumps(self.values))
+
+    def drill(self, *arguments: str) -> int:
+        return host_cli.main(["test-restore-staging", "--config", str(self.file), *arguments])
+
+    def events(self) -> list[dict[str, Any]]:
+        with History(self.values["state_dir"]) as history:
+            return [event.data for event in history.events("staging", "drill")]
+
+    def gauges(self) -> dict[str, float]:
+        text = (self.root / "drill.prom").read_text()
+        lines = re.findall(r"^chefwell_restore_drill_(\S+) (\S+)$", text, re.MULTILINE)
+        return {name: float(value) for name, value in lines}
+
+
+@pytest.fixture
+def host(bed: Testbed, tmp_path: Path, receiver: Receiver) -> Host:
+    return Host(
+        tmp_path,
+        backup_path=bed.record["backups"],
+        bin_dir=bed.record["postgres"]["bin_dir"],
+        notify_urls=[receiver.webhook],
+        ping_url=receiver.check,
+    )
+
+
+def test_a_good_drill_is_remembered_and_bothers_nobody(host: Host, receiver: Receiver) -> None:
+    assert host.drill() == 0
+    (event,) = host.events()
+    assert event["verdict"] == "passed" and event["rto_seconds"] > 0
+    gauges = host.gauges()
+    assert gauges["passed"] == 1.0 and gauges["rto_seconds"] == event["rto_seconds"]
+    assert gauges['checks{result="passed"}'] == event["passed"] > 10
+    assert gauges['phase_seconds{phase="restore"}'] > 0
+    assert receiver.messages() == []
+    assert [action for action, _body in receiver.pings()] == ["/start", ""]
+    assert event["file"] in (host.root / "runbook.md").read_text()
+
+
+def test_a_bad_drill_and_its_end_are_told_once_each(
+    host: Host, receiver: Receiver, bed: Testbed, tmp_path: Path
+) -> None:
+    whole = max(Path(bed.record["backups"]).glob("daily/*.gz"))
+    damaged = tmp_path / whole.name
+    damaged.write_bytes(whole.read_bytes()[:-1000])
+    assert host.drill("--backup", str(damaged)) == 2
+    assert host.drill("--backup", str(damaged)) == 2
+    assert host.gauges()["passed"] == 0.0
+    assert host.drill() == 0
+    titles = [message["title"] for message in receiver.messages()]
+    assert len(titles) == 2 and "Restore drill" in titles[0] and "again" in titles[1]
+    assert f"{whole.name}: failed" in receiver.messages()[0]["message"]
+    actions = [action for action, _body in receiver.pings()]
+    assert actions == ["/start", "/fail", "/start", "/fail", "/start", ""]
+    assert [event["verdict"] for event in host.events()] == ["passed", "failed", "failed"]
+
+
+def test_what_fails_afterwards_does_not_change_the_verdict(
+    bed: Testbed, tmp_path: Path, receiver: Receiver, capsys: pytest.CaptureFixture[str]
+) -> None:
+    receiver.stop()
+    host = Host(
+        tmp_path,
+        backup_path=bed.record["backups"],
+        bin_dir=bed.record["postgres"]["bin_dir"],
+        ping_url=receiver.check,
+        metrics_file="/nowhere/drill.prom",
+        contacts=[{"fone": "1"}],
+    )
+    assert host.drill() == 0
+    told = capsys.readouterr().err
+    for words in ("dead-man check", "metrics", "contact"):
+        assert words in told
+    assert "dead-man check" in (tmp_path / "log").read_text()
+    assert len(host.events()) == 1
+
+
+def test_a_place_that_broke_is_neither_good_nor_bad(host: Host, receiver: Receiver) -> None:
+    host.values["bin_dir"] = "/nowhere"
+    host.file.write_text(json.dumps(host.values))
+    assert host.drill() == 3
+    assert "passed" not in host.gauges()
+    assert [action for action, _body in receiver.pings()] == ["/start", "/fail"]
+    assert "could_not_verify" in receiver.messages()[0]["message"]
+    assert drill_aftermath.LEVEL["could_not_verify"] == "unknown"
