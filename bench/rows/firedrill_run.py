@@ -1,0 +1,117 @@
+"""A drill of ours against firedrill (PyPI), over the same dump."""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import gzip
+import json
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+from ansible_collections.chefwell.resilience.plugins.module_utils import (
+    drill,
+    postgres,
+    staging,
+    validation,
+)
+from docker_lab import Engine, images
+from testbed import Testbed
+
+VERSION = "0.6.0"
+TITLE = f"one dump drilled: ours, and firedrill {VERSION} of PyPI"
+OURS = "drill.run in a private PostgreSQL: digest, full decode, restore, all questions, clean-up"
+THEIRS = "firedrill run --jobs 4, postgres:16 in a container (a local image), clean-up"
+NOTE = (
+    "firedrill restores into a container and asks less: no stores, rows against the dump, columns,"
+    " keys one by one, API. Its time is spent in a check of every sequence."
+)
+ROUNDS = 2
+ROOT = Path(__file__).resolve().parents[2]
+
+
+@dataclasses.dataclass(frozen=True)
+class Things:
+    dump: Path
+    folder: Path
+    binaries: postgres.Binaries
+    firedrill: Path
+    environment: dict[str, str]
+
+
+@contextlib.contextmanager
+def prepared(bed: Testbed) -> Iterator[Things]:
+    backup = max(Path(bed.record["backups"], "daily").iterdir())
+    binaries = postgres.find_binaries(bed.record["postgres"]["bin_dir"])
+    program = _firedrill()
+    with (
+        tempfile.TemporaryDirectory(prefix="chefwell-bench-") as name,
+        Engine.up(ROOT / "build" / "docker", say=_say) as engine,
+    ):
+        images.make(engine, ["postgres"], say=_say)
+        folder = Path(name)
+        folder.chmod(0o755)
+        # The gzip around it is unpacked beforehand: neither side is measured at that.
+        dump = folder / "chefwell_backup_20251120_030000.dump"
+        with gzip.open(backup) as packed, dump.open("wb") as plain:
+            shutil.copyfileobj(packed, plain)
+        dump.chmod(0o644)
+        # firedrill hands its own `docker` no address, so the program on its PATH knows it.
+        wrapper = folder / "bin" / "docker"
+        wrapper.parent.mkdir()
+        real = shutil.which("docker")
+        wrapper.write_text(f'#!/bin/sh\nexec {real} --host "unix://{engine.socket}" "$@"\n')
+        wrapper.chmod(0o755)
+        path = f"{wrapper.parent}{os.pathsep}{os.environ['PATH']}"
+        yield Things(dump, folder, binaries, program, {**os.environ, "PATH": path})
+
+
+def _firedrill() -> Path:
+    home = ROOT / "build" / "firedrill"
+    program = home / "bin" / "firedrill"
+    if not program.exists():
+        subprocess.run([sys.executable, "-m", "venv", str(home)], check=True)
+        install = [str(home / "bin" / "pip"), "install", "--quiet", f"firedrill=={VERSION}"]
+        subprocess.run(install, check=True)
+    return program
+
+
+def _say(line: str) -> None:
+    sys.stderr.write(f"bench: {line}\n")
+
+
+def ours(things: Things) -> dict[str, str]:
+    settings = drill.Settings(
+        staging=staging.Settings(
+            "embedded", str(things.folder / "work"), bin_dir=things.binaries.bin_dir
+        ),
+        state_dir=str(things.folder / "state"),
+        backup_path=str(things.folder),
+        questions=validation.Settings(tenant_query="SELECT schema_name FROM public.companies"),
+    )
+    result = drill.run(settings, path=str(things.dump))
+    _say(f"ours: {result['passed']} checks passed, {result['totals']['tables']} tables")
+    return {"verdict": result["verdict"]}
+
+
+def theirs(things: Things) -> dict[str, str]:
+    report = things.folder / "firedrill.json"
+    report.unlink(missing_ok=True)
+    command = ["run", str(things.dump), "--no-config", "--jobs", "4", "--quiet"]
+    ended = subprocess.run(
+        [str(things.firedrill), *command, "--json", str(report)],
+        capture_output=True,
+        text=True,
+        env=things.environment,
+        cwd=things.folder,
+    )
+    if not report.exists():
+        raise RuntimeError(f"firedrill ended with {ended.returncode}: {ended.stderr[-400:]}")
+    told = json.loads(report.read_text())
+    _say(f"firedrill: exit {ended.returncode}, {len(told.get('checks', []))} checks")
+    return {"verdict": "passed" if ended.returncode == 0 else f"exit {ended.returncode}"}

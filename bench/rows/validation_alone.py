@@ -1,0 +1,111 @@
+"""Validation alone, of a database that is restored already, against one psql a question."""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import re
+import subprocess
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import psycopg2
+from ansible_collections.chefwell.resilience.plugins.module_utils import (
+    archive,
+    expectation,
+    postgres,
+    restore,
+    validation,
+)
+from ansible_collections.chefwell.resilience.plugins.module_utils.embedded import Cluster
+from ansible_collections.chefwell.resilience.plugins.module_utils.expectation import Expectation
+from ansible_collections.chefwell.resilience.plugins.module_utils.postgres import Server
+from testbed import Testbed
+
+TITLE = "a restored database validated: every table, key, index and constraint, every row counted"
+OURS = "validation.validate: all questions, a few queries for all tables together"
+THEIRS = "the plan's own: one psql for \\dn and T2, one a table for its rows, keys and indexes"
+NOTE = (
+    "Both ask one and the same running server. Ours also asks after columns, sequences, checks,"
+    " stores alike and more; theirs only lists keys and indexes and compares nothing."
+)
+ROUNDS = 3
+DATABASE = "restaurante_staging"
+
+
+@dataclasses.dataclass(frozen=True)
+class Things:
+    server: Server
+    wanted: Expectation
+
+
+@contextlib.contextmanager
+def prepared(bed: Testbed) -> Iterator[Things]:
+    backup = max(Path(bed.record["backups"], "daily").iterdir())
+    binaries = postgres.find_binaries(bed.record["postgres"]["bin_dir"])
+    with restored(backup, binaries) as things:
+        yield things
+
+
+@contextlib.contextmanager
+def restored(backup: Path, binaries: postgres.Binaries) -> Iterator[Things]:
+    """A throw-away server with a backup restored into it."""
+    with tempfile.TemporaryDirectory(prefix="chefwell-bench-") as folder:
+        Path(folder).chmod(0o711)
+        ready = archive.prepare(str(backup), folder, binaries)
+        cluster = Cluster(str(Path(folder) / "cluster"), binaries)
+        cluster.create()
+        try:
+            server = cluster.start()
+            done = restore.restore(ready, server, DATABASE)
+            if done.errors:
+                raise RuntimeError(done.errors[0])
+            yield Things(server, expectation.of(ready.toc.entries, ready.rows))
+        finally:
+            cluster.remove()
+
+
+def ours(things: Things) -> dict[str, int]:
+    settings = validation.Settings(tenant_query="SELECT schema_name FROM public.companies")
+    with contextlib.closing(psycopg2.connect(**things.server.dsn(DATABASE))) as connection:
+        report = validation.validate(connection, things.wanted, settings)
+    wrong = [check.evidence for check in report.checks if check.status == "failed"]
+    if wrong:
+        raise RuntimeError(wrong[0])
+    return {"tables": report.totals["tables"], "rows": report.totals["rows"]}
+
+
+def theirs(things: Things) -> dict[str, int]:
+    server = things.server
+
+    def psql(statement: str) -> str:
+        command = [
+            *(server.binaries.path("psql"), "-h", server.host, "-p", str(server.port)),
+            *("-U", server.user, "-d", DATABASE, "-c", statement),
+        ]
+        done = subprocess.run(
+            command, capture_output=True, text=True, check=True, env={"PGPASSWORD": server.password}
+        )
+        return done.stdout
+
+    psql("\\dn")
+    psql(
+        "SELECT 'companies', count(*) FROM companies UNION ALL SELECT 'users', count(*) FROM users"
+    )
+    listed = psql(
+        "SELECT 'table ' || schemaname || '.' || tablename FROM pg_tables"
+        " WHERE schemaname NOT IN ('pg_catalog', 'information_schema')"
+    )
+    tables = re.findall(r"table (\S+)", listed)
+    rows = 0
+    for table in tables:
+        told = psql(
+            f"SELECT 'rows ' || count(*) FROM {table}"
+            f" UNION ALL SELECT conname FROM pg_constraint WHERE conrelid = '{table}'::regclass"
+            " UNION ALL SELECT indexrelid::regclass::text FROM pg_index"
+            f" WHERE indrelid = '{table}'::regclass"
+        )
+        found = re.search(r"rows (\d+)", told)
+        rows += int(found[1]) if found else 0
+    return {"tables": len(tables), "rows": rows}
