@@ -33,6 +33,7 @@ from .disk_levels import (
 )
 from .disk_reasons import Cause
 from .errors import ResilienceError
+from .render_text import clean
 
 __all__ = [
     "CRITICAL",
@@ -159,8 +160,8 @@ class TargetResult:
 
     @property
     def key(self) -> str:
-        """What tells the target apart in history and alerts."""
-        return ("folder:" if self.folder else "mount:") + self.path
+        """What tells the target apart in history and alerts; any program can store it."""
+        return ("folder:" if self.folder else "mount:") + clean(self.path)
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values, for JSON and Ansible."""

@@ -64,4 +64,49 @@ def text(words: gettext.NullTranslations, cause: Mapping[str, Any]) -> str:
         return say("not mounted")
     if code == "unmeasured":
         return str(say("cannot be measured: %(why)s") % values)
-    return str(values.get("why", code))
+    if code in ("forecast", "inodes_forecast"):
+        return _growth(words, code, values)
+    if code in ("dump_fit", "drill_fit"):
+        return _room(words, code, values)
+    if code == "retention_fit":
+        if values["nights"] >= values["horizon"]:
+            return say("the retention plan fits for %(nights)d nights or more") % {
+                "nights": values["horizon"]
+            }
+        return words.ngettext(
+            "the retention plan fits for %(nights)d more night",
+            "the retention plan fits for %(nights)d more nights",
+            values["nights"],
+        ) % {"nights": values["nights"]}
+    return str(say("the backups cannot be read: %(why)s") % values)
+
+
+def days_text(words: gettext.NullTranslations, days: float) -> str:
+    """A time to come, such as `6 days` or `18 hours`: cut, so that it is never overstated."""
+    if days < 2:
+        hours = int(days * 24)
+        return words.ngettext("%(count)d hour", "%(count)d hours", hours) % {"count": hours}
+    return words.ngettext("%(count)d day", "%(count)d days", int(days)) % {"count": int(days)}
+
+
+def _growth(words: gettext.NullTranslations, code: str, values: Mapping[str, Any]) -> str:
+    say = words.gettext
+    text = (
+        say("emergency in %(time)s") if code == "forecast" else say("inodes: emergency in %(time)s")
+    )
+    said = text % {"time": days_text(words, values["days"])}
+    if values["days_to_full"] is not None:
+        said += say(", full in %(time)s") % {"time": days_text(words, values["days_to_full"])}
+    return said + say(" at the present growth")
+
+
+def _room(words: gettext.NullTranslations, code: str, values: Mapping[str, Any]) -> str:
+    say = words.gettext
+    texts = {
+        ("dump_fit", True): say("tonight's dump (%(needs)s) fits into %(available)s"),
+        ("dump_fit", False): say("tonight's dump (%(needs)s) does not fit into %(available)s"),
+        ("drill_fit", True): say("a restore drill (%(needs)s) fits into %(available)s"),
+        ("drill_fit", False): say("a restore drill (%(needs)s) does not fit into %(available)s"),
+    }
+    sizes = {name: quantity.size(values[name]) for name in ("needs", "available")}
+    return texts[code, bool(values["fits"])] % sizes

@@ -78,8 +78,12 @@ class History:
         problem: in words, what is wrong with the file; None when nothing is.
     """
 
-    def __init__(self, folder: str) -> None:
+    def __init__(self, folder: str, *, read_only: bool = False) -> None:
         """Opens the history in a folder, which is made when missing.
+
+        Args:
+            folder: the state's folder.
+            read_only: whether to leave everything as it is.
 
         Raises:
             ResilienceError: it can be neither written nor read.
@@ -88,6 +92,11 @@ class History:
         self.writable = True
         self.set_aside: str | None = None
         self.problem: str | None = None
+        if read_only:
+            self.writable = False
+            self.problem = "the history was opened for reading only"
+            self._database = self._open_readable(PermissionError(0, "it was opened for reading"))
+            return
         try:
             os.makedirs(folder, mode=0o700, exist_ok=True)
             with _locked(folder):
@@ -241,6 +250,20 @@ class History:
             for of, what, moment, level, data in self._rows(query, (stage, kind, limit))
         ]
 
+    def remove_stage(self, stage: str) -> bool:
+        """Removes what a stage remembers; gives whether nothing at all is left.
+
+        Raises:
+            ResilienceError: it cannot be written.
+        """
+        with self._writing() as database:
+            database.execute("DELETE FROM document WHERE stage = ?", (stage,))
+            database.execute("DELETE FROM event WHERE stage = ?", (stage,))
+            if stage == "disk":
+                database.execute("DELETE FROM sample")
+        tables = ("sample", "event", "document")
+        return not any(self._rows(f"SELECT 1 FROM {table} LIMIT 1", ()) for table in tables)
+
     def document(self, stage: str) -> dict[str, Any]:
         """What a stage remembers of its alerts; empty when it has none yet.
 
@@ -260,6 +283,25 @@ class History:
             database.execute(
                 "INSERT OR REPLACE INTO document VALUES (?, ?)", (stage, json.dumps(content))
             )
+
+
+def forget(folder: str, stage: str) -> bool:
+    """Removes what a stage remembers (the samples are those of `disk`), and the file when no other
+    stage remembers anything; gives whether there was a file.
+
+    Raises:
+        ResilienceError: it cannot be written.
+    """
+    path = os.path.join(folder, FILE)
+    if not os.path.exists(path):
+        return False
+    with History(folder) as history:
+        empty = history.remove_stage(stage)
+    if empty:
+        for name in (path, f"{path}-journal"):
+            with contextlib.suppress(FileNotFoundError):
+                os.unlink(name)
+    return True
 
 
 def _words(error: Exception) -> str:

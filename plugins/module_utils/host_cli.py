@@ -13,17 +13,20 @@ from __future__ import annotations
 import argparse
 import importlib
 import signal
+import sys
 
 from . import config
 from .command import EXIT_UNKNOWN, Command, warn
 from .errors import ResilienceError
 
 STAGES = ("disk", "offsite", "staging", "manifest", "recovery", "checkpoint", "keeper")
+# The stage of the command that runs most often, so that a run loads no other stage's code.
+STAGE_OF = {"monitor-disk-space": "disk", "disk-status": "disk"}
 
 
-def _commands() -> dict[str, Command]:
+def _commands(wanted: str = "") -> dict[str, Command]:
     found: dict[str, Command] = {}
-    for stage in STAGES:
+    for stage in (STAGE_OF[wanted],) if wanted in STAGE_OF else STAGES:
         found |= importlib.import_module(f".commands_{stage}", __package__).COMMANDS
     return found
 
@@ -37,7 +40,8 @@ def main(argv: list[str] | None = None) -> int:
     Returns:
         The exit code: 0 ok, 1 warning, 2 critical or emergency, 3 could not tell.
     """
-    commands = _commands()
+    given = sys.argv[1:] if argv is None else argv
+    commands = _commands(given[0] if given else "")
     parser = argparse.ArgumentParser(prog="chefwell-resilience")
     choices = parser.add_subparsers(dest="command", required=True)
     for name, command in commands.items():

@@ -198,7 +198,7 @@ def scan(
     Raises:
         ResilienceError: the root is missing or no folder, or the pattern is no expression.
     """
-    expression = _compiled(pattern)
+    expression = compiled(pattern)
     try:
         is_folder = stat.S_ISDIR(os.stat(root).st_mode)
     except OSError as error:
@@ -225,7 +225,12 @@ def scan(
     return found
 
 
-def _compiled(pattern: str) -> re.Pattern[str]:
+def compiled(pattern: str) -> re.Pattern[str]:
+    """The expression for the names of backups.
+
+    Raises:
+        ResilienceError: it is none.
+    """
     try:
         return re.compile(pattern)
     except re.error as error:

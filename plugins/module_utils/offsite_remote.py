@@ -193,7 +193,7 @@ def parse(answer: bytes, root: str, tiers: Sequence[str], pattern: str) -> Remot
             tree.problems.append(f"{inventory.readable(rest)}: symbolic link, not followed")
         elif kind == "unreadable":
             tree.problems.append(f"{inventory.readable(rest)}: cannot be read whole")
-    identities = _fill(tree, listed, inventory._compiled(pattern))
+    identities = _fill(tree, listed, inventory.compiled(pattern))
     return Remote(
         "absent" not in records,
         "nowhere" not in records,

@@ -9,7 +9,7 @@ from __future__ import annotations
 import gettext
 from typing import Any
 
-from . import disk_reasons, quantity, render_inventory
+from . import disk_reasons, quantity, render_inventory, render_trend
 from .render_text import LEVELS, WORST_FIRST, clean_all, known_level, level_text, paint, wrap
 
 
@@ -72,7 +72,7 @@ def by_level(disk: dict[str, Any], backups: dict[str, Any] | None) -> dict[str, 
 def dashboard(
     words: gettext.NullTranslations, disk: dict[str, Any], backups: dict[str, Any], colour: bool
 ) -> str:
-    """The dashboard as the plan shows it."""
+    """The dashboard as the plan shows it; what else there is to say stands before its end."""
     say = words.gettext
     disk, backups = clean_all(disk), clean_all(backups)
     targets = list(disk.get("targets") or [])
@@ -97,6 +97,10 @@ def dashboard(
         lines += wrap(f"   {line}", 6)
     for problem in backups.get("problems") or []:
         lines += wrap(f"   {level_text('unknown', colour)} - {problem}", 6)
+    trend = render_trend.trend(words, target_names(targets), targets, colour)
+    if trend:
+        lines += [*trend, *render_trend.fitting(words, targets)]
+    lines += render_trend.in_force(words, disk.get("alerts") or [], colour)
     lines.append("")
     found = by_level(disk, backups)
     if list(found) == ["ok"]:

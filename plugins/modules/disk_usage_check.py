@@ -126,6 +126,42 @@ options:
       - Seconds that a network filesystem has to answer.
     type: float
     default: 10
+  tiers:
+    description:
+      - The folders of the backup tree.
+    type: list
+    elements: str
+    default: [daily, weekly, monthly]
+  pattern:
+    description:
+      - Regular expression for the names of backups, as in M(chefwell.resilience.backup_inventory).
+    type: str
+  retention:
+    description:
+      - How many backups each tier keeps.
+    type: dict
+    default: {daily: 7, weekly: 4, monthly: 3}
+  drill_path:
+    description:
+      - Where restore drills put their database. Left out, on the backups' filesystem.
+    type: path
+  drill_factor:
+    description:
+      - How many times its dump a restored database takes.
+    type: float
+    default: 12
+  state_dir:
+    description:
+      - The folder of the host's history, C(/var/lib/chefwell-resilience) where the role
+        C(disk_monitor) put it. Forecasts are made from it, and nothing is written to it. Left out,
+        nothing is foretold.
+    type: path
+  forecast_days:
+    description:
+      - The level is at least V(warning) when the emergency threshold will be reached within so many
+        days, or the retention plan fits for fewer nights.
+    type: float
+    default: 7
   fail_on:
     description:
       - Fail when the level is this one or a worse one. V(unknown) fails for every choice but
@@ -274,13 +310,45 @@ targets:
       read_only: false
       also_at: []
       folders: null
-      forecast: null
+      forecast:
+        status: growing
+        per_day: 1288490188.8
+        per_day_low: 1202590842.9
+        per_day_high: 1395864371.2
+        days_to: {critical: 7.0, emergency: 14.9, full: 22.8}
+        days_to_full_early: 21.0
+        days_to_full_late: 24.4
+        confidence: high
+        samples: 112
+        days: 28.0
       inodes_forecast: null
+backups:
+  description: What the backup tree holds, as M(chefwell.resilience.backup_inventory) returns it,
+    without the list of files; null without O(backup_path) or where it cannot be read.
+  returned: success and when O(fail_on) makes the play fail
+  type: dict
+fits:
+  description: Whether tonight's dump and a restore drill fit, and for how many nights the retention
+    plan fits at the present growth; null without O(backup_path).
+  returned: success and when O(fail_on) makes the play fail
+  type: dict
+  sample:
+    next_dump: 3774873
+    dump_growth: 20480.0
+    dump_fits: true
+    drill_needs: 317509197
+    drill_available: 29382344909
+    drill_fits: true
+    nights: 120
 """
+
+import contextlib
+import time
 
 from ansible.module_utils.basic import AnsibleModule
 
-from ..module_utils import disk, disk_options
+from ..module_utils import disk, disk_watch, history, inventory
+from ..module_utils.disk_backups import RETENTION
 from ..module_utils.errors import ResilienceError
 
 
@@ -316,6 +384,13 @@ def main() -> None:
             },
             "discover": {"type": "bool", "default": False},
             "time_limit": {"type": "float", "default": 10},
+            "tiers": {"type": "list", "elements": "str", "default": list(inventory.TIERS)},
+            "pattern": {"type": "str"},
+            "retention": {"type": "dict", "default": dict(RETENTION)},
+            "drill_path": {"type": "path"},
+            "drill_factor": {"type": "float", "default": 12},
+            "state_dir": {"type": "path"},
+            "forecast_days": {"type": "float", "default": 7},
             "fail_on": {
                 "type": "str",
                 "choices": ["never", "warning", "critical", "emergency"],
@@ -330,12 +405,15 @@ def main() -> None:
     named = any(options[name] for name in ("paths", "targets", "backup_path"))
     options["discover"] = options["discover"] or not named
     try:
-        chosen = disk_options.watch(options)
-        results = disk.check(chosen.targets, discover=chosen.discover)
+        with contextlib.ExitStack() as stack:
+            memory = None
+            if options["state_dir"]:
+                memory = stack.enter_context(history.History(options["state_dir"], read_only=True))
+            seen = disk_watch.look(options, memory, time.time())
     except ResilienceError as error:
         module.fail_json(msg=str(error))
-    level = disk.worst(result.level for result in results)
-    told = {"level": level, "targets": [result.to_dict() for result in results]}
+    told = seen.to_dict()
+    level, results = told["level"], seen.results
     if any(disk.reaches(result.level, options["fail_on"]) for result in results):
         reasons = [f"{result.path}: {result.reason}" for result in results if result.level != "ok"]
         module.fail_json(msg=f"the level is {level}: {'; '.join(reasons)}", changed=False, **told)

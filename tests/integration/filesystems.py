@@ -6,9 +6,11 @@ them and the kernel removes them when the tests end, however that happens.
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
 import os
 import subprocess
+from collections.abc import Iterator
 from pathlib import Path
 
 CLONE_NEWNS = 0x00020000
@@ -32,6 +34,20 @@ def run(*arguments: str) -> str:
     done = subprocess.run(arguments, capture_output=True, text=True, check=False)
     assert done.returncode == 0, f"{arguments}: {done.stderr}"
     return done.stdout
+
+
+@contextlib.contextmanager
+def private_crontabs() -> Iterator[None]:
+    """Crontabs that only this process and its children see, empty at first."""
+    enter_private_mounts()
+    spool = Path("/var/spool/cron/crontabs")
+    seen = spool.stat()
+    options = f"mode={seen.st_mode & 0o7777:o},uid={seen.st_uid},gid={seen.st_gid}"
+    run("mount", "-t", "tmpfs", "-o", options, "crontabs", str(spool))
+    try:
+        yield
+    finally:
+        run("umount", "-l", str(spool))
 
 
 class Disks:

@@ -20,7 +20,8 @@ def disks(tmp_path: Path) -> Iterator[Disks]:
 def test_levels_plain_values_and_failing_when_asked(disks: Disks) -> None:
     point = disks.memory("memory", pages=1000)
     fill(point, 85)
-    (point / "backups").mkdir()
+    for tier in ("daily", "weekly", "monthly"):
+        (point / "backups" / tier).mkdir(parents=True)
     result = call(
         "disk_usage_check", "--check", paths=[str(point)], backup_path=str(point / "backups")
     )

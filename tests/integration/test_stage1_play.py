@@ -3,149 +3,152 @@
 from __future__ import annotations
 
 import json
-import os
 import re
 import subprocess
-import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from ansible_collections.chefwell.resilience.plugins.module_utils.history import (
+    FILE,
+    Event,
+    History,
+)
+from filesystems import private_crontabs
+from play_host import PlayHost
+from receiver import receiving
 
-ROOT = Path(__file__).resolve().parents[2]
+PLAYBOOK, ROLLBACK = "stage1_disk_monitor.yml", "rollback_stage1.yml"
 
 
 def crontab() -> str:
     return subprocess.run(["crontab", "-l"], capture_output=True, text=True, check=False).stdout
 
 
-class Host:
+def write_crontab(text: str) -> None:
+    subprocess.run(["crontab", "-"], input=text, text=True, check=True)
+
+
+class Host(PlayHost):
     """This machine, with every path of the plan moved under one folder."""
 
     def __init__(self, root: Path) -> None:
-        self.root = root
-        self.scripts = root / "scripts"
         self.backups = root / "backups"
-        self.log = root / "disk-monitor.log"
+        self.log = root / "log" / "disk-monitor.log"
+        self.logrotate = root / "logrotate.d" / "disk-monitor"
         for tier in ("daily", "weekly", "monthly"):
             (self.backups / tier).mkdir(parents=True)
-        self.variables = {
-            "resilience_hosts": "localhost",
-            "resilience_become": False,
-            "ansible_connection": "local",
-            "ansible_python_interpreter": sys.executable,
-            "host_kit_python": sys.executable,
-            "host_kit_lib_dir": str(root / "lib"),
-            "host_kit_config_dir": str(root / "etc"),
-            "host_kit_state_dir": str(root / "state"),
-            "host_kit_scripts_dir": str(self.scripts),
-            "disk_monitor_paths": [str(root)],
-            "disk_monitor_backup_path": str(self.backups),
-            "disk_monitor_log_file": str(self.log),
+        self.log.parent.mkdir()
+        self.logrotate.parent.mkdir()
+        super().__init__(
+            root,
+            disk_monitor_paths=[str(root)],
+            disk_monitor_discover=False,
+            disk_monitor_backup_path=str(self.backups),
+            disk_monitor_log_file=str(self.log),
+            disk_monitor_logrotate_file=str(self.logrotate),
+            disk_monitor_fallback_dir=str(root / "run"),
+            disk_monitor_drill_path=str(root),
+        )
+
+    def files(self) -> set[str]:
+        """Every file below the root, but those of the engine and of Ansible."""
+        return {
+            str(path.relative_to(self.root))
+            for path in self.root.rglob("*")
+            if path.is_file() and "lib" not in path.relative_to(self.root).parts
         }
-
-    def play(self, playbook: str, **more: object) -> dict[str, int]:
-        """Runs a playbook and returns its recap; a failed play fails the test."""
-        run = subprocess.run(
-            [
-                str(Path(sys.executable).with_name("ansible-playbook")),
-                "-i",
-                "localhost,",
-                "-e",
-                json.dumps({**self.variables, **more}),
-                str(ROOT / "playbooks" / playbook),
-            ],
-            capture_output=True,
-            text=True,
-            check=False,
-            env={
-                **os.environ,
-                "ANSIBLE_COLLECTIONS_PATH": str(ROOT / "build" / "collections"),
-                "ANSIBLE_NOCOLOR": "1",
-                "LC_ALL": "C.UTF-8",
-            },
-        )
-        assert run.returncode == 0, run.stdout + run.stderr
-        recap = re.search(r"^localhost +: (.*)$", run.stdout, re.MULTILINE)
-        assert recap, run.stdout
-        return {key: int(value) for key, value in re.findall(r"(\w+)=(\d+)", recap[1])}
-
-    def command(self, name: str, *arguments: str) -> subprocess.CompletedProcess[str]:
-        """Runs an installed command as cron would: no PATH, no locale."""
-        return subprocess.run(
-            [str(self.scripts / f"{name}.sh"), *arguments],
-            capture_output=True,
-            text=True,
-            check=False,
-            env={},
-        )
 
 
 @pytest.fixture
-def host(tmp_path: Path):
-    made = Host(tmp_path)
-    before = crontab()
-    yield made
-    made.play("rollback_stage1.yml")
-    assert crontab().strip() == before.strip()
+def host(tmp_path: Path) -> Iterator[Host]:
+    with private_crontabs():
+        yield Host(tmp_path)
 
 
 def test_converges_runs_and_rolls_back(host: Host) -> None:
-    first = host.play("stage1_disk_monitor.yml")
-    assert first["changed"] > 0
-    second = host.play("stage1_disk_monitor.yml")
-    assert second["changed"] == 0
-    assert second["ok"] >= 7
+    own = "7 3 * * * /usr/local/bin/backup # monitor-disk-space is not this one\n"
+    write_crontab(own)
+    host.scripts.mkdir()
+    (host.scripts / "mine.sh").write_text("#!/bin/sh\n")
+    files = host.files()
+    with receiving() as receiver:
+        metrics = host.root / "metrics" / "chefwell.prom"
+        metrics.parent.mkdir()
+        more = {
+            "disk_monitor_notify_urls": [receiver.webhook],
+            "disk_monitor_ping_url": receiver.check,
+            "disk_monitor_metrics_file": str(metrics),
+        }
+        host.variables |= more
+        assert host.play(PLAYBOOK, "--check", "--diff")["changed"] > 0  # a fresh host
+        assert host.files() == files
+        assert host.play(PLAYBOOK)["changed"] > 0
+        assert host.play(PLAYBOOK)["changed"] == 0
 
-    monitor = host.command("monitor-disk-space", "--json")
-    result = json.loads(monitor.stdout)
-    assert monitor.returncode == {"ok": 0, "warning": 1}.get(result["level"], 2)
+        monitor = host.command("monitor-disk-space", "--json")
+        result = json.loads(monitor.stdout)
+        assert monitor.returncode == {"ok": 0, "warning": 1}.get(result["level"], 2)
+        assert result["problems"] == []
+        assert [action for action, _body in receiver.pings()] == ["/start", ""]
     lines = host.log.read_text().splitlines()
-    # Twice by the stage's own tests, and once here.
-    assert len(lines) / 3 == len(result["targets"]) == 2
-    assert re.match(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\S* path=", lines[0])
+    assert len(lines) == len(result["targets"]) == 2
+    assert re.match(r'\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\S* path="\S+" level="\w+" ', lines[0])
+    assert "chefwell_disk_used_bytes{" in metrics.read_text()
+    check = ["/usr/sbin/logrotate", "--debug", str(host.logrotate)]
+    told = subprocess.run(check, capture_output=True, text=True, check=False)
+    assert told.returncode == 0 and str(host.log) in told.stderr, told.stderr
 
-    (line,) = [entry for entry in crontab().splitlines() if "monitor-disk-space" in entry]
+    (line,) = [entry for entry in crontab().splitlines() if "monitor-disk-space.sh" in entry]
     assert line == f"0 */6 * * * {host.scripts}/monitor-disk-space.sh"
+    config = host.root / "etc" / "disk.json"
+    assert config.stat().st_mode & 0o777 == 0o600
 
-    host.play("rollback_stage1.yml")
-    assert not host.log.exists()
+    (host.log.parent / f"{host.log.name}.1").write_text("rotated\n")
+    host.play(ROLLBACK)
+    assert host.files() == files
+    assert crontab() == own
+    assert host.play(ROLLBACK)["changed"] == 0
+
+
+def test_the_rollback_keeps_what_it_is_asked_to_and_what_other_stages_remember(host: Host) -> None:
+    host.play(PLAYBOOK)
+    host.command("monitor-disk-space")
+    with History(str(host.root / "state")) as history:
+        history.add_event(Event("offsite", "sync", 1.0, "ok", {}))
+    host.play(ROLLBACK, disk_monitor_purge=False)
+    assert host.log.exists() and (host.root / "state" / FILE).exists()
     assert not (host.scripts / "monitor-disk-space.sh").exists()
-    assert "monitor-disk-space" not in crontab()
-    assert host.play("rollback_stage1.yml")["changed"] == 0
+    host.play(PLAYBOOK)
+    (host.root / "lib" / "chefwell_resilience" / "host_cli.py").unlink()  # half of it is gone
+    host.play(ROLLBACK)
+    assert not host.log.exists()
+    host.play(PLAYBOOK)
+    host.play(ROLLBACK)
+    with History(str(host.root / "state")) as history:
+        assert len(history.events("offsite", "sync")) == 1
+        assert not history.samples(f"mount:{host.root}")
 
 
-def test_levels_follow_the_thresholds(host: Host) -> None:
-    host.play(
-        "stage1_disk_monitor.yml",
-        disk_monitor_warning=0.0001,
-        disk_monitor_critical=0.0002,
-        disk_monitor_emergency=0.0003,
+def test_a_wrong_configuration_fails_the_play_and_is_named(host: Host) -> None:
+    before = crontab()
+    for variable, value, said in (
+        ("disk_monitor_warning", 95, "not before critical"),
+        ("disk_monitor_targets", [{"path": "/srv", "warnig": 5}], "warnig"),
+        ("disk_monitor_metrics_file", "/x/y.txt", ".prom"),
+    ):
+        run = host.run(PLAYBOOK, **{variable: value})
+        assert run.returncode != 0 and said in run.stdout, run.stdout
+    assert crontab() == before
+
+
+def test_a_library_that_cannot_be_had_is_one_message_with_the_remedy(host: Host) -> None:
+    bare = host.root / "bare"
+    subprocess.run(["/usr/bin/python3", "-m", "venv", str(bare)], check=True)
+    run = host.run(
+        PLAYBOOK,
+        host_kit_python=str(bare / "bin" / "python"),
+        disk_monitor_notify_urls=["json://127.0.0.1:1/"],
     )
-    monitor = host.command("monitor-disk-space", "--json")
-    assert monitor.returncode == 2
-    assert json.loads(monitor.stdout)["level"] == "emergency"
-
-
-def test_a_vanished_path_is_unknown_never_ok(host: Host) -> None:
-    gone = {"disk_monitor_paths": [str(host.root / "gone")], "disk_monitor_check_now": False}
-    host.play("stage1_disk_monitor.yml", **gone)
-    monitor = host.command("monitor-disk-space", "--json")
-    assert monitor.returncode == 3
-    assert json.loads(monitor.stdout)["targets"][0]["level"] == "unknown"
-
-
-def test_thresholds_out_of_order_are_refused_and_named(host: Host) -> None:
-    host.play("stage1_disk_monitor.yml", disk_monitor_warning=95, disk_monitor_check_now=False)
-    monitor = host.command("monitor-disk-space")
-    assert monitor.returncode == 3
-    assert "warning" in monitor.stderr and "95" in monitor.stderr
-
-
-def test_the_dashboard_counts_the_backups(host: Host) -> None:
-    host.play("stage1_disk_monitor.yml")
-    (host.backups / "daily" / "chefwell_backup_20251120_030000.dump.gz").write_bytes(b"x" * 2048)
-    status = host.command("disk-status", "--json")
-    assert json.loads(status.stdout)["backups"]["tiers"]["daily"]["count"] == 1
-    page = host.command("disk-status").stdout
-    assert "CHEFWELL - DISK SPACE MONITOR" in page
-    assert "Daily: 1 backup" in page
+    assert run.returncode != 0
+    assert "lacks apprise. Install apprise (Debian" in run.stdout
