@@ -76,7 +76,7 @@ class Store:
         self.settings = settings
         self.root: str = settings["root"]
         self.tiers: tuple[str, ...] = tuple(settings["tiers"])
-        self.pattern = inventory._compiled(settings["pattern"])
+        self.pattern = inventory.compiled(settings["pattern"])
         self.own = os.path.join(self.root, OWN_FOLDER)
         self.incoming = os.path.join(self.own, "incoming")
         self.settling = os.path.join(self.own, "settling")

@@ -41,6 +41,11 @@ options:
       - The folder of the commands.
     type: path
     required: true
+  keep_history:
+    description:
+      - Whether the history stays.
+    type: bool
+    default: false
 attributes:
   check_mode:
     description: Can run in check mode without changing the target.
@@ -77,13 +82,14 @@ removed:
 import os
 import shutil
 from fnmatch import fnmatch
+from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
 
 PACKAGE = "chefwell_resilience"
 CHECKPOINT = "checkpoint.json"
 # What is kept for all stages together; each stage's own is removed by its own rollback.
-SHARED_STATE = ("history.sqlite3*", "*.lock")
+HISTORY, LOCKS = "history.sqlite3*", "*.lock"
 
 
 def listed(folder: str) -> list[str]:
@@ -94,7 +100,7 @@ def listed(folder: str) -> list[str]:
         return []
 
 
-def ours(options: dict[str, str]) -> list[str]:
+def ours(options: dict[str, Any]) -> list[str]:
     """The kit's own files and folders that are there."""
     named = [
         os.path.join(options["lib_dir"], PACKAGE),
@@ -102,13 +108,14 @@ def ours(options: dict[str, str]) -> list[str]:
         os.path.join(options["scripts_dir"], "checkpoint.sh"),
     ]
     state = options["state_dir"]
+    patterns = [LOCKS] if options["keep_history"] else [LOCKS, HISTORY]
     for name in listed(state):
-        if any(fnmatch(name, pattern) for pattern in SHARED_STATE):
+        if any(fnmatch(name, pattern) for pattern in patterns):
             named.append(os.path.join(state, name))
     return [path for path in named if os.path.lexists(path)]
 
 
-def left_empty(options: dict[str, str], removed: list[str]) -> list[str]:
+def left_empty(options: dict[str, Any], removed: list[str]) -> list[str]:
     """The kit's folders in which nothing is left then."""
     folders = [options[f"{name}_dir"] for name in ("lib", "config", "state", "scripts")]
     gone = set(removed)
@@ -124,7 +131,10 @@ def main() -> None:
     """Looks, removes what is the kit's own."""
     folders = ("lib_dir", "config_dir", "state_dir", "scripts_dir")
     module = AnsibleModule(
-        argument_spec={name: {"type": "path", "required": True} for name in folders},
+        argument_spec={
+            **{name: {"type": "path", "required": True} for name in folders},
+            "keep_history": {"type": "bool", "default": False},
+        },
         supports_check_mode=True,
     )
     options = module.params

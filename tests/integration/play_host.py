@@ -33,6 +33,8 @@ class PlayHost:
             "host_kit_config_dir": str(root / "etc"),
             "host_kit_state_dir": str(root / "state"),
             "host_kit_scripts_dir": str(self.scripts),
+            "disk_monitor_logrotate_file": str(root / "logrotate.d" / "disk-monitor"),
+            "disk_monitor_fallback_dir": str(root / "run"),
             **variables,
         }
 

@@ -72,6 +72,8 @@ def _production(
             {
                 "disk_monitor_backup_path": record["backups"],
                 "disk_monitor_log_file": str(log / "chefwell-disk-monitor.log"),
+                "disk_monitor_logrotate_file": str(host / "etc/logrotate.d/chefwell-disk-monitor"),
+                "disk_monitor_fallback_dir": str(host / "run/chefwell-resilience"),
                 "disk_monitor_language": language,
             },
         ),
