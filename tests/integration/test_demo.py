@@ -23,8 +23,9 @@ ROOT = Path(__file__).resolve().parents[2]
 STORES = 3
 # Places outside the demo's folder that an installation would use, and names it would use there.
 OUTSIDE = ("/etc", "/etc/cron.d", "/etc/logrotate.d", "/root", "/root/.ssh", "/usr/local/lib")
-OUTSIDE += ("/var/lib", "/var/log", "/var/tmp", "/tmp")
-OURS = re.compile(r"chefwell-(?!test|bench)|cwr-|restaurante|resilience")
+OUTSIDE += ("/var/lib", "/var/log")
+OURS = re.compile(r"chefwell|resilience|restaurante")
+CRONTABS = "/var/spool/cron/crontabs"
 
 
 def crontab() -> str:
@@ -32,12 +33,16 @@ def crontab() -> str:
 
 
 def outside() -> dict[str, list[str]]:
-    """What lies there by names of ours."""
-    return {
+    """What lies there by names of ours, and whose crontabs there are."""
+    found = {
         folder: sorted(name for name in os.listdir(folder) if OURS.search(name))
         for folder in OUTSIDE
         if os.access(folder, os.R_OK)
     }
+    if os.access(CRONTABS, os.R_OK):
+        known = {one.pw_name for one in pwd.getpwall()}
+        found[CRONTABS] = sorted(name for name in os.listdir(CRONTABS) if name not in known)
+    return found
 
 
 def running(root: Path) -> list[str]:
@@ -99,15 +104,18 @@ def demo(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Demo]:
     (folder / "home").mkdir()
     made = Demo(ROOT, folder / "root", folder / "home")
     lines, accounts, places = crontab(), {one.pw_name for one in pwd.getpwall()}, outside()
+    made.places = places  # type: ignore[attr-defined]
     ended = made.make("demo")
     made.output = ended.stdout  # type: ignore[attr-defined]
     try:
         assert ended.returncode == 0, ended.stdout
+        server = json.loads((made.root / "bed" / "testbed.json").read_text())["ssh"]
         yield made
     finally:
         cleaned = made.make("demo-clean")
         assert cleaned.returncode == 0, cleaned.stdout
     assert not made.root.exists() and running(made.root) == []
+    assert not server["outside"] or not Path(server["outside"]).exists()
     assert crontab() == lines
     homes = [one.pw_dir for one in pwd.getpwall() if one.pw_name not in accounts]
     assert not [home for home in homes if home.startswith(str(made.root))]
@@ -160,6 +168,7 @@ def test_the_pages_and_the_summary_are_on_the_terminal(demo: Demo) -> None:
 
 
 def test_nothing_lies_outside_its_folder_but_marked_cron_lines(demo: Demo) -> None:
+    assert outside() == demo.places  # type: ignore[attr-defined]
     mine = [line for line in crontab().splitlines() if str(demo.root) in line]
     assert len(mine) >= 2
     before = crontab().splitlines()

@@ -190,6 +190,9 @@ def _remove_user(user: str) -> None:
     else:
         left = [one for one in psutil.process_iter() if uid in _uids(one)]
         end_all(left)
+        # userdel leaves the account's crontab, and what stage 2 runs on the server is in there.
+        if process.run(["crontab", "-l", "-u", user], time_limit=10).code == 0:
+            _run(["crontab", "-r", "-u", user])
         _run(["userdel", user])
     if any(group.gr_name == user for group in grp.getgrall()):
         _run(["groupdel", user])

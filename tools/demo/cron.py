@@ -24,7 +24,7 @@ def without(lines: list[str], layout: Layout) -> list[str]:
     number = 0
     while number < len(lines):
         pair = lines[number : number + 2]
-        if len(pair) == 2 and pair[0].startswith(_MARK) and f"{layout.host}/" in pair[1]:
+        if len(pair) == 2 and pair[0].startswith(_MARK) and f"{layout.root}/" in pair[1]:
             number += 2
             continue
         kept.append(lines[number])

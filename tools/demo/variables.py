@@ -87,6 +87,10 @@ def _production(
                 "offsite_backup_server_path": server["path"],
                 "offsite_backup_server_authorized_keys": server["authorized_keys"],
                 "offsite_backup_server_host_key_file": server["host_key_file"],
+                # Of the server's root: its account reads what is there, and cannot write it.
+                "offsite_backup_server_kit_dir": str(
+                    Path(server["outside"] or layout.root) / "server-kit"
+                ),
                 "offsite_backup_key_file": str(host / "root/.ssh/chefwell_backup"),
                 "offsite_backup_path": record["backups"],
                 "offsite_backup_log_file": str(log / "chefwell-offsite-sync.log"),
