@@ -19,6 +19,8 @@ from ansible_collections.chefwell.resilience.plugins.module_utils import (
     staging,
 )
 from ansible_collections.chefwell.resilience.plugins.module_utils.errors import ResilienceError
+from ansible_collections.chefwell.resilience.plugins.module_utils.ssh import Destination
+from sshd import Sshd
 from testbed import Testbed
 
 
@@ -134,3 +136,32 @@ def test_what_is_wrong_with_the_server_is_no_verdict_on_the_backup(
     result = drill.run(dataclasses.replace(settings, offsite_config=str(other)), from_offsite=True)
     assert result["verdict"] == "could_not_verify" and said in result["problem"], result
     assert os.listdir(tmp_path / "work") == ["lock"]
+
+
+@pytest.mark.parametrize("allow", ["read", "write"])
+def test_through_the_servers_gate(bed: Testbed, tmp_path: Path, allow: str) -> None:
+    """A key that may read is enough; the one that writes is refused, and that is said."""
+    gated = Sshd()
+    gated.start()
+    try:
+        gated.backups = tmp_path / "copy"
+        shutil.copytree(bed.record["backups"], gated.backups)
+        gated.guard(allow)
+        server = Destination(
+            host="127.0.0.1",
+            port=gated.port,
+            user=gated.user,
+            path=str(gated.backups),
+            key_file=str(gated.key),
+            known_hosts_file=str(gated.known_hosts),
+            connect_seconds=5,
+        )
+        if allow == "write":
+            with pytest.raises(ResilienceError, match="may not read what is there"):
+                offsite_fetch.fetch(server, str(tmp_path))
+        else:
+            fetched = offsite_fetch.fetch(server, str(tmp_path))
+            newest = max(Path(bed.record["backups"], "daily").iterdir())
+            assert Path(fetched.path).read_bytes() == newest.read_bytes()
+    finally:
+        gated.remove()
