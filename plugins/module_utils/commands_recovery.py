@@ -11,7 +11,16 @@ import json
 import shlex
 from typing import Any
 
-from . import drill, quantity, recovery, recovery_switch, recovery_tenant, render_titles, staging
+from . import (
+    drill,
+    quantity,
+    recovery,
+    recovery_attempt,
+    recovery_switch,
+    recovery_tenant,
+    render_titles,
+    staging,
+)
 from .command import EXIT_CRITICAL, EXIT_OK, Command, append_log, now, tell, warn
 from .commands_staging import KEYS, progress_of, refuse_path_from_offsite, settings_of
 from .errors import ResilienceError
@@ -58,7 +67,7 @@ def _run(values: dict[str, Any], arguments: argparse.Namespace) -> int:
             settings, arguments.tenant, **which, progress=progress
         )
     else:
-        result = recovery.restore_beside(settings, **which, progress=progress)
+        result = recovery_attempt.restore_beside(settings, **which, progress=progress)
     _log(values, [f"{now()} {_ending(result)}"])
     if result["verdict"] == drill.PASSED and arguments.confirm:
         return _switch(values, settings, arguments, result["name"], result)

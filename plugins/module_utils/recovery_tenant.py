@@ -30,7 +30,8 @@ from . import (
 from .drill import PASSED, Progress
 from .errors import ResilienceError
 from .postgres import Server
-from .recovery import BEFORE, MARK, RESTORING, Attempt, Settings, Source, Steps
+from .recovery import BEFORE, MARK, RESTORING, Settings
+from .recovery_attempt import Attempt, Source, Steps
 
 
 def restore_beside(
@@ -53,7 +54,7 @@ def restore_beside(
         progress: told what happens.
 
     Returns:
-        As `recovery.restore_beside`; `name` is the new schema.
+        As `recovery_attempt.restore_beside`; `name` is the new schema.
 
     Raises:
         ResilienceError: there is no such backup or store, or the server cannot be had.

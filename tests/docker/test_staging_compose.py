@@ -82,6 +82,8 @@ def host(
         staging_restore_api_users=bed.record["users"],
         staging_restore_log_file=str(root / "staging.log"),
         staging_restore_runbook=str(root / "DISASTER-RECOVERY-PLAYBOOK.md"),
+        staging_restore_report_dir=str(root / "reports"),
+        staging_restore_logrotate_file=str(root / "logrotate" / "staging"),
     )
     made.engine = engine
     # What carries like names and is nobody's of ours must be there afterwards.

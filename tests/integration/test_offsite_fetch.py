@@ -16,6 +16,7 @@ from ansible_collections.chefwell.resilience.plugins.module_utils import (
     drill,
     offsite_fetch,
     recovery,
+    recovery_attempt,
     staging,
 )
 from ansible_collections.chefwell.resilience.plugins.module_utils.errors import ResilienceError
@@ -114,7 +115,7 @@ def test_production_is_recovered_from_offsite(settings: drill.Settings, bed: Tes
     postgres: dict[str, Any] = bed.record["postgres"]
     known = ("host", "port", "user", "password", "dbname", "bin_dir")
     target = recovery.Target(**{name: postgres[name] for name in known})
-    made = recovery.restore_beside(recovery.Settings(settings, target), from_offsite=True)
+    made = recovery_attempt.restore_beside(recovery.Settings(settings, target), from_offsite=True)
     assert made["verdict"] == "passed", made
     listed = recovery.listed(recovery.Settings(settings, target))
     assert listed[0]["name"] == made["name"] and bed.record["ssh"]["user"] in listed[0]["what"]

@@ -33,6 +33,8 @@ def test_a_failed_stage_stops_the_next(tmp_path: Path) -> None:
         staging_restore_work_dir=str(tmp_path / "work"),
         staging_restore_log_file=str(tmp_path / "staging.log"),
         staging_restore_runbook=str(tmp_path / "DISASTER-RECOVERY-PLAYBOOK.md"),
+        staging_restore_report_dir=str(tmp_path / "reports"),
+        staging_restore_logrotate_file=str(tmp_path / "logrotate" / "staging"),
     )
     run = host.run("site.yml")
     assert run.returncode != 0

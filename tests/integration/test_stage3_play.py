@@ -47,6 +47,7 @@ def host(bed: Testbed, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Pla
         staging_restore_log_file=str(root / "staging.log"),
         staging_restore_report_dir=str(root / "reports"),
         staging_restore_runbook=str(root / "DISASTER-RECOVERY-PLAYBOOK.md"),
+        staging_restore_logrotate_file=str(root / "logrotate" / "staging"),
     )
     before = production(bed)
     first = made.play(PLAYBOOK)
@@ -63,6 +64,7 @@ def host(bed: Testbed, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Pla
         "etc/staging.json",
         "state/drill.json",
         "DISASTER-RECOVERY-PLAYBOOK.md",
+        "logrotate/staging",
     ):
         assert not (root / gone).exists(), gone
     assert servers(root) == []

@@ -113,6 +113,9 @@ def _production(
                 "staging_restore_backend_port": _backend_port(layout),
                 "staging_restore_api_users": record["users"],
                 "staging_restore_log_file": str(log / "chefwell-staging-restore.log"),
+                "staging_restore_logrotate_file": str(
+                    host / "etc/logrotate.d/chefwell-staging-restore"
+                ),
                 "staging_restore_runbook": str(
                     host / "root/restaurante/DISASTER-RECOVERY-PLAYBOOK.md"
                 ),
