@@ -128,8 +128,20 @@ def _ping(settings: dict[str, Any], action: str, body: str, problems: list[str])
             problems.append(f"the {action} ping did not arrive: {why}")
 
 
-def _checked(settings: dict[str, Any]) -> None:
+def _checked(settings: dict[str, Any], file: str) -> None:
     """Everything that can be wrong with the settings, said before anything is touched."""
+    try:
+        _check(settings)
+    except ResilienceError as error:
+        raise ResilienceError(
+            f"{file}: {error.problem}",
+            option=error.option,
+            value=error.value,
+            remedy=error.remedy,
+        ) from error
+
+
+def _check(settings: dict[str, Any]) -> None:
     words(settings["language"])
     disk_watch.validate(settings)
     for address in settings["notify_urls"]:
@@ -173,7 +185,7 @@ def _forget(settings: dict[str, Any]) -> int:
 def _monitor(settings: dict[str, Any], arguments: argparse.Namespace) -> int:
     if arguments.forget:
         return _forget(settings)
-    _checked(settings)
+    _checked(settings, arguments.config)
     if arguments.check:
         tell("the configuration is right")
         return disk.exit_code(disk.OK)
@@ -246,7 +258,7 @@ def _remember(
 
 
 def _status(settings: dict[str, Any], arguments: argparse.Namespace) -> int:
-    _checked(settings)
+    _checked(settings, arguments.config)
     if arguments.watch is None:
         return _shown(settings, arguments.json)
     code = disk.exit_code(disk.UNKNOWN)

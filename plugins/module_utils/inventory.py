@@ -25,7 +25,8 @@ from .errors import ResilienceError
 
 TIERS = ("daily", "weekly", "monthly")
 # The groups `date` and `time` tell when a backup was taken; names that do not match are listed.
-PATTERN = r"^.+_(?P<date>\d{8})_(?P<time>\d{6})\.(dump|sql|tar)(\.(gz|zst|xz|lz4))?$"
+# A file name may hold a newline, which `.` and `$` would stumble over.
+PATTERN = r"^(?s:.+)_(?P<date>\d{8})_(?P<time>\d{6})\.(dump|sql|tar)(\.(gz|zst|xz|lz4))?\Z"
 # A file that changed more recently than this is looked up among the files open for writing.
 FRESH_SECONDS = 24 * 3600
 BLOCK = 1 << 20

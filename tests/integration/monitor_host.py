@@ -1,0 +1,64 @@
+"""A host that runs the disk monitor from its configuration file, as the launchers do."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+ENGINE = Path(__file__).resolve().parents[2] / "plugins" / "module_utils"
+
+
+class MonitorHost:
+    """The commands of stage 1 with everything below one folder.
+
+    Args:
+        root: the folder, which need not be on the disk that is watched.
+        settings: the configuration's keys.
+    """
+
+    def __init__(self, root: Path, **settings: Any) -> None:
+        self.root = root
+        self.library = root / "lib"
+        self.library.mkdir(exist_ok=True)
+        (self.library / "chefwell_resilience").symlink_to(ENGINE)
+        self.backups = root / "backups"
+        for tier in ("daily", "weekly", "monthly"):
+            (self.backups / tier).mkdir(parents=True, exist_ok=True)
+        self.settings: dict[str, Any] = {
+            "paths": [],
+            "backup_path": str(self.backups),
+            "log_file": str(root / "disk.log"),
+            "state_dir": str(root / "state"),
+            "fallback_dir": str(root / "run"),
+            "drill_path": "/",
+            "host_name": "web1",
+            "language": "en",
+            **settings,
+        }
+        self.config = root / "disk.json"
+
+    def command(self, name: str, *arguments: str) -> list[str]:
+        """The command line of one command; writes the configuration."""
+        self.config.write_text(json.dumps(self.settings), encoding="utf-8")
+        module = "chefwell_resilience.host_cli"
+        return [sys.executable, "-m", module, name, "--config", str(self.config), *arguments]
+
+    def run(self, name: str, *arguments: str) -> subprocess.CompletedProcess[str]:
+        """Runs it with cron's environment: no PATH, no locale."""
+        return subprocess.run(
+            self.command(name, *arguments),
+            capture_output=True,
+            text=True,
+            check=False,
+            env={"PYTHONPATH": str(self.library)},
+        )
+
+    def monitor(self) -> tuple[int, dict[str, Any]]:
+        """One run of the monitor: its exit code and its result."""
+        run = self.run("monitor-disk-space", "--json")
+        assert run.stdout, run.stderr
+        result: dict[str, Any] = json.loads(run.stdout)
+        return run.returncode, result

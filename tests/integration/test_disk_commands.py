@@ -1,0 +1,234 @@
+"""The commands of stage 1: plugin line, dashboard, watching, silence, and a real cron daemon."""
+
+from __future__ import annotations
+
+import datetime
+import json
+import os
+import re
+import signal
+import subprocess
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from ansible_collections.chefwell.resilience.plugins.module_utils.history import History, Sample
+from ansible_collections.chefwell.resilience.plugins.module_utils.render_text import width
+from filesystems import Disks, fill, private_crontabs
+from monitor_host import MonitorHost
+from receiver import receiving
+
+DAY = 86400.0
+
+
+@pytest.fixture
+def disks(tmp_path: Path) -> Iterator[Disks]:
+    (tmp_path / "disks").mkdir()
+    made = Disks(tmp_path / "disks")
+    yield made
+    made.close()
+
+
+def remember(host: MonitorHost, point: Path, pages: list[float], whole: int = 1000) -> None:
+    """Samples every six hours that end six hours ago."""
+    now = time.time()
+    samples = [
+        Sample(
+            f"mount:{point}",
+            now - (len(pages) - n) * DAY / 4,
+            int(used * 4096),
+            int((whole - used) * 4096),
+            whole * 4096,
+            1,
+            1000,
+            "ok",
+        )
+        for n, used in enumerate(pages)
+    ]
+    with History(host.settings["state_dir"]) as history:
+        history.add_samples(samples)
+
+
+def test_growth_is_told_before_any_threshold(tmp_path: Path, disks: Disks) -> None:
+    point = disks.memory("memory")
+    fill(point, 78)
+    limits = {"warning": 85, "critical": 88, "emergency": 90}
+    with receiving() as receiver:
+        host = MonitorHost(tmp_path, paths=[str(point)], notify_urls=[receiver.webhook], **limits)
+        remember(host, point, [780 - (40 - n) * 5 for n in range(40)])  # 2 % a day
+        code, result = host.monitor()
+        target = result["targets"][0]
+        assert (code, target["level"]) == (1, "warning")
+        assert target["forecast"]["days_to"]["emergency"] == pytest.approx(6, abs=0.1)
+        said = r"emergency in [56] days, full in 1[01] days at the present growth"
+        assert re.fullmatch(said, target["reason"])
+        (told,) = receiver.messages()
+        assert target["reason"] in told["message"]
+
+
+def test_the_plugin_line_is_one_that_monitoring_understands(tmp_path: Path, disks: Disks) -> None:
+    point = disks.memory("it's=a|disk")
+    fill(point, 85)
+    host = MonitorHost(tmp_path, paths=[str(point)])
+    run = host.run("monitor-disk-space", "--nagios")
+    assert run.returncode == 2
+    (line,) = run.stdout.splitlines()
+    text, _bar, data = line.partition(" | ")
+    assert text.startswith("DISK CRITICAL - ") and "space 85.0% used" in text and "|" not in text
+    label = str(point).replace("'", "''").replace("=", "_")
+    assert f"'{label}'={850 * 4096}B;{700 * 4096};{800 * 4096};0;{1000 * 4096}" in data
+    assert re.search(r" inodes'=\d+\.\d\d%;;;0;100", data)
+    # It only looks: nothing is logged and nobody told.
+    assert not Path(host.settings["log_file"]).exists()
+
+
+@pytest.mark.parametrize("language", ["pt_BR", "en"])
+def test_the_dashboard_with_a_history(tmp_path: Path, disks: Disks, language: str) -> None:
+    point = disks.memory("memory")
+    fill(point, 72)
+    host = MonitorHost(tmp_path, paths=[str(point)], language=language)
+    (host.backups / "daily" / "chefwell_backup_20251120_030000.dump.gz").write_bytes(b"x" * 9999)
+    plain = host.run("disk-status").stdout
+    remember(host, point, [720 - (100 - n) * 2 for n in range(100)])
+    host.monitor()
+    run = host.run("disk-status")
+    assert run.returncode == 1
+    lines = run.stdout.splitlines()
+    assert all(width(line) <= 80 for line in lines if str(tmp_path) not in line)
+    assert "\x1b" not in run.stdout
+    page = run.stdout
+    sections = {
+        "pt_BR": (
+            "📈 ÚLTIMOS 30 DIAS:",
+            "🔮 O QUE CABE:",
+            "🔔 ALERTAS EM VIGOR:",
+            "confiança alta",
+        ),
+        "en": ("📈 LAST 30 DAYS:", "🔮 WHAT FITS:", "🔔 ALERTS IN FORCE:", "high confidence"),
+    }[language]
+    assert all(section in page and section not in plain for section in sections)
+    assert "██████████████░░░░░░" in page  # 72 % of 20 columns
+    assert re.search(r"·*[▁▂▃▄▅▆▇█]{20,}", page)
+    assert lines[:5] == plain.splitlines()[:5]
+    status = json.loads(host.run("disk-status", "--json").stdout)
+    assert status["alerts"][0]["level"] == "warning"
+    assert len(status["targets"][0]["days"]) == 30
+
+
+def test_colour_follows_the_terminal(tmp_path: Path) -> None:
+    host = MonitorHost(tmp_path)
+    command = " ".join(host.command("disk-status"))
+    for more, coloured in (("", True), ("NO_COLOR=1 ", False)):
+        shown = subprocess.run(
+            ["script", "-qec", f"{more}PYTHONPATH={host.library} {command}", "/dev/null"],
+            capture_output=True,
+            text=True,
+            check=True,
+        )
+        assert ("\x1b[32m✅ OK" in shown.stdout) == coloured
+        assert "✅" in shown.stdout
+
+
+def test_watching_goes_on_until_it_is_stopped(tmp_path: Path) -> None:
+    host = MonitorHost(tmp_path)
+    watching = subprocess.Popen(
+        host.command("disk-status", "--watch", "0.2"),
+        stdout=subprocess.PIPE,
+        text=True,
+        env={"PYTHONPATH": str(host.library)},
+    )
+    time.sleep(3)
+    watching.send_signal(signal.SIGINT)
+    out, _errors = watching.communicate(timeout=10)
+    assert watching.returncode == 0
+    assert out.count("DISK SPACE MONITOR") > 1
+    refused = host.run("disk-status", "--watch", "-1")
+    assert refused.returncode == 3 and "--watch" in refused.stderr
+
+
+def test_a_silenced_target_is_told_when_the_silence_ends(tmp_path: Path, disks: Disks) -> None:
+    point = disks.memory("memory")
+    fill(point, 95)
+    tomorrow = (datetime.date.today() + datetime.timedelta(days=1)).isoformat()
+    with receiving() as receiver:
+        host = MonitorHost(
+            tmp_path,
+            targets=[{"path": str(point), "silence_until": tomorrow}],
+            notify_urls=[receiver.webhook],
+        )
+        code, result = host.monitor()
+        assert (code, result["level"], receiver.messages()) == (2, "emergency", [])
+        host.settings["targets"][0]["silence_until"] = "2020-01-01"
+        host.monitor()
+        assert len(receiver.messages()) == 1
+
+
+def test_a_dump_and_a_retention_plan_that_will_not_fit_are_told(
+    tmp_path: Path, disks: Disks
+) -> None:
+    point = disks.memory("memory", pages=5000)
+    backups = point / "backups"
+    today = datetime.datetime.now()
+    with receiving() as receiver:
+        host = MonitorHost(
+            tmp_path,
+            backup_path=str(backups),
+            notify_urls=[receiver.webhook],
+            emergency=99,
+            critical=98,
+            warning=97,
+        )
+        for tier in ("daily", "weekly", "monthly"):
+            (backups / tier).mkdir(parents=True)
+        for night in range(3):
+            day = (today - datetime.timedelta(days=night)).strftime("%Y%m%d")
+            file = backups / "daily" / f"chefwell_backup_{day}_030000.dump.gz"
+            with file.open("wb") as handle:
+                os.posix_fallocate(handle.fileno(), 0, 1000 * 4096)
+        code, result = host.monitor()
+        assert result["fits"]["dump_fits"] and result["fits"]["nights"] == 2
+        assert code == 1
+        titles = [message["message"].splitlines()[0] for message in receiver.messages()]
+        assert any("tonight's dump (3.9 MB) fits into 7.8 MB" in title for title in titles)
+        assert any("the retention plan fits for 2 more nights" in title for title in titles)
+        (backups / "filler").write_bytes(b"x" * 1200 * 4096)
+        code, result = host.monitor()
+        assert code == 2 and not result["fits"]["dump_fits"]
+        assert any("does not fit" in message["message"] for message in receiver.messages())
+
+
+def test_a_real_cron_daemon_runs_it_without_path_or_locale(tmp_path: Path) -> None:
+    host = MonitorHost(tmp_path)
+    launcher = tmp_path / "monitor-disk-space.sh"
+    command = " ".join(host.command("monitor-disk-space"))
+    launcher.write_text(
+        f"#!/bin/sh\nenv > {tmp_path}/environment\nPYTHONPATH={host.library} exec {command}\n"
+    )
+    launcher.chmod(0o755)
+    log = Path(host.settings["log_file"])
+    with private_crontabs():
+        # A pid file of its own: another daemon on this machine holds the usual one.
+        own_run = tmp_path / "cronrun"
+        own_run.mkdir()
+        subprocess.run(["mount", "--bind", str(own_run), "/run"], check=True)
+        daemon = None
+        try:
+            line = f"* * * * * {launcher} > {tmp_path}/output 2>&1\n"
+            subprocess.run(["crontab", "-"], input=line, text=True, check=True)
+            daemon = subprocess.Popen(["/usr/sbin/cron", "-f"], env={})
+            until = time.monotonic() + 90
+            while not log.exists() and time.monotonic() < until:
+                time.sleep(0.5)
+            time.sleep(1)
+        finally:
+            if daemon:
+                daemon.terminate()
+                daemon.wait()
+            subprocess.run(["umount", "-l", "/run"], check=True)
+    output = (tmp_path / "output").read_text()
+    assert log.exists(), output
+    assert f'path="{host.backups}" level="ok"' in log.read_text()
+    environment = (tmp_path / "environment").read_text()
+    assert "LANG=" not in environment and "LC_ALL=" not in environment
+    assert re.search(r"^PATH=/usr/bin:/bin$", environment, re.MULTILINE)
