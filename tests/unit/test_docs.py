@@ -48,7 +48,9 @@ def test_variables_of_the_examples_exist(page: str) -> None:
     known, used = options(), 0
     for block in blocks(page, "yaml"):
         for name in yaml.safe_load(block):
-            if name.startswith(("disk_monitor_", "offsite_", "staging_", "host_kit_")):
+            if name.startswith(
+                ("disk_monitor_", "offsite_", "staging_", "host_kit_", "checkpoint_")
+            ):
                 assert name in known, name
                 used += 1
     assert used > 3
