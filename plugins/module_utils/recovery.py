@@ -170,6 +170,42 @@ def drop_own(target: Target, name: str, mark: str) -> None:
             cursor.execute(drop.format(sql.Identifier(name)))
 
 
+def remove_unfinished(target: Target) -> None:
+    """Removes what a recovery that was killed left; the caller holds the lock, so none runs.
+
+    A database or a schema is marked as unfinished from the moment that it holds anything.
+    """
+    from psycopg2 import sql  # noqa: PLC0415 - the engine imports without it
+
+    with contextlib.closing(connect(target)) as connection, connection.cursor() as cursor:
+        held = databases(connection)
+        for name, text in held.items():
+            if text.startswith(MARK + RESTORING):
+                drop = sql.SQL("DROP DATABASE {} WITH (FORCE)")
+                cursor.execute(drop.format(sql.Identifier(name)))
+    if target.dbname not in held:
+        return
+    with (
+        contextlib.closing(connect(target, target.dbname)) as connection,
+        connection.cursor() as cursor,
+    ):
+        for name, text in schemas(connection).items():
+            if text.startswith(MARK + RESTORING):
+                drop = sql.SQL("DROP SCHEMA {} CASCADE")
+                cursor.execute(drop.format(sql.Identifier(name)))
+
+
+def schemas(connection: Any) -> dict[str, str]:
+    """Comments by schema of a database; empty where there is none."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT nspname, coalesce(obj_description(oid, 'pg_namespace'), '')"
+            " FROM pg_catalog.pg_namespace"
+        )
+        found: dict[str, str] = dict(cursor.fetchall())
+        return found
+
+
 def databases(connection: Any) -> dict[str, str]:
     """Comments by database; empty where there is none."""
     with connection.cursor() as cursor:
@@ -220,5 +256,5 @@ def listed(settings: Settings) -> list[Mapping[str, str]]:
         return [
             {"name": name, "what": text.removeprefix(MARK)}
             for name, text in sorted(databases(connection).items())
-            if text.startswith(MARK)
+            if text.startswith(MARK) and not text.startswith(MARK + RESTORING)
         ]

@@ -300,6 +300,7 @@ def restore_beside(
     with staging.locked(own.staging):
         steps = Steps(progress)
         source = Source(path, tier, date, from_offsite)
+        recovery.remove_unfinished(settings.target)
         moment = recovery.stamp()
         name = recovery.beside(settings.target.dbname, "recovered", moment)
         mark = f"{MARK}{RESTORING} since {moment}"

@@ -63,6 +63,7 @@ def restore_beside(
     with staging.locked(own.staging):
         steps = Steps(progress)
         source = Source(path, tier, date, from_offsite)
+        recovery.remove_unfinished(target)
         moment = recovery.stamp()
         between = recovery.beside(target.dbname, "store", moment)
         name = recovery.beside(tenant, "recovered", moment)
@@ -94,7 +95,7 @@ def restore_beside(
             _comment(settings, name, attempt.note())
             result["name"] = name
         else:
-            _drop_unfinished(settings, name)
+            recovery.remove_unfinished(target)
         return result
 
 
@@ -123,7 +124,7 @@ def switch(settings: Settings, tenant: str, name: str, confirm: str) -> dict[str
         moment = recovery.stamp()
         kept = recovery.beside(tenant, "before", moment)
         with contextlib.closing(recovery.connect(target, target.dbname)) as connection:
-            standing = _schemas(connection)
+            standing = recovery.schemas(connection)
             recovery_switch.refuse_unfit(name, standing.get(name))
             _refuse_pointed_at(connection, tenant)
             stands = tenant in standing
@@ -154,8 +155,8 @@ def listed(settings: Settings) -> list[dict[str, str]]:
     with contextlib.closing(recovery.connect(target, target.dbname)) as connection:
         return [
             {"name": name, "what": text.removeprefix(MARK)}
-            for name, text in sorted(_schemas(connection).items())
-            if text.startswith(MARK)
+            for name, text in sorted(recovery.schemas(connection).items())
+            if text.startswith(MARK) and not text.startswith(MARK + RESTORING)
         ]
 
 
@@ -180,15 +181,6 @@ def _transaction(connection: Any, name: str) -> Any:
             ) from error
 
 
-def _schemas(connection: Any) -> dict[str, str]:
-    with connection.cursor() as cursor:
-        cursor.execute(
-            "SELECT nspname, coalesce(obj_description(oid, 'pg_namespace'), '')"
-            " FROM pg_catalog.pg_namespace"
-        )
-        return dict(cursor.fetchall())
-
-
 def _refuse_pointed_at(connection: Any, tenant: str) -> None:
     """A key from elsewhere would go on pointing at the old rows."""
     with connection.cursor() as cursor:
@@ -210,6 +202,7 @@ def _refuse_pointed_at(connection: Any, tenant: str) -> None:
 
 
 def _rename_schema(settings: Settings, database: str, old: str, new: str) -> None:
+    """Gives the schema its name beside the living one, and the mark of what is not finished."""
     from psycopg2 import sql  # noqa: PLC0415 - the engine imports without it
 
     rename = sql.SQL("ALTER SCHEMA {} RENAME TO {}")
@@ -218,6 +211,8 @@ def _rename_schema(settings: Settings, database: str, old: str, new: str) -> Non
         connection.cursor() as cursor,
     ):
         cursor.execute(rename.format(sql.Identifier(old), sql.Identifier(new)))
+        said = sql.SQL("COMMENT ON SCHEMA {} IS {}")
+        cursor.execute(said.format(sql.Identifier(new), sql.Literal(MARK + RESTORING)))
 
 
 def _copy(settings: Settings, server: Server, source: str, schema: str, folder: str) -> list[str]:
@@ -274,15 +269,3 @@ def _comment(settings: Settings, schema: str, text: str) -> None:
         connection.cursor() as cursor,
     ):
         cursor.execute(said.format(sql.Identifier(schema), sql.Literal(MARK + text)))
-
-
-def _drop_unfinished(settings: Settings, schema: str) -> None:
-    """Removes what this attempt brought in; its name has the attempt's own moment."""
-    from psycopg2 import sql  # noqa: PLC0415 - the engine imports without it
-
-    with (
-        contextlib.closing(recovery.connect(settings.target, settings.target.dbname)) as connection,
-        connection.cursor() as cursor,
-    ):
-        drop = sql.SQL("DROP SCHEMA IF EXISTS {} CASCADE")
-        cursor.execute(drop.format(sql.Identifier(schema)))

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import contextlib
 import json
+import os
+import signal
 import socket
 import subprocess
 from collections.abc import Iterator
@@ -152,6 +154,31 @@ def test_a_backup_that_does_not_pass_leaves_nothing(
     assert result(ended)["verdict"] == "could_not_verify"
     assert 'CREATE ROLE "gone"' in result(ended)["problem"]
     assert databases(bed) == {"restaurante", "postgres"}
+
+
+@pytest.mark.parametrize("store", [(), ("--tenant", "tenant_chefwell")], ids=["all", "one store"])
+def test_a_recovery_that_was_killed_is_tidied_up_by_the_next(
+    host: PlayHost, bed: Testbed, store: tuple[str, ...]
+) -> None:
+    before = databases(bed)
+    schemas = query(bed, "SELECT nspname FROM pg_namespace ORDER BY 1")
+    with subprocess.Popen(
+        [str(host.scripts / "disaster-recovery.sh"), *store],
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        env={},
+        start_new_session=True,
+    ) as running:
+        while databases(bed) == before:
+            assert running.poll() is None
+        os.killpg(running.pid, signal.SIGKILL)
+    assert databases(bed) != before
+    assert result(host.command("disaster-recovery", "--list", "--json")) == []
+    # Of what the killed one began nothing is left by the next one, here one that finds no backup.
+    nothing = host.command("disaster-recovery", "--backup", os.devnull, "--json")
+    assert result(nothing)["verdict"] != "passed"
+    assert databases(bed) == before
+    assert query(bed, "SELECT nspname FROM pg_namespace ORDER BY 1") == schemas
 
 
 def test_one_store_alone(host: PlayHost, bed: Testbed) -> None:
