@@ -317,7 +317,7 @@ def test_d9_clean_up_of_any_state(fault: Fault, lab: Lab, bed: Testbed) -> None:
         "a restored one with its backend": lambda: lab.drill(settings, keep=True),
         "half a cluster": lambda: _half(lab),
         "a note alone": lambda: staging.write_note(settings.staging, kept=True, restored=None),
-        "an unpacked backup": lambda: (lab.work / "unpacked-x").mkdir(),
+        "an unpacked backup": (lab.work / "unpacked-x").mkdir,
     }
     fault.cause(f"clean-up, twice each, after: {', '.join(states)}")
     told = []
