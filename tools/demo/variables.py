@@ -16,7 +16,7 @@ HOST = "chefwell"
 SERVER = "backup_server"
 BACKEND_PORT = 3001
 # What every host has before anybody installs anything.
-ALWAYS_THERE = ("etc", "root", "usr/local/lib", "var/lib", "var/log")
+ALWAYS_THERE = ("etc/logrotate.d", "run", "root", "usr/local/lib", "var/lib", "var/log")
 
 
 def write(layout: Layout, record: dict[str, Any], language: str) -> None:
@@ -73,6 +73,8 @@ def _production(
                 "disk_monitor_backup_path": record["backups"],
                 "disk_monitor_log_file": str(log / "chefwell-disk-monitor.log"),
                 "disk_monitor_logrotate_file": str(host / "etc/logrotate.d/chefwell-disk-monitor"),
+                # Where a drill takes its room: here a private PostgreSQL's, not Docker's.
+                "disk_monitor_drill_path": str(host / "var/lib"),
                 "disk_monitor_fallback_dir": str(host / "run/chefwell-resilience"),
                 "disk_monitor_language": language,
             },
@@ -113,6 +115,7 @@ def _production(
                 "staging_restore_backend_port": _backend_port(layout),
                 "staging_restore_api_users": record["users"],
                 "staging_restore_log_file": str(log / "chefwell-staging-restore.log"),
+                "staging_restore_report_dir": str(layout.state / "drill"),
                 "staging_restore_logrotate_file": str(
                     host / "etc/logrotate.d/chefwell-staging-restore"
                 ),
