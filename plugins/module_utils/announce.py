@@ -17,7 +17,6 @@ import datetime
 import gettext
 import json
 import os
-import uuid
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -108,10 +107,13 @@ def announce(
         for message in memory.content.get("queue") or []
         if message["service"] in by_id
     ]
-    for notice in notices:
+    for number, notice in enumerate(notices):
         title, body = message_text(words, notice, channels.host)
         kind = "success" if notice.level == OK else _KINDS[notice.level]
-        queue += [notify.Message(uuid.uuid4().hex, service, title, body, kind) for service in by_id]
+        queue += [
+            notify.Message(f"{now:.6f}-{number}-{service}", service, title, body, kind)
+            for service in by_id
+        ]
     queue = queue[-MOST_KEPT:]
     # Before anything is sent: a run that is ended meanwhile sends twice rather than never.
     memory.save(now, states, queue)

@@ -9,7 +9,7 @@ from __future__ import annotations
 import argparse
 import contextlib
 import json
-import platform
+import os
 import sys
 import time
 from collections.abc import Iterator
@@ -105,7 +105,7 @@ def _announced(
         settings["notify_urls"],
         settings["remind_hours"],
         settings["notify_time_limit"],
-        settings["host_name"] or platform.node(),
+        settings["host_name"] or os.uname().nodename,
         settings["fallback_dir"],
     )
     return announce.announce(

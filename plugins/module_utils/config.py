@@ -11,7 +11,6 @@ escaping rules of its own, and the standard library reads it on a host without P
 from __future__ import annotations
 
 import dataclasses
-import difflib
 import json
 from typing import Any
 
@@ -79,6 +78,8 @@ def read(path: str) -> dict[str, Any]:
 
 def _check(path: str, name: str, value: object, keys: dict[str, Key]) -> None:
     if name not in keys:
+        import difflib  # noqa: PLC0415 - only an error needs it
+
         near = difflib.get_close_matches(name, keys, n=1)
         remedy = f"did you mean {near[0]!r}?" if near else f"known keys: {', '.join(sorted(keys))}"
         raise ResilienceError(

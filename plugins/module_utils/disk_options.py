@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import dataclasses
 import datetime
-import difflib
 from collections.abc import Mapping
 from typing import Any
 
@@ -137,6 +136,8 @@ def _check_entry(entry: object, where: str) -> None:
         )
     for name, value in entry.items():
         if name not in TARGET_KEYS:
+            import difflib  # noqa: PLC0415 - only an error needs it
+
             near = difflib.get_close_matches(name, TARGET_KEYS, n=1)
             raise ResilienceError(
                 "a target has an unknown key",

@@ -13,12 +13,10 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import datetime
-import hashlib
 import os
 import re
 import stat
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 from .errors import ResilienceError
@@ -336,6 +334,8 @@ def sha256(path: str, told: Callable[[int], None] | None = None) -> str:
     Raises:
         OSError: it cannot be read, or is no regular file.
     """
+    import hashlib  # noqa: PLC0415 - a look without digests is to be short
+
     # O_NONBLOCK: a named pipe put in the file's place since it was listed must not hang us.
     number = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
     with open(number, "rb", buffering=0) as file:
@@ -379,6 +379,8 @@ def _digest_all(
             found.in_progress.append(readable(file.path))
             return None
         return dataclasses.replace(file, sha256=content)
+
+    from concurrent.futures import ThreadPoolExecutor  # noqa: PLC0415 - as above
 
     # hashlib lets go of the interpreter lock, so threads use every core.
     with ThreadPoolExecutor(max_workers=min(8, os.cpu_count() or 1)) as pool:

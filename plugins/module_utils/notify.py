@@ -9,12 +9,10 @@ a library that is missing or large ever reaches the run that has something to te
 from __future__ import annotations
 
 import dataclasses
-import hashlib
 import json
 import os
 import sys
 from collections.abc import Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 from . import process
@@ -50,6 +48,8 @@ class Message:
 
 def service_id(address: str) -> str:
     """A name for a service's address that gives no secret away."""
+    import hashlib  # noqa: PLC0415 - most runs send nothing, and are to be short
+
     return hashlib.sha256(address.encode()).hexdigest()[:16]
 
 
@@ -71,6 +71,8 @@ def deliver(
     Returns:
         For each message's id None when it was delivered, or in words why it was not.
     """
+    from concurrent.futures import ThreadPoolExecutor  # noqa: PLC0415 - as above
+
     by_service: dict[str, list[Message]] = {}
     for message in messages:
         by_service.setdefault(message.service, []).append(message)

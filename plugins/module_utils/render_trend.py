@@ -21,7 +21,7 @@ SPARK_DAYS = 30
 DAY = 86400
 
 
-def bar(percent: float, level: object, colour: bool) -> str:
+def filled_bar(percent: float, level: object, colour: bool) -> str:
     """A bar of `BAR_WIDTH` columns in the colour of its level; full only when it is full."""
     filled = min(BAR_WIDTH, math.floor(percent / 100 * BAR_WIDTH + 1e-9))
     code = LEVELS[known_level(level)][2]
@@ -90,7 +90,7 @@ def trend(
             continue
         span = quantity.percent(min(known)), quantity.percent(max(known))
         lines += wrap(f"   {name}:", 6)
-        drawn = bar(percent, target.get("level"), colour)
+        drawn = filled_bar(percent, target.get("level"), colour)
         lines.append(f"      {drawn} {quantity.percent(percent):>5}")
         range_text = span[0] if span[0] == span[1] else f"{span[0]} - {span[1]}"
         lines.append(f"      {sparkline(target['days'])} {range_text}")

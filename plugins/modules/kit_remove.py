@@ -89,7 +89,8 @@ from ansible.module_utils.basic import AnsibleModule
 PACKAGE = "chefwell_resilience"
 CHECKPOINT = "checkpoint.json"
 # What is kept for all stages together; each stage's own is removed by its own rollback.
-HISTORY, LOCKS = "history.sqlite3*", "*.lock"
+HISTORY = "history.sqlite3*"
+LOCKS = "*.lock"
 
 
 def listed(folder: str) -> list[str]:

@@ -195,7 +195,7 @@ def test_a_disk_so_full_that_nothing_can_be_remembered_still_alerts_and_recovers
         outcome = host.run("emergency")
         assert outcome.delivered == 1
         assert any("cannot be written" in problem for problem in outcome.problems)
-        assert [host.run("emergency").delivered for _ in range(3)] == [0, 0, 0]  # told once
+        assert [host.run("emergency").delivered for _turn in range(3)] == [0, 0, 0]  # told once
         filler.unlink()
         assert host.run("ok").delivered == 1
         assert [message["title"] for message in receiver.messages()] == [

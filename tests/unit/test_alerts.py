@@ -47,12 +47,12 @@ def test_one_notice_a_change_of_level_and_one_recovery_with_its_length() -> None
 
 def test_a_level_that_flaps_around_its_threshold_is_told_once() -> None:
     story = Story()
-    told = [notice for _ in range(50) for value in (70.3, 69.7) for notice in story.run(value)]
+    told = [notice for _turn in range(50) for value in (70.3, 69.7) for notice in story.run(value)]
     assert told == [("raised", "warning")]
     assert story.run(68.1) == []
     assert story.run(67.9) == [("recovered", "ok")]
     # Without hysteresis it is told every time.
-    bare = [LIMITS.judge(value) for _ in range(50) for value in (70.3, 69.7)]
+    bare = [LIMITS.judge(value) for _turn in range(50) for value in (70.3, 69.7)]
     assert sum(first != second for first, second in zip(bare, bare[1:], strict=False)) == 99
 
 
@@ -76,7 +76,7 @@ def test_unknown_is_told_and_clears_nothing() -> None:
 def test_reminders_come_after_the_set_time_and_survive_a_clock_that_goes_back() -> None:
     story = Story(remind_seconds=24 * HOUR)
     story.run(75)
-    assert [story.run(75) for _ in range(4)] == [[], [], [], [("reminder", "warning")]]
+    assert [story.run(75) for _turn in range(4)] == [[], [], [], [("reminder", "warning")]]
     assert story.run(75) == []
     assert story.run(75, hours=-100) == [("reminder", "warning")]
     assert story.run(75) == []

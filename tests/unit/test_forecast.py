@@ -45,7 +45,7 @@ def test_noise_widens_the_range_and_keeps_the_middle() -> None:
 def test_noise_alone_is_no_growth_to_alert_on() -> None:
     for seed in range(40):
         rng = random.Random(seed)
-        found = look([50 + rng.uniform(-2, 2) for _ in range(60)])
+        found = look([50 + rng.uniform(-2, 2) for _turn in range(60)])
         assert found.confidence in (None, "low") or found.days_to["emergency"] > 60
 
 
