@@ -272,6 +272,26 @@ def test_c9_digest_files(fault: Fault, dumps: Dumps, tmp_path: Path) -> None:
     )
 
 
+def test_c4_bit_rot_between_two_drills(fault: Fault, dumps: Dumps, tmp_path: Path) -> None:
+    backup = tmp_path / "chefwell_backup_20251120_030000.dump"
+    backup.write_bytes(dumps.make("custom, not compressed"))
+    settings = settings_for(dumps, tmp_path)
+    before = drill.run(settings, path=str(backup))
+    again = drill.run(settings, path=str(backup))
+    content, times = backup.read_bytes(), backup.stat()
+    place = content.rindex(b"Produto") if b"Produto" in content else len(content) - 200
+    backup.write_bytes(content[:place] + bytes([content[place] ^ 1]) + content[place + 1 :])
+    os.utime(backup, ns=(times.st_atime_ns, times.st_mtime_ns))
+    fault.cause("one bit of data that is not compressed, flipped after a drill; size and time stay")
+    rotten = drill.run(settings, path=str(backup))
+    found = [one["id"] for check in rotten["checks"] for one in check["findings"]]
+    fault.see(
+        f"{before['verdict']}, {again['verdict']}, then {rotten['verdict']}: {found}",
+        holds=found == ["archive.digest_differs"]
+        and "SHA-256 as in the last drill" in check_of(again, "archive")["evidence"],
+    )
+
+
 def test_c9_the_digests_of_a_folder(fault: Fault, dumps: Dumps) -> None:
     folder = folder_dump(dumps, "none", "digested")
     lines = subprocess.run(
