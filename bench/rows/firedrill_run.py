@@ -61,14 +61,17 @@ def prepared(bed: Testbed) -> Iterator[Things]:
         with gzip.open(backup) as packed, dump.open("wb") as plain:
             shutil.copyfileobj(packed, plain)
         dump.chmod(0o644)
-        # firedrill hands its own `docker` no address, so the program on its PATH knows it.
-        wrapper = folder / "bin" / "docker"
-        wrapper.parent.mkdir()
-        real = shutil.which("docker")
-        wrapper.write_text(f'#!/bin/sh\nexec {real} --host "unix://{engine.socket}" "$@"\n')
-        wrapper.chmod(0o755)
-        path = f"{wrapper.parent}{os.pathsep}{os.environ['PATH']}"
-        yield Things(dump, folder, binaries, program, {**os.environ, "PATH": path})
+        yield Things(dump, folder, binaries, program, environment_for(engine, folder))
+
+
+def environment_for(engine: Engine, folder: Path) -> dict[str, str]:
+    """Ours, for firedrill: it hands its `docker` no address, so that on its PATH knows it."""
+    wrapper = folder / "bin" / "docker"
+    wrapper.parent.mkdir()
+    real = shutil.which("docker")
+    wrapper.write_text(f'#!/bin/sh\nexec {real} --host "unix://{engine.socket}" "$@"\n')
+    wrapper.chmod(0o755)
+    return {**os.environ, "PATH": f"{wrapper.parent}{os.pathsep}{os.environ['PATH']}"}
 
 
 def _firedrill() -> Path:
