@@ -112,6 +112,7 @@ def theirs(things: Things) -> dict[str, str]:
         text=True,
         env=things.environment,
         cwd=things.folder,
+        check=False,
     )
     if not report.exists():
         raise RuntimeError(f"firedrill ended with {ended.returncode}: {ended.stderr[-400:]}")

@@ -36,16 +36,13 @@ def _run(values: dict[str, Any], arguments: argparse.Namespace) -> int:
     dsn = {"dsn": arguments.dsn} if arguments.dsn else {"dsn": ""}
     code, problem, made = None, "", None
     try:
-        with (
-            manifest.snapshot(dsn) as (name, read),
-            subprocess.Popen(
-                arguments.what, env={**os.environ, manifest.VARIABLE: name}
-            ) as running,
-        ):
-            try:
-                held = read()
-            finally:
-                code = running.wait()
+        with manifest.snapshot(dsn) as (name, read):
+            environment = {**os.environ, manifest.VARIABLE: name}
+            with subprocess.Popen(arguments.what, env=environment) as running:
+                try:
+                    held = read()
+                finally:
+                    code = running.wait()
         if code == 0:
             made = manifest.write(arguments.backup, held)
     except OSError as error:

@@ -82,6 +82,7 @@ class Lab:
             ],
             capture_output=True,
             text=True,
+            check=False,
         )
         assert made.returncode == 0, made.stderr
         return path
