@@ -26,6 +26,12 @@ options:
       - The package's folder. Its last part is the package's name.
     type: path
     required: true
+  folders:
+    description:
+      - More folders that the engine needs, and their modes (C("0700")). They are made, and their
+        modes mended.
+    type: dict
+    default: {}
   files:
     description:
       - The engine's files by path in the package, base64. The action plugin of the same name gives
@@ -45,11 +51,13 @@ EXAMPLES = r"""
 - name: Put the engine on the host
   chefwell.resilience.engine_install:
     dest: /usr/local/lib/chefwell-resilience/chefwell_resilience
+    folders:
+      /etc/chefwell-resilience: "0700"
 """
 
 RETURN = r"""
 written:
-  description: Files that were written, or would be.
+  description: Files that were written and folders that were made or mended, or would be.
   returned: always
   type: list
   elements: str
@@ -64,6 +72,7 @@ removed:
 
 import base64
 import os
+import stat
 
 from ansible.module_utils.basic import AnsibleModule
 
@@ -83,16 +92,30 @@ def present(dest: str) -> dict[str, bytes]:
     return found
 
 
+def lacking(folders: dict[str, str]) -> list[str]:
+    """The folders that are not there, or have another mode."""
+    found = []
+    for path, mode in folders.items():
+        try:
+            right = stat.S_IMODE(os.stat(path).st_mode) == int(mode, 8)
+        except FileNotFoundError:
+            right = False
+        if not right:
+            found.append(path)
+    return found
+
+
 def main() -> None:
     """Compares, writes what differs, removes what is not the engine's."""
     module = AnsibleModule(
         argument_spec={
             "dest": {"type": "path", "required": True},
+            "folders": {"type": "dict", "default": {}},
             "files": {"type": "dict", "default": {}},
         },
         supports_check_mode=True,
     )
-    dest = module.params["dest"]
+    dest, folders = module.params["dest"], module.params["folders"]
     wanted = {name: base64.b64decode(text) for name, text in module.params["files"].items()}
     if not wanted:
         module.fail_json(msg="no files were given [files={}] - run this through its action plugin")
@@ -100,7 +123,11 @@ def main() -> None:
         held = present(dest)
         written = sorted(name for name, content in wanted.items() if held.get(name) != content)
         removed = sorted(held.keys() - wanted.keys())
+        made = lacking(folders)
         if not module.check_mode:
+            for path in made:
+                os.makedirs(path, exist_ok=True)
+                os.chmod(path, int(folders[path], 8))
             for name in written:
                 path = os.path.join(dest, name)
                 os.makedirs(os.path.dirname(path), mode=0o755, exist_ok=True)
@@ -111,16 +138,18 @@ def main() -> None:
                 module.atomic_move(half, path)
             for name in removed:
                 os.unlink(os.path.join(dest, name))
+    except ValueError:
+        module.fail_json(msg=f"a mode is no octal number [folders={folders!r}] - write it as 0700")
     except OSError as error:
         module.fail_json(
             msg=f"the engine cannot be put there: {error.strerror} [dest={error.filename!r}]"
             " - name a folder that may be written to"
         )
     names = "".join(f"{name}\n" for name in sorted(held))
-    after = "".join(f"{name}\n" for name in sorted(wanted))
+    after = "".join(f"{name}\n" for name in [*sorted(wanted), *made])
     module.exit_json(
-        changed=bool(written or removed),
-        written=written,
+        changed=bool(made or written or removed),
+        written=made + written,
         removed=removed,
         diff={"before_header": dest, "after_header": dest, "before": names, "after": after},
     )
