@@ -51,7 +51,10 @@ SPOILT = {
         "CREATE OR REPLACE VIEW public.first AS SELECT 1 / (id - id) AS id FROM public.parent",
     ),
     "a store that lacks an index": ("stores", "DROP INDEX tenant_a.tenant_a_products_name"),
-    "a store that lacks a column": ("stores", "ALTER TABLE tenant_d.products DROP COLUMN price"),
+    "a store that lacks a column": (
+        "stores",
+        "ALTER TABLE tenant_d.products DROP COLUMN changed_at",
+    ),
     "a store without its schema": ("stores", "DROP SCHEMA tenant_b CASCADE"),
 }
 
