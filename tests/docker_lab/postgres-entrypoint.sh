@@ -1,4 +1,4 @@
-#!/bin/bash
+#!/usr/bin/env bash
 # The part of the official image's entrypoint that the plan's files and the tests use, in words of
 # our own: POSTGRES_USER, POSTGRES_PASSWORD(_FILE), POSTGRES_DB, POSTGRES_INITDB_ARGS, and scripts of
 # /docker-entrypoint-initdb.d. As there, the server first runs on its Unix socket alone, then anew.

@@ -263,7 +263,7 @@ def test_a11_two_monitors_at_once(
     arguments = host.command("monitor-disk-space", "--json")
     environment = {"PYTHONPATH": str(host.library)}
     running = [
-        subprocess.Popen(arguments, stdout=subprocess.PIPE, env=environment) for _ in range(4)
+        subprocess.Popen(arguments, stdout=subprocess.PIPE, env=environment) for _number in range(4)
     ]
     outputs = [process.communicate()[0] for process in running]
     codes = [process.returncode for process in running]

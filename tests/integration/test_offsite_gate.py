@@ -225,13 +225,21 @@ class Thief:
 
     def asks(self, *command: str, options: tuple[str, ...] = (), input: bytes = b""):
         return subprocess.run(
-            [*self.ssh, *options, self.at, *command], input=input, capture_output=True, timeout=20
+            [*self.ssh, *options, self.at, *command],
+            input=input,
+            capture_output=True,
+            timeout=20,
+            check=False,
         )
 
     def rsync(self, *arguments: str, rsh: str | None = None):
         shell = rsh or shlex.join(self.ssh)
         return subprocess.run(
-            ["rsync", "--rsh", shell, *arguments], capture_output=True, text=True, timeout=20
+            ["rsync", "--rsh", shell, *arguments],
+            capture_output=True,
+            text=True,
+            timeout=20,
+            check=False,
         )
 
     def commits(self, files: dict[str, bytes], **more: object):
@@ -450,6 +458,7 @@ def test_landlock_holds_against_a_program_that_would(tmp_path: Path) -> None:
     collections = Path(__file__).resolve().parents[2] / "build" / "collections"
     done = subprocess.run(
         [sys.executable, "-c", code, str(collections), str(inside), attempts],
+        check=False,
         cwd=inside,
         capture_output=True,
         text=True,

@@ -41,7 +41,7 @@ def clean(layout: Layout) -> None:
         )
     bed = Testbed.open(layout.bed)
     if bed:
-        bed.down(lambda line: say(line))
+        bed.down(say)
     # SIGQUIT: PostgreSQL ends at once, and gives back the memory that it shares.
     end(_with_path_below(layout.root), signal.SIGQUIT)
     gone = cron.remove(layout)
