@@ -24,7 +24,7 @@ def engine() -> Iterator[Engine]:
         yield made
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def swarm(engine: Engine) -> Iterator[Swarm]:
     with Swarm.up(engine, LAB / "swarm", say=print) as made:
         yield made

@@ -39,7 +39,7 @@ NEEDED = {
     "host": ("base", "postgres"),
 }
 PACKAGES = (
-    *("python3", "python3-psutil", "python3-psycopg2", "python3-docker"),
+    *("python3", "python3-psutil", "python3-psycopg2", "python3-docker", "python3-jinja2"),
     *("cron", "openssh-server", "rsync", "curl", "ca-certificates", "openssl", "nginx-light"),
     "haproxy",
     *("iproute2", "iputils-ping", "procps", "gzip", "tini"),
