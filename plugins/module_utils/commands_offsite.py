@@ -13,7 +13,7 @@ import sys
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from . import offsite, offsite_config, offsite_guards, offsite_verify, render
+from . import offsite, offsite_config, offsite_guards, offsite_report, offsite_verify, render
 from .command import EXIT_OK, Command, append_log, colour, now, tell, warn
 from .offsite_settings import FAILED, LOCKED, OK, REFUSED, WARNING, SyncResult
 
@@ -113,6 +113,8 @@ def _sync(values: dict[str, Any], arguments: argparse.Namespace) -> int:
         for name in names[1:] if not arguments.json else ():
             tell(name)
         return EXIT_OK
+    offsite_report.checked(values)
+    problems = [] if arguments.dry_run else offsite_report.ping(values, "start")
     results = []
     for settings in chosen:
         results.append(
@@ -127,9 +129,27 @@ def _sync(values: dict[str, Any], arguments: argparse.Namespace) -> int:
         if not arguments.json:
             tell("\n".join(lines))
         _log(values["log_file"], lines)
+    if not arguments.dry_run:
+        problems += offsite_report.reported(values, results)
+        failed = [result for result in results if result.status in (FAILED, REFUSED)]
+        said = "\n".join(f"{result.destination}: {result.message}" for result in results)
+        # A sync that found another one at work has nothing to say about the copy.
+        if any(result.status != LOCKED for result in results):
+            problems += offsite_report.ping(values, "fail" if failed else "success", said)
+        _log(values["log_file"], [f"{now()} problem: {problem}" for problem in problems])
+    for problem in problems:
+        warn(problem)
     worst = min(results, key=lambda result: _WORST.index(result.status))
     if arguments.json:
-        tell(json.dumps({**worst.to_dict(), "destinations": [one.to_dict() for one in results]}))
+        tell(
+            json.dumps(
+                {
+                    **worst.to_dict(),
+                    "destinations": [one.to_dict() for one in results],
+                    "problems": problems,
+                }
+            )
+        )
     return worst.exit_code
 
 

@@ -27,6 +27,8 @@ from .offsite_state import load_state, locked, remember
 from .rsync import Transfer
 from .transport import Delivery, Wanted
 
+# Between two looks at a backup that is still being written, seconds.
+WAIT_STEP = 5.0
 Ending = tuple[str, str, str, str]
 
 
@@ -127,6 +129,7 @@ class _Run:
             weaker=self.weaker,
             server_alarms=self.server_alarms,
             name=self.settings.name,
+            last_good=self.state.last_good.time if self.state.last_good else "",
             attempts=self.attempts,
             seconds=round(time.monotonic() - self.clock, 3),
         )
@@ -135,7 +138,7 @@ class _Run:
         """Asks the source's guards, then tries until it is done or cannot be."""
         limits = self.settings.limits
         try:
-            self.tree = self._scan()
+            self.tree = self._finished_tree()
         except ResilienceError as error:
             if error.option != "path":
                 raise
@@ -158,6 +161,15 @@ class _Run:
             # Jitter: hosts that lost the same server must not all come back at one moment.
             pause = self.settings.retry_seconds * 3 ** (self.attempts - 1)
             time.sleep(pause * random.uniform(0.5, 1.5))
+
+    def _finished_tree(self) -> Inventory:
+        """The tree once nothing in it is being written any more, or the wait is over."""
+        end = time.monotonic() + (0 if self.dry_run else self.settings.unfinished_seconds)
+        tree = self._scan()
+        while tree.in_progress and time.monotonic() < end:
+            time.sleep(min(WAIT_STEP, max(0.0, end - time.monotonic())))
+            tree = self._scan()
+        return tree
 
     def _scan(self) -> Inventory:
         settings = self.settings

@@ -9,16 +9,20 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from . import config, inventory, offsite_guards
+from . import config, freshness, inventory, offsite_guards
 from .config import Key
 from .errors import ResilienceError
 from .offsite_settings import MARKER, Settings
 from .ssh import RESTRICTED, Destination
 from .transport import Transport
+from .transport_rclone import RcloneDestination, RcloneTransport
 from .transport_rsync import AccountTransport, GateTransport
 
 # What each destination may have of its own.
 _OWN = {
+    "transport": Key(str, "rsync"),
+    "rclone_remote": Key(str, ""),
+    "rclone_config_file": Key(str, "/root/.config/rclone/rclone.conf"),
     "server_host": Key(str, ""),
     "server_port": Key(int, 22),
     "server_user": Key(str, ""),
@@ -49,6 +53,12 @@ KEYS = {
     "shrink_percent": Key((int, float), 50),
     "rpo_hours": Key((int, float), 24),
     "reread_days": Key((int, float), 30),
+    "wait_minutes": Key((int, float), 0),
+    "schedule": Key(dict, dict(freshness.SCHEDULE)),
+    "notify_urls": Key(list, []),
+    "remind_hours": Key((int, float), 24),
+    "ping_url": Key(str, ""),
+    "metrics_file": Key(str, ""),
     "state_dir": Key(str, required=True),
     "log_file": Key(str, required=True),
     "language": Key(str, "pt_BR"),
@@ -103,6 +113,8 @@ def _settings(values: dict[str, Any], name: str) -> Settings:
             **some("least_backups", "change_percent", "least_bytes", "shrink_percent", "rpo_hours")
         ),
         name=name,
+        unfinished_seconds=60 * values["wait_minutes"],
+        schedule=freshness.checked(values["schedule"]),
         **some("backup_path", "state_dir", "pattern", "marker", "reread_days"),
         **some("tries", "retry_seconds", "durable"),
     )
@@ -112,6 +124,22 @@ def _transport(values: dict[str, Any]) -> Transport:
     def some(*names: str) -> dict[str, Any]:
         return {key: values[key] for key in names}
 
+    if values["transport"] not in ("rsync", "rclone"):
+        raise ResilienceError(
+            "there is no such transport",
+            option="transport",
+            value=values["transport"],
+            remedy="give rsync or rclone",
+        )
+    if values["transport"] == "rclone":
+        return RcloneTransport(
+            RcloneDestination(
+                remote=values["rclone_remote"],
+                config_file=values["rclone_config_file"],
+                bandwidth_kbps=values["bandwidth_kbps"] or None,
+                **some("time_limit", "connect_seconds", "silence_seconds"),
+            )
+        )
     destination = Destination(
         host=values["server_host"],
         port=values["server_port"],

@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import dataclasses
 import re
+from collections.abc import Mapping
 from typing import Any
 
-from . import inventory
+from . import freshness, inventory
 from .errors import ResilienceError
 from .offsite_guards import Limits, Refusal
 from .transport import Transport
@@ -39,6 +40,7 @@ class Settings:
         name: of this destination, where there are several; it names the memory of its own.
         reread_days: a verification reads every file of both sides again at least this often.
         unfinished_seconds: how long a sync waits for backups that are still being written.
+        schedule: hours between two backups by tier; a verification names what is owed.
     """
 
     transport: Transport
@@ -54,6 +56,7 @@ class Settings:
     name: str = ""
     reread_days: float = 30
     unfinished_seconds: float = 0
+    schedule: Mapping[str, float] = dataclasses.field(default_factory=lambda: freshness.SCHEDULE)
 
     def __post_init__(self) -> None:
         for tier in self.tiers:
@@ -101,6 +104,7 @@ class SyncResult:
         weaker: guarantees that this way of carrying the copies cannot give.
         server_alarms: what the server's own job found wrong.
         name: of the destination, where there are several.
+        last_good: when the last sync before this one was done whole, ISO 8601; empty for never.
         attempts: tries that were made.
         seconds: how long it took.
     """
@@ -124,6 +128,7 @@ class SyncResult:
     weaker: tuple[str, ...] = ()
     server_alarms: tuple[str, ...] = ()
     name: str = ""
+    last_good: str = ""
     attempts: int = 0
     seconds: float = 0.0
 

@@ -13,7 +13,7 @@ from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
-from . import digest_cache, inventory, inventory_names
+from . import digest_cache, freshness, inventory, inventory_names
 from .digest_cache import DigestCache, Identity
 from .inventory import Inventory, readable
 from .offsite_remote import Remote
@@ -40,8 +40,8 @@ def verify(
     Returns:
         `host`, `name`, `local` and `remote` (inventories), `comparison`, `digests` (how many of
         each side were read and how many believed), `rotted` (paths by side whose content changed
-        without anything else changing), `weaker`, `server_alarms`, `last_good_sync` (ISO 8601 or
-        None) and `time`.
+        without anything else changing), `freshness` of each side by tier, `weaker`,
+        `server_alarms`, `last_good_sync` (ISO 8601 or None) and `time`.
 
     Raises:
         ResilienceError: one side could not be looked at; never to be taken for equal.
@@ -49,6 +49,7 @@ def verify(
     transport = settings.transport
     transport.check()
     state, _problem = load_state(settings)
+    now = datetime.datetime.now().astimezone()
     with ThreadPoolExecutor(max_workers=1) as pool:
         asked = pool.submit(_remote, settings, full)
         local, ours = digested(settings, _scan(settings), full=full, progress=progress)
@@ -63,10 +64,14 @@ def verify(
         "comparison": inventory.compare(local, remote).to_dict(),
         "digests": {"local": ours.counts(), "remote": theirs.counts()},
         "rotted": {"local": ours.rotted, "remote": theirs.rotted},
+        "freshness": {
+            "local": freshness.of(local, settings.schedule, now),
+            "remote": freshness.of(remote, settings.schedule, now),
+        },
         "weaker": list(transport.weaker(there)),
         "server_alarms": list(there.alarms),
         "last_good_sync": state.last_good.time if state.last_good else None,
-        "time": datetime.datetime.now().astimezone().isoformat(timespec="seconds"),
+        "time": now.isoformat(timespec="seconds"),
     }
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import gettext
 from typing import Any
 
-from . import render_inventory
+from . import freshness, render_inventory
 from .render_text import LEVELS, STATUSES, clean_all, mark, paint, wrap
 
 KINDS = ("missing", "extra", "different")
@@ -189,4 +189,44 @@ def offsite_report(
         lines.append(paint(line, code, colour))
     for problem in problems(verification):
         lines += wrap(f"   {LEVELS['unknown'][0]} {problem}", 6)
-    return "\n".join(lines)
+    return "\n".join([*lines, *_background(words, verification)])
+
+
+def _background(words: gettext.NullTranslations, verification: dict[str, Any]) -> list[str]:
+    """What stands behind the verdict: ages, the last good sync, what was read, what is doubtful."""
+    say = words.gettext
+    lines: list[str] = []
+    fresh = verification.get("freshness") or {}
+    if fresh:
+        ages = {side: _newest_age(words, fresh.get(side) or {}) for side in ("local", "remote")}
+        lines.append("   " + say("Newest backup: local %(local)s, remote %(remote)s") % ages)
+    if "last_good_sync" in verification:
+        moment = verification["last_good_sync"] or say("never")
+        lines.append("   " + say("Last good sync: %(time)s") % {"time": moment})
+    for side, counts in (verification.get("digests") or {}).items():
+        told = {"side": side, **counts}
+        text = say("Digests verified, %(side)s: %(read)d read now, %(believed)d read before")
+        lines.append("   " + text % told)
+    doubtful = [
+        *(
+            f"{side}: {path}: {say('the content changed in its place')}"
+            for side, paths in (verification.get("rotted") or {}).items()
+            for path in paths
+        ),
+        *(
+            f"{say('The server raised an alarm')}: {a}"
+            for a in verification.get("server_alarms") or ()
+        ),
+        *freshness.complaints(fresh.get("local") or {}),
+        *(f"{say('Weaker here')}: {sentence}" for sentence in verification.get("weaker") or ()),
+    ]
+    for sentence in doubtful:
+        lines += wrap(f"   {LEVELS['warning'][0]} {sentence}", 6)
+    return ["", *lines] if lines else []
+
+
+def _newest_age(words: gettext.NullTranslations, tiers: dict[str, Any]) -> str:
+    ages = [tier["age_hours"] for tier in tiers.values() if tier["age_hours"] is not None]
+    if not ages:
+        return words.gettext("none")
+    return words.gettext("%(hours).1f hours old") % {"hours": min(ages)}

@@ -49,6 +49,11 @@ options:
         and size only.
     type: bool
     default: true
+  schedule:
+    description:
+      - Hours between two backups of each tier, such as C({daily: 24, weekly: 168}). Given it,
+        RV(freshness) tells which tier is late and which backups are missing in between.
+    type: dict
   compare_with:
     description:
       - The RV(inventory) of another tree that this module returned, on this host or another.
@@ -73,6 +78,15 @@ EXAMPLES = r"""
 - name: Require that both hold the same
   ansible.builtin.assert:
     that: copy.comparison.in_sync
+
+- name: Require that no night was missed
+  chefwell.resilience.backup_inventory:
+    path: /root/backups
+    digest: false
+    schedule:
+      daily: 24
+  register: nights
+  failed_when: nights.freshness.daily.gaps | length > 0 or not nights.freshness.daily.fresh
 
 - name: Only count, without reading any backup
   chefwell.resilience.backup_inventory:
@@ -134,6 +148,17 @@ inventory:
     ignored: []
     in_progress: []
     problems: []
+freshness:
+  description: By tier of O(schedule), what it has and owes.
+  returned: when O(schedule) is given
+  type: dict
+  sample:
+    daily:
+      newest: daily/chefwell_backup_20251120_030000.dump.gz
+      age_hours: 7.5
+      expected_hours: 24
+      fresh: true
+      gaps: ["2025-11-18T03:00-03:00"]
 comparison:
   description: How this tree differs from the one in O(compare_with).
   returned: when O(compare_with) is given
@@ -163,9 +188,11 @@ comparison:
       elements: str
 """
 
+import datetime
+
 from ansible.module_utils.basic import AnsibleModule
 
-from ..module_utils import inventory, inventory_names
+from ..module_utils import freshness, inventory, inventory_names
 from ..module_utils.errors import ResilienceError
 
 
@@ -177,6 +204,7 @@ def main() -> None:
             "tiers": {"type": "list", "elements": "str", "default": list(inventory.TIERS)},
             "pattern": {"type": "str"},
             "digest": {"type": "bool", "default": True},
+            "schedule": {"type": "dict"},
             "compare_with": {"type": "dict"},
         },
         supports_check_mode=True,
@@ -193,6 +221,9 @@ def main() -> None:
             )
         )
         result = {"inventory": tree.to_dict()}
+        if options["schedule"]:
+            now = datetime.datetime.now().astimezone()
+            result["freshness"] = freshness.of(tree, options["schedule"], now)
         if other:
             result["comparison"] = inventory.compare(other, tree).to_dict()
     except ResilienceError as error:

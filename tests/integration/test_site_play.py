@@ -29,6 +29,7 @@ def test_a_failed_stage_stops_the_next(tmp_path: Path) -> None:
         offsite_backup_server_path="/nowhere",
         offsite_backup_host_key=key.with_suffix(".pub").read_text(),
         offsite_backup_cron_enabled=False,
+        offsite_backup_logrotate_file=str(tmp_path / "logrotate"),
         staging_restore_dir=str(tmp_path / "staging"),
         staging_restore_work_dir=str(tmp_path / "work"),
         staging_restore_log_file=str(tmp_path / "staging.log"),

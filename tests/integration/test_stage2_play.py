@@ -65,6 +65,7 @@ class Host:
             "offsite_backup_path": str(self.backups),
             "offsite_backup_log_file": str(self.log),
             "offsite_backup_retry_seconds": 0.1,
+            "offsite_backup_logrotate_file": str(root / "logrotate.conf"),
             "offsite_backup_server_kit_dir": str(root / "kit"),
             "offsite_backup_server_python": sys.executable,
             "offsite_backup_server_authorized_keys": str(server.authorized_keys),

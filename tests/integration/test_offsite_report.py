@@ -1,0 +1,224 @@
+"""A sync's host command against a real server: who is told what, several destinations, waiting."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import json
+import os
+import threading
+import time
+from collections.abc import Callable
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+
+import pytest
+from ansible_collections.chefwell.resilience.plugins.module_utils import host_cli, offsite
+from ansible_collections.chefwell.resilience.plugins.module_utils.history import History
+from offsite_parts import add_backup, plan_tree
+from sshd import Sshd
+
+
+@pytest.fixture(scope="module")
+def server():
+    made = Sshd()
+    made.start()
+    yield made
+    made.remove()
+
+
+class Service:
+    """Takes messages and pings, as an HTTP service does."""
+
+    def __init__(self) -> None:
+        self.got: list[tuple[str, str]] = []
+        outer = self
+
+        class Handler(BaseHTTPRequestHandler):
+            def do_POST(self) -> None:
+                body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
+                outer.got.append((self.path, body.decode()))
+                self.send_response(200)
+                self.end_headers()
+
+            do_GET = do_POST
+
+            def log_message(self, *_words: object) -> None:
+                pass
+
+        self.http = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self.port = self.http.server_address[1]
+        threading.Thread(target=self.http.serve_forever, daemon=True).start()
+
+    def taken(self, path: str) -> list[str]:
+        return [body for where, body in self.got if where.startswith(path)]
+
+
+@pytest.fixture
+def service():
+    made = Service()
+    yield made
+    made.http.shutdown()
+    made.http.server_close()
+
+
+class Host:
+    def __init__(self, root: Path, server: Sshd, service: Service) -> None:
+        self.root = root
+        self.tree = plan_tree(root / "backups")
+        self.copy = root / "copy"
+        self.copy.mkdir()
+        server.backups = self.copy
+        server.guard()
+        self.values = {
+            "server_host": "127.0.0.1",
+            "server_port": server.port,
+            "server_user": server.user,
+            "server_path": str(self.copy),
+            "key_file": str(server.key),
+            "known_hosts_file": str(server.known_hosts),
+            "tries": 1,
+            "backup_path": str(self.tree),
+            "state_dir": str(root / "state"),
+            "log_file": str(root / "log"),
+            "language": "en",
+            "notify_urls": [f"json://127.0.0.1:{service.port}/told"],
+            "ping_url": f"http://127.0.0.1:{service.port}/ping",
+            "metrics_file": str(root / "offsite.prom"),
+        }
+
+    def run(self, command: str, *arguments: str, **values: object) -> tuple[int, str]:
+        config = self.root / "offsite.json"
+        config.write_text(json.dumps({**self.values, **values}))
+        output = io.StringIO()
+        with contextlib.redirect_stdout(output):
+            code = host_cli.main([command, "--config", str(config), *arguments])
+        return code, output.getvalue()
+
+    def metric(self, name: str) -> float:
+        for line in (self.root / "offsite.prom").read_text().splitlines():
+            if line.startswith(f"chefwell_offsite_{name}{{"):
+                return float(line.rpartition(" ")[2])
+        raise AssertionError(name)
+
+
+@pytest.fixture
+def host(tmp_path: Path, server: Sshd, service: Service) -> Host:
+    return Host(tmp_path, server, service)
+
+
+def test_told_once_a_change_and_of_the_recovery(host: Host, server: Sshd, service: Service) -> None:
+    sync = "sync-backups-offsite"
+    assert host.run(sync)[0] == 0
+    assert service.taken("/told") == []
+    assert [path for path, _body in service.got] == ["/ping/start", "/ping"]
+    assert host.metric("success") == 1 and host.metric("files_sent") == 14
+    good = host.metric("last_success_timestamp_seconds")
+
+    server.stop()
+    assert host.run(sync)[0] == 2
+    (told,) = service.taken("/told")
+    assert "nothing listens on that port" in told
+    assert host.run(sync)[0] == 2
+    assert len(service.taken("/told")) == 1, "the same failure is told once"
+    assert "nothing listens" in service.taken("/ping/fail")[-1]
+    assert host.metric("success") == 0
+    assert host.metric("last_success_timestamp_seconds") == good
+
+    server.start()
+    assert host.run(sync)[0] == 0
+    recovery = service.taken("/told")[-1]
+    assert len(service.taken("/told")) == 2 and "success" in recovery, recovery
+    with History(host.values["state_dir"]) as history:
+        events = history.events("offsite", "sync")
+    assert [event.level for event in events] == ["ok", "critical", "critical", "ok"]
+    assert events[-1].data["files_sent"] == 14
+    before = len(service.got)
+    assert host.run(sync, "--dry-run")[0] == 0
+    assert len(service.got) == before, "a dry run tells nobody"
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "said"),
+    [
+        ("notify_urls", ["secret-word"], "no Apprise URL"),
+        ("ping_url", "ftp://x", "no http"),
+        ("metrics_file", "/tmp/x.txt", ".prom"),
+        ("transport", "carrier-pigeon", "no such transport"),
+        ("destinations", [{"server_host": "x"}], "needs a name"),
+        ("destinations", [{"name": "b", "colour": 1}], "unknown key"),
+        ("destinations", [{"name": "b/c"}], "cannot be used"),
+    ],
+)
+def test_bad_settings_are_said_before_anything(
+    host: Host, capsys: pytest.CaptureFixture[str], key: str, value: object, said: str
+) -> None:
+    assert host.run("sync-backups-offsite", **{key: value})[0] == 3
+    errors = capsys.readouterr().err
+    assert said in errors and "secret-word" not in errors
+    assert list(host.copy.iterdir()) == []
+
+
+def test_several_destinations_each_with_its_own(host: Host) -> None:
+    other = host.root / "other"
+    other.mkdir()
+    second = {"name": "second", "transport": "rclone", "rclone_remote": f"here:{other}"}
+    conf = host.root / "rclone.conf"
+    conf.write_text("[here]\ntype = local\n")
+    conf.chmod(0o600)
+    more = {"destinations": [{**second, "rclone_config_file": str(conf)}]}
+    code, output = host.run("sync-backups-offsite", "--json", **more)
+    result = json.loads(output)
+    assert code == 0, output
+    assert [one["files_sent"] for one in result["destinations"]] == [14, 14]
+    assert [one["name"] for one in result["destinations"]] == ["", "second"]
+    for file in host.tree.glob("*/*.gz"):
+        assert (other / file.parent.name / file.name).read_bytes() == file.read_bytes()
+    code, page = host.run("verify-offsite-backups", **more)
+    assert code == 0 and page.count("Local and remote are in sync!") == 2, page
+    assert "Weaker here: whoever has rclone's configuration" in " ".join(page.split())
+    # One that fails does not keep the other from being served.
+    add_backup(host.tree, "daily", -0.01)
+    conf.chmod(0o644)
+    code, output = host.run("sync-backups-offsite", "--json", **more)
+    result = json.loads(output)
+    assert code == 2 and result["status"] == "failed"
+    assert [one["status"] for one in result["destinations"]] == ["ok", "failed"]
+    code, output = host.run("sync-backups-offsite", "--destination", "default", **more)
+    assert code == 0
+
+
+def test_it_waits_for_a_backup_that_is_being_written(
+    host: Host, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(offsite, "WAIT_STEP", 0.1)
+    file = host.tree / "daily" / "chefwell_backup_20991231_030000.dump.gz"
+    growing = file.open("wb")
+    growing.write(os.urandom(500))
+    growing.flush()
+
+    def later(action: Callable[[], None]) -> None:
+        time.sleep(1.5)
+        action()
+
+    ending = threading.Thread(target=later, args=(growing.close,))
+    ending.start()
+    code, output = host.run("sync-backups-offsite", "--json", wait_minutes=0.5)
+    ending.join()
+    result = json.loads(output)
+    assert f"daily/{file.name}" in result["sent"] and result["in_progress"] == []
+    assert result["seconds"] >= 1.4
+
+
+def test_the_page_tells_what_stands_behind_it(host: Host) -> None:
+    host.run("sync-backups-offsite")
+    gone = sorted((host.tree / "daily").iterdir())[3]
+    (host.copy / "daily" / gone.name).unlink()
+    gone.unlink()
+    code, page = host.run("verify-offsite-backups")
+    told = " ".join(page.split())
+    assert code == 0, page
+    assert "Newest backup: local 1.0 hours old, remote 1.0 hours old" in told
+    assert "Last good sync: 20" in told
+    assert "Digests verified, remote: 13 read now, 0 read before" in told
+    assert "daily: no backup was taken at" in told
