@@ -20,7 +20,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 
 from . import inventory, offsite_guards, offsite_verify, ssh
 from .errors import ResilienceError
-from .inventory import Inventory, readable
+from .inventory import BackupFile, Inventory, readable
 from .offsite_guards import Refusal
 from .offsite_settings import FAILED, LOCKED, OK, REFUSED, WARNING, Settings, SyncResult
 from .offsite_state import load_state, locked, remember
@@ -231,7 +231,7 @@ class _Run:
         if not remote.can_be_made:
             words = f"the folder of {settings.transport} is not there, nor the one above it"
             return (FAILED, words, "no_folder", "make it there: mkdir -p"), False
-        lacking = _lacking(tree, remote.tree)
+        lacking = _lacking(tree, remote.tree, times=remote.keeps_times)
         aside = self._to_set_aside(tree, remote.tree)
         last_good = self.state.last_good
         refusals = offsite_guards.check_destination(
@@ -364,14 +364,14 @@ class _Run:
         ]
 
 
-def _lacking(tree: Inventory, remote: Inventory) -> dict[str, int]:
+def _lacking(tree: Inventory, remote: Inventory, *, times: bool = True) -> dict[str, int]:
     """Backups that rsync will send, by its own quick check: size, and time to the second."""
-    theirs = {file.path: (file.bytes, file.mtime_ns // 10**9) for file in remote.files}
-    return {
-        file.path: file.bytes
-        for file in tree.files
-        if theirs.get(file.path) != (file.bytes, file.mtime_ns // 10**9)
-    }
+
+    def seen(file: BackupFile) -> tuple[int, int]:
+        return file.bytes, file.mtime_ns // 10**9 if times else 0
+
+    theirs = {file.path: seen(file) for file in remote.files}
+    return {file.path: file.bytes for file in tree.files if theirs.get(file.path) != seen(file)}
 
 
 def _since(tree: Inventory) -> tuple[list[str], list[str]]:

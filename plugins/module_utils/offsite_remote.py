@@ -63,6 +63,8 @@ class Remote:
         gate: the protocol of the server's gate; None where the account runs any command.
         confined: whether the kernel there keeps rsync in the gate's folder.
         alarms: what the server's own job found wrong, in words.
+        keeps_times: whether it keeps a file's time of change; otherwise sizes alone are compared
+            before something is sent.
     """
 
     exists: bool
@@ -74,6 +76,7 @@ class Remote:
     gate: int | None = None
     confined: bool = False
     alarms: tuple[str, ...] = ()
+    keeps_times: bool = True
 
 
 def look(destination: ssh.Destination, tiers: Sequence[str], pattern: str) -> Remote:

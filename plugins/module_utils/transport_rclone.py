@@ -117,7 +117,16 @@ class RcloneTransport:
 
     def weaker(self, remote: Remote) -> tuple[str, ...]:
         """As `Transport.weaker`."""
+        times = (
+            ()
+            if remote.keeps_times
+            else (
+                "the service keeps no times of change: a backup that was written anew with the "
+                "same size is found by the verification only",
+            )
+        )
         return (
+            *times,
             "whoever has rclone's configuration can delete and overwrite the copy, unless the "
             "service itself keeps versions or locks objects",
             "what was moved aside is kept until somebody removes it",
@@ -145,7 +154,17 @@ class RcloneTransport:
                 )
                 identities[path] = (size, moment, 0, 0)
         tree.files.sort(key=lambda file: file.path)
-        return Remote(bool(names), True, tree, "0", None, identities)
+        times = self._keeps_times()
+        return Remote(bool(names), True, tree, "0", None, identities, keeps_times=times)
+
+    def _keeps_times(self) -> bool:
+        """Whether the service keeps times of change, by the precision that rclone tells."""
+        done = self._run("backend", "features", self._at(""))
+        try:
+            precision = int(json.loads(done.output)["Precision"])
+        except (ValueError, KeyError, TypeError):
+            return False
+        return precision <= 10**9
 
     def digests(self, paths: Sequence[str]) -> dict[str, str]:
         """As `Transport.digests`: fetched, so that it is the content that is told and not what the

@@ -37,7 +37,9 @@ class Sshd:
     Its folder is `root`; `backups` in it takes the copies.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, address: str = "127.0.0.1", inside: tuple[str, ...] = ()) -> None:
+        self.address = address
+        self.inside = inside  # what runs it: `ip netns exec NAME`
         self.root = Path(tempfile.mkdtemp(prefix="chefwell-sshd-"))
         self.root.chmod(0o755)
         self.port = free_port()
@@ -60,7 +62,7 @@ class Sshd:
     @property
     def host_key(self) -> str:
         """What ssh-keyscan would print."""
-        return f"[127.0.0.1]:{self.port} {(self.root / 'host_key.pub').read_text()}"
+        return f"[{self.address}]:{self.port} {(self.root / 'host_key.pub').read_text()}"
 
     def pin(self) -> None:
         self.known_hosts.write_text(self.host_key)
@@ -72,7 +74,7 @@ class Sshd:
         config = self.root / "sshd_config"
         lines = [
             f"Port {self.port}",
-            "ListenAddress 127.0.0.1",
+            f"ListenAddress {self.address}",
             f"HostKey {self.root}/host_key",
             f"AuthorizedKeysFile {self.authorized_keys}",
             f"PidFile {self.root}/pid",
@@ -89,7 +91,7 @@ class Sshd:
         config.write_text("\n".join(lines) + "\n")
         with (self.root / "sshd.log").open("ab") as log:
             self.process = subprocess.Popen(
-                [shutil.which("sshd", path="/usr/sbin:/sbin:/usr/bin") or "sshd"]
+                [*self.inside, shutil.which("sshd", path="/usr/sbin:/sbin:/usr/bin") or "sshd"]
                 + ["-D", "-e", "-f", str(config)],
                 stdin=subprocess.DEVNULL,
                 stdout=log,
@@ -98,7 +100,7 @@ class Sshd:
             )
         for _attempt in range(200):
             with socket.socket() as probe:
-                if probe.connect_ex(("127.0.0.1", self.port)) == 0:
+                if probe.connect_ex((self.address, self.port)) == 0:
                     return
             assert self.process.poll() is None, (self.root / "sshd.log").read_text()
             time.sleep(0.02)
