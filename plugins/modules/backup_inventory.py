@@ -51,7 +51,7 @@ options:
     default: true
   schedule:
     description:
-      - Hours between two backups of each tier, such as C({daily: 24, weekly: 168}). Given it,
+      - Hours between two backups of each tier, such as 24 for C(daily). Given it,
         RV(freshness) tells which tier is late and which backups are missing in between.
     type: dict
   compare_with:
