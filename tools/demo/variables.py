@@ -96,7 +96,9 @@ def _production(
                 "offsite_backup_key_file": str(host / "root/.ssh/chefwell_backup"),
                 "offsite_backup_path": record["backups"],
                 "offsite_backup_log_file": str(log / "chefwell-offsite-sync.log"),
-                "offsite_backup_logrotate_file": "",
+                "offsite_backup_logrotate_file": str(
+                    host / "etc/logrotate.d/chefwell-offsite-sync"
+                ),
                 "offsite_backup_language": language,
             },
         ),
