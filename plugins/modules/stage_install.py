@@ -15,6 +15,7 @@ version_added: "0.1.0"
 description:
   - Writes a stage's configuration file (JSON, mode 0600) and the launchers of its commands (mode
     0755), and makes the folders for them.
+  - With O(logrotate_file), also the rule by which the stage's log is rotated.
   - Only what differs is written, each file whole or not at all.
   - Internal. The roles of the stages call it; one task instead of one a file keeps a second run
     short.
@@ -52,6 +53,20 @@ options:
       - The folder that holds the engine's package.
     type: path
     required: true
+  log_file:
+    description:
+      - The stage's log, for the rule that rotates it.
+    type: path
+  logrotate_file:
+    description:
+      - Where that rule goes. Empty for none.
+    type: str
+    default: ""
+  logrotate_weeks:
+    description:
+      - How many weeks of the log are kept.
+    type: int
+    default: 12
 attributes:
   check_mode:
     description: Can run in check mode without changing the target.
@@ -95,6 +110,17 @@ PYTHONPATH={lib_dir} exec {python} -m chefwell_resilience.host_cli {command} --c
 """
 
 
+LOGROTATE = """# Written by chefwell.resilience; its rollback removes it.
+{log} {{
+    weekly
+    rotate {weeks}
+    compress
+    missingok
+    notifempty
+}}
+"""
+
+
 def launcher(options: dict[str, str], command: str) -> str:
     """The two lines that run one command of the engine."""
     return LAUNCHER.format(
@@ -125,6 +151,9 @@ def main() -> None:
             "commands": {"type": "list", "elements": "str", "required": True},
             "python": {"type": "path", "required": True},
             "lib_dir": {"type": "path", "required": True},
+            "log_file": {"type": "path"},
+            "logrotate_file": {"type": "str", "default": ""},
+            "logrotate_weeks": {"type": "int", "default": 12},
         },
         supports_check_mode=True,
     )
@@ -134,6 +163,11 @@ def main() -> None:
     for command in options["commands"]:
         path = os.path.join(options["scripts_dir"], f"{command}.sh")
         wanted[path] = (launcher(options, command), 0o755)
+    if options["logrotate_file"] and not options["log_file"]:
+        module.fail_json(msg="logrotate_file is given without log_file - name the log")
+    if options["logrotate_file"]:
+        rule = LOGROTATE.format(log=options["log_file"], weeks=options["logrotate_weeks"])
+        wanted[options["logrotate_file"]] = (rule, 0o644)
     try:
         written = [path for path, file in wanted.items() if differs(path, *file)]
         for path in [] if module.check_mode else written:

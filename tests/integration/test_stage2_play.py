@@ -18,7 +18,7 @@ ROOT = Path(__file__).resolve().parents[2]
 FROM_KEYS = ("--start-at-task", "Look for the key's folder")
 FROM_MARKER = (
     "--start-at-task",
-    "Look for the backup tree, its marker and the memory of earlier syncs",
+    "See whether this is a first installation on a tree that is there",
 )
 
 
