@@ -6,6 +6,7 @@ points at it. The engine imports from there without Ansible being involved.
 
 from __future__ import annotations
 
+import signal
 import sys
 from pathlib import Path
 
@@ -24,3 +25,7 @@ sys.path.insert(0, str(ROOT / "build" / "collections"))
 # The testbed, and what the tests share.
 for folder in ("tests", "tests/integration"):
     sys.path.insert(0, str(ROOT / folder))
+
+# A runner that was started in the background ignores Ctrl-C, and whatever it starts inherits that;
+# tests send the signal to others and to themselves.
+signal.signal(signal.SIGINT, signal.default_int_handler)
