@@ -5,7 +5,7 @@ VENV := .venv/bin
 export ANSIBLE_COLLECTIONS_PATH := $(CURDIR)/build/collections
 export MYPYPATH := $(CURDIR)/build/collections
 
-.PHONY: help setup check lint types unit test sanity lock faults bench demo demo-clean
+.PHONY: help setup check lint types unit test test-docker test-all sanity lock faults bench demo demo-clean
 help:  ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## / - /'
 
@@ -31,10 +31,16 @@ check: lint types unit  ## the fast part: lint, types, unit tests
 sanity: setup  ## ansible-test sanity, from a checkout under the path that it wants
 	tools/sanity.sh
 
-test: lint types sanity  ## everything
+test: lint types sanity  ## lint, types, sanity, unit and integration tests, the corpus
 	@mkdir -p build/test
-	$(VENV)/python -m pytest tests --junitxml=build/test/junit.xml
+	$(VENV)/python -m pytest tests/unit tests/corpus tests/integration --junitxml=build/test/junit.xml
 	@echo "results: build/test/junit.xml"
+
+test-docker: setup  ## what needs a Docker engine; brings one of its own
+	@mkdir -p build/test
+	$(VENV)/python -m pytest tests/docker --junitxml=build/test/docker.xml
+
+test-all: test faults test-docker  ## all of it
 
 # How the demo is called, and what it takes: DEMO_STORES=100, DEMO_LANGUAGE=pt_BR or en, DEMO_ROOT.
 DEMO := PYTHONPATH=tools:tests $(VENV)/python -m demo
