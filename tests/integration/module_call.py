@@ -13,7 +13,9 @@ ROOT = Path(__file__).resolve().parents[2]
 
 
 def call(module: str, *arguments: str, **options: object) -> dict[str, Any]:
-    """Runs the module here and returns its result; `failed` says whether it failed."""
+    """Runs the module here and returns its result; `failed` says whether it failed, `said` what
+    `ansible` printed.
+    """
     run = subprocess.run(
         [
             str(Path(sys.executable).with_name("ansible")),
@@ -45,4 +47,5 @@ def call(module: str, *arguments: str, **options: object) -> dict[str, Any]:
     assert "=> {" in run.stdout, run.stdout + run.stderr
     result: dict[str, Any] = json.loads(run.stdout[run.stdout.index("=> {") + 3 :])
     result["failed"] = run.returncode != 0
+    result["said"] = run.stdout + run.stderr
     return result

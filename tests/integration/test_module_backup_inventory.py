@@ -2,52 +2,17 @@
 
 from __future__ import annotations
 
+import functools
 import json
 import os
-import subprocess
-import sys
 from pathlib import Path
-from typing import Any
 
+import module_call
 import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
 
-
-def call(*arguments: str, **options: object) -> dict[str, Any]:
-    """Runs the module as `ansible` does and returns its result."""
-    run = subprocess.run(
-        [
-            str(Path(sys.executable).with_name("ansible")),
-            "localhost",
-            "-i",
-            "localhost,",
-            "-c",
-            "local",
-            "-e",
-            json.dumps({"ansible_python_interpreter": sys.executable}),
-            "-m",
-            "chefwell.resilience.backup_inventory",
-            "-a",
-            json.dumps(options),
-            *arguments,
-        ],
-        capture_output=True,
-        text=True,
-        check=False,
-        env={
-            **os.environ,
-            "ANSIBLE_COLLECTIONS_PATH": str(ROOT / "build" / "collections"),
-            "ANSIBLE_NOCOLOR": "1",
-            "ANSIBLE_LOAD_CALLBACK_PLUGINS": "1",
-            "ANSIBLE_STDOUT_CALLBACK": "ansible.builtin.minimal",
-            "LC_ALL": "C.UTF-8",
-        },
-    )
-    assert "=> {" in run.stdout, run.stdout + run.stderr
-    result: dict[str, Any] = json.loads(run.stdout[run.stdout.index("=> {") + 3 :])
-    result["failed"] = run.returncode != 0
-    return result
+call = functools.partial(module_call.call, "backup_inventory")
 
 
 @pytest.fixture

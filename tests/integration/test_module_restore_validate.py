@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+import functools
 import json
-import os
 import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import module_call
 import psycopg2
 import pytest
 from testbed import Testbed
@@ -42,33 +43,7 @@ def options(bed: Testbed) -> dict[str, Any]:
     }
 
 
-def call(*arguments: str, **options: object) -> dict[str, Any]:
-    """Runs the module as `ansible` does; `failed` tells whether the task did."""
-    run = subprocess.run(
-        [
-            str(Path(sys.executable).with_name("ansible")),
-            *("localhost", "-i", "localhost,", "-c", "local"),
-            *("-e", json.dumps({"ansible_python_interpreter": sys.executable})),
-            *("-m", "chefwell.resilience.restore_validate", "-a", json.dumps(options)),
-            *arguments,
-        ],
-        capture_output=True,
-        text=True,
-        check=False,
-        env={
-            **os.environ,
-            "ANSIBLE_COLLECTIONS_PATH": str(ROOT / "build" / "collections"),
-            "ANSIBLE_NOCOLOR": "1",
-            "ANSIBLE_LOAD_CALLBACK_PLUGINS": "1",
-            "ANSIBLE_STDOUT_CALLBACK": "ansible.builtin.minimal",
-            "LC_ALL": "C.UTF-8",
-        },
-    )
-    assert "=> {" in run.stdout, run.stdout + run.stderr
-    result: dict[str, Any] = json.loads(run.stdout[run.stdout.index("=> {") + 3 :])
-    result["failed"] = run.returncode != 0
-    result["said"] = run.stdout + run.stderr
-    return result
+call = functools.partial(module_call.call, "restore_validate")
 
 
 def test_a_whole_database_passes_and_nothing_changes(options: dict[str, Any], bed: Testbed) -> None:
