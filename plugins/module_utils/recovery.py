@@ -17,7 +17,7 @@ import datetime
 import socket
 import time
 import urllib.request
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from . import (
@@ -140,9 +140,17 @@ def server_of(target: Target, mark: str = "") -> Server:
     return Server(target.host, target.port, target.user, target.password, binaries, mark)
 
 
-def stamp() -> str:
-    """The local time as it stands in names."""
-    return datetime.datetime.now().strftime("%Y%m%d_%H%M%S")
+def stamp(taken: Iterable[str] = ()) -> str:
+    """The local time as it stands in names, of a second that none of the names taken carries.
+
+    Two switches may follow each other within a second; the second one waits for its own.
+    """
+    names = tuple(taken)
+    while True:
+        moment = datetime.datetime.now().strftime("%Y%m%d_%H%M%S")
+        if not any(name.endswith(moment) for name in names):
+            return moment
+        time.sleep(0.05)
 
 
 def beside(name: str, word: str, moment: str) -> str:
@@ -204,6 +212,16 @@ def schemas(connection: Any) -> dict[str, str]:
         )
         found: dict[str, str] = dict(cursor.fetchall())
         return found
+
+
+def taken(target: Target) -> list[str]:
+    """The names that stand: databases, and the schemas of production where there is one."""
+    with contextlib.closing(connect(target)) as connection:
+        names = list(databases(connection))
+    if target.dbname in names:
+        with contextlib.closing(connect(target, target.dbname)) as connection:
+            names += schemas(connection)
+    return names
 
 
 def databases(connection: Any) -> dict[str, str]:

@@ -301,7 +301,7 @@ def restore_beside(
         steps = Steps(progress)
         source = Source(path, tier, date, from_offsite)
         recovery.remove_unfinished(settings.target)
-        moment = recovery.stamp()
+        moment = recovery.stamp(recovery.taken(settings.target))
         name = recovery.beside(settings.target.dbname, "recovered", moment)
         mark = f"{MARK}{RESTORING} since {moment}"
         server = recovery.server_of(settings.target, mark)

@@ -41,10 +41,10 @@ def switch(settings: Settings, name: str, confirm: str) -> dict[str, Any]:
     target = settings.target
     with staging.locked(settings.drill.staging):
         began = time.monotonic()
-        moment = recovery.stamp()
-        kept = recovery.beside(target.dbname, "before", moment)
         with contextlib.closing(recovery.connect(target)) as connection:
             standing = recovery.databases(connection)
+            moment = recovery.stamp(standing)
+            kept = recovery.beside(target.dbname, "before", moment)
             refuse_unfit(name, standing.get(name))
             stands = target.dbname in standing
             recovery.run_command(target.stop_command, "recovery.stop_command", target.seconds)

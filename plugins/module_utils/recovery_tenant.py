@@ -64,7 +64,7 @@ def restore_beside(
         steps = Steps(progress)
         source = Source(path, tier, date, from_offsite)
         recovery.remove_unfinished(target)
-        moment = recovery.stamp()
+        moment = recovery.stamp(recovery.taken(target))
         between = recovery.beside(target.dbname, "store", moment)
         name = recovery.beside(tenant, "recovered", moment)
         mark = f"{MARK}{RESTORING} since {moment}"
@@ -121,10 +121,10 @@ def switch(settings: Settings, tenant: str, name: str, confirm: str) -> dict[str
     target = settings.target
     with staging.locked(settings.drill.staging):
         began = time.monotonic()
-        moment = recovery.stamp()
-        kept = recovery.beside(tenant, "before", moment)
         with contextlib.closing(recovery.connect(target, target.dbname)) as connection:
             standing = recovery.schemas(connection)
+            moment = recovery.stamp(standing)
+            kept = recovery.beside(tenant, "before", moment)
             recovery_switch.refuse_unfit(name, standing.get(name))
             _refuse_pointed_at(connection, tenant)
             stands = tenant in standing

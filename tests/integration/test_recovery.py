@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from ansible_collections.chefwell.resilience.plugins.module_utils import recovery
 from play_host import PlayHost
 from testbed import Testbed
 from testbed.backend_service import healthy
@@ -132,6 +133,12 @@ def test_the_way_back(host: PlayHost, bed: Testbed) -> None:
     query(bed, "DROP TABLE public.made_since")
     (left,) = databases(bed) - {"restaurante", "postgres"}
     query(bed, f"DROP DATABASE {left}", "postgres")
+
+
+def test_two_within_one_second_have_names_of_their_own() -> None:
+    now = recovery.stamp()
+    name = recovery.beside("restaurante", "before", now)
+    assert recovery.stamp([name]) != now
 
 
 def test_a_backup_that_does_not_pass_leaves_nothing(
