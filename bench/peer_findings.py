@@ -18,15 +18,11 @@ ROOT = Path(__file__).resolve().parents[1]
 for folder in (ROOT / "tests", ROOT / "build" / "collections"):
     sys.path.insert(0, str(folder))
 
-from ansible_collections.chefwell.resilience.plugins.module_utils import (  # noqa: E402
-    drill,
-    manifest,
-    staging,
-    validation,
-)
-from ansible_collections.chefwell.resilience.plugins.module_utils.embedded import (  # noqa: E402
-    Cluster,
-)
+from ansible_collections.chefwell.resilience.plugins.module_utils.archive import manifest  # noqa: E402
+from ansible_collections.chefwell.resilience.plugins.module_utils.drill import drill  # noqa: E402
+from ansible_collections.chefwell.resilience.plugins.module_utils.staging import staging  # noqa: E402
+from ansible_collections.chefwell.resilience.plugins.module_utils.staging.embedded import Cluster  # noqa: E402
+from ansible_collections.chefwell.resilience.plugins.module_utils.validation import validation  # noqa: E402
 from corpus.lab import HEALTHY, ROLE, TENANT_QUERY, Lab  # noqa: E402
 from docker_lab import Engine, images  # noqa: E402
 from testbed import production  # noqa: E402

@@ -97,9 +97,9 @@ def messages_of_template(source: str) -> set[Message]:
 def messages() -> set[Message]:
     """Every message of the engine."""
     found: set[Message] = set()
-    for path in ENGINE.glob("*.py"):
+    for path in ENGINE.rglob("*.py"):
         found |= messages_of_python(path.read_text(encoding="utf-8"))
-    for path in ENGINE.glob("*.j2"):
+    for path in ENGINE.rglob("*.j2"):
         found |= messages_of_template(path.read_text(encoding="utf-8"))
     return found
 

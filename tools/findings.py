@@ -45,9 +45,14 @@ room, no programs, wrong credentials, an interruption), so nothing is claimed ab
 
 def page() -> str:
     """The page's text."""
-    from ansible_collections.chefwell.resilience.plugins.module_utils.finding_kinds import KINDS
+    from ansible_collections.chefwell.resilience.plugins.module_utils.validation import (
+        finding_kinds,
+    )
 
-    rows = [f"| `{name}` | {kind.meaning} | {kind.remedy} |" for name, kind in KINDS.items()]
+    rows = [
+        f"| `{name}` | {kind.meaning} | {kind.remedy} |"
+        for name, kind in finding_kinds.KINDS.items()
+    ]
     return HEAD + "\n".join(rows) + "\n"
 
 

@@ -9,7 +9,8 @@ import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
-from ansible_collections.chefwell.resilience.plugins.module_utils import archive, postgres
+from ansible_collections.chefwell.resilience.plugins.module_utils.archive import archive
+from ansible_collections.chefwell.resilience.plugins.module_utils.database import postgres
 from testbed import Testbed
 
 TITLE = "the newest backup is proved whole"

@@ -12,12 +12,10 @@ import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
-from ansible_collections.chefwell.resilience.plugins.module_utils import (
-    drill,
-    postgres,
-    process,
-    staging,
-)
+from ansible_collections.chefwell.resilience.plugins.module_utils.common import process
+from ansible_collections.chefwell.resilience.plugins.module_utils.database import postgres
+from ansible_collections.chefwell.resilience.plugins.module_utils.drill import drill
+from ansible_collections.chefwell.resilience.plugins.module_utils.staging import staging
 from testbed import Testbed
 
 TITLE = "the newest backup restored and every table counted, staging made and removed"

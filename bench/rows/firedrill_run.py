@@ -14,12 +14,10 @@ import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
-from ansible_collections.chefwell.resilience.plugins.module_utils import (
-    drill,
-    postgres,
-    staging,
-    validation,
-)
+from ansible_collections.chefwell.resilience.plugins.module_utils.database import postgres
+from ansible_collections.chefwell.resilience.plugins.module_utils.drill import drill
+from ansible_collections.chefwell.resilience.plugins.module_utils.staging import staging
+from ansible_collections.chefwell.resilience.plugins.module_utils.validation import validation
 from docker_lab import Engine, images
 from testbed import Testbed
 

@@ -8,7 +8,7 @@ import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
-from ansible_collections.chefwell.resilience.plugins.module_utils import folder_size
+from ansible_collections.chefwell.resilience.plugins.module_utils.disk import folder_size
 
 FILES = 100_000
 TITLE = f"a folder of {FILES} files sized, warm"

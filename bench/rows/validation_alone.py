@@ -11,16 +11,18 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import psycopg2
-from ansible_collections.chefwell.resilience.plugins.module_utils import (
-    archive,
+from ansible_collections.chefwell.resilience.plugins.module_utils.archive import archive
+from ansible_collections.chefwell.resilience.plugins.module_utils.database import postgres
+from ansible_collections.chefwell.resilience.plugins.module_utils.database.postgres import Server
+from ansible_collections.chefwell.resilience.plugins.module_utils.staging import restore
+from ansible_collections.chefwell.resilience.plugins.module_utils.staging.embedded import Cluster
+from ansible_collections.chefwell.resilience.plugins.module_utils.validation import (
     expectation,
-    postgres,
-    restore,
     validation,
 )
-from ansible_collections.chefwell.resilience.plugins.module_utils.embedded import Cluster
-from ansible_collections.chefwell.resilience.plugins.module_utils.expectation import Expectation
-from ansible_collections.chefwell.resilience.plugins.module_utils.postgres import Server
+from ansible_collections.chefwell.resilience.plugins.module_utils.validation.expectation import (
+    Expectation,
+)
 from testbed import Testbed
 
 TITLE = "a restored database validated: every table, key, index and constraint, every row counted"

@@ -8,13 +8,17 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import psycopg2
-from ansible_collections.chefwell.resilience.plugins.module_utils import (
+from ansible_collections.chefwell.resilience.plugins.module_utils.database import (
     catalogue,
-    expectation,
     postgres,
+)
+from ansible_collections.chefwell.resilience.plugins.module_utils.validation import (
+    expectation,
     validation,
 )
-from ansible_collections.chefwell.resilience.plugins.module_utils.expectation import Expectation
+from ansible_collections.chefwell.resilience.plugins.module_utils.validation.expectation import (
+    Expectation,
+)
 from testbed import Testbed
 
 from . import validation_alone

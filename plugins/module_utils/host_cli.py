@@ -15,9 +15,9 @@ import importlib
 import signal
 import sys
 
-from . import config
-from .command import EXIT_UNKNOWN, Command, warn
-from .errors import ResilienceError
+from .commands.command import EXIT_UNKNOWN, Command, warn
+from .common import config
+from .common.errors import ResilienceError
 
 STAGES = ("disk", "offsite", "staging", "manifest", "recovery", "checkpoint", "keeper")
 # The stage of the command that runs most often, so that a run loads no other stage's code.
@@ -27,7 +27,7 @@ STAGE_OF = {"monitor-disk-space": "disk", "disk-status": "disk"}
 def _commands(wanted: str = "") -> dict[str, Command]:
     found: dict[str, Command] = {}
     for stage in (STAGE_OF[wanted],) if wanted in STAGE_OF else STAGES:
-        found |= importlib.import_module(f".commands_{stage}", __package__).COMMANDS
+        found |= importlib.import_module(f".commands.commands_{stage}", __package__).COMMANDS
     return found
 
 

@@ -192,8 +192,8 @@ import datetime
 
 from ansible.module_utils.basic import AnsibleModule
 
-from ..module_utils import freshness, inventory, inventory_names
-from ..module_utils.errors import ResilienceError
+from ..module_utils.common.errors import ResilienceError
+from ..module_utils.inventory import freshness, inventory, inventory_names
 
 
 def main() -> None:

@@ -347,9 +347,11 @@ import time
 
 from ansible.module_utils.basic import AnsibleModule
 
-from ..module_utils import disk, disk_watch, history, inventory
-from ..module_utils.disk_backups import RETENTION
-from ..module_utils.errors import ResilienceError
+from ..module_utils.common.errors import ResilienceError
+from ..module_utils.disk import disk, disk_watch
+from ..module_utils.disk.disk_backups import RETENTION
+from ..module_utils.inventory import inventory
+from ..module_utils.telling import history
 
 
 def thresholds(prefix: str, kind: str, with_default: bool) -> dict[str, dict[str, object]]:

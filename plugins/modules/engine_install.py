@@ -61,7 +61,7 @@ written:
   returned: always
   type: list
   elements: str
-  sample: [disk.py]
+  sample: [disk/disk.py]
 removed:
   description: Files that were removed, or would be.
   returned: always

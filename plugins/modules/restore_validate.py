@@ -239,18 +239,10 @@ import tempfile
 
 from ansible.module_utils.basic import AnsibleModule, missing_required_lib
 
-from ..module_utils import (
-    api_probe,
-    archive,
-    archive_digest,
-    expectation,
-    findings,
-    manifest,
-    postgres,
-    questioning,
-    validation,
-)
-from ..module_utils.errors import ResilienceError
+from ..module_utils.archive import archive, archive_digest, manifest
+from ..module_utils.common.errors import ResilienceError
+from ..module_utils.database import postgres
+from ..module_utils.validation import api_probe, expectation, findings, questioning, validation
 
 # The engine imports it when it connects.
 HAS_PSYCOPG2 = importlib.util.find_spec("psycopg2") is not None

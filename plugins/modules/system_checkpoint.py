@@ -212,8 +212,8 @@ began:
 
 from ansible.module_utils.basic import AnsibleModule
 
-from ..module_utils import checkpoint, checkpoint_settings
-from ..module_utils.errors import ResilienceError
+from ..module_utils.checkpoint import checkpoint, checkpoint_settings
+from ..module_utils.common.errors import ResilienceError
 
 
 def main() -> None:

@@ -10,17 +10,21 @@ from pathlib import Path
 from typing import Any
 
 import psycopg2
-from ansible_collections.chefwell.resilience.plugins.module_utils import (
-    archive,
+from ansible_collections.chefwell.resilience.plugins.module_utils.archive import archive
+from ansible_collections.chefwell.resilience.plugins.module_utils.archive.archive import Archive
+from ansible_collections.chefwell.resilience.plugins.module_utils.database.postgres import Server
+from ansible_collections.chefwell.resilience.plugins.module_utils.staging import restore
+from ansible_collections.chefwell.resilience.plugins.module_utils.validation import (
     expectation,
     questioning,
-    restore,
     validation,
 )
-from ansible_collections.chefwell.resilience.plugins.module_utils.archive import Archive
-from ansible_collections.chefwell.resilience.plugins.module_utils.expectation import Expectation
-from ansible_collections.chefwell.resilience.plugins.module_utils.findings import of_restore_error
-from ansible_collections.chefwell.resilience.plugins.module_utils.postgres import Server
+from ansible_collections.chefwell.resilience.plugins.module_utils.validation.expectation import (
+    Expectation,
+)
+from ansible_collections.chefwell.resilience.plugins.module_utils.validation.findings import (
+    of_restore_error,
+)
 
 HEALTHY = sorted((Path(__file__).parent / "healthy").glob("*.sql"))
 ROLE = "corpus_clerk"

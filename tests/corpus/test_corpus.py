@@ -11,23 +11,28 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from ansible_collections.chefwell.resilience.plugins.module_utils import (
-    api_probe,
+from ansible_collections.chefwell.resilience.plugins.module_utils.archive import (
     archive,
     archive_digest,
-    drill,
-    findings,
     manifest,
-    postgres,
-    production_drift,
-    staging,
 )
-from ansible_collections.chefwell.resilience.plugins.module_utils.embedded import Cluster
-from ansible_collections.chefwell.resilience.plugins.module_utils.errors import (
+from ansible_collections.chefwell.resilience.plugins.module_utils.common.errors import (
     BackupError,
     ResilienceError,
 )
-from ansible_collections.chefwell.resilience.plugins.module_utils.findings import KINDS, Ignored
+from ansible_collections.chefwell.resilience.plugins.module_utils.database import postgres
+from ansible_collections.chefwell.resilience.plugins.module_utils.drill import drill
+from ansible_collections.chefwell.resilience.plugins.module_utils.staging import staging
+from ansible_collections.chefwell.resilience.plugins.module_utils.staging.embedded import Cluster
+from ansible_collections.chefwell.resilience.plugins.module_utils.validation import (
+    api_probe,
+    findings,
+    production_drift,
+)
+from ansible_collections.chefwell.resilience.plugins.module_utils.validation.findings import (
+    KINDS,
+    Ignored,
+)
 from testbed import production
 
 from corpus.broken import CASES

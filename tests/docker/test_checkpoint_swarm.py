@@ -8,13 +8,15 @@ import time
 from pathlib import Path
 from typing import Any
 
-from ansible_collections.chefwell.resilience.plugins.module_utils import checkpoint
-from ansible_collections.chefwell.resilience.plugins.module_utils.checkpoint_settings import (
-    Settings,
+from ansible_collections.chefwell.resilience.plugins.module_utils.checkpoint import (
+    checkpoint,
+    checkpoint_settings,
 )
 from docker_lab import Engine
 from docker_lab.swarm import Swarm
 from testbed import sample
+
+Settings = checkpoint_settings.Settings
 
 FOUND = {"login", "pos", "products", "dashboard", "logs", "postgres", "services"}
 

@@ -8,12 +8,14 @@ import subprocess
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
-from ansible_collections.chefwell.resilience.plugins.module_utils import (
+from ansible_collections.chefwell.resilience.plugins.module_utils.archive import (
     archive,
     archive_digest,
-    postgres,
 )
-from ansible_collections.chefwell.resilience.plugins.module_utils.errors import ResilienceError
+from ansible_collections.chefwell.resilience.plugins.module_utils.common.errors import (
+    ResilienceError,
+)
+from ansible_collections.chefwell.resilience.plugins.module_utils.database import postgres
 from testbed import Testbed
 
 FORMS = {

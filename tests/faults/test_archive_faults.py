@@ -13,7 +13,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from ansible_collections.chefwell.resilience.plugins.module_utils import dump_toc, process
+from ansible_collections.chefwell.resilience.plugins.module_utils.archive import dump_toc
+from ansible_collections.chefwell.resilience.plugins.module_utils.common import process
 from dumps import Dumps, counted, cuts, flips, members, tool
 from fault_log import Fault
 from testbed import Testbed

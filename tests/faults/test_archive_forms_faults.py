@@ -15,20 +15,20 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from ansible_collections.chefwell.resilience.plugins.module_utils import (
+from ansible_collections.chefwell.resilience.plugins.module_utils.archive import (
     archive,
     archive_digest,
-    drill,
-    expectation,
-    postgres,
     restore_size,
-    staging,
 )
-from ansible_collections.chefwell.resilience.plugins.module_utils.embedded import Cluster
-from ansible_collections.chefwell.resilience.plugins.module_utils.errors import (
+from ansible_collections.chefwell.resilience.plugins.module_utils.common.errors import (
     BackupError,
     ResilienceError,
 )
+from ansible_collections.chefwell.resilience.plugins.module_utils.database import postgres
+from ansible_collections.chefwell.resilience.plugins.module_utils.drill import drill
+from ansible_collections.chefwell.resilience.plugins.module_utils.staging import staging
+from ansible_collections.chefwell.resilience.plugins.module_utils.staging.embedded import Cluster
+from ansible_collections.chefwell.resilience.plugins.module_utils.validation import expectation
 from dumps import Dumps, counted, cuts
 from fault_log import Fault
 from testbed import Testbed

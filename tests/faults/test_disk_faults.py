@@ -16,7 +16,7 @@ import pytest
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "integration"))
 
-from ansible_collections.chefwell.resilience.plugins.module_utils.history import (  # noqa: E402
+from ansible_collections.chefwell.resilience.plugins.module_utils.telling.history import (  # noqa: E402
     FILE,
     History,
     Sample,

@@ -15,8 +15,11 @@ from typing import Any
 
 import psutil
 import pytest
-from ansible_collections.chefwell.resilience.plugins.module_utils import drill, staging
-from ansible_collections.chefwell.resilience.plugins.module_utils.errors import ResilienceError
+from ansible_collections.chefwell.resilience.plugins.module_utils.common.errors import (
+    ResilienceError,
+)
+from ansible_collections.chefwell.resilience.plugins.module_utils.drill import drill
+from ansible_collections.chefwell.resilience.plugins.module_utils.staging import staging
 from fault_log import Fault
 from testbed import Testbed
 from testbed.services import free_port

@@ -18,21 +18,18 @@ import pytest
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "integration"))
 
-from ansible_collections.chefwell.resilience.plugins.module_utils import (  # noqa: E402
-    keeper,
-    keeper_store,
+from ansible_collections.chefwell.resilience.plugins.module_utils.keeper import keeper, keeper_store  # noqa: E402
+from ansible_collections.chefwell.resilience.plugins.module_utils.offsite import (  # noqa: E402
     offsite,
     offsite_verify,
     rsync,
 )
-from ansible_collections.chefwell.resilience.plugins.module_utils.offsite_settings import (  # noqa: E402
-    Settings,
+from ansible_collections.chefwell.resilience.plugins.module_utils.offsite.offsite_settings import (
+    Settings,  # noqa: E402
 )
-from ansible_collections.chefwell.resilience.plugins.module_utils.ssh import (  # noqa: E402
-    Destination,
-)
-from ansible_collections.chefwell.resilience.plugins.module_utils.transport_rsync import (  # noqa: E402
-    GateTransport,
+from ansible_collections.chefwell.resilience.plugins.module_utils.offsite.ssh import Destination  # noqa: E402
+from ansible_collections.chefwell.resilience.plugins.module_utils.offsite.transport_rsync import (
+    GateTransport,  # noqa: E402
 )
 from offsite_parts import add_backup, contents, plan_tree  # noqa: E402
 from sshd import Sshd, end, make_key  # noqa: E402

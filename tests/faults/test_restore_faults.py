@@ -11,15 +11,13 @@ from typing import Any
 
 import psycopg2
 import pytest
-from ansible_collections.chefwell.resilience.plugins.module_utils import (
-    drill,
-    manifest,
-    postgres,
-    render,
-    staging,
-    validation,
-)
-from ansible_collections.chefwell.resilience.plugins.module_utils.postgres import Server
+from ansible_collections.chefwell.resilience.plugins.module_utils.archive import manifest
+from ansible_collections.chefwell.resilience.plugins.module_utils.database import postgres
+from ansible_collections.chefwell.resilience.plugins.module_utils.database.postgres import Server
+from ansible_collections.chefwell.resilience.plugins.module_utils.drill import drill
+from ansible_collections.chefwell.resilience.plugins.module_utils.pages import render
+from ansible_collections.chefwell.resilience.plugins.module_utils.staging import staging
+from ansible_collections.chefwell.resilience.plugins.module_utils.validation import validation
 from dumps import Dumps
 from fault_log import Fault
 from testbed import Testbed

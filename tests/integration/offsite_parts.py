@@ -8,7 +8,9 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from ansible_collections.chefwell.resilience.plugins.module_utils.offsite_settings import MARKER
+from ansible_collections.chefwell.resilience.plugins.module_utils.offsite.offsite_settings import (
+    MARKER,
+)
 
 
 def name_of(days_ago: float) -> str:

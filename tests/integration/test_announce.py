@@ -11,10 +11,17 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from ansible_collections.chefwell.resilience.plugins.module_utils import announce, language, notify
-from ansible_collections.chefwell.resilience.plugins.module_utils.alerts import Condition
-from ansible_collections.chefwell.resilience.plugins.module_utils.announce import Channels, Outcome
-from ansible_collections.chefwell.resilience.plugins.module_utils.history import FILE, History
+from ansible_collections.chefwell.resilience.plugins.module_utils.common import language
+from ansible_collections.chefwell.resilience.plugins.module_utils.telling import announce, notify
+from ansible_collections.chefwell.resilience.plugins.module_utils.telling.alerts import Condition
+from ansible_collections.chefwell.resilience.plugins.module_utils.telling.announce import (
+    Channels,
+    Outcome,
+)
+from ansible_collections.chefwell.resilience.plugins.module_utils.telling.history import (
+    FILE,
+    History,
+)
 from filesystems import Disks
 from receiver import Receiver, receiving
 

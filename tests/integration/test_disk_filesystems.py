@@ -8,12 +8,15 @@ from pathlib import Path
 
 import filesystems
 import pytest
-from ansible_collections.chefwell.resilience.plugins.module_utils import (
+from ansible_collections.chefwell.resilience.plugins.module_utils.disk import (
     disk,
     folder_size,
     mounts,
 )
-from ansible_collections.chefwell.resilience.plugins.module_utils.disk import Target, Thresholds
+from ansible_collections.chefwell.resilience.plugins.module_utils.disk.disk import (
+    Target,
+    Thresholds,
+)
 from filesystems import Disks, fill, percent_used, run
 
 

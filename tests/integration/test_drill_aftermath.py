@@ -9,11 +9,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from ansible_collections.chefwell.resilience.plugins.module_utils import (
-    drill_aftermath,
-    host_cli,
-)
-from ansible_collections.chefwell.resilience.plugins.module_utils.history import History
+from ansible_collections.chefwell.resilience.plugins.module_utils import host_cli
+from ansible_collections.chefwell.resilience.plugins.module_utils.drill import drill_aftermath
+from ansible_collections.chefwell.resilience.plugins.module_utils.telling.history import History
 from receiver import Receiver, receiving
 from testbed import Testbed
 

@@ -12,12 +12,10 @@ from typing import Any
 
 import psycopg2
 import pytest
-from ansible_collections.chefwell.resilience.plugins.module_utils import (
-    drill,
-    render,
-    staging,
-    validation,
-)
+from ansible_collections.chefwell.resilience.plugins.module_utils.drill import drill
+from ansible_collections.chefwell.resilience.plugins.module_utils.pages import render
+from ansible_collections.chefwell.resilience.plugins.module_utils.staging import staging
+from ansible_collections.chefwell.resilience.plugins.module_utils.validation import validation
 from testbed import Testbed
 from testbed.services import free_port
 

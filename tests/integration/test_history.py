@@ -10,8 +10,10 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from ansible_collections.chefwell.resilience.plugins.module_utils.errors import ResilienceError
-from ansible_collections.chefwell.resilience.plugins.module_utils.history import (
+from ansible_collections.chefwell.resilience.plugins.module_utils.common.errors import (
+    ResilienceError,
+)
+from ansible_collections.chefwell.resilience.plugins.module_utils.telling.history import (
     FILE,
     KEEP_DAYS,
     Event,

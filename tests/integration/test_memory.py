@@ -9,7 +9,7 @@ from pathlib import Path
 
 import psycopg2
 import pytest
-from ansible_collections.chefwell.resilience.plugins.module_utils.embedded import Cluster
+from ansible_collections.chefwell.resilience.plugins.module_utils.staging.embedded import Cluster
 from testbed import production
 
 ROOT = Path(__file__).resolve().parents[2]

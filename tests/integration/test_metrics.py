@@ -5,9 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from ansible_collections.chefwell.resilience.plugins.module_utils import metrics
-from ansible_collections.chefwell.resilience.plugins.module_utils.errors import ResilienceError
-from ansible_collections.chefwell.resilience.plugins.module_utils.metrics import Gauge
+from ansible_collections.chefwell.resilience.plugins.module_utils.common.errors import (
+    ResilienceError,
+)
+from ansible_collections.chefwell.resilience.plugins.module_utils.telling import metrics
+from ansible_collections.chefwell.resilience.plugins.module_utils.telling.metrics import Gauge
 from filesystems import Disks
 from prometheus_client.parser import text_string_to_metric_families
 

@@ -14,19 +14,21 @@ import time
 from pathlib import Path
 
 import pytest
-from ansible_collections.chefwell.resilience.plugins.module_utils import (
+from ansible_collections.chefwell.resilience.plugins.module_utils.common.errors import (
+    ResilienceError,
+)
+from ansible_collections.chefwell.resilience.plugins.module_utils.offsite import (
     offsite,
     offsite_guards,
     offsite_remote,
     offsite_verify,
 )
-from ansible_collections.chefwell.resilience.plugins.module_utils.errors import ResilienceError
-from ansible_collections.chefwell.resilience.plugins.module_utils.offsite_settings import (
+from ansible_collections.chefwell.resilience.plugins.module_utils.offsite.offsite_settings import (
     MARKER,
     Settings,
 )
-from ansible_collections.chefwell.resilience.plugins.module_utils.ssh import Destination
-from ansible_collections.chefwell.resilience.plugins.module_utils.transport_rsync import (
+from ansible_collections.chefwell.resilience.plugins.module_utils.offsite.ssh import Destination
+from ansible_collections.chefwell.resilience.plugins.module_utils.offsite.transport_rsync import (
     AccountTransport,
 )
 from offsite_parts import add_backup, contents, name_of, plan_tree, wait_for

@@ -12,15 +12,17 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from ansible_collections.chefwell.resilience.plugins.module_utils import (
-    drill,
-    offsite_fetch,
+from ansible_collections.chefwell.resilience.plugins.module_utils.common.errors import (
+    ResilienceError,
+)
+from ansible_collections.chefwell.resilience.plugins.module_utils.drill import drill
+from ansible_collections.chefwell.resilience.plugins.module_utils.offsite import offsite_fetch
+from ansible_collections.chefwell.resilience.plugins.module_utils.offsite.ssh import Destination
+from ansible_collections.chefwell.resilience.plugins.module_utils.recovery import (
     recovery,
     recovery_attempt,
-    staging,
 )
-from ansible_collections.chefwell.resilience.plugins.module_utils.errors import ResilienceError
-from ansible_collections.chefwell.resilience.plugins.module_utils.ssh import Destination
+from ansible_collections.chefwell.resilience.plugins.module_utils.staging import staging
 from sshd import Sshd
 from testbed import Testbed
 

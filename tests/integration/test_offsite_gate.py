@@ -14,16 +14,20 @@ import threading
 from pathlib import Path
 
 import pytest
-from ansible_collections.chefwell.resilience.plugins.module_utils import (
+from ansible_collections.chefwell.resilience.plugins.module_utils.keeper import (
     keeper,
     keeper_store,
     landlock,
+)
+from ansible_collections.chefwell.resilience.plugins.module_utils.offsite import (
     offsite,
     offsite_verify,
 )
-from ansible_collections.chefwell.resilience.plugins.module_utils.offsite_settings import Settings
-from ansible_collections.chefwell.resilience.plugins.module_utils.ssh import Destination
-from ansible_collections.chefwell.resilience.plugins.module_utils.transport_rsync import (
+from ansible_collections.chefwell.resilience.plugins.module_utils.offsite.offsite_settings import (
+    Settings,
+)
+from ansible_collections.chefwell.resilience.plugins.module_utils.offsite.ssh import Destination
+from ansible_collections.chefwell.resilience.plugins.module_utils.offsite.transport_rsync import (
     GateTransport,
 )
 from offsite_parts import add_backup, contents, plan_tree

@@ -11,10 +11,17 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from ansible_collections.chefwell.resilience.plugins.module_utils import offsite, offsite_verify
-from ansible_collections.chefwell.resilience.plugins.module_utils.errors import ResilienceError
-from ansible_collections.chefwell.resilience.plugins.module_utils.offsite_settings import Settings
-from ansible_collections.chefwell.resilience.plugins.module_utils.transport_rclone import (
+from ansible_collections.chefwell.resilience.plugins.module_utils.common.errors import (
+    ResilienceError,
+)
+from ansible_collections.chefwell.resilience.plugins.module_utils.offsite import (
+    offsite,
+    offsite_verify,
+)
+from ansible_collections.chefwell.resilience.plugins.module_utils.offsite.offsite_settings import (
+    Settings,
+)
+from ansible_collections.chefwell.resilience.plugins.module_utils.offsite.transport_rclone import (
     RcloneDestination,
     RcloneTransport,
 )

@@ -13,8 +13,9 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
-from ansible_collections.chefwell.resilience.plugins.module_utils import host_cli, offsite
-from ansible_collections.chefwell.resilience.plugins.module_utils.history import History
+from ansible_collections.chefwell.resilience.plugins.module_utils import host_cli
+from ansible_collections.chefwell.resilience.plugins.module_utils.offsite import offsite
+from ansible_collections.chefwell.resilience.plugins.module_utils.telling.history import History
 from offsite_parts import add_backup, plan_tree
 from sshd import Sshd
 

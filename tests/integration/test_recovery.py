@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from ansible_collections.chefwell.resilience.plugins.module_utils import recovery
+from ansible_collections.chefwell.resilience.plugins.module_utils.recovery import recovery
 from play_host import PlayHost
 from testbed import Testbed
 from testbed.backend_service import healthy

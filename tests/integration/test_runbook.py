@@ -7,12 +7,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from ansible_collections.chefwell.resilience.plugins.module_utils import (
-    commands_staging,
-    recovery,
-    runbook,
+from ansible_collections.chefwell.resilience.plugins.module_utils.commands import commands_staging
+from ansible_collections.chefwell.resilience.plugins.module_utils.common.errors import (
+    ResilienceError,
 )
-from ansible_collections.chefwell.resilience.plugins.module_utils.errors import ResilienceError
+from ansible_collections.chefwell.resilience.plugins.module_utils.recovery import recovery, runbook
 
 DRILL = {
     "time": "2025-11-20T15:30:00-03:00",

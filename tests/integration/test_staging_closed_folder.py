@@ -8,8 +8,8 @@ import subprocess
 import tempfile
 from pathlib import Path
 
-from ansible_collections.chefwell.resilience.plugins.module_utils import postgres
-from ansible_collections.chefwell.resilience.plugins.module_utils.embedded import Cluster
+from ansible_collections.chefwell.resilience.plugins.module_utils.database import postgres
+from ansible_collections.chefwell.resilience.plugins.module_utils.staging.embedded import Cluster
 from testbed.production import binaries
 
 

@@ -8,8 +8,11 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from ansible_collections.chefwell.resilience.plugins.module_utils import drill, staging
-from ansible_collections.chefwell.resilience.plugins.module_utils.errors import ResilienceError
+from ansible_collections.chefwell.resilience.plugins.module_utils.common.errors import (
+    ResilienceError,
+)
+from ansible_collections.chefwell.resilience.plugins.module_utils.drill import drill
+from ansible_collections.chefwell.resilience.plugins.module_utils.staging import staging
 from testbed import Testbed, production
 from testbed.services import free_port
 

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-from ansible_collections.chefwell.resilience.plugins.module_utils import alerts
-from ansible_collections.chefwell.resilience.plugins.module_utils.alerts import Condition, State
-from ansible_collections.chefwell.resilience.plugins.module_utils.disk_levels import Thresholds
+from ansible_collections.chefwell.resilience.plugins.module_utils.disk.disk_levels import Thresholds
+from ansible_collections.chefwell.resilience.plugins.module_utils.telling import alerts
+from ansible_collections.chefwell.resilience.plugins.module_utils.telling.alerts import (
+    Condition,
+    State,
+)
 
 LIMITS = Thresholds()
 HOUR = 3600.0

@@ -10,18 +10,17 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
 import pytest
-from ansible_collections.chefwell.resilience.plugins.module_utils import (
+from ansible_collections.chefwell.resilience.plugins.module_utils.checkpoint import (
     checkpoint,
     checkpoint_settings,
-    render_checkpoint,
 )
-from ansible_collections.chefwell.resilience.plugins.module_utils.checkpoint_settings import (
-    ITEMS,
-    Settings,
+from ansible_collections.chefwell.resilience.plugins.module_utils.common.errors import (
+    ResilienceError,
 )
-from ansible_collections.chefwell.resilience.plugins.module_utils.errors import ResilienceError
-from ansible_collections.chefwell.resilience.plugins.module_utils.redact import redact
+from ansible_collections.chefwell.resilience.plugins.module_utils.common.redact import redact
+from ansible_collections.chefwell.resilience.plugins.module_utils.pages import render_checkpoint
 
+ITEMS, Settings = checkpoint_settings.ITEMS, checkpoint_settings.Settings
 PASSWORD = "senha-secreta-1"
 TOKEN = "eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiIxIn0.c2lnbmF0dXJlLXNpZ25hdHVyZQ"
 

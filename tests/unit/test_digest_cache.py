@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from ansible_collections.chefwell.resilience.plugins.module_utils.digest_cache import (
+from ansible_collections.chefwell.resilience.plugins.module_utils.inventory.digest_cache import (
     DigestCache,
     Identity,
     Known,

@@ -9,12 +9,9 @@ from xml.etree import ElementTree
 
 import pytest
 import render_data
-from ansible_collections.chefwell.resilience.plugins.module_utils import (
-    drill_report,
-    junit,
-    language,
-    render_history,
-)
+from ansible_collections.chefwell.resilience.plugins.module_utils.common import language
+from ansible_collections.chefwell.resilience.plugins.module_utils.drill import drill_report
+from ansible_collections.chefwell.resilience.plugins.module_utils.pages import junit, render_history
 
 FOUND = {"id": "index.missing", "subject": "a.b", "text": "a.b is missing \x1b[31m <&\"'"}
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from ansible_collections.chefwell.resilience.plugins.module_utils.errors import ResilienceError
+from ansible_collections.chefwell.resilience.plugins.module_utils.common.errors import (
+    ResilienceError,
+)
 
 
 def test_message_names_option_value_and_remedy() -> None:

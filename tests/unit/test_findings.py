@@ -7,8 +7,12 @@ import subprocess
 import sys
 from pathlib import Path
 
-from ansible_collections.chefwell.resilience.plugins.module_utils.finding_kinds import KINDS
-from ansible_collections.chefwell.resilience.plugins.module_utils.findings import of_restore_error
+from ansible_collections.chefwell.resilience.plugins.module_utils.validation.finding_kinds import (
+    KINDS,
+)
+from ansible_collections.chefwell.resilience.plugins.module_utils.validation.findings import (
+    of_restore_error,
+)
 
 ROOT = Path(__file__).resolve().parents[2]
 ENGINE = ROOT / "plugins" / "module_utils"
@@ -21,7 +25,7 @@ def test_the_page_is_up_to_date() -> None:
 def test_every_identifier_that_is_raised_is_known_and_every_known_one_is_raised() -> None:
     groups = "|".join(sorted({name.split(".")[0] for name in KINDS}))
     raised: set[str] = set()
-    for path in ENGINE.glob("*.py"):
+    for path in ENGINE.rglob("*.py"):
         if path.name != "finding_kinds.py":
             raised |= set(re.findall(rf'"((?:{groups})\.[a-z_]+)"', path.read_text()))
     # Of a store's extras the identifier is put together.

@@ -5,8 +5,8 @@ from __future__ import annotations
 import random
 
 import pytest
-from ansible_collections.chefwell.resilience.plugins.module_utils import forecast
-from ansible_collections.chefwell.resilience.plugins.module_utils.forecast import DAY, Forecast
+from ansible_collections.chefwell.resilience.plugins.module_utils.disk import forecast
+from ansible_collections.chefwell.resilience.plugins.module_utils.disk.forecast import DAY, Forecast
 
 NOW = 1_780_000_000.0
 LIMITS = {"critical": 80.0, "emergency": 90.0, "full": 100.0}

@@ -5,9 +5,11 @@ from __future__ import annotations
 import datetime
 
 import pytest
-from ansible_collections.chefwell.resilience.plugins.module_utils import freshness
-from ansible_collections.chefwell.resilience.plugins.module_utils.errors import ResilienceError
-from ansible_collections.chefwell.resilience.plugins.module_utils.inventory import (
+from ansible_collections.chefwell.resilience.plugins.module_utils.common.errors import (
+    ResilienceError,
+)
+from ansible_collections.chefwell.resilience.plugins.module_utils.inventory import freshness
+from ansible_collections.chefwell.resilience.plugins.module_utils.inventory.inventory import (
     BackupFile,
     Inventory,
 )

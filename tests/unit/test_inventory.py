@@ -8,9 +8,13 @@ import os
 from pathlib import Path
 
 import pytest
-from ansible_collections.chefwell.resilience.plugins.module_utils import inventory
-from ansible_collections.chefwell.resilience.plugins.module_utils.errors import ResilienceError
-from ansible_collections.chefwell.resilience.plugins.module_utils.inventory_names import printable
+from ansible_collections.chefwell.resilience.plugins.module_utils.common.errors import (
+    ResilienceError,
+)
+from ansible_collections.chefwell.resilience.plugins.module_utils.inventory import inventory
+from ansible_collections.chefwell.resilience.plugins.module_utils.inventory.inventory_names import (
+    printable,
+)
 
 
 @pytest.fixture

@@ -10,8 +10,10 @@ import time
 from pathlib import Path
 
 import pytest
-from ansible_collections.chefwell.resilience.plugins.module_utils import keeper, keeper_store
-from ansible_collections.chefwell.resilience.plugins.module_utils.errors import ResilienceError
+from ansible_collections.chefwell.resilience.plugins.module_utils.common.errors import (
+    ResilienceError,
+)
+from ansible_collections.chefwell.resilience.plugins.module_utils.keeper import keeper, keeper_store
 
 BACKUPS = [f"daily/chefwell_backup_202511{day:02}_030000.dump.gz" for day in range(1, 8)]
 

@@ -5,10 +5,12 @@ from __future__ import annotations
 import datetime
 
 import pytest
-from ansible_collections.chefwell.resilience.plugins.module_utils import offsite_guards as guards
-from ansible_collections.chefwell.resilience.plugins.module_utils.inventory import (
+from ansible_collections.chefwell.resilience.plugins.module_utils.inventory.inventory import (
     BackupFile,
     Inventory,
+)
+from ansible_collections.chefwell.resilience.plugins.module_utils.offsite import (
+    offsite_guards as guards,
 )
 
 NOW = datetime.datetime(2025, 11, 20, 4, 0).astimezone()

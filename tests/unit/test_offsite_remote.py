@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import pytest
-from ansible_collections.chefwell.resilience.plugins.module_utils import inventory, offsite_remote
-from ansible_collections.chefwell.resilience.plugins.module_utils.errors import ResilienceError
+from ansible_collections.chefwell.resilience.plugins.module_utils.common.errors import (
+    ResilienceError,
+)
+from ansible_collections.chefwell.resilience.plugins.module_utils.inventory import inventory
+from ansible_collections.chefwell.resilience.plugins.module_utils.offsite import offsite_remote
 
 NAME = "chefwell_backup_20251120_030000.dump.gz"
 DIGEST = "a" * 64

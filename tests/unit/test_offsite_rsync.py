@@ -5,8 +5,10 @@ from __future__ import annotations
 import shlex
 
 import pytest
-from ansible_collections.chefwell.resilience.plugins.module_utils import rsync, ssh
-from ansible_collections.chefwell.resilience.plugins.module_utils.errors import ResilienceError
+from ansible_collections.chefwell.resilience.plugins.module_utils.common.errors import (
+    ResilienceError,
+)
+from ansible_collections.chefwell.resilience.plugins.module_utils.offsite import rsync, ssh
 
 DESTINATION = ssh.Destination(
     "backup.example.com", 2222, "backupuser", "/backups/chef well", "/k/it's", "/etc/my hosts"

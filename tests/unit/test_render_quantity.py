@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import pytest
-from ansible_collections.chefwell.resilience.plugins.module_utils import quantity
-from ansible_collections.chefwell.resilience.plugins.module_utils.language import words
+from ansible_collections.chefwell.resilience.plugins.module_utils.common import quantity
+from ansible_collections.chefwell.resilience.plugins.module_utils.common.language import words
 
 PT = words("pt_BR")
 EN = words("en")

@@ -12,8 +12,10 @@ from typing import Any
 
 import pytest
 import render_data
-from ansible_collections.chefwell.resilience.plugins.module_utils import render, render_text
-from ansible_collections.chefwell.resilience.plugins.module_utils.errors import ResilienceError
+from ansible_collections.chefwell.resilience.plugins.module_utils.common.errors import (
+    ResilienceError,
+)
+from ansible_collections.chefwell.resilience.plugins.module_utils.pages import render, render_text
 
 PAGES = Path(__file__).parent / "pages"
 ENGINE = Path(__file__).parents[2] / "plugins" / "module_utils"
@@ -391,7 +393,7 @@ def test_text_pages_need_the_standard_library_only(tmp_path: Path) -> None:
     package.symlink_to(ENGINE)
     script = (
         f"import sys; sys.path[:0] = [{str(tmp_path)!r}, {str(Path(__file__).parent)!r}]\n"
-        "import render_data\nfrom engine import render\n"
+        "import render_data\nfrom engine.pages import render\n"
         "print(render.validation_report(render_data.drill(), 'pt_BR', False))"
     )
     done = subprocess.run(

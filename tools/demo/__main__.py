@@ -126,9 +126,7 @@ def _play(layout: Layout) -> dict[str, Played]:
 
 
 def _drill(layout: Layout) -> dict[str, object]:
-    from ansible_collections.chefwell.resilience.plugins.module_utils import (  # noqa: PLC0415
-        drill,
-    )
+    from ansible_collections.chefwell.resilience.plugins.module_utils.drill import drill  # noqa: PLC0415
 
     found = drill.last_result(str(layout.state))
     if found is None:

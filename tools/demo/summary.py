@@ -7,8 +7,9 @@ import json
 import os
 from typing import Any
 
-from ansible_collections.chefwell.resilience.plugins.module_utils import quantity, render
-from ansible_collections.chefwell.resilience.plugins.module_utils.language import words
+from ansible_collections.chefwell.resilience.plugins.module_utils.common import quantity
+from ansible_collections.chefwell.resilience.plugins.module_utils.common.language import words
+from ansible_collections.chefwell.resilience.plugins.module_utils.pages import render
 
 from .commands import Peaks
 from .layout import Layout

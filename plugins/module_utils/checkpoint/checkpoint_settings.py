@@ -1,0 +1,206 @@
+# -*- coding: utf-8 -*-
+# Copyright (c) 2026, chefwell.resilience contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What a checkpoint asks whom, as data; and ChefWell's own requests."""
+
+from __future__ import annotations
+
+import dataclasses
+import re
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from ..common.errors import ResilienceError
+from ..staging.docker_state import Wanted
+from ..validation import api_probe
+
+ITEMS = ("login", "pos", "products", "dashboard", "logs", "postgres", "services")
+TITLES = {
+    "login": "Login works",
+    "pos": "Point of sale works (a test order)",
+    "products": "Products load",
+    "dashboard": "Dashboard shows stats",
+    "logs": "Backend logs without errors",
+    "postgres": "PostgreSQL answers",
+    "services": "Docker services active",
+}
+# The plan's own search (`grep -i error`).
+LOG_PATTERN = r"(?i)error"
+_IN_CONTAINER = {"container", "user", "dbname"}
+_OVER_NETWORK = {"host", "port", "user", "password", "dbname"}
+
+# ChefWell's requests; a step of the same id in `api_steps` stands in for one of these.
+STEPS: tuple[dict[str, Any], ...] = (
+    next(step for step in api_probe.STEPS if step["id"] == "login"),
+    {
+        "id": "products",
+        "path": "/api/products",
+        "headers": {"Authorization": "Bearer {token}"},
+        "least": {"total": 1},
+    },
+    {
+        "id": "dashboard",
+        "path": "/api/dashboard/stats",
+        "headers": {"Authorization": "Bearer {token}"},
+        "present": ["products", "sales"],
+    },
+    {
+        "id": "order_create",
+        "method": "POST",
+        "path": "/api/orders",
+        "headers": {"Authorization": "Bearer {token}"},
+        "json": {"quantity": 1, "note": "{mark}"},
+        "status": 201,
+        "capture": {"order_id": "id"},
+    },
+    {
+        "id": "order_delete",
+        "method": "DELETE",
+        "path": "/api/orders/{order_id}",
+        "headers": {"Authorization": "Bearer {token}"},
+    },
+)
+
+
+@dataclasses.dataclass(frozen=True)
+class Settings:
+    """What to ask whom. An item whose target is not given is skipped, and says so.
+
+    Attributes:
+        api_url: where the API is, such as `https://api.chefwell.pro`.
+        api_email, api_password: who logs in.
+        api_verify_tls: whether the certificate must be good.
+        api_steps: requests of the items `login`, `products`, `dashboard` and, for `pos`, of
+            `order_create` and `order_delete`, as `api_probe` takes them; those of ChefWell when
+            left out.
+        test_order: whether the item `pos` makes a test order and takes it back.
+        services: what must run in Docker.
+        log_sources: whose logs must hold no error.
+        log_pattern: regular expression of an error; `log_ignore`: of lines that are none.
+        log_seconds: how far back the logs are read where no beginning is given.
+        postgres: `{"container": what must run PostgreSQL, "user", "dbname"}`, asked in its own
+            container; or `{"host", "port", "user", "password", "dbname"}`, asked over the network.
+        docker_url: where Docker listens; None for what the environment says.
+        items: those to ask.
+        time_limit: seconds for one answer.
+        tries, retry_seconds: how often an item that did not pass is asked, and the pause between.
+    """
+
+    api_url: str = ""
+    api_email: str = ""
+    api_password: str = ""
+    api_verify_tls: bool = True
+    api_steps: Sequence[Mapping[str, Any]] = ()
+    test_order: bool = False
+    services: Sequence[Any] = ()
+    log_sources: Sequence[Any] = ()
+    log_pattern: str = LOG_PATTERN
+    log_ignore: Sequence[str] = ()
+    log_seconds: float = 300
+    postgres: Mapping[str, Any] = dataclasses.field(default_factory=dict)
+    docker_url: str | None = None
+    items: Sequence[str] = ITEMS
+    time_limit: float = 10
+    tries: int = 3
+    retry_seconds: float = 2
+
+    def __post_init__(self) -> None:
+        unknown = sorted(set(self.items) - set(ITEMS))
+        if unknown:
+            raise ResilienceError(
+                "a checkpoint has no such item",
+                option="items",
+                value=unknown[0],
+                remedy=f"use some of {', '.join(ITEMS)}",
+            )
+        if self.tries < 1:
+            raise ResilienceError(
+                "an item is asked at least once", option="tries", value=self.tries, remedy="give 1"
+            )
+        for name in ("time_limit", "log_seconds"):
+            if getattr(self, name) <= 0:
+                raise ResilienceError(
+                    "seconds must be more than 0",
+                    option=name,
+                    value=getattr(self, name),
+                    remedy="give a time",
+                )
+        for name, pattern in (
+            ("log_pattern", self.log_pattern),
+            *(("log_ignore", one) for one in self.log_ignore),
+        ):
+            try:
+                re.compile(pattern)
+            except re.error as error:
+                raise ResilienceError(
+                    f"not a regular expression: {error}",
+                    option=name,
+                    value=pattern,
+                    remedy="mend it",
+                ) from error
+        for name in ("services", "log_sources"):
+            for one in getattr(self, name):
+                Wanted.of(one, name)
+        if self.postgres:
+            check_postgres(self.postgres)
+        if self.api_url:
+            api(self, [step["id"] for step in STEPS])
+
+    @property
+    def secrets(self) -> list[str]:
+        """What must be in no output."""
+        return [self.api_password, str(self.postgres.get("password") or "")]
+
+
+def check_postgres(given: Mapping[str, Any]) -> None:
+    """Makes sure that it says how PostgreSQL is asked.
+
+    Raises:
+        ResilienceError: it does not.
+    """
+    wanted = _IN_CONTAINER if "container" in given else _OVER_NETWORK
+    unknown = sorted(set(given) - wanted)
+    lacking = sorted({"user", "dbname"} - set(given))
+    if unknown or lacking or not ("container" in given or "host" in given):
+        raise ResilienceError(
+            f"it is not said how PostgreSQL is asked: unknown {unknown}, lacking {lacking}",
+            option="postgres",
+            value=sorted(given),
+            remedy="give container, user and dbname, or host, port, user, password and dbname",
+        )
+    if "container" in given:
+        Wanted.of(given["container"], "postgres")
+
+
+def api(
+    settings: Settings, names: Sequence[str], values: Mapping[str, str] | None = None
+) -> api_probe.Api:
+    """The API with the steps of these names, as ChefWell has them or as they were given.
+
+    Args:
+        settings: where it is and who logs in.
+        names: of the steps.
+        values: what `{name}` in a step stands for, beside what earlier steps captured.
+
+    Raises:
+        ResilienceError: a step or the address is not well formed.
+    """
+    given = {str(step.get("id")): step for step in settings.api_steps}
+    known = {step["id"]: step for step in STEPS}
+    unknown = sorted(set(given) - set(known))
+    if unknown:
+        raise ResilienceError(
+            "a checkpoint has no such step",
+            option="api_steps",
+            value=unknown[0],
+            remedy=f"use the ids {', '.join(known)}",
+        )
+    user = {"email": settings.api_email, "password": settings.api_password, "schema": "API"}
+    return api_probe.Api(
+        settings.api_url,
+        [{**user, **(values or {})}],
+        [given.get(name, known[name]) for name in names],
+        settings.time_limit,
+        settings.api_verify_tls,
+    )

@@ -1,0 +1,74 @@
+# -*- coding: utf-8 -*-
+# Copyright (c) 2026, chefwell.resilience contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What every host command has in common: its description, its output, its log."""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+import datetime
+import os
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from ..common import config
+
+# Exit codes, by the monitoring-plugins convention.
+EXIT_OK, EXIT_WARNING, EXIT_CRITICAL, EXIT_UNKNOWN = 0, 1, 2, 3
+
+
+@dataclasses.dataclass(frozen=True)
+class Command:
+    """One command of a host.
+
+    Attributes:
+        summary: one line for `--help`.
+        keys: what its stage's configuration file may hold.
+        run: does it, given the configuration and the arguments; returns the exit code.
+        arguments: adds the command's own arguments to its parser.
+    """
+
+    summary: str
+    keys: Mapping[str, config.Key]
+    run: Callable[[dict[str, Any], argparse.Namespace], int]
+    arguments: Callable[[argparse.ArgumentParser], object] = lambda parser: None
+
+
+def tell(text: str, end: str = "\n") -> None:
+    """Writes a command's result to standard output, at once."""
+    sys.stdout.write(text + end)
+    sys.stdout.flush()
+
+
+def warn(text: str, end: str = "\n") -> None:
+    """Writes what is no result (progress, a problem) to standard error, at once."""
+    sys.stderr.write(text + end)
+    sys.stderr.flush()
+
+
+def now() -> str:
+    """The local time with its offset, ISO 8601, to the second."""
+    return datetime.datetime.now().astimezone().isoformat(timespec="seconds")
+
+
+def colour() -> bool:
+    """Whether to print colour: only to a terminal, and not with NO_COLOR (no-color.org)."""
+    return sys.stdout.isatty() and not os.environ.get("NO_COLOR")
+
+
+def append_log(path: str, lines: Sequence[str]) -> str | None:
+    """Appends lines to a log.
+
+    Returns:
+        None, or in words why it could not be written. It is no exception because a full disk must
+        not silence the command that found it full.
+    """
+    try:
+        with open(path, "a", encoding="utf-8", errors="backslashreplace") as log:
+            log.writelines(f"{line}\n" for line in lines)
+    except OSError as error:
+        return f"the log {path} cannot be written: {error.strerror}"
+    return None

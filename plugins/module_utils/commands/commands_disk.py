@@ -1,0 +1,338 @@
+# -*- coding: utf-8 -*-
+# Copyright (c) 2026, chefwell.resilience contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Stage 1 on the host: `monitor-disk-space` and `disk-status`."""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import json
+import os
+import sys
+import time
+from collections.abc import Iterator
+from typing import Any
+
+from ..common.config import Key
+from ..common.errors import ResilienceError
+from ..common.language import words
+from ..disk import disk, disk_output, disk_watch
+from ..disk.disk_backups import DRILL_FACTOR, RETENTION
+from ..inventory import inventory
+from ..telling import announce
+from ..telling.alerts import Condition
+from ..telling.history import History, forget, one_at_a_time
+from .command import Command, append_log, colour, now, tell, warn
+
+NUMBER = (int, float)
+THRESHOLD = (int, float, str)
+KEYS = {
+    "paths": Key(list, []),
+    "targets": Key(list, []),
+    "discover": Key(bool, False),
+    "backup_path": Key(str, required=True),
+    "tiers": Key(list, list(inventory.TIERS)),
+    "pattern": Key(str, inventory.PATTERN),
+    "warning": Key(THRESHOLD, 70),
+    "critical": Key(THRESHOLD, 80),
+    "emergency": Key(THRESHOLD, 90),
+    "inodes_warning": Key(NUMBER, 70),
+    "inodes_critical": Key(NUMBER, 80),
+    "inodes_emergency": Key(NUMBER, 90),
+    "hysteresis": Key(NUMBER, disk.HYSTERESIS),
+    "time_limit": Key(NUMBER, 10),
+    "forecast_days": Key(NUMBER, 7),
+    "retention": Key(dict, dict(RETENTION)),
+    "drill_path": Key(str, ""),
+    "drill_factor": Key(NUMBER, DRILL_FACTOR),
+    "log_file": Key(str, required=True),
+    "state_dir": Key(str, required=True),
+    "metrics_file": Key(str, ""),
+    "notify_urls": Key(list, []),
+    "notify_time_limit": Key(NUMBER, 60),
+    "remind_hours": Key(NUMBER, 24),
+    "ping_url": Key(str, ""),
+    "host_name": Key(str, ""),
+    "fallback_dir": Key(str, announce.FALLBACK),
+    "language": Key(str, "pt_BR"),
+}
+STAGE = "disk"
+# Conditions that are questions of their own, told apart from the target's level.
+APART = ("dump_fit", "drill_fit", "retention_fit")
+WATCH_SECONDS = 5.0
+
+
+@contextlib.contextmanager
+def _history(settings: dict[str, Any], problems: list[str]) -> Iterator[History | None]:
+    """The history, or None: no trouble with it may keep a level from being told."""
+    try:
+        history = History(settings["state_dir"])
+    except ResilienceError as error:
+        problems.append(str(error))
+        yield None
+        return
+    with history:
+        if history.problem:
+            problems.append(history.problem)
+        yield history
+
+
+def _conditions(
+    look: disk_watch.Look, settings: dict[str, Any]
+) -> tuple[list[Condition], dict[str, float]]:
+    """What people are told about, and what they are not told about until when."""
+    speak = words(settings["language"])
+    conditions, silent = [], {}
+    for result in look.results:
+        groups: dict[str, list[dict[str, Any]]] = {"": []}
+        for cause in result.causes:
+            groups.setdefault(cause["code"] if cause["code"] in APART else "", []).append(cause)
+        until = look.watch.silences.get(result.path)
+        for group, causes in groups.items():
+            key = f"{result.key}:{group}" if group else result.key
+            if until is not None:
+                silent[key] = until.timestamp()
+            if causes:
+                conditions.append(disk_output.condition(speak, key, result, causes))
+    return conditions, silent
+
+
+def _announced(
+    look: disk_watch.Look, settings: dict[str, Any], history: History | None
+) -> announce.Outcome:
+    conditions, silent = _conditions(look, settings)
+    channels = announce.Channels(
+        settings["notify_urls"],
+        settings["remind_hours"],
+        settings["notify_time_limit"],
+        settings["host_name"] or os.uname().nodename,
+        settings["fallback_dir"],
+    )
+    return announce.announce(
+        STAGE,
+        conditions,
+        channels,
+        history,
+        words(settings["language"]),
+        now=look.time,
+        silent_until=silent,
+    )
+
+
+def _ping(settings: dict[str, Any], action: str, body: str, problems: list[str]) -> None:
+    if settings["ping_url"]:
+        from ..telling import notify  # noqa: PLC0415 - most runs send nothing
+
+        why = notify.ping(settings["ping_url"], action, body)
+        if why:
+            problems.append(f"the {action} ping did not arrive: {why}")
+
+
+def _checked(settings: dict[str, Any], file: str) -> None:
+    """Everything that can be wrong with the settings, said before anything is touched."""
+    try:
+        _check(settings)
+    except ResilienceError as error:
+        raise ResilienceError(
+            f"{file}: {error.problem}",
+            option=error.option,
+            value=error.value,
+            remedy=error.remedy,
+        ) from error
+
+
+def _check(settings: dict[str, Any]) -> None:
+    words(settings["language"])
+    disk_watch.validate(settings)
+    for address in settings["notify_urls"]:
+        if not isinstance(address, str) or "://" not in address:
+            raise ResilienceError(
+                "one of the addresses is no Apprise URL",
+                option="notify_urls",
+                value="(not shown: it may hold a password)",
+                remedy="write it as json://host/path, mailto://... or another of Apprise's",
+            )
+    if settings["ping_url"] and not settings["ping_url"].startswith(("http://", "https://")):
+        raise ResilienceError(
+            "the address of the dead-man check is no http or https address",
+            option="ping_url",
+            remedy="write it as https://hc-ping.com/...",
+        )
+    if settings["metrics_file"] and not settings["metrics_file"].endswith(".prom"):
+        raise ResilienceError(
+            "node_exporter reads only textfiles whose name ends in .prom",
+            option="metrics_file",
+            value=settings["metrics_file"],
+            remedy="give it a name such as chefwell_disk.prom",
+        )
+    for name, least in (("remind_hours", 0), ("notify_time_limit", 1)):
+        if settings[name] < least:
+            raise ResilienceError(
+                f"this is below {least}",
+                option=name,
+                value=settings[name],
+                remedy=f"give {least} or more",
+            )
+
+
+def _forget(settings: dict[str, Any]) -> int:
+    """Takes what this stage remembers out of the history, which other stages share."""
+    if forget(settings["state_dir"], STAGE):
+        tell("forgotten")
+    return disk.exit_code(disk.OK)
+
+
+def _monitor(settings: dict[str, Any], arguments: argparse.Namespace) -> int:
+    if arguments.forget:
+        return _forget(settings)
+    _checked(settings, arguments.config)
+    if arguments.check:
+        tell("the configuration is right")
+        return disk.exit_code(disk.OK)
+    if arguments.nagios:
+        with _history(settings, []) as history:
+            look = disk_watch.look(settings, history, time.time())
+        tell(disk_output.nagios(look))
+        return disk.exit_code(look.level)
+    problems: list[str] = []
+    _ping(settings, "start", "", problems)
+    with (
+        one_at_a_time(settings["state_dir"], STAGE) as alone,
+        _history(settings, problems) as history,
+    ):
+        try:
+            look = disk_watch.look(settings, history, time.time())
+        except ResilienceError as error:
+            _ping(settings, "fail", str(error), problems)
+            raise
+        lines = [disk_output.log_line(now(), result) for result in look.results]
+        result: dict[str, Any] = {**look.to_dict(), "time": now()}
+        # First the log: whatever comes after it may fail or take its time.
+        result["log_problem"] = append_log(settings["log_file"], lines)
+        problems += look.problems
+        if alone:
+            _remember(look, settings, history, result, problems)
+        else:
+            problems.append("another run is at work; history and alerts are left to it")
+    if result["log_problem"]:
+        problems.insert(0, result["log_problem"])
+    # The host's own levels decide; unknown is a failure too, for nobody looked.
+    action = "success" if disk.exit_code(look.level) <= 1 else "fail"
+    _ping(settings, action, "\n".join([*lines, *problems]), problems)
+    result["problems"] = list(dict.fromkeys(problems))
+    tell(json.dumps(result) if arguments.json else "\n".join(lines))
+    for problem in result["problems"]:
+        warn(problem)
+    return disk.exit_code(look.level)
+
+
+def _remember(
+    look: disk_watch.Look,
+    settings: dict[str, Any],
+    history: History | None,
+    result: dict[str, Any],
+    problems: list[str],
+) -> None:
+    """Tells people, and then writes down what was measured."""
+    outcome = _announced(look, settings, history)
+    problems += outcome.problems
+    result["alerts"] = disk_output.in_force(outcome.states, look.time)
+    result["notices"] = [
+        {"kind": notice.kind, "name": notice.name, "level": notice.level}
+        for notice in outcome.notices
+    ]
+    result["delivered"], result["kept"] = outcome.delivered, outcome.kept
+    if history is not None and history.writable:
+        samples = [disk_watch.sample_of(seen, look.time) for seen in look.results]
+        try:
+            history.add_samples([sample for sample in samples if sample])
+        except ResilienceError as error:
+            problems.append(str(error))
+    if settings["metrics_file"]:
+        from ..telling import metrics  # noqa: PLC0415 - most runs write none
+
+        try:
+            metrics.write(settings["metrics_file"], disk_output.gauges(look))
+        except ResilienceError as error:
+            problems.append(str(error))
+
+
+def _status(settings: dict[str, Any], arguments: argparse.Namespace) -> int:
+    _checked(settings, arguments.config)
+    if arguments.watch is None:
+        return _shown(settings, arguments.json)
+    code = disk.exit_code(disk.UNKNOWN)
+    # Ctrl-C is how one leaves it, so it is no failure.
+    with contextlib.suppress(KeyboardInterrupt):
+        while True:
+            if sys.stdout.isatty() and not arguments.json:
+                tell("\x1b[H\x1b[2J\x1b[3J", end="")
+            code = _shown(settings, arguments.json)
+            time.sleep(arguments.watch)
+    return code
+
+
+def _shown(settings: dict[str, Any], as_json: bool) -> int:
+    problems: list[str] = []
+    moment = time.time()
+    with _history(settings, problems) as history:
+        look = disk_watch.look(settings, history, moment)
+        states = announce.in_force(STAGE, history, settings["fallback_dir"])
+        days = [disk_output.days(history, result, moment) for result in look.results]
+    shown = look.to_dict()
+    for target, values in zip(shown["targets"], days, strict=True):
+        target["days"] = values
+    shown |= {"time": now(), "alerts": disk_output.in_force(states, moment)}
+    backups = shown["backups"] or disk_output.no_backups(settings, look)
+    if as_json:
+        tell(json.dumps({**shown, "problems": [*problems, *look.problems]}))
+    else:
+        from ..pages import render  # noqa: PLC0415 - the monitor draws no page
+
+        tell(render.dashboard(shown, backups, settings["language"], colour()))
+        for problem in [*problems, *look.problems]:
+            warn(problem)
+    return disk.exit_code(look.level)
+
+
+def _seconds(text: str) -> float:
+    seconds = float(text)
+    if not 0 < seconds <= 86400:
+        raise ValueError
+    return seconds
+
+
+def _monitor_arguments(parser: argparse.ArgumentParser) -> None:
+    chosen = parser.add_mutually_exclusive_group()
+    chosen.add_argument(
+        "--check", action="store_true", help="only look whether the configuration is right"
+    )
+    chosen.add_argument(
+        "--forget", action="store_true", help="remove what the monitor remembers, and do no more"
+    )
+    chosen.add_argument(
+        "--nagios",
+        action="store_true",
+        help="only look, and print one line as a monitoring plugin does, with performance data",
+    )
+
+
+def _status_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--watch",
+        nargs="?",
+        type=_seconds,
+        const=WATCH_SECONDS,
+        metavar="SECONDS",
+        help=f"show it again every so many seconds ({WATCH_SECONDS:g} when not said)",
+    )
+
+
+COMMANDS = {
+    "monitor-disk-space": Command(
+        "measure, judge, log, remember and tell people", KEYS, _monitor, _monitor_arguments
+    ),
+    "disk-status": Command("show the disk dashboard", KEYS, _status, _status_arguments),
+}

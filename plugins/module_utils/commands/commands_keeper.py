@@ -1,0 +1,71 @@
+# -*- coding: utf-8 -*-
+# Copyright (c) 2026, chefwell.resilience contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""On the backup server: `keep-offsite-copy`, its own daily job."""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+import json
+import os
+from typing import Any
+
+from ..inventory.inventory import readable
+from ..keeper import keeper, keeper_store
+from .command import EXIT_CRITICAL, EXIT_OK, EXIT_WARNING, Command, append_log, now, tell
+
+
+def _arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--accept",
+        action="store_true",
+        help="let the change through that was refused because so much would be moved aside",
+    )
+    parser.add_argument(
+        "--clear", action="store_true", help="clear the alarm of requests that were refused"
+    )
+
+
+def _keep(values: dict[str, Any], arguments: argparse.Namespace) -> int:
+    store = keeper_store.Store(values)
+    lines = []
+    if arguments.accept:
+        settled = keeper.accept(store)
+        lines.append(
+            f"accepted: {len(settled.aside) + len(settled.replaced)} moved to {settled.old_folder}"
+            if settled
+            else "there is nothing to accept"
+        )
+    if arguments.clear:
+        store.alarm("refused-request", None)
+    done = keeper.tend(store)
+    lines += [
+        *(f"dropped {readable(path)}" for path in done.dropped),
+        *(f"kept longer, newest good one: {readable(path)}" for path in done.kept_longer),
+        *(
+            f"ALARM {kind} since {a['since']}: {a['saw']}"
+            for kind, a in sorted(done.alarms.items())
+        ),
+        f"read {done.read} backups again, dropped {len(done.dropped)} files that were kept "
+        f"{values['keep_days']:g} days, {len(done.alarms)} alarms",
+    ]
+    # Cron mails what is written, so a quiet day is a silent one.
+    problem = append_log(os.path.join(store.own, "keeper.log"), [f"{now()} {one}" for one in lines])
+    if problem:
+        lines.append(problem)
+    if arguments.json:
+        tell(json.dumps(dataclasses.asdict(done)))
+    elif done.alarms or arguments.accept or os.isatty(1):
+        tell("\n".join(lines))
+    if done.alarms:
+        return EXIT_CRITICAL
+    return EXIT_WARNING if problem else EXIT_OK
+
+
+COMMANDS = {
+    "keep-offsite-copy": Command(
+        "look after the copy on the backup server", keeper_store.KEYS, _keep, _arguments
+    ),
+}

@@ -1,0 +1,183 @@
+# -*- coding: utf-8 -*-
+# Copyright (c) 2026, chefwell.resilience contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Stage 2 on the host: `sync-backups-offsite` and `verify-offsite-backups`."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import sys
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from ..offsite import offsite, offsite_config, offsite_guards, offsite_report, offsite_verify
+from ..offsite.offsite_settings import FAILED, LOCKED, OK, REFUSED, WARNING, SyncResult
+from ..pages import render
+from .command import EXIT_OK, Command, append_log, colour, now, tell, warn
+
+
+def _destination_argument(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--destination",
+        action="append",
+        default=[],
+        metavar="NAME",
+        help="only this one, where there are several; the first is called default",
+    )
+
+
+def _verify_arguments(parser: argparse.ArgumentParser) -> None:
+    _destination_argument(parser)
+    parser.add_argument("--full", action="store_true", help="read everything again, on both sides")
+
+
+def _sync_arguments(parser: argparse.ArgumentParser) -> None:
+    _destination_argument(parser)
+    parser.add_argument("--dry-run", action="store_true", help="only tell what would be done")
+    parser.add_argument(
+        "--override",
+        action="append",
+        default=[],
+        metavar="GUARD",
+        help=f"let this guard pass once: {', '.join(offsite_guards.GUARDS)}",
+    )
+    parser.add_argument(
+        "--test-connection", action="store_true", help="only log in and tell the server's name"
+    )
+
+
+def _progress(label: str) -> Callable[[int, int], None] | None:
+    """Tells how far it is, on a terminal only."""
+    if not sys.stderr.isatty():
+        return None
+    shown = -1
+
+    def told(done: int, total: int) -> None:
+        nonlocal shown
+        percent = min(100, 100 * done // total) if total else 100
+        if percent != shown:
+            shown = percent
+            warn(f"\r{label} {percent} %", end="\n" if percent == 100 else "")
+
+    return told
+
+
+def _lines(result: SyncResult) -> list[str]:
+    """The log's lines for one sync. A line stays one line, whatever a file is called."""
+    would = "would " if result.dry_run else ""
+    lines = [
+        *(f"{would}override {refusal}" for refusal in result.overridden),
+        *(f"warning: {warning}" for warning in result.warnings),
+        *(f"server alarm: {alarm}" for alarm in result.server_alarms),
+        *(f"weaker: {sentence}" for sentence in result.weaker),
+        *(f"{would}send {path}" for path in result.sent),
+        *(f"{would}move aside {path}" for path in result.aside),
+    ]
+    ending = f"{result.status}: {result.message}"
+    if result.remedy:
+        ending += f" - {result.remedy}"
+    counts = (
+        f"destination={result.destination} bytes_sent={result.bytes_sent} "
+        f"attempts={result.attempts} seconds={result.seconds:.1f}"
+    )
+    return [f"{result.time} start", *(f"{now()} {line}" for line in [*lines, ending, counts])]
+
+
+def _is_stdout(path: str) -> bool:
+    """Whether our standard output already goes to the file: cron redirects it to the log."""
+    try:
+        return os.path.samestat(os.stat(path), os.fstat(sys.stdout.fileno()))
+    except (OSError, ValueError):
+        return False
+
+
+def _log(path: str, lines: Sequence[str]) -> None:
+    if _is_stdout(path):
+        return
+    problem = append_log(path, lines)
+    if problem:
+        warn(problem)
+
+
+# From bad to good: the status of several destinations is that of the worst.
+_WORST = (FAILED, REFUSED, LOCKED, WARNING, OK)
+
+
+def _sync(values: dict[str, Any], arguments: argparse.Namespace) -> int:
+    chosen = offsite_config.destinations(values, arguments.destination)
+    if arguments.test_connection:
+        names = [settings.transport.server_name() for settings in chosen]
+        tell(json.dumps({"hostname": names[0], "hostnames": names}) if arguments.json else names[0])
+        for name in names[1:] if not arguments.json else ():
+            tell(name)
+        return EXIT_OK
+    offsite_report.checked(values)
+    problems = [] if arguments.dry_run else offsite_report.ping(values, "start")
+    results = []
+    for settings in chosen:
+        results.append(
+            offsite.sync(
+                settings,
+                dry_run=arguments.dry_run,
+                overrides=arguments.override,
+                progress=_progress(f"sending {settings.name}".rstrip()),
+            )
+        )
+        lines = _lines(results[-1])
+        if not arguments.json:
+            tell("\n".join(lines))
+        _log(values["log_file"], lines)
+    if not arguments.dry_run:
+        problems += offsite_report.reported(values, results)
+        failed = [result for result in results if result.status in (FAILED, REFUSED)]
+        said = "\n".join(f"{result.destination}: {result.message}" for result in results)
+        # A sync that found another one at work has nothing to say about the copy.
+        if any(result.status != LOCKED for result in results):
+            problems += offsite_report.ping(values, "fail" if failed else "success", said)
+        _log(values["log_file"], [f"{now()} problem: {problem}" for problem in problems])
+    for problem in problems:
+        warn(problem)
+    worst = min(results, key=lambda result: _WORST.index(result.status))
+    if arguments.json:
+        tell(
+            json.dumps(
+                {
+                    **worst.to_dict(),
+                    "destinations": [one.to_dict() for one in results],
+                    "problems": problems,
+                }
+            )
+        )
+    return worst.exit_code
+
+
+def _verify(values: dict[str, Any], arguments: argparse.Namespace) -> int:
+    codes, found = [], []
+    for settings in offsite_config.destinations(values, arguments.destination):
+        verification = offsite_verify.verify(
+            settings, full=arguments.full, progress=_progress("reading")
+        )
+        codes.append(offsite_verify.verify_exit_code(verification))
+        found.append(verification)
+        if not arguments.json:
+            tell(render.offsite_report(verification, values["language"], colour()))
+    if arguments.json:
+        worst = found[codes.index(max(codes, key=(0, 1, 3, 2).index))]
+        tell(json.dumps({**worst, "destinations": found}))
+    return max(codes, key=(0, 1, 3, 2).index)
+
+
+COMMANDS = {
+    "sync-backups-offsite": Command(
+        "copy the backups to the server elsewhere", offsite_config.KEYS, _sync, _sync_arguments
+    ),
+    "verify-offsite-backups": Command(
+        "prove by content that the copy elsewhere is equal",
+        offsite_config.KEYS,
+        _verify,
+        _verify_arguments,
+    ),
+}

@@ -1,0 +1,179 @@
+# -*- coding: utf-8 -*-
+# Copyright (c) 2026, chefwell.resilience contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Disaster recovery on the host: `disaster-recovery`, with stage 3's configuration."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import shlex
+from typing import Any
+
+from ..common import quantity
+from ..common.errors import ResilienceError
+from ..common.language import words
+from ..drill import drill
+from ..pages import render_titles
+from ..recovery import recovery, recovery_attempt, recovery_switch, recovery_tenant
+from ..staging import staging
+from .command import EXIT_CRITICAL, EXIT_OK, Command, append_log, now, tell, warn
+from .commands_staging import KEYS, progress_of, refuse_path_from_offsite, settings_of
+
+NAME = "disaster-recovery"
+
+
+def _arguments(parser: argparse.ArgumentParser) -> None:
+    which = parser.add_mutually_exclusive_group()
+    which.add_argument("--backup", metavar="FILE", help="this backup")
+    which.add_argument("--tier", help="the newest of this tier")
+    which.add_argument("--date", metavar="YYYY-MM-DD", help="the newest taken on this day")
+    which.add_argument("--switch", metavar="NAME", help="put this one in production's place")
+    which.add_argument("--list", action="store_true", help="list what --switch takes")
+    parser.add_argument(
+        "--from-offsite", action="store_true", help="fetch it from the offsite server"
+    )
+    parser.add_argument("--tenant", metavar="SCHEMA", help="one store alone")
+    parser.add_argument(
+        "--confirm", metavar="HOST", help="switch: this host's name, so that it is no mistake"
+    )
+
+
+def _run(values: dict[str, Any], arguments: argparse.Namespace) -> int:
+    target = staging.from_mapping(recovery.Target, "recovery", values["recovery"])
+    settings = recovery.Settings(settings_of(values), target)
+    if arguments.list:
+        return _list(settings, arguments)
+    if arguments.switch:
+        return _switch(values, settings, arguments, arguments.switch)
+    if arguments.confirm is not None:
+        recovery.refuse_unconfirmed(arguments.confirm)
+    refuse_path_from_offsite(arguments)
+    which = {
+        "path": arguments.backup,
+        "tier": arguments.tier,
+        "date": arguments.date,
+        "from_offsite": arguments.from_offsite,
+    }
+    progress = progress_of(values["language"])
+    if arguments.tenant:
+        result = recovery_tenant.restore_beside(
+            settings, arguments.tenant, **which, progress=progress
+        )
+    else:
+        result = recovery_attempt.restore_beside(settings, **which, progress=progress)
+    _log(values, [f"{now()} {_ending(result)}"])
+    if result["verdict"] == drill.PASSED and arguments.confirm:
+        return _switch(values, settings, arguments, result["name"], result)
+    if arguments.json:
+        tell(json.dumps(result))
+    else:
+        tell("\n".join(_page(values, result)))
+    return drill.exit_code(result)
+
+
+def _list(settings: recovery.Settings, arguments: argparse.Namespace) -> int:
+    tenants = bool(arguments.tenant)
+    found = recovery_tenant.listed(settings) if tenants else recovery.listed(settings)
+    if arguments.json:
+        tell(json.dumps(found))
+    else:
+        tell("\n".join(f"{one['name']}: {one['what']}" for one in found))
+    return EXIT_OK
+
+
+def _switch(
+    values: dict[str, Any],
+    settings: recovery.Settings,
+    arguments: argparse.Namespace,
+    name: str,
+    restored: dict[str, Any] | None = None,
+) -> int:
+    if arguments.confirm is None:
+        raise ResilienceError(
+            "the switch is not confirmed",
+            option="confirm",
+            value=None,
+            remedy=f"give --confirm and the host's name, {recovery.host_name()} here",
+        )
+    if arguments.tenant:
+        done = recovery_tenant.switch(settings, arguments.tenant, name, arguments.confirm)
+    else:
+        done = recovery_switch.switch(settings, name, arguments.confirm)
+    _log(
+        values,
+        [f"{now()} switched to={done['name']} kept={done['kept']} serves={done['serves']}"],
+    )
+    if arguments.json:
+        tell(json.dumps({**(restored or {}), "switched": done}))
+    else:
+        page = [*(_page(values, restored) if restored else []), *_switched(values, done)]
+        tell("\n".join(page))
+    return EXIT_CRITICAL if done["serves"] is False else EXIT_OK
+
+
+def _page(values: dict[str, Any], result: dict[str, Any]) -> list[str]:
+    language = words(values["language"])
+    say = language.gettext
+    lines = [
+        say("📁 Backup: %(file)s, of %(moment)s")
+        % {"file": result["backup"]["path"], "moment": result["backup"]["taken_at"]}
+    ]
+    for phase in result["phases"]:
+        title = render_titles.phase_title(language, phase["name"])
+        lines.append(f"   - {title}: {quantity.duration(language, phase['seconds'])}")
+    for check in result["checks"]:
+        sign = {"passed": "✅", "failed": "❌"}.get(check["status"], "⚠️")
+        title = render_titles.check_title(language, check)
+        lines.append(f"   {sign} {title}: {check['evidence']}")
+    if result["verdict"] == drill.PASSED:
+        lines.append(say("✅ Restored and validated beside production: %(name)s") % result)
+        again = [f"--tenant {result['tenant']}"] if result["tenant"] else []
+        command = " ".join(
+            [f"{NAME}.sh", *again, f"--switch {result['name']}", f"--confirm {result['host']}"]
+        )
+        lines.append(say("   Production was not touched. To put it in its place:"))
+        lines.append(f"   {command}")
+    else:
+        lines.append(
+            say("❌ Not restored (%(verdict)s): %(problem)s. Production was not touched.")
+            % {"verdict": result["verdict"], "problem": result["problem"] or "-"}
+        )
+    return lines
+
+
+def _switched(values: dict[str, Any], done: dict[str, Any]) -> list[str]:
+    say = words(values["language"]).gettext
+    lines = [say("✅ %(name)s is production's now, as %(now)s") % done]
+    if done["kept"]:
+        lines.append(say("   The old one is kept as %(kept)s; the way back is:") % done)
+        again = ["--tenant", done["tenant"]] if done["tenant"] else []
+        way = [f"{NAME}.sh", *again, "--switch", done["kept"], "--confirm", done["host"]]
+        lines.append(f"   {shlex.join(way)}")
+    if done["serves"] is False:
+        lines.append(say("❌ The system does not answer. Look at the backend, or go back."))
+    elif done["serves"]:
+        lines.append(say("✅ The system answers again"))
+    return lines
+
+
+def _ending(result: dict[str, Any]) -> str:
+    text = f"recovery verdict={result['verdict']} name={result['name']}"
+    return text + (f" problem={json.dumps(result['problem'])}" if result["problem"] else "")
+
+
+def _log(values: dict[str, Any], lines: list[str]) -> None:
+    problem = append_log(values["log_file"], lines)
+    if problem:
+        warn(problem)
+
+
+COMMANDS = {
+    NAME: Command(
+        "restore a backup beside production, validate it, and switch when confirmed",
+        KEYS,
+        _run,
+        _arguments,
+    ),
+}

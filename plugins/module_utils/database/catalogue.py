@@ -1,0 +1,181 @@
+# -*- coding: utf-8 -*-
+# Copyright (c) 2026, chefwell.resilience contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Reads what a database holds from its system catalogues: one query a subject, whatever its size.
+
+What an extension made is left out, as pg_dump leaves it out, and so are temporary objects.
+"""
+
+from __future__ import annotations
+
+from typing import Any, cast
+
+from ..validation.expectation import Key
+
+_SCHEMA = "n.nspname NOT IN ('information_schema') AND n.nspname !~ '^pg_'"
+
+
+def _owned(catalogue: str, alias: str) -> str:
+    """Condition: no extension made the object."""
+    return (
+        "NOT EXISTS (SELECT 1 FROM pg_depend d WHERE d.deptype = 'e'"
+        f" AND d.classid = '{catalogue}'::regclass AND d.objid = {alias}.oid)"
+    )
+
+
+_RELATIONS = f"""
+SELECT n.nspname, c.relname FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
+WHERE c.relkind = ANY(%s) AND {_SCHEMA} AND {_owned("pg_class", "c")}"""
+
+_CONSTRAINTS = f"""
+SELECT n.nspname, t.relname, c.conname, c.convalidated FROM pg_constraint c
+JOIN pg_class t ON t.oid = c.conrelid JOIN pg_namespace n ON n.oid = t.relnamespace
+WHERE c.contype = ANY(%s) AND {_SCHEMA} AND {_owned("pg_class", "t")}"""
+
+_INDEXES = f"""
+SELECT n.nspname, c.relname, i.indisvalid AND i.indisready AND i.indislive
+FROM pg_index i JOIN pg_class c ON c.oid = i.indexrelid
+JOIN pg_class t ON t.oid = i.indrelid JOIN pg_namespace n ON n.oid = c.relnamespace
+WHERE {_SCHEMA} AND {_owned("pg_class", "t")}"""
+
+_FUNCTIONS = f"""
+SELECT n.nspname, p.proname, count(*) FROM pg_proc p JOIN pg_namespace n ON n.oid = p.pronamespace
+WHERE {_SCHEMA} AND {_owned("pg_proc", "p")} GROUP BY 1, 2"""
+
+_ON_TABLES = {
+    "triggers": f"""
+SELECT n.nspname, t.relname, g.tgname FROM pg_trigger g JOIN pg_class t ON t.oid = g.tgrelid
+JOIN pg_namespace n ON n.oid = t.relnamespace
+WHERE NOT g.tgisinternal AND {_SCHEMA} AND {_owned("pg_class", "t")}""",
+    "rules": f"""
+SELECT n.nspname, t.relname, r.rulename FROM pg_rewrite r JOIN pg_class t ON t.oid = r.ev_class
+JOIN pg_namespace n ON n.oid = t.relnamespace
+WHERE r.rulename <> '_RETURN' AND {_SCHEMA} AND {_owned("pg_class", "t")}""",
+    "policies": f"""
+SELECT n.nspname, t.relname, p.polname FROM pg_policy p JOIN pg_class t ON t.oid = p.polrelid
+JOIN pg_namespace n ON n.oid = t.relnamespace
+WHERE {_SCHEMA} AND {_owned("pg_class", "t")}""",
+}
+
+_COLUMNS = f"""
+SELECT n.nspname, c.relname, a.attname, format_type(a.atttypid, a.atttypmod), a.attnotnull,
+ a.atthasdef, a.attislocal
+FROM pg_attribute a JOIN pg_class c ON c.oid = a.attrelid
+JOIN pg_namespace n ON n.oid = c.relnamespace
+WHERE a.attnum > 0 AND NOT a.attisdropped AND c.relkind IN ('r', 'p', 'f') AND {_SCHEMA}
+ AND {_owned("pg_class", "c")}"""
+
+_TYPES = f"""
+SELECT n.nspname, t.typname FROM pg_type t JOIN pg_namespace n ON n.oid = t.typnamespace
+WHERE {_SCHEMA} AND {_owned("pg_type", "t")}"""
+
+# A column's sequence, by serial (deptype a) or identity (deptype i), pg_depend in the manual.
+_SEQUENCES = f"""
+SELECT n.nspname, s.relname, tn.nspname, t.relname, a.attname, q.last_value, q.increment_by
+FROM pg_class s JOIN pg_namespace n ON n.oid = s.relnamespace
+JOIN pg_sequences q ON q.schemaname = n.nspname AND q.sequencename = s.relname
+JOIN pg_depend d ON d.classid = 'pg_class'::regclass AND d.objid = s.oid
+ AND d.refclassid = 'pg_class'::regclass AND d.deptype IN ('a', 'i') AND d.refobjsubid > 0
+JOIN pg_class t ON t.oid = d.refobjid JOIN pg_namespace tn ON tn.oid = t.relnamespace
+JOIN pg_attribute a ON a.attrelid = t.oid AND a.attnum = d.refobjsubid
+WHERE s.relkind = 'S' AND {_SCHEMA} ORDER BY 1, 2"""
+
+_FOREIGN_KEYS = f"""
+SELECT n.nspname, t.relname, c.conname, rn.nspname, r.relname, c.convalidated,
+ (SELECT array_agg(a.attname::text ORDER BY k.place) FROM unnest(c.conkey)
+   WITH ORDINALITY k(number, place) JOIN pg_attribute a
+   ON a.attrelid = c.conrelid AND a.attnum = k.number),
+ (SELECT array_agg(a.attname::text ORDER BY k.place) FROM unnest(c.confkey)
+   WITH ORDINALITY k(number, place) JOIN pg_attribute a
+   ON a.attrelid = c.confrelid AND a.attnum = k.number)
+FROM pg_constraint c JOIN pg_class t ON t.oid = c.conrelid
+JOIN pg_namespace n ON n.oid = t.relnamespace JOIN pg_class r ON r.oid = c.confrelid
+JOIN pg_namespace rn ON rn.oid = r.relnamespace
+WHERE c.contype = 'f' AND {_SCHEMA} ORDER BY 1, 2, 3"""
+
+
+class Catalogue:
+    """A database's catalogues, through one psycopg2 connection that only reads.
+
+    Args:
+        connection: in autocommit mode, so that no lock is held from one query to the next.
+    """
+
+    def __init__(self, connection: Any) -> None:
+        self.connection = connection
+
+    def rows(self, query: Any, *values: Any) -> list[tuple[Any, ...]]:
+        """All rows of one query."""
+        with self.connection.cursor() as cursor:
+            # Without values psycopg2 leaves a `%` in the query alone.
+            cursor.execute(query, values or None)
+            return cast(list[tuple[Any, ...]], cursor.fetchall())
+
+    def run(self, statement: str) -> None:
+        """Runs a statement that returns no rows."""
+        with self.connection.cursor() as cursor:
+            cursor.execute(statement)
+
+    def schemas(self) -> set[Key]:
+        """Every schema, `public` among them if it is there."""
+        query = f"SELECT n.nspname FROM pg_namespace n WHERE {_SCHEMA}"
+        return set(self.rows(f"{query} AND {_owned('pg_namespace', 'n')}"))
+
+    def relations(self, kinds: str) -> set[Key]:
+        """(schema, name) of every relation of the given kinds (`pg_class.relkind`)."""
+        return set(self.rows(_RELATIONS, list(kinds)))
+
+    def constraints(self, kinds: str) -> dict[Key, bool]:
+        """(schema, table, name) of every constraint of the given kinds: whether it is validated."""
+        found = self.rows(_CONSTRAINTS, list(kinds))
+        return {(schema, table, name): valid for schema, table, name, valid in found}
+
+    def indexes(self) -> dict[Key, bool]:
+        """(schema, name) of every index: whether it is valid, ready and live."""
+        return {(schema, name): usable for schema, name, usable in self.rows(_INDEXES)}
+
+    def functions(self) -> dict[Key, int]:
+        """(schema, name) of every function, procedure and aggregate: how many overloads."""
+        return {(schema, name): count for schema, name, count in self.rows(_FUNCTIONS)}
+
+    def on_tables(self, kind: str) -> set[Key]:
+        """(schema, table, name) of every one of `triggers`, `rules` or `policies`."""
+        return set(self.rows(_ON_TABLES[kind]))
+
+    def types(self) -> set[Key]:
+        """(schema, name) of every type."""
+        return set(self.rows(_TYPES))
+
+    def extensions(self) -> set[Key]:
+        """Every installed extension."""
+        return set(self.rows("SELECT extname FROM pg_extension"))
+
+    def columns(self) -> list[tuple[Any, ...]]:
+        """Schema, table, column, type, not null, has a default, is the table's own."""
+        return self.rows(_COLUMNS)
+
+    def row_security(self) -> set[Key]:
+        """(schema, table) of every table whose row-level security is on."""
+        return set(self.rows(f"{_RELATIONS} AND c.relrowsecurity", list("rp")))
+
+    def disabled_triggers(self) -> set[Key]:
+        """(schema, table, name) of every trigger that is switched off."""
+        return set(self.rows(_ON_TABLES["triggers"] + " AND g.tgenabled = 'D'"))
+
+    def sequence_values(self) -> dict[Key, int | None]:
+        """(schema, name) of every sequence: the value given out last; None before the first."""
+        found = self.rows("SELECT schemaname, sequencename, last_value FROM pg_sequences")
+        return {(schema, name): value for schema, name, value in found}
+
+    def large_objects(self) -> int:
+        """How many large objects there are."""
+        return int(self.rows("SELECT count(*) FROM pg_largeobject_metadata")[0][0])
+
+    def sequences(self) -> list[tuple[Any, ...]]:
+        """Sequences that feed a column: schema, name, schema, table, column, last value, step."""
+        return self.rows(_SEQUENCES)
+
+    def foreign_keys(self) -> list[tuple[Any, ...]]:
+        """Schema, table, name, referenced schema and table, validated, columns on either side."""
+        return self.rows(_FOREIGN_KEYS)

@@ -1,0 +1,212 @@
+# -*- coding: utf-8 -*-
+# Copyright (c) 2026, chefwell.resilience contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Finds PostgreSQL's programs, and runs them as a user that is not root, as its server demands."""
+
+from __future__ import annotations
+
+import dataclasses
+import glob
+import os
+import re
+import shutil
+import urllib.parse
+from collections.abc import Sequence
+from typing import Any
+
+from ..common import process
+from ..common.errors import ResilienceError
+
+# What a restore drill needs; `psql` is not among them, the engine speaks through psycopg2.
+PROGRAMS = ("initdb", "postgres", "pg_restore")
+# What restoring into a server that somebody else runs needs.
+CLIENTS = ("pg_restore", "psql")
+# Where Debian, Red Hat and a source build put them.
+PLACES = ("/usr/lib/postgresql/*/bin", "/usr/pgsql-*/bin", "/usr/local/pgsql/bin")
+# `nobody` on Debian; it owns no file.
+UNPRIVILEGED = 65534
+
+
+@dataclasses.dataclass(frozen=True)
+class Binaries:
+    """PostgreSQL's programs of one version.
+
+    Attributes:
+        bin_dir: the folder that holds them.
+        major: the major version, 16 for 16.14.
+        version: the whole version as the programs say it.
+    """
+
+    bin_dir: str
+    major: int
+    version: str
+
+    def path(self, program: str) -> str:
+        """The full path of one of the programs."""
+        return os.path.join(self.bin_dir, program)
+
+    @property
+    def contained(self) -> bool:
+        """Whether they run in a container, where they are not root of this host anyway."""
+        return False
+
+    def command(
+        self, program: str, arguments: Sequence[str], reads: Sequence[str] = ()
+    ) -> list[str]:
+        """What to run for one of the programs.
+
+        Args:
+            program: its name.
+            arguments: for it, as on this host.
+            reads: files and folders that it must be able to read.
+        """
+        return [self.path(program), *arguments]
+
+
+@dataclasses.dataclass(frozen=True)
+class Server:
+    """A running staging server: how to reach it.
+
+    Attributes:
+        host: a socket folder, or a host name.
+        port: of the server.
+        user, password: of a superuser.
+        binaries: the programs that match it.
+        mark: comment that tells our databases from others' there; empty where the whole server
+            is ours.
+    """
+
+    host: str
+    port: int
+    user: str
+    password: str
+    binaries: Binaries
+    mark: str = ""
+
+    def dsn(self, database: str) -> dict[str, Any]:
+        """Keyword arguments for `psycopg2.connect`."""
+        return {
+            "host": self.host,
+            "port": self.port,
+            "user": self.user,
+            "password": self.password,
+            "dbname": database,
+            "connect_timeout": 10,
+        }
+
+    def url(self, database: str) -> str:
+        """The same as a libpq URL, with the host as a parameter: a socket folder has slashes."""
+        user, password, name = (
+            urllib.parse.quote(text, safe="") for text in (self.user, self.password, database)
+        )
+        where = urllib.parse.urlencode({"host": self.host, "port": self.port})
+        return f"postgresql://{user}:{password}@/{name}?{where}"
+
+
+def version_of(program: str) -> tuple[int, str]:
+    """Major and whole version of one PostgreSQL program, from its `--version`.
+
+    Raises:
+        ResilienceError: it cannot be run, or does not say a version.
+    """
+    outcome = process.run([program, "--version"], time_limit=20)
+    found = re.search(r"\(PostgreSQL\) ((\d+)\S*)", outcome.output)
+    if outcome.code != 0 or not found:
+        raise ResilienceError(
+            f"{program} --version ended with {outcome.ending()}: {outcome.errors.strip()[:200]}",
+            option="bin_dir",
+            value=os.path.dirname(program),
+            remedy="name the folder of a whole PostgreSQL installation",
+        )
+    return int(found[2]), found[1]
+
+
+def find_binaries(
+    bin_dir: str | None = None,
+    *,
+    at_least: int = 0,
+    at_most: int = 999,
+    programs: Sequence[str] = PROGRAMS,
+) -> Binaries:
+    """PostgreSQL's programs.
+
+    Args:
+        bin_dir: the folder to take them from; without one, the newest installation is taken.
+        at_least, at_most: the major versions that will do.
+        programs: what must be among them.
+
+    Raises:
+        ResilienceError: there are none, the folder lacks some, or they are too old.
+    """
+    if bin_dir:
+        lacking = [name for name in programs if not os.access(os.path.join(bin_dir, name), os.X_OK)]
+        if lacking:
+            raise ResilienceError(
+                f"the folder lacks PostgreSQL's {', '.join(lacking)}",
+                option="bin_dir",
+                value=bin_dir,
+                remedy="name the bin folder of a PostgreSQL server installation",
+            )
+        found = [Binaries(bin_dir, *version_of(os.path.join(bin_dir, programs[0])))]
+    else:
+        found = _installed(programs)
+    fitting = [binaries for binaries in found if at_least <= binaries.major <= at_most]
+    if not fitting:
+        have = ", ".join(str(binaries.major) for binaries in found) or "none"
+        raise ResilienceError(
+            f"PostgreSQL {at_least or ''} or newer is needed, installed: {have}".replace("  ", " "),
+            option="bin_dir",
+            value=bin_dir,
+            remedy=f"install postgresql-{at_least or 16}, or name the bin folder of one",
+        )
+    return max(fitting, key=lambda binaries: binaries.major)
+
+
+def _installed(programs: Sequence[str]) -> list[Binaries]:
+    folders = [folder for place in PLACES for folder in glob.glob(place)]
+    on_path = shutil.which("pg_restore")
+    if on_path:
+        folders.append(os.path.dirname(os.path.realpath(on_path)))
+    whole = {
+        os.path.realpath(folder)
+        for folder in folders
+        if all(os.access(os.path.join(folder, name), os.X_OK) for name in programs)
+    }
+    return [Binaries(folder, *version_of(os.path.join(folder, programs[0]))) for folder in whole]
+
+
+def unprivileged(paths: Sequence[str], uid: int = UNPRIVILEGED) -> list[str]:
+    """What to put before a command so that it does not run as root.
+
+    Empty for who is not root already. Where one of `paths`, or a folder on the way to it, is closed
+    to that user (a backup tree under `/root`), the command keeps the one capability to read past
+    that (CAP_DAC_READ_SEARCH, capabilities(7)) and no other.
+
+    Args:
+        paths: files and folders that the command must reach.
+        uid: the numeric user and group to run as.
+    """
+    if os.geteuid() != 0:
+        return []
+    prefix = ["setpriv", f"--reuid={uid}", f"--regid={uid}", "--clear-groups", "--no-new-privs"]
+    keep = "-all"
+    if not all(open_to_others(os.path.realpath(path)) for path in paths):
+        keep += ",+dac_read_search"
+        # access(2) leaves capabilities out of account for a user that is not root, unless this bit
+        # is set (capabilities(7), "The securebits flags"); initdb asks it for its own programs.
+        prefix.append("--securebits=+no_setuid_fixup")
+    return [*prefix, f"--inh-caps={keep}", f"--ambient-caps={keep}", f"--bounding-set={keep}"]
+
+
+def open_to_others(path: str) -> bool:
+    """Whether every user can reach a path: its folders let them pass, and a file lets them read."""
+    if os.path.isfile(path) and not os.stat(path).st_mode & 0o004:
+        return False
+    folder = os.path.dirname(path)
+    while True:
+        if not os.stat(folder).st_mode & 0o001:
+            return False
+        if folder == "/":
+            return True
+        folder = os.path.dirname(folder)

@@ -1,0 +1,186 @@
+# -*- coding: utf-8 -*-
+# Copyright (c) 2026, chefwell.resilience contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The disk joined to the backups on it: does tonight's dump fit, does a restore drill fit, and for
+how many nights does the retention plan fit. Pure.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import datetime
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from ..inventory.inventory import BackupFile
+from .disk_levels import CRITICAL, OK, WARNING
+from .disk_reasons import Cause
+from .forecast import DAY, slopes
+
+# The plan's own: 7 daily, 4 weekly and 3 monthly backups.
+RETENTION = {"daily": 7, "weekly": 4, "monthly": 3}
+# Nights between two backups of a tier, when its name says so; others are taken for nightly.
+NIGHTS = {"daily": 1, "weekly": 7, "monthly": 30}
+# A restored database takes about ten times its compressed dump (measured: 538 MB from 53 MB with
+# 100 stores), and a fifth more while its indexes are built.
+DRILL_FACTOR = 12.0
+# What an empty cluster and its write-ahead log take, whatever the dump's size.
+DRILL_BASE = 256 << 20
+# A dump is expected to be larger than foreseen by no more than this.
+DUMP_MARGIN = 1.2
+HORIZON = 120
+
+
+@dataclasses.dataclass(frozen=True)
+class Fits:
+    """What fits. Sizes in bytes.
+
+    Attributes:
+        next_dump: how large tonight's dump will be, by the latest ones; None without any.
+        dump_growth: by which a dump grows each day.
+        dump_fits: whether tonight's fits; None when its size is not known.
+        drill_needs: what a restore of the newest backup takes.
+        drill_available: what is left where it is restored; None when that was not measured.
+        drill_fits: whether it fits; None when one of both is not known.
+        nights: for how many nights the retention plan fits at the present growth; `HORIZON` stands
+            for as many or more; None when it is not known.
+    """
+
+    next_dump: int | None = None
+    dump_growth: float = 0.0
+    dump_fits: bool | None = None
+    drill_needs: int | None = None
+    drill_available: int | None = None
+    drill_fits: bool | None = None
+    nights: int | None = None
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values."""
+        return dataclasses.asdict(self)
+
+
+def fits(
+    backups: Sequence[BackupFile],
+    available: int,
+    *,
+    drill_available: int | None,
+    drill_factor: float = DRILL_FACTOR,
+    retention: Mapping[str, int] | None = None,
+    other_growth: float = 0.0,
+) -> Fits:
+    """What fits on the disk of the backups, and where drills are made.
+
+    Args:
+        backups: those that there are.
+        available: bytes left on their filesystem.
+        drill_available: bytes left where drills restore; None when it is not known.
+        drill_factor: how many times its dump a restored database takes.
+        retention: how many backups each tier keeps.
+        other_growth: bytes a day by which everything else on that filesystem grows.
+    """
+    dumps = _nightly(backups)
+    if not dumps:
+        return Fits(drill_available=drill_available)
+    newest = dumps[-1][1]
+    growth = 0.0
+    if len(dumps) >= 3:
+        growth = max(0.0, slopes(dumps)[0] * DAY)
+    # The largest of the last week: one night's small dump is no promise.
+    following = max(size for _moment, size in dumps[-7:]) + growth
+    needs = int(newest * (1 + drill_factor)) + DRILL_BASE
+    return Fits(
+        next_dump=int(following),
+        dump_growth=growth,
+        dump_fits=available >= following * DUMP_MARGIN,
+        drill_needs=needs,
+        drill_available=drill_available,
+        drill_fits=None if drill_available is None else drill_available >= needs,
+        nights=_nights(backups, available, following, growth, retention or RETENTION, other_growth),
+    )
+
+
+def _moment(file: BackupFile) -> float:
+    if file.taken_at:
+        return datetime.datetime.fromisoformat(file.taken_at).timestamp()
+    return file.mtime_ns / 1e9
+
+
+def _nightly(backups: Sequence[BackupFile]) -> list[tuple[float, float]]:
+    """Time and size of every dump, the oldest first; copies of one dump in two tiers count once."""
+    return sorted({_moment(file): float(file.bytes) for file in backups}.items())
+
+
+def _nights(
+    backups: Sequence[BackupFile],
+    available: float,
+    size: float,
+    growth: float,
+    retention: Mapping[str, int],
+    other_growth: float,
+) -> int:
+    """Plays the coming nights: each tier takes its new backup first and then drops its oldest."""
+    held: dict[str, list[float]] = {tier: [] for tier in retention}
+    for file in sorted(backups, key=_moment):
+        held.setdefault(file.tier, []).append(float(file.bytes))
+    for night in range(1, HORIZON + 1):
+        available -= other_growth
+        for tier, sizes in held.items():
+            if tier not in retention or night % NIGHTS.get(tier, 1):
+                continue
+            if available < size:
+                return night - 1
+            available -= size
+            sizes.append(size)
+            while len(sizes) > retention[tier]:
+                available += sizes.pop(0)
+        if available < 0:
+            return night - 1
+        size += growth
+    return HORIZON
+
+
+def causes(found: Fits, available: int, warn_nights: float) -> list[Cause]:
+    """The same as answers with levels.
+
+    Args:
+        found: what fits.
+        available: bytes left where the backups lie.
+        warn_nights: fewer nights than these are a warning.
+    """
+    answers = []
+    if found.next_dump is not None and found.dump_fits is not None:
+        spare = available / max(1.0, found.next_dump * DUMP_MARGIN)
+        values = {"needs": found.next_dump, "available": available, "fits": found.dump_fits}
+        answers.append(Cause("dump_fit", *_room(spare), values))
+    if found.drill_fits is not None and found.drill_needs and found.drill_available is not None:
+        spare = found.drill_available / found.drill_needs
+        values = {
+            "needs": found.drill_needs,
+            "available": found.drill_available,
+            "fits": found.drill_fits,
+        }
+        # A drill that does not fit endangers no data: it is a warning, never more.
+        level, falls_to = (min(level, WARNING, key=_severity) for level in _room(spare))
+        answers.append(Cause("drill_fit", level, falls_to, values))
+    if found.nights is not None:
+        level = WARNING if found.nights < warn_nights else OK
+        falls_to = WARNING if found.nights < warn_nights * 1.5 else OK
+        if found.nights < 1:
+            level = falls_to = CRITICAL
+        values = {"nights": found.nights, "horizon": HORIZON}
+        answers.append(Cause("retention_fit", level, falls_to, values))
+    return answers
+
+
+def _severity(level: str) -> int:
+    return (OK, WARNING, CRITICAL).index(level)
+
+
+def _room(spare: float) -> tuple[str, str]:
+    """Levels of room by how many times what is needed is there: it must be heard before it is 1."""
+
+    def level(times: float) -> str:
+        return CRITICAL if times < 1 else WARNING if times < 2 else OK
+
+    return level(spare), level(spare * 0.9)

@@ -1,0 +1,139 @@
+# -*- coding: utf-8 -*-
+# Copyright (c) 2026, chefwell.resilience contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Levels, and the thresholds from which each begins."""
+
+from __future__ import annotations
+
+import dataclasses
+import re
+from collections.abc import Iterable
+
+from ..common.errors import ResilienceError
+
+OK, WARNING, CRITICAL, EMERGENCY, UNKNOWN = "ok", "warning", "critical", "emergency", "unknown"
+# From best to worst. Unknown is worse than ok and never hides a level that is known to be bad.
+LEVELS = (OK, UNKNOWN, WARNING, CRITICAL, EMERGENCY)
+# Monitoring Plugins development guidelines, "Plugin Return Codes".
+EXIT_CODES = {OK: 0, WARNING: 1, CRITICAL: 2, EMERGENCY: 2, UNKNOWN: 3}
+RISING = (WARNING, CRITICAL, EMERGENCY)
+_UNITS = {"": 1, "K": 1 << 10, "M": 1 << 20, "G": 1 << 30, "T": 1 << 40, "P": 1 << 50}
+_SIZE = re.compile(r"(\d+(?:\.\d+)?)\s*([KMGTP]?)(?:i?B)?", re.IGNORECASE)
+
+
+def worst(levels: Iterable[str]) -> str:
+    """The worst of several levels; `unknown` for none at all, for nothing was looked at."""
+    return max(levels, key=LEVELS.index, default=UNKNOWN)
+
+
+def exit_code(level: str) -> int:
+    """The exit code for a level, by the monitoring-plugins convention."""
+    return EXIT_CODES[level]
+
+
+def reaches(level: str, limit: str) -> bool:
+    """Whether a level is as bad as a limit, which is `never` or a level.
+
+    `unknown` reaches every level, for nobody knows that it is better.
+    """
+    if limit == "never":
+        return False
+    return level == UNKNOWN or LEVELS.index(level) >= LEVELS.index(limit)
+
+
+def _parsed(option: str, value: object) -> tuple[float, bool]:
+    """A threshold's number, and whether it is a percentage (else bytes left)."""
+    if isinstance(value, (int, float)) and not isinstance(value, bool):
+        number: float | None = value
+    elif isinstance(value, str):
+        text = value.strip()
+        if re.fullmatch(r"\d+(\.\d+)?\s*%?", text):
+            number = float(text.rstrip("% "))
+        elif match := _SIZE.fullmatch(text):
+            return float(match[1]) * _UNITS[match[2].upper()], False
+        else:
+            number = None
+    else:
+        number = None
+    if number is None or not 0 < number <= 100:
+        raise ResilienceError(
+            "a threshold is neither a percentage above 0 and up to 100 nor a size",
+            option=option,
+            value=value,
+            remedy="give a number such as 70 (percent used) or a size such as 20GB (bytes left)",
+        )
+    return number, True
+
+
+@dataclasses.dataclass(frozen=True)
+class Thresholds:
+    """Where each level begins; the plan's 70, 80 and 90 percent used by default.
+
+    Each is a percentage used (`70`, `"70%"`), or what is left in bytes (`"20GB"`, in steps of
+    1024); all three of one kind, for only then can their order be known beforehand.
+
+    Attributes:
+        percent: whether they are percentages. Set by the class.
+
+    Raises:
+        ResilienceError: one is neither, or they are of both kinds or not in order; names it.
+    """
+
+    warning: float | str = 70
+    critical: float | str = 80
+    emergency: float | str = 90
+    percent: bool = dataclasses.field(default=True, init=False)
+    # What the options are called where they were given, such as `inodes_warning`.
+    prefix: dataclasses.InitVar[str] = ""
+
+    def __post_init__(self, prefix: str) -> None:
+        given = {name: getattr(self, name) for name in RISING}
+        parsed = {name: _parsed(prefix + name, value) for name, value in given.items()}
+        for name, (number, _percent) in parsed.items():
+            object.__setattr__(self, name, number)
+        percent = parsed[WARNING][1]
+        object.__setattr__(self, "percent", percent)
+        for lower, upper in ((WARNING, CRITICAL), (CRITICAL, EMERGENCY)):
+            if parsed[lower][1] != parsed[upper][1]:
+                raise ResilienceError(
+                    f"the threshold {lower} is of another kind than {upper} ({given[upper]})",
+                    option=prefix + lower,
+                    value=given[lower],
+                    remedy="give all three in percent used, or all three in bytes left",
+                )
+            first, second = parsed[lower][0], parsed[upper][0]
+            if first >= second if percent else first <= second:
+                order = "warning < critical < emergency"
+                raise ResilienceError(
+                    f"the threshold {lower} is not before {upper} ({given[upper]})",
+                    option=prefix + lower,
+                    value=given[lower],
+                    remedy=f"give {order if percent else order.replace('<', '>') + ' bytes left'}",
+                )
+
+    def limit(self, level: str) -> float:
+        """The percentage, or the bytes left, from which a level begins."""
+        return float(getattr(self, level))
+
+    def judge(self, percent: float, left: float = 0, usable: float = 0, slack: float = 0) -> str:
+        """The level of a measurement: each begins at its threshold.
+
+        Args:
+            percent: used.
+            left: bytes left; matters for thresholds in bytes.
+            usable: bytes in all; matters for `slack` then.
+            slack: percentage points by which every threshold is put earlier. With it, this is the
+                level that a level once reached falls back to (hysteresis, see `alerts`).
+        """
+        for level in reversed(RISING):
+            limit = self.limit(level)
+            if percent >= limit - slack if self.percent else left <= limit + usable * slack / 100:
+                return level
+        return OK
+
+    def percent_at(self, level: str, usable: float) -> float:
+        """The percentage used at which a level begins on a filesystem with so many bytes."""
+        if self.percent:
+            return self.limit(level)
+        return 100 * max(0.0, 1 - self.limit(level) / usable) if usable else 0.0

@@ -1,0 +1,112 @@
+# -*- coding: utf-8 -*-
+# Copyright (c) 2026, chefwell.resilience contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Why a target is at its level, in words: one function for logs and pages of every language."""
+
+from __future__ import annotations
+
+import dataclasses
+import gettext
+from collections.abc import Mapping
+from typing import Any
+
+from ..common import quantity
+
+
+@dataclasses.dataclass(frozen=True)
+class Cause:
+    """One question about a target and its answer.
+
+    Attributes:
+        code: which question: `space`, `inodes`, `read_only`, `unmeasured`, `not_mounted`,
+            `forecast`, `inodes_forecast`, `dump_fit`, `drill_fit`, `retention_fit`, `backups`.
+        level: the answer.
+        falls_to: the level that the same measurement gives with every threshold a little earlier;
+            what a level once reached falls back to (see `alerts`).
+        values: what the words need.
+    """
+
+    code: str
+    level: str
+    falls_to: str
+    values: dict[str, Any]
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values."""
+        return dataclasses.asdict(self)
+
+
+def limit_text(words: gettext.NullTranslations, value: float, percent: bool) -> str:
+    """A threshold, such as `80%` or `20 GB left`."""
+    if percent:
+        return f"{value:g}%"
+    return words.gettext("%(size)s left") % {"size": quantity.size(value)}
+
+
+def text(words: gettext.NullTranslations, cause: Mapping[str, Any]) -> str:
+    """One cause in words, such as `space 85.9% used, critical from 80%`."""
+    say, values = words.gettext, cause["values"]
+    code, level = cause["code"], cause["level"]
+    if code in ("space", "inodes"):
+        used = {"percent": f"{values['percent']:.1f}"}
+        said = (
+            say("space %(percent)s%% used") if code == "space" else say("inodes %(percent)s%% used")
+        )
+        said = said % used
+        if level == "ok":
+            return said
+        limit = limit_text(words, values["limit"], values["limit_is_percent"])
+        return f"{said}{say(', %(level)s from %(limit)s') % {'level': level, 'limit': limit}}"
+    if code == "read_only":
+        return say("mounted read-only")
+    if code == "not_mounted":
+        return say("not mounted")
+    if code == "unmeasured":
+        return str(say("cannot be measured: %(why)s") % values)
+    if code in ("forecast", "inodes_forecast"):
+        return _growth(words, code, values)
+    if code in ("dump_fit", "drill_fit"):
+        return _room(words, code, values)
+    if code == "retention_fit":
+        if values["nights"] >= values["horizon"]:
+            return say("the retention plan fits for %(nights)d nights or more") % {
+                "nights": values["horizon"]
+            }
+        return words.ngettext(
+            "the retention plan fits for %(nights)d more night",
+            "the retention plan fits for %(nights)d more nights",
+            values["nights"],
+        ) % {"nights": values["nights"]}
+    return str(say("the backups cannot be read: %(why)s") % values)
+
+
+def days_text(words: gettext.NullTranslations, days: float) -> str:
+    """A time to come, such as `6 days` or `18 hours`: cut, so that it is never overstated."""
+    if days < 2:
+        hours = int(days * 24)
+        return words.ngettext("%(count)d hour", "%(count)d hours", hours) % {"count": hours}
+    return words.ngettext("%(count)d day", "%(count)d days", int(days)) % {"count": int(days)}
+
+
+def _growth(words: gettext.NullTranslations, code: str, values: Mapping[str, Any]) -> str:
+    say = words.gettext
+    text = (
+        say("emergency in %(time)s") if code == "forecast" else say("inodes: emergency in %(time)s")
+    )
+    said = text % {"time": days_text(words, values["days"])}
+    if values["days_to_full"] is not None:
+        said += say(", full in %(time)s") % {"time": days_text(words, values["days_to_full"])}
+    return said + say(" at the present growth")
+
+
+def _room(words: gettext.NullTranslations, code: str, values: Mapping[str, Any]) -> str:
+    say = words.gettext
+    texts = {
+        ("dump_fit", True): say("tonight's dump (%(needs)s) fits into %(available)s"),
+        ("dump_fit", False): say("tonight's dump (%(needs)s) does not fit into %(available)s"),
+        ("drill_fit", True): say("a restore drill (%(needs)s) fits into %(available)s"),
+        ("drill_fit", False): say("a restore drill (%(needs)s) does not fit into %(available)s"),
+    }
+    sizes = {name: quantity.size(values[name]) for name in ("needs", "available")}
+    return texts[code, bool(values["fits"])] % sizes

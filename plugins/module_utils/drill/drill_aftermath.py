@@ -1,0 +1,212 @@
+# -*- coding: utf-8 -*-
+# Copyright (c) 2026, chefwell.resilience contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What follows a drill: it is remembered, measured, told to people, and the runbook is renewed.
+
+None of this changes the verdict, and nothing of it keeps another part from being done: whatever
+fails is told in words.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import json
+import socket
+import time
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from ..common.errors import ResilienceError
+from ..common.language import words
+from ..disk.disk_levels import CRITICAL, OK, UNKNOWN
+from ..pages import render_history
+from ..recovery import recovery, runbook
+from ..staging import staging
+from ..telling import announce, metrics, notify
+from ..telling.alerts import Condition
+from ..telling.history import Event, History
+from ..telling.metrics import Gauge
+from . import drill, drill_report
+
+STAGE, KIND = "staging", "drill"
+LEVEL = {drill.PASSED: OK, drill.FAILED: CRITICAL, drill.COULD_NOT_VERIFY: UNKNOWN}
+
+
+@dataclasses.dataclass(frozen=True)
+class Settings:
+    """Who is told, and where.
+
+    Attributes:
+        notify_urls: Apprise URLs.
+        notify_remind_hours: after which what is still not ok is told again; 0 for never.
+        ping_url: of a dead-man check, without an action; empty for none.
+        metrics_file: Prometheus textfile; empty for none.
+    """
+
+    notify_urls: Sequence[str] = ()
+    notify_remind_hours: float = 24
+    ping_url: str = ""
+    metrics_file: str = ""
+
+
+def begin(settings: Settings) -> list[str]:
+    """Tells the dead-man check that a drill begins; what went wrong, in words."""
+    problem = notify.ping(settings.ping_url, "start") if settings.ping_url else None
+    return [f"the dead-man check was not told: {problem}"] if problem else []
+
+
+def follow(values: Mapping[str, Any], settings: Settings, result: Mapping[str, Any]) -> list[str]:
+    """Does what follows a drill.
+
+    Args:
+        values: the stage's configuration.
+        settings: who is told.
+        result: the drill's.
+
+    Returns:
+        In words, what went wrong.
+    """
+    problems: list[str] = []
+
+    def attempt(what: Callable[[], Sequence[str] | None]) -> None:
+        try:
+            problems.extend(what() or ())
+        except ResilienceError as error:
+            problems.append(str(error))
+
+    history: History | None = None
+    with contextlib.ExitStack() as stack:
+        try:
+            history = stack.enter_context(History(values["state_dir"]))
+        except ResilienceError as error:
+            problems.append(str(error))
+        attempt(lambda: _remember(history, result))
+        attempt(lambda: _report(values, history, result))
+        attempt(lambda: _announce(values, settings, history, result))
+    attempt(lambda: _measure(settings, result))
+    attempt(lambda: _ping(settings, result))
+    attempt(lambda: renew_runbook(values, result)[1])
+    return problems
+
+
+def renew_runbook(
+    values: Mapping[str, Any], result: Mapping[str, Any] | None
+) -> tuple[bool, list[str]]:
+    """Writes the runbook, if one is wanted.
+
+    Returns:
+        Whether it has changed, measurements aside; what went wrong.
+    """
+    if not values["runbook"]:
+        return False, []
+    target = staging.from_mapping(recovery.Target, "recovery", values["recovery"])
+    return runbook.write(values, target, result), []
+
+
+def summary(result: Mapping[str, Any]) -> dict[str, Any]:
+    """What is remembered of a drill."""
+    backup, restore = result["backup"], result["restore"] or {}
+    return {
+        "verdict": result["verdict"],
+        "problem": result["problem"],
+        "file": backup.get("file"),
+        "bytes": backup.get("bytes"),
+        "rows": result["totals"].get("rows"),
+        "restore_seconds": restore.get("seconds"),
+        "total_seconds": result["total_seconds"],
+        "rto_seconds": result["rto_seconds"],
+        "rpo_seconds": result["rpo_seconds"],
+        **{name: result[name] for name in ("passed", "failed", "skipped", "confidence")},
+    }
+
+
+def _remember(history: History | None, result: Mapping[str, Any]) -> None:
+    if history is not None:
+        level = LEVEL[result["verdict"]]
+        history.add_event(Event(STAGE, KIND, time.time(), level, summary(result)))
+
+
+def _report(
+    values: Mapping[str, Any], history: History | None, result: Mapping[str, Any]
+) -> list[str]:
+    if not values["report_dir"]:
+        return []
+    events = history.events(STAGE, KIND, limit=render_history.MOST) if history else []
+    past = [{**event.data, "time": event.time} for event in events]
+    past.sort(key=lambda one: float(one["time"]))
+    return drill_report.write(values["report_dir"], result, past, values["language"])
+
+
+def _announce(
+    values: Mapping[str, Any],
+    settings: Settings,
+    history: History | None,
+    result: Mapping[str, Any],
+) -> list[str]:
+    language = words(values["language"])
+    level = LEVEL[result["verdict"]]
+    condition = Condition(KIND, language.gettext("Restore drill"), level, level, reason(result))
+    channels = announce.Channels(
+        tuple(settings.notify_urls), settings.notify_remind_hours, host=socket.gethostname()
+    )
+    told = announce.announce(STAGE, [condition], channels, history, language, now=time.time())
+    return told.problems
+
+
+def reason(result: Mapping[str, Any]) -> str:
+    """In one line, what a drill came to."""
+    failed = [check["evidence"] for check in result["checks"] if check["status"] == "failed"]
+    said = [result["problem"], *failed[:3]] if result["problem"] else failed[:3]
+    file = result["backup"].get("file", "?")
+    return f"{file}: {result['verdict']}" + (f" - {'; '.join(said)}" if said else "")
+
+
+def _measure(settings: Settings, result: Mapping[str, Any]) -> None:
+    if not settings.metrics_file:
+        return
+    name = "chefwell_restore_drill_"
+    told = summary(result)
+    gauges = [
+        Gauge(f"{name}time_seconds", "When the last drill ended, since 1970.", time.time()),
+        Gauge(
+            f"{name}passed",
+            "1 if the newest backup was proved to restore, 0 if it was proved not to;"
+            " absent if that could not be found out.",
+            {drill.PASSED: 1.0, drill.FAILED: 0.0}.get(result["verdict"]),
+        ),
+        *(
+            Gauge(f"{name}{key}", text, told[key])
+            for key, text in (
+                ("rto_seconds", "From the start of the drill to a validated, serving system."),
+                ("rpo_seconds", "Age of the newest backup that was proved to restore."),
+                ("restore_seconds", "What restoring took."),
+                ("total_seconds", "What the whole drill took."),
+                ("confidence", "Percent of the checks that passed."),
+            )
+        ),
+        Gauge(f"{name}backup_bytes", "Size of the backup that was tried.", told["bytes"]),
+        *(
+            Gauge(f"{name}checks", "Checks by result.", result[status], {"result": status})
+            for status in ("passed", "failed", "skipped")
+        ),
+        *(
+            Gauge(
+                f"{name}phase_seconds",
+                "What a phase took.",
+                phase["seconds"],
+                {"phase": phase["name"]},
+            )
+            for phase in result["phases"]
+        ),
+    ]
+    metrics.write(settings.metrics_file, gauges)
+
+
+def _ping(settings: Settings, result: Mapping[str, Any]) -> list[str]:
+    if not settings.ping_url:
+        return []
+    action = "success" if result["verdict"] == drill.PASSED else "fail"
+    problem = notify.ping(settings.ping_url, action, json.dumps(summary(result)))
+    return [f"the dead-man check was not told: {problem}"] if problem else []

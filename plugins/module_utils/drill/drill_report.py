@@ -1,0 +1,65 @@
+# -*- coding: utf-8 -*-
+# Copyright (c) 2026, chefwell.resilience contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The reports of a drill, as files: `report.json`, `report.html` and `junit.xml`.
+
+The newest drill's lie in the report folder itself, each written whole or not at all.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import socket
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from ..common.errors import ResilienceError
+from ..pages import junit, render
+
+FILES = ("report.json", "report.html", "junit.xml")
+
+
+def write(
+    folder: str,
+    result: Mapping[str, Any],
+    past: Sequence[Mapping[str, Any]],
+    language: str,
+) -> list[str]:
+    """Writes them.
+
+    Args:
+        folder: made if it is not there, for its owner alone: a report tells names and figures.
+        result: the drill's.
+        past: drills before it and itself, as `render_history.plots` takes them.
+        language: of the page.
+
+    Returns:
+        In words, which could not be written. The others are.
+    """
+    problems = []
+    page = {"title": socket.gethostname(), "drill": dict(result), "history": list(past)}
+    contents: dict[str, Callable[[], str]] = {
+        "report.json": lambda: json.dumps(result, indent=1, ensure_ascii=False) + "\n",
+        "report.html": lambda: render.html_report({**page, "only": "drill"}, language),
+        "junit.xml": lambda: junit.report(result),
+    }
+    for name, content in contents.items():
+        try:
+            _write(folder, name, content())
+        except ImportError:
+            problems.append(f"{name} was not written: install python3-jinja2")
+        except (OSError, ResilienceError) as error:
+            problems.append(f"{name} was not written: {error}")
+    return problems
+
+
+def _write(folder: str, name: str, text: str) -> None:
+    os.makedirs(folder, mode=0o700, exist_ok=True)
+    path = os.path.join(folder, name)
+    descriptor = os.open(f"{path}.new", os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+    # A name that is not UTF-8 came in as escapes, and goes out the same way.
+    with open(descriptor, "w", encoding="utf-8", errors="backslashreplace") as file:
+        file.write(text)
+    os.replace(f"{path}.new", path)

@@ -1,0 +1,121 @@
+# -*- coding: utf-8 -*-
+# Copyright (c) 2026, chefwell.resilience contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Which backup a drill takes: the newest, of a tier, of a day, or the one at a path."""
+
+from __future__ import annotations
+
+import dataclasses
+import datetime
+import os
+import re
+
+from ..common.errors import ResilienceError
+from . import inventory
+from .inventory import BackupFile
+
+
+@dataclasses.dataclass(frozen=True)
+class Chosen:
+    """A backup and where it lies.
+
+    Attributes:
+        path: absolute.
+        tier: of the tree; None for a path outside it.
+        taken_at: local ISO 8601, from its name or else its time of change.
+        age_seconds: since then.
+        bytes: its size.
+    """
+
+    path: str
+    tier: str | None
+    taken_at: str
+    age_seconds: float
+    bytes: int
+
+
+def choose(
+    root: str,
+    *,
+    tiers: tuple[str, ...] = inventory.TIERS,
+    pattern: str = inventory.PATTERN,
+    path: str | None = None,
+    tier: str | None = None,
+    date: str | None = None,
+) -> Chosen:
+    """The backup to try.
+
+    Args:
+        root: the backup tree.
+        tiers, pattern: of the tree.
+        path: this very file, in the tree or elsewhere.
+        tier: the newest of this tier.
+        date: the newest taken on this day, YYYY-MM-DD.
+
+    Raises:
+        ResilienceError: there is none, or the tree or the file cannot be read.
+    """
+    now = datetime.datetime.now().astimezone()
+    if path:
+        return _at(path, pattern, now)
+    if tier and tier not in tiers:
+        raise ResilienceError(
+            "there is no such tier",
+            option="tier",
+            value=tier,
+            remedy=f"name one of {', '.join(tiers)}",
+        )
+    if date and not _is_date(date):
+        raise ResilienceError(
+            "this is no day", option="date", value=date, remedy="write it as 2025-11-20"
+        )
+    tree = inventory.scan(root, tiers=(tier,) if tier else tiers, pattern=pattern, digest=False)
+    fitting = [file for file in tree.files if not date or _moment(file)[:10] == date]
+    newest = dataclasses.replace(tree, files=fitting).newest()
+    if newest is None:
+        wanted = "".join(f" of {what}" for what in (tier, date) if what)
+        why = f" ({'; '.join(tree.problems)})" if tree.problems else ""
+        raise ResilienceError(
+            f"there is no backup{wanted}{why}",
+            option="backup_path",
+            value=root,
+            remedy="name the folder that holds the tiers, or another tier or day",
+        )
+    return _chosen(os.path.join(os.path.abspath(root), newest.path), newest, newest.tier, now)
+
+
+def _at(path: str, pattern: str, now: datetime.datetime) -> Chosen:
+    try:
+        seen = os.stat(path)
+    except OSError as error:
+        raise ResilienceError(
+            f"the backup cannot be read: {error.strerror}",
+            option="backup",
+            value=path,
+            remedy="name a file that exists and may be read",
+        ) from error
+    match = re.match(pattern, os.path.basename(path))
+    file = BackupFile(
+        path, "", seen.st_size, seen.st_mtime_ns, None, inventory.taken_at(match) if match else None
+    )
+    return _chosen(os.path.abspath(path), file, None, now)
+
+
+def _chosen(path: str, file: BackupFile, tier: str | None, now: datetime.datetime) -> Chosen:
+    return Chosen(path, tier, _moment(file), file.age_seconds(now), file.bytes)
+
+
+def _moment(file: BackupFile) -> str:
+    if file.taken_at:
+        return file.taken_at
+    moment = datetime.datetime.fromtimestamp(file.mtime_ns / 1e9)
+    return moment.isoformat(timespec="seconds")
+
+
+def _is_date(text: str) -> bool:
+    try:
+        datetime.date.fromisoformat(text)
+    except ValueError:
+        return False
+    return len(text) == 10

@@ -1,0 +1,106 @@
+# -*- coding: utf-8 -*-
+# Copyright (c) 2026, chefwell.resilience contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Whether each tier has the backups that its schedule promises. Pure."""
+
+from __future__ import annotations
+
+import datetime
+from collections.abc import Mapping
+from typing import Any
+
+from ..common.errors import ResilienceError
+from .inventory import BackupFile, Inventory
+
+# Hours between two backups of a tier: the plan's nights, weeks and months.
+SCHEDULE = {"daily": 24.0, "weekly": 168.0, "monthly": 744.0}
+# A backup takes time, and cron jobs wait for each other: a quarter late is not late yet.
+PATIENCE = 1.25
+# A clock may differ this much before a backup counts as one from the future.
+CLOCK_HOURS = 1.0
+MOST_GAPS = 20
+
+
+def of(tree: Inventory, schedule: Mapping[str, float], now: datetime.datetime) -> dict[str, Any]:
+    """What the tiers of a tree owe.
+
+    Args:
+        tree: the backups.
+        schedule: hours between two backups by tier; a tier that is not in it owes nothing.
+        now: with its time zone.
+
+    Returns:
+        By tier `newest` (path or None), `age_hours` (None without one), `expected_hours`, `fresh`,
+        and `gaps`: the moments (local ISO 8601) at which a backup between the oldest and the newest
+        should have been taken and was not.
+
+    Raises:
+        ResilienceError: the schedule is none.
+    """
+    return {
+        tier: _tier([file for file in tree.files if file.tier == tier], hours, now)
+        for tier, hours in checked(schedule).items()
+        if tier in tree.tier_names
+    }
+
+
+def checked(schedule: Mapping[str, Any]) -> dict[str, float]:
+    """The schedule as numbers.
+
+    Raises:
+        ResilienceError: it holds anything but hours above 0.
+    """
+    for tier, hours in schedule.items():
+        if isinstance(hours, bool) or not isinstance(hours, (int, float)) or hours <= 0:
+            raise ResilienceError(
+                "the schedule holds what is no number of hours above 0",
+                option="schedule",
+                value={tier: hours},
+                remedy="give the hours between two backups of each tier, such as {'daily': 24}",
+            )
+    return {tier: float(hours) for tier, hours in schedule.items()}
+
+
+def _tier(files: list[BackupFile], hours: float, now: datetime.datetime) -> dict[str, Any]:
+    ages = {file.path: file.age_seconds(now) / 3600 for file in files}
+    past = sorted(
+        (file for file in files if ages[file.path] >= -CLOCK_HOURS), key=lambda f: -ages[f.path]
+    )
+    if not past:
+        return {
+            "newest": None,
+            "age_hours": None,
+            "expected_hours": hours,
+            "fresh": False,
+            "gaps": [],
+        }
+    newest = past[-1].path
+    gaps = []
+    for earlier, later in zip(past, past[1:], strict=False):
+        between = ages[earlier.path] - ages[later.path]
+        for number in range(1, round(between / hours)):
+            missed = now - datetime.timedelta(hours=ages[earlier.path] - number * hours)
+            gaps.append(missed.astimezone().isoformat(timespec="minutes"))
+    return {
+        "newest": newest,
+        "age_hours": round(ages[newest], 2),
+        "expected_hours": hours,
+        "fresh": ages[newest] <= hours * PATIENCE,
+        "gaps": gaps[-MOST_GAPS:],
+    }
+
+
+def complaints(found: Mapping[str, Any]) -> list[str]:
+    """What is owed, one sentence each."""
+    said = []
+    for tier, state in found.items():
+        if state["newest"] is None:
+            said.append(f"{tier} has no backup that counts")
+        elif not state["fresh"]:
+            said.append(
+                f"{tier}: the newest backup is {state['age_hours']:.1f} hours old, one is expected "
+                f"every {state['expected_hours']:g} hours"
+            )
+        said += [f"{tier}: no backup was taken at {moment}" for moment in state["gaps"]]
+    return said

@@ -1,0 +1,473 @@
+# -*- coding: utf-8 -*-
+# Copyright (c) 2026, chefwell.resilience contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What a backup tree holds, tier by tier, and how two trees differ.
+
+Nothing here follows a link, opens a pipe or trusts a name: a backup tree may lie on a host that
+somebody else has written to.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import datetime
+import os
+import re
+import stat
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any
+
+from ..common.errors import ResilienceError
+
+TIERS = ("daily", "weekly", "monthly")
+# The groups `date` and `time` tell when a backup was taken; names that do not match are listed.
+# A file name may hold a newline, which `.` and `$` would stumble over.
+PATTERN = r"^(?s:.+)_(?P<date>\d{8})_(?P<time>\d{6})\.(dump|sql|tar)(\.(gz|zst|xz|lz4))?\Z"
+# A file that changed more recently than this is looked up among the files open for writing.
+FRESH_SECONDS = 24 * 3600
+BLOCK = 1 << 20
+
+
+@dataclasses.dataclass(frozen=True)
+class BackupFile:
+    """One backup.
+
+    Attributes:
+        path: relative to the tree, `daily/x.dump.gz`.
+        tier: the tier's folder.
+        bytes: its size.
+        mtime_ns: when it last changed, nanoseconds since 1970.
+        sha256: of its content, hexadecimal; None where digests were not asked for.
+        taken_at: when it was taken, local ISO 8601 from its name; None where the name does not say.
+    """
+
+    path: str
+    tier: str
+    bytes: int
+    mtime_ns: int
+    sha256: str | None = None
+    taken_at: str | None = None
+
+    @property
+    def name(self) -> str:
+        """The file's name without its tier."""
+        return os.path.basename(self.path)
+
+    def age_seconds(self, now: datetime.datetime) -> float:
+        """Seconds since it was taken, by its name or else its time of change."""
+        if self.taken_at:
+            taken = datetime.datetime.fromisoformat(self.taken_at).astimezone()
+        else:
+            taken = datetime.datetime.fromtimestamp(self.mtime_ns / 1e9).astimezone()
+        return (now - taken).total_seconds()
+
+
+@dataclasses.dataclass(frozen=True)
+class TierSummary:
+    """One tier: how many backups, how many bytes, and the paths of its newest and oldest."""
+
+    count: int
+    bytes: int
+    newest: str | None
+    oldest: str | None
+
+
+@dataclasses.dataclass(frozen=True)
+class Inventory:
+    """What a backup tree holds.
+
+    Attributes:
+        root: the tree.
+        files: its backups, by path.
+        tier_names: the tiers that were looked at, in the order asked for.
+        ignored: names that are no backup's, links and special files, escaped.
+        in_progress: backups that some process still writes; they are in no other list.
+        problems: what could not be read, in words. A tree with problems is not known whole.
+    """
+
+    root: str
+    files: list[BackupFile]
+    tier_names: tuple[str, ...] = TIERS
+    ignored: list[str] = dataclasses.field(default_factory=list)
+    in_progress: list[str] = dataclasses.field(default_factory=list)
+    problems: list[str] = dataclasses.field(default_factory=list)
+
+    @property
+    def total_count(self) -> int:
+        """How many backups there are."""
+        return len(self.files)
+
+    @property
+    def total_bytes(self) -> int:
+        """Their size together, bytes."""
+        return sum(file.bytes for file in self.files)
+
+    def tiers(self) -> dict[str, TierSummary]:
+        """Each tier's summary, in the order asked for."""
+        summaries = {}
+        for tier in self.tier_names:
+            own = sorted((file for file in self.files if file.tier == tier), key=_age_key)
+            summaries[tier] = TierSummary(
+                len(own),
+                sum(file.bytes for file in own),
+                own[-1].path if own else None,
+                own[0].path if own else None,
+            )
+        return summaries
+
+    def newest(self) -> BackupFile | None:
+        """The backup taken last, of any tier; None for an empty tree."""
+        return max(self.files, key=_age_key, default=None)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values, for JSON and Ansible."""
+        return {
+            "root": self.root,
+            "tiers": {name: dataclasses.asdict(tier) for name, tier in self.tiers().items()},
+            "total_count": self.total_count,
+            "total_bytes": self.total_bytes,
+            "files": [dataclasses.asdict(file) for file in self.files],
+            "ignored": self.ignored,
+            "in_progress": self.in_progress,
+            "problems": self.problems,
+        }
+
+
+def from_dict(values: Mapping[str, Any], *, option: str = "compare_with") -> Inventory:
+    """The inventory that `Inventory.to_dict` gave.
+
+    Raises:
+        ResilienceError: the values are no inventory; names `option`.
+    """
+    try:
+        return Inventory(
+            str(values["root"]),
+            [BackupFile(**file) for file in values["files"]],
+            tuple(values["tiers"]),
+            *(
+                [str(entry) for entry in values.get(key, [])]
+                for key in ("ignored", "in_progress", "problems")
+            ),
+        )
+    except (KeyError, TypeError) as error:
+        raise ResilienceError(
+            f"this is no inventory: {type(error).__name__}: {error}",
+            option=option,
+            value=str(values)[:80],
+            remedy="give the `inventory` that backup_inventory returned",
+        ) from error
+
+
+def _age_key(file: BackupFile) -> tuple[str, int, str]:
+    taken = file.taken_at
+    if taken is None:
+        moment = datetime.datetime.fromtimestamp(file.mtime_ns / 1e9)
+        taken = moment.isoformat(timespec="seconds")
+    return taken, file.mtime_ns, file.path
+
+
+def readable(name: str) -> str:
+    """A file name for people: control characters and bytes that are not UTF-8 become escapes."""
+    text = os.fsencode(name).decode("utf-8", "backslashreplace")
+    return "".join(
+        char if char.isprintable() else char.encode("unicode_escape").decode("ascii")
+        for char in text
+    )
+
+
+def scan(
+    root: str,
+    *,
+    tiers: Sequence[str] = TIERS,
+    pattern: str = PATTERN,
+    digest: bool = True,
+    progress: Callable[[int, int], None] | None = None,
+) -> Inventory:
+    """Looks at a backup tree.
+
+    Args:
+        root: the tree; each tier is a folder in it.
+        tiers: the tiers to look at. One whose folder is missing counts as a problem.
+        pattern: regular expression for the names of backups; what does not match is `ignored`.
+        digest: whether to take the SHA-256 of every backup.
+        progress: called with bytes digested and bytes in all.
+
+    Raises:
+        ResilienceError: the root is missing or no folder, or the pattern is no expression.
+    """
+    expression = compiled(pattern)
+    try:
+        is_folder = stat.S_ISDIR(os.stat(root).st_mode)
+    except OSError as error:
+        raise ResilienceError(
+            f"the backup tree cannot be read: {error.strerror}",
+            option="path",
+            value=root,
+            remedy="name the folder that holds the tiers, and mount it if it is a mount",
+        ) from error
+    if not is_folder:
+        raise ResilienceError(
+            "the backup tree is not a folder",
+            option="path",
+            value=root,
+            remedy="name the folder that holds the tiers",
+        )
+    found = Inventory(root, [], tuple(tiers))
+    for tier in tiers:
+        _scan_tier(found, tier, expression)
+    _set_aside_unfinished(found)
+    if digest:
+        _digest_all(found, progress)
+    found.files.sort(key=lambda file: file.path)
+    return found
+
+
+def compiled(pattern: str) -> re.Pattern[str]:
+    """The expression for the names of backups.
+
+    Raises:
+        ResilienceError: it is none.
+    """
+    try:
+        return re.compile(pattern)
+    except re.error as error:
+        raise ResilienceError(
+            f"the pattern is no regular expression: {error}",
+            option="pattern",
+            value=pattern,
+            remedy=f"write one as Python's re module reads it, such as {PATTERN}",
+        ) from error
+
+
+def _scan_tier(found: Inventory, tier: str, expression: re.Pattern[str]) -> None:
+    try:
+        entries = sorted(os.scandir(os.path.join(found.root, tier)), key=lambda entry: entry.name)
+    except OSError as error:
+        found.problems.append(f"{readable(tier)}: {error.strerror}")
+        return
+    for entry in entries:
+        path = f"{tier}/{entry.name}"
+        try:
+            seen = entry.stat(follow_symlinks=False)
+        except OSError as error:
+            found.problems.append(f"{readable(path)}: {error.strerror}")
+            continue
+        match = expression.match(entry.name)
+        if not stat.S_ISREG(seen.st_mode):
+            found.ignored.append(f"{readable(path)} ({_kind(seen.st_mode)})")
+        elif not match:
+            found.ignored.append(readable(path))
+        else:
+            found.files.append(
+                BackupFile(path, tier, seen.st_size, seen.st_mtime_ns, None, taken_at(match))
+            )
+
+
+def _kind(mode: int) -> str:
+    kinds = (
+        (stat.S_ISLNK, "symbolic link, not followed"),
+        (stat.S_ISDIR, "folder"),
+        (stat.S_ISFIFO, "named pipe, not opened"),
+        (stat.S_ISSOCK, "socket, not opened"),
+    )
+    return next((name for test, name in kinds if test(mode)), "device, not opened")
+
+
+def taken_at(match: re.Match[str]) -> str | None:
+    """When a backup was taken, local ISO 8601, by its name's groups `date` and `time`."""
+    groups = match.groupdict()
+    digits = (groups.get("date") or "") + (groups.get("time") or "")
+    try:
+        moment = datetime.datetime.strptime(digits, "%Y%m%d%H%M%S")
+    except ValueError:
+        return None
+    return moment.isoformat()
+
+
+def _set_aside_unfinished(found: Inventory) -> None:
+    """Moves backups that some process still writes from `files` to `in_progress`."""
+    newest_change = max((file.mtime_ns for file in found.files), default=0) / 1e9
+    if datetime.datetime.now().timestamp() - newest_change > FRESH_SECONDS:
+        return
+    writing = _open_for_writing()
+    for file in list(found.files):
+        with contextlib.suppress(OSError):
+            seen = os.lstat(os.path.join(found.root, file.path))
+            if (seen.st_dev, seen.st_ino) in writing:
+                found.files.remove(file)
+                found.in_progress.append(readable(file.path))
+
+
+def _open_for_writing() -> set[tuple[int, int]]:
+    """Device and inode of every file that a process we may look into has open for writing.
+
+    From `/proc/<pid>/fd` and the access mode in `/proc/<pid>/fdinfo` (proc(5)).
+    """
+    writing = set()
+    for pid in filter(str.isdigit, os.listdir("/proc")):
+        with contextlib.suppress(OSError):
+            for number in os.listdir(f"/proc/{pid}/fd"):
+                with contextlib.suppress(OSError):
+                    seen = os.stat(f"/proc/{pid}/fd/{number}")
+                    if stat.S_ISREG(seen.st_mode) and _is_write_mode(pid, number):
+                        writing.add((seen.st_dev, seen.st_ino))
+    return writing
+
+
+def _is_write_mode(pid: str, number: str) -> bool:
+    with open(f"/proc/{pid}/fdinfo/{number}", encoding="ascii") as info:
+        for line in info:
+            if line.startswith("flags:"):
+                return int(line.split()[1], 8) & os.O_ACCMODE != os.O_RDONLY
+    return False
+
+
+def sha256(path: str, told: Callable[[int], None] | None = None) -> str:
+    """SHA-256 of a regular file's content, hexadecimal.
+
+    Args:
+        path: the file; a link or a special file is refused, not followed or opened.
+        told: called with the number of bytes after each block.
+
+    Raises:
+        OSError: it cannot be read, or is no regular file.
+    """
+    import hashlib  # noqa: PLC0415 - a look without digests is to be short
+
+    # O_NONBLOCK: a named pipe put in the file's place since it was listed must not hang us.
+    number = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+    with open(number, "rb", buffering=0) as file:
+        if not stat.S_ISREG(os.fstat(number).st_mode):
+            raise OSError(0, "not a regular file", path)
+        digest = hashlib.sha256()
+        while block := file.read(BLOCK):
+            digest.update(block)
+            if told:
+                told(len(block))
+    return digest.hexdigest()
+
+
+def _digest_all(
+    found: Inventory,
+    progress: Callable[[int, int], None] | None,
+    known: Mapping[str, str] | None = None,
+) -> None:
+    held = known or {}
+    total = sum(file.bytes for file in found.files if file.path not in held)
+    done = 0
+
+    def told(count: int) -> None:
+        nonlocal done
+        done += count
+        if progress:
+            progress(done, total)
+
+    def one(file: BackupFile) -> BackupFile | str | None:
+        if digest := held.get(file.path):
+            return dataclasses.replace(file, sha256=digest)
+        path = os.path.join(found.root, file.path)
+        try:
+            content = sha256(path, told)
+            after = os.lstat(path)
+        except FileNotFoundError:
+            return f"{readable(file.path)}: vanished while it was read (rotated away?)"
+        except OSError as error:
+            return f"{readable(file.path)}: {error.strerror}"
+        if (after.st_size, after.st_mtime_ns) != (file.bytes, file.mtime_ns):
+            found.in_progress.append(readable(file.path))
+            return None
+        return dataclasses.replace(file, sha256=content)
+
+    from concurrent.futures import ThreadPoolExecutor  # noqa: PLC0415 - as above
+
+    # hashlib lets go of the interpreter lock, so threads use every core.
+    with ThreadPoolExecutor(max_workers=min(8, os.cpu_count() or 1)) as pool:
+        results = list(pool.map(one, found.files))
+    found.problems.extend(result for result in results if isinstance(result, str))
+    found.files[:] = [result for result in results if isinstance(result, BackupFile)]
+
+
+def with_digests(
+    tree: Inventory,
+    known: Mapping[str, str],
+    progress: Callable[[int, int], None] | None = None,
+) -> Inventory:
+    """The same tree with the SHA-256 of every backup.
+
+    Args:
+        tree: as `scan` gave it, without digests.
+        known: digests by path that need not be taken again.
+        progress: called with bytes read and bytes to read in all.
+    """
+    found = dataclasses.replace(
+        tree,
+        files=list(tree.files),
+        in_progress=list(tree.in_progress),
+        problems=list(tree.problems),
+    )
+    _digest_all(found, progress, known)
+    return found
+
+
+@dataclasses.dataclass(frozen=True)
+class Comparison:
+    """How another tree differs from ours.
+
+    Attributes:
+        missing: backups that the other tree lacks.
+        extra: backups that only the other tree has.
+        different: backups whose content differs.
+        compared_by: `sha256`, or `bytes` where either side has no digests.
+        unknown: problems of either side; with any, the trees are not known to be equal.
+    """
+
+    missing: list[str]
+    extra: list[str]
+    different: list[str]
+    compared_by: str
+    unknown: list[str] = dataclasses.field(default_factory=list)
+
+    @property
+    def in_sync(self) -> bool:
+        """Whether both trees were read whole and hold the same backups."""
+        return not (self.missing or self.extra or self.different or self.unknown)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values, for JSON and Ansible."""
+        return {**dataclasses.asdict(self), "in_sync": self.in_sync}
+
+
+def compare(ours: Inventory, other: Inventory) -> Comparison:
+    """Names what `other` lacks, has beyond ours, or holds with other content.
+
+    Two empty trees are equal; two trees with problems are not, whatever was seen of them.
+    """
+    mine = {file.path: file for file in ours.files}
+    theirs = {file.path: file for file in other.files}
+    by_digest = all(file.sha256 for file in [*ours.files, *other.files])
+    # A backup that is still being written is on neither side yet.
+    unfinished = {*ours.in_progress, *other.in_progress}
+
+    def content(file: BackupFile) -> object:
+        return file.sha256 if by_digest else file.bytes
+
+    def named(paths: Iterable[str]) -> list[str]:
+        return sorted(name for name in map(readable, paths) if name not in unfinished)
+
+    return Comparison(
+        missing=named(mine.keys() - theirs.keys()),
+        extra=named(theirs.keys() - mine.keys()),
+        different=named(
+            path
+            for path in mine.keys() & theirs.keys()
+            if content(mine[path]) != content(theirs[path])
+        ),
+        compared_by="sha256" if by_digest else "bytes",
+        unknown=[
+            f"{side}: {problem}"
+            for side, tree in (("local", ours), ("remote", other))
+            for problem in tree.problems
+        ],
+    )

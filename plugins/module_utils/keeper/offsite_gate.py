@@ -1,0 +1,324 @@
+# -*- coding: utf-8 -*-
+# Copyright (c) 2026, chefwell.resilience contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What our key may do on the backup server: the forced command in `authorized_keys`.
+
+sshd runs this instead of whatever the client asks for, and tells what that was in
+SSH_ORIGINAL_COMMAND. Whoever holds the key may see what the copy holds, and add to it. A writing
+rsync is started with options of ours only, and the kernel keeps it in `incoming`; what comes of
+that is for the server's own job (`keeper`) to say.
+
+rsync's own `rrsync` is not used: whether it can refuse to delete (`-no-del`) and to overwrite
+(`-no-overwrite`) depends on its version, and with all of them a key that may write a file in its
+place may also leave half of one there.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import os
+import re
+import resource
+import shlex
+import shutil
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import IO, NoReturn
+
+from ..common import config
+from ..common.errors import ResilienceError
+from ..inventory import inventory
+from ..inventory.inventory import readable
+from . import keeper, keeper_store, landlock
+
+PROTOCOL = 1
+WRITE, READ = "write", "read"
+# An inventory of 100,000 backups has 20 MB.
+MOST_INPUT = 64 << 20
+# Protocol features of the client's rsync follow `e`; they end the short options.
+_SHORT_WRITE = re.compile(r"-[trpvnzR]*(e[0-9A-Za-z.]*)?")
+_SHORT_READ = re.compile(r"-[vtprlogDnzR]*(e[0-9A-Za-z.]*)?")
+_LONG = re.compile(
+    r"--(log-format=[%\w ]{0,40}|timeout=\d{1,6}|bwlimit=[\d.]{1,12}|stats|fsync|no-inc-recursive)"
+)
+_PARTIAL = ("--partial-dir", ".rsync-partial")
+
+
+class Refused(Exception):
+    """What was asked for is not allowed."""
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Answers one request.
+
+    Args:
+        arguments: `--config FILE` and `--allow write` or `--allow read`; those of the process when
+            left out.
+
+    Returns:
+        The exit code: 0 done, 1 refused, 2 failed, 75 (EX_TEMPFAIL) another job is at work.
+    """
+    given = list(sys.argv[1:] if arguments is None else arguments)
+    try:
+        options = dict(zip(given[::2], given[1::2], strict=True))
+        path, allow = options["--config"], options["--allow"]
+    except (KeyError, ValueError):
+        return _say("usage: offsite_gate --config FILE --allow write|read", 2)
+    asked = os.environ.get("SSH_ORIGINAL_COMMAND", "")
+    try:
+        gate = Gate(keeper_store.Store(config.load(path, keeper_store.KEYS)), allow)
+        return gate.answer(asked)
+    except Refused as error:
+        return _say(f"chefwell gate: refused: {error}", 1)
+    except keeper_store.Busy as error:
+        return _say(f"chefwell gate: busy: {error}", 75)
+    except (ResilienceError, OSError) as error:
+        return _say(f"chefwell gate: {error}", 2)
+
+
+def _say(text: str, code: int) -> int:
+    sys.stderr.write(text + "\n")
+    return code
+
+
+class Gate:
+    """One key's door to one copy.
+
+    Args:
+        store: the copy.
+        allow: `write` to add to it, `read` to fetch from it; both may list it.
+    """
+
+    def __init__(self, store: keeper_store.Store, allow: str) -> None:
+        self.store = store
+        self.allow = allow
+
+    def answer(self, asked: str) -> int:
+        """Does what was asked for, if it is allowed.
+
+        Raises:
+            Refused: it is not.
+        """
+        try:
+            words = shlex.split(asked)
+        except ValueError:
+            words = []
+        answers: dict[str, Callable[[list[str]], int]] = {
+            "hostname": self._hostname,
+            "echo": self._echo,
+            "chefwell-hello": self._hello,
+            "chefwell-list": self._list,
+            "chefwell-digest": self._digest,
+            "chefwell-commit": self._commit,
+            "rsync": self._rsync,
+        }
+        try:
+            if not words or words[0] not in answers:
+                raise Refused(
+                    f"{readable(words[0])[:80]!r} is not among what this key may do"
+                    if words
+                    else "this key opens no shell"
+                )
+            return answers[words[0]](words[1:])
+        except Refused as error:
+            self._record(asked, str(error))
+            raise
+
+    def _record(self, asked: str, why: str) -> None:
+        """Keeps what was refused: a key that asks for more than it may is perhaps a stolen one."""
+        came_from = os.environ.get("SSH_CONNECTION", "?").split(" ")[0]
+        line = f"{time.strftime('%Y-%m-%dT%H:%M:%S%z')} {came_from} {why}: {readable(asked)[:300]}"
+        path = os.path.join(self.store.own, "refused.log")
+        if os.path.exists(path) and os.path.getsize(path) > 1 << 20:
+            os.replace(path, f"{path}.1")
+        with open(path, "a", encoding="utf-8") as log:
+            log.write(line + "\n")
+        self.store.alarm("refused-request", line)
+
+    def _hostname(self, words: list[str]) -> int:
+        if words:
+            raise Refused("hostname takes no arguments")
+        return self._tell(socket.gethostname() + "\n")
+
+    def _echo(self, words: list[str]) -> int:
+        return self._tell(" ".join(words) + "\n")
+
+    def _tell(self, text: str) -> int:
+        sys.stdout.buffer.write(os.fsencode(text))
+        sys.stdout.buffer.flush()
+        return 0
+
+    def _hello(self, words: list[str]) -> int:
+        return self._tell(
+            json.dumps(
+                {
+                    "protocol": PROTOCOL,
+                    "allow": self.allow,
+                    "confined": landlock.version() >= 2,
+                    "keep_days": self.store.settings["keep_days"],
+                }
+            )
+            + "\n"
+        )
+
+    def _list(self, words: list[str]) -> int:
+        """The records that `offsite_remote.parse` reads."""
+        records = [f"rsync {_rsync_version()}", f"gate {PROTOCOL} {self._confined()}"]
+        records.append(f"free {self.store.room()}")
+        records += [
+            f"alarm {kind} {alarm['since']} {alarm['saw']}"
+            for kind, alarm in sorted(self.store.alarms().items())
+        ]
+        for tier in self.store.tiers:
+            if tier in words:
+                records += self._tier(tier)
+        return self._tell("".join(f"{record}\0" for record in [*records, "end"]))
+
+    def _confined(self) -> str:
+        return "confined" if landlock.version() >= 2 else "loose"
+
+    def _tier(self, tier: str) -> list[str]:
+        folder = os.path.join(self.store.root, tier)
+        if os.path.islink(folder):
+            return [f"link {tier}"]
+        if not os.path.isdir(folder):
+            return [f"missing {tier}"]
+        records = []
+        try:
+            with os.scandir(folder) as entries:
+                for entry in entries:
+                    seen = entry.stat(follow_symlinks=False)
+                    letter = offsite_letter(seen.st_mode)
+                    records.append(
+                        f"entry {letter} {seen.st_size} {seen.st_mtime_ns} {seen.st_ino} "
+                        f"{seen.st_ctime_ns} {tier}/{entry.name}"
+                    )
+        except OSError:
+            records.append(f"unreadable {tier}")
+        return records
+
+    def _digest(self, words: list[str]) -> int:
+        """Reads names from the client and every such backup, and tells its SHA-256."""
+        names = [os.fsdecode(name) for name in _input().split(b"\0") if name]
+        wanted = [name for name in names if self.store.accepts(name)]
+
+        def one(name: str) -> str | None:
+            try:
+                return f"{inventory.sha256(os.path.join(self.store.root, name))} *{name}"
+            except OSError:
+                return None
+
+        with ThreadPoolExecutor(max_workers=min(8, os.cpu_count() or 1)) as pool:
+            records = [record for record in pool.map(one, wanted) if record]
+        return self._tell("".join(f"{record}\0" for record in [*records, "end"]))
+
+    def _commit(self, words: list[str]) -> int:
+        if self.allow != WRITE:
+            raise Refused("this key may only read")
+        try:
+            values = json.loads(_input())
+        except ValueError as error:
+            raise ResilienceError(f"the inventory is no JSON: {error}") from error
+        done = keeper.settle(self.store, values)
+        return self._tell(json.dumps(dataclasses.asdict(done)) + "\n")
+
+    def _rsync(self, words: list[str]) -> NoReturn:
+        if words[:2] == ["--server", "--sender"]:
+            arguments = self._sending(words[2:])
+        elif words[:1] == ["--server"] and self.allow == WRITE:
+            arguments = self._receiving(words[1:])
+        else:
+            raise Refused("rsync may not do that with this key")
+        program = shutil.which("rsync", path="/usr/local/bin:/usr/bin:/bin")
+        if program is None:
+            raise ResilienceError("rsync: command not found", remedy="install it on the server")
+        environment = {"PATH": "/usr/local/bin:/usr/bin:/bin", "LC_ALL": "C"}
+        os.execve(program, ["rsync", "--server", *arguments], environment)
+
+    def _receiving(self, words: list[str]) -> list[str]:
+        """The arguments for an rsync that writes to `incoming`, and this process bound to that."""
+        options, paths = allowed_options(words, _SHORT_WRITE)
+        if len(paths) != 1 or paths[0].rstrip("/") not in ("incoming", self.store.root.rstrip("/")):
+            raise Refused("this key may write to one folder only")
+        room = self.store.room()
+        if room == 0:
+            raise ResilienceError("No space left on device: the disk is full up to its reserve")
+        self.store.arrived()  # whatever modes a client left there, the folders can be used
+        os.umask(0o077)
+        # One file may not take the reserve either. Python ignores SIGXFSZ, and rsync inherits that,
+        # so that it says "File too large".
+        resource.setrlimit(resource.RLIMIT_FSIZE, (room, room))
+        os.chdir(self.store.incoming)
+        landlock.write_only_in(self.store.incoming)
+        return [*options, ".", f"{self.store.incoming}/"]
+
+    def _sending(self, words: list[str]) -> list[str]:
+        """The arguments for an rsync that reads from the copy."""
+        if self.allow != READ:
+            raise Refused("this key may not read what is there")
+        options, paths = allowed_options(words, _SHORT_READ)
+        os.chdir(self.store.root)
+        root = os.path.realpath(self.store.root)
+        for number, path in enumerate(paths):
+            whole = os.path.realpath(os.path.join(root, path))
+            inside = whole == root or whole.startswith(f"{root}/")
+            own = whole.startswith(os.path.realpath(self.store.own))
+            if not inside or own or set("*?[\\") & set(path) or path.startswith("-"):
+                raise Refused("this key may read the backups of one folder only")
+            slash = "/" if path.endswith("/") else ""
+            paths[number] = os.path.relpath(whole, root) + slash
+        return ["--sender", *options, "--exclude=/.chefwell", ".", *paths]
+
+
+def allowed_options(words: Sequence[str], short: re.Pattern[str]) -> tuple[list[str], list[str]]:
+    """The options and the paths of an rsync server's command line.
+
+    Raises:
+        Refused: an option that is not on the list, whatever it may mean.
+    """
+    options: list[str] = []
+    rest = list(words)
+    while rest and rest[0] != ".":
+        word = rest.pop(0)
+        if word == _PARTIAL[0] and rest[:1] == [_PARTIAL[1]]:
+            options += [word, rest.pop(0)]
+        elif short.fullmatch(word) or _LONG.fullmatch(word):
+            options.append(word)
+        else:
+            raise Refused(f"the rsync option {readable(word)[:80]} is not allowed")
+    if len(rest) < 2:
+        raise Refused("rsync is given no folder")
+    return options, rest[1:]
+
+
+def offsite_letter(mode: int) -> str:
+    """The letter of a file's kind, as find(1) prints it."""
+    kinds: Mapping[int, str] = {0o100000: "f", 0o040000: "d", 0o120000: "l", 0o010000: "p"}
+    return kinds.get(mode & 0o170000, "o")
+
+
+def _rsync_version() -> str:
+    try:
+        told = subprocess.run(
+            ["rsync", "--version"], capture_output=True, text=True, timeout=10, check=False
+        ).stdout
+    except (OSError, subprocess.TimeoutExpired):
+        return ""
+    return told.partition("\n")[0]
+
+
+def _input(stream: IO[bytes] | None = None) -> bytes:
+    content = (stream or sys.stdin.buffer).read(MOST_INPUT + 1)
+    if len(content) > MOST_INPUT:
+        raise Refused("more input than an inventory can have")
+    return content
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

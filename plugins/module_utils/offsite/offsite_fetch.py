@@ -1,0 +1,164 @@
+# -*- coding: utf-8 -*-
+# Copyright (c) 2026, chefwell.resilience contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Fetches a backup back from the offsite server, with the offsite stage's configuration.
+
+Only rsync is asked, for the list as for the backup itself, so that an account that may do nothing
+but read through rsync is enough. What the server answers is judged, not trusted: a name counts only
+if it lies directly in one of our tiers and is one of a backup.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import tempfile
+from collections.abc import Sequence
+
+from ..common import config, process
+from ..common.errors import ResilienceError
+from ..inventory import inventory
+from ..inventory.backup_choice import Chosen, choose
+from . import ssh
+
+PREFIX = "fetched-"
+TRIES = 3
+# How rsync writes `%l %n`: bytes, then the name; odd bytes in it as `\#ooo`.
+_LISTED = re.compile(r"(\d+) ([^/]+)/([^/]+)/?$")
+# What lies beside a backup and says something of it.
+BESIDE = (".sha256", ".manifest.json")
+
+
+def destination(config_file: str, key_file: str = "") -> ssh.Destination:
+    """The server, as the offsite stage knows it.
+
+    Args:
+        config_file: the offsite stage's configuration.
+        key_file: a key that may read there, where the stage's own may not.
+
+    Raises:
+        ResilienceError: there is no such stage on this host, or it is not whole.
+    """
+    values = config.read(config_file)
+    try:
+        return ssh.Destination(
+            host=values["server_host"],
+            port=values.get("server_port", 22),
+            user=values["server_user"],
+            path=values["server_path"],
+            key_file=key_file or values["key_file"],
+            known_hosts_file=values["known_hosts_file"],
+            ssh_options=tuple(values.get("ssh_options", ())),
+            connect_seconds=values.get("connect_seconds", 20),
+            silence_seconds=values.get("silence_seconds", 300),
+            time_limit=values.get("time_limit", 7200),
+        )
+    except KeyError as error:
+        raise ResilienceError(
+            "the offsite stage's configuration is not whole",
+            option=str(error.args[0]),
+            value=config_file,
+            remedy="run the offsite stage's playbook",
+        ) from error
+
+
+def fetch(
+    server: ssh.Destination,
+    folder: str,
+    *,
+    tiers: Sequence[str] = inventory.TIERS,
+    pattern: str = inventory.PATTERN,
+    tier: str | None = None,
+    date: str | None = None,
+) -> Chosen:
+    """Fetches one backup, the newest that fits.
+
+    Args:
+        server: from `destination`.
+        folder: where it goes, into a tree of its own.
+        tiers, pattern: of the tree there.
+        tier, date: which; the newest of all when left out.
+
+    Returns:
+        The backup, as it lies here now.
+
+    Raises:
+        ResilienceError: the server cannot be reached, holds no such backup, or the transfer failed.
+    """
+    ssh.check_key(server)
+    known = re.compile(pattern)
+    listed = _rsync(server, ["--recursive", "--dry-run", "--out-format=%l %n"], tiers, folder)
+    tree = tempfile.mkdtemp(prefix=PREFIX, dir=folder)
+    os.chmod(tree, 0o711)
+    sizes: dict[str, int] = {}
+    for line in listed.splitlines():
+        match = _LISTED.fullmatch(line)
+        if match and match[2] in tiers and known.match(match[3]):
+            sizes[f"{match[2]}/{match[3]}"] = int(match[1])
+    # An empty file of each name, so that the choice is the same as among local ones.
+    for name in tiers:
+        os.makedirs(os.path.join(tree, name))
+    for name in sizes:
+        open(os.path.join(tree, name), "wb").close()
+    try:
+        chosen = choose(tree, tiers=tuple(tiers), pattern=pattern, tier=tier, date=date)
+    except ResilienceError as error:
+        raise ResilienceError(
+            error.problem,
+            option="offsite",
+            value=str(server),
+            remedy="look with verify-offsite-backups.sh what the server holds",
+        ) from error
+    finally:
+        for name in sizes:
+            os.unlink(os.path.join(tree, name))
+    name = os.path.relpath(chosen.path, tree)
+    _refuse_lack_of_room(sizes[name], folder, server)
+    wanted = [f"--include=/{os.path.basename(name)}{end}" for end in ("", "/**", *BESIDE)]
+    options = ["--recursive", "--times", "--partial-dir=.rsync-partial", *wanted, "--exclude=*"]
+    _rsync(server, options, [os.path.dirname(name) + "/"], os.path.join(tree, chosen.tier or ""))
+    return choose(tree, tiers=tuple(tiers), pattern=pattern, tier=chosen.tier)
+
+
+def _refuse_lack_of_room(size: int, folder: str, server: ssh.Destination) -> None:
+    room = os.statvfs(folder)
+    free = room.f_bavail * room.f_frsize
+    if size > free:
+        raise ResilienceError(
+            f"the backup on the server has {size} bytes, of which {free} fit here",
+            option="work_dir",
+            value=folder,
+            remedy="make room there, or name a folder on another filesystem",
+        )
+
+
+def _rsync(server: ssh.Destination, options: Sequence[str], names: Sequence[str], to: str) -> str:
+    shell = " ".join("'" + word.replace("'", "''") + "'" for word in ssh.command(server))
+    host = f"[{server.host}]" if ":" in server.host else server.host
+    root = f"{server.user}@{host}:{server.path.rstrip('/')}/"
+    for left in range(TRIES - 1, -1, -1):
+        ended = process.run(
+            [
+                *("rsync", *options, "--no-human-readable"),
+                *(f"--timeout={server.silence_seconds}", f"--rsh={shell}", "--"),
+                *(root + name for name in names),
+                os.path.join(to, ""),
+            ],
+            time_limit=server.time_limit,
+            env=ssh.environment(),
+        )
+        # 23 and 24: some of it could not be had; of the list, a tier that is not there.
+        if ended.code == 0 or (ended.code in (23, 24) and "--dry-run" in options):
+            return ended.output
+        why = ssh.failure(ended.errors)
+        if left == 0 or (why and not why.again):
+            break
+    if why:
+        raise ssh.ServerError(why, ssh.telling_line(ended.errors), server)
+    raise ResilienceError(
+        f"rsync ended with {ended.ending()}: {ssh.telling_line(ended.errors)}",
+        option="offsite",
+        value=str(server),
+        remedy="try sync-backups-offsite.sh --test-connection, and look whether the key may read",
+    )

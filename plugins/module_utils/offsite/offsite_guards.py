@@ -1,0 +1,224 @@
+# -*- coding: utf-8 -*-
+# Copyright (c) 2026, chefwell.resilience contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What must be true before anything is sent. Pure: it judges what was measured elsewhere.
+
+`rsync --delete` from an empty folder ends with success and empties the copy as well, and
+`--max-delete` stops only when files are gone already. So every doubt is settled beforehand.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import datetime
+from collections.abc import Iterable, Mapping, Sequence
+
+from ..inventory.inventory import BackupFile, Inventory, readable
+
+# Guards that refuse, in the order in which they are asked; each may be overridden once.
+SOURCE, LEAST, DUMP_SIZE, MASS_CHANGE, DESTINATION, ROOM = GUARDS = (
+    "source-marker",
+    "least-backups",
+    "dump-size",
+    "mass-change",
+    "destination",
+    "room",
+)
+# A clock may differ this much before a backup counts as one from the future.
+CLOCK_SECONDS = 3600
+
+
+@dataclasses.dataclass(frozen=True)
+class Limits:
+    """What the guards allow.
+
+    Attributes:
+        least_backups: fewer than these in the whole tree are too few.
+        change_percent: greatest share of backups (in a tier, also of its bytes) that may be lost
+            or changed since the last good sync; also of the server's that may be moved aside.
+        least_bytes: a newest backup below this holds nothing: gzip of nothing has 20 bytes.
+        shrink_percent: a newest backup that is smaller than the one before by more is warned of.
+        rpo_hours: the newest backup must not be older.
+    """
+
+    least_backups: int = 1
+    change_percent: float = 40
+    least_bytes: int = 100
+    shrink_percent: float = 50
+    rpo_hours: float = 24
+
+
+@dataclasses.dataclass(frozen=True)
+class Refusal:
+    """One guard that refuses: which, and what it saw."""
+
+    guard: str
+    saw: str
+
+    def __str__(self) -> str:
+        return f"guard {self.guard}: {self.saw}"
+
+
+# A backup as the last good sync saw it: its size, and its time in nanoseconds.
+Seen = tuple[int, int]
+
+
+def check_source(
+    tree: Inventory, limits: Limits, marker: str | None, last_good: Mapping[str, Seen]
+) -> list[Refusal]:
+    """Asks everything that the source alone can answer.
+
+    Args:
+        tree: the source now.
+        limits: what is allowed.
+        marker: the marker file's name where it should be but is not; None where all is well.
+        last_good: what the last good sync saw; empty where there was none.
+    """
+    refusals = []
+    if marker is not None:
+        saw = f"{tree.root} lacks its marker file {marker}: is the right folder mounted there?"
+        refusals.append(Refusal(SOURCE, saw))
+    if tree.total_count < limits.least_backups:
+        refusals.append(
+            Refusal(
+                LEAST,
+                f"{tree.total_count} backups in {tree.root}, at least {limits.least_backups} "
+                "are expected",
+            )
+        )
+    refusals += (
+        Refusal(DUMP_SIZE, f"{readable(file.path)} has {file.bytes} bytes, so it holds nothing")
+        for file in _newest_by_tier(tree)
+        if file.bytes < limits.least_bytes
+    )
+    now = {file.path: (file.bytes, file.mtime_ns) for file in tree.files}
+    refusals += (Refusal(MASS_CHANGE, saw) for saw in changes(now, limits, last_good))
+    return refusals
+
+
+def _newest_by_tier(tree: Inventory) -> list[BackupFile]:
+    newest = {summary.newest for summary in tree.tiers().values()}
+    return [file for file in tree.files if file.path in newest]
+
+
+def changes(
+    now: Mapping[str, Seen],
+    limits: Limits,
+    last_good: Mapping[str, Seen],
+    *,
+    since: str = "the last good sync",
+) -> list[str]:
+    """In words what changed beyond the limits.
+
+    Rotation replaces old backups by new ones, so a tier has lost only what was not made up for. A
+    backup is never written again, so every changed one counts.
+
+    Args:
+        now: the backups as they are.
+        limits: what is allowed.
+        last_good: the backups as they were.
+        since: what to call that time.
+    """
+    found, lost = [], 0
+    for tier in sorted({path.partition("/")[0] for path in last_good}):
+        before = [seen for path, seen in last_good.items() if path.startswith(f"{tier}/")]
+        after = [seen for path, seen in now.items() if path.startswith(f"{tier}/")]
+        fewer = max(0, len(before) - len(after))
+        lost += fewer
+        bytes_before = sum(size for size, _time in before)
+        bytes_fewer = max(0, bytes_before - sum(size for size, _time in after))
+        if _beyond(fewer, len(before), limits):
+            found.append(f"{readable(tier)} lost {fewer} of {len(before)} backups")
+        elif _beyond(bytes_fewer, bytes_before, limits):
+            found.append(f"{readable(tier)} lost {bytes_fewer} of {bytes_before} bytes")
+    kept = last_good.keys() & now.keys()
+    changed = sum(now[path] != last_good[path] for path in kept)
+    if _beyond(changed + lost, len(last_good), limits) and (changed or not found):
+        found.append(f"{changed} of {len(last_good)} backups changed and {lost} are lost")
+    if len(last_good) > 3 and not kept and not found:
+        found.append(f"none of the {len(last_good)} backups is left")
+    return [
+        f"{words} since {since}; up to {limits.change_percent:g} % is allowed" for words in found
+    ]
+
+
+def _beyond(part: float, whole: float, limits: Limits) -> bool:
+    return whole > 0 and 100 * part / whole > limits.change_percent
+
+
+def check_destination(
+    *,
+    exists: bool,
+    theirs: Sequence[BackupFile],
+    aside: Iterable[str],
+    bytes_to_send: int,
+    room: int | None,
+    synced_before: bool,
+    limits: Limits,
+) -> list[Refusal]:
+    """Asks what the server's answer tells.
+
+    Args:
+        exists: whether the server's folder is there.
+        theirs: the backups that the server holds.
+        aside: those of them that would be moved aside.
+        bytes_to_send: size of the files that the server lacks.
+        room: bytes that it can take; None where it does not say.
+        synced_before: whether a good sync to this destination is on record.
+        limits: what is allowed.
+    """
+    refusals = []
+    if synced_before and not exists:
+        saw = "the folder on the server is gone: is its disk mounted there?"
+        refusals.append(Refusal(DESTINATION, saw))
+    elif synced_before and not theirs:
+        saw = "the server holds none of the backups that were sent: is its disk mounted there?"
+        refusals.append(Refusal(DESTINATION, saw))
+    moved = len(list(aside))
+    if moved > 1 and _beyond(moved, len(theirs), limits):
+        saw = (
+            f"{moved} of the {len(theirs)} backups on the server would be moved aside, more than "
+            f"{limits.change_percent:g} % is too many"
+        )
+        refusals.append(Refusal(MASS_CHANGE, saw))
+    if room is not None and bytes_to_send > room:
+        saw = f"{bytes_to_send} bytes are to be sent, the server has room for {room}"
+        refusals.append(Refusal(ROOM, saw))
+    return refusals
+
+
+def warnings(tree: Inventory, limits: Limits, now: datetime.datetime) -> list[str]:
+    """In words what is doubtful but does not keep the sync from running."""
+    found = []
+    future = [file for file in tree.files if file.age_seconds(now) < -CLOCK_SECONDS]
+    found += [
+        f"{readable(file.path)} is from the future ({file.taken_at or 'by its time of change'}), "
+        "so it does not count as fresh"
+        for file in future
+    ]
+    past = [file for file in tree.files if file not in future]
+    ages = {file.path: file.age_seconds(now) for file in past}
+    if past:
+        newest = min(past, key=lambda file: ages[file.path])
+        hours = ages[newest.path] / 3600
+        if hours > limits.rpo_hours:
+            found.append(
+                f"the newest backup, {readable(newest.path)}, is {hours:.1f} hours old; the RPO is "
+                f"{limits.rpo_hours:g} hours"
+            )
+    else:
+        found.append("there is no backup that could count as fresh")
+    for tier in tree.tier_names:
+        own = sorted((file for file in past if file.tier == tier), key=lambda f: -ages[f.path])
+        if len(own) > 1 and _fall(own[-2].bytes, own[-1].bytes) > limits.shrink_percent:
+            found.append(
+                f"{readable(own[-1].path)} has {own[-1].bytes} bytes, the one before "
+                f"{own[-2].bytes}: more than {limits.shrink_percent:g} % smaller"
+            )
+    found += [f"{name}: still being written, left out" for name in tree.in_progress]
+    return found
+
+
+def _fall(before: int, after: int) -> float:
+    return 100 * (before - after) / before if before else 0.0

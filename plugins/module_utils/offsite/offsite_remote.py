@@ -1,0 +1,254 @@
+# -*- coding: utf-8 -*-
+# Copyright (c) 2026, chefwell.resilience contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What the backup server holds, asked in one ssh call, and the digests of it in another.
+
+The script's text is fixed, and everything that varies is an argument; its records end with NUL, so
+that a file name may hold anything. An answer without its last record counts as no answer.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+import re
+import stat
+from collections.abc import Sequence
+
+from ..common.errors import ResilienceError
+from ..inventory import inventory
+from ..inventory.digest_cache import Identity
+from . import ssh
+
+# One line and no `!`, for the account's shell may be any. What it writes, each ending with NUL:
+# absent | nowhere (the folder above is not there either) | closed | rsync VERSION | room DF-LINE
+# link TIER | missing TIER | unreadable TIER
+# file TYPE SIZE MTIME INODE CTIME PATH | end
+# Of the server's gate (`offsite_gate`) come also: gate PROTOCOL confined|loose | free BYTES
+# alarm KIND SINCE WORDS | entry TYPE SIZE MTIME_NS INODE CTIME_NS PATH
+_LIST = "; ".join(
+    (
+        'cd -- "$1" 2>/dev/null || { if test -e "$1"; then printf "closed\\0"; '
+        'else printf "absent\\0"; test -d "$(dirname -- "$1")" || '
+        'printf "nowhere\\0"; fi; printf "end\\0"; exit 0; }',
+        "shift",
+        'printf "rsync %s\\0" "$(rsync --version 2>/dev/null | head -n 1)"',
+        'printf "room %s\\0" "$(df -Pk . 2>/dev/null | tail -n 1)"',
+        'for tier do if test -L "$tier"; then printf "link %s\\0" "$tier"; '
+        'elif test -d "$tier"; then '
+        'find "./$tier" -mindepth 1 -maxdepth 1 -printf "file %y %s %T@ %i %C@ %p\\0" '
+        '|| printf "unreadable %s\\0" "$tier"; '
+        'else printf "missing %s\\0" "$tier"; fi; done',
+        'printf "end\\0"',
+    )
+)
+# sha256sum writes each line at once, so that several may write to one pipe; that holds for lines
+# only, so names with a line break come escaped (a backslash before the digest says so).
+_TAKE_DIGESTS = 'cd -- "$1" && xargs -0 -r -n 8 -P "$(nproc)" sha256sum -b --; echo end'
+_DIGEST = re.compile(r"([0-9a-f]{64}) [ *](.*)", re.DOTALL)
+_KINDS = {"f": stat.S_IFREG, "d": stat.S_IFDIR, "l": stat.S_IFLNK, "p": stat.S_IFIFO}
+
+
+@dataclasses.dataclass(frozen=True)
+class Remote:
+    """The server's folder.
+
+    Attributes:
+        exists: whether the folder is there.
+        can_be_made: whether rsync can make it: the folder above it is there.
+        tree: what it holds, without digests; nothing where it does not exist.
+        rsync: the server's version of rsync, `3.2.7`; None where it has none.
+        room: bytes that we may still write there; None where it does not say.
+        identities: each backup's identity there, for the cache of digests.
+        gate: the protocol of the server's gate; None where the account runs any command.
+        confined: whether the kernel there keeps rsync in the gate's folder.
+        alarms: what the server's own job found wrong, in words.
+        keeps_times: whether it keeps a file's time of change; otherwise sizes alone are compared
+            before something is sent.
+    """
+
+    exists: bool
+    can_be_made: bool
+    tree: inventory.Inventory
+    rsync: str | None
+    room: int | None
+    identities: dict[str, Identity] = dataclasses.field(default_factory=dict)
+    gate: int | None = None
+    confined: bool = False
+    alarms: tuple[str, ...] = ()
+    keeps_times: bool = True
+
+
+def look(destination: ssh.Destination, tiers: Sequence[str], pattern: str) -> Remote:
+    """Asks an account that runs any command what the folder holds.
+
+    Args:
+        destination: the server.
+        tiers: the tiers to look at. One that is not there is empty: rsync makes it.
+        pattern: regular expression for the names of backups.
+
+    Raises:
+        ResilienceError: the server could not be asked, or did not answer to the end.
+    """
+    answer = ssh.run(destination, _LIST, destination.path, *tiers)
+    return parse(answer, str(destination), tiers, pattern)
+
+
+def take_digests(destination: ssh.Destination, paths: Sequence[str]) -> dict[str, str]:
+    """Has an account that runs any command take the SHA-256 of files.
+
+    Returns:
+        Digests by path; a file that could not be read has none.
+
+    Raises:
+        ResilienceError: as `look`.
+    """
+    names = b"".join(os.fsencode(f"./{path}") + b"\0" for path in paths)
+    answer = ssh.run(destination, _TAKE_DIGESTS, destination.path, input=names)
+    lines = [_unescaped(line) for line in answer.split(b"\n")]
+    return parse_digests(b"\0".join(lines), str(destination))
+
+
+def _unescaped(line: bytes) -> bytes:
+    """A line of sha256sum without its escapes (coreutils manual, "md5sum invocation")."""
+    if not line.startswith(b"\\"):
+        return line
+    plain = {b"n": b"\n", b"r": b"\r", b"\\": b"\\"}
+    return re.sub(rb"\\([nr\\])", lambda found: plain[found[1]], line[1:])
+
+
+def parse_digests(answer: bytes, root: str) -> dict[str, str]:
+    """Digests by path.
+
+    Raises:
+        ResilienceError: the answer is not whole.
+    """
+    found = {}
+    for record in _records(answer, root):
+        if known := _DIGEST.fullmatch(record):
+            found[known[2].removeprefix("./")] = known[1]
+    return found
+
+
+def _records(answer: bytes, root: str) -> list[str]:
+    records = [os.fsdecode(record) for record in answer.split(b"\0")]
+    if records[-2:] != ["end", ""]:
+        raise ResilienceError(
+            "the server's answer is not whole",
+            option="server",
+            value=root,
+            remedy="make sure that the account's shell prints nothing of its own, that "
+            "offsite_backup_server_mode is what the server is set up for, and try again",
+        )
+    return records[:-2]
+
+
+@dataclasses.dataclass(frozen=True)
+class _Listed:
+    letter: str
+    size: int
+    mtime_ns: int
+    inode: int
+    ctime_ns: int
+
+
+def parse(answer: bytes, root: str, tiers: Sequence[str], pattern: str) -> Remote:
+    """Reads the server's answer. What it says is judged, not trusted: only names directly in one of
+    our tiers count.
+
+    Raises:
+        ResilienceError: the answer is not whole, or the folder may not be entered.
+    """
+    records = _records(answer, root)
+    if "closed" in records:
+        raise ResilienceError(
+            "the folder on the server cannot be entered",
+            option="server_path",
+            value=root,
+            remedy="let the account own it",
+        )
+    tree = inventory.Inventory(root, [], tuple(tiers))
+    version: str | None = None
+    room: int | None = None
+    gate: int | None = None
+    confined = False
+    alarms: list[str] = []
+    listed: dict[str, _Listed] = {}
+    for record in records:
+        kind, _space, rest = record.partition(" ")
+        if kind == "rsync":
+            found = re.search(r"version v?(\d+(\.\d+)+)", rest)
+            version = found[1] if found else None
+        elif kind == "room":
+            fields = rest.split()
+            room = int(fields[3]) * 1024 if len(fields) > 3 and fields[3].isdigit() else None
+        elif kind == "free":
+            room = int(rest) if rest.isdigit() else None
+        elif kind == "gate":
+            number, _space, kept = rest.partition(" ")
+            gate, confined = (int(number) if number.isdigit() else 0), kept == "confined"
+        elif kind == "alarm":
+            alarms.append(inventory.readable(rest))
+        elif kind in ("file", "entry"):
+            path, seen = _listed(rest, root, whole=kind == "entry")
+            listed[path.removeprefix("./")] = seen
+        elif kind == "link":
+            tree.problems.append(f"{inventory.readable(rest)}: symbolic link, not followed")
+        elif kind == "unreadable":
+            tree.problems.append(f"{inventory.readable(rest)}: cannot be read whole")
+    identities = _fill(tree, listed, inventory.compiled(pattern))
+    return Remote(
+        "absent" not in records,
+        "nowhere" not in records,
+        tree,
+        version,
+        room,
+        identities,
+        gate,
+        confined,
+        tuple(alarms),
+    )
+
+
+def _listed(rest: str, root: str, *, whole: bool) -> tuple[str, _Listed]:
+    """Path and what is told of one `file` or `entry` record; whole numbers are nanoseconds."""
+    time_of = int if whole else _nanoseconds
+    try:
+        letter, size, moment, inode, change, path = rest.split(" ", 5)
+        return path, _Listed(letter, int(size), time_of(moment), int(inode), time_of(change))
+    except ValueError as error:
+        raise ResilienceError(
+            "the server's answer cannot be read",
+            option="server",
+            value=root,
+            remedy="install GNU findutils there",
+        ) from error
+
+
+def _nanoseconds(seconds: str) -> int:
+    whole, _dot, fraction = seconds.partition(".")
+    return int(whole) * 10**9 + int(fraction[:9].ljust(9, "0"))
+
+
+def _fill(
+    tree: inventory.Inventory, listed: dict[str, _Listed], pattern: re.Pattern[str]
+) -> dict[str, Identity]:
+    identities: dict[str, Identity] = {}
+    for path, seen in sorted(listed.items()):
+        tier, _slash, name = path.partition("/")
+        if tier not in tree.tier_names or "/" in name or name in ("", ".", ".."):
+            continue
+        match = pattern.match(name)
+        if seen.letter != "f":
+            kind = inventory._kind(_KINDS.get(seen.letter, 0))
+            tree.ignored.append(f"{inventory.readable(path)} ({kind})")
+        elif not match:
+            tree.ignored.append(inventory.readable(path))
+        else:
+            taken = inventory.taken_at(match)
+            tree.files.append(
+                inventory.BackupFile(path, tier, seen.size, seen.mtime_ns, None, taken)
+            )
+            identities[path] = (seen.size, seen.mtime_ns, seen.inode, seen.ctime_ns)
+    return identities

@@ -1,0 +1,153 @@
+# -*- coding: utf-8 -*-
+# Copyright (c) 2026, chefwell.resilience contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What a sync is told, and what it tells."""
+
+from __future__ import annotations
+
+import dataclasses
+import re
+from collections.abc import Mapping
+from typing import Any
+
+from ..common.errors import ResilienceError
+from ..inventory import freshness, inventory
+from .offsite_guards import Limits, Refusal
+from .transport import Transport
+
+OK, WARNING, LOCKED, REFUSED, FAILED = "ok", "warning", "locked", "refused", "failed"
+EXIT_CODES = {OK: 0, WARNING: 1, LOCKED: 1, REFUSED: 2, FAILED: 2}
+MARKER = ".chefwell-backups"
+
+
+@dataclasses.dataclass(frozen=True)
+class Settings:
+    """What a sync needs to know.
+
+    Attributes:
+        transport: what carries the copies, and where to.
+        backup_path: the backup tree.
+        state_dir: where the lock and the memory of the last good sync are kept.
+        tiers: the tree's tiers, plain folder names.
+        pattern: regular expression for the names of backups.
+        marker: a file that must be in the tree, so that an empty mount point is not taken for it;
+            empty for none.
+        limits: what the guards allow.
+        tries: how often to try.
+        retry_seconds: pause before the second try; it trebles with every further one.
+        durable: whether the server writes each file through to its disk before it gets its name.
+        name: of this destination, where there are several; it names the memory of its own.
+        reread_days: a verification reads every file of both sides again at least this often.
+        unfinished_seconds: how long a sync waits for backups that are still being written.
+        schedule: hours between two backups by tier; a verification names what is owed.
+    """
+
+    transport: Transport
+    backup_path: str
+    state_dir: str
+    tiers: tuple[str, ...] = inventory.TIERS
+    pattern: str = inventory.PATTERN
+    marker: str = MARKER
+    limits: Limits = dataclasses.field(default_factory=Limits)
+    tries: int = 3
+    retry_seconds: float = 10
+    durable: bool = True
+    name: str = ""
+    reread_days: float = 30
+    unfinished_seconds: float = 0
+    schedule: Mapping[str, float] = dataclasses.field(default_factory=lambda: freshness.SCHEDULE)
+
+    def __post_init__(self) -> None:
+        for tier in self.tiers:
+            if not re.fullmatch(r"[A-Za-z0-9_][^/\x00-\x1f\x7f]*", tier):
+                raise ResilienceError(
+                    "a tier is no plain folder name",
+                    option="tiers",
+                    value=tier,
+                    remedy="give names such as daily",
+                )
+        if not re.fullmatch(r"([A-Za-z0-9][A-Za-z0-9_-]*)?", self.name):
+            raise ResilienceError(
+                "a destination's name cannot be used",
+                option="destinations",
+                value=self.name,
+                remedy="use letters, digits, - and _",
+            )
+        if self.tries < 1:
+            raise ResilienceError(
+                "there must be one try at least", option="tries", value=self.tries
+            )
+
+
+@dataclasses.dataclass(frozen=True)
+class SyncResult:
+    """How a sync ended. File names are escaped for people.
+
+    Attributes:
+        status: `ok`, `warning` (done, but something is doubtful), `locked` (another one runs),
+            `refused` (a guard said no; nothing was sent) or `failed`.
+        message: one sentence.
+        destination: `user@host:port/path`.
+        dry_run: whether nothing was to be done in earnest; `sent` and `aside` are then plans.
+        time: when it began, ISO 8601.
+        kind: for programs, why it failed, such as `host_key_changed`; empty otherwise.
+        remedy: what to do about it; may be empty.
+        sent, aside, vanished, in_progress: backups that were sent, moved aside on the server,
+            rotated away meanwhile, and left out because they are still being written.
+        files_sent, files_aside: how many.
+        bytes_of_files: size of the files that were sent.
+        bytes_sent: bytes given to the connection for them, rsync's own protocol included.
+        refusals: guards that said no, `guard` and `saw`.
+        overridden: guards that would have said no but were overridden.
+        warnings: what is doubtful.
+        weaker: guarantees that this way of carrying the copies cannot give.
+        server_alarms: what the server's own job found wrong.
+        name: of the destination, where there are several.
+        last_good: when the last sync before this one was done whole, ISO 8601; empty for never.
+        attempts: tries that were made.
+        seconds: how long it took.
+    """
+
+    status: str
+    message: str
+    destination: str
+    dry_run: bool
+    time: str
+    kind: str = ""
+    remedy: str = ""
+    sent: tuple[str, ...] = ()
+    aside: tuple[str, ...] = ()
+    vanished: tuple[str, ...] = ()
+    in_progress: tuple[str, ...] = ()
+    bytes_of_files: int = 0
+    bytes_sent: int = 0
+    refusals: tuple[Refusal, ...] = ()
+    overridden: tuple[Refusal, ...] = ()
+    warnings: tuple[str, ...] = ()
+    weaker: tuple[str, ...] = ()
+    server_alarms: tuple[str, ...] = ()
+    name: str = ""
+    last_good: str = ""
+    attempts: int = 0
+    seconds: float = 0.0
+
+    @property
+    def files_sent(self) -> int:
+        """How many files were sent."""
+        return len(self.sent)
+
+    @property
+    def files_aside(self) -> int:
+        """How many files were moved aside on the server."""
+        return len(self.aside)
+
+    @property
+    def exit_code(self) -> int:
+        """By the monitoring-plugins convention."""
+        return EXIT_CODES[self.status]
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values, for JSON and Ansible."""
+        counts = {"files_sent": self.files_sent, "files_aside": self.files_aside}
+        return {**dataclasses.asdict(self), **counts}

@@ -1,0 +1,130 @@
+# -*- coding: utf-8 -*-
+# Copyright (c) 2026, chefwell.resilience contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What is remembered between syncs, and the lock that keeps two from running at once."""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import fcntl
+import json
+import os
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from ..common.errors import ResilienceError
+from ..inventory.inventory import Inventory
+from .offsite_guards import Seen
+from .offsite_settings import OK, WARNING, Settings, SyncResult
+
+
+@dataclasses.dataclass(frozen=True)
+class LastGood:
+    """The last sync that was done whole: when, to where, and what the tree held."""
+
+    time: str
+    destination: str
+    files: dict[str, Seen]
+
+
+@dataclasses.dataclass(frozen=True)
+class State:
+    """What is remembered between runs."""
+
+    last_good: LastGood | None = None
+    last_run: Mapping[str, Any] | None = None
+
+
+def state_path(settings: Settings, ending: str) -> str:
+    """A file of this destination's own in the state folder."""
+    name = f"offsite-{settings.name}" if settings.name else "offsite"
+    return os.path.join(settings.state_dir, f"{name}{ending}")
+
+
+def load_state(settings: Settings) -> tuple[State, str | None]:
+    """What was remembered, and in words what was wrong with it.
+
+    A damaged file is as good as none: what the server holds still guards against a mass change.
+    """
+    path = state_path(settings, ".json")
+    try:
+        with open(path, encoding="utf-8") as file:
+            values = json.load(file)
+        good = values["last_good"]
+        last_good = good and LastGood(
+            str(good["time"]),
+            str(good["destination"]),
+            {str(name): (int(size), int(mtime)) for name, (size, mtime) in good["files"].items()},
+        )
+        return State(last_good, values["last_run"]), None
+    except FileNotFoundError:
+        return State(), None
+    except OSError as error:
+        return State(), f"the state {path} cannot be read: {error.strerror}"
+    except (ValueError, TypeError, KeyError, AttributeError):
+        return State(), f"the state {path} is damaged, so the last good sync is not known"
+
+
+def remember(
+    settings: Settings,
+    state: State,
+    result: SyncResult,
+    tree: Inventory | None,
+    left_out: set[str],
+) -> str | None:
+    """Writes the state; returns in words why it could not be written."""
+    last_good = state.last_good
+    if result.status in (OK, WARNING) and tree is not None:
+        files = {
+            file.path: (file.bytes, file.mtime_ns)
+            for file in tree.files
+            if file.path not in left_out
+        }
+        last_good = LastGood(result.time, result.destination, files)
+    values = {
+        "version": 1,
+        "last_good": last_good and dataclasses.asdict(last_good),
+        "last_run": {key: getattr(result, key) for key in ("time", "status", "message")},
+    }
+    path = state_path(settings, ".json")
+    try:
+        with open(f"{path}.new", "w", encoding="ascii") as file:
+            json.dump(values, file)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(f"{path}.new", path)
+    except OSError as error:
+        return f"the state {path} cannot be written: {error.strerror}"
+    return None
+
+
+@contextlib.contextmanager
+def locked(settings: Settings) -> Iterator[int | None]:
+    """A lock's descriptor; None where another process holds the lock.
+
+    rsync inherits the descriptor, so that the lock also holds while an rsync is still running whose
+    parent was killed.
+    """
+    path = state_path(settings, ".lock")
+    try:
+        os.makedirs(settings.state_dir, mode=0o700, exist_ok=True)
+        lock = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    except OSError as error:
+        raise ResilienceError(
+            f"the lock cannot be made: {error.strerror}",
+            option="state_dir",
+            value=path,
+            remedy="name a folder that may be written to, and make room there",
+        ) from error
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        os.close(lock)
+        yield None
+        return
+    try:
+        yield lock
+    finally:
+        os.close(lock)

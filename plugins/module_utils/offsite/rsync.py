@@ -1,0 +1,295 @@
+# -*- coding: utf-8 -*-
+# Copyright (c) 2026, chefwell.resilience contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Runs rsync over ssh for an exact list of files, and puts its endings into words.
+
+The list goes in by NUL-separated names, never by a pattern or a whole folder: what is not in it is
+neither sent nor removed.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+import re
+import selectors
+import signal
+import subprocess
+import tempfile
+import time
+from collections.abc import Callable, Sequence
+from typing import IO
+
+from ..common import process
+from . import ssh
+from .ssh import Destination
+
+# rsync(1), "EXIT VALUES", and errcode.h of its source for those from 124 on.
+EXIT_WORDS = {
+    1: "syntax or usage error: this rsync does not know one of our options",
+    2: "the two rsync speak no common protocol, or the account's shell prints text of its own",
+    3: "a file or folder that was named could not be selected",
+    4: "an action was asked for that one side was built without",
+    5: "the protocol with the server could not be started",
+    6: "the server could not write its log",
+    10: "network error",
+    11: "a file could not be read or written (is a disk full?)",
+    12: "the data stream broke off",
+    13: "the server could not report its own state",
+    14: "error between processes on one host",
+    15: "one of rsync's own processes crashed",
+    16: "one of rsync's own processes was ended",
+    19: "ended by signal SIGUSR1",
+    20: "ended by a signal (SIGINT, SIGTERM or SIGHUP)",
+    21: "one of rsync's own processes was lost",
+    22: "out of memory",
+    23: "some files were not transferred",
+    24: "some files vanished before they were sent",
+    25: "the limit of files to delete was reached",
+    30: "no data came within the time limit",
+    35: "the server's rsync service did not answer in time",
+    124: "the command on the server failed",
+    125: "the command on the server was ended by a signal",
+    126: "the command on the server may not be run",
+    127: "a program was not found: rsync on the server, or ssh here",
+    255: "ssh could not reach the server",
+}
+# Another try cannot help: wrong usage, missing programs, permissions.
+_FINAL_CODES = {1, 2, 3, 4, 6, 22, 25, 126, 127}
+_VANISHED = 24
+
+
+@dataclasses.dataclass(frozen=True)
+class Item:
+    """One file that rsync did something about: its name as bytes gave it, and its size."""
+
+    path: str
+    bytes: int
+
+
+@dataclasses.dataclass(frozen=True)
+class Transfer:
+    """One run of rsync.
+
+    Attributes:
+        code: its exit code; negative is the signal that ended it.
+        words: in words why it failed, with what it said itself; empty on success.
+        kind: one word for that, such as `rsync_23` or `host_key_changed`; empty on success.
+        remedy: what to do about it; may be empty.
+        again: whether another try may help.
+        sent: the files that were sent, or would be.
+        removed: the files that were moved aside, or would be.
+        bytes_sent: bytes written to the server, rsync's own protocol included.
+    """
+
+    code: int
+    words: str = ""
+    kind: str = ""
+    remedy: str = ""
+    again: bool = False
+    sent: tuple[Item, ...] = ()
+    removed: tuple[Item, ...] = ()
+    bytes_sent: int = 0
+
+    @property
+    def ok(self) -> bool:
+        """Whether everything in the list is done; vanished files are told by `code` 24."""
+        return self.code == 0
+
+
+def command(
+    destination: Destination,
+    source: str,
+    *,
+    old_folder: str,
+    dry_run: bool,
+    remove_missing: bool,
+    told: bool,
+    durable: bool,
+) -> list[str]:
+    """The command line; the list of names is its standard input."""
+    shell = " ".join("'" + word.replace("'", "''") + "'" for word in ssh.command(destination))
+    gated = destination.mode == ssh.RESTRICTED
+    target = "incoming" if gated else destination.path.rstrip("/")
+    host = f"[{destination.host}]" if ":" in destination.host else destination.host
+    arguments = [
+        "rsync",
+        # Behind the gate only these are let through; ownership and links are none of ours there.
+        *(("--times", "--perms") if gated else ("--archive",)),
+        "--files-from=-",
+        "--from0",
+        # Whole files appear under their final names only: rsync writes to a temporary name and
+        # renames. What an interrupted run has sent waits here, and the next run goes on from it.
+        "--partial-dir=.rsync-partial",
+        *(() if gated else ("--backup", f"--backup-dir={old_folder}")),
+        "--delete-missing-args" if remove_missing else "--ignore-missing-args",
+        "--itemize-changes",
+        "--out-format=%i %l %n",
+        "--stats",
+        "--no-human-readable",
+        f"--timeout={destination.silence_seconds}",
+        f"--rsh={shell}",
+    ]
+    if destination.bandwidth_kbps:
+        arguments.append(f"--bwlimit={destination.bandwidth_kbps}")
+    if destination.compress:
+        arguments.append("--compress")
+    if durable:
+        arguments.append("--fsync")
+    if dry_run:
+        arguments.append("--dry-run")
+    if told:
+        arguments += ["--info=progress2", "--no-inc-recursive"]
+    source = os.path.join(source, "")
+    return [*arguments, "--", source, f"{destination.user}@{host}:{target}/"]
+
+
+def transfer(
+    destination: Destination,
+    source: str,
+    names: Sequence[str],
+    *,
+    old_folder: str,
+    dry_run: bool = False,
+    remove_missing: bool = False,
+    durable: bool = False,
+    progress: Callable[[int], None] | None = None,
+    keep_open: Sequence[int] = (),
+) -> Transfer:
+    """One try to send the files `names`, relative to `source`.
+
+    Args:
+        destination: the server.
+        source: the folder that the names are relative to.
+        names: the files; a name that is not there is passed over.
+        old_folder: the folder on the server, relative to its path, that takes what is replaced.
+        dry_run: only tell what would be done.
+        remove_missing: a name that is not there is moved to `old_folder` on the server instead.
+        durable: have every file written through to the server's disk before it gets its name.
+        progress: called with the bytes of files done so far.
+        keep_open: descriptors that rsync inherits: a lock that must outlive us while rsync runs.
+
+    Raises:
+        ResilienceError: rsync is not installed here.
+    """
+    arguments = command(
+        destination,
+        source,
+        old_folder=old_folder,
+        dry_run=dry_run,
+        remove_missing=remove_missing,
+        told=progress is not None,
+        durable=durable,
+    )
+    with tempfile.TemporaryFile() as listed, tempfile.TemporaryFile() as errors:
+        listed.write(b"".join(os.fsencode(name) + b"\0" for name in names))
+        listed.seek(0)
+        with process.started(
+            arguments,
+            stdin=listed,
+            stdout=subprocess.PIPE,
+            stderr=errors,
+            env=ssh.environment(),
+            pass_fds=tuple(keep_open),
+        ) as running:
+            lines, timed_out = _lines(process.output_of(running), destination.time_limit, progress)
+            if timed_out:
+                process.end_group(running)
+            code = running.wait()
+        errors.seek(0)
+        said = errors.read(1 << 20).decode("utf-8", "backslashreplace")
+    return judge(code, lines, said, time_limit=destination.time_limit if timed_out else None)
+
+
+def _lines(
+    stream: IO[bytes], time_limit: float, progress: Callable[[int], None] | None
+) -> tuple[list[str], bool]:
+    """What rsync writes, and whether the time limit came first. Progress is not among it."""
+    end = time.monotonic() + time_limit
+    lines: list[str] = []
+    rest = b""
+    with selectors.DefaultSelector() as selector:
+        selector.register(stream, selectors.EVENT_READ)
+        while selector.select(max(0.0, end - time.monotonic())):
+            block = os.read(stream.fileno(), 1 << 16)
+            if not block:
+                return lines, False
+            *whole, rest = re.split(rb"[\r\n]+", rest + block)
+            for line in whole:
+                if found := re.match(rb"\s+(\d+)\s+\d+%\s", line):
+                    if progress:
+                        progress(int(found[1]))
+                elif line:
+                    lines.append(os.fsdecode(line))
+    return lines, True
+
+
+_ITEM = re.compile(r"(?P<what>\*deleting  |[<>ch.*][fdLDS]\S{9}) (?P<bytes>\d+) (?P<name>.*)")
+
+
+def judge(
+    code: int, lines: Sequence[str], errors: str, *, time_limit: float | None = None
+) -> Transfer:
+    """What one run of rsync comes to. Pure.
+
+    Args:
+        code: its exit code, negative for a signal.
+        lines: what it wrote on standard output.
+        errors: what it and ssh wrote on standard error.
+        time_limit: the time limit in seconds, where that ended it.
+    """
+    sent, removed, bytes_sent = [], [], 0
+    for line in lines:
+        if found := _ITEM.fullmatch(line):
+            item = Item(_unescaped(found["name"]), int(found["bytes"]))
+            if found["what"].startswith("*deleting"):
+                removed.append(item)
+            elif found["what"].startswith("<f"):
+                sent.append(item)
+        elif found := re.fullmatch(r"Total bytes sent: ([\d,.]+)", line):
+            bytes_sent = int(re.sub(r"\D", "", found[1]))
+    seen = Transfer(code, sent=tuple(sent), removed=tuple(removed), bytes_sent=bytes_sent)
+    if code == 0 and time_limit is None:
+        return seen
+    return _failed(seen, errors, time_limit)
+
+
+def _failed(seen: Transfer, errors: str, time_limit: float | None) -> Transfer:
+    if time_limit is not None:
+        words = f"the try took longer than its time limit of {time_limit:g} s and was ended"
+        return dataclasses.replace(
+            seen,
+            code=-signal.SIGKILL,
+            words=words,
+            kind="time_limit",
+            remedy="raise offsite_backup_time_limit, or the bandwidth",
+            again=True,
+        )
+    known = ssh.failure(errors)
+    said = ssh.telling_line(errors)
+    if seen.code < 0:
+        name = signal.Signals(-seen.code).name
+        words, kind, again = f"rsync was ended by signal {name}", "signal", True
+    elif seen.code == _VANISHED:
+        words, kind, again = EXIT_WORDS[_VANISHED], "rsync_24", False
+    elif known:
+        words, kind, again = known.words, known.kind, known.again
+    else:
+        words = EXIT_WORDS.get(seen.code, "an ending that rsync's manual does not name")
+        kind, again = f"rsync_{seen.code}", seen.code not in _FINAL_CODES
+    if seen.code > 0:
+        words += f" (rsync exit {seen.code})"
+    if said:
+        words += f": {said}"
+    return dataclasses.replace(
+        seen, words=words, kind=kind, remedy=known.remedy if known else "", again=again
+    )
+
+
+def _unescaped(name: str) -> str:
+    r"""rsync writes a byte that is not printable, and a backslash before `#`, as `\#ooo`."""
+    raw = re.sub(
+        rb"\\#([0-7]{3})", lambda found: bytes([int(found[1], 8) & 255]), os.fsencode(name)
+    )
+    return os.fsdecode(raw)

@@ -1,0 +1,436 @@
+# -*- coding: utf-8 -*-
+# Copyright (c) 2026, chefwell.resilience contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Runs commands on the backup server over ssh, trusting only the host key that was pinned.
+
+ssh says everything that goes wrong with exit code 255; what it wrote tells the cases apart.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+import re
+import shlex
+import stat
+import tempfile
+from collections.abc import Sequence
+
+from ..common import process
+from ..common.errors import ResilienceError
+
+MODES = RESTRICTED, ACCOUNT = "restricted", "account"
+
+
+@dataclasses.dataclass(frozen=True)
+class Destination:
+    """Where the copies go, and how.
+
+    Attributes:
+        host, port, user: the account on the backup server.
+        path: the folder there that holds the tiers; absolute.
+        key_file: our private key, without a passphrase.
+        known_hosts_file: holds the server's host key, and is the only file of its kind asked.
+        bandwidth_kbps: most KiB a second that are sent; None for no limit.
+        compress: whether rsync compresses (`-z`). Dumps are compressed already.
+        time_limit: seconds that one try may take.
+        connect_seconds: seconds to reach the server.
+        silence_seconds: seconds without a byte from the server after which rsync gives up.
+        ssh_options: more options, as `ssh -o` takes them; ours cannot be undone by them.
+        mode: `restricted` where the server's gate stands before the account, `account` where the
+            account runs any command.
+
+    Raises:
+        ResilienceError: a value that ssh or rsync would read as something else.
+    """
+
+    host: str
+    port: int
+    user: str
+    path: str
+    key_file: str
+    known_hosts_file: str
+    bandwidth_kbps: int | None = None
+    compress: bool = False
+    time_limit: float = 7200
+    connect_seconds: int = 20
+    silence_seconds: int = 300
+    ssh_options: tuple[str, ...] = ()
+    mode: str = "account"
+
+    def __post_init__(self) -> None:
+        rules = (
+            ("host", r"[A-Za-z0-9_:][A-Za-z0-9_.:%-]*", "a host name or an IP address"),
+            ("user", r"[A-Za-z0-9_][A-Za-z0-9_.@+-]*", "the name of the account"),
+            ("path", r"/[^\x00-\x1f\x7f]+", "an absolute path, such as /backups/chefwell"),
+        )
+        for name, pattern, remedy in rules:
+            value = getattr(self, name)
+            if not re.fullmatch(pattern, value):
+                raise ResilienceError(
+                    f"the backup server's {name} cannot be used",
+                    option=f"server_{name}",
+                    value=value,
+                    remedy=f"give {remedy}",
+                )
+        if self.mode not in MODES:
+            raise ResilienceError(
+                "the backup server's mode is none",
+                option="server_mode",
+                value=self.mode,
+                remedy=f"give one of {', '.join(MODES)}",
+            )
+        if not 0 < self.port < 65536:
+            raise ResilienceError(
+                "the backup server's port is none",
+                option="server_port",
+                value=self.port,
+                remedy="give a number from 1 to 65535",
+            )
+
+    def __str__(self) -> str:
+        return f"{self.user}@{self.host}:{self.port}{self.path}"
+
+
+@dataclasses.dataclass(frozen=True)
+class Failure:
+    """Why the server could not be used.
+
+    Attributes:
+        kind: one word for programs, such as `host_key_changed`.
+        words: one sentence for people.
+        remedy: what to do about it.
+        again: whether another try may help.
+    """
+
+    kind: str
+    words: str
+    remedy: str
+    again: bool
+
+
+class ServerError(ResilienceError):
+    """The server could not be used; `failure` tells why."""
+
+    def __init__(self, why: Failure, said: str, destination: Destination) -> None:
+        self.failure = why
+        words = f"{why.words} ({said})" if said else why.words
+        super().__init__(words, option="server", value=str(destination), remedy=why.remedy)
+
+
+# What ssh (or the server's shell) writes -> what it means. The first match counts.
+_FAILURES: tuple[tuple[str, Failure], ...] = (
+    (
+        r"REMOTE HOST IDENTIFICATION HAS CHANGED|Offending .* key in",
+        Failure(
+            "host_key_changed",
+            "the server shows another host key than the pinned one, so nothing was sent",
+            "find out from whoever runs the server, by another way than this network, whether its "
+            "key was renewed; only then pin the new one (offsite_backup_host_key)",
+            False,
+        ),
+    ),
+    (
+        r"Host key verification failed|host key is known for|No matching host key",
+        Failure(
+            "host_key_unknown",
+            "the server's host key is not pinned, so nothing was sent",
+            "compare the output of ssh-keyscan with the key on the server itself and pin it "
+            "(offsite_backup_host_key)",
+            False,
+        ),
+    ),
+    (
+        r"chefwell-[a-z]+: .*not found|chefwell-[a-z]+'? is not recognized",
+        Failure(
+            "no_gate",
+            "the server does not restrict our key: it has no gate",
+            "set up the server's part (docs/stage2-offsite-backup.md), or say that it has none: "
+            "offsite_backup_server_mode: account",
+            False,
+        ),
+    ),
+    (
+        r"chefwell gate: busy",
+        Failure("busy", "another job of the server is at work on the copy", "wait for it", True),
+    ),
+    (
+        r"chefwell gate: refused",
+        Failure(
+            "gate_refused",
+            "the server's gate does not let the key do that",
+            "use the same version of the collection on both sides: run the play again, with "
+            "offsite_backup_server_inventory_host or the server's part by hand",
+            False,
+        ),
+    ),
+    (
+        r"chefwell gate: .*inventory cannot be used",
+        Failure(
+            "inventory_refused",
+            "the server cannot use our inventory",
+            "use the same tiers and pattern on both sides",
+            False,
+        ),
+    ),
+    (
+        r"bad permissions|UNPROTECTED PRIVATE KEY FILE",
+        Failure(
+            "key_permissions",
+            "ssh does not use the key because others may read it",
+            "chmod 600 the key file",
+            False,
+        ),
+    ),
+    (
+        r"Too many authentication failures|Permission denied \([a-z]|No more authentication",
+        Failure(
+            "permission_denied",
+            "the server does not accept our key for this user",
+            "check the user's name, and that the public key is in the user's authorized_keys on "
+            "the server, writable by nobody else",
+            False,
+        ),
+    ),
+    (
+        r"Could not resolve hostname",
+        Failure(
+            "unknown_host_name",
+            "the server's name cannot be resolved",
+            "check the host name, and the name servers of this host",
+            True,
+        ),
+    ),
+    (
+        r"Connection refused",
+        Failure(
+            "refused",
+            "nothing listens on that port of the server",
+            "check the port, and that sshd runs on the server",
+            True,
+        ),
+    ),
+    (
+        r"[Tt]imed out|not responding|banner exchange: .*timeout",
+        Failure(
+            "timed_out",
+            "the server did not answer in time",
+            "check that the server runs and that no firewall is in between",
+            True,
+        ),
+    ),
+    (
+        r"No route to host|Network is unreachable",
+        Failure(
+            "no_route",
+            "there is no way to the server",
+            "check this host's network, and the address",
+            True,
+        ),
+    ),
+    (
+        r"account is (currently )?not available|login access|nologin",
+        Failure(
+            "no_login",
+            "the account on the server may not log in",
+            "give the account a shell",
+            False,
+        ),
+    ),
+    (
+        r"(sh|find|sha256sum|xargs|rsync): .*not found|command not found|No such file .*rsync"
+        r"|chefwell_resilience'|No module named",
+        Failure(
+            "program_missing",
+            "a program is missing on the server",
+            "install rsync, GNU findutils and GNU coreutils there",
+            False,
+        ),
+    ),
+    (
+        r"No space left on device|File too large",
+        Failure("no_space", "the server's disk is full", "make room on the server", False),
+    ),
+    (
+        r"[Qq]uota exceeded",
+        Failure("quota", "the account's quota on the server is used up", "raise it", False),
+    ),
+    (
+        r"Read-only file system",
+        Failure(
+            "read_only",
+            "the server's filesystem is read-only",
+            "look for disk errors on the server and mount it writable",
+            False,
+        ),
+    ),
+    (
+        r"Connection (to \S+ )?(closed|reset)|kex_exchange_identification|[Bb]roken pipe"
+        r"|unexpected(ly)? (closed|end)|connection unexpectedly closed",
+        Failure(
+            "cut",
+            "the connection was cut",
+            "check that sshd runs on the server and the line to it",
+            True,
+        ),
+    ),
+)
+
+
+def failure(errors: str) -> Failure | None:
+    """What a text on standard error means; None where it says nothing that is known."""
+    for pattern, meaning in _FAILURES:
+        if re.search(pattern, errors):
+            return meaning
+    return None
+
+
+def command(destination: Destination) -> list[str]:
+    """ssh and its options, without user and host."""
+    options = [
+        "BatchMode=yes",
+        "StrictHostKeyChecking=yes",
+        f"UserKnownHostsFile={_config_quoted(destination.known_hosts_file)}",
+        "GlobalKnownHostsFile=/dev/null",
+        "UpdateHostKeys=no",
+        "IdentitiesOnly=yes",
+        "IdentityAgent=none",
+        "PreferredAuthentications=publickey",
+        "ClearAllForwardings=yes",
+        "ControlPath=none",
+        f"ConnectTimeout={destination.connect_seconds}",
+        "ServerAliveInterval=15",
+        "ServerAliveCountMax=4",
+        *destination.ssh_options,
+    ]
+    # `-F none`: whatever stands in this account's own ssh configuration changes nothing here.
+    arguments = ["ssh", "-F", "none", "-T", "-p", str(destination.port)]
+    arguments += ["-i", destination.key_file]
+    return arguments + [word for option in options for word in ("-o", option)]
+
+
+def _config_quoted(path: str) -> str:
+    # In ssh's configuration `%` begins a token, and white space a second file name.
+    return '"' + path.replace("%", "%%") + '"'
+
+
+def check_key(destination: Destination) -> None:
+    """Makes sure that our key can be used without anybody at the keyboard.
+
+    Raises:
+        ResilienceError: it is missing, others may read it, it has a passphrase, or it is no key.
+    """
+    path = destination.key_file
+    try:
+        mode = os.stat(path).st_mode
+    except OSError as error:
+        raise ResilienceError(
+            f"the private key cannot be read: {error.strerror}",
+            option="key_file",
+            value=path,
+            remedy="run the stage's playbook, which makes it",
+        ) from error
+    if stat.S_IMODE(mode) & 0o077:
+        raise ResilienceError(
+            "the private key may be read by others, so ssh will not use it",
+            option="key_file",
+            value=path,
+            remedy=f"chmod 600 {shlex.quote(path)}",
+        )
+    outcome = process.run(["ssh-keygen", "-y", "-P", "", "-f", path], time_limit=30)
+    if outcome.code != 0:
+        locked = "passphrase" in outcome.errors
+        raise ResilienceError(
+            "the private key has a passphrase, which nobody is there to type"
+            if locked
+            else "the private key is damaged or no key",
+            option="key_file",
+            value=path,
+            remedy="name a key without a passphrase, of its own for this purpose",
+        )
+
+
+def run(destination: Destination, script: str, *arguments: str, input: bytes = b"") -> bytes:
+    """Runs a shell script on the server and returns what it wrote.
+
+    Args:
+        destination: the server.
+        script: for `sh -c`; `$1` and so on are the arguments.
+        arguments: any text; quoted here.
+        input: bytes for its standard input.
+
+    Raises:
+        ResilienceError: our key cannot be used.
+        ServerError: the server could not be reached, or the script failed.
+    """
+    words = ["exec", "env", "LC_ALL=C", "sh", "-c", script, "sh", *arguments]
+    return ask(destination, words, input=input)
+
+
+def ask(destination: Destination, words: Sequence[str], *, input: bytes = b"") -> bytes:
+    """Has the server's shell, or the gate in its place, do what `words` say.
+
+    Args:
+        destination: the server.
+        words: quoted here.
+        input: bytes for its standard input.
+
+    Returns:
+        What it wrote.
+
+    Raises:
+        ResilienceError, ServerError: as `run`.
+    """
+    check_key(destination)
+    with tempfile.TemporaryFile() as given, tempfile.TemporaryFile() as output:
+        given.write(input)
+        given.seek(0)
+        outcome = process.run(
+            [
+                *command(destination),
+                *("-l", destination.user, "--", destination.host, shlex.join(words)),
+            ],
+            time_limit=destination.time_limit,
+            env=environment(),
+            stdin=given,
+            stdout=output,
+        )
+        output.seek(0)
+        written = output.read()
+    if outcome.code == 0:
+        return written
+    said = telling_line(outcome.errors) or outcome.ending()
+    why = failure(outcome.errors) or Failure(
+        "time_limit" if outcome.timed_out else "command_failed",
+        "a command on the server was not done in time"
+        if outcome.timed_out
+        else "a command on the server failed",
+        "try it by hand with the same key",
+        True,
+    )
+    raise ServerError(why, said, destination)
+
+
+def environment() -> dict[str, str]:
+    """What ssh and rsync are given: messages in English, and none of our own settings for them."""
+    kept = {name: os.environ[name] for name in ("PATH", "HOME") if name in os.environ}
+    return {**kept, "LC_ALL": "C"}
+
+
+# rsync's own summary of its exit code, ssh's frame around a changed key, and empty lines.
+_EMPTY_WORDS = re.compile(
+    r"rsync error: |rsync: (\[\w+\] )?(connection unexpectedly closed|safe_read failed)|@|\s*$"
+    r"|Warning: |\*\* "
+)
+
+
+def telling_line(errors: str) -> str:
+    """The line on standard error that says most, printable."""
+    if shown := re.search(r"IDENTIFICATION HAS CHANGED.*?(SHA256:[\w+/]{43})", errors, re.DOTALL):
+        return f"it shows {shown[1]}"
+    for line in errors.splitlines():
+        if not _EMPTY_WORDS.match(line):
+            text = line.strip()[:300]
+            return "".join(char if char.isprintable() else "?" for char in text)
+    return ""

@@ -1,0 +1,322 @@
+# -*- coding: utf-8 -*-
+# Copyright (c) 2026, chefwell.resilience contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""rclone: to object storage, WebDAV and whatever else it knows.
+
+A file is sent to `.chefwell-incoming` beside the tiers and renamed into its tier when all of it is
+there: not every service, and not every version of rclone, writes to a temporary name. Where rclone
+has a digest of the service's own kind only, what is there is fetched to take its SHA-256.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import datetime
+import json
+import os
+import re
+import tempfile
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+from ..common import process
+from ..common.errors import ResilienceError
+from ..inventory import inventory
+from ..inventory.digest_cache import Identity
+from . import rsync
+from .offsite_remote import Remote
+from .rsync import Item, Transfer
+from .ssh import telling_line
+from .transport import Delivery, Finished, Wanted
+
+INCOMING = ".chefwell-incoming"
+# rclone(1), "Exit code".
+_WORDS = {
+    1: ("failed", "rclone failed", True),
+    2: ("usage", "rclone does not know one of our options", False),
+    3: ("no_folder", "the folder is not there", False),
+    4: ("vanished", "a file was not found", True),
+    5: ("temporary", "a passing fault of the service", True),
+    6: ("failed", "a fault of the service that it does not call passing", True),
+    7: ("fatal", "a fault that another try cannot mend", False),
+    8: ("limit", "the limit of the transfer was reached", False),
+}
+
+
+@dataclasses.dataclass(frozen=True)
+class RcloneDestination:
+    """Where the copies go.
+
+    Attributes:
+        remote: as rclone writes it, `name:bucket/path`.
+        config_file: rclone's configuration, which holds the service's secrets.
+        bandwidth_kbps: most KiB a second that are sent; None for no limit.
+        time_limit: seconds that one call may take.
+        connect_seconds: seconds to reach the service.
+        silence_seconds: seconds without a byte after which a transfer ends.
+
+    Raises:
+        ResilienceError: the remote is none.
+    """
+
+    remote: str
+    config_file: str
+    bandwidth_kbps: int | None = None
+    time_limit: float = 7200
+    connect_seconds: int = 20
+    silence_seconds: int = 300
+
+    def __post_init__(self) -> None:
+        if not re.fullmatch(r"[\w.+@][\w .+@-]*:[^\x00-\x1f\x7f]*", self.remote):
+            raise ResilienceError(
+                "this is no remote of rclone's",
+                option="rclone_remote",
+                value=self.remote,
+                remedy="write it as name:bucket/path, with the name from `rclone config`",
+            )
+
+
+class RcloneTransport:
+    """To one remote of rclone's."""
+
+    def __init__(self, destination: RcloneDestination) -> None:
+        self.destination = destination
+
+    @property
+    def host(self) -> str:
+        """The remote's name."""
+        return self.destination.remote.partition(":")[0]
+
+    def __str__(self) -> str:
+        return f"rclone:{self.destination.remote}"
+
+    def check(self) -> None:
+        """As `Transport.check`: rclone, and its configuration."""
+        path = self.destination.config_file
+        try:
+            mode = os.stat(path).st_mode
+        except OSError as error:
+            raise ResilienceError(
+                f"rclone's configuration cannot be read: {error.strerror}",
+                option="rclone_config_file",
+                value=path,
+                remedy="make it with `rclone config --config FILE`",
+            ) from error
+        if mode & 0o077:
+            raise ResilienceError(
+                "rclone's configuration may be read by others, and it holds secrets",
+                option="rclone_config_file",
+                value=path,
+                remedy="chmod 600 the file",
+            )
+
+    def server_name(self) -> str:
+        """As `Transport.server_name`: the remote's name, once it has answered."""
+        self._listed("")
+        return self.host
+
+    def weaker(self, remote: Remote) -> tuple[str, ...]:
+        """As `Transport.weaker`."""
+        times = (
+            ()
+            if remote.keeps_times
+            else (
+                "the service keeps no times of change: a backup that was written anew with the "
+                "same size is found by the verification only",
+            )
+        )
+        return (
+            *times,
+            "whoever has rclone's configuration can delete and overwrite the copy, unless the "
+            "service itself keeps versions or locks objects",
+            "what was moved aside is kept until somebody removes it",
+        )
+
+    def look(self, tiers: Sequence[str], pattern: str) -> Remote:
+        """As `Transport.look`."""
+        tree = inventory.Inventory(str(self), [], tuple(tiers))
+        expression = inventory.compiled(pattern)
+        identities: dict[str, Identity] = {}
+        names = {entry["Name"] for entry in self._listed("") if entry.get("IsDir")}
+        for tier in tiers:
+            for entry in self._listed(tier) if tier in names else ():
+                name = str(entry["Name"])
+                match = expression.match(name)
+                path = f"{tier}/{name}"
+                if entry.get("IsDir") or not match:
+                    kind = " (folder)" if entry.get("IsDir") else ""
+                    tree.ignored.append(inventory.readable(path) + kind)
+                    continue
+                moment = _nanoseconds(str(entry["ModTime"]))
+                size = int(entry["Size"])
+                tree.files.append(
+                    inventory.BackupFile(path, tier, size, moment, None, inventory.taken_at(match))
+                )
+                identities[path] = (size, moment, 0, 0)
+        tree.files.sort(key=lambda file: file.path)
+        times = self._keeps_times()
+        return Remote(bool(names), True, tree, "0", None, identities, keeps_times=times)
+
+    def _keeps_times(self) -> bool:
+        """Whether the service keeps times of change, by the precision that rclone tells."""
+        done = self._run("backend", "features", self._at(""))
+        try:
+            precision = int(json.loads(done.output)["Precision"])
+        except (ValueError, KeyError, TypeError):
+            return False
+        return precision <= 10**9
+
+    def digests(self, paths: Sequence[str]) -> dict[str, str]:
+        """As `Transport.digests`: fetched, so that it is the content that is told and not what the
+        service once wrote down."""
+        if not paths:
+            return {}
+        with _listing(paths) as names:
+            done = self._run(
+                "hashsum", "sha256", "--download", "--files-from-raw", names, self._at("")
+            )
+        found = {}
+        for line in done.output.splitlines():
+            if known := re.fullmatch(r"([0-9a-f]{64})  (.*)", line):
+                found[known[2]] = known[1]
+        return found
+
+    def send(self, names: Sequence[str], delivery: Delivery) -> Transfer:
+        """As `Transport.send`."""
+        total = {}
+        for name in names:
+            try:
+                total[name] = os.lstat(os.path.join(delivery.source, name)).st_size
+            except OSError:
+                continue  # rotated away: the sync looks for that itself
+        sent = tuple(Item(name, size) for name, size in total.items())
+        if delivery.dry_run:
+            return Transfer(0, sent=sent)
+        with _listing(list(total)) as listed:
+            failed = self._tried(
+                "copy", "--files-from-raw", listed, "--no-traverse", delivery.source,
+                self._at(INCOMING),
+            )  # fmt: skip
+        if failed:
+            return failed
+        # Older content of the same name is moved aside first: nothing is overwritten.
+        held = {tier: self._names(tier) for tier in {name.partition("/")[0] for name in total}}
+        replaced = [name for name in total if name.partition("/")[2] in held[name.split("/")[0]]]
+        moves = [(name, f"{delivery.old_folder}/{name}") for name in replaced]
+        moves += [(f"{INCOMING}/{name}", name) for name in total]
+        for source, target in moves:
+            failed = self._tried("moveto", self._at(source), self._at(target))
+            if failed:
+                return failed
+        return Transfer(0, sent=sent, bytes_sent=sum(total.values()))
+
+    def finish(self, wanted: Wanted, delivery: Delivery) -> Finished:
+        """As `Transport.finish`."""
+        removed = tuple(Item(path, 0) for path in wanted.aside)
+        for path in () if delivery.dry_run else wanted.aside:
+            target = self._at(f"{delivery.old_folder}/{path}")
+            failed = self._tried("moveto", self._at(path), target)
+            if failed:
+                return Finished(failed)
+        return Finished(Transfer(0, removed=removed))
+
+    def _at(self, path: str) -> str:
+        remote = self.destination.remote
+        separator = "" if remote.endswith((":", "/")) or not path else "/"
+        return f"{remote}{separator}{path}"
+
+    def _names(self, tier: str) -> set[str]:
+        return {str(entry["Name"]) for entry in self._listed(tier)}
+
+    def _listed(self, folder: str) -> list[dict[str, Any]]:
+        done = self._run("lsjson", "--no-mimetype", self._at(folder), absent=True)
+        try:
+            entries = json.loads(done.output or "[]")
+        except ValueError as error:
+            raise ResilienceError(
+                "rclone's answer cannot be read", option="rclone_remote", value=str(self)
+            ) from error
+        return [entry for entry in entries if isinstance(entry, dict) and "Name" in entry]
+
+    def _run(self, *words: str, absent: bool = False) -> process.Outcome:
+        done = self._called(words)
+        if done.code == 3 and absent:
+            return dataclasses.replace(done, output="[]")
+        if done.code != 0:
+            failed = _failed(done, self.destination.time_limit)
+            raise ResilienceError(failed.words, option="rclone_remote", value=str(self))
+        return done
+
+    def _tried(self, *words: str) -> Transfer | None:
+        done = self._called(words)
+        return None if done.code == 0 else _failed(done, self.destination.time_limit)
+
+    def _called(self, words: Sequence[str]) -> process.Outcome:
+        destination = self.destination
+        arguments = [
+            "rclone",
+            words[0],
+            f"--config={destination.config_file}",
+            f"--contimeout={destination.connect_seconds}s",
+            f"--timeout={destination.silence_seconds}s",
+            "--retries=1",
+            "--low-level-retries=2",
+            "--use-server-modtime=false",
+            "--log-level=ERROR",
+        ]
+        if destination.bandwidth_kbps:
+            arguments.append(f"--bwlimit={destination.bandwidth_kbps}k")
+        kept = {name: os.environ[name] for name in ("PATH", "HOME") if name in os.environ}
+        return process.run(
+            [*arguments, *words[1:]],
+            time_limit=destination.time_limit,
+            env={"PATH": "/usr/local/bin:/usr/bin:/bin", **kept},
+        )
+
+
+def _failed(done: process.Outcome, time_limit: float) -> Transfer:
+    kind, text, again = _WORDS.get(done.code, ("failed", f"rclone: {done.ending()}", True))
+    if done.timed_out:
+        kind, text = "time_limit", f"rclone took longer than {time_limit:g} s and was ended"
+    said = telling_line(re.sub(r"^\S+ \S+ ERROR : ", "", done.errors, flags=re.MULTILINE))
+    words = f"{text}: {said}" if said else text
+    return rsync.Transfer(
+        done.code or 1,
+        words=words,
+        kind=f"rclone_{kind}",
+        remedy="try `rclone lsd REMOTE` with the same configuration",
+        again=again,
+    )
+
+
+def _nanoseconds(text: str) -> int:
+    """RFC 3339 with up to nine digits of a second."""
+    whole, _dot, rest = text.partition(".")
+    digits = re.match(r"\d*", rest)
+    zone = rest[len(digits[0]) :] if digits and _dot else ""
+    moment = datetime.datetime.fromisoformat((whole + zone).replace("Z", "+00:00"))
+    fraction = (digits[0] if digits and _dot else "")[:9].ljust(9, "0")
+    return int(moment.timestamp()) * 10**9 + int(fraction)
+
+
+@contextlib.contextmanager
+def _listing(names: Sequence[str]) -> Iterator[str]:
+    """A file of names for `--files-from-raw`.
+
+    Raises:
+        ResilienceError: a name holds a line break, which that format cannot say.
+    """
+    for name in names:
+        if "\n" in name or "\r" in name:
+            raise ResilienceError(
+                "rclone cannot be given a name with a line break",
+                option="pattern",
+                value=inventory.readable(name),
+                remedy="rename the file, or let the pattern not match it",
+            )
+    with tempfile.NamedTemporaryFile(prefix="chefwell-names-") as file:
+        file.write(b"".join(os.fsencode(name) + b"\n" for name in names))
+        file.flush()
+        yield file.name

@@ -1,0 +1,151 @@
+# -*- coding: utf-8 -*-
+# Copyright (c) 2026, chefwell.resilience contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""rsync over ssh: to an account that runs any command, or to one behind the server's gate."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+
+from ..common.errors import ResilienceError
+from ..inventory.inventory import readable
+from . import offsite_remote, rsync, ssh
+from .offsite_remote import Remote
+from .rsync import Item, Transfer
+from .ssh import Destination
+from .transport import Delivery, Finished, Wanted
+
+# rsync writes files through to disk (`--fsync`) from this version on.
+_DURABLE_FROM = (3, 2, 4)
+
+
+class AccountTransport:
+    """To an account that nobody may configure: a storage box."""
+
+    def __init__(self, destination: Destination) -> None:
+        self.destination = destination
+        self._server_rsync = "0"
+
+    @property
+    def host(self) -> str:
+        """The server's name or address."""
+        return self.destination.host
+
+    def __str__(self) -> str:
+        return str(self.destination)
+
+    def check(self) -> None:
+        """As `Transport.check`: the key."""
+        ssh.check_key(self.destination)
+
+    def look(self, tiers: Sequence[str], pattern: str) -> Remote:
+        """As `Transport.look`."""
+        remote = offsite_remote.look(self.destination, tiers, pattern)
+        self._server_rsync = remote.rsync or "0"
+        return remote
+
+    def digests(self, paths: Sequence[str]) -> dict[str, str]:
+        """As `Transport.digests`."""
+        return offsite_remote.take_digests(self.destination, paths) if paths else {}
+
+    def send(self, names: Sequence[str], delivery: Delivery) -> Transfer:
+        """As `Transport.send`."""
+        return self._rsync(names, delivery)
+
+    def finish(self, wanted: Wanted, delivery: Delivery) -> Finished:
+        """As `Transport.finish`."""
+        if not wanted.aside:
+            return Finished(Transfer(0))
+        return Finished(self._rsync(wanted.aside, delivery, remove_missing=True))
+
+    def weaker(self, remote: Remote) -> tuple[str, ...]:
+        """As `Transport.weaker`."""
+        return (
+            "whoever has the key can delete and overwrite the copy: the server does not restrict "
+            "it (mode account)",
+            "nothing on the server limits how much one sync may move aside, or drops what is old",
+        )
+
+    def server_name(self) -> str:
+        """As `Transport.server_name`."""
+        return readable(ssh.ask(self.destination, ["hostname"]).decode("utf-8", "replace").strip())
+
+    def _rsync(
+        self, names: Sequence[str], delivery: Delivery, *, remove_missing: bool = False
+    ) -> Transfer:
+        version = tuple(int(part) for part in self._server_rsync.split("."))
+        return rsync.transfer(
+            self.destination,
+            delivery.source,
+            names,
+            old_folder=delivery.old_folder,
+            dry_run=delivery.dry_run,
+            remove_missing=remove_missing,
+            durable=delivery.durable and version >= _DURABLE_FROM,
+            progress=delivery.progress,
+            keep_open=delivery.keep_open,
+        )
+
+
+class GateTransport(AccountTransport):
+    """To an account behind `offsite_gate`: it takes files in, and its own job places them."""
+
+    def look(self, tiers: Sequence[str], pattern: str) -> Remote:
+        """As `Transport.look`."""
+        answer = ssh.ask(self.destination, ["chefwell-list", *tiers])
+        remote = offsite_remote.parse(answer, str(self.destination), tiers, pattern)
+        self._server_rsync = remote.rsync or "0"
+        if remote.gate is None:
+            raise ResilienceError(
+                "the server's answer is not the gate's",
+                option="server",
+                value=str(self),
+                remedy="set up the server's part, or offsite_backup_server_mode: account",
+            )
+        return remote
+
+    def digests(self, paths: Sequence[str]) -> dict[str, str]:
+        """As `Transport.digests`."""
+        if not paths:
+            return {}
+        names = b"".join(path.encode("utf-8", "surrogateescape") + b"\0" for path in paths)
+        answer = ssh.ask(self.destination, ["chefwell-digest"], input=names)
+        return offsite_remote.parse_digests(answer, str(self))
+
+    def finish(self, wanted: Wanted, delivery: Delivery) -> Finished:
+        """As `Transport.finish`: sends our inventory, by which the server's job settles."""
+        if delivery.dry_run:
+            return Finished(Transfer(0, removed=tuple(Item(path, 0) for path in wanted.aside)))
+        digests = wanted.digests()
+        listed = {path: [digest, wanted.sizes[path]] for path, digest in digests.items()}
+        unsure = {path for path in wanted.sizes if path not in digests} | wanted.in_progress
+        inventory = {
+            "files": listed,
+            "unread": sorted(wanted.unread),
+            "in_progress": sorted(unsure),
+        }
+        answer = ssh.ask(
+            self.destination, ["chefwell-commit"], input=json.dumps(inventory).encode("ascii")
+        )
+        try:
+            settled = json.loads(answer)
+            aside = [*settled["aside"], *settled["replaced"]]
+            lacking = tuple(settled["missing"] + settled["unfit"])
+            refused = str(settled["refused"])
+        except (ValueError, KeyError, TypeError) as error:
+            raise ResilienceError(
+                "the server's answer cannot be read", option="server", value=str(self)
+            ) from error
+        moved = Transfer(0, removed=tuple(Item(str(path), 0) for path in aside))
+        return Finished(moved, refused, lacking)
+
+    def weaker(self, remote: Remote) -> tuple[str, ...]:
+        """As `Transport.weaker`."""
+        if remote.confined:
+            return ()
+        return (
+            "the server's kernel has no Landlock: only rsync's own checks keep what it receives "
+            "in the incoming folder",
+        )

@@ -1,0 +1,118 @@
+# -*- coding: utf-8 -*-
+# Copyright (c) 2026, chefwell.resilience contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The disk dashboard."""
+
+from __future__ import annotations
+
+import gettext
+from typing import Any
+
+from ..common import quantity
+from ..disk import disk_reasons
+from . import render_inventory, render_trend
+from .render_text import LEVELS, WORST_FIRST, clean_all, known_level, level_text, paint, wrap
+
+
+def target_names(targets: list[dict[str, Any]]) -> list[str]:
+    """How each target is called: the root filesystem, the backup folder, others by their path."""
+    folders = sum(bool(target.get("folder")) for target in targets)
+    names = []
+    for target in targets:
+        if target.get("name") == "backups" or (target.get("folder") and folders == 1):
+            names.append("Backups")
+        elif target.get("path") == "/":
+            names.append("Root Filesystem")
+        else:
+            names.append(str(target.get("name") or target.get("path")))
+    return names
+
+
+def target_reason(words: gettext.NullTranslations, target: dict[str, Any]) -> str:
+    """Why a target is not ok: its causes, or what else the engine says, or that inodes run out."""
+    causes = [cause for cause in target.get("causes") or [] if cause["level"] != "ok"]
+    if causes:
+        return "; ".join(disk_reasons.text(words, cause) for cause in causes)
+    reason = str(target.get("reason") or "")
+    inodes, used = target.get("inodes_percent_used"), target.get("percent_used")
+    if not reason and inodes is not None and (used is None or inodes > used):
+        return words.gettext("inodes %(percent)s") % {"percent": quantity.percent(inodes)}
+    return reason
+
+
+def target_figures(target: dict[str, Any]) -> str:
+    """What a target holds, such as `45.2 GB / 100 GB (45%)`; empty when it was not measured."""
+    if target.get("bytes_used") is None:
+        return ""
+    used, total = quantity.size(target["bytes_used"]), quantity.size(target.get("bytes_total"))
+    share = target.get("percent_used")
+    if share == 0 and target["bytes_used"]:
+        share = 0.001  # rounded away by whoever measured it, yet not nothing
+    return f"{used} / {total} ({quantity.percent(share)})"
+
+
+def by_level(disk: dict[str, Any], backups: dict[str, Any] | None) -> dict[str, list[str]]:
+    """The names of the targets at each level, the worst level first.
+
+    The whole is told apart from its parts: an empty disk result, or one whose own level is worse
+    than every target's, is not ok; neither is a backup folder that could not be read in full.
+    """
+    targets = list(disk.get("targets") or [])
+    names = target_names(targets)
+    found: dict[str, list[str]] = {level: [] for level in WORST_FIRST}
+    for name, target in zip(names, targets, strict=True):
+        found[known_level(target.get("level"))].append(name)
+    if backups is not None and backups.get("problems") and "Backups" not in found["unknown"]:
+        found["unknown"].append("Backups")
+    whole = known_level(disk.get("level"))
+    if not any(found[level] for level in WORST_FIRST[: WORST_FIRST.index(whole) + 1]):
+        found[whole].append("-")
+    return {level: held for level, held in found.items() if held}
+
+
+def dashboard(
+    words: gettext.NullTranslations, disk: dict[str, Any], backups: dict[str, Any], colour: bool
+) -> str:
+    """The dashboard as the plan shows it; what else there is to say stands before its end."""
+    say = words.gettext
+    disk, backups = clean_all(disk), clean_all(backups)
+    targets = list(disk.get("targets") or [])
+    rule = "═" * 62
+    lines = [
+        f"╔{rule}╗",
+        say("║                CHEFWELL - DISK SPACE MONITOR                 ║"),
+        f"╚{rule}╝",
+        "",
+        say("📊 SYSTEM STATUS:"),
+    ]
+    for name, target in zip(target_names(targets), targets, strict=True):
+        figures = target_figures(target)
+        line = f"   {name}: {figures} " if figures else f"   {name}: "
+        line += level_text(target.get("level"), colour)
+        reason = target_reason(words, target)
+        if reason and target.get("level") != "ok":
+            line += f" - {reason}"
+        lines += wrap(line, 6)
+    lines += ["", say("🗂️  BACKUP DETAILS:"), *render_inventory.lines(words, backups)]
+    for line in render_inventory.unfinished(words, backups):
+        lines += wrap(f"   {line}", 6)
+    for problem in backups.get("problems") or []:
+        lines += wrap(f"   {level_text('unknown', colour)} - {problem}", 6)
+    trend = render_trend.trend(words, target_names(targets), targets, colour)
+    if trend:
+        lines += [*trend, *render_trend.fitting(words, targets)]
+    lines += render_trend.in_force(words, disk.get("alerts") or [], colour)
+    lines.append("")
+    found = by_level(disk, backups)
+    if list(found) == ["ok"]:
+        lines.append(paint(say("✅ All systems normal"), LEVELS["ok"][2], colour))
+    else:
+        told = [
+            say("%(level)s at %(targets)s")
+            % {"level": level_text(level, colour), "targets": ", ".join(names)}
+            for level, names in found.items()
+            if level != "ok"
+        ]
+        lines += wrap("; ".join(told), 3)
+    return "\n".join(lines)

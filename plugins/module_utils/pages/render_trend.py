@@ -1,0 +1,172 @@
+# -*- coding: utf-8 -*-
+# Copyright (c) 2026, chefwell.resilience contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What the dashboard adds to the plan's page once there is something to say: bars, the last 30
+days, forecasts, what fits, and the alerts in force."""
+
+from __future__ import annotations
+
+import gettext
+import math
+from collections.abc import Sequence
+from typing import Any
+
+from ..common import quantity
+from ..disk import disk_reasons
+from .render_text import LEVELS, known_level, level_text, paint, wrap
+
+SPARKS = "▁▂▃▄▅▆▇█"
+BAR_WIDTH = 20
+SPARK_DAYS = 30
+DAY = 86400
+
+
+def filled_bar(percent: float, level: object, colour: bool) -> str:
+    """A bar of `BAR_WIDTH` columns in the colour of its level; full only when it is full."""
+    filled = min(BAR_WIDTH, math.floor(percent / 100 * BAR_WIDTH + 1e-9))
+    code = LEVELS[known_level(level)][2]
+    return paint("█" * filled, code, colour) + paint("░" * (BAR_WIDTH - filled), "2", colour)
+
+
+def daily(points: Sequence[tuple[float, float]], now: float) -> list[float | None]:
+    """The highest value of each of the last `SPARK_DAYS` days, the oldest first; None without any.
+
+    Args:
+        points: time (seconds since 1970) and value.
+        now: seconds since 1970.
+    """
+    days: list[float | None] = [None] * SPARK_DAYS
+    for moment, value in points:
+        index = SPARK_DAYS - 1 - math.floor((now - moment) / DAY)
+        if 0 <= index < SPARK_DAYS:
+            held = days[index]
+            days[index] = value if held is None else max(held, value)
+    return days
+
+
+def sparkline(values: Sequence[float | None]) -> str:
+    """One column a value, from the lowest to the highest of them; a point where there is none."""
+    known = [value for value in values if value is not None]
+    if not known:
+        return ""
+    low, span = min(known), max(known) - min(known)
+    marks = [
+        "·"
+        if value is None
+        else SPARKS[min(7, int((value - low) / span * 8))]
+        if span
+        else SPARKS[3]
+        for value in values
+    ]
+    return "".join(marks)
+
+
+def trend(
+    words: gettext.NullTranslations,
+    names: Sequence[str],
+    targets: Sequence[dict[str, Any]],
+    colour: bool,
+) -> list[str]:
+    """One bar and the last days for each target with a history, and what is to be expected of it.
+
+    Args:
+        words: of the page's language.
+        names: what the targets are called.
+        targets: as `disk.TargetResult.to_dict` gives them, with their `days` as `daily` does.
+        colour: whether to use ANSI colours.
+    """
+    shown = [
+        (name, target)
+        for name, target in zip(names, targets, strict=True)
+        if sum(value is not None for value in target.get("days") or []) > 1
+    ]
+    if not shown:
+        return []
+    lines = ["", words.gettext("📈 LAST 30 DAYS:")]
+    for name, target in shown:
+        known = [value for value in target["days"] if value is not None]
+        percent = target.get("percent_used")
+        if percent is None:
+            continue
+        span = quantity.percent(min(known)), quantity.percent(max(known))
+        lines += wrap(f"   {name}:", 6)
+        drawn = filled_bar(percent, target.get("level"), colour)
+        lines.append(f"      {drawn} {quantity.percent(percent):>5}")
+        range_text = span[0] if span[0] == span[1] else f"{span[0]} - {span[1]}"
+        lines.append(f"      {sparkline(target['days'])} {range_text}")
+        lines += wrap(f"      {forecast_text(words, target.get('forecast') or {})}", 6)
+    return lines
+
+
+def forecast_text(words: gettext.NullTranslations, forecast: dict[str, Any]) -> str:
+    """What is to be expected, such as `+1.2 GB a day, full in 45 days (38 to 60), confidence`."""
+    say = words.gettext
+    if forecast.get("per_day") is None:
+        return say("Forecast: not enough data yet")
+    rate = forecast["per_day"]
+    sign = "-" if rate < 0 else "+"
+    growth = say("%(size)s a day") % {"size": f"{sign}{quantity.size(abs(rate))}"}
+    until = (forecast.get("days_to") or {}).get("full")
+    if forecast.get("status") != "growing" or until is None:
+        return say("Forecast: %(growth)s, not filling up") % {"growth": growth}
+    early, late = forecast.get("days_to_full_early"), forecast.get("days_to_full_late")
+    times = {
+        "growth": growth,
+        "time": disk_reasons.days_text(words, until),
+        "early": disk_reasons.days_text(words, until if early is None else early),
+    }
+    confidence = {
+        "high": say("high confidence"),
+        "medium": say("medium confidence"),
+        "low": say("low confidence"),
+    }[str(forecast.get("confidence"))]
+    if late is not None and disk_reasons.days_text(words, late) == times["early"]:
+        text = say("Forecast: %(growth)s, full in %(time)s") % times
+    elif late is None:
+        text = say("Forecast: %(growth)s, full in %(time)s (%(early)s at the earliest)") % times
+    else:
+        times["late"] = disk_reasons.days_text(words, late)
+        text = say("Forecast: %(growth)s, full in %(time)s (%(early)s to %(late)s)") % times
+    return f"{text}, {confidence}"
+
+
+def fitting(words: gettext.NullTranslations, targets: Sequence[dict[str, Any]]) -> list[str]:
+    """Whether tonight's dump, a drill and the retention plan fit, each in a line."""
+    found = [
+        cause
+        for target in targets
+        for cause in target.get("causes") or []
+        if cause["code"] in ("dump_fit", "drill_fit", "retention_fit")
+    ]
+    order = ("dump_fit", "drill_fit", "retention_fit")
+    lines: list[str] = []
+    for cause in sorted(found, key=lambda cause: order.index(cause["code"])):
+        mark = LEVELS[known_level(cause["level"])][0]
+        text = disk_reasons.text(words, cause)
+        lines += wrap(f"   {mark} {text[0].upper()}{text[1:]}", 6)
+    return ["", words.gettext("🔮 WHAT FITS:"), *lines] if lines else []
+
+
+def in_force(
+    words: gettext.NullTranslations, alerts: Sequence[dict[str, Any]], colour: bool
+) -> list[str]:
+    """The alerts that people were told of and that have not ended.
+
+    Args:
+        words: of the page's language.
+        alerts: each a `name`, its `level` and for how many `seconds` it has lasted.
+        colour: whether to use ANSI colours.
+    """
+    if not alerts:
+        return []
+    lines = ["", words.gettext("🔔 ALERTS IN FORCE:")]
+    for alert in alerts:
+        since = quantity.duration(words, alert["seconds"])
+        text = words.gettext("%(level)s for %(time)s: %(name)s") % {
+            "level": level_text(alert["level"], colour),
+            "time": since,
+            "name": alert["name"],
+        }
+        lines += wrap(f"   {text}", 6)
+    return lines

@@ -1,0 +1,276 @@
+# -*- coding: utf-8 -*-
+# Copyright (c) 2026, chefwell.resilience contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Disaster recovery: a backup is restored beside what stands, questioned, then put in its place.
+
+Nothing that stands is written to until the switch, and the switch renames: the old database is
+kept. What may be switched to carries a comment of ours, which says that it was validated or was
+production before; so the way back is the same command with the old one's name.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import datetime
+import socket
+import time
+import urllib.request
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from ..common import process
+from ..common.errors import ResilienceError
+from ..database import postgres
+from ..database.postgres import Server
+from ..drill import drill
+
+# How a comment of ours begins; what follows tells whether the thing may become production.
+MARK = "chefwell.resilience: "
+RESTORING, VALIDATED, BEFORE = "restoring", "validated", "production until"
+# PostgreSQL cuts longer names (NAMEDATALEN - 1).
+LONGEST_NAME = 63
+DUMP_PROGRAMS = (*postgres.CLIENTS, "pg_dump")
+
+
+@dataclasses.dataclass(frozen=True)
+class Target:
+    """The production server that is recovered.
+
+    Attributes:
+        host, port, user, password: a superuser's, or of a role that may create databases and owns
+            what it restores.
+        dbname: production's database.
+        maintenance_db: database to connect to meanwhile.
+        bin_dir: client programs; the newest installed that are not newer than the server if empty.
+        stop_command, start_command: end and start what uses the database, program and arguments.
+        health_url: answers with 200 when production serves again; empty to ask nobody.
+        seconds: that it has for that, and that each command has.
+    """
+
+    host: str = ""
+    port: int = 5432
+    user: str = "postgres"
+    password: str = ""
+    dbname: str = "restaurante"
+    maintenance_db: str = "postgres"
+    bin_dir: str = ""
+    stop_command: Sequence[str] = ()
+    start_command: Sequence[str] = ()
+    health_url: str = ""
+    seconds: float = 120
+
+
+@dataclasses.dataclass(frozen=True)
+class Settings:
+    """What a recovery needs to know.
+
+    Attributes:
+        drill: the backups, the questions, the work folder.
+        target: what is recovered.
+    """
+
+    drill: drill.Settings
+    target: Target
+
+
+def host_name() -> str:
+    """What a confirmation has to name."""
+    return socket.gethostname()
+
+
+def refuse_unconfirmed(confirm: str) -> None:
+    """Refuses a confirmation that names another host.
+
+    Raises:
+        ResilienceError: it does.
+    """
+    if confirm != host_name():
+        raise ResilienceError(
+            "the switch is not confirmed: the confirmation does not name this host",
+            option="confirm",
+            value=confirm,
+            remedy=f"give --confirm {host_name()} if you mean this host; nothing was touched",
+        )
+
+
+def connect(target: Target, database: str | None = None) -> Any:
+    """An autocommit connection to the production server.
+
+    Raises:
+        ResilienceError: there is none.
+    """
+    import psycopg2  # noqa: PLC0415 - the engine imports without it
+
+    if not target.host:
+        raise ResilienceError(
+            "no production server is named",
+            option="recovery.host",
+            value="",
+            remedy="give recovery its host, port, user and password",
+        )
+    try:
+        connection = psycopg2.connect(
+            host=target.host,
+            port=target.port,
+            user=target.user,
+            password=target.password,
+            dbname=database or target.maintenance_db,
+            connect_timeout=10,
+        )
+    except psycopg2.OperationalError as error:
+        raise ResilienceError(
+            f"the production server cannot be connected to: {' '.join(str(error).split())}",
+            option="recovery.host",
+            value=target.host,
+            remedy="start it, or install one, and look at its user and password",
+        ) from error
+    connection.autocommit = True
+    return connection
+
+
+def server_of(target: Target, mark: str = "") -> Server:
+    """The production server with client programs that fit it."""
+    with contextlib.closing(connect(target)) as connection:
+        major = int(connection.server_version) // 10000
+    binaries = postgres.find_binaries(target.bin_dir or None, at_most=major, programs=DUMP_PROGRAMS)
+    return Server(target.host, target.port, target.user, target.password, binaries, mark)
+
+
+def stamp(taken: Iterable[str] = ()) -> str:
+    """The local time as it stands in names, of a second that none of the names taken carries.
+
+    Two switches may follow each other within a second; the second one waits for its own.
+    """
+    names = tuple(taken)
+    while True:
+        moment = datetime.datetime.now().strftime("%Y%m%d_%H%M%S")
+        if not any(name.endswith(moment) for name in names):
+            return moment
+        time.sleep(0.05)
+
+
+def beside(name: str, word: str, moment: str) -> str:
+    """A name beside another: `restaurante_recovered_20251120_030000`, not longer than may be."""
+    tail = f"_{word}_{moment}"
+    return name[: LONGEST_NAME - len(tail)] + tail
+
+
+def comment_database(target: Target, name: str, text: str | None) -> None:
+    """Writes, or removes, the comment of ours on a database."""
+    from psycopg2 import sql  # noqa: PLC0415 - the engine imports without it
+
+    said = sql.Literal(MARK + text) if text else sql.SQL("NULL")
+    with contextlib.closing(connect(target)) as connection, connection.cursor() as cursor:
+        cursor.execute(sql.SQL("COMMENT ON DATABASE {} IS {}").format(sql.Identifier(name), said))
+
+
+def drop_own(target: Target, name: str, mark: str) -> None:
+    """Removes a database of this very attempt."""
+    from psycopg2 import sql  # noqa: PLC0415 - the engine imports without it
+
+    with contextlib.closing(connect(target)) as connection, connection.cursor() as cursor:
+        if databases(connection).get(name) == mark:
+            drop = sql.SQL("DROP DATABASE {} WITH (FORCE)")
+            cursor.execute(drop.format(sql.Identifier(name)))
+
+
+def remove_unfinished(target: Target) -> None:
+    """Removes what a recovery that was killed left; the caller holds the lock, so none runs.
+
+    A database or a schema is marked as unfinished from the moment that it holds anything.
+    """
+    from psycopg2 import sql  # noqa: PLC0415 - the engine imports without it
+
+    with contextlib.closing(connect(target)) as connection, connection.cursor() as cursor:
+        held = databases(connection)
+        for name, text in held.items():
+            if text.startswith(MARK + RESTORING):
+                drop = sql.SQL("DROP DATABASE {} WITH (FORCE)")
+                cursor.execute(drop.format(sql.Identifier(name)))
+    if target.dbname not in held:
+        return
+    with (
+        contextlib.closing(connect(target, target.dbname)) as connection,
+        connection.cursor() as cursor,
+    ):
+        for name, text in schemas(connection).items():
+            if text.startswith(MARK + RESTORING):
+                drop = sql.SQL("DROP SCHEMA {} CASCADE")
+                cursor.execute(drop.format(sql.Identifier(name)))
+
+
+def schemas(connection: Any) -> dict[str, str]:
+    """Comments by schema of a database; empty where there is none."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT nspname, coalesce(obj_description(oid, 'pg_namespace'), '')"
+            " FROM pg_catalog.pg_namespace"
+        )
+        found: dict[str, str] = dict(cursor.fetchall())
+        return found
+
+
+def taken(target: Target) -> list[str]:
+    """The names that stand: databases, and the schemas of production where there is one."""
+    with contextlib.closing(connect(target)) as connection:
+        names = list(databases(connection))
+    if target.dbname in names:
+        with contextlib.closing(connect(target, target.dbname)) as connection:
+            names += schemas(connection)
+    return names
+
+
+def databases(connection: Any) -> dict[str, str]:
+    """Comments by database; empty where there is none."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT datname, coalesce(shobj_description(oid, 'pg_database'), '')"
+            " FROM pg_catalog.pg_database"
+        )
+        found: dict[str, str] = dict(cursor.fetchall())
+        return found
+
+
+def run_command(command: Sequence[str], option: str, seconds: float) -> None:
+    """Runs what stops or starts the backend.
+
+    Raises:
+        ResilienceError: it failed.
+    """
+    if not command:
+        return
+    ended = process.run(list(command), time_limit=seconds)
+    if ended.code != 0:
+        raise ResilienceError(
+            f"{command[0]} ended with {ended.ending()}: {ended.errors.strip()[-300:]}",
+            option=option,
+            value=" ".join(command),
+            remedy="run it by hand and mend what it says",
+        )
+
+
+def serves(target: Target) -> bool | None:
+    """Whether production answers in time; None if nobody is to be asked."""
+    if not target.health_url:
+        return None
+    opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+    deadline = time.monotonic() + target.seconds
+    status: int | None = None
+    while status != 200 and time.monotonic() < deadline:
+        with contextlib.suppress(OSError), opener.open(target.health_url, timeout=5) as answer:
+            status = answer.status
+        if status != 200:
+            time.sleep(0.2)
+    return bool(status == 200)
+
+
+def listed(settings: Settings) -> list[Mapping[str, str]]:
+    """What could be switched to: name and what its comment says."""
+    with contextlib.closing(connect(settings.target)) as connection:
+        return [
+            {"name": name, "what": text.removeprefix(MARK)}
+            for name, text in sorted(databases(connection).items())
+            if text.startswith(MARK) and not text.startswith(MARK + RESTORING)
+        ]

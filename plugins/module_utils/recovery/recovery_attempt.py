@@ -1,0 +1,309 @@
+# -*- coding: utf-8 -*-
+# Copyright (c) 2026, chefwell.resilience contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""One backup on its way into the production server: fetched, decoded, restored, questioned."""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import os
+import shutil
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from typing import Any
+
+from ..archive import archive, archive_digest
+from ..archive.archive import Archive
+from ..common.errors import BackupError, ResilienceError
+from ..database.postgres import Server
+from ..drill import drill
+from ..drill.drill import COULD_NOT_VERIFY, FAILED, PASSED
+from ..inventory.backup_choice import Chosen, choose
+from ..staging import restore, staging
+from ..validation import checks, expectation, questioning
+from . import recovery
+from .recovery import MARK, RESTORING, VALIDATED, Settings
+
+
+class Steps:
+    """The phases of a recovery and what they took.
+
+    Args:
+        progress: told when one begins.
+    """
+
+    def __init__(self, progress: drill.Progress | None) -> None:
+        self.clock = time.monotonic()
+        self.phases: list[dict[str, Any]] = []
+        self._progress = progress
+
+    @contextlib.contextmanager
+    def phase(self, name: str) -> Iterator[None]:
+        """One of them."""
+        began = time.monotonic()
+        if self._progress:
+            self._progress(name, "")
+        entry = {"name": name, "started": round(began - self.clock, 3), "seconds": 0.0}
+        self.phases.append(entry)
+        try:
+            yield
+        finally:
+            entry["seconds"] = round(time.monotonic() - began, 3)
+
+    def tell(self, phase: str) -> Callable[[str], None]:
+        """Takes what a phase does now."""
+        return lambda what: self._progress(phase, what) if self._progress else None
+
+    def seconds(self) -> float:
+        """Since the beginning."""
+        return round(time.monotonic() - self.clock, 3)
+
+
+@dataclasses.dataclass(frozen=True)
+class Source:
+    """Which backup: at a path, or the newest, of a tier, of a day; local or from offsite."""
+
+    path: str | None
+    tier: str | None
+    date: str | None
+    from_offsite: bool
+
+    def local(self, settings: drill.Settings) -> Chosen | None:
+        """The local backup; None if it is to be fetched.
+
+        Raises:
+            ResilienceError: there is none.
+        """
+        if self.from_offsite:
+            return None
+        return choose(
+            settings.backup_path,
+            tiers=settings.tiers,
+            pattern=settings.pattern,
+            path=self.path,
+            tier=self.tier,
+            date=self.date,
+        )
+
+
+class Attempt:
+    """One backup on its way into the production server.
+
+    Args:
+        settings: of the recovery.
+        source: the backup.
+        steps: its phases.
+        tenant: the only store that is wanted; empty for all.
+    """
+
+    def __init__(self, settings: Settings, source: Source, steps: Steps, tenant: str = "") -> None:
+        self.settings, self.source, self.steps, self.tenant = settings, source, steps, tenant
+        self.chosen = source.local(settings.drill)
+        self.checks: list[dict[str, Any]] = []
+        self.backup: dict[str, Any] = drill.described(self.chosen) if self.chosen else {}
+        self.totals: dict[str, Any] = {}
+
+    def result(self, attempt: Callable[[str], object]) -> dict[str, Any]:
+        """Runs an attempt, and tells what it came to.
+
+        Args:
+            attempt: is given a folder for what is unpacked, which is gone afterwards.
+        """
+        verdict, problem = COULD_NOT_VERIFY, None
+        work_dir = self.settings.drill.staging.work_dir
+        folder = tempfile.mkdtemp(prefix=drill.UNPACKED_PREFIX, dir=work_dir)
+        os.chmod(folder, 0o711)
+        try:
+            attempt(folder)
+            bad = any(check["status"] == checks.FAILED for check in self.checks)
+            verdict = FAILED if bad else PASSED
+        except BackupError as error:
+            verdict, problem = FAILED, str(error)
+        except ResilienceError as error:
+            problem = str(error)
+        except KeyboardInterrupt:
+            problem = "it was interrupted"
+        except Exception as error:  # noqa: BLE001 - whatever broke, what was begun is removed
+            problem = f"{type(error).__name__}: {' '.join(str(error).split())[:400]}"
+        finally:
+            shutil.rmtree(folder, ignore_errors=True)
+        return {
+            "host": recovery.host_name(),
+            "target": self.settings.target.dbname,
+            "tenant": self.tenant or None,
+            "name": None,
+            "verdict": verdict,
+            "problem": problem,
+            "backup": self.backup,
+            "checks": self.checks,
+            **checks.tally_statuses([check["status"] for check in self.checks]),
+            "totals": self.totals,
+            "phases": self.steps.phases,
+            "seconds": self.steps.seconds(),
+        }
+
+    def note(self) -> str:
+        """What the comment on what was validated says."""
+        where = self.backup.get("fetched_from", "") and f" of {self.backup['fetched_from']}"
+        return f"{VALIDATED}, from {self.backup['file']}{where}, {self.backup['taken_at']}"
+
+    def restore(self, folder: str, server: Server, name: str) -> Archive:
+        """Digest, decode, restore into a new database, question it."""
+        own = self.settings.drill
+        if self.chosen is None:
+            with self.steps.phase("fetch"):
+                self.chosen = drill.fetch(own, folder, self.source.tier, self.source.date)
+            self.backup = drill.described(self.chosen)
+            self.backup["fetched_from"] = str(drill.offsite_of(own))
+        path = self.chosen.path
+        with self.steps.phase("digest"):
+            self.backup["sha256"] = archive_digest.verify_digest(path).sha256
+        with self.steps.phase("decode"):
+            ready = archive.prepare(path, folder, server.binaries, time_limit=own.time_limit)
+        if self.tenant:
+            ready = self._only_tenant(ready)
+        self._refuse_missing_roles(ready)
+        with self.steps.phase("restore"):
+            done = restore.restore(
+                ready,
+                server,
+                name,
+                jobs=own.jobs or None,
+                time_limit=own.time_limit,
+                options=self._options(ready, folder),
+            )
+        evidence = f"{done.jobs} in parallel, {len(done.harmless)} harmless messages"
+        self.add("restore", "Restored without errors", checks.Answer(evidence, done.errors))
+        wanted = expectation.of(ready.toc.entries, ready.rows)
+        self.ask(server, name, wanted)
+        return ready
+
+    def ask(self, server: Server, name: str, wanted: expectation.Expectation) -> None:
+        """Questions a database."""
+        questions = self.settings.drill.questions
+        if self.tenant:
+            # The other stores are not in it, and that is right.
+            questions = dataclasses.replace(questions, tenant_query=None, queries=())
+        with self.steps.phase("validate"):
+            answers = questioning.question(
+                server.dsn(name), wanted, questions, None, progress=self.steps.tell("validate")
+            )
+        # Nobody logs in before the switch; that is no question left open.
+        asked = [one for one in answers["checks"] if not one["id"].startswith("api_")]
+        self.checks += [one for one in asked if one["status"] != checks.SKIPPED or not self.tenant]
+        self.totals = answers["totals"]
+
+    def add(self, id: str, title: str, answer: checks.Answer) -> None:
+        """A check that the phase before has answered."""
+        seconds = self.steps.phases[-1]["seconds"]
+        self.checks.append(checks.conclude(id, title, answer, seconds).to_dict())
+
+    def _only_tenant(self, ready: Archive) -> Archive:
+        """The archive as if it held this store and what is no store's."""
+        if ready.format == "plain":
+            raise ResilienceError(
+                "a plain dump cannot be restored in part",
+                option="tenant",
+                value=self.tenant,
+                remedy="take a backup that pg_dump made with -Fc, -Fd or -Ft",
+            )
+        prefix = self.settings.drill.questions.tenant_prefix
+        schemas = {entry.schema or entry.name for entry in ready.toc.entries}
+        stores = ", ".join(sorted(name for name in schemas if name.startswith(prefix)))
+        if self.tenant not in schemas:
+            raise ResilienceError(
+                "the backup does not hold this store",
+                option="tenant",
+                value=self.tenant,
+                remedy=f"name one of {stores}",
+            )
+
+        def kept(entry: Any) -> bool:
+            where = entry.schema or (entry.name.split(" ")[-1] if _of_schema(entry) else "")
+            return not where.startswith(prefix) or where == self.tenant
+
+        entries = [entry for entry in ready.toc.entries if kept(entry)]
+        rows = {
+            key: count
+            for key, count in ready.rows.items()
+            if not key[0].startswith(prefix) or key[0] == self.tenant
+        }
+        toc = dataclasses.replace(ready.toc, entries=entries)
+        return dataclasses.replace(ready, toc=toc, rows=rows)
+
+    def _options(self, ready: Archive, folder: str) -> list[str]:
+        if not self.tenant:
+            return []
+        listed = os.path.join(folder, "wanted.list")
+        with open(listed, "w", encoding="ascii") as file:
+            # pg_restore reads the number and takes the rest of the line for a comment.
+            file.writelines(f"{entry.dump_id};\n" for entry in ready.toc.entries)
+        os.chmod(listed, 0o644)
+        return [f"--use-list={listed}"]
+
+    def _refuse_missing_roles(self, ready: Archive) -> None:
+        with (
+            contextlib.closing(recovery.connect(self.settings.target)) as connection,
+            connection.cursor() as cursor,
+        ):
+            cursor.execute("SELECT rolname FROM pg_catalog.pg_roles")
+            known = {name for (name,) in cursor.fetchall()}
+        missing = sorted({entry.owner for entry in ready.toc.entries} - known - {""})
+        if missing:
+            raise ResilienceError(
+                f"the server lacks roles that own what is in the backup: {', '.join(missing)}",
+                option="recovery.host",
+                value=self.settings.target.host,
+                remedy=f'create them first: CREATE ROLE "{missing[0]}"',
+            )
+
+
+def _of_schema(entry: Any) -> bool:
+    """Whether a contents entry without a schema is one, or says something of one."""
+    return bool(entry.kind == "SCHEMA" or entry.name.startswith("SCHEMA "))
+
+
+def restore_beside(
+    settings: Settings,
+    *,
+    path: str | None = None,
+    tier: str | None = None,
+    date: str | None = None,
+    from_offsite: bool = False,
+    progress: drill.Progress | None = None,
+) -> dict[str, Any]:
+    """Restores a backup into a new database of the production server, and questions it.
+
+    Args:
+        settings: what is recovered from where.
+        path, tier, date: which backup; the newest when left out.
+        from_offsite: fetch it from the offsite server; then without `path`.
+        progress: told what happens.
+
+    Returns:
+        `verdict`, `problem`, `name` (the new database; None if none stands), `backup`, `checks`,
+        `phases`, `seconds`. A database that did not pass is removed.
+
+    Raises:
+        ResilienceError: there is no such backup, or the server cannot be had: nothing was touched.
+    """
+    own = settings.drill
+    with staging.locked(own.staging):
+        steps = Steps(progress)
+        source = Source(path, tier, date, from_offsite)
+        recovery.remove_unfinished(settings.target)
+        moment = recovery.stamp(recovery.taken(settings.target))
+        name = recovery.beside(settings.target.dbname, "recovered", moment)
+        mark = f"{MARK}{RESTORING} since {moment}"
+        server = recovery.server_of(settings.target, mark)
+        attempt = Attempt(settings, source, steps)
+        result = attempt.result(lambda folder: attempt.restore(folder, server, name))
+        if result["verdict"] == PASSED:
+            recovery.comment_database(settings.target, name, attempt.note())
+            result["name"] = name
+        else:
+            recovery.drop_own(settings.target, name, mark)
+        return result

@@ -1,0 +1,196 @@
+# -*- coding: utf-8 -*-
+# Copyright (c) 2026, chefwell.resilience contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The disaster recovery runbook of one host: its commands, paths and people, and what was measured.
+
+What was measured stands between two marks. Where only that differs, the runbook has not changed in
+the sense of Ansible: times differ after every drill.
+"""
+
+from __future__ import annotations
+
+import gettext
+import os
+import re
+import tempfile
+from collections.abc import Mapping
+from typing import Any
+
+from ..common import config, quantity
+from ..common.errors import ResilienceError
+from ..common.language import words
+from ..pages import render_titles
+from ..pages.render_text import clean_all
+from . import recovery
+
+TEMPLATE = os.path.join(os.path.dirname(os.path.abspath(__file__)), "runbook.md.j2")
+MEASURED = re.compile(r"<!-- measured -->.*?<!-- /measured -->", re.DOTALL)
+PERSON = ("name", "role", "phone", "email")
+
+
+def write(
+    values: Mapping[str, Any], target: recovery.Target, drill: Mapping[str, Any] | None
+) -> bool:
+    """Writes the runbook, whole or not at all.
+
+    Args:
+        values: the stage's configuration.
+        target: the production server.
+        drill: the newest drill's result; None before one.
+
+    Returns:
+        Whether anything but what was measured is new.
+
+    Raises:
+        ResilienceError: Jinja2 is missing, a person has no name, or it cannot be written.
+    """
+    text = render(values, target, drill)
+    path = values["runbook"]
+    try:
+        with open(path, encoding="utf-8") as file:
+            before = file.read()
+    except (OSError, ValueError):
+        before = ""
+    if text == before:
+        return False
+    half = ""
+    try:
+        folder = os.path.dirname(path)
+        os.makedirs(folder, mode=0o755, exist_ok=True)
+        # Of a name that nobody else has, and closed to others: it names people.
+        descriptor, half = tempfile.mkstemp(prefix=".runbook-", dir=folder)
+        with open(descriptor, "w", encoding="utf-8") as file:
+            file.write(text)
+        os.replace(half, path)
+    except OSError as error:
+        if half and os.path.exists(half):
+            os.unlink(half)
+        raise ResilienceError(
+            f"the runbook cannot be written: {error.strerror}",
+            option="runbook",
+            value=path,
+            remedy="name a file in a folder that may be written to, and make room there",
+        ) from error
+    return MEASURED.sub("", text) != MEASURED.sub("", before)
+
+
+def render(
+    values: Mapping[str, Any], target: recovery.Target, drill: Mapping[str, Any] | None
+) -> str:
+    """The runbook as Markdown; arguments as those of `write`."""
+    try:
+        import jinja2  # noqa: PLC0415 - hosts run all else without it
+    except ImportError as error:
+        raise ResilienceError(
+            "the runbook needs Jinja2",
+            option="runbook",
+            value=values["runbook"],
+            remedy="install python3-jinja2, or set staging_restore_runbook to an empty string",
+        ) from error
+    language = words(values["language"])
+    environment = jinja2.Environment(
+        # The page is Markdown; what could break out of it is taken away by `clean_all`.
+        autoescape=False,  # noqa: S701
+        undefined=jinja2.StrictUndefined,
+        extensions=["jinja2.ext.i18n"],
+        trim_blocks=True,
+        lstrip_blocks=True,
+        keep_trailing_newline=True,
+    )
+    environment.install_gettext_translations(language, newstyle=True)  # type: ignore[attr-defined]
+    with open(TEMPLATE, encoding="utf-8") as file:
+        template = environment.from_string(file.read())
+    return template.render(clean_all(_content(values, target, drill, language)))
+
+
+def _content(
+    values: Mapping[str, Any],
+    target: recovery.Target,
+    drill: Mapping[str, Any] | None,
+    language: gettext.NullTranslations,
+) -> dict[str, Any]:
+    drill = drill or {}
+    return {
+        "host": recovery.host_name(),
+        "rto": _compared(language, drill.get("rto_seconds"), values["rto_seconds"]),
+        "rpo": _compared(language, drill.get("rpo_seconds"), values["rpo_seconds"]),
+        "drill": _drill(language, drill) if drill else None,
+        "recovery": bool(target.host),
+        "target": {
+            "host": target.host or values["production"].get("host", ""),
+            "port": target.port if target.host else values["production"].get("port", 5432),
+            "user": target.user,
+            "dbname": target.dbname,
+            "health_url": target.health_url,
+        },
+        "store": values["featured_schema"] or f"{values['tenant_prefix']}x",
+        "offsite": _offsite(values["offsite_config"]),
+        "contacts": [_person(person) for person in values["contacts"]],
+        "backups": values["backup_path"],
+        "scripts": values["scripts_dir"],
+        "engine": values["engine"],
+        "work_dir": values["work_dir"],
+        "log": values["log_file"],
+    }
+
+
+def _compared(
+    language: gettext.NullTranslations, measured: float | None, objective: float
+) -> dict[str, str]:
+    sign = "❓" if measured is None else "✅" if measured <= objective else "❌"
+    return {
+        "measured": quantity.duration(language, measured),
+        "objective": "< " + quantity.duration(language, objective),
+        "sign": sign,
+    }
+
+
+def _drill(language: gettext.NullTranslations, drill: Mapping[str, Any]) -> dict[str, Any]:
+    say = language.gettext
+    verdicts = {
+        "passed": say("passed"),
+        "failed": say("failed"),
+        "could_not_verify": say("could not verify"),
+    }
+    backup = drill.get("backup") or {}
+    return {
+        "time": drill["time"],
+        "verdict": verdicts.get(drill["verdict"], drill["verdict"]),
+        "file": backup.get("file", "?"),
+        "size": quantity.size(backup.get("bytes")),
+        "phases": [
+            {
+                "title": render_titles.phase_title(language, phase["name"]),
+                "took": quantity.duration(language, phase["seconds"]),
+            }
+            for phase in drill["phases"]
+        ],
+    }
+
+
+def _person(person: Mapping[str, Any]) -> dict[str, Any]:
+    unknown = sorted(set(person) - set(PERSON))
+    if unknown or not person.get("name"):
+        raise ResilienceError(
+            f"a contact has an unknown key {unknown[0]!r}" if unknown else "a contact has no name",
+            option="contacts",
+            value=str(person.get("name", "")),
+            remedy=f"give a name, and {', '.join(PERSON[1:])} if you like",
+        )
+    details = [str(person[key]) for key in PERSON[1:] if person.get(key)]
+    return {"name": str(person["name"]), "details": details}
+
+
+def _offsite(path: str) -> dict[str, Any] | None:
+    """What the offsite stage's configuration says; None where there is none on this host."""
+    if not path or not os.path.exists(path):
+        return None
+    values = config.read(path)
+    return {
+        "host": values.get("server_host", "?"),
+        "port": values.get("server_port", 22),
+        "user": values.get("server_user", "?"),
+        "path": values.get("server_path", "?"),
+        "key_file": values.get("key_file", "?"),
+    }

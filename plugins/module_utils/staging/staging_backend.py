@@ -1,0 +1,154 @@
+# -*- coding: utf-8 -*-
+# Copyright (c) 2026, chefwell.resilience contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The application over a restored database, as a process on a loopback port."""
+
+from __future__ import annotations
+
+import http.client
+import json
+import os
+import signal
+import socket
+import time
+import urllib.request
+
+from ..common import detached
+from ..common.detached import Running
+from ..common.errors import ResilienceError
+from ..database import postgres
+from ..database.postgres import Server
+from .staging import Backend
+
+NOTE = "backend.json"
+LOG = "backend.log"
+# No proxy of the environment stands between us and our own loopback.
+_OPENER = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+
+
+def healthy(backend: Backend) -> bool:
+    """Whether a backend answers its health path with 200."""
+    try:
+        with _OPENER.open(backend.url + backend.health_path, timeout=5) as answer:
+            return bool(answer.status == 200)
+    except (OSError, http.client.HTTPException):
+        return False
+
+
+def refuse_taken(port: int, option: str, what: str) -> None:
+    """Finds out whether a loopback port is free.
+
+    Args:
+        port: the port.
+        option: the option that names it.
+        what: whose it is to be, for the message.
+
+    Raises:
+        ResilienceError: somebody listens there.
+    """
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind(("127.0.0.1", port))
+        except OSError as error:
+            raise ResilienceError(
+                f"the port of {what} cannot be had: {error.strerror}",
+                option=option,
+                value=port,
+                remedy="end what listens there, or name another port",
+            ) from error
+
+
+class BackendProcess:
+    """The application of one staging.
+
+    Args:
+        backend: how to start it.
+        work_dir: where its note and its log lie.
+    """
+
+    def __init__(self, backend: Backend, work_dir: str) -> None:
+        self.backend = backend
+        self._note = os.path.join(work_dir, NOTE)
+        self.log = os.path.join(work_dir, LOG)
+
+    def check(self) -> None:
+        """Finds out whether its port is free; ours does not count as taken.
+
+        Raises:
+            ResilienceError: somebody else listens there.
+        """
+        if not self.backend.command or self.running():
+            return
+        refuse_taken(self.backend.port, "backend_port", "the staging backend")
+
+    def start(self, server: Server, database: str) -> str:
+        """Starts it and waits until it is healthy; gives its URL.
+
+        Args:
+            server: with the restored database.
+            database: its name.
+
+        Raises:
+            ResilienceError: it ends, or is not healthy in time; with its last words.
+        """
+        backend = self.backend
+        env = {
+            "PATH": os.environ.get("PATH", os.defpath),
+            "LANG": "C.UTF-8",
+            "HOST": "127.0.0.1",
+            "PORT": str(backend.port),
+            "DATABASE_URL": server.url(database),
+            **backend.env,
+        }
+        open(self.log, "w", encoding="utf-8").close()
+        # What runs over restored data runs without root's powers.
+        prefix = postgres.unprivileged([path for path in backend.command if path.startswith("/")])
+        running = detached.start([*prefix, *backend.command], log_path=self.log, env=env)
+        with open(self._note, "w", encoding="utf-8") as file:
+            json.dump({"pid": running.pid, "began": running.began}, file)
+        deadline = time.monotonic() + backend.seconds
+        while not self.healthy():
+            ended = not detached.alive(running)
+            if ended or time.monotonic() > deadline:
+                why = "ended" if ended else f"was not healthy within {backend.seconds:g} s"
+                raise ResilienceError(
+                    f"the staging backend {why}; it said: {self.last_words() or 'nothing'}",
+                    option="backend_command",
+                    value=" ".join(backend.command),
+                    remedy="mend what its words name; it must answer"
+                    f" {backend.health_path} with 200",
+                )
+            time.sleep(0.05)
+        return backend.url
+
+    def healthy(self) -> bool:
+        """Whether it answers its health path with 200."""
+        return healthy(self.backend)
+
+    def running(self) -> Running | None:
+        """Its process; None if it does not run."""
+        try:
+            with open(self._note, encoding="utf-8") as file:
+                noted = Running(**json.load(file))
+        except (OSError, ValueError, TypeError):
+            return None
+        return noted if detached.alive(noted) else None
+
+    def last_words(self) -> str:
+        """The end of its log."""
+        try:
+            with open(self.log, encoding="utf-8", errors="backslashreplace") as file:
+                return file.read()[-600:].strip()
+        except OSError:
+            return ""
+
+    def stop(self) -> bool:
+        """Ends it; whether it ran. Its log stays until the staging is removed."""
+        running = self.running()
+        if running:
+            detached.end(running, [signal.SIGTERM], seconds=3)
+        if os.path.exists(self._note):
+            os.unlink(self._note)
+        return running is not None

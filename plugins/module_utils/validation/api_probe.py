@@ -1,0 +1,371 @@
+# -*- coding: utf-8 -*-
+# Copyright (c) 2026, chefwell.resilience contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Asks a backend over HTTP, as a user would: log in, list, compare with the database.
+
+The steps are data, so another product's API needs no code. A step has:
+
+- `id`, `title`, `kind` (`login`, `list`, `stats` or another word, for reports);
+- `method`, `path`, `headers`, `json`: the request; `{name}` stands for a captured value or one of
+  the user's own (`email`, `password`, `schema`);
+- `status`: the HTTP status that it must answer with;
+- `capture`: values of the answer to keep, name by dotted path;
+- `present`: dotted paths that the answer must have;
+- `equals`: values that it must have, by dotted path;
+- `least`: numbers that its values, or the lengths of its lists, must reach, by dotted path;
+- `count`: `{"at": dotted path to a number or a list, "table": the store's table}`, which must
+  agree.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import ssl
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+from ..common.errors import ResilienceError
+from . import checks
+from .checks import Answer, Check
+from .findings import Finding
+
+LARGEST_ANSWER = 32 << 20
+WORKERS = 8
+
+_AUTHORIZED = {"Authorization": "Bearer {token}"}
+
+
+def _listing(name: str, title: str) -> dict[str, Any]:
+    return {
+        "id": name,
+        "title": title,
+        "kind": "list",
+        "path": f"/api/{name}",
+        "headers": _AUTHORIZED,
+        "count": {"at": "total", "table": name},
+    }
+
+
+# ChefWell's, as in the plan's validation report.
+STEPS: tuple[dict[str, Any], ...] = (
+    {
+        "id": "login",
+        "title": "Login",
+        "kind": "login",
+        "method": "POST",
+        "path": "/api/auth/login",
+        "json": {"email": "{email}", "password": "{password}"},
+        "capture": {"token": "token"},
+    },
+    _listing("products", "List products"),
+    _listing("sales", "List sales"),
+    _listing("customers", "List customers"),
+    {
+        "id": "dashboard",
+        "title": "Dashboard stats",
+        "kind": "stats",
+        "path": "/api/dashboard/stats",
+        "headers": _AUTHORIZED,
+        "count": {"at": "products", "table": "products"},
+    },
+)
+_STEP_KEYS = {
+    *("id", "title", "kind", "method", "path", "headers", "json"),
+    *("status", "capture", "present", "equals", "least", "count"),
+}
+
+
+@dataclasses.dataclass(frozen=True)
+class Api:
+    """A backend and who asks it.
+
+    Attributes:
+        url: without a path.
+        users: each with `email`, `password` and `schema`, the store's.
+        steps: what to ask, in order.
+        time_limit: seconds that one answer may take; a later one fails its step.
+        verify_tls: whether the certificate must be good; without, whoever stands between may read.
+    """
+
+    url: str
+    users: Sequence[Mapping[str, str]]
+    steps: Sequence[Mapping[str, Any]] = STEPS
+    time_limit: float = 10
+    verify_tls: bool = True
+
+    def __post_init__(self) -> None:
+        for step in self.steps:
+            unknown = set(step) - _STEP_KEYS
+            if unknown or not {"id", "path"} <= set(step):
+                raise ResilienceError(
+                    f"an API step has unknown keys {sorted(unknown)} or lacks id or path",
+                    option="api.steps",
+                    value=step.get("id", step),
+                    remedy=f"known keys: {', '.join(sorted(_STEP_KEYS))}",
+                )
+        for user in self.users:
+            if not {"email", "password", "schema"} <= set(user):
+                raise ResilienceError(
+                    "an API user lacks email, password or schema",
+                    option="api.users",
+                    value=user.get("email", "?"),
+                    remedy="give all three",
+                )
+        if not self.url.startswith(("http://", "https://")):
+            raise ResilienceError(
+                "the API's address is no HTTP address",
+                option="api.url",
+                value=self.url,
+                remedy="give one such as http://127.0.0.1:3001",
+            )
+
+
+@dataclasses.dataclass(frozen=True)
+class StepResult:
+    """What one step of one user came to; `problem` is None if it passed."""
+
+    id: str
+    schema: str
+    problem: str | None
+    http_status: int | None
+    count: int | None
+    seconds: float
+
+
+class _NoRedirect(urllib.request.HTTPRedirectHandler):
+    """A redirect is an answer to judge, not to follow: it could lead to production."""
+
+    def redirect_request(self, *_arguments: Any) -> None:
+        return None
+
+
+def _opener(verify_tls: bool) -> urllib.request.OpenerDirector:
+    # No proxy from the environment: the address that was given is asked, nothing else.
+    handlers: list[Any] = [urllib.request.ProxyHandler({}), _NoRedirect]
+    if not verify_tls:
+        trusting = ssl.create_default_context()
+        trusting.check_hostname = False
+        trusting.verify_mode = ssl.CERT_NONE
+        handlers.append(urllib.request.HTTPSHandler(context=trusting))
+    return urllib.request.build_opener(*handlers)
+
+
+_OPENERS = {verify: _opener(verify) for verify in (True, False)}
+
+
+def probe(
+    api: Api,
+    rows: Callable[[str, str], int | None],
+    *,
+    progress: Callable[[int, int], None] | None = None,
+) -> tuple[list[Check], list[StepResult]]:
+    """Takes every user through every step.
+
+    Args:
+        api: whom to ask what.
+        rows: gives the rows of a table, from schema and name, as counted in the database.
+        progress: called with users done and users in all.
+
+    Returns:
+        One check a step over all users, and every single result.
+    """
+    done = 0
+
+    def one(user: Mapping[str, str]) -> list[StepResult]:
+        nonlocal done
+        results = _walk(api, user, rows)
+        done += 1
+        if progress:
+            progress(done, len(api.users))
+        return results
+
+    with ThreadPoolExecutor(max_workers=WORKERS) as pool:
+        results = [result for walked in pool.map(one, api.users) for result in walked]
+    return [_check(step, results, len(api.users)) for step in api.steps], results
+
+
+def skipped(steps: Sequence[Mapping[str, Any]], why: str) -> list[Check]:
+    """The checks of an API that was not asked."""
+    return [
+        checks.conclude(_id(step), _title(step), Answer(why, skipped=True), 0.0) for step in steps
+    ]
+
+
+def _id(step: Mapping[str, Any]) -> str:
+    return f"api_{step['id']}"
+
+
+def _title(step: Mapping[str, Any]) -> str:
+    return str(step.get("title") or step["id"])
+
+
+def _check(step: Mapping[str, Any], results: Sequence[StepResult], users: int) -> Check:
+    own = [result for result in results if result.id == step["id"]]
+    good = [result for result in own if result.problem is None]
+    slowest = max((result.seconds for result in own), default=0.0)
+    findings = [
+        Finding("api.answer_differs", result.schema, f"{result.schema}: {result.problem}")
+        for result in own
+        if result.problem
+    ]
+    if not users:
+        return checks.conclude(
+            _id(step), _title(step), Answer("no user to ask as", skipped=True), 0
+        )
+    evidence = f"{len(good)}/{users} stores, slowest answer {slowest * 1000:.0f} ms"
+    seconds = sum(result.seconds for result in own)
+    return checks.conclude(_id(step), _title(step), Answer(evidence, findings), seconds)
+
+
+def _walk(
+    api: Api, user: Mapping[str, str], rows: Callable[[str, str], int | None]
+) -> list[StepResult]:
+    values = {str(key): str(value) for key, value in user.items()}
+    results = []
+    for step in api.steps:
+        started = time.monotonic()
+        status: int | None = None
+        count: int | None = None
+        try:
+            status, body = _request(api, step, values)
+            count = _judge(step, status, body, values, user["schema"], rows)
+            problem = None
+        except _Wrong as error:
+            problem = str(error)
+            count = error.count
+            status = status if status is not None else error.status
+        results.append(
+            StepResult(
+                step["id"], user["schema"], problem, status, count, time.monotonic() - started
+            )
+        )
+    return results
+
+
+class _Wrong(Exception):
+    """The step failed, and why."""
+
+    def __init__(self, why: str, status: int | None = None, count: int | None = None) -> None:
+        super().__init__(why)
+        self.status, self.count = status, count
+
+
+def _request(api: Api, step: Mapping[str, Any], values: Mapping[str, str]) -> tuple[int, bytes]:
+    body = _filled(step.get("json"), values)
+    headers = {"Accept": "application/json", **_filled(step.get("headers", {}), values)}
+    data = None
+    if body is not None:
+        data = json.dumps(body).encode()
+        headers["Content-Type"] = "application/json"
+    request = urllib.request.Request(
+        api.url.rstrip("/") + _filled(step["path"], values),
+        data=data,
+        headers=headers,
+        method=step.get("method", "GET"),
+    )
+    deadline = time.monotonic() + api.time_limit
+    try:
+        with _OPENERS[api.verify_tls].open(request, timeout=api.time_limit) as answer:
+            status, content = answer.status, answer.read(LARGEST_ANSWER)
+    except urllib.error.HTTPError as error:
+        with error:
+            return error.code, error.read(2000)
+    except (OSError, ValueError) as error:
+        reason = getattr(error, "reason", error)
+        raise _Wrong(f"no answer: {reason}") from error
+    if time.monotonic() > deadline:
+        raise _Wrong(f"the answer took longer than {api.time_limit:g} s", status)
+    return status, content
+
+
+def _filled(value: Any, values: Mapping[str, str]) -> Any:
+    """The value with `{name}` replaced in all its strings."""
+    if isinstance(value, str):
+        for name, known in values.items():
+            value = value.replace("{" + name + "}", known)
+        return value
+    if isinstance(value, Mapping):
+        return {key: _filled(one, values) for key, one in value.items()}
+    if isinstance(value, list):
+        return [_filled(one, values) for one in value]
+    return value
+
+
+def _judge(
+    step: Mapping[str, Any],
+    status: int,
+    body: bytes,
+    values: dict[str, str],
+    schema: str,
+    rows: Callable[[str, str], int | None],
+) -> int | None:
+    begins = body[:120].decode("utf-8", "backslashreplace")
+    wanted = step.get("status", 200)
+    if status != wanted:
+        raise _Wrong(f"HTTP {status} instead of {wanted}: {begins}", status)
+    needs = {
+        **dict.fromkeys(step.get("present", ())),
+        **dict.fromkeys(step.get("capture", {}).values()),
+        **dict.fromkeys(step.get("equals", {})),
+        **dict.fromkeys(step.get("least", {})),
+        **dict.fromkeys([step["count"]["at"]] if "count" in step else []),
+    }
+    if not needs:
+        return None
+    try:
+        answer = json.loads(body)
+    except ValueError as error:
+        raise _Wrong(f"the answer is not JSON: {begins}", status) from error
+    seen = {path: _at(answer, path) for path in needs}
+    lacking = [path for path, value in seen.items() if value is None]
+    if lacking:
+        raise _Wrong(f"the answer lacks {', '.join(lacking)}: {begins}", status)
+    for name, path in step.get("capture", {}).items():
+        values[name] = str(seen[path])
+    for path, value in step.get("equals", {}).items():
+        if seen[path] != value:
+            raise _Wrong(f"{path} is {seen[path]!r} instead of {value!r}", status)
+    for path, least in step.get("least", {}).items():
+        told = len(seen[path]) if isinstance(seen[path], list) else seen[path]
+        if not isinstance(told, (int, float)) or told < least:
+            raise _Wrong(f"{path} is {told!r}, at least {least} was expected", status)
+    return _counted(step, seen, schema, rows, status)
+
+
+def _counted(
+    step: Mapping[str, Any],
+    seen: Mapping[str, Any],
+    schema: str,
+    rows: Callable[[str, str], int | None],
+    status: int,
+) -> int | None:
+    if "count" not in step:
+        return None
+    value = seen[step["count"]["at"]]
+    told = len(value) if isinstance(value, list) else value
+    if not isinstance(told, int):
+        raise _Wrong(f"{step['count']['at']} is no number and no list: {value!r}", status)
+    table = step["count"]["table"]
+    held = rows(schema, table)
+    if held is None:
+        raise _Wrong(f"the API says {told}, {schema}.{table} was not counted", status, told)
+    if told != held:
+        raise _Wrong(f"the API says {told}, {schema}.{table} has {held} rows", status, told)
+    return told
+
+
+def _at(value: Any, path: str) -> Any:
+    for name in path.split("."):
+        if isinstance(value, Mapping):
+            value = value.get(name)
+        elif isinstance(value, list) and name.isdigit() and int(name) < len(value):
+            value = value[int(name)]
+        else:
+            return None
+    return value

@@ -1,0 +1,141 @@
+# -*- coding: utf-8 -*-
+# Copyright (c) 2026, chefwell.resilience contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What the questions to a database share: what must be there, and what is, each read once."""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from ..database.catalogue import Catalogue
+from .checks import Answer
+from .expectation import Expectation, Key
+from .findings import Finding, Ignored
+
+# Tables counted by one query.
+BATCH = 100
+
+
+@dataclasses.dataclass(frozen=True)
+class Settings:
+    """What to ask beyond what the backup itself demands.
+
+    Attributes:
+        tenant_query: SQL that returns the name of every store's schema; None asks nothing.
+        tenant_prefix: of the schemas that are stores.
+        foreign_keys: `not_valid` follows the rows of keys that PostgreSQL has not validated,
+            `all` those of every key.
+        queries: named SQL with the rows that it must return.
+        amcheck: whether every B-tree index is checked block by block, where amcheck is installed.
+        ignore: findings to be set apart.
+    """
+
+    tenant_query: str | None = None
+    tenant_prefix: str = "tenant_"
+    foreign_keys: str = "not_valid"
+    queries: Sequence[Mapping[str, Any]] = ()
+    amcheck: bool = False
+    ignore: Sequence[Ignored] = ()
+
+
+class Asker:
+    """What the database holds, against what it must hold."""
+
+    def __init__(self, catalogue: Catalogue, wanted: Expectation, settings: Settings) -> None:
+        self.catalogue, self.wanted, self.settings = catalogue, wanted, settings
+
+    @functools.cached_property
+    def schemas(self) -> set[Key]:
+        """Every schema."""
+        return self.catalogue.schemas()
+
+    @functools.cached_property
+    def tables(self) -> set[Key]:
+        """Tables, partitioned and foreign ones among them."""
+        return self.catalogue.relations("rpf")
+
+    @functools.cached_property
+    def indexes(self) -> dict[Key, bool]:
+        """Indexes, and whether each is usable."""
+        return self.catalogue.indexes()
+
+    @functools.cached_property
+    def foreign_keys(self) -> list[tuple[Any, ...]]:
+        """As `Catalogue.foreign_keys` gives them."""
+        return self.catalogue.foreign_keys()
+
+    @functools.cached_property
+    def unique(self) -> dict[Key, bool]:
+        """Unique constraints."""
+        return self.catalogue.constraints("u")
+
+    @functools.cached_property
+    def rows(self) -> dict[Key, int]:
+        """Rows of every table that must be there and is."""
+        from psycopg2 import sql  # noqa: PLC0415 - the engine imports without it
+
+        tables = sorted(self.wanted.tables & self.catalogue.relations("r"))
+        # The rows of a partitioned table are its partitions'.
+        counts: dict[Key, int] = dict.fromkeys(self.catalogue.relations("p"), 0)
+        for start in range(0, len(tables), BATCH):
+            batch = tables[start : start + BATCH]
+            # ONLY: rows of a child table are the child's.
+            query = sql.SQL(" UNION ALL ").join(
+                sql.SQL("SELECT {}, count(*) FROM ONLY {}").format(
+                    sql.Literal(number), sql.Identifier(*table)
+                )
+                for number, table in enumerate(batch)
+            )
+            for number, count in self.catalogue.rows(query):
+                counts[batch[number]] = count
+        return counts
+
+    @property
+    def stores(self) -> list[str]:
+        """The schemas of stores, told by how their names begin."""
+        prefix = self.settings.tenant_prefix
+        return sorted(name for (name,) in self.schemas if name.startswith(prefix))
+
+
+def dotted(key: Iterable[str]) -> str:
+    """A key for people: `schema.table.name`."""
+    return ".".join(key)
+
+
+def compared(
+    what: str,
+    missing: str,
+    wanted: set[Key],
+    found: Iterable[Key],
+    *,
+    unexpected: str = "",
+    extra: Iterable[Key] = (),
+) -> Answer:
+    """What is there of what must be.
+
+    Args:
+        what: is compared, in words.
+        missing: the kind of finding for what is not there.
+        wanted, found: keys.
+        unexpected: the kind of finding for `extra`.
+        extra: what is there and must not be.
+    """
+    there = set(found)
+    lost = [
+        Finding(missing, dotted(key), f"{dotted(key)} is missing") for key in sorted(wanted - there)
+    ]
+    more = [
+        Finding(unexpected, dotted(key), f"{dotted(key)} is not in the backup")
+        for key in sorted(extra)
+    ]
+    return Answer(f"{len(wanted & there)}/{len(wanted)} {what}", [*lost, *more])
+
+
+def joined(answers: Sequence[Answer]) -> Answer:
+    """Several answers to one question."""
+    evidence = ", ".join(answer.evidence for answer in answers)
+    return Answer(evidence, [found for answer in answers for found in answer.findings])

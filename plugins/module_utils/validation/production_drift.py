@@ -1,0 +1,84 @@
+# -*- coding: utf-8 -*-
+# Copyright (c) 2026, chefwell.resilience contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Compares what was restored with production as it is now, and says how far that has moved on.
+
+A backup is as old as it is, so that rows that differ are told, not blamed. A table that production
+has and the backup has not is a finding: a backup that leaves something out does so every night.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from ..database.catalogue import Catalogue
+from .asker import Asker, Settings, dotted
+from .checks import Answer
+from .expectation import Expectation
+from .findings import Finding
+
+# Seconds that counting one batch of tables may take: production has other things to do.
+STATEMENT_LIMIT = 120
+# So many tables that differ are named.
+NAMED = 5
+
+
+def compare(dsn: Mapping[str, Any], schemas: Sequence[Mapping[str, Any]]) -> Answer:
+    """Counts production's rows, read-only, and compares them with the restored ones.
+
+    Args:
+        dsn: keyword arguments for `psycopg2.connect`, of a user who may read everything.
+        schemas: the restored ones, as `validation.Report` has them.
+    """
+    import psycopg2  # noqa: PLC0415 - the engine imports without it
+
+    restored = {
+        (schema["name"], table["name"]): table["rows"]
+        for schema in schemas
+        for table in schema["tables"]
+    }
+    try:
+        connection = psycopg2.connect(**{"connect_timeout": 10, **dsn})
+    except psycopg2.Error as error:
+        words = " ".join(str(error).split())
+        return Answer(f"production cannot be connected to: {words}", skipped=True)
+    try:
+        connection.set_session(readonly=True, autocommit=True)
+        catalogue = Catalogue(connection)
+        catalogue.run("SET lock_timeout = '5s'")
+        catalogue.run(f"SET statement_timeout = '{STATEMENT_LIMIT}s'")
+        tables = catalogue.relations("rp")
+        rows = Asker(catalogue, Expectation(tables=tables), Settings()).rows
+    except psycopg2.Error as error:
+        words = " ".join(str(error).split())
+        return Answer(f"production could not be read: {words}", skipped=True)
+    finally:
+        connection.close()
+    lacking = [
+        Finding(
+            "production.table_missing",
+            dotted(key),
+            f"production has {dotted(key)} ({rows.get(key, 0)} rows), the backup has not",
+        )
+        for key in sorted(tables - set(restored))
+    ]
+    moved = {
+        key: rows[key] - count
+        for key, count in restored.items()
+        if count is not None and key in rows and rows[key] != count
+    }
+    return Answer(_evidence(len(tables & set(restored)), moved), lacking)
+
+
+def _evidence(compared: int, moved: Mapping[tuple[str, str], int]) -> str:
+    if not moved:
+        return f"{compared} tables, as many rows in each as in production now"
+    most = sorted(moved, key=lambda key: (-abs(moved[key]), key))[:NAMED]
+    named = ", ".join(f"{dotted(key)} {moved[key]:+d}" for key in most)
+    more = f" and {len(moved) - NAMED} more" if len(moved) > NAMED else ""
+    return (
+        f"{compared} tables, of which {compared - len(moved)} have as many rows in production now;"
+        f" since the backup: {named}{more}"
+    )

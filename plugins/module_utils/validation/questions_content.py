@@ -1,0 +1,252 @@
+# -*- coding: utf-8 -*-
+# Copyright (c) 2026, chefwell.resilience contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Questions about content: rows, references, sequences, views, configured queries."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping
+from typing import Any
+
+from ..database import content_digest
+from .asker import BATCH, Asker, compared, dotted
+from .checks import Answer
+from .findings import Finding
+
+
+def row_counts(asker: Asker) -> Answer:
+    """Every table has as many rows as the backup."""
+    counts, wanted = asker.rows, asker.wanted.rows
+    known = {key: count for key, count in wanted.items() if count is not None}
+    findings = [
+        Finding(
+            "rows.differ",
+            dotted(key),
+            f"{dotted(key)} has {counts.get(key, 'no')} rows instead of {count}",
+        )
+        for key, count in sorted(known.items())
+        if counts.get(key) != count
+    ]
+    if not known and wanted:
+        return Answer("the backup does not tell how many rows it holds", skipped=True)
+    total = sum(counts.values())
+    evidence = f"{total} rows in {len(known)} tables, against {asker.wanted.row_source}"
+    if len(known) < len(wanted):
+        evidence += f"; of {len(wanted) - len(known)} tables the backup leaves the rows out"
+    return Answer(evidence, findings)
+
+
+def content(asker: Asker) -> Answer:
+    """Every table has the content that it had when the backup was taken."""
+    wanted = asker.wanted
+    connection = asker.catalogue.connection
+    made, here = wanted.digest_version.split(".")[0], connection.server_version // 10000
+    if made != str(here):
+        evidence = f"the digests are PostgreSQL {made}'s, this is {here}: text may differ there"
+        return Answer(evidence, skipped=True)
+    digests = {(schema, table): digest for schema, table, digest in wanted.digests}
+    with connection.cursor() as cursor:
+        found = content_digest.take(cursor, digests)
+    findings = [
+        Finding("content.differs", dotted(key), f"{dotted(key)} has other content, equal in number")
+        for key, digest in sorted(digests.items())
+        if key in found and found[key][0] == wanted.rows.get(key) and found[key][1] != digest
+    ]
+    same = sum(key in found and found[key][1] == digest for key, digest in digests.items())
+    return Answer(f"{same}/{len(digests)} tables with the content that they had", findings)
+
+
+def references(asker: Asker) -> Answer:
+    """Every foreign key holds."""
+    every = asker.settings.foreign_keys == "all"
+    followed = [row for row in asker.foreign_keys if every or not row[5]]
+    findings = [found for row in followed if (found := _orphan(asker, row))]
+    proved = len(asker.foreign_keys) - len(followed)
+    evidence = f"{len(followed)} foreign keys followed row by row"
+    if proved:
+        evidence += f", {proved} validated by PostgreSQL itself while restoring"
+    return Answer(evidence, findings)
+
+
+def _orphan(asker: Asker, row: tuple[Any, ...]) -> Finding | None:
+    from psycopg2 import sql  # noqa: PLC0415 - the engine imports without it
+
+    schema, table, name, other_schema, other, _valid, columns, referenced = row
+    query = sql.SQL(
+        "SELECT {values} FROM {child} c WHERE {filled} AND NOT EXISTS"
+        " (SELECT 1 FROM {parent} p WHERE {equal}) LIMIT 1"
+    ).format(
+        values=sql.SQL(", ").join(sql.Identifier("c", column) for column in columns),
+        child=sql.Identifier(schema, table),
+        parent=sql.Identifier(other_schema, other),
+        filled=sql.SQL(" AND ").join(
+            sql.SQL("{} IS NOT NULL").format(sql.Identifier("c", column)) for column in columns
+        ),
+        equal=sql.SQL(" AND ").join(
+            sql.SQL("{} = {}").format(sql.Identifier("p", theirs), sql.Identifier("c", ours))
+            for ours, theirs in zip(columns, referenced, strict=True)
+        ),
+    )
+    orphans = asker.catalogue.rows(query)
+    if not orphans:
+        return None
+    key = ", ".join(
+        f"{column}={value!r}" for column, value in zip(columns, orphans[0], strict=True)
+    )
+    return Finding(
+        "foreign_key.orphan",
+        f"{schema}.{table}.{name}",
+        f"{schema}.{table} ({name}): {key} is not in {other_schema}.{other}",
+    )
+
+
+def sequences(asker: Asker) -> Answer:
+    """Every sequence is there, stands where the backup has it, and ahead of its column."""
+    answer = compared(
+        "sequences",
+        "sequence.missing",
+        asker.wanted.sequences,
+        asker.catalogue.relations("S"),
+    )
+    values = asker.catalogue.sequence_values()
+    differing = [
+        Finding(
+            "sequence.differs",
+            dotted((schema, name)),
+            f"{schema}.{name} is at {values[schema, name]} instead of {value}",
+        )
+        for schema, name, value, called in sorted(asker.wanted.sequence_values)
+        if (schema, name) in values
+        and values[schema, name] != (int(value) if called == "true" else None)
+    ]
+    behind, fed = _behind(asker)
+    evidence = f"{answer.evidence}, {fed} of them compared with their columns"
+    return Answer(evidence, [*answer.findings, *differing, *behind])
+
+
+def _behind(asker: Asker) -> tuple[list[Finding], int]:
+    from psycopg2 import sql  # noqa: PLC0415 - the engine imports without it
+
+    fed = asker.catalogue.sequences()
+    behind = []
+    for start in range(0, len(fed), BATCH):
+        batch = fed[start : start + BATCH]
+        query = sql.SQL(" UNION ALL ").join(
+            sql.SQL("SELECT {}, (SELECT {}({})::numeric FROM {})").format(
+                sql.Literal(number),
+                sql.SQL("max" if row[6] > 0 else "min"),
+                sql.Identifier(row[4]),
+                sql.Identifier(row[2], row[3]),
+            )
+            for number, row in enumerate(batch)
+        )
+        for number, furthest in asker.catalogue.rows(query):
+            schema, name, _schema, table, column, last, step = batch[number]
+            if furthest is None:
+                continue
+            if last is None or (last < furthest if step > 0 else last > furthest):
+                behind.append(
+                    Finding(
+                        "sequence.behind",
+                        f"{schema}.{name}",
+                        f"{schema}.{name} is at {last}, {table}.{column} is at {furthest} already",
+                    )
+                )
+    return behind, len(fed)
+
+
+def views(asker: Asker) -> Answer:
+    """Every view is there and runs."""
+    from psycopg2 import Error, sql  # noqa: PLC0415 - the engine imports without it
+
+    found = asker.catalogue.relations("v")
+    answer = compared("views", "view.missing", asker.wanted.views, found)
+    broken = []
+    for key in sorted(asker.wanted.views & found):
+        try:
+            # All columns: what none asks for PostgreSQL does not compute.
+            query = sql.SQL("SELECT * FROM {} LIMIT 1").format(sql.Identifier(*key))
+            asker.catalogue.rows(query)
+        except Error as error:
+            words = " ".join(str(error).split())[:120]
+            text = f"{dotted(key)} does not run: {words}"
+            broken.append(Finding("view.broken", dotted(key), text))
+    return dataclasses.replace(answer, findings=[*answer.findings, *broken])
+
+
+def materialized_views(asker: Asker) -> Answer:
+    """Every materialized view is there and populated."""
+    wanted = asker.wanted.materialized_views
+    found = asker.catalogue.relations("m")
+    answer = compared("materialized views", "matview.missing", wanted, found)
+    empty = asker.catalogue.rows(
+        "SELECT n.nspname, c.relname FROM pg_class c JOIN pg_namespace n"
+        " ON n.oid = c.relnamespace WHERE c.relkind = 'm' AND NOT c.relispopulated"
+    )
+    findings = [
+        Finding("matview.empty", dotted(key), f"{dotted(key)} is not populated")
+        for key in sorted(empty)
+        if key in wanted
+    ]
+    return dataclasses.replace(answer, findings=[*answer.findings, *findings])
+
+
+def large_objects(asker: Asker) -> Answer:
+    """As many large objects as in the backup."""
+    wanted, found = asker.wanted.large_objects, asker.catalogue.large_objects()
+    findings = []
+    if found != wanted:
+        text = f"{found} large objects instead of {wanted}"
+        findings.append(Finding("large_object.missing", "", text))
+    return Answer(f"{found}/{wanted} large objects", findings)
+
+
+def query(asker: Asker, configured: Mapping[str, Any]) -> Answer:
+    """A configured query returns what it must."""
+    got = [list(row) for row in asker.catalogue.rows(configured["sql"])]
+    name = str(configured["name"])
+    if "rows" not in configured:
+        wrong = Finding("query.answer_differs", name, "it returned no row")
+        return Answer(f"{len(got)} rows", [] if got else [wrong])
+    plain = [[str(value) for value in row] for row in got]
+    expected = [[str(value) for value in row] for row in configured["rows"]]
+    if plain == expected:
+        return Answer(f"{len(got)} rows as expected")
+    text = f"{plain[:3]} instead of {expected[:3]}"
+    return Answer("it returned", [Finding("query.answer_differs", name, text)])
+
+
+_BTREES = """
+SELECT n.nspname, c.relname, c.oid FROM pg_index i JOIN pg_class c ON c.oid = i.indexrelid
+JOIN pg_namespace n ON n.oid = c.relnamespace JOIN pg_am a ON a.oid = c.relam
+WHERE a.amname = 'btree' AND c.relkind = 'i' AND i.indisvalid AND c.relpersistence <> 't'
+ AND n.nspname !~ '^pg_' ORDER BY 1, 2"""
+
+
+def corruption(asker: Asker) -> Answer:
+    """Every B-tree index and its table agree block by block, as amcheck sees it."""
+    if not asker.settings.amcheck:
+        return Answer("not asked for (amcheck)", skipped=True)
+    from psycopg2 import Error, sql  # noqa: PLC0415 - the engine imports without it
+
+    where = asker.catalogue.rows(
+        "SELECT n.nspname FROM pg_extension e JOIN pg_namespace n ON n.oid = e.extnamespace"
+        " WHERE e.extname = 'amcheck'"
+    )
+    if not where:
+        return Answer("the extension amcheck is not installed here", skipped=True)
+    check = sql.SQL("SELECT {}.bt_index_check(%s::oid::regclass, true)").format(
+        sql.Identifier(where[0][0])
+    )
+    findings, indexes = [], asker.catalogue.rows(_BTREES)
+    for schema, name, oid in indexes:
+        try:
+            asker.catalogue.rows(check, oid)
+        except Error as error:
+            words = " ".join(str(error).split())[:200]
+            findings.append(
+                Finding("corruption.found", f"{schema}.{name}", f"{schema}.{name}: {words}")
+            )
+    return Answer(f"{len(indexes) - len(findings)}/{len(indexes)} indexes sound", findings)
