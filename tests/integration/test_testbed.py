@@ -434,6 +434,32 @@ def test_down_after_a_start_that_was_killed(open_folder: Path) -> None:
     assert not root.exists()
 
 
+def test_a_container_whose_account_has_the_same_number_lives_on(open_folder: Path) -> None:
+    """Accounts of a container are its own; their numbers may be those of accounts here."""
+    bed = Testbed.up(open_folder / "bed", stores=1)
+    number = str(pwd.getpwnam(bed.record["ssh"]["user"]).pw_uid)
+    as_account = ["setpriv", "--reuid", number, "--clear-groups", "sleep", "300"]
+    apart = ["unshare", "--pid", "--fork", "--kill-child"]
+    with (
+        subprocess.Popen([*apart, *as_account]) as contained,
+        subprocess.Popen(as_account) as own,
+    ):
+        deadline = time.monotonic() + 20
+        inside = None
+        while inside is None or inside.uids().real != int(number):
+            assert time.monotonic() < deadline
+            inside = next(iter(psutil.Process(contained.pid).children()), None)
+            time.sleep(0.05)
+        try:
+            bed.down()
+            assert own.wait(10) == -signal.SIGKILL
+            assert inside.is_running() and inside.status() != psutil.STATUS_ZOMBIE
+        finally:
+            for one in (contained, own):
+                one.kill()
+    assert_nothing_is_left(bed)
+
+
 def assert_nothing_is_left(bed: Testbed) -> None:
     assert not any(bed.status().values())
     own = [one for one in psutil.process_iter(["cmdline"]) if str(bed.root) in str(one.info)]

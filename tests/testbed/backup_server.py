@@ -6,6 +6,7 @@ runs it. `/run/sshd`, which sshd wants to exist, is the system's and stays.
 
 from __future__ import annotations
 
+import contextlib
 import getpass
 import grp
 import os
@@ -177,6 +178,7 @@ class BackupServer:
                 "--shell=/bin/sh",
                 # No password fits, and yet the account is not a locked one.
                 "--password=*",
+                f"--uid={_free_number()}",
                 self.settings["user"],
             ]
         )
@@ -188,12 +190,13 @@ def _remove_user(user: str) -> None:
     except KeyError:
         pass
     else:
-        left = [one for one in psutil.process_iter() if uid in _uids(one)]
+        left = [one for one in psutil.process_iter() if uid in _uids(one) and _ours(one)]
         end_all(left)
         # userdel leaves the account's crontab, and what stage 2 runs on the server is in there.
         if process.run(["crontab", "-l", "-u", user], time_limit=10).code == 0:
             _run(["crontab", "-r", "-u", user])
-        _run(["userdel", user])
+        # By force: a process of another namespace with that number keeps it from nothing of ours.
+        _run(["userdel", "--force", user])
     if any(group.gr_name == user for group in grp.getgrall()):
         _run(["groupdel", user])
 
@@ -203,6 +206,24 @@ def _uids(one: psutil.Process) -> tuple[int, ...]:
         return tuple(one.uids())
     except psutil.NoSuchProcess:
         return ()
+
+
+def _free_number() -> int:
+    """A number for an account that nobody has, no process of a container either.
+
+    From a range that Debian gives to nobody (its policy, 9.2.2: 30000 to 59999 are reserved). Left
+    to `useradd` it would be 999 first, which PostgreSQL in Docker runs as.
+    """
+    taken = {entry.pw_uid for entry in pwd.getpwall()} | {entry.gr_gid for entry in grp.getgrall()}
+    taken |= {number for one in psutil.process_iter() for number in _uids(one)}
+    return secrets.choice([number for number in range(50000, 60000) if number not in taken])
+
+
+def _ours(one: psutil.Process) -> bool:
+    """Whether it is in our own process namespace: a container's accounts are not this system's."""
+    with contextlib.suppress(OSError):
+        return os.readlink(f"/proc/{one.pid}/ns/pid") == os.readlink("/proc/self/ns/pid")
+    return False
 
 
 def _make_folder(path: Path, mode: int) -> None:
