@@ -9,10 +9,8 @@ from __future__ import annotations
 import argparse
 import contextlib
 import json
-import os
 import sys
 import time
-from collections.abc import Iterator
 from typing import Any
 
 from ..common.config import Key
@@ -21,7 +19,7 @@ from ..common.language import words
 from ..disk import disk, disk_output, disk_watch
 from ..disk.disk_backups import DRILL_FACTOR, RETENTION
 from ..inventory import inventory
-from ..telling import announce
+from ..telling import announce, stage_channels
 from ..telling.alerts import Condition
 from ..telling.history import History, forget, one_at_a_time
 from .command import Command, append_log, colour, now, tell, warn
@@ -50,33 +48,13 @@ KEYS = {
     "log_file": Key(str, required=True),
     "state_dir": Key(str, required=True),
     "metrics_file": Key(str, ""),
-    "notify_urls": Key(list, []),
-    "notify_time_limit": Key(NUMBER, 60),
-    "remind_hours": Key(NUMBER, 24),
-    "ping_url": Key(str, ""),
-    "host_name": Key(str, ""),
-    "fallback_dir": Key(str, announce.FALLBACK),
     "language": Key(str, "pt_BR"),
+    **stage_channels.KEYS,
 }
 STAGE = "disk"
 # Conditions that are questions of their own, told apart from the target's level.
 APART = ("dump_fit", "drill_fit", "retention_fit")
 WATCH_SECONDS = 5.0
-
-
-@contextlib.contextmanager
-def _history(settings: dict[str, Any], problems: list[str]) -> Iterator[History | None]:
-    """The history, or None: no trouble with it may keep a level from being told."""
-    try:
-        history = History(settings["state_dir"])
-    except ResilienceError as error:
-        problems.append(str(error))
-        yield None
-        return
-    with history:
-        if history.problem:
-            problems.append(history.problem)
-        yield history
 
 
 def _conditions(
@@ -103,31 +81,15 @@ def _announced(
     look: disk_watch.Look, settings: dict[str, Any], history: History | None
 ) -> announce.Outcome:
     conditions, silent = _conditions(look, settings)
-    channels = announce.Channels(
-        settings["notify_urls"],
-        settings["remind_hours"],
-        settings["notify_time_limit"],
-        settings["host_name"] or os.uname().nodename,
-        settings["fallback_dir"],
-    )
     return announce.announce(
         STAGE,
         conditions,
-        channels,
+        stage_channels.channels(settings),
         history,
         words(settings["language"]),
         now=look.time,
         silent_until=silent,
     )
-
-
-def _ping(settings: dict[str, Any], action: str, body: str, problems: list[str]) -> None:
-    if settings["ping_url"]:
-        from ..telling import notify  # noqa: PLC0415 - most runs send nothing
-
-        why = notify.ping(settings["ping_url"], action, body)
-        if why:
-            problems.append(f"the {action} ping did not arrive: {why}")
 
 
 def _checked(settings: dict[str, Any], file: str) -> None:
@@ -146,35 +108,7 @@ def _checked(settings: dict[str, Any], file: str) -> None:
 def _check(settings: dict[str, Any]) -> None:
     words(settings["language"])
     disk_watch.validate(settings)
-    for address in settings["notify_urls"]:
-        if not isinstance(address, str) or "://" not in address:
-            raise ResilienceError(
-                "one of the addresses is no Apprise URL",
-                option="notify_urls",
-                value="(not shown: it may hold a password)",
-                remedy="write it as json://host/path, mailto://... or another of Apprise's",
-            )
-    if settings["ping_url"] and not settings["ping_url"].startswith(("http://", "https://")):
-        raise ResilienceError(
-            "the address of the dead-man check is no http or https address",
-            option="ping_url",
-            remedy="write it as https://hc-ping.com/...",
-        )
-    if settings["metrics_file"] and not settings["metrics_file"].endswith(".prom"):
-        raise ResilienceError(
-            "node_exporter reads only textfiles whose name ends in .prom",
-            option="metrics_file",
-            value=settings["metrics_file"],
-            remedy="give it a name such as chefwell_disk.prom",
-        )
-    for name, least in (("remind_hours", 0), ("notify_time_limit", 1)):
-        if settings[name] < least:
-            raise ResilienceError(
-                f"this is below {least}",
-                option=name,
-                value=settings[name],
-                remedy=f"give {least} or more",
-            )
+    stage_channels.check(settings, "chefwell_disk.prom")
 
 
 def _forget(settings: dict[str, Any]) -> int:
@@ -192,20 +126,20 @@ def _monitor(settings: dict[str, Any], arguments: argparse.Namespace) -> int:
         tell("the configuration is right")
         return disk.exit_code(disk.OK)
     if arguments.nagios:
-        with _history(settings, []) as history:
+        with stage_channels.history(settings["state_dir"], []) as history:
             look = disk_watch.look(settings, history, time.time())
         tell(disk_output.nagios(look))
         return disk.exit_code(look.level)
     problems: list[str] = []
-    _ping(settings, "start", "", problems)
+    stage_channels.ping(settings, "start", "", problems)
     with (
         one_at_a_time(settings["state_dir"], STAGE) as alone,
-        _history(settings, problems) as history,
+        stage_channels.history(settings["state_dir"], problems) as history,
     ):
         try:
             look = disk_watch.look(settings, history, time.time())
         except ResilienceError as error:
-            _ping(settings, "fail", str(error), problems)
+            stage_channels.ping(settings, "fail", str(error), problems)
             raise
         lines = [disk_output.log_line(now(), result) for result in look.results]
         result: dict[str, Any] = {**look.to_dict(), "time": now()}
@@ -220,7 +154,7 @@ def _monitor(settings: dict[str, Any], arguments: argparse.Namespace) -> int:
         problems.insert(0, result["log_problem"])
     # The host's own levels decide; unknown is a failure too, for nobody looked.
     action = "success" if disk.exit_code(look.level) <= 1 else "fail"
-    _ping(settings, action, "\n".join([*lines, *problems]), problems)
+    stage_channels.ping(settings, action, "\n".join([*lines, *problems]), problems)
     result["problems"] = list(dict.fromkeys(problems))
     tell(json.dumps(result) if arguments.json else "\n".join(lines))
     for problem in result["problems"]:
@@ -250,13 +184,9 @@ def _remember(
             history.add_samples([sample for sample in samples if sample])
         except ResilienceError as error:
             problems.append(str(error))
-    if settings["metrics_file"]:
-        from ..telling import metrics  # noqa: PLC0415 - most runs write none
-
-        try:
-            metrics.write(settings["metrics_file"], disk_output.gauges(look))
-        except ResilienceError as error:
-            problems.append(str(error))
+    stage_channels.write_metrics(
+        settings["metrics_file"], lambda: disk_output.gauges(look), problems
+    )
 
 
 def _status(settings: dict[str, Any], arguments: argparse.Namespace) -> int:
@@ -277,7 +207,7 @@ def _status(settings: dict[str, Any], arguments: argparse.Namespace) -> int:
 def _shown(settings: dict[str, Any], as_json: bool) -> int:
     problems: list[str] = []
     moment = time.time()
-    with _history(settings, problems) as history:
+    with stage_channels.history(settings["state_dir"], problems) as history:
         look = disk_watch.look(settings, history, moment)
         states = announce.in_force(STAGE, history, settings["fallback_dir"])
         days = [disk_output.days(history, result, moment) for result in look.results]

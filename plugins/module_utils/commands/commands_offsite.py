@@ -16,6 +16,7 @@ from typing import Any
 from ..offsite import offsite, offsite_config, offsite_guards, offsite_report, offsite_verify
 from ..offsite.offsite_settings import FAILED, LOCKED, OK, REFUSED, WARNING, SyncResult
 from ..pages import render
+from ..telling import stage_channels
 from .command import EXIT_OK, Command, append_log, colour, now, tell, warn
 
 
@@ -115,7 +116,9 @@ def _sync(values: dict[str, Any], arguments: argparse.Namespace) -> int:
             tell(name)
         return EXIT_OK
     offsite_report.checked(values)
-    problems = [] if arguments.dry_run else offsite_report.ping(values, "start")
+    problems: list[str] = []
+    if not arguments.dry_run:
+        stage_channels.ping(values, "start", "", problems)
     results = []
     for settings in chosen:
         results.append(
@@ -136,7 +139,7 @@ def _sync(values: dict[str, Any], arguments: argparse.Namespace) -> int:
         said = "\n".join(f"{result.destination}: {result.message}" for result in results)
         # A sync that found another one at work has nothing to say about the copy.
         if any(result.status != LOCKED for result in results):
-            problems += offsite_report.ping(values, "fail" if failed else "success", said)
+            stage_channels.ping(values, "fail" if failed else "success", said, problems)
         _log(values["log_file"], [f"{now()} problem: {problem}" for problem in problems])
     for problem in problems:
         warn(problem)

@@ -13,6 +13,7 @@ from ..common import config
 from ..common.config import Key
 from ..common.errors import ResilienceError
 from ..inventory import freshness, inventory
+from ..telling import stage_channels
 from . import offsite_guards
 from .offsite_settings import MARKER, Settings
 from .ssh import RESTRICTED, Destination
@@ -57,13 +58,11 @@ KEYS = {
     "reread_days": Key((int, float), 30),
     "wait_minutes": Key((int, float), 0),
     "schedule": Key(dict, dict(freshness.SCHEDULE)),
-    "notify_urls": Key(list, []),
-    "remind_hours": Key((int, float), 24),
-    "ping_url": Key(str, ""),
     "metrics_file": Key(str, ""),
     "state_dir": Key(str, required=True),
     "log_file": Key(str, required=True),
     "language": Key(str, "pt_BR"),
+    **stage_channels.KEYS,
 }
 DEFAULT = "default"
 

@@ -6,21 +6,22 @@
 
 from __future__ import annotations
 
-import contextlib
 import datetime
-import platform
 import time
-from collections.abc import Iterator, Mapping, Sequence
-from typing import Any
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
 
 from ..common.errors import ResilienceError
 from ..common.language import words
 from ..disk.disk_levels import CRITICAL, OK, WARNING
-from ..telling import announce, notify
+from ..telling import announce, stage_channels
 from ..telling.alerts import Condition
-from ..telling.history import Event, History
+from ..telling.history import Event
 from .offsite_settings import FAILED, LOCKED, REFUSED, SyncResult
 from .offsite_settings import WARNING as DOUBTFUL
+
+if TYPE_CHECKING:
+    from ..telling.metrics import Gauge
 
 STAGE = "offsite"
 _LEVELS = {DOUBTFUL: WARNING, REFUSED: CRITICAL, FAILED: CRITICAL}
@@ -33,35 +34,7 @@ def checked(settings: Mapping[str, Any]) -> None:
         ResilienceError: an address is none; never shows one, for it may hold a password.
     """
     words(settings["language"])
-    for address in settings["notify_urls"]:
-        if not isinstance(address, str) or "://" not in address:
-            raise ResilienceError(
-                "one of the addresses is no Apprise URL",
-                option="notify_urls",
-                value="(not shown: it may hold a password)",
-                remedy="write it as json://host/path, mailto://... or another of Apprise's",
-            )
-    if settings["ping_url"] and not settings["ping_url"].startswith(("http://", "https://")):
-        raise ResilienceError(
-            "the address of the dead-man check is no http or https address",
-            option="ping_url",
-            remedy="write it as https://hc-ping.com/...",
-        )
-    if settings["metrics_file"] and not settings["metrics_file"].endswith(".prom"):
-        raise ResilienceError(
-            "node_exporter reads only textfiles whose name ends in .prom",
-            option="metrics_file",
-            value=settings["metrics_file"],
-            remedy="give it a name such as chefwell_offsite.prom",
-        )
-
-
-def ping(settings: Mapping[str, Any], action: str, body: str = "") -> list[str]:
-    """Sends a dead-man ping where one is asked for; in words what went wrong."""
-    if not settings["ping_url"]:
-        return []
-    why = notify.ping(settings["ping_url"], action, body)
-    return [f"the {action} ping did not arrive: {why}"] if why else []
+    stage_channels.check(settings, "chefwell_offsite.prom")
 
 
 def reported(settings: Mapping[str, Any], results: Sequence[SyncResult]) -> list[str]:
@@ -72,7 +45,7 @@ def reported(settings: Mapping[str, Any], results: Sequence[SyncResult]) -> list
     """
     problems: list[str] = []
     moment = time.time()
-    with _history(settings, problems) as history:
+    with stage_channels.history(settings["state_dir"], problems) as history:
         known = [result for result in results if result.status != LOCKED]
         if history is not None and history.writable:
             for result in known:
@@ -82,37 +55,19 @@ def reported(settings: Mapping[str, Any], results: Sequence[SyncResult]) -> list
                     problems.append(str(error))
         if len(known) == len(results):
             # With another sync at work nothing is known of how things stand.
-            channels = announce.Channels(
-                addresses=settings["notify_urls"],
-                remind_hours=settings["remind_hours"],
-                host=platform.node(),
-            )
             outcome = announce.announce(
                 STAGE,
                 [one for result in known for one in _conditions(result)],
-                channels,
+                stage_channels.channels(settings),
                 history,
                 words(settings["language"]),
                 now=moment,
             )
             problems += outcome.problems
-    if settings["metrics_file"]:
-        problems += _metrics(settings["metrics_file"], results, moment)
+    stage_channels.write_metrics(
+        settings["metrics_file"], lambda: _metrics(results, moment), problems
+    )
     return problems
-
-
-@contextlib.contextmanager
-def _history(settings: Mapping[str, Any], problems: list[str]) -> Iterator[History | None]:
-    try:
-        history = History(settings["state_dir"])
-    except ResilienceError as error:
-        problems.append(str(error))
-        yield None
-        return
-    if history.problem:
-        problems.append(history.problem)
-    with history:
-        yield history
 
 
 def _event(result: SyncResult, moment: float) -> Event:
@@ -136,7 +91,7 @@ def _conditions(result: SyncResult) -> list[Condition]:
     return found
 
 
-def _metrics(path: str, results: Sequence[SyncResult], moment: float) -> list[str]:
+def _metrics(results: Sequence[SyncResult], moment: float) -> list[Gauge]:
     from ..telling import metrics  # noqa: PLC0415 - most runs write none
 
     found = [
@@ -159,11 +114,7 @@ def _metrics(path: str, results: Sequence[SyncResult], moment: float) -> list[st
             metrics.Gauge(f"chefwell_offsite_{name}", text, value, labels)
             for name, (text, value) in values.items()
         ]
-    try:
-        metrics.write(path, found)
-    except ResilienceError as error:
-        return [str(error)]
-    return []
+    return found
 
 
 def _good_time(result: SyncResult, good: bool) -> float | None:
