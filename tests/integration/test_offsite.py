@@ -32,7 +32,7 @@ from ansible_collections.chefwell.resilience.plugins.module_utils.offsite.transp
     AccountTransport,
 )
 from offsite_parts import add_backup, contents, name_of, plan_tree, wait_for
-from sshd import Sshd, descendants, end, free_port, make_key
+from sshd import Sshd, descendants, end, free_port, gone, make_key
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -408,7 +408,7 @@ def run_apart(settings: Settings) -> subprocess.Popen[str]:
     given = pickle.dumps(settings).hex()
     code = (
         "import pickle, sys; sys.path.insert(0, sys.argv[1]);"
-        "from ansible_collections.chefwell.resilience.plugins.module_utils import offsite;"
+        "from ansible_collections.chefwell.resilience.plugins.module_utils.offsite import offsite;"
         "offsite.sync(pickle.loads(bytes.fromhex(sys.argv[2])))"
     )
     return subprocess.Popen(
@@ -432,7 +432,7 @@ def test_kill_9_leaves_nothing_half_and_the_lock_while_rsync_lives(
     assert (locked.status, locked.exit_code, locked.attempts) == ("locked", 1, 0)
     for pid in children:
         end(pid)
-    wait_for(lambda: not list(folder.glob(temporary)))
+    wait_for(lambda: all(map(gone, children)) and not list(folder.glob(temporary)))
 
     assert not (folder / big.name).exists()
     ours = contents(tree)

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import concurrent.futures
 import dataclasses
+import fcntl
 import hashlib
 import json
 import os
 import shlex
 import shutil
+import signal
 import subprocess
 import sys
 import threading
+import time
 from pathlib import Path
 
 import pytest
@@ -21,7 +25,9 @@ from ansible_collections.chefwell.resilience.plugins.module_utils.keeper import 
 )
 from ansible_collections.chefwell.resilience.plugins.module_utils.offsite import (
     offsite,
+    offsite_remote,
     offsite_verify,
+    ssh,
 )
 from ansible_collections.chefwell.resilience.plugins.module_utils.offsite.offsite_settings import (
     Settings,
@@ -32,6 +38,8 @@ from ansible_collections.chefwell.resilience.plugins.module_utils.offsite.transp
 )
 from offsite_parts import add_backup, contents, plan_tree
 from sshd import Sshd, end
+
+NOTHING = json.dumps({"files": {}, "unread": [], "in_progress": []}).encode()
 
 
 @pytest.fixture(scope="module")
@@ -470,3 +478,87 @@ def test_landlock_holds_against_a_program_that_would(tmp_path: Path) -> None:
     assert done.stderr.count("ermission denied") >= 6 or "cross-device" in done.stderr, done
     assert contents(outside) == {"backup": b"precious"}
     assert (inside / "kept").read_text() == "ok\n" and not (inside / "hard").exists()
+
+
+def stopped(server: Sshd) -> list[int]:
+    """Every process of the server's open sessions, from now on deaf and dumb."""
+    pids = server.children()
+    for pid in pids:
+        os.kill(pid, signal.SIGSTOP)
+    return pids
+
+
+class TestSilence:
+    """A server that says nothing more ends a try after `silence_seconds`, not after its limit."""
+
+    @pytest.fixture
+    def hasty(self, copied: Settings) -> Settings:
+        destination = dataclasses.replace(
+            copied.transport.destination, silence_seconds=2, bandwidth_kbps=2000, time_limit=60
+        )
+        return dataclasses.replace(copied, transport=GateTransport(destination), tries=1)
+
+    def test_in_the_middle_of_a_file(self, hasty: Settings, tree: Path, server: Sshd) -> None:
+        add_backup(tree, "monthly", 200, size=8_000_000)
+        held: list[int] = []
+
+        def told(done: int, total: int) -> None:
+            if not held:
+                held.extend(stopped(server))
+
+        began = time.monotonic()
+        result = offsite.sync(hasty, progress=told)
+        took = time.monotonic() - began
+        (other,) = Path(hasty.state_dir).glob("*.lock")
+        with other.open() as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        for pid in held:
+            end(pid)
+        print(f"took {took:.1f} s; silence 2 s, limit 60 s; {result.message}")
+        assert (result.status, result.kind) == ("failed", "rsync_30") and held
+        assert took < 20
+        assert offsite.sync(dataclasses.replace(hasty, tries=2)).status in ("ok", "warning")
+
+    def test_while_it_is_asked(self, hasty: Settings, server: Sshd) -> None:
+        """Its lock is held, so that the gate waits and lives; then it is stopped, and does not."""
+        waits = store(server)
+        began = time.monotonic()
+        with waits.locked(), concurrent.futures.ThreadPoolExecutor() as pool:
+            asked = pool.submit(ask_to_settle, hasty)
+            with pytest.raises(concurrent.futures.TimeoutError):
+                asked.result(5)  # longer than the silence that is allowed
+            held = stopped(server)
+            with pytest.raises(ssh.ServerError, match="said nothing for 2 s"):
+                asked.result(10)
+        for pid in held:
+            end(pid)
+        print(f"alive for 5 s, then silent: ended after {time.monotonic() - began:.1f} s in all")
+
+    def test_an_account_that_reads_for_long_is_not_silent(
+        self, hasty: Settings, server: Sshd, tree: Path, tmp_path: Path
+    ) -> None:
+        """sha256sum that takes its time, and then one that is stopped."""
+        slow = tmp_path / "slow"
+        slow.mkdir()
+        (slow / "sha256sum").write_text('#!/bin/sh\nsleep 4\nexec /usr/bin/sha256sum "$@"\n')
+        (slow / "sha256sum").chmod(0o755)
+        key = (server.root / "client_key.pub").read_text()
+        server.authorized_keys.write_text(
+            f'command="PATH={slow}:$PATH exec sh -c \\"$SSH_ORIGINAL_COMMAND\\"" {key}'
+        )
+        name = next(iter(mirror(server)))
+        account = dataclasses.replace(hasty.transport.destination, mode="account")
+        taken = offsite_remote.take_digests(account, [name])
+        assert taken == {name: hashlib.sha256((server.backups / name).read_bytes()).hexdigest()}
+        with concurrent.futures.ThreadPoolExecutor() as pool:
+            asked = pool.submit(offsite_remote.take_digests, account, [name])
+            time.sleep(1.5)
+            held = stopped(server)
+            with pytest.raises(ssh.ServerError, match="said nothing for 2 s"):
+                asked.result(10)
+        for pid in held:
+            end(pid)
+
+
+def ask_to_settle(settings: Settings) -> None:
+    ssh.ask(settings.transport.destination, ["chefwell-commit"], input=NOTHING)

@@ -13,10 +13,12 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import os
+import selectors
 import signal
 import subprocess
 import tempfile
 import threading
+import time
 from collections.abc import Iterator, Mapping, Sequence
 from typing import IO, Any
 
@@ -49,7 +51,8 @@ class Outcome:
 
 
 def end_group(process: subprocess.Popen[Any]) -> None:
-    """Ends a program that was started in a session of its own, its children included."""
+    """Ends a program that was started in a session of its own, its children included; where it has
+    ended already, those that it left behind."""
     with contextlib.suppress(ProcessLookupError, PermissionError):
         os.killpg(process.pid, signal.SIGKILL)
     process.wait()
@@ -91,6 +94,48 @@ def output_of(running: subprocess.Popen[bytes]) -> IO[bytes]:
     if running.stdout is None:
         raise ValueError("the program was started without a pipe for its output")
     return running.stdout
+
+
+class TooLong(Exception):
+    """A program took longer than it may.
+
+    Attributes:
+        seconds: the limit.
+        silent: whether it is the one for a time without a byte, and not the one for all of it.
+    """
+
+    def __init__(self, seconds: float, *, silent: bool) -> None:
+        super().__init__(f"{'silent' if silent else 'at work'} for {seconds:g} s")
+        self.seconds = seconds
+        self.silent = silent
+
+
+def blocks(
+    stream: IO[bytes], *, time_limit: float, silence: float | None = None
+) -> Iterator[bytes]:
+    """What a program writes, block by block, as it comes.
+
+    Args:
+        stream: a pipe from it.
+        time_limit: seconds for all of it.
+        silence: seconds in which it must write something.
+
+    Raises:
+        TooLong: it did not, or did not end in time. It runs on: ending it is for whoever began it.
+    """
+    end = time.monotonic() + time_limit
+    with selectors.DefaultSelector() as selector:
+        selector.register(stream, selectors.EVENT_READ)
+        while True:
+            left = end - time.monotonic()
+            waits = min(left, silence or left)
+            if not selector.select(max(0.0, waits)):
+                silent = waits < left
+                raise TooLong(silence if silent and silence else time_limit, silent=silent)
+            block = os.read(stream.fileno(), 1 << 16)
+            if not block:
+                return
+            yield block
 
 
 class Ended(Exception):

@@ -16,6 +16,7 @@ place may also leave half of one there.
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import json
 import os
@@ -26,8 +27,9 @@ import shutil
 import socket
 import subprocess
 import sys
+import threading
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import IO, NoReturn
 
@@ -214,7 +216,10 @@ class Gate:
             except OSError:
                 return None
 
-        with ThreadPoolExecutor(max_workers=min(8, os.cpu_count() or 1)) as pool:
+        with (
+            _signs_of_life(b"\0"),
+            ThreadPoolExecutor(max_workers=min(8, os.cpu_count() or 1)) as pool,
+        ):
             records = [record for record in pool.map(one, wanted) if record]
         return self._tell("".join(f"{record}\0" for record in [*records, "end"]))
 
@@ -225,7 +230,8 @@ class Gate:
             values = json.loads(_input())
         except ValueError as error:
             raise ResilienceError(f"the inventory is no JSON: {error}") from error
-        done = keeper.settle(self.store, values)
+        with _signs_of_life(b"\n"):
+            done = keeper.settle(self.store, values)
         return self._tell(json.dumps(dataclasses.asdict(done)) + "\n")
 
     def _rsync(self, words: list[str]) -> NoReturn:
@@ -295,6 +301,26 @@ def allowed_options(words: Sequence[str], short: re.Pattern[str]) -> tuple[list[
     if len(rest) < 2:
         raise Refused("rsync is given no folder")
     return options, rest[1:]
+
+
+@contextlib.contextmanager
+def _signs_of_life(byte: bytes) -> Iterator[None]:
+    """Writes a byte that means nothing each second: who works for long is not silent."""
+    ended = threading.Event()
+
+    def write() -> None:
+        while not ended.wait(1):
+            with contextlib.suppress(OSError):  # whoever asked is gone; the work goes on
+                sys.stdout.buffer.write(byte)
+                sys.stdout.buffer.flush()
+
+    writer = threading.Thread(target=write, daemon=True)
+    writer.start()
+    try:
+        yield
+    finally:
+        ended.set()
+        writer.join()
 
 
 def offsite_letter(mode: int) -> str:

@@ -45,7 +45,16 @@ _LIST = "; ".join(
 )
 # sha256sum writes each line at once, so that several may write to one pipe; that holds for lines
 # only, so names with a line break come escaped (a backslash before the digest says so).
-_TAKE_DIGESTS = 'cd -- "$1" && xargs -0 -r -n 8 -P "$(nproc)" sha256sum -b --; echo end'
+# An empty line each second says that it is still at work. `$!` is put together from its parts.
+_TAKE_DIGESTS = "; ".join(
+    (
+        'cd -- "$1" || exit',
+        "(while sleep 1 </dev/null >/dev/null 2>&1; do echo; done) & "
+        'xargs -0 -r -n 8 -P "$(nproc)" sha256sum -b --',
+        r'eval "kill \$$(printf \\041)"',
+        "echo end",
+    )
+)
 _DIGEST = re.compile(r"([0-9a-f]{64}) [ *](.*)", re.DOTALL)
 _KINDS = {"f": stat.S_IFREG, "d": stat.S_IFDIR, "l": stat.S_IFLNK, "p": stat.S_IFIFO}
 

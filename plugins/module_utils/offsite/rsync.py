@@ -13,11 +13,9 @@ from __future__ import annotations
 import dataclasses
 import os
 import re
-import selectors
 import signal
 import subprocess
 import tempfile
-import time
 from collections.abc import Callable, Sequence
 from typing import IO
 
@@ -197,6 +195,9 @@ def transfer(
             if timed_out:
                 process.end_group(running)
             code = running.wait()
+            if code:
+                # An rsync that gave up leaves its ssh behind, and that would hold our lock.
+                process.end_group(running)
         errors.seek(0)
         said = errors.read(1 << 20).decode("utf-8", "backslashreplace")
     return judge(code, lines, said, time_limit=destination.time_limit if timed_out else None)
@@ -206,15 +207,11 @@ def _lines(
     stream: IO[bytes], time_limit: float, progress: Callable[[int], None] | None
 ) -> tuple[list[str], bool]:
     """What rsync writes, and whether the time limit came first. Progress is not among it."""
-    end = time.monotonic() + time_limit
     lines: list[str] = []
     rest = b""
-    with selectors.DefaultSelector() as selector:
-        selector.register(stream, selectors.EVENT_READ)
-        while selector.select(max(0.0, end - time.monotonic())):
-            block = os.read(stream.fileno(), 1 << 16)
-            if not block:
-                return lines, False
+    try:
+        # That nothing comes for a while is for rsync's own `--timeout` to say.
+        for block in process.blocks(stream, time_limit=time_limit):
             *whole, rest = re.split(rb"[\r\n]+", rest + block)
             for line in whole:
                 if found := re.match(rb"\s+(\d+)\s+\d+%\s", line):
@@ -222,7 +219,9 @@ def _lines(
                         progress(int(found[1]))
                 elif line:
                     lines.append(os.fsdecode(line))
-    return lines, True
+    except process.TooLong:
+        return lines, True
+    return lines, False
 
 
 _ITEM = re.compile(r"(?P<what>\*deleting  |[<>ch.*][fdLDS]\S{9}) (?P<bytes>\d+) (?P<name>.*)")

@@ -14,6 +14,7 @@ import os
 import re
 import shlex
 import stat
+import subprocess
 import tempfile
 from collections.abc import Sequence
 
@@ -36,7 +37,8 @@ class Destination:
         compress: whether rsync compresses (`-z`). Dumps are compressed already.
         time_limit: seconds that one try may take.
         connect_seconds: seconds to reach the server.
-        silence_seconds: seconds without a byte from the server after which rsync gives up.
+        silence_seconds: seconds without a byte from the server after which a try ends; who works
+            there for longer gives a sign of life each second.
         ssh_options: more options, as `ssh -o` takes them; ours cannot be undone by them.
         mode: `restricted` where the server's gate stands before the account, `account` where the
             account runs any command.
@@ -383,33 +385,47 @@ def ask(destination: Destination, words: Sequence[str], *, input: bytes = b"") -
         ResilienceError, ServerError: as `run`.
     """
     check_key(destination)
-    with tempfile.TemporaryFile() as given, tempfile.TemporaryFile() as output:
+    arguments = [*command(destination), "-l", destination.user, "--", destination.host]
+    late: process.TooLong | None = None
+    answer = bytearray()
+    with tempfile.TemporaryFile() as given, tempfile.TemporaryFile() as errors:
         given.write(input)
         given.seek(0)
-        outcome = process.run(
-            [
-                *command(destination),
-                *("-l", destination.user, "--", destination.host, shlex.join(words)),
-            ],
-            time_limit=destination.time_limit,
-            env=environment(),
+        with process.started(
+            [*arguments, shlex.join(words)],
             stdin=given,
-            stdout=output,
-        )
-        output.seek(0)
-        written = output.read()
-    if outcome.code == 0:
-        return written
-    said = telling_line(outcome.errors) or outcome.ending()
-    why = failure(outcome.errors) or Failure(
-        "time_limit" if outcome.timed_out else "command_failed",
-        "a command on the server was not done in time"
-        if outcome.timed_out
-        else "a command on the server failed",
-        "try it by hand with the same key",
-        True,
-    )
-    raise ServerError(why, said, destination)
+            stdout=subprocess.PIPE,
+            stderr=errors,
+            env=environment(),
+        ) as running:
+            try:
+                for block in process.blocks(
+                    process.output_of(running),
+                    time_limit=destination.time_limit,
+                    silence=destination.silence_seconds,
+                ):
+                    answer += block
+            except process.TooLong as error:
+                late = error
+                process.end_group(running)
+            code = running.wait()
+        errors.seek(0)
+        told = errors.read(1 << 20).decode("utf-8", "backslashreplace")
+    if code == 0 and late is None:
+        return bytes(answer)
+    said = telling_line(told) or ("" if late else process.Outcome(code, "", "").ending())
+    raise ServerError(failure(told) or _unnamed(late), said, destination)
+
+
+def _unnamed(late: process.TooLong | None) -> Failure:
+    """Why a command on the server failed, where nothing that was said tells."""
+    remedy = "try it by hand with the same key"
+    if late is None:
+        return Failure("command_failed", "a command on the server failed", remedy, True)
+    if late.silent:
+        words = f"the server said nothing for {late.seconds:g} s"
+        return Failure("silent", words, "look what the server is busy with", True)
+    return Failure("time_limit", "a command on the server was not done in time", remedy, True)
 
 
 def environment() -> dict[str, str]:
