@@ -5,7 +5,7 @@ VENV := .venv/bin
 export ANSIBLE_COLLECTIONS_PATH := $(CURDIR)/build/collections
 export MYPYPATH := $(CURDIR)/build/collections
 
-.PHONY: help setup check lint types unit test test-docker test-all sanity lock faults bench demo demo-clean
+.PHONY: help setup check lint types unit test test-docker sanity lock faults bench demo demo-clean
 help:  ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## / - /'
 
@@ -31,16 +31,21 @@ check: lint types unit  ## the fast part: lint, types, unit tests
 sanity: setup  ## ansible-test sanity, from a checkout under the path that it wants
 	tools/sanity.sh
 
-test: lint types sanity  ## lint, types, sanity, unit and integration tests, the corpus
+# As root each lane has users, cron lines and processes of its own (tests/lane.sh). An ordinary user's
+# tests share his crontab, so they run one after the other, without what only root may do: a Docker
+# engine, and faults of the network and of disks.
+ROOT := $(filter 0,$(shell id -u))
+LANES ?= $(shell expr $$(nproc) + 1)
+SIDE_BY_SIDE := $(if $(ROOT),--dist loadscope --no-loadscope-reorder --tx '$(LANES)*popen//python=tests/lane.sh')
+PARTS := unit house corpus integration $(if $(ROOT),faults docker)
+test: setup  ## all of it, in lanes side by side; PARTS="unit corpus" for less
 	@mkdir -p build/test
-	$(VENV)/python -m pytest tests/unit tests/corpus tests/integration --junitxml=build/test/junit.xml
+	$(if $(ROOT),@PYTHONPATH=tests $(VENV)/python -m docker_lab.needs)
+	$(VENV)/python -m pytest $(addprefix tests/,$(PARTS)) $(SIDE_BY_SIDE) --durations=25 --junitxml=build/test/junit.xml
 	@echo "results: build/test/junit.xml"
 
-test-docker: setup  ## what needs a Docker engine; brings one of its own
-	@mkdir -p build/test
-	$(VENV)/python -m pytest tests/docker --junitxml=build/test/docker.xml
-
-test-all: test faults test-docker  ## all of it
+test-docker:  ## what needs a Docker engine alone; brings one of its own
+	$(MAKE) --no-print-directory test PARTS=docker LANES=1
 
 # How the demo is called, and what it takes: DEMO_STORES=100, DEMO_LANGUAGE=pt_BR or en, DEMO_ROOT.
 DEMO := PYTHONPATH=tools:tests $(VENV)/python -m demo

@@ -9,6 +9,9 @@ from __future__ import annotations
 import signal
 import sys
 from pathlib import Path
+from typing import Any
+
+import pytest
 
 ROOT = Path(__file__).resolve().parent.parent
 LINK = ROOT / "build" / "collections" / "ansible_collections" / "chefwell" / "resilience"
@@ -29,3 +32,48 @@ for folder in ("tests", "tests/integration"):
 # A runner that was started in the background ignores Ctrl-C, and whatever it starts inherits that;
 # tests send the signal to others and to themselves.
 signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+# What takes long begins first, so that the lanes of a run end together.
+ROOMS = ("plan", "molecule", "docker", "faults", "integration", "house", "corpus", "unit")
+
+
+def room(path: str) -> str:
+    """The folder of `tests/` that a file of this path, or node identifier, lies in."""
+    return path.removeprefix("tests/").split("/")[0]
+
+
+def together(nodeid: str) -> str:
+    """What one lane does whole: tests of the same answer are never split over two.
+
+    A file's tests share what they set up; all that need the Docker engine share that, and say so
+    in their path.
+    """
+    path = nodeid.split("::")[0]
+    if "docker" in path or room(path) in ("plan", "molecule"):
+        return "docker"
+    return nodeid if room(path) == "house" else path
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Orders the tests: the Docker engine's first, then room by room."""
+    items.sort(key=lambda item: (together(item.nodeid) != "docker", ROOMS.index(room(item.nodeid))))
+
+
+class Lanes:
+    """Tells pytest-xdist, in a run of several lanes, what stays together."""
+
+    @pytest.hookimpl
+    def pytest_xdist_make_scheduler(self, config: pytest.Config, log: Any) -> Any:
+        from xdist.scheduler import LoadScopeScheduling
+
+        class Scheduling(LoadScopeScheduling):
+            def _split_scope(self, nodeid: str) -> str:
+                return together(nodeid)
+
+        return Scheduling(config, log)
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    if config.pluginmanager.hasplugin("dsession"):
+        config.pluginmanager.register(Lanes())

@@ -60,7 +60,11 @@ class Fault:
         self.case.seen.append(what)
 
 
+# The reports of each test that are in by now, and the cases that are complete, by node.
+_REPORTS: dict[str, list[pytest.TestReport]] = {}
 _CASES: dict[str, Case] = {}
+# Under this name a case travels with its test's report, from a lane of its own too (pytest-xdist).
+PROPERTY = "fault"
 
 
 def row_of(name: str) -> str | None:
@@ -75,25 +79,27 @@ def fault(request: pytest.FixtureRequest) -> Iterator[Fault]:
     """Takes down what a test causes and sees."""
     row = row_of(request.node.name)
     assert row, f"{request.node.name} is not named by a row: test_<row>_<what>, see rows.toml"
-    case = _CASES[request.node.nodeid] = Case(row, request.node.name)
-    told = Fault(case)
-    yield told
+    case = Case(row, request.node.name)
+    yield Fault(case)
+    request.node.user_properties.append((PROPERTY, dataclasses.asdict(case)))
     assert case.caused, "the test does not say what it causes: fault.cause(...)"
     assert case.seen, "the test states nothing that it saw: fault.see(..., holds=...)"
 
 
 def pytest_runtest_logreport(report: pytest.TestReport) -> None:
-    case = _CASES.get(report.nodeid)
-    if case is None:
+    reports = _REPORTS.setdefault(report.nodeid, [])
+    reports.append(report)
+    told = dict(report.user_properties).get(PROPERTY)
+    if report.when != "teardown" or not isinstance(told, dict):
         return
-    case.seconds += report.duration
-    if report.failed or report.skipped:
-        said = getattr(report.longrepr, "reprcrash", None)
-        words = said.message if said else str(report.longrepr)
-        case.why = case.why or words.splitlines()[0][:300]
-        case.status = "failed"
-    elif report.when == "call":
-        case.status = "passed"
+    case = _CASES[report.nodeid] = Case(**told)
+    case.seconds = sum(one.duration for one in reports)
+    wrong = [one for one in reports if one.failed or one.skipped]
+    case.status = "failed" if wrong else "passed"
+    if wrong:
+        said = getattr(wrong[0].longrepr, "reprcrash", None)
+        words = said.message if said else str(wrong[0].longrepr)
+        case.why = words.splitlines()[0][:300]
 
 
 def results() -> dict[str, Any]:
@@ -128,7 +134,8 @@ def _order(row: str) -> tuple[str, int]:
 
 
 def pytest_sessionfinish(session: pytest.Session) -> None:
-    if not _CASES:
+    # A lane hands its reports on; the run that it belongs to writes.
+    if not _CASES or hasattr(session.config, "workerinput"):
         return
     path = Path(os.environ.get(RESULTS_VARIABLE, RESULTS))
     path.parent.mkdir(parents=True, exist_ok=True)

@@ -25,9 +25,10 @@ FORMS = {
 PROVE = """
 import json, resource, sys
 sys.path.insert(0, sys.argv[1])
-from ansible_collections.chefwell.resilience.plugins.module_utils import (
-    archive, archive_digest, postgres,
+from ansible_collections.chefwell.resilience.plugins.module_utils.archive import (
+    archive, archive_digest,
 )
+from ansible_collections.chefwell.resilience.plugins.module_utils.database import postgres
 archive_digest.verify_digest(sys.argv[2])
 ready = archive.prepare(sys.argv[2], sys.argv[3], postgres.find_binaries(sys.argv[4]))
 peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
