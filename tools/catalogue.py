@@ -67,16 +67,18 @@ def compile_mo(translations: dict[Message, list[str]]) -> bytes:
 
 
 def messages_of_python(source: str) -> set[Message]:
-    """The messages in calls of `say` (a local name of `gettext`), `gettext` and `ngettext`."""
+    """The messages in calls of `say` (a local name of `gettext`), `gettext`, `ngettext` and of
+    `told` and `told_many`, which a page says later.
+    """
     found: set[Message] = set()
     for node in ast.walk(ast.parse(source)):
         if not isinstance(node, ast.Call):
             continue
         name = getattr(node.func, "id", getattr(node.func, "attr", ""))
         texts = [arg.value for arg in node.args if isinstance(arg, ast.Constant)]
-        if name in ("say", "gettext") and len(texts) == 1:
+        if name in ("say", "gettext", "told") and len(texts) == 1:
             found.add((str(texts[0]), None))
-        elif name == "ngettext" and len(texts) >= 2:
+        elif name in ("ngettext", "told_many") and len(texts) >= 2:
             found.add((str(texts[0]), str(texts[1])))
     return found
 

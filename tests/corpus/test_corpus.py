@@ -26,6 +26,7 @@ from ansible_collections.chefwell.resilience.plugins.module_utils.staging import
 from ansible_collections.chefwell.resilience.plugins.module_utils.staging.embedded import Cluster
 from ansible_collections.chefwell.resilience.plugins.module_utils.validation import (
     api_probe,
+    checks,
     findings,
     production_drift,
 )
@@ -35,8 +36,9 @@ from ansible_collections.chefwell.resilience.plugins.module_utils.validation.fin
 )
 from testbed import production
 
+from corpus import languages
 from corpus.broken import CASES
-from corpus.lab import HEALTHY, ROLE, TENANT_QUERY, Dump, Lab, found, told
+from corpus.lab import HEALTHY, ROLE, SEEN, TENANT_QUERY, Dump, Lab, found, told
 
 # Where the figures of a whole run are put, beside the results of the other harnesses.
 RESULTS = Path(__file__).resolve().parents[2] / "build" / "corpus" / "results.json"
@@ -44,6 +46,10 @@ RESULTS = Path(__file__).resolve().parents[2] / "build" / "corpus" / "results.js
 ELSEWHERE: dict[str, str] = {}
 FIRED: dict[str, str] = {}
 HEALTHY_RUNS: dict[str, list[str]] = {}
+# Findings whose words are PostgreSQL's own, in the language that it speaks.
+POSTGRES_SPEAKS = {
+    *("restore.error", "restore.role_missing", "restore.extension_missing", "check.broke_off"),
+}
 
 
 @pytest.fixture(scope="module")
@@ -182,6 +188,8 @@ def test_production_moves_on(old: Lab, restored: dict[str, Dump]) -> None:
     ]
     assert "tenant_a.products -7" in moved.evidence
     assert gone.skipped and "cannot be connected to" in gone.evidence
+    for answer in (same, moved, gone):
+        SEEN.append(checks.conclude("production", "", answer, 0).to_dict())
     _fired({"production.table_missing"}, "a table made after the backup")
 
 
@@ -212,6 +220,8 @@ def test_what_does_not_restore(old: Lab, new: Lab, sources: dict[str, Path]) -> 
     new.run("postgres", f"DROP ROLE {ROLE}")
     try:
         assert set(new.restore(dump, "lacking")) == {"restore.role_missing"}
+        lacking = checks.Answer("", [findings.of_restore_error(new.said[0])])
+        SEEN.append(checks.conclude("restore", "", lacking, 0).to_dict())
     finally:
         new.run("postgres", f"CREATE ROLE {ROLE} NOLOGIN")
         new.drop("lacking")
@@ -221,6 +231,8 @@ def test_what_does_not_restore(old: Lab, new: Lab, sources: dict[str, Path]) -> 
     wrong = "CREATE EXTENSION postgis;\nCREATE TABLE public.more (a public.no_such_type);\n"
     spoilt.write_text(script[:ending] + wrong + script[ending:])
     raised = old.restore(old.prepare(spoilt), "lacking")
+    answer = checks.Answer("", [findings.of_restore_error(error) for error in old.said])
+    SEEN.append(checks.conclude("restore", "", answer, 0).to_dict())
     old.drop("lacking")
     assert raised == ["restore.extension_missing", "restore.error"]
     _fired({"restore.role_missing", *raised}, "what staging lacks")
@@ -287,12 +299,20 @@ def test_archives(old: Lab, sources: dict[str, Path], tmp_path: Path) -> None:
         with pytest.raises(BackupError) as refused:
             archive.prepare(str(path), str(tmp_path), old.server.binaries)
         assert refused.value.finding == identifier
+        _seen_refusal(refused.value)
         _fired({identifier}, "a spoilt file")
     path.write_bytes(whole)
     with pytest.raises(BackupError) as refused:
         archive_digest.verify_digest(str(path), "0" * 64)
     assert refused.value.finding == "archive.digest_differs"
+    _seen_refusal(refused.value)
     _fired({"archive.digest_differs"}, "another digest")
+
+
+def _seen_refusal(error: BackupError) -> None:
+    """As a drill notes what it refuses."""
+    answer = checks.Answer("", [findings.Finding(error.finding, "", error.problem)])
+    SEEN.append(checks.conclude("archive", "", answer, 0).to_dict())
 
 
 def drill_settings(lab: Lab, root: Path, **more: object) -> drill.Settings:
@@ -308,6 +328,7 @@ def test_a_dump_under_row_level_security(
     settings = drill_settings(old, tmp_path, roles=[ROLE])
     result = drill.run(settings, path=str(path))
     assert result["verdict"] == "failed" and found(result) == ["archive.row_security"]
+    SEEN.extend(result["checks"])
     whole = drill.run(settings, path=str(old.dump("security", "-Fp")))
     assert whole["verdict"] == "passed"
     _fired({"archive.row_security"}, "pg_dump --enable-row-security")
@@ -320,6 +341,7 @@ def test_an_api_that_does_not_answer() -> None:
     )
     asked, _calls = api_probe.probe(api, lambda _schema, _table: None)
     assert [one.id for one in asked[0].findings] == ["api.answer_differs"]
+    SEEN.append(asked[0].to_dict())
     _fired({"api.answer_differs"}, "nobody listens")
 
 
@@ -364,6 +386,34 @@ def test_ignoring_needs_a_reason_and_a_finding(rule: dict[str, object], said: st
     with pytest.raises(ResilienceError, match=said):
         findings.ignored([rule])
     assert not Ignored("index.*", "x", "a.*").covers(findings.Finding("index.missing", "b.c", ""))
+
+
+@pytest.mark.parametrize("language", ["pt_BR", "en"])
+def test_every_finding_speaks_the_pages_language(language: str) -> None:
+    """What the tests before came to, on one page of each kind; alone it has nothing to look at."""
+    raised = [one for check in SEEN for one in (*check["findings"], *check["ignored"])]
+    assert {one["id"] for one in raised} >= set(KINDS), set(KINDS) - {one["id"] for one in raised}
+    silent = {one["id"] for one in raised if one["text_said"] is None} - POSTGRES_SPEAKS
+    assert not silent, f"not told, so in English everywhere: {silent}"
+    forms = [one["text_said"] for one in raised] + [check["evidence_said"] for check in SEEN]
+    others = {text for form in forms for text in languages.others_words(form)}
+    others |= {one["text"] for one in raised if one["id"] in POSTGRES_SPEAKS}
+    others |= {f"({check['id']})" for check in SEEN}
+    others |= {one["reason"] for one in raised if "reason" in one}
+    drill = {
+        **{"verdict": "failed", "problem": None, "time": "2025-11-20T15:30:00-03:00"},
+        **{"checks": SEEN, "passed": 1, "failed": len(SEEN), "skipped": 1, "confidence": 1.0},
+        **{"backup": {"file": "x.dump"}, "restore": None, "phases": [], "schemas": []},
+        **{"totals": {}, "featured_schema": "", "api": [], "seconds": 1.0, "total_seconds": 1.0},
+        **{"rto_seconds": 1.0, "rpo_seconds": 1.0},
+        "objectives": {"rto_seconds": 600, "rpo_seconds": 86400},
+    }
+    for name, page in languages.pages(drill, language).items():
+        wrong = languages.given_away(page, language, sorted(others))
+        assert not wrong, f"{name}: {len(wrong)} lines: {wrong[:12]}"
+        # The words that give the other language away are there when it is spoken.
+        other = "en" if language == "pt_BR" else "pt_BR"
+        assert languages.given_away(page, other, sorted(others))
 
 
 def test_every_finding_was_raised_and_none_falsely() -> None:

@@ -94,7 +94,7 @@ def test_a_bad_drill_and_its_end_are_told_once_each(
     assert host.drill() == 0
     titles = [message["title"] for message in receiver.messages()]
     assert len(titles) == 2 and "Restore drill" in titles[0] and "again" in titles[1]
-    assert f"{whole.name}: failed" in receiver.messages()[0]["message"]
+    assert f"{whole.name}: BACKUP NOT VALIDATED" in receiver.messages()[0]["message"]
     actions = [action for action, _body in receiver.pings()]
     assert actions == ["/start", "/fail", "/start", "/fail", "/start", ""]
     assert [event["verdict"] for event in host.events()] == ["passed", "failed", "failed"]
@@ -126,5 +126,5 @@ def test_a_place_that_broke_is_neither_good_nor_bad(host: Host, receiver: Receiv
     assert host.drill() == 3
     assert "passed" not in host.gauges()
     assert [action for action, _body in receiver.pings()] == ["/start", "/fail"]
-    assert "could_not_verify" in receiver.messages()[0]["message"]
+    assert "COULD NOT VERIFY" in receiver.messages()[0]["message"]
     assert drill_aftermath.LEVEL["could_not_verify"] == "unknown"

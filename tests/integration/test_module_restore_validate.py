@@ -52,7 +52,7 @@ def test_a_whole_database_passes_and_nothing_changes(options: dict[str, Any], be
     assert (result["failed_checks"], result["totals"]["schemas"]) == (0, 3)
     assert result["totals"]["tables"] == 18
     by_id = {check["id"]: check for check in result["checks"]}
-    assert by_id["api_login"]["evidence"].startswith("2/2 stores")
+    assert by_id["api_login"]["evidence"].startswith("2/2 users")
     assert [one["id"] for one in result["api"]][:2] == ["login", "products"]
     # Nothing that was given in confidence comes back.
     for secret in (options["login_password"], bed.record["users"][0]["password"]):

@@ -154,7 +154,7 @@ def test_every_store_is_asked_about(host: PlayHost, bed: Testbed) -> None:
     drill = result(host.command("test-restore-staging", "--json"))
     assert drill["totals"]["schemas"] == 4 and drill["totals"]["tables"] == 3 * 8 + 2
     by_id = {check["id"]: check for check in drill["checks"]}
-    assert by_id["tenants"]["evidence"].startswith("3 stores listed, 3 schemas")
+    assert by_id["tenants"]["evidence"].startswith("stores listed: 3, schemas of stores: 3")
     assert by_id["api_login"]["evidence"].startswith("3/3 stores")
     assert [phase["name"] for phase in drill["phases"]] == [
         *("digest", "decode", "staging", "restore", "backend", "validate", "cleanup")

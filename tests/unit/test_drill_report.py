@@ -26,7 +26,7 @@ def failed() -> dict[str, Any]:
 
 
 def suite_of(drill: dict[str, Any]) -> ElementTree.Element:
-    return ElementTree.fromstring(junit.report(drill))
+    return ElementTree.fromstring(junit.report(language.words("en"), drill))
 
 
 def test_junit_tells_what_failed_and_what_was_skipped() -> None:

@@ -21,6 +21,7 @@ from typing import Any
 
 from ..common import process
 from ..common.errors import BackupError, ResilienceError
+from ..common.told import in_row, told, told_many, with_forms
 from ..database import postgres
 from . import decompress, dump_data, dump_toc, file_kind, plain_dump
 from .dump_data import Decoded
@@ -92,7 +93,7 @@ def prepare(
 
 def _folder(path: str) -> Archive:
     if not os.path.isfile(os.path.join(path, CONTENTS)):
-        raise _no_dump(path, f"a folder without {CONTENTS}")
+        raise _no_dump(path, told("a folder without %(file)s", file=CONTENTS))
     with _readable(path):
         size = sum(entry.stat().st_size for entry in os.scandir(path))
         toc = dump_toc.read(os.path.join(path, CONTENTS))
@@ -116,7 +117,10 @@ def _file(path: str, work_dir: str, largest: int | None, time_limit: float) -> A
     if found is None:
         what = file_kind.describe(head)
         raise _no_dump(
-            path, f"{compression}-compressed, and inside {what}" if compression else what
+            path,
+            told("%(packing)s, and inside %(what)s", packing=compression, what=what)
+            if compression
+            else what,
         )
     toc = _contents(ready, found)
     return Archive(path, ready, found, compression or "none", size, toc, {}, "")
@@ -128,19 +132,19 @@ def _readable(path: str) -> Iterator[None]:
         yield
     except OSError as error:
         raise ResilienceError(
-            f"the backup cannot be read: {error.strerror}",
+            told("the backup cannot be read: %(why)s", why=error.strerror or str(error)),
             option="backup",
             value=path,
-            remedy="name a file that exists and may be read",
+            remedy=told("name a file that exists and may be read"),
         ) from error
 
 
 def _no_dump(path: str, what: str) -> BackupError:
     return BackupError(
-        f"this is no PostgreSQL dump but {what}",
+        told("this is no PostgreSQL dump but %(what)s", what=what),
         option="backup",
         value=path,
-        remedy="name a file or folder that pg_dump made",
+        remedy=told("name a file or folder that pg_dump made"),
         finding="archive.not_a_dump",
     )
 
@@ -161,7 +165,7 @@ def _tar_contents(path: str) -> dump_toc.Toc:
         with tarfile.open(path) as tar, open(toc_path, "wb") as file:
             member = tar.extractfile("toc.dat")
             if member is None:
-                raise dump_toc.damaged("its toc.dat is no file", path)
+                raise dump_toc.damaged(told("its toc.dat is no file"), path)
             shutil.copyfileobj(member, file)
         return dump_toc.read(toc_path)
     except (tarfile.TarError, KeyError) as error:
@@ -180,10 +184,14 @@ def _check_client(archive: Archive, binaries: postgres.Binaries) -> None:
     needed = max([dump_toc.CLIENT_FOR.get(archive.toc.version, 0), *majors])
     if binaries.major < needed:
         raise ResilienceError(
-            f"the backup needs client >= {needed}, installed is {binaries.version}",
+            told(
+                "the backup needs client >= %(needed)d, installed is %(version)s",
+                needed=needed,
+                version=binaries.version,
+            ),
             option="bin_dir",
             value=binaries.bin_dir,
-            remedy=f"install postgresql-{needed} and name its bin folder",
+            remedy=told("install postgresql-%(needed)d and name its bin folder", needed=needed),
         )
 
 
@@ -195,20 +203,28 @@ def _proved(
     if archive.format == "plain":
         with open(archive.ready_path, "rb") as file:
             by_table = plain_dump.rows(file, archive.path)
-        proof = "every row was read up to the dump's completion line"
+        proof = told("every row was read up to the dump's completion line")
     elif dump_data.supports(toc):
         by_id = dump_data.decode(archive.ready_path, toc, progress=progress)
         entries = {entry.dump_id: entry for entry in toc.entries}
         by_table = {
             # Large objects are in no table; their bytes count all the same.
-            (entries[number].schema, entries[number].name): decoded
-            for number, decoded in by_id.items()
+            (entries[number].schema, entries[number].name): held
+            for number, held in by_id.items()
         }
-        checked = "checksum and " if toc.compression == "gzip" else ""
-        proof = f"all {len(by_id)} data entries decoded, {checked}end mark of each verified"
+        decoded = told("all %(count)d data entries decoded", count=len(by_id))
+        marks = (
+            told("checksum and end mark of each verified")
+            if toc.compression == "gzip"
+            else told("end mark of each verified")
+        )
+        proof = in_row([decoded, marks])
     else:
         by_table = _through_pg_restore(archive, binaries, time_limit)
-        proof = f"pg_restore decoded all of it, {len(by_table)} tables to the end of their rows"
+        proof = told(
+            "pg_restore decoded all of it, %(count)d tables to the end of their rows",
+            count=len(by_table),
+        )
     tables = {
         (entry.schema, entry.name) for entry in toc.entries if entry.kind in ("TABLE DATA", "TABLE")
     }
@@ -236,11 +252,15 @@ def _through_pg_restore(
     except process.Ended as error:
         if "does not support compression" in str(error):
             raise ResilienceError(
-                f"the backup is packed in {archive.toc.compression},"
-                " which this pg_restore cannot read",
+                told(
+                    "the backup is packed in %(packing)s, which this pg_restore cannot read",
+                    packing=archive.toc.compression,
+                ),
                 option="bin_dir",
                 value=binaries.bin_dir,
-                remedy="name a PostgreSQL that was built with it; those of Debian and PGDG are",
+                remedy=told(
+                    "name a PostgreSQL that was built with it; those of Debian and PGDG are"
+                ),
             ) from error
         raise dump_toc.damaged(str(error), archive.path) from error
     wanted = {
@@ -251,13 +271,19 @@ def _through_pg_restore(
     missing = sorted(wanted - set(counts))
     if missing:
         names = ", ".join(".".join(key) for key in missing[:3])
-        raise dump_toc.damaged(f"it lacks the rows of {len(missing)} tables: {names}", archive.path)
+        text = told_many(
+            "it lacks the rows of %(count)d table: %(names)s",
+            "it lacks the rows of %(count)d tables: %(names)s",
+            len(missing),
+            names=names,
+        )
+        raise dump_toc.damaged(text, archive.path)
     return counts
 
 
 def to_dict(archive: Archive) -> dict[str, Any]:
     """What a report says of an archive."""
-    return {
+    plain = {
         "file": os.path.basename(archive.path),
         "path": archive.path,
         "bytes": archive.bytes,
@@ -266,3 +292,4 @@ def to_dict(archive: Archive) -> dict[str, Any]:
         "dump_version": archive.toc.dump_version,
         "proof": archive.proof,
     }
+    return with_forms(plain, "proof")

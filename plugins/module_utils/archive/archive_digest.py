@@ -17,11 +17,14 @@ import os
 import re
 
 from ..common.errors import BackupError, ResilienceError
+from ..common.told import in_row, told
 from ..inventory import inventory
 
 DIGEST_SUFFIX = ".sha256"
 # A digest file of a folder has one line a file; no dump has so many tables that this is too little.
 LARGEST = 64 << 20
+# Where a digest that is compared with may come from.
+GIVEN, MANIFEST, LAST_DRILL = told("what was given"), told("its manifest"), told("the last drill")
 _LINE = re.compile(r"\\?([0-9a-fA-F]{64})(?: [ *](.+))?")
 
 
@@ -48,14 +51,14 @@ def take(path: str) -> str:
         return _of_folder(_file_digests(path)) if os.path.isdir(path) else inventory.sha256(path)
     except OSError as error:
         raise ResilienceError(
-            f"the backup cannot be read: {error.strerror}",
+            told("the backup cannot be read: %(why)s", why=error.strerror or str(error)),
             option="backup",
             value=path,
-            remedy="name a file that exists and may be read",
+            remedy=told("name a file that exists and may be read"),
         ) from error
 
 
-def verify_digest(path: str, known: str | None = None, source: str = "given") -> Digest:
+def verify_digest(path: str, known: str | None = None, source: str = GIVEN) -> Digest:
     """Takes a backup's SHA-256 and compares it with what it should be.
 
     Args:
@@ -82,20 +85,32 @@ def verify_digest(path: str, known: str | None = None, source: str = "given") ->
         else:
             _compare(path, found, _only(path, lines), name)
         sources.append(name)
-    return Digest(found, " and ".join(sources) or None)
+    return Digest(found, _joined(sources) if sources else None)
+
+
+def _joined(sources: list[str]) -> str:
+    if len(sources) == 1:
+        return sources[0]
+    return told("%(one)s and %(other)s", one=in_row(sources[:-1]), other=sources[-1])
 
 
 def _compare(path: str, found: str, known: str, source: str) -> None:
     if not hmac.compare_digest(known, found):
-        raise _changed(path, f"its SHA-256 is {found}, {source} says {known}")
+        text = told(
+            "its SHA-256 is %(found)s, %(source)s says %(known)s",
+            found=found,
+            source=source,
+            known=known,
+        )
+        raise _changed(path, text)
 
 
 def _changed(path: str, why: str) -> BackupError:
     return BackupError(
-        f"the backup is not what it was: {why}",
+        told("the backup is not what it was: %(why)s", why=why),
         option="backup",
         value=path,
-        remedy="take another backup, or the same one from offsite",
+        remedy=told("take another backup, or the same one from offsite"),
         finding="archive.digest_differs",
     )
 
@@ -123,16 +138,16 @@ def _digest_file(path: str) -> list[tuple[str, str | None]] | None:
     lines = [line.rstrip() for line in text.splitlines() if line.strip()]
     matches = [_LINE.fullmatch(line) for line in lines]
     if not lines or not all(matches):
-        raise _bad_digest_file(path, "it does not hold lines of sha256sum")
+        raise _bad_digest_file(path, told("it does not hold lines of sha256sum"))
     return [(match[1].lower(), match[2]) for match in matches if match]
 
 
 def _only(path: str, lines: list[tuple[str, str | None]]) -> str:
     if len(lines) != 1:
-        raise _bad_digest_file(path, "it does not hold one line of sha256sum")
+        raise _bad_digest_file(path, told("it does not hold one line of sha256sum"))
     digest, named = lines[0]
     if named and os.path.basename(named.strip()) != os.path.basename(path):
-        raise _bad_digest_file(path, f"it belongs to {named.strip()!r}")
+        raise _bad_digest_file(path, told("it belongs to %(file)s", file=repr(named.strip())))
     return digest
 
 
@@ -140,18 +155,29 @@ def _compare_folder(path: str, lines: list[tuple[str, str | None]], source: str)
     recorded = {os.path.basename((named or "").strip()): digest for digest, named in lines}
     found = _file_digests(path)
     for what, names in (
-        ("lacks", sorted(set(recorded) - set(found))),
-        ("has the unknown", sorted(set(found) - set(recorded))),
-        ("has another", sorted(n for n in set(found) & set(recorded) if found[n] != recorded[n])),
+        (told("it lacks"), sorted(set(recorded) - set(found))),
+        (told("it has the unknown"), sorted(set(found) - set(recorded))),
+        (
+            told("it has another"),
+            sorted(n for n in set(found) & set(recorded) if found[n] != recorded[n]),
+        ),
     ):
         if names:
-            raise _changed(path, f"by {source} it {what} {', '.join(names[:5])}")
+            text = told(
+                "by %(source)s %(what)s %(names)s",
+                source=source,
+                what=what,
+                names=", ".join(names[:5]),
+            )
+            raise _changed(path, text)
 
 
 def _bad_digest_file(path: str, why: str) -> ResilienceError:
     return ResilienceError(
-        f"the backup's digest file cannot be used: {why}",
+        told("the backup's digest file cannot be used: %(why)s", why=why),
         option="backup",
         value=path.rstrip("/") + DIGEST_SUFFIX,
-        remedy=f"write it anew with: sha256sum {os.path.basename(path.rstrip('/'))}",
+        remedy=told(
+            "write it anew with: sha256sum %(file)s", file=os.path.basename(path.rstrip("/"))
+        ),
     )

@@ -17,6 +17,7 @@ from typing import IO
 
 from ..common import process
 from ..common.errors import ResilienceError
+from ..common.told import Told, told
 from . import dump_toc, file_kind
 
 PIECE = 1 << 20
@@ -70,25 +71,29 @@ def unpack(path: str, to: str, compression: str, largest: int | None, limit: flo
                 head = head or piece[: file_kind.HEAD_BYTES]
                 out.write(piece)
     except process.Ended as error:
-        raise dump_toc.damaged(f"its {compression} does not unpack ({error})", path) from error
+        raise dump_toc.damaged(_not_unpacked(compression, error), path) from error
     except (OSError, EOFError, zlib.error, lzma.LZMAError) as error:
         # A full disk or a read error carries a number; what a decompressor says of its data none.
         number = getattr(error, "errno", None)
         if number:
             raise ResilienceError(
-                f"the backup cannot be unpacked: {os.strerror(number)}",
+                told("the backup cannot be unpacked: %(why)s", why=os.strerror(number)),
                 option="work_dir",
                 value=os.path.dirname(to),
-                remedy="make room there, or look at the disk",
+                remedy=told("make room there, or look at the disk"),
             ) from error
-        raise dump_toc.damaged(f"its {compression} does not unpack ({error})", path) from error
+        raise dump_toc.damaged(_not_unpacked(compression, error), path) from error
     return head
+
+
+def _not_unpacked(compression: str, error: Exception) -> Told:
+    return told("its %(packing)s does not unpack (%(why)s)", packing=compression, why=str(error))
 
 
 def _too_large(path: str, allowed: int) -> ResilienceError:
     return ResilienceError(
-        f"unpacked, the backup is larger than the {allowed} bytes it may have",
+        told("unpacked, the backup is larger than the %(bytes)d bytes it may have", bytes=allowed),
         option="backup",
         value=path,
-        remedy="give staging more room, or look whether this is a real backup",
+        remedy=told("give staging more room, or look whether this is a real backup"),
     )

@@ -20,6 +20,7 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 
 from ..common.errors import ResilienceError
+from ..common.told import told, told_many
 from .dump_toc import Entry, Reader, Toc, damaged, mapped
 
 BLOCK_DATA, BLOCK_LARGE_OBJECTS = 1, 3
@@ -114,7 +115,7 @@ def _decode_file(
         nonlocal done
         entry = by_id.get(block.dump_id)
         if entry is None:
-            raise damaged(f"data for an unknown entry {block.dump_id}", path)
+            raise damaged(told("data for an unknown entry %(entry)d", entry=block.dump_id), path)
         decoded = _decode_block(data, path, toc, block, entry)
         done += block.end - block.start
         if progress:
@@ -128,7 +129,13 @@ def _decode_file(
 def _complain_of_missing(entries: list[Entry], path: str) -> None:
     if entries:
         names = ", ".join(f"{entry.schema}.{entry.name}" for entry in entries[:3])
-        raise damaged(f"it lacks the data of {len(entries)} entries: {names}", path)
+        text = told_many(
+            "it lacks the data of %(count)d entry: %(names)s",
+            "it lacks the data of %(count)d entries: %(names)s",
+            len(entries),
+            names=names,
+        )
+        raise damaged(text, path)
 
 
 def _blocks(data: mmap.mmap, path: str, toc: Toc) -> Iterator[_Block]:
@@ -146,7 +153,7 @@ def _blocks(data: mmap.mmap, path: str, toc: Toc) -> Iterator[_Block]:
                 for _piece in _pieces(reader, dump_id):
                     pass
         else:
-            raise damaged(f"no data block begins at byte {reader.at}", path)
+            raise damaged(told("no data block begins at byte %(at)d", at=reader.at), path)
         yield _Block(dump_id, start, reader.at, objects)
 
 
@@ -155,7 +162,9 @@ def _pieces(reader: Reader, dump_id: int) -> Iterator[tuple[int, int]]:
     seen = reader.at
     while length := reader.integer():
         if length < 0 or reader.at + length > len(reader.data):
-            raise damaged(f"it ends within the data of entry {dump_id}", reader.path)
+            raise damaged(
+                told("it ends within the data of entry %(entry)d", entry=dump_id), reader.path
+            )
         yield reader.at, length
         reader.at += length
         if reader.at - seen > WINDOW:
@@ -175,12 +184,12 @@ def _decode_block(data: mmap.mmap, path: str, toc: Toc, block: _Block, entry: En
     reader = Reader(data, path)
     reader.at, reader.int_size = block.start, toc.int_size
     packed = toc.compression == "gzip"
-    name = f"{entry.schema}.{entry.name}"
+    name: str = f"{entry.schema}.{entry.name}"
     if block.large_objects or entry.kind in LARGE_OBJECTS:
         size = 0
         while reader.integer():
             pieces = _joined(reader, block.dump_id)
-            size += sum(map(len, _plain(pieces, path, "a large object", packed)))
+            size += sum(map(len, _plain(pieces, path, told("a large object"), packed)))
         return Decoded(bytes=size, large_objects=block.large_objects)
     return _rows(_plain(_joined(reader, block.dump_id), path, name, packed), path, entry)
 
@@ -214,9 +223,14 @@ def _plain(pieces: Iterator[bytes], path: str, name: str, packed: bool) -> Itera
                 yield plain
                 plain = stream.decompress(stream.unconsumed_tail, PIECE)
         except zlib.error as error:
-            raise damaged(f"the data of {name} does not decompress ({error})", path) from error
+            raise damaged(
+                told(
+                    "the data of %(what)s does not decompress (%(why)s)", what=name, why=str(error)
+                ),
+                path,
+            ) from error
     if packed and not empty and (not stream.eof or stream.unused_data):
-        raise damaged(f"the compressed data of {name} is not whole", path)
+        raise damaged(told("the compressed data of %(what)s is not whole", what=name), path)
 
 
 def _rows(plain: Iterator[bytes], path: str, entry: Entry) -> Decoded:
@@ -228,7 +242,13 @@ def _rows(plain: Iterator[bytes], path: str, entry: Entry) -> Decoded:
     if entry.copy_statement is None:
         return Decoded(bytes=size)
     if tail != END_OF_ROWS:
-        raise damaged(f"the rows of {entry.schema}.{entry.name} do not end as they should", path)
+        raise damaged(
+            told(
+                "the rows of %(table)s do not end as they should",
+                table=f"{entry.schema}.{entry.name}",
+            ),
+            path,
+        )
     return Decoded(newlines - END_OF_ROWS.count(b"\n"), size - len(END_OF_ROWS))
 
 
@@ -269,12 +289,16 @@ def _decode_large_objects(folder: str, entry: Entry) -> Decoded:
         with open(os.path.join(folder, entry.filename or ""), "rb") as file:
             lines = file.read().split(b"\n")
     except OSError as error:
-        raise damaged(f"the list of large objects {entry.filename} is missing", folder) from error
+        raise damaged(
+            told("the list of large objects %(file)s is missing", file=entry.filename), folder
+        ) from error
     names = [line.split(b" ", 1)[1].decode("utf-8", "replace") for line in lines if b" " in line]
     if not names:
-        raise damaged(f"the list of large objects {entry.filename} is empty", folder)
+        raise damaged(
+            told("the list of large objects %(file)s is empty", file=entry.filename), folder
+        )
     size = sum(
-        len(piece) for name in names for piece in _file_pieces(folder, name, "a large object")
+        len(piece) for name in names for piece in _file_pieces(folder, name, told("a large object"))
     )
     return Decoded(bytes=size, large_objects=len(names))
 
@@ -289,7 +313,9 @@ def _file_pieces(folder: str, name: str, what: str) -> Iterator[bytes]:
                 pieces = iter(lambda: file.read(PIECE), b"")
                 yield from _gunzipped(pieces, folder, name + suffix) if suffix else pieces
             return
-    raise damaged(f"the data file {name} of {what} is missing", folder)
+    raise damaged(
+        told("the data file %(file)s of %(what)s is missing", file=name, what=what), folder
+    )
 
 
 def _gunzipped(pieces: Iterator[bytes], folder: str, name: str) -> Iterator[bytes]:
@@ -301,6 +327,8 @@ def _gunzipped(pieces: Iterator[bytes], folder: str, name: str) -> Iterator[byte
                 yield plain
                 plain = stream.decompress(stream.unconsumed_tail, PIECE)
     except zlib.error as error:
-        raise damaged(f"{name} does not decompress ({error})", folder) from error
+        raise damaged(
+            told("%(file)s does not decompress (%(why)s)", file=name, why=str(error)), folder
+        ) from error
     if not stream.eof or stream.unused_data:
-        raise damaged(f"{name} is not whole", folder)
+        raise damaged(told("%(file)s is not whole", file=name), folder)

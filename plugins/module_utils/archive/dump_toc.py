@@ -18,6 +18,7 @@ import os
 from typing import BinaryIO
 
 from ..common.errors import BackupError, ResilienceError
+from ..common.told import told
 
 MAGIC = b"PGDMP"
 OLDEST, NEWEST = (1, 12), (1, 16)
@@ -86,10 +87,10 @@ class Toc:
 def damaged(what: str, path: str) -> BackupError:
     """The error for an archive that contradicts its own layout."""
     return BackupError(
-        f"the archive is damaged or cut off: {what}",
+        told("the archive is damaged or cut off: %(what)s", what=what),
         option="backup",
         value=path,
-        remedy="take another backup: this one cannot be restored whole",
+        remedy=told("take another backup: this one cannot be restored whole"),
     )
 
 
@@ -103,7 +104,9 @@ class Reader:
     def take(self, count: int) -> bytes:
         piece = self.data[self.at : self.at + count]
         if count < 0 or len(piece) != count:
-            raise damaged(f"it ends within an entry, at byte {len(self.data)}", self.path)
+            raise damaged(
+                told("it ends within an entry, at byte %(at)d", at=len(self.data)), self.path
+            )
         self.at += count
         return piece
 
@@ -113,7 +116,7 @@ class Reader:
     def integer(self) -> int:
         negative = self.byte()
         if negative > 1:
-            raise damaged(f"no integer at byte {self.at - 1}", self.path)
+            raise damaged(told("no integer at byte %(at)d", at=self.at - 1), self.path)
         value = int.from_bytes(self.take(self.int_size), "little")
         return -value if negative else value
 
@@ -142,13 +145,13 @@ def read(path: str) -> Toc:
 
 def mapped(file: BinaryIO, path: str) -> mmap.mmap:
     if os.fstat(file.fileno()).st_size == 0:
-        raise damaged("it is empty", path)
+        raise damaged(told("it is empty"), path)
     return mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
 
 
 def _read(reader: Reader) -> Toc:
     if reader.take(5) != MAGIC:
-        raise damaged("it does not begin as a PostgreSQL archive", reader.path)
+        raise damaged(told("it does not begin as a PostgreSQL archive"), reader.path)
     version = (reader.byte(), reader.byte())
     reader.byte()  # revision
     if not OLDEST <= version <= NEWEST:
@@ -165,14 +168,14 @@ def _read(reader: Reader) -> Toc:
     reader.int_size = reader.byte()
     offset_size, format_number = reader.byte(), reader.byte()
     if reader.int_size not in (4, 8) or offset_size not in (4, 8) or format_number not in FORMATS:
-        raise damaged("its head makes no sense", reader.path)
+        raise damaged(told("its head makes no sense"), reader.path)
     compression = _compression(reader, version)
     for _field in range(7):  # the time of the dump, a C `struct tm`
         reader.integer()
     database, server_version, dump_version = (reader.text() or "" for _field in range(3))
     count = reader.integer()
     if count < 0:
-        raise damaged(f"it claims {count} entries", reader.path)
+        raise damaged(told("it claims %(count)d entries", count=count), reader.path)
     archive_format = FORMATS[format_number]
     entries = [_entry(reader, version, archive_format, offset_size) for _number in range(count)]
     return Toc(
@@ -193,7 +196,7 @@ def _compression(reader: Reader, version: tuple[int, int]) -> str:
         return "gzip" if reader.integer() else "none"
     number = reader.byte()
     if number not in COMPRESSIONS:
-        raise damaged(f"it names compression {number}", reader.path)
+        raise damaged(told("it names compression %(number)d", number=number), reader.path)
     return COMPRESSIONS[number]
 
 
@@ -225,7 +228,9 @@ def _entry(
     else:
         filename = reader.text() or None
     if dump_id <= 0 or not kind:
-        raise damaged(f"an entry before byte {reader.at} has no number or kind", reader.path)
+        raise damaged(
+            told("an entry before byte %(at)d has no number or kind", at=reader.at), reader.path
+        )
     return Entry(
         dump_id,
         kind,

@@ -9,6 +9,8 @@ The signatures are those that file(1) and the formats' own specifications give.
 
 from __future__ import annotations
 
+from ..common.told import told
+
 HEAD_BYTES = 512
 COMPRESSED = {
     b"\x1f\x8b": "gzip",
@@ -18,15 +20,15 @@ COMPRESSED = {
 }
 # What people put by mistake where a dump should be, and how to call it.
 OTHERS = (
-    (b"\xff\xd8\xff", "a JPEG picture"),
-    (b"\x89PNG", "a PNG picture"),
-    (b"GIF8", "a GIF picture"),
-    (b"%PDF", "a PDF document"),
-    (b"PK\x03\x04", "a ZIP archive"),
-    (b"BZh", "bzip2-compressed data"),
-    (b"7z\xbc\xaf\x27\x1c", "a 7-Zip archive"),
-    (b"SQLite format 3\x00", "a SQLite database"),
-    (b"\x7fELF", "a program"),
+    (b"\xff\xd8\xff", told("a JPEG picture")),
+    (b"\x89PNG", told("a PNG picture")),
+    (b"GIF8", told("a GIF picture")),
+    (b"%PDF", told("a PDF document")),
+    (b"PK\x03\x04", told("a ZIP archive")),
+    (b"BZh", told("bzip2-compressed data")),
+    (b"7z\xbc\xaf\x27\x1c", told("a 7-Zip archive")),
+    (b"SQLite format 3\x00", told("a SQLite database")),
+    (b"\x7fELF", told("a program")),
 )
 PLAIN_MARKS = (b"PostgreSQL database dump", b"PostgreSQL database cluster dump")
 
@@ -62,26 +64,26 @@ def is_tar(head: bytes) -> bool:
 def describe(head: bytes) -> str:
     """In words what a file that begins with `head` is."""
     if not head:
-        return "an empty file"
+        return told("an empty file")
     for mark, name in OTHERS:
         if head.startswith(mark):
             return name
     if is_tar(head):
-        return "a tar archive that pg_dump did not make"
+        return told("a tar archive that pg_dump did not make")
     start = head.lstrip().lower()
     if start.startswith((b"<!doctype html", b"<html", b"<head", b"<?xml")):
-        return "an HTML page" if b"html" in start else "an XML document"
+        return told("an HTML page") if b"html" in start else told("an XML document")
     if start.startswith((b"{", b"[")):
-        return "JSON text"
+        return told("JSON text")
     if not head.strip(b"\0"):
-        return "nothing but zero bytes"
+        return told("nothing but zero bytes")
     try:
         text = head.decode("utf-8", "ignore")
     except ValueError:
-        return "unknown data"
-    return "text that is no dump" if text and text.isprintable() else _text_or_data(head)
+        return told("unknown data")
+    return told("text that is no dump") if text and text.isprintable() else _text_or_data(head)
 
 
 def _text_or_data(head: bytes) -> str:
     control = sum(byte < 32 and byte not in b"\t\n\r" for byte in head)
-    return "unknown data" if control or b"\xff" in head else "text that is no dump"
+    return told("unknown data") if control or b"\xff" in head else told("text that is no dump")

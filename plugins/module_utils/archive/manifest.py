@@ -19,8 +19,9 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 from ..common.errors import ResilienceError
+from ..common.told import told
 from ..database import content_digest
-from ..validation.expectation import Expectation, Key
+from ..validation.expectation import MANIFEST, Expectation, Key
 from ..validation.findings import Finding
 from . import archive_digest
 
@@ -111,9 +112,12 @@ def snapshot(dsn: Mapping[str, Any]) -> Iterator[tuple[str, Callable[[], dict[st
 
 def _unreadable(error: Exception) -> ResilienceError:
     return ResilienceError(
-        f"the database cannot be read for the manifest: {' '.join(str(error).split())}",
+        told(
+            "the database cannot be read for the manifest: %(why)s",
+            why=" ".join(str(error).split()),
+        ),
         option="dsn",
-        remedy="connect as a user who may read every table whole, as for pg_dump",
+        remedy=told("connect as a user who may read every table whole, as for pg_dump"),
     )
 
 
@@ -137,10 +141,10 @@ def write(backup: str, read: Mapping[str, Any]) -> Manifest:
         os.replace(f"{path}.new", path)
     except OSError as error:
         raise ResilienceError(
-            f"the manifest cannot be written: {error.strerror}",
+            told("the manifest cannot be written: %(why)s", why=error.strerror or str(error)),
             option="backup",
             value=path,
-            remedy="make room there, or look who may write to that folder",
+            remedy=told("make room there, or look who may write to that folder"),
         ) from error
     return made
 
@@ -169,17 +173,24 @@ def read(backup: str) -> Manifest | None:
         return None
     except (OSError, ValueError, TypeError, KeyError, AttributeError) as error:
         raise ResilienceError(
-            f"the backup's manifest cannot be used: {type(error).__name__}: {error}",
+            told(
+                "the backup's manifest cannot be used: %(why)s",
+                why=f"{type(error).__name__}: {error}",
+            ),
             option="backup",
             value=path,
-            remedy="remove it, so that the backup is compared with itself alone",
+            remedy=told("remove it, so that the backup is compared with itself alone"),
         ) from error
     if version != VERSION:
         raise ResilienceError(
-            f"the backup's manifest has version {version}, known is {VERSION}",
+            told(
+                "the backup's manifest has version %(found)s, known is %(known)d",
+                found=str(version),
+                known=VERSION,
+            ),
             option="backup",
             value=path,
-            remedy="use this collection in the version that wrote it",
+            remedy=told("use this collection in the version that wrote it"),
         )
     return found
 
@@ -200,17 +211,22 @@ def apply(manifest: Manifest, wanted: Expectation) -> list[Finding]:
     for key, (rows, digest) in sorted(manifest.tables.items()):
         name = ".".join(key)
         if key not in wanted.tables:
-            text = f"{name} is in the manifest, but not in the backup"
+            text = told("%(table)s is in the manifest, but not in the backup", table=name)
             findings.append(Finding("table.missing", name, text))
             continue
         held = wanted.rows.get(key)
         if held is None:
             continue
         if held != rows:
-            text = f"the backup holds {held} rows of {name}, the manifest says {rows}"
+            text = told(
+                "the backup holds %(held)d rows of %(table)s, the manifest says %(rows)d",
+                held=held,
+                table=name,
+                rows=rows,
+            )
             findings.append(Finding("rows.differ", name, text))
         wanted.rows[key] = rows
         wanted.digests.add((*key, digest))
-    wanted.row_source = "the manifest, taken in the dump's own snapshot"
+    wanted.row_source = MANIFEST
     wanted.digest_version = manifest.server_version
     return findings

@@ -14,6 +14,7 @@ import re
 from collections.abc import Iterator
 from typing import IO
 
+from ..common.told import told
 from .dump_data import Decoded
 from .dump_toc import Entry, Toc, damaged
 
@@ -88,7 +89,10 @@ def _read(file: IO[bytes], path: str) -> Toc:
             continue
         if complete:
             if not _AFTERWARDS.fullmatch(line):
-                raise damaged(f"something follows its completion line: {line[:60]!r}", path)
+                raise damaged(
+                    told("something follows its completion line: %(line)s", line=repr(line[:60])),
+                    path,
+                )
             continue
         complete = line == COMPLETION
         row_security = row_security or line == b"SET row_security = on;"
@@ -106,7 +110,7 @@ def _read(file: IO[bytes], path: str) -> Toc:
             body.append(line)
     close()
     if in_rows or not complete:
-        raise damaged("its completion line is missing", path)
+        raise damaged(told("its completion line is missing"), path)
     from_database, by_dump = versions.values()
     return Toc((1, 15), "plain", "none", "", from_database, by_dump, entries, 0, 4, row_security)
 
@@ -139,7 +143,7 @@ def rows(file: IO[bytes], path: str) -> dict[tuple[str, str], Decoded]:
             table = _qualified(found[1].decode("utf-8", "surrogateescape"))
             number = size = 0
     if table is not None:
-        raise damaged(f"the rows of {'.'.join(table)} do not end", path)
+        raise damaged(told("the rows of %(table)s do not end", table=".".join(table)), path)
     return counts
 
 

@@ -18,6 +18,7 @@ import shutil
 from collections import Counter
 
 from ..common.errors import ResilienceError
+from ..common.told import told
 from ..validation.expectation import Expectation
 from . import decompress
 from .archive import Archive
@@ -72,9 +73,12 @@ def check_room(needed: int, folder: str) -> None:
     free = shutil.disk_usage(folder).free - decompress.HEADROOM
     if free < needed:
         raise ResilienceError(
-            f"restored, the backup needs about {needed >> 20} MiB,"
-            f" of which {max(free, 0) >> 20} MiB may be used here",
+            told(
+                "restored, the backup needs about %(needed)d MiB, of which %(free)d MiB are here",
+                needed=needed >> 20,
+                free=max(free, 0) >> 20,
+            ),
             option="work_dir",
             value=folder,
-            remedy="make room there, or name a folder on another filesystem",
+            remedy=told("make room there, or name a folder on another filesystem"),
         )

@@ -10,6 +10,7 @@ import dataclasses
 import re
 from collections.abc import Iterable
 
+from ..common.told import in_row, told
 from .dump_toc import Entry
 from .table_definition import unquoted
 
@@ -41,12 +42,14 @@ class RolesNeeded:
     def in_words(self) -> str:
         """For the evidence; empty when none is."""
         named = (
-            ("needed by policies", self.policies),
-            ("owning (harmless, left out)", self.owners),
-            ("granted privileges (harmless, left out)", self.grantees),
+            (told("needed by policies"), self.policies),
+            (told("owning (harmless, left out)"), self.owners),
+            (told("granted privileges (harmless, left out)"), self.grantees),
         )
-        parts = [f"{why}: {', '.join(sorted(roles))}" for why, roles in named if roles]
-        return "roles not in staging, " + "; ".join(parts) if parts else ""
+        parts = [in_row([why, ", ".join(sorted(roles))], ": ") for why, roles in named if roles]
+        if not parts:
+            return ""
+        return told("roles not in staging, %(roles)s", roles=in_row(parts, "; "))
 
 
 def read(entries: Iterable[Entry]) -> RolesNeeded:

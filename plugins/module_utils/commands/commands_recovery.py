@@ -14,6 +14,7 @@ from typing import Any
 from ..common import quantity
 from ..common.errors import ResilienceError
 from ..common.language import words
+from ..common.told import in_language
 from ..drill import drill
 from ..pages import render_titles
 from ..recovery import recovery, recovery_attempt, recovery_switch, recovery_tenant
@@ -116,6 +117,7 @@ def _switch(
 def _page(values: dict[str, Any], result: dict[str, Any]) -> list[str]:
     language = words(values["language"])
     say = language.gettext
+    result = in_language(language, result)
     lines = [
         say("📁 Backup: %(file)s, of %(moment)s")
         % {"file": result["backup"]["path"], "moment": result["backup"]["taken_at"]}

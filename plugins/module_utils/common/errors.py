@@ -6,6 +6,8 @@
 
 from __future__ import annotations
 
+from .told import Told, in_row
+
 
 class ResilienceError(Exception):
     """Something the caller can mend.
@@ -31,13 +33,17 @@ class ResilienceError(Exception):
         self.remedy = remedy
         super().__init__(str(self))
 
-    def __str__(self) -> str:
-        text = self.problem
+    def told(self) -> Told:
+        """All of it, for pages of every language."""
+        parts = [self.problem]
         if self.option is not None:
-            text += f" [{self.option}={self.value!r}]"
+            parts.append(f" [{self.option}={self.value!r}]")
         if self.remedy:
-            text += f" - {self.remedy}"
-        return text
+            parts += [" - ", self.remedy]
+        return in_row(parts, "")
+
+    def __str__(self) -> str:
+        return str(self.told())
 
 
 class BackupError(ResilienceError):

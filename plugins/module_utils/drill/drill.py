@@ -26,6 +26,7 @@ from typing import Any
 from ..archive import archive, archive_digest, manifest, restore_size, roles_needed
 from ..archive.archive import Archive
 from ..common.errors import BackupError, ResilienceError
+from ..common.told import in_row, told, with_forms
 from ..database.postgres import Server
 from ..inventory import inventory
 from ..inventory.backup_choice import Chosen, choose
@@ -256,14 +257,14 @@ class _Drill:
             verdict = FAILED if self._failed() else PASSED
             self.served_after = time.monotonic() - self.clock
         except BackupError as error:
-            verdict, problem = FAILED, str(error)
+            verdict, problem = FAILED, error.told()
             found = Finding(error.finding, self.backup.get("file", ""), error.problem)
-            answer = checks.Answer("it is not", [found])
+            answer = checks.Answer(told("it is not"), [found])
             self._add_check("archive", "The backup is whole", answer)
         except ResilienceError as error:
-            problem = str(error)
+            problem = error.told()
         except KeyboardInterrupt:
-            problem = "it was interrupted"
+            problem = told("it was interrupted")
         except Exception as error:  # noqa: BLE001 - whatever broke, a report must say so
             problem = f"{type(error).__name__}: {' '.join(str(error).split())[:400]}"
         finally:
@@ -278,7 +279,8 @@ class _Drill:
         try:
             staging.remove(self.settings.staging)
         except ResilienceError as error:
-            return "; ".join(filter(None, [problem, f"staging could not be removed: {error}"]))
+            left = told("staging could not be removed: %(why)s", why=error.told())
+            return in_row([problem, left], "; ")
         return problem
 
     def question_only(
@@ -295,7 +297,7 @@ class _Drill:
             self._ask(server, wanted, url)
             verdict = FAILED if self._failed() else PASSED
         except ResilienceError as error:
-            problem = str(error)
+            problem = error.told()
         return self._result(verdict, problem)
 
     def _try(self, folder: str) -> None:
@@ -303,7 +305,9 @@ class _Drill:
         binaries = self.engine.binaries()
         with self._phase("digest"):
             known = manifest.read(self.backup["path"])
-            recorded, source = (known.sha256, "its manifest") if known else self._last_digest()
+            recorded, source = (
+                (known.sha256, archive_digest.MANIFEST) if known else self._last_digest()
+            )
             digest = archive_digest.verify_digest(self.backup["path"], recorded, source)
             self.backup["sha256"] = digest.sha256
         with self._phase("decode"):
@@ -349,7 +353,7 @@ class _Drill:
         """The digest of the last drill, if it was of this very file: same place, size and time."""
         before = (last_result(self.settings.state_dir) or {}).get("backup") or {}
         same = all(before.get(key) == self.backup[key] for key in ("path", "bytes", "mtime_ns"))
-        return (before.get("sha256") if same else None), "the last drill"
+        return (before.get("sha256") if same else None), archive_digest.LAST_DRILL
 
     def _note_archive(
         self,
@@ -358,12 +362,17 @@ class _Drill:
         wanted: expectation.Expectation,
         lost: list[Finding],
     ) -> None:
-        compared = f"SHA-256 as in {digest.source}" if digest.source else "no digest was recorded"
+        compared = (
+            told("SHA-256 as in %(source)s", source=digest.source)
+            if digest.source
+            else told("no digest was recorded")
+        )
         findings = [*lost]
         if ready.toc.row_security:
-            text = "it was dumped with row-level security on"
+            text = told("it was dumped with row-level security on")
             findings.append(Finding("archive.row_security", self.backup["file"], text))
-        evidence = f"{ready.proof}; {compared}; {'a' if wanted.digests else 'no'} manifest"
+        beside = told("a manifest") if wanted.digests else told("no manifest")
+        evidence = in_row([ready.proof, compared, beside], "; ")
         answer = checks.Answer(evidence, findings)
         self._add_check("archive", "The backup is whole", answer)
 
@@ -378,9 +387,7 @@ class _Drill:
         self.restored = {**dataclasses.asdict(done), "engine": self.settings.staging.kind}
         self.restored["programs"] = self.engine.binaries().bin_dir
         self.restored["seconds"] = round(done.seconds, 3)
-        evidence = f"{done.jobs} in parallel, {len(done.harmless)} harmless messages"
-        if lacking:
-            evidence += f"; {lacking}"
+        evidence = in_row([restore_evidence(done), lacking], "; ")
         answer = checks.Answer(evidence, [of_restore_error(error) for error in done.errors])
         self._add_check("restore", "Restored without errors", answer)
 
@@ -424,7 +431,7 @@ class _Drill:
         started = datetime.datetime.now().astimezone()
         seconds = time.monotonic() - self.clock
         started -= datetime.timedelta(seconds=seconds)
-        return {
+        result = {
             "version": VERSION,
             "time": started.isoformat(timespec="seconds"),
             "verdict": verdict,
@@ -451,6 +458,7 @@ class _Drill:
                 "rpo_seconds": settings.rpo_seconds,
             },
         }
+        return with_forms(result, "problem")
 
     def _tally(self, asked: list[dict[str, Any]], verdict: str) -> dict[str, Any]:
         tally = checks.tally_statuses([check["status"] for check in asked])
@@ -495,6 +503,15 @@ def fetch(settings: Settings, folder: str, tier: str | None, date: str | None) -
         pattern=settings.pattern,
         tier=tier,
         date=date,
+    )
+
+
+def restore_evidence(done: restore.Restored) -> str:
+    """What is said of a restore."""
+    return told(
+        "%(jobs)d in parallel, harmless messages: %(harmless)d",
+        jobs=done.jobs,
+        harmless=len(done.harmless),
     )
 
 

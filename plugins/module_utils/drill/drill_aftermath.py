@@ -12,16 +12,18 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import gettext
 import json
 import socket
 import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+from ..common import told
 from ..common.errors import ResilienceError
 from ..common.language import words
 from ..disk.disk_levels import CRITICAL, OK, UNKNOWN
-from ..pages import render_history
+from ..pages import render_drill, render_history
 from ..recovery import recovery, runbook
 from ..staging import staging
 from ..telling import announce, metrics, notify
@@ -147,27 +149,31 @@ def _announce(
 ) -> list[str]:
     language = words(values["language"])
     level = LEVEL[result["verdict"]]
-    condition = Condition(KIND, language.gettext("Restore drill"), level, level, reason(result))
+    condition = Condition(
+        KIND, language.gettext("Restore drill"), level, level, reason(language, result)
+    )
     channels = announce.Channels(
         tuple(settings.notify_urls), settings.notify_remind_hours, host=socket.gethostname()
     )
-    told = announce.announce(STAGE, [condition], channels, history, language, now=time.time())
-    return told.problems
+    done = announce.announce(STAGE, [condition], channels, history, language, now=time.time())
+    return done.problems
 
 
-def reason(result: Mapping[str, Any]) -> str:
+def reason(language: gettext.NullTranslations, result: Mapping[str, Any]) -> str:
     """In one line, what a drill came to."""
+    result = dict(told.in_language(language, result))
     failed = [check["evidence"] for check in result["checks"] if check["status"] == "failed"]
     said = [result["problem"], *failed[:3]] if result["problem"] else failed[:3]
     file = result["backup"].get("file", "?")
-    return f"{file}: {result['verdict']}" + (f" - {'; '.join(said)}" if said else "")
+    verdict = render_drill.verdict_text(language, result)
+    return f"{file}: {verdict}" + (f" - {'; '.join(said)}" if said else "")
 
 
 def _measure(settings: Settings, result: Mapping[str, Any]) -> None:
     if not settings.metrics_file:
         return
     name = "chefwell_restore_drill_"
-    told = summary(result)
+    figures = summary(result)
     gauges = [
         Gauge(f"{name}time_seconds", "When the last drill ended, since 1970.", time.time()),
         Gauge(
@@ -177,7 +183,7 @@ def _measure(settings: Settings, result: Mapping[str, Any]) -> None:
             {drill.PASSED: 1.0, drill.FAILED: 0.0}.get(result["verdict"]),
         ),
         *(
-            Gauge(f"{name}{key}", text, told[key])
+            Gauge(f"{name}{key}", text, figures[key])
             for key, text in (
                 ("rto_seconds", "From the start of the drill to a validated, serving system."),
                 ("rpo_seconds", "Age of the newest backup that was proved to restore."),
@@ -186,7 +192,7 @@ def _measure(settings: Settings, result: Mapping[str, Any]) -> None:
                 ("confidence", "Percent of the checks that passed."),
             )
         ),
-        Gauge(f"{name}backup_bytes", "Size of the backup that was tried.", told["bytes"]),
+        Gauge(f"{name}backup_bytes", "Size of the backup that was tried.", figures["bytes"]),
         *(
             Gauge(f"{name}checks", "Checks by result.", result[status], {"result": status})
             for status in ("passed", "failed", "skipped")

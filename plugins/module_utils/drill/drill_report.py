@@ -16,6 +16,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from ..common.errors import ResilienceError
+from ..common.language import words
 from ..pages import junit, render
 
 FILES = ("report.json", "report.html", "junit.xml")
@@ -33,7 +34,7 @@ def write(
         folder: made if it is not there, for its owner alone: a report tells names and figures.
         result: the drill's.
         past: drills before it and itself, as `render_history.plots` takes them.
-        language: of the page.
+        language: of the page and of the evidence in `junit.xml`.
 
     Returns:
         In words, which could not be written. The others are.
@@ -43,7 +44,7 @@ def write(
     contents: dict[str, Callable[[], str]] = {
         "report.json": lambda: json.dumps(result, indent=1, ensure_ascii=False) + "\n",
         "report.html": lambda: render.html_report({**page, "only": "drill"}, language),
-        "junit.xml": lambda: junit.report(result),
+        "junit.xml": lambda: junit.report(words(language), result),
     }
     for name, content in contents.items():
         try:

@@ -6,24 +6,28 @@
 
 from __future__ import annotations
 
+import gettext
 import xml.etree.ElementTree as ET  # noqa: N817 - the name that everybody gives it
 from collections.abc import Mapping
 from typing import Any
 
+from ..common.told import in_language
+from . import render_titles
 from .render_text import clean_all
 
 
-def report(drill: Mapping[str, Any]) -> str:
+def report(words: gettext.NullTranslations, drill: Mapping[str, Any]) -> str:
     """The document.
 
     Args:
+        words: the language of evidence and findings; names of tests are identifiers.
         drill: the drill's result.
 
     Returns:
         One `testsuite`; a failed check is a `failure`, a skipped one `skipped`, and a drill that
         could not verify ends in an `error`, so that no reader takes it for passed.
     """
-    result: dict[str, Any] = clean_all(dict(drill))
+    result: dict[str, Any] = clean_all(in_language(words, drill))
     checks = list(result.get("checks") or [])
     broke_off = result.get("verdict") == "could_not_verify"
     suite = ET.Element(
@@ -49,16 +53,16 @@ def report(drill: Mapping[str, Any]) -> str:
         if value is not None:
             ET.SubElement(properties, "property", name=name, value=str(value))
     for check in checks:
-        _case(suite, check)
+        _case(suite, check, render_titles.check_title(words, check))
     if broke_off:
         case = ET.SubElement(suite, "testcase", classname="drill", name="could be verified")
-        problem = str(result.get("problem") or "it broke off")
+        problem = str(result.get("problem") or words.gettext("it broke off"))
         ET.SubElement(case, "error", message=problem)
     ET.indent(suite)
     return ET.tostring(suite, encoding="unicode", xml_declaration=True) + "\n"
 
 
-def _case(suite: ET.Element, check: Mapping[str, Any]) -> None:
+def _case(suite: ET.Element, check: dict[str, Any], title: str) -> None:
     case = ET.SubElement(
         suite,
         "testcase",
@@ -75,4 +79,4 @@ def _case(suite: ET.Element, check: Mapping[str, Any]) -> None:
         ET.SubElement(case, "skipped", message=evidence)
     elif check["status"] != "passed":
         ET.SubElement(case, "error", message=evidence)
-    ET.SubElement(case, "system-out").text = f"{check.get('title')}: {evidence}"
+    ET.SubElement(case, "system-out").text = f"{title}: {evidence}"

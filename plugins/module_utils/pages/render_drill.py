@@ -11,6 +11,7 @@ import gettext
 from typing import Any
 
 from ..common import quantity
+from ..common.told import in_language
 from . import render_titles
 from .render_text import STATUSES, clean_all, known_status, mark, paint, worst_status, wrap
 
@@ -400,7 +401,7 @@ class _Page:
 
 def validation_report(words: gettext.NullTranslations, drill: dict[str, Any], colour: bool) -> str:
     """The report as the plan shows it; what the plan's example has no case for comes in between."""
-    page = _Page(words, clean_all(drill), colour)
+    page = _Page(words, clean_all(in_language(words, drill)), colour)
     page.head()
     page.schemas()
     page.tables()

@@ -18,6 +18,7 @@ import os
 from typing import Any
 
 from ..common import quantity
+from ..common.told import in_language
 from . import (
     render_disk,
     render_drill,
@@ -66,7 +67,7 @@ def grouped(number: int | None) -> str:
 
 def html_report(words: gettext.NullTranslations, results: dict[str, Any], language: str) -> str:
     """The page."""
-    results = clean_all(results)
+    results = clean_all(in_language(words, results))
     alone = results.get("only") == "drill"
     parts = [
         _disk_part(words, results.get("disk")),

@@ -18,6 +18,7 @@ from typing import Any
 from ..archive import archive, archive_digest
 from ..archive.archive import Archive
 from ..common.errors import BackupError, ResilienceError
+from ..common.told import told, with_forms
 from ..database.postgres import Server
 from ..drill import drill
 from ..drill.drill import COULD_NOT_VERIFY, FAILED, PASSED
@@ -112,7 +113,7 @@ class Attempt:
         Args:
             attempt: is given a folder for what is unpacked, which is gone afterwards.
         """
-        verdict, problem = COULD_NOT_VERIFY, None
+        verdict, problem = COULD_NOT_VERIFY, ""
         work_dir = self.settings.drill.staging.work_dir
         folder = tempfile.mkdtemp(prefix=drill.UNPACKED_PREFIX, dir=work_dir)
         os.chmod(folder, 0o711)
@@ -121,22 +122,22 @@ class Attempt:
             bad = any(check["status"] == checks.FAILED for check in self.checks)
             verdict = FAILED if bad else PASSED
         except BackupError as error:
-            verdict, problem = FAILED, str(error)
+            verdict, problem = FAILED, error.told()
         except ResilienceError as error:
-            problem = str(error)
+            problem = error.told()
         except KeyboardInterrupt:
-            problem = "it was interrupted"
+            problem = told("it was interrupted")
         except Exception as error:  # noqa: BLE001 - whatever broke, what was begun is removed
             problem = f"{type(error).__name__}: {' '.join(str(error).split())[:400]}"
         finally:
             shutil.rmtree(folder, ignore_errors=True)
-        return {
+        result = {
             "host": recovery.host_name(),
             "target": self.settings.target.dbname,
             "tenant": self.tenant or None,
             "name": None,
             "verdict": verdict,
-            "problem": problem,
+            "problem": problem or None,
             "backup": self.backup,
             "checks": self.checks,
             **checks.tally_statuses([check["status"] for check in self.checks]),
@@ -144,6 +145,7 @@ class Attempt:
             "phases": self.steps.phases,
             "seconds": self.steps.seconds(),
         }
+        return with_forms(result, "problem")
 
     def note(self) -> str:
         """What the comment on what was validated says."""
@@ -175,8 +177,8 @@ class Attempt:
                 time_limit=own.time_limit,
                 options=self._options(ready, folder),
             )
-        evidence = f"{done.jobs} in parallel, {len(done.harmless)} harmless messages"
-        self.add("restore", "Restored without errors", checks.Answer(evidence, done.errors))
+        answer = checks.Answer(drill.restore_evidence(done), done.errors)
+        self.add("restore", "Restored without errors", answer)
         wanted = expectation.of(ready.toc.entries, ready.rows)
         self.ask(server, name, wanted)
         return ready

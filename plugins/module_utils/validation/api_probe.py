@@ -31,6 +31,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 from ..common.errors import ResilienceError
+from ..common.told import in_row, told
 from . import checks
 from .checks import Answer, Check
 from .findings import Finding
@@ -210,15 +211,20 @@ def _check(step: Mapping[str, Any], results: Sequence[StepResult], users: int) -
     good = [result for result in own if result.problem is None]
     slowest = max((result.seconds for result in own), default=0.0)
     findings = [
-        Finding("api.answer_differs", result.schema, f"{result.schema}: {result.problem}")
+        Finding("api.answer_differs", result.schema, in_row([result.schema, result.problem], ": "))
         for result in own
         if result.problem
     ]
     if not users:
         return checks.conclude(
-            _id(step), _title(step), Answer("no user to ask as", skipped=True), 0
+            _id(step), _title(step), Answer(told("no user to ask as"), skipped=True), 0
         )
-    evidence = f"{len(good)}/{users} stores, slowest answer {slowest * 1000:.0f} ms"
+    evidence = told(
+        "%(good)d/%(users)d users, slowest answer %(slowest)d ms",
+        good=len(good),
+        users=users,
+        slowest=round(slowest * 1000),
+    )
     seconds = sum(result.seconds for result in own)
     return checks.conclude(_id(step), _title(step), Answer(evidence, findings), seconds)
 
@@ -237,7 +243,7 @@ def _walk(
             count = _judge(step, status, body, values, user["schema"], rows)
             problem = None
         except _Wrong as error:
-            problem = str(error)
+            problem = error.why
             count = error.count
             status = status if status is not None else error.status
         results.append(
@@ -253,7 +259,7 @@ class _Wrong(Exception):
 
     def __init__(self, why: str, status: int | None = None, count: int | None = None) -> None:
         super().__init__(why)
-        self.status, self.count = status, count
+        self.why, self.status, self.count = why, status, count
 
 
 def _request(api: Api, step: Mapping[str, Any], values: Mapping[str, str]) -> tuple[int, bytes]:
@@ -278,9 +284,11 @@ def _request(api: Api, step: Mapping[str, Any], values: Mapping[str, str]) -> tu
             return error.code, error.read(2000)
     except (OSError, ValueError) as error:
         reason = getattr(error, "reason", error)
-        raise _Wrong(f"no answer: {reason}") from error
+        raise _Wrong(told("no answer: %(why)s", why=str(reason))) from error
     if time.monotonic() > deadline:
-        raise _Wrong(f"the answer took longer than {api.time_limit:g} s", status)
+        raise _Wrong(
+            told("the answer took longer than %(limit)s s", limit=f"{api.time_limit:g}"), status
+        )
     return status, content
 
 
@@ -308,7 +316,15 @@ def _judge(
     begins = body[:120].decode("utf-8", "backslashreplace")
     wanted = step.get("status", 200)
     if status != wanted:
-        raise _Wrong(f"HTTP {status} instead of {wanted}: {begins}", status)
+        raise _Wrong(
+            told(
+                "HTTP %(status)d instead of %(wanted)d: %(begins)s",
+                status=status,
+                wanted=wanted,
+                begins=begins,
+            ),
+            status,
+        )
     needs = {
         **dict.fromkeys(step.get("present", ())),
         **dict.fromkeys(step.get("capture", {}).values()),
@@ -321,21 +337,38 @@ def _judge(
     try:
         answer = json.loads(body)
     except ValueError as error:
-        raise _Wrong(f"the answer is not JSON: {begins}", status) from error
+        raise _Wrong(told("the answer is not JSON: %(begins)s", begins=begins), status) from error
     seen = {path: _at(answer, path) for path in needs}
     lacking = [path for path, value in seen.items() if value is None]
     if lacking:
-        raise _Wrong(f"the answer lacks {', '.join(lacking)}: {begins}", status)
+        raise _Wrong(
+            told("the answer lacks %(paths)s: %(begins)s", paths=", ".join(lacking), begins=begins),
+            status,
+        )
     for name, path in step.get("capture", {}).items():
         values[name] = str(seen[path])
     for path, value in step.get("equals", {}).items():
         if seen[path] != value:
-            raise _Wrong(f"{path} is {seen[path]!r} instead of {value!r}", status)
+            raise _Wrong(_differs(path, seen[path], repr(value)), status)
     for path, least in step.get("least", {}).items():
-        told = len(seen[path]) if isinstance(seen[path], list) else seen[path]
-        if not isinstance(told, (int, float)) or told < least:
-            raise _Wrong(f"{path} is {told!r}, at least {least} was expected", status)
+        held = len(seen[path]) if isinstance(seen[path], list) else seen[path]
+        if not isinstance(held, (int, float)) or held < least:
+            raise _Wrong(
+                told(
+                    "%(path)s is %(found)s, at least %(least)s was expected",
+                    path=path,
+                    found=repr(held),
+                    least=str(least),
+                ),
+                status,
+            )
     return _counted(step, seen, schema, rows, status)
+
+
+def _differs(path: str, found: Any, wanted: str) -> str:
+    return told(
+        "%(path)s is %(found)s instead of %(wanted)s", path=path, found=repr(found), wanted=wanted
+    )
 
 
 def _counted(
@@ -348,16 +381,28 @@ def _counted(
     if "count" not in step:
         return None
     value = seen[step["count"]["at"]]
-    told = len(value) if isinstance(value, list) else value
-    if not isinstance(told, int):
-        raise _Wrong(f"{step['count']['at']} is no number and no list: {value!r}", status)
-    table = step["count"]["table"]
-    held = rows(schema, table)
+    count = len(value) if isinstance(value, list) else value
+    if not isinstance(count, int):
+        text = told(
+            "%(path)s is no number and no list: %(found)s",
+            path=step["count"]["at"],
+            found=repr(value)[:120],
+        )
+        raise _Wrong(text, status)
+    table = f"{schema}.{step['count']['table']}"
+    held = rows(schema, step["count"]["table"])
     if held is None:
-        raise _Wrong(f"the API says {told}, {schema}.{table} was not counted", status, told)
-    if told != held:
-        raise _Wrong(f"the API says {told}, {schema}.{table} has {held} rows", status, told)
-    return told
+        text = told("the API says %(count)d, %(table)s was not counted", count=count, table=table)
+        raise _Wrong(text, status, count)
+    if count != held:
+        text = told(
+            "the API says %(count)d, %(table)s has %(held)d rows",
+            count=count,
+            table=table,
+            held=held,
+        )
+        raise _Wrong(text, status, count)
+    return count
 
 
 def _at(value: Any, path: str) -> Any:

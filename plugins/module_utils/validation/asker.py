@@ -11,6 +11,7 @@ import functools
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
+from ..common.told import in_row, told
 from ..database.catalogue import Catalogue
 from .checks import Answer
 from .expectation import Expectation, Key
@@ -118,7 +119,7 @@ def compared(
     """What is there of what must be.
 
     Args:
-        what: is compared, in words.
+        what: is compared, in words, plural.
         missing: the kind of finding for what is not there.
         wanted, found: keys.
         unexpected: the kind of finding for `extra`.
@@ -126,16 +127,20 @@ def compared(
     """
     there = set(found)
     lost = [
-        Finding(missing, dotted(key), f"{dotted(key)} is missing") for key in sorted(wanted - there)
+        Finding(missing, dotted(key), told("%(what)s is missing", what=dotted(key)))
+        for key in sorted(wanted - there)
     ]
     more = [
-        Finding(unexpected, dotted(key), f"{dotted(key)} is not in the backup")
+        Finding(unexpected, dotted(key), told("%(what)s is not in the backup", what=dotted(key)))
         for key in sorted(extra)
     ]
-    return Answer(f"{len(wanted & there)}/{len(wanted)} {what}", [*lost, *more])
+    evidence = told(
+        "%(found)d/%(wanted)d %(what)s", found=len(wanted & there), wanted=len(wanted), what=what
+    )
+    return Answer(evidence, [*lost, *more])
 
 
 def joined(answers: Sequence[Answer]) -> Answer:
     """Several answers to one question."""
-    evidence = ", ".join(answer.evidence for answer in answers)
+    evidence = in_row(answer.evidence for answer in answers)
     return Answer(evidence, [found for answer in answers for found in answer.findings])

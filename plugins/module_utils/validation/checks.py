@@ -11,6 +11,7 @@ import time
 from collections.abc import Callable, Sequence
 from typing import Any
 
+from ..common.told import Told, in_row, told, with_forms
 from .findings import Finding, Ignored, reason_for
 
 PASSED, FAILED, SKIPPED = "passed", "failed", "skipped"
@@ -38,11 +39,14 @@ class Check:
     evidence: str
     seconds: float = 0.0
     findings: list[Finding] = dataclasses.field(default_factory=list)
-    ignored: list[dict[str, str]] = dataclasses.field(default_factory=list)
+    ignored: list[dict[str, Any]] = dataclasses.field(default_factory=list)
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values, for JSON and Ansible."""
-        return {**dataclasses.asdict(self), "seconds": round(self.seconds, 3)}
+        plain = {field.name: getattr(self, field.name) for field in dataclasses.fields(self)}
+        plain["seconds"] = round(self.seconds, 3)
+        plain["findings"] = [found.to_dict() for found in self.findings]
+        return with_forms(plain, "evidence")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -67,7 +71,7 @@ def ask(id: str, title: str, question: Callable[[], Answer]) -> Check:
     except Exception as error:  # noqa: BLE001 - whatever broke, it was not answered
         words = " ".join(str(error).split())[:300]
         found = Finding("check.broke_off", id, f"{type(error).__name__}: {words}")
-        answer = Answer("could not be asked", [found])
+        answer = Answer(told("could not be asked"), [found])
     return conclude(id, title, answer, time.monotonic() - started)
 
 
@@ -78,13 +82,17 @@ def conclude(id: str, title: str, answer: Answer, seconds: float) -> Check:
     ]
     evidence = answer.evidence
     if findings:
-        evidence += ": " + _named([found.text for found in findings])
+        evidence = in_row([evidence, named([found.text for found in findings])], ": ")
     return Check(id, title, _status(answer), evidence, seconds, findings)
 
 
-def _named(texts: Sequence[str]) -> str:
-    more = f" and {len(texts) - NAMED} more" if len(texts) > NAMED else ""
-    return "; ".join(texts[:NAMED]) + more
+def named(texts: Sequence[str], between: str = "; ") -> Told:
+    """The first few of many texts, and how many more there are."""
+    first = in_row(texts[:NAMED], between)
+    if len(texts) <= NAMED:
+        return first
+    rest = len(texts) - NAMED
+    return told("%(named)s and %(count)d more", named=first, count=rest)
 
 
 def without_ignored(check: Check, rules: Sequence[Ignored]) -> Check:
@@ -102,10 +110,14 @@ def without_ignored(check: Check, rules: Sequence[Ignored]) -> Check:
         return check
     left = [found for found, reason in reasons if reason is None]
     ignored = [{**found.to_dict(), "reason": reason} for found, reason in reasons if reason]
-    texts = [f"{one['text']} ({one['reason']})" for one in ignored]
-    evidence = f"ignored: {_named(texts)}"
+    texts = [
+        told("%(finding)s (%(reason)s)", finding=found.text, reason=reason)
+        for found, reason in reasons
+        if reason
+    ]
+    evidence = told("ignored: %(findings)s", findings=named(texts))
     if left:
-        evidence = _named([found.text for found in left]) + "; " + evidence
+        evidence = in_row([named([found.text for found in left]), evidence], "; ")
     return dataclasses.replace(
         check,
         status=FAILED if left else SKIPPED,

@@ -18,10 +18,18 @@ from typing import Any
 from ..archive import table_definition
 from ..archive.dump_toc import Entry
 from ..common.errors import ResilienceError
+from ..common.told import told
 
 Key = tuple[str, ...]
 
 # Kinds of a table of contents whose object is known by schema and name.
+BACKUP, MANIFEST = "backup", "manifest"
+# Where the rows that a table must have come from, in words.
+SOURCES = {
+    BACKUP: told("the rows in the backup itself"),
+    MANIFEST: told("the manifest, taken in the dump's own snapshot"),
+}
+
 _NAMED = {
     "TABLE": "tables",
     "FOREIGN TABLE": "tables",
@@ -56,7 +64,7 @@ class Expectation:
         columns: with two more members, the type, and `not null` or nothing.
         sequence_values: with two more members, the value, and `true` if it was given out already.
         rows: rows by table; None where the backup does not tell.
-        row_source: where `rows` comes from, in words.
+        row_source: where `rows` comes from, one of `SOURCES`.
         digests: of tables' content, with one more member, the digest; only a manifest has them.
         digest_version: of the PostgreSQL that made them.
         others: kinds that no check asks about, and how many there are of each.
@@ -163,7 +171,7 @@ def of(
         if rows and entry.kind == "TABLE" and "\nPARTITION BY " in entry.definition:
             wanted.rows[entry.schema, entry.name] = 0
     if rows:
-        wanted.row_source = "the rows in the backup itself"
+        wanted.row_source = BACKUP
     return wanted
 
 

@@ -18,6 +18,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from ..common.errors import ResilienceError
+from ..common.told import with_forms
 from .finding_kinds import KINDS
 
 
@@ -28,16 +29,17 @@ class Finding:
     Attributes:
         id: of its kind, one of `KINDS`.
         subject: what it is about: `tenant_x.products`, a role, a file.
-        text: in words.
+        text: in words; a `told` one is said in the reader's language.
     """
 
     id: str
     subject: str
     text: str
 
-    def to_dict(self) -> dict[str, str]:
+    def to_dict(self) -> dict[str, Any]:
         """Plain values, for JSON and Ansible."""
-        return dataclasses.asdict(self)
+        plain = {"id": self.id, "subject": self.subject, "text": self.text}
+        return with_forms(plain, "text")
 
 
 @dataclasses.dataclass(frozen=True)

@@ -13,7 +13,9 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from ..common.told import Told, told
 from ..database.catalogue import Catalogue
+from . import checks
 from .asker import Asker, Settings, dotted
 from .checks import Answer
 from .expectation import Expectation
@@ -22,7 +24,6 @@ from .findings import Finding
 # Seconds that counting one batch of tables may take: production has other things to do.
 STATEMENT_LIMIT = 120
 # So many tables that differ are named.
-NAMED = 5
 
 
 def compare(dsn: Mapping[str, Any], schemas: Sequence[Mapping[str, Any]]) -> Answer:
@@ -43,7 +44,8 @@ def compare(dsn: Mapping[str, Any], schemas: Sequence[Mapping[str, Any]]) -> Ans
         connection = psycopg2.connect(**{"connect_timeout": 10, **dsn})
     except psycopg2.Error as error:
         words = " ".join(str(error).split())
-        return Answer(f"production cannot be connected to: {words}", skipped=True)
+        text = told("production cannot be connected to: %(why)s", why=words)
+        return Answer(text, skipped=True)
     try:
         connection.set_session(readonly=True, autocommit=True)
         catalogue = Catalogue(connection)
@@ -53,14 +55,19 @@ def compare(dsn: Mapping[str, Any], schemas: Sequence[Mapping[str, Any]]) -> Ans
         rows = Asker(catalogue, Expectation(tables=tables), Settings()).rows
     except psycopg2.Error as error:
         words = " ".join(str(error).split())
-        return Answer(f"production could not be read: {words}", skipped=True)
+        text = told("production could not be read: %(why)s", why=words)
+        return Answer(text, skipped=True)
     finally:
         connection.close()
     lacking = [
         Finding(
             "production.table_missing",
             dotted(key),
-            f"production has {dotted(key)} ({rows.get(key, 0)} rows), the backup has not",
+            told(
+                "production has %(table)s (%(rows)d rows), the backup has not",
+                table=dotted(key),
+                rows=rows.get(key, 0),
+            ),
         )
         for key in sorted(tables - set(restored))
     ]
@@ -72,13 +79,14 @@ def compare(dsn: Mapping[str, Any], schemas: Sequence[Mapping[str, Any]]) -> Ans
     return Answer(_evidence(len(tables & set(restored)), moved), lacking)
 
 
-def _evidence(compared: int, moved: Mapping[tuple[str, str], int]) -> str:
+def _evidence(compared: int, moved: Mapping[tuple[str, str], int]) -> Told:
     if not moved:
-        return f"{compared} tables, as many rows in each as in production now"
-    most = sorted(moved, key=lambda key: (-abs(moved[key]), key))[:NAMED]
-    named = ", ".join(f"{dotted(key)} {moved[key]:+d}" for key in most)
-    more = f" and {len(moved) - NAMED} more" if len(moved) > NAMED else ""
-    return (
-        f"{compared} tables, of which {compared - len(moved)} have as many rows in production now;"
-        f" since the backup: {named}{more}"
+        return told("%(count)d tables, as many rows in each as in production now", count=compared)
+    most = sorted(moved, key=lambda key: (-abs(moved[key]), key))
+    return told(
+        "of %(count)d tables %(same)d have as many rows in production now;"
+        " since the backup: %(moved)s",
+        count=compared,
+        same=compared - len(moved),
+        moved=checks.named([f"{dotted(key)} {moved[key]:+d}" for key in most], ", "),
     )

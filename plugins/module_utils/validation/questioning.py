@@ -12,11 +12,12 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from ..common.errors import ResilienceError
+from ..common.told import told, with_forms
 from . import api_probe, checks, validation
 from .api_probe import Api, StepResult
 from .expectation import Expectation
 
-NO_BACKEND = "no backend is configured, so nobody logged in"
+NO_BACKEND = told("no backend is configured, so nobody logged in")
 
 
 def question(
@@ -96,13 +97,14 @@ def _rows(schemas: list[dict[str, Any]]) -> Callable[[str, str], int | None]:
 
 
 def _call(step: Mapping[str, Any], call: StepResult) -> dict[str, Any]:
-    return {
+    plain = {
         "id": call.id,
         "title": str(step.get("title") or step["id"]),
         "kind": step.get("kind", "call"),
         "status": checks.FAILED if call.problem else checks.PASSED,
         "http_status": call.http_status,
         "count": call.count,
-        "evidence": call.problem or "as configured",
+        "evidence": call.problem or told("as configured"),
         "seconds": round(call.seconds, 3),
     }
+    return with_forms(plain, "evidence")

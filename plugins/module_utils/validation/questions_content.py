@@ -10,9 +10,11 @@ import dataclasses
 from collections.abc import Mapping
 from typing import Any
 
+from ..common.told import Told, in_row, told, told_many
 from ..database import content_digest
 from .asker import BATCH, Asker, compared, dotted
 from .checks import Answer
+from .expectation import SOURCES, Key
 from .findings import Finding
 
 
@@ -24,18 +26,47 @@ def row_counts(asker: Asker) -> Answer:
         Finding(
             "rows.differ",
             dotted(key),
-            f"{dotted(key)} has {counts.get(key, 'no')} rows instead of {count}",
+            _count_differs(key, counts.get(key), count),
         )
         for key, count in sorted(known.items())
         if counts.get(key) != count
     ]
     if not known and wanted:
-        return Answer("the backup does not tell how many rows it holds", skipped=True)
-    total = sum(counts.values())
-    evidence = f"{total} rows in {len(known)} tables, against {asker.wanted.row_source}"
+        return Answer(told("the backup does not tell how many rows it holds"), skipped=True)
+    evidence = [
+        told(
+            "%(rows)d rows in %(tables)d tables, compared with %(source)s",
+            rows=sum(counts.values()),
+            tables=len(known),
+            source=SOURCES.get(asker.wanted.row_source, asker.wanted.row_source),
+        )
+    ]
     if len(known) < len(wanted):
-        evidence += f"; of {len(wanted) - len(known)} tables the backup leaves the rows out"
-    return Answer(evidence, findings)
+        left_out = len(wanted) - len(known)
+        evidence.append(
+            told_many(
+                "of %(count)d table the backup leaves the rows out",
+                "of %(count)d tables the backup leaves the rows out",
+                left_out,
+            )
+        )
+    return Answer(in_row(evidence, "; "), findings)
+
+
+def _count_differs(key: Key, found: int | None, wanted: int) -> Told:
+    if found is None:
+        return told(
+            "%(table)s was not counted, %(wanted)d rows must be there",
+            table=dotted(key),
+            wanted=wanted,
+        )
+    return told_many(
+        "%(table)s has %(count)d row instead of %(wanted)d",
+        "%(table)s has %(count)d rows instead of %(wanted)d",
+        found,
+        table=dotted(key),
+        wanted=wanted,
+    )
 
 
 def content(asker: Asker) -> Answer:
@@ -44,18 +75,31 @@ def content(asker: Asker) -> Answer:
     connection = asker.catalogue.connection
     made, here = wanted.digest_version.split(".")[0], connection.server_version // 10000
     if made != str(here):
-        evidence = f"the digests are PostgreSQL {made}'s, this is {here}: text may differ there"
+        evidence = told(
+            "the digests are PostgreSQL %(made)s's, this is %(here)s: values may read otherwise",
+            made=made,
+            here=here,
+        )
         return Answer(evidence, skipped=True)
     digests = {(schema, table): digest for schema, table, digest in wanted.digests}
     with connection.cursor() as cursor:
         found = content_digest.take(cursor, digests)
     findings = [
-        Finding("content.differs", dotted(key), f"{dotted(key)} has other content, equal in number")
+        Finding(
+            "content.differs",
+            dotted(key),
+            told("%(table)s has as many rows as it must, but other content", table=dotted(key)),
+        )
         for key, digest in sorted(digests.items())
         if key in found and found[key][0] == wanted.rows.get(key) and found[key][1] != digest
     ]
     same = sum(key in found and found[key][1] == digest for key, digest in digests.items())
-    return Answer(f"{same}/{len(digests)} tables with the content that they had", findings)
+    evidence = told(
+        "%(found)d/%(wanted)d tables with the content that they had",
+        found=same,
+        wanted=len(digests),
+    )
+    return Answer(evidence, findings)
 
 
 def references(asker: Asker) -> Answer:
@@ -64,10 +108,22 @@ def references(asker: Asker) -> Answer:
     followed = [row for row in asker.foreign_keys if every or not row[5]]
     findings = [found for row in followed if (found := _orphan(asker, row))]
     proved = len(asker.foreign_keys) - len(followed)
-    evidence = f"{len(followed)} foreign keys followed row by row"
+    evidence = [
+        told_many(
+            "%(count)d foreign key followed row by row",
+            "%(count)d foreign keys followed row by row",
+            len(followed),
+        )
+    ]
     if proved:
-        evidence += f", {proved} validated by PostgreSQL itself while restoring"
-    return Answer(evidence, findings)
+        evidence.append(
+            told_many(
+                "%(count)d validated by PostgreSQL itself while restoring",
+                "%(count)d validated by PostgreSQL itself while restoring",
+                proved,
+            )
+        )
+    return Answer(in_row(evidence), findings)
 
 
 def _orphan(asker: Asker, row: tuple[Any, ...]) -> Finding | None:
@@ -98,14 +154,20 @@ def _orphan(asker: Asker, row: tuple[Any, ...]) -> Finding | None:
     return Finding(
         "foreign_key.orphan",
         f"{schema}.{table}.{name}",
-        f"{schema}.{table} ({name}): {key} is not in {other_schema}.{other}",
+        told(
+            "%(table)s (%(constraint)s): %(key)s is not in %(other)s",
+            table=f"{schema}.{table}",
+            constraint=name,
+            key=key,
+            other=f"{other_schema}.{other}",
+        ),
     )
 
 
 def sequences(asker: Asker) -> Answer:
     """Every sequence is there, stands where the backup has it, and ahead of its column."""
     answer = compared(
-        "sequences",
+        told("sequences"),
         "sequence.missing",
         asker.wanted.sequences,
         asker.catalogue.relations("S"),
@@ -115,15 +177,25 @@ def sequences(asker: Asker) -> Answer:
         Finding(
             "sequence.differs",
             dotted((schema, name)),
-            f"{schema}.{name} is at {values[schema, name]} instead of {value}",
+            told(
+                "%(sequence)s is at %(found)s instead of %(wanted)s",
+                sequence=dotted((schema, name)),
+                found=_position(values[schema, name]),
+                wanted=_position(int(value) if called == "true" else None),
+            ),
         )
         for schema, name, value, called in sorted(asker.wanted.sequence_values)
         if (schema, name) in values
         and values[schema, name] != (int(value) if called == "true" else None)
     ]
     behind, fed = _behind(asker)
-    evidence = f"{answer.evidence}, {fed} of them compared with their columns"
+    compared_too = told("%(count)d of them compared with their columns", count=fed)
+    evidence = in_row([answer.evidence, compared_too])
     return Answer(evidence, [*answer.findings, *differing, *behind])
+
+
+def _position(value: int | None) -> str:
+    return told("its beginning") if value is None else str(value)
 
 
 def _behind(asker: Asker) -> tuple[list[Finding], int]:
@@ -151,7 +223,13 @@ def _behind(asker: Asker) -> tuple[list[Finding], int]:
                     Finding(
                         "sequence.behind",
                         f"{schema}.{name}",
-                        f"{schema}.{name} is at {last}, {table}.{column} is at {furthest} already",
+                        told(
+                            "%(sequence)s is at %(found)s, %(column)s is at %(furthest)s already",
+                            sequence=f"{schema}.{name}",
+                            found=_position(last),
+                            column=f"{table}.{column}",
+                            furthest=str(furthest),
+                        ),
                     )
                 )
     return behind, len(fed)
@@ -162,7 +240,7 @@ def views(asker: Asker) -> Answer:
     from psycopg2 import Error, sql  # noqa: PLC0415 - the engine imports without it
 
     found = asker.catalogue.relations("v")
-    answer = compared("views", "view.missing", asker.wanted.views, found)
+    answer = compared(told("views"), "view.missing", asker.wanted.views, found)
     broken = []
     for key in sorted(asker.wanted.views & found):
         try:
@@ -171,7 +249,7 @@ def views(asker: Asker) -> Answer:
             asker.catalogue.rows(query)
         except Error as error:
             words = " ".join(str(error).split())[:120]
-            text = f"{dotted(key)} does not run: {words}"
+            text = told("%(view)s does not run: %(why)s", view=dotted(key), why=words)
             broken.append(Finding("view.broken", dotted(key), text))
     return dataclasses.replace(answer, findings=[*answer.findings, *broken])
 
@@ -180,13 +258,13 @@ def materialized_views(asker: Asker) -> Answer:
     """Every materialized view is there and populated."""
     wanted = asker.wanted.materialized_views
     found = asker.catalogue.relations("m")
-    answer = compared("materialized views", "matview.missing", wanted, found)
+    answer = compared(told("materialized views"), "matview.missing", wanted, found)
     empty = asker.catalogue.rows(
         "SELECT n.nspname, c.relname FROM pg_class c JOIN pg_namespace n"
         " ON n.oid = c.relnamespace WHERE c.relkind = 'm' AND NOT c.relispopulated"
     )
     findings = [
-        Finding("matview.empty", dotted(key), f"{dotted(key)} is not populated")
+        Finding("matview.empty", dotted(key), told("%(view)s is not populated", view=dotted(key)))
         for key in sorted(empty)
         if key in wanted
     ]
@@ -198,9 +276,14 @@ def large_objects(asker: Asker) -> Answer:
     wanted, found = asker.wanted.large_objects, asker.catalogue.large_objects()
     findings = []
     if found != wanted:
-        text = f"{found} large objects instead of {wanted}"
+        text = told_many(
+            "%(count)d large object instead of %(wanted)d",
+            "%(count)d large objects instead of %(wanted)d",
+            found,
+            wanted=wanted,
+        )
         findings.append(Finding("large_object.missing", "", text))
-    return Answer(f"{found}/{wanted} large objects", findings)
+    return Answer(told("%(found)d/%(wanted)d large objects", found=found, wanted=wanted), findings)
 
 
 def query(asker: Asker, configured: Mapping[str, Any]) -> Answer:
@@ -208,14 +291,16 @@ def query(asker: Asker, configured: Mapping[str, Any]) -> Answer:
     got = [list(row) for row in asker.catalogue.rows(configured["sql"])]
     name = str(configured["name"])
     if "rows" not in configured:
-        wrong = Finding("query.answer_differs", name, "it returned no row")
-        return Answer(f"{len(got)} rows", [] if got else [wrong])
+        wrong = Finding("query.answer_differs", name, told("it returned no row"))
+        evidence = told_many("%(count)d row", "%(count)d rows", len(got))
+        return Answer(evidence, [] if got else [wrong])
     plain = [[str(value) for value in row] for row in got]
     expected = [[str(value) for value in row] for row in configured["rows"]]
     if plain == expected:
-        return Answer(f"{len(got)} rows as expected")
-    text = f"{plain[:3]} instead of {expected[:3]}"
-    return Answer("it returned", [Finding("query.answer_differs", name, text)])
+        evidence = told_many("%(count)d row as expected", "%(count)d rows as expected", len(got))
+        return Answer(evidence)
+    text = told("%(found)s instead of %(wanted)s", found=str(plain[:3]), wanted=str(expected[:3]))
+    return Answer(told("it returned"), [Finding("query.answer_differs", name, text)])
 
 
 _BTREES = """
@@ -228,7 +313,7 @@ WHERE a.amname = 'btree' AND c.relkind = 'i' AND i.indisvalid AND c.relpersisten
 def corruption(asker: Asker) -> Answer:
     """Every B-tree index and its table agree block by block, as amcheck sees it."""
     if not asker.settings.amcheck:
-        return Answer("not asked for (amcheck)", skipped=True)
+        return Answer(told("not asked for (amcheck)"), skipped=True)
     from psycopg2 import Error, sql  # noqa: PLC0415 - the engine imports without it
 
     where = asker.catalogue.rows(
@@ -236,7 +321,7 @@ def corruption(asker: Asker) -> Answer:
         " WHERE e.extname = 'amcheck'"
     )
     if not where:
-        return Answer("the extension amcheck is not installed here", skipped=True)
+        return Answer(told("the extension amcheck is not installed here"), skipped=True)
     check = sql.SQL("SELECT {}.bt_index_check(%s::oid::regclass, true)").format(
         sql.Identifier(where[0][0])
     )
@@ -247,6 +332,15 @@ def corruption(asker: Asker) -> Answer:
         except Error as error:
             words = " ".join(str(error).split())[:200]
             findings.append(
-                Finding("corruption.found", f"{schema}.{name}", f"{schema}.{name}: {words}")
+                Finding(
+                    "corruption.found",
+                    f"{schema}.{name}",
+                    told("%(index)s is damaged: %(why)s", index=f"{schema}.{name}", why=words),
+                )
             )
-    return Answer(f"{len(indexes) - len(findings)}/{len(indexes)} indexes sound", findings)
+    evidence = told(
+        "%(found)d/%(wanted)d indexes sound",
+        found=len(indexes) - len(findings),
+        wanted=len(indexes),
+    )
+    return Answer(evidence, findings)

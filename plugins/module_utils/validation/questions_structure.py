@@ -9,6 +9,7 @@ from __future__ import annotations
 import dataclasses
 from collections import Counter
 
+from ..common.told import in_row, told, told_many
 from . import tenant_matrix
 from .asker import Asker, compared, dotted, joined
 from .checks import Answer
@@ -21,7 +22,7 @@ def schemas(asker: Asker) -> Answer:
     wanted: set[Key] = {(name,) for name in asker.wanted.schema_names()}
     extra = asker.schemas - wanted - {("public",)}
     return compared(
-        "schemas",
+        told("schemas"),
         "schema.missing",
         wanted,
         asker.schemas,
@@ -33,44 +34,67 @@ def schemas(asker: Asker) -> Answer:
 def tenants(asker: Asker) -> Answer:
     """Every store that is listed has its schema, and the reverse."""
     if not asker.settings.tenant_query:
-        return Answer("no query for the stores is configured (tenant_query)", skipped=True)
+        return Answer(told("no query for the stores is configured (tenant_query)"), skipped=True)
     stores = asker.stores
     listed = [str(row[0]) for row in asker.catalogue.rows(asker.settings.tenant_query)]
     findings = [
         *(
-            Finding("store.schema_missing", name, f"{name} is listed but has no schema")
+            Finding(
+                "store.schema_missing",
+                name,
+                told("%(store)s is listed but has no schema", store=name),
+            )
             for name in sorted(set(listed) - set(stores))
         ),
         *(
-            Finding("store.not_listed", name, f"{name} has a schema but is not listed")
+            Finding(
+                "store.not_listed",
+                name,
+                told("%(store)s has a schema but is not listed", store=name),
+            )
             for name in sorted(set(stores) - {*listed})
         ),
         *(
-            Finding("store.listed_twice", name, f"{name} is listed {count} times")
+            Finding(
+                "store.listed_twice",
+                name,
+                told("%(store)s is listed %(times)d times", store=name, times=count),
+            )
             for name, count in sorted(Counter(listed).items())
             if count > 1
         ),
     ]
     if not listed:
-        findings.append(Finding("store.none_listed", "", "no store is listed"))
-    return Answer(f"{len(listed)} stores listed, {len(stores)} schemas", findings)
+        findings.append(Finding("store.none_listed", "", told("no store is listed")))
+    evidence = told(
+        "stores listed: %(listed)d, schemas of stores: %(schemas)d",
+        listed=len(listed),
+        schemas=len(stores),
+    )
+    return Answer(evidence, findings)
 
 
 def tenant_structure(asker: Asker) -> Answer:
     """Every store has the tables, columns, indexes and keys that most stores have."""
     stores = asker.stores
     if len(stores) < 3:
-        return Answer(f"{len(stores)} stores: fewer than three cannot be compared")
+        few = told("stores: %(count)d; fewer than three cannot be compared", count=len(stores))
+        return Answer(few)
     findings = tenant_matrix.compare(asker.catalogue, stores)
     differing = {found.subject.split(".")[0] for found in findings}
-    return Answer(f"{len(stores) - len(differing)}/{len(stores)} stores alike", findings)
+    evidence = told(
+        "%(found)d/%(wanted)d stores alike",
+        found=len(stores) - len(differing),
+        wanted=len(stores),
+    )
+    return Answer(evidence, findings)
 
 
 def tables(asker: Asker) -> Answer:
     """Every table of the backup, and no other."""
     wanted = asker.wanted.tables
     return compared(
-        "tables",
+        told("tables"),
         "table.missing",
         wanted,
         asker.tables,
@@ -96,31 +120,48 @@ def columns(asker: Asker) -> Answer:
         if (schema, table) not in asker.tables:
             continue  # told as a missing table
         if there is None:
-            findings.append(_column("column.missing", key, "is missing"))
+            findings.append(
+                _column("column.missing", key, told("%(what)s is missing", what=dotted(key)))
+            )
         elif there[0] != kind:
-            findings.append(_column("column.differs", key, f"is {there[0]} instead of {kind}"))
+            text = told(
+                "%(column)s is %(found)s instead of %(wanted)s",
+                column=dotted(key),
+                found=there[0],
+                wanted=kind,
+            )
+            findings.append(_column("column.differs", key, text))
         elif not_null and not there[1]:
-            findings.append(_column("column.differs", key, "may be null, in the backup it may not"))
+            text = told("%(column)s may be null, in the backup it may not", column=dotted(key))
+            findings.append(_column("column.differs", key, text))
         elif key in asker.wanted.defaults and key not in defaults:
-            findings.append(_column("column.differs", key, "has no default, in the backup it has"))
+            text = told("%(column)s has no default, in the backup it has", column=dotted(key))
+            findings.append(_column("column.differs", key, text))
         else:
             good += 1
     known = {column[:3] for column in asker.wanted.columns}
     for key in sorted(set(found) - known):
         # An inherited column is described at its parent; a typed table's columns at the type.
         if key[:2] in described and own[key]:
-            findings.append(_column("column.unexpected", key, "is not in the backup"))
-    return Answer(f"{good}/{len(asker.wanted.columns)} columns", findings)
+            findings.append(
+                _column(
+                    "column.unexpected",
+                    key,
+                    told("%(what)s is not in the backup", what=dotted(key)),
+                )
+            )
+    evidence = told("%(found)d/%(wanted)d columns", found=good, wanted=len(asker.wanted.columns))
+    return Answer(evidence, findings)
 
 
-def _column(kind: str, key: Key, what: str) -> Finding:
-    return Finding(kind, dotted(key), f"{dotted(key)} {what}")
+def _column(kind: str, key: Key, text: str) -> Finding:
+    return Finding(kind, dotted(key), text)
 
 
 def primary_keys(asker: Asker) -> Answer:
     """Every primary key."""
     found = asker.catalogue.constraints("p")
-    return compared("primary keys", "primary_key.missing", asker.wanted.primary_keys, found)
+    return compared(told("primary keys"), "primary_key.missing", asker.wanted.primary_keys, found)
 
 
 def foreign_keys(asker: Asker) -> Answer:
@@ -128,35 +169,35 @@ def foreign_keys(asker: Asker) -> Answer:
     wanted = asker.wanted.foreign_keys
     found = {tuple(row[:3]): row[5] for row in asker.foreign_keys}
     not_valid = [key for key in wanted if found.get(key) is False]
-    answer = compared("foreign keys", "foreign_key.missing", wanted, found)
-    evidence = answer.evidence
-    if not_valid:
-        evidence += f" ({len(not_valid)} of them NOT VALID, as dumped)"
-    return dataclasses.replace(answer, evidence=evidence)
+    answer = compared(told("foreign keys"), "foreign_key.missing", wanted, found)
+    if not not_valid:
+        return answer
+    noted = told("%(count)d of them NOT VALID, as dumped", count=len(not_valid))
+    return dataclasses.replace(answer, evidence=in_row([answer.evidence, noted]))
 
 
 def indexes(asker: Asker) -> Answer:
     """Every index, valid, ready and live."""
     unusable = [
-        Finding("index.invalid", dotted(key), f"{dotted(key)} is not valid")
+        Finding("index.invalid", dotted(key), told("%(index)s is not valid", index=dotted(key)))
         for key in sorted(asker.wanted.indexes)
         if asker.indexes.get(key) is False
     ]
-    answer = compared("indexes", "index.missing", asker.wanted.indexes, asker.indexes)
+    answer = compared(told("indexes"), "index.missing", asker.wanted.indexes, asker.indexes)
     return dataclasses.replace(answer, findings=[*answer.findings, *unusable])
 
 
 def unique_constraints(asker: Asker) -> Answer:
     """Every unique constraint."""
     wanted = asker.wanted.unique_constraints
-    return compared("unique constraints", "unique.missing", wanted, asker.unique)
+    return compared(told("unique constraints"), "unique.missing", wanted, asker.unique)
 
 
 def other_constraints(asker: Asker) -> Answer:
     """Every check constraint, those inside CREATE TABLE among them, and every exclusion."""
     wanted = asker.wanted.check_constraints | asker.wanted.exclusions
     found = asker.catalogue.constraints("cx")
-    return compared("constraints", "constraint.missing", wanted, found)
+    return compared(told("constraints"), "constraint.missing", wanted, found)
 
 
 def routines(asker: Asker) -> Answer:
@@ -168,17 +209,25 @@ def routines(asker: Asker) -> Answer:
         Finding(
             "function.missing",
             dotted(key),
-            f"{dotted(key)} has {found.get(key, 0)} of {count} forms",
+            told(
+                "%(function)s has %(found)d of %(wanted)d forms",
+                function=dotted(key),
+                found=found.get(key, 0),
+                wanted=count,
+            ),
         )
         for key, count in sorted(wanted.items())
         if found.get(key, 0) < count
     ]
     return joined(
         [
-            Answer(f"{len(asker.wanted.functions)} functions", findings),
-            compared("types", "type.missing", asker.wanted.types, asker.catalogue.types()),
+            Answer(
+                told_many("%(count)d function", "%(count)d functions", len(asker.wanted.functions)),
+                findings,
+            ),
+            compared(told("types"), "type.missing", asker.wanted.types, asker.catalogue.types()),
             compared(
-                "extensions",
+                told("extensions"),
                 "extension.missing",
                 asker.wanted.extensions,
                 asker.catalogue.extensions(),
@@ -193,10 +242,10 @@ def table_rules(asker: Asker) -> Answer:
     triggers = catalogue.on_tables("triggers")
     answer = joined(
         [
-            compared("triggers", "trigger.missing", wanted.triggers, triggers),
-            compared("rules", "rule.missing", wanted.rules, catalogue.on_tables("rules")),
+            compared(told("triggers"), "trigger.missing", wanted.triggers, triggers),
+            compared(told("rules"), "rule.missing", wanted.rules, catalogue.on_tables("rules")),
             compared(
-                "policies", "policy.missing", wanted.policies, catalogue.on_tables("policies")
+                told("policies"), "policy.missing", wanted.policies, catalogue.on_tables("policies")
             ),
         ]
     )
@@ -204,11 +253,19 @@ def table_rules(asker: Asker) -> Answer:
     open_tables = (wanted.row_security & asker.tables) - catalogue.row_security()
     findings = [
         *(
-            Finding("trigger.disabled", dotted(key), f"{dotted(key)} is switched off")
+            Finding(
+                "trigger.disabled",
+                dotted(key),
+                told("%(trigger)s is switched off", trigger=dotted(key)),
+            )
             for key in sorted(off)
         ),
         *(
-            Finding("policy.not_enforced", dotted(key), f"{dotted(key)} has no row-level security")
+            Finding(
+                "policy.not_enforced",
+                dotted(key),
+                told("%(table)s has its row-level security switched off", table=dotted(key)),
+            )
             for key in sorted(open_tables)
         ),
     ]
@@ -220,14 +277,17 @@ def encoding(asker: Asker) -> Answer:
     found = str(asker.catalogue.rows("SHOW server_encoding")[0][0])
     wanted = asker.wanted.encoding
     if wanted is None:
-        return Answer(f"{found}; the backup does not name one", skipped=True)
+        return Answer(
+            told("%(encoding)s; the backup does not name one", encoding=found), skipped=True
+        )
     if found.upper() == wanted.upper():
         return Answer(found)
-    return Answer(found, [Finding("encoding.differs", found, f"{found} instead of {wanted}")])
+    text = told("%(found)s instead of %(wanted)s", found=found, wanted=wanted)
+    return Answer(told("encoding"), [Finding("encoding.differs", found, text)])
 
 
 _COLLATIONS = """
-SELECT 'the database', datcollversion, pg_database_collation_actual_version(oid)
+SELECT '', datcollversion, pg_database_collation_actual_version(oid)
 FROM pg_database WHERE datname = current_database()
 UNION ALL
 SELECT n.nspname || '.' || c.collname, c.collversion, pg_collation_actual_version(c.oid)
@@ -238,16 +298,24 @@ WHERE c.collversion IS NOT NULL"""
 def collation(asker: Asker) -> Answer:
     """Text is sorted as it was when the indexes were built (PostgreSQL 15 and newer tell)."""
     if asker.catalogue.connection.server_version < 150000:
-        return Answer("PostgreSQL tells this since version 15", skipped=True)
+        return Answer(told("PostgreSQL tells this since version 15"), skipped=True)
     found = asker.catalogue.rows(_COLLATIONS)
     findings = [
         Finding(
             "collation.version_differs",
-            name,
-            f"{name} was made with version {recorded}, here it is {actual}",
+            name or "the database",
+            told(
+                "%(collation)s was made with version %(recorded)s, here it is %(actual)s",
+                collation=name or told("the database"),
+                recorded=recorded,
+                actual=actual,
+            ),
         )
         for name, recorded, actual in found
         if recorded is not None and recorded != actual
     ]
-    version = found[0][1] or "no version, so nothing can differ"
-    return Answer(f"{len(found)} collations; the database's: {version}", findings)
+    version = found[0][1] or told("no version, so nothing can differ")
+    evidence = told(
+        "collations: %(count)d; the database's: %(version)s", count=len(found), version=version
+    )
+    return Answer(evidence, findings)

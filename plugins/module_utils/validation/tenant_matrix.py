@@ -11,6 +11,7 @@ constraints do not count, what they do does: a store's name may be part of them.
 
 from __future__ import annotations
 
+from ..common.told import in_row, told
 from ..database.catalogue import Catalogue
 from .findings import Finding
 
@@ -55,7 +56,12 @@ _MISSING = {
     "index": "store.index_missing",
     "key": "store.key_missing",
 }
-_WORDS = {"table": "table", "column": "column", "index": "index", "key": "constraint"}
+_WORDS = {
+    "table": told("table"),
+    "column": told("column"),
+    "index": told("index"),
+    "key": told("constraint"),
+}
 
 
 def compare(catalogue: Catalogue, stores: list[str]) -> list[Finding]:
@@ -90,11 +96,9 @@ def compare(catalogue: Catalogue, stores: list[str]) -> list[Finding]:
 
 
 def _finding(kind: str, store: str, table: str, what: str, *, missing: bool) -> Finding:
-    name = f"{_WORDS[kind]} {what}".strip()
+    place, name = f"{store}.{table}", in_row([_WORDS[kind], what], " ")
     if missing:
-        return Finding(_MISSING[kind], f"{store}.{table}", f"{store}.{table} lacks {name}")
-    return Finding(
-        f"store.{kind}_extra",
-        f"{store}.{table}",
-        f"{store}.{table} has {name}, which most stores do not have",
-    )
+        text = told("%(place)s lacks what most stores have: %(what)s", place=place, what=name)
+        return Finding(_MISSING[kind], place, text)
+    text = told("%(place)s has what most stores do not have: %(what)s", place=place, what=name)
+    return Finding(f"store.{kind}_extra", place, text)

@@ -1,0 +1,83 @@
+"""Whether a page speaks one language: words that give the other one away."""
+
+from __future__ import annotations
+
+import html
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+from ansible_collections.chefwell.resilience.plugins.module_utils.common.language import words
+from ansible_collections.chefwell.resilience.plugins.module_utils.drill import drill_aftermath
+from ansible_collections.chefwell.resilience.plugins.module_utils.pages import junit, render
+
+# Words that sentences can hardly do without, and that are none in the other language, no word of
+# SQL and no name in the corpus.
+GIVING_AWAY = {
+    "pt_BR": (
+        *("the", "of", "is", "are", "has", "have", "was", "were", "with", "without", "instead"),
+        *("must", "its", "it", "which", "cannot", "there", "be", "been", "they", "than"),
+        *("missing", "rows", "row", "tables", "stores", "backup's", "answer", "found", "lacks"),
+        *("this", "that", "what", "from the", "to the", "passed", "skipped", "ignored", "more"),
+    ),
+    "en": (
+        *("não", "são", "está", "estão", "foi", "foram", "tem", "têm", "uma", "dos", "das"),
+        *("pelo", "pela", "como", "mais", "registros", "tabelas", "lojas", "vez", "deve"),
+        *("existe", "falta", "faltam", "arquivo", "banco", "chaves", "passou", "ignorado"),
+    ),
+}
+# The values of a text in which other programs' words stand, PostgreSQL's or a backend's.
+FOREIGN = {"why", "begins", "line", "reason"}
+SQL = ("timestamp with time zone",)
+
+
+def others_words(form: Any) -> Iterator[str]:
+    """What a told text hands on from somebody else."""
+    if isinstance(form, Mapping):
+        for name, value in form.get("values", {}).items():
+            if name in FOREIGN and isinstance(value, str):
+                yield value
+            yield from others_words(value)
+        for part in form.get("parts", ()):
+            yield from others_words(part)
+
+
+def given_away(page: str, language: str, ignore: Sequence[str] = ()) -> list[str]:
+    """The lines that are not in this language.
+
+    Args:
+        page: text, or HTML or XML, of which tags and what the style says are left out.
+        language: that it should be in.
+        ignore: texts that are nobody's to translate.
+    """
+    # Identifiers, which stay in every language, are set small.
+    identifiers = r'<small class="path">[^<]*</small>'
+    page = re.sub(rf"<style>.*?</style>|<!--.*?-->|{identifiers}", "", page, flags=re.DOTALL)
+    # The names of what JUnit's form has stand in its tags; what people read stands outside of them
+    # or in these attributes.
+    spoken = re.findall(r'(?:title|aria-label|message)="([^"]*)"', page)
+    lines = [*re.sub(r"<[^>]*>", "\n", page).splitlines(), *spoken]
+    lines = [" ".join(html.unescape(line).split()) for line in lines]
+    telling = re.compile(rf"(?<![\w.-])(?:{'|'.join(GIVING_AWAY[language])})(?![\w.-])", re.I)
+    wrong = []
+    for line in lines:
+        rest = line
+        for other in sorted({*ignore, *SQL}, key=len, reverse=True):
+            rest = rest.replace(" ".join(other.split()), "")
+        if telling.search(rest):
+            wrong.append(line)
+    return wrong
+
+
+def pages(drill: Mapping[str, Any], language: str) -> dict[str, str]:
+    """Every page and message that a drill's result becomes."""
+    result = dict(drill)
+    return {
+        # Lines are broken at the page's width, so that a text of another would not be found.
+        "text": " ".join(render.validation_report(result, language, False).split()).replace(
+            " - ", "\n"
+        ),
+        "html": render.html_report({"title": "", "drill": result, "only": "drill"}, language),
+        "junit": junit.report(words(language), result),
+        "message": drill_aftermath.reason(words(language), result),
+    }
