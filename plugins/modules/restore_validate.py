@@ -186,6 +186,8 @@ checks:
     - One a question, with C(id), C(title), C(status) (V(passed), V(failed), V(skipped)),
       C(evidence), C(seconds), C(findings), each with C(id), C(subject) and C(text), and C(ignored),
       the same with the C(reason).
+      C(evidence_said) and C(text_said) are the same texts as a message with its values, from which
+      the collection's pages say them in their own language.
   returned: success
   type: list
   elements: dict
