@@ -74,6 +74,8 @@ def measure(row: Row, bed: Testbed, rounds: int | None, say: Callable[[str], Non
 
 
 def _turn(found: Measured, side: str, things: Any) -> None:
+    if hasattr(found.row.module, "before"):
+        found.row.module.before(things, side)
     started = time.perf_counter()
     came_to = getattr(found.row.module, side)(things)
     found.seconds[side].append(time.perf_counter() - started)

@@ -20,8 +20,13 @@ from .common import config
 from .common.errors import ResilienceError
 
 STAGES = ("disk", "offsite", "staging", "manifest", "recovery", "checkpoint", "keeper")
-# The stage of the command that runs most often, so that a run loads no other stage's code.
-STAGE_OF = {"monitor-disk-space": "disk", "disk-status": "disk"}
+# The stage of the commands that run most often, so that a run loads no other stage's code.
+STAGE_OF = {
+    "monitor-disk-space": "disk",
+    "disk-status": "disk",
+    "sync-backups-offsite": "offsite",
+    "verify-offsite-backups": "offsite",
+}
 
 
 def _commands(wanted: str = "") -> dict[str, Command]:

@@ -462,13 +462,13 @@ def test_two_at_once(settings: Settings, tree: Path) -> None:
 
 def meanwhile(monkeypatch: pytest.MonkeyPatch, action) -> None:
     """Has something happen after the tree was looked at and before anything is sent."""
-    look = offsite_remote.look
+    parse = offsite_remote.parse
 
-    def looked(*arguments, **options):
+    def parsed(*arguments, **options):
         action()
-        return look(*arguments, **options)
+        return parse(*arguments, **options)
 
-    monkeypatch.setattr(offsite_remote, "look", looked)
+    monkeypatch.setattr(offsite_remote, "parse", parsed)
 
 
 def test_a_backup_rotated_away_meanwhile_is_told(

@@ -27,12 +27,15 @@ from ansible_collections.chefwell.resilience.plugins.module_utils.offsite import
     offsite,
     offsite_remote,
     offsite_verify,
-    ssh,
+    ssh_question,
 )
 from ansible_collections.chefwell.resilience.plugins.module_utils.offsite.offsite_settings import (
     Settings,
 )
-from ansible_collections.chefwell.resilience.plugins.module_utils.offsite.ssh import Destination
+from ansible_collections.chefwell.resilience.plugins.module_utils.offsite.ssh import (
+    Destination,
+    ServerError,
+)
 from ansible_collections.chefwell.resilience.plugins.module_utils.offsite.transport_rsync import (
     GateTransport,
 )
@@ -528,7 +531,7 @@ class TestSilence:
             with pytest.raises(concurrent.futures.TimeoutError):
                 asked.result(5)  # longer than the silence that is allowed
             held = stopped(server)
-            with pytest.raises(ssh.ServerError, match="said nothing for 2 s"):
+            with pytest.raises(ServerError, match="said nothing for 2 s"):
                 asked.result(10)
         for pid in held:
             end(pid)
@@ -554,11 +557,11 @@ class TestSilence:
             asked = pool.submit(offsite_remote.take_digests, account, [name])
             time.sleep(1.5)
             held = stopped(server)
-            with pytest.raises(ssh.ServerError, match="said nothing for 2 s"):
+            with pytest.raises(ServerError, match="said nothing for 2 s"):
                 asked.result(10)
         for pid in held:
             end(pid)
 
 
 def ask_to_settle(settings: Settings) -> None:
-    ssh.ask(settings.transport.destination, ["chefwell-commit"], input=NOTHING)
+    ssh_question.ask(settings.transport.destination, ["chefwell-commit"], input=NOTHING)

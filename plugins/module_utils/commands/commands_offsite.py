@@ -13,9 +13,8 @@ import sys
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from ..offsite import offsite, offsite_config, offsite_guards, offsite_report, offsite_verify
-from ..offsite.offsite_settings import FAILED, LOCKED, OK, REFUSED, WARNING, SyncResult
-from ..pages import render
+from ..offsite import offsite_config, offsite_guards
+from ..offsite.offsite_settings import FAILED, LOCKED, OK, REFUSED, WARNING, Settings, SyncResult
 from ..telling import stage_channels
 from .command import EXIT_OK, Command, append_log, colour, now, tell, warn
 
@@ -115,6 +114,20 @@ def _sync(values: dict[str, Any], arguments: argparse.Namespace) -> int:
         for name in names[1:] if not arguments.json else ():
             tell(name)
         return EXIT_OK
+    first = chosen[0]
+    # The first server tells what it holds while we load the rest of ourselves and look at the tree.
+    first.transport.look_ahead(first.tiers)
+    try:
+        return _synced(values, arguments, chosen)
+    finally:
+        first.transport.forget()
+
+
+def _synced(
+    values: dict[str, Any], arguments: argparse.Namespace, chosen: Sequence[Settings]
+) -> int:
+    from ..offsite import offsite, offsite_report  # noqa: PLC0415 - loaded while the server answers
+
     offsite_report.checked(values)
     problems: list[str] = []
     if not arguments.dry_run:
@@ -158,6 +171,9 @@ def _sync(values: dict[str, Any], arguments: argparse.Namespace) -> int:
 
 
 def _verify(values: dict[str, Any], arguments: argparse.Namespace) -> int:
+    from ..offsite import offsite_verify  # noqa: PLC0415 - a sync takes the time for its own only
+    from ..pages import render  # noqa: PLC0415 - as above
+
     codes, found = [], []
     for settings in offsite_config.destinations(values, arguments.destination):
         verification = offsite_verify.verify(

@@ -129,23 +129,11 @@ class DigestCache:
         try:
             os.makedirs(os.path.dirname(self.path), mode=0o700, exist_ok=True)
             with open(f"{self.path}.new", "w", encoding="ascii") as file:
-                json.dump(values, file)
+                file.write(json.dumps(values))  # `dump` would not use the C encoder
             os.replace(f"{self.path}.new", self.path)
         except OSError as error:
             return f"the digests {self.path} cannot be kept: {error.strerror}"
         return None
-
-
-def identities_of(root: str, paths: list[str]) -> dict[str, Identity]:
-    """The identity of each file that is still there."""
-    found: dict[str, Identity] = {}
-    for path in paths:
-        try:
-            seen = os.lstat(os.path.join(root, path))
-        except OSError:
-            continue
-        found[path] = (seen.st_size, seen.st_mtime_ns, seen.st_ino, seen.st_ctime_ns)
-    return found
 
 
 def today() -> float:

@@ -20,7 +20,7 @@ import os
 import re
 import stat
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 
 from ..archive import file_kind
 from ..common.errors import ResilienceError
@@ -92,13 +92,20 @@ def read_inventory(
     return listed, unread, unfinished
 
 
-def settle(store: Store, values: object, *, accept: bool = False) -> Settled:
+def settle(
+    store: Store,
+    values: object,
+    *,
+    accept: bool = False,
+    digest: Callable[[str], str] = inventory.sha256,
+) -> Settled:
     """Makes the copy what the client's inventory says, as far as that may be.
 
     Args:
         store: the copy.
         values: the inventory as the client sent it.
         accept: whether a mass change is let through, which only someone on the server may say.
+        digest: gives the SHA-256 of a file that has arrived.
 
     Raises:
         ResilienceError: the inventory cannot be used.
@@ -106,7 +113,7 @@ def settle(store: Store, values: object, *, accept: bool = False) -> Settled:
     """
     listed, unread, unfinished = read_inventory(values, store)
     with store.locked():
-        return _Settling(store, listed, unread, unfinished).run(values, accept=accept)
+        return _Settling(store, listed, unread, unfinished, digest).run(values, accept=accept)
 
 
 class _Settling:
@@ -116,8 +123,10 @@ class _Settling:
         listed: Mapping[str, Listed],
         unread: frozenset[str],
         unfinished: frozenset[str],
+        digest: Callable[[str], str],
     ) -> None:
         self.store = store
+        self.digest = digest
         self.listed = listed
         self.ledger = store.ledger()
         self.held = store.held()
@@ -185,7 +194,7 @@ class _Settling:
         os.rename(os.path.join(self.store.incoming, path), waiting)
         os.chmod(waiting, self.arrived[path].st_mode & 0o777 | stat.S_IRUSR)
         seen = os.lstat(waiting)
-        if seen.st_size != wanted.bytes or inventory.sha256(waiting) != wanted.sha256:
+        if seen.st_size != wanted.bytes or self.digest(waiting) != wanted.sha256:
             os.unlink(waiting)
             self.done.unfit.append(path)
             return

@@ -21,23 +21,19 @@ import dataclasses
 import json
 import os
 import re
-import resource
 import shlex
-import shutil
-import socket
 import subprocess
 import sys
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from typing import IO, NoReturn
 
 from ..common import config
 from ..common.errors import ResilienceError
 from ..inventory import inventory
 from ..inventory.inventory import readable
-from . import keeper, keeper_store, landlock
+from . import keeper_store, landlock
 
 PROTOCOL = 1
 WRITE, READ = "write", "read"
@@ -146,7 +142,7 @@ class Gate:
     def _hostname(self, words: list[str]) -> int:
         if words:
             raise Refused("hostname takes no arguments")
-        return self._tell(socket.gethostname() + "\n")
+        return self._tell(os.uname().nodename + "\n")
 
     def _echo(self, words: list[str]) -> int:
         return self._tell(" ".join(words) + "\n")
@@ -171,8 +167,8 @@ class Gate:
 
     def _list(self, words: list[str]) -> int:
         """The records that `offsite_remote.parse` reads."""
-        records = [f"rsync {_rsync_version()}", f"gate {PROTOCOL} {self._confined()}"]
-        records.append(f"free {self.store.room()}")
+        asked = _ask_rsync_version()  # it answers while we look at the copy
+        records = [f"gate {PROTOCOL} {self._confined()}", f"free {self.store.room()}"]
         records += [
             f"alarm {kind} {alarm['since']} {alarm['saw']}"
             for kind, alarm in sorted(self.store.alarms().items())
@@ -180,6 +176,7 @@ class Gate:
         for tier in self.store.tiers:
             if tier in words:
                 records += self._tier(tier)
+        records.append(f"rsync {_rsync_version(asked)}")
         return self._tell("".join(f"{record}\0" for record in [*records, "end"]))
 
     def _confined(self) -> str:
@@ -193,14 +190,19 @@ class Gate:
             return [f"missing {tier}"]
         records = []
         try:
-            with os.scandir(folder) as entries:
-                for entry in entries:
-                    seen = entry.stat(follow_symlinks=False)
-                    letter = offsite_letter(seen.st_mode)
-                    records.append(
-                        f"entry {letter} {seen.st_size} {seen.st_mtime_ns} {seen.st_ino} "
-                        f"{seen.st_ctime_ns} {tier}/{entry.name}"
-                    )
+            # By its descriptor, so that the kernel does not walk the folder's path for each file.
+            opened = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+            try:
+                with os.scandir(opened) as entries:
+                    for entry in entries:
+                        seen = entry.stat(follow_symlinks=False)
+                        letter = offsite_letter(seen.st_mode)
+                        records.append(
+                            f"entry {letter} {seen.st_size} {seen.st_mtime_ns} {seen.st_ino} "
+                            f"{seen.st_ctime_ns} {tier}/{entry.name}"
+                        )
+            finally:
+                os.close(opened)
         except OSError:
             records.append(f"unreadable {tier}")
         return records
@@ -216,6 +218,8 @@ class Gate:
             except OSError:
                 return None
 
+        from concurrent.futures import ThreadPoolExecutor  # noqa: PLC0415 - a list is to be short
+
         with (
             _signs_of_life(b"\0"),
             ThreadPoolExecutor(max_workers=min(8, os.cpu_count() or 1)) as pool,
@@ -226,12 +230,17 @@ class Gate:
     def _commit(self, words: list[str]) -> int:
         if self.allow != WRITE:
             raise Refused("this key may only read")
+        from . import keeper  # noqa: PLC0415 - as above
+        from .arrivals import Arrivals  # noqa: PLC0415 - as above
+
+        arrivals = Arrivals(self.store)
+        arrivals.watch(sys.stdin.buffer)
         try:
             values = json.loads(_input())
         except ValueError as error:
             raise ResilienceError(f"the inventory is no JSON: {error}") from error
         with _signs_of_life(b"\n"):
-            done = keeper.settle(self.store, values)
+            done = keeper.settle(self.store, values, digest=arrivals.digest)
         return self._tell(json.dumps(dataclasses.asdict(done)) + "\n")
 
     def _rsync(self, words: list[str]) -> NoReturn:
@@ -241,6 +250,8 @@ class Gate:
             arguments = self._receiving(words[1:])
         else:
             raise Refused("rsync may not do that with this key")
+        import shutil  # noqa: PLC0415 - as above
+
         program = shutil.which("rsync", path="/usr/local/bin:/usr/bin:/bin")
         if program is None:
             raise ResilienceError("rsync: command not found", remedy="install it on the server")
@@ -249,6 +260,8 @@ class Gate:
 
     def _receiving(self, words: list[str]) -> list[str]:
         """The arguments for an rsync that writes to `incoming`, and this process bound to that."""
+        import resource  # noqa: PLC0415 - as above
+
         options, paths = allowed_options(words, _SHORT_WRITE)
         if len(paths) != 1 or paths[0].rstrip("/") not in ("incoming", self.store.root.rstrip("/")):
             raise Refused("this key may write to one folder only")
@@ -325,18 +338,34 @@ def _signs_of_life(byte: bytes) -> Iterator[None]:
 
 def offsite_letter(mode: int) -> str:
     """The letter of a file's kind, as find(1) prints it."""
-    kinds: Mapping[int, str] = {0o100000: "f", 0o040000: "d", 0o120000: "l", 0o010000: "p"}
-    return kinds.get(mode & 0o170000, "o")
+    return _LETTERS.get(mode & 0o170000, "o")
 
 
-def _rsync_version() -> str:
+_LETTERS: Mapping[int, str] = {0o100000: "f", 0o040000: "d", 0o120000: "l", 0o010000: "p"}
+
+
+def _ask_rsync_version() -> subprocess.Popen[bytes] | None:
     try:
-        told = subprocess.run(
-            ["rsync", "--version"], capture_output=True, text=True, timeout=10, check=False
-        ).stdout
-    except (OSError, subprocess.TimeoutExpired):
+        return subprocess.Popen(
+            ["rsync", "--version"],
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+        )
+    except OSError:
+        return None
+
+
+def _rsync_version(asked: subprocess.Popen[bytes] | None) -> str:
+    if asked is None:
         return ""
-    return told.partition("\n")[0]
+    with asked:
+        try:
+            told, _errors = asked.communicate(timeout=10)
+        except subprocess.TimeoutExpired:
+            asked.kill()
+            return ""
+    return os.fsdecode(told).partition("\n")[0]
 
 
 def _input(stream: IO[bytes] | None = None) -> bytes:

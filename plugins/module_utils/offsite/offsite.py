@@ -16,7 +16,7 @@ import os
 import random
 import time
 from collections.abc import Callable, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from typing import TYPE_CHECKING
 
 from ..common.errors import ResilienceError
 from ..inventory import inventory
@@ -27,6 +27,9 @@ from .offsite_settings import FAILED, LOCKED, OK, REFUSED, WARNING, Settings, Sy
 from .offsite_state import load_state, locked, remember
 from .rsync import Transfer
 from .transport import Delivery, Wanted
+
+if TYPE_CHECKING:
+    from concurrent.futures import Future
 
 # Between two looks at a backup that is still being written, seconds.
 WAIT_STEP = 5.0
@@ -67,7 +70,7 @@ def sync(
             return run.result(LOCKED, "another sync is running, so this one leaves")
         run.keep_open = (lock,)
         result = run.result(*run.guarded())
-        problem = remember(settings, run.state, result, run.tree, run.left_out)
+        problem = remember(settings, run.state, result, run.tree, run.left_out, run.listing)
     if problem:
         doubtful = (*result.warnings, problem)
         status = WARNING if result.status == OK else result.status
@@ -108,6 +111,7 @@ class _Run:
         self.attempts = 0
         self.weaker: tuple[str, ...] = ()
         self.server_alarms: tuple[str, ...] = ()
+        self.listing = ""
 
     def result(self, status: str, message: str, kind: str = "", remedy: str = "") -> SyncResult:
         return SyncResult(
@@ -137,6 +141,14 @@ class _Run:
 
     def guarded(self) -> Ending:
         """Asks the source's guards, then tries until it is done or cannot be."""
+        # What the server holds is asked for while the tree is looked at.
+        self.settings.transport.look_ahead(self.settings.tiers)
+        try:
+            return self._guarded()
+        finally:
+            self.settings.transport.forget()
+
+    def _guarded(self) -> Ending:
         limits = self.settings.limits
         try:
             self.tree = self._finished_tree()
@@ -168,6 +180,7 @@ class _Run:
         end = time.monotonic() + (0 if self.dry_run else self.settings.unfinished_seconds)
         tree = self._scan()
         while tree.in_progress and time.monotonic() < end:
+            self.settings.transport.forget()  # that answer would be too old
             time.sleep(min(WAIT_STEP, max(0.0, end - time.monotonic())))
             tree = self._scan()
         return tree
@@ -175,7 +188,11 @@ class _Run:
     def _scan(self) -> Inventory:
         settings = self.settings
         return inventory.scan(
-            settings.backup_path, tiers=settings.tiers, pattern=settings.pattern, digest=False
+            settings.backup_path,
+            tiers=settings.tiers,
+            pattern=settings.pattern,
+            digest=False,
+            known=self.state.last_good.files if self.state.last_good else None,
         )
 
     def _ask_source(self, tree: Inventory) -> list[Refusal]:
@@ -223,9 +240,14 @@ class _Run:
 
     def _tried(self, tree: Inventory) -> tuple[Ending, bool]:
         settings = self.settings
-        remote = settings.transport.look(settings.tiers, settings.pattern)
+        remote = settings.transport.look(
+            settings.tiers, settings.pattern, self._known_listing(tree)
+        )
         self.weaker = settings.transport.weaker(remote)
         self.server_alarms = remote.alarms
+        if remote.same:
+            self.listing = remote.listing
+            return self._nothing_to_do(tree)
         if remote.exists and remote.rsync is None:
             words = "rsync is not installed on the server"
             return (FAILED, words, "program_missing", "install it there"), False
@@ -251,15 +273,33 @@ class _Run:
         if self.dry_run and not remote.exists:
             self.sent, self.aside = lacking, aside
             return self._done(), False
+        if not (lacking or aside):
+            if len(tree.files) == len(remote.tree.files):
+                self.listing = remote.listing
+            return self._nothing_to_do(tree)
         # Digests of what is new are taken while it is on its way.
+        from concurrent.futures import ThreadPoolExecutor  # noqa: PLC0415 - most syncs send nothing
+
         with ThreadPoolExecutor(max_workers=1) as pool:
             digests = pool.submit(self._digests, tree) if remote.gate and lacking else None
             failed = self._send(tree, lacking) if lacking else self._look_again(tree)
-        if failed:
-            return failed
-        if lacking or aside:
-            return self._finish(tree, aside, digests)
-        return self._done(), False
+        return failed or self._finish(tree, aside, digests)
+
+    def _nothing_to_do(self, tree: Inventory) -> tuple[Ending, bool]:
+        """Nothing to send or move; said only if the tree was not unmounted meanwhile."""
+        # An unmounted tree has lost them all, so some of them tell.
+        some = tree.files[:: max(1, len(tree.files) // 20)]
+        if all(os.path.lexists(os.path.join(tree.root, file.path)) for file in some):
+            return self._done(), False
+        return self._look_again(tree) or (self._done(), False)
+
+    def _known_listing(self, tree: Inventory) -> str:
+        """The list of the other side that goes with the tree as it is, where that is on record."""
+        good = self.state.last_good
+        if good is None or good.destination != str(self.settings.transport):
+            return ""
+        now = {file.path: (file.bytes, file.mtime_ns) for file in tree.files}
+        return good.listing if now == good.files else ""
 
     def _digests(self, tree: Inventory) -> dict[str, str]:
         found, _reading = offsite_verify.digested(self.settings, tree, share=False)

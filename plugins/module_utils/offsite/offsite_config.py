@@ -18,7 +18,6 @@ from . import offsite_guards
 from .offsite_settings import MARKER, Settings
 from .ssh import RESTRICTED, Destination
 from .transport import Transport
-from .transport_rclone import RcloneDestination, RcloneTransport
 from .transport_rsync import AccountTransport, GateTransport
 
 # What each destination may have of its own.
@@ -133,6 +132,9 @@ def _transport(values: dict[str, Any]) -> Transport:
             remedy="give rsync or rclone",
         )
     if values["transport"] == "rclone":
+        # Loaded where it is used: rsync's question to the server is to go out soon.
+        from .transport_rclone import RcloneDestination, RcloneTransport  # noqa: PLC0415
+
         return RcloneTransport(
             RcloneDestination(
                 remote=values["rclone_remote"],

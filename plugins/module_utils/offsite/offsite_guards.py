@@ -120,6 +120,8 @@ def changes(
         last_good: the backups as they were.
         since: what to call that time.
     """
+    if now == last_good:
+        return []
     found, lost = [], 0
     for tier in sorted({path.partition("/")[0] for path in last_good}):
         before = [seen for path, seen in last_good.items() if path.startswith(f"{tier}/")]
@@ -191,14 +193,14 @@ def check_destination(
 def warnings(tree: Inventory, limits: Limits, now: datetime.datetime) -> list[str]:
     """In words what is doubtful but does not keep the sync from running."""
     found = []
-    future = [file for file in tree.files if file.age_seconds(now) < -CLOCK_SECONDS]
+    ages = {file.path: file.age_seconds(now) for file in tree.files}
+    future = [file for file in tree.files if ages[file.path] < -CLOCK_SECONDS]
     found += [
         f"{readable(file.path)} is from the future ({file.taken_at or 'by its time of change'}), "
         "so it does not count as fresh"
         for file in future
     ]
-    past = [file for file in tree.files if file not in future]
-    ages = {file.path: file.age_seconds(now) for file in past}
+    past = [file for file in tree.files if ages[file.path] >= -CLOCK_SECONDS]
     if past:
         newest = min(past, key=lambda file: ages[file.path])
         hours = ages[newest.path] / 3600

@@ -14,12 +14,12 @@ import dataclasses
 import os
 import re
 import stat
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 from ..common.errors import ResilienceError
 from ..inventory import inventory
 from ..inventory.digest_cache import Identity
-from . import ssh
+from . import ssh, ssh_question
 
 # One line and no `!`, for the account's shell may be any. What it writes, each ending with NUL:
 # absent | nowhere (the folder above is not there either) | closed | rsync VERSION | room DF-LINE
@@ -75,6 +75,10 @@ class Remote:
         alarms: what the server's own job found wrong, in words.
         keeps_times: whether it keeps a file's time of change; otherwise sizes alone are compared
             before something is sent.
+        listing: one word for the whole list: the same again means the same files with the same
+            sizes, times and inodes. Empty where there is none.
+        same: whether the list is the one that was known, so that it was not read: `tree` and
+            `identities` are empty.
     """
 
     exists: bool
@@ -87,21 +91,14 @@ class Remote:
     confined: bool = False
     alarms: tuple[str, ...] = ()
     keeps_times: bool = True
+    listing: str = ""
+    same: bool = False
 
 
-def look(destination: ssh.Destination, tiers: Sequence[str], pattern: str) -> Remote:
-    """Asks an account that runs any command what the folder holds.
-
-    Args:
-        destination: the server.
-        tiers: the tiers to look at. One that is not there is empty: rsync makes it.
-        pattern: regular expression for the names of backups.
-
-    Raises:
-        ResilienceError: the server could not be asked, or did not answer to the end.
-    """
-    answer = ssh.run(destination, _LIST, destination.path, *tiers)
-    return parse(answer, str(destination), tiers, pattern)
+def question(destination: ssh.Destination, tiers: Sequence[str]) -> list[str]:
+    """The command by which an account that runs any command tells what the folder holds; `parse`
+    reads the answer. A tier that is not there is empty: rsync makes it."""
+    return ssh_question.shell_words(_LIST, destination.path, *tiers)
 
 
 def take_digests(destination: ssh.Destination, paths: Sequence[str]) -> dict[str, str]:
@@ -114,7 +111,7 @@ def take_digests(destination: ssh.Destination, paths: Sequence[str]) -> dict[str
         ResilienceError: as `look`.
     """
     names = b"".join(os.fsencode(f"./{path}") + b"\0" for path in paths)
-    answer = ssh.run(destination, _TAKE_DIGESTS, destination.path, input=names)
+    answer = ssh_question.run(destination, _TAKE_DIGESTS, destination.path, input=names)
     lines = [_unescaped(line) for line in answer.split(b"\n")]
     return parse_digests(b"\0".join(lines), str(destination))
 
@@ -135,14 +132,14 @@ def parse_digests(answer: bytes, root: str) -> dict[str, str]:
     """
     found = {}
     for record in _records(answer, root):
-        if known := _DIGEST.fullmatch(record):
+        if known := _DIGEST.fullmatch(os.fsdecode(record)):
             found[known[2].removeprefix("./")] = known[1]
     return found
 
 
-def _records(answer: bytes, root: str) -> list[str]:
-    records = [os.fsdecode(record) for record in answer.split(b"\0")]
-    if records[-2:] != ["end", ""]:
+def _records(answer: bytes, root: str) -> list[bytes]:
+    records = answer.split(b"\0")
+    if records[-2:] != [b"end", b""]:
         raise ResilienceError(
             "the server's answer is not whole",
             option="server",
@@ -162,15 +159,22 @@ class _Listed:
     ctime_ns: int
 
 
-def parse(answer: bytes, root: str, tiers: Sequence[str], pattern: str) -> Remote:
+def parse(answer: bytes, root: str, tiers: Sequence[str], pattern: str, known: str = "") -> Remote:
     """Reads the server's answer. What it says is judged, not trusted: only names directly in one of
     our tiers count.
+
+    Args:
+        answer: what the server wrote.
+        root: what to call its folder.
+        tiers: the tiers that count.
+        pattern: regular expression for the names of backups.
+        known: the word for a list that need not be read again.
 
     Raises:
         ResilienceError: the answer is not whole, or the folder may not be entered.
     """
     records = _records(answer, root)
-    if "closed" in records:
+    if b"closed" in records:
         raise ResilienceError(
             "the folder on the server cannot be entered",
             option="server_path",
@@ -184,7 +188,10 @@ def parse(answer: bytes, root: str, tiers: Sequence[str], pattern: str) -> Remot
     confined = False
     alarms: list[str] = []
     listed: dict[str, _Listed] = {}
-    for record in records:
+    told = [record for record in records if not record.startswith(_OF_FILES)]
+    listing = _word_for(record for record in records if record.startswith(_OF_LIST))
+    same = bool(known) and listing == known
+    for record in map(os.fsdecode, told if same else records):
         kind, _space, rest = record.partition(" ")
         if kind == "rsync":
             found = re.search(r"version v?(\d+(\.\d+)+)", rest)
@@ -208,8 +215,8 @@ def parse(answer: bytes, root: str, tiers: Sequence[str], pattern: str) -> Remot
             tree.problems.append(f"{inventory.readable(rest)}: cannot be read whole")
     identities = _fill(tree, listed, inventory.compiled(pattern))
     return Remote(
-        "absent" not in records,
-        "nowhere" not in records,
+        b"absent" not in records,
+        b"nowhere" not in records,
         tree,
         version,
         room,
@@ -217,7 +224,19 @@ def parse(answer: bytes, root: str, tiers: Sequence[str], pattern: str) -> Remot
         gate,
         confined,
         tuple(alarms),
+        listing=listing,
+        same=same,
     )
+
+
+_OF_FILES = (b"entry ", b"file ")
+_OF_LIST = (*_OF_FILES, b"link ", b"missing ", b"unreadable ")
+
+
+def _word_for(records: Iterable[bytes]) -> str:
+    import hashlib  # noqa: PLC0415 - loaded while the server answers
+
+    return hashlib.sha256(b"\0".join(records)).hexdigest()
 
 
 def _listed(rest: str, root: str, *, whole: bool) -> tuple[str, _Listed]:

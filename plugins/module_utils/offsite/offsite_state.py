@@ -22,11 +22,20 @@ from .offsite_settings import OK, WARNING, Settings, SyncResult
 
 @dataclasses.dataclass(frozen=True)
 class LastGood:
-    """The last sync that was done whole: when, to where, and what the tree held."""
+    """The last sync that was done whole.
+
+    Attributes:
+        time: when, ISO 8601.
+        destination: to where.
+        files: what the tree held.
+        listing: what the other side's list was when it held just that (`Remote.listing`); empty
+            where it was not looked at afterwards.
+    """
 
     time: str
     destination: str
     files: dict[str, Seen]
+    listing: str = ""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -57,6 +66,7 @@ def load_state(settings: Settings) -> tuple[State, str | None]:
             str(good["time"]),
             str(good["destination"]),
             {str(name): (int(size), int(mtime)) for name, (size, mtime) in good["files"].items()},
+            str(good.get("listing", "")),
         )
         return State(last_good, values["last_run"]), None
     except FileNotFoundError:
@@ -73,6 +83,7 @@ def remember(
     result: SyncResult,
     tree: Inventory | None,
     left_out: set[str],
+    listing: str = "",
 ) -> str | None:
     """Writes the state; returns in words why it could not be written."""
     last_good = state.last_good
@@ -82,16 +93,16 @@ def remember(
             for file in tree.files
             if file.path not in left_out
         }
-        last_good = LastGood(result.time, result.destination, files)
+        last_good = LastGood(result.time, result.destination, files, listing)
     values = {
         "version": 1,
-        "last_good": last_good and dataclasses.asdict(last_good),
+        "last_good": last_good and vars(last_good),
         "last_run": {key: getattr(result, key) for key in ("time", "status", "message")},
     }
     path = state_path(settings, ".json")
     try:
         with open(f"{path}.new", "w", encoding="ascii") as file:
-            json.dump(values, file)
+            file.write(json.dumps(values))  # `dump` would not use the C encoder
             file.flush()
             os.fsync(file.fileno())
         os.replace(f"{path}.new", path)

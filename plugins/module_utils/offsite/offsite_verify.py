@@ -10,7 +10,6 @@ import dataclasses
 import datetime
 import os
 from collections.abc import Callable, Mapping
-from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 from ..inventory import digest_cache, freshness, inventory, inventory_names
@@ -50,6 +49,8 @@ def verify(
     transport.check()
     state, _problem = load_state(settings)
     now = datetime.datetime.now().astimezone()
+    from concurrent.futures import ThreadPoolExecutor  # noqa: PLC0415 - a sync does not use it
+
     with ThreadPoolExecutor(max_workers=1) as pool:
         asked = pool.submit(_remote, settings, full)
         local, ours = digested(settings, _scan(settings), full=full, progress=progress)
@@ -119,7 +120,7 @@ def digested(
     """
     # One cache for every destination: it is the same tree.
     cache = DigestCache(os.path.join(settings.state_dir, "offsite-digests.json"))
-    identities = digest_cache.identities_of(tree.root, [file.path for file in tree.files])
+    identities = {file.path: tree.identities[file.path] for file in tree.files}
     planned = digest_cache.plan(
         cache.entries,
         identities,

@@ -14,9 +14,6 @@ import os
 import re
 import shlex
 import stat
-import subprocess
-import tempfile
-from collections.abc import Sequence
 
 from ..common import process
 from ..common.errors import ResilienceError
@@ -325,7 +322,7 @@ def check_key(destination: Destination) -> None:
     """
     path = destination.key_file
     try:
-        mode = os.stat(path).st_mode
+        seen = os.stat(path)
     except OSError as error:
         raise ResilienceError(
             f"the private key cannot be read: {error.strerror}",
@@ -333,13 +330,16 @@ def check_key(destination: Destination) -> None:
             value=path,
             remedy="run the stage's playbook, which makes it",
         ) from error
-    if stat.S_IMODE(mode) & 0o077:
+    if stat.S_IMODE(seen.st_mode) & 0o077:
         raise ResilienceError(
             "the private key may be read by others, so ssh will not use it",
             option="key_file",
             value=path,
             remedy=f"chmod 600 {shlex.quote(path)}",
         )
+    identity = (path, seen.st_ino, seen.st_mtime_ns, seen.st_ctime_ns)
+    if identity in _usable_keys:
+        return
     outcome = process.run(["ssh-keygen", "-y", "-P", "", "-f", path], time_limit=30)
     if outcome.code != 0:
         locked = "passphrase" in outcome.errors
@@ -351,81 +351,11 @@ def check_key(destination: Destination) -> None:
             value=path,
             remedy="name a key without a passphrase, of its own for this purpose",
         )
+    _usable_keys.add(identity)
 
 
-def run(destination: Destination, script: str, *arguments: str, input: bytes = b"") -> bytes:
-    """Runs a shell script on the server and returns what it wrote.
-
-    Args:
-        destination: the server.
-        script: for `sh -c`; `$1` and so on are the arguments.
-        arguments: any text; quoted here.
-        input: bytes for its standard input.
-
-    Raises:
-        ResilienceError: our key cannot be used.
-        ServerError: the server could not be reached, or the script failed.
-    """
-    words = ["exec", "env", "LC_ALL=C", "sh", "-c", script, "sh", *arguments]
-    return ask(destination, words, input=input)
-
-
-def ask(destination: Destination, words: Sequence[str], *, input: bytes = b"") -> bytes:
-    """Has the server's shell, or the gate in its place, do what `words` say.
-
-    Args:
-        destination: the server.
-        words: quoted here.
-        input: bytes for its standard input.
-
-    Returns:
-        What it wrote.
-
-    Raises:
-        ResilienceError, ServerError: as `run`.
-    """
-    check_key(destination)
-    arguments = [*command(destination), "-l", destination.user, "--", destination.host]
-    late: process.TooLong | None = None
-    answer = bytearray()
-    with tempfile.TemporaryFile() as given, tempfile.TemporaryFile() as errors:
-        given.write(input)
-        given.seek(0)
-        with process.started(
-            [*arguments, shlex.join(words)],
-            stdin=given,
-            stdout=subprocess.PIPE,
-            stderr=errors,
-            env=environment(),
-        ) as running:
-            try:
-                for block in process.blocks(
-                    process.output_of(running),
-                    time_limit=destination.time_limit,
-                    silence=destination.silence_seconds,
-                ):
-                    answer += block
-            except process.TooLong as error:
-                late = error
-                process.end_group(running)
-            code = running.wait()
-        errors.seek(0)
-        told = errors.read(1 << 20).decode("utf-8", "backslashreplace")
-    if code == 0 and late is None:
-        return bytes(answer)
-    said = telling_line(told) or ("" if late else process.Outcome(code, "", "").ending())
-    raise ServerError(failure(told) or _unnamed(late), said, destination)
-
-
-def _unnamed(late: process.TooLong | None) -> Failure:
-    """Why a command on the server failed, where nothing that was said tells."""
-    remedy = "try it by hand with the same key"
-    if late is None:
-        return Failure("command_failed", "a command on the server failed", remedy, True)
-    if late.silent:
-        words = f"the server said nothing for {late.seconds:g} s"
-        return Failure("silent", words, "look what the server is busy with", True)
-    return Failure("time_limit", "a command on the server was not done in time", remedy, True)
+# Keys that were looked at already: one run asks the server several times.
+_usable_keys: set[tuple[str, int, int, int]] = set()
 
 
 def environment() -> dict[str, str]:

@@ -90,8 +90,22 @@ class Transport(Protocol):
             ResilienceError: it cannot.
         """
 
-    def look(self, tiers: Sequence[str], pattern: str) -> Remote:
+    def look_ahead(self, tiers: Sequence[str]) -> None:
+        """Begins to ask what the other side holds, where that can be, for the next `look`.
+
+        Never fails: what is wrong shows when the answer is taken.
+        """
+
+    def forget(self) -> None:
+        """Ends what `look_ahead` began and no `look` has taken."""
+
+    def look(self, tiers: Sequence[str], pattern: str, known: str = "") -> Remote:
         """What the other side holds.
+
+        Args:
+            tiers: the tiers to look at.
+            pattern: regular expression for the names of backups.
+            known: `Remote.listing` of an earlier look; where it is still that, `Remote.same`.
 
         Raises:
             ResilienceError: it could not be asked.

@@ -134,7 +134,13 @@ class RcloneTransport:
             "what was moved aside is kept until somebody removes it",
         )
 
-    def look(self, tiers: Sequence[str], pattern: str) -> Remote:
+    def look_ahead(self, tiers: Sequence[str]) -> None:
+        """As `Transport.look_ahead`: it cannot."""
+
+    def forget(self) -> None:
+        """As `Transport.forget`."""
+
+    def look(self, tiers: Sequence[str], pattern: str, known: str = "") -> Remote:
         """As `Transport.look`."""
         tree = inventory.Inventory(str(self), [], tuple(tiers))
         expression = inventory.compiled(pattern)

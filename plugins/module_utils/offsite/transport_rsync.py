@@ -6,12 +6,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 from collections.abc import Sequence
 
 from ..common.errors import ResilienceError
 from ..inventory.inventory import readable
-from . import offsite_remote, rsync, ssh
+from . import offsite_remote, rsync, ssh, ssh_question
 from .offsite_remote import Remote
 from .rsync import Item, Transfer
 from .ssh import Destination
@@ -19,6 +20,7 @@ from .transport import Delivery, Finished, Wanted
 
 # rsync writes files through to disk (`--fsync`) from this version on.
 _DURABLE_FROM = (3, 2, 4)
+_SETTLE = ("chefwell-commit",)
 
 
 class AccountTransport:
@@ -27,6 +29,7 @@ class AccountTransport:
     def __init__(self, destination: Destination) -> None:
         self.destination = destination
         self._server_rsync = "0"
+        self._asked: ssh_question.Question | None = None
 
     @property
     def host(self) -> str:
@@ -40,11 +43,36 @@ class AccountTransport:
         """As `Transport.check`: the key."""
         ssh.check_key(self.destination)
 
-    def look(self, tiers: Sequence[str], pattern: str) -> Remote:
+    def look_ahead(self, tiers: Sequence[str]) -> None:
+        """As `Transport.look_ahead`."""
+        question = self._question(tiers)
+        if self._asked and self._asked.words == tuple(question):
+            return
+        self.forget()
+        # Without ssh, `look` says so.
+        with contextlib.suppress(ResilienceError):
+            self._asked = ssh_question.Question(self.destination, question)
+
+    def forget(self) -> None:
+        """As `Transport.forget`."""
+        if self._asked:
+            self._asked.drop()
+        self._asked = None
+
+    def look(self, tiers: Sequence[str], pattern: str, known: str = "") -> Remote:
         """As `Transport.look`."""
-        remote = offsite_remote.look(self.destination, tiers, pattern)
+        question = self._question(tiers)
+        asked, self._asked = self._asked, None
+        if asked and asked.words == tuple(question):
+            answer = asked.answer()
+        else:
+            answer = ssh_question.ask(self.destination, question)
+        remote = offsite_remote.parse(answer, str(self.destination), tiers, pattern, known)
         self._server_rsync = remote.rsync or "0"
         return remote
+
+    def _question(self, tiers: Sequence[str]) -> list[str]:
+        return offsite_remote.question(self.destination, tiers)
 
     def digests(self, paths: Sequence[str]) -> dict[str, str]:
         """As `Transport.digests`."""
@@ -70,7 +98,9 @@ class AccountTransport:
 
     def server_name(self) -> str:
         """As `Transport.server_name`."""
-        return readable(ssh.ask(self.destination, ["hostname"]).decode("utf-8", "replace").strip())
+        return readable(
+            ssh_question.ask(self.destination, ["hostname"]).decode("utf-8", "replace").strip()
+        )
 
     def _rsync(
         self, names: Sequence[str], delivery: Delivery, *, remove_missing: bool = False
@@ -92,11 +122,28 @@ class AccountTransport:
 class GateTransport(AccountTransport):
     """To an account behind `offsite_gate`: it takes files in, and its own job places them."""
 
-    def look(self, tiers: Sequence[str], pattern: str) -> Remote:
+    def __init__(self, destination: Destination) -> None:
+        super().__init__(destination)
+        self._settling: ssh_question.Question | None = None
+
+    def forget(self) -> None:
+        """As `Transport.forget`; what was sent and not settled waits on the server."""
+        super().forget()
+        if self._settling:
+            self._settling.drop()
+        self._settling = None
+
+    def send(self, names: Sequence[str], delivery: Delivery) -> Transfer:
+        """As `Transport.send`. The server's job is called at once, and waits for our inventory:
+        meanwhile it takes the digests of what has arrived."""
+        self.forget()
+        if not delivery.dry_run:
+            self._settling = ssh_question.Question(self.destination, _SETTLE, input=None)
+        return super().send(names, delivery)
+
+    def look(self, tiers: Sequence[str], pattern: str, known: str = "") -> Remote:
         """As `Transport.look`."""
-        answer = ssh.ask(self.destination, ["chefwell-list", *tiers])
-        remote = offsite_remote.parse(answer, str(self.destination), tiers, pattern)
-        self._server_rsync = remote.rsync or "0"
+        remote = super().look(tiers, pattern, known)
         if remote.gate is None:
             raise ResilienceError(
                 "the server's answer is not the gate's",
@@ -106,12 +153,15 @@ class GateTransport(AccountTransport):
             )
         return remote
 
+    def _question(self, tiers: Sequence[str]) -> list[str]:
+        return ["chefwell-list", *tiers]
+
     def digests(self, paths: Sequence[str]) -> dict[str, str]:
         """As `Transport.digests`."""
         if not paths:
             return {}
         names = b"".join(path.encode("utf-8", "surrogateescape") + b"\0" for path in paths)
-        answer = ssh.ask(self.destination, ["chefwell-digest"], input=names)
+        answer = ssh_question.ask(self.destination, ["chefwell-digest"], input=names)
         return offsite_remote.parse_digests(answer, str(self))
 
     def finish(self, wanted: Wanted, delivery: Delivery) -> Finished:
@@ -126,9 +176,12 @@ class GateTransport(AccountTransport):
             "unread": sorted(wanted.unread),
             "in_progress": sorted(unsure),
         }
-        answer = ssh.ask(
-            self.destination, ["chefwell-commit"], input=json.dumps(inventory).encode("ascii")
-        )
+        given = json.dumps(inventory).encode("ascii")
+        settling, self._settling = self._settling, None
+        if settling and settling.waits:
+            answer = settling.answer(given)
+        else:
+            answer = ssh_question.ask(self.destination, _SETTLE, input=given)
         try:
             settled = json.loads(answer)
             aside = [*settled["aside"], *settled["replaced"]]

@@ -15,10 +15,10 @@ from typing import TYPE_CHECKING, Any
 
 from ..common.config import Key
 from ..common.errors import ResilienceError
-from . import announce
-from .history import History
 
 if TYPE_CHECKING:
+    from .announce import Channels
+    from .history import History
     from .metrics import Gauge
 
 # What a stage's configuration says of whom to tell.
@@ -28,7 +28,8 @@ KEYS = {
     "remind_hours": Key((int, float), 24),
     "ping_url": Key(str, ""),
     "host_name": Key(str, ""),
-    "fallback_dir": Key(str, announce.FALLBACK),
+    # `announce.FALLBACK`, which is loaded when there is something to tell.
+    "fallback_dir": Key(str, "/run/chefwell-resilience"),
 }
 
 
@@ -74,8 +75,10 @@ def check(settings: Mapping[str, Any], metrics_name: str = "") -> None:
             )
 
 
-def channels(settings: Mapping[str, Any]) -> announce.Channels:
+def channels(settings: Mapping[str, Any]) -> Channels:
     """Where people are told, from values of `KEYS`."""
+    from . import announce  # noqa: PLC0415 - a sync asks its server before it loads this
+
     return announce.Channels(
         settings["notify_urls"],
         settings["remind_hours"],
@@ -93,6 +96,8 @@ def history(state_dir: str, problems: list[str]) -> Iterator[History | None]:
         state_dir: where it lies.
         problems: what is wrong with it is added here, in words.
     """
+    from .history import History  # noqa: PLC0415 - as above
+
     try:
         opened = History(state_dir)
     except ResilienceError as error:

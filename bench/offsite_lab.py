@@ -1,0 +1,172 @@
+"""What the rows of the offsite copy share: a backup tree, a real sshd with the server's gate, the
+host's own command, and the rsync that somebody would type."""
+
+from __future__ import annotations
+
+import contextlib
+import datetime
+import json
+import os
+import re
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+ROOT = Path(__file__).resolve().parents[1]
+sys.path.insert(0, str(ROOT / "tests" / "integration"))
+
+from far_host import FarHost  # noqa: E402
+from sshd import Sshd  # noqa: E402
+
+PYTHON = "/usr/bin/python3"
+TIERS = ("daily", "weekly", "monthly")
+GATE = "chefwell_resilience.keeper.offsite_gate"
+
+
+class Lab:
+    """One host with a backup tree, and the server that takes its copies."""
+
+    def __init__(self, root: Path, server: Sshd) -> None:
+        self.root = root
+        self.server = server
+        self.tree = root / "backups"
+        for tier in TIERS:
+            (self.tree / tier).mkdir(parents=True)
+        (self.tree / ".chefwell-backups").touch()
+        library = root / "lib"
+        library.mkdir()
+        (library / "chefwell_resilience").symlink_to(ROOT / "plugins" / "module_utils")
+        self.environment = {"PYTHONPATH": str(library), "PATH": "/usr/bin:/bin"}
+        # Two accounts of one sshd: one behind the gate, one that anybody's rsync may write to.
+        self.copy, self.plain = server.root / "copy", server.root / "plain"
+        self.copy.mkdir()
+        self.plain.mkdir()
+        keeper = root / "keeper.json"
+        keeper.write_text(json.dumps({"root": str(self.copy)}))
+        self.open_key = root / "open_key"
+        subprocess.run(
+            ["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", str(self.open_key)], check=True
+        )
+        gate = f"PYTHONPATH={library} exec {PYTHON} -s -m {GATE} --config {keeper} --allow write"
+        (root / "gate.sh").write_text(f"#!/bin/sh\n{gate}\n")
+        key = (server.root / "client_key.pub").read_text()
+        server.authorized_keys.write_text(
+            f'restrict,command="sh {root}/gate.sh" {key}'
+            f"restrict {Path(f'{self.open_key}.pub').read_text()}"
+        )
+        self.config = root / "offsite.json"
+        self.configure()
+
+    def configure(self, **more: Any) -> None:
+        """The host's configuration file, as the role writes it; no bandwidth limit."""
+        values = {
+            "server_host": self.server.address,
+            "server_port": self.server.port,
+            "server_user": self.server.user,
+            "server_path": str(self.copy),
+            "key_file": str(self.server.key),
+            "known_hosts_file": str(self.server.known_hosts),
+            "backup_path": str(self.tree),
+            "state_dir": str(self.root / "state"),
+            "log_file": str(self.root / "log"),
+            "language": "en",
+            "rpo_hours": 10**6,
+            "schedule": {tier: 10**6 for tier in TIERS},
+        }
+        self.config.write_text(json.dumps({**values, **more}))
+
+    def fill(self, count: int, size: int) -> None:
+        """Backups of random bytes, one an hour apart, in the three tiers by turns."""
+        now = datetime.datetime.now()
+        with open("/dev/urandom", "rb") as noise:
+            for number in range(count):
+                taken = now - datetime.timedelta(hours=number + 1)
+                name = f"chefwell_backup_{taken:%Y%m%d_%H%M%S}.dump.gz"
+                file = self.tree / TIERS[number % len(TIERS)] / name
+                with file.open("wb") as backup:
+                    left = size
+                    while left:
+                        left -= backup.write(noise.read(min(left, 1 << 20)))
+                moment = time.time() - (number + 1) * 3600
+                os.utime(file, (moment, moment))
+
+    def command(self, name: str, *arguments: str) -> dict[str, Any]:
+        """One of the host's commands, as cron starts it; its result.
+
+        Raises:
+            ValueError: it did not end well.
+        """
+        module = "chefwell_resilience.host_cli"
+        line = [PYTHON, "-m", module, name, "--config", str(self.config), "--json", *arguments]
+        done = subprocess.run(line, env=self.environment, capture_output=True, check=False)
+        if done.returncode != 0:
+            raise ValueError(
+                f"{name} ended with {done.returncode}: {done.stdout[-500:]!r}{done.stderr[-500:]!r}"
+            )
+        return dict(json.loads(done.stdout))
+
+    @property
+    def ssh(self) -> list[str]:
+        """ssh to the account that runs any command."""
+        options = ["BatchMode=yes", f"UserKnownHostsFile={self.server.known_hosts}"]
+        line = ["ssh", "-F", "none", "-p", str(self.server.port), "-i", str(self.open_key)]
+        return line + [word for option in options for word in ("-o", option)]
+
+    @property
+    def account(self) -> str:
+        """The account as ssh names it."""
+        return f"{self.server.user}@{self.server.address}"
+
+    def rsync(self, *options: str) -> int:
+        """The plan's rsync with the options that ours has, to an account without a gate; how many
+        files it sent."""
+        line = [
+            "rsync",
+            "--archive",
+            "--partial-dir=.rsync-partial",
+            "--timeout=300",
+            "--stats",
+            *options,
+        ]
+        line += ["-e", " ".join(self.ssh), f"{self.tree}/", f"{self.account}:{self.plain}/"]
+        told = subprocess.run(line, check=True, capture_output=True, text=True).stdout
+        return int(re.search(r"files transferred: ([\d,]+)", told)[1].replace(",", ""))
+
+
+@contextlib.contextmanager
+def lab(count: int, size: int, rate: str = "") -> Iterator[Lab]:
+    """A lab with `count` backups of `size` bytes.
+
+    Args:
+        count, size: of the backups.
+        rate: the server is another host, at the end of a link of this rate; otherwise it is this
+            host.
+    """
+    with contextlib.ExitStack() as stack:
+        far = FarHost() if rate else None
+        if far:
+            stack.callback(far.remove)
+            far.slow_down(rate)
+        server = Sshd(far.address, far.inside) if far else Sshd()
+        stack.callback(server.remove)
+        folder = stack.enter_context(tempfile.TemporaryDirectory(prefix="chefwell-bench-"))
+        found = Lab(Path(folder), server)
+        server.start()
+        found.fill(count, size)
+        yield found
+
+
+def held(folder: Path) -> dict[str, int]:
+    """How many backups a copy holds, and their bytes."""
+    files = [file for tier in TIERS for file in (folder / tier).glob("*.gz")]
+    return {"files": len(files), "bytes": sum(file.stat().st_size for file in files)}
+
+
+def empty(folder: Path) -> None:
+    """Takes everything out of a folder, if there is one."""
+    if folder.exists():
+        subprocess.run(["find", str(folder), "-mindepth", "1", "-delete"], check=True)
