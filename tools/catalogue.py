@@ -78,6 +78,9 @@ def messages_of_python(source: str) -> set[Message]:
         texts = [arg.value for arg in node.args if isinstance(arg, ast.Constant)]
         if name in ("say", "gettext", "told") and len(texts) == 1:
             found.add((str(texts[0]), None))
+        elif name == "Kind" and len(texts) == 2:
+            # Of a kind of finding pages show the remedy; docs/findings.md has its meaning too.
+            found.add((str(texts[1]), None))
         elif name in ("ngettext", "told_many") and len(texts) >= 2:
             found.add((str(texts[0]), str(texts[1])))
     return found

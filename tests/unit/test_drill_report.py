@@ -11,7 +11,11 @@ import pytest
 import render_data
 from ansible_collections.chefwell.resilience.plugins.module_utils.common import language
 from ansible_collections.chefwell.resilience.plugins.module_utils.drill import drill_report
-from ansible_collections.chefwell.resilience.plugins.module_utils.pages import junit, render_history
+from ansible_collections.chefwell.resilience.plugins.module_utils.pages import (
+    junit,
+    render,
+    render_history,
+)
 
 FOUND = {"id": "index.missing", "subject": "a.b", "text": "a.b is missing \x1b[31m <&\"'"}
 
@@ -100,3 +104,32 @@ def test_an_ignored_finding_is_on_the_page_with_its_reason(
     drill_report.write(str(tmp_path), drill, [], language_name)
     page = (tmp_path / "report.html").read_text()
     assert "dropped in May &lt;b&gt;" in page
+
+
+@pytest.mark.parametrize(
+    ("language_name", "verdict", "to_do", "log", "elsewhere"),
+    [
+        (
+            *("pt_BR", "BACKUP NÃO VALIDADO", "Veja os erros da restauração."),
+            *("ÚLTIMAS PALAVRAS DO BACKEND", "❌ OK (28 produtos); falhou em outras lojas: 1"),
+        ),
+        (
+            *("en", "BACKUP NOT VALIDATED", "Look at the errors of the restore."),
+            *("THE BACKEND'S LAST WORDS", "❌ OK (28 products); failed in other stores: 1"),
+        ),
+    ],
+)
+def test_a_failed_drill_says_what_to_do_and_what_the_backend_said(
+    language_name: str, verdict: str, to_do: str, log: str, elsewhere: str
+) -> None:
+    drill = failed()
+    drill["backend_log"] = "Error: no route\n    at line 7 <b>\x1b[31m"
+    other = {"id": "api.answer_differs", "subject": "tenant_x", "text": "tenant_x: HTTP 500"}
+    products = {"id": "api_products", "title": "", "status": "failed", "evidence": "1/2"}
+    drill["checks"].append({**products, "seconds": 0.1, "findings": [other]})
+    html = render.html_report({"title": "h", "drill": drill, "only": "drill"}, language_name)
+    heading = html.index("<h1>")
+    assert verdict in html[heading : html.index("</h1>")] and html.count(f"</b> {to_do}") == 1
+    assert "Error: no route\n    at line 7 &lt;b&gt;\\x1b[31m</pre>" in html
+    text = render.validation_report(drill, language_name, False)
+    assert log in text and "at line 7 <b>\\x1b[31m" in text and elsewhere in text

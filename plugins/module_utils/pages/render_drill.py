@@ -148,6 +148,15 @@ def api_outcome(words: gettext.NullTranslations, call: dict[str, Any]) -> str:
     return say("SKIPPED") if status == "skipped" else say("UNKNOWN")
 
 
+def failed_elsewhere(drill: dict[str, Any], call: dict[str, Any]) -> int:
+    """In how many other stores the same call failed, by its check."""
+    return sum(
+        len(check.get("findings") or [])
+        for check in entries(drill, "checks")
+        if check.get("id") == f"api_{call.get('id')}" and check.get("status") == "failed"
+    )
+
+
 def is_checked(drill: dict[str, Any], call: dict[str, Any]) -> bool:
     """Whether a check that did not pass tells about this call already."""
     name = f"api_{call.get('id')}"
@@ -321,17 +330,23 @@ class _Page:
         self.section(self.words.gettext("INTEGRITY:"), statuses, lines)
 
     def functions(self) -> None:
-        lines, calls = [], entries(self.drill, "api")
+        lines, calls, statuses = [], entries(self.drill, "api"), list[str]()
         for call in calls:
             title, status = (
                 render_titles.api_title(self.words, call),
                 known_status(call.get("status")),
             )
             outcome = api_outcome(self.words, call)
+            elsewhere = failed_elsewhere(self.drill, call) if status == "passed" else 0
+            if elsewhere:
+                # Well in this store, but not in others: the line must not look as if all were.
+                status = "failed"
+                more = self.words.gettext("failed in other stores: %(count)d")
+                outcome += f"; {more % {'count': elsewhere}}"
             lines += wrap(f"   - {title}: {self.mark(status)} {outcome}", 5)
+            statuses.append(status)
             if status != "passed" and call.get("evidence") and not is_checked(self.drill, call):
                 lines += wrap(f"     {call['evidence']}", 5)
-        statuses = [str(call.get("status")) for call in calls]
         self.section(self.words.gettext("FUNCTIONS:"), statuses, lines)
 
     def not_passed(self) -> None:
@@ -360,6 +375,15 @@ class _Page:
         if not check.get("evidence"):
             return wrap(line, 5)
         return [*wrap(line + ":", 5), *wrap(f"     {check['evidence']}", 5)]
+
+    def backend_log(self) -> None:
+        """The backend's last words, where it did not answer as it must."""
+        log = str(self.drill.get("backend_log") or "").strip()
+        if log:
+            self.lines.append("📜 " + self.words.gettext("THE BACKEND'S LAST WORDS:"))
+            for line in log.split("\\n"):
+                self.lines += wrap(f"   {line}", 5)
+            self.lines.append("")
 
     def restore_errors(self) -> None:
         errors = (self.drill.get("restore") or {}).get("errors") or []
@@ -409,6 +433,7 @@ def validation_report(words: gettext.NullTranslations, drill: dict[str, Any], co
     page.functions()
     page.restore_errors()
     page.not_passed()
+    page.backend_log()
     page.objectives()
     page.result()
     return "\n".join(page.lines)

@@ -19,6 +19,7 @@ from typing import Any
 
 from ..common import quantity
 from ..common.told import in_language
+from ..validation.finding_kinds import KINDS
 from . import (
     render_disk,
     render_drill,
@@ -42,17 +43,21 @@ OF_LEVEL = {
 OF_STATUS = {"passed": "ok", "failed": "bad", "skipped": "warn", "unknown": "unknown"}
 # What needs attention is listed up to this many times on top; every item is in its own section.
 MOST_FINDINGS = 30
+# So many findings of one check are told at the top; all of them stand at the check.
+NAMED_FINDINGS = 6
 # Distances between the ticks of a time axis that clocks are read by.
 ROUND_SECONDS = (30, 60, 120, 300, 600, 1800, 3600, 7200, 21600, 43200, 86400)
 
 
 @dataclasses.dataclass(frozen=True)
 class Finding:
-    """Something that needs attention: what, and the evidence for it."""
+    """Something that needs attention: what, the evidence for it, and what to do about it."""
 
     state: str
     title: str
     evidence: str = ""
+    lines: tuple[str, ...] = ()
+    remedies: tuple[str, ...] = ()
 
 
 def worst_state(states: list[str]) -> str:
@@ -67,7 +72,7 @@ def grouped(number: int | None) -> str:
 
 def html_report(words: gettext.NullTranslations, results: dict[str, Any], language: str) -> str:
     """The page."""
-    results = clean_all(in_language(words, results))
+    results = clean_all(_lines_apart(in_language(words, results)))
     alone = results.get("only") == "drill"
     parts = [
         _disk_part(words, results.get("disk")),
@@ -93,6 +98,15 @@ def html_report(words: gettext.NullTranslations, results: dict[str, Any], langua
         brief=quantity.brief_duration,
     )
     return page
+
+
+def _lines_apart(results: dict[str, Any]) -> dict[str, Any]:
+    """The backend's log as lines, before the ends of lines become visible like all else."""
+    drill = results.get("drill")
+    if not drill:
+        return results
+    log = str(drill.get("backend_log") or "").splitlines()
+    return {**results, "drill": {**drill, "backend_log": log}}
 
 
 def _template(words: gettext.NullTranslations) -> Any:
@@ -250,9 +264,10 @@ def _drill_part(
         state = worst_state([min(finding.state, "warn", key=STATES.index) for finding in findings])
     tenants = [_tenant(words, schema) for schema in render_drill.entries(drill, "schemas")]
     featured = render_drill.split_schemas(drill)[1]
-    detail = words.gettext("%(percent)s confidence") % {
-        "percent": quantity.confidence(drill.get("confidence"))
-    }
+    detail = ""
+    if drill.get("confidence") is not None:
+        percent = quantity.confidence(drill["confidence"])
+        detail = words.gettext("%(percent)s confidence") % {"percent": percent}
     return {
         "state": state,
         "verdict_state": OF_STATUS[render_drill.verdict_status(drill)],
@@ -260,6 +275,7 @@ def _drill_part(
         "detail": detail,
         "findings": findings,
         "problem": drill.get("problem") or "",
+        "backend_log": "\n".join(drill.get("backend_log") or []),
         "featured_name": drill.get("featured_schema") or "",
         "time": render_drill.moment(drill.get("time")),
         "confidence": quantity.confidence(drill.get("confidence")),
@@ -288,7 +304,7 @@ def _drill_part(
             str(check.get("id")).startswith("api_")
             for check in render_drill.entries(drill, "checks")
         ),
-        "calls": [_call(words, call) for call in render_drill.entries(drill, "api")],
+        "calls": [_call(words, drill, call) for call in render_drill.entries(drill, "api")],
         "checks": [_check(words, check) for check in render_drill.entries(drill, "checks")],
     }
 
@@ -310,11 +326,20 @@ def _check(words: gettext.NullTranslations, check: dict[str, Any]) -> dict[str, 
     }
 
 
-def _call(words: gettext.NullTranslations, call: dict[str, Any]) -> dict[str, Any]:
+def _call(
+    words: gettext.NullTranslations, drill: dict[str, Any], call: dict[str, Any]
+) -> dict[str, Any]:
+    status = known_status(call.get("status"))
+    outcome = render_drill.api_outcome(words, call)
+    elsewhere = render_drill.failed_elsewhere(drill, call) if status == "passed" else 0
+    if elsewhere:
+        status = "failed"
+        more = words.gettext("failed in other stores: %(count)d") % {"count": elsewhere}
+        outcome += f"; {more}"
     return {
-        "state": OF_STATUS[known_status(call.get("status"))],
+        "state": OF_STATUS[status],
         "title": render_titles.api_title(words, call),
-        "outcome": render_drill.api_outcome(words, call),
+        "outcome": outcome,
         "evidence": call.get("evidence") or "",
         "seconds": call.get("seconds"),
     }
@@ -332,10 +357,9 @@ def _drill_findings(words: gettext.NullTranslations, drill: dict[str, Any]) -> l
     for check in render_drill.entries(drill, "checks"):
         row = _check(words, check)
         if row["state"] != "ok":
-            title = f"{row['title']}: {_status_word(words, str(check.get('status')))}"
-            findings.append(Finding(row["state"], title, str(row["evidence"])))
+            findings.append(_of_check(words, check, row))
     for call in render_drill.entries(drill, "api"):
-        shown = _call(words, call)
+        shown = _call(words, drill, call)
         if shown["state"] != "ok" and not render_drill.is_checked(drill, call):
             title = f"{shown['title']}: {shown['outcome']}"
             findings.append(Finding(shown["state"], title, str(shown["evidence"])))
@@ -345,6 +369,23 @@ def _drill_findings(words: gettext.NullTranslations, drill: dict[str, Any]) -> l
         else:
             findings.append(Finding("unknown", say("Recovery objective not measured"), text))
     return findings
+
+
+def _of_check(
+    words: gettext.NullTranslations, check: dict[str, Any], row: dict[str, Any]
+) -> Finding:
+    """A check that did not pass: its first findings line by line, and the remedy of each kind."""
+    title = f"{row['title']}: {_status_word(words, str(check.get('status')))}"
+    found = check.get("findings") or []
+    if not found:
+        return Finding(row["state"], title, str(row["evidence"]))
+    lines = [str(one["text"]) for one in found[:NAMED_FINDINGS]]
+    if len(found) > NAMED_FINDINGS:
+        rest = len(found) - NAMED_FINDINGS
+        lines.append(words.gettext("and %(count)d more that did not pass") % {"count": rest})
+    kinds = dict.fromkeys(str(one["id"]) for one in found)
+    remedies = [words.gettext(KINDS[kind].remedy) for kind in kinds if kind in KINDS]
+    return Finding(row["state"], title, "", tuple(lines), tuple(remedies))
 
 
 def _objective(words: gettext.NullTranslations, drill: dict[str, Any], key: str) -> dict[str, Any]:
