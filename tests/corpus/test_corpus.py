@@ -28,6 +28,7 @@ from ansible_collections.chefwell.resilience.plugins.module_utils.validation imp
     api_probe,
     checks,
     findings,
+    previous_counts,
     production_drift,
 )
 from ansible_collections.chefwell.resilience.plugins.module_utils.validation.findings import (
@@ -191,6 +192,37 @@ def test_production_moves_on(old: Lab, restored: dict[str, Dump]) -> None:
     for answer in (same, moved, gone):
         SEEN.append(checks.conclude("production", "", answer, 0).to_dict())
     _fired({"production.table_missing"}, "a table made after the backup")
+
+
+def test_fewer_rows_than_in_the_drill_before(old: Lab, restored: dict[str, Dump]) -> None:
+    """Weaker evidence: growth and small falls are told, a fall makes it skipped, never failed."""
+    schemas = old.question("restored stores", restored["stores"].wanted)["schemas"]
+    fall = previous_counts.Fall(percent=50, least_rows=20)
+    rows = previous_counts.counted(schemas)
+    assert rows["tenant_a", "products"] == 40
+    cases: dict[str, tuple[dict[tuple[str, ...], int], list[str]]] = {
+        "equal": ({}, []),
+        "it grew": ({("tenant_a", "products"): 10}, []),
+        "it fell by half": ({("tenant_a", "products"): 80}, []),
+        "it fell by more": ({("tenant_a", "products"): 81}, ["previous.rows_fell"]),
+        "few rows, all gone": ({("tenant_a", "gone"): 5}, ["previous.table_missing"]),
+    }
+    for case, (before, expected) in cases.items():
+        then = previous_counts.Before("2025-11-13T03:00:00", "x.dump", {**rows, **before})
+        answer = previous_counts.compare(then, schemas, fall)
+        check = checks.conclude("previous", "", answer, 0)
+        SEEN.append(check.to_dict())
+        assert [one.id for one in check.findings] == expected, case
+        assert check.status == ("skipped" if expected else "passed"), case
+        _fired({*expected}, case)
+    emptied = copy.deepcopy(schemas)
+    emptied[1]["tables"][1]["rows"] = 0
+    then = previous_counts.Before("2025-11-13T03:00:00", "x.dump", rows)
+    (found_one,) = previous_counts.compare(then, emptied, fall).findings
+    assert "tenant_a.products has 0 rows, in the last drill it had 40" in found_one.text  # type: ignore[union-attr]
+    # A table of a few rows comes and goes.
+    small = previous_counts.compare(then, emptied, previous_counts.Fall(least_rows=41))
+    assert not small.findings and not small.skipped and "-40" in small.evidence
 
 
 def test_another_encoding(old: Lab, restored: dict[str, Dump]) -> None:

@@ -10,7 +10,10 @@ from typing import Any
 
 import pytest
 from ansible_collections.chefwell.resilience.plugins.module_utils import host_cli
-from ansible_collections.chefwell.resilience.plugins.module_utils.drill import drill_aftermath
+from ansible_collections.chefwell.resilience.plugins.module_utils.drill import (
+    drill_aftermath,
+    drill_counts,
+)
 from ansible_collections.chefwell.resilience.plugins.module_utils.telling.history import History
 from receiver import Receiver, receiving
 from testbed import Testbed
@@ -51,6 +54,10 @@ class Host:
     def events(self) -> list[dict[str, Any]]:
         with History(self.values["state_dir"]) as history:
             return [event.data for event in history.events("staging", "drill")]
+
+    def checks(self) -> dict[str, Any]:
+        result = json.loads((self.root / "state" / "drill.json").read_text())
+        return {check["id"]: check for check in result["checks"]}
 
     def gauges(self) -> dict[str, float]:
         text = (self.root / "drill.prom").read_text()
@@ -98,6 +105,32 @@ def test_a_bad_drill_and_its_end_are_told_once_each(
     actions = [action for action, _body in receiver.pings()]
     assert actions == ["/start", "/fail", "/start", "/fail", "/start", ""]
     assert [event["verdict"] for event in host.events()] == ["passed", "failed", "failed"]
+
+
+def test_a_store_less_than_last_time_is_a_warning_told_once(host: Host, receiver: Receiver) -> None:
+    """Neither a manifest nor production tells what must be there, so the last drill does."""
+    assert host.drill() == 0
+    assert "previous" not in host.checks()
+    assert host.drill() == 0
+    assert host.checks()["previous"]["status"] == "passed"
+    counts = host.root / "state" / drill_counts.COUNTS
+    kept = json.loads(counts.read_text())
+    kept["rows"].append(["tenant_closed", "sales", 120])
+    counts.write_text(json.dumps(kept))
+    assert host.drill() == 0
+    check = host.checks()["previous"]
+    assert check["status"] == "skipped" and "weaker evidence" in check["evidence"]
+    assert [one["subject"] for one in check["findings"]] == ["tenant_closed.sales"]
+    assert host.events()[0]["confidence"] < 100
+    (message,) = receiver.messages()
+    assert "WARNING" in message["title"] and "tenant_closed.sales" in message["message"]
+    assert host.drill() == 0
+    assert host.checks()["previous"]["status"] == "passed"
+    assert "again" in receiver.messages()[1]["title"]
+    counts.write_text("{")
+    assert host.drill() == 0
+    assert host.checks()["previous"]["status"] == "skipped"
+    assert "cannot be read" in host.checks()["previous"]["evidence"]
 
 
 def test_what_fails_afterwards_does_not_change_the_verdict(

@@ -23,7 +23,7 @@ from ..inventory import inventory
 from ..pages import render
 from ..pages.render_titles import phase_title
 from ..staging import staging
-from ..validation import api_probe, findings, validation
+from ..validation import api_probe, findings, previous_counts, validation
 from .command import EXIT_OK, Command, append_log, colour, now, tell, warn
 
 KEYS = {
@@ -56,6 +56,8 @@ KEYS = {
     "api_time_limit": Key((int, float), 10),
     "featured_schema": Key(str, ""),
     "table_order": Key(list, []),
+    "fall_percent": Key((int, float), 50),
+    "fall_least_rows": Key(int, 20),
     "jobs": Key(int, 0),
     "time_limit": Key((int, float), 3600),
     "rto_seconds": Key((int, float), 600),
@@ -123,6 +125,7 @@ def settings_of(values: dict[str, Any]) -> drill.Settings:
             "table_order",
         ),
         **chosen("offsite_config", "offsite_key_file"),
+        fall=previous_counts.Fall(values["fall_percent"], values["fall_least_rows"]),
         **chosen("api_users", "api_time_limit", "rto_seconds", "rpo_seconds"),
     )
 

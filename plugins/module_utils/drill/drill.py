@@ -32,10 +32,11 @@ from ..inventory import inventory
 from ..inventory.backup_choice import Chosen, choose
 from ..offsite import offsite_fetch, ssh
 from ..staging import restore, staging
-from ..validation import checks, expectation, production_drift, questioning
+from ..validation import checks, expectation, previous_counts, production_drift, questioning
 from ..validation.api_probe import STEPS, Api
 from ..validation.findings import Finding, of_restore_error
 from ..validation.validation import Settings as Questions
+from . import drill_counts
 
 PASSED, FAILED, COULD_NOT_VERIFY = "passed", "failed", "could_not_verify"
 EXIT_CODES = {PASSED: 0, FAILED: 2, COULD_NOT_VERIFY: 3}
@@ -66,6 +67,7 @@ class Settings:
         jobs: how many to restore in parallel; 0 chooses.
         time_limit: seconds for each of unpacking, decoding and restoring.
         rto_seconds, rpo_seconds: the objectives.
+        fall: how far a table may fall since the last drill before it is told.
         offsite_config: the offsite stage's configuration, for a backup that is fetched from there.
         offsite_key_file: a key that may read there; the stage's own when empty.
     """
@@ -87,6 +89,7 @@ class Settings:
     time_limit: float = 3600
     rto_seconds: float = 600
     rpo_seconds: float = 86400
+    fall: previous_counts.Fall = previous_counts.Fall()
     offsite_config: str = ""
     offsite_key_file: str = ""
 
@@ -173,6 +176,8 @@ def run(
         attempt = _Drill(settings, chosen, keep, progress or _silent)
         result = attempt.run(lambda folder: fetch(settings, folder, tier, date))
         _keep_result(settings.state_dir, result)
+        if result["verdict"] == PASSED:
+            drill_counts.keep(settings.state_dir, result)
     return result
 
 
@@ -413,13 +418,27 @@ class _Drill:
                 featured_schema=settings.featured_schema,
                 progress=lambda what: self.progress("validate", what),
             )
+        drift = None
         if settings.production_dsn:
             with self._phase("production"):
-                answer = production_drift.compare(settings.production_dsn, self.answers["schemas"])
-            self._add_check("production", "Compared with production", answer)
+                drift = production_drift.compare(settings.production_dsn, self.answers["schemas"])
+            self._add_check("production", "Compared with production", drift)
+        if not wanted.digests and (drift is None or drift.skipped):
+            self._compare_with_previous()
         asked = self.answers["checks"]
         if any(one["status"] == checks.FAILED and one["id"].startswith("api_") for one in asked):
             self.backend_log = self.engine.last_words()
+
+    def _compare_with_previous(self) -> None:
+        """The weakest of the three things that rows are compared with, where it is the only one."""
+        before = drill_counts.read(self.settings.state_dir)
+        if before is None:
+            return
+        if isinstance(before, str):
+            answer = checks.Answer(before, skipped=True)
+        else:
+            answer = previous_counts.compare(before, self.answers["schemas"], self.settings.fall)
+        self._add_check("previous", "Compared with the last drill", answer)
 
     def _failed(self) -> bool:
         asked = [*self.own_checks, *self.answers["checks"]]

@@ -22,7 +22,7 @@ from typing import Any
 from ..common import told
 from ..common.errors import ResilienceError
 from ..common.language import words
-from ..disk.disk_levels import CRITICAL, OK, UNKNOWN
+from ..disk.disk_levels import CRITICAL, OK, UNKNOWN, WARNING
 from ..pages import render_drill, render_history
 from ..recovery import recovery, runbook
 from ..staging import staging
@@ -124,9 +124,24 @@ def summary(result: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
+def level_of(result: Mapping[str, Any]) -> str:
+    """The level of a drill: one that passed, but has something doubtful to tell, is a warning."""
+    level = LEVEL[result["verdict"]]
+    return WARNING if level == OK and _doubts(result) else level
+
+
+def _doubts(result: Mapping[str, Any]) -> list[str]:
+    """The evidence of checks that found something which proves nothing."""
+    return [
+        str(check["evidence"])
+        for check in result["checks"]
+        if check["status"] == "skipped" and check["findings"]
+    ]
+
+
 def _remember(history: History | None, result: Mapping[str, Any]) -> None:
     if history is not None:
-        level = LEVEL[result["verdict"]]
+        level = level_of(result)
         history.add_event(Event(STAGE, KIND, time.time(), level, summary(result)))
 
 
@@ -148,7 +163,7 @@ def _announce(
     result: Mapping[str, Any],
 ) -> list[str]:
     language = words(values["language"])
-    level = LEVEL[result["verdict"]]
+    level = level_of(result)
     condition = Condition(
         KIND, language.gettext("Restore drill"), level, level, reason(language, result)
     )
@@ -163,7 +178,8 @@ def reason(language: gettext.NullTranslations, result: Mapping[str, Any]) -> str
     """In one line, what a drill came to."""
     result = dict(told.in_language(language, result))
     failed = [check["evidence"] for check in result["checks"] if check["status"] == "failed"]
-    said = [result["problem"], *failed[:3]] if result["problem"] else failed[:3]
+    wrong = [*failed, *_doubts(result)][:3]
+    said = [result["problem"], *wrong] if result["problem"] else wrong
     file = result["backup"].get("file", "?")
     verdict = render_drill.verdict_text(language, result)
     return f"{file}: {verdict}" + (f" - {'; '.join(said)}" if said else "")

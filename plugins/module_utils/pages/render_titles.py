@@ -59,6 +59,7 @@ def check_title(words: gettext.NullTranslations, check: dict[str, Any]) -> str:
         "corruption": say("Damaged indexes (amcheck)"),
         "content": say("Content of every table"),
         "production": say("Compared with production"),
+        "previous": say("Compared with the last drill"),
         "transfer": say("Brought into production's database"),
     }
     name = str(check.get("id"))

@@ -55,7 +55,8 @@ class Answer:
 
     Attributes:
         findings: a finding of no kind of its own, in words, bears the check's identifier.
-        skipped: the question could not be asked; never counted as passed.
+        skipped: the question could not be asked, or what was found proves nothing; never counted
+            as passed, nor as failed.
     """
 
     evidence: str
@@ -120,7 +121,7 @@ def without_ignored(check: Check, rules: Sequence[Ignored]) -> Check:
         evidence = in_row([named([found.text for found in left]), evidence], "; ")
     return dataclasses.replace(
         check,
-        status=FAILED if left else SKIPPED,
+        status=check.status if left else SKIPPED,
         evidence=evidence,
         findings=left,
         ignored=ignored,
@@ -128,9 +129,9 @@ def without_ignored(check: Check, rules: Sequence[Ignored]) -> Check:
 
 
 def _status(answer: Answer) -> str:
-    if answer.findings:
-        return FAILED
-    return SKIPPED if answer.skipped else PASSED
+    if answer.skipped:
+        return SKIPPED
+    return FAILED if answer.findings else PASSED
 
 
 def tally(checks: Sequence[Check]) -> dict[str, Any]:

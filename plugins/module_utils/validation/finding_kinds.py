@@ -254,6 +254,17 @@ KINDS = {
         "If the table is older than the backup, the backup leaves something out: look at how it "
         "is made.",
     ),
+    "previous.table_missing": Kind(
+        "A table that the last drill that passed had is not in this backup. That proves nothing, so"
+        " the check is skipped and not failed.",
+        "If nobody removed the table or the store, look at how the backup is made.",
+    ),
+    "previous.rows_fell": Kind(
+        "A table has far fewer rows than in the last drill that passed. That proves nothing, so the"
+        " check is skipped and not failed.",
+        "If nobody removed these rows, look at how the backup is made; a manifest or production's"
+        " counts would tell for certain.",
+    ),
     "api.answer_differs": Kind(
         "A call to the API was not answered as it must be.",
         "Look at the backend's log; the finding has the status and the answer's beginning.",

@@ -1,0 +1,67 @@
+# -*- coding: utf-8 -*-
+# Copyright (c) 2026, chefwell.resilience contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Keeps what the last drill that passed counted, for the next one to compare with."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Mapping
+from typing import Any
+
+from ..common.errors import ResilienceError
+from ..common.told import told
+from ..validation.expectation import Key
+from ..validation.previous_counts import Before, counted
+
+COUNTS = "last-passed-counts.json"
+
+
+def keep(state_dir: str, result: Mapping[str, Any]) -> None:
+    """Keeps a drill's counts.
+
+    Args:
+        state_dir: of the stage.
+        result: of a drill that passed.
+
+    Raises:
+        ResilienceError: the state folder cannot be written to.
+    """
+    path = os.path.join(state_dir, COUNTS)
+    rows = [[*key, count] for key, count in sorted(counted(result["schemas"]).items())]
+    content = {"time": result["time"], "file": result["backup"].get("file", "?"), "rows": rows}
+    try:
+        descriptor = os.open(f"{path}.new", os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+        with open(descriptor, "w", encoding="utf-8") as file:
+            json.dump(content, file)
+        os.replace(f"{path}.new", path)
+    except OSError as error:
+        raise ResilienceError(
+            told("the counts cannot be kept: %(why)s", why=error.strerror or str(error)),
+            option="state_dir",
+            value=path,
+            remedy=told("make room there, or name another folder"),
+        ) from error
+
+
+def read(state_dir: str) -> Before | str | None:
+    """What the last drill that passed counted.
+
+    Returns:
+        None before one; in words, why it cannot be read, if it is damaged: that is never taken for
+        none.
+    """
+    try:
+        with open(os.path.join(state_dir, COUNTS), encoding="utf-8") as file:
+            values = json.load(file)
+        rows: dict[Key, int] = {(name, table): int(count) for name, table, count in values["rows"]}
+        return Before(str(values["time"]), str(values["file"]), rows)
+    except FileNotFoundError:
+        return None
+    except (OSError, ValueError, TypeError, KeyError) as error:
+        return told(
+            "what the last drill counted cannot be read: %(why)s",
+            why=f"{type(error).__name__}: {error}",
+        )

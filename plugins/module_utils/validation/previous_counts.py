@@ -1,0 +1,123 @@
+# -*- coding: utf-8 -*-
+# Copyright (c) 2026, chefwell.resilience contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Compares the restored rows with those of the last drill that passed.
+
+Asked only where neither a manifest nor production tells what the backup must hold. It is weaker
+evidence: tables grow, shrink and go in normal life, so that nothing here proves a backup bad. What
+fell is told, and the check is skipped then, never passed: nobody has shown that it fell in
+production too. The backup of that drill is what the next one is compared with, so that a store that
+was closed is told once.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from ..common.told import Told, told, told_many
+from . import checks
+from .asker import dotted
+from .checks import Answer
+from .expectation import Key
+from .findings import Finding
+
+
+@dataclasses.dataclass(frozen=True)
+class Before:
+    """What an earlier drill counted.
+
+    Attributes:
+        time: of that drill, ISO 8601.
+        file: the backup that it restored.
+        rows: by (schema, table).
+    """
+
+    time: str
+    file: str
+    rows: Mapping[Key, int]
+
+
+@dataclasses.dataclass(frozen=True)
+class Fall:
+    """How far a table may fall before it is told.
+
+    Attributes:
+        percent: of its rows.
+        least_rows: a table that had fewer is nobody's concern: open tabs are gone every night.
+    """
+
+    percent: float = 50
+    least_rows: int = 20
+
+
+def counted(schemas: Sequence[Mapping[str, Any]]) -> dict[Key, int]:
+    """Rows by table, of a report's schemas; what was not counted is left out."""
+    return {
+        (schema["name"], table["name"]): table["rows"]
+        for schema in schemas
+        for table in schema["tables"]
+        if table["rows"] is not None
+    }
+
+
+def compare(before: Before, schemas: Sequence[Mapping[str, Any]], fall: Fall) -> Answer:
+    """What vanished or fell since an earlier drill.
+
+    Args:
+        before: that drill.
+        schemas: the restored ones, as `validation.Report` has them.
+        fall: what is told.
+    """
+    now = counted(schemas)
+    there = {(schema["name"], table["name"]) for schema in schemas for table in schema["tables"]}
+    doubts = [
+        Finding(
+            "previous.table_missing",
+            dotted(key),
+            told_many(
+                "%(table)s is not in this backup, the last drill counted %(count)d row in it",
+                "%(table)s is not in this backup, the last drill counted %(count)d rows in it",
+                before.rows[key],
+                table=dotted(key),
+            ),
+        )
+        for key in sorted(set(before.rows) - there)
+    ]
+    doubts += [
+        Finding(
+            "previous.rows_fell",
+            dotted(key),
+            told(
+                "%(table)s has %(now)d rows, in the last drill it had %(before)d",
+                table=dotted(key),
+                now=now[key],
+                before=count,
+            ),
+        )
+        for key, count in sorted(before.rows.items())
+        if key in now and count >= fall.least_rows and _fell(count, now[key], fall.percent)
+    ]
+    return Answer(_evidence(before, now), doubts, skipped=bool(doubts))
+
+
+def _fell(before: int, now: int, percent: float) -> bool:
+    return now == 0 or now < before * (1 - percent / 100)
+
+
+def _evidence(before: Before, now: Mapping[Key, int]) -> Told:
+    both = sorted(set(now) & set(before.rows))
+    moved = {key: now[key] - before.rows[key] for key in both if now[key] != before.rows[key]}
+    most = sorted(moved, key=lambda key: (-abs(moved[key]), key))
+    changed = [f"{dotted(key)} {moved[key]:+d}" for key in most]
+    return told(
+        "compared with the drill of %(time)s (%(file)s), which is weaker evidence than a manifest"
+        " or production: of %(count)d tables %(same)d have as many rows; since then: %(moved)s",
+        time=before.time,
+        file=before.file,
+        count=len(both),
+        same=len(both) - len(moved),
+        moved=checks.named(changed, ", ") if changed else told("nothing"),
+    )
