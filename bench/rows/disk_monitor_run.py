@@ -4,64 +4,106 @@ from __future__ import annotations
 
 import contextlib
 import json
+import os
+import random
 import subprocess
 import sys
 import tempfile
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from ansible_collections.chefwell.resilience.plugins.module_utils.telling.history import (
+    History,
+    Sample,
+)
+from ansible_collections.chefwell.resilience.plugins.modules.stage_install import launcher
+
 ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT / "tests" / "integration"))
 
-from filesystems import Disks  # noqa: E402
+from filesystems import Disks, fill  # noqa: E402
 
-MOUNTS = 20
+MOUNTS, DAYS, RUNS_A_DAY = 20, 30, 4
+PAGES = 1000
 PYTHON = "/usr/bin/python3"
-TITLE = f"a disk monitor's run on a host with {MOUNTS} mounts"
-OURS = "monitor-disk-space: measured, judged, foretold, logged, remembered"
+TITLE = f"a disk monitor's run on a host with {MOUNTS} mounts and a month of history"
+OURS = "monitor-disk-space.sh: measured, judged, foretold, logged, remembered"
 THEIRS = "check_disk (monitoring-plugins-basic), and Python started and ended"
-NOTE = "ratio: theirs / ours; the aim is 1/3 or more"
-ROUNDS = 9
+NOTE = "ratio: theirs / ours; the aim is 1/3 (0.33) or more"
+ROUNDS = 21
 CHECK_DISK = "/usr/lib/nagios/plugins/check_disk"
 
 
 @contextlib.contextmanager
 def prepared(bed: object) -> Iterator[dict[str, Any]]:
-    """The mounts, in a mount namespace of our own, and a history of a month."""
+    """The mounts, in a mount namespace of our own; the plan's 14 backups, the newest three hours
+    old; a month in which every second disk grew and the others stood still."""
     with tempfile.TemporaryDirectory() as folder:
         root = Path(folder)
         disks = Disks(root)
         try:
-            points = [str(disks.memory(f"m{number}")) for number in range(MOUNTS)]
+            points = [disks.memory(f"m{number}", pages=PAGES) for number in range(MOUNTS)]
+            for point in points:
+                fill(point, 40)
             (root / "lib").mkdir()
             engine = ROOT / "plugins" / "module_utils"
             (root / "lib" / "chefwell_resilience").symlink_to(engine)
-            for tier in ("daily", "weekly", "monthly"):
-                (root / "backups" / tier).mkdir(parents=True)
+            _backups(root / "backups")
             config = {
-                "paths": points,
+                "paths": [str(point) for point in points],
                 "backup_path": str(root / "backups"),
                 "log_file": str(root / "log"),
                 "state_dir": str(root / "state"),
                 "fallback_dir": str(root / "run"),
             }
             (root / "disk.json").write_text(json.dumps(config))
-            yield {"root": root, "points": points}
+            _remember(str(root / "state"), [*points, root / "backups"])
+            script = root / "monitor-disk-space.sh"
+            options = {
+                "lib_dir": str(root / "lib"),
+                "python": PYTHON,
+                "config_file": str(root / "disk.json"),
+            }
+            script.write_text(launcher(options, "monitor-disk-space"))
+            script.chmod(0o755)
+            yield {"script": str(script), "points": [str(point) for point in points]}
         finally:
             disks.close()
 
 
+def _backups(root: Path) -> None:
+    for tier, count, nights in (("daily", 7, 1), ("weekly", 4, 7), ("monthly", 3, 30)):
+        (root / tier).mkdir(parents=True)
+        for number in range(count):
+            moment = time.time() - 3 * 3600 - number * nights * 86400
+            name = time.strftime("chefwell_backup_%Y%m%d_%H%M%S.dump.gz", time.localtime(moment))
+            file = root / tier / name
+            file.write_bytes(b"x" * 100_000)
+            os.utime(file, (moment, moment))
+
+
+def _remember(state: str, targets: list[Path]) -> None:
+    rng, now = random.Random(5), time.time()
+    samples = []
+    for number, target in enumerate(targets):
+        key = f"{'folder' if target.name == 'backups' else 'mount'}:{target}"
+        for run in range(DAYS * RUNS_A_DAY):
+            grown = run / 2 + rng.uniform(-2, 2) if number % 2 else 0.0
+            used = int((300 + grown) * 4096)
+            moment = now - (DAYS * RUNS_A_DAY - run) * 86400 / RUNS_A_DAY
+            left = PAGES * 4096 - used
+            inodes = 100 + int(grown)
+            samples.append(Sample(key, moment, used, left, PAGES * 4096, inodes, 1000, "ok"))
+    with History(state) as history:
+        history.add_samples(samples)
+
+
 def ours(things: dict[str, Any]) -> dict[str, Any]:
     """A run as cron starts it."""
-    root = things["root"]
-    module = "chefwell_resilience.host_cli"
-    command = [PYTHON, "-m", module, "monitor-disk-space", "--config", str(root / "disk.json")]
-    done = subprocess.run(
-        command, env={"PYTHONPATH": str(root / "lib")}, capture_output=True, text=True, check=True
-    )
-    seen = sum(point in done.stdout for point in things["points"])
-    return {"mounts": seen}
+    done = subprocess.run([things["script"]], env={}, capture_output=True, text=True, check=True)
+    return {"mounts": sum(point in done.stdout for point in things["points"])}
 
 
 def theirs(things: dict[str, Any]) -> dict[str, Any]:

@@ -10,14 +10,20 @@ plan do just that. Each stage's commands are in a file of their own, `commands_<
 
 from __future__ import annotations
 
-import argparse
+import gc
 import importlib
 import signal
 import sys
+from collections.abc import Mapping, Sequence
 
 from .commands.command import EXIT_UNKNOWN, Command, warn
-from .common import config
+from .common import config, libraries
 from .common.errors import ResilienceError
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    import argparse
+    from typing import Any
 
 STAGES = ("disk", "offsite", "staging", "manifest", "recovery", "checkpoint", "keeper")
 # The stage of the commands that run most often, so that a run loads no other stage's code.
@@ -27,16 +33,52 @@ STAGE_OF = {
     "sync-backups-offsite": "offsite",
     "verify-offsite-backups": "offsite",
 }
+# Stages whose commands ask for a library when they want one, so that a run without need has none.
+SPARING = ("disk",)
 
 
-def _commands(wanted: str = "") -> dict[str, Command]:
+def commands_for(wanted: str = "") -> dict[str, Command]:
+    """The commands, by name: of the wanted one's stage where that is known beforehand, else all."""
+    if STAGE_OF.get(wanted) not in SPARING:
+        libraries.reach()
     found: dict[str, Command] = {}
     for stage in (STAGE_OF[wanted],) if wanted in STAGE_OF else STAGES:
         found |= importlib.import_module(f".commands.commands_{stage}", __package__).COMMANDS
     return found
 
 
-def main(argv: list[str] | None = None) -> int:
+def plain(given: Sequence[str], commands: Mapping[str, Command]) -> Any:
+    """The arguments of `COMMAND --config FILE`, which is all that cron gives: to load a parser for
+    them would take as long as to measure the disks. None where there is more to parse."""
+    if len(given) != 3 or given[1] != "--config" or given[2].startswith("-"):
+        return None
+    command = commands.get(given[0])
+    if command is None or command.defaults is None:
+        return None
+    import types  # noqa: PLC0415 - see above
+
+    return types.SimpleNamespace(command=given[0], config=given[2], json=False, **command.defaults)
+
+
+def parsed(given: Sequence[str], commands: Mapping[str, Command]) -> argparse.Namespace | int:
+    """The arguments, or the exit code where they were wrong or only asked for help."""
+    import argparse  # noqa: PLC0415 - see `plain`
+
+    parser = argparse.ArgumentParser(prog="chefwell-resilience")
+    choices = parser.add_subparsers(dest="command", required=True)
+    for name, command in commands.items():
+        chosen = choices.add_parser(name, help=command.summary, description=command.summary)
+        chosen.add_argument("--config", required=True, help="the stage's configuration file")
+        chosen.add_argument("--json", action="store_true", help="print the result as JSON")
+        command.arguments(chosen)
+    try:
+        return parser.parse_args(given)
+    except SystemExit as leave:
+        # argparse leaves with 2 on bad usage, which monitoring reads as "critical".
+        return 0 if leave.code == 0 else EXIT_UNKNOWN
+
+
+def main(argv: Sequence[str] | None = None) -> int:
     """Runs one command.
 
     Args:
@@ -46,19 +88,10 @@ def main(argv: list[str] | None = None) -> int:
         The exit code: 0 ok, 1 warning, 2 critical or emergency, 3 could not tell.
     """
     given = sys.argv[1:] if argv is None else argv
-    commands = _commands(given[0] if given else "")
-    parser = argparse.ArgumentParser(prog="chefwell-resilience")
-    choices = parser.add_subparsers(dest="command", required=True)
-    for name, command in commands.items():
-        chosen = choices.add_parser(name, help=command.summary, description=command.summary)
-        chosen.add_argument("--config", required=True, help="the stage's configuration file")
-        chosen.add_argument("--json", action="store_true", help="print the result as JSON")
-        command.arguments(chosen)
-    try:
-        arguments = parser.parse_args(argv)
-    except SystemExit as leave:
-        # argparse leaves with 2 on bad usage, which monitoring reads as "critical".
-        return 0 if leave.code == 0 else EXIT_UNKNOWN
+    commands = commands_for(given[0] if given else "")
+    arguments = plain(given, commands) or parsed(given, commands)
+    if isinstance(arguments, int):
+        return arguments
     # So that a command that is told to end cleans up behind itself as it does on Ctrl-C.
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     command = commands[arguments.command]
@@ -73,4 +106,7 @@ def main(argv: list[str] | None = None) -> int:
 
 
 if __name__ == "__main__":
+    if sys.argv[1:2] == ["monitor-disk-space"]:
+        # One look is over before there is garbage, and a tenth of it was spent searching for some.
+        gc.disable()
     raise SystemExit(main())

@@ -327,6 +327,25 @@ backups:
     without the list of files; null without O(backup_path) or where it cannot be read.
   returned: success and when O(fail_on) makes the play fail
   type: dict
+tiers:
+  description: What each tier of the backup tree takes up on the disk, by name. Empty without
+    O(backup_path).
+  returned: success and when O(fail_on) makes the play fail
+  type: dict
+  contains:
+    bytes_used:
+      description: Bytes that it takes up, as C(du) counts them.
+      type: int
+    percent_used:
+      description: Its share of the filesystem.
+      type: float
+    growth_per_day:
+      description: Bytes by which it grows in a day; null without O(state_dir) or enough data.
+      type: float
+  sample:
+    daily: {bytes_used: 25165824, percent_used: 0.0234, growth_per_day: 143360.0}
+    weekly: {bytes_used: 16777216, percent_used: 0.0156, growth_per_day: 20480.0}
+    monthly: {bytes_used: 12582912, percent_used: 0.0117, growth_per_day: null}
 fits:
   description: Whether tonight's dump and a restore drill fit, and for how many nights the retention
     plan fits at the present growth; null without O(backup_path).

@@ -105,8 +105,11 @@ import stat
 
 from ansible.module_utils.basic import AnsibleModule
 
+# -P: what lies in the folder that it is called from is not imported; -s, -S: no packages are looked
+# for until the engine wants one (its common/libraries.py).
 LAUNCHER = """#!/bin/sh
-PYTHONPATH={lib_dir} exec {python} -m chefwell_resilience.host_cli {command} --config {config} "$@"
+export PYTHONPATH={lib_dir}
+exec {python} -P -s -S -m chefwell_resilience.host_cli {command} --config {config} "$@"
 """
 
 
@@ -122,7 +125,7 @@ LOGROTATE = """# Written by chefwell.resilience; its rollback removes it.
 
 
 def launcher(options: dict[str, str], command: str) -> str:
-    """The two lines that run one command of the engine."""
+    """The lines that run one command of the engine."""
     return LAUNCHER.format(
         lib_dir=shlex.quote(options["lib_dir"]),
         python=shlex.quote(options["python"]),

@@ -261,10 +261,7 @@ def test_a11_two_monitors_at_once(
     receiver.delay = 0.5
     fault.cause("four monitors are started at the same moment on a disk at 95 %")
     arguments = host.command("monitor-disk-space", "--json")
-    environment = {"PYTHONPATH": str(host.library)}
-    running = [
-        subprocess.Popen(arguments, stdout=subprocess.PIPE, env=environment) for _number in range(4)
-    ]
+    running = [subprocess.Popen(arguments, stdout=subprocess.PIPE, env={}) for _number in range(4)]
     outputs = [process.communicate()[0] for process in running]
     codes = [process.returncode for process in running]
     levels = {json.loads(output)["level"] for output in outputs}

@@ -8,6 +8,8 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from ansible_collections.chefwell.resilience.plugins.modules.stage_install import launcher
+
 ENGINE = Path(__file__).resolve().parents[2] / "plugins" / "module_utils"
 
 
@@ -16,11 +18,12 @@ class MonitorHost:
 
     Args:
         root: the folder, which need not be on the disk that is watched.
+        python: the interpreter.
         settings: the configuration's keys.
     """
 
-    def __init__(self, root: Path, **settings: Any) -> None:
-        self.root = root
+    def __init__(self, root: Path, *, python: str = sys.executable, **settings: Any) -> None:
+        self.root, self.python = root, python
         self.library = root / "lib"
         self.library.mkdir(exist_ok=True)
         (self.library / "chefwell_resilience").symlink_to(ENGINE)
@@ -41,19 +44,23 @@ class MonitorHost:
         self.config = root / "disk.json"
 
     def command(self, name: str, *arguments: str) -> list[str]:
-        """The command line of one command; writes the configuration."""
+        """The command line of one command; writes the configuration and the launcher that
+        `stage_install` installs."""
         self.config.write_text(json.dumps(self.settings), encoding="utf-8")
-        module = "chefwell_resilience.host_cli"
-        return [sys.executable, "-m", module, name, "--config", str(self.config), *arguments]
+        script = self.root / f"{name}.sh"
+        options = {
+            "lib_dir": str(self.library),
+            "python": self.python,
+            "config_file": str(self.config),
+        }
+        script.write_text(launcher(options, name))
+        script.chmod(0o755)
+        return [str(script), *arguments]
 
     def run(self, name: str, *arguments: str) -> subprocess.CompletedProcess[str]:
         """Runs it with cron's environment: no PATH, no locale."""
         return subprocess.run(
-            self.command(name, *arguments),
-            capture_output=True,
-            text=True,
-            check=False,
-            env={"PYTHONPATH": str(self.library)},
+            self.command(name, *arguments), capture_output=True, text=True, check=False, env={}
         )
 
     def monitor(self) -> tuple[int, dict[str, Any]]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import gettext
 import json
 import subprocess
@@ -49,7 +50,7 @@ class Host:
         self.now += 6 * 3600
         reason = f"it is {level}"
         condition = Condition("mount:/", "/", level, level, reason)
-        channels = announce.dataclasses.replace(self.channels, **changes)
+        channels = dataclasses.replace(self.channels, **changes)
         with History(str(self.root / "state")) as history:
             return announce.announce("disk", [condition], channels, history, words, now=self.now)
 
@@ -147,7 +148,7 @@ def test_an_address_that_is_none_and_a_service_no_longer_wanted(
     outcome = host.run("warning")
     assert (outcome.delivered, outcome.kept) == (1, 1)
     assert "does not understand" in outcome.problems[0]
-    host.channels = announce.dataclasses.replace(host.channels, addresses=(receiver.webhook,))
+    host.channels = dataclasses.replace(host.channels, addresses=(receiver.webhook,))
     assert host.run("warning").kept == 0
 
 
@@ -192,7 +193,7 @@ def test_a_disk_so_full_that_nothing_can_be_remembered_still_alerts_and_recovers
     try:
         full = disks.memory("full", pages=64)
         host = Host(full, receiver.webhook)
-        host.channels = announce.dataclasses.replace(host.channels, fallback=str(tmp_path / "run"))
+        host.channels = dataclasses.replace(host.channels, fallback=str(tmp_path / "run"))
         host.run("ok")
         filler = full / "filler"
         with pytest.raises(OSError, match="No space left"), filler.open("wb") as file:

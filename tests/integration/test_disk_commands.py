@@ -124,7 +124,7 @@ def test_colour_follows_the_terminal(tmp_path: Path) -> None:
     command = " ".join(host.command("disk-status"))
     for more, coloured in (("", True), ("NO_COLOR=1 ", False)):
         shown = subprocess.run(
-            ["script", "-qec", f"{more}PYTHONPATH={host.library} {command}", "/dev/null"],
+            ["script", "-qec", f"{more}{command}", "/dev/null"],
             capture_output=True,
             text=True,
             check=True,
@@ -139,7 +139,7 @@ def test_watching_goes_on_until_it_is_stopped(tmp_path: Path) -> None:
         host.command("disk-status", "--watch", "0.2"),
         stdout=subprocess.PIPE,
         text=True,
-        env={"PYTHONPATH": str(host.library)},
+        env={},
     )
     time.sleep(3)
     watching.send_signal(signal.SIGINT)
@@ -203,12 +203,10 @@ def test_a_dump_and_a_retention_plan_that_will_not_fit_are_told(
 
 def test_a_real_cron_daemon_runs_it_without_path_or_locale(tmp_path: Path) -> None:
     host = MonitorHost(tmp_path)
-    launcher = tmp_path / "monitor-disk-space.sh"
-    command = " ".join(host.command("monitor-disk-space"))
-    launcher.write_text(
-        f"#!/bin/sh\nenv > {tmp_path}/environment\nPYTHONPATH={host.library} exec {command}\n"
-    )
-    launcher.chmod(0o755)
+    (command,) = host.command("monitor-disk-space")
+    script = tmp_path / "from-cron.sh"
+    script.write_text(f"#!/bin/sh\nenv > {tmp_path}/environment\nexec {command}\n")
+    script.chmod(0o755)
     log = Path(host.settings["log_file"])
     with private_crontabs():
         # A pid file of its own: another daemon on this machine holds the usual one.
@@ -217,7 +215,7 @@ def test_a_real_cron_daemon_runs_it_without_path_or_locale(tmp_path: Path) -> No
         subprocess.run(["mount", "--bind", str(own_run), "/run"], check=True)
         daemon = None
         try:
-            line = f"* * * * * {launcher} > {tmp_path}/output 2>&1\n"
+            line = f"* * * * * {script} > {tmp_path}/output 2>&1\n"
             subprocess.run(["crontab", "-"], input=line, text=True, check=True)
             daemon = subprocess.Popen(["/usr/sbin/cron", "-f"], env={})
             until = time.monotonic() + 90

@@ -6,21 +6,23 @@
 
 from __future__ import annotations
 
-import argparse
-import dataclasses
 import datetime
 import os
 import sys
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
 
-from ..common import config
+from ..common import config, records
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    import argparse
+    from typing import Any
 
 # Exit codes, by the monitoring-plugins convention.
 EXIT_OK, EXIT_WARNING, EXIT_CRITICAL, EXIT_UNKNOWN = 0, 1, 2, 3
 
 
-@dataclasses.dataclass(frozen=True)
+@records.dataclass(frozen=True)
 class Command:
     """One command of a host.
 
@@ -29,12 +31,14 @@ class Command:
         keys: what its stage's configuration file may hold.
         run: does it, given the configuration and the arguments; returns the exit code.
         arguments: adds the command's own arguments to its parser.
+        defaults: those arguments when none of them is given; None to have them parsed each time.
     """
 
     summary: str
     keys: Mapping[str, config.Key]
     run: Callable[[dict[str, Any], argparse.Namespace], int]
     arguments: Callable[[argparse.ArgumentParser], object] = lambda parser: None
+    defaults: Mapping[str, object] | None = None
 
 
 def tell(text: str, end: str = "\n") -> None:

@@ -6,12 +6,10 @@
 
 from __future__ import annotations
 
-import argparse
 import contextlib
 import json
 import sys
 import time
-from typing import Any
 
 from ..common.config import Key
 from ..common.errors import ResilienceError
@@ -23,6 +21,11 @@ from ..telling import announce, stage_channels
 from ..telling.alerts import Condition
 from ..telling.history import History, forget, one_at_a_time
 from .command import Command, append_log, colour, now, tell, warn
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    import argparse
+    from typing import Any
 
 NUMBER = (int, float)
 THRESHOLD = (int, float, str)
@@ -179,9 +182,8 @@ def _remember(
     ]
     result["delivered"], result["kept"] = outcome.delivered, outcome.kept
     if history is not None and history.writable:
-        samples = [disk_watch.sample_of(seen, look.time) for seen in look.results]
         try:
-            history.add_samples([sample for sample in samples if sample])
+            history.add_samples(disk_watch.samples(look))
         except ResilienceError as error:
             problems.append(str(error))
     stage_channels.write_metrics(
@@ -262,7 +264,13 @@ def _status_arguments(parser: argparse.ArgumentParser) -> None:
 
 COMMANDS = {
     "monitor-disk-space": Command(
-        "measure, judge, log, remember and tell people", KEYS, _monitor, _monitor_arguments
+        "measure, judge, log, remember and tell people",
+        KEYS,
+        _monitor,
+        _monitor_arguments,
+        {"check": False, "forget": False, "nagios": False},
     ),
-    "disk-status": Command("show the disk dashboard", KEYS, _status, _status_arguments),
+    "disk-status": Command(
+        "show the disk dashboard", KEYS, _status, _status_arguments, {"watch": None}
+    ),
 }

@@ -10,14 +10,17 @@ escaping rules of its own, and the standard library reads it on a host without P
 
 from __future__ import annotations
 
-import dataclasses
 import json
-from typing import Any
 
+from . import records
 from .errors import ResilienceError
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
 
-@dataclasses.dataclass(frozen=True)
+
+@records.dataclass(frozen=True)
 class Key:
     """One key of a configuration: its JSON type and what stands in when it is left out."""
 

@@ -7,15 +7,59 @@
 from __future__ import annotations
 
 import functools
-import gettext
 import os
-import struct
 
-from .errors import ResilienceError
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    import gettext
+
+    Translations = gettext.NullTranslations
+else:
+    Translations = object
 
 DOMAIN = "chefwell_resilience"
 LANGUAGES = ("pt_BR", "en")
 CATALOGUES = os.path.join(os.path.dirname(os.path.dirname(os.path.abspath(__file__))), "locale")
+
+
+class Words(Translations):
+    """The words of one language, as `gettext` gives them; its catalogue is read when the first of
+    them is asked for, for a run that finds all well says none.
+
+    Args:
+        language: one of `LANGUAGES`.
+    """
+
+    def __init__(self, language: str) -> None:
+        self.language = language
+        self._catalogue: gettext.NullTranslations | None = None
+
+    def _translations(self) -> gettext.NullTranslations:
+        if self._catalogue is None:
+            import gettext  # noqa: PLC0415 - see above
+            import struct  # noqa: PLC0415
+
+            path = os.path.join(CATALOGUES, self.language, "LC_MESSAGES", f"{DOMAIN}.mo")
+            try:
+                with open(path, "rb") as file:
+                    self._catalogue = gettext.GNUTranslations(file)
+            except (OSError, ValueError, struct.error):
+                self._catalogue = gettext.NullTranslations()
+        return self._catalogue
+
+    def gettext(self, message: str) -> str:
+        """The message in this language."""
+        return message if self.language == "en" else self._translations().gettext(message)
+
+    def ngettext(self, msgid1: str, msgid2: str, n: int) -> str:
+        """The message for a number of things: the first for one, the second for several."""
+        if self.language == "en":
+            return msgid1 if n == 1 else msgid2
+        return self._translations().ngettext(msgid1, msgid2, n)
+
+
+# What logs and results speak.
+ENGLISH = Words("en")
 
 
 @functools.cache
@@ -32,15 +76,12 @@ def words(language: str) -> gettext.NullTranslations:
         ResilienceError: the language is not one of them.
     """
     if language not in LANGUAGES:
+        from .errors import ResilienceError  # noqa: PLC0415 - which itself speaks English
+
         raise ResilienceError(
             "the language is not known",
             option="language",
             value=language,
             remedy=f"use one of {', '.join(LANGUAGES)}",
         )
-    path = os.path.join(CATALOGUES, language, "LC_MESSAGES", f"{DOMAIN}.mo")
-    try:
-        with open(path, "rb") as file:
-            return gettext.GNUTranslations(file)
-    except (OSError, ValueError, struct.error):
-        return gettext.NullTranslations()
+    return Words(language)

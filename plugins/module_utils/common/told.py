@@ -12,12 +12,18 @@ never this.
 
 from __future__ import annotations
 
-import gettext
 from collections.abc import Iterable, Mapping
-from typing import Any
 
-# The plain form: a message with its values, perhaps with a plural and its count, or parts in a row.
-Said = dict[str, Any]
+from .language import ENGLISH
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    import gettext
+    from typing import Any
+
+    # The plain form: a message with its values, perhaps with a plural and its count, or parts in a
+    # row.
+    Said = dict[str, Any]
 # What a result calls the plain form of a text: `evidence_said` beside `evidence`.
 SUFFIX = "_said"
 
@@ -108,7 +114,7 @@ def with_forms(holder: Mapping[str, Any], *keys: str) -> dict[str, Any]:
 
 
 def _text(form: Said) -> Told:
-    text = Told(spoken(gettext.NullTranslations(), form))
+    text = Told(spoken(ENGLISH, form))
     text.said = form
     return text
 

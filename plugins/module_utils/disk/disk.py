@@ -10,16 +10,14 @@ as used up for everybody else (statvfs(3): `f_bavail` leaves them out, `f_bfree`
 
 from __future__ import annotations
 
-import dataclasses
-import gettext
 import json
 import os
 import sys
 from collections.abc import Mapping, Sequence
-from typing import Any
 
-from ..common import process
+from ..common import records
 from ..common.errors import ResilienceError
+from ..common.language import ENGLISH
 from ..pages.render_text import clean
 from . import disk_reasons, folder_size, mounts
 from .disk_levels import (
@@ -35,6 +33,10 @@ from .disk_levels import (
     worst,
 )
 from .disk_reasons import Cause
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
 
 __all__ = [
     "CRITICAL",
@@ -55,10 +57,9 @@ __all__ = [
 ]
 # Percentage points below a threshold at which a level that was reached is left again.
 HYSTERESIS = 2.0
-_ENGLISH = gettext.NullTranslations()
 
 
-@dataclasses.dataclass(frozen=True)
+@records.dataclass(frozen=True)
 class Target:
     """Something to watch.
 
@@ -76,18 +77,18 @@ class Target:
     """
 
     path: str
-    thresholds: Thresholds = dataclasses.field(default_factory=Thresholds)
+    thresholds: Thresholds = records.field(default_factory=Thresholds)
     folder: bool = False
     time_limit: float = 10
     name: str = ""
-    inodes: Thresholds = dataclasses.field(default_factory=Thresholds)
+    inodes: Thresholds = records.field(default_factory=Thresholds)
     must_be_mount: bool | None = None
     may_be_read_only: bool | None = None
     folder_time_limit: float = 300
     hysteresis: float = HYSTERESIS
 
 
-@dataclasses.dataclass(frozen=True)
+@records.dataclass(frozen=True)
 class Usage:
     """What a filesystem says of itself; bytes and inodes.
 
@@ -123,7 +124,7 @@ class Usage:
         return 100 * self.inodes_used / self.inodes_total
 
 
-@dataclasses.dataclass(frozen=True)
+@records.dataclass(frozen=True)
 class TargetResult:
     """One target, measured and judged. What could not be measured is None, its level `unknown`.
 
@@ -153,8 +154,8 @@ class TargetResult:
     mount_point: str | None = None
     filesystem: str | None = None
     read_only: bool | None = None
-    causes: list[dict[str, Any]] = dataclasses.field(default_factory=list)
-    also_at: list[str] = dataclasses.field(default_factory=list)
+    causes: list[dict[str, Any]] = records.field(default_factory=list)
+    also_at: list[str] = records.field(default_factory=list)
     folders: dict[str, int] | None = None
     forecast: dict[str, Any] | None = None
     inodes_forecast: dict[str, Any] | None = None
@@ -166,7 +167,7 @@ class TargetResult:
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values, for JSON and Ansible."""
-        return dataclasses.asdict(self)
+        return records.asdict(self)
 
     def and_also(self, causes: Sequence[Cause], **changes: Any) -> TargetResult:
         """The same with more answers, judged anew; one that is unknown stays so or gets worse."""
@@ -174,10 +175,10 @@ class TargetResult:
         # The sort is stable: of two equally bad ones the one asked first leads.
         every.sort(key=lambda cause: LEVELS.index(cause["level"]), reverse=True)
         bad = [cause for cause in every if cause["level"] != OK] or every[:1]
-        return dataclasses.replace(
+        return records.replace(
             self,
             level=worst(cause["level"] for cause in every),
-            reason="; ".join(disk_reasons.text(_ENGLISH, cause) for cause in bad),
+            reason="; ".join(disk_reasons.text(ENGLISH, cause) for cause in bad),
             causes=every,
             **changes,
         )
@@ -196,6 +197,8 @@ def measure(path: str, time_limit: float = 10, *, network: bool = False) -> Usag
     """
     if not network:
         return _usage(os.statvfs(path))
+    from ..common import process  # noqa: PLC0415 - most hosts have no network filesystem
+
     script = (
         "import json, os, sys; s = os.statvfs(sys.argv[1]); print(json.dumps(["
         "s.f_frsize, s.f_blocks, s.f_bfree, s.f_bavail, s.f_files, s.f_ffree]))"
@@ -242,7 +245,8 @@ def check(
     Raises:
         ResilienceError: there is nothing to watch, or the kernel's table cannot be read.
     """
-    mounted = mounts.table() if table is None else table
+    every = mounts.table() if table is None else table
+    mounted = mounts.by_point(every)
     promised = mounts.fstab() if fstab is None else fstab
     chosen = list(targets)
     if discover is not None:
@@ -253,8 +257,8 @@ def check(
         }
         read_only = [point for point, meant in promised.items() if meant]
         chosen += [
-            dataclasses.replace(discover, path=mount.point, name="")
-            for mount in mounts.worth_watching(mounted, read_only)
+            records.replace(discover, path=mount.point, name="")
+            for mount in mounts.worth_watching(every, read_only)
             if mount.device not in taken
         ]
     if not chosen:
@@ -307,7 +311,7 @@ def _check_one(
     try:
         usage = measure(target.path, target.time_limit, network=network)
         limit = target.time_limit if network else target.folder_time_limit
-        own = folder_size.measure(target.path, limit) if target.folder else None
+        own = folder_size.measure(target.path, limit, network=network) if target.folder else None
     except (OSError, ResilienceError) as error:
         why = error.strerror if isinstance(error, OSError) else str(error)
         cause = Cause("unmeasured", UNKNOWN, UNKNOWN, {"why": why or str(error)})

@@ -6,7 +6,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import re
 from collections.abc import Iterable
 
@@ -18,8 +17,10 @@ LEVELS = (OK, UNKNOWN, WARNING, CRITICAL, EMERGENCY)
 # Monitoring Plugins development guidelines, "Plugin Return Codes".
 EXIT_CODES = {OK: 0, WARNING: 1, CRITICAL: 2, EMERGENCY: 2, UNKNOWN: 3}
 RISING = (WARNING, CRITICAL, EMERGENCY)
+# The plan's, percent used.
+DEFAULTS = {WARNING: 70, CRITICAL: 80, EMERGENCY: 90}
 _UNITS = {"": 1, "K": 1 << 10, "M": 1 << 20, "G": 1 << 30, "T": 1 << 40, "P": 1 << 50}
-_SIZE = re.compile(r"(\d+(?:\.\d+)?)\s*([KMGTP]?)(?:i?B)?", re.IGNORECASE)
+_SIZE = r"(\d+(?:\.\d+)?)\s*([KMGTP]?)(?:i?B)?"
 
 
 def worst(levels: Iterable[str]) -> str:
@@ -50,7 +51,7 @@ def _parsed(option: str, value: object) -> tuple[float, bool]:
         text = value.strip()
         if re.fullmatch(r"\d+(\.\d+)?\s*%?", text):
             number = float(text.rstrip("% "))
-        elif match := _SIZE.fullmatch(text):
+        elif match := re.fullmatch(_SIZE, text, re.IGNORECASE):
             return float(match[1]) * _UNITS[match[2].upper()], False
         else:
             number = None
@@ -66,7 +67,6 @@ def _parsed(option: str, value: object) -> tuple[float, bool]:
     return number, True
 
 
-@dataclasses.dataclass(frozen=True)
 class Thresholds:
     """Where each level begins; the plan's 70, 80 and 90 percent used by default.
 
@@ -74,26 +74,28 @@ class Thresholds:
     1024); all three of one kind, for only then can their order be known beforehand.
 
     Attributes:
-        percent: whether they are percentages. Set by the class.
+        percent: whether they are percentages, else bytes left.
+
+    Args:
+        prefix: of the options' names where they were given, such as `inodes_`.
 
     Raises:
         ResilienceError: one is neither, or they are of both kinds or not in order; names it.
     """
 
-    warning: float | str = 70
-    critical: float | str = 80
-    emergency: float | str = 90
-    percent: bool = dataclasses.field(default=True, init=False)
-    # What the options are called where they were given, such as `inodes_warning`.
-    prefix: dataclasses.InitVar[str] = ""
+    __slots__ = ("critical", "emergency", "percent", "warning")
 
-    def __post_init__(self, prefix: str) -> None:
-        given = {name: getattr(self, name) for name in RISING}
+    def __init__(
+        self,
+        warning: float | str = DEFAULTS[WARNING],
+        critical: float | str = DEFAULTS[CRITICAL],
+        emergency: float | str = DEFAULTS[EMERGENCY],
+        prefix: str = "",
+    ) -> None:
+        given = dict(zip(RISING, (warning, critical, emergency), strict=True))
         parsed = {name: _parsed(prefix + name, value) for name, value in given.items()}
-        for name, (number, _percent) in parsed.items():
-            object.__setattr__(self, name, number)
-        percent = parsed[WARNING][1]
-        object.__setattr__(self, "percent", percent)
+        self.warning, self.critical, self.emergency = (parsed[name][0] for name in RISING)
+        self.percent = parsed[WARNING][1]
         for lower, upper in ((WARNING, CRITICAL), (CRITICAL, EMERGENCY)):
             if parsed[lower][1] != parsed[upper][1]:
                 raise ResilienceError(
@@ -103,14 +105,25 @@ class Thresholds:
                     remedy="give all three in percent used, or all three in bytes left",
                 )
             first, second = parsed[lower][0], parsed[upper][0]
-            if first >= second if percent else first <= second:
+            if first >= second if self.percent else first <= second:
                 order = "warning < critical < emergency"
+                if not self.percent:
+                    order = order.replace("<", ">") + " bytes left"
                 raise ResilienceError(
                     f"the threshold {lower} is not before {upper} ({given[upper]})",
                     option=prefix + lower,
                     value=given[lower],
-                    remedy=f"give {order if percent else order.replace('<', '>') + ' bytes left'}",
+                    remedy=f"give {order}",
                 )
+
+    def _values(self) -> tuple[float, float, float, bool]:
+        return self.warning, self.critical, self.emergency, self.percent
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Thresholds) and self._values() == other._values()
+
+    def __hash__(self) -> int:
+        return hash(self._values())
 
     def limit(self, level: str) -> float:
         """The percentage, or the bytes left, from which a level begins."""

@@ -6,14 +6,17 @@
 
 from __future__ import annotations
 
-import dataclasses
 import datetime
 from collections.abc import Mapping
-from typing import Any
 
+from ..common import records
 from ..common.errors import ResilienceError
 from .disk import HYSTERESIS, Target
-from .disk_levels import RISING, Thresholds
+from .disk_levels import DEFAULTS, Thresholds
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
 
 # What one entry of `targets` may say: its type, and whether it may be None (not said).
 TARGET_KEYS: dict[str, tuple[type, ...]] = {
@@ -34,7 +37,7 @@ TARGET_KEYS: dict[str, tuple[type, ...]] = {
 }
 
 
-@dataclasses.dataclass(frozen=True)
+@records.dataclass(frozen=True)
 class Watch:
     """What to watch.
 
@@ -93,7 +96,7 @@ def _target(options: Mapping[str, Any], entry: Mapping[str, Any], where: str) ->
 
     def thresholds(prefix: str) -> Thresholds:
         warning, critical, emergency = (
-            said(prefix + name, getattr(Thresholds, name)) for name in RISING
+            said(prefix + name, default) for name, default in DEFAULTS.items()
         )
         return Thresholds(warning, critical, emergency, where + prefix)
 

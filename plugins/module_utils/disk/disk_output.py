@@ -6,10 +6,8 @@
 
 from __future__ import annotations
 
-import gettext
 import json
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
 
 from ..common.errors import ResilienceError
 from ..pages import render_trend
@@ -18,7 +16,11 @@ from ..telling.alerts import Condition, State
 from . import disk, disk_reasons
 from .disk_levels import LEVELS, OK, RISING, Thresholds
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
+    import gettext
+    from typing import Any
+
     from ..telling.history import History
     from ..telling.metrics import Gauge
     from .disk_watch import Look
@@ -61,8 +63,11 @@ def condition(
     level = disk.worst(cause["level"] for cause in causes)
     falls_to = disk.worst(cause["falls_to"] for cause in causes)
     bad = [cause for cause in causes if cause["level"] != OK] or causes[:1]
-    reason = "; ".join(disk_reasons.text(words, cause) for cause in bad)
-    return Condition(key, name_of(result), level, falls_to, clean(reason))
+
+    def reason() -> str:
+        return clean("; ".join(disk_reasons.text(words, cause) for cause in bad))
+
+    return Condition(key, name_of(result), level, falls_to, reason)
 
 
 def nagios(look: Look) -> str:
@@ -196,6 +201,15 @@ def gauges(look: Look) -> list[Gauge]:
                 Gauge("chefwell_backups", "Backups.", summary.count, {"tier": tier}),
                 Gauge("chefwell_backups_bytes", "Their size.", summary.bytes, {"tier": tier}),
             ]
+    for tier, use in look.tiers.items():
+        growth: dict[str, tuple[str, float | None]] = {
+            "disk_bytes": ("What they take up on the disk.", use.bytes_used),
+            "growth_bytes_per_day": ("By how much that grows in a day.", use.growth_per_day),
+        }
+        found += [
+            Gauge(f"chefwell_backups_{name}", *value, {"tier": tier})
+            for name, value in growth.items()
+        ]
     if look.fits is not None:
         fit: dict[str, tuple[str, float | None]] = {
             "next_dump_bytes": ("Expected size of tonight's dump.", look.fits.next_dump),

@@ -6,15 +6,17 @@
 
 from __future__ import annotations
 
-import dataclasses
-import gettext
 from collections.abc import Mapping
-from typing import Any
 
-from ..common import quantity
+from ..common import quantity, records
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    import gettext
+    from typing import Any
 
 
-@dataclasses.dataclass(frozen=True)
+@records.dataclass(frozen=True)
 class Cause:
     """One question about a target and its answer.
 
@@ -34,7 +36,10 @@ class Cause:
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values."""
-        return dataclasses.asdict(self)
+        return records.asdict(self)
+
+
+FAR_DAYS = 730.0
 
 
 def limit_text(words: gettext.NullTranslations, value: float, percent: bool) -> str:
@@ -82,7 +87,10 @@ def text(words: gettext.NullTranslations, cause: Mapping[str, Any]) -> str:
 
 
 def days_text(words: gettext.NullTranslations, days: float) -> str:
-    """A time to come, such as `6 days` or `18 hours`: cut, so that it is never overstated."""
+    """A time to come, such as `6 days` or `18 hours`: cut, so that it is never overstated. A month
+    of samples says little of what lies years ahead."""
+    if days >= FAR_DAYS:
+        return words.gettext("more than 2 years")
     if days < 2:
         hours = int(days * 24)
         return words.ngettext("%(count)d hour", "%(count)d hours", hours) % {"count": hours}

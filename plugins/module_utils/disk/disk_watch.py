@@ -10,22 +10,25 @@ an Ansible task.
 
 from __future__ import annotations
 
-import dataclasses
 import os
 from collections.abc import Mapping
-from typing import Any
 
+from ..common import records
 from ..common.errors import ResilienceError
 from ..inventory import inventory
 from ..telling.history import History, Sample
-from . import disk, disk_backups, disk_options, forecast
+from . import disk, disk_backups, disk_options, disk_tiers, forecast
 from .disk import Target, TargetResult
 from .disk_levels import OK, RISING, UNKNOWN, WARNING
 from .disk_reasons import Cause
 from .forecast import DAY, Forecast
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
 
-@dataclasses.dataclass(frozen=True)
+
+@records.dataclass(frozen=True)
 class Look:
     """What was seen.
 
@@ -33,6 +36,7 @@ class Look:
         results: every target.
         backups: the backup tree; None where none is watched or it cannot be read.
         fits: what fits, as `disk_backups.Fits`; None where none is watched.
+        tiers: what each tier of the backup folder takes up, by name.
         watch: what was asked for.
         time: when, seconds since 1970.
         problems: what could not be looked at, in words.
@@ -44,6 +48,7 @@ class Look:
     watch: disk_options.Watch
     time: float
     problems: list[str]
+    tiers: dict[str, disk_tiers.TierUse] = records.field(default_factory=dict)
 
     @property
     def level(self) -> str:
@@ -61,6 +66,7 @@ class Look:
             "targets": [result.to_dict() for result in self.results],
             "backups": backups,
             "fits": self.fits.to_dict() if self.fits else None,
+            "tiers": {tier: use.to_dict() for tier, use in self.tiers.items()},
         }
 
 
@@ -86,17 +92,22 @@ def look(options: Mapping[str, Any], history: History | None, now: float) -> Loo
             if target is None or result.bytes_used is None:
                 continue
             try:
-                samples = history.samples(result.key, now - forecast.WINDOW_DAYS * DAY)
+                before = history.amounts(result.key, now - forecast.WINDOW_DAYS * DAY, now)
             except ResilienceError as error:
                 problems.append(str(error))
                 break
-            results[index] = _foretold(result, target, samples, now, forecast_days)
-    tree, found = None, None
+            results[index] = _foretold(result, target, before, now, forecast_days)
+    tree, found, tiers = None, None, dict[str, disk_tiers.TierUse]()
     path = options.get("backup_path")
     for place, seen in enumerate(results):
         if path and seen.folder and seen.path == path:
             tree, found = _join(options, results, place, retention, forecast_days)
-    return Look(results, tree, found, chosen, now, problems)
+            try:
+                names = options.get("tiers") or inventory.TIERS
+                tiers = disk_tiers.uses(seen, names, history, now)
+            except ResilienceError as error:
+                problems.append(str(error))
+    return Look(results, tree, found, chosen, now, problems, tiers)
 
 
 def validate(options: Mapping[str, Any]) -> tuple[disk_options.Watch, float, dict[str, int]]:
@@ -138,28 +149,38 @@ def _retention(value: Mapping[str, Any] | None) -> dict[str, int]:
     return dict(plan)
 
 
-def sample_of(result: TargetResult, now: float) -> Sample | None:
-    """What is remembered of a measurement; None when there was none."""
-    if result.bytes_used is None:
-        return None
-    return Sample(
-        result.key,
-        now,
-        result.bytes_used,
-        result.bytes_available,
-        result.bytes_total,
-        result.inodes_used,
-        result.inodes_total,
-        result.level,
-    )
+def samples(seen: Look) -> list[Sample]:
+    """What is remembered of a look: every target that was measured, and each tier."""
+    found = [
+        Sample(
+            result.key,
+            seen.time,
+            result.bytes_used,
+            result.bytes_available,
+            result.bytes_total,
+            result.inodes_used,
+            result.inodes_total,
+            result.level,
+        )
+        for result in seen.results
+        if result.bytes_used is not None
+    ]
+    for result in seen.results:
+        if result.folder and seen.backups is not None and result.path == seen.backups.root:
+            found += disk_tiers.samples(result, seen.tiers, seen.time)
+    return found
 
 
 def _foretold(
-    result: TargetResult, target: Target, samples: list[Sample], now: float, days: float
+    result: TargetResult,
+    target: Target,
+    before: list[tuple[float, int | None, int | None]],
+    now: float,
+    days: float,
 ) -> TargetResult:
     used, available = result.bytes_used or 0, result.bytes_available or 0
     usable = used + available
-    points = [(s.time, float(s.bytes_used)) for s in samples if s.bytes_used is not None]
+    points = [(moment, held) for moment, held, _inodes in before if held is not None]
     # A folder's thresholds are shares of the whole filesystem.
     whole = result.bytes_total or 0 if result.folder else usable
     limits = {
@@ -173,7 +194,7 @@ def _foretold(
     inodes = None
     if result.inodes_total and result.inodes_used is not None:
         total = result.inodes_total
-        points = [(s.time, float(s.inodes_used)) for s in samples if s.inodes_used is not None]
+        points = [(moment, held) for moment, _bytes, held in before if held is not None]
         limits = {level: target.inodes.limit(level) / 100 * total for level in RISING}
         inodes = forecast.forecast(
             [*points, (now, float(result.inodes_used))], {**limits, "full": total}, total, now
@@ -246,7 +267,7 @@ def _problems(tree: inventory.Inventory, path: str) -> list[Cause]:
     missing = [tier for tier in tree.tier_names if not os.path.lexists(os.path.join(path, tier))]
     cause = _unread("; ".join(tree.problems))
     if len(missing) == len(tree.problems):
-        return [dataclasses.replace(cause, level=WARNING, falls_to=WARNING)]
+        return [records.replace(cause, level=WARNING, falls_to=WARNING)]
     return [cause]
 
 

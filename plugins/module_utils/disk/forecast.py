@@ -6,11 +6,12 @@
 
 Method. The samples since the last break are taken; a break is a clean-up or a jump: a day whose
 change stands out from the other days' (more than six scaled median absolute deviations and more
-than 2 % of what there is), or a day that frees more than 2 % of it. The growth is the median of the
-slopes between all pairs of samples (Theil 1950, Sen 1968), which stays right while up to 29 % of
-the samples are off, so nightly files that come and go do not matter. The range is Sen's 95 %
-interval of the same slopes. It takes samples for independent, which those of a disk are not quite,
-so the confidence asks for more than the interval alone:
+than 2 % of what there is), or a day that frees more than 2 % of it. Of more than 30 every second,
+third ... one is taken, counted back from the latest: with four samples a day that is one a day, at
+the same hour. The growth is the median of the slopes between all pairs (Theil 1950, Sen 1968),
+which stays right while up to 29 % of them are off, so nightly files that come and go do not matter.
+The range is Sen's 95 % interval of the same slopes. It takes samples for independent, which those
+of a disk are not quite, so the confidence asks for more than the interval alone:
 
 - high: a week of data, the whole interval is growth, no wider than half the growth itself, and the
   later half of the data grows at a rate that differs by less than half;
@@ -22,19 +23,24 @@ Without eight samples over two days since the last break there is not enough dat
 
 from __future__ import annotations
 
-import dataclasses
 import math
 from collections.abc import Mapping, Sequence
-from typing import Any
+
+from ..common import records
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
 
 GROWING, NOT_GROWING, NOT_ENOUGH_DATA = "growing", "not growing", "not enough data"
 HIGH, MEDIUM, LOW = "high", "medium", "low"
 DAY = 86400.0
 LEAST_SAMPLES = 8
 LEAST_DAYS = 2.0
-# The time that is looked back on, days, and how many samples of it: the pairs grow by the square.
-WINDOW_DAYS = 30.0
-MOST_SAMPLES = 120
+WINDOW_DAYS = 30.0  # the time that is looked back on
+# How many samples the slopes are taken from at most: their pairs grow by the square, and a run of
+# the monitor does this for bytes and inodes of every target.
+MOST_SAMPLES = 30
 BREAK_SHARE = 0.02
 BREAK_DEVIATIONS = 6.0
 # Median absolute deviation to standard deviation, normal distribution.
@@ -45,7 +51,7 @@ Z = 1.959964
 Point = tuple[float, float]
 
 
-@dataclasses.dataclass(frozen=True)
+@records.dataclass(frozen=True)
 class Forecast:
     """What is to be expected.
 
@@ -65,7 +71,7 @@ class Forecast:
     per_day: float | None = None
     per_day_low: float | None = None
     per_day_high: float | None = None
-    days_to: dict[str, float | None] = dataclasses.field(default_factory=dict)
+    days_to: dict[str, float | None] = records.field(default_factory=dict)
     days_to_full_early: float | None = None
     days_to_full_late: float | None = None
     confidence: str | None = None
@@ -74,7 +80,7 @@ class Forecast:
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values."""
-        return dataclasses.asdict(self)
+        return records.asdict(self)
 
 
 def forecast(
@@ -83,19 +89,20 @@ def forecast(
     """When what was sampled reaches its limits.
 
     Args:
-        points: time (seconds since 1970) and amount, in any order. Those later than `now` are left
-            out: they were written before the clock was set back.
+        points: time (seconds since 1970) and amount, in order. Those later than `now` are left out:
+            they were written before the clock was set back.
         limits: amounts by name, `full` among them.
         usable: how much there is to be had; what counts as a break depends on it.
         now: seconds since 1970.
     """
-    window = sorted({moment: amount for moment, amount in points if moment <= now}.items())
-    window = _thinned([point for point in window if point[0] > now - WINDOW_DAYS * DAY], now)
-    recent = window[last_break(window, usable) :]
+    first = now - WINDOW_DAYS * DAY
+    window = [point for point in points if first < point[0] <= now]
+    recent = window[last_break(window, usable) :] if window else []
     days = (recent[-1][0] - recent[0][0]) / DAY if recent else 0.0
     if len(recent) < LEAST_SAMPLES or days < LEAST_DAYS:
         return Forecast(NOT_ENOUGH_DATA, samples=len(recent), days=round(days, 2))
-    slope, low, high = slopes(recent)
+    few = recent[:: -math.ceil(len(recent) / MOST_SAMPLES)][::-1]
+    slope, low, high = slopes(few)
     amount = recent[-1][1]
     known = Forecast(
         NOT_GROWING,
@@ -114,14 +121,14 @@ def forecast(
     reached = {name: days_until(limit, slope) for name, limit in limits.items()}
     # Less than a thousandth of it in a month is standing still.
     if slope * DAY * WINDOW_DAYS < usable / 1000:
-        return dataclasses.replace(known, days_to=reached)
-    return dataclasses.replace(
+        return records.replace(known, days_to=reached)
+    return records.replace(
         known,
         status=GROWING,
         days_to=reached,
         days_to_full_early=days_until(limits["full"], high),
         days_to_full_late=days_until(limits["full"], low),
-        confidence=_confidence(recent, slope, low, high, days),
+        confidence=_confidence(few, slope, low, high, days),
     )
 
 
@@ -132,16 +139,6 @@ def _confidence(points: Sequence[Point], slope: float, low: float, high: float, 
         return LOW
     steady = (high - low) <= slope / 2 and abs(rate - slope) < slope / 2
     return HIGH if steady and days >= 7 else MEDIUM
-
-
-def _thinned(points: list[Point], now: float) -> list[Point]:
-    """At most `MOST_SAMPLES`: the last of each of as many equal spans of time."""
-    if len(points) <= MOST_SAMPLES:
-        return points
-    span = (now - points[0][0]) / (MOST_SAMPLES - 1)
-    return list(
-        {math.ceil((now - moment) / span): (moment, size) for moment, size in points}.values()
-    )
 
 
 def _median(values: Sequence[float]) -> float:
@@ -159,11 +156,12 @@ def slopes(points: Sequence[Point]) -> tuple[float, float, float]:
         points: at least two, with different times.
     """
     count = len(points)
-    every = sorted(
-        (points[j][1] - points[i][1]) / (points[j][0] - points[i][0])
-        for i in range(count)
-        for j in range(i + 1, count)
-    )
+    if all(amount == points[0][1] for _moment, amount in points):
+        return 0.0, 0.0, 0.0
+    every: list[float] = []
+    for index, (moment, amount) in enumerate(points):
+        every += [(other - amount) / (later - moment) for later, other in points[index + 1 :]]
+    every.sort()
     # Sen 1968: the variance of Kendall's statistic gives the ranks of the interval's ends.
     spread = Z * math.sqrt(count * (count - 1) * (2 * count + 5) / 18)
     low = max(0, math.floor((len(every) - spread) / 2))
@@ -178,6 +176,8 @@ def last_break(points: Sequence[Point], usable: float) -> int:
         points: in order of time.
         usable: how much there is to be had.
     """
+    if all(amount == points[0][1] for _moment, amount in points):
+        return 0
     days = _daily(points)
     changes = [
         (points[later][1] - points[earlier][1])
@@ -201,7 +201,6 @@ def last_break(points: Sequence[Point], usable: float) -> int:
 
 def _daily(points: Sequence[Point]) -> list[int]:
     """Indexes of the last sample of each day, counted back from the last sample."""
-    last: dict[int, int] = {}
-    for index, (moment, _amount) in enumerate(points):
-        last[math.floor((points[-1][0] - moment) / DAY)] = index
+    latest = points[-1][0]
+    last = {(latest - point[0]) // DAY: index for index, point in enumerate(points)}
     return sorted(last.values())

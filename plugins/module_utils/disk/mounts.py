@@ -9,11 +9,11 @@ Source of the format: proc(5), "/proc/pid/mountinfo".
 
 from __future__ import annotations
 
-import dataclasses
 import os
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
+from ..common import records
 from ..common.errors import ResilienceError
 
 MOUNTINFO = "/proc/self/mountinfo"
@@ -45,7 +45,7 @@ PSEUDO_TYPES = frozenset(
 )
 
 
-@dataclasses.dataclass(frozen=True)
+@records.dataclass(frozen=True)
 class Mount:
     """One mount.
 
@@ -117,19 +117,28 @@ def table(path: str = MOUNTINFO) -> list[Mount]:
         ) from error
 
 
-def holding(mounts: Sequence[Mount], path: str) -> Mount | None:
-    """The mount that a path lies on; links are followed as far as no other host is asked."""
-    by_point = {mount.point: mount for mount in mounts}
+def by_point(mounts: Iterable[Mount]) -> dict[str, Mount]:
+    """The mounts by where they are; of several at one point the one on top."""
+    return {mount.point: mount for mount in mounts}
+
+
+def holding(mounted: Mapping[str, Mount], path: str) -> Mount | None:
+    """The mount that a path lies on; links are followed as far as no other host is asked.
+
+    Args:
+        mounted: as `by_point` gives them.
+        path: any path, which need not exist.
+    """
     current, rest, links = "/", _parts(os.path.abspath(path)), 0
-    best = by_point.get("/")
+    best = mounted.get("/")
     while rest and not (best and best.network):
         following = os.path.join(current, rest.pop(0))
-        if following in by_point:
-            best = by_point[following]
+        if following in mounted:
+            best = mounted[following]
         elif links < 40 and os.path.islink(following):  # 40: as the kernel, path_resolution(7)
             links += 1
             target = os.path.abspath(os.path.join(current, os.readlink(following)))
-            rest, following, best = _parts(target) + rest, "/", by_point.get("/")
+            rest, following, best = _parts(target) + rest, "/", mounted.get("/")
         current = following
     return best
 
@@ -170,7 +179,7 @@ def worth_watching(mounts: Sequence[Mount], meant_read_only: Iterable[str] = ())
     """
     skipped = frozenset(meant_read_only)
     best: dict[str, Mount] = {}
-    for mount in {mount.point: mount for mount in mounts}.values():
+    for mount in by_point(mounts).values():
         if mount.type in PSEUDO_TYPES and mount.point != "/":
             continue
         if mount.point in skipped and mount.read_only:

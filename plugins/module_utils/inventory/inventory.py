@@ -10,27 +10,31 @@ somebody else has written to.
 
 from __future__ import annotations
 
-import contextlib
-import dataclasses
 import datetime
 import os
 import re
 import stat
+import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import Any
 
+from ..common import records
 from ..common.errors import ResilienceError
+from . import open_files
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
 
 TIERS = ("daily", "weekly", "monthly")
 # The groups `date` and `time` tell when a backup was taken; names that do not match are listed.
 # A file name may hold a newline, which `.` and `$` would stumble over.
 PATTERN = r"^(?s:.+)_(?P<date>\d{8})_(?P<time>\d{6})\.(dump|sql|tar)(\.(gz|zst|xz|lz4))?\Z"
-# A file that changed more recently than this is looked up among the files open for writing.
+# Of a file that changed more recently than this it is asked whether somebody still writes it.
 FRESH_SECONDS = 24 * 3600
 BLOCK = 1 << 20
 
 
-@dataclasses.dataclass(frozen=True)
+@records.dataclass(frozen=True)
 class BackupFile:
     """One backup.
 
@@ -65,7 +69,7 @@ class BackupFile:
         return now.timestamp() - taken
 
 
-@dataclasses.dataclass(frozen=True)
+@records.dataclass(frozen=True)
 class TierSummary:
     """One tier: how many backups, how many bytes, and the paths of its newest and oldest."""
 
@@ -75,7 +79,7 @@ class TierSummary:
     oldest: str | None
 
 
-@dataclasses.dataclass(frozen=True)
+@records.dataclass(frozen=True)
 class Inventory:
     """What a backup tree holds.
 
@@ -93,10 +97,10 @@ class Inventory:
     root: str
     files: list[BackupFile]
     tier_names: tuple[str, ...] = TIERS
-    ignored: list[str] = dataclasses.field(default_factory=list)
-    in_progress: list[str] = dataclasses.field(default_factory=list)
-    problems: list[str] = dataclasses.field(default_factory=list)
-    identities: dict[str, tuple[int, int, int, int]] = dataclasses.field(
+    ignored: list[str] = records.field(default_factory=list)
+    in_progress: list[str] = records.field(default_factory=list)
+    problems: list[str] = records.field(default_factory=list)
+    identities: dict[str, tuple[int, int, int, int]] = records.field(
         default_factory=dict, repr=False, compare=False
     )
 
@@ -131,10 +135,10 @@ class Inventory:
         """Plain values, for JSON and Ansible."""
         return {
             "root": self.root,
-            "tiers": {name: dataclasses.asdict(tier) for name, tier in self.tiers().items()},
+            "tiers": {name: records.asdict(tier) for name, tier in self.tiers().items()},
             "total_count": self.total_count,
             "total_bytes": self.total_bytes,
-            "files": [dataclasses.asdict(file) for file in self.files],
+            "files": [records.asdict(file) for file in self.files],
             "ignored": self.ignored,
             "in_progress": self.in_progress,
             "problems": self.problems,
@@ -227,10 +231,9 @@ def scan(
             remedy="name the folder that holds the tiers",
         )
     found = Inventory(root, [], tuple(tiers))
-    inodes: dict[str, tuple[int, int]] = {}
     for tier in tiers:
-        _scan_tier(found, tier, expression, inodes)
-    _set_aside_unfinished(found, inodes, known or {})
+        _scan_tier(found, tier, expression)
+    _set_aside_unfinished(found, known or {})
     if digest:
         _digest_all(found, progress)
     found.files.sort(key=lambda file: file.path)
@@ -254,10 +257,8 @@ def compiled(pattern: str) -> re.Pattern[str]:
         ) from error
 
 
-def _scan_tier(
-    found: Inventory, tier: str, expression: re.Pattern[str], inodes: dict[str, tuple[int, int]]
-) -> None:
-    """Adds one tier to what was found, and device and inode of its backups."""
+def _scan_tier(found: Inventory, tier: str, expression: re.Pattern[str]) -> None:
+    """Adds one tier to what was found."""
     try:
         entries = sorted(os.scandir(os.path.join(found.root, tier)), key=lambda entry: entry.name)
     except OSError as error:
@@ -279,7 +280,6 @@ def _scan_tier(
             found.files.append(
                 BackupFile(path, tier, seen.st_size, seen.st_mtime_ns, None, taken_at(match))
             )
-            inodes[path] = (seen.st_dev, seen.st_ino)
             found.identities[path] = (
                 seen.st_size, seen.st_mtime_ns, seen.st_ino, seen.st_ctime_ns,
             )  # fmt: skip
@@ -298,56 +298,29 @@ def _kind(mode: int) -> str:
 def taken_at(match: re.Match[str]) -> str | None:
     """When a backup was taken, local ISO 8601, by its name's groups `date` and `time`."""
     try:
-        date, time = match["date"] or "", match["time"] or ""
+        date, hour = match["date"] or "", match["time"] or ""
     except IndexError:  # a pattern without these groups
         return None
     try:
         # Eight and six digits; strptime says the same but takes ten times as long.
-        moment = datetime.datetime.fromisoformat(f"{date}T{time}")
+        moment = datetime.datetime.fromisoformat(f"{date}T{hour}")
     except ValueError:
         return None
-    return moment.isoformat() if len(date) == 8 and len(time) == 6 else None
+    return moment.isoformat() if len(date) == 8 and len(hour) == 6 else None
 
 
-def _set_aside_unfinished(
-    found: Inventory,
-    inodes: Mapping[str, tuple[int, int]],
-    known: Mapping[str, tuple[int, int]],
-) -> None:
+def _set_aside_unfinished(found: Inventory, known: Mapping[str, tuple[int, int]]) -> None:
     """Moves backups that some process still writes from `files` to `in_progress`."""
-    doubtful = [file for file in found.files if known.get(file.path) != (file.bytes, file.mtime_ns)]
-    newest_change = max((file.mtime_ns for file in doubtful), default=0) / 1e9
-    if datetime.datetime.now().timestamp() - newest_change > FRESH_SECONDS:
-        return
-    writing = _open_for_writing()
-    unfinished = {file.path for file in doubtful if inodes[file.path] in writing}
+    oldest = (time.time() - FRESH_SECONDS) * 1e9
+    doubtful = {
+        os.path.join(found.root, file.path): file.path
+        for file in found.files
+        if file.mtime_ns > oldest and known.get(file.path) != (file.bytes, file.mtime_ns)
+    }
+    unfinished = {doubtful[path] for path in open_files.being_written(doubtful)}
     if unfinished:
         found.files[:] = [file for file in found.files if file.path not in unfinished]
         found.in_progress.extend(map(readable, sorted(unfinished)))
-
-
-def _open_for_writing() -> set[tuple[int, int]]:
-    """Device and inode of every file that a process we may look into has open for writing.
-
-    From `/proc/<pid>/fd` and the access mode in `/proc/<pid>/fdinfo` (proc(5)).
-    """
-    writing = set()
-    for pid in filter(str.isdigit, os.listdir("/proc")):
-        with contextlib.suppress(OSError):
-            for number in os.listdir(f"/proc/{pid}/fd"):
-                with contextlib.suppress(OSError):
-                    seen = os.stat(f"/proc/{pid}/fd/{number}")
-                    if stat.S_ISREG(seen.st_mode) and _is_write_mode(pid, number):
-                        writing.add((seen.st_dev, seen.st_ino))
-    return writing
-
-
-def _is_write_mode(pid: str, number: str) -> bool:
-    with open(f"/proc/{pid}/fdinfo/{number}", encoding="ascii") as info:
-        for line in info:
-            if line.startswith("flags:"):
-                return int(line.split()[1], 8) & os.O_ACCMODE != os.O_RDONLY
-    return False
 
 
 def sha256(path: str, told: Callable[[int], None] | None = None) -> str:
@@ -392,7 +365,7 @@ def _digest_all(
 
     def one(file: BackupFile) -> BackupFile | str | None:
         if digest := held.get(file.path):
-            return dataclasses.replace(file, sha256=digest)
+            return records.replace(file, sha256=digest)
         path = os.path.join(found.root, file.path)
         try:
             content = sha256(path, told)
@@ -404,7 +377,7 @@ def _digest_all(
         if (after.st_size, after.st_mtime_ns) != (file.bytes, file.mtime_ns):
             found.in_progress.append(readable(file.path))
             return None
-        return dataclasses.replace(file, sha256=content)
+        return records.replace(file, sha256=content)
 
     from concurrent.futures import ThreadPoolExecutor  # noqa: PLC0415 - as above
 
@@ -427,7 +400,7 @@ def with_digests(
         known: digests by path that need not be taken again.
         progress: called with bytes read and bytes to read in all.
     """
-    found = dataclasses.replace(
+    found = records.replace(
         tree,
         files=list(tree.files),
         in_progress=list(tree.in_progress),
@@ -437,7 +410,7 @@ def with_digests(
     return found
 
 
-@dataclasses.dataclass(frozen=True)
+@records.dataclass(frozen=True)
 class Comparison:
     """How another tree differs from ours.
 
@@ -453,7 +426,7 @@ class Comparison:
     extra: list[str]
     different: list[str]
     compared_by: str
-    unknown: list[str] = dataclasses.field(default_factory=list)
+    unknown: list[str] = records.field(default_factory=list)
 
     @property
     def in_sync(self) -> bool:
@@ -462,7 +435,7 @@ class Comparison:
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values, for JSON and Ansible."""
-        return {**dataclasses.asdict(self), "in_sync": self.in_sync}
+        return {**records.asdict(self), "in_sync": self.in_sync}
 
 
 def compare(ours: Inventory, other: Inventory) -> Comparison:

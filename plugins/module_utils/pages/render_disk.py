@@ -99,7 +99,7 @@ def dashboard(
         lines += wrap(f"   {line}", 6)
     for problem in backups.get("problems") or []:
         lines += wrap(f"   {level_text('unknown', colour)} - {problem}", 6)
-    trend = render_trend.trend(words, target_names(targets), targets, colour)
+    trend = render_trend.trend(words, target_names(targets), targets, colour, disk.get("tiers"))
     if trend:
         lines += [*trend, *render_trend.fitting(words, targets)]
     lines += render_trend.in_force(words, disk.get("alerts") or [], colour)

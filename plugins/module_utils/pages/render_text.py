@@ -8,7 +8,12 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from typing import Any, TypeVar
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any, TypeVar
+
+    Data = TypeVar("Data")
 
 WIDTH = 80
 
@@ -30,8 +35,7 @@ STATUSES = {
     "unknown": ("❓", "35"),
 }
 
-_ANSI = re.compile(r"\x1b\[[0-9;]*m")
-Data = TypeVar("Data")
+_ANSI = r"\x1b\[[0-9;]*m"
 
 
 def _shown(character: str) -> str:
@@ -72,7 +76,7 @@ def clean_all(data: Data) -> Data:
 def width(text: str) -> int:
     """How many columns of a terminal the text takes."""
     columns = 0
-    for character in _ANSI.sub("", text):
+    for character in re.sub(_ANSI, "", text):
         if character == "\N{VARIATION SELECTOR-16}":
             columns += 1  # what stands before it becomes an emoji, two columns wide
         elif not unicodedata.combining(character):

@@ -7,14 +7,17 @@ days, forecasts, what fits, and the alerts in force."""
 
 from __future__ import annotations
 
-import gettext
 import math
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Mapping, Sequence
 
 from ..common import quantity
 from ..disk import disk_reasons
 from .render_text import LEVELS, known_level, level_text, paint, wrap
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    import gettext
+    from typing import Any
 
 SPARKS = "▁▂▃▄▅▆▇█"
 BAR_WIDTH = 20
@@ -67,6 +70,7 @@ def trend(
     names: Sequence[str],
     targets: Sequence[dict[str, Any]],
     colour: bool,
+    tiers: Mapping[str, Mapping[str, Any]] | None = None,
 ) -> list[str]:
     """One bar and the last days for each target with a history, and what is to be expected of it.
 
@@ -75,6 +79,7 @@ def trend(
         names: what the targets are called.
         targets: as `disk.TargetResult.to_dict` gives them, with their `days` as `daily` does.
         colour: whether to use ANSI colours.
+        tiers: those of the backup folder, as `disk_tiers.TierUse.to_dict` gives them.
     """
     shown = [
         (name, target)
@@ -96,7 +101,30 @@ def trend(
         range_text = span[0] if span[0] == span[1] else f"{span[0]} - {span[1]}"
         lines.append(f"      {sparkline(target['days'])} {range_text}")
         lines += wrap(f"      {forecast_text(words, target.get('forecast') or {})}", 6)
+        if name == "Backups":
+            for tier, use in (tiers or {}).items():
+                lines += wrap(f"      {tier_text(words, tier, use)}", 9)
     return lines
+
+
+def tier_text(words: gettext.NullTranslations, tier: str, use: Mapping[str, Any]) -> str:
+    """One tier, such as `Daily: 24 MB, 0.02% of the disk, +1.2 MB a day`."""
+    figures = {
+        "tier": tier[:1].upper() + tier[1:],
+        "size": quantity.size(use["bytes_used"]),
+        "share": quantity.percent(use["percent_used"]),
+    }
+    text = words.gettext("%(tier)s: %(size)s, %(share)s of the disk") % figures
+    growth = use.get("growth_per_day")
+    if growth is None:
+        return f"{text}, {words.gettext('growth not known yet')}"
+    return f"{text}, {growth_text(words, growth)}"
+
+
+def growth_text(words: gettext.NullTranslations, a_day: float) -> str:
+    """Bytes a day, such as `+1.2 GB a day`."""
+    sign = "-" if a_day < 0 else "+"
+    return words.gettext("%(size)s a day") % {"size": f"{sign}{quantity.size(abs(a_day))}"}
 
 
 def forecast_text(words: gettext.NullTranslations, forecast: dict[str, Any]) -> str:
@@ -104,9 +132,7 @@ def forecast_text(words: gettext.NullTranslations, forecast: dict[str, Any]) -> 
     say = words.gettext
     if forecast.get("per_day") is None:
         return say("Forecast: not enough data yet")
-    rate = forecast["per_day"]
-    sign = "-" if rate < 0 else "+"
-    growth = say("%(size)s a day") % {"size": f"{sign}{quantity.size(abs(rate))}"}
+    growth = growth_text(words, forecast["per_day"])
     until = (forecast.get("days_to") or {}).get("full")
     if forecast.get("status") != "growing" or until is None:
         return say("Forecast: %(growth)s, not filling up") % {"growth": growth}

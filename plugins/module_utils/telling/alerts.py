@@ -11,18 +11,21 @@ how long it took. What is silenced is followed all the same, and told when the s
 
 from __future__ import annotations
 
-import dataclasses
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Callable, Mapping, Sequence
 
+from ..common import records
 from ..disk.disk_levels import LEVELS, OK, UNKNOWN
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
 
 RAISED, EASED, REMINDER, RECOVERED = "raised", "eased", "reminder", "recovered"
 # A clock that is set right may go back by this many seconds without a reminder being sent.
 CLOCK_SLACK = 60
 
 
-@dataclasses.dataclass(frozen=True)
+@records.dataclass(frozen=True)
 class Condition:
     """What is at some level now.
 
@@ -32,17 +35,21 @@ class Condition:
         level: as measured.
         falls_to: the level that the same measurement gives with every threshold a little earlier;
             equal to `level` where there is no hysteresis.
-        reason: in words.
+        reason: in words, or what gives them: most conditions are ok, and then nobody asks why.
     """
 
     key: str
     name: str
     level: str
     falls_to: str
-    reason: str
+    reason: str | Callable[[], str]
+
+    def said(self) -> str:
+        """Why, in words."""
+        return self.reason if isinstance(self.reason, str) else self.reason()
 
 
-@dataclasses.dataclass(frozen=True)
+@records.dataclass(frozen=True)
 class State:
     """What is remembered of a condition. Times are seconds since 1970.
 
@@ -62,10 +69,10 @@ class State:
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values."""
-        return dataclasses.asdict(self)
+        return records.asdict(self)
 
 
-@dataclasses.dataclass(frozen=True)
+@records.dataclass(frozen=True)
 class Notice:
     """Something to tell people.
 
@@ -134,7 +141,7 @@ def decide(
         before = states.get(condition.key)
         state, notice = _one(before, condition, now, remind_seconds)
         if notice and now < (silent_until or {}).get(condition.key, 0):
-            state = dataclasses.replace(
+            state = records.replace(
                 state,
                 told_level=before.told_level if before else OK,
                 told_at=before.told_at if before else 0.0,
@@ -156,13 +163,15 @@ def _one(
     began = before.since if before and previous != OK else since
     told_level, told_at = (before.told_level, before.told_at) if before else (OK, 0.0)
     kind = _kind(level, told_level, now - told_at, remind_seconds)
-    state = State(condition.name, level, condition.reason, since, told_level, told_at)
+    # Why something is ok is asked by nobody, and changes with every measurement.
+    reason = "" if level == OK else condition.said()
+    state = State(condition.name, level, reason, since, told_level, told_at)
     if kind is None:
         return state, None
     notice = Notice(
-        kind, condition.key, condition.name, level, told_level, condition.reason, now, began
+        kind, condition.key, condition.name, level, told_level, condition.said(), now, began
     )
-    return dataclasses.replace(state, told_level=level, told_at=now), notice
+    return records.replace(state, told_level=level, told_at=now), notice
 
 
 def _kind(level: str, told_level: str, age: float, remind_seconds: float) -> str | None:

@@ -12,21 +12,23 @@ needs no disk, so that a full one neither silences an alert nor repeats it for e
 from __future__ import annotations
 
 import contextlib
-import dataclasses
 import datetime
-import gettext
 import json
 import os
 from collections.abc import Mapping, Sequence
-from typing import Any
 
-from ..common import quantity
+from ..common import quantity, records
 from ..common.errors import ResilienceError
 from ..disk.disk_levels import CRITICAL, EMERGENCY, OK, UNKNOWN, WARNING
 from ..pages.render_text import LEVELS, clean
 from . import alerts, notify
 from .alerts import Condition, Notice, State
 from .history import History
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    import gettext
+    from typing import Any
 
 # tmpfs on every Linux; gone after a restart, like the full disk's excuse.
 FALLBACK = "/run/chefwell-resilience"
@@ -35,7 +37,7 @@ MOST_KEPT = 1000
 _KINDS = {WARNING: "warning", CRITICAL: "failure", EMERGENCY: "failure", UNKNOWN: "failure"}
 
 
-@dataclasses.dataclass(frozen=True)
+@records.dataclass(frozen=True)
 class Channels:
     """Where people are told.
 
@@ -54,7 +56,7 @@ class Channels:
     fallback: str = FALLBACK
 
 
-@dataclasses.dataclass(frozen=True)
+@records.dataclass(frozen=True)
 class Outcome:
     """What an announcement came to.
 
@@ -117,7 +119,8 @@ def announce(
         ]
     queue = queue[-MOST_KEPT:]
     # Before anything is sent: a run that is ended meanwhile sends twice rather than never.
-    memory.save(now, states, queue)
+    if memory.differs(states, queue):
+        memory.save(now, states, queue)
     kept, problems = queue, []
     if queue:
         outcomes = notify.deliver(queue, by_id, time_limit=channels.time_limit)
@@ -166,6 +169,14 @@ class _Memory:
             if second.get("order", 0) > self.content.get("order", 0):
                 self.content = second
         self.order = int(self.content.get("order", 0))
+
+    def differs(self, states: Mapping[str, State], queue: Sequence[notify.Message]) -> bool:
+        """Whether there is anything to save; to write takes longest in a run without news."""
+        return (
+            self.content.get("states") != {key: state.to_dict() for key, state in states.items()}
+            or self.content.get("queue") != [message.to_dict() for message in queue]
+            or os.path.lexists(self.path)
+        )
 
     def save(
         self, now: float, states: Mapping[str, State], queue: Sequence[notify.Message]

@@ -13,7 +13,6 @@ still read.
 from __future__ import annotations
 
 import contextlib
-import dataclasses
 import errno
 import fcntl
 import json
@@ -21,9 +20,13 @@ import os
 import sqlite3
 import time
 from collections.abc import Iterator, Sequence
-from typing import Any
 
+from ..common import records
 from ..common.errors import ResilienceError
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
 
 FILE = "history.sqlite3"
 # Seconds to wait for another process that writes.
@@ -43,7 +46,7 @@ PRAGMA user_version = 1;
 """
 
 
-@dataclasses.dataclass(frozen=True)
+@records.dataclass(frozen=True)
 class Sample:
     """One measurement of one target; `time` is in seconds since 1970, sizes in bytes."""
 
@@ -57,7 +60,7 @@ class Sample:
     level: str
 
 
-@dataclasses.dataclass(frozen=True)
+@records.dataclass(frozen=True)
 class Event:
     """Something that happened: a sync, a drill, a run; `time` in seconds since 1970."""
 
@@ -208,7 +211,7 @@ class History:
         with self._writing() as database:
             database.executemany(
                 "INSERT OR REPLACE INTO sample VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
-                [dataclasses.astuple(sample) for sample in samples],
+                [tuple(records.asdict(sample).values()) for sample in samples],
             )
             oldest = max((sample.time for sample in samples), default=0) - KEEP_DAYS * 86400
             database.execute("DELETE FROM sample WHERE time < ?", (oldest,))
@@ -222,6 +225,21 @@ class History:
         """
         query = "SELECT * FROM sample WHERE target = ? AND time >= ? ORDER BY time"
         return [Sample(*row) for row in self._rows(query, (target, since))]
+
+    def amounts(
+        self, target: str, since: float, until: float
+    ) -> list[tuple[float, int | None, int | None]]:
+        """Time, bytes used and inodes used of one target's measurements, the oldest first: a month
+        of twenty targets is thousands of rows, and a forecast needs no more of them.
+
+        Raises:
+            ResilienceError: they cannot be read.
+        """
+        query = (
+            "SELECT time, bytes_used, inodes_used FROM sample"
+            " WHERE target = ? AND time >= ? AND time < ? ORDER BY time"
+        )
+        return self._rows(query, (target, since, until))
 
     def add_event(self, event: Event) -> None:
         """Remembers something that happened.

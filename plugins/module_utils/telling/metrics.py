@@ -11,6 +11,7 @@ import os
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+from ..common import libraries
 from ..common.errors import ResilienceError
 
 
@@ -34,6 +35,7 @@ def write(path: str, gauges: Iterable[Gauge]) -> None:
     Raises:
         ResilienceError: the library is missing, or the file cannot be written.
     """
+    libraries.reach()
     try:
         import prometheus_client  # noqa: PLC0415 - takes longer than all the rest of a run
         from prometheus_client.core import GaugeMetricFamily  # noqa: PLC0415

@@ -8,15 +8,17 @@ a library that is missing or large ever reaches the run that has something to te
 
 from __future__ import annotations
 
-import dataclasses
 import json
 import os
 import sys
 from collections.abc import Mapping, Sequence
-from typing import Any
 
-from ..common import process
+from ..common import records
 from ..common.errors import ResilienceError
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
 
 # What a ping tells (healthchecks.io, "Pinging API"): appended to the path of its address.
 PING_ACTIONS = {"start": "/start", "success": "", "fail": "/fail"}
@@ -24,7 +26,7 @@ PING_ACTIONS = {"start": "/start", "success": "", "fail": "/fail"}
 PING_BODY = 10_000
 
 
-@dataclasses.dataclass(frozen=True)
+@records.dataclass(frozen=True)
 class Message:
     """One message for one service.
 
@@ -43,7 +45,7 @@ class Message:
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values."""
-        return dataclasses.asdict(self)
+        return records.asdict(self)
 
 
 def service_id(address: str) -> str:
@@ -111,8 +113,10 @@ def ping(address: str, action: str, body: str = "", *, time_limit: float = 20) -
 
 def _work(work: Mapping[str, Any], time_limit: float) -> dict[str, str | None]:
     """What the worker says of each piece of work; of itself under an empty id."""
+    from ..common import process  # noqa: PLC0415 - most runs have nothing to tell
+
     # Addresses hold passwords: they travel by standard input, which no process list shows.
-    arguments = [sys.executable, "-m", f"{__package__}.notify_worker"]
+    arguments = [sys.executable, "-P", "-m", f"{__package__}.notify_worker"]
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
     try:
         outcome = process.run(

@@ -1,0 +1,91 @@
+# -*- coding: utf-8 -*-
+# Copyright (c) 2026, chefwell.resilience contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What each tier of the backup folder takes up, its share of the filesystem, and its growth."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from ..common import records
+from ..pages.render_text import clean
+from ..telling.history import History, Sample
+from . import forecast
+from .disk import TargetResult
+from .forecast import DAY
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+
+@records.dataclass(frozen=True)
+class TierUse:
+    """One tier on its disk.
+
+    Attributes:
+        bytes_used: what it takes up, as `du` counts it; its backups' sizes are in the inventory.
+        percent_used: its share of the filesystem.
+        growth_per_day: bytes; None without enough data.
+    """
+
+    bytes_used: int
+    percent_used: float
+    growth_per_day: float | None = None
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values."""
+        return records.asdict(self)
+
+
+def _key(folder: TargetResult, tier: str) -> str:
+    return f"tier:{clean(f'{folder.path}/{tier}')}"
+
+
+def uses(
+    folder: TargetResult, tiers: Sequence[str], history: History | None, now: float
+) -> dict[str, TierUse]:
+    """What each tier takes up; one that is not there, or was not measured, is left out.
+
+    Args:
+        folder: the backup folder, measured.
+        tiers: the names of its tiers.
+        history: what was measured earlier; None to tell no growth.
+        now: seconds since 1970.
+
+    Raises:
+        ResilienceError: the history cannot be read.
+    """
+    found = {}
+    whole = folder.bytes_total or 0
+    for tier in tiers:
+        held = (folder.folders or {}).get(tier)
+        if held is None:
+            continue
+        growth = None
+        if history is not None:
+            since = now - forecast.WINDOW_DAYS * DAY
+            before = history.amounts(_key(folder, tier), since, now)
+            points = [(moment, size) for moment, size, _inodes in before if size is not None]
+            growth = forecast.forecast([*points, (now, held)], {"full": whole}, whole, now).per_day
+        share = 100 * held / whole if whole else 100.0
+        found[tier] = TierUse(held, round(share, 4), growth)
+    return found
+
+
+def samples(folder: TargetResult, found: Mapping[str, TierUse], now: float) -> list[Sample]:
+    """What is remembered of the tiers."""
+    return [
+        Sample(
+            _key(folder, tier),
+            now,
+            use.bytes_used,
+            folder.bytes_available,
+            folder.bytes_total,
+            None,
+            None,
+            folder.level,
+        )
+        for tier, use in found.items()
+    ]
