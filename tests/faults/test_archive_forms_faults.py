@@ -107,6 +107,44 @@ def test_c1_other_packers_cut_off(fault: Fault, dumps: Dumps, packer: str) -> No
     fault.see(f"{refused} of {tried} refused", holds=refused == tried)
 
 
+def test_c2_written_through_a_redirection(fault: Fault, dumps: Dumps) -> None:
+    """PostgreSQL 16's `pg_dump -Fc > file` leaves a second table of contents behind the data."""
+    path = dumps.folder / "redirected.dump"
+    settings = dumps.bed.record["postgres"]
+    command = [
+        *(dumps.binaries.path("pg_dump"), "-Fc", "-h", settings["host"]),
+        *("-p", str(settings["port"]), "-U", settings["user"], settings["dbname"]),
+    ]
+    with path.open("wb") as file:
+        environment = {"PGPASSWORD": settings["password"], "LC_ALL": "C.UTF-8"}
+        subprocess.run(command, env=environment, stdout=file, check=True)
+    whole, piped = path.read_bytes(), dumps.make("custom")
+    assert len(whole) > len(piped)
+    assert rows_of(dumps, path) == rows_of_bytes(dumps, piped)
+    second = len(piped)
+    places = [*cuts(len(whole) - second - 1, CUTS)]
+    fault.cause(
+        f"a dump written through `>`, cut off at {len(places)} places of its second table of"
+        " contents, something else behind it, and a name changed in it"
+    )
+    refused, tried = counted(places, lambda end: dumps.refusal(whole[: second + 1 + end]))
+    others = [whole + b"\0", whole + whole[second:], whole[:second] + b"\0" * 40]
+    place = whole.rindex(b"tenant_chefwell")
+    others.append(whole[:place] + b"T" + whole[place + 1 :])
+    also = [dumps.refusal(content) for content in others]
+    fault.see(
+        f"{refused} of {tried} cuts and {sum(map(bool, also))} of {len(also)} others refused;"
+        " the whole one is taken, with all its rows",
+        holds=refused == tried and all(also),
+    )
+
+
+def rows_of_bytes(dumps: Dumps, content: bytes) -> dict[tuple[str, str], int | None]:
+    path = dumps.folder / "piped.dump"
+    path.write_bytes(content)
+    return rows_of(dumps, path)
+
+
 def test_c2_packed_in_what_pg_restore_cannot_read(
     fault: Fault, dumps: Dumps, tmp_path: Path
 ) -> None:

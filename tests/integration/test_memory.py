@@ -1,10 +1,12 @@
-"""Memory does not grow with the dump: each format is proved in its own process, and measured."""
+"""Memory does not grow with the dump: what proves each format, and a whole drill at two sizes."""
 
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import psycopg2
@@ -34,6 +36,19 @@ ready = archive.prepare(sys.argv[2], sys.argv[3], postgres.find_binaries(sys.arg
 peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
 print(json.dumps({"peak": peak, "bytes": ready.data_bytes, "rows": sum(ready.rows.values())}))
 """
+# A drill as cron runs it, in a process of its own.
+DRILL = """
+import json, sys
+sys.path.insert(0, sys.argv[1])
+from ansible_collections.chefwell.resilience.plugins.module_utils.drill import drill
+from ansible_collections.chefwell.resilience.plugins.module_utils.staging import staging
+work, dump, bin_dir = sys.argv[2:]
+place = staging.Settings("embedded", work + "/staging", bin_dir=bin_dir)
+result = drill.run(drill.Settings(place, work + "/state", work), path=dump)
+print(json.dumps([result["verdict"], result["problem"], result["totals"]]))
+"""
+# How much more the large dump may take than the small one, which has a twelfth of its rows.
+SLACK = 24 << 20
 
 
 @pytest.fixture(scope="module")
@@ -64,6 +79,16 @@ def dumps(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
                 ],
                 check=True,
             )
+        with (
+            psycopg2.connect(**server.dsn("postgres")) as connection,
+            connection.cursor() as cursor,
+        ):
+            cursor.execute(f"DELETE FROM t WHERE n > {ROWS // 12}; DROP TABLE line")
+        connection.close()
+        made["small"] = folder / "small.dump"
+        pg_dump = [server.binaries.path("pg_dump"), *FORMS["custom"], server.url("postgres")]
+        with made["small"].open("wb") as small:
+            subprocess.run(pg_dump, stdout=small, check=True)
     finally:
         cluster.remove()
     return made
@@ -84,3 +109,63 @@ def test_proving_a_dump_takes_little_memory(
     print(f"\n{form}: {told['bytes'] >> 20} MiB of data, at most {told['peak'] >> 20} MiB held")
     assert told["rows"] == ROWS + 1 and told["bytes"] > LIMIT
     assert told["peak"] < LIMIT
+
+
+def held_by(root: int) -> int:
+    """Bytes that a process and all it started hold; of PostgreSQL's server nothing is counted.
+
+    Shared pages are divided among those who share them (Pss, proc(5)).
+    """
+    parents: dict[int, int] = {}
+    names: dict[int, str] = {}
+    for entry in Path("/proc").glob("[0-9]*"):
+        try:
+            name, _, rest = (entry / "stat").read_text().partition("(")[2].rpartition(")")
+        except OSError:
+            continue
+        names[int(entry.name)], parents[int(entry.name)] = name, int(rest.split()[1])
+    ours = {root}
+    while more := {pid for pid, parent in parents.items() if parent in ours} - ours:
+        ours |= more
+    total = 0
+    for pid in ours:
+        if names.get(pid) == "postgres":
+            continue
+        try:
+            told = Path(f"/proc/{pid}/smaps_rollup").read_text()
+        except OSError:
+            continue
+        found = [line.split()[1] for line in told.splitlines() if line.startswith("Pss:")]
+        total += int(found[0]) << 10 if found else 0
+    return total
+
+
+def test_a_whole_drill_takes_as_little_for_a_large_dump_as_for_a_small_one(
+    dumps: dict[str, Path], tmp_path: Path
+) -> None:
+    peaks = {}
+    for size in ("small", "custom"):
+        work = tmp_path / size
+        work.mkdir()
+        for folder in (tmp_path, work):
+            folder.chmod(0o755)
+        arguments = [str(ROOT / "build" / "collections"), str(work), str(dumps[size])]
+        with subprocess.Popen(
+            [sys.executable, "-c", DRILL, *arguments, production.binaries().bin_dir],
+            stdout=subprocess.PIPE,
+            text=True,
+            env={**os.environ, "PYTHONDONTWRITEBYTECODE": "1"},
+        ) as running:
+            peak = samples = 0
+            while running.poll() is None:
+                peak, samples = max(peak, held_by(running.pid)), samples + 1
+                time.sleep(0.03)
+            assert running.stdout is not None
+            told = running.stdout.read()
+        verdict, problem, totals = json.loads(told)
+        assert verdict == "passed", problem
+        assert samples > 20 and peak > 10 << 20
+        peaks[size] = peak
+        print(f"\n{size}: {totals['rows']} rows, at most {peak >> 20} MiB in {samples} looks")
+    assert max(peaks.values()) < LIMIT
+    assert peaks["custom"] - peaks["small"] < SLACK, peaks

@@ -21,7 +21,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 from ..common.errors import ResilienceError
 from ..common.told import told, told_many
-from .dump_toc import Entry, Reader, Toc, damaged, mapped
+from .dump_toc import Entry, Reader, Toc, damaged, entries_again, mapped
 
 BLOCK_DATA, BLOCK_LARGE_OBJECTS = 1, 3
 # How pg_dump ends the rows of a table (dumpTableData_copy in pg_dump.c).
@@ -142,6 +142,10 @@ def _blocks(data: mmap.mmap, path: str, toc: Toc) -> Iterator[_Block]:
     reader = Reader(data, path)
     reader.at, reader.int_size = toc.data_offset, toc.int_size
     while reader.at < len(data):
+        if data[reader.at] == 0:
+            # No block is of kind 0, and a number that is not negative begins with this byte.
+            _pass_contents(reader, toc)
+            return
         kind, dump_id = reader.byte(), reader.integer()
         start, objects = reader.at, 0
         if kind == BLOCK_DATA:
@@ -155,6 +159,15 @@ def _blocks(data: mmap.mmap, path: str, toc: Toc) -> Iterator[_Block]:
         else:
             raise damaged(told("no data block begins at byte %(at)d", at=reader.at), path)
         yield _Block(dump_id, start, reader.at, objects)
+
+
+def _pass_contents(reader: Reader, toc: Toc) -> None:
+    """Passes the table of contents that may stand behind the data, which must be the same."""
+    begins = reader.at
+    same = entries_again(reader, toc) == toc.entries
+    if not same or reader.at != len(reader.data):
+        text = told("what stands behind its data, at byte %(at)d, is no part of it", at=begins)
+        raise damaged(text, reader.path)
 
 
 def _pieces(reader: Reader, dump_id: int) -> Iterator[tuple[int, int]]:

@@ -191,6 +191,27 @@ def _read(reader: Reader) -> Toc:
     )
 
 
+def entries_again(reader: Reader, toc: Toc) -> list[Entry]:
+    """The entries of another table of contents that begins where the reader stands.
+
+    `pg_dump -Fc > file` of PostgreSQL 16 leaves one behind the data: it opens its standard output
+    for appending, and when it then goes back to enter where the data lies, what it writes lands at
+    the end (`SetOutput` and `_CloseArchive` in its sources). What stands at the beginning is whole.
+
+    Args:
+        reader: behind the last block of data.
+        toc: the archive's.
+
+    Raises:
+        ResilienceError: none is there, or it is cut off.
+    """
+    count = reader.integer()
+    if count != len(toc.entries):
+        raise damaged(told("no data block begins at byte %(at)d", at=reader.at), reader.path)
+    # pg_dump writes offsets of eight bytes on every system of today.
+    return [_entry(reader, toc.version, toc.format, 8) for _number in range(count)]
+
+
 def _compression(reader: Reader, version: tuple[int, int]) -> str:
     if version < (1, 15):
         return "gzip" if reader.integer() else "none"

@@ -10,9 +10,7 @@ import contextlib
 import dataclasses
 import os
 import shutil
-import tempfile
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 from ..archive import archive, archive_digest
@@ -20,47 +18,14 @@ from ..archive.archive import Archive
 from ..common.errors import BackupError, ResilienceError
 from ..common.told import told, with_forms
 from ..database.postgres import Server
-from ..drill import drill
+from ..drill import drill, drill_folder, drill_source
 from ..drill.drill import COULD_NOT_VERIFY, FAILED, PASSED
+from ..drill.drill_phases import Phases
 from ..inventory.backup_choice import Chosen, choose
 from ..staging import restore, staging
 from ..validation import checks, expectation, questioning
 from . import recovery
 from .recovery import MARK, RESTORING, VALIDATED, Settings
-
-
-class Steps:
-    """The phases of a recovery and what they took.
-
-    Args:
-        progress: told when one begins.
-    """
-
-    def __init__(self, progress: drill.Progress | None) -> None:
-        self.clock = time.monotonic()
-        self.phases: list[dict[str, Any]] = []
-        self._progress = progress
-
-    @contextlib.contextmanager
-    def phase(self, name: str) -> Iterator[None]:
-        """One of them."""
-        began = time.monotonic()
-        if self._progress:
-            self._progress(name, "")
-        entry = {"name": name, "started": round(began - self.clock, 3), "seconds": 0.0}
-        self.phases.append(entry)
-        try:
-            yield
-        finally:
-            entry["seconds"] = round(time.monotonic() - began, 3)
-
-    def tell(self, phase: str) -> Callable[[str], None]:
-        """Takes what a phase does now."""
-        return lambda what: self._progress(phase, what) if self._progress else None
-
-    def seconds(self) -> float:
-        """Since the beginning."""
-        return round(time.monotonic() - self.clock, 3)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -100,11 +65,11 @@ class Attempt:
         tenant: the only store that is wanted; empty for all.
     """
 
-    def __init__(self, settings: Settings, source: Source, steps: Steps, tenant: str = "") -> None:
+    def __init__(self, settings: Settings, source: Source, steps: Phases, tenant: str = "") -> None:
         self.settings, self.source, self.steps, self.tenant = settings, source, steps, tenant
         self.chosen = source.local(settings.drill)
         self.checks: list[dict[str, Any]] = []
-        self.backup: dict[str, Any] = drill.described(self.chosen) if self.chosen else {}
+        self.backup: dict[str, Any] = drill_source.described(self.chosen) if self.chosen else {}
         self.totals: dict[str, Any] = {}
 
     def result(self, attempt: Callable[[str], object]) -> dict[str, Any]:
@@ -115,8 +80,7 @@ class Attempt:
         """
         verdict, problem = COULD_NOT_VERIFY, ""
         work_dir = self.settings.drill.staging.work_dir
-        folder = tempfile.mkdtemp(prefix=drill.UNPACKED_PREFIX, dir=work_dir)
-        os.chmod(folder, 0o711)
+        folder = drill_folder.make(work_dir)
         try:
             attempt(folder)
             bad = any(check["status"] == checks.FAILED for check in self.checks)
@@ -157,9 +121,9 @@ class Attempt:
         own = self.settings.drill
         if self.chosen is None:
             with self.steps.phase("fetch"):
-                self.chosen = drill.fetch(own, folder, self.source.tier, self.source.date)
-            self.backup = drill.described(self.chosen)
-            self.backup["fetched_from"] = str(drill.offsite_of(own))
+                self.chosen = drill_source.fetch(own, folder, self.source.tier, self.source.date)
+            self.backup = drill_source.described(self.chosen)
+            self.backup["fetched_from"] = str(drill_source.offsite_of(own))
         path = self.chosen.path
         with self.steps.phase("digest"):
             self.backup["sha256"] = archive_digest.verify_digest(path).sha256
@@ -177,7 +141,7 @@ class Attempt:
                 time_limit=own.time_limit,
                 options=self._options(ready, folder),
             )
-        answer = checks.Answer(drill.restore_evidence(done), done.errors)
+        answer = checks.Answer(restore.evidence(done), done.errors)
         self.add("restore", "Restored without errors", answer)
         wanted = expectation.of(ready.toc.entries, ready.rows)
         self.ask(server, name, wanted)
@@ -294,7 +258,7 @@ def restore_beside(
     """
     own = settings.drill
     with staging.locked(own.staging):
-        steps = Steps(progress)
+        steps = Phases(progress)
         source = Source(path, tier, date, from_offsite)
         recovery.remove_unfinished(settings.target)
         moment = recovery.stamp(recovery.taken(settings.target))

@@ -22,11 +22,12 @@ from ..common.errors import ResilienceError
 from ..database import postgres, schema_copy
 from ..database.postgres import Server
 from ..drill.drill import PASSED, Progress
+from ..drill.drill_phases import Phases
 from ..staging import restore, staging
 from ..validation import checks
 from . import recovery, recovery_switch
 from .recovery import BEFORE, MARK, RESTORING, Settings
-from .recovery_attempt import Attempt, Source, Steps
+from .recovery_attempt import Attempt, Source
 
 
 def restore_beside(
@@ -56,7 +57,7 @@ def restore_beside(
     """
     own, target = settings.drill, settings.target
     with staging.locked(own.staging):
-        steps = Steps(progress)
+        steps = Phases(progress)
         source = Source(path, tier, date, from_offsite)
         recovery.remove_unfinished(target)
         moment = recovery.stamp(recovery.taken(target))

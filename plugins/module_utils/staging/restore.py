@@ -16,6 +16,7 @@ from typing import Any
 from ..archive.archive import Archive
 from ..common import process
 from ..common.errors import ResilienceError
+from ..common.told import told
 from ..database.postgres import Server, unprivileged
 
 # What a restore may say without anything being lost: each with the reason.
@@ -263,3 +264,12 @@ def classify(text: str) -> tuple[list[str], list[str]]:
         message = " ".join(lines)[:400]
         (harmless if any(known.search(first) for known in HARMLESS) else errors).append(message)
     return errors, harmless
+
+
+def evidence(done: Restored) -> str:
+    """What is said of a restore."""
+    return told(
+        "%(jobs)d in parallel, harmless messages: %(harmless)d",
+        jobs=done.jobs,
+        harmless=len(done.harmless),
+    )

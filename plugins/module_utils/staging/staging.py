@@ -201,6 +201,16 @@ class Engine(Protocol):
             ResilienceError: it cannot, and why.
         """
 
+    def prepare(self) -> None:
+        """Makes ready what `up` needs and what takes time, but starts nothing.
+
+        Called beside the decoding of a backup, of which nothing is known yet; `down` removes what
+        it made.
+
+        Raises:
+            ResilienceError: it cannot.
+        """
+
     def up(self) -> Server:
         """Makes the server, or takes the one that stands, and waits until it answers.
 

@@ -2,10 +2,14 @@
 # Copyright (c) 2026, chefwell.resilience contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The application over a restored database, as a process on a loopback port."""
+"""The application over a restored database, as a process on a loopback port.
+
+The engines whose application is a process of this host share `ServedByProcess`.
+"""
 
 from __future__ import annotations
 
+import contextlib
 import http.client
 import json
 import os
@@ -19,7 +23,7 @@ from ..common.detached import Running
 from ..common.errors import ResilienceError
 from ..database import postgres
 from ..database.postgres import Server
-from .staging import Backend
+from .staging import Backend, Settings
 
 NOTE = "backend.json"
 LOG = "backend.log"
@@ -152,3 +156,43 @@ class BackendProcess:
         if os.path.exists(self._note):
             os.unlink(self._note)
         return running is not None
+
+
+class ServedByProcess:
+    """The part of `staging.Engine` that is about the application.
+
+    Attributes:
+        settings: of staging.
+        backend: the application.
+    """
+
+    def __init__(self, settings: Settings) -> None:
+        self.settings = settings
+        self.backend = BackendProcess(settings.backend, settings.work_dir)
+
+    def serves(self) -> bool:
+        """Whether a command starts the backend."""
+        return bool(self.settings.backend.command)
+
+    def start_backend(self, server: Server) -> str:
+        """The backend over the restored database."""
+        return self.backend.start(server, self.settings.database)
+
+    def backend_url(self) -> str | None:
+        """The backend's address, if it runs."""
+        return self.settings.backend.url if self.backend.running() else None
+
+    def last_words(self) -> str:
+        """The end of the backend's log."""
+        return self.backend.last_words()
+
+    def stop_backend(self) -> None:
+        """Ends the backend."""
+        self.backend.stop()
+
+    def remove_backend(self) -> list[str]:
+        """Ends the backend and removes its log; in words what that was."""
+        ran = self.backend.stop()
+        with contextlib.suppress(FileNotFoundError):
+            os.unlink(self.backend.log)
+        return [f"backend on port {self.settings.backend.port}"] if ran else []

@@ -92,6 +92,9 @@ class Compose:
                 port = self.settings.backend.port
                 staging_backend.refuse_taken(port, "backend_port", "the staging backend")
 
+    def prepare(self) -> None:
+        """Nothing: containers are made and started in one go."""
+
     def up(self) -> Server:
         """The server that stands, or a new one with a new password."""
         self._remove_expired()

@@ -6,23 +6,22 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
 
 from ..database import postgres
 from ..database.postgres import Server
 from .embedded import Cluster
 from .staging import Settings
-from .staging_backend import BackendProcess
+from .staging_backend import ServedByProcess
 
 
-class Embedded:
+class Embedded(ServedByProcess):
     """The `embedded` engine; see `staging.Engine`."""
 
     def __init__(self, settings: Settings) -> None:
-        self.settings = settings
+        super().__init__(settings)
         self.folder = os.path.join(settings.work_dir, "cluster")
-        self.backend = BackendProcess(settings.backend, settings.work_dir)
+        self._prepared = False
 
     def _cluster(self) -> Cluster:
         return Cluster(self.folder, self.binaries())
@@ -30,10 +29,6 @@ class Embedded:
     def binaries(self) -> postgres.Binaries:
         """Those of the cluster itself."""
         return postgres.find_binaries(self.settings.bin_dir or None)
-
-    def serves(self) -> bool:
-        """Whether a command starts the backend."""
-        return bool(self.settings.backend.command)
 
     def data_folder(self) -> str:
         """The cluster's own."""
@@ -44,46 +39,36 @@ class Embedded:
         self.binaries()
         self.backend.check()
 
+    def prepare(self) -> None:
+        """A cluster that does not run, unless one stands."""
+        cluster = self._cluster()
+        if cluster.find() is None:
+            cluster.remove()
+            cluster.create()
+            self._prepared = True
+
     def up(self) -> Server:
         """The cluster that stands, or a new one."""
         cluster = self._cluster()
         found = cluster.find()
         if found:
             return found
-        cluster.remove()
-        cluster.create()
+        if not self._prepared:
+            cluster.remove()
+            cluster.create()
+        self._prepared = False
         return cluster.start()
 
     def find(self) -> Server | None:
         """The cluster's server, if it runs."""
         return self._cluster().find() if os.path.isdir(self.folder) else None
 
-    def start_backend(self, server: Server) -> str:
-        """The backend over the restored database."""
-        return self.backend.start(server, self.settings.database)
-
-    def backend_url(self) -> str | None:
-        """The backend's address, if it runs."""
-        return self.settings.backend.url if self.backend.running() else None
-
-    def last_words(self) -> str:
-        """The end of the backend's log."""
-        return self.backend.last_words()
-
-    def stop_backend(self) -> None:
-        """Ends the backend."""
-        self.backend.stop()
-
     def down(self) -> list[str]:
         """Removes backend and cluster."""
-        removed = []
-        if self.backend.stop():
-            removed.append(f"backend on port {self.settings.backend.port}")
+        removed = self.remove_backend()
         # Removing needs no programs: a staging must go away even when PostgreSQL was uninstalled.
         if Cluster(self.folder, postgres.Binaries("", 0, "")).remove():
             removed.append(f"PostgreSQL in {self.folder}")
-        with contextlib.suppress(FileNotFoundError):
-            os.unlink(self.backend.log)
         return removed
 
 

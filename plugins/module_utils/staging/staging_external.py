@@ -12,7 +12,6 @@ itself, too: the number that initdb gave the cluster is the same by whatever way
 from __future__ import annotations
 
 import contextlib
-import os
 from typing import Any
 
 from ..common.errors import ResilienceError
@@ -20,16 +19,15 @@ from ..database import postgres
 from ..database.postgres import Binaries, Server
 from . import staging
 from .staging import Settings
-from .staging_backend import BackendProcess
+from .staging_backend import ServedByProcess
 
 
-class External:
+class External(ServedByProcess):
     """The `external` engine; see `staging.Engine`."""
 
     def __init__(self, settings: Settings) -> None:
-        self.settings = settings
+        super().__init__(settings)
         self.place = settings.external
-        self.backend = BackendProcess(settings.backend, settings.work_dir)
         self.mark = f"chefwell.resilience staging of {settings.work_dir}"
 
     def binaries(self) -> Binaries:
@@ -39,10 +37,6 @@ class External:
         return postgres.find_binaries(
             self.settings.bin_dir or None, at_most=major, programs=postgres.CLIENTS
         )
-
-    def serves(self) -> bool:
-        """Whether a command starts the backend."""
-        return bool(self.settings.backend.command)
 
     def data_folder(self) -> None:
         """Its disk is not ours to see."""
@@ -62,6 +56,9 @@ class External:
                 raise self._not_ours()
         self.backend.check()
 
+    def prepare(self) -> None:
+        """Nothing: the server stands."""
+
     def up(self) -> Server:
         """The server as it is; its database is made by the restore."""
         self.check()
@@ -75,31 +72,11 @@ class External:
         except ResilienceError:
             return None
 
-    def start_backend(self, server: Server) -> str:
-        """The backend over the restored database."""
-        return self.backend.start(server, self.settings.database)
-
-    def backend_url(self) -> str | None:
-        """The backend's address, if it runs."""
-        return self.settings.backend.url if self.backend.running() else None
-
-    def last_words(self) -> str:
-        """The end of the backend's log."""
-        return self.backend.last_words()
-
-    def stop_backend(self) -> None:
-        """Ends the backend."""
-        self.backend.stop()
-
     def down(self) -> list[str]:
         """Ends the backend, and drops the database if it is ours."""
         from psycopg2 import sql  # noqa: PLC0415 - the engine imports without it
 
-        removed = []
-        if self.backend.stop():
-            removed.append(f"backend on port {self.settings.backend.port}")
-        with contextlib.suppress(FileNotFoundError):
-            os.unlink(self.backend.log)
+        removed = self.remove_backend()
         if staging.read_note(self.settings) is None:
             # Nothing of ours can stand there, so nobody needs to be asked.
             return removed

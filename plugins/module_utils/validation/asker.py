@@ -12,6 +12,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from ..common.told import in_row, told
+from ..database import side_by_side
 from ..database.catalogue import Catalogue
 from .checks import Answer
 from .expectation import Expectation, Key
@@ -82,8 +83,8 @@ class Asker:
         tables = sorted(self.wanted.tables & self.catalogue.relations("r"))
         # The rows of a partitioned table are its partitions'.
         counts: dict[Key, int] = dict.fromkeys(self.catalogue.relations("p"), 0)
-        for start in range(0, len(tables), BATCH):
-            batch = tables[start : start + BATCH]
+
+        def count(connection: Any, batch: list[Key]) -> list[tuple[Key, int]]:
             # ONLY: rows of a child table are the child's.
             query = sql.SQL(" UNION ALL ").join(
                 sql.SQL("SELECT {}, count(*) FROM ONLY {}").format(
@@ -91,8 +92,11 @@ class Asker:
                 )
                 for number, table in enumerate(batch)
             )
-            for number, count in self.catalogue.rows(query):
-                counts[batch[number]] = count
+            return [(batch[at], rows) for at, rows in Catalogue(connection).rows(query)]
+
+        batches = [tables[start : start + BATCH] for start in range(0, len(tables), BATCH)]
+        for counted in side_by_side.each(self.catalogue.connection, batches, count):
+            counts.update(counted)
         return counts
 
     @property

@@ -1,0 +1,54 @@
+# -*- coding: utf-8 -*-
+# Copyright (c) 2026, chefwell.resilience contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The result of the newest drill: kept in the state folder, read again, and as an exit code."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Mapping
+from typing import Any
+
+from ..common.errors import ResilienceError
+from .drill_settings import COULD_NOT_VERIFY, FAILED, PASSED
+
+EXIT_CODES = {PASSED: 0, FAILED: 2, COULD_NOT_VERIFY: 3}
+RESULT = "drill.json"
+
+
+def exit_code(result: Mapping[str, Any]) -> int:
+    """By the monitoring-plugins convention: 0 passed, 2 failed, 3 could not verify."""
+    return EXIT_CODES[result["verdict"]]
+
+
+def last_result(state_dir: str) -> dict[str, Any] | None:
+    """The newest drill's result; None before one, or where it cannot be read."""
+    try:
+        with open(os.path.join(state_dir, RESULT), encoding="utf-8") as file:
+            found: dict[str, Any] = json.load(file)
+            return found
+    except (OSError, ValueError):
+        return None
+
+
+def keep(state_dir: str, result: Mapping[str, Any]) -> None:
+    """Keeps the newest result.
+
+    Raises:
+        ResilienceError: the state folder cannot be written to.
+    """
+    path = os.path.join(state_dir, RESULT)
+    try:
+        os.makedirs(state_dir, mode=0o700, exist_ok=True)
+        with open(f"{path}.new", "w", encoding="utf-8") as file:
+            json.dump(result, file)
+        os.replace(f"{path}.new", path)
+    except OSError as error:
+        raise ResilienceError(
+            f"the result cannot be kept: {error.strerror}",
+            option="state_dir",
+            value=path,
+            remedy="make room there, or name another folder",
+        ) from error
