@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from ansible_collections.chefwell.resilience.plugins.module_utils.database import marked_database
 from ansible_collections.chefwell.resilience.plugins.module_utils.recovery import recovery
 from play_host import PlayHost
 from testbed import Testbed
@@ -180,6 +181,9 @@ def test_a_recovery_that_was_killed_is_tidied_up_by_the_next(
             assert running.poll() is None
         os.killpg(running.pid, signal.SIGKILL)
     assert databases(bed) != before
+    # And one that was killed before the new database had its mark.
+    limit = marked_database.NEWBORN_LIMIT
+    query(bed, f"CREATE DATABASE unmarked CONNECTION LIMIT {limit}", "postgres")
     assert result(host.command("disaster-recovery", "--list", "--json")) == []
     # Of what the killed one began nothing is left by the next one, here one that finds no backup.
     nothing = host.command("disaster-recovery", "--backup", os.devnull, "--json")

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import shutil
+import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -11,6 +13,7 @@ import pytest
 from ansible_collections.chefwell.resilience.plugins.module_utils.common.errors import (
     ResilienceError,
 )
+from ansible_collections.chefwell.resilience.plugins.module_utils.database import marked_database
 from ansible_collections.chefwell.resilience.plugins.module_utils.drill import drill
 from ansible_collections.chefwell.resilience.plugins.module_utils.staging import staging
 from testbed import Testbed, production
@@ -114,6 +117,43 @@ def test_somebody_elses_database_of_that_name_stays(
         assert "restaurante_staging" in databases(other)
     finally:
         execute(other, "DROP DATABASE restaurante_staging")
+
+
+def test_one_that_was_cut_off_before_it_had_its_mark_is_known(
+    settings: drill.Settings, other: production.Production
+) -> None:
+    """Who is killed between CREATE DATABASE and COMMENT leaves a database born with our limit."""
+    limit = marked_database.NEWBORN_LIMIT
+    execute(other, f"CREATE DATABASE restaurante_staging CONNECTION LIMIT {limit}")
+    result = drill.run(settings, keep=True)
+    assert (result["verdict"], result["problem"]) == ("passed", None), result
+    with (
+        contextlib.closing(other.connect("postgres")) as connection,
+        connection.cursor() as cursor,
+    ):
+        cursor.execute("SELECT datconnlimit FROM pg_database WHERE datname = 'restaurante_staging'")
+        assert cursor.fetchall() == [(-1,)]
+    drill.clean_up(settings)
+    assert "restaurante_staging" not in databases(other)
+
+
+def test_a_backup_that_is_a_folder_is_the_newest(settings: drill.Settings, bed: Testbed) -> None:
+    theirs = bed.record["postgres"]
+    folder = Path(bed.record["backups"], "daily", "chefwell_backup_20990101_030000")
+    dump = [f"{theirs['bin_dir']}/pg_dump", "-Fd", "-j2", "-f", str(folder), "-U", theirs["user"]]
+    subprocess.run(
+        [*dump, "-h", theirs["host"], "-p", str(theirs["port"]), theirs["dbname"]],
+        env={"PGPASSWORD": theirs["password"]},
+        check=True,
+    )
+    try:
+        for which in ({}, {"tier": "daily"}, {"date": "2099-01-01"}):
+            result = drill.run(settings, **which)
+            assert (result["verdict"], result["problem"]) == ("passed", None), result
+            assert result["backup"]["path"] == str(folder)
+            assert result["backup"]["format"] == "directory" and result["restore"]["jobs"] > 1
+    finally:
+        shutil.rmtree(folder)
 
 
 def refusal(settings: drill.Settings, external: dict[str, object], **theirs: object) -> str:

@@ -196,7 +196,20 @@ def _log(values: dict[str, Any], lines: Sequence[str]) -> None:
         warn(problem)
 
 
+def _setup_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--prepare",
+        action="store_true",
+        help="make ready what staging needs, and leave it to somebody else to start it",
+    )
+
+
 def _setup(values: dict[str, Any], arguments: argparse.Namespace) -> int:
+    if arguments.prepare:
+        changed = drill.make_ready(settings_of(values))
+        if arguments.json:
+            tell(json.dumps({"changed": changed}))
+        return EXIT_OK
     made = drill.set_up(settings_of(values))
     _log(values, [f"{now()} staging is up, engine={made['engine']} seconds={made['seconds']}"])
     if arguments.json:
@@ -271,7 +284,7 @@ def _cleanup(values: dict[str, Any], arguments: argparse.Namespace) -> int:
 
 
 COMMANDS = {
-    "setup-staging": Command("make an empty staging that stays", KEYS, _setup),
+    "setup-staging": Command("make an empty staging that stays", KEYS, _setup, _setup_arguments),
     "test-restore-staging": Command(
         "restore the newest backup in staging and question it", KEYS, _drill, _drill_arguments
     ),

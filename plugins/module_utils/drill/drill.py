@@ -36,6 +36,7 @@ __all__ = [
     "clean_up",
     "exit_code",
     "last_result",
+    "make_ready",
     "run",
     "set_up",
     "validate",
@@ -71,6 +72,31 @@ def set_up(settings: Settings) -> dict[str, Any]:
         "database": settings.staging.database,
         "seconds": round(time.monotonic() - started, 3),
     }
+
+
+def make_ready(settings: Settings) -> bool:
+    """Makes ready an empty staging that somebody else starts, as Ansible does with compose.
+
+    Returns:
+        Whether anything was made; not where staging stands already.
+
+    Raises:
+        ResilienceError: it cannot be made, or a drill runs. What was made is removed again.
+    """
+    with staging.locked(settings.staging):
+        drill_folder.remove_leftovers(settings.staging)
+        note = staging.read_note(settings.staging)
+        engine = staging.engine(settings.staging)
+        engine.check()
+        if note is not None and engine.find() is not None:
+            return False
+        staging.write_note(settings.staging, kept=True, restored=None)
+        try:
+            engine.prepare()
+        except BaseException:
+            staging.remove(settings.staging)
+            raise
+    return True
 
 
 def clean_up(settings: Settings) -> list[str]:

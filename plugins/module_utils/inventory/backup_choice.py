@@ -6,14 +6,21 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import datetime
 import os
 import re
+import stat
+from collections.abc import Iterator, Sequence
 
 from ..common.errors import ResilienceError
 from . import inventory
 from .inventory import BackupFile
+
+# What a directory dump has, and how its name tells when it was taken: it needs no ending.
+CONTENTS = "toc.dat"
+FOLDER_NAME = re.compile(r"_(?P<date>\d{8})_(?P<time>\d{6})(?!\d)")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -71,7 +78,8 @@ def choose(
             "this is no day", option="date", value=date, remedy="write it as 2025-11-20"
         )
     tree = inventory.scan(root, tiers=(tier,) if tier else tiers, pattern=pattern, digest=False)
-    fitting = [file for file in tree.files if not date or _moment(file)[:10] == date]
+    held = [*tree.files, *_folders(root, tree.tier_names)]
+    fitting = [file for file in held if not date or _moment(file)[:10] == date]
     newest = dataclasses.replace(tree, files=fitting).newest()
     if newest is None:
         wanted = "".join(f" of {what}" for what in (tier, date) if what)
@@ -85,6 +93,43 @@ def choose(
     return _chosen(os.path.join(os.path.abspath(root), newest.path), newest, newest.tier, now)
 
 
+def _folders(root: str, tiers: Sequence[str]) -> Iterator[BackupFile]:
+    """Backups that are folders, as `pg_dump -Fd` writes them; links are not followed.
+
+    pg_dump writes a folder's table of contents last, so one that has it is finished.
+    """
+    for tier in tiers:
+        # A tier that cannot be read is told among the tree's problems.
+        with contextlib.suppress(OSError), os.scandir(os.path.join(root, tier)) as entries:
+            for entry in entries:
+                contents = os.path.join(entry.path, CONTENTS)
+                if not entry.is_dir(follow_symlinks=False) or not _is_file(contents):
+                    continue
+                match = FOLDER_NAME.search(entry.name)
+                yield BackupFile(
+                    f"{tier}/{entry.name}",
+                    tier,
+                    _size(entry.path),
+                    os.lstat(contents).st_mtime_ns,
+                    None,
+                    inventory.taken_at(match) if match else None,
+                )
+
+
+def _is_file(path: str) -> bool:
+    try:
+        return stat.S_ISREG(os.lstat(path).st_mode)
+    except OSError:
+        return False
+
+
+def _size(path: str) -> int:
+    """Bytes of a file, or of the files of a folder."""
+    if not os.path.isdir(path):
+        return os.path.getsize(path)
+    return sum(entry.stat(follow_symlinks=False).st_size for entry in os.scandir(path))
+
+
 def _at(path: str, pattern: str, now: datetime.datetime) -> Chosen:
     try:
         seen = os.stat(path)
@@ -95,10 +140,10 @@ def _at(path: str, pattern: str, now: datetime.datetime) -> Chosen:
             value=path,
             remedy="name a file that exists and may be read",
         ) from error
-    match = re.match(pattern, os.path.basename(path))
-    file = BackupFile(
-        path, "", seen.st_size, seen.st_mtime_ns, None, inventory.taken_at(match) if match else None
-    )
+    name = os.path.basename(path.rstrip("/"))
+    match = FOLDER_NAME.search(name) if os.path.isdir(path) else re.match(pattern, name)
+    taken = inventory.taken_at(match) if match else None
+    file = BackupFile(path, "", _size(path), seen.st_mtime_ns, None, taken)
     return _chosen(os.path.abspath(path), file, None, now)
 
 

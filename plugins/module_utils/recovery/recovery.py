@@ -22,7 +22,7 @@ from typing import Any
 
 from ..common import process
 from ..common.errors import ResilienceError
-from ..database import postgres
+from ..database import marked_database, postgres
 from ..database.postgres import Server
 from ..drill import drill
 
@@ -179,7 +179,8 @@ def drop_own(target: Target, name: str, mark: str) -> None:
 def remove_unfinished(target: Target) -> None:
     """Removes what a recovery that was killed left; the caller holds the lock, so none runs.
 
-    A database or a schema is marked as unfinished from the moment that it holds anything.
+    A database is known as unfinished from the statement on that makes it, a schema from the moment
+    that it holds anything.
     """
     from psycopg2 import sql  # noqa: PLC0415 - the engine imports without it
 
@@ -225,12 +226,7 @@ def taken(target: Target) -> list[str]:
 def databases(connection: Any) -> dict[str, str]:
     """Comments by database; empty where there is none."""
     with connection.cursor() as cursor:
-        cursor.execute(
-            "SELECT datname, coalesce(shobj_description(oid, 'pg_database'), '')"
-            " FROM pg_catalog.pg_database"
-        )
-        found: dict[str, str] = dict(cursor.fetchall())
-        return found
+        return marked_database.marks(cursor, f"{MARK}{RESTORING}, cut off at its very beginning")
 
 
 def run_command(command: Sequence[str], option: str, seconds: float) -> None:

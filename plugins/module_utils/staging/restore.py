@@ -17,6 +17,7 @@ from ..archive.archive import Archive
 from ..common import process
 from ..common.errors import ResilienceError
 from ..common.told import told
+from ..database import marked_database
 from ..database.postgres import Server, unprivileged
 
 # What a restore may say without anything being lost: each with the reason.
@@ -32,9 +33,9 @@ HARMLESS = (
         re.DOTALL,
     ),
 )
-# Archives name owners and privileges of production's roles, which a staging does not have.
 # Formats that pg_restore reads in parallel.
 PARALLEL = ("custom", "directory")
+# Archives name owners and privileges of production's roles, which a staging does not have.
 OPTIONS = ("--no-owner", "--no-privileges")
 
 
@@ -184,13 +185,7 @@ def _create(server: Server, database: str, replace: bool) -> None:
             if replace:
                 drop = sql.SQL("DROP DATABASE IF EXISTS {} WITH (FORCE)")
                 cursor.execute(drop.format(sql.Identifier(database)))
-            cursor.execute(
-                sql.SQL("CREATE DATABASE {} TEMPLATE template0").format(sql.Identifier(database))
-            )
-            if server.mark:
-                mark = sql.SQL("COMMENT ON DATABASE {} IS {}")
-                name = sql.Identifier(database)
-                cursor.execute(mark.format(name, sql.Literal(server.mark)))
+            marked_database.create(cursor, database, server.mark)
     except psycopg2.Error as error:
         raise ResilienceError(
             f"the staging database cannot be created: {str(error).strip()}",
@@ -204,13 +199,7 @@ def _create(server: Server, database: str, replace: bool) -> None:
 
 def _refuse_others(cursor: Any, mark: str, database: str) -> None:
     """Refuses a database that is there and does not carry our mark."""
-    cursor.execute(
-        "SELECT shobj_description(oid, 'pg_database') FROM pg_catalog.pg_database"
-        " WHERE datname = %s",
-        [database],
-    )
-    row = cursor.fetchone()
-    if row and row[0] != mark:
+    if marked_database.marks(cursor, mark).get(database, mark) != mark:
         raise ResilienceError(
             "a database of that name is there, and is not ours",
             option="database",

@@ -48,6 +48,7 @@ class Compose:
         self.docker = Docker(self.place.docker_host, self.place.command)
         self.label = f"{LABEL}={settings.work_dir}"
         self._binaries: Binaries | None = None
+        self._prepared = False
 
     def binaries(self) -> Binaries:
         """This host's, if they are of the server's version; else the image's own."""
@@ -93,17 +94,25 @@ class Compose:
                 staging_backend.refuse_taken(port, "backend_port", "the staging backend")
 
     def prepare(self) -> None:
-        """Nothing: containers are made and started in one go."""
+        """What containers are to be made of: old ones away, a new password written.
+
+        Containers are made and started in one go, by `up` or by whoever calls compose himself.
+        """
+        self._remove_expired()
+        if self.find() is None:
+            self.down()
+            self._refuse_others_volume()
+            self._write_secrets()
+            self._prepared = True
 
     def up(self) -> Server:
         """The server that stands, or a new one with a new password."""
-        self._remove_expired()
+        if not self._prepared:
+            self.prepare()
+        self._prepared = False
         found = self.find()
         if found:
             return found
-        self.down()
-        self._refuse_others_volume()
-        self._write_secrets()
         note = staging.read_note(self.settings)
         kept = note is not None and note.kept
         expires = FOREVER if kept else str(int(time.time()) + DRILL_SECONDS)

@@ -15,7 +15,7 @@ import contextlib
 from typing import Any
 
 from ..common.errors import ResilienceError
-from ..database import postgres
+from ..database import marked_database, postgres
 from ..database.postgres import Binaries, Server
 from . import staging
 from .staging import Settings
@@ -131,13 +131,7 @@ class External(ServedByProcess):
     def _comment(self, connection: Any) -> str | None:
         """The comment of the database of our name; None without such a database."""
         with connection.cursor() as cursor:
-            cursor.execute(
-                "SELECT coalesce(shobj_description(oid, 'pg_database'), '')"
-                " FROM pg_catalog.pg_database WHERE datname = %s",
-                [self.settings.database],
-            )
-            row = cursor.fetchone()
-        return str(row[0]) if row else None
+            return marked_database.marks(cursor, self.mark).get(self.settings.database)
 
     def _refuse_production(self, connection: Any) -> None:
         production = self.settings.production
