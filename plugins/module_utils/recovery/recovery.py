@@ -15,6 +15,7 @@ import contextlib
 import dataclasses
 import datetime
 import socket
+import ssl
 import time
 import urllib.request
 from collections.abc import Iterable, Mapping, Sequence
@@ -46,6 +47,8 @@ class Target:
         bin_dir: client programs; the newest installed that are not newer than the server if empty.
         stop_command, start_command: end and start what uses the database, program and arguments.
         health_url: answers with 200 when production serves again; empty to ask nobody.
+        verify_tls: whether its certificate must be one that this host trusts and be for that name;
+            that of 127.0.0.1 is not.
         seconds: that it has for that, and that each command has.
     """
 
@@ -59,6 +62,7 @@ class Target:
     stop_command: Sequence[str] = ()
     start_command: Sequence[str] = ()
     health_url: str = ""
+    verify_tls: bool = True
     seconds: float = 120
 
 
@@ -251,7 +255,12 @@ def serves(target: Target) -> bool | None:
     """Whether production answers in time; None if nobody is to be asked."""
     if not target.health_url:
         return None
-    opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+    context = ssl.create_default_context()
+    if not target.verify_tls:
+        context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+    opener = urllib.request.build_opener(
+        urllib.request.ProxyHandler({}), urllib.request.HTTPSHandler(context=context)
+    )
     deadline = time.monotonic() + target.seconds
     status: int | None = None
     while status != 200 and time.monotonic() < deadline:
