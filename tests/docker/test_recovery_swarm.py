@@ -1,4 +1,4 @@
-"""Production on a Swarm is lost for real, and the playbook brings it back: services end and start."""
+"""Production on a Swarm is lost for real, and the playbook brings it back, services and all."""
 
 from __future__ import annotations
 
