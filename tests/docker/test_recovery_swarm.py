@@ -14,7 +14,6 @@ from typing import Any
 import pytest
 from docker_lab import Engine
 from docker_lab.swarm import REPLICAS, Swarm
-from testbed import sample
 
 ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT / "tests" / "integration"))
