@@ -121,6 +121,15 @@ class Lab:
         """The account as ssh names it."""
         return f"{self.server.user}@{self.server.address}"
 
+    def rclone_check(self) -> int:
+        """How many backups of the copy rclone finds equal, byte by byte."""
+        told = f"host={self.server.address},port={self.server.port},user={self.server.user}"
+        keys = f"key_file={self.open_key},known_hosts_file={self.server.known_hosts}"
+        line = ["rclone", "check", "--download", "--config=/dev/null", "--include=/*ly/*.gz"]
+        line += [str(self.tree), f":sftp,{told},{keys}:{self.copy}"]
+        done = subprocess.run(line, check=True, capture_output=True, text=True).stderr
+        return int(re.search(r"(\d+) matching files", done)[1])
+
     def rsync(self, *options: str) -> int:
         """The plan's rsync with the options that ours has, to an account without a gate; how many
         files it sent."""
@@ -155,7 +164,7 @@ def lab(count: int, size: int, rate: str = "") -> Iterator[Lab]:
         stack.callback(server.remove)
         folder = stack.enter_context(tempfile.TemporaryDirectory(prefix="chefwell-bench-"))
         found = Lab(Path(folder), server)
-        server.start()
+        server.start("Subsystem sftp internal-sftp")
         found.fill(count, size)
         yield found
 
@@ -164,6 +173,38 @@ def held(folder: Path) -> dict[str, int]:
     """How many backups a copy holds, and their bytes."""
     files = [file for tier in TIERS for file in (folder / tier).glob("*.gz")]
     return {"files": len(files), "bytes": sum(file.stat().st_size for file in files)}
+
+
+def equal(verification: dict[str, Any]) -> int:
+    """How many backups a verification found equal by SHA-256."""
+    comparison = verification["comparison"]
+    whole = comparison["in_sync"] and comparison["compared_by"] == "sha256"
+    return len(verification["remote"]["files"]) if whole else 0
+
+
+def equal_by_sha256sum(lab: Lab) -> int:
+    """How many backups have one digest on both sides, all taken now, with every core."""
+    cores = os.cpu_count()
+    script = f"cd '{{}}' && find *ly -type f -print0 | xargs -0 -n 4 -P {cores} sha256sum"
+    asked = subprocess.Popen(
+        [*lab.ssh, lab.account, script.format(lab.copy)], stdout=subprocess.PIPE, text=True
+    )
+    with asked:
+        ours = subprocess.run(
+            ["sh", "-c", script.format(lab.tree)], capture_output=True, text=True, check=True
+        ).stdout
+        theirs = asked.communicate()[0]
+    return len(set(ours.splitlines()) & set(theirs.splitlines()))
+
+
+def age_digests(lab: Lab) -> None:
+    """Has each digest of the caches look as if it was taken a day earlier than it was."""
+    for name in ("offsite-digests.json", "offsite-remote-digests.json"):
+        file = lab.root / "state" / name
+        known = json.loads(file.read_text())
+        for entry in known.values():
+            entry[-1] -= 86400
+        file.write_text(json.dumps(known))
 
 
 def empty(folder: Path) -> None:

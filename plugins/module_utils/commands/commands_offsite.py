@@ -171,11 +171,23 @@ def _synced(
 
 
 def _verify(values: dict[str, Any], arguments: argparse.Namespace) -> int:
+    chosen = offsite_config.destinations(values, arguments.destination)
+    first = chosen[0]
+    first.transport.look_ahead(first.tiers, digests=True)
+    try:
+        return _verified(values, arguments, chosen)
+    finally:
+        first.transport.forget()
+
+
+def _verified(
+    values: dict[str, Any], arguments: argparse.Namespace, chosen: Sequence[Settings]
+) -> int:
     from ..offsite import offsite_verify  # noqa: PLC0415 - a sync takes the time for its own only
     from ..pages import render  # noqa: PLC0415 - as above
 
     codes, found = [], []
-    for settings in offsite_config.destinations(values, arguments.destination):
+    for settings in chosen:
         verification = offsite_verify.verify(
             settings, full=arguments.full, progress=_progress("reading")
         )

@@ -95,25 +95,31 @@ class Remote:
     same: bool = False
 
 
-def question(destination: ssh.Destination, tiers: Sequence[str]) -> list[str]:
+def list_words(destination: ssh.Destination, tiers: Sequence[str]) -> list[str]:
     """The command by which an account that runs any command tells what the folder holds; `parse`
     reads the answer. A tier that is not there is empty: rsync makes it."""
     return ssh_question.shell_words(_LIST, destination.path, *tiers)
 
 
-def take_digests(destination: ssh.Destination, paths: Sequence[str]) -> dict[str, str]:
-    """Has an account that runs any command take the SHA-256 of files.
+def digest_words(destination: ssh.Destination) -> list[str]:
+    """The command by which an account that runs any command takes the SHA-256 of files;
+    `digest_input` tells it which, `parse_sums` reads the answer."""
+    return ssh_question.shell_words(_TAKE_DIGESTS, destination.path)
 
-    Returns:
-        Digests by path; a file that could not be read has none.
+
+def digest_input(paths: Sequence[str]) -> bytes:
+    """What `digest_words` is told."""
+    return b"".join(os.fsencode(f"./{path}") + b"\0" for path in paths)
+
+
+def parse_sums(answer: bytes, root: str) -> dict[str, str]:
+    """Digests by path, as sha256sum writes them; a file that could not be read has none.
 
     Raises:
-        ResilienceError: as `look`.
+        ResilienceError: the answer is not whole.
     """
-    names = b"".join(os.fsencode(f"./{path}") + b"\0" for path in paths)
-    answer = ssh_question.run(destination, _TAKE_DIGESTS, destination.path, input=names)
     lines = [_unescaped(line) for line in answer.split(b"\n")]
-    return parse_digests(b"\0".join(lines), str(destination))
+    return parse_digests(b"\0".join(lines), root)
 
 
 def _unescaped(line: bytes) -> bytes:

@@ -45,6 +45,16 @@ def verify(
     Raises:
         ResilienceError: one side could not be looked at; never to be taken for equal.
     """
+    settings.transport.look_ahead(settings.tiers, digests=True)
+    try:
+        return _verified(settings, full, progress)
+    finally:
+        settings.transport.forget()
+
+
+def _verified(
+    settings: Settings, full: bool, progress: Callable[[int, int], None] | None
+) -> dict[str, Any]:
     transport = settings.transport
     transport.check()
     state, _problem = load_state(settings)

@@ -90,8 +90,12 @@ class Transport(Protocol):
             ResilienceError: it cannot.
         """
 
-    def look_ahead(self, tiers: Sequence[str]) -> None:
+    def look_ahead(self, tiers: Sequence[str], *, digests: bool = False) -> None:
         """Begins to ask what the other side holds, where that can be, for the next `look`.
+
+        Args:
+            tiers: the tiers to look at.
+            digests: whether `digests` will be asked for, too.
 
         Never fails: what is wrong shows when the answer is taken.
         """

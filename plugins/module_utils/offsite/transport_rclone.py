@@ -134,7 +134,7 @@ class RcloneTransport:
             "what was moved aside is kept until somebody removes it",
         )
 
-    def look_ahead(self, tiers: Sequence[str]) -> None:
+    def look_ahead(self, tiers: Sequence[str], *, digests: bool = False) -> None:
         """As `Transport.look_ahead`: it cannot."""
 
     def forget(self) -> None:

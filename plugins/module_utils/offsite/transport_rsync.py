@@ -29,7 +29,8 @@ class AccountTransport:
     def __init__(self, destination: Destination) -> None:
         self.destination = destination
         self._server_rsync = "0"
-        self._asked: ssh_question.Question | None = None
+        # What was asked ahead, by its words.
+        self._asked: dict[tuple[str, ...], ssh_question.Question] = {}
 
     @property
     def host(self) -> str:
@@ -43,40 +44,53 @@ class AccountTransport:
         """As `Transport.check`: the key."""
         ssh.check_key(self.destination)
 
-    def look_ahead(self, tiers: Sequence[str]) -> None:
+    def look_ahead(self, tiers: Sequence[str], *, digests: bool = False) -> None:
         """As `Transport.look_ahead`."""
-        question = self._question(tiers)
-        if self._asked and self._asked.words == tuple(question):
-            return
-        self.forget()
-        # Without ssh, `look` says so.
-        with contextlib.suppress(ResilienceError):
-            self._asked = ssh_question.Question(self.destination, question)
+        self._ask_ahead(self._list_words(tiers))
+        if digests:
+            self._ask_ahead(self._digest_words(), input=None)
 
     def forget(self) -> None:
         """As `Transport.forget`."""
-        if self._asked:
-            self._asked.drop()
-        self._asked = None
+        while self._asked:
+            self._asked.popitem()[1].drop()
+
+    def _ask_ahead(self, words: Sequence[str], input: bytes | None = b"") -> None:
+        if tuple(words) not in self._asked:
+            # Without ssh, whoever wants the answer is told so.
+            with contextlib.suppress(ResilienceError):
+                asked = ssh_question.Question(self.destination, words, input=input)
+                self._asked[tuple(words)] = asked
+
+    def _ask(self, words: Sequence[str], input: bytes = b"") -> bytes:
+        """The answer to what was asked ahead, or is asked now."""
+        asked = self._asked.pop(tuple(words), None)
+        if asked and input and not asked.waits:
+            asked.drop()
+            asked = None
+        return (
+            asked.answer(input) if asked else ssh_question.ask(self.destination, words, input=input)
+        )
 
     def look(self, tiers: Sequence[str], pattern: str, known: str = "") -> Remote:
         """As `Transport.look`."""
-        question = self._question(tiers)
-        asked, self._asked = self._asked, None
-        if asked and asked.words == tuple(question):
-            answer = asked.answer()
-        else:
-            answer = ssh_question.ask(self.destination, question)
+        answer = self._ask(self._list_words(tiers))
         remote = offsite_remote.parse(answer, str(self.destination), tiers, pattern, known)
         self._server_rsync = remote.rsync or "0"
         return remote
 
-    def _question(self, tiers: Sequence[str]) -> list[str]:
-        return offsite_remote.question(self.destination, tiers)
+    def _list_words(self, tiers: Sequence[str]) -> list[str]:
+        return offsite_remote.list_words(self.destination, tiers)
+
+    def _digest_words(self) -> list[str]:
+        return offsite_remote.digest_words(self.destination)
 
     def digests(self, paths: Sequence[str]) -> dict[str, str]:
         """As `Transport.digests`."""
-        return offsite_remote.take_digests(self.destination, paths) if paths else {}
+        if not paths:
+            return {}
+        answer = self._ask(self._digest_words(), offsite_remote.digest_input(paths))
+        return offsite_remote.parse_sums(answer, str(self.destination))
 
     def send(self, names: Sequence[str], delivery: Delivery) -> Transfer:
         """As `Transport.send`."""
@@ -122,23 +136,12 @@ class AccountTransport:
 class GateTransport(AccountTransport):
     """To an account behind `offsite_gate`: it takes files in, and its own job places them."""
 
-    def __init__(self, destination: Destination) -> None:
-        super().__init__(destination)
-        self._settling: ssh_question.Question | None = None
-
-    def forget(self) -> None:
-        """As `Transport.forget`; what was sent and not settled waits on the server."""
-        super().forget()
-        if self._settling:
-            self._settling.drop()
-        self._settling = None
-
     def send(self, names: Sequence[str], delivery: Delivery) -> Transfer:
         """As `Transport.send`. The server's job is called at once, and waits for our inventory:
         meanwhile it takes the digests of what has arrived."""
         self.forget()
         if not delivery.dry_run:
-            self._settling = ssh_question.Question(self.destination, _SETTLE, input=None)
+            self._ask_ahead(_SETTLE, input=None)
         return super().send(names, delivery)
 
     def look(self, tiers: Sequence[str], pattern: str, known: str = "") -> Remote:
@@ -153,15 +156,18 @@ class GateTransport(AccountTransport):
             )
         return remote
 
-    def _question(self, tiers: Sequence[str]) -> list[str]:
+    def _list_words(self, tiers: Sequence[str]) -> list[str]:
         return ["chefwell-list", *tiers]
+
+    def _digest_words(self) -> list[str]:
+        return ["chefwell-digest"]
 
     def digests(self, paths: Sequence[str]) -> dict[str, str]:
         """As `Transport.digests`."""
         if not paths:
             return {}
         names = b"".join(path.encode("utf-8", "surrogateescape") + b"\0" for path in paths)
-        answer = ssh_question.ask(self.destination, ["chefwell-digest"], input=names)
+        answer = self._ask(self._digest_words(), names)
         return offsite_remote.parse_digests(answer, str(self))
 
     def finish(self, wanted: Wanted, delivery: Delivery) -> Finished:
@@ -177,11 +183,7 @@ class GateTransport(AccountTransport):
             "in_progress": sorted(unsure),
         }
         given = json.dumps(inventory).encode("ascii")
-        settling, self._settling = self._settling, None
-        if settling and settling.waits:
-            answer = settling.answer(given)
-        else:
-            answer = ssh_question.ask(self.destination, _SETTLE, input=given)
+        answer = self._ask(_SETTLE, given)
         try:
             settled = json.loads(answer)
             aside = [*settled["aside"], *settled["replaced"]]
