@@ -1,11 +1,17 @@
-"""rclone's transport against servers of its own kind: SFTP and WebDAV by `rclone serve`."""
+"""rclone's transport against servers: SFTP and WebDAV by `rclone serve`, and for S3 a stand-in.
+
+The stand-in is moto's server (PyPI): it speaks S3 and keeps objects in memory. It shows that what
+is said to S3 is S3, not what a provider's own rules are.
+"""
 
 from __future__ import annotations
 
 import contextlib
 import os
+import shutil
 import socket
 import subprocess
+import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -21,99 +27,203 @@ from ansible_collections.chefwell.resilience.plugins.module_utils.offsite import
 from ansible_collections.chefwell.resilience.plugins.module_utils.offsite.offsite_settings import (
     Settings,
 )
+from ansible_collections.chefwell.resilience.plugins.module_utils.offsite.transport import Delivery
 from ansible_collections.chefwell.resilience.plugins.module_utils.offsite.transport_rclone import (
+    INCOMING,
     RcloneDestination,
     RcloneTransport,
 )
 from offsite_parts import add_backup, contents, plan_tree
 from sshd import free_port
 
+# Where the copy lies on each kind of server, and what of it is a folder of ours.
+KINDS = ("sftp", "webdav", "s3")
+BARE = {"PATH": os.environ["PATH"], "HOME": "/nonexistent"}
+
 
 @contextlib.contextmanager
 def serving(kind: str, folder: Path) -> Iterator[str]:
-    """A server of rclone's; yields the configuration of a remote `there` that reaches it."""
+    """A server; yields the configuration of a remote `there` that reaches it."""
     port = free_port()
     secret = subprocess.run(
         ["rclone", "obscure", "secret"], capture_output=True, text=True, check=True
     ).stdout.strip()
-    arguments = ["rclone", "serve", kind, str(folder), f"--addr=127.0.0.1:{port}"]
+    arguments = ["rclone", "serve", kind, str(folder), f"--addr=127.0.0.1:{port}", "--user=u"]
+    arguments += ["--pass=secret", "--config=/dev/null", "--dir-cache-time=0s"]
+    if kind == "s3":
+        arguments = [sys.executable, "-m", "moto.server", "-H", "127.0.0.1", "-p", str(port)]
     running = subprocess.Popen(
-        [*arguments, "--user=u", "--pass=secret", "--config=/dev/null", "--dir-cache-time=0s"],
+        arguments,
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
         env={**os.environ, "HOME": str(folder.parent), "XDG_CACHE_HOME": str(folder.parent)},
     )
     try:
-        for _attempt in range(250):
-            with socket.socket() as probe:
-                if probe.connect_ex(("127.0.0.1", port)) == 0:
-                    break
-            time.sleep(0.02)
-        if kind == "sftp":
-            yield f"type = sftp\nhost = 127.0.0.1\nport = {port}\nuser = u\npass = {secret}\n"
-        else:
-            yield (
-                f"type = webdav\nurl = http://127.0.0.1:{port}\nvendor = other\n"
-                f"user = u\npass = {secret}\n"
-            )
+        limit = time.monotonic() + 30
+        while socket.socket().connect_ex(("127.0.0.1", port)) != 0:
+            assert running.poll() is None and time.monotonic() < limit, f"no {kind} server"
+            time.sleep(0.05)
+        yield {
+            "sftp": f"type = sftp\nhost = 127.0.0.1\nport = {port}\nuser = u\npass = {secret}\n",
+            "webdav": f"type = webdav\nurl = http://127.0.0.1:{port}\nvendor = other\n"
+            f"user = u\npass = {secret}\n",
+            "s3": f"type = s3\nprovider = Other\nendpoint = http://127.0.0.1:{port}\n"
+            "access_key_id = u\nsecret_access_key = secret\nforce_path_style = true\n",
+        }[kind]
     finally:
         running.kill()
         running.wait()
 
 
-def settings(root: Path, remote: str, config: str) -> Settings:
-    file = root / "rclone.conf"
-    file.write_text(f"[there]\n{config}")
-    file.chmod(0o600)
-    destination = RcloneDestination(remote, str(file), time_limit=30, connect_seconds=5)
+class Far:
+    """The copy, seen by rclone itself: an S3 server has no folder to look into."""
+
+    def __init__(self, root: Path, config: str) -> None:
+        self.root = root
+        self.file = root / "rclone.conf"
+        self.file.write_text(f"[there]\n{config}")
+        self.file.chmod(0o600)
+
+    def rclone(self, *words: str) -> None:
+        subprocess.run(
+            ["rclone", f"--config={self.file}", *words], check=True, capture_output=True, env=BARE
+        )
+
+    def held(self) -> dict[str, bytes]:
+        """Every file of it."""
+        with contextlib.suppress(FileNotFoundError):
+            shutil.rmtree(self.root / "fetched")
+        self.rclone("copy", "there:backups", str(self.root / "fetched"))
+        return contents(self.root / "fetched")
+
+    def rot(self, kind: str, folder: Path, path: str) -> None:
+        """Other content with the same size and time."""
+        victim = folder / "backups" / path
+        if kind == "s3":
+            self.rclone("copyto", f"there:backups/{path}", str(self.root / "victim"))
+            victim = self.root / "victim"
+        seen = victim.stat()
+        victim.write_bytes(os.urandom(seen.st_size))
+        os.utime(victim, ns=(seen.st_atime_ns, seen.st_mtime_ns))
+        if kind == "s3":
+            self.rclone("deletefile", f"there:backups/{path}")
+            self.rclone("copyto", str(victim), f"there:backups/{path}")
+
+
+def settings(far: Far) -> Settings:
+    destination = RcloneDestination(
+        "there:backups", str(far.file), time_limit=60, connect_seconds=5
+    )
     return Settings(
         RcloneTransport(destination),
-        str(root / "backups"),
-        str(root / "state"),
+        str(far.root / "backups"),
+        str(far.root / "state"),
         tries=1,
     )
 
 
-@pytest.mark.parametrize("kind", ["sftp", "webdav"])
-def test_whole_round(tmp_path: Path, kind: str) -> None:
+@pytest.fixture
+def calls(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A file with a line for each time that rclone is started."""
+    log = tmp_path / "calls"
+    real = shutil.which("rclone")
+    (tmp_path / "bin").mkdir()
+    wrapper = tmp_path / "bin" / "rclone"
+    wrapper.write_text(f'#!/bin/sh\necho "$1" >> {log}\nexec {real} "$@"\n')
+    wrapper.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}/bin:{os.environ['PATH']}")
+    return log
+
+
+def taken(calls: Path) -> list[str]:
+    made = calls.read_text().splitlines()
+    calls.unlink()
+    return made
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_whole_round(tmp_path: Path, calls: Path, kind: str) -> None:
     tree = plan_tree(tmp_path / "backups")
     copy = tmp_path / "copy"
     copy.mkdir()
     with serving(kind, copy) as config:
-        chosen = settings(tmp_path, "there:backups", config)
+        far = Far(tmp_path, config)
+        chosen = settings(far)
         assert offsite.sync(chosen, dry_run=True).files_sent == 14
         assert contents(copy) == {}
+        calls.unlink()
         first = offsite.sync(chosen)
         assert (first.status, first.files_sent) == ("ok", 14), first
-        held = copy / "backups"
-        for file in tree.glob("*/*.gz"):
-            assert (held / file.parent.name / file.name).read_bytes() == file.read_bytes()
+        made = taken(calls)
+        print(f"{kind}: 14 files in 3 tiers with {len(made)} calls: {made}")
+        assert made.count("copy") == 1 and made.count("move") == 3 and len(made) <= 9
+        ours = {str(file.relative_to(tree)): file.read_bytes() for file in tree.glob("*/*.gz")}
+        assert far.held() == ours
         assert offsite.sync(chosen).files_sent == 0
+
         oldest = sorted((tree / "daily").iterdir())[0]
-        kept = oldest.read_bytes()
         oldest.unlink()
         new = add_backup(tree, "daily", -0.01)
         changed = sorted((tree / "weekly").iterdir())[0]
-        before = changed.read_bytes()
         changed.write_bytes(os.urandom(4001))
         again = offsite.sync(chosen)
         assert again.status == "ok", again
         assert set(again.sent) == {f"daily/{new.name}", f"weekly/{changed.name}"}
         assert again.aside == (f"daily/{oldest.name}",)
-        assert {path.read_bytes() for path in held.glob("old_*/*/*")} == {kept, before}
+        held = far.held()
+        aside = {body for path, body in held.items() if path.startswith("old_")}
+        assert aside == {ours[f"daily/{oldest.name}"], ours[f"weekly/{changed.name}"]}
+        assert not [path for path in held if path.startswith(INCOMING)]
+
         verification = offsite_verify.verify(chosen)
         assert verification["comparison"]["in_sync"], verification["comparison"]
         assert verification["comparison"]["compared_by"] == "sha256"
-        victim = sorted((held / "monthly").iterdir())[0]
-        seen = victim.stat()
-        victim.write_bytes(os.urandom(seen.st_size))
-        os.utime(victim, ns=(seen.st_atime_ns, seen.st_mtime_ns))
+        victim = f"monthly/{sorted((tree / 'monthly').iterdir())[0].name}"
+        far.rot(kind, copy, victim)
         rotten = offsite_verify.verify(chosen, full=True)
-        assert rotten["comparison"]["different"] == [f"monthly/{victim.name}"]
-        assert rotten["rotted"]["remote"] == [f"monthly/{victim.name}"]
+        assert rotten["comparison"]["different"] == [victim]
+        assert rotten["rotted"]["remote"] == [victim]
         assert any("keeps no times" in one for one in rotten["weaker"]) == (kind == "webdav")
     down = offsite.sync(chosen)
     assert (down.status, down.exit_code) == ("failed", 2), down
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_what_has_the_name_already_is_not_overwritten(tmp_path: Path, kind: str) -> None:
+    """Somebody else's file comes under the name just before ours is moved there."""
+    copy = tmp_path / "copy"
+    copy.mkdir()
+    source = tmp_path / "source" / "daily"
+    source.mkdir(parents=True)
+    (source / "a.dump").write_bytes(b"ours")
+    with serving(kind, copy) as config:
+        far = Far(tmp_path, config)
+        transport = settings(far).transport
+        far.rclone("copy", str(tmp_path / "source"), f"there:backups/{INCOMING}")
+        (source / "a.dump").write_bytes(b"another's")
+        far.rclone("copy", str(tmp_path / "source"), "there:backups")
+        failed = transport._moved(["daily/a.dump"], INCOMING, "")
+        assert failed is not None and not failed.ok
+        print(f"{kind}: {failed.words}")
+        assert far.held()["daily/a.dump"] == b"another's"
+
+
+def test_a_file_that_did_not_arrive_is_no_success(tmp_path: Path) -> None:
+    """rclone passes over a listed name that is not there; who asked for it must not."""
+    tree = plan_tree(tmp_path / "backups")
+    far = Far(tmp_path, "type = alias\nremote = " + str(tmp_path / "copy") + "\n")
+    transport = settings(far).transport
+    names = [f"daily/{file.name}" for file in sorted((tree / "daily").iterdir())]
+    inner = transport._tried
+
+    def rotates(*words: str) -> object:
+        (tree / names[0]).unlink(missing_ok=True)
+        return inner(*words)
+
+    transport._tried = rotates  # the moment between the list and the copy, which cannot be met
+    done = transport.send(names, Delivery(str(tree), "old_x"))
+    assert (done.ok, done.kind) == (False, "not_placed") and names[0] in done.words
+    assert set(far.held()) == set(names[1:])
 
 
 @pytest.mark.parametrize("remote", ["", "no-colon", ":local:/etc", "--config=x:y"])

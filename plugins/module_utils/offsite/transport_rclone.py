@@ -200,44 +200,72 @@ class RcloneTransport:
         sent = tuple(Item(name, size) for name, size in total.items())
         if delivery.dry_run:
             return Transfer(0, sent=sent)
+        if not total:
+            return Transfer(0)
         with _listing(list(total)) as listed:
             failed = self._tried(
                 "copy", "--files-from-raw", listed, "--no-traverse", delivery.source,
                 self._at(INCOMING),
             )  # fmt: skip
-        if failed:
-            return failed
-        # Older content of the same name is moved aside first: nothing is overwritten.
-        held = {tier: self._names(tier) for tier in {name.partition("/")[0] for name in total}}
-        replaced = [name for name in total if name.partition("/")[2] in held[name.split("/")[0]]]
-        moves = [(name, f"{delivery.old_folder}/{name}") for name in replaced]
-        moves += [(f"{INCOMING}/{name}", name) for name in total]
-        for source, target in moves:
-            failed = self._tried("moveto", self._at(source), self._at(target))
             if failed:
                 return failed
+            # Older content of the same name is moved aside first: nothing is overwritten.
+            replaced = self._sizes(listed)
+            failed = self._moved(list(replaced), "", delivery.old_folder)
+            failed = failed or self._moved(list(total), INCOMING, "")
+            if failed:
+                return failed
+            placed = self._sizes(listed)
+        lost = [name for name, size in total.items() if placed.get(name) != size]
+        if lost:
+            names = ", ".join(inventory.readable(name) for name in lost[:5])
+            return Transfer(
+                1,
+                words=f"{len(lost)} backups did not arrive as they are here: {names}",
+                kind="not_placed",
+                remedy="look whether they still change, or were rotated away",
+                again=True,
+            )
         return Transfer(0, sent=sent, bytes_sent=sum(total.values()))
 
     def finish(self, wanted: Wanted, delivery: Delivery) -> Finished:
         """As `Transport.finish`."""
         removed = tuple(Item(path, 0) for path in wanted.aside)
-        for path in () if delivery.dry_run else wanted.aside:
-            target = self._at(f"{delivery.old_folder}/{path}")
-            failed = self._tried("moveto", self._at(path), target)
+        if not delivery.dry_run:
+            failed = self._moved(list(wanted.aside), "", delivery.old_folder)
             if failed:
                 return Finished(failed)
         return Finished(Transfer(0, removed=removed))
+
+    def _moved(self, paths: Sequence[str], source: str, target: str) -> Transfer | None:
+        """Moves files on the other side, one call a tier: rclone moves nothing between folders of
+        which one holds the other. None when all are moved.
+
+        `--immutable`: what has the name already is no more overwritten than deleted.
+        """
+        for tier in dict.fromkeys(path.partition("/")[0] for path in paths):
+            names = [path.partition("/")[2] for path in paths if path.startswith(f"{tier}/")]
+            ends = [self._at("/".join(filter(None, (end, tier)))) for end in (source, target)]
+            with _listing(names) as listed:
+                failed = self._tried(
+                    "move", "--immutable", "--no-traverse", "--files-from-raw", listed, *ends
+                )
+            if failed:
+                return failed
+        return None
+
+    def _sizes(self, listed: str) -> dict[str, int]:
+        """Bytes by path of those of the listed names that are there."""
+        entries = self._listed("", "-R", "--files-only", "--files-from-raw", listed)
+        return {str(entry["Path"]): int(entry["Size"]) for entry in entries}
 
     def _at(self, path: str) -> str:
         remote = self.destination.remote
         separator = "" if remote.endswith((":", "/")) or not path else "/"
         return f"{remote}{separator}{path}"
 
-    def _names(self, tier: str) -> set[str]:
-        return {str(entry["Name"]) for entry in self._listed(tier)}
-
-    def _listed(self, folder: str) -> list[dict[str, Any]]:
-        done = self._run("lsjson", "--no-mimetype", self._at(folder), absent=True)
+    def _listed(self, folder: str, *options: str) -> list[dict[str, Any]]:
+        done = self._run("lsjson", "--no-mimetype", *options, self._at(folder), absent=True)
         try:
             entries = json.loads(done.output or "[]")
         except ValueError as error:
