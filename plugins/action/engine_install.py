@@ -7,6 +7,7 @@
 from __future__ import annotations
 
 import base64
+import hashlib
 from pathlib import Path
 from typing import Any
 
@@ -18,14 +19,22 @@ SHIPPED = ("*.py", "*/*.py", "*/*.j2", "locale/*/LC_MESSAGES/*.mo")
 
 
 class ActionModule(ActionBase):
-    """Reads the engine and runs the module."""
+    """Reads the engine and runs the module; sends it what the host lacks, and no more."""
 
     def run(self, tmp: str | None = None, task_vars: dict[str, Any] | None = None) -> Any:
         super().run(tmp, task_vars)
-        files = {
-            str(path.relative_to(ENGINE)): base64.b64encode(path.read_bytes()).decode("ascii")
+        contents = {
+            str(path.relative_to(ENGINE)): path.read_bytes()
             for pattern in SHIPPED
             for path in sorted(ENGINE.glob(pattern))
         }
-        arguments = {**self._task.args, "files": files}
-        return self._execute_module(module_args=arguments, task_vars=task_vars)
+        digests = {name: hashlib.sha256(held).hexdigest() for name, held in contents.items()}
+        arguments = {**self._task.args, "digests": digests}
+        result = self._execute_module(module_args=arguments, task_vars=task_vars)
+        wanting = result.get("wanting", [])
+        if wanting:
+            arguments["files"] = {
+                name: base64.b64encode(contents[name]).decode("ascii") for name in wanting
+            }
+            result = self._execute_module(module_args=arguments, task_vars=task_vars)
+        return result

@@ -32,10 +32,43 @@ options:
         modes mended.
     type: dict
     default: {}
+  texts:
+    description:
+      - More files beside the engine.
+    type: list
+    elements: dict
+    default: []
+    suboptions:
+      path:
+        description:
+          - Where the file goes.
+        type: path
+        required: true
+      content:
+        description:
+          - What it holds. It is in a diff unless O(texts[].mode) lets its owner alone read it.
+        type: str
+        required: true
+      mode:
+        description:
+          - Its permissions, such as C("0755").
+        type: str
+        required: true
+      keep:
+        description:
+          - Whether a file that is there keeps its content.
+        type: bool
+        default: false
+  digests:
+    description:
+      - The engine's files by path in the package, and the SHA-256 of each. The action plugin of the
+        same name gives them; give none yourself.
+    type: dict
+    default: {}
   files:
     description:
-      - The engine's files by path in the package, base64. The action plugin of the same name gives
-        them; give none yourself.
+      - The content, base64, of those files that the host lacks, by path in the package. The action
+        plugin gives them, too.
     type: dict
     default: {}
 attributes:
@@ -62,6 +95,12 @@ written:
   type: list
   elements: str
   sample: [disk/disk.py]
+wanting:
+  description: Files whose content must be given first. Nothing was done yet.
+  returned: when a file that differs is not among O(files)
+  type: list
+  elements: str
+  sample: []
 removed:
   description: Files that were removed, or would be.
   returned: always
@@ -71,37 +110,26 @@ removed:
 """
 
 import base64
+import hashlib
 import os
-import stat
 
 from ansible.module_utils.basic import AnsibleModule
+from ansible_collections.chefwell.resilience.plugins.module_utils.common import install_files
 
 # Python makes these itself.
 CACHE = "__pycache__"
 
 
-def present(dest: str) -> dict[str, bytes]:
-    """What the folder holds, by path in it."""
+def present(dest: str) -> dict[str, str]:
+    """The digest of what the folder holds, by path in it."""
     found = {}
     for folder, folders, names in os.walk(dest):
         folders[:] = [name for name in folders if name != CACHE]
         for name in names:
             path = os.path.join(folder, name)
             with open(path, "rb") as file:
-                found[os.path.relpath(path, dest)] = file.read()
-    return found
-
-
-def lacking(folders: dict[str, str]) -> list[str]:
-    """The folders that are not there, or have another mode."""
-    found = []
-    for path, mode in folders.items():
-        try:
-            right = stat.S_IMODE(os.stat(path).st_mode) == int(mode, 8)
-        except FileNotFoundError:
-            right = False
-        if not right:
-            found.append(path)
+                digest = hashlib.sha256(file.read()).hexdigest()
+            found[os.path.relpath(path, dest)] = digest
     return found
 
 
@@ -111,35 +139,42 @@ def main() -> None:
         argument_spec={
             "dest": {"type": "path", "required": True},
             "folders": {"type": "dict", "default": {}},
+            "texts": install_files.TEXTS,
+            "digests": {"type": "dict", "default": {}},
             "files": {"type": "dict", "default": {}},
         },
         supports_check_mode=True,
     )
     dest, folders = module.params["dest"], module.params["folders"]
-    wanted = {name: base64.b64decode(text) for name, text in module.params["files"].items()}
+    wanted, files = module.params["digests"], module.params["files"]
     if not wanted:
-        module.fail_json(msg="no files were given [files={}] - run this through its action plugin")
+        module.fail_json(
+            msg="no files were given [digests={}] - run this through its action plugin"
+        )
     try:
         held = present(dest)
-        written = sorted(name for name, content in wanted.items() if held.get(name) != content)
+        written = sorted(name for name, digest in wanted.items() if held.get(name) != digest)
+        wanting = [name for name in written if name not in files]
+        if wanting and not module.check_mode:
+            module.exit_json(changed=False, wanting=wanting)
         removed = sorted(held.keys() - wanted.keys())
-        made = lacking(folders)
+        made = install_files.lacking(folders)
+        texts = install_files.changes(install_files.from_options(module.params["texts"]))
         if not module.check_mode:
-            for path in made:
-                os.makedirs(path, exist_ok=True)
-                os.chmod(path, int(folders[path], 8))
+            install_files.make_folders(made, folders)
+            install_files.write(module, texts)
             for name in written:
                 path = os.path.join(dest, name)
                 os.makedirs(os.path.dirname(path), mode=0o755, exist_ok=True)
                 half = os.path.join(module.tmpdir, "engine-file")
                 with open(half, "wb") as file:
-                    file.write(wanted[name])
+                    file.write(base64.b64decode(files[name]))
                 os.chmod(half, 0o644)
                 module.atomic_move(half, path)
             for name in removed:
                 os.unlink(os.path.join(dest, name))
-    except ValueError:
-        module.fail_json(msg=f"a mode is no octal number [folders={folders!r}] - write it as 0700")
+    except ValueError as error:
+        module.fail_json(msg=f"a mode is no octal number: {error} - write it as 0700")
     except OSError as error:
         module.fail_json(
             msg=f"the engine cannot be put there: {error.strerror} [dest={error.filename!r}]"
@@ -148,10 +183,13 @@ def main() -> None:
     names = "".join(f"{name}\n" for name in sorted(held))
     after = "".join(f"{name}\n" for name in [*sorted(wanted), *made])
     module.exit_json(
-        changed=bool(made or written or removed),
-        written=made + written,
+        changed=bool(made or written or removed or texts),
+        written=made + written + [change.file.path for change in texts],
         removed=removed,
-        diff={"before_header": dest, "after_header": dest, "before": names, "after": after},
+        diff=[
+            {"before_header": dest, "after_header": dest, "before": names, "after": after},
+            *install_files.diff(texts),
+        ],
     )
 
 

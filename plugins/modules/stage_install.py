@@ -67,13 +67,46 @@ options:
       - How many weeks of the log are kept.
     type: int
     default: 12
+  folders:
+    description:
+      - Folders that the stage needs, and their modes (C("0755")). They are made, and their modes
+        mended.
+    type: dict
+    default: {}
+  texts:
+    description:
+      - More files of the stage's.
+    type: list
+    elements: dict
+    default: []
+    suboptions:
+      path:
+        description:
+          - Where the file goes.
+        type: path
+        required: true
+      content:
+        description:
+          - What it holds. It is in a diff unless O(texts[].mode) lets its owner alone read it.
+        type: str
+        required: true
+      mode:
+        description:
+          - Its permissions, such as C("0600").
+        type: str
+        required: true
+      keep:
+        description:
+          - Whether a file that is there keeps its content.
+        type: bool
+        default: false
 attributes:
   check_mode:
     description: Can run in check mode without changing the target.
     support: full
   diff_mode:
     description: Returns what has changed, or would, as a diff.
-    details: The configuration's content is left out.
+    details: The content of files that only their owner may read is left out.
     support: partial
 """
 
@@ -101,9 +134,13 @@ written:
 import json
 import os
 import shlex
-import stat
+from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
+from ansible_collections.chefwell.resilience.plugins.module_utils.common import install_files
+from ansible_collections.chefwell.resilience.plugins.module_utils.common.install_files import (
+    TextFile,
+)
 
 # -P: what lies in the folder that it is called from is not imported; -s, -S: no packages are looked
 # for until the engine wants one (its common/libraries.py).
@@ -134,14 +171,21 @@ def launcher(options: dict[str, str], command: str) -> str:
     )
 
 
-def differs(path: str, content: str, mode: int) -> bool:
-    """Whether a file is not there as it should be."""
-    try:
-        with open(path, encoding="utf-8", errors="surrogateescape") as file:
-            held = file.read()
-        return held != content or stat.S_IMODE(os.stat(path).st_mode) != mode
-    except FileNotFoundError:
-        return True
+def wanted(options: dict[str, Any]) -> list[TextFile]:
+    """Every file of the stage.
+
+    Raises:
+        ValueError: a mode is no octal number.
+    """
+    config = json.dumps(options["config"], indent=4, ensure_ascii=False, sort_keys=True) + "\n"
+    files = [TextFile(options["config_file"], config, 0o600)]
+    for command in options["commands"]:
+        path = os.path.join(options["scripts_dir"], f"{command}.sh")
+        files.append(TextFile(path, launcher(options, command), 0o755))
+    if options["logrotate_file"]:
+        rule = LOGROTATE.format(log=options["log_file"], weeks=options["logrotate_weeks"])
+        files.append(TextFile(options["logrotate_file"], rule, 0o644))
+    return files + install_files.from_options(options["texts"])
 
 
 def main() -> None:
@@ -157,47 +201,36 @@ def main() -> None:
             "log_file": {"type": "path"},
             "logrotate_file": {"type": "str", "default": ""},
             "logrotate_weeks": {"type": "int", "default": 12},
+            "folders": {"type": "dict", "default": {}},
+            "texts": install_files.TEXTS,
         },
         supports_check_mode=True,
     )
     options = module.params
-    config = json.dumps(options["config"], indent=4, ensure_ascii=False, sort_keys=True) + "\n"
-    wanted = {options["config_file"]: (config, 0o600)}
-    for command in options["commands"]:
-        path = os.path.join(options["scripts_dir"], f"{command}.sh")
-        wanted[path] = (launcher(options, command), 0o755)
     if options["logrotate_file"] and not options["log_file"]:
         module.fail_json(msg="logrotate_file is given without log_file - name the log")
-    if options["logrotate_file"]:
-        rule = LOGROTATE.format(log=options["log_file"], weeks=options["logrotate_weeks"])
-        wanted[options["logrotate_file"]] = (rule, 0o644)
     try:
-        written = [path for path, file in wanted.items() if differs(path, *file)]
-        for path in [] if module.check_mode else written:
-            content, mode = wanted[path]
-            private = mode == 0o600
-            os.makedirs(os.path.dirname(path), mode=0o700 if private else 0o755, exist_ok=True)
-            half = os.path.join(module.tmpdir, "stage-file")
-            with open(half, "w", encoding="utf-8", opener=_private) as file:
-                file.write(content)
-            os.chmod(half, mode)
-            module.atomic_move(half, path)
-            os.chmod(path, mode)
+        made = install_files.lacking(options["folders"])
+        found = install_files.changes(wanted(options))
+        if not module.check_mode:
+            install_files.make_folders(made, options["folders"])
+            install_files.write(module, found)
+    except ValueError as error:
+        module.fail_json(msg=f"a mode is no octal number: {error} - write it as 0600")
     except OSError as error:
         module.fail_json(
             msg=f"the stage cannot be put there: {error.strerror} [path={error.filename!r}]"
             " - name a folder that may be written to"
         )
-    named = "".join(f"{path}\n" for path in written)
+    folders = "".join(f"{path}\n" for path in made)
     module.exit_json(
-        changed=bool(written),
-        written=written,
-        diff={"before": "", "after": named, "after_header": "written"},
+        changed=bool(made or found),
+        written=made + [change.file.path for change in found],
+        diff=[
+            {"before": "", "after": folders, "after_header": "folders"},
+            *install_files.diff(found),
+        ],
     )
-
-
-def _private(path: str, flags: int) -> int:
-    return os.open(path, flags, 0o600)
 
 
 if __name__ == "__main__":
