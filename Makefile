@@ -5,7 +5,7 @@ VENV := .venv/bin
 export ANSIBLE_COLLECTIONS_PATH := $(CURDIR)/build/collections
 export MYPYPATH := $(CURDIR)/build/collections
 
-.PHONY: help setup check lint types unit test test-docker sanity lock faults bench demo demo-clean
+.PHONY: help setup check lint types unit test test-docker molecule sanity lock faults bench demo demo-clean
 help:  ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## / - /'
 
@@ -46,6 +46,9 @@ test: setup  ## all of it, in lanes side by side; PARTS="unit corpus" for less
 
 test-docker:  ## what needs a Docker engine alone; brings one of its own
 	$(MAKE) --no-print-directory test PARTS=docker LANES=1
+
+molecule: setup  ## molecule's scenarios on a Docker engine of their own; SCENARIO=plan for one
+	$(VENV)/python -m pytest tests/docker/test_molecule.py $(if $(SCENARIO),-k "$(SCENARIO)") -s --durations=0 --durations-min=1
 
 # How the demo is called, and what it takes: DEMO_STORES=100, DEMO_LANGUAGE=pt_BR or en, DEMO_ROOT.
 DEMO := PYTHONPATH=tools:tests $(VENV)/python -m demo

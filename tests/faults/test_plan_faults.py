@@ -2,101 +2,31 @@
 
 from __future__ import annotations
 
-import os
-import re
 import secrets
 import signal
-import subprocess
-import sys
 import threading
-import time
 from collections.abc import Iterator
-from pathlib import Path
 
 import psutil
 import pytest
 from fault_log import Fault
+from plan_host import ALONE, Layout, Plan, changed_tasks, in_namespace_of, play
 from testbed import Testbed
 
-ROOT = Path(__file__).resolve().parents[2]
-sys.path.insert(0, str(ROOT / "tools"))
-
-from demo import clean, play, variables  # noqa: E402
-from demo.layout import Layout  # noqa: E402
-
-# Where a play is ended: each time further on, with half a stage and with half a restore behind it.
+# Where a play is ended: with half a stage, and then with half a restore behind it.
 INTERRUPTIONS = (
-    "Pin the server's host key",
-    "Copy the backups",
+    "Make the key, unless there is one",
     "Restore the newest backup in staging and question it",
 )
-
-
-class Plan:
-    """`site.yml` against a testbed, with every path of the plan below one folder."""
-
-    def __init__(self, layout: Layout, bed: Testbed) -> None:
-        self.layout = layout
-        variables.write(layout, bed.record, "en")
-
-    def start(self, *arguments: str) -> subprocess.Popen[str]:
-        command = [sys.executable, "-m", "ansible", "playbook", "-i", str(self.layout.inventory)]
-        return subprocess.Popen(
-            [*command, *arguments, str(ROOT / "site.yml")],
-            env={**play.environment(self.layout), "ANSIBLE_NOCOLOR": "1"},
-            cwd=ROOT,
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-            start_new_session=True,
-        )
-
-    def run(self, *arguments: str) -> tuple[play.Played, str]:
-        started = time.monotonic()
-        with self.start(*arguments) as running:
-            output = running.communicate()[0]
-        played = play.recap(output, time.monotonic() - started)
-        assert played, output
-        return played, output
-
-    def interrupt(self, task: str, number: int) -> None:
-        """Runs until a task begins, and a little into it; then ends all of it at once."""
-        with self.start() as running:
-            assert running.stdout
-            for line in running.stdout:
-                if line.startswith("TASK [") and task in line:
-                    break
-            else:
-                raise AssertionError(f"the play ended before {task!r}")
-            time.sleep(0.4)
-            os.killpg(running.pid, number)
-
-    def held(self) -> dict[str, str]:
-        """What the host has: files by path, with their mode."""
-        return {
-            str(path.relative_to(self.layout.host)): oct(path.stat().st_mode)
-            for path in self.layout.host.rglob("*")
-        }
 
 
 @pytest.fixture
 def plan(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Plan]:
     """A fresh host, its production and its backup server."""
     layout = Layout(tmp_path_factory.mktemp("plan") / "root")
-    made = Testbed.up(layout.bed, stores=1)
-    yield Plan(layout, made)
-    clean.clean(layout)
-
-
-def changed_tasks(output: str) -> set[str]:
-    task, found = "", set()
-    for line in output.splitlines():
-        if named := re.match(r"TASK \[(?:chefwell\.resilience\.\w+ : )?(.*)\]", line):
-            task = named[1]
-        if line.startswith("changed:"):
-            found.add(task)
-    return found
+    made = Plan(layout, Testbed.up(layout.bed, stores=1))
+    yield made
+    made.remove()
 
 
 def test_e3_a_play_that_was_killed_half_way(fault: Fault, plan: Plan) -> None:
@@ -132,23 +62,26 @@ def test_e5_check_mode_and_diff_on_a_fresh_host(fault: Fault, plan: Plan) -> Non
 
 
 class Watch(threading.Thread):
-    """Looks for words in the command lines of all processes, again and again."""
+    """Looks for words in the command lines of a play's processes, again and again."""
 
-    def __init__(self, words: list[str]) -> None:
+    def __init__(self, pid: int, words: list[str]) -> None:
         super().__init__()
+        self.pid = pid
         self.words = words
         self.found: set[str] = set()
+        self.seen: set[int] = set()
         self.looks = 0
         self.done = threading.Event()
 
     def run(self) -> None:
         while not self.done.wait(0.02):
             self.looks += 1
-            for one in psutil.process_iter():
+            for one in in_namespace_of(self.pid):
                 try:
                     line = " ".join(one.cmdline())
                 except psutil.Error:
                     continue
+                self.seen.add(one.pid)
                 self.found |= {f"{word} in {line[:80]}" for word in self.words if word in line}
 
 
@@ -160,22 +93,26 @@ def test_e6_secrets_in_variables(fault: Fault, plan: Plan) -> None:
     path.write_text(text.replace("JWT_SECRET: staging-only", f"JWT_SECRET: {token}"))
     words = [token, "admin123"]
     fault.cause("a token and a password in the variables; site.yml -vvv --diff")
-    watch = Watch(words)
-    watch.start()
-    try:
-        played, output = plan.run("-vvv", "--diff")
-    finally:
-        watch.done.set()
-        watch.join()
-    assert not played.failed, output[-3000:]
+    # In a process namespace of its own: other tests' processes are none of this play's.
+    with plan.start("-vvv", "--diff", before=ALONE) as running:
+        watch = Watch(running.pid, words)
+        watch.start()
+        try:
+            output = running.communicate()[0]
+        finally:
+            watch.done.set()
+            watch.join()
+    played = play.recap(output, 0)
+    assert played and not played.failed, output[-3000:]
     lines = output.splitlines()
     shown = [line[:120] for line in lines if any(word in line for word in words)]
     fault.see(
         f"{len(shown)} of {len(lines)} lines of output show one {shown[:2] or ''}", holds=not shown
     )
     fault.see(
-        f"no process list showed one in {watch.looks} looks {watch.found or ''}",
-        holds=not watch.found and watch.looks > 50,
+        f"no command line of {len(watch.seen)} processes showed one in {watch.looks} looks"
+        f" {watch.found or ''}",
+        holds=not watch.found and len(watch.seen) > 50,
     )
     holding, wide = 0, []
     for file in plan.layout.host.rglob("*"):

@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
 
+import pytest
 from play_host import ROOT, PlayHost
 
 GALAXY = str(Path(sys.executable).with_name("ansible-galaxy"))
-NOT_SHIPPED = ("tests", "tools", "bench", "build", ".venv", ".ci", "Makefile", "molecule")
+NOT_SHIPPED = (
+    *("tests", "tools", "bench", "build", ".venv", ".ci", ".config", "Makefile", "molecule"),
+)
 
 
 def files_of_git(folder: Path) -> None:
@@ -29,7 +33,10 @@ def files_of_git(folder: Path) -> None:
     )
 
 
-def test_it_runs_from_an_empty_folder(tmp_path: Path) -> None:
+@pytest.fixture(scope="module")
+def installed(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The built artifact, installed into an empty folder."""
+    tmp_path = tmp_path_factory.mktemp("artifact")
     source, installed = tmp_path / "source", tmp_path / "collections"
     source.mkdir()
     files_of_git(source)
@@ -47,8 +54,79 @@ def test_it_runs_from_an_empty_folder(tmp_path: Path) -> None:
         capture_output=True,
         env=env,
     )
-    home = installed / "ansible_collections" / "chefwell" / "resilience"
     assert built.returncode == 0
+    return installed
+
+
+# What asks nothing of a host runs whatever tags are given.
+ALWAYS = re.compile("Refuse to go forwards and backwards|Validating arguments")
+
+
+def stages(output: str) -> list[str]:
+    """The plays that a run began, by their stage, `-` before those that take one back."""
+    named = re.findall(r"^PLAY \[(Take s|S)tage (\d)", output, re.MULTILINE)
+    return [f"-{number}" if begins == "Take s" else number for begins, number in named]
+
+
+def tasks(host: PlayHost, installed: Path, playbook: str, *arguments: str) -> dict[str, list[str]]:
+    """The tasks that a run would begin, by the stage of their play; an empty one is left out."""
+    listed = host.run(playbook, "--list-tasks", *arguments, collections=installed)
+    assert listed.returncode == 0, listed.stderr
+    found: dict[str, list[str]] = {}
+    stage = ""
+    for line in listed.stdout.splitlines():
+        if play := re.match(r"\s+play #\d+ \(.*\): (Take s|S)tage (\d)", line):
+            stage = f"-{play[2]}" if play[1] == "Take s" else play[2]
+        elif (task := re.match(r"\s{6}(\S.*?)\s+TAGS: ", line)) and not ALWAYS.search(task[1]):
+            found.setdefault(stage, []).append(task[1])
+    return found
+
+
+@pytest.mark.parametrize("site", ["site.yml", "chefwell.resilience.site"])
+def test_tags_choose_stages_by_path_and_by_name(installed: Path, tmp_path: Path, site: str) -> None:
+    host = PlayHost(tmp_path)
+
+    def chosen(*arguments: str) -> list[str]:
+        return list(tasks(host, installed, site, *arguments))
+
+    assert chosen() == ["1", "2", "3"]
+    for number in "123":
+        assert chosen("--tags", f"stage{number}") == [number]
+        assert chosen("--skip-tags", f"stage{number}") == [one for one in "123" if one != number]
+    assert chosen("--tags", "stage1,stage3") == ["1", "3"]
+    assert chosen("--tags", "offsite_backup") == ["2"]
+
+
+@pytest.mark.parametrize("by_name", [False, True], ids=["by path", "by name"])
+def test_each_stage_and_each_rollback_has_a_playbook(
+    installed: Path, tmp_path: Path, by_name: bool
+) -> None:
+    host = PlayHost(tmp_path)
+    for playbook, expected in {
+        "stage1_disk_monitor": ["1"],
+        "stage2_offsite_backup": ["2"],
+        "stage3_staging_restore": ["3"],
+        "rollback_stage1": ["-1"],
+        "rollback_stage2": ["-2"],
+        "rollback_stage3": ["-3"],
+        "rollback_all": ["-3", "-2", "-1"],
+    }.items():
+        named = f"chefwell.resilience.{playbook}" if by_name else f"{playbook}.yml"
+        assert list(tasks(host, installed, named)) == expected, playbook
+
+
+def test_forwards_and_backwards_in_one_run_is_refused(installed: Path, tmp_path: Path) -> None:
+    host = PlayHost(tmp_path / "host")
+    run = host.run("chefwell.resilience.site", "--tags", "stage1,rollback", collections=installed)
+    assert run.returncode != 0
+    said = " ".join(run.stdout.split())
+    assert "The tag rollback takes nothing back here" in said
+    assert "run rollback_stage1.yml" in said and "rollback_all.yml" in said
+    assert stages(run.stdout) == ["1"] and not (tmp_path / "host").exists()
+
+
+def test_it_runs_from_an_empty_folder(installed: Path, tmp_path: Path) -> None:
+    home = installed / "ansible_collections" / "chefwell" / "resilience"
     for name in NOT_SHIPPED:
         assert not (home / name).exists(), name
     for name in ("README.md", "LICENSE", "docs", "playbooks/site.yml", "meta/runtime.yml"):
@@ -61,9 +139,12 @@ def test_it_runs_from_an_empty_folder(tmp_path: Path) -> None:
         disk_monitor_log_file=str(tmp_path / "disk.log"),
         disk_monitor_cron_enabled=False,
     )
-    by_name = host.run("chefwell.resilience.stage1_disk_monitor", collections=installed)
+    by_name = host.run("chefwell.resilience.site", "--tags", "stage1", collections=installed)
     assert by_name.returncode == 0, by_name.stdout + by_name.stderr
     status = host.command("disk-status")
     assert "CHEFWELL - DISK SPACE MONITOR" in status.stdout, status.stderr
-    undone = host.run("chefwell.resilience.rollback_stage1", collections=installed)
+    # In reverse order, also where the later stages were never installed.
+    undone = host.run("chefwell.resilience.rollback_all", collections=installed)
     assert undone.returncode == 0, undone.stdout
+    assert stages(undone.stdout) == ["-3", "-2", "-1"]
+    assert not host.scripts.exists() and not (tmp_path / "host" / "lib").exists()

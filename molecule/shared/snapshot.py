@@ -1,0 +1,104 @@
+"""Everything that an installation could leave on a host, as JSON on standard output.
+
+Runs on the host, with its own Python and nothing else. Two of these are compared by
+`as_before/test_as_before.py`.
+"""
+
+import hashlib
+import json
+import os
+import stat
+import subprocess
+
+# What the kernel makes; what Ansible, apt and the Docker client make for themselves whatever they
+# are used for.
+LEFT_OUT = {"/proc", "/sys", "/dev", "/var/tmp/ansible", "/var/cache/apt", "/root/.docker"}
+CRONTABS = "/var/spool/cron/crontabs/"
+ANSIBLE = "/tmp/ansible_"
+# Owned by packages: size and time tell a change well enough, and are quickly read.
+PACKAGED = ("/usr/", "/lib")
+
+
+def files():
+    found = {}
+    for folder, inner, names in os.walk("/"):
+        inner[:] = [
+            one
+            for one in inner
+            if one != "__pycache__"
+            and os.path.join(folder, one) not in LEFT_OUT
+            and not os.path.join(folder, one).startswith(ANSIBLE)
+        ]
+        for name in [*inner, *names]:
+            path = os.path.join(folder, name)
+            try:
+                lines = cron_lines(path) if path.startswith(CRONTABS) else None
+                if lines != []:
+                    found[path] = " ".join(map(str, lines or described(path)))
+            except FileNotFoundError:
+                continue  # ended meanwhile
+    return found
+
+
+def cron_lines(path):
+    """What cron runs; a table without a line says what no table says."""
+    with open(path, encoding="utf-8") as file:
+        return [line.strip() for line in file if line.strip() and not line.startswith("#")]
+
+
+def described(path):
+    held = os.lstat(path)
+    yield oct(held.st_mode)
+    yield f"{held.st_uid}:{held.st_gid}"
+    if stat.S_ISLNK(held.st_mode):
+        yield os.readlink(path)
+    elif stat.S_ISREG(held.st_mode):
+        if path.startswith(PACKAGED) and not path.startswith("/usr/local/"):
+            yield f"{held.st_size} {held.st_mtime_ns}"
+        else:
+            with open(path, "rb") as file:
+                yield hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def said(*command):
+    ended = subprocess.run(command, capture_output=True, text=True, check=False)
+    return [f"exit {ended.returncode}", *sorted(ended.stdout.splitlines())]
+
+
+def processes():
+    """Those that serve: whoever was started by `docker exec`, as we were, is none of them."""
+    parents = {}
+    for pid in filter(str.isdigit, os.listdir("/proc")):
+        try:
+            with open(f"/proc/{pid}/stat", encoding="utf-8", errors="replace") as file:
+                before, rest = file.read().rsplit(")", 1)
+        except (FileNotFoundError, ProcessLookupError):
+            continue
+        parents[int(pid)] = (int(rest.split()[1]), before.partition("(")[2])
+    found = []
+    for pid, (parent, name) in parents.items():
+        while parent in parents:
+            parent = parents[parent][0] if parent != 1 else -1
+        if parent == -1 or pid == 1:
+            found.append(name)
+    return sorted(found)
+
+
+def docker(*command):
+    return said("docker", *command)
+
+
+snapshot = {
+    "files": files(),
+    "packages": said("dpkg-query", "-W", "-f", "${Package} ${Version} ${Status}\n"),
+    "packages marked": said("apt-mark", "showmanual"),
+    "cron": said("crontab", "-l"),
+    "accounts": said("getent", "passwd") + said("getent", "group"),
+    "processes": processes(),
+    "containers": docker("ps", "--all", "--format", "{{.Names}} {{.Image}} {{.State}}"),
+    "volumes": docker("volume", "ls", "--quiet"),
+    "networks": docker("network", "ls", "--format", "{{.Name}} {{.Driver}}"),
+    "images": docker("images", "--format", "{{.Repository}}:{{.Tag}}"),
+    "services": docker("service", "ls", "--format", "{{.Name}} {{.Image}} {{.Replicas}}"),
+}
+print(json.dumps(snapshot))

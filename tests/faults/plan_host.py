@@ -1,0 +1,137 @@
+"""A host of the demo's kind with the whole plan against it, for the faults of plays."""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import sys
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import psutil
+from testbed import Testbed
+
+ROOT = Path(__file__).resolve().parents[2]
+sys.path.insert(0, str(ROOT / "tools"))
+
+from demo import clean, play, variables  # noqa: E402
+from demo.layout import Layout  # noqa: E402
+
+# Where its programs are alone: nobody else's are seen, and none outlives the play.
+ALONE = ("unshare", "--pid", "--fork", "--kill-child", "--mount-proc")
+
+
+class Plan:
+    """Playbooks against a testbed, with every path of the plan below one folder.
+
+    Args:
+        layout: the folders of the host.
+        bed: its production, its backups and the server that takes the copies.
+    """
+
+    def __init__(self, layout: Layout, bed: Testbed) -> None:
+        self.layout = layout
+        self.bed = bed
+        variables.write(layout, bed.record, "en")
+
+    def start(
+        self, *arguments: str, playbook: str = "site.yml", before: Sequence[str] = ()
+    ) -> subprocess.Popen[str]:
+        """Begins a playbook; `before` are words to put before the command."""
+        command = [sys.executable, "-m", "ansible", "playbook", "-i", str(self.layout.inventory)]
+        return subprocess.Popen(
+            [*before, *command, *arguments, str(ROOT / "playbooks" / playbook)],
+            env={**play.environment(self.layout), "ANSIBLE_NOCOLOR": "1"},
+            cwd=ROOT,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            start_new_session=True,
+        )
+
+    def run(self, *arguments: str, playbook: str = "site.yml") -> tuple[play.Played, str]:
+        """Runs a playbook to its end; what it came to, and its output."""
+        started = time.monotonic()
+        with self.start(*arguments, playbook=playbook) as running:
+            output = running.communicate()[0]
+        played = play.recap(output, time.monotonic() - started)
+        assert played, output
+        return played, output
+
+    def interrupt(self, task: str, number: int, *arguments: str) -> None:
+        """Runs until a task begins, and a little into it; then ends all of it at once."""
+        with self.start(*arguments) as running:
+            assert running.stdout
+            for line in running.stdout:
+                if line.startswith("TASK [") and task in line:
+                    break
+            else:
+                raise AssertionError(f"the play ended before {task!r}")
+            time.sleep(0.4)
+            os.killpg(running.pid, number)
+
+    def run_until(self, task: str, *arguments: str) -> tuple[subprocess.Popen[str], list[str]]:
+        """Begins `site.yml`; returns when a task begins, with the lines until then."""
+        running = self.start(*arguments)
+        assert running.stdout
+        lines = []
+        for line in running.stdout:
+            lines.append(line)
+            if line.startswith("TASK [") and task in line:
+                return running, lines
+        running.wait()
+        raise AssertionError(f"the play ended before {task!r}:\n{''.join(lines)}")
+
+    def add(self, **more: Any) -> None:
+        """More variables of the host."""
+        folder = self.layout.inventory.parent / "host_vars"
+        folder.mkdir(exist_ok=True)
+        path = folder / f"{variables.HOST}.yml"
+        path.touch(mode=0o600)
+        path.write_text(variables.yaml.safe_dump(more), encoding="utf-8")
+
+    def held(self) -> dict[str, str]:
+        """What the host has: files by path, with their mode."""
+        return {
+            str(path.relative_to(self.layout.host)): oct(path.stat().st_mode)
+            for path in self.layout.host.rglob("*")
+        }
+
+    def remove(self) -> None:
+        """Ends and removes everything of the host."""
+        clean.clean(self.layout)
+
+
+def changed_tasks(output: str) -> set[str]:
+    """The names of the tasks that changed something, or would."""
+    task, found = "", set()
+    for line in output.splitlines():
+        if named := re.match(r"TASK \[(?:chefwell\.resilience\.\w+ : )?(.*)\]", line):
+            task = named[1]
+        if line.startswith("changed:"):
+            found.add(task)
+    return found
+
+
+def in_namespace_of(pid: int) -> list[psutil.Process]:
+    """The processes of the process namespace that this process's child is the first of."""
+    mine, found = os.readlink("/proc/self/ns/pid"), []
+    wanted = {
+        os.readlink(f"/proc/{child.pid}/ns/pid")
+        for child in psutil.Process(pid).children()
+        if os.readlink(f"/proc/{child.pid}/ns/pid") != mine
+    }
+    for one in psutil.process_iter():
+        try:
+            if os.readlink(f"/proc/{one.pid}/ns/pid") in wanted:
+                found.append(one)
+        except OSError:
+            continue
+    return found
+
+
+__all__ = ["ALONE", "Layout", "Plan", "changed_tasks", "in_namespace_of", "play"]
