@@ -18,7 +18,8 @@ HEAD = """# Findings
 What a drill or `restore_validate` can find wrong. Each finding has an identifier that does not
 change, a subject (`tenant_x.products`, a role, a file) and words. With one finding the check that
 raised it has failed, and with it the drill: unless the configuration ignores it. Those that begin
-with `previous` prove nothing about a backup: they make their check skipped, and a warning.
+with `previous`, and `collation.unlike_production`, prove nothing about a backup: they make their
+check skipped, and what fell since the last drill is a warning to whoever is notified.
 
 ```yaml
 staging_restore_ignore_findings:

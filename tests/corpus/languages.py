@@ -28,6 +28,10 @@ GIVING_AWAY = {
 }
 # The values of a text in which other programs' words stand, PostgreSQL's or a backend's.
 FOREIGN = {"why", "begins", "line", "reason"}
+# Findings whose words are PostgreSQL's own, in the language that it speaks.
+POSTGRES_SPEAKS = {
+    *("restore.error", "restore.role_missing", "restore.extension_missing", "check.broke_off"),
+}
 SQL = ("timestamp with time zone",)
 
 
@@ -80,4 +84,27 @@ def pages(drill: Mapping[str, Any], language: str) -> dict[str, str]:
         "html": render.html_report({"title": "", "drill": result, "only": "drill"}, language),
         "junit": junit.report(words(language), result),
         "message": drill_aftermath.reason(words(language), result),
+    }
+
+
+def foreign_texts(checks: Sequence[Mapping[str, Any]]) -> list[str]:
+    """What stands on a page of these checks and is nobody's to translate."""
+    raised = [one for check in checks for one in (*check["findings"], *check["ignored"])]
+    forms = [one["text_said"] for one in raised] + [check["evidence_said"] for check in checks]
+    others = {text for form in forms for text in others_words(form)}
+    others |= {one["text"] for one in raised if one["id"] in POSTGRES_SPEAKS}
+    others |= {f"({check['id']})" for check in checks}
+    others |= {one["reason"] for one in raised if "reason" in one}
+    return sorted(others)
+
+
+def drill_of(checks: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """A failed drill with these checks and nothing else."""
+    return {
+        **{"verdict": "failed", "problem": None, "time": "2025-11-20T15:30:00-03:00"},
+        **{"checks": checks, "passed": 1, "failed": len(checks), "skipped": 1, "confidence": 1.0},
+        **{"backup": {"file": "x.dump"}, "restore": None, "phases": [], "schemas": []},
+        **{"totals": {}, "featured_schema": "", "api": [], "seconds": 1.0, "total_seconds": 1.0},
+        **{"rto_seconds": 1.0, "rpo_seconds": 1.0},
+        "objectives": {"rto_seconds": 600, "rpo_seconds": 86400},
     }

@@ -47,10 +47,6 @@ RESULTS = Path(__file__).resolve().parents[2] / "build" / "corpus" / "results.js
 ELSEWHERE: dict[str, str] = {}
 FIRED: dict[str, str] = {}
 HEALTHY_RUNS: dict[str, list[str]] = {}
-# Findings whose words are PostgreSQL's own, in the language that it speaks.
-POSTGRES_SPEAKS = {
-    *("restore.error", "restore.role_missing", "restore.extension_missing", "check.broke_off"),
-}
 
 
 @pytest.fixture(scope="module")
@@ -230,8 +226,40 @@ def test_another_encoding(old: Lab, restored: dict[str, Dump]) -> None:
     wanted = dataclasses.replace(restored["empty"].wanted)
     result = old.question("latin", wanted)
     old.drop("latin")
-    assert found(result) == ["encoding.differs"]
+    assert found(result) == ["collation.unlike_production", "encoding.differs"]
     _fired({"encoding.differs"}, "a database in LATIN1")
+
+
+def test_another_sort_order(old: Lab, restored: dict[str, Dump]) -> None:
+    """The database is made to sort as the dumped one did; where it cannot, nothing was seen."""
+    old.run("postgres", "CREATE DATABASE plain TEMPLATE template0 LC_COLLATE 'C' LC_CTYPE 'C'")
+    dump = old.prepare(old.dump("plain"))
+    assert dump.wanted.locale == {"collate": "C", "ctype": "C", "provider": "c"}
+    assert old.restore(dump, "like") == []
+    with manifest.snapshot({"dsn": old.server.url("plain")}) as (_snapshot, read):
+        held = _manifest(read())
+    assert (held.encoding, held.locale["collate"]) == ("UTF8", "C")
+    manifest.apply(held, dump.wanted)
+    assert found(old.question("like", dump.wanted)) == []
+    here = old.question("restored empty", dump.wanted)
+    assert found(here) == ["collation.unlike_production"], _words(here)
+    assert "sorted by C" in told(here, ["collation.unlike_production"])
+    dump.wanted.locale["version"] = "2.28"
+    newer = old.question("like", dump.wanted)
+    check = next(check for check in newer["checks"] if check["id"] == "collation")
+    assert check["status"] == "skipped" and "sorted by C 2.28" in check["evidence"]
+    foreign = old.prepare(old.dump("plain"))
+    for entry in foreign.ready.toc.entries:
+        if entry.kind == "DATABASE":
+            spoken = entry.definition.replace("'C'", "'xx_XX.utf8'")
+            foreign.ready.toc.entries[foreign.ready.toc.entries.index(entry)] = dataclasses.replace(
+                entry, definition=spoken
+            )
+    # A locale that this server does not have: the restore goes on without it.
+    assert old.restore(foreign, "like") == []
+    for database in ("plain", "like"):
+        old.drop(database)
+    _fired({"collation.unlike_production"}, "a database in another locale")
 
 
 def test_an_extension_gone(old: Lab) -> None:
@@ -425,27 +453,15 @@ def test_every_finding_speaks_the_pages_language(language: str) -> None:
     """What the tests before came to, on one page of each kind; alone it has nothing to look at."""
     raised = [one for check in SEEN for one in (*check["findings"], *check["ignored"])]
     assert {one["id"] for one in raised} >= set(KINDS), set(KINDS) - {one["id"] for one in raised}
-    silent = {one["id"] for one in raised if one["text_said"] is None} - POSTGRES_SPEAKS
+    silent = {one["id"] for one in raised if one["text_said"] is None} - languages.POSTGRES_SPEAKS
     assert not silent, f"not told, so in English everywhere: {silent}"
-    forms = [one["text_said"] for one in raised] + [check["evidence_said"] for check in SEEN]
-    others = {text for form in forms for text in languages.others_words(form)}
-    others |= {one["text"] for one in raised if one["id"] in POSTGRES_SPEAKS}
-    others |= {f"({check['id']})" for check in SEEN}
-    others |= {one["reason"] for one in raised if "reason" in one}
-    drill = {
-        **{"verdict": "failed", "problem": None, "time": "2025-11-20T15:30:00-03:00"},
-        **{"checks": SEEN, "passed": 1, "failed": len(SEEN), "skipped": 1, "confidence": 1.0},
-        **{"backup": {"file": "x.dump"}, "restore": None, "phases": [], "schemas": []},
-        **{"totals": {}, "featured_schema": "", "api": [], "seconds": 1.0, "total_seconds": 1.0},
-        **{"rto_seconds": 1.0, "rpo_seconds": 1.0},
-        "objectives": {"rto_seconds": 600, "rpo_seconds": 86400},
-    }
-    for name, page in languages.pages(drill, language).items():
-        wrong = languages.given_away(page, language, sorted(others))
+    others = languages.foreign_texts(SEEN)
+    for name, page in languages.pages(languages.drill_of(SEEN), language).items():
+        wrong = languages.given_away(page, language, others)
         assert not wrong, f"{name}: {len(wrong)} lines: {wrong[:12]}"
         # The words that give the other language away are there when it is spoken.
         other = "en" if language == "pt_BR" else "pt_BR"
-        assert languages.given_away(page, other, sorted(others))
+        assert languages.given_away(page, other, others)
 
 
 def test_every_finding_was_raised_and_none_falsely() -> None:

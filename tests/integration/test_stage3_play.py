@@ -240,16 +240,23 @@ def test_a_backup_is_made_with_its_manifest(host: PlayHost, bed: Testbed, tmp_pa
     beside = Path(f"{backup}.manifest.json")
     dump = f'{server["bin_dir"]}/pg_dump -Fc -d "$0" --snapshot="$BACKUP_SNAPSHOT"'
     made = ["/bin/sh", "-c", f"set -e; {dump} | /usr/bin/gzip > {backup}", dsn]
+    # Of a backup that was rotated away two days ago, and of one that is still to get its name.
+    rotated, young = (tmp_path / f"{name}.dump.gz.manifest.json" for name in ("old", "young"))
+    for orphan in (rotated, young):
+        orphan.write_text("{}")
+    os.utime(rotated, (time.time() - 2 * 86400,) * 2)
     ended = host.command("backup-manifest", "--backup", str(backup), "--dsn", dsn, "--", *made)
     assert ended.returncode == 0, ended.stderr
     assert "Manifesto gravado: 26 tabelas" in ended.stdout
+    assert (rotated.exists(), young.exists()) == (False, True)
+    assert json.loads(beside.read_text())["locale"]["collate"] == "C.UTF-8"
     assert beside.stat().st_mode & 0o777 == 0o600
     drill = result(host.command("test-restore-staging", "--json", "--backup", str(backup)))
     by_id = {check["id"]: check for check in drill["checks"]}
     assert drill["verdict"] == "passed" and drill["confidence"] == 100.0
     assert by_id["content"]["evidence"].startswith("26/26 tables")
     assert "SHA-256 as in its manifest" in by_id["archive"]["evidence"]
-    assert "against the manifest" in by_id["row_counts"]["evidence"]
+    assert "compared with the manifest" in by_id["row_counts"]["evidence"]
     # Whatever becomes of the manifest, the command runs, and its own end counts.
     beside.unlink()
     lone = ["/bin/sh", "-c", f"echo ran ${{BACKUP_SNAPSHOT:-without}} > {backup}"]

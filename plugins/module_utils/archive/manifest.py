@@ -15,6 +15,7 @@ import dataclasses
 import datetime
 import json
 import os
+import time
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
@@ -42,6 +43,9 @@ class Manifest:
         sha256, bytes: of the backup's file.
         tables: rows and content digest of each table, by (schema, table).
         algorithm: of the content digests.
+        encoding: the database's.
+        locale: how it sorts text: `collate`, `ctype`, `provider` and `version`, that of the rules
+            as PostgreSQL 15 and newer tell it, empty if there is none. Older manifests lack it.
     """
 
     taken_at: str
@@ -51,6 +55,8 @@ class Manifest:
     bytes: int
     tables: Mapping[Key, tuple[int, str]]
     algorithm: str = content_digest.ALGORITHM
+    encoding: str = ""
+    locale: Mapping[str, str] = dataclasses.field(default_factory=dict)
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values, as the file holds them."""
@@ -94,6 +100,7 @@ def snapshot(dsn: Mapping[str, Any]) -> Iterator[tuple[str, Callable[[], dict[st
                 tables = content_digest.take(cursor)
                 cursor.execute("SHOW server_version")
                 version = str(cursor.fetchone()[0])
+                encoding, locale = _locale(cursor, connection.server_version)
             except psycopg2.Error as error:
                 raise _unreadable(error) from error
             return {
@@ -101,6 +108,8 @@ def snapshot(dsn: Mapping[str, Any]) -> Iterator[tuple[str, Callable[[], dict[st
                 "server_version": version,
                 "database": str(database),
                 "tables": tables,
+                "encoding": encoding,
+                "locale": locale,
             }
 
         yield str(name), read
@@ -108,6 +117,17 @@ def snapshot(dsn: Mapping[str, Any]) -> Iterator[tuple[str, Callable[[], dict[st
         raise _unreadable(error) from error
     finally:
         connection.close()
+
+
+def _locale(cursor: Any, server_version: int) -> tuple[str, dict[str, str]]:
+    told_since_15 = "datlocprovider::text, coalesce(datcollversion, '')"
+    more = told_since_15 if server_version >= 150000 else "'c', ''"
+    cursor.execute(
+        f"SELECT pg_encoding_to_char(encoding), datcollate, datctype, {more}"
+        " FROM pg_database WHERE datname = current_database()"
+    )
+    encoding, *rest = (str(value) for value in cursor.fetchone())
+    return encoding, dict(zip(("collate", "ctype", "provider", "version"), rest, strict=True))
 
 
 def _unreadable(error: Exception) -> ResilienceError:
@@ -195,6 +215,25 @@ def read(backup: str) -> Manifest | None:
     return found
 
 
+def orphans(folder: str, *, older_than: float = 0) -> list[str]:
+    """Manifests whose backup is gone, as a rotation leaves them.
+
+    Args:
+        folder: of a tier.
+        older_than: seconds; younger ones may belong to a backup that is still to get its name.
+    """
+    found = []
+    for name in sorted(os.listdir(folder)) if os.path.isdir(folder) else []:
+        path = os.path.join(folder, name)
+        if not name.endswith(SUFFIX) or os.path.islink(path) or not os.path.isfile(path):
+            continue
+        if os.path.lexists(path[: -len(SUFFIX)]):
+            continue
+        if time.time() - os.stat(path).st_mtime >= older_than:
+            found.append(path)
+    return found
+
+
 def apply(manifest: Manifest, wanted: Expectation) -> list[Finding]:
     """Lets the manifest say how many rows, and what content, a restored database must have.
 
@@ -228,5 +267,7 @@ def apply(manifest: Manifest, wanted: Expectation) -> list[Finding]:
         wanted.rows[key] = rows
         wanted.digests.add((*key, digest))
     wanted.row_source = MANIFEST
+    wanted.encoding = wanted.encoding or manifest.encoding or None
+    wanted.locale = {**wanted.locale, **manifest.locale}
     wanted.digest_version = manifest.server_version
     return findings

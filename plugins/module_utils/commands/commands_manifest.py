@@ -6,7 +6,11 @@
 
     backup-manifest.sh --backup FILE -- sh -c 'pg_dump -Fc --snapshot="$BACKUP_SNAPSHOT" db > FILE'
 
+    backup-manifest.sh --orphans remove
+
 The command runs once, whatever becomes of the manifest: a backup without one is a backup.
+Afterwards manifests go whose backup was rotated away a day ago or more; `--orphans` names or
+removes them all.
 """
 
 from __future__ import annotations
@@ -20,19 +24,35 @@ from typing import Any
 from ..archive import manifest
 from ..common.errors import ResilienceError
 from ..common.language import words
+from ..pages.render_text import clean
 from .command import EXIT_CRITICAL, EXIT_OK, EXIT_WARNING, Command, append_log, now, tell, warn
 from .commands_staging import KEYS
 
+DAY = 86400
+
 
 def _arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--backup", metavar="FILE", required=True, help="what the command makes")
+    parser.add_argument("--backup", metavar="FILE", help="what the command makes")
+    parser.add_argument(
+        "--orphans",
+        choices=("list", "remove"),
+        help="name or remove the manifests whose backups are gone, and run nothing",
+    )
     parser.add_argument(
         "--dsn", default="", help="libpq connection string; its environment when left out"
     )
-    parser.add_argument("what", nargs="+", metavar="COMMAND", help="the command, behind --")
+    parser.add_argument("what", nargs="*", metavar="COMMAND", help="the command, behind --")
 
 
 def _run(values: dict[str, Any], arguments: argparse.Namespace) -> int:
+    if arguments.orphans:
+        return _orphans(values, arguments)
+    if not arguments.backup or not arguments.what:
+        raise ResilienceError(
+            "there is no backup to make",
+            option="--backup" if not arguments.backup else "COMMAND",
+            remedy="give --backup FILE -- COMMAND, or --orphans list",
+        )
     dsn = {"dsn": arguments.dsn} if arguments.dsn else {"dsn": ""}
     code, problem, made = None, "", None
     try:
@@ -72,22 +92,60 @@ def _tell(
     if problem:
         lines.append(f"{now()} no manifest: {problem}")
         warn(f"backup-manifest: {problem}")
-    log_problem = append_log(values["log_file"], lines)
-    if log_problem:
-        warn(log_problem)
+    _log(values, lines)
     if code != 0:
         warn(f"backup-manifest: the command ended with {code}, nothing was written")
         return code if 0 < code < 256 else EXIT_CRITICAL
+    folder = os.path.dirname(os.path.abspath(arguments.backup))
+    gone = _removed(manifest.orphans(folder, older_than=DAY))
+    _log(values, [f"{now()} removed {path}" for path in gone])
     if made is None:
         return EXIT_WARNING
     rows = sum(count for count, _digest in made.tables.values())
     if arguments.json:
-        tell(json.dumps({"manifest": manifest.path_of(arguments.backup), "rows": rows}))
+        told = {"manifest": manifest.path_of(arguments.backup), "rows": rows, "removed": gone}
+        tell(json.dumps(told))
     else:
         say = words(values["language"]).gettext
         what = {"tables": len(made.tables), "rows": rows}
         tell(say("✅ Manifest written: %(tables)d tables, %(rows)d rows") % what)
     return EXIT_OK
+
+
+def _orphans(values: dict[str, Any], arguments: argparse.Namespace) -> int:
+    folders = [os.path.join(values["backup_path"], tier) for tier in values["tiers"]]
+    found = [path for folder in folders for path in manifest.orphans(folder)]
+    removing = arguments.orphans == "remove"
+    if removing:
+        found = _removed(found)
+        _log(values, [f"{now()} removed {path}" for path in found])
+    if arguments.json:
+        tell(json.dumps({"orphans": found, "removed": removing}))
+        return EXIT_OK
+    say = words(values["language"]).gettext
+    line = say("🧹 removed: %(what)s") if removing else say("Manifest without its backup: %(what)s")
+    lines = [line % {"what": clean(path)} for path in found]
+    tell("\n".join(lines or [say("✅ Every manifest has its backup")]))
+    return EXIT_OK
+
+
+def _removed(paths: list[str]) -> list[str]:
+    """Removes manifests; those that are gone now."""
+    gone = []
+    for path in paths:
+        try:
+            os.unlink(path)
+        except OSError as error:
+            warn(f"{path} cannot be removed: {error.strerror}")
+        else:
+            gone.append(path)
+    return gone
+
+
+def _log(values: dict[str, Any], lines: list[str]) -> None:
+    problem = append_log(values["log_file"], lines)
+    if problem:
+        warn(problem)
 
 
 COMMANDS = {

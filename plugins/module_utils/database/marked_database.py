@@ -12,32 +12,44 @@ touch. Therefore it is born with a limit on connections that nobody else would c
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 # Far more than any server takes, so it limits nobody; -1 means that there is no limit.
 NEWBORN_LIMIT, NO_LIMIT = 773_001_421, -1
 
 
-def create(cursor: Any, name: str, mark: str = "") -> None:
+def create(cursor: Any, name: str, mark: str = "", locale: Mapping[str, str] | None = None) -> None:
     """Makes an empty database.
 
     Args:
         cursor: psycopg2's, in autocommit mode.
         name: of the database.
         mark: its comment; empty where the whole server is ours.
+        locale: `collate`, `ctype` and `provider` of how it is to sort text, as
+            `database_locale.of` has it; a server that lacks that locale uses its own.
 
     Raises:
         psycopg2.Error: it cannot be made.
     """
-    from psycopg2 import sql  # noqa: PLC0415 - the engine imports without it
+    from psycopg2 import errors, sql  # noqa: PLC0415 - the engine imports without it
 
     database = sql.Identifier(name)
     limit = NEWBORN_LIMIT if mark else NO_LIMIT
-    cursor.execute(
-        sql.SQL("CREATE DATABASE {} TEMPLATE template0 CONNECTION LIMIT {}").format(
-            database, sql.Literal(limit)
-        )
+    plain = sql.SQL("CREATE DATABASE {} TEMPLATE template0 CONNECTION LIMIT {}").format(
+        database, sql.Literal(limit)
     )
+    wanted = locale or {}
+    try:
+        if wanted.get("provider") != "c":
+            raise errors.WrongObjectType
+        alike = sql.SQL(" LC_COLLATE {} LC_CTYPE {}").format(
+            sql.Literal(wanted["collate"]), sql.Literal(wanted["ctype"])
+        )
+        cursor.execute(plain + alike)
+    except errors.WrongObjectType:
+        # PostgreSQL's answer to a locale that it has not: the question for sort order tells it.
+        cursor.execute(plain)
     if mark:
         cursor.execute(sql.SQL("COMMENT ON DATABASE {} IS {}").format(database, sql.Literal(mark)))
         cursor.execute(

@@ -191,7 +191,14 @@ class Attempt:
             text = told("it was dumped with row-level security on")
             findings.append(Finding("archive.row_security", self.backup["file"], text))
         beside = told("a manifest") if wanted.digests else told("no manifest")
-        evidence = in_row([ready.proof, compared, beside], "; ")
+        unseen = ""
+        if wanted.row_security and ready.format != "plain" and not wanted.digests:
+            unseen = told(
+                "tables with row-level security: %(count)d; this format does not tell whether the"
+                " dump lacks rows for it, a manifest would",
+                count=len(wanted.row_security),
+            )
+        evidence = in_row([ready.proof, compared, beside, unseen], "; ")
         answer = checks.Answer(evidence, findings)
         self._add_check("archive", "The backup is whole", answer)
 

@@ -10,9 +10,10 @@ import dataclasses
 import os
 import re
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
+from ..archive import database_locale
 from ..archive.archive import Archive
 from ..common import process
 from ..common.errors import ResilienceError
@@ -86,7 +87,7 @@ def restore(
         ResilienceError: the database cannot be created, or the time limit was reached.
     """
     started = time.monotonic()
-    _create(server, database, replace)
+    _create(server, database, replace, database_locale.of(archive.toc.entries))
     count = (jobs or default_jobs()) if archive.format in PARALLEL else 1
     outcome = process.run(
         _command(archive, server, database, [*options, f"--jobs={count}"]),
@@ -172,7 +173,8 @@ def roles(server: Server) -> set[str]:
         connection.close()
 
 
-def _create(server: Server, database: str, replace: bool) -> None:
+def _create(server: Server, database: str, replace: bool, locale: Mapping[str, str]) -> None:
+    """Makes the database, sorting text as the one that was dumped did, where the server can."""
     import psycopg2  # noqa: PLC0415 - the engine imports without it
     from psycopg2 import sql  # noqa: PLC0415
 
@@ -185,7 +187,7 @@ def _create(server: Server, database: str, replace: bool) -> None:
             if replace:
                 drop = sql.SQL("DROP DATABASE IF EXISTS {} WITH (FORCE)")
                 cursor.execute(drop.format(sql.Identifier(database)))
-            marked_database.create(cursor, database, server.mark)
+            marked_database.create(cursor, database, server.mark, locale)
     except psycopg2.Error as error:
         raise ResilienceError(
             f"the staging database cannot be created: {str(error).strip()}",

@@ -15,7 +15,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from ..archive import table_definition
+from ..archive import database_locale, table_definition
 from ..archive.dump_toc import Entry
 from ..common.errors import ResilienceError
 from ..common.told import told
@@ -67,6 +67,8 @@ class Expectation:
         row_source: where `rows` comes from, one of `SOURCES`.
         digests: of tables' content, with one more member, the digest; only a manifest has them.
         digest_version: of the PostgreSQL that made them.
+        locale: how the database sorted text, as `database_locale.of` has it; from a manifest also
+            `version`.
         others: kinds that no check asks about, and how many there are of each.
     """
 
@@ -98,6 +100,7 @@ class Expectation:
     row_source: str = ""
     digests: set[Key] = dataclasses.field(default_factory=set)
     digest_version: str = ""
+    locale: dict[str, str] = dataclasses.field(default_factory=dict)
     others: dict[str, int] = dataclasses.field(default_factory=dict)
 
     def to_dict(self) -> dict[str, Any]:
@@ -170,6 +173,7 @@ def of(
         # The rows of a partitioned table are its partitions'.
         if rows and entry.kind == "TABLE" and "\nPARTITION BY " in entry.definition:
             wanted.rows[entry.schema, entry.name] = 0
+    wanted.locale = database_locale.of(entries)
     if rows:
         wanted.row_source = BACKUP
     return wanted

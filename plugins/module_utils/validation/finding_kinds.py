@@ -241,6 +241,11 @@ KINDS = {
         "The operating system sorts text otherwise than when the indexes were built.",
         "`REINDEX` the indexes on text, then `ALTER DATABASE ... REFRESH COLLATION VERSION`.",
     ),
+    "collation.unlike_production": Kind(
+        "Staging sorts text by another locale, or another version of its rules, than the database"
+        " that was dumped, so the check is skipped: its sort order was not seen.",
+        "Give staging production's image, or install its locale (`locale-gen`) there.",
+    ),
     "corruption.found": Kind(
         "amcheck found a damaged index or table.",
         "`REINDEX` it; if that does not help, restore an older backup and look at the disk.",

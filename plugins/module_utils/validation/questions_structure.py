@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections import Counter
+from collections.abc import Mapping
 
 from ..common.told import in_row, told, told_many
 from . import tenant_matrix
@@ -314,8 +315,41 @@ def collation(asker: Asker) -> Answer:
         for name, recorded, actual in found
         if recorded is not None and recorded != actual
     ]
+    doubts = _unlike_production(asker)
+    if doubts and not findings:
+        return Answer(told("collations: %(count)d", count=len(found)), doubts, skipped=True)
     version = found[0][1] or told("no version, so nothing can differ")
     evidence = told(
         "collations: %(count)d; the database's: %(version)s", count=len(found), version=version
     )
     return Answer(evidence, findings)
+
+
+_LOCALE = """
+SELECT datcollate, datctype, datlocprovider::text, coalesce(datcollversion, '')
+FROM pg_database WHERE datname = current_database()"""
+
+
+def _unlike_production(asker: Asker) -> list[Finding]:
+    """In what the restored database sorts otherwise than the one that was dumped.
+
+    That proves nothing against the backup, but its sort order was not seen here.
+    """
+    wanted = asker.wanted.locale
+    names = ("collate", "ctype", "provider", "version")
+    here = dict(zip(names, asker.catalogue.rows(_LOCALE)[0], strict=True))
+    differing = [name for name in names if name in wanted and wanted[name] != here[name]]
+    if not differing:
+        return []
+    text = told(
+        "text was sorted by %(wanted)s, here it is by %(found)s",
+        wanted=_sorting(wanted, here),
+        found=_sorting(here, here),
+    )
+    return [Finding("collation.unlike_production", "", text)]
+
+
+def _sorting(locale: Mapping[str, str], here: Mapping[str, str]) -> str:
+    """Locale and version, for people; what a dump does not tell is taken to be as here."""
+    version = locale.get("version", here["version"]) or told("of no version")
+    return in_row([locale.get("collate", ""), version], " ")
