@@ -8,7 +8,7 @@ from __future__ import annotations
 
 
 class ModuleDocFragment:
-    """The attributes of modules that only read."""
+    """The attributes of modules that only read, and of those that write (`attributes.writes`)."""
 
     DOCUMENTATION = r"""
 options: {}
@@ -19,4 +19,15 @@ attributes:
   diff_mode:
     description: Returns what has changed, or would, as a diff.
     support: none
+"""
+
+    WRITES = r"""
+options: {}
+attributes:
+  check_mode:
+    description: Can run in check mode without changing the target.
+    support: full
+  diff_mode:
+    description: Returns what has changed, or would, as a diff.
+    support: full
 """

@@ -23,6 +23,8 @@ description:
     its name does not end in C(_info).
 author:
   - chefwell.resilience contributors (@chefwell)
+extends_documentation_fragment:
+  - chefwell.resilience.attributes
 options:
   paths:
     description:
@@ -169,13 +171,6 @@ options:
     type: str
     choices: [never, warning, critical, emergency]
     default: never
-attributes:
-  check_mode:
-    description: Can run in check mode without changing the target.
-    support: full
-  diff_mode:
-    description: Returns what has changed, or would, as a diff.
-    support: none
 seealso:
   - module: chefwell.resilience.backup_inventory
 """

@@ -20,6 +20,8 @@ description:
   - Internal. The role M(ansible.builtin.include_role) C(host_kit) calls it.
 author:
   - chefwell.resilience contributors (@chefwell)
+extends_documentation_fragment:
+  - chefwell.resilience.attributes.writes
 options:
   dest:
     description:
@@ -71,13 +73,6 @@ options:
         plugin gives them, too.
     type: dict
     default: {}
-attributes:
-  check_mode:
-    description: Can run in check mode without changing the target.
-    support: full
-  diff_mode:
-    description: Returns what has changed, or would, as a diff.
-    support: full
 """
 
 EXAMPLES = r"""

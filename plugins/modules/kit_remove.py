@@ -20,6 +20,8 @@ description:
   - Internal. The rollbacks call it.
 author:
   - chefwell.resilience contributors (@chefwell)
+extends_documentation_fragment:
+  - chefwell.resilience.attributes.writes
 options:
   lib_dir:
     description:
@@ -46,13 +48,6 @@ options:
       - Whether the history stays.
     type: bool
     default: false
-attributes:
-  check_mode:
-    description: Can run in check mode without changing the target.
-    support: full
-  diff_mode:
-    description: Returns what has changed, or would, as a diff.
-    support: full
 """
 
 EXAMPLES = r"""

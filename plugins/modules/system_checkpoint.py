@@ -22,6 +22,8 @@ description:
   - Nothing is changed, except by O(test_order). Nothing secret is returned.
 author:
   - chefwell.resilience contributors (@chefwell)
+extends_documentation_fragment:
+  - chefwell.resilience.attributes
 options:
   items:
     description:
@@ -133,13 +135,6 @@ options:
 requirements:
   - docker (Python), for C(services), C(log_sources) and a C(container) of O(postgres)
   - psycopg2, for PostgreSQL over the network
-attributes:
-  check_mode:
-    description: Can run in check mode without changing the target.
-    support: full
-  diff_mode:
-    description: Returns what has changed, or would, as a diff.
-    support: none
 """
 
 EXAMPLES = r"""
