@@ -33,14 +33,15 @@ sanity: setup  ## ansible-test sanity, from a checkout under the path that it wa
 
 # As root each lane has users, cron lines and processes of its own (tests/lane.sh). An ordinary user's
 # tests share his crontab, so they run one after the other, without what only root may do: a Docker
-# engine, and faults of the network and of disks.
+# engine, and faults of the network and of disks. Packages come before the lanes: they put settings into
+# /etc, and a lane has its own.
 ROOT := $(filter 0,$(shell id -u))
 LANES ?= $(shell expr $$(nproc) + 1)
 SIDE_BY_SIDE := $(if $(ROOT),--dist loadscope --no-loadscope-reorder --tx '$(LANES)*popen//python=tests/lane.sh')
 PARTS := unit house corpus integration $(if $(ROOT),faults docker)
 test: setup  ## all of it, in lanes side by side; PARTS="unit corpus" for less
 	@mkdir -p build/test
-	$(if $(ROOT),@PYTHONPATH=tests $(VENV)/python -m docker_lab.needs)
+	$(if $(ROOT),@PYTHONPATH=tests $(VENV)/python -c 'from docker_lab import needs; needs.install(print)')
 	$(VENV)/python -m pytest $(addprefix tests/,$(PARTS)) $(SIDE_BY_SIDE) --durations=25 --junitxml=build/test/junit.xml
 	@echo "results: build/test/junit.xml"
 

@@ -142,8 +142,3 @@ class _no_service_starts:
     def __exit__(self, *_exc: object) -> None:
         if self.made:
             self.policy.unlink(missing_ok=True)
-
-
-if __name__ == "__main__":
-    # Before lanes are started: a package puts its settings into /etc, and a lane has its own.
-    install(print)
