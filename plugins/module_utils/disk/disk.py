@@ -311,7 +311,10 @@ def _check_one(
     try:
         usage = measure(target.path, target.time_limit, network=network)
         limit = target.time_limit if network else target.folder_time_limit
-        own = folder_size.measure(target.path, limit, network=network) if target.folder else None
+        own = None
+        if target.folder:
+            overlay = mount is not None and mount.type == "overlay"
+            own = folder_size.measure(target.path, limit, network=network, overlay=overlay)
     except (OSError, ResilienceError) as error:
         why = error.strerror if isinstance(error, OSError) else str(error)
         cause = Cause("unmeasured", UNKNOWN, UNKNOWN, {"why": why or str(error)})

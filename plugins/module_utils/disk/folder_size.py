@@ -33,7 +33,9 @@ class FolderSize:
     folders: dict[str, int]
 
 
-def measure(path: str, time_limit: float = 300, *, network: bool = False) -> FolderSize:
+def measure(
+    path: str, time_limit: float = 300, *, network: bool = False, overlay: bool = False
+) -> FolderSize:
     """Sizes a folder: allocated bytes (a sparse file takes little, a small one a block), a file
     with several names once; links are not followed and other filesystems not entered.
 
@@ -41,13 +43,15 @@ def measure(path: str, time_limit: float = 300, *, network: bool = False) -> Fol
         path: the folder; a link to one is followed.
         time_limit: seconds.
         network: whether another host must answer; then a program asks, which can be ended.
+        overlay: whether it lies on an overlay, a container's root, whose files tell other devices
+            than its folders do: then other filesystems below are counted too.
 
     Raises:
         OSError: it is no folder, something in it cannot be read, or it takes too long. A sum that
             leaves something out would be too small, so it is not told.
     """
     found = None if network else _counted(path)
-    return found or _by_du(path, time_limit)
+    return found or _by_du(path, time_limit, [] if overlay else ["-x"])
 
 
 def _counted(path: str) -> FolderSize | None:
@@ -83,10 +87,10 @@ def _counted(path: str) -> FolderSize | None:
     return FolderSize(total, folders)
 
 
-def _by_du(path: str, time_limit: float) -> FolderSize:
+def _by_du(path: str, time_limit: float, options: list[str]) -> FolderSize:
     from ..common import process  # noqa: PLC0415 - most runs start no program
 
-    arguments = ["du", "-x", "-D", "-0", "-B1", "--max-depth=1", "--", path]
+    arguments = ["du", *options, "-D", "-0", "-B1", "--max-depth=1", "--", path]
     if not os.path.isdir(path):
         os.stat(path)
         raise NotADirectoryError(20, "not a folder", path)
