@@ -5,9 +5,11 @@ from __future__ import annotations
 import json
 import os
 import random
+import shutil
 import socket
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -23,7 +25,7 @@ from ansible_collections.chefwell.resilience.plugins.module_utils.telling.histor
 )
 from fault_log import Fault  # noqa: E402
 from filesystems import Disks, fill, run  # noqa: E402
-from monitor_host import MonitorHost  # noqa: E402
+from monitor_host import ENGINE, MonitorHost  # noqa: E402
 from receiver import Receiver, receiving  # noqa: E402
 
 DAY = 86400
@@ -47,22 +49,49 @@ def receiver() -> Iterator[Receiver]:
         yield made
 
 
-def test_a6_hostile_names_in_log_json_and_page(fault: Fault, tmp_path: Path, disks: Disks) -> None:
+def test_a6_hostile_names_in_log_json_and_page(
+    fault: Fault, tmp_path: Path, disks: Disks, receiver: Receiver
+) -> None:
     raw = b'/d\n"q"<b>\x1b[31m\xff\''
     point = Path(os.fsdecode(os.fsencode(disks.root) + raw))
     point.mkdir()
     run("mount", "-t", "tmpfs", "-o", "size=1M", "hostile", str(point))
     disks.mounted.append(point)
-    host = MonitorHost(tmp_path, paths=[str(point)])
-    daily = host.backups / "daily" / os.fsdecode(raw[1:] + b"_20251120_030000.dump")
-    daily.write_bytes(b"x" * 100)
-    fault.cause("a mount point and a backup with a newline, quotes, HTML, an escape, a bad byte")
-    code, result = host.monitor()
+    fill(point, 95)
+    host = MonitorHost(tmp_path, paths=[str(point)], notify_urls=[receiver.webhook])
+    daily = host.backups / "daily"
+    (daily / os.fsdecode(raw[1:] + b"_20251120_030000.dump")).write_bytes(b"x" * 100)
+    (daily / os.fsdecode(raw[1:])).write_bytes(b"no backup")
+    (daily / os.fsdecode(b"folder" + raw[1:])).mkdir()
+    fault.cause("a mount point, a backup, a file and a folder with a newline, quotes, HTML, ...")
+    ended = host.run("monitor-disk-space", "--json")
+    result = json.loads(ended.stdout)
+    fault.see(
+        f"exit {ended.returncode}, {len(result['targets'])} targets, one line of JSON",
+        holds=ended.returncode == 2
+        and result["backups"]["total_count"] == 1
+        and ended.stdout.count("\n") == 1
+        and ended.stdout.isascii()
+        and "\x1b" not in ended.stdout,
+    )
+    ignored = result["backups"]["ignored"]
+    fault.see(
+        f"ignored: {ignored}",
+        holds=len(ignored) == 2 and all("\\x1b[31m\\xff" in name for name in ignored),
+    )
     log = Path(host.settings["log_file"]).read_bytes()
-    fault.see(f"exit {code}, {len(result['targets'])} targets", holds=code == 0)
     fault.see(
         f"{log.count(bytes([10]))} lines in the log, no raw escape in it",
         holds=log.count(b"\n") == 2 and b"\x1b" not in log and b"\\\\x1b[31m" in log,
+    )
+    plugin = host.run("monitor-disk-space", "--nagios").stdout
+    fault.see(
+        "one line of the plugin, no raw escape in it",
+        holds=plugin.count("\n") == 1 and "\x1b" not in plugin and "\\x1b[31m" in plugin,
+    )
+    (told,) = receiver.messages()
+    fault.see(
+        f"told: {told['title']}", holds="\\x1b[31m" in told["title"] and "\n" not in told["title"]
     )
     page = host.run("disk-status").stdout
     fault.see(
@@ -90,6 +119,49 @@ def test_a7_what_is_no_file_in_the_backup_folder(fault: Fault, tmp_path: Path) -
     fault.see(f"exit {code} after {seconds:.1f} s, {size} bytes", holds=code == 0 and seconds < 20)
     ignored = result["backups"]["ignored"]
     fault.see(f"reported: {ignored}", holds=len(ignored) == 5 and size < 1 << 20)
+
+
+def test_a7_a_folder_that_an_ordinary_user_may_not_read(fault: Fault) -> None:
+    """Root reads everything, so somebody else runs the monitor here: whose folder lies in /tmp, for
+    the tests' own is closed to others."""
+    nobody = ["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups"]
+    with tempfile.TemporaryDirectory() as folder:
+        root = Path(folder)
+        host = MonitorHost(root, python="/usr/bin/python3")
+        host.library.joinpath("chefwell_resilience").unlink()
+        shutil.copytree(ENGINE, host.library / "chefwell_resilience")
+        closed = host.backups / "daily" / "closed"
+        closed.mkdir()
+        (closed / "large").write_bytes(b"x" * 100_000)
+        command = [*nobody, *host.command("monitor-disk-space", "--json")]
+        for path in (root, *root.rglob("*")):
+            os.chown(path, 65534, 65534)
+        os.chown(closed, 0, 0)
+        closed.chmod(0o700)
+        fault.cause("a folder of root's, mode 0700, in a tier; the monitor is run by nobody")
+        ended = subprocess.run(command, capture_output=True, text=True, check=False, env={})
+        (target,) = json.loads(ended.stdout)["targets"]
+        fault.see(
+            f"exit {ended.returncode}, {target['level']}: {target['reason']}",
+            holds=ended.returncode == 3
+            and target["level"] == "unknown"
+            and target["bytes_used"] is None
+            and "closed" in target["reason"]
+            and "Permission denied" in target["reason"],
+        )
+        os.chown(closed, 65534, 65534)
+        os.chown(host.backups / "weekly", 0, 0)
+        (host.backups / "weekly").chmod(0o700)
+        fault.cause("a tier that may not be read")
+        ended = subprocess.run(command, capture_output=True, text=True, check=False, env={})
+        (target,) = json.loads(ended.stdout)["targets"]
+        fault.see(
+            f"exit {ended.returncode}, {target['level']}: {target['reason']}",
+            holds=ended.returncode == 3 and "weekly" in target["reason"],
+        )
+        (host.backups / "weekly").chmod(0o755)
+        ended = subprocess.run(command, capture_output=True, text=True, check=False, env={})
+        fault.see(f"once it may be read: exit {ended.returncode}", holds=ended.returncode == 0)
 
 
 @pytest.mark.parametrize("what", ["bytes", "inodes", "read-only"])

@@ -18,7 +18,7 @@ from ansible_collections.chefwell.resilience.plugins.module_utils.telling.histor
     History,
     Sample,
 )
-from filesystems import Disks, fill, private_crontabs
+from filesystems import Disks, fill, private_crontabs, run
 from monitor_host import MonitorHost
 from receiver import receiving
 
@@ -117,6 +117,75 @@ def test_the_dashboard_with_a_history(tmp_path: Path, disks: Disks, language: st
     status = json.loads(host.run("disk-status", "--json").stdout)
     assert status["alerts"][0]["level"] == "warning"
     assert len(status["targets"][0]["days"]) == 30
+
+
+def test_each_tier_tells_its_size_its_share_and_its_growth(tmp_path: Path, disks: Disks) -> None:
+    point = disks.ext4("ext4", megabytes=64)
+    host = MonitorHost(
+        tmp_path, backup_path=str(point / "backups"), metrics_file=str(tmp_path / "disk.prom")
+    )
+    sizes = {"daily": 7, "weekly": 4, "monthly": 3}
+    for tier, count in sizes.items():
+        folder = point / "backups" / tier
+        folder.mkdir(parents=True)
+        for night in range(count):
+            name = f"chefwell_backup_202511{20 - night:02}_030000.dump.gz"
+            (folder / name).write_bytes(b"x" * 100_000)
+    run_once = json.loads(host.run("monitor-disk-space", "--json").stdout)
+    first = run_once["tiers"]
+    du = dict(
+        reversed(line.split("\t"))
+        for line in run("du", "-B1", "-d1", str(point / "backups")).splitlines()
+    )
+    assert {tier: use["bytes_used"] for tier, use in first.items()} == {
+        tier: int(du[str(point / "backups" / tier)]) for tier in sizes
+    }
+    whole = run_once["targets"][0]["bytes_total"]
+    for use in first.values():
+        assert use["percent_used"] == pytest.approx(100 * use["bytes_used"] / whole, abs=0.001)
+        assert use["growth_per_day"] is None  # nobody knows it after one look
+    assert "growth not known yet" not in host.run("disk-status").stdout  # nor is there a trend yet
+    # Ten days in which the daily tier grew by 50 KB a day and the others stood still.
+    with History(host.settings["state_dir"]) as history:
+        (held,) = history.samples(f"tier:{point}/backups/daily")
+        assert held.bytes_used == first["daily"]["bytes_used"]
+        for tier, growth in (("daily", 51200), ("weekly", 0)):
+            history.add_samples(
+                [
+                    Sample(
+                        f"{kind}:{point}/backups{place}",
+                        held.time - run_back * 6 * 3600,
+                        first[tier]["bytes_used"] - growth * run_back // 4,
+                        1,
+                        whole,
+                        None,
+                        None,
+                        "ok",
+                    )
+                    for run_back in range(1, 41)
+                    for kind, place in (("tier", f"/{tier}"), ("folder", ""))
+                ]
+            )
+    seen = json.loads(host.run("monitor-disk-space", "--json").stdout)["tiers"]
+    assert seen["daily"]["growth_per_day"] == pytest.approx(51200, rel=0.02)
+    assert seen["weekly"]["growth_per_day"] == pytest.approx(0, abs=1)
+    assert seen["monthly"]["growth_per_day"] is None
+    status = json.loads(host.run("disk-status", "--json").stdout)["tiers"]
+    assert status["daily"] == pytest.approx(seen["daily"], rel=0.02)
+    english = host.run("disk-status").stdout
+    host.settings["language"] = "pt_BR"
+    portuguese = host.run("disk-status").stdout
+    for told in (
+        r"^      Daily: 68\d KB, 1% of the disk, \+(49\.\d|50|50\.\d) KB a day$",
+        r"^      Weekly: 39\d KB, 0\.\d+% of the disk, \+0 B a day$",
+        r"^      Monthly: 29\d KB, 0\.\d+% of the disk, growth not known yet$",
+    ):
+        assert re.search(told, english, re.MULTILINE), english
+    assert re.search(r"Daily: 68\d KB, 1% do disco, \+\S+ KB por dia$", portuguese, re.MULTILINE)
+    metrics = (tmp_path / "disk.prom").read_text()
+    growth = re.search(r'chefwell_backups_growth_bytes_per_day{tier="daily"} (\S+)', metrics)
+    assert growth and float(growth[1]) == pytest.approx(51200, rel=0.02)
+    assert f'chefwell_backups_disk_bytes{{tier="daily"}} {held.bytes_used:.1f}' in metrics
 
 
 def test_colour_follows_the_terminal(tmp_path: Path) -> None:

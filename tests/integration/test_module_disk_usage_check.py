@@ -30,6 +30,8 @@ def test_levels_plain_values_and_failing_when_asked(disks: Disks) -> None:
     assert disk["bytes_used"] == 850 * 4096 and disk["bytes_total"] == 1000 * 4096
     assert disk["percent_used"] == 85.0
     assert (folder["folder"], folder["level"], folder["bytes_used"]) == (True, "ok", 0)
+    nothing = {"bytes_used": 0, "percent_used": 0.0, "growth_per_day": None}
+    assert result["tiers"] == {"daily": nothing, "weekly": nothing, "monthly": nothing}
     failed = call("disk_usage_check", paths=[str(point)], fail_on="critical")
     assert failed["failed"] and failed["level"] == "critical"
     assert failed["msg"] == (f"the level is critical: {point}: space 85.0% used, critical from 80%")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from collections.abc import Callable
 
 import pytest
 from ansible_collections.chefwell.resilience.plugins.module_utils.disk import forecast
@@ -126,3 +127,49 @@ def test_two_percent_a_day_is_foretold_five_days_before_ninety() -> None:
             spoken.append(percent)
     assert spoken[0] <= 90 - 2 * 5
     assert spoken == list(range(spoken[0], 92, 2))  # and does not fall silent again
+
+
+def _cleaned_up(day: int, noise: float) -> list[float]:
+    """Grown to 86, cleaned up to 62, grown again for so many days."""
+    return [*grown(46, 2, 20, noise)[:-1], *grown(62, 2, day, noise)]
+
+
+def _jumped(day: int, noise: float) -> list[float]:
+    """Grown to 50, 12 put there at once, grown on for so many days."""
+    return [*grown(30, 2, 10, noise)[:-1], *grown(62, 2, day, noise)]
+
+
+def _dumps_come_and_go(day: int, noise: float) -> list[float]:
+    """Each night a dump of 5 lies there that is gone by the next look."""
+    held = grown(62 - 20, 2, day + 10, noise)
+    return [amount + (5 if run % 4 == 1 else 0) for run, amount in enumerate(held)]
+
+
+def _steadily(day: int, noise: float) -> list[float]:
+    return grown(42, 2, day + 10, noise)
+
+
+@pytest.mark.parametrize("story", [_steadily, _cleaned_up, _jumped, _dumps_come_and_go])
+@pytest.mark.parametrize("noise", [0.0, 0.3, 0.8])
+def test_the_promise_holds_whatever_came_before(
+    story: Callable[[int, float], list[float]], noise: float
+) -> None:
+    """2 % a day from 62 %: it speaks at 80 % at the latest, 5 days before 90 %, and goes on."""
+    spoken = []
+    for day in range(15):
+        found = look(story(day, noise))
+        if found.confidence in ("medium", "high") and 0 < found.days_to["emergency"] <= 7:
+            spoken.append(62 + 2 * day)
+    print(f"\n{story.__name__}, noise {noise}: spoken at {spoken}")
+    assert spoken[0] <= 80
+    # From then on every day; at 90 % the level itself speaks.
+    assert {*range(spoken[0], 89, 2)} <= {*spoken}
+
+
+def test_the_promise_is_broken_by_a_forecast_that_waits_for_two_weeks(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """The test above sees a forecast that speaks too late."""
+    monkeypatch.setattr(forecast, "LEAST_DAYS", 14.0)
+    with pytest.raises((AssertionError, IndexError)):
+        test_the_promise_holds_whatever_came_before(_cleaned_up, 0.0)

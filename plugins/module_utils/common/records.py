@@ -58,23 +58,14 @@ def _plain(value: Any) -> Any:
 class _Fields:
     """What `dataclasses` looks for; made when it does, which is when it has been loaded."""
 
-    def __init__(self, fields: dict[str, str], defaults: dict[str, Any]) -> None:
-        self.fields, self.defaults = fields, defaults
+    def __init__(self, kinds: dict[str, str]) -> None:
+        self.kinds = kinds
 
     def __get__(self, instance: object, owner: type) -> Any:
         import dataclasses  # noqa: PLC0415 - who asks for it has it
 
-        told = [
-            (
-                name,
-                kind,
-                dataclasses.field()
-                if name not in self.defaults
-                else dataclasses.field(default_factory=_maker(self.defaults[name])),
-            )
-            for name, kind in self.fields.items()
-        ]
-        return dataclasses.make_dataclass(owner.__name__, told).__dataclass_fields__  # type: ignore[attr-defined]
+        made: Any = dataclasses.make_dataclass(owner.__name__, self.kinds.items())
+        return made.__dataclass_fields__
 
 
 def _maker(default: Any) -> Callable[[], Any]:
@@ -115,7 +106,8 @@ def _made(base: type) -> type:
         return tuple(self.__dict__[name] for name in compared)
 
     def equal(self: Any, other: object) -> Any:
-        return values(self) == values(other) if type(other) is base else NotImplemented
+        same = self.__class__ is other.__class__
+        return values(self) == values(other) if same else NotImplemented
 
     def written(self: Any) -> str:
         told = ", ".join(f"{name}={self.__dict__[name]!r}" for name in shown)
@@ -134,7 +126,7 @@ def _made(base: type) -> type:
         "__hash__": hashed,
         "__setattr__": refuse,
         "__delattr__": refuse,
-        "__dataclass_fields__": _Fields(kinds, defaults),
+        "__dataclass_fields__": _Fields(kinds),
         "__match_args__": names,
     }
     for name, method in methods.items():
