@@ -188,6 +188,24 @@ def test_each_tier_tells_its_size_its_share_and_its_growth(tmp_path: Path, disks
     assert f'chefwell_backups_disk_bytes{{tier="daily"}} {held.bytes_used:.1f}' in metrics
 
 
+@pytest.mark.parametrize(
+    ("key", "value", "said"),
+    [
+        ("metrics_file", "/x/y.txt", "ends in .prom"),
+        ("notify_urls", ["no address"], "no Apprise URL"),
+        ("ping_url", "hc-ping.com/1", "no http or https address"),
+        ("remind_hours", -1, "below 0"),
+    ],
+)
+def test_trying_the_configuration_names_what_is_wrong(
+    tmp_path: Path, key: str, value: object, said: str
+) -> None:
+    host = MonitorHost(tmp_path, **{key: value})
+    ended = host.run("monitor-disk-space", "--check")
+    assert ended.returncode == 3 and said in ended.stderr and key in ended.stderr, ended.stderr
+    assert "no address" not in ended.stderr  # it may hold a password
+
+
 def test_colour_follows_the_terminal(tmp_path: Path) -> None:
     host = MonitorHost(tmp_path)
     command = " ".join(host.command("disk-status"))
