@@ -1,14 +1,17 @@
-"""Source and transfer (rows A1 to A7, B1 to B12): a real sshd on another host address."""
+"""Source and copy (rows A1 to A7, B4 to B7, B9, B11): a real sshd on another host address."""
 
 from __future__ import annotations
 
 import contextlib
 import dataclasses
+import io
 import json
 import os
 import shutil
+import socket
 import subprocess
 import sys
+import tempfile
 import threading
 import time
 from collections.abc import Iterator
@@ -18,121 +21,31 @@ import pytest
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "integration"))
 
+from ansible_collections.chefwell.resilience.plugins.module_utils import host_cli  # noqa: E402
+from ansible_collections.chefwell.resilience.plugins.module_utils.inventory import inventory  # noqa: E402
 from ansible_collections.chefwell.resilience.plugins.module_utils.keeper import keeper, keeper_store  # noqa: E402
 from ansible_collections.chefwell.resilience.plugins.module_utils.offsite import (  # noqa: E402
     offsite,
     offsite_verify,
-    rsync,
 )
 from ansible_collections.chefwell.resilience.plugins.module_utils.offsite.offsite_settings import (
     Settings,  # noqa: E402
 )
-from ansible_collections.chefwell.resilience.plugins.module_utils.offsite.ssh import Destination  # noqa: E402
-from ansible_collections.chefwell.resilience.plugins.module_utils.offsite.transport_rsync import (
-    GateTransport,  # noqa: E402
+from ansible_collections.chefwell.resilience.plugins.module_utils.pages import render  # noqa: E402
+from offsite_far import (  # noqa: E402
+    copied,
+    in_sync,
+    mirror,
+    net,
+    other,
+    server,
+    settings,
+    tree,
 )
-from offsite_parts import add_backup, contents, plan_tree  # noqa: E402
-from sshd import Sshd, end, make_key  # noqa: E402
+from offsite_parts import add_backup  # noqa: E402
+from sshd import Sshd, make_key  # noqa: E402
 
-CUT = "chefwell-cut"
-
-
-def run(*command: str) -> None:
-    subprocess.run(command, check=True, capture_output=True)
-
-
-class Net:
-    """Another host: a network namespace behind a pair of virtual cables."""
-
-    def __init__(self) -> None:
-        tag = f"cw{os.getpid() % 10000}"
-        self.name, self.ours, theirs = f"{tag}ns", f"{tag}a", f"{tag}b"
-        block = f"10.231.{os.getpid() % 200 + 10}"
-        self.address = f"{block}.2"
-        run("ip", "netns", "add", self.name)
-        run("ip", "link", "add", self.ours, "type", "veth", "peer", "name", theirs)
-        run("ip", "link", "set", theirs, "netns", self.name)
-        run("ip", "address", "add", f"{block}.1/30", "dev", self.ours)
-        run("ip", "link", "set", self.ours, "up")
-        self.inside = ("ip", "netns", "exec", self.name)
-        run(*self.inside, "ip", "address", "add", f"{self.address}/30", "dev", theirs)
-        run(*self.inside, "ip", "link", "set", theirs, "up")
-        run(*self.inside, "ip", "link", "set", "lo", "up")
-
-    @contextlib.contextmanager
-    def rule(self, *words: str) -> Iterator[None]:
-        """A packet filter on the other host."""
-        run(*self.inside, "iptables", "-I", "INPUT", "-p", "tcp", *words)
-        try:
-            yield
-        finally:
-            run(*self.inside, "iptables", "-D", "INPUT", "-p", "tcp", *words)
-
-    def remove(self) -> None:
-        run("ip", "netns", "del", self.name)
-
-
-@pytest.fixture(scope="module")
-def net():
-    made = Net()
-    yield made
-    made.remove()
-
-
-@pytest.fixture(scope="module")
-def server(net: Net):
-    made = Sshd(net.address, net.inside)
-    made.start()
-    yield made
-    made.remove()
-
-
-@pytest.fixture
-def settings(server: Sshd, tmp_path: Path) -> Settings:
-    server.backups = tmp_path / "copy"
-    server.backups.mkdir()
-    server.guard()
-    destination = Destination(
-        host=server.address,
-        port=server.port,
-        user=server.user,
-        path=str(server.backups),
-        key_file=str(server.key),
-        known_hosts_file=str(server.known_hosts),
-        connect_seconds=3,
-        silence_seconds=4,
-        time_limit=40,
-        mode="restricted",
-    )
-    tree = plan_tree(tmp_path / "backups")
-    return Settings(
-        GateTransport(destination), str(tree), str(tmp_path / "state"), retry_seconds=0.05
-    )
-
-
-@pytest.fixture
-def tree(settings: Settings) -> Path:
-    return Path(settings.backup_path)
-
-
-@pytest.fixture
-def copied(settings: Settings) -> Settings:
-    assert offsite.sync(settings).status == "ok"
-    return settings
-
-
-def other(settings: Settings, **values: object) -> Settings:
-    destination = dataclasses.replace(settings.transport.destination, **values)
-    return dataclasses.replace(settings, transport=GateTransport(destination))
-
-
-def mirror(server: Sshd) -> dict[str, bytes]:
-    held = contents(server.backups)
-    return {path: body for path, body in held.items() if not path.startswith(".chefwell/")}
-
-
-def in_sync(settings: Settings) -> bool:
-    return bool(offsite_verify.verify(settings, full=True)["comparison"]["in_sync"])
+__all__ = ["copied", "net", "server", "settings", "tree"]
 
 
 @pytest.mark.parametrize("kind", ["empty", "missing", "unmarked"])
@@ -199,97 +112,123 @@ def test_a5_old_and_future(fault, settings: Settings, tree: Path) -> None:
     fault.see(f"daily fresh: {fresh}", holds=fresh is False)
 
 
-def test_a6_hostile_names(fault, settings: Settings, tree: Path, server: Sshd) -> None:
-    fault.cause("names with a line break, quotes, a shell command, an escape, bytes not UTF-8")
+def test_a6_hostile_names(
+    fault, settings: Settings, tree: Path, server: Sshd, tmp_path: Path
+) -> None:
+    fault.cause(
+        "names with a line break, quotes, HTML, a shell command, an escape, bytes not UTF-8"
+    )
     pattern = r"(?s).*\.dump(\.gz)?"
     server.guard(pattern=pattern)
-    settings = dataclasses.replace(settings, pattern=pattern)
     names = [b"new\nline.dump", b"q'\".dump", b"$(id);`x`.dump", b"\x1b[31m.dump", b"\xff.dump"]
+    names.append(b"<script>alert(1)<\xe2\x80\xae.dump")
     for name in names:
         (tree / "daily" / os.fsdecode(name)).write_bytes(os.urandom(500))
-    result = offsite.sync(settings)
-    fault.see(f"{result.files_sent} sent", holds=result.files_sent == 14 + len(names))
-    fault.see("shown escaped", holds=all(path.isprintable() for path in result.sent))
+    code, sent = by_command(settings, tmp_path, "sync-backups-offsite", pattern=pattern)
+    fault.see(
+        f"exit {code}, {sent['files_sent']} sent", holds=sent["files_sent"] == 14 + len(names)
+    )
+    fault.see("JSON: escaped", holds=all(path.isprintable() for path in sent["sent"]))
+    log = (tmp_path / "log").read_bytes().decode("utf-8")
+    lines = [line for line in log.splitlines() if " send daily/" in line]
+    escaped = ("new\\nline", "\\x1b[31m", "\\xff", "\\u202e")
+    plain = all(line.isprintable() for line in log.splitlines())
+    whole = len(lines) == 7 + len(names) and all(mark in log for mark in escaped)
+    fault.see(f"log: {len(lines)} lines for {7 + len(names)} backups", holds=plain and whole)
+    settings = dataclasses.replace(settings, pattern=pattern)
     verification = offsite_verify.verify(settings)
     fault.see("in sync by SHA-256", holds=verification["comparison"]["in_sync"])
     json.dumps(verification).encode("ascii")
+    for name in names:
+        (tree / "daily" / os.fsdecode(name)).write_bytes(os.urandom(600))
+    differing = offsite_verify.verify(settings)
+    text = render.offsite_report(differing, "en", False)
+    shown = all(line.isprintable() for line in text.splitlines())
+    fault.see("page: all named", holds=shown and all(mark in text for mark in escaped))
+    page = render.html_report({"offsite": differing}, "en")
+    safe = "<script" not in page and "\x1b" not in page and "&lt;script&gt;alert(1)" in page
+    fault.see("HTML: escaped", holds=safe and all(mark in page for mark in escaped))
 
 
 def test_a7_links_and_pipes(fault, settings: Settings, tree: Path) -> None:
-    fault.cause("a link out of the tree, a loop, a FIFO")
+    fault.cause("a link out of the tree, a loop, a FIFO, a socket")
     daily = tree / "daily"
     (daily / "chefwell_backup_20200101_000000.dump.gz").symlink_to("/etc/passwd")
     (daily / "chefwell_backup_20200102_000000.dump.gz").symlink_to(daily)
     os.mkfifo(daily / "chefwell_backup_20200103_000000.dump.gz")
+    with socket.socket(socket.AF_UNIX) as listener, short_way(daily) as way:
+        listener.bind(f"{way}/chefwell_backup_20200104_000000.dump.gz")
     result = offsite.sync(settings)
     fault.see(f"{result.files_sent} sent", holds=result.files_sent == 14)
     ignored = offsite_verify.verify(settings)["local"]["ignored"]
-    fault.see(f"{len(ignored)} reported", holds=len([one for one in ignored if "not " in one]) == 3)
+    fault.see(str(ignored), holds=len([one for one in ignored if ", not " in one]) == 4)
 
 
-def test_b1_killed_and_cut(fault, copied: Settings, tree: Path, server: Sshd) -> None:
-    fault.cause("the server's session is killed in the middle of a file")
-    big = add_backup(tree, "weekly", 100, size=6_000_000)
-    slow = dataclasses.replace(other(copied, bandwidth_kbps=3000), tries=1)
-    halves = []
-
-    def told(done: int, total: int) -> None:
-        halves.append((server.backups / "weekly" / big.name).exists())
-        for pid in server.children():
-            end(pid)
-
-    result = offsite.sync(slow, progress=told)
-    fault.see(result.message[:100], holds=result.status == "failed" and bool(halves))
-    absent = not any(halves) and f"weekly/{big.name}" not in mirror(server)
-    fault.see("no final name with partial content", holds=absent)
-    result = offsite.sync(copied)
-    fault.see(f"next run: {result.bytes_sent} of 6000000 bytes sent", holds=result.status == "ok")
-    fault.see("equal", holds=in_sync(copied))
+def test_a7_unreadable_folder(fault, copied: Settings, server: Sshd) -> None:
+    fault.cause("user 65534 looks at a tree of which one folder is closed, and one file unreadable")
+    with tempfile.TemporaryDirectory() as folder:
+        root = Path(folder)
+        root.chmod(0o755)
+        shutil.copytree(copied.backup_path, root / "backups")
+        (root / "backups" / "monthly").chmod(0o700)
+        closed = sorted((root / "backups" / "daily").iterdir())[0]
+        closed.chmod(0o000)
+        found = as_nobody(lambda: inventory.scan(str(root / "backups")).to_dict())
+        problems = found["problems"]
+        named = ["monthly: Permission denied", f"daily/{closed.name}: Permission denied"]
+        fault.see(str(problems), holds=sorted(problems) == sorted(named))
+        fault.see(f"{found['total_count']} read", holds=found["total_count"] == 7 + 4 - 1)
+        both = inventory.compare(inventory.scan(copied.backup_path), inventory.from_dict(found))
+        fault.see("never taken for equal", holds=not both.in_sync)
 
 
-@pytest.mark.parametrize("kind", ["rejected", "silent after connecting", "half of packets lost"])
-def test_b2_network(fault, copied: Settings, tree: Path, net: Net, server: Sshd, kind: str) -> None:
-    fault.cause(f"network: {kind}")
-    add_backup(tree, "weekly", 100, size=3_000_000)
-    port = ("--dport", str(server.port))
-    if kind == "rejected":
-        with net.rule(*port, "-j", "REJECT", "--reject-with", "tcp-reset"):
-            result = offsite.sync(copied)
-        expected = (result.kind, result.attempts) == ("refused", 3)
-    elif kind == "half of packets lost":
-        words = ("-m", "statistic", "--mode", "random", "--probability", "0.5", "-j", "DROP")
-        with net.rule(*port, *words):
-            result = offsite.sync(dataclasses.replace(copied, tries=2))
-        # TCP may carry it through; a sync that gives up must say that the network was why.
-        network = ("timed_out", "cut", "rsync_30", "rsync_12", "time_limit", "no_route")
-        expected = result.status in ("ok", "warning") or result.kind in network
-    else:
-        silence = net.rule(*port, "-j", "DROP")
-        slow = dataclasses.replace(other(copied, bandwidth_kbps=1000), tries=2)
-
-        def told(done: int, total: int) -> None:
-            if not entered:
-                entered.append(silence.__enter__())
-
-        entered: list[None] = []
-        result = offsite.sync(slow, progress=told)
-        silence.__exit__(None, None, None)
-        expected = result.status == "failed" and result.attempts == 2
-    fault.see(
-        f"{result.status} after {result.attempts} tries: {result.message[:90]}", holds=expected
-    )
-    assert offsite.sync(copied).status in ("ok", "warning")
-    fault.see("equal once the network is back", holds=in_sync(copied))
+def as_nobody(work):
+    """What `work` returns, done by a child process that is user 65534."""
+    reading, writing = os.pipe()
+    child = os.fork()
+    if child == 0:
+        os.setgroups([])
+        os.setresgid(65534, 65534, 65534)
+        os.setresuid(65534, 65534, 65534)
+        os.write(writing, json.dumps(work()).encode())
+        os._exit(0)
+    os.close(writing)
+    with os.fdopen(reading, "rb") as answer:
+        told = answer.read()
+    assert os.waitpid(child, 0)[1] == 0
+    return json.loads(told)
 
 
-def test_b3_remote_full(fault, copied: Settings, tree: Path, server: Sshd) -> None:
-    fault.cause("the server's room is used up to its reserve, with the room guard overridden")
-    before = mirror(server)
-    server.guard(reserve_percent=100)
-    add_backup(tree, "weekly", 50, size=20_000)
-    result = offsite.sync(copied, overrides=["room"])
-    fault.see(result.message[:100], holds=(result.status, result.kind) == ("failed", "no_space"))
-    fault.see("the earlier set is whole", holds=mirror(server) == before)
+@contextlib.contextmanager
+def short_way(folder: Path) -> Iterator[str]:
+    """A socket's path may have 107 bytes only."""
+    number = os.open(folder, os.O_RDONLY)
+    try:
+        yield f"/proc/self/fd/{number}"
+    finally:
+        os.close(number)
+
+
+def by_command(settings: Settings, root: Path, command: str, **values: object) -> tuple[int, dict]:
+    """The host's command, with its log in `root`; exit code and result."""
+    destination = settings.transport.destination
+    config = root / "offsite.json"
+    given = {
+        "server_host": destination.host,
+        "server_port": destination.port,
+        "server_user": destination.user,
+        "server_path": destination.path,
+        "key_file": destination.key_file,
+        "known_hosts_file": destination.known_hosts_file,
+        "backup_path": settings.backup_path,
+        "state_dir": settings.state_dir,
+        "log_file": str(root / "log"),
+    }
+    config.write_text(json.dumps({**given, **values}))
+    output = io.StringIO()
+    with contextlib.redirect_stdout(output):
+        code = host_cli.main([command, "--config", str(config), "--json"])
+    return code, json.loads(output.getvalue())
 
 
 def test_b4_two_at_once(fault, copied: Settings, tree: Path) -> None:
@@ -374,14 +313,6 @@ def test_b7_bit_rot(fault, copied: Settings, server: Sshd) -> None:
     fault.see(f"the server's own job: {own}", holds=own == [f"weekly/{victim.name}"])
 
 
-def test_b8_rsync_endings(fault) -> None:
-    fault.cause("rsync's exit codes 23, 24, 25, 30 and 255")
-    for code in (23, 24, 25, 30, 255):
-        judged = rsync.judge(code, [], "")
-        words = rsync.EXIT_WORDS[code]
-        fault.see(f"{code}: {judged.words}", holds=not judged.ok and words in judged.words)
-
-
 def test_b9_ransomware(fault, copied: Settings, tree: Path, server: Sshd) -> None:
     fault.cause("every local backup replaced by noise; then the guard overridden as well")
     before = mirror(server)
@@ -392,17 +323,14 @@ def test_b9_ransomware(fault, copied: Settings, tree: Path, server: Sshd) -> Non
     forced = offsite.sync(copied, overrides=["mass-change"])
     fault.see(forced.message[:100], holds=forced.kind == "server_guard")
     fault.see("the copy is untouched", holds=mirror(server) == before)
-
-
-def test_b10_host_dead(fault, copied: Settings, server: Sshd) -> None:
-    fault.cause("no sync for 60 hours")
-    good = offsite_verify.verify(copied)["last_good_sync"]
-    fault.see(f"verify says: last good sync {good}", holds=bool(good))
     values = {key: value.default for key, value in keeper_store.KEYS.items()}
-    store = keeper_store.Store({**values, "root": str(server.backups)})
-    store.save("last", {"time": time.time() - 60 * 3600, "listed": 14})
-    alarm = keeper.tend(store).alarms.get("silent", {}).get("saw", "")
-    fault.see(f"the server says: {alarm}", holds="60 hours" in alarm)
+    keeper.accept(keeper_store.Store({**values, "root": str(server.backups)}))
+    aside = {
+        path.partition("/")[2]: body
+        for path, body in mirror(server).items()
+        if path.startswith("old_")
+    }
+    fault.see(f"accepted on the server by mistake: {len(aside)} kept", holds=aside == before)
 
 
 def test_b11_rotated_away_meanwhile(
@@ -424,30 +352,3 @@ def test_b11_rotated_away_meanwhile(
         holds=(result.status, result.vanished) == ("warning", (f"daily/{victim.name}",)),
     )
     fault.see("the rest is there", holds=in_sync(settings))
-
-
-@pytest.mark.parametrize(
-    ("what", "kind"),
-    [
-        ("a key with a passphrase", "key"),
-        ("another user", "permission_denied"),
-        ("an authorized_keys without the key", "permission_denied"),
-        ("nothing on the port", "refused"),
-    ],
-)
-def test_b12_cannot_log_in(fault, settings: Settings, server: Sshd, what: str, kind: str) -> None:
-    fault.cause(what)
-    if "passphrase" in what:
-        locked = server.root / "locked"
-        if not locked.exists():
-            make_key(locked, "secret words")
-        settings = other(settings, key_file=str(locked))
-    elif "user" in what:
-        settings = other(settings, user="nobody-here")
-    elif "authorized" in what:
-        server.authorized_keys.write_text("")
-    else:
-        settings = other(settings, port=1)
-    result = offsite.sync(settings)
-    fault.see(f"{result.kind}: {result.message[:90]}", holds=result.kind == kind)
-    fault.see(f"remedy: {result.remedy[:80]}", holds=bool(result.remedy))

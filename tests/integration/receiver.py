@@ -80,6 +80,46 @@ class Receiver:
         ]
 
 
+class DeadMan(Receiver):
+    """A dead-man service such as healthchecks.io: who is silent for longer than `period` seconds
+    after a success is taken for dead, and the service says so of its own accord."""
+
+    def __init__(self, period: float) -> None:
+        super().__init__()
+        self.period = period
+        self.alarms: list[str] = []
+        self._seen, self._last = 0, 0.0
+
+    def state(self) -> str:
+        """`new`, `up` or `down`."""
+        heard = [action for action, _body in self.pings() if action == ""]
+        return "down" if self.alarms else "up" if heard else "new"
+
+    def _watch(self, ended: threading.Event) -> None:
+        while not ended.wait(0.1):
+            heard = sum(action == "" for action, _body in self.pings())
+            if heard > self._seen:
+                self._seen, self._last = heard, time.monotonic()
+                self.alarms.clear()
+            silent = time.monotonic() - self._last
+            if heard and silent > self.period and not self.alarms:
+                self.alarms.append(f"down: no ping for {silent:.1f} s, {self.period} s are allowed")
+
+    @contextlib.contextmanager
+    def watching(self) -> Iterator[DeadMan]:
+        """It listens and watches for as long as the block lasts."""
+        ended = threading.Event()
+        watcher = threading.Thread(target=self._watch, args=(ended,), daemon=True)
+        self.start()
+        watcher.start()
+        try:
+            yield self
+        finally:
+            ended.set()
+            watcher.join()
+            self.stop()
+
+
 @contextlib.contextmanager
 def receiving() -> Iterator[Receiver]:
     """A receiver that listens for as long as the block lasts."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import shlex
 
 import pytest
+from ansible_collections.chefwell.resilience.plugins.module_utils.common import process
 from ansible_collections.chefwell.resilience.plugins.module_utils.common.errors import (
     ResilienceError,
 )
@@ -46,7 +47,7 @@ def test_a_signal_is_named_and_tried_again() -> None:
 
 
 def test_the_time_limit_is_named() -> None:
-    done = rsync.judge(-9, [], "", time_limit=5)
+    done = rsync.judge(-9, [], "", late=process.TooLong(5, silent=False))
     assert (done.kind, done.again) == ("time_limit", True)
     assert "5 s" in done.words
 
@@ -68,7 +69,7 @@ def test_the_telling_line_is_shown_and_not_the_summary() -> None:
         ("@@@\n@ WARNING: REMOTE HOST IDENTIFICATION HAS CHANGED! @\n@@@", "host_key_changed", 0),
         ("No ED25519 host key is known for x and you have requested", "host_key_unknown", False),
         ("u@x: Permission denied (publickey,password).", "permission_denied", False),
-        ("Received disconnect: Too many authentication failures", "permission_denied", False),
+        ("Received disconnect: Too many authentication failures", "too_many_keys", False),
         ("Connection closed by 1.2.3.4 port 22", "cut", True),
         ("kex_exchange_identification: read: Connection reset by peer", "cut", True),
         ("bash: line 1: rsync: command not found", "program_missing", False),

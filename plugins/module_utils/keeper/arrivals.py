@@ -14,10 +14,12 @@ from __future__ import annotations
 
 import contextlib
 import os
+import re
 import select
+import stat
 from typing import IO
 
-from ..inventory import inventory
+from ..inventory import inventory, open_files
 from .keeper_store import Store
 
 # Between two looks, seconds.
@@ -65,6 +67,37 @@ class Arrivals:
         except OSError:
             return []  # whoever settles meets it, and says so
         return [path for path, seen in arrived.items() if _identity(seen) not in self._known]
+
+
+def adopt(store: Store) -> None:
+    """Has the next rsync go on from what one has left behind that was killed.
+
+    An rsync that is told of the end puts what has come into its folder of partial files; one that
+    is killed, or loses power, leaves it under its temporary name, `.NAME.` and six characters. What
+    some process still writes is left alone. rsync proves what it makes of a part by its checksum.
+    """
+    found = {}
+    for tier in store.tiers:
+        folder = os.path.join(store.incoming, tier)
+        with contextlib.suppress(OSError):
+            for name in os.listdir(folder):
+                known = re.fullmatch(r"\.(.+)\.[A-Za-z0-9]{6}", name, re.DOTALL)
+                if known and store.accepts(f"{tier}/{known[1]}"):
+                    partial = os.path.join(folder, ".rsync-partial", known[1])
+                    found[os.path.join(folder, name)] = partial
+    if not found:
+        return
+    for path in found.keys() - open_files.being_written(found):
+        with contextlib.suppress(OSError):
+            seen, partial = os.lstat(path), found[path]
+            held = os.lstat(partial).st_size if os.path.lexists(partial) else -1
+            if not stat.S_ISREG(seen.st_mode):
+                continue
+            if seen.st_size <= held:
+                os.unlink(path)
+                continue
+            os.makedirs(os.path.dirname(partial), mode=0o700, exist_ok=True)
+            os.replace(path, partial)
 
 
 def _identity(seen: os.stat_result) -> Identity:

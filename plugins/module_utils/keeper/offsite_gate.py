@@ -262,6 +262,8 @@ class Gate:
         """The arguments for an rsync that writes to `incoming`, and this process bound to that."""
         import resource  # noqa: PLC0415 - as above
 
+        from .arrivals import adopt  # noqa: PLC0415 - as above
+
         options, paths = allowed_options(words, _SHORT_WRITE)
         if len(paths) != 1 or paths[0].rstrip("/") not in ("incoming", self.store.root.rstrip("/")):
             raise Refused("this key may write to one folder only")
@@ -269,6 +271,7 @@ class Gate:
         if room == 0:
             raise ResilienceError("No space left on device: the disk is full up to its reserve")
         self.store.arrived()  # whatever modes a client left there, the folders can be used
+        adopt(self.store)
         os.umask(0o077)
         # One file may not take the reserve either. Python ignores SIGXFSZ, and rsync inherits that,
         # so that it says "File too large".

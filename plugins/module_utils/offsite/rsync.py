@@ -10,14 +10,15 @@ neither sent nor removed.
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import os
 import re
 import signal
 import subprocess
 import tempfile
+import time
 from collections.abc import Callable, Sequence
-from typing import IO
 
 from ..common import process
 from . import ssh
@@ -191,44 +192,81 @@ def transfer(
             env=ssh.environment(),
             pass_fds=tuple(keep_open),
         ) as running:
-            lines, timed_out = _lines(process.output_of(running), destination.time_limit, progress)
-            if timed_out:
+            lines, late = _lines(running, destination, progress)
+            if late:
                 process.end_group(running)
             code = running.wait()
             if code:
-                # An rsync that gave up leaves its ssh behind, and that would hold our lock.
+                # An rsync that gave up leaves its ssh behind, and that would hold our lock. What
+                # the server said last is still on its way through it, though.
+                _wait_for_group(running.pid)
                 process.end_group(running)
         errors.seek(0)
         said = errors.read(1 << 20).decode("utf-8", "backslashreplace")
-    return judge(code, lines, said, time_limit=destination.time_limit if timed_out else None)
+    return judge(code, lines, said, late=late)
 
 
 def _lines(
-    stream: IO[bytes], time_limit: float, progress: Callable[[int], None] | None
-) -> tuple[list[str], bool]:
-    """What rsync writes, and whether the time limit came first. Progress is not among it."""
+    running: subprocess.Popen[bytes],
+    destination: Destination,
+    progress: Callable[[int], None] | None,
+) -> tuple[list[str], process.TooLong | None]:
+    """What rsync writes, and why it is to be ended before its end. Progress is not among it.
+
+    That nothing comes for a while is for rsync's own `--timeout` to say; but once all is sent,
+    rsync 3.5 tells itself that the line is alive by what it sends. So what it has read counts: a
+    server that works sends it something at least every half of `--timeout`.
+    """
     lines: list[str] = []
     rest = b""
+    heard: int | None = None
+    end = time.monotonic() + destination.time_limit
+    while True:
+        left = max(0.0, end - time.monotonic())
+        silence = min(left, destination.silence_seconds)
+        try:
+            for block in process.blocks(
+                process.output_of(running), time_limit=left, silence=silence
+            ):
+                *whole, rest = re.split(rb"[\r\n]+", rest + block)
+                for line in whole:
+                    if found := re.match(rb"\s+(\d+)\s+\d+%\s", line):
+                        if progress:
+                            progress(int(found[1]))
+                    elif line:
+                        lines.append(os.fsdecode(line))
+            return lines, None
+        except process.TooLong as late:
+            if time.monotonic() >= end:
+                return lines, process.TooLong(destination.time_limit, silent=False)
+            before, heard = heard, _bytes_read(running.pid)
+            if late.silent and heard is not None and heard == before:
+                return lines, late
+
+
+def _wait_for_group(number: int) -> None:
+    """Lets what is left of a process group end by itself, for two seconds at most."""
+    end = time.monotonic() + 2
+    with contextlib.suppress(ProcessLookupError, PermissionError):
+        while time.monotonic() < end:
+            os.killpg(number, 0)
+            time.sleep(0.05)
+
+
+def _bytes_read(pid: int) -> int | None:
+    """What a process has read so far, from files and pipes (proc(5), `rchar`), where it shows."""
     try:
-        # That nothing comes for a while is for rsync's own `--timeout` to say.
-        for block in process.blocks(stream, time_limit=time_limit):
-            *whole, rest = re.split(rb"[\r\n]+", rest + block)
-            for line in whole:
-                if found := re.match(rb"\s+(\d+)\s+\d+%\s", line):
-                    if progress:
-                        progress(int(found[1]))
-                elif line:
-                    lines.append(os.fsdecode(line))
-    except process.TooLong:
-        return lines, True
-    return lines, False
+        with open(f"/proc/{pid}/io", encoding="ascii") as file:
+            return int(file.readline().split()[1])
+    except (OSError, ValueError, IndexError):
+        return None
 
 
 _ITEM = re.compile(r"(?P<what>\*deleting  |[<>ch.*][fdLDS]\S{9}) (?P<bytes>\d+) (?P<name>.*)")
 
 
 def judge(
-    code: int, lines: Sequence[str], errors: str, *, time_limit: float | None = None
+    code: int, lines: Sequence[str], errors: str, *, late: process.TooLong | None = None
 ) -> Transfer:
     """What one run of rsync comes to. Pure.
 
@@ -236,7 +274,7 @@ def judge(
         code: its exit code, negative for a signal.
         lines: what it wrote on standard output.
         errors: what it and ssh wrote on standard error.
-        time_limit: the time limit in seconds, where that ended it.
+        late: why we ended it, where we did.
     """
     sent, removed, bytes_sent = [], [], 0
     for line in lines:
@@ -249,14 +287,23 @@ def judge(
         elif found := re.fullmatch(r"Total bytes sent: ([\d,.]+)", line):
             bytes_sent = int(re.sub(r"\D", "", found[1]))
     seen = Transfer(code, sent=tuple(sent), removed=tuple(removed), bytes_sent=bytes_sent)
-    if code == 0 and time_limit is None:
+    if code == 0 and late is None:
         return seen
-    return _failed(seen, errors, time_limit)
+    return _failed(seen, errors, late)
 
 
-def _failed(seen: Transfer, errors: str, time_limit: float | None) -> Transfer:
-    if time_limit is not None:
-        words = f"the try took longer than its time limit of {time_limit:g} s and was ended"
+def _failed(seen: Transfer, errors: str, late: process.TooLong | None) -> Transfer:
+    if late and late.silent:
+        return dataclasses.replace(
+            seen,
+            code=-signal.SIGKILL,
+            words=f"the server said nothing for {late.seconds:g} s, and the try was ended",
+            kind="silent",
+            remedy="look what the server is busy with, and whether the line to it is up",
+            again=True,
+        )
+    if late:
+        words = f"the try took longer than its time limit of {late.seconds:g} s and was ended"
         return dataclasses.replace(
             seen,
             code=-signal.SIGKILL,

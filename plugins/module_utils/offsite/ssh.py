@@ -183,7 +183,17 @@ _FAILURES: tuple[tuple[str, Failure], ...] = (
         ),
     ),
     (
-        r"Too many authentication failures|Permission denied \([a-z]|No more authentication",
+        r"Too many authentication failures",
+        Failure(
+            "too_many_keys",
+            "the server broke off the login after too many keys that it does not accept",
+            "offer ours alone (no IdentityFile in offsite_backup_ssh_options), and check that the "
+            "public key is in the user's authorized_keys on the server",
+            False,
+        ),
+    ),
+    (
+        r"Permission denied \([a-z]|No more authentication",
         Failure(
             "permission_denied",
             "the server does not accept our key for this user",
@@ -299,7 +309,7 @@ def command(destination: Destination) -> list[str]:
         "ClearAllForwardings=yes",
         "ControlPath=none",
         f"ConnectTimeout={destination.connect_seconds}",
-        "ServerAliveInterval=15",
+        f"ServerAliveInterval={max(1, min(15, destination.silence_seconds // 4))}",
         "ServerAliveCountMax=4",
         *destination.ssh_options,
     ]

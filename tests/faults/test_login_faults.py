@@ -1,0 +1,107 @@
+"""Logging in to the backup server (row B12): each way in which it fails is told apart."""
+
+from __future__ import annotations
+
+import contextlib
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "integration"))
+
+from ansible_collections.chefwell.resilience.plugins.module_utils.offsite import (  # noqa: E402
+    offsite,
+)
+from ansible_collections.chefwell.resilience.plugins.module_utils.offsite.offsite_settings import (  # noqa: E402
+    Settings,
+)
+from far_host import FarHost  # noqa: E402
+from offsite_far import mirror, net, other, settings_for  # noqa: E402
+from sshd import Sshd, free_port, make_key  # noqa: E402
+
+__all__ = ["net"]
+
+
+def _locked_key(settings: Settings, server: Sshd) -> Settings:
+    make_key(server.root / "locked", "secret words")
+    return other(settings, key_file=str(server.root / "locked"))
+
+
+def _no_key(settings: Settings, server: Sshd) -> Settings:
+    server.authorized_keys.write_text("")
+    return settings
+
+
+def _down(settings: Settings, server: Sshd) -> Settings:
+    return other(settings, port=free_port())
+
+
+def _foreign_user(settings: Settings, server: Sshd) -> Settings:
+    return other(settings, user="nobody-here")
+
+
+def _too_many(settings: Settings, server: Sshd) -> Settings:
+    """None of them is let in, and each costs one of the tries that sshd grants."""
+    server.authorized_keys.write_text("")
+    extra = []
+    for number in range(2):
+        make_key(server.root / f"extra{number}")
+        extra.append(f"IdentityFile={server.root}/extra{number}")
+    return other(settings, ssh_options=tuple(extra))
+
+
+@pytest.mark.parametrize(
+    ("what", "change", "kind", "said"),
+    [
+        ("a key with a passphrase", _locked_key, "key", "passphrase"),
+        ("another user", _foreign_user, "permission_denied", "does not accept our key"),
+        ("an authorized_keys without the key", _no_key, "permission_denied", "does not accept"),
+        ("more keys than sshd lets us try", _too_many, "too_many_keys", "too many keys"),
+        ("nothing on the port", _down, "refused", "nothing listens"),
+    ],
+)
+def test_b12_cannot_log_in(
+    fault,
+    net: FarHost,
+    tmp_path: Path,
+    what: str,
+    change: Callable[[Settings, Sshd], Settings],
+    kind: str,
+    said: str,
+) -> None:
+    fault.cause(what)
+    with strict_server(net) as far:
+        (tmp_path / "copy").mkdir()
+        settings = settings_for(far, tmp_path / "copy", tmp_path)
+        result = offsite.sync(change(settings, far))
+        fault.see(
+            f"{result.kind}: {result.message[:110]}",
+            holds=result.kind == kind and said in result.message and mirror(far) == {},
+        )
+        fault.see(f"remedy: {result.remedy[:110]}", holds=bool(result.remedy))
+
+
+def test_b12_full_authorized_keys(fault, net: FarHost, tmp_path: Path) -> None:
+    fault.cause("3,000 keys stand before ours in authorized_keys")
+    with strict_server(net) as far:
+        (tmp_path / "copy").mkdir()
+        settings = settings_for(far, tmp_path / "copy", tmp_path)
+        ours = far.authorized_keys.read_text()
+        make_key(far.root / "another")
+        line = (far.root / "another.pub").read_text()
+        far.authorized_keys.write_text(line * 3000 + ours)
+        result = offsite.sync(settings)
+        fault.see(f"{result.status}: {result.message}", holds=result.status == "ok")
+
+
+@contextlib.contextmanager
+def strict_server(net: FarHost) -> Iterator[Sshd]:
+    """A server that lets a client try two keys only."""
+    far = Sshd(net.address, net.inside)
+    try:
+        far.start("MaxAuthTries 2")
+        yield far
+    finally:
+        far.remove()

@@ -1,0 +1,404 @@
+"""The transfer itself (rows B1 to B3, B8, B10): kills, cuts, full disks, what rsync says."""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import json
+import os
+import pickle
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "integration"))
+
+from ansible_collections.chefwell.resilience.plugins.module_utils import host_cli  # noqa: E402
+from ansible_collections.chefwell.resilience.plugins.module_utils.keeper import (  # noqa: E402
+    keeper,
+    keeper_store,
+)
+from ansible_collections.chefwell.resilience.plugins.module_utils.offsite import (  # noqa: E402
+    offsite,
+    offsite_verify,
+    rsync,
+)
+from ansible_collections.chefwell.resilience.plugins.module_utils.offsite.offsite_settings import (  # noqa: E402
+    Settings,
+)
+from far_host import FarHost  # noqa: E402
+from filesystems import Disks, enter_private_mounts  # noqa: E402
+from offsite_far import (  # noqa: E402
+    copied,
+    held,
+    in_sync,
+    mirror,
+    net,
+    other,
+    server,
+    settings,
+    settings_for,
+    tree,
+)
+from offsite_parts import add_backup, contents, wait_for  # noqa: E402
+from receiver import DeadMan, receiving  # noqa: E402
+from sshd import Sshd, descendants, end, free_port  # noqa: E402
+
+__all__ = ["copied", "net", "server", "settings", "tree"]
+
+COLLECTIONS = Path(__file__).resolve().parents[2] / "build" / "collections"
+
+
+def run(*command: str) -> None:
+    subprocess.run(command, check=True, capture_output=True)
+
+
+def sync_apart(settings: Settings) -> subprocess.Popen[str]:
+    """A sync in a process of its own, which can be killed."""
+    code = (
+        "import pickle, sys; sys.path.insert(0, sys.argv[1]);"
+        "from ansible_collections.chefwell.resilience.plugins.module_utils.offsite import offsite;"
+        "print(offsite.sync(pickle.loads(bytes.fromhex(sys.argv[2]))).message)"
+    )
+    line = [sys.executable, "-c", code, str(COLLECTIONS), pickle.dumps(settings).hex()]
+    return subprocess.Popen(line, text=True, stdout=subprocess.PIPE)
+
+
+def arrived(copy: Path) -> int:
+    """Bytes of what waits on the server for its place, finished or not."""
+    found = 0
+    for file in (copy / ".chefwell" / "incoming").rglob("*"):
+        with contextlib.suppress(OSError):
+            found += file.stat().st_size if file.is_file() else 0
+    return found
+
+
+def foreign(copy: dict[str, bytes], tree: Path) -> list[str]:
+    """Final names in a copy whose content is not, whole, that of ours."""
+    ours = contents(tree)
+    return [path for path, body in copy.items() if ours.get(path) != body]
+
+
+def killed(settings: Settings, server: Sshd, more: int, who: str) -> int:
+    """Kills a sync once so many bytes more have arrived; bytes under way at that moment."""
+    before = arrived(server.backups)
+    apart = sync_apart(dataclasses.replace(other(settings, bandwidth_kbps=1500), tries=1))
+
+    def now() -> bool:
+        under_way = bool(server.children()) and arrived(server.backups) - before >= more
+        return under_way or apart.poll() is not None
+
+    wait_for(now, seconds=20)
+    seen = arrived(server.backups)
+    for pid in [*descendants(apart.pid), apart.pid] if who == "the host" else server.children():
+        end(pid)
+    apart.wait()
+    wait_for(lambda: not server.children(), seconds=10)
+    return seen
+
+
+@pytest.mark.parametrize("who", ["the host", "the server"])
+def test_b1_killed_at_any_moment(
+    fault, copied: Settings, tree: Path, server: Sshd, who: str
+) -> None:
+    names = [add_backup(tree, "weekly", 100 + number, size=700_000).name for number in range(4)]
+    moments: list[int] = []
+    wrong: list[str] = []
+    for more in (0, 100_000, 600_000, 900_000):
+        moments.append(killed(copied, server, more, who))
+        wrong += foreign(mirror(server), tree)
+    fault.cause(f"kill -9 of {who}, {len(moments)} times: with {moments} bytes under way")
+    fault.see(f"final names with partial content: {wrong}", holds=not wrong)
+    waiting = arrived(server.backups)
+    left = sum(f"weekly/{name}" not in mirror(server) for name in names) * 700_000
+    result = offsite.sync(copied)
+    fault.see(
+        f"the next run sends {result.bytes_sent} of {left} bytes, for {waiting} had arrived: "
+        f"{result.message}",
+        holds=result.status == "ok" and result.bytes_sent < left - waiting * 0.5 + 100_000,
+    )
+    fault.see("equal", holds=in_sync(copied))
+
+
+def test_b1_power_cut_of_the_server(fault, net: FarHost, tmp_path: Path) -> None:
+    """What the server's disk holds is copied while it works: without what is still in memory."""
+    enter_private_mounts()
+    disks = Disks(tmp_path)
+    copy = disks.ext4("far", megabytes=48)
+    far = Sshd(net.address, net.inside)
+    try:
+        far.start()
+        settings = settings_for(far, copy, tmp_path)
+        assert offsite.sync(settings).status == "ok"
+        for number in range(4):
+            add_backup(tmp_path / "backups", "weekly", 100 + number, size=1_200_000)
+        apart = sync_apart(other(settings, bandwidth_kbps=2500))
+        cuts = []
+        while apart.poll() is None:
+            cuts.append(tmp_path / f"cut{len(cuts)}.img")
+            run("cp", "--sparse=always", str(tmp_path / "far.img"), str(cuts[-1]))
+            time.sleep(0.25)
+        cuts.append(tmp_path / f"cut{len(cuts)}.img")
+        run("cp", "--sparse=always", str(tmp_path / "far.img"), str(cuts[-1]))
+        for pid in [*far.children(), far.process.pid]:
+            end(pid)
+        far.stop()
+        fault.cause(f"power cut of the server at {len(cuts)} moments of a sync of 4 backups")
+        counts, wrong = [], []
+        for number, image in enumerate(cuts):
+            found = disks._mount(f"after{number}", "-o", "loop", str(image))
+            counts.append(len(held(found)))
+            wrong += foreign(held(found), tmp_path / "backups")
+        fault.see(f"backups in place by moment: {counts}", holds=min(counts) == 14)
+        fault.see(f"final names with partial content: {wrong}", holds=not wrong)
+        far.start()
+        again = settings_for(far, tmp_path / f"after{len(cuts) // 2}", tmp_path)
+        result = offsite.sync(again)
+        fault.see(f"next run: {result.message}", holds=result.status == "ok" and in_sync(again))
+    finally:
+        far.remove()
+        disks.close()
+
+
+@pytest.mark.parametrize(
+    "kind", ["rejected", "cut in the middle", "hangs after connecting", "half of packets lost"]
+)
+def test_b2_network(fault, copied: Settings, tree: Path, net: FarHost, server: Sshd, kind: str):
+    fault.cause(f"network: {kind}")
+    big = add_backup(tree, "weekly", 100, size=1_500_000)
+    port = ("--dport", str(server.port))
+    if kind == "rejected":
+        with net.rule(*port, "-j", "REJECT", "--reject-with", "tcp-reset"):
+            result = offsite.sync(copied)
+        expected = (result.kind, result.attempts) == ("refused", 3)
+    elif kind == "half of packets lost":
+        words = ("-m", "statistic", "--mode", "random", "--probability", "0.5", "-j", "DROP")
+        lossy = other(copied, connect_seconds=2, silence_seconds=2, time_limit=4)
+        with net.rule(*port, *words):
+            result = offsite.sync(lossy)
+        # TCP may carry it through; a sync that gives up must say that the network was why.
+        network = ("timed_out", "cut", "rsync_30", "rsync_12", "time_limit", "silent", "no_route")
+        given_up = result.attempts == 3 and result.kind in network
+        expected = result.status in ("ok", "warning") or given_up
+    elif kind == "hangs after connecting":
+        os.kill(server.process.pid, signal.SIGSTOP)
+        began = time.monotonic()
+        result = offsite.sync(other(copied, connect_seconds=1))
+        took = time.monotonic() - began
+        os.kill(server.process.pid, signal.SIGCONT)
+        fault.see(f"{took:.1f} s for three tries of 1 s", holds=took < 10)
+        expected = (result.kind, result.attempts) == ("timed_out", 3)
+    else:
+        silence = net.rule(*port, "-j", "DROP")
+        entered: list[None] = []
+
+        def told(done: int, total: int) -> None:
+            if not entered:
+                entered.append(silence.__enter__())
+
+        slow = other(copied, bandwidth_kbps=600, connect_seconds=1, silence_seconds=2)
+        result = offsite.sync(slow, progress=told)
+        silence.__exit__(None, None, None)
+        expected = result.status == "failed" and result.attempts == 3 and bool(entered)
+    fault.see(
+        f"{result.status} after {result.attempts} tries: {result.message[:90]}", holds=expected
+    )
+    fault.see("no partial content", holds=not foreign(mirror(server), tree))
+    for pid in server.children():
+        end(pid)  # sessions that the cut left behind
+    assert offsite.sync(copied).status in ("ok", "warning"), big
+    fault.see("equal once the network is back", holds=in_sync(copied))
+
+
+def test_b2_alert(fault, copied: Settings, server: Sshd, tmp_path: Path) -> None:
+    fault.cause("a sync by the host's command to a server that accepts and says nothing")
+    destination = copied.transport.destination
+    with socket.create_server(("127.0.0.1", 0)) as mute, receiving() as service:
+        values = {
+            "server_host": "127.0.0.1",
+            "server_port": mute.getsockname()[1],
+            "server_user": server.user,
+            "server_path": destination.path,
+            "key_file": destination.key_file,
+            "known_hosts_file": destination.known_hosts_file,
+            "connect_seconds": 1,
+            "retry_seconds": 0.05,
+            "backup_path": copied.backup_path,
+            "state_dir": str(tmp_path / "told"),
+            "fallback_dir": str(tmp_path / "told"),
+            "log_file": str(tmp_path / "log"),
+            "language": "en",
+            "notify_urls": [service.webhook],
+            "ping_url": service.check,
+        }
+        (tmp_path / "offsite.json").write_text(json.dumps(values))
+        command = ["sync-backups-offsite", "--config", str(tmp_path / "offsite.json")]
+        code = host_cli.main(command)
+        told, pings = service.messages(), service.pings()
+    log = (tmp_path / "log").read_text()
+    fault.see(f"exit {code}; {log.count('try ')} tries before the last in the log", holds=code == 2)
+    fault.see(f"told: {len(told)} message", holds=len(told) == 1)
+    fault.see(f"pings: {[action for action, _body in pings]}", holds=pings[-1][0] == "/fail")
+
+
+@pytest.mark.parametrize("what", ["full", "over its quota"])
+def test_b3_no_room_on_the_server(fault, net: FarHost, tmp_path: Path, what: str) -> None:
+    enter_private_mounts()
+    disks = Disks(tmp_path)
+    far = Sshd(net.address, net.inside)
+    try:
+        if what == "full":
+            copy = disks.memory("far", pages=400)
+        else:
+            image = tmp_path / "far.img"
+            with image.open("wb") as file:
+                file.truncate(128 << 20)
+            run("mkfs.btrfs", "-q", "-M", str(image))
+            copy = disks._mount("far", "-o", "loop", str(image)) / "copy"
+            run("btrfs", "quota", "enable", str(copy.parent))
+            run("btrfs", "subvolume", "create", str(copy))
+            run("btrfs", "qgroup", "limit", "1600K", str(copy))
+        far.start()
+        settings = settings_for(far, copy, tmp_path, reserve_percent=0)
+        assert offsite.sync(settings).status == "ok"
+        before = held(copy)
+        for number in range(4):
+            add_backup(tmp_path / "backups", "weekly", 50 + number, size=600_000)
+        fault.cause(f"the server's disk really is {what}: 2.4 MB to a copy with room for 1.6 MB")
+        if what == "full":
+            guarded = offsite.sync(settings)
+            fault.see(guarded.message[:120], holds=guarded.refusals[0].guard == "room")
+        result = offsite.sync(settings, overrides=["room"])
+        expected = ("failed", 2, "no_space" if what == "full" else "quota")
+        seen = (result.status, result.exit_code, result.kind)
+        fault.see(f"{result.message[:140]}", holds=seen == expected)
+        fault.note(f"{result.attempts} tries; {result.warnings}")
+        after = held(copy)
+        whole = {path: after.get(path) for path in before} == before
+        fault.see("the earlier set is whole", holds=whole)
+        fault.see("no partial content", holds=not foreign(after, tmp_path / "backups"))
+        if what == "full":
+            run("mount", "-o", "remount,size=8m", str(copy))
+        else:
+            run("btrfs", "qgroup", "limit", "none", str(copy))
+        result = offsite.sync(settings)
+        fault.see(f"with room again: {result.status}", holds=result.status == "ok")
+        fault.see("equal", holds=in_sync(settings))
+    finally:
+        far.remove()
+        disks.close()
+
+
+def test_b8_rsync_23_a_file_cannot_be_put_there(
+    fault, copied: Settings, tree: Path, server: Sshd
+) -> None:
+    new = add_backup(tree, "weekly", 100)
+    fault.cause(f"a folder with something in it has the name of {new.name} where it is to arrive")
+    way = server.backups / ".chefwell" / "incoming" / "weekly" / new.name
+    way.mkdir(parents=True)
+    (way / "in the way").touch()
+    result = offsite.sync(dataclasses.replace(copied, tries=1))
+    said = (result.status, result.kind) == ("failed", "rsync_23")
+    fault.see(result.message[:160], holds=said and "exit 23" in result.message)
+    shutil.rmtree(way)
+    fault.see("sent once it is gone", holds=offsite.sync(copied).files_sent == 1)
+
+
+def test_b8_rsync_24_a_file_vanishes(fault, copied: Settings, tree: Path) -> None:
+    first = add_backup(tree, "monthly", 200, size=1_000_000)
+    victim = add_backup(tree, "weekly", 100)
+    fault.cause(f"{victim.name} is removed while {first.name}, which comes before it, is sent")
+
+    def told(done: int, total: int) -> None:
+        victim.unlink(missing_ok=True)
+
+    result = offsite.sync(other(copied, bandwidth_kbps=1000), progress=told)
+    named = result.vanished == (f"weekly/{victim.name}",)
+    fault.see(f"{result.status}: {result.warnings}", holds=result.status == "warning" and named)
+    fault.see("the rest is there", holds=in_sync(copied))
+    judged = rsync.judge(24, [], "file has vanished")
+    fault.see(f"on its own: {judged.words}", holds=not judged.ok)
+
+
+def test_b8_rsync_25_a_limit_of_deletions(fault, tmp_path: Path) -> None:
+    fault.cause("rsync --delete --max-delete=1 by itself; none of our calls has such a limit")
+    (tmp_path / "empty").mkdir()
+    (tmp_path / "full").mkdir()
+    for name in "abc":
+        (tmp_path / "full" / name).touch()
+    line = ["rsync", "-r", "--delete", "--max-delete=1", f"{tmp_path}/empty/", f"{tmp_path}/full/"]
+    done = subprocess.run(line, capture_output=True, text=True, check=False)
+    judged = rsync.judge(done.returncode, done.stdout.splitlines(), done.stderr)
+    told = not judged.ok and rsync.EXIT_WORDS[25] in judged.words
+    fault.see(judged.words[:140], holds=done.returncode == 25 and told)
+
+
+def test_b8_rsync_30_silence(fault, copied: Settings, tree: Path, server: Sshd) -> None:
+    fault.cause("the server's session stops in the middle of a file, without ending")
+    add_backup(tree, "weekly", 100, size=8_000_000)  # more than the buffers in between hold
+    stopped: list[int] = []
+
+    def told(done: int, total: int) -> None:
+        for pid in [] if stopped else server.children():
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGSTOP)
+                stopped.append(pid)
+
+    slow = dataclasses.replace(other(copied, bandwidth_kbps=2000, silence_seconds=2), tries=1)
+    result = offsite.sync(slow, progress=told)
+    for pid in stopped:
+        end(pid)
+    said = (result.status, result.kind) == ("failed", "rsync_30")
+    fault.see(result.message[:140], holds=said and rsync.EXIT_WORDS[30] in result.message)
+    fault.see("afterwards equal", holds=offsite.sync(copied).status == "ok" and in_sync(copied))
+
+
+def test_b8_rsync_255_no_ssh(fault, copied: Settings, tree: Path) -> None:
+    fault.cause("rsync itself is called while nothing listens on the server's port")
+    nobody = dataclasses.replace(copied.transport.destination, port=free_port())
+    name = f"daily/{sorted((tree / 'daily').iterdir())[0].name}"
+    done = rsync.transfer(nobody, str(tree), [name], old_folder="old_x")
+    # 255 is what ssh ended with; an rsync that notices the closed pipe first says 12 instead.
+    said = (done.ok, done.kind, done.again) == (False, "refused", True)
+    fault.see(done.words[:140], holds=said and done.code in (255, 12) and bool(done.remedy))
+    judged = rsync.judge(255, [], "")
+    fault.see(f"by itself: {judged.words}", holds=rsync.EXIT_WORDS[255] in judged.words)
+
+
+def test_b10_the_ping_that_does_not_come(
+    fault, copied: Settings, server: Sshd, tmp_path: Path
+) -> None:
+    fault.cause("one sync, then none any more: cron does not run, or the host is dead")
+    destination = copied.transport.destination
+    with DeadMan(period=1.5).watching() as service:
+        values = {
+            "server_host": destination.host,
+            "server_port": destination.port,
+            "server_user": destination.user,
+            "server_path": destination.path,
+            "key_file": destination.key_file,
+            "known_hosts_file": destination.known_hosts_file,
+            "backup_path": copied.backup_path,
+            "state_dir": copied.state_dir,
+            "log_file": str(tmp_path / "log"),
+            "ping_url": service.check,
+        }
+        (tmp_path / "offsite.json").write_text(json.dumps(values))
+        code = host_cli.main(["sync-backups-offsite", "--config", str(tmp_path / "offsite.json")])
+        up = service.state()
+        fault.see(f"exit {code}; the service: {up}", holds=(code, up) == (0, "up"))
+        wait_for(lambda: service.alarms, seconds=10)
+        fault.see(f"the service: {service.alarms[0]}", holds=service.state() == "down")
+    good = offsite_verify.verify(copied)["last_good_sync"]
+    fault.see(f"verify says: last good sync {good}", holds=bool(good))
+    values = {key: value.default for key, value in keeper_store.KEYS.items()}
+    store = keeper_store.Store({**values, "root": str(server.backups)})
+    store.save("last", {"time": time.time() - 60 * 3600, "listed": 14})
+    alarm = keeper.tend(store).alarms.get("silent", {}).get("saw", "")
+    fault.see(f"the server says: {alarm}", holds="60 hours" in alarm)
