@@ -7,6 +7,7 @@ import contextlib
 import os
 import subprocess
 from collections.abc import Iterator
+from pathlib import Path
 
 
 def run(*command: str) -> None:
@@ -36,6 +37,10 @@ class FarHost:
         """Lets no more than `rate` (as tc(8) reads it, `1gbit`) pass from here to there."""
         words = ("rate", rate, "burst", "256k", "latency", "50ms")
         run("tc", "qdisc", "add", "dev", self.ours, "root", "tbf", *words)
+
+    def sent(self) -> int:
+        """Bytes that have gone from here to there, with the frames around them."""
+        return int(Path(f"/sys/class/net/{self.ours}/statistics/tx_bytes").read_text())
 
     @contextlib.contextmanager
     def rule(self, *words: str) -> Iterator[None]:

@@ -74,7 +74,8 @@ def plan(
         # The day's share is of what was not read today: a second run on one day reads nothing.
         if not overdue and (share <= 0 or now - same[path].read < 86400 / 2):
             break
-        share -= identities[path][0]
+        if same[path].read > 0:  # what rotted is read beside the share
+            share -= identities[path][0]
         again.add(path)
     believed = {path: known.sha256 for path, known in same.items() if path not in again}
     return Plan(believed, sorted(again), {path: before[path] for path in again & set(before)})

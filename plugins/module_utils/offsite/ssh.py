@@ -309,7 +309,7 @@ def command(destination: Destination) -> list[str]:
         "ClearAllForwardings=yes",
         "ControlPath=none",
         f"ConnectTimeout={destination.connect_seconds}",
-        f"ServerAliveInterval={max(1, min(15, destination.silence_seconds // 4))}",
+        f"ServerAliveInterval={max(1, min(15, destination.silence_seconds))}",
         "ServerAliveCountMax=4",
         *destination.ssh_options,
     ]

@@ -1,0 +1,175 @@
+"""The offsite sync's limits, measured: bandwidth, time, pauses between tries, progress."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import os
+import pty
+import select
+import socket
+import subprocess
+import sys
+import threading
+import time
+from pathlib import Path
+
+import pytest
+from ansible_collections.chefwell.resilience.plugins.module_utils.offsite import (
+    offsite,
+    offsite_verify,
+)
+from ansible_collections.chefwell.resilience.plugins.module_utils.offsite.offsite_settings import (
+    Settings,
+)
+from ansible_collections.chefwell.resilience.plugins.module_utils.offsite.ssh import Destination
+from ansible_collections.chefwell.resilience.plugins.module_utils.offsite.transport_rsync import (
+    GateTransport,
+)
+from offsite_parts import add_backup, plan_tree
+from sshd import Sshd
+
+COLLECTIONS = Path(__file__).resolve().parents[2] / "build" / "collections"
+
+
+@pytest.fixture(scope="module")
+def server():
+    made = Sshd()
+    made.start()
+    yield made
+    made.remove()
+
+
+@pytest.fixture
+def settings(server: Sshd, tmp_path: Path) -> Settings:
+    server.backups = tmp_path / "copy"
+    server.backups.mkdir()
+    server.guard()
+    destination = Destination(
+        host="127.0.0.1",
+        port=server.port,
+        user=server.user,
+        path=str(server.backups),
+        key_file=str(server.key),
+        known_hosts_file=str(server.known_hosts),
+        connect_seconds=5,
+        time_limit=60,
+        mode="restricted",
+    )
+    tree = plan_tree(tmp_path / "backups")
+    return Settings(
+        GateTransport(destination), str(tree), str(tmp_path / "state"), retry_seconds=0.05
+    )
+
+
+def other(settings: Settings, **values: object) -> Settings:
+    destination = dataclasses.replace(settings.transport.destination, **values)
+    return dataclasses.replace(settings, transport=GateTransport(destination))
+
+
+def test_bandwidth(settings: Settings) -> None:
+    """2,000,000 bytes at 500 KiB/s take 3.9 s; without a limit much less."""
+    tree = Path(settings.backup_path)
+    took = {}
+    for limit in (None, 500):
+        add_backup(tree, "weekly", 100 + (limit or 0), size=2_000_000)
+        result = offsite.sync(other(settings, bandwidth_kbps=limit))
+        assert result.status == "ok", result
+        took[limit] = result.seconds
+    print(f"2 MB: {took[None]:.1f} s without a limit, {took[500]:.1f} s with 500 KiB/s")
+    assert took[500] - took[None] / 2 > 3.2 and took[None] < took[500]
+
+
+def test_time_limit_and_resume(settings: Settings) -> None:
+    """A try that takes too long is ended; the next run goes on from what had arrived."""
+    add_backup(Path(settings.backup_path), "weekly", 100, size=4_000_000)
+    slow = dataclasses.replace(other(settings, bandwidth_kbps=500, time_limit=4), tries=1)
+    began = time.monotonic()
+    result = offsite.sync(slow)
+    took = time.monotonic() - began
+    assert (result.status, result.kind, result.exit_code) == ("failed", "time_limit", 2), result
+    assert "time limit of 4 s" in result.message and took < 12
+    again = offsite.sync(settings)
+    print(f"ended after {took:.1f} s; the next run sends {again.bytes_sent} of 4000000 bytes")
+    assert again.status == "ok" and again.bytes_sent < 3_500_000
+    assert offsite_verify.verify(settings, full=True)["comparison"]["in_sync"]
+
+
+def test_pauses_grow_and_vary(settings: Settings) -> None:
+    """Three tries; the second pause is three times the first, and each is varied by half."""
+    gaps = []
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        came: list[float] = []
+
+        def hang_up() -> None:
+            while True:
+                try:
+                    talk, _address = listener.accept()
+                except OSError:
+                    return
+                came.append(time.monotonic())
+                talk.close()
+
+        threading.Thread(target=hang_up, daemon=True).start()
+        settings = dataclasses.replace(
+            other(settings, port=listener.getsockname()[1]), retry_seconds=0.5
+        )
+        for _round in range(2):
+            came.clear()
+            result = offsite.sync(settings)
+            assert (result.status, result.kind, result.attempts) == ("failed", "cut", 3), result
+            assert len(came) == 3
+            gaps.append([second - first for first, second in zip(came, came[1:], strict=False)])
+        listener.shutdown(socket.SHUT_RDWR)
+    print(f"pauses, with what a try itself takes: {gaps}")
+    for first, second in gaps:
+        assert 0.25 <= first < 2.5 and 0.75 <= second < 4.5
+    assert abs(gaps[0][0] - gaps[1][0]) > 0.001 or abs(gaps[0][1] - gaps[1][1]) > 0.001
+
+
+def command(settings: Settings, root: Path) -> list[str]:
+    destination = settings.transport.destination
+    config = root / "offsite.json"
+    values = {
+        "server_host": destination.host,
+        "server_port": destination.port,
+        "server_user": destination.user,
+        "server_path": destination.path,
+        "key_file": destination.key_file,
+        "known_hosts_file": destination.known_hosts_file,
+        "bandwidth_kbps": 1000,
+        "backup_path": settings.backup_path,
+        "state_dir": settings.state_dir,
+        "log_file": str(root / "log"),
+        "language": "en",
+    }
+    config.write_text(json.dumps(values))
+    module = "ansible_collections.chefwell.resilience.plugins.module_utils.host_cli"
+    return [sys.executable, "-m", module, "sync-backups-offsite", "--config", str(config)]
+
+
+def test_progress_on_a_terminal_and_nowhere_else(settings: Settings, tmp_path: Path) -> None:
+    add_backup(Path(settings.backup_path), "weekly", 100, size=1_500_000)
+    line = command(settings, tmp_path)
+    environment = {**os.environ, "PYTHONPATH": str(COLLECTIONS)}
+    ours, theirs = pty.openpty()
+    with subprocess.Popen(line, env=environment, stdout=subprocess.PIPE, stderr=theirs) as running:
+        os.close(theirs)
+        shown = b""
+        while running.poll() is None or select.select([ours], [], [], 0)[0]:
+            if select.select([ours], [], [], 0.1)[0]:
+                try:
+                    shown += os.read(ours, 4096)
+                except OSError:  # the other end of a terminal is closed
+                    break
+        assert running.wait(30) == 0
+    os.close(ours)
+    steps = [int(word) for word in shown.decode().replace("%", " ").split() if word.isdigit()]
+    print(f"on a terminal: {steps}")
+    assert b"\rsending" in shown and len(steps) > 3
+    assert steps == sorted(steps) and steps[-1] == 100
+
+    add_backup(Path(settings.backup_path), "weekly", 120, size=500_000)
+    done = subprocess.run(line, env=environment, capture_output=True, check=False)
+    assert (done.returncode, done.stderr) == (0, b""), done.stderr
+    assert b"%" not in done.stdout

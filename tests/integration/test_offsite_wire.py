@@ -1,0 +1,131 @@
+"""T2.5 of the plan by numbers: what goes over the cable, counted by the kernel at its end."""
+
+from __future__ import annotations
+
+import gzip
+import os
+import random
+from pathlib import Path
+
+import pytest
+from ansible_collections.chefwell.resilience.plugins.module_utils.offsite import (
+    offsite,
+    offsite_verify,
+)
+from ansible_collections.chefwell.resilience.plugins.module_utils.offsite.offsite_settings import (
+    Settings,
+)
+from ansible_collections.chefwell.resilience.plugins.module_utils.offsite.ssh import Destination
+from ansible_collections.chefwell.resilience.plugins.module_utils.offsite.transport_rsync import (
+    AccountTransport,
+    GateTransport,
+)
+from far_host import FarHost
+from offsite_parts import add_backup, plan_tree
+from sshd import Sshd
+
+NEW = 400_000
+# Of Ethernet, IP, TCP and ssh around each packet; three logins; the list and our inventory.
+FRAME_PERCENT, TALK = 4, 25_000
+
+pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="another host takes root")
+
+
+@pytest.mark.parametrize("mode", ["restricted", "account"])
+def test_after_one_new_backup_that_file_is_on_the_wire_and_no_more(
+    tmp_path: Path, mode: str
+) -> None:
+    net = FarHost()
+    server = Sshd(net.address, net.inside)
+    try:
+        server.backups = tmp_path / "copy"
+        server.backups.mkdir()
+        server.start()
+        if mode == "restricted":
+            server.guard()
+        destination = Destination(
+            host=server.address,
+            port=server.port,
+            user=server.user,
+            path=str(server.backups),
+            key_file=str(server.key),
+            known_hosts_file=str(server.known_hosts),
+            mode=mode,
+        )
+        kind = GateTransport if mode == "restricted" else AccountTransport
+        tree = plan_tree(tmp_path / "backups")
+        for file in tree.glob("*/*.gz"):  # so that one sent again would be seen
+            file.write_bytes(os.urandom(NEW))
+        settings = Settings(kind(destination), str(tree), str(tmp_path / "state"))
+
+        def sync() -> tuple[offsite.SyncResult, int]:
+            before = net.sent()
+            result = offsite.sync(settings)
+            assert result.status == "ok", result
+            return result, net.sent() - before
+
+        _first, everything = sync()
+        assert everything > 14 * NEW
+        result, nothing = sync()
+        assert result.files_sent == 0
+        new = add_backup(tree, "daily", -0.01, size=NEW)
+        result, one = sync()
+        print(
+            f"{mode}: on the wire {everything} bytes for 14 backups of {NEW}, {nothing} when "
+            f"nothing is new, {one} for one new; rsync itself counts {result.bytes_sent}"
+        )
+        assert result.sent == (f"daily/{new.name}",)
+        assert nothing < TALK
+        assert NEW < one < NEW * (100 + FRAME_PERCENT) / 100 + TALK
+        assert NEW < result.bytes_sent < NEW + 2_000
+        assert offsite_verify.verify(settings, full=True)["comparison"]["in_sync"]
+    finally:
+        server.remove()
+        net.remove()
+
+
+def test_compression_helps_what_is_not_compressed_and_nothing_else(tmp_path: Path) -> None:
+    """Why `offsite_backup_compress` is off: dumps are compressed when they are made."""
+    rows = (
+        f"INSERT INTO sales VALUES ({number}, {number % 97}, '2025-11-{number % 28 + 1:02}', "
+        f"{random.randrange(10**6) / 100});\n"
+        for number in range(20_000)
+    )
+    plain = "".join(rows).encode()
+    contents = {"sql": plain, "sql.gz": gzip.compress(plain)}
+    server = Sshd()
+    try:
+        server.start()
+        sent = {}
+        for kind, content in contents.items():
+            for compress in (False, True):
+                server.backups = tmp_path / f"copy-{kind}-{compress}"
+                server.backups.mkdir()
+                server.guard()
+                tree = tmp_path / f"{kind}-{compress}"
+                for tier in ("daily", "weekly", "monthly"):
+                    (tree / tier).mkdir(parents=True)
+                (tree / "daily" / f"chefwell_backup_20251120_030000.{kind}").write_bytes(content)
+                destination = Destination(
+                    host="127.0.0.1",
+                    port=server.port,
+                    user=server.user,
+                    path=str(server.backups),
+                    key_file=str(server.key),
+                    known_hosts_file=str(server.known_hosts),
+                    compress=compress,
+                    mode="restricted",
+                )
+                settings = Settings(
+                    GateTransport(destination), str(tree), str(tree / "state"), marker=""
+                )
+                result = offsite.sync(settings)
+                assert result.files_sent == 1, result
+                sent[kind, compress] = result.bytes_sent
+        for kind, content in contents.items():
+            saved = 100 * (1 - sent[kind, True] / sent[kind, False])
+            print(f"{kind}: {len(content)} bytes; -z saves {saved:.1f} % on the wire")
+        assert sent["sql", True] < sent["sql", False] / 2
+        assert sent["sql.gz", True] > sent["sql.gz", False] * 0.97
+    finally:
+        server.remove()
