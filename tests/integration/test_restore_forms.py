@@ -1,0 +1,104 @@
+"""Every form that people keep dumps in is restored whole: four formats, bare and packed."""
+
+from __future__ import annotations
+
+import contextlib
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import psycopg2
+import pytest
+from ansible_collections.chefwell.resilience.plugins.module_utils.database.postgres import Server
+from ansible_collections.chefwell.resilience.plugins.module_utils.drill import drill
+from ansible_collections.chefwell.resilience.plugins.module_utils.staging import staging
+from testbed import production
+
+FORMATS = {"custom": "-Fc", "tar": "-Ft", "plain": "-Fp"}
+PACKERS = {
+    "none": None,
+    "gzip": ["gzip", "-c"],
+    "zstd": ["zstd", "-qc"],
+    "xz": ["xz", "-c"],
+    "lz4": ["lz4", "-qc"],
+}
+ROWS = {"one": 1000, "two": 300}
+# Formats that pg_restore reads in parallel.
+PARALLEL = ("custom", "directory")
+SOURCE = """
+CREATE SCHEMA "Loja é";
+CREATE TABLE "Loja é".one (id serial PRIMARY KEY, text text NOT NULL UNIQUE);
+INSERT INTO "Loja é".one (text) SELECT md5(n::text) FROM generate_series(1, 1000) n;
+CREATE TABLE public.two (id int REFERENCES "Loja é".one, at timestamptz DEFAULT now());
+INSERT INTO public.two SELECT n FROM generate_series(1, 300) n;
+CREATE INDEX by_time ON public.two (at);
+SELECT lo_from_bytea(0, 'a large object')
+"""
+
+
+@pytest.fixture(scope="module")
+def settings(tmp_path_factory: pytest.TempPathFactory) -> Iterator[drill.Settings]:
+    """A staging that stands, so that no drill needs a cluster of its own."""
+    root = tmp_path_factory.mktemp("forms")
+    root.chmod(0o755)
+    bin_dir = production.binaries().bin_dir
+    place = staging.Settings("embedded", str(root / "work"), bin_dir=bin_dir)
+    made = drill.Settings(place, str(root / "state"), str(root))
+    drill.set_up(made)
+    try:
+        yield made
+    finally:
+        drill.clean_up(made)
+
+
+@pytest.fixture(scope="module")
+def server(settings: drill.Settings) -> Server:
+    found = staging.engine(settings.staging).find()
+    assert found is not None
+    with contextlib.closing(psycopg2.connect(**found.dsn("postgres"))) as connection:
+        connection.autocommit = True
+        with connection.cursor() as cursor:
+            cursor.execute("CREATE DATABASE source")
+    with psycopg2.connect(**found.dsn("source")) as connection, connection.cursor() as cursor:
+        cursor.execute(SOURCE)
+    connection.close()
+    return found
+
+
+def dump(server: Server, *options: str) -> bytes:
+    command = [server.binaries.path("pg_dump"), *options, server.url("source")]
+    return subprocess.run(command, capture_output=True, check=True).stdout
+
+
+def restored_whole(settings: drill.Settings, path: Path, form: str, packer: str) -> None:
+    result = drill.run(settings, path=str(path))
+    assert (result["verdict"], result["problem"]) == ("passed", None), result
+    assert result["backup"]["format"] == (form if packer == "none" else f"{form}+{packer}")
+    assert (result["restore"]["jobs"] > 1) == (form in PARALLEL)
+    tables = {
+        table["name"]: table["rows"] for schema in result["schemas"] for table in schema["tables"]
+    }
+    assert tables == ROWS
+    asked = {check["id"]: check["status"] for check in result["checks"]}
+    for id in ("row_counts", "foreign_keys", "indexes", "sequences", "large_objects"):
+        assert asked[id] == "passed", (id, result["checks"])
+
+
+@pytest.mark.parametrize("packer", PACKERS)
+@pytest.mark.parametrize("form", FORMATS)
+def test_a_file(
+    settings: drill.Settings, server: Server, tmp_path: Path, form: str, packer: str
+) -> None:
+    content = dump(server, FORMATS[form])
+    if command := PACKERS[packer]:
+        content = subprocess.run(command, input=content, capture_output=True, check=True).stdout
+    # Its content tells what it is; its name says nothing.
+    path = tmp_path / "backup"
+    path.write_bytes(content)
+    restored_whole(settings, path, form, packer)
+
+
+@pytest.mark.parametrize("inner", ["none", "gzip"])
+def test_a_folder(settings: drill.Settings, server: Server, tmp_path: Path, inner: str) -> None:
+    dump(server, "-Fd", "-j2", "-Z", inner, "-f", str(tmp_path / "backup"))
+    restored_whole(settings, tmp_path / "backup", "directory", "none")
