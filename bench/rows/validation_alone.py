@@ -12,6 +12,7 @@ from pathlib import Path
 
 import psycopg2
 from ansible_collections.chefwell.resilience.plugins.module_utils.archive import archive
+from ansible_collections.chefwell.resilience.plugins.module_utils.archive.dump_toc import Entry
 from ansible_collections.chefwell.resilience.plugins.module_utils.database import postgres
 from ansible_collections.chefwell.resilience.plugins.module_utils.database.postgres import Server
 from ansible_collections.chefwell.resilience.plugins.module_utils.staging import restore
@@ -51,8 +52,8 @@ def prepared(bed: Testbed) -> Iterator[Things]:
 
 
 @contextlib.contextmanager
-def restored(backup: Path, binaries: postgres.Binaries) -> Iterator[Things]:
-    """A throw-away server with a backup restored into it."""
+def restored(backup: Path, binaries: postgres.Binaries, only: str = "") -> Iterator[Things]:
+    """A throw-away server with a backup restored into it, or of its stores this one alone."""
     with tempfile.TemporaryDirectory(prefix="chefwell-bench-") as folder:
         Path(folder).chmod(0o711)
         ready = archive.prepare(str(backup), folder, binaries)
@@ -60,12 +61,24 @@ def restored(backup: Path, binaries: postgres.Binaries) -> Iterator[Things]:
         cluster.create()
         try:
             server = cluster.start()
-            done = restore.restore(ready, server, DATABASE)
+            options = [*restore.OPTIONS]
+            if only:
+                listed = Path(folder) / "wanted.list"
+                kept = [entry for entry in ready.toc.entries if _wanted(entry, only)]
+                listed.write_text("".join(f"{entry.dump_id};\n" for entry in kept))
+                listed.chmod(0o644)
+                options.append(f"--use-list={listed}")
+            done = restore.restore(ready, server, DATABASE, options=options)
             if done.errors:
                 raise RuntimeError(done.errors[0])
             yield Things(server, expectation.of(ready.toc.entries, ready.rows))
         finally:
             cluster.remove()
+
+
+def _wanted(entry: Entry, only: str) -> bool:
+    where = entry.schema or entry.name.split(" ")[-1]
+    return where == only or not where.startswith("tenant_")
 
 
 def ours(things: Things) -> dict[str, int]:

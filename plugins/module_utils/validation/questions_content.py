@@ -7,11 +7,12 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from ..common.told import Told, in_row, told, told_many
-from ..database import content_digest
+from ..database import content_digest, side_by_side
+from ..database.catalogue import Catalogue
 from .asker import BATCH, Asker, compared, dotted
 from .checks import Answer
 from .expectation import SOURCES, Key
@@ -199,40 +200,45 @@ def _position(value: int | None) -> str:
 
 
 def _behind(asker: Asker) -> tuple[list[Finding], int]:
+    fed = asker.catalogue.sequences()
+    batches = [fed[start : start + BATCH] for start in range(0, len(fed), BATCH)]
+    asked = side_by_side.each(asker.catalogue.connection, batches, _furthest)
+    behind = [
+        Finding(
+            "sequence.behind",
+            f"{schema}.{name}",
+            told(
+                "%(sequence)s is at %(found)s, %(column)s is at %(furthest)s already",
+                sequence=f"{schema}.{name}",
+                found=_position(last),
+                column=f"{table}.{column}",
+                furthest=str(furthest),
+            ),
+        )
+        for told_batch in asked
+        for (schema, name, _schema, table, column, last, step), furthest in told_batch
+        if furthest is not None
+        and (last is None or (last < furthest if step > 0 else last > furthest))
+    ]
+    return behind, len(fed)
+
+
+def _furthest(
+    connection: Any, batch: Sequence[tuple[Any, ...]]
+) -> list[tuple[tuple[Any, ...], Any]]:
+    """Each sequence, and how far the column that it feeds has come."""
     from psycopg2 import sql  # noqa: PLC0415 - the engine imports without it
 
-    fed = asker.catalogue.sequences()
-    behind = []
-    for start in range(0, len(fed), BATCH):
-        batch = fed[start : start + BATCH]
-        query = sql.SQL(" UNION ALL ").join(
-            sql.SQL("SELECT {}, (SELECT {}({})::numeric FROM {})").format(
-                sql.Literal(number),
-                sql.SQL("max" if row[6] > 0 else "min"),
-                sql.Identifier(row[4]),
-                sql.Identifier(row[2], row[3]),
-            )
-            for number, row in enumerate(batch)
+    query = sql.SQL(" UNION ALL ").join(
+        sql.SQL("SELECT {}, (SELECT {}({})::numeric FROM {})").format(
+            sql.Literal(number),
+            sql.SQL("max" if row[6] > 0 else "min"),
+            sql.Identifier(row[4]),
+            sql.Identifier(row[2], row[3]),
         )
-        for number, furthest in asker.catalogue.rows(query):
-            schema, name, _schema, table, column, last, step = batch[number]
-            if furthest is None:
-                continue
-            if last is None or (last < furthest if step > 0 else last > furthest):
-                behind.append(
-                    Finding(
-                        "sequence.behind",
-                        f"{schema}.{name}",
-                        told(
-                            "%(sequence)s is at %(found)s, %(column)s is at %(furthest)s already",
-                            sequence=f"{schema}.{name}",
-                            found=_position(last),
-                            column=f"{table}.{column}",
-                            furthest=str(furthest),
-                        ),
-                    )
-                )
-    return behind, len(fed)
+        for number, row in enumerate(batch)
+    )
+    return [(batch[number], furthest) for number, furthest in Catalogue(connection).rows(query)]
 
 
 def views(asker: Asker) -> Answer:
