@@ -1,0 +1,139 @@
+"""T3.6 in earnest: the server is gone with its database, backups, keys and commands. A new one."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import shutil
+import socket
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from play_host import PlayHost
+from testbed import Testbed, production
+
+HOST = socket.gethostname()
+PLAYBOOK = "disaster_recovery.yml"
+
+
+@pytest.fixture(scope="module")
+def lost(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Testbed]:
+    """A testbed of which nothing is left but the copies on the backup server."""
+    bed = Testbed.up(tmp_path_factory.mktemp("bed"), stores=2)
+    held = Path(bed.record["ssh"]["path"])
+    shutil.copytree(bed.record["backups"], held, dirs_exist_ok=True)
+    for path in [held, *held.rglob("*")]:
+        os.chmod(path, 0o755 if path.is_dir() else 0o644)
+    bed.production.stop()
+    for gone in (bed.record["postgres"]["data_dir"], bed.record["backups"]):
+        shutil.rmtree(gone)
+    yield bed
+    bed.down()
+
+
+@pytest.fixture(scope="module")
+def new(tmp_path_factory: pytest.TempPathFactory) -> Iterator[production.Production]:
+    """PostgreSQL as one installs it: without any database of ours."""
+    root = tmp_path_factory.mktemp("new")
+    root.chmod(0o755)
+    for folder in ("run", "logs"):
+        (root / folder).mkdir()
+    made = production.Production(root, production.describe(root))
+    made.make()
+    made.start()
+    yield made
+    made.stop()
+
+
+@pytest.fixture(scope="module")
+def host(
+    lost: Testbed, new: production.Production, tmp_path_factory: pytest.TempPathFactory
+) -> PlayHost:
+    root = tmp_path_factory.mktemp("host")
+    server, access = lost.record["ssh"], new.settings
+    known = ("host", "port", "user", "password", "dbname", "bin_dir")
+    return PlayHost(
+        root,
+        # The inventory is what is left: it tells where the copies lie.
+        offsite_backup_server_host=server["host"],
+        offsite_backup_server_port=server["port"],
+        offsite_backup_server_user=server["user"],
+        offsite_backup_server_path=server["path"],
+        offsite_backup_server_mode="account",
+        offsite_backup_server_inventory_host="localhost",
+        offsite_backup_server_host_key_file=server["host_key_file"],
+        offsite_backup_server_authorized_keys=server["authorized_keys"],
+        staging_restore_offsite_key_file=str(root / "ssh" / "chefwell_read"),
+        staging_restore_source="offsite",
+        staging_restore_engine="embedded",
+        staging_restore_dir=str(root / "staging"),
+        staging_restore_work_dir=str(root / "work"),
+        staging_restore_bin_dir=access["bin_dir"],
+        staging_restore_backup_path=str(root / "backups"),
+        staging_restore_runbook="",
+        staging_restore_report_dir=str(root / "reports"),
+        staging_restore_logrotate_file="",
+        staging_restore_log_file=str(root / "staging.log"),
+        staging_restore_recovery={name: access[name] for name in known},
+    )
+
+
+def rows(new: production.Production, dbname: str) -> int:
+    with contextlib.closing(new.connect(dbname)) as connection, connection.cursor() as cursor:
+        cursor.execute("SELECT count(*) FROM tenant_chefwell.products")
+        found = cursor.fetchone()
+    assert found is not None
+    return int(found[0])
+
+
+def databases(new: production.Production) -> set[str]:
+    with contextlib.closing(new.connect("postgres")) as connection, connection.cursor() as cursor:
+        cursor.execute("SELECT datname FROM pg_database WHERE NOT datistemplate")
+        return {name for (name,) in cursor.fetchall()}
+
+
+def test_one_play_brings_production_to_a_new_server(
+    host: PlayHost, new: production.Production
+) -> None:
+    assert not host.scripts.exists() and databases(new) == {"postgres"}
+    play = host.run(
+        PLAYBOOK,
+        staging_restore_recovery_from_offsite=True,
+        staging_restore_recovery_confirm=HOST,
+    )
+    assert play.returncode == 0, play.stdout + play.stderr
+    assert "there was none" in play.stdout
+    assert databases(new) == {"postgres", "restaurante"}
+    assert rows(new, "restaurante") == 28
+
+
+def test_the_commands_fetch_from_offsite_too(host: PlayHost, new: production.Production) -> None:
+    drill = host.command("test-restore-staging", "--from-offsite", "--json")
+    told = json.loads(drill.stdout)
+    assert (drill.returncode, told["verdict"]) == (0, "passed"), told
+    assert told["phases"][0]["name"] == "fetch" and told["backup"]["fetched_from"]
+    # Without the option the configuration decides, and there is no local backup anyway.
+    configured = json.loads(host.command("test-restore-staging", "--json").stdout)
+    assert configured["backup"]["fetched_from"] == told["backup"]["fetched_from"]
+    beside = host.command("disaster-recovery", "--from-offsite", "--tier", "weekly", "--json")
+    told = json.loads(beside.stdout)
+    assert (beside.returncode, told["verdict"]) == (0, "passed"), told
+    assert told["backup"]["tier"] == "weekly" and rows(new, told["name"]) > 0
+    both = host.command("disaster-recovery", "--from-offsite", "--backup", "/nowhere")
+    assert both.returncode == 3 and "cannot be fetched from offsite" in both.stderr
+
+
+def test_the_key_goes_when_the_stage_does(host: PlayHost, lost: Testbed) -> None:
+    let_in = Path(lost.record["ssh"]["authorized_keys"])
+    public = (host.root / "ssh" / "chefwell_read.pub").read_text().split()[1]
+    assert f"restrict ssh-ed25519 {public}" in let_in.read_text()
+    assert (host.root / "ssh" / "chefwell_read").stat().st_mode & 0o777 == 0o600
+    assert host.play("stage3_staging_restore.yml", staging_restore_drill_now=False)["changed"] == 0
+    host.play("rollback_stage3.yml")
+    assert public not in let_in.read_text()
+    assert not (host.root / "etc" / "offsite_read.json").exists()
+    # The pair itself stays: it may have been there before.
+    assert (host.root / "ssh" / "chefwell_read.pub").exists()
+    assert host.play("rollback_stage3.yml")["changed"] == 0
