@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import subprocess
 import sys
 import time
@@ -301,34 +302,43 @@ def test_a_host_without_programs_restores_in_the_container(host: DockerHost, bed
     assert drill["restore"]["programs"] == bed.record["postgres"]["bin_dir"]
 
 
-@pytest.mark.parametrize("what", ["container", "drill"])
-def test_a_drill_that_was_cut_off_leaves_nothing(host: DockerHost, what: str) -> None:
-    """The server's container is killed; or the drill itself is, which then cannot tidy up."""
+@pytest.mark.parametrize("what", ["container", "Ctrl-C", "drill", "set-up"])
+def test_what_was_cut_off_leaves_nothing(host: DockerHost, what: str) -> None:
+    """The server's container is killed; the drill is interrupted; it, or a set-up, is killed itself.
+
+    Who is killed with SIGKILL cannot tidy up: the next clean-up does.
+    """
     label = "label=com.docker.compose.service=postgres_staging"
+    command = "setup-staging" if what == "set-up" else "test-restore-staging"
     with (
         host.engine.network(),
         subprocess.Popen(
-            [str(host.scripts / "test-restore-staging.sh"), "--json"],
+            [str(host.scripts / f"{command}.sh"), "--json"],
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,
             text=True,
             env={},
         ) as running,
     ):
-        deadline = time.monotonic() + 60
+        deadline = time.monotonic() + 120
         while not (found := host.engine.docker("ps", "--quiet", "--filter", label).split()):
             assert time.monotonic() < deadline and running.poll() is None
         if what == "container":
             host.engine.docker("kill", *found)
+        elif what == "Ctrl-C":
+            running.send_signal(signal.SIGINT)
         else:
             running.kill()
         output = running.communicate()[0]
-    if what == "container":
+    if what in ("container", "Ctrl-C"):
         drill = json.loads(output)
         assert (running.returncode, drill["verdict"]) == (3, "could_not_verify"), drill
+        if what == "Ctrl-C":
+            assert drill["problem"] == "it was interrupted"
     else:
         assert ours(host)["container"]
         assert result(host.command("cleanup-staging", "--json"))["removed"]
+        assert result(host.command("cleanup-staging", "--json"))["removed"] == []
     assert ours(host) == {"container": [], "network": [], "volume": []}
 
 
