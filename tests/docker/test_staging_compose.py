@@ -304,7 +304,7 @@ def test_a_host_without_programs_restores_in_the_container(host: DockerHost, bed
 
 @pytest.mark.parametrize("what", ["container", "Ctrl-C", "drill", "set-up"])
 def test_what_was_cut_off_leaves_nothing(host: DockerHost, what: str) -> None:
-    """The server's container is killed; the drill is interrupted; it, or a set-up, is killed itself.
+    """The server's container is killed; a drill is interrupted; it, or a set-up, is killed itself.
 
     Who is killed with SIGKILL cannot tidy up: the next clean-up does.
     """
