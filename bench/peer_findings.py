@@ -138,7 +138,8 @@ def _ours(lab: Lab, path: Path, what: str) -> dict[str, Any]:
         staging=staging.Settings(
             "embedded", str(lab.folder / "work"), bin_dir=lab.server.binaries.bin_dir
         ),
-        state_dir=str(lab.folder / "state"),
+        # One of its own: what the drill before counted was another database.
+        state_dir=tempfile.mkdtemp(prefix="state-", dir=lab.folder),
         backup_path=str(lab.folder),
         questions=validation.Settings(tenant_query=query),
     )
