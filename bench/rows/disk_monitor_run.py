@@ -25,10 +25,10 @@ sys.path.insert(0, str(ROOT / "tests" / "integration"))
 
 from filesystems import Disks, fill  # noqa: E402
 
-MOUNTS, DAYS, RUNS_A_DAY = 20, 30, 4
+MOUNTS, DAYS, RUNS_A_DAY = 20, 365, 4
 PAGES = 1000
 PYTHON = "/usr/bin/python3"
-TITLE = f"a disk monitor's run on a host with {MOUNTS} mounts and a month of history"
+TITLE = f"a disk monitor's run on a host with {MOUNTS} mounts and a year of history"
 OURS = "monitor-disk-space.sh: measured, judged, foretold, logged, remembered"
 THEIRS = "check_disk (monitoring-plugins-basic), and Python started and ended"
 NOTE = "ratio: theirs / ours; the aim is 1/3 (0.33) or more"
@@ -39,7 +39,8 @@ CHECK_DISK = "/usr/lib/nagios/plugins/check_disk"
 @contextlib.contextmanager
 def prepared(bed: object) -> Iterator[dict[str, Any]]:
     """The mounts, in a mount namespace of our own; the plan's 14 backups, the newest three hours
-    old; a month in which every second disk grew and the others stood still."""
+    old; a year in which every second disk grew, to be cleaned up each month, and the others stood
+    still."""
     with tempfile.TemporaryDirectory() as folder:
         root = Path(folder)
         disks = Disks(root)
@@ -90,7 +91,8 @@ def _remember(state: str, targets: list[Path]) -> None:
     for number, target in enumerate(targets):
         key = f"{'folder' if target.name == 'backups' else 'mount'}:{target}"
         for run in range(DAYS * RUNS_A_DAY):
-            grown = run / 2 + rng.uniform(-2, 2) if number % 2 else 0.0
+            month = run % (30 * RUNS_A_DAY)
+            grown = month / 2 + rng.uniform(-2, 2) if number % 2 else 0.0
             used = int((300 + grown) * 4096)
             moment = now - (DAYS * RUNS_A_DAY - run) * 86400 / RUNS_A_DAY
             left = PAGES * 4096 - used

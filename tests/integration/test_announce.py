@@ -71,11 +71,14 @@ def test_the_exact_payload_of_each_kind_of_message(tmp_path: Path, receiver: Rec
     ]
     first, last = told[0], told[-1]
     moment = announce.datetime.datetime.fromtimestamp(NOON + 2 * 6 * 3600).astimezone()
-    assert first["message"] == f"it is warning\n{moment.isoformat(sep=' ', timespec='seconds')}"
-    assert {key: first[key] for key in ("version", "attachments")} == {
+    assert first == {
         "version": "1.0",
+        "title": "🟡 WARNING: / on web1",
+        "message": f"it is warning\n{moment.isoformat(sep=' ', timespec='seconds')}",
         "attachments": [],
+        "type": "warning",
     }
+    assert all({*message} == {*first} for message in told)
     assert last["message"].startswith("it is ok\nIt lasted 2 days.\n")
     assert [(method, path) for method, path, _body in receiver.requests] == [("POST", "/hook")] * 5
 

@@ -237,6 +237,46 @@ def test_watching_goes_on_until_it_is_stopped(tmp_path: Path) -> None:
     assert refused.returncode == 3 and "--watch" in refused.stderr
 
 
+def test_the_exit_code_is_the_disks_whatever_becomes_of_the_messages(
+    tmp_path: Path, disks: Disks
+) -> None:
+    point = disks.memory("memory")
+    fill(point, 75)
+    with receiving() as receiver:
+        host = MonitorHost(
+            tmp_path,
+            paths=[str(point)],
+            notify_urls=[f"{receiver.webhook}?rto=30&cto=30"],
+            notify_time_limit=3,
+            ping_url=receiver.check,
+        )
+        receiver.stop()
+        code, result = host.monitor()
+        assert (code, result["delivered"], result["kept"]) == (1, 0, 1)  # refused
+        assert sum("ping did not arrive" in problem for problem in result["problems"]) == 2
+        host.settings["ping_url"] = ""
+        fill(point, 85)
+        receiver.start()
+        receiver.status = 500
+        code, result = host.monitor()
+        assert (code, result["delivered"], result["kept"]) == (2, 0, 2)
+        assert any("500" in problem for problem in result["problems"])
+        receiver.status, receiver.delay = 200, 10
+        fill(point, 60)
+        started = time.monotonic()
+        code, result = host.monitor()
+        assert time.monotonic() - started < 10  # 3 s for all messages
+        assert (code, result["delivered"], result["kept"]) == (0, 0, 3)
+        receiver.delay = 0
+        before = len(receiver.requests)
+        code, result = host.monitor()
+        assert (code, result["delivered"], result["kept"]) == (0, 3, 0)
+        late = [json.loads(body) for _m, path, body in receiver.requests[before:] if "hook" in path]
+        kinds = [message["title"].split(":")[0].split(" ", 1)[1] for message in late]
+        assert kinds == ["WARNING", "CRITICAL", "OK again"]  # in order, nothing lost
+        assert host.monitor()[1]["delivered"] == 0
+
+
 def test_a_silenced_target_is_told_when_the_silence_ends(tmp_path: Path, disks: Disks) -> None:
     point = disks.memory("memory")
     fill(point, 95)

@@ -16,6 +16,7 @@ from ansible_collections.chefwell.resilience.plugins.module_utils.common.errors 
 from ansible_collections.chefwell.resilience.plugins.module_utils.telling.history import (
     FILE,
     KEEP_DAYS,
+    SMALL,
     Event,
     History,
     Sample,
@@ -76,6 +77,30 @@ def test_a_damaged_file_is_set_aside_and_the_run_goes_on(tmp_path: Path, damage:
             assert Path(str(history.set_aside)).read_bytes() == broken
     with History(str(tmp_path)) as history:
         assert (history.problem, history.samples("mount:/")) == (None, [sample(1)])
+
+
+def test_damage_in_a_large_file_is_found_by_use_or_by_the_first_start_of_a_day(
+    tmp_path: Path,
+) -> None:
+    file = tmp_path / FILE
+    with History(str(tmp_path)) as history:
+        history.add_samples([sample(moment) for moment in range(1, 40_000)])
+    content = file.read_bytes()
+    assert len(content) > SMALL
+    broken = content[:4096] + random.Random(1).randbytes(len(content) - 4096)
+    file.write_bytes(broken)
+    with History(str(tmp_path)) as history:  # not looked through: it was written today
+        assert history.problem is None
+        with pytest.raises(ResilienceError, match="cannot be read"):
+            history.samples("mount:/")
+    with History(str(tmp_path)) as history:  # but now it is known to be doubtful
+        assert history.problem and "set aside" in history.problem
+        assert history.samples("mount:/") == []
+    file.write_bytes(broken)
+    yesterday = time.time() - 86400
+    os.utime(file, (yesterday, yesterday))
+    with History(str(tmp_path)) as history:
+        assert history.problem and "set aside" in history.problem
 
 
 def test_a_full_disk_is_said_and_what_was_remembered_is_still_read(disks: Disks) -> None:

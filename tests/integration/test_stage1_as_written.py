@@ -149,6 +149,9 @@ def test_the_rollback_leaves_what_was_there(host: HostCopy) -> None:
     host.play(str(ROOT / "playbooks" / "rollback_stage1.yml"), resilience_become=False)
     for path in [*plan_text.files_created(1), "/etc/chefwell-resilience/disk.json"]:
         assert host.run(f"test -e {path}").returncode != 0, path
+    # No other stage is there, so the kit goes as well.
+    for path in ("/usr/local/lib", "/etc", "/var/lib", "/run"):
+        assert host.run(f"test -e {path}/chefwell-resilience").returncode != 0, path
     assert host.must("crontab -l").splitlines()[-1:] == ["5 4 * * * /usr/local/bin/own"]
     assert "monitor-disk-space" not in host.must("crontab -l")
     assert host.must("ls /root/backups/daily").count("chefwell_backup_") == 7

@@ -32,6 +32,10 @@ FILE = "history.sqlite3"
 # Seconds to wait for another process that writes.
 PATIENCE = 10.0
 KEEP_DAYS = 400
+DAY = 86400.0
+# A file of up to so many bytes is looked through at each start; a larger one, which twenty targets
+# reach in some months, by the first start of a day, and after it could not be read.
+SMALL = 1 << 20
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS sample (
     target TEXT NOT NULL, time REAL NOT NULL, bytes_used INTEGER, bytes_available INTEGER,
@@ -132,9 +136,10 @@ class History:
             raise OSError(errno.EROFS, os.strerror(errno.EROFS))
         database = sqlite3.connect(self.path, timeout=PATIENCE, isolation_level=None)
         try:
-            (state,) = database.execute("PRAGMA quick_check(1)").fetchone()
-            if state != "ok":
-                raise sqlite3.DatabaseError(state)
+            if self._doubtful():
+                (state,) = database.execute("PRAGMA quick_check(1)").fetchone()
+                if state != "ok":
+                    raise sqlite3.DatabaseError(state)
             (version,) = database.execute("PRAGMA user_version").fetchone()
             if version == 0:
                 database.executescript(_SCHEMA)
@@ -144,6 +149,16 @@ class History:
                 os.unlink(self.path)
             raise
         return database
+
+    def _doubtful(self) -> bool:
+        held = os.stat(self.path)
+        return held.st_size <= SMALL or held.st_mtime // DAY != time.time() // DAY
+
+    def _doubt(self, error: sqlite3.Error) -> None:
+        """Has the next start look through a damaged file: its time of change tells it to."""
+        if not isinstance(error, sqlite3.OperationalError):
+            with contextlib.suppress(OSError):
+                os.utime(self.path, (0, 0))
 
     def _open_readable(self, why: Exception) -> sqlite3.Connection:
         try:
@@ -184,6 +199,7 @@ class History:
                     self._database.execute("ROLLBACK")
                 raise
         except sqlite3.Error as error:
+            self._doubt(error)
             raise ResilienceError(
                 f"the history {self.path} cannot be written: {error}",
                 option="state_dir",
@@ -195,6 +211,7 @@ class History:
         try:
             return self._database.execute(query, values).fetchall()
         except sqlite3.Error as error:
+            self._doubt(error)
             raise ResilienceError(
                 f"the history {self.path} cannot be read: {error}",
                 option="state_dir",
@@ -203,19 +220,25 @@ class History:
             ) from error
 
     def add_samples(self, samples: Sequence[Sample]) -> None:
-        """Remembers measurements, and forgets those older than `KEEP_DAYS`.
+        """Remembers measurements; the first of a day forget those older than `KEEP_DAYS`.
 
         Raises:
             ResilienceError: they cannot be written.
         """
+        if not samples:
+            return
+        newest = max(sample.time for sample in samples)
+        query = "SELECT max(time) FROM sample WHERE target = ?"
         with self._writing() as database:
+            (before,) = database.execute(query, (samples[0].target,)).fetchone()
             database.executemany(
                 "INSERT OR REPLACE INTO sample VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
                 [tuple(records.asdict(sample).values()) for sample in samples],
             )
-            oldest = max((sample.time for sample in samples), default=0) - KEEP_DAYS * 86400
-            database.execute("DELETE FROM sample WHERE time < ?", (oldest,))
-            database.execute("DELETE FROM event WHERE time < ?", (oldest,))
+            if before is None or before // DAY != newest // DAY:
+                oldest = newest - KEEP_DAYS * DAY
+                database.execute("DELETE FROM sample WHERE time < ?", (oldest,))
+                database.execute("DELETE FROM event WHERE time < ?", (oldest,))
 
     def samples(self, target: str, since: float = 0) -> list[Sample]:
         """The measurements of one target, the oldest first.
