@@ -103,10 +103,35 @@ options:
     type: float
   postgres:
     description:
-      - How PostgreSQL is asked. C(container) (as in O(services)), C(user) and C(dbname), to ask
-        with C(psql) in its own container; or C(host), C(port), C(user), C(password) and C(dbname).
+      - How PostgreSQL is asked. O(postgres.container), O(postgres.user) and O(postgres.dbname), to
+        ask with C(psql) in its own container; or all but O(postgres.container), over the network.
     type: dict
     default: {}
+    suboptions:
+      container:
+        description:
+          - What runs it, as in O(services).
+        type: raw
+      host:
+        description:
+          - Its address, or the folder of its socket.
+        type: str
+      port:
+        description:
+          - Its port, V(5432) when left out.
+        type: int
+      user:
+        description:
+          - Who asks.
+        type: str
+      password:
+        description:
+          - The password.
+        type: str
+      dbname:
+        description:
+          - The database.
+        type: str
   docker_url:
     description:
       - Where Docker listens. Left empty, what the host's environment says, else its usual socket.
@@ -229,8 +254,18 @@ def main() -> None:
             "log_ignore": {"type": "list", "elements": "str", "default": []},
             "log_seconds": {"type": "float", "default": 300},
             "since": {"type": "float"},
-            # The whole of it may hold a password, which argument_spec cannot tell apart.
-            "postgres": {"type": "dict", "default": {}, "no_log": True},
+            "postgres": {
+                "type": "dict",
+                "default": {},
+                "options": {
+                    "container": {"type": "raw"},
+                    "host": {"type": "str"},
+                    "port": {"type": "int"},
+                    "user": {"type": "str"},
+                    "password": {"type": "str", "no_log": True},
+                    "dbname": {"type": "str"},
+                },
+            },
             "docker_url": {"type": "str", "default": ""},
             "time_limit": {"type": "float", "default": 10},
             "tries": {"type": "int", "default": 3},
@@ -243,6 +278,9 @@ def main() -> None:
     report_only = options.pop("report_only")
     since = options.pop("since")
     options["docker_url"] = options["docker_url"] or None
+    # What was left out is there as None.
+    given = options["postgres"]
+    options["postgres"] = {name: value for name, value in given.items() if value is not None}
     try:
         settings = checkpoint_settings.Settings(**options)
         result = checkpoint.run(settings, since=since, read_only=module.check_mode).to_dict()

@@ -8,10 +8,15 @@ import time
 from pathlib import Path
 from typing import Any
 
+import pytest
 from ansible_collections.chefwell.resilience.plugins.module_utils.checkpoint import (
     checkpoint,
     checkpoint_settings,
 )
+from ansible_collections.chefwell.resilience.plugins.module_utils.common.errors import (
+    ResilienceError,
+)
+from ansible_collections.chefwell.resilience.plugins.module_utils.staging import docker_state
 from docker_lab import Engine
 from docker_lab.swarm import Swarm
 from testbed import sample
@@ -130,6 +135,20 @@ def test_a_database_that_hangs_or_is_gone(swarm: Swarm) -> None:
     assert asked.statuses["postgres"] == "failed" and "does not exist" in asked.evidence["postgres"]
     gone = ask(swarm, items=["postgres"], postgres={**wrong, "container": "chefwell_postgress"})
     assert gone.statuses["postgres"] == "failed"
+
+
+def test_a_docker_that_does_not_come_to_an_end(swarm: Swarm) -> None:
+    """A program that says nothing stands for every stream: the SDK itself would wait for ever."""
+    docker = docker_state.Docker(f"unix://{swarm.engine.socket}", 1.5)
+    began = time.monotonic()
+    with pytest.raises(ResilienceError, match="did not come to an end"):
+        docker.execute(docker_state.Wanted("swarm", "chefwell_backend"), ["sleep", "60"])
+    took = time.monotonic() - began
+    print(f"given up after {took:.1f} s")
+    assert 1.5 <= took < 20
+    (container, *_others) = swarm.containers("chefwell_backend")
+    swarm.engine.docker("exec", container, "pkill", "sleep")
+    docker.close()
 
 
 def test_postgres_over_the_network(swarm: Swarm) -> None:

@@ -12,9 +12,11 @@ from __future__ import annotations
 import dataclasses
 import datetime
 import fnmatch
+import functools
 import importlib
-from collections.abc import Sequence
-from typing import Any
+import threading
+from collections.abc import Callable, Sequence
+from typing import Any, TypeVar
 
 from ..common.errors import ResilienceError
 
@@ -27,6 +29,7 @@ ONE_OFF_LABEL = "com.docker.compose.oneoff"
 # A log is read to this size at most; a backend that writes more in minutes is read in part, and
 # what is left out is said.
 LARGEST_LOG = 8 << 20
+Answer = TypeVar("Answer")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -100,6 +103,7 @@ class Docker:
     """
 
     def __init__(self, url: str | None, time_limit: float) -> None:
+        self.time_limit = time_limit
         try:
             docker = importlib.import_module("docker")
         except ImportError as error:
@@ -132,9 +136,13 @@ class Docker:
             wanted: what to look for.
             since: Unix time from which a failed task counts as a problem.
         """
-        if wanted.kind == "swarm":
-            return [self._service(one, since) for one in self._services(wanted.name)]
-        return [_container(one) for one in self._containers(wanted, stopped=True)]
+
+        def ask() -> list[State]:
+            if wanted.kind == "swarm":
+                return [self._service(one, since) for one in self._services(wanted.name)]
+            return [_container(one) for one in self._containers(wanted, stopped=True)]
+
+        return self._in_time(ask)
 
     def log(self, wanted: Wanted, since: float) -> tuple[list[str], bool]:
         """What everything of that name wrote since then.
@@ -145,17 +153,13 @@ class Docker:
         Raises:
             ResilienceError: there is nothing of that name.
         """
-        sources: Sequence[Any]
-        if wanted.kind == "swarm":
-            sources = self._services(wanted.name)
-        else:
-            sources = self._containers(wanted, stopped=True)
+        sources = self._in_time(functools.partial(self._sources, wanted))
         if not sources:
             raise ResilienceError("nothing in Docker has that name", value=str(wanted))
         lines: list[str] = []
         cut = False
-        for source in sources:
-            text, longer = self._read(source, wanted.kind, since)
+        for source, of_service in sources:
+            text, longer = self._in_time(functools.partial(self._read, source, of_service, since))
             lines += _later(text, since)
             cut = cut or longer
         return lines, cut
@@ -172,8 +176,41 @@ class Docker:
         containers = self._containers(wanted, stopped=False)
         if not containers:
             raise ResilienceError("no container of that name runs here", value=str(wanted))
-        ended = containers[0].exec_run(list(command))
+        ended = self._in_time(functools.partial(containers[0].exec_run, list(command)))
         return int(ended.exit_code), bytes(ended.output or b"").decode("utf-8", "backslashreplace")
+
+    def _in_time(self, ask: Callable[[], Answer]) -> Answer:
+        """What `ask` gives.
+
+        The SDK takes its own time limit off a stream, such as logs and what a program writes.
+        Docker may neither fill nor end one: seen of a service's log (20.10) under load.
+
+        Raises:
+            ResilienceError: it takes longer than one answer may.
+        """
+        answers: list[Answer] = []
+        errors: list[BaseException] = []
+
+        def work() -> None:
+            try:
+                answers.append(ask())
+            except BaseException as error:  # raised again by who waits
+                errors.append(error)
+
+        # Nothing ends a thread that waits for a socket; the program's own end does not wait for it.
+        worker = threading.Thread(target=work, daemon=True)
+        worker.start()
+        worker.join(self.time_limit)
+        if errors:
+            raise errors[0]
+        if not answers:
+            raise ResilienceError(
+                "Docker did not come to an end with its answer",
+                option="time_limit",
+                value=self.time_limit,
+                remedy="ask again, or give it more time",
+            )
+        return answers[0]
 
     def _services(self, name: str) -> list[Any]:
         found = [one for one in self.client.services.list() if fnmatch.fnmatch(one.name, name)]
@@ -216,13 +253,32 @@ class Docker:
             problems.append("it is scaled to nothing")
         return State(service.name, len(running), wanted, tuple(problems))
 
-    def _read(self, source: Any, kind: str, since: float) -> tuple[str, bool]:
+    def _sources(self, wanted: Wanted) -> list[tuple[Any, bool]]:
+        """What has a log to read, each with whether it is a service.
+
+        A service all of whose tasks are on this node is read from their containers: the Swarm's own
+        way to a service's log goes through its managers, and does not always come to an end.
+        """
+        if wanted.kind != "swarm":
+            return [(one, False) for one in self._containers(wanted, stopped=True)]
+        node = self.client.info().get("Swarm", {}).get("NodeID")
+        found: list[tuple[Any, bool]] = []
+        for service in self._services(wanted.name):
+            elsewhere = [one for one in service.tasks() if one.get("NodeID", node) != node]
+            here = self._containers(Wanted("swarm", service.name), stopped=True)
+            if elsewhere or not here:
+                found.append((service, True))
+            else:
+                found += [(one, False) for one in here]
+        return found
+
+    def _read(self, source: Any, of_service: bool, since: float) -> tuple[str, bool]:
         # Docker compares whole seconds; the lines' own times tell the rest.
         options: dict[str, Any] = {
             **{"stdout": True, "stderr": True, "timestamps": True},
             "since": int(since),
         }
-        if kind == "swarm":
+        if of_service:
             parts = source.logs(**options)
         else:
             parts = source.logs(**options, stream=True, follow=False)
