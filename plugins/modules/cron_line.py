@@ -1,0 +1,143 @@
+#!/usr/bin/python
+# -*- coding: utf-8 -*-
+# Copyright (c) 2026, chefwell.resilience contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""One line of ours in a crontab, without harm to the lines beside it."""
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+---
+module: cron_line
+short_description: One line of ours in a crontab that is somebody else's
+version_added: "0.1.0"
+description:
+  - Makes sure that a crontab has one line that runs O(job), or that it has none.
+  - The line stands below a comment that names it, as M(ansible.builtin.cron) writes it, and lines
+    that were written by that module are known again. Unlike that module, this one takes the line
+    below the comment for ours only if it runs the command of O(job). A person who deletes the line
+    and leaves the comment does not lose the next line of his own.
+  - Internal. The roles of the stages call it.
+author:
+  - chefwell.resilience contributors (@chefwell)
+options:
+  name:
+    description:
+      - What the line is called, in the comment above it.
+    type: str
+    required: true
+  job:
+    description:
+      - What it runs. Its first word is a path, by which the line is told from others.
+    type: str
+    required: true
+  minute:
+    description:
+      - Minute field.
+    type: str
+    default: "*"
+  hour:
+    description:
+      - Hour field.
+    type: str
+    default: "*"
+  weekday:
+    description:
+      - Field of the day of the week.
+    type: str
+    default: "*"
+  user:
+    description:
+      - Whose crontab it is. Left out, that of who runs this.
+    type: str
+  state:
+    description:
+      - Whether the line is there. On a host without cron there is none to remove.
+    type: str
+    choices: [present, absent]
+    default: present
+attributes:
+  check_mode:
+    description: Can run in check mode without changing the target.
+    support: full
+  diff_mode:
+    description: Returns what has changed, or would, as a diff.
+    support: full
+"""
+
+EXAMPLES = r"""
+- name: Run the monitor from cron
+  chefwell.resilience.cron_line:
+    name: chefwell.resilience disk monitor
+    minute: "0"
+    hour: "*/6"
+    job: /root/restaurante/scripts/monitor-disk-space.sh
+"""
+
+RETURN = r"""
+lines:
+  description: How many lines the crontab has then.
+  returned: always
+  type: int
+  sample: 4
+"""
+
+from ansible.module_utils.basic import AnsibleModule
+
+from ..module_utils.common import crontab
+
+
+def main() -> None:
+    """Reads, changes one line, writes if that differs."""
+    module = AnsibleModule(
+        argument_spec={
+            "name": {"type": "str", "required": True},
+            "job": {"type": "str", "required": True},
+            "minute": {"type": "str", "default": "*"},
+            "hour": {"type": "str", "default": "*"},
+            "weekday": {"type": "str", "default": "*"},
+            "user": {"type": "str"},
+            "state": {"type": "str", "choices": ["present", "absent"], "default": "present"},
+        },
+        supports_check_mode=True,
+    )
+    options = module.params
+    wanted = options["state"] == "present"
+    program = module.get_bin_path("crontab")
+    if not program:
+        if not wanted:
+            module.exit_json(changed=False, lines=0)
+        module.fail_json(msg="crontab was not found on this host - install cron (Debian)")
+    command = [program, *(["-u", options["user"]] if options["user"] else [])]
+    code, output, errors = module.run_command([*command, "-l"])
+    if code != 0 and "no crontab for" not in errors:
+        if not wanted and "unknown" in errors:
+            # The account is gone, and its crontab with it.
+            module.exit_json(changed=False, lines=0)
+        module.fail_json(
+            msg=f"the crontab cannot be read: {errors.strip()} [user={options['user']!r}]"
+        )
+    before = output.splitlines() if code == 0 else []
+    schedule = f"{options['minute']} {options['hour']} * * {options['weekday']}"
+    after = crontab.changed(before, options["name"], options["job"], schedule if wanted else None)
+    if after != before and not module.check_mode:
+        text = "".join(f"{line}\n" for line in after)
+        if after:
+            code, _output, errors = module.run_command([*command, "-"], data=text, binary_data=True)
+        else:
+            code, _output, errors = module.run_command([*command, "-r"])
+        if code != 0:
+            module.fail_json(msg=f"the crontab cannot be written: {errors.strip()}")
+    module.exit_json(
+        changed=after != before,
+        lines=len(after),
+        diff={
+            "before": "".join(f"{line}\n" for line in before),
+            "after": "".join(f"{line}\n" for line in after),
+        },
+    )
+
+
+if __name__ == "__main__":
+    main()
