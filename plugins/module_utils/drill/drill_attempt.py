@@ -70,6 +70,8 @@ class Attempt:
             self._try(folder)
             verdict = FAILED if self._failed() else PASSED
             self.served_after = self.steps.seconds()
+            if self.keep and verdict == PASSED:
+                self._remember_served()
         except BackupError as error:
             verdict, problem = FAILED, error.told()
             found = Finding(error.finding, self.backup.get("file", ""), error.problem)
@@ -110,6 +112,8 @@ class Attempt:
         try:
             self._ask(server, wanted, url)
             verdict = FAILED if self._failed() else PASSED
+            # What was measured when this very database was restored and first served.
+            self.served_after = restored.get("served_after")
         except ResilienceError as error:
             problem = error.told()
         return self._result(verdict, problem)
@@ -224,6 +228,14 @@ class Attempt:
             json.dump(wanted.to_dict(), file)
         restored = {"backup": self.backup, "restore": self.restored, "checks": self.own_checks}
         staging.write_note(self.settings.staging, kept=self.keep, restored=restored)
+
+    def _remember_served(self) -> None:
+        """Adds to that how long it took until the restored system was validated and served."""
+        place = self.settings.staging
+        note = staging.read_note(place)
+        if note and note.restored:
+            restored = {**note.restored, "served_after": self.served_after}
+            staging.write_note(place, kept=note.kept, restored=restored)
 
     def _ask(self, server: Server, wanted: expectation.Expectation, url: str | None) -> None:
         settings = self.settings
