@@ -27,8 +27,10 @@ from testbed.services import Service
 from . import needs
 
 CLONE_NEWNET = 0x40000000
-# Folders outside its own that dockerd and containerd write to, whatever they are told.
-ELSEWHERE = ("/etc/docker", "/var/lib/docker", "/opt/containerd")
+# Folders outside its own that dockerd and containerd write to, whatever they are told; and the
+# owner's, out of which staging mounts a file: a server in a container shares it with the engine.
+OWNERS = "/root/restaurante"
+ELSEWHERE = ("/etc/docker", "/var/lib/docker", "/opt/containerd", OWNERS)
 STOP_SECONDS = 30
 
 _START = """
@@ -170,6 +172,11 @@ class Engine:
         """Our environment, with this engine as the one that Docker's programs talk to."""
         held = {name: value for name, value in os.environ.items() if name != "DOCKER_CONTEXT"}
         return {**held, "DOCKER_HOST": f"unix://{self.socket}"}
+
+    @property
+    def owners(self) -> Path:
+        """Where what is in `OWNERS` for the engine lies on this machine."""
+        return self.root / "elsewhere" / Path(OWNERS).name
 
     @property
     def cache(self) -> Path:

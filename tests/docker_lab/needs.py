@@ -13,6 +13,7 @@ from testbed.engine import ResilienceError
 # Command that must exist -> Debian package that brings it.
 PROGRAMS = {
     "dockerd": "docker.io",
+    "docker": "docker.io",
     "docker-init": "tini",
     "mmdebstrap": "mmdebstrap",
     "iptables": "iptables",
@@ -53,15 +54,21 @@ def install(say: Callable[[str], None]) -> None:
     missing = {package for name, package in PROGRAMS.items() if not shutil.which(name, path=PLACES)}
     if not missing:
         return
-    say(f"installing the system packages: {', '.join(sorted(missing))}")
+    run(["apt-get", "update", "-qq"], 300)
+    _install(missing, say)
+    # From Debian 13 on the client is a package of its own, which 12 does not have.
+    if not shutil.which("docker", path=PLACES):
+        _install({"docker-cli"}, say)
+    for name in PROGRAMS:
+        program(name)
+
+
+def _install(packages: set[str], say: Callable[[str], None]) -> None:
+    say(f"installing the system packages: {', '.join(sorted(packages))}")
     env = {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}
-    run(["apt-get", "update", "-qq"], 300, env)
+    command = ["apt-get", "install", "-y", "-qq", "--no-install-recommends", *sorted(packages)]
     with _no_service_starts():
-        run(
-            ["apt-get", "install", "-y", "-qq", "--no-install-recommends", *sorted(missing)],
-            600,
-            env,
-        )
+        run(command, 600, env)
 
 
 def compose_plugin(cache: Path) -> Path:
