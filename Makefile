@@ -38,7 +38,7 @@ sanity: setup  ## ansible-test sanity, from a checkout under the path that it wa
 ROOT := $(filter 0,$(shell id -u))
 LANES ?= $(shell expr $$(nproc) + 1)
 SIDE_BY_SIDE := $(if $(ROOT),--dist loadscope --no-loadscope-reorder --tx '$(LANES)*popen//python=tests/lane.sh')
-PARTS := unit house corpus integration $(if $(ROOT),faults docker)
+PARTS := unit house corpus integration $(if $(ROOT),faults docker plan)
 test: setup  ## all of it, in lanes side by side; PARTS="unit corpus" for less
 	@mkdir -p build/test
 	$(if $(ROOT),@PYTHONPATH=tests $(VENV)/python -c 'from docker_lab import needs; needs.install(print)')
@@ -46,7 +46,7 @@ test: setup  ## all of it, in lanes side by side; PARTS="unit corpus" for less
 	@echo "results: build/test/junit.xml"
 
 test-docker:  ## what needs a Docker engine alone; brings one of its own
-	$(MAKE) --no-print-directory test PARTS=docker LANES=1
+	$(MAKE) --no-print-directory test PARTS="docker plan" LANES=1
 
 molecule: setup  ## molecule's scenarios on a Docker engine of their own; SCENARIO=plan for one
 	$(VENV)/python -m pytest tests/docker/test_molecule.py $(if $(SCENARIO),-k "$(SCENARIO)") -s --durations=0 --durations-min=1

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import signal
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -70,3 +71,24 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
             return together(nodeid)
 
     return Scheduling(config, log)
+
+
+# One Docker engine for all tests of a run that want it, whatever room they are in. What it is made
+# of is imported by who uses it: most tests do not.
+@pytest.fixture(scope="session")
+def engine() -> Iterator[Any]:
+    """A Docker engine with the images of the tests, which are built once and kept."""
+    from docker_lab import Engine, images
+
+    with Engine.up(ROOT / "build" / "docker", say=print) as made:
+        images.make(made, say=print)
+        yield made
+
+
+@pytest.fixture(scope="module")
+def swarm(engine: Any) -> Iterator[Any]:
+    """ChefWell in production on a Swarm of that engine."""
+    from docker_lab.swarm import Swarm
+
+    with Swarm.up(engine, ROOT / "build" / "docker" / "swarm", say=print) as made:
+        yield made

@@ -7,13 +7,24 @@ is cut into commands where a shell would: at the end of a line that completes on
 from __future__ import annotations
 
 import dataclasses
+import functools
 import re
 import subprocess
 from pathlib import Path
 
 PLAN = Path(__file__).resolve().with_name("implementation-plan.pt-BR.md")
+STAGES = (1, 2, 3)
 _TEST = re.compile(r"^\*\*(T\d\.\d) - (.+?):\*\*\n```bash\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 _STAGE = re.compile(r"^## 🎯 ETAPA (\d):", re.MULTILINE)
+_SHELL = re.compile(
+    r"^\*\*([^*\n]+?):\*\*\n+```bash\n(.*?)^```$",
+    re.MULTILINE | re.DOTALL,
+)
+_OUTPUT = re.compile(
+    r"^\*\*(Saída esperada|Relatório de Validação):\*\*\n```\n(.*?)^```$", re.MULTILINE | re.DOTALL
+)
+_ROLLBACK = r"^\*\*Etapa {} - Rollback:\*\*\n```bash\n(.*?)^```$"
+_FILLED = re.compile(r"<[\w-]+>")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -34,16 +45,50 @@ class PlanTest:
     commands: tuple[str, ...]
     expected: str
 
+    @property
+    def stage(self) -> int:
+        """The stage that it belongs to."""
+        return int(self.id[1])
 
-def tests() -> list[PlanTest]:
+
+@dataclasses.dataclass(frozen=True)
+class Block:
+    """A shell block that is no test: what the plan shows on the way, or a rollback.
+
+    Attributes:
+        stage: whose it is.
+        title: the words over it.
+        text: as it stands there.
+        commands: in order; the whole text where no shell would find an end.
+        comments: its lines that are comments, without the sign.
+    """
+
+    stage: int
+    title: str
+    text: str
+    commands: tuple[str, ...]
+    comments: tuple[str, ...]
+
+
+@dataclasses.dataclass(frozen=True)
+class Output:
+    """A page that the plan shows."""
+
+    stage: int
+    title: str
+    lines: tuple[str, ...]
+
+
+@functools.cache
+def tests() -> tuple[PlanTest, ...]:
     """All tests of the plan, in its order."""
     found = []
-    for match in _TEST.finditer(PLAN.read_text(encoding="utf-8")):
+    for match in _TEST.finditer(_text()):
         expected = re.findall(r"^# Verificar: (.+)$", match[3], re.MULTILINE)
         found.append(
             PlanTest(match[1], match[2], match[3], commands_of(match[3]), " ".join(expected))
         )
-    return found
+    return tuple(found)
 
 
 def commands_of(block: str) -> tuple[str, ...]:
@@ -62,11 +107,37 @@ def commands_of(block: str) -> tuple[str, ...]:
     return tuple(commands)
 
 
-def _complete(text: str) -> bool:
-    # What stands in <> is for the reader to fill in, and no redirection.
-    text = re.sub(r"<([\w-]+)>", r"\1", text)
-    checked = subprocess.run(["bash", "-n", "-c", text], capture_output=True, check=False)
-    return checked.returncode == 0
+def filled(command: str) -> list[str]:
+    """What stands in `<>` in a command: names for the reader to fill in."""
+    return _FILLED.findall(command)
+
+
+@functools.cache
+def shown(stage: int) -> tuple[Block, ...]:
+    """The shell blocks of a stage that are no tests, in their order."""
+    text = _section(stage)
+    return tuple(
+        _block(stage, match[1], match[2])
+        for match in _SHELL.finditer(text)
+        if not re.match(r"T\d\.\d", match[1])
+    )
+
+
+@functools.cache
+def rollback(stage: int) -> Block:
+    """The block of `**Etapa N - Rollback:**`."""
+    match = re.search(_ROLLBACK.format(stage), _text(), re.MULTILINE | re.DOTALL)
+    if not match:
+        raise ValueError(f"the plan has no rollback of stage {stage}")
+    return _block(stage, f"Etapa {stage} - Rollback", match[1])
+
+
+def outputs(stage: int) -> list[Output]:
+    """The pages that the plan shows in a stage."""
+    return [
+        Output(stage, match[1], tuple(match[2].rstrip("\n").splitlines()))
+        for match in _OUTPUT.finditer(_section(stage))
+    ]
 
 
 def files_created(stage: int) -> list[str]:
@@ -83,7 +154,7 @@ def criteria(stage: int) -> list[str]:
 
 def checkpoint_items() -> list[str]:
     """The seven items under `**✅ Sistema Funcionando:**`."""
-    listed = PLAN.read_text(encoding="utf-8").split("**✅ Sistema Funcionando:**")[1]
+    listed = _text().split("**✅ Sistema Funcionando:**")[1]
     return re.findall(r"^\d\. \[ \] (.+)$", listed.split("**Se QUALQUER")[0], re.MULTILINE)
 
 
@@ -92,7 +163,27 @@ def cron_lines(stage: int) -> list[str]:
     return re.findall(r"^\*\*Cron:\*\* `([^`]+)`", _section(stage), re.MULTILINE)
 
 
+def _text() -> str:
+    return PLAN.read_text(encoding="utf-8")
+
+
 def _section(stage: int) -> str:
-    text = PLAN.read_text(encoding="utf-8")
+    text = _text()
     starts = {int(match[1]): match.start() for match in _STAGE.finditer(text)}
     return text[starts[stage] : starts.get(stage + 1, text.index("## 📊 Resumo"))]
+
+
+def _block(stage: int, title: str, text: str) -> Block:
+    comments = re.findall(r"(?:^|  )# ?(.+)$", text, re.MULTILINE)
+    # An explained command, a comment behind each of its lines, ends nowhere for a shell.
+    whole = bool(re.search(r"\\ +#", text))
+    commands = (text.rstrip("\n"),) if whole else commands_of(text)
+    return Block(stage, title, text, commands, tuple(comments))
+
+
+def _complete(text: str) -> bool:
+    # What stands in <> is for the reader to fill in, and no redirection.
+    checked = subprocess.run(
+        ["bash", "-n", "-c", _FILLED.sub("it", text)], capture_output=True, check=False
+    )
+    return checked.returncode == 0
