@@ -40,6 +40,7 @@ class Arrivals:
 
     def watch(self, stream: IO[bytes]) -> None:
         """Looks again and again, until there is something to read from `stream` or it has ended."""
+        os.nice(5)  # the rsync that receives comes first
         while not select.select([stream], [], [], LOOK_SECONDS)[0]:
             for path in self._new():
                 with contextlib.suppress(OSError):

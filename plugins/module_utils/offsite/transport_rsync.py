@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import threading
 from collections.abc import Sequence
 
 from ..common.errors import ResilienceError
@@ -21,6 +22,7 @@ from .transport import Delivery, Finished, Wanted
 # rsync writes files through to disk (`--fsync`) from this version on.
 _DURABLE_FROM = (3, 2, 4)
 _SETTLE = ("chefwell-commit",)
+_SETTLE_AHEAD_SECONDS = 1.0
 
 
 class AccountTransport:
@@ -137,12 +139,19 @@ class GateTransport(AccountTransport):
     """To an account behind `offsite_gate`: it takes files in, and its own job places them."""
 
     def send(self, names: Sequence[str], delivery: Delivery) -> Transfer:
-        """As `Transport.send`. The server's job is called at once, and waits for our inventory:
-        meanwhile it takes the digests of what has arrived."""
+        """As `Transport.send`. The server's job is called while we send, and waits for our
+        inventory: meanwhile it takes the digests of what has arrived."""
         self.forget()
-        if not delivery.dry_run:
-            self._ask_ahead(_SETTLE, input=None)
-        return super().send(names, delivery)
+        if delivery.dry_run:
+            return super().send(names, delivery)
+        # Not at once: two logins at one moment would slow each other down.
+        later = threading.Timer(_SETTLE_AHEAD_SECONDS, self._ask_ahead, (_SETTLE, None))
+        later.start()
+        try:
+            return super().send(names, delivery)
+        finally:
+            later.cancel()
+            later.join()
 
     def look(self, tiers: Sequence[str], pattern: str, known: str = "") -> Remote:
         """As `Transport.look`."""
