@@ -81,6 +81,8 @@ JOIN pg_class t ON t.oid = d.refobjid JOIN pg_namespace tn ON tn.oid = t.relname
 JOIN pg_attribute a ON a.attrelid = t.oid AND a.attnum = d.refobjsubid
 WHERE s.relkind = 'S' AND {_SCHEMA} ORDER BY 1, 2"""
 
+# PostgreSQL makes a copy of a key for each partition of the table that is referred to, which its rows
+# alone cannot fulfil (pg_constraint.conparentid in the manual): of these there is no question.
 _FOREIGN_KEYS = f"""
 SELECT n.nspname, t.relname, c.conname, rn.nspname, r.relname, c.convalidated,
  (SELECT array_agg(a.attname::text ORDER BY k.place) FROM unnest(c.conkey)
@@ -92,7 +94,8 @@ SELECT n.nspname, t.relname, c.conname, rn.nspname, r.relname, c.convalidated,
 FROM pg_constraint c JOIN pg_class t ON t.oid = c.conrelid
 JOIN pg_namespace n ON n.oid = t.relnamespace JOIN pg_class r ON r.oid = c.confrelid
 JOIN pg_namespace rn ON rn.oid = r.relnamespace
-WHERE c.contype = 'f' AND {_SCHEMA} ORDER BY 1, 2, 3"""
+WHERE c.contype = 'f' AND {_SCHEMA} AND NOT EXISTS (SELECT 1 FROM pg_constraint p
+ WHERE p.oid = c.conparentid AND p.conrelid = c.conrelid) ORDER BY 1, 2, 3"""
 
 
 class Catalogue:
