@@ -3,27 +3,24 @@
 from __future__ import annotations
 
 import json
-import os
-import signal
 import subprocess
 import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
-from docker_lab import Engine, images, needs
+from docker_lab import Engine
+from docker_lab.staging_host import (
+    BACKEND_PORT,
+    COMPOSE,
+    PLAYBOOK,
+    PORT,
+    DockerHost,
+    ours,
+    result,
+)
 from testbed import Testbed
-
-ROOT = Path(__file__).resolve().parents[2]
-sys.path.insert(0, str(ROOT / "tests" / "integration"))
-
-from play_host import PlayHost  # noqa: E402
-
-PLAYBOOK = "stage3_staging_restore.yml"
-COMPOSE = "docker-compose.staging.yml"
-PORT, BACKEND_PORT = 5433, 3001
 
 
 @pytest.fixture(scope="module")
@@ -33,73 +30,18 @@ def bed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Testbed]:
     made.down()
 
 
-class DockerHost(PlayHost):
-    """A host whose playbooks and commands run where the engine's published ports answer."""
-
-    engine: Engine
-
-    def run(self, playbook: str, *arguments: str, **more: object) -> Any:
-        # Where `docker` finds its plugin compose, which Ansible's module asks it for.
-        plugins = self.root / "docker" / "cli-plugins"
-        if not plugins.is_dir():
-            plugins.mkdir(parents=True)
-            (plugins / "docker-compose").symlink_to(needs.compose_plugin(self.engine.cache))
-        with self.engine.network(), pytest.MonkeyPatch.context() as patch:
-            patch.setenv("DOCKER_CONFIG", str(plugins.parent))
-            return super().run(playbook, *arguments, **more)
-
-    def command(self, name: str, *arguments: str) -> subprocess.CompletedProcess[str]:
-        with self.engine.network():
-            return super().command(name, *arguments)
-
-    def sh(self, script: str) -> subprocess.CompletedProcess[str]:
-        """A command of the plan, as somebody types it on the host."""
-        folder = self.root / "bin"
-        folder.mkdir(exist_ok=True)
-        typed = folder / "docker-compose"
-        if not typed.exists():
-            typed.symlink_to(needs.compose_plugin(self.engine.cache))
-        environment = {**self.engine.environment, "PATH": f"{folder}:{os.environ['PATH']}"}
-        with self.engine.network():
-            return subprocess.run(
-                ["bash", "-c", script],
-                capture_output=True,
-                text=True,
-                env=environment,
-                check=False,
-            )
-
-
 @pytest.fixture(scope="module")
 def host(
     engine: Engine, bed: Testbed, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[DockerHost]:
     root = tmp_path_factory.mktemp("host")
-    images.backend_context(root / "backend")
-    made = DockerHost(
-        root,
-        staging_restore_dir=str(root / "staging"),
-        staging_restore_work_dir=str(root / "work"),
-        staging_restore_backup_path=bed.record["backups"],
-        staging_restore_backend_env={"MAIL": "off", "COST": "R$ 5 'é' \"ok\""},
-        staging_restore_forwarder_image="chefwell-test/base:1",
-        staging_restore_docker_host=f"unix://{engine.socket}",
-        staging_restore_compose_command=[str(needs.compose_plugin(engine.cache))],
-        staging_restore_memory="512m",
-        staging_restore_api_users=bed.record["users"],
-        staging_restore_log_file=str(root / "staging.log"),
-        staging_restore_runbook=str(root / "DISASTER-RECOVERY-PLAYBOOK.md"),
-        staging_restore_report_dir=str(root / "reports"),
-        staging_restore_logrotate_file=str(root / "logrotate" / "staging"),
-    )
-    made.engine = engine
     # What carries like names and is nobody's of ours must be there afterwards.
     engine.docker("volume", "create", "staging_postgres_data_of_production")
     engine.docker(
         *("run", "--detach", "--name", "postgres_staging", "--network", "none"),
         *("chefwell-test/base:1", "sleep", "infinity"),
     )
-    assert made.play(PLAYBOOK)["changed"] > 0
+    made = DockerHost.installed(engine, bed, root)
     yield made
     made.play("rollback_stage3.yml")
     assert not (root / "staging").exists()
@@ -108,23 +50,6 @@ def host(
     assert "staging_postgres_data_of_production" in engine.docker("volume", "ls", "--quiet")
     engine.docker("rm", "--force", "postgres_staging")
     engine.docker("volume", "rm", "staging_postgres_data_of_production")
-
-
-def ours(host: DockerHost) -> dict[str, list[str]]:
-    """What carries our label."""
-    label = "label=pro.chefwell.resilience.staging"
-    return {
-        kind: host.engine.docker(
-            *(kind, "ls", *(["--all"] if kind == "container" else []), "--filter", label, "-q")
-        ).split()
-        for kind in ("container", "network", "volume")
-    }
-
-
-def result(ended: subprocess.CompletedProcess[str]) -> dict[str, Any]:
-    assert ended.stdout, ended.stderr
-    found: dict[str, Any] = json.loads(ended.stdout)
-    return found
 
 
 def test_the_play_held_a_drill_and_a_second_one_changes_nothing(host: DockerHost) -> None:
@@ -302,46 +227,6 @@ def test_a_host_without_programs_restores_in_the_container(host: DockerHost, bed
     assert drill["restore"]["programs"] == bed.record["postgres"]["bin_dir"]
 
 
-@pytest.mark.parametrize("what", ["container", "Ctrl-C", "drill", "set-up"])
-def test_what_was_cut_off_leaves_nothing(host: DockerHost, what: str) -> None:
-    """The server's container is killed; a drill is interrupted; it, or a set-up, is killed itself.
-
-    Who is killed with SIGKILL cannot tidy up: the next clean-up does.
-    """
-    label = "label=com.docker.compose.service=postgres_staging"
-    command = "setup-staging" if what == "set-up" else "test-restore-staging"
-    with (
-        host.engine.network(),
-        subprocess.Popen(
-            [str(host.scripts / f"{command}.sh"), "--json"],
-            stdout=subprocess.PIPE,
-            stderr=subprocess.DEVNULL,
-            text=True,
-            env={},
-        ) as running,
-    ):
-        deadline = time.monotonic() + 120
-        while not (found := host.engine.docker("ps", "--quiet", "--filter", label).split()):
-            assert time.monotonic() < deadline and running.poll() is None
-        if what == "container":
-            host.engine.docker("kill", *found)
-        elif what == "Ctrl-C":
-            running.send_signal(signal.SIGINT)
-        else:
-            running.kill()
-        output = running.communicate()[0]
-    if what in ("container", "Ctrl-C"):
-        drill = json.loads(output)
-        assert (running.returncode, drill["verdict"]) == (3, "could_not_verify"), drill
-        if what == "Ctrl-C":
-            assert drill["problem"] == "it was interrupted"
-    else:
-        assert ours(host)["container"]
-        assert result(host.command("cleanup-staging", "--json"))["removed"]
-        assert result(host.command("cleanup-staging", "--json"))["removed"] == []
-    assert ours(host) == {"container": [], "network": [], "volume": []}
-
-
 def test_without_an_engine_there_is_no_verdict(host: DockerHost) -> None:
     settings = json.loads((host.root / "etc" / "staging.json").read_text())
     settings["compose"]["docker_host"] = "unix:///nowhere/docker.sock"
@@ -352,17 +237,6 @@ def test_without_an_engine_there_is_no_verdict(host: DockerHost) -> None:
     drill = result(ended)
     assert (ended.returncode, drill["verdict"]) == (3, "could_not_verify")
     assert "docker" in drill["problem"] and drill["confidence"] is None, drill
-
-
-def test_a_volume_of_somebody_else_is_refused(host: DockerHost) -> None:
-    host.engine.docker("volume", "create", "staging_postgres_data")
-    try:
-        drill = result(host.command("test-restore-staging", "--json"))
-        assert drill["verdict"] == "could_not_verify"
-        assert "this staging did not make it" in drill["problem"]
-        assert "staging_postgres_data" in host.engine.docker("volume", "ls", "-q").split()
-    finally:
-        host.engine.docker("volume", "rm", "staging_postgres_data")
 
 
 def test_what_was_left_over_long_ago_is_removed(host: DockerHost) -> None:

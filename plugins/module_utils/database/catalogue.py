@@ -81,8 +81,8 @@ JOIN pg_class t ON t.oid = d.refobjid JOIN pg_namespace tn ON tn.oid = t.relname
 JOIN pg_attribute a ON a.attrelid = t.oid AND a.attnum = d.refobjsubid
 WHERE s.relkind = 'S' AND {_SCHEMA} ORDER BY 1, 2"""
 
-# PostgreSQL makes a copy of a key for each partition of the table that is referred to, which its rows
-# alone cannot fulfil (pg_constraint.conparentid in the manual): of these there is no question.
+# PostgreSQL makes a copy of a key for each partition of the table that is referred to, which that
+# one's rows alone cannot fulfil (pg_constraint.conparentid in the manual): these are not asked.
 _FOREIGN_KEYS = f"""
 SELECT n.nspname, t.relname, c.conname, rn.nspname, r.relname, c.convalidated,
  (SELECT array_agg(a.attname::text ORDER BY k.place) FROM unnest(c.conkey)

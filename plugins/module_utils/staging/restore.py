@@ -34,6 +34,13 @@ HARMLESS = (
         re.DOTALL,
     ),
 )
+# What tells of the place and not of the backup: no room, no memory, a server that was ended (errors
+# of the classes 53, 57 and 08 in the manual, "PostgreSQL Error Codes").
+PLACE_BROKE = re.compile(
+    r"No space left on device|Disk quota exceeded|could not extend file|out of (?:shared )?memory"
+    r"|server closed the connection unexpectedly|terminating connection (?:due to|because of)"
+    r"|the database system is (?:shutting down|starting up|in recovery mode|not yet accepting)"
+)
 # Formats that pg_restore reads in parallel.
 PARALLEL = ("custom", "directory")
 # Archives name owners and privileges of production's roles, which a staging does not have.
@@ -84,7 +91,8 @@ def restore(
         options: of pg_restore, beside where and what; `OPTIONS` for a staging.
 
     Raises:
-        ResilienceError: the database cannot be created, or the time limit was reached.
+        ResilienceError: the database cannot be created, the time limit was reached, or the place
+            broke meanwhile, which says nothing of the backup.
     """
     started = time.monotonic()
     _create(server, database, replace, database_locale.of(archive.toc.entries))
@@ -105,6 +113,13 @@ def restore(
     errors, harmless = classify(outcome.errors)
     if outcome.code != 0 and not errors and not harmless:
         errors.append(f"it ended with {outcome.ending()}: {outcome.errors.strip()[-300:]}")
+    broke = next((error for error in errors if PLACE_BROKE.search(error)), None)
+    if broke:
+        raise ResilienceError(
+            told("the place where the backup is tried broke: %(why)s", why=broke[:300]),
+            option="work_dir",
+            remedy=told("give staging more room and memory, and look whether its server runs"),
+        )
     return Restored(time.monotonic() - started, count, errors, harmless)
 
 

@@ -1,0 +1,105 @@
+"""A host with stage 3 installed on it, whose staging runs in the tests' own Docker engine."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+from testbed import Testbed
+
+from . import images, needs
+from .engine import Engine
+
+ROOT = Path(__file__).resolve().parents[2]
+sys.path.insert(0, str(ROOT / "tests" / "integration"))
+
+from play_host import PlayHost  # noqa: E402
+
+PLAYBOOK = "stage3_staging_restore.yml"
+COMPOSE = "docker-compose.staging.yml"
+PORT, BACKEND_PORT = 5433, 3001
+
+
+class DockerHost(PlayHost):
+    """A host whose playbooks and commands run where the engine's published ports answer."""
+
+    engine: Engine
+
+    @classmethod
+    def installed(cls, engine: Engine, bed: Testbed, root: Path, **variables: object) -> DockerHost:
+        """Stage 3 as the play installs it, for the backups of a testbed."""
+        images.backend_context(root / "backend")
+        made = cls(
+            root,
+            staging_restore_dir=str(root / "staging"),
+            staging_restore_work_dir=str(root / "work"),
+            staging_restore_backup_path=bed.record["backups"],
+            staging_restore_backend_env={"MAIL": "off", "COST": "R$ 5 'é' \"ok\""},
+            staging_restore_forwarder_image="chefwell-test/base:1",
+            staging_restore_docker_host=f"unix://{engine.socket}",
+            staging_restore_compose_command=[str(needs.compose_plugin(engine.cache))],
+            staging_restore_memory="512m",
+            staging_restore_api_users=bed.record["users"],
+            staging_restore_log_file=str(root / "staging.log"),
+            staging_restore_runbook=str(root / "DISASTER-RECOVERY-PLAYBOOK.md"),
+            staging_restore_report_dir=str(root / "reports"),
+            staging_restore_logrotate_file=str(root / "logrotate" / "staging"),
+            **variables,
+        )
+        made.engine = engine
+        assert made.play(PLAYBOOK)["changed"] > 0
+        return made
+
+    def run(self, playbook: str, *arguments: str, **more: object) -> Any:
+        # Where `docker` finds its plugin compose, which Ansible's module asks it for.
+        plugins = self.root / "docker" / "cli-plugins"
+        if not plugins.is_dir():
+            plugins.mkdir(parents=True)
+            (plugins / "docker-compose").symlink_to(needs.compose_plugin(self.engine.cache))
+        with self.engine.network(), pytest.MonkeyPatch.context() as patch:
+            patch.setenv("DOCKER_CONFIG", str(plugins.parent))
+            return super().run(playbook, *arguments, **more)
+
+    def command(self, name: str, *arguments: str) -> subprocess.CompletedProcess[str]:
+        with self.engine.network():
+            return super().command(name, *arguments)
+
+    def sh(self, script: str) -> subprocess.CompletedProcess[str]:
+        """A command of the plan, as somebody types it on the host."""
+        folder = self.root / "bin"
+        folder.mkdir(exist_ok=True)
+        typed = folder / "docker-compose"
+        if not typed.exists():
+            typed.symlink_to(needs.compose_plugin(self.engine.cache))
+        environment = {**self.engine.environment, "PATH": f"{folder}:{os.environ['PATH']}"}
+        with self.engine.network():
+            return subprocess.run(
+                ["bash", "-c", script],
+                capture_output=True,
+                text=True,
+                env=environment,
+                check=False,
+            )
+
+
+def ours(host: DockerHost) -> dict[str, list[str]]:
+    """What carries our label."""
+    label = "label=pro.chefwell.resilience.staging"
+    return {
+        kind: host.engine.docker(
+            *(kind, "ls", *(["--all"] if kind == "container" else []), "--filter", label, "-q")
+        ).split()
+        for kind in ("container", "network", "volume")
+    }
+
+
+def result(ended: subprocess.CompletedProcess[str]) -> dict[str, Any]:
+    """What a command with `--json` said."""
+    assert ended.stdout, ended.stderr
+    found: dict[str, Any] = json.loads(ended.stdout)
+    return found
