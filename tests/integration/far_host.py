@@ -4,6 +4,7 @@ and a rate of its own. Takes root, and Debian's iproute2 and iptables."""
 from __future__ import annotations
 
 import contextlib
+import itertools
 import os
 import subprocess
 from collections.abc import Iterator
@@ -15,13 +16,18 @@ def run(*command: str) -> None:
     subprocess.run(command, check=True, capture_output=True)
 
 
+_numbers = itertools.count(1)
+
+
 class FarHost:
     """Up from the start; `address` is the far end's, `inside` runs a command there."""
 
     def __init__(self) -> None:
-        tag = f"cw{os.getpid() % 100000}"
+        # The kernel takes a namespace and its cable away after `remove`, not in it.
+        number = next(_numbers)
+        tag = f"cw{os.getpid() % 100000}x{number}"
         self.name, self.ours, theirs = f"{tag}ns", f"{tag}a", f"{tag}b"
-        block = f"10.231.{os.getpid() % 200 + 10}"
+        block = f"10.{231 + number % 8}.{os.getpid() % 200 + 10}"
         self.address = f"{block}.2"
         run("ip", "netns", "add", self.name)
         run("ip", "link", "add", self.ours, "type", "veth", "peer", "name", theirs)
@@ -53,4 +59,5 @@ class FarHost:
 
     def remove(self) -> None:
         """Takes it away; what still runs there has to be ended before."""
+        run("ip", "link", "del", self.ours)
         run("ip", "netns", "del", self.name)
