@@ -53,6 +53,43 @@ def test_junit_never_takes_a_drill_that_broke_off_for_passed() -> None:
     assert error is not None and error.get("message") == "no room"
 
 
+# What readers of JUnit's form agree on (Jenkins', GitLab's): an element, what it must have, what it
+# may have, and what may stand in it.
+FORM = {
+    "testsuite": (
+        *({"name", "tests", "failures", "errors"}, {"skipped", "time", "timestamp"}),
+        {"properties", "testcase"},
+    ),
+    "properties": (set(), set(), {"property"}),
+    "property": ({"name", "value"}, set(), set()),
+    "testcase": (
+        *({"name"}, {"classname", "time"}),
+        {"skipped", "failure", "error", "system-out"},
+    ),
+    "failure": ({"message", "type"}, set(), set()),
+    "error": ({"message", "type"}, set(), set()),
+    "skipped": (set(), {"message"}, set()),
+    "system-out": (set(), set(), set()),
+}
+
+
+@pytest.mark.parametrize("verdict", ["failed", "passed", "could_not_verify"])
+def test_junit_has_the_form_that_its_readers_expect(verdict: str) -> None:
+    suite = suite_of({**failed(), "verdict": verdict, "problem": "no room"})
+    for element in suite.iter():
+        must, may, inside = FORM[element.tag]
+        assert must <= set(element.attrib) <= must | may, (element.tag, element.attrib)
+        assert {child.tag for child in element} <= inside, element.tag
+        for name in {"time"} & set(element.attrib):
+            assert float(element.attrib[name]) >= 0
+    assert suite.get("tests") == str(len(suite.findall("testcase")))
+    assert suite.get("failures") == str(len(suite.findall("testcase/failure")))
+    assert suite.get("skipped") == str(len(suite.findall("testcase/skipped")))
+    # Before anything else, as readers that stream want it; each result before what was said.
+    assert suite[0].tag == "properties"
+    assert all(case[-1].tag in ("system-out", "error") for case in suite.findall("testcase"))
+
+
 def past(count: int) -> list[dict[str, Any]]:
     return [
         {"time": 1e9 + 86400 * n, "verdict": "passed", "rto_seconds": 40.0 + n, "bytes": 1 << 20}

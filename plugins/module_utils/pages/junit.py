@@ -57,7 +57,7 @@ def report(words: gettext.NullTranslations, drill: Mapping[str, Any]) -> str:
     if broke_off:
         case = ET.SubElement(suite, "testcase", classname="drill", name="could be verified")
         problem = str(result.get("problem") or words.gettext("it broke off"))
-        ET.SubElement(case, "error", message=problem)
+        ET.SubElement(case, "error", message=problem, type="could_not_verify")
     ET.indent(suite)
     return ET.tostring(suite, encoding="unicode", xml_declaration=True) + "\n"
 
@@ -72,11 +72,12 @@ def _case(suite: ET.Element, check: dict[str, Any], title: str) -> None:
     )
     evidence = str(check.get("evidence") or "")
     if check["status"] == "failed":
-        failure = ET.SubElement(case, "failure", message=evidence)
         found = check.get("findings") or []
+        kind = str(found[0]["id"]) if found else "check.failed"
+        failure = ET.SubElement(case, "failure", message=evidence, type=kind)
         failure.text = "\n".join(f"{one['id']}: {one['text']}" for one in found)
     elif check["status"] == "skipped":
         ET.SubElement(case, "skipped", message=evidence)
     elif check["status"] != "passed":
-        ET.SubElement(case, "error", message=evidence)
+        ET.SubElement(case, "error", message=evidence, type="unknown")
     ET.SubElement(case, "system-out").text = f"{title}: {evidence}"

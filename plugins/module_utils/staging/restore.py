@@ -117,7 +117,6 @@ def restore(
     if broke:
         raise ResilienceError(
             told("the place where the backup is tried broke: %(why)s", why=broke[:300]),
-            option="work_dir",
             remedy=told("give staging more room and memory, and look whether its server runs"),
         )
     return Restored(time.monotonic() - started, count, errors, harmless)
