@@ -73,7 +73,7 @@ def _case(suite: ET.Element, check: dict[str, Any], title: str) -> None:
     evidence = str(check.get("evidence") or "")
     if check["status"] == "failed":
         found = check.get("findings") or []
-        kind = str(found[0]["id"]) if found else "check.failed"
+        kind = str(found[0]["id"] if found else check["id"])
         failure = ET.SubElement(case, "failure", message=evidence, type=kind)
         failure.text = "\n".join(f"{one['id']}: {one['text']}" for one in found)
     elif check["status"] == "skipped":
