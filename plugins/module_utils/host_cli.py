@@ -26,12 +26,14 @@ if TYPE_CHECKING:
     from typing import Any
 
 STAGES = ("disk", "offsite", "staging", "manifest", "recovery", "checkpoint", "keeper")
-# The stage of the commands that run most often, so that a run loads no other stage's code.
+# The stage of the commands that run most often, and of the one that runs where no library but
+# Python's own need be: these runs load no other stage's code.
 STAGE_OF = {
     "monitor-disk-space": "disk",
     "disk-status": "disk",
     "sync-backups-offsite": "offsite",
     "verify-offsite-backups": "offsite",
+    "keep-offsite-copy": "keeper",
 }
 # Stages whose commands ask for a library when they want one, so that a run without need has none.
 SPARING = ("disk",)

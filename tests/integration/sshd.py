@@ -106,8 +106,8 @@ class Sshd:
             time.sleep(0.02)
         raise AssertionError("sshd does not listen")
 
-    def guard(self, allow: str = "write", **settings: object) -> None:
-        """Puts the gate before the key, as the role does."""
+    def guard(self, allow: str = "write", **settings: object) -> Path:
+        """Puts the gate before the key, as the role does; returns its configuration."""
         config = self.root / "keeper.json"
         config.write_text(json.dumps({"root": str(self.backups), **settings}))
         gate = " ".join(
@@ -118,6 +118,7 @@ class Sshd:
         )
         key = (self.root / "client_key.pub").read_text()
         self.authorized_keys.write_text(f'restrict,command="{gate}" {key}')
+        return config
 
     def children(self) -> list[int]:
         """The processes of the sessions that are open now."""

@@ -163,7 +163,7 @@ class TestSync:
         assert offsite.sync(copied).kind == "guard"
         refused = offsite.sync(copied, overrides=["mass-change"])
         assert (refused.status, refused.kind, refused.exit_code) == ("refused", "server_guard", 2)
-        assert "keep-offsite-copy.sh --accept" in refused.remedy
+        assert "keep-offsite-copy.sh CLIENT --accept" in refused.remedy
         after = mirror(server)
         assert after.pop(f"weekly/{new.name}") == new.read_bytes()
         assert after == before

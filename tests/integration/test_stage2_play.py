@@ -11,11 +11,12 @@ import sys
 from pathlib import Path
 
 import pytest
-from sshd import Sshd
+from receiver import Receiver, receiving
+from sshd import Sshd, make_key
 
 ROOT = Path(__file__).resolve().parents[2]
 # A later run of the same play needs not begin at its beginning.
-FROM_KEYS = ("--start-at-task", "Look for the key's folder")
+FROM_KEYS = ("--start-at-task", "Make and install the keys, and pin the servers")
 FROM_MARKER = (
     "--start-at-task",
     "See whether this is a first installation on a tree that is there",
@@ -153,22 +154,85 @@ def backups_in(folder: Path) -> dict[str, bytes]:
     return {path: body for path, body in files(folder).items() if not path.startswith(".chefwell/")}
 
 
-def test_converges_syncs_verifies_and_rolls_back(host: Host, server: Sshd) -> None:
+@pytest.fixture
+def people():
+    """Whoever is told, by the server as well."""
+    with receiving() as made:
+        yield made
+
+
+def further(host: Host, server: Sshd) -> list[dict[str, object]]:
+    """A second folder on the same server, as of another client, and a third place by rclone."""
+    conf = host.root / "rclone.conf"
+    conf.write_text("[here]\ntype = local\n")
+    conf.chmod(0o600)
+    own = {key.removeprefix("offsite_backup_"): value for key, value in host.managed.items()}
+    shared = ("server_host", "server_port", "server_user", "server_authorized_keys")
+    own |= {key: host.variables[f"offsite_backup_{key}"] for key in shared}
+    third = {"transport": "rclone", "rclone_remote": f"here:{host.root}/third"}
+    return [
+        {**own, "name": "second", "server_path": str(server.root / "second"), "tries": 1},
+        {**third, "name": "third", "rclone_config_file": str(conf)},
+    ]
+
+
+def test_converges_syncs_verifies_and_rolls_back(
+    host: Host, server: Sshd, people: Receiver
+) -> None:
     plain = files(host.backups)
-    assert host.play("stage2_offsite_backup.yml", "--check", **host.managed)["failed"] == 0
+    make_key(server.root / "reader")
+    second = server.root / "second"
+    third = host.root / "third"
+    managed = {
+        **host.managed,
+        "offsite_backup_destinations": further(host, server),
+        "offsite_backup_server_read_key": (server.root / "reader.pub").read_text(),
+        "offsite_backup_server_notify_urls": [people.webhook],
+        "offsite_backup_server_ping_url": people.check,
+    }
+    assert host.play("stage2_offsite_backup.yml", "--check", **managed)["failed"] == 0
     assert not host.key.exists() and not server.backups.exists()
 
-    assert host.play("stage2_offsite_backup.yml", **host.managed)["changed"] > 0
-    assert host.play("stage2_offsite_backup.yml", **host.managed)["changed"] == 0
-    assert backups_in(server.backups) == {**plain}
-    gate = f'restrict,command="{host.root}/kit/gate.sh write" ssh-ed25519 '
-    assert server.authorized_keys.read_text().startswith(gate)
-    job = f"0 6 * * * {host.root}/kit/keep-offsite-copy.sh"
-    assert job in crontab().splitlines()
-    subprocess.run(["sh", "-c", job.split("* * * ")[1]], check=True, env={})
+    assert host.play("stage2_offsite_backup.yml", **managed)["changed"] > 0
+    assert host.play("stage2_offsite_backup.yml", **managed)["changed"] == 0
+    for copy in (server.backups, second, third):
+        assert backups_in(copy) == plain
+    # One kit serves both clients; each key leads to its own folder and no other.
+    kit = host.root / "kit"
+    lines = server.authorized_keys.read_text().splitlines()
+    gates = [line.split('"')[1] for line in lines]
+    ways = ("localhost write", "localhost read", "localhost-second write")
+    assert sorted(gates) == sorted(f"{kit}/gate.sh {way}" for way in ways)
+    assert all(line.startswith("restrict,command=") for line in lines)
+    assert {path.name for path in (kit / "clients").iterdir()} == {
+        "localhost.json",
+        "localhost-second.json",
+    }
+    thieves = {"first": host.key, "second": host.key.with_name("chefwell_backup_second")}
+    for name, key in {**thieves, "reader": server.root / "reader"}.items():
+        other = second if name != "second" else server.backups
+        loot = host.root / f"loot-{name}"
+        fetched = fetch(server, key, f"{other}/daily", loot)
+        assert fetched.returncode != 0 and "refused" in fetched.stderr, fetched.stderr
+    assert fetch(server, server.root / "reader", "daily", host.root / "got").returncode == 0
+    assert len(list((host.root / "got" / "daily").iterdir())) == 1
+    sent = send(server, server.root / "reader", host.backups)
+    assert sent.returncode != 0 and "refused" in sent.stderr
+
+    job = f"0 6 * * * {kit}/keep-offsite-copy.sh localhost"
+    assert {job, f"{job}-second"} <= set(crontab().splitlines())
+    before = len(people.requests)
+    subprocess.run(["sh", "-c", job.split("* * * ")[1]], check=False, env={})
+    assert [action for action, _body in people.pings()][-2:] == ["/start", "/fail"]
+    # The thieves' requests were told by the server at once, and not again by its own job.
+    (told,) = [one for one in people.messages() if f"{server.backups}: " in one["title"]]
+    assert "refused-request" in told["title"] and len(people.requests) == before + 2
+    for client in ("localhost", "localhost-second"):
+        cleared = [f"{kit}/keep-offsite-copy.sh", client, "--clear"]
+        subprocess.run(cleared, check=True, env={})
     (line,) = [entry for entry in crontab().splitlines() if "sync-backups-offsite" in entry]
     assert line == f"0 4 * * * {host.scripts}/sync-backups-offsite.sh >> {host.log} 2>&1"
-    for file in (host.key, host.root / "etc" / "offsite.json"):
+    for file in (host.key, host.root / "etc" / "offsite.json", *thieves.values()):
         assert file.stat().st_mode & 0o777 == 0o600
 
     # T2.5 of the plan: a new backup, a sync by hand, and the log tells that only it was sent.
@@ -179,32 +243,58 @@ def test_converges_syncs_verifies_and_rolls_back(host: Host, server: Sshd) -> No
     told = host.log.read_text().splitlines()[before:]
     assert manual.stdout.splitlines() == told
     assert all(re.match(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\S* ", entry) for entry in told)
-    assert [entry.split(" ", 1)[1] for entry in told if " send " in entry] == [f"send {new}"]
+    sends = [entry.split(" ", 1)[1] for entry in told if " send " in entry]
+    assert sends == [f"send {new}"] * 3
 
     # As cron runs it: the output goes to the log, and each line is there once.
     (cron,) = re.findall(r"^0 4 \* \* \* (.*)$", crontab(), re.MULTILINE)
     before = len(host.log.read_text().splitlines())
     subprocess.run(["sh", "-c", cron], check=True, env={})
     told = host.log.read_text().splitlines()[before:]
-    assert len(told) == 3 and told[0].endswith(" start")
+    # Start, ending and counts of each, and what is weaker with rclone.
+    assert sum(" weaker: " in entry for entry in told) == 2
+    assert len(told) == 3 * 3 + 2 and told[0].endswith(" start")
 
     page = host.command("verify-offsite-backups")
     assert page.returncode == 0, page.stdout + page.stderr
-    assert "Daily: 2 backups" in page.stdout
+    assert page.stdout.count("Daily: 2 backups") == 6
     listed = host.command("sync-backups-offsite", "--dry-run")
     assert listed.returncode == 0 and "0 files" in listed.stdout
 
-    copy, ours = files(server.backups), {**plain, new: (host.backups / new).read_bytes()}
-    host.play("rollback_stage2.yml", offsite_backup_remove_key=True, **host.managed)
-    assert files(server.backups) == copy
+    copies = {copy: files(copy) for copy in (server.backups, second, third)}
+    ours = {**plain, new: (host.backups / new).read_bytes()}
+    host.play("rollback_stage2.yml", offsite_backup_remove_key=True, **managed)
+    for copy, held in copies.items():
+        assert files(copy) == held
     assert files(host.backups) == ours
     assert "sync-backups-offsite" not in crontab() and "keep-offsite" not in crontab()
-    assert not host.scripts.exists() and list((host.root / "kit").iterdir()) == []
-    assert not (host.root / "lib").exists()
-    assert not host.key.exists() and server.authorized_keys.read_text().strip() == ""
+    assert not host.scripts.exists() and not kit.exists()
+    left = {str(path.relative_to(host.root)) for path in host.root.rglob("*") if path.is_file()}
+    mine = ("backups/", "third/", "loot", "got/", "rclone.conf", "offsite-sync.log")
+    assert {path for path in left if not path.startswith(mine)} == set()
+    assert not any(key.exists() for key in thieves.values())
+    assert server.authorized_keys.read_text().strip() == ""
     # On a host where nothing is installed.
-    again = host.play("rollback_stage2.yml", offsite_backup_remove_key=True, **host.managed)
+    again = host.play("rollback_stage2.yml", offsite_backup_remove_key=True, **managed)
     assert again["changed"] == 0
+
+
+def shell(server: Sshd, key: Path) -> list[str]:
+    """rsync with a key and none of our options."""
+    words = ["ssh", "-F", "none", "-p", str(server.port), "-i", str(key), "-o", "BatchMode=yes"]
+    words += ["-o", "IdentitiesOnly=yes", "-o", f"UserKnownHostsFile={server.known_hosts}"]
+    return ["rsync", "-r", "-e", " ".join(words)]
+
+
+def fetch(server: Sshd, key: Path, what: str, to: Path) -> subprocess.CompletedProcess[str]:
+    at = f"{server.user}@127.0.0.1:{what}"
+    command = [*shell(server, key), at, f"{to}/"]
+    return subprocess.run(command, capture_output=True, text=True, check=False)
+
+
+def send(server: Sshd, key: Path, what: Path) -> subprocess.CompletedProcess[str]:
+    command = [*shell(server, key), "--delete", f"{what}/", f"{server.user}@127.0.0.1:incoming/"]
+    return subprocess.run(command, capture_output=True, text=True, check=False)
 
 
 def test_a_server_of_somebody_elses(host: Host, server: Sshd) -> None:
@@ -213,7 +303,7 @@ def test_a_server_of_somebody_elses(host: Host, server: Sshd) -> None:
     assert first.returncode != 0
     public = host.key.with_suffix(".pub").read_text().strip()
     told = " ".join(first.stdout.split())
-    assert f'gate.sh write" {public}' in told.replace("\\", "")
+    assert f'gate.sh localhost write" {public}' in told.replace("\\", "")
     # What it says to do needs the engine on this host: it was not taken back.
     assert "is left as it is" in told
     wrong = host.run("stage2_offsite_backup.yml", *FROM_KEYS, offsite_backup_server_port=1)

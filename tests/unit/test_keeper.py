@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import datetime
+import getpass
 import gzip
 import hashlib
+import json
 import os
 import time
 from pathlib import Path
@@ -13,7 +15,11 @@ import pytest
 from ansible_collections.chefwell.resilience.plugins.module_utils.common.errors import (
     ResilienceError,
 )
-from ansible_collections.chefwell.resilience.plugins.module_utils.keeper import keeper, keeper_store
+from ansible_collections.chefwell.resilience.plugins.module_utils.keeper import (
+    keeper,
+    keeper_clients,
+    keeper_store,
+)
 
 BACKUPS = [f"daily/chefwell_backup_202511{day:02}_030000.dump.gz" for day in range(1, 8)]
 
@@ -204,3 +210,44 @@ def test_forgotten_arrivals_are_thrown_away(
 def test_a_missing_folder_is_no_empty_copy(tmp_path: Path) -> None:
     with pytest.raises(ResilienceError, match="is not there"):
         store(tmp_path / "none")
+
+
+class TestClients:
+    """Several hosts on one server: each has its own name and its own folder."""
+
+    @pytest.fixture
+    def clients(self, tmp_path: Path) -> Path:
+        folder = tmp_path / "clients"
+        folder.mkdir()
+        (folder / "one.json").write_text(json.dumps({"root": "/backups/one"}))
+        (folder / "notes.txt").write_text("no client")
+        return folder
+
+    @pytest.mark.parametrize(
+        ("name", "root", "said"),
+        [
+            ("one", "/backups/one", ""),
+            ("two", "/backups/two", ""),
+            ("two", "/backups/one-more", ""),
+            ("one", "/backups/two", "another client of this name"),
+            ("two", "/backups/one", "another client, one"),
+            ("two", "/backups", "another client, one"),
+            ("two", "/backups/one/inside", "another client, one"),
+        ],
+    )
+    def test_none_takes_the_place_of_another(
+        self, clients: Path, capsys: pytest.CaptureFixture[str], name: str, root: str, said: str
+    ) -> None:
+        account = getpass.getuser()
+        assert keeper_clients.main([str(clients), name, root, account]) == bool(said)
+        told = capsys.readouterr()
+        assert said in told.err and bool(told.out) != bool(said)
+
+    def test_an_account_that_is_not_there(
+        self, clients: Path, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        assert keeper_clients.main([str(clients), "one", "/backups/one", "nobody-here"]) == 1
+        assert "no account nobody-here" in capsys.readouterr().err
+
+    def test_a_first_client_of_a_server(self, tmp_path: Path) -> None:
+        keeper_clients.claim(str(tmp_path / "none"), "one", "/backups/one")

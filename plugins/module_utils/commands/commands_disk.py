@@ -17,7 +17,7 @@ from ..common.language import words
 from ..disk import disk, disk_output, disk_watch
 from ..disk.disk_backups import DRILL_FACTOR, RETENTION
 from ..inventory import inventory
-from ..telling import announce, stage_channels
+from ..telling import announce, channel_keys, stage_channels
 from ..telling.alerts import Condition
 from ..telling.history import History, forget, one_at_a_time
 from .command import Command, append_log, colour, now, tell, warn
@@ -52,7 +52,7 @@ KEYS = {
     "state_dir": Key(str, required=True),
     "metrics_file": Key(str, ""),
     "language": Key(str, "pt_BR"),
-    **stage_channels.KEYS,
+    **channel_keys.KEYS,
 }
 STAGE = "disk"
 # Conditions that are questions of their own, told apart from the target's level.

@@ -12,9 +12,11 @@ import json
 import os
 from typing import Any
 
+from ..common.errors import ResilienceError
 from ..inventory.inventory import readable
-from ..keeper import keeper, keeper_store
-from .command import EXIT_CRITICAL, EXIT_OK, EXIT_WARNING, Command, append_log, now, tell
+from ..keeper import keeper, keeper_store, keeper_tells
+from ..telling import stage_channels
+from .command import EXIT_CRITICAL, EXIT_OK, EXIT_WARNING, Command, append_log, now, tell, warn
 
 
 def _arguments(parser: argparse.ArgumentParser) -> None:
@@ -26,10 +28,40 @@ def _arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--clear", action="store_true", help="clear the alarm of requests that were refused"
     )
+    parser.add_argument(
+        "--tell",
+        action="store_true",
+        help="only tell people which alarms there are, and do no more",
+    )
 
 
 def _keep(values: dict[str, Any], arguments: argparse.Namespace) -> int:
+    stage_channels.check(values)
     store = keeper_store.Store(values)
+    if arguments.tell:
+        return _only_told(store)
+    problems: list[str] = []
+    stage_channels.ping(values, "start", "", problems)
+    try:
+        return _kept(store, values, arguments, problems)
+    except (ResilienceError, OSError) as error:
+        stage_channels.ping(values, "fail", str(error), problems)
+        raise
+
+
+def _only_told(store: keeper_store.Store) -> int:
+    problems = keeper_tells.tell(store)
+    for problem in problems:
+        warn(f"{now()} {problem}")
+    return EXIT_WARNING if problems else EXIT_OK
+
+
+def _kept(
+    store: keeper_store.Store,
+    values: dict[str, Any],
+    arguments: argparse.Namespace,
+    problems: list[str],
+) -> int:
     lines = []
     if arguments.accept:
         settled = keeper.accept(store)
@@ -39,7 +71,7 @@ def _keep(values: dict[str, Any], arguments: argparse.Namespace) -> int:
             else "there is nothing to accept"
         )
     if arguments.clear:
-        store.alarm("refused-request", None)
+        store.alarm(keeper_store.REFUSED, None)
     done = keeper.tend(store)
     lines += [
         *(f"dropped {readable(path)}" for path in done.dropped),
@@ -51,17 +83,21 @@ def _keep(values: dict[str, Any], arguments: argparse.Namespace) -> int:
         f"read {done.read} backups again, dropped {len(done.dropped)} files that were kept "
         f"{values['keep_days']:g} days, {len(done.alarms)} alarms",
     ]
+    problems += keeper_tells.tell(store)
+    stage_channels.ping(values, "fail" if done.alarms else "success", "\n".join(lines), problems)
+    lines += problems
     # Cron mails what is written, so a quiet day is a silent one.
     problem = append_log(os.path.join(store.own, "keeper.log"), [f"{now()} {one}" for one in lines])
     if problem:
+        problems.append(problem)
         lines.append(problem)
     if arguments.json:
-        tell(json.dumps(dataclasses.asdict(done)))
-    elif done.alarms or arguments.accept or os.isatty(1):
+        tell(json.dumps({**dataclasses.asdict(done), "problems": problems}))
+    elif done.alarms or problems or arguments.accept or os.isatty(1):
         tell("\n".join(lines))
     if done.alarms:
         return EXIT_CRITICAL
-    return EXIT_WARNING if problem else EXIT_OK
+    return EXIT_WARNING if problems else EXIT_OK
 
 
 COMMANDS = {

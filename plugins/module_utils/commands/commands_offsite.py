@@ -45,6 +45,9 @@ def _sync_arguments(parser: argparse.ArgumentParser) -> None:
         help=f"let this guard pass once: {', '.join(offsite_guards.GUARDS)}",
     )
     parser.add_argument(
+        "--forget", action="store_true", help="remove what people were told, and do no more"
+    )
+    parser.add_argument(
         "--test-connection", action="store_true", help="only log in and tell the server's name"
     )
 
@@ -107,6 +110,13 @@ _WORST = (FAILED, REFUSED, LOCKED, WARNING, OK)
 
 
 def _sync(values: dict[str, Any], arguments: argparse.Namespace) -> int:
+    if arguments.forget:
+        from ..offsite import offsite_report  # noqa: PLC0415 - as elsewhere here
+        from ..telling.history import forget  # noqa: PLC0415 - as elsewhere here
+
+        if forget(values["state_dir"], offsite_report.STAGE):
+            tell("forgotten")
+        return EXIT_OK
     chosen = offsite_config.destinations(values, arguments.destination)
     if arguments.test_connection:
         names = [settings.transport.server_name() for settings in chosen]

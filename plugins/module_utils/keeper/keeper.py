@@ -27,9 +27,8 @@ from ..common.errors import ResilienceError
 from ..inventory import inventory
 from ..inventory.inventory import readable
 from ..offsite import offsite_guards
-from .keeper_store import Entry, Store, rename_new
+from .keeper_store import BIT_ROT, LOST, MASS_CHANGE, ROOM, SILENT, Entry, Store, rename_new
 
-MASS_CHANGE, BIT_ROT, LOST, SILENT, ROOM = "mass-change", "bit-rot", "lost", "silent", "room"
 # What came and was never asked into its place is thrown away after this.
 INCOMING_DAYS = 7
 

@@ -26,9 +26,20 @@ from typing import Any
 from ..common import config
 from ..common.errors import ResilienceError
 from ..inventory import inventory
+from ..telling import channel_keys
 
 OWN_FOLDER = ".chefwell"
 LOCK_SECONDS = 60
+# What the server may find wrong: a change of too much at once, content that changed in its place, a
+# backup that is gone, a client that is silent, a full disk, a request that a key may not make.
+MASS_CHANGE, BIT_ROT, LOST, SILENT, ROOM, REFUSED = ALARMS = (
+    "mass-change",
+    "bit-rot",
+    "lost",
+    "silent",
+    "room",
+    "refused-request",
+)
 KEYS = {
     "root": config.Key(str, required=True),
     "tiers": config.Key(list, list(inventory.TIERS)),
@@ -39,6 +50,8 @@ KEYS = {
     "reserve_percent": config.Key((int, float), 5),
     "reread_days": config.Key((int, float), 30),
     "silent_hours": config.Key((int, float), 50),
+    "language": config.Key(str, "pt_BR"),
+    **channel_keys.KEYS,
 }
 
 

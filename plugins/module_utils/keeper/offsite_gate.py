@@ -70,7 +70,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return _say("usage: offsite_gate --config FILE --allow write|read", 2)
     asked = os.environ.get("SSH_ORIGINAL_COMMAND", "")
     try:
-        gate = Gate(keeper_store.Store(config.load(path, keeper_store.KEYS)), allow)
+        gate = Gate(keeper_store.Store(config.load(path, keeper_store.KEYS)), allow, path)
         return gate.answer(asked)
     except Refused as error:
         return _say(f"chefwell gate: refused: {error}", 1)
@@ -91,11 +91,13 @@ class Gate:
     Args:
         store: the copy.
         allow: `write` to add to it, `read` to fetch from it; both may list it.
+        config_file: the client's configuration.
     """
 
-    def __init__(self, store: keeper_store.Store, allow: str) -> None:
+    def __init__(self, store: keeper_store.Store, allow: str, config_file: str) -> None:
         self.store = store
         self.allow = allow
+        self.config_file = config_file
 
     def answer(self, asked: str) -> int:
         """Does what was asked for, if it is allowed.
@@ -137,7 +139,18 @@ class Gate:
             os.replace(path, f"{path}.1")
         with open(path, "a", encoding="utf-8") as log:
             log.write(line + "\n")
-        self.store.alarm("refused-request", line)
+        with self._told():
+            self.store.alarm(keeper_store.REFUSED, line)
+
+    @contextlib.contextmanager
+    def _told(self) -> Iterator[None]:
+        """Has people told at once of an alarm that is raised within."""
+        before = self.store.alarms().keys()
+        yield
+        if self.store.alarms().keys() - before:
+            from . import keeper_tells  # noqa: PLC0415 - a gate that raises nothing is to be quick
+
+            keeper_tells.tell_soon(self.store, self.config_file)
 
     def _hostname(self, words: list[str]) -> int:
         if words:
@@ -239,7 +252,7 @@ class Gate:
             values = json.loads(_input())
         except ValueError as error:
             raise ResilienceError(f"the inventory is no JSON: {error}") from error
-        with _signs_of_life(b"\n"):
+        with _signs_of_life(b"\n"), self._told():
             done = keeper.settle(self.store, values, digest=arrivals.digest)
         return self._tell(json.dumps(dataclasses.asdict(done)) + "\n")
 

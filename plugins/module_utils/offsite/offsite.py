@@ -333,7 +333,7 @@ class _Run:
             words = f"the server took what is new, but moved nothing aside: {finished.refused}"
             remedy = (
                 "if all is as you want it, say so on the server, where our key cannot: "
-                "keep-offsite-copy.sh --accept"
+                "keep-offsite-copy.sh CLIENT --accept"
             )
             self.refusals.append(Refusal("server-mass-change", finished.refused))
             return (REFUSED, words, "server_guard", remedy), False

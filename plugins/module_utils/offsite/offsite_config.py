@@ -6,14 +6,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from ..common import config
 from ..common.config import Key
 from ..common.errors import ResilienceError
 from ..inventory import freshness, inventory
-from ..telling import stage_channels
+from ..telling import channel_keys
 from . import offsite_guards
 from .offsite_settings import MARKER, Settings
 from .ssh import RESTRICTED, Destination
@@ -61,7 +61,7 @@ KEYS = {
     "state_dir": Key(str, required=True),
     "log_file": Key(str, required=True),
     "language": Key(str, "pt_BR"),
-    **stage_channels.KEYS,
+    **channel_keys.KEYS,
 }
 DEFAULT = "default"
 
@@ -90,7 +90,7 @@ def destinations(values: dict[str, Any], chosen: Sequence[str] = ()) -> list[Set
         given = {key: value for key, value in own.items() if key != "name"}
         for key, value in given.items():
             config._check(f"destination {name}", key, value, _OWN)
-        found[name] = _settings({**values, **given}, name)
+        found[name] = _settings({**values, **given, **_own_files(values, given, name)}, name)
     for name in chosen:
         if name not in found:
             raise ResilienceError(
@@ -100,6 +100,13 @@ def destinations(values: dict[str, Any], chosen: Sequence[str] = ()) -> list[Set
                 remedy=f"name one of {', '.join(found)}",
             )
     return [settings for name, settings in found.items() if not chosen or name in chosen]
+
+
+def _own_files(values: Mapping[str, Any], given: Mapping[str, Any], name: str) -> dict[str, str]:
+    """Its key and its pinned host keys, where it names none: the role uses the same rule."""
+    files = {"key_file": f"{values['key_file']}_{name}"}
+    files["known_hosts_file"] = f"{values['known_hosts_file']}-{name}"
+    return {key: str(given.get(key) or path) for key, path in files.items()}
 
 
 def _settings(values: dict[str, Any], name: str) -> Settings:

@@ -23,6 +23,7 @@ from ..disk.disk_levels import CRITICAL, EMERGENCY, OK, UNKNOWN, WARNING
 from ..pages.render_text import LEVELS, clean
 from . import alerts, notify
 from .alerts import Condition, Notice, State
+from .channel_keys import FALLBACK
 from .history import History
 
 TYPE_CHECKING = False
@@ -30,8 +31,6 @@ if TYPE_CHECKING:
     import gettext
     from typing import Any
 
-# tmpfs on every Linux; gone after a restart, like the full disk's excuse.
-FALLBACK = "/run/chefwell-resilience"
 # More than this would be a service that has been dead for months.
 MOST_KEPT = 1000
 _KINDS = {WARNING: "warning", CRITICAL: "failure", EMERGENCY: "failure", UNKNOWN: "failure"}

@@ -12,7 +12,6 @@ import contextlib
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 
-from ..common.config import Key
 from ..common.errors import ResilienceError
 
 TYPE_CHECKING = False
@@ -23,23 +22,12 @@ if TYPE_CHECKING:
     from .history import History
     from .metrics import Gauge
 
-# What a stage's configuration says of whom to tell.
-KEYS = {
-    "notify_urls": Key(list, []),
-    "notify_time_limit": Key((int, float), 60),
-    "remind_hours": Key((int, float), 24),
-    "ping_url": Key(str, ""),
-    "host_name": Key(str, ""),
-    # `announce.FALLBACK`, which is loaded when there is something to tell.
-    "fallback_dir": Key(str, "/run/chefwell-resilience"),
-}
-
 
 def check(settings: Mapping[str, Any], metrics_name: str = "") -> None:
     """Everything that can be wrong with where people are told, before anything is touched.
 
     Args:
-        settings: values of `KEYS`, and perhaps `metrics_file`.
+        settings: values of `channel_keys.KEYS`, and perhaps `metrics_file`.
         metrics_name: a name for the metrics file, as an example.
 
     Raises:
@@ -78,7 +66,7 @@ def check(settings: Mapping[str, Any], metrics_name: str = "") -> None:
 
 
 def channels(settings: Mapping[str, Any]) -> Channels:
-    """Where people are told, from values of `KEYS`."""
+    """Where people are told, from values of `channel_keys.KEYS`."""
     from . import announce  # noqa: PLC0415 - a sync asks its server before it loads this
 
     return announce.Channels(
@@ -116,7 +104,7 @@ def ping(settings: Mapping[str, Any], action: str, body: str, problems: list[str
     """Sends a dead-man ping where one is asked for.
 
     Args:
-        settings: values of `KEYS`.
+        settings: values of `channel_keys.KEYS`.
         action: `start`, `success` or `fail`.
         body: what the run says.
         problems: why it did not arrive is added here, in words.

@@ -1,0 +1,110 @@
+"""The backup server tells people itself: of its alarms, through Apprise and a dead-man check."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from ansible_collections.chefwell.resilience.plugins.module_utils.keeper import keeper_store
+from offsite_parts import plan_tree, wait_for
+from receiver import Receiver, receiving
+from sshd import COLLECTIONS, ENGINE
+
+SETTINGS = {"silent_hours": 50, "reserve_percent": 0, "language": "en"}
+
+
+@pytest.fixture
+def people():
+    with receiving() as made:
+        yield made
+
+
+class Server:
+    """A copy and its configuration; commands and the gate are run as cron and sshd run them."""
+
+    def __init__(self, root: Path, people: Receiver) -> None:
+        self.copy = plan_tree(root / "copy")
+        told = {"notify_urls": [people.webhook], "ping_url": people.check}
+        self.values = {"root": str(self.copy), **SETTINGS, **told}
+        self.config = root / "client.json"
+        self.config.write_text(json.dumps(self.values))
+
+    def run(self, module: str, *arguments: str, **more: str) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            [sys.executable, "-s", "-m", f"{ENGINE}.{module}", *arguments],
+            capture_output=True,
+            text=True,
+            check=False,
+            input=json.dumps({"files": {}, "unread": [], "in_progress": []}),
+            env={"PYTHONPATH": str(COLLECTIONS), "PATH": os.defpath, **more},
+        )
+
+    def job(self, *arguments: str) -> subprocess.CompletedProcess[str]:
+        command = ("keep-offsite-copy", "--config", str(self.config), *arguments)
+        return self.run("host_cli", *command)
+
+    def asks(self, command: str) -> subprocess.CompletedProcess[str]:
+        gate = ("--config", str(self.config), "--allow", "write")
+        return self.run("keeper.offsite_gate", *gate, SSH_ORIGINAL_COMMAND=command)
+
+
+@pytest.fixture
+def server(tmp_path: Path, people: Receiver) -> Server:
+    return Server(tmp_path, people)
+
+
+def test_an_attack_is_told_at_once_and_once(server: Server, people: Receiver) -> None:
+    """A thief sends an empty inventory, and asks for a shell again and again."""
+    refused = server.asks("chefwell-commit")
+    assert "lost 7 of 7" in json.loads(refused.stdout)["refused"]
+    wait_for(people.messages, 20)
+    assert "mass-change" in people.messages()[0]["title"]
+    assert "daily lost 7 of 7 backups" in people.messages()[0]["message"]
+    for _again in range(3):
+        assert server.asks("sh").returncode == 1
+    wait_for(lambda: len(people.messages()) == 2, 20)
+    assert "refused-request" in people.messages()[1]["title"]
+    # The daily job says the same to the dead-man check, and repeats no message.
+    done = server.job()
+    assert done.returncode == 2 and "ALARM mass-change" in done.stdout
+    assert [action for action, _body in people.pings()] == ["/start", "/fail"]
+    assert "mass-change" in people.pings()[1][1] and len(people.messages()) == 2
+    # What is over is told too, with how long it lasted.
+    done = server.job("--accept", "--clear")
+    assert done.returncode == 0, done.stdout
+    assert people.pings()[-1][0] == ""
+    recovered = [one["message"] for one in people.messages()[2:]]
+    assert len(recovered) == 2 and all("It lasted" in body for body in recovered)
+
+
+def test_a_client_that_is_silent(server: Server, people: Receiver) -> None:
+    server.job()
+    assert [action for action, _body in people.pings()] == ["/start", ""]
+    values = {key: value.default for key, value in keeper_store.KEYS.items()}
+    store = keeper_store.Store({**values, **server.values})
+    store.save("last", {"time": 0, "listed": 14})
+    assert server.job().returncode == 2
+    (told,) = people.messages()
+    assert "silent" in told["title"] and "no inventory came for" in told["message"]
+    # Nobody listens: the job says so and does its work all the same.
+    people.stop()
+    store.save("last", {})
+    done = server.job("--json")
+    problems = json.loads(done.stdout)["problems"]
+    assert done.returncode == 1 and len(problems) == 3, done.stdout
+    assert all("did not arrive" in one or "not delivered" in one for one in problems)
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "said"),
+    [("notify_urls", ["secret-word"], "no Apprise URL"), ("ping_url", "ftp://x", "no http")],
+)
+def test_bad_addresses_are_said(server: Server, key: str, value: object, said: str) -> None:
+    server.config.write_text(json.dumps({**server.values, key: value}))
+    done = server.job()
+    assert done.returncode == 3 and said in done.stderr and "secret-word" not in done.stderr
+    assert not (server.copy / ".chefwell").exists()
