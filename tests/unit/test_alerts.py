@@ -5,8 +5,6 @@ from __future__ import annotations
 from ansible_collections.chefwell.resilience.plugins.module_utils.disk.disk_levels import Thresholds
 from ansible_collections.chefwell.resilience.plugins.module_utils.telling import (
     alerts,
-    announce,
-    stage_channels,
 )
 from ansible_collections.chefwell.resilience.plugins.module_utils.telling.alerts import (
     Condition,
@@ -116,7 +114,3 @@ def test_states_survive_storage_and_a_damaged_one_is_left_out() -> None:
     story.run(95)
     stored = {key: state.to_dict() for key, state in story.states.items()}
     assert alerts.states_from({**stored, "x": {"no": "state"}}) == story.states
-
-
-def test_the_fallback_folder_is_one() -> None:
-    assert stage_channels.KEYS["fallback_dir"].default == announce.FALLBACK
