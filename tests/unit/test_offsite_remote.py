@@ -41,7 +41,7 @@ def test_a_whole_answer() -> None:
 def test_what_the_gate_tells_besides() -> None:
     remote = parse("gate 1 confined", "free 4096", "alarm mass-change 2026-01-01 lost\n5", "end")
     assert (remote.gate, remote.confined, remote.room) == (1, True, 4096)
-    assert remote.alarms == ("mass-change 2026-01-01 lost\\n5",)
+    assert remote.alarms == ("mass-change since 2026-01-01: lost\\n5",)
     entry = parse(f"entry f 42 17 7 18 daily/{NAME}", "end")
     assert entry.identities == {f"daily/{NAME}": (42, 17, 7, 18)}
 

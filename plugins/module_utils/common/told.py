@@ -85,6 +85,30 @@ def spoken(words: gettext.NullTranslations, form: Any) -> str:
     return message % values if values else message
 
 
+def restored(form: object, otherwise: str) -> str:
+    """A told text from its plain form, as a file or another host gave it.
+
+    Args:
+        form: that may be anything.
+        otherwise: the text where it is no form.
+    """
+    try:
+        return _text(dict(form)) if isinstance(form, Mapping) else otherwise
+    except (KeyError, TypeError, ValueError):
+        return otherwise
+
+
+def spoken_all(words: gettext.NullTranslations, data: Any) -> Any:
+    """A copy of a result that was never written down, with its told texts in a language."""
+    if isinstance(data, Told):
+        return spoken(words, data)
+    if isinstance(data, Mapping):
+        return {key: spoken_all(words, value) for key, value in data.items()}
+    if isinstance(data, (list, tuple)):
+        return [spoken_all(words, value) for value in data]
+    return data
+
+
 def in_language(words: gettext.NullTranslations, result: Any) -> Any:
     """A copy of a result, of any depth, with its told texts in a language.
 

@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from ..common.errors import ResilienceError
+from ..common.told import told
 from .inventory import BackupFile, Inventory
 
 # Hours between two backups of a tier: the plan's nights, weeks and months.
@@ -93,14 +94,22 @@ def _tier(files: list[BackupFile], hours: float, now: datetime.datetime) -> dict
 
 def complaints(found: Mapping[str, Any]) -> list[str]:
     """What is owed, one sentence each."""
-    said = []
+    said: list[str] = []
     for tier, state in found.items():
         if state["newest"] is None:
-            said.append(f"{tier} has no backup that counts")
+            said.append(told("%(tier)s has no backup that counts", tier=tier))
         elif not state["fresh"]:
             said.append(
-                f"{tier}: the newest backup is {state['age_hours']:.1f} hours old, one is expected "
-                f"every {state['expected_hours']:g} hours"
+                told(
+                    "%(tier)s: the newest backup is %(hours)s hours old, one is expected every "
+                    "%(expected)s hours",
+                    tier=tier,
+                    hours=f"{state['age_hours']:.1f}",
+                    expected=f"{state['expected_hours']:g}",
+                )
             )
-        said += [f"{tier}: no backup was taken at {moment}" for moment in state["gaps"]]
+        said += [
+            told("%(tier)s: no backup was taken at %(moment)s", tier=tier, moment=moment)
+            for moment in state["gaps"]
+        ]
     return said

@@ -18,6 +18,7 @@ import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 
 from ..common import records
+from ..common import told as texts
 from ..common.errors import ResilienceError
 from . import open_files
 
@@ -371,7 +372,9 @@ def _digest_all(
             content = sha256(path, told)
             after = os.lstat(path)
         except FileNotFoundError:
-            return f"{readable(file.path)}: vanished while it was read (rotated away?)"
+            return texts.told(
+                "%(file)s: vanished while it was read (rotated away?)", file=readable(file.path)
+            )
         except OSError as error:
             return f"{readable(file.path)}: {error.strerror}"
         if (after.st_size, after.st_mtime_ns) != (file.bytes, file.mtime_ns):
@@ -465,7 +468,7 @@ def compare(ours: Inventory, other: Inventory) -> Comparison:
         ),
         compared_by="sha256" if by_digest else "bytes",
         unknown=[
-            f"{side}: {problem}"
+            texts.in_row([side, problem], ": ")
             for side, tree in (("local", ours), ("remote", other))
             for problem in tree.problems
         ],

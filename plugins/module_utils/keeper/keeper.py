@@ -24,6 +24,7 @@ from collections.abc import Callable, Iterator, Mapping
 
 from ..archive import file_kind
 from ..common.errors import ResilienceError
+from ..common.told import in_row, told
 from ..inventory import inventory
 from ..inventory.inventory import readable
 from ..offsite import offsite_guards
@@ -172,7 +173,8 @@ class _Settling:
         after = {path: seen for path, seen in before.items() if path not in self.gone}
         after |= {path: (self.listed[path].bytes, 0) for path in self.done.placed}
         after |= {path: (self.listed[path].bytes, 1) for path in differing}
-        return "; ".join(offsite_guards.changes(after, limits, before, since="the last inventory"))
+        since = offsite_guards.SINCE_INVENTORY
+        return in_row(offsite_guards.changes(after, limits, before, since=since), "; ")
 
     def _digest_held(self, path: str) -> str:
         """The digest of a backup of the copy: as the ledger knows it, or read now."""
@@ -251,22 +253,29 @@ def tend(store: Store) -> Tended:
     with store.locked():
         ledger, held = store.ledger(), store.held()
         lost = sorted(path for path in ledger if path not in held)
-        store.alarm(LOST, f"no longer in the copy: {_names(lost)}" if lost else None)
+        store.alarm(
+            LOST, told("no longer in the copy: %(files)s", files=_names(lost)) if lost else None
+        )
         _reread(store, ledger, held, done, now)
         store.keep_ledger(ledger)
         _drop_old(store, ledger, held, done, now)
         _drop_incoming(store, now)
         silent = (now - float(store.load("last").get("time", now))) / 3600
-        words = f"no inventory came for {silent:.0f} hours: is the host that sends it alive?"
+        words = told(
+            "no inventory came for %(hours)s hours: is the host that sends it alive?",
+            hours=f"{silent:.0f}",
+        )
         store.alarm(SILENT, words if silent > store.settings["silent_hours"] else None)
-        store.alarm(ROOM, None if store.room() else "the disk is full up to its reserve")
+        store.alarm(ROOM, None if store.room() else told("the disk is full up to its reserve"))
         done.alarms = store.alarms()
     return done
 
 
 def _names(paths: list[str]) -> str:
-    more = f" and {len(paths) - 5} more" if len(paths) > 5 else ""
-    return ", ".join(readable(path) for path in paths[:5]) + more
+    named = in_row(readable(path) for path in paths[:5])
+    if len(paths) <= 5:
+        return named
+    return told("%(files)s and %(count)d more", files=named, count=len(paths) - 5)
 
 
 def _reread(
@@ -295,14 +304,15 @@ def _reread(
             rotten.append(path)
     done.rotten = rotten
     # Not read today is not mended: what was rotten stays named until it reads well again.
-    told = set(store.load("rotten").get("paths", []))
+    named_before = set(store.load("rotten").get("paths", []))
     still = sorted(
         path
-        for path in told | set(rotten)
+        for path in named_before | set(rotten)
         if path in ledger and (path in rotten or ledger[path].read < now)
     )
     store.save("rotten", {"paths": still})
-    store.alarm(BIT_ROT, f"the content changed in its place: {_names(still)}" if still else None)
+    rotted = told("the content changed in its place: %(files)s", files=_names(still))
+    store.alarm(BIT_ROT, rotted if still else None)
 
 
 def is_good(path: str, least_bytes: int) -> bool:

@@ -25,6 +25,7 @@ from typing import Any
 
 from ..common import config
 from ..common.errors import ResilienceError
+from ..common.told import restored, said
 from ..inventory import inventory
 from ..telling import channel_keys
 
@@ -217,7 +218,10 @@ class Store:
     def alarms(self) -> dict[str, dict[str, str]]:
         """The alarms that are raised: `since` and `saw` by kind."""
         return {
-            str(kind): {"since": str(alarm.get("since")), "saw": str(alarm.get("saw"))}
+            str(kind): {
+                "since": str(alarm.get("since")),
+                "saw": restored(alarm.get("said"), str(alarm.get("saw"))),
+            }
             for kind, alarm in self.load("alarms").items()
             if isinstance(alarm, dict)
         }
@@ -232,7 +236,8 @@ class Store:
             moment = time.strftime("%Y-%m-%dT%H:%M:%S%z")
             since = alarms[kind]["since"] if kind in alarms else moment
             alarms[kind] = {"since": since, "saw": saw}
-        self.save("alarms", dict(alarms))
+        kept = {kind: {**one, "said": said(one["saw"])} for kind, one in alarms.items()}
+        self.save("alarms", dict(kept))
 
 
 def rename_new(source: str, target: str) -> None:

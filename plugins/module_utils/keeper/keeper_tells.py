@@ -16,6 +16,7 @@ import time
 from ..common import detached
 from ..common.errors import ResilienceError
 from ..common.language import words
+from ..common.told import spoken
 from ..disk.disk_levels import CRITICAL, OK
 from ..telling import announce, stage_channels
 from ..telling.alerts import Condition
@@ -35,9 +36,10 @@ def tell(store: Store) -> list[str]:
     problems: list[str] = []
     alarms = store.alarms()
     conditions = []
+    speak = words(settings["language"])
     for kind in ALARMS:
         level = CRITICAL if kind in alarms else OK
-        said = alarms[kind]["saw"] if kind in alarms else ""
+        said = spoken(speak, alarms[kind]["saw"]) if kind in alarms else ""
         conditions.append(Condition(kind, f"{store.root}: {kind}", level, level, said))
     with one_at_a_time(store.own, STAGE) as alone:
         if not alone:
@@ -48,7 +50,7 @@ def tell(store: Store) -> list[str]:
                 conditions,
                 stage_channels.channels(settings),
                 history,
-                words(settings["language"]),
+                speak,
                 now=time.time(),
             )
     return problems + outcome.problems

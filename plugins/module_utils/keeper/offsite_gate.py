@@ -31,6 +31,7 @@ from typing import IO, NoReturn
 
 from ..common import config
 from ..common.errors import ResilienceError
+from ..common.told import Told, said, told
 from ..inventory import inventory
 from ..inventory.inventory import readable
 from . import keeper_store, landlock
@@ -49,7 +50,11 @@ _PARTIAL = ("--partial-dir", ".rsync-partial")
 
 
 class Refused(Exception):
-    """What was asked for is not allowed."""
+    """What was asked for is not allowed; `why` says it for pages of every language."""
+
+    def __init__(self, why: str) -> None:
+        super().__init__(why)
+        self.why = why
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -121,19 +126,28 @@ class Gate:
         try:
             if not words or words[0] not in answers:
                 raise Refused(
-                    f"{readable(words[0])[:80]!r} is not among what this key may do"
+                    told(
+                        "%(what)s is not among what this key may do",
+                        what=repr(readable(words[0])[:80]),
+                    )
                     if words
-                    else "this key opens no shell"
+                    else told("this key opens no shell")
                 )
             return answers[words[0]](words[1:])
         except Refused as error:
-            self._record(asked, str(error))
+            self._record(asked, error.why)
             raise
 
     def _record(self, asked: str, why: str) -> None:
         """Keeps what was refused: a key that asks for more than it may is perhaps a stolen one."""
         came_from = os.environ.get("SSH_CONNECTION", "?").split(" ")[0]
-        line = f"{time.strftime('%Y-%m-%dT%H:%M:%S%z')} {came_from} {why}: {readable(asked)[:300]}"
+        line = told(
+            "%(time)s, from %(address)s: %(why)s: %(asked)s",
+            time=time.strftime("%Y-%m-%dT%H:%M:%S%z"),
+            address=came_from,
+            why=why,
+            asked=readable(asked)[:300],
+        )
         path = os.path.join(self.store.own, "refused.log")
         if os.path.exists(path) and os.path.getsize(path) > 1 << 20:
             os.replace(path, f"{path}.1")
@@ -154,7 +168,7 @@ class Gate:
 
     def _hostname(self, words: list[str]) -> int:
         if words:
-            raise Refused("hostname takes no arguments")
+            raise Refused(told("hostname takes no arguments"))
         return self._tell(os.uname().nodename + "\n")
 
     def _echo(self, words: list[str]) -> int:
@@ -185,6 +199,11 @@ class Gate:
         records += [
             f"alarm {kind} {alarm['since']} {alarm['saw']}"
             for kind, alarm in sorted(self.store.alarms().items())
+        ]
+        records += [
+            f"said {kind} {json.dumps(alarm['saw'].said)}"
+            for kind, alarm in sorted(self.store.alarms().items())
+            if isinstance(alarm["saw"], Told)
         ]
         for tier in self.store.tiers:
             if tier in words:
@@ -242,7 +261,7 @@ class Gate:
 
     def _commit(self, words: list[str]) -> int:
         if self.allow != WRITE:
-            raise Refused("this key may only read")
+            raise Refused(told("this key may only read"))
         from . import keeper  # noqa: PLC0415 - as above
         from .arrivals import Arrivals  # noqa: PLC0415 - as above
 
@@ -254,7 +273,8 @@ class Gate:
             raise ResilienceError(f"the inventory is no JSON: {error}") from error
         with _signs_of_life(b"\n"), self._told():
             done = keeper.settle(self.store, values, digest=arrivals.digest)
-        return self._tell(json.dumps(dataclasses.asdict(done)) + "\n")
+        answer = {**dataclasses.asdict(done), "refused_said": said(done.refused)}
+        return self._tell(json.dumps(answer) + "\n")
 
     def _rsync(self, words: list[str]) -> NoReturn:
         if words[:2] == ["--server", "--sender"]:
@@ -262,7 +282,7 @@ class Gate:
         elif words[:1] == ["--server"] and self.allow == WRITE:
             arguments = self._receiving(words[1:])
         else:
-            raise Refused("rsync may not do that with this key")
+            raise Refused(told("rsync may not do that with this key"))
         import shutil  # noqa: PLC0415 - as above
 
         program = shutil.which("rsync", path="/usr/local/bin:/usr/bin:/bin")
@@ -279,7 +299,7 @@ class Gate:
 
         options, paths = allowed_options(words, _SHORT_WRITE)
         if len(paths) != 1 or paths[0].rstrip("/") not in ("incoming", self.store.root.rstrip("/")):
-            raise Refused("this key may write to one folder only")
+            raise Refused(told("this key may write to one folder only"))
         room = self.store.room()
         if room == 0:
             raise ResilienceError("No space left on device: the disk is full up to its reserve")
@@ -296,7 +316,7 @@ class Gate:
     def _sending(self, words: list[str]) -> list[str]:
         """The arguments for an rsync that reads from the copy."""
         if self.allow != READ:
-            raise Refused("this key may not read what is there")
+            raise Refused(told("this key may not read what is there"))
         options, paths = allowed_options(words, _SHORT_READ)
         os.chdir(self.store.root)
         root = os.path.realpath(self.store.root)
@@ -305,7 +325,7 @@ class Gate:
             inside = whole == root or whole.startswith(f"{root}/")
             own = whole.startswith(os.path.realpath(self.store.own))
             if not inside or own or set("*?[\\") & set(path) or path.startswith("-"):
-                raise Refused("this key may read the backups of one folder only")
+                raise Refused(told("this key may read the backups of one folder only"))
             slash = "/" if path.endswith("/") else ""
             paths[number] = os.path.relpath(whole, root) + slash
         return ["--sender", *options, "--exclude=/.chefwell", ".", *paths]
@@ -326,9 +346,11 @@ def allowed_options(words: Sequence[str], short: re.Pattern[str]) -> tuple[list[
         elif short.fullmatch(word) or _LONG.fullmatch(word):
             options.append(word)
         else:
-            raise Refused(f"the rsync option {readable(word)[:80]} is not allowed")
+            raise Refused(
+                told("the rsync option %(option)s is not allowed", option=readable(word)[:80])
+            )
     if len(rest) < 2:
-        raise Refused("rsync is given no folder")
+        raise Refused(told("rsync is given no folder"))
     return options, rest[1:]
 
 
@@ -387,7 +409,7 @@ def _rsync_version(asked: subprocess.Popen[bytes] | None) -> str:
 def _input(stream: IO[bytes] | None = None) -> bytes:
     content = (stream or sys.stdin.buffer).read(MOST_INPUT + 1)
     if len(content) > MOST_INPUT:
-        raise Refused("more input than an inventory can have")
+        raise Refused(told("more input than an inventory can have"))
     return content
 
 

@@ -19,6 +19,7 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
 from ..common.errors import ResilienceError
+from ..common.told import in_row, told
 from ..inventory import inventory
 from ..inventory.inventory import BackupFile, Inventory, readable
 from . import offsite_guards, offsite_verify, ssh
@@ -67,7 +68,7 @@ def sync(
         return run.result(*run.guarded())
     with locked(settings) as lock:
         if lock is None:
-            return run.result(LOCKED, "another sync is running, so this one leaves")
+            return run.result(LOCKED, told("another sync is running, so this one leaves"))
         run.keep_open = (lock,)
         result = run.result(*run.guarded())
         problem = remember(settings, run.state, result, run.tree, run.left_out, run.listing)
@@ -155,7 +156,7 @@ class _Run:
         except ResilienceError as error:
             if error.option != "path":
                 raise
-            self.refusals.append(Refusal(offsite_guards.SOURCE, str(error)))
+            self.refusals.append(Refusal(offsite_guards.SOURCE, error.told()))
             return self._refused()
         self.warnings += offsite_guards.warnings(self.tree, limits, self.began)
         self.warnings += self.tree.problems
@@ -170,7 +171,9 @@ class _Run:
             ending, again = self._try(self.tree)
             if not again or self.attempts >= self.settings.tries:
                 return ending
-            self.warnings.append(f"try {self.attempts} failed: {ending[1]}")
+            self.warnings.append(
+                told("try %(number)d failed: %(why)s", number=self.attempts, why=ending[1])
+            )
             # Jitter: hosts that lost the same server must not all come back at one moment.
             pause = self.settings.retry_seconds * 3 ** (self.attempts - 1)
             time.sleep(pause * random.uniform(0.5, 1.5))
@@ -213,17 +216,24 @@ class _Run:
 
     def _refused(self) -> Ending:
         guards = sorted({refusal.guard for refusal in self.refusals})
-        words = "; ".join(str(refusal) for refusal in self.refusals)
+        words = in_row((refusal.told() for refusal in self.refusals), "; ")
         once = " ".join(f"--override {guard}" for guard in guards)
-        remedy = f"look at the backups; if all is as you want it, run once with {once}"
-        return REFUSED, f"refused before anything was sent: {words}", "guard", remedy
+        remedy = told(
+            "look at the backups; if all is as you want it, run once with %(options)s", options=once
+        )
+        message = told("refused before anything was sent: %(why)s", why=words)
+        return REFUSED, message, "guard", remedy
 
     def _done(self) -> Ending:
         doubtful = [*self.warnings, *map(str, self.overridden)]
-        would = "would be " if self.dry_run else ""
-        size = sum(self.sent.values())
-        message = f"{len(self.sent)} files ({size} bytes) {would}sent"
-        message += f", {len(self.aside)} {would}moved aside" if self.aside else ""
+        sent = {"count": len(self.sent), "bytes": sum(self.sent.values())}
+        if self.dry_run:
+            message = told("%(count)d files (%(bytes)d bytes) would be sent", **sent)
+            aside = told("%(count)d would be moved aside", count=len(self.aside))
+        else:
+            message = told("%(count)d files (%(bytes)d bytes) sent", **sent)
+            aside = told("%(count)d moved aside", count=len(self.aside))
+        message = in_row([message, aside if self.aside else ""])
         return WARNING if doubtful else OK, message, "", ""
 
     def _try(self, tree: Inventory) -> tuple[Ending, bool]:
@@ -249,11 +259,14 @@ class _Run:
             self.listing = remote.listing
             return self._nothing_to_do(tree)
         if remote.exists and remote.rsync is None:
-            words = "rsync is not installed on the server"
-            return (FAILED, words, "program_missing", "install it there"), False
+            words = told("rsync is not installed on the server")
+            return (FAILED, words, "program_missing", told("install it there")), False
         if not remote.can_be_made:
-            words = f"the folder of {settings.transport} is not there, nor the one above it"
-            return (FAILED, words, "no_folder", "make it there: mkdir -p"), False
+            words = told(
+                "the folder of %(where)s is not there, nor the one above it",
+                where=str(settings.transport),
+            )
+            return (FAILED, words, "no_folder", told("make it there: mkdir -p")), False
         lacking = _lacking(tree, remote.tree, times=remote.keeps_times)
         aside = self._to_set_aside(tree, remote.tree)
         last_good = self.state.last_good
@@ -330,8 +343,11 @@ class _Run:
         if not moved.ok:
             return (FAILED, moved.words, moved.kind, moved.remedy), moved.again
         if finished.refused:
-            words = f"the server took what is new, but moved nothing aside: {finished.refused}"
-            remedy = (
+            words = told(
+                "the server took what is new, but moved nothing aside: %(why)s",
+                why=finished.refused,
+            )
+            remedy = told(
                 "if all is as you want it, say so on the server, where our key cannot: "
                 "keep-offsite-copy.sh CLIENT --accept"
             )
@@ -339,8 +355,12 @@ class _Run:
             return (REFUSED, words, "server_guard", remedy), False
         if finished.not_placed:
             names = ", ".join(readable(path) for path in finished.not_placed[:5])
-            words = f"{len(finished.not_placed)} backups did not arrive as they are here: {names}"
-            return (FAILED, words, "not_placed", "look whether they still change"), True
+            words = told(
+                "%(count)d backups did not arrive as they are here: %(names)s",
+                count=len(finished.not_placed),
+                names=names,
+            )
+            return (FAILED, words, "not_placed", told("look whether they still change")), True
         return self._done(), False
 
     def _look_again(self, tree: Inventory) -> tuple[Ending, bool] | None:
@@ -348,23 +368,30 @@ class _Run:
         gone, changed = _since(tree)
         self.left_out = {*gone, *changed}
         self.warnings += [
-            f"{readable(path)} changed while it was sent; the next run sends it again"
+            told(
+                "%(file)s changed while it was sent; the next run sends it again",
+                file=readable(path),
+            )
             for path in changed
         ]
         if not gone:
             return None
         # Rotation takes away a few; a folder that was unmounted meanwhile takes away all.
         self.vanished = gone
-        self.warnings += [f"{readable(path)}: rotated away before it was sent" for path in gone]
+        self.warnings += [
+            told("%(file)s: rotated away before it was sent", file=readable(path)) for path in gone
+        ]
         try:
             refusals = self._ask_source(self._scan())
         except ResilienceError as error:
-            refusals = [Refusal(offsite_guards.SOURCE, str(error))]
+            refusals = [Refusal(offsite_guards.SOURCE, error.told())]
         if not self._refuses(refusals):
             return None
-        words = "; ".join(str(refusal) for refusal in self.refusals)
-        message = f"backups vanished while they were sent: {words}"
-        return (FAILED, message, "vanished", "look at the backup tree"), False
+        message = told(
+            "backups vanished while they were sent: %(why)s",
+            why=in_row((refusal.told() for refusal in self.refusals), "; "),
+        )
+        return (FAILED, message, "vanished", told("look at the backup tree")), False
 
     def _send(self, tree: Inventory, lacking: dict[str, int]) -> tuple[Ending, bool] | None:
         """Sends every backup that the server lacks. None when that is done."""

@@ -14,6 +14,7 @@ import dataclasses
 import datetime
 from collections.abc import Iterable, Mapping, Sequence
 
+from ..common.told import Told, told
 from ..inventory.inventory import BackupFile, Inventory, readable
 
 # Guards that refuse, in the order in which they are asked; each may be overridden once.
@@ -25,6 +26,8 @@ SOURCE, LEAST, DUMP_SIZE, MASS_CHANGE, DESTINATION, ROOM = GUARDS = (
     "destination",
     "room",
 )
+SINCE_SYNC = told("the last good sync")
+SINCE_INVENTORY = told("the last inventory")
 # A clock may differ this much before a backup counts as one from the future.
 CLOCK_SECONDS = 3600
 
@@ -56,8 +59,12 @@ class Refusal:
     guard: str
     saw: str
 
+    def told(self) -> Told:
+        """Both in one sentence."""
+        return told("guard %(guard)s: %(saw)s", guard=self.guard, saw=self.saw)
+
     def __str__(self) -> str:
-        return f"guard {self.guard}: {self.saw}"
+        return str(self.told())
 
 
 # A backup as the last good sync saw it: its size, and its time in nanoseconds.
@@ -77,18 +84,33 @@ def check_source(
     """
     refusals = []
     if marker is not None:
-        saw = f"{tree.root} lacks its marker file {marker}: is the right folder mounted there?"
+        saw = told(
+            "%(root)s lacks its marker file %(marker)s: is the right folder mounted there?",
+            root=tree.root,
+            marker=marker,
+        )
         refusals.append(Refusal(SOURCE, saw))
     if tree.total_count < limits.least_backups:
         refusals.append(
             Refusal(
                 LEAST,
-                f"{tree.total_count} backups in {tree.root}, at least {limits.least_backups} "
-                "are expected",
+                told(
+                    "%(count)s backups in %(root)s, at least %(least)s are expected",
+                    count=tree.total_count,
+                    root=tree.root,
+                    least=limits.least_backups,
+                ),
             )
         )
     refusals += (
-        Refusal(DUMP_SIZE, f"{readable(file.path)} has {file.bytes} bytes, so it holds nothing")
+        Refusal(
+            DUMP_SIZE,
+            told(
+                "%(file)s has %(bytes)s bytes, so it holds nothing",
+                file=readable(file.path),
+                bytes=file.bytes,
+            ),
+        )
         for file in _newest_by_tier(tree)
         if file.bytes < limits.least_bytes
     )
@@ -107,7 +129,7 @@ def changes(
     limits: Limits,
     last_good: Mapping[str, Seen],
     *,
-    since: str = "the last good sync",
+    since: str = SINCE_SYNC,
 ) -> list[str]:
     """In words what changed beyond the limits.
 
@@ -131,17 +153,44 @@ def changes(
         bytes_before = sum(size for size, _time in before)
         bytes_fewer = max(0, bytes_before - sum(size for size, _time in after))
         if _beyond(fewer, len(before), limits):
-            found.append(f"{readable(tier)} lost {fewer} of {len(before)} backups")
+            found.append(
+                told(
+                    "%(tier)s lost %(part)s of %(whole)s backups",
+                    tier=readable(tier),
+                    part=fewer,
+                    whole=len(before),
+                )
+            )
         elif _beyond(bytes_fewer, bytes_before, limits):
-            found.append(f"{readable(tier)} lost {bytes_fewer} of {bytes_before} bytes")
+            found.append(
+                told(
+                    "%(tier)s lost %(part)s of %(whole)s bytes",
+                    tier=readable(tier),
+                    part=bytes_fewer,
+                    whole=bytes_before,
+                )
+            )
     kept = last_good.keys() & now.keys()
     changed = sum(now[path] != last_good[path] for path in kept)
     if _beyond(changed + lost, len(last_good), limits) and (changed or not found):
-        found.append(f"{changed} of {len(last_good)} backups changed and {lost} are lost")
+        found.append(
+            told(
+                "%(changed)s of %(whole)s backups changed and %(lost)s are lost",
+                changed=changed,
+                whole=len(last_good),
+                lost=lost,
+            )
+        )
     if len(last_good) > 3 and not kept and not found:
-        found.append(f"none of the {len(last_good)} backups is left")
+        found.append(told("none of the %(whole)s backups is left", whole=len(last_good)))
     return [
-        f"{words} since {since}; up to {limits.change_percent:g} % is allowed" for words in found
+        told(
+            "%(what)s since %(since)s; up to %(percent)s %% is allowed",
+            what=what,
+            since=since,
+            percent=f"{limits.change_percent:g}",
+        )
+        for what in found
     ]
 
 
@@ -172,32 +221,44 @@ def check_destination(
     """
     refusals = []
     if synced_before and not exists:
-        saw = "the folder on the server is gone: is its disk mounted there?"
+        saw = told("the folder on the server is gone: is its disk mounted there?")
         refusals.append(Refusal(DESTINATION, saw))
     elif synced_before and not theirs:
-        saw = "the server holds none of the backups that were sent: is its disk mounted there?"
+        saw = told(
+            "the server holds none of the backups that were sent: is its disk mounted there?"
+        )
         refusals.append(Refusal(DESTINATION, saw))
     moved = len(list(aside))
     if moved > 1 and _beyond(moved, len(theirs), limits):
-        saw = (
-            f"{moved} of the {len(theirs)} backups on the server would be moved aside, more than "
-            f"{limits.change_percent:g} % is too many"
+        saw = told(
+            "%(part)s of the %(whole)s backups on the server would be moved aside, more than "
+            "%(percent)s %% is too many",
+            part=moved,
+            whole=len(theirs),
+            percent=f"{limits.change_percent:g}",
         )
         refusals.append(Refusal(MASS_CHANGE, saw))
     if room is not None and bytes_to_send > room:
-        saw = f"{bytes_to_send} bytes are to be sent, the server has room for {room}"
+        saw = told(
+            "%(bytes)s bytes are to be sent, the server has room for %(room)s",
+            bytes=bytes_to_send,
+            room=room,
+        )
         refusals.append(Refusal(ROOM, saw))
     return refusals
 
 
 def warnings(tree: Inventory, limits: Limits, now: datetime.datetime) -> list[str]:
     """In words what is doubtful but does not keep the sync from running."""
-    found = []
+    found: list[str] = []
     ages = {file.path: file.age_seconds(now) for file in tree.files}
     future = [file for file in tree.files if ages[file.path] < -CLOCK_SECONDS]
     found += [
-        f"{readable(file.path)} is from the future ({file.taken_at or 'by its time of change'}), "
-        "so it does not count as fresh"
+        told(
+            "%(file)s is from the future (%(when)s), so it does not count as fresh",
+            file=readable(file.path),
+            when=file.taken_at or told("by its time of change"),
+        )
         for file in future
     ]
     past = [file for file in tree.files if ages[file.path] >= -CLOCK_SECONDS]
@@ -206,19 +267,31 @@ def warnings(tree: Inventory, limits: Limits, now: datetime.datetime) -> list[st
         hours = ages[newest.path] / 3600
         if hours > limits.rpo_hours:
             found.append(
-                f"the newest backup, {readable(newest.path)}, is {hours:.1f} hours old; the RPO is "
-                f"{limits.rpo_hours:g} hours"
+                told(
+                    "the newest backup, %(file)s, is %(hours)s hours old; the RPO is %(rpo)s hours",
+                    file=readable(newest.path),
+                    hours=f"{hours:.1f}",
+                    rpo=f"{limits.rpo_hours:g}",
+                )
             )
     else:
-        found.append("there is no backup that could count as fresh")
+        found.append(told("there is no backup that could count as fresh"))
     for tier in tree.tier_names:
         own = sorted((file for file in past if file.tier == tier), key=lambda f: -ages[f.path])
         if len(own) > 1 and _fall(own[-2].bytes, own[-1].bytes) > limits.shrink_percent:
             found.append(
-                f"{readable(own[-1].path)} has {own[-1].bytes} bytes, the one before "
-                f"{own[-2].bytes}: more than {limits.shrink_percent:g} % smaller"
+                told(
+                    "%(file)s has %(bytes)s bytes, the one before %(before)s: more than "
+                    "%(percent)s %% smaller",
+                    file=readable(own[-1].path),
+                    bytes=own[-1].bytes,
+                    before=own[-2].bytes,
+                    percent=f"{limits.shrink_percent:g}",
+                )
             )
-    found += [f"{name}: still being written, left out" for name in tree.in_progress]
+    found += [
+        told("%(file)s: still being written, left out", file=name) for name in tree.in_progress
+    ]
     return found
 
 

@@ -10,13 +10,16 @@ that a file name may hold anything. An answer without its last record counts as 
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
+import json
 import os
 import re
 import stat
 from collections.abc import Iterable, Sequence
 
 from ..common.errors import ResilienceError
+from ..common.told import restored, told
 from ..inventory import inventory
 from ..inventory.digest_cache import Identity
 from . import ssh, ssh_question
@@ -26,7 +29,7 @@ from . import ssh, ssh_question
 # link TIER | missing TIER | unreadable TIER
 # file TYPE SIZE MTIME INODE CTIME PATH | end
 # Of the server's gate (`offsite_gate`) come also: gate PROTOCOL confined|loose | free BYTES
-# alarm KIND SINCE WORDS | entry TYPE SIZE MTIME_NS INODE CTIME_NS PATH
+# alarm KIND SINCE WORDS | said KIND FORM (JSON) | entry TYPE SIZE MTIME_NS INODE CTIME_NS PATH
 _LIST = "; ".join(
     (
         'cd -- "$1" 2>/dev/null || { if test -e "$1"; then printf "closed\\0"; '
@@ -192,12 +195,12 @@ def parse(answer: bytes, root: str, tiers: Sequence[str], pattern: str, known: s
     room: int | None = None
     gate: int | None = None
     confined = False
-    alarms: list[str] = []
+    alarms: dict[str, tuple[str, str]] = {}
     listed: dict[str, _Listed] = {}
-    told = [record for record in records if not record.startswith(_OF_FILES)]
+    short = [record for record in records if not record.startswith(_OF_FILES)]
     listing = _word_for(record for record in records if record.startswith(_OF_LIST))
     same = bool(known) and listing == known
-    for record in map(os.fsdecode, told if same else records):
+    for record in map(os.fsdecode, short if same else records):
         kind, _space, rest = record.partition(" ")
         if kind == "rsync":
             found = re.search(r"version v?(\d+(\.\d+)+)", rest)
@@ -211,7 +214,15 @@ def parse(answer: bytes, root: str, tiers: Sequence[str], pattern: str, known: s
             number, _space, kept = rest.partition(" ")
             gate, confined = (int(number) if number.isdigit() else 0), kept == "confined"
         elif kind == "alarm":
-            alarms.append(inventory.readable(rest))
+            name, _space, rest = rest.partition(" ")
+            since, _space, saw = rest.partition(" ")
+            alarms[name] = (since, inventory.readable(saw))
+        elif kind == "said":
+            # The same for pages of another language; a form that is none changes nothing.
+            name, _space, form = rest.partition(" ")
+            with contextlib.suppress(ValueError, KeyError):
+                since, saw = alarms[name]
+                alarms[name] = (since, restored(json.loads(form), saw))
         elif kind in ("file", "entry"):
             path, seen = _listed(rest, root, whole=kind == "entry")
             listed[path.removeprefix("./")] = seen
@@ -229,7 +240,10 @@ def parse(answer: bytes, root: str, tiers: Sequence[str], pattern: str, known: s
         identities,
         gate,
         confined,
-        tuple(alarms),
+        tuple(
+            told("%(kind)s since %(since)s: %(saw)s", kind=name, since=since, saw=saw)
+            for name, (since, saw) in alarms.items()
+        ),
         listing=listing,
         same=same,
     )

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from ..common.errors import ResilienceError
 from ..common.language import words
+from ..common.told import in_row, spoken
 from ..disk.disk_levels import CRITICAL, OK, WARNING
 from ..telling import announce, stage_channels
 from ..telling.alerts import Condition
@@ -21,6 +22,8 @@ from .offsite_settings import FAILED, LOCKED, REFUSED, SyncResult
 from .offsite_settings import WARNING as DOUBTFUL
 
 if TYPE_CHECKING:
+    import gettext
+
     from ..telling.metrics import Gauge
 
 STAGE = "offsite"
@@ -45,6 +48,7 @@ def reported(settings: Mapping[str, Any], results: Sequence[SyncResult]) -> list
     """
     problems: list[str] = []
     moment = time.time()
+    speak = words(settings["language"])
     with stage_channels.history(settings["state_dir"], problems) as history:
         known = [result for result in results if result.status != LOCKED]
         if history is not None and history.writable:
@@ -57,10 +61,10 @@ def reported(settings: Mapping[str, Any], results: Sequence[SyncResult]) -> list
             # With another sync at work nothing is known of how things stand.
             outcome = announce.announce(
                 STAGE,
-                [one for result in known for one in _conditions(result)],
+                [one for result in known for one in _conditions(result, speak)],
                 stage_channels.channels(settings),
                 history,
-                words(settings["language"]),
+                speak,
                 now=moment,
             )
             problems += outcome.problems
@@ -77,14 +81,14 @@ def _event(result: SyncResult, moment: float) -> Event:
     return Event(STAGE, "sync", moment, _LEVELS.get(result.status, OK), data)
 
 
-def _conditions(result: SyncResult) -> list[Condition]:
+def _conditions(result: SyncResult, speak: gettext.NullTranslations) -> list[Condition]:
     level = _LEVELS.get(result.status, OK)
-    reason = "; ".join([result.message, *result.warnings])[:2000]
+    reason = spoken(speak, in_row([result.message, *result.warnings], "; "))[:2000]
     name = f"offsite {result.destination}"
     key = result.name or "default"
     found = [Condition(f"sync:{key}", name, level, level, reason)]
     alarm = CRITICAL if result.server_alarms else OK
-    said = "; ".join(result.server_alarms)[:2000]
+    said = spoken(speak, in_row(result.server_alarms, "; "))[:2000]
     if result.kind in ("", "server_guard", "guard"):
         # Only a server that was reached tells how it stands.
         found.append(Condition(f"server:{key}", f"{name} (server)", alarm, alarm, said))

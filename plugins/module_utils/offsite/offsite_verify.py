@@ -12,6 +12,7 @@ import os
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from ..common.told import told
 from ..inventory import digest_cache, freshness, inventory, inventory_names
 from ..inventory.digest_cache import DigestCache, Identity
 from ..inventory.inventory import Inventory, readable
@@ -66,7 +67,9 @@ def _verified(
         local, ours = digested(settings, _scan(settings), full=full, progress=progress)
         remote, there, theirs = asked.result()
     if not there.exists:
-        remote.problems.append(f"{transport}: no such folder on the server")
+        remote.problems.append(
+            told("%(where)s: no such folder on the server", where=str(transport))
+        )
     return {
         "host": transport.host,
         "name": settings.name,
@@ -186,7 +189,9 @@ def _remote(settings: Settings, full: bool) -> tuple[Inventory, Remote, Reading]
         if file.path in digests:
             tree.files.append(dataclasses.replace(file, sha256=digests[file.path]))
         else:
-            tree.problems.append(f"{readable(file.path)}: the server could not read it")
+            tree.problems.append(
+                told("%(file)s: the server could not read it", file=readable(file.path))
+            )
     return tree, remote, _learn(cache, planned, remote.identities, digests, tree)
 
 

@@ -21,38 +21,41 @@ import time
 from collections.abc import Callable, Sequence
 
 from ..common import process
+from ..common.told import in_row, told
 from . import ssh
 from .ssh import Destination
 
 # rsync(1), "EXIT VALUES", and errcode.h of its source for those from 124 on.
 EXIT_WORDS = {
-    1: "syntax or usage error: this rsync does not know one of our options",
-    2: "the two rsync speak no common protocol, or the account's shell prints text of its own",
-    3: "a file or folder that was named could not be selected",
-    4: "an action was asked for that one side was built without",
-    5: "the protocol with the server could not be started",
-    6: "the server could not write its log",
-    10: "network error",
-    11: "a file could not be read or written (is a disk full?)",
-    12: "the data stream broke off",
-    13: "the server could not report its own state",
-    14: "error between processes on one host",
-    15: "one of rsync's own processes crashed",
-    16: "one of rsync's own processes was ended",
-    19: "ended by signal SIGUSR1",
-    20: "ended by a signal (SIGINT, SIGTERM or SIGHUP)",
-    21: "one of rsync's own processes was lost",
-    22: "out of memory",
-    23: "some files were not transferred",
-    24: "some files vanished before they were sent",
-    25: "the limit of files to delete was reached",
-    30: "no data came within the time limit",
-    35: "the server's rsync service did not answer in time",
-    124: "the command on the server failed",
-    125: "the command on the server was ended by a signal",
-    126: "the command on the server may not be run",
-    127: "a program was not found: rsync on the server, or ssh here",
-    255: "ssh could not reach the server",
+    1: told("syntax or usage error: this rsync does not know one of our options"),
+    2: told(
+        "the two rsync speak no common protocol, or the account's shell prints text of its own"
+    ),
+    3: told("a file or folder that was named could not be selected"),
+    4: told("an action was asked for that one side was built without"),
+    5: told("the protocol with the server could not be started"),
+    6: told("the server could not write its log"),
+    10: told("network error"),
+    11: told("a file could not be read or written (is a disk full?)"),
+    12: told("the data stream broke off"),
+    13: told("the server could not report its own state"),
+    14: told("error between processes on one host"),
+    15: told("one of rsync's own processes crashed"),
+    16: told("one of rsync's own processes was ended"),
+    19: told("ended by signal SIGUSR1"),
+    20: told("ended by a signal (SIGINT, SIGTERM or SIGHUP)"),
+    21: told("one of rsync's own processes was lost"),
+    22: told("out of memory"),
+    23: told("some files were not transferred"),
+    24: told("some files vanished before they were sent"),
+    25: told("the limit of files to delete was reached"),
+    30: told("no data came within the time limit"),
+    35: told("the server's rsync service did not answer in time"),
+    124: told("the command on the server failed"),
+    125: told("the command on the server was ended by a signal"),
+    126: told("the command on the server may not be run"),
+    127: told("a program was not found: rsync on the server, or ssh here"),
+    255: told("ssh could not reach the server"),
 }
 # Another try cannot help: wrong usage, missing programs, permissions.
 _FINAL_CODES = {1, 2, 3, 4, 6, 22, 25, 126, 127}
@@ -297,37 +300,45 @@ def _failed(seen: Transfer, errors: str, late: process.TooLong | None) -> Transf
         return dataclasses.replace(
             seen,
             code=-signal.SIGKILL,
-            words=f"the server said nothing for {late.seconds:g} s, and the try was ended",
+            words=told(
+                "the server said nothing for %(seconds)s s, and the try was ended",
+                seconds=f"{late.seconds:g}",
+            ),
             kind="silent",
-            remedy="look what the server is busy with, and whether the line to it is up",
+            remedy=told("look what the server is busy with, and whether the line to it is up"),
             again=True,
         )
     if late:
-        words = f"the try took longer than its time limit of {late.seconds:g} s and was ended"
+        over = told(
+            "the try took longer than its time limit of %(seconds)s s and was ended",
+            seconds=f"{late.seconds:g}",
+        )
         return dataclasses.replace(
             seen,
             code=-signal.SIGKILL,
-            words=words,
+            words=over,
             kind="time_limit",
-            remedy="raise offsite_backup_time_limit, or the bandwidth",
+            remedy=told("raise offsite_backup_time_limit, or the bandwidth"),
             again=True,
         )
     known = ssh.failure(errors)
     said = ssh.telling_line(errors)
+    words: str
     if seen.code < 0:
         name = signal.Signals(-seen.code).name
-        words, kind, again = f"rsync was ended by signal {name}", "signal", True
+        words = told("rsync was ended by signal %(name)s", name=name)
+        kind, again = "signal", True
     elif seen.code == _VANISHED:
         words, kind, again = EXIT_WORDS[_VANISHED], "rsync_24", False
     elif known:
         words, kind, again = known.words, known.kind, known.again
     else:
-        words = EXIT_WORDS.get(seen.code, "an ending that rsync's manual does not name")
+        words = EXIT_WORDS.get(seen.code, told("an ending that rsync's manual does not name"))
         kind, again = f"rsync_{seen.code}", seen.code not in _FINAL_CODES
     if seen.code > 0:
-        words += f" (rsync exit {seen.code})"
+        words = told("%(why)s (rsync exit %(code)d)", why=words, code=seen.code)
     if said:
-        words += f": {said}"
+        words = in_row([words, said], ": ")
     return dataclasses.replace(
         seen, words=words, kind=kind, remedy=known.remedy if known else "", again=again
     )

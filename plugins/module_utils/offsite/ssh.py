@@ -17,6 +17,7 @@ import stat
 
 from ..common import process
 from ..common.errors import ResilienceError
+from ..common.told import told
 
 MODES = RESTRICTED, ACCOUNT = "restricted", "account"
 
@@ -114,7 +115,7 @@ class ServerError(ResilienceError):
 
     def __init__(self, why: Failure, said: str, destination: Destination) -> None:
         self.failure = why
-        words = f"{why.words} ({said})" if said else why.words
+        words = told("%(why)s (%(said)s)", why=why.words, said=said) if said else why.words
         super().__init__(words, option="server", value=str(destination), remedy=why.remedy)
 
 
@@ -124,9 +125,12 @@ _FAILURES: tuple[tuple[str, Failure], ...] = (
         r"REMOTE HOST IDENTIFICATION HAS CHANGED|Offending .* key in",
         Failure(
             "host_key_changed",
-            "the server shows another host key than the pinned one, so nothing was sent",
-            "find out from whoever runs the server, by another way than this network, whether its "
-            "key was renewed; only then pin the new one (offsite_backup_host_key)",
+            told("the server shows another host key than the pinned one, so nothing was sent"),
+            told(
+                "find out from whoever runs the server, by another way than this "
+                "network, whether its "
+                "key was renewed; only then pin the new one (offsite_backup_host_key)"
+            ),
             False,
         ),
     ),
@@ -134,9 +138,11 @@ _FAILURES: tuple[tuple[str, Failure], ...] = (
         r"Host key verification failed|host key is known for|No matching host key",
         Failure(
             "host_key_unknown",
-            "the server's host key is not pinned, so nothing was sent",
-            "compare the output of ssh-keyscan with the key on the server itself and pin it "
-            "(offsite_backup_host_key)",
+            told("the server's host key is not pinned, so nothing was sent"),
+            told(
+                "compare the output of ssh-keyscan with the key on the server itself and pin it "
+                "(offsite_backup_host_key)"
+            ),
             False,
         ),
     ),
@@ -144,23 +150,33 @@ _FAILURES: tuple[tuple[str, Failure], ...] = (
         r"chefwell-[a-z]+: .*not found|chefwell-[a-z]+'? is not recognized",
         Failure(
             "no_gate",
-            "the server does not restrict our key: it has no gate",
-            "set up the server's part (docs/stage2-offsite-backup.md), or say that it has none: "
-            "offsite_backup_server_mode: account",
+            told("the server does not restrict our key: it has no gate"),
+            told(
+                "set up the server's part (docs/stage2-offsite-backup.md), or say that "
+                "it has none: "
+                "offsite_backup_server_mode: account"
+            ),
             False,
         ),
     ),
     (
         r"chefwell gate: busy",
-        Failure("busy", "another job of the server is at work on the copy", "wait for it", True),
+        Failure(
+            "busy",
+            told("another job of the server is at work on the copy"),
+            told("wait for it"),
+            True,
+        ),
     ),
     (
         r"chefwell gate: refused",
         Failure(
             "gate_refused",
-            "the server's gate does not let the key do that",
-            "use the same version of the collection on both sides: run the play again, with "
-            "offsite_backup_server_inventory_host or the server's part by hand",
+            told("the server's gate does not let the key do that"),
+            told(
+                "use the same version of the collection on both sides: run the play again, with "
+                "offsite_backup_server_inventory_host or the server's part by hand"
+            ),
             False,
         ),
     ),
@@ -168,8 +184,8 @@ _FAILURES: tuple[tuple[str, Failure], ...] = (
         r"chefwell gate: .*inventory cannot be used",
         Failure(
             "inventory_refused",
-            "the server cannot use our inventory",
-            "use the same tiers and pattern on both sides",
+            told("the server cannot use our inventory"),
+            told("use the same tiers and pattern on both sides"),
             False,
         ),
     ),
@@ -177,8 +193,8 @@ _FAILURES: tuple[tuple[str, Failure], ...] = (
         r"bad permissions|UNPROTECTED PRIVATE KEY FILE",
         Failure(
             "key_permissions",
-            "ssh does not use the key because others may read it",
-            "chmod 600 the key file",
+            told("ssh does not use the key because others may read it"),
+            told("chmod 600 the key file"),
             False,
         ),
     ),
@@ -196,9 +212,12 @@ _FAILURES: tuple[tuple[str, Failure], ...] = (
         r"Permission denied \([a-z]|No more authentication",
         Failure(
             "permission_denied",
-            "the server does not accept our key for this user",
-            "check the user's name, and that the public key is in the user's authorized_keys on "
-            "the server, writable by nobody else",
+            told("the server does not accept our key for this user"),
+            told(
+                "check the user's name, and that the public key is in the user's "
+                "authorized_keys on "
+                "the server, writable by nobody else"
+            ),
             False,
         ),
     ),
@@ -206,8 +225,8 @@ _FAILURES: tuple[tuple[str, Failure], ...] = (
         r"Could not resolve hostname",
         Failure(
             "unknown_host_name",
-            "the server's name cannot be resolved",
-            "check the host name, and the name servers of this host",
+            told("the server's name cannot be resolved"),
+            told("check the host name, and the name servers of this host"),
             True,
         ),
     ),
@@ -215,8 +234,8 @@ _FAILURES: tuple[tuple[str, Failure], ...] = (
         r"Connection refused",
         Failure(
             "refused",
-            "nothing listens on that port of the server",
-            "check the port, and that sshd runs on the server",
+            told("nothing listens on that port of the server"),
+            told("check the port, and that sshd runs on the server"),
             True,
         ),
     ),
@@ -224,8 +243,8 @@ _FAILURES: tuple[tuple[str, Failure], ...] = (
         r"[Tt]imed out|not responding|banner exchange: .*timeout",
         Failure(
             "timed_out",
-            "the server did not answer in time",
-            "check that the server runs and that no firewall is in between",
+            told("the server did not answer in time"),
+            told("check that the server runs and that no firewall is in between"),
             True,
         ),
     ),
@@ -233,8 +252,8 @@ _FAILURES: tuple[tuple[str, Failure], ...] = (
         r"No route to host|Network is unreachable",
         Failure(
             "no_route",
-            "there is no way to the server",
-            "check this host's network, and the address",
+            told("there is no way to the server"),
+            told("check this host's network, and the address"),
             True,
         ),
     ),
@@ -242,8 +261,8 @@ _FAILURES: tuple[tuple[str, Failure], ...] = (
         r"account is (currently )?not available|login access|nologin",
         Failure(
             "no_login",
-            "the account on the server may not log in",
-            "give the account a shell",
+            told("the account on the server may not log in"),
+            told("give the account a shell"),
             False,
         ),
     ),
@@ -252,25 +271,29 @@ _FAILURES: tuple[tuple[str, Failure], ...] = (
         r"|chefwell_resilience'|No module named",
         Failure(
             "program_missing",
-            "a program is missing on the server",
-            "install rsync, GNU findutils and GNU coreutils there",
+            told("a program is missing on the server"),
+            told("install rsync, GNU findutils and GNU coreutils there"),
             False,
         ),
     ),
     (
         r"No space left on device|File too large",
-        Failure("no_space", "the server's disk is full", "make room on the server", False),
+        Failure(
+            "no_space", told("the server's disk is full"), told("make room on the server"), False
+        ),
     ),
     (
         r"[Qq]uota exceeded",
-        Failure("quota", "the account's quota on the server is used up", "raise it", False),
+        Failure(
+            "quota", told("the account's quota on the server is used up"), told("raise it"), False
+        ),
     ),
     (
         r"Read-only file system",
         Failure(
             "read_only",
-            "the server's filesystem is read-only",
-            "look for disk errors on the server and mount it writable",
+            told("the server's filesystem is read-only"),
+            told("look for disk errors on the server and mount it writable"),
             False,
         ),
     ),
@@ -279,8 +302,8 @@ _FAILURES: tuple[tuple[str, Failure], ...] = (
         r"|unexpected(ly)? (closed|end)|connection unexpectedly closed",
         Failure(
             "cut",
-            "the connection was cut",
-            "check that sshd runs on the server and the line to it",
+            told("the connection was cut"),
+            told("check that sshd runs on the server and the line to it"),
             True,
         ),
     ),

@@ -15,6 +15,7 @@ from collections.abc import Sequence
 from typing import IO
 
 from ..common import process
+from ..common.told import told
 from . import ssh
 from .ssh import Destination, Failure, ServerError
 
@@ -156,10 +157,10 @@ class Question:
 
 def _unnamed(late: process.TooLong | None) -> Failure:
     """Why a command on the server failed, where nothing that was said tells."""
-    remedy = "try it by hand with the same key"
+    remedy = told("try it by hand with the same key")
     if late is None:
-        return Failure("command_failed", "a command on the server failed", remedy, True)
+        return Failure("command_failed", told("a command on the server failed"), remedy, True)
     if late.silent:
-        words = f"the server said nothing for {late.seconds:g} s"
-        return Failure("silent", words, "look what the server is busy with", True)
-    return Failure("time_limit", "a command on the server was not done in time", remedy, True)
+        words = told("the server said nothing for %(seconds)s s", seconds=f"{late.seconds:g}")
+        return Failure("silent", words, told("look what the server is busy with"), True)
+    return Failure("time_limit", told("a command on the server was not done in time"), remedy, True)

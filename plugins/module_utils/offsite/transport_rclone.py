@@ -23,6 +23,7 @@ from typing import Any
 
 from ..common import process
 from ..common.errors import ResilienceError
+from ..common.told import told
 from ..inventory import inventory
 from ..inventory.digest_cache import Identity
 from . import rsync
@@ -123,15 +124,19 @@ class RcloneTransport:
             ()
             if remote.keeps_times
             else (
-                "the service keeps no times of change: a backup that was written anew with the "
-                "same size is found by the verification only",
+                told(
+                    "the service keeps no times of change: a backup that was written anew with the "
+                    "same size is found by the verification only"
+                ),
             )
         )
         return (
             *times,
-            "whoever has rclone's configuration can delete and overwrite the copy, unless the "
-            "service itself keeps versions or locks objects",
-            "what was moved aside is kept until somebody removes it",
+            told(
+                "whoever has rclone's configuration can delete and overwrite the copy, unless the "
+                "service itself keeps versions or locks objects"
+            ),
+            told("what was moved aside is kept until somebody removes it"),
         )
 
     def look_ahead(self, tiers: Sequence[str], *, digests: bool = False) -> None:

@@ -12,6 +12,7 @@ import threading
 from collections.abc import Sequence
 
 from ..common.errors import ResilienceError
+from ..common.told import restored, told
 from ..inventory.inventory import readable
 from . import offsite_remote, rsync, ssh, ssh_question
 from .offsite_remote import Remote
@@ -107,9 +108,15 @@ class AccountTransport:
     def weaker(self, remote: Remote) -> tuple[str, ...]:
         """As `Transport.weaker`."""
         return (
-            "whoever has the key can delete and overwrite the copy: the server does not restrict "
-            "it (mode account)",
-            "nothing on the server limits how much one sync may move aside, or drops what is old",
+            told(
+                "whoever has the key can delete and overwrite the copy: the server "
+                "does not restrict "
+                "it (mode account)"
+            ),
+            told(
+                "nothing on the server limits how much one sync may move aside, or "
+                "drops what is old"
+            ),
         )
 
     def server_name(self) -> str:
@@ -197,7 +204,7 @@ class GateTransport(AccountTransport):
             settled = json.loads(answer)
             aside = [*settled["aside"], *settled["replaced"]]
             lacking = tuple(settled["missing"] + settled["unfit"])
-            refused = str(settled["refused"])
+            refused = restored(settled.get("refused_said"), str(settled["refused"]))
         except (ValueError, KeyError, TypeError) as error:
             raise ResilienceError(
                 "the server's answer cannot be read", option="server", value=str(self)
@@ -210,6 +217,9 @@ class GateTransport(AccountTransport):
         if remote.confined:
             return ()
         return (
-            "the server's kernel has no Landlock: only rsync's own checks keep what it receives "
-            "in the incoming folder",
+            told(
+                "the server's kernel has no Landlock: only rsync's own checks keep "
+                "what it receives "
+                "in the incoming folder"
+            ),
         )

@@ -9,6 +9,7 @@ from __future__ import annotations
 import gettext
 from typing import Any
 
+from ..common.told import spoken, spoken_all
 from ..inventory import freshness
 from . import render_inventory
 from .render_text import LEVELS, STATUSES, clean_all, mark, paint, wrap
@@ -171,7 +172,7 @@ def offsite_report(
 ) -> str:
     """The verification as the plan shows it."""
     say = words.gettext
-    verification = clean_all(verification)
+    verification = clean_all(spoken_all(words, verification))
     local = _side(verification, "local")
     lines = [
         say("🔍 Verifying the remote backups on %(host)s...") % {"host": verification.get("host")},
@@ -189,6 +190,8 @@ def offsite_report(
     for line in wrap(f"{emoji} {verdict_text(words, verification)}", 3):
         lines.append(paint(line, code, colour))
     for problem in problems(verification):
+        side, colon, what = problem.partition(": ")
+        problem = f"{_side_name(words, side)}{colon}{what}"
         lines += wrap(f"   {LEVELS['unknown'][0]} {problem}", 6)
     return "\n".join([*lines, *_background(words, verification)])
 
@@ -205,12 +208,12 @@ def _background(words: gettext.NullTranslations, verification: dict[str, Any]) -
         moment = verification["last_good_sync"] or say("never")
         lines.append("   " + say("Last good sync: %(time)s") % {"time": moment})
     for side, counts in (verification.get("digests") or {}).items():
-        told = {"side": side, **counts}
+        told = {"side": _side_name(words, side), **counts}
         text = say("Digests verified, %(side)s: %(read)d read now, %(believed)d read before")
         lines.append("   " + text % told)
     doubtful = [
         *(
-            f"{side}: {path}: {say('the content changed in its place')}"
+            f"{_side_name(words, side)}: {path}: {say('the content changed in its place')}"
             for side, paths in (verification.get("rotted") or {}).items()
             for path in paths
         ),
@@ -218,12 +221,17 @@ def _background(words: gettext.NullTranslations, verification: dict[str, Any]) -
             f"{say('The server raised an alarm')}: {a}"
             for a in verification.get("server_alarms") or ()
         ),
-        *freshness.complaints(fresh.get("local") or {}),
+        *(spoken(words, one) for one in freshness.complaints(fresh.get("local") or {})),
         *(f"{say('Weaker here')}: {sentence}" for sentence in verification.get("weaker") or ()),
     ]
     for sentence in doubtful:
         lines += wrap(f"   {LEVELS['warning'][0]} {sentence}", 6)
     return ["", *lines] if lines else []
+
+
+def _side_name(words: gettext.NullTranslations, side: str) -> str:
+    say = words.gettext
+    return {"local": say("local"), "remote": say("remote")}.get(side, side)
 
 
 def _newest_age(words: gettext.NullTranslations, tiers: dict[str, Any]) -> str:
