@@ -157,7 +157,7 @@ def test_e4_rollback_of_nothing_of_half_and_twice(fault: Fault, plan: Plan) -> N
         "the user's cron line, key and script stay, and so do the backups",
         holds=crontab() == lines == OWN_CRON
         and "the.users.own" in kept
-        and [one for one in sorted(Path(plan.bed.record["backups"]).rglob("*"))] == backups,
+        and sorted(Path(plan.bed.record["backups"]).rglob("*")) == backups,
     )
 
 

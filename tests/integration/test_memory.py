@@ -120,9 +120,10 @@ def held_by(root: int) -> int:
     names: dict[int, str] = {}
     for entry in Path("/proc").glob("[0-9]*"):
         try:
-            name, _, rest = (entry / "stat").read_text().partition("(")[2].rpartition(")")
+            told = (entry / "stat").read_text()
         except OSError:
             continue
+        name, _bracket, rest = told.partition("(")[2].rpartition(")")
         names[int(entry.name)], parents[int(entry.name)] = name, int(rest.split()[1])
     ours = {root}
     while more := {pid for pid, parent in parents.items() if parent in ours} - ours:

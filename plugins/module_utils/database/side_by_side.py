@@ -7,7 +7,6 @@
 from __future__ import annotations
 
 import contextlib
-import itertools
 import os
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -48,9 +47,9 @@ def each(
             pool.submit(_share, one, parts[number::count], ask)
             for number, one in enumerate([connection, *others])
         ]
-        told = [iter(share.result()) for share in shares]
-        for number in itertools.islice(itertools.cycle(range(count)), len(parts)):
-            yield next(told[number])
+        told = [share.result() for share in shares]
+        for number in range(len(parts)):
+            yield told[number % count][number // count]
 
 
 def _share(connection: Any, parts: Sequence[Part], ask: Callable[[Any, Part], Told]) -> list[Told]:
