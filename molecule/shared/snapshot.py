@@ -10,9 +10,12 @@ import os
 import stat
 import subprocess
 
-# What the kernel makes; what Ansible, apt and the Docker client make for themselves whatever they
-# are used for.
-LEFT_OUT = {"/proc", "/sys", "/dev", "/var/tmp/ansible", "/var/cache/apt", "/root/.docker"}
+# What the kernel makes; what Ansible, apt, the Docker client and a login make for themselves
+# whatever they are used for.
+LEFT_OUT = {
+    *("/proc", "/sys", "/dev", "/var/tmp/ansible", "/var/cache/apt", "/root/.docker"),
+    "/run/motd.dynamic",
+}
 CRONTABS = "/var/spool/cron/crontabs/"
 ANSIBLE = "/tmp/ansible_"
 # Owned by packages: size and time tell a change well enough, and are quickly read.
@@ -31,6 +34,8 @@ def files():
         ]
         for name in [*inner, *names]:
             path = os.path.join(folder, name)
+            if path in LEFT_OUT:
+                continue
             try:
                 lines = cron_lines(path) if path.startswith(CRONTABS) else None
                 if lines != []:

@@ -108,21 +108,24 @@ def test_there_is_no_scenario_that_nobody_runs() -> None:
 
 
 @only("disk_monitor")
-def test_the_disk_monitor_and_that_what_is_amiss_fails_it(scenario: Scenario) -> None:
-    ran = scenario.molecule("test", "--destroy=never")
-    assert_whole("disk_monitor", dataclasses.replace(ran, output=ran.output + _NOT_DESTROYED))
-    # It is rolled back, so what `verify` looks for first is missing now.
+def test_the_disk_monitor(scenario: Scenario) -> None:
+    assert_whole("disk_monitor", scenario.molecule("test"))
+
+
+@only("disk_monitor")
+def test_what_is_amiss_fails_a_scenario(scenario: Scenario) -> None:
+    """Nothing is installed, so that what `verify` looks for is missing; then things are planted."""
+    assert scenario.molecule("create").code == 0
     missing = scenario.molecule("verify")
-    assert missing.code != 0 and "test_the_files_of_the_plan" in missing.output
-    assert "failed" in missing.not_passed()[0]
-    # And what a rollback might leave: a file, a cron line, a process, a mode.
+    assert missing.code != 0 and "FAILED tests/test_disk_monitor.py" in missing.output
     before = {"MOLECULE_VERIFY": "../shared/as_before"}
-    assert scenario.molecule("verify", **before).tests() == [AFTER_ROLLBACK]
+    untouched = scenario.molecule("verify", **before)
+    assert untouched.code == 0 and untouched.tests() == [AFTER_ROLLBACK], untouched.output
     for planted, removed in (
-        ("touch /etc/chefwell-left-behind", "rm /etc/chefwell-left-behind"),
+        ("touch /etc/chefwell-left", "rm /etc/chefwell-left"),
         (
-            "(crontab -l; echo '1 1 * * * true') | crontab -",
-            "crontab -l | grep -v true | crontab -",
+            "(crontab -l; echo '1 1 * * * left') | crontab -",
+            "crontab -l | grep -v left | crontab -",
         ),
     ):
         scenario.inside("shop", planted)
@@ -130,9 +133,6 @@ def test_the_disk_monitor_and_that_what_is_amiss_fails_it(scenario: Scenario) ->
         assert left.code != 0 and "failed" in left.not_passed()[0], left.output
         scenario.inside("shop", removed)
     assert scenario.molecule("destroy").code == 0
-
-
-_NOT_DESTROYED = "\nExecuted: Successful"
 
 
 @only("offsite_backup")

@@ -11,6 +11,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
 from .layout import MARK, ROOT, DemoError, Layout
 
@@ -18,6 +19,8 @@ _COLOUR = re.compile(r"\x1b\[[0-9;]*m")
 _RECAP = re.compile(
     r"^\S+\s+: ok=(\d+)\s+changed=(\d+)\s+unreachable=(\d+)\s+failed=(\d+)", re.MULTILINE
 )
+# The name of a task; a play and the recap have banners, and no such name.
+_BANNER = re.compile(r"^(?:TASK|RUNNING HANDLER) \[(.*)\] \**$|^PLAY ")
 _TASK = re.compile(r"^(?:TASK|RUNNING HANDLER|PLAY) \[(.*)\]")
 
 
@@ -29,6 +32,7 @@ class Played:
         ok, changed, failed: tasks; hosts that were not reached count as failed.
         seconds: of the whole run.
         problem: the task that failed and its words; None if none did.
+        tasks: every task that the run came to, skipped ones too, with the seconds until the next.
     """
 
     ok: int
@@ -36,15 +40,43 @@ class Played:
     failed: int
     seconds: float
     problem: str | None = None
+    tasks: tuple[tuple[str, float], ...] = ()
 
-    def to_dict(self) -> dict[str, float | int]:
+    def slowest(self, most: int = 10) -> list[tuple[str, float]]:
+        """The tasks that took longest, the longest first."""
+        return sorted(self.tasks, key=lambda task: -task[1])[:most]
+
+    def to_dict(self) -> dict[str, Any]:
         """As results.json has it."""
         return {
+            "tasks": len(self.tasks),
+            "slowest": [{"task": name, "seconds": round(took, 2)} for name, took in self.slowest()],
             "ok": self.ok,
             "changed": self.changed,
             "failed": self.failed,
             "seconds": round(self.seconds, 2),
         }
+
+
+class Stopwatch:
+    """Times the tasks of a run by when their banners appear."""
+
+    def __init__(self) -> None:
+        self._begun: list[tuple[str, float]] = []
+
+    def line(self, plain: str) -> None:
+        """Takes a line of the run's output, without colours."""
+        if found := _BANNER.match(plain):
+            self._begun.append((found[1] or "", time.monotonic()))
+
+    def tasks(self) -> tuple[tuple[str, float], ...]:
+        """Each task with the seconds until the next banner; the recap's is the last one."""
+        ends = [moment for _name, moment in self._begun[1:]]
+        return tuple(
+            (name, end - begun)
+            for (name, begun), end in zip(self._begun, ends, strict=False)
+            if name
+        )
 
 
 def environment(layout: Layout) -> dict[str, str]:
@@ -79,6 +111,7 @@ def site(layout: Layout, *arguments: str) -> Played:
     print(f"$ ansible-playbook -i {_short(layout.inventory)} site.yml", flush=True)
     started = time.monotonic()
     said: list[str] = []
+    watch = Stopwatch()
     with (
         layout.log.open("a", encoding="utf-8") as log,
         subprocess.Popen(
@@ -100,6 +133,7 @@ def site(layout: Layout, *arguments: str) -> Played:
                 plain = _COLOUR.sub("", line)
                 log.write(plain)
                 said.append(plain)
+                watch.line(plain)
         except BaseException:
             running.send_signal(signal.SIGINT)
             raise
@@ -107,7 +141,7 @@ def site(layout: Layout, *arguments: str) -> Played:
     if played is None or (running.returncode != 0 and not played.failed):
         last = "".join(said[-8:]).strip()
         raise DemoError(f"ansible-playbook ended with {running.returncode}: {last}")
-    return played
+    return dataclasses.replace(played, tasks=watch.tasks())
 
 
 def recap(text: str, seconds: float) -> Played | None:

@@ -19,7 +19,7 @@ VERSION = 1
 # What the demo promises for 100 stores: seconds, and bytes for a host command's memory.
 LIMITS = {
     "play_first_seconds": 90,
-    "play_second_seconds": 30,
+    "play_second_seconds": 25,
     "restore_and_validation_seconds": 30,
     "command_memory_bytes": 150 << 20,
 }
@@ -118,7 +118,7 @@ def lines(found: dict[str, Any]) -> list[str]:
         ("set-up: packages", _seconds(setup["packages_seconds"]), ""),
         ("set-up: testbed", _seconds(setup["testbed_seconds"]), ""),
         ("site.yml, first run", _play(play["first"]), _limit(play["first"]["seconds"], 90)),
-        ("site.yml, second run", _play(play["second"]), _limit(play["second"]["seconds"], 30)),
+        ("site.yml, second run", _play(play["second"]), _limit(play["second"]["seconds"], 25)),
         ("restore", _seconds(restore), ""),
         ("validation", _seconds(validation["seconds"]), ""),
         ("restore and validation", _seconds(both), _limit(both, 30)),
@@ -143,7 +143,14 @@ def lines(found: dict[str, Any]) -> list[str]:
         head,
         *(f"{name:<28}{value:<44}{limit}".rstrip() for name, value, limit in rows),
         verdict,
+        *_slowest(play["second"]),
     ]
+
+
+def _slowest(played: dict[str, Any]) -> list[str]:
+    """Where the time of a run goes that changes nothing."""
+    head = f"site.yml, second run: {played['tasks']} tasks, those that took longest:"
+    return [head, *(f"  {one['seconds']:6.2f} s  {one['task']}" for one in played["slowest"])]
 
 
 def _play(played: dict[str, Any]) -> str:

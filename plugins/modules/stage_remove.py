@@ -1,0 +1,114 @@
+#!/usr/bin/python
+# -*- coding: utf-8 -*-
+# Copyright (c) 2026, chefwell.resilience contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Takes a stage's files and folders off a host, all in one task."""
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+---
+module: stage_remove
+short_description: Takes a stage's files and folders off a host
+version_added: "0.1.0"
+description:
+  - Removes what is named, and nothing else; what is not there is none of its business.
+  - Internal. The rollbacks call it; one task instead of one a file keeps them short.
+author:
+  - chefwell.resilience contributors (@chefwell)
+extends_documentation_fragment:
+  - chefwell.resilience.attributes.writes
+options:
+  paths:
+    description:
+      - Files and folders. A folder goes with all that is in it; a link goes, what it leads to
+        stays. An empty string names nothing.
+    type: list
+    elements: str
+    default: []
+  logs:
+    description:
+      - Logs, which go with what logrotate has made of them. An empty string names nothing.
+    type: list
+    elements: str
+    default: []
+"""
+
+EXAMPLES = r"""
+- name: Remove stage 1
+  chefwell.resilience.stage_remove:
+    paths:
+      - /root/restaurante/scripts/monitor-disk-space.sh
+      - /root/restaurante/scripts/disk-status.sh
+    logs: [/var/log/chefwell-disk-monitor.log]
+"""
+
+RETURN = r"""
+removed:
+  description: What was removed, or would be.
+  returned: always
+  type: list
+  elements: str
+  sample: [/root/restaurante/scripts/disk-status.sh]
+"""
+
+import glob
+import os
+import shutil
+
+from ansible.module_utils.basic import AnsibleModule
+
+
+def named(paths: list[str], logs: list[str]) -> list[str]:
+    """Everything that is named and there."""
+    found = list(paths)
+    for log in filter(None, logs):
+        found += [log, *sorted(glob.glob(f"{glob.escape(log)}.[0-9]*"))]
+    return [path for path in dict.fromkeys(found) if path and os.path.lexists(path)]
+
+
+def remove(path: str) -> None:
+    """Removes a file, a link or a whole folder."""
+    if os.path.isdir(path) and not os.path.islink(path):
+        shutil.rmtree(path)
+    else:
+        os.unlink(path)
+
+
+def main() -> None:
+    """Looks, and removes what is there."""
+    module = AnsibleModule(
+        argument_spec={
+            "paths": {"type": "list", "elements": "str", "default": []},
+            "logs": {"type": "list", "elements": "str", "default": []},
+        },
+        supports_check_mode=True,
+    )
+    removed = named(module.params["paths"], module.params["logs"])
+    relative = [
+        path for path in removed if not os.path.isabs(path) or os.path.realpath(path) == "/"
+    ]
+    if relative:
+        module.fail_json(
+            msg=f"that is no place for a stage's file [paths={relative[0]!r}]"
+            " - give the whole path of a file or folder"
+        )
+    try:
+        if not module.check_mode:
+            for path in removed:
+                remove(path)
+    except OSError as error:
+        module.fail_json(
+            msg=f"the stage cannot be removed: {error.strerror} [path={error.filename!r}]"
+            " - run this as root, or as who installed it"
+        )
+    module.exit_json(
+        changed=bool(removed),
+        removed=removed,
+        diff={"before": "".join(f"{path}\n" for path in removed), "after": ""},
+    )
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,86 @@
+"""The modules that look at a host, put a stage there, and take it off again."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+from module_call import call
+
+
+def held(folder: Path) -> set[str]:
+    return {str(path.relative_to(folder)) for path in folder.rglob("*")}
+
+
+def test_a_host_is_told_as_it_is(tmp_path: Path) -> None:
+    (tmp_path / "disk.json").write_text("{}")
+    wanted = {"python": sys.executable, "config_dir": str(tmp_path)}
+    seen = call(
+        "host_look",
+        libraries=["json", "no_such_library"],
+        programs=["sh", "no-such-program"],
+        folders=[str(tmp_path / "new" / "folder"), "/proc/nowhere"],
+        **wanted,
+    )
+    assert seen["missing_libraries"] == ["no_such_library"]
+    assert seen["missing_programs"] == ["no-such-program"]
+    assert seen["stages"] == ["disk"] and seen["python_problem"] == ""
+    assert "debian" in [seen["system"]["id"], *seen["system"]["like"]]
+    none = call("host_look", **{**wanted, "python": "/usr/bin/true", "libraries": ["json"]})
+    assert none["python_problem"] and none["missing_libraries"] == ["json"]
+    gone = call("host_look", **{**wanted, "python": "/nowhere/python"})
+    assert "/nowhere/python" in gone["python_problem"]
+
+
+def test_files_are_put_there_kept_and_taken_away(tmp_path: Path) -> None:
+    stage = {
+        "config_file": str(tmp_path / "etc" / "disk.json"),
+        "config": {"password": "hidden"},
+        "scripts_dir": str(tmp_path / "scripts"),
+        "commands": ["disk-status"],
+        "python": sys.executable,
+        "lib_dir": str(tmp_path / "lib"),
+        "folders": {str(tmp_path / "staging"): "0755"},
+        "texts": [
+            {"path": str(tmp_path / "staging" / "open"), "content": "new\n", "mode": "0644"},
+            {
+                "path": str(tmp_path / "staging" / "env"),
+                "content": "",
+                "mode": "0600",
+                "keep": True,
+            },
+        ],
+    }
+    foretold = call("stage_install", "--check", "--diff", **stage)
+    assert foretold["changed"] and not held(tmp_path) and "+new" in foretold["said"]
+    assert "hidden" not in foretold["said"]
+    done = call("stage_install", **stage)
+    assert done["written"] == foretold["written"] and done["changed"]
+    (tmp_path / "staging" / "env").write_text("SECRET=1\n")
+    assert not call("stage_install", **stage)["changed"]
+    (tmp_path / "staging" / "env").chmod(0o644)
+    (tmp_path / "staging" / "open").write_text("another\n")
+    mended = call("stage_install", **stage)
+    assert len(mended["written"]) == 2
+    assert (tmp_path / "staging" / "env").stat().st_mode & 0o777 == 0o600
+    assert (tmp_path / "staging" / "env").read_text() == "SECRET=1\n"
+    assert (tmp_path / "staging" / "open").read_text() == "new\n"
+    wrong = {**stage, "folders": {str(tmp_path): "rwx"}}
+    assert "write it as 0600" in call("stage_install", **wrong)["msg"]
+
+    (tmp_path / "log").write_text("")
+    (tmp_path / "log.1").write_text("")
+    (tmp_path / "logged").write_text("")
+    away = {
+        "paths": [str(tmp_path / name) for name in ("etc", "scripts", "staging", "nowhere")] + [""],
+        "logs": [str(tmp_path / "log"), ""],
+    }
+    before = held(tmp_path)
+    foretold = call("stage_remove", "--check", **away)
+    assert held(tmp_path) == before
+    done = call("stage_remove", **away)
+    assert done["removed"] == foretold["removed"] and len(done["removed"]) == 5
+    assert held(tmp_path) == {"logged"}
+    assert not call("stage_remove", **away)["changed"]
+    refused = call("stage_remove", paths=["/"])
+    assert refused["failed"] and "no place for a stage's file" in refused["msg"]
