@@ -9,7 +9,10 @@ import sys
 from pathlib import Path
 
 import pytest
-from ansible_collections.chefwell.resilience.plugins.module_utils.keeper import keeper_store
+from ansible_collections.chefwell.resilience.plugins.module_utils.keeper import (
+    keeper_store,
+    rrsync_features,
+)
 from offsite_parts import plan_tree, wait_for
 from receiver import Receiver, receiving
 from sshd import COLLECTIONS, ENGINE
@@ -108,3 +111,10 @@ def test_bad_addresses_are_said(server: Server, key: str, value: object, said: s
     done = server.job()
     assert done.returncode == 3 and said in done.stderr and "secret-word" not in done.stderr
     assert not (server.copy / ".chefwell").exists()
+
+
+def test_the_log_says_what_the_servers_own_rrsync_could_refuse(server: Server) -> None:
+    done = server.job("--json")
+    told = json.loads(done.stdout)["rrsync"]
+    assert told == rrsync_features.known() and told is not None
+    assert "rrsync here" in (server.copy / ".chefwell" / "keeper.log").read_text()

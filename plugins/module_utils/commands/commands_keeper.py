@@ -14,7 +14,7 @@ from typing import Any
 
 from ..common.errors import ResilienceError
 from ..inventory.inventory import readable
-from ..keeper import keeper, keeper_store, keeper_tells
+from ..keeper import keeper, keeper_store, keeper_tells, rrsync_features
 from ..telling import stage_channels
 from .command import EXIT_CRITICAL, EXIT_OK, EXIT_WARNING, Command, append_log, now, tell, warn
 
@@ -73,7 +73,9 @@ def _kept(
     if arguments.clear:
         store.alarm(keeper_store.REFUSED, None)
     done = keeper.tend(store)
+    rrsync = rrsync_features.known()
     lines += [
+        rrsync_features.sentence(rrsync),
         *(f"dropped {readable(path)}" for path in done.dropped),
         *(f"kept longer, newest good one: {readable(path)}" for path in done.kept_longer),
         *(
@@ -92,7 +94,7 @@ def _kept(
         problems.append(problem)
         lines.append(problem)
     if arguments.json:
-        tell(json.dumps({**dataclasses.asdict(done), "problems": problems}))
+        tell(json.dumps({**dataclasses.asdict(done), "rrsync": rrsync, "problems": problems}))
     elif done.alarms or problems or arguments.accept or os.isatty(1):
         tell("\n".join(lines))
     if done.alarms:

@@ -10,8 +10,8 @@ rsync is started with options of ours only, and the kernel keeps it in `incoming
 that is for the server's own job (`keeper`) to say.
 
 rsync's own `rrsync` is not used: whether it can refuse to delete (`-no-del`) and to overwrite
-(`-no-overwrite`) depends on its version, and with all of them a key that may write a file in its
-place may also leave half of one there.
+(`-no-overwrite`) depends on its version (`rrsync_features` tells), and with all of them a key that
+may write a file in its place may also leave half of one there.
 """
 
 from __future__ import annotations
