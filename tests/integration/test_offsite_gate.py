@@ -279,6 +279,7 @@ class TestThief:
         assert thief.asks("hostname").stdout.strip() == os.uname().nodename.encode()
         assert thief.asks("echo 'Conexão OK'").stdout == "Conexão OK\n".encode()
 
+    @pytest.mark.parametrize("allow", ["write", "read"])
     @pytest.mark.parametrize(
         "command",
         [
@@ -294,7 +295,8 @@ class TestThief:
             "'unbalanced",
         ],
     )
-    def test_no_shell(self, thief: Thief, server: Sshd, command: str) -> None:
+    def test_no_shell(self, thief: Thief, server: Sshd, command: str, allow: str) -> None:
+        server.guard(allow)
         before = mirror(server)
         done = thief.asks(command)
         assert done.returncode != 0 or done.stdout.startswith(b"`touch pwned`")
@@ -303,7 +305,9 @@ class TestThief:
         if done.returncode:
             assert "refused-request" in store(server).alarms()
 
-    def test_no_forwarding_no_sftp(self, thief: Thief, server: Sshd) -> None:
+    @pytest.mark.parametrize("allow", ["write", "read"])
+    def test_no_forwarding_no_sftp(self, thief: Thief, server: Sshd, allow: str) -> None:
+        server.guard(allow)
         through = thief.asks(options=("-W", f"127.0.0.1:{server.port}"))
         assert through.returncode != 0 and b"prohibited" in through.stderr, through
         back = thief.asks(
