@@ -10,9 +10,9 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT / "tests"))
 
-from testbed import Testbed  # noqa: E402
+from testbed import Testbed
 
-from . import harness  # noqa: E402
+from . import harness
 
 RESULTS = ROOT / "build" / "bench" / "results.json"
 

@@ -67,7 +67,7 @@ def measure(row: Row, bed: Testbed, rounds: int | None, say: Callable[[str], Non
                     _turn(found, side, things)
                 told = ", ".join(f"{side} {found.seconds[side][-1]:.2f} s" for side in SIDES)
                 say(f"{row.name} {number}/{count}: {told}")
-    except Exception as error:  # noqa: BLE001 - a row that breaks is a failed row
+    except Exception as error:  # a row that breaks is a failed row
         found.problem = f"{type(error).__name__}: {error}"
         say(f"{row.name} failed: {found.problem}")
     return found

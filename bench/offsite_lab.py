@@ -19,8 +19,8 @@ from typing import Any
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT / "tests" / "integration"))
 
-from far_host import FarHost  # noqa: E402
-from sshd import Sshd  # noqa: E402
+from far_host import FarHost
+from sshd import Sshd
 
 PYTHON = "/usr/bin/python3"
 TIERS = ("daily", "weekly", "monthly")

@@ -18,16 +18,16 @@ ROOT = Path(__file__).resolve().parents[1]
 for folder in (ROOT / "tests", ROOT / "build" / "collections"):
     sys.path.insert(0, str(folder))
 
-from ansible_collections.chefwell.resilience.plugins.module_utils.archive import manifest  # noqa: E402
-from ansible_collections.chefwell.resilience.plugins.module_utils.drill import drill  # noqa: E402
-from ansible_collections.chefwell.resilience.plugins.module_utils.staging import staging  # noqa: E402
-from ansible_collections.chefwell.resilience.plugins.module_utils.staging.embedded import Cluster  # noqa: E402
-from ansible_collections.chefwell.resilience.plugins.module_utils.validation import validation  # noqa: E402
-from corpus.lab import HEALTHY, ROLE, TENANT_QUERY, Lab  # noqa: E402
-from docker_lab import Engine, images  # noqa: E402
-from testbed import production  # noqa: E402
+from ansible_collections.chefwell.resilience.plugins.module_utils.archive import manifest
+from ansible_collections.chefwell.resilience.plugins.module_utils.drill import drill
+from ansible_collections.chefwell.resilience.plugins.module_utils.staging import staging
+from ansible_collections.chefwell.resilience.plugins.module_utils.staging.embedded import Cluster
+from ansible_collections.chefwell.resilience.plugins.module_utils.validation import validation
+from corpus.lab import HEALTHY, ROLE, TENANT_QUERY, Lab
+from docker_lab import Engine, images
+from testbed import production
 
-from .rows import firedrill_run  # noqa: E402
+from .rows import firedrill_run
 
 RESULTS = ROOT / "build" / "bench" / "peer_findings.json"
 # What is done to a healthy database before it is dumped.

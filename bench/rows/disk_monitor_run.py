@@ -23,7 +23,7 @@ from ansible_collections.chefwell.resilience.plugins.modules.stage_install impor
 ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT / "tests" / "integration"))
 
-from filesystems import Disks, fill  # noqa: E402
+from filesystems import Disks, fill
 
 MOUNTS, DAYS, RUNS_A_DAY = 20, 365, 4
 PAGES = 1000

@@ -57,14 +57,14 @@ def plain(given: Sequence[str], commands: Mapping[str, Command]) -> Any:
     command = commands.get(given[0])
     if command is None or command.defaults is None:
         return None
-    import types  # noqa: PLC0415 - see above
+    import types  # see above
 
     return types.SimpleNamespace(command=given[0], config=given[2], json=False, **command.defaults)
 
 
 def parsed(given: Sequence[str], commands: Mapping[str, Command]) -> argparse.Namespace | int:
     """The arguments, or the exit code where they were wrong or only asked for help."""
-    import argparse  # noqa: PLC0415 - see `plain`
+    import argparse  # see `plain`
 
     parser = argparse.ArgumentParser(prog="chefwell-resilience")
     choices = parser.add_subparsers(dest="command", required=True)

@@ -18,7 +18,7 @@ from docker_lab.swarm import REPLICAS, Swarm
 ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT / "tests" / "integration"))
 
-from play_host import PlayHost  # noqa: E402
+from play_host import PlayHost
 
 HOST = socket.gethostname()
 

@@ -79,7 +79,7 @@ class Availability:
                     last = now
                     self.seconds = now - began
                     end.wait(self.pause)
-        except BaseException as error:  # noqa: BLE001 - told by `watched`, in the test's own thread
+        except BaseException as error:  # told by `watched`, in the test's own thread
             died.append(error)
 
     def _ask(self, trusting: ssl.SSLContext, name: str, path: str) -> None:

@@ -18,7 +18,7 @@ from .engine import Engine
 ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT / "tests" / "integration"))
 
-from play_host import PlayHost  # noqa: E402
+from play_host import PlayHost
 
 PLAYBOOK = "stage3_staging_restore.yml"
 COMPOSE = "docker-compose.staging.yml"

@@ -13,13 +13,13 @@ for folder in (HERE, HERE.parent):
     if str(folder) not in sys.path:
         sys.path.insert(0, str(folder))
 
-from fault_log import (  # noqa: E402
+from fault_log import (
     fault,
     pytest_runtest_logreport,
     pytest_sessionfinish,
     pytest_terminal_summary,
 )
-from testbed import Testbed  # noqa: E402
+from testbed import Testbed
 
 __all__ = [
     "bed",

@@ -11,22 +11,22 @@ import pytest
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "integration"))
 
-from ansible_collections.chefwell.resilience.plugins.module_utils.offsite import (  # noqa: E402
+from ansible_collections.chefwell.resilience.plugins.module_utils.offsite import (
     offsite,
     offsite_verify,
 )
-from ansible_collections.chefwell.resilience.plugins.module_utils.offsite.offsite_settings import (  # noqa: E402
+from ansible_collections.chefwell.resilience.plugins.module_utils.offsite.offsite_settings import (
     Settings,
 )
-from ansible_collections.chefwell.resilience.plugins.module_utils.offsite.ssh import (  # noqa: E402
+from ansible_collections.chefwell.resilience.plugins.module_utils.offsite.ssh import (
     Destination,
 )
-from ansible_collections.chefwell.resilience.plugins.module_utils.offsite.transport_rsync import (  # noqa: E402
+from ansible_collections.chefwell.resilience.plugins.module_utils.offsite.transport_rsync import (
     GateTransport,
 )
-from far_host import FarHost  # noqa: E402
-from offsite_parts import contents, plan_tree  # noqa: E402
-from sshd import Sshd  # noqa: E402
+from far_host import FarHost
+from offsite_parts import contents, plan_tree
+from sshd import Sshd
 
 
 @pytest.fixture(scope="module")

@@ -17,8 +17,8 @@ from testbed import Testbed
 ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT / "tools"))
 
-from demo import clean, play, variables  # noqa: E402
-from demo.layout import Layout  # noqa: E402
+from demo import clean, play, variables
+from demo.layout import Layout
 
 # Where its programs are alone: nobody else's are seen, and none outlives the play.
 ALONE = ("unshare", "--pid", "--fork", "--kill-child", "--mount-proc")

@@ -18,15 +18,15 @@ import pytest
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "integration"))
 
-from ansible_collections.chefwell.resilience.plugins.module_utils.telling.history import (  # noqa: E402
+from ansible_collections.chefwell.resilience.plugins.module_utils.telling.history import (
     FILE,
     History,
     Sample,
 )
-from fault_log import Fault  # noqa: E402
-from filesystems import Disks, fill, run  # noqa: E402
-from monitor_host import ENGINE, MonitorHost  # noqa: E402
-from receiver import Receiver, receiving  # noqa: E402
+from fault_log import Fault
+from filesystems import Disks, fill, run
+from monitor_host import ENGINE, MonitorHost
+from receiver import Receiver, receiving
 
 DAY = 86400
 

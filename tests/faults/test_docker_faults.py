@@ -94,7 +94,7 @@ def running(host: DockerHost) -> subprocess.Popen[str]:
             env={},
             start_new_session=True,
             # A runner that was started in the background hands on that SIGINT is ignored.
-            preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),  # noqa: PLW1509 - no threads
+            preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
         )
     deadline = time.monotonic() + 60
     while not host.engine.docker("ps", "--quiet", "--filter", label):

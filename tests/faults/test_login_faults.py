@@ -11,15 +11,15 @@ import pytest
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "integration"))
 
-from ansible_collections.chefwell.resilience.plugins.module_utils.offsite import (  # noqa: E402
+from ansible_collections.chefwell.resilience.plugins.module_utils.offsite import (
     offsite,
 )
-from ansible_collections.chefwell.resilience.plugins.module_utils.offsite.offsite_settings import (  # noqa: E402
+from ansible_collections.chefwell.resilience.plugins.module_utils.offsite.offsite_settings import (
     Settings,
 )
-from far_host import FarHost  # noqa: E402
-from offsite_far import mirror, net, other, settings_for  # noqa: E402
-from sshd import Sshd, free_port, make_key  # noqa: E402
+from far_host import FarHost
+from offsite_far import mirror, net, other, settings_for
+from sshd import Sshd, free_port, make_key
 
 __all__ = ["net"]
 

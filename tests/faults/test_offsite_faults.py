@@ -21,18 +21,18 @@ import pytest
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "integration"))
 
-from ansible_collections.chefwell.resilience.plugins.module_utils import host_cli  # noqa: E402
-from ansible_collections.chefwell.resilience.plugins.module_utils.inventory import inventory  # noqa: E402
-from ansible_collections.chefwell.resilience.plugins.module_utils.keeper import keeper, keeper_store  # noqa: E402
-from ansible_collections.chefwell.resilience.plugins.module_utils.offsite import (  # noqa: E402
+from ansible_collections.chefwell.resilience.plugins.module_utils import host_cli
+from ansible_collections.chefwell.resilience.plugins.module_utils.inventory import inventory
+from ansible_collections.chefwell.resilience.plugins.module_utils.keeper import keeper, keeper_store
+from ansible_collections.chefwell.resilience.plugins.module_utils.offsite import (
     offsite,
     offsite_verify,
 )
 from ansible_collections.chefwell.resilience.plugins.module_utils.offsite.offsite_settings import (
-    Settings,  # noqa: E402
+    Settings,
 )
-from ansible_collections.chefwell.resilience.plugins.module_utils.pages import render  # noqa: E402
-from offsite_far import (  # noqa: E402
+from ansible_collections.chefwell.resilience.plugins.module_utils.pages import render
+from offsite_far import (
     copied,
     in_sync,
     mirror,
@@ -42,8 +42,8 @@ from offsite_far import (  # noqa: E402
     settings,
     tree,
 )
-from offsite_parts import add_backup  # noqa: E402
-from sshd import Sshd, make_key  # noqa: E402
+from offsite_parts import add_backup
+from sshd import Sshd, make_key
 
 __all__ = ["copied", "net", "server", "settings", "tree"]
 

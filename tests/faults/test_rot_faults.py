@@ -11,17 +11,17 @@ import pytest
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "integration"))
 
-from ansible_collections.chefwell.resilience.plugins.module_utils.inventory import (  # noqa: E402
+from ansible_collections.chefwell.resilience.plugins.module_utils.inventory import (
     digest_cache,
 )
-from ansible_collections.chefwell.resilience.plugins.module_utils.offsite import (  # noqa: E402
+from ansible_collections.chefwell.resilience.plugins.module_utils.offsite import (
     offsite,
     offsite_verify,
 )
-from filesystems import Disks, enter_private_mounts  # noqa: E402
-from filesystems import run as done  # noqa: E402
-from offsite_far import settings_for  # noqa: E402
-from sshd import Sshd  # noqa: E402
+from filesystems import Disks, enter_private_mounts
+from filesystems import run as done
+from offsite_far import settings_for
+from sshd import Sshd
 
 DAYS = 7
 

@@ -19,22 +19,22 @@ import pytest
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "integration"))
 
-from ansible_collections.chefwell.resilience.plugins.module_utils import host_cli  # noqa: E402
-from ansible_collections.chefwell.resilience.plugins.module_utils.keeper import (  # noqa: E402
+from ansible_collections.chefwell.resilience.plugins.module_utils import host_cli
+from ansible_collections.chefwell.resilience.plugins.module_utils.keeper import (
     keeper,
     keeper_store,
 )
-from ansible_collections.chefwell.resilience.plugins.module_utils.offsite import (  # noqa: E402
+from ansible_collections.chefwell.resilience.plugins.module_utils.offsite import (
     offsite,
     offsite_verify,
     rsync,
 )
-from ansible_collections.chefwell.resilience.plugins.module_utils.offsite.offsite_settings import (  # noqa: E402
+from ansible_collections.chefwell.resilience.plugins.module_utils.offsite.offsite_settings import (
     Settings,
 )
-from far_host import FarHost  # noqa: E402
-from filesystems import Disks, enter_private_mounts  # noqa: E402
-from offsite_far import (  # noqa: E402
+from far_host import FarHost
+from filesystems import Disks, enter_private_mounts
+from offsite_far import (
     copied,
     held,
     in_sync,
@@ -46,9 +46,9 @@ from offsite_far import (  # noqa: E402
     settings_for,
     tree,
 )
-from offsite_parts import add_backup, contents, wait_for  # noqa: E402
-from receiver import DeadMan, receiving  # noqa: E402
-from sshd import Sshd, descendants, end, free_port  # noqa: E402
+from offsite_parts import add_backup, contents, wait_for
+from receiver import DeadMan, receiving
+from sshd import Sshd, descendants, end, free_port
 
 __all__ = ["copied", "net", "server", "settings", "tree"]
 

@@ -22,7 +22,7 @@ from receiver import Receiver, receiving
 ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT / "tests" / "plan"))
 
-import plan_text  # noqa: E402
+import plan_text
 
 LACKS = "/usr/bin/python3 -c 'import apprise'"
 SCRIPTS = "/root/restaurante/scripts"

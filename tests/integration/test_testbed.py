@@ -27,8 +27,8 @@ import pytest
 TESTS = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(TESTS))
 
-from testbed import Testbed, backup_tree  # noqa: E402
-from testbed.engine import ResilienceError  # noqa: E402
+from testbed import Testbed, backup_tree
+from testbed.engine import ResilienceError
 
 PLAN = {
     "products": 28,

@@ -16,10 +16,10 @@ if not _LINK.is_symlink():
 if str(COLLECTIONS) not in sys.path:
     sys.path.insert(0, str(COLLECTIONS))
 
-from ansible_collections.chefwell.resilience.plugins.module_utils.common import process  # noqa: E402
-from ansible_collections.chefwell.resilience.plugins.module_utils.common.errors import (  # noqa: E402
+from ansible_collections.chefwell.resilience.plugins.module_utils.common import process
+from ansible_collections.chefwell.resilience.plugins.module_utils.common.errors import (
     ResilienceError,
 )
-from ansible_collections.chefwell.resilience.plugins.module_utils.database import postgres  # noqa: E402
+from ansible_collections.chefwell.resilience.plugins.module_utils.database import postgres
 
 __all__ = ["ResilienceError", "postgres", "process"]

@@ -12,8 +12,8 @@ import yaml
 ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT / "tools"))
 
-from demo import variables  # noqa: E402
-from demo.layout import Layout  # noqa: E402
+from demo import variables
+from demo.layout import Layout
 
 # What is only read, or is no file of the host's own.
 ELSEWHERE = {

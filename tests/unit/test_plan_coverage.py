@@ -11,10 +11,10 @@ import pytest
 ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT / "tests" / "plan"))
 
-import plan_checks  # noqa: E402
-import plan_coverage  # noqa: E402
-import plan_text  # noqa: E402
-from docker_lab.servers import Ended  # noqa: E402
+import plan_checks
+import plan_coverage
+import plan_text
+from docker_lab.servers import Ended
 
 PAGE = ROOT / "docs" / "plan-coverage.md"
 

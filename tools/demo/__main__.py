@@ -13,9 +13,9 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "tests"))
 
-from . import play  # noqa: E402
-from .layout import ROOT, DemoError, Layout, heading, say  # noqa: E402
-from .play import Played  # noqa: E402
+from . import play
+from .layout import ROOT, DemoError, Layout, heading, say
+from .play import Played
 
 # When the Makefile began, in seconds since 1970.
 STARTED = "DEMO_STARTED"
@@ -33,11 +33,11 @@ def main(arguments: list[str] | None = None) -> int:
     layout = Layout(options.root.resolve())
     # Programs that make accounts and servers are there, which not everybody's path leads to.
     os.environ["PATH"] = f"{os.environ.get('PATH', os.defpath)}:/usr/sbin:/sbin"
-    from testbed.engine import ResilienceError  # noqa: PLC0415 - after the path is set
+    from testbed.engine import ResilienceError  # after the path is set
 
     try:
         if options.command == "clean":
-            from .clean import clean  # noqa: PLC0415 - as above
+            from .clean import clean  # as above
 
             clean(layout)
             return 0
@@ -55,8 +55,8 @@ def main(arguments: list[str] | None = None) -> int:
 
 def up(layout: Layout, stores: int, language: str) -> int:
     """Everything: the testbed, the two plays, the three pages, the summary."""
-    from . import summary  # noqa: PLC0415 - after the path is set
-    from .commands import Host  # noqa: PLC0415 - as above
+    from . import summary  # after the path is set
+    from .commands import Host  # as above
 
     setup = _set_up(layout, stores, language)
     plays = _play(layout)
@@ -90,9 +90,9 @@ def up(layout: Layout, stores: int, language: str) -> int:
 
 def _set_up(layout: Layout, stores: int, language: str) -> dict[str, float]:
     """Brings the testbed up and writes the inventory; what took how long."""
-    from testbed import Testbed  # noqa: PLC0415 - after the path is set
+    from testbed import Testbed  # after the path is set
 
-    from . import variables  # noqa: PLC0415 - as above
+    from . import variables  # as above
 
     begun = time.monotonic()
     packages = max(0.0, time.time() - float(os.environ.get(STARTED) or time.time()))
@@ -126,7 +126,7 @@ def _play(layout: Layout) -> dict[str, Played]:
 
 
 def _drill(layout: Layout) -> dict[str, object]:
-    from ansible_collections.chefwell.resilience.plugins.module_utils.drill import drill  # noqa: PLC0415
+    from ansible_collections.chefwell.resilience.plugins.module_utils.drill import drill
 
     found = drill.last_result(str(layout.state))
     if found is None:

@@ -158,7 +158,7 @@ def _contents(path: str, found: str) -> dump_toc.Toc:
 
 
 def _tar_contents(path: str) -> dump_toc.Toc:
-    import tarfile  # noqa: PLC0415 - rarely needed
+    import tarfile  # rarely needed
 
     toc_path = path + ".toc"
     try:

@@ -83,7 +83,7 @@ def snapshot(dsn: Mapping[str, Any]) -> Iterator[tuple[str, Callable[[], dict[st
     Raises:
         ResilienceError: the database cannot be connected to, or hides rows from this user.
     """
-    import psycopg2  # noqa: PLC0415 - the engine imports without it
+    import psycopg2  # the engine imports without it
 
     try:
         connection = psycopg2.connect(**dsn)

@@ -100,7 +100,7 @@ def _ask(name: str, question: Any, settings: Settings, sleep: Callable[[float], 
         except checkpoint_items.CannotTell as error:
             again = True
             check = Check(name, TITLES[name], UNKNOWN, str(error), time.monotonic() - started)
-        except Exception as error:  # noqa: BLE001 - whatever broke, it was not answered
+        except Exception as error:  # whatever broke, it was not answered
             again = True
             words = f"{type(error).__name__}: {' '.join(str(error).split())[:300]}"
             check = Check(name, TITLES[name], UNKNOWN, words, time.monotonic() - started)

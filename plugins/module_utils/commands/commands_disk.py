@@ -221,7 +221,7 @@ def _shown(settings: dict[str, Any], as_json: bool) -> int:
     if as_json:
         tell(json.dumps({**shown, "problems": [*problems, *look.problems]}))
     else:
-        from ..pages import render  # noqa: PLC0415 - the monitor draws no page
+        from ..pages import render  # the monitor draws no page
 
         tell(render.dashboard(shown, backups, settings["language"], colour()))
         for problem in [*problems, *look.problems]:

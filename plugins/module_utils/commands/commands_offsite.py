@@ -111,8 +111,8 @@ _WORST = (FAILED, REFUSED, LOCKED, WARNING, OK)
 
 def _sync(values: dict[str, Any], arguments: argparse.Namespace) -> int:
     if arguments.forget:
-        from ..offsite import offsite_report  # noqa: PLC0415 - as elsewhere here
-        from ..telling.history import forget  # noqa: PLC0415 - as elsewhere here
+        from ..offsite import offsite_report  # as elsewhere here
+        from ..telling.history import forget  # as elsewhere here
 
         if forget(values["state_dir"], offsite_report.STAGE):
             tell("forgotten")
@@ -136,7 +136,7 @@ def _sync(values: dict[str, Any], arguments: argparse.Namespace) -> int:
 def _synced(
     values: dict[str, Any], arguments: argparse.Namespace, chosen: Sequence[Settings]
 ) -> int:
-    from ..offsite import offsite, offsite_report  # noqa: PLC0415 - loaded while the server answers
+    from ..offsite import offsite, offsite_report  # loaded while the server answers
 
     offsite_report.checked(values)
     problems: list[str] = []
@@ -193,8 +193,8 @@ def _verify(values: dict[str, Any], arguments: argparse.Namespace) -> int:
 def _verified(
     values: dict[str, Any], arguments: argparse.Namespace, chosen: Sequence[Settings]
 ) -> int:
-    from ..offsite import offsite_verify  # noqa: PLC0415 - a sync takes the time for its own only
-    from ..pages import render  # noqa: PLC0415 - as above
+    from ..offsite import offsite_verify  # a sync takes the time for its own only
+    from ..pages import render  # as above
 
     codes, found = [], []
     for settings in chosen:

@@ -81,7 +81,7 @@ def read(path: str) -> dict[str, Any]:
 
 def _check(path: str, name: str, value: object, keys: dict[str, Key]) -> None:
     if name not in keys:
-        import difflib  # noqa: PLC0415 - only an error needs it
+        import difflib  # only an error needs it
 
         near = difflib.get_close_matches(name, keys, n=1)
         remedy = f"did you mean {near[0]!r}?" if near else f"known keys: {', '.join(sorted(keys))}"

@@ -36,8 +36,8 @@ class Words(Translations):
 
     def _translations(self) -> gettext.NullTranslations:
         if self._catalogue is None:
-            import gettext  # noqa: PLC0415 - see above
-            import struct  # noqa: PLC0415
+            import gettext  # see above
+            import struct
 
             path = os.path.join(CATALOGUES, self.language, "LC_MESSAGES", f"{DOMAIN}.mo")
             try:
@@ -76,7 +76,7 @@ def words(language: str) -> gettext.NullTranslations:
         ResilienceError: the language is not one of them.
     """
     if language not in LANGUAGES:
-        from .errors import ResilienceError  # noqa: PLC0415 - which itself speaks English
+        from .errors import ResilienceError  # which itself speaks English
 
         raise ResilienceError(
             "the language is not known",

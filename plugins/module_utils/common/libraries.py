@@ -20,6 +20,6 @@ def reach() -> None:
     global _asked
     if sys.flags.no_site and not _asked:
         _asked = True
-        import site  # noqa: PLC0415 - its import alone changes nothing with -S, see its document
+        import site  # its import alone changes nothing with -S, see its document
 
         site.main()

@@ -59,7 +59,7 @@ def short_size(count: int | None) -> str:
 
 
 def _cut(value: float, places: str) -> decimal.Decimal:
-    import decimal  # noqa: PLC0415 - only pages show shares
+    import decimal  # only pages show shares
 
     # Through repr: 0.57 * 100 is a float just under 57, and floor() would say 56.
     exact = decimal.Decimal(repr(round(float(value), 9)))
@@ -83,7 +83,7 @@ def confidence(value: float | None) -> str:
         return "?%"
     if value == 100:
         return "100%"
-    import decimal  # noqa: PLC0415 - as above
+    import decimal  # as above
 
     exact = decimal.Decimal(repr(float(value)))
     return f"{exact.quantize(decimal.Decimal('0.1'), rounding=decimal.ROUND_DOWN)}%"

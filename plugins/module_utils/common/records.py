@@ -23,10 +23,10 @@ if TYPE_CHECKING:
     __all__ = ["asdict", "dataclass", "field", "replace"]
 else:
 
-    class field:  # noqa: N801 - its name in `dataclasses`
+    class field:  # its name in `dataclasses`
         """A value that is made anew for each object."""
 
-        def __init__(self, *, default_factory, repr=True, compare=True):  # noqa: A002
+        def __init__(self, *, default_factory, repr=True, compare=True):
             self.default_factory, self.repr, self.compare = default_factory, repr, compare
 
     def dataclass(*, frozen):
@@ -62,7 +62,7 @@ class _Fields:
         self.kinds = kinds
 
     def __get__(self, instance: object, owner: type) -> Any:
-        import dataclasses  # noqa: PLC0415 - who asks for it has it
+        import dataclasses  # who asks for it has it
 
         made: Any = dataclasses.make_dataclass(owner.__name__, self.kinds.items())
         return made.__dataclass_fields__

@@ -49,7 +49,7 @@ def take(cursor: Any, only: Iterable[Key] | None = None) -> dict[Key, tuple[int,
         cursor: psycopg2's; its session is set to write values as `SESSION` says.
         only: these tables, all when left out.
     """
-    from psycopg2 import sql  # noqa: PLC0415 - the engine imports without it
+    from psycopg2 import sql  # the engine imports without it
 
     for statement in SESSION:
         cursor.execute(statement)

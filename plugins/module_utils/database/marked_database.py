@@ -32,7 +32,7 @@ def create(cursor: Any, name: str, mark: str = "", locale: Mapping[str, str] | N
     Raises:
         psycopg2.Error: it cannot be made.
     """
-    from psycopg2 import errors, sql  # noqa: PLC0415 - the engine imports without it
+    from psycopg2 import errors, sql  # the engine imports without it
 
     database = sql.Identifier(name)
     limit = NEWBORN_LIMIT if mark else NO_LIMIT

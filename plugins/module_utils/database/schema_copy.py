@@ -83,7 +83,7 @@ def compare(source: Any, copy: Any, schema: str) -> Answer:
 
 
 def _read(connection: Any, schema: str) -> dict[tuple[str, str], str]:
-    from psycopg2 import sql  # noqa: PLC0415 - the engine imports without it
+    from psycopg2 import sql  # the engine imports without it
 
     quoted = '"' + schema.replace('"', '""') + '"'
     found: dict[tuple[str, str], str] = {}

@@ -58,7 +58,7 @@ def _share(connection: Any, parts: Sequence[Part], ask: Callable[[Any, Part], To
 
 def _another(connection: Any) -> Any:
     """A connection to the same database, as the same user, with the same settings."""
-    import psycopg2  # noqa: PLC0415 - the engine imports without it
+    import psycopg2  # the engine imports without it
 
     info = connection.info
     made = psycopg2.connect(**{**info.dsn_parameters, "password": info.password})

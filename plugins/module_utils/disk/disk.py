@@ -197,7 +197,7 @@ def measure(path: str, time_limit: float = 10, *, network: bool = False) -> Usag
     """
     if not network:
         return _usage(os.statvfs(path))
-    from ..common import process  # noqa: PLC0415 - most hosts have no network filesystem
+    from ..common import process  # most hosts have no network filesystem
 
     script = (
         "import json, os, sys; s = os.statvfs(sys.argv[1]); print(json.dumps(["

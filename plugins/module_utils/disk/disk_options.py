@@ -139,7 +139,7 @@ def _check_entry(entry: object, where: str) -> None:
         )
     for name, value in entry.items():
         if name not in TARGET_KEYS:
-            import difflib  # noqa: PLC0415 - only an error needs it
+            import difflib  # only an error needs it
 
             near = difflib.get_close_matches(name, TARGET_KEYS, n=1)
             raise ResilienceError(

@@ -171,7 +171,7 @@ def no_backups(settings: Mapping[str, Any], look: Look) -> dict[str, Any]:
 
 def gauges(look: Look) -> list[Gauge]:
     """The metrics of one look."""
-    from ..telling.metrics import Gauge  # noqa: PLC0415 - only runs that write metrics need it
+    from ..telling.metrics import Gauge  # only runs that write metrics need it
 
     found = [
         Gauge("chefwell_disk_last_run_timestamp_seconds", "When the monitor last ran.", look.time)

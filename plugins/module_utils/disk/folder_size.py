@@ -88,7 +88,7 @@ def _counted(path: str) -> FolderSize | None:
 
 
 def _by_du(path: str, time_limit: float, options: list[str]) -> FolderSize:
-    from ..common import process  # noqa: PLC0415 - most runs start no program
+    from ..common import process  # most runs start no program
 
     arguments = ["du", *options, "-D", "-0", "-B1", "--max-depth=1", "--", path]
     if not os.path.isdir(path):

@@ -81,7 +81,7 @@ class Attempt:
             problem = error.told()
         except KeyboardInterrupt:
             problem = told("it was interrupted")
-        except Exception as error:  # noqa: BLE001 - whatever broke, a report must say so
+        except Exception as error:  # whatever broke, a report must say so
             problem = f"{type(error).__name__}: {' '.join(str(error).split())[:400]}"
         finally:
             with self.steps.phase("cleanup"):

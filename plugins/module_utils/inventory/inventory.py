@@ -334,7 +334,7 @@ def sha256(path: str, told: Callable[[int], None] | None = None) -> str:
     Raises:
         OSError: it cannot be read, or is no regular file.
     """
-    import hashlib  # noqa: PLC0415 - a look without digests is to be short
+    import hashlib  # a look without digests is to be short
 
     # O_NONBLOCK: a named pipe put in the file's place since it was listed must not hang us.
     number = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
@@ -382,7 +382,7 @@ def _digest_all(
             return None
         return records.replace(file, sha256=content)
 
-    from concurrent.futures import ThreadPoolExecutor  # noqa: PLC0415 - as above
+    from concurrent.futures import ThreadPoolExecutor  # as above
 
     # hashlib lets go of the interpreter lock, so threads use every core.
     with ThreadPoolExecutor(max_workers=min(8, os.cpu_count() or 1)) as pool:

@@ -162,7 +162,7 @@ class Gate:
         before = self.store.alarms().keys()
         yield
         if self.store.alarms().keys() - before:
-            from . import keeper_tells  # noqa: PLC0415 - a gate that raises nothing is to be quick
+            from . import keeper_tells  # a gate that raises nothing is to be quick
 
             keeper_tells.tell_soon(self.store, self.config_file)
 
@@ -250,7 +250,7 @@ class Gate:
             except OSError:
                 return None
 
-        from concurrent.futures import ThreadPoolExecutor  # noqa: PLC0415 - a list is to be short
+        from concurrent.futures import ThreadPoolExecutor  # a list is to be short
 
         with (
             _signs_of_life(b"\0"),
@@ -262,8 +262,8 @@ class Gate:
     def _commit(self, words: list[str]) -> int:
         if self.allow != WRITE:
             raise Refused(told("this key may only read"))
-        from . import keeper  # noqa: PLC0415 - as above
-        from .arrivals import Arrivals  # noqa: PLC0415 - as above
+        from . import keeper  # as above
+        from .arrivals import Arrivals  # as above
 
         arrivals = Arrivals(self.store)
         arrivals.watch(sys.stdin.buffer)
@@ -283,7 +283,7 @@ class Gate:
             arguments = self._receiving(words[1:])
         else:
             raise Refused(told("rsync may not do that with this key"))
-        import shutil  # noqa: PLC0415 - as above
+        import shutil  # as above
 
         program = shutil.which("rsync", path="/usr/local/bin:/usr/bin:/bin")
         if program is None:
@@ -293,9 +293,9 @@ class Gate:
 
     def _receiving(self, words: list[str]) -> list[str]:
         """The arguments for an rsync that writes to `incoming`, and this process bound to that."""
-        import resource  # noqa: PLC0415 - as above
+        import resource  # as above
 
-        from .arrivals import adopt  # noqa: PLC0415 - as above
+        from .arrivals import adopt  # as above
 
         options, paths = allowed_options(words, _SHORT_WRITE)
         if len(paths) != 1 or paths[0].rstrip("/") not in ("incoming", self.store.root.rstrip("/")):

@@ -291,7 +291,7 @@ class _Run:
                 self.listing = remote.listing
             return self._nothing_to_do(tree)
         # Digests of what is new are taken while it is on its way.
-        from concurrent.futures import ThreadPoolExecutor  # noqa: PLC0415 - most syncs send nothing
+        from concurrent.futures import ThreadPoolExecutor  # most syncs send nothing
 
         with ThreadPoolExecutor(max_workers=1) as pool:
             digests = pool.submit(self._digests, tree) if remote.gate and lacking else None

@@ -140,7 +140,7 @@ def _transport(values: dict[str, Any]) -> Transport:
         )
     if values["transport"] == "rclone":
         # Loaded where it is used: rsync's question to the server is to go out soon.
-        from .transport_rclone import RcloneDestination, RcloneTransport  # noqa: PLC0415
+        from .transport_rclone import RcloneDestination, RcloneTransport
 
         return RcloneTransport(
             RcloneDestination(

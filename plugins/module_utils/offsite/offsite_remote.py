@@ -254,7 +254,7 @@ _OF_LIST = (*_OF_FILES, b"link ", b"missing ", b"unreadable ")
 
 
 def _word_for(records: Iterable[bytes]) -> str:
-    import hashlib  # noqa: PLC0415 - loaded while the server answers
+    import hashlib  # loaded while the server answers
 
     return hashlib.sha256(b"\0".join(records)).hexdigest()
 

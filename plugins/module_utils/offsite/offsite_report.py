@@ -96,7 +96,7 @@ def _conditions(result: SyncResult, speak: gettext.NullTranslations) -> list[Con
 
 
 def _metrics(results: Sequence[SyncResult], moment: float) -> list[Gauge]:
-    from ..telling import metrics  # noqa: PLC0415 - most runs write none
+    from ..telling import metrics  # most runs write none
 
     found = [
         metrics.Gauge(

@@ -60,7 +60,7 @@ def _verified(
     transport.check()
     state, _problem = load_state(settings)
     now = datetime.datetime.now().astimezone()
-    from concurrent.futures import ThreadPoolExecutor  # noqa: PLC0415 - a sync does not use it
+    from concurrent.futures import ThreadPoolExecutor  # a sync does not use it
 
     with ThreadPoolExecutor(max_workers=1) as pool:
         asked = pool.submit(_remote, settings, full)

@@ -7,7 +7,7 @@
 from __future__ import annotations
 
 import gettext
-import xml.etree.ElementTree as ET  # noqa: N817 - the name that everybody gives it
+import xml.etree.ElementTree as ET  # the name that everybody gives it
 from collections.abc import Mapping
 from typing import Any
 

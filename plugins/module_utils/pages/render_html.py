@@ -110,7 +110,7 @@ def _lines_apart(results: dict[str, Any]) -> dict[str, Any]:
 
 
 def _template(words: gettext.NullTranslations) -> Any:
-    import jinja2  # noqa: PLC0415 - only this page needs it
+    import jinja2  # only this page needs it
 
     environment = jinja2.Environment(
         autoescape=True,

@@ -105,7 +105,7 @@ def connect(target: Target, database: str | None = None) -> Any:
     Raises:
         ResilienceError: there is none.
     """
-    import psycopg2  # noqa: PLC0415 - the engine imports without it
+    import psycopg2  # the engine imports without it
 
     if not target.host:
         raise ResilienceError(
@@ -163,7 +163,7 @@ def beside(name: str, word: str, moment: str) -> str:
 
 def comment_database(target: Target, name: str, text: str | None) -> None:
     """Writes, or removes, the comment of ours on a database."""
-    from psycopg2 import sql  # noqa: PLC0415 - the engine imports without it
+    from psycopg2 import sql  # the engine imports without it
 
     said = sql.Literal(MARK + text) if text else sql.SQL("NULL")
     with contextlib.closing(connect(target)) as connection, connection.cursor() as cursor:
@@ -172,7 +172,7 @@ def comment_database(target: Target, name: str, text: str | None) -> None:
 
 def drop_own(target: Target, name: str, mark: str) -> None:
     """Removes a database of this very attempt."""
-    from psycopg2 import sql  # noqa: PLC0415 - the engine imports without it
+    from psycopg2 import sql  # the engine imports without it
 
     with contextlib.closing(connect(target)) as connection, connection.cursor() as cursor:
         if databases(connection).get(name) == mark:
@@ -186,7 +186,7 @@ def remove_unfinished(target: Target) -> None:
     A database is known as unfinished from the statement on that makes it, a schema from the moment
     that it holds anything.
     """
-    from psycopg2 import sql  # noqa: PLC0415 - the engine imports without it
+    from psycopg2 import sql  # the engine imports without it
 
     with contextlib.closing(connect(target)) as connection, connection.cursor() as cursor:
         held = databases(connection)

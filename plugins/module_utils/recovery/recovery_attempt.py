@@ -91,7 +91,7 @@ class Attempt:
             problem = error.told()
         except KeyboardInterrupt:
             problem = told("it was interrupted")
-        except Exception as error:  # noqa: BLE001 - whatever broke, what was begun is removed
+        except Exception as error:  # whatever broke, what was begun is removed
             problem = f"{type(error).__name__}: {' '.join(str(error).split())[:400]}"
         finally:
             shutil.rmtree(folder, ignore_errors=True)

@@ -89,8 +89,8 @@ def refuse_unfit(name: str, comment: str | None) -> None:
 
 def _rename(connection: Any, target: Target, name: str, kept: str | None) -> None:
     """Both names in one transaction, with nobody connected."""
-    import psycopg2  # noqa: PLC0415 - the engine imports without it
-    from psycopg2 import sql  # noqa: PLC0415
+    import psycopg2  # the engine imports without it
+    from psycopg2 import sql
 
     renamed = {name: target.dbname, **({target.dbname: kept} if kept else {})}
     now = list(renamed)
@@ -125,7 +125,7 @@ def _rename(connection: Any, target: Target, name: str, kept: str | None) -> Non
 
 def _close(cursor: Any, name: str) -> None:
     """Sends everybody away from a database, and lets nobody in; waits until they are gone."""
-    from psycopg2 import sql  # noqa: PLC0415 - the engine imports without it
+    from psycopg2 import sql  # the engine imports without it
 
     cursor.execute(
         sql.SQL("ALTER DATABASE {} WITH ALLOW_CONNECTIONS false").format(sql.Identifier(name))
@@ -144,7 +144,7 @@ def _close(cursor: Any, name: str) -> None:
 
 def _hand_over(cursor: Any, old: str, new: str) -> None:
     """Owner, settings and privileges of the database itself, which no dump of it holds."""
-    from psycopg2 import sql  # noqa: PLC0415 - the engine imports without it
+    from psycopg2 import sql  # the engine imports without it
 
     cursor.execute(
         "SELECT pg_get_userbyid(datdba), datconnlimit FROM pg_catalog.pg_database"

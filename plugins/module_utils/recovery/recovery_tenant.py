@@ -111,7 +111,7 @@ def switch(settings: Settings, tenant: str, name: str, confirm: str) -> dict[str
         ResilienceError: not confirmed, no such schema of ours, another schema has foreign keys to
             the living one, or it could not be renamed: nothing was changed.
     """
-    from psycopg2 import sql  # noqa: PLC0415 - the engine imports without it
+    from psycopg2 import sql  # the engine imports without it
 
     recovery.refuse_unconfirmed(confirm)
     target = settings.target
@@ -158,7 +158,7 @@ def listed(settings: Settings) -> list[dict[str, str]]:
 
 @contextlib.contextmanager
 def _transaction(connection: Any, name: str) -> Any:
-    import psycopg2  # noqa: PLC0415 - the engine imports without it
+    import psycopg2  # the engine imports without it
 
     with connection.cursor() as cursor:
         try:
@@ -199,7 +199,7 @@ def _refuse_pointed_at(connection: Any, tenant: str) -> None:
 
 def _rename_schema(settings: Settings, database: str, old: str, new: str) -> None:
     """Gives the schema its name beside the living one, and the mark of what is not finished."""
-    from psycopg2 import sql  # noqa: PLC0415 - the engine imports without it
+    from psycopg2 import sql  # the engine imports without it
 
     rename = sql.SQL("ALTER SCHEMA {} RENAME TO {}")
     with (
@@ -257,7 +257,7 @@ def _copy(settings: Settings, server: Server, source: str, schema: str, folder: 
 
 
 def _comment(settings: Settings, schema: str, text: str) -> None:
-    from psycopg2 import sql  # noqa: PLC0415 - the engine imports without it
+    from psycopg2 import sql  # the engine imports without it
 
     said = sql.SQL("COMMENT ON SCHEMA {} IS {}")
     with (

@@ -80,7 +80,7 @@ def render(
 ) -> str:
     """The runbook as Markdown; arguments as those of `write`."""
     try:
-        import jinja2  # noqa: PLC0415 - hosts run all else without it
+        import jinja2  # hosts run all else without it
     except ImportError as error:
         raise ResilienceError(
             "the runbook needs Jinja2",
@@ -91,7 +91,7 @@ def render(
     language = words(values["language"])
     environment = jinja2.Environment(
         # The page is Markdown; what could break out of it is taken away by `clean_all`.
-        autoescape=False,  # noqa: S701
+        autoescape=False,
         undefined=jinja2.StrictUndefined,
         extensions=["jinja2.ext.i18n"],
         trim_blocks=True,

@@ -183,7 +183,7 @@ class Cluster:
         return Running(pid, began) if began else None
 
     def _wait(self, server: Server, running: Running, time_limit: float) -> None:
-        import psycopg2  # noqa: PLC0415 - the engine imports without it
+        import psycopg2  # the engine imports without it
 
         deadline = time.monotonic() + time_limit
         while True:

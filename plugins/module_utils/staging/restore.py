@@ -128,8 +128,8 @@ def create_roles(server: Server, names: Sequence[str]) -> None:
     Raises:
         ResilienceError: one cannot be made.
     """
-    import psycopg2  # noqa: PLC0415 - the engine imports without it
-    from psycopg2 import sql  # noqa: PLC0415
+    import psycopg2  # the engine imports without it
+    from psycopg2 import sql
 
     connection = psycopg2.connect(**server.dsn("postgres"))
     try:
@@ -154,7 +154,7 @@ def add_amcheck(server: Server, database: str) -> None:
     Raises:
         ResilienceError: it cannot be installed.
     """
-    import psycopg2  # noqa: PLC0415 - the engine imports without it
+    import psycopg2  # the engine imports without it
 
     connection = psycopg2.connect(**server.dsn(database))
     try:
@@ -176,7 +176,7 @@ def add_amcheck(server: Server, database: str) -> None:
 
 def roles(server: Server) -> set[str]:
     """The roles that a server has."""
-    import psycopg2  # noqa: PLC0415 - the engine imports without it
+    import psycopg2  # the engine imports without it
 
     connection = psycopg2.connect(**server.dsn("postgres"))
     try:
@@ -189,8 +189,8 @@ def roles(server: Server) -> set[str]:
 
 def _create(server: Server, database: str, replace: bool, locale: Mapping[str, str]) -> None:
     """Makes the database, sorting text as the one that was dumped did, where the server can."""
-    import psycopg2  # noqa: PLC0415 - the engine imports without it
-    from psycopg2 import sql  # noqa: PLC0415
+    import psycopg2  # the engine imports without it
+    from psycopg2 import sql
 
     connection = psycopg2.connect(**server.dsn("postgres"))
     try:

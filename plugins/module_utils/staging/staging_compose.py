@@ -306,7 +306,7 @@ def _label(name: str) -> str:
 
 def _refusal(server: Server) -> str | None:
     """Why the server cannot be connected to; None if it can."""
-    import psycopg2  # noqa: PLC0415 - the engine imports without it
+    import psycopg2  # the engine imports without it
 
     try:
         psycopg2.connect(**{**server.dsn("postgres"), "connect_timeout": 5}).close()

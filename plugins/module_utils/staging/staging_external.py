@@ -74,7 +74,7 @@ class External(ServedByProcess):
 
     def down(self) -> list[str]:
         """Ends the backend, and drops the database if it is ours."""
-        from psycopg2 import sql  # noqa: PLC0415 - the engine imports without it
+        from psycopg2 import sql  # the engine imports without it
 
         removed = self.remove_backend()
         if staging.read_note(self.settings) is None:
@@ -104,7 +104,7 @@ class External(ServedByProcess):
         )
 
     def _connect(self) -> Any:
-        import psycopg2  # noqa: PLC0415 - the engine imports without it
+        import psycopg2  # the engine imports without it
 
         place = self.place
         # By its address alone first: production is not even connected to.

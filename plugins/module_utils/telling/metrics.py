@@ -37,8 +37,8 @@ def write(path: str, gauges: Iterable[Gauge]) -> None:
     """
     libraries.reach()
     try:
-        import prometheus_client  # noqa: PLC0415 - takes longer than all the rest of a run
-        from prometheus_client.core import GaugeMetricFamily  # noqa: PLC0415
+        import prometheus_client  # takes longer than all the rest of a run
+        from prometheus_client.core import GaugeMetricFamily
     except ImportError as error:
         raise ResilienceError(
             f"the metrics cannot be written: {error}",

@@ -50,7 +50,7 @@ class Message:
 
 def service_id(address: str) -> str:
     """A name for a service's address that gives no secret away."""
-    import hashlib  # noqa: PLC0415 - most runs send nothing, and are to be short
+    import hashlib  # most runs send nothing, and are to be short
 
     return hashlib.sha256(address.encode()).hexdigest()[:16]
 
@@ -73,7 +73,7 @@ def deliver(
     Returns:
         For each message's id None when it was delivered, or in words why it was not.
     """
-    from concurrent.futures import ThreadPoolExecutor  # noqa: PLC0415 - as above
+    from concurrent.futures import ThreadPoolExecutor  # as above
 
     by_service: dict[str, list[Message]] = {}
     for message in messages:
@@ -113,7 +113,7 @@ def ping(address: str, action: str, body: str = "", *, time_limit: float = 20) -
 
 def _work(work: Mapping[str, Any], time_limit: float) -> dict[str, str | None]:
     """What the worker says of each piece of work; of itself under an empty id."""
-    from ..common import process  # noqa: PLC0415 - most runs have nothing to tell
+    from ..common import process  # most runs have nothing to tell
 
     # Addresses hold passwords: they travel by standard input, which no process list shows.
     arguments = [sys.executable, "-P", "-m", f"{__package__}.notify_worker"]

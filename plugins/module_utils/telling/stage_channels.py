@@ -67,7 +67,7 @@ def check(settings: Mapping[str, Any], metrics_name: str = "") -> None:
 
 def channels(settings: Mapping[str, Any]) -> Channels:
     """Where people are told, from values of `channel_keys.KEYS`."""
-    from . import announce  # noqa: PLC0415 - a sync asks its server before it loads this
+    from . import announce  # a sync asks its server before it loads this
 
     return announce.Channels(
         settings["notify_urls"],
@@ -86,7 +86,7 @@ def history(state_dir: str, problems: list[str]) -> Iterator[History | None]:
         state_dir: where it lies.
         problems: what is wrong with it is added here, in words.
     """
-    from .history import History  # noqa: PLC0415 - as above
+    from .history import History  # as above
 
     try:
         opened = History(state_dir)
@@ -110,7 +110,7 @@ def ping(settings: Mapping[str, Any], action: str, body: str, problems: list[str
         problems: why it did not arrive is added here, in words.
     """
     if settings["ping_url"]:
-        from . import notify  # noqa: PLC0415 - most runs send nothing
+        from . import notify  # most runs send nothing
 
         why = notify.ping(settings["ping_url"], action, body)
         if why:
@@ -126,7 +126,7 @@ def write_metrics(path: str, gauges: Callable[[], Sequence[Gauge]], problems: li
         problems: why they could not be written is added here, in words.
     """
     if path:
-        from . import metrics  # noqa: PLC0415 - most runs write none
+        from . import metrics  # most runs write none
 
         try:
             metrics.write(path, gauges())

@@ -78,7 +78,7 @@ class Asker:
     @functools.cached_property
     def rows(self) -> dict[Key, int]:
         """Rows of every table that must be there and is."""
-        from psycopg2 import sql  # noqa: PLC0415 - the engine imports without it
+        from psycopg2 import sql  # the engine imports without it
 
         tables = sorted(self.wanted.tables & self.catalogue.relations("r"))
         # The rows of a partitioned table are its partitions'.

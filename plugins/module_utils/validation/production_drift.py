@@ -33,7 +33,7 @@ def compare(dsn: Mapping[str, Any], schemas: Sequence[Mapping[str, Any]]) -> Ans
         dsn: keyword arguments for `psycopg2.connect`, of a user who may read everything.
         schemas: the restored ones, as `validation.Report` has them.
     """
-    import psycopg2  # noqa: PLC0415 - the engine imports without it
+    import psycopg2  # the engine imports without it
 
     restored = {
         (schema["name"], table["name"]): table["rows"]

@@ -74,7 +74,7 @@ def question(
 
 
 def _connect(dsn: Mapping[str, Any]) -> Any:
-    import psycopg2  # noqa: PLC0415 - the engine imports without it
+    import psycopg2  # the engine imports without it
 
     try:
         return psycopg2.connect(**dsn)

@@ -128,7 +128,7 @@ def references(asker: Asker) -> Answer:
 
 
 def _orphan(asker: Asker, row: tuple[Any, ...]) -> Finding | None:
-    from psycopg2 import sql  # noqa: PLC0415 - the engine imports without it
+    from psycopg2 import sql  # the engine imports without it
 
     schema, table, name, other_schema, other, _valid, columns, referenced = row
     query = sql.SQL(
@@ -227,7 +227,7 @@ def _furthest(
     connection: Any, batch: Sequence[tuple[Any, ...]]
 ) -> list[tuple[tuple[Any, ...], Any]]:
     """Each sequence, and how far the column that it feeds has come."""
-    from psycopg2 import sql  # noqa: PLC0415 - the engine imports without it
+    from psycopg2 import sql  # the engine imports without it
 
     query = sql.SQL(" UNION ALL ").join(
         sql.SQL("SELECT {}, (SELECT {}({})::numeric FROM {})").format(
@@ -243,7 +243,7 @@ def _furthest(
 
 def views(asker: Asker) -> Answer:
     """Every view is there and runs."""
-    from psycopg2 import Error, sql  # noqa: PLC0415 - the engine imports without it
+    from psycopg2 import Error, sql  # the engine imports without it
 
     found = asker.catalogue.relations("v")
     answer = compared(told("views"), "view.missing", asker.wanted.views, found)
@@ -320,7 +320,7 @@ def corruption(asker: Asker) -> Answer:
     """Every B-tree index and its table agree block by block, as amcheck sees it."""
     if not asker.settings.amcheck:
         return Answer(told("not asked for (amcheck)"), skipped=True)
-    from psycopg2 import Error, sql  # noqa: PLC0415 - the engine imports without it
+    from psycopg2 import Error, sql  # the engine imports without it
 
     where = asker.catalogue.rows(
         "SELECT n.nspname FROM pg_extension e JOIN pg_namespace n ON n.oid = e.extnamespace"
