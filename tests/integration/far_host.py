@@ -4,8 +4,7 @@ and a rate of its own. Takes root, and Debian's iproute2 and iptables."""
 from __future__ import annotations
 
 import contextlib
-import itertools
-import os
+import secrets
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
@@ -16,18 +15,15 @@ def run(*command: str) -> None:
     subprocess.run(command, check=True, capture_output=True)
 
 
-_numbers = itertools.count(1)
-
-
 class FarHost:
     """Up from the start; `address` is the far end's, `inside` runs a command there."""
 
     def __init__(self) -> None:
-        # The kernel takes a namespace and its cable away after `remove`, not in it.
-        number = next(_numbers)
-        tag = f"cw{os.getpid() % 100000}x{number}"
+        # By chance, not by process: lanes of a run count their processes each from 1, and the
+        # kernel takes a namespace and its cable away after `remove`, not in it.
+        tag = f"cw{secrets.token_hex(4)}"
         self.name, self.ours, theirs = f"{tag}ns", f"{tag}a", f"{tag}b"
-        block = f"10.{231 + number % 8}.{os.getpid() % 200 + 10}"
+        block = f"10.{128 + secrets.randbelow(126)}.{secrets.randbelow(256)}"
         self.address = f"{block}.2"
         run("ip", "netns", "add", self.name)
         run("ip", "link", "add", self.ours, "type", "veth", "peer", "name", theirs)
