@@ -6,6 +6,7 @@ points at it. The engine imports from there without Ansible being involved.
 
 from __future__ import annotations
 
+import os
 import signal
 import sys
 from collections.abc import Iterator
@@ -71,6 +72,13 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
             return together(nodeid)
 
     return Scheduling(config, log)
+
+
+@pytest.fixture(autouse=True)
+def blocking_input() -> None:
+    """ssh makes its standard input non-blocking, and one that a test kills leaves it so for all who
+    inherit it; Ansible refuses to begin with such an input."""
+    os.set_blocking(0, True)
 
 
 # One Docker engine for all tests of a run that want it, whatever room they are in. What it is made

@@ -100,7 +100,7 @@ def assert_whole(name: str, ran: Ran) -> None:
     assert again.ok >= least.tasks and again.changed == 0
     assert tests == [least.tests, AFTER_ROLLBACK * len(least.hosts)]
     assert not ran.not_passed()
-    assert ran.output.count("Executed: Successful") == STEPS
+    assert ran.output.count("] Executed: Successful") == STEPS
 
 
 def test_there_is_no_scenario_that_nobody_runs() -> None:
@@ -155,7 +155,7 @@ def test_the_whole_plan_on_a_swarm(scenario: Scenario, swarm: Swarm) -> None:
 def test_a_run_that_did_nothing_is_no_success() -> None:
     """Hosts that match nothing, and no tests: molecule says "Successful" to both."""
     for output in (
-        "Executed: Successful\n" * STEPS,
+        "[plan > step] Executed: Successful\n" * STEPS,
         "shop : ok=1 changed=0 unreachable=0 failed=0 skipped=0\n" * 5,
     ):
         with pytest.raises((AssertionError, ValueError)):

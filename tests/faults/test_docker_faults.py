@@ -17,23 +17,15 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from docker_lab import Engine, images
+from docker_lab import Engine
 from docker_lab.staging_host import BACKEND_PORT, COMPOSE, PORT, DockerHost, ours, result
 from fault_log import Fault
 from testbed import Testbed
 
-LAB = Path(__file__).resolve().parents[2] / "build" / "docker"
 NOTHING: dict[str, list[str]] = {"container": [], "network": [], "volume": []}
 # What is production's here: names that begin and end like staging's own.
 LIKE_CONTAINER, LIKE_VOLUME = "chefwell-staging-postgres_staging-10", "staging_postgres_data2"
 LIKE_NETWORK = "chefwell-staging_staging_network2"
-
-
-@pytest.fixture(scope="module")
-def engine() -> Iterator[Engine]:
-    with Engine.up(LAB, say=print) as made:
-        images.make(made, say=print)
-        yield made
 
 
 @pytest.fixture(scope="module")

@@ -202,9 +202,11 @@ _FAILURES: tuple[tuple[str, Failure], ...] = (
         r"Too many authentication failures",
         Failure(
             "too_many_keys",
-            "the server broke off the login after too many keys that it does not accept",
-            "offer ours alone (no IdentityFile in offsite_backup_ssh_options), and check that the "
-            "public key is in the user's authorized_keys on the server",
+            told("the server broke off the login after too many keys that it does not accept"),
+            told(
+                "offer ours alone (no IdentityFile in offsite_backup_ssh_options), and check that the"
+                " public key is in the user's authorized_keys on the server"
+            ),
             False,
         ),
     ),
