@@ -37,7 +37,7 @@ signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 # What takes long begins first, so that the lanes of a run end together.
-ROOMS = ("plan", "molecule", "docker", "faults", "integration", "house", "corpus", "unit")
+ROOMS = ("plan", "docker", "faults", "integration", "house", "corpus", "unit")
 
 
 def room(path: str) -> str:
@@ -48,18 +48,26 @@ def room(path: str) -> str:
 def together(nodeid: str) -> str:
     """What one lane does whole: tests of the same answer are never split over two.
 
-    A file's tests share what they set up; all that need the Docker engine share that, and say so
-    in their path.
+    A file's tests share what they set up. All that need a Docker engine say so in their path, and
+    make up two lanes, each with an engine of its own: one after the other they take too long.
     """
     path = nodeid.split("::")[0]
-    if "docker" in path or room(path) in ("plan", "molecule"):
+    if path in ("tests/docker/test_molecule.py", "tests/docker/test_many_hosts.py"):
+        return "docker, molecule"
+    if "docker" in path or room(path) == "plan":
         return "docker"
     return nodeid if room(path) == "house" else path
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Orders the tests: the Docker engine's first, then room by room."""
-    items.sort(key=lambda item: (together(item.nodeid) != "docker", ROOMS.index(room(item.nodeid))))
+
+    def place(item: pytest.Item) -> tuple[bool, str, int]:
+        lane = together(item.nodeid)
+        docker = lane if lane.startswith("docker") else ""
+        return not docker, docker, ROOMS.index(room(item.nodeid))
+
+    items.sort(key=place)
 
 
 @pytest.hookimpl(optionalhook=True)
@@ -72,6 +80,11 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
             return together(nodeid)
 
     return Scheduling(config, log)
+
+
+def lane() -> str:
+    """The name of the lane that this is, `gw0` for the first one, also where there is one only."""
+    return os.environ.get("PYTEST_XDIST_WORKER", "gw0")
 
 
 @pytest.fixture(autouse=True)
@@ -88,7 +101,7 @@ def engine() -> Iterator[Any]:
     """A Docker engine with the images of the tests, which are built once and kept."""
     from docker_lab import Engine, images
 
-    with Engine.up(ROOT / "build" / "docker", say=print) as made:
+    with Engine.up(ROOT / "build" / "docker" / lane(), say=print) as made:
         images.make(made, say=print)
         yield made
 
@@ -98,5 +111,5 @@ def swarm(engine: Any) -> Iterator[Any]:
     """ChefWell in production on a Swarm of that engine."""
     from docker_lab.swarm import Swarm
 
-    with Swarm.up(engine, ROOT / "build" / "docker" / "swarm", say=print) as made:
+    with Swarm.up(engine, ROOT / "build" / "docker" / lane() / "swarm", say=print) as made:
         yield made

@@ -204,8 +204,8 @@ _FAILURES: tuple[tuple[str, Failure], ...] = (
             "too_many_keys",
             told("the server broke off the login after too many keys that it does not accept"),
             told(
-                "offer ours alone (no IdentityFile in offsite_backup_ssh_options), and check that the"
-                " public key is in the user's authorized_keys on the server"
+                "offer ours alone (no IdentityFile in offsite_backup_ssh_options), and check that"
+                " the public key is in the user's authorized_keys on the server"
             ),
             False,
         ),
