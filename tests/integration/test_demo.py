@@ -215,7 +215,7 @@ def test_killed_half_way(demo: Demo) -> None:
     ) as started:
         staging = f"{demo.root}/host/var/lib/chefwell-resilience/staging"
         deadline = time.monotonic() + 200
-        while not any("postgres" in line and staging in line for line in running(demo.root)):
+        while not any("/postgres -D" in line and staging in line for line in running(demo.root)):
             assert time.monotonic() < deadline and started.poll() is None
             time.sleep(0.02)
         demos = [psutil.Process(started.pid), *psutil.Process(started.pid).children(recursive=True)]
