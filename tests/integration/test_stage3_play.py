@@ -190,7 +190,7 @@ def test_a_drill_that_was_ended_leaves_nothing(host: PlayHost, number: signal.Si
         env={},
     ) as running:
         deadline = time.monotonic() + 30
-            # The server itself: what initdb starts ends with it.
+        # The server itself: what initdb starts ends with it.
         while not any("/postgres -D" in line for line in servers(host.root / "work")):
             assert time.monotonic() < deadline
             time.sleep(0.01)
