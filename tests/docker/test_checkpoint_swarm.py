@@ -146,8 +146,9 @@ def test_a_docker_that_does_not_come_to_an_end(swarm: Swarm) -> None:
     took = time.monotonic() - began
     print(f"given up after {took:.1f} s")
     assert 1.5 <= took < 20
-    (container, *_others) = swarm.containers("chefwell_backend")
-    swarm.engine.docker("exec", container, "pkill", "sleep")
+    # It went on in one of the replicas.
+    for container in swarm.containers("chefwell_backend"):
+        swarm.engine.docker("exec", container, "sh", "-c", "! pgrep sleep || pkill sleep")
     docker.close()
 
 

@@ -18,16 +18,21 @@ from testbed.engine import ResilienceError
 ROOT = Path(__file__).resolve().parents[2]
 
 
-def seen_outside() -> dict[str, object]:
-    """What an engine could leave behind on this machine."""
+def seen_outside(engine: Engine) -> dict[str, object]:
+    """What this engine could leave behind on this machine, on which other tests run beside it: they
+    have cables to far hosts (`cw...`), and an engine with a group of its own."""
     links = subprocess.run(["ip", "-o", "link"], capture_output=True, text=True, check=True).stdout
     rules = subprocess.run(["iptables-save"], capture_output=True, text=True, check=True).stdout
     return {
-        "links": sorted(line.split(":")[1].split("@")[0].strip() for line in links.splitlines()),
+        "links": sorted(
+            name
+            for line in links.splitlines()
+            if not (name := line.split(":")[1].split("@")[0].strip()).startswith("cw")
+        ),
         "rules": [line for line in rules.splitlines() if not line.startswith(("#", ":"))],
         "mounts": len(Path("/proc/mounts").read_text().splitlines()),
         "elsewhere": [path for path in ELSEWHERE if Path(path).exists()],
-        "groups": sorted(map(str, Path("/sys/fs/cgroup").glob("*/chefwell-*"))),
+        "groups": sorted(map(str, Path("/sys/fs/cgroup").glob(f"*/{engine.cgroup}*"))),
     }
 
 
@@ -48,10 +53,10 @@ def holding(root: Path) -> list[int]:
 def test_an_engine_leaves_nothing_behind(tmp_path: Path, ending: str) -> None:
     root = tmp_path / "lab"
     needs.install(print)
-    before = seen_outside()
+    before = seen_outside(Engine(root.resolve()))
     with Engine.up(root) as engine:
         engine.docker("network", "create", "one-of-ours")
-        assert seen_outside()["links"] == before["links"]
+        assert seen_outside(engine)["links"] == before["links"]
         assert holding(root)
         with engine.network():
             inside = subprocess.run(
@@ -62,7 +67,7 @@ def test_an_engine_leaves_nothing_behind(tmp_path: Path, ending: str) -> None:
             os.kill(engine.service.pid() or 0, signal.SIGKILL)
             time.sleep(1)
             assert not engine.answers()
-    after = seen_outside()
+    after = seen_outside(engine)
     assert holding(root) == []
     assert after == before
     assert not engine.socket.exists()

@@ -86,6 +86,8 @@ class Swarm:
                 made.await_ready(made.database_answers, "PostgreSQL")
                 made._seed(stores, seed)
                 made.await_ready(made.healthy, "the system")
+            # One replica answers before the other one runs.
+            made.await_ready(made.complete, "every replica")
             say(f"production is up: {stores} stores")
             yield made
         finally:
@@ -130,6 +132,13 @@ class Swarm:
                 tasks = self.engine.docker("stack", "ps", "--no-trunc", NAME)
                 raise ResilienceError(f"{what} does not answer:\n{state}\n{tasks}")
             time.sleep(0.2)
+
+    def complete(self) -> bool:
+        """Whether as many replicas run as are wanted, of every service."""
+        return all(
+            running == wanted
+            for running, wanted in (told.split("/") for told in self.replicas().values())
+        )
 
     def replicas(self) -> dict[str, str]:
         """`running/wanted` by service."""
