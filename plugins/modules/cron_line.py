@@ -21,6 +21,8 @@ description:
   - Internal. The roles of the stages call it.
 author:
   - chefwell.resilience contributors (@chefwell)
+extends_documentation_fragment:
+  - chefwell.resilience.attributes.writes
 options:
   name:
     description:
@@ -57,13 +59,6 @@ options:
     type: str
     choices: [present, absent]
     default: present
-attributes:
-  check_mode:
-    description: Can run in check mode without changing the target.
-    support: full
-  diff_mode:
-    description: Returns what has changed, or would, as a diff.
-    support: full
 """
 
 EXAMPLES = r"""

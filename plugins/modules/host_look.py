@@ -18,6 +18,8 @@ description:
   - Internal. The role C(host_kit) calls it once a run and refuses with one message.
 author:
   - chefwell.resilience contributors (@chefwell)
+extends_documentation_fragment:
+  - chefwell.resilience.attributes
 options:
   python:
     description:
@@ -47,13 +49,6 @@ options:
       - The folder of the stages' configurations.
     type: path
     required: true
-attributes:
-  check_mode:
-    description: Can run in check mode without changing the target.
-    support: full
-  diff_mode:
-    description: Returns what has changed, or would, as a diff.
-    support: none
 """
 
 EXAMPLES = r"""
