@@ -32,14 +32,14 @@ from ansible_collections.chefwell.resilience.plugins.module_utils.offsite.offsit
     Settings,
 )
 from ansible_collections.chefwell.resilience.plugins.module_utils.offsite.ssh import (
-    Destination,
     ServerError,
 )
 from ansible_collections.chefwell.resilience.plugins.module_utils.offsite.transport_rsync import (
     AccountTransport,
     GateTransport,
 )
-from offsite_parts import add_backup, contents, plan_tree
+from gated_copy import gated
+from offsite_parts import add_backup, contents
 from sshd import Sshd, end
 
 NOTHING = json.dumps({"files": {}, "unread": [], "in_progress": []}).encode()
@@ -56,24 +56,8 @@ def server():
 @pytest.fixture
 def settings(server: Sshd, tmp_path: Path) -> Settings:
     """A tree and an empty copy of its own behind the gate."""
-    server.backups = tmp_path / "copy"
-    server.backups.mkdir()
-    server.guard()
-    destination = Destination(
-        host="127.0.0.1",
-        port=server.port,
-        user=server.user,
-        path=str(server.backups),
-        key_file=str(server.key),
-        known_hosts_file=str(server.known_hosts),
-        connect_seconds=5,
-        time_limit=30,
-        mode="restricted",
-    )
-    tree = plan_tree(tmp_path / "backups")
-    return Settings(
-        GateTransport(destination), str(tree), str(tmp_path / "state"), retry_seconds=0.05
-    )
+    access: dict[str, object] = {"connect_seconds": 5, "time_limit": 30}
+    return gated(server, tmp_path, access, retry_seconds=0.05)
 
 
 @pytest.fixture

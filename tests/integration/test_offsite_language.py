@@ -22,13 +22,12 @@ from ansible_collections.chefwell.resilience.plugins.module_utils.offsite import
 from ansible_collections.chefwell.resilience.plugins.module_utils.offsite.offsite_settings import (
     Settings,
 )
-from ansible_collections.chefwell.resilience.plugins.module_utils.offsite.ssh import Destination
 from ansible_collections.chefwell.resilience.plugins.module_utils.offsite.transport_rsync import (
     AccountTransport,
-    GateTransport,
 )
 from ansible_collections.chefwell.resilience.plugins.module_utils.pages import render
-from offsite_parts import add_backup, plan_tree
+from gated_copy import gated
+from offsite_parts import add_backup
 from receiver import receiving
 from sshd import COLLECTIONS, ENGINE, Sshd
 
@@ -57,20 +56,7 @@ def server():
 
 @pytest.fixture
 def settings(server: Sshd, tmp_path: Path) -> Settings:
-    server.backups = tmp_path / "copy"
-    server.backups.mkdir()
-    server.guard()
-    destination = Destination(
-        host="127.0.0.1",
-        port=server.port,
-        user=server.user,
-        path=str(server.backups),
-        key_file=str(server.key),
-        known_hosts_file=str(server.known_hosts),
-        mode="restricted",
-    )
-    tree = plan_tree(tmp_path / "backups")
-    return Settings(GateTransport(destination), str(tree), str(tmp_path / "state"), tries=1)
+    return gated(server, tmp_path, {}, tries=1)
 
 
 def test_the_test_itself_finds_english() -> None:

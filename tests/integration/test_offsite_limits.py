@@ -22,11 +22,11 @@ from ansible_collections.chefwell.resilience.plugins.module_utils.offsite import
 from ansible_collections.chefwell.resilience.plugins.module_utils.offsite.offsite_settings import (
     Settings,
 )
-from ansible_collections.chefwell.resilience.plugins.module_utils.offsite.ssh import Destination
 from ansible_collections.chefwell.resilience.plugins.module_utils.offsite.transport_rsync import (
     GateTransport,
 )
-from offsite_parts import add_backup, plan_tree
+from gated_copy import gated
+from offsite_parts import add_backup
 from sshd import Sshd
 
 COLLECTIONS = Path(__file__).resolve().parents[2] / "build" / "collections"
@@ -42,24 +42,8 @@ def server():
 
 @pytest.fixture
 def settings(server: Sshd, tmp_path: Path) -> Settings:
-    server.backups = tmp_path / "copy"
-    server.backups.mkdir()
-    server.guard()
-    destination = Destination(
-        host="127.0.0.1",
-        port=server.port,
-        user=server.user,
-        path=str(server.backups),
-        key_file=str(server.key),
-        known_hosts_file=str(server.known_hosts),
-        connect_seconds=5,
-        time_limit=60,
-        mode="restricted",
-    )
-    tree = plan_tree(tmp_path / "backups")
-    return Settings(
-        GateTransport(destination), str(tree), str(tmp_path / "state"), retry_seconds=0.05
-    )
+    access: dict[str, object] = {"connect_seconds": 5, "time_limit": 60}
+    return gated(server, tmp_path, access, retry_seconds=0.05)
 
 
 def other(settings: Settings, **values: object) -> Settings:
