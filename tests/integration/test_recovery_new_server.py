@@ -36,15 +36,8 @@ def lost(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Testbed]:
 @pytest.fixture(scope="module")
 def new(tmp_path_factory: pytest.TempPathFactory) -> Iterator[production.Production]:
     """PostgreSQL as one installs it: without any database of ours."""
-    root = tmp_path_factory.mktemp("new")
-    root.chmod(0o755)
-    for folder in ("run", "logs"):
-        (root / folder).mkdir()
-    made = production.Production(root, production.describe(root))
-    made.make()
-    made.start()
-    yield made
-    made.stop()
+    with production.alone(tmp_path_factory.mktemp("new")) as made:
+        yield made
 
 
 @pytest.fixture(scope="module")

@@ -30,15 +30,8 @@ def bed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Testbed]:
 @pytest.fixture(scope="module")
 def other(tmp_path_factory: pytest.TempPathFactory) -> Iterator[production.Production]:
     """A second PostgreSQL, which is nobody's production."""
-    root = tmp_path_factory.mktemp("other")
-    root.chmod(0o755)
-    for folder in ("run", "logs"):
-        (root / folder).mkdir()
-    made = production.Production(root, production.describe(root))
-    made.make()
-    made.start()
-    yield made
-    made.stop()
+    with production.alone(tmp_path_factory.mktemp("other")) as made:
+        yield made
 
 
 @pytest.fixture

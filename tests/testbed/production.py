@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import importlib.util
 import os
 import secrets
 import signal
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -150,3 +152,22 @@ class Production:
 
     def _prefix(self) -> list[str]:
         return postgres.unprivileged([str(self.programs), str(self.data / "PG_VERSION")])
+
+
+@contextlib.contextmanager
+def alone(root: Path) -> Iterator[Production]:
+    """A PostgreSQL without any database of ours, for the block.
+
+    Args:
+        root: its folder, empty; others may look into it.
+    """
+    root.chmod(0o755)
+    for folder in ("run", "logs"):
+        (root / folder).mkdir()
+    made = Production(root, describe(root))
+    made.make()
+    made.start()
+    try:
+        yield made
+    finally:
+        made.stop()

@@ -23,7 +23,7 @@ from typing import Any
 
 from ..common import process
 from ..common.errors import ResilienceError
-from ..database import marked_database, postgres
+from ..database import administrator, marked_database, postgres
 from ..database.postgres import Server
 from ..drill import drill
 
@@ -105,8 +105,6 @@ def connect(target: Target, database: str | None = None) -> Any:
     Raises:
         ResilienceError: there is none.
     """
-    import psycopg2  # the engine imports without it
-
     if not target.host:
         raise ResilienceError(
             "no production server is named",
@@ -114,24 +112,13 @@ def connect(target: Target, database: str | None = None) -> Any:
             value="",
             remedy="give recovery its host, port, user and password",
         )
-    try:
-        connection = psycopg2.connect(
-            host=target.host,
-            port=target.port,
-            user=target.user,
-            password=target.password,
-            dbname=database or target.maintenance_db,
-            connect_timeout=10,
-        )
-    except psycopg2.OperationalError as error:
-        raise ResilienceError(
-            f"the production server cannot be connected to: {' '.join(str(error).split())}",
-            option="recovery.host",
-            value=target.host,
-            remedy="start it, or install one, and look at its user and password",
-        ) from error
-    connection.autocommit = True
-    return connection
+    return administrator.connect(
+        target,
+        database or target.maintenance_db,
+        what="the production server",
+        option="recovery.host",
+        remedy="start it, or install one, and look at its user and password",
+    )
 
 
 def server_of(target: Target, mark: str = "") -> Server:

@@ -15,7 +15,7 @@ import contextlib
 from typing import Any
 
 from ..common.errors import ResilienceError
-from ..database import marked_database, postgres
+from ..database import administrator, marked_database, postgres
 from ..database.postgres import Binaries, Server
 from . import staging
 from .staging import Settings
@@ -104,29 +104,16 @@ class External(ServedByProcess):
         )
 
     def _connect(self) -> Any:
-        import psycopg2  # the engine imports without it
-
         place = self.place
         # By its address alone first: production is not even connected to.
         staging.refuse_production(self.settings, place.host, place.port, shared=True)
-        try:
-            connection = psycopg2.connect(
-                host=place.host,
-                port=place.port,
-                user=place.user,
-                password=place.password,
-                dbname=place.maintenance_db,
-                connect_timeout=10,
-            )
-        except psycopg2.OperationalError as error:
-            raise ResilienceError(
-                f"the staging server cannot be connected to: {' '.join(str(error).split())}",
-                option="external.host",
-                value=place.host,
-                remedy="look whether it runs, and at its user and password",
-            ) from error
-        connection.autocommit = True
-        return connection
+        return administrator.connect(
+            place,
+            place.maintenance_db,
+            what="the staging server",
+            option="external.host",
+            remedy="look whether it runs, and at its user and password",
+        )
 
     def _comment(self, connection: Any) -> str | None:
         """The comment of the database of our name; None without such a database."""
