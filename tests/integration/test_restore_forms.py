@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 import psycopg2
 import pytest
+from ansible_collections.chefwell.resilience.plugins.module_utils.common import process
 from ansible_collections.chefwell.resilience.plugins.module_utils.database.postgres import Server
 from ansible_collections.chefwell.resilience.plugins.module_utils.drill import drill
-from ansible_collections.chefwell.resilience.plugins.module_utils.staging import staging
+from ansible_collections.chefwell.resilience.plugins.module_utils.staging import restore, staging
 from testbed import production
 
 FORMATS = {"custom": "-Fc", "tar": "-Ft", "plain": "-Fp"}
@@ -102,3 +105,31 @@ def test_a_file(
 def test_a_folder(settings: drill.Settings, server: Server, tmp_path: Path, inner: str) -> None:
     dump(server, "-Fd", "-j2", "-Z", inner, "-f", str(tmp_path / "backup"))
     restored_whole(settings, tmp_path / "backup", "directory", "none")
+
+
+def test_processes_that_stand_in_each_others_way_are_no_fault_of_the_backup(
+    server: Server,
+    settings: drill.Settings,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """pg_restore's own deadlocks come by chance: here its words are planted, the rest is real."""
+    tmp_path.chmod(0o755)
+    path = tmp_path / "chefwell_backup_20251120_030000.dump"
+    path.write_bytes(dump(server, "-Fc"))
+    jobs = []
+    real = restore.process.run
+
+    def planted(arguments: Sequence[str], **more: Any) -> process.Outcome:
+        ended = real(arguments, **more)
+        said = [word for word in arguments if word.startswith("--jobs=")]
+        jobs.extend(said)
+        if said and said != ["--jobs=1"]:
+            words = "pg_restore: error: could not execute query: ERROR:  deadlock detected\n"
+            return dataclasses.replace(ended, code=1, errors=ended.errors + words)
+        return ended
+
+    monkeypatch.setattr(restore.process, "run", planted)
+    result = drill.run(settings, path=str(path))
+    assert (result["verdict"], result["restore"]["jobs"]) == ("passed", 1), result["problem"]
+    assert jobs == [f"--jobs={restore.default_jobs()}", "--jobs=1"]

@@ -41,6 +41,9 @@ PLACE_BROKE = re.compile(
     r"|server closed the connection unexpectedly|terminating connection (?:due to|because of)"
     r"|the database system is (?:shutting down|starting up|in recovery mode|not yet accepting)"
 )
+# Processes of one pg_restore may stand in each other's way, as two that attach indexes to
+# partitions of one table: PostgreSQL then ends one of them. That says nothing of the backup.
+DEADLOCK = re.compile(r"deadlock detected")
 # Formats that pg_restore reads in parallel.
 PARALLEL = ("custom", "directory")
 # Archives name owners and privileges of production's roles, which a staging does not have.
@@ -53,7 +56,7 @@ class Restored:
 
     Attributes:
         seconds: from creating the database to the last object.
-        jobs: restored in parallel.
+        jobs: restored in parallel; 1 also where processes stood in each other's way before.
         errors: what failed, in PostgreSQL's words; with any, the restore failed.
         harmless: what PostgreSQL said that loses nothing.
     """
@@ -95,14 +98,22 @@ def restore(
             broke meanwhile, which says nothing of the backup.
     """
     started = time.monotonic()
-    _create(server, database, replace, database_locale.of(archive.toc.entries))
     count = (jobs or default_jobs()) if archive.format in PARALLEL else 1
-    outcome = process.run(
-        _command(archive, server, database, [*options, f"--jobs={count}"]),
-        time_limit=time_limit,
-        env={"PATH": os.defpath, "LC_ALL": "C.UTF-8", "PGPASSWORD": server.password},
-        cwd="/",
-    )
+
+    def attempt(replace: bool) -> process.Outcome:
+        _create(server, database, replace, database_locale.of(archive.toc.entries))
+        return process.run(
+            _command(archive, server, database, [*options, f"--jobs={count}"]),
+            time_limit=time_limit - (time.monotonic() - started),
+            env={"PATH": os.defpath, "LC_ALL": "C.UTF-8", "PGPASSWORD": server.password},
+            cwd="/",
+        )
+
+    outcome = attempt(replace)
+    if count > 1 and DEADLOCK.search(outcome.errors):
+        # Alone it meets nobody; the database is ours by now.
+        count = 1
+        outcome = attempt(True)
     if outcome.timed_out:
         raise ResilienceError(
             f"the restore did not end within {time_limit:g} s",
