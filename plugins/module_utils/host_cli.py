@@ -12,12 +12,11 @@ from __future__ import annotations
 
 import gc
 import importlib
-import signal
 import sys
 from collections.abc import Mapping, Sequence
 
 from .commands.command import EXIT_UNKNOWN, Command, warn
-from .common import config, libraries
+from .common import config, interrupt, libraries
 from .common.errors import ResilienceError
 
 TYPE_CHECKING = False
@@ -95,7 +94,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     if isinstance(arguments, int):
         return arguments
     # So that a command that is told to end cleans up behind itself as it does on Ctrl-C.
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    interrupt.listen()
     command = commands[arguments.command]
     try:
         return command.run(config.load(arguments.config, dict(command.keys)), arguments)

@@ -107,7 +107,7 @@ class Server:
             "; echo ==; cat /etc/passwd /etc/group"
             "; echo ==; dpkg-query -W -f '${Package} ${Status}\\n'"
             "; echo ==; if docker info >/dev/null 2>&1; then for kind in 'volume ls -q'"
-            " 'network ls -q --no-trunc' 'ps -aq --no-trunc' 'images -q --no-trunc'"
+            " 'network ls -q --no-trunc' 'ps -aq --no-trunc' 'images -aq --no-trunc'"
             '; do docker $kind | sed "s/^/$kind /"; done; fi'
         )
         parts = self.must(script).split("==\n")

@@ -271,8 +271,16 @@ def _validate(values: dict[str, Any], arguments: argparse.Namespace) -> int:
     return _show(values, arguments, result)
 
 
+def _cleanup_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--forget",
+        action="store_true",
+        help="remove also the backend's image that was built, which the next staging uses again",
+    )
+
+
 def _cleanup(values: dict[str, Any], arguments: argparse.Namespace) -> int:
-    removed = drill.clean_up(settings_of(values))
+    removed = drill.clean_up(settings_of(values), forget=arguments.forget)
     _log(values, [f"{now()} removed {what}" for what in removed or ["nothing, there was none"]])
     say = words(values["language"]).gettext
     if arguments.json:
@@ -289,6 +297,6 @@ COMMANDS = {
         "restore the newest backup in staging and question it", KEYS, _drill, _drill_arguments
     ),
     "validate-staging": Command("question the staging that stands", KEYS, _validate),
-    "cleanup-staging": Command("remove staging", KEYS, _cleanup),
+    "cleanup-staging": Command("remove staging", KEYS, _cleanup, _cleanup_arguments),
     "write-runbook": Command("write the disaster recovery runbook anew", KEYS, _runbook),
 }

@@ -17,6 +17,7 @@ import os
 import time
 from typing import Any
 
+from ..common import interrupt
 from ..common.errors import ResilienceError
 from ..inventory.backup_choice import choose
 from ..staging import staging
@@ -62,6 +63,7 @@ def set_up(settings: Settings) -> dict[str, Any]:
         try:
             server = engine.up()
             staging.refuse_production(settings.staging, server.host, server.port)
+            interrupt.check()
         except BaseException:
             staging.remove(settings.staging)
             raise
@@ -99,10 +101,15 @@ def make_ready(settings: Settings) -> bool:
     return True
 
 
-def clean_up(settings: Settings) -> list[str]:
-    """Removes staging; in words what was removed. A second time there is nothing."""
+def clean_up(settings: Settings, *, forget: bool = False) -> list[str]:
+    """Removes staging; in words what was removed. A second time there is nothing.
+
+    Args:
+        settings: of the drill.
+        forget: also what is kept so that the next staging stands sooner.
+    """
     with staging.locked(settings.staging):
-        return staging.remove(settings.staging) + drill_folder.remove_unpacked(
+        return staging.remove(settings.staging, forget=forget) + drill_folder.remove_unpacked(
             settings.staging.work_dir
         )
 

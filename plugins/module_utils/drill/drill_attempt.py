@@ -17,6 +17,7 @@ from typing import Any
 
 from ..archive import archive, archive_digest, manifest, restore_size, roles_needed
 from ..archive.archive import Archive
+from ..common import interrupt
 from ..common.errors import BackupError, ResilienceError
 from ..common.told import in_row, told, with_forms
 from ..database.postgres import Server
@@ -80,6 +81,7 @@ class Attempt:
         except ResilienceError as error:
             problem = error.told()
         except KeyboardInterrupt:
+            interrupt.met()
             problem = told("it was interrupted")
         except Exception as error:  # whatever broke, a report must say so
             problem = f"{type(error).__name__}: {' '.join(str(error).split())[:400]}"

@@ -11,6 +11,7 @@ import time
 from collections.abc import Callable, Iterator
 from typing import Any
 
+from ..common import interrupt
 from .drill_settings import Progress
 
 
@@ -32,7 +33,8 @@ class Phases:
 
     @contextlib.contextmanager
     def phase(self, name: str) -> Iterator[None]:
-        """One of them."""
+        """One of them; it does not begin where an interrupt waits to be answered."""
+        interrupt.check()
         began = time.monotonic()
         if self._progress:
             self._progress(name, "")

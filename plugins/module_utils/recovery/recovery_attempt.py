@@ -15,6 +15,7 @@ from typing import Any
 
 from ..archive import archive, archive_digest
 from ..archive.archive import Archive
+from ..common import interrupt
 from ..common.errors import BackupError, ResilienceError
 from ..common.told import told, with_forms
 from ..database.postgres import Server
@@ -90,6 +91,7 @@ class Attempt:
         except ResilienceError as error:
             problem = error.told()
         except KeyboardInterrupt:
+            interrupt.met()
             problem = told("it was interrupted")
         except Exception as error:  # whatever broke, what was begun is removed
             problem = f"{type(error).__name__}: {' '.join(str(error).split())[:400]}"

@@ -123,7 +123,7 @@ class Docker:
         """What carries these labels.
 
         Args:
-            kind: `container`, `network` or `volume`.
+            kind: `container`, `network`, `volume` or `image`.
             labels: each a name, or name=value.
             fields: Go templates of what is wanted of each.
 

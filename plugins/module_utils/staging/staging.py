@@ -240,6 +240,9 @@ class Engine(Protocol):
     def down(self) -> list[str]:
         """Removes everything it made, and nothing else; in words what that was."""
 
+    def forget(self) -> list[str]:
+        """Removes also what it keeps so that the next one stands sooner; in words what that was."""
+
 
 Place = TypeVar("Place")
 
@@ -311,9 +314,15 @@ def write_note(settings: Settings, *, kept: bool, restored: Mapping[str, Any] | 
         raise _unusable(settings.work_dir, error) from error
 
 
-def remove(settings: Settings) -> list[str]:
-    """Removes staging whole, whatever state it is in; in words what was removed."""
-    removed = engine(settings).down()
+def remove(settings: Settings, *, forget: bool = False) -> list[str]:
+    """Removes staging whole, whatever state it is in; in words what was removed.
+
+    Args:
+        settings: of staging.
+        forget: also what is kept so that the next one stands sooner.
+    """
+    made = engine(settings)
+    removed = made.down() + (made.forget() if forget else [])
     for name in (NOTE, WANTED):
         with contextlib.suppress(FileNotFoundError):
             os.unlink(os.path.join(settings.work_dir, name))

@@ -170,6 +170,10 @@ class ServedByProcess:
         self.settings = settings
         self.backend = BackendProcess(settings.backend, settings.work_dir)
 
+    def forget(self) -> list[str]:
+        """Nothing: what is served by a process keeps nothing for the next one."""
+        return []
+
     def serves(self) -> bool:
         """Whether a command starts the backend."""
         return bool(self.settings.backend.command)

@@ -170,6 +170,15 @@ class Compose:
         """Removes containers, networks and volumes that carry our label."""
         return self._remove(self.label) if self.docker.installed() else []
 
+    def forget(self) -> list[str]:
+        """Removes the images that compose built of the backend; they carry our label, too."""
+        if not self.docker.installed():
+            return []
+        built = self.docker.listed("image", [self.label], "{{.ID}}", "{{.Repository}}")
+        for number, _name in built:
+            self.docker.run("image", "rm", number)
+        return [f"image {name}" for _number, name in built]
+
     def _compose(self, *arguments: str, expires: str) -> None:
         self.docker.compose(self.place.file, *arguments, env={"STAGING_EXPIRES": expires})
 

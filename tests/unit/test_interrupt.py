@@ -1,0 +1,70 @@
+"""An interrupt that got lost within C code arrives at the next step."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+
+import pytest
+from ansible_collections.chefwell.resilience.plugins.module_utils.common import interrupt
+from ansible_collections.chefwell.resilience.plugins.module_utils.drill.drill_phases import Phases
+
+
+@pytest.fixture(autouse=True)
+def handlers() -> Iterator[None]:
+    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+    interrupt.listen()
+    yield
+    interrupt.met()
+    for number, handler in before.items():
+        signal.signal(number, handler)
+
+
+def lose(number: signal.Signals) -> None:
+    """As C code does it that clears whatever was raised in it."""
+    try:
+        os.kill(os.getpid(), number)
+        signal.pause()
+    except KeyboardInterrupt:
+        pass
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_one_that_got_lost_stops_before_the_next_phase(number: signal.Signals) -> None:
+    steps = Phases(None)
+    with steps.phase("staging"):
+        lose(number)
+    with pytest.raises(KeyboardInterrupt), steps.phase("restore"):
+        pytest.fail("it went on")
+    assert [one["name"] for one in steps.phases] == ["staging"]
+    # It was told; what tidies up now may.
+    with steps.phase("cleanup"):
+        pass
+
+
+def test_one_that_was_met_is_not_told_again() -> None:
+    with pytest.raises(KeyboardInterrupt):
+        os.kill(os.getpid(), signal.SIGINT)
+        signal.pause()
+    interrupt.met()
+    interrupt.check()
+
+
+def test_a_program_that_is_to_ignore_ctrl_c_does_so_still() -> None:
+    """As `nohup` and a shell's `&` start one."""
+    script = (
+        "import os, signal, sys; sys.path[:0] = sys.argv[1:]"
+        f"; from {interrupt.__name__} import listen"
+        "; listen(); os.kill(os.getpid(), signal.SIGINT); print('goes on')"
+    )
+    ended = subprocess.run(
+        [sys.executable, "-c", script, *sys.path],
+        capture_output=True,
+        text=True,
+        check=False,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_IGN),
+    )
+    assert ended.stdout == "goes on\n", ended.stderr
