@@ -61,7 +61,7 @@ def main() -> int:
     told: list[dict[str, Any]] = []
     with (
         tempfile.TemporaryDirectory(prefix="chefwell-bench-") as name,
-        Engine.up(ROOT / "build" / "docker", say=print) as engine,
+        Engine.up(ROOT / "build" / "docker" / "gw0", say=print) as engine,
     ):
         images.make(engine, ["postgres"], say=print)
         folder = Path(name)

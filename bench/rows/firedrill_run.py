@@ -49,7 +49,7 @@ def prepared(bed: Testbed) -> Iterator[Things]:
     program = _firedrill()
     with (
         tempfile.TemporaryDirectory(prefix="chefwell-bench-") as name,
-        Engine.up(ROOT / "build" / "docker", say=_say) as engine,
+        Engine.up(ROOT / "build" / "docker" / "gw0", say=_say) as engine,
     ):
         images.make(engine, ["postgres"], say=_say)
         folder = Path(name)

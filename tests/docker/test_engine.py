@@ -13,6 +13,7 @@ import psycopg2
 import pytest
 from docker_lab import Engine, images, needs
 from docker_lab.engine import ELSEWHERE
+from docker_lab.shared_folder import MARK, SharedFolder
 from testbed.engine import ResilienceError
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -31,7 +32,7 @@ def seen_outside(engine: Engine) -> dict[str, object]:
         ),
         "rules": [line for line in rules.splitlines() if not line.startswith(("#", ":"))],
         "mounts": len(Path("/proc/mounts").read_text().splitlines()),
-        "elsewhere": [path for path in ELSEWHERE if Path(path).exists()],
+        "elsewhere": [path for path in ELSEWHERE if SharedFolder(path).left()],
         "groups": sorted(map(str, Path("/sys/fs/cgroup").glob(f"*/{engine.cgroup}*"))),
     }
 
@@ -71,6 +72,27 @@ def test_an_engine_leaves_nothing_behind(tmp_path: Path, ending: str) -> None:
     assert holding(root) == []
     assert after == before
     assert not engine.socket.exists()
+
+
+def test_the_last_of_two_engines_removes_a_folder_that_was_made_for_them(tmp_path: Path) -> None:
+    path = tmp_path / "opt" / "made"
+    one, other = SharedFolder(str(path)), SharedFolder(str(path))
+    one.hold()
+    other.hold()
+    one.release()
+    assert (path / MARK).exists() and not other.left()
+    other.release()
+    assert not path.exists()
+    # One that ended without a word leaves it to the next; and what was there before stays.
+    path.mkdir()
+    (path / MARK).touch()
+    assert one.left()
+    one.release()
+    assert not path.exists()
+    path.mkdir()
+    one.hold()
+    one.release()
+    assert path.is_dir()
 
 
 def test_postgres_takes_its_user_password_and_database(engine: Engine) -> None:

@@ -163,12 +163,7 @@ def test_nothing_leads_out_and_loopback_answers(host: DockerHost, tmp_path: Path
             engine.docker("network", "inspect", "--format", shown, name)
             for name in ("chefwell-staging_staging_network", "chefwell-staging_staging_loopback")
         ]
-        # An engine does not tell the gateway of its own bridge before its second start (issue 26799
-        # of moby), so the interface is asked for its address.
-        seen = host.sh("ip -4 -o addr show docker0").stdout
-        bridge = seen.partition(" inet ")[2].partition("/")[0]
-        assert bridge, seen
-        places = [f"{address}:5432" for address in (*gateways, bridge, outside)]
+        places = [f"{address}:5432" for address in (*gateways, engine.bridge(), outside)]
         time.sleep(1)
         compared = engine.docker(
             *("run", "--rm", "chefwell-test/base:1", "python3", "-c", REACH, *places[2:])

@@ -15,6 +15,7 @@ import os
 import shlex
 import shutil
 import signal
+import subprocess
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -25,6 +26,7 @@ from testbed.engine import ResilienceError
 from testbed.services import Service
 
 from . import needs
+from .shared_folder import SharedFolder
 
 CLONE_NEWNET = 0x40000000
 # Folders outside its own that dockerd and containerd write to, whatever they are told; and the
@@ -62,6 +64,7 @@ class Engine:
         self.socket = Path("/tmp") / f"chefwell-docker-{mark}.sock"
         self.cgroup = f"chefwell-{mark}"
         self._lock: int | None = None
+        self._elsewhere = [SharedFolder(path) for path in ELSEWHERE]
 
     @classmethod
     @contextlib.contextmanager
@@ -100,12 +103,11 @@ class Engine:
         config = self.root / "daemon.json"
         config.write_text("{}\n", encoding="ascii")
         binds = []
-        for path in map(Path, ELSEWHERE):
+        for folder in self._elsewhere:
+            folder.hold()
+            path = folder.path
             own = self.root / "elsewhere" / path.name
             own.mkdir(parents=True, exist_ok=True)
-            if not path.exists():
-                path.mkdir(parents=True)
-                (own.parent / f"{path.name}.made").touch()
             binds.append(f"mount --bind {shlex.quote(str(own))} {path}")
         script = _START.format(
             root=shlex.quote(str(self.root)),
@@ -150,11 +152,8 @@ class Engine:
                         first.wait(STOP_SECONDS)
         self.service.stop([signal.SIGKILL])
         self.socket.unlink(missing_ok=True)
-        for made in (self.root / "elsewhere").glob("*.made"):
-            for path in map(Path, ELSEWHERE):
-                if path.name == made.stem and path.is_dir() and not any(path.iterdir()):
-                    path.rmdir()
-            made.unlink()
+        for folder in self._elsewhere:
+            folder.release()
         self._remove_cgroups()
 
     def remove(self) -> None:
@@ -180,8 +179,8 @@ class Engine:
 
     @property
     def cache(self) -> Path:
-        """Where what was fetched or built once is kept."""
-        folder = self.root / "cache"
+        """Where what was fetched or built once is kept, for all engines with neighbouring roots."""
+        folder = self.root.parent / "cache"
         folder.mkdir(exist_ok=True)
         return folder
 
@@ -240,6 +239,16 @@ class Engine:
             _enter(own)
             os.close(other)
             os.close(own)
+
+    def bridge(self) -> str:
+        """The address of this host on the engine's own bridge.
+
+        Of the interface: an engine does not tell this gateway before its second start (issue 26799
+        of moby).
+        """
+        asked = self.within("ip", "-4", "-o", "addr", "show", "docker0")
+        shown = subprocess.run(asked, capture_output=True, text=True, check=True).stdout
+        return shown.partition(" inet ")[2].partition("/")[0]
 
     def _remove_cgroups(self) -> None:
         """Control groups are folders of the kernel's that stay until somebody removes them."""

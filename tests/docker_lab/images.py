@@ -131,7 +131,17 @@ def _digest(name: str, context: Path, below: list[str | None]) -> str:
 
 
 def _import_base(engine: Engine, digest: str) -> None:
-    tar = engine.cache / f"base-{digest}.tar"
+    with needs.alone(engine.cache):
+        tar = _base(engine.cache / f"base-{digest}.tar")
+    engine.docker(
+        *("import", "--change", f"LABEL {LABEL}={digest}", "--change", "ENV LANG=C.UTF-8"),
+        *(str(tar), BASE),
+        seconds=300,
+    )
+
+
+def _base(tar: Path) -> Path:
+    """A small Debian with the packages, as a tar file; it is made where it is not there."""
     if not tar.exists():
         half = tar.with_suffix(".half.tar")
         excluded = [f"--dpkgopt=path-exclude=/usr/share/{folder}/*" for folder in LEFT_OUT]
@@ -149,11 +159,7 @@ def _import_base(engine: Engine, digest: str) -> None:
             600,
         )
         half.rename(tar)
-    engine.docker(
-        *("import", "--change", f"LABEL {LABEL}={digest}", "--change", "ENV LANG=C.UTF-8"),
-        *(str(tar), BASE),
-        seconds=300,
-    )
+    return tar
 
 
 def _postgres_context(_engine: Engine, context: Path) -> None:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
+import fcntl
 import os
 import shutil
 import subprocess
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from testbed.engine import ResilienceError
@@ -78,9 +80,13 @@ def compose_plugin(cache: Path) -> Path:
         if held.exists():
             return held
     plugin = cache / "compose" / COMPOSE_FILE
-    if plugin.exists():
-        return plugin
-    work = cache / "apt"
+    with alone(cache):
+        if not plugin.exists():
+            _fetch_compose(plugin, cache / "apt")
+    return plugin
+
+
+def _fetch_compose(plugin: Path, work: Path) -> None:
     for folder in ("lists/partial", "cache/archives/partial"):
         (work / folder).mkdir(parents=True, exist_ok=True)
     (work / "sources.list").write_text(
@@ -100,7 +106,14 @@ def compose_plugin(cache: Path) -> Path:
     (package,) = work.glob(f"{COMPOSE_PACKAGE}_*.deb")
     run(["dpkg-deb", "-x", str(package), str(plugin.parents[4])], 60)
     shutil.rmtree(work)
-    return plugin
+
+
+@contextlib.contextmanager
+def alone(cache: Path) -> Iterator[None]:
+    """Engines side by side want the same of a cache; the second one finds it made."""
+    with (cache / "lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
 
 
 def run(

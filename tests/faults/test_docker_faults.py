@@ -273,9 +273,7 @@ class Listener:
 def test_d10_hostile_content_finds_no_way_out(fault: Fault, host: DockerHost, bed: Testbed) -> None:
     """A view that runs a program in the server when it is looked at, and the drill looks at it."""
     listener = Listener(host)
-    gateway = host.engine.docker(
-        *("network", "inspect", "--format", "{{range .IPAM.Config}}{{.Gateway}}{{end}}", "bridge")
-    )
+    gateway = host.engine.bridge()
     places = [gateway, *(f"172.{number}.0.1" for number in (18, 19, 20)), "203.0.113.7"]
     reach = (
         "import socket, sys"
