@@ -82,6 +82,15 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
     return Scheduling(config, log)
 
 
+def pytest_configure(config: pytest.Config) -> None:
+    """Whoever hands out work to lanes tells at the end how long each was at what."""
+    if hasattr(config, "workerinput"):
+        return
+    from lane_times import LaneTimes
+
+    config.pluginmanager.register(LaneTimes(), "lane-times")
+
+
 def lane() -> str:
     """The name of the lane that this is, `gw0` for the first one, also where there is one only."""
     return os.environ.get("PYTEST_XDIST_WORKER", "gw0")

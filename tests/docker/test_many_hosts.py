@@ -1,4 +1,8 @@
-"""Twenty hosts and two backup servers in one inventory, ten at a time; two hosts are bad."""
+"""Twenty hosts and two backup servers in one inventory, several at a time, some of them bad.
+
+All twenty are watched (stage 1), ten at a time; six of them copy to the servers (stage 2), three at
+a time: a host costs the same whatever its number, and the tests have twenty minutes for everything.
+"""
 
 from __future__ import annotations
 
@@ -18,8 +22,10 @@ ROOT = Path(__file__).resolve().parents[2]
 HOSTS = [f"shop-{number:02}" for number in range(1, 21)]
 SERVERS = ["copies-1", "copies-2"]
 SERIAL = 10
-# One lacks a program that the stage needs; the other one cannot be reached.
-LACKING, AWAY = "shop-07", "shop-13"
+COPYING = HOSTS[:6]
+COPYING_SERIAL = 3
+# Two lack a program that a stage needs; the other one cannot be reached.
+WITHOUT_CRON, WITHOUT_RSYNC, AWAY = "shop-13", "shop-02", "shop-05"
 LABEL = "pro.chefwell.test.fleet"
 
 
@@ -48,7 +54,8 @@ def fleet(engine: Engine, tmp_path_factory: pytest.TempPathFactory) -> Iterator[
                 engine.docker("exec", name, "sh", "-c", f"{made} && mkdir -p /backups")
             else:
                 engine.docker("cp", f"{bed.record['backups']}/.", f"{name}:/root/backups")
-        engine.docker("exec", LACKING, "rm", "/usr/bin/rsync")
+        engine.docker("exec", WITHOUT_CRON, "rm", "/usr/bin/crontab")
+        engine.docker("exec", WITHOUT_RSYNC, "rm", "/usr/bin/rsync")
         engine.docker("kill", AWAY)
         yield _write_inventory(folder / "inventory.json")
     finally:
@@ -86,14 +93,18 @@ def _write_inventory(path: Path) -> Path:
     return path
 
 
-def test_eighteen_of_twenty_hosts_have_their_copies(engine: Engine, fleet: Path) -> None:
-    home = fleet.parent / "ansible"
-    ran = subprocess.run(
+def play(
+    engine: Engine, inventory: Path, playbook: str, serial: int, hosts: list[str]
+) -> subprocess.CompletedProcess[str]:
+    """One run of a playbook, as many hosts at once as it is told."""
+    home = inventory.parent / "ansible"
+    return subprocess.run(
         [
-            *(sys.executable, "-m", "ansible", "playbook", "-i", str(fleet)),
+            *(sys.executable, "-m", "ansible", "playbook", "-i", str(inventory)),
             # A play's own keyword: hosts' variables do not reach it.
-            *("-e", f"resilience_serial={SERIAL}", "--forks", str(SERIAL)),
-            str(ROOT / "playbooks" / "stage2_offsite_backup.yml"),
+            *("-e", f"resilience_serial={serial}", "--forks", str(serial)),
+            *("--limit", ",".join([*hosts, *SERVERS])),
+            str(ROOT / "playbooks" / playbook),
         ],
         capture_output=True,
         text=True,
@@ -108,6 +119,12 @@ def test_eighteen_of_twenty_hosts_have_their_copies(engine: Engine, fleet: Path)
             "ANSIBLE_LOCAL_TEMP": str(home / "tmp"),
         },
     )
+
+
+def assert_bad_alone(
+    ran: subprocess.CompletedProcess[str], hosts: list[str], bad: list[str], serial: int
+) -> None:
+    """The bad hosts failed, every other one did not, and they were done so many at once."""
     recap = {
         host: (int(ok), int(unreachable), int(failed))
         for host, ok, unreachable, failed in re.findall(
@@ -116,29 +133,40 @@ def test_eighteen_of_twenty_hosts_have_their_copies(engine: Engine, fleet: Path)
             re.MULTILINE,
         )
     }
-    well = [host for host in HOSTS if host not in (LACKING, AWAY)]
-    print(f"{len(well)} hosts well; of all: {recap}")
     shown = ran.stdout[-6000:] + ran.stderr[-2000:]
-    assert ran.returncode != 0 and set(HOSTS) <= set(recap), shown
-    assert [host for host in HOSTS if recap[host][1] or recap[host][2]] == [LACKING, AWAY], shown
+    print(f"{len(hosts) - len(bad)} of {len(hosts)} hosts well; of all: {recap}")
+    assert ran.returncode != 0 and set(hosts) <= set(recap), shown
+    assert [host for host in hosts if recap[host][1] or recap[host][2]] == bad, shown
+    # Each play of a batch begins with its own banner.
+    assert len(re.findall(r"^PLAY \[", ran.stdout, re.MULTILINE)) == len(hosts) // serial
+
+
+def test_eighteen_of_twenty_hosts_are_watched(engine: Engine, fleet: Path) -> None:
+    ran = play(engine, fleet, "stage1_disk_monitor.yml", SERIAL, HOSTS)
+    assert_bad_alone(ran, HOSTS, [AWAY, WITHOUT_CRON], SERIAL)
+    assert "crontab: not found on this host. Install cron (Debian)" in ran.stdout
+    for host in HOSTS:
+        if host not in (AWAY, WITHOUT_CRON):
+            lines = engine.docker("exec", host, "crontab", "-l").splitlines()
+            assert sum("monitor-disk-space" in line for line in lines) == 1, host
+            log = engine.docker("exec", host, "cat", "/var/log/chefwell-disk-monitor.log")
+            assert "level=" in log, host
+
+
+def test_four_of_six_hosts_have_their_copies_on_two_servers(engine: Engine, fleet: Path) -> None:
+    ran = play(engine, fleet, "stage2_offsite_backup.yml", COPYING_SERIAL, COPYING)
+    assert_bad_alone(ran, COPYING, [WITHOUT_RSYNC, AWAY], COPYING_SERIAL)
     assert "rsync: not found on this host. Install rsync (Debian)" in ran.stdout
-    # Each play of a batch begins with its own banner: it ran in two.
-    assert len(re.findall(r"^PLAY \[", ran.stdout, re.MULTILINE)) == len(HOSTS) // SERIAL
-    counted = {
-        server: engine.docker(
-            *(
-                "exec",
-                server,
-                "sh",
-                "-c",
-                "cd /backups && for h in *; do echo $h $(ls $h/*/*.gz | wc -l); done",
-            )
-        )
-        for server in SERVERS
-    }
     for server in SERVERS:
-        copies = dict(line.split() for line in counted[server].splitlines())
-        expected = {host for host in well if server_of(host) == server}
+        count = "cd /backups && for h in *; do echo $h $(ls $h/*/*.gz | wc -l); done"
+        counted = engine.docker("exec", server, "sh", "-c", count)
+        copies = dict(line.split() for line in counted.splitlines())
+        expected = {
+            host
+            for host in COPYING
+            if host not in (WITHOUT_RSYNC, AWAY) and server_of(host) == server
+        }
+        assert len(expected) == 2
         assert {host: copies[host] for host in expected} == dict.fromkeys(expected, "14"), copies
         # Hosts set themselves up side by side on one server; none lost its line to another one.
         keys = engine.docker("exec", server, "cat", "/home/backupuser/.ssh/authorized_keys")
