@@ -6,23 +6,37 @@
 
 from __future__ import annotations
 
-import dataclasses
+import contextlib
 import os
 from collections.abc import Iterable, Mapping
-from typing import Any
 
-from ..common import libraries
+from ..common import libraries, records
 from ..common.errors import ResilienceError
+from . import prometheus_parts
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
 
 
-@dataclasses.dataclass(frozen=True)
+@records.dataclass(frozen=True)
 class Gauge:
     """One value of one metric. A value of None is left out: unknown is not 0."""
 
     name: str
     help: str
     value: float | None
-    labels: Mapping[str, str] = dataclasses.field(default_factory=dict)
+    labels: Mapping[str, str] = records.field(default_factory=dict)
+
+
+class _Registry:
+    """What was measured, as the library asks for it."""
+
+    def __init__(self, families: Iterable[Any]) -> None:
+        self.families = families
+
+    def collect(self) -> Iterable[Any]:
+        return self.families
 
 
 def write(path: str, gauges: Iterable[Gauge]) -> None:
@@ -37,8 +51,7 @@ def write(path: str, gauges: Iterable[Gauge]) -> None:
     """
     libraries.reach()
     try:
-        import prometheus_client  # takes longer than all the rest of a run
-        from prometheus_client.core import GaugeMetricFamily
+        family, generate = prometheus_parts.parts()
     except ImportError as error:
         raise ResilienceError(
             f"the metrics cannot be written: {error}",
@@ -51,24 +64,22 @@ def write(path: str, gauges: Iterable[Gauge]) -> None:
         if gauge.value is None:
             continue
         if gauge.name not in families:
-            families[gauge.name] = GaugeMetricFamily(gauge.name, gauge.help, labels=[*gauge.labels])
+            families[gauge.name] = family(gauge.name, gauge.help, labels=[*gauge.labels])
         families[gauge.name].add_metric(
             [label.encode("utf-8", "backslashreplace").decode() for label in gauge.labels.values()],
             gauge.value,
         )
-
-    class Collected:
-        """What was measured, as the library asks for it."""
-
-        def collect(self) -> Iterable[Any]:
-            return families.values()
-
-    registry = prometheus_client.CollectorRegistry()
-    registry.register(Collected())
+    # A gauge is written alike in OpenMetrics and in the textfile's older format, but for the end.
+    content: bytes = generate(_Registry(families.values())).removesuffix(b"# EOF\n")
+    half = f"{path}.{os.getpid()}"  # no name that the collector reads
     try:
-        prometheus_client.write_to_textfile(path, registry)
-        os.chmod(path, 0o644)  # node_exporter runs as another user
+        with open(half, "wb") as file:
+            file.write(content)
+        os.chmod(half, 0o644)  # node_exporter runs as another user
+        os.replace(half, path)
     except OSError as error:
+        with contextlib.suppress(OSError):
+            os.unlink(half)
         raise ResilienceError(
             f"the metrics cannot be written: {error.strerror}",
             option="metrics_file",
