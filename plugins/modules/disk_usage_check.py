@@ -68,13 +68,13 @@ options:
         type: raw
       inodes_warning:
         description: As O(inodes_warning).
-        type: float
+        type: raw
       inodes_critical:
         description: As O(inodes_critical).
-        type: float
+        type: raw
       inodes_emergency:
         description: As O(inodes_emergency).
-        type: float
+        type: raw
       must_be_mount:
         description: Whether it is V(unknown) when nothing is mounted there. Left out, that is so
           for mount points that C(/etc/fstab) names.
@@ -110,18 +110,19 @@ options:
     default: 90
   inodes_warning:
     description:
-      - Percent of the inodes used from which the level is V(warning).
-    type: float
+      - Where the level V(warning) begins for inodes, in percent used (V(70)) or in how many are
+        left (V(50000 left)). The three levels are all of one kind, and in order.
+    type: raw
     default: 70
   inodes_critical:
     description:
-      - Percent of the inodes used from which the level is V(critical).
-    type: float
+      - Where the level V(critical) begins for inodes.
+    type: raw
     default: 80
   inodes_emergency:
     description:
-      - Percent of the inodes used from which the level is V(emergency).
-    type: float
+      - Where the level V(emergency) begins for inodes.
+    type: raw
     default: 90
   time_limit:
     description:
@@ -194,6 +195,9 @@ EXAMPLES = r"""
         warning: 40GB
         critical: 20GB
         emergency: 10GB
+        inodes_warning: 200000 left
+        inodes_critical: 100000 left
+        inodes_emergency: 50000 left
       - path: /srv/uploads
         folder: true
         warning: 20
@@ -283,16 +287,21 @@ targets:
       name: ""
       folder: false
       level: warning
-      reason: space 71.2% used, warning from 70%
+      reason: space 71.2% used (27.4 GB left), warning from 70%
       causes:
         - code: space
           level: warning
           falls_to: warning
-          values: {percent: 71.2, limit: 70.0, limit_is_percent: true}
+          values:
+            percent: 71.2
+            left: 29382344909
+            limit: 70.0
+            limit_is_percent: true
+            share: false
         - code: inodes
           level: ok
           falls_to: ok
-          values: {percent: 6.84, limit: null, limit_is_percent: true}
+          values: {percent: 6.84, left: 6105334, limit: null, limit_is_percent: true}
       percent_used: 71.2
       bytes_total: 107374182400
       bytes_used: 72623859507
@@ -368,11 +377,12 @@ from ..module_utils.inventory import inventory
 from ..module_utils.telling import history
 
 
-def thresholds(prefix: str, kind: str, with_default: bool) -> dict[str, dict[str, object]]:
-    """The options for the thresholds of bytes or inodes."""
+def thresholds(with_default: bool) -> dict[str, dict[str, object]]:
+    """The options for the thresholds of bytes and of inodes."""
     defaults = {"warning": 70, "critical": 80, "emergency": 90}
     return {
-        prefix + name: {"type": kind, "default": value} if with_default else {"type": kind}
+        prefix + name: {"type": "raw", "default": value} if with_default else {"type": "raw"}
+        for prefix in ("", "inodes_")
         for name, value in defaults.items()
     }
 
@@ -394,8 +404,7 @@ def main() -> None:
                     "must_be_mount": {"type": "bool"},
                     "may_be_read_only": {"type": "bool"},
                     "time_limit": {"type": "float"},
-                    **thresholds("", "raw", False),
-                    **thresholds("inodes_", "float", False),
+                    **thresholds(with_default=False),
                 },
             },
             "discover": {"type": "bool", "default": False},
@@ -412,8 +421,7 @@ def main() -> None:
                 "choices": ["never", "warning", "critical", "emergency"],
                 "default": "never",
             },
-            **thresholds("", "raw", True),
-            **thresholds("inodes_", "float", True),
+            **thresholds(with_default=True),
         },
         supports_check_mode=True,
     )

@@ -268,7 +268,8 @@ def test_a9_a_file_server_that_is_silent(fault: Fault, tmp_path: Path, disks: Di
         ("critical", "much", "neither a percentage"),
         ("emergency", 101, "neither a percentage"),
         ("warnig", 70, "did you mean 'warning'"),
-        ("inodes_warning", "70", "wrong type"),
+        ("inodes_warning", True, "wrong type"),
+        ("inodes_warning", "20GB", "nor a number of inodes left"),
         ("targets", [{"path": "/", "emergncy": 1}], "did you mean 'emergency'"),
     ],
 )

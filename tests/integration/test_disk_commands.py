@@ -81,7 +81,14 @@ def test_the_plugin_line_is_one_that_monitoring_understands(tmp_path: Path, disk
     assert text.startswith("DISK CRITICAL - ") and "space 85.0% used" in text and "|" not in text
     label = str(point).replace("'", "''").replace("=", "_")
     assert f"'{label}'={850 * 4096}B;{700 * 4096};{800 * 4096};0;{1000 * 4096}" in data
-    assert re.search(r" inodes'=\d+\.\d\d%;;;0;100", data)
+    assert re.search(r" inodes'=\d+\.\d\d%;70;80;0;100", data)
+    host.settings |= {
+        "inodes_warning": "905 left",
+        "inodes_critical": "100 left",
+        "inodes_emergency": "5 left",
+    }
+    data = host.run("monitor-disk-space", "--nagios").stdout
+    assert re.search(r" inodes'=\d+\.\d\d%;9\.5;90;0;100", data)
     # It only looks: nothing is logged and nobody told.
     assert not Path(host.settings["log_file"]).exists()
 
@@ -233,8 +240,48 @@ def test_watching_goes_on_until_it_is_stopped(tmp_path: Path) -> None:
     out, _errors = watching.communicate(timeout=10)
     assert watching.returncode == 0
     assert out.count("DISK SPACE MONITOR") > 1
+    assert re.search(r"^\d{4}-\S+, again every 0\.2 s; Ctrl-C ends it$", out, re.MULTILINE)
     refused = host.run("disk-status", "--watch", "-1")
     assert refused.returncode == 3 and "--watch" in refused.stderr
+
+
+def test_a_watched_screen_is_never_blank(tmp_path: Path) -> None:
+    """It is wiped by the same write that fills it again, not before the disks are measured."""
+    host = MonitorHost(tmp_path, paths=["/"])
+    ours, theirs = os.openpty()
+    watching = subprocess.Popen(
+        host.command("disk-status", "--watch", "0.1"), stdout=theirs, stderr=theirs, env={}
+    )
+    os.close(theirs)
+    seen = b""
+    until = time.monotonic() + 30
+    while seen.count(b"\x1b[3J") < 4 and time.monotonic() < until:
+        seen += os.read(ours, 1 << 16)
+        wiped = seen.rpartition(b"\x1b[3J")
+        assert not wiped[1] or wiped[2].lstrip().startswith("╔".encode()), wiped
+    watching.send_signal(signal.SIGINT)
+    watching.wait(timeout=10)
+    os.close(ours)
+    assert seen.count(b"\x1b[3J") == 4 and b"Ctrl-C ends it" in seen
+
+
+def test_an_alert_that_waits_for_its_end_says_what_is_now(tmp_path: Path, disks: Disks) -> None:
+    """Just below its threshold an alert is kept; "all normal" below it would puzzle its reader."""
+    point = disks.memory("memory")
+    fill(point, 71)
+    host = MonitorHost(tmp_path, paths=[str(point)])
+    assert host.monitor()[0] == 1
+    assert " (now " not in host.run("disk-status").stdout
+    (point / "filler").unlink()
+    fill(point, 69)
+    assert host.monitor()[0] == 0
+    page = host.run("disk-status")
+    assert f": disk {point} (now ✅ OK)" in " ".join(page.stdout.split()), page.stdout
+    assert page.returncode == 0 and page.stdout.rstrip().endswith("✅ All systems normal")
+    (alert,) = json.loads(host.run("disk-status", "--json").stdout)["alerts"]
+    assert (alert["key"], alert["level"], alert["level_now"]) == (f"mount:{point}", "warning", "ok")
+    host.settings["language"] = "pt_BR"
+    assert "(agora ✅ OK)" in host.run("disk-status").stdout
 
 
 def test_the_exit_code_is_the_disks_whatever_becomes_of_the_messages(
@@ -320,12 +367,12 @@ def test_a_dump_and_a_retention_plan_that_will_not_fit_are_told(
         assert result["fits"]["dump_fits"] and result["fits"]["nights"] == 2
         assert code == 1
         titles = [message["message"].splitlines()[0] for message in receiver.messages()]
-        assert any("tonight's dump (3.9 MB) fits into 7.8 MB" in title for title in titles)
+        assert any("tonight's takes up to 4.7 MB, 7.8 MB are left" in title for title in titles)
         assert any("the retention plan fits for 2 more nights" in title for title in titles)
         (backups / "filler").write_bytes(b"x" * 1200 * 4096)
         code, result = host.monitor()
         assert code == 2 and not result["fits"]["dump_fits"]
-        assert any("does not fit" in message["message"] for message in receiver.messages())
+        assert any("dump will not fit" in message["message"] for message in receiver.messages())
 
 
 def test_a_real_cron_daemon_runs_it_without_path_or_locale(tmp_path: Path) -> None:

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import filesystems
 import pytest
+from ansible_collections.chefwell.resilience.plugins.module_utils.common import quantity
 from ansible_collections.chefwell.resilience.plugins.module_utils.disk import (
     disk,
     folder_size,
@@ -43,7 +44,8 @@ def test_a_filled_filesystem_has_the_level_of_its_threshold(
     fill(point, percent)
     result = look(point)
     assert (result.level, result.percent_used) == (level, percent)
-    said = f"space {percent:.1f}% used"
+    left = quantity.size(result.bytes_available)
+    said = f"space {percent:.1f}% used ({left} left)"
     limit = {"warning": 70, "critical": 80, "emergency": 90}.get(level)
     assert result.reason == (f"{said}, {level} from {limit}%" if limit else said)
 
@@ -64,7 +66,8 @@ def test_percent_is_what_df_says_where_blocks_are_reserved(
     assert result.percent_used == pytest.approx(percent, abs=0.05)
     assert result.level == level
     limit = {"warning": 70, "critical": 80, "emergency": 90}.get(level)
-    said = f"space {result.percent_used:.1f}% used"
+    left = quantity.size(result.bytes_available)
+    said = f"space {result.percent_used:.1f}% used ({left} left)"
     assert result.reason == (f"{said}, {level} from {limit}%" if limit else said)
     shown = int(run("df", "--output=pcent", str(point)).split()[1].rstrip("%"))
     assert shown - 1 <= result.percent_used <= shown  # df rounds up
@@ -83,7 +86,7 @@ def test_inodes_used_up_while_bytes_are_free(disks: Disks) -> None:
     result = look(point)
     assert result.level == "emergency"
     assert result.percent_used < 1
-    assert result.reason == "inodes 100.0% used, emergency from 90%"
+    assert result.reason == "inodes 100.0% used (0 left), emergency from 90%"
     assert (result.inodes_total, result.inodes_used) == (1000, 1000)
 
 
@@ -95,18 +98,49 @@ def test_thresholds_for_inodes_are_their_own(disks: Disks) -> None:
     assert look(point, inodes=Thresholds(40, 60, 80)).level == "warning"
 
 
+def test_inodes_left(disks: Disks) -> None:
+    """On both kinds of filesystem, to the inode; the bytes stay free all the while."""
+    for point in (disks.memory("memory", inodes=1000), disks.ext4("ext4", inodes=1000)):
+        seen = os.statvfs(point)
+        for number in range(seen.f_ffree - 300):
+            (point / str(number)).touch()
+        assert os.statvfs(point).f_ffree == 300
+        for limits, level in (
+            (("299 left", "50 left", "1 left"), "ok"),
+            (("300 left", "50 left", "1 left"), "warning"),
+            (("600 LEFT", "300  left", "1 left"), "critical"),
+            (("600 left", "500 left", "400 left"), "emergency"),
+        ):
+            result = look(point, inodes=Thresholds(*limits, inodes=True))
+            assert result.level == level, (limits, result.reason)
+        used = f"{result.inodes_percent_used:.1f}"
+        assert result.reason == f"inodes {used}% used (300 left), emergency from 400 left"
+        # One more file, and the next level is reached.
+        limits = Thresholds("299 left", "50 left", "1 left", inodes=True)
+        (point / "one more").touch()
+        assert look(point, inodes=limits).level == "warning"
+        # Once reached it is kept until two percent of all are left beyond it.
+        (point / "one more").unlink()
+        (cause,) = [one for one in look(point, inodes=limits).causes if one["code"] == "inodes"]
+        assert (cause["level"], cause["falls_to"]) == ("ok", "warning")
+        for number in range(25):
+            (point / str(number)).unlink()
+        (cause,) = [one for one in look(point, inodes=limits).causes if one["code"] == "inodes"]
+        assert (cause["level"], cause["falls_to"]) == ("ok", "ok")
+
+
 def test_bytes_left(disks: Disks) -> None:
     point = disks.memory("memory", pages=1000)
     fill(point, 70)  # 300 pages, 1200 KB, are left
     for limits, level in (
         (("1199K", "500K", "1K"), "ok"),
-        (("1200K", "500K", "1K"), "warning"),
+        (("1200 KiB left", "512000B", "1KB"), "warning"),
         (("3MB", "1200K", "1K"), "critical"),
         (("3MB", "2MB", "1.5MB"), "emergency"),
     ):
         result = look(point, thresholds=Thresholds(*limits))
         assert result.level == level, limits
-    assert result.reason == "space 70.0% used, emergency from 1.5 MB left"
+    assert result.reason == "space 70.0% used (1.2 MB left), emergency from 1.5 MB left"
 
 
 def test_a_remount_that_takes_no_writes_is_critical_however_empty(disks: Disks) -> None:

@@ -34,11 +34,32 @@ def test_levels_plain_values_and_failing_when_asked(disks: Disks) -> None:
     assert result["tiers"] == {"daily": nothing, "weekly": nothing, "monthly": nothing}
     failed = call("disk_usage_check", paths=[str(point)], fail_on="critical")
     assert failed["failed"] and failed["level"] == "critical"
-    assert failed["msg"] == (f"the level is critical: {point}: space 85.0% used, critical from 80%")
+    assert failed["msg"] == (
+        f"the level is critical: {point}: space 85.0% used (600 KB left), critical from 80%"
+    )
     assert failed["targets"][0]["bytes_used"] == 850 * 4096
     assert not call("disk_usage_check", paths=[str(point)], fail_on="emergency")["failed"]
     own = {"path": str(point), "warning": "3M", "critical": "500K", "emergency": "100K"}
     assert call("disk_usage_check", targets=[own])["level"] == "warning"
+
+
+def test_inodes_left_for_every_target_or_for_one(disks: Disks) -> None:
+    point = disks.memory("memory", inodes=1000)
+    for number in range(700):
+        (point / str(number)).touch()
+    left = 1000 - 701  # the root folder takes one
+    limits = {
+        "inodes_warning": f"{left + 1} left",
+        "inodes_critical": f"{left} left",
+        "inodes_emergency": "5 left",
+    }
+    result = call("disk_usage_check", paths=[str(point)], **limits)
+    (target,) = result["targets"]
+    assert (result["failed"], target["level"]) == (False, "critical")
+    assert target["reason"] == f"inodes 70.1% used ({left} left), critical from {left} left"
+    assert target["causes"][0]["values"]["left"] == left
+    own = {"path": str(point), "inodes_warning": 75}
+    assert call("disk_usage_check", targets=[own])["level"] == "ok"
 
 
 def test_what_nobody_knows_fails_too_and_everything_is_watched_by_default(disks: Disks) -> None:
@@ -55,6 +76,18 @@ def test_what_nobody_knows_fails_too_and_everything_is_watched_by_default(disks:
         ({"warning": "a lot"}, "[warning='a lot']"),
         ({"emergency": 101}, "[emergency=101]"),
         ({"warning": "20GB"}, "of another kind"),
+        ({"inodes_warning": "20GB"}, "[inodes_warning='20GB'] - give a number such as 70"),
+        ({"inodes_warning": 50000}, "nor a number of inodes left"),
+        ({"inodes_warning": "5000 left"}, "all three in inodes left"),
+        ({"warning": "50000 left"}, "neither a percentage above 0 and up to 100 nor a size"),
+        (
+            {
+                "inodes_warning": "5 left",
+                "inodes_critical": "50 left",
+                "inodes_emergency": "1 left",
+            },
+            "give warning > critical > emergency inodes left",
+        ),
         ({"targets": [{"path": "/", "critical": 5}]}, "targets[0].warning"),
     ],
 )

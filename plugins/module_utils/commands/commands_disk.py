@@ -39,9 +39,9 @@ KEYS = {
     "warning": Key(THRESHOLD, 70),
     "critical": Key(THRESHOLD, 80),
     "emergency": Key(THRESHOLD, 90),
-    "inodes_warning": Key(NUMBER, 70),
-    "inodes_critical": Key(NUMBER, 80),
-    "inodes_emergency": Key(NUMBER, 90),
+    "inodes_warning": Key(THRESHOLD, 70),
+    "inodes_critical": Key(THRESHOLD, 80),
+    "inodes_emergency": Key(THRESHOLD, 90),
     "hysteresis": Key(NUMBER, disk.HYSTERESIS),
     "time_limit": Key(NUMBER, 10),
     "forecast_days": Key(NUMBER, 7),
@@ -72,11 +72,11 @@ def _conditions(
             groups.setdefault(cause["code"] if cause["code"] in APART else "", []).append(cause)
         until = look.watch.silences.get(result.path)
         for group, causes in groups.items():
-            key = f"{result.key}:{group}" if group else result.key
-            if until is not None:
-                silent[key] = until.timestamp()
             if causes:
-                conditions.append(disk_output.condition(speak, key, result, causes))
+                found = disk_output.condition(speak, group, result, causes)
+                conditions.append(found)
+                if until is not None:
+                    silent[found.key] = until.timestamp()
     return conditions, silent
 
 
@@ -177,7 +177,7 @@ def _remember(
     problems += outcome.problems
     result["alerts"] = disk_output.in_force(outcome.states, look.time)
     result["notices"] = [
-        {"kind": notice.kind, "name": notice.name, "level": notice.level}
+        {"kind": notice.kind, "key": notice.key, "name": notice.name, "level": notice.level}
         for notice in outcome.notices
     ]
     result["delivered"], result["kept"] = outcome.delivered, outcome.kept
@@ -195,18 +195,25 @@ def _status(settings: dict[str, Any], arguments: argparse.Namespace) -> int:
     _checked(settings, arguments.config)
     if arguments.watch is None:
         return _shown(settings, arguments.json)
-    code = disk.exit_code(disk.UNKNOWN)
+    code, before, after = disk.exit_code(disk.UNKNOWN), "", ""
+    if sys.stdout.isatty() and not arguments.json:
+        before = "\x1b[H\x1b[2J\x1b[3J"
     # Ctrl-C is how one leaves it, so it is no failure.
     with contextlib.suppress(KeyboardInterrupt):
         while True:
-            if sys.stdout.isatty() and not arguments.json:
-                tell("\x1b[H\x1b[2J\x1b[3J", end="")
-            code = _shown(settings, arguments.json)
+            if not arguments.json:
+                seen = {"time": now(), "seconds": f"{arguments.watch:g}"}
+                say = words(settings["language"]).gettext
+                said = say("%(time)s, again every %(seconds)s s; Ctrl-C ends it") % seen
+                after = f"\n\n{said}"
+            code = _shown(settings, arguments.json, before, after)
             time.sleep(arguments.watch)
     return code
 
 
-def _shown(settings: dict[str, Any], as_json: bool) -> int:
+def _shown(settings: dict[str, Any], as_json: bool, before: str = "", after: str = "") -> int:
+    """Looks, and writes the page or the JSON; what stands before and after it goes out with it, so
+    that a screen is not blank while the disks are measured."""
     problems: list[str] = []
     moment = time.time()
     with stage_channels.history(settings["state_dir"], problems) as history:
@@ -216,14 +223,16 @@ def _shown(settings: dict[str, Any], as_json: bool) -> int:
     shown = look.to_dict()
     for target, values in zip(shown["targets"], days, strict=True):
         target["days"] = values
-    shown |= {"time": now(), "alerts": disk_output.in_force(states, moment)}
+    levels = {found.key: found.level for found in _conditions(look, settings)[0]}
+    shown |= {"time": now(), "alerts": disk_output.in_force(states, moment, levels)}
     backups = shown["backups"] or disk_output.no_backups(settings, look)
     if as_json:
         tell(json.dumps({**shown, "problems": [*problems, *look.problems]}))
     else:
         from ..pages import render  # the monitor draws no page
 
-        tell(render.dashboard(shown, backups, settings["language"], colour()))
+        page = render.dashboard(shown, backups, settings["language"], colour())
+        tell(f"{before}{page}{after}")
         for problem in [*problems, *look.problems]:
             warn(problem)
     return disk.exit_code(look.level)

@@ -67,7 +67,7 @@ class Target:
         path: a mount point, or any path on a filesystem.
         name: what it is called on pages; its path when empty.
         thresholds: for its bytes.
-        inodes: for its inodes, in percent used.
+        inodes: for its inodes.
         folder: judge what the folder itself holds, as a share of its filesystem.
         must_be_mount: whether the path has to be a mount point. None: when fstab says so.
         may_be_read_only: whether a read-only mount is as it should be. None: when fstab says so.
@@ -81,7 +81,7 @@ class Target:
     folder: bool = False
     time_limit: float = 10
     name: str = ""
-    inodes: Thresholds = records.field(default_factory=Thresholds)
+    inodes: Thresholds = records.field(default_factory=lambda: Thresholds(inodes=True))
     must_be_mount: bool | None = None
     may_be_read_only: bool | None = None
     folder_time_limit: float = 300
@@ -327,7 +327,7 @@ def _check_one(
     causes = [_space(target, percent, usage)]
     inodes = None if own else usage.inodes_percent_used
     if inodes is not None:
-        causes.append(_inodes(target, inodes))
+        causes.append(_inodes(target, inodes, usage))
     causes += _read_only(target, mount, promised)
     return known.and_also(
         causes,
@@ -346,19 +346,21 @@ def _space(target: Target, percent: float, usage: Usage) -> Cause:
     limits = target.thresholds
     level = limits.judge(percent, usage.available)
     falls_to = limits.judge(percent, usage.available, usage.usable, target.hysteresis)
-    return Cause("space", level, falls_to, _values(percent, limits, level))
+    values = _values(percent, usage.available, limits, level)
+    return Cause("space", level, falls_to, {**values, "share": target.folder})
 
 
-def _inodes(target: Target, percent: float) -> Cause:
+def _inodes(target: Target, percent: float, usage: Usage) -> Cause:
     limits = target.inodes
-    level = limits.judge(percent)
-    falls_to = limits.judge(percent, slack=target.hysteresis)
-    return Cause("inodes", level, falls_to, _values(percent, limits, level))
+    level = limits.judge(percent, usage.inodes_free)
+    falls_to = limits.judge(percent, usage.inodes_free, usage.inodes_total, target.hysteresis)
+    return Cause("inodes", level, falls_to, _values(percent, usage.inodes_free, limits, level))
 
 
-def _values(percent: float, limits: Thresholds, level: str) -> dict[str, Any]:
+def _values(percent: float, left: int, limits: Thresholds, level: str) -> dict[str, Any]:
     return {
         "percent": percent,
+        "left": left,
         "limit": None if level == OK else limits.limit(level),
         "limit_is_percent": limits.percent,
     }

@@ -153,8 +153,9 @@ def causes(found: Fits, available: int, warn_nights: float) -> list[Cause]:
     """
     answers = []
     if found.next_dump is not None and found.dump_fits is not None:
-        spare = available / max(1.0, found.next_dump * DUMP_MARGIN)
-        values = {"needs": found.next_dump, "available": available, "fits": found.dump_fits}
+        needs = found.next_dump * DUMP_MARGIN
+        spare = available / max(1.0, needs)
+        values = {"needs": int(needs), "available": available, "fits": found.dump_fits}
         answers.append(Cause("dump_fit", *_room(spare), values))
     if found.drill_fits is not None and found.drill_needs and found.drill_available is not None:
         spare = found.drill_available / found.drill_needs

@@ -20,7 +20,9 @@ RISING = (WARNING, CRITICAL, EMERGENCY)
 # The plan's, percent used.
 DEFAULTS = {WARNING: 70, CRITICAL: 80, EMERGENCY: 90}
 _UNITS = {"": 1, "K": 1 << 10, "M": 1 << 20, "G": 1 << 30, "T": 1 << 40, "P": 1 << 50}
-_SIZE = r"(\d+(?:\.\d+)?)\s*([KMGTP]?)(?:i?B)?"
+_SIZE = r"(\d+(?:\.\d+)?)\s*(?:([KMGTP])(?:i?B)?|B)(?:\s+left)?"
+# The word tells it from a percentage; without it a slip such as 700 for 70 would be believed.
+_COUNT = r"(\d+)\s+left"
 
 
 def worst(levels: Iterable[str]) -> str:
@@ -43,26 +45,27 @@ def reaches(level: str, limit: str) -> bool:
     return level == UNKNOWN or LEVELS.index(level) >= LEVELS.index(limit)
 
 
-def _parsed(option: str, value: object) -> tuple[float, bool]:
-    """A threshold's number, and whether it is a percentage (else bytes left)."""
+def _parsed(option: str, value: object, inodes: bool) -> tuple[float, bool]:
+    """A threshold's number, and whether it is a percentage (else bytes or inodes left)."""
+    number: float | None = None
     if isinstance(value, (int, float)) and not isinstance(value, bool):
-        number: float | None = value
+        number = value
     elif isinstance(value, str):
         text = value.strip()
         if re.fullmatch(r"\d+(\.\d+)?\s*%?", text):
             number = float(text.rstrip("% "))
-        elif match := re.fullmatch(_SIZE, text, re.IGNORECASE):
-            return float(match[1]) * _UNITS[match[2].upper()], False
-        else:
-            number = None
-    else:
-        number = None
+        elif inodes and (match := re.fullmatch(_COUNT, text, re.IGNORECASE)):
+            return float(match[1]), False
+        elif not inodes and (match := re.fullmatch(_SIZE, text, re.IGNORECASE)):
+            return float(match[1]) * _UNITS[(match[2] or "").upper()], False
     if number is None or not 0 < number <= 100:
+        left = "a number of inodes left" if inodes else "a size"
+        such = "'50000 left' (inodes left)" if inodes else "a size such as 20GB (bytes left)"
         raise ResilienceError(
-            "a threshold is neither a percentage above 0 and up to 100 nor a size",
+            f"a threshold is neither a percentage above 0 and up to 100 nor {left}",
             option=option,
             value=value,
-            remedy="give a number such as 70 (percent used) or a size such as 20GB (bytes left)",
+            remedy=f"give a number such as 70 (percent used) or {such}",
         )
     return number, True
 
@@ -70,14 +73,16 @@ def _parsed(option: str, value: object) -> tuple[float, bool]:
 class Thresholds:
     """Where each level begins; the plan's 70, 80 and 90 percent used by default.
 
-    Each is a percentage used (`70`, `"70%"`), or what is left in bytes (`"20GB"`, in steps of
-    1024); all three of one kind, for only then can their order be known beforehand.
+    Each is a percentage used (`70`, `"70%"`), or what is left: bytes (`"20GB"`, in steps of 1024)
+    or inodes (`"50000 left"`); all three of one kind, for only then can their order be known
+    beforehand.
 
     Attributes:
-        percent: whether they are percentages, else bytes left.
+        percent: whether they are percentages, else what is left.
 
     Args:
-        prefix: of the options' names where they were given, such as `inodes_`.
+        prefix: of the options' names where they were given, such as `targets[0].`.
+        inodes: whether they are about inodes, else about bytes.
 
     Raises:
         ResilienceError: one is neither, or they are of both kinds or not in order; names it.
@@ -91,9 +96,12 @@ class Thresholds:
         critical: float | str = DEFAULTS[CRITICAL],
         emergency: float | str = DEFAULTS[EMERGENCY],
         prefix: str = "",
+        *,
+        inodes: bool = False,
     ) -> None:
         given = dict(zip(RISING, (warning, critical, emergency), strict=True))
-        parsed = {name: _parsed(prefix + name, value) for name, value in given.items()}
+        prefix, left = (f"{prefix}inodes_", "inodes left") if inodes else (prefix, "bytes left")
+        parsed = {name: _parsed(prefix + name, value, inodes) for name, value in given.items()}
         self.warning, self.critical, self.emergency = (parsed[name][0] for name in RISING)
         self.percent = parsed[WARNING][1]
         for lower, upper in ((WARNING, CRITICAL), (CRITICAL, EMERGENCY)):
@@ -102,13 +110,13 @@ class Thresholds:
                     f"the threshold {lower} is of another kind than {upper} ({given[upper]})",
                     option=prefix + lower,
                     value=given[lower],
-                    remedy="give all three in percent used, or all three in bytes left",
+                    remedy=f"give all three in percent used, or all three in {left}",
                 )
             first, second = parsed[lower][0], parsed[upper][0]
             if first >= second if self.percent else first <= second:
                 order = "warning < critical < emergency"
                 if not self.percent:
-                    order = order.replace("<", ">") + " bytes left"
+                    order = f"{order.replace('<', '>')} {left}"
                 raise ResilienceError(
                     f"the threshold {lower} is not before {upper} ({given[upper]})",
                     option=prefix + lower,
@@ -126,7 +134,7 @@ class Thresholds:
         return hash(self._values())
 
     def limit(self, level: str) -> float:
-        """The percentage, or the bytes left, from which a level begins."""
+        """The percentage, or what is left, from which a level begins."""
         return float(getattr(self, level))
 
     def judge(self, percent: float, left: float = 0, usable: float = 0, slack: float = 0) -> str:
@@ -134,8 +142,8 @@ class Thresholds:
 
         Args:
             percent: used.
-            left: bytes left; matters for thresholds in bytes.
-            usable: bytes in all; matters for `slack` then.
+            left: bytes or inodes left; matters where the thresholds are of that kind.
+            usable: how many there are in all; matters for `slack` then.
             slack: percentage points by which every threshold is put earlier. With it, this is the
                 level that a level once reached falls back to (hysteresis, see `alerts`).
         """
@@ -146,7 +154,7 @@ class Thresholds:
         return OK
 
     def percent_at(self, level: str, usable: float) -> float:
-        """The percentage used at which a level begins on a filesystem with so many bytes."""
+        """The percentage used at which a level begins where there are so many bytes or inodes."""
         if self.percent:
             return self.limit(level)
         return 100 * max(0.0, 1 - self.limit(level) / usable) if usable else 0.0

@@ -98,16 +98,8 @@ def _target(options: Mapping[str, Any], entry: Mapping[str, Any], where: str) ->
         warning, critical, emergency = (
             said(prefix + name, default) for name, default in DEFAULTS.items()
         )
-        return Thresholds(warning, critical, emergency, where + prefix)
+        return Thresholds(warning, critical, emergency, where, inodes=bool(prefix))
 
-    inodes = thresholds("inodes_")
-    if not inodes.percent:
-        raise ResilienceError(
-            "a threshold for inodes is a size",
-            option=f"{where}inodes_warning",
-            value=said("inodes_warning", None),
-            remedy="give the percentage of inodes used, such as 80",
-        )
     time_limit = said("time_limit", 10)
     if time_limit <= 0:
         raise ResilienceError(
@@ -121,7 +113,7 @@ def _target(options: Mapping[str, Any], entry: Mapping[str, Any], where: str) ->
         name=entry.get("name") or "",
         folder=bool(entry.get("folder")),
         thresholds=thresholds(""),
-        inodes=inodes,
+        inodes=thresholds("inodes_"),
         hysteresis=said("hysteresis", HYSTERESIS),
         must_be_mount=entry.get("must_be_mount"),
         may_be_read_only=entry.get("may_be_read_only"),

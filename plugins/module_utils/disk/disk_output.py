@@ -14,7 +14,7 @@ from ..pages import render_trend
 from ..pages.render_text import clean
 from ..telling.alerts import Condition, State
 from . import disk, disk_reasons
-from .disk_levels import LEVELS, OK, RISING, Thresholds
+from .disk_levels import LEVELS, OK, RISING
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -55,11 +55,18 @@ def log_line(moment: str, result: disk.TargetResult) -> str:
 
 def condition(
     words: gettext.NullTranslations,
-    key: str,
+    code: str,
     result: disk.TargetResult,
     causes: Sequence[Mapping[str, Any]],
 ) -> Condition:
-    """What people are told of one target, or of one question about it."""
+    """What people are told of one target, or of one question about it.
+
+    Args:
+        words: of their language.
+        code: the question's, or empty for the target's level.
+        result: the target.
+        causes: what was asked and answered.
+    """
     level = disk.worst(cause["level"] for cause in causes)
     falls_to = disk.worst(cause["falls_to"] for cause in causes)
     bad = [cause for cause in causes if cause["level"] != OK] or causes[:1]
@@ -67,7 +74,10 @@ def condition(
     def reason() -> str:
         return clean("; ".join(disk_reasons.text(words, cause) for cause in bad))
 
-    return Condition(key, name_of(result), level, falls_to, reason)
+    name = result.name if result.name and not code else ""
+    about = name or disk_reasons.subject(words, code, result.path, result.folder)
+    key = f"{result.key}:{code}" if code else result.key
+    return Condition(key, clean(about), level, falls_to, reason)
 
 
 def nagios(look: Look) -> str:
@@ -97,21 +107,25 @@ def _performance(look: Look, result: disk.TargetResult) -> list[str]:
     usable = result.bytes_used + result.bytes_available
     # A folder's thresholds are shares of the whole filesystem.
     whole = (result.bytes_total or 0) if result.folder else usable
-    limits = _limits(look, result)
+    target = _target(look, result)
     warning, critical = (
-        round(limits.percent_at(level, whole) / 100 * whole) for level in RISING[:2]
+        round(target.thresholds.percent_at(level, whole) / 100 * whole) for level in RISING[:2]
     )
     items = [f"'{label}'={result.bytes_used}B;{warning};{critical};0;{usable}"]
-    if result.inodes_percent_used is not None:
-        items.append(f"'{label} inodes'={result.inodes_percent_used:.2f}%;;;0;100")
+    if result.inodes_percent_used is not None and result.inodes_total:
+        first, second = (
+            f"{target.inodes.percent_at(level, result.inodes_total):.4g}" for level in RISING[:2]
+        )
+        used = f"{result.inodes_percent_used:.2f}"
+        items.append(f"'{label} inodes'={used}%;{first};{second};0;100")
     return items
 
 
-def _limits(look: Look, result: disk.TargetResult) -> Thresholds:
+def _target(look: Look, result: disk.TargetResult) -> disk.Target:
     for target in look.watch.targets:
         if (target.path, target.folder) == (result.path, result.folder):
-            return target.thresholds
-    return look.watch.discover.thresholds if look.watch.discover else Thresholds()
+            return target
+    return look.watch.discover or disk.Target(result.path)
 
 
 def days(history: History | None, result: disk.TargetResult, now: float) -> list[float | None]:
@@ -138,21 +152,31 @@ def days(history: History | None, result: disk.TargetResult, now: float) -> list
     return render_trend.daily([*points, (now, result.percent_used)], now)
 
 
-def in_force(states: Mapping[str, State], now: float) -> list[dict[str, Any]]:
-    """The alerts in force, the worst first, as pages and JSON have them."""
+def in_force(
+    states: Mapping[str, State], now: float, levels: Mapping[str, str] | None = None
+) -> list[dict[str, Any]]:
+    """The alerts in force, the worst first, as pages and JSON have them.
+
+    Args:
+        states: what is remembered, by key.
+        now: seconds since 1970.
+        levels: what each is at just now, where somebody looked since the monitor did.
+    """
     bad = sorted(
-        (state for state in states.values() if state.level != OK),
-        key=lambda state: (-LEVELS.index(state.level), state.name),
+        ((key, state) for key, state in states.items() if state.level != OK),
+        key=lambda held: (-LEVELS.index(held[1].level), held[1].name),
     )
     return [
         {
+            "key": key,
             "name": state.name,
             "level": state.level,
+            "level_now": (levels or {}).get(key, state.level),
             "reason": state.reason,
             "since": state.since,
             "seconds": max(0.0, now - state.since),
         }
-        for state in bad
+        for key, state in bad
     ]
 
 

@@ -42,27 +42,18 @@ class Cause:
 FAR_DAYS = 730.0
 
 
-def limit_text(words: gettext.NullTranslations, value: float, percent: bool) -> str:
-    """A threshold, such as `80%` or `20 GB left`."""
-    if percent:
-        return f"{value:g}%"
-    return words.gettext("%(size)s left") % {"size": quantity.size(value)}
+def left_text(words: gettext.NullTranslations, code: str, left: float) -> str:
+    """What is left, such as `20 GB left` or, of inodes, `5000 left`."""
+    size = f"{left:.0f}" if code == "inodes" else quantity.size(left)
+    return words.gettext("%(size)s left") % {"size": size}
 
 
 def text(words: gettext.NullTranslations, cause: Mapping[str, Any]) -> str:
-    """One cause in words, such as `space 85.9% used, critical from 80%`."""
+    """One cause in words, such as `space 85.9% used (14 GB left), critical from 80%`."""
     say, values = words.gettext, cause["values"]
     code, level = cause["code"], cause["level"]
     if code in ("space", "inodes"):
-        used = {"percent": f"{values['percent']:.1f}"}
-        said = (
-            say("space %(percent)s%% used") if code == "space" else say("inodes %(percent)s%% used")
-        )
-        said = said % used
-        if level == "ok":
-            return said
-        limit = limit_text(words, values["limit"], values["limit_is_percent"])
-        return f"{said}{say(', %(level)s from %(limit)s') % {'level': level, 'limit': limit}}"
+        return _use(words, code, level, values)
     if code == "read_only":
         return say("mounted read-only")
     if code == "not_mounted":
@@ -72,7 +63,7 @@ def text(words: gettext.NullTranslations, cause: Mapping[str, Any]) -> str:
     if code in ("forecast", "inodes_forecast"):
         return _growth(words, code, values)
     if code in ("dump_fit", "drill_fit"):
-        return _room(words, code, values)
+        return _room(words, code, level, values)
     if code == "retention_fit":
         if values["nights"] >= values["horizon"]:
             return say("the retention plan fits for %(nights)d nights or more") % {
@@ -84,6 +75,45 @@ def text(words: gettext.NullTranslations, cause: Mapping[str, Any]) -> str:
             values["nights"],
         ) % {"nights": values["nights"]}
     return str(say("the backups cannot be read: %(why)s") % values)
+
+
+def _use(words: gettext.NullTranslations, code: str, level: str, values: Mapping[str, Any]) -> str:
+    say = words.gettext
+    if code == "inodes":
+        said = say("inodes %(percent)s%% used")
+    elif values.get("share"):
+        said = say("takes %(percent)s%% of its disk")
+    else:
+        said = say("space %(percent)s%% used")
+    said = said % {"percent": f"{values['percent']:.1f}"}
+    if values.get("left") is not None:  # results that earlier versions kept have none
+        said += f" ({left_text(words, code, values['left'])})"
+    if level == "ok":
+        return said
+    limit = values["limit"]
+    begins = f"{limit:g}%" if values["limit_is_percent"] else left_text(words, code, limit)
+    return f"{said}{say(', %(level)s from %(limit)s') % {'level': level, 'limit': begins}}"
+
+
+def subject(words: gettext.NullTranslations, code: str, target: str, folder: bool) -> str:
+    """What a message is about, such as `disk /srv`: nobody reads one with `/srv` in hand.
+
+    Args:
+        words: of the message's language.
+        code: a question that is told apart from the target's level, or empty for the level.
+        target: its path.
+        folder: whether it is a folder that is judged.
+    """
+    say = words.gettext
+    apart = {
+        "dump_fit": say("room for tonight's dump"),
+        "drill_fit": say("room for a restore drill"),
+        "retention_fit": say("room for the retention plan"),
+    }
+    if code in apart:
+        return apart[code]
+    about = say("folder %(path)s") if folder else say("disk %(path)s")
+    return about % {"path": target}
 
 
 def days_text(words: gettext.NullTranslations, days: float) -> str:
@@ -108,13 +138,25 @@ def _growth(words: gettext.NullTranslations, code: str, values: Mapping[str, Any
     return said + say(" at the present growth")
 
 
-def _room(words: gettext.NullTranslations, code: str, values: Mapping[str, Any]) -> str:
+def _room(words: gettext.NullTranslations, code: str, level: str, values: Mapping[str, Any]) -> str:
     say = words.gettext
+    # "fits" alone would be no reason for an alert: what fits only just is said in other words.
     texts = {
-        ("dump_fit", True): say("tonight's dump (%(needs)s) fits into %(available)s"),
-        ("dump_fit", False): say("tonight's dump (%(needs)s) does not fit into %(available)s"),
-        ("drill_fit", True): say("a restore drill (%(needs)s) fits into %(available)s"),
-        ("drill_fit", False): say("a restore drill (%(needs)s) does not fit into %(available)s"),
+        ("dump_fit", "fits"): say("tonight's dump (up to %(needs)s) fits into %(available)s"),
+        ("dump_fit", "just"): say(
+            "room for less than two dumps: tonight's takes up to %(needs)s, %(available)s are left"
+        ),
+        ("dump_fit", "not"): say(
+            "tonight's dump will not fit: it takes up to %(needs)s, %(available)s are left"
+        ),
+        ("drill_fit", "fits"): say("a restore drill (%(needs)s) fits into %(available)s"),
+        ("drill_fit", "just"): say(
+            "room for less than two restore drills: one takes %(needs)s, %(available)s are left"
+        ),
+        ("drill_fit", "not"): say(
+            "a restore drill will not fit: it takes %(needs)s, %(available)s are left"
+        ),
     }
     sizes = {name: quantity.size(values[name]) for name in ("needs", "available")}
-    return texts[code, bool(values["fits"])] % sizes
+    how = "not" if not values["fits"] else "fits" if level == "ok" else "just"
+    return texts[code, how] % sizes

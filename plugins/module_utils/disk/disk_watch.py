@@ -195,7 +195,7 @@ def _foretold(
     if result.inodes_total and result.inodes_used is not None:
         total = result.inodes_total
         points = [(moment, held) for moment, _bytes, held in before if held is not None]
-        limits = {level: target.inodes.limit(level) / 100 * total for level in RISING}
+        limits = {level: target.inodes.percent_at(level, total) / 100 * total for level in RISING}
         inodes = forecast.forecast(
             [*points, (now, float(result.inodes_used))], {**limits, "full": total}, total, now
         )

@@ -181,7 +181,8 @@ def in_force(
 
     Args:
         words: of the page's language.
-        alerts: each a `name`, its `level` and for how many `seconds` it has lasted.
+        alerts: each a `name`, its `level`, for how many `seconds` it has lasted and perhaps its
+            `level_now`: one that is better has not ended yet, see `alerts.in_force`.
         colour: whether to use ANSI colours.
     """
     if not alerts:
@@ -194,5 +195,8 @@ def in_force(
             "time": since,
             "name": alert["name"],
         }
+        at = alert.get("level_now", alert["level"])
+        if at != alert["level"]:
+            text += words.gettext(" (now %(level)s)") % {"level": level_text(at, colour)}
         lines += wrap(f"   {text}", 6)
     return lines

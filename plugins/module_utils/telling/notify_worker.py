@@ -55,8 +55,13 @@ def _send_all(messages: Sequence[Mapping[str, Any]], address: str) -> None:
         broken = "Apprise does not understand the address"
     for message in messages:
         # A service that has just failed would make every other message wait for it too.
+        # Said to be text, or a service of another kind (mail is HTML) takes it for its own: lines
+        # run together there, and what looks like markup is some.
         if not broken and not sender.notify(
-            title=message["title"], body=message["body"], notify_type=message["kind"]
+            title=message["title"],
+            body=message["body"],
+            notify_type=message["kind"],
+            body_format=apprise.NotifyFormat.TEXT,
         ):
             broken = "; ".join(collected.said) or "Apprise could not deliver it"
         _tell(message["id"], broken or None)
