@@ -15,7 +15,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from docker_lab import Engine
+from docker_lab import Engine, instance_ssh
 from testbed import Testbed
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -40,12 +40,14 @@ def fleet(engine: Engine, tmp_path_factory: pytest.TempPathFactory) -> Iterator[
     folder = tmp_path_factory.mktemp("fleet")
     bed = Testbed.up(folder / "bed", stores=1)
     addresses = {}
+    opened = instance_ssh.environment(folder)[instance_ssh.OPENED_BY]
     try:
         for name in SERVERS + HOSTS:
             known = [f"--add-host={server}:{address}" for server, address in addresses.items()]
             engine.docker(
                 *("run", "--detach", "--init", "--label", LABEL, "--name", name),
-                *("--hostname", name, *known, "chefwell-test/host:1"),
+                *("--hostname", name, *known, "--env", f"{instance_ssh.OPENED_BY}={opened}"),
+                "chefwell-test/host:1",
             )
             if name in SERVERS:
                 shown = "{{.NetworkSettings.IPAddress}}"
@@ -66,8 +68,7 @@ def fleet(engine: Engine, tmp_path_factory: pytest.TempPathFactory) -> Iterator[
 
 def _write_inventory(path: Path) -> Path:
     everywhere = {
-        "ansible_connection": "community.docker.docker",
-        "ansible_python_interpreter": "/usr/bin/python3",
+        **instance_ssh.VARIABLES,
         "resilience_become": False,
     }
     stage2 = {
@@ -112,6 +113,7 @@ def play(
         cwd=ROOT,
         env={
             **engine.environment,
+            **instance_ssh.environment(inventory.parent),
             "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}",
             "LC_ALL": "C.UTF-8",
             "ANSIBLE_NOCOLOR": "1",

@@ -13,6 +13,7 @@ import sys
 import time
 from pathlib import Path
 
+from . import instance_ssh
 from .engine import Engine
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -84,6 +85,7 @@ class Scenario:
         self.folder = BUILD / name
         self.environment = {
             **engine.environment,
+            **instance_ssh.environment(BUILD),
             "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}",
             "LC_ALL": "C.UTF-8",
             "NO_COLOR": "1",

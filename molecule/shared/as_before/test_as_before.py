@@ -22,7 +22,7 @@ LEAST_FILES = 5000
 
 @pytest.fixture(scope="module")
 def both(host: Any) -> tuple[dict[str, Any], dict[str, Any]]:
-    name = host.backend.get_pytest_id().rpartition("/")[2]
+    name = host.backend.hostname
     kept = Path(os.environ["MOLECULE_EPHEMERAL_DIRECTORY"]) / f"before-{name}.json"
     encoded = base64.b64encode(SNAPSHOT.read_bytes()).decode("ascii")
     now = host.check_output("echo %s | base64 -d | python3 -", encoded)

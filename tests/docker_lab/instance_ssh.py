@@ -1,0 +1,34 @@
+"""The key that opens the instances of a test, and how Ansible is told to use it."""
+
+from __future__ import annotations
+
+import subprocess
+from pathlib import Path
+
+CONFIG = Path(__file__).resolve().with_name("instance_ssh_config")
+# What an instance is started with, so that `host-start.sh` lets the key in.
+OPENED_BY = "INSTANCE_PUBLIC_KEY"
+# For an inventory.
+VARIABLES = {
+    "ansible_connection": "ssh",
+    "ansible_ssh_common_args": f"-F {CONFIG}",
+    "ansible_python_interpreter": "/usr/bin/python3",
+}
+
+
+def environment(folder: Path) -> dict[str, str]:
+    """Variables for whoever starts instances or reaches them; the key is made if it is not there.
+
+    Args:
+        folder: of the key.
+    """
+    key = folder / "instance_key"
+    if not key.exists():
+        folder.mkdir(parents=True, exist_ok=True)
+        subprocess.run(
+            ["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-C", "instance", "-f", str(key)],
+            stdin=subprocess.DEVNULL,
+            check=True,
+        )
+    public = key.with_suffix(".pub").read_text(encoding="ascii").strip()
+    return {"INSTANCE_KEY": str(key), OPENED_BY: public}
