@@ -6,6 +6,9 @@ import copy
 import dataclasses
 import gzip
 import json
+import socket
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -22,8 +25,12 @@ from ansible_collections.chefwell.resilience.plugins.module_utils.common.errors 
 )
 from ansible_collections.chefwell.resilience.plugins.module_utils.database import postgres
 from ansible_collections.chefwell.resilience.plugins.module_utils.drill import drill
-from ansible_collections.chefwell.resilience.plugins.module_utils.staging import staging
+from ansible_collections.chefwell.resilience.plugins.module_utils.staging import (
+    isolation,
+    staging,
+)
 from ansible_collections.chefwell.resilience.plugins.module_utils.staging.embedded import Cluster
+from ansible_collections.chefwell.resilience.plugins.module_utils.staging.outgoing import Watch
 from ansible_collections.chefwell.resilience.plugins.module_utils.validation import (
     api_probe,
     checks,
@@ -403,6 +410,46 @@ def test_an_api_that_does_not_answer() -> None:
     assert [one.id for one in asked[0].findings] == ["api.answer_differs"]
     SEEN.append(asked[0].to_dict())
     _fired({"api.answer_differs"}, "nobody listens")
+
+
+def test_what_leaves_staging() -> None:
+    """Judged of containers as Docker tells them, which tests/docker asks for real; and of a process
+    that is connected, as tests/integration/test_isolation.py has it in whole drills."""
+    closed, open_, shared = (
+        isolation.Network(*one)
+        for one in (("closed", True, False), ("bridge", False, True), ("beside", True, True))
+    )
+    silent = isolation.by_networks(
+        [isolation.Standing("a", [closed], []), isolation.Standing("b", [closed], None)], ["MAIL"]
+    )
+    assert not silent.findings
+    assert "not looked at" in silent.evidence and "MAIL" in silent.evidence
+    for standing, number in (
+        (isolation.Standing("a", [open_, closed], ["eth1 via 172.17.0.1"]), 2),
+        (isolation.Standing("a", [shared], []), 1),
+        (isolation.Standing("a", [], None), 1),
+    ):
+        answer = isolation.by_networks([standing], [])
+        assert len(answer.findings) == number, answer
+        SEEN.append(checks.conclude("isolation", "", answer, 0).to_dict())
+    _fired({"isolation.way_out"}, "a network that is not internal, or that holds this host")
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        port = server.getsockname()[1]
+        call = f"import socket; s = socket.create_connection(('127.0.0.1', {port})); input()"
+        with (
+            subprocess.Popen([sys.executable, "-c", call], stdin=subprocess.PIPE) as program,
+            Watch(lambda: [program.pid], [], lambda *_end: False, port) as harmless,
+            Watch(lambda: [program.pid], [], lambda *_end: True, port) as calls,
+        ):
+            server.accept()
+            quiet, loud = harmless.answer([]), calls.answer([])
+            program.communicate(b"\n")
+    assert not quiet.findings and not quiet.skipped, quiet
+    assert len(loud.findings) == 1, loud
+    beyond = isolation.by_looking(9, 2.0, [isolation.Connection("node (7)", "192.0.2.1", 25)], [])
+    for answer in (quiet, loud, beyond, isolation.by_looking(0, 0, [], [])):
+        SEEN.append(checks.conclude("isolation", "", answer, 0).to_dict())
+    _fired({"isolation.connection"}, "a process that is connected to production")
 
 
 def test_an_ignored_finding_stays_visible(old: Lab, restored: dict[str, Dump]) -> None:

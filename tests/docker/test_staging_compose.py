@@ -8,6 +8,7 @@ import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from docker_lab import Engine
@@ -186,6 +187,52 @@ def test_nothing_leads_out_and_loopback_answers(host: DockerHost, tmp_path: Path
             one.kill()
             one.wait()
         host.sh("ip link del beyond")
+        assert host.command("cleanup-staging").returncode == 0
+
+
+def isolation(host: DockerHost) -> dict[str, Any]:
+    """What the report of the standing staging says of it."""
+    report = result(host.command("validate-staging", "--json"))
+    (found,) = [check for check in report["checks"] if check["id"] == "isolation"]
+    assert (report["verdict"] == "passed") == (found["status"] == "passed"), report
+    return dict(found)
+
+
+def test_the_report_shows_that_nothing_left(host: DockerHost) -> None:
+    """And a second network, which is not internal, fails it: that of the backend, or the server."""
+    engine = host.engine
+    assert host.command("setup-staging").returncode == 0
+    assert host.command("test-restore-staging").returncode == 0
+    try:
+        check = isolation(host)
+        assert check["status"] == "passed", check
+        for said in (
+            *("postgres_staging-1", "backend_staging-1", "stand in: chefwell-staging_staging_net"),
+            *("internal, and this host has no address in it", "their routes lead nowhere else"),
+            *("COST", "DATABASE_URL", "JWT_SECRET", "MAIL", "NODE_ENV"),
+        ):
+            assert said in check["evidence"], check
+        secrets = (host.root / "staging" / "backend_staging.env").read_text().splitlines()
+        for line in secrets:
+            assert line.partition("=")[2] not in check["evidence"]
+        engine.docker("network", "create", "--internal", "beside-this-host")
+        for service in ("postgres", "backend"):
+            container = f"chefwell-staging-{service}_staging-1"
+            for network, said in (
+                ("bridge", "stands in bridge, which is not internal"),
+                ("beside-this-host", "reaches this host, which is in beside-this-host"),
+            ):
+                engine.docker("network", "connect", network, container)
+                check = isolation(host)
+                texts = [one["text"] for one in check["findings"]]
+                assert check["status"] == "failed" and f"{container} {said}" in texts, check
+                assert {one["id"] for one in check["findings"]} == {"isolation.way_out"}
+                routes = [text for text in texts if f"{container} has a route out: eth" in text]
+                assert routes or network != "bridge", texts
+                engine.docker("network", "disconnect", network, container)
+                assert isolation(host)["status"] == "passed"
+    finally:
+        engine.docker("network", "rm", "beside-this-host")
         assert host.command("cleanup-staging").returncode == 0
 
 

@@ -11,6 +11,7 @@ import datetime
 import json
 import os
 import shutil
+import time
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
@@ -22,7 +23,7 @@ from ..common.errors import BackupError, ResilienceError
 from ..common.told import in_row, told, with_forms
 from ..database.postgres import Server
 from ..inventory.backup_choice import Chosen
-from ..staging import restore, staging
+from ..staging import isolation, restore, staging
 from ..validation import checks, expectation, previous_counts, production_drift, questioning
 from ..validation.api_probe import Api
 from ..validation.findings import Finding, of_restore_error
@@ -112,7 +113,8 @@ class Attempt:
         self.own_checks = list(restored["checks"])
         verdict, problem = COULD_NOT_VERIFY, ""
         try:
-            self._ask(server, wanted, url)
+            with self.engine.isolation(server) as seen:
+                self._ask(server, wanted, url, seen)
             verdict = FAILED if self._failed() else PASSED
             # What was measured when this very database was restored and first served.
             self.served_after = restored.get("served_after")
@@ -168,11 +170,13 @@ class Attempt:
         if settings.questions.amcheck:
             restore.add_amcheck(server, settings.staging.database)
         self._remember(wanted)
-        url = None
-        if self.engine.serves():
-            with self.steps.phase("backend"):
-                url = self.engine.start_backend(server)
-        self._ask(server, wanted, url)
+        # From its first moment on: what mails, mails when it starts.
+        with self.engine.isolation(server) as seen:
+            url = None
+            if self.engine.serves():
+                with self.steps.phase("backend"):
+                    url = self.engine.start_backend(server)
+            self._ask(server, wanted, url, seen)
 
     def _last_digest(self) -> tuple[str | None, str]:
         """The digest of the last drill, if it was of this very file: same place, size and time."""
@@ -208,9 +212,12 @@ class Attempt:
         answer = checks.Answer(evidence, findings)
         self._add_check("archive", "The backup is whole", answer)
 
-    def _add_check(self, id: str, title: str, answer: checks.Answer) -> None:
-        """A question of the drill's own, which the phase before has answered."""
-        seconds = self.steps.phases[-1]["seconds"] if self.steps.phases else 0.0
+    def _add_check(
+        self, id: str, title: str, answer: checks.Answer, seconds: float | None = None
+    ) -> None:
+        """A question of the drill's own, which the phase before has answered, or took seconds."""
+        if seconds is None:
+            seconds = self.steps.phases[-1]["seconds"] if self.steps.phases else 0.0
         check = checks.conclude(id, title, answer, seconds)
         ignore = self.settings.questions.ignore
         self.own_checks.append(checks.without_ignored(check, ignore).to_dict())
@@ -239,7 +246,13 @@ class Attempt:
             restored = {**note.restored, "served_after": self.served_after}
             staging.write_note(place, kept=note.kept, restored=restored)
 
-    def _ask(self, server: Server, wanted: expectation.Expectation, url: str | None) -> None:
+    def _ask(
+        self,
+        server: Server,
+        wanted: expectation.Expectation,
+        url: str | None,
+        isolated: Callable[[], checks.Answer],
+    ) -> None:
         settings = self.settings
         api = None
         if url:
@@ -253,6 +266,11 @@ class Attempt:
                 featured_schema=settings.featured_schema,
                 progress=self.steps.tell("validate"),
             )
+            if url:
+                began = time.monotonic()
+                answer = isolated()
+                seconds = time.monotonic() - began
+                self._add_check(isolation.CHECK, isolation.TITLE, answer, seconds)
         drift = None
         if settings.production_dsn:
             with self.steps.phase("production"):

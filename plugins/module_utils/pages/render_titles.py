@@ -58,6 +58,7 @@ def check_title(words: gettext.NullTranslations, check: dict[str, Any]) -> str:
         "collation": say("Sort order of text"),
         "corruption": say("Damaged indexes (amcheck)"),
         "content": say("Content of every table"),
+        "isolation": say("Nothing left staging"),
         "production": say("Compared with production"),
         "previous": say("Compared with the last drill"),
         "transfer": say("Brought into production's database"),

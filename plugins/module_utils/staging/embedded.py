@@ -145,13 +145,13 @@ class Cluster:
 
     def find(self) -> Server | None:
         """The running server; None if it does not run."""
-        return self._server() if self._running() else None
+        return self._server() if self.running() else None
 
     def remove(self) -> bool:
         """Ends the server and removes the folder; whether there was anything to remove."""
         if not os.path.isdir(self.folder):
             return False
-        running = self._running()
+        running = self.running()
         if running:
             # Immediate shutdown: there is nothing to keep.
             detached.end(running, [signal.SIGQUIT])
@@ -170,7 +170,7 @@ class Cluster:
         password = self._read(self._password)
         return Server(self._read(self._sockets), PORT, SUPERUSER, password, self.binaries)
 
-    def _running(self) -> Running | None:
+    def running(self) -> Running | None:
         """The server of this folder, if the process in its pid file is that server still."""
         try:
             with open(os.path.join(self.data, "postmaster.pid"), encoding="utf-8") as file:

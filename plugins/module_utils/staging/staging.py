@@ -20,11 +20,13 @@ import ipaddress
 import json
 import os
 import socket
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager
 from typing import Any, Protocol, TypeVar
 
 from ..common.errors import ResilienceError
 from ..database.postgres import Binaries, Server
+from ..validation.checks import Answer
 
 KINDS = ("compose", "external", "embedded")
 NOTE = "staging.json"
@@ -237,6 +239,13 @@ class Engine(Protocol):
     def stop_backend(self) -> None:
         """Ends the application, if it runs: a database in use cannot be replaced."""
 
+    def isolation(self, server: Server) -> AbstractContextManager[Callable[[], Answer]]:
+        """Looks, while it lasts, whether anything leaves staging; gives what tells it.
+
+        Entered before the application starts, where one is started. What it gives raises
+        `ResilienceError` where the place does not tell, such as a Docker that is gone.
+        """
+
     def down(self) -> list[str]:
         """Removes everything it made, and nothing else; in words what that was."""
 
@@ -390,6 +399,15 @@ def refuse_production(settings: Settings, host: str, port: int, *, shared: bool 
             value=settings.kind,
             remedy="give staging a server of its own; nothing was touched",
         )
+
+
+def is_production(settings: Settings, address: str, port: int) -> bool:
+    """Whether an address and a port of anywhere, this machine's too, lead to production."""
+    try:
+        refuse_production(settings, address, port, shared=True)
+    except ResilienceError:
+        return True
+    return False
 
 
 THIS_MACHINE = "this machine"

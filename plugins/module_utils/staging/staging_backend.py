@@ -10,6 +10,7 @@ The engines whose application is a process of this host share `ServedByProcess`.
 from __future__ import annotations
 
 import contextlib
+import functools
 import http.client
 import json
 import os
@@ -17,12 +18,16 @@ import signal
 import socket
 import time
 import urllib.request
+from collections.abc import Callable, Iterator
 
 from ..common import detached
 from ..common.detached import Running
 from ..common.errors import ResilienceError
 from ..database import postgres
 from ..database.postgres import Server
+from ..validation.checks import Answer
+from . import staging
+from .outgoing import Watch
 from .staging import Backend, Settings
 
 NOTE = "backend.json"
@@ -194,9 +199,37 @@ class ServedByProcess:
         """Ends the backend."""
         self.backend.stop()
 
+    @contextlib.contextmanager
+    def isolation(self, server: Server) -> Iterator[Callable[[], Answer]]:
+        """No network is closed around processes of this host, so they are looked at."""
+        settings = self.settings
+        with Watch(
+            self.programs,
+            _ends(server),
+            functools.partial(staging.is_production, settings),
+            settings.production.port if settings.production.host else 0,
+        ) as watch:
+            yield functools.partial(watch.answer, settings.backend.env)
+
+    def programs(self) -> list[int]:
+        """Process numbers of what runs of staging on this host."""
+        running = self.backend.running()
+        return [running.pid] if running else []
+
     def remove_backend(self) -> list[str]:
         """Ends the backend and removes its log; in words what that was."""
         ran = self.backend.stop()
         with contextlib.suppress(FileNotFoundError):
             os.unlink(self.backend.log)
         return [f"backend on port {self.settings.backend.port}"] if ran else []
+
+
+def _ends(server: Server) -> list[tuple[str, int]]:
+    """Addresses of a server, each with its port; none of one behind a Unix socket."""
+    if server.host.startswith("/"):
+        return []
+    try:
+        found = socket.getaddrinfo(server.host, server.port, type=socket.SOCK_STREAM)
+    except OSError:
+        return []
+    return [(str(one[4][0]), server.port) for one in found]

@@ -19,11 +19,14 @@ import contextlib
 import os
 import secrets
 import time
+from collections.abc import Callable, Iterator
 
 from ..common.errors import ResilienceError
+from ..common.told import told
 from ..database import postgres
 from ..database.postgres import Binaries, Server
-from . import docker_programs, staging, staging_backend
+from ..validation.checks import Answer
+from . import closed_network, docker_programs, isolation, staging, staging_backend
 from .docker_cli import Docker
 from .staging import Settings
 
@@ -166,6 +169,23 @@ class Compose:
         for number, _name in self._containers(BACKEND):
             self.docker.run("container", "rm", "--force", "--volumes", number)
 
+    @contextlib.contextmanager
+    def isolation(self, server: Server) -> Iterator[Callable[[], Answer]]:
+        """Asked of Docker when it is called; between the calls nothing needs to be looked at."""
+        yield self._isolation
+
+    def _isolation(self) -> Answer:
+        found = {service: self._containers(service) for service in (SERVER, BACKEND)}
+        gone = [service for service, containers in found.items() if not containers]
+        if gone:
+            return Answer(
+                told("not to be found: %(containers)s", containers=", ".join(gone)), (), True
+            )
+        numbers = [number for containers in found.values() for number, _name in containers]
+        standings = [closed_network.standing(self.docker, number) for number in numbers]
+        variables = closed_network.variables(self.docker, found[BACKEND][0][0])
+        return isolation.by_networks(standings, variables)
+
     def down(self) -> list[str]:
         """Removes containers, networks and volumes that carry our label."""
         return self._remove(self.label) if self.docker.installed() else []
@@ -274,15 +294,11 @@ class Compose:
     def _refuse_ways_out(self, service: str) -> None:
         """Looks whether the service really stands in internal networks only."""
         for number, name in self._containers(service):
-            shown = "{{range $name, $_ := .NetworkSettings.Networks}}{{$name}} {{end}}"
-            networks = self.docker.run("inspect", "--format", shown, number).split()
-            inner = [
-                self.docker.run("network", "inspect", "--format", "{{.Internal}}", one) == "true"
-                for one in networks
-            ]
-            if not inner or not all(inner):
+            networks = closed_network.standing(self.docker, number).networks
+            if not networks or not all(network.internal for network in networks):
+                named = ", ".join(network.name for network in networks) or "no network"
                 raise ResilienceError(
-                    f"{name} could reach the world outside: {', '.join(networks) or 'no network'}",
+                    f"{name} could reach the world outside: {named}",
                     option="compose.file",
                     value=self.place.file,
                     remedy="let it stand in internal networks only, as the role writes the file",

@@ -63,6 +63,11 @@ class Embedded(ServedByProcess):
         """The cluster's server, if it runs."""
         return self._cluster().find() if os.path.isdir(self.folder) else None
 
+    def programs(self) -> list[int]:
+        """The backend, and the cluster's server."""
+        running = self._cluster().running()
+        return super().programs() + ([running.pid] if running else [])
+
     def down(self) -> list[str]:
         """Removes backend and cluster."""
         removed = self.remove_backend()

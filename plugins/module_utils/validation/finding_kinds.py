@@ -274,6 +274,17 @@ KINDS = {
         "A call to the API was not answered as it must be.",
         "Look at the backend's log; the finding has the status and the answer's beginning.",
     ),
+    "isolation.way_out": Kind(
+        "Staging's server or application stood where something leads out: in a network that is "
+        "not internal, beside this host, or with a route.",
+        "Let both stand in the closed network alone, as the role writes the compose file; look "
+        "what the application may have sent meanwhile.",
+    ),
+    "isolation.connection": Kind(
+        "A process of staging was connected to something beyond this host, or to production.",
+        "Switch off in `staging_restore_backend_env` what made it, and look what was sent; or use "
+        "the engine compose, whose network is closed.",
+    ),
     "check.broke_off": Kind(
         "A question could not be asked to its end.",
         "Read the error; a failed read never reads as ok.",

@@ -1,0 +1,197 @@
+"""Whether something left staging: seen of processes of this host, with a far host to call."""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import psycopg2
+import pytest
+from ansible_collections.chefwell.resilience.plugins.module_utils.common.language import words
+from ansible_collections.chefwell.resilience.plugins.module_utils.common.told import in_language
+from ansible_collections.chefwell.resilience.plugins.module_utils.drill import drill
+from ansible_collections.chefwell.resilience.plugins.module_utils.staging import staging
+from ansible_collections.chefwell.resilience.plugins.module_utils.staging.outgoing import Watch
+from ansible_collections.chefwell.resilience.plugins.module_utils.validation.findings import (
+    Ignored,
+)
+from far_host import FarHost
+from testbed import Testbed
+from testbed.services import free_port
+
+PORT = 5125
+# Takes what comes and says nothing, as a mail server that is slow would.
+LISTEN = f"""
+import socket, time
+server = socket.create_server(("0.0.0.0", {PORT}))
+held = []
+while True:
+    held.append(server.accept())
+"""
+# The testbed's backend, which calls somebody first: itself, or by a child that leaves its session.
+CALLS = """
+import os, runpy, socket, sys, time
+place, port, how, script = sys.argv[1:5]
+sys.argv = [script]
+if how == "itself":
+    held = socket.create_connection((place, int(port)))
+elif not (child := os.fork()):
+    os.setsid()
+    held = socket.create_connection((place, int(port)))
+    time.sleep(4)
+    os._exit(0)
+if script == "/dev/null":
+    os.waitpid(child, 0)
+runpy.run_path(script, run_name="__main__")
+"""
+
+
+@pytest.fixture(scope="module")
+def bed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Testbed]:
+    made = Testbed.up(tmp_path_factory.mktemp("bed"), stores=2)
+    yield made
+    made.down()
+
+
+@pytest.fixture(scope="module")
+def far() -> Iterator[FarHost]:
+    made = FarHost()
+    listener = subprocess.Popen([*made.inside, sys.executable, "-c", LISTEN])
+    try:
+        time.sleep(0.5)
+        yield made
+    finally:
+        listener.kill()
+        listener.wait()
+        made.remove()
+
+
+def settings(bed: Testbed, root: Path, *calls: str, **place: Any) -> drill.Settings:
+    """A drill whose backend calls `calls`: address, port, how."""
+    server, backend = bed.record["postgres"], bed.record["backend"]
+    script = root / "calls.py"
+    script.write_text(CALLS)
+    script.chmod(0o644)
+    before = [str(script), *calls] if calls else []
+    return drill.Settings(
+        staging=staging.Settings(
+            **{"kind": "embedded", **place},
+            work_dir=str(root / "work"),
+            bin_dir=server["bin_dir"],
+            backend=staging.Backend(
+                command=[backend["python"], *before, backend["script"]],
+                env={"JWT_SECRET": "staging-only", "MAIL_ENABLED": "no-value-is-told"},
+                port=free_port(),
+            ),
+            production=staging.Production(server["host"], server["port"], server["dbname"]),
+        ),
+        state_dir=str(root / "state"),
+        backup_path=bed.record["backups"],
+        api_users=bed.record["users"],
+    )
+
+
+def check_of(result: dict[str, Any]) -> dict[str, Any]:
+    found = [one for one in result["checks"] if one["id"] == "isolation"]
+    assert len(found) == 1, result["problem"]
+    return dict(found[0])
+
+
+def test_nothing_leaves_an_embedded_staging(bed: Testbed, far: FarHost, tmp_path: Path) -> None:
+    """A connection that this test itself holds is not staging's."""
+    other = subprocess.Popen(
+        [sys.executable, "-c", CALLS, far.address, str(PORT), "child", "/dev/null"]
+    )
+    try:
+        result = drill.run(settings(bed, tmp_path))
+    finally:
+        other.wait()
+    check = check_of(result)
+    assert (result["verdict"], check["status"]) == ("passed", "passed"), result
+    assert "none led beyond this host" in check["evidence"], check
+    assert "weaker than a closed network" in check["evidence"], check
+    assert "JWT_SECRET, MAIL_ENABLED" in check["evidence"], check
+    assert "no-value-is-told" not in str(result)
+    looks = next(part for part in check["evidence"].split() if part.isdigit())
+    assert int(looks) >= 2, check
+    told = in_language(words("pt_BR"), check)["evidence"]
+    assert "suas conexões foram examinadas" in told and "JWT_SECRET" in told
+
+
+@pytest.mark.parametrize("how", ["itself", "child"])
+def test_a_backend_that_calls_out_fails(
+    bed: Testbed, far: FarHost, tmp_path: Path, how: str
+) -> None:
+    asked = settings(bed, tmp_path, far.address, str(PORT), how)
+    result = drill.run(asked)
+    check = check_of(result)
+    assert (result["verdict"], check["status"]) == ("failed", "failed"), result
+    (finding,) = check["findings"]
+    assert (finding["id"], finding["subject"]) == (
+        "isolation.connection",
+        f"{far.address}:{PORT}",
+    )
+    assert [one["id"] for one in result["checks"] if one["status"] == "failed"] == ["isolation"]
+    rule = Ignored("isolation.connection", "the test's own far host", f"{far.address}:*")
+    questions = dataclasses.replace(asked.questions, ignore=[rule])
+    ignored = check_of(drill.run(dataclasses.replace(asked, questions=questions)))
+    assert ignored["status"] == "skipped" and "the test's own far host" in ignored["evidence"]
+
+
+def test_a_backend_that_speaks_to_production_fails(bed: Testbed, tmp_path: Path) -> None:
+    """Loopback is no way out, but where production's database listens."""
+    port = bed.record["postgres"]["port"]
+    check = check_of(drill.run(settings(bed, tmp_path, "127.0.0.1", str(port), "itself")))
+    assert check["status"] == "failed", check
+    assert "was connected to production: 127.0.0.1" in check["findings"][0]["text"]
+
+
+def test_a_server_that_calls_out_fails(bed: Testbed, far: FarHost, tmp_path: Path) -> None:
+    """What the restored database itself does counts as well: here a program that it starts."""
+    asked = settings(bed, tmp_path)
+    try:
+        assert drill.run(asked, keep=True)["verdict"] == "passed"
+        server = staging.engine(asked.staging).find()
+        assert server
+        call = f"/usr/bin/python3 {tmp_path}/calls.py {far.address} {PORT} child /dev/null"
+        with (
+            ThreadPoolExecutor(1) as beside,
+            contextlib.closing(psycopg2.connect(**server.dsn("postgres"))) as connection,
+        ):
+            cursor = connection.cursor()
+            calling = beside.submit(cursor.execute, f"COPY (SELECT 1) TO PROGRAM '{call}'")
+            time.sleep(0.5)
+            check = check_of(drill.validate(asked))
+            calling.result()
+        assert check["status"] == "failed" and far.address in check["evidence"], check
+    finally:
+        drill.clean_up(asked)
+
+
+def test_the_staging_server_may_be_spoken_to(far: FarHost) -> None:
+    """Where it is another machine, as with the engine external."""
+    program = subprocess.Popen(
+        [sys.executable, "-c", CALLS, far.address, str(PORT), "child", "/dev/null"]
+    )
+    try:
+        for allowed, status in (([(far.address, PORT)], 0), ([(far.address, PORT + 1)], 1)):
+            with Watch(lambda: [program.pid], allowed, lambda *_end: False, 0) as watch:
+                time.sleep(1)
+                answer = watch.answer([])
+            assert len(answer.findings) == status and not answer.skipped, answer
+            assert "no variable is set" in answer.evidence
+    finally:
+        program.wait()
+
+
+def test_what_was_not_seen_is_not_passed() -> None:
+    with Watch(lambda: [], [], lambda *_end: False, 0) as watch:
+        answer = watch.answer([])
+    assert answer.skipped and "could not be looked at" in answer.evidence
