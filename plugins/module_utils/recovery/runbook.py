@@ -20,7 +20,7 @@ from typing import Any
 from ..common import config, quantity
 from ..common.errors import ResilienceError
 from ..common.language import words
-from ..pages import render_titles
+from ..pages import render_drill, render_titles
 from ..pages.render_text import clean_all
 from . import recovery
 
@@ -155,14 +155,15 @@ def _drill(language: gettext.NullTranslations, drill: Mapping[str, Any]) -> dict
     }
     backup = drill.get("backup") or {}
     return {
-        "time": drill["time"],
+        "time": render_drill.moment(drill["time"]),
         "verdict": verdicts.get(drill["verdict"], drill["verdict"]),
         "file": backup.get("file", "?"),
         "size": quantity.size(backup.get("bytes")),
         "phases": [
             {
                 "title": render_titles.phase_title(language, phase["name"]),
-                "took": quantity.duration(language, phase["seconds"]),
+                # A phase that took less than is kept took some time all the same.
+                "took": quantity.duration(language, phase["seconds"] or 0.001),
             }
             for phase in drill["phases"]
         ],
