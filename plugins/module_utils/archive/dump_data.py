@@ -71,10 +71,13 @@ def decode(path: str, toc: Toc, *, progress: Progress | None = None) -> dict[int
     """
     if not supports(toc):
         raise ResilienceError(
-            f"{toc.compression}-compressed {toc.format} archives are not decoded here",
+            told(
+                "archives of this kind are not decoded here: %(kind)s",
+                kind=f"{toc.format}+{toc.compression}",
+            ),
             option="backup",
             value=path,
-            remedy="let pg_restore decode it",
+            remedy=told("let pg_restore decode it"),
         )
     if toc.format == "directory":
         return _decode_folder(path, toc, progress)

@@ -157,13 +157,17 @@ def _read(reader: Reader) -> Toc:
     if not OLDEST <= version <= NEWEST:
         newer = version > NEWEST
         raise ResilienceError(
-            f"the archive has version {version[0]}.{version[1]}; known are"
-            f" {OLDEST[0]}.{OLDEST[1]} to {NEWEST[0]}.{NEWEST[1]}",
+            told(
+                "the archive has version %(version)s; known are %(oldest)s to %(newest)s",
+                version=f"{version[0]}.{version[1]}",
+                oldest=f"{OLDEST[0]}.{OLDEST[1]}",
+                newest=f"{NEWEST[0]}.{NEWEST[1]}",
+            ),
             option="backup",
             value=reader.path,
-            remedy="it needs a newer client than this project knows"
+            remedy=told("it needs a newer client than this project knows")
             if newer
-            else "restore it with the PostgreSQL that made it, and dump it again",
+            else told("restore it with the PostgreSQL that made it, and dump it again"),
         )
     reader.int_size = reader.byte()
     offset_size, format_number = reader.byte(), reader.byte()

@@ -18,6 +18,7 @@ import time
 from collections.abc import Mapping, Sequence
 
 from .errors import ResilienceError
+from .told import told
 
 
 @dataclasses.dataclass(frozen=True)
@@ -54,10 +55,10 @@ def start(
             )
         except OSError as error:
             raise ResilienceError(
-                f"a program cannot be run: {error.strerror}",
+                told("a program cannot be run: %(why)s", why=error.strerror or str(error)),
                 option="command",
                 value=arguments[0],
-                remedy="install it, or give its full path",
+                remedy=told("install it, or give its full path"),
             ) from error
     # We never ask this object again; `alive` and `end` go by number and beginning.
     process.returncode = 0

@@ -23,6 +23,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import IO, Any
 
 from .errors import ResilienceError
+from .told import told
 
 
 @dataclasses.dataclass(frozen=True)
@@ -73,10 +74,10 @@ def started(arguments: Sequence[str], **options: Any) -> Iterator[subprocess.Pop
         process = subprocess.Popen(list(arguments), start_new_session=True, **options)
     except OSError as error:
         raise ResilienceError(
-            f"a program cannot be run: {error.strerror}",
+            told("a program cannot be run: %(why)s", why=error.strerror or str(error)),
             option="command",
             value=arguments[0],
-            remedy="install it, or give its full path",
+            remedy=told("install it, or give its full path"),
         ) from error
     try:
         yield process

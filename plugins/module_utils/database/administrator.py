@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import Any
 
 from ..common.errors import ResilienceError
+from ..common.told import told
 
 
 def connect(to: Any, dbname: str, *, what: str, option: str, remedy: str) -> Any:
@@ -37,7 +38,11 @@ def connect(to: Any, dbname: str, *, what: str, option: str, remedy: str) -> Any
         )
     except psycopg2.OperationalError as error:
         raise ResilienceError(
-            f"{what} cannot be connected to: {' '.join(str(error).split())}",
+            told(
+                "%(what)s cannot be connected to: %(why)s",
+                what=what,
+                why=" ".join(str(error).split()),
+            ),
             option=option,
             value=to.host,
             remedy=remedy,

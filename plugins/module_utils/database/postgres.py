@@ -17,6 +17,7 @@ from typing import Any
 
 from ..common import process
 from ..common.errors import ResilienceError
+from ..common.told import told
 
 # What a restore drill needs; `psql` is not among them, the engine speaks through psycopg2.
 PROGRAMS = ("initdb", "postgres", "pg_restore")
@@ -114,10 +115,15 @@ def version_of(program: str) -> tuple[int, str]:
     found = re.search(r"\(PostgreSQL\) ((\d+)\S*)", outcome.output)
     if outcome.code != 0 or not found:
         raise ResilienceError(
-            f"{program} --version ended with {outcome.ending()}: {outcome.errors.strip()[:200]}",
+            told(
+                "%(program)s ended with %(ending)s: %(why)s",
+                program=f"{program} --version",
+                ending=outcome.ending(),
+                why=outcome.errors.strip()[:200],
+            ),
             option="bin_dir",
             value=os.path.dirname(program),
-            remedy="name the folder of a whole PostgreSQL installation",
+            remedy=told("name the folder of a whole PostgreSQL installation"),
         )
     return int(found[2]), found[1]
 
@@ -143,22 +149,29 @@ def find_binaries(
         lacking = [name for name in programs if not os.access(os.path.join(bin_dir, name), os.X_OK)]
         if lacking:
             raise ResilienceError(
-                f"the folder lacks PostgreSQL's {', '.join(lacking)}",
+                told("the folder lacks PostgreSQL's %(names)s", names=", ".join(lacking)),
                 option="bin_dir",
                 value=bin_dir,
-                remedy="name the bin folder of a PostgreSQL server installation",
+                remedy=told("name the bin folder of a PostgreSQL server installation"),
             )
         found = [Binaries(bin_dir, *version_of(os.path.join(bin_dir, programs[0])))]
     else:
         found = _installed(programs)
     fitting = [binaries for binaries in found if at_least <= binaries.major <= at_most]
     if not fitting:
-        have = ", ".join(str(binaries.major) for binaries in found) or "none"
+        have = ", ".join(str(binaries.major) for binaries in found) or told("none")
         raise ResilienceError(
-            f"PostgreSQL {at_least or ''} or newer is needed, installed: {have}".replace("  ", " "),
+            told(
+                "PostgreSQL %(wanted)s or newer is needed, installed: %(have)s",
+                wanted=at_least or 16,
+                have=have,
+            ),
             option="bin_dir",
             value=bin_dir,
-            remedy=f"install postgresql-{at_least or 16}, or name the bin folder of one",
+            remedy=told(
+                "install postgresql-%(version)d, or name the bin folder of one",
+                version=at_least or 16,
+            ),
         )
     return max(fitting, key=lambda binaries: binaries.major)
 

@@ -19,6 +19,7 @@ from typing import Any
 
 from ..common import interrupt
 from ..common.errors import ResilienceError
+from ..common.told import told
 from ..inventory.backup_choice import choose
 from ..staging import staging
 from ..validation import expectation
@@ -174,10 +175,10 @@ def validate(settings: Settings, *, progress: Progress | None = None) -> dict[st
         server = engine.find()
         if note is None or server is None or note.restored is None:
             raise ResilienceError(
-                "no restored staging stands",
+                told("no restored staging stands"),
                 option="work_dir",
                 value=settings.staging.work_dir,
-                remedy="run setup-staging and test-restore-staging first",
+                remedy=told("run setup-staging and test-restore-staging first"),
             )
         staging.refuse_production(settings.staging, server.host, server.port)
         with open(

@@ -11,6 +11,7 @@ import shutil
 import tempfile
 
 from ..common.errors import ResilienceError
+from ..common.told import told
 from ..staging import staging
 
 UNPACKED_PREFIX = "unpacked-"
@@ -23,10 +24,10 @@ def make(work_dir: str) -> str:
         os.chmod(folder, 0o711)
     except OSError as error:
         raise ResilienceError(
-            f"the work folder cannot be used: {error.strerror}",
+            told("the work folder cannot be used: %(why)s", why=error.strerror or str(error)),
             option="work_dir",
             value=work_dir,
-            remedy="make room there, or name another folder",
+            remedy=told("make room there, or name another folder"),
         ) from error
     return folder
 

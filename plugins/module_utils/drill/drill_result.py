@@ -12,6 +12,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from ..common.errors import ResilienceError
+from ..common.told import told
 from .drill_settings import COULD_NOT_VERIFY, FAILED, PASSED
 
 EXIT_CODES = {PASSED: 0, FAILED: 2, COULD_NOT_VERIFY: 3}
@@ -47,8 +48,8 @@ def keep(state_dir: str, result: Mapping[str, Any]) -> None:
         os.replace(f"{path}.new", path)
     except OSError as error:
         raise ResilienceError(
-            f"the result cannot be kept: {error.strerror}",
+            told("the result cannot be kept: %(why)s", why=error.strerror or str(error)),
             option="state_dir",
             value=path,
-            remedy="make room there, or name another folder",
+            remedy=told("make room there, or name another folder"),
         ) from error

@@ -15,6 +15,7 @@ import stat
 from collections.abc import Iterator, Sequence
 
 from ..common.errors import ResilienceError
+from ..common.told import in_row, told
 from . import inventory
 from .inventory import BackupFile
 
@@ -68,27 +69,33 @@ def choose(
         return _at(path, pattern, now)
     if tier and tier not in tiers:
         raise ResilienceError(
-            "there is no such tier",
+            told("there is no such tier"),
             option="tier",
             value=tier,
-            remedy=f"name one of {', '.join(tiers)}",
+            remedy=told("name one of %(names)s", names=", ".join(tiers)),
         )
     if date and not _is_date(date):
         raise ResilienceError(
-            "this is no day", option="date", value=date, remedy="write it as 2025-11-20"
+            told("this is no day"), option="date", value=date, remedy=told("write it as 2025-11-20")
         )
     tree = inventory.scan(root, tiers=(tier,) if tier else tiers, pattern=pattern, digest=False)
     held = [*tree.files, *_folders(root, tree.tier_names)]
     fitting = [file for file in held if not date or _moment(file)[:10] == date]
     newest = dataclasses.replace(tree, files=fitting).newest()
     if newest is None:
-        wanted = "".join(f" of {what}" for what in (tier, date) if what)
         why = f" ({'; '.join(tree.problems)})" if tree.problems else ""
         raise ResilienceError(
-            f"there is no backup{wanted}{why}",
+            in_row(
+                [
+                    told("there is no backup"),
+                    *(told(" of %(what)s", what=what) for what in (tier, date) if what),
+                    why,
+                ],
+                "",
+            ),
             option="backup_path",
             value=root,
-            remedy="name the folder that holds the tiers, or another tier or day",
+            remedy=told("name the folder that holds the tiers, or another tier or day"),
         )
     return _chosen(os.path.join(os.path.abspath(root), newest.path), newest, newest.tier, now)
 
@@ -135,10 +142,10 @@ def _at(path: str, pattern: str, now: datetime.datetime) -> Chosen:
         seen = os.stat(path)
     except OSError as error:
         raise ResilienceError(
-            f"the backup cannot be read: {error.strerror}",
+            told("the backup cannot be read: %(why)s", why=error.strerror or str(error)),
             option="backup",
             value=path,
-            remedy="name a file that exists and may be read",
+            remedy=told("name a file that exists and may be read"),
         ) from error
     name = os.path.basename(path.rstrip("/"))
     match = FOLDER_NAME.search(name) if os.path.isdir(path) else re.match(pattern, name)

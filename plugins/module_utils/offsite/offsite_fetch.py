@@ -18,6 +18,7 @@ from collections.abc import Sequence
 
 from ..common import config, process
 from ..common.errors import ResilienceError
+from ..common.told import told
 from ..inventory import inventory
 from ..inventory.backup_choice import Chosen, choose
 from . import ssh
@@ -56,10 +57,10 @@ def destination(config_file: str, key_file: str = "") -> ssh.Destination:
         )
     except KeyError as error:
         raise ResilienceError(
-            "the offsite stage's configuration is not whole",
+            told("the offsite stage's configuration is not whole"),
             option=str(error.args[0]),
             value=config_file,
-            remedy="run the offsite stage's playbook",
+            remedy=told("run the offsite stage's playbook"),
         ) from error
 
 
@@ -108,7 +109,7 @@ def fetch(
             error.problem,
             option="offsite",
             value=str(server),
-            remedy="look with verify-offsite-backups.sh what the server holds",
+            remedy=told("look with verify-offsite-backups.sh what the server holds"),
         ) from error
     finally:
         for name in sizes:
@@ -126,10 +127,14 @@ def _refuse_lack_of_room(size: int, folder: str, server: ssh.Destination) -> Non
     free = room.f_bavail * room.f_frsize
     if size > free:
         raise ResilienceError(
-            f"the backup on the server has {size} bytes, of which {free} fit here",
+            told(
+                "the backup on the server has %(size)d bytes, of which %(free)d fit here",
+                size=size,
+                free=free,
+            ),
             option="work_dir",
             value=folder,
-            remedy="make room there, or name a folder on another filesystem",
+            remedy=told("make room there, or name a folder on another filesystem"),
         )
 
 
@@ -157,8 +162,15 @@ def _rsync(server: ssh.Destination, options: Sequence[str], names: Sequence[str]
     if why:
         raise ssh.ServerError(why, ssh.telling_line(ended.errors), server)
     raise ResilienceError(
-        f"rsync ended with {ended.ending()}: {ssh.telling_line(ended.errors)}",
+        told(
+            "%(program)s ended with %(ending)s: %(why)s",
+            program="rsync",
+            ending=ended.ending(),
+            why=ssh.telling_line(ended.errors),
+        ),
         option="offsite",
         value=str(server),
-        remedy="try sync-backups-offsite.sh --test-connection, and look whether the key may read",
+        remedy=told(
+            "try sync-backups-offsite.sh --test-connection, and look whether the key may read"
+        ),
     )

@@ -410,10 +410,13 @@ class _Page:
             reason = say("Reason: %(problem)s") % {"problem": self.drill["problem"]}
             self.lines += wrap(f"   {reason}", 6)
         backup = self.drill.get("backup") or {}
-        packed = is_compressed(str(backup.get("format") or ""))
+        form = str(backup.get("format") or "")
         time = quantity.recovery_time(self.words, self.drill.get("rto_seconds"))
         size = quantity.short_size(backup.get("bytes"))
-        size += " " + (say("(compressed)") if packed else say("(not compressed)"))
+        if form:
+            # What could not be read as a backup is not known to be the one or the other.
+            packed = is_compressed(form)
+            size += " " + (say("(compressed)") if packed else say("(not compressed)"))
         confidence = quantity.confidence(self.drill.get("confidence"))
         self.lines += [
             "",

@@ -23,6 +23,7 @@ from typing import Any
 
 from ..common import process
 from ..common.errors import ResilienceError
+from ..common.told import told
 from ..database import administrator, marked_database, postgres
 from ..database.postgres import Server
 from ..drill import drill
@@ -107,17 +108,17 @@ def connect(target: Target, database: str | None = None) -> Any:
     """
     if not target.host:
         raise ResilienceError(
-            "no production server is named",
+            told("no production server is named"),
             option="recovery.host",
             value="",
-            remedy="give recovery its host, port, user and password",
+            remedy=told("give recovery its host, port, user and password"),
         )
     return administrator.connect(
         target,
         database or target.maintenance_db,
-        what="the production server",
+        what=told("the production server"),
         option="recovery.host",
-        remedy="start it, or install one, and look at its user and password",
+        remedy=told("start it, or install one, and look at its user and password"),
     )
 
 

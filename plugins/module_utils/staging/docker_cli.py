@@ -15,6 +15,7 @@ from collections.abc import Mapping, Sequence
 
 from ..common import process
 from ..common.errors import ResilienceError
+from ..common.told import told
 
 # Cron gives its jobs a PATH without the administrator's folders.
 PLACES = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
@@ -48,10 +49,10 @@ class Docker:
         found = shutil.which("docker", path=PLACES)
         if not found:
             raise ResilienceError(
-                "Docker is not installed",
+                told("Docker is not installed"),
                 option="engine",
                 value="compose",
-                remedy="install docker.io and a compose plugin, or use the engine embedded",
+                remedy=told("install docker.io and a compose plugin, or use the engine embedded"),
             )
         return found
 
@@ -110,10 +111,10 @@ class Docker:
                 self._compose = [alone]
             else:
                 raise ResilienceError(
-                    "Docker has no compose",
+                    told("Docker has no compose"),
                     option="engine",
                     value="compose",
-                    remedy="install docker-compose-plugin or docker-compose",
+                    remedy=told("install docker-compose-plugin or docker-compose"),
                 )
         return self._compose
 
@@ -137,22 +138,26 @@ class Docker:
         return [line.split("\t") for line in said.splitlines() if line]
 
     def said(self, container: str) -> str:
-        """The end of what a container wrote, to standard output and error."""
+        """The last lines that a container wrote, to standard output and error."""
         ended = process.run(
             [self.program, "logs", "--tail", "20", container], time_limit=20, env=self.env
         )
-        return (ended.output + ended.errors)[-600:].strip()
+        return ended.output + ended.errors
 
     def _done(self, arguments: list[str], seconds: float, env: Mapping[str, str]) -> str:
         ended = process.run(arguments, time_limit=seconds, env={**self.env, **env}, cwd="/")
         if ended.code != 0:
             said = (ended.errors.strip() or ended.output.strip())[-600:]
             raise ResilienceError(
-                f"{os.path.basename(arguments[0])} {_verb(arguments)} ended with"
-                f" {ended.ending()}: {said}",
+                told(
+                    "%(program)s ended with %(ending)s: %(why)s",
+                    program=f"{os.path.basename(arguments[0])} {_verb(arguments)}",
+                    ending=ended.ending(),
+                    why=said,
+                ),
                 option="docker_host",
                 value=self.host or "the system's",
-                remedy="look whether the Docker engine runs and has room",
+                remedy=told("look whether the Docker engine runs and has room"),
             )
         return ended.output.strip("\n")
 

@@ -17,6 +17,7 @@ import time
 from ..common import detached, process
 from ..common.detached import Running
 from ..common.errors import ResilienceError
+from ..common.told import told
 from ..database import postgres
 from ..database.postgres import Server
 
@@ -108,10 +109,15 @@ class Cluster:
         )
         if made.code != 0:
             raise ResilienceError(
-                f"initdb ended with {made.ending()}: {made.errors.strip()[-400:]}",
+                told(
+                    "%(program)s ended with %(ending)s: %(why)s",
+                    program="initdb",
+                    ending=made.ending(),
+                    why=made.errors.strip()[-400:],
+                ),
                 option="work_dir",
                 value=os.path.dirname(self.folder),
-                remedy="give a folder with room, on a filesystem that is writable",
+                remedy=told("give a folder with room, on a filesystem that is writable"),
             )
 
     def start(self, *, time_limit: float = 60) -> Server:
@@ -196,10 +202,10 @@ class Cluster:
                     continue
                 said = self._read(self.log)[-600:].strip()
                 raise ResilienceError(
-                    f"the staging PostgreSQL did not start: {said or error}",
+                    told("the staging PostgreSQL did not start: %(why)s", why=said or error),
                     option="bin_dir",
                     value=self.binaries.bin_dir,
-                    remedy="mend what its words name",
+                    remedy=told("mend what its words name"),
                 ) from error
 
     @staticmethod

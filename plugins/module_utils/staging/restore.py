@@ -116,10 +116,10 @@ def restore(
         outcome = attempt(True)
     if outcome.timed_out:
         raise ResilienceError(
-            f"the restore did not end within {time_limit:g} s",
+            told("the restore did not end within %(seconds)s s", seconds=f"{time_limit:g}"),
             option="time_limit",
             value=time_limit,
-            remedy="a damaged dump can keep pg_restore busy for ever; else give it more time",
+            remedy=told("a damaged dump can keep pg_restore busy for ever; else give it more time"),
         )
     errors, harmless = classify(outcome.errors)
     if outcome.code != 0 and not errors and not harmless:
@@ -150,10 +150,10 @@ def create_roles(server: Server, names: Sequence[str]) -> None:
                 cursor.execute(sql.SQL("CREATE ROLE {} NOLOGIN").format(sql.Identifier(name)))
     except psycopg2.Error as error:
         raise ResilienceError(
-            f"a role cannot be made in staging: {' '.join(str(error).split())}",
+            told("a role cannot be made in staging: %(why)s", why=" ".join(str(error).split())),
             option="roles",
             value=list(names),
-            remedy="name roles as PostgreSQL allows them",
+            remedy=told("name roles as PostgreSQL allows them"),
         ) from error
     finally:
         connection.close()
@@ -176,10 +176,12 @@ def add_amcheck(server: Server, database: str) -> None:
                 cursor.execute("CREATE EXTENSION IF NOT EXISTS amcheck")
     except psycopg2.Error as error:
         raise ResilienceError(
-            f"amcheck cannot be installed in staging: {' '.join(str(error).split())}",
+            told(
+                "amcheck cannot be installed in staging: %(why)s", why=" ".join(str(error).split())
+            ),
             option="amcheck",
             value=True,
-            remedy="install PostgreSQL's contrib modules, or do not ask for amcheck",
+            remedy=told("install PostgreSQL's contrib modules, or do not ask for amcheck"),
         ) from error
     finally:
         connection.close()
@@ -215,10 +217,10 @@ def _create(server: Server, database: str, replace: bool, locale: Mapping[str, s
             marked_database.create(cursor, database, server.mark, locale)
     except psycopg2.Error as error:
         raise ResilienceError(
-            f"the staging database cannot be created: {str(error).strip()}",
+            told("the staging database cannot be created: %(why)s", why=str(error).strip()),
             option="database",
             value=database,
-            remedy="remove the database of that name from staging, or name another",
+            remedy=told("remove the database of that name from staging, or name another"),
         ) from error
     finally:
         connection.close()
@@ -228,10 +230,10 @@ def _refuse_others(cursor: Any, mark: str, database: str) -> None:
     """Refuses a database that is there and does not carry our mark."""
     if marked_database.marks(cursor, mark).get(database, mark) != mark:
         raise ResilienceError(
-            "a database of that name is there, and is not ours",
+            told("a database of that name is there, and is not ours"),
             option="database",
             value=database,
-            remedy="name another one, or drop that one yourself; nothing was touched",
+            remedy=told("name another one, or drop that one yourself; nothing was touched"),
         )
 
 

@@ -25,6 +25,7 @@ from contextlib import AbstractContextManager
 from typing import Any, Protocol, TypeVar
 
 from ..common.errors import ResilienceError
+from ..common.told import told
 from ..database.postgres import Binaries, Server
 from ..validation.checks import Answer
 
@@ -356,10 +357,10 @@ def locked(settings: Settings) -> Iterator[None]:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError as error:
             raise ResilienceError(
-                "another drill works on this staging",
+                told("another drill works on this staging"),
                 option="work_dir",
                 value=settings.work_dir,
-                remedy="wait until it has ended",
+                remedy=told("wait until it has ended"),
             ) from error
         yield
     finally:
@@ -368,10 +369,10 @@ def locked(settings: Settings) -> Iterator[None]:
 
 def _unusable(work_dir: str, error: OSError) -> ResilienceError:
     return ResilienceError(
-        f"the work folder cannot be used: {error.strerror}",
+        told("the work folder cannot be used: %(why)s", why=error.strerror or str(error)),
         option="work_dir",
         value=work_dir,
-        remedy="name a folder that may be written to, and make room there",
+        remedy=told("name a folder that may be written to, and make room there"),
     )
 
 
@@ -394,10 +395,14 @@ def refuse_production(settings: Settings, host: str, port: int, *, shared: bool 
     ours, theirs = _addresses(host, shared), _addresses(production.host, True)
     if ours & theirs:
         raise ResilienceError(
-            f"staging is production: {host}:{port} is {production.host}:{production.port}",
+            told(
+                "staging is production: %(ours)s is %(theirs)s",
+                ours=f"{host}:{port}",
+                theirs=f"{production.host}:{production.port}",
+            ),
             option="engine",
             value=settings.kind,
-            remedy="give staging a server of its own; nothing was touched",
+            remedy=told("give staging a server of its own; nothing was touched"),
         )
 
 

@@ -23,6 +23,7 @@ from collections.abc import Callable, Iterator
 from ..common import detached
 from ..common.detached import Running
 from ..common.errors import ResilienceError
+from ..common.told import Told, told
 from ..database import postgres
 from ..database.postgres import Server
 from ..validation.checks import Answer
@@ -32,6 +33,8 @@ from .staging import Backend, Settings
 
 NOTE = "backend.json"
 LOG = "backend.log"
+# Characters of a log that are told.
+LAST_WORDS = 600
 # No proxy of the environment stands between us and our own loopback.
 _OPENER = urllib.request.build_opener(urllib.request.ProxyHandler({}))
 
@@ -43,6 +46,39 @@ def healthy(backend: Backend) -> bool:
             return bool(answer.status == 200)
     except (OSError, http.client.HTTPException):
         return False
+
+
+def last_lines(text: str) -> str:
+    """The end of a log, from the beginning of a line on where it has several."""
+    end = text.strip()[-LAST_WORDS:]
+    if len(end) < len(text.strip()) and "\n" in end:
+        end = end.partition("\n")[2]
+    return end.strip()
+
+
+def not_healthy(backend: Backend, ended: bool, said: str) -> Told:
+    """Why a backend cannot be used.
+
+    Args:
+        backend: it.
+        ended: whether it has ended, and not only taken too long.
+        said: the end of its log.
+    """
+    why = said or told("nothing")
+    if ended:
+        return told("the staging backend ended; it said: %(why)s", why=why)
+    return told(
+        "the staging backend was not healthy within %(seconds)s s; it said: %(why)s",
+        seconds=f"{backend.seconds:g}",
+        why=why,
+    )
+
+
+def must_answer(backend: Backend) -> Told:
+    """What is to be done about that."""
+    return told(
+        "mend what its words name; it must answer %(path)s with 200", path=backend.health_path
+    )
 
 
 def refuse_taken(port: int, option: str, what: str) -> None:
@@ -62,10 +98,10 @@ def refuse_taken(port: int, option: str, what: str) -> None:
             probe.bind(("127.0.0.1", port))
         except OSError as error:
             raise ResilienceError(
-                f"the port of {what} cannot be had: {error.strerror}",
+                told("the port of %(what)s cannot be had: %(why)s", what=what, why=error.strerror),
                 option=option,
                 value=port,
-                remedy="end what listens there, or name another port",
+                remedy=told("end what listens there, or name another port"),
             ) from error
 
 
@@ -90,7 +126,7 @@ class BackendProcess:
         """
         if not self.backend.command or self.running():
             return
-        refuse_taken(self.backend.port, "backend_port", "the staging backend")
+        refuse_taken(self.backend.port, "backend_port", told("the staging backend"))
 
     def start(self, server: Server, database: str) -> str:
         """Starts it and waits until it is healthy; gives its URL.
@@ -121,13 +157,11 @@ class BackendProcess:
         while not self.healthy():
             ended = not detached.alive(running)
             if ended or time.monotonic() > deadline:
-                why = "ended" if ended else f"was not healthy within {backend.seconds:g} s"
                 raise ResilienceError(
-                    f"the staging backend {why}; it said: {self.last_words() or 'nothing'}",
+                    not_healthy(backend, ended, self.last_words()),
                     option="backend_command",
                     value=" ".join(backend.command),
-                    remedy="mend what its words name; it must answer"
-                    f" {backend.health_path} with 200",
+                    remedy=must_answer(backend),
                 )
             time.sleep(0.05)
         return backend.url
@@ -149,7 +183,7 @@ class BackendProcess:
         """The end of its log."""
         try:
             with open(self.log, encoding="utf-8", errors="backslashreplace") as file:
-                return file.read()[-600:].strip()
+                return last_lines(file.read())
         except OSError:
             return ""
 

@@ -84,17 +84,19 @@ class Compose:
         self.docker.compose_command()
         if not os.path.isfile(self.place.file):
             raise ResilienceError(
-                "the compose file of staging is missing",
+                told("the compose file of staging is missing"),
                 option="compose.file",
                 value=self.place.file,
-                remedy="run the stage's playbook, which writes it",
+                remedy=told("run the stage's playbook, which writes it"),
             )
         self._refuse_others_volume()
         if not self._containers(FORWARDER):
-            staging_backend.refuse_taken(self.place.port, "compose.port", "the staging PostgreSQL")
+            staging_backend.refuse_taken(
+                self.place.port, "compose.port", told("the staging PostgreSQL")
+            )
             if self.serves():
                 port = self.settings.backend.port
-                staging_backend.refuse_taken(port, "backend_port", "the staging backend")
+                staging_backend.refuse_taken(port, "backend_port", told("the staging backend"))
 
     def prepare(self) -> None:
         """What containers are to be made of: old ones away, a new password written.
@@ -143,13 +145,11 @@ class Compose:
         while not staging_backend.healthy(backend):
             ended = not self._containers(BACKEND, "running")
             if ended or time.monotonic() > deadline:
-                why = "ended" if ended else f"was not healthy within {backend.seconds:g} s"
                 raise ResilienceError(
-                    f"the staging backend {why}; it said: {self.last_words() or 'nothing'}",
+                    staging_backend.not_healthy(backend, ended, self.last_words()),
                     option="compose.file",
                     value=self.place.file,
-                    remedy="mend what its words name; it must answer"
-                    f" {backend.health_path} with 200",
+                    remedy=staging_backend.must_answer(backend),
                 )
             time.sleep(0.1)
         return backend.url
@@ -245,10 +245,10 @@ class Compose:
                     file.write(content)
             except OSError as error:
                 raise ResilienceError(
-                    f"staging's password cannot be written: {error.strerror}",
+                    told("staging's password cannot be written: %(why)s", why=error.strerror),
                     option="compose.file",
                     value=path,
-                    remedy="make room in the compose file's folder",
+                    remedy=told("make room in the compose file's folder"),
                 ) from error
 
     def _wait(self) -> Server:
@@ -259,10 +259,13 @@ class Compose:
             running = self._containers(SERVER, "running")
             if not running or time.monotonic() > deadline:
                 raise ResilienceError(
-                    f"the staging PostgreSQL did not start: {self._log(SERVER) or refusal}",
+                    told(
+                        "the staging PostgreSQL did not start: %(why)s",
+                        why=self._log(SERVER) or refusal,
+                    ),
                     option="compose.file",
                     value=self.place.file,
-                    remedy="mend what its words name",
+                    remedy=told("mend what its words name"),
                 )
             time.sleep(0.1)
         return server
@@ -271,7 +274,7 @@ class Compose:
         with contextlib.suppress(ResilienceError):
             for number, _name in self._containers(service):
                 # Most programs write their log to standard error.
-                return self.docker.said(number)
+                return staging_backend.last_lines(self.docker.said(number))
         return ""
 
     def _expires(self) -> str:
@@ -285,10 +288,10 @@ class Compose:
         said = self.docker.run("volume", "ls", "--format", "{{.Name}}")
         if self.place.volume in said.split() and self.place.volume not in ours:
             raise ResilienceError(
-                "a volume of staging's name exists, and this staging did not make it",
+                told("a volume of staging's name exists, and this staging did not make it"),
                 option="compose.volume",
                 value=self.place.volume,
-                remedy="name another volume, or remove that one; nothing was touched",
+                remedy=told("name another volume, or remove that one; nothing was touched"),
             )
 
     def _refuse_ways_out(self, service: str) -> None:
@@ -296,12 +299,17 @@ class Compose:
         for number, name in self._containers(service):
             networks = closed_network.standing(self.docker, number).networks
             if not networks or not all(network.internal for network in networks):
-                named = ", ".join(network.name for network in networks) or "no network"
                 raise ResilienceError(
-                    f"{name} could reach the world outside: {named}",
+                    told(
+                        "%(container)s could reach the world outside: %(networks)s",
+                        container=name,
+                        networks=", ".join(network.name for network in networks) or "-",
+                    ),
                     option="compose.file",
                     value=self.place.file,
-                    remedy="let it stand in internal networks only, as the role writes the file",
+                    remedy=told(
+                        "let it stand in internal networks only, as the role writes the file"
+                    ),
                 )
 
     def _remove_expired(self) -> None:

@@ -15,6 +15,7 @@ import contextlib
 from typing import Any
 
 from ..common.errors import ResilienceError
+from ..common.told import told
 from ..database import administrator, marked_database, postgres
 from ..database.postgres import Binaries, Server
 from . import staging
@@ -45,10 +46,10 @@ class External(ServedByProcess):
         """The server answers, is not production, and the database's name is free or ours."""
         if not self.place.host:
             raise ResilienceError(
-                "no server is named for staging",
+                told("no server is named for staging"),
                 option="external.host",
                 value="",
-                remedy="give its host, port, user and password",
+                remedy=told("give its host, port, user and password"),
             )
         with contextlib.closing(self._connect()) as connection:
             self._refuse_production(connection)
@@ -110,9 +111,9 @@ class External(ServedByProcess):
         return administrator.connect(
             place,
             place.maintenance_db,
-            what="the staging server",
+            what=told("the staging server"),
             option="external.host",
-            remedy="look whether it runs, and at its user and password",
+            remedy=told("look whether it runs, and at its user and password"),
         )
 
     def _comment(self, connection: Any) -> str | None:
@@ -133,23 +134,23 @@ class External(ServedByProcess):
         same = production.system_identifier and number == production.system_identifier
         if same or self.settings.database == production.dbname or has_its_database:
             why = (
-                f"its system identifier is production's, {number}"
+                told("its system identifier is production's, %(number)s", number=number)
                 if same
-                else f"it holds production's database {production.dbname}"
+                else told("it holds production's database %(name)s", name=production.dbname)
             )
             raise ResilienceError(
-                f"staging is production, or stands beside it: {why}",
+                told("staging is production, or stands beside it: %(why)s", why=why),
                 option="external.host",
                 value=self.place.host,
-                remedy="give staging a server of its own; nothing was touched",
+                remedy=told("give staging a server of its own; nothing was touched"),
             )
 
     def _not_ours(self) -> ResilienceError:
         return ResilienceError(
-            "a database of staging's name stands there, and this staging did not make it",
+            told("a database of staging's name stands there, and this staging did not make it"),
             option="database",
             value=self.settings.database,
-            remedy="name another one, or drop that one yourself; nothing was touched",
+            remedy=told("name another one, or drop that one yourself; nothing was touched"),
         )
 
 

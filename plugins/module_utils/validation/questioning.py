@@ -80,10 +80,14 @@ def _connect(dsn: Mapping[str, Any]) -> Any:
         return psycopg2.connect(**dsn)
     except psycopg2.Error as error:
         raise ResilienceError(
-            f"the restored database cannot be connected to: {' '.join(str(error).split())}",
+            told(
+                "%(what)s cannot be connected to: %(why)s",
+                what=told("the restored database"),
+                why=" ".join(str(error).split()),
+            ),
             option="database",
             value=dsn.get("dbname"),
-            remedy="look whether staging runs, and at its user and password",
+            remedy=told("look whether staging runs, and at its user and password"),
         ) from error
 
 

@@ -1,0 +1,87 @@
+"""What breaks a drill off is said in the page's language: every error on its way is told."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from ansible_collections.chefwell.resilience.plugins.module_utils.common.errors import (
+    ResilienceError,
+)
+from ansible_collections.chefwell.resilience.plugins.module_utils.common.language import words
+from ansible_collections.chefwell.resilience.plugins.module_utils.common.told import spoken
+from ansible_collections.chefwell.resilience.plugins.module_utils.database import postgres
+from ansible_collections.chefwell.resilience.plugins.module_utils.staging import (
+    staging,
+    staging_backend,
+)
+from ansible_collections.chefwell.resilience.plugins.module_utils.staging.docker_cli import Docker
+
+ENGINE = Path(__file__).resolve().parents[2] / "plugins" / "module_utils"
+ROOMS = ("staging", "drill", "database", "archive")
+FILES = ("inventory/backup_choice.py", "offsite/offsite_fetch.py", "validation/questioning.py")
+# They find fault with the configuration, in English as its keys are, before there is any page; and
+# of the checkpoint, which has pages of its own.
+ELSEWHERE = {
+    ("staging.py", "__post_init__"),
+    ("staging.py", "from_mapping"),
+    ("docker_state.py", ""),
+}
+
+
+def errors() -> Iterator[tuple[str, ast.Call]]:
+    """Each error that is made on a drill's way: where, and how."""
+    paths = [path for room in ROOMS for path in (ENGINE / room).glob("*.py")]
+    for path in sorted([*paths, *(ENGINE / name for name in FILES)]):
+        if (path.name, "") in ELSEWHERE:
+            continue
+        tree = ast.parse(path.read_text(encoding="utf-8"))
+        exempt = {
+            id(node)
+            for function in ast.walk(tree)
+            if isinstance(function, ast.FunctionDef) and (path.name, function.name) in ELSEWHERE
+            for node in ast.walk(function)
+        }
+        for node in ast.walk(tree):
+            if not isinstance(node, ast.Call) or not isinstance(node.func, ast.Name):
+                continue
+            if node.func.id in ("ResilienceError", "BackupError") and id(node) not in exempt:
+                yield f"{path.name}:{node.lineno}", node
+
+
+def test_no_error_on_a_drills_way_is_plain_text() -> None:
+    plain = []
+    for where, call in errors():
+        said = [*call.args[:1], *(one.value for one in call.keywords if one.arg == "remedy")]
+        plain += [where for text in said if isinstance(text, (ast.Constant, ast.JoinedStr))]
+    assert plain == []
+
+
+@pytest.mark.parametrize("problem", ["docker", "port", "programs", "folder"])
+def test_what_an_owner_meets_most_is_said_in_his_language(tmp_path: Path, problem: str) -> None:
+    """Caused for real; the others are held by the test before."""
+    with pytest.raises(ResilienceError) as raised:
+        if problem == "docker":
+            Docker(f"unix://{tmp_path}/no.sock").check()
+        elif problem == "port":
+            with staging_backend.socket.create_server(("127.0.0.1", 0)) as taken:
+                port = taken.getsockname()[1]
+                staging_backend.refuse_taken(port, "backend_port", "x")
+        elif problem == "programs":
+            postgres.find_binaries(str(tmp_path))
+        else:
+            (tmp_path / "file").write_text("")
+            with staging.locked(staging.Settings("embedded", str(tmp_path / "file" / "work"))):
+                pass
+    english, said = str(raised.value), spoken(words("pt_BR"), raised.value.told())
+    expected = {
+        "docker": "o Docker não está instalado" if not Docker().installed() else "terminou com",
+        "port": "a porta não está livre",
+        "programs": "na pasta faltam programas do PostgreSQL",
+        "folder": "a pasta de trabalho não pode ser usada",
+    }
+    assert said != english and expected[problem] in said, said
+    remedy = spoken(words("pt_BR"), raised.value.remedy)
+    assert remedy in said and remedy != raised.value.remedy
