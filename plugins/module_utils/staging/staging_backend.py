@@ -27,7 +27,7 @@ from ..common.told import Told, told
 from ..database import postgres
 from ..database.postgres import Server
 from ..validation.checks import Answer
-from . import staging
+from . import isolation, staging
 from .outgoing import Watch
 from .staging import Backend, Settings
 
@@ -237,6 +237,10 @@ class ServedByProcess:
     def isolation(self, server: Server) -> Iterator[Callable[[], Answer]]:
         """No network is closed around processes of this host, so they are looked at."""
         settings = self.settings
+        if not self.serves():
+            # Without an application nobody asks.
+            yield functools.partial(isolation.by_looking, 0, 0.0, (), ())
+            return
         with Watch(
             self.programs,
             _ends(server),
