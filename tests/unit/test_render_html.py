@@ -148,6 +148,21 @@ def test_could_not_verify_is_neither_good_nor_bad() -> None:
     assert "BACKUP VALID" not in text and "BACKUP NOT" not in text
 
 
+def test_what_was_not_done_has_no_figures() -> None:
+    """A damaged backup: neither restored nor validated, of a format that nobody knows."""
+    data = results(1)
+    drill = data["drill"]
+    drill |= {"verdict": "failed", "restore": None, "seconds": 0.0, "confidence": None}
+    drill["backup"] = {"file": "x.dump.gz", "bytes": 39000, "taken_at": "2025-11-20T03:00:00"}
+    page = render.html_report(data, "en")
+    assert "<dd>2025-11-20 03:00:00 · 38.1 KB</dd>" in page
+    assert "<dd>not restored</dd>" in page and "?%" not in page
+    drill["restore"] = {"seconds": 1.0, "engine": "embedded"}
+    assert "(embedded) · not validated</dd>" in render.html_report(data, "en")
+    text = render.validation_report(drill, "en", False)
+    assert "Backup Size: 39K\n" in text + "\n" and "compressed" not in text
+
+
 def test_a_skipped_check_or_a_missed_objective_is_a_warning() -> None:
     wanted = results(1)
     wanted["drill"]["checks"][1].update(status="skipped", evidence="not configured")
