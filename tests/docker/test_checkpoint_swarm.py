@@ -203,8 +203,10 @@ def test_plain_containers_and_compose_projects(swarm: Swarm, tmp_path: Path) -> 
         "    healthcheck: {test: [CMD, test, -e, /well], interval: 1s, retries: 1}\n"
     )
     engine.compose("-p", "lab-shop", "-f", str(file), "up", "--detach")
-    began = time.time()
     try:
+        while "of old" not in engine.docker("logs", "lab-shop-sick-1"):
+            time.sleep(0.1)
+        began = time.time()
         good, sick = ({"kind": "compose", "name": f"lab-shop/{part}"} for part in ("good", "sick"))
         single = {"kind": "container", "name": "lab-shop-good-*"}
         time.sleep(2.5)
