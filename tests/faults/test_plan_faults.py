@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
+import dataclasses
 import secrets
 import signal
 import threading
 from collections.abc import Iterator
+from pathlib import Path
 
 import psutil
 import pytest
@@ -20,44 +23,31 @@ INTERRUPTIONS = (
 )
 
 
-@pytest.fixture
-def plan(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Plan]:
+@contextlib.contextmanager
+def fresh(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Plan]:
     """A fresh host, its production and its backup server."""
     layout = Layout(tmp_path_factory.mktemp("plan") / "root")
     made = Plan(layout, Testbed.up(layout.bed, stores=1))
-    yield made
-    made.remove()
+    try:
+        yield made
+    finally:
+        made.remove()
 
 
-def test_e3_a_play_that_was_killed_half_way(fault: Fault, plan: Plan) -> None:
-    for task in INTERRUPTIONS:
-        plan.interrupt(task, signal.SIGKILL)
-        fault.cause(f"site.yml killed in the task {task!r}")
-    again, output = plan.run()
-    assert again.failed == 0, output
-    fault.see(f"run again: {again.changed} changed, {again.failed} failed", holds=not again.failed)
-    last, output = plan.run()
+def test_e3_a_play_that_was_killed_half_way(
+    fault: Fault, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    with fresh(tmp_path_factory) as plan:
+        for task in INTERRUPTIONS:
+            plan.interrupt(task, signal.SIGKILL)
+            fault.cause(f"site.yml killed in the task {task!r}")
+        again, output = plan.run()
+        assert again.failed == 0, output
+        fault.see(f"run again: {again.changed} changed, {again.failed} failed", holds=again.ok > 20)
+        last, output = plan.run()
     fault.see(
         f"once more: {last.changed} changed, {last.failed} failed",
         holds=last.changed == last.failed == 0 and last.ok > 20,
-    )
-
-
-def test_e5_check_mode_and_diff_on_a_fresh_host(fault: Fault, plan: Plan) -> None:
-    before = plan.held()
-    fault.cause("site.yml --check --diff on a host where nothing is installed")
-    foretold, told = plan.run("--check", "--diff")
-    fault.see(
-        f"{foretold.changed} foretold, {foretold.failed} failed, nothing written",
-        holds=foretold.failed == 0 and foretold.changed > 5 and plan.held() == before,
-    )
-    done, output = plan.run()
-    wrong = changed_tasks(told) - changed_tasks(output)
-    fault.see(f"every change foretold was made {wrong or ''}", holds=not wrong and not done.failed)
-    settled, told = plan.run("--check", "--diff")
-    fault.see(
-        f"afterwards {settled.changed} foretold, {settled.failed} failed",
-        holds=settled.changed == settled.failed == 0,
     )
 
 
@@ -85,26 +75,83 @@ class Watch(threading.Thread):
                 self.found |= {f"{word} in {line[:80]}" for word in self.words if word in line}
 
 
-def test_e6_secrets_in_variables(fault: Fault, plan: Plan) -> None:
-    path = plan.layout.inventory.parent / "group_vars" / "production.yml"
-    token = secrets.token_hex(12)
-    text = path.read_text()
-    assert "JWT_SECRET: staging-only" in text and "password: admin123" in text
-    path.write_text(text.replace("JWT_SECRET: staging-only", f"JWT_SECRET: {token}"))
-    words = [token, "admin123"]
+@dataclasses.dataclass(frozen=True)
+class Converged:
+    """What was seen of a host on its way from fresh to done, with secrets in its variables.
+
+    Attributes:
+        host: its folder.
+        words: the secrets.
+        foretold, told: `site.yml --check --diff` on the fresh host, and its output.
+        wrote: whether that left anything there.
+        done, output: the run itself, `-vvv --diff`.
+        watch: of its command lines.
+        settled: check mode once more, afterwards.
+    """
+
+    host: Path
+    words: list[str]
+    foretold: play.Played
+    told: str
+    wrote: bool
+    done: play.Played
+    output: str
+    watch: Watch
+    settled: play.Played
+
+
+@pytest.fixture(scope="module")
+def converged(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Converged]:
+    """One fresh host for two rows: a run of the whole plan is dear."""
+    with fresh(tmp_path_factory) as plan:
+        path = plan.layout.inventory.parent / "group_vars" / "production.yml"
+        token = secrets.token_hex(12)
+        text = path.read_text()
+        assert "JWT_SECRET: staging-only" in text and "password: admin123" in text
+        path.write_text(text.replace("JWT_SECRET: staging-only", f"JWT_SECRET: {token}"))
+        words = [token, "admin123"]
+        before = plan.held()
+        foretold, told = plan.run("--check", "--diff")
+        wrote = plan.held() != before
+        # In a process namespace of its own: other tests' processes are none of this play's.
+        with plan.start("-vvv", "--diff", before=ALONE) as running:
+            watch = Watch(running.pid, words)
+            watch.start()
+            try:
+                output = running.communicate()[0]
+            finally:
+                watch.done.set()
+                watch.join()
+        done = play.recap(output, 0)
+        assert done, output[-3000:]
+        settled, _output = plan.run("--check", "--diff")
+        yield Converged(
+            plan.layout.host, words, foretold, told, wrote, done, output, watch, settled
+        )
+
+
+def test_e5_check_mode_and_diff_on_a_fresh_host(fault: Fault, converged: Converged) -> None:
+    fault.cause("site.yml --check --diff on a host where nothing is installed")
+    foretold, settled = converged.foretold, converged.settled
+    fault.see(
+        f"{foretold.changed} foretold, {foretold.failed} failed, nothing written",
+        holds=foretold.failed == 0 and foretold.changed > 5 and not converged.wrote,
+    )
+    wrong = changed_tasks(converged.told) - changed_tasks(converged.output)
+    fault.see(
+        f"every change foretold was made {wrong or ''}",
+        holds=not wrong and not converged.done.failed,
+    )
+    fault.see(
+        f"afterwards {settled.changed} foretold, {settled.failed} failed",
+        holds=settled.changed == settled.failed == 0,
+    )
+
+
+def test_e6_secrets_in_variables(fault: Fault, converged: Converged) -> None:
     fault.cause("a token and a password in the variables; site.yml -vvv --diff")
-    # In a process namespace of its own: other tests' processes are none of this play's.
-    with plan.start("-vvv", "--diff", before=ALONE) as running:
-        watch = Watch(running.pid, words)
-        watch.start()
-        try:
-            output = running.communicate()[0]
-        finally:
-            watch.done.set()
-            watch.join()
-    played = play.recap(output, 0)
-    assert played and not played.failed, output[-3000:]
-    lines = output.splitlines()
+    assert not converged.done.failed, converged.output[-3000:]
+    lines, words, watch = converged.output.splitlines(), converged.words, converged.watch
     shown = [line[:120] for line in lines if any(word in line for word in words)]
     fault.see(
         f"{len(shown)} of {len(lines)} lines of output show one {shown[:2] or ''}", holds=not shown
@@ -115,7 +162,7 @@ def test_e6_secrets_in_variables(fault: Fault, plan: Plan) -> None:
         holds=not watch.found and len(watch.seen) > 50,
     )
     holding, wide = 0, []
-    for file in plan.layout.host.rglob("*"):
+    for file in converged.host.rglob("*"):
         if file.is_file() and any(word.encode() in file.read_bytes() for word in words):
             holding += 1
             if file.stat().st_mode & 0o077:
