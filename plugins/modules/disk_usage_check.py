@@ -331,6 +331,29 @@ backups:
     without the list of files; null without O(backup_path) or where it cannot be read.
   returned: success and when O(fail_on) makes the play fail
   type: dict
+  sample:
+    root: /root/backups
+    tiers:
+      daily:
+        count: 7
+        bytes: 25165824
+        newest: daily/chefwell_backup_20251120_030000.dump.gz
+        oldest: daily/chefwell_backup_20251114_030000.dump.gz
+      weekly:
+        count: 4
+        bytes: 16777216
+        newest: weekly/chefwell_backup_20251116_030000.dump.gz
+        oldest: weekly/chefwell_backup_20251026_030000.dump.gz
+      monthly:
+        count: 3
+        bytes: 12582912
+        newest: monthly/chefwell_backup_20251101_030000.dump.gz
+        oldest: monthly/chefwell_backup_20250901_030000.dump.gz
+    total_count: 14
+    total_bytes: 54525952
+    ignored: []
+    in_progress: []
+    problems: []
 tiers:
   description: What each tier of the backup tree takes up on the disk, by name. Empty without
     O(backup_path).

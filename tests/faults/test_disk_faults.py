@@ -257,6 +257,21 @@ def test_a9_a_file_server_that_is_silent(fault: Fault, tmp_path: Path, disks: Di
             f"exit {code} after {seconds:.1f} s: {target['reason']}",
             holds=code == 3 and target["level"] == "unknown" and seconds < 12,
         )
+        dump = host.backups / "daily" / "chefwell_backup_20251120_030000.dump"
+        dump.write_bytes(b"x" * 100)
+        host.settings |= {"paths": [], "drill_path": str(point / "drills" / "database")}
+        fault.cause("the same server holds the place where restore drills are made")
+        started = time.monotonic()
+        code, result = host.monitor()
+        seconds = time.monotonic() - started
+        fits = result["fits"]
+        fault.see(
+            f"exit {code} after {seconds:.1f} s: {result['targets'][0]['reason']}",
+            holds=seconds < 12
+            and (code, result["level"]) == (3, "unknown")
+            and "nobody knows whether a restore drill fits" in result["targets"][0]["reason"]
+            and (fits["drill_fits"], fits["dump_fits"]) == (None, True),
+        )
     finally:
         os.close(device)
 

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import importlib
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+import yaml
+from ansible_collections.chefwell.resilience.plugins.module_utils.telling.history import History
 from filesystems import Disks, fill
 from module_call import call
 
@@ -41,6 +44,43 @@ def test_levels_plain_values_and_failing_when_asked(disks: Disks) -> None:
     assert not call("disk_usage_check", paths=[str(point)], fail_on="emergency")["failed"]
     own = {"path": str(point), "warning": "3M", "critical": "500K", "emergency": "100K"}
     assert call("disk_usage_check", targets=[own])["level"] == "warning"
+
+
+def shape(value: object) -> object:
+    """The keys of dictionaries, however deep; of a list its first entry's."""
+    if isinstance(value, dict):
+        return {key: shape(held) for key, held in sorted(value.items())}
+    return shape(value[0]) if isinstance(value, list) and value else "a value"
+
+
+def test_the_samples_of_the_documentation_have_the_shape_of_results(
+    disks: Disks, tmp_path: Path
+) -> None:
+    module = importlib.import_module(
+        "ansible_collections.chefwell.resilience.plugins.modules.disk_usage_check"
+    )
+    samples = {key: told["sample"] for key, told in yaml.safe_load(module.RETURN).items()}
+    point = disks.memory("memory", pages=2000)
+    for tier in ("daily", "weekly", "monthly"):
+        (point / "backups" / tier).mkdir(parents=True)
+    dump = point / "backups" / "daily" / "chefwell_backup_20251120_030000.dump.gz"
+    dump.write_bytes(b"x" * 4096)
+    with History(str(tmp_path / "state")):
+        pass
+    result = call(
+        "disk_usage_check",
+        paths=[str(point)],
+        backup_path=str(point / "backups"),
+        state_dir=str(tmp_path / "state"),
+    )
+    assert {*result} - {"failed", "changed", "said"} == {*samples}
+    for key, sample in samples.items():
+        got = result[key]
+        if key == "targets":
+            (sample,), got = sample, got[0]
+            assert {*got.pop("forecast")} == {*sample.pop("forecast")}
+            assert got.pop("inodes_forecast") and not sample.pop("inodes_forecast")
+        assert shape(got) == shape(sample), key
 
 
 def test_inodes_left_for_every_target_or_for_one(disks: Disks) -> None:

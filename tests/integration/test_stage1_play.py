@@ -77,6 +77,9 @@ def test_converges_runs_and_rolls_back(host: Host) -> None:
             "disk_monitor_notify_urls": [receiver.webhook],
             "disk_monitor_ping_url": receiver.check,
             "disk_monitor_metrics_file": str(metrics),
+            "disk_monitor_inodes_warning": "300 left",
+            "disk_monitor_inodes_critical": "200 left",
+            "disk_monitor_inodes_emergency": "100 left",
         }
         host.variables |= more
         assert host.play(PLAYBOOK, "--check", "--diff")["changed"] > 0  # a fresh host
@@ -102,6 +105,7 @@ def test_converges_runs_and_rolls_back(host: Host) -> None:
     assert line == f"0 */6 * * * {host.scripts}/monitor-disk-space.sh"
     config = host.root / "etc" / "disk.json"
     assert config.stat().st_mode & 0o777 == 0o600
+    assert json.loads(config.read_text())["inodes_warning"] == "300 left"
 
     (host.log.parent / f"{host.log.name}.1").write_text("rotated\n")
     host.play(ROLLBACK)

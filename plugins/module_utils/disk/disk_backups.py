@@ -13,7 +13,7 @@ from collections.abc import Mapping, Sequence
 
 from ..common import records
 from ..inventory.inventory import BackupFile
-from .disk_levels import CRITICAL, OK, WARNING
+from .disk_levels import CRITICAL, OK, UNKNOWN, WARNING
 from .disk_reasons import Cause
 from .forecast import DAY, slopes
 
@@ -152,11 +152,15 @@ def causes(found: Fits, available: int, warn_nights: float) -> list[Cause]:
         warn_nights: fewer nights than these are a warning.
     """
     answers = []
+    values: dict[str, Any]
     if found.next_dump is not None and found.dump_fits is not None:
         needs = found.next_dump * DUMP_MARGIN
         spare = available / max(1.0, needs)
         values = {"needs": int(needs), "available": available, "fits": found.dump_fits}
         answers.append(Cause("dump_fit", *_room(spare), values))
+    if found.drill_needs and found.drill_available is None:
+        values = {"needs": found.drill_needs, "available": None, "fits": None}
+        answers.append(Cause("drill_fit", UNKNOWN, UNKNOWN, values))
     if found.drill_fits is not None and found.drill_needs and found.drill_available is not None:
         spare = found.drill_available / found.drill_needs
         values = {

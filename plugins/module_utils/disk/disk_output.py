@@ -74,10 +74,13 @@ def condition(
     def reason() -> str:
         return clean("; ".join(disk_reasons.text(words, cause) for cause in bad))
 
-    name = result.name if result.name and not code else ""
-    about = name or disk_reasons.subject(words, code, result.path, result.folder)
+    def name() -> str:
+        if result.name and not code:
+            return clean(result.name)
+        return clean(disk_reasons.subject(words, code, result.path, result.folder))
+
     key = f"{result.key}:{code}" if code else result.key
-    return Condition(key, clean(about), level, falls_to, reason)
+    return Condition(key, name, level, falls_to, reason)
 
 
 def nagios(look: Look) -> str:

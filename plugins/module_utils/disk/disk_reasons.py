@@ -105,13 +105,12 @@ def subject(words: gettext.NullTranslations, code: str, target: str, folder: boo
         folder: whether it is a folder that is judged.
     """
     say = words.gettext
-    apart = {
-        "dump_fit": say("room for tonight's dump"),
-        "drill_fit": say("room for a restore drill"),
-        "retention_fit": say("room for the retention plan"),
-    }
-    if code in apart:
-        return apart[code]
+    if code == "dump_fit":
+        return say("room for tonight's dump")
+    if code == "drill_fit":
+        return say("room for a restore drill")
+    if code == "retention_fit":
+        return say("room for the retention plan")
     about = say("folder %(path)s") if folder else say("disk %(path)s")
     return about % {"path": target}
 
@@ -157,6 +156,8 @@ def _room(words: gettext.NullTranslations, code: str, level: str, values: Mappin
             "a restore drill will not fit: it takes %(needs)s, %(available)s are left"
         ),
     }
+    if values["fits"] is None:
+        return say("nobody knows whether a restore drill fits: its place does not answer")
     sizes = {name: quantity.size(values[name]) for name in ("needs", "available")}
     how = "not" if not values["fits"] else "fits" if level == "ok" else "just"
     return texts[code, how] % sizes

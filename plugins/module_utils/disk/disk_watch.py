@@ -17,7 +17,7 @@ from ..common import records
 from ..common.errors import ResilienceError
 from ..inventory import inventory
 from ..telling.history import History, Sample
-from . import disk, disk_backups, disk_options, disk_tiers, forecast
+from . import disk, disk_backups, disk_options, disk_tiers, forecast, mounts
 from .disk import Target, TargetResult
 from .disk_levels import OK, RISING, UNKNOWN, WARNING
 from .disk_reasons import Cause
@@ -250,7 +250,9 @@ def _join(
         found = disk_backups.fits(
             tree.files,
             folder.bytes_available,
-            drill_available=_drill_room(options.get("drill_path"), folder),
+            drill_available=_drill_room(
+                options.get("drill_path"), folder, _positive(options, "time_limit", 10)
+            ),
             drill_factor=_positive(options, "drill_factor", disk_backups.DRILL_FACTOR),
             retention=retention,
             other_growth=_other_growth(results, folder),
@@ -275,15 +277,19 @@ def _unread(why: str) -> Cause:
     return Cause("backups", UNKNOWN, UNKNOWN, {"why": why})
 
 
-def _drill_room(path: str | None, folder: TargetResult) -> int | None:
+def _drill_room(path: str | None, folder: TargetResult, time_limit: float) -> int | None:
     """Bytes left where drills are made; the folders that a drill will make need not exist yet."""
     if not path:
         return folder.bytes_available
     try:
+        mount = mounts.holding(mounts.by_point(mounts.table()), path)
+        if mount is not None and mount.network:
+            # Its server may not answer, so nothing below it is asked for.
+            return disk.measure(mount.point, time_limit, network=True).available
         while not os.path.isdir(path) and path != "/":
             path = os.path.dirname(path)
         return disk.measure(path).available
-    except OSError:
+    except (OSError, ResilienceError):
         return None
 
 

@@ -31,7 +31,7 @@ class Condition:
 
     Attributes:
         key: tells it apart, stable between runs.
-        name: what people call it.
+        name: what people call it, or what gives it, as for the reason.
         level: as measured.
         falls_to: the level that the same measurement gives with every threshold a little earlier;
             equal to `level` where there is no hysteresis.
@@ -39,10 +39,14 @@ class Condition:
     """
 
     key: str
-    name: str
+    name: str | Callable[[], str]
     level: str
     falls_to: str
     reason: str | Callable[[], str]
+
+    def called(self) -> str:
+        """What people call it."""
+        return self.name if isinstance(self.name, str) else self.name()
 
     def said(self) -> str:
         """Why, in words."""
@@ -54,6 +58,7 @@ class State:
     """What is remembered of a condition. Times are seconds since 1970.
 
     Attributes:
+        name, reason: empty where it is ok, for then nobody asks.
         level: in force, after hysteresis.
         since: when it left `ok`; when it was first seen if it is ok.
         told_level: what people were told last; `ok` at first.
@@ -163,13 +168,13 @@ def _one(
     began = before.since if before and previous != OK else since
     told_level, told_at = (before.told_level, before.told_at) if before else (OK, 0.0)
     kind = _kind(level, told_level, now - told_at, remind_seconds)
-    # Why something is ok is asked by nobody, and changes with every measurement.
-    reason = "" if level == OK else condition.said()
-    state = State(condition.name, level, reason, since, told_level, told_at)
+    # What is ok is asked after by nobody, and why it is changes with every measurement.
+    name, reason = ("", "") if level == OK else (condition.called(), condition.said())
+    state = State(name, level, reason, since, told_level, told_at)
     if kind is None:
         return state, None
     notice = Notice(
-        kind, condition.key, condition.name, level, told_level, condition.said(), now, began
+        kind, condition.key, condition.called(), level, told_level, condition.said(), now, began
     )
     return records.replace(state, told_level=level, told_at=now), notice
 
