@@ -18,21 +18,14 @@ from ..common.errors import ResilienceError
 
 MOUNTINFO = "/proc/self/mountinfo"
 FSTAB = "/etc/fstab"
-# A server that is gone makes calls on these hang.
+# A server that is gone makes calls on these hang. Besides these types it shows in what is mounted,
+# such as `host:/folder` or rclone's `remote:bucket`.
 NETWORK_TYPES = frozenset(
-    (
-        "nfs",
-        "nfs4",
-        "cifs",
-        "smb3",
-        "smbfs",
-        "9p",
-        "ceph",
-        "glusterfs",
-        "afs",
-        "ncpfs",
-        "fuse.sshfs",
-    )
+    ("nfs", "nfs4", "cifs", "smb3", "smbfs", "9p", "afs", "auristorfs", "beegfs", "ceph", "coda")
+    + ("davfs", "glusterfs", "gpfs", "lustre", "ncpfs", "orangefs")
+    + ("fuse.ceph", "fuse.ceph-fuse", "fuse.curlftpfs", "fuse.davfs2", "fuse.gcsfuse")
+    + ("fuse.glusterfs", "fuse.goofys", "fuse.juicefs", "fuse.mfs", "fuse.mount-s3")
+    + ("fuse.rclone", "fuse.s3fs", "fuse.sshfs")
 )
 # Filesystems that hold none of the host's data, or only as long as it runs, or that are full by
 # design. Whoever wants one watched names it.
@@ -68,7 +61,9 @@ class Mount:
     @property
     def network(self) -> bool:
         """Whether another host must answer before anything is known of it."""
-        return self.type in NETWORK_TYPES
+        if self.type in NETWORK_TYPES:
+            return True
+        return ":" in self.source and not self.source.startswith("/")
 
 
 def _unescaped(text: str) -> str:
