@@ -216,6 +216,31 @@ def test_a8_a_disk_that_takes_nothing_is_still_told(
     )
 
 
+@pytest.mark.parametrize("output", ["> /dev/full", ">&-", "| true", "> /dev/full 2>&1", ">&- 2>&-"])
+def test_a8_output_that_takes_nothing(
+    fault: Fault, tmp_path: Path, disks: Disks, receiver: Receiver, output: str
+) -> None:
+    """Cron lines often redirect into a file on the very disk that is full."""
+    point = disks.memory("memory")
+    fill(point, 95)
+    host = MonitorHost(tmp_path, paths=[str(point)], notify_urls=[receiver.webhook])
+    (script,) = host.command("monitor-disk-space")
+    for more in ("", " --json", " --nagios"):
+        fault.cause(f"monitor-disk-space.sh{more} {output}")
+        command = f"{script}{more} {output}; exit ${{PIPESTATUS[0]}}"
+        ended = subprocess.run(
+            ["bash", "-c", command], capture_output=True, text=True, check=False, env={}
+        )
+        fault.see(
+            f"exit {ended.returncode} {ended.stderr.strip()}",
+            holds=ended.returncode == 2 and "Traceback" not in ended.stderr,
+        )
+    titles = [message["title"] for message in receiver.messages()]
+    fault.see(f"told: {titles}", holds=len(titles) == 1)
+    lines = Path(host.settings["log_file"]).read_text().count('level="emergency"')
+    fault.see(f"{lines} lines in the log", holds=lines == 2)
+
+
 def test_a9_what_cannot_be_looked_at_is_unknown(fault: Fault, tmp_path: Path, disks: Disks) -> None:
     mounted = disks.memory("mounted")
     disks.unmount(mounted)

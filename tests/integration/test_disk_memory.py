@@ -24,12 +24,13 @@ MOUNTS, RUNS, FILES = 20, 120, 5000
 # The launcher's own command, with the interpreter's high-water mark written down at its very end.
 # (`ru_maxrss` would not do: it is inherited from whoever started it, and counts its children.)
 MEASURED = """
-import atexit, runpy, sys
-held = bytearray({extra})
-def tell():
+import os, runpy, sys
+held, leave = bytearray({extra}), os._exit
+def tell(code):
     with open({file!r}, "w") as file:
         file.write(open("/proc/self/status").read())
-atexit.register(tell)
+    leave(code)
+os._exit = tell
 runpy.run_module("chefwell_resilience.host_cli", run_name="__main__", alter_sys=True)
 """
 

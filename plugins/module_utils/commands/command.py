@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import datetime
 import os
 import sys
@@ -42,15 +43,24 @@ class Command:
 
 
 def tell(text: str, end: str = "\n") -> None:
-    """Writes a command's result to standard output, at once."""
+    """Writes a command's result to standard output, at once.
+
+    Raises:
+        OSError: it takes nothing: it is on a full disk, or nobody reads it any more.
+    """
+    if sys.stdout is None:  # the command was started with it closed: nobody asked
+        return
     sys.stdout.write(text + end)
     sys.stdout.flush()
 
 
 def warn(text: str, end: str = "\n") -> None:
-    """Writes what is no result (progress, a problem) to standard error, at once."""
-    sys.stderr.write(text + end)
-    sys.stderr.flush()
+    """Writes what is no result (progress, a problem) to standard error, at once, if it takes it."""
+    if sys.stderr is None:
+        return
+    with contextlib.suppress(OSError):
+        sys.stderr.write(text + end)
+        sys.stderr.flush()
 
 
 def now() -> str:

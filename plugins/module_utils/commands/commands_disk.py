@@ -131,7 +131,7 @@ def _monitor(settings: dict[str, Any], arguments: argparse.Namespace) -> int:
     if arguments.nagios:
         with stage_channels.history(settings["state_dir"], []) as history:
             look = disk_watch.look(settings, history, time.time())
-        tell(disk_output.nagios(look))
+        _tell_or_warn(disk_output.nagios(look))
         return disk.exit_code(look.level)
     problems: list[str] = []
     stage_channels.ping(settings, "start", "", problems)
@@ -159,10 +159,18 @@ def _monitor(settings: dict[str, Any], arguments: argparse.Namespace) -> int:
     action = "success" if disk.exit_code(look.level) <= 1 else "fail"
     stage_channels.ping(settings, action, "\n".join([*lines, *problems]), problems)
     result["problems"] = list(dict.fromkeys(problems))
-    tell(json.dumps(result) if arguments.json else "\n".join(lines))
+    _tell_or_warn(json.dumps(result) if arguments.json else "\n".join(lines))
     for problem in result["problems"]:
         warn(problem)
     return disk.exit_code(look.level)
+
+
+def _tell_or_warn(text: str) -> None:
+    """Writes the result; a disk too full to take it must not change the exit code that says so."""
+    try:
+        tell(text)
+    except OSError as error:
+        warn(f"the output cannot be written: {error.strerror}")
 
 
 def _remember(
