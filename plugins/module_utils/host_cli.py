@@ -16,7 +16,7 @@ import os
 import sys
 from collections.abc import Mapping, Sequence
 
-from .commands.command import EXIT_UNKNOWN, Command, warn
+from .commands.command import EXIT_UNKNOWN, Command, OutputError, warn
 from .common import config, interrupt, libraries
 from .common.errors import ResilienceError
 
@@ -101,6 +101,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         return command.run(config.load(arguments.config, dict(command.keys)), arguments)
     except ResilienceError as error:
         warn(f"{arguments.command}: {error}")
+        return EXIT_UNKNOWN
+    except OutputError as error:
+        warn(f"{arguments.command}: the output cannot be written: {error.strerror}")
         return EXIT_UNKNOWN
     except KeyboardInterrupt:
         warn(f"{arguments.command}: stopped before the end")

@@ -265,6 +265,18 @@ def test_a_watched_screen_is_never_blank(tmp_path: Path) -> None:
     assert seen.count(b"\x1b[3J") == 4 and b"Ctrl-C ends it" in seen
 
 
+@pytest.mark.parametrize("output", ["> /dev/full", "--json > /dev/full", "--watch 0.1 | head -n 1"])
+def test_a_page_that_cannot_be_written_is_unknown_in_one_line(tmp_path: Path, output: str) -> None:
+    host = MonitorHost(tmp_path)
+    (script,) = host.command("disk-status")
+    command = f"{script} {output}; exit ${{PIPESTATUS[0]}}"
+    ended = subprocess.run(
+        ["/bin/bash", "-c", command], capture_output=True, text=True, check=False
+    )
+    assert ended.returncode == 3, ended.stderr
+    assert re.fullmatch(r"disk-status: the output cannot be written: .+\n", ended.stderr)
+
+
 def test_an_alert_that_waits_for_its_end_says_what_is_now(tmp_path: Path, disks: Disks) -> None:
     """Just below its threshold an alert is kept; "all normal" below it would puzzle its reader."""
     point = disks.memory("memory")

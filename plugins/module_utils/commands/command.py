@@ -42,16 +42,25 @@ class Command:
     defaults: Mapping[str, object] | None = None
 
 
+class OutputError(OSError):
+    """The output takes nothing: it is on a full disk, or nobody reads it any more."""
+
+
 def tell(text: str, end: str = "\n") -> None:
     """Writes a command's result to standard output, at once.
 
     Raises:
-        OSError: it takes nothing: it is on a full disk, or nobody reads it any more.
+        OutputError: it takes nothing.
     """
     if sys.stdout is None:  # the command was started with it closed: nobody asked
         return
-    sys.stdout.write(text + end)
-    sys.stdout.flush()
+    try:
+        sys.stdout.write(text + end)
+        sys.stdout.flush()
+    except OSError as error:
+        # Or the interpreter tries once more when it ends, and makes that its exit code.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        raise OutputError(error.errno, error.strerror) from error
 
 
 def warn(text: str, end: str = "\n") -> None:
@@ -70,7 +79,7 @@ def now() -> str:
 
 def colour() -> bool:
     """Whether to print colour: only to a terminal, and not with NO_COLOR (no-color.org)."""
-    return sys.stdout.isatty() and not os.environ.get("NO_COLOR")
+    return bool(sys.stdout and sys.stdout.isatty() and not os.environ.get("NO_COLOR"))
 
 
 def append_log(path: str, lines: Sequence[str]) -> str | None:

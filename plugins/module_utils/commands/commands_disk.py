@@ -20,7 +20,7 @@ from ..inventory import inventory
 from ..telling import announce, channel_keys, stage_channels
 from ..telling.alerts import Condition
 from ..telling.history import History, forget, one_at_a_time
-from .command import Command, append_log, colour, now, tell, warn
+from .command import Command, OutputError, append_log, colour, now, tell, warn
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -169,7 +169,7 @@ def _tell_or_warn(text: str) -> None:
     """Writes the result; a disk too full to take it must not change the exit code that says so."""
     try:
         tell(text)
-    except OSError as error:
+    except OutputError as error:
         warn(f"the output cannot be written: {error.strerror}")
 
 
