@@ -20,14 +20,15 @@ from ansible_collections.chefwell.resilience.plugins.module_utils.staging import
 from ansible_collections.chefwell.resilience.plugins.module_utils.staging.docker_cli import Docker
 
 ENGINE = Path(__file__).resolve().parents[2] / "plugins" / "module_utils"
-ROOMS = ("staging", "drill", "database", "archive")
+ROOMS = ("staging", "drill", "database", "archive", "recovery")
 FILES = ("inventory/backup_choice.py", "offsite/offsite_fetch.py", "validation/questioning.py")
-# They find fault with the configuration, in English as its keys are, before there is any page; and
-# of the checkpoint, which has pages of its own.
+# They find fault with the configuration, in English as its keys are, before there is any page; are
+# of the checkpoint, which has pages of its own; or of the runbook, whose problems are no drill's.
 ELSEWHERE = {
     ("staging.py", "__post_init__"),
     ("staging.py", "from_mapping"),
     ("docker_state.py", ""),
+    ("runbook.py", ""),
 }
 
 

@@ -93,10 +93,13 @@ def refuse_unconfirmed(confirm: str) -> None:
     """
     if confirm != host_name():
         raise ResilienceError(
-            "the switch is not confirmed: the confirmation does not name this host",
+            told("the switch is not confirmed: the confirmation does not name this host"),
             option="confirm",
             value=confirm,
-            remedy=f"give --confirm {host_name()} if you mean this host; nothing was touched",
+            remedy=told(
+                "give --confirm %(host)s if you mean this host; nothing was touched",
+                host=host_name(),
+            ),
         )
 
 
@@ -232,10 +235,15 @@ def run_command(command: Sequence[str], option: str, seconds: float) -> None:
     ended = process.run(list(command), time_limit=seconds)
     if ended.code != 0:
         raise ResilienceError(
-            f"{command[0]} ended with {ended.ending()}: {ended.errors.strip()[-300:]}",
+            told(
+                "%(program)s ended with %(ending)s: %(why)s",
+                program=command[0],
+                ending=ended.ending(),
+                why=ended.errors.strip()[-300:],
+            ),
             option=option,
             value=" ".join(command),
-            remedy="run it by hand and mend what it says",
+            remedy=told("run it by hand and mend what it says"),
         )
 
 

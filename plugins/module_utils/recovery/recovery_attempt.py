@@ -173,20 +173,20 @@ class Attempt:
         """The archive as if it held this store and what is no store's."""
         if ready.format == "plain":
             raise ResilienceError(
-                "a plain dump cannot be restored in part",
+                told("a plain dump cannot be restored in part"),
                 option="tenant",
                 value=self.tenant,
-                remedy="take a backup that pg_dump made with -Fc, -Fd or -Ft",
+                remedy=told("take a backup that pg_dump made with -Fc, -Fd or -Ft"),
             )
         prefix = self.settings.drill.questions.tenant_prefix
         schemas = {entry.schema or entry.name for entry in ready.toc.entries}
         stores = ", ".join(sorted(name for name in schemas if name.startswith(prefix)))
         if self.tenant not in schemas:
             raise ResilienceError(
-                "the backup does not hold this store",
+                told("the backup does not hold this store"),
                 option="tenant",
                 value=self.tenant,
-                remedy=f"name one of {stores}",
+                remedy=told("name one of %(names)s", names=stores),
             )
 
         def kept(entry: Any) -> bool:
@@ -222,10 +222,15 @@ class Attempt:
         missing = sorted({entry.owner for entry in ready.toc.entries} - known - {""})
         if missing:
             raise ResilienceError(
-                f"the server lacks roles that own what is in the backup: {', '.join(missing)}",
+                told(
+                    "the server lacks roles that own what is in the backup: %(names)s",
+                    names=", ".join(missing),
+                ),
                 option="recovery.host",
                 value=self.settings.target.host,
-                remedy=f'create them first: CREATE ROLE "{missing[0]}"',
+                remedy=told(
+                    "create them first: %(command)s", command=f'CREATE ROLE "{missing[0]}"'
+                ),
             )
 
 

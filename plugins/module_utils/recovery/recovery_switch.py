@@ -16,6 +16,7 @@ import time
 from typing import Any
 
 from ..common.errors import ResilienceError
+from ..common.told import told
 from ..staging import staging
 from . import recovery
 from .recovery import BEFORE, MARK, VALIDATED, Settings, Target
@@ -74,16 +75,16 @@ def refuse_unfit(name: str, comment: str | None) -> None:
         ResilienceError: it is one of these.
     """
     if comment is None:
-        why = "there is nothing of this name"
+        why = told("there is nothing of this name")
     elif not comment.startswith((MARK + VALIDATED, MARK + BEFORE)):
-        why = "it was not restored and validated by us, nor was it production before"
+        why = told("it was not restored and validated by us, nor was it production before")
     else:
         return
     raise ResilienceError(
-        f"it cannot take production's place: {why}",
+        told("it cannot take production's place: %(why)s", why=why),
         option="switch",
         value=name,
-        remedy="look with --list; nothing was touched",
+        remedy=told("look with --list; nothing was touched"),
     )
 
 
@@ -111,10 +112,12 @@ def _rename(connection: Any, target: Target, name: str, kept: str | None) -> Non
         with connection.cursor() as cursor:
             cursor.execute("ROLLBACK")
         raise ResilienceError(
-            f"the names could not be changed: {' '.join(str(error).split())}",
+            told("the names could not be changed: %(why)s", why=" ".join(str(error).split())),
             option="switch",
             value=name,
-            remedy="end what is connected (recovery.stop_command); production stands as it stood",
+            remedy=told(
+                "end what is connected (recovery.stop_command); production stands as it stood"
+            ),
         ) from error
     finally:
         with connection.cursor() as cursor:

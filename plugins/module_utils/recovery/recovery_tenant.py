@@ -19,6 +19,7 @@ from typing import Any
 
 from ..common import process
 from ..common.errors import ResilienceError
+from ..common.told import told
 from ..database import postgres, schema_copy
 from ..database.postgres import Server
 from ..drill.drill import PASSED, Progress
@@ -170,10 +171,10 @@ def _transaction(connection: Any, name: str) -> Any:
         except psycopg2.Error as error:
             cursor.execute("ROLLBACK")
             raise ResilienceError(
-                f"the names could not be changed: {' '.join(str(error).split())}",
+                told("the names could not be changed: %(why)s", why=" ".join(str(error).split())),
                 option="switch",
                 value=name,
-                remedy="mend what is said; nothing was changed",
+                remedy=told("mend what is said; nothing was changed"),
             ) from error
 
 
@@ -190,10 +191,13 @@ def _refuse_pointed_at(connection: Any, tenant: str) -> None:
         keys = [name for (name,) in cursor.fetchall()]
     if keys:
         raise ResilienceError(
-            f"foreign keys from outside lead to the living store: {', '.join(keys[:5])}",
+            told(
+                "foreign keys from outside lead to the living store: %(keys)s",
+                keys=", ".join(keys[:5]),
+            ),
             option="tenant",
             value=tenant,
-            remedy="drop them, switch, and make them anew; nothing was changed",
+            remedy=told("drop them, switch, and make them anew; nothing was changed"),
         )
 
 
