@@ -24,10 +24,12 @@ class HostCopy:
 
     Attributes:
         root: where the copy's root is seen from here.
+        inventory: what its plays are given with `-i`.
     """
 
     def __init__(self, root: Path) -> None:
         self.root = root
+        self.inventory = "production,"
 
     def run(self, command: str, **environment: str) -> subprocess.CompletedProcess[str]:
         """Runs a line of shell in the copy."""
@@ -55,21 +57,27 @@ class HostCopy:
 
     def play(self, path: str, **variables: object) -> str:
         """Runs a playbook of the copy on the copy, as the host `production`; returns its output."""
-        tool = ROOT / ".venv" / "bin" / "ansible-playbook"
         known = {
             "ansible_connection": "local",
             "ansible_python_interpreter": "/usr/bin/python3",
             **variables,
         }
         self.write("/root/variables.json", json.dumps(known))
-        done = self.run(
-            f"{tool} -i production, -e @/root/variables.json {path}",
+        done = self.ansible(f"ansible-playbook -i {self.inventory} -e @/root/variables.json {path}")
+        assert done.returncode == 0, done.stdout + done.stderr
+        return done.stdout
+
+    def ansible(self, command: str) -> subprocess.CompletedProcess[str]:
+        """Runs a line of shell in the copy's checkout, where the programs of Ansible are at hand
+        and `inventory` is the one that needs no naming."""
+        return self.run(
+            f"cd {ROOT} && {command}",
+            PATH=f"{ROOT / '.venv' / 'bin'}:{PROGRAMS}",
+            ANSIBLE_INVENTORY=self.inventory,
             ANSIBLE_COLLECTIONS_PATH=str(ROOT / "build" / "collections"),
             ANSIBLE_NOCOLOR="1",
             ANSIBLE_PIPELINING="1",
         )
-        assert done.returncode == 0, done.stdout + done.stderr
-        return done.stdout
 
 
 @contextlib.contextmanager

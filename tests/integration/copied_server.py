@@ -1,0 +1,95 @@
+"""A backup server of its own: a copy of this machine at the end of a virtual cable, with its sshd
+on port 22. Takes root."""
+
+from __future__ import annotations
+
+import contextlib
+import socket
+import subprocess
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+from far_host import FarHost
+from host_copy import HostCopy, host_copy
+
+SETTINGS = """Port 22
+ListenAddress {address}
+HostKey /etc/ssh/ssh_host_ed25519_key
+PasswordAuthentication no
+UsePAM no
+PermitRootLogin prohibit-password
+Subsystem sftp internal-sftp
+"""
+
+
+class CopiedServer:
+    """A server with root and one account, into which nobody can log in yet but root.
+
+    Attributes:
+        machine: the copy.
+        address: where its sshd listens.
+        host_key: its public host key, as sshd keeps it.
+    """
+
+    def __init__(self, machine: HostCopy, net: FarHost, account: str) -> None:
+        self.machine, self.net, self.address = machine, net, net.address
+        without_keys(machine)
+        # A star is a password that fits nothing; sshd takes the usual `!` for a locked account.
+        machine.must(f"useradd --create-home --shell /bin/bash --password '*' {account}")
+        machine.must("rm -f /etc/ssh/ssh_host_* && mkdir -p /run/sshd && chmod 0755 /run/sshd")
+        machine.must("ssh-keygen -q -t ed25519 -N '' -C server -f /etc/ssh/ssh_host_ed25519_key")
+        self.host_key = machine.must("cat /etc/ssh/ssh_host_ed25519_key.pub").strip()
+        machine.write("/etc/ssh/sshd_config", SETTINGS.format(address=self.address))
+
+    def let_root_in(self, public: str) -> None:
+        """As whoever runs the server has let the administrator in."""
+        self.machine.write("/root/.ssh/authorized_keys", public)
+
+    @contextlib.contextmanager
+    def running(self) -> Iterator[None]:
+        """sshd runs as long as the block lasts."""
+        inside = "mount -t proc proc /proc && exec /usr/sbin/sshd -D -e"
+        with (self.machine.root.parent / "sshd.log").open("ab") as log:
+            process = subprocess.Popen(
+                [*self.net.inside, "unshare", "--mount", "--pid", "--fork", "--kill-child"]
+                + ["chroot", str(self.machine.root), "bash", "-c", inside],
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                start_new_session=True,
+            )
+        try:
+            self._wait_for(process)
+            yield
+        finally:
+            process.kill()  # the process namespace ends with it, and every session in that
+            process.wait()
+
+    def _wait_for(self, process: subprocess.Popen[bytes]) -> None:
+        for _attempt in range(250):
+            with socket.socket() as probe:
+                if probe.connect_ex((self.address, 22)) == 0:
+                    return
+            log = self.machine.root.parent / "sshd.log"
+            assert process.poll() is None, log.read_text()
+            time.sleep(0.02)
+        raise AssertionError("sshd does not listen")
+
+
+def without_keys(machine: HostCopy) -> None:
+    """The copy forgets whatever the machine's own root has for ssh."""
+    machine.must("rm -rf /root/.ssh && mkdir -m 0700 /root/.ssh")
+
+
+@contextlib.contextmanager
+def copied_server(folder: Path, account: str) -> Iterator[CopiedServer]:
+    """A server that runs for as long as the block lasts, below an empty folder."""
+    net = FarHost()
+    try:
+        with host_copy(folder) as machine:
+            server = CopiedServer(machine, net, account)
+            with server.running():
+                yield server
+    finally:
+        net.remove()
