@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import dataclasses
+import errno
 import json
+import os
 import re
+import shutil
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+from ansible_collections.chefwell.resilience.plugins.module_utils.common import system_words
 from ansible_collections.chefwell.resilience.plugins.module_utils.common.language import words
 from ansible_collections.chefwell.resilience.plugins.module_utils.common.told import spoken
 from ansible_collections.chefwell.resilience.plugins.module_utils.offsite import (
@@ -24,12 +29,13 @@ from ansible_collections.chefwell.resilience.plugins.module_utils.offsite.offsit
 )
 from ansible_collections.chefwell.resilience.plugins.module_utils.offsite.transport_rsync import (
     AccountTransport,
+    GateTransport,
 )
 from ansible_collections.chefwell.resilience.plugins.module_utils.pages import render
 from gated_copy import gated
 from offsite_parts import add_backup
 from receiver import receiving
-from sshd import COLLECTIONS, ENGINE, Sshd
+from sshd import COLLECTIONS, ENGINE, Sshd, free_port
 
 # Words that stand in every English sentence of ours and in no Portuguese one.
 ENGLISH = re.compile(
@@ -147,3 +153,86 @@ def test_the_servers_own_message(settings: Settings, server: Sshd) -> None:
         (message,) = people.messages()
     assert "não estão mais na cópia: daily/" in message["message"]
     assert english(message["message"]) == []
+
+
+@pytest.mark.parametrize("phrase", system_words.PHRASES)
+def test_every_phrase_of_the_systems_is_said(phrase: str) -> None:
+    line = f'rsync: [sender] open "/b/{phrase[:4]}" failed: {phrase} (13)'
+    told = system_words.system_said(line)
+    assert told == line  # English stays, to the letter
+    said = spoken(PORTUGUESE, told)
+    assert phrase not in said and said.startswith('rsync: [sender] open "/b/')
+    assert english(spoken(PORTUGUESE, system_words.system_said(phrase))) == []
+
+
+def test_the_phrases_are_the_systems_own() -> None:
+    """As this system says them; what is no errno's is another program's."""
+    known = {os.strerror(number) for number in errno.errorcode}
+    spelled = {str(phrase) for phrase in system_words.PHRASES if phrase[0].isupper()}
+    others = {
+        "Operation timed out",  # of BSD's and macOS's ssh
+        "Name or service not known",
+        "Temporary failure in name resolution",
+    }
+    assert spelled - others <= known
+
+
+def in_portuguese(result: offsite.SyncResult) -> str:
+    """What people are told of a sync."""
+    said = "\n".join(one.reason for one in offsite_report._conditions(result, PORTUGUESE))
+    print(said)
+    return said
+
+
+def test_no_such_file(settings: Settings, tmp_path: Path) -> None:
+    """A tier that is gone, and a key that is."""
+    assert offsite.sync(settings).status == "ok"
+    shutil.rmtree(Path(settings.backup_path, "weekly"))
+    page = render.offsite_report(offsite_verify.verify(settings), "pt_BR", False)
+    assert "weekly: arquivo ou diretório inexistente" in page and english(page) == []
+    missing = dataclasses.replace(
+        settings.transport.destination, key_file=str(tmp_path / "no" / "key")
+    )
+    broken = dataclasses.replace(settings, transport=GateTransport(missing))
+    result = offsite.sync(broken, overrides=["mass-change"])
+    told = in_portuguese(result)
+    assert "a chave privada não pode ser lida: arquivo ou diretório inexistente" in told
+    assert english(told) == []
+    assert "the private key cannot be read: No such file or directory" in result.message
+
+
+def test_no_space_and_connection_refused(settings: Settings, server: Sshd) -> None:
+    server.guard(reserve_percent=100)
+    told = in_portuguese(offsite.sync(settings, overrides=["room"]))
+    assert "o disco do servidor está cheio" in told and english(told) == []
+    assert "não há espaço disponível no dispositivo: o disco está cheio até a reserva" in told
+    server.guard()
+    nobody = dataclasses.replace(settings.transport.destination, port=free_port())
+    told = in_portuguese(
+        offsite.sync(dataclasses.replace(settings, transport=GateTransport(nobody)))
+    )
+    # What is left of ssh's own line is no sentence: where to, and which port.
+    assert told.startswith("nada escuta nessa porta do servidor (ssh: connect to host")
+    assert told.strip().endswith(": conexão recusada)")
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="to be another user takes root")
+def test_permission_denied_in_rsyncs_own_words(tmp_path: Path) -> None:
+    """rsync itself, as somebody who may not write there."""
+    tmp_path.chmod(0o755)
+    (tmp_path / "closed").mkdir(mode=0o755)
+    (tmp_path / "backup").write_text("x")
+    done = subprocess.run(
+        ["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups", "rsync"]
+        + [str(tmp_path / "backup"), str(tmp_path / "closed/")],
+        capture_output=True,
+        text=True,
+        check=False,
+        cwd="/",
+        env=ssh.environment(),
+    )
+    judged = rsync.judge(done.returncode, [], done.stderr)
+    told = spoken(PORTUGUESE, judged.words)
+    print(told)
+    assert "Permission denied (13)" in judged.words
+    assert "permissão negada (13)" in told and "Permission" not in told

@@ -73,8 +73,10 @@ def started(arguments: Sequence[str], **options: Any) -> Iterator[subprocess.Pop
     try:
         process = subprocess.Popen(list(arguments), start_new_session=True, **options)
     except OSError as error:
+        from .system_words import why  # what all goes well does without
+
         raise ResilienceError(
-            told("a program cannot be run: %(why)s", why=error.strerror or str(error)),
+            told("a program cannot be run: %(why)s", why=why(error)),
             option="command",
             value=arguments[0],
             remedy=told("install it, or give its full path"),

@@ -18,6 +18,9 @@ import time
 from collections.abc import Mapping
 from typing import Any
 
+from ..common.system_words import why
+from ..common.told import told
+
 # Size, mtime in nanoseconds, inode, ctime in nanoseconds.
 Identity = tuple[int, int, int, int]
 
@@ -133,7 +136,9 @@ class DigestCache:
                 file.write(json.dumps(values))  # `dump` would not use the C encoder
             os.replace(f"{self.path}.new", self.path)
         except OSError as error:
-            return f"the digests {self.path} cannot be kept: {error.strerror}"
+            return told(
+                "the digests %(path)s cannot be kept: %(why)s", path=self.path, why=why(error)
+            )
         return None
 
 

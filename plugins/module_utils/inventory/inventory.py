@@ -219,17 +219,19 @@ def scan(
         is_folder = stat.S_ISDIR(os.stat(root).st_mode)
     except OSError as error:
         raise ResilienceError(
-            f"the backup tree cannot be read: {error.strerror}",
+            texts.told("the backup tree cannot be read: %(why)s", why=_why(error)),
             option="path",
             value=root,
-            remedy="name the folder that holds the tiers, and mount it if it is a mount",
+            remedy=texts.told(
+                "name the folder that holds the tiers, and mount it if it is a mount"
+            ),
         ) from error
     if not is_folder:
         raise ResilienceError(
-            "the backup tree is not a folder",
+            texts.told("the backup tree is not a folder"),
             option="path",
             value=root,
-            remedy="name the folder that holds the tiers",
+            remedy=texts.told("name the folder that holds the tiers"),
         )
     found = Inventory(root, [], tuple(tiers))
     for tier in tiers:
@@ -263,14 +265,14 @@ def _scan_tier(found: Inventory, tier: str, expression: re.Pattern[str]) -> None
     try:
         entries = sorted(os.scandir(os.path.join(found.root, tier)), key=lambda entry: entry.name)
     except OSError as error:
-        found.problems.append(f"{readable(tier)}: {error.strerror}")
+        found.problems.append(_problem(tier, error))
         return
     for entry in entries:
         path = f"{tier}/{entry.name}"
         try:
             seen = entry.stat(follow_symlinks=False)
         except OSError as error:
-            found.problems.append(f"{readable(path)}: {error.strerror}")
+            found.problems.append(_problem(path, error))
             continue
         match = expression.match(entry.name)
         if not stat.S_ISREG(seen.st_mode):
@@ -286,6 +288,16 @@ def _scan_tier(found: Inventory, tier: str, expression: re.Pattern[str]) -> None
             )  # fmt: skip
 
 
+def _why(error: OSError) -> str:
+    from ..common import system_words  # where all can be read, nothing of it is said
+
+    return system_words.why(error)
+
+
+def _problem(path: str, error: OSError) -> str:
+    return texts.in_row([readable(path), _why(error)], ": ")
+
+
 def _kind(mode: int) -> str:
     kinds = (
         (stat.S_ISLNK, "symbolic link, not followed"),
@@ -297,11 +309,19 @@ def _kind(mode: int) -> str:
 
 
 def taken_at(match: re.Match[str]) -> str | None:
-    """When a backup was taken, local ISO 8601, by its name's groups `date` and `time`."""
+    """When a backup was taken, local ISO 8601, by its name's groups `date` and `time`.
+
+    Their digits count, whatever stands between them: year, month and day; hour, minute and second,
+    of which the last ones may be missing. A name that tells only the day stands for its beginning.
+    """
     try:
         date, hour = match["date"] or "", match["time"] or ""
-    except IndexError:  # a pattern without these groups
-        return None
+    except IndexError:  # a pattern without one of these groups
+        told = match.groupdict("")
+        date, hour = told.get("date", ""), told.get("time", "")
+    if len(date) != 8 or len(hour) != 6:
+        date = re.sub(r"\D", "", date)
+        hour = re.sub(r"\D", "", hour).ljust(6, "0")
     try:
         # Eight and six digits; strptime says the same but takes ten times as long.
         moment = datetime.datetime.fromisoformat(f"{date}T{hour}")
@@ -376,7 +396,7 @@ def _digest_all(
                 "%(file)s: vanished while it was read (rotated away?)", file=readable(file.path)
             )
         except OSError as error:
-            return f"{readable(file.path)}: {error.strerror}"
+            return _problem(file.path, error)
         if (after.st_size, after.st_mtime_ns) != (file.bytes, file.mtime_ns):
             found.in_progress.append(readable(file.path))
             return None

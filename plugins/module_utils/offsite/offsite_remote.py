@@ -19,7 +19,7 @@ import stat
 from collections.abc import Iterable, Sequence
 
 from ..common.errors import ResilienceError
-from ..common.told import restored, told
+from ..common.told import in_row, restored, told
 from ..inventory import inventory
 from ..inventory.digest_cache import Identity
 from . import ssh, ssh_question
@@ -227,9 +227,11 @@ def parse(answer: bytes, root: str, tiers: Sequence[str], pattern: str, known: s
             path, seen = _listed(rest, root, whole=kind == "entry")
             listed[path.removeprefix("./")] = seen
         elif kind == "link":
-            tree.problems.append(f"{inventory.readable(rest)}: symbolic link, not followed")
+            why = told("symbolic link, not followed")
+            tree.problems.append(in_row([inventory.readable(rest), why], ": "))
         elif kind == "unreadable":
-            tree.problems.append(f"{inventory.readable(rest)}: cannot be read whole")
+            why = told("cannot be read whole")
+            tree.problems.append(in_row([inventory.readable(rest), why], ": "))
     identities = _fill(tree, listed, inventory.compiled(pattern))
     return Remote(
         b"absent" not in records,

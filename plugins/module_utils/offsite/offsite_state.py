@@ -15,8 +15,10 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from ..common.errors import ResilienceError
+from ..common.system_words import why
+from ..common.told import told
 from ..inventory.inventory import Inventory
-from .offsite_guards import Seen
+from .offsite_guards import MASS_CHANGE, Seen
 from .offsite_settings import OK, WARNING, Settings, SyncResult
 
 
@@ -27,7 +29,7 @@ class LastGood:
     Attributes:
         time: when, ISO 8601.
         destination: to where.
-        files: what the tree held.
+        files: what the tree held; or holds since a person let a mass change pass here.
         listing: what the other side's list was when it held just that (`Remote.listing`); empty
             where it was not looked at afterwards.
     """
@@ -72,9 +74,12 @@ def load_state(settings: Settings) -> tuple[State, str | None]:
     except FileNotFoundError:
         return State(), None
     except OSError as error:
-        return State(), f"the state {path} cannot be read: {error.strerror}"
+        words = told("the state %(path)s cannot be read: %(why)s", path=path, why=why(error))
+        return State(), words
     except (ValueError, TypeError, KeyError, AttributeError):
-        return State(), f"the state {path} is damaged, so the last good sync is not known"
+        return State(), told(
+            "the state %(path)s is damaged, so the last good sync is not known", path=path
+        )
 
 
 def remember(
@@ -87,13 +92,21 @@ def remember(
 ) -> str | None:
     """Writes the state; returns in words why it could not be written."""
     last_good = state.last_good
-    if result.status in (OK, WARNING) and tree is not None:
+    done = result.status in (OK, WARNING)
+    # A person has let the mass change pass here; now the server asks one, and none here again.
+    passed = result.kind == "server_guard" and any(
+        refusal.guard == MASS_CHANGE for refusal in result.overridden
+    )
+    if (done or passed) and tree is not None:
         files = {
             file.path: (file.bytes, file.mtime_ns)
             for file in tree.files
             if file.path not in left_out
         }
-        last_good = LastGood(result.time, result.destination, files, listing)
+        if done:
+            last_good = LastGood(result.time, result.destination, files, listing)
+        elif last_good:
+            last_good = LastGood(last_good.time, last_good.destination, files)
     values = {
         "version": 1,
         "last_good": last_good and vars(last_good),
@@ -107,7 +120,7 @@ def remember(
             os.fsync(file.fileno())
         os.replace(f"{path}.new", path)
     except OSError as error:
-        return f"the state {path} cannot be written: {error.strerror}"
+        return told("the state %(path)s cannot be written: %(why)s", path=path, why=why(error))
     return None
 
 
@@ -124,10 +137,10 @@ def locked(settings: Settings) -> Iterator[int | None]:
         lock = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     except OSError as error:
         raise ResilienceError(
-            f"the lock cannot be made: {error.strerror}",
+            told("the lock cannot be made: %(why)s", why=why(error)),
             option="state_dir",
             value=path,
-            remedy="name a folder that may be written to, and make room there",
+            remedy=told("name a folder that may be written to, and make room there"),
         ) from error
     try:
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)

@@ -17,6 +17,7 @@ import stat
 
 from ..common import process
 from ..common.errors import ResilienceError
+from ..common.system_words import system_said, why
 from ..common.told import told
 
 MODES = RESTRICTED, ACCOUNT = "restricted", "account"
@@ -360,14 +361,14 @@ def check_key(destination: Destination) -> None:
         seen = os.stat(path)
     except OSError as error:
         raise ResilienceError(
-            f"the private key cannot be read: {error.strerror}",
+            told("the private key cannot be read: %(why)s", why=why(error)),
             option="key_file",
             value=path,
-            remedy="run the stage's playbook, which makes it",
+            remedy=told("run the stage's playbook, which makes it"),
         ) from error
     if stat.S_IMODE(seen.st_mode) & 0o077:
         raise ResilienceError(
-            "the private key may be read by others, so ssh will not use it",
+            told("the private key may be read by others, so ssh will not use it"),
             option="key_file",
             value=path,
             remedy=f"chmod 600 {shlex.quote(path)}",
@@ -379,12 +380,12 @@ def check_key(destination: Destination) -> None:
     if outcome.code != 0:
         locked = "passphrase" in outcome.errors
         raise ResilienceError(
-            "the private key has a passphrase, which nobody is there to type"
+            told("the private key has a passphrase, which nobody is there to type")
             if locked
-            else "the private key is damaged or no key",
+            else told("the private key is damaged or no key"),
             option="key_file",
             value=path,
-            remedy="name a key without a passphrase, of its own for this purpose",
+            remedy=told("name a key without a passphrase, of its own for this purpose"),
         )
     _usable_keys.add(identity)
 
@@ -407,11 +408,12 @@ _EMPTY_WORDS = re.compile(
 
 
 def telling_line(errors: str) -> str:
-    """The line on standard error that says most, printable."""
+    """The line on standard error that says most, printable; what the system said in it can be said
+    in any language."""
     if shown := re.search(r"IDENTIFICATION HAS CHANGED.*?(SHA256:[\w+/]{43})", errors, re.DOTALL):
-        return f"it shows {shown[1]}"
+        return told("it shows %(key)s", key=shown[1])
     for line in errors.splitlines():
         if not _EMPTY_WORDS.match(line):
             text = line.strip()[:300]
-            return "".join(char if char.isprintable() else "?" for char in text)
+            return system_said("".join(char if char.isprintable() else "?" for char in text))
     return ""

@@ -23,7 +23,8 @@ from typing import Any
 
 from ..common import process
 from ..common.errors import ResilienceError
-from ..common.told import told
+from ..common.system_words import why
+from ..common.told import in_row, told
 from ..inventory import inventory
 from ..inventory.digest_cache import Identity
 from . import rsync
@@ -35,14 +36,14 @@ from .transport import Delivery, Finished, Wanted
 INCOMING = ".chefwell-incoming"
 # rclone(1), "Exit code".
 _WORDS = {
-    1: ("failed", "rclone failed", True),
-    2: ("usage", "rclone does not know one of our options", False),
-    3: ("no_folder", "the folder is not there", False),
-    4: ("vanished", "a file was not found", True),
-    5: ("temporary", "a passing fault of the service", True),
-    6: ("failed", "a fault of the service that it does not call passing", True),
-    7: ("fatal", "a fault that another try cannot mend", False),
-    8: ("limit", "the limit of the transfer was reached", False),
+    1: ("failed", told("rclone failed"), True),
+    2: ("usage", told("rclone does not know one of our options"), False),
+    3: ("no_folder", told("the folder is not there"), False),
+    4: ("vanished", told("a file was not found"), True),
+    5: ("temporary", told("a passing fault of the service"), True),
+    6: ("failed", told("a fault of the service that it does not call passing"), True),
+    7: ("fatal", told("a fault that another try cannot mend"), False),
+    8: ("limit", told("the limit of the transfer was reached"), False),
 }
 
 
@@ -100,17 +101,17 @@ class RcloneTransport:
             mode = os.stat(path).st_mode
         except OSError as error:
             raise ResilienceError(
-                f"rclone's configuration cannot be read: {error.strerror}",
+                told("rclone's configuration cannot be read: %(why)s", why=why(error)),
                 option="rclone_config_file",
                 value=path,
-                remedy="make it with `rclone config --config FILE`",
+                remedy=told("make it with `rclone config --config FILE`"),
             ) from error
         if mode & 0o077:
             raise ResilienceError(
-                "rclone's configuration may be read by others, and it holds secrets",
+                told("rclone's configuration may be read by others, and it holds secrets"),
                 option="rclone_config_file",
                 value=path,
-                remedy="chmod 600 the file",
+                remedy=told("chmod 600 the file"),
             )
 
     def server_name(self) -> str:
@@ -226,9 +227,13 @@ class RcloneTransport:
             names = ", ".join(inventory.readable(name) for name in lost[:5])
             return Transfer(
                 1,
-                words=f"{len(lost)} backups did not arrive as they are here: {names}",
+                words=told(
+                    "%(count)d backups did not arrive as they are here: %(files)s",
+                    count=len(lost),
+                    files=names,
+                ),
                 kind="not_placed",
-                remedy="look whether they still change, or were rotated away",
+                remedy=told("look whether they still change, or were rotated away"),
                 again=True,
             )
         return Transfer(0, sent=sent, bytes_sent=sum(total.values()))
@@ -318,14 +323,17 @@ class RcloneTransport:
 def _failed(done: process.Outcome, time_limit: float) -> Transfer:
     kind, text, again = _WORDS.get(done.code, ("failed", f"rclone: {done.ending()}", True))
     if done.timed_out:
-        kind, text = "time_limit", f"rclone took longer than {time_limit:g} s and was ended"
+        kind = "time_limit"
+        text = told(
+            "rclone took longer than %(seconds)s s and was ended", seconds=f"{time_limit:g}"
+        )
     said = telling_line(re.sub(r"^\S+ \S+ ERROR : ", "", done.errors, flags=re.MULTILINE))
-    words = f"{text}: {said}" if said else text
+    words = in_row([text, said], ": ")
     return rsync.Transfer(
         done.code or 1,
         words=words,
         kind=f"rclone_{kind}",
-        remedy="try `rclone lsd REMOTE` with the same configuration",
+        remedy=told("try `rclone lsd REMOTE` with the same configuration"),
         again=again,
     )
 
