@@ -38,9 +38,11 @@ options:
     default: [daily, weekly, monthly]
   pattern:
     description:
-      - Regular expression (Python) for the names of backups, matched from the name's beginning. The
-        groups C(date) (C(YYYYMMDD)) and C(time) (C(HHMMSS)) tell when a backup was taken. What does
-        not match is listed as ignored.
+      - Regular expression (Python) for the names of backups, matched from the name's beginning.
+        What does not match is listed as ignored.
+      - The groups C(date) (year, month, day) and C(time) (hour, minute, second) tell when a backup
+        was taken. Only their digits count, so that C(2025-11-20) and C(03h00) will do; without
+        C(time) it is the day's beginning, and without C(date) the file's time of change.
       - Left out, names such as C(chefwell_backup_20251120_030000.dump.gz) match.
     type: str
   digest:
@@ -144,19 +146,28 @@ inventory:
         oldest: daily/chefwell_backup_20251120_030000.dump.gz
     total_count: 1
     total_bytes: 36864
-    files: []
-    ignored: []
-    in_progress: []
-    problems: []
+    files:
+      - path: daily/chefwell_backup_20251120_030000.dump.gz
+        tier: daily
+        bytes: 36864
+        mtime_ns: 1763618400123456789
+        sha256: 9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08
+        taken_at: "2025-11-20T03:00:00"
+    ignored: [daily/README]
+    in_progress: [daily/chefwell_backup_20251121_030000.dump.gz]
+    problems: ["weekly: Permission denied"]
 freshness:
-  description: By tier of O(schedule), what it has and owes.
+  description:
+    - By tier of O(schedule), what it has and owes. C(newest) and C(age_hours) are V(null) for a
+      tier without a backup that counts; C(fresh) allows a quarter more than is expected; C(gaps)
+      are the moments between the oldest and the newest backup at which one should have been taken.
   returned: when O(schedule) is given
   type: dict
   sample:
     daily:
       newest: daily/chefwell_backup_20251120_030000.dump.gz
       age_hours: 7.5
-      expected_hours: 24
+      expected_hours: 24.0
       fresh: true
       gaps: ["2025-11-18T03:00-03:00"]
 comparison:
@@ -186,6 +197,13 @@ comparison:
       description: Problems of either side.
       type: list
       elements: str
+  sample:
+    in_sync: false
+    missing: [daily/chefwell_backup_20251119_030000.dump.gz]
+    extra: [weekly/chefwell_backup_20251116_030000.dump.gz]
+    different: [daily/chefwell_backup_20251120_030000.dump.gz]
+    compared_by: sha256
+    unknown: ["monthly: No such file or directory"]
 """
 
 import datetime
