@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import concurrent.futures
 import dataclasses
+import datetime
 import fcntl
+import gzip
 import hashlib
 import json
 import os
@@ -159,6 +161,9 @@ class TestSync:
         assert settled and len(settled.aside) == 4
         assert in_sync(copied) and store(server).alarms() == {}
         assert keeper.accept(store(server)) is None
+        # Both sides have been asked once: the next night needs nobody.
+        later = offsite.sync(copied)
+        assert (later.status, later.overridden) == ("ok", ()), later
 
     def test_what_is_cut_off_goes_on(self, copied: Settings, tree: Path, server: Sshd) -> None:
         big = add_backup(tree, "monthly", 200, size=6_000_000)
@@ -390,6 +395,64 @@ class TestThief:
         (aside,) = thief.server.backups.glob(f"old_*/{one}")
         assert aside.read_bytes() == before[one]
 
+    def test_a_whole_rotation_of_his_own_takes_nothing_away_for_90_days(
+        self, thief: Thief, server: Sshd, tmp_path: Path
+    ) -> None:
+        """The server cannot know that the new backups are none. So what they replace stays."""
+        before = mirror(server)
+        junk = {}
+        for path in before:
+            tier, _slash, name = path.partition("/")
+            later = f"{tier}/{name.replace('_20', '_21', 1)}"
+            junk[later] = gzip.compress(os.urandom(4000))
+            (tmp_path / "junk" / tier).mkdir(parents=True, exist_ok=True)
+            (tmp_path / "junk" / later).write_bytes(junk[later])
+        thief.rsync("-rt", f"{tmp_path}/junk/", f"{thief.at}:incoming/")
+        left = sorted(before)[0]
+        done = json.loads(thief.commits({**junk, left: before[left]}).stdout)
+        assert done["refused"] == "" and len(done["aside"]) == len(before) - 1
+        held = mirror(server)
+        (old,) = {path.partition("/")[0] for path in held if path.startswith("old_")}
+        assert {path: held[f"{old}/{path}"] for path in before.keys() - {left}} == {
+            path: content for path, content in before.items() if path != left
+        }
+        keeper.tend(store(server))
+        assert mirror(server) == held
+        # 90 days later nobody has looked, and his are the newest that begin like a backup.
+        long_ago = datetime.datetime.now(datetime.UTC) - datetime.timedelta(days=91)
+        (server.backups / old).rename(server.backups / f"old_{long_ago:%Y%m%d_%H%M%S}")
+        assert len(keeper.tend(store(server)).dropped) == len(before) - 1
+
+    def test_a_planted_backup_is_named_and_moved_aside(
+        self, copied: Settings, server: Sshd, tmp_path: Path
+    ) -> None:
+        thief, before = Thief(copied, server), mirror(server)
+        planted = "daily/chefwell_backup_20991231_030000.dump.gz"
+        (tmp_path / "his" / "daily").mkdir(parents=True)
+        (tmp_path / "his" / planted).write_bytes(b"poison")
+        thief.rsync("-rt", f"{tmp_path}/his/", f"{thief.at}:incoming/")
+        done = json.loads(thief.commits({**before, planted: b"poison"}).stdout)
+        assert done["placed"] == [planted] and mirror(server)[planted] == b"poison"
+        comparison = offsite_verify.verify(copied)["comparison"]
+        assert (comparison["in_sync"], comparison["extra"]) == (False, [planted])
+        assert offsite.sync(copied).aside == (planted,)
+        assert in_sync(copied)
+
+    def test_an_account_says_that_it_is_weaker_and_is(self, copied: Settings, server: Sshd) -> None:
+        server.authorized_keys.write_text(
+            f"restrict {(server.root / 'client_key.pub').read_text()}"
+        )
+        account = dataclasses.replace(copied.transport.destination, mode="account")
+        plain = dataclasses.replace(copied, transport=AccountTransport(account))
+        assert "can delete and overwrite the copy" in offsite.sync(plain).weaker[0]
+        thief = Thief(copied, server)
+        (victim, *_others) = mirror(server)
+        assert thief.asks(f"rm {shlex.quote(str(server.backups / victim))}").returncode == 0
+        assert victim not in mirror(server)
+        # Not even here does the key open a way through, or a terminal.
+        through = thief.asks(options=("-W", f"127.0.0.1:{server.port}"))
+        assert through.returncode != 0 and b"prohibited" in through.stderr
+
     def test_an_empty_inventory_moves_nothing(self, thief: Thief) -> None:
         before = mirror(thief.server)
         for values in ({}, {"files": {}}, {"files": [], "unread": [], "in_progress": []}):
@@ -442,7 +505,9 @@ class TestThief:
 
 def test_landlock_holds_against_a_program_that_would(tmp_path: Path) -> None:
     """Beneath rsync's own checks: whatever runs there writes in its folder only."""
-    assert landlock.version() >= 2, "this kernel has no Landlock, so this cannot be shown here"
+    assert landlock.version() >= landlock.WHOLE, (
+        "this kernel has no Landlock, so this cannot be shown here"
+    )
     inside, outside = tmp_path / "in", tmp_path / "out"
     inside.mkdir()
     outside.mkdir()
@@ -456,7 +521,8 @@ def test_landlock_holds_against_a_program_that_would(tmp_path: Path) -> None:
     )
     attempts = (
         "rm ../out/backup; echo x > ../out/backup; echo y > link/new; truncate -s 0 link/backup;"
-        "mv ../out/backup .; mkdir ../out/d; ln ../out/backup hard; echo ok > mine; mv mine kept"
+        "mv ../out/backup .; mkdir ../out/d; ln ../out/backup hard; echo ok > mine; mv mine kept;"
+        f"{sys.executable} -c 'import os; os.truncate(\"../out/backup\", 0)'"
     )
     collections = Path(__file__).resolve().parents[2] / "build" / "collections"
     done = subprocess.run(
@@ -466,6 +532,7 @@ def test_landlock_holds_against_a_program_that_would(tmp_path: Path) -> None:
         capture_output=True,
         text=True,
     )
+    assert "PermissionError" in done.stderr  # truncate(2), which asks for no open file
     assert done.stderr.count("ermission denied") >= 6 or "cross-device" in done.stderr, done
     assert contents(outside) == {"backup": b"precious"}
     assert (inside / "kept").read_text() == "ok\n" and not (inside / "hard").exists()

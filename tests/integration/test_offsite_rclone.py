@@ -184,6 +184,7 @@ def test_whole_round(tmp_path: Path, calls: Path, kind: str) -> None:
         assert rotten["comparison"]["different"] == [victim]
         assert rotten["rotted"]["remote"] == [victim]
         assert any("keeps no times" in one for one in rotten["weaker"]) == (kind == "webdav")
+        assert any("can delete" in one for one in rotten["weaker"])
     down = offsite.sync(chosen)
     assert (down.status, down.exit_code) == ("failed", 2), down
 

@@ -87,3 +87,21 @@ def test_make_lists_every_target_of_the_readme() -> None:
     listed = subprocess.run(["make"], cwd=ROOT, capture_output=True, text=True, check=True).stdout
     for target in ("demo", "demo-clean", "test", "check", "faults", "bench", "lock"):
         assert f"`make {target}`" in readme and f"{target} - " in listed
+
+
+@pytest.mark.parametrize("page", PAGES, ids=NAMES)
+def test_the_tests_that_a_page_names_are_there(page: Path) -> None:
+    known = {path.name for path in (ROOT / "tests").rglob("test_*.py")}
+    for path in (ROOT / "tests").rglob("test_*.py"):
+        known |= set(re.findall(r"^ *def (test_\w+)", path.read_text(), re.MULTILINE))
+    for name in re.findall(r"`(test_\w+(?:\.py)?)`", page.read_text()):
+        assert name in known, name
+
+
+def test_every_threat_has_a_test_or_is_not_withstood() -> None:
+    text = (ROOT / "docs" / "stage2-offsite-backup.md").read_text()
+    rows = re.findall(r"^\|(.+)\|$", text.partition("## Threats")[2].partition("\n## ")[0], re.M)
+    threats = [[cell.strip() for cell in row.split("|")] for row in rows[2:]]
+    assert len(threats) > 15
+    for threat, withstands, weakness, tests in threats:
+        assert "`test_" in tests or (not withstands and "**everything" in weakness), threat

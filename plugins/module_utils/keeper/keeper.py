@@ -371,10 +371,12 @@ def _drop_old(
 
 
 def _drop_incoming(store: Store, now: float) -> None:
-    for path in _below(store.incoming):
-        with contextlib.suppress(OSError):
-            if now - os.lstat(path).st_ctime > INCOMING_DAYS * 86400:
-                os.unlink(path)
+    """Also what a job that was killed had just taken out of `incoming`: it is sent again."""
+    for folder in (store.incoming, store.settling):
+        for path in _below(folder):
+            with contextlib.suppress(OSError):
+                if now - os.lstat(path).st_ctime > INCOMING_DAYS * 86400:
+                    os.unlink(path)
 
 
 def _below(folder: str) -> Iterator[str]:

@@ -25,7 +25,8 @@ from typing import Any
 
 from ..common import config
 from ..common.errors import ResilienceError
-from ..common.told import restored, said
+from ..common.system_words import why
+from ..common.told import restored, said, told
 from ..inventory import inventory
 from ..telling import channel_keys
 
@@ -107,7 +108,7 @@ class Store:
                 os.makedirs(folder, mode=0o700, exist_ok=True)
         except OSError as error:
             raise ResilienceError(
-                f"the server's own folder cannot be made: {error.strerror}",
+                told("the server's own folder cannot be made: %(why)s", why=why(error)),
                 option="root",
                 value=self.own,
                 remedy="let the account own the copy's folder, and make room there",
@@ -162,10 +163,14 @@ class Store:
         return found
 
     def room(self) -> int:
-        """Bytes that may still come: what is free less the reserve."""
+        """Bytes that may still come: what is free less the reserve. None where so many files are
+        there that the reserve of them is touched, on a filesystem that counts them.
+        """
         seen = os.statvfs(self.root)
-        reserve = seen.f_frsize * seen.f_blocks * self.settings["reserve_percent"] / 100
-        return max(0, int(seen.f_frsize * seen.f_bavail - reserve))
+        share = self.settings["reserve_percent"] / 100
+        if seen.f_files and seen.f_favail < seen.f_files * share:
+            return 0
+        return max(0, int(seen.f_frsize * (seen.f_bavail - seen.f_blocks * share)))
 
     @contextlib.contextmanager
     def locked(self) -> Iterator[None]:

@@ -40,6 +40,9 @@ PROTOCOL = 1
 WRITE, READ = "write", "read"
 # An inventory of 100,000 backups has 20 MB.
 MOST_INPUT = 64 << 20
+FULL = told("the disk is full up to its reserve")
+# Between two looks at the room that is left while something comes, seconds.
+LOOK_SECONDS = 0.1
 # Protocol features of the client's rsync follow `e`; they end the short options.
 _SHORT_WRITE = re.compile(r"-[trpvnzR]*(e[0-9A-Za-z.]*)?")
 _SHORT_READ = re.compile(r"-[vtprlogDnzR]*(e[0-9A-Za-z.]*)?")
@@ -185,7 +188,7 @@ class Gate:
                 {
                     "protocol": PROTOCOL,
                     "allow": self.allow,
-                    "confined": landlock.version() >= 2,
+                    "confined": landlock.version() >= landlock.WHOLE,
                     "keep_days": self.store.settings["keep_days"],
                 }
             )
@@ -212,7 +215,7 @@ class Gate:
         return self._tell("".join(f"{record}\0" for record in [*records, "end"]))
 
     def _confined(self) -> str:
-        return "confined" if landlock.version() >= 2 else "loose"
+        return "confined" if landlock.version() >= landlock.WHOLE else "loose"
 
     def _tier(self, tier: str) -> list[str]:
         folder = os.path.join(self.store.root, tier)
@@ -302,7 +305,7 @@ class Gate:
             raise Refused(told("this key may write to one folder only"))
         room = self.store.room()
         if room == 0:
-            raise ResilienceError("No space left on device: the disk is full up to its reserve")
+            raise ResilienceError(f"No space left on device: {FULL}")
         self.store.arrived()  # whatever modes a client left there, the folders can be used
         adopt(self.store)
         os.umask(0o077)
@@ -310,6 +313,7 @@ class Gate:
         # so that it says "File too large".
         resource.setrlimit(resource.RLIMIT_FSIZE, (room, room))
         os.chdir(self.store.incoming)
+        _watch_room(self.store)
         landlock.write_only_in(self.store.incoming)
         return [*options, ".", f"{self.store.incoming}/"]
 
@@ -352,6 +356,29 @@ def allowed_options(words: Sequence[str], short: re.Pattern[str]) -> tuple[list[
     if len(rest) < 2:
         raise Refused(told("rsync is given no folder"))
     return options, rest[1:]
+
+
+def _watch_room(store: keeper_store.Store) -> None:
+    """Has a process of its own end this one, the rsync that it becomes, when the disk is full up to
+    its reserve: the limit of one file is none for many, and several may come at once."""
+    import select  # a list does without
+    import signal
+
+    ended = os.pidfd_open(os.getpid())
+    if os.fork():
+        os.close(ended)
+        return
+    try:
+        nothing = os.open(os.devnull, os.O_RDWR)
+        for number in (0, 1):  # rsync's own way to the client; its end is to be seen there
+            os.dup2(nothing, number)
+        while not select.select([ended], [], [], LOOK_SECONDS)[0]:
+            if store.room() == 0:
+                os.write(2, b"chefwell gate: No space left on device: %s\n" % FULL.encode())
+                signal.pidfd_send_signal(ended, signal.SIGTERM)
+                break
+    finally:
+        os._exit(0)
 
 
 @contextlib.contextmanager

@@ -218,8 +218,7 @@ class GateTransport(AccountTransport):
             return ()
         return (
             told(
-                "the server's kernel has no Landlock: only rsync's own checks keep "
-                "what it receives "
-                "in the incoming folder"
+                "the server's kernel lacks the Landlock of Linux 6.2: only rsync's own checks "
+                "keep all that it receives in the incoming folder"
             ),
         )
