@@ -374,7 +374,8 @@ def _watch_room(store: keeper_store.Store) -> None:
             os.dup2(nothing, number)
         while not select.select([ended], [], [], LOOK_SECONDS)[0]:
             if store.room() == 0:
-                os.write(2, b"chefwell gate: No space left on device: %s\n" % FULL.encode())
+                with contextlib.suppress(OSError):  # whoever hears nothing of it is ended, too
+                    os.write(2, b"chefwell gate: No space left on device: %s\n" % FULL.encode())
                 signal.pidfd_send_signal(ended, signal.SIGTERM)
                 break
     finally:
