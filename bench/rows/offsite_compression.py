@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -11,30 +12,39 @@ from testbed import Testbed
 from bench import offsite_lab
 from bench.offsite_lab import Lab
 
-COPIES, RATE = 9, "200mbit"
-TITLE = f"{COPIES} backups of a week's dumps each, sent over ssh and a link of 200 Mbit/s"
+COPIES, STORES, SCALE, RATE = 14, 100, 6, "200mbit"
+TITLE = f"{COPIES} dumps of {STORES} stores sent over ssh and a link of 200 Mbit/s"
 OURS = "as it is: offsite_backup_compress off"
 THEIRS = "offsite_backup_compress on: -z, as in the plan"
 NOTE = (
     "ratio: with -z / without. A dump is compressed when it is made; -z compresses it once more "
     "(rsync(1), --skip-compress: it has no effect). `wire` is what was sent as a share of the "
-    "backups' size. A small dump would be found in the one sent before it, up to some MB back; "
-    "those here are longer than that, as a restaurant's are."
+    "backups' size. -z finds a small dump in the one sent before it, some MB back; those here are "
+    "longer than that, as a restaurant's are."
 )
 ROUNDS = 5
 
 
 @contextlib.contextmanager
-def prepared(bed: Testbed) -> Iterator[Lab]:
-    """The testbed's own dumps, a week in one gzip file, under as many names."""
-    dumps = sorted(Path(bed.record["backups"], "daily").glob("*.gz"))
-    week = b"".join(dump.read_bytes() for dump in dumps)
+def prepared(bed: object) -> Iterator[Lab]:
+    """The dumps of a larger testbed of the row's own, under as many names."""
     with offsite_lab.lab(0, 0, RATE) as found:
-        for number in range(COPIES):
-            name = f"chefwell_backup_202601{number + 1:02}_030000.dump.gz"
-            tier = offsite_lab.TIERS[number % len(offsite_lab.TIERS)]
-            (found.tree / tier / name).write_bytes(week)
+        with tempfile.TemporaryDirectory(prefix="chefwell-bench-") as folder:
+            Path(folder).chmod(0o755)  # PostgreSQL runs as another user than root
+            larger = Testbed.up(Path(folder) / "bed", stores=STORES, scale=SCALE)
+            try:
+                _copy(sorted(Path(larger.record["backups"], "daily").glob("*.gz")), found.tree)
+            finally:
+                larger.down()
         yield found
+
+
+def _copy(dumps: list[Path], tree: Path) -> None:
+    for number in range(COPIES):
+        name = f"chefwell_backup_202601{number + 1:02}_030000.dump.gz"
+        tier = offsite_lab.TIERS[number % len(offsite_lab.TIERS)]
+        content = dumps[number % len(dumps)].read_bytes()
+        (tree / tier / name).write_bytes(content)
 
 
 def before(lab: Lab, side: str) -> None:
