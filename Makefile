@@ -36,7 +36,7 @@ sanity: setup  ## ansible-test sanity, from a checkout under the path that it wa
 # engine, and faults of the network and of disks. Packages come before the lanes: they put settings into
 # /etc, and a lane has its own.
 ROOT := $(filter 0,$(shell id -u))
-LANES ?= $(shell expr $$(nproc) + 1)
+LANES ?= $(shell expr $$(nproc) + 2)
 SIDE_BY_SIDE := $(if $(ROOT),--dist loadscope --no-loadscope-reorder --tx '$(LANES)*popen//python=tests/lane.sh')
 PARTS := unit house corpus integration $(if $(ROOT),faults docker plan)
 test: setup  ## all of it, in lanes side by side; PARTS="unit corpus" for less

@@ -13,6 +13,7 @@ from typing import Any
 
 import psutil
 from testbed import Testbed
+from testbed.services import free_port
 
 ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT / "tools"))
@@ -35,7 +36,10 @@ class Plan:
     def __init__(self, layout: Layout, bed: Testbed) -> None:
         self.layout = layout
         self.bed = bed
+        self.added: dict[str, Any] = {}
         variables.write(layout, bed.record, "en")
+        # The plan's own may be in use by the demo's host of another lane, or be so a moment later.
+        self.add(staging_restore_backend_port=free_port())
 
     def start(
         self, *arguments: str, playbook: str = "site.yml", before: Sequence[str] = ()
@@ -92,7 +96,8 @@ class Plan:
         folder.mkdir(exist_ok=True)
         path = folder / f"{variables.HOST}.yml"
         path.touch(mode=0o600)
-        path.write_text(variables.yaml.safe_dump(more), encoding="utf-8")
+        self.added |= more
+        path.write_text(variables.yaml.safe_dump(self.added), encoding="utf-8")
 
     def held(self) -> dict[str, str]:
         """What the host has: files by path, with their mode."""

@@ -70,8 +70,9 @@ class Attempt:
                 source = str(drill_source.offsite_of(self.settings))
                 self.backup = {**drill_source.described(self.chosen), "fetched_from": source}
             self._try(folder)
-            verdict = FAILED if self._failed() else PASSED
-            self.served_after = self.steps.seconds()
+            verdict, problem = self._judged()
+            if verdict != COULD_NOT_VERIFY:
+                self.served_after = self.steps.seconds()
             if self.keep and verdict == PASSED:
                 self._remember_served()
         except BackupError as error:
@@ -115,7 +116,7 @@ class Attempt:
         try:
             with self.engine.isolation(server) as seen:
                 self._ask(server, wanted, url, seen)
-            verdict = FAILED if self._failed() else PASSED
+            verdict, problem = self._judged()
             # What was measured when this very database was restored and first served.
             self.served_after = restored.get("served_after")
         except ResilienceError as error:
@@ -293,9 +294,17 @@ class Attempt:
             answer = previous_counts.compare(before, self.answers["schemas"], self.settings.fall)
         self._add_check("previous", "Compared with the last drill", answer)
 
-    def _failed(self) -> bool:
+    def _judged(self) -> tuple[str, str]:
+        """The verdict of the checks, and what stands in the way of one.
+
+        A staging that was not closed says nothing against the backup, but nothing for it either:
+        its application may have answered out of production, and somebody may have got its mail.
+        """
         asked = [*self.own_checks, *self.answers["checks"]]
-        return any(check["status"] == checks.FAILED for check in asked)
+        failed = {check["id"] for check in asked if check["status"] == checks.FAILED}
+        if failed == {isolation.CHECK}:
+            return COULD_NOT_VERIFY, told("something may have left staging; see its check")
+        return (FAILED if failed else PASSED), ""
 
     def _result(self, verdict: str, problem: str) -> dict[str, Any]:
         settings = self.settings
