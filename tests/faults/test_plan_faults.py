@@ -16,11 +16,8 @@ from fault_log import Fault
 from plan_host import ALONE, Layout, Plan, changed_tasks, in_namespace_of, play
 from testbed import Testbed
 
-# Where a play is ended: with half a stage, and then with half a restore behind it.
-INTERRUPTIONS = (
-    "Make the key, unless there is one",
-    "Restore the newest backup in staging and question it",
-)
+# Where a play is ended: with a stage and a half behind it.
+INTERRUPTION = "Make the key, unless there is one"
 
 
 @contextlib.contextmanager
@@ -38,12 +35,13 @@ def test_e3_a_play_that_was_killed_half_way(
     fault: Fault, tmp_path_factory: pytest.TempPathFactory
 ) -> None:
     with fresh(tmp_path_factory) as plan:
-        for task in INTERRUPTIONS:
-            plan.interrupt(task, signal.SIGKILL)
-            fault.cause(f"site.yml killed in the task {task!r}")
+        plan.interrupt(INTERRUPTION, signal.SIGKILL)
+        fault.cause(f"site.yml killed in the task {INTERRUPTION!r}")
         again, output = plan.run()
         assert again.failed == 0, output
-        fault.see(f"run again: {again.changed} changed, {again.failed} failed", holds=again.ok > 20)
+        fault.see(
+            f"run again: {again.changed} changed, {again.failed} failed", holds=again.changed > 0
+        )
         last, output = plan.run()
     fault.see(
         f"once more: {last.changed} changed, {last.failed} failed",

@@ -24,12 +24,16 @@ class HostCopy:
 
     Attributes:
         root: where the copy's root is seen from here.
-        inventory: what its plays are given with `-i`.
+        inventory: a file of the copy, what Ansible is told of hosts. Never a list of names: in the
+            variable ANSIBLE_INVENTORY, `production,` is also the folder that Ansible is called in,
+            and it executes what is executable there.
     """
+
+    inventory = "/root/hosts"
 
     def __init__(self, root: Path) -> None:
         self.root = root
-        self.inventory = "production,"
+        self.write(self.inventory, "production\n")
 
     def run(self, command: str, **environment: str) -> subprocess.CompletedProcess[str]:
         """Runs a line of shell in the copy."""
