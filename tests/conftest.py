@@ -36,7 +36,20 @@ for folder in ("tests", "tests/integration"):
 signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
-# What takes long begins first, so that the lanes of a run end together.
+# What takes long begins first, so that the lanes end together; `build/test/lanes.json` tells what.
+LONG = tuple(
+    f"tests/{path}.py"
+    for path in (
+        "house/test_static_checks",
+        "faults/test_plan_faults",
+        "faults/test_stage_faults",
+        "integration/test_stage2_play",
+        "integration/test_demo",
+        "integration/test_stage2_as_written",
+        "integration/test_stage3_play",
+        "integration/test_stage3_as_written",
+    )
+)
 ROOMS = ("plan", "docker", "faults", "integration", "house", "corpus", "unit")
 
 
@@ -60,12 +73,14 @@ def together(nodeid: str) -> str:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Orders the tests: the Docker engine's first, then room by room."""
+    """Orders the tests: the Docker engine's first, then what takes long, then room by room."""
 
-    def place(item: pytest.Item) -> tuple[bool, str, int]:
+    def place(item: pytest.Item) -> tuple[bool, str, int, int]:
         lane = together(item.nodeid)
         docker = lane if lane.startswith("docker") else ""
-        return not docker, docker, ROOMS.index(room(item.nodeid))
+        path = item.nodeid.split("::")[0]
+        long = LONG.index(path) if path in LONG else len(LONG)
+        return not docker, docker, long, ROOMS.index(room(item.nodeid))
 
     items.sort(key=place)
 

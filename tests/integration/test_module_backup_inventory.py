@@ -122,7 +122,7 @@ def test_the_samples_of_the_documentation_are_what_a_call_returns(
             assert {*told["contains"]} == {*told["sample"]}
             kinds = {"str": str, "int": int, "bool": bool, "dict": dict, "list": list}
             for name, entry in told["contains"].items():
-                assert type(result[key][name]) is kinds[entry["type"]], name
+                assert isinstance(result[key][name], kinds[entry["type"]]), name
 
 
 def backup_at(tree: Path, tier: str, moment: datetime.datetime) -> str:

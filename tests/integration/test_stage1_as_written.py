@@ -96,7 +96,9 @@ def test_the_commands_of_the_document(host: HostCopy) -> None:
     commands = [re.split(r"\s{2,}", line)[0] for line in block.splitlines() if line.strip()]
     assert len(commands) == 7
     for command in commands:
-        limit = "timeout --preserve-status -s INT 4 " if "--watch" in command else ""
+        # In the foreground: else the signal comes twice, and the second one may meet the exit.
+        watched = "timeout --foreground --preserve-status -s INT 4 "
+        limit = watched if "--watch" in command else ""
         done = host.run(limit + command)
         assert done.returncode in (0, 1, 2), f"{command}\n{done.stdout}{done.stderr}"
         if "--json" in command:
