@@ -98,8 +98,8 @@ def host_copy(folder: Path) -> Iterator[HostCopy]:
         run("mount", "-t", "overlay", "-o", layers, "overlay", str(root))
         for name in ("dev", "sys"):
             run("mount", "--rbind", f"/{name}", str(root / name))
-        # A lane of the tests has accounts of its own (tests/lane.sh): what is mounted over /etc is not
-        # under the overlay.
+        # A lane of the tests has accounts of its own (tests/lane.sh): what is mounted over /etc is
+        # not under the overlay.
         run("cp", "-a", *(f"/etc/{name}" for name in ACCOUNTS), str(root / "etc"))
         # A checkout on a filesystem of its own is not under the overlay.
         if not (root / str(ROOT).lstrip("/") / "Makefile").exists():

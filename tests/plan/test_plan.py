@@ -361,11 +361,6 @@ def test_what_was_taken_away_by_hand_comes_back(plan: Plan) -> None:
     assert sorted(plan.cron()) == sorted([*OWN_CRON, *lines])
 
 
-def test_a_second_run_changes_nothing(plan: Plan) -> None:
-    figures = plan.play("site.yml", staging_restore_drill_now=False)
-    assert {host: one["changed"] for host, one in figures.items()} == dict.fromkeys(figures, 0)
-
-
 def test_a_system_that_is_not_whole_is_told(plan: Plan) -> None:
     engine = plan.servers.engine
     engine.docker(
