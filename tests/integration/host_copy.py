@@ -17,6 +17,8 @@ from filesystems import enter_private_mounts, run
 
 ROOT = Path(__file__).resolve().parents[2]
 ACCOUNTS = ("passwd", "group", "shadow", "gshadow")
+# Where the stages put their commands.
+SCRIPTS = "/root/restaurante/scripts"
 PROGRAMS = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
 
@@ -73,11 +75,11 @@ class HostCopy:
         return done.stdout
 
     def ansible(self, command: str) -> subprocess.CompletedProcess[str]:
-        """Runs a line of shell in the copy's checkout, where the programs of Ansible are at hand
-        and `inventory` is the one that needs no naming."""
+        """Runs a line of shell in the copy's checkout, where the programs of Ansible and
+        the stages' commands are at hand, and `inventory` is the one that needs no naming."""
         return self.run(
             f"cd {ROOT} && {command}",
-            PATH=f"{ROOT / '.venv' / 'bin'}:{PROGRAMS}",
+            PATH=f"{SCRIPTS}:{ROOT / '.venv' / 'bin'}:{PROGRAMS}",
             ANSIBLE_INVENTORY=self.inventory,
             ANSIBLE_COLLECTIONS_PATH=str(ROOT / "build" / "collections"),
             ANSIBLE_NOCOLOR="1",

@@ -19,13 +19,12 @@ from typing import Any
 import pytest
 import yaml
 from filesystems import run
-from host_copy import PROGRAMS, HostCopy, host_copy
+from host_copy import SCRIPTS, HostCopy, host_copy
 from testbed import Testbed, production
 from testbed.backend_service import healthy
 from testbed.services import free_port
 
 ROOT = Path(__file__).resolve().parents[2]
-SCRIPTS = "/root/restaurante/scripts"
 STAGE, DAY = "docs/stage3-staging-restore.md", "docs/disaster-recovery.md"
 HOST = socket.gethostname()
 STATE = "var/lib/chefwell-resilience"
@@ -98,14 +97,7 @@ class Written(HostCopy):
         for name, value in filled.items():
             assert name in line, f"{line}: no {name}"
             line = line.replace(name, value)
-        done = self.run(
-            f"cd {ROOT} && {line}",
-            PATH=f"{SCRIPTS}:{Path(sys.executable).parent}:{PROGRAMS}",
-            ANSIBLE_INVENTORY=self.inventory,
-            ANSIBLE_COLLECTIONS_PATH=str(ROOT / "build" / "collections"),
-            ANSIBLE_NOCOLOR="1",
-            ANSIBLE_PIPELINING="1",
-        )
+        done = self.ansible(line)
         assert done.returncode == code, f"{line}\n{done.stdout}{done.stderr}"
         return done
 
