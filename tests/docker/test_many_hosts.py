@@ -135,7 +135,8 @@ def assert_bad_alone(
             re.MULTILINE,
         )
     }
-    shown = ran.stdout[-6000:] + ran.stderr[-2000:]
+    failures = re.findall(r"^(?:fatal|failed): .*$", ran.stdout, re.MULTILINE)
+    shown = "\n".join([*failures, ran.stdout[-2000:], ran.stderr[-2000:]])
     print(f"{len(hosts) - len(bad)} of {len(hosts)} hosts well; of all: {recap}")
     assert ran.returncode != 0 and set(hosts) <= set(recap), shown
     assert [host for host in hosts if recap[host][1] or recap[host][2]] == bad, shown

@@ -12,6 +12,8 @@ OPENED_BY = "INSTANCE_PUBLIC_KEY"
 VARIABLES = {
     "ansible_connection": "ssh",
     "ansible_ssh_common_args": f"-F {CONFIG}",
+    # A busy machine may begin ten `docker exec` at once.
+    "ansible_ssh_timeout": 60,
     "ansible_python_interpreter": "/usr/bin/python3",
 }
 

@@ -11,6 +11,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from offsite_parts import wait_for
 from receiver import Receiver, receiving
 from sshd import Sshd, make_key
 
@@ -221,12 +222,19 @@ def test_converges_syncs_verifies_and_rolls_back(
 
     job = f"0 6 * * * {kit}/keep-offsite-copy.sh localhost"
     assert {job, f"{job}-second"} <= set(crontab().splitlines())
+
+    # The server told the thieves' requests of both folders at once, and its own job does not tell
+    # them again.
+    def refused() -> list[str]:
+        return [one["title"] for one in people.messages() if "refused-request" in one["title"]]
+
+    wait_for(lambda: len(refused()) == 2, 60)
     before = len(people.requests)
     subprocess.run(["sh", "-c", job.split("* * * ")[1]], check=False, env={})
     assert [action for action, _body in people.pings()][-2:] == ["/start", "/fail"]
-    # The thieves' requests were told by the server at once, and not again by its own job.
-    (told,) = [one for one in people.messages() if f"{server.backups}: " in one["title"]]
-    assert "refused-request" in told["title"] and len(people.requests) == before + 2
+    for folder in (server.backups, second):
+        assert sum(f" {folder}: " in title for title in refused()) == 1
+    assert len(people.requests) == before + 2
     for client in ("localhost", "localhost-second"):
         cleared = [f"{kit}/keep-offsite-copy.sh", client, "--clear"]
         subprocess.run(cleared, check=True, env={})
