@@ -4,6 +4,8 @@ SHELL := /bin/bash
 VENV := .venv/bin
 export ANSIBLE_COLLECTIONS_PATH := $(CURDIR)/build/collections
 export MYPYPATH := $(CURDIR)/build/collections
+# Some environments set it; everything that is called would be compiled at each call.
+unexport PYTHONDONTWRITEBYTECODE
 
 .PHONY: help setup check lint types unit test test-docker molecule sanity lock faults bench demo demo-clean
 help:  ## this list

@@ -18,6 +18,11 @@ mkdir -p /run/lane/etc /run/lock /run/sshd
 cp -a /etc/. /run/lane/etc
 # A link out of the folder would lead to what /run no longer holds.
 cp -fL --remove-destination /etc/resolv.conf /run/lane/etc/resolv.conf 2>/dev/null || true  # there may be none
+for customize in /run/lane/etc/python3.*/sitecustomize.py; do
+  if [[ -e $customize ]]; then
+    { cat "$here/tests/zip_bytecode.py" && printf 'keep("%s")\n' "$here/build/test/bytecode"; } >> "$customize"
+  fi
+done
 mount --bind /run/lane/etc /etc
 if [[ -d $spool ]]; then
   mkdir /run/lane/crontabs

@@ -19,7 +19,8 @@ from ansible_collections.chefwell.resilience.plugins.module_utils.offsite.offsit
 )
 from far_host import FarHost
 from offsite_far import mirror, net, other, settings_for
-from sshd import Sshd, free_port, make_key
+from sshd import Sshd, make_key
+from testbed.services import free_port
 
 __all__ = ["net"]
 

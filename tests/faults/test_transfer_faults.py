@@ -48,7 +48,8 @@ from offsite_far import (
 )
 from offsite_parts import add_backup, contents, wait_for
 from receiver import DeadMan, receiving
-from sshd import Sshd, descendants, end, free_port
+from sshd import Sshd, descendants, end
+from testbed.services import free_port
 
 __all__ = ["copied", "net", "server", "settings", "tree"]
 

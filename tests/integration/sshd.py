@@ -14,14 +14,10 @@ import tempfile
 import time
 from pathlib import Path
 
+from testbed.services import free_port
+
 COLLECTIONS = Path(__file__).resolve().parents[2] / "build" / "collections"
 ENGINE = "ansible_collections.chefwell.resilience.plugins.module_utils"
-
-
-def free_port() -> int:
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        return int(listener.getsockname()[1])
 
 
 def make_key(path: Path, passphrase: str = "") -> None:

@@ -32,7 +32,8 @@ from ansible_collections.chefwell.resilience.plugins.module_utils.offsite.transp
     AccountTransport,
 )
 from offsite_parts import add_backup, contents, name_of, plan_tree, wait_for
-from sshd import Sshd, descendants, end, free_port, gone, make_key
+from sshd import Sshd, descendants, end, gone, make_key
+from testbed.services import free_port
 
 ROOT = Path(__file__).resolve().parents[2]
 

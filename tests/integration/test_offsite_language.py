@@ -35,7 +35,8 @@ from ansible_collections.chefwell.resilience.plugins.module_utils.pages import r
 from gated_copy import gated
 from offsite_parts import add_backup
 from receiver import receiving
-from sshd import COLLECTIONS, ENGINE, Sshd, free_port
+from sshd import COLLECTIONS, ENGINE, Sshd
+from testbed.services import free_port
 
 # Words that stand in every English sentence of ours and in no Portuguese one.
 ENGLISH = re.compile(

@@ -34,7 +34,7 @@ from ansible_collections.chefwell.resilience.plugins.module_utils.offsite.transp
     RcloneTransport,
 )
 from offsite_parts import add_backup, contents, plan_tree
-from sshd import free_port
+from testbed.services import free_port
 
 # Where the copy lies on each kind of server, and what of it is a folder of ours.
 KINDS = ("sftp", "webdav", "s3")

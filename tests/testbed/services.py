@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import random
 import socket
 import subprocess
 import time
@@ -26,11 +27,22 @@ _NOTE_AND_BECOME = 'read -r line </proc/$$/stat; printf "%s\\n" "$line" >"$0"; e
 _STARTED: list[subprocess.Popen[bytes]] = []
 
 
+# Below what Linux gives to connections that go out (32768 and more, ip(7)): a port that is free now
+# is still free when its server begins.
+_PORTS = range(20000, 32768)
+_given: set[int] = set()
+
+
 def free_port() -> int:
-    """A loopback TCP port that nobody listens on."""
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        return int(listener.getsockname()[1])
+    """A loopback TCP port that nobody listens on; never the same one twice."""
+    for port in random.sample(_PORTS, len(_PORTS)):
+        if port in _given:
+            continue
+        with socket.socket() as listener, contextlib.suppress(OSError):
+            listener.bind(("127.0.0.1", port))
+            _given.add(port)
+            return port
+    raise ResilienceError("no port is free", value=f"{_PORTS[0]} to {_PORTS[-1]}")
 
 
 class Service:
