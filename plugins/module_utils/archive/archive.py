@@ -21,6 +21,7 @@ from typing import Any
 
 from ..common import process
 from ..common.errors import BackupError, ResilienceError
+from ..common.system_words import why
 from ..common.told import in_row, told, told_many, with_forms
 from ..database import postgres
 from . import decompress, dump_data, dump_toc, file_kind, plain_dump
@@ -132,7 +133,7 @@ def _readable(path: str) -> Iterator[None]:
         yield
     except OSError as error:
         raise ResilienceError(
-            told("the backup cannot be read: %(why)s", why=error.strerror or str(error)),
+            told("the backup cannot be read: %(why)s", why=why(error)),
             option="backup",
             value=path,
             remedy=told("name a file that exists and may be read"),

@@ -17,6 +17,7 @@ import os
 import re
 
 from ..common.errors import BackupError, ResilienceError
+from ..common.system_words import why
 from ..common.told import in_row, told
 from ..inventory import inventory
 
@@ -51,7 +52,7 @@ def take(path: str) -> str:
         return _of_folder(_file_digests(path)) if os.path.isdir(path) else inventory.sha256(path)
     except OSError as error:
         raise ResilienceError(
-            told("the backup cannot be read: %(why)s", why=error.strerror or str(error)),
+            told("the backup cannot be read: %(why)s", why=why(error)),
             option="backup",
             value=path,
             remedy=told("name a file that exists and may be read"),

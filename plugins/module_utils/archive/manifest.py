@@ -20,6 +20,7 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 from ..common.errors import ResilienceError
+from ..common.system_words import why
 from ..common.told import told
 from ..database import content_digest
 from ..validation.expectation import MANIFEST, Expectation, Key
@@ -161,7 +162,7 @@ def write(backup: str, read: Mapping[str, Any]) -> Manifest:
         os.replace(f"{path}.new", path)
     except OSError as error:
         raise ResilienceError(
-            told("the manifest cannot be written: %(why)s", why=error.strerror or str(error)),
+            told("the manifest cannot be written: %(why)s", why=why(error)),
             option="backup",
             value=path,
             remedy=told("make room there, or look who may write to that folder"),

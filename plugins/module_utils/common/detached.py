@@ -17,8 +17,7 @@ import subprocess
 import time
 from collections.abc import Mapping, Sequence
 
-from .errors import ResilienceError
-from .told import told
+from .process import cannot_run
 
 
 @dataclasses.dataclass(frozen=True)
@@ -54,12 +53,7 @@ def start(
                 start_new_session=True,
             )
         except OSError as error:
-            raise ResilienceError(
-                told("a program cannot be run: %(why)s", why=error.strerror or str(error)),
-                option="command",
-                value=arguments[0],
-                remedy=told("install it, or give its full path"),
-            ) from error
+            raise cannot_run(arguments[0], error) from error
     # We never ask this object again; `alive` and `end` go by number and beginning.
     process.returncode = 0
     return Running(process.pid, began(process.pid) or "")

@@ -59,6 +59,18 @@ def end_group(process: subprocess.Popen[Any]) -> None:
     process.wait()
 
 
+def cannot_run(program: str, error: OSError) -> ResilienceError:
+    """What is said of a program that the system does not run."""
+    from .system_words import why  # what all goes well does without
+
+    return ResilienceError(
+        told("a program cannot be run: %(why)s", why=why(error)),
+        option="command",
+        value=program,
+        remedy=told("install it, or give its full path"),
+    )
+
+
 @contextlib.contextmanager
 def started(arguments: Sequence[str], **options: Any) -> Iterator[subprocess.Popen[Any]]:
     """A program in a session of its own; when the block is left, it and its children are gone.
@@ -73,14 +85,7 @@ def started(arguments: Sequence[str], **options: Any) -> Iterator[subprocess.Pop
     try:
         process = subprocess.Popen(list(arguments), start_new_session=True, **options)
     except OSError as error:
-        from .system_words import why  # what all goes well does without
-
-        raise ResilienceError(
-            told("a program cannot be run: %(why)s", why=why(error)),
-            option="command",
-            value=arguments[0],
-            remedy=told("install it, or give its full path"),
-        ) from error
+        raise cannot_run(arguments[0], error) from error
     try:
         yield process
     finally:

@@ -12,6 +12,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from ..common.errors import ResilienceError
+from ..common.system_words import why
 from ..common.told import told
 from ..validation.expectation import Key
 from ..validation.previous_counts import Before, counted
@@ -39,7 +40,7 @@ def keep(state_dir: str, result: Mapping[str, Any]) -> None:
         os.replace(f"{path}.new", path)
     except OSError as error:
         raise ResilienceError(
-            told("the counts cannot be kept: %(why)s", why=error.strerror or str(error)),
+            told("the counts cannot be kept: %(why)s", why=why(error)),
             option="state_dir",
             value=path,
             remedy=told("make room there, or name another folder"),

@@ -11,6 +11,7 @@ import shutil
 import tempfile
 
 from ..common.errors import ResilienceError
+from ..common.system_words import why
 from ..common.told import told
 from ..staging import staging
 
@@ -24,7 +25,7 @@ def make(work_dir: str) -> str:
         os.chmod(folder, 0o711)
     except OSError as error:
         raise ResilienceError(
-            told("the work folder cannot be used: %(why)s", why=error.strerror or str(error)),
+            told("the work folder cannot be used: %(why)s", why=why(error)),
             option="work_dir",
             value=work_dir,
             remedy=told("make room there, or name another folder"),

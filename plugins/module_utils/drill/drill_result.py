@@ -12,6 +12,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from ..common.errors import ResilienceError
+from ..common.system_words import why
 from ..common.told import told
 from .drill_settings import COULD_NOT_VERIFY, FAILED, PASSED
 
@@ -48,7 +49,7 @@ def keep(state_dir: str, result: Mapping[str, Any]) -> None:
         os.replace(f"{path}.new", path)
     except OSError as error:
         raise ResilienceError(
-            told("the result cannot be kept: %(why)s", why=error.strerror or str(error)),
+            told("the result cannot be kept: %(why)s", why=why(error)),
             option="state_dir",
             value=path,
             remedy=told("make room there, or name another folder"),

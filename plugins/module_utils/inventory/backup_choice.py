@@ -15,6 +15,7 @@ import stat
 from collections.abc import Iterator, Sequence
 
 from ..common.errors import ResilienceError
+from ..common.system_words import why
 from ..common.told import in_row, told
 from . import inventory
 from .inventory import BackupFile
@@ -83,13 +84,13 @@ def choose(
     fitting = [file for file in held if not date or _moment(file)[:10] == date]
     newest = dataclasses.replace(tree, files=fitting).newest()
     if newest is None:
-        why = f" ({'; '.join(tree.problems)})" if tree.problems else ""
+        unread = f" ({'; '.join(tree.problems)})" if tree.problems else ""
         raise ResilienceError(
             in_row(
                 [
                     told("there is no backup"),
                     *(told(" of %(what)s", what=what) for what in (tier, date) if what),
-                    why,
+                    unread,
                 ],
                 "",
             ),
@@ -142,7 +143,7 @@ def _at(path: str, pattern: str, now: datetime.datetime) -> Chosen:
         seen = os.stat(path)
     except OSError as error:
         raise ResilienceError(
-            told("the backup cannot be read: %(why)s", why=error.strerror or str(error)),
+            told("the backup cannot be read: %(why)s", why=why(error)),
             option="backup",
             value=path,
             remedy=told("name a file that exists and may be read"),

@@ -25,6 +25,7 @@ from contextlib import AbstractContextManager
 from typing import Any, Protocol, TypeVar
 
 from ..common.errors import ResilienceError
+from ..common.system_words import why
 from ..common.told import told
 from ..database.postgres import Binaries, Server
 from ..validation.checks import Answer
@@ -369,7 +370,7 @@ def locked(settings: Settings) -> Iterator[None]:
 
 def _unusable(work_dir: str, error: OSError) -> ResilienceError:
     return ResilienceError(
-        told("the work folder cannot be used: %(why)s", why=error.strerror or str(error)),
+        told("the work folder cannot be used: %(why)s", why=why(error)),
         option="work_dir",
         value=work_dir,
         remedy=told("name a folder that may be written to, and make room there"),
