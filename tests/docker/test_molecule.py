@@ -11,6 +11,7 @@ import pytest
 from docker_lab import Engine
 from docker_lab.scenario import BUILD, SCENARIOS, Ran, Scenario
 from docker_lab.swarm import Swarm
+from play_output import changed_by_playbook
 from testbed import Testbed
 
 # As many as the Swarm's production has, so that the testbed's backups could be its own.
@@ -97,6 +98,8 @@ def assert_whole(name: str, ran: Ran) -> None:
     )
     assert converge.ok >= least.tasks and converge.changed >= least.changed
     assert 0 < check.changed <= converge.changed
+    foretold, made = changed_by_playbook(ran.output, "shop")[1:3]
+    assert foretold and not foretold - made, f"foretold and not made: {foretold - made}"
     assert again.ok >= least.tasks and again.changed == 0
     assert tests == [least.tests, AFTER_ROLLBACK * len(least.hosts)]
     assert not ran.not_passed()
@@ -160,3 +163,26 @@ def test_a_run_that_did_nothing_is_no_success() -> None:
     ):
         with pytest.raises((AssertionError, ValueError)):
             assert_whole("disk_monitor", Ran(0, output, 1.0))
+
+
+def test_a_change_that_was_foretold_and_not_made_is_named() -> None:
+    """Check mode is judged task by task; as many changes of another kind are not enough."""
+    least = LEAST["disk_monitor"]
+    run = "TASK [chefwell.resilience.disk_monitor : {}] ***\nchanged: [shop]\n"
+    recap = "PLAY RECAP ****\nshop : ok={} changed={} unreachable=0 failed=0 skipped=0\n\n"
+    counts = (1, 1), (20, 3), (20, 3), (20, 0), (1, 1)
+    tests = (least.tests, AFTER_ROLLBACK)
+
+    def whole(foretold: str) -> Ran:
+        tasks = ("prepare", foretold, "made", "nothing", "roll back")
+        plays = [
+            (run.format(task) if changed else "") + recap.format(ok, changed)
+            for task, (ok, changed) in zip(tasks, counts, strict=True)
+        ]
+        passed = [f"==== {number} passed in 1.00s ====\n" for number in tests]
+        ended = ["[x > y] Executed: Successful\n"] * STEPS
+        return Ran(0, "".join([*plays, *passed, *ended]), 1.0)
+
+    assert_whole("disk_monitor", whole("made"))
+    with pytest.raises(AssertionError, match="foretold and not made: {'another'}"):
+        assert_whole("disk_monitor", whole("another"))

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import re
 import subprocess
 import sys
 import time
@@ -111,17 +110,6 @@ class Plan:
         clean.clean(self.layout)
 
 
-def changed_tasks(output: str) -> set[str]:
-    """The names of the tasks that changed something, or would."""
-    task, found = "", set()
-    for line in output.splitlines():
-        if named := re.match(r"TASK \[(?:chefwell\.resilience\.\w+ : )?(.*)\]", line):
-            task = named[1]
-        if line.startswith("changed:"):
-            found.add(task)
-    return found
-
-
 def in_namespace_of(pid: int) -> list[psutil.Process]:
     """The processes of the process namespace that this process's child is the first of."""
     mine, found = os.readlink("/proc/self/ns/pid"), []
@@ -139,4 +127,4 @@ def in_namespace_of(pid: int) -> list[psutil.Process]:
     return found
 
 
-__all__ = ["ALONE", "Layout", "Plan", "changed_tasks", "in_namespace_of", "play"]
+__all__ = ["ALONE", "Layout", "Plan", "in_namespace_of", "play"]

@@ -13,7 +13,8 @@ from pathlib import Path
 import psutil
 import pytest
 from fault_log import Fault
-from plan_host import ALONE, Layout, Plan, changed_tasks, in_namespace_of, play
+from plan_host import ALONE, Layout, Plan, in_namespace_of, play
+from play_output import changed_tasks
 from testbed import Testbed
 
 # Where a play is ended: with a stage and a half behind it.
