@@ -366,7 +366,7 @@ def test_b8_rsync_255_no_ssh(fault, copied: Settings, tree: Path) -> None:
     fault.cause("rsync itself is called while nothing listens on the server's port")
     nobody = dataclasses.replace(copied.transport.destination, port=free_port())
     name = f"daily/{sorted((tree / 'daily').iterdir())[0].name}"
-    done = rsync.transfer(nobody, str(tree), [name], old_folder="old_x")
+    done = rsync.Sending(nobody, str(tree), old_folder="old_x").send([name])
     # 255 is what ssh ended with; an rsync that notices the closed pipe first says 12 instead.
     said = (done.ok, done.kind, done.again) == (False, "refused", True)
     fault.see(done.words[:140], holds=said and done.code in (255, 12) and bool(done.remedy))

@@ -59,6 +59,13 @@ def test_the_librarys_own_functions_work_on_it() -> None:
         dataclasses.replace(whole, nonsense=1)
 
 
+def test_the_fields_are_made_once() -> None:
+    """To make them compiles methods: a fifth of a second for copies of 500 backups."""
+    first = Part.__dataclass_fields__
+    assert first is Part.__dataclass_fields__ is Part(1).__dataclass_fields__
+    assert first is not Whole.__dataclass_fields__
+
+
 WRONG = [((), {}), ((1, [], [], 2), {}), ((1,), {"size": 2}), ((1,), {"nonsense": 2})]
 
 

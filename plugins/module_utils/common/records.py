@@ -56,7 +56,7 @@ def _plain(value: Any) -> Any:
 
 
 class _Fields:
-    """What `dataclasses` looks for; made when it does, which is when it has been loaded."""
+    """What `dataclasses` looks for; made when it first does, which is when it has been loaded."""
 
     def __init__(self, kinds: dict[str, str]) -> None:
         self.kinds = kinds
@@ -65,6 +65,8 @@ class _Fields:
         import dataclasses  # who asks for it has it
 
         made: Any = dataclasses.make_dataclass(owner.__name__, self.kinds.items())
+        # In our own place: it is looked for at each copy, and there are as many as there are files.
+        owner.__dataclass_fields__ = made.__dataclass_fields__  # type: ignore[attr-defined]
         return made.__dataclass_fields__
 
 

@@ -196,7 +196,7 @@ class Gate:
         )
 
     def _list(self, words: list[str]) -> int:
-        """The records that `offsite_remote.parse` reads."""
+        """The records that `offsite_remote.parse` reads; `--digest` has `_digest` follow."""
         asked = _ask_rsync_version()  # it answers while we look at the copy
         records = [f"gate {PROTOCOL} {self._confined()}", f"free {self.store.room()}"]
         records += [
@@ -212,7 +212,8 @@ class Gate:
             if tier in words:
                 records += self._tier(tier)
         records.append(f"rsync {_rsync_version(asked)}")
-        return self._tell("".join(f"{record}\0" for record in [*records, "end"]))
+        self._tell("".join(f"{record}\0" for record in [*records, "end"]))
+        return self._digest([]) if "--digest" in words else 0
 
     def _confined(self) -> str:
         return "confined" if landlock.version() >= landlock.WHOLE else "loose"

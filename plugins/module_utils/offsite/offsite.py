@@ -166,6 +166,8 @@ class _Run:
             self.settings.transport.check()
         except ResilienceError as error:
             return FAILED, error.problem, "key", error.remedy or ""
+        if not self.dry_run and self._has_news(self.tree):
+            self.settings.transport.send_ahead(self._delivery(1))
         while True:
             self.attempts += 1
             ending, again = self._try(self.tree)
@@ -174,6 +176,7 @@ class _Run:
             self.warnings.append(
                 told("try %(number)d failed: %(why)s", number=self.attempts, why=ending[1])
             )
+            self.settings.transport.forget()  # a login of before is too old afterwards
             # Jitter: hosts that lost the same server must not all come back at one moment.
             pause = self.settings.retry_seconds * 3 ** (self.attempts - 1)
             time.sleep(pause * random.uniform(0.5, 1.5))
@@ -313,6 +316,13 @@ class _Run:
             return ""
         now = {file.path: (file.bytes, file.mtime_ns) for file in tree.files}
         return good.listing if now == good.files else ""
+
+    def _has_news(self, tree: Inventory) -> bool:
+        """Whether there is something that the last good sync did not see."""
+        good = self.state.last_good
+        if good is None or good.destination != str(self.settings.transport):
+            return bool(tree.files)
+        return any(file.path not in good.files for file in tree.files)
 
     def _digests(self, tree: Inventory) -> dict[str, str]:
         found, _reading = offsite_verify.digested(self.settings, tree, share=False)

@@ -49,15 +49,17 @@ _LIST = "; ".join(
 # sha256sum writes each line at once, so that several may write to one pipe; that holds for lines
 # only, so names with a line break come escaped (a backslash before the digest says so).
 # An empty line each second says that it is still at work. `$!` is put together from its parts.
-_TAKE_DIGESTS = "; ".join(
+_DIGESTS = "; ".join(
     (
-        'cd -- "$1" || exit',
         "(while sleep 1 </dev/null >/dev/null 2>&1; do echo; done) & "
         'xargs -0 -r -n 8 -P "$(nproc)" sha256sum -b --',
         r'eval "kill \$$(printf \\041)"',
         "echo end",
     )
 )
+_TAKE_DIGESTS = f'cd -- "$1" || exit; {_DIGESTS}'
+# The last record of a list, and the one before it ends with NUL as well.
+LIST_END = b"\0end\0"
 _DIGEST = re.compile(r"([0-9a-f]{64}) [ *](.*)", re.DOTALL)
 _KINDS = {"f": stat.S_IFREG, "d": stat.S_IFDIR, "l": stat.S_IFLNK, "p": stat.S_IFIFO}
 
@@ -98,10 +100,17 @@ class Remote:
     same: bool = False
 
 
-def list_words(destination: ssh.Destination, tiers: Sequence[str]) -> list[str]:
+def list_words(
+    destination: ssh.Destination, tiers: Sequence[str], *, digests: bool = False
+) -> list[str]:
     """The command by which an account that runs any command tells what the folder holds; `parse`
-    reads the answer. A tier that is not there is empty: rsync makes it."""
-    return ssh_question.shell_words(_LIST, destination.path, *tiers)
+    reads the answer. A tier that is not there is empty: rsync makes it.
+
+    Args:
+        digests: whether it goes on, after `LIST_END`, as `digest_words` does.
+    """
+    script = f"{_LIST}; {_DIGESTS}" if digests else _LIST
+    return ssh_question.shell_words(script, destination.path, *tiers)
 
 
 def digest_words(destination: ssh.Destination) -> list[str]:

@@ -17,6 +17,7 @@ import re
 import signal
 import subprocess
 import tempfile
+import threading
 import time
 from collections.abc import Callable, Sequence
 
@@ -147,55 +148,76 @@ def command(
     return [*arguments, "--", source, f"{destination.user}@{host}:{target}/"]
 
 
-def transfer(
-    destination: Destination,
-    source: str,
-    names: Sequence[str],
-    *,
-    old_folder: str,
-    dry_run: bool = False,
-    remove_missing: bool = False,
-    durable: bool = False,
-    progress: Callable[[int], None] | None = None,
-    keep_open: Sequence[int] = (),
-) -> Transfer:
-    """One try to send the files `names`, relative to `source`.
+class Sending:
+    """One try to send files: rsync logs in at once, and is told later which.
 
     Args:
         destination: the server.
-        source: the folder that the names are relative to.
-        names: the files; a name that is not there is passed over.
+        source: the folder that names are relative to.
         old_folder: the folder on the server, relative to its path, that takes what is replaced.
         dry_run: only tell what would be done.
         remove_missing: a name that is not there is moved to `old_folder` on the server instead.
         durable: have every file written through to the server's disk before it gets its name.
-        progress: called with the bytes of files done so far.
+        counted: whether it is to tell how far it is.
         keep_open: descriptors that rsync inherits: a lock that must outlive us while rsync runs.
 
     Raises:
         ResilienceError: rsync is not installed here.
     """
-    arguments = command(
-        destination,
-        source,
-        old_folder=old_folder,
-        dry_run=dry_run,
-        remove_missing=remove_missing,
-        told=progress is not None,
-        durable=durable,
-    )
-    with tempfile.TemporaryFile() as listed, tempfile.TemporaryFile() as errors:
-        listed.write(b"".join(os.fsencode(name) + b"\0" for name in names))
-        listed.seek(0)
-        with process.started(
-            arguments,
-            stdin=listed,
-            stdout=subprocess.PIPE,
-            stderr=errors,
-            env=ssh.environment(),
-            pass_fds=tuple(keep_open),
-        ) as running:
-            lines, late = _lines(running, destination, progress)
+
+    def __init__(
+        self,
+        destination: Destination,
+        source: str,
+        *,
+        old_folder: str,
+        dry_run: bool = False,
+        remove_missing: bool = False,
+        durable: bool = False,
+        counted: bool = False,
+        keep_open: Sequence[int] = (),
+    ) -> None:
+        self.destination = destination
+        arguments = command(
+            destination,
+            source,
+            old_folder=old_folder,
+            dry_run=dry_run,
+            remove_missing=remove_missing,
+            told=counted,
+            durable=durable,
+        )
+        with contextlib.ExitStack() as stack:
+            self._errors = stack.enter_context(tempfile.TemporaryFile())
+            self._running = stack.enter_context(
+                process.started(
+                    arguments,
+                    stdin=subprocess.PIPE,
+                    stdout=subprocess.PIPE,
+                    stderr=self._errors,
+                    env=ssh.environment(),
+                    pass_fds=tuple(keep_open),
+                )
+            )
+            self._open = stack.pop_all()
+
+    def drop(self) -> None:
+        """Ends it; it was told nothing, so it has sent nothing."""
+        self._open.close()
+
+    def send(self, names: Sequence[str], progress: Callable[[int], None] | None = None) -> Transfer:
+        """Sends the files `names`; a name that is not there is passed over.
+
+        Args:
+            names: relative to the source.
+            progress: called with the bytes of files done so far.
+        """
+        listed = b"".join(os.fsencode(name) + b"\0" for name in names)
+        running = self._running
+        with self._open:
+            teller = threading.Thread(target=self._tell, args=(listed,), daemon=True)
+            teller.start()
+            lines, late = _lines(running, self.destination, progress)
             if late:
                 process.end_group(running)
             code = running.wait()
@@ -204,9 +226,16 @@ def transfer(
                 # the server said last is still on its way through it, though.
                 _wait_for_group(running.pid)
                 process.end_group(running)
-        errors.seek(0)
-        said = errors.read(1 << 20).decode("utf-8", "backslashreplace")
-    return judge(code, lines, said, late=late)
+            teller.join()
+            self._errors.seek(0)
+            said = self._errors.read(1 << 20).decode("utf-8", "backslashreplace")
+        return judge(code, lines, said, late=late)
+
+    def _tell(self, listed: bytes) -> None:
+        with contextlib.suppress(OSError, ValueError):  # it is gone: its ending tells why
+            if self._running.stdin:
+                self._running.stdin.write(listed)
+                self._running.stdin.close()
 
 
 def _lines(

@@ -111,8 +111,25 @@ class Question:
         """Whether the command is still there to be told something."""
         return self._running.poll() is None
 
+    def part(self, ending: bytes) -> bytes:
+        """What the server wrote up to an ending, after which the command waits to be told more.
+
+        Args:
+            ending: its last bytes, which occur nowhere before.
+
+        Returns:
+            All it wrote, where it ended without them.
+
+        Raises:
+            ServerError: as `answer`.
+        """
+        written, late = self._read(ending)
+        if late is None and written.endswith(ending):
+            return bytes(written)
+        return self._ended(written, late)
+
     def answer(self, input: bytes = b"") -> bytes:
-        """What the server wrote.
+        """What the server wrote, after the part that was taken already.
 
         Args:
             input: bytes for the command's standard input, where it waits for them.
@@ -120,32 +137,41 @@ class Question:
         Raises:
             ServerError: it could not be reached, or the command failed.
         """
-        destination, running = self.destination, self._running
-        late: process.TooLong | None = None
+        teller = threading.Thread(target=self._tell, args=(input,), daemon=True)
+        if self._running.stdin:
+            teller.start()
+        written, late = self._read()
+        said = self._ended(written, late)
+        if self._running.stdin:
+            teller.join()
+        return said
+
+    def _read(self, ending: bytes = b"") -> tuple[bytearray, process.TooLong | None]:
         written = bytearray()
+        try:
+            for block in process.blocks(
+                process.output_of(self._running),
+                time_limit=self.destination.time_limit,
+                silence=self.destination.silence_seconds,
+            ):
+                written += block
+                if ending and written.endswith(ending):
+                    break
+        except process.TooLong as error:
+            return written, error
+        return written, None
+
+    def _ended(self, written: bytearray, late: process.TooLong | None) -> bytes:
         with self._open:
-            teller = threading.Thread(target=self._tell, args=(input,), daemon=True)
-            if running.stdin:
-                teller.start()
-            try:
-                for block in process.blocks(
-                    process.output_of(running),
-                    time_limit=destination.time_limit,
-                    silence=destination.silence_seconds,
-                ):
-                    written += block
-            except process.TooLong as error:
-                late = error
-                process.end_group(running)
-            code = running.wait()
-            if running.stdin:
-                teller.join()
+            if late:
+                process.end_group(self._running)
+            code = self._running.wait()
             self._errors.seek(0)
             told = self._errors.read(1 << 20).decode("utf-8", "backslashreplace")
         if code == 0 and late is None:
             return bytes(written)
         said = ssh.telling_line(told) or ("" if late else process.Outcome(code, "", "").ending())
-        raise ServerError(ssh.failure(told) or _unnamed(late), said, destination)
+        raise ServerError(ssh.failure(told) or _unnamed(late), said, self.destination)
 
     def _tell(self, input: bytes) -> None:
         stream = self._running.stdin

@@ -100,8 +100,14 @@ class Transport(Protocol):
         Never fails: what is wrong shows when the answer is taken.
         """
 
+    def send_ahead(self, delivery: Delivery) -> None:
+        """Begins to log in for the next `send`, where that can be. Nothing is sent by it.
+
+        Never fails, as `look_ahead`.
+        """
+
     def forget(self) -> None:
-        """Ends what `look_ahead` began and no `look` has taken."""
+        """Ends what `look_ahead` and `send_ahead` began and nobody has taken."""
 
     def look(self, tiers: Sequence[str], pattern: str, known: str = "") -> Remote:
         """What the other side holds.

@@ -143,6 +143,9 @@ class RcloneTransport:
     def look_ahead(self, tiers: Sequence[str], *, digests: bool = False) -> None:
         """As `Transport.look_ahead`: it cannot."""
 
+    def send_ahead(self, delivery: Delivery) -> None:
+        """As `Transport.send_ahead`: it cannot."""
+
     def forget(self) -> None:
         """As `Transport.forget`."""
 

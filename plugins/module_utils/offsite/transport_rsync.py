@@ -7,9 +7,11 @@
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import json
 import threading
 from collections.abc import Sequence
+from typing import Any
 
 from ..common.errors import ResilienceError
 from ..common.told import restored, told
@@ -26,6 +28,42 @@ _SETTLE = ("chefwell-commit",)
 _SETTLE_AHEAD_SECONDS = 1.0
 
 
+def _drop(begun: dict[Any, ssh_question.Question] | dict[Any, rsync.Sending]) -> None:
+    """Ends all that was begun ahead."""
+    while begun:
+        begun.popitem()[1].drop()
+
+
+@dataclasses.dataclass(frozen=True)
+class _How:
+    """What a run of rsync is begun with; its names and who hears of its progress come later."""
+
+    source: str
+    old_folder: str
+    dry_run: bool
+    remove_missing: bool
+    durable: bool
+    counted: bool
+    keep_open: tuple[int, ...]
+
+    @classmethod
+    def of(cls, delivery: Delivery, *, durable: bool, remove_missing: bool = False) -> _How:
+        """For a delivery to a server that can do so."""
+        return cls(
+            source=delivery.source,
+            old_folder=delivery.old_folder,
+            dry_run=delivery.dry_run,
+            remove_missing=remove_missing,
+            durable=durable,
+            counted=delivery.progress is not None,
+            keep_open=delivery.keep_open,
+        )
+
+    def begin(self, destination: Destination) -> rsync.Sending:
+        """Starts it."""
+        return rsync.Sending(destination, **dataclasses.asdict(self))
+
+
 class AccountTransport:
     """To an account that nobody may configure: a storage box."""
 
@@ -34,6 +72,8 @@ class AccountTransport:
         self._server_rsync = "0"
         # What was asked ahead, by its words.
         self._asked: dict[tuple[str, ...], ssh_question.Question] = {}
+        # What was begun ahead, after how it was begun.
+        self._begun: dict[_How, rsync.Sending] = {}
 
     @property
     def host(self) -> str:
@@ -48,15 +88,22 @@ class AccountTransport:
         ssh.check_key(self.destination)
 
     def look_ahead(self, tiers: Sequence[str], *, digests: bool = False) -> None:
-        """As `Transport.look_ahead`."""
-        self._ask_ahead(self._list_words(tiers))
+        """As `Transport.look_ahead`. For both a single login: each costs a key exchange."""
         if digests:
-            self._ask_ahead(self._digest_words(), input=None)
+            self._ask_ahead(self._list_words(tiers, digests=True), input=None)
+        else:
+            self._ask_ahead(self._list_words(tiers))
+
+    def send_ahead(self, delivery: Delivery) -> None:
+        """As `Transport.send_ahead`; it takes the server's rsync for a recent one."""
+        how = _How.of(delivery, durable=delivery.durable)
+        with contextlib.suppress(ResilienceError, OSError):
+            self._begun[how] = how.begin(self.destination)
 
     def forget(self) -> None:
         """As `Transport.forget`."""
-        while self._asked:
-            self._asked.popitem()[1].drop()
+        _drop(self._asked)
+        _drop(self._begun)
 
     def _ask_ahead(self, words: Sequence[str], input: bytes | None = b"") -> None:
         if tuple(words) not in self._asked:
@@ -71,19 +118,29 @@ class AccountTransport:
         if asked and input and not asked.waits:
             asked.drop()
             asked = None
-        return (
-            asked.answer(input) if asked else ssh_question.ask(self.destination, words, input=input)
-        )
+        # A server that ended without a word has not understood that more would be asked.
+        answer = asked.answer(input) if asked else b""
+        return answer or ssh_question.ask(self.destination, words, input=input)
+
+    def _list(self, tiers: Sequence[str]) -> bytes:
+        """The answer to a question after a list, which may wait for one after digests."""
+        asked = self._asked.pop(tuple(self._list_words(tiers, digests=True)), None)
+        if asked is None:
+            return self._ask(self._list_words(tiers))
+        answer = asked.part(offsite_remote.LIST_END)
+        if asked.waits:
+            self._asked[tuple(self._digest_words())] = asked
+        return answer
 
     def look(self, tiers: Sequence[str], pattern: str, known: str = "") -> Remote:
         """As `Transport.look`."""
-        answer = self._ask(self._list_words(tiers))
+        answer = self._list(tiers)
         remote = offsite_remote.parse(answer, str(self.destination), tiers, pattern, known)
         self._server_rsync = remote.rsync or "0"
         return remote
 
-    def _list_words(self, tiers: Sequence[str]) -> list[str]:
-        return offsite_remote.list_words(self.destination, tiers)
+    def _list_words(self, tiers: Sequence[str], *, digests: bool = False) -> list[str]:
+        return offsite_remote.list_words(self.destination, tiers, digests=digests)
 
     def _digest_words(self) -> list[str]:
         return offsite_remote.digest_words(self.destination)
@@ -129,17 +186,11 @@ class AccountTransport:
         self, names: Sequence[str], delivery: Delivery, *, remove_missing: bool = False
     ) -> Transfer:
         version = tuple(int(part) for part in self._server_rsync.split("."))
-        return rsync.transfer(
-            self.destination,
-            delivery.source,
-            names,
-            old_folder=delivery.old_folder,
-            dry_run=delivery.dry_run,
-            remove_missing=remove_missing,
-            durable=delivery.durable and version >= _DURABLE_FROM,
-            progress=delivery.progress,
-            keep_open=delivery.keep_open,
-        )
+        durable = delivery.durable and version >= _DURABLE_FROM
+        how = _How.of(delivery, durable=durable, remove_missing=remove_missing)
+        sending = self._begun.pop(how, None)
+        _drop(self._begun)
+        return (sending or how.begin(self.destination)).send(names, delivery.progress)
 
 
 class GateTransport(AccountTransport):
@@ -148,7 +199,7 @@ class GateTransport(AccountTransport):
     def send(self, names: Sequence[str], delivery: Delivery) -> Transfer:
         """As `Transport.send`. The server's job is called while we send, and waits for our
         inventory: meanwhile it takes the digests of what has arrived."""
-        self.forget()
+        _drop(self._asked)
         if delivery.dry_run:
             return super().send(names, delivery)
         # Not at once: two logins at one moment would slow each other down.
@@ -172,8 +223,9 @@ class GateTransport(AccountTransport):
             )
         return remote
 
-    def _list_words(self, tiers: Sequence[str]) -> list[str]:
-        return ["chefwell-list", *tiers]
+    def _list_words(self, tiers: Sequence[str], *, digests: bool = False) -> list[str]:
+        # A gate that does not know the last word ends after the list.
+        return ["chefwell-list", *tiers, *(("--digest",) if digests else ())]
 
     def _digest_words(self) -> list[str]:
         return ["chefwell-digest"]

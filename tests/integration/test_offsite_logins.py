@@ -1,0 +1,124 @@
+"""How often a sync and a verification log in, and that nothing comes of a login made ahead.
+
+A login costs a key exchange: more than a small sync's work on a fast line, and six times the way
+on a slow one. A server that bans who logs in too often counts them, too.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from ansible_collections.chefwell.resilience.plugins.module_utils.offsite import (
+    offsite,
+    offsite_verify,
+    transport_rsync,
+)
+from ansible_collections.chefwell.resilience.plugins.module_utils.offsite.offsite_settings import (
+    Settings,
+)
+from ansible_collections.chefwell.resilience.plugins.module_utils.offsite.transport_rsync import (
+    AccountTransport,
+)
+from gated_copy import gated
+from offsite_parts import add_backup, contents, wait_for
+from sshd import Sshd
+
+Counted = Callable[[Callable[[], Any]], tuple[Any, int]]
+
+
+@pytest.fixture(scope="module")
+def server():
+    made = Sshd()
+    made.start()
+    yield made
+    made.remove()
+
+
+@pytest.fixture(params=["restricted", "account"])
+def settings(request: pytest.FixtureRequest, server: Sshd, tmp_path: Path) -> Settings:
+    access: dict[str, object] = {"connect_seconds": 5, "time_limit": 30}
+    found = gated(server, tmp_path, access, retry_seconds=0.05, tries=1)
+    return found if request.param == "restricted" else as_account(found, server)
+
+
+def as_account(settings: Settings, server: Sshd) -> Settings:
+    """The same to an account that runs any command."""
+    server.authorized_keys.write_text(Path(f"{server.key}.pub").read_text())
+    destination = dataclasses.replace(settings.transport.destination, mode="account")
+    return dataclasses.replace(settings, transport=AccountTransport(destination))
+
+
+@pytest.fixture
+def counted(server: Sshd) -> Counted:
+    """What something comes to, and how often somebody logged in meanwhile."""
+
+    def logins() -> int:
+        return (server.root / "sshd.log").read_text().count("Accepted publickey")
+
+    def count(action: Callable[[], Any]) -> tuple[Any, int]:
+        before = logins()
+        return action(), logins() - before
+
+    return count
+
+
+@pytest.fixture
+def gate(settings: Settings) -> bool:
+    return settings.transport.destination.mode == "restricted"
+
+
+def test_each_login_has_its_purpose(settings: Settings, gate: bool, counted: Counted) -> None:
+    first, logins = counted(lambda: offsite.sync(settings))
+    # The list, and rsync; behind the gate also what settles the copy.
+    assert (first.status, first.files_sent, logins) == ("ok", 14, 3 if gate else 2)
+    nothing, logins = counted(lambda: offsite.sync(settings))
+    assert (nothing.status, nothing.files_sent, logins) == ("ok", 0, 1)
+    add_backup(Path(settings.backup_path), "daily", -0.01)
+    one, logins = counted(lambda: offsite.sync(settings))
+    assert (one.status, one.files_sent, logins) == ("ok", 1, 3 if gate else 2)
+    for full, known in ((True, (15, 0)), (False, (0, 15))):
+        verification, logins = counted(lambda full=full: offsite_verify.verify(settings, full=full))
+        assert verification["comparison"]["in_sync"] and logins == 1
+        digests = verification["digests"]["remote"]
+        assert (digests["read"], digests["believed"]) == known
+
+
+@pytest.mark.parametrize("settings", ["restricted"], indirect=True)
+def test_a_gate_of_before_is_asked_twice(
+    settings: Settings, counted: Counted, server: Sshd
+) -> None:
+    """One that ends after the list, whatever else was asked for."""
+    assert offsite.sync(settings).status == "ok"
+    line = server.authorized_keys.read_text()
+    older = 'command="SSH_ORIGINAL_COMMAND=\\"${SSH_ORIGINAL_COMMAND% --digest}\\" exec env '
+    server.authorized_keys.write_text(line.replace('command="env ', older))
+    verification, logins = counted(lambda: offsite_verify.verify(settings, full=True))
+    assert verification["comparison"]["in_sync"] and logins == 2
+    assert verification["digests"]["remote"]["read"] == 14
+
+
+def test_a_refusal_ends_the_login_made_ahead_and_nothing_was_sent(
+    settings: Settings, server: Sshd
+) -> None:
+    assert offsite.sync(settings).status == "ok"
+    for file in server.backups.glob("*/*.gz"):
+        file.unlink()
+    add_backup(Path(settings.backup_path), "daily", -0.01)
+    result = offsite.sync(settings)
+    assert result.status == "refused" and not result.sent
+    wait_for(lambda: not server.children())
+    assert not [path for path in contents(server.backups) if path.endswith(".gz")]
+
+
+def test_a_login_that_took_the_server_for_a_newer_one_is_made_again(
+    settings: Settings, gate: bool, counted: Counted, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A server whose rsync does not know `--fsync`; a mock, for there is no such rsync here."""
+    monkeypatch.setattr(transport_rsync, "_DURABLE_FROM", (99,))
+    first, logins = counted(lambda: offsite.sync(settings))
+    assert (first.status, first.files_sent, logins) == ("ok", 14, 4 if gate else 3)
+    assert first.attempts == 1 and offsite_verify.verify(settings)["comparison"]["in_sync"]
