@@ -85,23 +85,31 @@ def test_it_cannot_be_changed() -> None:
         records.dataclass(frozen=False)
 
 
-@pytest.mark.parametrize("name", DISK)
-def test_a_plain_run_loads_no_more_than_it_needs(name: str, tmp_path: Path) -> None:
-    """What would be loaded again by mistake costs every run on every host."""
-    (tmp_path / "chefwell_resilience").symlink_to(ENGINE)
-    script = (
-        "import sys, chefwell_resilience.host_cli as cli\n"
-        f"cli.commands_for({name!r})\n"
-        "print(*sys.modules)"
-    )
+def loaded_by(script: str, folder: Path) -> set[str]:
+    """The modules that are loaded after some lines, which know the engine as the host does."""
+    (folder / "chefwell_resilience").symlink_to(ENGINE)
     shown = subprocess.run(
-        [sys.executable, "-P", "-s", "-S", "-c", script],
-        env={"PYTHONPATH": str(tmp_path)},
+        [sys.executable, "-P", "-s", "-S", "-c", f"import sys\n{script}\nprint(*sys.modules)"],
+        env={"PYTHONPATH": str(folder)},
         capture_output=True,
         text=True,
         check=True,
     )
-    loaded = set(shown.stdout.split())
+    return set(shown.stdout.split())
+
+
+def test_the_servers_gate_loads_no_more_than_a_list_needs(tmp_path: Path) -> None:
+    """A third of what a list takes, for every request of every host."""
+    loaded = loaded_by("import chefwell_resilience.keeper.offsite_gate", tmp_path)
+    assert "chefwell_resilience.keeper.keeper_store" in loaded
+    assert not loaded & {"concurrent", "dataclasses", "inspect", "shutil", "tempfile", "typing"}
+
+
+@pytest.mark.parametrize("name", DISK)
+def test_a_plain_run_loads_no_more_than_it_needs(name: str, tmp_path: Path) -> None:
+    """What would be loaded again by mistake costs every run on every host."""
+    script = f"import chefwell_resilience.host_cli as cli; cli.commands_for({name!r})"
+    loaded = loaded_by(script, tmp_path)
     assert f"{ENGINE.name}" not in loaded and "chefwell_resilience.disk.disk" in loaded
     assert not loaded & {
         "argparse",

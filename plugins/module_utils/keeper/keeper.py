@@ -299,7 +299,7 @@ def _reread(
         if entry is None:
             ledger[path] = Entry(digest, held[path].st_size, now, now)
         elif entry.sha256 == digest:
-            entry.read = now
+            ledger[path] = Entry(digest, entry.bytes, entry.arrived, now)
         else:
             rotten.append(path)
     done.rotten = rotten

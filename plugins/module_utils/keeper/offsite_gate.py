@@ -17,7 +17,6 @@ may write a file in its place may also leave half of one there.
 from __future__ import annotations
 
 import contextlib
-import dataclasses
 import json
 import os
 import re
@@ -27,7 +26,6 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import IO, NoReturn
 
 from ..common import config
 from ..common.errors import ResilienceError
@@ -35,6 +33,10 @@ from ..common.told import Told, said, told
 from ..inventory import inventory
 from ..inventory.inventory import readable
 from . import keeper_store, landlock
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import IO, NoReturn
 
 PROTOCOL = 1
 WRITE, READ = "write", "read"
@@ -266,6 +268,8 @@ class Gate:
     def _commit(self, words: list[str]) -> int:
         if self.allow != WRITE:
             raise Refused(told("this key may only read"))
+        import dataclasses  # as above
+
         from . import keeper  # as above
         from .arrivals import Arrivals  # as above
 
