@@ -4,8 +4,9 @@ SHELL := /bin/bash
 VENV := .venv/bin
 export ANSIBLE_COLLECTIONS_PATH := $(CURDIR)/build/collections
 export MYPYPATH := $(CURDIR)/build/collections
-# Some environments set it; everything that is called would be compiled at each call.
-unexport PYTHONDONTWRITEBYTECODE
+# Some environments set them. Everything would be compiled at each call; and Python would read each
+# task that Ansible hands it, 190 KB, byte by byte.
+unexport PYTHONDONTWRITEBYTECODE PYTHONUNBUFFERED
 
 .PHONY: help setup check lint types unit test test-docker molecule sanity lock faults bench demo demo-clean
 help:  ## this list

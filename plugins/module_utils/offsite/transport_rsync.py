@@ -124,10 +124,12 @@ class AccountTransport:
 
     def _list(self, tiers: Sequence[str]) -> bytes:
         """The answer to a question after a list, which may wait for one after digests."""
-        asked = self._asked.pop(tuple(self._list_words(tiers, digests=True)), None)
-        if asked is None:
+        words = tuple(self._list_words(tiers, digests=True))
+        if words not in self._asked:
             return self._ask(self._list_words(tiers))
-        answer = asked.part(offsite_remote.LIST_END)
+        # It stays where `forget` finds it until its answer is here.
+        answer = self._asked[words].part(offsite_remote.LIST_END)
+        asked = self._asked.pop(words)
         if asked.waits:
             self._asked[tuple(self._digest_words())] = asked
         return answer
