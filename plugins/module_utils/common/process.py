@@ -118,6 +118,28 @@ class TooLong(Exception):
         self.silent = silent
 
 
+def feed(process: subprocess.Popen[Any], text: bytes) -> threading.Thread:
+    """Tells a program all that it waits for on its standard input, while what it says is read.
+
+    Args:
+        process: which is told nothing where its input is no pipe.
+        text: what it is told; then its input ends.
+
+    Returns:
+        The thread that does so: to be joined once the program has ended.
+    """
+
+    def tell() -> None:
+        with contextlib.suppress(OSError, ValueError):  # it is gone: its ending tells why
+            if process.stdin:
+                process.stdin.write(text)
+                process.stdin.close()
+
+    teller = threading.Thread(target=tell, daemon=True)
+    teller.start()
+    return teller
+
+
 def blocks(
     stream: IO[bytes], *, time_limit: float, silence: float | None = None
 ) -> Iterator[bytes]:

@@ -17,7 +17,6 @@ import re
 import signal
 import subprocess
 import tempfile
-import threading
 import time
 from collections.abc import Callable, Sequence
 
@@ -215,8 +214,7 @@ class Sending:
         listed = b"".join(os.fsencode(name) + b"\0" for name in names)
         running = self._running
         with self._open:
-            teller = threading.Thread(target=self._tell, args=(listed,), daemon=True)
-            teller.start()
+            teller = process.feed(running, listed)
             lines, late = _lines(running, self.destination, progress)
             if late:
                 process.end_group(running)
@@ -230,12 +228,6 @@ class Sending:
             self._errors.seek(0)
             said = self._errors.read(1 << 20).decode("utf-8", "backslashreplace")
         return judge(code, lines, said, late=late)
-
-    def _tell(self, listed: bytes) -> None:
-        with contextlib.suppress(OSError, ValueError):  # it is gone: its ending tells why
-            if self._running.stdin:
-                self._running.stdin.write(listed)
-                self._running.stdin.close()
 
 
 def _lines(

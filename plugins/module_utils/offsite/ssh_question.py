@@ -10,7 +10,6 @@ import contextlib
 import shlex
 import subprocess
 import tempfile
-import threading
 from collections.abc import Sequence
 from typing import IO
 
@@ -137,13 +136,10 @@ class Question:
         Raises:
             ServerError: it could not be reached, or the command failed.
         """
-        teller = threading.Thread(target=self._tell, args=(input,), daemon=True)
-        if self._running.stdin:
-            teller.start()
+        teller = process.feed(self._running, input)
         written, late = self._read()
         said = self._ended(written, late)
-        if self._running.stdin:
-            teller.join()
+        teller.join()
         return said
 
     def _read(self, ending: bytes = b"") -> tuple[bytearray, process.TooLong | None]:
@@ -172,13 +168,6 @@ class Question:
             return bytes(written)
         said = ssh.telling_line(told) or ("" if late else process.Outcome(code, "", "").ending())
         raise ServerError(ssh.failure(told) or _unnamed(late), said, self.destination)
-
-    def _tell(self, input: bytes) -> None:
-        stream = self._running.stdin
-        with contextlib.suppress(OSError, ValueError):  # it is gone: its ending tells why
-            if stream:
-                stream.write(input)
-                stream.close()
 
 
 def _unnamed(late: process.TooLong | None) -> Failure:
