@@ -41,18 +41,13 @@ from ansible_collections.chefwell.resilience.plugins.module_utils.offsite.transp
     GateTransport,
 )
 from gated_copy import gated
+from local_sshd import server
 from offsite_parts import add_backup, contents
 from sshd import Sshd, end
 
+__all__ = ["server"]
+
 NOTHING = json.dumps({"files": {}, "unread": [], "in_progress": []}).encode()
-
-
-@pytest.fixture(scope="module")
-def server():
-    made = Sshd()
-    made.start()
-    yield made
-    made.remove()
 
 
 @pytest.fixture

@@ -33,10 +33,13 @@ from ansible_collections.chefwell.resilience.plugins.module_utils.offsite.transp
 )
 from ansible_collections.chefwell.resilience.plugins.module_utils.pages import render
 from gated_copy import gated
+from local_sshd import server
 from offsite_parts import add_backup
 from receiver import receiving
 from sshd import COLLECTIONS, ENGINE, Sshd
 from testbed.services import free_port
+
+__all__ = ["server"]
 
 # Words that stand in every English sentence of ours and in no Portuguese one.
 ENGLISH = re.compile(
@@ -51,14 +54,6 @@ def english(text: str) -> list[str]:
     """The lines that still have an English word; paths and names are left out."""
     plain = re.sub(r"\S*[/=@]\S*|\S+\.dump\S*|--\S+ \S+", "", text)
     return [line for line in plain.splitlines() if ENGLISH.search(line)]
-
-
-@pytest.fixture(scope="module")
-def server():
-    made = Sshd()
-    made.start()
-    yield made
-    made.remove()
 
 
 @pytest.fixture

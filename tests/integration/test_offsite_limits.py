@@ -26,18 +26,13 @@ from ansible_collections.chefwell.resilience.plugins.module_utils.offsite.transp
     GateTransport,
 )
 from gated_copy import gated
+from local_sshd import server
 from offsite_parts import add_backup
 from sshd import Sshd
 
+__all__ = ["server"]
+
 COLLECTIONS = Path(__file__).resolve().parents[2] / "build" / "collections"
-
-
-@pytest.fixture(scope="module")
-def server():
-    made = Sshd()
-    made.start()
-    yield made
-    made.remove()
 
 
 @pytest.fixture

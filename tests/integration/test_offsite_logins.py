@@ -24,18 +24,13 @@ from ansible_collections.chefwell.resilience.plugins.module_utils.offsite.transp
     AccountTransport,
 )
 from gated_copy import gated
+from local_sshd import server
 from offsite_parts import add_backup, contents, wait_for
 from sshd import Sshd
 
+__all__ = ["server"]
+
 Counted = Callable[[Callable[[], Any]], tuple[Any, int]]
-
-
-@pytest.fixture(scope="module")
-def server():
-    made = Sshd()
-    made.start()
-    yield made
-    made.remove()
 
 
 @pytest.fixture(params=["restricted", "account"])

@@ -16,16 +16,11 @@ import pytest
 from ansible_collections.chefwell.resilience.plugins.module_utils import host_cli
 from ansible_collections.chefwell.resilience.plugins.module_utils.offsite import offsite
 from ansible_collections.chefwell.resilience.plugins.module_utils.telling.history import History
+from local_sshd import server
 from offsite_parts import add_backup, plan_tree
 from sshd import Sshd
 
-
-@pytest.fixture(scope="module")
-def server():
-    made = Sshd()
-    made.start()
-    yield made
-    made.remove()
+__all__ = ["server"]
 
 
 class Service:
