@@ -24,7 +24,7 @@ from sshd import Sshd
 
 PYTHON = "/usr/bin/python3"
 TIERS = ("daily", "weekly", "monthly")
-GATE = "chefwell_resilience.keeper.offsite_gate"
+GATE = "chefwell_resilience.server.gate"
 
 
 class Lab:

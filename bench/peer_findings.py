@@ -18,11 +18,16 @@ ROOT = Path(__file__).resolve().parents[1]
 for folder in (ROOT / "tests", ROOT / "build" / "collections"):
     sys.path.insert(0, str(folder))
 
-from ansible_collections.chefwell.resilience.plugins.module_utils.archive import manifest
+from ansible_collections.chefwell.resilience.plugins.module_utils.backup import manifest
 from ansible_collections.chefwell.resilience.plugins.module_utils.drill import drill
+from ansible_collections.chefwell.resilience.plugins.module_utils.proof import proof_settings
 from ansible_collections.chefwell.resilience.plugins.module_utils.staging import staging
-from ansible_collections.chefwell.resilience.plugins.module_utils.staging.embedded import Cluster
-from ansible_collections.chefwell.resilience.plugins.module_utils.validation import validation
+from ansible_collections.chefwell.resilience.plugins.module_utils.staging.private_cluster import (
+    Cluster,
+)
+from ansible_collections.chefwell.resilience.plugins.module_utils.validation import (
+    check_context,
+)
 from corpus.lab import HEALTHY, ROLE, TENANT_QUERY, Lab
 from docker_lab import Engine, images
 from testbed import production
@@ -134,14 +139,14 @@ def _backups(lab: Lab) -> Iterator[tuple[str, bool, Path]]:
 
 def _ours(lab: Lab, path: Path, what: str) -> dict[str, Any]:
     query = TENANT_QUERY if "store" in what or what.endswith("behind its column") else None
-    settings = drill.Settings(
-        staging=staging.Settings(
+    settings = proof_settings.ProofSettings(
+        staging=staging.StagingSettings(
             "embedded", str(lab.folder / "work"), bin_dir=lab.server.binaries.bin_dir
         ),
         # One of its own: what the drill before counted was another database.
         state_dir=tempfile.mkdtemp(prefix="state-", dir=lab.folder),
         backup_path=str(lab.folder),
-        questions=validation.Settings(tenant_query=query),
+        validation=check_context.ValidationSettings(tenant_query=query),
     )
     result = drill.run(settings, path=str(path))
     found = {one["id"] for check in result["checks"] for one in check["findings"]}

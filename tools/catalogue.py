@@ -68,7 +68,7 @@ def compile_mo(translations: dict[Message, list[str]]) -> bytes:
 
 def messages_of_python(source: str) -> set[Message]:
     """The messages in calls of `say` (a local name of `gettext`), `gettext`, `ngettext` and of
-    `told` and `told_many`, which a page says later.
+    `_`, which a page translates later.
     """
     found: set[Message] = set()
     for node in ast.walk(ast.parse(source)):
@@ -76,12 +76,12 @@ def messages_of_python(source: str) -> set[Message]:
             continue
         name = getattr(node.func, "id", getattr(node.func, "attr", ""))
         texts = [arg.value for arg in node.args if isinstance(arg, ast.Constant)]
-        if name in ("say", "gettext", "told") and len(texts) == 1:
+        if name in ("say", "gettext", "_") and len(texts) == 1:
             found.add((str(texts[0]), None))
         elif name == "Kind" and len(texts) == 2:
             # Of a kind of finding pages show the remedy; docs/findings.md has its meaning too.
             found.add((str(texts[1]), None))
-        elif name in ("ngettext", "told_many") and len(texts) >= 2:
+        elif name in ("ngettext",) and len(texts) >= 2:
             found.add((str(texts[0]), str(texts[1])))
     return found
 

@@ -47,9 +47,7 @@ room, no programs, wrong credentials, an interruption), so nothing is claimed ab
 
 def page() -> str:
     """The page's text."""
-    from ansible_collections.chefwell.resilience.plugins.module_utils.validation import (
-        finding_kinds,
-    )
+    from ansible_collections.chefwell.resilience.plugins.module_utils.checks import finding_kinds
 
     rows = [
         f"| `{name}` | {kind.meaning} | {kind.remedy} |"

@@ -9,7 +9,7 @@ import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
-from ansible_collections.chefwell.resilience.plugins.module_utils.archive import archive
+from ansible_collections.chefwell.resilience.plugins.module_utils.backup import archive
 from ansible_collections.chefwell.resilience.plugins.module_utils.database import postgres
 from testbed import Testbed
 

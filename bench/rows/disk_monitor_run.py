@@ -14,7 +14,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from ansible_collections.chefwell.resilience.plugins.module_utils.telling.history import (
+from ansible_collections.chefwell.resilience.plugins.module_utils.history.history import (
     History,
     Sample,
 )

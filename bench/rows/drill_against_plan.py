@@ -18,6 +18,7 @@ from pathlib import Path
 from ansible_collections.chefwell.resilience.plugins.module_utils.common import process
 from ansible_collections.chefwell.resilience.plugins.module_utils.database import postgres
 from ansible_collections.chefwell.resilience.plugins.module_utils.drill import drill
+from ansible_collections.chefwell.resilience.plugins.module_utils.proof import proof_settings
 from ansible_collections.chefwell.resilience.plugins.module_utils.staging import staging
 from testbed import Testbed
 
@@ -73,15 +74,17 @@ def prepared(bed: Testbed) -> Iterator[Things]:
 
 
 def ours(things: Things) -> dict[str, int]:
-    place = staging.Settings(
+    place = staging.StagingSettings(
         kind="embedded",
         work_dir=str(things.folder / "staging"),
         database=DATABASE,
         bin_dir=things.binaries.bin_dir,
     )
-    settings = drill.Settings(place, str(things.folder / "state"), str(things.backup.parent.parent))
+    settings = proof_settings.ProofSettings(
+        place, str(things.folder / "state"), str(things.backup.parent.parent)
+    )
     result = drill.run(settings)
-    if result["verdict"] != drill.PASSED:
+    if result["verdict"] != proof_settings.PASSED:
         raise RuntimeError(f"{result['verdict']}: {result['problem']}")
     return {"tables": result["totals"]["tables"], "rows": result["totals"]["rows"]}
 

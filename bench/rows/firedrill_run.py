@@ -16,8 +16,11 @@ from pathlib import Path
 
 from ansible_collections.chefwell.resilience.plugins.module_utils.database import postgres
 from ansible_collections.chefwell.resilience.plugins.module_utils.drill import drill
+from ansible_collections.chefwell.resilience.plugins.module_utils.proof import proof_settings
 from ansible_collections.chefwell.resilience.plugins.module_utils.staging import staging
-from ansible_collections.chefwell.resilience.plugins.module_utils.validation import validation
+from ansible_collections.chefwell.resilience.plugins.module_utils.validation import (
+    check_context,
+)
 from docker_lab import Engine, images
 from testbed import Testbed
 
@@ -87,13 +90,15 @@ def _say(line: str) -> None:
 
 
 def ours(things: Things) -> dict[str, str]:
-    settings = drill.Settings(
-        staging=staging.Settings(
+    settings = proof_settings.ProofSettings(
+        staging=staging.StagingSettings(
             "embedded", str(things.folder / "work"), bin_dir=things.binaries.bin_dir
         ),
         state_dir=str(things.folder / "state"),
         backup_path=str(things.folder),
-        questions=validation.Settings(tenant_query="SELECT schema_name FROM public.companies"),
+        validation=check_context.ValidationSettings(
+            tenant_query="SELECT schema_name FROM public.companies"
+        ),
     )
     result = drill.run(settings, path=str(things.dump))
     _say(f"ours: {result['passed']} checks passed, {result['totals']['tables']} tables")

@@ -11,18 +11,23 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import psycopg2
-from ansible_collections.chefwell.resilience.plugins.module_utils.archive import archive
-from ansible_collections.chefwell.resilience.plugins.module_utils.archive.dump_toc import Entry
+from ansible_collections.chefwell.resilience.plugins.module_utils.backup import (
+    archive,
+    expectation,
+    restore,
+)
+from ansible_collections.chefwell.resilience.plugins.module_utils.backup.archive_toc import Entry
+from ansible_collections.chefwell.resilience.plugins.module_utils.backup.expectation import (
+    Expectation,
+)
 from ansible_collections.chefwell.resilience.plugins.module_utils.database import postgres
 from ansible_collections.chefwell.resilience.plugins.module_utils.database.postgres import Server
-from ansible_collections.chefwell.resilience.plugins.module_utils.staging import restore
-from ansible_collections.chefwell.resilience.plugins.module_utils.staging.embedded import Cluster
-from ansible_collections.chefwell.resilience.plugins.module_utils.validation import (
-    expectation,
-    validation,
+from ansible_collections.chefwell.resilience.plugins.module_utils.staging.private_cluster import (
+    Cluster,
 )
-from ansible_collections.chefwell.resilience.plugins.module_utils.validation.expectation import (
-    Expectation,
+from ansible_collections.chefwell.resilience.plugins.module_utils.validation import (
+    check_context,
+    database_validation,
 )
 from testbed import Testbed
 
@@ -82,9 +87,11 @@ def _wanted(entry: Entry, only: str) -> bool:
 
 
 def ours(things: Things) -> dict[str, int]:
-    settings = validation.Settings(tenant_query="SELECT schema_name FROM public.companies")
+    settings = check_context.ValidationSettings(
+        tenant_query="SELECT schema_name FROM public.companies"
+    )
     with contextlib.closing(psycopg2.connect(**things.server.dsn(DATABASE))) as connection:
-        report = validation.validate(connection, things.wanted, settings)
+        report = database_validation.validate(connection, things.wanted, settings)
     wrong = [check.evidence for check in report.checks if check.status == "failed"]
     if wrong:
         raise RuntimeError(wrong[0])

@@ -9,18 +9,18 @@ from pathlib import Path
 from typing import Any
 
 import psycopg2
+from ansible_collections.chefwell.resilience.plugins.module_utils.backup import expectation
+from ansible_collections.chefwell.resilience.plugins.module_utils.backup.expectation import (
+    Expectation,
+)
 from ansible_collections.chefwell.resilience.plugins.module_utils.database import (
     catalogue,
     postgres,
 )
 from ansible_collections.chefwell.resilience.plugins.module_utils.database.postgres import Server
 from ansible_collections.chefwell.resilience.plugins.module_utils.validation import (
-    asker,
-    expectation,
-    validation,
-)
-from ansible_collections.chefwell.resilience.plugins.module_utils.validation.expectation import (
-    Expectation,
+    check_context,
+    database_validation,
 )
 from testbed import Testbed
 
@@ -122,13 +122,17 @@ def _as_it_is(connection: object) -> Expectation:
         (schema, table, column, kind, "not null" if not_null else "")
         for schema, table, column, kind, not_null, _default, _own in found.columns()
     }
-    wanted.rows |= asker.Asker(found, wanted, asker.Settings()).rows
+    wanted.rows |= check_context.CheckContext(
+        found, wanted, check_context.ValidationSettings()
+    ).rows
     return wanted
 
 
 def _validate(things: Things, database: str) -> int:
     with contextlib.closing(psycopg2.connect(**things.server.dsn(database))) as connection:
-        report = validation.validate(connection, things.wanted[database], validation.Settings())
+        report = database_validation.validate(
+            connection, things.wanted[database], check_context.ValidationSettings()
+        )
     wrong = [check.evidence for check in report.checks if check.status == "failed"]
     if wrong:
         raise RuntimeError(wrong[0])

@@ -10,22 +10,20 @@ plan do just that. Each stage's commands are in a file of their own, `commands_<
 
 from __future__ import annotations
 
+import argparse
 import gc
 import importlib
 import os
 import sys
+import types
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 from .commands.command import EXIT_UNKNOWN, Command, OutputError, warn
 from .common import config, interrupt, libraries
 from .common.errors import ResilienceError
 
-TYPE_CHECKING = False
-if TYPE_CHECKING:
-    import argparse
-    from typing import Any
-
-STAGES = ("disk", "offsite", "staging", "manifest", "recovery", "checkpoint", "keeper")
+STAGES = ("disk", "offsite", "staging", "manifest", "recovery", "checkpoint", "server")
 # The stage of the commands that run most often, and of the one that runs where no library but
 # Python's own need be: these runs load no other stage's code.
 STAGE_OF = {
@@ -33,7 +31,7 @@ STAGE_OF = {
     "disk-status": "disk",
     "sync-backups-offsite": "offsite",
     "verify-offsite-backups": "offsite",
-    "keep-offsite-copy": "keeper",
+    "keep-offsite-copy": "server",
 }
 # Stages whose commands ask for a library when they want one, so that a run without need has none.
 SPARING = ("disk",)
@@ -57,14 +55,12 @@ def plain(given: Sequence[str], commands: Mapping[str, Command]) -> Any:
     command = commands.get(given[0])
     if command is None or command.defaults is None:
         return None
-    import types  # see above
 
     return types.SimpleNamespace(command=given[0], config=given[2], json=False, **command.defaults)
 
 
 def parsed(given: Sequence[str], commands: Mapping[str, Command]) -> argparse.Namespace | int:
     """The arguments, or the exit code where they were wrong or only asked for help."""
-    import argparse  # see `plain`
 
     parser = argparse.ArgumentParser(prog="chefwell-resilience")
     choices = parser.add_subparsers(dest="command", required=True)

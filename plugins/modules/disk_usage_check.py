@@ -394,7 +394,7 @@ import time
 from ansible.module_utils.basic import AnsibleModule
 
 from ..module_utils.common.errors import ResilienceError
-from ..module_utils.disk import disk, disk_watch
+from ..module_utils.disk import disk, disk_check
 from ..module_utils.disk.disk_backups import RETENTION
 from ..module_utils.inventory import inventory
 from ..module_utils.telling import history
@@ -456,7 +456,7 @@ def main() -> None:
             memory = None
             if options["state_dir"]:
                 memory = stack.enter_context(history.History(options["state_dir"], read_only=True))
-            seen = disk_watch.look(options, memory, time.time())
+            seen = disk_check.look(options, memory, time.time())
     except ResilienceError as error:
         module.fail_json(msg=str(error))
     told = seen.to_dict()

@@ -89,7 +89,7 @@ written:
   returned: always
   type: list
   elements: str
-  sample: [disk/disk.py]
+  sample: [disk/usage.py]
 wanting:
   description: Files whose content must be given first. Nothing was done yet.
   returned: when a file that differs is not among O(files)

@@ -186,8 +186,8 @@ checks:
     - One a question, with C(id), C(title), C(status) (V(passed), V(failed), V(skipped)),
       C(evidence), C(seconds), C(findings), each with C(id), C(subject) and C(text), and C(ignored),
       the same with the C(reason).
-      C(evidence_said) and C(text_said) are the same texts as a message with its values, from which
-      the collection's pages say them in their own language.
+      C(evidence_message) and C(text_message) are the same texts as a message with its values, from
+      which the collection's pages say them in their own language.
   returned: success
   type: list
   elements: dict
@@ -241,7 +241,7 @@ import tempfile
 
 from ansible.module_utils.basic import AnsibleModule, missing_required_lib
 
-from ..module_utils.archive import archive, archive_digest, manifest
+from ..module_utils.archive import archive, backup_digest, manifest
 from ..module_utils.common.errors import ResilienceError
 from ..module_utils.database import postgres
 from ..module_utils.validation import api_probe, expectation, findings, questioning, validation
@@ -319,7 +319,7 @@ def main() -> None:
             wanted = expectation.of(ready.toc.entries, ready.rows)
             known = manifest.read(options["backup"])
             if known:
-                archive_digest.verify_digest(options["backup"], known.sha256, "its manifest")
+                backup_digest.verify_digest(options["backup"], known.sha256, "its manifest")
                 manifest.apply(known, wanted)
             result = questioning.question(
                 server.dsn(options["login_db"]),

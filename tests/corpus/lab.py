@@ -10,20 +10,22 @@ from pathlib import Path
 from typing import Any
 
 import psycopg2
-from ansible_collections.chefwell.resilience.plugins.module_utils.archive import archive
-from ansible_collections.chefwell.resilience.plugins.module_utils.archive.archive import Archive
-from ansible_collections.chefwell.resilience.plugins.module_utils.database.postgres import Server
-from ansible_collections.chefwell.resilience.plugins.module_utils.staging import restore
-from ansible_collections.chefwell.resilience.plugins.module_utils.validation import (
+from ansible_collections.chefwell.resilience.plugins.module_utils.backup import (
+    archive,
     expectation,
-    questioning,
-    validation,
+    restore,
 )
-from ansible_collections.chefwell.resilience.plugins.module_utils.validation.expectation import (
+from ansible_collections.chefwell.resilience.plugins.module_utils.backup.archive import Archive
+from ansible_collections.chefwell.resilience.plugins.module_utils.backup.expectation import (
     Expectation,
 )
-from ansible_collections.chefwell.resilience.plugins.module_utils.validation.findings import (
+from ansible_collections.chefwell.resilience.plugins.module_utils.checks.findings import (
     of_restore_error,
+)
+from ansible_collections.chefwell.resilience.plugins.module_utils.database.postgres import Server
+from ansible_collections.chefwell.resilience.plugins.module_utils.validation import (
+    check_context,
+    restore_validation,
 )
 
 HEALTHY = sorted((Path(__file__).parent / "healthy").glob("*.sql"))
@@ -52,7 +54,7 @@ class Lab:
 
     def __init__(self, server: Server, folder: Path) -> None:
         self.server, self.folder = server, folder
-        self.said: list[str] = []
+        self.form: list[str] = []
 
     def run(self, database: str, *statements: str) -> None:
         """Runs SQL, each text in a transaction of its own unless it says otherwise."""
@@ -102,16 +104,16 @@ class Lab:
     def restore(self, dump: Dump, database: str, server: Server | None = None) -> list[str]:
         """Restores it; identifiers of what was found while restoring."""
         done = restore.restore(dump.ready, server or self.server, database, jobs=2, replace=True)
-        self.said = done.errors
+        self.form = done.errors
         return [of_restore_error(error).id for error in done.errors]
 
     def question(
         self, database: str, wanted: Expectation, server: Server | None = None, **settings: Any
     ) -> dict[str, Any]:
         """Asks a database everything but its API."""
-        chosen = validation.Settings(**settings)
+        chosen = check_context.ValidationSettings(**settings)
         dsn = (server or self.server).dsn(database)
-        result = questioning.question(dsn, wanted, chosen, None)
+        result = restore_validation.validate_restore(dsn, wanted, chosen, None)
         SEEN.extend(result["checks"])
         return result
 

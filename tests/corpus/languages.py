@@ -7,8 +7,10 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from ansible_collections.chefwell.resilience.plugins.module_utils.common.language import words
-from ansible_collections.chefwell.resilience.plugins.module_utils.drill import drill_aftermath
+from ansible_collections.chefwell.resilience.plugins.module_utils.common.language import (
+    translations,
+)
+from ansible_collections.chefwell.resilience.plugins.module_utils.drill import follow_up
 from ansible_collections.chefwell.resilience.plugins.module_utils.pages import junit, render
 
 # Words that sentences can hardly do without, and that are none in the other language, no word of
@@ -82,15 +84,17 @@ def pages(drill: Mapping[str, Any], language: str) -> dict[str, str]:
             " - ", "\n"
         ),
         "html": render.html_report({"title": "", "drill": result, "only": "drill"}, language),
-        "junit": junit.report(words(language), result),
-        "message": drill_aftermath.reason(words(language), result),
+        "junit": junit.report(translations(language), result),
+        "message": follow_up.reason(translations(language), result),
     }
 
 
 def foreign_texts(checks: Sequence[Mapping[str, Any]]) -> list[str]:
     """What stands on a page of these checks and is nobody's to translate."""
     raised = [one for check in checks for one in (*check["findings"], *check["ignored"])]
-    forms = [one["text_said"] for one in raised] + [check["evidence_said"] for check in checks]
+    forms = [one["text_message"] for one in raised] + [
+        check["evidence_message"] for check in checks
+    ]
     others = {text for form in forms for text in others_words(form)}
     others |= {one["text"] for one in raised if one["id"] in POSTGRES_SPEAKS}
     others |= {f"({check['id']})" for check in checks}

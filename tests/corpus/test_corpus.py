@@ -14,33 +14,35 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from ansible_collections.chefwell.resilience.plugins.module_utils.archive import (
+from ansible_collections.chefwell.resilience.plugins.module_utils.backup import (
     archive,
-    archive_digest,
+    backup_digest,
     manifest,
 )
+from ansible_collections.chefwell.resilience.plugins.module_utils.checks import checks, findings
+from ansible_collections.chefwell.resilience.plugins.module_utils.checks.finding_kinds import KINDS
+from ansible_collections.chefwell.resilience.plugins.module_utils.checks.findings import Ignored
 from ansible_collections.chefwell.resilience.plugins.module_utils.common.errors import (
     BackupError,
     ResilienceError,
 )
 from ansible_collections.chefwell.resilience.plugins.module_utils.database import postgres
 from ansible_collections.chefwell.resilience.plugins.module_utils.drill import drill
+from ansible_collections.chefwell.resilience.plugins.module_utils.proof import proof_settings
 from ansible_collections.chefwell.resilience.plugins.module_utils.staging import (
     isolation,
     staging,
 )
-from ansible_collections.chefwell.resilience.plugins.module_utils.staging.embedded import Cluster
-from ansible_collections.chefwell.resilience.plugins.module_utils.staging.outgoing import Watch
+from ansible_collections.chefwell.resilience.plugins.module_utils.staging.outgoing import (
+    ConnectionWatch,
+)
+from ansible_collections.chefwell.resilience.plugins.module_utils.staging.private_cluster import (
+    Cluster,
+)
 from ansible_collections.chefwell.resilience.plugins.module_utils.validation import (
     api_probe,
-    checks,
-    findings,
     previous_counts,
     production_drift,
-)
-from ansible_collections.chefwell.resilience.plugins.module_utils.validation.findings import (
-    KINDS,
-    Ignored,
 )
 from testbed import production
 
@@ -121,7 +123,7 @@ def test_a_healthy_one_raises_nothing(
     result = target.question(tried, dump.wanted, tenant_query=asks_for_stores, foreign_keys="all")
     target.drop(tried)
     HEALTHY_RUNS[f"{name}, {form}"] = [*raised, *found(result)]
-    said = [*target.said, *_words(result)]
+    said = [*target.form, *_words(result)]
     assert raised == [] and found(result) == [], said
     statuses = {schema["name"]: schema["status"] for schema in result["schemas"]}
     assert set(statuses.values()) <= {"passed"}, statuses
@@ -287,7 +289,7 @@ def test_what_does_not_restore(old: Lab, new: Lab, sources: dict[str, Path]) -> 
     new.run("postgres", f"DROP ROLE {ROLE}")
     try:
         assert set(new.restore(dump, "lacking")) == {"restore.role_missing"}
-        lacking = checks.Answer("", [findings.of_restore_error(new.said[0])])
+        lacking = checks.Evidence("", [findings.of_restore_error(new.form[0])])
         SEEN.append(checks.conclude("restore", "", lacking, 0).to_dict())
     finally:
         new.run("postgres", f"CREATE ROLE {ROLE} NOLOGIN")
@@ -298,7 +300,7 @@ def test_what_does_not_restore(old: Lab, new: Lab, sources: dict[str, Path]) -> 
     wrong = "CREATE EXTENSION postgis;\nCREATE TABLE public.more (a public.no_such_type);\n"
     spoilt.write_text(script[:ending] + wrong + script[ending:])
     raised = old.restore(old.prepare(spoilt), "lacking")
-    answer = checks.Answer("", [findings.of_restore_error(error) for error in old.said])
+    answer = checks.Evidence("", [findings.of_restore_error(error) for error in old.form])
     SEEN.append(checks.conclude("restore", "", answer, 0).to_dict())
     old.drop("lacking")
     assert raised == ["restore.extension_missing", "restore.error"]
@@ -370,7 +372,7 @@ def test_archives(old: Lab, sources: dict[str, Path], tmp_path: Path) -> None:
         _fired({identifier}, "a spoilt file")
     path.write_bytes(whole)
     with pytest.raises(BackupError) as refused:
-        archive_digest.verify_digest(str(path), "0" * 64)
+        backup_digest.verify_digest(str(path), "0" * 64)
     assert refused.value.finding == "archive.digest_differs"
     _seen_refusal(refused.value)
     _fired({"archive.digest_differs"}, "another digest")
@@ -378,13 +380,15 @@ def test_archives(old: Lab, sources: dict[str, Path], tmp_path: Path) -> None:
 
 def _seen_refusal(error: BackupError) -> None:
     """As a drill notes what it refuses."""
-    answer = checks.Answer("", [findings.Finding(error.finding, "", error.problem)])
+    answer = checks.Evidence("", [findings.Finding(error.finding, "", error.problem)])
     SEEN.append(checks.conclude("archive", "", answer, 0).to_dict())
 
 
-def drill_settings(lab: Lab, root: Path, **more: object) -> drill.Settings:
-    place = staging.Settings("embedded", str(root / "work"), bin_dir=lab.server.binaries.bin_dir)
-    return drill.Settings(place, str(root / "state"), str(root), **more)  # type: ignore[arg-type]
+def settings_in(lab: Lab, root: Path, **more: object) -> proof_settings.ProofSettings:
+    place = staging.StagingSettings(
+        "embedded", str(root / "work"), bin_dir=lab.server.binaries.bin_dir
+    )
+    return proof_settings.ProofSettings(place, str(root / "state"), str(root), **more)  # type: ignore[arg-type]
 
 
 def test_a_dump_under_row_level_security(
@@ -392,7 +396,7 @@ def test_a_dump_under_row_level_security(
 ) -> None:
     """As the role that owns nothing, and sees what the policies show it."""
     path = old.dump("security", "-Fp", "--enable-row-security")
-    settings = drill_settings(old, tmp_path, roles=[ROLE])
+    settings = settings_in(old, tmp_path, roles=[ROLE])
     result = drill.run(settings, path=str(path))
     assert result["verdict"] == "failed" and found(result) == ["archive.row_security"]
     SEEN.extend(result["checks"])
@@ -438,8 +442,8 @@ def test_what_leaves_staging() -> None:
         call = f"import socket; s = socket.create_connection(('127.0.0.1', {port})); input()"
         with (
             subprocess.Popen([sys.executable, "-c", call], stdin=subprocess.PIPE) as program,
-            Watch(lambda: [program.pid], [], lambda *_end: False, port) as harmless,
-            Watch(lambda: [program.pid], [], lambda *_end: True, port) as calls,
+            ConnectionWatch(lambda: [program.pid], [], lambda *_end: False, port) as harmless,
+            ConnectionWatch(lambda: [program.pid], [], lambda *_end: True, port) as calls,
         ):
             server.accept()
             quiet, loud = harmless.answer([]), calls.answer([])
@@ -500,7 +504,9 @@ def test_every_finding_speaks_the_pages_language(language: str) -> None:
     """What the tests before came to, on one page of each kind; alone it has nothing to look at."""
     raised = [one for check in SEEN for one in (*check["findings"], *check["ignored"])]
     assert {one["id"] for one in raised} >= set(KINDS), set(KINDS) - {one["id"] for one in raised}
-    silent = {one["id"] for one in raised if one["text_said"] is None} - languages.POSTGRES_SPEAKS
+    silent = {
+        one["id"] for one in raised if one["text_message"] is None
+    } - languages.POSTGRES_SPEAKS
     assert not silent, f"not told, so in English everywhere: {silent}"
     others = languages.foreign_texts(SEEN)
     for name, page in languages.pages(languages.drill_of(SEEN), language).items():

@@ -21,7 +21,7 @@ from docker_lab import Engine
 from docker_lab.swarm import Swarm
 from testbed import sample
 
-Settings = checkpoint_settings.Settings
+Settings = checkpoint_settings.CheckpointSettings
 
 FOUND = {"login", "pos", "products", "dashboard", "logs", "postgres", "services"}
 
@@ -29,7 +29,7 @@ FOUND = {"login", "pos", "products", "dashboard", "logs", "postgres", "services"
 class Asked:
     """A checkpoint's result, by item."""
 
-    def __init__(self, result: checkpoint.Result) -> None:
+    def __init__(self, result: checkpoint.ItemResult) -> None:
         self.result = result
         self.statuses = {item.id: item.status for item in result.items}
         self.evidence = {item.id: item.evidence for item in result.items}
@@ -142,7 +142,7 @@ def test_a_docker_that_does_not_come_to_an_end(swarm: Swarm) -> None:
     docker = docker_state.Docker(f"unix://{swarm.engine.socket}", 1.5)
     began = time.monotonic()
     with pytest.raises(ResilienceError, match="did not come to an end"):
-        docker.execute(docker_state.Wanted("swarm", "chefwell_backend"), ["sleep", "60"])
+        docker.execute(docker_state.ServiceSelector("swarm", "chefwell_backend"), ["sleep", "60"])
     took = time.monotonic() - began
     print(f"given up after {took:.1f} s")
     assert 1.5 <= took < 20

@@ -8,9 +8,9 @@ import subprocess
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
-from ansible_collections.chefwell.resilience.plugins.module_utils.archive import (
+from ansible_collections.chefwell.resilience.plugins.module_utils.backup import (
     archive,
-    archive_digest,
+    backup_digest,
 )
 from ansible_collections.chefwell.resilience.plugins.module_utils.common.errors import (
     ResilienceError,
@@ -76,7 +76,7 @@ class Dumps:
         path = self.folder / "digested.dump"
         path.write_bytes(content)
         try:
-            archive_digest.verify_digest(str(path), known)
+            backup_digest.verify_digest(str(path), known)
         except ResilienceError:
             return True
         return False

@@ -12,11 +12,11 @@ import pytest
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "integration"))
 
 from ansible_collections.chefwell.resilience.plugins.module_utils.offsite import (
-    offsite,
-    offsite_verify,
+    offsite_verification,
+    sync,
 )
 from ansible_collections.chefwell.resilience.plugins.module_utils.offsite.offsite_settings import (
-    Settings,
+    SyncSettings,
 )
 from ansible_collections.chefwell.resilience.plugins.module_utils.offsite.ssh import (
     Destination,
@@ -46,7 +46,7 @@ def server(net: FarHost) -> Iterator[Sshd]:
     made.remove()
 
 
-def settings_for(server: Sshd, copy: Path, root: Path, **gate: object) -> Settings:
+def settings_for(server: Sshd, copy: Path, root: Path, **gate: object) -> SyncSettings:
     """A host with the plan's tree below `root`, whose copy on the server is `copy`."""
     server.backups = copy
     server.guard(**gate)
@@ -65,30 +65,32 @@ def settings_for(server: Sshd, copy: Path, root: Path, **gate: object) -> Settin
     tree = root / "backups"
     if not tree.exists():
         plan_tree(tree)
-    return Settings(GateTransport(destination), str(tree), str(root / "state"), retry_seconds=0.05)
+    return SyncSettings(
+        GateTransport(destination), str(tree), str(root / "state"), retry_seconds=0.05
+    )
 
 
 @pytest.fixture
-def settings(server: Sshd, tmp_path: Path) -> Settings:
+def settings(server: Sshd, tmp_path: Path) -> SyncSettings:
     """Nothing was sent yet."""
     (tmp_path / "copy").mkdir()
     return settings_for(server, tmp_path / "copy", tmp_path)
 
 
 @pytest.fixture
-def tree(settings: Settings) -> Path:
+def tree(settings: SyncSettings) -> Path:
     """The host's backups."""
     return Path(settings.backup_path)
 
 
 @pytest.fixture
-def copied(settings: Settings) -> Settings:
+def copied(settings: SyncSettings) -> SyncSettings:
     """Everything was sent once."""
-    assert offsite.sync(settings).status == "ok"
+    assert sync.sync(settings).status == "ok"
     return settings
 
 
-def other(settings: Settings, **values: object) -> Settings:
+def other(settings: SyncSettings, **values: object) -> SyncSettings:
     """The settings with other values for the destination."""
     destination = dataclasses.replace(settings.transport.destination, **values)
     return dataclasses.replace(settings, transport=GateTransport(destination))
@@ -105,6 +107,6 @@ def mirror(server: Sshd) -> dict[str, bytes]:
     return held(server.backups)
 
 
-def in_sync(settings: Settings) -> bool:
+def in_sync(settings: SyncSettings) -> bool:
     """Whether a verification that reads everything finds both sides equal."""
-    return bool(offsite_verify.verify(settings, full=True)["comparison"]["in_sync"])
+    return bool(offsite_verification.verify(settings, full=True)["comparison"]["in_sync"])

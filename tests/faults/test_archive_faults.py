@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from ansible_collections.chefwell.resilience.plugins.module_utils.archive import dump_toc
+from ansible_collections.chefwell.resilience.plugins.module_utils.backup import archive_toc
 from ansible_collections.chefwell.resilience.plugins.module_utils.common import process
 from dumps import Dumps, counted, cuts, flips, members, tool
 from fault_log import Fault
@@ -80,7 +80,7 @@ def test_c2_custom_cut_off(fault: Fault, dumps: Dumps, form: str) -> None:
 def _data_offset(dumps: Dumps, whole: bytes) -> int:
     path = dumps.folder / "whole.dump"
     path.write_bytes(whole)
-    return dump_toc.read(str(path)).data_offset
+    return archive_toc.read(str(path)).data_offset
 
 
 def _decoded(dumps: Dumps, spoilt: Iterator[bytes]) -> dict[str, int]:

@@ -15,9 +15,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from ansible_collections.chefwell.resilience.plugins.module_utils.archive import (
+from ansible_collections.chefwell.resilience.plugins.module_utils.backup import (
     archive,
-    archive_digest,
+    backup_digest,
+    expectation,
     restore_size,
 )
 from ansible_collections.chefwell.resilience.plugins.module_utils.common.errors import (
@@ -26,9 +27,11 @@ from ansible_collections.chefwell.resilience.plugins.module_utils.common.errors 
 )
 from ansible_collections.chefwell.resilience.plugins.module_utils.database import postgres
 from ansible_collections.chefwell.resilience.plugins.module_utils.drill import drill
+from ansible_collections.chefwell.resilience.plugins.module_utils.proof import proof_settings
 from ansible_collections.chefwell.resilience.plugins.module_utils.staging import staging
-from ansible_collections.chefwell.resilience.plugins.module_utils.staging.embedded import Cluster
-from ansible_collections.chefwell.resilience.plugins.module_utils.validation import expectation
+from ansible_collections.chefwell.resilience.plugins.module_utils.staging.private_cluster import (
+    Cluster,
+)
 from dumps import Dumps, counted, cuts
 from fault_log import Fault
 from testbed import Testbed
@@ -80,9 +83,11 @@ def rows_of(dumps: Dumps, path: Path) -> dict[tuple[str, str], int | None]:
     return archive.prepare(str(path), str(dumps.work), dumps.binaries, time_limit=60).rows
 
 
-def settings_for(dumps: Dumps, root: Path, work_dir: Path | None = None) -> drill.Settings:
-    return drill.Settings(
-        staging=staging.Settings(
+def settings_for(
+    dumps: Dumps, root: Path, work_dir: Path | None = None
+) -> proof_settings.ProofSettings:
+    return proof_settings.ProofSettings(
+        staging=staging.StagingSettings(
             kind="embedded",
             work_dir=str(work_dir or root / "work"),
             bin_dir=dumps.binaries.bin_dir,
@@ -161,7 +166,7 @@ def test_c2_packed_in_what_pg_restore_cannot_read(
         result = drill.run(settings_for(dumps, tmp_path), path=str(path))
         if f"packed in {name}" in (result["problem"] or ""):
             said.append(result["verdict"])
-    fault.see(f"{said}, named", holds=said == [drill.COULD_NOT_VERIFY] * 2)
+    fault.see(f"{said}, named", holds=said == [proof_settings.COULD_NOT_VERIFY] * 2)
 
 
 def test_c2_every_form_tells_the_same_rows(fault: Fault, dumps: Dumps) -> None:
@@ -265,7 +270,7 @@ def test_c7_a_dump_of_a_newer_server_or_client(
         result = drill.run(settings_for(dumps, tmp_path), path=str(path))
         phases = [phase["name"] for phase in result["phases"]]
         if (
-            result["verdict"] == drill.COULD_NOT_VERIFY
+            result["verdict"] == proof_settings.COULD_NOT_VERIFY
             and f"needs client >= {needed}" in result["problem"]
             and "staging" not in phases
         ):
@@ -279,7 +284,7 @@ def test_c7_a_dump_of_a_newer_server_or_client(
 def test_c9_digest_files(fault: Fault, dumps: Dumps, tmp_path: Path) -> None:
     backup = tmp_path / "chefwell_backup_20251120_030000.dump"
     backup.write_bytes(dumps.make("custom"))
-    digest = archive_digest.take(str(backup))
+    digest = backup_digest.take(str(backup))
     beside = Path(f"{backup}.sha256")
     settings = settings_for(dumps, tmp_path)
     cases = {
@@ -340,7 +345,7 @@ def test_c9_the_digests_of_a_folder(fault: Fault, dumps: Dumps) -> None:
         text=True,
     ).stdout
     Path(f"{folder}.sha256").write_text(lines)
-    assert archive_digest.verify_digest(str(folder)).source == "digested.sha256"
+    assert backup_digest.verify_digest(str(folder)).source == "digested.sha256"
     files = [path for path in folder.iterdir() if path.stat().st_size]
     fault.cause(f"one bit flipped in each of the {len(files)} files of a directory dump")
     caught = 0
@@ -348,7 +353,7 @@ def test_c9_the_digests_of_a_folder(fault: Fault, dumps: Dumps) -> None:
         content = path.read_bytes()
         path.write_bytes(bytes([content[0] ^ 1]) + content[1:])
         try:
-            archive_digest.verify_digest(str(folder))
+            backup_digest.verify_digest(str(folder))
         except BackupError as error:
             caught += path.name in str(error)
         path.write_bytes(content)
@@ -386,7 +391,9 @@ def test_c10_a_decompression_bomb(
     fault.see(
         f"{[verdict for verdict, _problem, _left in seen]}, left there: {seen[0][2]}",
         holds=all(
-            verdict == drill.COULD_NOT_VERIFY and "is larger than" in problem and left == ["lock"]
+            verdict == proof_settings.COULD_NOT_VERIFY
+            and "is larger than" in problem
+            and left == ["lock"]
             for verdict, problem, left in seen
         ),
     )
@@ -402,7 +409,7 @@ def test_c10_no_room_for_the_restore(
     result = drill.run(settings_for(dumps, tmp_path, small_disk / "work"), path=str(backup))
     fault.see(
         f"{result['verdict']}: {result['problem']}",
-        holds=result["verdict"] == drill.COULD_NOT_VERIFY
+        holds=result["verdict"] == proof_settings.COULD_NOT_VERIFY
         and "needs about" in result["problem"]
         and os.listdir(small_disk / "work") == ["lock"],
     )

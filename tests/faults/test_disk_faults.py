@@ -18,7 +18,7 @@ import pytest
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "integration"))
 
-from ansible_collections.chefwell.resilience.plugins.module_utils.telling.history import (
+from ansible_collections.chefwell.resilience.plugins.module_utils.history.history import (
     FILE,
     History,
     Sample,

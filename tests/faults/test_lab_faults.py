@@ -18,7 +18,8 @@ import pytest
 from ansible_collections.chefwell.resilience.plugins.module_utils.common.errors import (
     ResilienceError,
 )
-from ansible_collections.chefwell.resilience.plugins.module_utils.drill import drill
+from ansible_collections.chefwell.resilience.plugins.module_utils.drill import drill, drill_result
+from ansible_collections.chefwell.resilience.plugins.module_utils.proof import proof_settings
 from ansible_collections.chefwell.resilience.plugins.module_utils.staging import staging
 from fault_log import Fault
 from testbed import Testbed
@@ -38,24 +39,24 @@ class Lab:
         self.work = root / "work"
         self.port = free_port()
 
-    def settings(self, kind: str = "embedded", **backend: Any) -> drill.Settings:
+    def settings(self, kind: str = "embedded", **backend: Any) -> proof_settings.ProofSettings:
         record = self.bed.record
         env = {"JWT_SECRET": "staging-only", **backend.pop("env", {})}
-        served = staging.Backend(
+        served = staging.BackendSettings(
             command=(record["backend"]["python"], record["backend"]["script"]),
             env=env,
             port=self.port,
             **backend,
         )
         theirs = record["postgres"]
-        place = staging.Settings(
+        place = staging.StagingSettings(
             kind=kind,
             work_dir=str(self.work),
             bin_dir=theirs["bin_dir"],
             backend=served,
-            production=staging.Production(theirs["host"], theirs["port"], theirs["dbname"]),
+            production=staging.ProductionSettings(theirs["host"], theirs["port"], theirs["dbname"]),
         )
-        return drill.Settings(
+        return proof_settings.ProofSettings(
             staging=place,
             state_dir=str(self.root / "state"),
             backup_path=record["backups"],
@@ -63,9 +64,9 @@ class Lab:
             api_time_limit=2,
         )
 
-    def drill(self, settings: drill.Settings, **more: Any) -> dict[str, Any]:
+    def drill(self, settings: proof_settings.ProofSettings, **more: Any) -> dict[str, Any]:
         result = drill.run(settings, **more)
-        kept = json.loads((self.root / "state" / drill.RESULT).read_text())
+        kept = json.loads((self.root / "state" / drill_result.RESULT).read_text())
         assert kept["verdict"] == result["verdict"], "the report was not written"
         return result
 
@@ -275,7 +276,7 @@ def test_d8_staging_that_is_production(fault: Fault, lab: Lab, bed: Testbed) -> 
     fault.cause(f"an external staging that is production, given by {', '.join(ways)}")
     for way, given in ways.items():
         place = dataclasses.replace(
-            settings.staging, external=staging.External(**{**access, **given})
+            settings.staging, external=staging.ExternalSettings(**{**access, **given})
         )
         for call in (drill.set_up, drill.run):
             try:
@@ -300,8 +301,8 @@ def test_d8_staging_that_holds_production(fault: Fault, lab: Lab, bed: Testbed) 
     settings = lab.settings("external")
     place = dataclasses.replace(
         settings.staging,
-        external=staging.External(**access),
-        production=staging.Production("192.0.2.1", 6432, theirs["dbname"]),
+        external=staging.ExternalSettings(**access),
+        production=staging.ProductionSettings("192.0.2.1", 6432, theirs["dbname"]),
     )
     fault.cause("an external staging that is production under an address that says nothing")
     result = lab.drill(dataclasses.replace(settings, staging=place))
@@ -348,8 +349,8 @@ def test_d9_like_names_on_a_shared_server(fault: Fault, lab: Lab, bed: Testbed) 
     settings = lab.settings("external")
     place = dataclasses.replace(
         settings.staging,
-        external=staging.External(**access),
-        production=staging.Production(),
+        external=staging.ExternalSettings(**access),
+        production=staging.ProductionSettings(),
     )
     like = ("restaurante_staging", "restaurante_staging_2", "staging")
     with contextlib.closing(bed.connect("postgres")) as connection:

@@ -11,11 +11,9 @@ import pytest
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "integration"))
 
-from ansible_collections.chefwell.resilience.plugins.module_utils.offsite import (
-    offsite,
-)
+from ansible_collections.chefwell.resilience.plugins.module_utils.offsite import sync
 from ansible_collections.chefwell.resilience.plugins.module_utils.offsite.offsite_settings import (
-    Settings,
+    SyncSettings,
 )
 from far_host import FarHost
 from offsite_far import mirror, net, other, settings_for
@@ -25,25 +23,25 @@ from testbed.services import free_port
 __all__ = ["net"]
 
 
-def _locked_key(settings: Settings, server: Sshd) -> Settings:
+def _locked_key(settings: SyncSettings, server: Sshd) -> SyncSettings:
     make_key(server.root / "locked", "secret words")
     return other(settings, key_file=str(server.root / "locked"))
 
 
-def _no_key(settings: Settings, server: Sshd) -> Settings:
+def _no_key(settings: SyncSettings, server: Sshd) -> SyncSettings:
     server.authorized_keys.write_text("")
     return settings
 
 
-def _down(settings: Settings, server: Sshd) -> Settings:
+def _down(settings: SyncSettings, server: Sshd) -> SyncSettings:
     return other(settings, port=free_port())
 
 
-def _foreign_user(settings: Settings, server: Sshd) -> Settings:
+def _foreign_user(settings: SyncSettings, server: Sshd) -> SyncSettings:
     return other(settings, user="nobody-here")
 
 
-def _too_many(settings: Settings, server: Sshd) -> Settings:
+def _too_many(settings: SyncSettings, server: Sshd) -> SyncSettings:
     """None of them is let in, and each costs one of the tries that sshd grants."""
     server.authorized_keys.write_text("")
     extra = []
@@ -68,7 +66,7 @@ def test_b12_cannot_log_in(
     net: FarHost,
     tmp_path: Path,
     what: str,
-    change: Callable[[Settings, Sshd], Settings],
+    change: Callable[[SyncSettings, Sshd], SyncSettings],
     kind: str,
     said: str,
 ) -> None:
@@ -76,7 +74,7 @@ def test_b12_cannot_log_in(
     with strict_server(net) as far:
         (tmp_path / "copy").mkdir()
         settings = settings_for(far, tmp_path / "copy", tmp_path)
-        result = offsite.sync(change(settings, far))
+        result = sync.sync(change(settings, far))
         fault.see(
             f"{result.kind}: {result.message[:110]}",
             holds=result.kind == kind and said in result.message and mirror(far) == {},
@@ -93,7 +91,7 @@ def test_b12_full_authorized_keys(fault, net: FarHost, tmp_path: Path) -> None:
         make_key(far.root / "another")
         line = (far.root / "another.pub").read_text()
         far.authorized_keys.write_text(line * 3000 + ours)
-        result = offsite.sync(settings)
+        result = sync.sync(settings)
         fault.see(f"{result.status}: {result.message}", holds=result.status == "ok")
 
 

@@ -23,15 +23,19 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "integration"))
 
 from ansible_collections.chefwell.resilience.plugins.module_utils import host_cli
 from ansible_collections.chefwell.resilience.plugins.module_utils.inventory import inventory
-from ansible_collections.chefwell.resilience.plugins.module_utils.keeper import keeper, keeper_store
 from ansible_collections.chefwell.resilience.plugins.module_utils.offsite import (
-    offsite,
-    offsite_verify,
+    offsite_settings,
+    offsite_verification,
+    sync,
 )
 from ansible_collections.chefwell.resilience.plugins.module_utils.offsite.offsite_settings import (
-    Settings,
+    SyncSettings,
 )
 from ansible_collections.chefwell.resilience.plugins.module_utils.pages import render
+from ansible_collections.chefwell.resilience.plugins.module_utils.server import (
+    retention,
+    server_store,
+)
 from offsite_far import (
     copied,
     in_sync,
@@ -49,7 +53,7 @@ __all__ = ["copied", "net", "server", "settings", "tree"]
 
 
 @pytest.mark.parametrize("kind", ["empty", "missing", "unmarked"])
-def test_a1_source_gone(fault, copied: Settings, tree: Path, server: Sshd, kind: str) -> None:
+def test_a1_source_gone(fault, copied: SyncSettings, tree: Path, server: Sshd, kind: str) -> None:
     fault.cause(f"the source is {kind}")
     before = mirror(server)
     if kind == "unmarked":
@@ -58,46 +62,46 @@ def test_a1_source_gone(fault, copied: Settings, tree: Path, server: Sshd, kind:
         shutil.rmtree(tree)
     if kind == "empty":
         tree.mkdir()
-    result = offsite.sync(copied)
+    result = sync.sync(copied)
     fault.see(result.message[:120], holds=(result.status, result.exit_code) == ("refused", 2))
     fault.see("the copy is untouched", holds=mirror(server) == before)
 
 
-def test_a2_half_a_tier_lost(fault, copied: Settings, tree: Path, server: Sshd) -> None:
+def test_a2_half_a_tier_lost(fault, copied: SyncSettings, tree: Path, server: Sshd) -> None:
     fault.cause("4 of 7 daily backups removed")
     before = mirror(server)
     for file in sorted((tree / "daily").iterdir())[:4]:
         file.unlink()
-    result = offsite.sync(copied)
+    result = sync.sync(copied)
     fault.see(result.message[:120], holds="daily lost 4 of 7" in result.message)
     fault.see("the override is explicit", holds="--override mass-change" in result.remedy)
     fault.see("the copy is untouched", holds=mirror(server) == before)
 
 
-def test_a3_tiny_dump(fault, copied: Settings, tree: Path) -> None:
+def test_a3_tiny_dump(fault, copied: SyncSettings, tree: Path) -> None:
     fault.cause("a newest backup of 0 bytes, and one of a tenth of the size before")
     empty = add_backup(tree, "daily", -0.01, size=0)
-    result = offsite.sync(copied)
+    result = sync.sync(copied)
     named = empty.name in result.message
     fault.see(result.message[:120], holds=result.status == "refused" and named)
     empty.write_bytes(os.urandom(400))
-    result = offsite.sync(copied)
+    result = sync.sync(copied)
     warned = [one for one in result.warnings if "smaller" in one and empty.name in one]
     fault.see(str(warned), holds=result.status == "warning" and bool(warned))
 
 
-def test_a4_still_written(fault, copied: Settings, tree: Path, server: Sshd) -> None:
+def test_a4_still_written(fault, copied: SyncSettings, tree: Path, server: Sshd) -> None:
     fault.cause("a process keeps a new backup open for writing")
     name = "chefwell_backup_20991231_030000.dump.gz"
     with (tree / "daily" / name).open("wb") as growing:
         growing.write(b"x" * 500)
         growing.flush()
-        result = offsite.sync(copied)
+        result = sync.sync(copied)
     fault.see(f"left out: {result.in_progress}", holds=result.in_progress == (f"daily/{name}",))
     fault.see("not sent", holds=not (server.backups / "daily" / name).exists())
 
 
-def test_a5_old_and_future(fault, settings: Settings, tree: Path) -> None:
+def test_a5_old_and_future(fault, settings: SyncSettings, tree: Path) -> None:
     fault.cause("the newest real backup is 3 days old; another one is from 2099")
     for file in sorted((tree / "daily").iterdir())[-3:]:
         file.unlink()
@@ -105,15 +109,15 @@ def test_a5_old_and_future(fault, settings: Settings, tree: Path) -> None:
         for file in (tree / tier).iterdir():
             file.unlink()
     (tree / "daily" / "chefwell_backup_20990101_030000.dump.gz").write_bytes(os.urandom(4000))
-    result = offsite.sync(settings)
+    result = sync.sync(settings)
     told = " ".join(result.warnings)
     fault.see(told[:160], holds="from the future" in told and "the RPO is 24 hours" in told)
-    fresh = offsite_verify.verify(settings)["freshness"]["local"]["daily"]["fresh"]
+    fresh = offsite_verification.verify(settings)["freshness"]["local"]["daily"]["fresh"]
     fault.see(f"daily fresh: {fresh}", holds=fresh is False)
 
 
 def test_a6_hostile_names(
-    fault, settings: Settings, tree: Path, server: Sshd, tmp_path: Path
+    fault, settings: SyncSettings, tree: Path, server: Sshd, tmp_path: Path
 ) -> None:
     fault.cause(
         "names with a line break, quotes, HTML, a shell command, an escape, bytes not UTF-8"
@@ -136,12 +140,12 @@ def test_a6_hostile_names(
     whole = len(lines) == 7 + len(names) and all(mark in log for mark in escaped)
     fault.see(f"log: {len(lines)} lines for {7 + len(names)} backups", holds=plain and whole)
     settings = dataclasses.replace(settings, pattern=pattern)
-    verification = offsite_verify.verify(settings)
+    verification = offsite_verification.verify(settings)
     fault.see("in sync by SHA-256", holds=verification["comparison"]["in_sync"])
     json.dumps(verification).encode("ascii")
     for name in names:
         (tree / "daily" / os.fsdecode(name)).write_bytes(os.urandom(600))
-    differing = offsite_verify.verify(settings)
+    differing = offsite_verification.verify(settings)
     text = render.offsite_report(differing, "en", False)
     shown = all(line.isprintable() for line in text.splitlines())
     fault.see("page: all named", holds=shown and all(mark in text for mark in escaped))
@@ -150,7 +154,7 @@ def test_a6_hostile_names(
     fault.see("HTML: escaped", holds=safe and all(mark in page for mark in escaped))
 
 
-def test_a7_links_and_pipes(fault, settings: Settings, tree: Path) -> None:
+def test_a7_links_and_pipes(fault, settings: SyncSettings, tree: Path) -> None:
     fault.cause("a link out of the tree, a loop, a FIFO, a socket")
     daily = tree / "daily"
     (daily / "chefwell_backup_20200101_000000.dump.gz").symlink_to("/etc/passwd")
@@ -158,13 +162,13 @@ def test_a7_links_and_pipes(fault, settings: Settings, tree: Path) -> None:
     os.mkfifo(daily / "chefwell_backup_20200103_000000.dump.gz")
     with socket.socket(socket.AF_UNIX) as listener, short_way(daily) as way:
         listener.bind(f"{way}/chefwell_backup_20200104_000000.dump.gz")
-    result = offsite.sync(settings)
+    result = sync.sync(settings)
     fault.see(f"{result.files_sent} sent", holds=result.files_sent == 14)
-    ignored = offsite_verify.verify(settings)["local"]["ignored"]
+    ignored = offsite_verification.verify(settings)["local"]["ignored"]
     fault.see(str(ignored), holds=len([one for one in ignored if ", not " in one]) == 4)
 
 
-def test_a7_unreadable_folder(fault, copied: Settings, server: Sshd) -> None:
+def test_a7_unreadable_folder(fault, copied: SyncSettings, server: Sshd) -> None:
     fault.cause("user 65534 looks at a tree of which one folder is closed, and one file unreadable")
     with tempfile.TemporaryDirectory() as folder:
         root = Path(folder)
@@ -209,7 +213,9 @@ def short_way(folder: Path) -> Iterator[str]:
         os.close(number)
 
 
-def by_command(settings: Settings, root: Path, command: str, **values: object) -> tuple[int, dict]:
+def by_command(
+    settings: SyncSettings, root: Path, command: str, **values: object
+) -> tuple[int, dict]:
     """The host's command, with its log in `root`; exit code and result."""
     destination = settings.transport.destination
     config = root / "offsite.json"
@@ -231,30 +237,30 @@ def by_command(settings: Settings, root: Path, command: str, **values: object) -
     return code, json.loads(output.getvalue())
 
 
-def test_b4_two_at_once(fault, copied: Settings, tree: Path) -> None:
+def test_b4_two_at_once(fault, copied: SyncSettings, tree: Path) -> None:
     fault.cause("a second sync while the first one sends")
     add_backup(tree, "weekly", 100, size=4_000_000)
-    first: list[offsite.SyncResult] = []
+    first: list[offsite_settings.SyncResult] = []
     slow = other(copied, bandwidth_kbps=2000)
-    thread = threading.Thread(target=lambda: first.append(offsite.sync(slow)))
+    thread = threading.Thread(target=lambda: first.append(sync.sync(slow)))
     thread.start()
     time.sleep(0.8)
-    second = offsite.sync(copied)
+    second = sync.sync(copied)
     thread.join()
     status = (second.status, second.exit_code)
     fault.see(f"second: {second.status}", holds=status == ("locked", 1))
     fault.see(f"first: {first[0].status}", holds=first[0].status == "ok" and in_sync(copied))
 
 
-def test_b5_host_key(fault, settings: Settings, server: Sshd) -> None:
+def test_b5_host_key(fault, settings: SyncSettings, server: Sshd) -> None:
     fault.cause("the server shows another host key; the host is not pinned at all")
     pinned = server.known_hosts.read_text()
     make_key(server.root / "stranger")
     stranger = (server.root / "stranger.pub").read_text()
     server.known_hosts.write_text(f"[{server.address}]:{server.port} {stranger}")
-    changed = offsite.sync(settings)
+    changed = sync.sync(settings)
     server.known_hosts.write_text("")
-    unknown = offsite.sync(settings)
+    unknown = sync.sync(settings)
     server.known_hosts.write_text(pinned)
     for result, kind in ((changed, "host_key_changed"), (unknown, "host_key_unknown")):
         fault.see(f"{result.message[:90]}", holds=(result.kind, result.attempts) == (kind, 1))
@@ -263,7 +269,9 @@ def test_b5_host_key(fault, settings: Settings, server: Sshd) -> None:
 
 
 @pytest.mark.parametrize("what", ["delete", "overwrite", "shell", "read elsewhere", "forward"])
-def test_b6_thief_of_the_key(fault, copied: Settings, tree: Path, server: Sshd, what: str) -> None:
+def test_b6_thief_of_the_key(
+    fault, copied: SyncSettings, tree: Path, server: Sshd, what: str
+) -> None:
     fault.cause(f"the key is used to {what}")
     before = mirror(server)
     ssh = [
@@ -296,7 +304,7 @@ def test_b6_thief_of_the_key(fault, copied: Settings, tree: Path, server: Sshd, 
     fault.see("the copy is untouched, nothing was read", holds=untouched)
 
 
-def test_b7_bit_rot(fault, copied: Settings, server: Sshd) -> None:
+def test_b7_bit_rot(fault, copied: SyncSettings, server: Sshd) -> None:
     fault.cause("one bit flipped on the server, with the same size and time")
     victim = sorted((server.backups / "weekly").iterdir())[0]
     seen = victim.stat()
@@ -304,27 +312,27 @@ def test_b7_bit_rot(fault, copied: Settings, server: Sshd) -> None:
     body[100] ^= 1
     victim.write_bytes(body)
     os.utime(victim, ns=(seen.st_atime_ns, seen.st_mtime_ns))
-    found = offsite_verify.verify(copied, full=True)["comparison"]["different"]
+    found = offsite_verification.verify(copied, full=True)["comparison"]["different"]
     fault.see(f"named: {found}", holds=found == [f"weekly/{victim.name}"])
-    values = {key: value.default for key, value in keeper_store.KEYS.items()}
-    own = keeper.tend(
-        keeper_store.Store({**values, "root": str(server.backups), "reread_days": 1})
+    values = {key: value.default for key, value in server_store.KEYS.items()}
+    own = retention.tend(
+        server_store.Store({**values, "root": str(server.backups), "reread_days": 1})
     ).rotten
     fault.see(f"the server's own job: {own}", holds=own == [f"weekly/{victim.name}"])
 
 
-def test_b9_ransomware(fault, copied: Settings, tree: Path, server: Sshd) -> None:
+def test_b9_ransomware(fault, copied: SyncSettings, tree: Path, server: Sshd) -> None:
     fault.cause("every local backup replaced by noise; then the guard overridden as well")
     before = mirror(server)
     for file in tree.glob("*/*.gz"):
         file.write_bytes(os.urandom(4000))
-    result = offsite.sync(copied)
+    result = sync.sync(copied)
     fault.see(result.message[:100], holds=result.status == "refused")
-    forced = offsite.sync(copied, overrides=["mass-change"])
+    forced = sync.sync(copied, overrides=["mass-change"])
     fault.see(forced.message[:100], holds=forced.kind == "server_guard")
     fault.see("the copy is untouched", holds=mirror(server) == before)
-    values = {key: value.default for key, value in keeper_store.KEYS.items()}
-    keeper.accept(keeper_store.Store({**values, "root": str(server.backups)}))
+    values = {key: value.default for key, value in server_store.KEYS.items()}
+    retention.accept(server_store.Store({**values, "root": str(server.backups)}))
     aside = {
         path.partition("/")[2]: body
         for path, body in mirror(server).items()
@@ -334,7 +342,7 @@ def test_b9_ransomware(fault, copied: Settings, tree: Path, server: Sshd) -> Non
 
 
 def test_b11_rotated_away_meanwhile(
-    fault, settings: Settings, tree: Path, monkeypatch: pytest.MonkeyPatch
+    fault, settings: SyncSettings, tree: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     fault.cause("a backup is removed between the listing and the sending")
     victim = sorted((tree / "daily").iterdir())[0]
@@ -346,7 +354,7 @@ def test_b11_rotated_away_meanwhile(
         return look(*arguments)
 
     monkeypatch.setattr(transport, "look", looked)
-    result = offsite.sync(settings)
+    result = sync.sync(settings)
     fault.see(
         f"vanished: {result.vanished}",
         holds=(result.status, result.vanished) == ("warning", (f"daily/{victim.name}",)),

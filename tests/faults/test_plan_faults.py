@@ -91,7 +91,7 @@ class Converged:
     host: Path
     words: list[str]
     foretold: play.Played
-    told: str
+    check_output: str
     wrote: bool
     done: play.Played
     output: str
@@ -136,7 +136,7 @@ def test_e5_check_mode_and_diff_on_a_fresh_host(fault: Fault, converged: Converg
         f"{foretold.changed} foretold, {foretold.failed} failed, nothing written",
         holds=foretold.failed == 0 and foretold.changed > 5 and not converged.wrote,
     )
-    wrong = changed_tasks(converged.told) - changed_tasks(converged.output)
+    wrong = changed_tasks(converged.check_output) - changed_tasks(converged.output)
     fault.see(
         f"every change foretold was made {wrong or ''}",
         holds=not wrong and not converged.done.failed,

@@ -11,13 +11,16 @@ from typing import Any
 
 import psycopg2
 import pytest
-from ansible_collections.chefwell.resilience.plugins.module_utils.archive import manifest
+from ansible_collections.chefwell.resilience.plugins.module_utils.backup import manifest
 from ansible_collections.chefwell.resilience.plugins.module_utils.database import postgres
 from ansible_collections.chefwell.resilience.plugins.module_utils.database.postgres import Server
 from ansible_collections.chefwell.resilience.plugins.module_utils.drill import drill
 from ansible_collections.chefwell.resilience.plugins.module_utils.pages import render
+from ansible_collections.chefwell.resilience.plugins.module_utils.proof import proof_settings
 from ansible_collections.chefwell.resilience.plugins.module_utils.staging import staging
-from ansible_collections.chefwell.resilience.plugins.module_utils.validation import validation
+from ansible_collections.chefwell.resilience.plugins.module_utils.validation import (
+    check_context,
+)
 from dumps import Dumps
 from fault_log import Fault
 from testbed import Testbed
@@ -59,15 +62,15 @@ class Bench:
         subprocess.run([*command, self.server.url(database)], check=True)
         return path
 
-    def settings(self, **more: Any) -> drill.Settings:
-        place = staging.Settings(
+    def settings(self, **more: Any) -> proof_settings.ProofSettings:
+        place = staging.StagingSettings(
             "embedded", str(self.root / "work"), bin_dir=self.dumps.binaries.bin_dir
         )
-        return drill.Settings(
+        return proof_settings.ProofSettings(
             staging=place,
             state_dir=str(self.root / "state"),
             backup_path=str(self.root),
-            questions=_questions(),
+            validation=_questions(),
             featured_schema="tenant_chefwell",
             **more,
         )
@@ -81,7 +84,9 @@ class Bench:
         database = settings.staging.database
         results = []
         try:
-            assert drill.run(settings, path=str(path), keep=True)["verdict"] == drill.PASSED
+            assert (
+                drill.run(settings, path=str(path), keep=True)["verdict"] == proof_settings.PASSED
+            )
             server = staging.engine(settings.staging).find()
             assert server
             run_on(server, "postgres", f"CREATE DATABASE pristine TEMPLATE {database}")
@@ -114,8 +119,8 @@ def doing(statement: str) -> Callable[[Any], None]:
     return lambda cursor: cursor.execute(statement)
 
 
-def _questions() -> validation.Settings:
-    return validation.Settings(tenant_query=TENANT_QUERY)
+def _questions() -> check_context.ValidationSettings:
+    return check_context.ValidationSettings(tenant_query=TENANT_QUERY)
 
 
 @pytest.fixture(scope="module")
@@ -173,20 +178,20 @@ def test_d1_missing_roles(fault: Fault, bench: Bench) -> None:
     said = evidence(harmless, "restore")
     fault.see(
         f"without the policy {harmless['verdict']}: {said}",
-        holds=harmless["verdict"] == drill.PASSED
+        holds=harmless["verdict"] == proof_settings.PASSED
         and "owning (harmless, left out): d1_owner" in said
         and "granted privileges (harmless, left out): d1_reader" in said,
     )
     told = found(lacking)
     fault.see(
         f"with it {lacking['verdict']}, {sorted(told)}: {evidence(lacking, 'restore')[:160]}",
-        holds=lacking["verdict"] == drill.FAILED
+        holds=lacking["verdict"] == proof_settings.FAILED
         and "needed by policies: d1_clerk" in evidence(lacking, "restore")
         and set(told) == {"restore.role_missing", "policy.missing"},
     )
     fault.see(
         f"with the role named in the configuration {given['verdict']}",
-        holds=given["verdict"] == drill.PASSED,
+        holds=given["verdict"] == proof_settings.PASSED,
     )
 
 
@@ -202,7 +207,8 @@ def test_d1_a_missing_extension(fault: Fault, bench: Bench, tmp_path: Path) -> N
     told = found(result)
     fault.see(
         f"{result['verdict']}: {told}",
-        holds=result["verdict"] == drill.FAILED and list(told) == ["restore.extension_missing"],
+        holds=result["verdict"] == proof_settings.FAILED
+        and list(told) == ["restore.extension_missing"],
     )
 
 
@@ -234,7 +240,7 @@ def test_d2_schemas_tables_and_rows(fault: Fault, bench: Bench) -> None:
     for result, (statement, (identifier, words)) in zip(results, spoils.items(), strict=True):
         told = found(result)
         named = any(words in text for text in told.get(identifier, []))
-        if not (named if identifier else result["verdict"] == drill.PASSED and not told):
+        if not (named if identifier else result["verdict"] == proof_settings.PASSED and not told):
             wrong.append((statement, told))
     fault.see(f"{len(spoils) - len(wrong)} of {len(spoils)} named {wrong or ''}", holds=not wrong)
 
@@ -274,7 +280,7 @@ def test_d3_one_value_changed(fault: Fault, bench: Bench, with_manifest: Path) -
     fault.see(
         f"{sum(seen)} of {len(changes)} found, untouched {untouched['verdict']}",
         holds=all(seen)
-        and untouched["verdict"] == drill.PASSED
+        and untouched["verdict"] == proof_settings.PASSED
         and f"{tables}/{tables} tables" in evidence(untouched, "content"),
     )
 
@@ -298,7 +304,7 @@ def test_d3_a_backup_changed_after_its_manifest(
     fault.see(
         f"{changed['verdict']}: {list(found(changed))}; {damaged['verdict']}: {damaged['problem']}",
         holds=list(found(changed)) == ["archive.digest_differs"]
-        and damaged["verdict"] == drill.COULD_NOT_VERIFY
+        and damaged["verdict"] == proof_settings.COULD_NOT_VERIFY
         and "manifest cannot be used" in damaged["problem"],
     )
 
@@ -448,7 +454,7 @@ def test_d10_hostile_names_and_functions(fault: Fault, bench: Bench, tmp_path: P
     text = render.validation_report(result, "en", False)
     fault.see(
         f"{result['verdict']}, {tags.scripts} scripts in the page, its file there: {mark.exists()}",
-        holds=result["verdict"] == drill.PASSED
+        holds=result["verdict"] == proof_settings.PASSED
         and tags.scripts == 0
         and "&lt;script&gt;" in page
         and "\x1b" not in text

@@ -15,8 +15,8 @@ from ansible_collections.chefwell.resilience.plugins.module_utils.inventory impo
     digest_cache,
 )
 from ansible_collections.chefwell.resilience.plugins.module_utils.offsite import (
-    offsite,
-    offsite_verify,
+    offsite_verification,
+    sync,
 )
 from filesystems import Disks, enter_private_mounts
 from filesystems import run as done
@@ -49,8 +49,8 @@ def test_b7_bit_rot_of_the_disk(fault, tmp_path: Path, monkeypatch: pytest.Monke
         (far / "copy").mkdir()
         server.start()
         settings = dataclasses.replace(settings_for(server, far / "copy", host), reread_days=DAYS)
-        assert offsite.sync(settings).status == "ok"
-        assert offsite_verify.verify(settings)["comparison"]["in_sync"]
+        assert sync.sync(settings).status == "ok"
+        assert offsite_verification.verify(settings)["comparison"]["in_sync"]
         names = sorted(str(file.relative_to(host / "backups")) for file in host.glob("*/*/*.gz"))
         ours, theirs = names[3], names[9]
         before = (host / "backups" / ours).stat(), (far / "copy" / theirs).stat()
@@ -70,7 +70,7 @@ def test_b7_bit_rot_of_the_disk(fault, tmp_path: Path, monkeypatch: pytest.Monke
         for day in range(1, DAYS + 1):
             # The clock cannot be made to run a week faster for this process alone.
             monkeypatch.setattr(digest_cache, "today", lambda day=day: now + day * 86400)
-            seen = offsite_verify.verify(settings)
+            seen = offsite_verification.verify(settings)
             for side, victim in (("local", ours), ("remote", theirs)):
                 read[side] += seen["digests"][side]["read"]
                 most = max(most, seen["digests"][side]["read"])
@@ -83,7 +83,7 @@ def test_b7_bit_rot_of_the_disk(fault, tmp_path: Path, monkeypatch: pytest.Monke
         )
         different = seen["comparison"]["different"]
         fault.see(f"different: {different}", holds=different == [ours, theirs])
-        fault.see("exit 2", holds=offsite_verify.verify_exit_code(seen) == 2)
+        fault.see("exit 2", holds=offsite_verification.verify_exit_code(seen) == 2)
     finally:
         server.remove()
         disks.close()

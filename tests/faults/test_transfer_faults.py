@@ -20,17 +20,17 @@ import pytest
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "integration"))
 
 from ansible_collections.chefwell.resilience.plugins.module_utils import host_cli
-from ansible_collections.chefwell.resilience.plugins.module_utils.keeper import (
-    keeper,
-    keeper_store,
-)
 from ansible_collections.chefwell.resilience.plugins.module_utils.offsite import (
-    offsite,
-    offsite_verify,
+    offsite_verification,
     rsync,
+    sync,
 )
 from ansible_collections.chefwell.resilience.plugins.module_utils.offsite.offsite_settings import (
-    Settings,
+    SyncSettings,
+)
+from ansible_collections.chefwell.resilience.plugins.module_utils.server import (
+    retention,
+    server_store,
 )
 from far_host import FarHost
 from filesystems import Disks, enter_private_mounts
@@ -60,7 +60,7 @@ def run(*command: str) -> None:
     subprocess.run(command, check=True, capture_output=True)
 
 
-def sync_apart(settings: Settings) -> subprocess.Popen[str]:
+def sync_apart(settings: SyncSettings) -> subprocess.Popen[str]:
     """A sync in a process of its own, which can be killed."""
     code = (
         "import pickle, sys; sys.path.insert(0, sys.argv[1]);"
@@ -86,7 +86,7 @@ def foreign(copy: dict[str, bytes], tree: Path) -> list[str]:
     return [path for path, body in copy.items() if ours.get(path) != body]
 
 
-def killed(settings: Settings, server: Sshd, more: int, who: str) -> int:
+def killed(settings: SyncSettings, server: Sshd, more: int, who: str) -> int:
     """Kills a sync once so many bytes more have arrived; bytes under way at that moment."""
     before = arrived(server.backups)
     apart = sync_apart(dataclasses.replace(other(settings, bandwidth_kbps=1500), tries=1))
@@ -106,7 +106,7 @@ def killed(settings: Settings, server: Sshd, more: int, who: str) -> int:
 
 @pytest.mark.parametrize("who", ["the host", "the server"])
 def test_b1_killed_at_any_moment(
-    fault, copied: Settings, tree: Path, server: Sshd, who: str
+    fault, copied: SyncSettings, tree: Path, server: Sshd, who: str
 ) -> None:
     names = [add_backup(tree, "weekly", 100 + number, size=700_000).name for number in range(4)]
     moments: list[int] = []
@@ -118,7 +118,7 @@ def test_b1_killed_at_any_moment(
     fault.see(f"final names with partial content: {wrong}", holds=not wrong)
     waiting = arrived(server.backups)
     left = sum(f"weekly/{name}" not in mirror(server) for name in names) * 700_000
-    result = offsite.sync(copied)
+    result = sync.sync(copied)
     fault.see(
         f"the next run sends {result.bytes_sent} of {left} bytes, for {waiting} had arrived: "
         f"{result.message}",
@@ -136,7 +136,7 @@ def test_b1_power_cut_of_the_server(fault, net: FarHost, tmp_path: Path) -> None
     try:
         far.start()
         settings = settings_for(far, copy, tmp_path)
-        assert offsite.sync(settings).status == "ok"
+        assert sync.sync(settings).status == "ok"
         for number in range(4):
             add_backup(tmp_path / "backups", "weekly", 100 + number, size=1_200_000)
         apart = sync_apart(other(settings, bandwidth_kbps=2500))
@@ -160,7 +160,7 @@ def test_b1_power_cut_of_the_server(fault, net: FarHost, tmp_path: Path) -> None
         fault.see(f"final names with partial content: {wrong}", holds=not wrong)
         far.start()
         again = settings_for(far, tmp_path / f"after{len(cuts) // 2}", tmp_path)
-        result = offsite.sync(again)
+        result = sync.sync(again)
         fault.see(f"next run: {result.message}", holds=result.status == "ok" and in_sync(again))
     finally:
         far.remove()
@@ -170,19 +170,19 @@ def test_b1_power_cut_of_the_server(fault, net: FarHost, tmp_path: Path) -> None
 @pytest.mark.parametrize(
     "kind", ["rejected", "cut in the middle", "hangs after connecting", "half of packets lost"]
 )
-def test_b2_network(fault, copied: Settings, tree: Path, net: FarHost, server: Sshd, kind: str):
+def test_b2_network(fault, copied: SyncSettings, tree: Path, net: FarHost, server: Sshd, kind: str):
     fault.cause(f"network: {kind}")
     big = add_backup(tree, "weekly", 100, size=1_500_000)
     port = ("--dport", str(server.port))
     if kind == "rejected":
         with net.rule(*port, "-j", "REJECT", "--reject-with", "tcp-reset"):
-            result = offsite.sync(copied)
+            result = sync.sync(copied)
         expected = (result.kind, result.attempts) == ("refused", 3)
     elif kind == "half of packets lost":
         words = ("-m", "statistic", "--mode", "random", "--probability", "0.5", "-j", "DROP")
         lossy = other(copied, connect_seconds=2, silence_seconds=2, time_limit=4)
         with net.rule(*port, *words):
-            result = offsite.sync(lossy)
+            result = sync.sync(lossy)
         # TCP may carry it through; a sync that gives up must say that the network was why.
         network = ("timed_out", "cut", "rsync_30", "rsync_12", "time_limit", "silent", "no_route")
         given_up = result.attempts == 3 and result.kind in network
@@ -190,7 +190,7 @@ def test_b2_network(fault, copied: Settings, tree: Path, net: FarHost, server: S
     elif kind == "hangs after connecting":
         os.kill(server.process.pid, signal.SIGSTOP)
         began = time.monotonic()
-        result = offsite.sync(other(copied, connect_seconds=1))
+        result = sync.sync(other(copied, connect_seconds=1))
         took = time.monotonic() - began
         os.kill(server.process.pid, signal.SIGCONT)
         fault.see(f"{took:.1f} s for three tries of 1 s", holds=took < 10)
@@ -199,12 +199,12 @@ def test_b2_network(fault, copied: Settings, tree: Path, net: FarHost, server: S
         silence = net.rule(*port, "-j", "DROP")
         entered: list[None] = []
 
-        def told(done: int, total: int) -> None:
+        def progress(done: int, total: int) -> None:
             if not entered:
                 entered.append(silence.__enter__())
 
         slow = other(copied, bandwidth_kbps=600, connect_seconds=1, silence_seconds=2)
-        result = offsite.sync(slow, progress=told)
+        result = sync.sync(slow, progress=progress)
         silence.__exit__(None, None, None)
         expected = result.status == "failed" and result.attempts == 3 and bool(entered)
     fault.see(
@@ -213,11 +213,11 @@ def test_b2_network(fault, copied: Settings, tree: Path, net: FarHost, server: S
     fault.see("no partial content", holds=not foreign(mirror(server), tree))
     for pid in server.children():
         end(pid)  # sessions that the cut left behind
-    assert offsite.sync(copied).status in ("ok", "warning"), big
+    assert sync.sync(copied).status in ("ok", "warning"), big
     fault.see("equal once the network is back", holds=in_sync(copied))
 
 
-def test_b2_alert(fault, copied: Settings, server: Sshd, tmp_path: Path) -> None:
+def test_b2_alert(fault, copied: SyncSettings, server: Sshd, tmp_path: Path) -> None:
     fault.cause("a sync by the host's command to a server that accepts and says nothing")
     destination = copied.transport.destination
     with socket.create_server(("127.0.0.1", 0)) as mute, receiving() as service:
@@ -267,15 +267,15 @@ def test_b3_no_room_on_the_server(fault, net: FarHost, tmp_path: Path, what: str
             run("btrfs", "qgroup", "limit", "1600K", str(copy))
         far.start()
         settings = settings_for(far, copy, tmp_path, reserve_percent=0)
-        assert offsite.sync(settings).status == "ok"
+        assert sync.sync(settings).status == "ok"
         before = held(copy)
         for number in range(4):
             add_backup(tmp_path / "backups", "weekly", 50 + number, size=600_000)
         fault.cause(f"the server's disk really is {what}: 2.4 MB to a copy with room for 1.6 MB")
         if what == "full":
-            guarded = offsite.sync(settings)
+            guarded = sync.sync(settings)
             fault.see(guarded.message[:120], holds=guarded.refusals[0].guard == "room")
-        result = offsite.sync(settings, overrides=["room"])
+        result = sync.sync(settings, overrides=["room"])
         # What the server says last may be lost with the connection; its ending (11) is not, and
         # those words ask whether the disk is full.
         kinds = ("no_space" if what == "full" else "quota", "rsync_11")
@@ -290,7 +290,7 @@ def test_b3_no_room_on_the_server(fault, net: FarHost, tmp_path: Path, what: str
             run("mount", "-o", "remount,size=8m", str(copy))
         else:
             run("btrfs", "qgroup", "limit", "none", str(copy))
-        result = offsite.sync(settings)
+        result = sync.sync(settings)
         fault.see(f"with room again: {result.status}", holds=result.status == "ok")
         fault.see("equal", holds=in_sync(settings))
     finally:
@@ -299,29 +299,29 @@ def test_b3_no_room_on_the_server(fault, net: FarHost, tmp_path: Path, what: str
 
 
 def test_b8_rsync_23_a_file_cannot_be_put_there(
-    fault, copied: Settings, tree: Path, server: Sshd
+    fault, copied: SyncSettings, tree: Path, server: Sshd
 ) -> None:
     new = add_backup(tree, "weekly", 100)
     fault.cause(f"a folder with something in it has the name of {new.name} where it is to arrive")
     way = server.backups / ".chefwell" / "incoming" / "weekly" / new.name
     way.mkdir(parents=True)
     (way / "in the way").touch()
-    result = offsite.sync(dataclasses.replace(copied, tries=1))
+    result = sync.sync(dataclasses.replace(copied, tries=1))
     said = (result.status, result.kind) == ("failed", "rsync_23")
     fault.see(result.message[:160], holds=said and "exit 23" in result.message)
     shutil.rmtree(way)
-    fault.see("sent once it is gone", holds=offsite.sync(copied).files_sent == 1)
+    fault.see("sent once it is gone", holds=sync.sync(copied).files_sent == 1)
 
 
-def test_b8_rsync_24_a_file_vanishes(fault, copied: Settings, tree: Path) -> None:
+def test_b8_rsync_24_a_file_vanishes(fault, copied: SyncSettings, tree: Path) -> None:
     first = add_backup(tree, "monthly", 200, size=1_000_000)
     victim = add_backup(tree, "weekly", 100)
     fault.cause(f"{victim.name} is removed while {first.name}, which comes before it, is sent")
 
-    def told(done: int, total: int) -> None:
+    def progress(done: int, total: int) -> None:
         victim.unlink(missing_ok=True)
 
-    result = offsite.sync(other(copied, bandwidth_kbps=1000), progress=told)
+    result = sync.sync(other(copied, bandwidth_kbps=1000), progress=progress)
     named = result.vanished == (f"weekly/{victim.name}",)
     fault.see(f"{result.status}: {result.warnings}", holds=result.status == "warning" and named)
     fault.see("the rest is there", holds=in_sync(copied))
@@ -342,27 +342,27 @@ def test_b8_rsync_25_a_limit_of_deletions(fault, tmp_path: Path) -> None:
     fault.see(judged.words[:140], holds=done.returncode == 25 and told)
 
 
-def test_b8_rsync_30_silence(fault, copied: Settings, tree: Path, server: Sshd) -> None:
+def test_b8_rsync_30_silence(fault, copied: SyncSettings, tree: Path, server: Sshd) -> None:
     fault.cause("the server's session stops in the middle of a file, without ending")
     add_backup(tree, "weekly", 100, size=8_000_000)  # more than the buffers in between hold
     stopped: list[int] = []
 
-    def told(done: int, total: int) -> None:
+    def progress(done: int, total: int) -> None:
         for pid in [] if stopped else server.children():
             with contextlib.suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGSTOP)
                 stopped.append(pid)
 
     slow = dataclasses.replace(other(copied, bandwidth_kbps=2000, silence_seconds=2), tries=1)
-    result = offsite.sync(slow, progress=told)
+    result = sync.sync(slow, progress=progress)
     for pid in stopped:
         end(pid)
     said = (result.status, result.kind) == ("failed", "rsync_30")
     fault.see(result.message[:140], holds=said and rsync.EXIT_WORDS[30] in result.message)
-    fault.see("afterwards equal", holds=offsite.sync(copied).status == "ok" and in_sync(copied))
+    fault.see("afterwards equal", holds=sync.sync(copied).status == "ok" and in_sync(copied))
 
 
-def test_b8_rsync_255_no_ssh(fault, copied: Settings, tree: Path) -> None:
+def test_b8_rsync_255_no_ssh(fault, copied: SyncSettings, tree: Path) -> None:
     fault.cause("rsync itself is called while nothing listens on the server's port")
     nobody = dataclasses.replace(copied.transport.destination, port=free_port())
     name = f"daily/{sorted((tree / 'daily').iterdir())[0].name}"
@@ -375,7 +375,7 @@ def test_b8_rsync_255_no_ssh(fault, copied: Settings, tree: Path) -> None:
 
 
 def test_b10_the_ping_that_does_not_come(
-    fault, copied: Settings, server: Sshd, tmp_path: Path
+    fault, copied: SyncSettings, server: Sshd, tmp_path: Path
 ) -> None:
     fault.cause("one sync, then none any more: cron does not run, or the host is dead")
     destination = copied.transport.destination
@@ -398,10 +398,10 @@ def test_b10_the_ping_that_does_not_come(
         fault.see(f"exit {code}; the service: {up}", holds=(code, up) == (0, "up"))
         wait_for(lambda: service.alarms, seconds=10)
         fault.see(f"the service: {service.alarms[0]}", holds=service.state() == "down")
-    good = offsite_verify.verify(copied)["last_good_sync"]
+    good = offsite_verification.verify(copied)["last_good_sync"]
     fault.see(f"verify says: last good sync {good}", holds=bool(good))
-    values = {key: value.default for key, value in keeper_store.KEYS.items()}
-    store = keeper_store.Store({**values, "root": str(server.backups)})
+    values = {key: value.default for key, value in server_store.KEYS.items()}
+    store = server_store.Store({**values, "root": str(server.backups)})
     store.save("last", {"time": time.time() - 60 * 3600, "listed": 14})
-    alarm = keeper.tend(store).alarms.get("silent", {}).get("saw", "")
+    alarm = retention.tend(store).alarms.get("silent", {}).get("saw", "")
     fault.see(f"the server says: {alarm}", holds="60 hours" in alarm)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from ansible_collections.chefwell.resilience.plugins.module_utils.offsite.offsite_settings import (
-    Settings,
+    SyncSettings,
 )
 from ansible_collections.chefwell.resilience.plugins.module_utils.offsite.ssh import Destination
 from ansible_collections.chefwell.resilience.plugins.module_utils.offsite.transport_rsync import (
@@ -15,7 +15,7 @@ from offsite_parts import plan_tree
 from sshd import Sshd
 
 
-def gated(server: Sshd, root: Path, access: dict[str, object], **more: object) -> Settings:
+def gated(server: Sshd, root: Path, access: dict[str, object], **more: object) -> SyncSettings:
     """The plan's tree and an empty copy of its own behind the gate.
 
     Args:
@@ -38,4 +38,4 @@ def gated(server: Sshd, root: Path, access: dict[str, object], **more: object) -
         **access,
     )
     tree = plan_tree(root / "backups")
-    return Settings(GateTransport(destination), str(tree), str(root / "state"), **more)
+    return SyncSettings(GateTransport(destination), str(tree), str(root / "state"), **more)

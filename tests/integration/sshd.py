@@ -108,7 +108,7 @@ class Sshd:
         config.write_text(json.dumps({"root": str(self.backups), **settings}))
         gate = " ".join(
             [
-                f"env PYTHONPATH={COLLECTIONS} {sys.executable} -s -m {ENGINE}.keeper.offsite_gate",
+                f"env PYTHONPATH={COLLECTIONS} {sys.executable} -s -m {ENGINE}.server.gate",
                 f"--config {config} --allow {allow}",
             ]
         )

@@ -13,15 +13,20 @@ from pathlib import Path
 
 import pytest
 from ansible_collections.chefwell.resilience.plugins.module_utils.common import language
-from ansible_collections.chefwell.resilience.plugins.module_utils.telling import announce, notify
-from ansible_collections.chefwell.resilience.plugins.module_utils.telling.alerts import Condition
-from ansible_collections.chefwell.resilience.plugins.module_utils.telling.announce import (
-    Channels,
-    Outcome,
-)
-from ansible_collections.chefwell.resilience.plugins.module_utils.telling.history import (
+from ansible_collections.chefwell.resilience.plugins.module_utils.history.history import (
     FILE,
     History,
+)
+from ansible_collections.chefwell.resilience.plugins.module_utils.notifications import (
+    delivery,
+    notify,
+)
+from ansible_collections.chefwell.resilience.plugins.module_utils.notifications.alerts import (
+    Condition,
+)
+from ansible_collections.chefwell.resilience.plugins.module_utils.notifications.notify import (
+    Channels,
+    NotifyResult,
 )
 from filesystems import Disks
 from receiver import Receiver, receiving
@@ -46,13 +51,13 @@ class Host:
 
     def run(
         self, level: str, *, words: gettext.NullTranslations = ENGLISH, **changes: object
-    ) -> Outcome:
+    ) -> NotifyResult:
         self.now += 6 * 3600
         reason = f"it is {level}"
         condition = Condition("mount:/", "/", level, level, reason)
         channels = dataclasses.replace(self.channels, **changes)
         with History(str(self.root / "state")) as history:
-            return announce.announce("disk", [condition], channels, history, words, now=self.now)
+            return notify.notify("disk", [condition], channels, history, words, now=self.now)
 
 
 def test_the_exact_payload_of_each_kind_of_message(tmp_path: Path, receiver: Receiver) -> None:
@@ -70,7 +75,7 @@ def test_the_exact_payload_of_each_kind_of_message(tmp_path: Path, receiver: Rec
         ("✅ OK again: / on web1", "success"),
     ]
     first, last = told[0], told[-1]
-    moment = announce.datetime.datetime.fromtimestamp(NOON + 2 * 6 * 3600).astimezone()
+    moment = notify.datetime.datetime.fromtimestamp(NOON + 2 * 6 * 3600).astimezone()
     assert first == {
         "version": "1.0",
         "title": "🟡 WARNING: / on web1",
@@ -85,8 +90,8 @@ def test_the_exact_payload_of_each_kind_of_message(tmp_path: Path, receiver: Rec
 
 def test_messages_speak_the_language_that_is_asked_for(tmp_path: Path, receiver: Receiver) -> None:
     host = Host(tmp_path, receiver.webhook)
-    host.run("emergency", words=language.words("pt_BR"))
-    host.run("ok", words=language.words("pt_BR"))
+    host.run("emergency", words=language.translations("pt_BR"))
+    host.run("ok", words=language.translations("pt_BR"))
     assert [message["title"] for message in receiver.messages()] == [
         "🔴 EMERGENCY: / em web1",
         "✅ OK novamente: / em web1",
@@ -220,26 +225,26 @@ def test_a_disk_so_full_that_nothing_can_be_remembered_still_alerts_and_recovers
 
 def test_pings_follow_the_healthchecks_protocol(receiver: Receiver) -> None:
     for action in ("start", "success", "fail"):
-        assert notify.ping(receiver.check, action, "what was seen\n") is None
+        assert delivery.ping(receiver.check, action, "what was seen\n") is None
     assert receiver.pings() == [
         ("/start", "what was seen\n"),
         ("", "what was seen\n"),
         ("/fail", "what was seen\n"),
     ]
-    notify.ping(receiver.check + "?create=1", "start")
+    delivery.ping(receiver.check + "?create=1", "start")
     assert receiver.pings()[-1][0] == "/start?create=1"
 
 
 def test_a_ping_is_tried_three_times_within_its_limit(receiver: Receiver) -> None:
     receiver.status = 500
-    assert notify.ping(receiver.check, "success") == "answered 500"
+    assert delivery.ping(receiver.check, "success") == "answered 500"
     assert len(receiver.pings()) == 3
     receiver.stop()
-    assert "refused" in str(notify.ping(receiver.check, "success"))
+    assert "refused" in str(delivery.ping(receiver.check, "success"))
     receiver.start()
     receiver.delay = 30
     started = time.monotonic()
-    assert notify.ping(receiver.check, "success", time_limit=2) == "no answer within 2 s"
+    assert delivery.ping(receiver.check, "success", time_limit=2) == "no answer within 2 s"
     assert time.monotonic() - started < 4
 
 
@@ -249,6 +254,6 @@ def test_the_document_is_plain_and_holds_what_is_in_force(
     host = Host(tmp_path, receiver.webhook)
     host.run("critical")
     with History(str(tmp_path / "state")) as history:
-        states = announce.in_force("disk", history, host.channels.fallback)
+        states = notify.in_force("disk", history, host.channels.fallback)
         assert json.dumps(history.document("disk"))
     assert (states["mount:/"].level, states["mount:/"].since) == ("critical", host.now)

@@ -13,11 +13,11 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from ansible_collections.chefwell.resilience.plugins.module_utils.pages.render_text import width
-from ansible_collections.chefwell.resilience.plugins.module_utils.telling.history import (
+from ansible_collections.chefwell.resilience.plugins.module_utils.history.history import (
     History,
     Sample,
 )
+from ansible_collections.chefwell.resilience.plugins.module_utils.pages.render_text import width
 from filesystems import Disks, fill, private_crontabs, run
 from monitor_host import MonitorHost
 from receiver import receiving

@@ -9,15 +9,13 @@ from pathlib import Path
 import filesystems
 import pytest
 from ansible_collections.chefwell.resilience.plugins.module_utils.common import quantity
+from ansible_collections.chefwell.resilience.plugins.module_utils.common.levels import Thresholds
 from ansible_collections.chefwell.resilience.plugins.module_utils.disk import (
-    disk,
     folder_size,
     mounts,
+    usage,
 )
-from ansible_collections.chefwell.resilience.plugins.module_utils.disk.disk import (
-    Target,
-    Thresholds,
-)
+from ansible_collections.chefwell.resilience.plugins.module_utils.disk.usage import Target
 from filesystems import Disks, fill, percent_used, run
 
 
@@ -28,8 +26,8 @@ def disks(tmp_path: Path) -> Iterator[Disks]:
     made.close()
 
 
-def look(path: Path, **options: object) -> disk.TargetResult:
-    (result,) = disk.check([Target(str(path), **options)])
+def look(path: Path, **options: object) -> usage.TargetResult:
+    (result,) = usage.check([Target(str(path), **options)])
     return result
 
 
@@ -150,7 +148,7 @@ def test_a_remount_that_takes_no_writes_is_critical_however_empty(disks: Disks) 
     result = look(point)
     assert (result.level, result.reason) == ("critical", "mounted read-only")
     assert look(point, may_be_read_only=True).level == "ok"
-    meant = disk.check([Target(str(point))], fstab={str(point): True})
+    meant = usage.check([Target(str(point))], fstab={str(point): True})
     assert meant[0].level == "ok"
 
 
@@ -163,7 +161,7 @@ def test_what_is_not_there_is_unknown_never_ok(disks: Disks) -> None:
     # The folder is still there, on a filesystem that is nearly empty.
     result = look(point, must_be_mount=True)
     assert (result.level, result.reason) == ("unknown", "not mounted")
-    (result,) = disk.check([Target(str(point))], fstab={str(point): False})
+    (result,) = usage.check([Target(str(point))], fstab={str(point): False})
     assert (result.level, result.reason) == ("unknown", "not mounted")
     assert result.bytes_used is None
 
@@ -200,11 +198,11 @@ def test_a_filesystem_whose_server_is_silent_is_unknown_within_the_time_limit(
 def test_a_filesystem_is_told_once(disks: Disks) -> None:
     first, other = disks.ext4("first"), disks.memory("other")
     second = disks.bind("second", first)
-    results = disk.check([Target(str(first)), Target(str(second)), Target(str(other))])
+    results = usage.check([Target(str(first)), Target(str(second)), Target(str(other))])
     assert [result.path for result in results] == [str(first), str(other)]
     assert results[0].also_at == [str(second)]
     # Other thresholds are another question.
-    own = disk.check([Target(str(first)), Target(str(second), thresholds=Thresholds(1, 2, 3))])
+    own = usage.check([Target(str(first)), Target(str(second), thresholds=Thresholds(1, 2, 3))])
     assert len(own) == 2
 
 
@@ -212,13 +210,13 @@ def test_discovery_leaves_out_pseudo_filesystems_and_tells_devices_once(disks: D
     first = disks.ext4("first")
     second = disks.bind("a", first)  # a shorter path, mounted later
     disks.memory("memory")
-    found = disk.check([], discover=Target("/", thresholds=Thresholds(50, 60, 99)))
+    found = usage.check([], discover=Target("/", thresholds=Thresholds(50, 60, 99)))
     paths = [result.path for result in found]
     assert "/" in paths and str(second) in paths and str(first) not in paths
     assert not {"/proc", "/sys", "/dev", "/dev/shm", str(disks.root / "memory")} & {*paths}
     devices = [mount.device for mount in mounts.table() if mount.point in paths]
     assert len(devices) == len({*devices})
-    named = disk.check([Target(str(first))], discover=Target("/"))
+    named = usage.check([Target(str(first))], discover=Target("/"))
     assert [result.path for result in named].count(str(second)) == 0
 
 

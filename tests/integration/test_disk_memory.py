@@ -11,7 +11,7 @@ import subprocess
 import time
 from pathlib import Path
 
-from ansible_collections.chefwell.resilience.plugins.module_utils.telling.history import (
+from ansible_collections.chefwell.resilience.plugins.module_utils.history.history import (
     History,
     Sample,
 )

@@ -11,10 +11,10 @@ from typing import Any
 import pytest
 from ansible_collections.chefwell.resilience.plugins.module_utils import host_cli
 from ansible_collections.chefwell.resilience.plugins.module_utils.drill import (
-    drill_aftermath,
     drill_counts,
+    follow_up,
 )
-from ansible_collections.chefwell.resilience.plugins.module_utils.telling.history import History
+from ansible_collections.chefwell.resilience.plugins.module_utils.history.history import History
 from receiver import Receiver, receiving
 from testbed import Testbed
 
@@ -160,4 +160,4 @@ def test_a_place_that_broke_is_neither_good_nor_bad(host: Host, receiver: Receiv
     assert "passed" not in host.gauges()
     assert [action for action, _body in receiver.pings()] == ["/start", "/fail"]
     assert "COULD NOT VERIFY" in receiver.messages()[0]["message"]
-    assert drill_aftermath.LEVEL["could_not_verify"] == "unknown"
+    assert follow_up.LEVEL["could_not_verify"] == "unknown"

@@ -14,8 +14,11 @@ import psycopg2
 import pytest
 from ansible_collections.chefwell.resilience.plugins.module_utils.drill import drill
 from ansible_collections.chefwell.resilience.plugins.module_utils.pages import render
+from ansible_collections.chefwell.resilience.plugins.module_utils.proof import proof_settings
 from ansible_collections.chefwell.resilience.plugins.module_utils.staging import staging
-from ansible_collections.chefwell.resilience.plugins.module_utils.validation import validation
+from ansible_collections.chefwell.resilience.plugins.module_utils.validation import (
+    check_context,
+)
 from testbed import Testbed
 from testbed.services import free_port
 
@@ -30,33 +33,35 @@ def bed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Testbed]:
 
 
 @pytest.fixture(scope="module")
-def settings(bed: Testbed, tmp_path_factory: pytest.TempPathFactory) -> drill.Settings:
+def settings(
+    bed: Testbed, tmp_path_factory: pytest.TempPathFactory
+) -> proof_settings.ProofSettings:
     folder = tmp_path_factory.mktemp("drill")
     record = bed.record
-    backend = staging.Backend(
+    backend = staging.BackendSettings(
         command=(record["backend"]["python"], record["backend"]["script"]),
         env={"JWT_SECRET": "staging-only"},
         port=free_port(),
     )
-    place = staging.Settings(
+    place = staging.StagingSettings(
         kind="embedded",
         work_dir=str(folder / "staging"),
         bin_dir=record["postgres"]["bin_dir"],
         backend=backend,
     )
     (folder / "state").mkdir()
-    return drill.Settings(
+    return proof_settings.ProofSettings(
         place,
         str(folder / "state"),
         record["backups"],
-        questions=validation.Settings(tenant_query=TENANTS),
+        validation=check_context.ValidationSettings(tenant_query=TENANTS),
         api_users=record["users"],
         featured_schema="tenant_chefwell",
     )
 
 
 @pytest.fixture(scope="module")
-def restored(settings: drill.Settings) -> Iterator[drill.Settings]:
+def restored(settings: proof_settings.ProofSettings) -> Iterator[proof_settings.ProofSettings]:
     """Staging with the newest backup in it, which passes."""
     assert not red(drill.run(settings, keep=True))
     yield settings
@@ -72,7 +77,7 @@ def red(result: dict[str, Any]) -> set[str]:
 
 
 @contextlib.contextmanager
-def spoilt(settings: drill.Settings, spoil: str, mend: str) -> Iterator[None]:
+def spoilt(settings: proof_settings.ProofSettings, spoil: str, mend: str) -> Iterator[None]:
     """The restored database with something spoilt, mended again afterwards."""
     server = staging.engine(settings.staging).find()
     assert server
@@ -150,7 +155,7 @@ SPOILS = {
 
 @pytest.mark.parametrize("what", SPOILS)
 def test_what_is_spoilt_in_the_database_turns_its_own_check_red(
-    restored: drill.Settings, what: str
+    restored: proof_settings.ProofSettings, what: str
 ) -> None:
     spoil, mend, ids, said = SPOILS[what]
     with spoilt(restored, spoil, mend):
@@ -173,7 +178,10 @@ def test_what_is_spoilt_in_the_database_turns_its_own_check_red(
     ],
 )
 def test_a_broken_route_turns_its_own_check_red(
-    settings: drill.Settings, restored: drill.Settings, route: str, ids: set[str]
+    settings: proof_settings.ProofSettings,
+    restored: proof_settings.ProofSettings,
+    route: str,
+    ids: set[str],
 ) -> None:
     broken = {**settings.staging.backend.env, "BREAK_ROUTE": route}
     backend = dataclasses.replace(settings.staging.backend, env=broken, port=free_port())
@@ -186,7 +194,7 @@ def test_a_broken_route_turns_its_own_check_red(
 
 @pytest.mark.parametrize("digest", [True, False], ids=["with-digest", "without-digest"])
 def test_an_altered_backup_turns_its_own_check_red(
-    settings: drill.Settings, tmp_path: Path, digest: bool
+    settings: proof_settings.ProofSettings, tmp_path: Path, digest: bool
 ) -> None:
     whole = max(Path(settings.backup_path).glob("daily/*.gz")).read_bytes()
     altered = tmp_path / "chefwell_backup_20261120_030000.dump.gz"
@@ -206,7 +214,7 @@ def test_an_altered_backup_turns_its_own_check_red(
 
 
 def test_the_figures_follow_production(
-    bed: Testbed, settings: drill.Settings, tmp_path: Path
+    bed: Testbed, settings: proof_settings.ProofSettings, tmp_path: Path
 ) -> None:
     place = dataclasses.replace(
         settings.staging,

@@ -13,7 +13,7 @@ import pytest
 from ansible_collections.chefwell.resilience.plugins.module_utils.common.errors import (
     ResilienceError,
 )
-from ansible_collections.chefwell.resilience.plugins.module_utils.telling.history import (
+from ansible_collections.chefwell.resilience.plugins.module_utils.history.history import (
     FILE,
     KEEP_DAYS,
     SMALL,

@@ -14,13 +14,18 @@ from typing import Any
 
 import psycopg2
 import pytest
-from ansible_collections.chefwell.resilience.plugins.module_utils.common.language import words
-from ansible_collections.chefwell.resilience.plugins.module_utils.common.told import in_language
+from ansible_collections.chefwell.resilience.plugins.module_utils.checks.findings import Ignored
+from ansible_collections.chefwell.resilience.plugins.module_utils.common.language import (
+    translations,
+)
+from ansible_collections.chefwell.resilience.plugins.module_utils.common.messages import (
+    translate_result,
+)
 from ansible_collections.chefwell.resilience.plugins.module_utils.drill import drill
+from ansible_collections.chefwell.resilience.plugins.module_utils.proof import proof_settings
 from ansible_collections.chefwell.resilience.plugins.module_utils.staging import staging
-from ansible_collections.chefwell.resilience.plugins.module_utils.staging.outgoing import Watch
-from ansible_collections.chefwell.resilience.plugins.module_utils.validation.findings import (
-    Ignored,
+from ansible_collections.chefwell.resilience.plugins.module_utils.staging.outgoing import (
+    ConnectionWatch,
 )
 from far_host import FarHost
 from testbed import Testbed
@@ -73,24 +78,24 @@ def far() -> Iterator[FarHost]:
         made.remove()
 
 
-def settings(bed: Testbed, root: Path, *calls: str, **place: Any) -> drill.Settings:
+def settings(bed: Testbed, root: Path, *calls: str, **place: Any) -> proof_settings.ProofSettings:
     """A drill whose backend calls `calls`: address, port, how."""
     server, backend = bed.record["postgres"], bed.record["backend"]
     script = root / "calls.py"
     script.write_text(CALLS)
     script.chmod(0o644)
     before = [str(script), *calls] if calls else []
-    return drill.Settings(
-        staging=staging.Settings(
+    return proof_settings.ProofSettings(
+        staging=staging.StagingSettings(
             **{"kind": "embedded", **place},
             work_dir=str(root / "work"),
             bin_dir=server["bin_dir"],
-            backend=staging.Backend(
+            backend=staging.BackendSettings(
                 command=[backend["python"], *before, backend["script"]],
                 env={"JWT_SECRET": "staging-only", "MAIL_ENABLED": "no-value-is-told"},
                 port=free_port(),
             ),
-            production=staging.Production(server["host"], server["port"], server["dbname"]),
+            production=staging.ProductionSettings(server["host"], server["port"], server["dbname"]),
         ),
         state_dir=str(root / "state"),
         backup_path=bed.record["backups"],
@@ -121,7 +126,7 @@ def test_nothing_leaves_an_embedded_staging(bed: Testbed, far: FarHost, tmp_path
     assert "no-value-is-told" not in str(result)
     looks = next(part for part in check["evidence"].split() if part.isdigit())
     assert int(looks) >= 2, check
-    told = in_language(words("pt_BR"), check)["evidence"]
+    told = translate_result(translations("pt_BR"), check)["evidence"]
     assert "suas conexões foram examinadas" in told and "JWT_SECRET" in told
 
 
@@ -142,7 +147,7 @@ def test_a_backend_that_calls_out_fails(
     assert [one["id"] for one in result["checks"] if one["status"] == "failed"] == ["isolation"]
     rule = Ignored("isolation.connection", "the test's own far host", f"{far.address}:*")
     questions = dataclasses.replace(asked.questions, ignore=[rule])
-    ignored = check_of(drill.run(dataclasses.replace(asked, questions=questions)))
+    ignored = check_of(drill.run(dataclasses.replace(asked, validation=questions)))
     assert ignored["status"] == "skipped" and "the test's own far host" in ignored["evidence"]
 
 
@@ -183,7 +188,7 @@ def test_the_staging_server_may_be_spoken_to(far: FarHost) -> None:
     )
     try:
         for allowed, status in (([(far.address, PORT)], 0), ([(far.address, PORT + 1)], 1)):
-            with Watch(lambda: [program.pid], allowed, lambda *_end: False, 0) as watch:
+            with ConnectionWatch(lambda: [program.pid], allowed, lambda *_end: False, 0) as watch:
                 time.sleep(1)
                 answer = watch.answer([])
             assert len(answer.findings) == status and not answer.skipped, answer
@@ -193,6 +198,6 @@ def test_the_staging_server_may_be_spoken_to(far: FarHost) -> None:
 
 
 def test_what_was_not_seen_is_not_passed() -> None:
-    with Watch(lambda: [], [], lambda *_end: False, 0) as watch:
+    with ConnectionWatch(lambda: [], [], lambda *_end: False, 0) as watch:
         answer = watch.answer([])
     assert answer.skipped and "could not be looked at" in answer.evidence

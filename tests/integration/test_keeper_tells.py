@@ -9,9 +9,9 @@ import sys
 from pathlib import Path
 
 import pytest
-from ansible_collections.chefwell.resilience.plugins.module_utils.keeper import (
-    keeper_store,
+from ansible_collections.chefwell.resilience.plugins.module_utils.server import (
     rrsync_features,
+    server_store,
 )
 from offsite_parts import plan_tree, wait_for
 from receiver import Receiver, receiving
@@ -52,7 +52,7 @@ class Server:
 
     def asks(self, command: str) -> subprocess.CompletedProcess[str]:
         gate = ("--config", str(self.config), "--allow", "write")
-        return self.run("keeper.offsite_gate", *gate, SSH_ORIGINAL_COMMAND=command)
+        return self.run("server.gate", *gate, SSH_ORIGINAL_COMMAND=command)
 
 
 @pytest.fixture
@@ -87,8 +87,8 @@ def test_an_attack_is_told_at_once_and_once(server: Server, people: Receiver) ->
 def test_a_client_that_is_silent(server: Server, people: Receiver) -> None:
     server.job()
     assert [action for action, _body in people.pings()] == ["/start", ""]
-    values = {key: value.default for key, value in keeper_store.KEYS.items()}
-    store = keeper_store.Store({**values, **server.values})
+    values = {key: value.default for key, value in server_store.KEYS.items()}
+    store = server_store.Store({**values, **server.values})
     store.save("last", {"time": 0, "listed": 14})
     assert server.job().returncode == 2
     (told,) = people.messages()

@@ -11,7 +11,9 @@ from pathlib import Path
 
 import psycopg2
 import pytest
-from ansible_collections.chefwell.resilience.plugins.module_utils.staging.embedded import Cluster
+from ansible_collections.chefwell.resilience.plugins.module_utils.staging.private_cluster import (
+    Cluster,
+)
 from testbed import production
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -28,10 +30,10 @@ PROVE = """
 import json, resource, sys
 sys.path.insert(0, sys.argv[1])
 from ansible_collections.chefwell.resilience.plugins.module_utils.archive import (
-    archive, archive_digest,
+    archive, backup_digest,
 )
 from ansible_collections.chefwell.resilience.plugins.module_utils.database import postgres
-archive_digest.verify_digest(sys.argv[2])
+backup_digest.verify_digest(sys.argv[2])
 ready = archive.prepare(sys.argv[2], sys.argv[3], postgres.find_binaries(sys.argv[4]))
 peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
 print(json.dumps({"peak": peak, "bytes": ready.data_bytes, "rows": sum(ready.rows.values())}))
@@ -44,7 +46,7 @@ from ansible_collections.chefwell.resilience.plugins.module_utils.drill import d
 from ansible_collections.chefwell.resilience.plugins.module_utils.staging import staging
 work, dump, bin_dir = sys.argv[2:]
 place = staging.Settings("embedded", work + "/staging", bin_dir=bin_dir)
-result = drill.run(drill.Settings(place, work + "/state", work), path=dump)
+result = drill.run(drill.ProofSettings(place, work + "/state", work), path=dump)
 print(json.dumps([result["verdict"], result["problem"], result["totals"]]))
 """
 # How much more the large dump may take than the small one, which has a twelfth of its rows.

@@ -13,8 +13,8 @@ import pytest
 from ansible_collections.chefwell.resilience.plugins.module_utils.common.errors import (
     ResilienceError,
 )
-from ansible_collections.chefwell.resilience.plugins.module_utils.telling import metrics
-from ansible_collections.chefwell.resilience.plugins.module_utils.telling.metrics import Gauge
+from ansible_collections.chefwell.resilience.plugins.module_utils.notifications import metrics
+from ansible_collections.chefwell.resilience.plugins.module_utils.notifications.metrics import Gauge
 from filesystems import Disks
 from prometheus_client.core import GaugeMetricFamily
 from prometheus_client.parser import text_string_to_metric_families

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 import yaml
-from ansible_collections.chefwell.resilience.plugins.module_utils.telling.history import History
+from ansible_collections.chefwell.resilience.plugins.module_utils.history.history import History
 from filesystems import Disks, fill
 from module_call import call
 

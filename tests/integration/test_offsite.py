@@ -18,14 +18,14 @@ from ansible_collections.chefwell.resilience.plugins.module_utils.common.errors 
     ResilienceError,
 )
 from ansible_collections.chefwell.resilience.plugins.module_utils.offsite import (
-    offsite,
     offsite_guards,
-    offsite_remote,
-    offsite_verify,
+    offsite_verification,
+    remote_listing,
+    sync,
 )
 from ansible_collections.chefwell.resilience.plugins.module_utils.offsite.offsite_settings import (
     MARKER,
-    Settings,
+    SyncSettings,
 )
 from ansible_collections.chefwell.resilience.plugins.module_utils.offsite.ssh import Destination
 from ansible_collections.chefwell.resilience.plugins.module_utils.offsite.transport_rsync import (
@@ -53,7 +53,7 @@ def tree(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def settings(server: Sshd, tree: Path, tmp_path: Path) -> Settings:
+def settings(server: Sshd, tree: Path, tmp_path: Path) -> SyncSettings:
     destination = Destination(
         host="127.0.0.1",
         port=server.port,
@@ -64,25 +64,25 @@ def settings(server: Sshd, tree: Path, tmp_path: Path) -> Settings:
         connect_seconds=5,
         time_limit=30,
     )
-    return Settings(
+    return SyncSettings(
         AccountTransport(destination), str(tree), str(tmp_path / "state"), retry_seconds=0.05
     )
 
 
-def changed(settings: Settings, **values: object) -> Settings:
+def changed(settings: SyncSettings, **values: object) -> SyncSettings:
     """The settings with other values for the destination."""
     destination = dataclasses.replace(settings.transport.destination, **values)
     return dataclasses.replace(settings, transport=AccountTransport(destination))
 
 
-def in_sync(settings: Settings) -> bool:
-    return offsite_verify.verify(settings)["comparison"]["in_sync"]
+def in_sync(settings: SyncSettings) -> bool:
+    return offsite_verification.verify(settings)["comparison"]["in_sync"]
 
 
-def test_sync_verify_and_only_what_is_new(settings: Settings, tree: Path, server: Sshd) -> None:
-    first = offsite.sync(settings)
+def test_sync_verify_and_only_what_is_new(settings: SyncSettings, tree: Path, server: Sshd) -> None:
+    first = sync.sync(settings)
     assert (first.status, first.files_sent, first.attempts) == ("ok", 14, 1), first
-    verification = offsite_verify.verify(settings)
+    verification = offsite_verification.verify(settings)
     assert verification["comparison"]["in_sync"]
     assert verification["comparison"]["compared_by"] == "sha256"
     assert verification["remote"]["total_count"] == 14
@@ -92,7 +92,7 @@ def test_sync_verify_and_only_what_is_new(settings: Settings, tree: Path, server
         assert theirs.stat().st_mtime_ns == ours.stat().st_mtime_ns
         assert theirs.stat().st_mode == ours.stat().st_mode
 
-    second = offsite.sync(settings)
+    second = sync.sync(settings)
     assert (second.status, second.files_sent, second.bytes_of_files) == ("ok", 0, 0)
 
     # Rotation: the oldest goes, a new one comes. Only that is on the wire (T2.5 of the plan).
@@ -100,7 +100,7 @@ def test_sync_verify_and_only_what_is_new(settings: Settings, tree: Path, server
     kept = oldest.read_bytes()
     oldest.unlink()
     new = add_backup(tree, "daily", -0.01, size=30_000)
-    third = offsite.sync(settings)
+    third = sync.sync(settings)
     assert third.sent == (f"daily/{new.name}",)
     assert third.aside == (f"daily/{oldest.name}",)
     assert third.bytes_sent < 30_000 + 2_000
@@ -111,37 +111,37 @@ def test_sync_verify_and_only_what_is_new(settings: Settings, tree: Path, server
 
 
 def test_a_replaced_backup_keeps_its_older_version(
-    settings: Settings, tree: Path, server: Sshd
+    settings: SyncSettings, tree: Path, server: Sshd
 ) -> None:
-    offsite.sync(settings)
+    sync.sync(settings)
     victim = sorted((tree / "daily").iterdir())[-1]
     before = victim.read_bytes()
     victim.write_bytes(os.urandom(4001))
-    assert offsite.sync(settings).files_sent == 1
+    assert sync.sync(settings).files_sent == 1
     (aside,) = server.backups.glob("old_*/daily/*")
     assert aside.read_bytes() == before
     assert in_sync(settings)
 
 
-def test_bit_rot_with_the_same_size_and_time_is_named(settings: Settings, server: Sshd) -> None:
-    offsite.sync(settings)
+def test_bit_rot_with_the_same_size_and_time_is_named(settings: SyncSettings, server: Sshd) -> None:
+    sync.sync(settings)
     victim = sorted((server.backups / "weekly").iterdir())[0]
     seen = victim.stat()
     content = bytearray(victim.read_bytes())
     content[100] ^= 1
     victim.write_bytes(content)
     os.utime(victim, ns=(seen.st_atime_ns, seen.st_mtime_ns))
-    assert offsite.sync(settings).files_sent == 0, "rsync's quick check cannot see it"
-    verification = offsite_verify.verify(settings, full=True)
+    assert sync.sync(settings).files_sent == 0, "rsync's quick check cannot see it"
+    verification = offsite_verification.verify(settings, full=True)
     assert verification["comparison"]["different"] == [f"weekly/{victim.name}"]
-    assert offsite_verify.verify_exit_code(verification) == 2
+    assert offsite_verification.verify_exit_code(verification) == 2
 
 
 @pytest.mark.parametrize("kind", ["empty", "missing", "unmarked"])
 def test_an_empty_source_is_refused_and_the_copy_untouched(
-    settings: Settings, tree: Path, server: Sshd, kind: str
+    settings: SyncSettings, tree: Path, server: Sshd, kind: str
 ) -> None:
-    offsite.sync(settings)
+    sync.sync(settings)
     before = contents(server.backups)
     if kind == "unmarked":
         (tree / MARKER).unlink()
@@ -149,115 +149,121 @@ def test_an_empty_source_is_refused_and_the_copy_untouched(
         shutil.rmtree(tree)
         if kind == "empty":
             tree.mkdir()
-    result = offsite.sync(settings)
+    result = sync.sync(settings)
     assert result.status == "refused" and result.exit_code == 2
     assert "source-marker" in [refusal.guard for refusal in result.refusals]
     assert contents(server.backups) == before
 
 
 def test_half_of_the_backups_gone_is_refused_and_overridden_once(
-    settings: Settings, tree: Path, server: Sshd
+    settings: SyncSettings, tree: Path, server: Sshd
 ) -> None:
-    offsite.sync(settings)
+    sync.sync(settings)
     before = contents(server.backups)
     for file in [*sorted((tree / "daily").iterdir())[:4], *list((tree / "weekly").iterdir())[:3]]:
         file.unlink()
-    refused = offsite.sync(settings)
+    refused = sync.sync(settings)
     assert refused.status == "refused"
     assert {refusal.guard for refusal in refused.refusals} == {"mass-change"}
     assert "daily lost 4 of 7" in refused.message and "--override mass-change" in refused.remedy
     assert contents(server.backups) == before
 
-    once = offsite.sync(settings, overrides=["mass-change"])
+    once = sync.sync(settings, overrides=["mass-change"])
     assert (once.status, once.files_aside) == ("warning", 7)
     assert len(list(server.backups.glob("old_*/*/*"))) == 7
     assert in_sync(settings)
-    assert offsite.sync(settings).status == "ok"
+    assert sync.sync(settings).status == "ok"
 
 
 def test_a_lost_memory_does_not_let_a_mass_change_through(
-    settings: Settings, tree: Path, server: Sshd
+    settings: SyncSettings, tree: Path, server: Sshd
 ) -> None:
-    offsite.sync(settings)
+    sync.sync(settings)
     Path(settings.state_dir, "offsite.json").write_text("{half")
     for file in sorted((tree / "daily").iterdir()):
         file.unlink()
     before = contents(server.backups)
-    result = offsite.sync(settings)
+    result = sync.sync(settings)
     assert result.status == "refused" and "moved aside" in result.message
     assert any("damaged" in warning for warning in result.warnings)
     assert contents(server.backups) == before
 
 
 def test_every_backup_replaced_by_noise_is_refused(
-    settings: Settings, tree: Path, server: Sshd
+    settings: SyncSettings, tree: Path, server: Sshd
 ) -> None:
-    offsite.sync(settings)
+    sync.sync(settings)
     before = contents(server.backups)
     for file in tree.glob("*/*.gz"):
         file.write_bytes(os.urandom(4000))
-    result = offsite.sync(settings)
+    result = sync.sync(settings)
     assert result.status == "refused" and "14 of 14 backups changed" in result.message
     assert contents(server.backups) == before
 
 
-def test_an_emptied_server_is_refused(settings: Settings, server: Sshd) -> None:
-    offsite.sync(settings)
+def test_an_emptied_server_is_refused(settings: SyncSettings, server: Sshd) -> None:
+    sync.sync(settings)
     shutil.rmtree(server.backups)
-    result = offsite.sync(settings)
+    result = sync.sync(settings)
     assert [refusal.guard for refusal in result.refusals] == ["destination"]
     assert not server.backups.exists()
     server.backups.mkdir()
-    assert offsite.sync(settings).status == "refused"
-    assert offsite_verify.verify_exit_code(offsite_verify.verify(settings)) == 2
-    assert offsite.sync(settings, overrides=["destination"]).files_sent == 14
+    assert sync.sync(settings).status == "refused"
+    assert offsite_verification.verify_exit_code(offsite_verification.verify(settings)) == 2
+    assert sync.sync(settings, overrides=["destination"]).files_sent == 14
 
 
-def test_an_unknown_guard_is_refused(settings: Settings) -> None:
+def test_an_unknown_guard_is_refused(settings: SyncSettings) -> None:
     with pytest.raises(ResilienceError, match="mass-change"):
-        offsite.sync(settings, overrides=["mass"])
+        sync.sync(settings, overrides=["mass"])
 
 
-def test_the_folder_is_made_once_but_not_the_one_above(settings: Settings, server: Sshd) -> None:
+def test_the_folder_is_made_once_but_not_the_one_above(
+    settings: SyncSettings, server: Sshd
+) -> None:
     below = changed(settings, path=f"{server.root}/new folder's")
-    assert offsite.sync(below, dry_run=True).files_sent == 14
+    assert sync.sync(below, dry_run=True).files_sent == 14
     assert not (server.root / "new folder's").exists()
-    assert offsite.sync(below).files_sent == 14
+    assert sync.sync(below).files_sent == 14
     assert in_sync(below)
-    lost = offsite.sync(changed(settings, path=f"{server.root}/no/such"))
+    lost = sync.sync(changed(settings, path=f"{server.root}/no/such"))
     assert (lost.status, lost.kind) == ("failed", "no_folder")
     assert "mkdir -p" in lost.remedy
 
 
-def test_dry_run_tells_and_changes_nothing(settings: Settings, tree: Path, server: Sshd) -> None:
-    planned = offsite.sync(settings, dry_run=True)
+def test_dry_run_tells_and_changes_nothing(
+    settings: SyncSettings, tree: Path, server: Sshd
+) -> None:
+    planned = sync.sync(settings, dry_run=True)
     assert (planned.status, planned.files_sent, planned.dry_run) == ("ok", 14, True)
     assert contents(server.backups) == {}
     assert not Path(settings.state_dir).exists()
-    offsite.sync(settings)
+    sync.sync(settings)
     before = contents(server.backups), contents(Path(settings.state_dir))
     oldest = sorted((tree / "daily").iterdir())[0]
     oldest.unlink()
-    planned = offsite.sync(settings, dry_run=True)
+    planned = sync.sync(settings, dry_run=True)
     assert planned.aside == (f"daily/{oldest.name}",)
     assert (contents(server.backups), contents(Path(settings.state_dir))) == before
 
 
-def test_a_backup_being_written_is_left_out(settings: Settings, tree: Path, server: Sshd) -> None:
-    offsite.sync(settings)
+def test_a_backup_being_written_is_left_out(
+    settings: SyncSettings, tree: Path, server: Sshd
+) -> None:
+    sync.sync(settings)
     name = "chefwell_backup_20991231_030000.dump.gz"
     with (tree / "daily" / name).open("wb") as growing:
         growing.write(b"x" * 500)
         growing.flush()
-        result = offsite.sync(settings)
+        result = sync.sync(settings)
         assert result.in_progress == (f"daily/{name}",)
         assert result.files_sent == 0
         assert not (server.backups / "daily" / name).exists()
         assert in_sync(settings)
-    assert offsite.sync(settings).sent == (f"daily/{name}",)
+    assert sync.sync(settings).sent == (f"daily/{name}",)
 
 
-def test_hostile_names_arrive_and_compare(settings: Settings, tree: Path, server: Sshd) -> None:
+def test_hostile_names_arrive_and_compare(settings: SyncSettings, tree: Path, server: Sshd) -> None:
     settings = dataclasses.replace(settings, pattern=r"(?s).*\.dump")
     names = [
         b"new\nline.dump",
@@ -271,140 +277,144 @@ def test_hostile_names_arrive_and_compare(settings: Settings, tree: Path, server
     ]
     for name in names:
         (tree / "daily" / os.fsdecode(name)).write_bytes(os.urandom(500))
-    result = offsite.sync(settings)
+    result = sync.sync(settings)
     assert result.files_sent == 14 + len(names), result
     assert all(path.isprintable() for path in result.sent)
-    verification = offsite_verify.verify(settings)
+    verification = offsite_verification.verify(settings)
     assert verification["comparison"]["in_sync"], (
         verification["comparison"],
         verification["remote"]["problems"],
     )
     assert set(names) <= set(os.listdir(os.fsencode(server.backups / "daily")))
     json.dumps(verification).encode("ascii")
-    assert offsite.sync(settings).files_sent == 0
+    assert sync.sync(settings).files_sent == 0
     for name in names:
         (tree / "daily" / os.fsdecode(name)).unlink()
-    aside = offsite.sync(settings, overrides=["mass-change"])
+    aside = sync.sync(settings, overrides=["mass-change"])
     assert aside.files_aside == len(names)
     assert in_sync(settings)
     assert not list(server.root.rglob("pwned"))
 
 
 def test_links_and_pipes_are_neither_followed_nor_waited_for(
-    settings: Settings, tree: Path, server: Sshd
+    settings: SyncSettings, tree: Path, server: Sshd
 ) -> None:
     (tree / "daily" / "chefwell_backup_20200101_000000.dump.gz").symlink_to("/etc/passwd")
     os.mkfifo(tree / "daily" / "chefwell_backup_20200102_000000.dump.gz")
-    assert offsite.sync(settings).files_sent == 14
+    assert sync.sync(settings).files_sent == 14
     assert in_sync(settings)
     # The same on the server: a link there is no copy.
     victim = sorted((server.backups / "daily").iterdir())[0]
     victim.unlink()
     victim.symlink_to(sorted((tree / "daily").glob("*.gz"))[-1])
-    assert offsite_verify.verify(settings)["comparison"]["missing"] == [f"daily/{victim.name}"]
+    assert offsite_verification.verify(settings)["comparison"]["missing"] == [
+        f"daily/{victim.name}"
+    ]
 
 
-def test_foreign_files_on_the_server_stay(settings: Settings, server: Sshd) -> None:
-    offsite.sync(settings)
+def test_foreign_files_on_the_server_stay(settings: SyncSettings, server: Sshd) -> None:
+    sync.sync(settings)
     mine = server.backups / "daily" / "README.txt"
     mine.write_text("the owner's")
     other = server.backups / "elsewhere" / name_of(500)
     other.parent.mkdir()
     other.write_text("another's backup")
-    assert offsite.sync(settings).files_aside == 0
+    assert sync.sync(settings).files_aside == 0
     assert mine.exists() and other.exists()
 
 
 class TestFailures:
     """Each told apart, in words, and never taken for success."""
 
-    def expect(self, settings: Settings, kind: str, said: str, attempts: int) -> None:
-        result = offsite.sync(settings)
+    def expect(self, settings: SyncSettings, kind: str, said: str, attempts: int) -> None:
+        result = sync.sync(settings)
         assert (result.status, result.kind) == ("failed", kind), result
         assert said in result.message
         assert result.remedy
         assert (result.attempts, result.exit_code) == (attempts, 2)
         with pytest.raises(ResilienceError, match=said):
-            offsite_verify.verify(settings)
+            offsite_verification.verify(settings)
 
-    def test_host_key_changed(self, settings: Settings, server: Sshd) -> None:
+    def test_host_key_changed(self, settings: SyncSettings, server: Sshd) -> None:
         server.stop()
         server.renew_host_key()
         server.start()
         self.expect(settings, "host_key_changed", "another host key", 1)
         assert contents(server.backups) == {}
-        assert "SHA256:" in offsite.sync(settings).message
+        assert "SHA256:" in sync.sync(settings).message
 
-    def test_unknown_host(self, settings: Settings, server: Sshd) -> None:
+    def test_unknown_host(self, settings: SyncSettings, server: Sshd) -> None:
         server.known_hosts.write_text("")
         self.expect(settings, "host_key_unknown", "not pinned", 1)
         assert server.known_hosts.read_text() == "", "no trust on first use"
 
-    def test_wrong_user(self, settings: Settings) -> None:
+    def test_wrong_user(self, settings: SyncSettings) -> None:
         wrong = changed(settings, user="nobody-here")
         self.expect(wrong, "permission_denied", "does not accept our key", 1)
 
-    def test_key_that_was_not_let_in(self, settings: Settings, server: Sshd) -> None:
+    def test_key_that_was_not_let_in(self, settings: SyncSettings, server: Sshd) -> None:
         server.authorized_keys.write_text("")
         self.expect(settings, "permission_denied", "does not accept our key", 1)
 
-    def test_key_with_a_passphrase(self, settings: Settings, server: Sshd) -> None:
+    def test_key_with_a_passphrase(self, settings: SyncSettings, server: Sshd) -> None:
         make_key(server.root / "locked", "secret words")
         locked = changed(settings, key_file=str(server.root / "locked"))
         self.expect(locked, "key", "has a passphrase", 0)
 
-    def test_key_that_others_may_read(self, settings: Settings, server: Sshd) -> None:
+    def test_key_that_others_may_read(self, settings: SyncSettings, server: Sshd) -> None:
         server.key.chmod(0o644)
         self.expect(settings, "key", "may be read by others", 0)
 
-    def test_no_key(self, settings: Settings) -> None:
+    def test_no_key(self, settings: SyncSettings) -> None:
         self.expect(changed(settings, key_file="/no/key"), "key", "cannot be read", 0)
 
-    def test_nothing_listens(self, settings: Settings) -> None:
+    def test_nothing_listens(self, settings: SyncSettings) -> None:
         nothing = changed(settings, port=free_port())
         nothing = dataclasses.replace(nothing, marker="")
         self.expect(nothing, "refused", "nothing listens", 3)
 
-    def test_unknown_name(self, settings: Settings) -> None:
+    def test_unknown_name(self, settings: SyncSettings) -> None:
         self.expect(
             changed(settings, host="backup.invalid"), "unknown_host_name", "cannot be resolved", 3
         )
 
-    def test_server_that_never_answers(self, settings: Settings, server: Sshd) -> None:
+    def test_server_that_never_answers(self, settings: SyncSettings, server: Sshd) -> None:
         with socket.create_server(("127.0.0.1", 0)) as silent:
             port = silent.getsockname()[1]
             mute = changed(settings, port=port, connect_seconds=1)
-            result = offsite.sync(dataclasses.replace(mute, tries=2))
+            result = sync.sync(dataclasses.replace(mute, tries=2))
         assert (result.status, result.kind, result.attempts) == ("failed", "timed_out", 2), result
 
-    def test_no_shell(self, settings: Settings, server: Sshd) -> None:
+    def test_no_shell(self, settings: SyncSettings, server: Sshd) -> None:
         server.authorized_keys.write_text(
             'command="echo hello" ' + (server.root / "client_key.pub").read_text()
         )
         with pytest.raises(ResilienceError, match="not whole"):
-            offsite_verify.verify(settings)
-        result = offsite.sync(settings)
+            offsite_verification.verify(settings)
+        result = sync.sync(settings)
         assert (result.status, result.kind) == ("failed", "answer")
 
 
-def test_a_session_that_dies_is_tried_again(settings: Settings, tree: Path, server: Sshd) -> None:
+def test_a_session_that_dies_is_tried_again(
+    settings: SyncSettings, tree: Path, server: Sshd
+) -> None:
     add_backup(tree, "monthly", 200, size=6_000_000)
     slow = changed(settings, bandwidth_kbps=3000)
     cut = []
 
-    def told(done: int, total: int) -> None:
+    def progress(done: int, total: int) -> None:
         if not cut:
             cut.append(done)
             for pid in server.children():
                 end(pid)
 
-    result = offsite.sync(slow, progress=told)
+    result = sync.sync(slow, progress=progress)
     assert (result.status, result.attempts) == ("warning", 2), result
     assert "try 1 failed: the connection was cut" in result.warnings[0]
     assert in_sync(settings)
 
 
-def run_apart(settings: Settings) -> subprocess.Popen[str]:
+def run_apart(settings: SyncSettings) -> subprocess.Popen[str]:
     """A sync in a process of its own, which can be killed."""
     given = pickle.dumps(settings).hex()
     code = (
@@ -418,7 +428,7 @@ def run_apart(settings: Settings) -> subprocess.Popen[str]:
 
 
 def test_kill_9_leaves_nothing_half_and_the_lock_while_rsync_lives(
-    settings: Settings, tree: Path, server: Sshd
+    settings: SyncSettings, tree: Path, server: Sshd
 ) -> None:
     big = add_backup(tree, "weekly", 100, size=8_000_000)
     apart = run_apart(changed(settings, bandwidth_kbps=1500))
@@ -429,7 +439,7 @@ def test_kill_9_leaves_nothing_half_and_the_lock_while_rsync_lives(
     end(apart.pid)
     apart.wait()
     # Its rsync is still sending, so the lock must still hold.
-    locked = offsite.sync(settings)
+    locked = sync.sync(settings)
     assert (locked.status, locked.exit_code, locked.attempts) == ("locked", 1, 0)
     for pid in children:
         end(pid)
@@ -439,7 +449,7 @@ def test_kill_9_leaves_nothing_half_and_the_lock_while_rsync_lives(
     ours = contents(tree)
     for path, content in contents(server.backups).items():
         assert ".rsync-partial" in path or content == ours[path]
-    result = offsite.sync(settings)
+    result = sync.sync(settings)
     assert result.status == "ok", result
     # It went on from what had arrived.
     assert result.bytes_sent < 7_600_000
@@ -447,37 +457,37 @@ def test_kill_9_leaves_nothing_half_and_the_lock_while_rsync_lives(
     assert not list(server.backups.rglob(".rsync-partial"))
 
 
-def test_two_at_once(settings: Settings, tree: Path) -> None:
+def test_two_at_once(settings: SyncSettings, tree: Path) -> None:
     add_backup(tree, "weekly", 100, size=3_000_000)
     apart = run_apart(changed(settings, bandwidth_kbps=2000))
     try:
         wait_for(lambda: Path(settings.state_dir, "offsite.lock").exists())
         time.sleep(0.2)
-        assert offsite.sync(settings).status == "locked"
+        assert sync.sync(settings).status == "locked"
         assert apart.wait(20) == 0
     finally:
         apart.kill()
-    assert offsite.sync(settings).files_sent == 0
+    assert sync.sync(settings).files_sent == 0
     assert in_sync(settings)
 
 
 def meanwhile(monkeypatch: pytest.MonkeyPatch, action) -> None:
     """Has something happen after the tree was looked at and before anything is sent."""
-    parse = offsite_remote.parse
+    parse = remote_listing.parse
 
     def parsed(*arguments, **options):
         action()
         return parse(*arguments, **options)
 
-    monkeypatch.setattr(offsite_remote, "parse", parsed)
+    monkeypatch.setattr(remote_listing, "parse", parsed)
 
 
 def test_a_backup_rotated_away_meanwhile_is_told(
-    settings: Settings, tree: Path, monkeypatch: pytest.MonkeyPatch
+    settings: SyncSettings, tree: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     victim = sorted((tree / "daily").iterdir())[0]
     meanwhile(monkeypatch, lambda: victim.unlink(missing_ok=True))
-    result = offsite.sync(settings)
+    result = sync.sync(settings)
     assert result.status == "warning"
     assert result.vanished == (f"daily/{victim.name}",)
     assert result.files_sent == 13
@@ -485,9 +495,9 @@ def test_a_backup_rotated_away_meanwhile_is_told(
 
 
 def test_a_tree_unmounted_meanwhile_fails_and_moves_nothing(
-    settings: Settings, tree: Path, server: Sshd, monkeypatch: pytest.MonkeyPatch
+    settings: SyncSettings, tree: Path, server: Sshd, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    offsite.sync(settings)
+    sync.sync(settings)
     before = contents(server.backups)
 
     def unmount() -> None:
@@ -496,18 +506,18 @@ def test_a_tree_unmounted_meanwhile_fails_and_moves_nothing(
             tree.mkdir()
 
     meanwhile(monkeypatch, unmount)
-    result = offsite.sync(settings)
+    result = sync.sync(settings)
     assert (result.status, result.kind) == ("failed", "vanished"), result
     assert contents(server.backups) == before
 
 
 def test_an_unread_tier_is_not_taken_for_an_empty_one(
-    settings: Settings, tree: Path, server: Sshd
+    settings: SyncSettings, tree: Path, server: Sshd
 ) -> None:
-    offsite.sync(settings)
+    sync.sync(settings)
     (tree / "monthly").rename(tree / "elsewhere")
     generous = dataclasses.replace(settings, limits=offsite_guards.Limits(change_percent=100))
-    result = offsite.sync(generous)
+    result = sync.sync(generous)
     assert (result.status, result.files_aside) == ("warning", 0)
     assert len(list((server.backups / "monthly").iterdir())) == 3
     assert not in_sync(settings)
@@ -515,16 +525,16 @@ def test_an_unread_tier_is_not_taken_for_an_empty_one(
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="mounting a small filesystem takes root")
 def test_a_full_or_read_only_server_leaves_the_earlier_set_whole(
-    settings: Settings, tree: Path, server: Sshd
+    settings: SyncSettings, tree: Path, server: Sshd
 ) -> None:
     subprocess.run(["mount", "-t", "tmpfs", "-o", "size=1m", "tmpfs", server.backups], check=True)
     try:
-        assert offsite.sync(settings).status == "ok"
+        assert sync.sync(settings).status == "ok"
         before = contents(server.backups)
         big = add_backup(tree, "weekly", 50, size=2_000_000)
-        guarded = offsite.sync(settings)
+        guarded = sync.sync(settings)
         assert [refusal.guard for refusal in guarded.refusals] == ["room"]
-        full = offsite.sync(settings, overrides=["room"])
+        full = sync.sync(settings, overrides=["room"])
         assert (full.status, full.kind) == ("failed", "no_space"), full
         after = contents(server.backups)
         assert {path: after[path] for path in before} == before
@@ -534,7 +544,7 @@ def test_a_full_or_read_only_server_leaves_the_earlier_set_whole(
         shutil.rmtree(server.backups / "weekly" / ".rsync-partial")
         big.write_bytes(os.urandom(500))
         subprocess.run(["mount", "-o", "remount,ro", server.backups], check=True)
-        read_only = offsite.sync(settings)
+        read_only = sync.sync(settings)
         assert (read_only.status, read_only.kind) == ("failed", "read_only"), read_only
     finally:
         subprocess.run(["umount", server.backups], check=True)

@@ -18,9 +18,10 @@ from ansible_collections.chefwell.resilience.plugins.module_utils.common.errors 
 from ansible_collections.chefwell.resilience.plugins.module_utils.drill import drill
 from ansible_collections.chefwell.resilience.plugins.module_utils.offsite import offsite_fetch
 from ansible_collections.chefwell.resilience.plugins.module_utils.offsite.ssh import Destination
+from ansible_collections.chefwell.resilience.plugins.module_utils.proof import proof_settings
 from ansible_collections.chefwell.resilience.plugins.module_utils.recovery import (
     recovery,
-    recovery_attempt,
+    recovery_run,
 )
 from ansible_collections.chefwell.resilience.plugins.module_utils.staging import staging
 from sshd import Sshd
@@ -70,14 +71,14 @@ def config(bed: Testbed, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture
-def settings(bed: Testbed, config: Path, tmp_path: Path) -> drill.Settings:
-    place = staging.Settings(
+def settings(bed: Testbed, config: Path, tmp_path: Path) -> proof_settings.ProofSettings:
+    place = staging.StagingSettings(
         kind="embedded",
         work_dir=str(tmp_path / "work"),
         bin_dir=bed.record["postgres"]["bin_dir"],
     )
     # No local backups at all: this is the day on which they are gone, too.
-    return drill.Settings(
+    return proof_settings.ProofSettings(
         staging=place,
         state_dir=str(tmp_path / "state"),
         backup_path=str(tmp_path / "gone"),
@@ -86,7 +87,7 @@ def settings(bed: Testbed, config: Path, tmp_path: Path) -> drill.Settings:
 
 
 def test_the_newest_backup_is_fetched_and_tried(
-    settings: drill.Settings, bed: Testbed, tmp_path: Path
+    settings: proof_settings.ProofSettings, bed: Testbed, tmp_path: Path
 ) -> None:
     result = drill.run(settings, from_offsite=True)
     newest = max(Path(bed.record["backups"], "daily").iterdir())
@@ -102,7 +103,7 @@ def test_the_newest_backup_is_fetched_and_tried(
 
 
 def test_tier_and_day_are_chosen_on_the_server(
-    settings: drill.Settings, bed: Testbed, tmp_path: Path
+    settings: proof_settings.ProofSettings, bed: Testbed, tmp_path: Path
 ) -> None:
     server = offsite_fetch.destination(settings.offsite_config)
     monthly = offsite_fetch.fetch(server, str(tmp_path), tier="monthly")
@@ -113,13 +114,17 @@ def test_tier_and_day_are_chosen_on_the_server(
         offsite_fetch.fetch(server, str(tmp_path), date="1999-01-01")
 
 
-def test_production_is_recovered_from_offsite(settings: drill.Settings, bed: Testbed) -> None:
+def test_production_is_recovered_from_offsite(
+    settings: proof_settings.ProofSettings, bed: Testbed
+) -> None:
     postgres: dict[str, Any] = bed.record["postgres"]
     known = ("host", "port", "user", "password", "dbname", "bin_dir")
-    target = recovery.Target(**{name: postgres[name] for name in known})
-    made = recovery_attempt.restore_beside(recovery.Settings(settings, target), from_offsite=True)
+    target = recovery.RecoveryServer(**{name: postgres[name] for name in known})
+    made = recovery_run.restore_beside(
+        recovery.RecoverySettings(settings, target), from_offsite=True
+    )
     assert made["verdict"] == "passed", made
-    listed = recovery.listed(recovery.Settings(settings, target))
+    listed = recovery.listed(recovery.RecoverySettings(settings, target))
     assert listed[0]["name"] == made["name"] and bed.record["ssh"]["user"] in listed[0]["what"]
 
 
@@ -132,7 +137,11 @@ def test_production_is_recovered_from_offsite(settings: drill.Settings, bed: Tes
     ],
 )
 def test_what_is_wrong_with_the_server_is_no_verdict_on_the_backup(
-    settings: drill.Settings, config: Path, tmp_path: Path, change: dict[str, Any], said: str
+    settings: proof_settings.ProofSettings,
+    config: Path,
+    tmp_path: Path,
+    change: dict[str, Any],
+    said: str,
 ) -> None:
     other = tmp_path / "other.json"
     other.write_text(json.dumps({**json.loads(config.read_text()), **change}))

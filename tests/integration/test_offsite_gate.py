@@ -20,18 +20,13 @@ import time
 from pathlib import Path
 
 import pytest
-from ansible_collections.chefwell.resilience.plugins.module_utils.keeper import (
-    keeper,
-    keeper_store,
-    landlock,
-)
 from ansible_collections.chefwell.resilience.plugins.module_utils.offsite import (
-    offsite,
-    offsite_verify,
-    ssh_question,
+    offsite_verification,
+    ssh_request,
+    sync,
 )
 from ansible_collections.chefwell.resilience.plugins.module_utils.offsite.offsite_settings import (
-    Settings,
+    SyncSettings,
 )
 from ansible_collections.chefwell.resilience.plugins.module_utils.offsite.ssh import (
     ServerError,
@@ -39,6 +34,11 @@ from ansible_collections.chefwell.resilience.plugins.module_utils.offsite.ssh im
 from ansible_collections.chefwell.resilience.plugins.module_utils.offsite.transport_rsync import (
     AccountTransport,
     GateTransport,
+)
+from ansible_collections.chefwell.resilience.plugins.module_utils.server import (
+    landlock,
+    retention,
+    server_store,
 )
 from gated_copy import gated
 from local_sshd import server
@@ -51,20 +51,20 @@ NOTHING = json.dumps({"files": {}, "unread": [], "in_progress": []}).encode()
 
 
 @pytest.fixture
-def settings(server: Sshd, tmp_path: Path) -> Settings:
+def settings(server: Sshd, tmp_path: Path) -> SyncSettings:
     """A tree and an empty copy of its own behind the gate."""
     access: dict[str, object] = {"connect_seconds": 5, "time_limit": 30}
     return gated(server, tmp_path, access, retry_seconds=0.05)
 
 
 @pytest.fixture
-def tree(settings: Settings) -> Path:
+def tree(settings: SyncSettings) -> Path:
     return Path(settings.backup_path)
 
 
 @pytest.fixture
-def copied(settings: Settings) -> Settings:
-    result = offsite.sync(settings)
+def copied(settings: SyncSettings) -> SyncSettings:
+    result = sync.sync(settings)
     assert (result.status, result.files_sent, result.attempts) == ("ok", 14, 1), result
     return settings
 
@@ -78,44 +78,44 @@ def mirror(server: Sshd) -> dict[str, bytes]:
     }
 
 
-def store(server: Sshd) -> keeper_store.Store:
-    values = {key: value.default for key, value in keeper_store.KEYS.items()}
-    return keeper_store.Store({**values, "root": str(server.backups)})
+def store(server: Sshd) -> server_store.Store:
+    values = {key: value.default for key, value in server_store.KEYS.items()}
+    return server_store.Store({**values, "root": str(server.backups)})
 
 
-def in_sync(settings: Settings) -> bool:
-    return offsite_verify.verify(settings)["comparison"]["in_sync"]
+def in_sync(settings: SyncSettings) -> bool:
+    return offsite_verification.verify(settings)["comparison"]["in_sync"]
 
 
 class TestSync:
-    def test_whole_round(self, copied: Settings, tree: Path, server: Sshd) -> None:
+    def test_whole_round(self, copied: SyncSettings, tree: Path, server: Sshd) -> None:
         for ours in tree.glob("*/*.gz"):
             theirs = server.backups / ours.parent.name / ours.name
             assert theirs.read_bytes() == ours.read_bytes()
             assert theirs.stat().st_mtime_ns == ours.stat().st_mtime_ns
             assert theirs.stat().st_mode == ours.stat().st_mode
-        verification = offsite_verify.verify(copied)
+        verification = offsite_verification.verify(copied)
         assert verification["comparison"]["in_sync"]
         assert verification["comparison"]["compared_by"] == "sha256"
         assert verification["weaker"] == [] and verification["server_alarms"] == []
         assert verification["digests"]["remote"] == {"read": 14, "believed": 0}
         # What the sync itself read is believed, and then what the verification read is too.
         assert verification["digests"]["local"] == {"read": 0, "believed": 14}
-        again = offsite_verify.verify(copied)["digests"]
+        again = offsite_verification.verify(copied)["digests"]
         assert again["remote"] == {"read": 0, "believed": 14}
 
-        second = offsite.sync(copied)
+        second = sync.sync(copied)
         assert (second.status, second.files_sent, second.bytes_sent) == ("ok", 0, 0)
         oldest = sorted((tree / "daily").iterdir())[0]
         kept = oldest.read_bytes()
         oldest.unlink()
         new = add_backup(tree, "daily", -0.01, size=30_000)
-        planned = offsite.sync(copied, dry_run=True)
+        planned = sync.sync(copied, dry_run=True)
         assert (planned.sent, planned.aside) == (
             (f"daily/{new.name}",),
             (f"daily/{oldest.name}",),
         )
-        third = offsite.sync(copied)
+        third = sync.sync(copied)
         assert (third.sent, third.aside) == ((f"daily/{new.name}",), (f"daily/{oldest.name}",))
         print(f"a new backup of 30000 bytes: {third.bytes_sent} bytes on the wire")
         assert 30_000 <= third.bytes_sent < 30_000 + 500
@@ -123,62 +123,62 @@ class TestSync:
         (aside,) = server.backups.glob("old_*/daily/*")
         assert aside.read_bytes() == kept
 
-    def test_replaced_content_is_kept(self, copied: Settings, tree: Path, server: Sshd) -> None:
+    def test_replaced_content_is_kept(self, copied: SyncSettings, tree: Path, server: Sshd) -> None:
         victim = sorted((tree / "daily").iterdir())[-1]
         before = victim.read_bytes()
         victim.write_bytes(os.urandom(4001))
-        result = offsite.sync(copied)
+        result = sync.sync(copied)
         assert (result.status, result.files_sent, result.files_aside) == ("ok", 1, 1)
         (aside,) = server.backups.glob("old_*/daily/*")
         assert aside.read_bytes() == before
         assert in_sync(copied)
 
     def test_mass_change_takes_a_person_on_the_server(
-        self, copied: Settings, tree: Path, server: Sshd
+        self, copied: SyncSettings, tree: Path, server: Sshd
     ) -> None:
         """Overridden here, it is still the server's to say."""
         before = mirror(server)
         for file in sorted((tree / "daily").iterdir())[:4]:
             file.unlink()
         new = add_backup(tree, "weekly", -0.01)
-        assert offsite.sync(copied).kind == "guard"
-        refused = offsite.sync(copied, overrides=["mass-change"])
+        assert sync.sync(copied).kind == "guard"
+        refused = sync.sync(copied, overrides=["mass-change"])
         assert (refused.status, refused.kind, refused.exit_code) == ("refused", "server_guard", 2)
         assert "keep-offsite-copy.sh CLIENT --accept" in refused.remedy
         after = mirror(server)
         assert after.pop(f"weekly/{new.name}") == new.read_bytes()
         assert after == before
-        verification = offsite_verify.verify(copied)
+        verification = offsite_verification.verify(copied)
         assert "mass-change" in verification["server_alarms"][0]
         assert len(verification["comparison"]["extra"]) == 4
 
-        settled = keeper.accept(store(server))
+        settled = retention.accept(store(server))
         assert settled and len(settled.aside) == 4
         assert in_sync(copied) and store(server).alarms() == {}
-        assert keeper.accept(store(server)) is None
+        assert retention.accept(store(server)) is None
         # Both sides have been asked once: the next night needs nobody.
-        later = offsite.sync(copied)
+        later = sync.sync(copied)
         assert (later.status, later.overridden) == ("ok", ()), later
 
-    def test_what_is_cut_off_goes_on(self, copied: Settings, tree: Path, server: Sshd) -> None:
+    def test_what_is_cut_off_goes_on(self, copied: SyncSettings, tree: Path, server: Sshd) -> None:
         big = add_backup(tree, "monthly", 200, size=6_000_000)
         destination = dataclasses.replace(copied.transport.destination, bandwidth_kbps=3000)
         slow = dataclasses.replace(copied, transport=GateTransport(destination))
         cut = []
 
-        def told(done: int, total: int) -> None:
+        def progress(done: int, total: int) -> None:
             if not cut:
                 cut.append(done)
                 for pid in server.children():
                     end(pid)
                 assert not (server.backups / "monthly" / big.name).exists()
 
-        result = offsite.sync(slow, progress=told)
+        result = sync.sync(slow, progress=progress)
         assert (result.status, result.attempts) == ("warning", 2), result
         assert in_sync(copied)
 
     def test_another_job_of_the_server_is_no_failure(
-        self, settings: Settings, server: Sshd, monkeypatch: pytest.MonkeyPatch
+        self, settings: SyncSettings, server: Sshd, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         # The wait is in the server's process; only a lock held for longer than it would show the
         # end. Here the shorter half: it waits, and then does its work.
@@ -191,21 +191,21 @@ class TestSync:
 
         holder = threading.Thread(target=hold)
         holder.start()
-        result = offsite.sync(settings)
+        result = sync.sync(settings)
         holder.join()
         assert result.status == "ok" and result.seconds > 1.5
 
-    def test_a_full_reserve(self, settings: Settings, server: Sshd) -> None:
+    def test_a_full_reserve(self, settings: SyncSettings, server: Sshd) -> None:
         server.guard(reserve_percent=100)
-        result = offsite.sync(settings)
+        result = sync.sync(settings)
         assert [refusal.guard for refusal in result.refusals] == ["room"]
-        result = offsite.sync(settings, overrides=["room"])
+        result = sync.sync(settings, overrides=["room"])
         assert (result.status, result.kind) == ("failed", "no_space"), result
         assert mirror(server) == {}
 
-    def test_a_key_without_the_gate_is_said(self, settings: Settings, server: Sshd) -> None:
+    def test_a_key_without_the_gate_is_said(self, settings: SyncSettings, server: Sshd) -> None:
         server.authorized_keys.write_text((server.root / "client_key.pub").read_text())
-        result = offsite.sync(settings)
+        result = sync.sync(settings)
         assert result.status == "failed"
         assert "offsite_backup_server_mode: account" in result.remedy, result
 
@@ -213,7 +213,7 @@ class TestSync:
 class Thief:
     """Somebody with the key, and with every option of ssh and rsync."""
 
-    def __init__(self, settings: Settings, server: Sshd) -> None:
+    def __init__(self, settings: SyncSettings, server: Sshd) -> None:
         self.server = server
         destination = settings.transport.destination
         self.ssh = ["ssh", "-F", "none", "-p", str(server.port), "-i", str(server.key)]
@@ -251,7 +251,7 @@ class Thief:
 
 
 @pytest.fixture
-def thief(settings: Settings, server: Sshd) -> Thief:
+def thief(settings: SyncSettings, server: Sshd) -> Thief:
     """The copy is there as a sync would leave it."""
     for tier in settings.tiers:
         shutil.copytree(Path(settings.backup_path, tier), server.backups / tier)
@@ -411,15 +411,15 @@ class TestThief:
         assert {path: held[f"{old}/{path}"] for path in before.keys() - {left}} == {
             path: content for path, content in before.items() if path != left
         }
-        keeper.tend(store(server))
+        retention.tend(store(server))
         assert mirror(server) == held
         # 90 days later nobody has looked, and his are the newest that begin like a backup.
         long_ago = datetime.datetime.now(datetime.UTC) - datetime.timedelta(days=91)
         (server.backups / old).rename(server.backups / f"old_{long_ago:%Y%m%d_%H%M%S}")
-        assert len(keeper.tend(store(server)).dropped) == len(before) - 1
+        assert len(retention.tend(store(server)).dropped) == len(before) - 1
 
     def test_a_planted_backup_is_named_and_moved_aside(
-        self, copied: Settings, server: Sshd, tmp_path: Path
+        self, copied: SyncSettings, server: Sshd, tmp_path: Path
     ) -> None:
         thief, before = Thief(copied, server), mirror(server)
         planted = "daily/chefwell_backup_20991231_030000.dump.gz"
@@ -428,18 +428,20 @@ class TestThief:
         thief.rsync("-rt", f"{tmp_path}/his/", f"{thief.at}:incoming/")
         done = json.loads(thief.commits({**before, planted: b"poison"}).stdout)
         assert done["placed"] == [planted] and mirror(server)[planted] == b"poison"
-        comparison = offsite_verify.verify(copied)["comparison"]
+        comparison = offsite_verification.verify(copied)["comparison"]
         assert (comparison["in_sync"], comparison["extra"]) == (False, [planted])
-        assert offsite.sync(copied).aside == (planted,)
+        assert sync.sync(copied).aside == (planted,)
         assert in_sync(copied)
 
-    def test_an_account_says_that_it_is_weaker_and_is(self, copied: Settings, server: Sshd) -> None:
+    def test_an_account_says_that_it_is_weaker_and_is(
+        self, copied: SyncSettings, server: Sshd
+    ) -> None:
         server.authorized_keys.write_text(
             f"restrict {(server.root / 'client_key.pub').read_text()}"
         )
         account = dataclasses.replace(copied.transport.destination, mode="account")
         plain = dataclasses.replace(copied, transport=AccountTransport(account))
-        assert "can delete and overwrite the copy" in offsite.sync(plain).weaker[0]
+        assert "can delete and overwrite the copy" in sync.sync(plain).weaker[0]
         thief = Thief(copied, server)
         (victim, *_others) = mirror(server)
         assert thief.asks(f"rm {shlex.quote(str(server.backups / victim))}").returncode == 0
@@ -545,22 +547,22 @@ class TestSilence:
     """A server that says nothing more ends a try after `silence_seconds`, not after its limit."""
 
     @pytest.fixture
-    def hasty(self, copied: Settings) -> Settings:
+    def hasty(self, copied: SyncSettings) -> SyncSettings:
         destination = dataclasses.replace(
             copied.transport.destination, silence_seconds=3, bandwidth_kbps=2000, time_limit=60
         )
         return dataclasses.replace(copied, transport=GateTransport(destination), tries=1)
 
-    def test_in_the_middle_of_a_file(self, hasty: Settings, tree: Path, server: Sshd) -> None:
+    def test_in_the_middle_of_a_file(self, hasty: SyncSettings, tree: Path, server: Sshd) -> None:
         add_backup(tree, "monthly", 200, size=8_000_000)
         held: list[int] = []
 
-        def told(done: int, total: int) -> None:
+        def progress(done: int, total: int) -> None:
             if not held:
                 held.extend(stopped(server))
 
         began = time.monotonic()
-        result = offsite.sync(hasty, progress=told)
+        result = sync.sync(hasty, progress=progress)
         took = time.monotonic() - began
         (other,) = Path(hasty.state_dir).glob("*.lock")
         with other.open() as lock:
@@ -570,9 +572,9 @@ class TestSilence:
         print(f"took {took:.1f} s; silence 3 s, limit 60 s; {result.message}")
         assert (result.status, result.kind) == ("failed", "rsync_30") and held
         assert took < 20
-        assert offsite.sync(dataclasses.replace(hasty, tries=2)).status in ("ok", "warning")
+        assert sync.sync(dataclasses.replace(hasty, tries=2)).status in ("ok", "warning")
 
-    def test_while_it_is_asked(self, hasty: Settings, server: Sshd) -> None:
+    def test_while_it_is_asked(self, hasty: SyncSettings, server: Sshd) -> None:
         """Its lock is held, so that the gate waits and lives; then it is stopped, and does not."""
         waits = store(server)
         began = time.monotonic()
@@ -588,7 +590,7 @@ class TestSilence:
         print(f"alive for 7 s, then silent: ended after {time.monotonic() - began:.1f} s in all")
 
     def test_an_account_that_reads_for_long_is_not_silent(
-        self, hasty: Settings, server: Sshd, tree: Path, tmp_path: Path
+        self, hasty: SyncSettings, server: Sshd, tree: Path, tmp_path: Path
     ) -> None:
         """sha256sum that takes its time, and then one that is stopped."""
         slow = tmp_path / "slow"
@@ -613,5 +615,5 @@ class TestSilence:
             end(pid)
 
 
-def ask_to_settle(settings: Settings) -> None:
-    ssh_question.ask(settings.transport.destination, ["chefwell-commit"], input=NOTHING)
+def ask_to_settle(settings: SyncSettings) -> None:
+    ssh_request.ask(settings.transport.destination, ["chefwell-commit"], input=NOTHING)

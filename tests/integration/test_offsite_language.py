@@ -13,19 +13,22 @@ import sys
 from pathlib import Path
 
 import pytest
-from ansible_collections.chefwell.resilience.plugins.module_utils.common import system_words
-from ansible_collections.chefwell.resilience.plugins.module_utils.common.language import words
-from ansible_collections.chefwell.resilience.plugins.module_utils.common.told import spoken
+from ansible_collections.chefwell.resilience.plugins.module_utils.common import system_errors
+from ansible_collections.chefwell.resilience.plugins.module_utils.common.language import (
+    translations,
+)
+from ansible_collections.chefwell.resilience.plugins.module_utils.common.messages import translate
 from ansible_collections.chefwell.resilience.plugins.module_utils.offsite import (
-    offsite,
     offsite_report,
-    offsite_verify,
+    offsite_settings,
+    offsite_verification,
     rsync,
     ssh,
-    ssh_question,
+    ssh_request,
+    sync,
 )
 from ansible_collections.chefwell.resilience.plugins.module_utils.offsite.offsite_settings import (
-    Settings,
+    SyncSettings,
 )
 from ansible_collections.chefwell.resilience.plugins.module_utils.offsite.transport_rsync import (
     AccountTransport,
@@ -47,7 +50,7 @@ ENGLISH = re.compile(
     r"|allowed|backup was|read now|old)\b",
     re.IGNORECASE,
 )
-PORTUGUESE = words("pt_BR")
+PORTUGUESE = translations("pt_BR")
 
 
 def english(text: str) -> list[str]:
@@ -57,7 +60,7 @@ def english(text: str) -> list[str]:
 
 
 @pytest.fixture
-def settings(server: Sshd, tmp_path: Path) -> Settings:
+def settings(server: Sshd, tmp_path: Path) -> SyncSettings:
     return gated(server, tmp_path, {}, tries=1)
 
 
@@ -65,20 +68,20 @@ def test_the_test_itself_finds_english() -> None:
     assert english("   🟡 the server raised an alarm") and not english("O servidor de backups")
 
 
-def test_the_page_of_a_copy_with_everything_wrong(settings: Settings, server: Sshd) -> None:
-    assert offsite.sync(settings).status == "ok"
+def test_the_page_of_a_copy_with_everything_wrong(settings: SyncSettings, server: Sshd) -> None:
+    assert sync.sync(settings).status == "ok"
     tree = Path(settings.backup_path)
     daily = sorted((tree / "daily").iterdir())
     for file in [*daily[-3:], daily[1]]:
         file.unlink()
     for file in (tree / "monthly").iterdir():
         file.unlink()
-    refused = offsite.sync(settings, overrides=["mass-change"])
+    refused = sync.sync(settings, overrides=["mass-change"])
     assert refused.kind == "server_guard"
     with pytest.raises(ssh.ServerError, match="does not let the key do that"):
-        ssh_question.ask(settings.transport.destination, ["sh"])
+        ssh_request.ask(settings.transport.destination, ["sh"])
     (server.backups / "weekly" / "chefwell_backup_20200101_000000.dump.gz").symlink_to("/etc")
-    verification = offsite_verify.verify(settings, full=True)
+    verification = offsite_verification.verify(settings, full=True)
     assert len(verification["server_alarms"]) == 2
     account = AccountTransport(settings.transport.destination)
     weaker = [*account.weaker(None), *settings.transport.weaker(NotConfined)]
@@ -108,14 +111,14 @@ class NotConfined:
     confined = False
 
 
-def test_the_message_of_a_sync_that_was_refused(settings: Settings) -> None:
-    offsite.sync(settings)
+def test_the_message_of_a_sync_that_was_refused(settings: SyncSettings) -> None:
+    sync.sync(settings)
     tree = Path(settings.backup_path)
     for file in sorted((tree / "daily").iterdir())[:4]:
         file.unlink()
     add_backup(tree, "weekly", -0.01, size=10)
     (tree / settings.marker).unlink()
-    result = offsite.sync(settings)
+    result = sync.sync(settings)
     conditions = offsite_report._conditions(result, PORTUGUESE)
     for one in conditions:
         assert english(one.reason) == [], one.reason
@@ -127,15 +130,15 @@ def test_the_message_of_a_sync_that_was_refused(settings: Settings) -> None:
 def test_every_way_to_fail_has_words(server: Sshd) -> None:
     for _pattern, why in ssh._FAILURES:
         for text in (why.words, why.remedy):
-            assert english(spoken(PORTUGUESE, text)) == [], text
+            assert english(translate(PORTUGUESE, text)) == [], text
     for code, text in rsync.EXIT_WORDS.items():
         judged = rsync.judge(code, [], "")
-        assert english(spoken(PORTUGUESE, judged.words)) == [], text
+        assert english(translate(PORTUGUESE, judged.words)) == [], text
         assert text in judged.words
 
 
-def test_the_servers_own_message(settings: Settings, server: Sshd) -> None:
-    offsite.sync(settings)
+def test_the_servers_own_message(settings: SyncSettings, server: Sshd) -> None:
+    sync.sync(settings)
     with receiving() as people:
         config = server.guard(language="pt_BR", notify_urls=[people.webhook])
         sorted((server.backups / "daily").iterdir())[0].unlink()
@@ -151,20 +154,20 @@ def test_the_servers_own_message(settings: Settings, server: Sshd) -> None:
     assert english(message["message"]) == []
 
 
-@pytest.mark.parametrize("phrase", system_words.PHRASES)
+@pytest.mark.parametrize("phrase", system_errors.PHRASES)
 def test_every_phrase_of_the_systems_is_said(phrase: str) -> None:
     line = f'rsync: [sender] open "/b/{phrase[:4]}" failed: {phrase} (13)'
-    told = system_words.system_said(line)
+    told = system_errors.system_message(line)
     assert told == line  # English stays, to the letter
-    said = spoken(PORTUGUESE, told)
+    said = translate(PORTUGUESE, told)
     assert phrase not in said and said.startswith('rsync: [sender] open "/b/')
-    assert english(spoken(PORTUGUESE, system_words.system_said(phrase))) == []
+    assert english(translate(PORTUGUESE, system_errors.system_message(phrase))) == []
 
 
 def test_the_phrases_are_the_systems_own() -> None:
     """As this system says them; what is no errno's is another program's."""
     known = {os.strerror(number) for number in errno.errorcode}
-    spelled = {str(phrase) for phrase in system_words.PHRASES if phrase[0].isupper()}
+    spelled = {str(phrase) for phrase in system_errors.PHRASES if phrase[0].isupper()}
     others = {
         "Operation timed out",  # of BSD's and macOS's ssh
         "Name or service not known",
@@ -173,40 +176,38 @@ def test_the_phrases_are_the_systems_own() -> None:
     assert spelled - others <= known
 
 
-def in_portuguese(result: offsite.SyncResult) -> str:
+def in_portuguese(result: offsite_settings.SyncResult) -> str:
     """What people are told of a sync."""
     said = "\n".join(one.reason for one in offsite_report._conditions(result, PORTUGUESE))
     print(said)
     return said
 
 
-def test_no_such_file(settings: Settings, tmp_path: Path) -> None:
+def test_no_such_file(settings: SyncSettings, tmp_path: Path) -> None:
     """A tier that is gone, and a key that is."""
-    assert offsite.sync(settings).status == "ok"
+    assert sync.sync(settings).status == "ok"
     shutil.rmtree(Path(settings.backup_path, "weekly"))
-    page = render.offsite_report(offsite_verify.verify(settings), "pt_BR", False)
+    page = render.offsite_report(offsite_verification.verify(settings), "pt_BR", False)
     assert "weekly: arquivo ou diretório inexistente" in page and english(page) == []
     missing = dataclasses.replace(
         settings.transport.destination, key_file=str(tmp_path / "no" / "key")
     )
     broken = dataclasses.replace(settings, transport=GateTransport(missing))
-    result = offsite.sync(broken, overrides=["mass-change"])
+    result = sync.sync(broken, overrides=["mass-change"])
     told = in_portuguese(result)
     assert "a chave privada não pode ser lida: arquivo ou diretório inexistente" in told
     assert english(told) == []
     assert "the private key cannot be read: No such file or directory" in result.message
 
 
-def test_no_space_and_connection_refused(settings: Settings, server: Sshd) -> None:
+def test_no_space_and_connection_refused(settings: SyncSettings, server: Sshd) -> None:
     server.guard(reserve_percent=100)
-    told = in_portuguese(offsite.sync(settings, overrides=["room"]))
+    told = in_portuguese(sync.sync(settings, overrides=["room"]))
     assert "o disco do servidor está cheio" in told and english(told) == []
     assert "não há espaço disponível no dispositivo: o disco está cheio até a reserva" in told
     server.guard()
     nobody = dataclasses.replace(settings.transport.destination, port=free_port())
-    told = in_portuguese(
-        offsite.sync(dataclasses.replace(settings, transport=GateTransport(nobody)))
-    )
+    told = in_portuguese(sync.sync(dataclasses.replace(settings, transport=GateTransport(nobody))))
     # What is left of ssh's own line is no sentence: where to, and which port.
     assert told.startswith("nada escuta nessa porta do servidor (ssh: connect to host")
     assert told.strip().endswith(": conexão recusada)")
@@ -228,7 +229,7 @@ def test_permission_denied_in_rsyncs_own_words(tmp_path: Path) -> None:
         env=ssh.environment(),
     )
     judged = rsync.judge(done.returncode, [], done.stderr)
-    told = spoken(PORTUGUESE, judged.words)
+    told = translate(PORTUGUESE, judged.words)
     print(told)
     assert "Permission denied (13)" in judged.words
     assert "permissão negada (13)" in told and "Permission" not in told

@@ -16,11 +16,11 @@ from pathlib import Path
 
 import pytest
 from ansible_collections.chefwell.resilience.plugins.module_utils.offsite import (
-    offsite,
-    offsite_verify,
+    offsite_verification,
+    sync,
 )
 from ansible_collections.chefwell.resilience.plugins.module_utils.offsite.offsite_settings import (
-    Settings,
+    SyncSettings,
 )
 from ansible_collections.chefwell.resilience.plugins.module_utils.offsite.transport_rsync import (
     GateTransport,
@@ -36,45 +36,45 @@ COLLECTIONS = Path(__file__).resolve().parents[2] / "build" / "collections"
 
 
 @pytest.fixture
-def settings(server: Sshd, tmp_path: Path) -> Settings:
+def settings(server: Sshd, tmp_path: Path) -> SyncSettings:
     access: dict[str, object] = {"connect_seconds": 5, "time_limit": 60}
     return gated(server, tmp_path, access, retry_seconds=0.05)
 
 
-def other(settings: Settings, **values: object) -> Settings:
+def other(settings: SyncSettings, **values: object) -> SyncSettings:
     destination = dataclasses.replace(settings.transport.destination, **values)
     return dataclasses.replace(settings, transport=GateTransport(destination))
 
 
-def test_bandwidth(settings: Settings) -> None:
+def test_bandwidth(settings: SyncSettings) -> None:
     """2,000,000 bytes at 500 KiB/s take 3.9 s; without a limit much less."""
     tree = Path(settings.backup_path)
     took = {}
     for limit in (None, 500):
         add_backup(tree, "weekly", 100 + (limit or 0), size=2_000_000)
-        result = offsite.sync(other(settings, bandwidth_kbps=limit))
+        result = sync.sync(other(settings, bandwidth_kbps=limit))
         assert result.status == "ok", result
         took[limit] = result.seconds
     print(f"2 MB: {took[None]:.1f} s without a limit, {took[500]:.1f} s with 500 KiB/s")
     assert took[500] - took[None] / 2 > 3.2 and took[None] < took[500]
 
 
-def test_time_limit_and_resume(settings: Settings) -> None:
+def test_time_limit_and_resume(settings: SyncSettings) -> None:
     """A try that takes too long is ended; the next run goes on from what had arrived."""
     add_backup(Path(settings.backup_path), "weekly", 100, size=4_000_000)
     slow = dataclasses.replace(other(settings, bandwidth_kbps=500, time_limit=4), tries=1)
     began = time.monotonic()
-    result = offsite.sync(slow)
+    result = sync.sync(slow)
     took = time.monotonic() - began
     assert (result.status, result.kind, result.exit_code) == ("failed", "time_limit", 2), result
     assert "time limit of 4 s" in result.message and took < 12
-    again = offsite.sync(settings)
+    again = sync.sync(settings)
     print(f"ended after {took:.1f} s; the next run sends {again.bytes_sent} of 4000000 bytes")
     assert again.status == "ok" and again.bytes_sent < 3_500_000
-    assert offsite_verify.verify(settings, full=True)["comparison"]["in_sync"]
+    assert offsite_verification.verify(settings, full=True)["comparison"]["in_sync"]
 
 
-def test_pauses_grow_and_vary(settings: Settings) -> None:
+def test_pauses_grow_and_vary(settings: SyncSettings) -> None:
     """Three tries; the second pause is three times the first, and each is varied by half."""
     gaps = []
     with socket.create_server(("127.0.0.1", 0)) as listener:
@@ -95,7 +95,7 @@ def test_pauses_grow_and_vary(settings: Settings) -> None:
         )
         for _round in range(2):
             came.clear()
-            result = offsite.sync(settings)
+            result = sync.sync(settings)
             assert (result.status, result.kind, result.attempts) == ("failed", "cut", 3), result
             # The first try also begins to log in for rsync, which ends when the question fails.
             assert len(came) in (3, 4)
@@ -108,7 +108,7 @@ def test_pauses_grow_and_vary(settings: Settings) -> None:
     assert abs(gaps[0][0] - gaps[1][0]) > 0.001 or abs(gaps[0][1] - gaps[1][1]) > 0.001
 
 
-def command(settings: Settings, root: Path) -> list[str]:
+def command(settings: SyncSettings, root: Path) -> list[str]:
     destination = settings.transport.destination
     config = root / "offsite.json"
     values = {
@@ -129,7 +129,7 @@ def command(settings: Settings, root: Path) -> list[str]:
     return [sys.executable, "-m", module, "sync-backups-offsite", "--config", str(config)]
 
 
-def test_progress_on_a_terminal_and_nowhere_else(settings: Settings, tmp_path: Path) -> None:
+def test_progress_on_a_terminal_and_nowhere_else(settings: SyncSettings, tmp_path: Path) -> None:
     add_backup(Path(settings.backup_path), "weekly", 100, size=1_500_000)
     line = command(settings, tmp_path)
     environment = {**os.environ, "PYTHONPATH": str(COLLECTIONS)}

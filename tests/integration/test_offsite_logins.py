@@ -13,12 +13,12 @@ from typing import Any
 
 import pytest
 from ansible_collections.chefwell.resilience.plugins.module_utils.offsite import (
-    offsite,
-    offsite_verify,
+    offsite_verification,
+    sync,
     transport_rsync,
 )
 from ansible_collections.chefwell.resilience.plugins.module_utils.offsite.offsite_settings import (
-    Settings,
+    SyncSettings,
 )
 from ansible_collections.chefwell.resilience.plugins.module_utils.offsite.transport_rsync import (
     AccountTransport,
@@ -34,13 +34,13 @@ Counted = Callable[[Callable[[], Any]], tuple[Any, int]]
 
 
 @pytest.fixture(params=["restricted", "account"])
-def settings(request: pytest.FixtureRequest, server: Sshd, tmp_path: Path) -> Settings:
+def settings(request: pytest.FixtureRequest, server: Sshd, tmp_path: Path) -> SyncSettings:
     access: dict[str, object] = {"connect_seconds": 5, "time_limit": 30}
     found = gated(server, tmp_path, access, retry_seconds=0.05, tries=1)
     return found if request.param == "restricted" else as_account(found, server)
 
 
-def as_account(settings: Settings, server: Sshd) -> Settings:
+def as_account(settings: SyncSettings, server: Sshd) -> SyncSettings:
     """The same to an account that runs any command."""
     server.authorized_keys.write_text(Path(f"{server.key}.pub").read_text())
     destination = dataclasses.replace(settings.transport.destination, mode="account")
@@ -62,21 +62,23 @@ def counted(server: Sshd) -> Counted:
 
 
 @pytest.fixture
-def gate(settings: Settings) -> bool:
+def gate(settings: SyncSettings) -> bool:
     return settings.transport.destination.mode == "restricted"
 
 
-def test_each_login_has_its_purpose(settings: Settings, gate: bool, counted: Counted) -> None:
-    first, logins = counted(lambda: offsite.sync(settings))
+def test_each_login_has_its_purpose(settings: SyncSettings, gate: bool, counted: Counted) -> None:
+    first, logins = counted(lambda: sync.sync(settings))
     # The list, and rsync; behind the gate also what settles the copy.
     assert (first.status, first.files_sent, logins) == ("ok", 14, 3 if gate else 2)
-    nothing, logins = counted(lambda: offsite.sync(settings))
+    nothing, logins = counted(lambda: sync.sync(settings))
     assert (nothing.status, nothing.files_sent, logins) == ("ok", 0, 1)
     add_backup(Path(settings.backup_path), "daily", -0.01)
-    one, logins = counted(lambda: offsite.sync(settings))
+    one, logins = counted(lambda: sync.sync(settings))
     assert (one.status, one.files_sent, logins) == ("ok", 1, 3 if gate else 2)
     for full, known in ((True, (15, 0)), (False, (0, 15))):
-        verification, logins = counted(lambda full=full: offsite_verify.verify(settings, full=full))
+        verification, logins = counted(
+            lambda full=full: offsite_verification.verify(settings, full=full)
+        )
         assert verification["comparison"]["in_sync"] and logins == 1
         digests = verification["digests"]["remote"]
         assert (digests["read"], digests["believed"]) == known
@@ -84,36 +86,36 @@ def test_each_login_has_its_purpose(settings: Settings, gate: bool, counted: Cou
 
 @pytest.mark.parametrize("settings", ["restricted"], indirect=True)
 def test_a_gate_of_before_is_asked_twice(
-    settings: Settings, counted: Counted, server: Sshd
+    settings: SyncSettings, counted: Counted, server: Sshd
 ) -> None:
     """One that ends after the list, whatever else was asked for."""
-    assert offsite.sync(settings).status == "ok"
+    assert sync.sync(settings).status == "ok"
     line = server.authorized_keys.read_text()
     older = 'command="SSH_ORIGINAL_COMMAND=\\"${SSH_ORIGINAL_COMMAND% --digest}\\" exec env '
     server.authorized_keys.write_text(line.replace('command="env ', older))
-    verification, logins = counted(lambda: offsite_verify.verify(settings, full=True))
+    verification, logins = counted(lambda: offsite_verification.verify(settings, full=True))
     assert verification["comparison"]["in_sync"] and logins == 2
     assert verification["digests"]["remote"]["read"] == 14
 
 
 def test_a_refusal_ends_the_login_made_ahead_and_nothing_was_sent(
-    settings: Settings, server: Sshd
+    settings: SyncSettings, server: Sshd
 ) -> None:
-    assert offsite.sync(settings).status == "ok"
+    assert sync.sync(settings).status == "ok"
     for file in server.backups.glob("*/*.gz"):
         file.unlink()
     add_backup(Path(settings.backup_path), "daily", -0.01)
-    result = offsite.sync(settings)
+    result = sync.sync(settings)
     assert result.status == "refused" and not result.sent
     wait_for(lambda: not server.children())
     assert not [path for path in contents(server.backups) if path.endswith(".gz")]
 
 
 def test_a_login_that_took_the_server_for_a_newer_one_is_made_again(
-    settings: Settings, gate: bool, counted: Counted, monkeypatch: pytest.MonkeyPatch
+    settings: SyncSettings, gate: bool, counted: Counted, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A server whose rsync does not know `--fsync`; a mock, for there is no such rsync here."""
     monkeypatch.setattr(transport_rsync, "_DURABLE_FROM", (99,))
-    first, logins = counted(lambda: offsite.sync(settings))
+    first, logins = counted(lambda: sync.sync(settings))
     assert (first.status, first.files_sent, logins) == ("ok", 14, 4 if gate else 3)
-    assert first.attempts == 1 and offsite_verify.verify(settings)["comparison"]["in_sync"]
+    assert first.attempts == 1 and offsite_verification.verify(settings)["comparison"]["in_sync"]

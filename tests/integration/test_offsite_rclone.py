@@ -21,11 +21,11 @@ from ansible_collections.chefwell.resilience.plugins.module_utils.common.errors 
     ResilienceError,
 )
 from ansible_collections.chefwell.resilience.plugins.module_utils.offsite import (
-    offsite,
-    offsite_verify,
+    offsite_verification,
+    sync,
 )
 from ansible_collections.chefwell.resilience.plugins.module_utils.offsite.offsite_settings import (
-    Settings,
+    SyncSettings,
 )
 from ansible_collections.chefwell.resilience.plugins.module_utils.offsite.transport import Delivery
 from ansible_collections.chefwell.resilience.plugins.module_utils.offsite.transport_rclone import (
@@ -110,11 +110,11 @@ class Far:
             self.rclone("copyto", str(victim), f"there:backups/{path}")
 
 
-def settings(far: Far) -> Settings:
+def settings(far: Far) -> SyncSettings:
     destination = RcloneDestination(
         "there:backups", str(far.file), time_limit=60, connect_seconds=5
     )
-    return Settings(
+    return SyncSettings(
         RcloneTransport(destination),
         str(far.root / "backups"),
         str(far.root / "state"),
@@ -149,24 +149,24 @@ def test_whole_round(tmp_path: Path, calls: Path, kind: str) -> None:
     with serving(kind, copy) as config:
         far = Far(tmp_path, config)
         chosen = settings(far)
-        assert offsite.sync(chosen, dry_run=True).files_sent == 14
+        assert sync.sync(chosen, dry_run=True).files_sent == 14
         assert contents(copy) == {}
         calls.unlink()
-        first = offsite.sync(chosen)
+        first = sync.sync(chosen)
         assert (first.status, first.files_sent) == ("ok", 14), first
         made = taken(calls)
         print(f"{kind}: 14 files in 3 tiers with {len(made)} calls: {made}")
         assert made.count("copy") == 1 and made.count("move") == 3 and len(made) <= 9
         ours = {str(file.relative_to(tree)): file.read_bytes() for file in tree.glob("*/*.gz")}
         assert far.held() == ours
-        assert offsite.sync(chosen).files_sent == 0
+        assert sync.sync(chosen).files_sent == 0
 
         oldest = sorted((tree / "daily").iterdir())[0]
         oldest.unlink()
         new = add_backup(tree, "daily", -0.01)
         changed = sorted((tree / "weekly").iterdir())[0]
         changed.write_bytes(os.urandom(4001))
-        again = offsite.sync(chosen)
+        again = sync.sync(chosen)
         assert again.status == "ok", again
         assert set(again.sent) == {f"daily/{new.name}", f"weekly/{changed.name}"}
         assert again.aside == (f"daily/{oldest.name}",)
@@ -175,17 +175,17 @@ def test_whole_round(tmp_path: Path, calls: Path, kind: str) -> None:
         assert aside == {ours[f"daily/{oldest.name}"], ours[f"weekly/{changed.name}"]}
         assert not [path for path in held if path.startswith(INCOMING)]
 
-        verification = offsite_verify.verify(chosen)
+        verification = offsite_verification.verify(chosen)
         assert verification["comparison"]["in_sync"], verification["comparison"]
         assert verification["comparison"]["compared_by"] == "sha256"
         victim = f"monthly/{sorted((tree / 'monthly').iterdir())[0].name}"
         far.rot(kind, copy, victim)
-        rotten = offsite_verify.verify(chosen, full=True)
+        rotten = offsite_verification.verify(chosen, full=True)
         assert rotten["comparison"]["different"] == [victim]
         assert rotten["rotted"]["remote"] == [victim]
         assert any("keeps no times" in one for one in rotten["weaker"]) == (kind == "webdav")
         assert any("can delete" in one for one in rotten["weaker"])
-    down = offsite.sync(chosen)
+    down = sync.sync(chosen)
     assert (down.status, down.exit_code) == ("failed", 2), down
 
 

@@ -14,8 +14,8 @@ from pathlib import Path
 
 import pytest
 from ansible_collections.chefwell.resilience.plugins.module_utils import host_cli
-from ansible_collections.chefwell.resilience.plugins.module_utils.offsite import offsite
-from ansible_collections.chefwell.resilience.plugins.module_utils.telling.history import History
+from ansible_collections.chefwell.resilience.plugins.module_utils.history.history import History
+from ansible_collections.chefwell.resilience.plugins.module_utils.offsite import sync
 from local_sshd import server
 from offsite_parts import add_backup, plan_tree
 from sshd import Sshd
@@ -187,7 +187,7 @@ def test_several_destinations_each_with_its_own(host: Host) -> None:
 def test_it_waits_for_a_backup_that_is_being_written(
     host: Host, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(offsite, "WAIT_STEP", 0.1)
+    monkeypatch.setattr(sync, "WAIT_STEP", 0.1)
     file = host.tree / "daily" / "chefwell_backup_20991231_030000.dump.gz"
     growing = file.open("wb")
     growing.write(os.urandom(500))

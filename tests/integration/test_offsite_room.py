@@ -9,9 +9,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from ansible_collections.chefwell.resilience.plugins.module_utils.keeper import (
-    keeper,
-    keeper_store,
+from ansible_collections.chefwell.resilience.plugins.module_utils.server import (
+    retention,
+    server_store,
 )
 from filesystems import Disks
 from sshd import Sshd
@@ -64,9 +64,9 @@ def test_many_files_do_not_take_the_reserve(server: Sshd, tmp_path: Path) -> Non
     assert free > RESERVE - 20
     # Whoever comes now is refused at the door, and the server can still raise its alarm.
     assert "full up to its reserve" in sends(server, loot.parent).stderr
-    values = {key: value.default for key, value in keeper_store.KEYS.items()}
+    values = {key: value.default for key, value in server_store.KEYS.items()}
     own = {"root": str(server.backups), "reserve_percent": RESERVE}
-    assert "room" in keeper.tend(keeper_store.Store({**values, **own})).alarms
+    assert "room" in retention.tend(server_store.Store({**values, **own})).alarms
 
 
 def test_small_files_do_not_take_every_inode(server: Sshd, tmp_path: Path) -> None:

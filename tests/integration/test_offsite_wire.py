@@ -10,11 +10,12 @@ from pathlib import Path
 
 import pytest
 from ansible_collections.chefwell.resilience.plugins.module_utils.offsite import (
-    offsite,
-    offsite_verify,
+    offsite_settings,
+    offsite_verification,
+    sync,
 )
 from ansible_collections.chefwell.resilience.plugins.module_utils.offsite.offsite_settings import (
-    Settings,
+    SyncSettings,
 )
 from ansible_collections.chefwell.resilience.plugins.module_utils.offsite.ssh import Destination
 from ansible_collections.chefwell.resilience.plugins.module_utils.offsite.transport_rsync import (
@@ -57,11 +58,11 @@ def test_after_one_new_backup_that_file_is_on_the_wire_and_no_more(
         tree = plan_tree(tmp_path / "backups")
         for file in tree.glob("*/*.gz"):  # so that one sent again would be seen
             file.write_bytes(os.urandom(NEW))
-        settings = Settings(kind(destination), str(tree), str(tmp_path / "state"))
+        settings = SyncSettings(kind(destination), str(tree), str(tmp_path / "state"))
 
-        def sync() -> tuple[offsite.SyncResult, int]:
+        def sync() -> tuple[offsite_settings.SyncResult, int]:
             before = net.sent()
-            result = offsite.sync(settings)
+            result = sync.sync(settings)
             assert result.status == "ok", result
             return result, net.sent() - before
 
@@ -79,7 +80,7 @@ def test_after_one_new_backup_that_file_is_on_the_wire_and_no_more(
         assert nothing < TALK
         assert NEW < one < NEW * (100 + FRAME_PERCENT) / 100 + TALK
         assert NEW < result.bytes_sent < NEW + 2_000
-        assert offsite_verify.verify(settings, full=True)["comparison"]["in_sync"]
+        assert offsite_verification.verify(settings, full=True)["comparison"]["in_sync"]
     finally:
         server.remove()
         net.remove()
@@ -115,8 +116,10 @@ def saved_by_compression(server: Sshd, root: Path, files: dict[str, bytes]) -> f
             compress=compress,
             mode="restricted",
         )
-        settings = Settings(GateTransport(destination), str(tree), str(tree / "state"), marker="")
-        result = offsite.sync(settings)
+        settings = SyncSettings(
+            GateTransport(destination), str(tree), str(tree / "state"), marker=""
+        )
+        result = sync.sync(settings)
         assert result.files_sent == len(files), result
         sent[compress] = result.bytes_sent
     return 100 * (1 - sent[True] / sent[False])

@@ -11,10 +11,12 @@ from typing import Any
 
 import psycopg2
 import pytest
+from ansible_collections.chefwell.resilience.plugins.module_utils.backup import restore
 from ansible_collections.chefwell.resilience.plugins.module_utils.common import process
 from ansible_collections.chefwell.resilience.plugins.module_utils.database.postgres import Server
 from ansible_collections.chefwell.resilience.plugins.module_utils.drill import drill
-from ansible_collections.chefwell.resilience.plugins.module_utils.staging import restore, staging
+from ansible_collections.chefwell.resilience.plugins.module_utils.proof import proof_settings
+from ansible_collections.chefwell.resilience.plugins.module_utils.staging import staging
 from testbed import production
 
 FORMATS = {"custom": "-Fc", "tar": "-Ft", "plain": "-Fp"}
@@ -40,13 +42,13 @@ SELECT lo_from_bytea(0, 'a large object')
 
 
 @pytest.fixture(scope="module")
-def settings(tmp_path_factory: pytest.TempPathFactory) -> Iterator[drill.Settings]:
+def settings(tmp_path_factory: pytest.TempPathFactory) -> Iterator[proof_settings.ProofSettings]:
     """A staging that stands, so that no drill needs a cluster of its own."""
     root = tmp_path_factory.mktemp("forms")
     root.chmod(0o755)
     bin_dir = production.binaries().bin_dir
-    place = staging.Settings("embedded", str(root / "work"), bin_dir=bin_dir)
-    made = drill.Settings(place, str(root / "state"), str(root))
+    place = staging.StagingSettings("embedded", str(root / "work"), bin_dir=bin_dir)
+    made = proof_settings.ProofSettings(place, str(root / "state"), str(root))
     drill.set_up(made)
     try:
         yield made
@@ -55,7 +57,7 @@ def settings(tmp_path_factory: pytest.TempPathFactory) -> Iterator[drill.Setting
 
 
 @pytest.fixture(scope="module")
-def server(settings: drill.Settings) -> Server:
+def server(settings: proof_settings.ProofSettings) -> Server:
     found = staging.engine(settings.staging).find()
     assert found is not None
     with contextlib.closing(psycopg2.connect(**found.dsn("postgres"))) as connection:
@@ -73,7 +75,9 @@ def dump(server: Server, *options: str) -> bytes:
     return subprocess.run(command, capture_output=True, check=True).stdout
 
 
-def restored_whole(settings: drill.Settings, path: Path, form: str, packer: str) -> None:
+def restored_whole(
+    settings: proof_settings.ProofSettings, path: Path, form: str, packer: str
+) -> None:
     result = drill.run(settings, path=str(path))
     assert (result["verdict"], result["problem"]) == ("passed", None), result
     assert result["backup"]["format"] == (form if packer == "none" else f"{form}+{packer}")
@@ -90,7 +94,7 @@ def restored_whole(settings: drill.Settings, path: Path, form: str, packer: str)
 @pytest.mark.parametrize("packer", PACKERS)
 @pytest.mark.parametrize("form", FORMATS)
 def test_a_file(
-    settings: drill.Settings, server: Server, tmp_path: Path, form: str, packer: str
+    settings: proof_settings.ProofSettings, server: Server, tmp_path: Path, form: str, packer: str
 ) -> None:
     content = dump(server, FORMATS[form])
     if command := PACKERS[packer]:
@@ -102,14 +106,16 @@ def test_a_file(
 
 
 @pytest.mark.parametrize("inner", ["none", "gzip"])
-def test_a_folder(settings: drill.Settings, server: Server, tmp_path: Path, inner: str) -> None:
+def test_a_folder(
+    settings: proof_settings.ProofSettings, server: Server, tmp_path: Path, inner: str
+) -> None:
     dump(server, "-Fd", "-j2", "-Z", inner, "-f", str(tmp_path / "backup"))
     restored_whole(settings, tmp_path / "backup", "directory", "none")
 
 
 def test_processes_that_stand_in_each_others_way_are_no_fault_of_the_backup(
     server: Server,
-    settings: drill.Settings,
+    settings: proof_settings.ProofSettings,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
@@ -120,7 +126,7 @@ def test_processes_that_stand_in_each_others_way_are_no_fault_of_the_backup(
     jobs = []
     real = restore.process.run
 
-    def planted(arguments: Sequence[str], **more: Any) -> process.Outcome:
+    def planted(arguments: Sequence[str], **more: Any) -> process.ProcessResult:
         ended = real(arguments, **more)
         said = [word for word in arguments if word.startswith("--jobs=")]
         jobs.extend(said)

@@ -21,7 +21,9 @@ DRILL = {
     "rto_seconds": 58.0,
     "rpo_seconds": 90000.0,
 }
-TARGET = recovery.Target(host="db.chefwell.pro", user="postgres", password="a-secret-of-ours")
+TARGET = recovery.RecoveryServer(
+    host="db.chefwell.pro", user="postgres", password="a-secret-of-ours"
+)
 
 
 @pytest.fixture
@@ -80,7 +82,7 @@ def test_other_times_alone_are_no_change(values: dict[str, Any]) -> None:
 
 
 def test_without_a_server_it_says_so(values: dict[str, Any]) -> None:
-    text = runbook.render({**values, "offsite_config": ""}, recovery.Target(), None)
+    text = runbook.render({**values, "offsite_config": ""}, recovery.RecoveryServer(), None)
     assert "staging_restore_recovery" in text and "--from-offsite\n" not in text
 
 

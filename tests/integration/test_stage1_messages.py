@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from ansible_collections.chefwell.resilience.plugins.module_utils.telling.history import History
+from ansible_collections.chefwell.resilience.plugins.module_utils.history.history import History
 from filesystems import Disks, fill
 from mail_receiver import receiving_mail
 from monitor_host import MonitorHost

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from ansible_collections.chefwell.resilience.plugins.module_utils.telling.history import (
+from ansible_collections.chefwell.resilience.plugins.module_utils.history.history import (
     FILE,
     Event,
     History,

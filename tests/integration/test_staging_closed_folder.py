@@ -9,7 +9,9 @@ import tempfile
 from pathlib import Path
 
 from ansible_collections.chefwell.resilience.plugins.module_utils.database import postgres
-from ansible_collections.chefwell.resilience.plugins.module_utils.staging.embedded import Cluster
+from ansible_collections.chefwell.resilience.plugins.module_utils.staging.private_cluster import (
+    Cluster,
+)
 from testbed.production import binaries
 
 

@@ -15,6 +15,7 @@ from ansible_collections.chefwell.resilience.plugins.module_utils.common.errors 
 )
 from ansible_collections.chefwell.resilience.plugins.module_utils.database import marked_database
 from ansible_collections.chefwell.resilience.plugins.module_utils.drill import drill
+from ansible_collections.chefwell.resilience.plugins.module_utils.proof import proof_settings
 from ansible_collections.chefwell.resilience.plugins.module_utils.staging import staging
 from testbed import Testbed, production
 from testbed.services import free_port
@@ -35,23 +36,25 @@ def other(tmp_path_factory: pytest.TempPathFactory) -> Iterator[production.Produ
 
 
 @pytest.fixture
-def settings(bed: Testbed, other: production.Production, tmp_path: Path) -> drill.Settings:
+def settings(
+    bed: Testbed, other: production.Production, tmp_path: Path
+) -> proof_settings.ProofSettings:
     theirs = bed.record["postgres"]
-    place = staging.Settings(
+    place = staging.StagingSettings(
         kind="external",
         work_dir=str(tmp_path / "work"),
         bin_dir=theirs["bin_dir"],
-        backend=staging.Backend(
+        backend=staging.BackendSettings(
             command=(bed.record["backend"]["python"], bed.record["backend"]["script"]),
             env={"JWT_SECRET": "staging-only"},
             port=free_port(),
         ),
-        production=staging.Production(theirs["host"], theirs["port"], theirs["dbname"]),
-        external=staging.External(
+        production=staging.ProductionSettings(theirs["host"], theirs["port"], theirs["dbname"]),
+        external=staging.ExternalSettings(
             **{name: other.settings[name] for name in ("host", "port", "user", "password")}
         ),
     )
-    return drill.Settings(
+    return proof_settings.ProofSettings(
         staging=place,
         state_dir=str(tmp_path / "state"),
         backup_path=bed.record["backups"],
@@ -76,7 +79,7 @@ def execute(server: production.Production, statement: str) -> None:
 
 
 def test_a_drill_leaves_the_server_as_it_was(
-    settings: drill.Settings, other: production.Production
+    settings: proof_settings.ProofSettings, other: production.Production
 ) -> None:
     before = databases(other)
     result = drill.run(settings)
@@ -85,7 +88,7 @@ def test_a_drill_leaves_the_server_as_it_was(
 
 
 def test_a_staging_that_was_set_up_stays(
-    settings: drill.Settings, other: production.Production
+    settings: proof_settings.ProofSettings, other: production.Production
 ) -> None:
     drill.set_up(settings)
     assert drill.run(settings)["verdict"] == "passed"
@@ -99,7 +102,7 @@ def test_a_staging_that_was_set_up_stays(
 
 
 def test_somebody_elses_database_of_that_name_stays(
-    settings: drill.Settings, other: production.Production
+    settings: proof_settings.ProofSettings, other: production.Production
 ) -> None:
     execute(other, "CREATE DATABASE restaurante_staging")
     try:
@@ -113,7 +116,7 @@ def test_somebody_elses_database_of_that_name_stays(
 
 
 def test_one_that_was_cut_off_before_it_had_its_mark_is_known(
-    settings: drill.Settings, other: production.Production
+    settings: proof_settings.ProofSettings, other: production.Production
 ) -> None:
     """Who is killed between CREATE DATABASE and COMMENT leaves a database born with our limit."""
     limit = marked_database.NEWBORN_LIMIT
@@ -130,7 +133,9 @@ def test_one_that_was_cut_off_before_it_had_its_mark_is_known(
     assert "restaurante_staging" not in databases(other)
 
 
-def test_a_backup_that_is_a_folder_is_the_newest(settings: drill.Settings, bed: Testbed) -> None:
+def test_a_backup_that_is_a_folder_is_the_newest(
+    settings: proof_settings.ProofSettings, bed: Testbed
+) -> None:
     theirs = bed.record["postgres"]
     folder = Path(bed.record["backups"], "daily", "chefwell_backup_20990101_030000")
     dump = [f"{theirs['bin_dir']}/pg_dump", "-Fd", "-j2", "-f", str(folder), "-U", theirs["user"]]
@@ -149,7 +154,9 @@ def test_a_backup_that_is_a_folder_is_the_newest(settings: drill.Settings, bed: 
         shutil.rmtree(folder)
 
 
-def refusal(settings: drill.Settings, external: dict[str, object], **theirs: object) -> str:
+def refusal(
+    settings: proof_settings.ProofSettings, external: dict[str, object], **theirs: object
+) -> str:
     place = dataclasses.replace(
         settings.staging,
         external=dataclasses.replace(settings.staging.external, **external),
@@ -161,7 +168,7 @@ def refusal(settings: drill.Settings, external: dict[str, object], **theirs: obj
 
 
 def test_production_is_refused_by_whatever_way_it_is_named(
-    settings: drill.Settings, bed: Testbed, other: production.Production
+    settings: proof_settings.ProofSettings, bed: Testbed, other: production.Production
 ) -> None:
     theirs = {name: bed.record["postgres"][name] for name in ("host", "port", "user", "password")}
     with contextlib.closing(bed.connect()) as connection, connection.cursor() as cursor:

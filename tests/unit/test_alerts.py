@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from ansible_collections.chefwell.resilience.plugins.module_utils.disk.disk_levels import Thresholds
-from ansible_collections.chefwell.resilience.plugins.module_utils.telling import (
-    alerts,
-)
-from ansible_collections.chefwell.resilience.plugins.module_utils.telling.alerts import (
+from ansible_collections.chefwell.resilience.plugins.module_utils.common.levels import Thresholds
+from ansible_collections.chefwell.resilience.plugins.module_utils.notifications import alerts
+from ansible_collections.chefwell.resilience.plugins.module_utils.notifications.alerts import (
+    AlertState,
     Condition,
-    State,
 )
 
 LIMITS = Thresholds()
@@ -20,7 +18,7 @@ class Story:
 
     def __init__(self, **options: object) -> None:
         self.options = options
-        self.states: dict[str, State] = {}
+        self.states: dict[str, AlertState] = {}
         self.now = 1_000_000.0
 
     def run(self, percent: float | None, hours: float = 6) -> list[tuple[str, str]]:

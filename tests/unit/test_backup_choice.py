@@ -6,11 +6,9 @@ import os
 from pathlib import Path
 
 import pytest
+from ansible_collections.chefwell.resilience.plugins.module_utils.backup.backup_choice import choose
 from ansible_collections.chefwell.resilience.plugins.module_utils.common.errors import (
     ResilienceError,
-)
-from ansible_collections.chefwell.resilience.plugins.module_utils.inventory.backup_choice import (
-    choose,
 )
 
 

@@ -20,7 +20,7 @@ from ansible_collections.chefwell.resilience.plugins.module_utils.common.errors 
 from ansible_collections.chefwell.resilience.plugins.module_utils.common.redact import redact
 from ansible_collections.chefwell.resilience.plugins.module_utils.pages import render_checkpoint
 
-ITEMS, Settings = checkpoint_settings.ITEMS, checkpoint_settings.Settings
+ITEMS, Settings = checkpoint_settings.ITEMS, checkpoint_settings.CheckpointSettings
 PASSWORD = "senha-secreta-1"
 TOKEN = "eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiIxIn0.c2lnbmF0dXJlLXNpZ25hdHVyZQ"
 
@@ -79,7 +79,7 @@ def api() -> Iterator[Api]:
         thread.join()
 
 
-def ask(api: Api, **more: Any) -> tuple[checkpoint.Result, dict[str, str]]:
+def ask(api: Api, **more: Any) -> tuple[checkpoint.ItemResult, dict[str, str]]:
     settings = Settings(
         **{
             "api_url": api.url,

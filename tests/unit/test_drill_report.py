@@ -30,7 +30,7 @@ def failed() -> dict[str, Any]:
 
 
 def suite_of(drill: dict[str, Any]) -> ElementTree.Element:
-    return ElementTree.fromstring(junit.report(language.words("en"), drill))
+    return ElementTree.fromstring(junit.report(language.translations("en"), drill))
 
 
 def test_junit_tells_what_failed_and_what_was_skipped() -> None:
@@ -98,7 +98,7 @@ def past(count: int) -> list[dict[str, Any]]:
 
 
 def test_a_plot_needs_two_drills_and_shows_the_unknown_as_unknown() -> None:
-    words = language.words("en")
+    words = language.translations("en")
     assert render_history.plots(words, past(1), 600) == []
     drills = past(5)
     drills[2].update(verdict="could_not_verify", rto_seconds=None)

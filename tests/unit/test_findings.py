@@ -7,10 +7,8 @@ import subprocess
 import sys
 from pathlib import Path
 
-from ansible_collections.chefwell.resilience.plugins.module_utils.validation.finding_kinds import (
-    KINDS,
-)
-from ansible_collections.chefwell.resilience.plugins.module_utils.validation.findings import (
+from ansible_collections.chefwell.resilience.plugins.module_utils.checks.finding_kinds import KINDS
+from ansible_collections.chefwell.resilience.plugins.module_utils.checks.findings import (
     of_restore_error,
 )
 

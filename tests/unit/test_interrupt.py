@@ -10,7 +10,7 @@ from collections.abc import Iterator
 
 import pytest
 from ansible_collections.chefwell.resilience.plugins.module_utils.common import interrupt
-from ansible_collections.chefwell.resilience.plugins.module_utils.drill.drill_phases import Phases
+from ansible_collections.chefwell.resilience.plugins.module_utils.proof.phases import Phases
 
 
 @pytest.fixture(autouse=True)

@@ -15,10 +15,10 @@ import pytest
 from ansible_collections.chefwell.resilience.plugins.module_utils.common.errors import (
     ResilienceError,
 )
-from ansible_collections.chefwell.resilience.plugins.module_utils.keeper import (
-    keeper,
-    keeper_clients,
-    keeper_store,
+from ansible_collections.chefwell.resilience.plugins.module_utils.server import (
+    retention,
+    server_clients,
+    server_store,
 )
 
 BACKUPS = [f"daily/chefwell_backup_202511{day:02}_030000.dump.gz" for day in range(1, 8)]
@@ -29,7 +29,7 @@ def content(path: str) -> bytes:
 
 
 @pytest.fixture
-def copy(tmp_path: Path) -> keeper_store.Store:
+def copy(tmp_path: Path) -> server_store.Store:
     """A copy of seven daily backups that came the usual way."""
     made = store(tmp_path)
     bring(made, {path: content(path) for path in BACKUPS})
@@ -37,12 +37,12 @@ def copy(tmp_path: Path) -> keeper_store.Store:
     return made
 
 
-def store(root: Path, **settings: object) -> keeper_store.Store:
-    values = {key: value.default for key, value in keeper_store.KEYS.items()}
-    return keeper_store.Store({**values, "root": str(root), "reserve_percent": 0, **settings})
+def store(root: Path, **settings: object) -> server_store.Store:
+    values = {key: value.default for key, value in server_store.KEYS.items()}
+    return server_store.Store({**values, "root": str(root), "reserve_percent": 0, **settings})
 
 
-def put(made: keeper_store.Store, files: dict[str, bytes]) -> None:
+def put(made: server_store.Store, files: dict[str, bytes]) -> None:
     """What rsync would have left in `incoming`."""
     for path, body in files.items():
         target = Path(made.incoming, path)
@@ -55,56 +55,56 @@ def listed(files: dict[str, bytes]) -> dict[str, object]:
     return {"files": entries, "unread": [], "in_progress": []}
 
 
-def bring(made: keeper_store.Store, files: dict[str, bytes]) -> keeper.Settled:
+def bring(made: server_store.Store, files: dict[str, bytes]) -> retention.Settled:
     put(made, files)
-    return keeper.settle(made, listed(files))
+    return retention.settle(made, listed(files))
 
 
-def now_held(made: keeper_store.Store) -> dict[str, bytes]:
+def now_held(made: server_store.Store) -> dict[str, bytes]:
     return {path: Path(made.root, path).read_bytes() for path in made.held()}
 
 
-def test_rotation_moves_aside_and_the_ledger_follows(copy: keeper_store.Store) -> None:
+def test_rotation_moves_aside_and_the_ledger_follows(copy: server_store.Store) -> None:
     files = now_held(copy)
     gone = files.pop(BACKUPS[0])
     new = "daily/chefwell_backup_20251108_030000.dump.gz"
     files[new] = content(new)
     put(copy, {new: files[new]})
-    done = keeper.settle(copy, listed(files))
+    done = retention.settle(copy, listed(files))
     assert (done.placed, done.aside, done.refused) == ([new], [BACKUPS[0]], "")
     assert Path(copy.root, done.old_folder, BACKUPS[0]).read_bytes() == gone
     assert sorted(copy.ledger()) == sorted(files) == sorted(copy.held())
     assert os.listdir(copy.settling) == []
 
 
-def test_unread_tiers_and_unfinished_backups_are_not_gone(copy: keeper_store.Store) -> None:
+def test_unread_tiers_and_unfinished_backups_are_not_gone(copy: server_store.Store) -> None:
     files = now_held(copy)
     del files[BACKUPS[0]]
-    kept = keeper.settle(copy, {**listed(files), "in_progress": [BACKUPS[0]]})
+    kept = retention.settle(copy, {**listed(files), "in_progress": [BACKUPS[0]]})
     assert kept.aside == []
-    assert keeper.settle(copy, {**listed({}), "unread": ["daily"]}).aside == []
+    assert retention.settle(copy, {**listed({}), "unread": ["daily"]}).aside == []
 
 
-def test_a_lost_ledger_is_made_again(copy: keeper_store.Store) -> None:
+def test_a_lost_ledger_is_made_again(copy: server_store.Store) -> None:
     os.unlink(os.path.join(copy.own, "ledger.json"))
-    done = keeper.settle(copy, listed(now_held(copy)))
+    done = retention.settle(copy, listed(now_held(copy)))
     assert done.placed == done.aside == done.missing == []
     assert len(copy.ledger()) == 7
 
 
-def test_a_listed_backup_that_never_came_is_missing(copy: keeper_store.Store) -> None:
+def test_a_listed_backup_that_never_came_is_missing(copy: server_store.Store) -> None:
     files = {**now_held(copy), "weekly/chefwell_backup_20251102_030000.dump.gz": b"x"}
-    assert keeper.settle(copy, listed(files)).missing == [
+    assert retention.settle(copy, listed(files)).missing == [
         "weekly/chefwell_backup_20251102_030000.dump.gz"
     ]
 
 
-def test_links_in_incoming_are_not_taken(copy: keeper_store.Store, tmp_path: Path) -> None:
+def test_links_in_incoming_are_not_taken(copy: server_store.Store, tmp_path: Path) -> None:
     path = "weekly/chefwell_backup_20251102_030000.dump.gz"
     Path(copy.incoming, "weekly").mkdir()
     Path(copy.incoming, path).symlink_to("/etc/passwd")
     body = Path("/etc/passwd").read_bytes()
-    done = keeper.settle(copy, listed({**now_held(copy), path: body}))
+    done = retention.settle(copy, listed({**now_held(copy), path: body}))
     assert done.missing == [path]
 
 
@@ -113,22 +113,22 @@ def test_a_rename_never_replaces(tmp_path: Path) -> None:
     one.write_text("new")
     two.write_text("old")
     with pytest.raises(FileExistsError):
-        keeper_store.rename_new(str(one), str(two))
+        server_store.rename_new(str(one), str(two))
     assert (one.read_text(), two.read_text()) == ("new", "old")
 
 
 def test_a_held_lock_is_told_as_busy(
-    copy: keeper_store.Store, monkeypatch: pytest.MonkeyPatch
+    copy: server_store.Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(keeper_store, "LOCK_SECONDS", 0.2)
+    monkeypatch.setattr(server_store, "LOCK_SECONDS", 0.2)
     with (
         copy.locked(),
-        pytest.raises(keeper_store.Busy, match="at work"),
+        pytest.raises(server_store.Busy, match="at work"),
     ):
-        keeper.settle(copy, listed(now_held(copy)))
+        retention.settle(copy, listed(now_held(copy)))
 
 
-def age(made: keeper_store.Store, folder: str, days: int) -> str:
+def age(made: server_store.Store, folder: str, days: int) -> str:
     """Moves a folder of old backups back in time."""
     moment = datetime.datetime.now(datetime.UTC) - datetime.timedelta(days=days)
     older = f"old_{moment:%Y%m%d_%H%M%S}"
@@ -136,74 +136,74 @@ def age(made: keeper_store.Store, folder: str, days: int) -> str:
     return older
 
 
-def test_old_backups_are_dropped_after_their_days(copy: keeper_store.Store) -> None:
+def test_old_backups_are_dropped_after_their_days(copy: server_store.Store) -> None:
     files = now_held(copy)
     del files[BACKUPS[0]]
-    folder = age(copy, keeper.settle(copy, listed(files)).old_folder, 89)
-    assert keeper.tend(copy).dropped == []
+    folder = age(copy, retention.settle(copy, listed(files)).old_folder, 89)
+    assert retention.tend(copy).dropped == []
     folder = age(copy, folder, 91)
-    assert keeper.tend(copy).dropped == [f"{folder}/{BACKUPS[0]}"]
+    assert retention.tend(copy).dropped == [f"{folder}/{BACKUPS[0]}"]
     assert not Path(copy.root, folder).exists()
 
 
-def test_the_newest_good_backup_of_a_tier_is_never_dropped(copy: keeper_store.Store) -> None:
+def test_the_newest_good_backup_of_a_tier_is_never_dropped(copy: server_store.Store) -> None:
     """An attacker lists noise only, day after day; what is in place then is no backup."""
     noise = {f"daily/chefwell_backup_2026010{day}_030000.dump.gz": b"noise" * 90 for day in (1, 2)}
     values = listed(noise)
     put(copy, noise)
-    assert keeper.settle(copy, values).refused
-    settled = keeper.accept(copy)
+    assert retention.settle(copy, values).refused
+    settled = retention.accept(copy)
     assert settled and len(settled.aside) == 7
     folder = age(copy, settled.old_folder, 200)
-    done = keeper.tend(copy)
+    done = retention.tend(copy)
     assert done.kept_longer == [f"{folder}/{BACKUPS[-1]}"]
     assert len(done.dropped) == 6
     assert Path(copy.root, folder, BACKUPS[-1]).exists()
     # Once a good one is in place, the old one may go.
     better = "daily/chefwell_backup_20260103_030000.dump.gz"
     bring(copy, {**noise, better: content(better)})
-    assert keeper.tend(copy).dropped == [f"{folder}/{BACKUPS[-1]}"]
+    assert retention.tend(copy).dropped == [f"{folder}/{BACKUPS[-1]}"]
 
 
-def test_bit_rot_is_named_until_it_is_gone(copy: keeper_store.Store) -> None:
-    assert keeper.tend(copy).alarms == {}
+def test_bit_rot_is_named_until_it_is_gone(copy: server_store.Store) -> None:
+    assert retention.tend(copy).alarms == {}
     victim = Path(copy.root, BACKUPS[2])
     whole = victim.read_bytes()
     seen = victim.stat()
     victim.write_bytes(whole[:-1] + bytes([whole[-1] ^ 1]))
     os.utime(victim, ns=(seen.st_atime_ns, seen.st_mtime_ns))
     daily = store(Path(copy.root), reread_days=1)
-    done = keeper.tend(daily)
+    done = retention.tend(daily)
     assert done.rotten == [BACKUPS[2]] and BACKUPS[2] in done.alarms["bit-rot"]["saw"]
-    assert keeper.tend(daily).alarms["bit-rot"]["since"] == done.alarms["bit-rot"]["since"]
+    assert retention.tend(daily).alarms["bit-rot"]["since"] == done.alarms["bit-rot"]["since"]
     victim.write_bytes(whole)
-    assert keeper.tend(daily).alarms == {}
+    assert retention.tend(daily).alarms == {}
 
 
-def test_every_backup_is_read_within_the_days(copy: keeper_store.Store) -> None:
+def test_every_backup_is_read_within_the_days(copy: server_store.Store) -> None:
     weekly = store(Path(copy.root), reread_days=7)
     before = {path: entry.read for path, entry in copy.ledger().items()}
     for _day in range(7):
-        assert 1 <= keeper.tend(weekly).read <= 2
+        assert 1 <= retention.tend(weekly).read <= 2
     assert all(entry.read > before[path] for path, entry in copy.ledger().items())
 
 
-def test_what_is_lost_silent_or_full_raises_an_alarm(copy: keeper_store.Store) -> None:
+def test_what_is_lost_silent_or_full_raises_an_alarm(copy: server_store.Store) -> None:
     os.unlink(os.path.join(copy.root, BACKUPS[0]))
     copy.save("last", {"time": time.time() - 60 * 3600, "listed": 7})
-    alarms = keeper.tend(store(Path(copy.root), reserve_percent=100)).alarms
+    alarms = retention.tend(store(Path(copy.root), reserve_percent=100)).alarms
     assert set(alarms) == {"lost", "silent", "room"}
     assert "60 hours" in alarms["silent"]["saw"] and BACKUPS[0] in alarms["lost"]["saw"]
 
 
 def test_forgotten_arrivals_are_thrown_away(
-    copy: keeper_store.Store, monkeypatch: pytest.MonkeyPatch
+    copy: server_store.Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     put(copy, {BACKUPS[0]: b"x"})
-    keeper.tend(copy)
+    retention.tend(copy)
     assert Path(copy.incoming, BACKUPS[0]).exists()
-    monkeypatch.setattr(keeper, "INCOMING_DAYS", -1)
-    keeper.tend(copy)
+    monkeypatch.setattr(retention, "INCOMING_DAYS", -1)
+    retention.tend(copy)
     assert not Path(copy.incoming, BACKUPS[0]).exists()
 
 
@@ -239,15 +239,15 @@ class TestClients:
         self, clients: Path, capsys: pytest.CaptureFixture[str], name: str, root: str, said: str
     ) -> None:
         account = getpass.getuser()
-        assert keeper_clients.main([str(clients), name, root, account]) == bool(said)
+        assert server_clients.main([str(clients), name, root, account]) == bool(said)
         told = capsys.readouterr()
         assert said in told.err and bool(told.out) != bool(said)
 
     def test_an_account_that_is_not_there(
         self, clients: Path, capsys: pytest.CaptureFixture[str]
     ) -> None:
-        assert keeper_clients.main([str(clients), "one", "/backups/one", "nobody-here"]) == 1
+        assert server_clients.main([str(clients), "one", "/backups/one", "nobody-here"]) == 1
         assert "no account nobody-here" in capsys.readouterr().err
 
     def test_a_first_client_of_a_server(self, tmp_path: Path) -> None:
-        keeper_clients.claim(str(tmp_path / "none"), "one", "/backups/one")
+        server_clients.claim(str(tmp_path / "none"), "one", "/backups/one")

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 from ansible_collections.chefwell.resilience.plugins.module_utils import host_cli
-from ansible_collections.chefwell.resilience.plugins.module_utils.archive import manifest
+from ansible_collections.chefwell.resilience.plugins.module_utils.backup import manifest
 
 DAY = 86400
 

@@ -7,15 +7,15 @@ from ansible_collections.chefwell.resilience.plugins.module_utils.common.errors 
     ResilienceError,
 )
 from ansible_collections.chefwell.resilience.plugins.module_utils.inventory import inventory
-from ansible_collections.chefwell.resilience.plugins.module_utils.offsite import offsite_remote
+from ansible_collections.chefwell.resilience.plugins.module_utils.offsite import remote_listing
 
 NAME = "chefwell_backup_20251120_030000.dump.gz"
 DIGEST = "a" * 64
 
 
-def parse(*records: str) -> offsite_remote.Remote:
+def parse(*records: str) -> remote_listing.Remote:
     answer = b"".join(record.encode() + b"\0" for record in records)
-    return offsite_remote.parse(answer, "u@h:22/b", inventory.TIERS, inventory.PATTERN)
+    return remote_listing.parse(answer, "u@h:22/b", inventory.TIERS, inventory.PATTERN)
 
 
 def test_a_whole_answer() -> None:
@@ -48,9 +48,9 @@ def test_what_the_gate_tells_besides() -> None:
 
 def test_digests() -> None:
     answer = f"{DIGEST} *./daily/new\nline\0{DIGEST}  x\0what\0end\0".encode()
-    assert offsite_remote.parse_digests(answer, "s") == {"daily/new\nline": DIGEST, "x": DIGEST}
+    assert remote_listing.parse_digests(answer, "s") == {"daily/new\nline": DIGEST, "x": DIGEST}
     with pytest.raises(ResilienceError, match="not whole"):
-        offsite_remote.parse_digests(f"{DIGEST} *daily/x\0".encode(), "s")
+        remote_listing.parse_digests(f"{DIGEST} *daily/x\0".encode(), "s")
 
 
 @pytest.mark.parametrize("records", [(), ("rsync x",), ("welcome to this server\nend",)])

@@ -22,7 +22,7 @@ def command(**values: object) -> list[str]:
         "old_folder": "old_1",
         "dry_run": False,
         "remove_missing": False,
-        "told": False,
+        "progress": False,
         "durable": False,
     }
     return rsync.command(DESTINATION, "/root/backups", **{**usual, **values})

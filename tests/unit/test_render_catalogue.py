@@ -26,9 +26,9 @@ PO = catalogue.LOCALE / "pt_BR" / "LC_MESSAGES" / f"{language.DOMAIN}.po"
 
 @pytest.fixture
 def no_cache() -> Iterator[None]:
-    language.words.cache_clear()
+    language.translations.cache_clear()
     yield
-    language.words.cache_clear()
+    language.translations.cache_clear()
 
 
 def test_everything_is_translated_compiled_and_used() -> None:

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import pytest
 from ansible_collections.chefwell.resilience.plugins.module_utils.common import quantity
-from ansible_collections.chefwell.resilience.plugins.module_utils.common.language import words
+from ansible_collections.chefwell.resilience.plugins.module_utils.common.language import (
+    translations,
+)
 
-PT = words("pt_BR")
-EN = words("en")
+PT = translations("pt_BR")
+EN = translations("en")
 KB, MB, GB = 1 << 10, 1 << 20, 1 << 30
 
 

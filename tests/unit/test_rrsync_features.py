@@ -5,7 +5,7 @@ from __future__ import annotations
 import shutil
 from pathlib import Path
 
-from ansible_collections.chefwell.resilience.plugins.module_utils.keeper import rrsync_features
+from ansible_collections.chefwell.resilience.plugins.module_utils.server import rrsync_features
 
 
 def test_the_real_one_tells_what_it_knows() -> None:

@@ -10,18 +10,20 @@ import pytest
 from ansible_collections.chefwell.resilience.plugins.module_utils.common.errors import (
     ResilienceError,
 )
-from ansible_collections.chefwell.resilience.plugins.module_utils.common.language import words
-from ansible_collections.chefwell.resilience.plugins.module_utils.common.told import spoken
+from ansible_collections.chefwell.resilience.plugins.module_utils.common.language import (
+    translations,
+)
+from ansible_collections.chefwell.resilience.plugins.module_utils.common.messages import translate
 from ansible_collections.chefwell.resilience.plugins.module_utils.database import postgres
 from ansible_collections.chefwell.resilience.plugins.module_utils.staging import (
+    backend_process,
     staging,
-    staging_backend,
 )
 from ansible_collections.chefwell.resilience.plugins.module_utils.staging.docker_cli import Docker
 
 ENGINE = Path(__file__).resolve().parents[2] / "plugins" / "module_utils"
 ROOMS = ("staging", "drill", "database", "archive", "recovery")
-FILES = ("inventory/backup_choice.py", "offsite/offsite_fetch.py", "validation/questioning.py")
+FILES = ("backup/backup_choice.py", "offsite/offsite_fetch.py", "validation/restore_validation.py")
 # They find fault with the configuration, in English as its keys are, before there is any page; are
 # of the checkpoint, which has pages of its own; or of the runbook, whose problems are no drill's.
 ELSEWHERE = {
@@ -67,16 +69,18 @@ def test_what_an_owner_meets_most_is_said_in_his_language(tmp_path: Path, proble
         if problem == "docker":
             Docker(f"unix://{tmp_path}/no.sock").check()
         elif problem == "port":
-            with staging_backend.socket.create_server(("127.0.0.1", 0)) as taken:
+            with backend_process.socket.create_server(("127.0.0.1", 0)) as taken:
                 port = taken.getsockname()[1]
-                staging_backend.refuse_taken(port, "backend_port", "x")
+                backend_process.refuse_taken(port, "backend_port", "x")
         elif problem == "programs":
             postgres.find_binaries(str(tmp_path))
         else:
             (tmp_path / "file").write_text("")
-            with staging.locked(staging.Settings("embedded", str(tmp_path / "file" / "work"))):
+            with staging.locked(
+                staging.StagingSettings("embedded", str(tmp_path / "file" / "work"))
+            ):
                 pass
-    english, said = str(raised.value), spoken(words("pt_BR"), raised.value.told())
+    english, said = str(raised.value), translate(translations("pt_BR"), raised.value.message())
     expected = {
         "docker": "o Docker não está instalado" if not Docker().installed() else "terminou com",
         "port": "a porta não está livre",
@@ -84,5 +88,5 @@ def test_what_an_owner_meets_most_is_said_in_his_language(tmp_path: Path, proble
         "folder": "a pasta de trabalho não pode ser usada",
     }
     assert said != english and expected[problem] in said, said
-    remedy = spoken(words("pt_BR"), raised.value.remedy)
+    remedy = translate(translations("pt_BR"), raised.value.remedy)
     assert remedy in said and remedy != raised.value.remedy

@@ -13,6 +13,8 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "tests"))
 
+from ansible_collections.chefwell.resilience.plugins.module_utils.drill import drill_result
+
 from . import play
 from .layout import ROOT, DemoError, Layout, heading, say
 from .play import Played
@@ -126,11 +128,10 @@ def _play(layout: Layout) -> dict[str, Played]:
 
 
 def _drill(layout: Layout) -> dict[str, object]:
-    from ansible_collections.chefwell.resilience.plugins.module_utils.drill import drill
 
-    found = drill.last_result(str(layout.state))
+    found = drill_result.last_result(str(layout.state))
     if found is None:
-        raise DemoError(f"test-restore-staging.sh left no {drill.RESULT} in {layout.state}")
+        raise DemoError(f"test-restore-staging.sh left no {drill_result.RESULT} in {layout.state}")
     return found
 
 

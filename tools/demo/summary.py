@@ -8,7 +8,9 @@ import os
 from typing import Any
 
 from ansible_collections.chefwell.resilience.plugins.module_utils.common import quantity
-from ansible_collections.chefwell.resilience.plugins.module_utils.common.language import words
+from ansible_collections.chefwell.resilience.plugins.module_utils.common.language import (
+    translations,
+)
 from ansible_collections.chefwell.resilience.plugins.module_utils.pages import render
 
 from .commands import Peaks
@@ -168,4 +170,4 @@ def _seconds(value: float | None) -> str:
 
 
 def _age(value: float | None) -> str:
-    return "none" if value is None else quantity.duration(words("en"), value)
+    return "none" if value is None else quantity.duration(translations("en"), value)

@@ -16,17 +16,17 @@ import time
 from collections.abc import Callable, Sequence
 from typing import Any
 
+from ..checks import checks
+from ..checks.checks import FAILED, PASSED, SKIPPED, CheckResult
 from ..common.redact import redact
-from ..validation import checks
-from ..validation.checks import FAILED, PASSED, SKIPPED, Check
 from . import checkpoint_items
-from .checkpoint_settings import ITEMS, TITLES, Settings
+from .checkpoint_settings import ITEMS, TITLES, CheckpointSettings
 
 UNKNOWN = "unknown"
 
 
 @dataclasses.dataclass(frozen=True)
-class Result:
+class ItemResult:
     """What a checkpoint came to.
 
     Attributes:
@@ -36,7 +36,7 @@ class Result:
     """
 
     status: str
-    items: list[Check]
+    items: list[CheckResult]
     began: float
 
     def to_dict(self) -> dict[str, Any]:
@@ -60,12 +60,12 @@ class Result:
 
 
 def run(
-    settings: Settings,
+    settings: CheckpointSettings,
     *,
     since: float | None = None,
     read_only: bool = False,
     sleep: Callable[[float], None] = time.sleep,
-) -> Result:
+) -> ItemResult:
     """Asks every wanted item.
 
     Args:
@@ -81,16 +81,18 @@ def run(
     items = []
     for name in ITEMS:
         if name not in settings.items:
-            check = Check(name, TITLES[name], SKIPPED, "not wanted")
+            check = CheckResult(name, TITLES[name], SKIPPED, "not wanted")
         elif isinstance(questions[name], str):
-            check = Check(name, TITLES[name], SKIPPED, str(questions[name]))
+            check = CheckResult(name, TITLES[name], SKIPPED, str(questions[name]))
         else:
             check = _ask(name, questions[name], settings, sleep)
         items.append(_clean(check, settings.secrets))
-    return Result(_whole(items), items, began)
+    return ItemResult(_whole(items), items, began)
 
 
-def _ask(name: str, question: Any, settings: Settings, sleep: Callable[[float], None]) -> Check:
+def _ask(
+    name: str, question: Any, settings: CheckpointSettings, sleep: Callable[[float], None]
+) -> CheckResult:
     """Asks until it passes, as often as wanted; the last result counts."""
     started = time.monotonic()
     for number in range(1, settings.tries + 1):
@@ -99,11 +101,11 @@ def _ask(name: str, question: Any, settings: Settings, sleep: Callable[[float], 
             check = checks.conclude(name, TITLES[name], answer, time.monotonic() - started)
         except checkpoint_items.CannotTell as error:
             again = True
-            check = Check(name, TITLES[name], UNKNOWN, str(error), time.monotonic() - started)
+            check = CheckResult(name, TITLES[name], UNKNOWN, str(error), time.monotonic() - started)
         except Exception as error:  # whatever broke, it was not answered
             again = True
             words = f"{type(error).__name__}: {' '.join(str(error).split())[:300]}"
-            check = Check(name, TITLES[name], UNKNOWN, words, time.monotonic() - started)
+            check = CheckResult(name, TITLES[name], UNKNOWN, words, time.monotonic() - started)
         if check.status == PASSED or not again or number == settings.tries:
             break
         sleep(settings.retry_seconds)
@@ -112,7 +114,7 @@ def _ask(name: str, question: Any, settings: Settings, sleep: Callable[[float], 
     return check
 
 
-def _clean(check: Check, secrets: Sequence[str]) -> Check:
+def _clean(check: CheckResult, secrets: Sequence[str]) -> CheckResult:
     return dataclasses.replace(
         check,
         evidence=redact(check.evidence, secrets),
@@ -122,7 +124,7 @@ def _clean(check: Check, secrets: Sequence[str]) -> Check:
     )
 
 
-def _whole(items: Sequence[Check]) -> str:
+def _whole(items: Sequence[CheckResult]) -> str:
     for status in (FAILED, UNKNOWN, PASSED):
         if any(item.status == status for item in items):
             return status

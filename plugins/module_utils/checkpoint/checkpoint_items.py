@@ -13,14 +13,14 @@ import time
 import uuid
 from collections.abc import Callable, Iterator, Sequence
 
+from ..checks.checks import Evidence
 from ..common.errors import ResilienceError
-from ..staging.docker_state import Docker, Wanted
+from ..staging.docker_state import Docker, ServiceSelector
 from ..validation import api_probe
-from ..validation.checks import Answer
-from .checkpoint_settings import Settings, api
+from .checkpoint_settings import CheckpointSettings, api
 
 # An answer, and whether it is worth asking again if it is a bad one.
-Question = Callable[[], tuple[Answer, bool]]
+Question = Callable[[], tuple[Evidence, bool]]
 # How much of one line of a log is shown.
 LINE = 200
 
@@ -29,7 +29,9 @@ class CannotTell(Exception):
     """It could not be asked, and why."""
 
 
-def questions(settings: Settings, since: float, read_only: bool) -> dict[str, Question | str]:
+def questions(
+    settings: CheckpointSettings, since: float, read_only: bool
+) -> dict[str, Question | str]:
     """A question for each item, or why there is none."""
     no_api = "" if settings.api_url else "no address of the API is given"
     order = no_api or (
@@ -56,18 +58,18 @@ def questions(settings: Settings, since: float, read_only: bool) -> dict[str, Qu
     }
 
 
-def _http(settings: Settings, names: Sequence[str]) -> tuple[Answer, bool]:
+def _http(settings: CheckpointSettings, names: Sequence[str]) -> tuple[Evidence, bool]:
     _checks, results = api_probe.probe(api(settings, names), lambda _schema, _table: None)
     bad = [result for result in results if result.problem]
     for result in bad:
         if result.id != names[-1]:
-            return Answer("not asked", [f"{result.id}: {result.problem}"]), True
+            return Evidence("not asked", [f"{result.id}: {result.problem}"]), True
     last = results[-1]
     told = f"HTTP {last.http_status} in {last.seconds * 1000:.0f} ms"
-    return Answer(told, [str(result.problem) for result in bad]), True
+    return Evidence(told, [str(result.problem) for result in bad]), True
 
 
-def _order(settings: Settings) -> tuple[Answer, bool]:
+def _order(settings: CheckpointSettings) -> tuple[Evidence, bool]:
     """Makes an order and takes it back. One that may be left behind is named, and not repeated."""
     mark = f"chefwell.resilience checkpoint {uuid.uuid4().hex[:12]}"
     names = ("login", "order_create", "order_delete")
@@ -76,27 +78,27 @@ def _order(settings: Settings) -> tuple[Answer, bool]:
     )
     login, made, gone = results
     if login.problem:
-        return Answer("not asked", [f"login: {login.problem}"]), True
+        return Evidence("not asked", [f"login: {login.problem}"]), True
     if made.problem:
         # Without an answer nobody knows whether there is an order now.
         left = made.http_status is None or made.http_status < 400
         note = f"; look for an order with the note {mark!r}" if left else ""
-        return Answer("no order was made", [f"{made.problem}{note}"]), not left
+        return Evidence("no order was made", [f"{made.problem}{note}"]), not left
     if gone.problem:
         problem = f"the order with the note {mark!r} was not taken back: {gone.problem}"
-        return Answer("an order was made", [problem]), False
+        return Evidence("an order was made", [problem]), False
     total = made.seconds + gone.seconds
-    return Answer(f"an order was made and taken back in {total * 1000:.0f} ms"), True
+    return Evidence(f"an order was made and taken back in {total * 1000:.0f} ms"), True
 
 
-def _logs(settings: Settings, since: float) -> tuple[Answer, bool]:
+def _logs(settings: CheckpointSettings, since: float) -> tuple[Evidence, bool]:
     error = re.compile(settings.log_pattern)
     ignored = [re.compile(one) for one in settings.log_ignore]
     lines = 0
     findings = []
     with _docker(settings) as docker:
         for source in settings.log_sources:
-            wanted = Wanted.of(source, "log_sources")
+            wanted = ServiceSelector.of(source, "log_sources")
             try:
                 held, cut = docker.log(wanted, since)
             except ResilienceError as problem:
@@ -111,15 +113,15 @@ def _logs(settings: Settings, since: float) -> tuple[Answer, bool]:
             ]
     moment = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(since))
     # What was written stays written: asking again changes nothing.
-    return Answer(f"{lines} lines since {moment}", findings), False
+    return Evidence(f"{lines} lines since {moment}", findings), False
 
 
-def _services(settings: Settings, since: float) -> tuple[Answer, bool]:
+def _services(settings: CheckpointSettings, since: float) -> tuple[Evidence, bool]:
     seen = []
     findings = []
     with _docker(settings) as docker:
         for one in settings.services:
-            wanted = Wanted.of(one, "services")
+            wanted = ServiceSelector.of(one, "services")
             states = docker.states(wanted, since)
             if not states:
                 findings.append(f"{wanted}: there is none")
@@ -128,26 +130,26 @@ def _services(settings: Settings, since: float) -> tuple[Answer, bool]:
                 if state.running < state.wanted:
                     findings.append(f"{state.name}: {state.running} of {state.wanted} run")
                 findings += [f"{state.name}: {problem}" for problem in state.problems]
-    return Answer(", ".join(seen) or "nothing runs", findings), True
+    return Evidence(", ".join(seen) or "nothing runs", findings), True
 
 
-def _postgres(settings: Settings) -> tuple[Answer, bool]:
+def _postgres(settings: CheckpointSettings) -> tuple[Evidence, bool]:
     given = settings.postgres
     started = time.monotonic()
     ask = _ask_in_container if "container" in given else _ask_over_network
     problem = ask(settings)
     evidence = f"{given['dbname']}, {(time.monotonic() - started) * 1000:.0f} ms"
-    return Answer(evidence, [problem] if problem else []), True
+    return Evidence(evidence, [problem] if problem else []), True
 
 
-def _ask_in_container(settings: Settings) -> str | None:
+def _ask_in_container(settings: CheckpointSettings) -> str | None:
     given = settings.postgres
     limit = max(1, int(settings.time_limit))
     # `timeout` is in every image that has a shell (coreutils, busybox).
     command = ["timeout", str(limit), "psql", "-X", "-w", "-U", str(given["user"])]
     command += ["-d", str(given["dbname"]), "-tAc", "SELECT 40 + 2"]
     with _docker(settings, settings.time_limit + 5) as docker:
-        wanted = Wanted.of(given["container"], "postgres")
+        wanted = ServiceSelector.of(given["container"], "postgres")
         if not any(state.running for state in docker.states(wanted, time.time())):
             return f"{wanted} does not run"
         code, output = docker.execute(wanted, command)
@@ -159,7 +161,7 @@ def _ask_in_container(settings: Settings) -> str | None:
     return None
 
 
-def _ask_over_network(settings: Settings) -> str | None:
+def _ask_over_network(settings: CheckpointSettings) -> str | None:
     given = settings.postgres
     try:
         psycopg2 = importlib.import_module("psycopg2")
@@ -189,7 +191,7 @@ def _ask_over_network(settings: Settings) -> str | None:
 
 
 @contextlib.contextmanager
-def _docker(settings: Settings, time_limit: float | None = None) -> Iterator[Docker]:
+def _docker(settings: CheckpointSettings, time_limit: float | None = None) -> Iterator[Docker]:
     try:
         docker = Docker(settings.docker_url, time_limit or settings.time_limit)
     except ResilienceError as error:

@@ -12,7 +12,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from ..common.errors import ResilienceError
-from ..staging.docker_state import Wanted
+from ..staging.docker_state import ServiceSelector
 from ..validation import api_probe
 
 ITEMS = ("login", "pos", "products", "dashboard", "logs", "postgres", "services")
@@ -64,7 +64,7 @@ STEPS: tuple[dict[str, Any], ...] = (
 
 
 @dataclasses.dataclass(frozen=True)
-class Settings:
+class CheckpointSettings:
     """What to ask whom. An item whose target is not given is skipped, and says so.
 
     Attributes:
@@ -141,7 +141,7 @@ class Settings:
                 ) from error
         for name in ("services", "log_sources"):
             for one in getattr(self, name):
-                Wanted.of(one, name)
+                ServiceSelector.of(one, name)
         if self.postgres:
             check_postgres(self.postgres)
         if self.api_url:
@@ -170,11 +170,11 @@ def check_postgres(given: Mapping[str, Any]) -> None:
             remedy="give container, user and dbname, or host, port, user, password and dbname",
         )
     if "container" in given:
-        Wanted.of(given["container"], "postgres")
+        ServiceSelector.of(given["container"], "postgres")
 
 
 def api(
-    settings: Settings, names: Sequence[str], values: Mapping[str, str] | None = None
+    settings: CheckpointSettings, names: Sequence[str], values: Mapping[str, str] | None = None
 ) -> api_probe.Api:
     """The API with the steps of these names, as ChefWell has them or as they were given.
 

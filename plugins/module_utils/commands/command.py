@@ -6,24 +6,22 @@
 
 from __future__ import annotations
 
+import argparse
 import contextlib
+import dataclasses
 import datetime
 import os
 import sys
 from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 
-from ..common import config, records
-
-TYPE_CHECKING = False
-if TYPE_CHECKING:
-    import argparse
-    from typing import Any
+from ..common import config
 
 # Exit codes, by the monitoring-plugins convention.
 EXIT_OK, EXIT_WARNING, EXIT_CRITICAL, EXIT_UNKNOWN = 0, 1, 2, 3
 
 
-@records.dataclass(frozen=True)
+@dataclasses.dataclass(frozen=True)
 class Command:
     """One command of a host.
 

@@ -17,7 +17,7 @@ from ..common.errors import ResilienceError
 from ..pages.render_checkpoint import checkpoint_page
 from .command import EXIT_CRITICAL, EXIT_OK, EXIT_UNKNOWN, Command, colour, tell
 
-_DEFAULT = checkpoint_settings.Settings()
+_DEFAULT = checkpoint_settings.CheckpointSettings()
 KEYS = {
     "api_url": Key(str, _DEFAULT.api_url),
     "api_email": Key(str, _DEFAULT.api_email),
@@ -71,7 +71,7 @@ def _checkpoint(settings: dict[str, Any], arguments: argparse.Namespace) -> int:
     language = settings.pop("language")
     settings["docker_url"] = settings["docker_url"] or None
     result = checkpoint.run(
-        checkpoint_settings.Settings(**settings),
+        checkpoint_settings.CheckpointSettings(**settings),
         since=_moment(arguments.since),
         read_only=arguments.read_only,
     ).to_dict()

@@ -6,26 +6,25 @@
 
 from __future__ import annotations
 
+import argparse
 import contextlib
 import json
 import sys
 import time
+from typing import Any
 
 from ..common.config import Key
 from ..common.errors import ResilienceError
-from ..common.language import words
-from ..disk import disk, disk_output, disk_watch
+from ..common.language import translations
+from ..common.levels import OK, UNKNOWN, exit_code
+from ..disk import disk_check, usage
 from ..disk.disk_backups import DRILL_FACTOR, RETENTION
+from ..history.history import History, forget, one_at_a_time
 from ..inventory import inventory
-from ..telling import announce, channel_keys, stage_channels
-from ..telling.alerts import Condition
-from ..telling.history import History, forget, one_at_a_time
+from ..notifications import notification_keys, notify, stage_notifications
+from ..notifications.alerts import Condition
+from ..pages import disk_output, render
 from .command import Command, OutputError, append_log, colour, now, tell, warn
-
-TYPE_CHECKING = False
-if TYPE_CHECKING:
-    import argparse
-    from typing import Any
 
 NUMBER = (int, float)
 THRESHOLD = (int, float, str)
@@ -42,7 +41,7 @@ KEYS = {
     "inodes_warning": Key(THRESHOLD, 70),
     "inodes_critical": Key(THRESHOLD, 80),
     "inodes_emergency": Key(THRESHOLD, 90),
-    "hysteresis": Key(NUMBER, disk.HYSTERESIS),
+    "hysteresis": Key(NUMBER, usage.HYSTERESIS),
     "time_limit": Key(NUMBER, 10),
     "forecast_days": Key(NUMBER, 7),
     "retention": Key(dict, dict(RETENTION)),
@@ -52,7 +51,7 @@ KEYS = {
     "state_dir": Key(str, required=True),
     "metrics_file": Key(str, ""),
     "language": Key(str, "pt_BR"),
-    **channel_keys.KEYS,
+    **notification_keys.KEYS,
 }
 STAGE = "disk"
 # Conditions that are questions of their own, told apart from the target's level.
@@ -61,10 +60,10 @@ WATCH_SECONDS = 5.0
 
 
 def _conditions(
-    look: disk_watch.Look, settings: dict[str, Any]
+    look: disk_check.Look, settings: dict[str, Any]
 ) -> tuple[list[Condition], dict[str, float]]:
     """What people are told about, and what they are not told about until when."""
-    speak = words(settings["language"])
+    speak = translations(settings["language"])
     conditions, silent = [], {}
     for result in look.results:
         groups: dict[str, list[dict[str, Any]]] = {"": []}
@@ -81,15 +80,15 @@ def _conditions(
 
 
 def _announced(
-    look: disk_watch.Look, settings: dict[str, Any], history: History | None
-) -> announce.Outcome:
+    look: disk_check.Look, settings: dict[str, Any], history: History | None
+) -> notify.NotifyResult:
     conditions, silent = _conditions(look, settings)
-    return announce.announce(
+    return notify.notify(
         STAGE,
         conditions,
-        stage_channels.channels(settings),
+        stage_notifications.channels(settings),
         history,
-        words(settings["language"]),
+        translations(settings["language"]),
         now=look.time,
         silent_until=silent,
     )
@@ -109,16 +108,16 @@ def _checked(settings: dict[str, Any], file: str) -> None:
 
 
 def _check(settings: dict[str, Any]) -> None:
-    words(settings["language"])
-    disk_watch.validate(settings)
-    stage_channels.check(settings, "chefwell_disk.prom")
+    translations(settings["language"])
+    disk_check.validate(settings)
+    stage_notifications.check(settings, "chefwell_disk.prom")
 
 
 def _forget(settings: dict[str, Any]) -> int:
     """Takes what this stage remembers out of the history, which other stages share."""
     if forget(settings["state_dir"], STAGE):
         tell("forgotten")
-    return disk.exit_code(disk.OK)
+    return exit_code(OK)
 
 
 def _monitor(settings: dict[str, Any], arguments: argparse.Namespace) -> int:
@@ -127,22 +126,22 @@ def _monitor(settings: dict[str, Any], arguments: argparse.Namespace) -> int:
     _checked(settings, arguments.config)
     if arguments.check:
         tell("the configuration is right")
-        return disk.exit_code(disk.OK)
+        return exit_code(OK)
     if arguments.nagios:
-        with stage_channels.history(settings["state_dir"], []) as history:
-            look = disk_watch.look(settings, history, time.time())
+        with stage_notifications.history(settings["state_dir"], []) as history:
+            look = disk_check.look(settings, history, time.time())
         _tell_or_warn(disk_output.nagios(look))
-        return disk.exit_code(look.level)
+        return exit_code(look.level)
     problems: list[str] = []
-    stage_channels.ping(settings, "start", "", problems)
+    stage_notifications.ping(settings, "start", "", problems)
     with (
         one_at_a_time(settings["state_dir"], STAGE) as alone,
-        stage_channels.history(settings["state_dir"], problems) as history,
+        stage_notifications.history(settings["state_dir"], problems) as history,
     ):
         try:
-            look = disk_watch.look(settings, history, time.time())
+            look = disk_check.look(settings, history, time.time())
         except ResilienceError as error:
-            stage_channels.ping(settings, "fail", str(error), problems)
+            stage_notifications.ping(settings, "fail", str(error), problems)
             raise
         lines = [disk_output.log_line(now(), result) for result in look.results]
         result: dict[str, Any] = {**look.to_dict(), "time": now()}
@@ -156,13 +155,13 @@ def _monitor(settings: dict[str, Any], arguments: argparse.Namespace) -> int:
     if result["log_problem"]:
         problems.insert(0, result["log_problem"])
     # The host's own levels decide; unknown is a failure too, for nobody looked.
-    action = "success" if disk.exit_code(look.level) <= 1 else "fail"
-    stage_channels.ping(settings, action, "\n".join([*lines, *problems]), problems)
+    action = "success" if exit_code(look.level) <= 1 else "fail"
+    stage_notifications.ping(settings, action, "\n".join([*lines, *problems]), problems)
     result["problems"] = list(dict.fromkeys(problems))
     _tell_or_warn(json.dumps(result) if arguments.json else "\n".join(lines))
     for problem in result["problems"]:
         warn(problem)
-    return disk.exit_code(look.level)
+    return exit_code(look.level)
 
 
 def _tell_or_warn(text: str) -> None:
@@ -174,7 +173,7 @@ def _tell_or_warn(text: str) -> None:
 
 
 def _remember(
-    look: disk_watch.Look,
+    look: disk_check.Look,
     settings: dict[str, Any],
     history: History | None,
     result: dict[str, Any],
@@ -191,10 +190,10 @@ def _remember(
     result["delivered"], result["kept"] = outcome.delivered, outcome.kept
     if history is not None and history.writable:
         try:
-            history.add_samples(disk_watch.samples(look))
+            history.add_samples(disk_check.samples(look))
         except ResilienceError as error:
             problems.append(str(error))
-    stage_channels.write_metrics(
+    stage_notifications.write_metrics(
         settings["metrics_file"], lambda: disk_output.gauges(look), problems
     )
 
@@ -203,7 +202,7 @@ def _status(settings: dict[str, Any], arguments: argparse.Namespace) -> int:
     _checked(settings, arguments.config)
     if arguments.watch is None:
         return _shown(settings, arguments.json)
-    code, before, after = disk.exit_code(disk.UNKNOWN), "", ""
+    code, before, after = exit_code(UNKNOWN), "", ""
     if sys.stdout.isatty() and not arguments.json:
         before = "\x1b[H\x1b[2J\x1b[3J"
     # Ctrl-C is how one leaves it, so it is no failure.
@@ -211,7 +210,7 @@ def _status(settings: dict[str, Any], arguments: argparse.Namespace) -> int:
         while True:
             if not arguments.json:
                 seen = {"time": now(), "seconds": f"{arguments.watch:g}"}
-                say = words(settings["language"]).gettext
+                say = translations(settings["language"]).gettext
                 said = say("%(time)s, again every %(seconds)s s; Ctrl-C ends it") % seen
                 after = f"\n\n{said}"
             code = _shown(settings, arguments.json, before, after)
@@ -224,9 +223,9 @@ def _shown(settings: dict[str, Any], as_json: bool, before: str = "", after: str
     that a screen is not blank while the disks are measured."""
     problems: list[str] = []
     moment = time.time()
-    with stage_channels.history(settings["state_dir"], problems) as history:
-        look = disk_watch.look(settings, history, moment)
-        states = announce.in_force(STAGE, history, settings["fallback_dir"])
+    with stage_notifications.history(settings["state_dir"], problems) as history:
+        look = disk_check.look(settings, history, moment)
+        states = notify.in_force(STAGE, history, settings["fallback_dir"])
         days = [disk_output.days(history, result, moment) for result in look.results]
     shown = look.to_dict()
     for target, values in zip(shown["targets"], days, strict=True):
@@ -237,13 +236,11 @@ def _shown(settings: dict[str, Any], as_json: bool, before: str = "", after: str
     if as_json:
         tell(json.dumps({**shown, "problems": [*problems, *look.problems]}))
     else:
-        from ..pages import render  # the monitor draws no page
-
         page = render.dashboard(shown, backups, settings["language"], colour())
         tell(f"{before}{page}{after}")
         for problem in [*problems, *look.problems]:
             warn(problem)
-    return disk.exit_code(look.level)
+    return exit_code(look.level)
 
 
 def _seconds(text: str) -> float:

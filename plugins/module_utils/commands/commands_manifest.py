@@ -21,10 +21,10 @@ import os
 import subprocess
 from typing import Any
 
-from ..archive import manifest
+from ..backup import manifest
 from ..common.errors import ResilienceError
-from ..common.language import words
-from ..pages.render_text import clean
+from ..common.language import translations
+from ..common.safe_text import clean
 from .command import EXIT_CRITICAL, EXIT_OK, EXIT_WARNING, Command, append_log, now, tell, warn
 from .commands_staging import KEYS
 
@@ -106,7 +106,7 @@ def _tell(
         told = {"manifest": manifest.path_of(arguments.backup), "rows": rows, "removed": gone}
         tell(json.dumps(told))
     else:
-        say = words(values["language"]).gettext
+        say = translations(values["language"]).gettext
         what = {"tables": len(made.tables), "rows": rows}
         tell(say("✅ Manifest written: %(tables)d tables, %(rows)d rows") % what)
     return EXIT_OK
@@ -122,7 +122,7 @@ def _orphans(values: dict[str, Any], arguments: argparse.Namespace) -> int:
     if arguments.json:
         tell(json.dumps({"orphans": found, "removed": removing}))
         return EXIT_OK
-    say = words(values["language"]).gettext
+    say = translations(values["language"]).gettext
     line = say("🧹 removed: %(what)s") if removing else say("Manifest without its backup: %(what)s")
     lines = [line % {"what": clean(path)} for path in found]
     tell("\n".join(lines or [say("✅ Every manifest has its backup")]))

@@ -13,9 +13,19 @@ import sys
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from ..offsite import offsite_config, offsite_guards
-from ..offsite.offsite_settings import FAILED, LOCKED, OK, REFUSED, WARNING, Settings, SyncResult
-from ..telling import stage_channels
+from ..history.history import forget
+from ..notifications import stage_notifications
+from ..offsite import offsite_config, offsite_guards, offsite_report, offsite_verification, sync
+from ..offsite.offsite_settings import (
+    FAILED,
+    LOCKED,
+    OK,
+    REFUSED,
+    WARNING,
+    SyncResult,
+    SyncSettings,
+)
+from ..pages import render
 from .command import EXIT_OK, Command, append_log, colour, now, tell, warn
 
 
@@ -58,14 +68,14 @@ def _progress(label: str) -> Callable[[int, int], None] | None:
         return None
     shown = -1
 
-    def told(done: int, total: int) -> None:
+    def show(done: int, total: int) -> None:
         nonlocal shown
         percent = min(100, 100 * done // total) if total else 100
         if percent != shown:
             shown = percent
             warn(f"\r{label} {percent} %", end="\n" if percent == 100 else "")
 
-    return told
+    return show
 
 
 def _lines(result: SyncResult) -> list[str]:
@@ -111,9 +121,6 @@ _WORST = (FAILED, REFUSED, LOCKED, WARNING, OK)
 
 def _sync(values: dict[str, Any], arguments: argparse.Namespace) -> int:
     if arguments.forget:
-        from ..offsite import offsite_report  # as elsewhere here
-        from ..telling.history import forget  # as elsewhere here
-
         if forget(values["state_dir"], offsite_report.STAGE):
             tell("forgotten")
         return EXIT_OK
@@ -134,18 +141,17 @@ def _sync(values: dict[str, Any], arguments: argparse.Namespace) -> int:
 
 
 def _synced(
-    values: dict[str, Any], arguments: argparse.Namespace, chosen: Sequence[Settings]
+    values: dict[str, Any], arguments: argparse.Namespace, chosen: Sequence[SyncSettings]
 ) -> int:
-    from ..offsite import offsite, offsite_report  # loaded while the server answers
 
     offsite_report.checked(values)
     problems: list[str] = []
     if not arguments.dry_run:
-        stage_channels.ping(values, "start", "", problems)
+        stage_notifications.ping(values, "start", "", problems)
     results = []
     for settings in chosen:
         results.append(
-            offsite.sync(
+            sync.sync(
                 settings,
                 dry_run=arguments.dry_run,
                 overrides=arguments.override,
@@ -162,7 +168,7 @@ def _synced(
         said = "\n".join(f"{result.destination}: {result.message}" for result in results)
         # A sync that found another one at work has nothing to say about the copy.
         if any(result.status != LOCKED for result in results):
-            stage_channels.ping(values, "fail" if failed else "success", said, problems)
+            stage_notifications.ping(values, "fail" if failed else "success", said, problems)
         _log(values["log_file"], [f"{now()} problem: {problem}" for problem in problems])
     for problem in problems:
         warn(problem)
@@ -191,17 +197,15 @@ def _verify(values: dict[str, Any], arguments: argparse.Namespace) -> int:
 
 
 def _verified(
-    values: dict[str, Any], arguments: argparse.Namespace, chosen: Sequence[Settings]
+    values: dict[str, Any], arguments: argparse.Namespace, chosen: Sequence[SyncSettings]
 ) -> int:
-    from ..offsite import offsite_verify  # a sync takes the time for its own only
-    from ..pages import render  # as above
 
     codes, found = [], []
     for settings in chosen:
-        verification = offsite_verify.verify(
+        verification = offsite_verification.verify(
             settings, full=arguments.full, progress=_progress("reading")
         )
-        codes.append(offsite_verify.verify_exit_code(verification))
+        codes.append(offsite_verification.verify_exit_code(verification))
         found.append(verification)
         if not arguments.json:
             tell(render.offsite_report(verification, values["language"], colour()))

@@ -13,11 +13,12 @@ from typing import Any
 
 from ..common import quantity
 from ..common.errors import ResilienceError
-from ..common.language import words
-from ..common.told import in_language
-from ..drill import drill
+from ..common.language import translations
+from ..common.messages import translate_result
+from ..drill import drill_result
 from ..pages import render_titles
-from ..recovery import recovery, recovery_attempt, recovery_switch, recovery_tenant
+from ..proof import proof_settings
+from ..recovery import recovery, recovery_run, recovery_switch, recovery_tenant
 from ..staging import staging
 from .command import EXIT_CRITICAL, EXIT_OK, Command, append_log, now, tell, warn
 from .commands_staging import KEYS, progress_of, refuse_path_from_offsite, settings_of
@@ -42,8 +43,8 @@ def _arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def _run(values: dict[str, Any], arguments: argparse.Namespace) -> int:
-    target = staging.from_mapping(recovery.Target, "recovery", values["recovery"])
-    settings = recovery.Settings(settings_of(values), target)
+    target = staging.from_mapping(recovery.RecoveryServer, "recovery", values["recovery"])
+    settings = recovery.RecoverySettings(settings_of(values), target)
     if arguments.list:
         return _list(settings, arguments)
     if arguments.switch:
@@ -63,18 +64,18 @@ def _run(values: dict[str, Any], arguments: argparse.Namespace) -> int:
             settings, arguments.tenant, **which, progress=progress
         )
     else:
-        result = recovery_attempt.restore_beside(settings, **which, progress=progress)
+        result = recovery_run.restore_beside(settings, **which, progress=progress)
     _log(values, [f"{now()} {_ending(result)}"])
-    if result["verdict"] == drill.PASSED and arguments.confirm:
+    if result["verdict"] == proof_settings.PASSED and arguments.confirm:
         return _switch(values, settings, arguments, result["name"], result)
     if arguments.json:
         tell(json.dumps(result))
     else:
         tell("\n".join(_page(values, result)))
-    return drill.exit_code(result)
+    return drill_result.exit_code(result)
 
 
-def _list(settings: recovery.Settings, arguments: argparse.Namespace) -> int:
+def _list(settings: recovery.RecoverySettings, arguments: argparse.Namespace) -> int:
     tenants = bool(arguments.tenant)
     found = recovery_tenant.listed(settings) if tenants else recovery.listed(settings)
     if arguments.json:
@@ -86,7 +87,7 @@ def _list(settings: recovery.Settings, arguments: argparse.Namespace) -> int:
 
 def _switch(
     values: dict[str, Any],
-    settings: recovery.Settings,
+    settings: recovery.RecoverySettings,
     arguments: argparse.Namespace,
     name: str,
     restored: dict[str, Any] | None = None,
@@ -115,9 +116,9 @@ def _switch(
 
 
 def _page(values: dict[str, Any], result: dict[str, Any]) -> list[str]:
-    language = words(values["language"])
+    language = translations(values["language"])
     say = language.gettext
-    result = in_language(language, result)
+    result = translate_result(language, result)
     lines = [
         say("📁 Backup: %(file)s, of %(moment)s")
         % {"file": result["backup"]["path"], "moment": result["backup"]["taken_at"]}
@@ -129,7 +130,7 @@ def _page(values: dict[str, Any], result: dict[str, Any]) -> list[str]:
         sign = {"passed": "✅", "failed": "❌"}.get(check["status"], "⚠️")
         title = render_titles.check_title(language, check)
         lines.append(f"   {sign} {title}: {check['evidence']}")
-    if result["verdict"] == drill.PASSED:
+    if result["verdict"] == proof_settings.PASSED:
         lines.append(say("✅ Restored and validated beside production: %(name)s") % result)
         again = [f"--tenant {result['tenant']}"] if result["tenant"] else []
         command = " ".join(
@@ -146,7 +147,7 @@ def _page(values: dict[str, Any], result: dict[str, Any]) -> list[str]:
 
 
 def _switched(values: dict[str, Any], done: dict[str, Any]) -> list[str]:
-    say = words(values["language"]).gettext
+    say = translations(values["language"]).gettext
     lines = [say("✅ %(name)s is production's now, as %(now)s") % done]
     if done["kept"]:
         lines.append(say("   The old one is kept as %(kept)s; the way back is:") % done)

@@ -14,16 +14,18 @@ import sys
 from collections.abc import Sequence
 from typing import Any
 
+from ..checks import findings
 from ..common import quantity
 from ..common.config import Key
 from ..common.errors import ResilienceError
-from ..common.language import words
-from ..drill import drill, drill_aftermath
+from ..common.language import translations
+from ..drill import drill, drill_result, follow_up
 from ..inventory import inventory
 from ..pages import render
 from ..pages.render_titles import phase_title
+from ..proof import proof_settings
 from ..staging import staging
-from ..validation import api_probe, findings, previous_counts, validation
+from ..validation import api_probe, check_context, previous_counts
 from .command import EXIT_OK, Command, append_log, colour, now, tell, warn
 
 KEYS = {
@@ -79,28 +81,30 @@ KEYS = {
 }
 
 
-def settings_of(values: dict[str, Any]) -> drill.Settings:
+def settings_of(values: dict[str, Any]) -> proof_settings.ProofSettings:
     """The engine's settings from a configuration."""
 
     def chosen(*names: str) -> dict[str, Any]:
         return {name: values[name] for name in names}
 
-    backend = staging.Backend(
+    backend = staging.BackendSettings(
         command=tuple(values["backend_command"]),
         env={str(name): str(value) for name, value in values["backend_env"].items()},
         port=values["backend_port"],
         health_path=values["backend_health_path"],
         seconds=values["backend_seconds"],
     )
-    place = staging.Settings(
+    place = staging.StagingSettings(
         kind=values["engine"],
         backend=backend,
-        production=staging.from_mapping(staging.Production, "production", values["production"]),
-        compose=staging.from_mapping(staging.Compose, "compose", values["compose"]),
-        external=staging.from_mapping(staging.External, "external", values["external"]),
+        production=staging.from_mapping(
+            staging.ProductionSettings, "production", values["production"]
+        ),
+        compose=staging.from_mapping(staging.ComposeSettings, "compose", values["compose"]),
+        external=staging.from_mapping(staging.ExternalSettings, "external", values["external"]),
         **chosen("work_dir", "database", "bin_dir"),
     )
-    questions = validation.Settings(
+    validation = check_context.ValidationSettings(
         tenant_query=values["tenant_query"] or None,
         ignore=findings.ignored(values["ignore_findings"]),
         **chosen("tenant_prefix", "foreign_keys", "queries", "amcheck"),
@@ -108,9 +112,9 @@ def settings_of(values: dict[str, Any]) -> drill.Settings:
     # Wrong users or steps are told before anything is touched.
     steps = values["api_steps"] or api_probe.STEPS
     api_probe.Api(backend.url, values["api_users"], steps)
-    return drill.Settings(
+    return proof_settings.ProofSettings(
         staging=place,
-        questions=questions,
+        validation=validation,
         tiers=tuple(values["tiers"]),
         api_steps=steps,
         **chosen(
@@ -152,18 +156,18 @@ def refuse_path_from_offsite(arguments: argparse.Namespace) -> None:
         )
 
 
-def progress_of(language: str) -> drill.Progress:
+def progress_of(language: str) -> proof_settings.Progress:
     """One line a phase to standard error; on a terminal also what it does now."""
     terminal = sys.stderr.isatty()
 
-    def told(phase: str, what: str) -> None:
-        title = phase_title(words(language), phase)
+    def show(phase: str, what: str) -> None:
+        title = phase_title(translations(language), phase)
         if not what:
             warn(("\r\x1b[K" if terminal else "") + f"{now()} {title}")
         elif terminal:
             warn(f"\r\x1b[K   {what}", end="")
 
-    return told
+    return show
 
 
 def _show(values: dict[str, Any], arguments: argparse.Namespace, result: dict[str, Any]) -> int:
@@ -176,7 +180,7 @@ def _show(values: dict[str, Any], arguments: argparse.Namespace, result: dict[st
         if sys.stderr.isatty():
             warn("\r\x1b[K", end="")
         tell(render.validation_report(result, values["language"], colour()))
-    return drill.exit_code(result)
+    return drill_result.exit_code(result)
 
 
 def _phase_line(phase: dict[str, Any]) -> str:
@@ -215,13 +219,13 @@ def _setup(values: dict[str, Any], arguments: argparse.Namespace) -> int:
     if arguments.json:
         tell(json.dumps(made))
         return EXIT_OK
-    say = words(values["language"]).gettext
+    say = translations(values["language"]).gettext
     tell(
         say("✅ Staging is up: PostgreSQL at %(host)s, port %(port)s, in %(seconds)s")
         % {
             "host": made["host"],
             "port": made["port"],
-            "seconds": quantity.duration(words(values["language"]), made["seconds"]),
+            "seconds": quantity.duration(translations(values["language"]), made["seconds"]),
         }
     )
     return EXIT_OK
@@ -232,13 +236,13 @@ def _drill(values: dict[str, Any], arguments: argparse.Namespace) -> int:
     refuse_path_from_offsite(arguments)
     if arguments.backup:
         values = {**values, "source": "local"}
-    told = drill_aftermath.Settings(
+    told = follow_up.FollowUpSettings(
         tuple(values["notify_urls"]),
         values["notify_remind_hours"],
         values["ping_url"],
         values["metrics_file"],
     )
-    problems = drill_aftermath.begin(told)
+    problems = follow_up.begin(told)
     result = drill.run(
         settings,
         path=arguments.backup,
@@ -248,7 +252,7 @@ def _drill(values: dict[str, Any], arguments: argparse.Namespace) -> int:
         keep=arguments.keep,
         progress=progress_of(values["language"]),
     )
-    problems += drill_aftermath.follow(values, told, result)
+    problems += follow_up.follow(values, told, result)
     for problem in problems:
         warn(problem)
     _log(values, [f"{now()} problem={json.dumps(problem)}" for problem in problems])
@@ -256,8 +260,8 @@ def _drill(values: dict[str, Any], arguments: argparse.Namespace) -> int:
 
 
 def _runbook(values: dict[str, Any], arguments: argparse.Namespace) -> int:
-    last = drill.last_result(values["state_dir"])
-    changed, _problems = drill_aftermath.renew_runbook(values, last)
+    last = drill_result.last_result(values["state_dir"])
+    changed, _problems = follow_up.renew_runbook(values, last)
     if arguments.json:
         tell(json.dumps({"changed": changed, "runbook": values["runbook"]}))
     else:
@@ -282,7 +286,7 @@ def _cleanup_arguments(parser: argparse.ArgumentParser) -> None:
 def _cleanup(values: dict[str, Any], arguments: argparse.Namespace) -> int:
     removed = drill.clean_up(settings_of(values), forget=arguments.forget)
     _log(values, [f"{now()} removed {what}" for what in removed or ["nothing, there was none"]])
-    say = words(values["language"]).gettext
+    say = translations(values["language"]).gettext
     if arguments.json:
         tell(json.dumps({"removed": removed}))
     else:

@@ -10,17 +10,15 @@ escaping rules of its own, and the standard library reads it on a host without P
 
 from __future__ import annotations
 
+import dataclasses
+import difflib
 import json
+from typing import Any
 
-from . import records
 from .errors import ResilienceError
 
-TYPE_CHECKING = False
-if TYPE_CHECKING:
-    from typing import Any
 
-
-@records.dataclass(frozen=True)
+@dataclasses.dataclass(frozen=True)
 class Key:
     """One key of a configuration: its JSON type and what stands in when it is left out."""
 
@@ -81,8 +79,6 @@ def read(path: str) -> dict[str, Any]:
 
 def _check(path: str, name: str, value: object, keys: dict[str, Key]) -> None:
     if name not in keys:
-        import difflib  # only an error needs it
-
         near = difflib.get_close_matches(name, keys, n=1)
         remedy = f"did you mean {near[0]!r}?" if near else f"known keys: {', '.join(sorted(keys))}"
         raise ResilienceError(

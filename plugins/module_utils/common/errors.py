@@ -6,7 +6,7 @@
 
 from __future__ import annotations
 
-from .told import Told, in_row
+from .messages import Message, join
 
 
 class ResilienceError(Exception):
@@ -33,17 +33,17 @@ class ResilienceError(Exception):
         self.remedy = remedy
         super().__init__(str(self))
 
-    def told(self) -> Told:
+    def message(self) -> Message:
         """All of it, for pages of every language."""
         parts = [self.problem]
         if self.option is not None:
             parts.append(f" [{self.option}={self.value!r}]")
         if self.remedy:
             parts += [" - ", self.remedy]
-        return in_row(parts, "")
+        return join(parts, "")
 
     def __str__(self) -> str:
-        return str(self.told())
+        return str(self.message())
 
 
 class BackupError(ResilienceError):

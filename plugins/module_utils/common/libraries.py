@@ -10,6 +10,7 @@ an interpreter's start, and a run of the monitor needs none. What does need them
 
 from __future__ import annotations
 
+import site
 import sys
 
 _asked = False
@@ -20,6 +21,5 @@ def reach() -> None:
     global _asked
     if sys.flags.no_site and not _asked:
         _asked = True
-        import site  # its import alone changes nothing with -S, see its document
 
         site.main()

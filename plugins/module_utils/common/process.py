@@ -23,11 +23,12 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import IO, Any
 
 from .errors import ResilienceError
-from .told import told
+from .messages import _
+from .system_errors import reason
 
 
 @dataclasses.dataclass(frozen=True)
-class Outcome:
+class ProcessResult:
     """How a program ended.
 
     Attributes:
@@ -61,13 +62,12 @@ def end_group(process: subprocess.Popen[Any]) -> None:
 
 def cannot_run(program: str, error: OSError) -> ResilienceError:
     """What is said of a program that the system does not run."""
-    from .system_words import why  # what all goes well does without
 
     return ResilienceError(
-        told("a program cannot be run: %(why)s", why=why(error)),
+        _("a program cannot be run: %(why)s", why=reason(error)),
         option="command",
         value=program,
-        remedy=told("install it, or give its full path"),
+        remedy=_("install it, or give its full path"),
     )
 
 
@@ -216,7 +216,7 @@ def streamed(
             timer.cancel()
         errors.seek(0)
         said = errors.read()[-2000:].decode("utf-8", "backslashreplace")
-        outcome = Outcome(code, "", said, timed_out.is_set())
+        outcome = ProcessResult(code, "", said, timed_out.is_set())
         if code != 0:
             last = (said.strip().splitlines() or [""])[-1]
             raise Ended(f"{os.path.basename(arguments[0])} ended with {outcome.ending()}: {last}")
@@ -231,7 +231,7 @@ def run(
     stdout: IO[bytes] | int = subprocess.PIPE,
     input: bytes | None = None,
     cwd: str | None = None,
-) -> Outcome:
+) -> ProcessResult:
     """Runs a program to its end, or to the time limit.
 
     Args:
@@ -257,7 +257,7 @@ def run(
             timed_out = True
             end_group(process)
             output, errors = process.communicate()
-    return Outcome(
+    return ProcessResult(
         process.returncode,
         (output or b"").decode("utf-8", "backslashreplace"),
         (errors or b"").decode("utf-8", "backslashreplace"),

@@ -19,12 +19,9 @@ The rules reproduce the examples of the plan, in every language:
 
 from __future__ import annotations
 
+import decimal
+import gettext
 import math
-
-TYPE_CHECKING = False
-if TYPE_CHECKING:
-    import decimal
-    import gettext
 
 _UNITS = ("B", "KB", "MB", "GB", "TB", "PB")
 _SHORT_UNITS = ("B", "K", "M", "G", "T", "P")
@@ -59,7 +56,6 @@ def short_size(count: int | None) -> str:
 
 
 def _cut(value: float, places: str) -> decimal.Decimal:
-    import decimal  # only pages show shares
 
     # Through repr: 0.57 * 100 is a float just under 57, and floor() would say 56.
     exact = decimal.Decimal(repr(round(float(value), 9)))
@@ -83,7 +79,6 @@ def confidence(value: float | None) -> str:
         return "?%"
     if value == 100:
         return "100%"
-    import decimal  # as above
 
     exact = decimal.Decimal(repr(float(value)))
     return f"{exact.quantize(decimal.Decimal('0.1'), rounding=decimal.ROUND_DOWN)}%"

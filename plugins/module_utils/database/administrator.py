@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import Any
 
 from ..common.errors import ResilienceError
-from ..common.told import told
+from ..common.messages import _
 
 
 def connect(to: Any, dbname: str, *, what: str, option: str, remedy: str) -> Any:
@@ -38,7 +38,7 @@ def connect(to: Any, dbname: str, *, what: str, option: str, remedy: str) -> Any
         )
     except psycopg2.OperationalError as error:
         raise ResilienceError(
-            told(
+            _(
                 "%(what)s cannot be connected to: %(why)s",
                 what=what,
                 why=" ".join(str(error).split()),

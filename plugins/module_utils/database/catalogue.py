@@ -11,7 +11,9 @@ from __future__ import annotations
 
 from typing import Any, cast
 
-from ..validation.expectation import Key
+# A schema, or a schema and what it contains: the parts of a name, unquoted.
+ObjectName = tuple[str, ...]
+
 
 _SCHEMA = "n.nspname NOT IN ('information_schema') AND n.nspname !~ '^pg_'"
 
@@ -120,37 +122,37 @@ class Catalogue:
         with self.connection.cursor() as cursor:
             cursor.execute(statement)
 
-    def schemas(self) -> set[Key]:
+    def schemas(self) -> set[ObjectName]:
         """Every schema, `public` among them if it is there."""
         query = f"SELECT n.nspname FROM pg_namespace n WHERE {_SCHEMA}"
         return set(self.rows(f"{query} AND {_owned('pg_namespace', 'n')}"))
 
-    def relations(self, kinds: str) -> set[Key]:
+    def relations(self, kinds: str) -> set[ObjectName]:
         """(schema, name) of every relation of the given kinds (`pg_class.relkind`)."""
         return set(self.rows(_RELATIONS, list(kinds)))
 
-    def constraints(self, kinds: str) -> dict[Key, bool]:
+    def constraints(self, kinds: str) -> dict[ObjectName, bool]:
         """(schema, table, name) of every constraint of the given kinds: whether it is validated."""
         found = self.rows(_CONSTRAINTS, list(kinds))
         return {(schema, table, name): valid for schema, table, name, valid in found}
 
-    def indexes(self) -> dict[Key, bool]:
+    def indexes(self) -> dict[ObjectName, bool]:
         """(schema, name) of every index: whether it is valid, ready and live."""
         return {(schema, name): usable for schema, name, usable in self.rows(_INDEXES)}
 
-    def functions(self) -> dict[Key, int]:
+    def functions(self) -> dict[ObjectName, int]:
         """(schema, name) of every function, procedure and aggregate: how many overloads."""
         return {(schema, name): count for schema, name, count in self.rows(_FUNCTIONS)}
 
-    def on_tables(self, kind: str) -> set[Key]:
+    def on_tables(self, kind: str) -> set[ObjectName]:
         """(schema, table, name) of every one of `triggers`, `rules` or `policies`."""
         return set(self.rows(_ON_TABLES[kind]))
 
-    def types(self) -> set[Key]:
+    def types(self) -> set[ObjectName]:
         """(schema, name) of every type."""
         return set(self.rows(_TYPES))
 
-    def extensions(self) -> set[Key]:
+    def extensions(self) -> set[ObjectName]:
         """Every installed extension."""
         return set(self.rows("SELECT extname FROM pg_extension"))
 
@@ -158,15 +160,15 @@ class Catalogue:
         """Schema, table, column, type, not null, has a default, is the table's own."""
         return self.rows(_COLUMNS)
 
-    def row_security(self) -> set[Key]:
+    def row_security(self) -> set[ObjectName]:
         """(schema, table) of every table whose row-level security is on."""
         return set(self.rows(f"{_RELATIONS} AND c.relrowsecurity", list("rp")))
 
-    def disabled_triggers(self) -> set[Key]:
+    def disabled_triggers(self) -> set[ObjectName]:
         """(schema, table, name) of every trigger that is switched off."""
         return set(self.rows(_ON_TABLES["triggers"] + " AND g.tgenabled = 'D'"))
 
-    def sequence_values(self) -> dict[Key, int | None]:
+    def sequence_values(self) -> dict[ObjectName, int | None]:
         """(schema, name) of every sequence: the value given out last; None before the first."""
         found = self.rows("SELECT schemaname, sequencename, last_value FROM pg_sequences")
         return {(schema, name): value for schema, name, value in found}

@@ -15,7 +15,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
-from ..validation.expectation import Key
+from .catalogue import ObjectName
 
 ALGORITHM = "sum of hashtextextended over rows as text, columns by name"
 # Tables read by one query.
@@ -42,7 +42,9 @@ WHERE c.relkind = 'r' AND c.relpersistence <> 't' AND n.nspname <> 'information_
 GROUP BY 1, 2 ORDER BY 1, 2"""
 
 
-def take(cursor: Any, only: Iterable[Key] | None = None) -> dict[Key, tuple[int, str]]:
+def take(
+    cursor: Any, only: Iterable[ObjectName] | None = None
+) -> dict[ObjectName, tuple[int, str]]:
     """Rows and digest of each table.
 
     Args:
@@ -60,7 +62,7 @@ def take(cursor: Any, only: Iterable[Key] | None = None) -> dict[Key, tuple[int,
         for schema, table, columns in cursor.fetchall()
         if chosen is None or (schema, table) in chosen
     ]
-    found: dict[Key, tuple[int, str]] = {}
+    found: dict[ObjectName, tuple[int, str]] = {}
     for start in range(0, len(tables), BATCH):
         batch = tables[start : start + BATCH]
         query = sql.SQL(" UNION ALL ").join(

@@ -17,7 +17,7 @@ from typing import Any
 
 from ..common import process
 from ..common.errors import ResilienceError
-from ..common.told import told
+from ..common.messages import _
 
 # What a restore drill needs; `psql` is not among them, the engine speaks through psycopg2.
 PROGRAMS = ("initdb", "postgres", "pg_restore")
@@ -115,7 +115,7 @@ def version_of(program: str) -> tuple[int, str]:
     found = re.search(r"\(PostgreSQL\) ((\d+)\S*)", outcome.output)
     if outcome.code != 0 or not found:
         raise ResilienceError(
-            told(
+            _(
                 "%(program)s ended with %(ending)s: %(why)s",
                 program=f"{program} --version",
                 ending=outcome.ending(),
@@ -123,7 +123,7 @@ def version_of(program: str) -> tuple[int, str]:
             ),
             option="bin_dir",
             value=os.path.dirname(program),
-            remedy=told("name the folder of a whole PostgreSQL installation"),
+            remedy=_("name the folder of a whole PostgreSQL installation"),
         )
     return int(found[2]), found[1]
 
@@ -149,26 +149,26 @@ def find_binaries(
         lacking = [name for name in programs if not os.access(os.path.join(bin_dir, name), os.X_OK)]
         if lacking:
             raise ResilienceError(
-                told("the folder lacks PostgreSQL's %(names)s", names=", ".join(lacking)),
+                _("the folder lacks PostgreSQL's %(names)s", names=", ".join(lacking)),
                 option="bin_dir",
                 value=bin_dir,
-                remedy=told("name the bin folder of a PostgreSQL server installation"),
+                remedy=_("name the bin folder of a PostgreSQL server installation"),
             )
         found = [Binaries(bin_dir, *version_of(os.path.join(bin_dir, programs[0])))]
     else:
         found = _installed(programs)
     fitting = [binaries for binaries in found if at_least <= binaries.major <= at_most]
     if not fitting:
-        have = ", ".join(str(binaries.major) for binaries in found) or told("none")
+        have = ", ".join(str(binaries.major) for binaries in found) or _("none")
         raise ResilienceError(
-            told(
+            _(
                 "PostgreSQL %(wanted)s or newer is needed, installed: %(have)s",
                 wanted=at_least or 16,
                 have=have,
             ),
             option="bin_dir",
             value=bin_dir,
-            remedy=told(
+            remedy=_(
                 "install postgresql-%(version)d, or name the bin folder of one",
                 version=at_least or 16,
             ),

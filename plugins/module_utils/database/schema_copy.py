@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from ..validation.checks import Answer
+from ..checks.checks import Evidence
 
 # What a schema holds, one query a kind: name and definition. With an empty search path every name
 # in a definition is written in full, so two databases write it alike.
@@ -58,7 +58,7 @@ _DEFINITIONS = {
 }
 
 
-def compare(source: Any, copy: Any, schema: str) -> Answer:
+def compare(source: Any, copy: Any, schema: str) -> Evidence:
     """Compares a schema of two databases.
 
     Args:
@@ -79,7 +79,7 @@ def compare(source: Any, copy: Any, schema: str) -> Answer:
         elif held[key] != brought[key]:
             findings.append(f"the {kind} {name} is {brought[key]}, in the backup {held[key]}")
     tables = sum(1 for kind, _name in held if kind == "table")
-    return Answer(f"{tables} tables and {len(held) - tables} other objects alike", findings)
+    return Evidence(f"{tables} tables and {len(held) - tables} other objects alike", findings)
 
 
 def _read(connection: Any, schema: str) -> dict[tuple[str, str], str]:

@@ -8,18 +8,15 @@ how many nights does the retention plan fit. Pure.
 
 from __future__ import annotations
 
+import dataclasses
 import datetime
 from collections.abc import Mapping, Sequence
+from typing import Any
 
-from ..common import records
+from ..common.levels import CRITICAL, OK, UNKNOWN, WARNING
 from ..inventory.inventory import BackupFile
-from .disk_levels import CRITICAL, OK, UNKNOWN, WARNING
 from .disk_reasons import Cause
 from .forecast import DAY, slopes
-
-TYPE_CHECKING = False
-if TYPE_CHECKING:
-    from typing import Any
 
 # The plan's own: 7 daily, 4 weekly and 3 monthly backups.
 RETENTION = {"daily": 7, "weekly": 4, "monthly": 3}
@@ -35,7 +32,7 @@ DUMP_MARGIN = 1.2
 HORIZON = 120
 
 
-@records.dataclass(frozen=True)
+@dataclasses.dataclass(frozen=True)
 class Fits:
     """What fits. Sizes in bytes.
 
@@ -60,7 +57,7 @@ class Fits:
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values."""
-        return records.asdict(self)
+        return dataclasses.asdict(self)
 
 
 def fits(

@@ -6,17 +6,15 @@
 
 from __future__ import annotations
 
+import dataclasses
 import datetime
+import difflib
 from collections.abc import Mapping
+from typing import Any
 
-from ..common import records
 from ..common.errors import ResilienceError
-from .disk import HYSTERESIS, Target
-from .disk_levels import DEFAULTS, Thresholds
-
-TYPE_CHECKING = False
-if TYPE_CHECKING:
-    from typing import Any
+from ..common.levels import DEFAULTS, Thresholds
+from .usage import HYSTERESIS, Target
 
 # What one entry of `targets` may say: its type, and whether it may be None (not said).
 TARGET_KEYS: dict[str, tuple[type, ...]] = {
@@ -37,8 +35,8 @@ TARGET_KEYS: dict[str, tuple[type, ...]] = {
 }
 
 
-@records.dataclass(frozen=True)
-class Watch:
+@dataclasses.dataclass(frozen=True)
+class MonitorTargets:
     """What to watch.
 
     Attributes:
@@ -52,7 +50,7 @@ class Watch:
     silences: dict[str, datetime.datetime]
 
 
-def watch(options: Mapping[str, Any]) -> Watch:
+def watch(options: Mapping[str, Any]) -> MonitorTargets:
     """What to watch.
 
     Args:
@@ -84,11 +82,13 @@ def watch(options: Mapping[str, Any]) -> Watch:
         targets[target.path, target.folder] = target
         if entry.get("silence_until"):
             silences[target.path] = _moment(entry["silence_until"], where)
-    return Watch(list(targets.values()), common if options.get("discover") else None, silences)
+    return MonitorTargets(
+        list(targets.values()), common if options.get("discover") else None, silences
+    )
 
 
 def _target(options: Mapping[str, Any], entry: Mapping[str, Any], where: str) -> Target:
-    def said(name: str, default: Any) -> Any:
+    def given(name: str, default: Any) -> Any:
         for source in (entry, options):
             if source.get(name) is not None:
                 return source[name]
@@ -96,11 +96,11 @@ def _target(options: Mapping[str, Any], entry: Mapping[str, Any], where: str) ->
 
     def thresholds(prefix: str) -> Thresholds:
         warning, critical, emergency = (
-            said(prefix + name, default) for name, default in DEFAULTS.items()
+            given(prefix + name, default) for name, default in DEFAULTS.items()
         )
         return Thresholds(warning, critical, emergency, where, inodes=bool(prefix))
 
-    time_limit = said("time_limit", 10)
+    time_limit = given("time_limit", 10)
     if time_limit <= 0:
         raise ResilienceError(
             "a time limit is not above 0",
@@ -114,7 +114,7 @@ def _target(options: Mapping[str, Any], entry: Mapping[str, Any], where: str) ->
         folder=bool(entry.get("folder")),
         thresholds=thresholds(""),
         inodes=thresholds("inodes_"),
-        hysteresis=said("hysteresis", HYSTERESIS),
+        hysteresis=given("hysteresis", HYSTERESIS),
         must_be_mount=entry.get("must_be_mount"),
         may_be_read_only=entry.get("may_be_read_only"),
         time_limit=time_limit,
@@ -131,8 +131,6 @@ def _check_entry(entry: object, where: str) -> None:
         )
     for name, value in entry.items():
         if name not in TARGET_KEYS:
-            import difflib  # only an error needs it
-
             near = difflib.get_close_matches(name, TARGET_KEYS, n=1)
             raise ResilienceError(
                 "a target has an unknown key",

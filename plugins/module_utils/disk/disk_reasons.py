@@ -6,17 +6,15 @@
 
 from __future__ import annotations
 
+import dataclasses
+import gettext
 from collections.abc import Mapping
+from typing import Any
 
-from ..common import quantity, records
-
-TYPE_CHECKING = False
-if TYPE_CHECKING:
-    import gettext
-    from typing import Any
+from ..common import quantity
 
 
-@records.dataclass(frozen=True)
+@dataclasses.dataclass(frozen=True)
 class Cause:
     """One question about a target and its answer.
 
@@ -36,7 +34,7 @@ class Cause:
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values."""
-        return records.asdict(self)
+        return dataclasses.asdict(self)
 
 
 FAR_DAYS = 730.0

@@ -6,21 +6,18 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Mapping, Sequence
+from typing import Any
 
-from ..common import records
-from ..pages.render_text import clean
-from ..telling.history import History, Sample
+from ..common.safe_text import clean
+from ..history.history import History, Sample
 from . import forecast
-from .disk import TargetResult
 from .forecast import DAY
-
-TYPE_CHECKING = False
-if TYPE_CHECKING:
-    from typing import Any
+from .usage import TargetResult
 
 
-@records.dataclass(frozen=True)
+@dataclasses.dataclass(frozen=True)
 class TierUse:
     """One tier on its disk.
 
@@ -36,7 +33,7 @@ class TierUse:
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values."""
-        return records.asdict(self)
+        return dataclasses.asdict(self)
 
 
 def _key(folder: TargetResult, tier: str) -> str:

@@ -11,16 +11,17 @@ Python, and a program can be ended when a filesystem no longer answers.
 
 from __future__ import annotations
 
+import dataclasses
 import os
 import stat
 
-from ..common import records
+from ..common import process
 
 # Up to so many entries are counted here.
 FEW = 1000
 
 
-@records.dataclass(frozen=True)
+@dataclasses.dataclass(frozen=True)
 class FolderSize:
     """Bytes that a folder takes up on its filesystem.
 
@@ -88,7 +89,6 @@ def _counted(path: str) -> FolderSize | None:
 
 
 def _by_du(path: str, time_limit: float, options: list[str]) -> FolderSize:
-    from ..common import process  # most runs start no program
 
     arguments = ["du", *options, "-D", "-0", "-B1", "--max-depth=1", "--", path]
     if not os.path.isdir(path):

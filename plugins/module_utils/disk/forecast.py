@@ -23,14 +23,10 @@ Without eight samples over two days since the last break there is not enough dat
 
 from __future__ import annotations
 
+import dataclasses
 import math
 from collections.abc import Mapping, Sequence
-
-from ..common import records
-
-TYPE_CHECKING = False
-if TYPE_CHECKING:
-    from typing import Any
+from typing import Any
 
 GROWING, NOT_GROWING, NOT_ENOUGH_DATA = "growing", "not growing", "not enough data"
 HIGH, MEDIUM, LOW = "high", "medium", "low"
@@ -51,7 +47,7 @@ Z = 1.959964
 Point = tuple[float, float]
 
 
-@records.dataclass(frozen=True)
+@dataclasses.dataclass(frozen=True)
 class Forecast:
     """What is to be expected.
 
@@ -71,7 +67,7 @@ class Forecast:
     per_day: float | None = None
     per_day_low: float | None = None
     per_day_high: float | None = None
-    days_to: dict[str, float | None] = records.field(default_factory=dict)
+    days_to: dict[str, float | None] = dataclasses.field(default_factory=dict)
     days_to_full_early: float | None = None
     days_to_full_late: float | None = None
     confidence: str | None = None
@@ -80,7 +76,7 @@ class Forecast:
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values."""
-        return records.asdict(self)
+        return dataclasses.asdict(self)
 
 
 def forecast(
@@ -121,8 +117,8 @@ def forecast(
     reached = {name: days_until(limit, slope) for name, limit in limits.items()}
     # Less than a thousandth of it in a month is standing still.
     if slope * DAY * WINDOW_DAYS < usable / 1000:
-        return records.replace(known, days_to=reached)
-    return records.replace(
+        return dataclasses.replace(known, days_to=reached)
+    return dataclasses.replace(
         known,
         status=GROWING,
         days_to=reached,

@@ -9,11 +9,11 @@ Source of the format: proc(5), "/proc/pid/mountinfo".
 
 from __future__ import annotations
 
+import dataclasses
 import os
 import re
 from collections.abc import Iterable, Mapping, Sequence
 
-from ..common import records
 from ..common.errors import ResilienceError
 
 MOUNTINFO = "/proc/self/mountinfo"
@@ -38,7 +38,7 @@ PSEUDO_TYPES = frozenset(
 )
 
 
-@records.dataclass(frozen=True)
+@dataclasses.dataclass(frozen=True)
 class Mount:
     """One mount.
 

@@ -17,35 +17,19 @@ import os
 import time
 from typing import Any
 
+from ..backup import expectation
+from ..backup.backup_choice import choose
 from ..common import interrupt
 from ..common.errors import ResilienceError
-from ..common.told import told
-from ..inventory.backup_choice import choose
+from ..common.messages import _
+from ..proof import backup_source, unpack_folder
+from ..proof.proof_settings import PASSED, Progress, ProofSettings
 from ..staging import staging
-from ..validation import expectation
-from . import drill_counts, drill_folder, drill_result, drill_source
-from .drill_attempt import Attempt
-from .drill_result import RESULT, exit_code, last_result
-from .drill_settings import COULD_NOT_VERIFY, FAILED, PASSED, Progress, Settings
-
-__all__ = [
-    "COULD_NOT_VERIFY",
-    "FAILED",
-    "PASSED",
-    "RESULT",
-    "Progress",
-    "Settings",
-    "clean_up",
-    "exit_code",
-    "last_result",
-    "make_ready",
-    "run",
-    "set_up",
-    "validate",
-]
+from . import drill_counts, drill_result
+from .drill_run import DrillRun
 
 
-def set_up(settings: Settings) -> dict[str, Any]:
+def set_up(settings: ProofSettings) -> dict[str, Any]:
     """Makes an empty staging that stays until it is cleaned up.
 
     Returns:
@@ -56,7 +40,7 @@ def set_up(settings: Settings) -> dict[str, Any]:
     """
     started = time.monotonic()
     with staging.locked(settings.staging):
-        drill_folder.remove_leftovers(settings.staging)
+        unpack_folder.remove_leftovers(settings.staging)
         note = staging.read_note(settings.staging)
         engine = staging.engine(settings.staging)
         engine.check()
@@ -77,7 +61,7 @@ def set_up(settings: Settings) -> dict[str, Any]:
     }
 
 
-def make_ready(settings: Settings) -> bool:
+def make_ready(settings: ProofSettings) -> bool:
     """Makes ready an empty staging that somebody else starts, as Ansible does with compose.
 
     Returns:
@@ -87,7 +71,7 @@ def make_ready(settings: Settings) -> bool:
         ResilienceError: it cannot be made, or a drill runs. What was made is removed again.
     """
     with staging.locked(settings.staging):
-        drill_folder.remove_leftovers(settings.staging)
+        unpack_folder.remove_leftovers(settings.staging)
         note = staging.read_note(settings.staging)
         engine = staging.engine(settings.staging)
         engine.check()
@@ -102,7 +86,7 @@ def make_ready(settings: Settings) -> bool:
     return True
 
 
-def clean_up(settings: Settings, *, forget: bool = False) -> list[str]:
+def clean_up(settings: ProofSettings, *, forget: bool = False) -> list[str]:
     """Removes staging; in words what was removed. A second time there is nothing.
 
     Args:
@@ -110,13 +94,13 @@ def clean_up(settings: Settings, *, forget: bool = False) -> list[str]:
         forget: also what is kept so that the next staging stands sooner.
     """
     with staging.locked(settings.staging):
-        return staging.remove(settings.staging, forget=forget) + drill_folder.remove_unpacked(
+        return staging.remove(settings.staging, forget=forget) + unpack_folder.remove_unpacked(
             settings.staging.work_dir
         )
 
 
 def run(
-    settings: Settings,
+    settings: ProofSettings,
     *,
     path: str | None = None,
     tier: str | None = None,
@@ -152,15 +136,15 @@ def run(
                 tier=tier,
                 date=date,
             )
-        attempt = Attempt(settings, chosen, keep, progress or _silent)
-        result = attempt.run(lambda folder: drill_source.fetch(settings, folder, tier, date))
+        attempt = DrillRun(settings, chosen, keep, progress or _silent)
+        result = attempt.run(lambda folder: backup_source.fetch(settings, folder, tier, date))
         drill_result.keep(settings.state_dir, result)
         if result["verdict"] == PASSED:
             drill_counts.keep(settings.state_dir, result)
     return result
 
 
-def validate(settings: Settings, *, progress: Progress | None = None) -> dict[str, Any]:
+def validate(settings: ProofSettings, *, progress: Progress | None = None) -> dict[str, Any]:
     """Questions the staging that stands, with the backup that was restored into it.
 
     Returns:
@@ -175,17 +159,17 @@ def validate(settings: Settings, *, progress: Progress | None = None) -> dict[st
         server = engine.find()
         if note is None or server is None or note.restored is None:
             raise ResilienceError(
-                told("no restored staging stands"),
+                _("no restored staging stands"),
                 option="work_dir",
                 value=settings.staging.work_dir,
-                remedy=told("run setup-staging and test-restore-staging first"),
+                remedy=_("run setup-staging and test-restore-staging first"),
             )
         staging.refuse_production(settings.staging, server.host, server.port)
         with open(
             os.path.join(settings.staging.work_dir, staging.WANTED), encoding="utf-8"
         ) as file:
             wanted = expectation.from_dict(json.load(file))
-        result = Attempt(settings, None, True, progress or _silent).question_only(
+        result = DrillRun(settings, None, True, progress or _silent).question_only(
             note.restored, server, wanted, engine.backend_url()
         )
         drill_result.keep(settings.state_dir, result)

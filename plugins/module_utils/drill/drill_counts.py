@@ -12,9 +12,9 @@ from collections.abc import Mapping
 from typing import Any
 
 from ..common.errors import ResilienceError
-from ..common.system_words import why
-from ..common.told import told
-from ..validation.expectation import Key
+from ..common.messages import _
+from ..common.system_errors import reason
+from ..database.catalogue import ObjectName
 from ..validation.previous_counts import Before, counted
 
 COUNTS = "last-passed-counts.json"
@@ -40,10 +40,10 @@ def keep(state_dir: str, result: Mapping[str, Any]) -> None:
         os.replace(f"{path}.new", path)
     except OSError as error:
         raise ResilienceError(
-            told("the counts cannot be kept: %(why)s", why=why(error)),
+            _("the counts cannot be kept: %(why)s", why=reason(error)),
             option="state_dir",
             value=path,
-            remedy=told("make room there, or name another folder"),
+            remedy=_("make room there, or name another folder"),
         ) from error
 
 
@@ -57,12 +57,14 @@ def read(state_dir: str) -> Before | str | None:
     try:
         with open(os.path.join(state_dir, COUNTS), encoding="utf-8") as file:
             values = json.load(file)
-        rows: dict[Key, int] = {(name, table): int(count) for name, table, count in values["rows"]}
+        rows: dict[ObjectName, int] = {
+            (name, table): int(count) for name, table, count in values["rows"]
+        }
         return Before(str(values["time"]), str(values["file"]), rows)
     except FileNotFoundError:
         return None
     except (OSError, ValueError, TypeError, KeyError) as error:
-        return told(
+        return _(
             "what the last drill counted cannot be read: %(why)s",
             why=f"{type(error).__name__}: {error}",
         )

@@ -16,7 +16,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from ..common.errors import ResilienceError
-from ..common.language import words
+from ..common.language import translations
 from ..pages import junit, render
 
 FILES = ("report.json", "report.html", "junit.xml")
@@ -44,7 +44,7 @@ def write(
     contents: dict[str, Callable[[], str]] = {
         "report.json": lambda: json.dumps(result, indent=1, ensure_ascii=False) + "\n",
         "report.html": lambda: render.html_report({**page, "only": "drill"}, language),
-        "junit.xml": lambda: junit.report(words(language), result),
+        "junit.xml": lambda: junit.report(translations(language), result),
     }
     for name, content in contents.items():
         try:

@@ -12,9 +12,9 @@ from collections.abc import Mapping
 from typing import Any
 
 from ..common.errors import ResilienceError
-from ..common.system_words import why
-from ..common.told import told
-from .drill_settings import COULD_NOT_VERIFY, FAILED, PASSED
+from ..common.messages import _
+from ..common.system_errors import reason
+from ..proof.proof_settings import COULD_NOT_VERIFY, FAILED, PASSED
 
 EXIT_CODES = {PASSED: 0, FAILED: 2, COULD_NOT_VERIFY: 3}
 RESULT = "drill.json"
@@ -49,8 +49,8 @@ def keep(state_dir: str, result: Mapping[str, Any]) -> None:
         os.replace(f"{path}.new", path)
     except OSError as error:
         raise ResilienceError(
-            told("the result cannot be kept: %(why)s", why=why(error)),
+            _("the result cannot be kept: %(why)s", why=reason(error)),
             option="state_dir",
             value=path,
-            remedy=told("make room there, or name another folder"),
+            remedy=_("make room there, or name another folder"),
         ) from error

@@ -18,8 +18,8 @@ import time
 from collections.abc import Mapping
 from typing import Any
 
-from ..common.system_words import why
-from ..common.told import told
+from ..common.messages import _
+from ..common.system_errors import reason
 
 # Size, mtime in nanoseconds, inode, ctime in nanoseconds.
 Identity = tuple[int, int, int, int]
@@ -136,8 +136,8 @@ class DigestCache:
                 file.write(json.dumps(values))  # `dump` would not use the C encoder
             os.replace(f"{self.path}.new", self.path)
         except OSError as error:
-            return told(
-                "the digests %(path)s cannot be kept: %(why)s", path=self.path, why=why(error)
+            return _(
+                "the digests %(path)s cannot be kept: %(why)s", path=self.path, why=reason(error)
             )
         return None
 

@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from ..common.errors import ResilienceError
-from ..common.told import told
+from ..common.messages import _
 from .inventory import BackupFile, Inventory
 
 # Hours between two backups of a tier: the plan's nights, weeks and months.
@@ -97,10 +97,10 @@ def complaints(found: Mapping[str, Any]) -> list[str]:
     said: list[str] = []
     for tier, state in found.items():
         if state["newest"] is None:
-            said.append(told("%(tier)s has no backup that counts", tier=tier))
+            said.append(_("%(tier)s has no backup that counts", tier=tier))
         elif not state["fresh"]:
             said.append(
-                told(
+                _(
                     "%(tier)s: the newest backup is %(hours)s hours old, one is expected every "
                     "%(expected)s hours",
                     tier=tier,
@@ -109,7 +109,7 @@ def complaints(found: Mapping[str, Any]) -> list[str]:
                 )
             )
         said += [
-            told("%(tier)s: no backup was taken at %(moment)s", tier=tier, moment=moment)
+            _("%(tier)s: no backup was taken at %(moment)s", tier=tier, moment=moment)
             for moment in state["gaps"]
         ]
     return said

@@ -10,21 +10,21 @@ somebody else has written to.
 
 from __future__ import annotations
 
+import dataclasses
 import datetime
+import hashlib
 import os
 import re
 import stat
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
 
-from ..common import records
-from ..common import told as texts
+from ..common import system_errors
 from ..common.errors import ResilienceError
+from ..common.messages import _, join
 from . import open_files
-
-TYPE_CHECKING = False
-if TYPE_CHECKING:
-    from typing import Any
 
 TIERS = ("daily", "weekly", "monthly")
 # The groups `date` and `time` tell when a backup was taken; names that do not match are listed.
@@ -35,7 +35,7 @@ FRESH_SECONDS = 24 * 3600
 BLOCK = 1 << 20
 
 
-@records.dataclass(frozen=True)
+@dataclasses.dataclass(frozen=True)
 class BackupFile:
     """One backup.
 
@@ -70,7 +70,7 @@ class BackupFile:
         return now.timestamp() - taken
 
 
-@records.dataclass(frozen=True)
+@dataclasses.dataclass(frozen=True)
 class TierSummary:
     """One tier: how many backups, how many bytes, and the paths of its newest and oldest."""
 
@@ -80,7 +80,7 @@ class TierSummary:
     oldest: str | None
 
 
-@records.dataclass(frozen=True)
+@dataclasses.dataclass(frozen=True)
 class Inventory:
     """What a backup tree holds.
 
@@ -98,10 +98,10 @@ class Inventory:
     root: str
     files: list[BackupFile]
     tier_names: tuple[str, ...] = TIERS
-    ignored: list[str] = records.field(default_factory=list)
-    in_progress: list[str] = records.field(default_factory=list)
-    problems: list[str] = records.field(default_factory=list)
-    identities: dict[str, tuple[int, int, int, int]] = records.field(
+    ignored: list[str] = dataclasses.field(default_factory=list)
+    in_progress: list[str] = dataclasses.field(default_factory=list)
+    problems: list[str] = dataclasses.field(default_factory=list)
+    identities: dict[str, tuple[int, int, int, int]] = dataclasses.field(
         default_factory=dict, repr=False, compare=False
     )
 
@@ -136,10 +136,10 @@ class Inventory:
         """Plain values, for JSON and Ansible."""
         return {
             "root": self.root,
-            "tiers": {name: records.asdict(tier) for name, tier in self.tiers().items()},
+            "tiers": {name: dataclasses.asdict(tier) for name, tier in self.tiers().items()},
             "total_count": self.total_count,
             "total_bytes": self.total_bytes,
-            "files": [records.asdict(file) for file in self.files],
+            "files": [dataclasses.asdict(file) for file in self.files],
             "ignored": self.ignored,
             "in_progress": self.in_progress,
             "problems": self.problems,
@@ -219,19 +219,17 @@ def scan(
         is_folder = stat.S_ISDIR(os.stat(root).st_mode)
     except OSError as error:
         raise ResilienceError(
-            texts.told("the backup tree cannot be read: %(why)s", why=_why(error)),
+            _("the backup tree cannot be read: %(why)s", why=_why(error)),
             option="path",
             value=root,
-            remedy=texts.told(
-                "name the folder that holds the tiers, and mount it if it is a mount"
-            ),
+            remedy=_("name the folder that holds the tiers, and mount it if it is a mount"),
         ) from error
     if not is_folder:
         raise ResilienceError(
-            texts.told("the backup tree is not a folder"),
+            _("the backup tree is not a folder"),
             option="path",
             value=root,
-            remedy=texts.told("name the folder that holds the tiers"),
+            remedy=_("name the folder that holds the tiers"),
         )
     found = Inventory(root, [], tuple(tiers))
     for tier in tiers:
@@ -289,13 +287,12 @@ def _scan_tier(found: Inventory, tier: str, expression: re.Pattern[str]) -> None
 
 
 def _why(error: OSError) -> str:
-    from ..common import system_words  # where all can be read, nothing of it is said
 
-    return system_words.why(error)
+    return system_errors.reason(error)
 
 
 def _problem(path: str, error: OSError) -> str:
-    return texts.in_row([readable(path), _why(error)], ": ")
+    return join([readable(path), _why(error)], ": ")
 
 
 def _kind(mode: int) -> str:
@@ -317,8 +314,8 @@ def taken_at(match: re.Match[str]) -> str | None:
     try:
         date, hour = match["date"] or "", match["time"] or ""
     except IndexError:  # a pattern without one of these groups
-        told = match.groupdict("")
-        date, hour = told.get("date", ""), told.get("time", "")
+        parts = match.groupdict("")
+        date, hour = parts.get("date", ""), parts.get("time", "")
     if len(date) != 8 or len(hour) != 6:
         date = re.sub(r"\D", "", date)
         hour = re.sub(r"\D", "", hour).ljust(6, "0")
@@ -344,17 +341,16 @@ def _set_aside_unfinished(found: Inventory, known: Mapping[str, tuple[int, int]]
         found.in_progress.extend(map(readable, sorted(unfinished)))
 
 
-def sha256(path: str, told: Callable[[int], None] | None = None) -> str:
+def sha256(path: str, report_progress: Callable[[int], None] | None = None) -> str:
     """SHA-256 of a regular file's content, hexadecimal.
 
     Args:
         path: the file; a link or a special file is refused, not followed or opened.
-        told: called with the number of bytes after each block.
+        report_progress: called with the number of bytes after each block.
 
     Raises:
         OSError: it cannot be read, or is no regular file.
     """
-    import hashlib  # a look without digests is to be short
 
     # O_NONBLOCK: a named pipe put in the file's place since it was listed must not hang us.
     number = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
@@ -364,8 +360,8 @@ def sha256(path: str, told: Callable[[int], None] | None = None) -> str:
         digest = hashlib.sha256()
         while block := file.read(BLOCK):
             digest.update(block)
-            if told:
-                told(len(block))
+            if report_progress:
+                report_progress(len(block))
     return digest.hexdigest()
 
 
@@ -378,7 +374,7 @@ def _digest_all(
     total = sum(file.bytes for file in found.files if file.path not in held)
     done = 0
 
-    def told(count: int) -> None:
+    def report_progress(count: int) -> None:
         nonlocal done
         done += count
         if progress:
@@ -386,13 +382,13 @@ def _digest_all(
 
     def one(file: BackupFile) -> BackupFile | str | None:
         if digest := held.get(file.path):
-            return records.replace(file, sha256=digest)
+            return dataclasses.replace(file, sha256=digest)
         path = os.path.join(found.root, file.path)
         try:
-            content = sha256(path, told)
+            content = sha256(path, report_progress)
             after = os.lstat(path)
         except FileNotFoundError:
-            return texts.told(
+            return _(
                 "%(file)s: vanished while it was read (rotated away?)", file=readable(file.path)
             )
         except OSError as error:
@@ -400,9 +396,7 @@ def _digest_all(
         if (after.st_size, after.st_mtime_ns) != (file.bytes, file.mtime_ns):
             found.in_progress.append(readable(file.path))
             return None
-        return records.replace(file, sha256=content)
-
-    from concurrent.futures import ThreadPoolExecutor  # as above
+        return dataclasses.replace(file, sha256=content)
 
     # hashlib lets go of the interpreter lock, so threads use every core.
     with ThreadPoolExecutor(max_workers=min(8, os.cpu_count() or 1)) as pool:
@@ -423,7 +417,7 @@ def with_digests(
         known: digests by path that need not be taken again.
         progress: called with bytes read and bytes to read in all.
     """
-    found = records.replace(
+    found = dataclasses.replace(
         tree,
         files=list(tree.files),
         in_progress=list(tree.in_progress),
@@ -433,7 +427,7 @@ def with_digests(
     return found
 
 
-@records.dataclass(frozen=True)
+@dataclasses.dataclass(frozen=True)
 class Comparison:
     """How another tree differs from ours.
 
@@ -449,7 +443,7 @@ class Comparison:
     extra: list[str]
     different: list[str]
     compared_by: str
-    unknown: list[str] = records.field(default_factory=list)
+    unknown: list[str] = dataclasses.field(default_factory=list)
 
     @property
     def in_sync(self) -> bool:
@@ -458,7 +452,7 @@ class Comparison:
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values, for JSON and Ansible."""
-        return {**records.asdict(self), "in_sync": self.in_sync}
+        return {**dataclasses.asdict(self), "in_sync": self.in_sync}
 
 
 def compare(ours: Inventory, other: Inventory) -> Comparison:
@@ -488,7 +482,7 @@ def compare(ours: Inventory, other: Inventory) -> Comparison:
         ),
         compared_by="sha256" if by_digest else "bytes",
         unknown=[
-            texts.in_row([side, problem], ": ")
+            join([side, problem], ": ")
             for side, tree in (("local", ours), ("remote", other))
             for problem in tree.problems
         ],

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import dataclasses
 
-from ..common.told import in_row, told
+from ..common.messages import _, join
 from .inventory import Inventory, readable
 
 
@@ -26,7 +26,7 @@ def printable(tree: Inventory) -> Inventory:
     problems = list(tree.problems)
     for file in files:
         if file.path in seen:
-            why = told("two names that look the same once escaped")
-            problems.append(in_row([file.path, why], ": "))
+            why = _("two names that look the same once escaped")
+            problems.append(join([file.path, why], ": "))
         seen.add(file.path)
     return dataclasses.replace(tree, files=files, problems=problems)

@@ -13,11 +13,12 @@ from ..common import config
 from ..common.config import Key
 from ..common.errors import ResilienceError
 from ..inventory import freshness, inventory
-from ..telling import channel_keys
+from ..notifications import notification_keys
 from . import offsite_guards
-from .offsite_settings import MARKER, Settings
+from .offsite_settings import MARKER, SyncSettings
 from .ssh import RESTRICTED, Destination
 from .transport import Transport
+from .transport_rclone import RcloneDestination, RcloneTransport
 from .transport_rsync import AccountTransport, GateTransport
 
 # What each destination may have of its own.
@@ -61,12 +62,12 @@ KEYS = {
     "state_dir": Key(str, required=True),
     "log_file": Key(str, required=True),
     "language": Key(str, "pt_BR"),
-    **channel_keys.KEYS,
+    **notification_keys.KEYS,
 }
 DEFAULT = "default"
 
 
-def destinations(values: dict[str, Any], chosen: Sequence[str] = ()) -> list[Settings]:
+def destinations(values: dict[str, Any], chosen: Sequence[str] = ()) -> list[SyncSettings]:
     """The settings of each destination, the file's own first.
 
     Args:
@@ -109,11 +110,11 @@ def _own_files(values: Mapping[str, Any], given: Mapping[str, Any], name: str) -
     return {key: str(given.get(key) or path) for key, path in files.items()}
 
 
-def _settings(values: dict[str, Any], name: str) -> Settings:
+def _settings(values: dict[str, Any], name: str) -> SyncSettings:
     def some(*names: str) -> dict[str, Any]:
         return {key: values[key] for key in names}
 
-    return Settings(
+    return SyncSettings(
         transport=_transport(values),
         tiers=tuple(values["tiers"]),
         limits=offsite_guards.Limits(
@@ -140,7 +141,6 @@ def _transport(values: dict[str, Any]) -> Transport:
         )
     if values["transport"] == "rclone":
         # Loaded where it is used: rsync's question to the server is to go out soon.
-        from .transport_rclone import RcloneDestination, RcloneTransport
 
         return RcloneTransport(
             RcloneDestination(

@@ -16,11 +16,11 @@ import re
 import tempfile
 from collections.abc import Sequence
 
+from ..backup.backup_choice import Chosen, choose
 from ..common import config, process
 from ..common.errors import ResilienceError
-from ..common.told import told
+from ..common.messages import _
 from ..inventory import inventory
-from ..inventory.backup_choice import Chosen, choose
 from . import ssh
 
 PREFIX = "fetched-"
@@ -57,10 +57,10 @@ def destination(config_file: str, key_file: str = "") -> ssh.Destination:
         )
     except KeyError as error:
         raise ResilienceError(
-            told("the offsite stage's configuration is not whole"),
+            _("the offsite stage's configuration is not whole"),
             option=str(error.args[0]),
             value=config_file,
-            remedy=told("run the offsite stage's playbook"),
+            remedy=_("run the offsite stage's playbook"),
         ) from error
 
 
@@ -109,7 +109,7 @@ def fetch(
             error.problem,
             option="offsite",
             value=str(server),
-            remedy=told("look with verify-offsite-backups.sh what the server holds"),
+            remedy=_("look with verify-offsite-backups.sh what the server holds"),
         ) from error
     finally:
         for name in sizes:
@@ -127,14 +127,14 @@ def _refuse_lack_of_room(size: int, folder: str, server: ssh.Destination) -> Non
     free = room.f_bavail * room.f_frsize
     if size > free:
         raise ResilienceError(
-            told(
+            _(
                 "the backup on the server has %(size)d bytes, of which %(free)d fit here",
                 size=size,
                 free=free,
             ),
             option="work_dir",
             value=folder,
-            remedy=told("make room there, or name a folder on another filesystem"),
+            remedy=_("make room there, or name a folder on another filesystem"),
         )
 
 
@@ -162,7 +162,7 @@ def _rsync(server: ssh.Destination, options: Sequence[str], names: Sequence[str]
     if why:
         raise ssh.ServerError(why, ssh.telling_line(ended.errors), server)
     raise ResilienceError(
-        told(
+        _(
             "%(program)s ended with %(ending)s: %(why)s",
             program="rsync",
             ending=ended.ending(),
@@ -170,7 +170,7 @@ def _rsync(server: ssh.Destination, options: Sequence[str], names: Sequence[str]
         ),
         option="offsite",
         value=str(server),
-        remedy=told(
+        remedy=_(
             "try sync-backups-offsite.sh --test-connection, and look whether the key may read"
         ),
     )

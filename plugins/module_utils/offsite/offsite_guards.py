@@ -14,7 +14,7 @@ import dataclasses
 import datetime
 from collections.abc import Iterable, Mapping, Sequence
 
-from ..common.told import Told, told
+from ..common.messages import Message, _
 from ..inventory.inventory import BackupFile, Inventory, readable
 
 # Guards that refuse, in the order in which they are asked; each may be overridden once.
@@ -26,8 +26,8 @@ SOURCE, LEAST, DUMP_SIZE, MASS_CHANGE, DESTINATION, ROOM = GUARDS = (
     "destination",
     "room",
 )
-SINCE_SYNC = told("the last good sync")
-SINCE_INVENTORY = told("the last inventory")
+SINCE_SYNC = _("the last good sync")
+SINCE_INVENTORY = _("the last inventory")
 # A clock may differ this much before a backup counts as one from the future.
 CLOCK_SECONDS = 3600
 
@@ -59,12 +59,12 @@ class Refusal:
     guard: str
     saw: str
 
-    def told(self) -> Told:
+    def message(self) -> Message:
         """Both in one sentence."""
-        return told("guard %(guard)s: %(saw)s", guard=self.guard, saw=self.saw)
+        return _("guard %(guard)s: %(saw)s", guard=self.guard, saw=self.saw)
 
     def __str__(self) -> str:
-        return str(self.told())
+        return str(self.message())
 
 
 # A backup as the last good sync saw it: its size, and its time in nanoseconds.
@@ -84,7 +84,7 @@ def check_source(
     """
     refusals = []
     if marker is not None:
-        saw = told(
+        saw = _(
             "%(root)s lacks its marker file %(marker)s: is the right folder mounted there?",
             root=tree.root,
             marker=marker,
@@ -94,7 +94,7 @@ def check_source(
         refusals.append(
             Refusal(
                 LEAST,
-                told(
+                _(
                     "%(count)s backups in %(root)s, at least %(least)s are expected",
                     count=tree.total_count,
                     root=tree.root,
@@ -105,7 +105,7 @@ def check_source(
     refusals += (
         Refusal(
             DUMP_SIZE,
-            told(
+            _(
                 "%(file)s has %(bytes)s bytes, so it holds nothing",
                 file=readable(file.path),
                 bytes=file.bytes,
@@ -154,7 +154,7 @@ def changes(
         bytes_fewer = max(0, bytes_before - sum(size for size, _time in after))
         if _beyond(fewer, len(before), limits):
             found.append(
-                told(
+                _(
                     "%(tier)s lost %(part)s of %(whole)s backups",
                     tier=readable(tier),
                     part=fewer,
@@ -163,7 +163,7 @@ def changes(
             )
         elif _beyond(bytes_fewer, bytes_before, limits):
             found.append(
-                told(
+                _(
                     "%(tier)s lost %(part)s of %(whole)s bytes",
                     tier=readable(tier),
                     part=bytes_fewer,
@@ -174,7 +174,7 @@ def changes(
     changed = sum(now[path] != last_good[path] for path in kept)
     if _beyond(changed + lost, len(last_good), limits) and (changed or not found):
         found.append(
-            told(
+            _(
                 "%(changed)s of %(whole)s backups changed and %(lost)s are lost",
                 changed=changed,
                 whole=len(last_good),
@@ -182,9 +182,9 @@ def changes(
             )
         )
     if len(last_good) > 3 and not kept and not found:
-        found.append(told("none of the %(whole)s backups is left", whole=len(last_good)))
+        found.append(_("none of the %(whole)s backups is left", whole=len(last_good)))
     return [
-        told(
+        _(
             "%(what)s since %(since)s; up to %(percent)s %% is allowed",
             what=what,
             since=since,
@@ -221,16 +221,14 @@ def check_destination(
     """
     refusals = []
     if synced_before and not exists:
-        saw = told("the folder on the server is gone: is its disk mounted there?")
+        saw = _("the folder on the server is gone: is its disk mounted there?")
         refusals.append(Refusal(DESTINATION, saw))
     elif synced_before and not theirs:
-        saw = told(
-            "the server holds none of the backups that were sent: is its disk mounted there?"
-        )
+        saw = _("the server holds none of the backups that were sent: is its disk mounted there?")
         refusals.append(Refusal(DESTINATION, saw))
     moved = len(list(aside))
     if moved > 1 and _beyond(moved, len(theirs), limits):
-        saw = told(
+        saw = _(
             "%(part)s of the %(whole)s backups on the server would be moved aside, more than "
             "%(percent)s %% is too many",
             part=moved,
@@ -239,7 +237,7 @@ def check_destination(
         )
         refusals.append(Refusal(MASS_CHANGE, saw))
     if room is not None and bytes_to_send > room:
-        saw = told(
+        saw = _(
             "%(bytes)s bytes are to be sent, the server has room for %(room)s",
             bytes=bytes_to_send,
             room=room,
@@ -254,10 +252,10 @@ def warnings(tree: Inventory, limits: Limits, now: datetime.datetime) -> list[st
     ages = {file.path: file.age_seconds(now) for file in tree.files}
     future = [file for file in tree.files if ages[file.path] < -CLOCK_SECONDS]
     found += [
-        told(
+        _(
             "%(file)s is from the future (%(when)s), so it does not count as fresh",
             file=readable(file.path),
-            when=file.taken_at or told("by its time of change"),
+            when=file.taken_at or _("by its time of change"),
         )
         for file in future
     ]
@@ -267,7 +265,7 @@ def warnings(tree: Inventory, limits: Limits, now: datetime.datetime) -> list[st
         hours = ages[newest.path] / 3600
         if hours > limits.rpo_hours:
             found.append(
-                told(
+                _(
                     "the newest backup, %(file)s, is %(hours)s hours old; the RPO is %(rpo)s hours",
                     file=readable(newest.path),
                     hours=f"{hours:.1f}",
@@ -275,12 +273,12 @@ def warnings(tree: Inventory, limits: Limits, now: datetime.datetime) -> list[st
                 )
             )
     else:
-        found.append(told("there is no backup that could count as fresh"))
+        found.append(_("there is no backup that could count as fresh"))
     for tier in tree.tier_names:
         own = sorted((file for file in past if file.tier == tier), key=lambda f: -ages[f.path])
         if len(own) > 1 and _fall(own[-2].bytes, own[-1].bytes) > limits.shrink_percent:
             found.append(
-                told(
+                _(
                     "%(file)s has %(bytes)s bytes, the one before %(before)s: more than "
                     "%(percent)s %% smaller",
                     file=readable(own[-1].path),
@@ -289,9 +287,7 @@ def warnings(tree: Inventory, limits: Limits, now: datetime.datetime) -> list[st
                     percent=f"{limits.shrink_percent:g}",
                 )
             )
-    found += [
-        told("%(file)s: still being written, left out", file=name) for name in tree.in_progress
-    ]
+    found += [_("%(file)s: still being written, left out", file=name) for name in tree.in_progress]
     return found
 
 

@@ -7,24 +7,21 @@
 from __future__ import annotations
 
 import datetime
+import gettext
 import time
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from ..common.errors import ResilienceError
-from ..common.language import words
-from ..common.told import in_row, spoken
-from ..disk.disk_levels import CRITICAL, OK, WARNING
-from ..telling import announce, stage_channels
-from ..telling.alerts import Condition
-from ..telling.history import Event
+from ..common.language import translations
+from ..common.levels import CRITICAL, OK, WARNING
+from ..common.messages import join, translate
+from ..history.history import Event
+from ..notifications import metrics, notify, stage_notifications
+from ..notifications.alerts import Condition
+from ..notifications.metrics import Gauge
 from .offsite_settings import FAILED, LOCKED, REFUSED, SyncResult
 from .offsite_settings import WARNING as DOUBTFUL
-
-if TYPE_CHECKING:
-    import gettext
-
-    from ..telling.metrics import Gauge
 
 STAGE = "offsite"
 _LEVELS = {DOUBTFUL: WARNING, REFUSED: CRITICAL, FAILED: CRITICAL}
@@ -36,8 +33,8 @@ def checked(settings: Mapping[str, Any]) -> None:
     Raises:
         ResilienceError: an address is none; never shows one, for it may hold a password.
     """
-    words(settings["language"])
-    stage_channels.check(settings, "chefwell_offsite.prom")
+    translations(settings["language"])
+    stage_notifications.check(settings, "chefwell_offsite.prom")
 
 
 def reported(settings: Mapping[str, Any], results: Sequence[SyncResult]) -> list[str]:
@@ -48,8 +45,8 @@ def reported(settings: Mapping[str, Any], results: Sequence[SyncResult]) -> list
     """
     problems: list[str] = []
     moment = time.time()
-    speak = words(settings["language"])
-    with stage_channels.history(settings["state_dir"], problems) as history:
+    speak = translations(settings["language"])
+    with stage_notifications.history(settings["state_dir"], problems) as history:
         known = [result for result in results if result.status != LOCKED]
         if history is not None and history.writable:
             for result in known:
@@ -59,16 +56,16 @@ def reported(settings: Mapping[str, Any], results: Sequence[SyncResult]) -> list
                     problems.append(str(error))
         if len(known) == len(results):
             # With another sync at work nothing is known of how things stand.
-            outcome = announce.announce(
+            outcome = notify.notify(
                 STAGE,
                 [one for result in known for one in _conditions(result, speak)],
-                stage_channels.channels(settings),
+                stage_notifications.channels(settings),
                 history,
                 speak,
                 now=moment,
             )
             problems += outcome.problems
-    stage_channels.write_metrics(
+    stage_notifications.write_metrics(
         settings["metrics_file"], lambda: _metrics(results, moment), problems
     )
     return problems
@@ -83,12 +80,12 @@ def _event(result: SyncResult, moment: float) -> Event:
 
 def _conditions(result: SyncResult, speak: gettext.NullTranslations) -> list[Condition]:
     level = _LEVELS.get(result.status, OK)
-    reason = spoken(speak, in_row([result.message, *result.warnings], "; "))[:2000]
+    reason = translate(speak, join([result.message, *result.warnings], "; "))[:2000]
     name = f"offsite {result.destination}"
     key = result.name or "default"
     found = [Condition(f"sync:{key}", name, level, level, reason)]
     alarm = CRITICAL if result.server_alarms else OK
-    said = spoken(speak, in_row(result.server_alarms, "; "))[:2000]
+    said = translate(speak, join(result.server_alarms, "; "))[:2000]
     if result.kind in ("", "server_guard", "guard"):
         # Only a server that was reached tells how it stands.
         found.append(Condition(f"server:{key}", f"{name} (server)", alarm, alarm, said))
@@ -96,7 +93,6 @@ def _conditions(result: SyncResult, speak: gettext.NullTranslations) -> list[Con
 
 
 def _metrics(results: Sequence[SyncResult], moment: float) -> list[Gauge]:
-    from ..telling import metrics  # most runs write none
 
     found = [
         metrics.Gauge(

@@ -22,7 +22,7 @@ MARKER = ".chefwell-backups"
 
 
 @dataclasses.dataclass(frozen=True)
-class Settings:
+class SyncSettings:
     """What a sync needs to know.
 
     Attributes:

@@ -15,11 +15,11 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from ..common.errors import ResilienceError
-from ..common.system_words import why
-from ..common.told import told
+from ..common.messages import _
+from ..common.system_errors import reason
 from ..inventory.inventory import Inventory
 from .offsite_guards import MASS_CHANGE, Seen
-from .offsite_settings import OK, WARNING, Settings, SyncResult
+from .offsite_settings import OK, WARNING, SyncResult, SyncSettings
 
 
 @dataclasses.dataclass(frozen=True)
@@ -41,20 +41,20 @@ class LastGood:
 
 
 @dataclasses.dataclass(frozen=True)
-class State:
+class SyncState:
     """What is remembered between runs."""
 
     last_good: LastGood | None = None
     last_run: Mapping[str, Any] | None = None
 
 
-def state_path(settings: Settings, ending: str) -> str:
+def state_path(settings: SyncSettings, ending: str) -> str:
     """A file of this destination's own in the state folder."""
     name = f"offsite-{settings.name}" if settings.name else "offsite"
     return os.path.join(settings.state_dir, f"{name}{ending}")
 
 
-def load_state(settings: Settings) -> tuple[State, str | None]:
+def load_state(settings: SyncSettings) -> tuple[SyncState, str | None]:
     """What was remembered, and in words what was wrong with it.
 
     A damaged file is as good as none: what the server holds still guards against a mass change.
@@ -70,21 +70,21 @@ def load_state(settings: Settings) -> tuple[State, str | None]:
             {str(name): (int(size), int(mtime)) for name, (size, mtime) in good["files"].items()},
             str(good.get("listing", "")),
         )
-        return State(last_good, values["last_run"]), None
+        return SyncState(last_good, values["last_run"]), None
     except FileNotFoundError:
-        return State(), None
+        return SyncState(), None
     except OSError as error:
-        words = told("the state %(path)s cannot be read: %(why)s", path=path, why=why(error))
-        return State(), words
+        words = _("the state %(path)s cannot be read: %(why)s", path=path, why=reason(error))
+        return SyncState(), words
     except (ValueError, TypeError, KeyError, AttributeError):
-        return State(), told(
+        return SyncState(), _(
             "the state %(path)s is damaged, so the last good sync is not known", path=path
         )
 
 
 def remember(
-    settings: Settings,
-    state: State,
+    settings: SyncSettings,
+    state: SyncState,
     result: SyncResult,
     tree: Inventory | None,
     left_out: set[str],
@@ -120,12 +120,12 @@ def remember(
             os.fsync(file.fileno())
         os.replace(f"{path}.new", path)
     except OSError as error:
-        return told("the state %(path)s cannot be written: %(why)s", path=path, why=why(error))
+        return _("the state %(path)s cannot be written: %(why)s", path=path, why=reason(error))
     return None
 
 
 @contextlib.contextmanager
-def locked(settings: Settings) -> Iterator[int | None]:
+def locked(settings: SyncSettings) -> Iterator[int | None]:
     """A lock's descriptor; None where another process holds the lock.
 
     rsync inherits the descriptor, so that the lock also holds while an rsync is still running whose
@@ -137,10 +137,10 @@ def locked(settings: Settings) -> Iterator[int | None]:
         lock = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     except OSError as error:
         raise ResilienceError(
-            told("the lock cannot be made: %(why)s", why=why(error)),
+            _("the lock cannot be made: %(why)s", why=reason(error)),
             option="state_dir",
             value=path,
-            remedy=told("name a folder that may be written to, and make room there"),
+            remedy=_("name a folder that may be written to, and make room there"),
         ) from error
     try:
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)

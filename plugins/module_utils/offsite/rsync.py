@@ -21,41 +21,39 @@ import time
 from collections.abc import Callable, Sequence
 
 from ..common import process
-from ..common.told import in_row, told
+from ..common.messages import _, join
 from . import ssh
 from .ssh import Destination
 
 # rsync(1), "EXIT VALUES", and errcode.h of its source for those from 124 on.
 EXIT_WORDS = {
-    1: told("syntax or usage error: this rsync does not know one of our options"),
-    2: told(
-        "the two rsync speak no common protocol, or the account's shell prints text of its own"
-    ),
-    3: told("a file or folder that was named could not be selected"),
-    4: told("an action was asked for that one side was built without"),
-    5: told("the protocol with the server could not be started"),
-    6: told("the server could not write its log"),
-    10: told("network error"),
-    11: told("a file could not be read or written (is a disk full?)"),
-    12: told("the data stream broke off"),
-    13: told("the server could not report its own state"),
-    14: told("error between processes on one host"),
-    15: told("one of rsync's own processes crashed"),
-    16: told("one of rsync's own processes was ended"),
-    19: told("ended by signal SIGUSR1"),
-    20: told("ended by a signal (SIGINT, SIGTERM or SIGHUP)"),
-    21: told("one of rsync's own processes was lost"),
-    22: told("out of memory"),
-    23: told("some files were not transferred"),
-    24: told("some files vanished before they were sent"),
-    25: told("the limit of files to delete was reached"),
-    30: told("no data came within the time limit"),
-    35: told("the server's rsync service did not answer in time"),
-    124: told("the command on the server failed"),
-    125: told("the command on the server was ended by a signal"),
-    126: told("the command on the server may not be run"),
-    127: told("a program was not found: rsync on the server, or ssh here"),
-    255: told("ssh could not reach the server"),
+    1: _("syntax or usage error: this rsync does not know one of our options"),
+    2: _("the two rsync speak no common protocol, or the account's shell prints text of its own"),
+    3: _("a file or folder that was named could not be selected"),
+    4: _("an action was asked for that one side was built without"),
+    5: _("the protocol with the server could not be started"),
+    6: _("the server could not write its log"),
+    10: _("network error"),
+    11: _("a file could not be read or written (is a disk full?)"),
+    12: _("the data stream broke off"),
+    13: _("the server could not report its own state"),
+    14: _("error between processes on one host"),
+    15: _("one of rsync's own processes crashed"),
+    16: _("one of rsync's own processes was ended"),
+    19: _("ended by signal SIGUSR1"),
+    20: _("ended by a signal (SIGINT, SIGTERM or SIGHUP)"),
+    21: _("one of rsync's own processes was lost"),
+    22: _("out of memory"),
+    23: _("some files were not transferred"),
+    24: _("some files vanished before they were sent"),
+    25: _("the limit of files to delete was reached"),
+    30: _("no data came within the time limit"),
+    35: _("the server's rsync service did not answer in time"),
+    124: _("the command on the server failed"),
+    125: _("the command on the server was ended by a signal"),
+    126: _("the command on the server may not be run"),
+    127: _("a program was not found: rsync on the server, or ssh here"),
+    255: _("ssh could not reach the server"),
 }
 # Another try cannot help: wrong usage, missing programs, permissions.
 _FINAL_CODES = {1, 2, 3, 4, 6, 22, 25, 126, 127}
@@ -107,7 +105,7 @@ def command(
     old_folder: str,
     dry_run: bool,
     remove_missing: bool,
-    told: bool,
+    progress: bool,
     durable: bool,
 ) -> list[str]:
     """The command line; the list of names is its standard input."""
@@ -141,7 +139,7 @@ def command(
         arguments.append("--fsync")
     if dry_run:
         arguments.append("--dry-run")
-    if told:
+    if progress:
         arguments += ["--info=progress2", "--no-inc-recursive"]
     source = os.path.join(source, "")
     return [*arguments, "--", source, f"{destination.user}@{host}:{target}/"]
@@ -183,7 +181,7 @@ class Sending:
             old_folder=old_folder,
             dry_run=dry_run,
             remove_missing=remove_missing,
-            told=counted,
+            progress=counted,
             durable=durable,
         )
         with contextlib.ExitStack() as stack:
@@ -321,16 +319,16 @@ def _failed(seen: Transfer, errors: str, late: process.TooLong | None) -> Transf
         return dataclasses.replace(
             seen,
             code=-signal.SIGKILL,
-            words=told(
+            words=_(
                 "the server said nothing for %(seconds)s s, and the try was ended",
                 seconds=f"{late.seconds:g}",
             ),
             kind="silent",
-            remedy=told("look what the server is busy with, and whether the line to it is up"),
+            remedy=_("look what the server is busy with, and whether the line to it is up"),
             again=True,
         )
     if late:
-        over = told(
+        over = _(
             "the try took longer than its time limit of %(seconds)s s and was ended",
             seconds=f"{late.seconds:g}",
         )
@@ -339,7 +337,7 @@ def _failed(seen: Transfer, errors: str, late: process.TooLong | None) -> Transf
             code=-signal.SIGKILL,
             words=over,
             kind="time_limit",
-            remedy=told("raise offsite_backup_time_limit, or the bandwidth"),
+            remedy=_("raise offsite_backup_time_limit, or the bandwidth"),
             again=True,
         )
     known = ssh.failure(errors)
@@ -347,19 +345,19 @@ def _failed(seen: Transfer, errors: str, late: process.TooLong | None) -> Transf
     words: str
     if seen.code < 0:
         name = signal.Signals(-seen.code).name
-        words = told("rsync was ended by signal %(name)s", name=name)
+        words = _("rsync was ended by signal %(name)s", name=name)
         kind, again = "signal", True
     elif seen.code == _VANISHED:
         words, kind, again = EXIT_WORDS[_VANISHED], "rsync_24", False
     elif known:
         words, kind, again = known.words, known.kind, known.again
     else:
-        words = EXIT_WORDS.get(seen.code, told("an ending that rsync's manual does not name"))
+        words = EXIT_WORDS.get(seen.code, _("an ending that rsync's manual does not name"))
         kind, again = f"rsync_{seen.code}", seen.code not in _FINAL_CODES
     if seen.code > 0:
-        words = told("%(why)s (rsync exit %(code)d)", why=words, code=seen.code)
+        words = _("%(why)s (rsync exit %(code)d)", why=words, code=seen.code)
     if said:
-        words = in_row([words, said], ": ")
+        words = join([words, said], ": ")
     return dataclasses.replace(
         seen, words=words, kind=kind, remedy=known.remedy if known else "", again=again
     )

@@ -17,8 +17,8 @@ import stat
 
 from ..common import process
 from ..common.errors import ResilienceError
-from ..common.system_words import system_said, why
-from ..common.told import told
+from ..common.messages import _
+from ..common.system_errors import reason, system_message
 
 MODES = RESTRICTED, ACCOUNT = "restricted", "account"
 
@@ -114,10 +114,12 @@ class Failure:
 class ServerError(ResilienceError):
     """The server could not be used; `failure` tells why."""
 
-    def __init__(self, why: Failure, said: str, destination: Destination) -> None:
-        self.failure = why
-        words = told("%(why)s (%(said)s)", why=why.words, said=said) if said else why.words
-        super().__init__(words, option="server", value=str(destination), remedy=why.remedy)
+    def __init__(self, failure: Failure, output: str, destination: Destination) -> None:
+        self.failure = failure
+        problem = (
+            _("%(why)s (%(said)s)", why=failure.words, said=output) if output else failure.words
+        )
+        super().__init__(problem, option="server", value=str(destination), remedy=failure.remedy)
 
 
 # What ssh (or the server's shell) writes -> what it means. The first match counts.
@@ -126,8 +128,8 @@ _FAILURES: tuple[tuple[str, Failure], ...] = (
         r"REMOTE HOST IDENTIFICATION HAS CHANGED|Offending .* key in",
         Failure(
             "host_key_changed",
-            told("the server shows another host key than the pinned one, so nothing was sent"),
-            told(
+            _("the server shows another host key than the pinned one, so nothing was sent"),
+            _(
                 "find out from whoever runs the server, by another way than this "
                 "network, whether its "
                 "key was renewed; only then pin the new one (offsite_backup_host_key)"
@@ -139,8 +141,8 @@ _FAILURES: tuple[tuple[str, Failure], ...] = (
         r"Host key verification failed|host key is known for|No matching host key",
         Failure(
             "host_key_unknown",
-            told("the server's host key is not pinned, so nothing was sent"),
-            told(
+            _("the server's host key is not pinned, so nothing was sent"),
+            _(
                 "compare the output of ssh-keyscan with the key on the server itself and pin it "
                 "(offsite_backup_host_key)"
             ),
@@ -151,8 +153,8 @@ _FAILURES: tuple[tuple[str, Failure], ...] = (
         r"chefwell-[a-z]+: .*not found|chefwell-[a-z]+'? is not recognized",
         Failure(
             "no_gate",
-            told("the server does not restrict our key: it has no gate"),
-            told(
+            _("the server does not restrict our key: it has no gate"),
+            _(
                 "set up the server's part (docs/stage2-offsite-backup.md), or say that "
                 "it has none: "
                 "offsite_backup_server_mode: account"
@@ -164,8 +166,8 @@ _FAILURES: tuple[tuple[str, Failure], ...] = (
         r"chefwell gate: busy",
         Failure(
             "busy",
-            told("another job of the server is at work on the copy"),
-            told("wait for it"),
+            _("another job of the server is at work on the copy"),
+            _("wait for it"),
             True,
         ),
     ),
@@ -173,8 +175,8 @@ _FAILURES: tuple[tuple[str, Failure], ...] = (
         r"chefwell gate: refused",
         Failure(
             "gate_refused",
-            told("the server's gate does not let the key do that"),
-            told(
+            _("the server's gate does not let the key do that"),
+            _(
                 "use the same version of the collection on both sides: run the play again, with "
                 "offsite_backup_server_inventory_host or the server's part by hand"
             ),
@@ -185,8 +187,8 @@ _FAILURES: tuple[tuple[str, Failure], ...] = (
         r"chefwell gate: .*inventory cannot be used",
         Failure(
             "inventory_refused",
-            told("the server cannot use our inventory"),
-            told("use the same tiers and pattern on both sides"),
+            _("the server cannot use our inventory"),
+            _("use the same tiers and pattern on both sides"),
             False,
         ),
     ),
@@ -194,8 +196,8 @@ _FAILURES: tuple[tuple[str, Failure], ...] = (
         r"bad permissions|UNPROTECTED PRIVATE KEY FILE",
         Failure(
             "key_permissions",
-            told("ssh does not use the key because others may read it"),
-            told("chmod 600 the key file"),
+            _("ssh does not use the key because others may read it"),
+            _("chmod 600 the key file"),
             False,
         ),
     ),
@@ -203,8 +205,8 @@ _FAILURES: tuple[tuple[str, Failure], ...] = (
         r"Too many authentication failures",
         Failure(
             "too_many_keys",
-            told("the server broke off the login after too many keys that it does not accept"),
-            told(
+            _("the server broke off the login after too many keys that it does not accept"),
+            _(
                 "offer ours alone (no IdentityFile in offsite_backup_ssh_options), and check that"
                 " the public key is in the user's authorized_keys on the server"
             ),
@@ -215,8 +217,8 @@ _FAILURES: tuple[tuple[str, Failure], ...] = (
         r"Permission denied \([a-z]|No more authentication",
         Failure(
             "permission_denied",
-            told("the server does not accept our key for this user"),
-            told(
+            _("the server does not accept our key for this user"),
+            _(
                 "check the user's name, and that the public key is in the user's "
                 "authorized_keys on "
                 "the server, writable by nobody else"
@@ -228,8 +230,8 @@ _FAILURES: tuple[tuple[str, Failure], ...] = (
         r"Could not resolve hostname",
         Failure(
             "unknown_host_name",
-            told("the server's name cannot be resolved"),
-            told("check the host name, and the name servers of this host"),
+            _("the server's name cannot be resolved"),
+            _("check the host name, and the name servers of this host"),
             True,
         ),
     ),
@@ -237,8 +239,8 @@ _FAILURES: tuple[tuple[str, Failure], ...] = (
         r"Connection refused",
         Failure(
             "refused",
-            told("nothing listens on that port of the server"),
-            told("check the port, and that sshd runs on the server"),
+            _("nothing listens on that port of the server"),
+            _("check the port, and that sshd runs on the server"),
             True,
         ),
     ),
@@ -246,8 +248,8 @@ _FAILURES: tuple[tuple[str, Failure], ...] = (
         r"[Tt]imed out|not responding|banner exchange: .*timeout",
         Failure(
             "timed_out",
-            told("the server did not answer in time"),
-            told("check that the server runs and that no firewall is in between"),
+            _("the server did not answer in time"),
+            _("check that the server runs and that no firewall is in between"),
             True,
         ),
     ),
@@ -255,8 +257,8 @@ _FAILURES: tuple[tuple[str, Failure], ...] = (
         r"No route to host|Network is unreachable",
         Failure(
             "no_route",
-            told("there is no way to the server"),
-            told("check this host's network, and the address"),
+            _("there is no way to the server"),
+            _("check this host's network, and the address"),
             True,
         ),
     ),
@@ -264,8 +266,8 @@ _FAILURES: tuple[tuple[str, Failure], ...] = (
         r"account is (currently )?not available|login access|nologin",
         Failure(
             "no_login",
-            told("the account on the server may not log in"),
-            told("give the account a shell"),
+            _("the account on the server may not log in"),
+            _("give the account a shell"),
             False,
         ),
     ),
@@ -274,29 +276,25 @@ _FAILURES: tuple[tuple[str, Failure], ...] = (
         r"|chefwell_resilience'|No module named",
         Failure(
             "program_missing",
-            told("a program is missing on the server"),
-            told("install rsync, GNU findutils and GNU coreutils there"),
+            _("a program is missing on the server"),
+            _("install rsync, GNU findutils and GNU coreutils there"),
             False,
         ),
     ),
     (
         r"No space left on device|File too large",
-        Failure(
-            "no_space", told("the server's disk is full"), told("make room on the server"), False
-        ),
+        Failure("no_space", _("the server's disk is full"), _("make room on the server"), False),
     ),
     (
         r"[Qq]uota exceeded",
-        Failure(
-            "quota", told("the account's quota on the server is used up"), told("raise it"), False
-        ),
+        Failure("quota", _("the account's quota on the server is used up"), _("raise it"), False),
     ),
     (
         r"Read-only file system",
         Failure(
             "read_only",
-            told("the server's filesystem is read-only"),
-            told("look for disk errors on the server and mount it writable"),
+            _("the server's filesystem is read-only"),
+            _("look for disk errors on the server and mount it writable"),
             False,
         ),
     ),
@@ -305,8 +303,8 @@ _FAILURES: tuple[tuple[str, Failure], ...] = (
         r"|unexpected(ly)? (closed|end)|connection unexpectedly closed",
         Failure(
             "cut",
-            told("the connection was cut"),
-            told("check that sshd runs on the server and the line to it"),
+            _("the connection was cut"),
+            _("check that sshd runs on the server and the line to it"),
             True,
         ),
     ),
@@ -361,14 +359,14 @@ def check_key(destination: Destination) -> None:
         seen = os.stat(path)
     except OSError as error:
         raise ResilienceError(
-            told("the private key cannot be read: %(why)s", why=why(error)),
+            _("the private key cannot be read: %(why)s", why=reason(error)),
             option="key_file",
             value=path,
-            remedy=told("run the stage's playbook, which makes it"),
+            remedy=_("run the stage's playbook, which makes it"),
         ) from error
     if stat.S_IMODE(seen.st_mode) & 0o077:
         raise ResilienceError(
-            told("the private key may be read by others, so ssh will not use it"),
+            _("the private key may be read by others, so ssh will not use it"),
             option="key_file",
             value=path,
             remedy=f"chmod 600 {shlex.quote(path)}",
@@ -380,12 +378,12 @@ def check_key(destination: Destination) -> None:
     if outcome.code != 0:
         locked = "passphrase" in outcome.errors
         raise ResilienceError(
-            told("the private key has a passphrase, which nobody is there to type")
+            _("the private key has a passphrase, which nobody is there to type")
             if locked
-            else told("the private key is damaged or no key"),
+            else _("the private key is damaged or no key"),
             option="key_file",
             value=path,
-            remedy=told("name a key without a passphrase, of its own for this purpose"),
+            remedy=_("name a key without a passphrase, of its own for this purpose"),
         )
     _usable_keys.add(identity)
 
@@ -411,9 +409,9 @@ def telling_line(errors: str) -> str:
     """The line on standard error that says most, printable; what the system said in it can be said
     in any language."""
     if shown := re.search(r"IDENTIFICATION HAS CHANGED.*?(SHA256:[\w+/]{43})", errors, re.DOTALL):
-        return told("it shows %(key)s", key=shown[1])
+        return _("it shows %(key)s", key=shown[1])
     for line in errors.splitlines():
         if not _EMPTY_WORDS.match(line):
             text = line.strip()[:300]
-            return system_said("".join(char if char.isprintable() else "?" for char in text))
+            return system_message("".join(char if char.isprintable() else "?" for char in text))
     return ""

@@ -14,7 +14,7 @@ import dataclasses
 from collections.abc import Callable, Sequence
 from typing import Protocol
 
-from .offsite_remote import Remote
+from .remote_listing import Remote
 from .rsync import Transfer
 
 
@@ -40,7 +40,7 @@ class Delivery:
 
 
 @dataclasses.dataclass(frozen=True)
-class Wanted:
+class TransferRequest:
     """What the other side should hold in the end.
 
     Attributes:
@@ -135,7 +135,7 @@ class Transport(Protocol):
             ResilienceError: a program is not installed here.
         """
 
-    def finish(self, wanted: Wanted, delivery: Delivery) -> Finished:
+    def finish(self, wanted: TransferRequest, delivery: Delivery) -> Finished:
         """Brings what was sent into its place where that is still to be done, and moves aside.
 
         Raises:

@@ -23,27 +23,27 @@ from typing import Any
 
 from ..common import process
 from ..common.errors import ResilienceError
-from ..common.system_words import why
-from ..common.told import in_row, told
+from ..common.messages import _, join
+from ..common.system_errors import reason
 from ..inventory import inventory
 from ..inventory.digest_cache import Identity
 from . import rsync
-from .offsite_remote import Remote
+from .remote_listing import Remote
 from .rsync import Item, Transfer
 from .ssh import telling_line
-from .transport import Delivery, Finished, Wanted
+from .transport import Delivery, Finished, TransferRequest
 
 INCOMING = ".chefwell-incoming"
 # rclone(1), "Exit code".
 _WORDS = {
-    1: ("failed", told("rclone failed"), True),
-    2: ("usage", told("rclone does not know one of our options"), False),
-    3: ("no_folder", told("the folder is not there"), False),
-    4: ("vanished", told("a file was not found"), True),
-    5: ("temporary", told("a passing fault of the service"), True),
-    6: ("failed", told("a fault of the service that it does not call passing"), True),
-    7: ("fatal", told("a fault that another try cannot mend"), False),
-    8: ("limit", told("the limit of the transfer was reached"), False),
+    1: ("failed", _("rclone failed"), True),
+    2: ("usage", _("rclone does not know one of our options"), False),
+    3: ("no_folder", _("the folder is not there"), False),
+    4: ("vanished", _("a file was not found"), True),
+    5: ("temporary", _("a passing fault of the service"), True),
+    6: ("failed", _("a fault of the service that it does not call passing"), True),
+    7: ("fatal", _("a fault that another try cannot mend"), False),
+    8: ("limit", _("the limit of the transfer was reached"), False),
 }
 
 
@@ -101,17 +101,17 @@ class RcloneTransport:
             mode = os.stat(path).st_mode
         except OSError as error:
             raise ResilienceError(
-                told("rclone's configuration cannot be read: %(why)s", why=why(error)),
+                _("rclone's configuration cannot be read: %(why)s", why=reason(error)),
                 option="rclone_config_file",
                 value=path,
-                remedy=told("make it with `rclone config --config FILE`"),
+                remedy=_("make it with `rclone config --config FILE`"),
             ) from error
         if mode & 0o077:
             raise ResilienceError(
-                told("rclone's configuration may be read by others, and it holds secrets"),
+                _("rclone's configuration may be read by others, and it holds secrets"),
                 option="rclone_config_file",
                 value=path,
-                remedy=told("chmod 600 the file"),
+                remedy=_("chmod 600 the file"),
             )
 
     def server_name(self) -> str:
@@ -125,7 +125,7 @@ class RcloneTransport:
             ()
             if remote.keeps_times
             else (
-                told(
+                _(
                     "the service keeps no times of change: a backup that was written anew with the "
                     "same size is found by the verification only"
                 ),
@@ -133,11 +133,11 @@ class RcloneTransport:
         )
         return (
             *times,
-            told(
+            _(
                 "whoever has rclone's configuration can delete and overwrite the copy, unless the "
                 "service itself keeps versions or locks objects"
             ),
-            told("what was moved aside is kept until somebody removes it"),
+            _("what was moved aside is kept until somebody removes it"),
         )
 
     def look_ahead(self, tiers: Sequence[str], *, digests: bool = False) -> None:
@@ -230,18 +230,18 @@ class RcloneTransport:
             names = ", ".join(inventory.readable(name) for name in lost[:5])
             return Transfer(
                 1,
-                words=told(
+                words=_(
                     "%(count)d backups did not arrive as they are here: %(files)s",
                     count=len(lost),
                     files=names,
                 ),
                 kind="not_placed",
-                remedy=told("look whether they still change, or were rotated away"),
+                remedy=_("look whether they still change, or were rotated away"),
                 again=True,
             )
         return Transfer(0, sent=sent, bytes_sent=sum(total.values()))
 
-    def finish(self, wanted: Wanted, delivery: Delivery) -> Finished:
+    def finish(self, wanted: TransferRequest, delivery: Delivery) -> Finished:
         """As `Transport.finish`."""
         removed = tuple(Item(path, 0) for path in wanted.aside)
         if not delivery.dry_run:
@@ -287,7 +287,7 @@ class RcloneTransport:
             ) from error
         return [entry for entry in entries if isinstance(entry, dict) and "Name" in entry]
 
-    def _run(self, *words: str, absent: bool = False) -> process.Outcome:
+    def _run(self, *words: str, absent: bool = False) -> process.ProcessResult:
         done = self._called(words)
         if done.code == 3 and absent:
             return dataclasses.replace(done, output="[]")
@@ -300,7 +300,7 @@ class RcloneTransport:
         done = self._called(words)
         return None if done.code == 0 else _failed(done, self.destination.time_limit)
 
-    def _called(self, words: Sequence[str]) -> process.Outcome:
+    def _called(self, words: Sequence[str]) -> process.ProcessResult:
         destination = self.destination
         arguments = [
             "rclone",
@@ -323,20 +323,18 @@ class RcloneTransport:
         )
 
 
-def _failed(done: process.Outcome, time_limit: float) -> Transfer:
+def _failed(done: process.ProcessResult, time_limit: float) -> Transfer:
     kind, text, again = _WORDS.get(done.code, ("failed", f"rclone: {done.ending()}", True))
     if done.timed_out:
         kind = "time_limit"
-        text = told(
-            "rclone took longer than %(seconds)s s and was ended", seconds=f"{time_limit:g}"
-        )
+        text = _("rclone took longer than %(seconds)s s and was ended", seconds=f"{time_limit:g}")
     said = telling_line(re.sub(r"^\S+ \S+ ERROR : ", "", done.errors, flags=re.MULTILINE))
-    words = in_row([text, said], ": ")
+    words = join([text, said], ": ")
     return rsync.Transfer(
         done.code or 1,
         words=words,
         kind=f"rclone_{kind}",
-        remedy=told("try `rclone lsd REMOTE` with the same configuration"),
+        remedy=_("try `rclone lsd REMOTE` with the same configuration"),
         again=again,
     )
 

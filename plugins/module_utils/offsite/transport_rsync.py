@@ -14,13 +14,13 @@ from collections.abc import Sequence
 from typing import Any
 
 from ..common.errors import ResilienceError
-from ..common.told import restored, told
+from ..common.messages import _, from_form
 from ..inventory.inventory import readable
-from . import offsite_remote, rsync, ssh, ssh_question
-from .offsite_remote import Remote
+from . import remote_listing, rsync, ssh, ssh_request
+from .remote_listing import Remote
 from .rsync import Item, Transfer
 from .ssh import Destination
-from .transport import Delivery, Finished, Wanted
+from .transport import Delivery, Finished, TransferRequest
 
 # rsync writes files through to disk (`--fsync`) from this version on.
 _DURABLE_FROM = (3, 2, 4)
@@ -28,7 +28,7 @@ _SETTLE = ("chefwell-commit",)
 _SETTLE_AHEAD_SECONDS = 1.0
 
 
-def _drop(begun: dict[Any, ssh_question.Question] | dict[Any, rsync.Sending]) -> None:
+def _drop(begun: dict[Any, ssh_request.Question] | dict[Any, rsync.Sending]) -> None:
     """Ends all that was begun ahead."""
     while begun:
         begun.popitem()[1].drop()
@@ -71,7 +71,7 @@ class AccountTransport:
         self.destination = destination
         self._server_rsync = "0"
         # What was asked ahead, by its words.
-        self._asked: dict[tuple[str, ...], ssh_question.Question] = {}
+        self._asked: dict[tuple[str, ...], ssh_request.Question] = {}
         # What was begun ahead, after how it was begun.
         self._begun: dict[_How, rsync.Sending] = {}
 
@@ -109,7 +109,7 @@ class AccountTransport:
         if tuple(words) not in self._asked:
             # Without ssh, whoever wants the answer is told so.
             with contextlib.suppress(ResilienceError):
-                asked = ssh_question.Question(self.destination, words, input=input)
+                asked = ssh_request.Question(self.destination, words, input=input)
                 self._asked[tuple(words)] = asked
 
     def _ask(self, words: Sequence[str], input: bytes = b"") -> bytes:
@@ -120,7 +120,7 @@ class AccountTransport:
             asked = None
         # A server that ended without a word has not understood that more would be asked.
         answer = asked.answer(input) if asked else b""
-        return answer or ssh_question.ask(self.destination, words, input=input)
+        return answer or ssh_request.ask(self.destination, words, input=input)
 
     def _list(self, tiers: Sequence[str]) -> bytes:
         """The answer to a question after a list, which may wait for one after digests."""
@@ -128,7 +128,7 @@ class AccountTransport:
         if words not in self._asked:
             return self._ask(self._list_words(tiers))
         # It stays where `forget` finds it until its answer is here.
-        answer = self._asked[words].part(offsite_remote.LIST_END)
+        answer = self._asked[words].part(remote_listing.LIST_END)
         asked = self._asked.pop(words)
         if asked.waits:
             self._asked[tuple(self._digest_words())] = asked
@@ -137,28 +137,28 @@ class AccountTransport:
     def look(self, tiers: Sequence[str], pattern: str, known: str = "") -> Remote:
         """As `Transport.look`."""
         answer = self._list(tiers)
-        remote = offsite_remote.parse(answer, str(self.destination), tiers, pattern, known)
+        remote = remote_listing.parse(answer, str(self.destination), tiers, pattern, known)
         self._server_rsync = remote.rsync or "0"
         return remote
 
     def _list_words(self, tiers: Sequence[str], *, digests: bool = False) -> list[str]:
-        return offsite_remote.list_words(self.destination, tiers, digests=digests)
+        return remote_listing.list_words(self.destination, tiers, digests=digests)
 
     def _digest_words(self) -> list[str]:
-        return offsite_remote.digest_words(self.destination)
+        return remote_listing.digest_words(self.destination)
 
     def digests(self, paths: Sequence[str]) -> dict[str, str]:
         """As `Transport.digests`."""
         if not paths:
             return {}
-        answer = self._ask(self._digest_words(), offsite_remote.digest_input(paths))
-        return offsite_remote.parse_sums(answer, str(self.destination))
+        answer = self._ask(self._digest_words(), remote_listing.digest_input(paths))
+        return remote_listing.parse_sums(answer, str(self.destination))
 
     def send(self, names: Sequence[str], delivery: Delivery) -> Transfer:
         """As `Transport.send`."""
         return self._rsync(names, delivery)
 
-    def finish(self, wanted: Wanted, delivery: Delivery) -> Finished:
+    def finish(self, wanted: TransferRequest, delivery: Delivery) -> Finished:
         """As `Transport.finish`."""
         if not wanted.aside:
             return Finished(Transfer(0))
@@ -167,12 +167,12 @@ class AccountTransport:
     def weaker(self, remote: Remote) -> tuple[str, ...]:
         """As `Transport.weaker`."""
         return (
-            told(
+            _(
                 "whoever has the key can delete and overwrite the copy: the server "
                 "does not restrict "
                 "it (mode account)"
             ),
-            told(
+            _(
                 "nothing on the server limits how much one sync may move aside, or "
                 "drops what is old"
             ),
@@ -181,7 +181,7 @@ class AccountTransport:
     def server_name(self) -> str:
         """As `Transport.server_name`."""
         return readable(
-            ssh_question.ask(self.destination, ["hostname"]).decode("utf-8", "replace").strip()
+            ssh_request.ask(self.destination, ["hostname"]).decode("utf-8", "replace").strip()
         )
 
     def _rsync(
@@ -196,7 +196,7 @@ class AccountTransport:
 
 
 class GateTransport(AccountTransport):
-    """To an account behind `offsite_gate`: it takes files in, and its own job places them."""
+    """To an account behind `gate`: it takes files in, and its own job places them."""
 
     def send(self, names: Sequence[str], delivery: Delivery) -> Transfer:
         """As `Transport.send`. The server's job is called while we send, and waits for our
@@ -238,9 +238,9 @@ class GateTransport(AccountTransport):
             return {}
         names = b"".join(path.encode("utf-8", "surrogateescape") + b"\0" for path in paths)
         answer = self._ask(self._digest_words(), names)
-        return offsite_remote.parse_digests(answer, str(self))
+        return remote_listing.parse_digests(answer, str(self))
 
-    def finish(self, wanted: Wanted, delivery: Delivery) -> Finished:
+    def finish(self, wanted: TransferRequest, delivery: Delivery) -> Finished:
         """As `Transport.finish`: sends our inventory, by which the server's job settles."""
         if delivery.dry_run:
             return Finished(Transfer(0, removed=tuple(Item(path, 0) for path in wanted.aside)))
@@ -258,7 +258,7 @@ class GateTransport(AccountTransport):
             settled = json.loads(answer)
             aside = [*settled["aside"], *settled["replaced"]]
             lacking = tuple(settled["missing"] + settled["unfit"])
-            refused = restored(settled.get("refused_said"), str(settled["refused"]))
+            refused = from_form(settled.get("refused_message"), str(settled["refused"]))
         except (ValueError, KeyError, TypeError) as error:
             raise ResilienceError(
                 "the server's answer cannot be read", option="server", value=str(self)
@@ -271,7 +271,7 @@ class GateTransport(AccountTransport):
         if remote.confined:
             return ()
         return (
-            told(
+            _(
                 "the server's kernel lacks the Landlock of Linux 6.2: only rsync's own checks "
                 "keep all that it receives in the incoming folder"
             ),

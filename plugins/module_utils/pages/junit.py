@@ -11,9 +11,9 @@ import xml.etree.ElementTree as ET  # the name that everybody gives it
 from collections.abc import Mapping
 from typing import Any
 
-from ..common.told import in_language
+from ..common.messages import translate_result
+from ..common.safe_text import clean_all
 from . import render_titles
-from .render_text import clean_all
 
 
 def report(words: gettext.NullTranslations, drill: Mapping[str, Any]) -> str:
@@ -27,7 +27,7 @@ def report(words: gettext.NullTranslations, drill: Mapping[str, Any]) -> str:
         One `testsuite`; a failed check is a `failure`, a skipped one `skipped`, and a drill that
         could not verify ends in an `error`, so that no reader takes it for passed.
     """
-    result: dict[str, Any] = clean_all(in_language(words, drill))
+    result: dict[str, Any] = clean_all(translate_result(words, drill))
     checks = list(result.get("checks") or [])
     broke_off = result.get("verdict") == "could_not_verify"
     suite = ET.Element(

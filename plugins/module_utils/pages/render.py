@@ -13,7 +13,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from ..common.language import words
+from ..common.language import translations
 from . import render_disk, render_drill, render_html, render_offsite
 
 
@@ -29,7 +29,7 @@ def dashboard(disk: dict[str, Any], backups: dict[str, Any], language: str, colo
     Raises:
         ResilienceError: the language is not known.
     """
-    return render_disk.dashboard(words(language), disk, backups, colour)
+    return render_disk.dashboard(translations(language), disk, backups, colour)
 
 
 def offsite_report(verification: dict[str, Any], language: str, colour: bool) -> str:
@@ -43,7 +43,7 @@ def offsite_report(verification: dict[str, Any], language: str, colour: bool) ->
     Raises:
         ResilienceError: the language is not known.
     """
-    return render_offsite.offsite_report(words(language), verification, colour)
+    return render_offsite.offsite_report(translations(language), verification, colour)
 
 
 def validation_report(drill: dict[str, Any], language: str, colour: bool) -> str:
@@ -57,7 +57,7 @@ def validation_report(drill: dict[str, Any], language: str, colour: bool) -> str
     Raises:
         ResilienceError: the language is not known.
     """
-    return render_drill.validation_report(words(language), drill, colour)
+    return render_drill.validation_report(translations(language), drill, colour)
 
 
 def html_report(results: dict[str, Any], language: str) -> str:
@@ -73,4 +73,4 @@ def html_report(results: dict[str, Any], language: str) -> str:
     Raises:
         ResilienceError: the language is not known.
     """
-    return render_html.html_report(words(language), results, language)
+    return render_html.html_report(translations(language), results, language)

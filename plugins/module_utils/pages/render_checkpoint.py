@@ -9,8 +9,9 @@ from __future__ import annotations
 import gettext
 from typing import Any
 
-from ..common.language import words
-from .render_text import clean_all, known_status, mark, paint, wrap
+from ..common.language import translations
+from ..common.safe_text import clean_all
+from .render_text import known_status, mark, paint, wrap
 
 
 def checkpoint_page(result: dict[str, Any], language: str, colour: bool) -> str:
@@ -24,7 +25,7 @@ def checkpoint_page(result: dict[str, Any], language: str, colour: bool) -> str:
     Raises:
         ResilienceError: the language is not known.
     """
-    catalogue = words(language)
+    catalogue = translations(language)
     say = catalogue.gettext
     result = clean_all(result)
     wanted = [item for item in result["items"] if item["status"] != "skipped"]

@@ -10,9 +10,11 @@ import gettext
 from typing import Any
 
 from ..common import quantity
+from ..common.levels import LEVEL_DISPLAY
+from ..common.safe_text import clean_all
 from ..disk import disk_reasons
 from . import render_inventory, render_trend
-from .render_text import LEVELS, WORST_FIRST, clean_all, known_level, level_text, paint, wrap
+from .render_text import WORST_FIRST, known_level, level_text, paint, wrap
 
 
 def target_names(targets: list[dict[str, Any]]) -> list[str]:
@@ -106,7 +108,7 @@ def dashboard(
     lines.append("")
     found = by_level(disk, backups)
     if list(found) == ["ok"]:
-        lines.append(paint(say("✅ All systems normal"), LEVELS["ok"][2], colour))
+        lines.append(paint(say("✅ All systems normal"), LEVEL_DISPLAY["ok"][2], colour))
     else:
         told = [
             say("%(level)s at %(targets)s")

@@ -11,9 +11,10 @@ import gettext
 from typing import Any
 
 from ..common import quantity
-from ..common.told import in_language
+from ..common.messages import translate_result
+from ..common.safe_text import clean_all
 from . import render_titles
-from .render_text import STATUSES, clean_all, known_status, mark, paint, worst_status, wrap
+from .render_text import STATUSES, known_status, mark, paint, worst_status, wrap
 
 INTEGRITY = (
     ("foreign_keys", "Foreign Keys"),
@@ -428,7 +429,7 @@ class _Page:
 
 def validation_report(words: gettext.NullTranslations, drill: dict[str, Any], colour: bool) -> str:
     """The report as the plan shows it; what the plan's example has no case for comes in between."""
-    page = _Page(words, clean_all(in_language(words, drill)), colour)
+    page = _Page(words, clean_all(translate_result(words, drill)), colour)
     page.head()
     page.schemas()
     page.tables()

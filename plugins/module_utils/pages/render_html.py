@@ -17,9 +17,10 @@ import math
 import os
 from typing import Any
 
+from ..checks.finding_kinds import KINDS
 from ..common import quantity
-from ..common.told import in_language
-from ..validation.finding_kinds import KINDS
+from ..common.messages import translate_result
+from ..common.safe_text import clean_all
 from . import (
     render_disk,
     render_drill,
@@ -28,7 +29,7 @@ from . import (
     render_offsite,
     render_titles,
 )
-from .render_text import clean_all, known_level, known_status
+from .render_text import known_level, known_status
 
 TEMPLATE = os.path.join(os.path.dirname(os.path.abspath(__file__)), "report.html.j2")
 # A state of anything on the page, from best to worst; each has its colour and its sign.
@@ -50,7 +51,7 @@ ROUND_SECONDS = (30, 60, 120, 300, 600, 1800, 3600, 7200, 21600, 43200, 86400)
 
 
 @dataclasses.dataclass(frozen=True)
-class Finding:
+class FindingRow:
     """Something that needs attention: what, the evidence for it, and what to do about it."""
 
     state: str
@@ -72,7 +73,7 @@ def grouped(number: int | None) -> str:
 
 def html_report(words: gettext.NullTranslations, results: dict[str, Any], language: str) -> str:
     """The page."""
-    results = clean_all(_lines_apart(in_language(words, results)))
+    results = clean_all(_lines_apart(translate_result(words, results)))
     alone = results.get("only") == "drill"
     parts = [
         _disk_part(words, results.get("disk")),
@@ -168,9 +169,9 @@ def _disk_part(words: gettext.NullTranslations, disk: dict[str, Any] | None) -> 
         }
         rows.append(row)
         if state != "ok":
-            findings.append(Finding(state, f"{name}: {row['level']}", row["reason"]))
+            findings.append(FindingRow(state, f"{name}: {row['level']}", row["reason"]))
     for problem in (backups or {}).get("problems") or []:
-        findings.append(Finding("unknown", say("Backup folder not read in full"), str(problem)))
+        findings.append(FindingRow("unknown", say("Backup folder not read in full"), str(problem)))
     state = worst_state([OF_LEVEL[level] for level in found])
     if state == "ok":
         summary = say("All systems normal")
@@ -225,15 +226,15 @@ def _offsite_part(
     ]
     problems = render_offsite.problems(verification)
     findings = [
-        Finding("unknown", words.gettext("Offsite copy not read in full"), problem)
+        FindingRow("unknown", words.gettext("Offsite copy not read in full"), problem)
         for problem in problems
     ]
     findings += [
-        Finding("bad", words.gettext("Offsite copy: %(kind)s") % difference, difference["path"])
+        FindingRow("bad", words.gettext("Offsite copy: %(kind)s") % difference, difference["path"])
         for difference in differences
     ]
     if state != "ok" and not findings:
-        findings.append(Finding(state, render_offsite.verdict_text(words, verification)))
+        findings.append(FindingRow(state, render_offsite.verdict_text(words, verification)))
     return {
         "state": state,
         "summary": render_offsite.verdict_text(words, verification),
@@ -345,15 +346,15 @@ def _call(
     }
 
 
-def _drill_findings(words: gettext.NullTranslations, drill: dict[str, Any]) -> list[Finding]:
+def _drill_findings(words: gettext.NullTranslations, drill: dict[str, Any]) -> list[FindingRow]:
     say = words.gettext
     findings = []
     if render_drill.verdict(drill) != "passed" and drill.get("problem"):
         state = OF_STATUS[render_drill.verdict_status(drill)]
         text = render_drill.verdict_text(words, drill)
-        findings.append(Finding(state, text, str(drill["problem"])))
+        findings.append(FindingRow(state, text, str(drill["problem"])))
     for error in (drill.get("restore") or {}).get("errors") or []:
-        findings.append(Finding("bad", say("Error while restoring"), str(error)))
+        findings.append(FindingRow("bad", say("Error while restoring"), str(error)))
     for check in render_drill.entries(drill, "checks"):
         row = _check(words, check)
         if row["state"] != "ok":
@@ -362,30 +363,30 @@ def _drill_findings(words: gettext.NullTranslations, drill: dict[str, Any]) -> l
         shown = _call(words, drill, call)
         if shown["state"] != "ok" and not render_drill.is_checked(drill, call):
             title = f"{shown['title']}: {shown['outcome']}"
-            findings.append(Finding(shown["state"], title, str(shown["evidence"])))
+            findings.append(FindingRow(shown["state"], title, str(shown["evidence"])))
     for status, text in render_drill.missed_objectives(words, drill):
         if status == "failed":
-            findings.append(Finding("bad", say("Recovery objective not met"), text))
+            findings.append(FindingRow("bad", say("Recovery objective not met"), text))
         else:
-            findings.append(Finding("unknown", say("Recovery objective not measured"), text))
+            findings.append(FindingRow("unknown", say("Recovery objective not measured"), text))
     return findings
 
 
 def _of_check(
     words: gettext.NullTranslations, check: dict[str, Any], row: dict[str, Any]
-) -> Finding:
+) -> FindingRow:
     """A check that did not pass: its first findings line by line, and the remedy of each kind."""
     title = f"{row['title']}: {_status_word(words, str(check.get('status')))}"
     found = check.get("findings") or []
     if not found:
-        return Finding(row["state"], title, str(row["evidence"]))
+        return FindingRow(row["state"], title, str(row["evidence"]))
     lines = [str(one["text"]) for one in found[:NAMED_FINDINGS]]
     if len(found) > NAMED_FINDINGS:
         rest = len(found) - NAMED_FINDINGS
         lines.append(words.gettext("and %(count)d more that did not pass") % {"count": rest})
     kinds = dict.fromkeys(str(one["id"]) for one in found)
     remedies = [words.gettext(KINDS[kind].remedy) for kind in kinds if kind in KINDS]
-    return Finding(row["state"], title, "", tuple(lines), tuple(remedies))
+    return FindingRow(row["state"], title, "", tuple(lines), tuple(remedies))
 
 
 def _objective(words: gettext.NullTranslations, drill: dict[str, Any], key: str) -> dict[str, Any]:

@@ -9,10 +9,12 @@ from __future__ import annotations
 import gettext
 from typing import Any
 
-from ..common.told import spoken, spoken_all
+from ..common.levels import LEVEL_DISPLAY
+from ..common.messages import translate, translate_all
+from ..common.safe_text import clean_all
 from ..inventory import freshness
 from . import render_inventory
-from .render_text import LEVELS, STATUSES, clean_all, mark, paint, wrap
+from .render_text import STATUSES, mark, paint, wrap
 
 KINDS = ("missing", "extra", "different")
 
@@ -172,7 +174,7 @@ def offsite_report(
 ) -> str:
     """The verification as the plan shows it."""
     say = words.gettext
-    verification = clean_all(spoken_all(words, verification))
+    verification = clean_all(translate_all(words, verification))
     local = _side(verification, "local")
     lines = [
         say("🔍 Verifying the remote backups on %(host)s...") % {"host": verification.get("host")},
@@ -192,7 +194,7 @@ def offsite_report(
     for problem in problems(verification):
         side, colon, what = problem.partition(": ")
         problem = f"{_side_name(words, side)}{colon}{what}"
-        lines += wrap(f"   {LEVELS['unknown'][0]} {problem}", 6)
+        lines += wrap(f"   {LEVEL_DISPLAY['unknown'][0]} {problem}", 6)
     return "\n".join([*lines, *_background(words, verification)])
 
 
@@ -221,11 +223,11 @@ def _background(words: gettext.NullTranslations, verification: dict[str, Any]) -
             f"{say('The server raised an alarm')}: {a}"
             for a in verification.get("server_alarms") or ()
         ),
-        *(spoken(words, one) for one in freshness.complaints(fresh.get("local") or {})),
+        *(translate(words, one) for one in freshness.complaints(fresh.get("local") or {})),
         *(f"{say('Weaker here')}: {sentence}" for sentence in verification.get("weaker") or ()),
     ]
     for sentence in doubtful:
-        lines += wrap(f"   {LEVELS['warning'][0]} {sentence}", 6)
+        lines += wrap(f"   {LEVEL_DISPLAY['warning'][0]} {sentence}", 6)
     return ["", *lines] if lines else []
 
 

@@ -9,22 +9,10 @@ from __future__ import annotations
 import re
 import unicodedata
 
-TYPE_CHECKING = False
-if TYPE_CHECKING:
-    from typing import Any, TypeVar
-
-    Data = TypeVar("Data")
+from ..common.levels import LEVEL_DISPLAY
 
 WIDTH = 80
 
-# Level: its emoji, its word (the plan's, in every language) and its ANSI colour.
-LEVELS = {
-    "ok": ("✅", "OK", "32"),
-    "warning": ("🟡", "WARNING", "33"),
-    "critical": ("🟠", "CRITICAL", "38;5;208"),
-    "emergency": ("🔴", "EMERGENCY", "1;31"),
-    "unknown": ("❓", "UNKNOWN", "35"),
-}
 WORST_FIRST = ("emergency", "critical", "warning", "unknown", "ok")
 
 # Status of a check or of a part of one: its mark and its ANSI colour.
@@ -36,41 +24,6 @@ STATUSES = {
 }
 
 _ANSI = r"\x1b\[[0-9;]*m"
-
-
-def _shown(character: str) -> str:
-    if character.isprintable():
-        return character
-    code = ord(character)
-    if 0xDC80 <= code <= 0xDCFF:
-        # A byte of a file name that is no UTF-8: Python carries it as half a surrogate pair.
-        return f"\\x{code - 0xDC00:02x}"
-    return character.encode("unicode_escape").decode("ascii")
-
-
-def clean(text: str) -> str:
-    """The text on one line that no terminal obeys.
-
-    Control characters (line ends and terminal escapes among them), invisible ones, those that turn
-    the direction of writing, and bytes that are no text are written out, such as `\\x1b`.
-    """
-    return text if text.isprintable() else "".join(map(_shown, text))
-
-
-def clean_all(data: Data) -> Data:
-    """A copy of JSON-like data in which every string, keys included, is clean."""
-
-    def copy(value: Any) -> Any:
-        if isinstance(value, str):
-            return clean(value)
-        if isinstance(value, dict):
-            return {copy(key): copy(item) for key, item in value.items()}
-        if isinstance(value, (list, tuple)):
-            return [copy(item) for item in value]
-        return value
-
-    cleaned: Data = copy(data)
-    return cleaned
 
 
 def width(text: str) -> int:
@@ -111,12 +64,12 @@ def paint(text: str, code: str, colour: bool) -> str:
 
 def known_level(level: object) -> str:
     """The level, `unknown` for one that this page does not know."""
-    return level if isinstance(level, str) and level in LEVELS else "unknown"
+    return level if isinstance(level, str) and level in LEVEL_DISPLAY else "unknown"
 
 
 def level_text(level: object, colour: bool) -> str:
     """A level as the plan writes it, such as `✅ OK`."""
-    emoji, word, code = LEVELS[known_level(level)]
+    emoji, word, code = LEVEL_DISPLAY[known_level(level)]
     return paint(f"{emoji} {word}", code, colour)
 
 

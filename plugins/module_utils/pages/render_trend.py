@@ -7,17 +7,15 @@ days, forecasts, what fits, and the alerts in force."""
 
 from __future__ import annotations
 
+import gettext
 import math
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 from ..common import quantity
+from ..common.levels import LEVEL_DISPLAY
 from ..disk import disk_reasons
-from .render_text import LEVELS, known_level, level_text, paint, wrap
-
-TYPE_CHECKING = False
-if TYPE_CHECKING:
-    import gettext
-    from typing import Any
+from .render_text import known_level, level_text, paint, wrap
 
 SPARKS = "▁▂▃▄▅▆▇█"
 BAR_WIDTH = 20
@@ -28,7 +26,7 @@ DAY = 86400
 def filled_bar(percent: float, level: object, colour: bool) -> str:
     """A bar of `BAR_WIDTH` columns in the colour of its level; full only when it is full."""
     filled = min(BAR_WIDTH, math.floor(percent / 100 * BAR_WIDTH + 1e-9))
-    code = LEVELS[known_level(level)][2]
+    code = LEVEL_DISPLAY[known_level(level)][2]
     return paint("█" * filled, code, colour) + paint("░" * (BAR_WIDTH - filled), "2", colour)
 
 
@@ -168,7 +166,7 @@ def fitting(words: gettext.NullTranslations, targets: Sequence[dict[str, Any]]) 
     order = ("dump_fit", "drill_fit", "retention_fit")
     lines: list[str] = []
     for cause in sorted(found, key=lambda cause: order.index(cause["code"])):
-        mark = LEVELS[known_level(cause["level"])][0]
+        mark = LEVEL_DISPLAY[known_level(cause["level"])][0]
         text = disk_reasons.text(words, cause)
         lines += wrap(f"   {mark} {text[0].upper()}{text[1:]}", 6)
     return ["", words.gettext("🔮 WHAT FITS:"), *lines] if lines else []

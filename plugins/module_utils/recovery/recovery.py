@@ -23,10 +23,10 @@ from typing import Any
 
 from ..common import process
 from ..common.errors import ResilienceError
-from ..common.told import told
+from ..common.messages import _
 from ..database import administrator, marked_database, postgres
 from ..database.postgres import Server
-from ..drill import drill
+from ..proof import proof_settings
 
 # How a comment of ours begins; what follows tells whether the thing may become production.
 MARK = "chefwell.resilience: "
@@ -37,7 +37,7 @@ DUMP_PROGRAMS = (*postgres.CLIENTS, "pg_dump")
 
 
 @dataclasses.dataclass(frozen=True)
-class Target:
+class RecoveryServer:
     """The production server that is recovered.
 
     Attributes:
@@ -68,7 +68,7 @@ class Target:
 
 
 @dataclasses.dataclass(frozen=True)
-class Settings:
+class RecoverySettings:
     """What a recovery needs to know.
 
     Attributes:
@@ -76,8 +76,8 @@ class Settings:
         target: what is recovered.
     """
 
-    drill: drill.Settings
-    target: Target
+    drill: proof_settings.ProofSettings
+    target: RecoveryServer
 
 
 def host_name() -> str:
@@ -93,17 +93,17 @@ def refuse_unconfirmed(confirm: str) -> None:
     """
     if confirm != host_name():
         raise ResilienceError(
-            told("the switch is not confirmed: the confirmation does not name this host"),
+            _("the switch is not confirmed: the confirmation does not name this host"),
             option="confirm",
             value=confirm,
-            remedy=told(
+            remedy=_(
                 "give --confirm %(host)s if you mean this host; nothing was touched",
                 host=host_name(),
             ),
         )
 
 
-def connect(target: Target, database: str | None = None) -> Any:
+def connect(target: RecoveryServer, database: str | None = None) -> Any:
     """An autocommit connection to the production server.
 
     Raises:
@@ -111,21 +111,21 @@ def connect(target: Target, database: str | None = None) -> Any:
     """
     if not target.host:
         raise ResilienceError(
-            told("no production server is named"),
+            _("no production server is named"),
             option="recovery.host",
             value="",
-            remedy=told("give recovery its host, port, user and password"),
+            remedy=_("give recovery its host, port, user and password"),
         )
     return administrator.connect(
         target,
         database or target.maintenance_db,
-        what=told("the production server"),
+        what=_("the production server"),
         option="recovery.host",
-        remedy=told("start it, or install one, and look at its user and password"),
+        remedy=_("start it, or install one, and look at its user and password"),
     )
 
 
-def server_of(target: Target, mark: str = "") -> Server:
+def server_of(target: RecoveryServer, mark: str = "") -> Server:
     """The production server with client programs that fit it."""
     with contextlib.closing(connect(target)) as connection:
         major = int(connection.server_version) // 10000
@@ -152,7 +152,7 @@ def beside(name: str, word: str, moment: str) -> str:
     return name[: LONGEST_NAME - len(tail)] + tail
 
 
-def comment_database(target: Target, name: str, text: str | None) -> None:
+def comment_database(target: RecoveryServer, name: str, text: str | None) -> None:
     """Writes, or removes, the comment of ours on a database."""
     from psycopg2 import sql  # the engine imports without it
 
@@ -161,7 +161,7 @@ def comment_database(target: Target, name: str, text: str | None) -> None:
         cursor.execute(sql.SQL("COMMENT ON DATABASE {} IS {}").format(sql.Identifier(name), said))
 
 
-def drop_own(target: Target, name: str, mark: str) -> None:
+def drop_own(target: RecoveryServer, name: str, mark: str) -> None:
     """Removes a database of this very attempt."""
     from psycopg2 import sql  # the engine imports without it
 
@@ -171,7 +171,7 @@ def drop_own(target: Target, name: str, mark: str) -> None:
             cursor.execute(drop.format(sql.Identifier(name)))
 
 
-def remove_unfinished(target: Target) -> None:
+def remove_unfinished(target: RecoveryServer) -> None:
     """Removes what a recovery that was killed left; the caller holds the lock, so none runs.
 
     A database is known as unfinished from the statement on that makes it, a schema from the moment
@@ -208,7 +208,7 @@ def schemas(connection: Any) -> dict[str, str]:
         return found
 
 
-def taken(target: Target) -> list[str]:
+def taken(target: RecoveryServer) -> list[str]:
     """The names that stand: databases, and the schemas of production where there is one."""
     with contextlib.closing(connect(target)) as connection:
         names = list(databases(connection))
@@ -235,7 +235,7 @@ def run_command(command: Sequence[str], option: str, seconds: float) -> None:
     ended = process.run(list(command), time_limit=seconds)
     if ended.code != 0:
         raise ResilienceError(
-            told(
+            _(
                 "%(program)s ended with %(ending)s: %(why)s",
                 program=command[0],
                 ending=ended.ending(),
@@ -243,11 +243,11 @@ def run_command(command: Sequence[str], option: str, seconds: float) -> None:
             ),
             option=option,
             value=" ".join(command),
-            remedy=told("run it by hand and mend what it says"),
+            remedy=_("run it by hand and mend what it says"),
         )
 
 
-def serves(target: Target) -> bool | None:
+def serves(target: RecoveryServer) -> bool | None:
     """Whether production answers in time; None if nobody is to be asked."""
     if not target.health_url:
         return None
@@ -267,7 +267,7 @@ def serves(target: Target) -> bool | None:
     return bool(status == 200)
 
 
-def listed(settings: Settings) -> list[Mapping[str, str]]:
+def listed(settings: RecoverySettings) -> list[Mapping[str, str]]:
     """What could be switched to: name and what its comment says."""
     with contextlib.closing(connect(settings.target)) as connection:
         return [

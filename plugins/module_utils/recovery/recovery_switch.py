@@ -16,13 +16,13 @@ import time
 from typing import Any
 
 from ..common.errors import ResilienceError
-from ..common.told import told
+from ..common.messages import _
 from ..staging import staging
 from . import recovery
-from .recovery import BEFORE, MARK, VALIDATED, Settings, Target
+from .recovery import BEFORE, MARK, VALIDATED, RecoveryServer, RecoverySettings
 
 
-def switch(settings: Settings, name: str, confirm: str) -> dict[str, Any]:
+def switch(settings: RecoverySettings, name: str, confirm: str) -> dict[str, Any]:
     """Puts a database in production's place.
 
     Args:
@@ -75,20 +75,20 @@ def refuse_unfit(name: str, comment: str | None) -> None:
         ResilienceError: it is one of these.
     """
     if comment is None:
-        why = told("there is nothing of this name")
+        why = _("there is nothing of this name")
     elif not comment.startswith((MARK + VALIDATED, MARK + BEFORE)):
-        why = told("it was not restored and validated by us, nor was it production before")
+        why = _("it was not restored and validated by us, nor was it production before")
     else:
         return
     raise ResilienceError(
-        told("it cannot take production's place: %(why)s", why=why),
+        _("it cannot take production's place: %(why)s", why=why),
         option="switch",
         value=name,
-        remedy=told("look with --list; nothing was touched"),
+        remedy=_("look with --list; nothing was touched"),
     )
 
 
-def _rename(connection: Any, target: Target, name: str, kept: str | None) -> None:
+def _rename(connection: Any, target: RecoveryServer, name: str, kept: str | None) -> None:
     """Both names in one transaction, with nobody connected."""
     import psycopg2  # the engine imports without it
     from psycopg2 import sql
@@ -112,10 +112,10 @@ def _rename(connection: Any, target: Target, name: str, kept: str | None) -> Non
         with connection.cursor() as cursor:
             cursor.execute("ROLLBACK")
         raise ResilienceError(
-            told("the names could not be changed: %(why)s", why=" ".join(str(error).split())),
+            _("the names could not be changed: %(why)s", why=" ".join(str(error).split())),
             option="switch",
             value=name,
-            remedy=told(
+            remedy=_(
                 "end what is connected (recovery.stop_command); production stands as it stood"
             ),
         ) from error

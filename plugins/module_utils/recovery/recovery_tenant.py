@@ -17,22 +17,23 @@ import os
 import time
 from typing import Any
 
+from ..backup import restore
+from ..checks import checks
 from ..common import process
 from ..common.errors import ResilienceError
-from ..common.told import told
+from ..common.messages import _
 from ..database import postgres, schema_copy
 from ..database.postgres import Server
-from ..drill.drill import PASSED, Progress
-from ..drill.drill_phases import Phases
-from ..staging import restore, staging
-from ..validation import checks
+from ..proof.phases import Phases
+from ..proof.proof_settings import PASSED, Progress
+from ..staging import staging
 from . import recovery, recovery_switch
-from .recovery import BEFORE, MARK, RESTORING, Settings
-from .recovery_attempt import Attempt, Source
+from .recovery import BEFORE, MARK, RESTORING, RecoverySettings
+from .recovery_run import RecoveryRun, RecoverySource
 
 
 def restore_beside(
-    settings: Settings,
+    settings: RecoverySettings,
     tenant: str,
     *,
     path: str | None = None,
@@ -51,7 +52,7 @@ def restore_beside(
         progress: told what happens.
 
     Returns:
-        As `recovery_attempt.restore_beside`; `name` is the new schema.
+        As `recovery_run.restore_beside`; `name` is the new schema.
 
     Raises:
         ResilienceError: there is no such backup or store, or the server cannot be had.
@@ -59,14 +60,14 @@ def restore_beside(
     own, target = settings.drill, settings.target
     with staging.locked(own.staging):
         steps = Phases(progress)
-        source = Source(path, tier, date, from_offsite)
+        source = RecoverySource(path, tier, date, from_offsite)
         recovery.remove_unfinished(target)
         moment = recovery.stamp(recovery.taken(target))
         between = recovery.beside(target.dbname, "store", moment)
         name = recovery.beside(tenant, "recovered", moment)
         mark = f"{MARK}{RESTORING} since {moment}"
         server = recovery.server_of(target, mark)
-        attempt = Attempt(settings, source, steps, tenant)
+        attempt = RecoveryRun(settings, source, steps, tenant)
 
         def bring(folder: str) -> None:
             attempt.restore(folder, server, between)
@@ -75,7 +76,7 @@ def restore_beside(
             with steps.phase("transfer"):
                 _rename_schema(settings, between, tenant, name)
                 errors = _copy(settings, server, between, name, folder)
-                answer = checks.Answer("in one go", errors)
+                answer = checks.Evidence("in one go", errors)
                 if not errors:
                     with (
                         contextlib.closing(recovery.connect(target, between)) as source,
@@ -96,7 +97,7 @@ def restore_beside(
         return result
 
 
-def switch(settings: Settings, tenant: str, name: str, confirm: str) -> dict[str, Any]:
+def switch(settings: RecoverySettings, tenant: str, name: str, confirm: str) -> dict[str, Any]:
     """Puts a schema in the living one's place; both names change in one transaction.
 
     Args:
@@ -146,7 +147,7 @@ def switch(settings: Settings, tenant: str, name: str, confirm: str) -> dict[str
         }
 
 
-def listed(settings: Settings) -> list[dict[str, str]]:
+def listed(settings: RecoverySettings) -> list[dict[str, str]]:
     """What could be switched to: name and what its comment says."""
     target = settings.target
     with contextlib.closing(recovery.connect(target, target.dbname)) as connection:
@@ -171,10 +172,10 @@ def _transaction(connection: Any, name: str) -> Any:
         except psycopg2.Error as error:
             cursor.execute("ROLLBACK")
             raise ResilienceError(
-                told("the names could not be changed: %(why)s", why=" ".join(str(error).split())),
+                _("the names could not be changed: %(why)s", why=" ".join(str(error).split())),
                 option="switch",
                 value=name,
-                remedy=told("mend what is said; nothing was changed"),
+                remedy=_("mend what is said; nothing was changed"),
             ) from error
 
 
@@ -191,17 +192,17 @@ def _refuse_pointed_at(connection: Any, tenant: str) -> None:
         keys = [name for (name,) in cursor.fetchall()]
     if keys:
         raise ResilienceError(
-            told(
+            _(
                 "foreign keys from outside lead to the living store: %(keys)s",
                 keys=", ".join(keys[:5]),
             ),
             option="tenant",
             value=tenant,
-            remedy=told("drop them, switch, and make them anew; nothing was changed"),
+            remedy=_("drop them, switch, and make them anew; nothing was changed"),
         )
 
 
-def _rename_schema(settings: Settings, database: str, old: str, new: str) -> None:
+def _rename_schema(settings: RecoverySettings, database: str, old: str, new: str) -> None:
     """Gives the schema its name beside the living one, and the mark of what is not finished."""
     from psycopg2 import sql  # the engine imports without it
 
@@ -215,7 +216,9 @@ def _rename_schema(settings: Settings, database: str, old: str, new: str) -> Non
         cursor.execute(said.format(sql.Identifier(new), sql.Literal(MARK + RESTORING)))
 
 
-def _copy(settings: Settings, server: Server, source: str, schema: str, folder: str) -> list[str]:
+def _copy(
+    settings: RecoverySettings, server: Server, source: str, schema: str, folder: str
+) -> list[str]:
     """Brings a schema from one database of the server into production's; errors, if any."""
     os.chmod(folder, 0o700)
     path = os.path.join(folder, "store-dump")
@@ -260,7 +263,7 @@ def _copy(settings: Settings, server: Server, source: str, schema: str, folder: 
     return errors or harmless or [f"it ended with {brought.ending()}"]
 
 
-def _comment(settings: Settings, schema: str, text: str) -> None:
+def _comment(settings: RecoverySettings, schema: str, text: str) -> None:
     from psycopg2 import sql  # the engine imports without it
 
     said = sql.SQL("COMMENT ON SCHEMA {} IS {}")

@@ -19,9 +19,9 @@ from typing import Any
 
 from ..common import config, quantity
 from ..common.errors import ResilienceError
-from ..common.language import words
+from ..common.language import translations
+from ..common.safe_text import clean_all
 from ..pages import render_drill, render_titles
-from ..pages.render_text import clean_all
 from . import recovery
 
 TEMPLATE = os.path.join(os.path.dirname(os.path.abspath(__file__)), "runbook.md.j2")
@@ -30,7 +30,7 @@ PERSON = ("name", "role", "phone", "email")
 
 
 def write(
-    values: Mapping[str, Any], target: recovery.Target, drill: Mapping[str, Any] | None
+    values: Mapping[str, Any], target: recovery.RecoveryServer, drill: Mapping[str, Any] | None
 ) -> bool:
     """Writes the runbook, whole or not at all.
 
@@ -76,7 +76,7 @@ def write(
 
 
 def render(
-    values: Mapping[str, Any], target: recovery.Target, drill: Mapping[str, Any] | None
+    values: Mapping[str, Any], target: recovery.RecoveryServer, drill: Mapping[str, Any] | None
 ) -> str:
     """The runbook as Markdown; arguments as those of `write`."""
     try:
@@ -88,7 +88,7 @@ def render(
             value=values["runbook"],
             remedy="install python3-jinja2, or set staging_restore_runbook to an empty string",
         ) from error
-    language = words(values["language"])
+    language = translations(values["language"])
     environment = jinja2.Environment(
         # The page is Markdown; what could break out of it is taken away by `clean_all`.
         autoescape=False,
@@ -106,7 +106,7 @@ def render(
 
 def _content(
     values: Mapping[str, Any],
-    target: recovery.Target,
+    target: recovery.RecoveryServer,
     drill: Mapping[str, Any] | None,
     language: gettext.NullTranslations,
 ) -> dict[str, Any]:

@@ -15,7 +15,7 @@ from collections.abc import Mapping, Sequence
 
 from ..common import process
 from ..common.errors import ResilienceError
-from ..common.told import told
+from ..common.messages import _
 
 # Cron gives its jobs a PATH without the administrator's folders.
 PLACES = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
@@ -49,10 +49,10 @@ class Docker:
         found = shutil.which("docker", path=PLACES)
         if not found:
             raise ResilienceError(
-                told("Docker is not installed"),
+                _("Docker is not installed"),
                 option="engine",
                 value="compose",
-                remedy=told("install docker.io and a compose plugin, or use the engine embedded"),
+                remedy=_("install docker.io and a compose plugin, or use the engine embedded"),
             )
         return found
 
@@ -111,10 +111,10 @@ class Docker:
                 self._compose = [alone]
             else:
                 raise ResilienceError(
-                    told("Docker has no compose"),
+                    _("Docker has no compose"),
                     option="engine",
                     value="compose",
-                    remedy=told("install docker-compose-plugin or docker-compose"),
+                    remedy=_("install docker-compose-plugin or docker-compose"),
                 )
         return self._compose
 
@@ -137,7 +137,7 @@ class Docker:
         said = self.run(kind, "ls", *everything, *filters, "--format", shown)
         return [line.split("\t") for line in said.splitlines() if line]
 
-    def said(self, container: str) -> str:
+    def form(self, container: str) -> str:
         """The last lines that a container wrote, to standard output and error."""
         ended = process.run(
             [self.program, "logs", "--tail", "20", container], time_limit=20, env=self.env
@@ -149,7 +149,7 @@ class Docker:
         if ended.code != 0:
             said = (ended.errors.strip() or ended.output.strip())[-600:]
             raise ResilienceError(
-                told(
+                _(
                     "%(program)s ended with %(ending)s: %(why)s",
                     program=f"{os.path.basename(arguments[0])} {_verb(arguments)}",
                     ending=ended.ending(),
@@ -157,7 +157,7 @@ class Docker:
                 ),
                 option="docker_host",
                 value=self.host or "the system's",
-                remedy=told("look whether the Docker engine runs and has room"),
+                remedy=_("look whether the Docker engine runs and has room"),
             )
         return ended.output.strip("\n")
 

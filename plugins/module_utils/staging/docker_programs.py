@@ -15,7 +15,7 @@ import re
 from collections.abc import Sequence
 
 from ..common.errors import ResilienceError
-from ..common.told import told
+from ..common.messages import _
 from ..database.postgres import Binaries
 from .docker_cli import LONG_SECONDS, Docker
 
@@ -69,10 +69,10 @@ class ImageBinaries(Binaries):
         found = self.docker.listed("container", [self.label, self.server], "{{.ID}}")
         if not found:
             raise ResilienceError(
-                told("the staging server's container is gone"),
+                _("the staging server's container is gone"),
                 option="engine",
                 value="compose",
-                remedy=told("run setup-staging again"),
+                remedy=_("run setup-staging again"),
             )
         return found[0][0]
 
@@ -91,9 +91,9 @@ def from_image(docker: Docker, image: str, label: str, server: str) -> ImageBina
     found = re.search(r"\(PostgreSQL\) ((\d+)\S*)", said)
     if not found:
         raise ResilienceError(
-            told("the image's pg_restore does not say its version: %(why)s", why=said[:200]),
+            _("the image's pg_restore does not say its version: %(why)s", why=said[:200]),
             option="postgres_image",
             value=image,
-            remedy=told("name an image of PostgreSQL, such as postgres:16-alpine"),
+            remedy=_("name an image of PostgreSQL, such as postgres:16-alpine"),
         )
     return ImageBinaries(f"image {image}", int(found[2]), found[1], docker, image, label, server)

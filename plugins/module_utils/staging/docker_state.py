@@ -33,7 +33,7 @@ Answer = TypeVar("Answer")
 
 
 @dataclasses.dataclass(frozen=True)
-class Wanted:
+class ServiceSelector:
     """Something in Docker that must run.
 
     Attributes:
@@ -46,7 +46,7 @@ class Wanted:
     name: str
 
     @classmethod
-    def of(cls, value: Any, option: str) -> Wanted:
+    def of(cls, value: Any, option: str) -> ServiceSelector:
         """From what was configured: a name (of a Swarm service), or `{"kind", "name"}`.
 
         Raises:
@@ -74,7 +74,7 @@ class Wanted:
 
 
 @dataclasses.dataclass(frozen=True)
-class State:
+class ServiceState:
     """How something in Docker is.
 
     Attributes:
@@ -129,7 +129,7 @@ class Docker:
         """Ends the connection."""
         self.client.close()
 
-    def states(self, wanted: Wanted, since: float) -> list[State]:
+    def states(self, wanted: ServiceSelector, since: float) -> list[ServiceState]:
         """How everything of that name is; nothing if there is nothing.
 
         Args:
@@ -137,14 +137,14 @@ class Docker:
             since: Unix time from which a failed task counts as a problem.
         """
 
-        def ask() -> list[State]:
+        def ask() -> list[ServiceState]:
             if wanted.kind == "swarm":
                 return [self._service(one, since) for one in self._services(wanted.name)]
             return [_container(one) for one in self._containers(wanted, stopped=True)]
 
         return self._in_time(ask)
 
-    def log(self, wanted: Wanted, since: float) -> tuple[list[str], bool]:
+    def log(self, wanted: ServiceSelector, since: float) -> tuple[list[str], bool]:
         """What everything of that name wrote since then.
 
         Returns:
@@ -164,7 +164,7 @@ class Docker:
             cut = cut or longer
         return lines, cut
 
-    def execute(self, wanted: Wanted, command: Sequence[str]) -> tuple[int, str]:
+    def execute(self, wanted: ServiceSelector, command: Sequence[str]) -> tuple[int, str]:
         """Runs a program in the first running container of that name.
 
         Returns:
@@ -216,7 +216,7 @@ class Docker:
         found = [one for one in self.client.services.list() if fnmatch.fnmatch(one.name, name)]
         return sorted(found, key=lambda one: str(one.name))
 
-    def _containers(self, wanted: Wanted, *, stopped: bool) -> list[Any]:
+    def _containers(self, wanted: ServiceSelector, *, stopped: bool) -> list[Any]:
         listed = self.client.containers.list(all=stopped)
         if wanted.kind == "swarm":
             found = [one for one in listed if _labelled(one, SERVICE_LABEL, wanted.name)]
@@ -234,7 +234,7 @@ class Docker:
             found = [one for one in listed if fnmatch.fnmatch(one.name, wanted.name)]
         return sorted(found, key=lambda one: str(one.name))
 
-    def _service(self, service: Any, since: float) -> State:
+    def _service(self, service: Any, since: float) -> ServiceState:
         tasks = service.tasks()
         meant = [task for task in tasks if task.get("DesiredState") == "running"]
         running = [task for task in meant if task["Status"].get("State") == "running"]
@@ -251,9 +251,9 @@ class Docker:
             problems.append(f"its update is {update}")
         if not wanted:
             problems.append("it is scaled to nothing")
-        return State(service.name, len(running), wanted, tuple(problems))
+        return ServiceState(service.name, len(running), wanted, tuple(problems))
 
-    def _sources(self, wanted: Wanted) -> list[tuple[Any, bool]]:
+    def _sources(self, wanted: ServiceSelector) -> list[tuple[Any, bool]]:
         """What has a log to read, each with whether it is a service.
 
         A service all of whose tasks are on this node is read from their containers: the Swarm's own
@@ -265,7 +265,7 @@ class Docker:
         found: list[tuple[Any, bool]] = []
         for service in self._services(wanted.name):
             elsewhere = [one for one in service.tasks() if one.get("NodeID", node) != node]
-            here = self._containers(Wanted("swarm", service.name), stopped=True)
+            here = self._containers(ServiceSelector("swarm", service.name), stopped=True)
             if elsewhere or not here:
                 found.append((service, True))
             else:
@@ -291,7 +291,7 @@ class Docker:
         return text, len(held) > LARGEST_LOG
 
 
-def _container(container: Any) -> State:
+def _container(container: Any) -> ServiceState:
     state = container.attrs["State"]
     problems = []
     health = (state.get("Health") or {}).get("Status", "")
@@ -299,7 +299,7 @@ def _container(container: Any) -> State:
         problems.append(f"its health check says {health}")
     if state["Status"] != "running":
         problems.append(f"it is {state['Status']}")
-    return State(container.name, int(state["Status"] == "running"), 1, tuple(problems))
+    return ServiceState(container.name, int(state["Status"] == "running"), 1, tuple(problems))
 
 
 def _labelled(container: Any, label: str, value: str) -> bool:

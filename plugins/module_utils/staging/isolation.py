@@ -9,9 +9,9 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Iterable, Sequence
 
-from ..common.told import Told, in_row, told, told_many
-from ..validation.checks import Answer
-from ..validation.findings import Finding
+from ..checks.checks import Evidence
+from ..checks.findings import Finding
+from ..common.messages import Message, _, join, ngettext
 
 CHECK, TITLE = "isolation", "Nothing left staging"
 
@@ -64,7 +64,7 @@ class Connection:
     production: bool = False
 
 
-def by_networks(standings: Sequence[Standing], variables: Iterable[str]) -> Answer:
+def by_networks(standings: Sequence[Standing], variables: Iterable[str]) -> Evidence:
     """The answer where containers stand in networks of their own: a proof by structure.
 
     Args:
@@ -77,40 +77,38 @@ def by_networks(standings: Sequence[Standing], variables: Iterable[str]) -> Answ
         for text in _ways_out(standing)
     ]
     names = sorted({network.name for one in standings for network in one.networks})
-    stood = told(
+    stood = _(
         "%(containers)s stand in: %(networks)s",
         containers=", ".join(standing.name for standing in standings),
         networks=", ".join(names) or "-",
     )
-    closed = "" if findings else told("that is internal, and this host has no address in it")
+    closed = "" if findings else _("that is internal, and this host has no address in it")
     unseen = [standing.name for standing in standings if standing.routes is None]
     routes: str = ""
     if unseen:
-        routes = told(
+        routes = _(
             "not looked at, because their processes are none of this host's that may be read:"
             " the routes of %(containers)s",
             containers=", ".join(unseen),
         )
     elif not findings:
-        routes = told("their routes lead nowhere else")
-    return Answer(in_row([stood, closed, routes, _variables(variables)], "; "), findings)
+        routes = _("their routes lead nowhere else")
+    return Evidence(join([stood, closed, routes, _variables(variables)], "; "), findings)
 
 
-def _ways_out(standing: Standing) -> list[Told]:
+def _ways_out(standing: Standing) -> list[Message]:
     texts = []
     if not standing.networks:
-        texts.append(told("%(container)s stands in no network", container=standing.name))
+        texts.append(_("%(container)s stands in no network", container=standing.name))
     for network in standing.networks:
         values = {"container": standing.name, "network": network.name}
         if not network.internal:
-            texts.append(
-                told("%(container)s stands in %(network)s, which is not internal", **values)
-            )
+            texts.append(_("%(container)s stands in %(network)s, which is not internal", **values))
         elif network.holds_host:
-            texts.append(told("%(container)s reaches this host, which is in %(network)s", **values))
+            texts.append(_("%(container)s reaches this host, which is in %(network)s", **values))
     for route in standing.routes or ():
         texts.append(
-            told("%(container)s has a route out: %(route)s", container=standing.name, route=route)
+            _("%(container)s has a route out: %(route)s", container=standing.name, route=route)
         )
     return texts
 
@@ -121,7 +119,7 @@ def by_looking(
     seen: Sequence[Connection],
     variables: Iterable[str],
     unread: str = "",
-) -> Answer:
+) -> Evidence:
     """The answer where staging's processes are this host's own: what was seen of them.
 
     Args:
@@ -135,28 +133,28 @@ def by_looking(
     for one in seen:
         values = {"program": one.program, "address": one.address, "port": one.port}
         text = (
-            told("%(program)s was connected to production: %(address)s, port %(port)d", **values)
+            _("%(program)s was connected to production: %(address)s, port %(port)d", **values)
             if one.production
-            else told("%(program)s was connected to %(address)s, port %(port)d", **values)
+            else _("%(program)s was connected to %(address)s, port %(port)d", **values)
         )
         findings.append(Finding("isolation.connection", f"{one.address}:{one.port}", text))
     if not findings and (unread or not looks):
-        why = unread or told("no process of it was met")
-        text = told("its connections could not be looked at: %(why)s", why=why)
-        return Answer(in_row([text, _variables(variables)], "; "), skipped=True)
-    looked = told_many(
+        why = unread or _("no process of it was met")
+        text = _("its connections could not be looked at: %(why)s", why=why)
+        return Evidence(join([text, _variables(variables)], "; "), skipped=True)
+    looked = ngettext(
         "its connections were looked at %(count)d time in %(seconds)s s",
         "its connections were looked at %(count)d times in %(seconds)s s",
         looks,
         seconds=f"{seconds:.1f}",
     )
-    none = "" if findings else told("none led beyond this host and the staging server")
-    weaker = told("this is weaker than a closed network: what is short is not seen")
-    return Answer(in_row([looked, none, weaker, _variables(variables)], "; "), findings)
+    none = "" if findings else _("none led beyond this host and the staging server")
+    weaker = _("this is weaker than a closed network: what is short is not seen")
+    return Evidence(join([looked, none, weaker, _variables(variables)], "; "), findings)
 
 
-def _variables(names: Iterable[str]) -> Told:
+def _variables(names: Iterable[str]) -> Message:
     listed = ", ".join(sorted(names))
     if not listed:
-        return told("no variable is set for the application, so none switches anything off")
-    return told("variables set for the application: %(names)s", names=listed)
+        return _("no variable is set for the application, so none switches anything off")
+    return _("variables set for the application: %(names)s", names=listed)

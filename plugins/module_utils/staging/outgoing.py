@@ -20,7 +20,7 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any
 
-from ..validation.checks import Answer
+from ..checks.checks import Evidence
 from . import isolation
 from .isolation import Connection
 
@@ -29,7 +29,7 @@ LISTS = ("tcp", "tcp6", "udp", "udp6")
 NAME_SERVER = 53
 
 
-class Watch:
+class ConnectionWatch:
     """Looks from `__enter__` to `__exit__`, in a thread of its own.
 
     Args:
@@ -58,7 +58,7 @@ class Watch:
         self._stop, self._looking = threading.Event(), threading.Lock()
         self._thread = threading.Thread(target=self._run, name="outgoing", daemon=True)
 
-    def __enter__(self) -> Watch:
+    def __enter__(self) -> ConnectionWatch:
         self._began = time.monotonic()
         self._thread.start()
         return self
@@ -67,7 +67,7 @@ class Watch:
         self._stop.set()
         self._thread.join()
 
-    def answer(self, variables: Iterable[str]) -> Answer:
+    def answer(self, variables: Iterable[str]) -> Evidence:
         """What was seen until now, after one more look.
 
         Args:

@@ -24,11 +24,11 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from typing import Any, Protocol, TypeVar
 
+from ..checks.checks import Evidence
 from ..common.errors import ResilienceError
-from ..common.system_words import why
-from ..common.told import told
+from ..common.messages import _
+from ..common.system_errors import reason
 from ..database.postgres import Binaries, Server
-from ..validation.checks import Answer
 
 KINDS = ("compose", "external", "embedded")
 NOTE = "staging.json"
@@ -38,7 +38,7 @@ LOCK = "lock"
 
 
 @dataclasses.dataclass(frozen=True)
-class Backend:
+class BackendSettings:
     """The application that is to serve the restored database.
 
     Attributes:
@@ -63,7 +63,7 @@ class Backend:
 
 
 @dataclasses.dataclass(frozen=True)
-class Production:
+class ProductionSettings:
     """The database that is never to be restored into: where it is.
 
     Attributes:
@@ -81,7 +81,7 @@ class Production:
 
 
 @dataclasses.dataclass(frozen=True)
-class Compose:
+class ComposeSettings:
     """The Docker Compose file that staging is made of, and what must be known of it.
 
     Attributes:
@@ -106,7 +106,7 @@ class Compose:
 
 
 @dataclasses.dataclass(frozen=True)
-class External:
+class ExternalSettings:
     """A server that somebody else runs: how to connect to it.
 
     Attributes:
@@ -123,7 +123,7 @@ class External:
 
 
 @dataclasses.dataclass(frozen=True)
-class Settings:
+class StagingSettings:
     """What staging is to be.
 
     Attributes:
@@ -141,10 +141,10 @@ class Settings:
     work_dir: str
     database: str = "restaurante_staging"
     bin_dir: str = ""
-    backend: Backend = dataclasses.field(default_factory=Backend)
-    production: Production = dataclasses.field(default_factory=Production)
-    compose: Compose = dataclasses.field(default_factory=Compose)
-    external: External = dataclasses.field(default_factory=External)
+    backend: BackendSettings = dataclasses.field(default_factory=BackendSettings)
+    production: ProductionSettings = dataclasses.field(default_factory=ProductionSettings)
+    compose: ComposeSettings = dataclasses.field(default_factory=ComposeSettings)
+    external: ExternalSettings = dataclasses.field(default_factory=ExternalSettings)
 
     def __post_init__(self) -> None:
         if self.kind not in KINDS:
@@ -164,7 +164,7 @@ class Settings:
 
 
 @dataclasses.dataclass(frozen=True)
-class Note:
+class StagingNote:
     """What stands, as noted in the work folder.
 
     Attributes:
@@ -241,7 +241,7 @@ class Engine(Protocol):
     def stop_backend(self) -> None:
         """Ends the application, if it runs: a database in use cannot be replaced."""
 
-    def isolation(self, server: Server) -> AbstractContextManager[Callable[[], Answer]]:
+    def isolation(self, server: Server) -> AbstractContextManager[Callable[[], Evidence]]:
         """Looks, while it lasts, whether anything leaves staging; gives what tells it.
 
         Entered before the application starts, where one is started. What it gives raises
@@ -292,30 +292,32 @@ def from_mapping(kind: type[Place], option: str, values: Mapping[str, Any]) -> P
     return kind(**values)
 
 
-def engine(settings: Settings) -> Engine:
+def engine(settings: StagingSettings) -> Engine:
     """The engine of the settings' kind."""
-    module = importlib.import_module(f".staging_{settings.kind}", __package__)
+    module = importlib.import_module(f".engine_{settings.kind}", __package__)
     made: Engine = module.engine(settings)
     return made
 
 
-def read_note(settings: Settings) -> Note | None:
+def read_note(settings: StagingSettings) -> StagingNote | None:
     """What is noted to stand; None without a note. A damaged note is as good as none."""
     try:
         with open(os.path.join(settings.work_dir, NOTE), encoding="utf-8") as file:
-            return Note(**json.load(file))
+            return StagingNote(**json.load(file))
     except (OSError, ValueError, TypeError):
         return None
 
 
-def write_note(settings: Settings, *, kept: bool, restored: Mapping[str, Any] | None) -> None:
+def write_note(
+    settings: StagingSettings, *, kept: bool, restored: Mapping[str, Any] | None
+) -> None:
     """Notes what stands, before or while it is made.
 
     Raises:
         ResilienceError: the work folder cannot be written to.
     """
     created = datetime.datetime.now().astimezone().isoformat(timespec="seconds")
-    note = Note(settings.kind, created, kept, restored)
+    note = StagingNote(settings.kind, created, kept, restored)
     path = os.path.join(settings.work_dir, NOTE)
     try:
         with open(f"{path}.new", "w", encoding="utf-8") as file:
@@ -325,7 +327,7 @@ def write_note(settings: Settings, *, kept: bool, restored: Mapping[str, Any] | 
         raise _unusable(settings.work_dir, error) from error
 
 
-def remove(settings: Settings, *, forget: bool = False) -> list[str]:
+def remove(settings: StagingSettings, *, forget: bool = False) -> list[str]:
     """Removes staging whole, whatever state it is in; in words what was removed.
 
     Args:
@@ -341,7 +343,7 @@ def remove(settings: Settings, *, forget: bool = False) -> list[str]:
 
 
 @contextlib.contextmanager
-def locked(settings: Settings) -> Iterator[None]:
+def locked(settings: StagingSettings) -> Iterator[None]:
     """Nobody else works on the same staging meanwhile.
 
     Raises:
@@ -358,10 +360,10 @@ def locked(settings: Settings) -> Iterator[None]:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError as error:
             raise ResilienceError(
-                told("another drill works on this staging"),
+                _("another drill works on this staging"),
                 option="work_dir",
                 value=settings.work_dir,
-                remedy=told("wait until it has ended"),
+                remedy=_("wait until it has ended"),
             ) from error
         yield
     finally:
@@ -370,14 +372,16 @@ def locked(settings: Settings) -> Iterator[None]:
 
 def _unusable(work_dir: str, error: OSError) -> ResilienceError:
     return ResilienceError(
-        told("the work folder cannot be used: %(why)s", why=why(error)),
+        _("the work folder cannot be used: %(why)s", why=reason(error)),
         option="work_dir",
         value=work_dir,
-        remedy=told("name a folder that may be written to, and make room there"),
+        remedy=_("name a folder that may be written to, and make room there"),
     )
 
 
-def refuse_production(settings: Settings, host: str, port: int, *, shared: bool = False) -> None:
+def refuse_production(
+    settings: StagingSettings, host: str, port: int, *, shared: bool = False
+) -> None:
     """Refuses a staging server that is, or resolves to, production's.
 
     A name is resolved: what counts is where it leads. All addresses of this machine are one.
@@ -396,18 +400,18 @@ def refuse_production(settings: Settings, host: str, port: int, *, shared: bool 
     ours, theirs = _addresses(host, shared), _addresses(production.host, True)
     if ours & theirs:
         raise ResilienceError(
-            told(
+            _(
                 "staging is production: %(ours)s is %(theirs)s",
                 ours=f"{host}:{port}",
                 theirs=f"{production.host}:{production.port}",
             ),
             option="engine",
             value=settings.kind,
-            remedy=told("give staging a server of its own; nothing was touched"),
+            remedy=_("give staging a server of its own; nothing was touched"),
         )
 
 
-def is_production(settings: Settings, address: str, port: int) -> bool:
+def is_production(settings: StagingSettings, address: str, port: int) -> bool:
     """Whether an address and a port of anywhere, this machine's too, lead to production."""
     try:
         refuse_production(settings, address, port, shared=True)

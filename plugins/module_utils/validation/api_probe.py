@@ -30,11 +30,11 @@ from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
+from ..checks import checks
+from ..checks.checks import CheckResult, Evidence
+from ..checks.findings import Finding
 from ..common.errors import ResilienceError
-from ..common.told import in_row, told
-from . import checks
-from .checks import Answer, Check
-from .findings import Finding
+from ..common.messages import _, join
 
 LARGEST_ANSWER = 32 << 20
 WORKERS = 8
@@ -165,7 +165,7 @@ def probe(
     rows: Callable[[str, str], int | None],
     *,
     progress: Callable[[int, int], None] | None = None,
-) -> tuple[list[Check], list[StepResult]]:
+) -> tuple[list[CheckResult], list[StepResult]]:
     """Takes every user through every step.
 
     Args:
@@ -191,10 +191,10 @@ def probe(
     return [_check(step, results, len(api.users)) for step in api.steps], results
 
 
-def skipped(steps: Sequence[Mapping[str, Any]], why: str) -> list[Check]:
+def skipped(steps: Sequence[Mapping[str, Any]], why: str) -> list[CheckResult]:
     """The checks of an API that was not asked."""
     return [
-        checks.conclude(_id(step), _title(step), Answer(why, skipped=True), 0.0) for step in steps
+        checks.conclude(_id(step), _title(step), Evidence(why, skipped=True), 0.0) for step in steps
     ]
 
 
@@ -206,27 +206,27 @@ def _title(step: Mapping[str, Any]) -> str:
     return str(step.get("title") or step["id"])
 
 
-def _check(step: Mapping[str, Any], results: Sequence[StepResult], users: int) -> Check:
+def _check(step: Mapping[str, Any], results: Sequence[StepResult], users: int) -> CheckResult:
     own = [result for result in results if result.id == step["id"]]
     good = [result for result in own if result.problem is None]
     slowest = max((result.seconds for result in own), default=0.0)
     findings = [
-        Finding("api.answer_differs", result.schema, in_row([result.schema, result.problem], ": "))
+        Finding("api.answer_differs", result.schema, join([result.schema, result.problem], ": "))
         for result in own
         if result.problem
     ]
     if not users:
         return checks.conclude(
-            _id(step), _title(step), Answer(told("no user to ask as"), skipped=True), 0
+            _id(step), _title(step), Evidence(_("no user to ask as"), skipped=True), 0
         )
-    evidence = told(
+    evidence = _(
         "%(good)d/%(users)d users, slowest answer %(slowest)d ms",
         good=len(good),
         users=users,
         slowest=round(slowest * 1000),
     )
     seconds = sum(result.seconds for result in own)
-    return checks.conclude(_id(step), _title(step), Answer(evidence, findings), seconds)
+    return checks.conclude(_id(step), _title(step), Evidence(evidence, findings), seconds)
 
 
 def _walk(
@@ -284,10 +284,10 @@ def _request(api: Api, step: Mapping[str, Any], values: Mapping[str, str]) -> tu
             return error.code, error.read(2000)
     except (OSError, ValueError) as error:
         reason = getattr(error, "reason", error)
-        raise _Wrong(told("no answer: %(why)s", why=str(reason))) from error
+        raise _Wrong(_("no answer: %(why)s", why=str(reason))) from error
     if time.monotonic() > deadline:
         raise _Wrong(
-            told("the answer took longer than %(limit)s s", limit=f"{api.time_limit:g}"), status
+            _("the answer took longer than %(limit)s s", limit=f"{api.time_limit:g}"), status
         )
     return status, content
 
@@ -317,7 +317,7 @@ def _judge(
     wanted = step.get("status", 200)
     if status != wanted:
         raise _Wrong(
-            told(
+            _(
                 "HTTP %(status)d instead of %(wanted)d: %(begins)s",
                 status=status,
                 wanted=wanted,
@@ -337,12 +337,12 @@ def _judge(
     try:
         answer = json.loads(body)
     except ValueError as error:
-        raise _Wrong(told("the answer is not JSON: %(begins)s", begins=begins), status) from error
+        raise _Wrong(_("the answer is not JSON: %(begins)s", begins=begins), status) from error
     seen = {path: _at(answer, path) for path in needs}
     lacking = [path for path, value in seen.items() if value is None]
     if lacking:
         raise _Wrong(
-            told("the answer lacks %(paths)s: %(begins)s", paths=", ".join(lacking), begins=begins),
+            _("the answer lacks %(paths)s: %(begins)s", paths=", ".join(lacking), begins=begins),
             status,
         )
     for name, path in step.get("capture", {}).items():
@@ -354,7 +354,7 @@ def _judge(
         held = len(seen[path]) if isinstance(seen[path], list) else seen[path]
         if not isinstance(held, (int, float)) or held < least:
             raise _Wrong(
-                told(
+                _(
                     "%(path)s is %(found)s, at least %(least)s was expected",
                     path=path,
                     found=repr(held),
@@ -366,7 +366,7 @@ def _judge(
 
 
 def _differs(path: str, found: Any, wanted: str) -> str:
-    return told(
+    return _(
         "%(path)s is %(found)s instead of %(wanted)s", path=path, found=repr(found), wanted=wanted
     )
 
@@ -383,7 +383,7 @@ def _counted(
     value = seen[step["count"]["at"]]
     count = len(value) if isinstance(value, list) else value
     if not isinstance(count, int):
-        text = told(
+        text = _(
             "%(path)s is no number and no list: %(found)s",
             path=step["count"]["at"],
             found=repr(value)[:120],
@@ -392,10 +392,10 @@ def _counted(
     table = f"{schema}.{step['count']['table']}"
     held = rows(schema, step["count"]["table"])
     if held is None:
-        text = told("the API says %(count)d, %(table)s was not counted", count=count, table=table)
+        text = _("the API says %(count)d, %(table)s was not counted", count=count, table=table)
         raise _Wrong(text, status, count)
     if count != held:
-        text = told(
+        text = _(
             "the API says %(count)d, %(table)s has %(held)d rows",
             count=count,
             table=table,

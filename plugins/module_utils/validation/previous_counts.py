@@ -17,12 +17,12 @@ import dataclasses
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from ..common.told import Told, told, told_many
-from . import checks
-from .asker import dotted
-from .checks import Answer
-from .expectation import Key
-from .findings import Finding
+from ..checks import checks
+from ..checks.checks import Evidence
+from ..checks.findings import Finding
+from ..common.messages import Message, _, ngettext
+from ..database.catalogue import ObjectName
+from .check_context import dotted
 
 
 @dataclasses.dataclass(frozen=True)
@@ -37,7 +37,7 @@ class Before:
 
     time: str
     file: str
-    rows: Mapping[Key, int]
+    rows: Mapping[ObjectName, int]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -53,7 +53,7 @@ class Fall:
     least_rows: int = 20
 
 
-def counted(schemas: Sequence[Mapping[str, Any]]) -> dict[Key, int]:
+def counted(schemas: Sequence[Mapping[str, Any]]) -> dict[ObjectName, int]:
     """Rows by table, of a report's schemas; what was not counted is left out."""
     return {
         (schema["name"], table["name"]): table["rows"]
@@ -63,7 +63,7 @@ def counted(schemas: Sequence[Mapping[str, Any]]) -> dict[Key, int]:
     }
 
 
-def compare(before: Before, schemas: Sequence[Mapping[str, Any]], fall: Fall) -> Answer:
+def compare(before: Before, schemas: Sequence[Mapping[str, Any]], fall: Fall) -> Evidence:
     """What vanished or fell since an earlier drill.
 
     Args:
@@ -77,7 +77,7 @@ def compare(before: Before, schemas: Sequence[Mapping[str, Any]], fall: Fall) ->
         Finding(
             "previous.table_missing",
             dotted(key),
-            told_many(
+            ngettext(
                 "%(table)s is not in this backup, the last drill counted %(count)d row in it",
                 "%(table)s is not in this backup, the last drill counted %(count)d rows in it",
                 before.rows[key],
@@ -90,7 +90,7 @@ def compare(before: Before, schemas: Sequence[Mapping[str, Any]], fall: Fall) ->
         Finding(
             "previous.rows_fell",
             dotted(key),
-            told(
+            _(
                 "%(table)s has %(now)d rows, in the last drill it had %(before)d",
                 table=dotted(key),
                 now=now[key],
@@ -100,24 +100,24 @@ def compare(before: Before, schemas: Sequence[Mapping[str, Any]], fall: Fall) ->
         for key, count in sorted(before.rows.items())
         if key in now and count >= fall.least_rows and _fell(count, now[key], fall.percent)
     ]
-    return Answer(_evidence(before, now), doubts, skipped=bool(doubts))
+    return Evidence(_evidence(before, now), doubts, skipped=bool(doubts))
 
 
 def _fell(before: int, now: int, percent: float) -> bool:
     return now == 0 or now < before * (1 - percent / 100)
 
 
-def _evidence(before: Before, now: Mapping[Key, int]) -> Told:
+def _evidence(before: Before, now: Mapping[ObjectName, int]) -> Message:
     both = sorted(set(now) & set(before.rows))
     moved = {key: now[key] - before.rows[key] for key in both if now[key] != before.rows[key]}
     most = sorted(moved, key=lambda key: (-abs(moved[key]), key))
     changed = [f"{dotted(key)} {moved[key]:+d}" for key in most]
-    return told(
+    return _(
         "compared with the drill of %(time)s (%(file)s), which is weaker evidence than a manifest"
         " or production: of %(count)d tables %(same)d have as many rows; since then: %(moved)s",
         time=before.time,
         file=before.file,
         count=len(both),
         same=len(both) - len(moved),
-        moved=checks.named(changed, ", ") if changed else told("nothing"),
+        moved=checks.named(changed, ", ") if changed else _("nothing"),
     )

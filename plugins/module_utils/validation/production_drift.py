@@ -13,20 +13,20 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from ..common.told import Told, told
+from ..backup.expectation import Expectation
+from ..checks import checks
+from ..checks.checks import Evidence
+from ..checks.findings import Finding
+from ..common.messages import Message, _
 from ..database.catalogue import Catalogue
-from . import checks
-from .asker import Asker, Settings, dotted
-from .checks import Answer
-from .expectation import Expectation
-from .findings import Finding
+from .check_context import CheckContext, ValidationSettings, dotted
 
 # Seconds that counting one batch of tables may take: production has other things to do.
 STATEMENT_LIMIT = 120
 # So many tables that differ are named.
 
 
-def compare(dsn: Mapping[str, Any], schemas: Sequence[Mapping[str, Any]]) -> Answer:
+def compare(dsn: Mapping[str, Any], schemas: Sequence[Mapping[str, Any]]) -> Evidence:
     """Counts production's rows, read-only, and compares them with the restored ones.
 
     Args:
@@ -44,26 +44,26 @@ def compare(dsn: Mapping[str, Any], schemas: Sequence[Mapping[str, Any]]) -> Ans
         connection = psycopg2.connect(**{"connect_timeout": 10, **dsn})
     except psycopg2.Error as error:
         words = " ".join(str(error).split())
-        text = told("production cannot be connected to: %(why)s", why=words)
-        return Answer(text, skipped=True)
+        text = _("production cannot be connected to: %(why)s", why=words)
+        return Evidence(text, skipped=True)
     try:
         connection.set_session(readonly=True, autocommit=True)
         catalogue = Catalogue(connection)
         catalogue.run("SET lock_timeout = '5s'")
         catalogue.run(f"SET statement_timeout = '{STATEMENT_LIMIT}s'")
         tables = catalogue.relations("rp")
-        rows = Asker(catalogue, Expectation(tables=tables), Settings()).rows
+        rows = CheckContext(catalogue, Expectation(tables=tables), ValidationSettings()).rows
     except psycopg2.Error as error:
         words = " ".join(str(error).split())
-        text = told("production could not be read: %(why)s", why=words)
-        return Answer(text, skipped=True)
+        text = _("production could not be read: %(why)s", why=words)
+        return Evidence(text, skipped=True)
     finally:
         connection.close()
     lacking = [
         Finding(
             "production.table_missing",
             dotted(key),
-            told(
+            _(
                 "production has %(table)s (%(rows)d rows), the backup has not",
                 table=dotted(key),
                 rows=rows.get(key, 0),
@@ -76,14 +76,14 @@ def compare(dsn: Mapping[str, Any], schemas: Sequence[Mapping[str, Any]]) -> Ans
         for key, count in restored.items()
         if count is not None and key in rows and rows[key] != count
     }
-    return Answer(_evidence(len(tables & set(restored)), moved), lacking)
+    return Evidence(_evidence(len(tables & set(restored)), moved), lacking)
 
 
-def _evidence(compared: int, moved: Mapping[tuple[str, str], int]) -> Told:
+def _evidence(compared: int, moved: Mapping[tuple[str, str], int]) -> Message:
     if not moved:
-        return told("%(count)d tables, as many rows in each as in production now", count=compared)
+        return _("%(count)d tables, as many rows in each as in production now", count=compared)
     most = sorted(moved, key=lambda key: (-abs(moved[key]), key))
-    return told(
+    return _(
         "of %(count)d tables %(same)d have as many rows in production now;"
         " since the backup: %(moved)s",
         count=compared,

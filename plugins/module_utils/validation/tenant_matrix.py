@@ -11,9 +11,9 @@ constraints do not count, what they do does: a store's name may be part of them.
 
 from __future__ import annotations
 
-from ..common.told import in_row, told
+from ..checks.findings import Finding
+from ..common.messages import _, join
 from ..database.catalogue import Catalogue
-from .findings import Finding
 
 # A definition without the schema that it lies in, so that those of two stores are equal.
 _BARE = "replace({}, quote_ident(n.nspname) || '.', '')"
@@ -57,10 +57,10 @@ _MISSING = {
     "key": "store.key_missing",
 }
 _WORDS = {
-    "table": told("table"),
-    "column": told("column"),
-    "index": told("index"),
-    "key": told("constraint"),
+    "table": _("table"),
+    "column": _("column"),
+    "index": _("index"),
+    "key": _("constraint"),
 }
 
 
@@ -96,9 +96,9 @@ def compare(catalogue: Catalogue, stores: list[str]) -> list[Finding]:
 
 
 def _finding(kind: str, store: str, table: str, what: str, *, missing: bool) -> Finding:
-    place, name = f"{store}.{table}", in_row([_WORDS[kind], what], " ")
+    place, name = f"{store}.{table}", join([_WORDS[kind], what], " ")
     if missing:
-        text = told("%(place)s lacks what most stores have: %(what)s", place=place, what=name)
+        text = _("%(place)s lacks what most stores have: %(what)s", place=place, what=name)
         return Finding(_MISSING[kind], place, text)
-    text = told("%(place)s has what most stores do not have: %(what)s", place=place, what=name)
+    text = _("%(place)s has what most stores do not have: %(what)s", place=place, what=name)
     return Finding(f"store.{kind}_extra", place, text)

@@ -1,0 +1,294 @@
+# -*- coding: utf-8 -*-
+# Copyright (c) 2026, chefwell.resilience contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Takes one backup from its file to something that can be restored, believing nothing on the way.
+
+In this order: what it is by content, unpacked under a limit, the archive's version against the
+client's, a full decode. Whatever fails here fails before any staging exists. Its digest comes
+before all this, see `backup_digest.py`.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import os
+import re
+import shutil
+import tarfile
+from collections.abc import Callable, Iterator
+from typing import Any
+
+from ..common import process
+from ..common.errors import BackupError, ResilienceError
+from ..common.messages import _, join, ngettext, with_forms
+from ..common.system_errors import reason
+from ..database import postgres
+from . import archive_data, archive_toc, decompress, file_kind, plain_dump
+from .archive_data import Decoded
+
+Progress = Callable[[int, int], None]
+CONTENTS = "toc.dat"
+
+
+@dataclasses.dataclass(frozen=True)
+class Archive:
+    """A backup that is proved whole and ready to be restored.
+
+    Attributes:
+        path: the backup as it was found.
+        ready_path: what `pg_restore` (or, for `plain`, the server) is to be fed.
+        format: `custom`, `directory`, `tar` or `plain`.
+        compression: around it: `gzip`, `zstd`, `xz`, `lz4` or `none`.
+        bytes: of the backup as it was found.
+        toc: the archive's own table of contents; for `plain`, of its comments.
+        rows: rows that the archive holds, by (schema, table); None where it does not tell.
+        proof: how its completeness was proved, in words.
+        data_bytes: of the rows and large objects, as text, decompressed.
+    """
+
+    path: str
+    ready_path: str
+    format: str
+    compression: str
+    bytes: int
+    toc: archive_toc.Toc
+    rows: dict[tuple[str, str], int | None]
+    proof: str
+    data_bytes: int = 0
+
+    @property
+    def label(self) -> str:
+        """Format and compression in one word: `custom+gzip`."""
+        return self.format if self.compression == "none" else f"{self.format}+{self.compression}"
+
+
+def prepare(
+    path: str,
+    work_dir: str,
+    binaries: postgres.Binaries,
+    *,
+    time_limit: float = 3600,
+    largest: int | None = None,
+    progress: Progress | None = None,
+) -> Archive:
+    """Unpacks a backup and proves it whole.
+
+    Args:
+        path: the backup.
+        work_dir: where it is unpacked; what is put there belongs to the caller.
+        binaries: PostgreSQL's programs that are to restore it.
+        time_limit: seconds for each of the other programs.
+        largest: bytes that it may have unpacked; what the filesystem has room for when left out.
+        progress: called with bytes decoded and bytes in all.
+
+    Raises:
+        ResilienceError: it is no dump (the message says what it is), is damaged, cut off, too
+            large, or needs a newer client.
+    """
+    is_folder = os.path.isdir(path)
+    archive = _folder(path) if is_folder else _file(path, work_dir, largest, time_limit)
+    _check_client(archive, binaries)
+    return _proved(archive, binaries, time_limit, progress)
+
+
+def _folder(path: str) -> Archive:
+    if not os.path.isfile(os.path.join(path, CONTENTS)):
+        raise _no_dump(path, _("a folder without %(file)s", file=CONTENTS))
+    with _readable(path):
+        size = sum(entry.stat().st_size for entry in os.scandir(path))
+        toc = archive_toc.read(os.path.join(path, CONTENTS))
+    # The head of its table of contents calls itself a tar's (_CloseArchive in
+    # pg_backup_directory.c), as both keep an entry a file.
+    toc = dataclasses.replace(toc, format="directory")
+    return Archive(path, path, "directory", "none", size, toc, {}, "")
+
+
+def _file(path: str, work_dir: str, largest: int | None, time_limit: float) -> Archive:
+    with _readable(path):
+        size = os.path.getsize(path)
+        with open(path, "rb") as file:
+            head = file.read(file_kind.HEAD_BYTES)
+    compression = file_kind.compression(head)
+    ready = path
+    if compression:
+        ready = os.path.join(work_dir, "unpacked.dump")
+        head = decompress.unpack(path, ready, compression, largest, time_limit)
+    found = file_kind.dump_format(head)
+    if found is None:
+        what = file_kind.describe(head)
+        raise _no_dump(
+            path,
+            _("%(packing)s, and inside %(what)s", packing=compression, what=what)
+            if compression
+            else what,
+        )
+    toc = _contents(ready, found)
+    return Archive(path, ready, found, compression or "none", size, toc, {}, "")
+
+
+@contextlib.contextmanager
+def _readable(path: str) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise ResilienceError(
+            _("the backup cannot be read: %(why)s", why=reason(error)),
+            option="backup",
+            value=path,
+            remedy=_("name a file that exists and may be read"),
+        ) from error
+
+
+def _no_dump(path: str, what: str) -> BackupError:
+    return BackupError(
+        _("this is no PostgreSQL dump but %(what)s", what=what),
+        option="backup",
+        value=path,
+        remedy=_("name a file or folder that pg_dump made"),
+        finding="archive.not_a_dump",
+    )
+
+
+def _contents(path: str, found: str) -> archive_toc.Toc:
+    if found == "plain":
+        return plain_dump.read(path)
+    if found == "tar":
+        return _tar_contents(path)
+    return archive_toc.read(path)
+
+
+def _tar_contents(path: str) -> archive_toc.Toc:
+
+    toc_path = path + ".toc"
+    try:
+        with tarfile.open(path) as tar, open(toc_path, "wb") as file:
+            member = tar.extractfile("toc.dat")
+            if member is None:
+                raise archive_toc.damaged(_("its toc.dat is no file"), path)
+            shutil.copyfileobj(member, file)
+        return archive_toc.read(toc_path)
+    except (tarfile.TarError, KeyError) as error:
+        raise archive_toc.damaged(str(error), path) from error
+    finally:
+        with contextlib.suppress(FileNotFoundError):
+            os.unlink(toc_path)
+
+
+def _check_client(archive: Archive, binaries: postgres.Binaries) -> None:
+    """A dump goes into the server that it is from, or into a newer one (pg_dump in the manual)."""
+    makers = [archive.toc.server_version]
+    if archive.format == "plain":
+        makers.append(archive.toc.dump_version)
+    majors = [int(found[0]) for maker in makers if (found := re.match(r"\d+", maker))]
+    needed = max([archive_toc.CLIENT_FOR.get(archive.toc.version, 0), *majors])
+    if binaries.major < needed:
+        raise ResilienceError(
+            _(
+                "the backup needs client >= %(needed)d, installed is %(version)s",
+                needed=needed,
+                version=binaries.version,
+            ),
+            option="bin_dir",
+            value=binaries.bin_dir,
+            remedy=_("install postgresql-%(needed)d and name its bin folder", needed=needed),
+        )
+
+
+def _proved(
+    archive: Archive, binaries: postgres.Binaries, time_limit: float, progress: Progress | None
+) -> Archive:
+    """Decodes everything."""
+    toc = archive.toc
+    if archive.format == "plain":
+        with open(archive.ready_path, "rb") as file:
+            by_table = plain_dump.rows(file, archive.path)
+        proof = _("every row was read up to the dump's completion line")
+    elif archive_data.supports(toc):
+        by_id = archive_data.decode(archive.ready_path, toc, progress=progress)
+        entries = {entry.dump_id: entry for entry in toc.entries}
+        by_table = {
+            # Large objects are in no table; their bytes count all the same.
+            (entries[number].schema, entries[number].name): held
+            for number, held in by_id.items()
+        }
+        decoded = _("all %(count)d data entries decoded", count=len(by_id))
+        marks = (
+            _("checksum and end mark of each verified")
+            if toc.compression == "gzip"
+            else _("end mark of each verified")
+        )
+        proof = join([decoded, marks])
+    else:
+        by_table = _through_pg_restore(archive, binaries, time_limit)
+        proof = _(
+            "pg_restore decoded all of it, %(count)d tables to the end of their rows",
+            count=len(by_table),
+        )
+    tables = {
+        (entry.schema, entry.name) for entry in toc.entries if entry.kind in ("TABLE DATA", "TABLE")
+    }
+    rows = {key: decoded.rows for key, decoded in by_table.items() if key in tables}
+    size = sum(decoded.bytes for decoded in by_table.values())
+    return dataclasses.replace(archive, rows=rows, proof=proof, data_bytes=size)
+
+
+def _through_pg_restore(
+    archive: Archive, binaries: postgres.Binaries, time_limit: float
+) -> dict[tuple[str, str], Decoded]:
+    """Decode with pg_restore what `archive_data` does not read: tar archives, lz4 and zstd.
+
+    pg_restore writes an emptied data file without a complaint; that its rows do not end is seen
+    here.
+    """
+    try:
+        with process.streamed(
+            binaries.command(
+                "pg_restore", ["--data-only", "--file=-", archive.ready_path], [archive.ready_path]
+            ),
+            time_limit=time_limit,
+        ) as stream:
+            counts = plain_dump.rows(stream, archive.path)
+    except process.Ended as error:
+        if "does not support compression" in str(error):
+            raise ResilienceError(
+                _(
+                    "the backup is packed in %(packing)s, which this pg_restore cannot read",
+                    packing=archive.toc.compression,
+                ),
+                option="bin_dir",
+                value=binaries.bin_dir,
+                remedy=_("name a PostgreSQL that was built with it; those of Debian and PGDG are"),
+            ) from error
+        raise archive_toc.damaged(str(error), archive.path) from error
+    wanted = {
+        (entry.schema, entry.name)
+        for entry in archive.toc.entries
+        if entry.kind == "TABLE DATA" and entry.has_data and entry.copy_statement
+    }
+    missing = sorted(wanted - set(counts))
+    if missing:
+        names = ", ".join(".".join(key) for key in missing[:3])
+        text = ngettext(
+            "it lacks the rows of %(count)d table: %(names)s",
+            "it lacks the rows of %(count)d tables: %(names)s",
+            len(missing),
+            names=names,
+        )
+        raise archive_toc.damaged(text, archive.path)
+    return counts
+
+
+def to_dict(archive: Archive) -> dict[str, Any]:
+    """What a report says of an archive."""
+    plain = {
+        "file": os.path.basename(archive.path),
+        "path": archive.path,
+        "bytes": archive.bytes,
+        "format": archive.label,
+        "server_version": archive.toc.server_version,
+        "dump_version": archive.toc.dump_version,
+        "proof": archive.proof,
+    }
+    return with_forms(plain, "proof")

@@ -1,0 +1,269 @@
+# -*- coding: utf-8 -*-
+# Copyright (c) 2026, chefwell.resilience contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Reads a PostgreSQL archive's own table of contents without `pg_restore`.
+
+`pg_restore --list` prints names separated by spaces, which a name with a space makes ambiguous, and
+succeeds on a truncated file. The archive itself holds every field apart. Its layout is that of
+PostgreSQL's `pg_backup_archiver.c` (ReadHead, ReadToc), archive versions 1.12 (PostgreSQL 9.0) to
+1.16 (PostgreSQL 17 and 18).
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import mmap
+import os
+from typing import BinaryIO
+
+from ..common.errors import BackupError, ResilienceError
+from ..common.messages import _
+
+MAGIC = b"PGDMP"
+OLDEST, NEWEST = (1, 12), (1, 16)
+# First PostgreSQL whose pg_restore reads an archive version (K_VERS_* in pg_backup_archiver.h).
+CLIENT_FOR = {(1, 12): 9, (1, 13): 10, (1, 14): 12, (1, 15): 16, (1, 16): 17}
+FORMATS = {1: "custom", 3: "tar", 5: "directory"}
+COMPRESSIONS = {0: "none", 1: "gzip", 2: "lz4", 3: "zstd"}
+
+
+@dataclasses.dataclass(frozen=True)
+class Entry:
+    """One line of a table of contents.
+
+    Attributes:
+        dump_id: its number within the archive.
+        kind: what it is, as PostgreSQL names it: `TABLE`, `FK CONSTRAINT`, `TABLE DATA`…
+        name: its name; for what belongs to a table, the table's name, a space, its own.
+        schema: empty for what lies in none.
+        owner: the role that owns it.
+        definition: the SQL that makes it.
+        copy_statement: the COPY command before a table's rows; None where there is none.
+        has_data: whether data belongs to it in the archive.
+        filename: of its data in a directory or tar archive.
+    """
+
+    dump_id: int
+    kind: str
+    name: str
+    schema: str
+    owner: str
+    definition: str
+    copy_statement: str | None
+    has_data: bool
+    filename: str | None = None
+
+
+@dataclasses.dataclass(frozen=True)
+class Toc:
+    """An archive's head and table of contents.
+
+    Attributes:
+        version: of the archive layout.
+        format: `custom`, `tar` or `directory`.
+        compression: of the data: `none`, `gzip`, `lz4` or `zstd`.
+        database: the database that was dumped.
+        server_version, dump_version: of the server, and of pg_dump, as they named themselves.
+        entries: in the archive's order.
+        data_offset: where the data begins in a custom archive, bytes.
+        int_size: bytes in the archive's integers.
+        row_security: whether it says that it was dumped with row-level security on; only a plain
+            dump says so.
+    """
+
+    version: tuple[int, int]
+    format: str
+    compression: str
+    database: str
+    server_version: str
+    dump_version: str
+    entries: list[Entry]
+    data_offset: int
+    int_size: int
+    row_security: bool = False
+
+
+def damaged(what: str, path: str) -> BackupError:
+    """The error for an archive that contradicts its own layout."""
+    return BackupError(
+        _("the archive is damaged or cut off: %(what)s", what=what),
+        option="backup",
+        value=path,
+        remedy=_("take another backup: this one cannot be restored whole"),
+    )
+
+
+class Reader:
+    """The archive's integers and strings, never past the end."""
+
+    def __init__(self, data: bytes | mmap.mmap, path: str) -> None:
+        self.data, self.path, self.at = data, path, 0
+        self.int_size = 4
+
+    def take(self, count: int) -> bytes:
+        piece = self.data[self.at : self.at + count]
+        if count < 0 or len(piece) != count:
+            raise damaged(
+                _("it ends within an entry, at byte %(at)d", at=len(self.data)), self.path
+            )
+        self.at += count
+        return piece
+
+    def byte(self) -> int:
+        return self.take(1)[0]
+
+    def integer(self) -> int:
+        negative = self.byte()
+        if negative > 1:
+            raise damaged(_("no integer at byte %(at)d", at=self.at - 1), self.path)
+        value = int.from_bytes(self.take(self.int_size), "little")
+        return -value if negative else value
+
+    def raw(self) -> bytes | None:
+        length = self.integer()
+        return None if length < 0 else self.take(length)
+
+    def text(self) -> str | None:
+        value = self.raw()
+        return None if value is None else value.decode("utf-8", "surrogateescape")
+
+
+def read(path: str) -> Toc:
+    """The table of contents of a custom archive, or of a directory archive's `toc.dat`.
+
+    Args:
+        path: the file.
+
+    Raises:
+        ResilienceError: it is damaged, or of a version that this does not know.
+        OSError: it cannot be read.
+    """
+    with open(path, "rb") as file, mapped(file, path) as data:
+        return _read(Reader(data, path))
+
+
+def mapped(file: BinaryIO, path: str) -> mmap.mmap:
+    if os.fstat(file.fileno()).st_size == 0:
+        raise damaged(_("it is empty"), path)
+    return mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
+
+
+def _read(reader: Reader) -> Toc:
+    if reader.take(5) != MAGIC:
+        raise damaged(_("it does not begin as a PostgreSQL archive"), reader.path)
+    version = (reader.byte(), reader.byte())
+    reader.byte()  # revision
+    if not OLDEST <= version <= NEWEST:
+        newer = version > NEWEST
+        raise ResilienceError(
+            _(
+                "the archive has version %(version)s; known are %(oldest)s to %(newest)s",
+                version=f"{version[0]}.{version[1]}",
+                oldest=f"{OLDEST[0]}.{OLDEST[1]}",
+                newest=f"{NEWEST[0]}.{NEWEST[1]}",
+            ),
+            option="backup",
+            value=reader.path,
+            remedy=_("it needs a newer client than this project knows")
+            if newer
+            else _("restore it with the PostgreSQL that made it, and dump it again"),
+        )
+    reader.int_size = reader.byte()
+    offset_size, format_number = reader.byte(), reader.byte()
+    if reader.int_size not in (4, 8) or offset_size not in (4, 8) or format_number not in FORMATS:
+        raise damaged(_("its head makes no sense"), reader.path)
+    compression = _compression(reader, version)
+    for _field in range(7):  # the time of the dump, a C `struct tm`
+        reader.integer()
+    database, server_version, dump_version = (reader.text() or "" for _field in range(3))
+    count = reader.integer()
+    if count < 0:
+        raise damaged(_("it claims %(count)d entries", count=count), reader.path)
+    archive_format = FORMATS[format_number]
+    entries = [_entry(reader, version, archive_format, offset_size) for _number in range(count)]
+    return Toc(
+        version,
+        archive_format,
+        compression,
+        database,
+        server_version,
+        dump_version,
+        entries,
+        reader.at,
+        reader.int_size,
+    )
+
+
+def entries_again(reader: Reader, toc: Toc) -> list[Entry]:
+    """The entries of another table of contents that begins where the reader stands.
+
+    `pg_dump -Fc > file` of PostgreSQL 16 leaves one behind the data: it opens its standard output
+    for appending, and when it then goes back to enter where the data lies, what it writes lands at
+    the end (`SetOutput` and `_CloseArchive` in its sources). What stands at the beginning is whole.
+
+    Args:
+        reader: behind the last block of data.
+        toc: the archive's.
+
+    Raises:
+        ResilienceError: none is there, or it is cut off.
+    """
+    count = reader.integer()
+    if count != len(toc.entries):
+        raise damaged(_("no data block begins at byte %(at)d", at=reader.at), reader.path)
+    # pg_dump writes offsets of eight bytes on every system of today.
+    return [_entry(reader, toc.version, toc.format, 8) for _number in range(count)]
+
+
+def _compression(reader: Reader, version: tuple[int, int]) -> str:
+    if version < (1, 15):
+        return "gzip" if reader.integer() else "none"
+    number = reader.byte()
+    if number not in COMPRESSIONS:
+        raise damaged(_("it names compression %(number)d", number=number), reader.path)
+    return COMPRESSIONS[number]
+
+
+def _entry(
+    reader: Reader, version: tuple[int, int], archive_format: str, offset_size: int
+) -> Entry:
+    dump_id = reader.integer()
+    has_data = bool(reader.integer())
+    reader.raw()  # oid of the catalogue
+    reader.raw()  # oid of the object
+    name, kind = reader.text(), reader.text()
+    reader.integer()  # section
+    definition = reader.text()
+    reader.raw()  # the statement that drops it
+    copy_statement = reader.text()
+    schema = reader.text()
+    reader.raw()  # tablespace
+    if version >= (1, 14):
+        reader.raw()  # table access method
+    if version >= (1, 16):
+        reader.integer()  # kind of relation
+    owner = reader.text()
+    reader.raw()  # WITH OIDS, long gone
+    while reader.raw() is not None:
+        pass  # dependencies
+    filename = None
+    if archive_format == "custom":
+        reader.take(1 + offset_size)  # where its data lies, if pg_dump could seek
+    else:
+        filename = reader.text() or None
+    if dump_id <= 0 or not kind:
+        raise damaged(
+            _("an entry before byte %(at)d has no number or kind", at=reader.at), reader.path
+        )
+    return Entry(
+        dump_id,
+        kind,
+        name or "",
+        schema or "",
+        owner or "",
+        definition or "",
+        copy_statement or None,
+        has_data,
+        filename,
+    )

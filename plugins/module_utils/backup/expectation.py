@@ -1,0 +1,249 @@
+# -*- coding: utf-8 -*-
+# Copyright (c) 2026, chefwell.resilience contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What a restored database must hold, taken from the backup's own table of contents.
+
+Nothing is typed in: a table that a new release adds is expected from the first backup that has it.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import re
+from collections import defaultdict
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from ..common.errors import ResilienceError
+from ..common.messages import _
+from ..database.catalogue import ObjectName
+from . import database_locale, table_definition
+from .archive_toc import Entry
+
+# Kinds of a table of contents whose object is known by schema and name.
+BACKUP, MANIFEST = "backup", "manifest"
+# Where the rows that a table must have come from, in words.
+SOURCES = {
+    BACKUP: _("the rows in the backup itself"),
+    MANIFEST: _("the manifest, taken in the dump's own snapshot"),
+}
+
+_NAMED = {
+    "TABLE": "tables",
+    "FOREIGN TABLE": "tables",
+    "VIEW": "views",
+    "MATERIALIZED VIEW": "materialized_views",
+    "SEQUENCE": "sequences",
+    "TYPE": "types",
+    "DOMAIN": "types",
+    "SHELL TYPE": "types",
+}
+# Kinds whose name is the table's, a space and the object's own.
+_ON_TABLES = {
+    "FK CONSTRAINT": "foreign_keys",
+    "TRIGGER": "triggers",
+    "RULE": "rules",
+    "POLICY": "policies",
+    "CHECK CONSTRAINT": "check_constraints",
+    "DEFAULT": "defaults",
+}
+_SETVAL = re.compile(r"setval\('(?:[^']|'')*', (-?\d+), (true|false)\)")
+_NAME = r'"(?:[^"]|"")+"|[^\s."(]+'
+_ROUTINE = re.compile(rf"CREATE (?:FUNCTION|PROCEDURE|AGGREGATE) (?:(?:{_NAME})\.)?({_NAME})\(")
+_CONSTRAINT = re.compile(r"ADD CONSTRAINT .+? (PRIMARY KEY|UNIQUE|EXCLUDE)\b", re.DOTALL)
+
+
+@dataclasses.dataclass
+class Expectation:
+    """What must exist. Keys are (schema, name), or (schema, table, name) for what is on a table.
+
+    Attributes:
+        functions: (schema, name, name with the types of its arguments).
+        columns: with two more members, the type, and `not null` or nothing.
+        sequence_values: with two more members, the value, and `true` if it was given out already.
+        rows: rows by table; None where the backup does not tell.
+        row_source: where `rows` comes from, one of `SOURCES`.
+        digests: of tables' content, with one more member, the digest; only a manifest has them.
+        digest_version: of the PostgreSQL that made them.
+        locale: how the database sorted text, as `database_locale.of` has it; from a manifest also
+            `version`.
+        others: kinds that no check asks about, and how many there are of each.
+    """
+
+    schemas: set[ObjectName] = dataclasses.field(default_factory=set)
+    tables: set[ObjectName] = dataclasses.field(default_factory=set)
+    columns: set[ObjectName] = dataclasses.field(default_factory=set)
+    defaults: set[ObjectName] = dataclasses.field(default_factory=set)
+    row_security: set[ObjectName] = dataclasses.field(default_factory=set)
+    disabled_triggers: set[ObjectName] = dataclasses.field(default_factory=set)
+    sequence_values: set[ObjectName] = dataclasses.field(default_factory=set)
+    views: set[ObjectName] = dataclasses.field(default_factory=set)
+    materialized_views: set[ObjectName] = dataclasses.field(default_factory=set)
+    sequences: set[ObjectName] = dataclasses.field(default_factory=set)
+    types: set[ObjectName] = dataclasses.field(default_factory=set)
+    functions: set[ObjectName] = dataclasses.field(default_factory=set)
+    foreign_keys: set[ObjectName] = dataclasses.field(default_factory=set)
+    primary_keys: set[ObjectName] = dataclasses.field(default_factory=set)
+    unique_constraints: set[ObjectName] = dataclasses.field(default_factory=set)
+    exclusions: set[ObjectName] = dataclasses.field(default_factory=set)
+    check_constraints: set[ObjectName] = dataclasses.field(default_factory=set)
+    indexes: set[ObjectName] = dataclasses.field(default_factory=set)
+    triggers: set[ObjectName] = dataclasses.field(default_factory=set)
+    rules: set[ObjectName] = dataclasses.field(default_factory=set)
+    policies: set[ObjectName] = dataclasses.field(default_factory=set)
+    extensions: set[ObjectName] = dataclasses.field(default_factory=set)
+    large_objects: int = 0
+    encoding: str | None = None
+    rows: dict[ObjectName, int | None] = dataclasses.field(default_factory=dict)
+    row_source: str = ""
+    digests: set[ObjectName] = dataclasses.field(default_factory=set)
+    digest_version: str = ""
+    locale: dict[str, str] = dataclasses.field(default_factory=dict)
+    others: dict[str, int] = dataclasses.field(default_factory=dict)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values, for JSON; `from_dict` takes them back."""
+        plain: dict[str, Any] = {}
+        for field in dataclasses.fields(self):
+            value = getattr(self, field.name)
+            if isinstance(value, set):
+                value = sorted(map(list, value))
+            elif field.name == "rows":
+                value = [[*key, count] for key, count in sorted(value.items())]
+            plain[field.name] = value
+        return plain
+
+    def schema_names(self) -> list[str]:
+        """Every schema that holds something or is made, sorted; `public` first."""
+        names = {key[0] for key in self.schemas | self.tables | self.views}
+        return sorted(names, key=lambda name: (name != "public", name))
+
+
+def from_dict(values: Mapping[str, Any]) -> Expectation:
+    """What `Expectation.to_dict` gave.
+
+    Raises:
+        ResilienceError: the values are something else.
+    """
+    try:
+        known = {}
+        for field in dataclasses.fields(Expectation):
+            value = values[field.name]
+            if field.name == "rows":
+                value = {(schema, table): count for schema, table, count in value}
+            elif isinstance(value, list):
+                value = {tuple(key) for key in value}
+            known[field.name] = value
+        return Expectation(**known)
+    except (KeyError, TypeError, ValueError) as error:
+        raise ResilienceError(
+            f"what the restored backup demands is not known: {type(error).__name__}: {error}",
+            option="work_dir",
+            remedy="restore again with test-restore-staging",
+        ) from error
+
+
+def of(
+    entries: Iterable[Entry], rows: Mapping[tuple[str, str], int | None] | None = None
+) -> Expectation:
+    """What the entries of a table of contents demand.
+
+    Args:
+        entries: of `archive_toc.Toc`.
+        rows: rows by (schema, table) as the backup itself holds them.
+    """
+    entries = list(entries)
+    wanted = Expectation()
+    tables: dict[str, list[str]] = defaultdict(list)
+    for entry in entries:
+        if entry.kind in _NAMED or entry.kind == "MATERIALIZED VIEW":
+            tables[entry.schema].append(entry.name)
+    for names in tables.values():
+        names.sort(key=len, reverse=True)
+    for entry in entries:
+        _add(wanted, entry, tables[entry.schema])
+    for key in wanted.tables:
+        wanted.rows[key] = None
+    for (schema, table), count in (rows or {}).items():
+        if (schema, table) in wanted.tables:
+            wanted.rows[schema, table] = count
+    for entry in entries:
+        # The rows of a partitioned table are its partitions'.
+        if rows and entry.kind == "TABLE" and "\nPARTITION BY " in entry.definition:
+            wanted.rows[entry.schema, entry.name] = 0
+    wanted.locale = database_locale.of(entries)
+    if rows:
+        wanted.row_source = BACKUP
+    return wanted
+
+
+def _add(wanted: Expectation, entry: Entry, tables: list[str]) -> None:
+    kind, schema, name = entry.kind, entry.schema, entry.name
+    if kind in _NAMED:
+        getattr(wanted, _NAMED[kind]).add((schema, name))
+        if kind in ("TABLE", "FOREIGN TABLE"):
+            _add_columns(wanted, entry)
+    elif kind == "SCHEMA":
+        wanted.schemas.add((name,))
+    elif kind in ("FUNCTION", "PROCEDURE", "AGGREGATE"):
+        # The entry's name is not quoted, so that it tells less than the definition.
+        found = _ROUTINE.match(entry.definition)
+        own = table_definition.unquoted(found[1]) if found else name.partition("(")[0]
+        wanted.functions.add((schema, own, name))
+    elif kind == "INDEX":
+        wanted.indexes.add((schema, name))
+    elif kind == "CONSTRAINT":
+        table, own = _split(name, tables)
+        found = _CONSTRAINT.search(entry.definition)
+        group = {"PRIMARY KEY": "primary_keys", "UNIQUE": "unique_constraints"}.get(
+            found[1] if found else "", "exclusions"
+        )
+        getattr(wanted, group).add((schema, table, own))
+        # Each of these constraints lives in an index of its own name.
+        wanted.indexes.add((schema, own))
+    elif kind in _ON_TABLES:
+        key = (schema, *_split(name, tables))
+        getattr(wanted, _ON_TABLES[kind]).add(key)
+        if kind == "TRIGGER" and " DISABLE TRIGGER " in entry.definition:
+            wanted.disabled_triggers.add(key)
+    elif kind == "ROW SECURITY":
+        wanted.row_security.add((schema, name))
+    elif kind == "SEQUENCE SET":
+        if found := _SETVAL.search(entry.definition):
+            wanted.sequence_values.add((schema, name, found[1], found[2]))
+    elif kind == "EXTENSION":
+        wanted.extensions.add((name,))
+    elif kind == "ENCODING":
+        found = re.search(r"'([^']+)'", entry.definition)
+        wanted.encoding = found[1] if found else None
+    elif kind in ("BLOB", "BLOB METADATA"):
+        wanted.large_objects += _large_objects(entry)
+    else:
+        wanted.others[kind] = wanted.others.get(kind, 0) + 1
+
+
+def _add_columns(wanted: Expectation, entry: Entry) -> None:
+    columns, checks = table_definition.read(entry.definition)
+    for column in columns:
+        key = (entry.schema, entry.name, column.name)
+        wanted.columns.add((*key, column.type, "not null" if column.not_null else ""))
+        if column.has_default:
+            wanted.defaults.add(key)
+    wanted.check_constraints.update((entry.schema, entry.name, name) for name in checks)
+
+
+def _split(name: str, tables: list[str]) -> tuple[str, str]:
+    """Table and own name; `tables` has the longest first, so `a b c` is of `a b` before `a`."""
+    for table in tables:
+        if name.startswith(table + " "):
+            return table, name[len(table) + 1 :]
+    table, _space, own = name.partition(" ")
+    return table, own
+
+
+def _large_objects(entry: Entry) -> int:
+    """One, or since PostgreSQL 17 a range, `first..last`, with its count in between listed."""
+    if entry.kind == "BLOB METADATA":
+        return entry.definition.count("\n") or 1
+    return 1

@@ -1,0 +1,84 @@
+# -*- coding: utf-8 -*-
+# Copyright (c) 2026, chefwell.resilience contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""How much room a restore needs, told from the decoded backup before staging is built.
+
+A row costs its text, 28 bytes of its own (23 of heap tuple header, aligned to 24, and a line
+pointer of 4, "Database Page Layout" in the manual) and some padding; an index entry costs 8 bytes
+of header (`IndexTupleData`), 4 of line pointer and its key, on pages filled to 90 % (btree's
+fillfactor).
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+from collections import Counter
+
+from ..common.errors import ResilienceError
+from ..common.messages import _
+from . import decompress
+from .archive import Archive
+from .expectation import Expectation
+
+ROW_BYTES = 36
+INDEX_ENTRY_BYTES = 32
+# What a new cluster and its catalogues take, and write-ahead log up to its first recycling.
+CLUSTER_BYTES = 128 << 20
+# Each table and each index has at least a page, and most a free space map of three.
+RELATION_BYTES = 4 * 8192
+ON_TABLE = re.compile(r"\bON (?:ONLY )?(.+?) USING ", re.DOTALL)
+# What is written beside the data: write-ahead log, sort files of the indexes being built.
+MARGIN = 1.2
+
+
+def estimate(archive: Archive, wanted: Expectation) -> int:
+    """Bytes that the restored database will take, cluster included.
+
+    Args:
+        archive: decoded, as `archive.prepare` gives it.
+        wanted: what its table of contents demands.
+    """
+    indexes = Counter(
+        (schema, table)
+        for schema, table, _name in wanted.primary_keys
+        | wanted.unique_constraints
+        | wanted.exclusions
+    )
+    for entry in archive.toc.entries:
+        if entry.kind == "INDEX" and (found := ON_TABLE.search(entry.definition)):
+            indexes[entry.schema, found[1].rpartition(".")[2].strip('"')] += 1
+    counted = {key: count or 0 for key, count in archive.rows.items()}
+    rows = sum(counted.values())
+    entries = sum(counted.get(key, 0) * number for key, number in indexes.items())
+    relations = len(wanted.tables) + sum(indexes.values())
+    data = archive.data_bytes + rows * ROW_BYTES + entries * INDEX_ENTRY_BYTES
+    return int((data + relations * RELATION_BYTES) * MARGIN) + CLUSTER_BYTES
+
+
+def check_room(needed: int, folder: str) -> None:
+    """Refuses a restore that would fill the disk.
+
+    Args:
+        needed: bytes, from `estimate`.
+        folder: on the filesystem that the restored database will lie on.
+
+    Raises:
+        ResilienceError: there is too little room.
+    """
+    while not os.path.isdir(folder):
+        folder = os.path.dirname(folder)
+    free = shutil.disk_usage(folder).free - decompress.HEADROOM
+    if free < needed:
+        raise ResilienceError(
+            _(
+                "restored, the backup needs about %(needed)d MiB, of which %(free)d MiB are here",
+                needed=needed >> 20,
+                free=max(free, 0) >> 20,
+            ),
+            option="work_dir",
+            value=folder,
+            remedy=_("make room there, or name a folder on another filesystem"),
+        )

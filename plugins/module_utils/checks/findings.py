@@ -1,0 +1,122 @@
+# -*- coding: utf-8 -*-
+# Copyright (c) 2026, chefwell.resilience contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What can be found wrong: each kind has an identifier that stays, a meaning and a remedy.
+
+An identifier never changes its meaning: people ignore a finding by it, with a written reason.
+`docs/findings.md` is written from the table here.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import difflib
+import fnmatch
+import re
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from ..common.errors import ResilienceError
+from ..common.messages import with_forms
+from .finding_kinds import KINDS
+
+
+@dataclasses.dataclass(frozen=True)
+class Finding:
+    """One thing that is wrong.
+
+    Attributes:
+        id: of its kind, one of `KINDS`.
+        subject: what it is about: `tenant_x.products`, a role, a file.
+        text: in words; a `told` one is said in the reader's language.
+    """
+
+    id: str
+    subject: str
+    text: str
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values, for JSON and Ansible."""
+        plain = {"id": self.id, "subject": self.subject, "text": self.text}
+        return with_forms(plain, "text")
+
+
+@dataclasses.dataclass(frozen=True)
+class Ignored:
+    """Findings that somebody decided to live with.
+
+    Attributes:
+        finding: identifier of the kind; `*` and `?` stand for anything.
+        reason: why, for whoever reads the report.
+        subject: about what; `*` and `?` stand for anything.
+    """
+
+    finding: str
+    reason: str
+    subject: str = "*"
+
+    def covers(self, found: Finding) -> bool:
+        """Whether it is one of these."""
+        return fnmatch.fnmatchcase(found.id, self.finding) and fnmatch.fnmatchcase(
+            found.subject, self.subject
+        )
+
+
+def ignored(values: Sequence[Mapping[str, Any]]) -> list[Ignored]:
+    """The ignored findings of a configuration.
+
+    Raises:
+        ResilienceError: one has no reason, an unknown key, or an identifier that nothing has.
+    """
+    return [_ignored(number, value) for number, value in enumerate(values)]
+
+
+def _ignored(number: int, value: Mapping[str, Any]) -> Ignored:
+    option = f"ignore_findings[{number}]"
+    unknown = sorted(set(value) - {"finding", "reason", "subject"})
+    if unknown:
+        raise ResilienceError(
+            f"an ignored finding has an unknown key {unknown[0]!r}",
+            option=option,
+            value=value,
+            remedy="known keys: finding, subject, reason",
+        )
+    identifier, reason = str(value.get("finding", "")), str(value.get("reason", "")).strip()
+    if not fnmatch.filter(KINDS, identifier):
+        near = difflib.get_close_matches(identifier, KINDS, n=1)
+        raise ResilienceError(
+            "no finding has this identifier",
+            option=f"{option}.finding",
+            value=identifier,
+            remedy=f"did you mean {near[0]!r}?" if near else "docs/findings.md lists them all",
+        )
+    if len(reason) < 10:
+        raise ResilienceError(
+            "a finding cannot be ignored without a reason",
+            option=f"{option}.reason",
+            value=reason,
+            remedy="write why it may be lived with, ten characters at least",
+        )
+    return Ignored(identifier, reason, str(value.get("subject", "*")))
+
+
+def reason_for(found: Finding, rules: Sequence[Ignored]) -> str | None:
+    """Why a finding is ignored; None if it is not."""
+    return next((rule.reason for rule in rules if rule.covers(found)), None)
+
+
+_ROLE = re.compile(r'role "((?:[^"]|"")+)" does not exist')
+_EXTENSION = re.compile(
+    r'extension "([^"]+)" is not available'
+    r'|could not open extension control file ".*/([^/"]+)\.control"'
+)
+
+
+def of_restore_error(message: str) -> Finding:
+    """What an error of pg_restore or psql tells: a missing role, a missing extension, or else."""
+    if role := _ROLE.search(message):
+        return Finding("restore.role_missing", role[1], message)
+    if extension := _EXTENSION.search(message):
+        return Finding("restore.extension_missing", extension[1] or extension[2], message)
+    return Finding("restore.error", "", message)

@@ -1,0 +1,248 @@
+# -*- coding: utf-8 -*-
+# Copyright (c) 2026, chefwell.resilience contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""A look at the disks as lines of a log, of a monitoring plugin, and as metrics."""
+
+from __future__ import annotations
+
+import gettext
+import json
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from ..common import levels
+from ..common.errors import ResilienceError
+from ..common.levels import LEVELS, OK, RISING
+from ..common.safe_text import clean
+from ..disk import disk_reasons, usage
+from ..disk.disk_check import Look
+from ..history.history import History
+from ..notifications.alerts import AlertState, Condition
+from ..notifications.metrics import Gauge
+from . import render_trend
+
+# Monitoring Plugins development guidelines, "Plugin Output for Nagios".
+_STATUS = ("OK", "WARNING", "CRITICAL", "UNKNOWN")
+
+
+def name_of(result: usage.TargetResult) -> str:
+    """What a target is called in a log."""
+    return clean(result.name or result.path)
+
+
+def log_line(moment: str, result: usage.TargetResult) -> str:
+    """One line of `key=value` for one target; texts are in quotes, so a line stays one line."""
+    foretold = result.forecast or {}
+    until = (foretold.get("days_to") or {}).get("full")
+    values: dict[str, Any] = {
+        "path": clean(result.path),
+        "level": result.level,
+        "percent_used": result.percent_used,
+        "bytes_used": result.bytes_used,
+        "bytes_available": result.bytes_available,
+        "bytes_total": result.bytes_total,
+        "inodes_percent_used": result.inodes_percent_used,
+        "days_to_full": None if until is None else round(until, 1),
+        "reason": clean(result.reason),
+    }
+    pairs = (f"{key}={json.dumps(value, ensure_ascii=False)}" for key, value in values.items())
+    return " ".join([moment, *pairs])
+
+
+def condition(
+    words: gettext.NullTranslations,
+    code: str,
+    result: usage.TargetResult,
+    causes: Sequence[Mapping[str, Any]],
+) -> Condition:
+    """What people are told of one target, or of one question about it.
+
+    Args:
+        words: of their language.
+        code: the question's, or empty for the target's level.
+        result: the target.
+        causes: what was asked and answered.
+    """
+    level = levels.worst(cause["level"] for cause in causes)
+    falls_to = levels.worst(cause["falls_to"] for cause in causes)
+    bad = [cause for cause in causes if cause["level"] != OK] or causes[:1]
+
+    def reason() -> str:
+        return clean("; ".join(disk_reasons.text(words, cause) for cause in bad))
+
+    def name() -> str:
+        if result.name and not code:
+            return clean(result.name)
+        return clean(disk_reasons.subject(words, code, result.path, result.folder))
+
+    key = f"{result.key}:{code}" if code else result.key
+    return Condition(key, name, level, falls_to, reason)
+
+
+def nagios(look: Look) -> str:
+    """The line of a monitoring plugin: status, what is wrong or every percentage, performance data.
+
+    Its units are bytes and percent; a threshold is given where it is known in that unit.
+    """
+    bad = [result for result in look.results if result.level != OK]
+    said = [
+        f"{name_of(result)}: {clean(result.reason)}" for result in sorted(bad, key=_worst_first)
+    ] or [f"{name_of(result)} {result.percent_used:.1f}%" for result in look.results]
+    # A bar begins the performance data, so none may stand in the text.
+    text = "; ".join(said).replace("|", "/")
+    data = " ".join(item for result in look.results for item in _performance(look, result))
+    return f"DISK {_STATUS[levels.exit_code(look.level)]} - {text} | {data}"
+
+
+def _worst_first(result: usage.TargetResult) -> int:
+    return -LEVELS.index(result.level)
+
+
+def _performance(look: Look, result: usage.TargetResult) -> list[str]:
+    if result.bytes_used is None or result.bytes_available is None:
+        return []
+    # A label is in single quotes, in which a quote is written twice and "=" may not stand.
+    label = name_of(result).replace("'", "''").replace("=", "_")
+    usable = result.bytes_used + result.bytes_available
+    # A folder's thresholds are shares of the whole filesystem.
+    whole = (result.bytes_total or 0) if result.folder else usable
+    target = _target(look, result)
+    warning, critical = (
+        round(target.thresholds.percent_at(level, whole) / 100 * whole) for level in RISING[:2]
+    )
+    items = [f"'{label}'={result.bytes_used}B;{warning};{critical};0;{usable}"]
+    if result.inodes_percent_used is not None and result.inodes_total:
+        first, second = (
+            f"{target.inodes.percent_at(level, result.inodes_total):.4g}" for level in RISING[:2]
+        )
+        used = f"{result.inodes_percent_used:.2f}"
+        items.append(f"'{label} inodes'={used}%;{first};{second};0;100")
+    return items
+
+
+def _target(look: Look, result: usage.TargetResult) -> usage.Target:
+    for target in look.watch.targets:
+        if (target.path, target.folder) == (result.path, result.folder):
+            return target
+    return look.watch.discover or usage.Target(result.path)
+
+
+def days(history: History | None, result: usage.TargetResult, now: float) -> list[float | None]:
+    """The highest percentage of each of the last days, today's measurement included."""
+    if history is None or result.percent_used is None:
+        return []
+    try:
+        samples = history.samples(result.key, now - render_trend.SPARK_DAYS * render_trend.DAY)
+    except ResilienceError:
+        return []
+    points = []
+    for sample in samples:
+        if sample.bytes_used is None or sample.time > now:
+            continue
+        whole = (
+            sample.bytes_total
+            if result.folder
+            else sample.bytes_used + (sample.bytes_available or 0)
+        )
+        if whole:
+            points.append((sample.time, 100 * sample.bytes_used / whole))
+    if not points:
+        return []
+    return render_trend.daily([*points, (now, result.percent_used)], now)
+
+
+def in_force(
+    states: Mapping[str, AlertState], now: float, levels: Mapping[str, str] | None = None
+) -> list[dict[str, Any]]:
+    """The alerts in force, the worst first, as pages and JSON have them.
+
+    Args:
+        states: what is remembered, by key.
+        now: seconds since 1970.
+        levels: what each is at just now, where somebody looked since the monitor did.
+    """
+    bad = sorted(
+        ((key, state) for key, state in states.items() if state.level != OK),
+        key=lambda held: (-LEVELS.index(held[1].level), held[1].name),
+    )
+    return [
+        {
+            "key": key,
+            "name": state.name,
+            "level": state.level,
+            "level_now": (levels or {}).get(key, state.level),
+            "reason": state.reason,
+            "since": state.since,
+            "seconds": max(0.0, now - state.since),
+        }
+        for key, state in bad
+    ]
+
+
+def no_backups(settings: Mapping[str, Any], look: Look) -> dict[str, Any]:
+    """What stands for the backup tree on the page when it could not be looked at."""
+    path = settings["backup_path"]
+    reasons = [result.reason for result in look.results if result.folder and result.path == path]
+    return {
+        "root": path,
+        "tiers": {tier: {"count": 0, "bytes": 0} for tier in settings["tiers"]},
+        "total_count": 0,
+        "total_bytes": 0,
+        "problems": reasons,
+    }
+
+
+def gauges(look: Look) -> list[Gauge]:
+    """The metrics of one look."""
+
+    found = [
+        Gauge("chefwell_disk_last_run_timestamp_seconds", "When the monitor last ran.", look.time)
+    ]
+    for result in look.results:
+        labels = {"target": name_of(result), "kind": "folder" if result.folder else "filesystem"}
+        until = ((result.forecast or {}).get("days_to") or {}).get("full")
+        values: dict[str, tuple[str, float | None]] = {
+            "level": ("0 ok, 1 unknown, 2 warning, 3 critical, 4 emergency.", _rank(result.level)),
+            "used_bytes": ("Bytes used.", result.bytes_used),
+            "available_bytes": ("Bytes left for users.", result.bytes_available),
+            "size_bytes": ("Size of the filesystem.", result.bytes_total),
+            "used_percent": ("Percent used, as df says.", result.percent_used),
+            "inodes_used_percent": ("Percent of inodes used.", result.inodes_percent_used),
+            "full_seconds": (
+                "Seconds until it is full, by the forecast.",
+                None if until is None else until * render_trend.DAY,
+            ),
+        }
+        found += [
+            Gauge(f"chefwell_disk_{name}", text, value, labels)
+            for name, (text, value) in values.items()
+        ]
+    if look.backups is not None:
+        for tier, summary in look.backups.tiers().items():
+            found += [
+                Gauge("chefwell_backups", "Backups.", summary.count, {"tier": tier}),
+                Gauge("chefwell_backups_bytes", "Their size.", summary.bytes, {"tier": tier}),
+            ]
+    for tier, use in look.tiers.items():
+        growth: dict[str, tuple[str, float | None]] = {
+            "disk_bytes": ("What they take up on the disk.", use.bytes_used),
+            "growth_bytes_per_day": ("By how much that grows in a day.", use.growth_per_day),
+        }
+        found += [
+            Gauge(f"chefwell_backups_{name}", *value, {"tier": tier})
+            for name, value in growth.items()
+        ]
+    if look.fits is not None:
+        fit: dict[str, tuple[str, float | None]] = {
+            "next_dump_bytes": ("Expected size of tonight's dump.", look.fits.next_dump),
+            "dump_fits": ("Whether tonight's dump fits.", look.fits.dump_fits),
+            "drill_fits": ("Whether a restore drill fits.", look.fits.drill_fits),
+            "retention_nights": ("Nights the retention plan fits for.", look.fits.nights),
+        }
+        found += [Gauge(f"chefwell_disk_{name}", *value) for name, value in fit.items()]
+    return found
+
+
+def _rank(level: str) -> int:
+    return LEVELS.index(level)

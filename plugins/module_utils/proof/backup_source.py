@@ -1,0 +1,52 @@
+# -*- coding: utf-8 -*-
+# Copyright (c) 2026, chefwell.resilience contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Where the backup of a drill comes from when it is not on this host, and what is said of it."""
+
+from __future__ import annotations
+
+import os
+from typing import Any
+
+from ..backup.backup_choice import Chosen
+from ..offsite import offsite_fetch, ssh
+from .proof_settings import ProofSettings
+
+
+def offsite_of(settings: ProofSettings) -> ssh.Destination:
+    """The offsite server.
+
+    Raises:
+        ResilienceError: this host has no offsite stage.
+    """
+    return offsite_fetch.destination(settings.offsite_config, settings.offsite_key_file)
+
+
+def fetch(settings: ProofSettings, folder: str, tier: str | None, date: str | None) -> Chosen:
+    """Fetches a backup from the offsite server into a folder.
+
+    Raises:
+        ResilienceError: it cannot be had.
+    """
+    return offsite_fetch.fetch(
+        offsite_of(settings),
+        folder,
+        tiers=settings.tiers,
+        pattern=settings.pattern,
+        tier=tier,
+        date=date,
+    )
+
+
+def described(chosen: Chosen) -> dict[str, Any]:
+    """What a result says of the backup that was chosen."""
+    return {
+        "file": os.path.basename(chosen.path),
+        "path": chosen.path,
+        "bytes": chosen.bytes,
+        "mtime_ns": os.stat(chosen.path).st_mtime_ns,
+        "tier": chosen.tier,
+        "taken_at": chosen.taken_at,
+        "age_seconds": round(chosen.age_seconds, 1),
+    }

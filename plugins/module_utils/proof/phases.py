@@ -1,0 +1,54 @@
+# -*- coding: utf-8 -*-
+# Copyright (c) 2026, chefwell.resilience contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The phases of a drill or a recovery."""
+
+from __future__ import annotations
+
+import contextlib
+import time
+from collections.abc import Callable, Iterator
+from typing import Any
+
+from ..common import interrupt
+from .proof_settings import Progress
+
+
+class Phases:
+    """What is gone through, and what each part took.
+
+    Args:
+        progress: told when a phase begins, and what it does.
+
+    Attributes:
+        clock: when it all began, `time.monotonic`.
+        phases: `name`, `started` and `seconds` of each, in seconds since then.
+    """
+
+    def __init__(self, progress: Progress | None) -> None:
+        self.clock = time.monotonic()
+        self.phases: list[dict[str, Any]] = []
+        self._progress = progress
+
+    @contextlib.contextmanager
+    def phase(self, name: str) -> Iterator[None]:
+        """One of them; it does not begin where an interrupt waits to be answered."""
+        interrupt.check()
+        began = time.monotonic()
+        if self._progress:
+            self._progress(name, "")
+        entry = {"name": name, "started": round(began - self.clock, 3), "seconds": 0.0}
+        self.phases.append(entry)
+        try:
+            yield
+        finally:
+            entry["seconds"] = round(time.monotonic() - began, 3)
+
+    def tell(self, phase: str) -> Callable[[str], None]:
+        """Takes what a phase does now."""
+        return lambda what: self._progress(phase, what) if self._progress else None
+
+    def seconds(self) -> float:
+        """Since the beginning."""
+        return round(time.monotonic() - self.clock, 3)

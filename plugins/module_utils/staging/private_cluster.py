@@ -1,0 +1,218 @@
+# -*- coding: utf-8 -*-
+# Copyright (c) 2026, chefwell.resilience contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""A private, throw-away PostgreSQL from installed programs: no network, no durability."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import secrets
+import shutil
+import signal
+import tempfile
+import time
+
+from ..common import detached, process
+from ..common.detached import Running
+from ..common.errors import ResilienceError
+from ..common.messages import _
+from ..database import postgres
+from ..database.postgres import Server
+
+# Durability off: the cluster lives minutes and is thrown away (PostgreSQL manual, "Non-Durable
+# Settings"). No listen address: nothing but its owner's socket folder leads to it.
+SETTINGS = {
+    "listen_addresses": "",
+    "fsync": "off",
+    "synchronous_commit": "off",
+    "full_page_writes": "off",
+    "wal_level": "minimal",
+    "max_wal_senders": "0",
+    # What was loaded in the transaction that made it needs no log at this level, whatever its size;
+    # without this, small tables and their indexes are logged page by page all the same.
+    "wal_skip_threshold": "0",
+    "max_wal_size": "8GB",
+    "checkpoint_timeout": "1d",
+    "autovacuum": "off",
+    "jit": "off",
+    # Each table and index that is loaded is searched for in all of it; the system caches the rest.
+    "shared_buffers": "128MB",
+    "bgwriter_lru_maxpages": "0",
+    "maintenance_work_mem": "128MB",
+    "max_connections": "60",
+    "max_locks_per_transaction": "256",
+    "log_min_messages": "warning",
+    "logging_collector": "off",
+}
+SUPERUSER = "postgres"
+PORT = 5432
+# A Unix socket's path may have 107 bytes (sockaddr_un, unix(7)); `/.s.PGSQL.5432` takes 14.
+LONGEST_SOCKET_FOLDER = 93
+SOCKETS_PREFIX = "chefwell-staging-"
+
+
+class Cluster:
+    """One cluster in a folder of its own. It goes on when who started it ends.
+
+    Args:
+        folder: where it lies; made by `create`, gone after `remove`.
+        binaries: PostgreSQL's programs.
+    """
+
+    def __init__(self, folder: str, binaries: postgres.Binaries) -> None:
+        self.folder = folder
+        self.binaries = binaries
+        self.data = os.path.join(folder, "data")
+        self.log = os.path.join(folder, "server.log")
+        self._password = os.path.join(folder, "password")
+        self._sockets = os.path.join(folder, "sockets")
+
+    def create(self, *, time_limit: float = 60) -> None:
+        """Makes the cluster.
+
+        Args:
+            time_limit: seconds.
+
+        Raises:
+            ResilienceError: it cannot be made; the message has initdb's words.
+        """
+        os.makedirs(self.folder, mode=0o711)
+        os.chmod(self.folder, 0o711)
+        with open(self._password, "w", encoding="ascii", opener=_private) as file:
+            file.write(secrets.token_urlsafe(24))
+        sockets = self.folder
+        # The backend is not root, and has to reach the socket: not below a closed state folder.
+        reached = os.geteuid() != 0 or postgres.open_to_others(os.path.join(self.folder, "data"))
+        if len(self.folder) > LONGEST_SOCKET_FOLDER or not reached:
+            sockets = tempfile.mkdtemp(prefix=SOCKETS_PREFIX)
+        with open(self._sockets, "w", encoding="utf-8") as file:
+            file.write(sockets)
+        if os.geteuid() == 0:
+            for path in (self.folder, self._password, sockets):
+                os.chown(path, postgres.UNPRIVILEGED, postgres.UNPRIVILEGED)
+        made = process.run(
+            [
+                *self._prefix(sockets),
+                self.binaries.path("initdb"),
+                f"--pgdata={self.data}",
+                f"--username={SUPERUSER}",
+                f"--pwfile={self._password}",
+                "--auth=scram-sha-256",
+                "--encoding=UTF8",
+                "--locale=C.UTF-8",
+                "--no-sync",
+            ],
+            time_limit=time_limit,
+            cwd="/",
+        )
+        if made.code != 0:
+            raise ResilienceError(
+                _(
+                    "%(program)s ended with %(ending)s: %(why)s",
+                    program="initdb",
+                    ending=made.ending(),
+                    why=made.errors.strip()[-400:],
+                ),
+                option="work_dir",
+                value=os.path.dirname(self.folder),
+                remedy=_("give a folder with room, on a filesystem that is writable"),
+            )
+
+    def start(self, *, time_limit: float = 60) -> Server:
+        """Starts it and waits until it answers.
+
+        Args:
+            time_limit: seconds.
+
+        Raises:
+            ResilienceError: it does not start; the message has the server's words.
+        """
+        sockets = self._read(self._sockets)
+        running = detached.start(
+            [
+                *self._prefix(sockets),
+                self.binaries.path("postgres"),
+                "-D",
+                self.data,
+                f"--unix_socket_directories={sockets}",
+                *(f"--{name}={value}" for name, value in SETTINGS.items()),
+            ],
+            log_path=self.log,
+        )
+        server = self._server()
+        try:
+            self._wait(server, running, time_limit)
+        except BaseException:
+            detached.end(running, [signal.SIGQUIT])
+            raise
+        return server
+
+    def find(self) -> Server | None:
+        """The running server; None if it does not run."""
+        return self._server() if self.running() else None
+
+    def remove(self) -> bool:
+        """Ends the server and removes the folder; whether there was anything to remove."""
+        if not os.path.isdir(self.folder):
+            return False
+        running = self.running()
+        if running:
+            # Immediate shutdown: there is nothing to keep.
+            detached.end(running, [signal.SIGQUIT])
+        with contextlib.suppress(OSError):
+            sockets = self._read(self._sockets)
+            if os.path.basename(sockets).startswith(SOCKETS_PREFIX):
+                shutil.rmtree(sockets, ignore_errors=True)
+        shutil.rmtree(self.folder, ignore_errors=True)
+        return True
+
+    def _prefix(self, sockets: str) -> list[str]:
+        reached = [self.binaries.bin_dir, self.data, os.path.join(sockets, "socket")]
+        return postgres.unprivileged(reached)
+
+    def _server(self) -> Server:
+        password = self._read(self._password)
+        return Server(self._read(self._sockets), PORT, SUPERUSER, password, self.binaries)
+
+    def running(self) -> Running | None:
+        """The server of this folder, if the process in its pid file is that server still."""
+        try:
+            with open(os.path.join(self.data, "postmaster.pid"), encoding="utf-8") as file:
+                pid = int(file.readline())
+            with open(f"/proc/{pid}/cmdline", "rb") as file:
+                ours = os.fsencode(self.data) in file.read().split(b"\0")
+        except (OSError, ValueError):
+            return None
+        began = detached.began(pid) if ours else None
+        return Running(pid, began) if began else None
+
+    def _wait(self, server: Server, running: Running, time_limit: float) -> None:
+        import psycopg2  # the engine imports without it
+
+        deadline = time.monotonic() + time_limit
+        while True:
+            try:
+                psycopg2.connect(**server.dsn("postgres")).close()
+                return
+            except psycopg2.OperationalError as error:
+                if detached.alive(running) and time.monotonic() < deadline:
+                    time.sleep(0.05)
+                    continue
+                said = self._read(self.log)[-600:].strip()
+                raise ResilienceError(
+                    _("the staging PostgreSQL did not start: %(why)s", why=said or error),
+                    option="bin_dir",
+                    value=self.binaries.bin_dir,
+                    remedy=_("mend what its words name"),
+                ) from error
+
+    @staticmethod
+    def _read(path: str) -> str:
+        with open(path, encoding="utf-8", errors="backslashreplace") as file:
+            return file.read()
+
+
+def _private(path: str, flags: int) -> int:
+    return os.open(path, flags, 0o600)

@@ -1,0 +1,152 @@
+# -*- coding: utf-8 -*-
+# Copyright (c) 2026, chefwell.resilience contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What the questions to a database share: what must be there, and what is, each read once."""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from ..backup.expectation import Expectation
+from ..checks.checks import Evidence
+from ..checks.findings import Finding, Ignored
+from ..common.messages import _, join
+from ..database import side_by_side
+from ..database.catalogue import Catalogue, ObjectName
+
+# Tables counted by one query.
+BATCH = 100
+
+
+@dataclasses.dataclass(frozen=True)
+class ValidationSettings:
+    """What to ask beyond what the backup itself demands.
+
+    Attributes:
+        tenant_query: SQL that returns the name of every store's schema; None asks nothing.
+        tenant_prefix: of the schemas that are stores.
+        foreign_keys: `not_valid` follows the rows of keys that PostgreSQL has not validated,
+            `all` those of every key.
+        queries: named SQL with the rows that it must return.
+        amcheck: whether every B-tree index is checked block by block, where amcheck is installed.
+        ignore: findings to be set apart.
+    """
+
+    tenant_query: str | None = None
+    tenant_prefix: str = "tenant_"
+    foreign_keys: str = "not_valid"
+    queries: Sequence[Mapping[str, Any]] = ()
+    amcheck: bool = False
+    ignore: Sequence[Ignored] = ()
+
+
+class CheckContext:
+    """What the database holds, against what it must hold."""
+
+    def __init__(
+        self, catalogue: Catalogue, wanted: Expectation, settings: ValidationSettings
+    ) -> None:
+        self.catalogue, self.wanted, self.settings = catalogue, wanted, settings
+
+    @functools.cached_property
+    def schemas(self) -> set[ObjectName]:
+        """Every schema."""
+        return self.catalogue.schemas()
+
+    @functools.cached_property
+    def tables(self) -> set[ObjectName]:
+        """Tables, partitioned and foreign ones among them."""
+        return self.catalogue.relations("rpf")
+
+    @functools.cached_property
+    def indexes(self) -> dict[ObjectName, bool]:
+        """Indexes, and whether each is usable."""
+        return self.catalogue.indexes()
+
+    @functools.cached_property
+    def foreign_keys(self) -> list[tuple[Any, ...]]:
+        """As `Catalogue.foreign_keys` gives them."""
+        return self.catalogue.foreign_keys()
+
+    @functools.cached_property
+    def unique(self) -> dict[ObjectName, bool]:
+        """Unique constraints."""
+        return self.catalogue.constraints("u")
+
+    @functools.cached_property
+    def rows(self) -> dict[ObjectName, int]:
+        """Rows of every table that must be there and is."""
+        from psycopg2 import sql  # the engine imports without it
+
+        tables = sorted(self.wanted.tables & self.catalogue.relations("r"))
+        # The rows of a partitioned table are its partitions'.
+        counts: dict[ObjectName, int] = dict.fromkeys(self.catalogue.relations("p"), 0)
+
+        def count(connection: Any, batch: list[ObjectName]) -> list[tuple[ObjectName, int]]:
+            # ONLY: rows of a child table are the child's.
+            query = sql.SQL(" UNION ALL ").join(
+                sql.SQL("SELECT {}, count(*) FROM ONLY {}").format(
+                    sql.Literal(number), sql.Identifier(*table)
+                )
+                for number, table in enumerate(batch)
+            )
+            return [(batch[at], rows) for at, rows in Catalogue(connection).rows(query)]
+
+        batches = [tables[start : start + BATCH] for start in range(0, len(tables), BATCH)]
+        for counted in side_by_side.each(self.catalogue.connection, batches, count):
+            counts.update(counted)
+        return counts
+
+    @property
+    def stores(self) -> list[str]:
+        """The schemas of stores, told by how their names begin."""
+        prefix = self.settings.tenant_prefix
+        return sorted(name for (name,) in self.schemas if name.startswith(prefix))
+
+
+def dotted(key: Iterable[str]) -> str:
+    """A key for people: `schema.table.name`."""
+    return ".".join(key)
+
+
+def compared(
+    what: str,
+    missing: str,
+    wanted: set[ObjectName],
+    found: Iterable[ObjectName],
+    *,
+    unexpected: str = "",
+    extra: Iterable[ObjectName] = (),
+) -> Evidence:
+    """What is there of what must be.
+
+    Args:
+        what: is compared, in words, plural.
+        missing: the kind of finding for what is not there.
+        wanted, found: keys.
+        unexpected: the kind of finding for `extra`.
+        extra: what is there and must not be.
+    """
+    there = set(found)
+    lost = [
+        Finding(missing, dotted(key), _("%(what)s is missing", what=dotted(key)))
+        for key in sorted(wanted - there)
+    ]
+    more = [
+        Finding(unexpected, dotted(key), _("%(what)s is not in the backup", what=dotted(key)))
+        for key in sorted(extra)
+    ]
+    evidence = _(
+        "%(found)d/%(wanted)d %(what)s", found=len(wanted & there), wanted=len(wanted), what=what
+    )
+    return Evidence(evidence, [*lost, *more])
+
+
+def joined(answers: Sequence[Evidence]) -> Evidence:
+    """Several answers to one question."""
+    evidence = join(answer.evidence for answer in answers)
+    return Evidence(evidence, [found for answer in answers for found in answer.findings])

@@ -1,0 +1,352 @@
+# -*- coding: utf-8 -*-
+# Copyright (c) 2026, chefwell.resilience contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Questions about content: rows, references, sequences, views, configured queries."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from ..backup.expectation import SOURCES
+from ..checks.checks import Evidence
+from ..checks.findings import Finding
+from ..common.messages import Message, _, join, ngettext
+from ..database import content_digest, side_by_side
+from ..database.catalogue import Catalogue, ObjectName
+from .check_context import BATCH, CheckContext, compared, dotted
+
+
+def row_counts(asker: CheckContext) -> Evidence:
+    """Every table has as many rows as the backup."""
+    counts, wanted = asker.rows, asker.wanted.rows
+    known = {key: count for key, count in wanted.items() if count is not None}
+    findings = [
+        Finding(
+            "rows.differ",
+            dotted(key),
+            _count_differs(key, counts.get(key), count),
+        )
+        for key, count in sorted(known.items())
+        if counts.get(key) != count
+    ]
+    if not known and wanted:
+        return Evidence(_("the backup does not tell how many rows it holds"), skipped=True)
+    evidence = [
+        _(
+            "%(rows)d rows in %(tables)d tables, compared with %(source)s",
+            rows=sum(counts.values()),
+            tables=len(known),
+            source=SOURCES.get(asker.wanted.row_source, asker.wanted.row_source),
+        )
+    ]
+    if len(known) < len(wanted):
+        left_out = len(wanted) - len(known)
+        evidence.append(
+            ngettext(
+                "of %(count)d table the backup leaves the rows out",
+                "of %(count)d tables the backup leaves the rows out",
+                left_out,
+            )
+        )
+    return Evidence(join(evidence, "; "), findings)
+
+
+def _count_differs(key: ObjectName, found: int | None, wanted: int) -> Message:
+    if found is None:
+        return _(
+            "%(table)s was not counted, %(wanted)d rows must be there",
+            table=dotted(key),
+            wanted=wanted,
+        )
+    return ngettext(
+        "%(table)s has %(count)d row instead of %(wanted)d",
+        "%(table)s has %(count)d rows instead of %(wanted)d",
+        found,
+        table=dotted(key),
+        wanted=wanted,
+    )
+
+
+def content(asker: CheckContext) -> Evidence:
+    """Every table has the content that it had when the backup was taken."""
+    wanted = asker.wanted
+    connection = asker.catalogue.connection
+    made, here = wanted.digest_version.split(".")[0], connection.server_version // 10000
+    if made != str(here):
+        evidence = _(
+            "the digests are PostgreSQL %(made)s's, this is %(here)s: values may read otherwise",
+            made=made,
+            here=here,
+        )
+        return Evidence(evidence, skipped=True)
+    digests = {(schema, table): digest for schema, table, digest in wanted.digests}
+    with connection.cursor() as cursor:
+        found = content_digest.take(cursor, digests)
+    findings = [
+        Finding(
+            "content.differs",
+            dotted(key),
+            _("%(table)s has as many rows as it must, but other content", table=dotted(key)),
+        )
+        for key, digest in sorted(digests.items())
+        if key in found and found[key][0] == wanted.rows.get(key) and found[key][1] != digest
+    ]
+    same = sum(key in found and found[key][1] == digest for key, digest in digests.items())
+    evidence = _(
+        "%(found)d/%(wanted)d tables with the content that they had",
+        found=same,
+        wanted=len(digests),
+    )
+    return Evidence(evidence, findings)
+
+
+def references(asker: CheckContext) -> Evidence:
+    """Every foreign key holds."""
+    every = asker.settings.foreign_keys == "all"
+    followed = [row for row in asker.foreign_keys if every or not row[5]]
+    findings = [found for row in followed if (found := _orphan(asker, row))]
+    proved = len(asker.foreign_keys) - len(followed)
+    evidence = [
+        ngettext(
+            "%(count)d foreign key followed row by row",
+            "%(count)d foreign keys followed row by row",
+            len(followed),
+        )
+    ]
+    if proved:
+        evidence.append(
+            ngettext(
+                "%(count)d validated by PostgreSQL itself while restoring",
+                "%(count)d validated by PostgreSQL itself while restoring",
+                proved,
+            )
+        )
+    return Evidence(join(evidence), findings)
+
+
+def _orphan(asker: CheckContext, row: tuple[Any, ...]) -> Finding | None:
+    from psycopg2 import sql  # the engine imports without it
+
+    schema, table, name, other_schema, other, _valid, columns, referenced = row
+    query = sql.SQL(
+        "SELECT {values} FROM {child} c WHERE {filled} AND NOT EXISTS"
+        " (SELECT 1 FROM {parent} p WHERE {equal}) LIMIT 1"
+    ).format(
+        values=sql.SQL(", ").join(sql.Identifier("c", column) for column in columns),
+        child=sql.Identifier(schema, table),
+        parent=sql.Identifier(other_schema, other),
+        filled=sql.SQL(" AND ").join(
+            sql.SQL("{} IS NOT NULL").format(sql.Identifier("c", column)) for column in columns
+        ),
+        equal=sql.SQL(" AND ").join(
+            sql.SQL("{} = {}").format(sql.Identifier("p", theirs), sql.Identifier("c", ours))
+            for ours, theirs in zip(columns, referenced, strict=True)
+        ),
+    )
+    orphans = asker.catalogue.rows(query)
+    if not orphans:
+        return None
+    key = ", ".join(
+        f"{column}={value!r}" for column, value in zip(columns, orphans[0], strict=True)
+    )
+    return Finding(
+        "foreign_key.orphan",
+        f"{schema}.{table}.{name}",
+        _(
+            "%(table)s (%(constraint)s): %(key)s is not in %(other)s",
+            table=f"{schema}.{table}",
+            constraint=name,
+            key=key,
+            other=f"{other_schema}.{other}",
+        ),
+    )
+
+
+def sequences(asker: CheckContext) -> Evidence:
+    """Every sequence is there, stands where the backup has it, and ahead of its column."""
+    answer = compared(
+        _("sequences"),
+        "sequence.missing",
+        asker.wanted.sequences,
+        asker.catalogue.relations("S"),
+    )
+    values = asker.catalogue.sequence_values()
+    differing = [
+        Finding(
+            "sequence.differs",
+            dotted((schema, name)),
+            _(
+                "%(sequence)s is at %(found)s instead of %(wanted)s",
+                sequence=dotted((schema, name)),
+                found=_position(values[schema, name]),
+                wanted=_position(int(value) if called == "true" else None),
+            ),
+        )
+        for schema, name, value, called in sorted(asker.wanted.sequence_values)
+        if (schema, name) in values
+        and values[schema, name] != (int(value) if called == "true" else None)
+    ]
+    behind, fed = _behind(asker)
+    compared_too = _("%(count)d of them compared with their columns", count=fed)
+    evidence = join([answer.evidence, compared_too])
+    return Evidence(evidence, [*answer.findings, *differing, *behind])
+
+
+def _position(value: int | None) -> str:
+    return _("its beginning") if value is None else str(value)
+
+
+def _behind(asker: CheckContext) -> tuple[list[Finding], int]:
+    fed = asker.catalogue.sequences()
+    batches = [fed[start : start + BATCH] for start in range(0, len(fed), BATCH)]
+    asked = side_by_side.each(asker.catalogue.connection, batches, _furthest)
+    behind = [
+        Finding(
+            "sequence.behind",
+            f"{schema}.{name}",
+            _(
+                "%(sequence)s is at %(found)s, %(column)s is at %(furthest)s already",
+                sequence=f"{schema}.{name}",
+                found=_position(last),
+                column=f"{table}.{column}",
+                furthest=str(furthest),
+            ),
+        )
+        for told_batch in asked
+        for (schema, name, _schema, table, column, last, step), furthest in told_batch
+        if furthest is not None
+        and (last is None or (last < furthest if step > 0 else last > furthest))
+    ]
+    return behind, len(fed)
+
+
+def _furthest(
+    connection: Any, batch: Sequence[tuple[Any, ...]]
+) -> list[tuple[tuple[Any, ...], Any]]:
+    """Each sequence, and how far the column that it feeds has come."""
+    from psycopg2 import sql  # the engine imports without it
+
+    query = sql.SQL(" UNION ALL ").join(
+        sql.SQL("SELECT {}, (SELECT {}({})::numeric FROM {})").format(
+            sql.Literal(number),
+            sql.SQL("max" if row[6] > 0 else "min"),
+            sql.Identifier(row[4]),
+            sql.Identifier(row[2], row[3]),
+        )
+        for number, row in enumerate(batch)
+    )
+    return [(batch[number], furthest) for number, furthest in Catalogue(connection).rows(query)]
+
+
+def views(asker: CheckContext) -> Evidence:
+    """Every view is there and runs."""
+    from psycopg2 import Error, sql  # the engine imports without it
+
+    found = asker.catalogue.relations("v")
+    answer = compared(_("views"), "view.missing", asker.wanted.views, found)
+    broken = []
+    for key in sorted(asker.wanted.views & found):
+        try:
+            # All columns: what none asks for PostgreSQL does not compute.
+            query = sql.SQL("SELECT * FROM {} LIMIT 1").format(sql.Identifier(*key))
+            asker.catalogue.rows(query)
+        except Error as error:
+            words = " ".join(str(error).split())[:120]
+            text = _("%(view)s does not run: %(why)s", view=dotted(key), why=words)
+            broken.append(Finding("view.broken", dotted(key), text))
+    return dataclasses.replace(answer, findings=[*answer.findings, *broken])
+
+
+def materialized_views(asker: CheckContext) -> Evidence:
+    """Every materialized view is there and populated."""
+    wanted = asker.wanted.materialized_views
+    found = asker.catalogue.relations("m")
+    answer = compared(_("materialized views"), "matview.missing", wanted, found)
+    empty = asker.catalogue.rows(
+        "SELECT n.nspname, c.relname FROM pg_class c JOIN pg_namespace n"
+        " ON n.oid = c.relnamespace WHERE c.relkind = 'm' AND NOT c.relispopulated"
+    )
+    findings = [
+        Finding("matview.empty", dotted(key), _("%(view)s is not populated", view=dotted(key)))
+        for key in sorted(empty)
+        if key in wanted
+    ]
+    return dataclasses.replace(answer, findings=[*answer.findings, *findings])
+
+
+def large_objects(asker: CheckContext) -> Evidence:
+    """As many large objects as in the backup."""
+    wanted, found = asker.wanted.large_objects, asker.catalogue.large_objects()
+    findings = []
+    if found != wanted:
+        text = ngettext(
+            "%(count)d large object instead of %(wanted)d",
+            "%(count)d large objects instead of %(wanted)d",
+            found,
+            wanted=wanted,
+        )
+        findings.append(Finding("large_object.missing", "", text))
+    return Evidence(_("%(found)d/%(wanted)d large objects", found=found, wanted=wanted), findings)
+
+
+def query(asker: CheckContext, configured: Mapping[str, Any]) -> Evidence:
+    """A configured query returns what it must."""
+    got = [list(row) for row in asker.catalogue.rows(configured["sql"])]
+    name = str(configured["name"])
+    if "rows" not in configured:
+        wrong = Finding("query.answer_differs", name, _("it returned no row"))
+        evidence = ngettext("%(count)d row", "%(count)d rows", len(got))
+        return Evidence(evidence, [] if got else [wrong])
+    plain = [[str(value) for value in row] for row in got]
+    expected = [[str(value) for value in row] for row in configured["rows"]]
+    if plain == expected:
+        evidence = ngettext("%(count)d row as expected", "%(count)d rows as expected", len(got))
+        return Evidence(evidence)
+    text = _("%(found)s instead of %(wanted)s", found=str(plain[:3]), wanted=str(expected[:3]))
+    return Evidence(_("it returned"), [Finding("query.answer_differs", name, text)])
+
+
+_BTREES = """
+SELECT n.nspname, c.relname, c.oid FROM pg_index i JOIN pg_class c ON c.oid = i.indexrelid
+JOIN pg_namespace n ON n.oid = c.relnamespace JOIN pg_am a ON a.oid = c.relam
+WHERE a.amname = 'btree' AND c.relkind = 'i' AND i.indisvalid AND c.relpersistence <> 't'
+ AND n.nspname !~ '^pg_' ORDER BY 1, 2"""
+
+
+def corruption(asker: CheckContext) -> Evidence:
+    """Every B-tree index and its table agree block by block, as amcheck sees it."""
+    if not asker.settings.amcheck:
+        return Evidence(_("not asked for (amcheck)"), skipped=True)
+    from psycopg2 import Error, sql  # the engine imports without it
+
+    where = asker.catalogue.rows(
+        "SELECT n.nspname FROM pg_extension e JOIN pg_namespace n ON n.oid = e.extnamespace"
+        " WHERE e.extname = 'amcheck'"
+    )
+    if not where:
+        return Evidence(_("the extension amcheck is not installed here"), skipped=True)
+    check = sql.SQL("SELECT {}.bt_index_check(%s::oid::regclass, true)").format(
+        sql.Identifier(where[0][0])
+    )
+    findings, indexes = [], asker.catalogue.rows(_BTREES)
+    for schema, name, oid in indexes:
+        try:
+            asker.catalogue.rows(check, oid)
+        except Error as error:
+            words = " ".join(str(error).split())[:200]
+            findings.append(
+                Finding(
+                    "corruption.found",
+                    f"{schema}.{name}",
+                    _("%(index)s is damaged: %(why)s", index=f"{schema}.{name}", why=words),
+                )
+            )
+    evidence = _(
+        "%(found)d/%(wanted)d indexes sound",
+        found=len(indexes) - len(findings),
+        wanted=len(indexes),
+    )
+    return Evidence(evidence, findings)

@@ -1,0 +1,115 @@
+# -*- coding: utf-8 -*-
+# Copyright (c) 2026, chefwell.resilience contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Questions a restored database and the backend over it, and puts the answers together."""
+
+from __future__ import annotations
+
+import contextlib
+import time
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from ..backup.expectation import Expectation
+from ..checks import checks
+from ..common.errors import ResilienceError
+from ..common.messages import _, with_forms
+from . import api_probe, check_context, database_validation
+from .api_probe import Api, StepResult
+
+NO_BACKEND = _("no backend is configured, so nobody logged in")
+
+
+def validate_restore(
+    dsn: Mapping[str, Any],
+    wanted: Expectation,
+    settings: check_context.ValidationSettings,
+    api: Api | None,
+    *,
+    featured_schema: str = "",
+    progress: Callable[[str], None] | None = None,
+) -> dict[str, Any]:
+    """Asks everything.
+
+    Args:
+        dsn: keyword arguments for `psycopg2.connect`.
+        wanted: what must be there.
+        settings: what to ask beyond that.
+        api: the backend; None skips its checks, which are shown as skipped.
+        featured_schema: the store whose calls are told one by one.
+        progress: called with the title of each question.
+
+    Returns:
+        `checks` (dicts of `Check`), `passed`, `failed`, `skipped`, `confidence`, `schemas`,
+        `totals`, `api` (the featured store's calls) and `seconds`.
+
+    Raises:
+        ResilienceError: the database cannot be connected to: nothing was asked.
+    """
+    started = time.monotonic()
+    with contextlib.closing(_connect(dsn)) as connection:
+        report = database_validation.validate(connection, wanted, settings, progress=progress)
+    calls: list[StepResult] = []
+    if api is None:
+        asked = api_probe.skipped(api_probe.STEPS, NO_BACKEND)
+    else:
+        if progress:
+            progress("API")
+        asked, calls = api_probe.probe(api, _rows(report.schemas))
+    done = [*report.checks, *(checks.without_ignored(one, settings.ignore) for one in asked)]
+    return {
+        "checks": [check.to_dict() for check in done],
+        **checks.tally(done),
+        "schemas": report.schemas,
+        "totals": report.totals,
+        "api": [
+            _call(step, call)
+            for call in calls
+            if call.schema == featured_schema and api
+            for step in api.steps
+            if step["id"] == call.id
+        ],
+        "seconds": round(time.monotonic() - started, 3),
+    }
+
+
+def _connect(dsn: Mapping[str, Any]) -> Any:
+    import psycopg2  # the engine imports without it
+
+    try:
+        return psycopg2.connect(**dsn)
+    except psycopg2.Error as error:
+        raise ResilienceError(
+            _(
+                "%(what)s cannot be connected to: %(why)s",
+                what=_("the restored database"),
+                why=" ".join(str(error).split()),
+            ),
+            option="database",
+            value=dsn.get("dbname"),
+            remedy=_("look whether staging runs, and at its user and password"),
+        ) from error
+
+
+def _rows(schemas: list[dict[str, Any]]) -> Callable[[str, str], int | None]:
+    counted = {
+        (schema["name"], table["name"]): table["rows"]
+        for schema in schemas
+        for table in schema["tables"]
+    }
+    return lambda schema, table: counted.get((schema, table))
+
+
+def _call(step: Mapping[str, Any], call: StepResult) -> dict[str, Any]:
+    plain = {
+        "id": call.id,
+        "title": str(step.get("title") or step["id"]),
+        "kind": step.get("kind", "call"),
+        "status": checks.FAILED if call.problem else checks.PASSED,
+        "http_status": call.http_status,
+        "count": call.count,
+        "evidence": call.problem or _("as configured"),
+        "seconds": round(call.seconds, 3),
+    }
+    return with_forms(plain, "evidence")
