@@ -17,10 +17,10 @@ from pathlib import Path
 from typing import Any
 
 ROOT = Path(__file__).resolve().parents[1]
-sys.path.insert(0, str(ROOT / "tests" / "integration"))
+sys.path.insert(0, str(ROOT / "tests"))
 
-from far_host import FarHost
-from sshd import Sshd
+from support.far_host import FarHost
+from support.sshd import Sshd
 
 PYTHON = "/usr/bin/python3"
 TIERS = ("daily", "weekly", "monthly")

@@ -27,9 +27,8 @@ def _link() -> None:
 
 _link()
 sys.path.insert(0, str(ROOT / "build" / "collections"))
-# The testbed, and what the tests share.
-for folder in ("tests", "tests/integration"):
-    sys.path.insert(0, str(ROOT / folder))
+# The testbed, and what the tests share (tests/support).
+sys.path.insert(0, str(ROOT / "tests"))
 
 # A runner that was started in the background ignores Ctrl-C, and whatever it starts inherits that;
 # tests send the signal to others and to themselves.
@@ -101,7 +100,7 @@ def pytest_configure(config: pytest.Config) -> None:
     """Whoever hands out work to lanes tells at the end how long each was at what."""
     if hasattr(config, "workerinput"):
         return
-    from lane_times import LaneTimes
+    from support.lane_times import LaneTimes
 
     config.pluginmanager.register(LaneTimes(), "lane-times")
 

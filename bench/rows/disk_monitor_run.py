@@ -21,9 +21,9 @@ from ansible_collections.chefwell.resilience.plugins.module_utils.history.histor
 from ansible_collections.chefwell.resilience.plugins.modules.stage_install import launcher
 
 ROOT = Path(__file__).resolve().parents[2]
-sys.path.insert(0, str(ROOT / "tests" / "integration"))
+sys.path.insert(0, str(ROOT / "tests"))
 
-from filesystems import Disks, fill
+from support.filesystems import Disks, fill
 
 MOUNTS, DAYS, RUNS_A_DAY = 20, 365, 4
 PAGES = 1000

@@ -6,7 +6,6 @@ import contextlib
 import json
 import socket
 import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -16,9 +15,8 @@ from docker_lab import Engine
 from docker_lab.swarm import REPLICAS, Swarm
 
 ROOT = Path(__file__).resolve().parents[2]
-sys.path.insert(0, str(ROOT / "tests" / "integration"))
 
-from play_host import PlayHost
+from support.play_host import PlayHost
 
 HOST = socket.gethostname()
 

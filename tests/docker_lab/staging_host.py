@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -16,9 +15,8 @@ from . import images, needs
 from .engine import Engine
 
 ROOT = Path(__file__).resolve().parents[2]
-sys.path.insert(0, str(ROOT / "tests" / "integration"))
 
-from play_host import PlayHost
+from support.play_host import PlayHost
 
 PLAYBOOK = "stage3_staging_restore.yml"
 COMPOSE = "docker-compose.staging.yml"

@@ -15,8 +15,8 @@ from pathlib import Path
 import pytest
 from ansible_collections.chefwell.resilience.plugins.module_utils.backup import archive_toc
 from ansible_collections.chefwell.resilience.plugins.module_utils.common import process
-from dumps import Dumps, counted, cuts, flips, members, tool
-from fault_log import Fault
+from support.dumps import Dumps, counted, cuts, flips, members, tool
+from support.fault_log import Fault
 from testbed import Testbed
 
 # How many places of a file are tried where not all of them are.

@@ -32,8 +32,8 @@ from ansible_collections.chefwell.resilience.plugins.module_utils.staging import
 from ansible_collections.chefwell.resilience.plugins.module_utils.staging.private_cluster import (
     Cluster,
 )
-from dumps import Dumps, counted, cuts
-from fault_log import Fault
+from support.dumps import Dumps, counted, cuts
+from support.fault_log import Fault
 from testbed import Testbed
 
 PACKERS = {

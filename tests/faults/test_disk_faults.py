@@ -8,25 +8,21 @@ import random
 import shutil
 import socket
 import subprocess
-import sys
 import tempfile
 import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-
-sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "integration"))
-
 from ansible_collections.chefwell.resilience.plugins.module_utils.history.history import (
     FILE,
     History,
     Sample,
 )
-from fault_log import Fault
-from filesystems import Disks, fill, run
-from monitor_host import ENGINE, MonitorHost
-from receiver import Receiver, receiving
+from support.fault_log import Fault
+from support.filesystems import Disks, fill, run
+from support.monitor_host import ENGINE, MonitorHost
+from support.receiver import Receiver, receiving
 
 DAY = 86400
 

@@ -19,7 +19,7 @@ from typing import Any
 import pytest
 from docker_lab import Engine
 from docker_lab.staging_host import BACKEND_PORT, COMPOSE, PORT, DockerHost, ours, result
-from fault_log import Fault
+from support.fault_log import Fault
 from testbed import Testbed
 
 NOTHING: dict[str, list[str]] = {"container": [], "network": [], "volume": []}

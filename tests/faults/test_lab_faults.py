@@ -21,7 +21,7 @@ from ansible_collections.chefwell.resilience.plugins.module_utils.common.errors 
 from ansible_collections.chefwell.resilience.plugins.module_utils.drill import drill, drill_result
 from ansible_collections.chefwell.resilience.plugins.module_utils.proof import proof_settings
 from ansible_collections.chefwell.resilience.plugins.module_utils.staging import staging
-from fault_log import Fault
+from support.fault_log import Fault
 from testbed import Testbed
 from testbed.services import free_port
 

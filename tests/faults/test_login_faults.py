@@ -3,21 +3,17 @@
 from __future__ import annotations
 
 import contextlib
-import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-
-sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "integration"))
-
 from ansible_collections.chefwell.resilience.plugins.module_utils.offsite import sync
 from ansible_collections.chefwell.resilience.plugins.module_utils.offsite.offsite_settings import (
     SyncSettings,
 )
-from far_host import FarHost
-from offsite_far import mirror, net, other, settings_for
-from sshd import Sshd, make_key
+from support.far_host import FarHost
+from support.offsite_far import mirror, net, other, settings_for
+from support.sshd import Sshd, make_key
 from testbed.services import free_port
 
 __all__ = ["net"]

@@ -10,7 +10,6 @@ import os
 import shutil
 import socket
 import subprocess
-import sys
 import tempfile
 import threading
 import time
@@ -18,9 +17,6 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-
-sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "integration"))
-
 from ansible_collections.chefwell.resilience.plugins.module_utils import host_cli
 from ansible_collections.chefwell.resilience.plugins.module_utils.inventory import inventory
 from ansible_collections.chefwell.resilience.plugins.module_utils.offsite import (
@@ -36,7 +32,7 @@ from ansible_collections.chefwell.resilience.plugins.module_utils.server import 
     retention,
     server_store,
 )
-from offsite_far import (
+from support.offsite_far import (
     copied,
     in_sync,
     mirror,
@@ -46,8 +42,8 @@ from offsite_far import (
     settings,
     tree,
 )
-from offsite_parts import add_backup
-from sshd import Sshd, make_key
+from support.offsite_parts import add_backup
+from support.sshd import Sshd, make_key
 
 __all__ = ["copied", "net", "server", "settings", "tree"]
 

@@ -21,8 +21,8 @@ from ansible_collections.chefwell.resilience.plugins.module_utils.staging import
 from ansible_collections.chefwell.resilience.plugins.module_utils.validation import (
     check_context,
 )
-from dumps import Dumps
-from fault_log import Fault
+from support.dumps import Dumps
+from support.fault_log import Fault
 from testbed import Testbed
 
 TENANT_QUERY = "SELECT schema_name FROM public.companies"

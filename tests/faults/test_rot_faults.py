@@ -3,14 +3,10 @@
 from __future__ import annotations
 
 import dataclasses
-import sys
 import time
 from pathlib import Path
 
 import pytest
-
-sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "integration"))
-
 from ansible_collections.chefwell.resilience.plugins.module_utils.inventory import (
     digest_cache,
 )
@@ -18,10 +14,10 @@ from ansible_collections.chefwell.resilience.plugins.module_utils.offsite import
     offsite_verification,
     sync,
 )
-from filesystems import Disks, enter_private_mounts
-from filesystems import run as done
-from offsite_far import settings_for
-from sshd import Sshd
+from support.filesystems import Disks, enter_private_mounts
+from support.filesystems import run as done
+from support.offsite_far import settings_for
+from support.sshd import Sshd
 
 DAYS = 7
 

@@ -12,10 +12,10 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from fault_log import Fault
-from filesystems import enter_private_mounts, private_crontabs, run
-from plan_host import Layout, Plan
-from play_host import PlayHost
+from support.fault_log import Fault
+from support.filesystems import enter_private_mounts, private_crontabs, run
+from support.plan_host import Layout, Plan
+from support.play_host import PlayHost
 from testbed import Testbed
 
 OWN_CRON = "7 3 * * * /usr/local/bin/mine # chefwell.resilience is not named by this one\n"

@@ -16,9 +16,6 @@ import time
 from pathlib import Path
 
 import pytest
-
-sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "integration"))
-
 from ansible_collections.chefwell.resilience.plugins.module_utils import host_cli
 from ansible_collections.chefwell.resilience.plugins.module_utils.offsite import (
     offsite_verification,
@@ -32,9 +29,9 @@ from ansible_collections.chefwell.resilience.plugins.module_utils.server import 
     retention,
     server_store,
 )
-from far_host import FarHost
-from filesystems import Disks, enter_private_mounts
-from offsite_far import (
+from support.far_host import FarHost
+from support.filesystems import Disks, enter_private_mounts
+from support.offsite_far import (
     copied,
     held,
     in_sync,
@@ -46,9 +43,9 @@ from offsite_far import (
     settings_for,
     tree,
 )
-from offsite_parts import add_backup, contents, wait_for
-from receiver import DeadMan, receiving
-from sshd import Sshd, descendants, end
+from support.offsite_parts import add_backup, contents, wait_for
+from support.receiver import DeadMan, receiving
+from support.sshd import Sshd, descendants, end
 from testbed.services import free_port
 
 __all__ = ["copied", "net", "server", "settings", "tree"]

@@ -28,8 +28,8 @@ from ansible_collections.chefwell.resilience.plugins.module_utils.notifications.
     Channels,
     NotifyResult,
 )
-from filesystems import Disks
-from receiver import Receiver, receiving
+from support.filesystems import Disks
+from support.receiver import Receiver, receiving
 
 ENGLISH = gettext.NullTranslations()
 NOON = 1_780_000_000.0

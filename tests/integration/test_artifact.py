@@ -9,7 +9,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from play_host import ROOT, PlayHost
+from support.play_host import ROOT, PlayHost
 
 GALAXY = str(Path(sys.executable).with_name("ansible-galaxy"))
 NOT_SHIPPED = (

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from play_host import ROOT
+from support.play_host import ROOT
 
 
 def run(config: Path, *arguments: str) -> subprocess.CompletedProcess[str]:

@@ -18,9 +18,9 @@ from ansible_collections.chefwell.resilience.plugins.module_utils.history.histor
     Sample,
 )
 from ansible_collections.chefwell.resilience.plugins.module_utils.pages.render_text import width
-from filesystems import Disks, fill, private_crontabs, run
-from monitor_host import MonitorHost
-from receiver import receiving
+from support.filesystems import Disks, fill, private_crontabs, run
+from support.monitor_host import MonitorHost
+from support.receiver import receiving
 
 DAY = 86400.0
 

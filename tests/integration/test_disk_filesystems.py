@@ -6,7 +6,6 @@ import os
 from collections.abc import Iterator
 from pathlib import Path
 
-import filesystems
 import pytest
 from ansible_collections.chefwell.resilience.plugins.module_utils.common import quantity
 from ansible_collections.chefwell.resilience.plugins.module_utils.common.levels import Thresholds
@@ -16,7 +15,8 @@ from ansible_collections.chefwell.resilience.plugins.module_utils.disk import (
     usage,
 )
 from ansible_collections.chefwell.resilience.plugins.module_utils.disk.usage import Target
-from filesystems import Disks, fill, percent_used, run
+from support import filesystems
+from support.filesystems import Disks, fill, percent_used, run
 
 
 @pytest.fixture

@@ -15,9 +15,9 @@ from ansible_collections.chefwell.resilience.plugins.module_utils.history.histor
     History,
     Sample,
 )
-from filesystems import Disks, fill
-from monitor_host import MonitorHost
-from receiver import receiving
+from support.filesystems import Disks, fill
+from support.monitor_host import MonitorHost
+from support.receiver import receiving
 
 LIMIT = 30 << 20
 MOUNTS, RUNS, FILES = 20, 120, 5000

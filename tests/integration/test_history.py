@@ -22,7 +22,7 @@ from ansible_collections.chefwell.resilience.plugins.module_utils.history.histor
     Sample,
     one_at_a_time,
 )
-from filesystems import Disks, run
+from support.filesystems import Disks, run
 
 
 @pytest.fixture

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
-from module_call import call
+from support.module_call import call
 
 
 def held(folder: Path) -> set[str]:

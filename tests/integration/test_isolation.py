@@ -27,7 +27,7 @@ from ansible_collections.chefwell.resilience.plugins.module_utils.staging import
 from ansible_collections.chefwell.resilience.plugins.module_utils.staging.outgoing import (
     ConnectionWatch,
 )
-from far_host import FarHost
+from support.far_host import FarHost
 from testbed import Testbed
 from testbed.services import free_port
 

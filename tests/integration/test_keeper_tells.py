@@ -13,9 +13,9 @@ from ansible_collections.chefwell.resilience.plugins.module_utils.server import 
     rrsync_features,
     server_store,
 )
-from offsite_parts import plan_tree, wait_for
-from receiver import Receiver, receiving
-from sshd import COLLECTIONS, ENGINE
+from support.offsite_parts import plan_tree, wait_for
+from support.receiver import Receiver, receiving
+from support.sshd import COLLECTIONS, ENGINE
 
 SETTINGS = {"silent_hours": 50, "reserve_percent": 0, "language": "en"}
 

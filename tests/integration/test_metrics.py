@@ -15,9 +15,9 @@ from ansible_collections.chefwell.resilience.plugins.module_utils.common.errors 
 )
 from ansible_collections.chefwell.resilience.plugins.module_utils.notifications import metrics
 from ansible_collections.chefwell.resilience.plugins.module_utils.notifications.metrics import Gauge
-from filesystems import Disks
 from prometheus_client.core import GaugeMetricFamily
 from prometheus_client.parser import text_string_to_metric_families
+from support.filesystems import Disks
 
 ENGINE = Path(__file__).resolve().parents[2] / "plugins" / "module_utils"
 LIBRARY = Path(prometheus_client.__file__).parent

@@ -14,9 +14,9 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import module_call
 import pytest
 import yaml
+from support import module_call
 
 ROOT = Path(__file__).resolve().parents[2]
 

@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 import yaml
 from ansible_collections.chefwell.resilience.plugins.module_utils.history.history import History
-from filesystems import Disks, fill
-from module_call import call
+from support.filesystems import Disks, fill
+from support.module_call import call
 
 
 @pytest.fixture

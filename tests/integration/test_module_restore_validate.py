@@ -10,9 +10,9 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import module_call
 import psycopg2
 import pytest
+from support import module_call
 from testbed import Testbed
 
 ROOT = Path(__file__).resolve().parents[2]

@@ -31,8 +31,8 @@ from ansible_collections.chefwell.resilience.plugins.module_utils.offsite.ssh im
 from ansible_collections.chefwell.resilience.plugins.module_utils.offsite.transport_rsync import (
     AccountTransport,
 )
-from offsite_parts import add_backup, contents, name_of, plan_tree, wait_for
-from sshd import Sshd, descendants, end, gone, make_key
+from support.offsite_parts import add_backup, contents, name_of, plan_tree, wait_for
+from support.sshd import Sshd, descendants, end, gone, make_key
 from testbed.services import free_port
 
 ROOT = Path(__file__).resolve().parents[2]

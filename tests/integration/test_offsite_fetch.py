@@ -24,7 +24,7 @@ from ansible_collections.chefwell.resilience.plugins.module_utils.recovery impor
     recovery_run,
 )
 from ansible_collections.chefwell.resilience.plugins.module_utils.staging import staging
-from sshd import Sshd
+from support.sshd import Sshd
 from testbed import Testbed
 
 

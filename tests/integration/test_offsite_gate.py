@@ -40,10 +40,10 @@ from ansible_collections.chefwell.resilience.plugins.module_utils.server import 
     retention,
     server_store,
 )
-from gated_copy import gated
-from local_sshd import server
-from offsite_parts import add_backup, contents
-from sshd import Sshd, end
+from support.gated_copy import gated
+from support.local_sshd import server
+from support.offsite_parts import add_backup, contents
+from support.sshd import Sshd, end
 
 __all__ = ["server"]
 

@@ -35,11 +35,11 @@ from ansible_collections.chefwell.resilience.plugins.module_utils.offsite.transp
     GateTransport,
 )
 from ansible_collections.chefwell.resilience.plugins.module_utils.pages import render
-from gated_copy import gated
-from local_sshd import server
-from offsite_parts import add_backup
-from receiver import receiving
-from sshd import COLLECTIONS, ENGINE, Sshd
+from support.gated_copy import gated
+from support.local_sshd import server
+from support.offsite_parts import add_backup
+from support.receiver import receiving
+from support.sshd import COLLECTIONS, ENGINE, Sshd
 from testbed.services import free_port
 
 __all__ = ["server"]

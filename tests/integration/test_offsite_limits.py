@@ -25,10 +25,10 @@ from ansible_collections.chefwell.resilience.plugins.module_utils.offsite.offsit
 from ansible_collections.chefwell.resilience.plugins.module_utils.offsite.transport_rsync import (
     GateTransport,
 )
-from gated_copy import gated
-from local_sshd import server
-from offsite_parts import add_backup
-from sshd import Sshd
+from support.gated_copy import gated
+from support.local_sshd import server
+from support.offsite_parts import add_backup
+from support.sshd import Sshd
 
 __all__ = ["server"]
 

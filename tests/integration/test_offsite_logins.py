@@ -23,10 +23,10 @@ from ansible_collections.chefwell.resilience.plugins.module_utils.offsite.offsit
 from ansible_collections.chefwell.resilience.plugins.module_utils.offsite.transport_rsync import (
     AccountTransport,
 )
-from gated_copy import gated
-from local_sshd import server
-from offsite_parts import add_backup, contents, wait_for
-from sshd import Sshd
+from support.gated_copy import gated
+from support.local_sshd import server
+from support.offsite_parts import add_backup, contents, wait_for
+from support.sshd import Sshd
 
 __all__ = ["server"]
 

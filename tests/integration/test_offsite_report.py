@@ -16,9 +16,9 @@ import pytest
 from ansible_collections.chefwell.resilience.plugins.module_utils import host_cli
 from ansible_collections.chefwell.resilience.plugins.module_utils.history.history import History
 from ansible_collections.chefwell.resilience.plugins.module_utils.offsite import sync
-from local_sshd import server
-from offsite_parts import add_backup, plan_tree
-from sshd import Sshd
+from support.local_sshd import server
+from support.offsite_parts import add_backup, plan_tree
+from support.sshd import Sshd
 
 __all__ = ["server"]
 

@@ -13,8 +13,8 @@ from ansible_collections.chefwell.resilience.plugins.module_utils.server import 
     retention,
     server_store,
 )
-from filesystems import Disks
-from sshd import Sshd
+from support.filesystems import Disks
+from support.sshd import Sshd
 
 pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="a small disk takes root")
 PAGES, FILES, RESERVE = 10_000, 1_000, 50  # 40.96 MB

@@ -22,9 +22,9 @@ from ansible_collections.chefwell.resilience.plugins.module_utils.offsite.transp
     AccountTransport,
     GateTransport,
 )
-from far_host import FarHost
-from offsite_parts import add_backup, plan_tree
-from sshd import Sshd
+from support.far_host import FarHost
+from support.offsite_parts import add_backup, plan_tree
+from support.sshd import Sshd
 
 NEW = 400_000
 # Of Ethernet, IP, TCP and ssh around each packet; three logins; the list and our inventory.

@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 from ansible_collections.chefwell.resilience.plugins.module_utils.database import marked_database
 from ansible_collections.chefwell.resilience.plugins.module_utils.recovery import recovery
-from play_host import PlayHost
+from support.play_host import PlayHost
 from testbed import Testbed
 from testbed.backend_service import healthy
 

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from play_host import PlayHost
+from support.play_host import PlayHost
 from testbed import Testbed, production
 
 HOST = socket.gethostname()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import subprocess
 from pathlib import Path
 
-from play_host import PlayHost
+from support.play_host import PlayHost
 
 
 def test_a_failed_stage_stops_the_next(tmp_path: Path) -> None:

@@ -15,9 +15,9 @@ from pathlib import Path
 
 import pytest
 import yaml
-from filesystems import run
-from host_copy import HostCopy, host_copy
-from receiver import Receiver, receiving
+from support.filesystems import run
+from support.host_copy import HostCopy, host_copy
+from support.receiver import Receiver, receiving
 
 ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT / "tests" / "plan"))

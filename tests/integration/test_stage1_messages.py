@@ -12,10 +12,10 @@ from pathlib import Path
 
 import pytest
 from ansible_collections.chefwell.resilience.plugins.module_utils.history.history import History
-from filesystems import Disks, fill
-from mail_receiver import receiving_mail
-from monitor_host import MonitorHost
-from receiver import receiving
+from support.filesystems import Disks, fill
+from support.mail_receiver import receiving_mail
+from support.monitor_host import MonitorHost
+from support.receiver import receiving
 
 DOCUMENT = Path(__file__).resolve().parents[2] / "docs" / "stage1-disk-monitor.md"
 HOUR = 3600

@@ -15,9 +15,9 @@ from ansible_collections.chefwell.resilience.plugins.module_utils.history.histor
     Event,
     History,
 )
-from filesystems import private_crontabs
-from play_host import PlayHost
-from receiver import receiving
+from support.filesystems import private_crontabs
+from support.play_host import PlayHost
+from support.receiver import receiving
 
 PLAYBOOK, ROLLBACK = "stage1_disk_monitor.yml", "rollback_stage1.yml"
 

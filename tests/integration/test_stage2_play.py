@@ -11,9 +11,9 @@ import sys
 from pathlib import Path
 
 import pytest
-from offsite_parts import wait_for
-from receiver import Receiver, receiving
-from sshd import Sshd, make_key
+from support.offsite_parts import wait_for
+from support.receiver import Receiver, receiving
+from support.sshd import Sshd, make_key
 
 ROOT = Path(__file__).resolve().parents[2]
 # A later run of the same play needs not begin at its beginning.

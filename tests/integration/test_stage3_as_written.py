@@ -18,8 +18,8 @@ from typing import Any
 
 import pytest
 import yaml
-from filesystems import run
-from host_copy import SCRIPTS, HostCopy, host_copy
+from support.filesystems import run
+from support.host_copy import SCRIPTS, HostCopy, host_copy
 from testbed import Testbed, production
 from testbed.backend_service import healthy
 from testbed.services import free_port

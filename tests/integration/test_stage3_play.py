@@ -14,7 +14,7 @@ from xml.etree import ElementTree
 
 import psutil
 import pytest
-from play_host import PlayHost
+from support.play_host import PlayHost
 from testbed import Testbed
 from testbed.services import free_port
 

@@ -8,7 +8,6 @@ from typing import Any
 from xml.etree import ElementTree
 
 import pytest
-import render_data
 from ansible_collections.chefwell.resilience.plugins.module_utils.common import language
 from ansible_collections.chefwell.resilience.plugins.module_utils.drill import drill_report
 from ansible_collections.chefwell.resilience.plugins.module_utils.pages import (
@@ -16,6 +15,7 @@ from ansible_collections.chefwell.resilience.plugins.module_utils.pages import (
     render,
     render_history,
 )
+from support import render_data
 
 FOUND = {"id": "index.missing", "subject": "a.b", "text": "a.b is missing \x1b[31m <&\"'"}
 

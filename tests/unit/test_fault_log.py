@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-FAULTS = Path(__file__).resolve().parents[1] / "faults"
+TESTS = Path(__file__).resolve().parents[1]
 GOOD = 'fault.cause("a cut"); fault.see("refused", holds=True)'
 
 
@@ -21,8 +21,8 @@ def run(folder: Path, *tests: tuple[str, str]) -> tuple[int, str, dict[str, Any]
     (folder / "test_rows.py").write_text("\n".join(lines) + "\n")
     results = folder / "results.json"
     ended = subprocess.run(
-        [sys.executable, "-m", "pytest", "-p", "fault_log", "-q", str(folder)],
-        env={**os.environ, "PYTHONPATH": str(FAULTS), "FAULT_RESULTS": str(results)},
+        [sys.executable, "-m", "pytest", "-p", "support.fault_log", "-q", str(folder)],
+        env={**os.environ, "PYTHONPATH": str(TESTS), "FAULT_RESULTS": str(results)},
         cwd=folder,
         capture_output=True,
         text=True,

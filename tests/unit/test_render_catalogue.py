@@ -11,9 +11,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-import render_data
 from ansible_collections.chefwell.resilience.plugins.module_utils.common import language
 from ansible_collections.chefwell.resilience.plugins.module_utils.pages import render
+from support import render_data
 
 ROOT = Path(__file__).parents[2]
 _spec = importlib.util.spec_from_file_location("catalogue", ROOT / "tools" / "catalogue.py")

@@ -7,8 +7,8 @@ import re
 from typing import Any
 
 import pytest
-import render_data
 from ansible_collections.chefwell.resilience.plugins.module_utils.pages import render
+from support import render_data
 
 VOID = {"meta", "br"}
 SCRIPT = "<script>alert(1)</script>\x1b[2J\"'><img src=x onerror=y>"

@@ -11,11 +11,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import render_data
 from ansible_collections.chefwell.resilience.plugins.module_utils.common.errors import (
     ResilienceError,
 )
 from ansible_collections.chefwell.resilience.plugins.module_utils.pages import render, render_text
+from support import render_data
 
 PAGES = Path(__file__).parent / "pages"
 ENGINE = Path(__file__).parents[2] / "plugins" / "module_utils"
@@ -392,8 +392,8 @@ def test_text_pages_need_the_standard_library_only(tmp_path: Path) -> None:
     package = tmp_path / "engine"
     package.symlink_to(ENGINE)
     script = (
-        f"import sys; sys.path[:0] = [{str(tmp_path)!r}, {str(Path(__file__).parent)!r}]\n"
-        "import render_data\nfrom engine.pages import render\n"
+        f"import sys; sys.path[:0] = [{str(tmp_path)!r}, {str(Path(__file__).parents[1])!r}]\n"
+        "from support import render_data\nfrom engine.pages import render\n"
         "print(render.validation_report(render_data.drill(), 'pt_BR', False))"
     )
     done = subprocess.run(

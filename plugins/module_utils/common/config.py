@@ -40,7 +40,7 @@ def load(path: str, keys: dict[str, Key]) -> dict[str, Any]:
     """
     values = read(path)
     for name, value in values.items():
-        _check(path, name, value, keys)
+        check_value(path, name, value, keys)
     for name, key in keys.items():
         if key.required and name not in values:
             raise ResilienceError(
@@ -77,7 +77,7 @@ def read(path: str) -> dict[str, Any]:
     return values
 
 
-def _check(path: str, name: str, value: object, keys: dict[str, Key]) -> None:
+def check_value(path: str, name: str, value: object, keys: dict[str, Key]) -> None:
     if name not in keys:
         near = difflib.get_close_matches(name, keys, n=1)
         remedy = f"did you mean {near[0]!r}?" if near else f"known keys: {', '.join(sorted(keys))}"

@@ -274,7 +274,7 @@ def _scan_tier(found: Inventory, tier: str, expression: re.Pattern[str]) -> None
             continue
         match = expression.match(entry.name)
         if not stat.S_ISREG(seen.st_mode):
-            found.ignored.append(f"{readable(path)} ({_kind(seen.st_mode)})")
+            found.ignored.append(f"{readable(path)} ({kind_of_file(seen.st_mode)})")
         elif not match:
             found.ignored.append(readable(path))
         else:
@@ -295,7 +295,7 @@ def _problem(path: str, error: OSError) -> str:
     return join([readable(path), _why(error)], ": ")
 
 
-def _kind(mode: int) -> str:
+def kind_of_file(mode: int) -> str:
     kinds = (
         (stat.S_ISLNK, "symbolic link, not followed"),
         (stat.S_ISDIR, "folder"),

@@ -90,7 +90,7 @@ def destinations(values: dict[str, Any], chosen: Sequence[str] = ()) -> list[Syn
             )
         given = {key: value for key, value in own.items() if key != "name"}
         for key, value in given.items():
-            config._check(f"destination {name}", key, value, _OWN)
+            config.check_value(f"destination {name}", key, value, _OWN)
         found[name] = _settings({**values, **given, **_own_files(values, given, name)}, name)
     for name in chosen:
         if name not in found:

@@ -300,7 +300,7 @@ def _fill(
             continue
         match = pattern.match(name)
         if seen.letter != "f":
-            kind = inventory._kind(_KINDS.get(seen.letter, 0))
+            kind = inventory.kind_of_file(_KINDS.get(seen.letter, 0))
             tree.ignored.append(f"{inventory.readable(path)} ({kind})")
         elif not match:
             tree.ignored.append(inventory.readable(path))

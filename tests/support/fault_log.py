@@ -19,11 +19,13 @@ from typing import Any
 
 import pytest
 
-HERE = Path(__file__).resolve().parent
-ROWS: dict[str, dict[str, str]] = tomllib.loads((HERE / "rows.toml").read_text(encoding="utf-8"))
+ROOT = Path(__file__).resolve().parents[2]
+ROWS: dict[str, dict[str, str]] = tomllib.loads(
+    (ROOT / "tests" / "faults" / "rows.toml").read_text(encoding="utf-8")
+)
 # Read when the run ends, so that a test of this plugin writes elsewhere.
 RESULTS_VARIABLE = "FAULT_RESULTS"
-RESULTS = HERE.parents[1] / "build" / "faults" / "results.json"
+RESULTS = ROOT / "build" / "faults" / "results.json"
 VERSION = 1
 
 

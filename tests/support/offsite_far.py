@@ -3,14 +3,10 @@
 from __future__ import annotations
 
 import dataclasses
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-
-sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "integration"))
-
 from ansible_collections.chefwell.resilience.plugins.module_utils.offsite import (
     offsite_verification,
     sync,
@@ -24,9 +20,10 @@ from ansible_collections.chefwell.resilience.plugins.module_utils.offsite.ssh im
 from ansible_collections.chefwell.resilience.plugins.module_utils.offsite.transport_rsync import (
     GateTransport,
 )
-from far_host import FarHost
-from offsite_parts import contents, plan_tree
-from sshd import Sshd
+
+from support.far_host import FarHost
+from support.offsite_parts import contents, plan_tree
+from support.sshd import Sshd
 
 
 @pytest.fixture(scope="module")

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import pytest
-from sshd import Sshd
+
+from support.sshd import Sshd
 
 
 @pytest.fixture(scope="module")

@@ -11,8 +11,9 @@ from ansible_collections.chefwell.resilience.plugins.module_utils.offsite.ssh im
 from ansible_collections.chefwell.resilience.plugins.module_utils.offsite.transport_rsync import (
     GateTransport,
 )
-from offsite_parts import plan_tree
-from sshd import Sshd
+
+from support.offsite_parts import plan_tree
+from support.sshd import Sshd
 
 
 def gated(server: Sshd, root: Path, access: dict[str, object], **more: object) -> SyncSettings:

@@ -13,7 +13,7 @@ import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
-from filesystems import enter_private_mounts, run
+from support.filesystems import enter_private_mounts, run
 
 ROOT = Path(__file__).resolve().parents[2]
 ACCOUNTS = ("passwd", "group", "shadow", "gshadow")

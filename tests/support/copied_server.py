@@ -10,8 +10,8 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
-from far_host import FarHost
-from host_copy import HostCopy, host_copy
+from support.far_host import FarHost
+from support.host_copy import HostCopy, host_copy
 
 SETTINGS = """Port 22
 ListenAddress {address}
