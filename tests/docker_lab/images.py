@@ -196,7 +196,6 @@ def _host_context(engine: Engine, context: Path) -> None:
     backend_context(context / "backend")
     shutil.copy(HERE / "host.Dockerfile", context / "Dockerfile")
     shutil.copy(HERE / "host-start.sh", context / "host-start.sh")
-    shutil.copy(HERE.parent / "zip_bytecode.py", context / "zip_bytecode.py")
 
 
 _CONTEXTS: dict[str, Callable[[Engine, Path], None]] = {

@@ -103,8 +103,6 @@ def host_copy(folder: Path) -> Iterator[HostCopy]:
         # A lane of the tests has accounts of its own (tests/lane.sh): what is mounted over /etc is
         # not under the overlay.
         run("cp", "-a", *(f"/etc/{name}" for name in ACCOUNTS), str(root / "etc"))
-        for customize in Path("/etc").glob("python3.*/sitecustomize.py"):
-            run("cp", "-a", str(customize), f"{root}{customize}")
         # A checkout on a filesystem of its own is not under the overlay.
         if not (root / str(ROOT).lstrip("/") / "Makefile").exists():
             run("mount", "--bind", str(ROOT), str(root / str(ROOT).lstrip("/")))
