@@ -1,138 +1,124 @@
-"""Keeps the gettext catalogues: compiles every `.po`, and tells which messages lack a translation.
+"""Keep the gettext catalogues with Babel: extract the messages, update each `.po`, compile it.
 
-    python3 tools/catalogue.py          compile each .po under plugins/module_utils/locale
-    python3 tools/catalogue.py --check  change nothing; fail when anything is not up to date
+    .venv/bin/python tools/catalogue.py          write the template, each `.po` and each `.mo`
+    .venv/bin/python tools/catalogue.py --check  change nothing; fail when a file is out of date or
+                                                 a message has no translation
 
-It reads and writes the part of gettext's formats that the catalogues use, so that nothing has to be
-installed: one `msgid`, perhaps a `msgid_plural`, and quoted strings over one or more lines.
+Translations are never guessed from similar messages, and unused ones do not stay in a `.po`.
 """
 
 from __future__ import annotations
 
-import ast
-import re
-import struct
+import datetime
+import io
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
+from babel.messages.catalog import Catalog
+from babel.messages.extract import extract_from_dir
+from babel.messages.frontend import parse_mapping_cfg
+from babel.messages.mofile import write_mo
+from babel.messages.pofile import read_po, write_po
+
 ROOT = Path(__file__).resolve().parent.parent
+MAPPING = ROOT / "babel.cfg"
 ENGINE = ROOT / "plugins" / "module_utils"
 LOCALE = ENGINE / "locale"
+sys.path.insert(0, str(ROOT / "build" / "collections"))
+from ansible_collections.chefwell.resilience.plugins.module_utils.common.language import DOMAIN
 
-# A message: its English text, and its English plural if it has one.
-Message = tuple[str, str | None]
-
-
-def read_po(text: str) -> dict[Message, list[str]]:
-    """The translations of a `.po`, the header under the empty message.
-
-    Raises:
-        ValueError: a line is none that this reader knows, or a message occurs twice.
-    """
-    found: dict[Message, list[str]] = {}
-    fields: dict[str, str] = {}
-    field = ""
-    for number, line in enumerate([*text.splitlines(), ""], 1):
-        line = line.strip()
-        match = re.fullmatch(r'(?:(msgid|msgid_plural|msgstr(?:\[\d\])?)\s+)?(".*")', line)
-        if match:
-            field = match[1] or field
-            fields[field] = fields.get(field, "") + ast.literal_eval(match[2])
-        elif line and not line.startswith("#"):
-            raise ValueError(f"line {number} is not understood: {line}")
-        elif not line and fields:
-            message = (fields.pop("msgid"), fields.pop("msgid_plural", None))
-            if message in found:
-                raise ValueError(f"line {number}: {message[0]!r} occurs twice")
-            found[message] = [fields[name] for name in sorted(fields)]
-            fields = {}
-    return found
+# Where a message stands in a call. Of a kind of finding the pages show the remedy, its second text;
+# docs/findings.md, which is English, shows the meaning as well.
+KEYWORDS = {"_": (1,), "gettext": (1,), "say": (1,), "ngettext": (1, 2), "Kind": (2,)}
+# The date in the head of the catalogues. Babel's default, now, would be a conflict in every merge.
+CREATED = datetime.datetime(2026, 1, 1, tzinfo=datetime.UTC)
 
 
-def compile_mo(translations: dict[Message, list[str]]) -> bytes:
-    """The same translations as a `.mo` (GNU gettext manual, "The Format of GNU MO Files")."""
-    pairs = sorted(
-        ("\0".join(filter(None, message)).encode(), "\0".join(texts).encode())
-        for message, texts in translations.items()
+def template() -> Catalog:
+    """Return every message of the engine with the files that use it."""
+    catalog = Catalog(
+        project="chefwell.resilience",
+        fuzzy=False,
+        charset="utf-8",
+        creation_date=CREATED,
+        header_comment="# Messages of the pages of chefwell.resilience.",
     )
-    count, head = len(pairs), 28
-    offset = head + 16 * count
-    tables, strings = [b"", b""], b""
-    for side in (0, 1):
-        for pair in pairs:
-            tables[side] += struct.pack("<II", len(pair[side]), offset + len(strings))
-            strings += pair[side] + b"\0"
-    start = struct.pack("<7I", 0x950412DE, 0, count, head, head + 8 * count, 0, offset)
-    return start + tables[0] + tables[1] + strings
+    with MAPPING.open(encoding="utf-8") as file:
+        methods, options = parse_mapping_cfg(file)
+    for name, line, message, comments, context in extract_from_dir(
+        ENGINE, methods, options, keywords=KEYWORDS
+    ):
+        path = (ENGINE / name).relative_to(ROOT).as_posix()
+        catalog.add(message, None, [(path, line)], auto_comments=comments, context=context)
+    return catalog
 
 
-def messages_of_python(source: str) -> set[Message]:
-    """The messages in calls of `say` (a local name of `gettext`), `gettext`, `ngettext` and of
-    `_`, which a page translates later.
-    """
-    found: set[Message] = set()
-    for node in ast.walk(ast.parse(source)):
-        if not isinstance(node, ast.Call):
-            continue
-        name = getattr(node.func, "id", getattr(node.func, "attr", ""))
-        texts = [arg.value for arg in node.args if isinstance(arg, ast.Constant)]
-        if name in ("say", "gettext", "_") and len(texts) == 1:
-            found.add((str(texts[0]), None))
-        elif name == "Kind" and len(texts) == 2:
-            # Of a kind of finding pages show the remedy; docs/findings.md has its meaning too.
-            found.add((str(texts[1]), None))
-        elif name in ("ngettext",) and len(texts) >= 2:
-            found.add((str(texts[0]), str(texts[1])))
-    return found
+def po_text(catalog: Catalog) -> bytes:
+    """Return a catalogue as a `.po` or `.pot`, without line numbers: they change too often."""
+    text = io.BytesIO()
+    write_po(
+        text, catalog, width=100, sort_by_file=True, ignore_obsolete=True, include_lineno=False
+    )
+    return text.getvalue()
 
 
-def messages_of_template(source: str) -> set[Message]:
-    """The messages of a Jinja2 template."""
-    import jinja2.ext
-
-    tree = jinja2.Environment(extensions=["jinja2.ext.i18n"]).parse(source)
-    found: set[Message] = set()
-    for _line, name, texts in jinja2.ext.extract_from_ast(tree):
-        # Arguments that are no text, such as a placeholder's value, come as None.
-        constant = [texts] if isinstance(texts, str) else [str(text) for text in texts if text]
-        found.add((constant[0], constant[1] if name == "ngettext" else None))
-    return found
+def mo_bytes(catalog: Catalog) -> bytes:
+    """Return a catalogue as the `.mo` that gettext reads."""
+    compiled = io.BytesIO()
+    write_mo(compiled, catalog)
+    return compiled.getvalue()
 
 
-def messages() -> set[Message]:
-    """Every message of the engine."""
-    found: set[Message] = set()
-    for path in ENGINE.rglob("*.py"):
-        found |= messages_of_python(path.read_text(encoding="utf-8"))
-    for path in ENGINE.rglob("*.j2"):
-        found |= messages_of_template(path.read_text(encoding="utf-8"))
-    return found
+def updated(path: Path, messages: Catalog) -> Catalog:
+    """Return the catalogue of a `.po` with exactly these messages."""
+    with path.open("rb") as file:
+        catalog = read_po(file, locale=path.parent.parent.name, domain=DOMAIN)
+    catalog.update(messages, no_fuzzy_matching=True)
+    return catalog
+
+
+def catalogues(messages: Catalog) -> Iterator[tuple[Path, Catalog]]:
+    """Yield the path of each `.po` and its updated catalogue."""
+    for path in sorted(LOCALE.glob(f"*/LC_MESSAGES/{DOMAIN}.po")):
+        yield path, updated(path, messages)
+
+
+def files(messages: Catalog) -> Iterator[tuple[Path, bytes]]:
+    """Yield each file that this tool keeps, and what it must hold."""
+    yield LOCALE / f"{DOMAIN}.pot", po_text(messages)
+    for path, catalog in catalogues(messages):
+        yield path, po_text(catalog)
+        yield path.with_suffix(".mo"), mo_bytes(catalog)
 
 
 def problems() -> list[str]:
-    """What is not as it should be, in words."""
-    found = []
-    wanted = messages()
-    for path in sorted(LOCALE.glob("*/LC_MESSAGES/*.po")):
+    """Return what is out of date, not translated, or translated with other placeholders."""
+    messages = template()
+    found = [
+        f"{path.relative_to(ROOT)}: out of date; run tools/catalogue.py"
+        for path, content in files(messages)
+        if not path.exists() or path.read_bytes() != content
+    ]
+    for path, catalog in catalogues(messages):
         name = path.relative_to(ROOT)
-        translations = read_po(path.read_text(encoding="utf-8"))
-        compiled = path.with_suffix(".mo")
-        if not compiled.exists() or compiled.read_bytes() != compile_mo(translations):
-            found.append(f"{name}: the .mo beside it is another; run tools/catalogue.py")
-        done = {message for message, texts in translations.items() if all(texts)}
-        for message in sorted(wanted - done, key=str):
-            found.append(f"{name}: not translated: {message[0]!r}")
-        for message in sorted(translations.keys() - wanted - {("", None)}, key=str):
-            found.append(f"{name}: used nowhere: {message[0]!r}")
+        for message in catalog:
+            texts = message.string if message.pluralizable else [message.string]
+            if not message.id:
+                continue
+            # A fuzzy message is one whose translation is in doubt: it is not compiled.
+            if message.fuzzy or not all(texts):
+                found.append(f"{name}: not translated: {message.id!r}")
+                continue
+            found += [f"{name}: {message.id!r}: {error}" for error in message.check(catalog)]
     return found
 
 
 def main() -> int:
-    """Compiles, or checks only; returns the exit code."""
+    """Write or check the files; return the exit code."""
     if "--check" not in sys.argv[1:]:
-        for path in sorted(LOCALE.glob("*/LC_MESSAGES/*.po")):
-            translations = read_po(path.read_text(encoding="utf-8"))
-            path.with_suffix(".mo").write_bytes(compile_mo(translations))
+        for path, content in list(files(template())):
+            path.write_bytes(content)
     found = problems()
     for problem in found:
         print(problem, file=sys.stderr)

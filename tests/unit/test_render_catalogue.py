@@ -1,18 +1,22 @@
-"""Every message is translated, the compiled catalogue is that of its source, and without it a page
-is English."""
+"""Every message is translated, the catalogues are up to date, and without one a page is English."""
 
 from __future__ import annotations
 
+import ast
 import gettext
 import importlib.util
 import io
 import re
+import shutil
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from ansible_collections.chefwell.resilience.plugins.module_utils.common import language
 from ansible_collections.chefwell.resilience.plugins.module_utils.pages import render
+from babel.messages.catalog import Catalog
+from babel.messages.pofile import read_po
 from support import render_data
 
 ROOT = Path(__file__).parents[2]
@@ -24,6 +28,11 @@ _spec.loader.exec_module(catalogue)
 PO = catalogue.LOCALE / "pt_BR" / "LC_MESSAGES" / f"{language.DOMAIN}.po"
 
 
+def _translations() -> Catalog:
+    with PO.open("rb") as file:
+        return read_po(file, locale="pt_BR")
+
+
 @pytest.fixture
 def no_cache() -> Iterator[None]:
     language.translations.cache_clear()
@@ -33,37 +42,93 @@ def no_cache() -> Iterator[None]:
 
 def test_everything_is_translated_compiled_and_used() -> None:
     assert catalogue.problems() == []
-    assert len(catalogue.messages()) > 100
+    assert len(catalogue.template()) > 900
 
 
 def test_gettext_reads_what_was_compiled() -> None:
-    translations = catalogue.read_po(PO.read_text(encoding="utf-8"))
-    read = gettext.GNUTranslations(io.BytesIO(catalogue.compile_mo(translations)))
-    for (text, plural), wanted in translations.items():
-        if plural is None:
-            assert [read.gettext(text)] == wanted
+    translations = _translations()
+    read = gettext.GNUTranslations(io.BytesIO(catalogue.mo_bytes(translations)))
+    for message in translations:
+        if not message.id:
+            continue
+        if message.pluralizable:
+            text, plural = message.id
+            assert [read.ngettext(text, plural, number) for number in (1, 2)] == list(
+                message.string
+            )
+            assert read.ngettext(text, plural, 0) == message.string[1]
         else:
-            assert [read.ngettext(text, plural, number) for number in (1, 2)] == wanted
-            assert read.ngettext(text, plural, 0) == wanted[1]
+            assert read.gettext(message.id) == message.string
 
 
 def test_placeholders_survive_translation() -> None:
-    for (text, plural), texts in catalogue.read_po(PO.read_text(encoding="utf-8")).items():
-        wanted = set(re.findall(r"%\(\w+\)[sd]", plural or text))
-        for translated in texts if text else []:
-            assert set(re.findall(r"%\(\w+\)[sd]", translated)) == wanted, text
+    for message in _translations():
+        texts = message.string if message.pluralizable else [message.string]
+        expected = message.id[1] if message.pluralizable else message.id
+        for translated in texts if message.id else []:
+            assert set(re.findall(r"%\(\w+\)[sd]", translated)) == set(
+                re.findall(r"%\(\w+\)[sd]", expected)
+            ), expected
 
 
-def test_a_message_without_translation_is_noticed(tmp_path: Path, monkeypatch) -> None:
+def test_a_language_as_babel_starts_one_lacks_every_message(tmp_path: Path, monkeypatch) -> None:
     folder = tmp_path / "pt_BR" / "LC_MESSAGES"
     folder.mkdir(parents=True)
     (folder / PO.name).write_text('msgid "a"\nmsgstr "b"\n', encoding="utf-8")
     monkeypatch.setattr(catalogue, "LOCALE", tmp_path)
     monkeypatch.setattr(catalogue, "ROOT", tmp_path)
-    found = "\n".join(catalogue.problems())
-    assert "not translated: 'not measured'" in found
-    assert "used nowhere: 'a'" in found
-    assert "run tools/catalogue.py" in found
+    monkeypatch.setattr(catalogue, "ENGINE", tmp_path / "engine")
+    (tmp_path / "engine").mkdir()
+    module = tmp_path / "engine" / "module.py"
+    module.write_text('_("%(count)d of %(total)d", count=1, total=_("all"))\n', encoding="utf-8")
+
+    found = catalogue.problems()
+    assert f"{language.DOMAIN}.pot: out of date; run tools/catalogue.py" in found
+    assert f"pt_BR/LC_MESSAGES/{PO.name}: not translated: 'all'" in found
+    monkeypatch.setattr(sys, "argv", ["catalogue.py"])
+    assert catalogue.main() == 1
+    text = (folder / PO.name).read_text(encoding="utf-8")
+    messages = text.split("\n\n", 1)[1]
+    assert 'msgid "all"\nmsgstr ""' in messages and "fuzzy" not in messages
+    assert 'msgid "a"' not in text
+    (folder / PO.name).write_text(
+        text.replace('"all"\nmsgstr ""', '"all"\nmsgstr "tudo"').replace(
+            '%(total)d"\nmsgstr ""', '%(total)d"\nmsgstr "%(number)d"'
+        ),
+        encoding="utf-8",
+    )
+    assert catalogue.main() == 1
+    assert "\n".join(catalogue.problems()).count("unknown named placeholder") == 1
+
+
+def test_a_message_that_is_gone_is_noticed(tmp_path: Path, monkeypatch) -> None:
+    folder = tmp_path / "pt_BR" / "LC_MESSAGES"
+    folder.mkdir(parents=True)
+    unused = '\n#: plugins/module_utils/gone.py\nmsgid "a"\nmsgstr "b"\n'
+    (folder / PO.name).write_text(PO.read_text(encoding="utf-8") + unused, encoding="utf-8")
+    shutil.copy(PO.with_suffix(".mo"), folder)
+    shutil.copy(catalogue.LOCALE / f"{language.DOMAIN}.pot", tmp_path)
+    messages = catalogue.template()
+    monkeypatch.setattr(catalogue, "LOCALE", tmp_path)
+    monkeypatch.setattr(catalogue, "ROOT", tmp_path)
+    monkeypatch.setattr(catalogue, "template", lambda: messages)
+    assert catalogue.problems() == [
+        f"pt_BR/LC_MESSAGES/{PO.name}: out of date; run tools/catalogue.py"
+    ]
+
+
+def test_no_message_stands_inside_an_f_string() -> None:
+    # On Python 3.11 an f-string is one token, so Babel does not find what is called in it.
+    hidden = [
+        f"{path.name}:{call.lineno}"
+        for path in catalogue.ENGINE.rglob("*.py")
+        for text in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+        if isinstance(text, ast.JoinedStr)
+        for call in ast.walk(text)
+        if isinstance(call, ast.Call)
+        and getattr(call.func, "id", getattr(call.func, "attr", "")) in catalogue.KEYWORDS
+    ]
+    assert hidden == []
 
 
 @pytest.mark.parametrize(

@@ -90,7 +90,7 @@ def _use(words: gettext.NullTranslations, code: str, level: str, values: Mapping
         return said
     limit = values["limit"]
     begins = f"{limit:g}%" if values["limit_is_percent"] else left_text(words, code, limit)
-    return f"{said}{say(', %(level)s from %(limit)s') % {'level': level, 'limit': begins}}"
+    return said + say(", %(level)s from %(limit)s") % {"level": level, "limit": begins}
 
 
 def subject(words: gettext.NullTranslations, code: str, target: str, folder: bool) -> str:

@@ -145,7 +145,8 @@ def api_outcome(words: gettext.NullTranslations, call: dict[str, Any]) -> str:
             return f"OK ({_api_count(words, call)})"
         return "OK" if http is None else f"OK ({http})"
     if status == "failed":
-        return f"{say('FAILED')} ({say('no answer') if http is None else http})"
+        failed, reason = say("FAILED"), say("no answer") if http is None else http
+        return f"{failed} ({reason})"
     return say("SKIPPED") if status == "skipped" else say("UNKNOWN")
 
 

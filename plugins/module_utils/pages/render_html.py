@@ -311,6 +311,7 @@ def _drill_part(
 
 
 def _check(words: gettext.NullTranslations, check: dict[str, Any]) -> dict[str, Any]:
+    ignored = words.gettext("ignored")
     return {
         "state": OF_STATUS[known_status(check.get("status"))],
         "id": check.get("id"),
@@ -318,7 +319,7 @@ def _check(words: gettext.NullTranslations, check: dict[str, Any]) -> dict[str, 
         "findings": [
             *(f"{found['id']}: {found['text']}" for found in check.get("findings") or []),
             *(
-                f"{words.gettext('ignored')}: {found['id']}: {found['text']} - {found['reason']}"
+                f"{ignored}: {found['id']}: {found['text']} - {found['reason']}"
                 for found in check.get("ignored") or []
             ),
         ],

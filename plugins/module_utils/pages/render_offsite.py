@@ -213,18 +213,17 @@ def _background(words: gettext.NullTranslations, verification: dict[str, Any]) -
         told = {"side": _side_name(words, side), **counts}
         text = say("Digests verified, %(side)s: %(read)d read now, %(believed)d read before")
         lines.append("   " + text % told)
+    changed = say("the content changed in its place")
+    alarm, weaker = say("The server raised an alarm"), say("Weaker here")
     doubtful = [
         *(
-            f"{_side_name(words, side)}: {path}: {say('the content changed in its place')}"
+            f"{_side_name(words, side)}: {path}: {changed}"
             for side, paths in (verification.get("rotted") or {}).items()
             for path in paths
         ),
-        *(
-            f"{say('The server raised an alarm')}: {a}"
-            for a in verification.get("server_alarms") or ()
-        ),
+        *(f"{alarm}: {sentence}" for sentence in verification.get("server_alarms") or ()),
         *(translate(words, one) for one in freshness.complaints(fresh.get("local") or {})),
-        *(f"{say('Weaker here')}: {sentence}" for sentence in verification.get("weaker") or ()),
+        *(f"{weaker}: {sentence}" for sentence in verification.get("weaker") or ()),
     ]
     for sentence in doubtful:
         lines += wrap(f"   {LEVEL_DISPLAY['warning'][0]} {sentence}", 6)

@@ -115,7 +115,7 @@ def tier_text(words: gettext.NullTranslations, tier: str, use: Mapping[str, Any]
     text = words.gettext("%(tier)s: %(size)s, %(share)s of the disk") % figures
     growth = use.get("growth_per_day")
     if growth is None:
-        return f"{text}, {words.gettext('growth not known yet')}"
+        return text + ", " + words.gettext("growth not known yet")
     return f"{text}, {growth_text(words, growth)}"
 
 
