@@ -394,10 +394,11 @@ import time
 from ansible.module_utils.basic import AnsibleModule
 
 from ..module_utils.common.errors import ResilienceError
-from ..module_utils.disk import disk, disk_check
+from ..module_utils.common.levels import reaches
+from ..module_utils.disk import disk_check
 from ..module_utils.disk.disk_backups import RETENTION
+from ..module_utils.history import history
 from ..module_utils.inventory import inventory
-from ..module_utils.telling import history
 
 
 def thresholds(with_default: bool) -> dict[str, dict[str, object]]:
@@ -459,12 +460,12 @@ def main() -> None:
             seen = disk_check.look(options, memory, time.time())
     except ResilienceError as error:
         module.fail_json(msg=str(error))
-    told = seen.to_dict()
-    level, results = told["level"], seen.results
-    if any(disk.reaches(result.level, options["fail_on"]) for result in results):
+    found = seen.to_dict()
+    level, results = found["level"], seen.results
+    if any(reaches(result.level, options["fail_on"]) for result in results):
         reasons = [f"{result.path}: {result.reason}" for result in results if result.level != "ok"]
-        module.fail_json(msg=f"the level is {level}: {'; '.join(reasons)}", changed=False, **told)
-    module.exit_json(changed=False, **told)
+        module.fail_json(msg=f"the level is {level}: {'; '.join(reasons)}", changed=False, **found)
+    module.exit_json(changed=False, **found)
 
 
 if __name__ == "__main__":

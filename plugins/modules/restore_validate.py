@@ -241,10 +241,11 @@ import tempfile
 
 from ansible.module_utils.basic import AnsibleModule, missing_required_lib
 
-from ..module_utils.archive import archive, backup_digest, manifest
+from ..module_utils.backup import archive, backup_digest, expectation, manifest
+from ..module_utils.checks import findings
 from ..module_utils.common.errors import ResilienceError
 from ..module_utils.database import postgres
-from ..module_utils.validation import api_probe, expectation, findings, questioning, validation
+from ..module_utils.validation import api_probe, check_context, restore_validation
 
 # The engine imports it when it connects.
 HAS_PSYCOPG2 = importlib.util.find_spec("psycopg2") is not None
@@ -321,10 +322,10 @@ def main() -> None:
             if known:
                 backup_digest.verify_digest(options["backup"], known.sha256, "its manifest")
                 manifest.apply(known, wanted)
-            result = questioning.question(
+            result = restore_validation.validate_restore(
                 server.dsn(options["login_db"]),
                 wanted,
-                validation.Settings(
+                check_context.ValidationSettings(
                     tenant_query=options["tenant_query"],
                     tenant_prefix=options["tenant_prefix"],
                     foreign_keys=options["foreign_keys"],

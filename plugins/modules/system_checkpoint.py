@@ -282,7 +282,7 @@ def main() -> None:
     given = options["postgres"]
     options["postgres"] = {name: value for name, value in given.items() if value is not None}
     try:
-        settings = checkpoint_settings.Settings(**options)
+        settings = checkpoint_settings.CheckpointSettings(**options)
         result = checkpoint.run(settings, since=since, read_only=module.check_mode).to_dict()
     except ResilienceError as error:
         module.fail_json(msg=str(error))
