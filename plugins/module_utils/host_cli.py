@@ -22,6 +22,7 @@ from typing import Any
 from .commands.command import EXIT_UNKNOWN, Command, OutputError, warn
 from .common import config, interrupt, libraries
 from .common.errors import ResilienceError
+from .common.system_errors import reason
 
 STAGES = ("disk", "offsite", "staging", "manifest", "recovery", "checkpoint", "server")
 # The stage of the commands that run most often, and of the one that runs where no library but
@@ -99,7 +100,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         warn(f"{arguments.command}: {error}")
         return EXIT_UNKNOWN
     except OutputError as error:
-        warn(f"{arguments.command}: the output cannot be written: {error.strerror}")
+        warn(f"{arguments.command}: the output cannot be written: {reason(error)}")
         return EXIT_UNKNOWN
     except KeyboardInterrupt:
         warn(f"{arguments.command}: stopped before the end")

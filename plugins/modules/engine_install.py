@@ -110,6 +110,7 @@ import os
 
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.chefwell.resilience.plugins.module_utils.common import install_files
+from ansible_collections.chefwell.resilience.plugins.module_utils.common.system_errors import reason
 
 # Python makes these itself.
 CACHE = "__pycache__"
@@ -172,7 +173,7 @@ def main() -> None:
         module.fail_json(msg=f"a mode is no octal number: {error} - write it as 0700")
     except OSError as error:
         module.fail_json(
-            msg=f"the engine cannot be put there: {error.strerror} [dest={error.filename!r}]"
+            msg=f"the engine cannot be put there: {reason(error)} [dest={error.filename!r}]"
             " - name a folder that may be written to"
         )
     names = "".join(f"{name}\n" for name in sorted(held))

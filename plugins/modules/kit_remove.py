@@ -80,6 +80,7 @@ from fnmatch import fnmatch
 from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
+from ansible_collections.chefwell.resilience.plugins.module_utils.common.system_errors import reason
 
 PACKAGE = "chefwell_resilience"
 CHECKPOINT = "checkpoint.json"
@@ -152,7 +153,7 @@ def main() -> None:
                 os.rmdir(folder)
     except OSError as error:
         module.fail_json(
-            msg=f"the kit cannot be removed: {error.strerror} [path={error.filename!r}]"
+            msg=f"the kit cannot be removed: {reason(error)} [path={error.filename!r}]"
             " - run this as root, or as who installed it"
         )
     removed = [*files, *empty]

@@ -141,6 +141,7 @@ from ansible_collections.chefwell.resilience.plugins.module_utils.common import 
 from ansible_collections.chefwell.resilience.plugins.module_utils.common.install_files import (
     TextFile,
 )
+from ansible_collections.chefwell.resilience.plugins.module_utils.common.system_errors import reason
 
 # -P: what lies in the folder that it is called from is not imported; -s, -S: no packages are looked
 # for until the engine wants one (its common/libraries.py).
@@ -219,7 +220,7 @@ def main() -> None:
         module.fail_json(msg=f"a mode is no octal number: {error} - write it as 0600")
     except OSError as error:
         module.fail_json(
-            msg=f"the stage cannot be put there: {error.strerror} [path={error.filename!r}]"
+            msg=f"the stage cannot be put there: {reason(error)} [path={error.filename!r}]"
             " - name a folder that may be written to"
         )
     folders = "".join(f"{path}\n" for path in made)

@@ -58,6 +58,7 @@ import os
 import shutil
 
 from ansible.module_utils.basic import AnsibleModule
+from ansible_collections.chefwell.resilience.plugins.module_utils.common.system_errors import reason
 
 
 def named(paths: list[str], logs: list[str]) -> list[str]:
@@ -100,7 +101,7 @@ def main() -> None:
                 remove(path)
     except OSError as error:
         module.fail_json(
-            msg=f"the stage cannot be removed: {error.strerror} [path={error.filename!r}]"
+            msg=f"the stage cannot be removed: {reason(error)} [path={error.filename!r}]"
             " - run this as root, or as who installed it"
         )
     module.exit_json(

@@ -13,6 +13,7 @@ import pytest
 from ansible_collections.chefwell.resilience.plugins.module_utils.common.errors import (
     ResilienceError,
 )
+from ansible_collections.chefwell.resilience.plugins.module_utils.common.locks import single_run
 from ansible_collections.chefwell.resilience.plugins.module_utils.history.history import (
     FILE,
     KEEP_DAYS,
@@ -20,7 +21,6 @@ from ansible_collections.chefwell.resilience.plugins.module_utils.history.histor
     Event,
     History,
     Sample,
-    one_at_a_time,
 )
 from support.filesystems import Disks, run
 
@@ -159,7 +159,7 @@ def test_several_processes_write_and_nothing_is_lost(tmp_path: Path) -> None:
 
 
 def _hold(folder: str, seconds: float) -> None:
-    with one_at_a_time(folder, "disk") as alone:
+    with single_run(folder, "disk") as alone:
         (Path(folder) / "held").touch()
         time.sleep(seconds if alone else 0)
 
@@ -170,12 +170,12 @@ def test_one_run_at_a_time(disks: Disks) -> None:
     holder.start()
     while not (folder / "held").exists():
         time.sleep(0.01)
-    with one_at_a_time(str(folder), "disk", wait=0.1) as alone:
+    with single_run(str(folder), "disk", wait=0.1) as alone:
         assert not alone
-    with one_at_a_time(str(folder), "other", wait=0.1) as alone:
+    with single_run(str(folder), "other", wait=0.1) as alone:
         assert alone
     started = time.monotonic()
-    with one_at_a_time(str(folder), "disk", wait=10) as alone:
+    with single_run(str(folder), "disk", wait=10) as alone:
         assert alone and time.monotonic() - started > 0.5
     holder.join()
 
@@ -184,9 +184,9 @@ def test_the_lock_works_where_no_file_can_be_made(disks: Disks) -> None:
     point = disks.ext4("ext4")
     (point / "state").mkdir()
     run("mount", "-o", "remount,ro", str(point))
-    with one_at_a_time(str(point / "state"), "disk", wait=0.1) as first:
+    with single_run(str(point / "state"), "disk", wait=0.1) as first:
         child = os.fork()
         if not child:
-            with one_at_a_time(str(point / "state"), "disk", wait=0.1) as second:
+            with single_run(str(point / "state"), "disk", wait=0.1) as second:
                 os._exit(0 if second is False else 1)
         assert first and os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0

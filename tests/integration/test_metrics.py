@@ -76,7 +76,7 @@ def test_it_is_to_the_byte_what_the_library_itself_writes(tmp_path: Path) -> Non
 
 SCRIPT = """
 import json, sys
-from chefwell_resilience.telling import metrics
+from chefwell_resilience.notifications import metrics
 metrics.write(sys.argv[1], [metrics.Gauge("a", "b.", 1.0)])
 loaded = sorted(sys.modules)
 import prometheus_client
@@ -136,7 +136,7 @@ def test_without_the_library_the_remedy_is_named(tmp_path: Path) -> None:
             "-c",
             f"import sys; sys.path[:] = [p for p in sys.path if "
             f"'packages' not in p] + [{str(tmp_path / 'engine')!r}]\n"
-            "from chefwell_resilience.telling import metrics\n"
+            "from chefwell_resilience.notifications import metrics\n"
             f"metrics.write({str(tmp_path / 'a.prom')!r}, [])",
         ],
         capture_output=True,

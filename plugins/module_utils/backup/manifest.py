@@ -21,7 +21,9 @@ from typing import Any
 
 from ..checks.findings import Finding
 from ..common.errors import ResilienceError
+from ..common.files import replace_json
 from ..common.messages import _
+from ..common.safe_text import one_line
 from ..common.system_errors import reason
 from ..database import content_digest
 from ..database.catalogue import ObjectName
@@ -136,7 +138,7 @@ def _unreadable(error: Exception) -> ResilienceError:
     return ResilienceError(
         _(
             "the database cannot be read for the manifest: %(why)s",
-            why=" ".join(str(error).split()),
+            why=one_line(error),
         ),
         option="dsn",
         remedy=_("connect as a user who may read every table whole, as for pg_dump"),
@@ -157,10 +159,7 @@ def write(backup: str, read: Mapping[str, Any]) -> Manifest:
     made = Manifest(sha256=sha256, bytes=_size(backup), **read)
     path = path_of(backup)
     try:
-        descriptor = os.open(f"{path}.new", os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-        with open(descriptor, "w", encoding="utf-8") as file:
-            json.dump(made.to_dict(), file)
-        os.replace(f"{path}.new", path)
+        replace_json(path, made.to_dict())
     except OSError as error:
         raise ResilienceError(
             _("the manifest cannot be written: %(why)s", why=reason(error)),

@@ -16,6 +16,7 @@ from typing import Any
 from ..common import process
 from ..common.errors import ResilienceError
 from ..common.messages import _
+from ..common.safe_text import one_line
 from ..database import marked_database
 from ..database.postgres import Server, unprivileged
 from . import database_locale
@@ -150,7 +151,7 @@ def create_roles(server: Server, names: Sequence[str]) -> None:
                 cursor.execute(sql.SQL("CREATE ROLE {} NOLOGIN").format(sql.Identifier(name)))
     except psycopg2.Error as error:
         raise ResilienceError(
-            _("a role cannot be made in staging: %(why)s", why=" ".join(str(error).split())),
+            _("a role cannot be made in staging: %(why)s", why=one_line(error)),
             option="roles",
             value=list(names),
             remedy=_("name roles as PostgreSQL allows them"),
@@ -176,7 +177,7 @@ def add_amcheck(server: Server, database: str) -> None:
                 cursor.execute("CREATE EXTENSION IF NOT EXISTS amcheck")
     except psycopg2.Error as error:
         raise ResilienceError(
-            _("amcheck cannot be installed in staging: %(why)s", why=" ".join(str(error).split())),
+            _("amcheck cannot be installed in staging: %(why)s", why=one_line(error)),
             option="amcheck",
             value=True,
             remedy=_("install PostgreSQL's contrib modules, or do not ask for amcheck"),

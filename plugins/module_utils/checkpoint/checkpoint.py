@@ -19,6 +19,7 @@ from typing import Any
 from ..checks import checks
 from ..checks.checks import FAILED, PASSED, SKIPPED, CheckResult
 from ..common.redact import redact
+from ..common.safe_text import error_line
 from . import checkpoint_items
 from .checkpoint_settings import ITEMS, TITLES, CheckpointSettings
 
@@ -104,7 +105,7 @@ def _ask(
             check = CheckResult(name, TITLES[name], UNKNOWN, str(error), time.monotonic() - started)
         except Exception as error:  # whatever broke, it was not answered
             again = True
-            words = f"{type(error).__name__}: {' '.join(str(error).split())[:300]}"
+            words = error_line(error)
             check = CheckResult(name, TITLES[name], UNKNOWN, words, time.monotonic() - started)
         if check.status == PASSED or not again or number == settings.tries:
             break

@@ -15,6 +15,7 @@ from collections.abc import Callable, Iterator, Sequence
 
 from ..checks.checks import Evidence
 from ..common.errors import ResilienceError
+from ..common.safe_text import one_line
 from ..staging.docker_state import Docker, ServiceSelector
 from ..validation import api_probe
 from .checkpoint_settings import CheckpointSettings, api
@@ -153,7 +154,7 @@ def _ask_in_container(settings: CheckpointSettings) -> str | None:
         if not any(state.running for state in docker.states(wanted, time.time())):
             return f"{wanted} does not run"
         code, output = docker.execute(wanted, command)
-    words = " ".join(output.split())[:LINE]
+    words = one_line(output, LINE)
     if code in (126, 127):
         raise CannotTell(f"psql cannot be run there: {words}")
     if code != 0 or words != "42":
@@ -182,7 +183,7 @@ def _ask_over_network(settings: CheckpointSettings) -> str | None:
             cursor.execute("SELECT 40 + 2")
             row = cursor.fetchone()
     except psycopg2.Error as error:
-        words = " ".join(str(error).split())[:LINE]
+        words = one_line(error, LINE)
         # Who is turned away at the door has not seen whether the house is empty.
         if "authentication failed" in words or "no password supplied" in words:
             raise CannotTell(words) from error

@@ -12,6 +12,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from ..common.messages import Message, _, join, with_forms
+from ..common.safe_text import error_line
 from .findings import Finding, Ignored, reason_for
 
 PASSED, FAILED, SKIPPED = "passed", "failed", "skipped"
@@ -70,8 +71,7 @@ def run_check(id: str, title: str, question: Callable[[], Evidence]) -> CheckRes
     try:
         answer = question()
     except Exception as error:  # whatever broke, it was not answered
-        words = " ".join(str(error).split())[:300]
-        found = Finding("check.broke_off", id, f"{type(error).__name__}: {words}")
+        found = Finding("check.broke_off", id, error_line(error))
         answer = Evidence(_("could not be asked"), [found])
     return conclude(id, title, answer, time.monotonic() - started)
 

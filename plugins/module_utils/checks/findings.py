@@ -11,13 +11,12 @@ An identifier never changes its meaning: people ignore a finding by it, with a w
 from __future__ import annotations
 
 import dataclasses
-import difflib
 import fnmatch
 import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from ..common.errors import ResilienceError
+from ..common.errors import ResilienceError, known_names
 from ..common.messages import with_forms
 from .finding_kinds import KINDS
 
@@ -84,12 +83,11 @@ def _ignored(number: int, value: Mapping[str, Any]) -> Ignored:
         )
     identifier, reason = str(value.get("finding", "")), str(value.get("reason", "")).strip()
     if not fnmatch.filter(KINDS, identifier):
-        near = difflib.get_close_matches(identifier, KINDS, n=1)
         raise ResilienceError(
             "no finding has this identifier",
             option=f"{option}.finding",
             value=identifier,
-            remedy=f"did you mean {near[0]!r}?" if near else "docs/findings.md lists them all",
+            remedy=known_names(identifier, KINDS, "docs/findings.md lists them all"),
         )
     if len(reason) < 10:
         raise ResilienceError(

@@ -16,6 +16,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from ..common import config
+from ..common.system_errors import reason
 
 # Exit codes, by the monitoring-plugins convention.
 EXIT_OK, EXIT_WARNING, EXIT_CRITICAL, EXIT_UNKNOWN = 0, 1, 2, 3
@@ -91,5 +92,5 @@ def append_log(path: str, lines: Sequence[str]) -> str | None:
         with open(path, "a", encoding="utf-8", errors="backslashreplace") as log:
             log.writelines(f"{line}\n" for line in lines)
     except OSError as error:
-        return f"the log {path} cannot be written: {error.strerror}"
+        return f"the log {path} cannot be written: {reason(error)}"
     return None

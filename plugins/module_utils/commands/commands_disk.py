@@ -17,9 +17,11 @@ from ..common.config import Key
 from ..common.errors import ResilienceError
 from ..common.language import translations
 from ..common.levels import OK, UNKNOWN, exit_code
+from ..common.locks import single_run
+from ..common.system_errors import reason
 from ..disk import disk_check, usage
 from ..disk.disk_backups import DRILL_FACTOR, RETENTION
-from ..history.history import History, forget, one_at_a_time
+from ..history.history import History, forget
 from ..inventory import inventory
 from ..notifications import notification_keys, notify, stage_notifications
 from ..notifications.alerts import Condition
@@ -135,7 +137,7 @@ def _monitor(settings: dict[str, Any], arguments: argparse.Namespace) -> int:
     problems: list[str] = []
     stage_notifications.ping(settings, "start", "", problems)
     with (
-        one_at_a_time(settings["state_dir"], STAGE) as alone,
+        single_run(settings["state_dir"], STAGE) as alone,
         stage_notifications.history(settings["state_dir"], problems) as history,
     ):
         try:
@@ -169,7 +171,7 @@ def _tell_or_warn(text: str) -> None:
     try:
         tell(text)
     except OutputError as error:
-        warn(f"the output cannot be written: {error.strerror}")
+        warn(f"the output cannot be written: {reason(error)}")
 
 
 def _remember(

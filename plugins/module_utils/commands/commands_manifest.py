@@ -25,6 +25,7 @@ from ..backup import manifest
 from ..common.errors import ResilienceError
 from ..common.language import translations
 from ..common.safe_text import clean
+from ..common.system_errors import reason
 from .command import EXIT_CRITICAL, EXIT_OK, EXIT_WARNING, Command, append_log, now, tell, warn
 from .commands_staging import KEYS
 
@@ -67,7 +68,7 @@ def _run(values: dict[str, Any], arguments: argparse.Namespace) -> int:
             made = manifest.write(arguments.backup, held)
     except OSError as error:
         raise ResilienceError(
-            f"the command cannot be run: {error.strerror}",
+            f"the command cannot be run: {reason(error)}",
             option="COMMAND",
             value=arguments.what[0],
             remedy="give its full path",
@@ -136,7 +137,7 @@ def _removed(paths: list[str]) -> list[str]:
         try:
             os.unlink(path)
         except OSError as error:
-            warn(f"{path} cannot be removed: {error.strerror}")
+            warn(f"{path} cannot be removed: {reason(error)}")
         else:
             gone.append(path)
     return gone

@@ -11,11 +11,11 @@ escaping rules of its own, and the standard library reads it on a host without P
 from __future__ import annotations
 
 import dataclasses
-import difflib
 import json
 from typing import Any
 
-from .errors import ResilienceError
+from .errors import ResilienceError, known_names
+from .system_errors import reason
 
 
 @dataclasses.dataclass(frozen=True)
@@ -60,7 +60,7 @@ def read(path: str) -> dict[str, Any]:
             values = json.load(file)
     except OSError as error:
         raise ResilienceError(
-            f"the configuration cannot be read: {error.strerror}",
+            f"the configuration cannot be read: {reason(error)}",
             option="config",
             value=path,
             remedy="run the stage's playbook, which writes it, or name another file with --config",
@@ -79,10 +79,8 @@ def read(path: str) -> dict[str, Any]:
 
 def check_value(path: str, name: str, value: object, keys: dict[str, Key]) -> None:
     if name not in keys:
-        near = difflib.get_close_matches(name, keys, n=1)
-        remedy = f"did you mean {near[0]!r}?" if near else f"known keys: {', '.join(sorted(keys))}"
         raise ResilienceError(
-            f"{path} holds an unknown key", option=name, value=value, remedy=remedy
+            f"{path} holds an unknown key", option=name, value=value, remedy=known_names(name, keys)
         )
     wanted = keys[name].type
     # bool is a subclass of int; a threshold of `true` must not pass as 1.

@@ -6,6 +6,9 @@
 
 from __future__ import annotations
 
+import difflib
+from collections.abc import Collection
+
 from .messages import Message, join
 
 
@@ -67,3 +70,17 @@ class BackupError(ResilienceError):
     ) -> None:
         self.finding = finding
         super().__init__(problem, option=option, value=value, remedy=remedy)
+
+
+def known_names(name: str, known: Collection[str], otherwise: str = "") -> str:
+    """Return the remedy for a name that nothing has: the one that was probably meant, or all.
+
+    Args:
+        name: the unknown name.
+        known: the names that exist.
+        otherwise: what to say in place of all names where none is like it.
+    """
+    near = difflib.get_close_matches(name, known, n=1)
+    if near:
+        return f"did you mean {near[0]!r}?"
+    return otherwise or f"known keys: {', '.join(sorted(known))}"

@@ -30,6 +30,21 @@ def clean(text: str) -> str:
     return text if text.isprintable() else "".join(map(_shown, text))
 
 
+def one_line(text: object, limit: int | None = None) -> str:
+    """Return a text of another program, or an exception's, on one line.
+
+    Args:
+        text: is turned into a string.
+        limit: characters to keep at most.
+    """
+    return " ".join(str(text).split())[:limit]
+
+
+def error_line(error: BaseException, limit: int = 300) -> str:
+    """Return an unforeseen exception on one line, its class first."""
+    return f"{type(error).__name__}: {one_line(error, limit)}"
+
+
 def clean_all(data: Data) -> Data:
     """A copy of JSON-like data in which every string, keys included, is clean."""
 

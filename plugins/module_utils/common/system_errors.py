@@ -62,6 +62,6 @@ def system_message(text: str) -> str:
     return text
 
 
-def reason(error: OSError) -> str:
-    """Why the system refused something, for pages of every language."""
-    return system_message(error.strerror or str(error))
+def reason(error: Exception) -> str:
+    """Return why the system or a library refused something; the system's own text translates."""
+    return system_message(getattr(error, "strerror", None) or str(error))

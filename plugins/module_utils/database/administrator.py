@@ -10,6 +10,7 @@ from typing import Any
 
 from ..common.errors import ResilienceError
 from ..common.messages import _
+from ..common.safe_text import one_line
 
 
 def connect(to: Any, dbname: str, *, what: str, option: str, remedy: str) -> Any:
@@ -41,7 +42,7 @@ def connect(to: Any, dbname: str, *, what: str, option: str, remedy: str) -> Any
             _(
                 "%(what)s cannot be connected to: %(why)s",
                 what=what,
-                why=" ".join(str(error).split()),
+                why=one_line(error),
             ),
             option=option,
             value=to.host,

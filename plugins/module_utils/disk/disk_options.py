@@ -8,11 +8,10 @@ from __future__ import annotations
 
 import dataclasses
 import datetime
-import difflib
 from collections.abc import Mapping
 from typing import Any
 
-from ..common.errors import ResilienceError
+from ..common.errors import ResilienceError, known_names
 from ..common.levels import DEFAULTS, Thresholds
 from .usage import HYSTERESIS, Target
 
@@ -131,14 +130,11 @@ def _check_entry(entry: object, where: str) -> None:
         )
     for name, value in entry.items():
         if name not in TARGET_KEYS:
-            near = difflib.get_close_matches(name, TARGET_KEYS, n=1)
             raise ResilienceError(
                 "a target has an unknown key",
                 option=where + name,
                 value=value,
-                remedy=f"did you mean {near[0]!r}?"
-                if near
-                else f"known keys: {', '.join(TARGET_KEYS)}",
+                remedy=known_names(name, TARGET_KEYS),
             )
         kinds = TARGET_KEYS[name]
         fits = isinstance(value, kinds) and (kinds == (bool,) or not isinstance(value, bool))

@@ -29,6 +29,7 @@ from ..common.levels import (
 )
 from ..common.messages import ENGLISH
 from ..common.safe_text import clean
+from ..common.system_errors import reason
 from . import disk_reasons, folder_size, mounts
 from .disk_reasons import Cause
 
@@ -292,8 +293,7 @@ def _check_one(
             overlay = mount is not None and mount.type == "overlay"
             own = folder_size.measure(target.path, limit, network=network, overlay=overlay)
     except (OSError, ResilienceError) as error:
-        why = error.strerror if isinstance(error, OSError) else str(error)
-        cause = Cause("unmeasured", UNKNOWN, UNKNOWN, {"why": why or str(error)})
+        cause = Cause("unmeasured", UNKNOWN, UNKNOWN, {"why": reason(error)})
         return known.and_also([cause])
     if own is None:
         percent, used = usage.percent_used, usage.used

@@ -12,6 +12,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from ..common.errors import ResilienceError
+from ..common.files import replace_json
 from ..common.messages import _
 from ..common.system_errors import reason
 from ..database.catalogue import ObjectName
@@ -34,10 +35,7 @@ def keep(state_dir: str, result: Mapping[str, Any]) -> None:
     rows = [[*key, count] for key, count in sorted(counted(result["schemas"]).items())]
     content = {"time": result["time"], "file": result["backup"].get("file", "?"), "rows": rows}
     try:
-        descriptor = os.open(f"{path}.new", os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-        with open(descriptor, "w", encoding="utf-8") as file:
-            json.dump(content, file)
-        os.replace(f"{path}.new", path)
+        replace_json(path, content)
     except OSError as error:
         raise ResilienceError(
             _("the counts cannot be kept: %(why)s", why=reason(error)),

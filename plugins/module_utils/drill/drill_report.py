@@ -16,6 +16,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from ..common.errors import ResilienceError
+from ..common.files import replace_file
 from ..common.language import translations
 from ..pages import junit, render
 
@@ -58,9 +59,4 @@ def write(
 
 def _write(folder: str, name: str, text: str) -> None:
     os.makedirs(folder, mode=0o700, exist_ok=True)
-    path = os.path.join(folder, name)
-    descriptor = os.open(f"{path}.new", os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-    # A name that is not UTF-8 came in as escapes, and goes out the same way.
-    with open(descriptor, "w", encoding="utf-8", errors="backslashreplace") as file:
-        file.write(text)
-    os.replace(f"{path}.new", path)
+    replace_file(os.path.join(folder, name), text)

@@ -12,6 +12,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from ..common.errors import ResilienceError
+from ..common.files import replace_json
 from ..common.messages import _
 from ..common.system_errors import reason
 from ..proof.proof_settings import COULD_NOT_VERIFY, FAILED, PASSED
@@ -44,9 +45,7 @@ def keep(state_dir: str, result: Mapping[str, Any]) -> None:
     path = os.path.join(state_dir, RESULT)
     try:
         os.makedirs(state_dir, mode=0o700, exist_ok=True)
-        with open(f"{path}.new", "w", encoding="utf-8") as file:
-            json.dump(result, file)
-        os.replace(f"{path}.new", path)
+        replace_json(path, result)
     except OSError as error:
         raise ResilienceError(
             _("the result cannot be kept: %(why)s", why=reason(error)),

@@ -32,6 +32,7 @@ from ..checks.findings import Finding, of_restore_error
 from ..common import interrupt
 from ..common.errors import BackupError, ResilienceError
 from ..common.messages import _, join, with_forms
+from ..common.safe_text import error_line
 from ..database.postgres import Server
 from ..proof import backup_source, unpack_folder
 from ..proof.phases import Phases
@@ -96,7 +97,7 @@ class DrillRun:
             interrupt.met()
             problem = _("it was interrupted")
         except Exception as error:  # whatever broke, a report must say so
-            problem = f"{type(error).__name__}: {' '.join(str(error).split())[:400]}"
+            problem = error_line(error, 400)
         finally:
             with self.steps.phase("cleanup"):
                 shutil.rmtree(folder, ignore_errors=True)

@@ -15,7 +15,6 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import errno
-import fcntl
 import json
 import os
 import sqlite3
@@ -24,6 +23,8 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 from ..common.errors import ResilienceError
+from ..common.locks import lock_folder
+from ..common.system_errors import reason
 
 FILE = "history.sqlite3"
 # Seconds to wait for another process that writes.
@@ -103,11 +104,13 @@ class History:
             return
         try:
             os.makedirs(folder, mode=0o700, exist_ok=True)
-            with _locked(folder):
+            with lock_folder(folder, PATIENCE) as lock:
+                if lock is None:
+                    raise OSError(0, f"another process has kept it locked for {PATIENCE:g} s")
                 self._database = self._open_writable()
         except (OSError, sqlite3.OperationalError) as error:
             self.writable = False
-            self.problem = f"the history {self.path} cannot be written: {_words(error)}"
+            self.problem = f"the history {self.path} cannot be written: {reason(error)}"
             self._database = self._open_readable(error)
 
     def _open_writable(self) -> sqlite3.Connection:
@@ -164,7 +167,7 @@ class History:
             database.execute("SELECT 1 FROM sample LIMIT 1").fetchall()
         except sqlite3.Error as error:
             raise ResilienceError(
-                f"the history can be neither written nor read: {_words(why)}; {error}",
+                f"the history can be neither written nor read: {reason(why)}; {error}",
                 option="state_dir",
                 value=os.path.dirname(self.path),
                 remedy="make room, or name a folder that can be written to",
@@ -342,62 +345,5 @@ def forget(folder: str, stage: str) -> bool:
     return True
 
 
-def _words(error: Exception) -> str:
-    return error.strerror if isinstance(error, OSError) and error.strerror else str(error)
-
-
 def _quoted(path: str) -> str:
     return path.replace("%", "%25").replace("?", "%3f").replace("#", "%23")
-
-
-@contextlib.contextmanager
-def _locked(folder: str) -> Iterator[None]:
-    """Nobody else opens or mends the file meanwhile. The folder itself is locked: that works where
-    no file can be made."""
-    number = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        if not _taken(number, time.monotonic() + PATIENCE):
-            raise OSError(0, f"another process has kept it locked for {PATIENCE:g} s")
-        yield
-    finally:
-        os.close(number)
-
-
-@contextlib.contextmanager
-def one_at_a_time(folder: str, name: str, wait: float = 30) -> Iterator[bool]:
-    """Lets one run of a command in at a time; yields whether this run was let in.
-
-    Args:
-        folder: the state's folder.
-        name: of what runs.
-        wait: seconds to wait for the other run.
-    """
-    try:
-        os.makedirs(folder, mode=0o700, exist_ok=True)
-        number = os.open(
-            os.path.join(folder, f"{name}.lock"), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600
-        )
-    except OSError:
-        try:
-            # No file can be made (full, read-only), so the folder above is locked: not this one,
-            # which is locked by whoever opens the history.
-            number = os.open(os.path.dirname(folder) or "/", os.O_RDONLY | os.O_CLOEXEC)
-        except OSError:
-            yield True  # there is nothing that two runs could share
-            return
-    try:
-        yield _taken(number, time.monotonic() + wait)
-    finally:
-        os.close(number)
-
-
-def _taken(number: int, until: float) -> bool:
-    while True:
-        try:
-            fcntl.flock(number, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
-            if time.monotonic() >= until:
-                return False
-            time.sleep(0.05)
-        else:
-            return True

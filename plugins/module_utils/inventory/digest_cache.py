@@ -18,6 +18,7 @@ import time
 from collections.abc import Mapping
 from typing import Any
 
+from ..common.files import replace_json
 from ..common.messages import _
 from ..common.system_errors import reason
 
@@ -132,9 +133,7 @@ class DigestCache:
         }
         try:
             os.makedirs(os.path.dirname(self.path), mode=0o700, exist_ok=True)
-            with open(f"{self.path}.new", "w", encoding="ascii") as file:
-                file.write(json.dumps(values))  # `dump` would not use the C encoder
-            os.replace(f"{self.path}.new", self.path)
+            replace_json(self.path, values)
         except OSError as error:
             return _(
                 "the digests %(path)s cannot be kept: %(why)s", path=self.path, why=reason(error)

@@ -21,9 +21,9 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
-from ..common import system_errors
 from ..common.errors import ResilienceError
 from ..common.messages import _, join
+from ..common.system_errors import reason
 from . import open_files
 
 TIERS = ("daily", "weekly", "monthly")
@@ -219,7 +219,7 @@ def scan(
         is_folder = stat.S_ISDIR(os.stat(root).st_mode)
     except OSError as error:
         raise ResilienceError(
-            _("the backup tree cannot be read: %(why)s", why=_why(error)),
+            _("the backup tree cannot be read: %(why)s", why=reason(error)),
             option="path",
             value=root,
             remedy=_("name the folder that holds the tiers, and mount it if it is a mount"),
@@ -286,13 +286,8 @@ def _scan_tier(found: Inventory, tier: str, expression: re.Pattern[str]) -> None
             )  # fmt: skip
 
 
-def _why(error: OSError) -> str:
-
-    return system_errors.reason(error)
-
-
 def _problem(path: str, error: OSError) -> str:
-    return join([readable(path), _why(error)], ": ")
+    return join([readable(path), reason(error)], ": ")
 
 
 def kind_of_file(mode: int) -> str:

@@ -6,14 +6,14 @@
 
 from __future__ import annotations
 
-import contextlib
 import dataclasses
-import os
 from collections.abc import Iterable, Mapping
 from typing import Any
 
 from ..common import libraries
 from ..common.errors import ResilienceError
+from ..common.files import replace_file
+from ..common.system_errors import reason
 from . import prometheus_parts
 
 
@@ -69,17 +69,11 @@ def write(path: str, gauges: Iterable[Gauge]) -> None:
         )
     # A gauge is written alike in OpenMetrics and in the textfile's older format, but for the end.
     content: bytes = generate(_Registry(families.values())).removesuffix(b"# EOF\n")
-    half = f"{path}.{os.getpid()}"  # no name that the collector reads
     try:
-        with open(half, "wb") as file:
-            file.write(content)
-        os.chmod(half, 0o644)  # node_exporter runs as another user
-        os.replace(half, path)
+        replace_file(path, content, mode=0o644)  # node_exporter runs as another user
     except OSError as error:
-        with contextlib.suppress(OSError):
-            os.unlink(half)
         raise ResilienceError(
-            f"the metrics cannot be written: {error.strerror}",
+            f"the metrics cannot be written: {reason(error)}",
             option="metrics_file",
             value=path,
             remedy="name a file in the folder of node_exporter's textfile collector",

@@ -22,8 +22,10 @@ from typing import Any
 
 from ..common import quantity
 from ..common.errors import ResilienceError
+from ..common.files import replace_json
 from ..common.levels import CRITICAL, EMERGENCY, LEVEL_DISPLAY, OK, UNKNOWN, WARNING
 from ..common.safe_text import clean
+from ..common.system_errors import reason
 from ..history.history import History
 from . import alerts, delivery
 from .alerts import AlertState, Condition, Notice
@@ -201,13 +203,9 @@ class _Memory:
             problem = ""
         try:
             os.makedirs(os.path.dirname(self.path), mode=0o700, exist_ok=True)
-            half = f"{self.path}.{os.getpid()}"
-            number = os.open(half, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
-            with open(number, "w", encoding="utf-8") as file:
-                json.dump(content, file)
-            os.replace(half, self.path)
+            replace_json(self.path, content)
         except OSError as error:
-            problem = f"{self.path} cannot be written: {error.strerror}; {problem}"
+            problem = f"{self.path} cannot be written: {reason(error)}; {problem}"
         if problem and problem not in self.problems:
             self.problems.append(problem)
 

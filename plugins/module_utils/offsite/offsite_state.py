@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
-import fcntl
 import json
 import os
 from collections.abc import Iterator, Mapping
 from typing import Any
 
 from ..common.errors import ResilienceError
+from ..common.files import replace_json
+from ..common.locks import lock_file
 from ..common.messages import _
 from ..common.system_errors import reason
 from ..inventory.inventory import Inventory
@@ -114,11 +115,7 @@ def remember(
     }
     path = state_path(settings, ".json")
     try:
-        with open(f"{path}.new", "w", encoding="ascii") as file:
-            file.write(json.dumps(values))  # `dump` would not use the C encoder
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(f"{path}.new", path)
+        replace_json(path, values)
     except OSError as error:
         return _("the state %(path)s cannot be written: %(why)s", path=path, why=reason(error))
     return None
@@ -132,23 +129,15 @@ def locked(settings: SyncSettings) -> Iterator[int | None]:
     parent was killed.
     """
     path = state_path(settings, ".lock")
-    try:
-        os.makedirs(settings.state_dir, mode=0o700, exist_ok=True)
-        lock = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-    except OSError as error:
-        raise ResilienceError(
-            _("the lock cannot be made: %(why)s", why=reason(error)),
-            option="state_dir",
-            value=path,
-            remedy=_("name a folder that may be written to, and make room there"),
-        ) from error
-    try:
-        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        os.close(lock)
-        yield None
-        return
-    try:
+    with contextlib.ExitStack() as stack:
+        try:
+            os.makedirs(settings.state_dir, mode=0o700, exist_ok=True)
+            lock = stack.enter_context(lock_file(path))
+        except OSError as error:
+            raise ResilienceError(
+                _("the lock cannot be made: %(why)s", why=reason(error)),
+                option="state_dir",
+                value=path,
+                remedy=_("name a folder that may be written to, and make room there"),
+            ) from error
         yield lock
-    finally:
-        os.close(lock)

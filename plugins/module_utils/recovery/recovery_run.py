@@ -20,6 +20,7 @@ from ..checks import checks
 from ..common import interrupt
 from ..common.errors import BackupError, ResilienceError
 from ..common.messages import _, with_forms
+from ..common.safe_text import error_line
 from ..database.postgres import Server
 from ..proof import backup_source, proof_settings, unpack_folder
 from ..proof.phases import Phases
@@ -97,7 +98,7 @@ class RecoveryRun:
             interrupt.met()
             problem = _("it was interrupted")
         except Exception as error:  # whatever broke, what was begun is removed
-            problem = f"{type(error).__name__}: {' '.join(str(error).split())[:400]}"
+            problem = error_line(error, 400)
         finally:
             shutil.rmtree(folder, ignore_errors=True)
         result = {

@@ -17,6 +17,7 @@ from typing import Any
 
 from ..common.errors import ResilienceError
 from ..common.messages import _
+from ..common.safe_text import one_line
 from ..staging import staging
 from . import recovery
 from .recovery import BEFORE, MARK, VALIDATED, RecoveryServer, RecoverySettings
@@ -112,7 +113,7 @@ def _rename(connection: Any, target: RecoveryServer, name: str, kept: str | None
         with connection.cursor() as cursor:
             cursor.execute("ROLLBACK")
         raise ResilienceError(
-            _("the names could not be changed: %(why)s", why=" ".join(str(error).split())),
+            _("the names could not be changed: %(why)s", why=one_line(error)),
             option="switch",
             value=name,
             remedy=_(

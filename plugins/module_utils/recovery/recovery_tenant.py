@@ -22,6 +22,7 @@ from ..checks import checks
 from ..common import process
 from ..common.errors import ResilienceError
 from ..common.messages import _
+from ..common.safe_text import one_line
 from ..database import postgres, schema_copy
 from ..database.postgres import Server
 from ..proof.phases import Phases
@@ -172,7 +173,7 @@ def _transaction(connection: Any, name: str) -> Any:
         except psycopg2.Error as error:
             cursor.execute("ROLLBACK")
             raise ResilienceError(
-                _("the names could not be changed: %(why)s", why=" ".join(str(error).split())),
+                _("the names could not be changed: %(why)s", why=one_line(error)),
                 option="switch",
                 value=name,
                 remedy=_("mend what is said; nothing was changed"),

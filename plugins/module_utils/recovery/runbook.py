@@ -13,14 +13,15 @@ from __future__ import annotations
 import gettext
 import os
 import re
-import tempfile
 from collections.abc import Mapping
 from typing import Any
 
 from ..common import config, quantity
 from ..common.errors import ResilienceError
+from ..common.files import replace_file
 from ..common.language import translations
 from ..common.safe_text import clean_all
+from ..common.system_errors import reason
 from ..pages import render_drill, render_titles
 from . import recovery
 
@@ -54,20 +55,12 @@ def write(
         before = ""
     if text == before:
         return False
-    half = ""
     try:
-        folder = os.path.dirname(path)
-        os.makedirs(folder, mode=0o755, exist_ok=True)
-        # Of a name that nobody else has, and closed to others: it names people.
-        descriptor, half = tempfile.mkstemp(prefix=".runbook-", dir=folder)
-        with open(descriptor, "w", encoding="utf-8") as file:
-            file.write(text)
-        os.replace(half, path)
+        os.makedirs(os.path.dirname(path), mode=0o755, exist_ok=True)
+        replace_file(path, text)  # closed to others: it names people
     except OSError as error:
-        if half and os.path.exists(half):
-            os.unlink(half)
         raise ResilienceError(
-            f"the runbook cannot be written: {error.strerror}",
+            f"the runbook cannot be written: {reason(error)}",
             option="runbook",
             value=path,
             remedy="name a file in a folder that may be written to, and make room there",

@@ -17,8 +17,8 @@ from ..common import detached
 from ..common.errors import ResilienceError
 from ..common.language import translations
 from ..common.levels import CRITICAL, OK
+from ..common.locks import single_run
 from ..common.messages import translate
-from ..history.history import one_at_a_time
 from ..notifications import notify, stage_notifications
 from ..notifications.alerts import Condition
 from .server_store import ALARMS, Store
@@ -41,7 +41,7 @@ def tell(store: Store) -> list[str]:
         level = CRITICAL if kind in alarms else OK
         said = translate(speak, alarms[kind]["saw"]) if kind in alarms else ""
         conditions.append(Condition(kind, f"{store.root}: {kind}", level, level, said))
-    with one_at_a_time(store.own, STAGE) as alone:
+    with single_run(store.own, STAGE) as alone:
         if not alone:
             return ["another run is telling people already"]
         with stage_notifications.history(store.own, problems) as history:

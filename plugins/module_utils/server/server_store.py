@@ -14,7 +14,6 @@ import contextlib
 import ctypes
 import dataclasses
 import errno
-import fcntl
 import json
 import os
 import re
@@ -27,6 +26,8 @@ from typing import Any
 
 from ..common import config
 from ..common.errors import ResilienceError
+from ..common.files import replace_json
+from ..common.locks import lock_file
 from ..common.messages import _, from_form, to_form
 from ..common.system_errors import reason
 from ..inventory import inventory
@@ -181,16 +182,9 @@ class Store:
         Raises:
             Busy: another one did not end within a minute.
         """
-        with open(os.path.join(self.own, "lock"), "ab") as lock:
-            end = time.monotonic() + LOCK_SECONDS
-            while True:
-                try:
-                    fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                    break
-                except BlockingIOError as error:
-                    if time.monotonic() > end:
-                        raise Busy("another job of the server is at work on the copy") from error
-                    time.sleep(0.1)
+        with lock_file(os.path.join(self.own, "lock"), LOCK_SECONDS) as lock:
+            if lock is None:
+                raise Busy("another job of the server is at work on the copy")
             yield
 
     def ledger(self) -> dict[str, Entry]:
@@ -216,11 +210,7 @@ class Store:
     def save(self, name: str, values: dict[str, Any]) -> None:
         """Writes one of our own files, whole or not at all."""
         path = os.path.join(self.own, f"{name}.json")
-        with open(f"{path}.new", "w", encoding="ascii") as file:
-            json.dump(values, file)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(f"{path}.new", path)
+        replace_json(path, values)
 
     def alarms(self) -> dict[str, dict[str, str]]:
         """The alarms that are raised: `since` and `saw` by kind."""

@@ -25,6 +25,7 @@ from ..common import detached
 from ..common.detached import Running
 from ..common.errors import ResilienceError
 from ..common.messages import Message, _
+from ..common.system_errors import reason
 from ..database import postgres
 from ..database.postgres import Server
 from . import isolation, staging
@@ -96,7 +97,7 @@ def refuse_taken(port: int, option: str, what: str) -> None:
             probe.bind(("127.0.0.1", port))
         except OSError as error:
             raise ResilienceError(
-                _("the port of %(what)s cannot be had: %(why)s", what=what, why=error.strerror),
+                _("the port of %(what)s cannot be had: %(why)s", what=what, why=reason(error)),
                 option=option,
                 value=port,
                 remedy=_("end what listens there, or name another port"),

@@ -19,6 +19,7 @@ from collections.abc import Callable, Sequence
 from typing import Any, TypeVar
 
 from ..common.errors import ResilienceError
+from ..common.safe_text import error_line
 
 KINDS = ("swarm", "container", "compose")
 # Labels that Docker's own tools put on what they make.
@@ -119,7 +120,7 @@ class Docker:
             self.client.ping()
         except Exception as error:  # the SDK lets errors of three libraries through
             raise ResilienceError(
-                f"Docker does not answer: {_words(error)}",
+                f"Docker does not answer: {error_line(error)}",
                 option="docker_url",
                 value=url or "",
                 remedy="start it, or give its address",
@@ -331,7 +332,3 @@ def _unix(moment: str) -> float:
     whole, _dot, fraction = moment.rstrip("Z").partition(".")
     plain = datetime.datetime.strptime(whole, "%Y-%m-%dT%H:%M:%S")
     return plain.replace(tzinfo=datetime.UTC).timestamp() + float(f"0.{fraction or 0}")
-
-
-def _words(error: Exception) -> str:
-    return f"{type(error).__name__}: {' '.join(str(error).split())[:300]}"

@@ -24,6 +24,7 @@ from collections.abc import Callable, Iterator
 from ..checks.checks import Evidence
 from ..common.errors import ResilienceError
 from ..common.messages import _
+from ..common.system_errors import reason
 from ..database import postgres
 from ..database.postgres import Binaries, Server
 from . import backend_process, closed_network, docker_programs, isolation, staging
@@ -245,7 +246,7 @@ class ComposeEngine:
                     file.write(content)
             except OSError as error:
                 raise ResilienceError(
-                    _("staging's password cannot be written: %(why)s", why=error.strerror),
+                    _("staging's password cannot be written: %(why)s", why=reason(error)),
                     option="compose.file",
                     value=path,
                     remedy=_("make room in the compose file's folder"),

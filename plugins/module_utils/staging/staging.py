@@ -14,7 +14,6 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import datetime
-import fcntl
 import importlib
 import ipaddress
 import json
@@ -26,6 +25,8 @@ from typing import Any, Protocol, TypeVar
 
 from ..checks.checks import Evidence
 from ..common.errors import ResilienceError
+from ..common.files import replace_json
+from ..common.locks import lock_file
 from ..common.messages import _
 from ..common.system_errors import reason
 from ..database.postgres import Binaries, Server
@@ -320,9 +321,7 @@ def write_note(
     note = StagingNote(settings.kind, created, kept, restored)
     path = os.path.join(settings.work_dir, NOTE)
     try:
-        with open(f"{path}.new", "w", encoding="utf-8") as file:
-            json.dump(dataclasses.asdict(note), file)
-        os.replace(f"{path}.new", path)
+        replace_json(path, dataclasses.asdict(note))
     except OSError as error:
         raise _unusable(settings.work_dir, error) from error
 
@@ -349,25 +348,20 @@ def locked(settings: StagingSettings) -> Iterator[None]:
     Raises:
         ResilienceError: somebody does, or the work folder cannot be made.
     """
-    try:
-        os.makedirs(settings.work_dir, mode=0o711, exist_ok=True)
-        path = os.path.join(settings.work_dir, LOCK)
-        lock = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-    except OSError as error:
-        raise _unusable(settings.work_dir, error) from error
-    try:
+    with contextlib.ExitStack() as stack:
         try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as error:
+            os.makedirs(settings.work_dir, mode=0o711, exist_ok=True)
+            lock = stack.enter_context(lock_file(os.path.join(settings.work_dir, LOCK)))
+        except OSError as error:
+            raise _unusable(settings.work_dir, error) from error
+        if lock is None:
             raise ResilienceError(
                 _("another drill works on this staging"),
                 option="work_dir",
                 value=settings.work_dir,
                 remedy=_("wait until it has ended"),
-            ) from error
+            )
         yield
-    finally:
-        os.close(lock)
 
 
 def _unusable(work_dir: str, error: OSError) -> ResilienceError:

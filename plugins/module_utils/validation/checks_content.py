@@ -14,6 +14,7 @@ from ..backup.expectation import SOURCES
 from ..checks.checks import Evidence
 from ..checks.findings import Finding
 from ..common.messages import Message, _, join, ngettext
+from ..common.safe_text import one_line
 from ..database import content_digest, side_by_side
 from ..database.catalogue import Catalogue, ObjectName
 from .check_context import BATCH, CheckContext, compared, dotted
@@ -254,7 +255,7 @@ def views(asker: CheckContext) -> Evidence:
             query = sql.SQL("SELECT * FROM {} LIMIT 1").format(sql.Identifier(*key))
             asker.catalogue.rows(query)
         except Error as error:
-            words = " ".join(str(error).split())[:120]
+            words = one_line(error, 120)
             text = _("%(view)s does not run: %(why)s", view=dotted(key), why=words)
             broken.append(Finding("view.broken", dotted(key), text))
     return dataclasses.replace(answer, findings=[*answer.findings, *broken])
@@ -336,7 +337,7 @@ def corruption(asker: CheckContext) -> Evidence:
         try:
             asker.catalogue.rows(check, oid)
         except Error as error:
-            words = " ".join(str(error).split())[:200]
+            words = one_line(error, 200)
             findings.append(
                 Finding(
                     "corruption.found",

@@ -18,6 +18,7 @@ from ..checks import checks
 from ..checks.checks import Evidence
 from ..checks.findings import Finding
 from ..common.messages import Message, _
+from ..common.safe_text import one_line
 from ..database.catalogue import Catalogue
 from .check_context import CheckContext, ValidationSettings, dotted
 
@@ -43,7 +44,7 @@ def compare(dsn: Mapping[str, Any], schemas: Sequence[Mapping[str, Any]]) -> Evi
     try:
         connection = psycopg2.connect(**{"connect_timeout": 10, **dsn})
     except psycopg2.Error as error:
-        words = " ".join(str(error).split())
+        words = one_line(error)
         text = _("production cannot be connected to: %(why)s", why=words)
         return Evidence(text, skipped=True)
     try:
@@ -54,7 +55,7 @@ def compare(dsn: Mapping[str, Any], schemas: Sequence[Mapping[str, Any]]) -> Evi
         tables = catalogue.relations("rp")
         rows = CheckContext(catalogue, Expectation(tables=tables), ValidationSettings()).rows
     except psycopg2.Error as error:
-        words = " ".join(str(error).split())
+        words = one_line(error)
         text = _("production could not be read: %(why)s", why=words)
         return Evidence(text, skipped=True)
     finally:

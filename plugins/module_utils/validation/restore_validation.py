@@ -15,6 +15,7 @@ from ..backup.expectation import Expectation
 from ..checks import checks
 from ..common.errors import ResilienceError
 from ..common.messages import _, with_forms
+from ..common.safe_text import one_line
 from . import api_probe, check_context, database_validation
 from .api_probe import Api, StepResult
 
@@ -84,7 +85,7 @@ def _connect(dsn: Mapping[str, Any]) -> Any:
             _(
                 "%(what)s cannot be connected to: %(why)s",
                 what=_("the restored database"),
-                why=" ".join(str(error).split()),
+                why=one_line(error),
             ),
             option="database",
             value=dsn.get("dbname"),

@@ -1,0 +1,69 @@
+# -*- coding: utf-8 -*-
+# Copyright (c) 2026, chefwell.resilience contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Files that are replaced whole: a reader sees the old content or the new, never a half."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import tempfile
+from typing import Any
+
+# Of names that no pattern of a backup or of a textfile collector fits.
+TEMPORARY_PREFIX = ".new-"
+
+
+def replace_file(path: str, content: str | bytes, *, mode: int = 0o600) -> None:
+    """Replace a file, or make it, whole and durably.
+
+    The new content is written beside the file under a name of its own, so that writers at the same
+    time cannot mix, and is on the disk before it takes the file's name.
+
+    Args:
+        path: the file; its folder exists.
+        content: bytes, or text, which is written as UTF-8; what is no Unicode (half a surrogate
+            pair, of a file name) is written as an escape.
+        mode: its permissions, whatever the umask.
+
+    Raises:
+        OSError: it cannot be written; the old file is as it was, and nothing is left beside it.
+    """
+    data = content if isinstance(content, bytes) else content.encode("utf-8", "backslashreplace")
+    folder = os.path.dirname(path) or "."
+    descriptor, temporary = tempfile.mkstemp(prefix=TEMPORARY_PREFIX, dir=folder)
+    try:
+        with open(descriptor, "wb") as file:
+            file.write(data)
+            file.flush()
+            os.fchmod(file.fileno(), mode)
+            os.fsync(file.fileno())
+        os.replace(temporary, path)
+    except BaseException:
+        with contextlib.suppress(OSError):
+            os.unlink(temporary)
+        raise
+    _sync_folder(folder)
+
+
+def replace_json(path: str, value: Any, *, mode: int = 0o600) -> None:
+    """Replace a file with a value as JSON; see `replace_file`.
+
+    Raises:
+        OSError: it cannot be written.
+        TypeError: the value cannot be said in JSON.
+    """
+    replace_file(path, json.dumps(value), mode=mode)
+
+
+def _sync_folder(folder: str) -> None:
+    """Write the folder's new entry to the disk, where its filesystem can."""
+    # The content is in place already: a filesystem that cannot sync a folder refuses nothing.
+    with contextlib.suppress(OSError):
+        descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
