@@ -148,11 +148,11 @@ def test_an_ignored_finding_is_on_the_page_with_its_reason(
     [
         (
             *("pt_BR", "BACKUP NÃO VALIDADO", "Veja os erros da restauração."),
-            *("ÚLTIMAS PALAVRAS DO BACKEND", "❌ OK (28 produtos); falhou em outras lojas: 1"),
+            *("FIM DO LOG DO BACKEND", "❌ OK (28 produtos); falhou em outras lojas: 1"),
         ),
         (
             *("en", "BACKUP NOT VALIDATED", "Look at the errors of the restore."),
-            *("THE BACKEND'S LAST WORDS", "❌ OK (28 products); failed in other stores: 1"),
+            *("END OF THE BACKEND'S LOG", "❌ OK (28 products); failed in other stores: 1"),
         ),
     ],
 )

@@ -1,4 +1,4 @@
-"""The HTML page stands alone, escapes everything, and shows what is wrong first."""
+"""The HTML page loads nothing, escapes everything, and shows problems first."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ SCRIPT = "<script>alert(1)</script>\x1b[2J\"'><img src=x onerror=y>"
 
 
 class Page(html.parser.HTMLParser):
-    """Checks that tags are balanced, and keeps what the page consists of."""
+    """A parser that fails on unbalanced tags and keeps tags and texts."""
 
     def __init__(self, text: str) -> None:
         super().__init__()
@@ -41,7 +41,7 @@ class Page(html.parser.HTMLParser):
         self.texts.append(data)
 
     def cells(self, state: str) -> list[str]:
-        """The tips of the schemas in one state."""
+        """Return the tips of the schemas in one state."""
         return [
             str(attributes["title"])
             for tag, attributes in self.tags
@@ -50,7 +50,7 @@ class Page(html.parser.HTMLParser):
 
     @property
     def headline(self) -> str:
-        """The verdict on everything."""
+        """Return the verdict on all stages."""
         return next(text for text in self.texts if re.match(r"[–✓!?✕] ", text))
 
 
@@ -83,9 +83,9 @@ def test_the_page_loads_nothing_and_runs_nothing() -> None:
 
 
 def test_everything_from_elsewhere_is_escaped() -> None:
-    wanted = results(3)
-    wanted["title"] = SCRIPT
-    drill, offsite, disk = wanted["drill"], wanted["offsite"], wanted["disk"]
+    data = results(3)
+    data["title"] = SCRIPT
+    drill, offsite, disk = data["drill"], data["offsite"], data["disk"]
     found = {"id": SCRIPT, "subject": SCRIPT, "text": SCRIPT}
     drill["checks"][0].update(status="failed", evidence=SCRIPT, findings=[found, found])
     drill["api"][0].update(status="failed", evidence=SCRIPT)
@@ -98,21 +98,21 @@ def test_everything_from_elsewhere_is_escaped() -> None:
     offsite["host"] = SCRIPT
     offsite["comparison"].update(in_sync=False, missing=[SCRIPT], unknown=[SCRIPT])
     disk["targets"][0].update(path=SCRIPT, level="critical", reason=SCRIPT)
-    text = render.html_report(wanted, "pt_BR")
+    text = render.html_report(data, "pt_BR")
     page = Page(text)
     assert {"script", "img"}.isdisjoint(tag for tag, _attributes in page.tags)
     assert "\x1b" not in text
     assert any("<script>alert(1)</script>\\x1b[2J" in data for data in page.texts)
 
 
-def test_what_is_wrong_stands_first_with_its_evidence() -> None:
-    wanted = results()
-    drill = wanted["drill"]
+def test_problems_come_first_with_their_evidence() -> None:
+    data = results()
+    drill = data["drill"]
     drill["schemas"][5]["tables"][2].update(rows=17, status="failed")
     drill["checks"][2].update(status="failed", evidence="17 rows instead of 18")
     drill["checks"][3].update(status="skipped", evidence="not asked")
     drill.update(verdict="failed", confidence=80.0, rto_seconds=700)
-    text = render.html_report(wanted, "pt_BR")
+    text = render.html_report(data, "pt_BR")
     page = Page(text)
     assert page.headline == "✕ É preciso agir"
     assert "BACKUP NÃO VALIDADO" in text and "VÁLIDO" not in text
@@ -128,9 +128,9 @@ def test_what_is_wrong_stands_first_with_its_evidence() -> None:
 
 
 @pytest.mark.parametrize("part", ["disk", "offsite", "drill"])
-def test_a_stage_that_was_not_run_is_told(part: str) -> None:
+def test_a_stage_that_was_not_run_is_named(part: str) -> None:
     page = Page(render.html_report({**results(1), part: None}, "en"))
-    assert page.headline == "✓ All is well in what was looked at"
+    assert page.headline == "✓ All is well in what was checked"
     assert "Not run" in page.texts
 
 
@@ -140,16 +140,16 @@ def test_nothing_measured_is_not_well() -> None:
 
 
 def test_could_not_verify_is_neither_good_nor_bad() -> None:
-    wanted = results(1)
-    wanted["drill"] = {"verdict": "could_not_verify", "problem": "Docker is not running"}
-    text = render.html_report(wanted, "en")
+    data = results(1)
+    data["drill"] = {"verdict": "could_not_verify", "problem": "Docker is not running"}
+    text = render.html_report(data, "en")
     assert Page(text).headline == "? Not everything could be verified"
     assert "Docker is not running" in text
     assert "BACKUP VALID" not in text and "BACKUP NOT" not in text
 
 
-def test_what_was_not_done_has_no_figures() -> None:
-    """A damaged backup: neither restored nor validated, of a format that nobody knows."""
+def test_phases_that_did_not_run_have_no_figures() -> None:
+    """A damaged backup is neither restored nor validated, and its format is unknown."""
     data = results(1)
     drill = data["drill"]
     drill |= {"verdict": "failed", "restore": None, "seconds": 0.0, "confidence": None}
@@ -164,19 +164,19 @@ def test_what_was_not_done_has_no_figures() -> None:
 
 
 def test_a_skipped_check_or_a_missed_objective_is_a_warning() -> None:
-    wanted = results(1)
-    wanted["drill"]["checks"][1].update(status="skipped", evidence="not configured")
-    assert Page(render.html_report(wanted, "en")).headline == "! In order, with warnings"
-    wanted = results(1)
-    wanted["drill"]["rpo_seconds"] = 90000
-    assert Page(render.html_report(wanted, "en")).headline == "! In order, with warnings"
+    data = results(1)
+    data["drill"]["checks"][1].update(status="skipped", evidence="not configured")
+    assert Page(render.html_report(data, "en")).headline == "! In order, with warnings"
+    data = results(1)
+    data["drill"]["rpo_seconds"] = 90000
+    assert Page(render.html_report(data, "en")).headline == "! In order, with warnings"
 
 
 @pytest.mark.parametrize("seconds", [0.0, 0.002, 3.0, 95.0, 4000.0, 200000.0])
 def test_the_time_axis_has_a_few_round_ticks(seconds: float) -> None:
-    wanted = results(1)
-    wanted["drill"]["phases"] = [{"name": "restore", "started": 5.0, "seconds": seconds}]
-    text = render.html_report(wanted, "en")
+    data = results(1)
+    data["drill"]["phases"] = [{"name": "restore", "started": 5.0, "seconds": seconds}]
+    text = render.html_report(data, "en")
     Page(text)
     assert 2 <= text.count('class="tick"') <= 7
 

@@ -1,4 +1,4 @@
-"""The text pages are the plan's letter by letter, and never say that all is well when it is not."""
+"""The text pages have the plan's wording to the letter, and show no problem as well."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ SHOWN = "daily/a\\nb\\x1b[2J\\x9b31m\\u202etxt\\xff.dump.gz"
 
 
 def page(name: str) -> str:
-    """One of the pages of the plan, or its English counterpart."""
+    """Return one of the pages of the plan, or its English counterpart."""
     return (PAGES / name).read_text(encoding="utf-8").removesuffix("\n")
 
 
@@ -56,7 +56,7 @@ def test_validation_report_is_the_expected_page(language: str) -> None:
     assert validation(render_data.drill(), language) == page(f"validation.{language}.txt")
 
 
-def test_more_stores_are_summed_up_in_one_line_and_in_the_integrity_of_all() -> None:
+def test_further_tenants_are_summed_up_in_one_line_and_in_the_integrity_of_all() -> None:
     text = validation(render_data.drill(99))
     assert "   - +99 lojas (99 schemas, 792 tabelas, 8811 registros) ✅\n" in text
     assert "   - Foreign Keys (101 schemas): 901/901 ✅\n" in text
@@ -130,7 +130,7 @@ def test_a_mount_point_is_named_by_its_path_and_several_folders_by_theirs() -> N
     assert "   /root/backups: 52 MB" in dashboard(disk)
 
 
-def test_only_the_tiers_that_were_looked_at_are_shown() -> None:
+def test_only_the_tiers_that_were_read_are_shown() -> None:
     backups = render_data.inventory()
     backups["tiers"] = {"hourly": {"count": 1, "bytes": 1024}, "daily": backups["tiers"]["daily"]}
     text = dashboard(render_data.disk(), backups)
@@ -141,7 +141,7 @@ def test_only_the_tiers_that_were_looked_at_are_shown() -> None:
 
 
 def lost(verification: dict[str, Any]) -> str:
-    """Takes one daily backup from the remote side; returns its path."""
+    """Remove one daily backup from the remote side; return its path."""
     remote = verification["remote"]
     path = str(remote["files"][0]["path"])
     remote["tiers"]["daily"].update(count=6, bytes=20 << 20)
@@ -161,13 +161,14 @@ def test_a_missing_backup_marks_its_tier_and_is_named() -> None:
 
 
 @pytest.mark.parametrize(
-    ("kind", "words"), [("extra", "só existe no remoto"), ("different", "conteúdo diferente")]
+    ("kind", "text_of_kind"),
+    [("extra", "só existe no remoto"), ("different", "conteúdo diferente")],
 )
-def test_every_kind_of_difference_is_named(kind: str, words: str) -> None:
+def test_every_kind_of_difference_is_named(kind: str, text_of_kind: str) -> None:
     verification = render_data.verification()
     verification["comparison"].update({"in_sync": False, kind: ["weekly/x.dump.gz"]})
     text = offsite(verification)
-    assert f"   Weekly: 4 backups (16 MB) ❌\n      ❌ {words}: weekly/x.dump.gz\n" in text
+    assert f"   Weekly: 4 backups (16 MB) ❌\n      ❌ {text_of_kind}: weekly/x.dump.gz\n" in text
     assert "Local e remoto sincronizados!" not in text
 
 
@@ -197,7 +198,7 @@ def test_a_side_that_was_not_read_whole_is_not_in_sync() -> None:
     assert "❓ Não foi possível verificar" in offsite({**verification, "remote": None})
 
 
-def test_a_backup_in_progress_is_told_and_does_not_break_the_equality() -> None:
+def test_a_backup_in_progress_is_named_and_does_not_break_the_equality() -> None:
     verification = render_data.verification()
     path = lost(verification)
     verification["comparison"].update(in_sync=True, missing=[])
@@ -211,7 +212,7 @@ def test_a_backup_in_progress_is_told_and_does_not_break_the_equality() -> None:
 
 
 def failed_drill() -> dict[str, Any]:
-    """A drill of 100 stores in which one lacks a row, one route is broken and one check is left."""
+    """Return a drill of 100 tenants: one lacks a row, one route is broken, one check is skipped."""
     drill = render_data.drill(99)
     drill["schemas"][5]["tables"][2].update(rows=17, status="failed")
     drill["schemas"][5]["status"] = "failed"
@@ -237,7 +238,7 @@ def test_a_failed_drill_is_not_valid_and_lists_what_failed_and_what_was_skipped(
 
 
 @pytest.mark.parametrize("key", ["checks", "api", "schemas"])
-def test_a_verdict_that_its_own_parts_contradict_is_not_believed(key: str) -> None:
+def test_a_verdict_that_its_own_parts_contradict_is_not_shown(key: str) -> None:
     drill = render_data.drill()
     drill[key][0]["status"] = "failed"
     assert drill["verdict"] == "passed"
@@ -258,7 +259,7 @@ def test_a_pass_without_a_passed_check_verified_nothing() -> None:
     assert "VERIFICAÇÃO NÃO REALIZADA" in text
 
 
-def test_could_not_verify_blames_nobodys_backup_and_praises_none() -> None:
+def test_could_not_verify_is_no_verdict_on_the_backup() -> None:
     drill = {"verdict": "could_not_verify", "problem": "Docker is not running"}
     text = validation(drill)
     assert "✅" not in text
@@ -292,7 +293,7 @@ def test_counts_that_nothing_confirms_are_not_marked_as_good() -> None:
     assert "   - products: não contados ❓\n" in validation(drill)
 
 
-def test_many_bad_stores_are_named_up_to_a_limit_that_is_told() -> None:
+def test_failed_tenants_are_named_up_to_a_limit_and_the_rest_counted() -> None:
     drill = render_data.drill(99)
     for schema in drill["schemas"][2:]:
         schema["status"] = "failed"
@@ -301,7 +302,7 @@ def test_many_bad_stores_are_named_up_to_a_limit_that_is_told() -> None:
     assert "   - e mais 79 que não passaram\n" in text
 
 
-def test_missed_and_unmeasured_objectives_are_told() -> None:
+def test_missed_and_unmeasured_objectives_are_shown() -> None:
     drill = {**render_data.drill(), "rto_seconds": 615.0, "rpo_seconds": None}
     text = validation(drill)
     assert "   - RTO: 10 minutos e 15 segundos (objetivo: 10 minutos) ❌\n" in text
@@ -309,7 +310,7 @@ def test_missed_and_unmeasured_objectives_are_told() -> None:
     assert "📊 Tempo de Recovery: 11 minutos" in text
 
 
-def test_a_check_about_a_call_is_not_told_twice() -> None:
+def test_a_failed_call_that_a_check_reports_is_shown_once() -> None:
     drill = failed_drill()
     drill["checks"].append({"id": "api_products", "status": "failed", "evidence": "HTTP 500"})
     text = validation(drill)
@@ -366,7 +367,7 @@ def test_pages_fit_80_columns(language: str) -> None:
         assert max(map(render_text.width, text.split("\n"))) <= 80
 
 
-def test_a_language_that_is_not_known_is_refused_by_name() -> None:
+def test_an_unknown_language_is_an_error_that_names_it() -> None:
     for write in (
         lambda: render.dashboard({}, {}, "pt", False),
         lambda: render.offsite_report({}, "", False),
@@ -388,7 +389,7 @@ def test_nothing_is_changed_in_what_was_given() -> None:
 
 
 def test_text_pages_need_the_standard_library_only(tmp_path: Path) -> None:
-    """A host runs them from cron with the system's Python (-I -S: no site-packages)."""
+    """Hosts run them from cron with the system's Python (-I -S: no site-packages)."""
     package = tmp_path / "engine"
     package.symlink_to(ENGINE)
     script = (

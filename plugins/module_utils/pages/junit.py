@@ -2,12 +2,12 @@
 # Copyright (c) 2026, chefwell.resilience contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""A drill as JUnit XML, which CI servers read: a test a check, an error for what broke off."""
+"""A drill as JUnit XML, which CI servers read: one test case per check."""
 
 from __future__ import annotations
 
 import gettext
-import xml.etree.ElementTree as ET  # the name that everybody gives it
+import xml.etree.ElementTree as ET
 from collections.abc import Mapping
 from typing import Any
 
@@ -16,26 +16,26 @@ from ..common.safe_text import clean_all
 from . import render_titles
 
 
-def report(words: gettext.NullTranslations, drill: Mapping[str, Any]) -> str:
-    """The document.
+def report(translations: gettext.NullTranslations, drill: Mapping[str, Any]) -> str:
+    """Return the document.
 
     Args:
-        words: the language of evidence and findings; names of tests are identifiers.
+        translations: of evidence and findings; the names of test cases are identifiers.
         drill: the drill's result.
 
     Returns:
-        One `testsuite`; a failed check is a `failure`, a skipped one `skipped`, and a drill that
-        could not verify ends in an `error`, so that no reader takes it for passed.
+        One `testsuite`. A failed check is a `failure`, a skipped one `skipped`. A drill that could
+        not verify has a further case with an `error`, so that no CI server takes it for passed.
     """
-    result: dict[str, Any] = clean_all(translate_result(words, drill))
+    result: dict[str, Any] = clean_all(translate_result(translations, drill))
     checks = list(result.get("checks") or [])
-    broke_off = result.get("verdict") == "could_not_verify"
+    not_verified = result.get("verdict") == "could_not_verify"
     suite = ET.Element(
         "testsuite",
         name="restore drill",
-        tests=str(len(checks) + broke_off),
+        tests=str(len(checks) + not_verified),
         failures=str(sum(check["status"] == "failed" for check in checks)),
-        errors=str(int(broke_off)),
+        errors=str(int(not_verified)),
         skipped=str(sum(check["status"] == "skipped" for check in checks)),
         time=f"{result.get('total_seconds') or 0:.3f}",
         timestamp=str(result.get("time") or ""),
@@ -53,10 +53,10 @@ def report(words: gettext.NullTranslations, drill: Mapping[str, Any]) -> str:
         if value is not None:
             ET.SubElement(properties, "property", name=name, value=str(value))
     for check in checks:
-        _case(suite, check, render_titles.check_title(words, check))
-    if broke_off:
+        _case(suite, check, render_titles.check_title(translations, check))
+    if not_verified:
         case = ET.SubElement(suite, "testcase", classname="drill", name="could be verified")
-        problem = str(result.get("problem") or words.gettext("it broke off"))
+        problem = str(result.get("problem") or translations.gettext("no reason was recorded"))
         ET.SubElement(case, "error", message=problem, type="could_not_verify")
     ET.indent(suite)
     return ET.tostring(suite, encoding="unicode", xml_declaration=True) + "\n"

@@ -4,9 +4,9 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """The pages that people read. Data in, text out: nothing here prints, measures or judges.
 
-Every function takes plain values as the engine returns them, and the language, `pt_BR` (the plan's
-own wording, line by line) or `en`. Text that came from elsewhere (file names, evidence) is shown
-with its control characters written out, and escaped in HTML.
+Every function takes plain values as the engine returns them, and the language: `pt_BR`, in which
+ChefWell's pages have the plan's wording line by line, or `en`. Text from elsewhere (file names,
+evidence) is shown with its control characters written out, and escaped in HTML.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from . import render_disk, render_drill, render_html, render_offsite
 
 
 def dashboard(disk: dict[str, Any], backups: dict[str, Any], language: str, colour: bool) -> str:
-    """The disk dashboard.
+    """Return the disk dashboard.
 
     Args:
         disk: `level` and `targets`, each as `disk.TargetResult.to_dict` gives it.
@@ -33,7 +33,7 @@ def dashboard(disk: dict[str, Any], backups: dict[str, Any], language: str, colo
 
 
 def offsite_report(verification: dict[str, Any], language: str, colour: bool) -> str:
-    """The verification of the offsite copy.
+    """Return the page about the verification of the offsite copy.
 
     Args:
         verification: `host`, the inventories `local` and `remote`, and their `comparison`.
@@ -47,7 +47,7 @@ def offsite_report(verification: dict[str, Any], language: str, colour: bool) ->
 
 
 def validation_report(drill: dict[str, Any], language: str, colour: bool) -> str:
-    """The validation report of a drill.
+    """Return the validation report of a drill.
 
     Args:
         drill: the drill's result.
@@ -61,7 +61,7 @@ def validation_report(drill: dict[str, Any], language: str, colour: bool) -> str
 
 
 def html_report(results: dict[str, Any], language: str) -> str:
-    """One self-contained HTML page about all three stages.
+    """Return one self-contained HTML page about all three stages.
 
     Args:
         results: `title`, and `disk` (with `backups` in it), `offsite` and `drill` as the other

@@ -2,50 +2,55 @@
 # Copyright (c) 2026, chefwell.resilience contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Past drills as plots: recovery times and backup sizes over time."""
+"""Plots of past drills: recovery times and backup sizes over time."""
 
 from __future__ import annotations
 
 import datetime
 import gettext
 import math
+from collections.abc import Callable
 from typing import Any
 
 from ..common import quantity
 
-# So many drills are shown: two years of weekly ones.
+# The most drills that a plot shows: two years of weekly ones.
 MOST = 104
 WIDTH, HEIGHT = 720.0, 120.0
 STATE = {"passed": "ok", "failed": "bad", "could_not_verify": "unknown"}
 
 
 def plots(
-    words: gettext.NullTranslations, past: list[dict[str, Any]], objective: float | None
+    translations: gettext.NullTranslations, past: list[dict[str, Any]], objective: float | None
 ) -> list[dict[str, Any]]:
-    """The plots, with positions in a box of `WIDTH` by `HEIGHT`; none for fewer than two drills.
+    """Return the plots, positions in a box of `WIDTH` by `HEIGHT`; none for fewer than two drills.
 
     Args:
-        words: the language.
-        past: each drill's `time` (seconds since 1970), `verdict`, `rto_seconds` and `bytes`; the
+        translations: of the titles.
+        past: `time` (seconds since 1970), `verdict`, `rto_seconds` and `bytes` of each drill,
             oldest first.
-        objective: of the recovery time, seconds.
+        objective: seconds that a recovery may take; None for no objective.
     """
-    say = words.gettext
+    _ = translations.gettext
     known = [one for one in past if isinstance(one.get("time"), (int, float))][-MOST:]
     if len(known) < 2:
         return []
     return [
-        _plot(say("Recovery time"), known, "rto_seconds", quantity.brief_duration, objective),
-        _plot(say("Backup size"), known, "bytes", quantity.size, None),
+        _plot(_("Recovery time"), known, "rto_seconds", quantity.brief_duration, objective),
+        _plot(_("Backup size"), known, "bytes", quantity.size, None),
     ]
 
 
 def _plot(
-    title: str, past: list[dict[str, Any]], key: str, told: Any, limit: float | None
+    title: str,
+    past: list[dict[str, Any]],
+    key: str,
+    shown: Callable[[float], str],
+    limit: float | None,
 ) -> dict[str, Any]:
     values = [one[key] for one in past if one.get(key) is not None]
     highest = max([*values, 0]) or 1
-    # A limit far above everything would press the line flat: it is told, not drawn.
+    # A limit far above every value would press the line flat: the page writes it, without a line.
     drawn = limit is not None and limit <= 4 * highest
     top = _round_up(max(highest, limit or 0) if drawn else highest)
     first, span = past[0]["time"], (past[-1]["time"] - past[0]["time"]) or 1
@@ -58,7 +63,7 @@ def _plot(
                 "y": HEIGHT if value is None else HEIGHT * (1 - value / top),
                 "state": STATE.get(str(one.get("verdict")), "unknown"),
                 "known": value is not None,
-                "tip": f"{_day(one['time'])}: {'?' if value is None else told(value)}",
+                "tip": f"{_day(one['time'])}: {'?' if value is None else shown(value)}",
             }
         )
     return {
@@ -66,11 +71,11 @@ def _plot(
         "points": points,
         "line": " ".join(f"{at['x']:.1f},{at['y']:.1f}" for at in points if at["known"]),
         "ticks": [
-            {"y": HEIGHT * (1 - share), "text": told(top * share) if share else "0"}
+            {"y": HEIGHT * (1 - share), "text": shown(top * share) if share else "0"}
             for share in (0, 0.5, 1)
         ],
         "limit": HEIGHT * (1 - (limit or 0) / top) if drawn else None,
-        "limit_text": "" if limit is None else told(limit),
+        "limit_text": "" if limit is None else shown(limit),
         "first": _day(past[0]["time"]),
         "last": _day(past[-1]["time"]),
     }

@@ -4,9 +4,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """The HTML report: one self-contained page, made to be read at three in the morning.
 
-What went wrong stands before what went well. The page loads nothing, runs no script, and its
-Content-Security-Policy says so to the browser. Jinja2 is imported when a page is asked for, not
-before: hosts run the text pages from cron without it.
+Problems come first. The page loads nothing and runs no script; its Content-Security-Policy forbids
+both. Jinja2 is imported only when a page is made, because a host that never makes one may lack it.
 """
 
 from __future__ import annotations
@@ -32,7 +31,7 @@ from . import (
 from .render_text import known_level, known_status
 
 TEMPLATE = os.path.join(os.path.dirname(os.path.abspath(__file__)), "report.html.j2")
-# A state of anything on the page, from best to worst; each has its colour and its sign.
+# States of anything on the page, from best to worst; each has a colour and a sign.
 STATES = ("none", "ok", "warn", "unknown", "bad")
 OF_LEVEL = {
     "ok": "ok",
@@ -42,17 +41,17 @@ OF_LEVEL = {
     "unknown": "unknown",
 }
 OF_STATUS = {"passed": "ok", "failed": "bad", "skipped": "warn", "unknown": "unknown"}
-# What needs attention is listed up to this many times on top; every item is in its own section.
+# The most items under "Needs attention"; its own section has every item.
 MOST_FINDINGS = 30
-# So many findings of one check are told at the top; all of them stand at the check.
+# The most findings of one check under "Needs attention"; the check has all of them.
 NAMED_FINDINGS = 6
-# Distances between the ticks of a time axis that clocks are read by.
+# Distances between the ticks of a time axis, in seconds, as clocks have them.
 ROUND_SECONDS = (30, 60, 120, 300, 600, 1800, 3600, 7200, 21600, 43200, 86400)
 
 
 @dataclasses.dataclass(frozen=True)
-class FindingRow:
-    """Something that needs attention: what, the evidence for it, and what to do about it."""
+class AttentionItem:
+    """One item that needs attention: its title, the evidence, and what to do about it."""
 
     state: str
     title: str
@@ -62,32 +61,36 @@ class FindingRow:
 
 
 def worst_state(states: list[str]) -> str:
-    """The worst of several states; `none` for none at all."""
+    """Return the worst of several states; `none` if there are none."""
     return max(states, key=STATES.index, default="none")
 
 
 def grouped(number: int | None) -> str:
-    """A count with its thousands apart, the same in every language; `?` when it is not known."""
+    """Return a count with narrow spaces between thousands, in every language; `?` for None."""
     return "?" if number is None else f"{number:,}".replace(",", "\N{NARROW NO-BREAK SPACE}")
 
 
-def html_report(words: gettext.NullTranslations, results: dict[str, Any], language: str) -> str:
-    """The page."""
-    results = clean_all(_lines_apart(translate_result(words, results)))
+def html_report(
+    translations: gettext.NullTranslations, results: dict[str, Any], language: str
+) -> str:
+    """Return the page about all stages; `render.html_report` documents the arguments."""
+    results = clean_all(_with_log_lines(translate_result(translations, results)))
     alone = results.get("only") == "drill"
     parts = [
-        _disk_part(words, results.get("disk")),
-        _offsite_part(words, results.get("offsite")),
-        _drill_part(words, results.get("drill"), results.get("history") or []),
+        _disk_part(translations, results.get("disk")),
+        _offsite_part(translations, results.get("offsite")),
+        _drill_part(translations, results.get("drill"), results.get("history") or []),
     ]
     state = worst_state([part["state"] for part in parts])
     findings = [finding for part in parts for finding in part["findings"]]
     findings.sort(key=lambda finding: STATES.index(finding.state), reverse=True)
-    page: str = _template(words).render(
+    page: str = _template(translations).render(
         language=language.replace("_", "-"),
         title=results.get("title") or "",
         state=state,
-        headline=_headline(words, state, alone or all(part["state"] != "none" for part in parts)),
+        headline=_headline(
+            translations, state, alone or all(part["state"] != "none" for part in parts)
+        ),
         alone=alone,
         disk=parts[0],
         offsite=parts[1],
@@ -101,8 +104,8 @@ def html_report(words: gettext.NullTranslations, results: dict[str, Any], langua
     return page
 
 
-def _lines_apart(results: dict[str, Any]) -> dict[str, Any]:
-    """The backend's log as lines, before the ends of lines become visible like all else."""
+def _with_log_lines(results: dict[str, Any]) -> dict[str, Any]:
+    """Split the backend's log into lines, which `clean_all` would write as one."""
     drill = results.get("drill")
     if not drill:
         return results
@@ -110,8 +113,8 @@ def _lines_apart(results: dict[str, Any]) -> dict[str, Any]:
     return {**results, "drill": {**drill, "backend_log": log}}
 
 
-def _template(words: gettext.NullTranslations) -> Any:
-    import jinja2  # only this page needs it
+def _template(translations: gettext.NullTranslations) -> Any:
+    import jinja2  # a host that makes no HTML report may lack it
 
     environment = jinja2.Environment(
         autoescape=True,
@@ -120,34 +123,36 @@ def _template(words: gettext.NullTranslations) -> Any:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.install_gettext_translations(words, newstyle=True)  # type: ignore[attr-defined]
+    environment.install_gettext_translations(translations, newstyle=True)  # type: ignore[attr-defined]
     with open(TEMPLATE, encoding="utf-8") as file:
         return environment.from_string(file.read())
 
 
-def _headline(words: gettext.NullTranslations, state: str, complete: bool) -> str:
-    say = words.gettext
+def _headline(translations: gettext.NullTranslations, state: str, complete: bool) -> str:
+    _ = translations.gettext
     return {
-        "none": say("Nothing was measured"),
-        "ok": say("All is well") if complete else say("All is well in what was looked at"),
-        "warn": say("In order, with warnings"),
-        "unknown": say("Not everything could be verified"),
-        "bad": say("Action needed"),
+        "none": _("Nothing was measured"),
+        "ok": _("All is well") if complete else _("All is well in what was checked"),
+        "warn": _("In order, with warnings"),
+        "unknown": _("Not everything could be verified"),
+        "bad": _("Action needed"),
     }[state]
 
 
-def _absent(words: gettext.NullTranslations) -> dict[str, Any]:
-    text = words.gettext("Not run")
+def _absent(translations: gettext.NullTranslations) -> dict[str, Any]:
+    text = translations.gettext("Not run")
     return {"state": "none", "summary": text, "detail": "", "findings": []}
 
 
 # --- disk -----------------------------------------------------------------------------------------
 
 
-def _disk_part(words: gettext.NullTranslations, disk: dict[str, Any] | None) -> dict[str, Any]:
+def _disk_part(
+    translations: gettext.NullTranslations, disk: dict[str, Any] | None
+) -> dict[str, Any]:
     if disk is None:
-        return _absent(words)
-    say = words.gettext
+        return _absent(translations)
+    _ = translations.gettext
     targets = list(disk.get("targets") or [])
     names = render_disk.target_names(targets)
     backups = disk.get("backups")
@@ -165,16 +170,16 @@ def _disk_part(words: gettext.NullTranslations, disk: dict[str, Any] | None) -> 
             "percent": target.get("percent_used"),
             "free": target.get("bytes_available"),
             "inodes": target.get("inodes_percent_used"),
-            "reason": render_disk.target_reason(words, target) if state != "ok" else "",
+            "reason": render_disk.target_reason(translations, target) if state != "ok" else "",
         }
         rows.append(row)
         if state != "ok":
-            findings.append(FindingRow(state, f"{name}: {row['level']}", row["reason"]))
+            findings.append(AttentionItem(state, f"{name}: {row['level']}", row["reason"]))
     for problem in (backups or {}).get("problems") or []:
-        findings.append(FindingRow("unknown", say("Backup folder not read in full"), str(problem)))
+        findings.append(AttentionItem("unknown", _("Backup folder not read in full"), str(problem)))
     state = worst_state([OF_LEVEL[level] for level in found])
     if state == "ok":
-        summary = say("All systems normal")
+        summary = _("All systems normal")
     else:
         summary = "; ".join(
             f"{level.upper()}: {', '.join(held)}" for level, held in found.items() if level != "ok"
@@ -207,42 +212,48 @@ def _tiers(inventory: dict[str, Any], tiers: list[str]) -> list[dict[str, Any]]:
 
 
 def _offsite_part(
-    words: gettext.NullTranslations, verification: dict[str, Any] | None
+    translations: gettext.NullTranslations, verification: dict[str, Any] | None
 ) -> dict[str, Any]:
     if verification is None:
-        return _absent(words)
+        return _absent(translations)
     state = OF_STATUS[render_offsite.status(verification)]
     local = verification.get("local") or {}
     remote = verification.get("remote") or {}
     tiers = render_inventory.tiers(local)
     states = [OF_STATUS[render_offsite.tier_status(verification, tier)] for tier in tiers]
-    ours = _tiers(local, tiers)
-    theirs = _tiers(remote, tiers)
+    local_tiers = _tiers(local, tiers)
+    remote_tiers = _tiers(remote, tiers)
     differing = render_offsite.differences(verification)
     differences = [
-        {"kind": render_offsite.kind_text(words, kind), "path": path}
+        {"kind": render_offsite.kind_text(translations, kind), "path": path}
         for tier in [*tiers, ""]
         for kind, path in differing.get(tier, [])
     ]
     problems = render_offsite.problems(verification)
     findings = [
-        FindingRow("unknown", words.gettext("Offsite copy not read in full"), problem)
+        AttentionItem("unknown", translations.gettext("Offsite copy not read in full"), problem)
         for problem in problems
     ]
     findings += [
-        FindingRow("bad", words.gettext("Offsite copy: %(kind)s") % difference, difference["path"])
+        AttentionItem(
+            "bad", translations.gettext("Offsite copy: %(kind)s") % difference, difference["path"]
+        )
         for difference in differences
     ]
     if state != "ok" and not findings:
-        findings.append(FindingRow(state, render_offsite.verdict_text(words, verification)))
+        findings.append(
+            AttentionItem(state, render_offsite.verdict_text(translations, verification))
+        )
     return {
         "state": state,
-        "summary": render_offsite.verdict_text(words, verification),
+        "summary": render_offsite.verdict_text(translations, verification),
         "detail": str(verification.get("host") or ""),
         "findings": findings,
         "tiers": [
             {"name": one["name"], "state": tier_state, "local": one, "remote": other}
-            for one, other, tier_state in zip(ours, theirs, [*states, state], strict=True)
+            for one, other, tier_state in zip(
+                local_tiers, remote_tiers, [*states, state], strict=True
+            )
         ],
         "differences": differences,
         "problems": problems,
@@ -254,25 +265,25 @@ def _offsite_part(
 
 
 def _drill_part(
-    words: gettext.NullTranslations, drill: dict[str, Any] | None, past: list[dict[str, Any]]
+    translations: gettext.NullTranslations, drill: dict[str, Any] | None, past: list[dict[str, Any]]
 ) -> dict[str, Any]:
     if drill is None:
-        return _absent(words)
+        return _absent(translations)
     backup, restore = drill.get("backup") or {}, drill.get("restore") or {}
-    findings = _drill_findings(words, drill)
+    findings = _drill_findings(translations, drill)
     state = OF_STATUS[render_drill.verdict_status(drill)]
     if state == "ok" and findings:
         state = worst_state([min(finding.state, "warn", key=STATES.index) for finding in findings])
-    tenants = [_tenant(words, schema) for schema in render_drill.entries(drill, "schemas")]
+    tenants = [_tenant(translations, schema) for schema in render_drill.entries(drill, "schemas")]
     featured = render_drill.split_schemas(drill)[1]
     detail = ""
     if drill.get("confidence") is not None:
         percent = quantity.confidence(drill["confidence"])
-        detail = words.gettext("%(percent)s confidence") % {"percent": percent}
+        detail = translations.gettext("%(percent)s confidence") % {"percent": percent}
     return {
         "state": state,
         "verdict_state": OF_STATUS[render_drill.verdict_status(drill)],
-        "summary": render_drill.verdict_text(words, drill),
+        "summary": render_drill.verdict_text(translations, drill),
         "detail": detail,
         "findings": findings,
         "problem": drill.get("problem") or "",
@@ -293,29 +304,29 @@ def _drill_part(
         "validation_seconds": drill.get("seconds"),
         "errors": restore.get("errors") or [],
         "harmless": restore.get("harmless") or [],
-        "objectives": [_objective(words, drill, key) for key in ("rto", "rpo")],
+        "objectives": [_objective(translations, drill, key) for key in ("rto", "rpo")],
         "history": render_history.plots(
-            words, past, (drill.get("objectives") or {}).get("rto_seconds")
+            translations, past, (drill.get("objectives") or {}).get("rto_seconds")
         ),
-        "phases": _phases(words, render_drill.entries(drill, "phases")),
+        "phases": _phases(translations, render_drill.entries(drill, "phases")),
         "tenants": tenants,
-        "totals": _totals(words, drill, tenants),
+        "totals": _totals(translations, drill, tenants),
         "featured": [_featured(schema) for schema in featured],
         "sums_api": any(
             str(check.get("id")).startswith("api_")
             for check in render_drill.entries(drill, "checks")
         ),
-        "calls": [_call(words, drill, call) for call in render_drill.entries(drill, "api")],
-        "checks": [_check(words, check) for check in render_drill.entries(drill, "checks")],
+        "calls": [_call(translations, drill, call) for call in render_drill.entries(drill, "api")],
+        "checks": [_check(translations, check) for check in render_drill.entries(drill, "checks")],
     }
 
 
-def _check(words: gettext.NullTranslations, check: dict[str, Any]) -> dict[str, Any]:
-    ignored = words.gettext("ignored")
+def _check(translations: gettext.NullTranslations, check: dict[str, Any]) -> dict[str, Any]:
+    ignored = translations.gettext("ignored")
     return {
         "state": OF_STATUS[known_status(check.get("status"))],
         "id": check.get("id"),
-        "title": render_titles.check_title(words, check),
+        "title": render_titles.check_title(translations, check),
         "findings": [
             *(f"{found['id']}: {found['text']}" for found in check.get("findings") or []),
             *(
@@ -329,69 +340,73 @@ def _check(words: gettext.NullTranslations, check: dict[str, Any]) -> dict[str, 
 
 
 def _call(
-    words: gettext.NullTranslations, drill: dict[str, Any], call: dict[str, Any]
+    translations: gettext.NullTranslations, drill: dict[str, Any], call: dict[str, Any]
 ) -> dict[str, Any]:
     status = known_status(call.get("status"))
-    outcome = render_drill.api_outcome(words, call)
+    outcome = render_drill.api_outcome(translations, call)
     elsewhere = render_drill.failed_elsewhere(drill, call) if status == "passed" else 0
     if elsewhere:
         status = "failed"
-        more = words.gettext("failed in other stores: %(count)d") % {"count": elsewhere}
+        more = translations.gettext("failed in other stores: %(count)d") % {"count": elsewhere}
         outcome += f"; {more}"
     return {
         "state": OF_STATUS[status],
-        "title": render_titles.api_title(words, call),
+        "title": render_titles.api_title(translations, call),
         "outcome": outcome,
         "evidence": call.get("evidence") or "",
         "seconds": call.get("seconds"),
     }
 
 
-def _drill_findings(words: gettext.NullTranslations, drill: dict[str, Any]) -> list[FindingRow]:
-    say = words.gettext
+def _drill_findings(
+    translations: gettext.NullTranslations, drill: dict[str, Any]
+) -> list[AttentionItem]:
+    _ = translations.gettext
     findings = []
     if render_drill.verdict(drill) != "passed" and drill.get("problem"):
         state = OF_STATUS[render_drill.verdict_status(drill)]
-        text = render_drill.verdict_text(words, drill)
-        findings.append(FindingRow(state, text, str(drill["problem"])))
+        text = render_drill.verdict_text(translations, drill)
+        findings.append(AttentionItem(state, text, str(drill["problem"])))
     for error in (drill.get("restore") or {}).get("errors") or []:
-        findings.append(FindingRow("bad", say("Error while restoring"), str(error)))
+        findings.append(AttentionItem("bad", _("Error while restoring"), str(error)))
     for check in render_drill.entries(drill, "checks"):
-        row = _check(words, check)
+        row = _check(translations, check)
         if row["state"] != "ok":
-            findings.append(_of_check(words, check, row))
+            findings.append(_check_item(translations, check, row))
     for call in render_drill.entries(drill, "api"):
-        shown = _call(words, drill, call)
+        shown = _call(translations, drill, call)
         if shown["state"] != "ok" and not render_drill.is_checked(drill, call):
             title = f"{shown['title']}: {shown['outcome']}"
-            findings.append(FindingRow(shown["state"], title, str(shown["evidence"])))
-    for status, text in render_drill.missed_objectives(words, drill):
+            findings.append(AttentionItem(shown["state"], title, str(shown["evidence"])))
+    for status, text in render_drill.missed_objectives(translations, drill):
         if status == "failed":
-            findings.append(FindingRow("bad", say("Recovery objective not met"), text))
+            findings.append(AttentionItem("bad", _("Recovery objective not met"), text))
         else:
-            findings.append(FindingRow("unknown", say("Recovery objective not measured"), text))
+            findings.append(AttentionItem("unknown", _("Recovery objective not measured"), text))
     return findings
 
 
-def _of_check(
-    words: gettext.NullTranslations, check: dict[str, Any], row: dict[str, Any]
-) -> FindingRow:
-    """A check that did not pass: its first findings line by line, and the remedy of each kind."""
-    title = f"{row['title']}: {_status_word(words, str(check.get('status')))}"
+def _check_item(
+    translations: gettext.NullTranslations, check: dict[str, Any], row: dict[str, Any]
+) -> AttentionItem:
+    """Return the item of a check that did not pass: first findings, remedy of each kind."""
+    title = f"{row['title']}: {_status_word(translations, str(check.get('status')))}"
     found = check.get("findings") or []
     if not found:
-        return FindingRow(row["state"], title, str(row["evidence"]))
+        return AttentionItem(row["state"], title, str(row["evidence"]))
     lines = [str(one["text"]) for one in found[:NAMED_FINDINGS]]
     if len(found) > NAMED_FINDINGS:
         rest = len(found) - NAMED_FINDINGS
-        lines.append(words.gettext("and %(count)d more that did not pass") % {"count": rest})
+        lines.append(translations.gettext("and %(count)d more that did not pass") % {"count": rest})
     kinds = dict.fromkeys(str(one["id"]) for one in found)
-    remedies = [words.gettext(KINDS[kind].remedy) for kind in kinds if kind in KINDS]
-    return FindingRow(row["state"], title, "", tuple(lines), tuple(remedies))
+    remedies = [translations.gettext(KINDS[kind].remedy) for kind in kinds if kind in KINDS]
+    return AttentionItem(row["state"], title, "", tuple(lines), tuple(remedies))
 
 
-def _objective(words: gettext.NullTranslations, drill: dict[str, Any], key: str) -> dict[str, Any]:
-    say = words.gettext
+def _objective(
+    translations: gettext.NullTranslations, drill: dict[str, Any], key: str
+) -> dict[str, Any]:
+    _ = translations.gettext
     measured = drill.get(f"{key}_seconds")
     limit = (drill.get("objectives") or {}).get(f"{key}_seconds")
     if measured is None:
@@ -403,19 +418,19 @@ def _objective(words: gettext.NullTranslations, drill: dict[str, Any], key: str)
     longest = max(measured or 0, limit or 0) or 1
     return {
         "name": key.upper(),
-        "meaning": say("from the start of a restore to a validated, serving system")
+        "meaning": _("from the start of a restore to a validated, serving system")
         if key == "rto"
-        else say("age of the newest restorable backup"),
+        else _("age of the newest restorable backup"),
         "state": state,
-        "measured": quantity.duration(words, measured),
-        "limit": None if limit is None else quantity.duration(words, limit),
+        "measured": quantity.duration(translations, measured),
+        "limit": None if limit is None else quantity.duration(translations, limit),
         "share": 100 * (measured or 0) / longest,
         "limit_share": None if limit is None else 100 * limit / longest,
     }
 
 
 def _step(span: float) -> float:
-    """A round distance between two ticks, so that about five of them fit."""
+    """Return a round distance between two ticks, so that about five of them fit."""
     rough = span / 5
     if 20 < rough <= 86400:
         return float(next(step for step in ROUND_SECONDS if step >= rough))
@@ -423,8 +438,10 @@ def _step(span: float) -> float:
     return next(step * power for step in (1, 2, 5, 10) if step * power >= rough)
 
 
-def _phases(words: gettext.NullTranslations, phases: list[dict[str, Any]]) -> dict[str, Any] | None:
-    """The phases on a time axis; positions in percent of its length."""
+def _phases(
+    translations: gettext.NullTranslations, phases: list[dict[str, Any]]
+) -> dict[str, Any] | None:
+    """Return the phases on a time axis; positions in percent of its length."""
     known = [
         (str(phase.get("name")), float(phase["started"]), float(phase["seconds"]))
         for phase in phases
@@ -445,7 +462,7 @@ def _phases(words: gettext.NullTranslations, phases: list[dict[str, Any]]) -> di
         ],
         "bars": [
             {
-                "name": render_titles.phase_title(words, name),
+                "name": render_titles.phase_title(translations, name),
                 "at": 100 * (started - start) / span,
                 "length": 100 * seconds / span,
                 "seconds": seconds,
@@ -456,16 +473,16 @@ def _phases(words: gettext.NullTranslations, phases: list[dict[str, Any]]) -> di
     }
 
 
-def _tenant(words: gettext.NullTranslations, schema: dict[str, Any]) -> dict[str, Any]:
+def _tenant(translations: gettext.NullTranslations, schema: dict[str, Any]) -> dict[str, Any]:
     status = render_drill.schema_status(schema)
     tables = schema.get("tables") or []
     rows, complete = render_drill.schema_rows([schema])
     figures = {
         key: render_drill.found_text(schema.get(key)) for key, _title in render_drill.INTEGRITY
     }
-    count = words.ngettext("%(count)d table", "%(count)d tables", len(tables))
+    count = translations.ngettext("%(count)d table", "%(count)d tables", len(tables))
     shown_rows = ("" if complete else "≥ ") + grouped(rows)
-    rows_tip = words.gettext("%(rows)s rows") % {"rows": shown_rows}
+    rows_tip = translations.gettext("%(rows)s rows") % {"rows": shown_rows}
     bad = [
         {
             "name": table.get("name"),
@@ -481,7 +498,7 @@ def _tenant(words: gettext.NullTranslations, schema: dict[str, Any]) -> dict[str
         if schema.get(key) and render_drill.found_status(schema[key]) != "passed"
     ]
     tip = [
-        f"{schema.get('name')} - {_status_word(words, status)}",
+        f"{schema.get('name')} - {_status_word(translations, status)}",
         count % {"count": len(tables)} + ", " + rows_tip,
         ", ".join(f"{title} {figures[key]}" for key, title in render_drill.INTEGRITY),
         *(f"{part['name']}: {part['rows']} / {part['expected']}" for part in bad[:10]),
@@ -489,7 +506,7 @@ def _tenant(words: gettext.NullTranslations, schema: dict[str, Any]) -> dict[str
     return {
         "name": schema.get("name"),
         "state": OF_STATUS[status],
-        "status": _status_word(words, status),
+        "status": _status_word(translations, status),
         "tables": len(tables),
         "rows": shown_rows,
         "tip": "\n".join(tip),
@@ -498,31 +515,31 @@ def _tenant(words: gettext.NullTranslations, schema: dict[str, Any]) -> dict[str
     }
 
 
-def _status_word(words: gettext.NullTranslations, status: str) -> str:
-    say = words.gettext
+def _status_word(translations: gettext.NullTranslations, status: str) -> str:
+    _ = translations.gettext
     texts = {
-        "passed": say("passed"),
-        "failed": say("failed"),
-        "skipped": say("skipped"),
-        "unknown": say("unknown"),
+        "passed": _("passed"),
+        "failed": _("failed"),
+        "skipped": _("skipped"),
+        "unknown": _("unknown"),
     }
     return texts[known_status(status)]
 
 
 def _totals(
-    words: gettext.NullTranslations, drill: dict[str, Any], tenants: list[dict[str, Any]]
+    translations: gettext.NullTranslations, drill: dict[str, Any], tenants: list[dict[str, Any]]
 ) -> list[dict[str, Any]]:
-    say = words.gettext
+    _ = translations.gettext
     totals = drill.get("totals") or {}
     rows, complete = render_drill.schema_rows(render_drill.entries(drill, "schemas"))
     shown = grouped(totals["rows"]) if totals.get("rows") is not None else grouped(rows)
     figures: list[dict[str, Any]] = [
-        {"name": say("Schemas"), "value": grouped(totals.get("schemas", len(tenants)))},
+        {"name": _("Schemas"), "value": grouped(totals.get("schemas", len(tenants)))},
         {
-            "name": say("Tables"),
+            "name": _("Tables"),
             "value": grouped(totals.get("tables", sum(tenant["tables"] for tenant in tenants))),
         },
-        {"name": say("Rows"), "value": ("" if complete else "≥ ") + shown},
+        {"name": _("Rows"), "value": ("" if complete else "≥ ") + shown},
     ]
     for key, title in render_drill.INTEGRITY:
         status = render_drill.found_status(totals.get(key))

@@ -2,7 +2,7 @@
 # Copyright (c) 2026, chefwell.resilience contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What every text page is made of: safe characters, lines of 80 columns, marks and colours."""
+"""Parts of every text page: lines of 80 columns, marks and colours."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ WIDTH = 80
 
 WORST_FIRST = ("emergency", "critical", "warning", "unknown", "ok")
 
-# Status of a check or of a part of one: its mark and its ANSI colour.
+# Each status of a check with its mark and its ANSI colour.
 STATUSES = {
     "passed": ("✅", "32"),
     "failed": ("❌", "1;31"),
@@ -27,20 +27,24 @@ _ANSI = r"\x1b\[[0-9;]*m"
 
 
 def width(text: str) -> int:
-    """How many columns of a terminal the text takes."""
+    """Return how many columns of a terminal the text takes."""
     columns = 0
     for character in re.sub(_ANSI, "", text):
         if character == "\N{VARIATION SELECTOR-16}":
-            columns += 1  # what stands before it becomes an emoji, two columns wide
+            columns += 1  # it makes the character before it an emoji, two columns wide
         elif not unicodedata.combining(character):
             columns += 2 if unicodedata.east_asian_width(character) in "WF" else 1
     return columns
 
 
 def wrap(text: str, indent: int) -> list[str]:
-    """The text in lines of at most `WIDTH` columns; those after the first are indented.
+    """Return the text as lines of at most `WIDTH` columns.
 
-    Only spaces are broken at, never a path or a file name, so that these can be copied.
+    Lines break at spaces only, so that paths and file names can be copied.
+
+    Args:
+        text: its leading spaces stay on the first line.
+        indent: spaces before each further line.
     """
     lines: list[str] = []
     margin = " " * (len(text) - len(text.lstrip(" ")))
@@ -58,34 +62,34 @@ def wrap(text: str, indent: int) -> list[str]:
 
 
 def paint(text: str, code: str, colour: bool) -> str:
-    """The text in an ANSI colour, when colour is asked for."""
+    """Return the text in an ANSI colour, or unchanged without `colour`."""
     return f"\x1b[{code}m{text}\x1b[0m" if colour else text
 
 
 def known_level(level: object) -> str:
-    """The level, `unknown` for one that this page does not know."""
+    """Return the level, or `unknown` for any other value."""
     return level if isinstance(level, str) and level in LEVEL_DISPLAY else "unknown"
 
 
 def level_text(level: object, colour: bool) -> str:
-    """A level as the plan writes it, such as `✅ OK`."""
+    """Return a level as the plan writes it, such as `✅ OK`."""
     emoji, word, code = LEVEL_DISPLAY[known_level(level)]
     return paint(f"{emoji} {word}", code, colour)
 
 
 def known_status(status: object) -> str:
-    """The status, `unknown` for one that this page does not know."""
+    """Return the status, or `unknown` for any other value."""
     return status if isinstance(status, str) and status in STATUSES else "unknown"
 
 
 def mark(status: object, colour: bool) -> str:
-    """The mark of a status, such as `✅`."""
+    """Return the mark of a status, such as `✅`."""
     emoji, code = STATUSES[known_status(status)]
     return paint(emoji, code, colour)
 
 
 def worst_status(statuses: list[str]) -> str:
-    """The status of a whole from those of its parts; a whole without parts was skipped."""
+    """Return the status of a whole from those of its parts; `skipped` if there are none."""
     for status in ("failed", "unknown", "skipped"):
         if status in map(known_status, statuses):
             return status
