@@ -396,7 +396,7 @@ from ansible.module_utils.basic import AnsibleModule
 from ..module_utils.common.errors import ResilienceError
 from ..module_utils.common.levels import reaches
 from ..module_utils.disk import disk_check
-from ..module_utils.disk.disk_backups import RETENTION
+from ..module_utils.disk.backup_fit import RETENTION
 from ..module_utils.history import history
 from ..module_utils.inventory import inventory
 
@@ -457,7 +457,7 @@ def main() -> None:
             memory = None
             if options["state_dir"]:
                 memory = stack.enter_context(history.History(options["state_dir"], read_only=True))
-            seen = disk_check.look(options, memory, time.time())
+            seen = disk_check.measurement(options, memory, time.time())
     except ResilienceError as error:
         module.fail_json(msg=str(error))
     found = seen.to_dict()

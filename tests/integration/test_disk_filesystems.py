@@ -214,7 +214,7 @@ def test_discovery_leaves_out_pseudo_filesystems_and_tells_devices_once(disks: D
     paths = [result.path for result in found]
     assert "/" in paths and str(second) in paths and str(first) not in paths
     assert not {"/proc", "/sys", "/dev", "/dev/shm", str(disks.root / "memory")} & {*paths}
-    devices = [mount.device for mount in mounts.table() if mount.point in paths]
+    devices = [mount.device for mount in mounts.mount_table() if mount.point in paths]
     assert len(devices) == len({*devices})
     named = usage.check([Target(str(first))], discover=Target("/"))
     assert [result.path for result in named].count(str(second)) == 0

@@ -5,11 +5,11 @@ from __future__ import annotations
 import datetime
 
 import pytest
-from ansible_collections.chefwell.resilience.plugins.module_utils.disk import disk_backups
-from ansible_collections.chefwell.resilience.plugins.module_utils.disk.disk_backups import (
+from ansible_collections.chefwell.resilience.plugins.module_utils.disk import backup_fit
+from ansible_collections.chefwell.resilience.plugins.module_utils.disk.backup_fit import (
     DRILL_BASE,
     HORIZON,
-    Fits,
+    BackupFit,
 )
 from ansible_collections.chefwell.resilience.plugins.module_utils.inventory.inventory import (
     BackupFile,
@@ -40,12 +40,14 @@ def full_plan(size: int = GB) -> list[BackupFile]:
     ]
 
 
-def fits(backups: list[BackupFile], available: float, **options: object) -> Fits:
-    return disk_backups.fits(backups, int(available), **{"drill_available": 0, **options})
+def fits(backups: list[BackupFile], available: float, **options: object) -> BackupFit:
+    return backup_fit.backup_fit(backups, int(available), **{"drill_available": 0, **options})
 
 
-def levels(found: Fits, available: float, warn_nights: float = 7) -> dict[str, tuple[str, str]]:
-    answers = disk_backups.causes(found, int(available), warn_nights)
+def levels(
+    found: BackupFit, available: float, warn_nights: float = 7
+) -> dict[str, tuple[str, str]]:
+    answers = backup_fit.fit_causes(found, int(available), warn_nights)
     return {answer.code: (answer.level, answer.falls_to) for answer in answers}
 
 

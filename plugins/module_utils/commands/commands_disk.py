@@ -20,12 +20,12 @@ from ..common.levels import OK, UNKNOWN, exit_code
 from ..common.locks import single_run
 from ..common.system_errors import reason
 from ..disk import disk_check, usage
-from ..disk.disk_backups import DRILL_FACTOR, RETENTION
+from ..disk.backup_fit import DRILL_FACTOR, RETENTION
 from ..history.history import History, forget
 from ..inventory import inventory
 from ..notifications import notification_keys, notify, stage_notifications
 from ..notifications.alerts import Condition
-from ..pages import disk_output, render
+from ..pages import disk_lines, render
 from .command import Command, OutputError, append_log, colour, now, tell, warn
 
 NUMBER = (int, float)
@@ -62,7 +62,7 @@ WATCH_SECONDS = 5.0
 
 
 def _conditions(
-    look: disk_check.Look, settings: dict[str, Any]
+    look: disk_check.DiskMeasurement, settings: dict[str, Any]
 ) -> tuple[list[Condition], dict[str, float]]:
     """What people are told about, and what they are not told about until when."""
     speak = translations(settings["language"])
@@ -74,7 +74,7 @@ def _conditions(
         until = look.watch.silences.get(result.path)
         for group, causes in groups.items():
             if causes:
-                found = disk_output.condition(speak, group, result, causes)
+                found = disk_lines.condition(speak, group, result, causes)
                 conditions.append(found)
                 if until is not None:
                     silent[found.key] = until.timestamp()
@@ -82,7 +82,7 @@ def _conditions(
 
 
 def _announced(
-    look: disk_check.Look, settings: dict[str, Any], history: History | None
+    look: disk_check.DiskMeasurement, settings: dict[str, Any], history: History | None
 ) -> notify.NotifyResult:
     conditions, silent = _conditions(look, settings)
     return notify.notify(
@@ -131,8 +131,8 @@ def _monitor(settings: dict[str, Any], arguments: argparse.Namespace) -> int:
         return exit_code(OK)
     if arguments.nagios:
         with stage_notifications.history(settings["state_dir"], []) as history:
-            look = disk_check.look(settings, history, time.time())
-        _tell_or_warn(disk_output.nagios(look))
+            look = disk_check.measurement(settings, history, time.time())
+        _tell_or_warn(disk_lines.nagios(look))
         return exit_code(look.level)
     problems: list[str] = []
     stage_notifications.ping(settings, "start", "", problems)
@@ -141,11 +141,11 @@ def _monitor(settings: dict[str, Any], arguments: argparse.Namespace) -> int:
         stage_notifications.history(settings["state_dir"], problems) as history,
     ):
         try:
-            look = disk_check.look(settings, history, time.time())
+            look = disk_check.measurement(settings, history, time.time())
         except ResilienceError as error:
             stage_notifications.ping(settings, "fail", str(error), problems)
             raise
-        lines = [disk_output.log_line(now(), result) for result in look.results]
+        lines = [disk_lines.log_line(now(), result) for result in look.results]
         result: dict[str, Any] = {**look.to_dict(), "time": now()}
         # First the log: whatever comes after it may fail or take its time.
         result["log_problem"] = append_log(settings["log_file"], lines)
@@ -175,7 +175,7 @@ def _tell_or_warn(text: str) -> None:
 
 
 def _remember(
-    look: disk_check.Look,
+    look: disk_check.DiskMeasurement,
     settings: dict[str, Any],
     history: History | None,
     result: dict[str, Any],
@@ -184,7 +184,7 @@ def _remember(
     """Tells people, and then writes down what was measured."""
     outcome = _announced(look, settings, history)
     problems += outcome.problems
-    result["alerts"] = disk_output.in_force(outcome.states, look.time)
+    result["alerts"] = disk_lines.alerts_in_force(outcome.states, look.time)
     result["notices"] = [
         {"kind": notice.kind, "key": notice.key, "name": notice.name, "level": notice.level}
         for notice in outcome.notices
@@ -196,7 +196,7 @@ def _remember(
         except ResilienceError as error:
             problems.append(str(error))
     stage_notifications.write_metrics(
-        settings["metrics_file"], lambda: disk_output.gauges(look), problems
+        settings["metrics_file"], lambda: disk_lines.gauges(look), problems
     )
 
 
@@ -226,15 +226,15 @@ def _shown(settings: dict[str, Any], as_json: bool, before: str = "", after: str
     problems: list[str] = []
     moment = time.time()
     with stage_notifications.history(settings["state_dir"], problems) as history:
-        look = disk_check.look(settings, history, moment)
+        look = disk_check.measurement(settings, history, moment)
         states = notify.in_force(STAGE, history, settings["fallback_dir"])
-        days = [disk_output.days(history, result, moment) for result in look.results]
+        days = [disk_lines.days(history, result, moment) for result in look.results]
     shown = look.to_dict()
     for target, values in zip(shown["targets"], days, strict=True):
         target["days"] = values
     levels = {found.key: found.level for found in _conditions(look, settings)[0]}
-    shown |= {"time": now(), "alerts": disk_output.in_force(states, moment, levels)}
-    backups = shown["backups"] or disk_output.no_backups(settings, look)
+    shown |= {"time": now(), "alerts": disk_lines.alerts_in_force(states, moment, levels)}
+    backups = shown["backups"] or disk_lines.no_backups(settings, look)
     if as_json:
         tell(json.dumps({**shown, "problems": [*problems, *look.problems]}))
     else:

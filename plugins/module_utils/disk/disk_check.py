@@ -20,20 +20,20 @@ from ..common.errors import ResilienceError
 from ..common.levels import OK, RISING, UNKNOWN, WARNING
 from ..history.history import History, Sample
 from ..inventory import inventory
-from . import disk_backups, disk_options, disk_tiers, forecast, mounts, usage
-from .disk_reasons import Cause
+from . import backup_fit, disk_options, forecast, mounts, tier_usage, usage
+from .disk_causes import Cause
 from .forecast import DAY, Forecast
 from .usage import Target, TargetResult
 
 
 @dataclasses.dataclass(frozen=True)
-class Look:
+class DiskMeasurement:
     """What was seen.
 
     Attributes:
         results: every target.
         backups: the backup tree; None where none is watched or it cannot be read.
-        fits: what fits, as `disk_backups.Fits`; None where none is watched.
+        fits: what fits, as `backup_fit.Fits`; None where none is watched.
         tiers: what each tier of the backup folder takes up, by name.
         watch: what was asked for.
         time: when, seconds since 1970.
@@ -42,11 +42,11 @@ class Look:
 
     results: list[TargetResult]
     backups: inventory.Inventory | None
-    fits: disk_backups.Fits | None
+    fits: backup_fit.BackupFit | None
     watch: disk_options.MonitorTargets
     time: float
     problems: list[str]
-    tiers: dict[str, disk_tiers.TierUse] = dataclasses.field(default_factory=dict)
+    tiers: dict[str, tier_usage.TierUsage] = dataclasses.field(default_factory=dict)
 
     @property
     def level(self) -> str:
@@ -68,7 +68,7 @@ class Look:
         }
 
 
-def look(options: Mapping[str, Any], history: History | None, now: float) -> Look:
+def measurement(options: Mapping[str, Any], history: History | None, now: float) -> DiskMeasurement:
     """Measures, judges and foretells.
 
     Args:
@@ -94,18 +94,18 @@ def look(options: Mapping[str, Any], history: History | None, now: float) -> Loo
             except ResilienceError as error:
                 problems.append(str(error))
                 break
-            results[index] = _foretold(result, target, before, now, forecast_days)
-    tree, found, tiers = None, None, dict[str, disk_tiers.TierUse]()
+            results[index] = _with_forecasts(result, target, before, now, forecast_days)
+    tree, found, tiers = None, None, dict[str, tier_usage.TierUsage]()
     path = options.get("backup_path")
     for place, seen in enumerate(results):
         if path and seen.folder and seen.path == path:
-            tree, found = _join(options, results, place, retention, forecast_days)
+            tree, found = _with_backups(options, results, place, retention, forecast_days)
             try:
                 names = options.get("tiers") or inventory.TIERS
-                tiers = disk_tiers.uses(seen, names, history, now)
+                tiers = tier_usage.tier_usages(seen, names, history, now)
             except ResilienceError as error:
                 problems.append(str(error))
-    return Look(results, tree, found, chosen, now, problems, tiers)
+    return DiskMeasurement(results, tree, found, chosen, now, problems, tiers)
 
 
 def validate(
@@ -117,10 +117,10 @@ def validate(
     Raises:
         ResilienceError: an option is wrong; names it.
     """
-    _positive(options, "drill_factor", disk_backups.DRILL_FACTOR)
+    _positive(options, "drill_factor", backup_fit.DRILL_FACTOR)
     inventory.compiled(options.get("pattern") or inventory.PATTERN)
     return (
-        disk_options.watch(options),
+        disk_options.monitor_targets(options),
         _positive(options, "forecast_days", 7),
         _retention(options.get("retention")),
     )
@@ -137,7 +137,7 @@ def _positive(options: Mapping[str, Any], name: str, default: float) -> float:
 
 
 def _retention(value: Mapping[str, Any] | None) -> dict[str, int]:
-    plan = disk_backups.RETENTION if value is None else value
+    plan = backup_fit.RETENTION if value is None else value
     for tier, count in plan.items():
         if not isinstance(count, int) or isinstance(count, bool) or count < 1:
             raise ResilienceError(
@@ -149,7 +149,7 @@ def _retention(value: Mapping[str, Any] | None) -> dict[str, int]:
     return dict(plan)
 
 
-def samples(seen: Look) -> list[Sample]:
+def samples(seen: DiskMeasurement) -> list[Sample]:
     """What is remembered of a look: every target that was measured, and each tier."""
     found = [
         Sample(
@@ -167,11 +167,11 @@ def samples(seen: Look) -> list[Sample]:
     ]
     for result in seen.results:
         if result.folder and seen.backups is not None and result.path == seen.backups.root:
-            found += disk_tiers.samples(result, seen.tiers, seen.time)
+            found += tier_usage.tier_samples(result, seen.tiers, seen.time)
     return found
 
 
-def _foretold(
+def _with_forecasts(
     result: TargetResult,
     target: Target,
     before: list[tuple[float, int | None, int | None]],
@@ -190,7 +190,7 @@ def _foretold(
     space = forecast.forecast(
         [*points, (now, float(used))], {**limits, "full": float(usable)}, usable, now
     )
-    causes = [] if result.folder else _growth_causes("forecast", space, days)
+    causes = [] if result.folder else _forecast_causes("forecast", space, days)
     inodes = None
     if result.inodes_total and result.inodes_used is not None:
         total = result.inodes_total
@@ -199,13 +199,13 @@ def _foretold(
         inodes = forecast.forecast(
             [*points, (now, float(result.inodes_used))], {**limits, "full": total}, total, now
         )
-        causes += _growth_causes("inodes_forecast", inodes, days)
+        causes += _forecast_causes("inodes_forecast", inodes, days)
     return result.and_also(
         causes, forecast=space.to_dict(), inodes_forecast=inodes.to_dict() if inodes else None
     )
 
 
-def _growth_causes(code: str, found: Forecast, days: float) -> list[Cause]:
+def _forecast_causes(code: str, found: Forecast, days: float) -> list[Cause]:
     """Speaks when the emergency threshold, which comes before full, is that near.
 
     A forecast of low confidence says nothing; one that has spoken falls silent again only when the
@@ -225,13 +225,13 @@ def _growth_causes(code: str, found: Forecast, days: float) -> list[Cause]:
     return [Cause(code, level, falls_to, values)]
 
 
-def _join(
+def _with_backups(
     options: Mapping[str, Any],
     results: list[TargetResult],
     index: int,
     retention: Mapping[str, int],
     forecast_days: float,
-) -> tuple[inventory.Inventory | None, disk_backups.Fits | None]:
+) -> tuple[inventory.Inventory | None, backup_fit.BackupFit | None]:
     """Adds to the backup folder what its backups tell; gives the tree and what fits."""
     folder = results[index]
     try:
@@ -242,22 +242,22 @@ def _join(
             digest=False,
         )
     except ResilienceError as error:
-        results[index] = folder.and_also([_unread(str(error))])
+        results[index] = folder.and_also([_unreadable(str(error))])
         return None, None
     added = _problems(tree, folder.path)
     found = None
     if folder.bytes_available is not None:
-        found = disk_backups.fits(
+        found = backup_fit.backup_fit(
             tree.files,
             folder.bytes_available,
-            drill_available=_drill_room(
+            drill_available=_drill_available(
                 options.get("drill_path"), folder, _positive(options, "time_limit", 10)
             ),
-            drill_factor=_positive(options, "drill_factor", disk_backups.DRILL_FACTOR),
+            drill_factor=_positive(options, "drill_factor", backup_fit.DRILL_FACTOR),
             retention=retention,
             other_growth=_other_growth(results, folder),
         )
-        added += disk_backups.causes(found, folder.bytes_available, forecast_days)
+        added += backup_fit.fit_causes(found, folder.bytes_available, forecast_days)
     results[index] = folder.and_also(added)
     return tree, found
 
@@ -267,22 +267,22 @@ def _problems(tree: inventory.Inventory, path: str) -> list[Cause]:
     if not tree.problems:
         return []
     missing = [tier for tier in tree.tier_names if not os.path.lexists(os.path.join(path, tier))]
-    cause = _unread("; ".join(tree.problems))
+    cause = _unreadable("; ".join(tree.problems))
     if len(missing) == len(tree.problems):
         return [dataclasses.replace(cause, level=WARNING, falls_to=WARNING)]
     return [cause]
 
 
-def _unread(why: str) -> Cause:
+def _unreadable(why: str) -> Cause:
     return Cause("backups", UNKNOWN, UNKNOWN, {"why": why})
 
 
-def _drill_room(path: str | None, folder: TargetResult, time_limit: float) -> int | None:
+def _drill_available(path: str | None, folder: TargetResult, time_limit: float) -> int | None:
     """Bytes left where drills are made; the folders that a drill will make need not exist yet."""
     if not path:
         return folder.bytes_available
     try:
-        mount = mounts.holding(mounts.by_point(mounts.table()), path)
+        mount = mounts.mount_of(mounts.by_point(mounts.mount_table()), path)
         if mount is not None and mount.network:
             # Its server may not answer, so nothing below it is asked for.
             return usage.measure(mount.point, time_limit, network=True).available

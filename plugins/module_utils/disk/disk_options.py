@@ -49,7 +49,7 @@ class MonitorTargets:
     silences: dict[str, datetime.datetime]
 
 
-def watch(options: Mapping[str, Any]) -> MonitorTargets:
+def monitor_targets(options: Mapping[str, Any]) -> MonitorTargets:
     """What to watch.
 
     Args:
@@ -80,7 +80,7 @@ def watch(options: Mapping[str, Any]) -> MonitorTargets:
         # An entry for a path that was named already says more about it.
         targets[target.path, target.folder] = target
         if entry.get("silence_until"):
-            silences[target.path] = _moment(entry["silence_until"], where)
+            silences[target.path] = _date(entry["silence_until"], where)
     return MonitorTargets(
         list(targets.values()), common if options.get("discover") else None, silences
     )
@@ -158,7 +158,7 @@ def _check_hysteresis(option: str, value: float | None) -> None:
         )
 
 
-def _moment(text: str, where: str) -> datetime.datetime:
+def _date(text: str, where: str) -> datetime.datetime:
     try:
         moment = datetime.datetime.fromisoformat(text)
     except ValueError as error:

@@ -94,7 +94,7 @@ def parse(lines: Iterable[str]) -> list[Mount]:
     return found
 
 
-def table(path: str = MOUNTINFO) -> list[Mount]:
+def mount_table(path: str = MOUNTINFO) -> list[Mount]:
     """What is mounted now.
 
     Raises:
@@ -117,7 +117,7 @@ def by_point(mounts: Iterable[Mount]) -> dict[str, Mount]:
     return {mount.point: mount for mount in mounts}
 
 
-def holding(mounted: Mapping[str, Mount], path: str) -> Mount | None:
+def mount_of(mounted: Mapping[str, Mount], path: str) -> Mount | None:
     """The mount that a path lies on; links are followed as far as no other host is asked.
 
     Args:
@@ -161,7 +161,7 @@ def fstab(path: str = FSTAB) -> dict[str, bool]:
     return found
 
 
-def worth_watching(mounts: Sequence[Mount], meant_read_only: Iterable[str] = ()) -> list[Mount]:
+def fillable(mounts: Sequence[Mount], meant_read_only: Iterable[str] = ()) -> list[Mount]:
     """The filesystems that can fill: each device once, and no pseudo filesystem.
 
     Of several mounts of one device (bind mounts, a second mount) the one that shows the whole of it

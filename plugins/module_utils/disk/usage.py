@@ -30,8 +30,8 @@ from ..common.levels import (
 from ..common.messages import ENGLISH
 from ..common.safe_text import clean
 from ..common.system_errors import reason
-from . import disk_reasons, folder_size, mounts
-from .disk_reasons import Cause
+from . import disk_causes, folder_size, mounts
+from .disk_causes import Cause
 
 # Percentage points below a threshold at which a level that was reached is left again.
 HYSTERESIS = 2.0
@@ -109,7 +109,7 @@ class TargetResult:
     Attributes:
         reason: why it is at its level, in English; pages say it from `causes`.
         causes: what was asked of the target and answered, the worst first, as
-            `disk_reasons.Cause.to_dict` gives it.
+            `disk_causes.Cause.to_dict` gives it.
         bytes_used: of the filesystem, or of the folder itself.
         also_at: other mount points of the same filesystem that were asked for too.
         folders: bytes of each folder in a folder, by name.
@@ -156,7 +156,7 @@ class TargetResult:
         return dataclasses.replace(
             self,
             level=worst(cause["level"] for cause in every),
-            reason="; ".join(disk_reasons.text(ENGLISH, cause) for cause in bad),
+            reason="; ".join(disk_causes.cause_text(ENGLISH, cause) for cause in bad),
             causes=every,
             **changes,
         )
@@ -222,7 +222,7 @@ def check(
     Raises:
         ResilienceError: there is nothing to watch, or the kernel's table cannot be read.
     """
-    every = mounts.table() if table is None else table
+    every = mounts.mount_table() if table is None else table
     mounted = mounts.by_point(every)
     promised = mounts.fstab() if fstab is None else fstab
     chosen = list(targets)
@@ -230,12 +230,12 @@ def check(
         taken = {
             mount.device
             for target in targets
-            if not target.folder and (mount := mounts.holding(mounted, target.path))
+            if not target.folder and (mount := mounts.mount_of(mounted, target.path))
         }
         read_only = [point for point, meant in promised.items() if meant]
         chosen += [
             dataclasses.replace(discover, path=mount.point, name="")
-            for mount in mounts.worth_watching(every, read_only)
+            for mount in mounts.fillable(every, read_only)
             if mount.device not in taken
         ]
     if not chosen:
@@ -245,7 +245,7 @@ def check(
     results: list[TargetResult] = []
     firsts: dict[tuple[Any, ...], int] = {}
     for target in chosen:
-        mount = mounts.holding(mounted, target.path)
+        mount = mounts.mount_of(mounted, target.path)
         same = _sameness(target, mount)
         if same in firsts:
             first = results[firsts[same]]

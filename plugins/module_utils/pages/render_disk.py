@@ -12,7 +12,7 @@ from typing import Any
 from ..common import quantity
 from ..common.levels import LEVEL_DISPLAY
 from ..common.safe_text import clean_all
-from ..disk import disk_reasons
+from ..disk import disk_causes
 from . import render_inventory, render_trend
 from .render_text import WORST_FIRST, known_level, level_text, paint, wrap
 
@@ -31,15 +31,15 @@ def target_names(targets: list[dict[str, Any]]) -> list[str]:
     return names
 
 
-def target_reason(words: gettext.NullTranslations, target: dict[str, Any]) -> str:
+def target_reason(translations: gettext.NullTranslations, target: dict[str, Any]) -> str:
     """Why a target is not ok: its causes, or what else the engine says, or that inodes run out."""
     causes = [cause for cause in target.get("causes") or [] if cause["level"] != "ok"]
     if causes:
-        return "; ".join(disk_reasons.text(words, cause) for cause in causes)
+        return "; ".join(disk_causes.cause_text(translations, cause) for cause in causes)
     reason = str(target.get("reason") or "")
     inodes, used = target.get("inodes_percent_used"), target.get("percent_used")
     if not reason and inodes is not None and (used is None or inodes > used):
-        return words.gettext("inodes %(percent)s") % {"percent": quantity.percent(inodes)}
+        return translations.gettext("inodes %(percent)s") % {"percent": quantity.percent(inodes)}
     return reason
 
 
@@ -74,44 +74,49 @@ def by_level(disk: dict[str, Any], backups: dict[str, Any] | None) -> dict[str, 
 
 
 def dashboard(
-    words: gettext.NullTranslations, disk: dict[str, Any], backups: dict[str, Any], colour: bool
+    translations: gettext.NullTranslations,
+    disk: dict[str, Any],
+    backups: dict[str, Any],
+    colour: bool,
 ) -> str:
     """The dashboard as the plan shows it; what else there is to say stands before its end."""
-    say = words.gettext
+    _ = translations.gettext
     disk, backups = clean_all(disk), clean_all(backups)
     targets = list(disk.get("targets") or [])
     rule = "═" * 62
     lines = [
         f"╔{rule}╗",
-        say("║                CHEFWELL - DISK SPACE MONITOR                 ║"),
+        _("║                CHEFWELL - DISK SPACE MONITOR                 ║"),
         f"╚{rule}╝",
         "",
-        say("📊 SYSTEM STATUS:"),
+        _("📊 SYSTEM STATUS:"),
     ]
     for name, target in zip(target_names(targets), targets, strict=True):
         figures = target_figures(target)
         line = f"   {name}: {figures} " if figures else f"   {name}: "
         line += level_text(target.get("level"), colour)
-        reason = target_reason(words, target)
+        reason = target_reason(translations, target)
         if reason and target.get("level") != "ok":
             line += f" - {reason}"
         lines += wrap(line, 6)
-    lines += ["", say("🗂️  BACKUP DETAILS:"), *render_inventory.lines(words, backups)]
-    for line in render_inventory.unfinished(words, backups):
+    lines += ["", _("🗂️  BACKUP DETAILS:"), *render_inventory.lines(translations, backups)]
+    for line in render_inventory.unfinished(translations, backups):
         lines += wrap(f"   {line}", 6)
     for problem in backups.get("problems") or []:
         lines += wrap(f"   {level_text('unknown', colour)} - {problem}", 6)
-    trend = render_trend.trend(words, target_names(targets), targets, colour, disk.get("tiers"))
+    trend = render_trend.trend_lines(
+        translations, target_names(targets), targets, colour, disk.get("tiers")
+    )
     if trend:
-        lines += [*trend, *render_trend.fitting(words, targets)]
-    lines += render_trend.in_force(words, disk.get("alerts") or [], colour)
+        lines += [*trend, *render_trend.fit_lines(translations, targets)]
+    lines += render_trend.alert_lines(translations, disk.get("alerts") or [], colour)
     lines.append("")
     found = by_level(disk, backups)
     if list(found) == ["ok"]:
-        lines.append(paint(say("✅ All systems normal"), LEVEL_DISPLAY["ok"][2], colour))
+        lines.append(paint(_("✅ All systems normal"), LEVEL_DISPLAY["ok"][2], colour))
     else:
         told = [
-            say("%(level)s at %(targets)s")
+            _("%(level)s at %(targets)s")
             % {"level": level_text(level, colour), "targets": ", ".join(names)}
             for level, names in found.items()
             if level != "ok"

@@ -14,7 +14,7 @@ from typing import Any
 
 from ..common import quantity
 from ..common.levels import LEVEL_DISPLAY
-from ..disk import disk_reasons
+from ..disk import disk_causes
 from .render_text import known_level, level_text, paint, wrap
 
 SPARKS = "▁▂▃▄▅▆▇█"
@@ -63,8 +63,8 @@ def sparkline(values: Sequence[float | None]) -> str:
     return "".join(marks)
 
 
-def trend(
-    words: gettext.NullTranslations,
+def trend_lines(
+    translations: gettext.NullTranslations,
     names: Sequence[str],
     targets: Sequence[dict[str, Any]],
     colour: bool,
@@ -73,11 +73,11 @@ def trend(
     """One bar and the last days for each target with a history, and what is to be expected of it.
 
     Args:
-        words: of the page's language.
+        translations: of the page's language.
         names: what the targets are called.
         targets: as `disk.TargetResult.to_dict` gives them, with their `days` as `daily` does.
         colour: whether to use ANSI colours.
-        tiers: those of the backup folder, as `disk_tiers.TierUse.to_dict` gives them.
+        tiers: those of the backup folder, as `tier_usage.TierUse.to_dict` gives them.
     """
     shown = [
         (name, target)
@@ -86,7 +86,7 @@ def trend(
     ]
     if not shown:
         return []
-    lines = ["", words.gettext("📈 LAST 30 DAYS:")]
+    lines = ["", translations.gettext("📈 LAST 30 DAYS:")]
     for name, target in shown:
         known = [value for value in target["days"] if value is not None]
         percent = target.get("percent_used")
@@ -98,64 +98,66 @@ def trend(
         lines.append(f"      {drawn} {quantity.percent(percent):>5}")
         range_text = span[0] if span[0] == span[1] else f"{span[0]} - {span[1]}"
         lines.append(f"      {sparkline(target['days'])} {range_text}")
-        lines += wrap(f"      {forecast_text(words, target.get('forecast') or {})}", 6)
+        lines += wrap(f"      {forecast_text(translations, target.get('forecast') or {})}", 6)
         if name == "Backups":
             for tier, use in (tiers or {}).items():
-                lines += wrap(f"      {tier_text(words, tier, use)}", 9)
+                lines += wrap(f"      {tier_text(translations, tier, use)}", 9)
     return lines
 
 
-def tier_text(words: gettext.NullTranslations, tier: str, use: Mapping[str, Any]) -> str:
+def tier_text(translations: gettext.NullTranslations, tier: str, use: Mapping[str, Any]) -> str:
     """One tier, such as `Daily: 24 MB, 0.02% of the disk, +1.2 MB a day`."""
     figures = {
         "tier": tier[:1].upper() + tier[1:],
         "size": quantity.size(use["bytes_used"]),
         "share": quantity.percent(use["percent_used"]),
     }
-    text = words.gettext("%(tier)s: %(size)s, %(share)s of the disk") % figures
+    text = translations.gettext("%(tier)s: %(size)s, %(share)s of the disk") % figures
     growth = use.get("growth_per_day")
     if growth is None:
-        return text + ", " + words.gettext("growth not known yet")
-    return f"{text}, {growth_text(words, growth)}"
+        return text + ", " + translations.gettext("growth not known yet")
+    return f"{text}, {growth_text(translations, growth)}"
 
 
-def growth_text(words: gettext.NullTranslations, a_day: float) -> str:
+def growth_text(translations: gettext.NullTranslations, a_day: float) -> str:
     """Bytes a day, such as `+1.2 GB a day`."""
     sign = "-" if a_day < 0 else "+"
-    return words.gettext("%(size)s a day") % {"size": f"{sign}{quantity.size(abs(a_day))}"}
+    return translations.gettext("%(size)s a day") % {"size": f"{sign}{quantity.size(abs(a_day))}"}
 
 
-def forecast_text(words: gettext.NullTranslations, forecast: dict[str, Any]) -> str:
+def forecast_text(translations: gettext.NullTranslations, forecast: dict[str, Any]) -> str:
     """What is to be expected, such as `+1.2 GB a day, full in 45 days (38 to 60), confidence`."""
-    say = words.gettext
+    _ = translations.gettext
     if forecast.get("per_day") is None:
-        return say("Forecast: not enough data yet")
-    growth = growth_text(words, forecast["per_day"])
+        return _("Forecast: not enough data yet")
+    growth = growth_text(translations, forecast["per_day"])
     until = (forecast.get("days_to") or {}).get("full")
     if forecast.get("status") != "growing" or until is None:
-        return say("Forecast: %(growth)s, not filling up") % {"growth": growth}
+        return _("Forecast: %(growth)s, not filling up") % {"growth": growth}
     early, late = forecast.get("days_to_full_early"), forecast.get("days_to_full_late")
     times = {
         "growth": growth,
-        "time": disk_reasons.days_text(words, until),
-        "early": disk_reasons.days_text(words, until if early is None else early),
+        "time": disk_causes.days_text(translations, until),
+        "early": disk_causes.days_text(translations, until if early is None else early),
     }
     confidence = {
-        "high": say("high confidence"),
-        "medium": say("medium confidence"),
-        "low": say("low confidence"),
+        "high": _("high confidence"),
+        "medium": _("medium confidence"),
+        "low": _("low confidence"),
     }[str(forecast.get("confidence"))]
-    if late is not None and disk_reasons.days_text(words, late) == times["early"]:
-        text = say("Forecast: %(growth)s, full in %(time)s") % times
+    if late is not None and disk_causes.days_text(translations, late) == times["early"]:
+        text = _("Forecast: %(growth)s, full in %(time)s") % times
     elif late is None:
-        text = say("Forecast: %(growth)s, full in %(time)s (%(early)s at the earliest)") % times
+        text = _("Forecast: %(growth)s, full in %(time)s (%(early)s at the earliest)") % times
     else:
-        times["late"] = disk_reasons.days_text(words, late)
-        text = say("Forecast: %(growth)s, full in %(time)s (%(early)s to %(late)s)") % times
+        times["late"] = disk_causes.days_text(translations, late)
+        text = _("Forecast: %(growth)s, full in %(time)s (%(early)s to %(late)s)") % times
     return f"{text}, {confidence}"
 
 
-def fitting(words: gettext.NullTranslations, targets: Sequence[dict[str, Any]]) -> list[str]:
+def fit_lines(
+    translations: gettext.NullTranslations, targets: Sequence[dict[str, Any]]
+) -> list[str]:
     """Whether tonight's dump, a drill and the retention plan fit, each in a line."""
     found = [
         cause
@@ -167,34 +169,34 @@ def fitting(words: gettext.NullTranslations, targets: Sequence[dict[str, Any]]) 
     lines: list[str] = []
     for cause in sorted(found, key=lambda cause: order.index(cause["code"])):
         mark = LEVEL_DISPLAY[known_level(cause["level"])][0]
-        text = disk_reasons.text(words, cause)
+        text = disk_causes.cause_text(translations, cause)
         lines += wrap(f"   {mark} {text[0].upper()}{text[1:]}", 6)
-    return ["", words.gettext("🔮 WHAT FITS:"), *lines] if lines else []
+    return ["", translations.gettext("🔮 WHAT FITS:"), *lines] if lines else []
 
 
-def in_force(
-    words: gettext.NullTranslations, alerts: Sequence[dict[str, Any]], colour: bool
+def alert_lines(
+    translations: gettext.NullTranslations, alerts: Sequence[dict[str, Any]], colour: bool
 ) -> list[str]:
     """The alerts that people were told of and that have not ended.
 
     Args:
-        words: of the page's language.
+        translations: of the page's language.
         alerts: each a `name`, its `level`, for how many `seconds` it has lasted and perhaps its
             `level_now`: one that is better has not ended yet, see `alerts.in_force`.
         colour: whether to use ANSI colours.
     """
     if not alerts:
         return []
-    lines = ["", words.gettext("🔔 ALERTS IN FORCE:")]
+    lines = ["", translations.gettext("🔔 ALERTS IN FORCE:")]
     for alert in alerts:
-        since = quantity.duration(words, alert["seconds"])
-        text = words.gettext("%(level)s for %(time)s: %(name)s") % {
+        since = quantity.duration(translations, alert["seconds"])
+        text = translations.gettext("%(level)s for %(time)s: %(name)s") % {
             "level": level_text(alert["level"], colour),
             "time": since,
             "name": alert["name"],
         }
         at = alert.get("level_now", alert["level"])
         if at != alert["level"]:
-            text += words.gettext(" (now %(level)s)") % {"level": level_text(at, colour)}
+            text += translations.gettext(" (now %(level)s)") % {"level": level_text(at, colour)}
         lines += wrap(f"   {text}", 6)
     return lines

@@ -15,7 +15,7 @@ from typing import Any
 
 from ..common.levels import CRITICAL, OK, UNKNOWN, WARNING
 from ..inventory.inventory import BackupFile
-from .disk_reasons import Cause
+from .disk_causes import Cause
 from .forecast import DAY, slopes
 
 # The plan's own: 7 daily, 4 weekly and 3 monthly backups.
@@ -33,7 +33,7 @@ HORIZON = 120
 
 
 @dataclasses.dataclass(frozen=True)
-class Fits:
+class BackupFit:
     """What fits. Sizes in bytes.
 
     Attributes:
@@ -60,7 +60,7 @@ class Fits:
         return dataclasses.asdict(self)
 
 
-def fits(
+def backup_fit(
     backups: Sequence[BackupFile],
     available: int,
     *,
@@ -68,7 +68,7 @@ def fits(
     drill_factor: float = DRILL_FACTOR,
     retention: Mapping[str, int] | None = None,
     other_growth: float = 0.0,
-) -> Fits:
+) -> BackupFit:
     """What fits on the disk of the backups, and where drills are made.
 
     Args:
@@ -79,17 +79,17 @@ def fits(
         retention: how many backups each tier keeps.
         other_growth: bytes a day by which everything else on that filesystem grows.
     """
-    dumps = _nightly(backups)
+    dumps = _dumps(backups)
     if not dumps:
-        return Fits(drill_available=drill_available)
+        return BackupFit(drill_available=drill_available)
     newest = dumps[-1][1]
     growth = 0.0
     if len(dumps) >= 3:
         growth = max(0.0, slopes(dumps)[0] * DAY)
     # The largest of the last week: one night's small dump is no promise.
-    following = max(size for _moment, size in dumps[-7:]) + growth
+    following = max(size for _taken_at, size in dumps[-7:]) + growth
     needs = int(newest * (1 + drill_factor)) + DRILL_BASE
-    return Fits(
+    return BackupFit(
         next_dump=int(following),
         dump_growth=growth,
         dump_fits=available >= following * DUMP_MARGIN,
@@ -100,15 +100,15 @@ def fits(
     )
 
 
-def _moment(file: BackupFile) -> float:
+def _taken_at(file: BackupFile) -> float:
     if file.taken_at:
         return datetime.datetime.fromisoformat(file.taken_at).timestamp()
     return file.mtime_ns / 1e9
 
 
-def _nightly(backups: Sequence[BackupFile]) -> list[tuple[float, float]]:
+def _dumps(backups: Sequence[BackupFile]) -> list[tuple[float, float]]:
     """Time and size of every dump, the oldest first; copies of one dump in two tiers count once."""
-    return sorted({_moment(file): float(file.bytes) for file in backups}.items())
+    return sorted({_taken_at(file): float(file.bytes) for file in backups}.items())
 
 
 def _nights(
@@ -121,7 +121,7 @@ def _nights(
 ) -> int:
     """Plays the coming nights: each tier takes its new backup first and then drops its oldest."""
     held: dict[str, list[float]] = {tier: [] for tier in retention}
-    for file in sorted(backups, key=_moment):
+    for file in sorted(backups, key=_taken_at):
         held.setdefault(file.tier, []).append(float(file.bytes))
     for night in range(1, HORIZON + 1):
         available -= other_growth
@@ -140,7 +140,7 @@ def _nights(
     return HORIZON
 
 
-def causes(found: Fits, available: int, warn_nights: float) -> list[Cause]:
+def fit_causes(found: BackupFit, available: int, warn_nights: float) -> list[Cause]:
     """The same as answers with levels.
 
     Args:
@@ -154,7 +154,7 @@ def causes(found: Fits, available: int, warn_nights: float) -> list[Cause]:
         needs = found.next_dump * DUMP_MARGIN
         spare = available / max(1.0, needs)
         values = {"needs": int(needs), "available": available, "fits": found.dump_fits}
-        answers.append(Cause("dump_fit", *_room(spare), values))
+        answers.append(Cause("dump_fit", *_fit_levels(spare), values))
     if found.drill_needs and found.drill_available is None:
         values = {"needs": found.drill_needs, "available": None, "fits": None}
         answers.append(Cause("drill_fit", UNKNOWN, UNKNOWN, values))
@@ -166,7 +166,7 @@ def causes(found: Fits, available: int, warn_nights: float) -> list[Cause]:
             "fits": found.drill_fits,
         }
         # A drill that does not fit endangers no data: it is a warning, never more.
-        level, falls_to = (min(level, WARNING, key=_severity) for level in _room(spare))
+        level, falls_to = (min(level, WARNING, key=_severity) for level in _fit_levels(spare))
         answers.append(Cause("drill_fit", level, falls_to, values))
     if found.nights is not None:
         level = WARNING if found.nights < warn_nights else OK
@@ -182,7 +182,7 @@ def _severity(level: str) -> int:
     return (OK, WARNING, CRITICAL).index(level)
 
 
-def _room(spare: float) -> tuple[str, str]:
+def _fit_levels(spare: float) -> tuple[str, str]:
     """Levels of room by how many times what is needed is there: it must be heard before it is 1."""
 
     def level(times: float) -> str:

@@ -18,7 +18,7 @@ from .usage import TargetResult
 
 
 @dataclasses.dataclass(frozen=True)
-class TierUse:
+class TierUsage:
     """One tier on its disk.
 
     Attributes:
@@ -40,9 +40,9 @@ def _key(folder: TargetResult, tier: str) -> str:
     return f"tier:{clean(f'{folder.path}/{tier}')}"
 
 
-def uses(
+def tier_usages(
     folder: TargetResult, tiers: Sequence[str], history: History | None, now: float
-) -> dict[str, TierUse]:
+) -> dict[str, TierUsage]:
     """What each tier takes up; one that is not there, or was not measured, is left out.
 
     Args:
@@ -67,11 +67,11 @@ def uses(
             points = [(moment, size) for moment, size, _inodes in before if size is not None]
             growth = forecast.forecast([*points, (now, held)], {"full": whole}, whole, now).per_day
         share = 100 * held / whole if whole else 100.0
-        found[tier] = TierUse(held, round(share, 4), growth)
+        found[tier] = TierUsage(held, round(share, 4), growth)
     return found
 
 
-def samples(folder: TargetResult, found: Mapping[str, TierUse], now: float) -> list[Sample]:
+def tier_samples(folder: TargetResult, found: Mapping[str, TierUsage], now: float) -> list[Sample]:
     """What is remembered of the tiers."""
     return [
         Sample(

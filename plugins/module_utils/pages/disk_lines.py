@@ -15,8 +15,8 @@ from ..common import levels
 from ..common.errors import ResilienceError
 from ..common.levels import LEVELS, OK, RISING
 from ..common.safe_text import clean
-from ..disk import disk_reasons, usage
-from ..disk.disk_check import Look
+from ..disk import disk_causes, usage
+from ..disk.disk_check import DiskMeasurement
 from ..history.history import History
 from ..notifications.alerts import AlertState, Condition
 from ..notifications.metrics import Gauge
@@ -51,7 +51,7 @@ def log_line(moment: str, result: usage.TargetResult) -> str:
 
 
 def condition(
-    words: gettext.NullTranslations,
+    translations: gettext.NullTranslations,
     code: str,
     result: usage.TargetResult,
     causes: Sequence[Mapping[str, Any]],
@@ -59,7 +59,7 @@ def condition(
     """What people are told of one target, or of one question about it.
 
     Args:
-        words: of their language.
+        translations: of their language.
         code: the question's, or empty for the target's level.
         result: the target.
         causes: what was asked and answered.
@@ -69,18 +69,18 @@ def condition(
     bad = [cause for cause in causes if cause["level"] != OK] or causes[:1]
 
     def reason() -> str:
-        return clean("; ".join(disk_reasons.text(words, cause) for cause in bad))
+        return clean("; ".join(disk_causes.cause_text(translations, cause) for cause in bad))
 
     def name() -> str:
         if result.name and not code:
             return clean(result.name)
-        return clean(disk_reasons.subject(words, code, result.path, result.folder))
+        return clean(disk_causes.alert_subject(translations, code, result.path, result.folder))
 
     key = f"{result.key}:{code}" if code else result.key
     return Condition(key, name, level, falls_to, reason)
 
 
-def nagios(look: Look) -> str:
+def nagios(look: DiskMeasurement) -> str:
     """The line of a monitoring plugin: status, what is wrong or every percentage, performance data.
 
     Its units are bytes and percent; a threshold is given where it is known in that unit.
@@ -99,7 +99,7 @@ def _worst_first(result: usage.TargetResult) -> int:
     return -LEVELS.index(result.level)
 
 
-def _performance(look: Look, result: usage.TargetResult) -> list[str]:
+def _performance(look: DiskMeasurement, result: usage.TargetResult) -> list[str]:
     if result.bytes_used is None or result.bytes_available is None:
         return []
     # A label is in single quotes, in which a quote is written twice and "=" may not stand.
@@ -121,7 +121,7 @@ def _performance(look: Look, result: usage.TargetResult) -> list[str]:
     return items
 
 
-def _target(look: Look, result: usage.TargetResult) -> usage.Target:
+def _target(look: DiskMeasurement, result: usage.TargetResult) -> usage.Target:
     for target in look.watch.targets:
         if (target.path, target.folder) == (result.path, result.folder):
             return target
@@ -152,7 +152,7 @@ def days(history: History | None, result: usage.TargetResult, now: float) -> lis
     return render_trend.daily([*points, (now, result.percent_used)], now)
 
 
-def in_force(
+def alerts_in_force(
     states: Mapping[str, AlertState], now: float, levels: Mapping[str, str] | None = None
 ) -> list[dict[str, Any]]:
     """The alerts in force, the worst first, as pages and JSON have them.
@@ -180,7 +180,7 @@ def in_force(
     ]
 
 
-def no_backups(settings: Mapping[str, Any], look: Look) -> dict[str, Any]:
+def no_backups(settings: Mapping[str, Any], look: DiskMeasurement) -> dict[str, Any]:
     """What stands for the backup tree on the page when it could not be looked at."""
     path = settings["backup_path"]
     reasons = [result.reason for result in look.results if result.folder and result.path == path]
@@ -193,7 +193,7 @@ def no_backups(settings: Mapping[str, Any], look: Look) -> dict[str, Any]:
     }
 
 
-def gauges(look: Look) -> list[Gauge]:
+def gauges(look: DiskMeasurement) -> list[Gauge]:
     """The metrics of one look."""
 
     found = [

@@ -1,0 +1,177 @@
+# -*- coding: utf-8 -*-
+# Copyright (c) 2026, chefwell.resilience contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Causes of a target's level, and their text for logs, messages and pages of every language."""
+
+from __future__ import annotations
+
+import dataclasses
+import gettext
+from collections.abc import Mapping
+from typing import Any
+
+from ..common import quantity
+
+
+@dataclasses.dataclass(frozen=True)
+class Cause:
+    """One thing that was judged about a target.
+
+    Attributes:
+        code: what was judged: `space`, `inodes`, `read_only`, `unmeasured`, `not_mounted`,
+            `forecast`, `inodes_forecast`, `dump_fit`, `drill_fit`, `retention_fit`, `backups`.
+        level: the level that it gives the target.
+        falls_to: the level that the same measurement gives with every threshold a little earlier;
+            what a level once reached falls back to (see `alerts`).
+        values: the figures that the text shows.
+    """
+
+    code: str
+    level: str
+    falls_to: str
+    values: dict[str, Any]
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return plain values."""
+        return dataclasses.asdict(self)
+
+
+# Days; a month of samples says little of what lies further ahead than this.
+FAR_DAYS = 730.0
+
+
+def left_text(translations: gettext.NullTranslations, code: str, left: float) -> str:
+    """Return what is left, such as `20 GB left` or, of inodes, `5000 left`."""
+    size = f"{left:.0f}" if code == "inodes" else quantity.size(left)
+    return translations.gettext("%(size)s left") % {"size": size}
+
+
+def cause_text(translations: gettext.NullTranslations, cause: Mapping[str, Any]) -> str:
+    """Return the text of one cause, such as `space 85.9% used (14 GB left), critical from 80%`.
+
+    Args:
+        translations: of the reader's language.
+        cause: as `Cause.to_dict` returns it.
+    """
+    _, values = translations.gettext, cause["values"]
+    code, level = cause["code"], cause["level"]
+    if code in ("space", "inodes"):
+        return _usage_text(translations, code, level, values)
+    if code == "read_only":
+        return _("mounted read-only")
+    if code == "not_mounted":
+        return _("not mounted")
+    if code == "unmeasured":
+        return str(_("cannot be measured: %(why)s") % values)
+    if code in ("forecast", "inodes_forecast"):
+        return _forecast_text(translations, code, values)
+    if code in ("dump_fit", "drill_fit"):
+        return _fit_text(translations, code, level, values)
+    if code == "retention_fit":
+        if values["nights"] >= values["horizon"]:
+            return _("the retention plan fits for %(nights)d nights or more") % {
+                "nights": values["horizon"]
+            }
+        return translations.ngettext(
+            "the retention plan fits for %(nights)d more night",
+            "the retention plan fits for %(nights)d more nights",
+            values["nights"],
+        ) % {"nights": values["nights"]}
+    return str(_("the backups cannot be read: %(why)s") % values)
+
+
+def _usage_text(
+    translations: gettext.NullTranslations, code: str, level: str, values: Mapping[str, Any]
+) -> str:
+    _ = translations.gettext
+    if code == "inodes":
+        used = _("inodes %(percent)s%% used")
+    elif values.get("share"):
+        used = _("takes %(percent)s%% of its disk")
+    else:
+        used = _("space %(percent)s%% used")
+    used = used % {"percent": f"{values['percent']:.1f}"}
+    if values.get("left") is not None:  # results that earlier versions stored have none
+        used += f" ({left_text(translations, code, values['left'])})"
+    if level == "ok":
+        return used
+    limit = values["limit"]
+    begins = f"{limit:g}%" if values["limit_is_percent"] else left_text(translations, code, limit)
+    return used + _(", %(level)s from %(limit)s") % {"level": level, "limit": begins}
+
+
+def alert_subject(
+    translations: gettext.NullTranslations, code: str, path: str, folder: bool
+) -> str:
+    """Return what an alert is about, such as `disk /srv`, for the title of a message.
+
+    Args:
+        translations: of the message's language.
+        code: a cause that has an alert of its own, or empty for the target's level.
+        path: the target's.
+        folder: whether the target is a folder.
+    """
+    _ = translations.gettext
+    if code == "dump_fit":
+        return _("room for tonight's dump")
+    if code == "drill_fit":
+        return _("room for a restore drill")
+    if code == "retention_fit":
+        return _("room for the retention plan")
+    subject = _("folder %(path)s") if folder else _("disk %(path)s")
+    return subject % {"path": path}
+
+
+def days_text(translations: gettext.NullTranslations, days: float) -> str:
+    """Return a time to come, such as `6 days` or `18 hours`, rounded down."""
+    if days >= FAR_DAYS:
+        return translations.gettext("more than 2 years")
+    if days < 2:
+        hours = int(days * 24)
+        return translations.ngettext("%(count)d hour", "%(count)d hours", hours) % {"count": hours}
+    whole = int(days)
+    return translations.ngettext("%(count)d day", "%(count)d days", whole) % {"count": whole}
+
+
+def _forecast_text(
+    translations: gettext.NullTranslations, code: str, values: Mapping[str, Any]
+) -> str:
+    _ = translations.gettext
+    beginning = (
+        _("emergency in %(time)s") if code == "forecast" else _("inodes: emergency in %(time)s")
+    )
+    text = beginning % {"time": days_text(translations, values["days"])}
+    if values["days_to_full"] is not None:
+        text += _(", full in %(time)s") % {"time": days_text(translations, values["days_to_full"])}
+    return text + _(" at the present growth")
+
+
+def _fit_text(
+    translations: gettext.NullTranslations, code: str, level: str, values: Mapping[str, Any]
+) -> str:
+    _ = translations.gettext
+    # "fits" alone would be no reason for an alert: what fits only just has a text of its own.
+    texts = {
+        ("dump_fit", "fits"): _("tonight's dump (up to %(needs)s) fits into %(available)s"),
+        ("dump_fit", "just"): _(
+            "room for less than two dumps: tonight's takes up to %(needs)s, %(available)s are left"
+        ),
+        ("dump_fit", "not"): _(
+            "tonight's dump will not fit: it takes up to %(needs)s, %(available)s are left"
+        ),
+        ("drill_fit", "fits"): _("a restore drill (%(needs)s) fits into %(available)s"),
+        ("drill_fit", "just"): _(
+            "room for less than two restore drills: one takes %(needs)s, %(available)s are left"
+        ),
+        ("drill_fit", "not"): _(
+            "a restore drill will not fit: it takes %(needs)s, %(available)s are left"
+        ),
+    }
+    if values["fits"] is None:
+        return _(
+            "whether a restore drill fits is not known: the filesystem it would use does not answer"
+        )
+    sizes = {name: quantity.size(values[name]) for name in ("needs", "available")}
+    how = "not" if not values["fits"] else "fits" if level == "ok" else "just"
+    return texts[code, how] % sizes
