@@ -59,13 +59,13 @@ def installed(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 # What asks nothing of a host runs whatever tags are given.
-ALWAYS = re.compile("Refuse to go forwards and backwards|Validating arguments")
+ALWAYS = re.compile("Fail if the tag rollback is given|Validating arguments")
 
 
 def stages(output: str) -> list[str]:
     """The plays that a run began, by their stage, `-` before those that take one back."""
-    named = re.findall(r"^PLAY \[(Take s|S)tage (\d)", output, re.MULTILINE)
-    return [f"-{number}" if begins == "Take s" else number for begins, number in named]
+    named = re.findall(r"^PLAY \[(Roll back s|S)tage (\d)", output, re.MULTILINE)
+    return [f"-{number}" if begins == "Roll back s" else number for begins, number in named]
 
 
 def tasks(host: PlayHost, installed: Path, playbook: str, *arguments: str) -> dict[str, list[str]]:
@@ -80,8 +80,8 @@ def listed_tasks(listed: str) -> dict[str, list[str]]:
     found: dict[str, list[str]] = {}
     stage = ""
     for line in listed.splitlines():
-        if play := re.match(r"\s+play #\d+ \(.*\): (Take s|S)tage (\d)", line):
-            stage = f"-{play[2]}" if play[1] == "Take s" else play[2]
+        if play := re.match(r"\s+play #\d+ \(.*\): (Roll back s|S)tage (\d)", line):
+            stage = f"-{play[2]}" if play[1] == "Roll back s" else play[2]
         elif (task := re.match(r"\s{6}(\S.*?)\s+TAGS: ", line)) and not ALWAYS.search(task[1]):
             found.setdefault(stage, []).append(task[1])
     return found
@@ -132,7 +132,7 @@ def test_forwards_and_backwards_in_one_run_is_refused(installed: Path, tmp_path:
     run = host.run("chefwell.resilience.site", "--tags", "stage1,rollback", collections=installed)
     assert run.returncode != 0
     said = " ".join(run.stdout.split())
-    assert "The tag rollback takes nothing back here" in said
+    assert "The tag rollback removes nothing here" in said
     assert "run rollback_stage1.yml" in said and "rollback_all.yml" in said
     assert stages(run.stdout) == ["1"] and not (tmp_path / "host").exists()
 
