@@ -19,7 +19,7 @@ from typing import Any
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT / "tests"))
 
-from support.far_host import FarHost
+from support.remote_host import RemoteHost
 from support.sshd import Sshd
 
 PYTHON = "/usr/bin/python3"
@@ -156,7 +156,7 @@ def lab(count: int, size: int, rate: str = "") -> Iterator[Lab]:
             host.
     """
     with contextlib.ExitStack() as stack:
-        far = FarHost() if rate else None
+        far = RemoteHost() if rate else None
         if far:
             stack.callback(far.remove)
             far.slow_down(rate)

@@ -21,8 +21,8 @@ from ansible_collections.chefwell.resilience.plugins.module_utils.history.histor
 )
 from support.fault_log import Fault
 from support.filesystems import Disks, fill, run
+from support.http_receiver import Receiver, receiving
 from support.monitor_host import ENGINE, MonitorHost
-from support.receiver import Receiver, receiving
 
 DAY = 86400
 

@@ -11,17 +11,18 @@ from ansible_collections.chefwell.resilience.plugins.module_utils.offsite import
 from ansible_collections.chefwell.resilience.plugins.module_utils.offsite.offsite_settings import (
     SyncSettings,
 )
-from support.far_host import FarHost
-from support.offsite_far import mirror, net, other, settings_for
+from support.offsite_client import copied_backups, remote_sync, with_destination
+from support.remote_backup_server import remote_host
+from support.remote_host import RemoteHost
 from support.sshd import Sshd, make_key
 from testbed.services import free_port
 
-__all__ = ["net"]
+__all__ = ["remote_host"]
 
 
 def _locked_key(settings: SyncSettings, server: Sshd) -> SyncSettings:
     make_key(server.root / "locked", "secret words")
-    return other(settings, key_file=str(server.root / "locked"))
+    return with_destination(settings, key_file=str(server.root / "locked"))
 
 
 def _no_key(settings: SyncSettings, server: Sshd) -> SyncSettings:
@@ -30,11 +31,11 @@ def _no_key(settings: SyncSettings, server: Sshd) -> SyncSettings:
 
 
 def _down(settings: SyncSettings, server: Sshd) -> SyncSettings:
-    return other(settings, port=free_port())
+    return with_destination(settings, port=free_port())
 
 
 def _foreign_user(settings: SyncSettings, server: Sshd) -> SyncSettings:
-    return other(settings, user="nobody-here")
+    return with_destination(settings, user="nobody-here")
 
 
 def _too_many(settings: SyncSettings, server: Sshd) -> SyncSettings:
@@ -44,7 +45,7 @@ def _too_many(settings: SyncSettings, server: Sshd) -> SyncSettings:
     for number in range(2):
         make_key(server.root / f"extra{number}")
         extra.append(f"IdentityFile={server.root}/extra{number}")
-    return other(settings, ssh_options=tuple(extra))
+    return with_destination(settings, ssh_options=tuple(extra))
 
 
 @pytest.mark.parametrize(
@@ -59,7 +60,7 @@ def _too_many(settings: SyncSettings, server: Sshd) -> SyncSettings:
 )
 def test_b12_cannot_log_in(
     fault,
-    net: FarHost,
+    remote_host: RemoteHost,
     tmp_path: Path,
     what: str,
     change: Callable[[SyncSettings, Sshd], SyncSettings],
@@ -67,22 +68,22 @@ def test_b12_cannot_log_in(
     said: str,
 ) -> None:
     fault.cause(what)
-    with strict_server(net) as far:
+    with strict_server(remote_host) as far:
         (tmp_path / "copy").mkdir()
-        settings = settings_for(far, tmp_path / "copy", tmp_path)
+        settings = remote_sync(far, tmp_path / "copy", tmp_path)
         result = sync.sync(change(settings, far))
         fault.see(
             f"{result.kind}: {result.message[:110]}",
-            holds=result.kind == kind and said in result.message and mirror(far) == {},
+            holds=result.kind == kind and said in result.message and copied_backups(far) == {},
         )
         fault.see(f"remedy: {result.remedy[:110]}", holds=bool(result.remedy))
 
 
-def test_b12_full_authorized_keys(fault, net: FarHost, tmp_path: Path) -> None:
+def test_b12_full_authorized_keys(fault, remote_host: RemoteHost, tmp_path: Path) -> None:
     fault.cause("3,000 keys stand before ours in authorized_keys")
-    with strict_server(net) as far:
+    with strict_server(remote_host) as far:
         (tmp_path / "copy").mkdir()
-        settings = settings_for(far, tmp_path / "copy", tmp_path)
+        settings = remote_sync(far, tmp_path / "copy", tmp_path)
         ours = far.authorized_keys.read_text()
         make_key(far.root / "another")
         line = (far.root / "another.pub").read_text()
@@ -92,9 +93,9 @@ def test_b12_full_authorized_keys(fault, net: FarHost, tmp_path: Path) -> None:
 
 
 @contextlib.contextmanager
-def strict_server(net: FarHost) -> Iterator[Sshd]:
+def strict_server(remote_host: RemoteHost) -> Iterator[Sshd]:
     """A server that lets a client try two keys only."""
-    far = Sshd(net.address, net.inside)
+    far = Sshd(remote_host.address, remote_host.inside)
     try:
         far.start("MaxAuthTries 2")
         yield far

@@ -32,26 +32,18 @@ from ansible_collections.chefwell.resilience.plugins.module_utils.server import 
     retention,
     server_store,
 )
-from support.offsite_far import (
-    copied,
-    in_sync,
-    mirror,
-    net,
-    other,
-    server,
-    settings,
-    tree,
-)
-from support.offsite_parts import add_backup
+from support.backup_trees import add_backup
+from support.offsite_client import copied_backups, in_sync, with_destination
+from support.remote_backup_server import copied, remote_host, server, settings, tree
 from support.sshd import Sshd, make_key
 
-__all__ = ["copied", "net", "server", "settings", "tree"]
+__all__ = ["copied", "remote_host", "server", "settings", "tree"]
 
 
 @pytest.mark.parametrize("kind", ["empty", "missing", "unmarked"])
 def test_a1_source_gone(fault, copied: SyncSettings, tree: Path, server: Sshd, kind: str) -> None:
     fault.cause(f"the source is {kind}")
-    before = mirror(server)
+    before = copied_backups(server)
     if kind == "unmarked":
         (tree / copied.marker).unlink()
     else:
@@ -60,18 +52,18 @@ def test_a1_source_gone(fault, copied: SyncSettings, tree: Path, server: Sshd, k
         tree.mkdir()
     result = sync.sync(copied)
     fault.see(result.message[:120], holds=(result.status, result.exit_code) == ("refused", 2))
-    fault.see("the copy is untouched", holds=mirror(server) == before)
+    fault.see("the copy is untouched", holds=copied_backups(server) == before)
 
 
 def test_a2_half_a_tier_lost(fault, copied: SyncSettings, tree: Path, server: Sshd) -> None:
     fault.cause("4 of 7 daily backups removed")
-    before = mirror(server)
+    before = copied_backups(server)
     for file in sorted((tree / "daily").iterdir())[:4]:
         file.unlink()
     result = sync.sync(copied)
     fault.see(result.message[:120], holds="daily lost 4 of 7" in result.message)
     fault.see("the override is explicit", holds="--override mass-change" in result.remedy)
-    fault.see("the copy is untouched", holds=mirror(server) == before)
+    fault.see("the copy is untouched", holds=copied_backups(server) == before)
 
 
 def test_a3_tiny_dump(fault, copied: SyncSettings, tree: Path) -> None:
@@ -119,7 +111,7 @@ def test_a6_hostile_names(
         "names with a line break, quotes, HTML, a shell command, an escape, bytes not UTF-8"
     )
     pattern = r"(?s).*\.dump(\.gz)?"
-    server.guard(pattern=pattern)
+    server.install_gate(pattern=pattern)
     names = [b"new\nline.dump", b"q'\".dump", b"$(id);`x`.dump", b"\x1b[31m.dump", b"\xff.dump"]
     names.append(b"<script>alert(1)<\xe2\x80\xae.dump")
     for name in names:
@@ -237,7 +229,7 @@ def test_b4_two_at_once(fault, copied: SyncSettings, tree: Path) -> None:
     fault.cause("a second sync while the first one sends")
     add_backup(tree, "weekly", 100, size=4_000_000)
     first: list[offsite_settings.SyncResult] = []
-    slow = other(copied, bandwidth_kbps=2000)
+    slow = with_destination(copied, bandwidth_kbps=2000)
     thread = threading.Thread(target=lambda: first.append(sync.sync(slow)))
     thread.start()
     time.sleep(0.8)
@@ -245,7 +237,9 @@ def test_b4_two_at_once(fault, copied: SyncSettings, tree: Path) -> None:
     thread.join()
     status = (second.status, second.exit_code)
     fault.see(f"second: {second.status}", holds=status == ("locked", 1))
-    fault.see(f"first: {first[0].status}", holds=first[0].status == "ok" and in_sync(copied))
+    fault.see(
+        f"first: {first[0].status}", holds=first[0].status == "ok" and in_sync(copied, full=True)
+    )
 
 
 def test_b5_host_key(fault, settings: SyncSettings, server: Sshd) -> None:
@@ -261,7 +255,7 @@ def test_b5_host_key(fault, settings: SyncSettings, server: Sshd) -> None:
     for result, kind in ((changed, "host_key_changed"), (unknown, "host_key_unknown")):
         fault.see(f"{result.message[:90]}", holds=(result.kind, result.attempts) == (kind, 1))
         fault.see(f"remedy: {result.remedy[:80]}", holds="pin" in result.remedy)
-    fault.see("no data sent", holds=mirror(server) == {})
+    fault.see("no data sent", holds=copied_backups(server) == {})
 
 
 @pytest.mark.parametrize("what", ["delete", "overwrite", "shell", "read elsewhere", "forward"])
@@ -269,7 +263,7 @@ def test_b6_thief_of_the_key(
     fault, copied: SyncSettings, tree: Path, server: Sshd, what: str
 ) -> None:
     fault.cause(f"the key is used to {what}")
-    before = mirror(server)
+    before = copied_backups(server)
     ssh = [
         "ssh",
         "-F",
@@ -296,7 +290,7 @@ def test_b6_thief_of_the_key(
     done = subprocess.run(command, capture_output=True, text=True, timeout=20, check=False)
     refused = "refused" in done.stderr or "prohibited" in done.stderr
     fault.see(done.stderr.strip().splitlines()[0][:100], holds=done.returncode != 0 and refused)
-    untouched = mirror(server) == before and list(empty.iterdir()) == []
+    untouched = copied_backups(server) == before and list(empty.iterdir()) == []
     fault.see("the copy is untouched, nothing was read", holds=untouched)
 
 
@@ -319,19 +313,19 @@ def test_b7_bit_rot(fault, copied: SyncSettings, server: Sshd) -> None:
 
 def test_b9_ransomware(fault, copied: SyncSettings, tree: Path, server: Sshd) -> None:
     fault.cause("every local backup replaced by noise; then the guard overridden as well")
-    before = mirror(server)
+    before = copied_backups(server)
     for file in tree.glob("*/*.gz"):
         file.write_bytes(os.urandom(4000))
     result = sync.sync(copied)
     fault.see(result.message[:100], holds=result.status == "refused")
     forced = sync.sync(copied, overrides=["mass-change"])
     fault.see(forced.message[:100], holds=forced.kind == "server_guard")
-    fault.see("the copy is untouched", holds=mirror(server) == before)
+    fault.see("the copy is untouched", holds=copied_backups(server) == before)
     values = {key: value.default for key, value in server_store.KEYS.items()}
     retention.accept(server_store.Store({**values, "root": str(server.backups)}))
     aside = {
         path.partition("/")[2]: body
-        for path, body in mirror(server).items()
+        for path, body in copied_backups(server).items()
         if path.startswith("old_")
     }
     fault.see(f"accepted on the server by mistake: {len(aside)} kept", holds=aside == before)
@@ -355,4 +349,4 @@ def test_b11_rotated_away_meanwhile(
         f"vanished: {result.vanished}",
         holds=(result.status, result.vanished) == ("warning", (f"daily/{victim.name}",)),
     )
-    fault.see("the rest is there", holds=in_sync(settings))
+    fault.see("the rest is there", holds=in_sync(settings, full=True))

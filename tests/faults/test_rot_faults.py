@@ -16,7 +16,7 @@ from ansible_collections.chefwell.resilience.plugins.module_utils.offsite import
 )
 from support.filesystems import Disks, enter_private_mounts
 from support.filesystems import run as done
-from support.offsite_far import settings_for
+from support.offsite_client import remote_sync
 from support.sshd import Sshd
 
 DAYS = 7
@@ -44,7 +44,7 @@ def test_b7_bit_rot_of_the_disk(fault, tmp_path: Path, monkeypatch: pytest.Monke
     try:
         (far / "copy").mkdir()
         server.start()
-        settings = dataclasses.replace(settings_for(server, far / "copy", host), reread_days=DAYS)
+        settings = dataclasses.replace(remote_sync(server, far / "copy", host), reread_days=DAYS)
         assert sync.sync(settings).status == "ok"
         assert offsite_verification.verify(settings)["comparison"]["in_sync"]
         names = sorted(str(file.relative_to(host / "backups")) for file in host.glob("*/*/*.gz"))

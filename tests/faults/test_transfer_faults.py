@@ -29,26 +29,24 @@ from ansible_collections.chefwell.resilience.plugins.module_utils.server import 
     retention,
     server_store,
 )
-from support.far_host import FarHost
+from support.backup_trees import add_backup, contents
 from support.filesystems import Disks, enter_private_mounts
-from support.offsite_far import (
-    copied,
-    held,
+from support.http_receiver import DeadMan, receiving
+from support.offsite_client import (
+    backups_of,
+    copied_backups,
     in_sync,
-    mirror,
-    net,
-    other,
-    server,
-    settings,
-    settings_for,
-    tree,
+    remote_sync,
+    with_destination,
 )
-from support.offsite_parts import add_backup, contents, wait_for
-from support.receiver import DeadMan, receiving
-from support.sshd import Sshd, descendants, end
+from support.processes import descendants, kill
+from support.remote_backup_server import copied, remote_host, server, settings, tree
+from support.remote_host import RemoteHost
+from support.sshd import Sshd
+from support.waiting import wait_for
 from testbed.services import free_port
 
-__all__ = ["copied", "net", "server", "settings", "tree"]
+__all__ = ["copied", "remote_host", "server", "settings", "tree"]
 
 COLLECTIONS = Path(__file__).resolve().parents[2] / "build" / "collections"
 
@@ -86,7 +84,9 @@ def foreign(copy: dict[str, bytes], tree: Path) -> list[str]:
 def killed(settings: SyncSettings, server: Sshd, more: int, who: str) -> int:
     """Kills a sync once so many bytes more have arrived; bytes under way at that moment."""
     before = arrived(server.backups)
-    apart = sync_apart(dataclasses.replace(other(settings, bandwidth_kbps=1500), tries=1))
+    apart = sync_apart(
+        dataclasses.replace(with_destination(settings, bandwidth_kbps=1500), tries=1)
+    )
 
     def now() -> bool:
         under_way = bool(server.children()) and arrived(server.backups) - before >= more
@@ -95,7 +95,7 @@ def killed(settings: SyncSettings, server: Sshd, more: int, who: str) -> int:
     wait_for(now, seconds=20)
     seen = arrived(server.backups)
     for pid in [*descendants(apart.pid), apart.pid] if who == "the host" else server.children():
-        end(pid)
+        kill(pid)
     apart.wait()
     wait_for(lambda: not server.children(), seconds=10)
     return seen
@@ -110,33 +110,33 @@ def test_b1_killed_at_any_moment(
     wrong: list[str] = []
     for more in (0, 100_000, 600_000, 900_000):
         moments.append(killed(copied, server, more, who))
-        wrong += foreign(mirror(server), tree)
+        wrong += foreign(copied_backups(server), tree)
     fault.cause(f"kill -9 of {who}, {len(moments)} times: with {moments} bytes under way")
     fault.see(f"final names with partial content: {wrong}", holds=not wrong)
     waiting = arrived(server.backups)
-    left = sum(f"weekly/{name}" not in mirror(server) for name in names) * 700_000
+    left = sum(f"weekly/{name}" not in copied_backups(server) for name in names) * 700_000
     result = sync.sync(copied)
     fault.see(
         f"the next run sends {result.bytes_sent} of {left} bytes, for {waiting} had arrived: "
         f"{result.message}",
         holds=result.status == "ok" and result.bytes_sent < left - waiting * 0.5 + 100_000,
     )
-    fault.see("equal", holds=in_sync(copied))
+    fault.see("equal", holds=in_sync(copied, full=True))
 
 
-def test_b1_power_cut_of_the_server(fault, net: FarHost, tmp_path: Path) -> None:
+def test_b1_power_cut_of_the_server(fault, remote_host: RemoteHost, tmp_path: Path) -> None:
     """What the server's disk holds is copied while it works: without what is still in memory."""
     enter_private_mounts()
     disks = Disks(tmp_path)
     copy = disks.ext4("far", megabytes=48)
-    far = Sshd(net.address, net.inside)
+    far = Sshd(remote_host.address, remote_host.inside)
     try:
         far.start()
-        settings = settings_for(far, copy, tmp_path)
+        settings = remote_sync(far, copy, tmp_path)
         assert sync.sync(settings).status == "ok"
         for number in range(4):
             add_backup(tmp_path / "backups", "weekly", 100 + number, size=1_200_000)
-        apart = sync_apart(other(settings, bandwidth_kbps=2500))
+        apart = sync_apart(with_destination(settings, bandwidth_kbps=2500))
         cuts = []
         while apart.poll() is None:
             cuts.append(tmp_path / f"cut{len(cuts)}.img")
@@ -145,20 +145,22 @@ def test_b1_power_cut_of_the_server(fault, net: FarHost, tmp_path: Path) -> None
         cuts.append(tmp_path / f"cut{len(cuts)}.img")
         run("cp", "--sparse=always", str(tmp_path / "far.img"), str(cuts[-1]))
         for pid in [*far.children(), far.process.pid]:
-            end(pid)
+            kill(pid)
         far.stop()
         fault.cause(f"power cut of the server at {len(cuts)} moments of a sync of 4 backups")
         counts, wrong = [], []
         for number, image in enumerate(cuts):
             found = disks._mount(f"after{number}", "-o", "loop", str(image))
-            counts.append(len(held(found)))
-            wrong += foreign(held(found), tmp_path / "backups")
+            counts.append(len(backups_of(found)))
+            wrong += foreign(backups_of(found), tmp_path / "backups")
         fault.see(f"backups in place by moment: {counts}", holds=min(counts) == 14)
         fault.see(f"final names with partial content: {wrong}", holds=not wrong)
         far.start()
-        again = settings_for(far, tmp_path / f"after{len(cuts) // 2}", tmp_path)
+        again = remote_sync(far, tmp_path / f"after{len(cuts) // 2}", tmp_path)
         result = sync.sync(again)
-        fault.see(f"next run: {result.message}", holds=result.status == "ok" and in_sync(again))
+        fault.see(
+            f"next run: {result.message}", holds=result.status == "ok" and in_sync(again, full=True)
+        )
     finally:
         far.remove()
         disks.close()
@@ -167,18 +169,20 @@ def test_b1_power_cut_of_the_server(fault, net: FarHost, tmp_path: Path) -> None
 @pytest.mark.parametrize(
     "kind", ["rejected", "cut in the middle", "hangs after connecting", "half of packets lost"]
 )
-def test_b2_network(fault, copied: SyncSettings, tree: Path, net: FarHost, server: Sshd, kind: str):
+def test_b2_network(
+    fault, copied: SyncSettings, tree: Path, remote_host: RemoteHost, server: Sshd, kind: str
+):
     fault.cause(f"network: {kind}")
     big = add_backup(tree, "weekly", 100, size=1_500_000)
     port = ("--dport", str(server.port))
     if kind == "rejected":
-        with net.rule(*port, "-j", "REJECT", "--reject-with", "tcp-reset"):
+        with remote_host.rule(*port, "-j", "REJECT", "--reject-with", "tcp-reset"):
             result = sync.sync(copied)
         expected = (result.kind, result.attempts) == ("refused", 3)
     elif kind == "half of packets lost":
         words = ("-m", "statistic", "--mode", "random", "--probability", "0.5", "-j", "DROP")
-        lossy = other(copied, connect_seconds=2, silence_seconds=2, time_limit=4)
-        with net.rule(*port, *words):
+        lossy = with_destination(copied, connect_seconds=2, silence_seconds=2, time_limit=4)
+        with remote_host.rule(*port, *words):
             result = sync.sync(lossy)
         # TCP may carry it through; a sync that gives up must say that the network was why.
         network = ("timed_out", "cut", "rsync_30", "rsync_12", "time_limit", "silent", "no_route")
@@ -187,31 +191,31 @@ def test_b2_network(fault, copied: SyncSettings, tree: Path, net: FarHost, serve
     elif kind == "hangs after connecting":
         os.kill(server.process.pid, signal.SIGSTOP)
         began = time.monotonic()
-        result = sync.sync(other(copied, connect_seconds=1))
+        result = sync.sync(with_destination(copied, connect_seconds=1))
         took = time.monotonic() - began
         os.kill(server.process.pid, signal.SIGCONT)
         fault.see(f"{took:.1f} s for three tries of 1 s", holds=took < 10)
         expected = (result.kind, result.attempts) == ("timed_out", 3)
     else:
-        silence = net.rule(*port, "-j", "DROP")
+        silence = remote_host.rule(*port, "-j", "DROP")
         entered: list[None] = []
 
         def progress(done: int, total: int) -> None:
             if not entered:
                 entered.append(silence.__enter__())
 
-        slow = other(copied, bandwidth_kbps=600, connect_seconds=1, silence_seconds=2)
+        slow = with_destination(copied, bandwidth_kbps=600, connect_seconds=1, silence_seconds=2)
         result = sync.sync(slow, progress=progress)
         silence.__exit__(None, None, None)
         expected = result.status == "failed" and result.attempts == 3 and bool(entered)
     fault.see(
         f"{result.status} after {result.attempts} tries: {result.message[:90]}", holds=expected
     )
-    fault.see("no partial content", holds=not foreign(mirror(server), tree))
+    fault.see("no partial content", holds=not foreign(copied_backups(server), tree))
     for pid in server.children():
-        end(pid)  # sessions that the cut left behind
+        kill(pid)  # sessions that the cut left behind
     assert sync.sync(copied).status in ("ok", "warning"), big
-    fault.see("equal once the network is back", holds=in_sync(copied))
+    fault.see("equal once the network is back", holds=in_sync(copied, full=True))
 
 
 def test_b2_alert(fault, copied: SyncSettings, server: Sshd, tmp_path: Path) -> None:
@@ -246,10 +250,12 @@ def test_b2_alert(fault, copied: SyncSettings, server: Sshd, tmp_path: Path) -> 
 
 
 @pytest.mark.parametrize("what", ["full", "over its quota"])
-def test_b3_no_room_on_the_server(fault, net: FarHost, tmp_path: Path, what: str) -> None:
+def test_b3_no_room_on_the_server(
+    fault, remote_host: RemoteHost, tmp_path: Path, what: str
+) -> None:
     enter_private_mounts()
     disks = Disks(tmp_path)
-    far = Sshd(net.address, net.inside)
+    far = Sshd(remote_host.address, remote_host.inside)
     try:
         if what == "full":
             copy = disks.memory("far", pages=400)
@@ -263,9 +269,9 @@ def test_b3_no_room_on_the_server(fault, net: FarHost, tmp_path: Path, what: str
             run("btrfs", "subvolume", "create", str(copy))
             run("btrfs", "qgroup", "limit", "1600K", str(copy))
         far.start()
-        settings = settings_for(far, copy, tmp_path, reserve_percent=0)
+        settings = remote_sync(far, copy, tmp_path, reserve_percent=0)
         assert sync.sync(settings).status == "ok"
-        before = held(copy)
+        before = backups_of(copy)
         for number in range(4):
             add_backup(tmp_path / "backups", "weekly", 50 + number, size=600_000)
         fault.cause(f"the server's disk really is {what}: 2.4 MB to a copy with room for 1.6 MB")
@@ -279,7 +285,7 @@ def test_b3_no_room_on_the_server(fault, net: FarHost, tmp_path: Path, what: str
         failed = (result.status, result.exit_code) == ("failed", 2)
         fault.see(f"{result.message[:140]}", holds=failed and result.kind in kinds)
         fault.note(f"{result.attempts} tries; {result.warnings}")
-        after = held(copy)
+        after = backups_of(copy)
         whole = {path: after.get(path) for path in before} == before
         fault.see("the earlier set is whole", holds=whole)
         fault.see("no partial content", holds=not foreign(after, tmp_path / "backups"))
@@ -289,7 +295,7 @@ def test_b3_no_room_on_the_server(fault, net: FarHost, tmp_path: Path, what: str
             run("btrfs", "qgroup", "limit", "none", str(copy))
         result = sync.sync(settings)
         fault.see(f"with room again: {result.status}", holds=result.status == "ok")
-        fault.see("equal", holds=in_sync(settings))
+        fault.see("equal", holds=in_sync(settings, full=True))
     finally:
         far.remove()
         disks.close()
@@ -318,10 +324,10 @@ def test_b8_rsync_24_a_file_vanishes(fault, copied: SyncSettings, tree: Path) ->
     def progress(done: int, total: int) -> None:
         victim.unlink(missing_ok=True)
 
-    result = sync.sync(other(copied, bandwidth_kbps=1000), progress=progress)
+    result = sync.sync(with_destination(copied, bandwidth_kbps=1000), progress=progress)
     named = result.vanished == (f"weekly/{victim.name}",)
     fault.see(f"{result.status}: {result.warnings}", holds=result.status == "warning" and named)
-    fault.see("the rest is there", holds=in_sync(copied))
+    fault.see("the rest is there", holds=in_sync(copied, full=True))
     judged = rsync.judge(24, [], "file has vanished")
     fault.see(f"on its own: {judged.words}", holds=not judged.ok)
 
@@ -350,13 +356,17 @@ def test_b8_rsync_30_silence(fault, copied: SyncSettings, tree: Path, server: Ss
                 os.kill(pid, signal.SIGSTOP)
                 stopped.append(pid)
 
-    slow = dataclasses.replace(other(copied, bandwidth_kbps=2000, silence_seconds=2), tries=1)
+    slow = dataclasses.replace(
+        with_destination(copied, bandwidth_kbps=2000, silence_seconds=2), tries=1
+    )
     result = sync.sync(slow, progress=progress)
     for pid in stopped:
-        end(pid)
+        kill(pid)
     said = (result.status, result.kind) == ("failed", "rsync_30")
     fault.see(result.message[:140], holds=said and rsync.EXIT_WORDS[30] in result.message)
-    fault.see("afterwards equal", holds=sync.sync(copied).status == "ok" and in_sync(copied))
+    fault.see(
+        "afterwards equal", holds=sync.sync(copied).status == "ok" and in_sync(copied, full=True)
+    )
 
 
 def test_b8_rsync_255_no_ssh(fault, copied: SyncSettings, tree: Path) -> None:

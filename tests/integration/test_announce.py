@@ -29,7 +29,7 @@ from ansible_collections.chefwell.resilience.plugins.module_utils.notifications.
     NotifyResult,
 )
 from support.filesystems import Disks
-from support.receiver import Receiver, receiving
+from support.http_receiver import Receiver, receiving
 
 ENGLISH = gettext.NullTranslations()
 NOON = 1_780_000_000.0

@@ -19,8 +19,8 @@ from ansible_collections.chefwell.resilience.plugins.module_utils.history.histor
 )
 from ansible_collections.chefwell.resilience.plugins.module_utils.pages.render_text import width
 from support.filesystems import Disks, fill, private_crontabs, run
+from support.http_receiver import receiving
 from support.monitor_host import MonitorHost
-from support.receiver import receiving
 
 DAY = 86400.0
 

@@ -16,8 +16,8 @@ from ansible_collections.chefwell.resilience.plugins.module_utils.history.histor
     Sample,
 )
 from support.filesystems import Disks, fill
+from support.http_receiver import receiving
 from support.monitor_host import MonitorHost
-from support.receiver import receiving
 
 LIMIT = 30 << 20
 MOUNTS, RUNS, FILES = 20, 120, 5000

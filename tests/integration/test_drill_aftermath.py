@@ -15,7 +15,7 @@ from ansible_collections.chefwell.resilience.plugins.module_utils.drill import (
     follow_up,
 )
 from ansible_collections.chefwell.resilience.plugins.module_utils.history.history import History
-from support.receiver import Receiver, receiving
+from support.http_receiver import Receiver, receiving
 from testbed import Testbed
 
 

@@ -27,7 +27,7 @@ from ansible_collections.chefwell.resilience.plugins.module_utils.staging import
 from ansible_collections.chefwell.resilience.plugins.module_utils.staging.outgoing import (
     ConnectionWatch,
 )
-from support.far_host import FarHost
+from support.remote_host import RemoteHost
 from testbed import Testbed
 from testbed.services import free_port
 
@@ -66,8 +66,8 @@ def bed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Testbed]:
 
 
 @pytest.fixture(scope="module")
-def far() -> Iterator[FarHost]:
-    made = FarHost()
+def far() -> Iterator[RemoteHost]:
+    made = RemoteHost()
     listener = subprocess.Popen([*made.inside, sys.executable, "-c", LISTEN])
     try:
         time.sleep(0.5)
@@ -109,7 +109,7 @@ def check_of(result: dict[str, Any]) -> dict[str, Any]:
     return dict(found[0])
 
 
-def test_nothing_leaves_an_embedded_staging(bed: Testbed, far: FarHost, tmp_path: Path) -> None:
+def test_nothing_leaves_an_embedded_staging(bed: Testbed, far: RemoteHost, tmp_path: Path) -> None:
     """A connection that this test itself holds is not staging's."""
     other = subprocess.Popen(
         [sys.executable, "-c", CALLS, far.address, str(PORT), "child", "/dev/null"]
@@ -132,7 +132,7 @@ def test_nothing_leaves_an_embedded_staging(bed: Testbed, far: FarHost, tmp_path
 
 @pytest.mark.parametrize("how", ["itself", "child"])
 def test_a_backend_that_calls_out_fails(
-    bed: Testbed, far: FarHost, tmp_path: Path, how: str
+    bed: Testbed, far: RemoteHost, tmp_path: Path, how: str
 ) -> None:
     asked = settings(bed, tmp_path, far.address, str(PORT), how)
     result = drill.run(asked)
@@ -159,7 +159,7 @@ def test_a_backend_that_speaks_to_production_fails(bed: Testbed, tmp_path: Path)
     assert "was connected to production: 127.0.0.1" in check["findings"][0]["text"]
 
 
-def test_a_server_that_calls_out_fails(bed: Testbed, far: FarHost, tmp_path: Path) -> None:
+def test_a_server_that_calls_out_fails(bed: Testbed, far: RemoteHost, tmp_path: Path) -> None:
     """What the restored database itself does counts as well: here a program that it starts."""
     asked = settings(bed, tmp_path)
     try:
@@ -181,7 +181,7 @@ def test_a_server_that_calls_out_fails(bed: Testbed, far: FarHost, tmp_path: Pat
         drill.clean_up(asked)
 
 
-def test_the_staging_server_may_be_spoken_to(far: FarHost) -> None:
+def test_the_staging_server_may_be_spoken_to(far: RemoteHost) -> None:
     """Where it is another machine, as with the engine external."""
     program = subprocess.Popen(
         [sys.executable, "-c", CALLS, far.address, str(PORT), "child", "/dev/null"]

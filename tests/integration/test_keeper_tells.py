@@ -13,9 +13,10 @@ from ansible_collections.chefwell.resilience.plugins.module_utils.server import 
     rrsync_features,
     server_store,
 )
-from support.offsite_parts import plan_tree, wait_for
-from support.receiver import Receiver, receiving
+from support.backup_trees import plan_tree
+from support.http_receiver import Receiver, receiving
 from support.sshd import COLLECTIONS, ENGINE
+from support.waiting import wait_for
 
 SETTINGS = {"silent_hours": 50, "reserve_percent": 0, "language": "en"}
 

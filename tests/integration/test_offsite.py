@@ -27,12 +27,14 @@ from ansible_collections.chefwell.resilience.plugins.module_utils.offsite.offsit
     MARKER,
     SyncSettings,
 )
-from ansible_collections.chefwell.resilience.plugins.module_utils.offsite.ssh import Destination
 from ansible_collections.chefwell.resilience.plugins.module_utils.offsite.transport_rsync import (
     AccountTransport,
 )
-from support.offsite_parts import add_backup, contents, name_of, plan_tree, wait_for
-from support.sshd import Sshd, descendants, end, gone, make_key
+from support.backup_trees import add_backup, backup_name, contents, plan_tree
+from support.offsite_client import destination_on, in_sync, with_destination
+from support.processes import descendants, has_ended, kill
+from support.sshd import Sshd, make_key
+from support.waiting import wait_for
 from testbed.services import free_port
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -54,29 +56,10 @@ def tree(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def settings(server: Sshd, tree: Path, tmp_path: Path) -> SyncSettings:
-    destination = Destination(
-        host="127.0.0.1",
-        port=server.port,
-        user=server.user,
-        path=str(server.backups),
-        key_file=str(server.key),
-        known_hosts_file=str(server.known_hosts),
-        connect_seconds=5,
-        time_limit=30,
-    )
+    destination = destination_on(server, connect_seconds=5, time_limit=30)
     return SyncSettings(
         AccountTransport(destination), str(tree), str(tmp_path / "state"), retry_seconds=0.05
     )
-
-
-def changed(settings: SyncSettings, **values: object) -> SyncSettings:
-    """The settings with other values for the destination."""
-    destination = dataclasses.replace(settings.transport.destination, **values)
-    return dataclasses.replace(settings, transport=AccountTransport(destination))
-
-
-def in_sync(settings: SyncSettings) -> bool:
-    return offsite_verification.verify(settings)["comparison"]["in_sync"]
 
 
 def test_sync_verify_and_only_what_is_new(settings: SyncSettings, tree: Path, server: Sshd) -> None:
@@ -221,12 +204,12 @@ def test_an_unknown_guard_is_refused(settings: SyncSettings) -> None:
 def test_the_folder_is_made_once_but_not_the_one_above(
     settings: SyncSettings, server: Sshd
 ) -> None:
-    below = changed(settings, path=f"{server.root}/new folder's")
+    below = with_destination(settings, path=f"{server.root}/new folder's")
     assert sync.sync(below, dry_run=True).files_sent == 14
     assert not (server.root / "new folder's").exists()
     assert sync.sync(below).files_sent == 14
     assert in_sync(below)
-    lost = sync.sync(changed(settings, path=f"{server.root}/no/such"))
+    lost = sync.sync(with_destination(settings, path=f"{server.root}/no/such"))
     assert (lost.status, lost.kind) == ("failed", "no_folder")
     assert "mkdir -p" in lost.remedy
 
@@ -316,7 +299,7 @@ def test_foreign_files_on_the_server_stay(settings: SyncSettings, server: Sshd) 
     sync.sync(settings)
     mine = server.backups / "daily" / "README.txt"
     mine.write_text("the owner's")
-    other = server.backups / "elsewhere" / name_of(500)
+    other = server.backups / "elsewhere" / backup_name(500)
     other.parent.mkdir()
     other.write_text("another's backup")
     assert sync.sync(settings).files_aside == 0
@@ -349,7 +332,7 @@ class TestFailures:
         assert server.known_hosts.read_text() == "", "no trust on first use"
 
     def test_wrong_user(self, settings: SyncSettings) -> None:
-        wrong = changed(settings, user="nobody-here")
+        wrong = with_destination(settings, user="nobody-here")
         self.expect(wrong, "permission_denied", "does not accept our key", 1)
 
     def test_key_that_was_not_let_in(self, settings: SyncSettings, server: Sshd) -> None:
@@ -358,7 +341,7 @@ class TestFailures:
 
     def test_key_with_a_passphrase(self, settings: SyncSettings, server: Sshd) -> None:
         make_key(server.root / "locked", "secret words")
-        locked = changed(settings, key_file=str(server.root / "locked"))
+        locked = with_destination(settings, key_file=str(server.root / "locked"))
         self.expect(locked, "key", "has a passphrase", 0)
 
     def test_key_that_others_may_read(self, settings: SyncSettings, server: Sshd) -> None:
@@ -366,22 +349,25 @@ class TestFailures:
         self.expect(settings, "key", "may be read by others", 0)
 
     def test_no_key(self, settings: SyncSettings) -> None:
-        self.expect(changed(settings, key_file="/no/key"), "key", "cannot be read", 0)
+        self.expect(with_destination(settings, key_file="/no/key"), "key", "cannot be read", 0)
 
     def test_nothing_listens(self, settings: SyncSettings) -> None:
-        nothing = changed(settings, port=free_port())
+        nothing = with_destination(settings, port=free_port())
         nothing = dataclasses.replace(nothing, marker="")
         self.expect(nothing, "refused", "nothing listens", 3)
 
     def test_unknown_name(self, settings: SyncSettings) -> None:
         self.expect(
-            changed(settings, host="backup.invalid"), "unknown_host_name", "cannot be resolved", 3
+            with_destination(settings, host="backup.invalid"),
+            "unknown_host_name",
+            "cannot be resolved",
+            3,
         )
 
     def test_server_that_never_answers(self, settings: SyncSettings, server: Sshd) -> None:
         with socket.create_server(("127.0.0.1", 0)) as silent:
             port = silent.getsockname()[1]
-            mute = changed(settings, port=port, connect_seconds=1)
+            mute = with_destination(settings, port=port, connect_seconds=1)
             result = sync.sync(dataclasses.replace(mute, tries=2))
         assert (result.status, result.kind, result.attempts) == ("failed", "timed_out", 2), result
 
@@ -399,14 +385,14 @@ def test_a_session_that_dies_is_tried_again(
     settings: SyncSettings, tree: Path, server: Sshd
 ) -> None:
     add_backup(tree, "monthly", 200, size=6_000_000)
-    slow = changed(settings, bandwidth_kbps=3000)
+    slow = with_destination(settings, bandwidth_kbps=3000)
     cut = []
 
     def progress(done: int, total: int) -> None:
         if not cut:
             cut.append(done)
             for pid in server.children():
-                end(pid)
+                kill(pid)
 
     result = sync.sync(slow, progress=progress)
     assert (result.status, result.attempts) == ("warning", 2), result
@@ -431,19 +417,19 @@ def test_kill_9_leaves_nothing_half_and_the_lock_while_rsync_lives(
     settings: SyncSettings, tree: Path, server: Sshd
 ) -> None:
     big = add_backup(tree, "weekly", 100, size=8_000_000)
-    apart = run_apart(changed(settings, bandwidth_kbps=1500))
+    apart = run_apart(with_destination(settings, bandwidth_kbps=1500))
     temporary = f".{big.name}.*"
     folder = server.backups / "weekly"
     wait_for(lambda: sum(part.stat().st_size for part in folder.glob(temporary)) > 500_000)
     children = descendants(apart.pid)
-    end(apart.pid)
+    kill(apart.pid)
     apart.wait()
     # Its rsync is still sending, so the lock must still hold.
     locked = sync.sync(settings)
     assert (locked.status, locked.exit_code, locked.attempts) == ("locked", 1, 0)
     for pid in children:
-        end(pid)
-    wait_for(lambda: all(map(gone, children)) and not list(folder.glob(temporary)))
+        kill(pid)
+    wait_for(lambda: all(map(has_ended, children)) and not list(folder.glob(temporary)))
 
     assert not (folder / big.name).exists()
     ours = contents(tree)
@@ -459,7 +445,7 @@ def test_kill_9_leaves_nothing_half_and_the_lock_while_rsync_lives(
 
 def test_two_at_once(settings: SyncSettings, tree: Path) -> None:
     add_backup(tree, "weekly", 100, size=3_000_000)
-    apart = run_apart(changed(settings, bandwidth_kbps=2000))
+    apart = run_apart(with_destination(settings, bandwidth_kbps=2000))
     try:
         wait_for(lambda: Path(settings.state_dir, "offsite.lock").exists())
         time.sleep(0.2)

@@ -17,13 +17,13 @@ from ansible_collections.chefwell.resilience.plugins.module_utils.common.errors 
 )
 from ansible_collections.chefwell.resilience.plugins.module_utils.drill import drill
 from ansible_collections.chefwell.resilience.plugins.module_utils.offsite import offsite_fetch
-from ansible_collections.chefwell.resilience.plugins.module_utils.offsite.ssh import Destination
 from ansible_collections.chefwell.resilience.plugins.module_utils.proof import proof_settings
 from ansible_collections.chefwell.resilience.plugins.module_utils.recovery import (
     recovery,
     recovery_run,
 )
 from ansible_collections.chefwell.resilience.plugins.module_utils.staging import staging
+from support.offsite_client import destination_on
 from support.sshd import Sshd
 from testbed import Testbed
 
@@ -158,16 +158,8 @@ def test_through_the_servers_gate(bed: Testbed, tmp_path: Path, allow: str) -> N
     try:
         gated.backups = tmp_path / "copy"
         shutil.copytree(bed.record["backups"], gated.backups)
-        gated.guard(allow)
-        server = Destination(
-            host="127.0.0.1",
-            port=gated.port,
-            user=gated.user,
-            path=str(gated.backups),
-            key_file=str(gated.key),
-            known_hosts_file=str(gated.known_hosts),
-            connect_seconds=5,
-        )
+        gated.install_gate(allow)
+        server = destination_on(gated, connect_seconds=5)
         if allow == "write":
             with pytest.raises(ResilienceError, match="may not read what is there"):
                 offsite_fetch.fetch(server, str(tmp_path))

@@ -40,10 +40,10 @@ from ansible_collections.chefwell.resilience.plugins.module_utils.server import 
     retention,
     server_store,
 )
-from support.gated_copy import gated
-from support.local_sshd import server
-from support.offsite_parts import add_backup, contents
-from support.sshd import Sshd, end
+from support.backup_trees import add_backup, contents
+from support.offsite_client import copied_backups, gated_sync, in_sync
+from support.processes import kill
+from support.sshd import Sshd, server
 
 __all__ = ["server"]
 
@@ -54,7 +54,7 @@ NOTHING = json.dumps({"files": {}, "unread": [], "in_progress": []}).encode()
 def settings(server: Sshd, tmp_path: Path) -> SyncSettings:
     """A tree and an empty copy of its own behind the gate."""
     access: dict[str, object] = {"connect_seconds": 5, "time_limit": 30}
-    return gated(server, tmp_path, access, retry_seconds=0.05)
+    return gated_sync(server, tmp_path, access, retry_seconds=0.05)
 
 
 @pytest.fixture
@@ -69,22 +69,9 @@ def copied(settings: SyncSettings) -> SyncSettings:
     return settings
 
 
-def mirror(server: Sshd) -> dict[str, bytes]:
-    """The copy without what the server keeps of its own."""
-    return {
-        path: content
-        for path, content in contents(server.backups).items()
-        if not path.startswith(".chefwell/")
-    }
-
-
 def store(server: Sshd) -> server_store.Store:
     values = {key: value.default for key, value in server_store.KEYS.items()}
     return server_store.Store({**values, "root": str(server.backups)})
-
-
-def in_sync(settings: SyncSettings) -> bool:
-    return offsite_verification.verify(settings)["comparison"]["in_sync"]
 
 
 class TestSync:
@@ -137,7 +124,7 @@ class TestSync:
         self, copied: SyncSettings, tree: Path, server: Sshd
     ) -> None:
         """Overridden here, it is still the server's to say."""
-        before = mirror(server)
+        before = copied_backups(server)
         for file in sorted((tree / "daily").iterdir())[:4]:
             file.unlink()
         new = add_backup(tree, "weekly", -0.01)
@@ -145,7 +132,7 @@ class TestSync:
         refused = sync.sync(copied, overrides=["mass-change"])
         assert (refused.status, refused.kind, refused.exit_code) == ("refused", "server_guard", 2)
         assert "keep-offsite-copy.sh CLIENT --accept" in refused.remedy
-        after = mirror(server)
+        after = copied_backups(server)
         assert after.pop(f"weekly/{new.name}") == new.read_bytes()
         assert after == before
         verification = offsite_verification.verify(copied)
@@ -170,7 +157,7 @@ class TestSync:
             if not cut:
                 cut.append(done)
                 for pid in server.children():
-                    end(pid)
+                    kill(pid)
                 assert not (server.backups / "monthly" / big.name).exists()
 
         result = sync.sync(slow, progress=progress)
@@ -196,12 +183,12 @@ class TestSync:
         assert result.status == "ok" and result.seconds > 1.5
 
     def test_a_full_reserve(self, settings: SyncSettings, server: Sshd) -> None:
-        server.guard(reserve_percent=100)
+        server.install_gate(reserve_percent=100)
         result = sync.sync(settings)
         assert [refusal.guard for refusal in result.refusals] == ["room"]
         result = sync.sync(settings, overrides=["room"])
         assert (result.status, result.kind) == ("failed", "no_space"), result
-        assert mirror(server) == {}
+        assert copied_backups(server) == {}
 
     def test_a_key_without_the_gate_is_said(self, settings: SyncSettings, server: Sshd) -> None:
         server.authorized_keys.write_text((server.root / "client_key.pub").read_text())
@@ -280,18 +267,18 @@ class TestThief:
         ],
     )
     def test_no_shell(self, thief: Thief, server: Sshd, command: str, allow: str) -> None:
-        server.guard(allow)
-        before = mirror(server)
+        server.install_gate(allow)
+        before = copied_backups(server)
         done = thief.asks(command)
         assert done.returncode != 0 or done.stdout.startswith(b"`touch pwned`")
-        assert mirror(server) == before
+        assert copied_backups(server) == before
         assert not list(server.root.rglob("pwned"))
         if done.returncode:
             assert "refused-request" in store(server).alarms()
 
     @pytest.mark.parametrize("allow", ["write", "read"])
     def test_no_forwarding_no_sftp(self, thief: Thief, server: Sshd, allow: str) -> None:
-        server.guard(allow)
+        server.install_gate(allow)
         through = thief.asks(options=("-W", f"127.0.0.1:{server.port}"))
         assert through.returncode != 0 and b"prohibited" in through.stderr, through
         back = thief.asks(
@@ -329,10 +316,10 @@ class TestThief:
         ids=" ".join,
     )
     def test_no_other_rsync_options(self, thief: Thief, tree: Path, options: tuple) -> None:
-        before = mirror(thief.server)
+        before = copied_backups(thief.server)
         done = thief.rsync(*options, f"{tree}/", f"{thief.at}:incoming/")
         assert done.returncode != 0 and "chefwell gate: refused" in done.stderr, done
-        assert mirror(thief.server) == before
+        assert copied_backups(thief.server) == before
 
     @pytest.mark.parametrize("folder", ["/etc", "daily", "..", "incoming/../..", ".", "a b"])
     def test_no_other_folder(self, thief: Thief, tree: Path, folder: str) -> None:
@@ -360,28 +347,28 @@ class TestThief:
             "    real.stdin.close()\n"
             "raise SystemExit(real.returncode)\n"
         )
-        before = mirror(server)
+        before = copied_backups(server)
         rsh = shlex.join([sys.executable, str(middle), *thief.ssh])
         done = thief.rsync("-t", f"{folder}/{name}", f"{thief.at}:incoming/", rsh=rsh)
         print(done.stderr)
         assert done.returncode != 0
-        assert mirror(server) == before
+        assert copied_backups(server) == before
         assert not list(tmp_path.rglob("pwned")) and not Path(way).exists()
 
     def test_overwriting_and_truncating_reach_incoming_only(
         self, thief: Thief, tree: Path, tmp_path: Path
     ) -> None:
-        before = mirror(thief.server)
+        before = copied_backups(thief.server)
         evil = tmp_path / "evil"
         for file in tree.glob("*/*.gz"):
             (evil / file.parent.name).mkdir(parents=True, exist_ok=True)
             (evil / file.parent.name / file.name).touch()
         assert thief.rsync("-rt", f"{evil}/", f"{thief.at}:incoming/").returncode == 0
-        assert mirror(thief.server) == before
+        assert copied_backups(thief.server) == before
         # Asked into their places: so many at once are refused, and one is only moved aside.
         everything = thief.commits(dict.fromkeys(before, b""))
         assert "backups changed" in json.loads(everything.stdout)["refused"]
-        assert mirror(thief.server) == before
+        assert copied_backups(thief.server) == before
         assert "mass-change" in store(thief.server).alarms()
         one = sorted(before)[0]
         thief.rsync("-rt", f"{evil}/", f"{thief.at}:incoming/")
@@ -394,7 +381,7 @@ class TestThief:
         self, thief: Thief, server: Sshd, tmp_path: Path
     ) -> None:
         """The server cannot know that the new backups are none. So what they replace stays."""
-        before = mirror(server)
+        before = copied_backups(server)
         junk = {}
         for path in before:
             tier, _slash, name = path.partition("/")
@@ -406,13 +393,13 @@ class TestThief:
         left = sorted(before)[0]
         done = json.loads(thief.commits({**junk, left: before[left]}).stdout)
         assert done["refused"] == "" and len(done["aside"]) == len(before) - 1
-        held = mirror(server)
+        held = copied_backups(server)
         (old,) = {path.partition("/")[0] for path in held if path.startswith("old_")}
         assert {path: held[f"{old}/{path}"] for path in before.keys() - {left}} == {
             path: content for path, content in before.items() if path != left
         }
         retention.tend(store(server))
-        assert mirror(server) == held
+        assert copied_backups(server) == held
         # 90 days later nobody has looked, and his are the newest that begin like a backup.
         long_ago = datetime.datetime.now(datetime.UTC) - datetime.timedelta(days=91)
         (server.backups / old).rename(server.backups / f"old_{long_ago:%Y%m%d_%H%M%S}")
@@ -421,13 +408,13 @@ class TestThief:
     def test_a_planted_backup_is_named_and_moved_aside(
         self, copied: SyncSettings, server: Sshd, tmp_path: Path
     ) -> None:
-        thief, before = Thief(copied, server), mirror(server)
+        thief, before = Thief(copied, server), copied_backups(server)
         planted = "daily/chefwell_backup_20991231_030000.dump.gz"
         (tmp_path / "his" / "daily").mkdir(parents=True)
         (tmp_path / "his" / planted).write_bytes(b"poison")
         thief.rsync("-rt", f"{tmp_path}/his/", f"{thief.at}:incoming/")
         done = json.loads(thief.commits({**before, planted: b"poison"}).stdout)
-        assert done["placed"] == [planted] and mirror(server)[planted] == b"poison"
+        assert done["placed"] == [planted] and copied_backups(server)[planted] == b"poison"
         comparison = offsite_verification.verify(copied)["comparison"]
         assert (comparison["in_sync"], comparison["extra"]) == (False, [planted])
         assert sync.sync(copied).aside == (planted,)
@@ -443,21 +430,21 @@ class TestThief:
         plain = dataclasses.replace(copied, transport=AccountTransport(account))
         assert "can delete and overwrite the copy" in sync.sync(plain).weaker[0]
         thief = Thief(copied, server)
-        (victim, *_others) = mirror(server)
+        (victim, *_others) = copied_backups(server)
         assert thief.asks(f"rm {shlex.quote(str(server.backups / victim))}").returncode == 0
-        assert victim not in mirror(server)
+        assert victim not in copied_backups(server)
         # Not even here does the key open a way through, or a terminal.
         through = thief.asks(options=("-W", f"127.0.0.1:{server.port}"))
         assert through.returncode != 0 and b"prohibited" in through.stderr
 
     def test_an_empty_inventory_moves_nothing(self, thief: Thief) -> None:
-        before = mirror(thief.server)
+        before = copied_backups(thief.server)
         for values in ({}, {"files": {}}, {"files": [], "unread": [], "in_progress": []}):
             bad = thief.asks("chefwell-commit", input=json.dumps(values).encode())
             assert bad.returncode == 2 and b"cannot be used" in bad.stderr
         done = json.loads(thief.commits({}).stdout)
         assert "lost 7 of 7" in done["refused"] and done["aside"] == []
-        assert mirror(thief.server) == before
+        assert copied_backups(thief.server) == before
 
     @pytest.mark.parametrize(
         "path", ["daily/../../x", ".chefwell/ledger.json", "/etc/passwd", "yearly/x", "daily/.x"]
@@ -469,19 +456,19 @@ class TestThief:
     def test_what_came_with_other_content_is_not_placed(
         self, thief: Thief, tree: Path, tmp_path: Path
     ) -> None:
-        before = mirror(thief.server)
+        before = copied_backups(thief.server)
         name = "chefwell_backup_20300101_000000.dump.gz"
         (tmp_path / "one" / "daily").mkdir(parents=True)
         (tmp_path / "one" / "daily" / name).write_bytes(b"half")
         assert thief.rsync("-rt", f"{tmp_path}/one/", f"{thief.at}:incoming/").returncode == 0
         done = json.loads(thief.commits({**before, f"daily/{name}": b"half and half"}).stdout)
         assert done["unfit"] == [f"daily/{name}"] and done["placed"] == []
-        assert mirror(thief.server) == before
+        assert copied_backups(thief.server) == before
 
     def test_a_reading_key_reads_backups_and_nothing_else(
         self, thief: Thief, server: Sshd, tree: Path, tmp_path: Path
     ) -> None:
-        server.guard("read")
+        server.install_gate("read")
         fetched = tmp_path / "fetched"
         done = thief.rsync("-av", f"{thief.at}:daily", f"{fetched}/")
         assert done.returncode == 0, done.stderr
@@ -568,7 +555,7 @@ class TestSilence:
         with other.open() as lock:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         for pid in held:
-            end(pid)
+            kill(pid)
         print(f"took {took:.1f} s; silence 3 s, limit 60 s; {result.message}")
         assert (result.status, result.kind) == ("failed", "rsync_30") and held
         assert took < 20
@@ -586,7 +573,7 @@ class TestSilence:
             with pytest.raises(ServerError, match="said nothing for 3 s"):
                 asked.result(10)
         for pid in held:
-            end(pid)
+            kill(pid)
         print(f"alive for 7 s, then silent: ended after {time.monotonic() - began:.1f} s in all")
 
     def test_an_account_that_reads_for_long_is_not_silent(
@@ -601,7 +588,7 @@ class TestSilence:
         server.authorized_keys.write_text(
             f'command="PATH={slow}:$PATH exec sh -c \\"$SSH_ORIGINAL_COMMAND\\"" {key}'
         )
-        name = next(iter(mirror(server)))
+        name = next(iter(copied_backups(server)))
         account = dataclasses.replace(hasty.transport.destination, mode="account")
         taken = AccountTransport(account).digests([name])
         assert taken == {name: hashlib.sha256((server.backups / name).read_bytes()).hexdigest()}
@@ -612,7 +599,7 @@ class TestSilence:
             with pytest.raises(ServerError, match="said nothing for 3 s"):
                 asked.result(10)
         for pid in held:
-            end(pid)
+            kill(pid)
 
 
 def ask_to_settle(settings: SyncSettings) -> None:

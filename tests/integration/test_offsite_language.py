@@ -35,11 +35,10 @@ from ansible_collections.chefwell.resilience.plugins.module_utils.offsite.transp
     GateTransport,
 )
 from ansible_collections.chefwell.resilience.plugins.module_utils.pages import render
-from support.gated_copy import gated
-from support.local_sshd import server
-from support.offsite_parts import add_backup
-from support.receiver import receiving
-from support.sshd import COLLECTIONS, ENGINE, Sshd
+from support.backup_trees import add_backup
+from support.http_receiver import receiving
+from support.offsite_client import gated_sync
+from support.sshd import COLLECTIONS, ENGINE, Sshd, server
 from testbed.services import free_port
 
 __all__ = ["server"]
@@ -61,7 +60,7 @@ def english(text: str) -> list[str]:
 
 @pytest.fixture
 def settings(server: Sshd, tmp_path: Path) -> SyncSettings:
-    return gated(server, tmp_path, {}, tries=1)
+    return gated_sync(server, tmp_path, {}, tries=1)
 
 
 def test_the_test_itself_finds_english() -> None:
@@ -140,7 +139,7 @@ def test_every_way_to_fail_has_words(server: Sshd) -> None:
 def test_the_servers_own_message(settings: SyncSettings, server: Sshd) -> None:
     sync.sync(settings)
     with receiving() as people:
-        config = server.guard(language="pt_BR", notify_urls=[people.webhook])
+        config = server.install_gate(language="pt_BR", notify_urls=[people.webhook])
         sorted((server.backups / "daily").iterdir())[0].unlink()
         job = ["host_cli", "keep-offsite-copy", "--config", str(config)]
         subprocess.run(
@@ -201,11 +200,11 @@ def test_no_such_file(settings: SyncSettings, tmp_path: Path) -> None:
 
 
 def test_no_space_and_connection_refused(settings: SyncSettings, server: Sshd) -> None:
-    server.guard(reserve_percent=100)
+    server.install_gate(reserve_percent=100)
     told = in_portuguese(sync.sync(settings, overrides=["room"]))
     assert "o disco do servidor está cheio" in told and english(told) == []
     assert "não há espaço disponível no dispositivo: o disco está cheio até a reserva" in told
-    server.guard()
+    server.install_gate()
     nobody = dataclasses.replace(settings.transport.destination, port=free_port())
     told = in_portuguese(sync.sync(dataclasses.replace(settings, transport=GateTransport(nobody))))
     # What is left of ssh's own line is no sentence: where to, and which port.

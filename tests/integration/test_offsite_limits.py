@@ -16,19 +16,14 @@ from pathlib import Path
 
 import pytest
 from ansible_collections.chefwell.resilience.plugins.module_utils.offsite import (
-    offsite_verification,
     sync,
 )
 from ansible_collections.chefwell.resilience.plugins.module_utils.offsite.offsite_settings import (
     SyncSettings,
 )
-from ansible_collections.chefwell.resilience.plugins.module_utils.offsite.transport_rsync import (
-    GateTransport,
-)
-from support.gated_copy import gated
-from support.local_sshd import server
-from support.offsite_parts import add_backup
-from support.sshd import Sshd
+from support.backup_trees import add_backup
+from support.offsite_client import gated_sync, in_sync, with_destination
+from support.sshd import Sshd, server
 
 __all__ = ["server"]
 
@@ -38,12 +33,7 @@ COLLECTIONS = Path(__file__).resolve().parents[2] / "build" / "collections"
 @pytest.fixture
 def settings(server: Sshd, tmp_path: Path) -> SyncSettings:
     access: dict[str, object] = {"connect_seconds": 5, "time_limit": 60}
-    return gated(server, tmp_path, access, retry_seconds=0.05)
-
-
-def other(settings: SyncSettings, **values: object) -> SyncSettings:
-    destination = dataclasses.replace(settings.transport.destination, **values)
-    return dataclasses.replace(settings, transport=GateTransport(destination))
+    return gated_sync(server, tmp_path, access, retry_seconds=0.05)
 
 
 def test_bandwidth(settings: SyncSettings) -> None:
@@ -52,7 +42,7 @@ def test_bandwidth(settings: SyncSettings) -> None:
     took = {}
     for limit in (None, 500):
         add_backup(tree, "weekly", 100 + (limit or 0), size=2_000_000)
-        result = sync.sync(other(settings, bandwidth_kbps=limit))
+        result = sync.sync(with_destination(settings, bandwidth_kbps=limit))
         assert result.status == "ok", result
         took[limit] = result.seconds
     print(f"2 MB: {took[None]:.1f} s without a limit, {took[500]:.1f} s with 500 KiB/s")
@@ -62,7 +52,9 @@ def test_bandwidth(settings: SyncSettings) -> None:
 def test_time_limit_and_resume(settings: SyncSettings) -> None:
     """A try that takes too long is ended; the next run goes on from what had arrived."""
     add_backup(Path(settings.backup_path), "weekly", 100, size=4_000_000)
-    slow = dataclasses.replace(other(settings, bandwidth_kbps=500, time_limit=4), tries=1)
+    slow = dataclasses.replace(
+        with_destination(settings, bandwidth_kbps=500, time_limit=4), tries=1
+    )
     began = time.monotonic()
     result = sync.sync(slow)
     took = time.monotonic() - began
@@ -71,7 +63,7 @@ def test_time_limit_and_resume(settings: SyncSettings) -> None:
     again = sync.sync(settings)
     print(f"ended after {took:.1f} s; the next run sends {again.bytes_sent} of 4000000 bytes")
     assert again.status == "ok" and again.bytes_sent < 3_500_000
-    assert offsite_verification.verify(settings, full=True)["comparison"]["in_sync"]
+    assert in_sync(settings, full=True)
 
 
 def test_pauses_grow_and_vary(settings: SyncSettings) -> None:
@@ -91,7 +83,7 @@ def test_pauses_grow_and_vary(settings: SyncSettings) -> None:
 
         threading.Thread(target=hang_up, daemon=True).start()
         settings = dataclasses.replace(
-            other(settings, port=listener.getsockname()[1]), retry_seconds=0.5
+            with_destination(settings, port=listener.getsockname()[1]), retry_seconds=0.5
         )
         for _round in range(2):
             came.clear()

@@ -23,10 +23,10 @@ from ansible_collections.chefwell.resilience.plugins.module_utils.offsite.offsit
 from ansible_collections.chefwell.resilience.plugins.module_utils.offsite.transport_rsync import (
     AccountTransport,
 )
-from support.gated_copy import gated
-from support.local_sshd import server
-from support.offsite_parts import add_backup, contents, wait_for
-from support.sshd import Sshd
+from support.backup_trees import add_backup, contents
+from support.offsite_client import gated_sync
+from support.sshd import Sshd, server
+from support.waiting import wait_for
 
 __all__ = ["server"]
 
@@ -36,7 +36,7 @@ Counted = Callable[[Callable[[], Any]], tuple[Any, int]]
 @pytest.fixture(params=["restricted", "account"])
 def settings(request: pytest.FixtureRequest, server: Sshd, tmp_path: Path) -> SyncSettings:
     access: dict[str, object] = {"connect_seconds": 5, "time_limit": 30}
-    found = gated(server, tmp_path, access, retry_seconds=0.05, tries=1)
+    found = gated_sync(server, tmp_path, access, retry_seconds=0.05, tries=1)
     return found if request.param == "restricted" else as_account(found, server)
 
 

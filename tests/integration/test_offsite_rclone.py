@@ -33,7 +33,7 @@ from ansible_collections.chefwell.resilience.plugins.module_utils.offsite.transp
     RcloneDestination,
     RcloneTransport,
 )
-from support.offsite_parts import add_backup, contents, plan_tree
+from support.backup_trees import add_backup, contents, plan_tree
 from testbed.services import free_port
 
 # Where the copy lies on each kind of server, and what of it is a folder of ours.

@@ -16,9 +16,8 @@ import pytest
 from ansible_collections.chefwell.resilience.plugins.module_utils import host_cli
 from ansible_collections.chefwell.resilience.plugins.module_utils.history.history import History
 from ansible_collections.chefwell.resilience.plugins.module_utils.offsite import sync
-from support.local_sshd import server
-from support.offsite_parts import add_backup, plan_tree
-from support.sshd import Sshd
+from support.backup_trees import add_backup, plan_tree
+from support.sshd import Sshd, server
 
 __all__ = ["server"]
 
@@ -65,7 +64,7 @@ class Host:
         self.copy = root / "copy"
         self.copy.mkdir()
         server.backups = self.copy
-        server.guard()
+        server.install_gate()
         self.values = {
             "server_host": "127.0.0.1",
             "server_port": server.port,

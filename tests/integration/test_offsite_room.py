@@ -27,7 +27,7 @@ def server(tmp_path: Path) -> Iterator[Sshd]:
     made = Sshd()
     try:
         made.backups = disks.memory("copy", PAGES, FILES)
-        made.guard(reserve_percent=RESERVE)
+        made.install_gate(reserve_percent=RESERVE)
         made.start()
         yield made
     finally:

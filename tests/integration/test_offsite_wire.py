@@ -5,26 +5,26 @@ from __future__ import annotations
 import gzip
 import os
 import random
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from ansible_collections.chefwell.resilience.plugins.module_utils.offsite import (
     offsite_settings,
-    offsite_verification,
     sync,
 )
 from ansible_collections.chefwell.resilience.plugins.module_utils.offsite.offsite_settings import (
     SyncSettings,
 )
-from ansible_collections.chefwell.resilience.plugins.module_utils.offsite.ssh import Destination
 from ansible_collections.chefwell.resilience.plugins.module_utils.offsite.transport_rsync import (
     AccountTransport,
     GateTransport,
 )
-from support.far_host import FarHost
-from support.offsite_parts import add_backup, plan_tree
-from support.sshd import Sshd
+from support.backup_trees import add_backup, plan_tree
+from support.offsite_client import destination_on, in_sync
+from support.remote_host import RemoteHost
+from support.sshd import Sshd, server
+
+__all__ = ["server"]
 
 NEW = 400_000
 # Of Ethernet, IP, TCP and ssh around each packet; three logins; the list and our inventory.
@@ -37,41 +37,34 @@ pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="another host takes ro
 def test_after_one_new_backup_that_file_is_on_the_wire_and_no_more(
     tmp_path: Path, mode: str
 ) -> None:
-    net = FarHost()
-    server = Sshd(net.address, net.inside)
+    remote_host = RemoteHost()
+    server = Sshd(remote_host.address, remote_host.inside)
     try:
         server.backups = tmp_path / "copy"
         server.backups.mkdir()
         server.start()
         if mode == "restricted":
-            server.guard()
-        destination = Destination(
-            host=server.address,
-            port=server.port,
-            user=server.user,
-            path=str(server.backups),
-            key_file=str(server.key),
-            known_hosts_file=str(server.known_hosts),
-            mode=mode,
-        )
+            server.install_gate()
+        destination = destination_on(server, mode=mode)
         kind = GateTransport if mode == "restricted" else AccountTransport
         tree = plan_tree(tmp_path / "backups")
         for file in tree.glob("*/*.gz"):  # so that one sent again would be seen
             file.write_bytes(os.urandom(NEW))
         settings = SyncSettings(kind(destination), str(tree), str(tmp_path / "state"))
 
-        def sync() -> tuple[offsite_settings.SyncResult, int]:
-            before = net.sent()
+        def counted_sync() -> tuple[offsite_settings.SyncResult, int]:
+            """One sync, and the bytes that went over the cable meanwhile."""
+            before = remote_host.sent()
             result = sync.sync(settings)
             assert result.status == "ok", result
-            return result, net.sent() - before
+            return result, remote_host.sent() - before
 
-        _first, everything = sync()
+        _first, everything = counted_sync()
         assert everything > 14 * NEW
-        result, nothing = sync()
+        result, nothing = counted_sync()
         assert result.files_sent == 0
         new = add_backup(tree, "daily", -0.01, size=NEW)
-        result, one = sync()
+        result, one = counted_sync()
         print(
             f"{mode}: on the wire {everything} bytes for 14 backups of {NEW}, {nothing} when "
             f"nothing is new, {one} for one new; rsync itself counts {result.bytes_sent}"
@@ -80,18 +73,10 @@ def test_after_one_new_backup_that_file_is_on_the_wire_and_no_more(
         assert nothing < TALK
         assert NEW < one < NEW * (100 + FRAME_PERCENT) / 100 + TALK
         assert NEW < result.bytes_sent < NEW + 2_000
-        assert offsite_verification.verify(settings, full=True)["comparison"]["in_sync"]
+        assert in_sync(settings, full=True)
     finally:
         server.remove()
-        net.remove()
-
-
-@pytest.fixture
-def server() -> Iterator[Sshd]:
-    made = Sshd()
-    made.start()
-    yield made
-    made.remove()
+        remote_host.remove()
 
 
 def saved_by_compression(server: Sshd, root: Path, files: dict[str, bytes]) -> float:
@@ -100,22 +85,13 @@ def saved_by_compression(server: Sshd, root: Path, files: dict[str, bytes]) -> f
     for compress in (False, True):
         server.backups = root / f"copy-{compress}"
         server.backups.mkdir(parents=True)
-        server.guard()
+        server.install_gate()
         tree = root / f"tree-{compress}"
         for tier in ("daily", "weekly", "monthly"):
             (tree / tier).mkdir(parents=True)
         for name, content in files.items():
             (tree / "daily" / name).write_bytes(content)
-        destination = Destination(
-            host="127.0.0.1",
-            port=server.port,
-            user=server.user,
-            path=str(server.backups),
-            key_file=str(server.key),
-            known_hosts_file=str(server.known_hosts),
-            compress=compress,
-            mode="restricted",
-        )
+        destination = destination_on(server, compress=compress, mode="restricted")
         settings = SyncSettings(
             GateTransport(destination), str(tree), str(tree / "state"), marker=""
         )

@@ -17,7 +17,7 @@ import pytest
 import yaml
 from support.filesystems import run
 from support.host_copy import HostCopy, host_copy
-from support.receiver import Receiver, receiving
+from support.http_receiver import Receiver, receiving
 
 ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT / "tests" / "plan"))

@@ -13,9 +13,9 @@ from pathlib import Path
 import pytest
 from ansible_collections.chefwell.resilience.plugins.module_utils.history.history import History
 from support.filesystems import Disks, fill
+from support.http_receiver import receiving
 from support.mail_receiver import receiving_mail
 from support.monitor_host import MonitorHost
-from support.receiver import receiving
 
 DOCUMENT = Path(__file__).resolve().parents[2] / "docs" / "stage1-disk-monitor.md"
 HOUR = 3600

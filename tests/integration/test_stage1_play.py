@@ -16,8 +16,8 @@ from ansible_collections.chefwell.resilience.plugins.module_utils.history.histor
     History,
 )
 from support.filesystems import private_crontabs
+from support.http_receiver import receiving
 from support.play_host import PlayHost
-from support.receiver import receiving
 
 PLAYBOOK, ROLLBACK = "stage1_disk_monitor.yml", "rollback_stage1.yml"
 

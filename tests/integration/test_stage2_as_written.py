@@ -19,9 +19,9 @@ from pathlib import Path
 
 import pytest
 import yaml
+from support.backup_trees import add_backup, plan_tree
 from support.copied_server import CopiedServer, copied_server, without_keys
 from support.host_copy import PROGRAMS, HostCopy, host_copy
-from support.offsite_parts import add_backup, plan_tree
 from support.written_examples import examples
 
 DOCUMENT, README = "docs/stage2-offsite-backup.md", "roles/offsite_backup/README.md"

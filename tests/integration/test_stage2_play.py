@@ -11,9 +11,9 @@ import sys
 from pathlib import Path
 
 import pytest
-from support.offsite_parts import wait_for
-from support.receiver import Receiver, receiving
+from support.http_receiver import Receiver, receiving
 from support.sshd import Sshd, make_key
+from support.waiting import wait_for
 
 ROOT = Path(__file__).resolve().parents[2]
 # A later run of the same play needs not begin at its beginning.

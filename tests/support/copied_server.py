@@ -10,8 +10,8 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
-from support.far_host import FarHost
 from support.host_copy import HostCopy, host_copy
+from support.remote_host import RemoteHost
 
 SETTINGS = """Port 22
 ListenAddress {address}
@@ -32,7 +32,7 @@ class CopiedServer:
         host_key: its public host key, as sshd keeps it.
     """
 
-    def __init__(self, machine: HostCopy, net: FarHost, account: str) -> None:
+    def __init__(self, machine: HostCopy, net: RemoteHost, account: str) -> None:
         self.machine, self.net, self.address = machine, net, net.address
         without_keys(machine)
         # A star is a password that fits nothing; sshd takes the usual `!` for a locked account.
@@ -85,7 +85,7 @@ def without_keys(machine: HostCopy) -> None:
 @contextlib.contextmanager
 def copied_server(folder: Path, account: str) -> Iterator[CopiedServer]:
     """A server that runs for as long as the block lasts, below an empty folder."""
-    net = FarHost()
+    net = RemoteHost()
     try:
         with host_copy(folder) as machine:
             server = CopiedServer(machine, net, account)

@@ -1,4 +1,4 @@
-"""A real sshd of the tests' own, on a free loopback port; stopped by its process id."""
+"""A real sshd on a free port that plays the backup server; stopped by its process number."""
 
 from __future__ import annotations
 
@@ -6,21 +6,25 @@ import getpass
 import json
 import os
 import shutil
-import signal
 import socket
 import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
+import pytest
 from testbed.services import free_port
+
+from support.processes import descendants, kill
 
 COLLECTIONS = Path(__file__).resolve().parents[2] / "build" / "collections"
 ENGINE = "ansible_collections.chefwell.resilience.plugins.module_utils"
 
 
 def make_key(path: Path, passphrase: str = "") -> None:
+    """Make an SSH key pair: `path`, and `path` with `.pub` behind it."""
     subprocess.run(
         ["ssh-keygen", "-q", "-t", "ed25519", "-N", passphrase, "-C", "test", "-f", str(path)],
         check=True,
@@ -30,12 +34,21 @@ def make_key(path: Path, passphrase: str = "") -> None:
 class Sshd:
     """A server with one account, that of the tests, and one key that may log in.
 
-    Its folder is `root`; `backups` in it takes the copies.
+    Args:
+        address: where it listens.
+        inside: words to put before the command, to run it on another host (`RemoteHost.inside`).
+
+    Attributes:
+        root: its folder, removed by `remove`.
+        backups: the folder that takes the copies.
+        key: the private key that may log in.
+        authorized_keys: the account's file of that name.
+        known_hosts: a file in which the server's host key is pinned.
     """
 
     def __init__(self, address: str = "127.0.0.1", inside: tuple[str, ...] = ()) -> None:
         self.address = address
-        self.inside = inside  # what runs it: `ip netns exec NAME`
+        self.inside = inside
         self.root = Path(tempfile.mkdtemp(prefix="chefwell-sshd-"))
         self.root.chmod(0o755)
         self.port = free_port()
@@ -47,24 +60,27 @@ class Sshd:
         self.process: subprocess.Popen[bytes] | None = None
         make_key(self.key)
         self.renew_host_key()
-        self.pin()
+        self.pin_host_key()
         self.authorized_keys.write_text((self.root / "client_key.pub").read_text())
 
     def renew_host_key(self) -> None:
+        """Replace the host key, as after a new installation; `start` loads it."""
         for name in ("host_key", "host_key.pub"):
             (self.root / name).unlink(missing_ok=True)
         make_key(self.root / "host_key")
 
     @property
     def host_key(self) -> str:
-        """What ssh-keyscan would print."""
+        """The host key as a line of known_hosts, as ssh-keyscan prints it."""
         return f"[{self.address}]:{self.port} {(self.root / 'host_key.pub').read_text()}"
 
-    def pin(self) -> None:
+    def pin_host_key(self) -> None:
+        """Write the present host key into `known_hosts`."""
         self.known_hosts.write_text(self.host_key)
 
     def start(self, *settings: str) -> None:
-        # Privilege separation wants this folder; Debian makes it when its own sshd starts.
+        """Start sshd and return when it listens; `settings` are more lines of sshd_config."""
+        # Privilege separation needs this folder; Debian makes it when its own sshd starts.
         if os.geteuid() == 0:
             Path("/run/sshd").mkdir(mode=0o755, exist_ok=True)
         config = self.root / "sshd_config"
@@ -79,8 +95,8 @@ class Sshd:
             "PasswordAuthentication no",
             "PermitRootLogin prohibit-password",
             "MaxStartups 100",
-            # bash reads the account's own start-up file for a first shell under sshd; whatever
-            # stands there is no part of the tests.
+            # bash reads the account's start-up file for a first shell under sshd, and what stands
+            # there must not change a test.
             "SetEnv SHLVL=9",
             *settings,
         ]
@@ -102,9 +118,17 @@ class Sshd:
             time.sleep(0.02)
         raise AssertionError("sshd does not listen")
 
-    def guard(self, allow: str = "write", **settings: object) -> Path:
-        """Puts the gate before the key, as the role does; returns its configuration."""
-        config = self.root / "keeper.json"
+    def install_gate(self, allow: str = "write", **settings: object) -> Path:
+        """Force the gate on the key, as the role does.
+
+        Args:
+            allow: what the key may do: `write` or `read`.
+            settings: keys of the gate's configuration beside `root`.
+
+        Returns:
+            The gate's configuration file.
+        """
+        config = self.root / "gate.json"
         config.write_text(json.dumps({"root": str(self.backups), **settings}))
         gate = " ".join(
             [
@@ -117,52 +141,28 @@ class Sshd:
         return config
 
     def children(self) -> list[int]:
-        """The processes of the sessions that are open now."""
+        """The numbers of the processes of the sessions that are open now."""
         assert self.process
         return descendants(self.process.pid)
 
     def stop(self) -> None:
-        """Ends it with every session that is open."""
+        """End it and every session that is open."""
         if self.process:
             for pid in [*self.children(), self.process.pid]:
-                end(pid)
+                kill(pid)
             self.process.wait()
             self.process = None
 
     def remove(self) -> None:
+        """Stop it and remove its folder."""
         self.stop()
         shutil.rmtree(self.root)
 
 
-def descendants(pid: int) -> list[int]:
-    """A process's children and theirs."""
-    parents: dict[int, list[int]] = {}
-    for entry in Path("/proc").iterdir():
-        if entry.name.isdigit():
-            try:
-                fields = (entry / "stat").read_text().rpartition(")")[2].split()
-            except OSError:
-                continue
-            parents.setdefault(int(fields[1]), []).append(int(entry.name))
-    found: list[int] = []
-    left = [pid]
-    while left:
-        own = parents.get(left.pop(), [])
-        found += own
-        left += own
-    return found
-
-
-def end(pid: int) -> None:
-    try:
-        os.kill(pid, signal.SIGKILL)
-    except ProcessLookupError:
-        return
-
-
-def gone(pid: int) -> bool:
-    """Whether a process has ended, waited for by its parent or not."""
-    try:
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] in "ZX"
-    except OSError:
-        return True
+@pytest.fixture(scope="module")
+def server() -> Iterator[Sshd]:
+    """A backup server on this host for a file of tests; each test sets its own `backups`."""
+    server = Sshd()
+    server.start()
+    yield server
+    server.remove()

@@ -15,13 +15,13 @@ from ansible_collections.chefwell.resilience.plugins.module_utils.pages import (
     render,
     render_history,
 )
-from support import render_data
+from support import page_data
 
 FOUND = {"id": "index.missing", "subject": "a.b", "text": "a.b is missing \x1b[31m <&\"'"}
 
 
 def failed() -> dict[str, Any]:
-    drill = render_data.drill()
+    drill = page_data.drill()
     drill["verdict"] = "failed"
     drill["checks"][0].update(status="failed", evidence="0/1", findings=[FOUND, FOUND])
     drill["checks"][1].update(status="skipped", evidence="nobody asked")
@@ -46,7 +46,7 @@ def test_junit_tells_what_failed_and_what_was_skipped() -> None:
 
 
 def test_junit_never_takes_a_drill_that_broke_off_for_passed() -> None:
-    drill = {**render_data.drill(), "verdict": "could_not_verify", "problem": "no room"}
+    drill = {**page_data.drill(), "verdict": "could_not_verify", "problem": "no room"}
     suite = suite_of({**drill, "checks": []})
     assert (suite.get("tests"), suite.get("errors")) == ("1", "1")
     error = suite.find("testcase/error")
@@ -135,7 +135,7 @@ def test_what_cannot_be_written_is_told(tmp_path: Path) -> None:
 def test_an_ignored_finding_is_on_the_page_with_its_reason(
     tmp_path: Path, language_name: str
 ) -> None:
-    drill = render_data.drill()
+    drill = page_data.drill()
     ignored = {**FOUND, "reason": "dropped in May <b>"}
     drill["checks"][0].update(status="skipped", evidence="ignored", ignored=[ignored])
     drill_report.write(str(tmp_path), drill, [], language_name)

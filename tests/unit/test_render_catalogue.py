@@ -17,7 +17,7 @@ from ansible_collections.chefwell.resilience.plugins.module_utils.common import 
 from ansible_collections.chefwell.resilience.plugins.module_utils.pages import render
 from babel.messages.catalog import Catalog
 from babel.messages.pofile import read_po
-from support import render_data
+from support import page_data
 
 ROOT = Path(__file__).parents[2]
 _spec = importlib.util.spec_from_file_location("catalogue", ROOT / "tools" / "catalogue.py")
@@ -142,6 +142,6 @@ def test_a_missing_or_damaged_catalogue_yields_english(
         folder.mkdir(parents=True)
         (folder / f"{language.DOMAIN}.mo").write_bytes(content)
     monkeypatch.setattr(language, "CATALOGUES", str(tmp_path))
-    text = render.validation_report(render_data.drill(), "pt_BR", False)
-    assert text == render.validation_report(render_data.drill(), "en", False)
+    text = render.validation_report(page_data.drill(), "pt_BR", False)
+    assert text == render.validation_report(page_data.drill(), "en", False)
     assert "BACKUP VALID AND RESTORABLE" in text

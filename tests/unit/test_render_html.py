@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 from ansible_collections.chefwell.resilience.plugins.module_utils.pages import render
-from support import render_data
+from support import page_data
 
 VOID = {"meta", "br"}
 SCRIPT = "<script>alert(1)</script>\x1b[2J\"'><img src=x onerror=y>"
@@ -57,9 +57,9 @@ class Page(html.parser.HTMLParser):
 def results(stores: int = 99) -> dict[str, Any]:
     return {
         "title": "chefwell.pro",
-        "disk": {**render_data.disk(), "backups": render_data.inventory()},
-        "offsite": render_data.verification(),
-        "drill": render_data.drill(stores),
+        "disk": {**page_data.disk(), "backups": page_data.inventory()},
+        "offsite": page_data.verification(),
+        "drill": page_data.drill(stores),
     }
 
 

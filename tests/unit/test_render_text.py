@@ -15,7 +15,7 @@ from ansible_collections.chefwell.resilience.plugins.module_utils.common.errors 
     ResilienceError,
 )
 from ansible_collections.chefwell.resilience.plugins.module_utils.pages import render, render_text
-from support import render_data
+from support import page_data
 
 PAGES = Path(__file__).parent / "pages"
 ENGINE = Path(__file__).parents[2] / "plugins" / "module_utils"
@@ -37,27 +37,27 @@ def offsite(verification: dict[str, Any], language: str = "pt_BR") -> str:
 
 
 def dashboard(disk: dict[str, Any], backups: dict[str, Any] | None = None) -> str:
-    return render.dashboard(disk, backups or render_data.inventory(), "pt_BR", False)
+    return render.dashboard(disk, backups or page_data.inventory(), "pt_BR", False)
 
 
 @pytest.mark.parametrize("language", ["pt_BR", "en"])
 def test_dashboard_is_the_expected_page(language: str) -> None:
-    text = render.dashboard(render_data.disk(), render_data.inventory(), language, False)
+    text = render.dashboard(page_data.disk(), page_data.inventory(), language, False)
     assert text == page(f"dashboard.{language}.txt")
 
 
 @pytest.mark.parametrize("language", ["pt_BR", "en"])
 def test_offsite_report_is_the_expected_page(language: str) -> None:
-    assert offsite(render_data.verification(), language) == page(f"offsite.{language}.txt")
+    assert offsite(page_data.verification(), language) == page(f"offsite.{language}.txt")
 
 
 @pytest.mark.parametrize("language", ["pt_BR", "en"])
 def test_validation_report_is_the_expected_page(language: str) -> None:
-    assert validation(render_data.drill(), language) == page(f"validation.{language}.txt")
+    assert validation(page_data.drill(), language) == page(f"validation.{language}.txt")
 
 
 def test_further_tenants_are_summed_up_in_one_line_and_in_the_integrity_of_all() -> None:
-    text = validation(render_data.drill(99))
+    text = validation(page_data.drill(99))
     assert "   - +99 lojas (99 schemas, 792 tabelas, 8811 registros) ✅\n" in text
     assert "   - Foreign Keys (101 schemas): 901/901 ✅\n" in text
     assert "BACKUP VÁLIDO E RESTAURÁVEL" in text
@@ -71,7 +71,7 @@ def test_further_tenants_are_summed_up_in_one_line_and_in_the_integrity_of_all()
     [("warning", "🟡 WARNING"), ("critical", "🟠 CRITICAL"), ("emergency", "🔴 EMERGENCY")],
 )
 def test_a_level_is_shown_with_its_reason_and_named_at_the_end(level: str, shown: str) -> None:
-    disk = render_data.disk()
+    disk = page_data.disk()
     disk["level"] = level
     disk["targets"][0].update(level=level, percent_used=85.9, reason="space 85.9% used")
     text = dashboard(disk)
@@ -81,7 +81,7 @@ def test_a_level_is_shown_with_its_reason_and_named_at_the_end(level: str, shown
 
 
 def test_unknown_never_shows_the_mark_of_ok() -> None:
-    disk = render_data.disk()
+    disk = page_data.disk()
     unknown = {"level": "unknown", "reason": "cannot be measured: Permission denied"}
     nothing = dict.fromkeys(("percent_used", "bytes_total", "bytes_used", "bytes_available"))
     disk["level"] = "unknown"
@@ -96,9 +96,9 @@ def test_unknown_never_shows_the_mark_of_ok() -> None:
     "disk",
     [
         {"level": "ok", "targets": []},
-        {"level": "unknown", "targets": render_data.disk()["targets"]},
-        {"level": "never heard of", "targets": render_data.disk()["targets"]},
-        {"targets": render_data.disk()["targets"]},
+        {"level": "unknown", "targets": page_data.disk()["targets"]},
+        {"level": "never heard of", "targets": page_data.disk()["targets"]},
+        {"targets": page_data.disk()["targets"]},
     ],
 )
 def test_all_normal_needs_targets_and_a_level_that_says_so(disk: dict[str, Any]) -> None:
@@ -109,21 +109,21 @@ def test_all_normal_needs_targets_and_a_level_that_says_so(disk: dict[str, Any])
 
 
 def test_a_backup_folder_that_was_not_read_whole_is_not_normal() -> None:
-    backups = {**render_data.inventory(), "problems": ["weekly: No such file or directory"]}
-    text = dashboard(render_data.disk(), backups)
+    backups = {**page_data.inventory(), "problems": ["weekly: No such file or directory"]}
+    text = dashboard(page_data.disk(), backups)
     assert "   ❓ UNKNOWN - weekly: No such file or directory\n" in text
     assert text.endswith("❓ UNKNOWN em Backups")
 
 
 def test_inodes_explain_a_level_that_bytes_do_not() -> None:
-    disk = render_data.disk()
+    disk = page_data.disk()
     disk["level"] = "critical"
     disk["targets"][0].update(level="critical", inodes_percent_used=88.0, reason="")
     assert "(45%) 🟠 CRITICAL - inodes 88%" in dashboard(disk)
 
 
 def test_a_mount_point_is_named_by_its_path_and_several_folders_by_theirs() -> None:
-    disk = render_data.disk()
+    disk = page_data.disk()
     disk["targets"].append({**disk["targets"][0], "path": "/srv"})
     assert "   /srv: 45.2 GB" in dashboard(disk)
     disk["targets"].append({**disk["targets"][1], "path": "/other"})
@@ -131,9 +131,9 @@ def test_a_mount_point_is_named_by_its_path_and_several_folders_by_theirs() -> N
 
 
 def test_only_the_tiers_that_were_read_are_shown() -> None:
-    backups = render_data.inventory()
+    backups = page_data.inventory()
     backups["tiers"] = {"hourly": {"count": 1, "bytes": 1024}, "daily": backups["tiers"]["daily"]}
-    text = dashboard(render_data.disk(), backups)
+    text = dashboard(page_data.disk(), backups)
     assert "   Daily: 7 backups (24 MB)\n   Hourly: 1 backup (1 KB)\n   Total:" in text
 
 
@@ -151,7 +151,7 @@ def lost(verification: dict[str, Any]) -> str:
 
 
 def test_a_missing_backup_marks_its_tier_and_is_named() -> None:
-    verification = render_data.verification()
+    verification = page_data.verification()
     path = lost(verification)
     text = offsite(verification)
     assert f"   Daily: 6 backups (20 MB) ❌\n      ❌ falta no remoto: {path}\n" in text
@@ -165,7 +165,7 @@ def test_a_missing_backup_marks_its_tier_and_is_named() -> None:
     [("extra", "só existe no remoto"), ("different", "conteúdo diferente")],
 )
 def test_every_kind_of_difference_is_named(kind: str, text_of_kind: str) -> None:
-    verification = render_data.verification()
+    verification = page_data.verification()
     verification["comparison"].update({"in_sync": False, kind: ["weekly/x.dump.gz"]})
     text = offsite(verification)
     assert f"   Weekly: 4 backups (16 MB) ❌\n      ❌ {text_of_kind}: weekly/x.dump.gz\n" in text
@@ -173,7 +173,7 @@ def test_every_kind_of_difference_is_named(kind: str, text_of_kind: str) -> None
 
 
 def test_equal_counts_with_other_content_are_not_equal_even_if_the_comparison_says_so() -> None:
-    verification = render_data.verification()
+    verification = page_data.verification()
     verification["remote"]["files"][0]["sha256"] = "f" * 64
     text = offsite(verification)
     assert "   Daily: 7 backups (24 MB) ❌\n" in text
@@ -181,7 +181,7 @@ def test_equal_counts_with_other_content_are_not_equal_even_if_the_comparison_sa
 
 
 def test_without_digests_nothing_is_claimed() -> None:
-    verification = render_data.verification()
+    verification = page_data.verification()
     verification["comparison"]["compared_by"] = "bytes"
     text = offsite(verification)
     assert "✅" not in text
@@ -189,7 +189,7 @@ def test_without_digests_nothing_is_claimed() -> None:
 
 
 def test_a_side_that_was_not_read_whole_is_not_in_sync() -> None:
-    verification = render_data.verification()
+    verification = page_data.verification()
     verification["remote"]["problems"] = ["daily/x: Permission denied"]
     verification["comparison"].update(in_sync=False, unknown=["remote: daily/x: Permission denied"])
     text = offsite(verification)
@@ -199,7 +199,7 @@ def test_a_side_that_was_not_read_whole_is_not_in_sync() -> None:
 
 
 def test_a_backup_in_progress_is_named_and_does_not_break_the_equality() -> None:
-    verification = render_data.verification()
+    verification = page_data.verification()
     path = lost(verification)
     verification["comparison"].update(in_sync=True, missing=[])
     verification["remote"]["in_progress"] = [path]
@@ -213,7 +213,7 @@ def test_a_backup_in_progress_is_named_and_does_not_break_the_equality() -> None
 
 def failed_drill() -> dict[str, Any]:
     """Return a drill of 100 tenants: one lacks a row, one route is broken, one check is skipped."""
-    drill = render_data.drill(99)
+    drill = page_data.drill(99)
     drill["schemas"][5]["tables"][2].update(rows=17, status="failed")
     drill["schemas"][5]["status"] = "failed"
     evidence = "tenant_loja_004.sales has 17 rows instead of 18"
@@ -239,14 +239,14 @@ def test_a_failed_drill_is_not_valid_and_lists_what_failed_and_what_was_skipped(
 
 @pytest.mark.parametrize("key", ["checks", "api", "schemas"])
 def test_a_verdict_that_its_own_parts_contradict_is_not_shown(key: str) -> None:
-    drill = render_data.drill()
+    drill = page_data.drill()
     drill[key][0]["status"] = "failed"
     assert drill["verdict"] == "passed"
     assert "VÁLIDO" not in validation(drill)
 
 
 def test_a_restore_error_is_listed_and_is_no_pass() -> None:
-    drill = render_data.drill()
+    drill = page_data.drill()
     drill["restore"]["errors"] = ["could not create index"]
     text = validation(drill)
     assert "❌ ERROS DA RESTAURAÇÃO (1):\n   - could not create index\n" in text
@@ -254,7 +254,7 @@ def test_a_restore_error_is_listed_and_is_no_pass() -> None:
 
 
 def test_a_pass_without_a_passed_check_verified_nothing() -> None:
-    text = validation({**render_data.drill(), "checks": []})
+    text = validation({**page_data.drill(), "checks": []})
     assert "VÁLIDO" not in text
     assert "VERIFICAÇÃO NÃO REALIZADA" in text
 
@@ -270,7 +270,7 @@ def test_could_not_verify_is_no_verdict_on_the_backup() -> None:
 
 
 def test_a_missing_key_index_or_row_turns_its_line_red() -> None:
-    drill = render_data.drill()
+    drill = page_data.drill()
     drill["schemas"][1]["foreign_keys"]["found"] = 8
     drill["totals"]["foreign_keys"]["found"] -= 1
     drill["schemas"][1]["tables"][0]["rows"] = 27
@@ -282,7 +282,7 @@ def test_a_missing_key_index_or_row_turns_its_line_red() -> None:
 
 
 def test_counts_that_nothing_confirms_are_not_marked_as_good() -> None:
-    drill = render_data.drill()
+    drill = page_data.drill()
     for schema in drill["schemas"]:
         for table in schema["tables"]:
             table.update(expected=None, status="skipped")
@@ -294,7 +294,7 @@ def test_counts_that_nothing_confirms_are_not_marked_as_good() -> None:
 
 
 def test_failed_tenants_are_named_up_to_a_limit_and_the_rest_counted() -> None:
-    drill = render_data.drill(99)
+    drill = page_data.drill(99)
     for schema in drill["schemas"][2:]:
         schema["status"] = "failed"
     text = validation(drill)
@@ -303,7 +303,7 @@ def test_failed_tenants_are_named_up_to_a_limit_and_the_rest_counted() -> None:
 
 
 def test_missed_and_unmeasured_objectives_are_shown() -> None:
-    drill = {**render_data.drill(), "rto_seconds": 615.0, "rpo_seconds": None}
+    drill = {**page_data.drill(), "rto_seconds": 615.0, "rpo_seconds": None}
     text = validation(drill)
     assert "   - RTO: 10 minutos e 15 segundos (objetivo: 10 minutos) ❌\n" in text
     assert "   - RPO: não medido (objetivo: 24 horas) ❓\n" in text
@@ -322,12 +322,12 @@ def test_a_failed_call_that_a_check_reports_is_shown_once() -> None:
 
 
 def hostile_pages() -> list[str]:
-    verification = render_data.verification()
+    verification = page_data.verification()
     verification["comparison"].update(in_sync=False, missing=[HOSTILE])
     drill = failed_drill()
     drill["checks"][2]["evidence"] = HOSTILE
     drill["backup"]["file"] = HOSTILE
-    disk = render_data.disk()
+    disk = page_data.disk()
     disk["targets"][0].update(path=HOSTILE, level="critical", reason=HOSTILE)
     return [offsite(verification), validation(drill), dashboard(disk)]
 
@@ -342,10 +342,8 @@ def test_hostile_names_are_written_out(text: str) -> None:
 
 def test_colour_is_used_only_on_request_and_changes_nothing_else() -> None:
     pages = [
-        lambda colour: render.dashboard(
-            render_data.disk(), render_data.inventory(), "pt_BR", colour
-        ),
-        lambda colour: render.offsite_report(render_data.verification(), "pt_BR", colour),
+        lambda colour: render.dashboard(page_data.disk(), page_data.inventory(), "pt_BR", colour),
+        lambda colour: render.offsite_report(page_data.verification(), "pt_BR", colour),
         lambda colour: validation(failed_drill(), colour=colour),
     ]
     for write in pages:
@@ -360,7 +358,7 @@ def test_pages_fit_80_columns(language: str) -> None:
     drill = failed_drill()
     drill["checks"][2]["evidence"] = "a long tale of many words " * 20
     drill["schemas"][0]["tables"] *= 9
-    verification = render_data.verification()
+    verification = page_data.verification()
     lost(verification)
     pages = [validation(drill, language), offsite(verification, language)]
     for text in pages:
@@ -381,7 +379,7 @@ def test_an_unknown_language_is_an_error_that_names_it() -> None:
 
 
 def test_nothing_is_changed_in_what_was_given() -> None:
-    drill, verification = failed_drill(), render_data.verification()
+    drill, verification = failed_drill(), page_data.verification()
     before = copy.deepcopy((drill, verification))
     validation(drill)
     offsite(verification)
@@ -394,8 +392,8 @@ def test_text_pages_need_the_standard_library_only(tmp_path: Path) -> None:
     package.symlink_to(ENGINE)
     script = (
         f"import sys; sys.path[:0] = [{str(tmp_path)!r}, {str(Path(__file__).parents[1])!r}]\n"
-        "from support import render_data\nfrom engine.pages import render\n"
-        "print(render.validation_report(render_data.drill(), 'pt_BR', False))"
+        "from support import page_data\nfrom engine.pages import render\n"
+        "print(render.validation_report(page_data.drill(), 'pt_BR', False))"
     )
     done = subprocess.run(
         [sys.executable, "-I", "-S", "-X", "utf8", "-c", script],
