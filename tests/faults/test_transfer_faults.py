@@ -6,12 +6,10 @@ import contextlib
 import dataclasses
 import json
 import os
-import pickle
 import shutil
 import signal
 import socket
 import subprocess
-import sys
 import time
 from pathlib import Path
 
@@ -37,6 +35,7 @@ from support.offsite_client import (
     copied_backups,
     in_sync,
     remote_sync,
+    start_sync,
     with_destination,
 )
 from support.processes import descendants, kill
@@ -53,17 +52,6 @@ COLLECTIONS = Path(__file__).resolve().parents[2] / "build" / "collections"
 
 def run(*command: str) -> None:
     subprocess.run(command, check=True, capture_output=True)
-
-
-def sync_apart(settings: SyncSettings) -> subprocess.Popen[str]:
-    """A sync in a process of its own, which can be killed."""
-    code = (
-        "import pickle, sys; sys.path.insert(0, sys.argv[1]);"
-        "from ansible_collections.chefwell.resilience.plugins.module_utils.offsite import offsite;"
-        "print(offsite.sync(pickle.loads(bytes.fromhex(sys.argv[2]))).message)"
-    )
-    line = [sys.executable, "-c", code, str(COLLECTIONS), pickle.dumps(settings).hex()]
-    return subprocess.Popen(line, text=True, stdout=subprocess.PIPE)
 
 
 def arrived(copy: Path) -> int:
@@ -84,7 +72,7 @@ def foreign(copy: dict[str, bytes], tree: Path) -> list[str]:
 def killed(settings: SyncSettings, server: Sshd, more: int, who: str) -> int:
     """Kills a sync once so many bytes more have arrived; bytes under way at that moment."""
     before = arrived(server.backups)
-    apart = sync_apart(
+    apart = start_sync(
         dataclasses.replace(with_destination(settings, bandwidth_kbps=1500), tries=1)
     )
 
@@ -136,7 +124,7 @@ def test_b1_power_cut_of_the_server(fault, remote_host: RemoteHost, tmp_path: Pa
         assert sync.sync(settings).status == "ok"
         for number in range(4):
             add_backup(tmp_path / "backups", "weekly", 100 + number, size=1_200_000)
-        apart = sync_apart(with_destination(settings, bandwidth_kbps=2500))
+        apart = start_sync(with_destination(settings, bandwidth_kbps=2500))
         cuts = []
         while apart.poll() is None:
             cuts.append(tmp_path / f"cut{len(cuts)}.img")

@@ -29,7 +29,7 @@ FORMS = {
 PROVE = """
 import json, resource, sys
 sys.path.insert(0, sys.argv[1])
-from ansible_collections.chefwell.resilience.plugins.module_utils.archive import (
+from ansible_collections.chefwell.resilience.plugins.module_utils.backup import (
     archive, backup_digest,
 )
 from ansible_collections.chefwell.resilience.plugins.module_utils.database import postgres
@@ -43,10 +43,11 @@ DRILL = """
 import json, sys
 sys.path.insert(0, sys.argv[1])
 from ansible_collections.chefwell.resilience.plugins.module_utils.drill import drill
+from ansible_collections.chefwell.resilience.plugins.module_utils.proof import proof_settings
 from ansible_collections.chefwell.resilience.plugins.module_utils.staging import staging
 work, dump, bin_dir = sys.argv[2:]
-place = staging.Settings("embedded", work + "/staging", bin_dir=bin_dir)
-result = drill.run(drill.ProofSettings(place, work + "/state", work), path=dump)
+place = staging.StagingSettings("embedded", work + "/staging", bin_dir=bin_dir)
+result = drill.run(proof_settings.ProofSettings(place, work + "/state", work), path=dump)
 print(json.dumps([result["verdict"], result["problem"], result["totals"]]))
 """
 # How much more the large dump may take than the small one, which has a twelfth of its rows.

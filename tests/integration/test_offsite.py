@@ -5,11 +5,9 @@ from __future__ import annotations
 import dataclasses
 import json
 import os
-import pickle
 import shutil
 import socket
 import subprocess
-import sys
 import time
 from pathlib import Path
 
@@ -31,7 +29,7 @@ from ansible_collections.chefwell.resilience.plugins.module_utils.offsite.transp
     AccountTransport,
 )
 from support.backup_trees import add_backup, backup_name, contents, plan_tree
-from support.offsite_client import destination_on, in_sync, with_destination
+from support.offsite_client import destination_on, in_sync, start_sync, with_destination
 from support.processes import descendants, has_ended, kill
 from support.sshd import Sshd, make_key
 from support.waiting import wait_for
@@ -400,24 +398,11 @@ def test_a_session_that_dies_is_tried_again(
     assert in_sync(settings)
 
 
-def run_apart(settings: SyncSettings) -> subprocess.Popen[str]:
-    """A sync in a process of its own, which can be killed."""
-    given = pickle.dumps(settings).hex()
-    code = (
-        "import pickle, sys; sys.path.insert(0, sys.argv[1]);"
-        "from ansible_collections.chefwell.resilience.plugins.module_utils.offsite import offsite;"
-        "offsite.sync(pickle.loads(bytes.fromhex(sys.argv[2])))"
-    )
-    return subprocess.Popen(
-        [sys.executable, "-c", code, str(ROOT / "build" / "collections"), given], text=True
-    )
-
-
 def test_kill_9_leaves_nothing_half_and_the_lock_while_rsync_lives(
     settings: SyncSettings, tree: Path, server: Sshd
 ) -> None:
     big = add_backup(tree, "weekly", 100, size=8_000_000)
-    apart = run_apart(with_destination(settings, bandwidth_kbps=1500))
+    apart = start_sync(with_destination(settings, bandwidth_kbps=1500))
     temporary = f".{big.name}.*"
     folder = server.backups / "weekly"
     wait_for(lambda: sum(part.stat().st_size for part in folder.glob(temporary)) > 500_000)
@@ -445,7 +430,7 @@ def test_kill_9_leaves_nothing_half_and_the_lock_while_rsync_lives(
 
 def test_two_at_once(settings: SyncSettings, tree: Path) -> None:
     add_backup(tree, "weekly", 100, size=3_000_000)
-    apart = run_apart(with_destination(settings, bandwidth_kbps=2000))
+    apart = start_sync(with_destination(settings, bandwidth_kbps=2000))
     try:
         wait_for(lambda: Path(settings.state_dir, "offsite.lock").exists())
         time.sleep(0.2)

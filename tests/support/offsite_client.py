@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import dataclasses
+import pickle
+import subprocess
+import sys
 from pathlib import Path
 
 from ansible_collections.chefwell.resilience.plugins.module_utils.offsite import (
     offsite_verification,
+    sync,
 )
 from ansible_collections.chefwell.resilience.plugins.module_utils.offsite.offsite_settings import (
     SyncSettings,
@@ -17,7 +21,7 @@ from ansible_collections.chefwell.resilience.plugins.module_utils.offsite.transp
 )
 
 from support.backup_trees import contents, plan_tree
-from support.sshd import Sshd
+from support.sshd import COLLECTIONS, Sshd
 
 
 def destination_on(server: Sshd, **options: object) -> Destination:
@@ -83,6 +87,17 @@ def remote_sync(server: Sshd, copy: Path, root: Path, **gate: object) -> SyncSet
     return SyncSettings(
         GateTransport(destination), str(tree), str(root / "state"), retry_seconds=0.05
     )
+
+
+def start_sync(settings: SyncSettings) -> subprocess.Popen[str]:
+    """Start a sync in a process of its own, which can be killed; it prints the result's message."""
+    code = (
+        "import pickle, sys; sys.path.insert(0, sys.argv[1]);"
+        f"from {sync.__package__} import sync;"
+        "print(sync.sync(pickle.loads(bytes.fromhex(sys.argv[2]))).message)"
+    )
+    line = [sys.executable, "-c", code, str(COLLECTIONS), pickle.dumps(settings).hex()]
+    return subprocess.Popen(line, text=True, stdout=subprocess.PIPE)
 
 
 def backups_of(copy: Path) -> dict[str, bytes]:
