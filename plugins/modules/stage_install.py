@@ -143,11 +143,10 @@ from ansible_collections.chefwell.resilience.plugins.module_utils.common.install
 )
 from ansible_collections.chefwell.resilience.plugins.module_utils.common.system_errors import reason
 
-# -P: what lies in the folder that it is called from is not imported; -s, -S: no packages are looked
-# for until the engine wants one (its common/libraries.py).
+# -P: nothing is imported from the folder that it is called from.
 LAUNCHER = """#!/bin/sh
 export PYTHONPATH={lib_dir}
-exec {python} -P -s -S -m chefwell_resilience.host_cli {command} --config {config} "$@"
+exec {python} -P -m chefwell_resilience.host_cli {command} --config {config} "$@"
 """
 
 

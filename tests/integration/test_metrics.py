@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import json
-import shutil
 import subprocess
-import sys
 from pathlib import Path
 
 import prometheus_client
@@ -72,58 +69,6 @@ def test_it_is_to_the_byte_what_the_library_itself_writes(tmp_path: Path) -> Non
     prometheus_client.write_to_textfile(str(tmp_path / "theirs.prom"), registry)
     metrics.write(str(tmp_path / "ours.prom"), GAUGES)
     assert (tmp_path / "ours.prom").read_bytes() == (tmp_path / "theirs.prom").read_bytes()
-
-
-SCRIPT = """
-import json, sys
-from chefwell_resilience.notifications import metrics
-metrics.write(sys.argv[1], [metrics.Gauge("a", "b.", 1.0)])
-loaded = sorted(sys.modules)
-import prometheus_client
-registry = prometheus_client.CollectorRegistry()
-prometheus_client.Gauge("a", "b.", registry=registry).set(1)
-whole = prometheus_client.generate_latest(registry).decode()
-print(json.dumps({"loaded": loaded, "whole": whole}))
-"""
-
-
-def written(tmp_path: Path, *first: Path) -> tuple[str, set[str], str]:
-    """What a run of its own writes, what it loads for that, and what the library says later."""
-    (tmp_path / "engine").mkdir()
-    (tmp_path / "engine" / "chefwell_resilience").symlink_to(ENGINE)
-    places = [*map(str, first), str(tmp_path / "engine")]
-    done = subprocess.run(
-        [sys.executable, "-P", "-s", "-S", "-c", SCRIPT, str(tmp_path / "a.prom")],
-        env={"PYTHONPATH": ":".join(places)},
-        capture_output=True,
-        text=True,
-        check=True,
-    )
-    said = json.loads(done.stdout)
-    return (tmp_path / "a.prom").read_text(), {*said["loaded"]}, said["whole"]
-
-
-def test_no_server_is_loaded_for_it_and_the_library_is_whole_for_others(tmp_path: Path) -> None:
-    content, loaded, whole = written(tmp_path)
-    assert content == whole == "# HELP a b.\n# TYPE a gauge\na 1.0\n"
-    assert "prometheus_client.metrics_core" in loaded
-    # Together they take longer than all the rest of a run.
-    assert not loaded & {"dataclasses", "http.server", "inspect", "socket", "ssl", "urllib.request"}
-
-
-def test_a_library_that_cannot_be_taken_apart_is_imported_whole(tmp_path: Path) -> None:
-    """A copy of it whose parts need the package, as another version's may."""
-    copy = tmp_path / "other" / "prometheus_client"
-    shutil.copytree(LIBRARY, copy)
-    file = copy / "openmetrics" / "exposition.py"
-    with file.open("a") as end:
-        end.write("from prometheus_client import CollectorRegistry as Needed\n")
-    init = copy / "__init__.py"
-    text = init.read_text()
-    start = text.index("from . import")
-    init.write_text(f"{text[:start]}from .registry import CollectorRegistry\n{text[start:]}")
-    content, loaded, whole = written(tmp_path, tmp_path / "other")
-    assert content == whole and "http.server" in loaded
 
 
 def test_without_the_library_the_remedy_is_named(tmp_path: Path) -> None:

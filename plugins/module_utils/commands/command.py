@@ -31,14 +31,12 @@ class Command:
         keys: what its stage's configuration file may hold.
         run: does it, given the configuration and the arguments; returns the exit code.
         arguments: adds the command's own arguments to its parser.
-        defaults: those arguments when none of them is given; None to have them parsed each time.
     """
 
     summary: str
     keys: Mapping[str, config.Key]
     run: Callable[[dict[str, Any], argparse.Namespace], int]
     arguments: Callable[[argparse.ArgumentParser], object] = lambda parser: None
-    defaults: Mapping[str, object] | None = None
 
 
 class OutputError(OSError):

@@ -284,9 +284,6 @@ COMMANDS = {
         KEYS,
         _monitor,
         _monitor_arguments,
-        {"check": False, "forget": False, "nagios": False},
     ),
-    "disk-status": Command(
-        "show the disk dashboard", KEYS, _status, _status_arguments, {"watch": None}
-    ),
+    "disk-status": Command("show the disk dashboard", KEYS, _status, _status_arguments),
 }

@@ -8,13 +8,10 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Iterable, Mapping
-from typing import Any
 
-from ..common import libraries
 from ..common.errors import ResilienceError
 from ..common.files import replace_file
 from ..common.system_errors import reason
-from . import prometheus_parts
 
 
 @dataclasses.dataclass(frozen=True)
@@ -27,18 +24,8 @@ class Gauge:
     labels: Mapping[str, str] = dataclasses.field(default_factory=dict)
 
 
-class _Registry:
-    """What was measured, as the library asks for it."""
-
-    def __init__(self, families: Iterable[Any]) -> None:
-        self.families = families
-
-    def collect(self) -> Iterable[Any]:
-        return self.families
-
-
 def write(path: str, gauges: Iterable[Gauge]) -> None:
-    """Writes a textfile in place of the one that is there.
+    """Write a textfile, in place of the one that is there.
 
     Args:
         path: must end in `.prom`, or the collector does not read it.
@@ -47,9 +34,8 @@ def write(path: str, gauges: Iterable[Gauge]) -> None:
     Raises:
         ResilienceError: the library is missing, or the file cannot be written.
     """
-    libraries.reach()
     try:
-        family, generate = prometheus_parts.parts()
+        import prometheus_client  # a host may lack it
     except ImportError as error:
         raise ResilienceError(
             f"the metrics cannot be written: {error}",
@@ -57,18 +43,20 @@ def write(path: str, gauges: Iterable[Gauge]) -> None:
             value=path,
             remedy="install prometheus_client (Debian: apt install python3-prometheus-client)",
         ) from error
-    families: dict[str, Any] = {}
+    registry = prometheus_client.CollectorRegistry()
+    families: dict[str, prometheus_client.Gauge] = {}
     for gauge in gauges:
         if gauge.value is None:
             continue
         if gauge.name not in families:
-            families[gauge.name] = family(gauge.name, gauge.help, labels=[*gauge.labels])
-        families[gauge.name].add_metric(
-            [label.encode("utf-8", "backslashreplace").decode() for label in gauge.labels.values()],
-            gauge.value,
-        )
-    # A gauge is written alike in OpenMetrics and in the textfile's older format, but for the end.
-    content: bytes = generate(_Registry(families.values())).removesuffix(b"# EOF\n")
+            families[gauge.name] = prometheus_client.Gauge(
+                gauge.name, gauge.help, [*gauge.labels], registry=registry
+            )
+        family = families[gauge.name]
+        if gauge.labels:
+            family = family.labels(**{key: _utf8(text) for key, text in gauge.labels.items()})
+        family.set(gauge.value)
+    content = prometheus_client.generate_latest(registry)
     try:
         replace_file(path, content, mode=0o644)  # node_exporter runs as another user
     except OSError as error:
@@ -78,3 +66,8 @@ def write(path: str, gauges: Iterable[Gauge]) -> None:
             value=path,
             remedy="name a file in the folder of node_exporter's textfile collector",
         ) from error
+
+
+def _utf8(text: str) -> str:
+    """Return a text without what is no Unicode: a path may hold bytes that are none."""
+    return text.encode("utf-8", "backslashreplace").decode()

@@ -1,13 +1,12 @@
-"""What a run of the monitor takes, told by the kernel: its memory on a host with 20 mounts, and the
-processor's time that a textfile adds."""
+"""What a run of the monitor costs: time beside an idle interpreter, and memory by the kernel."""
 
 from __future__ import annotations
 
 import random
 import re
 import resource
-import statistics
 import subprocess
+import sys
 import time
 from pathlib import Path
 
@@ -19,19 +18,22 @@ from support.filesystems import Disks, fill
 from support.http_receiver import receiving
 from support.monitor_host import MonitorHost
 
-LIMIT = 30 << 20
+# The aims for one run; docs/stage1-disk-monitor.md repeats them.
+MEMORY_LIMIT = 45 << 20
+TIME_LIMIT = 0.25
+IDLE_INTERPRETERS = 8
+TURNS = 15
 MOUNTS, RUNS, FILES = 20, 120, 5000
-# The launcher's own command, with the interpreter's high-water mark written down at its very end.
+# The launcher's own command, with the interpreter's high-water mark written down at its end.
 # (`ru_maxrss` would not do: it is inherited from whoever started it, and counts its children.)
 MEASURED = """
-import os, runpy, sys
-held, leave = bytearray({extra}), os._exit
-def tell(code):
+import runpy
+held = bytearray({extra})
+try:
+    runpy.run_module("chefwell_resilience.host_cli", run_name="__main__", alter_sys=True)
+finally:
     with open({file!r}, "w") as file:
         file.write(open("/proc/self/status").read())
-    leave(code)
-os._exit = tell
-runpy.run_module("chefwell_resilience.host_cli", run_name="__main__", alter_sys=True)
 """
 
 
@@ -51,7 +53,7 @@ def peak(host: MonitorHost, extra: int = 0) -> tuple[int, str]:
     return int(held[1]) * 1024, ended.stdout + ended.stderr
 
 
-def test_a_run_on_twenty_mounts_stays_below_thirty_megabytes(tmp_path: Path) -> None:
+def test_a_run_on_twenty_mounts_stays_below_its_limit(tmp_path: Path) -> None:
     (tmp_path / "disks").mkdir()
     disks = Disks(tmp_path / "disks")
     try:
@@ -85,16 +87,16 @@ def test_a_run_on_twenty_mounts_stays_below_thirty_megabytes(tmp_path: Path) -> 
             with History(host.settings["state_dir"]) as history:
                 history.add_samples(samples)
             held, said = peak(host)
-            print(f"\n{held / (1 << 20):.1f} MB, of {LIMIT >> 20} MB")
+            print(f"\n{held / (1 << 20):.1f} MB, of {MEMORY_LIMIT >> 20} MB")
             # All of it was done in this run: measured, foretold, written, told.
             assert said.count("days_to_full=") == MOUNTS + 1
             assert re.search(r"days_to_full=\d", said)
             assert "chefwell_disk_used_percent{" in (tmp_path / "disk.prom").read_text()
             assert len(receiver.messages()) == 1
             assert [action for action, _body in receiver.pings()] == ["/start", "/fail"]
-            assert held < LIMIT
+            assert held < MEMORY_LIMIT
             # The same run with as much again in hand is seen to be too large.
-            assert peak(host, extra=LIMIT)[0] > LIMIT
+            assert peak(host, extra=MEMORY_LIMIT)[0] > MEMORY_LIMIT
     finally:
         disks.close()
 
@@ -107,28 +109,38 @@ def test_a_backup_folder_of_many_files_takes_no_more(tmp_path: Path) -> None:
         for number in range(FILES // 10):
             (folder / str(number)).touch()
     held, said = peak(host)
-    print(f"\n{FILES} files: {held / (1 << 20):.1f} MB, of {LIMIT >> 20} MB")
+    print(f"\n{FILES} files: {held / (1 << 20):.1f} MB, of {MEMORY_LIMIT >> 20} MB")
     assert 'level="ok"' in said or 'level="warning"' in said
-    assert held < LIMIT
+    assert held < MEMORY_LIMIT
 
 
-def test_a_textfile_adds_little_to_a_run(tmp_path: Path) -> None:
-    """It once cost more than all the rest, when the library was loaded with its servers."""
+def cost(command: list[str]) -> tuple[float, float]:
+    """Seconds that a command takes with cron's environment, and those of a processor in them."""
+    before, started = resource.getrusage(resource.RUSAGE_CHILDREN), time.perf_counter()
+    subprocess.run(command, env={}, capture_output=True, check=False)
+    taken, after = time.perf_counter() - started, resource.getrusage(resource.RUSAGE_CHILDREN)
+    return taken, after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+
+
+def test_a_run_takes_no_longer_than_eight_idle_interpreters(tmp_path: Path) -> None:
     host = MonitorHost(tmp_path, paths=["/"])
     metrics = tmp_path / "disk.prom"
-
-    def spent() -> float:
-        before = resource.getrusage(resource.RUSAGE_CHILDREN)
-        host.run("monitor-disk-space")
-        after = resource.getrusage(resource.RUSAGE_CHILDREN)
-        return after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
-
-    taken: dict[str, list[float]] = {"": [], str(metrics): []}
-    for _turn in range(9):
-        for path, times in taken.items():
-            host.settings["metrics_file"] = path
-            times.append(spent())
+    idle, plain, textfile = [], [], []
+    for _turn in range(TURNS):
+        idle.append(cost([sys.executable, "-c", "pass"]))
+        host.settings["metrics_file"] = ""
+        plain.append(cost(host.command("monitor-disk-space")))
+        host.settings["metrics_file"] = str(metrics)
+        textfile.append(cost(host.command("monitor-disk-space")))
     assert "chefwell_disk_used_percent{" in metrics.read_text()
-    without, with_one = map(statistics.median, taken.values())
-    print(f"\n{without * 1000:.0f} ms without, {with_one * 1000:.0f} ms with a textfile")
-    assert with_one < 1.6 * without
+    # The least of each: what else the machine does only adds to a run. The processor's time is
+    # what is compared, because waiting for a processor hits the longer run harder.
+    figures = {}
+    for name, costs in (("idle", idle), ("run", plain), ("textfile", textfile)):
+        taken, used = (min(one) for one in zip(*costs, strict=True))
+        figures[name] = (taken, used)
+        print(f"{name}: {taken * 1000:.0f} ms, {used * 1000:.0f} ms of a processor")
+    factor = figures["run"][1] / figures["idle"][1]
+    print(f"a run is {factor:.1f} idle interpreters, of {IDLE_INTERPRETERS}")
+    assert factor < IDLE_INTERPRETERS
+    assert figures["textfile"][0] < TIME_LIMIT
