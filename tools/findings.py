@@ -23,7 +23,7 @@ check skipped, and what fell since the last drill is a warning to whoever is not
 
 ```yaml
 staging_restore_ignore_findings:
-  - finding: store.index_extra        # an identifier; * and ? stand for anything
+  - finding: tenant.index_extra        # an identifier; * and ? stand for anything
     subject: tenant_chefwell.orders   # left out: whatever it is about
     reason: the owner's own report needs this index
 ```

@@ -76,7 +76,7 @@ def restored(backup: Path, binaries: postgres.Binaries, only: str = "") -> Itera
             done = restore.restore(ready, server, DATABASE, options=options)
             if done.errors:
                 raise RuntimeError(done.errors[0])
-            yield Things(server, expectation.of(ready.toc.entries, ready.rows))
+            yield Things(server, expectation.from_entries(ready.toc.entries, ready.rows))
         finally:
             cluster.remove()
 

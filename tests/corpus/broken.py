@@ -24,8 +24,8 @@ class Broken:
         sql: what then happens to it.
         expected: findings that it must raise.
         also: findings that go with them.
-        names: what their words must name.
-        settings: for the questions.
+        names: what their texts must name.
+        settings: of the validation.
     """
 
     base: str
@@ -46,7 +46,7 @@ CASES = {
     "a store's schema is gone": _broken(
         "stores",
         "DROP SCHEMA tenant_b CASCADE",
-        *("schema.missing", "store.schema_missing", "table.missing"),
+        *("schema.missing", "tenant.schema_missing", "table.missing"),
         also=WITH_TABLE,
         names="tenant_b",
         settings=STORES,
@@ -54,8 +54,8 @@ CASES = {
     "a schema too many": _broken(
         "stores",
         "CREATE SCHEMA tenant_z; CREATE TABLE tenant_z.left_over (id integer)",
-        *("schema.unexpected", "table.unexpected", "store.not_listed"),
-        also=frozenset({"store.table_extra", "store.table_missing", "store.column_differs"}),
+        *("schema.unexpected", "table.unexpected", "tenant.not_listed"),
+        also=frozenset({"tenant.table_extra", "tenant.table_missing", "tenant.column_differs"}),
         names="tenant_z",
         settings=STORES,
     ),
@@ -63,7 +63,7 @@ CASES = {
         "stores",
         "ALTER TABLE public.companies DROP CONSTRAINT companies_schema_name_key;"
         " UPDATE public.companies SET schema_name = 'tenant_a' WHERE schema_name = 'tenant_b'",
-        *("store.listed_twice", "store.not_listed"),
+        *("tenant.listed_twice", "tenant.not_listed"),
         also=frozenset({"unique.missing", "index.missing"}),
         names="tenant_a",
         settings=STORES,
@@ -71,32 +71,32 @@ CASES = {
     "no store listed": _broken(
         "stores",
         "DELETE FROM public.companies",
-        *("store.none_listed", "rows.differ", "store.not_listed"),
+        *("tenant.none_listed", "rows.differ", "tenant.not_listed"),
         settings=STORES,
     ),
     "a table gone": _broken(
         "stores",
         "DROP TABLE tenant_c.products CASCADE",
-        *("table.missing", "store.table_missing"),
+        *("table.missing", "tenant.table_missing"),
         also=WITH_TABLE,
         names="tenant_c.products",
     ),
     "a table too many": _broken(
         "stores",
         "CREATE TABLE tenant_c.staff (id integer)",
-        *("table.unexpected", "store.table_extra"),
+        *("table.unexpected", "tenant.table_extra"),
         names="tenant_c.staff",
     ),
     "a column gone": _broken(
         "stores",
         "ALTER TABLE tenant_d.products DROP COLUMN changed_at",
-        *("column.missing", "store.column_differs"),
+        *("column.missing", "tenant.column_differs"),
         names="tenant_d.products.changed_at",
     ),
     "a column of another type": _broken(
         "stores",
         "ALTER TABLE tenant_d.categories ALTER COLUMN name TYPE character varying(200)",
-        *("column.differs", "store.column_differs", "store.column_extra"),
+        *("column.differs", "tenant.column_differs", "tenant.column_extra"),
         names="character varying(200) instead of text",
     ),
     "a column that may be null": _broken(
@@ -132,7 +132,7 @@ CASES = {
     "a foreign key gone": _broken(
         "stores",
         "ALTER TABLE tenant_e.products DROP CONSTRAINT products_category_id_fkey",
-        *("foreign_key.missing", "store.key_missing"),
+        *("foreign_key.missing", "tenant.key_missing"),
         names="tenant_e.products lacks what most stores have: constraint FOREIGN KEY (category_id)",
     ),
     "an orphan under a key that is not validated": _broken(
@@ -145,19 +145,19 @@ CASES = {
     "an index gone": _broken(
         "stores",
         "DROP INDEX tenant_a.tenant_a_products_name",
-        *("index.missing", "store.index_missing"),
+        *("index.missing", "tenant.index_missing"),
         names="tenant_a.products lacks what most stores have: index btree (lower((name)::text))",
     ),
     "an index too many": _broken(
         "stores",
         "CREATE INDEX ON tenant_b.products (price)",
-        "store.index_extra",
+        "tenant.index_extra",
         names="tenant_b.products has what most stores do not have: index btree (price)",
     ),
     "a constraint too many": _broken(
         "stores",
         "ALTER TABLE tenant_b.products ADD CHECK (price < 1000000)",
-        "store.key_extra",
+        "tenant.key_extra",
         names="tenant_b.products",
     ),
     "an index that is not valid": _broken(
@@ -248,20 +248,20 @@ CASES = {
         "UPDATE pg_database SET datcollversion = '2.28' WHERE datname = current_database()",
         "collation.version_differs",
     ),
-    "a query that answers otherwise": _broken(
+    "a query with another result": _broken(
         "growing",
         "SELECT",
-        "query.answer_differs",
+        "query.result_differs",
         settings={
             "queries": [
                 {"name": "parents", "sql": "SELECT count(*) FROM public.parent", "rows": [[11]]}
             ]
         },
     ),
-    "a question that breaks off": _broken(
+    "a check that raises an error": _broken(
         "growing",
         "SELECT",
-        "check.broke_off",
+        "check.error",
         settings={"queries": [{"name": "nonsense", "sql": "SELECT FROM nowhere"}]},
     ),
 }

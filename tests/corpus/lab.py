@@ -41,7 +41,7 @@ class Dump:
 
     path: Path
     ready: Archive
-    wanted: Expectation
+    expected: Expectation
 
 
 class Lab:
@@ -99,7 +99,7 @@ class Lab:
         """Decodes a dump."""
         binaries = (server or self.server).binaries
         ready = archive.prepare(str(path), str(self.folder), binaries)
-        return Dump(path, ready, expectation.of(ready.toc.entries, ready.rows))
+        return Dump(path, ready, expectation.from_entries(ready.toc.entries, ready.rows))
 
     def restore(self, dump: Dump, database: str, server: Server | None = None) -> list[str]:
         """Restores it; identifiers of what was found while restoring."""
@@ -107,13 +107,13 @@ class Lab:
         self.form = done.errors
         return [of_restore_error(error).id for error in done.errors]
 
-    def question(
-        self, database: str, wanted: Expectation, server: Server | None = None, **settings: Any
+    def validate(
+        self, database: str, expected: Expectation, server: Server | None = None, **settings: Any
     ) -> dict[str, Any]:
-        """Asks a database everything but its API."""
+        """Run every check of a database but those of its API."""
         chosen = check_context.ValidationSettings(**settings)
         dsn = (server or self.server).dsn(database)
-        result = restore_validation.validate_restore(dsn, wanted, chosen, None)
+        result = restore_validation.validate_restore(dsn, expected, chosen, None)
         SEEN.extend(result["checks"])
         return result
 
@@ -123,8 +123,8 @@ def found(result: dict[str, Any]) -> list[str]:
     return sorted({one["id"] for check in result["checks"] for one in check["findings"]})
 
 
-def told(result: dict[str, Any], identifiers: Sequence[str]) -> str:
-    """The words of the findings of these kinds."""
+def finding_texts(result: dict[str, Any], identifiers: Sequence[str]) -> str:
+    """Return the texts of the findings of these kinds."""
     return "; ".join(
         one["text"]
         for check in result["checks"]

@@ -32,7 +32,7 @@ GIVING_AWAY = {
 FOREIGN = {"why", "begins", "line", "reason"}
 # Findings whose words are PostgreSQL's own, in the language that it speaks.
 POSTGRES_SPEAKS = {
-    *("restore.error", "restore.role_missing", "restore.extension_missing", "check.broke_off"),
+    *("restore.error", "restore.role_missing", "restore.extension_missing", "check.error"),
 }
 SQL = ("timestamp with time zone",)
 

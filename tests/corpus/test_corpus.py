@@ -48,7 +48,7 @@ from testbed import production
 
 from corpus import languages
 from corpus.broken import CASES
-from corpus.lab import HEALTHY, ROLE, SEEN, TENANT_QUERY, Dump, Lab, found, told
+from corpus.lab import HEALTHY, ROLE, SEEN, TENANT_QUERY, Dump, Lab, finding_texts, found
 
 # Where the figures of a whole run are put, beside the results of the other harnesses.
 RESULTS = Path(__file__).resolve().parents[2] / "build" / "corpus" / "results.json"
@@ -116,11 +116,11 @@ def test_a_healthy_one_raises_nothing(
     path = old.dump(name, FORMS[form.split(",")[0]])
     dump = target.prepare(path)
     with manifest.snapshot({"dsn": old.server.url(name)}) as (_snapshot, read):
-        manifest.apply(_manifest(read()), dump.wanted)
+        manifest.apply(_manifest(read()), dump.expected)
     tried = f"try {name}"
     raised = target.restore(dump, tried)
     asks_for_stores = TENANT_QUERY if name == "stores" else None
-    result = target.question(tried, dump.wanted, tenant_query=asks_for_stores, foreign_keys="all")
+    result = target.validate(tried, dump.expected, tenant_query=asks_for_stores, foreign_keys="all")
     target.drop(tried)
     HEALTHY_RUNS[f"{name}, {form}"] = [*raised, *found(result)]
     said = [*target.form, *_words(result)]
@@ -139,13 +139,13 @@ def test_a_broken_one_raises_its_finding(old: Lab, restored: dict[str, Dump], ca
     old.create("spoilt", template=f"restored {broken.base}")
     try:
         old.run("spoilt", broken.sql)
-        result = old.question("spoilt", restored[broken.base].wanted, **broken.settings)
+        result = old.validate("spoilt", restored[broken.base].expected, **broken.settings)
     finally:
         old.drop("spoilt")
     raised = set(found(result))
     assert broken.expected <= raised, (sorted(raised), _words(result))
     assert raised <= broken.expected | broken.also, (sorted(raised), _words(result))
-    assert broken.names in told(result, sorted(broken.expected))
+    assert broken.names in finding_texts(result, sorted(broken.expected))
     _fired(broken.expected, case)
 
 
@@ -161,8 +161,8 @@ def _fired(identifiers: frozenset[str] | set[str], where: str) -> None:
 def test_equal_in_number_but_not_in_content(old: Lab, restored: dict[str, Dump]) -> None:
     with manifest.snapshot({"dsn": old.server.url("objects")}) as (_snapshot, read):
         held = _manifest(read())
-    wanted = copy.deepcopy(restored["objects"].wanted)
-    assert manifest.apply(held, wanted) == []
+    expected = copy.deepcopy(restored["objects"].expected)
+    assert manifest.apply(held, expected) == []
     changes = (
         "UPDATE public.document SET body = jsonb_set(body, '{list,1}', '99') WHERE id = 4",
         "UPDATE public.document SET raw = raw || '\\x00' WHERE id = 9",
@@ -171,16 +171,16 @@ def test_equal_in_number_but_not_in_content(old: Lab, restored: dict[str, Dump])
     for change in changes:
         old.create("spoilt", template="restored objects")
         old.run("spoilt", change)
-        result = old.question("spoilt", wanted)
+        result = old.validate("spoilt", expected)
         old.drop("spoilt")
         assert found(result) == ["content.differs"]
-        assert "public.document" in told(result, ["content.differs"])
+        assert "public.document" in finding_texts(result, ["content.differs"])
     _fired({"content.differs"}, f"{len(changes)} changed values")
 
 
 def test_production_moves_on(old: Lab, restored: dict[str, Dump]) -> None:
     """Rows that differ are told; a table that the backup lacks is a finding."""
-    result = old.question("restored stores", restored["stores"].wanted)
+    result = old.validate("restored stores", restored["stores"].expected)
     old.create("live", template="restored stores")
     dsn = old.server.dsn("live")
     same = production_drift.compare(dsn, result["schemas"])
@@ -195,14 +195,14 @@ def test_production_moves_on(old: Lab, restored: dict[str, Dump]) -> None:
     assert "tenant_a.products -7" in moved.evidence
     assert gone.skipped and "cannot be connected to" in gone.evidence
     for answer in (same, moved, gone):
-        SEEN.append(checks.conclude("production", "", answer, 0).to_dict())
+        SEEN.append(checks.conclude("production", answer, 0).to_dict())
     _fired({"production.table_missing"}, "a table made after the backup")
 
 
 def test_fewer_rows_than_in_the_drill_before(old: Lab, restored: dict[str, Dump]) -> None:
     """Weaker evidence: growth and small falls are told, a fall makes it skipped, never failed."""
-    schemas = old.question("restored stores", restored["stores"].wanted)["schemas"]
-    fall = previous_counts.Fall(percent=50, least_rows=20)
+    schemas = old.validate("restored stores", restored["stores"].expected)["schemas"]
+    fall = previous_counts.FallLimits(percent=50, least_rows=20)
     rows = previous_counts.counted(schemas)
     assert rows["tenant_a", "products"] == 40
     cases: dict[str, tuple[dict[tuple[str, ...], int], list[str]]] = {
@@ -213,27 +213,27 @@ def test_fewer_rows_than_in_the_drill_before(old: Lab, restored: dict[str, Dump]
         "few rows, all gone": ({("tenant_a", "gone"): 5}, ["previous.table_missing"]),
     }
     for case, (before, expected) in cases.items():
-        then = previous_counts.Before("2025-11-13T03:00:00", "x.dump", {**rows, **before})
+        then = previous_counts.PreviousDrill("2025-11-13T03:00:00", "x.dump", {**rows, **before})
         answer = previous_counts.compare(then, schemas, fall)
-        check = checks.conclude("previous", "", answer, 0)
+        check = checks.conclude("previous", answer, 0)
         SEEN.append(check.to_dict())
         assert [one.id for one in check.findings] == expected, case
         assert check.status == ("skipped" if expected else "passed"), case
         _fired({*expected}, case)
     emptied = copy.deepcopy(schemas)
     emptied[1]["tables"][1]["rows"] = 0
-    then = previous_counts.Before("2025-11-13T03:00:00", "x.dump", rows)
+    then = previous_counts.PreviousDrill("2025-11-13T03:00:00", "x.dump", rows)
     (found_one,) = previous_counts.compare(then, emptied, fall).findings
     assert "tenant_a.products has 0 rows, in the last drill it had 40" in found_one.text  # type: ignore[union-attr]
     # A table of a few rows comes and goes.
-    small = previous_counts.compare(then, emptied, previous_counts.Fall(least_rows=41))
+    small = previous_counts.compare(then, emptied, previous_counts.FallLimits(least_rows=41))
     assert not small.findings and not small.skipped and "-40" in small.evidence
 
 
 def test_another_encoding(old: Lab, restored: dict[str, Dump]) -> None:
     old.run("postgres", "CREATE DATABASE latin TEMPLATE template0 ENCODING LATIN1 LOCALE 'C'")
-    wanted = dataclasses.replace(restored["empty"].wanted)
-    result = old.question("latin", wanted)
+    expected = dataclasses.replace(restored["empty"].expected)
+    result = old.validate("latin", expected)
     old.drop("latin")
     assert found(result) == ["collation.unlike_production", "encoding.differs"]
     _fired({"encoding.differs"}, "a database in LATIN1")
@@ -243,18 +243,18 @@ def test_another_sort_order(old: Lab, restored: dict[str, Dump]) -> None:
     """The database is made to sort as the dumped one did; where it cannot, nothing was seen."""
     old.run("postgres", "CREATE DATABASE plain TEMPLATE template0 LC_COLLATE 'C' LC_CTYPE 'C'")
     dump = old.prepare(old.dump("plain"))
-    assert dump.wanted.locale == {"collate": "C", "ctype": "C", "provider": "c"}
+    assert dump.expected.locale == {"collate": "C", "ctype": "C", "provider": "c"}
     assert old.restore(dump, "like") == []
     with manifest.snapshot({"dsn": old.server.url("plain")}) as (_snapshot, read):
         held = _manifest(read())
     assert (held.encoding, held.locale["collate"]) == ("UTF8", "C")
-    manifest.apply(held, dump.wanted)
-    assert found(old.question("like", dump.wanted)) == []
-    here = old.question("restored empty", dump.wanted)
+    manifest.apply(held, dump.expected)
+    assert found(old.validate("like", dump.expected)) == []
+    here = old.validate("restored empty", dump.expected)
     assert found(here) == ["collation.unlike_production"], _words(here)
-    assert "sorted by C" in told(here, ["collation.unlike_production"])
-    dump.wanted.locale["version"] = "2.28"
-    newer = old.question("like", dump.wanted)
+    assert "sorted by C" in finding_texts(here, ["collation.unlike_production"])
+    dump.expected.locale["version"] = "2.28"
+    newer = old.validate("like", dump.expected)
     check = next(check for check in newer["checks"] if check["id"] == "collation")
     assert check["status"] == "skipped" and "sorted by C 2.28" in check["evidence"]
     foreign = old.prepare(old.dump("plain"))
@@ -275,9 +275,9 @@ def test_an_extension_gone(old: Lab) -> None:
     """plpgsql is the one that every server has; a dump names others only."""
     old.create("extended", "DROP EXTENSION plpgsql; CREATE EXTENSION plpgsql SCHEMA pg_catalog")
     dump = old.prepare(old.dump("extended"))
-    dump.wanted.extensions.add(("plpgsql",))
+    dump.expected.extensions.add(("plpgsql",))
     old.run("extended", "DROP EXTENSION plpgsql")
-    result = old.question("extended", dump.wanted)
+    result = old.validate("extended", dump.expected)
     old.drop("extended")
     assert found(result) == ["extension.missing"]
     _fired({"extension.missing"}, "DROP EXTENSION")
@@ -290,7 +290,7 @@ def test_what_does_not_restore(old: Lab, new: Lab, sources: dict[str, Path]) -> 
     try:
         assert set(new.restore(dump, "lacking")) == {"restore.role_missing"}
         lacking = checks.Evidence("", [findings.of_restore_error(new.form[0])])
-        SEEN.append(checks.conclude("restore", "", lacking, 0).to_dict())
+        SEEN.append(checks.conclude("restore", lacking, 0).to_dict())
     finally:
         new.run("postgres", f"CREATE ROLE {ROLE} NOLOGIN")
         new.drop("lacking")
@@ -301,7 +301,7 @@ def test_what_does_not_restore(old: Lab, new: Lab, sources: dict[str, Path]) -> 
     spoilt.write_text(script[:ending] + wrong + script[ending:])
     raised = old.restore(old.prepare(spoilt), "lacking")
     answer = checks.Evidence("", [findings.of_restore_error(error) for error in old.form])
-    SEEN.append(checks.conclude("restore", "", answer, 0).to_dict())
+    SEEN.append(checks.conclude("restore", answer, 0).to_dict())
     old.drop("lacking")
     assert raised == ["restore.extension_missing", "restore.error"]
     _fired({"restore.role_missing", *raised}, "what staging lacks")
@@ -326,7 +326,7 @@ def test_a_damaged_index(tmp_path_factory: pytest.TempPathFactory) -> None:
             " SELECT generate_series(1, 1000); CREATE EXTENSION amcheck",
         )
         dump = lab.prepare(lab.dump("sound"))
-        sound = lab.question("sound", dump.wanted, amcheck=True)
+        sound = lab.validate("sound", dump.expected, amcheck=True)
         assert found(sound) == []
         assert _evidence(sound, "corruption") == "1/1 indexes sound"
         # A row that no index knows: what a crash without fsync can leave behind.
@@ -338,10 +338,10 @@ def test_a_damaged_index(tmp_path_factory: pytest.TempPathFactory) -> None:
             "UPDATE pg_index SET indisready = true, indislive = true"
             " WHERE indexrelid = 'public.t_pkey'::regclass",
         )
-        dump.wanted.rows["public", "t"] = 1001
-        spoilt = lab.question("sound", dump.wanted, amcheck=True)
+        dump.expected.rows["public", "t"] = 1001
+        spoilt = lab.validate("sound", dump.expected, amcheck=True)
         assert found(spoilt) == ["corruption.found"], _words(spoilt)
-        assert "public.t_pkey" in told(spoilt, ["corruption.found"])
+        assert "public.t_pkey" in finding_texts(spoilt, ["corruption.found"])
         _fired({"corruption.found"}, "an index that lacks a row")
 
 
@@ -381,7 +381,7 @@ def test_archives(old: Lab, sources: dict[str, Path], tmp_path: Path) -> None:
 def _seen_refusal(error: BackupError) -> None:
     """As a drill notes what it refuses."""
     answer = checks.Evidence("", [findings.Finding(error.finding, "", error.problem)])
-    SEEN.append(checks.conclude("archive", "", answer, 0).to_dict())
+    SEEN.append(checks.conclude("archive", answer, 0).to_dict())
 
 
 def settings_in(lab: Lab, root: Path, **more: object) -> proof_settings.ProofSettings:
@@ -411,9 +411,9 @@ def test_an_api_that_does_not_answer() -> None:
         "http://127.0.0.1:9", [{"email": "a", "password": "b", "schema": "tenant_a"}], steps
     )
     asked, _calls = api_probe.probe(api, lambda _schema, _table: None)
-    assert [one.id for one in asked[0].findings] == ["api.answer_differs"]
+    assert [one.id for one in asked[0].findings] == ["api.response_differs"]
     SEEN.append(asked[0].to_dict())
-    _fired({"api.answer_differs"}, "nobody listens")
+    _fired({"api.response_differs"}, "nobody listens")
 
 
 def test_what_leaves_staging() -> None:
@@ -435,7 +435,7 @@ def test_what_leaves_staging() -> None:
     ):
         answer = isolation.by_networks([standing], [])
         assert len(answer.findings) == number, answer
-        SEEN.append(checks.conclude("isolation", "", answer, 0).to_dict())
+        SEEN.append(checks.conclude("isolation", answer, 0).to_dict())
     _fired({"isolation.way_out"}, "a network that is not internal, or that holds this host")
     with socket.create_server(("127.0.0.1", 0)) as server:
         port = server.getsockname()[1]
@@ -452,7 +452,7 @@ def test_what_leaves_staging() -> None:
     assert len(loud.findings) == 1, loud
     beyond = isolation.by_looking(9, 2.0, [isolation.Connection("node (7)", "192.0.2.1", 25)], [])
     for answer in (quiet, loud, beyond, isolation.by_looking(0, 0, [], [])):
-        SEEN.append(checks.conclude("isolation", "", answer, 0).to_dict())
+        SEEN.append(checks.conclude("isolation", answer, 0).to_dict())
     _fired({"isolation.connection"}, "a process that is connected to production")
 
 
@@ -462,16 +462,16 @@ def test_an_ignored_finding_stays_visible(old: Lab, restored: dict[str, Dump]) -
     rules = findings.ignored(
         [
             {"finding": "index.missing", "subject": "tenant_a.*", "reason": "dropped in May"},
-            {"finding": "store.index_missing", "reason": "dropped in May, on purpose"},
+            {"finding": "tenant.index_missing", "reason": "dropped in May, on purpose"},
             {"finding": "*", "subject": "tenant_b.x", "reason": "a table of one store alone"},
         ]
     )
-    wanted = restored["stores"].wanted
-    before = old.question("spoilt", wanted)
-    after = old.question("spoilt", wanted, ignore=rules)
+    expected = restored["stores"].expected
+    before = old.validate("spoilt", expected)
+    after = old.validate("spoilt", expected, ignore=rules)
     old.drop("spoilt")
     assert found(before) == [
-        *("index.missing", "store.index_missing", "store.table_extra", "table.unexpected")
+        *("index.missing", "table.unexpected", "tenant.index_missing", "tenant.table_extra")
     ]
     assert (before["failed"], after["failed"]) == (3, 0)
     by_id = {check["id"]: check for check in after["checks"]}

@@ -419,7 +419,7 @@ def test_c10_the_estimate_is_no_guess(fault: Fault, dumps: Dumps, tmp_path: Path
     backup = tmp_path / "backup.dump"
     backup.write_bytes(dumps.make("custom"))
     ready = archive.prepare(str(backup), str(dumps.work), dumps.binaries)
-    estimate = restore_size.estimate(ready, expectation.of(ready.toc.entries, ready.rows))
+    estimate = restore_size.estimate(ready, expectation.from_entries(ready.toc.entries, ready.rows))
     settings = settings_for(dumps, tmp_path)
     fault.cause("a restore that is measured after it was estimated")
     drill.run(settings, path=str(backup), keep=True)

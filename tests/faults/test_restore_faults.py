@@ -219,7 +219,7 @@ def test_d2_schemas_tables_and_rows(fault: Fault, bench: Bench) -> None:
             "schema.missing",
             "tenant_bar_da_praca_002 is missing",
         ),
-        "CREATE SCHEMA tenant_new": ("store.not_listed", "tenant_new has a schema"),
+        "CREATE SCHEMA tenant_new": ("tenant.not_listed", "tenant_new has a schema"),
         "DROP TABLE tenant_chefwell.expenses": (
             "table.missing",
             "tenant_chefwell.expenses is missing",

@@ -157,7 +157,7 @@ def _call(identifier: str, title: str, kind: str, count: int | None) -> dict[str
 CHECKS = (
     ("schemas_exist", "Schemas exist"),
     ("tables_exist", "All tables exist"),
-    ("row_counts", "Rows of every table"),
+    ("row_counts", "Row counts"),
     ("foreign_keys", "Foreign keys hold"),
     ("indexes", "Indexes present and valid"),
     ("unique_constraints", "Unique constraints"),

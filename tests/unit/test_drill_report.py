@@ -161,7 +161,7 @@ def test_a_failed_drill_says_what_to_do_and_what_the_backend_said(
 ) -> None:
     drill = failed()
     drill["backend_log"] = "Error: no route\n    at line 7 <b>\x1b[31m"
-    other = {"id": "api.answer_differs", "subject": "tenant_x", "text": "tenant_x: HTTP 500"}
+    other = {"id": "api.response_differs", "subject": "tenant_x", "text": "tenant_x: HTTP 500"}
     products = {"id": "api_products", "title": "", "status": "failed", "evidence": "1/2"}
     drill["checks"].append({**products, "seconds": 0.1, "findings": [other]})
     html = render.html_report({"title": "h", "drill": drill, "only": "drill"}, language_name)

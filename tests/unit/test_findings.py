@@ -26,8 +26,8 @@ def test_every_identifier_that_is_raised_is_known_and_every_known_one_is_raised(
     for path in ENGINE.rglob("*.py"):
         if path.name != "finding_kinds.py":
             raised |= set(re.findall(rf'"((?:{groups})\.[a-z_]+)"', path.read_text()))
-    # Of a store's extras the identifier is put together.
-    raised |= {name for name in KINDS if re.fullmatch(r"store\.[a-z]+_extra", name)}
+    # The identifiers of a tenant's extras are put together.
+    raised |= {name for name in KINDS if re.fullmatch(r"tenant\.[a-z]+_extra", name)}
     # What errors call options by.
     raised -= {"api.users", "api.url", "api.steps", "production.port"}
     assert raised == set(KINDS)

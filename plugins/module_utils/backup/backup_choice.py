@@ -26,7 +26,7 @@ FOLDER_NAME = re.compile(r"_(?P<date>\d{8})_(?P<time>\d{6})(?!\d)")
 
 
 @dataclasses.dataclass(frozen=True)
-class Chosen:
+class ChosenBackup:
     """A backup and where it lies.
 
     Attributes:
@@ -52,7 +52,7 @@ def choose(
     path: str | None = None,
     tier: str | None = None,
     date: str | None = None,
-) -> Chosen:
+) -> ChosenBackup:
     """The backup to try.
 
     Args:
@@ -138,7 +138,7 @@ def _size(path: str) -> int:
     return sum(entry.stat(follow_symlinks=False).st_size for entry in os.scandir(path))
 
 
-def _at(path: str, pattern: str, now: datetime.datetime) -> Chosen:
+def _at(path: str, pattern: str, now: datetime.datetime) -> ChosenBackup:
     try:
         seen = os.stat(path)
     except OSError as error:
@@ -155,8 +155,8 @@ def _at(path: str, pattern: str, now: datetime.datetime) -> Chosen:
     return _chosen(os.path.abspath(path), file, None, now)
 
 
-def _chosen(path: str, file: BackupFile, tier: str | None, now: datetime.datetime) -> Chosen:
-    return Chosen(path, tier, _moment(file), file.age_seconds(now), file.bytes)
+def _chosen(path: str, file: BackupFile, tier: str | None, now: datetime.datetime) -> ChosenBackup:
+    return ChosenBackup(path, tier, _moment(file), file.age_seconds(now), file.bytes)
 
 
 def _moment(file: BackupFile) -> str:

@@ -144,7 +144,7 @@ def from_dict(values: Mapping[str, Any]) -> Expectation:
         ) from error
 
 
-def of(
+def from_entries(
     entries: Iterable[Entry], rows: Mapping[tuple[str, str], int | None] | None = None
 ) -> Expectation:
     """What the entries of a table of contents demand.
@@ -154,7 +154,7 @@ def of(
         rows: rows by (schema, table) as the backup itself holds them.
     """
     entries = list(entries)
-    wanted = Expectation()
+    expected = Expectation()
     tables: dict[str, list[str]] = defaultdict(list)
     for entry in entries:
         if entry.kind in _NAMED or entry.kind == "MATERIALIZED VIEW":
@@ -162,75 +162,75 @@ def of(
     for names in tables.values():
         names.sort(key=len, reverse=True)
     for entry in entries:
-        _add(wanted, entry, tables[entry.schema])
-    for key in wanted.tables:
-        wanted.rows[key] = None
+        _add(expected, entry, tables[entry.schema])
+    for key in expected.tables:
+        expected.rows[key] = None
     for (schema, table), count in (rows or {}).items():
-        if (schema, table) in wanted.tables:
-            wanted.rows[schema, table] = count
+        if (schema, table) in expected.tables:
+            expected.rows[schema, table] = count
     for entry in entries:
         # The rows of a partitioned table are its partitions'.
         if rows and entry.kind == "TABLE" and "\nPARTITION BY " in entry.definition:
-            wanted.rows[entry.schema, entry.name] = 0
-    wanted.locale = database_locale.of(entries)
+            expected.rows[entry.schema, entry.name] = 0
+    expected.locale = database_locale.of(entries)
     if rows:
-        wanted.row_source = BACKUP
-    return wanted
+        expected.row_source = BACKUP
+    return expected
 
 
-def _add(wanted: Expectation, entry: Entry, tables: list[str]) -> None:
+def _add(expected: Expectation, entry: Entry, tables: list[str]) -> None:
     kind, schema, name = entry.kind, entry.schema, entry.name
     if kind in _NAMED:
-        getattr(wanted, _NAMED[kind]).add((schema, name))
+        getattr(expected, _NAMED[kind]).add((schema, name))
         if kind in ("TABLE", "FOREIGN TABLE"):
-            _add_columns(wanted, entry)
+            _add_columns(expected, entry)
     elif kind == "SCHEMA":
-        wanted.schemas.add((name,))
+        expected.schemas.add((name,))
     elif kind in ("FUNCTION", "PROCEDURE", "AGGREGATE"):
         # The entry's name is not quoted, so that it tells less than the definition.
         found = _ROUTINE.match(entry.definition)
         own = table_definition.unquoted(found[1]) if found else name.partition("(")[0]
-        wanted.functions.add((schema, own, name))
+        expected.functions.add((schema, own, name))
     elif kind == "INDEX":
-        wanted.indexes.add((schema, name))
+        expected.indexes.add((schema, name))
     elif kind == "CONSTRAINT":
         table, own = _split(name, tables)
         found = _CONSTRAINT.search(entry.definition)
         group = {"PRIMARY KEY": "primary_keys", "UNIQUE": "unique_constraints"}.get(
             found[1] if found else "", "exclusions"
         )
-        getattr(wanted, group).add((schema, table, own))
+        getattr(expected, group).add((schema, table, own))
         # Each of these constraints lives in an index of its own name.
-        wanted.indexes.add((schema, own))
+        expected.indexes.add((schema, own))
     elif kind in _ON_TABLES:
         key = (schema, *_split(name, tables))
-        getattr(wanted, _ON_TABLES[kind]).add(key)
+        getattr(expected, _ON_TABLES[kind]).add(key)
         if kind == "TRIGGER" and " DISABLE TRIGGER " in entry.definition:
-            wanted.disabled_triggers.add(key)
+            expected.disabled_triggers.add(key)
     elif kind == "ROW SECURITY":
-        wanted.row_security.add((schema, name))
+        expected.row_security.add((schema, name))
     elif kind == "SEQUENCE SET":
         if found := _SETVAL.search(entry.definition):
-            wanted.sequence_values.add((schema, name, found[1], found[2]))
+            expected.sequence_values.add((schema, name, found[1], found[2]))
     elif kind == "EXTENSION":
-        wanted.extensions.add((name,))
+        expected.extensions.add((name,))
     elif kind == "ENCODING":
         found = re.search(r"'([^']+)'", entry.definition)
-        wanted.encoding = found[1] if found else None
+        expected.encoding = found[1] if found else None
     elif kind in ("BLOB", "BLOB METADATA"):
-        wanted.large_objects += _large_objects(entry)
+        expected.large_objects += _large_objects(entry)
     else:
-        wanted.others[kind] = wanted.others.get(kind, 0) + 1
+        expected.others[kind] = expected.others.get(kind, 0) + 1
 
 
-def _add_columns(wanted: Expectation, entry: Entry) -> None:
+def _add_columns(expected: Expectation, entry: Entry) -> None:
     columns, checks = table_definition.read(entry.definition)
     for column in columns:
         key = (entry.schema, entry.name, column.name)
-        wanted.columns.add((*key, column.type, "not null" if column.not_null else ""))
+        expected.columns.add((*key, column.type, "not null" if column.not_null else ""))
         if column.has_default:
-            wanted.defaults.add(key)
-    wanted.check_constraints.update((entry.schema, entry.name, name) for name in checks)
+            expected.defaults.add(key)
+    expected.check_constraints.update((entry.schema, entry.name, name) for name in checks)
 
 
 def _split(name: str, tables: list[str]) -> tuple[str, str]:

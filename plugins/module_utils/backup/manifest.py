@@ -235,14 +235,14 @@ def orphans(folder: str, *, older_than: float = 0) -> list[str]:
     return found
 
 
-def apply(manifest: Manifest, wanted: Expectation) -> list[Finding]:
+def apply(manifest: Manifest, expected: Expectation) -> list[Finding]:
     """Lets the manifest say how many rows, and what content, a restored database must have.
 
     Tables whose rows the dump leaves out keep out of it.
 
     Args:
         manifest: of the backup.
-        wanted: from the backup itself; what the manifest says is put in.
+        expected: from the backup itself; what the manifest says is put in.
 
     Returns:
         What the backup itself already lacks.
@@ -250,11 +250,11 @@ def apply(manifest: Manifest, wanted: Expectation) -> list[Finding]:
     findings = []
     for key, (rows, digest) in sorted(manifest.tables.items()):
         name = ".".join(key)
-        if key not in wanted.tables:
+        if key not in expected.tables:
             text = _("%(table)s is in the manifest, but not in the backup", table=name)
             findings.append(Finding("table.missing", name, text))
             continue
-        held = wanted.rows.get(key)
+        held = expected.rows.get(key)
         if held is None:
             continue
         if held != rows:
@@ -265,10 +265,10 @@ def apply(manifest: Manifest, wanted: Expectation) -> list[Finding]:
                 rows=rows,
             )
             findings.append(Finding("rows.differ", name, text))
-        wanted.rows[key] = rows
-        wanted.digests.add((*key, digest))
-    wanted.row_source = MANIFEST
-    wanted.encoding = wanted.encoding or manifest.encoding or None
-    wanted.locale = {**wanted.locale, **manifest.locale}
-    wanted.digest_version = manifest.server_version
+        expected.rows[key] = rows
+        expected.digests.add((*key, digest))
+    expected.row_source = MANIFEST
+    expected.encoding = expected.encoding or manifest.encoding or None
+    expected.locale = {**expected.locale, **manifest.locale}
+    expected.digest_version = manifest.server_version
     return findings

@@ -34,18 +34,18 @@ ON_TABLE = re.compile(r"\bON (?:ONLY )?(.+?) USING ", re.DOTALL)
 MARGIN = 1.2
 
 
-def estimate(archive: Archive, wanted: Expectation) -> int:
+def estimate(archive: Archive, expected: Expectation) -> int:
     """Bytes that the restored database will take, cluster included.
 
     Args:
         archive: decoded, as `archive.prepare` gives it.
-        wanted: what its table of contents demands.
+        expected: what its table of contents demands.
     """
     indexes = Counter(
         (schema, table)
-        for schema, table, _name in wanted.primary_keys
-        | wanted.unique_constraints
-        | wanted.exclusions
+        for schema, table, _name in expected.primary_keys
+        | expected.unique_constraints
+        | expected.exclusions
     )
     for entry in archive.toc.entries:
         if entry.kind == "INDEX" and (found := ON_TABLE.search(entry.definition)):
@@ -53,7 +53,7 @@ def estimate(archive: Archive, wanted: Expectation) -> int:
     counted = {key: count or 0 for key, count in archive.rows.items()}
     rows = sum(counted.values())
     entries = sum(counted.get(key, 0) * number for key, number in indexes.items())
-    relations = len(wanted.tables) + sum(indexes.values())
+    relations = len(expected.tables) + sum(indexes.values())
     data = archive.data_bytes + rows * ROW_BYTES + entries * INDEX_ENTRY_BYTES
     return int((data + relations * RELATION_BYTES) * MARGIN) + CLUSTER_BYTES
 

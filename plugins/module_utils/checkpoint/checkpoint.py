@@ -99,7 +99,7 @@ def _ask(
     for number in range(1, settings.tries + 1):
         try:
             answer, again = question()
-            check = checks.conclude(name, TITLES[name], answer, time.monotonic() - started)
+            check = checks.conclude(name, answer, time.monotonic() - started, TITLES[name])
         except checkpoint_items.CannotTell as error:
             again = True
             check = CheckResult(name, TITLES[name], UNKNOWN, str(error), time.monotonic() - started)

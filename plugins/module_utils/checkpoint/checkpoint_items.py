@@ -7,7 +7,6 @@
 from __future__ import annotations
 
 import contextlib
-import importlib
 import re
 import time
 import uuid
@@ -16,6 +15,7 @@ from collections.abc import Callable, Iterator, Sequence
 from ..checks.checks import Evidence
 from ..common.errors import ResilienceError
 from ..common.safe_text import one_line
+from ..database.connection import driver, open_connection
 from ..staging.docker_state import Docker, ServiceSelector
 from ..validation import api_probe
 from .checkpoint_settings import CheckpointSettings, api
@@ -165,21 +165,23 @@ def _ask_in_container(settings: CheckpointSettings) -> str | None:
 def _ask_over_network(settings: CheckpointSettings) -> str | None:
     given = settings.postgres
     try:
-        psycopg2 = importlib.import_module("psycopg2")
-    except ImportError as error:
-        raise CannotTell("psycopg2 is missing: install python3-psycopg2 (Debian)") from error
+        psycopg2 = driver()
+    except ResilienceError as error:
+        raise CannotTell(str(error)) from error
     limit = max(1, int(settings.time_limit))
     try:
-        connection = psycopg2.connect(
-            host=given.get("host"),
-            port=given.get("port", 5432),
-            user=given["user"],
-            password=given.get("password"),
-            dbname=given["dbname"],
+        database = open_connection(
+            {
+                "host": given.get("host"),
+                "port": given.get("port", 5432),
+                "user": given["user"],
+                "password": given.get("password"),
+                "dbname": given["dbname"],
+            },
             connect_timeout=limit,
-            options=f"-c statement_timeout={limit * 1000}",
+            settings={"statement_timeout": limit * 1000},
         )
-        with contextlib.closing(connection), connection.cursor() as cursor:
+        with contextlib.closing(database), database.cursor() as cursor:
             cursor.execute("SELECT 40 + 2")
             row = cursor.fetchone()
     except psycopg2.Error as error:

@@ -2,7 +2,7 @@
 # Copyright (c) 2026, chefwell.resilience contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""A check: one question with a result, its evidence and its time; and what many of them come to."""
+"""One check with its result, evidence and time; and the tally of many."""
 
 from __future__ import annotations
 
@@ -13,25 +13,26 @@ from typing import Any
 
 from ..common.messages import Message, _, join, with_forms
 from ..common.safe_text import error_line
+from .check_titles import title_of
 from .findings import Finding, Ignored, reason_for
 
 PASSED, FAILED, SKIPPED = "passed", "failed", "skipped"
-# How many findings the evidence names; all of them are in `findings`.
-NAMED = 5
+# The most findings that the evidence names; all of them are in `findings`.
+MOST_NAMED = 5
 
 
 @dataclasses.dataclass(frozen=True)
 class CheckResult:
-    """One question and its result.
+    """The result of one check.
 
     Attributes:
         id: stable, for programs.
-        title: for people, English; catalogues translate it.
+        title: English; catalogues translate it.
         status: `passed`, `failed` or `skipped`.
-        evidence: what was seen, in words and figures.
-        seconds: what asking took.
+        evidence: what was seen, as text with figures.
+        seconds: duration of the check.
         findings: everything that is wrong.
-        ignored: what is wrong too, but ignored by the configuration: each with its reason.
+        ignored: findings that the configuration ignores, each with its reason.
     """
 
     id: str
@@ -43,7 +44,7 @@ class CheckResult:
     ignored: list[dict[str, Any]] = dataclasses.field(default_factory=list)
 
     def to_dict(self) -> dict[str, Any]:
-        """Plain values, for JSON and Ansible."""
+        """Return plain values, for JSON and Ansible."""
         plain = {field.name: getattr(self, field.name) for field in dataclasses.fields(self)}
         plain["seconds"] = round(self.seconds, 3)
         plain["findings"] = [found.to_dict() for found in self.findings]
@@ -52,12 +53,13 @@ class CheckResult:
 
 @dataclasses.dataclass(frozen=True)
 class Evidence:
-    """What a question found: evidence, and findings if something is wrong.
+    """What a check saw: evidence, and findings if something is wrong.
 
     Attributes:
-        findings: a finding of no kind of its own, in words, bears the check's identifier.
-        skipped: the question could not be asked, or what was found proves nothing; never counted
-            as passed, nor as failed.
+        evidence: text with figures.
+        findings: a text instead of a `Finding` gets the check's identifier as its kind.
+        skipped: the check could not be made, or what was found proves nothing; never counted as
+            passed, nor as failed.
     """
 
     evidence: str
@@ -65,46 +67,58 @@ class Evidence:
     skipped: bool = False
 
 
-def run_check(id: str, title: str, question: Callable[[], Evidence]) -> CheckResult:
-    """Asks one question. One that breaks off is failed: a failed read never reads as ok."""
+def run_check(id: str, function: Callable[[], Evidence], title: str = "") -> CheckResult:
+    """Run one check and return its result. A check that raises an error has failed.
+
+    Args:
+        id: of the check.
+        function: makes the check.
+        title: of a check that `check_titles` does not know.
+    """
     started = time.monotonic()
     try:
-        answer = question()
-    except Exception as error:  # whatever broke, it was not answered
-        found = Finding("check.broke_off", id, error_line(error))
-        answer = Evidence(_("could not be asked"), [found])
-    return conclude(id, title, answer, time.monotonic() - started)
+        evidence = function()
+    except Exception as error:  # a failed read never reads as ok
+        found = Finding("check.error", id, error_line(error))
+        evidence = Evidence(_("the check raised an error"), [found])
+    return conclude(id, evidence, time.monotonic() - started, title)
 
 
-def conclude(id: str, title: str, answer: Evidence, seconds: float) -> CheckResult:
-    """The check that an answer makes."""
+def conclude(id: str, evidence: Evidence, seconds: float, title: str = "") -> CheckResult:
+    """Return the result of a check from its evidence.
+
+    Args:
+        id, title: as of `run_check`.
+        evidence: what the check saw.
+        seconds: its duration.
+    """
     findings = [
-        Finding(id, "", found) if isinstance(found, str) else found for found in answer.findings
+        Finding(id, "", found) if isinstance(found, str) else found for found in evidence.findings
     ]
-    evidence = answer.evidence
+    text = evidence.evidence
     if findings:
-        evidence = join([evidence, named([found.text for found in findings])], ": ")
-    return CheckResult(id, title, _status(answer), evidence, seconds, findings)
+        text = join([text, named([found.text for found in findings])], ": ")
+    return CheckResult(id, title or title_of(id), _status(evidence), text, seconds, findings)
 
 
 def named(texts: Sequence[str], between: str = "; ") -> Message:
-    """The first few of many texts, and how many more there are."""
-    first = join(texts[:NAMED], between)
-    if len(texts) <= NAMED:
+    """Return the first few of many texts and the number of the others."""
+    first = join(texts[:MOST_NAMED], between)
+    if len(texts) <= MOST_NAMED:
         return first
-    rest = len(texts) - NAMED
+    rest = len(texts) - MOST_NAMED
     return _("%(named)s and %(count)d more", named=first, count=rest)
 
 
 def without_ignored(check: CheckResult, rules: Sequence[Ignored]) -> CheckResult:
-    """The check once the ignored findings are set apart.
+    """Return a result with the ignored findings set apart.
 
-    A check of which nothing else is wrong is skipped, not passed: somebody decided not to ask, and
-    that stays visible.
+    A check of which nothing else is wrong is skipped, not passed, so that the decision to ignore
+    stays visible.
 
     Args:
-        check: as it was answered.
-        rules: what is ignored.
+        check: the result.
+        rules: the findings that the configuration ignores.
     """
     reasons = [(found, reason_for(found, rules)) for found in check.findings]
     if not any(reason for _found, reason in reasons):
@@ -128,22 +142,22 @@ def without_ignored(check: CheckResult, rules: Sequence[Ignored]) -> CheckResult
     )
 
 
-def _status(answer: Evidence) -> str:
-    if answer.skipped:
+def _status(evidence: Evidence) -> str:
+    if evidence.skipped:
         return SKIPPED
-    return FAILED if answer.findings else PASSED
+    return FAILED if evidence.findings else PASSED
 
 
 def tally(checks: Sequence[CheckResult]) -> dict[str, Any]:
-    """`tally_statuses` of these checks."""
+    """Return `tally_statuses` of these checks."""
     return tally_statuses([check.status for check in checks])
 
 
 def tally_statuses(statuses: Sequence[str]) -> dict[str, Any]:
-    """Counts by status, and the confidence.
+    """Return counts by status, and the confidence.
 
     Returns:
-        `passed`, `failed`, `skipped`, and `confidence`: the share of checks that passed, percent,
+        `passed`, `failed`, `skipped`, and `confidence`: the percentage of checks that passed,
         rounded down to a tenth, so that it is 100 only if nothing was skipped or failed.
     """
     counts = {status: list(statuses).count(status) for status in (PASSED, FAILED, SKIPPED)}

@@ -64,52 +64,52 @@ KINDS = {
         "The restored database has a schema that the backup does not have.",
         "Restore into an empty database.",
     ),
-    "store.schema_missing": Kind(
+    "tenant.schema_missing": Kind(
         "A store is listed, but its schema is not there.",
         "Create the store's schema or remove its row; if production has the schema, the "
         "backup left it out.",
     ),
-    "store.not_listed": Kind(
+    "tenant.not_listed": Kind(
         "A store's schema is there, but no row lists it.",
         "Add the row or drop the schema.",
     ),
-    "store.listed_twice": Kind(
+    "tenant.listed_twice": Kind(
         "Two rows name one schema.",
         "Remove one of the rows.",
     ),
-    "store.none_listed": Kind(
+    "tenant.none_listed": Kind(
         "The query for the stores returns none.",
         "Look at `tenant_query`; an empty list is no list.",
     ),
-    "store.table_missing": Kind(
+    "tenant.table_missing": Kind(
         "A store lacks a table that most stores have.",
         "Run the migration that this store missed.",
     ),
-    "store.table_extra": Kind(
+    "tenant.table_extra": Kind(
         "A store has a table that most stores do not have.",
         "Finish the migration, or drop what was left behind.",
     ),
-    "store.column_differs": Kind(
+    "tenant.column_differs": Kind(
         "A store lacks a column that most stores have, or has it with another type.",
         "Run the migration that this store missed.",
     ),
-    "store.column_extra": Kind(
+    "tenant.column_extra": Kind(
         "A store has a column that most stores do not have.",
         "Finish the migration, or drop what was left behind.",
     ),
-    "store.index_missing": Kind(
+    "tenant.index_missing": Kind(
         "A store lacks an index that most stores have.",
         "Create the index there.",
     ),
-    "store.index_extra": Kind(
+    "tenant.index_extra": Kind(
         "A store has an index that most stores do not have.",
         "Create it everywhere, or drop it.",
     ),
-    "store.key_missing": Kind(
+    "tenant.key_missing": Kind(
         "A store lacks a key or a constraint that most stores have.",
         "Add the constraint there; look first for rows that break it.",
     ),
-    "store.key_extra": Kind(
+    "tenant.key_extra": Kind(
         "A store has a key or a constraint that most stores do not have.",
         "Add it everywhere, or drop it.",
     ),
@@ -250,7 +250,7 @@ KINDS = {
         "amcheck found a damaged index or table.",
         "`REINDEX` it; if that does not help, restore an older backup and look at the disk.",
     ),
-    "query.answer_differs": Kind(
+    "query.result_differs": Kind(
         "A configured query returned something else than it must.",
         "Look at the query's rows, then at the data behind it.",
     ),
@@ -270,7 +270,7 @@ KINDS = {
         "If nobody removed these rows, look at how the backup is made; a manifest or production's"
         " counts would tell for certain.",
     ),
-    "api.answer_differs": Kind(
+    "api.response_differs": Kind(
         "A call to the API was not answered as it must be.",
         "Look at the backend's log; the finding has the status and the answer's beginning.",
     ),
@@ -285,7 +285,7 @@ KINDS = {
         "Switch off in `staging_restore_backend_env` what made it, and look what was sent; or use "
         "the engine compose, whose network is closed.",
     ),
-    "check.broke_off": Kind(
+    "check.error": Kind(
         "A question could not be asked to its end.",
         "Read the error; a failed read never reads as ok.",
     ),

@@ -129,7 +129,7 @@ def settings_of(values: dict[str, Any]) -> proof_settings.ProofSettings:
             "table_order",
         ),
         **chosen("offsite_config", "offsite_key_file"),
-        fall=previous_counts.Fall(values["fall_percent"], values["fall_least_rows"]),
+        fall=previous_counts.FallLimits(values["fall_percent"], values["fall_least_rows"]),
         **chosen("api_users", "api_time_limit", "rto_seconds", "rpo_seconds"),
     )
 

@@ -16,6 +16,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from .catalogue import ObjectName
+from .connection import driver
 
 ALGORITHM = "sum of hashtextextended over rows as text, columns by name"
 # Tables read by one query.
@@ -51,7 +52,7 @@ def take(
         cursor: psycopg2's; its session is set to write values as `SESSION` says.
         only: these tables, all when left out.
     """
-    from psycopg2 import sql  # the engine imports without it
+    sql = driver().sql
 
     for statement in SESSION:
         cursor.execute(statement)

@@ -15,6 +15,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from .connection import driver
+
 # Far more than any server takes, so it limits nobody; -1 means that there is no limit.
 NEWBORN_LIMIT, NO_LIMIT = 773_001_421, -1
 
@@ -32,19 +34,19 @@ def create(cursor: Any, name: str, mark: str = "", locale: Mapping[str, str] | N
     Raises:
         psycopg2.Error: it cannot be made.
     """
-    from psycopg2 import errors, sql  # the engine imports without it
+    errors, sql = driver().errors, driver().sql
 
     database = sql.Identifier(name)
     limit = NEWBORN_LIMIT if mark else NO_LIMIT
     plain = sql.SQL("CREATE DATABASE {} TEMPLATE template0 CONNECTION LIMIT {}").format(
         database, sql.Literal(limit)
     )
-    wanted = locale or {}
+    expected = locale or {}
     try:
-        if wanted.get("provider") != "c":
+        if expected.get("provider") != "c":
             raise errors.WrongObjectType
         alike = sql.SQL(" LC_COLLATE {} LC_CTYPE {}").format(
-            sql.Literal(wanted["collate"]), sql.Literal(wanted["ctype"])
+            sql.Literal(expected["collate"]), sql.Literal(expected["ctype"])
         )
         cursor.execute(plain + alike)
     except errors.WrongObjectType:

@@ -162,8 +162,8 @@ def find_binaries(
         have = ", ".join(str(binaries.major) for binaries in found) or _("none")
         raise ResilienceError(
             _(
-                "PostgreSQL %(wanted)s or newer is needed, installed: %(have)s",
-                wanted=at_least or 16,
+                "PostgreSQL %(expected)s or newer is needed, installed: %(have)s",
+                expected=at_least or 16,
                 have=have,
             ),
             option="bin_dir",

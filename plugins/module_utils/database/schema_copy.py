@@ -12,6 +12,7 @@ from __future__ import annotations
 from typing import Any
 
 from ..checks.checks import Evidence
+from .connection import driver
 
 # What a schema holds, one query a kind: name and definition. With an empty search path every name
 # in a definition is written in full, so two databases write it alike.
@@ -83,7 +84,7 @@ def compare(source: Any, copy: Any, schema: str) -> Evidence:
 
 
 def _read(connection: Any, schema: str) -> dict[tuple[str, str], str]:
-    from psycopg2 import sql  # the engine imports without it
+    sql = driver().sql
 
     quoted = '"' + schema.replace('"', '""') + '"'
     found: dict[tuple[str, str], str] = {}

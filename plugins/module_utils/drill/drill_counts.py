@@ -16,7 +16,7 @@ from ..common.files import replace_json
 from ..common.messages import _
 from ..common.system_errors import reason
 from ..database.catalogue import ObjectName
-from ..validation.previous_counts import Before, counted
+from ..validation.previous_counts import PreviousDrill, counted
 
 COUNTS = "last-passed-counts.json"
 
@@ -45,7 +45,7 @@ def keep(state_dir: str, result: Mapping[str, Any]) -> None:
         ) from error
 
 
-def read(state_dir: str) -> Before | str | None:
+def read(state_dir: str) -> PreviousDrill | str | None:
     """What the last drill that passed counted.
 
     Returns:
@@ -58,7 +58,7 @@ def read(state_dir: str) -> Before | str | None:
         rows: dict[ObjectName, int] = {
             (name, table): int(count) for name, table, count in values["rows"]
         }
-        return Before(str(values["time"]), str(values["file"]), rows)
+        return PreviousDrill(str(values["time"]), str(values["file"]), rows)
     except FileNotFoundError:
         return None
     except (OSError, ValueError, TypeError, KeyError) as error:

@@ -26,7 +26,7 @@ from ..backup import (
     roles_needed,
 )
 from ..backup.archive import Archive
-from ..backup.backup_choice import Chosen
+from ..backup.backup_choice import ChosenBackup
 from ..checks import checks
 from ..checks.findings import Finding, of_restore_error
 from ..common import interrupt
@@ -50,7 +50,7 @@ class DrillRun:
     """One drill, and what it has come to so far."""
 
     def __init__(
-        self, settings: ProofSettings, chosen: Chosen | None, keep: bool, progress: Progress
+        self, settings: ProofSettings, chosen: ChosenBackup | None, keep: bool, progress: Progress
     ) -> None:
         self.settings, self.chosen = settings, chosen
         self.engine = staging.engine(settings.staging)
@@ -64,7 +64,7 @@ class DrillRun:
         self.backend_log = ""
         self.served_after: float | None = None
 
-    def run(self, fetched: Callable[[str], Chosen]) -> dict[str, Any]:
+    def run(self, fetched: Callable[[str], ChosenBackup]) -> dict[str, Any]:
         """The whole drill.
 
         Args:
@@ -90,7 +90,7 @@ class DrillRun:
             verdict, problem = FAILED, error.message()
             found = Finding(error.finding, self.backup.get("file", ""), error.problem)
             answer = checks.Evidence(_("it is not"), [found])
-            self._add_check("archive", "The backup is whole", answer)
+            self._add_check("archive", answer)
         except ResilienceError as error:
             problem = error.message()
         except KeyboardInterrupt:
@@ -153,7 +153,7 @@ class DrillRun:
                     self.backup["path"], folder, binaries, time_limit=settings.time_limit
                 )
                 self.backup |= archive.to_dict(ready)
-            wanted = expectation.of(ready.toc.entries, ready.rows)
+            wanted = expectation.from_entries(ready.toc.entries, ready.rows)
         lost = manifest.apply(known, wanted) if known else []
         self._note_archive(ready, digest, wanted, lost)
         with self.steps.phase("staging"):
@@ -222,15 +222,13 @@ class DrillRun:
             )
         evidence = join([ready.proof, compared, beside, unseen], "; ")
         answer = checks.Evidence(evidence, findings)
-        self._add_check("archive", "The backup is whole", answer)
+        self._add_check("archive", answer)
 
-    def _add_check(
-        self, id: str, title: str, answer: checks.Evidence, seconds: float | None = None
-    ) -> None:
+    def _add_check(self, id: str, answer: checks.Evidence, seconds: float | None = None) -> None:
         """A question of the drill's own, which the phase before has answered, or took seconds."""
         if seconds is None:
             seconds = self.steps.phases[-1]["seconds"] if self.steps.phases else 0.0
-        check = checks.conclude(id, title, answer, seconds)
+        check = checks.conclude(id, answer, seconds)
         ignore = self.settings.validation.ignore
         self.own_checks.append(checks.without_ignored(check, ignore).to_dict())
 
@@ -240,7 +238,7 @@ class DrillRun:
         self.restored["seconds"] = round(done.seconds, 3)
         evidence = join([restore.evidence(done), lacking], "; ")
         answer = checks.Evidence(evidence, [of_restore_error(error) for error in done.errors])
-        self._add_check("restore", "Restored without errors", answer)
+        self._add_check("restore", answer)
 
     def _remember(self, wanted: expectation.Expectation) -> None:
         """Notes what was restored, so that `validate` can question it later."""
@@ -282,12 +280,12 @@ class DrillRun:
                 began = time.monotonic()
                 answer = isolated()
                 seconds = time.monotonic() - began
-                self._add_check(isolation.CHECK, isolation.TITLE, answer, seconds)
+                self._add_check(isolation.CHECK, answer, seconds)
         drift = None
         if settings.production_dsn:
             with self.steps.phase("production"):
                 drift = production_drift.compare(settings.production_dsn, self.answers["schemas"])
-            self._add_check("production", "Compared with production", drift)
+            self._add_check("production", drift)
         if not wanted.digests and (drift is None or drift.skipped):
             self._compare_with_previous()
         asked = self.answers["checks"]
@@ -303,7 +301,7 @@ class DrillRun:
             answer = checks.Evidence(before, skipped=True)
         else:
             answer = previous_counts.compare(before, self.answers["schemas"], self.settings.fall)
-        self._add_check("previous", "Compared with the last drill", answer)
+        self._add_check("previous", answer)
 
     def _judged(self) -> tuple[str, str]:
         """The verdict of the checks, and what stands in the way of one.

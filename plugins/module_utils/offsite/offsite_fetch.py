@@ -16,7 +16,7 @@ import re
 import tempfile
 from collections.abc import Sequence
 
-from ..backup.backup_choice import Chosen, choose
+from ..backup.backup_choice import ChosenBackup, choose
 from ..common import config, process
 from ..common.errors import ResilienceError
 from ..common.messages import _
@@ -72,7 +72,7 @@ def fetch(
     pattern: str = inventory.PATTERN,
     tier: str | None = None,
     date: str | None = None,
-) -> Chosen:
+) -> ChosenBackup:
     """Fetches one backup, the newest that fits.
 
     Args:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 from typing import Any
 
-from ..backup.backup_choice import Chosen
+from ..backup.backup_choice import ChosenBackup
 from ..offsite import offsite_fetch, ssh
 from .proof_settings import ProofSettings
 
@@ -23,7 +23,7 @@ def offsite_of(settings: ProofSettings) -> ssh.Destination:
     return offsite_fetch.destination(settings.offsite_config, settings.offsite_key_file)
 
 
-def fetch(settings: ProofSettings, folder: str, tier: str | None, date: str | None) -> Chosen:
+def fetch(settings: ProofSettings, folder: str, tier: str | None, date: str | None) -> ChosenBackup:
     """Fetches a backup from the offsite server into a folder.
 
     Raises:
@@ -39,7 +39,7 @@ def fetch(settings: ProofSettings, folder: str, tier: str | None, date: str | No
     )
 
 
-def described(chosen: Chosen) -> dict[str, Any]:
+def described(chosen: ChosenBackup) -> dict[str, Any]:
     """What a result says of the backup that was chosen."""
     return {
         "file": os.path.basename(chosen.path),

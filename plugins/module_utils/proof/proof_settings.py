@@ -64,6 +64,6 @@ class ProofSettings:
     time_limit: float = 3600
     rto_seconds: float = 600
     rpo_seconds: float = 86400
-    fall: previous_counts.Fall = previous_counts.Fall()
+    fall: previous_counts.FallLimits = previous_counts.FallLimits()
     offsite_config: str = ""
     offsite_key_file: str = ""

@@ -24,7 +24,8 @@ from typing import Any
 from ..common import process
 from ..common.errors import ResilienceError
 from ..common.messages import _
-from ..database import administrator, marked_database, postgres
+from ..database import connection as database_connection
+from ..database import marked_database, postgres
 from ..database.postgres import Server
 from ..proof import proof_settings
 
@@ -116,9 +117,8 @@ def connect(target: RecoveryServer, database: str | None = None) -> Any:
             value="",
             remedy=_("give recovery its host, port, user and password"),
         )
-    return administrator.connect(
-        target,
-        database or target.maintenance_db,
+    return database_connection.connect(
+        database_connection.administrator(target, database or target.maintenance_db),
         what=_("the production server"),
         option="recovery.host",
         remedy=_("start it, or install one, and look at its user and password"),

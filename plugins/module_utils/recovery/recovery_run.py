@@ -15,7 +15,7 @@ from typing import Any
 
 from ..backup import archive, backup_digest, expectation, restore
 from ..backup.archive import Archive
-from ..backup.backup_choice import Chosen, choose
+from ..backup.backup_choice import ChosenBackup, choose
 from ..checks import checks
 from ..common import interrupt
 from ..common.errors import BackupError, ResilienceError
@@ -40,7 +40,7 @@ class RecoverySource:
     date: str | None
     from_offsite: bool
 
-    def local(self, settings: proof_settings.ProofSettings) -> Chosen | None:
+    def local(self, settings: proof_settings.ProofSettings) -> ChosenBackup | None:
         """The local backup; None if it is to be fetched.
 
         Raises:
@@ -148,8 +148,8 @@ class RecoveryRun:
                 options=self._options(ready, folder),
             )
         answer = checks.Evidence(restore.evidence(done), done.errors)
-        self.add("restore", "Restored without errors", answer)
-        wanted = expectation.of(ready.toc.entries, ready.rows)
+        self.add("restore", answer)
+        wanted = expectation.from_entries(ready.toc.entries, ready.rows)
         self.ask(server, name, wanted)
         return ready
 
@@ -168,10 +168,10 @@ class RecoveryRun:
         self.checks += [one for one in asked if one["status"] != checks.SKIPPED or not self.tenant]
         self.totals = answers["totals"]
 
-    def add(self, id: str, title: str, answer: checks.Evidence) -> None:
+    def add(self, id: str, answer: checks.Evidence) -> None:
         """A check that the phase before has answered."""
         seconds = self.steps.phases[-1]["seconds"]
-        self.checks.append(checks.conclude(id, title, answer, seconds).to_dict())
+        self.checks.append(checks.conclude(id, answer, seconds).to_dict())
 
     def _only_tenant(self, ready: Archive) -> Archive:
         """The archive as if it held this store and what is no store's."""

@@ -84,7 +84,7 @@ def restore_beside(
                         contextlib.closing(recovery.connect(target, target.dbname)) as copy,
                     ):
                         answer = schema_copy.compare(source, copy, name)
-            attempt.add("transfer", "Brought into production's database", answer)
+            attempt.add("transfer", answer)
 
         try:
             result = attempt.result(bring)

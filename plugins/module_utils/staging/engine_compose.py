@@ -26,6 +26,7 @@ from ..common.errors import ResilienceError
 from ..common.messages import _
 from ..common.system_errors import reason
 from ..database import postgres
+from ..database.connection import driver, open_connection
 from ..database.postgres import Binaries, Server
 from . import backend_process, closed_network, docker_programs, isolation, staging
 from .docker_cli import Docker
@@ -338,11 +339,10 @@ def _label(name: str) -> str:
 
 def _refusal(server: Server) -> str | None:
     """Why the server cannot be connected to; None if it can."""
-    import psycopg2  # the engine imports without it
-
+    parameters = {**server.dsn("postgres"), "connect_timeout": 5}
     try:
-        psycopg2.connect(**{**server.dsn("postgres"), "connect_timeout": 5}).close()
-    except psycopg2.OperationalError as error:
+        open_connection(parameters).close()
+    except driver().OperationalError as error:
         return str(error).strip() or "no answer"
     return None
 

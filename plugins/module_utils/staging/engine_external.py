@@ -16,7 +16,8 @@ from typing import Any
 
 from ..common.errors import ResilienceError
 from ..common.messages import _
-from ..database import administrator, marked_database, postgres
+from ..database import marked_database, postgres
+from ..database.connection import administrator, connect
 from ..database.postgres import Binaries, Server
 from . import staging
 from .backend_process import ServedByProcess
@@ -108,9 +109,8 @@ class ExternalEngine(ServedByProcess):
         place = self.place
         # By its address alone first: production is not even connected to.
         staging.refuse_production(self.settings, place.host, place.port, shared=True)
-        return administrator.connect(
-            place,
-            place.maintenance_db,
+        return connect(
+            administrator(place, place.maintenance_db),
             what=_("the staging server"),
             option="external.host",
             remedy=_("look whether it runs, and at its user and password"),

@@ -13,7 +13,7 @@ from ..checks.checks import Evidence
 from ..checks.findings import Finding
 from ..common.messages import Message, _, join, ngettext
 
-CHECK, TITLE = "isolation", "Nothing left staging"
+CHECK = "isolation"
 
 
 @dataclasses.dataclass(frozen=True)

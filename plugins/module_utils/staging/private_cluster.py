@@ -19,6 +19,7 @@ from ..common.detached import Running
 from ..common.errors import ResilienceError
 from ..common.messages import _
 from ..database import postgres
+from ..database.connection import driver, environment_without_libpq, open_connection
 from ..database.postgres import Server
 
 # Durability off: the cluster lives minutes and is thrown away (PostgreSQL manual, "Non-Durable
@@ -105,6 +106,7 @@ class Cluster:
                 "--no-sync",
             ],
             time_limit=time_limit,
+            env=environment_without_libpq(),
             cwd="/",
         )
         if made.code != 0:
@@ -137,9 +139,12 @@ class Cluster:
                 "-D",
                 self.data,
                 f"--unix_socket_directories={sockets}",
+                f"--port={PORT}",
                 *(f"--{name}={value}" for name, value in SETTINGS.items()),
             ],
             log_path=self.log,
+            # The server reads PGPORT and PGCLIENTENCODING, too.
+            env=environment_without_libpq(),
         )
         server = self._server()
         try:
@@ -189,12 +194,11 @@ class Cluster:
         return Running(pid, began) if began else None
 
     def _wait(self, server: Server, running: Running, time_limit: float) -> None:
-        import psycopg2  # the engine imports without it
-
+        psycopg2 = driver()
         deadline = time.monotonic() + time_limit
         while True:
             try:
-                psycopg2.connect(**server.dsn("postgres")).close()
+                open_connection(server.dsn("postgres")).close()
                 return
             except psycopg2.OperationalError as error:
                 if detached.alive(running) and time.monotonic() < deadline:

@@ -194,7 +194,7 @@ def probe(
 def skipped(steps: Sequence[Mapping[str, Any]], why: str) -> list[CheckResult]:
     """The checks of an API that was not asked."""
     return [
-        checks.conclude(_id(step), _title(step), Evidence(why, skipped=True), 0.0) for step in steps
+        checks.conclude(_id(step), Evidence(why, skipped=True), 0.0, _title(step)) for step in steps
     ]
 
 
@@ -211,14 +211,13 @@ def _check(step: Mapping[str, Any], results: Sequence[StepResult], users: int) -
     good = [result for result in own if result.problem is None]
     slowest = max((result.seconds for result in own), default=0.0)
     findings = [
-        Finding("api.answer_differs", result.schema, join([result.schema, result.problem], ": "))
+        Finding("api.response_differs", result.schema, join([result.schema, result.problem], ": "))
         for result in own
         if result.problem
     ]
     if not users:
-        return checks.conclude(
-            _id(step), _title(step), Evidence(_("no user to ask as"), skipped=True), 0
-        )
+        nobody = Evidence(_("no user is configured"), skipped=True)
+        return checks.conclude(_id(step), nobody, 0, _title(step))
     evidence = _(
         "%(good)d/%(users)d users, slowest answer %(slowest)d ms",
         good=len(good),
@@ -226,7 +225,7 @@ def _check(step: Mapping[str, Any], results: Sequence[StepResult], users: int) -
         slowest=round(slowest * 1000),
     )
     seconds = sum(result.seconds for result in own)
-    return checks.conclude(_id(step), _title(step), Evidence(evidence, findings), seconds)
+    return checks.conclude(_id(step), Evidence(evidence, findings), seconds, _title(step))
 
 
 def _walk(
@@ -314,13 +313,13 @@ def _judge(
     rows: Callable[[str, str], int | None],
 ) -> int | None:
     begins = body[:120].decode("utf-8", "backslashreplace")
-    wanted = step.get("status", 200)
-    if status != wanted:
+    expected = step.get("status", 200)
+    if status != expected:
         raise _Wrong(
             _(
-                "HTTP %(status)d instead of %(wanted)d: %(begins)s",
+                "HTTP %(status)d instead of %(expected)d: %(begins)s",
                 status=status,
-                wanted=wanted,
+                expected=expected,
                 begins=begins,
             ),
             status,
@@ -365,9 +364,12 @@ def _judge(
     return _counted(step, seen, schema, rows, status)
 
 
-def _differs(path: str, found: Any, wanted: str) -> str:
+def _differs(path: str, found: Any, expected: str) -> str:
     return _(
-        "%(path)s is %(found)s instead of %(wanted)s", path=path, found=repr(found), wanted=wanted
+        "%(path)s is %(found)s instead of %(expected)s",
+        path=path,
+        found=repr(found),
+        expected=expected,
     )
 
 

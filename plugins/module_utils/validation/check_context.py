@@ -15,8 +15,9 @@ from ..backup.expectation import Expectation
 from ..checks.checks import Evidence
 from ..checks.findings import Finding, Ignored
 from ..common.messages import _, join
-from ..database import side_by_side
+from ..database import parallel_queries
 from ..database.catalogue import Catalogue, ObjectName
+from ..database.connection import driver
 
 # Tables counted by one query.
 BATCH = 100
@@ -48,9 +49,9 @@ class CheckContext:
     """What the database holds, against what it must hold."""
 
     def __init__(
-        self, catalogue: Catalogue, wanted: Expectation, settings: ValidationSettings
+        self, catalogue: Catalogue, expected: Expectation, settings: ValidationSettings
     ) -> None:
-        self.catalogue, self.wanted, self.settings = catalogue, wanted, settings
+        self.catalogue, self.expected, self.settings = catalogue, expected, settings
 
     @functools.cached_property
     def schemas(self) -> set[ObjectName]:
@@ -80,9 +81,9 @@ class CheckContext:
     @functools.cached_property
     def rows(self) -> dict[ObjectName, int]:
         """Rows of every table that must be there and is."""
-        from psycopg2 import sql  # the engine imports without it
+        sql = driver().sql
 
-        tables = sorted(self.wanted.tables & self.catalogue.relations("r"))
+        tables = sorted(self.expected.tables & self.catalogue.relations("r"))
         # The rows of a partitioned table are its partitions'.
         counts: dict[ObjectName, int] = dict.fromkeys(self.catalogue.relations("p"), 0)
 
@@ -97,7 +98,7 @@ class CheckContext:
             return [(batch[at], rows) for at, rows in Catalogue(connection).rows(query)]
 
         batches = [tables[start : start + BATCH] for start in range(0, len(tables), BATCH)]
-        for counted in side_by_side.each(self.catalogue.connection, batches, count):
+        for counted in parallel_queries.each(self.catalogue.connection, batches, count):
             counts.update(counted)
         return counts
 
@@ -116,7 +117,7 @@ def dotted(key: Iterable[str]) -> str:
 def compared(
     what: str,
     missing: str,
-    wanted: set[ObjectName],
+    expected: set[ObjectName],
     found: Iterable[ObjectName],
     *,
     unexpected: str = "",
@@ -127,21 +128,24 @@ def compared(
     Args:
         what: is compared, in words, plural.
         missing: the kind of finding for what is not there.
-        wanted, found: keys.
+        expected, found: keys.
         unexpected: the kind of finding for `extra`.
         extra: what is there and must not be.
     """
     there = set(found)
     lost = [
         Finding(missing, dotted(key), _("%(what)s is missing", what=dotted(key)))
-        for key in sorted(wanted - there)
+        for key in sorted(expected - there)
     ]
     more = [
         Finding(unexpected, dotted(key), _("%(what)s is not in the backup", what=dotted(key)))
         for key in sorted(extra)
     ]
     evidence = _(
-        "%(found)d/%(wanted)d %(what)s", found=len(wanted & there), wanted=len(wanted), what=what
+        "%(found)d/%(expected)d %(what)s",
+        found=len(expected & there),
+        expected=len(expected),
+        what=what,
     )
     return Evidence(evidence, [*lost, *more])
 

@@ -15,15 +15,16 @@ from ..checks.checks import Evidence
 from ..checks.findings import Finding
 from ..common.messages import Message, _, join, ngettext
 from ..common.safe_text import one_line
-from ..database import content_digest, side_by_side
+from ..database import content_digest, parallel_queries
 from ..database.catalogue import Catalogue, ObjectName
+from ..database.connection import driver
 from .check_context import BATCH, CheckContext, compared, dotted
 
 
-def row_counts(asker: CheckContext) -> Evidence:
+def row_counts(context: CheckContext) -> Evidence:
     """Every table has as many rows as the backup."""
-    counts, wanted = asker.rows, asker.wanted.rows
-    known = {key: count for key, count in wanted.items() if count is not None}
+    counts, expected = context.rows, context.expected.rows
+    known = {key: count for key, count in expected.items() if count is not None}
     findings = [
         Finding(
             "rows.differ",
@@ -33,18 +34,18 @@ def row_counts(asker: CheckContext) -> Evidence:
         for key, count in sorted(known.items())
         if counts.get(key) != count
     ]
-    if not known and wanted:
+    if not known and expected:
         return Evidence(_("the backup does not tell how many rows it holds"), skipped=True)
     evidence = [
         _(
             "%(rows)d rows in %(tables)d tables, compared with %(source)s",
             rows=sum(counts.values()),
             tables=len(known),
-            source=SOURCES.get(asker.wanted.row_source, asker.wanted.row_source),
+            source=SOURCES.get(context.expected.row_source, context.expected.row_source),
         )
     ]
-    if len(known) < len(wanted):
-        left_out = len(wanted) - len(known)
+    if len(known) < len(expected):
+        left_out = len(expected) - len(known)
         evidence.append(
             ngettext(
                 "of %(count)d table the backup leaves the rows out",
@@ -55,27 +56,27 @@ def row_counts(asker: CheckContext) -> Evidence:
     return Evidence(join(evidence, "; "), findings)
 
 
-def _count_differs(key: ObjectName, found: int | None, wanted: int) -> Message:
+def _count_differs(key: ObjectName, found: int | None, expected: int) -> Message:
     if found is None:
         return _(
-            "%(table)s was not counted, %(wanted)d rows must be there",
+            "%(table)s was not counted, %(expected)d rows must be there",
             table=dotted(key),
-            wanted=wanted,
+            expected=expected,
         )
     return ngettext(
-        "%(table)s has %(count)d row instead of %(wanted)d",
-        "%(table)s has %(count)d rows instead of %(wanted)d",
+        "%(table)s has %(count)d row instead of %(expected)d",
+        "%(table)s has %(count)d rows instead of %(expected)d",
         found,
         table=dotted(key),
-        wanted=wanted,
+        expected=expected,
     )
 
 
-def content(asker: CheckContext) -> Evidence:
+def content(context: CheckContext) -> Evidence:
     """Every table has the content that it had when the backup was taken."""
-    wanted = asker.wanted
-    connection = asker.catalogue.connection
-    made, here = wanted.digest_version.split(".")[0], connection.server_version // 10000
+    expected = context.expected
+    connection = context.catalogue.connection
+    made, here = expected.digest_version.split(".")[0], connection.server_version // 10000
     if made != str(here):
         evidence = _(
             "the digests are PostgreSQL %(made)s's, this is %(here)s: values may read otherwise",
@@ -83,7 +84,7 @@ def content(asker: CheckContext) -> Evidence:
             here=here,
         )
         return Evidence(evidence, skipped=True)
-    digests = {(schema, table): digest for schema, table, digest in wanted.digests}
+    digests = {(schema, table): digest for schema, table, digest in expected.digests}
     with connection.cursor() as cursor:
         found = content_digest.take(cursor, digests)
     findings = [
@@ -93,23 +94,23 @@ def content(asker: CheckContext) -> Evidence:
             _("%(table)s has as many rows as it must, but other content", table=dotted(key)),
         )
         for key, digest in sorted(digests.items())
-        if key in found and found[key][0] == wanted.rows.get(key) and found[key][1] != digest
+        if key in found and found[key][0] == expected.rows.get(key) and found[key][1] != digest
     ]
     same = sum(key in found and found[key][1] == digest for key, digest in digests.items())
     evidence = _(
-        "%(found)d/%(wanted)d tables with the content that they had",
+        "%(found)d/%(expected)d tables with the content that they had",
         found=same,
-        wanted=len(digests),
+        expected=len(digests),
     )
     return Evidence(evidence, findings)
 
 
-def references(asker: CheckContext) -> Evidence:
+def references(context: CheckContext) -> Evidence:
     """Every foreign key holds."""
-    every = asker.settings.foreign_keys == "all"
-    followed = [row for row in asker.foreign_keys if every or not row[5]]
-    findings = [found for row in followed if (found := _orphan(asker, row))]
-    proved = len(asker.foreign_keys) - len(followed)
+    every = context.settings.foreign_keys == "all"
+    followed = [row for row in context.foreign_keys if every or not row[5]]
+    findings = [found for row in followed if (found := _orphan(context, row))]
+    proved = len(context.foreign_keys) - len(followed)
     evidence = [
         ngettext(
             "%(count)d foreign key followed row by row",
@@ -128,8 +129,8 @@ def references(asker: CheckContext) -> Evidence:
     return Evidence(join(evidence), findings)
 
 
-def _orphan(asker: CheckContext, row: tuple[Any, ...]) -> Finding | None:
-    from psycopg2 import sql  # the engine imports without it
+def _orphan(context: CheckContext, row: tuple[Any, ...]) -> Finding | None:
+    sql = driver().sql
 
     schema, table, name, other_schema, other, _valid, columns, referenced = row
     query = sql.SQL(
@@ -147,7 +148,7 @@ def _orphan(asker: CheckContext, row: tuple[Any, ...]) -> Finding | None:
             for ours, theirs in zip(columns, referenced, strict=True)
         ),
     )
-    orphans = asker.catalogue.rows(query)
+    orphans = context.catalogue.rows(query)
     if not orphans:
         return None
     key = ", ".join(
@@ -166,44 +167,44 @@ def _orphan(asker: CheckContext, row: tuple[Any, ...]) -> Finding | None:
     )
 
 
-def sequences(asker: CheckContext) -> Evidence:
+def sequences(context: CheckContext) -> Evidence:
     """Every sequence is there, stands where the backup has it, and ahead of its column."""
-    answer = compared(
+    presence = compared(
         _("sequences"),
         "sequence.missing",
-        asker.wanted.sequences,
-        asker.catalogue.relations("S"),
+        context.expected.sequences,
+        context.catalogue.relations("S"),
     )
-    values = asker.catalogue.sequence_values()
+    values = context.catalogue.sequence_values()
     differing = [
         Finding(
             "sequence.differs",
             dotted((schema, name)),
             _(
-                "%(sequence)s is at %(found)s instead of %(wanted)s",
+                "%(sequence)s is at %(found)s instead of %(expected)s",
                 sequence=dotted((schema, name)),
                 found=_position(values[schema, name]),
-                wanted=_position(int(value) if called == "true" else None),
+                expected=_position(int(value) if called == "true" else None),
             ),
         )
-        for schema, name, value, called in sorted(asker.wanted.sequence_values)
+        for schema, name, value, called in sorted(context.expected.sequence_values)
         if (schema, name) in values
         and values[schema, name] != (int(value) if called == "true" else None)
     ]
-    behind, fed = _behind(asker)
+    behind, fed = _behind(context)
     compared_too = _("%(count)d of them compared with their columns", count=fed)
-    evidence = join([answer.evidence, compared_too])
-    return Evidence(evidence, [*answer.findings, *differing, *behind])
+    evidence = join([presence.evidence, compared_too])
+    return Evidence(evidence, [*presence.findings, *differing, *behind])
 
 
 def _position(value: int | None) -> str:
     return _("its beginning") if value is None else str(value)
 
 
-def _behind(asker: CheckContext) -> tuple[list[Finding], int]:
-    fed = asker.catalogue.sequences()
+def _behind(context: CheckContext) -> tuple[list[Finding], int]:
+    fed = context.catalogue.sequences()
     batches = [fed[start : start + BATCH] for start in range(0, len(fed), BATCH)]
-    asked = side_by_side.each(asker.catalogue.connection, batches, _furthest)
+    asked = parallel_queries.each(context.catalogue.connection, batches, _furthest)
     behind = [
         Finding(
             "sequence.behind",
@@ -228,7 +229,7 @@ def _furthest(
     connection: Any, batch: Sequence[tuple[Any, ...]]
 ) -> list[tuple[tuple[Any, ...], Any]]:
     """Each sequence, and how far the column that it feeds has come."""
-    from psycopg2 import sql  # the engine imports without it
+    sql = driver().sql
 
     query = sql.SQL(" UNION ALL ").join(
         sql.SQL("SELECT {}, (SELECT {}({})::numeric FROM {})").format(
@@ -242,63 +243,65 @@ def _furthest(
     return [(batch[number], furthest) for number, furthest in Catalogue(connection).rows(query)]
 
 
-def views(asker: CheckContext) -> Evidence:
+def views(context: CheckContext) -> Evidence:
     """Every view is there and runs."""
-    from psycopg2 import Error, sql  # the engine imports without it
+    Error, sql = driver().Error, driver().sql
 
-    found = asker.catalogue.relations("v")
-    answer = compared(_("views"), "view.missing", asker.wanted.views, found)
+    found = context.catalogue.relations("v")
+    presence = compared(_("views"), "view.missing", context.expected.views, found)
     broken = []
-    for key in sorted(asker.wanted.views & found):
+    for key in sorted(context.expected.views & found):
         try:
             # All columns: what none asks for PostgreSQL does not compute.
             query = sql.SQL("SELECT * FROM {} LIMIT 1").format(sql.Identifier(*key))
-            asker.catalogue.rows(query)
+            context.catalogue.rows(query)
         except Error as error:
             words = one_line(error, 120)
             text = _("%(view)s does not run: %(why)s", view=dotted(key), why=words)
             broken.append(Finding("view.broken", dotted(key), text))
-    return dataclasses.replace(answer, findings=[*answer.findings, *broken])
+    return dataclasses.replace(presence, findings=[*presence.findings, *broken])
 
 
-def materialized_views(asker: CheckContext) -> Evidence:
+def materialized_views(context: CheckContext) -> Evidence:
     """Every materialized view is there and populated."""
-    wanted = asker.wanted.materialized_views
-    found = asker.catalogue.relations("m")
-    answer = compared(_("materialized views"), "matview.missing", wanted, found)
-    empty = asker.catalogue.rows(
+    expected = context.expected.materialized_views
+    found = context.catalogue.relations("m")
+    presence = compared(_("materialized views"), "matview.missing", expected, found)
+    empty = context.catalogue.rows(
         "SELECT n.nspname, c.relname FROM pg_class c JOIN pg_namespace n"
         " ON n.oid = c.relnamespace WHERE c.relkind = 'm' AND NOT c.relispopulated"
     )
     findings = [
         Finding("matview.empty", dotted(key), _("%(view)s is not populated", view=dotted(key)))
         for key in sorted(empty)
-        if key in wanted
+        if key in expected
     ]
-    return dataclasses.replace(answer, findings=[*answer.findings, *findings])
+    return dataclasses.replace(presence, findings=[*presence.findings, *findings])
 
 
-def large_objects(asker: CheckContext) -> Evidence:
+def large_objects(context: CheckContext) -> Evidence:
     """As many large objects as in the backup."""
-    wanted, found = asker.wanted.large_objects, asker.catalogue.large_objects()
+    expected, found = context.expected.large_objects, context.catalogue.large_objects()
     findings = []
-    if found != wanted:
+    if found != expected:
         text = ngettext(
-            "%(count)d large object instead of %(wanted)d",
-            "%(count)d large objects instead of %(wanted)d",
+            "%(count)d large object instead of %(expected)d",
+            "%(count)d large objects instead of %(expected)d",
             found,
-            wanted=wanted,
+            expected=expected,
         )
         findings.append(Finding("large_object.missing", "", text))
-    return Evidence(_("%(found)d/%(wanted)d large objects", found=found, wanted=wanted), findings)
+    return Evidence(
+        _("%(found)d/%(expected)d large objects", found=found, expected=expected), findings
+    )
 
 
-def query(asker: CheckContext, configured: Mapping[str, Any]) -> Evidence:
+def query(context: CheckContext, configured: Mapping[str, Any]) -> Evidence:
     """A configured query returns what it must."""
-    got = [list(row) for row in asker.catalogue.rows(configured["sql"])]
+    got = [list(row) for row in context.catalogue.rows(configured["sql"])]
     name = str(configured["name"])
     if "rows" not in configured:
-        wrong = Finding("query.answer_differs", name, _("it returned no row"))
+        wrong = Finding("query.result_differs", name, _("it returned no row"))
         evidence = ngettext("%(count)d row", "%(count)d rows", len(got))
         return Evidence(evidence, [] if got else [wrong])
     plain = [[str(value) for value in row] for row in got]
@@ -306,8 +309,8 @@ def query(asker: CheckContext, configured: Mapping[str, Any]) -> Evidence:
     if plain == expected:
         evidence = ngettext("%(count)d row as expected", "%(count)d rows as expected", len(got))
         return Evidence(evidence)
-    text = _("%(found)s instead of %(wanted)s", found=str(plain[:3]), wanted=str(expected[:3]))
-    return Evidence(_("it returned"), [Finding("query.answer_differs", name, text)])
+    text = _("%(found)s instead of %(expected)s", found=str(plain[:3]), expected=str(expected[:3]))
+    return Evidence(_("it returned"), [Finding("query.result_differs", name, text)])
 
 
 _BTREES = """
@@ -317,13 +320,13 @@ WHERE a.amname = 'btree' AND c.relkind = 'i' AND i.indisvalid AND c.relpersisten
  AND n.nspname !~ '^pg_' ORDER BY 1, 2"""
 
 
-def corruption(asker: CheckContext) -> Evidence:
+def corruption(context: CheckContext) -> Evidence:
     """Every B-tree index and its table agree block by block, as amcheck sees it."""
-    if not asker.settings.amcheck:
+    if not context.settings.amcheck:
         return Evidence(_("not asked for (amcheck)"), skipped=True)
-    from psycopg2 import Error, sql  # the engine imports without it
+    Error, sql = driver().Error, driver().sql
 
-    where = asker.catalogue.rows(
+    where = context.catalogue.rows(
         "SELECT n.nspname FROM pg_extension e JOIN pg_namespace n ON n.oid = e.extnamespace"
         " WHERE e.extname = 'amcheck'"
     )
@@ -332,10 +335,10 @@ def corruption(asker: CheckContext) -> Evidence:
     check = sql.SQL("SELECT {}.bt_index_check(%s::oid::regclass, true)").format(
         sql.Identifier(where[0][0])
     )
-    findings, indexes = [], asker.catalogue.rows(_BTREES)
+    findings, indexes = [], context.catalogue.rows(_BTREES)
     for schema, name, oid in indexes:
         try:
-            asker.catalogue.rows(check, oid)
+            context.catalogue.rows(check, oid)
         except Error as error:
             words = one_line(error, 200)
             findings.append(
@@ -346,8 +349,8 @@ def corruption(asker: CheckContext) -> Evidence:
                 )
             )
     evidence = _(
-        "%(found)d/%(wanted)d indexes sound",
+        "%(found)d/%(expected)d indexes sound",
         found=len(indexes) - len(findings),
-        wanted=len(indexes),
+        expected=len(indexes),
     )
     return Evidence(evidence, findings)

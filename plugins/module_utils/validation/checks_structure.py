@@ -18,30 +18,30 @@ from . import tenant_matrix
 from .check_context import CheckContext, compared, dotted, joined
 
 
-def schemas(asker: CheckContext) -> Evidence:
+def schemas(context: CheckContext) -> Evidence:
     """Every schema of the backup, and no other."""
-    wanted: set[ObjectName] = {(name,) for name in asker.wanted.schema_names()}
-    extra = asker.schemas - wanted - {("public",)}
+    expected: set[ObjectName] = {(name,) for name in context.expected.schema_names()}
+    extra = context.schemas - expected - {("public",)}
     return compared(
         _("schemas"),
         "schema.missing",
-        wanted,
-        asker.schemas,
+        expected,
+        context.schemas,
         unexpected="schema.unexpected",
         extra=extra,
     )
 
 
-def tenants(asker: CheckContext) -> Evidence:
+def tenants(context: CheckContext) -> Evidence:
     """Every store that is listed has its schema, and the reverse."""
-    if not asker.settings.tenant_query:
+    if not context.settings.tenant_query:
         return Evidence(_("no query for the stores is configured (tenant_query)"), skipped=True)
-    stores = asker.stores
-    listed = [str(row[0]) for row in asker.catalogue.rows(asker.settings.tenant_query)]
+    stores = context.stores
+    listed = [str(row[0]) for row in context.catalogue.rows(context.settings.tenant_query)]
     findings = [
         *(
             Finding(
-                "store.schema_missing",
+                "tenant.schema_missing",
                 name,
                 _("%(store)s is listed but has no schema", store=name),
             )
@@ -49,7 +49,7 @@ def tenants(asker: CheckContext) -> Evidence:
         ),
         *(
             Finding(
-                "store.not_listed",
+                "tenant.not_listed",
                 name,
                 _("%(store)s has a schema but is not listed", store=name),
             )
@@ -57,7 +57,7 @@ def tenants(asker: CheckContext) -> Evidence:
         ),
         *(
             Finding(
-                "store.listed_twice",
+                "tenant.listed_twice",
                 name,
                 _("%(store)s is listed %(times)d times", store=name, times=count),
             )
@@ -66,7 +66,7 @@ def tenants(asker: CheckContext) -> Evidence:
         ),
     ]
     if not listed:
-        findings.append(Finding("store.none_listed", "", _("no store is listed")))
+        findings.append(Finding("tenant.none_listed", "", _("no store is listed")))
     evidence = _(
         "stores listed: %(listed)d, schemas of stores: %(schemas)d",
         listed=len(listed),
@@ -75,50 +75,50 @@ def tenants(asker: CheckContext) -> Evidence:
     return Evidence(evidence, findings)
 
 
-def tenant_structure(asker: CheckContext) -> Evidence:
+def tenant_structure(context: CheckContext) -> Evidence:
     """Every store has the tables, columns, indexes and keys that most stores have."""
-    stores = asker.stores
+    stores = context.stores
     if len(stores) < 3:
         few = _("stores: %(count)d; fewer than three cannot be compared", count=len(stores))
         return Evidence(few)
-    findings = tenant_matrix.compare(asker.catalogue, stores)
+    findings = tenant_matrix.compare(context.catalogue, stores)
     differing = {found.subject.split(".")[0] for found in findings}
     evidence = _(
-        "%(found)d/%(wanted)d stores alike",
+        "%(found)d/%(expected)d stores alike",
         found=len(stores) - len(differing),
-        wanted=len(stores),
+        expected=len(stores),
     )
     return Evidence(evidence, findings)
 
 
-def tables(asker: CheckContext) -> Evidence:
+def tables(context: CheckContext) -> Evidence:
     """Every table of the backup, and no other."""
-    wanted = asker.wanted.tables
+    expected = context.expected.tables
     return compared(
         _("tables"),
         "table.missing",
-        wanted,
-        asker.tables,
+        expected,
+        context.tables,
         unexpected="table.unexpected",
-        extra=asker.tables - wanted,
+        extra=context.tables - expected,
     )
 
 
-def columns(asker: CheckContext) -> Evidence:
+def columns(context: CheckContext) -> Evidence:
     """Every column with its type, NOT NULL and default, as the backup's CREATE TABLE has it."""
     found, own = {}, {}
     defaults = set()
-    for schema, table, column, kind, not_null, has_default, is_own in asker.catalogue.columns():
+    for schema, table, column, kind, not_null, has_default, is_own in context.catalogue.columns():
         found[schema, table, column] = (kind, not_null)
         own[schema, table, column] = is_own
         if has_default:
             defaults.add((schema, table, column))
     findings, described, good = [], set(), 0
-    for schema, table, column, kind, not_null in sorted(asker.wanted.columns):
+    for schema, table, column, kind, not_null in sorted(context.expected.columns):
         key = (schema, table, column)
         described.add((schema, table))
         there = found.get(key)
-        if (schema, table) not in asker.tables:
+        if (schema, table) not in context.tables:
             continue  # told as a missing table
         if there is None:
             findings.append(
@@ -126,21 +126,21 @@ def columns(asker: CheckContext) -> Evidence:
             )
         elif there[0] != kind:
             text = _(
-                "%(column)s is %(found)s instead of %(wanted)s",
+                "%(column)s is %(found)s instead of %(expected)s",
                 column=dotted(key),
                 found=there[0],
-                wanted=kind,
+                expected=kind,
             )
             findings.append(_column("column.differs", key, text))
         elif not_null and not there[1]:
             text = _("%(column)s may be null, in the backup it may not", column=dotted(key))
             findings.append(_column("column.differs", key, text))
-        elif key in asker.wanted.defaults and key not in defaults:
+        elif key in context.expected.defaults and key not in defaults:
             text = _("%(column)s has no default, in the backup it has", column=dotted(key))
             findings.append(_column("column.differs", key, text))
         else:
             good += 1
-    known = {column[:3] for column in asker.wanted.columns}
+    known = {column[:3] for column in context.expected.columns}
     for key in sorted(set(found) - known):
         # An inherited column is described at its parent; a typed table's columns at the type.
         if key[:2] in described and own[key]:
@@ -151,7 +151,9 @@ def columns(asker: CheckContext) -> Evidence:
                     _("%(what)s is not in the backup", what=dotted(key)),
                 )
             )
-    evidence = _("%(found)d/%(wanted)d columns", found=good, wanted=len(asker.wanted.columns))
+    evidence = _(
+        "%(found)d/%(expected)d columns", found=good, expected=len(context.expected.columns)
+    )
     return Evidence(evidence, findings)
 
 
@@ -159,99 +161,101 @@ def _column(kind: str, key: ObjectName, text: str) -> Finding:
     return Finding(kind, dotted(key), text)
 
 
-def primary_keys(asker: CheckContext) -> Evidence:
+def primary_keys(context: CheckContext) -> Evidence:
     """Every primary key."""
-    found = asker.catalogue.constraints("p")
-    return compared(_("primary keys"), "primary_key.missing", asker.wanted.primary_keys, found)
+    found = context.catalogue.constraints("p")
+    return compared(_("primary keys"), "primary_key.missing", context.expected.primary_keys, found)
 
 
-def foreign_keys(asker: CheckContext) -> Evidence:
+def foreign_keys(context: CheckContext) -> Evidence:
     """Every foreign key."""
-    wanted = asker.wanted.foreign_keys
-    found = {tuple(row[:3]): row[5] for row in asker.foreign_keys}
-    not_valid = [key for key in wanted if found.get(key) is False]
-    answer = compared(_("foreign keys"), "foreign_key.missing", wanted, found)
+    expected = context.expected.foreign_keys
+    found = {tuple(row[:3]): row[5] for row in context.foreign_keys}
+    not_valid = [key for key in expected if found.get(key) is False]
+    presence = compared(_("foreign keys"), "foreign_key.missing", expected, found)
     if not not_valid:
-        return answer
+        return presence
     noted = _("%(count)d of them NOT VALID, as dumped", count=len(not_valid))
-    return dataclasses.replace(answer, evidence=join([answer.evidence, noted]))
+    return dataclasses.replace(presence, evidence=join([presence.evidence, noted]))
 
 
-def indexes(asker: CheckContext) -> Evidence:
+def indexes(context: CheckContext) -> Evidence:
     """Every index, valid, ready and live."""
     unusable = [
         Finding("index.invalid", dotted(key), _("%(index)s is not valid", index=dotted(key)))
-        for key in sorted(asker.wanted.indexes)
-        if asker.indexes.get(key) is False
+        for key in sorted(context.expected.indexes)
+        if context.indexes.get(key) is False
     ]
-    answer = compared(_("indexes"), "index.missing", asker.wanted.indexes, asker.indexes)
-    return dataclasses.replace(answer, findings=[*answer.findings, *unusable])
+    presence = compared(_("indexes"), "index.missing", context.expected.indexes, context.indexes)
+    return dataclasses.replace(presence, findings=[*presence.findings, *unusable])
 
 
-def unique_constraints(asker: CheckContext) -> Evidence:
+def unique_constraints(context: CheckContext) -> Evidence:
     """Every unique constraint."""
-    wanted = asker.wanted.unique_constraints
-    return compared(_("unique constraints"), "unique.missing", wanted, asker.unique)
+    expected = context.expected.unique_constraints
+    return compared(_("unique constraints"), "unique.missing", expected, context.unique)
 
 
-def other_constraints(asker: CheckContext) -> Evidence:
+def other_constraints(context: CheckContext) -> Evidence:
     """Every check constraint, those inside CREATE TABLE among them, and every exclusion."""
-    wanted = asker.wanted.check_constraints | asker.wanted.exclusions
-    found = asker.catalogue.constraints("cx")
-    return compared(_("constraints"), "constraint.missing", wanted, found)
+    expected = context.expected.check_constraints | context.expected.exclusions
+    found = context.catalogue.constraints("cx")
+    return compared(_("constraints"), "constraint.missing", expected, found)
 
 
-def routines(asker: CheckContext) -> Evidence:
+def routines(context: CheckContext) -> Evidence:
     """Functions with all their forms, types, extensions."""
     # Overloads are counted.
-    wanted = Counter((schema, name) for schema, name, _signature in asker.wanted.functions)
-    found = asker.catalogue.functions()
+    expected = Counter((schema, name) for schema, name, _signature in context.expected.functions)
+    found = context.catalogue.functions()
     findings = [
         Finding(
             "function.missing",
             dotted(key),
             _(
-                "%(function)s has %(found)d of %(wanted)d forms",
+                "%(function)s has %(found)d of %(expected)d forms",
                 function=dotted(key),
                 found=found.get(key, 0),
-                wanted=count,
+                expected=count,
             ),
         )
-        for key, count in sorted(wanted.items())
+        for key, count in sorted(expected.items())
         if found.get(key, 0) < count
     ]
     return joined(
         [
             Evidence(
-                ngettext("%(count)d function", "%(count)d functions", len(asker.wanted.functions)),
+                ngettext(
+                    "%(count)d function", "%(count)d functions", len(context.expected.functions)
+                ),
                 findings,
             ),
-            compared(_("types"), "type.missing", asker.wanted.types, asker.catalogue.types()),
+            compared(_("types"), "type.missing", context.expected.types, context.catalogue.types()),
             compared(
                 _("extensions"),
                 "extension.missing",
-                asker.wanted.extensions,
-                asker.catalogue.extensions(),
+                context.expected.extensions,
+                context.catalogue.extensions(),
             ),
         ]
     )
 
 
-def table_rules(asker: CheckContext) -> Evidence:
+def table_rules(context: CheckContext) -> Evidence:
     """Triggers, rules and policies, and whether they are in force."""
-    wanted, catalogue = asker.wanted, asker.catalogue
+    expected, catalogue = context.expected, context.catalogue
     triggers = catalogue.on_tables("triggers")
-    answer = joined(
+    presence = joined(
         [
-            compared(_("triggers"), "trigger.missing", wanted.triggers, triggers),
-            compared(_("rules"), "rule.missing", wanted.rules, catalogue.on_tables("rules")),
+            compared(_("triggers"), "trigger.missing", expected.triggers, triggers),
+            compared(_("rules"), "rule.missing", expected.rules, catalogue.on_tables("rules")),
             compared(
-                _("policies"), "policy.missing", wanted.policies, catalogue.on_tables("policies")
+                _("policies"), "policy.missing", expected.policies, catalogue.on_tables("policies")
             ),
         ]
     )
-    off = catalogue.disabled_triggers() & wanted.triggers - wanted.disabled_triggers
-    open_tables = (wanted.row_security & asker.tables) - catalogue.row_security()
+    off = catalogue.disabled_triggers() & expected.triggers - expected.disabled_triggers
+    open_tables = (expected.row_security & context.tables) - catalogue.row_security()
     findings = [
         *(
             Finding(
@@ -270,20 +274,20 @@ def table_rules(asker: CheckContext) -> Evidence:
             for key in sorted(open_tables)
         ),
     ]
-    return dataclasses.replace(answer, findings=[*answer.findings, *findings])
+    return dataclasses.replace(presence, findings=[*presence.findings, *findings])
 
 
-def encoding(asker: CheckContext) -> Evidence:
+def encoding(context: CheckContext) -> Evidence:
     """The encoding is the backup's."""
-    found = str(asker.catalogue.rows("SHOW server_encoding")[0][0])
-    wanted = asker.wanted.encoding
-    if wanted is None:
+    found = str(context.catalogue.rows("SHOW server_encoding")[0][0])
+    expected = context.expected.encoding
+    if expected is None:
         return Evidence(
             _("%(encoding)s; the backup does not name one", encoding=found), skipped=True
         )
-    if found.upper() == wanted.upper():
+    if found.upper() == expected.upper():
         return Evidence(found)
-    text = _("%(found)s instead of %(wanted)s", found=found, wanted=wanted)
+    text = _("%(found)s instead of %(expected)s", found=found, expected=expected)
     return Evidence(_("encoding"), [Finding("encoding.differs", found, text)])
 
 
@@ -296,11 +300,11 @@ FROM pg_collation c JOIN pg_namespace n ON n.oid = c.collnamespace
 WHERE c.collversion IS NOT NULL"""
 
 
-def collation(asker: CheckContext) -> Evidence:
+def collation(context: CheckContext) -> Evidence:
     """Text is sorted as it was when the indexes were built (PostgreSQL 15 and newer tell)."""
-    if asker.catalogue.connection.server_version < 150000:
+    if context.catalogue.connection.server_version < 150000:
         return Evidence(_("PostgreSQL tells this since version 15"), skipped=True)
-    found = asker.catalogue.rows(_COLLATIONS)
+    found = context.catalogue.rows(_COLLATIONS)
     findings = [
         Finding(
             "collation.version_differs",
@@ -315,7 +319,7 @@ def collation(asker: CheckContext) -> Evidence:
         for name, recorded, actual in found
         if recorded is not None and recorded != actual
     ]
-    doubts = _unlike_production(asker)
+    doubts = _unlike_production(context)
     if doubts and not findings:
         return Evidence(_("collations: %(count)d", count=len(found)), doubts, skipped=True)
     version = found[0][1] or _("no version, so nothing can differ")
@@ -330,20 +334,20 @@ SELECT datcollate, datctype, datlocprovider::text, coalesce(datcollversion, '')
 FROM pg_database WHERE datname = current_database()"""
 
 
-def _unlike_production(asker: CheckContext) -> list[Finding]:
+def _unlike_production(context: CheckContext) -> list[Finding]:
     """In what the restored database sorts otherwise than the one that was dumped.
 
     That proves nothing against the backup, but its sort order was not seen here.
     """
-    wanted = asker.wanted.locale
+    expected = context.expected.locale
     names = ("collate", "ctype", "provider", "version")
-    here = dict(zip(names, asker.catalogue.rows(_LOCALE)[0], strict=True))
-    differing = [name for name in names if name in wanted and wanted[name] != here[name]]
+    here = dict(zip(names, context.catalogue.rows(_LOCALE)[0], strict=True))
+    differing = [name for name in names if name in expected and expected[name] != here[name]]
     if not differing:
         return []
     text = _(
-        "text was sorted by %(wanted)s, here it is by %(found)s",
-        wanted=_sorting(wanted, here),
+        "text was sorted by %(expected)s, here it is by %(found)s",
+        expected=_sorting(expected, here),
         found=_sorting(here, here),
     )
     return [Finding("collation.unlike_production", "", text)]

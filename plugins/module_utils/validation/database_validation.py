@@ -2,9 +2,9 @@
 # Copyright (c) 2026, chefwell.resilience contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Questions a restored database: is everything there that the backup's table of contents names?
+"""Validate a restored database: is everything there that the backup holds?
 
-Every schema and every table is asked about, with a few queries for all of them together.
+Every schema and every table is checked, with a few queries for all of them together.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ from typing import Any
 
 from ..backup.expectation import Expectation
 from ..checks import checks
+from ..checks.check_titles import title_of
 from ..checks.checks import CheckResult, Evidence
 from ..database.catalogue import Catalogue, ObjectName
 from . import checks_content, checks_structure
@@ -25,43 +26,39 @@ from .check_context import CheckContext, ValidationSettings
 # Seconds that one statement may take.
 STATEMENT_LIMIT = 300
 
-_QUESTIONS: tuple[tuple[str, str, Callable[[CheckContext], Evidence]], ...] = (
-    ("schemas", "Schemas", checks_structure.schemas),
-    ("tenants", "Stores and their schemas", checks_structure.tenants),
-    ("tenant_structure", "Stores alike in structure", checks_structure.tenant_structure),
-    ("tables", "Tables", checks_structure.tables),
-    ("columns", "Columns and types", checks_structure.columns),
-    ("row_counts", "Rows of every table", checks_content.row_counts),
-    ("primary_keys", "Primary keys", checks_structure.primary_keys),
-    ("foreign_keys", "Foreign keys", checks_structure.foreign_keys),
-    ("referential_integrity", "Referential integrity", checks_content.references),
-    ("indexes", "Indexes", checks_structure.indexes),
-    ("unique_constraints", "Unique constraints", checks_structure.unique_constraints),
-    (
-        "other_constraints",
-        "Check and exclusion constraints",
-        checks_structure.other_constraints,
-    ),
-    ("sequences", "Sequences", checks_content.sequences),
-    ("views", "Views", checks_content.views),
-    ("materialized_views", "Materialized views", checks_content.materialized_views),
-    ("routines", "Functions, types and extensions", checks_structure.routines),
-    ("table_rules", "Triggers, rules and policies", checks_structure.table_rules),
-    ("large_objects", "Large objects", checks_content.large_objects),
-    ("encoding", "Encoding", checks_structure.encoding),
-    ("collation", "Sort order of text", checks_structure.collation),
+_CHECKS: tuple[tuple[str, Callable[[CheckContext], Evidence]], ...] = (
+    ("schemas", checks_structure.schemas),
+    ("tenants", checks_structure.tenants),
+    ("tenant_structure", checks_structure.tenant_structure),
+    ("tables", checks_structure.tables),
+    ("columns", checks_structure.columns),
+    ("row_counts", checks_content.row_counts),
+    ("primary_keys", checks_structure.primary_keys),
+    ("foreign_keys", checks_structure.foreign_keys),
+    ("referential_integrity", checks_content.references),
+    ("indexes", checks_structure.indexes),
+    ("unique_constraints", checks_structure.unique_constraints),
+    ("other_constraints", checks_structure.other_constraints),
+    ("sequences", checks_content.sequences),
+    ("views", checks_content.views),
+    ("materialized_views", checks_content.materialized_views),
+    ("routines", checks_structure.routines),
+    ("table_rules", checks_structure.table_rules),
+    ("large_objects", checks_content.large_objects),
+    ("encoding", checks_structure.encoding),
+    ("collation", checks_structure.collation),
 )
 
 
 @dataclasses.dataclass(frozen=True)
-class Report:
-    """What the questions came to.
+class ValidationReport:
+    """The results of all checks of one database.
 
     Attributes:
-        checks: one a question.
+        checks: the result of each check.
         schemas: each schema with its tables, rows and counts, for reports.
         totals: the same over all schemas.
-        seconds: what it took in all.
+        seconds: duration of all checks.
     """
 
     checks: list[CheckResult]
@@ -70,7 +67,7 @@ class Report:
     seconds: float
 
     def to_dict(self) -> dict[str, Any]:
-        """Plain values, for JSON and Ansible."""
+        """Return plain values, for JSON and Ansible."""
         return {
             "checks": [check.to_dict() for check in self.checks],
             **checks.tally(self.checks),
@@ -82,21 +79,20 @@ class Report:
 
 def validate(
     connection: Any,
-    wanted: Expectation,
+    expected: Expectation,
     settings: ValidationSettings | None = None,
     *,
     progress: Callable[[str], None] | None = None,
-) -> Report:
-    """Asks a database everything.
+) -> ValidationReport:
+    """Run every check of a database.
 
     Args:
         connection: psycopg2, to the restored database; it is set to autocommit and read-only.
-        wanted: what must be there.
-        settings: what to ask beyond that.
-        progress: called with the title of each question before it is asked.
+        expected: what must be there.
+        settings: what to check beyond that.
+        progress: called with the title of each check before it runs.
 
-    Raises:
-        ResilienceError: never for what the database answers; that is in the report.
+    What the database answers never raises an error; it is in the report.
     """
     started = time.monotonic()
     connection.set_session(readonly=True, autocommit=True)
@@ -104,62 +100,64 @@ def validate(
         cursor.execute("SET statement_timeout = %s", (STATEMENT_LIMIT * 1000,))
         cursor.execute("SET search_path = pg_catalog")
         cursor.execute("SET lock_timeout = '30s'")
-    asker = CheckContext(Catalogue(connection), wanted, settings or ValidationSettings())
-    done = []
-    for id, title, question in _questions(asker):
+    context = CheckContext(Catalogue(connection), expected, settings or ValidationSettings())
+    results = []
+    for id, title, function in _checks(context):
         if progress:
             progress(title)
-        answered = checks.run_check(id, title, functools.partial(question, asker))
-        done.append(checks.without_ignored(answered, asker.settings.ignore))
-    schemas = _schemas(asker, done)
-    return Report(done, schemas, _totals(schemas), time.monotonic() - started)
+        result = checks.run_check(id, functools.partial(function, context), title)
+        results.append(checks.without_ignored(result, context.settings.ignore))
+    schemas = _schemas(context, results)
+    return ValidationReport(results, schemas, _totals(schemas), time.monotonic() - started)
 
 
-def _questions(asker: CheckContext) -> list[tuple[str, str, Callable[[CheckContext], Evidence]]]:
-    settings, asked = asker.settings, [*_QUESTIONS]
-    if asker.wanted.digests:
-        # Only a manifest knows the content; without one there is no question.
-        asked.append(("content", "Content of every table", checks_content.content))
+def _checks(context: CheckContext) -> list[tuple[str, str, Callable[[CheckContext], Evidence]]]:
+    settings, chosen = context.settings, [*_CHECKS]
+    if context.expected.digests:
+        # Only a manifest knows the content.
+        chosen.append(("content", checks_content.content))
     if settings.amcheck:
-        asked.append(("corruption", "Damaged indexes (amcheck)", checks_content.corruption))
-    for query in settings.queries:
-        title = str(query.get("title") or query["name"])
-        asked.append(
-            (
-                f"query_{query['name']}",
-                title,
-                functools.partial(checks_content.query, configured=query),
-            )
+        chosen.append(("corruption", checks_content.corruption))
+    configured = [
+        (
+            f"query_{query['name']}",
+            str(query.get("title") or query["name"]),
+            functools.partial(checks_content.query, configured=query),
         )
-    return asked
+        for query in settings.queries
+    ]
+    return [*((id, title_of(id), function) for id, function in chosen), *configured]
 
 
-def _schemas(asker: CheckContext, done: list[CheckResult]) -> list[dict[str, Any]]:
-    """Each schema, with its tables and counts; empty where the database did not answer."""
-    wanted = asker.wanted
+def _schemas(context: CheckContext, results: list[CheckResult]) -> list[dict[str, Any]]:
+    """Return each schema with its tables and counts; empty where the database cannot be read."""
+    expectation = context.expected
     try:
         groups: dict[str, tuple[set[ObjectName], set[ObjectName]]] = {
             "foreign_keys": (
-                wanted.foreign_keys,
-                {tuple(row[:3]) for row in asker.foreign_keys},
+                expectation.foreign_keys,
+                {tuple(row[:3]) for row in context.foreign_keys},
             ),
-            "indexes": (wanted.indexes, {key for key, usable in asker.indexes.items() if usable}),
-            "unique_constraints": (wanted.unique_constraints, set(asker.unique)),
+            "indexes": (
+                expectation.indexes,
+                {key for key, usable in context.indexes.items() if usable},
+            ),
+            "unique_constraints": (expectation.unique_constraints, set(context.unique)),
         }
-        rows, there = asker.rows, asker.schemas
-    except Exception:  # the check that failed has told why
+        rows, there = context.rows, context.schemas
+    except Exception:  # the check that failed says why
         return []
-    blamed = {found.subject for check in done for found in check.findings}
+    subjects_with_findings = {found.subject for check in results for found in check.findings}
     by_schema: dict[str, dict[str, Any]] = {}
-    for name in wanted.schema_names():
+    for name in expectation.schema_names():
         by_schema[name] = {
             "name": name,
             "tables": [],
             **{group: {"found": 0, "expected": 0} for group in groups},
             "status": checks.PASSED if (name,) in there else checks.FAILED,
         }
-    for key in sorted(wanted.tables):
-        table = _table(key, rows.get(key), wanted.rows.get(key), key in asker.tables)
+    for key in sorted(expectation.tables):
+        table = _table(key, rows.get(key), expectation.rows.get(key), key in context.tables)
         by_schema[key[0]]["tables"].append(table)
     for group, (expected, found) in groups.items():
         for member in expected:
@@ -168,20 +166,22 @@ def _schemas(asker: CheckContext, done: list[CheckResult]) -> list[dict[str, Any
                 counts["expected"] += 1
                 counts["found"] += member in found
     for schema in by_schema.values():
-        _judge(schema, list(groups), blamed)
+        _judge(schema, list(groups), subjects_with_findings)
     return list(by_schema.values())
 
 
-def _judge(schema: dict[str, Any], groups: list[str], blamed: set[str]) -> None:
-    """Failed if something differs; skipped if all that differs is ignored."""
+def _judge(schema: dict[str, Any], groups: list[str], subjects_with_findings: set[str]) -> None:
+    """Set the status: failed if something differs, skipped if all that differs is ignored."""
     differs = any(table["status"] == checks.FAILED for table in schema["tables"]) or any(
         schema[group]["found"] != schema[group]["expected"] for group in groups
     )
     if not differs and schema["status"] == checks.PASSED:
         return
     name = schema["name"]
-    told = any(subject == name or subject.startswith(f"{name}.") for subject in blamed)
-    schema["status"] = checks.FAILED if told else checks.SKIPPED
+    has_finding = any(
+        subject == name or subject.startswith(f"{name}.") for subject in subjects_with_findings
+    )
+    schema["status"] = checks.FAILED if has_finding else checks.SKIPPED
 
 
 def _table(key: ObjectName, rows: int | None, expected: int | None, there: bool) -> dict[str, Any]:

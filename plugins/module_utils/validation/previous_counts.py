@@ -26,7 +26,7 @@ from .check_context import dotted
 
 
 @dataclasses.dataclass(frozen=True)
-class Before:
+class PreviousDrill:
     """What an earlier drill counted.
 
     Attributes:
@@ -41,7 +41,7 @@ class Before:
 
 
 @dataclasses.dataclass(frozen=True)
-class Fall:
+class FallLimits:
     """How far a table may fall before it is told.
 
     Attributes:
@@ -63,7 +63,9 @@ def counted(schemas: Sequence[Mapping[str, Any]]) -> dict[ObjectName, int]:
     }
 
 
-def compare(before: Before, schemas: Sequence[Mapping[str, Any]], fall: Fall) -> Evidence:
+def compare(
+    before: PreviousDrill, schemas: Sequence[Mapping[str, Any]], fall: FallLimits
+) -> Evidence:
     """What vanished or fell since an earlier drill.
 
     Args:
@@ -107,7 +109,7 @@ def _fell(before: int, now: int, percent: float) -> bool:
     return now == 0 or now < before * (1 - percent / 100)
 
 
-def _evidence(before: Before, now: Mapping[ObjectName, int]) -> Message:
+def _evidence(before: PreviousDrill, now: Mapping[ObjectName, int]) -> Message:
     both = sorted(set(now) & set(before.rows))
     moved = {key: now[key] - before.rows[key] for key in both if now[key] != before.rows[key]}
     most = sorted(moved, key=lambda key: (-abs(moved[key]), key))

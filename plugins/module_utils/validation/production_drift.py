@@ -20,11 +20,11 @@ from ..checks.findings import Finding
 from ..common.messages import Message, _
 from ..common.safe_text import one_line
 from ..database.catalogue import Catalogue
+from ..database.connection import driver, open_connection
 from .check_context import CheckContext, ValidationSettings, dotted
 
-# Seconds that counting one batch of tables may take: production has other things to do.
-STATEMENT_LIMIT = 120
-# So many tables that differ are named.
+# Milliseconds that one statement, and waiting for one lock, may take: production has other work.
+SESSION = {"statement_timeout": 120_000, "lock_timeout": 5_000}
 
 
 def compare(dsn: Mapping[str, Any], schemas: Sequence[Mapping[str, Any]]) -> Evidence:
@@ -34,29 +34,23 @@ def compare(dsn: Mapping[str, Any], schemas: Sequence[Mapping[str, Any]]) -> Evi
         dsn: keyword arguments for `psycopg2.connect`, of a user who may read everything.
         schemas: the restored ones, as `validation.Report` has them.
     """
-    import psycopg2  # the engine imports without it
-
     restored = {
         (schema["name"], table["name"]): table["rows"]
         for schema in schemas
         for table in schema["tables"]
     }
+    psycopg2 = driver()
     try:
-        connection = psycopg2.connect(**{"connect_timeout": 10, **dsn})
+        connection = open_connection(dsn, read_only=True, settings=SESSION)
     except psycopg2.Error as error:
-        words = one_line(error)
-        text = _("production cannot be connected to: %(why)s", why=words)
+        text = _("production cannot be connected to: %(why)s", why=one_line(error))
         return Evidence(text, skipped=True)
     try:
-        connection.set_session(readonly=True, autocommit=True)
         catalogue = Catalogue(connection)
-        catalogue.run("SET lock_timeout = '5s'")
-        catalogue.run(f"SET statement_timeout = '{STATEMENT_LIMIT}s'")
         tables = catalogue.relations("rp")
         rows = CheckContext(catalogue, Expectation(tables=tables), ValidationSettings()).rows
     except psycopg2.Error as error:
-        words = one_line(error)
-        text = _("production could not be read: %(why)s", why=words)
+        text = _("production could not be read: %(why)s", why=one_line(error))
         return Evidence(text, skipped=True)
     finally:
         connection.close()

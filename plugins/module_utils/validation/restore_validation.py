@@ -13,9 +13,8 @@ from typing import Any
 
 from ..backup.expectation import Expectation
 from ..checks import checks
-from ..common.errors import ResilienceError
 from ..common.messages import _, with_forms
-from ..common.safe_text import one_line
+from ..database.connection import connect
 from . import api_probe, check_context, database_validation
 from .api_probe import Api, StepResult
 
@@ -24,7 +23,7 @@ NO_BACKEND = _("no backend is configured, so nobody logged in")
 
 def validate_restore(
     dsn: Mapping[str, Any],
-    wanted: Expectation,
+    expected: Expectation,
     settings: check_context.ValidationSettings,
     api: Api | None,
     *,
@@ -35,7 +34,7 @@ def validate_restore(
 
     Args:
         dsn: keyword arguments for `psycopg2.connect`.
-        wanted: what must be there.
+        expected: what must be there.
         settings: what to ask beyond that.
         api: the backend; None skips its checks, which are shown as skipped.
         featured_schema: the store whose calls are told one by one.
@@ -50,7 +49,7 @@ def validate_restore(
     """
     started = time.monotonic()
     with contextlib.closing(_connect(dsn)) as connection:
-        report = database_validation.validate(connection, wanted, settings, progress=progress)
+        report = database_validation.validate(connection, expected, settings, progress=progress)
     calls: list[StepResult] = []
     if api is None:
         asked = api_probe.skipped(api_probe.STEPS, NO_BACKEND)
@@ -76,21 +75,12 @@ def validate_restore(
 
 
 def _connect(dsn: Mapping[str, Any]) -> Any:
-    import psycopg2  # the engine imports without it
-
-    try:
-        return psycopg2.connect(**dsn)
-    except psycopg2.Error as error:
-        raise ResilienceError(
-            _(
-                "%(what)s cannot be connected to: %(why)s",
-                what=_("the restored database"),
-                why=one_line(error),
-            ),
-            option="database",
-            value=dsn.get("dbname"),
-            remedy=_("look whether staging runs, and at its user and password"),
-        ) from error
+    return connect(
+        dsn,
+        what=_("the restored database"),
+        option="database",
+        remedy=_("look whether staging runs, and at its user and password"),
+    )
 
 
 def _rows(schemas: list[dict[str, Any]]) -> Callable[[str, str], int | None]:

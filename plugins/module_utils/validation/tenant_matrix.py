@@ -51,10 +51,10 @@ SELECT place, what, array_agg(store ORDER BY store) FROM fact
 GROUP BY place, what HAVING count(*) < %(count)s ORDER BY place, what"""
 
 _MISSING = {
-    "table": "store.table_missing",
-    "column": "store.column_differs",
-    "index": "store.index_missing",
-    "key": "store.key_missing",
+    "table": "tenant.table_missing",
+    "column": "tenant.column_differs",
+    "index": "tenant.index_missing",
+    "key": "tenant.key_missing",
 }
 _WORDS = {
     "table": _("table"),
@@ -101,4 +101,4 @@ def _finding(kind: str, store: str, table: str, what: str, *, missing: bool) -> 
         text = _("%(place)s lacks what most stores have: %(what)s", place=place, what=name)
         return Finding(_MISSING[kind], place, text)
     text = _("%(place)s has what most stores do not have: %(what)s", place=place, what=name)
-    return Finding(f"store.{kind}_extra", place, text)
+    return Finding(f"tenant.{kind}_extra", place, text)

@@ -12,6 +12,8 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, TypeVar
 
+from .connection import open_connection
+
 # More than this would gain nothing where the disk is the limit.
 MOST = 8
 
@@ -58,11 +60,8 @@ def _share(connection: Any, parts: Sequence[Part], ask: Callable[[Any, Part], To
 
 def _another(connection: Any) -> Any:
     """A connection to the same database, as the same user, with the same settings."""
-    import psycopg2  # the engine imports without it
-
     info = connection.info
-    made = psycopg2.connect(**{**info.dsn_parameters, "password": info.password})
-    made.set_session(readonly=True, autocommit=True)
+    made = open_connection({**info.dsn_parameters, "password": info.password}, read_only=True)
     with connection.cursor() as here, made.cursor() as there:
         for name in ("statement_timeout", "lock_timeout", "search_path"):
             here.execute("SELECT current_setting(%s)", [name])
