@@ -1,4 +1,4 @@
-"""`python -m bench`: runs the rows, prints a table, writes build/bench/results.json."""
+"""`python -m bench`: run the rows, print a table, write build/bench/results.json."""
 
 from __future__ import annotations
 
@@ -18,10 +18,12 @@ RESULTS = ROOT / "build" / "bench" / "results.json"
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Exit code 0; 1 when a row failed, 2 when there is none to run."""
-    parser = argparse.ArgumentParser(prog="bench", description="ours and the other, side by side")
+    """Run the rows; return 0, 1 when a row failed, 2 when no row matches."""
+    parser = argparse.ArgumentParser(
+        prog="bench", description="the collection and a reference, side by side"
+    )
     parser.add_argument("rows", nargs="*", help="names, or parts of them; all when left out")
-    parser.add_argument("--rounds", type=int, help="turns of each side")
+    parser.add_argument("--rounds", type=int, help="runs of each side")
     parser.add_argument("--stores", type=int, default=100, help="of the testbed (100)")
     parser.add_argument("--scale", type=float, default=1, help="factor on its rows (1)")
     parser.add_argument("--results", type=Path, default=RESULTS, help="where to write them")

@@ -1,4 +1,4 @@
-"""Finds the rows, lets the two sides of each take turns, and makes figures of their times."""
+"""Find the rows, run the two sides of each in turn, and compute figures of their times."""
 
 from __future__ import annotations
 
@@ -20,9 +20,9 @@ from testbed import Testbed
 
 from . import rows as rows_package
 
-VERSION = 1
+VERSION = 2
 ROUNDS = 5
-SIDES = ("ours", "theirs")
+SIDES = ("collection", "reference")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -35,60 +35,60 @@ class Row:
 
 @dataclasses.dataclass
 class Measured:
-    """What a row came to.
+    """The measurement of one row.
 
     Attributes:
         seconds: every single time, by side.
-        came_to: what each side returned, the same in every round.
+        result: what each side returned; the same in every round.
         problem: why the row failed; None if it did not.
     """
 
     row: Row
     seconds: dict[str, list[float]]
-    came_to: dict[str, Any]
+    result: dict[str, Any]
     problem: str | None = None
 
 
 def find(parts: Sequence[str]) -> list[Row]:
-    """The rows whose name has one of `parts` in it; all of them for none."""
+    """Return the rows whose name contains one of `parts`; all rows without parts."""
     names = sorted(found.name for found in pkgutil.iter_modules(rows_package.__path__))
     chosen = [name for name in names if not parts or any(part in name for part in parts)]
     return [Row(name, importlib.import_module(f".rows.{name}", __package__)) for name in chosen]
 
 
 def measure(row: Row, bed: Testbed, rounds: int | None, say: Callable[[str], None]) -> Measured:
-    """Lets both sides take turns."""
+    """Run both sides in turn and return their times."""
     count = rounds or getattr(row.module, "ROUNDS", ROUNDS)
     found = Measured(row, {side: [] for side in SIDES}, {})
     try:
-        with row.module.prepared(bed) as things:
+        with row.module.prepared(bed) as fixture:
             for number in range(1, count + 1):
                 for side in SIDES:
-                    _turn(found, side, things)
-                told = ", ".join(f"{side} {found.seconds[side][-1]:.2f} s" for side in SIDES)
-                say(f"{row.name} {number}/{count}: {told}")
+                    _turn(found, side, fixture)
+                times = ", ".join(f"{side} {found.seconds[side][-1]:.2f} s" for side in SIDES)
+                say(f"{row.name} {number}/{count}: {times}")
     except Exception as error:  # a row that breaks is a failed row
         found.problem = f"{type(error).__name__}: {error}"
         say(f"{row.name} failed: {found.problem}")
     return found
 
 
-def _turn(found: Measured, side: str, things: Any) -> None:
+def _turn(found: Measured, side: str, fixture: Any) -> None:
     if hasattr(found.row.module, "before"):
-        found.row.module.before(things, side)
+        found.row.module.before(fixture, side)
     started = time.perf_counter()
-    came_to = getattr(found.row.module, side)(things)
+    result = getattr(found.row.module, side)(fixture)
     found.seconds[side].append(time.perf_counter() - started)
-    expected = found.came_to.setdefault(side, came_to)
-    if came_to != expected:
-        raise ValueError(f"{side} came to {came_to}, and to {expected} before")
-    first = found.came_to[SIDES[0]]
-    if came_to != first:
-        raise ValueError(f"{side} came to {came_to}, ours to {first}: not the same work")
+    expected = found.result.setdefault(side, result)
+    if result != expected:
+        raise ValueError(f"{side} returned {result}, and {expected} before")
+    first = found.result[SIDES[0]]
+    if result != first:
+        raise ValueError(f"{side} returned {result}, {SIDES[0]} {first}: not the same work")
 
 
 def figures(seconds: Sequence[float]) -> dict[str, Any]:
-    """Median and spread of some times."""
+    """Return median and spread of some times, in seconds."""
     median = statistics.median(seconds)
     return {
         "median": round(median, 4),
@@ -100,7 +100,7 @@ def figures(seconds: Sequence[float]) -> dict[str, Any]:
 
 
 def results(measured: Sequence[Measured], stores: int, scale: float) -> dict[str, Any]:
-    """What is written to the JSON file."""
+    """Return what the JSON file holds."""
     return {
         "version": VERSION,
         "time": datetime.datetime.now().astimezone().isoformat(timespec="seconds"),
@@ -114,31 +114,31 @@ def results(measured: Sequence[Measured], stores: int, scale: float) -> dict[str
 
 def _row(one: Measured) -> dict[str, Any]:
     module = one.row.module
-    told = {
+    described = {
         "row": one.row.name,
         "title": module.TITLE,
         "note": getattr(module, "NOTE", ""),
         "problem": one.problem,
     }
     if one.problem is not None:
-        return told
-    ours, theirs = (one.seconds[side] for side in SIDES)
-    pairs = [other / own for own, other in zip(ours, theirs, strict=True)]
+        return described
+    collection, reference = (one.seconds[side] for side in SIDES)
+    pairs = [other / own for own, other in zip(collection, reference, strict=True)]
     return {
-        **told,
+        **described,
         "rounds": len(pairs),
-        "came_to": one.came_to["ours"],
-        "ours": {"what": module.OURS, **figures(ours)},
-        "theirs": {"what": module.THEIRS, **figures(theirs)},
-        # How many times as long the other side takes; by the medians, and pair by pair.
-        "ratio": round(statistics.median(theirs) / statistics.median(ours), 2),
+        "result": one.result[SIDES[0]],
+        "collection": {"what": module.COLLECTION, **figures(collection)},
+        "reference": {"what": module.REFERENCE, **figures(reference)},
+        # How many times as long the reference takes: of the medians, and of each pair.
+        "ratio": round(statistics.median(reference) / statistics.median(collection), 2),
         "ratio_lowest": round(min(pairs), 2),
         "ratio_highest": round(max(pairs), 2),
     }
 
 
 def table(found: dict[str, Any]) -> list[str]:
-    """The results for people."""
+    """Return the results as lines of text."""
     lines = [f"{found['stores']} stores, {found['machine']['cpus']} processors"]
     for row in found["rows"]:
         lines += ["", f"{row['row']}: {row['title']}"]
@@ -148,12 +148,12 @@ def table(found: dict[str, Any]) -> list[str]:
         for side in SIDES:
             one = row[side]
             lines.append(
-                f"  {side:<7}{one['median']:9.3f} s  spread {one['spread_percent']:5.1f} %"
+                f"  {side:<11}{one['median']:9.3f} s  spread {one['spread_percent']:5.1f} %"
                 f"  {one['what']}"
             )
         lines.append(
-            f"  ratio  {row['ratio']:9.2f}    pair by pair {row['ratio_lowest']:.2f} to"
-            f" {row['ratio_highest']:.2f}, {row['rounds']} rounds; both came to {row['came_to']}"
+            f"  ratio      {row['ratio']:9.2f}    pair by pair {row['ratio_lowest']:.2f} to"
+            f" {row['ratio_highest']:.2f}, {row['rounds']} rounds; both returned {row['result']}"
         )
         if row["note"]:
             lines.append(f"  {row['note']}")
@@ -161,6 +161,6 @@ def table(found: dict[str, Any]) -> list[str]:
 
 
 def write(path: Path, found: dict[str, Any]) -> None:
-    """Writes the JSON file."""
+    """Write the JSON file."""
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(json.dumps(found, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")

@@ -1,5 +1,5 @@
-"""What the rows of the offsite copy share: a backup tree, a real sshd with the server's gate, the
-host's own command, and the rsync that somebody would type."""
+"""The lab of the offsite rows: a backup tree, a real sshd with the server's gate, the host's
+command, and the plan's rsync."""
 
 from __future__ import annotations
 
@@ -41,17 +41,17 @@ class Lab:
         library.mkdir()
         (library / "chefwell_resilience").symlink_to(ROOT / "plugins" / "module_utils")
         self.environment = {"PYTHONPATH": str(library), "PATH": "/usr/bin:/bin"}
-        # Two accounts of one sshd: one behind the gate, one that anybody's rsync may write to.
+        # Two keys of one sshd: one behind the gate, one that may run any command.
         self.copy, self.plain = server.root / "copy", server.root / "plain"
         self.copy.mkdir()
         self.plain.mkdir()
-        keeper = root / "keeper.json"
-        keeper.write_text(json.dumps({"root": str(self.copy)}))
+        settings = root / "server.json"
+        settings.write_text(json.dumps({"root": str(self.copy)}))
         self.open_key = root / "open_key"
         subprocess.run(
             ["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", str(self.open_key)], check=True
         )
-        gate = f"PYTHONPATH={library} exec {PYTHON} -s -m {GATE} --config {keeper} --allow write"
+        gate = f"PYTHONPATH={library} exec {PYTHON} -s -m {GATE} --config {settings} --allow write"
         (root / "gate.sh").write_text(f"#!/bin/sh\n{gate}\n")
         key = (server.root / "client_key.pub").read_text()
         server.authorized_keys.write_text(
@@ -62,7 +62,7 @@ class Lab:
         self.configure()
 
     def configure(self, **more: Any) -> None:
-        """The host's configuration file, as the role writes it; no bandwidth limit."""
+        """Write the host's configuration file as the role does, without a bandwidth limit."""
         values = {
             "server_host": self.server.address,
             "server_port": self.server.port,
@@ -80,7 +80,7 @@ class Lab:
         self.config.write_text(json.dumps({**values, **more}))
 
     def fill(self, count: int, size: int) -> None:
-        """Backups of random bytes, one an hour apart, in the three tiers by turns."""
+        """Write backups of random bytes, an hour apart, in the three tiers in turn."""
         now = datetime.datetime.now()
         with open("/dev/urandom", "rb") as noise:
             for number in range(count):
@@ -95,10 +95,10 @@ class Lab:
                 os.utime(file, (moment, moment))
 
     def command(self, name: str, *arguments: str) -> dict[str, Any]:
-        """One of the host's commands, as cron starts it; its result.
+        """Run one of the host's commands as cron does; return its result.
 
         Raises:
-            ValueError: it did not end well.
+            ValueError: its exit code is not 0.
         """
         module = "chefwell_resilience.host_cli"
         line = [PYTHON, "-m", module, name, "--config", str(self.config), "--json", *arguments]
@@ -111,28 +111,28 @@ class Lab:
 
     @property
     def ssh(self) -> list[str]:
-        """ssh to the account that runs any command."""
+        """Return the ssh command line of the key that may run any command."""
         options = ["BatchMode=yes", f"UserKnownHostsFile={self.server.known_hosts}"]
         line = ["ssh", "-F", "none", "-p", str(self.server.port), "-i", str(self.open_key)]
         return line + [word for option in options for word in ("-o", option)]
 
     @property
     def account(self) -> str:
-        """The account as ssh names it."""
+        """Return the account as ssh writes it."""
         return f"{self.server.user}@{self.server.address}"
 
     def rclone_check(self) -> int:
-        """How many backups of the copy rclone finds equal, byte by byte."""
-        told = f"host={self.server.address},port={self.server.port},user={self.server.user}"
+        """Return how many backups of the copy rclone finds equal, byte by byte."""
+        remote = f"host={self.server.address},port={self.server.port},user={self.server.user}"
         keys = f"key_file={self.open_key},known_hosts_file={self.server.known_hosts}"
         line = ["rclone", "check", "--download", "--config=/dev/null", "--include=/*ly/*.gz"]
-        line += [str(self.tree), f":sftp,{told},{keys}:{self.copy}"]
+        line += [str(self.tree), f":sftp,{remote},{keys}:{self.copy}"]
         done = subprocess.run(line, check=True, capture_output=True, text=True).stderr
         return int(re.search(r"(\d+) matching files", done)[1])
 
     def rsync(self, *options: str) -> int:
-        """The plan's rsync with the options that ours has, to an account without a gate; how many
-        files it sent."""
+        """Run the plan's rsync with the collection's options, without a gate; return how many files
+        it sent."""
         line = [
             "rsync",
             "--archive",
@@ -142,13 +142,13 @@ class Lab:
             *options,
         ]
         line += ["-e", " ".join(self.ssh), f"{self.tree}/", f"{self.account}:{self.plain}/"]
-        told = subprocess.run(line, check=True, capture_output=True, text=True).stdout
-        return int(re.search(r"files transferred: ([\d,]+)", told)[1].replace(",", ""))
+        output = subprocess.run(line, check=True, capture_output=True, text=True).stdout
+        return int(re.search(r"files transferred: ([\d,]+)", output)[1].replace(",", ""))
 
 
 @contextlib.contextmanager
 def lab(count: int, size: int, rate: str = "") -> Iterator[Lab]:
-    """A lab with `count` backups of `size` bytes.
+    """Yield a lab with `count` backups of `size` bytes.
 
     Args:
         count, size: of the backups.
@@ -170,35 +170,35 @@ def lab(count: int, size: int, rate: str = "") -> Iterator[Lab]:
 
 
 def held(folder: Path) -> dict[str, int]:
-    """How many backups a copy holds, and their bytes."""
+    """Return how many backups a copy holds, and their bytes."""
     files = [file for tier in TIERS for file in (folder / tier).glob("*.gz")]
     return {"files": len(files), "bytes": sum(file.stat().st_size for file in files)}
 
 
 def equal(verification: dict[str, Any]) -> int:
-    """How many backups a verification found equal by SHA-256."""
+    """Return how many backups a verification found equal by SHA-256."""
     comparison = verification["comparison"]
     whole = comparison["in_sync"] and comparison["compared_by"] == "sha256"
     return len(verification["remote"]["files"]) if whole else 0
 
 
 def equal_by_sha256sum(lab: Lab) -> int:
-    """How many backups have one digest on both sides, all taken now, with every core."""
+    """Return how many backups have the same digest on both sides; sha256sum runs on every core."""
     cores = os.cpu_count()
     script = f"cd '{{}}' && find *ly -type f -print0 | xargs -0 -n 4 -P {cores} sha256sum"
-    asked = subprocess.Popen(
+    remote = subprocess.Popen(
         [*lab.ssh, lab.account, script.format(lab.copy)], stdout=subprocess.PIPE, text=True
     )
-    with asked:
-        ours = subprocess.run(
+    with remote:
+        local_digests = subprocess.run(
             ["sh", "-c", script.format(lab.tree)], capture_output=True, text=True, check=True
         ).stdout
-        theirs = asked.communicate()[0]
-    return len(set(ours.splitlines()) & set(theirs.splitlines()))
+        remote_digests = remote.communicate()[0]
+    return len(set(local_digests.splitlines()) & set(remote_digests.splitlines()))
 
 
 def age_digests(lab: Lab) -> None:
-    """Has each digest of the caches look as if it was taken a day earlier than it was."""
+    """Make every cached digest a day older."""
     for name in ("offsite-digests.json", "offsite-remote-digests.json"):
         file = lab.root / "state" / name
         known = json.loads(file.read_text())
@@ -208,6 +208,6 @@ def age_digests(lab: Lab) -> None:
 
 
 def empty(folder: Path) -> None:
-    """Takes everything out of a folder, if there is one."""
+    """Remove everything in a folder, if it exists."""
     if folder.exists():
         subprocess.run(["find", str(folder), "-mindepth", "1", "-delete"], check=True)

@@ -1,7 +1,7 @@
-"""`python -m bench.peer_findings`: which findings ours and firedrill raise on the same backups.
+"""`python -m bench.peer_findings`: compare the findings of this collection and firedrill.
 
-Healthy and broken backups are made of the corpus (`tests/corpus`), each is given to both, and what
-they say is printed side by side and written to build/bench/peer_findings.json.
+Both get the same healthy and broken backups, made from the corpus (`tests/corpus`). Their findings
+are printed side by side and written to build/bench/peer_findings.json.
 """
 
 from __future__ import annotations
@@ -61,9 +61,9 @@ SPOILT = {
 
 
 def main() -> int:
-    """Exit code 0 when ours raised something on every broken one and nothing on a healthy one."""
+    """Return 0 when the collection passed every healthy backup and no broken one, otherwise 1."""
     program = firedrill_run._firedrill()
-    told: list[dict[str, Any]] = []
+    compared: list[dict[str, Any]] = []
     with (
         tempfile.TemporaryDirectory(prefix="chefwell-bench-") as name,
         Engine.up(ROOT / "build" / "docker" / "gw0", say=print) as engine,
@@ -78,31 +78,37 @@ def main() -> int:
             lab = Lab(cluster.start(), folder)
             lab.run("postgres", f"CREATE ROLE {ROLE} NOLOGIN")
             for what, is_broken, path in _backups(lab):
-                row = {"backup": what, "broken": is_broken, "ours": _ours(lab, path, what)}
+                row = {
+                    "backup": what,
+                    "broken": is_broken,
+                    "collection": _collection(lab, path, what),
+                }
                 row["firedrill"] = _firedrill(program, environment, folder, path)
-                told.append(row)
-                print(f"{what}\n    ours       {_words(row['ours'])}")
-                print(f"    firedrill  {_words(row['firedrill'])}", flush=True)
+                compared.append(row)
+                print(f"{what}\n    collection {_outcome(row['collection'])}")
+                print(f"    firedrill  {_outcome(row['firedrill'])}", flush=True)
         finally:
             cluster.remove()
     summary = {}
-    for side in ("ours", "firedrill"):
+    for side in ("collection", "firedrill"):
         summary[side] = {
             "broken_ones_not_passed": sum(
-                row[side]["verdict"] != "passed" for row in told if row["broken"]
+                row[side]["verdict"] != "passed" for row in compared if row["broken"]
             ),
             "healthy_ones_not_passed": sum(
-                row[side]["verdict"] != "passed" for row in told if not row["broken"]
+                row[side]["verdict"] != "passed" for row in compared if not row["broken"]
             ),
         }
-    broken = sum(row["broken"] for row in told)
-    print(f"{broken} broken, {len(told) - broken} healthy backups: {summary}")
+    broken = sum(row["broken"] for row in compared)
+    print(f"{broken} broken, {len(compared) - broken} healthy backups: {summary}")
     RESULTS.parent.mkdir(parents=True, exist_ok=True)
     RESULTS.write_text(
-        json.dumps({"summary": summary, "backups": told}, indent=2, ensure_ascii=False) + "\n"
+        json.dumps({"summary": summary, "backups": compared}, indent=2, ensure_ascii=False) + "\n"
     )
     print(f"results: {RESULTS}")
-    return int(summary["ours"] != {"broken_ones_not_passed": broken, "healthy_ones_not_passed": 0})
+    return int(
+        summary["collection"] != {"broken_ones_not_passed": broken, "healthy_ones_not_passed": 0}
+    )
 
 
 def _backups(lab: Lab) -> Iterator[tuple[str, bool, Path]]:
@@ -137,13 +143,13 @@ def _backups(lab: Lab) -> Iterator[tuple[str, bool, Path]]:
     yield "one letter changed in data that is not compressed", True, flipped
 
 
-def _ours(lab: Lab, path: Path, what: str) -> dict[str, Any]:
+def _collection(lab: Lab, path: Path, what: str) -> dict[str, Any]:
     query = TENANT_QUERY if "store" in what or what.endswith("behind its column") else None
     settings = proof_settings.ProofSettings(
         staging=staging.StagingSettings(
             "embedded", str(lab.folder / "work"), bin_dir=lab.server.binaries.bin_dir
         ),
-        # One of its own: what the drill before counted was another database.
+        # A folder of its own: the drill before counted another database.
         state_dir=tempfile.mkdtemp(prefix="state-", dir=lab.folder),
         backup_path=str(lab.folder),
         validation=check_context.ValidationSettings(tenant_query=query),
@@ -173,13 +179,13 @@ def _firedrill(
     verdict = {0: "passed", 1: "failed"}.get(ended.returncode, f"exit {ended.returncode}")
     if not report.exists():
         return {"verdict": verdict, "findings": [ended.stderr.strip()[-120:]]}
-    told = json.loads(report.read_text())
-    found = {f"{one['rule']} ({one['severity']})" for one in told["findings"]}
+    found_report = json.loads(report.read_text())
+    found = {f"{one['rule']} ({one['severity']})" for one in found_report["findings"]}
     return {"verdict": verdict, "findings": sorted(found)}
 
 
-def _words(said: dict[str, Any]) -> str:
-    return f"{said['verdict']}: {', '.join(said['findings']) or 'nothing'}"
+def _outcome(side: dict[str, Any]) -> str:
+    return f"{side['verdict']}: {', '.join(side['findings']) or 'nothing'}"
 
 
 if __name__ == "__main__":

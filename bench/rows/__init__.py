@@ -1,1 +1,1 @@
-"""One file a row."""
+"""The rows of the benchmark, one file each."""

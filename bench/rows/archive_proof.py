@@ -1,4 +1,4 @@
-"""The newest backup is proved whole before anything is restored."""
+"""Decode the newest backup in full, beside `gunzip | pg_restore`."""
 
 from __future__ import annotations
 
@@ -13,36 +13,38 @@ from ansible_collections.chefwell.resilience.plugins.module_utils.backup import 
 from ansible_collections.chefwell.resilience.plugins.module_utils.database import postgres
 from testbed import Testbed
 
-TITLE = "the newest backup is proved whole"
-OURS = "archive.prepare: unpacked, every data entry decoded, its rows counted by table"
-THEIRS = "gunzip -c BACKUP | pg_restore -f /dev/null"
-NOTE = "Ours counts the rows of every table on the way, which validation compares with later."
+TITLE = "the newest backup decoded in full"
+COLLECTION = "archive.prepare: unpacked, every data entry decoded, its rows counted by table"
+REFERENCE = "gunzip -c BACKUP | pg_restore -f /dev/null"
+NOTE = "The collection also counts the rows of every table, which validation compares with later."
 
 
 @dataclasses.dataclass(frozen=True)
-class Things:
+class Fixture:
     backup: Path
     folder: str
     binaries: postgres.Binaries
 
 
 @contextlib.contextmanager
-def prepared(bed: Testbed) -> Iterator[Things]:
+def prepared(bed: Testbed) -> Iterator[Fixture]:
     backup = max(Path(bed.record["backups"], "daily").iterdir())
     binaries = postgres.find_binaries(bed.record["postgres"]["bin_dir"])
     with tempfile.TemporaryDirectory(prefix="chefwell-bench-") as folder:
-        yield Things(backup, folder, binaries)
+        yield Fixture(backup, folder, binaries)
 
 
-def ours(things: Things) -> dict[str, bool]:
-    archive.prepare(str(things.backup), things.folder, things.binaries)
+def collection(fixture: Fixture) -> dict[str, bool]:
+    archive.prepare(str(fixture.backup), fixture.folder, fixture.binaries)
     return {"whole": True}
 
 
-def theirs(things: Things) -> dict[str, bool]:
-    with subprocess.Popen(["gunzip", "-c", str(things.backup)], stdout=subprocess.PIPE) as unpacked:
+def reference(fixture: Fixture) -> dict[str, bool]:
+    with subprocess.Popen(
+        ["gunzip", "-c", str(fixture.backup)], stdout=subprocess.PIPE
+    ) as unpacked:
         restored = subprocess.run(
-            [things.binaries.path("pg_restore"), "-f", "/dev/null"],
+            [fixture.binaries.path("pg_restore"), "-f", "/dev/null"],
             stdin=unpacked.stdout,
             check=False,
         )

@@ -1,4 +1,4 @@
-"""One run of the monitor on a host with 20 mounts, beside check_disk."""
+"""Run the disk monitor on a host with 20 mounts, beside check_disk."""
 
 from __future__ import annotations
 
@@ -29,18 +29,19 @@ MOUNTS, DAYS, RUNS_A_DAY = 20, 365, 4
 PAGES = 1000
 PYTHON = "/usr/bin/python3"
 TITLE = f"a disk monitor's run on a host with {MOUNTS} mounts and a year of history"
-OURS = "monitor-disk-space.sh: measured, judged, foretold, logged, remembered"
-THEIRS = "check_disk (monitoring-plugins-basic), and Python started and ended"
-NOTE = "ratio: theirs / ours; the aim is 1/3 (0.33) or more"
+COLLECTION = "monitor-disk-space.sh: usage, thresholds, forecast, log, history"
+REFERENCE = "check_disk (monitoring-plugins-basic), and an idle Python"
+NOTE = "ratio: reference / collection; the aim is 1/3 (0.33) or more"
 ROUNDS = 21
 CHECK_DISK = "/usr/lib/nagios/plugins/check_disk"
 
 
 @contextlib.contextmanager
 def prepared(bed: object) -> Iterator[dict[str, Any]]:
-    """The mounts, in a mount namespace of our own; the plan's 14 backups, the newest three hours
-    old; a year in which every second disk grew, to be cleaned up each month, and the others stood
-    still."""
+    """Make the mounts in a mount namespace, the plan's 14 backups and a year of history.
+
+    The newest backup is three hours old; every second disk grows and is cleaned up each month.
+    """
     with tempfile.TemporaryDirectory() as folder:
         root = Path(folder)
         disks = Disks(root)
@@ -60,7 +61,7 @@ def prepared(bed: object) -> Iterator[dict[str, Any]]:
                 "fallback_dir": str(root / "run"),
             }
             (root / "disk.json").write_text(json.dumps(config))
-            _remember(str(root / "state"), [*points, root / "backups"])
+            _write_history(str(root / "state"), [*points, root / "backups"])
             script = root / "monitor-disk-space.sh"
             options = {
                 "lib_dir": str(root / "lib"),
@@ -85,7 +86,7 @@ def _backups(root: Path) -> None:
             os.utime(file, (moment, moment))
 
 
-def _remember(state: str, targets: list[Path]) -> None:
+def _write_history(state: str, targets: list[Path]) -> None:
     rng, now = random.Random(5), time.time()
     samples = []
     for number, target in enumerate(targets):
@@ -102,16 +103,16 @@ def _remember(state: str, targets: list[Path]) -> None:
         history.add_samples(samples)
 
 
-def ours(things: dict[str, Any]) -> dict[str, Any]:
-    """A run as cron starts it."""
-    done = subprocess.run([things["script"]], env={}, capture_output=True, text=True, check=True)
-    return {"mounts": sum(point in done.stdout for point in things["points"])}
+def collection(fixture: dict[str, Any]) -> dict[str, Any]:
+    """Run the monitor as cron does."""
+    done = subprocess.run([fixture["script"]], env={}, capture_output=True, text=True, check=True)
+    return {"mounts": sum(point in done.stdout for point in fixture["points"])}
 
 
-def theirs(things: dict[str, Any]) -> dict[str, Any]:
-    """The plugin, and an interpreter that does nothing."""
-    paths = [argument for point in things["points"] for argument in ("-p", point)]
+def reference(fixture: dict[str, Any]) -> dict[str, Any]:
+    """Run the plugin, and an interpreter that does nothing."""
+    paths = [argument for point in fixture["points"] for argument in ("-p", point)]
     command = [CHECK_DISK, "-w", "30%", "-c", "20%", *paths]
     done = subprocess.run(command, capture_output=True, text=True, check=True)
     subprocess.run([PYTHON, "-c", "pass"], check=True)
-    return {"mounts": sum(f"{point}=" in done.stdout for point in things["points"])}
+    return {"mounts": sum(f"{point}=" in done.stdout for point in fixture["points"])}

@@ -1,4 +1,4 @@
-"""A drill against what the plan would have somebody type, from the backup to the last answer."""
+"""Run a drill, beside the commands of the plan, from the backup to the last check."""
 
 from __future__ import annotations
 
@@ -23,17 +23,19 @@ from ansible_collections.chefwell.resilience.plugins.module_utils.staging import
 from testbed import Testbed
 
 TITLE = "the newest backup restored and every table counted, staging made and removed"
-OURS = "drill.run: proved whole, restored in parallel into a throw-away server, all questions asked"
-THEIRS = "initdb, a default server, gunzip | pg_restore, T1 to T3, one psql a check and a table"
+COLLECTION = (
+    "drill.run: decoded in full, restored in parallel into a throw-away server, every check"
+)
+REFERENCE = "initdb, a default server, gunzip | pg_restore, T1 to T3, one psql a check and a table"
 NOTE = (
-    "Ours also proves the file whole, compares all it finds with what must be there, and asks after"
-    " columns, constraints, sequences and stores alike; theirs types the plan's T1 to T3 (T3 for"
-    " each store), then its checks 2 to 4 (keys, indexes, rows) of every table, and compares"
-    " nothing. What each part of theirs took is told on standard error. Neither starts the backend."
+    "The collection also decodes the file in full, compares everything with what is expected, and"
+    " checks columns, constraints, sequences and the structure of tenants. The reference runs the"
+    " plan's T1 to T3 (T3 for each tenant), then checks 2 to 4 (keys, indexes, rows) of each table,"
+    " and compares nothing; its times go to standard error. Neither starts the backend."
 )
 ROUNDS = 3
 DATABASE = "restaurante_staging"
-# As the plan has them, T3 with each store's schema in its turn.
+# As the plan has them; T3 runs with the schema of each tenant.
 T1 = 'psql -U postgres -d restaurante_staging -c "\\dn" | grep tenant_'
 T2 = """psql -U postgres -d restaurante_staging -c "
   SELECT
@@ -46,7 +48,7 @@ T3 = """psql -U postgres -d restaurante_staging -c "
   SELECT count(*) as sales FROM tenant_chefwell.sales;
   SELECT count(*) as customers FROM tenant_chefwell.customers;
 \""""
-# What somebody types for the plan's checks 2, 3 and 4, a table each.
+# The plan's checks 2, 3 and 4, for one table.
 CHECKS = {
     "keys": "SELECT conname, convalidated FROM pg_constraint WHERE contype = 'f'"
     " AND conrelid = '{table}'::regclass",
@@ -57,31 +59,31 @@ CHECKS = {
 
 
 @dataclasses.dataclass(frozen=True)
-class Things:
+class Fixture:
     backup: Path
     folder: Path
     binaries: postgres.Binaries
 
 
 @contextlib.contextmanager
-def prepared(bed: Testbed) -> Iterator[Things]:
+def prepared(bed: Testbed) -> Iterator[Fixture]:
     backup = max(Path(bed.record["backups"], "daily").iterdir())
     binaries = postgres.find_binaries(bed.record["postgres"]["bin_dir"])
     with tempfile.TemporaryDirectory(prefix="chefwell-bench-") as folder:
         Path(folder).chmod(0o711)
         (Path(folder) / "state").mkdir()
-        yield Things(backup, Path(folder), binaries)
+        yield Fixture(backup, Path(folder), binaries)
 
 
-def ours(things: Things) -> dict[str, int]:
+def collection(fixture: Fixture) -> dict[str, int]:
     place = staging.StagingSettings(
         kind="embedded",
-        work_dir=str(things.folder / "staging"),
+        work_dir=str(fixture.folder / "staging"),
         database=DATABASE,
-        bin_dir=things.binaries.bin_dir,
+        bin_dir=fixture.binaries.bin_dir,
     )
     settings = proof_settings.ProofSettings(
-        place, str(things.folder / "state"), str(things.backup.parent.parent)
+        place, str(fixture.folder / "state"), str(fixture.backup.parent.parent)
     )
     result = drill.run(settings)
     if result["verdict"] != proof_settings.PASSED:
@@ -89,20 +91,20 @@ def ours(things: Things) -> dict[str, int]:
     return {"tables": result["totals"]["tables"], "rows": result["totals"]["rows"]}
 
 
-def theirs(things: Things) -> dict[str, int]:
-    folder = Path(tempfile.mkdtemp(dir=things.folder))
+def reference(fixture: Fixture) -> dict[str, int]:
+    folder = Path(tempfile.mkdtemp(dir=fixture.folder))
     if os.geteuid() == 0:
         os.chown(folder, postgres.UNPRIVILEGED, postgres.UNPRIVILEGED)
     try:
-        with _default_server(things.binaries, folder):
-            return _type(things, folder)
+        with _default_server(fixture.binaries, folder):
+            return _run_plan(fixture, folder)
     finally:
         shutil.rmtree(folder)
 
 
 @contextlib.contextmanager
 def _default_server(binaries: postgres.Binaries, folder: Path) -> Iterator[None]:
-    """A server with the settings that initdb gives it, reached over its socket only."""
+    """Run a server with the settings of initdb, reached over its socket only."""
     prefix = postgres.unprivileged([binaries.bin_dir, str(folder / "data")])
     initdb = [*prefix, binaries.path("initdb"), "-D", str(folder / "data"), "-U", "postgres"]
     subprocess.run(initdb, check=True, capture_output=True, cwd="/")
@@ -122,8 +124,8 @@ def _default_server(binaries: postgres.Binaries, folder: Path) -> Iterator[None]
         server.wait(timeout=30)
 
 
-def _type(things: Things, folder: Path) -> dict[str, int]:
-    bin_dir = things.binaries.bin_dir
+def _run_plan(fixture: Fixture, folder: Path) -> dict[str, int]:
+    bin_dir = fixture.binaries.bin_dir
     reached = {"PGHOST": str(folder), "PATH": f"{bin_dir}{os.pathsep}{os.environ['PATH']}"}
 
     def sh(line: str) -> str:
@@ -141,7 +143,7 @@ def _type(things: Things, folder: Path) -> dict[str, int]:
 
     clock = [time.perf_counter()]
     sh(f"createdb -U postgres {DATABASE}")
-    sh(f"gunzip -c {things.backup} | pg_restore -U postgres -d {DATABASE}")
+    sh(f"gunzip -c {fixture.backup} | pg_restore -U postgres -d {DATABASE}")
     clock.append(time.perf_counter())
     stores = re.findall(r"tenant_\w+", sh(T1))
     sh(T2)
@@ -161,7 +163,9 @@ def _type(things: Things, folder: Path) -> dict[str, int]:
     clock.append(time.perf_counter())
     took = [f"{after - before:.1f} s" for before, after in itertools.pairwise(clock)]
     sys.stderr.write(
-        "bench: theirs: restored in {}, T1 to T3 {}, keys and indexes {}, rows {}\n".format(*took)
+        "bench: reference: restored in {}, T1 to T3 {}, keys and indexes {}, rows {}\n".format(
+            *took
+        )
     )
     return {
         "tables": len(tables),

@@ -1,4 +1,4 @@
-"""A drill of ours against firedrill (PyPI), over the same dump."""
+"""Run a drill, beside firedrill (PyPI), over the same dump."""
 
 from __future__ import annotations
 
@@ -25,19 +25,21 @@ from docker_lab import Engine, images
 from testbed import Testbed
 
 VERSION = "0.6.0"
-TITLE = f"one dump drilled: ours, and firedrill {VERSION} of PyPI"
-OURS = "drill.run in a private PostgreSQL: digest, full decode, restore, all questions, clean-up"
-THEIRS = "firedrill run --jobs 4, postgres:16 in a container (a local image), clean-up"
+TITLE = f"a restore drill of one dump, beside firedrill {VERSION} of PyPI"
+COLLECTION = (
+    "drill.run in a private PostgreSQL: digest, full decode, restore, every check, clean-up"
+)
+REFERENCE = "firedrill run --jobs 4, postgres:16 in a container (a local image), clean-up"
 NOTE = (
-    "firedrill restores into a container and asks less: no stores, rows against the dump, columns,"
-    " keys one by one, API. Its time is spent in a check of every sequence."
+    "firedrill restores into a container and checks less: no tenants, rows against the dump,"
+    " columns, keys one by one, API. Most of its time goes into a check of every sequence."
 )
 ROUNDS = 2
 ROOT = Path(__file__).resolve().parents[2]
 
 
 @dataclasses.dataclass(frozen=True)
-class Things:
+class Fixture:
     dump: Path
     folder: Path
     binaries: postgres.Binaries
@@ -46,7 +48,7 @@ class Things:
 
 
 @contextlib.contextmanager
-def prepared(bed: Testbed) -> Iterator[Things]:
+def prepared(bed: Testbed) -> Iterator[Fixture]:
     backup = max(Path(bed.record["backups"], "daily").iterdir())
     binaries = postgres.find_binaries(bed.record["postgres"]["bin_dir"])
     program = _firedrill()
@@ -57,16 +59,16 @@ def prepared(bed: Testbed) -> Iterator[Things]:
         images.make(engine, ["postgres"], say=_say)
         folder = Path(name)
         folder.chmod(0o755)
-        # The gzip around it is unpacked beforehand: neither side is measured at that.
+        # Unpacked beforehand, so that neither side is measured at it.
         dump = folder / "chefwell_backup_20251120_030000.dump"
         with gzip.open(backup) as packed, dump.open("wb") as plain:
             shutil.copyfileobj(packed, plain)
         dump.chmod(0o644)
-        yield Things(dump, folder, binaries, program, environment_for(engine, folder))
+        yield Fixture(dump, folder, binaries, program, environment_for(engine, folder))
 
 
 def environment_for(engine: Engine, folder: Path) -> dict[str, str]:
-    """Ours, for firedrill: it hands its `docker` no address, so that on its PATH knows it."""
+    """Return an environment whose `docker` uses this engine; firedrill passes no address itself."""
     wrapper = folder / "bin" / "docker"
     wrapper.parent.mkdir()
     real = shutil.which("docker")
@@ -89,36 +91,36 @@ def _say(line: str) -> None:
     sys.stderr.write(f"bench: {line}\n")
 
 
-def ours(things: Things) -> dict[str, str]:
+def collection(fixture: Fixture) -> dict[str, str]:
     settings = proof_settings.ProofSettings(
         staging=staging.StagingSettings(
-            "embedded", str(things.folder / "work"), bin_dir=things.binaries.bin_dir
+            "embedded", str(fixture.folder / "work"), bin_dir=fixture.binaries.bin_dir
         ),
-        state_dir=str(things.folder / "state"),
-        backup_path=str(things.folder),
+        state_dir=str(fixture.folder / "state"),
+        backup_path=str(fixture.folder),
         validation=check_context.ValidationSettings(
             tenant_query="SELECT schema_name FROM public.companies"
         ),
     )
-    result = drill.run(settings, path=str(things.dump))
-    _say(f"ours: {result['passed']} checks passed, {result['totals']['tables']} tables")
+    result = drill.run(settings, path=str(fixture.dump))
+    _say(f"collection: {result['passed']} checks passed, {result['totals']['tables']} tables")
     return {"verdict": result["verdict"]}
 
 
-def theirs(things: Things) -> dict[str, str]:
-    report = things.folder / "firedrill.json"
+def reference(fixture: Fixture) -> dict[str, str]:
+    report = fixture.folder / "firedrill.json"
     report.unlink(missing_ok=True)
-    command = ["run", str(things.dump), "--no-config", "--jobs", "4", "--quiet"]
+    command = ["run", str(fixture.dump), "--no-config", "--jobs", "4", "--quiet"]
     ended = subprocess.run(
-        [str(things.firedrill), *command, "--json", str(report)],
+        [str(fixture.firedrill), *command, "--json", str(report)],
         capture_output=True,
         text=True,
-        env=things.environment,
-        cwd=things.folder,
+        env=fixture.environment,
+        cwd=fixture.folder,
         check=False,
     )
     if not report.exists():
         raise RuntimeError(f"firedrill ended with {ended.returncode}: {ended.stderr[-400:]}")
-    told = json.loads(report.read_text())
-    _say(f"firedrill: exit {ended.returncode}, {len(told.get('checks', []))} checks")
+    found = json.loads(report.read_text())
+    _say(f"firedrill: exit {ended.returncode}, {len(found.get('checks', []))} checks")
     return {"verdict": "passed" if ended.returncode == 0 else f"exit {ended.returncode}"}

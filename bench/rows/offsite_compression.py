@@ -1,4 +1,4 @@
-"""Sending dumps with and without rsync's compression."""
+"""Send dumps with and without rsync's compression."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ from bench.offsite_lab import Lab
 
 COPIES, STORES, SCALE, RATE = 14, 100, 6, "200mbit"
 TITLE = f"{COPIES} dumps of {STORES} stores sent over ssh and a link of 200 Mbit/s"
-OURS = "as it is: offsite_backup_compress off"
-THEIRS = "offsite_backup_compress on: -z, as in the plan"
+COLLECTION = "the default: offsite_backup_compress off"
+REFERENCE = "offsite_backup_compress on: -z, as in the plan"
 NOTE = (
     "ratio: with -z / without. A dump is compressed when it is made; -z compresses it once more "
     "(rsync(1), --skip-compress: it has no effect). `wire` is what was sent as a share of the "
@@ -27,7 +27,7 @@ ROUNDS = 5
 
 @contextlib.contextmanager
 def prepared(bed: object) -> Iterator[Lab]:
-    """The dumps of a larger testbed of the row's own, under as many names."""
+    """Make dumps from a larger testbed, under as many names."""
     with offsite_lab.lab(0, 0, RATE) as found:
         with tempfile.TemporaryDirectory(prefix="chefwell-bench-") as folder:
             Path(folder).chmod(0o755)  # PostgreSQL runs as another user than root
@@ -48,17 +48,17 @@ def _copy(dumps: list[Path], tree: Path) -> None:
 
 
 def before(lab: Lab, side: str) -> None:
-    """Nothing is there, and no earlier sync is remembered."""
+    """Empty the copy and the state."""
     for folder in (lab.copy, lab.root / "state"):
         offsite_lab.empty(folder)
-    lab.configure(compress=side == "theirs")
+    lab.configure(compress=side == "reference")
 
 
-def ours(lab: Lab) -> dict[str, float]:
-    """Without; what goes over the wire is the same, or it is not the same work."""
+def collection(lab: Lab) -> dict[str, float]:
+    """Sync, and return the share of the backups' size that was sent."""
     done = lab.command("sync-backups-offsite")
     share = done["bytes_sent"] / done["bytes_of_files"]
     return {"files": done["files_sent"], "wire": round(share, 2)}
 
 
-theirs = ours
+reference = collection

@@ -1,4 +1,4 @@
-"""The first verification of a copy, which reads everything on both sides."""
+"""Verify a copy in full, beside sha256sum on both sides."""
 
 from __future__ import annotations
 
@@ -10,25 +10,25 @@ from bench.offsite_lab import Lab
 
 FILES, SIZE = 120, 2 << 30
 TITLE = f"a verification that reads all of {FILES} backups with 2 GiB together, over ssh"
-OURS = "verify-offsite-backups --full"
-THEIRS = "find | xargs -P sha256sum on both sides at once, one of them over ssh, and diff"
-NOTE = "ratio: theirs / ours; the aim is 0.9 or more"
+COLLECTION = "verify-offsite-backups --full"
+REFERENCE = "find | xargs -P sha256sum on both sides at once, one of them over ssh, and diff"
+NOTE = "ratio: reference / collection; the aim is 0.9 or more"
 ROUNDS = 5
 
 
 @contextlib.contextmanager
 def prepared(bed: object) -> Iterator[Lab]:
-    """Copied."""
+    """Make a lab whose copy is complete."""
     with offsite_lab.lab(FILES, SIZE // FILES) as found:
         found.command("sync-backups-offsite")
         yield found
 
 
-def ours(lab: Lab) -> dict[str, int]:
-    """As somebody runs it."""
+def collection(lab: Lab) -> dict[str, int]:
+    """Run the command."""
     return {"equal": offsite_lab.equal(lab.command("verify-offsite-backups", "--full"))}
 
 
-def theirs(lab: Lab) -> dict[str, int]:
-    """As somebody would type it."""
+def reference(lab: Lab) -> dict[str, int]:
+    """Take every digest with sha256sum."""
     return {"equal": offsite_lab.equal_by_sha256sum(lab)}

@@ -1,4 +1,4 @@
-"""A verification of a copy in which nothing changed, beside rclone's."""
+"""Verify an unchanged copy, beside `rclone check --download`."""
 
 from __future__ import annotations
 
@@ -10,15 +10,18 @@ from bench.offsite_lab import Lab
 
 FILES, SIZE = 120, 4 << 30
 TITLE = f"a verification of {FILES} unchanged backups with 4 GiB together, over ssh"
-OURS = "verify-offsite-backups as on any day: what is known is believed, a thirtieth read again"
-THEIRS = "rclone check --download over SFTP to the same sshd"
-NOTE = "ratio: theirs / ours; the aim is 20 or more. Rclone reads everything, ours with --full."
+COLLECTION = "verify-offsite-backups as on any day: cached digests, a thirtieth read again"
+REFERENCE = "rclone check --download over SFTP to the same sshd"
+NOTE = (
+    "ratio: reference / collection; the aim is 20 or more."
+    " rclone reads everything, the collection does with --full."
+)
 ROUNDS = 3
 
 
 @contextlib.contextmanager
 def prepared(bed: object) -> Iterator[Lab]:
-    """Copied, and verified yesterday."""
+    """Make a lab whose copy was verified."""
     with offsite_lab.lab(FILES, SIZE // FILES) as found:
         found.command("sync-backups-offsite")
         found.command("verify-offsite-backups")
@@ -26,15 +29,15 @@ def prepared(bed: object) -> Iterator[Lab]:
 
 
 def before(lab: Lab, side: str) -> None:
-    """Another day has come."""
+    """Age the cached digests by a day."""
     offsite_lab.age_digests(lab)
 
 
-def ours(lab: Lab) -> dict[str, int]:
-    """As somebody runs it."""
+def collection(lab: Lab) -> dict[str, int]:
+    """Run the command."""
     return {"equal": offsite_lab.equal(lab.command("verify-offsite-backups"))}
 
 
-def theirs(lab: Lab) -> dict[str, int]:
-    """As somebody would type it."""
+def reference(lab: Lab) -> dict[str, int]:
+    """Run rclone."""
     return {"equal": lab.rclone_check()}

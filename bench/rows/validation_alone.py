@@ -1,4 +1,4 @@
-"""Validation alone, of a database that is restored already, against one psql a question."""
+"""Validate a restored database, beside one psql for each check and table."""
 
 from __future__ import annotations
 
@@ -32,33 +32,35 @@ from ansible_collections.chefwell.resilience.plugins.module_utils.validation imp
 from testbed import Testbed
 
 TITLE = "a restored database validated: every table, key, index and constraint, every row counted"
-OURS = "validation.validate: all questions, a few queries for all tables together"
-THEIRS = "the plan's own: one psql for \\dn and T2, one a table for its rows, keys and indexes"
+COLLECTION = "validation.validate: every check, a few queries for all tables together"
+REFERENCE = (
+    "the plan's commands: one psql for \\dn and T2, one per table for its rows, keys and indexes"
+)
 NOTE = (
-    "Both ask one and the same running server. Ours also asks after columns, sequences, checks,"
-    " stores alike and more; theirs only lists keys and indexes and compares nothing."
+    "Both query the same running server. The collection also checks columns, sequences, check"
+    " constraints, the structure of tenants and more; the reference compares nothing."
 )
 ROUNDS = 3
 DATABASE = "restaurante_staging"
 
 
 @dataclasses.dataclass(frozen=True)
-class Things:
+class Fixture:
     server: Server
-    wanted: Expectation
+    expected: Expectation
 
 
 @contextlib.contextmanager
-def prepared(bed: Testbed) -> Iterator[Things]:
+def prepared(bed: Testbed) -> Iterator[Fixture]:
     backup = max(Path(bed.record["backups"], "daily").iterdir())
     binaries = postgres.find_binaries(bed.record["postgres"]["bin_dir"])
-    with restored(backup, binaries) as things:
-        yield things
+    with restored(backup, binaries) as fixture:
+        yield fixture
 
 
 @contextlib.contextmanager
-def restored(backup: Path, binaries: postgres.Binaries, only: str = "") -> Iterator[Things]:
-    """A throw-away server with a backup restored into it, or of its stores this one alone."""
+def restored(backup: Path, binaries: postgres.Binaries, only: str = "") -> Iterator[Fixture]:
+    """Yield a throw-away server with a restored backup, all of it or one tenant."""
     with tempfile.TemporaryDirectory(prefix="chefwell-bench-") as folder:
         Path(folder).chmod(0o711)
         ready = archive.prepare(str(backup), folder, binaries)
@@ -68,38 +70,38 @@ def restored(backup: Path, binaries: postgres.Binaries, only: str = "") -> Itera
             server = cluster.start()
             options = [*restore.OPTIONS]
             if only:
-                listed = Path(folder) / "wanted.list"
-                kept = [entry for entry in ready.toc.entries if _wanted(entry, only)]
+                listed = Path(folder) / "chosen.list"
+                kept = [entry for entry in ready.toc.entries if _is_chosen(entry, only)]
                 listed.write_text("".join(f"{entry.dump_id};\n" for entry in kept))
                 listed.chmod(0o644)
                 options.append(f"--use-list={listed}")
             done = restore.restore(ready, server, DATABASE, options=options)
             if done.errors:
                 raise RuntimeError(done.errors[0])
-            yield Things(server, expectation.from_entries(ready.toc.entries, ready.rows))
+            yield Fixture(server, expectation.from_entries(ready.toc.entries, ready.rows))
         finally:
             cluster.remove()
 
 
-def _wanted(entry: Entry, only: str) -> bool:
+def _is_chosen(entry: Entry, only: str) -> bool:
     where = entry.schema or entry.name.split(" ")[-1]
     return where == only or not where.startswith("tenant_")
 
 
-def ours(things: Things) -> dict[str, int]:
+def collection(fixture: Fixture) -> dict[str, int]:
     settings = check_context.ValidationSettings(
         tenant_query="SELECT schema_name FROM public.companies"
     )
-    with contextlib.closing(psycopg2.connect(**things.server.dsn(DATABASE))) as connection:
-        report = database_validation.validate(connection, things.wanted, settings)
+    with contextlib.closing(psycopg2.connect(**fixture.server.dsn(DATABASE))) as connection:
+        report = database_validation.validate(connection, fixture.expected, settings)
     wrong = [check.evidence for check in report.checks if check.status == "failed"]
     if wrong:
         raise RuntimeError(wrong[0])
     return {"tables": report.totals["tables"], "rows": report.totals["rows"]}
 
 
-def theirs(things: Things) -> dict[str, int]:
-    server = things.server
+def reference(fixture: Fixture) -> dict[str, int]:
+    server = fixture.server
 
     def psql(statement: str) -> str:
         command = [
@@ -122,12 +124,12 @@ def theirs(things: Things) -> dict[str, int]:
     tables = re.findall(r"table (\S+)", listed)
     rows = 0
     for table in tables:
-        told = psql(
+        output = psql(
             f"SELECT 'rows ' || count(*) FROM {table}"
             f" UNION ALL SELECT conname FROM pg_constraint WHERE conrelid = '{table}'::regclass"
             " UNION ALL SELECT indexrelid::regclass::text FROM pg_index"
             f" WHERE indrelid = '{table}'::regclass"
         )
-        found = re.search(r"rows (\d+)", told)
+        found = re.search(r"rows (\d+)", output)
         rows += int(found[1]) if found else 0
     return {"tables": len(tables), "rows": rows}

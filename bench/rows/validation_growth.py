@@ -1,4 +1,4 @@
-"""What validation costs a table when there are ten times as many stores."""
+"""Measure the cost of validation per table with ten times as many tenants."""
 
 from __future__ import annotations
 
@@ -27,13 +27,13 @@ from testbed import Testbed
 from . import validation_alone
 from .validation_alone import DATABASE
 
-TITLE = "validation of ten times the stores; wanted is a ratio of 0.77 at least (1.3 times a table)"
-OURS = "ten times the testbed's stores, validated once"
-THEIRS = "as many stores as the testbed has, validated ten times"
+TITLE = "validation of ten times the tenants; the aim is a ratio of 0.77 (1.3 times per table)"
+COLLECTION = "ten times the testbed's tenants, validated once"
+REFERENCE = "as many tenants as the testbed has, validated ten times"
 NOTE = (
-    "A ratio of 1 means that a table costs as much among ten times as many. All stores on either"
-    " side are alike: the first one's structure and rows, so that nothing but their number differs;"
-    " what is wanted of them is what is there."
+    "A ratio of 1 means that a table costs as much among ten times as many. All tenants have the"
+    " structure and rows of the first one, so that only their number differs, and exactly what is"
+    " there is expected."
 )
 ROUNDS = 3
 TIMES = 10
@@ -42,9 +42,9 @@ PATTERN = "tenant_chefwell"
 
 
 @dataclasses.dataclass(frozen=True)
-class Things:
+class Fixture:
     server: Server
-    wanted: dict[str, Expectation]
+    expected: dict[str, Expectation]
 
 
 _GROW = """
@@ -75,14 +75,14 @@ END $grow$"""
 
 
 @contextlib.contextmanager
-def prepared(bed: Testbed) -> Iterator[Things]:
+def prepared(bed: Testbed) -> Iterator[Fixture]:
     backup = max(Path(bed.record["backups"], "daily").iterdir())
     binaries = postgres.find_binaries(bed.record["postgres"]["bin_dir"])
     stores = int(bed.record["stores"])
     with validation_alone.restored(backup, binaries, PATTERN) as first:
         server = first.server
-        wanted = {}
-        begun = 1  # the first store itself
+        expected = {}
+        begun = 1  # the first tenant itself
         for name, count, template in ((FEW, stores, DATABASE), (MANY, stores * TIMES, FEW)):
             with _connected(server, "postgres") as cursor:
                 cursor.execute(f"CREATE DATABASE {name} TEMPLATE {template}")
@@ -92,9 +92,9 @@ def prepared(bed: Testbed) -> Iterator[Things]:
                     cursor.execute(_GROW % (number, min(number + 20, count) - 1))
                 cursor.execute("ANALYZE")
             with contextlib.closing(psycopg2.connect(**server.dsn(name))) as connection:
-                wanted[name] = _as_it_is(connection)
+                expected[name] = _as_it_is(connection)
             begun = count
-        yield Things(server, wanted)
+        yield Fixture(server, expected)
 
 
 @contextlib.contextmanager
@@ -107,7 +107,7 @@ def _connected(server: Server, database: str) -> Iterator[Any]:
 
 def _as_it_is(connection: object) -> Expectation:
     found = catalogue.Catalogue(connection)
-    wanted = expectation.Expectation(
+    expected = expectation.Expectation(
         schemas=found.schemas() - {("public",)},
         tables=found.relations("r"),
         sequences=found.relations("S"),
@@ -118,20 +118,20 @@ def _as_it_is(connection: object) -> Expectation:
         check_constraints=set(found.constraints("c")),
         encoding="UTF8",
     )
-    wanted.columns = {
+    expected.columns = {
         (schema, table, column, kind, "not null" if not_null else "")
         for schema, table, column, kind, not_null, _default, _own in found.columns()
     }
-    wanted.rows |= check_context.CheckContext(
-        found, wanted, check_context.ValidationSettings()
+    expected.rows |= check_context.CheckContext(
+        found, expected, check_context.ValidationSettings()
     ).rows
-    return wanted
+    return expected
 
 
-def _validate(things: Things, database: str) -> int:
-    with contextlib.closing(psycopg2.connect(**things.server.dsn(database))) as connection:
+def _validate(fixture: Fixture, database: str) -> int:
+    with contextlib.closing(psycopg2.connect(**fixture.server.dsn(database))) as connection:
         report = database_validation.validate(
-            connection, things.wanted[database], check_context.ValidationSettings()
+            connection, fixture.expected[database], check_context.ValidationSettings()
         )
     wrong = [check.evidence for check in report.checks if check.status == "failed"]
     if wrong:
@@ -139,9 +139,9 @@ def _validate(things: Things, database: str) -> int:
     return int(report.totals["schemas"]) - 1
 
 
-def ours(things: Things) -> dict[str, int]:
-    return {"stores": _validate(things, MANY)}
+def collection(fixture: Fixture) -> dict[str, int]:
+    return {"stores": _validate(fixture, MANY)}
 
 
-def theirs(things: Things) -> dict[str, int]:
-    return {"stores": sum(_validate(things, FEW) for _number in range(TIMES))}
+def reference(fixture: Fixture) -> dict[str, int]:
+    return {"stores": sum(_validate(fixture, FEW) for _number in range(TIMES))}
