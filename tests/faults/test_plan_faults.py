@@ -90,13 +90,13 @@ class Converged:
 
     host: Path
     words: list[str]
-    foretold: play.Played
+    foretold: play.PlayRecap
     check_output: str
     wrote: bool
-    done: play.Played
+    done: play.PlayRecap
     output: str
     watch: Watch
-    settled: play.Played
+    settled: play.PlayRecap
 
 
 @pytest.fixture(scope="module")

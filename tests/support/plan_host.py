@@ -56,7 +56,7 @@ class Plan:
             start_new_session=True,
         )
 
-    def run(self, *arguments: str, playbook: str = "site.yml") -> tuple[play.Played, str]:
+    def run(self, *arguments: str, playbook: str = "site.yml") -> tuple[play.PlayRecap, str]:
         """Runs a playbook to its end; what it came to, and its output."""
         started = time.monotonic()
         with self.start(*arguments, playbook=playbook) as running:

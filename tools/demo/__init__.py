@@ -1,1 +1,1 @@
-"""The promise kept once, on this machine: `make demo` and `make demo-clean`; see README.md."""
+"""The demo: all three stages on this machine, by `make demo`; `make demo-clean` removes it."""

@@ -1,4 +1,4 @@
-"""`python -m demo up|clean`, as the Makefile calls it."""
+"""`python -m demo up|clean`, the command of `make demo` and `make demo-clean`."""
 
 from __future__ import annotations
 
@@ -17,23 +17,23 @@ from ansible_collections.chefwell.resilience.plugins.module_utils.drill import d
 
 from . import play
 from .layout import ROOT, DemoError, Layout, heading, say
-from .play import Played
+from .play import PlayRecap
 
-# When the Makefile began, in seconds since 1970.
+# Environment variable: when `make demo` began, in seconds since 1970.
 STARTED = "DEMO_STARTED"
 DAY = 86400
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Exit code 0; 1 when the promise was not kept, or something is wrong."""
-    parser = argparse.ArgumentParser(prog="demo", description="the promise kept once, here")
+    """Run the demo or remove it; return 0, or 1 when something failed."""
+    parser = argparse.ArgumentParser(prog="demo", description="all three stages on this machine")
     parser.add_argument("command", choices=("up", "clean"))
     parser.add_argument("--root", type=Path, default=ROOT / "build" / "demo", help="its folder")
     parser.add_argument("--stores", type=int, default=100, help="how many (100)")
     parser.add_argument("--language", choices=("pt_BR", "en"), default="pt_BR")
     options = parser.parse_args(arguments)
     layout = Layout(options.root.resolve())
-    # Programs that make accounts and servers are there, which not everybody's path leads to.
+    # useradd and sshd are there, and an ordinary user's PATH lacks these folders.
     os.environ["PATH"] = f"{os.environ.get('PATH', os.defpath)}:/usr/sbin:/sbin"
     from testbed.engine import ResilienceError  # after the path is set
 
@@ -51,12 +51,12 @@ def main(arguments: list[str] | None = None) -> int:
     except KeyboardInterrupt:
         say()
         say("interrupted")
-    _tell_what_stays(layout)
+    _print_what_stays(layout)
     return 1
 
 
 def up(layout: Layout, stores: int, language: str) -> int:
-    """Everything: the testbed, the two plays, the three pages, the summary."""
+    """Start the testbed, run the play twice, show pages and summary; return 0 or 1."""
     from . import summary  # after the path is set
     from .commands import Host  # as above
 
@@ -65,33 +65,33 @@ def up(layout: Layout, stores: int, language: str) -> int:
     host = Host(layout)
     heading("Stage 1: the disk dashboard")
     host.show("disk-status")
-    heading("Stage 2: the copy elsewhere, verified")
+    heading("Stage 2: the offsite copy, verified")
     host.show("verify-offsite-backups")
-    heading("Stage 3: the newest backup restored and questioned")
+    heading("Stage 3: the newest backup, restored and validated")
     verdict = host.show("test-restore-staging")
     pages = {
-        "disk": host.ask("disk-status"),
-        "offsite": host.ask("verify-offsite-backups"),
+        "disk": host.result("disk-status"),
+        "offsite": host.result("verify-offsite-backups"),
         "drill": _drill(layout),
     }
-    # What cron runs, for its memory.
-    host.ask("monitor-disk-space")
-    host.ask("sync-backups-offsite")
+    # The two commands that cron runs, to measure their memory.
+    host.result("monitor-disk-space")
+    host.result("sync-backups-offsite")
     found = summary.results(stores, setup, pages, plays, host.peaks)
     summary.write(layout, found, pages, language)
     heading("Summary")
     for line in summary.lines(found):
         print(line)
     print(f"\nreport:  {layout.report}\nresults: {layout.results}")
-    _tell_what_stays(layout)
+    _print_what_stays(layout)
     kept = verdict == 0 and found["offsite"]["in_sync"] and plays["second"].changed == 0
     if not kept:
-        say("the promise was NOT kept: see above")
+        say("FAILED: see above")
     return 0 if kept else 1
 
 
 def _set_up(layout: Layout, stores: int, language: str) -> dict[str, float]:
-    """Brings the testbed up and writes the inventory; what took how long."""
+    """Start the testbed and write the inventory; return the seconds of each part."""
     from testbed import Testbed  # after the path is set
 
     from . import variables  # as above
@@ -102,7 +102,7 @@ def _set_up(layout: Layout, stores: int, language: str) -> dict[str, float]:
     bed = Testbed.up(layout.bed, stores=stores, say=say)
     newest = max(path.stat().st_mtime for path in (layout.bed / "backups").rglob("*.dump.gz"))
     if time.time() - newest > DAY:
-        say("the newest backup is more than a day old: the owner's script makes one, as from cron")
+        say("the newest backup is more than a day old: the backup script makes another")
         bed.back_up()
     variables.write(layout, bed.record, language)
     say(f"inventory: {layout.inventory}")
@@ -112,8 +112,8 @@ def _set_up(layout: Layout, stores: int, language: str) -> dict[str, float]:
     }
 
 
-def _play(layout: Layout) -> dict[str, Played]:
-    """Runs `site.yml` twice.
+def _play(layout: Layout) -> dict[str, PlayRecap]:
+    """Run `site.yml` twice.
 
     Raises:
         DemoError: a task failed.
@@ -137,7 +137,7 @@ def _drill(layout: Layout) -> dict[str, object]:
 
 @contextlib.contextmanager
 def _alone(layout: Layout) -> Iterator[None]:
-    """One demo at a time in one folder."""
+    """Lock the folder of the demo, so that one runs at a time."""
     layout.root.mkdir(parents=True, exist_ok=True)
     descriptor = os.open(layout.root, os.O_RDONLY | os.O_DIRECTORY)
     try:
@@ -150,11 +150,11 @@ def _alone(layout: Layout) -> Iterator[None]:
         os.close(descriptor)
 
 
-def _tell_what_stays(layout: Layout) -> None:
+def _print_what_stays(layout: Layout) -> None:
     if layout.root.exists():
         say()
-        say(f"what was made stays for a look, in {layout.root}, with its servers;")
-        say("`make demo-clean` ends and removes all of it.")
+        say(f"the demo stays in {layout.root}, and its servers run;")
+        say("`make demo-clean` stops and removes all of it.")
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""Leaves nothing of the demo behind, after one that was killed half-way too."""
+"""Remove the demo, also one that was killed half-way."""
 
 from __future__ import annotations
 
@@ -22,15 +22,15 @@ SERVER = "postgres"
 
 
 def clean(layout: Layout) -> None:
-    """Ends and removes everything of the demo; a second time there is nothing.
+    """Stop and remove everything of the demo.
 
     Raises:
-        DemoError: something would not go.
+        DemoError: a process could not be stopped.
     """
     end(_of_the_demo(layout), signal.SIGINT)
     launcher = layout.scripts / "cleanup-staging.sh"
     if launcher.exists():
-        # Whatever it leaves is ended below.
+        # Processes that it leaves are stopped below.
         subprocess.run(
             [str(launcher)],
             env=environment(layout),
@@ -42,7 +42,7 @@ def clean(layout: Layout) -> None:
     bed = Testbed.open(layout.bed)
     if bed:
         bed.down(say)
-    # SIGQUIT: PostgreSQL ends at once, and gives back the memory that it shares.
+    # On SIGQUIT PostgreSQL stops at once and frees its shared memory.
     end(_with_path_below(layout.root), signal.SIGQUIT)
     gone = cron.remove(layout)
     if gone:
@@ -57,7 +57,7 @@ def clean(layout: Layout) -> None:
 
 
 def end(processes: list[psutil.Process], first: int, seconds: float = 15) -> None:
-    """Ends processes: asks first, and kills what has not gone in time."""
+    """Send processes a signal, and kill those that still run after some seconds."""
     for one in processes:
         with contextlib.suppress(psutil.NoSuchProcess):
             one.send_signal(first)
@@ -70,7 +70,7 @@ def end(processes: list[psutil.Process], first: int, seconds: float = 15) -> Non
 
 
 def _of_the_demo(layout: Layout) -> list[psutil.Process]:
-    """What carries the demo's mark, its database servers aside, which have a way of their own."""
+    """Return the processes with the demo's mark, except database servers."""
     mark = f"{MARK}={layout.root}".encode()
 
     def marked(one: psutil.Process) -> bool:
@@ -82,31 +82,31 @@ def _of_the_demo(layout: Layout) -> list[psutil.Process]:
 
 
 def _with_path_below(root: Path) -> list[psutil.Process]:
-    """Servers that were started from the folder, whatever became of the notes about them."""
+    """Return servers that were started from the folder, also when their PID files are gone."""
 
     def started_from(one: psutil.Process) -> bool:
-        words = one.cmdline()
-        return _is_server(words) and any(f"{root}/" in word for word in words)
+        command = one.cmdline()
+        return _is_server(command) and any(f"{root}/" in argument for argument in command)
 
     return _found(started_from)
 
 
-def _is_server(words: list[str]) -> bool:
-    programs = {Path(word).name for word in words[:2]}
+def _is_server(command: list[str]) -> bool:
+    programs = {Path(argument).name for argument in command[:2]}
     return bool(programs & {SERVER, "sshd", "sshd:", "backend.py"}) or (
-        "chefwell_resilience.host_cli" in words
+        "chefwell_resilience.host_cli" in command
     )
 
 
-def _found(wanted: Callable[[psutil.Process], bool]) -> list[psutil.Process]:
-    """The processes that fit; ourselves and those that started us never do."""
+def _found(fits: Callable[[psutil.Process], bool]) -> list[psutil.Process]:
+    """Return the processes that fit, without this one and its parents."""
     own = {os.getpid(), *(one.pid for one in psutil.Process().parents())}
     fitting = []
     for one in psutil.process_iter():
         if one.pid in own:
             continue
         with contextlib.suppress(psutil.Error, OSError):
-            if _runs(one) and wanted(one):
+            if _runs(one) and fits(one):
                 fitting.append(one)
     return fitting
 

@@ -1,4 +1,4 @@
-"""Runs the installed host commands, and measures what memory they take."""
+"""Run the installed host commands and measure their memory."""
 
 from __future__ import annotations
 
@@ -12,26 +12,26 @@ from typing import Any
 from .layout import DemoError, Layout
 from .play import environment
 
-# Exit codes by which a command tells that it answered: ok, warning, critical.
-ANSWERED = (0, 1, 2)
+# Exit codes of a command that has a result: ok, warning, critical.
+WITH_RESULT = (0, 1, 2)
 
 
 @dataclasses.dataclass
 class Peaks:
-    """The most memory that each command's process had resident, in bytes."""
+    """The most resident memory of each command's process, in bytes."""
 
     by_command: dict[str, int] = dataclasses.field(default_factory=dict)
 
     def add(self, name: str, size: int) -> None:
-        """Takes down one run; the highest counts."""
+        """Record one run; the highest value is kept."""
         self.by_command[name] = max(size, self.by_command.get(name, 0))
 
 
 class Host:
-    """The demo's production host, seen from a shell on it.
+    """The commands on the demo's production host.
 
     Attributes:
-        peaks: filled by every command.
+        peaks: memory of every command that was run.
     """
 
     def __init__(self, layout: Layout) -> None:
@@ -39,19 +39,19 @@ class Host:
         self.peaks = Peaks()
 
     def show(self, name: str, *arguments: str) -> int:
-        """Runs a command with its page on the terminal; its exit code."""
+        """Run a command with its page on the terminal; return its exit code."""
         print(f"$ {self._path(name)} {' '.join(arguments)}".rstrip(), flush=True)
         return self._run(name, *arguments, capture=False)[0]
 
-    def ask(self, name: str, *arguments: str) -> dict[str, Any]:
-        """What a command answers for programs.
+    def result(self, name: str, *arguments: str) -> dict[str, Any]:
+        """Run a command with `--json` and return its result.
 
         Raises:
-            DemoError: it did not answer.
+            DemoError: it has no result.
         """
         code, output = self._run(name, "--json", *arguments, capture=True)
-        if code not in ANSWERED:
-            raise DemoError(f"{name}.sh ended with exit {code} and told nothing")
+        if code not in WITH_RESULT:
+            raise DemoError(f"{name}.sh ended with exit {code} and without a result")
         found: dict[str, Any] = json.loads(output)
         return found
 
@@ -73,9 +73,9 @@ class Host:
         return running.returncode, output or ""
 
     def _watch(self, name: str, running: subprocess.Popen[str]) -> None:
-        """Reads the high-water mark (proc(5), VmHWM) until the command has ended.
+        """Read the peak of the resident memory (proc(5), VmHWM) until the command has ended.
 
-        Not the one that wait4(2) gives: that counts the memory of whoever started the command.
+        The value of wait4(2) is of no use: it counts the memory of the process that forked.
         """
         status = Path(f"/proc/{running.pid}/status")
         pause = threading.Event()
@@ -86,6 +86,6 @@ class Host:
                 return
             mark = [line.split()[1] for line in text.splitlines() if line.startswith("VmHWM:")]
             if not mark:
-                return  # ended, and not asked after yet
+                return  # a zombie: ended, and not waited for yet
             self.peaks.add(name, 1024 * int(mark[0]))
             pause.wait(0.01)

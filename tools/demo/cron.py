@@ -1,4 +1,4 @@
-"""Cron lines of the demo: known by Ansible's mark and by the demo's folder in their command."""
+"""Cron lines of the demo, known by Ansible's mark and the demo's folder in the command."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ _MARK = "#Ansible: chefwell.resilience"
 
 
 def read() -> list[str]:
-    """The lines of one's own crontab; none where there is no crontab."""
+    """Return the lines of the user's crontab; none without a crontab."""
     if not shutil.which("crontab"):
         return []
     ended = subprocess.run(["crontab", "-l"], capture_output=True, text=True, check=False)
@@ -19,7 +19,7 @@ def read() -> list[str]:
 
 
 def without(lines: list[str], layout: Layout) -> list[str]:
-    """The lines without the demo's own: a marked comment, and the command below it."""
+    """Return the lines without the demo's pairs of a marked comment and a command."""
     kept: list[str] = []
     number = 0
     while number < len(lines):
@@ -33,7 +33,7 @@ def without(lines: list[str], layout: Layout) -> list[str]:
 
 
 def remove(layout: Layout) -> int:
-    """Removes the demo's lines, and a crontab that holds nothing else; how many lines went."""
+    """Remove the demo's lines, and a crontab that is then empty; return how many were removed."""
     before = read()
     kept = without(before, layout)
     if kept == before:

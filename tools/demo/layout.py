@@ -1,4 +1,4 @@
-"""Where everything of the demo lies, and how its people are spoken to."""
+"""Folders and files of the demo, and its messages on the terminal."""
 
 from __future__ import annotations
 
@@ -7,12 +7,12 @@ import sys
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
-# In the environment of whatever the demo starts, so that `demo-clean` knows it again.
+# Environment variable of every process that the demo starts, by which `demo-clean` finds it.
 MARK = "CHEFWELL_DEMO_ROOT"
 
 
 class DemoError(Exception):
-    """Something that the person who runs the demo is told, in one message."""
+    """An error with one message for the person who runs the demo."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -20,7 +20,7 @@ class Layout:
     """The demo's folders and files.
 
     Attributes:
-        root: of the whole demo; nothing of it lies elsewhere, cron lines aside.
+        root: folder of the whole demo; only cron lines lie elsewhere.
     """
 
     root: Path
@@ -32,7 +32,7 @@ class Layout:
 
     @property
     def host(self) -> Path:
-        """Stands for `/` of the production host: the paths of the plan lie below it."""
+        """The folder that stands for `/` of the production host."""
         return self.root / "host"
 
     @property
@@ -42,47 +42,47 @@ class Layout:
 
     @property
     def scripts(self) -> Path:
-        """The host commands, as the plan names the folder."""
+        """The folder of the host commands."""
         return self.host / "root/restaurante/scripts"
 
     @property
     def config(self) -> Path:
-        """One file a stage."""
+        """The folder of the configuration files, one per stage."""
         return self.host / "etc/chefwell-resilience"
 
     @property
     def state(self) -> Path:
-        """What the commands remember."""
+        """The folder of the commands' state."""
         return self.host / "var/lib/chefwell-resilience"
 
     @property
     def ansible(self) -> Path:
-        """What Ansible would put into the home folder."""
+        """The folder in place of `~/.ansible`."""
         return self.root / "ansible"
 
     @property
     def log(self) -> Path:
-        """All that the plays printed."""
+        """The output of all plays."""
         return self.root / "play.log"
 
     @property
     def results(self) -> Path:
-        """For programs; docs/results.md."""
+        """The results for programs, documented in docs/results.md."""
         return self.root / "results.json"
 
     @property
     def report(self) -> Path:
-        """For people."""
+        """The HTML report."""
         return self.root / "report.html"
 
 
 def say(line: str = "") -> None:
-    """Tells how it goes."""
+    """Print a line of progress."""
     print(f"demo: {line}" if line else "", flush=True)
 
 
 def heading(text: str) -> None:
-    """Begins a part of the demo, in a way that is seen among much output."""
+    """Print the heading of a part of the demo."""
     line = f"-- {text} " + "-" * max(0, 76 - len(text))
     bold, plain = ("\x1b[1m", "\x1b[0m") if sys.stdout.isatty() else ("", "")
     print(f"\n{bold}{line}{plain}", flush=True)

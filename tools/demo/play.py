@@ -1,4 +1,4 @@
-"""Runs `ansible-playbook site.yml` as anybody would, shows its output, and reads its recap."""
+"""Run `ansible-playbook site.yml`, show its output and parse its recap."""
 
 from __future__ import annotations
 
@@ -19,20 +19,20 @@ _COLOUR = re.compile(r"\x1b\[[0-9;]*m")
 _RECAP = re.compile(
     r"^\S+\s+: ok=(\d+)\s+changed=(\d+)\s+unreachable=(\d+)\s+failed=(\d+)", re.MULTILINE
 )
-# The name of a task; a play and the recap have banners, and no such name.
+# The banner of a task, with its name, or of a play.
 _BANNER = re.compile(r"^(?:TASK|RUNNING HANDLER) \[(.*)\] \**$|^PLAY ")
 _TASK = re.compile(r"^(?:TASK|RUNNING HANDLER|PLAY) \[(.*)\]")
 
 
 @dataclasses.dataclass(frozen=True)
-class Played:
-    """What a run came to, over all hosts.
+class PlayRecap:
+    """The outcome of one run, over all hosts.
 
     Attributes:
         ok, changed, failed: tasks; hosts that were not reached count as failed.
         seconds: of the whole run.
-        problem: the task that failed and its words; None if none did.
-        tasks: every task that the run came to, skipped ones too, with the seconds until the next.
+        problem: the task that failed and its message; None if none did.
+        tasks: every task, skipped ones too, with the seconds until the next.
     """
 
     ok: int
@@ -43,11 +43,11 @@ class Played:
     tasks: tuple[tuple[str, float], ...] = ()
 
     def slowest(self, most: int = 10) -> list[tuple[str, float]]:
-        """The tasks that took longest, the longest first."""
+        """Return the tasks that took longest, the longest first."""
         return sorted(self.tasks, key=lambda task: -task[1])[:most]
 
     def to_dict(self) -> dict[str, Any]:
-        """As results.json has it."""
+        """Return the entry of results.json."""
         return {
             "tasks": len(self.tasks),
             "slowest": [{"task": name, "seconds": round(took, 2)} for name, took in self.slowest()],
@@ -59,18 +59,18 @@ class Played:
 
 
 class Stopwatch:
-    """Times the tasks of a run by when their banners appear."""
+    """A clock that times the tasks of a run by their banners."""
 
     def __init__(self) -> None:
         self._begun: list[tuple[str, float]] = []
 
     def line(self, plain: str) -> None:
-        """Takes a line of the run's output, without colours."""
+        """Note the time if this line of output, without colours, is a banner."""
         if found := _BANNER.match(plain):
             self._begun.append((found[1] or "", time.monotonic()))
 
     def tasks(self) -> tuple[tuple[str, float], ...]:
-        """Each task with the seconds until the next banner; the recap's is the last one."""
+        """Return each task with the seconds until the next banner."""
         ends = [moment for _name, moment in self._begun[1:]]
         return tuple(
             (name, end - begun)
@@ -80,7 +80,7 @@ class Stopwatch:
 
 
 def environment(layout: Layout) -> dict[str, str]:
-    """The environment of everything that the demo starts: marked, and home is left alone."""
+    """Return the environment of everything that the demo starts; it keeps Ansible out of `~`."""
     return {
         **os.environ,
         MARK: str(layout.root),
@@ -96,13 +96,13 @@ def environment(layout: Layout) -> dict[str, str]:
     }
 
 
-def site(layout: Layout, *arguments: str) -> Played:
-    """Runs `site.yml` once.
+def site(layout: Layout, *arguments: str) -> PlayRecap:
+    """Run `site.yml` once.
 
     Raises:
-        DemoError: Ansible did not get as far as a recap.
+        DemoError: Ansible ended without a recap.
     """
-    # Not the script of that name beside the interpreter: a copied environment has another's path.
+    # Not the script beside the interpreter: a copied environment has another path in its first line.
     command = [sys.executable, "-m", "ansible", "playbook", "-i", str(layout.inventory)]
     command += [*arguments, str(ROOT / "site.yml")]
     env = environment(layout)
@@ -110,7 +110,7 @@ def site(layout: Layout, *arguments: str) -> Played:
         env["ANSIBLE_FORCE_COLOR"] = "1"
     print(f"$ ansible-playbook -i {_short(layout.inventory)} site.yml", flush=True)
     started = time.monotonic()
-    said: list[str] = []
+    output: list[str] = []
     watch = Stopwatch()
     with (
         layout.log.open("a", encoding="utf-8") as log,
@@ -132,30 +132,30 @@ def site(layout: Layout, *arguments: str) -> Played:
                 sys.stdout.flush()
                 plain = _COLOUR.sub("", line)
                 log.write(plain)
-                said.append(plain)
+                output.append(plain)
                 watch.line(plain)
         except BaseException:
             running.send_signal(signal.SIGINT)
             raise
-    played = recap("".join(said), time.monotonic() - started)
+    played = recap("".join(output), time.monotonic() - started)
     if played is None or (running.returncode != 0 and not played.failed):
-        last = "".join(said[-8:]).strip()
+        last = "".join(output[-8:]).strip()
         raise DemoError(f"ansible-playbook ended with {running.returncode}: {last}")
     return dataclasses.replace(played, tasks=watch.tasks())
 
 
-def recap(text: str, seconds: float) -> Played | None:
-    """What the output of a run says; None where it has no recap."""
+def recap(text: str, seconds: float) -> PlayRecap | None:
+    """Return the recap in the output of a run; None if there is none."""
     rows = [[int(number) for number in row] for row in _RECAP.findall(text)]
     if not rows:
         return None
     ok, changed, unreachable, failed = (sum(column) for column in zip(*rows, strict=True))
     failed += unreachable
-    return Played(ok, changed, failed, seconds, _problem(text) if failed else None)
+    return PlayRecap(ok, changed, failed, seconds, _problem(text) if failed else None)
 
 
 def _problem(text: str) -> str:
-    """The task that failed, and why, from Ansible's own words."""
+    """Return the task that failed and its message."""
     task, lines = "", text.splitlines()
     for line, after in zip(lines, [*lines[1:], ""], strict=True):
         if found := _TASK.match(line):
@@ -166,14 +166,14 @@ def _problem(text: str) -> str:
 
 
 def _message(line: str) -> str:
-    """The message in a line such as `fatal: [host]: FAILED! => {"msg": "..."}`."""
+    """Return the message in a line such as `fatal: [host]: FAILED! => {"msg": "..."}`."""
     _start, _arrow, result = line.partition("=> ")
     try:
-        told = json.loads(result)["msg"]
+        message = json.loads(result)["msg"]
     except (ValueError, KeyError, TypeError):
-        # Since ansible-core 2.19 the message stands in a paragraph of its own above.
+        # Since ansible-core 2.19 the message is in a paragraph above this line.
         return " ".join(line.split())
-    return " ".join(str(told).split())
+    return " ".join(str(message).split())
 
 
 def _short(path: Path) -> str:

@@ -1,4 +1,4 @@
-"""What the demo came to: results.json, the page, and the figures beside their limits."""
+"""The results of the demo: results.json, the HTML report, and the figures beside their limits."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ from ansible_collections.chefwell.resilience.plugins.module_utils.pages import r
 
 from .commands import Peaks
 from .layout import Layout
-from .play import Played
+from .play import PlayRecap
 
 VERSION = 1
-# What the demo promises for 100 stores: seconds, and bytes for a host command's memory.
+# Limits for 100 tenants: seconds, and bytes for the memory of a host command.
 LIMITS = {
     "play_first_seconds": 90,
     "play_second_seconds": 25,
@@ -31,15 +31,15 @@ def results(
     stores: int,
     setup: dict[str, float],
     pages: dict[str, Any],
-    plays: dict[str, Played],
+    plays: dict[str, PlayRecap],
     peaks: Peaks,
 ) -> dict[str, Any]:
-    """As docs/results.md describes it.
+    """Return the results, as documented in docs/results.md.
 
     Args:
         stores: of the testbed.
         setup: seconds, by part.
-        pages: `disk`, `offsite` and `drill`, whole, as the commands answered.
+        pages: `disk`, `offsite` and `drill`, the results of the commands.
         plays: `first` and `second`.
         peaks: memory of the commands.
     """
@@ -81,7 +81,7 @@ def results(
         "setup": setup,
         "memory": peaks.by_command,
         "limits": LIMITS,
-        # Others' work on the same machine: the average number of running processes.
+        # Load of the machine, one-minute average: other work makes everything slower.
         "machine": {"cpus": os.cpu_count(), "load": round(os.getloadavg()[0], 2)},
     }
 
@@ -91,12 +91,12 @@ def _held(inventory: dict[str, Any]) -> dict[str, int]:
 
 
 def write(layout: Layout, found: dict[str, Any], pages: dict[str, Any], language: str) -> None:
-    """Writes results.json and report.html.
+    """Write results.json and report.html.
 
     Args:
         layout: where.
         found: from `results`.
-        pages: `disk`, `offsite` and `drill`, whole, as the commands answered.
+        pages: `disk`, `offsite` and `drill`, the results of the commands.
         language: of the page.
     """
     text = json.dumps(found, indent=2, ensure_ascii=False) + "\n"
@@ -111,7 +111,7 @@ def write(layout: Layout, found: dict[str, Any], pages: dict[str, Any], language
 
 
 def lines(found: dict[str, Any]) -> list[str]:
-    """The figures beside their limits."""
+    """Return the figures beside their limits, as lines of text."""
     validation, play, setup = found["validation"], found["play"], found["setup"]
     restore = found["restore"]["seconds"]
     both = None if restore is None else restore + validation["seconds"]
@@ -150,8 +150,8 @@ def lines(found: dict[str, Any]) -> list[str]:
 
 
 def _slowest(played: dict[str, Any]) -> list[str]:
-    """Where the time of a run goes that changes nothing."""
-    head = f"site.yml, second run: {played['tasks']} tasks, those that took longest:"
+    """Return the slowest tasks of a run, as lines of text."""
+    head = f"site.yml, second run: {played['tasks']} tasks, the slowest:"
     return [head, *(f"  {one['seconds']:6.2f} s  {one['task']}" for one in played["slowest"])]
 
 

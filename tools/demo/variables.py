@@ -1,4 +1,4 @@
-"""Writes the demo inventory: what a user would write, with every path moved below one folder."""
+"""Write the demo inventory: what a user would write, with every path below one folder."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ from .layout import Layout
 HOST = "chefwell"
 SERVER = "backup_server"
 BACKEND_PORT = 3001
-# What every host has before anybody installs anything.
+# Folders that every host has.
 ALWAYS_THERE = ("etc/logrotate.d", "run", "root", "usr/local/lib", "var/lib", "var/log")
 
 
 def write(layout: Layout, record: dict[str, Any], language: str) -> None:
-    """Writes the inventory and its variables; unchanged ones stay as they are.
+    """Write the inventory and its variables.
 
     Args:
         layout: where.
@@ -58,7 +58,7 @@ def _production(
     postgres, server, backend = record["postgres"], record["ssh"], record["backend"]
     return [
         (
-            "The host's kit; on a real host these defaults are the paths below host/.",
+            "The engine on the host; on a real host the defaults are these paths without .../host.",
             {
                 "host_kit_python": sys.executable,
                 "host_kit_lib_dir": str(host / "usr/local/lib/chefwell-resilience"),
@@ -68,19 +68,19 @@ def _production(
             },
         ),
         (
-            "Stage 1: the disk is watched.",
+            "Stage 1: the disk monitor.",
             {
                 "disk_monitor_backup_path": record["backups"],
                 "disk_monitor_log_file": str(log / "chefwell-disk-monitor.log"),
                 "disk_monitor_logrotate_file": str(host / "etc/logrotate.d/chefwell-disk-monitor"),
-                # Where a drill takes its room: here a private PostgreSQL's, not Docker's.
+                # The filesystem that a drill fills: of a private PostgreSQL here, not of Docker.
                 "disk_monitor_drill_path": str(host / "var/lib"),
                 "disk_monitor_fallback_dir": str(host / "run/chefwell-resilience"),
                 "disk_monitor_language": language,
             },
         ),
         (
-            "Stage 2: a copy elsewhere. The server is in the inventory, so its key is read there.",
+            "Stage 2: the offsite copy. The host key of a server in the inventory is read there.",
             {
                 "offsite_backup_server_inventory_host": SERVER,
                 "offsite_backup_server_host": server["host"],
@@ -89,7 +89,7 @@ def _production(
                 "offsite_backup_server_path": server["path"],
                 "offsite_backup_server_authorized_keys": server["authorized_keys"],
                 "offsite_backup_server_host_key_file": server["host_key_file"],
-                # Of the server's root: its account reads what is there, and cannot write it.
+                # Owned by root on the server; the account may read it only.
                 "offsite_backup_server_kit_dir": str(
                     Path(server["outside"] or layout.root) / "server-kit"
                 ),
@@ -103,7 +103,7 @@ def _production(
             },
         ),
         (
-            "Stage 3: the newest backup restored and questioned.",
+            "Stage 3: the restore drill.",
             {
                 "staging_restore_engine": "embedded",
                 "staging_restore_dir": str(host / "root/restaurante/staging"),
@@ -132,7 +132,7 @@ def _production(
 
 
 def _backend_port(layout: Layout) -> int:
-    """The plan's port; where something else listens there, that of the run before or a free one."""
+    """Return the plan's port, or, if it is taken, the port of the run before or a free one."""
     if not answers(BACKEND_PORT):
         return BACKEND_PORT
     try:
