@@ -1,4 +1,4 @@
-"""Writes `docs/findings.md` from the engine's own table of findings.
+"""Write `docs/findings.md` from the kinds of findings of the engine.
 
 python3 tools/findings.py          write the page
 python3 tools/findings.py --check  change nothing; fail when the page is not up to date
@@ -15,30 +15,30 @@ sys.path.insert(0, str(ROOT / "build" / "collections"))
 
 HEAD = """# Findings
 
-What a drill or `restore_validate` can find wrong. Each finding has an identifier that does not
-change, a subject (`tenant_x.products`, a role, a file) and words. With one finding the check that
-raised it has failed, and with it the drill: unless the configuration ignores it. Those that begin
-with `previous`, and `collation.unlike_production`, prove nothing about a backup: they make their
-check skipped, and what fell since the last drill is a warning to whoever is notified.
+What a drill or `restore_validate` can find wrong. A finding has an identifier that does not change, a
+subject (`tenant_x.products`, a role, a file) and a text. A check with a finding has failed, and the
+drill with it, unless the configuration ignores the finding. Findings that begin with `previous`, and
+`collation.unlike_production`, prove nothing about a backup: they make their check skipped. A drop since
+the last drill is sent as a warning.
 
 ```yaml
 staging_restore_ignore_findings:
-  - finding: tenant.index_extra        # an identifier; * and ? stand for anything
-    subject: tenant_chefwell.orders   # left out: whatever it is about
+  - finding: tenant.index_extra       # an identifier; * and ? match anything
+    subject: tenant_chefwell.orders   # optional; without it, every subject
     reason: the owner's own report needs this index
 ```
 
-A finding is ignored only with a reason of ten characters at least, and an identifier that nothing
-has is an error. It stays in every report: its check is then skipped, never passed, so that the
-confidence is below 100 %.
+A reason of at least ten characters is required, and an identifier that matches no finding is an
+error. An ignored finding stays in every report: its check is skipped, never passed, so the confidence
+is below 100 %.
 
-`tests/corpus` raises every one of them on a broken backup or database, and asks each healthy one,
-dumped in four formats and restored on two PostgreSQL versions, whether it is silent: `pytest -s
-tests/corpus` prints the rate of false ones, and `build/corpus/results.json` holds it.
+`tests/corpus` raises every finding on a broken backup or database. It also validates healthy backups,
+dumped in four formats and restored on two PostgreSQL versions, which must raise none. `pytest -s
+tests/corpus` prints the rate of false findings and writes it to `build/corpus/results.json`.
 
-The three verdicts are not findings. `passed`: restored and every answer right, but for what was
-skipped. `failed`: at least one finding. `could_not_verify`: the place where it was tried broke (no
-room, no programs, wrong credentials, an interruption), so nothing is claimed about the backup.
+The three verdicts are not findings. `passed`: restored, and every check passed or was skipped.
+`failed`: at least one finding. `could_not_verify`: the place of the restore failed (no room, no
+programs, wrong credentials, an interruption), so nothing is claimed about the backup.
 
 | identifier | meaning | remedy |
 |---|---|---|
@@ -46,7 +46,7 @@ room, no programs, wrong credentials, an interruption), so nothing is claimed ab
 
 
 def page() -> str:
-    """The page's text."""
+    """Return the text of the page."""
     from ansible_collections.chefwell.resilience.plugins.module_utils.checks import finding_kinds
 
     rows = [
@@ -57,7 +57,7 @@ def page() -> str:
 
 
 def main() -> int:
-    """Writes or checks."""
+    """Write or check the page; return the exit code."""
     if "--check" in sys.argv[1:]:
         if PAGE.read_text(encoding="utf-8") == page():
             return 0

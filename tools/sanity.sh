@@ -1,8 +1,7 @@
 #!/usr/bin/env bash
-# ansible-test looks only at a checkout under ansible_collections/<namespace>/<name>; this makes one
-# from the files that git knows or would add, and runs its sanity tests there in virtual environments.
-# What a release does not ship (build_ignore of galaxy.yml) is left out: users never get it, and ruff
-# has judged it.
+# Run ansible-test's sanity tests in a copy of the checkout. ansible-test needs the path
+# ansible_collections/<namespace>/<name>. The copy holds the files that git knows or would add, without
+# folders that a release does not ship (build_ignore of galaxy.yml).
 set -euo pipefail
 cd "$(dirname "$0")/.."
 here=$PWD
@@ -14,8 +13,8 @@ git ls-files -z --cached --others --exclude-standard -- . ':!bench' ':!molecule'
 git -C "$tree" init -q .
 git -C "$tree" add -A
 
-# `--venv` fetches a pip bootstrap file from the network when it is not in this cache; Python's own
-# ensurepip does the same work without the network. An existing file is left as it is.
+# `--venv` downloads a bootstrap of pip if this file is missing. Python's ensurepip does the same
+# without the network.
 bootstrap=${HOME:-/root}/.ansible/test/cache/get_pip_24_2.py
 if [[ ! -e $bootstrap ]]; then
   mkdir -p "$(dirname "$bootstrap")"

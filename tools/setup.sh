@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Puts in place what this checkout needs: Debian packages (named before they are installed) and a
-# virtual environment with the pinned Python packages. Running it again changes nothing.
+# Install what this checkout needs: Debian packages (named first) and a virtual environment with the
+# pinned Python packages. Running it again changes nothing.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -19,22 +19,22 @@ done
 wanted=$(sha256sum requirements.lock | cut -d' ' -f1)
 environment=missing
 [[ -x .venv/bin/python && "$(cat .venv/.lock-digest 2>/dev/null)" == "$wanted" ]] && environment=there
-# Debian 12's own Python is built with optimization, one of a version manager often is not: there
-# everything takes a fifth longer.
+# Prefer Debian 12's Python: one of a version manager is often built without optimization and a fifth
+# slower.
 python=python3
 /usr/bin/python3.11 -c 'import ensurepip, venv' 2>/dev/null && python=/usr/bin/python3.11
 if [[ $environment == missing ]]; then
-  # A python3 without ensurepip cannot make a virtual environment; Debian keeps that in python3-venv.
+  # Without ensurepip, which is in Debian's python3-venv, no virtual environment can be made.
   "$python" -c 'import ensurepip, venv' 2>/dev/null || missing+=(python3-venv)
 fi
 
-# amcheck, which the Python package's PostgreSQL lacks, comes with Debian's server.
+# amcheck comes with Debian's server; the PostgreSQL of the Python package lacks it.
 compgen -G '/usr/share/postgresql/*/extension/amcheck.control' >/dev/null || missing+=(postgresql)
 
 if ((${#missing[@]})); then
   if [[ $(id -u) -eq 0 ]] && command -v apt-get >/dev/null; then
     echo "setup: installing the system packages: ${missing[*]}"
-    # Debian's server package would make and start a cluster of its own; nothing here wants it.
+    # Without this Debian's server package creates and starts a cluster, which nothing here uses.
     [[ -e /etc/postgresql-common/createcluster.conf ]] || {
       mkdir -p /etc/postgresql-common
       echo 'create_main_cluster = false' >/etc/postgresql-common/createcluster.conf
@@ -51,7 +51,7 @@ fi
 if [[ $environment == missing ]]; then
   echo "setup: installing the pinned Python packages into .venv (about a minute)"
   "$python" -m venv .venv
-  # Python compiles what is imported; compiling all of it beforehand takes longer than installing it.
+  # Compiling every module takes longer than the installation; Python compiles what is imported.
   .venv/bin/pip install --quiet --disable-pip-version-check --no-compile -r requirements.lock
   echo "$wanted" > .venv/.lock-digest
 fi

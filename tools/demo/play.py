@@ -102,7 +102,7 @@ def site(layout: Layout, *arguments: str) -> PlayRecap:
     Raises:
         DemoError: Ansible ended without a recap.
     """
-    # Not the script beside the interpreter: a copied environment has another path in its first line.
+    # Not the script beside the interpreter: in a copied environment its first line is wrong.
     command = [sys.executable, "-m", "ansible", "playbook", "-i", str(layout.inventory)]
     command += [*arguments, str(ROOT / "site.yml")]
     env = environment(layout)
