@@ -133,7 +133,8 @@ CASES = {
         "stores",
         "ALTER TABLE tenant_e.products DROP CONSTRAINT products_category_id_fkey",
         *("foreign_key.missing", "tenant.key_missing"),
-        names="tenant_e.products lacks what most stores have: constraint FOREIGN KEY (category_id)",
+        names="tenant_e.products lacks what most tenants have:"
+        " constraint FOREIGN KEY (category_id)",
     ),
     "an orphan under a key that is not validated": _broken(
         "growing",
@@ -146,13 +147,13 @@ CASES = {
         "stores",
         "DROP INDEX tenant_a.tenant_a_products_name",
         *("index.missing", "tenant.index_missing"),
-        names="tenant_a.products lacks what most stores have: index btree (lower((name)::text))",
+        names="tenant_a.products lacks what most tenants have: index btree (lower((name)::text))",
     ),
     "an index too many": _broken(
         "stores",
         "CREATE INDEX ON tenant_b.products (price)",
         "tenant.index_extra",
-        names="tenant_b.products has what most stores do not have: index btree (price)",
+        names="tenant_b.products has what most tenants do not have: index btree (price)",
     ),
     "a constraint too many": _broken(
         "stores",

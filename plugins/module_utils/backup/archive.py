@@ -2,10 +2,10 @@
 # Copyright (c) 2026, chefwell.resilience contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Takes one backup from its file to something that can be restored, believing nothing on the way.
+"""Prepare a backup for its restore: recognise, unpack, decode.
 
-In this order: what it is by content, unpacked under a limit, the archive's version against the
-client's, a full decode. Whatever fails here fails before any staging exists. Its digest comes
+In this order: the format by content, unpacking within a limit, the archive's version against the
+client's, a full decode. What fails here fails before any staging exists. The digest is verified
 before all this, see `backup_digest.py`.
 """
 
@@ -34,7 +34,7 @@ CONTENTS = "toc.dat"
 
 @dataclasses.dataclass(frozen=True)
 class Archive:
-    """A backup that is proved whole and ready to be restored.
+    """A backup that is proved complete and ready to be restored.
 
     Attributes:
         path: the backup as it was found.
@@ -43,8 +43,8 @@ class Archive:
         compression: around it: `gzip`, `zstd`, `xz`, `lz4` or `none`.
         bytes: of the backup as it was found.
         toc: the archive's own table of contents; for `plain`, of its comments.
-        rows: rows that the archive holds, by (schema, table); None where it does not tell.
-        proof: how its completeness was proved, in words.
+        rows: of the archive, by (schema, table); None where they cannot be counted.
+        proof: text on how its completeness was proved.
         data_bytes: of the rows and large objects, as text, decompressed.
     """
 
@@ -60,7 +60,7 @@ class Archive:
 
     @property
     def label(self) -> str:
-        """Format and compression in one word: `custom+gzip`."""
+        """Return format and compression, as `custom+gzip`."""
         return self.format if self.compression == "none" else f"{self.format}+{self.compression}"
 
 
@@ -73,7 +73,7 @@ def prepare(
     largest: int | None = None,
     progress: Progress | None = None,
 ) -> Archive:
-    """Unpacks a backup and proves it whole.
+    """Unpack a backup and prove that it is complete.
 
     Args:
         path: the backup.
@@ -177,7 +177,7 @@ def _tar_contents(path: str) -> archive_toc.Toc:
 
 
 def _check_client(archive: Archive, binaries: postgres.Binaries) -> None:
-    """A dump goes into the server that it is from, or into a newer one (pg_dump in the manual)."""
+    """Refuse a client that is older than the dump ("pg_dump" in the manual)."""
     makers = [archive.toc.server_version]
     if archive.format == "plain":
         makers.append(archive.toc.dump_version)
@@ -199,7 +199,7 @@ def _check_client(archive: Archive, binaries: postgres.Binaries) -> None:
 def _proved(
     archive: Archive, binaries: postgres.Binaries, time_limit: float, progress: Progress | None
 ) -> Archive:
-    """Decodes everything."""
+    """Return the archive once all of it is decoded."""
     toc = archive.toc
     if archive.format == "plain":
         with open(archive.ready_path, "rb") as file:
@@ -239,8 +239,7 @@ def _through_pg_restore(
 ) -> dict[tuple[str, str], Decoded]:
     """Decode with pg_restore what `archive_data` does not read: tar archives, lz4 and zstd.
 
-    pg_restore writes an emptied data file without a complaint; that its rows do not end is seen
-    here.
+    pg_restore writes an emptied data file without an error, so the ends of rows are checked here.
     """
     try:
         with process.streamed(
@@ -262,12 +261,12 @@ def _through_pg_restore(
                 remedy=_("name a PostgreSQL that was built with it; those of Debian and PGDG are"),
             ) from error
         raise archive_toc.damaged(str(error), archive.path) from error
-    wanted = {
+    expected = {
         (entry.schema, entry.name)
         for entry in archive.toc.entries
         if entry.kind == "TABLE DATA" and entry.has_data and entry.copy_statement
     }
-    missing = sorted(wanted - set(counts))
+    missing = sorted(expected - set(counts))
     if missing:
         names = ", ".join(".".join(key) for key in missing[:3])
         text = ngettext(
@@ -281,7 +280,7 @@ def _through_pg_restore(
 
 
 def to_dict(archive: Archive) -> dict[str, Any]:
-    """What a report says of an archive."""
+    """Return what a report shows of an archive."""
     plain = {
         "file": os.path.basename(archive.path),
         "path": archive.path,

@@ -2,7 +2,7 @@
 # Copyright (c) 2026, chefwell.resilience contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Decodes the data of a PostgreSQL archive, which is the proof that it is whole.
+"""Decode the data of a PostgreSQL archive, which proves that it is complete.
 
 The layout is that of PostgreSQL's `pg_backup_custom.c` (data blocks) and `pg_backup_directory.c`
 (one file an entry). Every compressed stream carries a checksum (Adler-32 in RFC 1950, CRC-32 in RFC
@@ -36,10 +36,10 @@ Progress = Callable[[int, int], None]
 
 @dataclasses.dataclass(frozen=True)
 class Decoded:
-    """What one entry's data came to.
+    """The figures of one entry's data.
 
     Attributes:
-        rows: of a table; None where rows cannot be told (a dump made of INSERT commands).
+        rows: of a table; None where they cannot be counted (a dump of INSERT commands).
         bytes: of the data, decompressed.
         large_objects: how many there are, for the entry that holds them.
     """
@@ -50,12 +50,12 @@ class Decoded:
 
 
 def supports(toc: Toc) -> bool:
-    """Whether `decode` reads this archive's data."""
+    """Return whether `decode` reads this archive's data."""
     return toc.format in ("custom", "directory") and toc.compression in ("none", "gzip")
 
 
 def decode(path: str, toc: Toc, *, progress: Progress | None = None) -> dict[int, Decoded]:
-    """Decodes all data of a custom or directory archive.
+    """Decode all data of a custom or directory archive.
 
     Args:
         path: the archive; for a directory archive the folder.
@@ -67,7 +67,7 @@ def decode(path: str, toc: Toc, *, progress: Progress | None = None) -> dict[int
 
     Raises:
         ResilienceError: something is damaged or missing, or the compression is not one that this
-            reads (lz4, zstd); `supports` tells beforehand.
+            reads (lz4, zstd); see `supports`.
     """
     if not supports(toc):
         raise ResilienceError(
@@ -165,7 +165,7 @@ def _blocks(data: mmap.mmap, path: str, toc: Toc) -> Iterator[_Block]:
 
 
 def _pass_contents(reader: Reader, toc: Toc) -> None:
-    """Passes the table of contents that may stand behind the data, which must be the same."""
+    """Skip the table of contents that may follow the data, which must be the same."""
     begins = reader.at
     same = entries_again(reader, toc) == toc.entries
     if not same or reader.at != len(reader.data):
@@ -174,7 +174,7 @@ def _pass_contents(reader: Reader, toc: Toc) -> None:
 
 
 def _pieces(reader: Reader, dump_id: int) -> Iterator[tuple[int, int]]:
-    """Offset and length of each piece; the reader then stands behind the last one."""
+    """Yield offset and length of each piece; the reader then stands behind the last one."""
     seen = reader.at
     while length := reader.integer():
         if length < 0 or reader.at + length > len(reader.data):
@@ -189,7 +189,7 @@ def _pieces(reader: Reader, dump_id: int) -> Iterator[tuple[int, int]]:
 
 
 def _give_back(data: bytes | mmap.mmap, start: int, end: int) -> None:
-    """Lets go of pages that were read, so that a large archive does not fill the memory."""
+    """Release pages that were read, so that a large archive does not fill the memory."""
     first = -(-start // mmap.PAGESIZE) * mmap.PAGESIZE
     length = end // mmap.PAGESIZE * mmap.PAGESIZE - first
     if isinstance(data, mmap.mmap) and length > 0:
@@ -225,7 +225,7 @@ def _joined(reader: Reader, dump_id: int) -> Iterator[bytes]:
 
 
 def _plain(pieces: Iterator[bytes], path: str, name: str, packed: bool) -> Iterator[bytes]:
-    """Plain pieces of bounded size."""
+    """Yield decompressed pieces of bounded size."""
     stream = zlib.decompressobj()
     empty = True
     for piece in pieces:
@@ -244,7 +244,7 @@ def _plain(pieces: Iterator[bytes], path: str, name: str, packed: bool) -> Itera
                 path,
             ) from error
     if packed and not empty and (not stream.eof or stream.unused_data):
-        raise damaged(_("the compressed data of %(what)s is not whole", what=name), path)
+        raise damaged(_("the compressed data of %(what)s is incomplete", what=name), path)
 
 
 def _rows(plain: Iterator[bytes], path: str, entry: Entry) -> Decoded:
@@ -316,7 +316,7 @@ def _decode_large_objects(folder: str, entry: Entry) -> Decoded:
 
 
 def _file_pieces(folder: str, name: str, what: str) -> Iterator[bytes]:
-    """The plain content of one data file, which has `.gz` behind its name when it is packed."""
+    """Yield the decompressed content of one data file, whose name ends in `.gz` when packed."""
     for suffix in ("", ".gz"):
         path = os.path.join(folder, name + suffix)
         # Only a name of the folder's own: an archive may not lead out of it.
@@ -341,4 +341,4 @@ def _gunzipped(pieces: Iterator[bytes], folder: str, name: str) -> Iterator[byte
             _("%(file)s does not decompress (%(why)s)", file=name, why=str(error)), folder
         ) from error
     if not stream.eof or stream.unused_data:
-        raise damaged(_("%(file)s is not whole", file=name), folder)
+        raise damaged(_("%(file)s is incomplete", file=name), folder)

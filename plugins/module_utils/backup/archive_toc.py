@@ -2,7 +2,7 @@
 # Copyright (c) 2026, chefwell.resilience contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Reads a PostgreSQL archive's own table of contents without `pg_restore`.
+"""Read a PostgreSQL archive's own table of contents without `pg_restore`.
 
 `pg_restore --list` prints names separated by spaces, which a name with a space makes ambiguous, and
 succeeds on a truncated file. The archive itself holds every field apart. Its layout is that of
@@ -68,8 +68,8 @@ class Toc:
         entries: in the archive's order.
         data_offset: where the data begins in a custom archive, bytes.
         int_size: bytes in the archive's integers.
-        row_security: whether it says that it was dumped with row-level security on; only a plain
-            dump says so.
+        row_security: whether it was dumped with row-level security on; only a plain dump
+            contains that.
     """
 
     version: tuple[int, int]
@@ -90,7 +90,7 @@ def damaged(what: str, path: str) -> BackupError:
         _("the archive is damaged or cut off: %(what)s", what=what),
         option="backup",
         value=path,
-        remedy=_("take another backup: this one cannot be restored whole"),
+        remedy=_("take another backup: this one cannot be restored completely"),
     )
 
 

@@ -2,10 +2,10 @@
 # Copyright (c) 2026, chefwell.resilience contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""A backup's digest, and what it is compared with.
+"""Compare a backup's digest with the one that was recorded.
 
-Only a digest that was recorded earlier tells a flipped bit in a table of contents, or in data that
-is not compressed: nothing in such an archive contradicts it.
+Only a recorded digest reveals a flipped bit in a table of contents or in data that is not
+compressed.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ class Digest:
 
 
 def take(path: str) -> str:
-    """The SHA-256 of a backup, file or folder; see `Digest`.
+    """Return the SHA-256 of a backup, file or folder; see `Digest`.
 
     Raises:
         ResilienceError: it cannot be read.
@@ -60,12 +60,12 @@ def take(path: str) -> str:
 
 
 def verify_digest(path: str, known: str | None = None, source: str = GIVEN) -> Digest:
-    """Takes a backup's SHA-256 and compares it with what it should be.
+    """Compare a backup's SHA-256 with what it should be.
 
     Args:
         path: the backup.
         known: its SHA-256 as recorded earlier.
-        source: where `known` comes from, in words.
+        source: where `known` comes from, as a text.
 
     The file `<path>.sha256`, in the form of sha256sum(1), is read as well, if there is one. That of
     a folder has a line for each of its files.
@@ -128,7 +128,7 @@ def _of_folder(digests: dict[str, str]) -> str:
 
 
 def _digest_file(path: str) -> list[tuple[str, str | None]] | None:
-    """Digest and name of each line; None without a digest file."""
+    """Return digest and name of each line; None without a digest file."""
     try:
         with open(path.rstrip("/") + DIGEST_SUFFIX, encoding="utf-8") as file:
             text = file.read(LARGEST)

@@ -2,7 +2,7 @@
 # Copyright (c) 2026, chefwell.resilience contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""How a database sorts and classifies text: as an archive's table of contents tells it.
+"""The locale of the dumped database, from an archive's table of contents.
 
 Archives other than plain ones hold the CREATE DATABASE of what was dumped (dumpDatabase in
 pg_dump.c), with its locale. The version of the operating system's or ICU's rules is not in it: only
@@ -22,7 +22,7 @@ PROVIDERS = {"libc": "c", "icu": "i", "builtin": "b"}
 
 
 def of(entries: Iterable[Entry]) -> dict[str, str]:
-    """`collate`, `ctype`, `provider` (`c`, `i` or `b`); empty where the archive does not tell."""
+    """Return `collate`, `ctype`, `provider` (`c`, `i` or `b`); empty where the archive has none."""
     for entry in entries:
         if entry.kind == "DATABASE":
             options = {

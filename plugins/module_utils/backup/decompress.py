@@ -2,7 +2,7 @@
 # Copyright (c) 2026, chefwell.resilience contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Unpacks a compressed backup under a limit of size, so that a bomb does not fill the disk."""
+"""Unpack a compressed backup within a limit of size, so that a bomb does not fill the disk."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def _opened(path: str, compression: str, time_limit: float) -> Iterator[IO[bytes
 
 
 def unpack(path: str, to: str, compression: str, largest: int | None, limit: float) -> bytes:
-    """Unpacks a file.
+    """Unpack a file.
 
     Args:
         path: the compressed file.
@@ -73,7 +73,7 @@ def unpack(path: str, to: str, compression: str, largest: int | None, limit: flo
     except process.Ended as error:
         raise archive_toc.damaged(_not_unpacked(compression, error), path) from error
     except (OSError, EOFError, zlib.error, lzma.LZMAError) as error:
-        # A full disk or a read error carries a number; what a decompressor says of its data none.
+        # A full disk or a read error has a number, an error of the decompressor has none.
         number = getattr(error, "errno", None)
         if number:
             raise ResilienceError(

@@ -141,7 +141,7 @@ def _unreadable(error: Exception) -> ResilienceError:
             why=one_line(error),
         ),
         option="dsn",
-        remedy=_("connect as a user who may read every table whole, as for pg_dump"),
+        remedy=_("connect as a user who may read all rows of every table, as for pg_dump"),
     )
 
 

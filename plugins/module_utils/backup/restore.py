@@ -180,7 +180,7 @@ def add_amcheck(server: Server, database: str) -> None:
             _("amcheck cannot be installed in staging: %(why)s", why=one_line(error)),
             option="amcheck",
             value=True,
-            remedy=_("install PostgreSQL's contrib modules, or do not ask for amcheck"),
+            remedy=_("install PostgreSQL's contrib modules, or switch amcheck off"),
         ) from error
     finally:
         connection.close()

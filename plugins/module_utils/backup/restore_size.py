@@ -2,7 +2,7 @@
 # Copyright (c) 2026, chefwell.resilience contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""How much room a restore needs, told from the decoded backup before staging is built.
+"""Estimate the room that a restore needs, from the decoded backup before staging is built.
 
 A row costs its text, 28 bytes of its own (23 of heap tuple header, aligned to 24, and a line
 pointer of 4, "Database Page Layout" in the manual) and some padding; an index entry costs 8 bytes
@@ -35,7 +35,7 @@ MARGIN = 1.2
 
 
 def estimate(archive: Archive, expected: Expectation) -> int:
-    """Bytes that the restored database will take, cluster included.
+    """Return the bytes that the restored database will take, cluster included.
 
     Args:
         archive: decoded, as `archive.prepare` gives it.
@@ -59,7 +59,7 @@ def estimate(archive: Archive, expected: Expectation) -> int:
 
 
 def check_room(needed: int, folder: str) -> None:
-    """Refuses a restore that would fill the disk.
+    """Refuse a restore that would fill the disk.
 
     Args:
         needed: bytes, from `estimate`.

@@ -2,7 +2,7 @@
 # Copyright (c) 2026, chefwell.resilience contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Which roles a dump names. It does not hold them: `pg_dumpall --roles-only` does."""
+"""The roles that a dump names. A dump does not contain them: `pg_dumpall --roles-only` does."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ class RolesNeeded:
     """Roles by what needs them.
 
     Attributes:
-        owners: own something; restored without them everything belongs to who restores.
+        owners: own something; without them everything belongs to the restoring role.
         grantees: were granted something; a restore into staging leaves privileges out.
         policies: named by row-level security policies, which cannot be made without them.
     """
@@ -35,12 +35,12 @@ class RolesNeeded:
     policies: frozenset[str]
 
     def missing(self, there: Iterable[str]) -> RolesNeeded:
-        """Those that are not among the roles that are there."""
+        """Return those that are not among the existing roles."""
         known = frozenset(there)
         return RolesNeeded(self.owners - known, self.grantees - known, self.policies - known)
 
     def in_words(self) -> str:
-        """For the evidence; empty when none is."""
+        """Return a text for the evidence; empty without any role."""
         named = (
             (_("needed by policies"), self.policies),
             (_("owning (harmless, left out)"), self.owners),
@@ -53,7 +53,7 @@ class RolesNeeded:
 
 
 def read(entries: Iterable[Entry]) -> RolesNeeded:
-    """The roles that a table of contents names."""
+    """Return the roles that a table of contents names."""
     owners: set[str] = set()
     grantees: set[str] = set()
     policies: set[str] = set()

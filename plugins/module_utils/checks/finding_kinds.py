@@ -14,7 +14,7 @@ class Kind:
     """One kind of finding.
 
     Attributes:
-        meaning: what it tells, one sentence.
+        meaning: one sentence.
         remedy: what to do about it.
     """
 
@@ -30,7 +30,7 @@ KINDS = {
     ),
     "archive.not_a_dump": Kind(
         "What lies where a backup should be is something else.",
-        "Look at what the backup script wrote there; the message says what it is.",
+        "Look at what the backup script wrote there; the message names it.",
     ),
     "archive.digest_differs": Kind(
         "The backup is not what it was when its digest was recorded.",
@@ -43,7 +43,7 @@ KINDS = {
     ),
     "restore.error": Kind(
         "Something did not restore.",
-        "Read PostgreSQL's words; restore by hand the object that they name.",
+        "Read PostgreSQL's message; restore by hand the object that it names.",
     ),
     "restore.role_missing": Kind(
         "A policy or another object needs a role that staging does not have. A dump holds "
@@ -65,12 +65,12 @@ KINDS = {
         "Restore into an empty database.",
     ),
     "tenant.schema_missing": Kind(
-        "A store is listed, but its schema is not there.",
-        "Create the store's schema or remove its row; if production has the schema, the "
+        "A tenant is listed, but its schema is not there.",
+        "Create the tenant's schema or remove its row; if production has the schema, the "
         "backup left it out.",
     ),
     "tenant.not_listed": Kind(
-        "A store's schema is there, but no row lists it.",
+        "A tenant's schema is there, but no row lists it.",
         "Add the row or drop the schema.",
     ),
     "tenant.listed_twice": Kind(
@@ -78,39 +78,39 @@ KINDS = {
         "Remove one of the rows.",
     ),
     "tenant.none_listed": Kind(
-        "The query for the stores returns none.",
+        "The query for the tenants returns none.",
         "Look at `tenant_query`; an empty list is no list.",
     ),
     "tenant.table_missing": Kind(
-        "A store lacks a table that most stores have.",
-        "Run the migration that this store missed.",
+        "A tenant lacks a table that most tenants have.",
+        "Run the migration that this tenant missed.",
     ),
     "tenant.table_extra": Kind(
-        "A store has a table that most stores do not have.",
+        "A tenant has a table that most tenants do not have.",
         "Finish the migration, or drop what was left behind.",
     ),
     "tenant.column_differs": Kind(
-        "A store lacks a column that most stores have, or has it with another type.",
-        "Run the migration that this store missed.",
+        "A tenant lacks a column that most tenants have, or has it with another type.",
+        "Run the migration that this tenant missed.",
     ),
     "tenant.column_extra": Kind(
-        "A store has a column that most stores do not have.",
+        "A tenant has a column that most tenants do not have.",
         "Finish the migration, or drop what was left behind.",
     ),
     "tenant.index_missing": Kind(
-        "A store lacks an index that most stores have.",
+        "A tenant lacks an index that most tenants have.",
         "Create the index there.",
     ),
     "tenant.index_extra": Kind(
-        "A store has an index that most stores do not have.",
+        "A tenant has an index that most tenants do not have.",
         "Create it everywhere, or drop it.",
     ),
     "tenant.key_missing": Kind(
-        "A store lacks a key or a constraint that most stores have.",
+        "A tenant lacks a key or a constraint that most tenants have.",
         "Add the constraint there; look first for rows that break it.",
     ),
     "tenant.key_extra": Kind(
-        "A store has a key or a constraint that most stores do not have.",
+        "A tenant has a key or a constraint that most tenants do not have.",
         "Add it everywhere, or drop it.",
     ),
     "table.missing": Kind(
@@ -151,7 +151,7 @@ KINDS = {
     ),
     "foreign_key.orphan": Kind(
         "Rows refer to rows that do not exist, under a key that is not validated.",
-        "Mend the rows in production, then `ALTER TABLE ... VALIDATE CONSTRAINT`.",
+        "Correct the rows in production, then `ALTER TABLE ... VALIDATE CONSTRAINT`.",
     ),
     "index.missing": Kind(
         "An index is missing.",
@@ -187,7 +187,7 @@ KINDS = {
     ),
     "view.broken": Kind(
         "A view does not run.",
-        "Read PostgreSQL's words; the view uses something that is not there.",
+        "Read PostgreSQL's message; the view uses something that does not exist.",
     ),
     "matview.missing": Kind(
         "A materialized view is missing.",
@@ -243,7 +243,7 @@ KINDS = {
     ),
     "collation.unlike_production": Kind(
         "Staging sorts text by another locale, or another version of its rules, than the database"
-        " that was dumped, so the check is skipped: its sort order was not seen.",
+        " that was dumped, so the check is skipped.",
         "Give staging production's image, or install its locale (`locale-gen`) there.",
     ),
     "corruption.found": Kind(
@@ -251,7 +251,7 @@ KINDS = {
         "`REINDEX` it; if that does not help, restore an older backup and look at the disk.",
     ),
     "query.result_differs": Kind(
-        "A configured query returned something else than it must.",
+        "A configured query returned another result than configured.",
         "Look at the query's rows, then at the data behind it.",
     ),
     "production.table_missing": Kind(
@@ -262,7 +262,7 @@ KINDS = {
     "previous.table_missing": Kind(
         "A table that the last drill that passed had is not in this backup. That proves nothing, so"
         " the check is skipped and not failed.",
-        "If nobody removed the table or the store, look at how the backup is made.",
+        "If nobody removed the table or the tenant, look at how the backup is made.",
     ),
     "previous.rows_fell": Kind(
         "A table has far fewer rows than in the last drill that passed. That proves nothing, so the"
@@ -271,7 +271,7 @@ KINDS = {
         " counts would tell for certain.",
     ),
     "api.response_differs": Kind(
-        "A call to the API was not answered as it must be.",
+        "A call to the API did not return what it must.",
         "Look at the backend's log; the finding has the status and the answer's beginning.",
     ),
     "isolation.way_out": Kind(
@@ -286,7 +286,7 @@ KINDS = {
         "the engine compose, whose network is closed.",
     ),
     "check.error": Kind(
-        "A question could not be asked to its end.",
+        "A check raised an error.",
         "Read the error; a failed read never reads as ok.",
     ),
 }

@@ -2,10 +2,9 @@
 # Copyright (c) 2026, chefwell.resilience contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What can be found wrong: each kind has an identifier that stays, a meaning and a remedy.
+"""Findings: what a check found wrong, and which findings a configuration ignores.
 
-An identifier never changes its meaning: people ignore a finding by it, with a written reason.
-`docs/findings.md` is written from the table here.
+The identifier of a kind never changes its meaning, because people ignore findings by it.
 """
 
 from __future__ import annotations
@@ -28,7 +27,7 @@ class Finding:
     Attributes:
         id: of its kind, one of `KINDS`.
         subject: what it is about: `tenant_x.products`, a role, a file.
-        text: in words; a `told` one is said in the reader's language.
+        text: for people; a `Message` is translated on pages.
     """
 
     id: str
@@ -36,19 +35,19 @@ class Finding:
     text: str
 
     def to_dict(self) -> dict[str, Any]:
-        """Plain values, for JSON and Ansible."""
+        """Return plain values, for JSON and Ansible."""
         plain = {"id": self.id, "subject": self.subject, "text": self.text}
         return with_forms(plain, "text")
 
 
 @dataclasses.dataclass(frozen=True)
 class Ignored:
-    """Findings that somebody decided to live with.
+    """A rule of the configuration that ignores findings.
 
     Attributes:
         finding: identifier of the kind; `*` and `?` stand for anything.
-        reason: why, for whoever reads the report.
-        subject: about what; `*` and `?` stand for anything.
+        reason: for the readers of the report.
+        subject: of the findings; `*` and `?` stand for anything.
     """
 
     finding: str
@@ -56,17 +55,17 @@ class Ignored:
     subject: str = "*"
 
     def covers(self, found: Finding) -> bool:
-        """Whether it is one of these."""
+        """Return whether the rule ignores a finding."""
         return fnmatch.fnmatchcase(found.id, self.finding) and fnmatch.fnmatchcase(
             found.subject, self.subject
         )
 
 
 def ignored(values: Sequence[Mapping[str, Any]]) -> list[Ignored]:
-    """The ignored findings of a configuration.
+    """Return the rules of a configuration that ignore findings.
 
     Raises:
-        ResilienceError: one has no reason, an unknown key, or an identifier that nothing has.
+        ResilienceError: a rule has no reason, an unknown key, or an unknown identifier.
     """
     return [_ignored(number, value) for number, value in enumerate(values)]
 
@@ -100,7 +99,7 @@ def _ignored(number: int, value: Mapping[str, Any]) -> Ignored:
 
 
 def reason_for(found: Finding, rules: Sequence[Ignored]) -> str | None:
-    """Why a finding is ignored; None if it is not."""
+    """Return the reason why a finding is ignored; None if it is not."""
     return next((rule.reason for rule in rules if rule.covers(found)), None)
 
 
@@ -112,7 +111,7 @@ _EXTENSION = re.compile(
 
 
 def of_restore_error(message: str) -> Finding:
-    """What an error of pg_restore or psql tells: a missing role, a missing extension, or else."""
+    """Return the finding for an error of a restore: a missing role or extension, or another."""
     if role := _ROLE.search(message):
         return Finding("restore.role_missing", role[1], message)
     if extension := _EXTENSION.search(message):

@@ -2,9 +2,9 @@
 # Copyright (c) 2026, chefwell.resilience contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Reads what a database holds from its system catalogues: one query a subject, whatever its size.
+"""Read what a database holds from its system catalogues, with one query for each kind of object.
 
-What an extension made is left out, as pg_dump leaves it out, and so are temporary objects.
+Members of extensions are left out, as pg_dump leaves them out, and so are temporary objects.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ _SCHEMA = "n.nspname NOT IN ('information_schema') AND n.nspname !~ '^pg_'"
 
 
 def _owned(catalogue: str, alias: str) -> str:
-    """Condition: no extension made the object."""
+    """Return the SQL condition that an object is no member of an extension."""
     return (
         "NOT EXISTS (SELECT 1 FROM pg_depend d WHERE d.deptype = 'e'"
         f" AND d.classid = '{catalogue}'::regclass AND d.objid = {alias}.oid)"
@@ -83,8 +83,8 @@ JOIN pg_class t ON t.oid = d.refobjid JOIN pg_namespace tn ON tn.oid = t.relname
 JOIN pg_attribute a ON a.attrelid = t.oid AND a.attnum = d.refobjsubid
 WHERE s.relkind = 'S' AND {_SCHEMA} ORDER BY 1, 2"""
 
-# PostgreSQL makes a copy of a key for each partition of the table that is referred to, which that
-# one's rows alone cannot fulfil (pg_constraint.conparentid in the manual): these are not asked.
+# PostgreSQL makes a copy of a key for each partition of the table that is referred to, which the
+# rows of that partition alone cannot fulfil (pg_constraint.conparentid in the manual): left out.
 _FOREIGN_KEYS = f"""
 SELECT n.nspname, t.relname, c.conname, rn.nspname, r.relname, c.convalidated,
  (SELECT array_agg(a.attname::text ORDER BY k.place) FROM unnest(c.conkey)
@@ -101,7 +101,7 @@ WHERE c.contype = 'f' AND {_SCHEMA} AND NOT EXISTS (SELECT 1 FROM pg_constraint 
 
 
 class Catalogue:
-    """A database's catalogues, through one psycopg2 connection that only reads.
+    """The catalogues of a database, through one psycopg2 connection that only reads.
 
     Args:
         connection: in autocommit mode, so that no lock is held from one query to the next.
@@ -111,49 +111,49 @@ class Catalogue:
         self.connection = connection
 
     def rows(self, query: Any, *values: Any) -> list[tuple[Any, ...]]:
-        """All rows of one query."""
+        """Return all rows of one query."""
         with self.connection.cursor() as cursor:
             # Without values psycopg2 leaves a `%` in the query alone.
             cursor.execute(query, values or None)
             return cast(list[tuple[Any, ...]], cursor.fetchall())
 
     def run(self, statement: str) -> None:
-        """Runs a statement that returns no rows."""
+        """Run a statement that returns no rows."""
         with self.connection.cursor() as cursor:
             cursor.execute(statement)
 
     def schemas(self) -> set[ObjectName]:
-        """Every schema, `public` among them if it is there."""
+        """Return every schema, `public` included if it exists."""
         query = f"SELECT n.nspname FROM pg_namespace n WHERE {_SCHEMA}"
         return set(self.rows(f"{query} AND {_owned('pg_namespace', 'n')}"))
 
     def relations(self, kinds: str) -> set[ObjectName]:
-        """(schema, name) of every relation of the given kinds (`pg_class.relkind`)."""
+        """Return (schema, name) of every relation of the given kinds (`pg_class.relkind`)."""
         return set(self.rows(_RELATIONS, list(kinds)))
 
     def constraints(self, kinds: str) -> dict[ObjectName, bool]:
-        """(schema, table, name) of every constraint of the given kinds: whether it is validated."""
+        """Return by (schema, table, name) whether each constraint of these kinds is validated."""
         found = self.rows(_CONSTRAINTS, list(kinds))
         return {(schema, table, name): valid for schema, table, name, valid in found}
 
     def indexes(self) -> dict[ObjectName, bool]:
-        """(schema, name) of every index: whether it is valid, ready and live."""
+        """Return by (schema, name) whether each index is valid, ready and live."""
         return {(schema, name): usable for schema, name, usable in self.rows(_INDEXES)}
 
     def functions(self) -> dict[ObjectName, int]:
-        """(schema, name) of every function, procedure and aggregate: how many overloads."""
+        """Return by (schema, name) how many functions, procedures and aggregates have that name."""
         return {(schema, name): count for schema, name, count in self.rows(_FUNCTIONS)}
 
     def on_tables(self, kind: str) -> set[ObjectName]:
-        """(schema, table, name) of every one of `triggers`, `rules` or `policies`."""
+        """Return (schema, table, name) of all `triggers`, `rules` or `policies`."""
         return set(self.rows(_ON_TABLES[kind]))
 
     def types(self) -> set[ObjectName]:
-        """(schema, name) of every type."""
+        """Return (schema, name) of every type."""
         return set(self.rows(_TYPES))
 
     def extensions(self) -> set[ObjectName]:
-        """Every installed extension."""
+        """Return every installed extension."""
         return set(self.rows("SELECT extname FROM pg_extension"))
 
     def columns(self) -> list[tuple[Any, ...]]:
@@ -161,20 +161,20 @@ class Catalogue:
         return self.rows(_COLUMNS)
 
     def row_security(self) -> set[ObjectName]:
-        """(schema, table) of every table whose row-level security is on."""
+        """Return (schema, table) of every table with row-level security enabled."""
         return set(self.rows(f"{_RELATIONS} AND c.relrowsecurity", list("rp")))
 
     def disabled_triggers(self) -> set[ObjectName]:
-        """(schema, table, name) of every trigger that is switched off."""
+        """Return (schema, table, name) of every disabled trigger."""
         return set(self.rows(_ON_TABLES["triggers"] + " AND g.tgenabled = 'D'"))
 
     def sequence_values(self) -> dict[ObjectName, int | None]:
-        """(schema, name) of every sequence: the value given out last; None before the first."""
+        """Return by (schema, name) the last value of each sequence; None before the first."""
         found = self.rows("SELECT schemaname, sequencename, last_value FROM pg_sequences")
         return {(schema, name): value for schema, name, value in found}
 
     def large_objects(self) -> int:
-        """How many large objects there are."""
+        """Return the number of large objects."""
         return int(self.rows("SELECT count(*) FROM pg_largeobject_metadata")[0][0])
 
     def sequences(self) -> list[tuple[Any, ...]]:
@@ -182,5 +182,5 @@ class Catalogue:
         return self.rows(_SEQUENCES)
 
     def foreign_keys(self) -> list[tuple[Any, ...]]:
-        """Schema, table, name, referenced schema and table, validated, columns on either side."""
+        """Return schema, table, name, referenced schema and table, validated, columns of both."""
         return self.rows(_FOREIGN_KEYS)

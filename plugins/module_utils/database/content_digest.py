@@ -2,12 +2,12 @@
 # Copyright (c) 2026, chefwell.resilience contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""A digest of a table's content that does not depend on the order of its rows.
+"""Digest of a table's content that does not depend on the order of its rows.
 
 Each row, its columns in the order of their names, is written as text and hashed with PostgreSQL's
 `hashtextextended` (64 bits; it stays the same between servers, since hash partitions rely on it);
-the digest is the sum. It tells accidents, not forgers: who may write to the database can compute it
-too.
+the digest is the sum. It finds accidents, not forgery: whoever may
+write to the database can compute it too.
 """
 
 from __future__ import annotations

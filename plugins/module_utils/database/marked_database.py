@@ -2,12 +2,12 @@
 # Copyright (c) 2026, chefwell.resilience contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Databases of ours on a server that holds others' too: made with a mark, and known by it.
+"""Create databases of this collection on a shared server, with a mark that identifies them.
 
 The mark is the database's comment. PostgreSQL writes a comment in a statement of its own, so for a
-moment a new database has none; whoever is killed in that moment would leave behind what nobody may
-touch. Therefore it is born with a limit on connections that nobody else would choose, which
-`CREATE DATABASE` sets itself, and loses that once it has its mark.
+moment a new database has none, and a process that is killed in that moment would leave behind a
+database that nothing may remove. Therefore `CREATE DATABASE` also sets an unusual connection limit,
+which is reset once the mark is there.
 """
 
 from __future__ import annotations
@@ -17,17 +17,17 @@ from typing import Any
 
 from .connection import driver
 
-# Far more than any server takes, so it limits nobody; -1 means that there is no limit.
+# Far more than any server allows, so it has no effect; -1 means that there is no limit.
 NEWBORN_LIMIT, NO_LIMIT = 773_001_421, -1
 
 
 def create(cursor: Any, name: str, mark: str = "", locale: Mapping[str, str] | None = None) -> None:
-    """Makes an empty database.
+    """Create an empty database.
 
     Args:
         cursor: psycopg2's, in autocommit mode.
         name: of the database.
-        mark: its comment; empty where the whole server is ours.
+        mark: its comment; empty where the whole server belongs to this drill.
         locale: `collate`, `ctype` and `provider` of how it is to sort text, as
             `database_locale.of` has it; a server that lacks that locale uses its own.
 
@@ -50,7 +50,7 @@ def create(cursor: Any, name: str, mark: str = "", locale: Mapping[str, str] | N
         )
         cursor.execute(plain + alike)
     except errors.WrongObjectType:
-        # PostgreSQL's answer to a locale that it has not: the question for sort order tells it.
+        # PostgreSQL lacks that locale; the check of the sort order reports it.
         cursor.execute(plain)
     if mark:
         cursor.execute(sql.SQL("COMMENT ON DATABASE {} IS {}").format(database, sql.Literal(mark)))
@@ -60,11 +60,11 @@ def create(cursor: Any, name: str, mark: str = "", locale: Mapping[str, str] | N
 
 
 def marks(cursor: Any, newborn: str) -> dict[str, str]:
-    """The comment of every database of a server; empty where there is none.
+    """Return the comment of every database of a server; empty where there is none.
 
     Args:
         cursor: psycopg2's.
-        newborn: stands for the comment of one that was born here and did not get its own.
+        newborn: the comment to report for a database whose creation was interrupted.
     """
     cursor.execute(
         "SELECT datname, coalesce(shobj_description(oid, 'pg_database'), ''), datconnlimit"

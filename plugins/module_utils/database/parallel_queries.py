@@ -2,7 +2,7 @@
 # Copyright (c) 2026, chefwell.resilience contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Several queries at once: one connection works on one processor only."""
+"""Run queries on several connections, because one connection works on one processor only."""
 
 from __future__ import annotations
 
@@ -14,29 +14,31 @@ from typing import Any, TypeVar
 
 from .connection import open_connection
 
-# More than this would gain nothing where the disk is the limit.
-MOST = 8
+# More connections gain nothing where the disk is the limit.
+MOST_CONNECTIONS = 8
 
 Part = TypeVar("Part")
-Told = TypeVar("Told")
+Result = TypeVar("Result")
 
 
 def each(
-    connection: Any, parts: Sequence[Part], ask: Callable[[Any, Part], Told]
-) -> Iterator[Told]:
-    """What is asked of each part, in their order; over as many connections as there are processors.
+    connection: Any, parts: Sequence[Part], query: Callable[[Any, Part], Result]
+) -> Iterator[Result]:
+    """Yield the result of a query for each part, in their order.
+
+    There are as many connections as processors, each in a thread of its own.
 
     Args:
         connection: psycopg2, in autocommit mode; the others are made like it and have its settings.
-        parts: what is asked about.
-        ask: given a connection and a part; runs in a thread of its own.
+        parts: each is given to `query`.
+        query: takes a connection and a part.
 
     Raises:
-        psycopg2.Error: as `ask` does, or because there is no other connection to be had.
+        psycopg2.Error: raised by `query`, or no other connection could be made.
     """
-    count = min(MOST, os.cpu_count() or 1, len(parts))
+    count = min(MOST_CONNECTIONS, os.cpu_count() or 1, len(parts))
     if count < 2:
-        yield from (ask(connection, part) for part in parts)
+        yield from (query(connection, part) for part in parts)
         return
     with contextlib.ExitStack() as stack:
         others = [
@@ -44,22 +46,24 @@ def each(
             for _number in range(count - 1)
         ]
         pool = stack.enter_context(ThreadPoolExecutor(count))
-        # A thread keeps its connection: each part of a share is asked one after the other.
+        # A connection serves one query at a time, so each thread keeps its own.
         shares = [
-            pool.submit(_share, one, parts[number::count], ask)
+            pool.submit(_share, one, parts[number::count], query)
             for number, one in enumerate([connection, *others])
         ]
-        told = [share.result() for share in shares]
+        results = [share.result() for share in shares]
         for number in range(len(parts)):
-            yield told[number % count][number // count]
+            yield results[number % count][number // count]
 
 
-def _share(connection: Any, parts: Sequence[Part], ask: Callable[[Any, Part], Told]) -> list[Told]:
-    return [ask(connection, part) for part in parts]
+def _share(
+    connection: Any, parts: Sequence[Part], query: Callable[[Any, Part], Result]
+) -> list[Result]:
+    return [query(connection, part) for part in parts]
 
 
 def _another(connection: Any) -> Any:
-    """A connection to the same database, as the same user, with the same settings."""
+    """Return another connection to the same database, as the same user, with its settings."""
     info = connection.info
     made = open_connection({**info.dsn_parameters, "password": info.password}, read_only=True)
     with connection.cursor() as here, made.cursor() as there:

@@ -2,7 +2,7 @@
 # Copyright (c) 2026, chefwell.resilience contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Finds PostgreSQL's programs, and runs them as a user that is not root, as its server demands."""
+"""Find PostgreSQL's programs, and run them as a user that is not root, as its server demands."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ from ..common import process
 from ..common.errors import ResilienceError
 from ..common.messages import _
 
-# What a restore drill needs; `psql` is not among them, the engine speaks through psycopg2.
+# What a restore drill needs.
 PROGRAMS = ("initdb", "postgres", "pg_restore")
-# What restoring into a server that somebody else runs needs.
+# What restoring into an external server needs.
 CLIENTS = ("pg_restore", "psql")
 # Where Debian, Red Hat and a source build put them.
 PLACES = ("/usr/lib/postgresql/*/bin", "/usr/pgsql-*/bin", "/usr/local/pgsql/bin")
@@ -44,18 +44,18 @@ class Binaries:
     version: str
 
     def path(self, program: str) -> str:
-        """The full path of one of the programs."""
+        """Return the full path of one of the programs."""
         return os.path.join(self.bin_dir, program)
 
     @property
     def contained(self) -> bool:
-        """Whether they run in a container, where they are not root of this host anyway."""
+        """Return whether they run in a container, where they are not root of this host anyway."""
         return False
 
     def command(
         self, program: str, arguments: Sequence[str], reads: Sequence[str] = ()
     ) -> list[str]:
-        """What to run for one of the programs.
+        """Return the command line of one of the programs.
 
         Args:
             program: its name.
@@ -67,15 +67,15 @@ class Binaries:
 
 @dataclasses.dataclass(frozen=True)
 class Server:
-    """A running staging server: how to reach it.
+    """The address of a running staging server.
 
     Attributes:
         host: a socket folder, or a host name.
         port: of the server.
         user, password: of a superuser.
         binaries: the programs that match it.
-        mark: comment that tells our databases from others' there; empty where the whole server
-            is ours.
+        mark: comment that identifies the databases of this collection there; empty where the
+            whole server belongs to it.
     """
 
     host: str
@@ -86,7 +86,7 @@ class Server:
     mark: str = ""
 
     def dsn(self, database: str) -> dict[str, Any]:
-        """Keyword arguments for `psycopg2.connect`."""
+        """Return the parameters of a connection to a database of it."""
         return {
             "host": self.host,
             "port": self.port,
@@ -97,7 +97,7 @@ class Server:
         }
 
     def url(self, database: str) -> str:
-        """The same as a libpq URL, with the host as a parameter: a socket folder has slashes."""
+        """Return the same as a libpq URL, with the host as a parameter: it may have slashes."""
         user, password, name = (
             urllib.parse.quote(text, safe="") for text in (self.user, self.password, database)
         )
@@ -106,7 +106,7 @@ class Server:
 
 
 def version_of(program: str) -> tuple[int, str]:
-    """Major and whole version of one PostgreSQL program, from its `--version`.
+    """Return major and whole version of one PostgreSQL program, from its `--version`.
 
     Raises:
         ResilienceError: it cannot be run, or does not say a version.
@@ -123,7 +123,7 @@ def version_of(program: str) -> tuple[int, str]:
             ),
             option="bin_dir",
             value=os.path.dirname(program),
-            remedy=_("name the folder of a whole PostgreSQL installation"),
+            remedy=_("name the folder of a complete PostgreSQL installation"),
         )
     return int(found[2]), found[1]
 
@@ -135,10 +135,10 @@ def find_binaries(
     at_most: int = 999,
     programs: Sequence[str] = PROGRAMS,
 ) -> Binaries:
-    """PostgreSQL's programs.
+    """Return the newest fitting installation of PostgreSQL's programs.
 
     Args:
-        bin_dir: the folder to take them from; without one, the newest installation is taken.
+        bin_dir: the folder to take them from; every known place is searched when left out.
         at_least, at_most: the major versions that will do.
         programs: what must be among them.
 
@@ -190,11 +190,11 @@ def _installed(programs: Sequence[str]) -> list[Binaries]:
 
 
 def unprivileged(paths: Sequence[str], uid: int = UNPRIVILEGED) -> list[str]:
-    """What to put before a command so that it does not run as root.
+    """Return what to put before a command so that it does not run as root.
 
-    Empty for who is not root already. Where one of `paths`, or a folder on the way to it, is closed
-    to that user (a backup tree under `/root`), the command keeps the one capability to read past
-    that (CAP_DAC_READ_SEARCH, capabilities(7)) and no other.
+    Empty where this process is not root. Where one of `paths`, or a folder above it, is closed to
+    that user (a backup tree under `/root`), the command keeps the one capability to read past that
+    (CAP_DAC_READ_SEARCH, capabilities(7)) and no other.
 
     Args:
         paths: files and folders that the command must reach.
@@ -207,13 +207,13 @@ def unprivileged(paths: Sequence[str], uid: int = UNPRIVILEGED) -> list[str]:
     if not all(open_to_others(os.path.realpath(path)) for path in paths):
         keep += ",+dac_read_search"
         # access(2) leaves capabilities out of account for a user that is not root, unless this bit
-        # is set (capabilities(7), "The securebits flags"); initdb asks it for its own programs.
+        # is set (capabilities(7), "The securebits flags"); initdb calls it.
         prefix.append("--securebits=+no_setuid_fixup")
     return [*prefix, f"--inh-caps={keep}", f"--ambient-caps={keep}", f"--bounding-set={keep}"]
 
 
 def open_to_others(path: str) -> bool:
-    """Whether every user can reach a path: its folders let them pass, and a file lets them read."""
+    """Return whether every user can reach a path and, if it is a file, read it."""
     if os.path.isfile(path) and not os.stat(path).st_mode & 0o004:
         return False
     folder = os.path.dirname(path)

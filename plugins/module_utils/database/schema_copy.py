@@ -2,7 +2,7 @@
 # Copyright (c) 2026, chefwell.resilience contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Whether a schema of one database is the same in another: definitions, rows, sequences.
+"""Compare a schema of one database with its copy in another: definitions, rows, sequences.
 
 Rows are compared by a sum of hashes, which needs no order and no memory.
 """
@@ -60,27 +60,27 @@ _DEFINITIONS = {
 
 
 def compare(source: Any, copy: Any, schema: str) -> Evidence:
-    """Compares a schema of two databases.
+    """Compare a schema of two databases.
 
     Args:
         source, copy: psycopg2 connections in autocommit mode.
         schema: its name, the same in both.
 
     Returns:
-        Evidence, and every difference as a finding.
+        Evidence with every difference as a finding.
     """
-    held, brought = _read(source, schema), _read(copy, schema)
+    original, copied = _read(source, schema), _read(copy, schema)
     findings = []
-    for key in sorted(held.keys() | brought.keys()):
+    for key in sorted(original.keys() | copied.keys()):
         kind, name = key
-        if key not in brought:
+        if key not in copied:
             findings.append(f"the {kind} {name} is missing")
-        elif key not in held:
+        elif key not in original:
             findings.append(f"the {kind} {name} is not in the backup")
-        elif held[key] != brought[key]:
-            findings.append(f"the {kind} {name} is {brought[key]}, in the backup {held[key]}")
-    tables = sum(1 for kind, _name in held if kind == "table")
-    return Evidence(f"{tables} tables and {len(held) - tables} other objects alike", findings)
+        elif original[key] != copied[key]:
+            findings.append(f"the {kind} {name} is {copied[key]}, in the backup {original[key]}")
+    tables = sum(1 for kind, _name in original if kind == "table")
+    return Evidence(f"{tables} tables and {len(original) - tables} other objects alike", findings)
 
 
 def _read(connection: Any, schema: str) -> dict[tuple[str, str], str]:

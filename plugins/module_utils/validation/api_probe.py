@@ -2,19 +2,19 @@
 # Copyright (c) 2026, chefwell.resilience contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Asks a backend over HTTP, as a user would: log in, list, compare with the database.
+"""Probe a backend over HTTP as a user would: log in, list, compare with the database.
 
 The steps are data, so another product's API needs no code. A step has:
 
-- `id`, `title`, `kind` (`login`, `list`, `stats` or another word, for reports);
+- `id`, `title`, `kind` (`login`, `list`, `stats` or another name, for reports);
 - `method`, `path`, `headers`, `json`: the request; `{name}` stands for a captured value or one of
   the user's own (`email`, `password`, `schema`);
-- `status`: the HTTP status that it must answer with;
-- `capture`: values of the answer to keep, name by dotted path;
-- `present`: dotted paths that the answer must have;
+- `status`: the expected HTTP status;
+- `capture`: values of the response to keep, name by dotted path;
+- `present`: dotted paths that the response must have;
 - `equals`: values that it must have, by dotted path;
 - `least`: numbers that its values, or the lengths of its lists, must reach, by dotted path;
-- `count`: `{"at": dotted path to a number or a list, "table": the store's table}`, which must
+- `count`: `{"at": dotted path to a number or a list, "table": the tenant's table}`, which must
   agree.
 """
 
@@ -36,7 +36,7 @@ from ..checks.findings import Finding
 from ..common.errors import ResilienceError
 from ..common.messages import _, join
 
-LARGEST_ANSWER = 32 << 20
+LARGEST_RESPONSE = 32 << 20
 WORKERS = 8
 
 _AUTHORIZED = {"Authorization": "Bearer {token}"}
@@ -84,14 +84,14 @@ _STEP_KEYS = {
 
 @dataclasses.dataclass(frozen=True)
 class Api:
-    """A backend and who asks it.
+    """A backend, its users and the steps to probe.
 
     Attributes:
         url: without a path.
-        users: each with `email`, `password` and `schema`, the store's.
-        steps: what to ask, in order.
-        time_limit: seconds that one answer may take; a later one fails its step.
-        verify_tls: whether the certificate must be good; without, whoever stands between may read.
+        users: each with `email`, `password` and `schema`, the tenant's.
+        steps: the requests, in order.
+        time_limit: seconds that one response may take; a later one fails its step.
+        verify_tls: whether the certificate is verified.
     """
 
     url: str
@@ -129,7 +129,7 @@ class Api:
 
 @dataclasses.dataclass(frozen=True)
 class StepResult:
-    """What one step of one user came to; `problem` is None if it passed."""
+    """The result of one step of one user; `problem` is None if it passed."""
 
     id: str
     schema: str
@@ -140,14 +140,14 @@ class StepResult:
 
 
 class _NoRedirect(urllib.request.HTTPRedirectHandler):
-    """A redirect is an answer to judge, not to follow: it could lead to production."""
+    """Refuse to follow redirects, which could lead to production."""
 
     def redirect_request(self, *_arguments: Any) -> None:
         return None
 
 
 def _opener(verify_tls: bool) -> urllib.request.OpenerDirector:
-    # No proxy from the environment: the address that was given is asked, nothing else.
+    # No proxy from the environment: only the given address is called.
     handlers: list[Any] = [urllib.request.ProxyHandler({}), _NoRedirect]
     if not verify_tls:
         trusting = ssl.create_default_context()
@@ -169,7 +169,7 @@ def probe(
     """Takes every user through every step.
 
     Args:
-        api: whom to ask what.
+        api: the backend and its steps.
         rows: gives the rows of a table, from schema and name, as counted in the database.
         progress: called with users done and users in all.
 
@@ -192,7 +192,7 @@ def probe(
 
 
 def skipped(steps: Sequence[Mapping[str, Any]], why: str) -> list[CheckResult]:
-    """The checks of an API that was not asked."""
+    """Return the checks of an API that is not probed."""
     return [
         checks.conclude(_id(step), Evidence(why, skipped=True), 0.0, _title(step)) for step in steps
     ]
@@ -276,8 +276,8 @@ def _request(api: Api, step: Mapping[str, Any], values: Mapping[str, str]) -> tu
     )
     deadline = time.monotonic() + api.time_limit
     try:
-        with _OPENERS[api.verify_tls].open(request, timeout=api.time_limit) as answer:
-            status, content = answer.status, answer.read(LARGEST_ANSWER)
+        with _OPENERS[api.verify_tls].open(request, timeout=api.time_limit) as response:
+            status, content = response.status, response.read(LARGEST_RESPONSE)
     except urllib.error.HTTPError as error:
         with error:
             return error.code, error.read(2000)
@@ -334,10 +334,10 @@ def _judge(
     if not needs:
         return None
     try:
-        answer = json.loads(body)
+        response = json.loads(body)
     except ValueError as error:
         raise _Wrong(_("the answer is not JSON: %(begins)s", begins=begins), status) from error
-    seen = {path: _at(answer, path) for path in needs}
+    seen = {path: _at(response, path) for path in needs}
     lacking = [path for path, value in seen.items() if value is None]
     if lacking:
         raise _Wrong(

@@ -2,7 +2,7 @@
 # Copyright (c) 2026, chefwell.resilience contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What the questions to a database share: what must be there, and what is, each read once."""
+"""What the checks of one validation share: what must be there and what is, each read once."""
 
 from __future__ import annotations
 
@@ -25,16 +25,16 @@ BATCH = 100
 
 @dataclasses.dataclass(frozen=True)
 class ValidationSettings:
-    """What to ask beyond what the backup itself demands.
+    """Settings of the checks.
 
     Attributes:
-        tenant_query: SQL that returns the name of every store's schema; None asks nothing.
-        tenant_prefix: of the schemas that are stores.
+        tenant_query: SQL that returns the name of every tenant's schema; None skips the check.
+        tenant_prefix: of the schemas of tenants.
         foreign_keys: `not_valid` follows the rows of keys that PostgreSQL has not validated,
             `all` those of every key.
         queries: named SQL with the rows that it must return.
         amcheck: whether every B-tree index is checked block by block, where amcheck is installed.
-        ignore: findings to be set apart.
+        ignore: rules of findings to ignore.
     """
 
     tenant_query: str | None = None
@@ -46,7 +46,7 @@ class ValidationSettings:
 
 
 class CheckContext:
-    """What the database holds, against what it must hold."""
+    """What a database holds and what it must hold."""
 
     def __init__(
         self, catalogue: Catalogue, expected: Expectation, settings: ValidationSettings
@@ -103,14 +103,14 @@ class CheckContext:
         return counts
 
     @property
-    def stores(self) -> list[str]:
-        """The schemas of stores, told by how their names begin."""
+    def tenants(self) -> list[str]:
+        """The schemas of tenants, recognised by their prefix."""
         prefix = self.settings.tenant_prefix
         return sorted(name for (name,) in self.schemas if name.startswith(prefix))
 
 
 def dotted(key: Iterable[str]) -> str:
-    """A key for people: `schema.table.name`."""
+    """Return a name for people: `schema.table.name`."""
     return ".".join(key)
 
 
@@ -123,10 +123,10 @@ def compared(
     unexpected: str = "",
     extra: Iterable[ObjectName] = (),
 ) -> Evidence:
-    """What is there of what must be.
+    """Return evidence of which expected names exist.
 
     Args:
-        what: is compared, in words, plural.
+        what: the kind of object, plural.
         missing: the kind of finding for what is not there.
         expected, found: keys.
         unexpected: the kind of finding for `extra`.
@@ -150,7 +150,7 @@ def compared(
     return Evidence(evidence, [*lost, *more])
 
 
-def joined(answers: Sequence[Evidence]) -> Evidence:
-    """Several answers to one question."""
-    evidence = join(answer.evidence for answer in answers)
-    return Evidence(evidence, [found for answer in answers for found in answer.findings])
+def combined(parts: Sequence[Evidence]) -> Evidence:
+    """Return the evidence of several parts of one check."""
+    evidence = join(part.evidence for part in parts)
+    return Evidence(evidence, [found for part in parts for found in part.findings])

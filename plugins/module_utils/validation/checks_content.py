@@ -35,7 +35,7 @@ def row_counts(context: CheckContext) -> Evidence:
         if counts.get(key) != count
     ]
     if not known and expected:
-        return Evidence(_("the backup does not tell how many rows it holds"), skipped=True)
+        return Evidence(_("the rows of this backup cannot be counted"), skipped=True)
     evidence = [
         _(
             "%(rows)d rows in %(tables)d tables, compared with %(source)s",
@@ -256,8 +256,8 @@ def views(context: CheckContext) -> Evidence:
             query = sql.SQL("SELECT * FROM {} LIMIT 1").format(sql.Identifier(*key))
             context.catalogue.rows(query)
         except Error as error:
-            words = one_line(error, 120)
-            text = _("%(view)s does not run: %(why)s", view=dotted(key), why=words)
+            message = one_line(error, 120)
+            text = _("%(view)s does not run: %(why)s", view=dotted(key), why=message)
             broken.append(Finding("view.broken", dotted(key), text))
     return dataclasses.replace(presence, findings=[*presence.findings, *broken])
 
@@ -323,7 +323,7 @@ WHERE a.amname = 'btree' AND c.relkind = 'i' AND i.indisvalid AND c.relpersisten
 def corruption(context: CheckContext) -> Evidence:
     """Every B-tree index and its table agree block by block, as amcheck sees it."""
     if not context.settings.amcheck:
-        return Evidence(_("not asked for (amcheck)"), skipped=True)
+        return Evidence(_("switched off (amcheck)"), skipped=True)
     Error, sql = driver().Error, driver().sql
 
     where = context.catalogue.rows(
@@ -340,12 +340,12 @@ def corruption(context: CheckContext) -> Evidence:
         try:
             context.catalogue.rows(check, oid)
         except Error as error:
-            words = one_line(error, 200)
+            message = one_line(error, 200)
             findings.append(
                 Finding(
                     "corruption.found",
                     f"{schema}.{name}",
-                    _("%(index)s is damaged: %(why)s", index=f"{schema}.{name}", why=words),
+                    _("%(index)s is damaged: %(why)s", index=f"{schema}.{name}", why=message),
                 )
             )
     evidence = _(

@@ -15,7 +15,7 @@ from ..checks.findings import Finding
 from ..common.messages import _, join, ngettext
 from ..database.catalogue import ObjectName
 from . import tenant_matrix
-from .check_context import CheckContext, compared, dotted, joined
+from .check_context import CheckContext, combined, compared, dotted
 
 
 def schemas(context: CheckContext) -> Evidence:
@@ -33,60 +33,60 @@ def schemas(context: CheckContext) -> Evidence:
 
 
 def tenants(context: CheckContext) -> Evidence:
-    """Every store that is listed has its schema, and the reverse."""
+    """Every tenant that is listed has its schema, and the reverse."""
     if not context.settings.tenant_query:
-        return Evidence(_("no query for the stores is configured (tenant_query)"), skipped=True)
-    stores = context.stores
+        return Evidence(_("no query for the tenants is configured (tenant_query)"), skipped=True)
+    tenants = context.tenants
     listed = [str(row[0]) for row in context.catalogue.rows(context.settings.tenant_query)]
     findings = [
         *(
             Finding(
                 "tenant.schema_missing",
                 name,
-                _("%(store)s is listed but has no schema", store=name),
+                _("%(tenant)s is listed but has no schema", tenant=name),
             )
-            for name in sorted(set(listed) - set(stores))
+            for name in sorted(set(listed) - set(tenants))
         ),
         *(
             Finding(
                 "tenant.not_listed",
                 name,
-                _("%(store)s has a schema but is not listed", store=name),
+                _("%(tenant)s has a schema but is not listed", tenant=name),
             )
-            for name in sorted(set(stores) - {*listed})
+            for name in sorted(set(tenants) - {*listed})
         ),
         *(
             Finding(
                 "tenant.listed_twice",
                 name,
-                _("%(store)s is listed %(times)d times", store=name, times=count),
+                _("%(tenant)s is listed %(times)d times", tenant=name, times=count),
             )
             for name, count in sorted(Counter(listed).items())
             if count > 1
         ),
     ]
     if not listed:
-        findings.append(Finding("tenant.none_listed", "", _("no store is listed")))
+        findings.append(Finding("tenant.none_listed", "", _("no tenant is listed")))
     evidence = _(
-        "stores listed: %(listed)d, schemas of stores: %(schemas)d",
+        "tenants listed: %(listed)d, schemas of tenants: %(schemas)d",
         listed=len(listed),
-        schemas=len(stores),
+        schemas=len(tenants),
     )
     return Evidence(evidence, findings)
 
 
 def tenant_structure(context: CheckContext) -> Evidence:
-    """Every store has the tables, columns, indexes and keys that most stores have."""
-    stores = context.stores
-    if len(stores) < 3:
-        few = _("stores: %(count)d; fewer than three cannot be compared", count=len(stores))
+    """Every tenant has the tables, columns, indexes and keys that most tenants have."""
+    tenants = context.tenants
+    if len(tenants) < 3:
+        few = _("tenants: %(count)d; fewer than three cannot be compared", count=len(tenants))
         return Evidence(few)
-    findings = tenant_matrix.compare(context.catalogue, stores)
+    findings = tenant_matrix.compare(context.catalogue, tenants)
     differing = {found.subject.split(".")[0] for found in findings}
     evidence = _(
-        "%(found)d/%(expected)d stores alike",
-        found=len(stores) - len(differing),
-        expected=len(stores),
+        "%(found)d/%(expected)d tenants alike",
+        found=len(tenants) - len(differing),
+        expected=len(tenants),
     )
     return Evidence(evidence, findings)
 
@@ -222,7 +222,7 @@ def routines(context: CheckContext) -> Evidence:
         for key, count in sorted(expected.items())
         if found.get(key, 0) < count
     ]
-    return joined(
+    return combined(
         [
             Evidence(
                 ngettext(
@@ -245,7 +245,7 @@ def table_rules(context: CheckContext) -> Evidence:
     """Triggers, rules and policies, and whether they are in force."""
     expected, catalogue = context.expected, context.catalogue
     triggers = catalogue.on_tables("triggers")
-    presence = joined(
+    presence = combined(
         [
             compared(_("triggers"), "trigger.missing", expected.triggers, triggers),
             compared(_("rules"), "rule.missing", expected.rules, catalogue.on_tables("rules")),
@@ -303,7 +303,7 @@ WHERE c.collversion IS NOT NULL"""
 def collation(context: CheckContext) -> Evidence:
     """Text is sorted as it was when the indexes were built (PostgreSQL 15 and newer tell)."""
     if context.catalogue.connection.server_version < 150000:
-        return Evidence(_("PostgreSQL tells this since version 15"), skipped=True)
+        return Evidence(_("PostgreSQL reports this since version 15"), skipped=True)
     found = context.catalogue.rows(_COLLATIONS)
     findings = [
         Finding(

@@ -2,13 +2,13 @@
 # Copyright (c) 2026, chefwell.resilience contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Compares the restored rows with those of the last drill that passed.
+"""Compare the restored rows with those of the last drill that passed.
 
-Asked only where neither a manifest nor production tells what the backup must hold. It is weaker
-evidence: tables grow, shrink and go in normal life, so that nothing here proves a backup bad. What
-fell is told, and the check is skipped then, never passed: nobody has shown that it fell in
-production too. The backup of that drill is what the next one is compared with, so that a store that
-was closed is told once.
+Used only where neither a manifest nor production says what the backup must hold. It is weaker
+evidence: tables grow, shrink and are dropped in normal life, so that nothing here proves a backup
+bad. A table that lost many rows makes the check skipped, never passed, because nothing shows that
+production lost them too. The next drill is compared with this one, so that a tenant that was closed
+is reported once.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from .check_context import dotted
 
 @dataclasses.dataclass(frozen=True)
 class PreviousDrill:
-    """What an earlier drill counted.
+    """The row counts of an earlier drill.
 
     Attributes:
         time: of that drill, ISO 8601.
@@ -42,11 +42,11 @@ class PreviousDrill:
 
 @dataclasses.dataclass(frozen=True)
 class FallLimits:
-    """How far a table may fall before it is told.
+    """How many rows a table may lose before it is reported.
 
     Attributes:
         percent: of its rows.
-        least_rows: a table that had fewer is nobody's concern: open tabs are gone every night.
+        least_rows: a table that had fewer is not reported: some are emptied every night.
     """
 
     percent: float = 50
@@ -54,7 +54,7 @@ class FallLimits:
 
 
 def counted(schemas: Sequence[Mapping[str, Any]]) -> dict[ObjectName, int]:
-    """Rows by table, of a report's schemas; what was not counted is left out."""
+    """Return the rows by table of a report's schemas; what was not counted is left out."""
     return {
         (schema["name"], table["name"]): table["rows"]
         for schema in schemas
@@ -66,12 +66,12 @@ def counted(schemas: Sequence[Mapping[str, Any]]) -> dict[ObjectName, int]:
 def compare(
     before: PreviousDrill, schemas: Sequence[Mapping[str, Any]], fall: FallLimits
 ) -> Evidence:
-    """What vanished or fell since an earlier drill.
+    """Return which tables vanished or lost rows since an earlier drill.
 
     Args:
         before: that drill.
-        schemas: the restored ones, as `validation.Report` has them.
-        fall: what is told.
+        schemas: the restored ones, as `ValidationReport` has them.
+        fall: the limits.
     """
     now = counted(schemas)
     there = {(schema["name"], table["name"]) for schema in schemas for table in schema["tables"]}

@@ -2,10 +2,10 @@
 # Copyright (c) 2026, chefwell.resilience contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Compares what was restored with production as it is now, and says how far that has moved on.
+"""Compare the restored database with production as it is now.
 
-A backup is as old as it is, so that rows that differ are told, not blamed. A table that production
-has and the backup has not is a finding: a backup that leaves something out does so every night.
+Production has changed since the backup, so different row counts are evidence, not findings. A table
+that production has and the backup lacks is a finding.
 """
 
 from __future__ import annotations
@@ -28,11 +28,11 @@ SESSION = {"statement_timeout": 120_000, "lock_timeout": 5_000}
 
 
 def compare(dsn: Mapping[str, Any], schemas: Sequence[Mapping[str, Any]]) -> Evidence:
-    """Counts production's rows, read-only, and compares them with the restored ones.
+    """Count production's rows, read-only, and compare them with the restored ones.
 
     Args:
         dsn: keyword arguments for `psycopg2.connect`, of a user who may read everything.
-        schemas: the restored ones, as `validation.Report` has them.
+        schemas: the restored ones, as `ValidationReport` has them.
     """
     restored = {
         (schema["name"], table["name"]): table["rows"]

@@ -2,7 +2,7 @@
 # Copyright (c) 2026, chefwell.resilience contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Questions a restored database and the backend over it, and puts the answers together."""
+"""Validate a restored database and the backend that serves it; one report of both."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from ..database.connection import connect
 from . import api_probe, check_context, database_validation
 from .api_probe import Api, StepResult
 
-NO_BACKEND = _("no backend is configured, so nobody logged in")
+NO_BACKEND = _("no backend is configured, so no user logged in")
 
 
 def validate_restore(
@@ -30,37 +30,40 @@ def validate_restore(
     featured_schema: str = "",
     progress: Callable[[str], None] | None = None,
 ) -> dict[str, Any]:
-    """Asks everything.
+    """Run every check.
 
     Args:
         dsn: keyword arguments for `psycopg2.connect`.
         expected: what must be there.
-        settings: what to ask beyond that.
+        settings: what to check beyond that.
         api: the backend; None skips its checks, which are shown as skipped.
-        featured_schema: the store whose calls are told one by one.
-        progress: called with the title of each question.
+        featured_schema: the tenant whose calls are reported one by one.
+        progress: called with the title of each check.
 
     Returns:
-        `checks` (dicts of `Check`), `passed`, `failed`, `skipped`, `confidence`, `schemas`,
-        `totals`, `api` (the featured store's calls) and `seconds`.
+        `checks` (dicts of `CheckResult`), `passed`, `failed`, `skipped`, `confidence`, `schemas`,
+        `totals`, `api` (the featured tenant's calls) and `seconds`.
 
     Raises:
-        ResilienceError: the database cannot be connected to: nothing was asked.
+        ResilienceError: the database cannot be connected to.
     """
     started = time.monotonic()
     with contextlib.closing(_connect(dsn)) as connection:
         report = database_validation.validate(connection, expected, settings, progress=progress)
     calls: list[StepResult] = []
     if api is None:
-        asked = api_probe.skipped(api_probe.STEPS, NO_BACKEND)
+        api_results = api_probe.skipped(api_probe.STEPS, NO_BACKEND)
     else:
         if progress:
             progress("API")
-        asked, calls = api_probe.probe(api, _rows(report.schemas))
-    done = [*report.checks, *(checks.without_ignored(one, settings.ignore) for one in asked)]
+        api_results, calls = api_probe.probe(api, _rows(report.schemas))
+    results = [
+        *report.checks,
+        *(checks.without_ignored(result, settings.ignore) for result in api_results),
+    ]
     return {
-        "checks": [check.to_dict() for check in done],
-        **checks.tally(done),
+        "checks": [check.to_dict() for check in results],
+        **checks.tally(results),
         "schemas": report.schemas,
         "totals": report.totals,
         "api": [
