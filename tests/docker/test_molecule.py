@@ -11,7 +11,7 @@ import pytest
 from docker_lab import Engine
 from docker_lab.scenario import BUILD, SCENARIOS, Ran, Scenario
 from docker_lab.swarm import Swarm
-from support.play_output import changed_by_playbook
+from support.ansible_run import changed_by_playbook
 from testbed import Testbed
 
 # As many as the Swarm's production has, so that the testbed's backups could be its own.

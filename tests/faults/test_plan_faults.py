@@ -12,9 +12,9 @@ from pathlib import Path
 
 import psutil
 import pytest
+from support.ansible_run import changed_tasks
 from support.fault_log import Fault
 from support.plan_host import ALONE, Layout, Plan, in_namespace_of, play
-from support.play_output import changed_tasks
 from testbed import Testbed
 
 # Where a play is ended: with a stage and a half behind it.

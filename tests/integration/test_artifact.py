@@ -9,7 +9,8 @@ import sys
 from pathlib import Path
 
 import pytest
-from support.play_host import ROOT, PlayHost
+from support.ansible_run import ROOT
+from support.play_host import PlayHost
 
 GALAXY = str(Path(sys.executable).with_name("ansible-galaxy"))
 NOT_SHIPPED = (

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from support.play_host import ROOT
+from support.ansible_run import ROOT
 
 
 def run(config: Path, *arguments: str) -> subprocess.CompletedProcess[str]:

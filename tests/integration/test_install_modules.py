@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
-from support.module_call import call
+from support.ansible_run import run_module
 
 
 def held(folder: Path) -> set[str]:
@@ -15,7 +15,7 @@ def held(folder: Path) -> set[str]:
 def test_a_host_is_told_as_it_is(tmp_path: Path) -> None:
     (tmp_path / "disk.json").write_text("{}")
     wanted = {"python": sys.executable, "config_dir": str(tmp_path)}
-    seen = call(
+    seen = run_module(
         "host_look",
         libraries=["json", "no_such_library"],
         programs=["sh", "no-such-program"],
@@ -26,9 +26,9 @@ def test_a_host_is_told_as_it_is(tmp_path: Path) -> None:
     assert seen["missing_programs"] == ["no-such-program"]
     assert seen["stages"] == ["disk"] and seen["python_problem"] == ""
     assert "debian" in [seen["system"]["id"], *seen["system"]["like"]]
-    none = call("host_look", **{**wanted, "python": "/usr/bin/true", "libraries": ["json"]})
+    none = run_module("host_look", **{**wanted, "python": "/usr/bin/true", "libraries": ["json"]})
     assert none["python_problem"] and none["missing_libraries"] == ["json"]
-    gone = call("host_look", **{**wanted, "python": "/nowhere/python"})
+    gone = run_module("host_look", **{**wanted, "python": "/nowhere/python"})
     assert "/nowhere/python" in gone["python_problem"]
 
 
@@ -51,22 +51,22 @@ def test_files_are_put_there_kept_and_taken_away(tmp_path: Path) -> None:
             },
         ],
     }
-    foretold = call("stage_install", "--check", "--diff", **stage)
-    assert foretold["changed"] and not held(tmp_path) and "+new" in foretold["said"]
-    assert "hidden" not in foretold["said"]
-    done = call("stage_install", **stage)
+    foretold = run_module("stage_install", "--check", "--diff", **stage)
+    assert foretold["changed"] and not held(tmp_path) and "+new" in foretold["output"]
+    assert "hidden" not in foretold["output"]
+    done = run_module("stage_install", **stage)
     assert done["written"] == foretold["written"] and done["changed"]
     (tmp_path / "staging" / "env").write_text("SECRET=1\n")
-    assert not call("stage_install", **stage)["changed"]
+    assert not run_module("stage_install", **stage)["changed"]
     (tmp_path / "staging" / "env").chmod(0o644)
     (tmp_path / "staging" / "open").write_text("another\n")
-    mended = call("stage_install", **stage)
+    mended = run_module("stage_install", **stage)
     assert len(mended["written"]) == 2
     assert (tmp_path / "staging" / "env").stat().st_mode & 0o777 == 0o600
     assert (tmp_path / "staging" / "env").read_text() == "SECRET=1\n"
     assert (tmp_path / "staging" / "open").read_text() == "new\n"
     wrong = {**stage, "folders": {str(tmp_path): "rwx"}}
-    assert "write it as 0600" in call("stage_install", **wrong)["msg"]
+    assert "write it as 0600" in run_module("stage_install", **wrong)["msg"]
 
     (tmp_path / "log").write_text("")
     (tmp_path / "log.1").write_text("")
@@ -76,11 +76,11 @@ def test_files_are_put_there_kept_and_taken_away(tmp_path: Path) -> None:
         "logs": [str(tmp_path / "log"), ""],
     }
     before = held(tmp_path)
-    foretold = call("stage_remove", "--check", **away)
+    foretold = run_module("stage_remove", "--check", **away)
     assert held(tmp_path) == before
-    done = call("stage_remove", **away)
+    done = run_module("stage_remove", **away)
     assert done["removed"] == foretold["removed"] and len(done["removed"]) == 5
     assert held(tmp_path) == {"logged"}
-    assert not call("stage_remove", **away)["changed"]
-    refused = call("stage_remove", paths=["/"])
+    assert not run_module("stage_remove", **away)["changed"]
+    refused = run_module("stage_remove", paths=["/"])
     assert refused["failed"] and "no place for a stage's file" in refused["msg"]

@@ -16,11 +16,11 @@ from typing import Any
 
 import pytest
 import yaml
-from support import module_call
+from support.ansible_run import run_module
 
 ROOT = Path(__file__).resolve().parents[2]
 
-call = functools.partial(module_call.call, "backup_inventory")
+call = functools.partial(run_module, "backup_inventory")
 
 
 @pytest.fixture

@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 import yaml
 from ansible_collections.chefwell.resilience.plugins.module_utils.history.history import History
+from support.ansible_run import run_module
 from support.filesystems import Disks, fill
-from support.module_call import call
 
 
 @pytest.fixture
@@ -25,7 +25,7 @@ def test_levels_plain_values_and_failing_when_asked(disks: Disks) -> None:
     fill(point, 85)
     for tier in ("daily", "weekly", "monthly"):
         (point / "backups" / tier).mkdir(parents=True)
-    result = call(
+    result = run_module(
         "disk_usage_check", "--check", paths=[str(point)], backup_path=str(point / "backups")
     )
     assert (result["failed"], result["changed"], result["level"]) == (False, False, "critical")
@@ -35,15 +35,15 @@ def test_levels_plain_values_and_failing_when_asked(disks: Disks) -> None:
     assert (folder["folder"], folder["level"], folder["bytes_used"]) == (True, "ok", 0)
     nothing = {"bytes_used": 0, "percent_used": 0.0, "growth_per_day": None}
     assert result["tiers"] == {"daily": nothing, "weekly": nothing, "monthly": nothing}
-    failed = call("disk_usage_check", paths=[str(point)], fail_on="critical")
+    failed = run_module("disk_usage_check", paths=[str(point)], fail_on="critical")
     assert failed["failed"] and failed["level"] == "critical"
     assert failed["msg"] == (
         f"the level is critical: {point}: space 85.0% used (600 KB left), critical from 80%"
     )
     assert failed["targets"][0]["bytes_used"] == 850 * 4096
-    assert not call("disk_usage_check", paths=[str(point)], fail_on="emergency")["failed"]
+    assert not run_module("disk_usage_check", paths=[str(point)], fail_on="emergency")["failed"]
     own = {"path": str(point), "warning": "3M", "critical": "500K", "emergency": "100K"}
-    assert call("disk_usage_check", targets=[own])["level"] == "warning"
+    assert run_module("disk_usage_check", targets=[own])["level"] == "warning"
 
 
 def shape(value: object) -> object:
@@ -67,7 +67,7 @@ def test_the_samples_of_the_documentation_have_the_shape_of_results(
     dump.write_bytes(b"x" * 4096)
     with History(str(tmp_path / "state")):
         pass
-    result = call(
+    result = run_module(
         "disk_usage_check",
         paths=[str(point)],
         backup_path=str(point / "backups"),
@@ -93,19 +93,21 @@ def test_inodes_left_for_every_target_or_for_one(disks: Disks) -> None:
         "inodes_critical": f"{left} left",
         "inodes_emergency": "5 left",
     }
-    result = call("disk_usage_check", paths=[str(point)], **limits)
+    result = run_module("disk_usage_check", paths=[str(point)], **limits)
     (target,) = result["targets"]
     assert (result["failed"], target["level"]) == (False, "critical")
     assert target["reason"] == f"inodes 70.1% used ({left} left), critical from {left} left"
     assert target["causes"][0]["values"]["left"] == left
     own = {"path": str(point), "inodes_warning": 75}
-    assert call("disk_usage_check", targets=[own])["level"] == "ok"
+    assert run_module("disk_usage_check", targets=[own])["level"] == "ok"
 
 
 def test_what_nobody_knows_fails_too_and_everything_is_watched_by_default(disks: Disks) -> None:
-    gone = call("disk_usage_check", paths=["/", str(disks.root / "gone")], fail_on="emergency")
+    gone = run_module(
+        "disk_usage_check", paths=["/", str(disks.root / "gone")], fail_on="emergency"
+    )
     assert gone["failed"] and "gone: cannot be measured" in gone["msg"]
-    everything = call("disk_usage_check", paths=[])
+    everything = run_module("disk_usage_check", paths=[])
     assert "/" in [target["path"] for target in everything["targets"]]
 
 
@@ -132,5 +134,5 @@ def test_what_nobody_knows_fails_too_and_everything_is_watched_by_default(disks:
     ],
 )
 def test_bad_thresholds_are_one_clear_error(options: dict[str, object], said: str) -> None:
-    result = call("disk_usage_check", **options)
+    result = run_module("disk_usage_check", **options)
     assert result["failed"] and said in result["msg"] and "targets" not in result

@@ -12,7 +12,7 @@ from typing import Any
 
 import psycopg2
 import pytest
-from support import module_call
+from support.ansible_run import run_module
 from testbed import Testbed
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -43,12 +43,12 @@ def options(bed: Testbed) -> dict[str, Any]:
     }
 
 
-call = functools.partial(module_call.call, "restore_validate")
+call = functools.partial(run_module, "restore_validate")
 
 
 def test_a_whole_database_passes_and_nothing_changes(options: dict[str, Any], bed: Testbed) -> None:
     result = call(**options, fail_on="failed")
-    assert not result["failed"] and result["changed"] is False, result["said"]
+    assert not result["failed"] and result["changed"] is False, result["output"]
     assert (result["failed_checks"], result["totals"]["schemas"]) == (0, 3)
     assert result["totals"]["tables"] == 18
     by_id = {check["id"]: check for check in result["checks"]}
@@ -56,7 +56,7 @@ def test_a_whole_database_passes_and_nothing_changes(options: dict[str, Any], be
     assert [one["id"] for one in result["api"]][:2] == ["login", "products"]
     # Nothing that was given in confidence comes back.
     for secret in (options["login_password"], bed.record["users"][0]["password"]):
-        assert secret not in result["said"]
+        assert secret not in result["output"]
 
 
 def test_check_mode_asks_just_the_same(options: dict[str, Any]) -> None:
@@ -108,8 +108,8 @@ def test_bad_input_is_one_clear_error(
     options: dict[str, Any], change: dict[str, Any], said: str
 ) -> None:
     result = call(**{**options, **change})
-    assert result["failed"] and said in result["msg"], result["said"]
-    assert "Traceback" not in result["said"]
+    assert result["failed"] and said in result["msg"], result["output"]
+    assert "Traceback" not in result["output"]
 
 
 def test_psycopg2_is_named_when_it_is_missing(options: dict[str, Any], tmp_path: Path) -> None:

@@ -8,8 +8,7 @@ import json
 import os
 import threading
 import time
-from collections.abc import Callable
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -17,48 +16,20 @@ from ansible_collections.chefwell.resilience.plugins.module_utils import host_cl
 from ansible_collections.chefwell.resilience.plugins.module_utils.history.history import History
 from ansible_collections.chefwell.resilience.plugins.module_utils.offsite import sync
 from support.backup_trees import add_backup, plan_tree
+from support.http_receiver import Receiver, receiving
 from support.sshd import Sshd, server
 
 __all__ = ["server"]
 
 
-class Service:
-    """Takes messages and pings, as an HTTP service does."""
-
-    def __init__(self) -> None:
-        self.got: list[tuple[str, str]] = []
-        outer = self
-
-        class Handler(BaseHTTPRequestHandler):
-            def do_POST(self) -> None:
-                body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
-                outer.got.append((self.path, body.decode()))
-                self.send_response(200)
-                self.end_headers()
-
-            do_GET = do_POST
-
-            def log_message(self, *_words: object) -> None:
-                pass
-
-        self.http = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        self.port = self.http.server_address[1]
-        threading.Thread(target=self.http.serve_forever, daemon=True).start()
-
-    def taken(self, path: str) -> list[str]:
-        return [body for where, body in self.got if where.startswith(path)]
-
-
 @pytest.fixture
-def service():
-    made = Service()
-    yield made
-    made.http.shutdown()
-    made.http.server_close()
+def receiver() -> Iterator[Receiver]:
+    with receiving() as receiver:
+        yield receiver
 
 
 class Host:
-    def __init__(self, root: Path, server: Sshd, service: Service) -> None:
+    def __init__(self, root: Path, server: Sshd, receiver: Receiver) -> None:
         self.root = root
         self.tree = plan_tree(root / "backups")
         self.copy = root / "copy"
@@ -77,8 +48,8 @@ class Host:
             "state_dir": str(root / "state"),
             "log_file": str(root / "log"),
             "language": "en",
-            "notify_urls": [f"json://127.0.0.1:{service.port}/told"],
-            "ping_url": f"http://127.0.0.1:{service.port}/ping",
+            "notify_urls": [receiver.webhook],
+            "ping_url": receiver.check,
             "metrics_file": str(root / "offsite.prom"),
         }
 
@@ -98,39 +69,41 @@ class Host:
 
 
 @pytest.fixture
-def host(tmp_path: Path, server: Sshd, service: Service) -> Host:
-    return Host(tmp_path, server, service)
+def host(tmp_path: Path, server: Sshd, receiver: Receiver) -> Host:
+    return Host(tmp_path, server, receiver)
 
 
-def test_told_once_a_change_and_of_the_recovery(host: Host, server: Sshd, service: Service) -> None:
+def test_told_once_a_change_and_of_the_recovery(
+    host: Host, server: Sshd, receiver: Receiver
+) -> None:
     sync = "sync-backups-offsite"
     assert host.run(sync)[0] == 0
-    assert service.taken("/told") == []
-    assert [path for path, _body in service.got] == ["/ping/start", "/ping"]
+    assert receiver.messages() == []
+    assert [action for action, _body in receiver.pings()] == ["/start", ""]
     assert host.metric("success") == 1 and host.metric("files_sent") == 14
     good = host.metric("last_success_timestamp_seconds")
 
     server.stop()
     assert host.run(sync)[0] == 2
-    (told,) = service.taken("/told")
-    assert "nothing listens on that port" in told
+    (message,) = receiver.messages()
+    assert "nothing listens on that port" in message["message"]
     assert host.run(sync)[0] == 2
-    assert len(service.taken("/told")) == 1, "the same failure is told once"
-    assert "nothing listens" in service.taken("/ping/fail")[-1]
+    assert len(receiver.messages()) == 1, "the same failure is told once"
+    assert "nothing listens" in dict(receiver.pings())["/fail"]
     assert host.metric("success") == 0
     assert host.metric("last_success_timestamp_seconds") == good
 
     server.start()
     assert host.run(sync)[0] == 0
-    recovery = service.taken("/told")[-1]
-    assert len(service.taken("/told")) == 2 and "success" in recovery, recovery
+    recovery = receiver.messages()[-1]
+    assert len(receiver.messages()) == 2 and recovery["type"] == "success", recovery
     with History(host.values["state_dir"]) as history:
         events = history.events("offsite", "sync")
     assert [event.level for event in events] == ["ok", "critical", "critical", "ok"]
     assert events[-1].data["files_sent"] == 14
-    before = len(service.got)
+    before = len(receiver.requests)
     assert host.run(sync, "--dry-run")[0] == 0
-    assert len(service.got) == before, "a dry run tells nobody"
+    assert len(receiver.requests) == before, "a dry run tells nobody"
 
 
 @pytest.mark.parametrize(

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import datetime
-import json
 import os
 import re
 import subprocess
@@ -12,6 +11,7 @@ from pathlib import Path
 
 import pytest
 from support.http_receiver import Receiver, receiving
+from support.play_host import PlayHost
 from support.sshd import Sshd, make_key
 from support.waiting import wait_for
 
@@ -35,92 +35,40 @@ def add_backup(backups: Path, tier: str, hours_ago: float) -> str:
     return f"{tier}/{name}"
 
 
-class Host:
-    """This machine, with every path of the plan moved under one folder, and a backup server."""
+class Host(PlayHost):
+    """A managed host with a backup tree, and the backup server that takes its copies."""
 
     def __init__(self, root: Path, server: Sshd) -> None:
-        self.root = root
         self.server = server
-        self.scripts = root / "scripts"
         self.backups = root / "backups"
         self.log = root / "offsite-sync.log"
         self.key = root / "ssh" / "chefwell_backup"
         for number, tier in enumerate(("daily", "weekly", "monthly")):
             (self.backups / tier).mkdir(parents=True)
             add_backup(self.backups, tier, 2 + number)
-        self.variables = {
-            "resilience_hosts": "localhost",
-            "resilience_become": False,
-            "ansible_connection": "local",
-            "ansible_python_interpreter": sys.executable,
-            "host_kit_python": sys.executable,
-            "host_kit_lib_dir": str(root / "lib"),
-            "host_kit_config_dir": str(root / "etc"),
-            "host_kit_state_dir": str(root / "state"),
-            "host_kit_scripts_dir": str(self.scripts),
-            "offsite_backup_server_host": "127.0.0.1",
-            "offsite_backup_server_port": server.port,
-            "offsite_backup_server_user": server.user,
-            "offsite_backup_server_path": str(server.backups),
-            "offsite_backup_host_key": server.host_key,
-            "offsite_backup_key_file": str(self.key),
-            "offsite_backup_path": str(self.backups),
-            "offsite_backup_log_file": str(self.log),
-            "offsite_backup_retry_seconds": 0.1,
-            "offsite_backup_logrotate_file": str(root / "logrotate.conf"),
-            "offsite_backup_server_kit_dir": str(root / "kit"),
-            "offsite_backup_server_python": sys.executable,
-            "offsite_backup_server_authorized_keys": str(server.authorized_keys),
-        }
+        super().__init__(
+            root,
+            inventory="localhost,server,",
+            offsite_backup_server_host="127.0.0.1",
+            offsite_backup_server_port=server.port,
+            offsite_backup_server_user=server.user,
+            offsite_backup_server_path=str(server.backups),
+            offsite_backup_host_key=server.host_key,
+            offsite_backup_key_file=str(self.key),
+            offsite_backup_path=str(self.backups),
+            offsite_backup_log_file=str(self.log),
+            offsite_backup_retry_seconds=0.1,
+            offsite_backup_logrotate_file=str(root / "logrotate.conf"),
+            offsite_backup_server_kit_dir=str(root / "kit"),
+            offsite_backup_server_python=sys.executable,
+            offsite_backup_server_authorized_keys=str(server.authorized_keys),
+        )
         # In the inventory of its own name: what Ansible does on the server.
         self.managed = {
             "offsite_backup_server_inventory_host": "server",
             "offsite_backup_server_host_key_file": str(server.root / "host_key.pub"),
             "offsite_backup_host_key": "",
         }
-
-    def run(
-        self, playbook: str, *arguments: str, **more: object
-    ) -> subprocess.CompletedProcess[str]:
-        return subprocess.run(
-            [
-                str(Path(sys.executable).with_name("ansible-playbook")),
-                "-i",
-                "localhost,server,",
-                "-e",
-                json.dumps({**self.variables, **more}),
-                *arguments,
-                str(ROOT / "playbooks" / playbook),
-            ],
-            capture_output=True,
-            text=True,
-            check=False,
-            env={
-                **os.environ,
-                "ANSIBLE_COLLECTIONS_PATH": str(ROOT / "build" / "collections"),
-                "ANSIBLE_NOCOLOR": "1",
-                "ANSIBLE_PIPELINING": "1",
-                "LC_ALL": "C.UTF-8",
-            },
-        )
-
-    def play(self, playbook: str, *arguments: str, **more: object) -> dict[str, int]:
-        """Runs a playbook and returns its recap; a failed play fails the test."""
-        run = self.run(playbook, *arguments, **more)
-        assert run.returncode == 0, run.stdout + run.stderr
-        recap = re.search(r"^localhost +: (.*)$", run.stdout, re.MULTILINE)
-        assert recap, run.stdout
-        return {key: int(value) for key, value in re.findall(r"(\w+)=(\d+)", recap[1])}
-
-    def command(self, name: str, *arguments: str) -> subprocess.CompletedProcess[str]:
-        """Runs an installed command as cron would: no PATH, no locale."""
-        return subprocess.run(
-            [str(self.scripts / f"{name}.sh"), *arguments],
-            capture_output=True,
-            text=True,
-            check=False,
-            env={},
-        )
 
 
 @pytest.fixture

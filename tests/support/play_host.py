@@ -1,27 +1,26 @@
-"""This machine as a production host, with every path of the plan moved under one folder."""
+"""This machine as a managed host, with every path of the plan moved under one folder."""
 
 from __future__ import annotations
 
-import json
-import os
-import re
 import subprocess
 import sys
 from pathlib import Path
 
-ROOT = Path(__file__).resolve().parents[2]
+from support.ansible_run import COLLECTIONS, recap, run_playbook
 
 
 class PlayHost:
-    """A host that playbooks are run against, and whose commands are run as cron would.
+    """A host on which playbooks are run, and whose commands are run as cron would.
 
     Args:
         root: the folder.
-        variables: beside those of the kit.
+        inventory: hosts, each followed by a comma.
+        variables: of the roles, beside the paths of the kit and of logrotate.
     """
 
-    def __init__(self, root: Path, **variables: object) -> None:
+    def __init__(self, root: Path, *, inventory: str = "localhost,", **variables: object) -> None:
         self.root = root
+        self.inventory = inventory
         self.scripts = root / "scripts"
         self.variables = {
             "resilience_hosts": "localhost",
@@ -42,43 +41,26 @@ class PlayHost:
         self,
         playbook: str,
         *arguments: str,
-        collections: Path = ROOT / "build" / "collections",
-        **more: object,
+        collections: Path = COLLECTIONS,
+        **variables: object,
     ) -> subprocess.CompletedProcess[str]:
-        """Runs a playbook: by file name from the checkout, or by full name as installed."""
-        path = str(ROOT / "playbooks" / playbook) if playbook.endswith(".yml") else playbook
-        return subprocess.run(
-            [
-                str(Path(sys.executable).with_name("ansible-playbook")),
-                "-i",
-                "localhost,",
-                "-e",
-                json.dumps({**self.variables, **more}),
-                *arguments,
-                path,
-            ],
-            capture_output=True,
-            text=True,
-            check=False,
-            env={
-                **os.environ,
-                "ANSIBLE_COLLECTIONS_PATH": str(collections),
-                "ANSIBLE_NOCOLOR": "1",
-                "ANSIBLE_PIPELINING": "1",
-                "LC_ALL": "C.UTF-8",
-            },
+        """Run a playbook with more variables: by file name, or by full name as installed."""
+        return run_playbook(
+            playbook,
+            *arguments,
+            variables={**self.variables, **variables},
+            inventory=self.inventory,
+            collections=collections,
         )
 
-    def play(self, playbook: str, *arguments: str, **more: object) -> dict[str, int]:
-        """Runs a playbook and returns its recap; a failed play fails the test."""
-        run = self.run(playbook, *arguments, **more)
+    def play(self, playbook: str, *arguments: str, **variables: object) -> dict[str, int]:
+        """Run a playbook, which must succeed; return the counts of its recap."""
+        run = self.run(playbook, *arguments, **variables)
         assert run.returncode == 0, run.stdout + run.stderr
-        recap = re.search(r"^localhost +: (.*)$", run.stdout, re.MULTILINE)
-        assert recap, run.stdout
-        return {key: int(value) for key, value in re.findall(r"(\w+)=(\d+)", recap[1])}
+        return recap(run.stdout)
 
     def command(self, name: str, *arguments: str) -> subprocess.CompletedProcess[str]:
-        """Runs an installed command with cron's environment: no PATH, no locale."""
+        """Run an installed command with cron's environment: no PATH, no locale."""
         return subprocess.run(
             [str(self.scripts / f"{name}.sh"), *arguments],
             capture_output=True,
