@@ -52,7 +52,7 @@ def _too_many(settings: SyncSettings, server: Sshd) -> SyncSettings:
     ("what", "change", "kind", "said"),
     [
         ("a key with a passphrase", _locked_key, "key", "passphrase"),
-        ("another user", _foreign_user, "permission_denied", "does not accept our key"),
+        ("another user", _foreign_user, "permission_denied", "does not accept the key"),
         ("an authorized_keys without the key", _no_key, "permission_denied", "does not accept"),
         ("more keys than sshd lets us try", _too_many, "too_many_keys", "too many keys"),
         ("nothing on the port", _down, "refused", "nothing listens"),

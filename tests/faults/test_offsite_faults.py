@@ -337,13 +337,13 @@ def test_b11_rotated_away_meanwhile(
     fault.cause("a backup is removed between the listing and the sending")
     victim = sorted((tree / "daily").iterdir())[0]
     transport = settings.transport
-    look = transport.look
+    list_backups = transport.list_backups
 
     def looked(*arguments: object) -> object:
         victim.unlink(missing_ok=True)
-        return look(*arguments)
+        return list_backups(*arguments)
 
-    monkeypatch.setattr(transport, "look", looked)
+    monkeypatch.setattr(transport, "list_backups", looked)
     result = sync.sync(settings)
     fault.see(
         f"vanished: {result.vanished}",

@@ -316,8 +316,8 @@ def test_b8_rsync_24_a_file_vanishes(fault, copied: SyncSettings, tree: Path) ->
     named = result.vanished == (f"weekly/{victim.name}",)
     fault.see(f"{result.status}: {result.warnings}", holds=result.status == "warning" and named)
     fault.see("the rest is there", holds=in_sync(copied, full=True))
-    judged = rsync.judge(24, [], "file has vanished")
-    fault.see(f"on its own: {judged.words}", holds=not judged.ok)
+    judged = rsync.transfer_result(24, [], "file has vanished")
+    fault.see(f"on its own: {judged.problem}", holds=not judged.ok)
 
 
 def test_b8_rsync_25_a_limit_of_deletions(fault, tmp_path: Path) -> None:
@@ -328,9 +328,9 @@ def test_b8_rsync_25_a_limit_of_deletions(fault, tmp_path: Path) -> None:
         (tmp_path / "full" / name).touch()
     line = ["rsync", "-r", "--delete", "--max-delete=1", f"{tmp_path}/empty/", f"{tmp_path}/full/"]
     done = subprocess.run(line, capture_output=True, text=True, check=False)
-    judged = rsync.judge(done.returncode, done.stdout.splitlines(), done.stderr)
-    told = not judged.ok and rsync.EXIT_WORDS[25] in judged.words
-    fault.see(judged.words[:140], holds=done.returncode == 25 and told)
+    judged = rsync.transfer_result(done.returncode, done.stdout.splitlines(), done.stderr)
+    told = not judged.ok and rsync.EXIT_REASONS[25] in judged.problem
+    fault.see(judged.problem[:140], holds=done.returncode == 25 and told)
 
 
 def test_b8_rsync_30_silence(fault, copied: SyncSettings, tree: Path, server: Sshd) -> None:
@@ -351,7 +351,7 @@ def test_b8_rsync_30_silence(fault, copied: SyncSettings, tree: Path, server: Ss
     for pid in stopped:
         kill(pid)
     said = (result.status, result.kind) == ("failed", "rsync_30")
-    fault.see(result.message[:140], holds=said and rsync.EXIT_WORDS[30] in result.message)
+    fault.see(result.message[:140], holds=said and rsync.EXIT_REASONS[30] in result.message)
     fault.see(
         "afterwards equal", holds=sync.sync(copied).status == "ok" and in_sync(copied, full=True)
     )
@@ -361,12 +361,12 @@ def test_b8_rsync_255_no_ssh(fault, copied: SyncSettings, tree: Path) -> None:
     fault.cause("rsync itself is called while nothing listens on the server's port")
     nobody = dataclasses.replace(copied.transport.destination, port=free_port())
     name = f"daily/{sorted((tree / 'daily').iterdir())[0].name}"
-    done = rsync.Sending(nobody, str(tree), old_folder="old_x").send([name])
+    done = rsync.RsyncRun(nobody, str(tree), old_folder="old_x").send([name])
     # 255 is what ssh ended with; an rsync that notices the closed pipe first says 12 instead.
-    said = (done.ok, done.kind, done.again) == (False, "refused", True)
-    fault.see(done.words[:140], holds=said and done.code in (255, 12) and bool(done.remedy))
-    judged = rsync.judge(255, [], "")
-    fault.see(f"by itself: {judged.words}", holds=rsync.EXIT_WORDS[255] in judged.words)
+    said = (done.ok, done.kind, done.retryable) == (False, "refused", True)
+    fault.see(done.problem[:140], holds=said and done.code in (255, 12) and bool(done.remedy))
+    judged = rsync.transfer_result(255, [], "")
+    fault.see(f"by itself: {judged.problem}", holds=rsync.EXIT_REASONS[255] in judged.problem)
 
 
 def test_b10_the_ping_that_does_not_come(

@@ -58,7 +58,7 @@ def test_inventory_comparison_and_hostile_names(tree: Path) -> None:
     ("options", "said"),
     [
         ({"path": "/no/such/tree"}, "the backup tree cannot be read"),
-        ({"path": "/", "compare_with": {"no": "inventory"}}, "this is no inventory"),
+        ({"path": "/", "compare_with": {"no": "inventory"}}, "this is not an inventory"),
     ],
 )
 def test_errors_are_one_clear_message(options: dict[str, object], said: str) -> None:

@@ -25,7 +25,7 @@ from ansible_collections.chefwell.resilience.plugins.module_utils.offsite.offsit
     MARKER,
     SyncSettings,
 )
-from ansible_collections.chefwell.resilience.plugins.module_utils.offsite.transport_rsync import (
+from ansible_collections.chefwell.resilience.plugins.module_utils.offsite.transport_account import (
     AccountTransport,
 )
 from support.backup_trees import add_backup, backup_name, contents, plan_tree
@@ -331,11 +331,11 @@ class TestFailures:
 
     def test_wrong_user(self, settings: SyncSettings) -> None:
         wrong = with_destination(settings, user="nobody-here")
-        self.expect(wrong, "permission_denied", "does not accept our key", 1)
+        self.expect(wrong, "permission_denied", "does not accept the key", 1)
 
     def test_key_that_was_not_let_in(self, settings: SyncSettings, server: Sshd) -> None:
         server.authorized_keys.write_text("")
-        self.expect(settings, "permission_denied", "does not accept our key", 1)
+        self.expect(settings, "permission_denied", "does not accept the key", 1)
 
     def test_key_with_a_passphrase(self, settings: SyncSettings, server: Sshd) -> None:
         make_key(server.root / "locked", "secret words")

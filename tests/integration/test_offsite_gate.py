@@ -22,7 +22,7 @@ from pathlib import Path
 import pytest
 from ansible_collections.chefwell.resilience.plugins.module_utils.offsite import (
     offsite_verification,
-    ssh_request,
+    ssh_command,
     sync,
 )
 from ansible_collections.chefwell.resilience.plugins.module_utils.offsite.offsite_settings import (
@@ -31,8 +31,10 @@ from ansible_collections.chefwell.resilience.plugins.module_utils.offsite.offsit
 from ansible_collections.chefwell.resilience.plugins.module_utils.offsite.ssh import (
     ServerError,
 )
-from ansible_collections.chefwell.resilience.plugins.module_utils.offsite.transport_rsync import (
+from ansible_collections.chefwell.resilience.plugins.module_utils.offsite.transport_account import (
     AccountTransport,
+)
+from ansible_collections.chefwell.resilience.plugins.module_utils.offsite.transport_gate import (
     GateTransport,
 )
 from ansible_collections.chefwell.resilience.plugins.module_utils.server import (
@@ -85,11 +87,11 @@ class TestSync:
         assert verification["comparison"]["in_sync"]
         assert verification["comparison"]["compared_by"] == "sha256"
         assert verification["weaker"] == [] and verification["server_alarms"] == []
-        assert verification["digests"]["remote"] == {"read": 14, "believed": 0}
-        # What the sync itself read is believed, and then what the verification read is too.
-        assert verification["digests"]["local"] == {"read": 0, "believed": 14}
+        assert verification["digests"]["remote"] == {"read": 14, "cached": 0}
+        # Digests that the sync took are cached, and then those of the verification, too.
+        assert verification["digests"]["local"] == {"read": 0, "cached": 14}
         again = offsite_verification.verify(copied)["digests"]
-        assert again["remote"] == {"read": 0, "believed": 14}
+        assert again["remote"] == {"read": 0, "cached": 14}
 
         second = sync.sync(copied)
         assert (second.status, second.files_sent, second.bytes_sent) == ("ok", 0, 0)
@@ -566,11 +568,11 @@ class TestSilence:
         waits = store(server)
         began = time.monotonic()
         with waits.locked(), concurrent.futures.ThreadPoolExecutor() as pool:
-            asked = pool.submit(ask_to_settle, hasty)
+            asked = pool.submit(send_inventory, hasty)
             with pytest.raises(concurrent.futures.TimeoutError):
                 asked.result(7)  # longer than the silence that is allowed
             held = stopped(server)
-            with pytest.raises(ServerError, match="said nothing for 3 s"):
+            with pytest.raises(ServerError, match="sent nothing for 3 s"):
                 asked.result(10)
         for pid in held:
             kill(pid)
@@ -596,11 +598,11 @@ class TestSilence:
             asked = pool.submit(AccountTransport(account).digests, [name])
             time.sleep(1.5)
             held = stopped(server)
-            with pytest.raises(ServerError, match="said nothing for 3 s"):
+            with pytest.raises(ServerError, match="sent nothing for 3 s"):
                 asked.result(10)
         for pid in held:
             kill(pid)
 
 
-def ask_to_settle(settings: SyncSettings) -> None:
-    ssh_request.ask(settings.transport.destination, ["chefwell-commit"], input=NOTHING)
+def send_inventory(settings: SyncSettings) -> None:
+    ssh_command.run_command(settings.transport.destination, ["chefwell-commit"], stdin=NOTHING)

@@ -24,14 +24,16 @@ from ansible_collections.chefwell.resilience.plugins.module_utils.offsite import
     offsite_verification,
     rsync,
     ssh,
-    ssh_request,
+    ssh_command,
     sync,
 )
 from ansible_collections.chefwell.resilience.plugins.module_utils.offsite.offsite_settings import (
     SyncSettings,
 )
-from ansible_collections.chefwell.resilience.plugins.module_utils.offsite.transport_rsync import (
+from ansible_collections.chefwell.resilience.plugins.module_utils.offsite.transport_account import (
     AccountTransport,
+)
+from ansible_collections.chefwell.resilience.plugins.module_utils.offsite.transport_gate import (
     GateTransport,
 )
 from ansible_collections.chefwell.resilience.plugins.module_utils.pages import render
@@ -78,7 +80,7 @@ def test_the_page_of_a_copy_with_everything_wrong(settings: SyncSettings, server
     refused = sync.sync(settings, overrides=["mass-change"])
     assert refused.kind == "server_guard"
     with pytest.raises(ssh.ServerError, match="does not let the key do that"):
-        ssh_request.ask(settings.transport.destination, ["sh"])
+        ssh_command.run_command(settings.transport.destination, ["sh"])
     (server.backups / "weekly" / "chefwell_backup_20200101_000000.dump.gz").symlink_to("/etc")
     verification = offsite_verification.verify(settings, full=True)
     assert len(verification["server_alarms"]) == 2
@@ -118,7 +120,7 @@ def test_the_message_of_a_sync_that_was_refused(settings: SyncSettings) -> None:
     add_backup(tree, "weekly", -0.01, size=10)
     (tree / settings.marker).unlink()
     result = sync.sync(settings)
-    conditions = offsite_report._conditions(result, PORTUGUESE)
+    conditions = offsite_report.alert_conditions(result, PORTUGUESE)
     for one in conditions:
         assert english(one.reason) == [], one.reason
     assert "recusado antes de enviar qualquer coisa" in conditions[0].reason
@@ -128,12 +130,12 @@ def test_the_message_of_a_sync_that_was_refused(settings: SyncSettings) -> None:
 
 def test_every_way_to_fail_has_words(server: Sshd) -> None:
     for _pattern, why in ssh._FAILURES:
-        for text in (why.words, why.remedy):
+        for text in (why.problem, why.remedy):
             assert english(translate(PORTUGUESE, text)) == [], text
-    for code, text in rsync.EXIT_WORDS.items():
-        judged = rsync.judge(code, [], "")
-        assert english(translate(PORTUGUESE, judged.words)) == [], text
-        assert text in judged.words
+    for code, text in rsync.EXIT_REASONS.items():
+        judged = rsync.transfer_result(code, [], "")
+        assert english(translate(PORTUGUESE, judged.problem)) == [], text
+        assert text in judged.problem
 
 
 def test_the_servers_own_message(settings: SyncSettings, server: Sshd) -> None:
@@ -177,7 +179,7 @@ def test_the_phrases_are_the_systems_own() -> None:
 
 def in_portuguese(result: offsite_settings.SyncResult) -> str:
     """What people are told of a sync."""
-    said = "\n".join(one.reason for one in offsite_report._conditions(result, PORTUGUESE))
+    said = "\n".join(one.reason for one in offsite_report.alert_conditions(result, PORTUGUESE))
     print(said)
     return said
 
@@ -227,8 +229,8 @@ def test_permission_denied_in_rsyncs_own_words(tmp_path: Path) -> None:
         cwd="/",
         env=ssh.environment(),
     )
-    judged = rsync.judge(done.returncode, [], done.stderr)
-    told = translate(PORTUGUESE, judged.words)
+    judged = rsync.transfer_result(done.returncode, [], done.stderr)
+    told = translate(PORTUGUESE, judged.problem)
     print(told)
-    assert "Permission denied (13)" in judged.words
+    assert "Permission denied (13)" in judged.problem
     assert "permissão negada (13)" in told and "Permission" not in told

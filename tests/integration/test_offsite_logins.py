@@ -15,12 +15,12 @@ import pytest
 from ansible_collections.chefwell.resilience.plugins.module_utils.offsite import (
     offsite_verification,
     sync,
-    transport_rsync,
+    transport_account,
 )
 from ansible_collections.chefwell.resilience.plugins.module_utils.offsite.offsite_settings import (
     SyncSettings,
 )
-from ansible_collections.chefwell.resilience.plugins.module_utils.offsite.transport_rsync import (
+from ansible_collections.chefwell.resilience.plugins.module_utils.offsite.transport_account import (
     AccountTransport,
 )
 from support.backup_trees import add_backup, contents
@@ -81,7 +81,7 @@ def test_each_login_has_its_purpose(settings: SyncSettings, gate: bool, counted:
         )
         assert verification["comparison"]["in_sync"] and logins == 1
         digests = verification["digests"]["remote"]
-        assert (digests["read"], digests["believed"]) == known
+        assert (digests["read"], digests["cached"]) == known
 
 
 @pytest.mark.parametrize("settings", ["restricted"], indirect=True)
@@ -115,7 +115,7 @@ def test_a_login_that_took_the_server_for_a_newer_one_is_made_again(
     settings: SyncSettings, gate: bool, counted: Counted, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A server whose rsync does not know `--fsync`; a mock, for there is no such rsync here."""
-    monkeypatch.setattr(transport_rsync, "_DURABLE_FROM", (99,))
+    monkeypatch.setattr(transport_account, "_DURABLE_FROM", (99,))
     first, logins = counted(lambda: sync.sync(settings))
     assert (first.status, first.files_sent, logins) == ("ok", 14, 4 if gate else 3)
     assert first.attempts == 1 and offsite_verification.verify(settings)["comparison"]["in_sync"]

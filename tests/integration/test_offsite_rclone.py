@@ -205,7 +205,7 @@ def test_what_has_the_name_already_is_not_overwritten(tmp_path: Path, kind: str)
         far.rclone("copy", str(tmp_path / "source"), "there:backups")
         failed = transport._moved(["daily/a.dump"], INCOMING, "")
         assert failed is not None and not failed.ok
-        print(f"{kind}: {failed.words}")
+        print(f"{kind}: {failed.problem}")
         assert far.held()["daily/a.dump"] == b"another's"
 
 
@@ -223,7 +223,7 @@ def test_a_file_that_did_not_arrive_is_no_success(tmp_path: Path) -> None:
 
     transport._tried = rotates  # the moment between the list and the copy, which cannot be met
     done = transport.send(names, Delivery(str(tree), "old_x"))
-    assert (done.ok, done.kind) == (False, "not_placed") and names[0] in done.words
+    assert (done.ok, done.kind) == (False, "not_placed") and names[0] in done.problem
     assert set(far.held()) == set(names[1:])
 
 

@@ -15,8 +15,10 @@ from ansible_collections.chefwell.resilience.plugins.module_utils.offsite import
 from ansible_collections.chefwell.resilience.plugins.module_utils.offsite.offsite_settings import (
     SyncSettings,
 )
-from ansible_collections.chefwell.resilience.plugins.module_utils.offsite.transport_rsync import (
+from ansible_collections.chefwell.resilience.plugins.module_utils.offsite.transport_account import (
     AccountTransport,
+)
+from ansible_collections.chefwell.resilience.plugins.module_utils.offsite.transport_gate import (
     GateTransport,
 )
 from support.backup_trees import add_backup, plan_tree

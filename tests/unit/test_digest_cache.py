@@ -33,7 +33,7 @@ def test_what_is_new_or_changed_is_read() -> None:
     entries = {name: known(0.1) for name in ("same", "size", "mtime", "inode", "ctime", "gone")}
     planned = plan(entries, files, now=NOW, full_days=30)
     assert planned.to_read == ["ctime", "inode", "mtime", "new", "size"]
-    assert planned.believed == {"same": "a" * 64} and planned.before == {}
+    assert planned.cached == {"same": "a" * 64} and planned.before == {}
 
 
 def test_a_share_is_read_again_each_day_oldest_first_and_all_in_time() -> None:
@@ -77,4 +77,4 @@ def test_a_cache_keeps_what_is_there_and_a_damaged_one_is_empty(tmp_path: Path) 
     assert DigestCache(str(path)).entries == {}
     unwritable = DigestCache("/proc/none/x")
     unwritable.learn(files, {"b": "2" * 64}, NOW)
-    assert "cannot be kept" in str(unwritable.save(files))
+    assert "cannot be stored" in str(unwritable.save(files))

@@ -31,7 +31,7 @@ def tree(**days_ago: list[float]) -> Inventory:
 def test_a_whole_schedule_owes_nothing() -> None:
     seen = tree(daily=list(range(7)), weekly=[0, 7, 14, 21], monthly=[0, 30, 61])
     found = freshness.of(seen, freshness.SCHEDULE, NOW)
-    assert freshness.complaints(found) == []
+    assert freshness.problems(found) == []
     assert found["daily"]["newest"] == "daily/0" and found["daily"]["age_hours"] == 9
 
 
@@ -39,7 +39,7 @@ def test_a_missing_night_is_named_by_its_date() -> None:
     found = freshness.of(tree(daily=[0, 1, 4, 5]), {"daily": 24}, NOW)
     assert [gap[:16] for gap in found["daily"]["gaps"]] == ["2025-11-17T03:00", "2025-11-18T03:00"]
     assert found["daily"]["fresh"]
-    assert "no backup was taken at 2025-11-17" in freshness.complaints(found)[0]
+    assert "no backup was taken at 2025-11-17" in freshness.problems(found)[0]
 
 
 @pytest.mark.parametrize(("age", "fresh"), [(0.8, True), (1.0, False)])
@@ -50,7 +50,7 @@ def test_late_is_a_quarter_after_the_time(age: float, fresh: bool) -> None:
 def test_an_empty_tier_and_one_from_the_future_are_not_fresh() -> None:
     found = freshness.of(tree(daily=[-3]), {"daily": 24, "weekly": 168}, NOW)
     assert [found[tier]["fresh"] for tier in found] == [False, False]
-    assert freshness.complaints(found)[0] == "daily has no backup that counts"
+    assert freshness.problems(found)[0] == "daily has no backup that counts"
     assert freshness.of(tree(), {"yearly": 1}, NOW) == {}
 
 

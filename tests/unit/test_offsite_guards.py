@@ -28,7 +28,7 @@ def tree(*files: BackupFile, **values: list[str]) -> Inventory:
     return Inventory("/backups", list(files), **values)
 
 
-def seen(*files: BackupFile) -> dict[str, guards.Seen]:
+def seen(*files: BackupFile) -> dict[str, guards.FileState]:
     return {file.path: (file.bytes, file.mtime_ns) for file in files}
 
 
@@ -95,13 +95,13 @@ def test_a_newest_dump_that_holds_nothing_is_refused_and_named(size: int, told: 
     refusals = guards.check_source(tree(*ALL, empty), LIMITS, None, {})
     assert bool(refusals) == told
     if told:
-        assert refusals[0].guard == guards.DUMP_SIZE and empty.path in refusals[0].saw
+        assert refusals[0].guard == guards.DUMP_SIZE and empty.path in refusals[0].reason
 
 
 def destination(**values: object) -> list[str]:
     usual: dict[str, object] = {
         "exists": True,
-        "theirs": ALL,
+        "held": ALL,
         "aside": [],
         "bytes_to_send": 0,
         "room": 10**9,
@@ -115,12 +115,12 @@ def destination(**values: object) -> list[str]:
     ("values", "guard"),
     [
         ({}, None),
-        ({"exists": False, "theirs": []}, guards.DESTINATION),
-        ({"theirs": []}, guards.DESTINATION),
-        ({"exists": False, "theirs": [], "synced_before": False}, None),
+        ({"exists": False, "held": []}, guards.DESTINATION),
+        ({"held": []}, guards.DESTINATION),
+        ({"exists": False, "held": [], "synced_before": False}, None),
         ({"aside": [file.path for file in ALL[:5]]}, guards.MASS_CHANGE),
         ({"aside": [file.path for file in ALL[:4]]}, None),
-        ({"aside": [ALL[0].path], "theirs": ALL[:1]}, None),
+        ({"aside": [ALL[0].path], "held": ALL[:1]}, None),
         ({"bytes_to_send": 2, "room": 1}, guards.ROOM),
         ({"bytes_to_send": 2, "room": None}, None),
     ],

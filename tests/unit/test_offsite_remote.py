@@ -13,7 +13,7 @@ NAME = "chefwell_backup_20251120_030000.dump.gz"
 DIGEST = "a" * 64
 
 
-def parse(*records: str) -> remote_listing.Remote:
+def parse(*records: str) -> remote_listing.RemoteListing:
     answer = b"".join(record.encode() + b"\0" for record in records)
     return remote_listing.parse(answer, "u@h:22/b", inventory.TIERS, inventory.PATTERN)
 

@@ -30,31 +30,31 @@ def command(**values: object) -> list[str]:
 
 @pytest.mark.parametrize("code", [*range(1, 7), *range(10, 17), *range(19, 26), 30, 35, 255])
 def test_every_exit_code_has_words_and_is_no_success(code: int) -> None:
-    done = rsync.judge(code, [], SUMMARY)
+    done = rsync.transfer_result(code, [], SUMMARY)
     assert not done.ok
-    assert f"(rsync exit {code})" in done.words and rsync.EXIT_WORDS[code] in done.words
+    assert f"(rsync exit {code})" in done.problem and rsync.EXIT_REASONS[code] in done.problem
     assert done.kind == f"rsync_{code}"
 
 
 def test_an_exit_code_of_a_later_rsync_is_no_success() -> None:
-    assert "does not name" in rsync.judge(77, [], "").words
+    assert "does not name" in rsync.transfer_result(77, [], "").problem
 
 
 def test_a_signal_is_named_and_tried_again() -> None:
-    done = rsync.judge(-9, [], "")
-    assert (done.kind, done.again) == ("signal", True)
-    assert "SIGKILL" in done.words
+    done = rsync.transfer_result(-9, [], "")
+    assert (done.kind, done.retryable) == ("signal", True)
+    assert "SIGKILL" in done.problem
 
 
 def test_the_time_limit_is_named() -> None:
-    done = rsync.judge(-9, [], "", late=process.TooLong(5, silent=False))
-    assert (done.kind, done.again) == ("time_limit", True)
-    assert "5 s" in done.words
+    done = rsync.transfer_result(-9, [], "", late=process.TooLong(5, silent=False))
+    assert (done.kind, done.retryable) == ("time_limit", True)
+    assert "5 s" in done.problem
 
 
 def test_the_telling_line_is_shown_and_not_the_summary() -> None:
     errors = 'rsync: [sender] opendir "/x" failed: Input/output error (5)\n' + SUMMARY
-    assert "Input/output error" in rsync.judge(23, [], errors).words
+    assert "Input/output error" in rsync.transfer_result(23, [], errors).problem
 
 
 @pytest.mark.parametrize(
@@ -82,10 +82,10 @@ def test_the_telling_line_is_shown_and_not_the_summary() -> None:
 )
 def test_what_was_said_tells_the_cases_apart(errors: str, kind: str, again: bool) -> None:
     known = ssh.failure(errors)
-    assert known and (known.kind, known.again) == (kind, bool(again))
+    assert known and (known.kind, known.retryable) == (kind, bool(again))
     assert known.remedy
-    done = rsync.judge(255, [], errors)
-    assert (done.kind, done.again) == (kind, bool(again))
+    done = rsync.transfer_result(255, [], errors)
+    assert (done.kind, done.retryable) == (kind, bool(again))
 
 
 @pytest.mark.parametrize(
@@ -106,8 +106,8 @@ def test_items_and_figures_are_read() -> None:
         "Number of files: 3 (reg: 2, dir: 1)",
         "Total bytes sent: 1,234,567",
     ]
-    done = rsync.judge(0, lines, "")
-    assert done.ok and done.words == ""
+    done = rsync.transfer_result(0, lines, "")
+    assert done.ok and done.problem == ""
     assert done.sent == (
         rsync.Item("daily/a b.dump", 30000),
         rsync.Item("daily/new\nline \\#012 \udcff.dump", 12),

@@ -35,7 +35,7 @@ def _destination_argument(parser: argparse.ArgumentParser) -> None:
         action="append",
         default=[],
         metavar="NAME",
-        help="only this one, where there are several; the first is called default",
+        help="only this destination, where there are several; the first is called default",
     )
 
 
@@ -46,7 +46,7 @@ def _verify_arguments(parser: argparse.ArgumentParser) -> None:
 
 def _sync_arguments(parser: argparse.ArgumentParser) -> None:
     _destination_argument(parser)
-    parser.add_argument("--dry-run", action="store_true", help="only tell what would be done")
+    parser.add_argument("--dry-run", action="store_true", help="only print what would be done")
     parser.add_argument(
         "--override",
         action="append",
@@ -55,15 +55,15 @@ def _sync_arguments(parser: argparse.ArgumentParser) -> None:
         help=f"let this guard pass once: {', '.join(offsite_guards.GUARDS)}",
     )
     parser.add_argument(
-        "--forget", action="store_true", help="remove what people were told, and do no more"
+        "--forget", action="store_true", help="delete the stored alert state and exit"
     )
     parser.add_argument(
-        "--test-connection", action="store_true", help="only log in and tell the server's name"
+        "--test-connection", action="store_true", help="only log in and print the server's name"
     )
 
 
 def _progress(label: str) -> Callable[[int, int], None] | None:
-    """Tells how far it is, on a terminal only."""
+    """Return a callback that prints the progress; None where there is no terminal."""
     if not sys.stderr.isatty():
         return None
     shown = -1
@@ -79,7 +79,7 @@ def _progress(label: str) -> Callable[[int, int], None] | None:
 
 
 def _lines(result: SyncResult) -> list[str]:
-    """The log's lines for one sync. A line stays one line, whatever a file is called."""
+    """Return the log's lines for one sync. A file's name never breaks a line."""
     would = "would " if result.dry_run else ""
     lines = [
         *(f"{would}override {refusal}" for refusal in result.overridden),
@@ -100,7 +100,7 @@ def _lines(result: SyncResult) -> list[str]:
 
 
 def _is_stdout(path: str) -> bool:
-    """Whether our standard output already goes to the file: cron redirects it to the log."""
+    """Return whether standard output already goes to the file: cron redirects it to the log."""
     try:
         return os.path.samestat(os.stat(path), os.fstat(sys.stdout.fileno()))
     except (OSError, ValueError):
@@ -132,19 +132,18 @@ def _sync(values: dict[str, Any], arguments: argparse.Namespace) -> int:
             tell(name)
         return EXIT_OK
     first = chosen[0]
-    # The first server tells what it holds while we load the rest of ourselves and look at the tree.
-    first.transport.look_ahead(first.tiers)
+    # The first server lists its backups while the tree is scanned.
+    first.transport.prefetch(first.tiers)
     try:
-        return _synced(values, arguments, chosen)
+        return _sync_destinations(values, arguments, chosen)
     finally:
-        first.transport.forget()
+        first.transport.cancel()
 
 
-def _synced(
+def _sync_destinations(
     values: dict[str, Any], arguments: argparse.Namespace, chosen: Sequence[SyncSettings]
 ) -> int:
-
-    offsite_report.checked(values)
+    offsite_report.check_settings(values)
     problems: list[str] = []
     if not arguments.dry_run:
         stage_notifications.ping(values, "start", "", problems)
@@ -163,12 +162,12 @@ def _synced(
             tell("\n".join(lines))
         _log(values["log_file"], lines)
     if not arguments.dry_run:
-        problems += offsite_report.reported(values, results)
+        problems += offsite_report.report(values, results)
         failed = [result for result in results if result.status in (FAILED, REFUSED)]
-        said = "\n".join(f"{result.destination}: {result.message}" for result in results)
-        # A sync that found another one at work has nothing to say about the copy.
+        messages = "\n".join(f"{result.destination}: {result.message}" for result in results)
+        # A sync that found another one running knows nothing of the copy.
         if any(result.status != LOCKED for result in results):
-            stage_notifications.ping(values, "fail" if failed else "success", said, problems)
+            stage_notifications.ping(values, "fail" if failed else "success", messages, problems)
         _log(values["log_file"], [f"{now()} problem: {problem}" for problem in problems])
     for problem in problems:
         warn(problem)
@@ -189,17 +188,16 @@ def _synced(
 def _verify(values: dict[str, Any], arguments: argparse.Namespace) -> int:
     chosen = offsite_config.destinations(values, arguments.destination)
     first = chosen[0]
-    first.transport.look_ahead(first.tiers, digests=True)
+    first.transport.prefetch(first.tiers, digests=True)
     try:
-        return _verified(values, arguments, chosen)
+        return _verify_destinations(values, arguments, chosen)
     finally:
-        first.transport.forget()
+        first.transport.cancel()
 
 
-def _verified(
+def _verify_destinations(
     values: dict[str, Any], arguments: argparse.Namespace, chosen: Sequence[SyncSettings]
 ) -> int:
-
     codes, found = [], []
     for settings in chosen:
         verification = offsite_verification.verify(
@@ -217,10 +215,10 @@ def _verified(
 
 COMMANDS = {
     "sync-backups-offsite": Command(
-        "copy the backups to the server elsewhere", offsite_config.KEYS, _sync, _sync_arguments
+        "copy the backups to the offsite server", offsite_config.KEYS, _sync, _sync_arguments
     ),
     "verify-offsite-backups": Command(
-        "prove by content that the copy elsewhere is equal",
+        "compare the offsite copy by content",
         offsite_config.KEYS,
         _verify,
         _verify_arguments,

@@ -2,11 +2,11 @@
 # Copyright (c) 2026, chefwell.resilience contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Digests that were taken before, so that a verification need not read everything each time.
+"""Cache of digests, so that a verification need not read everything each time.
 
-A digest is believed while the file's identity is the same and it was read not too long ago. Each
-run reads a share again, those that were not read for longest first, for a disk can lose a bit
-without any of this changing.
+A digest is valid while the file's identity is the same and it was read not too long ago. Each run
+reads a share again, those that were not read for longest first, for a disk can lose a bit without
+any of this changing.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ Identity = tuple[int, int, int, int]
 
 @dataclasses.dataclass(frozen=True)
 class Known:
-    """One digest: of what, and when it was taken, seconds since 1970."""
+    """One digest, the identity of its file, and when it was read, seconds since 1970."""
 
     identity: Identity
     sha256: str
@@ -37,10 +37,13 @@ class Known:
 
 @dataclasses.dataclass(frozen=True)
 class Plan:
-    """What is believed, and what is to be read. `before` holds the earlier digests of the latter
-    whose identity did not change: another one now means that the content rotted."""
+    """Digests from the cache, and files to read.
 
-    believed: dict[str, str]
+    `before` holds the earlier digests of files to read whose identity did not change: another
+    digest now means that the content rotted.
+    """
+
+    cached: dict[str, str]
     to_read: list[str]
     before: dict[str, str]
 
@@ -53,10 +56,10 @@ def plan(
     full_days: float,
     full: bool = False,
 ) -> Plan:
-    """Chooses what to read. Pure.
+    """Return which files to read. Pure.
 
     Args:
-        entries: what is known.
+        entries: the cache.
         identities: the files as they are.
         now: seconds since 1970.
         full_days: every file is read at least this often; each run takes a share of the bytes that
@@ -78,11 +81,11 @@ def plan(
         # The day's share is of what was not read today: a second run on one day reads nothing.
         if not overdue and (share <= 0 or now - same[path].read < 86400 / 2):
             break
-        if same[path].read > 0:  # what rotted is read beside the share
+        if same[path].read > 0:  # rotten files are read beside the share
             share -= identities[path][0]
         again.add(path)
-    believed = {path: known.sha256 for path, known in same.items() if path not in again}
-    return Plan(believed, sorted(again), {path: before[path] for path in again & set(before)})
+    cached = {path: known.sha256 for path, known in same.items() if path not in again}
+    return Plan(cached, sorted(again), {path: before[path] for path in again & set(before)})
 
 
 class DigestCache:
@@ -106,22 +109,22 @@ class DigestCache:
     def learn(
         self, identities: Mapping[str, Identity], digests: Mapping[str, str], now: float
     ) -> None:
-        """Takes in digests that were just read."""
+        """Add digests that were just read."""
         for path, digest in digests.items():
             if path in identities:
                 self.entries[path] = Known(identities[path], digest, now)
                 self.changed = True
 
-    def forget_reading(self, path: str) -> None:
-        """Has a file read again in every run: its content is not what it was."""
+    def read_every_time(self, path: str) -> None:
+        """Mark a file to be read in every run, because its content changed."""
         self.entries[path] = dataclasses.replace(self.entries[path], read=0.0)
         self.changed = True
 
     def save(self, identities: Mapping[str, Identity]) -> str | None:
-        """Writes the file if there is anything new, without what is no longer there.
+        """Write the file if anything changed, without files that are gone.
 
         Returns:
-            In words why it could not be written; None otherwise.
+            The problem, or None.
         """
         gone = self.entries.keys() - identities.keys()
         if not (gone or self.changed):
@@ -136,11 +139,11 @@ class DigestCache:
             replace_json(self.path, values)
         except OSError as error:
             return _(
-                "the digests %(path)s cannot be kept: %(why)s", path=self.path, why=reason(error)
+                "the digests %(path)s cannot be stored: %(why)s", path=self.path, why=reason(error)
             )
         return None
 
 
 def today() -> float:
-    """Now, in seconds since 1970."""
+    """Return the time, seconds since 1970."""
     return time.time()

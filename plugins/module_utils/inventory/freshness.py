@@ -2,7 +2,7 @@
 # Copyright (c) 2026, chefwell.resilience contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Whether each tier has the backups that its schedule promises. Pure."""
+"""Freshness: whether each tier has the backups of its schedule. Pure."""
 
 from __future__ import annotations
 
@@ -24,11 +24,11 @@ MOST_GAPS = 20
 
 
 def of(tree: Inventory, schedule: Mapping[str, float], now: datetime.datetime) -> dict[str, Any]:
-    """What the tiers of a tree owe.
+    """Return the freshness of each tier.
 
     Args:
         tree: the backups.
-        schedule: hours between two backups by tier; a tier that is not in it owes nothing.
+        schedule: hours between two backups by tier; a tier that is not in it is not checked.
         now: with its time zone.
 
     Returns:
@@ -37,17 +37,17 @@ def of(tree: Inventory, schedule: Mapping[str, float], now: datetime.datetime) -
         should have been taken and was not.
 
     Raises:
-        ResilienceError: the schedule is none.
+        ResilienceError: the schedule is malformed.
     """
     return {
         tier: _tier([file for file in tree.files if file.tier == tier], hours, now)
-        for tier, hours in checked(schedule).items()
+        for tier, hours in schedule_hours(schedule).items()
         if tier in tree.tier_names
     }
 
 
-def checked(schedule: Mapping[str, Any]) -> dict[str, float]:
-    """The schedule as numbers.
+def schedule_hours(schedule: Mapping[str, Any]) -> dict[str, float]:
+    """Return the schedule as numbers.
 
     Raises:
         ResilienceError: it holds anything but hours above 0.
@@ -55,7 +55,7 @@ def checked(schedule: Mapping[str, Any]) -> dict[str, float]:
     for tier, hours in schedule.items():
         if isinstance(hours, bool) or not isinstance(hours, (int, float)) or hours <= 0:
             raise ResilienceError(
-                "the schedule holds what is no number of hours above 0",
+                "the schedule holds a value that is not a number of hours above 0",
                 option="schedule",
                 value={tier: hours},
                 remedy="give the hours between two backups of each tier, such as {'daily': 24}",
@@ -92,14 +92,14 @@ def _tier(files: list[BackupFile], hours: float, now: datetime.datetime) -> dict
     }
 
 
-def complaints(found: Mapping[str, Any]) -> list[str]:
-    """What is owed, one sentence each."""
-    said: list[str] = []
+def problems(found: Mapping[str, Any]) -> list[str]:
+    """Return what is late or missing, one sentence each."""
+    sentences: list[str] = []
     for tier, state in found.items():
         if state["newest"] is None:
-            said.append(_("%(tier)s has no backup that counts", tier=tier))
+            sentences.append(_("%(tier)s has no backup that counts", tier=tier))
         elif not state["fresh"]:
-            said.append(
+            sentences.append(
                 _(
                     "%(tier)s: the newest backup is %(hours)s hours old, one is expected every "
                     "%(expected)s hours",
@@ -108,8 +108,8 @@ def complaints(found: Mapping[str, Any]) -> list[str]:
                     expected=f"{state['expected_hours']:g}",
                 )
             )
-        said += [
+        sentences += [
             _("%(tier)s: no backup was taken at %(moment)s", tier=tier, moment=moment)
             for moment in state["gaps"]
         ]
-    return said
+    return sentences

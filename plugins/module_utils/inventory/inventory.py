@@ -2,10 +2,10 @@
 # Copyright (c) 2026, chefwell.resilience contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What a backup tree holds, tier by tier, and how two trees differ.
+"""Inventory of a backup tree, tier by tier, and comparison of two.
 
-Nothing here follows a link, opens a pipe or trusts a name: a backup tree may lie on a host that
-somebody else has written to.
+Nothing here follows a link, opens a pipe or trusts a name: an attacker may have written to the
+tree.
 """
 
 from __future__ import annotations
@@ -27,10 +27,10 @@ from ..common.system_errors import reason
 from . import open_files
 
 TIERS = ("daily", "weekly", "monthly")
-# The groups `date` and `time` tell when a backup was taken; names that do not match are listed.
+# The groups `date` and `time` are when a backup was taken; other names are `ignored`.
 # A file name may hold a newline, which `.` and `$` would stumble over.
 PATTERN = r"^(?s:.+)_(?P<date>\d{8})_(?P<time>\d{6})\.(dump|sql|tar)(\.(gz|zst|xz|lz4))?\Z"
-# Of a file that changed more recently than this it is asked whether somebody still writes it.
+# A file that changed more recently than this is checked for processes that still write it.
 FRESH_SECONDS = 24 * 3600
 BLOCK = 1 << 20
 
@@ -44,7 +44,7 @@ class BackupFile:
         tier: the tier's folder.
         bytes: its size.
         mtime_ns: when it last changed, nanoseconds since 1970.
-        sha256: of its content, hexadecimal; None where digests were not asked for.
+        sha256: of its content, hexadecimal; None where digests were not requested.
         taken_at: when it was taken, local ISO 8601 from its name; None where the name does not say.
     """
 
@@ -61,9 +61,9 @@ class BackupFile:
         return os.path.basename(self.path)
 
     def age_seconds(self, now: datetime.datetime) -> float:
-        """Seconds since it was taken, by its name or else its time of change."""
+        """Return seconds since it was taken, by its name or else its time of change."""
         if self.taken_at:
-            # The name tells local time, which `timestamp` takes it for.
+            # The name holds local time, as `timestamp` assumes.
             taken = datetime.datetime.fromisoformat(self.taken_at).timestamp()
         else:
             taken = self.mtime_ns / 1e9
@@ -82,17 +82,17 @@ class TierSummary:
 
 @dataclasses.dataclass(frozen=True)
 class Inventory:
-    """What a backup tree holds.
+    """Inventory of a backup tree.
 
     Attributes:
         root: the tree.
         files: its backups, by path.
-        tier_names: the tiers that were looked at, in the order asked for.
+        tier_names: the tiers that were scanned, in the order given.
         ignored: names that are no backup's, links and special files, escaped.
         in_progress: backups that some process still writes; they are in no other list.
-        problems: what could not be read, in words. A tree with problems is not known whole.
-        identities: by path what tells that a file is the one that was seen before: size, time of
-            change, inode, and time of the inode's change (nanoseconds); only `scan` gives them.
+        problems: what could not be read, one sentence each; then the inventory is not complete.
+        identities: by path size, time of change, inode, and time of the inode's change
+            (nanoseconds), by which an unchanged file is recognised; only `scan` sets them.
     """
 
     root: str
@@ -116,7 +116,7 @@ class Inventory:
         return sum(file.bytes for file in self.files)
 
     def tiers(self) -> dict[str, TierSummary]:
-        """Each tier's summary, in the order asked for."""
+        """Return each tier's summary, in the order given."""
         summaries = {}
         for tier in self.tier_names:
             own = sorted((file for file in self.files if file.tier == tier), key=_age_key)
@@ -129,11 +129,11 @@ class Inventory:
         return summaries
 
     def newest(self) -> BackupFile | None:
-        """The backup taken last, of any tier; None for an empty tree."""
+        """Return the backup taken last, of any tier; None for an empty tree."""
         return max(self.files, key=_age_key, default=None)
 
     def to_dict(self) -> dict[str, Any]:
-        """Plain values, for JSON and Ansible."""
+        """Return plain values, for JSON and Ansible."""
         return {
             "root": self.root,
             "tiers": {name: dataclasses.asdict(tier) for name, tier in self.tiers().items()},
@@ -147,10 +147,10 @@ class Inventory:
 
 
 def from_dict(values: Mapping[str, Any], *, option: str = "compare_with") -> Inventory:
-    """The inventory that `Inventory.to_dict` gave.
+    """Return the inventory of which `Inventory.to_dict` returned these values.
 
     Raises:
-        ResilienceError: the values are no inventory; names `option`.
+        ResilienceError: the values are not an inventory; names `option`.
     """
 
     def listed(key: str) -> list[str]:
@@ -167,7 +167,7 @@ def from_dict(values: Mapping[str, Any], *, option: str = "compare_with") -> Inv
         )
     except (KeyError, TypeError) as error:
         raise ResilienceError(
-            f"this is no inventory: {type(error).__name__}: {error}",
+            f"this is not an inventory: {type(error).__name__}: {error}",
             option=option,
             value=str(values)[:80],
             remedy="give the `inventory` that backup_inventory returned",
@@ -183,7 +183,7 @@ def _age_key(file: BackupFile) -> tuple[str, int, str]:
 
 
 def readable(name: str) -> str:
-    """A file name for people: control characters and bytes that are not UTF-8 become escapes."""
+    """Return a file name for people: control characters and bytes that are not UTF-8 escaped."""
     text = os.fsencode(name).decode("utf-8", "backslashreplace")
     return "".join(
         char if char.isprintable() else char.encode("unicode_escape").decode("ascii")
@@ -200,19 +200,19 @@ def scan(
     known: Mapping[str, tuple[int, int]] | None = None,
     progress: Callable[[int, int], None] | None = None,
 ) -> Inventory:
-    """Looks at a backup tree.
+    """Scan a backup tree.
 
     Args:
         root: the tree; each tier is a folder in it.
-        tiers: the tiers to look at. One whose folder is missing counts as a problem.
+        tiers: the tiers to scan. One whose folder is missing counts as a problem.
         pattern: regular expression for the names of backups; what does not match is `ignored`.
         digest: whether to take the SHA-256 of every backup.
-        known: size and time of change (nanoseconds) of backups that were whole before. One that is
-            still so is not looked for among the files that some process writes.
+        known: size and time of change (nanoseconds) of backups that were complete before. One that
+            is unchanged is not checked for processes that write it.
         progress: called with bytes digested and bytes in all.
 
     Raises:
-        ResilienceError: the root is missing or no folder, or the pattern is no expression.
+        ResilienceError: the root is missing or not a folder, or the pattern is malformed.
     """
     expression = compiled(pattern)
     try:
@@ -242,16 +242,16 @@ def scan(
 
 
 def compiled(pattern: str) -> re.Pattern[str]:
-    """The expression for the names of backups.
+    """Return the compiled pattern for the names of backups.
 
     Raises:
-        ResilienceError: it is none.
+        ResilienceError: it is not a regular expression.
     """
     try:
         return re.compile(pattern)
     except re.error as error:
         raise ResilienceError(
-            f"the pattern is no regular expression: {error}",
+            f"the pattern is not a regular expression: {error}",
             option="pattern",
             value=pattern,
             remedy=f"write one as Python's re module reads it, such as {PATTERN}",
@@ -259,7 +259,7 @@ def compiled(pattern: str) -> re.Pattern[str]:
 
 
 def _scan_tier(found: Inventory, tier: str, expression: re.Pattern[str]) -> None:
-    """Adds one tier to what was found."""
+    """Add one tier to the inventory."""
     try:
         entries = sorted(os.scandir(os.path.join(found.root, tier)), key=lambda entry: entry.name)
     except OSError as error:
@@ -291,6 +291,7 @@ def _problem(path: str, error: OSError) -> str:
 
 
 def kind_of_file(mode: int) -> str:
+    """Return what a file that is not a regular one is."""
     kinds = (
         (stat.S_ISLNK, "symbolic link, not followed"),
         (stat.S_ISDIR, "folder"),
@@ -301,10 +302,10 @@ def kind_of_file(mode: int) -> str:
 
 
 def taken_at(match: re.Match[str]) -> str | None:
-    """When a backup was taken, local ISO 8601, by its name's groups `date` and `time`.
+    """Return when a backup was taken, local ISO 8601, by its name's groups `date` and `time`.
 
     Their digits count, whatever stands between them: year, month and day; hour, minute and second,
-    of which the last ones may be missing. A name that tells only the day stands for its beginning.
+    of which the last ones may be missing. A name with only the day counts as its beginning.
     """
     try:
         date, hour = match["date"] or "", match["time"] or ""
@@ -315,7 +316,7 @@ def taken_at(match: re.Match[str]) -> str | None:
         date = re.sub(r"\D", "", date)
         hour = re.sub(r"\D", "", hour).ljust(6, "0")
     try:
-        # Eight and six digits; strptime says the same but takes ten times as long.
+        # Eight and six digits; strptime gives the same but takes ten times as long.
         moment = datetime.datetime.fromisoformat(f"{date}T{hour}")
     except ValueError:
         return None
@@ -323,7 +324,7 @@ def taken_at(match: re.Match[str]) -> str | None:
 
 
 def _set_aside_unfinished(found: Inventory, known: Mapping[str, tuple[int, int]]) -> None:
-    """Moves backups that some process still writes from `files` to `in_progress`."""
+    """Move backups that some process still writes from `files` to `in_progress`."""
     oldest = (time.time() - FRESH_SECONDS) * 1e9
     doubtful = {
         os.path.join(found.root, file.path): file.path
@@ -337,14 +338,14 @@ def _set_aside_unfinished(found: Inventory, known: Mapping[str, tuple[int, int]]
 
 
 def sha256(path: str, report_progress: Callable[[int], None] | None = None) -> str:
-    """SHA-256 of a regular file's content, hexadecimal.
+    """Return the SHA-256 of a regular file's content, hexadecimal.
 
     Args:
         path: the file; a link or a special file is refused, not followed or opened.
         report_progress: called with the number of bytes after each block.
 
     Raises:
-        OSError: it cannot be read, or is no regular file.
+        OSError: it cannot be read, or is not a regular file.
     """
 
     # O_NONBLOCK: a named pipe put in the file's place since it was listed must not hang us.
@@ -393,7 +394,7 @@ def _digest_all(
             return None
         return dataclasses.replace(file, sha256=content)
 
-    # hashlib lets go of the interpreter lock, so threads use every core.
+    # hashlib releases the interpreter lock, so threads use every core.
     with ThreadPoolExecutor(max_workers=min(8, os.cpu_count() or 1)) as pool:
         results = list(pool.map(one, found.files))
     found.problems.extend(result for result in results if isinstance(result, str))
@@ -405,10 +406,10 @@ def with_digests(
     known: Mapping[str, str],
     progress: Callable[[int, int], None] | None = None,
 ) -> Inventory:
-    """The same tree with the SHA-256 of every backup.
+    """Return the same tree with the SHA-256 of every backup.
 
     Args:
-        tree: as `scan` gave it, without digests.
+        tree: as `scan` returned it, without digests.
         known: digests by path that need not be taken again.
         progress: called with bytes read and bytes to read in all.
     """
@@ -424,7 +425,7 @@ def with_digests(
 
 @dataclasses.dataclass(frozen=True)
 class Comparison:
-    """How another tree differs from ours.
+    """Comparison of another tree with the local one.
 
     Attributes:
         missing: backups that the other tree lacks.
@@ -442,24 +443,24 @@ class Comparison:
 
     @property
     def in_sync(self) -> bool:
-        """Whether both trees were read whole and hold the same backups."""
+        """Whether both trees were read completely and hold the same backups."""
         return not (self.missing or self.extra or self.different or self.unknown)
 
     def to_dict(self) -> dict[str, Any]:
-        """Plain values, for JSON and Ansible."""
+        """Return plain values, for JSON and Ansible."""
         return {**dataclasses.asdict(self), "in_sync": self.in_sync}
 
 
-def compare(ours: Inventory, other: Inventory) -> Comparison:
-    """Names what `other` lacks, has beyond ours, or holds with other content.
+def compare(local: Inventory, other: Inventory) -> Comparison:
+    """Return what `other` lacks, has in addition, or holds with other content.
 
-    Two empty trees are equal; two trees with problems are not, whatever was seen of them.
+    Two empty trees are equal; two trees with problems are not known to be.
     """
-    mine = {file.path: file for file in ours.files}
-    theirs = {file.path: file for file in other.files}
-    by_digest = all(file.sha256 for file in [*ours.files, *other.files])
+    local_files = {file.path: file for file in local.files}
+    other_files = {file.path: file for file in other.files}
+    by_digest = all(file.sha256 for file in [*local.files, *other.files])
     # A backup that is still being written is on neither side yet.
-    unfinished = {*ours.in_progress, *other.in_progress}
+    unfinished = {*local.in_progress, *other.in_progress}
 
     def content(file: BackupFile) -> object:
         return file.sha256 if by_digest else file.bytes
@@ -468,17 +469,17 @@ def compare(ours: Inventory, other: Inventory) -> Comparison:
         return sorted(name for name in map(readable, paths) if name not in unfinished)
 
     return Comparison(
-        missing=named(mine.keys() - theirs.keys()),
-        extra=named(theirs.keys() - mine.keys()),
+        missing=named(local_files.keys() - other_files.keys()),
+        extra=named(other_files.keys() - local_files.keys()),
         different=named(
             path
-            for path in mine.keys() & theirs.keys()
-            if content(mine[path]) != content(theirs[path])
+            for path in local_files.keys() & other_files.keys()
+            if content(local_files[path]) != content(other_files[path])
         ),
         compared_by="sha256" if by_digest else "bytes",
         unknown=[
             join([side, problem], ": ")
-            for side, tree in (("local", ours), ("remote", other))
+            for side, tree in (("local", local), ("remote", other))
             for problem in tree.problems
         ],
     )

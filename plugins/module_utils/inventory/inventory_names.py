@@ -2,9 +2,10 @@
 # Copyright (c) 2026, chefwell.resilience contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Inventories whose file names any program can read.
+"""Inventories with printable file names.
 
-Ansible takes no results with bytes that are not UTF-8, and a page or a log no control characters.
+Ansible accepts no results with bytes that are not UTF-8, and a page or a log must not hold control
+characters.
 """
 
 from __future__ import annotations
@@ -16,10 +17,10 @@ from .inventory import Inventory, readable
 
 
 def printable(tree: Inventory) -> Inventory:
-    """The same inventory with every name escaped for people.
+    """Return the same inventory with every name escaped for people.
 
-    Names that look the same once escaped are told as a problem, so that two trees that differ in
-    them never count as equal.
+    Names that are the same once escaped are a problem of the inventory, so that two trees that
+    differ in them never count as equal.
     """
     files = [dataclasses.replace(file, path=readable(file.path)) for file in tree.files]
     seen: set[str] = set()

@@ -2,7 +2,7 @@
 # Copyright (c) 2026, chefwell.resilience contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Stage 2's configuration file: the destinations that it names, and what each is told."""
+"""Stage 2's configuration file: its keys, and the settings of each destination."""
 
 from __future__ import annotations
 
@@ -18,10 +18,11 @@ from . import offsite_guards
 from .offsite_settings import MARKER, SyncSettings
 from .ssh import RESTRICTED, Destination
 from .transport import Transport
+from .transport_account import AccountTransport
+from .transport_gate import GateTransport
 from .transport_rclone import RcloneDestination, RcloneTransport
-from .transport_rsync import AccountTransport, GateTransport
 
-# What each destination may have of its own.
+# Keys that each destination may set for itself.
 _OWN = {
     "transport": Key(str, "rsync"),
     "rclone_remote": Key(str, ""),
@@ -68,11 +69,11 @@ DEFAULT = "default"
 
 
 def destinations(values: dict[str, Any], chosen: Sequence[str] = ()) -> list[SyncSettings]:
-    """The settings of each destination, the file's own first.
+    """Return the settings of each destination, the default one first.
 
     Args:
-        values: the configuration, as `config.load` gave it.
-        chosen: names of those that are wanted; all when empty.
+        values: the configuration, as `config.load` returned it.
+        chosen: names of the destinations; all when empty.
 
     Raises:
         ResilienceError: a destination's setting is wrong or unknown, two have one name, or a chosen
@@ -104,7 +105,7 @@ def destinations(values: dict[str, Any], chosen: Sequence[str] = ()) -> list[Syn
 
 
 def _own_files(values: Mapping[str, Any], given: Mapping[str, Any], name: str) -> dict[str, str]:
-    """Its key and its pinned host keys, where it names none: the role uses the same rule."""
+    """Return the key and known_hosts file of a destination that names none, by the role's rule."""
     files = {"key_file": f"{values['key_file']}_{name}"}
     files["known_hosts_file"] = f"{values['known_hosts_file']}-{name}"
     return {key: str(given.get(key) or path) for key, path in files.items()}
@@ -122,7 +123,7 @@ def _settings(values: dict[str, Any], name: str) -> SyncSettings:
         ),
         name=name,
         unfinished_seconds=60 * values["wait_minutes"],
-        schedule=freshness.checked(values["schedule"]),
+        schedule=freshness.schedule_hours(values["schedule"]),
         **some("backup_path", "state_dir", "pattern", "marker", "reread_days"),
         **some("tries", "retry_seconds", "durable"),
     )
@@ -140,8 +141,6 @@ def _transport(values: dict[str, Any]) -> Transport:
             remedy="give rsync or rclone",
         )
     if values["transport"] == "rclone":
-        # Loaded where it is used: rsync's question to the server is to go out soon.
-
         return RcloneTransport(
             RcloneDestination(
                 remote=values["rclone_remote"],

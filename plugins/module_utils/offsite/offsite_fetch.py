@@ -2,11 +2,11 @@
 # Copyright (c) 2026, chefwell.resilience contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Fetches a backup back from the offsite server, with the offsite stage's configuration.
+"""Fetch a backup from the offsite server, with the offsite stage's configuration.
 
-Only rsync is asked, for the list as for the backup itself, so that an account that may do nothing
-but read through rsync is enough. What the server answers is judged, not trusted: a name counts only
-if it lies directly in one of our tiers and is one of a backup.
+rsync lists as well as it fetches, so that an account that may only read through rsync is enough.
+The listing is not trusted: a name counts only if it lies directly in one of the tiers and fits the
+pattern.
 """
 
 from __future__ import annotations
@@ -27,19 +27,20 @@ PREFIX = "fetched-"
 TRIES = 3
 # How rsync writes `%l %n`: bytes, then the name; odd bytes in it as `\#ooo`.
 _LISTED = re.compile(r"(\d+) ([^/]+)/([^/]+)/?$")
-# What lies beside a backup and says something of it.
+# Endings of the files that belong to a backup.
 BESIDE = (".sha256", ".manifest.json")
 
 
 def destination(config_file: str, key_file: str = "") -> ssh.Destination:
-    """The server, as the offsite stage knows it.
+    """Return the server of the offsite stage's configuration.
 
     Args:
         config_file: the offsite stage's configuration.
-        key_file: a key that may read there, where the stage's own may not.
+        key_file: a key that may read there, where the stage's own key may not.
 
     Raises:
-        ResilienceError: there is no such stage on this host, or it is not whole.
+        ResilienceError: the stage is not installed on this host, or its configuration is
+            incomplete.
     """
     values = config.read(config_file)
     try:
@@ -57,7 +58,7 @@ def destination(config_file: str, key_file: str = "") -> ssh.Destination:
         )
     except KeyError as error:
         raise ResilienceError(
-            _("the offsite stage's configuration is not whole"),
+            _("the offsite stage's configuration is incomplete"),
             option=str(error.args[0]),
             value=config_file,
             remedy=_("run the offsite stage's playbook"),
@@ -73,16 +74,16 @@ def fetch(
     tier: str | None = None,
     date: str | None = None,
 ) -> ChosenBackup:
-    """Fetches one backup, the newest that fits.
+    """Fetch one backup, the newest that fits.
 
     Args:
         server: from `destination`.
-        folder: where it goes, into a tree of its own.
+        folder: gets a new tree with the backup.
         tiers, pattern: of the tree there.
-        tier, date: which; the newest of all when left out.
+        tier, date: which backup; the newest of all when left out.
 
     Returns:
-        The backup, as it lies here now.
+        The fetched backup.
 
     Raises:
         ResilienceError: the server cannot be reached, holds no such backup, or the transfer failed.
@@ -97,7 +98,7 @@ def fetch(
         match = _LISTED.fullmatch(line)
         if match and match[2] in tiers and known.match(match[3]):
             sizes[f"{match[2]}/{match[3]}"] = int(match[1])
-    # An empty file of each name, so that the choice is the same as among local ones.
+    # An empty file of each name, so that `choose` works as on a local tree.
     for name in tiers:
         os.makedirs(os.path.join(tree, name))
     for name in sizes:
@@ -115,14 +116,14 @@ def fetch(
         for name in sizes:
             os.unlink(os.path.join(tree, name))
     name = os.path.relpath(chosen.path, tree)
-    _refuse_lack_of_room(sizes[name], folder, server)
+    _require_room(sizes[name], folder, server)
     wanted = [f"--include=/{os.path.basename(name)}{end}" for end in ("", "/**", *BESIDE)]
     options = ["--recursive", "--times", "--partial-dir=.rsync-partial", *wanted, "--exclude=*"]
     _rsync(server, options, [os.path.dirname(name) + "/"], os.path.join(tree, chosen.tier or ""))
     return choose(tree, tiers=tuple(tiers), pattern=pattern, tier=chosen.tier)
 
 
-def _refuse_lack_of_room(size: int, folder: str, server: ssh.Destination) -> None:
+def _require_room(size: int, folder: str, server: ssh.Destination) -> None:
     room = os.statvfs(folder)
     free = room.f_bavail * room.f_frsize
     if size > free:
@@ -153,20 +154,20 @@ def _rsync(server: ssh.Destination, options: Sequence[str], names: Sequence[str]
             time_limit=server.time_limit,
             env=ssh.environment(),
         )
-        # 23 and 24: some of it could not be had; of the list, a tier that is not there.
+        # 23 and 24: a part could not be read; when listing, a tier that is not there.
         if ended.code == 0 or (ended.code in (23, 24) and "--dry-run" in options):
             return ended.output
         why = ssh.failure(ended.errors)
-        if left == 0 or (why and not why.again):
+        if left == 0 or (why and not why.retryable):
             break
     if why:
-        raise ssh.ServerError(why, ssh.telling_line(ended.errors), server)
+        raise ssh.ServerError(why, ssh.error_line(ended.errors), server)
     raise ResilienceError(
         _(
             "%(program)s ended with %(ending)s: %(why)s",
             program="rsync",
             ending=ended.ending(),
-            why=ssh.telling_line(ended.errors),
+            why=ssh.error_line(ended.errors),
         ),
         option="offsite",
         value=str(server),

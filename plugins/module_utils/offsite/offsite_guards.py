@@ -2,10 +2,10 @@
 # Copyright (c) 2026, chefwell.resilience contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What must be true before anything is sent. Pure: it judges what was measured elsewhere.
+"""Guards: what must be true before anything is sent. Pure functions of what was measured.
 
 `rsync --delete` from an empty folder ends with success and empties the copy as well, and
-`--max-delete` stops only when files are gone already. So every doubt is settled beforehand.
+`--max-delete` stops only when files are gone already. So every guard is checked beforehand.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from ..common.messages import Message, _
 from ..inventory.inventory import BackupFile, Inventory, readable
 
-# Guards that refuse, in the order in which they are asked; each may be overridden once.
+# Guards that refuse, in the order in which they are checked; each may be overridden once.
 SOURCE, LEAST, DUMP_SIZE, MASS_CHANGE, DESTINATION, ROOM = GUARDS = (
     "source-marker",
     "least-backups",
@@ -34,7 +34,7 @@ CLOCK_SECONDS = 3600
 
 @dataclasses.dataclass(frozen=True)
 class Limits:
-    """What the guards allow.
+    """Limits of the guards.
 
     Attributes:
         least_backups: fewer than these in the whole tree are too few.
@@ -54,42 +54,42 @@ class Limits:
 
 @dataclasses.dataclass(frozen=True)
 class Refusal:
-    """One guard that refuses: which, and what it saw."""
+    """The refusal of one guard, and its reason."""
 
     guard: str
-    saw: str
+    reason: str
 
     def message(self) -> Message:
-        """Both in one sentence."""
-        return _("guard %(guard)s: %(saw)s", guard=self.guard, saw=self.saw)
+        """Return guard and reason as one sentence."""
+        return _("guard %(guard)s: %(reason)s", guard=self.guard, reason=self.reason)
 
     def __str__(self) -> str:
         return str(self.message())
 
 
-# A backup as the last good sync saw it: its size, and its time in nanoseconds.
-Seen = tuple[int, int]
+# A backup at the last good sync: its size, and its time of change in nanoseconds.
+FileState = tuple[int, int]
 
 
 def check_source(
-    tree: Inventory, limits: Limits, marker: str | None, last_good: Mapping[str, Seen]
+    tree: Inventory, limits: Limits, marker: str | None, last_good: Mapping[str, FileState]
 ) -> list[Refusal]:
-    """Asks everything that the source alone can answer.
+    """Return the refusals that depend on the source alone.
 
     Args:
-        tree: the source now.
+        tree: the source.
         limits: what is allowed.
         marker: the marker file's name where it should be but is not; None where all is well.
-        last_good: what the last good sync saw; empty where there was none.
+        last_good: the backups of the last good sync; empty where there was none.
     """
     refusals = []
     if marker is not None:
-        saw = _(
+        reason = _(
             "%(root)s lacks its marker file %(marker)s: is the right folder mounted there?",
             root=tree.root,
             marker=marker,
         )
-        refusals.append(Refusal(SOURCE, saw))
+        refusals.append(Refusal(SOURCE, reason))
     if tree.total_count < limits.least_backups:
         refusals.append(
             Refusal(
@@ -115,7 +115,7 @@ def check_source(
         if file.bytes < limits.least_bytes
     )
     now = {file.path: (file.bytes, file.mtime_ns) for file in tree.files}
-    refusals += (Refusal(MASS_CHANGE, saw) for saw in changes(now, limits, last_good))
+    refusals += (Refusal(MASS_CHANGE, reason) for reason in changes(now, limits, last_good))
     return refusals
 
 
@@ -125,16 +125,16 @@ def _newest_by_tier(tree: Inventory) -> list[BackupFile]:
 
 
 def changes(
-    now: Mapping[str, Seen],
+    now: Mapping[str, FileState],
     limits: Limits,
-    last_good: Mapping[str, Seen],
+    last_good: Mapping[str, FileState],
     *,
     since: str = SINCE_SYNC,
 ) -> list[str]:
-    """In words what changed beyond the limits.
+    """Return what changed beyond the limits, one sentence each.
 
-    Rotation replaces old backups by new ones, so a tier has lost only what was not made up for. A
-    backup is never written again, so every changed one counts.
+    Rotation replaces old backups by new ones, so a tier has lost only what no new backup replaces.
+    A backup is never written again, so every changed one counts.
 
     Args:
         now: the backups as they are.
@@ -201,53 +201,55 @@ def _beyond(part: float, whole: float, limits: Limits) -> bool:
 def check_destination(
     *,
     exists: bool,
-    theirs: Sequence[BackupFile],
+    held: Sequence[BackupFile],
     aside: Iterable[str],
     bytes_to_send: int,
     room: int | None,
     synced_before: bool,
     limits: Limits,
 ) -> list[Refusal]:
-    """Asks what the server's answer tells.
+    """Return the refusals that depend on the server.
 
     Args:
         exists: whether the server's folder is there.
-        theirs: the backups that the server holds.
+        held: the backups that the server holds.
         aside: those of them that would be moved aside.
         bytes_to_send: size of the files that the server lacks.
-        room: bytes that it can take; None where it does not say.
+        room: bytes that it can take; None where that is not known.
         synced_before: whether a good sync to this destination is on record.
         limits: what is allowed.
     """
     refusals = []
     if synced_before and not exists:
-        saw = _("the folder on the server is gone: is its disk mounted there?")
-        refusals.append(Refusal(DESTINATION, saw))
-    elif synced_before and not theirs:
-        saw = _("the server holds none of the backups that were sent: is its disk mounted there?")
-        refusals.append(Refusal(DESTINATION, saw))
+        reason = _("the folder on the server is gone: is its disk mounted there?")
+        refusals.append(Refusal(DESTINATION, reason))
+    elif synced_before and not held:
+        reason = _(
+            "the server holds none of the backups that were sent: is its disk mounted there?"
+        )
+        refusals.append(Refusal(DESTINATION, reason))
     moved = len(list(aside))
-    if moved > 1 and _beyond(moved, len(theirs), limits):
-        saw = _(
+    if moved > 1 and _beyond(moved, len(held), limits):
+        reason = _(
             "%(part)s of the %(whole)s backups on the server would be moved aside, more than "
             "%(percent)s %% is too many",
             part=moved,
-            whole=len(theirs),
+            whole=len(held),
             percent=f"{limits.change_percent:g}",
         )
-        refusals.append(Refusal(MASS_CHANGE, saw))
+        refusals.append(Refusal(MASS_CHANGE, reason))
     if room is not None and bytes_to_send > room:
-        saw = _(
+        reason = _(
             "%(bytes)s bytes are to be sent, the server has room for %(room)s",
             bytes=bytes_to_send,
             room=room,
         )
-        refusals.append(Refusal(ROOM, saw))
+        refusals.append(Refusal(ROOM, reason))
     return refusals
 
 
 def warnings(tree: Inventory, limits: Limits, now: datetime.datetime) -> list[str]:
-    """In words what is doubtful but does not keep the sync from running."""
+    """Return the warnings, which do not keep the sync from running."""
     found: list[str] = []
     ages = {file.path: file.age_seconds(now) for file in tree.files}
     future = [file for file in tree.files if ages[file.path] < -CLOCK_SECONDS]

@@ -2,7 +2,7 @@
 # Copyright (c) 2026, chefwell.resilience contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What a sync leaves behind for others: history, notifications, pings and metrics."""
+"""Report of a sync: history, notifications and metrics."""
 
 from __future__ import annotations
 
@@ -27,25 +27,25 @@ STAGE = "offsite"
 _LEVELS = {DOUBTFUL: WARNING, REFUSED: CRITICAL, FAILED: CRITICAL}
 
 
-def checked(settings: Mapping[str, Any]) -> None:
-    """Everything that can be wrong with where people are told, before anything is touched.
+def check_settings(settings: Mapping[str, Any]) -> None:
+    """Check the notification settings, before anything is touched.
 
     Raises:
-        ResilienceError: an address is none; never shows one, for it may hold a password.
+        ResilienceError: an address cannot be used; it is not shown, for it may hold a password.
     """
     translations(settings["language"])
     stage_notifications.check(settings, "chefwell_offsite.prom")
 
 
-def reported(settings: Mapping[str, Any], results: Sequence[SyncResult]) -> list[str]:
-    """Remembers the syncs, tells people what changed and writes the metrics.
+def report(settings: Mapping[str, Any], results: Sequence[SyncResult]) -> list[str]:
+    """Store the syncs in the history, notify of what changed and write the metrics.
 
     Returns:
-        In words what of that went wrong.
+        The problems met, one sentence each.
     """
     problems: list[str] = []
     moment = time.time()
-    speak = translations(settings["language"])
+    catalogue = translations(settings["language"])
     with stage_notifications.history(settings["state_dir"], problems) as history:
         known = [result for result in results if result.status != LOCKED]
         if history is not None and history.writable:
@@ -55,13 +55,13 @@ def reported(settings: Mapping[str, Any], results: Sequence[SyncResult]) -> list
                 except ResilienceError as error:
                     problems.append(str(error))
         if len(known) == len(results):
-            # With another sync at work nothing is known of how things stand.
+            # While another sync runs, the state is not known.
             outcome = notify.notify(
                 STAGE,
-                [one for result in known for one in _conditions(result, speak)],
+                [one for result in known for one in alert_conditions(result, catalogue)],
                 stage_notifications.channels(settings),
                 history,
-                speak,
+                catalogue,
                 now=moment,
             )
             problems += outcome.problems
@@ -78,17 +78,23 @@ def _event(result: SyncResult, moment: float) -> Event:
     return Event(STAGE, "sync", moment, _LEVELS.get(result.status, OK), data)
 
 
-def _conditions(result: SyncResult, speak: gettext.NullTranslations) -> list[Condition]:
+def alert_conditions(result: SyncResult, catalogue: gettext.NullTranslations) -> list[Condition]:
+    """Return the state of a destination for the notifications.
+
+    Args:
+        result: of its sync.
+        catalogue: of the language of the notifications.
+    """
     level = _LEVELS.get(result.status, OK)
-    reason = translate(speak, join([result.message, *result.warnings], "; "))[:2000]
+    reason = translate(catalogue, join([result.message, *result.warnings], "; "))[:2000]
     name = f"offsite {result.destination}"
     key = result.name or "default"
     found = [Condition(f"sync:{key}", name, level, level, reason)]
     alarm = CRITICAL if result.server_alarms else OK
-    said = translate(speak, join(result.server_alarms, "; "))[:2000]
+    reason_text = translate(catalogue, join(result.server_alarms, "; "))[:2000]
     if result.kind in ("", "server_guard", "guard"):
-        # Only a server that was reached tells how it stands.
-        found.append(Condition(f"server:{key}", f"{name} (server)", alarm, alarm, said))
+        # Only a server that was reached has told its alarms.
+        found.append(Condition(f"server:{key}", f"{name} (server)", alarm, alarm, reason_text))
     return found
 
 

@@ -2,7 +2,7 @@
 # Copyright (c) 2026, chefwell.resilience contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What a sync is told, and what it tells."""
+"""Settings and result of one sync."""
 
 from __future__ import annotations
 
@@ -23,24 +23,24 @@ MARKER = ".chefwell-backups"
 
 @dataclasses.dataclass(frozen=True)
 class SyncSettings:
-    """What a sync needs to know.
+    """Settings of one sync.
 
     Attributes:
-        transport: what carries the copies, and where to.
+        transport: carries the copies to the destination.
         backup_path: the backup tree.
-        state_dir: where the lock and the memory of the last good sync are kept.
+        state_dir: where the lock and the state of the last good sync are stored.
         tiers: the tree's tiers, plain folder names.
         pattern: regular expression for the names of backups.
-        marker: a file that must be in the tree, so that an empty mount point is not taken for it;
-            empty for none.
+        marker: a file that must be in the tree, so that an empty mount point is not mistaken for
+            it; empty for none.
         limits: what the guards allow.
-        tries: how often to try.
-        retry_seconds: pause before the second try; it trebles with every further one.
+        tries: how many attempts a sync makes.
+        retry_seconds: pause before the second attempt; it trebles with every further one.
         durable: whether the server writes each file through to its disk before it gets its name.
-        name: of this destination, where there are several; it names the memory of its own.
+        name: of this destination, where there are several; it is part of its state's file name.
         reread_days: a verification reads every file of both sides again at least this often.
         unfinished_seconds: how long a sync waits for backups that are still being written.
-        schedule: hours between two backups by tier; a verification names what is owed.
+        schedule: hours between two backups by tier; a verification reports missing ones.
     """
 
     transport: Transport
@@ -62,7 +62,7 @@ class SyncSettings:
         for tier in self.tiers:
             if not re.fullmatch(r"[A-Za-z0-9_][^/\x00-\x1f\x7f]*", tier):
                 raise ResilienceError(
-                    "a tier is no plain folder name",
+                    "a tier is not a plain folder name",
                     option="tiers",
                     value=tier,
                     remedy="give names such as daily",
@@ -76,36 +76,36 @@ class SyncSettings:
             )
         if self.tries < 1:
             raise ResilienceError(
-                "there must be one try at least", option="tries", value=self.tries
+                "there must be at least one try", option="tries", value=self.tries
             )
 
 
 @dataclasses.dataclass(frozen=True)
 class SyncResult:
-    """How a sync ended. File names are escaped for people.
+    """Result of one sync. File names are escaped for people.
 
     Attributes:
         status: `ok`, `warning` (done, but something is doubtful), `locked` (another one runs),
-            `refused` (a guard said no; nothing was sent) or `failed`.
+            `refused` (a guard refused; nothing was sent) or `failed`.
         message: one sentence.
         destination: `user@host:port/path`.
-        dry_run: whether nothing was to be done in earnest; `sent` and `aside` are then plans.
+        dry_run: whether nothing was done; `sent` and `aside` are then plans.
         time: when it began, ISO 8601.
-        kind: for programs, why it failed, such as `host_key_changed`; empty otherwise.
+        kind: identifier of the failure, such as `host_key_changed`; empty on success.
         remedy: what to do about it; may be empty.
         sent, aside, vanished, in_progress: backups that were sent, moved aside on the server,
             rotated away meanwhile, and left out because they are still being written.
         files_sent, files_aside: how many.
         bytes_of_files: size of the files that were sent.
-        bytes_sent: bytes given to the connection for them, rsync's own protocol included.
-        refusals: guards that said no, `guard` and `saw`.
-        overridden: guards that would have said no but were overridden.
+        bytes_sent: bytes on the wire for them, rsync's own protocol included.
+        refusals: guards that refused, `guard` and `reason`.
+        overridden: guards that would have refused but were overridden.
         warnings: what is doubtful.
-        weaker: guarantees that this way of carrying the copies cannot give.
-        server_alarms: what the server's own job found wrong.
+        weaker: guarantees that this transport cannot give.
+        server_alarms: the alarms of the server's own job.
         name: of the destination, where there are several.
-        last_good: when the last sync before this one was done whole, ISO 8601; empty for never.
-        attempts: tries that were made.
+        last_good: when the last sync before this one was completed, ISO 8601; empty for never.
+        attempts: attempts that were made.
         seconds: how long it took.
     """
 

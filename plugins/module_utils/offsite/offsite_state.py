@@ -2,7 +2,7 @@
 # Copyright (c) 2026, chefwell.resilience contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What is remembered between syncs, and the lock that keeps two from running at once."""
+"""State that is stored between syncs, and the lock that keeps two from running at once."""
 
 from __future__ import annotations
 
@@ -19,46 +19,46 @@ from ..common.locks import lock_file
 from ..common.messages import _
 from ..common.system_errors import reason
 from ..inventory.inventory import Inventory
-from .offsite_guards import MASS_CHANGE, Seen
+from .offsite_guards import MASS_CHANGE, FileState
 from .offsite_settings import OK, WARNING, SyncResult, SyncSettings
 
 
 @dataclasses.dataclass(frozen=True)
 class LastGood:
-    """The last sync that was done whole.
+    """The last sync that was completed.
 
     Attributes:
         time: when, ISO 8601.
-        destination: to where.
-        files: what the tree held; or holds since a person let a mass change pass here.
-        listing: what the other side's list was when it held just that (`Remote.listing`); empty
-            where it was not looked at afterwards.
+        destination: the destination, as the transport names it.
+        files: what the tree held; since a mass change was overridden, what it holds.
+        fingerprint: `RemoteListing.fingerprint` when the server held just that; empty where it was
+            not listed afterwards.
     """
 
     time: str
     destination: str
-    files: dict[str, Seen]
-    listing: str = ""
+    files: dict[str, FileState]
+    fingerprint: str = ""
 
 
 @dataclasses.dataclass(frozen=True)
 class SyncState:
-    """What is remembered between runs."""
+    """State between runs."""
 
     last_good: LastGood | None = None
     last_run: Mapping[str, Any] | None = None
 
 
 def state_path(settings: SyncSettings, ending: str) -> str:
-    """A file of this destination's own in the state folder."""
+    """Return the path of a file of this destination in the state folder."""
     name = f"offsite-{settings.name}" if settings.name else "offsite"
     return os.path.join(settings.state_dir, f"{name}{ending}")
 
 
 def load_state(settings: SyncSettings) -> tuple[SyncState, str | None]:
-    """What was remembered, and in words what was wrong with it.
+    """Return the stored state, and the problem that it has.
 
-    A damaged file is as good as none: what the server holds still guards against a mass change.
+    A damaged file counts as none: what the server holds still guards against a mass change.
     """
     path = state_path(settings, ".json")
     try:
@@ -69,7 +69,7 @@ def load_state(settings: SyncSettings) -> tuple[SyncState, str | None]:
             str(good["time"]),
             str(good["destination"]),
             {str(name): (int(size), int(mtime)) for name, (size, mtime) in good["files"].items()},
-            str(good.get("listing", "")),
+            str(good.get("fingerprint", "")),
         )
         return SyncState(last_good, values["last_run"]), None
     except FileNotFoundError:
@@ -83,18 +83,19 @@ def load_state(settings: SyncSettings) -> tuple[SyncState, str | None]:
         )
 
 
-def remember(
+def save_state(
     settings: SyncSettings,
     state: SyncState,
     result: SyncResult,
     tree: Inventory | None,
     left_out: set[str],
-    listing: str = "",
+    fingerprint: str = "",
 ) -> str | None:
-    """Writes the state; returns in words why it could not be written."""
+    """Store the state; return the problem, or None."""
     last_good = state.last_good
     done = result.status in (OK, WARNING)
-    # A person has let the mass change pass here; now the server asks one, and none here again.
+    # The mass change was overridden here; the server now wants its own confirmation, and the
+    # next run here must not want another one.
     passed = result.kind == "server_guard" and any(
         refusal.guard == MASS_CHANGE for refusal in result.overridden
     )
@@ -105,7 +106,7 @@ def remember(
             if file.path not in left_out
         }
         if done:
-            last_good = LastGood(result.time, result.destination, files, listing)
+            last_good = LastGood(result.time, result.destination, files, fingerprint)
         elif last_good:
             last_good = LastGood(last_good.time, last_good.destination, files)
     values = {
@@ -123,7 +124,7 @@ def remember(
 
 @contextlib.contextmanager
 def locked(settings: SyncSettings) -> Iterator[int | None]:
-    """A lock's descriptor; None where another process holds the lock.
+    """Hold the lock; give its descriptor, or None where another process holds it.
 
     rsync inherits the descriptor, so that the lock also holds while an rsync is still running whose
     parent was killed.

@@ -2,7 +2,7 @@
 # Copyright (c) 2026, chefwell.resilience contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Compares both sides by content."""
+"""Verification: compare both sides by content."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from ..inventory.digest_cache import DigestCache, Identity
 from ..inventory.inventory import Inventory, readable
 from .offsite_settings import SyncSettings
 from .offsite_state import load_state, state_path
-from .remote_listing import Remote
+from .remote_listing import RemoteListing
 
 
 def verify(
@@ -28,10 +28,10 @@ def verify(
     full: bool = False,
     progress: Callable[[int, int], None] | None = None,
 ) -> dict[str, Any]:
-    """Compares both sides by content, with SHA-256 taken on each side of what is there.
+    """Compare both sides by SHA-256, which each side takes of its own content.
 
-    Digests are taken from a cache where a file's identity did not change, and a share of them is
-    taken anew in each run.
+    Digests come from a cache where a file's identity did not change, and a share of the files is
+    read again in each run.
 
     Args:
         settings: from where, to where.
@@ -40,21 +40,21 @@ def verify(
 
     Returns:
         `host`, `name`, `local` and `remote` (inventories), `comparison`, `digests` (how many of
-        each side were read and how many believed), `rotted` (paths by side whose content changed
-        without anything else changing), `freshness` of each side by tier, `weaker`,
+        each side were read now and how many came from the cache), `rotted` (paths by side whose
+        content changed without anything else changing), `freshness` of each side by tier, `weaker`,
         `server_alarms`, `last_good_sync` (ISO 8601 or None) and `time`.
 
     Raises:
-        ResilienceError: one side could not be looked at; never to be taken for equal.
+        ResilienceError: one side could not be read, so nothing is known.
     """
-    settings.transport.look_ahead(settings.tiers, digests=True)
+    settings.transport.prefetch(settings.tiers, digests=True)
     try:
-        return _verified(settings, full, progress)
+        return _verification(settings, full, progress)
     finally:
-        settings.transport.forget()
+        settings.transport.cancel()
 
 
-def _verified(
+def _verification(
     settings: SyncSettings, full: bool, progress: Callable[[int, int], None] | None
 ) -> dict[str, Any]:
     transport = settings.transport
@@ -63,10 +63,12 @@ def _verified(
     now = datetime.datetime.now().astimezone()
 
     with ThreadPoolExecutor(max_workers=1) as pool:
-        asked = pool.submit(_remote, settings, full)
-        local, ours = digested(settings, _scan(settings), full=full, progress=progress)
-        remote, there, theirs = asked.result()
-    if not there.exists:
+        remote_future = pool.submit(_remote_with_digests, settings, full)
+        local, local_digests = local_with_digests(
+            settings, _scan(settings), full=full, progress=progress
+        )
+        remote, listing, remote_digests = remote_future.result()
+    if not listing.exists:
         remote.problems.append(_("%(where)s: no such folder on the server", where=str(transport)))
     return {
         "host": transport.host,
@@ -74,36 +76,36 @@ def _verified(
         "local": inventory_names.printable(local).to_dict(),
         "remote": inventory_names.printable(remote).to_dict(),
         "comparison": inventory.compare(local, remote).to_dict(),
-        "digests": {"local": ours.counts(), "remote": theirs.counts()},
-        "rotted": {"local": ours.rotted, "remote": theirs.rotted},
+        "digests": {"local": local_digests.counts(), "remote": remote_digests.counts()},
+        "rotted": {"local": local_digests.rotted, "remote": remote_digests.rotted},
         "freshness": {
             "local": freshness.of(local, settings.schedule, now),
             "remote": freshness.of(remote, settings.schedule, now),
         },
-        "weaker": list(transport.weaker(there)),
-        "server_alarms": list(there.alarms),
+        "weaker": list(transport.weaker(listing)),
+        "server_alarms": list(listing.alarms),
         "last_good_sync": state.last_good.time if state.last_good else None,
         "time": now.isoformat(timespec="seconds"),
     }
 
 
 @dataclasses.dataclass(frozen=True)
-class Reading:
-    """How one side's digests were come by.
+class DigestCounts:
+    """Where the digests of one side came from.
 
     Attributes:
         read: how many files were read.
-        believed: how many digests were taken from the cache.
+        cached: how many digests came from the cache.
         rotted: files whose content changed while size and times did not, escaped.
     """
 
     read: int
-    believed: int
+    cached: int
     rotted: list[str]
 
     def counts(self) -> dict[str, int]:
         """Plain values."""
-        return {"read": self.read, "believed": self.believed}
+        return {"read": self.read, "cached": self.cached}
 
 
 def _scan(settings: SyncSettings) -> Inventory:
@@ -112,21 +114,21 @@ def _scan(settings: SyncSettings) -> Inventory:
     )
 
 
-def digested(
+def local_with_digests(
     settings: SyncSettings,
     tree: Inventory,
     *,
     full: bool = False,
     share: bool = True,
     progress: Callable[[int, int], None] | None = None,
-) -> tuple[Inventory, Reading]:
-    """Our own tree with digests.
+) -> tuple[Inventory, DigestCounts]:
+    """Return the local tree with digests.
 
     Args:
         settings: which tree, and where the cache is.
-        tree: as it was scanned.
+        tree: as `inventory.scan` returned it.
         full: whether to read everything.
-        share: whether to read a share again of what is known.
+        share: whether to read a share of the known files again.
         progress: as for `verify`.
     """
     # One cache for every destination: it is the same tree.
@@ -139,39 +141,41 @@ def digested(
         full_days=settings.reread_days if share else float("inf"),
         full=full,
     )
-    found = inventory.with_digests(tree, planned.believed, progress)
+    found = inventory.with_digests(tree, planned.cached, progress)
     digests = {file.path: file.sha256 or "" for file in found.files}
-    reading = _learn(cache, planned, identities, digests, found)
+    reading = _update_cache(cache, planned, identities, digests, found)
     return found, reading
 
 
-def _learn(
+def _update_cache(
     cache: DigestCache,
     planned: digest_cache.Plan,
     identities: Mapping[str, Identity],
     digests: Mapping[str, str],
     tree: Inventory,
-) -> Reading:
+) -> DigestCounts:
     read = {path: digests[path] for path in planned.to_read if digests.get(path)}
     rotted = sorted(
         path for path, digest in read.items() if planned.before.get(path, digest) != digest
     )
-    # What rotted keeps its old digest, so that it is named again until it is replaced.
+    # A rotten file keeps its old digest, so that it is reported again until it is replaced.
     cache.learn(
         identities,
         {path: digest for path, digest in read.items() if path not in rotted},
         digest_cache.today(),
     )
     for path in rotted:
-        cache.forget_reading(path)
+        cache.read_every_time(path)
     problem = cache.save(identities)
     if problem:
         tree.problems.append(problem)
-    return Reading(len(read), len(planned.believed), [readable(path) for path in rotted])
+    return DigestCounts(len(read), len(planned.cached), [readable(path) for path in rotted])
 
 
-def _remote(settings: SyncSettings, full: bool) -> tuple[Inventory, Remote, Reading]:
-    remote = settings.transport.look(settings.tiers, settings.pattern)
+def _remote_with_digests(
+    settings: SyncSettings, full: bool
+) -> tuple[Inventory, RemoteListing, DigestCounts]:
+    remote = settings.transport.list_backups(settings.tiers, settings.pattern)
     cache = DigestCache(state_path(settings, "-remote-digests.json"))
     planned = digest_cache.plan(
         cache.entries,
@@ -181,7 +185,7 @@ def _remote(settings: SyncSettings, full: bool) -> tuple[Inventory, Remote, Read
         full=full,
     )
     taken = settings.transport.digests(planned.to_read)
-    digests = {**planned.believed, **taken}
+    digests = {**planned.cached, **taken}
     tree = dataclasses.replace(remote.tree, files=[], problems=list(remote.tree.problems))
     for file in remote.tree.files:
         if file.path in digests:
@@ -190,12 +194,11 @@ def _remote(settings: SyncSettings, full: bool) -> tuple[Inventory, Remote, Read
             tree.problems.append(
                 _("%(file)s: the server could not read it", file=readable(file.path))
             )
-    return tree, remote, _learn(cache, planned, remote.identities, digests, tree)
+    return tree, remote, _update_cache(cache, planned, remote.identities, digests, tree)
 
 
 def verify_exit_code(verification: Mapping[str, Any]) -> int:
-    """0 in sync, 1 in sync but the server's own job found something wrong, 2 not in sync, 3 could
-    not tell."""
+    """Return 0 in sync, 1 in sync but the server has alarms, 2 not in sync, 3 could not verify."""
     comparison = verification["comparison"]
     if comparison["in_sync"]:
         return 1 if verification["server_alarms"] else 0

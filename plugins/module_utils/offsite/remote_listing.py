@@ -2,10 +2,10 @@
 # Copyright (c) 2026, chefwell.resilience contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What the backup server holds, asked in one ssh call, and the digests of it in another.
+"""Listing of the backup server's folder, and digests of its content, each by one ssh command.
 
 The script's text is fixed, and everything that varies is an argument; its records end with NUL, so
-that a file name may hold anything. An answer without its last record counts as no answer.
+that a file name may hold anything. Output without its last record is an error.
 """
 
 from __future__ import annotations
@@ -23,15 +23,16 @@ from ..common.errors import ResilienceError
 from ..common.messages import _, from_form, join
 from ..inventory import inventory
 from ..inventory.digest_cache import Identity
-from . import ssh, ssh_request
+from . import ssh, ssh_command
 
-# One line and no `!`, for the account's shell may be any. What it writes, each ending with NUL:
+# One line and no `!`, for the account's shell may be any. Its records, each ending with NUL:
 # absent | nowhere (the folder above is not there either) | closed | rsync VERSION | room DF-LINE
 # link TIER | missing TIER | unreadable TIER
 # file TYPE SIZE MTIME INODE CTIME PATH | end
-# Of the server's gate (`gate`) come also: gate PROTOCOL confined|loose | free BYTES
-# alarm KIND SINCE WORDS | said KIND FORM (JSON) | entry TYPE SIZE MTIME_NS INODE CTIME_NS PATH
-_LIST = "; ".join(
+# The server's gate (`gate`) writes also: gate PROTOCOL confined|loose | free BYTES
+# alarm KIND SINCE REASON | alarm-message KIND FORM (JSON)
+# entry TYPE SIZE MTIME_NS INODE CTIME_NS PATH
+_LIST_SCRIPT = "; ".join(
     (
         'cd -- "$1" 2>/dev/null || { if test -e "$1"; then printf "closed\\0"; '
         'else printf "absent\\0"; test -d "$(dirname -- "$1")" || '
@@ -49,8 +50,8 @@ _LIST = "; ".join(
 )
 # sha256sum writes each line at once, so that several may write to one pipe; that holds for lines
 # only, so names with a line break come escaped (a backslash before the digest says so).
-# An empty line each second says that it is still at work. `$!` is put together from its parts.
-_DIGESTS = "; ".join(
+# An empty line each second shows that it is still at work. `$!` is put together from its parts.
+_DIGEST_COMMANDS = "; ".join(
     (
         "(while sleep 1 </dev/null >/dev/null 2>&1; do echo; done) & "
         'xargs -0 -r -n 8 -P "$(nproc)" sha256sum -b --',
@@ -58,7 +59,7 @@ _DIGESTS = "; ".join(
         "echo end",
     )
 )
-_TAKE_DIGESTS = f'cd -- "$1" || exit; {_DIGESTS}'
+_DIGEST_SCRIPT = f'cd -- "$1" || exit; {_DIGEST_COMMANDS}'
 # The last record of a list, and the one before it ends with NUL as well.
 LIST_END = b"\0end\0"
 _DIGEST = re.compile(r"([0-9a-f]{64}) [ *](.*)", re.DOTALL)
@@ -66,7 +67,7 @@ _KINDS = {"f": stat.S_IFREG, "d": stat.S_IFDIR, "l": stat.S_IFLNK, "p": stat.S_I
 
 
 @dataclasses.dataclass(frozen=True)
-class Remote:
+class RemoteListing:
     """The server's folder.
 
     Attributes:
@@ -74,17 +75,17 @@ class Remote:
         can_be_made: whether rsync can make it: the folder above it is there.
         tree: what it holds, without digests; nothing where it does not exist.
         rsync: the server's version of rsync, `3.2.7`; None where it has none.
-        room: bytes that we may still write there; None where it does not say.
+        room: bytes that may still be written there; None where that is not known.
         identities: each backup's identity there, for the cache of digests.
         gate: the protocol of the server's gate; None where the account runs any command.
         confined: whether the kernel there keeps rsync in the gate's folder.
-        alarms: what the server's own job found wrong, in words.
+        alarms: the alarms of the server's own job, one sentence each.
         keeps_times: whether it keeps a file's time of change; otherwise sizes alone are compared
             before something is sent.
-        listing: one word for the whole list: the same again means the same files with the same
+        fingerprint: digest of the whole listing: the same again means the same files with the same
             sizes, times and inodes. Empty where there is none.
-        same: whether the list is the one that was known, so that it was not read: `tree` and
-            `identities` are empty.
+        unchanged: whether the fingerprint is the known one, so that the listing was not parsed:
+            `tree` and `identities` are empty.
     """
 
     exists: bool
@@ -97,67 +98,72 @@ class Remote:
     confined: bool = False
     alarms: tuple[str, ...] = ()
     keeps_times: bool = True
-    listing: str = ""
-    same: bool = False
+    fingerprint: str = ""
+    unchanged: bool = False
 
 
-def list_words(
+def list_command(
     destination: ssh.Destination, tiers: Sequence[str], *, digests: bool = False
 ) -> list[str]:
-    """The command by which an account that runs any command tells what the folder holds; `parse`
-    reads the answer. A tier that is not there is empty: rsync makes it.
+    """Return the command that lists the folder of an account that runs any command.
+
+    `parse` reads its output. A tier that is not there is empty: rsync makes it.
 
     Args:
-        digests: whether it goes on, after `LIST_END`, as `digest_words` does.
+        destination: the server.
+        tiers: the tiers to list.
+        digests: whether it goes on, after `LIST_END`, as `digest_command` does.
     """
-    script = f"{_LIST}; {_DIGESTS}" if digests else _LIST
-    return ssh_request.shell_words(script, destination.path, *tiers)
+    script = f"{_LIST_SCRIPT}; {_DIGEST_COMMANDS}" if digests else _LIST_SCRIPT
+    return ssh_command.shell_command(script, destination.path, *tiers)
 
 
-def digest_words(destination: ssh.Destination) -> list[str]:
-    """The command by which an account that runs any command takes the SHA-256 of files;
-    `digest_input` tells it which, `parse_sums` reads the answer."""
-    return ssh_request.shell_words(_TAKE_DIGESTS, destination.path)
+def digest_command(destination: ssh.Destination) -> list[str]:
+    """Return the command that digests files of an account that runs any command.
+
+    `digest_input` is its standard input, `parse_sums` reads its output.
+    """
+    return ssh_command.shell_command(_DIGEST_SCRIPT, destination.path)
 
 
 def digest_input(paths: Sequence[str]) -> bytes:
-    """What `digest_words` is told."""
+    """Return the standard input of `digest_command`."""
     return b"".join(os.fsencode(f"./{path}") + b"\0" for path in paths)
 
 
-def parse_sums(answer: bytes, root: str) -> dict[str, str]:
-    """Digests by path, as sha256sum writes them; a file that could not be read has none.
+def parse_sums(output: bytes, root: str) -> dict[str, str]:
+    """Return digests by path from the output of sha256sum; an unreadable file has none.
 
     Raises:
-        ResilienceError: the answer is not whole.
+        ResilienceError: the output is not whole.
     """
-    lines = [_unescaped(line) for line in answer.split(b"\n")]
+    lines = [_unescaped(line) for line in output.split(b"\n")]
     return parse_digests(b"\0".join(lines), root)
 
 
 def _unescaped(line: bytes) -> bytes:
-    """A line of sha256sum without its escapes (coreutils manual, "md5sum invocation")."""
+    """Return a line of sha256sum without its escapes (coreutils manual, "md5sum invocation")."""
     if not line.startswith(b"\\"):
         return line
     plain = {b"n": b"\n", b"r": b"\r", b"\\": b"\\"}
     return re.sub(rb"\\([nr\\])", lambda found: plain[found[1]], line[1:])
 
 
-def parse_digests(answer: bytes, root: str) -> dict[str, str]:
-    """Digests by path.
+def parse_digests(output: bytes, root: str) -> dict[str, str]:
+    """Return digests by path from the output of the gate.
 
     Raises:
-        ResilienceError: the answer is not whole.
+        ResilienceError: the output is not whole.
     """
     found = {}
-    for record in _records(answer, root):
+    for record in _records(output, root):
         if known := _DIGEST.fullmatch(os.fsdecode(record)):
             found[known[2].removeprefix("./")] = known[1]
     return found
 
 
-def _records(answer: bytes, root: str) -> list[bytes]:
-    records = answer.split(b"\0")
+def _records(output: bytes, root: str) -> list[bytes]:
+    records = output.split(b"\0")
     if records[-2:] != [b"end", b""]:
         raise ResilienceError(
             "the server's answer is not whole",
@@ -170,7 +176,7 @@ def _records(answer: bytes, root: str) -> list[bytes]:
 
 
 @dataclasses.dataclass(frozen=True)
-class _Listed:
+class _Entry:
     letter: str
     size: int
     mtime_ns: int
@@ -178,21 +184,24 @@ class _Listed:
     ctime_ns: int
 
 
-def parse(answer: bytes, root: str, tiers: Sequence[str], pattern: str, known: str = "") -> Remote:
-    """Reads the server's answer. What it says is judged, not trusted: only names directly in one of
-    our tiers count.
+def parse(
+    output: bytes, root: str, tiers: Sequence[str], pattern: str, known: str = ""
+) -> RemoteListing:
+    """Return the listing from the server's output.
+
+    The output is not trusted: only names directly in one of the tiers count.
 
     Args:
-        answer: what the server wrote.
-        root: what to call its folder.
+        output: what the server wrote.
+        root: the name of its folder.
         tiers: the tiers that count.
         pattern: regular expression for the names of backups.
-        known: the word for a list that need not be read again.
+        known: the fingerprint of a listing that need not be parsed again.
 
     Raises:
-        ResilienceError: the answer is not whole, or the folder may not be entered.
+        ResilienceError: the output is not whole, or the folder may not be entered.
     """
-    records = _records(answer, root)
+    records = _records(output, root)
     if b"closed" in records:
         raise ResilienceError(
             "the folder on the server cannot be entered",
@@ -206,11 +215,11 @@ def parse(answer: bytes, root: str, tiers: Sequence[str], pattern: str, known: s
     gate: int | None = None
     confined = False
     alarms: dict[str, tuple[str, str]] = {}
-    listed: dict[str, _Listed] = {}
-    short = [record for record in records if not record.startswith(_OF_FILES)]
-    listing = _word_for(record for record in records if record.startswith(_OF_LIST))
-    same = bool(known) and listing == known
-    for record in map(os.fsdecode, short if same else records):
+    listed: dict[str, _Entry] = {}
+    short = [record for record in records if not record.startswith(_FILE_RECORDS)]
+    fingerprint = _fingerprint(record for record in records if record.startswith(_LIST_RECORDS))
+    unchanged = bool(known) and fingerprint == known
+    for record in map(os.fsdecode, short if unchanged else records):
         kind, _space, rest = record.partition(" ")
         if kind == "rsync":
             found = re.search(r"version v?(\d+(\.\d+)+)", rest)
@@ -225,16 +234,16 @@ def parse(answer: bytes, root: str, tiers: Sequence[str], pattern: str, known: s
             gate, confined = (int(number) if number.isdigit() else 0), kept == "confined"
         elif kind == "alarm":
             name, _space, rest = rest.partition(" ")
-            since, _space, saw = rest.partition(" ")
-            alarms[name] = (since, inventory.readable(saw))
-        elif kind == "said":
-            # The same for pages of another language; a form that is none changes nothing.
+            since, _space, why = rest.partition(" ")
+            alarms[name] = (since, inventory.readable(why))
+        elif kind == "alarm-message":
+            # The same alarm as a translatable message; what is no message changes nothing.
             name, _space, form = rest.partition(" ")
             with contextlib.suppress(ValueError, KeyError):
-                since, saw = alarms[name]
-                alarms[name] = (since, from_form(json.loads(form), saw))
+                since, why = alarms[name]
+                alarms[name] = (since, from_form(json.loads(form), why))
         elif kind in ("file", "entry"):
-            path, seen = _listed(rest, root, whole=kind == "entry")
+            path, seen = _parse_entry(rest, root, whole=kind == "entry")
             listed[path.removeprefix("./")] = seen
         elif kind == "link":
             why = _("symbolic link, not followed")
@@ -243,7 +252,7 @@ def parse(answer: bytes, root: str, tiers: Sequence[str], pattern: str, known: s
             why = _("cannot be read whole")
             tree.problems.append(join([inventory.readable(rest), why], ": "))
     identities = _fill(tree, listed, inventory.compiled(pattern))
-    return Remote(
+    return RemoteListing(
         b"absent" not in records,
         b"nowhere" not in records,
         tree,
@@ -253,29 +262,35 @@ def parse(answer: bytes, root: str, tiers: Sequence[str], pattern: str, known: s
         gate,
         confined,
         tuple(
-            _("%(kind)s since %(since)s: %(saw)s", kind=name, since=since, saw=saw)
-            for name, (since, saw) in alarms.items()
+            _("%(kind)s since %(since)s: %(reason)s", kind=name, since=since, reason=why)
+            for name, (since, why) in alarms.items()
         ),
-        listing=listing,
-        same=same,
+        fingerprint=fingerprint,
+        unchanged=unchanged,
     )
 
 
-_OF_FILES = (b"entry ", b"file ")
-_OF_LIST = (*_OF_FILES, b"link ", b"missing ", b"unreadable ")
+_FILE_RECORDS = (b"entry ", b"file ")
+_LIST_RECORDS = (*_FILE_RECORDS, b"link ", b"missing ", b"unreadable ")
 
 
-def _word_for(records: Iterable[bytes]) -> str:
+def _fingerprint(records: Iterable[bytes]) -> str:
 
     return hashlib.sha256(b"\0".join(records)).hexdigest()
 
 
-def _listed(rest: str, root: str, *, whole: bool) -> tuple[str, _Listed]:
-    """Path and what is told of one `file` or `entry` record; whole numbers are nanoseconds."""
+def _parse_entry(rest: str, root: str, *, whole: bool) -> tuple[str, _Entry]:
+    """Return the path and the values of one `file` or `entry` record.
+
+    Args:
+        rest: the record without its first word.
+        root: the name of the server's folder.
+        whole: whether times are whole nanoseconds (`entry`), not seconds with a fraction (`file`).
+    """
     time_of = int if whole else _nanoseconds
     try:
         letter, size, moment, inode, change, path = rest.split(" ", 5)
-        return path, _Listed(letter, int(size), time_of(moment), int(inode), time_of(change))
+        return path, _Entry(letter, int(size), time_of(moment), int(inode), time_of(change))
     except ValueError as error:
         raise ResilienceError(
             "the server's answer cannot be read",
@@ -291,7 +306,7 @@ def _nanoseconds(seconds: str) -> int:
 
 
 def _fill(
-    tree: inventory.Inventory, listed: dict[str, _Listed], pattern: re.Pattern[str]
+    tree: inventory.Inventory, listed: dict[str, _Entry], pattern: re.Pattern[str]
 ) -> dict[str, Identity]:
     identities: dict[str, Identity] = {}
     for path, seen in sorted(listed.items()):

@@ -2,7 +2,7 @@
 # Copyright (c) 2026, chefwell.resilience contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Runs rsync over ssh for an exact list of files, and puts its endings into words.
+"""rsync over ssh for an exact list of files, and the meaning of its exit codes.
 
 The list goes in by NUL-separated names, never by a pattern or a whole folder: what is not in it is
 neither sent nor removed.
@@ -26,8 +26,8 @@ from . import ssh
 from .ssh import Destination
 
 # rsync(1), "EXIT VALUES", and errcode.h of its source for those from 124 on.
-EXIT_WORDS = {
-    1: _("syntax or usage error: this rsync does not know one of our options"),
+EXIT_REASONS = {
+    1: _("syntax or usage error: this rsync does not know one of the options"),
     2: _("the two rsync speak no common protocol, or the account's shell prints text of its own"),
     3: _("a file or folder that was named could not be selected"),
     4: _("an action was asked for that one side was built without"),
@@ -62,7 +62,7 @@ _VANISHED = 24
 
 @dataclasses.dataclass(frozen=True)
 class Item:
-    """One file that rsync did something about: its name as bytes gave it, and its size."""
+    """One file that rsync sent or removed: its name, undecoded bytes escaped, and its size."""
 
     path: str
     bytes: int
@@ -74,27 +74,27 @@ class Transfer:
 
     Attributes:
         code: its exit code; negative is the signal that ended it.
-        words: in words why it failed, with what it said itself; empty on success.
-        kind: one word for that, such as `rsync_23` or `host_key_changed`; empty on success.
+        problem: why it failed, with its own error line; empty on success.
+        kind: identifier of the failure, such as `rsync_23` or `host_key_changed`; empty on success.
         remedy: what to do about it; may be empty.
-        again: whether another try may help.
+        retryable: whether another attempt may help.
         sent: the files that were sent, or would be.
         removed: the files that were moved aside, or would be.
         bytes_sent: bytes written to the server, rsync's own protocol included.
     """
 
     code: int
-    words: str = ""
+    problem: str = ""
     kind: str = ""
     remedy: str = ""
-    again: bool = False
+    retryable: bool = False
     sent: tuple[Item, ...] = ()
     removed: tuple[Item, ...] = ()
     bytes_sent: int = 0
 
     @property
     def ok(self) -> bool:
-        """Whether everything in the list is done; vanished files are told by `code` 24."""
+        """Whether everything in the list is done; vanished files give `code` 24."""
         return self.code == 0
 
 
@@ -108,14 +108,14 @@ def command(
     progress: bool,
     durable: bool,
 ) -> list[str]:
-    """The command line; the list of names is its standard input."""
+    """Return the command line; the list of names is its standard input."""
     shell = " ".join("'" + word.replace("'", "''") + "'" for word in ssh.command(destination))
     gated = destination.mode == ssh.RESTRICTED
     target = "incoming" if gated else destination.path.rstrip("/")
     host = f"[{destination.host}]" if ":" in destination.host else destination.host
     arguments = [
         "rsync",
-        # Behind the gate only these are let through; ownership and links are none of ours there.
+        # The gate lets only these through: ownership and links play no part there.
         *(("--times", "--perms") if gated else ("--archive",)),
         "--files-from=-",
         "--from0",
@@ -145,18 +145,18 @@ def command(
     return [*arguments, "--", source, f"{destination.user}@{host}:{target}/"]
 
 
-class Sending:
-    """One try to send files: rsync logs in at once, and is told later which.
+class RsyncRun:
+    """One attempt to send files: rsync logs in at once and gets the names later.
 
     Args:
         destination: the server.
         source: the folder that names are relative to.
         old_folder: the folder on the server, relative to its path, that takes what is replaced.
-        dry_run: only tell what would be done.
+        dry_run: only report what would be done.
         remove_missing: a name that is not there is moved to `old_folder` on the server instead.
         durable: have every file written through to the server's disk before it gets its name.
-        counted: whether it is to tell how far it is.
-        keep_open: descriptors that rsync inherits: a lock that must outlive us while rsync runs.
+        counted: whether it reports its progress.
+        keep_open: descriptors that rsync inherits: a lock that must be held while rsync runs.
 
     Raises:
         ResilienceError: rsync is not installed here.
@@ -198,12 +198,12 @@ class Sending:
             )
             self._open = stack.pop_all()
 
-    def drop(self) -> None:
-        """Ends it; it was told nothing, so it has sent nothing."""
+    def cancel(self) -> None:
+        """End it; it got no names, so it has sent nothing."""
         self._open.close()
 
     def send(self, names: Sequence[str], progress: Callable[[int], None] | None = None) -> Transfer:
-        """Sends the files `names`; a name that is not there is passed over.
+        """Send the files `names`; a name that is not there is skipped.
 
         Args:
             names: relative to the source.
@@ -212,20 +212,20 @@ class Sending:
         listed = b"".join(os.fsencode(name) + b"\0" for name in names)
         running = self._running
         with self._open:
-            teller = process.feed(running, listed)
+            feeder = process.feed(running, listed)
             lines, late = _lines(running, self.destination, progress)
             if late:
                 process.end_group(running)
             code = running.wait()
             if code:
-                # An rsync that gave up leaves its ssh behind, and that would hold our lock. What
-                # the server said last is still on its way through it, though.
+                # An rsync that failed leaves its ssh behind, and that would hold the lock. The
+                # server's last error line is still on its way through it, though.
                 _wait_for_group(running.pid)
                 process.end_group(running)
-            teller.join()
+            feeder.join()
             self._errors.seek(0)
-            said = self._errors.read(1 << 20).decode("utf-8", "backslashreplace")
-        return judge(code, lines, said, late=late)
+            errors_text = self._errors.read(1 << 20).decode("utf-8", "backslashreplace")
+        return transfer_result(code, lines, errors_text, late=late)
 
 
 def _lines(
@@ -233,11 +233,11 @@ def _lines(
     destination: Destination,
     progress: Callable[[int], None] | None,
 ) -> tuple[list[str], process.TooLong | None]:
-    """What rsync writes, and why it is to be ended before its end. Progress is not among it.
+    """Return the lines that rsync writes, without progress, and why it must be ended early.
 
-    That nothing comes for a while is for rsync's own `--timeout` to say; but once all is sent,
-    rsync 3.5 tells itself that the line is alive by what it sends. So what it has read counts: a
-    server that works sends it something at least every half of `--timeout`.
+    rsync's own `--timeout` notices a silent server; but once all is sent, rsync 3.5 counts what it
+    sends itself as a sign of life. So what it has read counts here: a server that works sends
+    something at least every half of `--timeout`.
     """
     lines: list[str] = []
     rest = b""
@@ -267,7 +267,7 @@ def _lines(
 
 
 def _wait_for_group(number: int) -> None:
-    """Lets what is left of a process group end by itself, for two seconds at most."""
+    """Wait for the rest of a process group to end, two seconds at most."""
     end = time.monotonic() + 2
     with contextlib.suppress(ProcessLookupError, PermissionError):
         while time.monotonic() < end:
@@ -276,7 +276,7 @@ def _wait_for_group(number: int) -> None:
 
 
 def _bytes_read(pid: int) -> int | None:
-    """What a process has read so far, from files and pipes (proc(5), `rchar`), where it shows."""
+    """Return what a process has read so far (proc(5), `rchar`); None where that is not known."""
     try:
         with open(f"/proc/{pid}/io", encoding="ascii") as file:
             return int(file.readline().split()[1])
@@ -287,16 +287,16 @@ def _bytes_read(pid: int) -> int | None:
 _ITEM = re.compile(r"(?P<what>\*deleting  |[<>ch.*][fdLDS]\S{9}) (?P<bytes>\d+) (?P<name>.*)")
 
 
-def judge(
+def transfer_result(
     code: int, lines: Sequence[str], errors: str, *, late: process.TooLong | None = None
 ) -> Transfer:
-    """What one run of rsync comes to. Pure.
+    """Return the result of one run of rsync. Pure.
 
     Args:
         code: its exit code, negative for a signal.
         lines: what it wrote on standard output.
         errors: what it and ssh wrote on standard error.
-        late: why we ended it, where we did.
+        late: why it was ended early, where it was.
     """
     sent, removed, bytes_sent = [], [], 0
     for line in lines:
@@ -319,52 +319,55 @@ def _failed(seen: Transfer, errors: str, late: process.TooLong | None) -> Transf
         return dataclasses.replace(
             seen,
             code=-signal.SIGKILL,
-            words=_(
-                "the server said nothing for %(seconds)s s, and the try was ended",
+            problem=_(
+                "the server sent nothing for %(seconds)s s, and the attempt was ended",
                 seconds=f"{late.seconds:g}",
             ),
             kind="silent",
             remedy=_("look what the server is busy with, and whether the line to it is up"),
-            again=True,
+            retryable=True,
         )
     if late:
         over = _(
-            "the try took longer than its time limit of %(seconds)s s and was ended",
+            "the attempt took longer than its time limit of %(seconds)s s and was ended",
             seconds=f"{late.seconds:g}",
         )
         return dataclasses.replace(
             seen,
             code=-signal.SIGKILL,
-            words=over,
+            problem=over,
             kind="time_limit",
             remedy=_("raise offsite_backup_time_limit, or the bandwidth"),
-            again=True,
+            retryable=True,
         )
     known = ssh.failure(errors)
-    said = ssh.telling_line(errors)
-    words: str
+    errors_text = ssh.error_line(errors)
+    problem: str
     if seen.code < 0:
         name = signal.Signals(-seen.code).name
-        words = _("rsync was ended by signal %(name)s", name=name)
-        kind, again = "signal", True
+        problem = _("rsync was ended by signal %(name)s", name=name)
+        kind, retryable = "signal", True
     elif seen.code == _VANISHED:
-        words, kind, again = EXIT_WORDS[_VANISHED], "rsync_24", False
+        problem, kind, retryable = EXIT_REASONS[_VANISHED], "rsync_24", False
     elif known:
-        words, kind, again = known.words, known.kind, known.again
+        problem, kind, retryable = known.problem, known.kind, known.retryable
     else:
-        words = EXIT_WORDS.get(seen.code, _("an ending that rsync's manual does not name"))
-        kind, again = f"rsync_{seen.code}", seen.code not in _FINAL_CODES
+        problem = EXIT_REASONS.get(seen.code, _("an ending that rsync's manual does not name"))
+        kind, retryable = f"rsync_{seen.code}", seen.code not in _FINAL_CODES
     if seen.code > 0:
-        words = _("%(why)s (rsync exit %(code)d)", why=words, code=seen.code)
-    if said:
-        words = join([words, said], ": ")
+        problem = _("%(why)s (rsync exit %(code)d)", why=problem, code=seen.code)
+    if errors_text:
+        problem = join([problem, errors_text], ": ")
     return dataclasses.replace(
-        seen, words=words, kind=kind, remedy=known.remedy if known else "", again=again
+        seen, problem=problem, kind=kind, remedy=known.remedy if known else "", retryable=retryable
     )
 
 
 def _unescaped(name: str) -> str:
-    r"""rsync writes a byte that is not printable, and a backslash before `#`, as `\#ooo`."""
+    r"""Return a name without rsync's escapes.
+
+    rsync writes a byte that is not printable, and a backslash before `#`, as `\#ooo`.
+    """
     raw = re.sub(
         rb"\\#([0-7]{3})", lambda found: bytes([int(found[1], 8) & 255]), os.fsencode(name)
     )

@@ -2,9 +2,9 @@
 # Copyright (c) 2026, chefwell.resilience contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Runs commands on the backup server over ssh, trusting only the host key that was pinned.
+"""ssh to the backup server with a pinned host key, and the meaning of its errors.
 
-ssh says everything that goes wrong with exit code 255; what it wrote tells the cases apart.
+ssh ends with exit code 255 whatever went wrong; its standard error tells the cases apart.
 """
 
 from __future__ import annotations
@@ -25,22 +25,22 @@ MODES = RESTRICTED, ACCOUNT = "restricted", "account"
 
 @dataclasses.dataclass(frozen=True)
 class Destination:
-    """Where the copies go, and how.
+    """Address of the backup server, and options of the connection.
 
     Attributes:
         host, port, user: the account on the backup server.
         path: the folder there that holds the tiers; absolute.
-        key_file: our private key, without a passphrase.
-        known_hosts_file: holds the server's host key, and is the only file of its kind asked.
+        key_file: the private key, without a passphrase.
+        known_hosts_file: holds the server's host key; no other known_hosts file is read.
         bandwidth_kbps: most KiB a second that are sent; None for no limit.
         compress: whether rsync compresses (`-z`). Dumps are compressed already.
-        time_limit: seconds that one try may take.
+        time_limit: seconds that one attempt may take.
         connect_seconds: seconds to reach the server.
-        silence_seconds: seconds without a byte from the server after which a try ends; who works
-            there for longer gives a sign of life each second.
-        ssh_options: more options, as `ssh -o` takes them; ours cannot be undone by them.
-        mode: `restricted` where the server's gate stands before the account, `account` where the
-            account runs any command.
+        silence_seconds: seconds without a byte from the server after which an attempt ends; a
+            command that works for longer writes one byte each second.
+        ssh_options: more options, as `ssh -o` takes them; they cannot undo the ones set here.
+        mode: `restricted` where the server's gate runs as forced command of the key, `account`
+            where the account runs any command.
 
     Raises:
         ResilienceError: a value that ssh or rsync would read as something else.
@@ -99,30 +99,32 @@ class Failure:
     """Why the server could not be used.
 
     Attributes:
-        kind: one word for programs, such as `host_key_changed`.
-        words: one sentence for people.
+        kind: identifier of the failure, such as `host_key_changed`.
+        problem: one sentence.
         remedy: what to do about it.
-        again: whether another try may help.
+        retryable: whether another attempt may help.
     """
 
     kind: str
-    words: str
+    problem: str
     remedy: str
-    again: bool
+    retryable: bool
 
 
 class ServerError(ResilienceError):
-    """The server could not be used; `failure` tells why."""
+    """The server could not be used, for the reason `failure`."""
 
-    def __init__(self, failure: Failure, output: str, destination: Destination) -> None:
+    def __init__(self, failure: Failure, detail: str, destination: Destination) -> None:
         self.failure = failure
         problem = (
-            _("%(why)s (%(said)s)", why=failure.words, said=output) if output else failure.words
+            _("%(why)s (%(detail)s)", why=failure.problem, detail=detail)
+            if detail
+            else failure.problem
         )
         super().__init__(problem, option="server", value=str(destination), remedy=failure.remedy)
 
 
-# What ssh (or the server's shell) writes -> what it means. The first match counts.
+# What ssh or the server's shell writes, and what it means. The first match counts.
 _FAILURES: tuple[tuple[str, Failure], ...] = (
     (
         r"REMOTE HOST IDENTIFICATION HAS CHANGED|Offending .* key in",
@@ -153,10 +155,9 @@ _FAILURES: tuple[tuple[str, Failure], ...] = (
         r"chefwell-[a-z]+: .*not found|chefwell-[a-z]+'? is not recognized",
         Failure(
             "no_gate",
-            _("the server does not restrict our key: it has no gate"),
+            _("the server does not restrict the key: it has no gate"),
             _(
-                "set up the server's part (docs/stage2-offsite-backup.md), or say that "
-                "it has none: "
+                "set up the server's part (docs/stage2-offsite-backup.md), or set "
                 "offsite_backup_server_mode: account"
             ),
             False,
@@ -187,7 +188,7 @@ _FAILURES: tuple[tuple[str, Failure], ...] = (
         r"chefwell gate: .*inventory cannot be used",
         Failure(
             "inventory_refused",
-            _("the server cannot use our inventory"),
+            _("the server cannot use the inventory"),
             _("use the same tiers and pattern on both sides"),
             False,
         ),
@@ -205,10 +206,10 @@ _FAILURES: tuple[tuple[str, Failure], ...] = (
         r"Too many authentication failures",
         Failure(
             "too_many_keys",
-            _("the server broke off the login after too many keys that it does not accept"),
+            _("the server ended the login after too many keys that it does not accept"),
             _(
-                "offer ours alone (no IdentityFile in offsite_backup_ssh_options), and check that"
-                " the public key is in the user's authorized_keys on the server"
+                "offer the stage's key alone (no IdentityFile in offsite_backup_ssh_options), and "
+                "check that the public key is in the user's authorized_keys on the server"
             ),
             False,
         ),
@@ -217,7 +218,7 @@ _FAILURES: tuple[tuple[str, Failure], ...] = (
         r"Permission denied \([a-z]|No more authentication",
         Failure(
             "permission_denied",
-            _("the server does not accept our key for this user"),
+            _("the server does not accept the key for this user"),
             _(
                 "check the user's name, and that the public key is in the user's "
                 "authorized_keys on "
@@ -312,7 +313,7 @@ _FAILURES: tuple[tuple[str, Failure], ...] = (
 
 
 def failure(errors: str) -> Failure | None:
-    """What a text on standard error means; None where it says nothing that is known."""
+    """Return the meaning of a text on standard error; None where it is not known."""
     for pattern, meaning in _FAILURES:
         if re.search(pattern, errors):
             return meaning
@@ -320,7 +321,7 @@ def failure(errors: str) -> Failure | None:
 
 
 def command(destination: Destination) -> list[str]:
-    """ssh and its options, without user and host."""
+    """Return ssh and its options, without user and host."""
     options = [
         "BatchMode=yes",
         "StrictHostKeyChecking=yes",
@@ -349,7 +350,7 @@ def _config_quoted(path: str) -> str:
 
 
 def check_key(destination: Destination) -> None:
-    """Makes sure that our key can be used without anybody at the keyboard.
+    """Check that the private key can be used without a person at the keyboard.
 
     Raises:
         ResilienceError: it is missing, others may read it, it has a passphrase, or it is no key.
@@ -388,30 +389,32 @@ def check_key(destination: Destination) -> None:
     _usable_keys.add(identity)
 
 
-# Keys that were looked at already: one run asks the server several times.
+# Keys that were checked already: one run logs in several times.
 _usable_keys: set[tuple[str, int, int, int]] = set()
 
 
 def environment() -> dict[str, str]:
-    """What ssh and rsync are given: messages in English, and none of our own settings for them."""
+    """Return the environment of ssh and rsync: messages in English, no settings of this account."""
     kept = {name: os.environ[name] for name in ("PATH", "HOME") if name in os.environ}
     return {**kept, "LC_ALL": "C"}
 
 
 # rsync's own summary of its exit code, ssh's frame around a changed key, and empty lines.
-_EMPTY_WORDS = re.compile(
+_UNHELPFUL_LINES = re.compile(
     r"rsync error: |rsync: (\[\w+\] )?(connection unexpectedly closed|safe_read failed)|@|\s*$"
     r"|Warning: |\*\* "
 )
 
 
-def telling_line(errors: str) -> str:
-    """The line on standard error that says most, printable; what the system said in it can be said
-    in any language."""
+def error_line(errors: str) -> str:
+    """Return the most informative line of standard error, printable.
+
+    The system's messages in it are translatable.
+    """
     if shown := re.search(r"IDENTIFICATION HAS CHANGED.*?(SHA256:[\w+/]{43})", errors, re.DOTALL):
         return _("it shows %(key)s", key=shown[1])
     for line in errors.splitlines():
-        if not _EMPTY_WORDS.match(line):
+        if not _UNHELPFUL_LINES.match(line):
             text = line.strip()[:300]
             return system_message("".join(char if char.isprintable() else "?" for char in text))
     return ""

@@ -2,9 +2,9 @@
 # Copyright (c) 2026, chefwell.resilience contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Copies the backups to a server elsewhere, and proves that the copy is equal.
+"""One sync: check the guards, send new backups, move obsolete ones aside.
 
-The server's folder mirrors ours, tier by tier. What it holds and we no longer do is not deleted
+The server's folder mirrors the backup tree, tier by tier. What only the server holds is not deleted
 but moved to `old_<date>_<time>` beside the tiers, by name, and only after everything new is there.
 """
 
@@ -25,13 +25,13 @@ from ..inventory.inventory import BackupFile, Inventory, readable
 from . import offsite_guards, offsite_verification, ssh
 from .offsite_guards import Refusal
 from .offsite_settings import FAILED, LOCKED, OK, REFUSED, WARNING, SyncResult, SyncSettings
-from .offsite_state import load_state, locked, remember
+from .offsite_state import load_state, locked, save_state
 from .rsync import Transfer
 from .transport import Delivery, TransferRequest
 
-# Between two looks at a backup that is still being written, seconds.
+# Seconds between two scans while a backup is still being written.
 WAIT_STEP = 5.0
-Ending = tuple[str, str, str, str]
+Outcome = tuple[str, str, str, str]
 
 
 def sync(
@@ -41,12 +41,12 @@ def sync(
     overrides: Sequence[str] = (),
     progress: Callable[[int, int], None] | None = None,
 ) -> SyncResult:
-    """Makes the server's folder equal to the backup tree, if every guard agrees.
+    """Make the server's folder equal to the backup tree, if every guard agrees.
 
     Args:
         settings: from where, to where, how.
-        dry_run: only tell what would be done. It takes no lock and writes nothing anywhere.
-        overrides: names of guards (`offsite_guards.GUARDS`) that are not to refuse this once.
+        dry_run: only report what would be done. It takes no lock and writes nothing anywhere.
+        overrides: names of guards (`offsite_guards.GUARDS`) that may not refuse this run.
         progress: called with bytes done and bytes in all.
 
     Raises:
@@ -62,13 +62,13 @@ def sync(
             )
     run = _Run(settings, dry_run, tuple(overrides), progress)
     if dry_run:
-        return run.result(*run.guarded())
+        return run.result(*run.run())
     with locked(settings) as lock:
         if lock is None:
-            return run.result(LOCKED, _("another sync is running, so this one leaves"))
+            return run.result(LOCKED, _("another sync is running, so this one ends"))
         run.keep_open = (lock,)
-        result = run.result(*run.guarded())
-        problem = remember(settings, run.state, result, run.tree, run.left_out, run.listing)
+        result = run.result(*run.run())
+        problem = save_state(settings, run.state, result, run.tree, run.left_out, run.fingerprint)
     if problem:
         doubtful = (*result.warnings, problem)
         status = WARNING if result.status == OK else result.status
@@ -77,7 +77,7 @@ def sync(
 
 
 class _Run:
-    """One sync, and what it has seen and done so far."""
+    """State of one sync."""
 
     def __init__(
         self,
@@ -109,7 +109,7 @@ class _Run:
         self.attempts = 0
         self.weaker: tuple[str, ...] = ()
         self.server_alarms: tuple[str, ...] = ()
-        self.listing = ""
+        self.fingerprint = ""
 
     def result(self, status: str, message: str, kind: str = "", remedy: str = "") -> SyncResult:
         return SyncResult(
@@ -137,16 +137,16 @@ class _Run:
             seconds=round(time.monotonic() - self.clock, 3),
         )
 
-    def guarded(self) -> Ending:
-        """Asks the source's guards, then tries until it is done or cannot be."""
-        # What the server holds is asked for while the tree is looked at.
-        self.settings.transport.look_ahead(self.settings.tiers)
+    def run(self) -> Outcome:
+        """Check the guards, then send until it is done or cannot be."""
+        # The server lists its backups while the tree is scanned.
+        self.settings.transport.prefetch(self.settings.tiers)
         try:
-            return self._guarded()
+            return self._run_attempts()
         finally:
-            self.settings.transport.forget()
+            self.settings.transport.cancel()
 
-    def _guarded(self) -> Ending:
+    def _run_attempts(self) -> Outcome:
         limits = self.settings.limits
         try:
             self.tree = self._finished_tree()
@@ -154,36 +154,36 @@ class _Run:
             if error.option != "path":
                 raise
             self.refusals.append(Refusal(offsite_guards.SOURCE, error.message()))
-            return self._refused()
+            return self._refusal_outcome()
         self.warnings += offsite_guards.warnings(self.tree, limits, self.began)
         self.warnings += self.tree.problems
-        if self._refuses(self._ask_source(self.tree)):
-            return self._refused()
+        if self._is_refused(self._source_refusals(self.tree)):
+            return self._refusal_outcome()
         try:
             self.settings.transport.check()
         except ResilienceError as error:
             return FAILED, error.problem, "key", error.remedy or ""
-        if not self.dry_run and self._has_news(self.tree):
-            self.settings.transport.send_ahead(self._delivery(1))
+        if not self.dry_run and self._has_new_backups(self.tree):
+            self.settings.transport.prepare_send(self._delivery(1))
         while True:
             self.attempts += 1
-            ending, again = self._try(self.tree)
-            if not again or self.attempts >= self.settings.tries:
-                return ending
+            outcome, retryable = self._attempt(self.tree)
+            if not retryable or self.attempts >= self.settings.tries:
+                return outcome
             self.warnings.append(
-                _("try %(number)d failed: %(why)s", number=self.attempts, why=ending[1])
+                _("try %(number)d failed: %(why)s", number=self.attempts, why=outcome[1])
             )
-            self.settings.transport.forget()  # a login of before is too old afterwards
+            self.settings.transport.cancel()  # an earlier login would be too old after the pause
             # Jitter: hosts that lost the same server must not all come back at one moment.
             pause = self.settings.retry_seconds * 3 ** (self.attempts - 1)
             time.sleep(pause * random.uniform(0.5, 1.5))
 
     def _finished_tree(self) -> Inventory:
-        """The tree once nothing in it is being written any more, or the wait is over."""
+        """Return the tree once nothing in it is being written, or the wait is over."""
         end = time.monotonic() + (0 if self.dry_run else self.settings.unfinished_seconds)
         tree = self._scan()
         while tree.in_progress and time.monotonic() < end:
-            self.settings.transport.forget()  # that answer would be too old
+            self.settings.transport.cancel()  # that listing would be too old
             time.sleep(min(WAIT_STEP, max(0.0, end - time.monotonic())))
             tree = self._scan()
         return tree
@@ -198,15 +198,15 @@ class _Run:
             known=self.state.last_good.files if self.state.last_good else None,
         )
 
-    def _ask_source(self, tree: Inventory) -> list[Refusal]:
+    def _source_refusals(self, tree: Inventory) -> list[Refusal]:
         marker = self.settings.marker
         if marker and os.path.isfile(os.path.join(tree.root, marker)):
             marker = ""
-        seen = self.state.last_good.files if self.state.last_good else {}
-        return offsite_guards.check_source(tree, self.settings.limits, marker or None, seen)
+        before = self.state.last_good.files if self.state.last_good else {}
+        return offsite_guards.check_source(tree, self.settings.limits, marker or None, before)
 
-    def _refuses(self, refusals: Sequence[Refusal]) -> bool:
-        """Sorts refusals into those that count and those that were overridden."""
+    def _is_refused(self, refusals: Sequence[Refusal]) -> bool:
+        """Record refusals, and return whether one of them was not overridden."""
         for refusal in refusals:
             if refusal.guard not in self.overrides:
                 self.refusals.append(refusal)
@@ -214,17 +214,17 @@ class _Run:
                 self.overridden.append(refusal)
         return bool(self.refusals)
 
-    def _refused(self) -> Ending:
+    def _refusal_outcome(self) -> Outcome:
         guards = sorted({refusal.guard for refusal in self.refusals})
-        words = join((refusal.message() for refusal in self.refusals), "; ")
+        problem = join((refusal.message() for refusal in self.refusals), "; ")
         once = " ".join(f"--override {guard}" for guard in guards)
         remedy = _(
             "look at the backups; if all is as you want it, run once with %(options)s", options=once
         )
-        message = _("refused before anything was sent: %(why)s", why=words)
+        message = _("refused before anything was sent: %(why)s", why=problem)
         return REFUSED, message, "guard", remedy
 
-    def _done(self) -> Ending:
+    def _success_outcome(self) -> Outcome:
         doubtful = [*self.warnings, *map(str, self.overridden)]
         sent = {"count": len(self.sent), "bytes": sum(self.sent.values())}
         if self.dry_run:
@@ -236,97 +236,97 @@ class _Run:
         message = join([message, aside if self.aside else ""])
         return WARNING if doubtful else OK, message, "", ""
 
-    def _try(self, tree: Inventory) -> tuple[Ending, bool]:
-        """One try; how it ended, and whether another one may help."""
+    def _attempt(self, tree: Inventory) -> tuple[Outcome, bool]:
+        """Return the outcome of one attempt, and whether another one may help."""
         try:
-            return self._tried(tree)
+            return self._sync_once(tree)
         except ssh.ServerError as error:
             failure = error.failure
             if failure.kind == "busy":
                 return (LOCKED, error.problem, failure.kind, failure.remedy), False
-            return (FAILED, error.problem, failure.kind, failure.remedy), failure.again
+            return (FAILED, error.problem, failure.kind, failure.remedy), failure.retryable
         except ResilienceError as error:
             return (FAILED, error.problem, "answer", error.remedy or ""), False
 
-    def _tried(self, tree: Inventory) -> tuple[Ending, bool]:
+    def _sync_once(self, tree: Inventory) -> tuple[Outcome, bool]:
         settings = self.settings
-        remote = settings.transport.look(
-            settings.tiers, settings.pattern, self._known_listing(tree)
+        remote = settings.transport.list_backups(
+            settings.tiers, settings.pattern, self._known_fingerprint(tree)
         )
         self.weaker = settings.transport.weaker(remote)
         self.server_alarms = remote.alarms
-        if remote.same:
-            self.listing = remote.listing
+        if remote.unchanged:
+            self.fingerprint = remote.fingerprint
             return self._nothing_to_do(tree)
         if remote.exists and remote.rsync is None:
-            words = _("rsync is not installed on the server")
-            return (FAILED, words, "program_missing", _("install it there")), False
+            problem = _("rsync is not installed on the server")
+            return (FAILED, problem, "program_missing", _("install it there")), False
         if not remote.can_be_made:
-            words = _(
+            problem = _(
                 "the folder of %(where)s is not there, nor the one above it",
                 where=str(settings.transport),
             )
-            return (FAILED, words, "no_folder", _("make it there: mkdir -p")), False
-        lacking = _lacking(tree, remote.tree, times=remote.keeps_times)
-        aside = self._to_set_aside(tree, remote.tree)
+            return (FAILED, problem, "no_folder", _("make it there: mkdir -p")), False
+        to_send = _to_send(tree, remote.tree, times=remote.keeps_times)
+        aside = self._obsolete(tree, remote.tree)
         last_good = self.state.last_good
         refusals = offsite_guards.check_destination(
             exists=remote.exists,
-            theirs=remote.tree.files,
+            held=remote.tree.files,
             aside=aside,
-            bytes_to_send=sum(lacking.values()),
+            bytes_to_send=sum(to_send.values()),
             room=remote.room,
             synced_before=bool(
                 last_good and last_good.files and last_good.destination == str(settings.transport)
             ),
             limits=settings.limits,
         )
-        if self._refuses(refusals):
-            return self._refused(), False
+        if self._is_refused(refusals):
+            return self._refusal_outcome(), False
         if self.dry_run and not remote.exists:
-            self.sent, self.aside = lacking, aside
-            return self._done(), False
-        if not (lacking or aside):
+            self.sent, self.aside = to_send, aside
+            return self._success_outcome(), False
+        if not (to_send or aside):
             if len(tree.files) == len(remote.tree.files):
-                self.listing = remote.listing
+                self.fingerprint = remote.fingerprint
             return self._nothing_to_do(tree)
         # Digests of what is new are taken while it is on its way.
 
         with ThreadPoolExecutor(max_workers=1) as pool:
-            digests = pool.submit(self._digests, tree) if remote.gate and lacking else None
-            failed = self._send(tree, lacking) if lacking else self._look_again(tree)
+            digests = pool.submit(self._digests, tree) if remote.gate and to_send else None
+            failed = self._send(tree, to_send) if to_send else self._recheck_source(tree)
         return failed or self._finish(tree, aside, digests)
 
-    def _nothing_to_do(self, tree: Inventory) -> tuple[Ending, bool]:
-        """Nothing to send or move; said only if the tree was not unmounted meanwhile."""
-        # An unmounted tree has lost them all, so some of them tell.
+    def _nothing_to_do(self, tree: Inventory) -> tuple[Outcome, bool]:
+        """Return success without a transfer, unless the tree was unmounted meanwhile."""
+        # An unmounted tree has lost all files, so a sample is enough.
         some = tree.files[:: max(1, len(tree.files) // 20)]
         if all(os.path.lexists(os.path.join(tree.root, file.path)) for file in some):
-            return self._done(), False
-        return self._look_again(tree) or (self._done(), False)
+            return self._success_outcome(), False
+        return self._recheck_source(tree) or (self._success_outcome(), False)
 
-    def _known_listing(self, tree: Inventory) -> str:
-        """The list of the other side that goes with the tree as it is, where that is on record."""
+    def _known_fingerprint(self, tree: Inventory) -> str:
+        """Return the server's last fingerprint if the tree is as the last good sync saw it."""
         good = self.state.last_good
         if good is None or good.destination != str(self.settings.transport):
             return ""
         now = {file.path: (file.bytes, file.mtime_ns) for file in tree.files}
-        return good.listing if now == good.files else ""
+        return good.fingerprint if now == good.files else ""
 
-    def _has_news(self, tree: Inventory) -> bool:
-        """Whether there is something that the last good sync did not see."""
+    def _has_new_backups(self, tree: Inventory) -> bool:
+        """Return whether the tree holds backups that the last good sync did not see."""
         good = self.state.last_good
         if good is None or good.destination != str(self.settings.transport):
             return bool(tree.files)
         return any(file.path not in good.files for file in tree.files)
 
     def _digests(self, tree: Inventory) -> dict[str, str]:
-        found, _reading = offsite_verification.digested(self.settings, tree, share=False)
+        found, _reading = offsite_verification.local_with_digests(self.settings, tree, share=False)
         return {file.path: file.sha256 for file in found.files if file.sha256}
 
     def _finish(
         self, tree: Inventory, aside: list[str], digests: Future[dict[str, str]] | None
-    ) -> tuple[Ending, bool]:
+    ) -> tuple[Outcome, bool]:
         whole = [file for file in tree.files if file.path not in self.left_out]
         paths = {file.path for file in whole}
 
@@ -335,21 +335,21 @@ class _Run:
             return {path: digest for path, digest in taken.items() if path in paths}
 
         changing = {path for path in self.left_out if path not in self.vanished}
-        wanted = TransferRequest(
+        request = TransferRequest(
             aside=aside,
             digests=known,
             sizes={file.path: file.bytes for file in whole},
             unread=frozenset(problem.partition(":")[0] for problem in tree.problems),
             in_progress=frozenset({*tree.in_progress, *changing}),
         )
-        finished = self.settings.transport.finish(wanted, self._delivery())
+        finished = self.settings.transport.finish(request, self._delivery())
         moved = finished.moved
         self.aside += [item.path for item in moved.removed]
         self.bytes_sent += moved.bytes_sent
         if not moved.ok:
-            return (FAILED, moved.words, moved.kind, moved.remedy), moved.again
+            return (FAILED, moved.problem, moved.kind, moved.remedy), moved.retryable
         if finished.refused:
-            words = _(
+            problem = _(
                 "the server took what is new, but moved nothing aside: %(why)s",
                 why=finished.refused,
             )
@@ -358,20 +358,20 @@ class _Run:
                 "keep-offsite-copy.sh CLIENT --accept"
             )
             self.refusals.append(Refusal("server-mass-change", finished.refused))
-            return (REFUSED, words, "server_guard", remedy), False
+            return (REFUSED, problem, "server_guard", remedy), False
         if finished.not_placed:
             names = ", ".join(readable(path) for path in finished.not_placed[:5])
-            words = _(
+            problem = _(
                 "%(count)d backups did not arrive as they are here: %(names)s",
                 count=len(finished.not_placed),
                 names=names,
             )
-            return (FAILED, words, "not_placed", _("look whether they still change")), True
-        return self._done(), False
+            return (FAILED, problem, "not_placed", _("look whether they still change")), True
+        return self._success_outcome(), False
 
-    def _look_again(self, tree: Inventory) -> tuple[Ending, bool] | None:
-        """What was rotated away, or unmounted, since the tree was looked at."""
-        gone, changed = _since(tree)
+    def _recheck_source(self, tree: Inventory) -> tuple[Outcome, bool] | None:
+        """Return a failure if backups vanished since the scan for another reason than rotation."""
+        gone, changed = _changes_since(tree)
         self.left_out = {*gone, *changed}
         self.warnings += [
             _(
@@ -388,10 +388,10 @@ class _Run:
             _("%(file)s: rotated away before it was sent", file=readable(path)) for path in gone
         ]
         try:
-            refusals = self._ask_source(self._scan())
+            refusals = self._source_refusals(self._scan())
         except ResilienceError as error:
             refusals = [Refusal(offsite_guards.SOURCE, error.message())]
-        if not self._refuses(refusals):
+        if not self._is_refused(refusals):
             return None
         message = _(
             "backups vanished while they were sent: %(why)s",
@@ -399,13 +399,13 @@ class _Run:
         )
         return (FAILED, message, "vanished", _("look at the backup tree")), False
 
-    def _send(self, tree: Inventory, lacking: dict[str, int]) -> tuple[Ending, bool] | None:
-        """Sends every backup that the server lacks. None when that is done."""
-        done = self._transfer(list(lacking), sum(lacking.values()))
+    def _send(self, tree: Inventory, to_send: dict[str, int]) -> tuple[Outcome, bool] | None:
+        """Send every backup that the server lacks; return the failure, or None."""
+        done = self._send_names(list(to_send), sum(to_send.values()))
         self.sent |= {item.path: item.bytes for item in done.sent}
-        if not done.ok and not (done.code == 24 and _since(tree)[0]):
-            return (FAILED, done.words, done.kind, done.remedy), done.again
-        return self._look_again(tree)
+        if not done.ok and not (done.code == 24 and _changes_since(tree)[0]):
+            return (FAILED, done.problem, done.kind, done.remedy), done.retryable
+        return self._recheck_source(tree)
 
     def _delivery(self, total: int = 0) -> Delivery:
         progress = self.progress
@@ -418,38 +418,38 @@ class _Run:
             keep_open=self.keep_open,
         )
 
-    def _transfer(self, names: Sequence[str], total: int) -> Transfer:
+    def _send_names(self, names: Sequence[str], total: int) -> Transfer:
         done = self.settings.transport.send(names, self._delivery(total))
         self.bytes_sent += done.bytes_sent
         return done
 
-    def _to_set_aside(self, tree: Inventory, remote: Inventory) -> list[str]:
-        """Backups that the server holds and we certainly no longer do."""
-        ours = {file.path for file in tree.files}
+    def _obsolete(self, tree: Inventory, remote: Inventory) -> list[str]:
+        """Return backups that the server holds and that certainly are no longer in the tree."""
+        local = {file.path for file in tree.files}
         # A folder that could not be read says nothing about what is gone.
         unread = {problem.partition(":")[0] for problem in tree.problems}
         return [
             file.path
             for file in remote.files
-            if file.path not in ours
+            if file.path not in local
             and readable(file.path) not in tree.in_progress
             and readable(file.tier) not in unread
             and not os.path.lexists(os.path.join(tree.root, file.path))
         ]
 
 
-def _lacking(tree: Inventory, remote: Inventory, *, times: bool = True) -> dict[str, int]:
-    """Backups that rsync will send, by its own quick check: size, and time to the second."""
+def _to_send(tree: Inventory, remote: Inventory, *, times: bool = True) -> dict[str, int]:
+    """Return bytes by path of what rsync will send: size or time (in seconds) differs."""
 
     def seen(file: BackupFile) -> tuple[int, int]:
         return file.bytes, file.mtime_ns // 10**9 if times else 0
 
-    theirs = {file.path: seen(file) for file in remote.files}
-    return {file.path: file.bytes for file in tree.files if theirs.get(file.path) != seen(file)}
+    held = {file.path: seen(file) for file in remote.files}
+    return {file.path: file.bytes for file in tree.files if held.get(file.path) != seen(file)}
 
 
-def _since(tree: Inventory) -> tuple[list[str], list[str]]:
-    """Backups that are gone, and those that changed, since the tree was looked at."""
+def _changes_since(tree: Inventory) -> tuple[list[str], list[str]]:
+    """Return backups that are gone, and those that changed, since the scan."""
     gone, changed = [], []
     for file in tree.files:
         try:

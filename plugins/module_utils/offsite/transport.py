@@ -2,10 +2,10 @@
 # Copyright (c) 2026, chefwell.resilience contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The seam between the sync and what carries the copies: each way to carry them is one more file.
+"""Interface of the transports: the ways to carry the copies, one file each.
 
-A transport lists what the other side holds, has it digested there, sends files by name, and in the
-end sets aside what is no longer here. Judging is none of its business.
+A transport lists the server's backups, returns their digests, sends files by name, and in the end
+moves aside what is obsolete. It decides nothing: guards and comparison stand elsewhere.
 """
 
 from __future__ import annotations
@@ -14,21 +14,21 @@ import dataclasses
 from collections.abc import Callable, Sequence
 from typing import Protocol
 
-from .remote_listing import Remote
+from .remote_listing import RemoteListing
 from .rsync import Transfer
 
 
 @dataclasses.dataclass(frozen=True)
 class Delivery:
-    """How files are to be sent.
+    """Options of a transfer.
 
     Attributes:
         source: the folder that names are relative to.
-        old_folder: the folder on the other side, beside the tiers, that takes what is replaced.
-        dry_run: only tell what would be done.
-        durable: have each file written through to disk before it gets its name, where that can be.
+        old_folder: the folder on the server, beside the tiers, that takes what is replaced.
+        dry_run: only report what would be done.
+        durable: have each file written through to disk before it gets its name, where possible.
         progress: called with the bytes of files done so far.
-        keep_open: descriptors that whatever carries the files inherits: a lock that outlives us.
+        keep_open: descriptors that the sending process inherits: a lock that outlives this one.
     """
 
     source: str
@@ -41,14 +41,14 @@ class Delivery:
 
 @dataclasses.dataclass(frozen=True)
 class TransferRequest:
-    """What the other side should hold in the end.
+    """What the server should hold in the end.
 
     Attributes:
-        aside: backups that it holds and we certainly no longer do.
-        digests: gives SHA-256 by path of all that we hold and that is whole.
+        aside: backups that the server holds and that certainly are no longer in the tree.
+        digests: returns SHA-256 by path of all complete backups of the tree.
         sizes: bytes by path of the same.
-        unread: tiers that could not be read here, so that nothing in them is known to be gone.
-        in_progress: backups that are still being written here.
+        unread: tiers that could not be read, so that nothing in them is known to be gone.
+        in_progress: backups that are still being written.
     """
 
     aside: Sequence[str]
@@ -59,13 +59,14 @@ class TransferRequest:
 
 
 @dataclasses.dataclass(frozen=True)
-class Finished:
-    """What came of it.
+class FinishResult:
+    """Result of `Transport.finish`.
 
     Attributes:
-        moved: how that went, as a transfer; `removed` is what was moved aside.
-        refused: in words why the other side's own job moved nothing; empty where it did.
-        not_placed: backups that it did not take, because what came is not what was listed.
+        moved: the move as a transfer; `removed` is what was moved aside.
+        refused: why the server moved nothing; empty where it did.
+        not_placed: backups that the server did not accept, because what arrived differs from the
+            inventory.
     """
 
     moved: Transfer
@@ -78,76 +79,77 @@ class Transport(Protocol):
 
     @property
     def host(self) -> str:
-        """What to call the other side on a page."""
+        """Name of the server on pages."""
 
     def __str__(self) -> str:
-        """The destination in one word, as it stands in logs and in the memory of syncs."""
+        """Return the destination in one word, as logs and the stored state name it."""
 
     def check(self) -> None:
-        """Makes sure, without the network, that it can be used.
+        """Check without the network that the transport can be used.
 
         Raises:
             ResilienceError: it cannot.
         """
 
-    def look_ahead(self, tiers: Sequence[str], *, digests: bool = False) -> None:
-        """Begins to ask what the other side holds, where that can be, for the next `look`.
+    def prefetch(self, tiers: Sequence[str], *, digests: bool = False) -> None:
+        """Start to list the server's backups for the next `list_backups`, where possible.
 
         Args:
-            tiers: the tiers to look at.
-            digests: whether `digests` will be asked for, too.
+            tiers: the tiers to list.
+            digests: whether `digests` will be called, too.
 
-        Never fails: what is wrong shows when the answer is taken.
+        Never fails: errors are raised where the output is read.
         """
 
-    def send_ahead(self, delivery: Delivery) -> None:
-        """Begins to log in for the next `send`, where that can be. Nothing is sent by it.
+    def prepare_send(self, delivery: Delivery) -> None:
+        """Log in for the next `send`, where possible. Nothing is sent by it.
 
-        Never fails, as `look_ahead`.
+        Never fails, as `prefetch`.
         """
 
-    def forget(self) -> None:
-        """Ends what `look_ahead` and `send_ahead` began and nobody has taken."""
+    def cancel(self) -> None:
+        """End what `prefetch` and `prepare_send` started and nobody used."""
 
-    def look(self, tiers: Sequence[str], pattern: str, known: str = "") -> Remote:
-        """What the other side holds.
+    def list_backups(self, tiers: Sequence[str], pattern: str, known: str = "") -> RemoteListing:
+        """Return what the server holds.
 
         Args:
-            tiers: the tiers to look at.
+            tiers: the tiers to list.
             pattern: regular expression for the names of backups.
-            known: `Remote.listing` of an earlier look; where it is still that, `Remote.same`.
+            known: `RemoteListing.fingerprint` of an earlier listing; where it is the same again,
+                the result is `RemoteListing.unchanged`.
 
         Raises:
-            ResilienceError: it could not be asked.
+            ResilienceError: the server could not be listed.
         """
 
     def digests(self, paths: Sequence[str]) -> dict[str, str]:
-        """The SHA-256 of what the other side holds, read there or fetched from there.
+        """Return SHA-256 by path of the server's content, read there or fetched from there.
 
         Raises:
-            ResilienceError: it could not be asked.
+            ResilienceError: the server could not be reached.
         """
 
     def send(self, names: Sequence[str], delivery: Delivery) -> Transfer:
-        """One try to send files.
+        """Send files, in one attempt.
 
         Raises:
             ResilienceError: a program is not installed here.
         """
 
-    def finish(self, wanted: TransferRequest, delivery: Delivery) -> Finished:
-        """Brings what was sent into its place where that is still to be done, and moves aside.
+    def finish(self, request: TransferRequest, delivery: Delivery) -> FinishResult:
+        """Put what was sent in its place where that is still to be done, and move obsolete backups.
 
         Raises:
-            ResilienceError: the other side could not be asked.
+            ResilienceError: the server could not be reached.
         """
 
-    def weaker(self, remote: Remote) -> tuple[str, ...]:
-        """Which guarantees this way cannot give, one sentence each."""
+    def weaker(self, remote: RemoteListing) -> tuple[str, ...]:
+        """Return the guarantees that this transport cannot give, one sentence each."""
 
     def server_name(self) -> str:
-        """The other side's own name.
+        """Return the server's own host name.
 
         Raises:
-            ResilienceError: it could not be asked.
+            ResilienceError: the server could not be reached.
         """

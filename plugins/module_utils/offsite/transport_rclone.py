@@ -2,11 +2,11 @@
 # Copyright (c) 2026, chefwell.resilience contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""rclone: to object storage, WebDAV and whatever else it knows.
+"""rclone: object storage, WebDAV and whatever else it supports.
 
-A file is sent to `.chefwell-incoming` beside the tiers and renamed into its tier when all of it is
-there: not every service, and not every version of rclone, writes to a temporary name. Where rclone
-has a digest of the service's own kind only, what is there is fetched to take its SHA-256.
+A file is sent to `.chefwell-incoming` beside the tiers and renamed into its tier when it is
+complete: not every service, and not every version of rclone, writes to a temporary name. Content is
+fetched to take its SHA-256, for most services store digests of other kinds.
 """
 
 from __future__ import annotations
@@ -28,28 +28,28 @@ from ..common.system_errors import reason
 from ..inventory import inventory
 from ..inventory.digest_cache import Identity
 from . import rsync
-from .remote_listing import Remote
+from .remote_listing import RemoteListing
 from .rsync import Item, Transfer
-from .ssh import telling_line
-from .transport import Delivery, Finished, TransferRequest
+from .ssh import error_line
+from .transport import Delivery, FinishResult, TransferRequest
 
 INCOMING = ".chefwell-incoming"
 # rclone(1), "Exit code".
-_WORDS = {
+_EXIT_REASONS = {
     1: ("failed", _("rclone failed"), True),
-    2: ("usage", _("rclone does not know one of our options"), False),
+    2: ("usage", _("rclone does not know one of the options"), False),
     3: ("no_folder", _("the folder is not there"), False),
     4: ("vanished", _("a file was not found"), True),
     5: ("temporary", _("a passing fault of the service"), True),
     6: ("failed", _("a fault of the service that it does not call passing"), True),
-    7: ("fatal", _("a fault that another try cannot mend"), False),
+    7: ("fatal", _("a fault that another attempt cannot fix"), False),
     8: ("limit", _("the limit of the transfer was reached"), False),
 }
 
 
 @dataclasses.dataclass(frozen=True)
 class RcloneDestination:
-    """Where the copies go.
+    """Remote of rclone's, and options of its calls.
 
     Attributes:
         remote: as rclone writes it, `name:bucket/path`.
@@ -60,7 +60,7 @@ class RcloneDestination:
         silence_seconds: seconds without a byte after which a transfer ends.
 
     Raises:
-        ResilienceError: the remote is none.
+        ResilienceError: the remote's name is malformed.
     """
 
     remote: str
@@ -73,7 +73,7 @@ class RcloneDestination:
     def __post_init__(self) -> None:
         if not re.fullmatch(r"[\w.+@][\w .+@-]*:[^\x00-\x1f\x7f]*", self.remote):
             raise ResilienceError(
-                "this is no remote of rclone's",
+                "this is not the name of an rclone remote",
                 option="rclone_remote",
                 value=self.remote,
                 remedy="write it as name:bucket/path, with the name from `rclone config`",
@@ -81,7 +81,7 @@ class RcloneDestination:
 
 
 class RcloneTransport:
-    """To one remote of rclone's."""
+    """Transport to one rclone remote."""
 
     def __init__(self, destination: RcloneDestination) -> None:
         self.destination = destination
@@ -95,7 +95,7 @@ class RcloneTransport:
         return f"rclone:{self.destination.remote}"
 
     def check(self) -> None:
-        """As `Transport.check`: rclone, and its configuration."""
+        """Check rclone's configuration, as `Transport.check`."""
         path = self.destination.config_file
         try:
             mode = os.stat(path).st_mode
@@ -115,12 +115,12 @@ class RcloneTransport:
             )
 
     def server_name(self) -> str:
-        """As `Transport.server_name`: the remote's name, once it has answered."""
+        """Return the remote's name once it could be listed, as `Transport.server_name`."""
         self._listed("")
         return self.host
 
-    def weaker(self, remote: Remote) -> tuple[str, ...]:
-        """As `Transport.weaker`."""
+    def weaker(self, remote: RemoteListing) -> tuple[str, ...]:
+        """Return the guarantees that are missing, as `Transport.weaker`."""
         times = (
             ()
             if remote.keeps_times
@@ -137,20 +137,20 @@ class RcloneTransport:
                 "whoever has rclone's configuration can delete and overwrite the copy, unless the "
                 "service itself keeps versions or locks objects"
             ),
-            _("what was moved aside is kept until somebody removes it"),
+            _("what was moved aside is kept until a person removes it"),
         )
 
-    def look_ahead(self, tiers: Sequence[str], *, digests: bool = False) -> None:
-        """As `Transport.look_ahead`: it cannot."""
+    def prefetch(self, tiers: Sequence[str], *, digests: bool = False) -> None:
+        """Do nothing: rclone cannot list in advance."""
 
-    def send_ahead(self, delivery: Delivery) -> None:
-        """As `Transport.send_ahead`: it cannot."""
+    def prepare_send(self, delivery: Delivery) -> None:
+        """Do nothing: rclone cannot log in in advance."""
 
-    def forget(self) -> None:
-        """As `Transport.forget`."""
+    def cancel(self) -> None:
+        """Do nothing: nothing was started."""
 
-    def look(self, tiers: Sequence[str], pattern: str, known: str = "") -> Remote:
-        """As `Transport.look`."""
+    def list_backups(self, tiers: Sequence[str], pattern: str, known: str = "") -> RemoteListing:
+        """List the remote's backups, as `Transport.list_backups`."""
         tree = inventory.Inventory(str(self), [], tuple(tiers))
         expression = inventory.compiled(pattern)
         identities: dict[str, Identity] = {}
@@ -172,10 +172,10 @@ class RcloneTransport:
                 identities[path] = (size, moment, 0, 0)
         tree.files.sort(key=lambda file: file.path)
         times = self._keeps_times()
-        return Remote(bool(names), True, tree, "0", None, identities, keeps_times=times)
+        return RemoteListing(bool(names), True, tree, "0", None, identities, keeps_times=times)
 
     def _keeps_times(self) -> bool:
-        """Whether the service keeps times of change, by the precision that rclone tells."""
+        """Return whether the service stores times of change, by its precision."""
         done = self._run("backend", "features", self._at(""))
         try:
             precision = int(json.loads(done.output)["Precision"])
@@ -184,8 +184,10 @@ class RcloneTransport:
         return precision <= 10**9
 
     def digests(self, paths: Sequence[str]) -> dict[str, str]:
-        """As `Transport.digests`: fetched, so that it is the content that is told and not what the
-        service once wrote down."""
+        """Return digests of fetched content, as `Transport.digests`.
+
+        A digest that the service stored says nothing of the content that it holds today.
+        """
         if not paths:
             return {}
         with _listing(paths) as names:
@@ -199,7 +201,7 @@ class RcloneTransport:
         return found
 
     def send(self, names: Sequence[str], delivery: Delivery) -> Transfer:
-        """As `Transport.send`."""
+        """Send files, as `Transport.send`."""
         total = {}
         for name in names:
             try:
@@ -212,7 +214,7 @@ class RcloneTransport:
         if not total:
             return Transfer(0)
         with _listing(list(total)) as listed:
-            failed = self._tried(
+            failed = self._failure_of(
                 "copy", "--files-from-raw", listed, "--no-traverse", delivery.source,
                 self._at(INCOMING),
             )  # fmt: skip
@@ -230,37 +232,37 @@ class RcloneTransport:
             names = ", ".join(inventory.readable(name) for name in lost[:5])
             return Transfer(
                 1,
-                words=_(
+                problem=_(
                     "%(count)d backups did not arrive as they are here: %(files)s",
                     count=len(lost),
                     files=names,
                 ),
                 kind="not_placed",
                 remedy=_("look whether they still change, or were rotated away"),
-                again=True,
+                retryable=True,
             )
         return Transfer(0, sent=sent, bytes_sent=sum(total.values()))
 
-    def finish(self, wanted: TransferRequest, delivery: Delivery) -> Finished:
-        """As `Transport.finish`."""
-        removed = tuple(Item(path, 0) for path in wanted.aside)
+    def finish(self, request: TransferRequest, delivery: Delivery) -> FinishResult:
+        """Move obsolete backups aside, as `Transport.finish`."""
+        removed = tuple(Item(path, 0) for path in request.aside)
         if not delivery.dry_run:
-            failed = self._moved(list(wanted.aside), "", delivery.old_folder)
+            failed = self._moved(list(request.aside), "", delivery.old_folder)
             if failed:
-                return Finished(failed)
-        return Finished(Transfer(0, removed=removed))
+                return FinishResult(failed)
+        return FinishResult(Transfer(0, removed=removed))
 
     def _moved(self, paths: Sequence[str], source: str, target: str) -> Transfer | None:
-        """Moves files on the other side, one call a tier: rclone moves nothing between folders of
-        which one holds the other. None when all are moved.
+        """Move files on the remote, one call a tier; return the failure, or None.
 
-        `--immutable`: what has the name already is no more overwritten than deleted.
+        rclone moves nothing between folders of which one holds the other. `--immutable`: what has
+        the name already is not overwritten.
         """
         for tier in dict.fromkeys(path.partition("/")[0] for path in paths):
             names = [path.partition("/")[2] for path in paths if path.startswith(f"{tier}/")]
             ends = [self._at("/".join(filter(None, (end, tier)))) for end in (source, target)]
             with _listing(names) as listed:
-                failed = self._tried(
+                failed = self._failure_of(
                     "move", "--immutable", "--no-traverse", "--files-from-raw", listed, *ends
                 )
             if failed:
@@ -268,7 +270,7 @@ class RcloneTransport:
         return None
 
     def _sizes(self, listed: str) -> dict[str, int]:
-        """Bytes by path of those of the listed names that are there."""
+        """Return bytes by path of those names in the list that are there."""
         entries = self._listed("", "-R", "--files-only", "--files-from-raw", listed)
         return {str(entry["Path"]): int(entry["Size"]) for entry in entries}
 
@@ -287,24 +289,24 @@ class RcloneTransport:
             ) from error
         return [entry for entry in entries if isinstance(entry, dict) and "Name" in entry]
 
-    def _run(self, *words: str, absent: bool = False) -> process.ProcessResult:
-        done = self._called(words)
+    def _run(self, *arguments: str, absent: bool = False) -> process.ProcessResult:
+        done = self._execute(arguments)
         if done.code == 3 and absent:
             return dataclasses.replace(done, output="[]")
         if done.code != 0:
-            failed = _failed(done, self.destination.time_limit)
-            raise ResilienceError(failed.words, option="rclone_remote", value=str(self))
+            failed = _transfer_failure(done, self.destination.time_limit)
+            raise ResilienceError(failed.problem, option="rclone_remote", value=str(self))
         return done
 
-    def _tried(self, *words: str) -> Transfer | None:
-        done = self._called(words)
-        return None if done.code == 0 else _failed(done, self.destination.time_limit)
+    def _failure_of(self, *arguments: str) -> Transfer | None:
+        done = self._execute(arguments)
+        return None if done.code == 0 else _transfer_failure(done, self.destination.time_limit)
 
-    def _called(self, words: Sequence[str]) -> process.ProcessResult:
+    def _execute(self, arguments: Sequence[str]) -> process.ProcessResult:
         destination = self.destination
         arguments = [
             "rclone",
-            words[0],
+            arguments[0],
             f"--config={destination.config_file}",
             f"--contimeout={destination.connect_seconds}s",
             f"--timeout={destination.silence_seconds}s",
@@ -317,25 +319,27 @@ class RcloneTransport:
             arguments.append(f"--bwlimit={destination.bandwidth_kbps}k")
         kept = {name: os.environ[name] for name in ("PATH", "HOME") if name in os.environ}
         return process.run(
-            [*arguments, *words[1:]],
+            [*arguments, *arguments[1:]],
             time_limit=destination.time_limit,
             env={"PATH": "/usr/local/bin:/usr/bin:/bin", **kept},
         )
 
 
-def _failed(done: process.ProcessResult, time_limit: float) -> Transfer:
-    kind, text, again = _WORDS.get(done.code, ("failed", f"rclone: {done.ending()}", True))
+def _transfer_failure(done: process.ProcessResult, time_limit: float) -> Transfer:
+    kind, text, retryable = _EXIT_REASONS.get(
+        done.code, ("failed", f"rclone: {done.ending()}", True)
+    )
     if done.timed_out:
         kind = "time_limit"
         text = _("rclone took longer than %(seconds)s s and was ended", seconds=f"{time_limit:g}")
-    said = telling_line(re.sub(r"^\S+ \S+ ERROR : ", "", done.errors, flags=re.MULTILINE))
-    words = join([text, said], ": ")
+    errors_text = error_line(re.sub(r"^\S+ \S+ ERROR : ", "", done.errors, flags=re.MULTILINE))
+    problem = join([text, errors_text], ": ")
     return rsync.Transfer(
         done.code or 1,
-        words=words,
+        problem=problem,
         kind=f"rclone_{kind}",
         remedy=_("try `rclone lsd REMOTE` with the same configuration"),
-        again=again,
+        retryable=retryable,
     )
 
 
@@ -351,10 +355,10 @@ def _nanoseconds(text: str) -> int:
 
 @contextlib.contextmanager
 def _listing(names: Sequence[str]) -> Iterator[str]:
-    """A file of names for `--files-from-raw`.
+    """Provide a file of names for `--files-from-raw`.
 
     Raises:
-        ResilienceError: a name holds a line break, which that format cannot say.
+        ResilienceError: a name holds a line break, which that format cannot express.
     """
     for name in names:
         if "\n" in name or "\r" in name:

@@ -2,7 +2,7 @@
 # Copyright (c) 2026, chefwell.resilience contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The lines of a backup inventory, the same on every page: `Daily: 7 backups (24 MB)`."""
+"""Lines of a backup inventory, the same on every page: `Daily: 7 backups (24 MB)`."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ TIERS = ("daily", "weekly", "monthly")
 
 
 def tiers(inventory: dict[str, Any]) -> list[str]:
-    """The names of the tiers in the order of the plan, then any others."""
+    """Return the names of the tiers in the order of the plan, then any others."""
     held = inventory.get("tiers") or dict.fromkeys(TIERS)
     return [
         *(name for name in TIERS if name in held),
@@ -23,36 +23,38 @@ def tiers(inventory: dict[str, Any]) -> list[str]:
     ]
 
 
-def counted(words: gettext.NullTranslations, count: int, size: int) -> str:
-    """A number of backups and their size, such as `7 backups (24 MB)`."""
-    backups = words.ngettext("%(count)d backup", "%(count)d backups", count) % {"count": count}
+def counted(translations: gettext.NullTranslations, count: int, size: int) -> str:
+    """Return a number of backups and their size, such as `7 backups (24 MB)`."""
+    backups = translations.ngettext("%(count)d backup", "%(count)d backups", count) % {
+        "count": count
+    }
     return f"{backups} ({quantity.size(size)})"
 
 
 def tier_figures(inventory: dict[str, Any], tier: str) -> tuple[int, int]:
-    """The number of backups and of bytes in one tier."""
+    """Return the number of backups and of bytes in one tier."""
     held = (inventory.get("tiers") or {}).get(tier) or {}
     return int(held.get("count") or 0), int(held.get("bytes") or 0)
 
 
 def total_figures(inventory: dict[str, Any]) -> tuple[int, int]:
-    """The number of backups and of bytes in all."""
+    """Return the number of backups and of bytes in all."""
     return int(inventory.get("total_count") or 0), int(inventory.get("total_bytes") or 0)
 
 
-def unfinished(words: gettext.NullTranslations, inventory: dict[str, Any]) -> list[str]:
-    """One line for each backup that is still being written; these are in no count."""
+def unfinished(translations: gettext.NullTranslations, inventory: dict[str, Any]) -> list[str]:
+    """Return one line for each backup that is still being written; these are in no count."""
     return [
-        words.gettext("In progress: %(path)s") % {"path": path}
+        translations.gettext("In progress: %(path)s") % {"path": path}
         for path in inventory.get("in_progress") or []
     ]
 
 
-def lines(words: gettext.NullTranslations, inventory: dict[str, Any]) -> list[str]:
-    """One line a tier and one for the total."""
+def lines(translations: gettext.NullTranslations, inventory: dict[str, Any]) -> list[str]:
+    """Return one line for each tier and one for the total."""
     result = [
-        f"   {tier.capitalize()}: {counted(words, *tier_figures(inventory, tier))}"
+        f"   {tier.capitalize()}: {counted(translations, *tier_figures(inventory, tier))}"
         for tier in tiers(inventory)
     ]
-    result.append(f"   Total: {counted(words, *total_figures(inventory))}")
+    result.append(f"   Total: {counted(translations, *total_figures(inventory))}")
     return result

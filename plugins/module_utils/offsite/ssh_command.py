@@ -1,0 +1,173 @@
+# -*- coding: utf-8 -*-
+# Copyright (c) 2026, chefwell.resilience contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Commands on the backup server over ssh, run at once or started before their output is needed."""
+
+from __future__ import annotations
+
+import contextlib
+import shlex
+import subprocess
+import tempfile
+from collections.abc import Sequence
+from typing import IO
+
+from ..common import process
+from ..common.messages import _
+from . import ssh
+from .ssh import Destination, Failure, ServerError
+
+# Output that is not read yet must not block the server: a list of 10,000 backups has 1 MB, and
+# the kernel lets a pipe hold as much (fcntl(2), F_SETPIPE_SZ; /proc/sys/fs/pipe-max-size).
+_PIPE_BYTES = 1 << 20
+
+
+def shell_command(script: str, *arguments: str) -> list[str]:
+    """Return the command that runs a shell script on the server.
+
+    Args:
+        script: for `sh -c`; `$1` and so on are the arguments.
+        arguments: any text; quoted here.
+    """
+    return ["exec", "env", "LC_ALL=C", "sh", "-c", script, "sh", *arguments]
+
+
+def run_command(destination: Destination, arguments: Sequence[str], *, stdin: bytes = b"") -> bytes:
+    """Run a command on the server, by its shell or by the gate in its place.
+
+    Args:
+        destination: the server.
+        arguments: the command and its arguments; quoted here.
+        stdin: bytes for its standard input.
+
+    Returns:
+        Its standard output.
+
+    Raises:
+        ResilienceError: the private key cannot be used.
+        ServerError: the server could not be reached, or the command failed.
+    """
+    ssh.check_key(destination)
+    return SshCommand(destination, arguments, stdin=stdin).output()
+
+
+class SshCommand:
+    """A command that was started on the server, and whose output is read later.
+
+    The private key is not checked first: a key that cannot be used is refused by the server.
+
+    Args:
+        destination: the server.
+        arguments: as for `run_command`.
+        stdin: bytes for the command's standard input; None where only `output` gives them.
+
+    Raises:
+        ResilienceError: ssh is not installed here.
+    """
+
+    def __init__(
+        self, destination: Destination, arguments: Sequence[str], *, stdin: bytes | None = b""
+    ) -> None:
+        self.destination = destination
+        self.arguments = tuple(arguments)
+        with contextlib.ExitStack() as stack:
+            source: IO[bytes] | int = subprocess.PIPE
+            if stdin is not None:
+                source = stack.enter_context(tempfile.TemporaryFile())
+                source.write(stdin)
+                source.seek(0)
+            self._errors = stack.enter_context(tempfile.TemporaryFile())
+            ssh_arguments = [*ssh.command(destination), "-l", destination.user, "--"]
+            self._running = stack.enter_context(
+                process.started(
+                    [*ssh_arguments, destination.host, shlex.join(arguments)],
+                    stdin=source,
+                    stdout=subprocess.PIPE,
+                    stderr=self._errors,
+                    env=ssh.environment(),
+                    pipesize=_PIPE_BYTES,
+                )
+            )
+            self._open = stack.pop_all()
+
+    def cancel(self) -> None:
+        """End the command; its output is not needed any more."""
+        self._open.close()
+
+    @property
+    def is_running(self) -> bool:
+        """Whether the command still runs, so that it can be given input."""
+        return self._running.poll() is None
+
+    def read_until(self, ending: bytes) -> bytes:
+        """Return the output up to an ending, after which the command waits for input.
+
+        Args:
+            ending: its last bytes, which occur nowhere before.
+
+        Returns:
+            All of the output, where it ended without them.
+
+        Raises:
+            ServerError: as `output`.
+        """
+        written, late = self._read(ending)
+        if late is None and written.endswith(ending):
+            return bytes(written)
+        return self._whole_output(written, late)
+
+    def output(self, stdin: bytes = b"") -> bytes:
+        """Return the output that follows what was read already.
+
+        Args:
+            stdin: bytes for the command's standard input, where it waits for them.
+
+        Raises:
+            ServerError: the server could not be reached, or the command failed.
+        """
+        feeder = process.feed(self._running, stdin)
+        written, late = self._read()
+        output = self._whole_output(written, late)
+        feeder.join()
+        return output
+
+    def _read(self, ending: bytes = b"") -> tuple[bytearray, process.TooLong | None]:
+        written = bytearray()
+        try:
+            for block in process.blocks(
+                process.output_of(self._running),
+                time_limit=self.destination.time_limit,
+                silence=self.destination.silence_seconds,
+            ):
+                written += block
+                if ending and written.endswith(ending):
+                    break
+        except process.TooLong as error:
+            return written, error
+        return written, None
+
+    def _whole_output(self, written: bytearray, late: process.TooLong | None) -> bytes:
+        with self._open:
+            if late:
+                process.end_group(self._running)
+            code = self._running.wait()
+            self._errors.seek(0)
+            errors = self._errors.read(1 << 20).decode("utf-8", "backslashreplace")
+        if code == 0 and late is None:
+            return bytes(written)
+        detail = ssh.error_line(errors)
+        if not detail and late is None:
+            detail = process.ProcessResult(code, "", "").ending()
+        raise ServerError(ssh.failure(errors) or _unknown_failure(late), detail, self.destination)
+
+
+def _unknown_failure(late: process.TooLong | None) -> Failure:
+    """Return the failure of a command whose standard error holds no known text."""
+    remedy = _("try it by hand with the same key")
+    if late is None:
+        return Failure("command_failed", _("a command on the server failed"), remedy, True)
+    if late.silent:
+        problem = _("the server sent nothing for %(seconds)s s", seconds=f"{late.seconds:g}")
+        return Failure("silent", problem, _("look what the server is busy with"), True)
+    return Failure("time_limit", _("a command on the server was not done in time"), remedy, True)

@@ -1,0 +1,200 @@
+# -*- coding: utf-8 -*-
+# Copyright (c) 2026, chefwell.resilience contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""rsync over ssh to an account that runs any command, such as a storage box."""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+from collections.abc import Sequence
+from typing import Any
+
+from ..common.errors import ResilienceError
+from ..common.messages import _
+from ..inventory.inventory import readable
+from . import remote_listing, rsync, ssh, ssh_command
+from .remote_listing import RemoteListing
+from .rsync import Transfer
+from .ssh import Destination
+from .ssh_command import SshCommand
+from .transport import Delivery, FinishResult, TransferRequest
+
+# rsync writes files through to disk (`--fsync`) from this version on.
+_DURABLE_FROM = (3, 2, 4)
+
+
+@dataclasses.dataclass(frozen=True)
+class _RunOptions:
+    """What a run of rsync is started with; its names and its progress callback come later."""
+
+    source: str
+    old_folder: str
+    dry_run: bool
+    remove_missing: bool
+    durable: bool
+    counted: bool
+    keep_open: tuple[int, ...]
+
+    @classmethod
+    def of(cls, delivery: Delivery, *, durable: bool, remove_missing: bool = False) -> _RunOptions:
+        """Return the options of a delivery."""
+        return cls(
+            source=delivery.source,
+            old_folder=delivery.old_folder,
+            dry_run=delivery.dry_run,
+            remove_missing=remove_missing,
+            durable=durable,
+            counted=delivery.progress is not None,
+            keep_open=delivery.keep_open,
+        )
+
+    def start(self, destination: Destination) -> rsync.RsyncRun:
+        """Start rsync, which logs in at once."""
+        return rsync.RsyncRun(destination, **dataclasses.asdict(self))
+
+
+class AccountTransport:
+    """Transport to an account without a gate."""
+
+    def __init__(self, destination: Destination) -> None:
+        self.destination = destination
+        self._server_rsync = "0"
+        # Commands that were started before their output is needed, by their arguments.
+        self._started: dict[tuple[str, ...], SshCommand] = {}
+        # Runs of rsync that were started before their names are known, by their options.
+        self._started_runs: dict[_RunOptions, rsync.RsyncRun] = {}
+
+    @property
+    def host(self) -> str:
+        """The server's name or address."""
+        return self.destination.host
+
+    def __str__(self) -> str:
+        return str(self.destination)
+
+    def check(self) -> None:
+        """Check the private key, as `Transport.check`."""
+        ssh.check_key(self.destination)
+
+    def prefetch(self, tiers: Sequence[str], *, digests: bool = False) -> None:
+        """Start the listing, as `Transport.prefetch`.
+
+        Listing and digests share a single login, for each login costs a key exchange.
+        """
+        if digests:
+            self._start(self._list_command(tiers, digests=True), stdin=None)
+        else:
+            self._start(self._list_command(tiers))
+
+    def prepare_send(self, delivery: Delivery) -> None:
+        """Log in for the next `send`, as `Transport.prepare_send`.
+
+        The server's rsync is assumed to be a recent one.
+        """
+        options = _RunOptions.of(delivery, durable=delivery.durable)
+        with contextlib.suppress(ResilienceError, OSError):
+            self._started_runs[options] = options.start(self.destination)
+
+    def cancel(self) -> None:
+        """End what was started, as `Transport.cancel`."""
+        self._cancel_commands()
+        _cancel_all(self._started_runs)
+
+    def _cancel_commands(self) -> None:
+        _cancel_all(self._started)
+
+    def _start(self, arguments: Sequence[str], stdin: bytes | None = b"") -> None:
+        if tuple(arguments) not in self._started:
+            # Without ssh, `_output` raises the error.
+            with contextlib.suppress(ResilienceError):
+                self._started[tuple(arguments)] = SshCommand(
+                    self.destination, arguments, stdin=stdin
+                )
+
+    def _output(self, arguments: Sequence[str], stdin: bytes = b"") -> bytes:
+        """Return the output of a command that was started before, or is run now."""
+        started = self._started.pop(tuple(arguments), None)
+        if started and stdin and not started.is_running:
+            started.cancel()
+            started = None
+        # A server that ended without output did not know that input would follow.
+        output = started.output(stdin) if started else b""
+        return output or ssh_command.run_command(self.destination, arguments, stdin=stdin)
+
+    def _list_output(self, tiers: Sequence[str]) -> bytes:
+        """Return the output of the listing; its command may then wait for names to digest."""
+        arguments = tuple(self._list_command(tiers, digests=True))
+        if arguments not in self._started:
+            return self._output(self._list_command(tiers))
+        # It stays where `cancel` finds it until its output is here.
+        output = self._started[arguments].read_until(remote_listing.LIST_END)
+        started = self._started.pop(arguments)
+        if started.is_running:
+            self._started[tuple(self._digest_command())] = started
+        return output
+
+    def list_backups(self, tiers: Sequence[str], pattern: str, known: str = "") -> RemoteListing:
+        """List the server's backups, as `Transport.list_backups`."""
+        output = self._list_output(tiers)
+        remote = remote_listing.parse(output, str(self.destination), tiers, pattern, known)
+        self._server_rsync = remote.rsync or "0"
+        return remote
+
+    def _list_command(self, tiers: Sequence[str], *, digests: bool = False) -> list[str]:
+        return remote_listing.list_command(self.destination, tiers, digests=digests)
+
+    def _digest_command(self) -> list[str]:
+        return remote_listing.digest_command(self.destination)
+
+    def digests(self, paths: Sequence[str]) -> dict[str, str]:
+        """Return the server's digests, as `Transport.digests`."""
+        if not paths:
+            return {}
+        output = self._output(self._digest_command(), remote_listing.digest_input(paths))
+        return remote_listing.parse_sums(output, str(self.destination))
+
+    def send(self, names: Sequence[str], delivery: Delivery) -> Transfer:
+        """Send files, as `Transport.send`."""
+        return self._run_rsync(names, delivery)
+
+    def finish(self, request: TransferRequest, delivery: Delivery) -> FinishResult:
+        """Move obsolete backups aside, as `Transport.finish`."""
+        if not request.aside:
+            return FinishResult(Transfer(0))
+        return FinishResult(self._run_rsync(request.aside, delivery, remove_missing=True))
+
+    def weaker(self, remote: RemoteListing) -> tuple[str, ...]:
+        """Return the guarantees that are missing, as `Transport.weaker`."""
+        return (
+            _(
+                "whoever has the key can delete and overwrite the copy: the server "
+                "does not restrict "
+                "it (mode account)"
+            ),
+            _(
+                "nothing on the server limits how much one sync may move aside, or "
+                "drops what is old"
+            ),
+        )
+
+    def server_name(self) -> str:
+        """Return the server's host name, as `Transport.server_name`."""
+        output = ssh_command.run_command(self.destination, ["hostname"])
+        return readable(output.decode("utf-8", "replace").strip())
+
+    def _run_rsync(
+        self, names: Sequence[str], delivery: Delivery, *, remove_missing: bool = False
+    ) -> Transfer:
+        version = tuple(int(part) for part in self._server_rsync.split("."))
+        durable = delivery.durable and version >= _DURABLE_FROM
+        options = _RunOptions.of(delivery, durable=durable, remove_missing=remove_missing)
+        run = self._started_runs.pop(options, None)
+        _cancel_all(self._started_runs)
+        return (run or options.start(self.destination)).send(names, delivery.progress)
+
+
+def _cancel_all(started: dict[Any, SshCommand] | dict[Any, rsync.RsyncRun]) -> None:
+    while started:
+        started.popitem()[1].cancel()

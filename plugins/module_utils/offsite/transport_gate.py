@@ -1,0 +1,111 @@
+# -*- coding: utf-8 -*-
+# Copyright (c) 2026, chefwell.resilience contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""rsync over ssh to an account behind the server's gate.
+
+The gate takes files into its incoming folder; the server itself puts them in place, by the
+inventory that `finish` sends.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import threading
+from collections.abc import Sequence
+
+from ..common.errors import ResilienceError
+from ..common.messages import _, from_form
+from . import remote_listing
+from .remote_listing import RemoteListing
+from .rsync import Item, Transfer
+from .transport import Delivery, FinishResult, TransferRequest
+from .transport_account import AccountTransport
+
+_COMMIT = ("chefwell-commit",)
+_COMMIT_DELAY_SECONDS = 1.0
+
+
+class GateTransport(AccountTransport):
+    """Transport to an account behind the gate."""
+
+    def send(self, names: Sequence[str], delivery: Delivery) -> Transfer:
+        """Send files, as `Transport.send`.
+
+        The commit command is started meanwhile and waits for the inventory, so that the server
+        digests what has arrived while the rest is on its way.
+        """
+        self._cancel_commands()
+        if delivery.dry_run:
+            return super().send(names, delivery)
+        # Not at once: two logins at one moment would slow each other down.
+        later = threading.Timer(_COMMIT_DELAY_SECONDS, self._start, (_COMMIT, None))
+        later.start()
+        try:
+            return super().send(names, delivery)
+        finally:
+            later.cancel()
+            later.join()
+
+    def list_backups(self, tiers: Sequence[str], pattern: str, known: str = "") -> RemoteListing:
+        """List the server's backups, as `Transport.list_backups`."""
+        remote = super().list_backups(tiers, pattern, known)
+        if remote.gate is None:
+            raise ResilienceError(
+                "the server's answer is not the gate's",
+                option="server",
+                value=str(self),
+                remedy="set up the server's part, or offsite_backup_server_mode: account",
+            )
+        return remote
+
+    def _list_command(self, tiers: Sequence[str], *, digests: bool = False) -> list[str]:
+        # A gate that does not know the last word ends after the list.
+        return ["chefwell-list", *tiers, *(("--digest",) if digests else ())]
+
+    def _digest_command(self) -> list[str]:
+        return ["chefwell-digest"]
+
+    def digests(self, paths: Sequence[str]) -> dict[str, str]:
+        """Return the server's digests, as `Transport.digests`."""
+        if not paths:
+            return {}
+        names = b"".join(os.fsencode(path) + b"\0" for path in paths)
+        output = self._output(self._digest_command(), names)
+        return remote_listing.parse_digests(output, str(self))
+
+    def finish(self, request: TransferRequest, delivery: Delivery) -> FinishResult:
+        """Send the inventory, as `Transport.finish`; the server puts files in place by it."""
+        if delivery.dry_run:
+            return FinishResult(Transfer(0, removed=tuple(Item(path, 0) for path in request.aside)))
+        digests = request.digests()
+        unsure = {path for path in request.sizes if path not in digests} | request.in_progress
+        inventory = {
+            "files": {path: [digest, request.sizes[path]] for path, digest in digests.items()},
+            "unread": sorted(request.unread),
+            "in_progress": sorted(unsure),
+        }
+        output = self._output(_COMMIT, json.dumps(inventory).encode("ascii"))
+        try:
+            result = json.loads(output)
+            aside = [*result["aside"], *result["replaced"]]
+            not_placed = tuple(result["missing"] + result["unfit"])
+            refused = from_form(result.get("refused_message"), str(result["refused"]))
+        except (ValueError, KeyError, TypeError) as error:
+            raise ResilienceError(
+                "the server's answer cannot be read", option="server", value=str(self)
+            ) from error
+        moved = Transfer(0, removed=tuple(Item(str(path), 0) for path in aside))
+        return FinishResult(moved, refused, not_placed)
+
+    def weaker(self, remote: RemoteListing) -> tuple[str, ...]:
+        """Return the guarantees that are missing, as `Transport.weaker`."""
+        if remote.confined:
+            return ()
+        return (
+            _(
+                "the server's kernel lacks the Landlock of Linux 6.2: only rsync's own checks "
+                "keep all that it receives in the incoming folder"
+            ),
+        )
