@@ -77,7 +77,7 @@ def prepared(bed: Testbed) -> Iterator[Fixture]:
 
 def collection(fixture: Fixture) -> dict[str, int]:
     place = staging.StagingSettings(
-        kind="embedded",
+        engine="embedded",
         work_dir=str(fixture.folder / "staging"),
         database=DATABASE,
         bin_dir=fixture.binaries.bin_dir,

@@ -30,11 +30,9 @@ from ansible_collections.chefwell.resilience.plugins.module_utils.database impor
 from ansible_collections.chefwell.resilience.plugins.module_utils.drill import drill
 from ansible_collections.chefwell.resilience.plugins.module_utils.proof import proof_settings
 from ansible_collections.chefwell.resilience.plugins.module_utils.staging import (
+    connection_monitor,
     isolation,
     staging,
-)
-from ansible_collections.chefwell.resilience.plugins.module_utils.staging.outgoing import (
-    ConnectionWatch,
 )
 from ansible_collections.chefwell.resilience.plugins.module_utils.staging.private_cluster import (
     Cluster,
@@ -423,17 +421,21 @@ def test_what_leaves_staging() -> None:
         isolation.Network(*one)
         for one in (("closed", True, False), ("bridge", False, True), ("beside", True, True))
     )
-    silent = isolation.by_networks(
-        [isolation.Standing("a", [closed], []), isolation.Standing("b", [closed], None)], ["MAIL"]
+    silent = isolation.judge_networks(
+        [
+            isolation.ContainerNetworks("a", [closed], []),
+            isolation.ContainerNetworks("b", [closed], None),
+        ],
+        ["MAIL"],
     )
     assert not silent.findings
-    assert "not looked at" in silent.evidence and "MAIL" in silent.evidence
+    assert "not checked" in silent.evidence and "MAIL" in silent.evidence
     for standing, number in (
-        (isolation.Standing("a", [open_, closed], ["eth1 via 172.17.0.1"]), 2),
-        (isolation.Standing("a", [shared], []), 1),
-        (isolation.Standing("a", [], None), 1),
+        (isolation.ContainerNetworks("a", [open_, closed], ["eth1 via 172.17.0.1"]), 2),
+        (isolation.ContainerNetworks("a", [shared], []), 1),
+        (isolation.ContainerNetworks("a", [], None), 1),
     ):
-        answer = isolation.by_networks([standing], [])
+        answer = isolation.judge_networks([standing], [])
         assert len(answer.findings) == number, answer
         SEEN.append(checks.conclude("isolation", answer, 0).to_dict())
     _fired({"isolation.way_out"}, "a network that is not internal, or that holds this host")
@@ -442,16 +444,22 @@ def test_what_leaves_staging() -> None:
         call = f"import socket; s = socket.create_connection(('127.0.0.1', {port})); input()"
         with (
             subprocess.Popen([sys.executable, "-c", call], stdin=subprocess.PIPE) as program,
-            ConnectionWatch(lambda: [program.pid], [], lambda *_end: False, port) as harmless,
-            ConnectionWatch(lambda: [program.pid], [], lambda *_end: True, port) as calls,
+            connection_monitor.ConnectionMonitor(
+                lambda: [program.pid], [], lambda *_end: False, port
+            ) as harmless,
+            connection_monitor.ConnectionMonitor(
+                lambda: [program.pid], [], lambda *_end: True, port
+            ) as calls,
         ):
             server.accept()
-            quiet, loud = harmless.answer([]), calls.answer([])
+            quiet, loud = harmless.evidence([]), calls.evidence([])
             program.communicate(b"\n")
     assert not quiet.findings and not quiet.skipped, quiet
     assert len(loud.findings) == 1, loud
-    beyond = isolation.by_looking(9, 2.0, [isolation.Connection("node (7)", "192.0.2.1", 25)], [])
-    for answer in (quiet, loud, beyond, isolation.by_looking(0, 0, [], [])):
+    beyond = isolation.judge_connections(
+        9, 2.0, [isolation.Connection("node (7)", "192.0.2.1", 25)], []
+    )
+    for answer in (quiet, loud, beyond, isolation.judge_connections(0, 0, [], [])):
         SEEN.append(checks.conclude("isolation", answer, 0).to_dict())
     _fired({"isolation.connection"}, "a process that is connected to production")
 

@@ -16,7 +16,10 @@ from ansible_collections.chefwell.resilience.plugins.module_utils.checkpoint imp
 from ansible_collections.chefwell.resilience.plugins.module_utils.common.errors import (
     ResilienceError,
 )
-from ansible_collections.chefwell.resilience.plugins.module_utils.staging import docker_state
+from ansible_collections.chefwell.resilience.plugins.module_utils.staging import (
+    docker_engine,
+    docker_services,
+)
 from docker_lab import Engine
 from docker_lab.swarm import Swarm
 from testbed import sample
@@ -29,7 +32,7 @@ FOUND = {"login", "pos", "products", "dashboard", "logs", "postgres", "services"
 class Asked:
     """A checkpoint's result, by item."""
 
-    def __init__(self, result: checkpoint.ItemResult) -> None:
+    def __init__(self, result: checkpoint.CheckpointResult) -> None:
         self.result = result
         self.statuses = {item.id: item.status for item in result.items}
         self.evidence = {item.id: item.evidence for item in result.items}
@@ -139,17 +142,20 @@ def test_a_database_that_hangs_or_is_gone(swarm: Swarm) -> None:
 
 def test_a_docker_that_does_not_come_to_an_end(swarm: Swarm) -> None:
     """A program that says nothing stands for every stream: the SDK itself would wait for ever."""
-    docker = docker_state.Docker(f"unix://{swarm.engine.socket}", 1.5)
+    engine = docker_engine.DockerEngine(f"unix://{swarm.engine.socket}", 1.5)
+    docker = docker_services.DockerServices(engine)
     began = time.monotonic()
     with pytest.raises(ResilienceError, match="did not come to an end"):
-        docker.execute(docker_state.ServiceSelector("swarm", "chefwell_backend"), ["sleep", "60"])
+        docker.execute(
+            docker_services.ServiceSelector("swarm", "chefwell_backend"), ["sleep", "60"]
+        )
     took = time.monotonic() - began
     print(f"given up after {took:.1f} s")
     assert 1.5 <= took < 20
     # It went on in one of the replicas.
     for container in swarm.containers("chefwell_backend"):
         swarm.engine.docker("exec", container, "sh", "-c", "! pgrep sleep || pkill sleep")
-    docker.close()
+    engine.close()
 
 
 def test_postgres_over_the_network(swarm: Swarm) -> None:

@@ -88,7 +88,7 @@ def settings_for(
 ) -> proof_settings.ProofSettings:
     return proof_settings.ProofSettings(
         staging=staging.StagingSettings(
-            kind="embedded",
+            engine="embedded",
             work_dir=str(work_dir or root / "work"),
             bin_dir=dumps.binaries.bin_dir,
         ),

@@ -20,7 +20,10 @@ from ansible_collections.chefwell.resilience.plugins.module_utils.common.errors 
 )
 from ansible_collections.chefwell.resilience.plugins.module_utils.drill import drill, drill_result
 from ansible_collections.chefwell.resilience.plugins.module_utils.proof import proof_settings
-from ansible_collections.chefwell.resilience.plugins.module_utils.staging import staging
+from ansible_collections.chefwell.resilience.plugins.module_utils.staging import (
+    staging,
+    staging_state,
+)
 from support.fault_log import Fault
 from testbed import Testbed
 from testbed.services import free_port
@@ -72,7 +75,7 @@ class Lab:
 
     def left(self) -> list[str]:
         """What stands or lies there still, the lock aside."""
-        found = [name for name in os.listdir(self.work) if name != staging.LOCK]
+        found = [name for name in os.listdir(self.work) if name != staging_state.LOCK]
         for one in psutil.process_iter(["cmdline", "status"]):
             words = one.info["cmdline"] or []
             if one.info["status"] != psutil.STATUS_ZOMBIE:
@@ -320,7 +323,7 @@ def test_d9_clean_up_of_any_state(fault: Fault, lab: Lab, bed: Testbed) -> None:
         "a set-up": lambda: drill.set_up(settings),
         "a restored one with its backend": lambda: lab.drill(settings, keep=True),
         "half a cluster": lambda: _half(lab),
-        "a note alone": lambda: staging.write_note(settings.staging, kept=True, restored=None),
+        "a note alone": lambda: staging_state.write(settings.staging, kept=True, restored=None),
         "an unpacked backup": (lab.work / "unpacked-x").mkdir,
     }
     fault.cause(f"clean-up, twice each, after: {', '.join(states)}")
@@ -362,7 +365,7 @@ def test_d9_like_names_on_a_shared_server(fault: Fault, lab: Lab, bed: Testbed) 
                 before = _held(bed)
                 fault.cause(f"drill and clean-up beside somebody's databases {', '.join(like)}")
                 result = lab.drill(dataclasses.replace(settings, staging=place))
-                staging.write_note(place, kept=True, restored=None)
+                staging_state.write(place, kept=True, restored=None)
                 removed = drill.clean_up(dataclasses.replace(settings, staging=place))
                 fault.see(
                     f"{result['verdict']}: {result['problem'][:80]}; removed: {removed}",

@@ -87,7 +87,7 @@ class Bench:
             assert (
                 drill.run(settings, path=str(path), keep=True)["verdict"] == proof_settings.PASSED
             )
-            server = staging.engine(settings.staging).find()
+            server = staging.make_engine(settings.staging).find()
             assert server
             run_on(server, "postgres", f"CREATE DATABASE pristine TEMPLATE {database}")
             for spoil in spoils:

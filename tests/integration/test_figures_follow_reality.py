@@ -44,7 +44,7 @@ def settings(
         port=free_port(),
     )
     place = staging.StagingSettings(
-        kind="embedded",
+        engine="embedded",
         work_dir=str(folder / "staging"),
         bin_dir=record["postgres"]["bin_dir"],
         backend=backend,
@@ -79,7 +79,7 @@ def red(result: dict[str, Any]) -> set[str]:
 @contextlib.contextmanager
 def spoilt(settings: proof_settings.ProofSettings, spoil: str, mend: str) -> Iterator[None]:
     """The restored database with something spoilt, mended again afterwards."""
-    server = staging.engine(settings.staging).find()
+    server = staging.make_engine(settings.staging).find()
     assert server
     with contextlib.closing(psycopg2.connect(**server.dsn(settings.staging.database))) as staged:
         staged.autocommit = True

@@ -23,9 +23,9 @@ from ansible_collections.chefwell.resilience.plugins.module_utils.common.message
 )
 from ansible_collections.chefwell.resilience.plugins.module_utils.drill import drill
 from ansible_collections.chefwell.resilience.plugins.module_utils.proof import proof_settings
-from ansible_collections.chefwell.resilience.plugins.module_utils.staging import staging
-from ansible_collections.chefwell.resilience.plugins.module_utils.staging.outgoing import (
-    ConnectionWatch,
+from ansible_collections.chefwell.resilience.plugins.module_utils.staging import (
+    connection_monitor,
+    staging,
 )
 from support.remote_host import RemoteHost
 from testbed import Testbed
@@ -87,7 +87,7 @@ def settings(bed: Testbed, root: Path, *calls: str, **place: Any) -> proof_setti
     before = [str(script), *calls] if calls else []
     return proof_settings.ProofSettings(
         staging=staging.StagingSettings(
-            **{"kind": "embedded", **place},
+            **{"engine": "embedded", **place},
             work_dir=str(root / "work"),
             bin_dir=server["bin_dir"],
             backend=staging.BackendSettings(
@@ -127,7 +127,7 @@ def test_nothing_leaves_an_embedded_staging(bed: Testbed, far: RemoteHost, tmp_p
     looks = next(part for part in check["evidence"].split() if part.isdigit())
     assert int(looks) >= 2, check
     told = translate_result(translations("pt_BR"), check)["evidence"]
-    assert "suas conexões foram examinadas" in told and "JWT_SECRET" in told
+    assert "suas conexões foram lidas" in told and "JWT_SECRET" in told
 
 
 @pytest.mark.parametrize("how", ["itself", "child"])
@@ -146,7 +146,7 @@ def test_a_backend_that_calls_out_fails(
     )
     assert [one["id"] for one in result["checks"] if one["status"] == "failed"] == ["isolation"]
     rule = Ignored("isolation.connection", "the test's own far host", f"{far.address}:*")
-    questions = dataclasses.replace(asked.questions, ignore=[rule])
+    questions = dataclasses.replace(asked.validation, ignore=[rule])
     ignored = check_of(drill.run(dataclasses.replace(asked, validation=questions)))
     assert ignored["status"] == "skipped" and "the test's own far host" in ignored["evidence"]
 
@@ -164,7 +164,7 @@ def test_a_server_that_calls_out_fails(bed: Testbed, far: RemoteHost, tmp_path: 
     asked = settings(bed, tmp_path)
     try:
         assert drill.run(asked, keep=True)["verdict"] == "passed"
-        server = staging.engine(asked.staging).find()
+        server = staging.make_engine(asked.staging).find()
         assert server
         call = f"/usr/bin/python3 {tmp_path}/calls.py {far.address} {PORT} child /dev/null"
         with (
@@ -188,9 +188,11 @@ def test_the_staging_server_may_be_spoken_to(far: RemoteHost) -> None:
     )
     try:
         for allowed, status in (([(far.address, PORT)], 0), ([(far.address, PORT + 1)], 1)):
-            with ConnectionWatch(lambda: [program.pid], allowed, lambda *_end: False, 0) as watch:
+            with connection_monitor.ConnectionMonitor(
+                lambda: [program.pid], allowed, lambda *_end: False, 0
+            ) as monitor:
                 time.sleep(1)
-                answer = watch.answer([])
+                answer = monitor.evidence([])
             assert len(answer.findings) == status and not answer.skipped, answer
             assert "no variable is set" in answer.evidence
     finally:
@@ -198,6 +200,6 @@ def test_the_staging_server_may_be_spoken_to(far: RemoteHost) -> None:
 
 
 def test_what_was_not_seen_is_not_passed() -> None:
-    with ConnectionWatch(lambda: [], [], lambda *_end: False, 0) as watch:
-        answer = watch.answer([])
-    assert answer.skipped and "could not be looked at" in answer.evidence
+    with connection_monitor.ConnectionMonitor(lambda: [], [], lambda *_end: False, 0) as monitor:
+        answer = monitor.evidence([])
+    assert answer.skipped and "could not be read" in answer.evidence

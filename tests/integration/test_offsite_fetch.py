@@ -73,7 +73,7 @@ def config(bed: Testbed, tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture
 def settings(bed: Testbed, config: Path, tmp_path: Path) -> proof_settings.ProofSettings:
     place = staging.StagingSettings(
-        kind="embedded",
+        engine="embedded",
         work_dir=str(tmp_path / "work"),
         bin_dir=bed.record["postgres"]["bin_dir"],
     )

@@ -58,7 +58,7 @@ def settings(tmp_path_factory: pytest.TempPathFactory) -> Iterator[proof_setting
 
 @pytest.fixture(scope="module")
 def server(settings: proof_settings.ProofSettings) -> Server:
-    found = staging.engine(settings.staging).find()
+    found = staging.make_engine(settings.staging).find()
     assert found is not None
     with contextlib.closing(psycopg2.connect(**found.dsn("postgres"))) as connection:
         connection.autocommit = True

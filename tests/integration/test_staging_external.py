@@ -41,7 +41,7 @@ def settings(
 ) -> proof_settings.ProofSettings:
     theirs = bed.record["postgres"]
     place = staging.StagingSettings(
-        kind="external",
+        engine="external",
         work_dir=str(tmp_path / "work"),
         bin_dir=theirs["bin_dir"],
         backend=staging.BackendSettings(

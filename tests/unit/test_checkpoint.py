@@ -79,7 +79,7 @@ def api() -> Iterator[Api]:
         thread.join()
 
 
-def ask(api: Api, **more: Any) -> tuple[checkpoint.ItemResult, dict[str, str]]:
+def ask(api: Api, **more: Any) -> tuple[checkpoint.CheckpointResult, dict[str, str]]:
     settings = Settings(
         **{
             "api_url": api.url,
@@ -106,7 +106,7 @@ def test_what_is_asked_passes_and_the_rest_says_why_not(api: Api) -> None:
         **dict.fromkeys(("login", "pos", "products", "dashboard"), "passed"),
         **dict.fromkeys(("logs", "postgres", "services"), "skipped"),
     }
-    assert result.message == "4 of 7 items asked, all passed"
+    assert result.message == "4 of 7 items checked, all passed"
     assert ("DELETE", "/api/orders/77") in api.asked
 
 

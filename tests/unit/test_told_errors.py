@@ -18,8 +18,11 @@ from ansible_collections.chefwell.resilience.plugins.module_utils.database impor
 from ansible_collections.chefwell.resilience.plugins.module_utils.staging import (
     backend_process,
     staging,
+    staging_state,
 )
-from ansible_collections.chefwell.resilience.plugins.module_utils.staging.docker_cli import Docker
+from ansible_collections.chefwell.resilience.plugins.module_utils.staging.docker_engine import (
+    DockerEngine,
+)
 
 ENGINE = Path(__file__).resolve().parents[2] / "plugins" / "module_utils"
 ROOMS = ("staging", "drill", "database", "archive", "recovery")
@@ -29,7 +32,7 @@ FILES = ("backup/backup_choice.py", "offsite/offsite_fetch.py", "validation/rest
 ELSEWHERE = {
     ("staging.py", "__post_init__"),
     ("staging.py", "from_mapping"),
-    ("docker_state.py", ""),
+    ("docker_services.py", ""),
     ("runbook.py", ""),
 }
 
@@ -67,22 +70,22 @@ def test_what_an_owner_meets_most_is_said_in_his_language(tmp_path: Path, proble
     """Caused for real; the others are held by the test before."""
     with pytest.raises(ResilienceError) as raised:
         if problem == "docker":
-            Docker(f"unix://{tmp_path}/no.sock").check()
+            DockerEngine(f"unix://{tmp_path}/no.sock").ping()
         elif problem == "port":
             with backend_process.socket.create_server(("127.0.0.1", 0)) as taken:
                 port = taken.getsockname()[1]
-                backend_process.refuse_taken(port, "backend_port", "x")
+                backend_process.require_free_port(port, "backend_port", "x")
         elif problem == "programs":
             postgres.find_binaries(str(tmp_path))
         else:
             (tmp_path / "file").write_text("")
-            with staging.locked(
+            with staging_state.locked(
                 staging.StagingSettings("embedded", str(tmp_path / "file" / "work"))
             ):
                 pass
     english, said = str(raised.value), translate(translations("pt_BR"), raised.value.message())
     expected = {
-        "docker": "o Docker não está instalado" if not Docker().installed() else "terminou com",
+        "docker": "o Docker não responde",
         "port": "a porta não está livre",
         "programs": "na pasta faltam programas do PostgreSQL",
         "folder": "a pasta de trabalho não pode ser usada",

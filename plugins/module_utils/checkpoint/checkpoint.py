@@ -4,9 +4,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """A checkpoint: does the system in production work? The plan's seven items, each with its evidence.
 
-An item comes to one of four results: `passed`; `failed`, what was asked is not so; `unknown`, it
-could not be asked; `skipped`, nobody wanted it asked. Only a checkpoint of which every wanted item
-passed has passed.
+An item has one of four results: `passed`; `failed`; `unknown`, its check could not be made;
+`skipped`, it is not configured. A checkpoint passes if every configured item does.
 """
 
 from __future__ import annotations
@@ -24,14 +23,16 @@ from . import checkpoint_items
 from .checkpoint_settings import ITEMS, TITLES, CheckpointSettings
 
 UNKNOWN = "unknown"
+# A response that asks to wait longer than this is not waited for to its end.
+LONGEST_WAIT = 120.0
 
 
 @dataclasses.dataclass(frozen=True)
-class ItemResult:
-    """What a checkpoint came to.
+class CheckpointResult:
+    """The result of a checkpoint.
 
     Attributes:
-        status: `passed`, `failed`, `unknown`, or `skipped` when nothing was asked.
+        status: `passed`, `failed`, `unknown`, or `skipped` when nothing was checked.
         items: every item, the skipped ones too, in the plan's order.
         began: Unix time of its beginning, the `since` of the next one.
     """
@@ -41,7 +42,7 @@ class ItemResult:
     began: float
 
     def to_dict(self) -> dict[str, Any]:
-        """Plain values, for JSON and Ansible."""
+        """Return plain values, for JSON and Ansible."""
         return {
             "status": self.status,
             "items": [item.to_dict() for item in self.items],
@@ -51,13 +52,13 @@ class ItemResult:
 
     @property
     def message(self) -> str:
-        """What did not pass, in one line."""
+        """Return what did not pass, in one line."""
         bad = [item for item in self.items if item.status in (FAILED, UNKNOWN)]
-        words = {FAILED: "failed", UNKNOWN: "could not be told"}
         if bad:
-            return "; ".join(f"{item.title}: {words[item.status]}: {item.evidence}" for item in bad)
-        asked = [item for item in self.items if item.status == PASSED]
-        return f"{len(asked)} of {len(self.items)} items asked, all passed"
+            texts = {FAILED: "failed", UNKNOWN: "could not be checked"}
+            return "; ".join(f"{item.title}: {texts[item.status]}: {item.evidence}" for item in bad)
+        passed = [item for item in self.items if item.status == PASSED]
+        return f"{len(passed)} of {len(self.items)} items checked, all passed"
 
 
 def run(
@@ -66,56 +67,62 @@ def run(
     since: float | None = None,
     read_only: bool = False,
     sleep: Callable[[float], None] = time.sleep,
-) -> ItemResult:
-    """Asks every wanted item.
+) -> CheckpointResult:
+    """Check every configured item.
 
     Args:
-        settings: what to ask whom.
+        settings: of the checkpoint.
         since: Unix time on this host; errors in the logs, and tasks that failed, count from then
             on. Without one, from `log_seconds` ago.
         read_only: whether the test order is left out.
-        sleep: waits between two tries.
+        sleep: waits between two attempts.
     """
     began = time.time()
     start = since if since is not None else began - settings.log_seconds
-    questions = checkpoint_items.questions(settings, start, read_only)
+    item_checks = checkpoint_items.item_checks(settings, start, read_only)
     items = []
     for name in ITEMS:
         if name not in settings.items:
-            check = CheckResult(name, TITLES[name], SKIPPED, "not wanted")
-        elif isinstance(questions[name], str):
-            check = CheckResult(name, TITLES[name], SKIPPED, str(questions[name]))
+            result = CheckResult(name, TITLES[name], SKIPPED, "not configured")
+        elif isinstance(check := item_checks[name], str):
+            result = CheckResult(name, TITLES[name], SKIPPED, check)
         else:
-            check = _ask(name, questions[name], settings, sleep)
-        items.append(_clean(check, settings.secrets))
-    return ItemResult(_whole(items), items, began)
+            result = _repeat(name, check, settings, sleep)
+        items.append(_redacted(result, settings.secrets))
+    return CheckpointResult(_worst_status(items), items, began)
 
 
-def _ask(
-    name: str, question: Any, settings: CheckpointSettings, sleep: Callable[[float], None]
+def _repeat(
+    name: str,
+    check: checkpoint_items.Check,
+    settings: CheckpointSettings,
+    sleep: Callable[[float], None],
 ) -> CheckResult:
-    """Asks until it passes, as often as wanted; the last result counts."""
+    """Make a check until it passes, as often as configured; the last result counts."""
     started = time.monotonic()
     for number in range(1, settings.tries + 1):
+        attempt = None
         try:
-            answer, again = question()
-            check = checks.conclude(name, answer, time.monotonic() - started, TITLES[name])
-        except checkpoint_items.CannotTell as error:
-            again = True
-            check = CheckResult(name, TITLES[name], UNKNOWN, str(error), time.monotonic() - started)
-        except Exception as error:  # whatever broke, it was not answered
-            again = True
-            words = error_line(error)
-            check = CheckResult(name, TITLES[name], UNKNOWN, words, time.monotonic() - started)
-        if check.status == PASSED or not again or number == settings.tries:
+            attempt = check()
+            seconds = time.monotonic() - started
+            result = checks.conclude(name, attempt.evidence, seconds, TITLES[name])
+        except checkpoint_items.CannotCheck as error:
+            seconds = time.monotonic() - started
+            result = CheckResult(name, TITLES[name], UNKNOWN, str(error), seconds)
+        except Exception as error:  # whatever failed, the check was not made
+            seconds = time.monotonic() - started
+            result = CheckResult(name, TITLES[name], UNKNOWN, error_line(error), seconds)
+        again = attempt is None or attempt.again
+        if result.status == PASSED or not again or number == settings.tries:
             break
-        sleep(settings.retry_seconds)
+        wait = (attempt.wait if attempt else None) or 0
+        sleep(max(settings.retry_seconds, min(wait, LONGEST_WAIT)))
     if number > 1:
-        check = dataclasses.replace(check, evidence=f"{check.evidence} (try {number})")
-    return check
+        result = dataclasses.replace(result, evidence=f"{result.evidence} (try {number})")
+    return result
 
 
-def _clean(check: CheckResult, secrets: Sequence[str]) -> CheckResult:
+def _redacted(check: CheckResult, secrets: Sequence[str]) -> CheckResult:
     return dataclasses.replace(
         check,
         evidence=redact(check.evidence, secrets),
@@ -125,7 +132,7 @@ def _clean(check: CheckResult, secrets: Sequence[str]) -> CheckResult:
     )
 
 
-def _whole(items: Sequence[CheckResult]) -> str:
+def _worst_status(items: Sequence[CheckResult]) -> str:
     for status in (FAILED, UNKNOWN, PASSED):
         if any(item.status == status for item in items):
             return status

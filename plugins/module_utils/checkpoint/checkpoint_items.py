@@ -2,51 +2,72 @@
 # Copyright (c) 2026, chefwell.resilience contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The questions of a checkpoint's items. Each asks for real and answers with what it saw."""
+"""The checks of a checkpoint's items, each made for real."""
 
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import re
 import time
 import uuid
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping
 
 from ..checks.checks import Evidence
 from ..common.errors import ResilienceError
 from ..common.safe_text import one_line
 from ..database.connection import driver, open_connection
-from ..staging.docker_state import Docker, ServiceSelector
+from ..staging.docker_engine import DockerEngine
+from ..staging.docker_services import DockerServices, ServiceSelector
 from ..validation import api_probe
 from .checkpoint_settings import CheckpointSettings, api
 
-# An answer, and whether it is worth asking again if it is a bad one.
-Question = Callable[[], tuple[Evidence, bool]]
 # How much of one line of a log is shown.
 LINE = 200
+# Responses after which certainly no order was made: the request was refused as it stood.
+REFUSED = {400, 401, 403, 404, 405, 406, 410, 411, 413, 414, 415, 422, 429}
 
 
-class CannotTell(Exception):
-    """It could not be asked, and why."""
+class CannotCheck(Exception):
+    """The check could not be made, and why."""
 
 
-def questions(
+@dataclasses.dataclass(frozen=True)
+class Attempt:
+    """One attempt at a check.
+
+    Attributes:
+        evidence: its result.
+        again: whether another attempt may have another result, and does no harm.
+        wait: seconds that the system asks to wait before that; None if it does not.
+    """
+
+    evidence: Evidence
+    again: bool = True
+    wait: float | None = None
+
+
+Check = Callable[[], Attempt]
+
+
+def item_checks(
     settings: CheckpointSettings, since: float, read_only: bool
-) -> dict[str, Question | str]:
-    """A question for each item, or why there is none."""
+) -> dict[str, Check | str]:
+    """Return a check for each item, or the reason why there is none."""
     no_api = "" if settings.api_url else "no address of the API is given"
-    order = no_api or (
+    no_order = no_api or (
         "off: it would make an order (test_order)"
         if not settings.test_order
         else "a run that changes nothing makes no order"
         if read_only
         else ""
     )
+    session = ApiSession(settings)
     return {
-        "login": no_api or (lambda: _http(settings, ("login",))),
-        "pos": order or (lambda: _order(settings)),
-        "products": no_api or (lambda: _http(settings, ("login", "products"))),
-        "dashboard": no_api or (lambda: _http(settings, ("login", "dashboard"))),
+        "login": no_api or session.login,
+        "pos": no_order or session.order,
+        "products": no_api or (lambda: session.step("products")),
+        "dashboard": no_api or (lambda: session.step("dashboard")),
         "logs": (lambda: _logs(settings, since))
         if settings.log_sources
         else "no source of logs is given",
@@ -59,124 +80,182 @@ def questions(
     }
 
 
-def _http(settings: CheckpointSettings, names: Sequence[str]) -> tuple[Evidence, bool]:
-    _checks, results = api_probe.probe(api(settings, names), lambda _schema, _table: None)
-    bad = [result for result in results if result.problem]
-    for result in bad:
-        if result.id != names[-1]:
-            return Evidence("not asked", [f"{result.id}: {result.problem}"]), True
-    last = results[-1]
-    told = f"HTTP {last.http_status} in {last.seconds * 1000:.0f} ms"
-    return Evidence(told, [str(result.problem) for result in bad]), True
+class ApiSession:
+    """The API's items over one login: a limit on logins is not used up by a checkpoint.
+
+    Args:
+        settings: of the checkpoint.
+    """
+
+    def __init__(self, settings: CheckpointSettings) -> None:
+        self.settings = settings
+        self._login: api_probe.StepResult | None = None
+
+    def login(self) -> Attempt:
+        """Check that the login works; the other items use its token."""
+        if self._login is None or self._login.problem:
+            self._login = self._send("login", {})
+        return _attempt(self._login)
+
+    def step(self, name: str) -> Attempt:
+        """Check one request of a user who is logged in."""
+        refused = self._refused_login()
+        return refused or _attempt(self._send(name, self._captured()))
+
+    def order(self) -> Attempt:
+        """Check that an order can be made and taken back.
+
+        An order that may be left behind is looked for where a step `order_find` is given, else
+        named; the request that makes it is sent again only if it was certainly refused.
+        """
+        refused = self._refused_login()
+        if refused:
+            return refused
+        mark = f"chefwell.resilience checkpoint {uuid.uuid4().hex[:12]}"
+        values = {**self._captured(), "mark": mark}
+        made = self._send("order_create", values)
+        if made.problem and made.http_status in REFUSED:
+            evidence = Evidence("no order was made", [str(made.problem)])
+            return Attempt(evidence, True, made.retry_after)
+        problems = [str(made.problem)] if made.problem else []
+        found = dict(made.captured) or self._find_order(values)
+        if not found:
+            problems = problems or ["the response does not identify the order"]
+            problems[-1] += f"; look for an order with the note {mark!r}"
+            return Attempt(Evidence("an order may have been made", problems), False)
+        deleted = self._send("order_delete", {**values, **found})
+        if deleted.problem:
+            problems.append(
+                f"the order with the note {mark!r} was not taken back: {deleted.problem}"
+            )
+            return Attempt(Evidence("an order was made", problems), False)
+        total = made.seconds + deleted.seconds
+        text = f"an order was made and taken back in {total * 1000:.0f} ms"
+        return Attempt(Evidence(text, problems), False)
+
+    def _find_order(self, values: Mapping[str, str]) -> Mapping[str, str]:
+        """Return what `order_find` captures of an order that may have been made."""
+        if not any(step.get("id") == "order_find" for step in self.settings.api_steps):
+            return {}
+        return self._send("order_find", values).captured
+
+    def _refused_login(self) -> Attempt | None:
+        """Return the failed login; None if there is a token.
+
+        A login that failed is repeated here only where no item of its own does that.
+        """
+        own_item = "login" in self.settings.items
+        if self._login is None or not own_item:
+            self.login()
+        login = self._login
+        if login is None or login.problem is None:
+            return None
+        evidence = Evidence("not checked", [f"login: {login.problem}"])
+        return Attempt(evidence, not own_item, login.retry_after)
+
+    def _captured(self) -> Mapping[str, str]:
+        return self._login.captured if self._login else {}
+
+    def _send(self, name: str, values: Mapping[str, str]) -> api_probe.StepResult:
+        _checks, results = api_probe.probe(
+            api(self.settings, [name], values), lambda _schema, _table: None
+        )
+        return results[0]
 
 
-def _order(settings: CheckpointSettings) -> tuple[Evidence, bool]:
-    """Makes an order and takes it back. One that may be left behind is named, and not repeated."""
-    mark = f"chefwell.resilience checkpoint {uuid.uuid4().hex[:12]}"
-    names = ("login", "order_create", "order_delete")
-    _checks, results = api_probe.probe(
-        api(settings, names, {"mark": mark}), lambda _schema, _table: None
-    )
-    login, made, gone = results
-    if login.problem:
-        return Evidence("not asked", [f"login: {login.problem}"]), True
-    if made.problem:
-        # Without an answer nobody knows whether there is an order now.
-        left = made.http_status is None or made.http_status < 400
-        note = f"; look for an order with the note {mark!r}" if left else ""
-        return Evidence("no order was made", [f"{made.problem}{note}"]), not left
-    if gone.problem:
-        problem = f"the order with the note {mark!r} was not taken back: {gone.problem}"
-        return Evidence("an order was made", [problem]), False
-    total = made.seconds + gone.seconds
-    return Evidence(f"an order was made and taken back in {total * 1000:.0f} ms"), True
+def _attempt(result: api_probe.StepResult) -> Attempt:
+    text = f"HTTP {result.http_status} in {result.seconds * 1000:.0f} ms"
+    problems = [str(result.problem)] if result.problem else []
+    return Attempt(Evidence(text, problems), True, result.retry_after)
 
 
-def _logs(settings: CheckpointSettings, since: float) -> tuple[Evidence, bool]:
+def _logs(settings: CheckpointSettings, since: float) -> Attempt:
     error = re.compile(settings.log_pattern)
     ignored = [re.compile(one) for one in settings.log_ignore]
-    lines = 0
+    count = 0
     findings = []
     with _docker(settings) as docker:
         for source in settings.log_sources:
-            wanted = ServiceSelector.of(source, "log_sources")
+            selector = ServiceSelector.of(source, "log_sources")
             try:
-                held, cut = docker.log(wanted, since)
+                lines, cut = docker.log(selector, since)
             except ResilienceError as problem:
-                raise CannotTell(str(problem)) from problem
+                raise CannotCheck(str(problem)) from problem
             if cut:
-                findings.append(f"{wanted}: its log is longer than is read")
-            lines += len(held)
+                findings.append(f"{selector}: its log is longer than is read")
+            count += len(lines)
             findings += [
-                f"{wanted}: {line.strip()[:LINE]}"
-                for line in held
+                f"{selector}: {line.strip()[:LINE]}"
+                for line in lines
                 if error.search(line) and not any(one.search(line) for one in ignored)
             ]
     moment = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(since))
-    # What was written stays written: asking again changes nothing.
-    return Evidence(f"{lines} lines since {moment}", findings), False
+    # What was written stays written: another attempt changes nothing.
+    return Attempt(Evidence(f"{count} lines since {moment}", findings), False)
 
 
-def _services(settings: CheckpointSettings, since: float) -> tuple[Evidence, bool]:
+def _services(settings: CheckpointSettings, since: float) -> Attempt:
     seen = []
     findings = []
     with _docker(settings) as docker:
-        for one in settings.services:
-            wanted = ServiceSelector.of(one, "services")
-            states = docker.states(wanted, since)
+        for service in settings.services:
+            selector = ServiceSelector.of(service, "services")
+            states = docker.states(selector, since)
             if not states:
-                findings.append(f"{wanted}: there is none")
+                findings.append(f"{selector}: there is none")
             for state in states:
-                seen.append(f"{state.name} {state.running}/{state.wanted}")
-                if state.running < state.wanted:
-                    findings.append(f"{state.name}: {state.running} of {state.wanted} run")
+                seen.append(f"{state.name} {state.running}/{state.expected}")
+                if state.running < state.expected:
+                    findings.append(f"{state.name}: {state.running} of {state.expected} run")
                 findings += [f"{state.name}: {problem}" for problem in state.problems]
-    return Evidence(", ".join(seen) or "nothing runs", findings), True
+    return Attempt(Evidence(", ".join(seen) or "nothing runs", findings))
 
 
-def _postgres(settings: CheckpointSettings) -> tuple[Evidence, bool]:
-    given = settings.postgres
+def _postgres(settings: CheckpointSettings) -> Attempt:
+    postgres = settings.postgres
     started = time.monotonic()
-    ask = _ask_in_container if "container" in given else _ask_over_network
-    problem = ask(settings)
-    evidence = f"{given['dbname']}, {(time.monotonic() - started) * 1000:.0f} ms"
-    return Evidence(evidence, [problem] if problem else []), True
+    query = _query_in_container if "container" in postgres else _query_over_network
+    problem = query(settings)
+    evidence = f"{postgres['dbname']}, {(time.monotonic() - started) * 1000:.0f} ms"
+    return Attempt(Evidence(evidence, [problem] if problem else []))
 
 
-def _ask_in_container(settings: CheckpointSettings) -> str | None:
-    given = settings.postgres
+def _query_in_container(settings: CheckpointSettings) -> str | None:
+    """Return the problem of a query by psql in the server's own container; None without one."""
+    postgres = settings.postgres
     limit = max(1, int(settings.time_limit))
     # `timeout` is in every image that has a shell (coreutils, busybox).
-    command = ["timeout", str(limit), "psql", "-X", "-w", "-U", str(given["user"])]
-    command += ["-d", str(given["dbname"]), "-tAc", "SELECT 40 + 2"]
+    command = ["timeout", str(limit), "psql", "-X", "-w", "-U", str(postgres["user"])]
+    command += ["-d", str(postgres["dbname"]), "-tAc", "SELECT 40 + 2"]
     with _docker(settings, settings.time_limit + 5) as docker:
-        wanted = ServiceSelector.of(given["container"], "postgres")
-        if not any(state.running for state in docker.states(wanted, time.time())):
-            return f"{wanted} does not run"
-        code, output = docker.execute(wanted, command)
-    words = one_line(output, LINE)
+        selector = ServiceSelector.of(postgres["container"], "postgres")
+        if not any(state.running for state in docker.states(selector, time.time())):
+            return f"{selector} does not run"
+        code, output = docker.execute(selector, command)
+    line = one_line(output)[:LINE]
     if code in (126, 127):
-        raise CannotTell(f"psql cannot be run there: {words}")
-    if code != 0 or words != "42":
-        return f"psql ended with {code}: {words or 'no word'}"
+        raise CannotCheck(f"psql cannot be run there: {line}")
+    if code != 0 or line != "42":
+        return f"psql ended with {code}: {line or 'no output'}"
     return None
 
 
-def _ask_over_network(settings: CheckpointSettings) -> str | None:
-    given = settings.postgres
+def _query_over_network(settings: CheckpointSettings) -> str | None:
+    """Return the problem of a query over the network; None without one."""
+    postgres = settings.postgres
     try:
         psycopg2 = driver()
     except ResilienceError as error:
-        raise CannotTell(str(error)) from error
+        raise CannotCheck(str(error)) from error
     limit = max(1, int(settings.time_limit))
     try:
         database = open_connection(
             {
-                "host": given.get("host"),
-                "port": given.get("port", 5432),
-                "user": given["user"],
-                "password": given.get("password"),
-                "dbname": given["dbname"],
+                "host": postgres.get("host"),
+                "port": postgres.get("port", 5432),
+                "user": postgres["user"],
+                "password": postgres.get("password"),
+                "dbname": postgres["dbname"],
             },
             connect_timeout=limit,
             settings={"statement_timeout": limit * 1000},
@@ -185,21 +264,23 @@ def _ask_over_network(settings: CheckpointSettings) -> str | None:
             cursor.execute("SELECT 40 + 2")
             row = cursor.fetchone()
     except psycopg2.Error as error:
-        words = one_line(error, LINE)
-        # Who is turned away at the door has not seen whether the house is empty.
-        if "authentication failed" in words or "no password supplied" in words:
-            raise CannotTell(words) from error
-        return words
+        line = one_line(error)[:LINE]
+        # Without a login nothing is known about the database.
+        if "authentication failed" in line or "no password supplied" in line:
+            raise CannotCheck(line) from error
+        return line
     return None if row == (42,) else f"40 + 2 is {row}"
 
 
 @contextlib.contextmanager
-def _docker(settings: CheckpointSettings, time_limit: float | None = None) -> Iterator[Docker]:
+def _docker(
+    settings: CheckpointSettings, time_limit: float | None = None
+) -> Iterator[DockerServices]:
+    engine = DockerEngine(settings.docker_url, time_limit or settings.time_limit)
     try:
-        docker = Docker(settings.docker_url, time_limit or settings.time_limit)
+        engine.ping()
+        yield DockerServices(engine)
     except ResilienceError as error:
-        raise CannotTell(str(error)) from error
-    try:
-        yield docker
+        raise CannotCheck(str(error)) from error
     finally:
-        docker.close()
+        engine.close()

@@ -2,7 +2,7 @@
 # Copyright (c) 2026, chefwell.resilience contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What a checkpoint asks whom, as data; and ChefWell's own requests."""
+"""Settings of a checkpoint, and ChefWell's own requests."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from ..common.errors import ResilienceError
-from ..staging.docker_state import ServiceSelector
+from ..staging.docker_services import ServiceSelector
 from ..validation import api_probe
 
 ITEMS = ("login", "pos", "products", "dashboard", "logs", "postgres", "services")
@@ -65,26 +65,28 @@ STEPS: tuple[dict[str, Any], ...] = (
 
 @dataclasses.dataclass(frozen=True)
 class CheckpointSettings:
-    """What to ask whom. An item whose target is not given is skipped, and says so.
+    """Settings of a checkpoint. An item whose target is not given is skipped, and says so.
 
     Attributes:
         api_url: where the API is, such as `https://api.chefwell.pro`.
-        api_email, api_password: who logs in.
-        api_verify_tls: whether the certificate must be good.
+        api_email, api_password: of the user who logs in.
+        api_verify_tls: whether the certificate must be valid.
         api_steps: requests of the items `login`, `products`, `dashboard` and, for `pos`, of
-            `order_create` and `order_delete`, as `api_probe` takes them; those of ChefWell when
-            left out.
+            `order_create`, `order_delete` and `order_find`, as `api_probe` takes them; those of
+            ChefWell when left out. `order_find` has no default: it captures `order_id` of the order
+            with the note `{mark}`, after a response that leaves open whether there is one.
         test_order: whether the item `pos` makes a test order and takes it back.
         services: what must run in Docker.
-        log_sources: whose logs must hold no error.
-        log_pattern: regular expression of an error; `log_ignore`: of lines that are none.
+        log_sources: the services whose logs must hold no error.
+        log_pattern: regular expression of an error.
+        log_ignore: regular expressions of lines that are none.
         log_seconds: how far back the logs are read where no beginning is given.
-        postgres: `{"container": what must run PostgreSQL, "user", "dbname"}`, asked in its own
-            container; or `{"host", "port", "user", "password", "dbname"}`, asked over the network.
+        postgres: `{"container": service of PostgreSQL, "user", "dbname"}`, queried in its own
+            container; or `{"host", "port", "user", "password", "dbname"}`, over the network.
         docker_url: where Docker listens; None for what the environment says.
-        items: those to ask.
-        time_limit: seconds for one answer.
-        tries, retry_seconds: how often an item that did not pass is asked, and the pause between.
+        items: those to check.
+        time_limit: seconds for one response.
+        tries, retry_seconds: how often an item that did not pass is checked, and the pause between.
     """
 
     api_url: str = ""
@@ -116,7 +118,10 @@ class CheckpointSettings:
             )
         if self.tries < 1:
             raise ResilienceError(
-                "an item is asked at least once", option="tries", value=self.tries, remedy="give 1"
+                "an item is checked at least once",
+                option="tries",
+                value=self.tries,
+                remedy="give 1",
             )
         for name in ("time_limit", "log_seconds"):
             if getattr(self, name) <= 0:
@@ -137,7 +142,7 @@ class CheckpointSettings:
                     f"not a regular expression: {error}",
                     option=name,
                     value=pattern,
-                    remedy="mend it",
+                    remedy="correct it",
                 ) from error
         for name in ("services", "log_sources"):
             for one in getattr(self, name):
@@ -149,22 +154,22 @@ class CheckpointSettings:
 
     @property
     def secrets(self) -> list[str]:
-        """What must be in no output."""
+        """Return what must be in no output."""
         return [self.api_password, str(self.postgres.get("password") or "")]
 
 
 def check_postgres(given: Mapping[str, Any]) -> None:
-    """Makes sure that it says how PostgreSQL is asked.
+    """Make sure that the settings of PostgreSQL are complete.
 
     Raises:
-        ResilienceError: it does not.
+        ResilienceError: they are not.
     """
-    wanted = _IN_CONTAINER if "container" in given else _OVER_NETWORK
-    unknown = sorted(set(given) - wanted)
+    known = _IN_CONTAINER if "container" in given else _OVER_NETWORK
+    unknown = sorted(set(given) - known)
     lacking = sorted({"user", "dbname"} - set(given))
     if unknown or lacking or not ("container" in given or "host" in given):
         raise ResilienceError(
-            f"it is not said how PostgreSQL is asked: unknown {unknown}, lacking {lacking}",
+            f"the settings of PostgreSQL are wrong: unknown {unknown}, missing {lacking}",
             option="postgres",
             value=sorted(given),
             remedy="give container, user and dbname, or host, port, user, password and dbname",
@@ -176,10 +181,10 @@ def check_postgres(given: Mapping[str, Any]) -> None:
 def api(
     settings: CheckpointSettings, names: Sequence[str], values: Mapping[str, str] | None = None
 ) -> api_probe.Api:
-    """The API with the steps of these names, as ChefWell has them or as they were given.
+    """Return the API with the steps of these names, ChefWell's or as configured.
 
     Args:
-        settings: where it is and who logs in.
+        settings: of the checkpoint.
         names: of the steps.
         values: what `{name}` in a step stands for, beside what earlier steps captured.
 
@@ -188,7 +193,7 @@ def api(
     """
     given = {str(step.get("id")): step for step in settings.api_steps}
     known = {step["id"]: step for step in STEPS}
-    unknown = sorted(set(given) - set(known))
+    unknown = sorted(set(given) - {*known, "order_find"})
     if unknown:
         raise ResilienceError(
             "a checkpoint has no such step",
@@ -200,7 +205,7 @@ def api(
     return api_probe.Api(
         settings.api_url,
         [{**user, **(values or {})}],
-        [given.get(name, known[name]) for name in names],
+        [given[name] if name in given else known[name] for name in names],
         settings.time_limit,
         settings.api_verify_tls,
     )

@@ -63,7 +63,10 @@ def _moment(text: str | None) -> float | None:
         return datetime.datetime.fromisoformat(text).timestamp()
     except ValueError as error:
         raise ResilienceError(
-            "that is no time", option="--since", value=text, remedy="2025-11-20T15:30:00, say"
+            "this is not a time",
+            option="--since",
+            value=text,
+            remedy="give one such as 2025-11-20T15:30:00",
         ) from error
 
 
@@ -83,5 +86,5 @@ def _checkpoint(settings: dict[str, Any], arguments: argparse.Namespace) -> int:
 
 
 COMMANDS = {
-    "checkpoint": Command("ask whether the system works", KEYS, _checkpoint, _arguments),
+    "checkpoint": Command("check whether the system works", KEYS, _checkpoint, _arguments),
 }

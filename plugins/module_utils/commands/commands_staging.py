@@ -82,7 +82,7 @@ KEYS = {
 
 
 def settings_of(values: dict[str, Any]) -> proof_settings.ProofSettings:
-    """The engine's settings from a configuration."""
+    """Return the settings of a drill from a configuration."""
 
     def chosen(*names: str) -> dict[str, Any]:
         return {name: values[name] for name in names}
@@ -95,7 +95,7 @@ def settings_of(values: dict[str, Any]) -> proof_settings.ProofSettings:
         seconds=values["backend_seconds"],
     )
     place = staging.StagingSettings(
-        kind=values["engine"],
+        engine=values["engine"],
         backend=backend,
         production=staging.from_mapping(
             staging.ProductionSettings, "production", values["production"]
@@ -109,7 +109,7 @@ def settings_of(values: dict[str, Any]) -> proof_settings.ProofSettings:
         ignore=findings.ignored(values["ignore_findings"]),
         **chosen("tenant_prefix", "foreign_keys", "queries", "amcheck"),
     )
-    # Wrong users or steps are told before anything is touched.
+    # Wrong users or steps are refused before anything is touched.
     steps = values["api_steps"] or api_probe.STEPS
     api_probe.Api(backend.url, values["api_users"], steps)
     return proof_settings.ProofSettings(
@@ -146,7 +146,7 @@ def _drill_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def refuse_path_from_offsite(arguments: argparse.Namespace) -> None:
-    """Refuses a path together with a server: the path is one of this host."""
+    """Refuse a path together with a server: the path is one of this host."""
     if arguments.backup and arguments.from_offsite:
         raise ResilienceError(
             "a file of this host cannot be fetched from offsite",
@@ -157,7 +157,7 @@ def refuse_path_from_offsite(arguments: argparse.Namespace) -> None:
 
 
 def progress_of(language: str) -> proof_settings.Progress:
-    """One line a phase to standard error; on a terminal also what it does now."""
+    """Return a reporter that writes one line a phase; on a terminal also what the phase does."""
     terminal = sys.stderr.isatty()
 
     def show(phase: str, what: str) -> None:
@@ -204,13 +204,13 @@ def _setup_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--prepare",
         action="store_true",
-        help="make ready what staging needs, and leave it to somebody else to start it",
+        help="prepare what staging needs, and leave starting it to another program",
     )
 
 
 def _setup(values: dict[str, Any], arguments: argparse.Namespace) -> int:
     if arguments.prepare:
-        changed = drill.make_ready(settings_of(values))
+        changed = drill.prepare(settings_of(values))
         if arguments.json:
             tell(json.dumps({"changed": changed}))
         return EXIT_OK
@@ -219,9 +219,9 @@ def _setup(values: dict[str, Any], arguments: argparse.Namespace) -> int:
     if arguments.json:
         tell(json.dumps(made))
         return EXIT_OK
-    say = translations(values["language"]).gettext
+    _ = translations(values["language"]).gettext
     tell(
-        say("✅ Staging is up: PostgreSQL at %(host)s, port %(port)s, in %(seconds)s")
+        _("✅ Staging is up: PostgreSQL at %(host)s, port %(port)s, in %(seconds)s")
         % {
             "host": made["host"],
             "port": made["port"],
@@ -284,23 +284,24 @@ def _cleanup_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def _cleanup(values: dict[str, Any], arguments: argparse.Namespace) -> int:
-    removed = drill.clean_up(settings_of(values), forget=arguments.forget)
-    _log(values, [f"{now()} removed {what}" for what in removed or ["nothing, there was none"]])
-    say = translations(values["language"]).gettext
+    removed = drill.clean_up(settings_of(values), cached=arguments.forget)
+    names = removed or ["nothing: there was no staging"]
+    _log(values, [f"{now()} removed {name}" for name in names])
+    _ = translations(values["language"]).gettext
     if arguments.json:
         tell(json.dumps({"removed": removed}))
     else:
-        lines = [say("🧹 removed: %(what)s") % {"what": what} for what in removed]
-        tell("\n".join([*lines, say("✅ Staging is gone; production was not touched")]))
+        lines = [_("🧹 removed: %(what)s") % {"what": what} for what in removed]
+        tell("\n".join([*lines, _("✅ Staging is gone; production was not touched")]))
     return EXIT_OK
 
 
 COMMANDS = {
     "setup-staging": Command("make an empty staging that stays", KEYS, _setup, _setup_arguments),
     "test-restore-staging": Command(
-        "restore the newest backup in staging and question it", KEYS, _drill, _drill_arguments
+        "restore the newest backup in staging and validate it", KEYS, _drill, _drill_arguments
     ),
-    "validate-staging": Command("question the staging that stands", KEYS, _validate),
+    "validate-staging": Command("validate the restored staging again", KEYS, _validate),
     "cleanup-staging": Command("remove staging", KEYS, _cleanup, _cleanup_arguments),
-    "write-runbook": Command("write the disaster recovery runbook anew", KEYS, _runbook),
+    "write-runbook": Command("write the disaster recovery runbook", KEYS, _runbook),
 }

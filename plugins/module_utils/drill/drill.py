@@ -2,16 +2,17 @@
 # Copyright (c) 2026, chefwell.resilience contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""A drill: one backup restored in staging and questioned, from choosing it to clean-up.
+"""A restore drill: one backup restored in staging and validated, from its choice to the clean-up.
 
-Its verdict is one of three. `failed` speaks of the backup: it is damaged, did not restore whole,
-or what came out of it is not what went in. `could_not_verify` speaks of the place where it was
-tried: no room, no programs, a backend that does not start, an interruption. Only `passed` claims
-that the backup restores.
+The verdict is one of three. `failed` concerns the backup: it is damaged, did not restore whole, or
+its content is not what was dumped. `could_not_verify` concerns the place of the drill: no room, no
+programs, a backend that does not start, an interruption. Only `passed` claims that the backup
+restores.
 """
 
 from __future__ import annotations
 
+import functools
 import json
 import os
 import time
@@ -24,13 +25,13 @@ from ..common.errors import ResilienceError
 from ..common.messages import _
 from ..proof import backup_source, unpack_folder
 from ..proof.proof_settings import PASSED, Progress, ProofSettings
-from ..staging import staging
+from ..staging import production_guard, staging, staging_state
 from . import drill_counts, drill_result
 from .drill_run import DrillRun
 
 
 def set_up(settings: ProofSettings) -> dict[str, Any]:
-    """Makes an empty staging that stays until it is cleaned up.
+    """Make an empty staging that stays until it is cleaned up.
 
     Returns:
         `engine`, `host`, `port`, `database` and `seconds`.
@@ -39,21 +40,23 @@ def set_up(settings: ProofSettings) -> dict[str, Any]:
         ResilienceError: it cannot be made, or a drill runs. What was made is removed again.
     """
     started = time.monotonic()
-    with staging.locked(settings.staging):
+    with staging_state.locked(settings.staging):
         unpack_folder.remove_leftovers(settings.staging)
-        note = staging.read_note(settings.staging)
-        engine = staging.engine(settings.staging)
+        state = staging_state.read(settings.staging)
+        engine = staging.make_engine(settings.staging)
         engine.check()
-        staging.write_note(settings.staging, kept=True, restored=note.restored if note else None)
+        restored = state.restored if state else None
+        staging_state.write(settings.staging, kept=True, restored=restored)
         try:
             server = engine.up()
-            staging.refuse_production(settings.staging, server.host, server.port)
+            production_guard.refuse_production(settings.staging, server.host, server.port)
             interrupt.check()
         except BaseException:
-            staging.remove(settings.staging)
+            with interrupt.held():
+                staging_state.remove(settings.staging)
             raise
     return {
-        "engine": settings.staging.kind,
+        "engine": settings.staging.engine,
         "host": server.host,
         "port": server.port,
         "database": settings.staging.database,
@@ -61,42 +64,42 @@ def set_up(settings: ProofSettings) -> dict[str, Any]:
     }
 
 
-def make_ready(settings: ProofSettings) -> bool:
-    """Makes ready an empty staging that somebody else starts, as Ansible does with compose.
+def prepare(settings: ProofSettings) -> bool:
+    """Prepare an empty staging that another program starts, as Ansible does with compose.
 
     Returns:
-        Whether anything was made; not where staging stands already.
+        Whether anything was made; not where staging runs already.
 
     Raises:
         ResilienceError: it cannot be made, or a drill runs. What was made is removed again.
     """
-    with staging.locked(settings.staging):
+    with staging_state.locked(settings.staging):
         unpack_folder.remove_leftovers(settings.staging)
-        note = staging.read_note(settings.staging)
-        engine = staging.engine(settings.staging)
+        state = staging_state.read(settings.staging)
+        engine = staging.make_engine(settings.staging)
         engine.check()
-        if note is not None and engine.find() is not None:
+        if state is not None and engine.find() is not None:
             return False
-        staging.write_note(settings.staging, kept=True, restored=None)
+        staging_state.write(settings.staging, kept=True, restored=None)
         try:
             engine.prepare()
         except BaseException:
-            staging.remove(settings.staging)
+            with interrupt.held():
+                staging_state.remove(settings.staging)
             raise
     return True
 
 
-def clean_up(settings: ProofSettings, *, forget: bool = False) -> list[str]:
-    """Removes staging; in words what was removed. A second time there is nothing.
+def clean_up(settings: ProofSettings, *, cached: bool = False) -> list[str]:
+    """Remove staging, and return the names of what was removed.
 
     Args:
         settings: of the drill.
-        forget: also what is kept so that the next staging stands sooner.
+        cached: also what is kept to make the next staging sooner.
     """
-    with staging.locked(settings.staging):
-        return staging.remove(settings.staging, forget=forget) + unpack_folder.remove_unpacked(
-            settings.staging.work_dir
-        )
+    with staging_state.locked(settings.staging):
+        removed = staging_state.remove(settings.staging, cached=cached)
+        return removed + unpack_folder.remove_unpacked(settings.staging.work_dir)
 
 
 def run(
@@ -109,23 +112,23 @@ def run(
     keep: bool = False,
     progress: Progress | None = None,
 ) -> dict[str, Any]:
-    """Tries one backup.
+    """Run a restore drill of one backup.
 
     Args:
-        settings: where, and what is asked.
+        settings: of the drill.
         path, tier, date: which backup; the newest of all when left out.
         from_offsite: fetch it from the offsite server; then without `path`.
-        keep: leave staging standing. One that `set_up` made is left standing anyway.
-        progress: told what happens.
+        keep: leave staging standing. One that `set_up` made stays anyway.
+        progress: called when a phase begins, and with what it does.
 
     Returns:
-        The result, as `docs/results.md` describes it; it is also kept in the state folder.
+        The result, as `docs/results.md` describes it; it is also saved in the state folder.
 
     Raises:
         ResilienceError: there is no such backup, staging would be production, or another drill
             runs: nothing was touched, and no verdict is given.
     """
-    with staging.locked(settings.staging):
+    with staging_state.locked(settings.staging):
         chosen = None
         if not from_offsite:
             chosen = choose(
@@ -136,43 +139,46 @@ def run(
                 tier=tier,
                 date=date,
             )
-        attempt = DrillRun(settings, chosen, keep, progress or _silent)
-        result = attempt.run(lambda folder: backup_source.fetch(settings, folder, tier, date))
-        drill_result.keep(settings.state_dir, result)
+        drill = DrillRun(settings, chosen, keep, progress or _silent)
+        result = drill.run(
+            lambda folder: backup_source.fetch(settings, folder, tier, date),
+            functools.partial(drill_result.save, settings.state_dir),
+        )
+        drill_result.save(settings.state_dir, result)
         if result["verdict"] == PASSED:
-            drill_counts.keep(settings.state_dir, result)
+            drill_counts.save(settings.state_dir, result)
     return result
 
 
 def validate(settings: ProofSettings, *, progress: Progress | None = None) -> dict[str, Any]:
-    """Questions the staging that stands, with the backup that was restored into it.
+    """Validate the staging that exists, against the backup that was restored into it.
 
     Returns:
         A result as `run` gives it; its `restore` is the one that made this staging.
 
     Raises:
-        ResilienceError: no staging stands, or nothing was restored into it.
+        ResilienceError: there is no staging, or nothing was restored into it.
     """
-    with staging.locked(settings.staging):
-        note = staging.read_note(settings.staging)
-        engine = staging.engine(settings.staging)
+    with staging_state.locked(settings.staging):
+        state = staging_state.read(settings.staging)
+        engine = staging.make_engine(settings.staging)
         server = engine.find()
-        if note is None or server is None or note.restored is None:
+        if state is None or server is None or state.restored is None:
             raise ResilienceError(
-                _("no restored staging stands"),
+                _("there is no restored staging"),
                 option="work_dir",
                 value=settings.staging.work_dir,
                 remedy=_("run setup-staging and test-restore-staging first"),
             )
-        staging.refuse_production(settings.staging, server.host, server.port)
+        production_guard.refuse_production(settings.staging, server.host, server.port)
         with open(
-            os.path.join(settings.staging.work_dir, staging.WANTED), encoding="utf-8"
+            os.path.join(settings.staging.work_dir, staging_state.EXPECTED), encoding="utf-8"
         ) as file:
-            wanted = expectation.from_dict(json.load(file))
-        result = DrillRun(settings, None, True, progress or _silent).question_only(
-            note.restored, server, wanted, engine.backend_url()
+            expected = expectation.from_dict(json.load(file))
+        result = DrillRun(settings, None, True, progress or _silent).validate_only(
+            state.restored, server, expected, engine.backend_url()
         )
-        drill_result.keep(settings.state_dir, result)
+        drill_result.save(settings.state_dir, result)
     return result
 
 

@@ -2,7 +2,7 @@
 # Copyright (c) 2026, chefwell.resilience contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Keeps what the last drill that passed counted, for the next one to compare with."""
+"""The row counts of the last drill that passed, for the next one to compare with."""
 
 from __future__ import annotations
 
@@ -21,8 +21,8 @@ from ..validation.previous_counts import PreviousDrill, counted
 COUNTS = "last-passed-counts.json"
 
 
-def keep(state_dir: str, result: Mapping[str, Any]) -> None:
-    """Keeps a drill's counts.
+def save(state_dir: str, result: Mapping[str, Any]) -> None:
+    """Save a drill's row counts.
 
     Args:
         state_dir: of the stage.
@@ -38,7 +38,7 @@ def keep(state_dir: str, result: Mapping[str, Any]) -> None:
         replace_json(path, content)
     except OSError as error:
         raise ResilienceError(
-            _("the counts cannot be kept: %(why)s", why=reason(error)),
+            _("the counts cannot be saved: %(why)s", why=reason(error)),
             option="state_dir",
             value=path,
             remedy=_("make room there, or name another folder"),
@@ -46,10 +46,10 @@ def keep(state_dir: str, result: Mapping[str, Any]) -> None:
 
 
 def read(state_dir: str) -> PreviousDrill | str | None:
-    """What the last drill that passed counted.
+    """Return the row counts of the last drill that passed.
 
     Returns:
-        None before one; in words, why it cannot be read, if it is damaged: that is never taken for
+        None before one; the reason as text, if they cannot be read: damaged is never taken for
         none.
     """
     try:
@@ -63,6 +63,6 @@ def read(state_dir: str) -> PreviousDrill | str | None:
         return None
     except (OSError, ValueError, TypeError, KeyError) as error:
         return _(
-            "what the last drill counted cannot be read: %(why)s",
+            "the counts of the last drill cannot be read: %(why)s",
             why=f"{type(error).__name__}: {error}",
         )

@@ -4,7 +4,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """The reports of a drill, as files: `report.json`, `report.html` and `junit.xml`.
 
-The newest drill's lie in the report folder itself, each written whole or not at all.
+The newest drill's are in the report folder itself, each written whole or not at all.
 """
 
 from __future__ import annotations
@@ -29,16 +29,16 @@ def write(
     past: Sequence[Mapping[str, Any]],
     language: str,
 ) -> list[str]:
-    """Writes them.
+    """Write the reports.
 
     Args:
-        folder: made if it is not there, for its owner alone: a report tells names and figures.
+        folder: made if it is not there, for its owner alone: a report holds names and figures.
         result: the drill's.
         past: drills before it and itself, as `render_history.plots` takes them.
         language: of the page and of the evidence in `junit.xml`.
 
     Returns:
-        In words, which could not be written. The others are.
+        A text for each that could not be written. The others are.
     """
     problems = []
     page = {"title": socket.gethostname(), "drill": dict(result), "history": list(past)}

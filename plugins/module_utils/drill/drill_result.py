@@ -2,7 +2,7 @@
 # Copyright (c) 2026, chefwell.resilience contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The result of the newest drill: kept in the state folder, read again, and as an exit code."""
+"""The result of the newest drill: saved in the state folder, read again, and as an exit code."""
 
 from __future__ import annotations
 
@@ -22,12 +22,12 @@ RESULT = "drill.json"
 
 
 def exit_code(result: Mapping[str, Any]) -> int:
-    """By the monitoring-plugins convention: 0 passed, 2 failed, 3 could not verify."""
+    """Return 0 passed, 2 failed or 3 could not verify (monitoring-plugins convention)."""
     return EXIT_CODES[result["verdict"]]
 
 
 def last_result(state_dir: str) -> dict[str, Any] | None:
-    """The newest drill's result; None before one, or where it cannot be read."""
+    """Return the newest drill's result; None before one, or where it cannot be read."""
     try:
         with open(os.path.join(state_dir, RESULT), encoding="utf-8") as file:
             found: dict[str, Any] = json.load(file)
@@ -36,8 +36,8 @@ def last_result(state_dir: str) -> dict[str, Any] | None:
         return None
 
 
-def keep(state_dir: str, result: Mapping[str, Any]) -> None:
-    """Keeps the newest result.
+def save(state_dir: str, result: Mapping[str, Any]) -> None:
+    """Save the newest result.
 
     Raises:
         ResilienceError: the state folder cannot be written to.
@@ -48,7 +48,7 @@ def keep(state_dir: str, result: Mapping[str, Any]) -> None:
         replace_json(path, result)
     except OSError as error:
         raise ResilienceError(
-            _("the result cannot be kept: %(why)s", why=reason(error)),
+            _("the result cannot be saved: %(why)s", why=reason(error)),
             option="state_dir",
             value=path,
             remedy=_("make room there, or name another folder"),

@@ -2,13 +2,12 @@
 # Copyright (c) 2026, chefwell.resilience contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""One backup on its way through a drill, and the result that comes of it."""
+"""One run of a drill: a backup restored and validated, and the result."""
 
 from __future__ import annotations
 
 import dataclasses
 import datetime
-import json
 import os
 import shutil
 import time
@@ -31,13 +30,14 @@ from ..checks import checks
 from ..checks.findings import Finding, of_restore_error
 from ..common import interrupt
 from ..common.errors import BackupError, ResilienceError
+from ..common.files import replace_json
 from ..common.messages import _, join, with_forms
 from ..common.safe_text import error_line
 from ..database.postgres import Server
 from ..proof import backup_source, unpack_folder
 from ..proof.phases import Phases
 from ..proof.proof_settings import COULD_NOT_VERIFY, FAILED, PASSED, Progress, ProofSettings
-from ..staging import isolation, staging
+from ..staging import isolation, production_guard, staging, staging_state
 from ..validation import previous_counts, production_drift, restore_validation
 from ..validation.api_probe import Api
 from . import drill_counts, drill_result
@@ -47,28 +47,38 @@ VERSION = 1
 
 
 class DrillRun:
-    """One drill, and what it has come to so far."""
+    """One drill, and its findings so far.
+
+    Args:
+        settings: of the drill.
+        chosen: the backup; None if it is fetched.
+        keep: leave staging standing.
+        progress: called when a phase begins, and with what it does.
+    """
 
     def __init__(
         self, settings: ProofSettings, chosen: ChosenBackup | None, keep: bool, progress: Progress
     ) -> None:
         self.settings, self.chosen = settings, chosen
-        self.engine = staging.engine(settings.staging)
-        note = staging.read_note(settings.staging)
-        self.keep = keep or (note is not None and note.kept)
-        self.steps = Phases(progress)
-        self.backup: dict[str, Any] = backup_source.described(chosen) if chosen else {}
+        self.engine = staging.make_engine(settings.staging)
+        state = staging_state.read(settings.staging)
+        self.keep = keep or (state is not None and state.kept)
+        self.phases = Phases(progress)
+        self.backup: dict[str, Any] = backup_source.description(chosen) if chosen else {}
         self.restored: dict[str, Any] | None = None
-        self.answers: dict[str, Any] = {}
-        self.own_checks: list[dict[str, Any]] = []
+        self.validation: dict[str, Any] = {}
+        self.drill_checks: list[dict[str, Any]] = []
         self.backend_log = ""
         self.served_after: float | None = None
 
-    def run(self, fetched: Callable[[str], ChosenBackup]) -> dict[str, Any]:
-        """The whole drill.
+    def run(
+        self, fetch: Callable[[str], ChosenBackup], report: Callable[[dict[str, Any]], None]
+    ) -> dict[str, Any]:
+        """Run the whole drill, and return its result.
 
         Args:
-            fetched: brings the backup into a folder, if none was chosen among the local ones.
+            fetch: brings the backup into a folder, if none was chosen among the local ones.
+            report: takes the result before the clean-up begins, which may be killed.
         """
         verdict, problem = COULD_NOT_VERIFY, ""
         folder = ""
@@ -76,98 +86,108 @@ class DrillRun:
             unpack_folder.remove_leftovers(self.settings.staging)
             folder = unpack_folder.make(self.settings.staging.work_dir)
             if self.chosen is None:
-                with self.steps.phase("fetch"):
-                    self.chosen = fetched(folder)
+                with self.phases.phase("fetch"):
+                    self.chosen = fetch(folder)
                 source = str(backup_source.offsite_of(self.settings))
-                self.backup = {**backup_source.described(self.chosen), "fetched_from": source}
-            self._try(folder)
-            verdict, problem = self._judged()
+                self.backup = {**backup_source.description(self.chosen), "fetched_from": source}
+            self._restore_and_validate(folder)
+            verdict, problem = self._verdict()
             if verdict != COULD_NOT_VERIFY:
-                self.served_after = self.steps.seconds()
+                self.served_after = self.phases.seconds()
             if self.keep and verdict == PASSED:
-                self._remember_served()
+                self._record_served_after()
         except BackupError as error:
             verdict, problem = FAILED, error.message()
             found = Finding(error.finding, self.backup.get("file", ""), error.problem)
-            answer = checks.Evidence(_("it is not"), [found])
-            self._add_check("archive", answer)
+            evidence = checks.Evidence(_("it is not"), [found])
+            self._add_check("archive", evidence)
         except ResilienceError as error:
             problem = error.message()
         except KeyboardInterrupt:
             interrupt.met()
             problem = _("it was interrupted")
-        except Exception as error:  # whatever broke, a report must say so
+        except Exception as error:  # whatever failed, a report must say so
             problem = error_line(error, 400)
-        finally:
-            with self.steps.phase("cleanup"):
+        # No signal breaks what comes now: each of its steps has a time limit.
+        with interrupt.held():
+            report(self._result(verdict, problem))
+            with self.phases.phase("cleanup"):
                 shutil.rmtree(folder, ignore_errors=True)
                 if not self.keep:
                     problem = self._remove(problem)
-        return self._result(verdict, problem)
+            return self._result(verdict, problem)
 
     def _remove(self, problem: str) -> str:
-        """Removes staging; what stands in the way is told beside what else went wrong."""
+        """Remove staging; return the problem, and what could not be removed."""
         try:
-            staging.remove(self.settings.staging)
+            staging_state.remove(self.settings.staging)
         except ResilienceError as error:
             left = _("staging could not be removed: %(why)s", why=error.message())
             return join([problem, left], "; ")
         return problem
 
-    def question_only(
+    def validate_only(
         self,
         restored: Mapping[str, Any],
         server: Server,
-        wanted: expectation.Expectation,
+        expected: expectation.Expectation,
         url: str | None,
     ) -> dict[str, Any]:
+        """Validate a database that an earlier drill restored, and return the result.
+
+        Args:
+            restored: of that drill, as `StagingState.restored`.
+            server: of staging.
+            expected: what the database must hold.
+            url: the backend's address; None without one.
+        """
         self.backup, self.restored = dict(restored["backup"]), dict(restored["restore"])
-        self.own_checks = list(restored["checks"])
+        self.drill_checks = list(restored["checks"])
         verdict, problem = COULD_NOT_VERIFY, ""
         try:
-            with self.engine.isolation(server) as seen:
-                self._ask(server, wanted, url, seen)
-            verdict, problem = self._judged()
+            with self.engine.isolation(server) as isolated:
+                self._validate(server, expected, url, isolated)
+            verdict, problem = self._verdict()
             # What was measured when this very database was restored and first served.
             self.served_after = restored.get("served_after")
         except ResilienceError as error:
             problem = error.message()
         return self._result(verdict, problem)
 
-    def _try(self, folder: str) -> None:
+    def _restore_and_validate(self, folder: str) -> None:
         settings = self.settings
         binaries = self.engine.binaries()
-        with self.steps.phase("digest"):
+        with self.phases.phase("digest"):
             known = manifest.read(self.backup["path"])
             recorded, source = (
                 (known.sha256, backup_digest.MANIFEST) if known else self._last_digest()
             )
             digest = backup_digest.verify_digest(self.backup["path"], recorded, source)
             self.backup["sha256"] = digest.sha256
-        # What staging needs beforehand is made ready beside the decoding; but nothing is started,
-        # and nothing restored, before all of the backup was decoded.
+        # Staging is prepared beside the decoding; but nothing is started, and nothing restored,
+        # before all of the backup was decoded.
         with ThreadPoolExecutor(max_workers=1) as beside:
             prepared = beside.submit(self.engine.prepare)
-            with self.steps.phase("decode"):
+            with self.phases.phase("decode"):
                 ready = archive.prepare(
                     self.backup["path"], folder, binaries, time_limit=settings.time_limit
                 )
                 self.backup |= archive.to_dict(ready)
-            wanted = expectation.from_entries(ready.toc.entries, ready.rows)
-        lost = manifest.apply(known, wanted) if known else []
-        self._note_archive(ready, digest, wanted, lost)
-        with self.steps.phase("staging"):
+            expected = expectation.from_entries(ready.toc.entries, ready.rows)
+        lost = manifest.apply(known, expected) if known else []
+        self._check_archive(ready, digest, expected, lost)
+        with self.phases.phase("staging"):
             prepared.result()
             self.engine.check()
-            place = self.engine.data_folder()
-            if place:
-                restore_size.check_room(restore_size.estimate(ready, wanted), place)
-            staging.write_note(settings.staging, kept=self.keep, restored=None)
+            data_folder = self.engine.data_folder()
+            if data_folder:
+                restore_size.check_room(restore_size.estimate(ready, expected), data_folder)
+            staging_state.write(settings.staging, kept=self.keep, restored=None)
             server = self.engine.up()
-            staging.refuse_production(settings.staging, server.host, server.port)
+            production_guard.refuse_production(settings.staging, server.host, server.port)
         restore.create_roles(server, settings.roles)
         lacking = roles_needed.read(ready.toc.entries).missing(restore.roles(server)).in_words()
-        with self.steps.phase("restore"):
+        with self.phases.phase("restore"):
             self.engine.stop_backend()
             done = restore.restore(
                 ready,
@@ -175,32 +195,32 @@ class DrillRun:
                 settings.staging.database,
                 jobs=settings.jobs or None,
                 time_limit=settings.time_limit,
-                # The server is staging's own; an earlier drill's database may stand in it.
+                # The server is staging's own; an earlier drill's database may be in it.
                 replace=True,
             )
-        self._note_restore(done, lacking)
+        self._check_restore(done, lacking)
         if settings.validation.amcheck:
             restore.add_amcheck(server, settings.staging.database)
-        self._remember(wanted)
+        self._record_restore(expected)
         # From its first moment on: what mails, mails when it starts.
-        with self.engine.isolation(server) as seen:
+        with self.engine.isolation(server) as isolated:
             url = None
             if self.engine.serves():
-                with self.steps.phase("backend"):
+                with self.phases.phase("backend"):
                     url = self.engine.start_backend(server)
-            self._ask(server, wanted, url, seen)
+            self._validate(server, expected, url, isolated)
 
     def _last_digest(self) -> tuple[str | None, str]:
-        """The digest of the last drill, if it was of this very file: same place, size and time."""
+        """Return the last drill's digest, if it was of this very file: same path, size and time."""
         before = (drill_result.last_result(self.settings.state_dir) or {}).get("backup") or {}
         same = all(before.get(key) == self.backup[key] for key in ("path", "bytes", "mtime_ns"))
         return (before.get("sha256") if same else None), backup_digest.LAST_DRILL
 
-    def _note_archive(
+    def _check_archive(
         self,
         ready: Archive,
         digest: backup_digest.Digest,
-        wanted: expectation.Expectation,
+        expected: expectation.Expectation,
         lost: list[Finding],
     ) -> None:
         compared = (
@@ -212,54 +232,55 @@ class DrillRun:
         if ready.toc.row_security:
             text = _("it was dumped with row-level security on")
             findings.append(Finding("archive.row_security", self.backup["file"], text))
-        beside = _("a manifest") if wanted.digests else _("no manifest")
-        unseen = ""
-        if wanted.row_security and ready.format != "plain" and not wanted.digests:
-            unseen = _(
+        beside = _("a manifest") if expected.digests else _("no manifest")
+        unknown = ""
+        if expected.row_security and ready.format != "plain" and not expected.digests:
+            unknown = _(
                 "tables with row-level security: %(count)d; this format does not tell whether the"
                 " dump lacks rows for it, a manifest would",
-                count=len(wanted.row_security),
+                count=len(expected.row_security),
             )
-        evidence = join([ready.proof, compared, beside, unseen], "; ")
-        answer = checks.Evidence(evidence, findings)
-        self._add_check("archive", answer)
+        evidence = join([ready.proof, compared, beside, unknown], "; ")
+        result = checks.Evidence(evidence, findings)
+        self._add_check("archive", result)
 
-    def _add_check(self, id: str, answer: checks.Evidence, seconds: float | None = None) -> None:
-        """A question of the drill's own, which the phase before has answered, or took seconds."""
+    def _add_check(
+        self, id: str, evidence: checks.Evidence, seconds: float | None = None
+    ) -> None:
+        """Add a check of the drill's own; without `seconds` it took as long as the last phase."""
         if seconds is None:
-            seconds = self.steps.phases[-1]["seconds"] if self.steps.phases else 0.0
-        check = checks.conclude(id, answer, seconds)
+            seconds = self.phases.phases[-1]["seconds"] if self.phases.phases else 0.0
+        check = checks.conclude(id, evidence, seconds)
         ignore = self.settings.validation.ignore
-        self.own_checks.append(checks.without_ignored(check, ignore).to_dict())
+        self.drill_checks.append(checks.without_ignored(check, ignore).to_dict())
 
-    def _note_restore(self, done: restore.Restored, lacking: str) -> None:
-        self.restored = {**dataclasses.asdict(done), "engine": self.settings.staging.kind}
+    def _check_restore(self, done: restore.Restored, lacking: str) -> None:
+        self.restored = {**dataclasses.asdict(done), "engine": self.settings.staging.engine}
         self.restored["programs"] = self.engine.binaries().bin_dir
         self.restored["seconds"] = round(done.seconds, 3)
         evidence = join([restore.evidence(done), lacking], "; ")
-        answer = checks.Evidence(evidence, [of_restore_error(error) for error in done.errors])
-        self._add_check("restore", answer)
+        result = checks.Evidence(evidence, [of_restore_error(error) for error in done.errors])
+        self._add_check("restore", result)
 
-    def _remember(self, wanted: expectation.Expectation) -> None:
-        """Notes what was restored, so that `validate` can question it later."""
-        work_dir = self.settings.staging.work_dir
-        with open(os.path.join(work_dir, staging.WANTED), "w", encoding="utf-8") as file:
-            json.dump(wanted.to_dict(), file)
-        restored = {"backup": self.backup, "restore": self.restored, "checks": self.own_checks}
-        staging.write_note(self.settings.staging, kept=self.keep, restored=restored)
+    def _record_restore(self, expected: expectation.Expectation) -> None:
+        """Record what was restored, so that `validate` can check it later."""
+        path = os.path.join(self.settings.staging.work_dir, staging_state.EXPECTED)
+        replace_json(path, expected.to_dict())
+        restored = {"backup": self.backup, "restore": self.restored, "checks": self.drill_checks}
+        staging_state.write(self.settings.staging, kept=self.keep, restored=restored)
 
-    def _remember_served(self) -> None:
-        """Adds to that how long it took until the restored system was validated and served."""
-        place = self.settings.staging
-        note = staging.read_note(place)
-        if note and note.restored:
-            restored = {**note.restored, "served_after": self.served_after}
-            staging.write_note(place, kept=note.kept, restored=restored)
+    def _record_served_after(self) -> None:
+        """Add how long it took until the restored system was validated and served."""
+        settings = self.settings.staging
+        state = staging_state.read(settings)
+        if state and state.restored:
+            restored = {**state.restored, "served_after": self.served_after}
+            staging_state.write(settings, kept=state.kept, restored=restored)
 
-    def _ask(
+    def _validate(
         self,
         server: Server,
-        wanted: expectation.Expectation,
+        expected: expectation.Expectation,
         url: str | None,
         isolated: Callable[[], checks.Evidence],
     ) -> None:
@@ -267,59 +288,62 @@ class DrillRun:
         api = None
         if url:
             api = Api(url, settings.api_users, settings.api_steps, settings.api_time_limit)
-        with self.steps.phase("validate"):
-            self.answers = restore_validation.validate_restore(
+        with self.phases.phase("validate"):
+            self.validation = restore_validation.validate_restore(
                 server.dsn(settings.staging.database),
-                wanted,
+                expected,
                 settings.validation,
                 api,
                 featured_schema=settings.featured_schema,
-                progress=self.steps.tell("validate"),
+                progress=self.phases.reporter("validate"),
             )
             if url:
                 began = time.monotonic()
-                answer = isolated()
+                evidence = isolated()
                 seconds = time.monotonic() - began
-                self._add_check(isolation.CHECK, answer, seconds)
+                self._add_check(isolation.CHECK, evidence, seconds)
         drift = None
         if settings.production_dsn:
-            with self.steps.phase("production"):
-                drift = production_drift.compare(settings.production_dsn, self.answers["schemas"])
+            with self.phases.phase("production"):
+                schemas = self.validation["schemas"]
+                drift = production_drift.compare(settings.production_dsn, schemas)
             self._add_check("production", drift)
-        if not wanted.digests and (drift is None or drift.skipped):
+        if not expected.digests and (drift is None or drift.skipped):
             self._compare_with_previous()
-        asked = self.answers["checks"]
-        if any(one["status"] == checks.FAILED and one["id"].startswith("api_") for one in asked):
-            self.backend_log = self.engine.last_words()
+        made = self.validation["checks"]
+        if any(one["status"] == checks.FAILED and one["id"].startswith("api_") for one in made):
+            self.backend_log = self.engine.log_tail()
 
     def _compare_with_previous(self) -> None:
-        """The weakest of the three things that rows are compared with, where it is the only one."""
+        """Compare rows with the last drill: the weakest comparison, where there is no other."""
         before = drill_counts.read(self.settings.state_dir)
         if before is None:
             return
         if isinstance(before, str):
-            answer = checks.Evidence(before, skipped=True)
+            evidence = checks.Evidence(before, skipped=True)
         else:
-            answer = previous_counts.compare(before, self.answers["schemas"], self.settings.fall)
-        self._add_check("previous", answer)
+            evidence = previous_counts.compare(
+                before, self.validation["schemas"], self.settings.fall
+            )
+        self._add_check("previous", evidence)
 
-    def _judged(self) -> tuple[str, str]:
-        """The verdict of the checks, and what stands in the way of one.
+    def _verdict(self) -> tuple[str, str]:
+        """Return the verdict of the checks, and why there is none.
 
-        A staging that was not closed says nothing against the backup, but nothing for it either:
-        its application may have answered out of production, and somebody may have got its mail.
+        A staging that was not closed says nothing about the backup: its application may have
+        responded with production's data.
         """
-        asked = [*self.own_checks, *self.answers["checks"]]
-        failed = {check["id"] for check in asked if check["status"] == checks.FAILED}
+        made = [*self.drill_checks, *self.validation["checks"]]
+        failed = {check["id"] for check in made if check["status"] == checks.FAILED}
         if failed == {isolation.CHECK}:
             return COULD_NOT_VERIFY, _("something may have left staging; see its check")
         return (FAILED if failed else PASSED), ""
 
     def _result(self, verdict: str, problem: str) -> dict[str, Any]:
         settings = self.settings
-        asked = [*self.own_checks, *self.answers.get("checks", [])]
+        made = [*self.drill_checks, *self.validation.get("checks", [])]
         started = datetime.datetime.now().astimezone()
-        seconds = self.steps.seconds()
+        seconds = self.phases.seconds()
         started -= datetime.timedelta(seconds=seconds)
         result = {
             "version": VERSION,
@@ -328,18 +352,18 @@ class DrillRun:
             "problem": problem or None,
             "backup": self.backup,
             "restore": self.restored,
-            "phases": self.steps.phases,
+            "phases": self.phases.phases,
             "schemas": [
                 {**schema, "tables": self._in_order(schema["tables"])}
-                for schema in self.answers.get("schemas", [])
+                for schema in self.validation.get("schemas", [])
             ],
-            "totals": self.answers.get("totals", {}),
+            "totals": self.validation.get("totals", {}),
             "featured_schema": settings.featured_schema,
-            "api": self.answers.get("api", []),
+            "api": self.validation.get("api", []),
             "backend_log": self.backend_log,
-            "checks": asked,
-            **self._tally(asked, verdict),
-            "seconds": self.answers.get("seconds", 0.0),
+            "checks": made,
+            **self._tally(made, verdict),
+            "seconds": self.validation.get("seconds", 0.0),
             "total_seconds": round(seconds, 3),
             "rto_seconds": round(self.served_after, 3) if self.served_after else None,
             "rpo_seconds": self.backup.get("age_seconds") if verdict == PASSED else None,
@@ -350,9 +374,9 @@ class DrillRun:
         }
         return with_forms(result, "problem")
 
-    def _tally(self, asked: list[dict[str, Any]], verdict: str) -> dict[str, Any]:
-        tally = checks.tally_statuses([check["status"] for check in asked])
-        # The few questions that were asked before it broke off give no confidence in the rest.
+    def _tally(self, made: list[dict[str, Any]], verdict: str) -> dict[str, Any]:
+        tally = checks.tally_statuses([check["status"] for check in made])
+        # The few checks that were made before an error give no confidence in the rest.
         return {**tally, "confidence": None} if verdict == COULD_NOT_VERIFY else tally
 
     def _in_order(self, tables: list[dict[str, Any]]) -> list[dict[str, Any]]:

@@ -2,7 +2,7 @@
 # Copyright (c) 2026, chefwell.resilience contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The page of a checkpoint: the plan's list, each item with what was seen."""
+"""The page of a checkpoint: the plan's list, each item with its evidence."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ from .render_text import known_status, mark, paint, wrap
 
 
 def checkpoint_page(result: dict[str, Any], language: str, colour: bool) -> str:
-    """The page.
+    """Return the page.
 
     Args:
-        result: as `checkpoint.Result.to_dict` gives it.
+        result: as `checkpoint.CheckpointResult.to_dict` gives it.
         language: `pt_BR` or `en`.
         colour: whether to use ANSI colours.
 
@@ -26,15 +26,15 @@ def checkpoint_page(result: dict[str, Any], language: str, colour: bool) -> str:
         ResilienceError: the language is not known.
     """
     catalogue = translations(language)
-    say = catalogue.gettext
+    _ = catalogue.gettext
     result = clean_all(result)
-    wanted = [item for item in result["items"] if item["status"] != "skipped"]
-    passed = [item for item in wanted if item["status"] == "passed"]
+    checked = [item for item in result["items"] if item["status"] != "skipped"]
+    passed = [item for item in checked if item["status"] == "passed"]
     title = {
-        "passed": say("✅ System working:"),
-        "failed": say("❌ System not working:"),
-        "unknown": say("❓ It could not be told whether the system works:"),
-        "skipped": say("⚪ Nothing was asked:"),
+        "passed": _("✅ System working:"),
+        "failed": _("❌ System not working:"),
+        "unknown": _("❓ It could not be checked whether the system works:"),
+        "skipped": _("⚪ Nothing was checked:"),
     }[known_status(result["status"])]
     code = {"passed": "32", "failed": "1;31", "unknown": "35", "skipped": "33"}
     lines = [paint(title, code[known_status(result["status"])], colour)]
@@ -44,25 +44,25 @@ def checkpoint_page(result: dict[str, Any], language: str, colour: bool) -> str:
             lines += wrap(f"      {item['evidence']}", 6)
     lines += [
         "",
-        say("%(passed)d of %(asked)d items asked passed, %(left)d were not asked")
+        _("%(passed)d of %(checked)d checked items passed, %(left)d were not checked")
         % {
             "passed": len(passed),
-            "asked": len(wanted),
-            "left": len(result["items"]) - len(wanted),
+            "checked": len(checked),
+            "left": len(result["items"]) - len(checked),
         },
     ]
     return "\n".join(lines)
 
 
 def _title(catalogue: gettext.NullTranslations, item: dict[str, Any]) -> str:
-    say = catalogue.gettext
+    _ = catalogue.gettext
     known = {
-        "login": say("Login works"),
-        "pos": say("Point of sale works (a test order)"),
-        "products": say("Products load"),
-        "dashboard": say("Dashboard shows stats"),
-        "logs": say("Backend logs without errors"),
-        "postgres": say("PostgreSQL answers"),
-        "services": say("Docker services active"),
+        "login": _("Login works"),
+        "pos": _("Point of sale works (a test order)"),
+        "products": _("Products load"),
+        "dashboard": _("Dashboard shows stats"),
+        "logs": _("Backend logs without errors"),
+        "postgres": _("PostgreSQL answers"),
+        "services": _("Docker services active"),
     }
     return known.get(str(item["id"])) or str(item["title"])

@@ -2,7 +2,7 @@
 # Copyright (c) 2026, chefwell.resilience contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Where the backup of a drill comes from when it is not on this host, and what is said of it."""
+"""Where a backup comes from: chosen on this host, or fetched from the offsite server."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from .proof_settings import ProofSettings
 
 
 def offsite_of(settings: ProofSettings) -> ssh.Destination:
-    """The offsite server.
+    """Return the offsite server.
 
     Raises:
         ResilienceError: this host has no offsite stage.
@@ -24,10 +24,10 @@ def offsite_of(settings: ProofSettings) -> ssh.Destination:
 
 
 def fetch(settings: ProofSettings, folder: str, tier: str | None, date: str | None) -> ChosenBackup:
-    """Fetches a backup from the offsite server into a folder.
+    """Fetch a backup from the offsite server into a folder.
 
     Raises:
-        ResilienceError: it cannot be had.
+        ResilienceError: it cannot be fetched.
     """
     return offsite_fetch.fetch(
         offsite_of(settings),
@@ -39,8 +39,8 @@ def fetch(settings: ProofSettings, folder: str, tier: str | None, date: str | No
     )
 
 
-def described(chosen: ChosenBackup) -> dict[str, Any]:
-    """What a result says of the backup that was chosen."""
+def description(chosen: ChosenBackup) -> dict[str, Any]:
+    """Return what a result says of the backup that was chosen."""
     return {
         "file": os.path.basename(chosen.path),
         "path": chosen.path,

@@ -16,10 +16,10 @@ from .proof_settings import Progress
 
 
 class Phases:
-    """What is gone through, and what each part took.
+    """The phases so far, and what each took.
 
     Args:
-        progress: told when a phase begins, and what it does.
+        progress: called when a phase begins, and with what it does.
 
     Attributes:
         clock: when it all began, `time.monotonic`.
@@ -33,7 +33,7 @@ class Phases:
 
     @contextlib.contextmanager
     def phase(self, name: str) -> Iterator[None]:
-        """One of them; it does not begin where an interrupt waits to be answered."""
+        """Run one phase; it does not begin where an interrupt is pending."""
         interrupt.check()
         began = time.monotonic()
         if self._progress:
@@ -45,10 +45,10 @@ class Phases:
         finally:
             entry["seconds"] = round(time.monotonic() - began, 3)
 
-    def tell(self, phase: str) -> Callable[[str], None]:
-        """Takes what a phase does now."""
+    def reporter(self, phase: str) -> Callable[[str], None]:
+        """Return a function that takes what a phase does now."""
         return lambda what: self._progress(phase, what) if self._progress else None
 
     def seconds(self) -> float:
-        """Since the beginning."""
+        """Return the seconds since the beginning."""
         return round(time.monotonic() - self.clock, 3)

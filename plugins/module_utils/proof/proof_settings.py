@@ -2,7 +2,7 @@
 # Copyright (c) 2026, chefwell.resilience contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What a drill needs to know, and what it can come to."""
+"""Settings of a drill or a recovery, and its verdicts."""
 
 from __future__ import annotations
 
@@ -24,25 +24,25 @@ Progress = Callable[[str, str], None]
 
 @dataclasses.dataclass(frozen=True)
 class ProofSettings:
-    """What a drill needs to know.
+    """Settings of a drill or a recovery.
 
     Attributes:
-        staging: where it is tried.
-        state_dir: where its result is kept.
+        staging: where a drill restores.
+        state_dir: folder of the results.
         backup_path, tiers, pattern: the backup tree.
-        validation: what is checked beyond what the backup demands.
+        validation: what is checked beyond the backup's own contents.
         api_users: who logs in: `email`, `password` and `schema` each.
-        api_steps: what each of them asks for.
-        api_time_limit: seconds that one answer may take.
-        featured_schema: the store that reports show table by table.
+        api_steps: the requests of each.
+        api_time_limit: seconds for one response.
+        featured_schema: the tenant that reports show table by table.
         table_order: names of tables that reports show first, in this order.
         production_dsn: keyword arguments for `psycopg2.connect`, of a user of production who may
-            read everything; empty compares with nothing.
+            read everything; empty for no comparison.
         roles: made in staging before the restore, for policies that name them.
         jobs: how many to restore in parallel; 0 chooses.
         time_limit: seconds for each of unpacking, decoding and restoring.
         rto_seconds, rpo_seconds: the objectives.
-        fall: how far a table may fall since the last drill before it is told.
+        fall: how far a table may fall since the last drill before it is reported.
         offsite_config: the offsite stage's configuration, for a backup that is fetched from there.
         offsite_key_file: a key that may read there; the stage's own when empty.
     """

@@ -25,7 +25,7 @@ from ..database.postgres import Server
 from ..proof import backup_source, proof_settings, unpack_folder
 from ..proof.phases import Phases
 from ..proof.proof_settings import COULD_NOT_VERIFY, FAILED, PASSED
-from ..staging import staging
+from ..staging import staging_state
 from ..validation import restore_validation
 from . import recovery
 from .recovery import MARK, RESTORING, VALIDATED, RecoverySettings
@@ -74,7 +74,7 @@ class RecoveryRun:
         self.settings, self.source, self.steps, self.tenant = settings, source, steps, tenant
         self.chosen = source.local(settings.drill)
         self.checks: list[dict[str, Any]] = []
-        self.backup: dict[str, Any] = backup_source.described(self.chosen) if self.chosen else {}
+        self.backup: dict[str, Any] = backup_source.description(self.chosen) if self.chosen else {}
         self.totals: dict[str, Any] = {}
 
     def result(self, attempt: Callable[[str], object]) -> dict[str, Any]:
@@ -128,7 +128,7 @@ class RecoveryRun:
         if self.chosen is None:
             with self.steps.phase("fetch"):
                 self.chosen = backup_source.fetch(own, folder, self.source.tier, self.source.date)
-            self.backup = backup_source.described(self.chosen)
+            self.backup = backup_source.description(self.chosen)
             self.backup["fetched_from"] = str(backup_source.offsite_of(own))
         path = self.chosen.path
         with self.steps.phase("digest"):
@@ -161,7 +161,7 @@ class RecoveryRun:
             questions = dataclasses.replace(questions, tenant_query=None, queries=())
         with self.steps.phase("validate"):
             answers = restore_validation.validate_restore(
-                server.dsn(name), wanted, questions, None, progress=self.steps.tell("validate")
+                server.dsn(name), wanted, questions, None, progress=self.steps.reporter("validate")
             )
         # Nobody logs in before the switch; that is no question left open.
         asked = [one for one in answers["checks"] if not one["id"].startswith("api_")]
@@ -266,7 +266,7 @@ def restore_beside(
         ResilienceError: there is no such backup, or the server cannot be had: nothing was touched.
     """
     own = settings.drill
-    with staging.locked(own.staging):
+    with staging_state.locked(own.staging):
         steps = Phases(progress)
         source = RecoverySource(path, tier, date, from_offsite)
         recovery.remove_unfinished(settings.target)

@@ -18,7 +18,7 @@ from typing import Any
 from ..common.errors import ResilienceError
 from ..common.messages import _
 from ..common.safe_text import one_line
-from ..staging import staging
+from ..staging import staging_state
 from . import recovery
 from .recovery import BEFORE, MARK, VALIDATED, RecoveryServer, RecoverySettings
 
@@ -42,7 +42,7 @@ def switch(settings: RecoverySettings, name: str, confirm: str) -> dict[str, Any
     """
     recovery.refuse_unconfirmed(confirm)
     target = settings.target
-    with staging.locked(settings.drill.staging):
+    with staging_state.locked(settings.drill.staging):
         began = time.monotonic()
         with contextlib.closing(recovery.connect(target)) as connection:
             standing = recovery.databases(connection)

@@ -27,7 +27,7 @@ from ..database import postgres, schema_copy
 from ..database.postgres import Server
 from ..proof.phases import Phases
 from ..proof.proof_settings import PASSED, Progress
-from ..staging import staging
+from ..staging import staging_state
 from . import recovery, recovery_switch
 from .recovery import BEFORE, MARK, RESTORING, RecoverySettings
 from .recovery_run import RecoveryRun, RecoverySource
@@ -59,7 +59,7 @@ def restore_beside(
         ResilienceError: there is no such backup or store, or the server cannot be had.
     """
     own, target = settings.drill, settings.target
-    with staging.locked(own.staging):
+    with staging_state.locked(own.staging):
         steps = Phases(progress)
         source = RecoverySource(path, tier, date, from_offsite)
         recovery.remove_unfinished(target)
@@ -118,7 +118,7 @@ def switch(settings: RecoverySettings, tenant: str, name: str, confirm: str) -> 
 
     recovery.refuse_unconfirmed(confirm)
     target = settings.target
-    with staging.locked(settings.drill.staging):
+    with staging_state.locked(settings.drill.staging):
         began = time.monotonic()
         with contextlib.closing(recovery.connect(target, target.dbname)) as connection:
             standing = recovery.schemas(connection)

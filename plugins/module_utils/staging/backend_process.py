@@ -4,7 +4,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """The application over a restored database, as a process on a loopback port.
 
-The engines whose application is a process of this host share `ServedByProcess`.
+Engines whose application is a process of this host inherit from `ProcessBackedEngine`.
 """
 
 from __future__ import annotations
@@ -28,68 +28,71 @@ from ..common.messages import Message, _
 from ..common.system_errors import reason
 from ..database import postgres
 from ..database.postgres import Server
-from . import isolation, staging
-from .outgoing import ConnectionWatch
+from . import isolation, production_guard
+from .connection_monitor import ConnectionMonitor
 from .staging import BackendSettings, StagingSettings
 
-NOTE = "backend.json"
+PROCESS_FILE = "backend.json"
 LOG = "backend.log"
-# Characters of a log that are told.
-LAST_WORDS = 600
-# No proxy of the environment stands between us and our own loopback.
+# Characters of a log that an error shows.
+LOG_TAIL = 600
+# Loopback is never reached through a proxy of the environment.
 _OPENER = urllib.request.build_opener(urllib.request.ProxyHandler({}))
 
 
 def healthy(backend: BackendSettings) -> bool:
-    """Whether a backend answers its health path with 200."""
+    """Return whether a backend responds to its health path with 200."""
     try:
-        with _OPENER.open(backend.url + backend.health_path, timeout=5) as answer:
-            return bool(answer.status == 200)
+        with _OPENER.open(backend.url + backend.health_path, timeout=5) as response:
+            return bool(response.status == 200)
     except (OSError, http.client.HTTPException):
         return False
 
 
 def last_lines(text: str) -> str:
-    """The end of a log, from the beginning of a line on where it has several."""
-    end = text.strip()[-LAST_WORDS:]
+    """Return the end of a log, from the beginning of a line on where it has several."""
+    end = text.strip()[-LOG_TAIL:]
     if len(end) < len(text.strip()) and "\n" in end:
         end = end.partition("\n")[2]
     return end.strip()
 
 
-def not_healthy(backend: BackendSettings, ended: bool, said: str) -> Message:
-    """Why a backend cannot be used.
+def unhealthy_message(backend: BackendSettings, ended: bool, log: str) -> Message:
+    """Return why a backend cannot be used.
 
     Args:
-        backend: it.
+        backend: its settings.
         ended: whether it has ended, and not only taken too long.
-        said: the end of its log.
+        log: the end of its log.
     """
-    why = said or _("nothing")
+    why = log or _("it is empty")
     if ended:
-        return _("the staging backend ended; it said: %(why)s", why=why)
+        return _("the staging backend ended; its log: %(why)s", why=why)
     return _(
-        "the staging backend was not healthy within %(seconds)s s; it said: %(why)s",
+        "the staging backend was not healthy within %(seconds)s s; its log: %(why)s",
         seconds=f"{backend.seconds:g}",
         why=why,
     )
 
 
-def must_answer(backend: BackendSettings) -> Message:
-    """What is to be done about that."""
-    return _("mend what its words name; it must answer %(path)s with 200", path=backend.health_path)
+def health_remedy(backend: BackendSettings) -> Message:
+    """Return the remedy for that."""
+    return _(
+        "correct what its log names; it must respond to %(path)s with 200",
+        path=backend.health_path,
+    )
 
 
-def refuse_taken(port: int, option: str, what: str) -> None:
-    """Finds out whether a loopback port is free.
+def require_free_port(port: int, option: str, what: str) -> None:
+    """Make sure that a loopback port is free.
 
     Args:
         port: the port.
         option: the option that names it.
-        what: whose it is to be, for the message.
+        what: what will listen on it, for the message.
 
     Raises:
-        ResilienceError: somebody listens there.
+        ResilienceError: another program listens on it.
     """
     with socket.socket() as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -100,7 +103,7 @@ def refuse_taken(port: int, option: str, what: str) -> None:
                 _("the port of %(what)s cannot be had: %(why)s", what=what, why=reason(error)),
                 option=option,
                 value=port,
-                remedy=_("end what listens there, or name another port"),
+                remedy=_("stop what listens on it, or name another port"),
             ) from error
 
 
@@ -108,34 +111,34 @@ class BackendProcess:
     """The application of one staging.
 
     Args:
-        backend: how to start it.
-        work_dir: where its note and its log lie.
+        backend: its settings.
+        work_dir: folder of its process file and its log.
     """
 
     def __init__(self, backend: BackendSettings, work_dir: str) -> None:
         self.backend = backend
-        self._note = os.path.join(work_dir, NOTE)
+        self._process_file = os.path.join(work_dir, PROCESS_FILE)
         self.log = os.path.join(work_dir, LOG)
 
     def check(self) -> None:
-        """Finds out whether its port is free; ours does not count as taken.
+        """Make sure that its port is free, or that it listens there itself.
 
         Raises:
-            ResilienceError: somebody else listens there.
+            ResilienceError: another program listens there.
         """
         if not self.backend.command or self.running():
             return
-        refuse_taken(self.backend.port, "backend_port", _("the staging backend"))
+        require_free_port(self.backend.port, "backend_port", _("the staging backend"))
 
     def start(self, server: Server, database: str) -> str:
-        """Starts it and waits until it is healthy; gives its URL.
+        """Start it, wait until it is healthy, return its URL.
 
         Args:
             server: with the restored database.
             database: its name.
 
         Raises:
-            ResilienceError: it ends, or is not healthy in time; with its last words.
+            ResilienceError: it ends, or is not healthy in time; with the end of its log.
         """
         backend = self.backend
         env = {
@@ -146,40 +149,41 @@ class BackendProcess:
             "DATABASE_URL": server.url(database),
             **backend.env,
         }
-        open(self.log, "w", encoding="utf-8").close()
-        # What runs over restored data runs without root's powers.
+        with open(self.log, "w", encoding="utf-8"):
+            pass
+        # What runs over restored data runs without root's privileges.
         prefix = postgres.unprivileged([path for path in backend.command if path.startswith("/")])
         running = detached.start([*prefix, *backend.command], log_path=self.log, env=env)
-        with open(self._note, "w", encoding="utf-8") as file:
+        with open(self._process_file, "w", encoding="utf-8") as file:
             json.dump({"pid": running.pid, "began": running.began}, file)
         deadline = time.monotonic() + backend.seconds
         while not self.healthy():
             ended = not detached.alive(running)
             if ended or time.monotonic() > deadline:
                 raise ResilienceError(
-                    not_healthy(backend, ended, self.last_words()),
+                    unhealthy_message(backend, ended, self.log_tail()),
                     option="backend_command",
                     value=" ".join(backend.command),
-                    remedy=must_answer(backend),
+                    remedy=health_remedy(backend),
                 )
             time.sleep(0.05)
         return backend.url
 
     def healthy(self) -> bool:
-        """Whether it answers its health path with 200."""
+        """Return whether it responds to its health path with 200."""
         return healthy(self.backend)
 
     def running(self) -> Running | None:
-        """Its process; None if it does not run."""
+        """Return its process; None if it does not run."""
         try:
-            with open(self._note, encoding="utf-8") as file:
-                noted = Running(**json.load(file))
+            with open(self._process_file, encoding="utf-8") as file:
+                recorded = Running(**json.load(file))
         except (OSError, ValueError, TypeError):
             return None
-        return noted if detached.alive(noted) else None
+        return recorded if detached.alive(recorded) else None
 
-    def last_words(self) -> str:
-        """The end of its log."""
+    def log_tail(self) -> str:
+        """Return the end of its log."""
         try:
             with open(self.log, encoding="utf-8", errors="backslashreplace") as file:
                 return last_lines(file.read())
@@ -187,17 +191,17 @@ class BackendProcess:
             return ""
 
     def stop(self) -> bool:
-        """Ends it; whether it ran. Its log stays until the staging is removed."""
+        """Stop it, and return whether it ran. Its log stays until staging is removed."""
         running = self.running()
         if running:
             detached.end(running, [signal.SIGTERM], seconds=3)
-        if os.path.exists(self._note):
-            os.unlink(self._note)
+        if os.path.exists(self._process_file):
+            os.unlink(self._process_file)
         return running is not None
 
 
-class ServedByProcess:
-    """The part of `staging.Engine` that is about the application.
+class ProcessBackedEngine:
+    """The part of `staging.Engine` that concerns the application.
 
     Attributes:
         settings: of staging.
@@ -208,61 +212,61 @@ class ServedByProcess:
         self.settings = settings
         self.backend = BackendProcess(settings.backend, settings.work_dir)
 
-    def forget(self) -> list[str]:
-        """Nothing: what is served by a process keeps nothing for the next one."""
+    def remove_cached(self) -> list[str]:
+        """Return nothing: nothing is kept for the next staging."""
         return []
 
     def serves(self) -> bool:
-        """Whether a command starts the backend."""
+        """Return whether a command starts the backend."""
         return bool(self.settings.backend.command)
 
     def start_backend(self, server: Server) -> str:
-        """The backend over the restored database."""
+        """Start the backend over the restored database, and return its URL."""
         return self.backend.start(server, self.settings.database)
 
     def backend_url(self) -> str | None:
-        """The backend's address, if it runs."""
+        """Return the backend's address, if it runs."""
         return self.settings.backend.url if self.backend.running() else None
 
-    def last_words(self) -> str:
-        """The end of the backend's log."""
-        return self.backend.last_words()
+    def log_tail(self) -> str:
+        """Return the end of the backend's log."""
+        return self.backend.log_tail()
 
     def stop_backend(self) -> None:
-        """Ends the backend."""
+        """Stop the backend."""
         self.backend.stop()
 
     @contextlib.contextmanager
     def isolation(self, server: Server) -> Iterator[Callable[[], Evidence]]:
-        """No network is closed around processes of this host, so they are looked at."""
+        """Monitor the connections of staging's processes: no network is closed around them."""
         settings = self.settings
         if not self.serves():
-            # Without an application nobody asks.
-            yield functools.partial(isolation.by_looking, 0, 0.0, (), ())
+            # Without an application the check is not made.
+            yield functools.partial(isolation.judge_connections, 0, 0.0, (), ())
             return
-        with ConnectionWatch(
+        with ConnectionMonitor(
             self.programs,
-            _ends(server),
-            functools.partial(staging.is_production, settings),
+            _addresses(server),
+            functools.partial(production_guard.is_production, settings),
             settings.production.port if settings.production.host else 0,
-        ) as watch:
-            yield functools.partial(watch.answer, settings.backend.env)
+        ) as monitor:
+            yield functools.partial(monitor.evidence, settings.backend.env)
 
     def programs(self) -> list[int]:
-        """Process numbers of what runs of staging on this host."""
+        """Return the process numbers of staging's programs on this host."""
         running = self.backend.running()
         return [running.pid] if running else []
 
     def remove_backend(self) -> list[str]:
-        """Ends the backend and removes its log; in words what that was."""
+        """Stop the backend and remove its log; return the names of what was removed."""
         ran = self.backend.stop()
         with contextlib.suppress(FileNotFoundError):
             os.unlink(self.backend.log)
         return [f"backend on port {self.settings.backend.port}"] if ran else []
 
 
-def _ends(server: Server) -> list[tuple[str, int]]:
-    """Addresses of a server, each with its port; none of one behind a Unix socket."""
+def _addresses(server: Server) -> list[tuple[str, int]]:
+    """Return the addresses of a server, each with its port; none of one on a Unix socket."""
     if server.host.startswith("/"):
         return []
     try:

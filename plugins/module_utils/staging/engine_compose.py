@@ -4,40 +4,44 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Staging in Docker: a PostgreSQL and the backend, in a network that nothing leads out of.
 
-Server and backend stand in an internal network alone, on whose bridge this host has no address
-either. What answers on loopback is a third container, which stands in that network and in another
-one and passes connections inwards: an internal network cannot publish a port itself.
+Server and backend are in an internal network alone, on whose bridge this host has no address
+either. What answers on loopback is a third container, which is in that network and in another one
+and passes connections inwards: an internal network cannot publish a port itself.
 
-What is ours is known by a label that names the work folder, never by a name. A second label says
-until when it may stand, so that what a drill left behind is removed even by a drill whose work
-folder is another one.
+Staging's resources are known by a label that names the work folder, never by a name. A second label
+says until when they may stay, so that what a drill left behind is removed even by a drill whose
+work folder is another one.
 """
 
 from __future__ import annotations
 
 import contextlib
 import os
+import re
 import secrets
 import time
 from collections.abc import Callable, Iterator
+from typing import Any
 
 from ..checks.checks import Evidence
 from ..common.errors import ResilienceError
+from ..common.files import replace_file
 from ..common.messages import _
 from ..common.system_errors import reason
 from ..database import postgres
 from ..database.connection import driver, open_connection
 from ..database.postgres import Binaries, Server
-from . import backend_process, closed_network, docker_programs, isolation, staging
-from .docker_cli import Docker
+from . import backend_process, container_networks, docker_programs, isolation, staging_state
+from .compose_command import ComposeCommand
+from .docker_engine import SYSTEM_SOCKET, DockerEngine
 from .staging import StagingSettings
 
 LABEL = "pro.chefwell.resilience.staging"
 EXPIRES = "pro.chefwell.resilience.expires"
-SERVICE = "com.docker.compose.service"
+SERVICE, PROJECT = "com.docker.compose.service", "com.docker.compose.project"
 SERVER, BACKEND, FORWARDER = "postgres_staging", "backend_staging", "forward_staging"
 SUPERUSER = "postgres"
-# No drill takes a day; what stands longer was left over, unless somebody asked for it to stay.
+# No drill takes a day; what is older was left over, unless it was set up to stay.
 DRILL_SECONDS = 86400
 FOREVER = "never"
 # Beside the compose file: what the two services get in their environment, readable by root alone.
@@ -49,17 +53,22 @@ class ComposeEngine:
 
     def __init__(self, settings: StagingSettings) -> None:
         self.settings = settings
-        self.place = settings.compose
-        self.docker = Docker(self.place.docker_host, self.place.command)
+        self.compose_settings = settings.compose
+        self.docker = DockerEngine(
+            self.compose_settings.docker_host or SYSTEM_SOCKET, option="compose.docker_host"
+        )
+        self.compose = ComposeCommand(
+            self.compose_settings.docker_host, self.compose_settings.command
+        )
         self.label = f"{LABEL}={settings.work_dir}"
         self._binaries: Binaries | None = None
         self._prepared = False
 
     def binaries(self) -> Binaries:
-        """This host's, if they are of the server's version; else the image's own."""
+        """Return this host's programs, if they are of the server's version; else the image's."""
         if self._binaries is None:
             image = docker_programs.from_image(
-                self.docker, self.place.image, self.label, self._is(SERVER)
+                self.docker, self.compose_settings.image, self.label, f"{SERVICE}={SERVER}"
             )
             self._binaries = image
             with contextlib.suppress(ResilienceError):
@@ -72,108 +81,113 @@ class ComposeEngine:
         return self._binaries
 
     def serves(self) -> bool:
-        """Whether the file has a backend."""
-        return self.place.serves
+        """Return whether the file has a backend."""
+        return self.compose_settings.serves
 
     def data_folder(self) -> str | None:
-        """Where Docker keeps its volumes, unless that is another machine's."""
-        folder = self.docker.run("info", "--format", "{{.DockerRootDir}}")
+        """Return where Docker keeps its volumes; None if that is another machine's."""
+        with self.docker.errors("info"):
+            folder = str(self.docker.client.info()["DockerRootDir"])
         return folder if os.path.isdir(folder) else None
 
     def check(self) -> None:
-        """Docker answers, the file is there, the ports and the volume's name are free or ours."""
-        self.docker.check()
-        self.docker.compose_command()
-        if not os.path.isfile(self.place.file):
+        """Make sure that Docker answers, the file is there, ports and names are free or staging's.
+
+        Raises:
+            ResilienceError: one of these is not so.
+        """
+        self.docker.ping()
+        self.compose.command()
+        if not os.path.isfile(self.compose_settings.file):
             raise ResilienceError(
                 _("the compose file of staging is missing"),
                 option="compose.file",
-                value=self.place.file,
+                value=self.compose_settings.file,
                 remedy=_("run the stage's playbook, which writes it"),
             )
-        self._refuse_others_volume()
+        self._refuse_other_owners()
         if not self._containers(FORWARDER):
-            backend_process.refuse_taken(
-                self.place.port, "compose.port", _("the staging PostgreSQL")
+            backend_process.require_free_port(
+                self.compose_settings.port, "compose.port", _("the staging PostgreSQL")
             )
             if self.serves():
                 port = self.settings.backend.port
-                backend_process.refuse_taken(port, "backend_port", _("the staging backend"))
+                backend_process.require_free_port(port, "backend_port", _("the staging backend"))
 
     def prepare(self) -> None:
-        """What containers are to be made of: old ones away, a new password written.
+        """Remove what an earlier drill left and write a new password.
 
-        Containers are made and started in one go, by `up` or by whoever calls compose himself.
+        Containers are made and started in one go, by `up` or by compose itself.
         """
         self._remove_expired()
         if self.find() is None:
-            self.down()
-            self._refuse_others_volume()
+            # A network that another container holds is used again.
+            self._remove([self.label])
+            self._refuse_other_owners()
             self._write_secrets()
             self._prepared = True
 
     def up(self) -> Server:
-        """The server that stands, or a new one with a new password."""
+        """Return the running server, or start one with a new password."""
         if not self._prepared:
             self.prepare()
         self._prepared = False
         found = self.find()
         if found:
             return found
-        note = staging.read_note(self.settings)
-        kept = note is not None and note.kept
+        state = staging_state.read(self.settings)
+        kept = state is not None and state.kept
         expires = FOREVER if kept else str(int(time.time()) + DRILL_SECONDS)
-        self._compose("up", "--detach", SERVER, FORWARDER, expires=expires)
+        self._compose_up(SERVER, FORWARDER, expires=expires)
         self._refuse_ways_out(SERVER)
         return self._wait()
 
     def find(self) -> Server | None:
-        """The server, if it and what leads to it run, and our password opens it."""
+        """Return the server, if it and its forwarder run and the password opens it."""
         if not self.docker.installed():
             return None
-        if not self._containers(SERVER, "running") or not self._containers(FORWARDER, "running"):
+        if not self._running(SERVER) or not self._running(FORWARDER):
             return None
         server = self._server()
         return server if _refusal(server) is None else None
 
     def start_backend(self, server: Server) -> str:
-        """The backend over the restored database."""
+        """Start the backend over the restored database, wait for it, return its URL."""
         self.stop_backend()
-        expires = self._expires()
-        self._compose("up", "--detach", "--build", "--no-deps", BACKEND, expires=expires)
+        self._compose_up("--build", "--no-deps", BACKEND, expires=self._expires())
         self._refuse_ways_out(BACKEND)
         backend = self.settings.backend
         deadline = time.monotonic() + backend.seconds
         while not backend_process.healthy(backend):
-            ended = not self._containers(BACKEND, "running")
+            ended = not self._running(BACKEND)
             if ended or time.monotonic() > deadline:
                 raise ResilienceError(
-                    backend_process.not_healthy(backend, ended, self.last_words()),
+                    backend_process.unhealthy_message(backend, ended, self.log_tail()),
                     option="compose.file",
-                    value=self.place.file,
-                    remedy=backend_process.must_answer(backend),
+                    value=self.compose_settings.file,
+                    remedy=backend_process.health_remedy(backend),
                 )
             time.sleep(0.1)
         return backend.url
 
     def backend_url(self) -> str | None:
-        """The backend's address, if its container runs."""
-        if not self.docker.installed() or not self._containers(BACKEND, "running"):
+        """Return the backend's address, if its container runs."""
+        if not self.docker.installed() or not self._running(BACKEND):
             return None
         return self.settings.backend.url
 
-    def last_words(self) -> str:
-        """The end of the backend's log."""
+    def log_tail(self) -> str:
+        """Return the end of the backend's log."""
         return self._log(BACKEND)
 
     def stop_backend(self) -> None:
-        """Removes the backend's container."""
-        for number, _name in self._containers(BACKEND):
-            self.docker.run("container", "rm", "--force", "--volumes", number)
+        """Remove the backend's container."""
+        for container in self._containers(BACKEND):
+            self.docker.remove("container", container)
 
     @contextlib.contextmanager
     def isolation(self, server: Server) -> Iterator[Callable[[], Evidence]]:
-        """Asked of Docker when it is called; between the calls nothing needs to be looked at."""
+        """Yield the check of the networks; Docker is asked when it is called."""
         yield self._isolation
 
     def _isolation(self) -> Evidence:
@@ -181,54 +195,68 @@ class ComposeEngine:
         gone = [service for service, containers in found.items() if not containers]
         if gone:
             return Evidence(
-                _("not to be found: %(containers)s", containers=", ".join(gone)), (), True
+                _("these containers are gone: %(containers)s", containers=", ".join(gone)),
+                skipped=True,
             )
-        numbers = [number for containers in found.values() for number, _name in containers]
-        standings = [closed_network.standing(self.docker, number) for number in numbers]
-        variables = closed_network.variables(self.docker, found[BACKEND][0][0])
-        return isolation.by_networks(standings, variables)
+        containers = [one for held in found.values() for one in held]
+        networks = [container_networks.inspect(self.docker, one) for one in containers]
+        variables = container_networks.variable_names(self.docker, found[BACKEND][0])
+        return isolation.judge_networks(networks, variables)
 
     def down(self) -> list[str]:
-        """Removes containers, networks and volumes that carry our label."""
-        return self._remove(self.label) if self.docker.installed() else []
+        """Remove the containers, volumes and networks that carry the label, and return their names.
 
-    def forget(self) -> list[str]:
-        """Removes the images that compose built of the backend; they carry our label, too."""
+        Raises:
+            ResilienceError: some of them cannot be removed; the message names them.
+        """
         if not self.docker.installed():
             return []
-        built = self.docker.listed("image", [self.label], "{{.ID}}", "{{.Repository}}")
-        for number, _name in built:
-            self.docker.run("image", "rm", number)
-        return [f"image {name}" for _number, name in built]
-
-    def _compose(self, *arguments: str, expires: str) -> None:
-        self.docker.compose(self.place.file, *arguments, env={"STAGING_EXPIRES": expires})
-
-    def _is(self, service: str) -> str:
-        return f"{SERVICE}={service}"
-
-    def _containers(self, service: str, state: str = "") -> list[list[str]]:
-        """Number and name of our containers of a service."""
-        fields = ("{{.ID}}", "{{.Names}}", "{{.State}}", _label(SERVICE))
-        return [
-            [number, name]
-            for number, name, now, its_service in self.docker.listed(
-                "container", [self.label], *fields
+        removed, left = self._remove([self.label])
+        if left:
+            raise ResilienceError(
+                _("not all of staging could be removed: %(why)s", why="; ".join(left)),
+                option="compose.file",
+                value=self.compose_settings.file,
+                remedy=_("remove what uses it, then run cleanup-staging again"),
             )
-            if its_service == service and state in ("", now)
-        ]
+        return removed
+
+    def remove_cached(self) -> list[str]:
+        """Remove the images that compose built of the backend, and return their names."""
+        if not self.docker.installed():
+            return []
+        removed = []
+        for image in self.docker.images([self.label]):
+            name = (image.tags or [image.short_id])[0]
+            with self.docker.errors("image rm"):
+                self.docker.client.images.remove(image.id)
+            removed.append(f"image {name}")
+        return removed
+
+    def _compose_up(self, *arguments: str, expires: str) -> None:
+        variables = {"STAGING_EXPIRES": expires}
+        self.compose.run(
+            self.compose_settings.file, "up", "--detach", *arguments, variables=variables
+        )
+
+    def _containers(self, service: str) -> list[Any]:
+        """Return staging's containers of a service."""
+        return self.docker.containers([self.label, f"{SERVICE}={service}"])
+
+    def _running(self, service: str) -> bool:
+        return any(container.status == "running" for container in self._containers(service))
 
     def _server(self) -> Server:
         password = ""
         with contextlib.suppress(OSError), open(self._beside(SERVER_ENV), encoding="utf-8") as file:
             password = file.read().strip().rpartition("POSTGRES_PASSWORD=")[2]
-        return Server("127.0.0.1", self.place.port, SUPERUSER, password, self.binaries())
+        return Server("127.0.0.1", self.compose_settings.port, SUPERUSER, password, self.binaries())
 
     def _beside(self, name: str) -> str:
-        return os.path.join(os.path.dirname(self.place.file), name)
+        return os.path.join(os.path.dirname(self.compose_settings.file), name)
 
     def _write_secrets(self) -> None:
-        """New ones for each staging; none of them is production's."""
+        """Write new passwords; none of them is production's."""
         password = secrets.token_urlsafe(24)
         inside = Server(SERVER, docker_programs.PORT, SUPERUSER, password, self.binaries())
         name = self.settings.database
@@ -242,9 +270,7 @@ class ComposeEngine:
         for file_name, content in contents.items():
             path = self._beside(file_name)
             try:
-                with open(path, "w", encoding="ascii", opener=_private) as file:
-                    os.fchmod(file.fileno(), 0o600)
-                    file.write(content)
+                replace_file(path, content)
             except OSError as error:
                 raise ResilienceError(
                     _("staging's password cannot be written: %(why)s", why=reason(error)),
@@ -255,90 +281,148 @@ class ComposeEngine:
 
     def _wait(self) -> Server:
         server = self._server()
-        deadline = time.monotonic() + self.place.seconds
+        deadline = time.monotonic() + self.compose_settings.seconds
         # The image starts its server twice; the first one listens on its own socket only.
         while refusal := _refusal(server):
-            running = self._containers(SERVER, "running")
-            if not running or time.monotonic() > deadline:
+            if not self._running(SERVER) or time.monotonic() > deadline:
                 raise ResilienceError(
                     _(
                         "the staging PostgreSQL did not start: %(why)s",
                         why=self._log(SERVER) or refusal,
                     ),
                     option="compose.file",
-                    value=self.place.file,
-                    remedy=_("mend what its words name"),
+                    value=self.compose_settings.file,
+                    remedy=_("correct what its log names"),
                 )
             time.sleep(0.1)
         return server
 
     def _log(self, service: str) -> str:
         with contextlib.suppress(ResilienceError):
-            for number, _name in self._containers(service):
+            for container in self._containers(service):
                 # Most programs write their log to standard error.
-                return backend_process.last_lines(self.docker.form(number))
+                return backend_process.last_lines(self.docker.log_tail(container))
         return ""
 
     def _expires(self) -> str:
-        """Until when the standing server may stand, so that its backend gets the same label."""
-        found = self.docker.listed("container", [self.label], _label(EXPIRES))
-        return found[0][0] if found and found[0][0] else FOREVER
+        """Return until when the running server may stay: its backend gets the same label."""
+        for container in self._containers(SERVER):
+            return str(container.labels.get(EXPIRES) or FOREVER)
+        return FOREVER
 
-    def _refuse_others_volume(self) -> None:
-        """A volume of that name that is not ours would be used, and its data with it."""
-        ours = [name for (name,) in self.docker.listed("volume", [self.label], "{{.Name}}")]
-        said = self.docker.run("volume", "ls", "--format", "{{.Name}}")
-        if self.place.volume in said.split() and self.place.volume not in ours:
+    def _refuse_other_owners(self) -> None:
+        """Refuse names that another owner's resources have: compose goes by names.
+
+        It would use a volume of staging's name with the data in it, and replace the containers of a
+        project of the same name.
+
+        Raises:
+            ResilienceError: there is one; nothing was touched.
+        """
+        name = self.compose_settings.volume
+        volume = self.docker.volume(name)
+        if volume is not None and not self._is_own(volume.attrs.get("Labels")):
             raise ResilienceError(
                 _("a volume of staging's name exists, and this staging did not make it"),
                 option="compose.volume",
-                value=self.place.volume,
+                value=name,
                 remedy=_("name another volume, or remove that one; nothing was touched"),
             )
+        project = project_name(self.compose_settings.file)
+        labels = [f"{PROJECT}={project}"]
+        others = [
+            *(one for one in self.docker.containers(labels) if not self._is_own(one.labels)),
+            *(one for one in self.docker.networks(labels) if not self._is_own(_labels(one))),
+        ]
+        if others:
+            raise ResilienceError(
+                _(
+                    "the compose project %(project)s exists, and this staging did not make"
+                    " %(names)s",
+                    project=project,
+                    names=", ".join(one.name for one in others),
+                ),
+                option="compose.project",
+                value=project,
+                remedy=_("give staging's project another name; nothing was touched"),
+            )
+
+    def _is_own(self, labels: Any) -> bool:
+        return bool((labels or {}).get(LABEL) == self.settings.work_dir)
 
     def _refuse_ways_out(self, service: str) -> None:
-        """Looks whether the service really stands in internal networks only."""
-        for number, name in self._containers(service):
-            networks = closed_network.standing(self.docker, number).networks
+        """Refuse a service that is in a network which is not internal."""
+        for container in self._containers(service):
+            networks = container_networks.inspect(self.docker, container).networks
             if not networks or not all(network.internal for network in networks):
                 raise ResilienceError(
                     _(
                         "%(container)s could reach the world outside: %(networks)s",
-                        container=name,
+                        container=container.name,
                         networks=", ".join(network.name for network in networks) or "-",
                     ),
                     option="compose.file",
-                    value=self.place.file,
-                    remedy=_("let it stand in internal networks only, as the role writes the file"),
+                    value=self.compose_settings.file,
+                    remedy=_("put it in internal networks only, as the role writes the file"),
                 )
 
     def _remove_expired(self) -> None:
-        """Removes what other stagings of this engine's left behind after their time."""
-        wanted = (_label(LABEL), _label(EXPIRES))
-        for kind in ("container", "volume"):
-            for owner, expires in self.docker.listed(kind, [LABEL], *wanted):
-                if owner and expires.isdigit() and int(expires) < time.time():
-                    self._remove(f"{LABEL}={owner}", f"{EXPIRES}={expires}")
+        """Remove what other stagings of this Docker engine left behind after their time."""
+        found = [*self.docker.containers([LABEL]), *self.docker.volumes([LABEL])]
+        expired = {
+            (labels.get(LABEL, ""), labels[EXPIRES])
+            for labels in map(_labels, found)
+            if str(labels.get(EXPIRES, "")).isdigit() and int(labels[EXPIRES]) < time.time()
+        }
+        for owner, expires in sorted(expired):
+            if owner:
+                self._remove([f"{LABEL}={owner}", f"{EXPIRES}={expires}"])
 
-    def _remove(self, *labels: str) -> list[str]:
-        removed = []
-        for number, name in self.docker.listed("container", labels, "{{.ID}}", "{{.Names}}"):
-            self.docker.run("container", "rm", "--force", "--volumes", number)
-            removed.append(f"container {name}")
-        for kind in ("network", "volume"):
-            for (name,) in self.docker.listed(kind, labels, "{{.Name}}"):
-                self.docker.run(kind, "rm", name)
-                removed.append(f"{kind} {name}")
-        return removed
+    def _remove(self, labels: list[str]) -> tuple[list[str], list[str]]:
+        """Remove what carries these labels: the data first, so that it goes whatever else stays.
+
+        Returns:
+            What was removed, and what could not be and why.
+        """
+        removed, left = [], []
+        for kind, list_resources in (
+            ("container", self.docker.containers),
+            ("volume", self.docker.volumes),
+            ("network", self.docker.networks),
+        ):
+            for resource in list_resources(labels):
+                try:
+                    self.docker.remove(kind, resource)
+                except ResilienceError as error:
+                    left.append(f"{kind} {resource.name}: {error.problem}")
+                else:
+                    removed.append(f"{kind} {resource.name}")
+        return removed, left
 
 
-def _label(name: str) -> str:
-    """The template of a label's value."""
-    return '{{.Label "' + name + '"}}'
+def project_name(file: str) -> str:
+    """Return the name that compose gives the project of a file.
+
+    It is `COMPOSE_PROJECT_NAME` of the file `.env` beside it, which the role writes; else the
+    folder's name as compose simplifies it.
+    """
+    folder = os.path.dirname(os.path.abspath(file))
+    with contextlib.suppress(OSError), open(os.path.join(folder, ".env"), encoding="utf-8") as held:
+        for line in held:
+            name, _equals, value = line.strip().partition("=")
+            if name == "COMPOSE_PROJECT_NAME" and value:
+                return value.strip("\"'")
+    return re.sub(r"^[_-]+|[^a-z0-9_-]", "", os.path.basename(folder).lower())
+
+
+def _labels(resource: Any) -> dict[str, str]:
+    """Return the labels of a container, a network or a volume."""
+    held = getattr(resource, "labels", None)
+    return dict(held if held is not None else resource.attrs.get("Labels") or {})
 
 
 def _refusal(server: Server) -> str | None:
-    """Why the server cannot be connected to; None if it can."""
+    """Return why the server cannot be connected to; None if it can."""
     parameters = {**server.dsn("postgres"), "connect_timeout": 5}
     try:
         open_connection(parameters).close()
@@ -347,10 +431,6 @@ def _refusal(server: Server) -> str | None:
     return None
 
 
-def _private(path: str, flags: int) -> int:
-    return os.open(path, flags, 0o600)
-
-
 def engine(settings: StagingSettings) -> ComposeEngine:
-    """This engine."""
+    """Return this engine."""
     return ComposeEngine(settings)

@@ -10,12 +10,12 @@ import os
 
 from ..database import postgres
 from ..database.postgres import Server
-from .backend_process import ServedByProcess
+from .backend_process import ProcessBackedEngine
 from .private_cluster import Cluster
 from .staging import StagingSettings
 
 
-class EmbeddedEngine(ServedByProcess):
+class EmbeddedEngine(ProcessBackedEngine):
     """The `embedded` engine; see `staging.Engine`."""
 
     def __init__(self, settings: StagingSettings) -> None:
@@ -27,20 +27,20 @@ class EmbeddedEngine(ServedByProcess):
         return Cluster(self.folder, self.binaries())
 
     def binaries(self) -> postgres.Binaries:
-        """Those of the cluster itself."""
+        """Return the programs of the cluster itself."""
         return postgres.find_binaries(self.settings.bin_dir or None)
 
     def data_folder(self) -> str:
-        """The cluster's own."""
+        """Return the cluster's folder."""
         return self.folder
 
     def check(self) -> None:
-        """Programs are there, and the backend's port is free."""
+        """Make sure that the programs are installed and the backend's port is free."""
         self.binaries()
         self.backend.check()
 
     def prepare(self) -> None:
-        """A cluster that does not run, unless one stands."""
+        """Make a cluster, unless one runs."""
         cluster = self._cluster()
         if cluster.find() is None:
             cluster.remove()
@@ -48,7 +48,7 @@ class EmbeddedEngine(ServedByProcess):
             self._prepared = True
 
     def up(self) -> Server:
-        """The cluster that stands, or a new one."""
+        """Return the running cluster's server, or start a new one."""
         cluster = self._cluster()
         found = cluster.find()
         if found:
@@ -60,23 +60,23 @@ class EmbeddedEngine(ServedByProcess):
         return cluster.start()
 
     def find(self) -> Server | None:
-        """The cluster's server, if it runs."""
+        """Return the cluster's server, if it runs."""
         return self._cluster().find() if os.path.isdir(self.folder) else None
 
     def programs(self) -> list[int]:
-        """The backend, and the cluster's server."""
+        """Return the process numbers of the backend and the server."""
         running = self._cluster().running()
         return super().programs() + ([running.pid] if running else [])
 
     def down(self) -> list[str]:
-        """Removes backend and cluster."""
+        """Remove backend and cluster."""
         removed = self.remove_backend()
-        # Removing needs no programs: a staging must go away even when PostgreSQL was uninstalled.
+        # Removing needs no programs: staging can be removed when PostgreSQL was uninstalled.
         if Cluster(self.folder, postgres.Binaries("", 0, "")).remove():
             removed.append(f"PostgreSQL in {self.folder}")
         return removed
 
 
 def engine(settings: StagingSettings) -> EmbeddedEngine:
-    """This engine."""
+    """Return this engine."""
     return EmbeddedEngine(settings)

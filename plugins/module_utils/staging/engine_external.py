@@ -2,11 +2,11 @@
 # Copyright (c) 2026, chefwell.resilience contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Staging on a server that somebody else runs: one database there is ours, and nothing else.
+"""Staging on a server that exists already: one database there is staging's, and nothing else.
 
 It is known by its comment, which names the work folder. A database of that name without the comment
-is not ours: it is neither used nor dropped. Whether the server is production is asked of the server
-itself, too: the number that initdb gave the cluster is the same by whatever way one gets there.
+is neither used nor dropped. The server itself also proves that it is not production: the number
+that initdb gave the cluster is the same whatever its address.
 """
 
 from __future__ import annotations
@@ -19,21 +19,21 @@ from ..common.messages import _
 from ..database import marked_database, postgres
 from ..database.connection import administrator, connect
 from ..database.postgres import Binaries, Server
-from . import staging
-from .backend_process import ServedByProcess
+from . import production_guard, staging_state
+from .backend_process import ProcessBackedEngine
 from .staging import StagingSettings
 
 
-class ExternalEngine(ServedByProcess):
+class ExternalEngine(ProcessBackedEngine):
     """The `external` engine; see `staging.Engine`."""
 
     def __init__(self, settings: StagingSettings) -> None:
         super().__init__(settings)
-        self.place = settings.external
+        self.external = settings.external
         self.mark = f"chefwell.resilience staging of {settings.work_dir}"
 
     def binaries(self) -> Binaries:
-        """The newest client programs on this host that are not newer than the server."""
+        """Return the newest client programs on this host that are not newer than the server."""
         with contextlib.closing(self._connect()) as connection:
             major = int(connection.server_version) // 10000
         return postgres.find_binaries(
@@ -41,11 +41,11 @@ class ExternalEngine(ServedByProcess):
         )
 
     def data_folder(self) -> None:
-        """Its disk is not ours to see."""
+        """Return None: the server's disk cannot be seen from here."""
 
     def check(self) -> None:
-        """The server answers, is not production, and the database's name is free or ours."""
-        if not self.place.host:
+        """Make sure that the server answers, is not production, and has no other such database."""
+        if not self.external.host:
             raise ResilienceError(
                 _("no server is named for staging"),
                 option="external.host",
@@ -55,19 +55,19 @@ class ExternalEngine(ServedByProcess):
         with contextlib.closing(self._connect()) as connection:
             self._refuse_production(connection)
             if self._comment(connection) not in (None, self.mark):
-                raise self._not_ours()
+                raise self._name_taken()
         self.backend.check()
 
     def prepare(self) -> None:
-        """Nothing: the server stands."""
+        """Do nothing: the server exists."""
 
     def up(self) -> Server:
-        """The server as it is; its database is made by the restore."""
+        """Return the server as it is; its database is made by the restore."""
         self.check()
         return self._server()
 
     def find(self) -> Server | None:
-        """The server, if our database stands there."""
+        """Return the server, if staging's database is there."""
         try:
             with contextlib.closing(self._connect()) as connection:
                 return self._server() if self._comment(connection) == self.mark else None
@@ -75,12 +75,12 @@ class ExternalEngine(ServedByProcess):
             return None
 
     def down(self) -> list[str]:
-        """Ends the backend, and drops the database if it is ours."""
+        """Stop the backend, and drop the database if it has staging's comment."""
         from psycopg2 import sql  # the engine imports without it
 
         removed = self.remove_backend()
-        if staging.read_note(self.settings) is None:
-            # Nothing of ours can stand there, so nobody needs to be asked.
+        if staging_state.read(self.settings) is None:
+            # Nothing was made there, so no connection is needed.
             return removed
         if self._leads_to_production():
             return removed
@@ -89,35 +89,42 @@ class ExternalEngine(ServedByProcess):
                 drop = sql.SQL("DROP DATABASE {} WITH (FORCE)")
                 with connection.cursor() as cursor:
                     cursor.execute(drop.format(sql.Identifier(self.settings.database)))
-                removed.append(f"database {self.settings.database} at {self.place.host}")
+                removed.append(f"database {self.settings.database} at {self.external.host}")
         return removed
 
     def _leads_to_production(self) -> bool:
         try:
-            staging.refuse_production(self.settings, self.place.host, self.place.port, shared=True)
+            production_guard.refuse_production(
+                self.settings, self.external.host, self.external.port, shared=True
+            )
         except ResilienceError:
             return True
         return False
 
     def _server(self) -> Server:
-        place = self.place
+        external = self.external
         return Server(
-            place.host, place.port, place.user, place.password, self.binaries(), self.mark
+            external.host,
+            external.port,
+            external.user,
+            external.password,
+            self.binaries(),
+            self.mark,
         )
 
     def _connect(self) -> Any:
-        place = self.place
+        external = self.external
         # By its address alone first: production is not even connected to.
-        staging.refuse_production(self.settings, place.host, place.port, shared=True)
+        production_guard.refuse_production(self.settings, external.host, external.port, shared=True)
         return connect(
-            administrator(place, place.maintenance_db),
+            administrator(external, external.maintenance_db),
             what=_("the staging server"),
             option="external.host",
-            remedy=_("look whether it runs, and at its user and password"),
+            remedy=_("check that it runs, and its user and password"),
         )
 
     def _comment(self, connection: Any) -> str | None:
-        """The comment of the database of our name; None without such a database."""
+        """Return the comment of the database of staging's name; None without such a database."""
         with connection.cursor() as cursor:
             return marked_database.marks(cursor, self.mark).get(self.settings.database)
 
@@ -139,15 +146,15 @@ class ExternalEngine(ServedByProcess):
                 else _("it holds production's database %(name)s", name=production.dbname)
             )
             raise ResilienceError(
-                _("staging is production, or stands beside it: %(why)s", why=why),
+                _("staging is production, or on the same server: %(why)s", why=why),
                 option="external.host",
-                value=self.place.host,
+                value=self.external.host,
                 remedy=_("give staging a server of its own; nothing was touched"),
             )
 
-    def _not_ours(self) -> ResilienceError:
+    def _name_taken(self) -> ResilienceError:
         return ResilienceError(
-            _("a database of staging's name stands there, and this staging did not make it"),
+            _("a database of staging's name exists, and this staging did not make it"),
             option="database",
             value=self.settings.database,
             remedy=_("name another one, or drop that one yourself; nothing was touched"),
@@ -155,5 +162,5 @@ class ExternalEngine(ServedByProcess):
 
 
 def engine(settings: StagingSettings) -> ExternalEngine:
-    """This engine."""
+    """Return this engine."""
     return ExternalEngine(settings)

@@ -2,7 +2,7 @@
 # Copyright (c) 2026, chefwell.resilience contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Judges whether anything left staging: by the networks that it stood in, or by what was seen."""
+"""The check that nothing left staging: by its networks, or by the connections that were seen."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ CHECK = "isolation"
 
 @dataclasses.dataclass(frozen=True)
 class Network:
-    """A Docker network that a container stands in.
+    """A Docker network of a container.
 
     Attributes:
         name: its name.
@@ -32,14 +32,14 @@ class Network:
 
 
 @dataclasses.dataclass(frozen=True)
-class Standing:
-    """Where a container stands.
+class ContainerNetworks:
+    """What leads out of a container.
 
     Attributes:
-        name: its name.
-        networks: all that it stands in.
+        name: the container's.
+        networks: all that it is in.
         routes: each route of its own that leads out, as `device` or `device via gateway`; None
-            where its table of routes is not to be seen from here.
+            where its routing table cannot be read from here.
     """
 
     name: str
@@ -64,70 +64,70 @@ class Connection:
     production: bool = False
 
 
-def by_networks(standings: Sequence[Standing], variables: Iterable[str]) -> Evidence:
-    """The answer where containers stand in networks of their own: a proof by structure.
+def judge_networks(containers: Sequence[ContainerNetworks], variables: Iterable[str]) -> Evidence:
+    """Return the result where containers are in networks of their own: a proof by structure.
 
     Args:
-        standings: of the server and the application.
+        containers: the server and the application.
         variables: names of what is set for the application.
     """
     findings = [
-        Finding("isolation.way_out", standing.name, text)
-        for standing in standings
-        for text in _ways_out(standing)
+        Finding("isolation.way_out", container.name, text)
+        for container in containers
+        for text in _ways_out(container)
     ]
-    names = sorted({network.name for one in standings for network in one.networks})
-    stood = _(
-        "%(containers)s stand in: %(networks)s",
-        containers=", ".join(standing.name for standing in standings),
+    names = sorted({network.name for one in containers for network in one.networks})
+    networks = _(
+        "%(containers)s: in the networks %(networks)s",
+        containers=", ".join(container.name for container in containers),
         networks=", ".join(names) or "-",
     )
-    closed = "" if findings else _("that is internal, and this host has no address in it")
-    unseen = [standing.name for standing in standings if standing.routes is None]
+    closed = "" if findings else _("these are internal, and this host has no address in them")
+    unread = [container.name for container in containers if container.routes is None]
     routes: str = ""
-    if unseen:
+    if unread:
         routes = _(
-            "not looked at, because their processes are none of this host's that may be read:"
-            " the routes of %(containers)s",
-            containers=", ".join(unseen),
+            "not checked, because this host may not read their processes: the routes of"
+            " %(containers)s",
+            containers=", ".join(unread),
         )
     elif not findings:
         routes = _("their routes lead nowhere else")
-    return Evidence(join([stood, closed, routes, _variables(variables)], "; "), findings)
+    return Evidence(join([networks, closed, routes, _variables(variables)], "; "), findings)
 
 
-def _ways_out(standing: Standing) -> list[Message]:
+def _ways_out(container: ContainerNetworks) -> list[Message]:
     texts = []
-    if not standing.networks:
-        texts.append(_("%(container)s stands in no network", container=standing.name))
-    for network in standing.networks:
-        values = {"container": standing.name, "network": network.name}
+    if not container.networks:
+        texts.append(_("%(container)s is in no network", container=container.name))
+    for network in container.networks:
+        values = {"container": container.name, "network": network.name}
         if not network.internal:
-            texts.append(_("%(container)s stands in %(network)s, which is not internal", **values))
+            texts.append(_("%(container)s is in %(network)s, which is not internal", **values))
         elif network.holds_host:
             texts.append(_("%(container)s reaches this host, which is in %(network)s", **values))
-    for route in standing.routes or ():
+    for route in container.routes or ():
         texts.append(
-            _("%(container)s has a route out: %(route)s", container=standing.name, route=route)
+            _("%(container)s has a route out: %(route)s", container=container.name, route=route)
         )
     return texts
 
 
-def by_looking(
+def judge_connections(
     looks: int,
     seconds: float,
     seen: Sequence[Connection],
     variables: Iterable[str],
     unread: str = "",
 ) -> Evidence:
-    """The answer where staging's processes are this host's own: what was seen of them.
+    """Return the result where staging's processes are this host's own: what was seen of them.
 
     Args:
-        looks: how often they were looked at.
+        looks: how often their connections were read.
         seconds: over what time.
         seen: connections to beyond.
         variables: names of what is set for the application.
-        unread: why it could not be looked at, if it could not.
+        unread: why they could not be read, if they could not.
     """
     findings = []
     for one in seen:
@@ -139,17 +139,17 @@ def by_looking(
         )
         findings.append(Finding("isolation.connection", f"{one.address}:{one.port}", text))
     if not findings and (unread or not looks):
-        why = unread or _("no process of it was met")
-        text = _("its connections could not be looked at: %(why)s", why=why)
+        why = unread or _("none of its processes was found")
+        text = _("its connections could not be read: %(why)s", why=why)
         return Evidence(join([text, _variables(variables)], "; "), skipped=True)
     looked = ngettext(
-        "its connections were looked at %(count)d time in %(seconds)s s",
-        "its connections were looked at %(count)d times in %(seconds)s s",
+        "its connections were read %(count)d time in %(seconds)s s",
+        "its connections were read %(count)d times in %(seconds)s s",
         looks,
         seconds=f"{seconds:.1f}",
     )
     none = "" if findings else _("none led beyond this host and the staging server")
-    weaker = _("this is weaker than a closed network: what is short is not seen")
+    weaker = _("this is weaker than a closed network: short connections are not seen")
     return Evidence(join([looked, none, weaker, _variables(variables)], "; "), findings)
 
 

@@ -23,7 +23,7 @@ from ..database.connection import driver, environment_without_libpq, open_connec
 from ..database.postgres import Server
 
 # Durability off: the cluster lives minutes and is thrown away (PostgreSQL manual, "Non-Durable
-# Settings"). No listen address: nothing but its owner's socket folder leads to it.
+# Settings"). No listen address: it is reached by its socket folder alone.
 SETTINGS = {
     "listen_addresses": "",
     "fsync": "off",
@@ -55,10 +55,10 @@ SOCKETS_PREFIX = "chefwell-staging-"
 
 
 class Cluster:
-    """One cluster in a folder of its own. It goes on when who started it ends.
+    """One cluster in a folder of its own. It runs on when the program that started it ends.
 
     Args:
-        folder: where it lies; made by `create`, gone after `remove`.
+        folder: made by `create`, removed by `remove`.
         binaries: PostgreSQL's programs.
     """
 
@@ -71,13 +71,13 @@ class Cluster:
         self._sockets = os.path.join(folder, "sockets")
 
     def create(self, *, time_limit: float = 60) -> None:
-        """Makes the cluster.
+        """Make the cluster.
 
         Args:
             time_limit: seconds.
 
         Raises:
-            ResilienceError: it cannot be made; the message has initdb's words.
+            ResilienceError: it cannot be made; the message has initdb's errors.
         """
         os.makedirs(self.folder, mode=0o711)
         os.chmod(self.folder, 0o711)
@@ -123,13 +123,13 @@ class Cluster:
             )
 
     def start(self, *, time_limit: float = 60) -> Server:
-        """Starts it and waits until it answers.
+        """Start it and wait until it answers.
 
         Args:
             time_limit: seconds.
 
         Raises:
-            ResilienceError: it does not start; the message has the server's words.
+            ResilienceError: it does not start; the message has the end of its log.
         """
         sockets = self._read(self._sockets)
         running = detached.start(
@@ -155,11 +155,11 @@ class Cluster:
         return server
 
     def find(self) -> Server | None:
-        """The running server; None if it does not run."""
+        """Return the running server; None if it does not run."""
         return self._server() if self.running() else None
 
     def remove(self) -> bool:
-        """Ends the server and removes the folder; whether there was anything to remove."""
+        """Stop the server and remove the folder; return whether there was anything to remove."""
         if not os.path.isdir(self.folder):
             return False
         running = self.running()
@@ -182,15 +182,15 @@ class Cluster:
         return Server(self._read(self._sockets), PORT, SUPERUSER, password, self.binaries)
 
     def running(self) -> Running | None:
-        """The server of this folder, if the process in its pid file is that server still."""
+        """Return the server of this folder, if the process in its pid file is still that server."""
         try:
             with open(os.path.join(self.data, "postmaster.pid"), encoding="utf-8") as file:
                 pid = int(file.readline())
             with open(f"/proc/{pid}/cmdline", "rb") as file:
-                ours = os.fsencode(self.data) in file.read().split(b"\0")
+                is_server = os.fsencode(self.data) in file.read().split(b"\0")
         except (OSError, ValueError):
             return None
-        began = detached.began(pid) if ours else None
+        began = detached.began(pid) if is_server else None
         return Running(pid, began) if began else None
 
     def _wait(self, server: Server, running: Running, time_limit: float) -> None:
@@ -204,12 +204,12 @@ class Cluster:
                 if detached.alive(running) and time.monotonic() < deadline:
                     time.sleep(0.05)
                     continue
-                said = self._read(self.log)[-600:].strip()
+                log = self._read(self.log)[-600:].strip()
                 raise ResilienceError(
-                    _("the staging PostgreSQL did not start: %(why)s", why=said or error),
+                    _("the staging PostgreSQL did not start: %(why)s", why=log or error),
                     option="bin_dir",
                     value=self.binaries.bin_dir,
-                    remedy=_("mend what its words name"),
+                    remedy=_("correct what its log names"),
                 ) from error
 
     @staticmethod

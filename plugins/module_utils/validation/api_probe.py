@@ -21,6 +21,7 @@ The steps are data, so another product's API needs no code. A step has:
 from __future__ import annotations
 
 import dataclasses
+import email.utils
 import json
 import ssl
 import time
@@ -129,7 +130,15 @@ class Api:
 
 @dataclasses.dataclass(frozen=True)
 class StepResult:
-    """The result of one step of one user; `problem` is None if it passed."""
+    """The result of one step of one user.
+
+    Attributes:
+        problem: why it failed; None if it passed.
+        seconds: how long the response took.
+        captured: the values that the step captured, by name.
+        retry_after: seconds that the response asks to wait (RFC 9110, "Retry-After"); None if it
+            does not.
+    """
 
     id: str
     schema: str
@@ -137,6 +146,8 @@ class StepResult:
     http_status: int | None
     count: int | None
     seconds: float
+    captured: Mapping[str, str] = dataclasses.field(default_factory=dict)
+    retry_after: float | None = None
 
 
 class _NoRedirect(urllib.request.HTTPRedirectHandler):
@@ -237,8 +248,9 @@ def _walk(
         started = time.monotonic()
         status: int | None = None
         count: int | None = None
+        retry_after: float | None = None
         try:
-            status, body = _request(api, step, values)
+            status, body, retry_after = _request(api, step, values)
             count = _judge(step, status, body, values, user["schema"], rows)
             problem = None
         except _Wrong as error:
@@ -247,7 +259,14 @@ def _walk(
             status = status if status is not None else error.status
         results.append(
             StepResult(
-                step["id"], user["schema"], problem, status, count, time.monotonic() - started
+                step["id"],
+                user["schema"],
+                problem,
+                status,
+                count,
+                time.monotonic() - started,
+                {name: values[name] for name in step.get("capture", {}) if name in values},
+                retry_after,
             )
         )
     return results
@@ -261,7 +280,8 @@ class _Wrong(Exception):
         self.why, self.status, self.count = why, status, count
 
 
-def _request(api: Api, step: Mapping[str, Any], values: Mapping[str, str]) -> tuple[int, bytes]:
+def _request(api: Api, step: Mapping[str, Any], values: Mapping[str, str]
+) -> tuple[int, bytes, float | None]:
     body = _filled(step.get("json"), values)
     headers = {"Accept": "application/json", **_filled(step.get("headers", {}), values)}
     data = None
@@ -280,7 +300,7 @@ def _request(api: Api, step: Mapping[str, Any], values: Mapping[str, str]) -> tu
             status, content = response.status, response.read(LARGEST_RESPONSE)
     except urllib.error.HTTPError as error:
         with error:
-            return error.code, error.read(2000)
+            return error.code, error.read(2000), _retry_after(error.headers.get("Retry-After"))
     except (OSError, ValueError) as error:
         reason = getattr(error, "reason", error)
         raise _Wrong(_("no answer: %(why)s", why=str(reason))) from error
@@ -288,7 +308,21 @@ def _request(api: Api, step: Mapping[str, Any], values: Mapping[str, str]) -> tu
         raise _Wrong(
             _("the answer took longer than %(limit)s s", limit=f"{api.time_limit:g}"), status
         )
-    return status, content
+    return status, content, None
+
+
+def _retry_after(written: str | None) -> float | None:
+    """Return the seconds of a header `Retry-After`, which holds seconds or a date."""
+    if not written:
+        return None
+    try:
+        return max(0.0, float(written))
+    except ValueError:
+        pass
+    try:
+        return max(0.0, email.utils.parsedate_to_datetime(written).timestamp() - time.time())
+    except (TypeError, ValueError):
+        return None
 
 
 def _filled(value: Any, values: Mapping[str, str]) -> Any:
