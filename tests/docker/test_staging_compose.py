@@ -207,8 +207,8 @@ def test_the_report_shows_that_nothing_left(host: DockerHost) -> None:
         check = isolation(host)
         assert check["status"] == "passed", check
         for said in (
-            *("postgres_staging-1", "backend_staging-1", "stand in: chefwell-staging_staging_net"),
-            *("internal, and this host has no address in it", "their routes lead nowhere else"),
+            *("postgres_staging-1", "backend_staging-1", "in the networks chefwell-staging_staging_net"),
+            *("internal, and this host has no address in them", "their routes lead nowhere else"),
             *("COST", "DATABASE_URL", "JWT_SECRET", "MAIL", "NODE_ENV"),
         ):
             assert said in check["evidence"], check
@@ -219,7 +219,7 @@ def test_the_report_shows_that_nothing_left(host: DockerHost) -> None:
         for service in ("postgres", "backend"):
             container = f"chefwell-staging-{service}_staging-1"
             for network, said in (
-                ("bridge", "stands in bridge, which is not internal"),
+                ("bridge", "is in bridge, which is not internal"),
                 ("beside-this-host", "reaches this host, which is in beside-this-host"),
             ):
                 engine.docker("network", "connect", network, container)
