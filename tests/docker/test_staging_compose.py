@@ -207,7 +207,11 @@ def test_the_report_shows_that_nothing_left(host: DockerHost) -> None:
         check = isolation(host)
         assert check["status"] == "passed", check
         for said in (
-            *("postgres_staging-1", "backend_staging-1", "in the networks chefwell-staging_staging_net"),
+            *(
+                "postgres_staging-1",
+                "backend_staging-1",
+                "in the networks chefwell-staging_staging_net",
+            ),
             *("internal, and this host has no address in them", "their routes lead nowhere else"),
             *("COST", "DATABASE_URL", "JWT_SECRET", "MAIL", "NODE_ENV"),
         ):

@@ -244,9 +244,7 @@ class DrillRun:
         result = checks.Evidence(evidence, findings)
         self._add_check("archive", result)
 
-    def _add_check(
-        self, id: str, evidence: checks.Evidence, seconds: float | None = None
-    ) -> None:
+    def _add_check(self, id: str, evidence: checks.Evidence, seconds: float | None = None) -> None:
         """Add a check of the drill's own; without `seconds` it took as long as the last phase."""
         if seconds is None:
             seconds = self.phases.phases[-1]["seconds"] if self.phases.phases else 0.0

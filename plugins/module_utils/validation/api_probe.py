@@ -280,7 +280,8 @@ class _Wrong(Exception):
         self.why, self.status, self.count = why, status, count
 
 
-def _request(api: Api, step: Mapping[str, Any], values: Mapping[str, str]
+def _request(
+    api: Api, step: Mapping[str, Any], values: Mapping[str, str]
 ) -> tuple[int, bytes, float | None]:
     body = _filled(step.get("json"), values)
     headers = {"Accept": "application/json", **_filled(step.get("headers", {}), values)}
