@@ -312,7 +312,7 @@ def test_the_exit_code_is_the_disks_whatever_becomes_of_the_messages(
         receiver.stop()
         code, result = host.monitor()
         assert (code, result["delivered"], result["kept"]) == (1, 0, 1)  # refused
-        assert sum("ping did not arrive" in problem for problem in result["problems"]) == 2
+        assert sum("could not be pinged" in problem for problem in result["problems"]) == 2
         host.settings["ping_url"] = ""
         fill(point, 85)
         receiver.start()

@@ -16,7 +16,6 @@ from ansible_collections.chefwell.resilience.plugins.module_utils.common.errors 
 from ansible_collections.chefwell.resilience.plugins.module_utils.common.locks import single_run
 from ansible_collections.chefwell.resilience.plugins.module_utils.history.history import (
     FILE,
-    KEEP_DAYS,
     SMALL,
     Event,
     History,
@@ -48,8 +47,6 @@ def test_samples_events_and_documents_come_back(tmp_path: Path) -> None:
         assert [event.time for event in history.events("offsite", "sync")] == [6.0, 5.0]
         assert history.events("offsite", "sync", limit=2)[1].data == {"sent": 3, "why": "é"}
         assert (history.document("disk"), history.document("offsite")) == ({"a": [1]}, {})
-        history.add_samples([sample(KEEP_DAYS * 86400 + 1.5)])
-        assert len(history.samples("mount:/")) == 2  # the oldest is forgotten
     assert (tmp_path / "new" / "state" / FILE).stat().st_mode & 0o777 == 0o600
 
 

@@ -40,11 +40,11 @@ def refill(point: Path, percent: float) -> None:
 def hours_pass(host: MonitorHost, hours: float) -> None:
     """What is remembered becomes so much older, as if the host had run on for that long."""
     with History(host.settings["state_dir"]) as history:
-        content = history.document("disk")
+        content = history.document("disk@web1")
         for state in content["states"].values():
-            for name in ("since", "told_at"):
+            for name in ("since", "notified_at"):
                 state[name] -= hours * HOUR
-        history.set_document("disk", content)
+        history.set_document("disk@web1", content)
 
 
 def as_written(text: str, point: Path) -> str:
@@ -169,7 +169,7 @@ def test_what_is_apart_has_a_title_of_its_own(tmp_path: Path, disks: Disks) -> N
     assert first == just  # "fits", and a reason to speak all the same
     assert second == "a restore drill will not fit: it takes 307 MB, 6.2 MB are left"
     assert third == "the retention plan fits for 1 more night"
-    keys = [notice["key"] for notice in result["notices"]]
+    keys = [one["key"] for one in result["notifications"]]
     folder = f"folder:{point}/backups"
     assert keys == [f"{folder}:dump_fit", f"{folder}:drill_fit", f"{folder}:retention_fit"]
     assert {alert["key"] for alert in result["alerts"]} == {*keys}

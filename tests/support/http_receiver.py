@@ -7,22 +7,29 @@ import http.server
 import json
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 
 class Receiver:
-    """Takes down every request, and answers as it is told to.
+    """Takes down every request, and answers as configured.
 
     Attributes:
         requests: method, path and body of each, in order.
+        headers: of each request.
+        times: when each came, monotonic seconds.
         status: what it answers with.
+        answer: returns status and headers of the answer for a request's body; `status` alone
+            where it is None.
         delay: seconds before it answers.
         port: where it listens; it keeps the port when it is stopped and started.
     """
 
     def __init__(self) -> None:
         self.requests: list[tuple[str, str, str]] = []
+        self.headers: list[dict[str, str]] = []
+        self.times: list[float] = []
+        self.answer: Callable[[str], tuple[int, dict[str, str]]] | None = None
         self.status, self.delay, self.port = 200, 0.0, 0
         self._server: http.server.ThreadingHTTPServer | None = None
 
@@ -34,9 +41,15 @@ class Receiver:
             def do_POST(self) -> None:
                 body = self.rfile.read(int(self.headers.get("Content-Length") or 0)).decode()
                 receiver.requests.append((self.command, self.path, body))
+                receiver.headers.append(dict(self.headers))
+                receiver.times.append(time.monotonic())
                 time.sleep(receiver.delay)
+                answer = receiver.answer or (lambda _body: (receiver.status, {}))
+                status, headers = answer(body)
                 with contextlib.suppress(OSError):
-                    self.send_response(receiver.status)
+                    self.send_response(status)
+                    for name, value in headers.items():
+                        self.send_header(name, value)
                     self.end_headers()
 
             do_GET = do_POST

@@ -21,10 +21,11 @@ from ..common.locks import single_run
 from ..common.system_errors import reason
 from ..disk import disk_check, usage
 from ..disk.backup_fit import DRILL_FACTOR, RETENTION
-from ..history.history import History, forget
+from ..history.history import History, forget, open_history
 from ..inventory import inventory
-from ..notifications import notification_keys, notify, stage_notifications
+from ..notifications import delivery, metrics, notification_settings, notify
 from ..notifications.alerts import Condition
+from ..notifications.notification_settings import NotificationSettings
 from ..pages import disk_lines, render
 from .command import Command, OutputError, append_log, colour, now, tell, warn
 
@@ -53,7 +54,7 @@ KEYS = {
     "state_dir": Key(str, required=True),
     "metrics_file": Key(str, ""),
     "language": Key(str, "pt_BR"),
-    **notification_keys.KEYS,
+    **notification_settings.KEYS,
 }
 STAGE = "disk"
 # Conditions that are questions of their own, told apart from the target's level.
@@ -88,7 +89,7 @@ def _announced(
     return notify.notify(
         STAGE,
         conditions,
-        stage_notifications.channels(settings),
+        NotificationSettings.from_config(settings),
         history,
         translations(settings["language"]),
         now=look.time,
@@ -112,7 +113,8 @@ def _checked(settings: dict[str, Any], file: str) -> None:
 def _check(settings: dict[str, Any]) -> None:
     translations(settings["language"])
     disk_check.validate(settings)
-    stage_notifications.check(settings, "chefwell_disk.prom")
+    NotificationSettings.from_config(settings)
+    metrics.validate_path(settings["metrics_file"], "chefwell_disk.prom")
 
 
 def _forget(settings: dict[str, Any]) -> int:
@@ -130,20 +132,20 @@ def _monitor(settings: dict[str, Any], arguments: argparse.Namespace) -> int:
         tell("the configuration is right")
         return exit_code(OK)
     if arguments.nagios:
-        with stage_notifications.history(settings["state_dir"], []) as history:
+        with open_history(settings["state_dir"], []) as history:
             look = disk_check.measurement(settings, history, time.time())
         _tell_or_warn(disk_lines.nagios(look))
         return exit_code(look.level)
     problems: list[str] = []
-    stage_notifications.ping(settings, "start", "", problems)
+    delivery.ping_or_report(settings["ping_url"], "start", "", problems)
     with (
         single_run(settings["state_dir"], STAGE) as alone,
-        stage_notifications.history(settings["state_dir"], problems) as history,
+        open_history(settings["state_dir"], problems) as history,
     ):
         try:
             look = disk_check.measurement(settings, history, time.time())
         except ResilienceError as error:
-            stage_notifications.ping(settings, "fail", str(error), problems)
+            delivery.ping_or_report(settings["ping_url"], "fail", str(error), problems)
             raise
         lines = [disk_lines.log_line(now(), result) for result in look.results]
         result: dict[str, Any] = {**look.to_dict(), "time": now()}
@@ -158,7 +160,7 @@ def _monitor(settings: dict[str, Any], arguments: argparse.Namespace) -> int:
         problems.insert(0, result["log_problem"])
     # The host's own levels decide; unknown is a failure too, for nobody looked.
     action = "success" if exit_code(look.level) <= 1 else "fail"
-    stage_notifications.ping(settings, action, "\n".join([*lines, *problems]), problems)
+    delivery.ping_or_report(settings["ping_url"], action, "\n".join([*lines, *problems]), problems)
     result["problems"] = list(dict.fromkeys(problems))
     _tell_or_warn(json.dumps(result) if arguments.json else "\n".join(lines))
     for problem in result["problems"]:
@@ -185,9 +187,9 @@ def _remember(
     outcome = _announced(look, settings, history)
     problems += outcome.problems
     result["alerts"] = disk_lines.alerts_in_force(outcome.states, look.time)
-    result["notices"] = [
-        {"kind": notice.kind, "key": notice.key, "name": notice.name, "level": notice.level}
-        for notice in outcome.notices
+    result["notifications"] = [
+        {"kind": one.kind, "key": one.key, "name": one.name, "level": one.level}
+        for one in outcome.notifications
     ]
     result["delivered"], result["kept"] = outcome.delivered, outcome.kept
     if history is not None and history.writable:
@@ -195,9 +197,7 @@ def _remember(
             history.add_samples(disk_check.samples(look))
         except ResilienceError as error:
             problems.append(str(error))
-    stage_notifications.write_metrics(
-        settings["metrics_file"], lambda: disk_lines.gauges(look), problems
-    )
+    metrics.write_or_report(settings["metrics_file"], lambda: disk_lines.gauges(look), problems)
 
 
 def _status(settings: dict[str, Any], arguments: argparse.Namespace) -> int:
@@ -225,9 +225,14 @@ def _shown(settings: dict[str, Any], as_json: bool, before: str = "", after: str
     that a screen is not blank while the disks are measured."""
     problems: list[str] = []
     moment = time.time()
-    with stage_notifications.history(settings["state_dir"], problems) as history:
+    with open_history(settings["state_dir"], problems) as history:
         look = disk_check.measurement(settings, history, moment)
-        states = notify.in_force(STAGE, history, settings["fallback_dir"])
+        states = notify.states_in_force(
+            STAGE,
+            NotificationSettings.from_config(settings).host_name,
+            history,
+            settings["fallback_dir"],
+        )
         days = [disk_lines.days(history, result, moment) for result in look.results]
     shown = look.to_dict()
     for target, values in zip(shown["targets"], days, strict=True):

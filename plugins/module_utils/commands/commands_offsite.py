@@ -14,7 +14,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from ..history.history import forget
-from ..notifications import stage_notifications
+from ..notifications import delivery
 from ..offsite import offsite_config, offsite_guards, offsite_report, offsite_verification, sync
 from ..offsite.offsite_settings import (
     FAILED,
@@ -146,7 +146,7 @@ def _sync_destinations(
     offsite_report.check_settings(values)
     problems: list[str] = []
     if not arguments.dry_run:
-        stage_notifications.ping(values, "start", "", problems)
+        delivery.ping_or_report(values["ping_url"], "start", "", problems)
     results = []
     for settings in chosen:
         results.append(
@@ -167,7 +167,8 @@ def _sync_destinations(
         messages = "\n".join(f"{result.destination}: {result.message}" for result in results)
         # A sync that found another one running knows nothing of the copy.
         if any(result.status != LOCKED for result in results):
-            stage_notifications.ping(values, "fail" if failed else "success", messages, problems)
+            action = "fail" if failed else "success"
+            delivery.ping_or_report(values["ping_url"], action, messages, problems)
         _log(values["log_file"], [f"{now()} problem: {problem}" for problem in problems])
     for problem in problems:
         warn(problem)

@@ -14,7 +14,8 @@ from typing import Any
 
 from ..common.errors import ResilienceError
 from ..inventory.inventory import readable
-from ..notifications import stage_notifications
+from ..notifications import delivery
+from ..notifications.notification_settings import NotificationSettings
 from ..server import retention, rrsync_features, server_alarms, server_store
 from .command import EXIT_CRITICAL, EXIT_OK, EXIT_WARNING, Command, append_log, now, tell, warn
 
@@ -36,16 +37,16 @@ def _arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def _keep(values: dict[str, Any], arguments: argparse.Namespace) -> int:
-    stage_notifications.check(values)
+    NotificationSettings.from_config(values)
     store = server_store.Store(values)
     if arguments.tell:
         return _only_told(store)
     problems: list[str] = []
-    stage_notifications.ping(values, "start", "", problems)
+    delivery.ping_or_report(values["ping_url"], "start", "", problems)
     try:
         return _kept(store, values, arguments, problems)
     except (ResilienceError, OSError) as error:
-        stage_notifications.ping(values, "fail", str(error), problems)
+        delivery.ping_or_report(values["ping_url"], "fail", str(error), problems)
         raise
 
 
@@ -86,8 +87,8 @@ def _kept(
         f"{values['keep_days']:g} days, {len(done.alarms)} alarms",
     ]
     problems += server_alarms.tell(store)
-    stage_notifications.ping(
-        values, "fail" if done.alarms else "success", "\n".join(lines), problems
+    delivery.ping_or_report(
+        values["ping_url"], "fail" if done.alarms else "success", "\n".join(lines), problems
     )
     lines += problems
     # Cron mails what is written, so a quiet day is a silent one.

@@ -236,13 +236,8 @@ def _drill(values: dict[str, Any], arguments: argparse.Namespace) -> int:
     refuse_path_from_offsite(arguments)
     if arguments.backup:
         values = {**values, "source": "local"}
-    told = follow_up.FollowUpSettings(
-        tuple(values["notify_urls"]),
-        values["notify_remind_hours"],
-        values["ping_url"],
-        values["metrics_file"],
-    )
-    problems = follow_up.begin(told)
+    notifications = follow_up.notification_settings(values)
+    problems = follow_up.begin(notifications)
     result = drill.run(
         settings,
         path=arguments.backup,
@@ -252,7 +247,7 @@ def _drill(values: dict[str, Any], arguments: argparse.Namespace) -> int:
         keep=arguments.keep,
         progress=progress_of(values["language"]),
     )
-    problems += follow_up.follow(values, told, result)
+    problems += follow_up.follow(values, notifications, result)
     for problem in problems:
         warn(problem)
     _log(values, [f"{now()} problem={json.dumps(problem)}" for problem in problems])

@@ -10,11 +10,8 @@ fails is told in words.
 
 from __future__ import annotations
 
-import contextlib
-import dataclasses
 import gettext
 import json
-import socket
 import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
@@ -23,10 +20,11 @@ from ..common import messages
 from ..common.errors import ResilienceError
 from ..common.language import translations
 from ..common.levels import CRITICAL, OK, UNKNOWN, WARNING
-from ..history.history import Event, History
+from ..history.history import Event, History, open_history
 from ..notifications import delivery, metrics, notify
 from ..notifications.alerts import Condition
 from ..notifications.metrics import Gauge
+from ..notifications.notification_settings import NotificationSettings
 from ..pages import render_drill, render_history
 from ..proof import proof_settings
 from ..recovery import recovery, runbook
@@ -41,37 +39,37 @@ LEVEL = {
 }
 
 
-@dataclasses.dataclass(frozen=True)
-class FollowUpSettings:
-    """Who is told, and where.
+def notification_settings(values: Mapping[str, Any]) -> NotificationSettings:
+    """Return the settings of notifications in the stage's configuration.
 
-    Attributes:
-        notify_urls: Apprise URLs.
-        notify_remind_hours: after which what is still not ok is told again; 0 for never.
-        ping_url: of a dead-man check, without an action; empty for none.
-        metrics_file: Prometheus textfile; empty for none.
+    Raises:
+        ResilienceError: one is wrong.
     """
+    settings = NotificationSettings(
+        notify_urls=tuple(values["notify_urls"]),
+        remind_hours=values["notify_remind_hours"],
+        ping_url=values["ping_url"],
+    )
+    settings.validate()
+    metrics.validate_path(values["metrics_file"], "chefwell_restore_drill.prom")
+    return settings
 
-    notify_urls: Sequence[str] = ()
-    notify_remind_hours: float = 24
-    ping_url: str = ""
-    metrics_file: str = ""
 
-
-def begin(settings: FollowUpSettings) -> list[str]:
-    """Tells the dead-man check that a drill begins; what went wrong, in words."""
-    problem = delivery.ping(settings.ping_url, "start") if settings.ping_url else None
-    return [f"the dead-man check was not told: {problem}"] if problem else []
+def begin(settings: NotificationSettings) -> list[str]:
+    """Ping the dead man's switch at the start of a drill; return what went wrong, in words."""
+    problems: list[str] = []
+    delivery.ping_or_report(settings.ping_url, "start", "", problems)
+    return problems
 
 
 def follow(
-    values: Mapping[str, Any], settings: FollowUpSettings, result: Mapping[str, Any]
+    values: Mapping[str, Any], settings: NotificationSettings, result: Mapping[str, Any]
 ) -> list[str]:
-    """Does what follows a drill.
+    """Do what follows a drill.
 
     Args:
         values: the stage's configuration.
-        settings: who is told.
+        settings: of its notifications.
         result: the drill's.
 
     Returns:
@@ -85,17 +83,13 @@ def follow(
         except ResilienceError as error:
             problems.append(str(error))
 
-    history: History | None = None
-    with contextlib.ExitStack() as stack:
-        try:
-            history = stack.enter_context(History(values["state_dir"]))
-        except ResilienceError as error:
-            problems.append(str(error))
+    with open_history(values["state_dir"], problems) as history:
         attempt(lambda: _remember(history, result))
         attempt(lambda: _report(values, history, result))
         attempt(lambda: _announce(values, settings, history, result))
-    attempt(lambda: _measure(settings, result))
-    attempt(lambda: _ping(settings, result))
+    metrics.write_or_report(values["metrics_file"], lambda: _gauges(result), problems)
+    action = "success" if result["verdict"] == proof_settings.PASSED else "fail"
+    delivery.ping_or_report(settings.ping_url, action, json.dumps(summary(result)), problems)
     attempt(lambda: renew_runbook(values, result)[1])
     return problems
 
@@ -165,7 +159,7 @@ def _report(
 
 def _announce(
     values: Mapping[str, Any],
-    settings: FollowUpSettings,
+    settings: NotificationSettings,
     history: History | None,
     result: Mapping[str, Any],
 ) -> list[str]:
@@ -174,10 +168,7 @@ def _announce(
     condition = Condition(
         KIND, language.gettext("Restore drill"), level, level, reason(language, result)
     )
-    channels = notify.Channels(
-        tuple(settings.notify_urls), settings.notify_remind_hours, host=socket.gethostname()
-    )
-    done = notify.notify(STAGE, [condition], channels, history, language, now=time.time())
+    done = notify.notify(STAGE, [condition], settings, history, language, now=time.time())
     return done.problems
 
 
@@ -192,12 +183,10 @@ def reason(language: gettext.NullTranslations, result: Mapping[str, Any]) -> str
     return f"{file}: {verdict}" + (f" - {'; '.join(said)}" if said else "")
 
 
-def _measure(settings: FollowUpSettings, result: Mapping[str, Any]) -> None:
-    if not settings.metrics_file:
-        return
+def _gauges(result: Mapping[str, Any]) -> list[Gauge]:
     name = "chefwell_restore_drill_"
     figures = summary(result)
-    gauges = [
+    return [
         Gauge(f"{name}time_seconds", "When the last drill ended, since 1970.", time.time()),
         Gauge(
             f"{name}passed",
@@ -230,12 +219,3 @@ def _measure(settings: FollowUpSettings, result: Mapping[str, Any]) -> None:
             for phase in result["phases"]
         ),
     ]
-    metrics.write(settings.metrics_file, gauges)
-
-
-def _ping(settings: FollowUpSettings, result: Mapping[str, Any]) -> list[str]:
-    if not settings.ping_url:
-        return []
-    action = "success" if result["verdict"] == proof_settings.PASSED else "fail"
-    problem = delivery.ping(settings.ping_url, action, json.dumps(summary(result)))
-    return [f"the dead-man check was not told: {problem}"] if problem else []

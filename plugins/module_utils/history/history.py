@@ -2,12 +2,12 @@
 # Copyright (c) 2026, chefwell.resilience contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What the commands remember between runs: one SQLite file that all stages share.
+"""History between runs: one SQLite file that all stages share.
 
 It holds samples of disks, events (a sync, a drill: anything with a time, a level and plain values)
-and one small document a stage, for what its alerts are at. Memory is worth less than the run that
-asks for it: a damaged file is set aside and a new one begun, and a file that cannot be written is
-still read.
+and one small document a stage and host, for the state of its alerts. A run is worth more than its
+history: a damaged file is set aside and a new one begun, and a file that cannot be written is still
+read.
 """
 
 from __future__ import annotations
@@ -28,11 +28,16 @@ from ..common.system_errors import reason
 
 FILE = "history.sqlite3"
 # Seconds to wait for another process that writes.
-PATIENCE = 10.0
-KEEP_DAYS = 400
+PATIENCE = 5.0
 DAY = 86400.0
-# A file of up to so many bytes is looked through at each start; a larger one, which twenty targets
-# reach in some months, by the first start of a day, and after it could not be read.
+# How much is kept, counted and not by age: a clock that was wrong once must delete nothing. 400
+# days of a sample every 15 minutes; of events, years of a daily one.
+KEEP_SAMPLES = 40_000
+KEEP_EVENTS = 4_000
+# The version of the tables below, kept in SQLite's `user_version`.
+VERSION = 1
+# A file of up to so many bytes is checked at each start; a larger one, which twenty targets reach
+# in some months, at the first start of a day and after it could not be read.
 SMALL = 1 << 20
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS sample (
@@ -44,8 +49,10 @@ CREATE TABLE IF NOT EXISTS event (
     level TEXT NOT NULL, data TEXT NOT NULL);
 CREATE INDEX IF NOT EXISTS event_by_kind ON event (stage, kind, time);
 CREATE TABLE IF NOT EXISTS document (stage TEXT PRIMARY KEY, content TEXT NOT NULL);
-PRAGMA user_version = 1;
 """
+_COLUMNS = (
+    "target, time, bytes_used, bytes_available, bytes_total, inodes_used, inodes_total, level"
+)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -73,18 +80,26 @@ class Event:
     data: dict[str, Any]
 
 
+class FolderLockedError(OSError):
+    """Another program has held the folder's lock for too long."""
+
+
+class NewerVersionError(Exception):
+    """The file was written by a program that is newer than this one."""
+
+
 class History:
-    """The file, open.
+    """The file while it is open.
 
     Attributes:
         path: the file.
-        writable: whether it takes what is to be remembered.
+        writable: whether it can be written.
         set_aside: where a damaged file was put, if one was found.
         problem: in words, what is wrong with the file; None when nothing is.
     """
 
     def __init__(self, folder: str, *, read_only: bool = False) -> None:
-        """Opens the history in a folder, which is made when missing.
+        """Open the history in a folder, which is made when missing.
 
         Args:
             folder: the state's folder.
@@ -100,15 +115,22 @@ class History:
         if read_only:
             self.writable = False
             self.problem = "the history was opened for reading only"
-            self._database = self._open_readable(PermissionError(0, "it was opened for reading"))
+            if os.path.exists(self.path):
+                self._database = self._open_readable(
+                    PermissionError(0, "it was opened for reading")
+                )
+            else:
+                self.problem = f"there is no history in {folder} yet"
+                self._database = sqlite3.connect(":memory:", isolation_level=None)
+                self._database.executescript(_SCHEMA)
             return
         try:
             os.makedirs(folder, mode=0o700, exist_ok=True)
             with lock_folder(folder, PATIENCE) as lock:
                 if lock is None:
-                    raise OSError(0, f"another process has kept it locked for {PATIENCE:g} s")
+                    raise FolderLockedError(0, f"another program has held it for {PATIENCE:g} s")
                 self._database = self._open_writable()
-        except (OSError, sqlite3.OperationalError) as error:
+        except (OSError, sqlite3.OperationalError, NewerVersionError) as error:
             self.writable = False
             self.problem = f"the history {self.path} cannot be written: {reason(error)}"
             self._database = self._open_readable(error)
@@ -136,46 +158,52 @@ class History:
             raise OSError(errno.EROFS, os.strerror(errno.EROFS))
         database = sqlite3.connect(self.path, timeout=PATIENCE, isolation_level=None)
         try:
-            if self._doubtful():
+            if self._needs_check():
                 (state,) = database.execute("PRAGMA quick_check(1)").fetchone()
                 if state != "ok":
                     raise sqlite3.DatabaseError(state)
             (version,) = database.execute("PRAGMA user_version").fetchone()
             if version == 0:
-                database.executescript(_SCHEMA)
-        except sqlite3.Error:
+                database.executescript(f"{_SCHEMA}PRAGMA user_version = {VERSION};")
+            elif version > VERSION:
+                raise NewerVersionError(
+                    f"a newer version wrote it ({version}; this program knows up to {VERSION})"
+                )
+        except (sqlite3.Error, NewerVersionError):
             database.close()
             if new:
                 os.unlink(self.path)
             raise
         return database
 
-    def _doubtful(self) -> bool:
+    def _needs_check(self) -> bool:
         held = os.stat(self.path)
         return held.st_size <= SMALL or held.st_mtime // DAY != time.time() // DAY
 
-    def _doubt(self, error: sqlite3.Error) -> None:
-        """Has the next start look through a damaged file: its time of change tells it to."""
+    def _mark_for_check(self, error: sqlite3.Error) -> None:
+        """Have the next start check a damaged file, which it does for an old time of change."""
         if not isinstance(error, sqlite3.OperationalError):
             with contextlib.suppress(OSError):
                 os.utime(self.path, (0, 0))
 
     def _open_readable(self, why: Exception) -> sqlite3.Connection:
+        # `immutable` reads past another program's lock: what was remembered last is better than
+        # nothing, and nobody waits twice.
+        address = f"file:{_quoted(self.path)}?mode=ro{'&immutable=1' if _locked(why) else ''}"
         try:
-            address = f"file:{_quoted(self.path)}?mode=ro"
             database = sqlite3.connect(address, uri=True, timeout=PATIENCE, isolation_level=None)
-            database.execute("SELECT 1 FROM sample LIMIT 1").fetchall()
+            database.execute(f"SELECT {_COLUMNS} FROM sample LIMIT 1").fetchall()
         except sqlite3.Error as error:
             raise ResilienceError(
                 f"the history can be neither written nor read: {reason(why)}; {error}",
                 option="state_dir",
                 value=os.path.dirname(self.path),
-                remedy="make room, or name a folder that can be written to",
+                remedy=_remedy(why),
             ) from error
         return database
 
     def close(self) -> None:
-        """Closes the file."""
+        """Close the file."""
         self._database.close()
 
     def __enter__(self) -> History:
@@ -199,19 +227,25 @@ class History:
                     self._database.execute("ROLLBACK")
                 raise
         except sqlite3.Error as error:
-            self._doubt(error)
+            self._mark_for_check(error)
+            problem = f"the history {self.path} cannot be written: {error}"
+            if _locked(error):
+                # Whoever waited once for another program's lock does not wait again.
+                self.writable, self.problem = False, problem
+                self._database.close()
+                self._database = self._open_readable(error)
             raise ResilienceError(
-                f"the history {self.path} cannot be written: {error}",
+                problem,
                 option="state_dir",
                 value=os.path.dirname(self.path),
-                remedy="make room, or name a folder that can be written to",
+                remedy=_remedy(error),
             ) from error
 
     def _rows(self, query: str, values: Sequence[object]) -> list[tuple[Any, ...]]:
         try:
             return self._database.execute(query, values).fetchall()
         except sqlite3.Error as error:
-            self._doubt(error)
+            self._mark_for_check(error)
             raise ResilienceError(
                 f"the history {self.path} cannot be read: {error}",
                 option="state_dir",
@@ -220,40 +254,39 @@ class History:
             ) from error
 
     def add_samples(self, samples: Sequence[Sample]) -> None:
-        """Remembers measurements; the first of a day forget those older than `KEEP_DAYS`.
+        """Remember measurements; of each target the newest `KEEP_SAMPLES` are kept.
 
         Raises:
             ResilienceError: they cannot be written.
         """
         if not samples:
             return
-        newest = max(sample.time for sample in samples)
-        query = "SELECT max(time) FROM sample WHERE target = ?"
         with self._writing() as database:
-            (before,) = database.execute(query, (samples[0].target,)).fetchone()
             database.executemany(
                 "INSERT OR REPLACE INTO sample VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
                 [tuple(dataclasses.asdict(sample).values()) for sample in samples],
             )
-            if before is None or before // DAY != newest // DAY:
-                oldest = newest - KEEP_DAYS * DAY
-                database.execute("DELETE FROM sample WHERE time < ?", (oldest,))
-                database.execute("DELETE FROM event WHERE time < ?", (oldest,))
+            database.executemany(
+                "DELETE FROM sample WHERE target = ? AND time <="
+                " (SELECT time FROM sample WHERE target = ? ORDER BY time DESC LIMIT 1 OFFSET ?)",
+                [(target, target, KEEP_SAMPLES) for target in {one.target for one in samples}],
+            )
 
     def samples(self, target: str, since: float = 0) -> list[Sample]:
-        """The measurements of one target, the oldest first.
+        """Return the measurements of one target, the oldest first.
 
         Raises:
             ResilienceError: they cannot be read.
         """
-        query = "SELECT * FROM sample WHERE target = ? AND time >= ? ORDER BY time"
+        query = f"SELECT {_COLUMNS} FROM sample WHERE target = ? AND time >= ? ORDER BY time"
         return [Sample(*row) for row in self._rows(query, (target, since))]
 
     def amounts(
         self, target: str, since: float, until: float
     ) -> list[tuple[float, int | None, int | None]]:
-        """Time, bytes used and inodes used of one target's measurements, the oldest first: a month
-        of twenty targets is thousands of rows, and a forecast needs no more of them.
+        """Return time, bytes used and inodes used of one target's measurements, the oldest first.
+
+        A month of twenty targets is thousands of rows, and a forecast needs no more of them.
 
         Raises:
             ResilienceError: they cannot be read.
@@ -265,7 +298,7 @@ class History:
         return self._rows(query, (target, since, until))
 
     def add_event(self, event: Event) -> None:
-        """Remembers something that happened.
+        """Remember something that happened.
 
         Raises:
             ResilienceError: it cannot be written.
@@ -275,9 +308,15 @@ class History:
                 "INSERT INTO event (stage, kind, time, level, data) VALUES (?, ?, ?, ?, ?)",
                 (event.stage, event.kind, event.time, event.level, json.dumps(event.data)),
             )
+            database.execute(
+                "DELETE FROM event WHERE stage = ? AND kind = ? AND id <="
+                " (SELECT id FROM event WHERE stage = ? AND kind = ?"
+                " ORDER BY id DESC LIMIT 1 OFFSET ?)",
+                (event.stage, event.kind, event.stage, event.kind, KEEP_EVENTS),
+            )
 
     def events(self, stage: str, kind: str, *, limit: int = 100) -> list[Event]:
-        """The latest events of one kind, the newest first.
+        """Return the latest events of one kind, the newest first.
 
         Raises:
             ResilienceError: they cannot be read.
@@ -292,43 +331,51 @@ class History:
         ]
 
     def remove_stage(self, stage: str) -> bool:
-        """Removes what a stage remembers; gives whether nothing at all is left.
+        """Delete what is stored of a stage; return whether nothing at all is left.
 
         Raises:
             ResilienceError: it cannot be written.
         """
         with self._writing() as database:
-            database.execute("DELETE FROM document WHERE stage = ?", (stage,))
+            # Documents of alerts are named `stage@host`.
+            database.execute(
+                "DELETE FROM document WHERE stage = ? OR substr(stage, 1, ?) = ?",
+                (stage, len(stage) + 1, f"{stage}@"),
+            )
             database.execute("DELETE FROM event WHERE stage = ?", (stage,))
             if stage == "disk":
                 database.execute("DELETE FROM sample")
         tables = ("sample", "event", "document")
         return not any(self._rows(f"SELECT 1 FROM {table} LIMIT 1", ()) for table in tables)
 
-    def document(self, stage: str) -> dict[str, Any]:
-        """What a stage remembers of its alerts; empty when it has none yet.
+    def document(self, name: str) -> dict[str, Any]:
+        """Return the stored document of this name (`stage@host`); empty where there is none yet.
 
         Raises:
             ResilienceError: it cannot be read.
         """
-        rows = self._rows("SELECT content FROM document WHERE stage = ?", (stage,))
+        rows = self._rows("SELECT content FROM document WHERE stage = ?", (name,))
         return dict(json.loads(rows[0][0])) if rows else {}
 
-    def set_document(self, stage: str, content: dict[str, Any]) -> None:
-        """Remembers the same, in place of what was there.
+    def set_document(self, name: str, content: dict[str, Any]) -> None:
+        """Store a document in place of the one that was there.
 
         Raises:
             ResilienceError: it cannot be written.
         """
         with self._writing() as database:
             database.execute(
-                "INSERT OR REPLACE INTO document VALUES (?, ?)", (stage, json.dumps(content))
+                "INSERT OR REPLACE INTO document VALUES (?, ?)", (name, json.dumps(content))
             )
 
 
 def forget(folder: str, stage: str) -> bool:
-    """Removes what a stage remembers (the samples are those of `disk`), and the file when no other
-    stage remembers anything; gives whether there was a file.
+    """Delete what is stored of a stage (the samples belong to `disk`).
+
+    The file goes too when nothing of another stage is in it.
+
+    Returns:
+        Whether there was a file.
 
     Raises:
         ResilienceError: it cannot be written.
@@ -346,4 +393,41 @@ def forget(folder: str, stage: str) -> bool:
 
 
 def _quoted(path: str) -> str:
+    """Return a path as a part of a URI."""
     return path.replace("%", "%25").replace("?", "%3f").replace("#", "%23")
+
+
+def _locked(error: Exception) -> bool:
+    """Whether another program holds the file or its folder."""
+    return isinstance(error, FolderLockedError) or "database is locked" in str(error)
+
+
+def _remedy(error: Exception) -> str:
+    if isinstance(error, NewerVersionError):
+        return "run the stage's playbook, which puts the newest program there"
+    if _locked(error):
+        return "see which program holds it: fuser -v on the file"
+    return "make room, or name a folder that can be written to"
+
+
+@contextlib.contextmanager
+def open_history(state_dir: str, problems: list[str]) -> Iterator[History | None]:
+    """Open the history for a run that goes on without it.
+
+    Args:
+        state_dir: where it lies.
+        problems: what is wrong with it is added here, in words.
+
+    Yields:
+        The history, or None where it can be neither written nor read.
+    """
+    try:
+        opened = History(state_dir)
+    except ResilienceError as error:
+        problems.append(str(error))
+        yield None
+        return
+    with opened:
+        if opened.problem:
+            problems.append(opened.problem)
+        yield opened

@@ -2,17 +2,18 @@
 # Copyright (c) 2026, chefwell.resilience contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""When to tell people about a level, and when to leave them in peace. Pure: states in, states out.
+"""When to notify about a condition, and when not. Pure: states in, states and notifications out.
 
 A level is raised as soon as it is reached and left only when it is clearly left (`falls_to`, the
-hysteresis). People are told once a change, reminded after a set time, and told of the recovery with
-how long it took. What is silenced is followed all the same, and told when the silence ends.
+hysteresis). There is one notification a change, a reminder after a set time, and one of the
+recovery with how long it lasted. A silenced condition is followed all the same, and notified when
+the silence ends.
 """
 
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from ..common.levels import LEVELS, OK, UNKNOWN
@@ -24,30 +25,22 @@ CLOCK_SLACK = 60
 
 @dataclasses.dataclass(frozen=True)
 class Condition:
-    """What is at some level now.
+    """Something that is watched, as it was measured now.
 
     Attributes:
-        key: tells it apart, stable between runs.
-        name: what people call it, or what gives it, as for the reason.
+        key: identifies it, stable between runs.
+        name: as people call it.
         level: as measured.
         falls_to: the level that the same measurement gives with every threshold a little earlier;
             equal to `level` where there is no hysteresis.
-        reason: in words, or what gives them: most conditions are ok, and then nobody asks why.
+        reason: why it is at this level.
     """
 
     key: str
-    name: str | Callable[[], str]
+    name: str
     level: str
     falls_to: str
-    reason: str | Callable[[], str]
-
-    def called(self) -> str:
-        """What people call it."""
-        return self.name if isinstance(self.name, str) else self.name()
-
-    def form(self) -> str:
-        """Why, in words."""
-        return self.reason if isinstance(self.reason, str) else self.reason()
+    reason: str
 
 
 @dataclasses.dataclass(frozen=True)
@@ -55,34 +48,34 @@ class AlertState:
     """What is remembered of a condition. Times are seconds since 1970.
 
     Attributes:
-        name, reason: empty where it is ok, for then nobody asks.
+        name, reason: empty where it is ok.
         level: in force, after hysteresis.
         since: when it left `ok`; when it was first seen if it is ok.
-        told_level: what people were told last; `ok` at first.
-        told_at: when.
+        notified_level: of the last notification; `ok` at first.
+        notified_at: when that was.
     """
 
     name: str
     level: str
     reason: str
     since: float
-    told_level: str = OK
-    told_at: float = 0.0
+    notified_level: str = OK
+    notified_at: float = 0.0
 
     def to_dict(self) -> dict[str, Any]:
-        """Plain values."""
+        """Return plain values."""
         return dataclasses.asdict(self)
 
 
 @dataclasses.dataclass(frozen=True)
-class Notice:
-    """Something to tell people.
+class Notification:
+    """One thing to notify about.
 
     Attributes:
         kind: `raised`, `eased` (better, not ok), `reminder` or `recovered`.
-        previous: the level that they were told before.
-        since: when it left `ok`.
-        seconds: since then.
+        previous: the level of the notification before.
+        time: of this one.
+        since: when the condition left `ok`.
     """
 
     kind: str
@@ -101,7 +94,7 @@ class Notice:
 
 
 def states_from(values: Mapping[str, Any]) -> dict[str, AlertState]:
-    """The states that `State.to_dict` gave; what is no state is left out."""
+    """Return the states that `AlertState.to_dict` gave; what is no state is left out."""
     found = {}
     for key, value in values.items():
         try:
@@ -111,8 +104,8 @@ def states_from(values: Mapping[str, Any]) -> dict[str, AlertState]:
     return found
 
 
-def in_force(level: str, falls_to: str, previous: str) -> str:
-    """The level after hysteresis: it rises at once, and falls no lower than `falls_to`."""
+def level_in_force(level: str, falls_to: str, previous: str) -> str:
+    """Return the level after hysteresis: it rises at once, and falls no lower than `falls_to`."""
     if UNKNOWN in (level, previous):
         return level
     if LEVELS.index(level) >= LEVELS.index(previous):
@@ -127,60 +120,81 @@ def decide(
     *,
     remind_seconds: float = 86400,
     silent_until: Mapping[str, float] | None = None,
-) -> tuple[dict[str, AlertState], list[Notice]]:
-    """What to remember and what to tell.
+) -> tuple[dict[str, AlertState], list[Notification]]:
+    """Return what to remember and what to notify about.
 
     Args:
         states: what was remembered, by key.
         conditions: everything that is watched now. What is no longer among them is forgotten.
         now: seconds since 1970.
-        remind_seconds: after which what is still not ok is told again; 0 for never.
-        silent_until: until when a key's notices are not sent.
+        remind_seconds: after which there is a reminder of what is still not ok; 0 for never.
+        silent_until: until when there are no notifications of a key.
     """
     after: dict[str, AlertState] = {}
-    notices: list[Notice] = []
+    notifications: list[Notification] = []
     for condition in conditions:
         before = states.get(condition.key)
-        state, notice = _one(before, condition, now, remind_seconds)
-        if notice and now < (silent_until or {}).get(condition.key, 0):
+        state, notification = _decide_one(before, condition, now, remind_seconds)
+        if notification and now < (silent_until or {}).get(condition.key, 0):
             state = dataclasses.replace(
                 state,
-                told_level=before.told_level if before else OK,
-                told_at=before.told_at if before else 0.0,
+                notified_level=before.notified_level if before else OK,
+                notified_at=before.notified_at if before else 0.0,
             )
-            notice = None
+            notification = None
         after[condition.key] = state
-        if notice:
-            notices.append(notice)
-    return after, notices
+        if notification:
+            notifications.append(notification)
+    return after, notifications
 
 
-def _one(
+def missed(
+    states: Mapping[str, AlertState], heard: Mapping[str, str], now: float
+) -> list[Notification]:
+    """Return reminders of what was notified about and one service has not heard.
+
+    Args:
+        states: all of them, after `decide`.
+        heard: the level that the service has heard, by key.
+        now: seconds since 1970.
+    """
+    return [
+        Notification(
+            REMINDER, key, state.name, state.level, state.level, state.reason, now, state.since
+        )
+        for key, state in states.items()
+        if state.level not in (OK, heard.get(key)) and state.notified_level == state.level
+    ]
+
+
+def _decide_one(
     before: AlertState | None, condition: Condition, now: float, remind_seconds: float
-) -> tuple[AlertState, Notice | None]:
+) -> tuple[AlertState, Notification | None]:
     previous = before.level if before else OK
-    level = in_force(condition.level, condition.falls_to, previous)
+    level = level_in_force(condition.level, condition.falls_to, previous)
     since = before.since if before and (previous != OK) == (level != OK) else now
-    # The recovery tells how long it lasted, so it needs the beginning of what ended.
+    # A recovery says how long it lasted, so it needs the beginning of what ended.
     began = before.since if before and previous != OK else since
-    told_level, told_at = (before.told_level, before.told_at) if before else (OK, 0.0)
-    kind = _kind(level, told_level, now - told_at, remind_seconds)
-    # What is ok is asked after by nobody, and why it is changes with every measurement.
-    name, reason = ("", "") if level == OK else (condition.called(), condition.form())
-    state = AlertState(name, level, reason, since, told_level, told_at)
+    notified_level, notified_at = (
+        (before.notified_level, before.notified_at) if before else (OK, 0.0)
+    )
+    kind = _kind(level, notified_level, now - notified_at, remind_seconds)
+    # Why something is ok changes with every measurement, and would be written each time.
+    name, reason = ("", "") if level == OK else (condition.name, condition.reason)
+    state = AlertState(name, level, reason, since, notified_level, notified_at)
     if kind is None:
         return state, None
-    notice = Notice(
-        kind, condition.key, condition.called(), level, told_level, condition.form(), now, began
+    notification = Notification(
+        kind, condition.key, condition.name, level, notified_level, condition.reason, now, began
     )
-    return dataclasses.replace(state, told_level=level, told_at=now), notice
+    return dataclasses.replace(state, notified_level=level, notified_at=now), notification
 
 
-def _kind(level: str, told_level: str, age: float, remind_seconds: float) -> str | None:
-    if level != told_level:
+def _kind(level: str, notified_level: str, age: float, remind_seconds: float) -> str | None:
+    if level != notified_level:
         if level == OK:
             return RECOVERED
-        worse = level == UNKNOWN or LEVELS.index(level) > LEVELS.index(told_level)
+        worse = level == UNKNOWN or LEVELS.index(level) > LEVELS.index(notified_level)
         return RAISED if worse else EASED
     if level == OK or not remind_seconds:
         return None

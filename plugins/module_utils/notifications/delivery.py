@@ -2,8 +2,9 @@
 # Copyright (c) 2026, chefwell.resilience contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Delivers messages and dead-man pings in another process, so that neither a service that hangs nor
-a library that is missing or large ever reaches the run that has something to tell.
+"""Deliver messages and pings in a process of its own.
+
+So neither a service that hangs nor a library that is missing or large reaches the run itself.
 """
 
 from __future__ import annotations
@@ -19,99 +20,123 @@ from typing import Any
 
 from ..common import process
 from ..common.errors import ResilienceError
+from .outbox import DeliveryOutcome
 
-# What a ping tells (healthchecks.io, "Pinging API"): appended to the path of its address.
+# What a ping says (healthchecks.io, "Pinging API"): appended to the path of its address.
 PING_ACTIONS = {"start": "/start", "success": "", "fail": "/fail"}
-# The body of a ping; healthchecks keeps the first 100 kB.
+# Bytes of a ping's body; healthchecks.io keeps the first 100 kB.
 PING_BODY = 10_000
 
 
 @dataclasses.dataclass(frozen=True)
-class Message:
-    """One message for one service.
+class Parcel:
+    """What is sent at once: one message, or a digest in place of several.
 
     Attributes:
-        id: tells it apart.
-        service: which service, as `service_id` names it: no secret, unlike the address.
-        title, body: what it says.
-        kind: `info`, `success`, `warning` or `failure`, as Apprise has them.
+        ids: of the messages in it.
+        title, body: its text.
+        kind: `success`, `warning` or `failure`, as Apprise has them.
     """
 
-    id: str
-    service: str
+    ids: tuple[str, ...]
     title: str
     body: str
     kind: str
 
-    def to_dict(self) -> dict[str, Any]:
-        """Plain values."""
-        return dataclasses.asdict(self)
-
 
 def service_id(address: str) -> str:
-    """A name for a service's address that gives no secret away."""
-
+    """Return a name for a service's address that gives no secret away."""
     return hashlib.sha256(address.encode()).hexdigest()[:16]
 
 
 def service_name(address: str) -> str:
-    """What a service is called in a log: its scheme, for the rest may be secret."""
+    """Return what a service is called in a log: its scheme, for the rest may be secret."""
     return f"{address.partition('://')[0]}://"
 
 
 def deliver(
-    messages: Sequence[Message], addresses: Mapping[str, str], *, time_limit: float = 60
-) -> dict[str, str | None]:
-    """Tries to deliver each message once.
+    parcels: Mapping[str, Sequence[Parcel]],
+    addresses: Mapping[str, str],
+    *,
+    time_limit: float = 60,
+) -> dict[str, DeliveryOutcome]:
+    """Try to deliver parcels, again within the time limit where that may help.
 
     Args:
-        messages: in the order to send them in.
+        parcels: by service, in the order to send them in.
         addresses: of the services (Apprise URLs), by `service_id`.
         time_limit: seconds for all together; services are tried at the same time.
 
     Returns:
-        For each message's id None when it was delivered, or in words why it was not.
+        By message id, what came of it.
     """
 
-    by_service: dict[str, list[Message]] = {}
-    for message in messages:
-        by_service.setdefault(message.service, []).append(message)
+    def serve(service: str) -> dict[str, DeliveryOutcome]:
+        own = list(parcels[service])
+        work = {
+            "parcels": [{**dataclasses.asdict(one), "number": n} for n, one in enumerate(own)],
+            "address": addresses[service],
+            "time_limit": time_limit,
+        }
+        lines, problem = _run_worker(work, time_limit)
+        begun = {line["number"] for line in lines if "number" in line}
+        outcomes = {line["number"]: line for line in lines if "problem" in line}
+        found = {}
+        for number, parcel in enumerate(own):
+            line = outcomes.get(number) or {
+                "problem": problem or f"no answer within {time_limit:g} s",
+                # A worker that never ran has tried nothing, and will not next time either.
+                "tried": number in begun or not begun,
+            }
+            outcome = DeliveryOutcome(
+                line["problem"], line.get("tried", True), line.get("retry_after", 0.0)
+            )
+            found.update(dict.fromkeys(parcel.ids, outcome))
+        return found
 
-    def serve(service: str) -> dict[str, str | None]:
-        own = by_service[service]
-        told = [message.to_dict() for message in own]
-        outcomes = _work({"messages": told, "address": addresses[service]}, time_limit)
-        late = outcomes.pop("", f"no answer within {time_limit:g} s")
-        return {message.id: outcomes.get(message.id, late) for message in own}
-
-    found: dict[str, str | None] = {}
+    found: dict[str, DeliveryOutcome] = {}
     # A process for each service: one that hangs keeps no other waiting.
-    with ThreadPoolExecutor(max_workers=max(1, len(by_service))) as pool:
-        for outcomes in pool.map(serve, by_service):
+    with ThreadPoolExecutor(max_workers=max(1, len(parcels))) as pool:
+        for outcomes in pool.map(serve, parcels):
             found |= outcomes
     return found
 
 
 def ping(address: str, action: str, body: str = "", *, time_limit: float = 20) -> str | None:
-    """Sends a dead-man ping, in up to three tries.
+    """Ping a dead man's switch, in up to three tries.
 
     Args:
-        address: of the check, without the action.
+        address: of the switch, without the action.
         action: `start`, `success` or `fail`.
-        body: what the run said.
+        body: what the run printed.
         time_limit: seconds for all tries.
 
     Returns:
         None when it arrived, or in words why not.
     """
     work = {"ping": {"address": address, "path": PING_ACTIONS[action], "body": body[-PING_BODY:]}}
-    outcomes = _work(work, time_limit)
-    return outcomes.get("ping", outcomes.get("", f"no answer within {time_limit:g} s"))
+    lines, problem = _run_worker(work, time_limit)
+    for line in lines:
+        return line["problem"] or None
+    return problem or f"no answer within {time_limit:g} s"
 
 
-def _work(work: Mapping[str, Any], time_limit: float) -> dict[str, str | None]:
-    """What the worker says of each piece of work; of itself under an empty id."""
+def ping_or_report(address: str, action: str, body: str, problems: list[str]) -> None:
+    """Ping a dead man's switch, if there is one.
 
+    Args:
+        address: of the switch; empty for none.
+        action: `start`, `success` or `fail`.
+        body: what the run printed.
+        problems: why it did not arrive is added here, in words.
+    """
+    why = ping(address, action, body) if address else None
+    if why:
+        problems.append(f"the dead man's switch could not be pinged ({action}): {why}")
+
+
+def _run_worker(work: Mapping[str, Any], time_limit: float) -> tuple[list[dict[str, Any]], str]:
+    """Return the lines that the worker printed, and what went wrong with itself."""
     # Addresses hold passwords: they travel by standard input, which no process list shows.
     arguments = [sys.executable, "-P", "-m", f"{__package__}.delivery_worker"]
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
@@ -120,15 +145,16 @@ def _work(work: Mapping[str, Any], time_limit: float) -> dict[str, str | None]:
             arguments, time_limit=time_limit, env=environment, input=json.dumps(work).encode()
         )
     except ResilienceError as error:
-        return {"": str(error)}
-    found: dict[str, str | None] = {}
-    for line in outcome.output.splitlines():
+        return [], str(error)
+    lines = []
+    for text in outcome.output.splitlines():
         try:
-            name, why = json.loads(line)
+            line = json.loads(text)
         except ValueError:
-            continue
-        found[name] = why
+            continue  # cut off in the middle, or a library's own
+        if isinstance(line, dict):
+            lines.append(line)
     if outcome.code != 0 and not outcome.timed_out:
-        said = outcome.errors.strip().splitlines() or [outcome.ending()]
-        found[""] = f"the worker failed: {said[-1]}"
-    return found
+        errors = outcome.errors.strip().splitlines() or [outcome.ending()]
+        return lines, f"the worker failed: {errors[-1]}"
+    return lines, ""

@@ -2,13 +2,17 @@
 # Copyright (c) 2026, chefwell.resilience contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The process that `notify` starts: work on standard input, one JSON line an outcome on its output.
+"""The process that `delivery` starts: work on standard input, JSON lines on standard output.
 
-Each line is a pair: the id of a message (or `ping`) and null, or why it was not delivered.
+A line `{"number": n}` says that a parcel is being tried, one with `problem` (empty for none) what
+came of it, with `retry_after` seconds where the service asks to wait and `tried` false where there
+was no time left.
 """
 
 from __future__ import annotations
 
+import base64
+import email.utils
 import http.client
 import json
 import logging
@@ -20,95 +24,246 @@ from typing import Any
 
 PING_TRIES = 3
 PING_SECONDS = 5
+# Attempts for one parcel within a run, and the seconds before the second and the third.
+TRIES = 3
+PAUSES = (1.0, 2.0)
+# HTTP answers after which the same request may succeed (RFC 9110, RFC 6585).
+TEMPORARY = (408, 425, 429, 500, 502, 503, 504)
+# Seconds that are left for printing the outcome before the run ends this process.
+MARGIN = 0.5
 
 
-def _tell(name: str, why: str | None) -> None:
-    sys.stdout.write(json.dumps([name, why]) + "\n")
+def _print_line(**values: object) -> None:
+    sys.stdout.write(json.dumps(values) + "\n")
     sys.stdout.flush()
 
 
-class _Collected(logging.Handler):
-    """Keeps what Apprise says went wrong; it logs that from threads of its own."""
+class _LogCollector(logging.Handler):
+    """Keeps what Apprise logs; it does so from threads of its own."""
 
     def __init__(self) -> None:
         super().__init__(logging.WARNING)
-        self.form: list[str] = []
+        self.lines: list[str] = []
 
     def emit(self, record: logging.LogRecord) -> None:
-        self.form.append(record.getMessage())
+        self.lines.append(record.getMessage())
 
 
-def _send_all(messages: Sequence[Mapping[str, Any]], address: str) -> None:
-    """Sends messages to one service, in order."""
+class _HttpAnswers:
+    """The HTTP answers of one attempt, which Apprise keeps to itself.
+
+    Attributes:
+        statuses: of the answers.
+        retry_after: seconds that one of them asked to wait, or 0.
+        timed_out: whether an answer did not come in time: the message may have arrived.
+    """
+
+    def __init__(self) -> None:
+        self.clear()
+
+    def clear(self) -> None:
+        """Forget the last attempt."""
+        self.statuses: list[int] = []
+        self.retry_after, self.timed_out = 0.0, False
+
+    @property
+    def redirected(self) -> bool:
+        """Whether an answer pointed elsewhere, which is no delivery."""
+        return any(300 <= status < 400 for status in self.statuses)
+
+    @property
+    def temporary(self) -> bool:
+        """Whether trying again within this run may help, and cannot deliver twice."""
+        if self.timed_out or self.redirected:
+            return False
+        return not self.statuses or self.statuses[-1] in TEMPORARY
+
+
+def _seconds(retry_after: str) -> float:
+    """Return the seconds of a `Retry-After`: a number or a date (RFC 9110, 10.2.3)."""
     try:
-        import apprise
-    except ImportError as error:
-        for message in messages:
-            _tell(message["id"], f"{error} - install apprise (Debian: apt install apprise)")
+        return float(retry_after)
+    except ValueError:
+        pass
+    try:
+        return email.utils.parsedate_to_datetime(retry_after).timestamp() - time.time()
+    except (TypeError, ValueError):
+        return 0.0
+
+
+def _observe(answers: _HttpAnswers) -> None:
+    """Follow no redirect and take down every answer, whichever plugin of Apprise asks.
+
+    Apprise calls `requests` itself, and only its newest versions have an option for redirects.
+    """
+    try:
+        import requests
+    except ImportError:  # Apprise cannot do without, and says so
         return
-    collected = _Collected()
-    logger = logging.getLogger("apprise")
-    logger.addHandler(collected)
-    logger.propagate = False
-    sender, broken = apprise.Apprise(), ""
-    if not sender.add(address):
-        broken = "Apprise does not understand the address"
-    for message in messages:
-        # A service that has just failed would make every other message wait for it too.
-        # Said to be text, or a service of another kind (mail is HTML) takes it for its own: lines
+    send = requests.Session.send
+
+    def observed_send(self: Any, request: Any, **options: Any) -> Any:
+        options["allow_redirects"] = False
+        try:
+            response = send(self, request, **options)
+        except requests.ReadTimeout:
+            answers.timed_out = True
+            raise
+        answers.statuses.append(response.status_code)
+        answers.retry_after = _seconds(response.headers.get("Retry-After") or "0")
+        return response
+
+    setattr(requests.Session, "send", observed_send)  # noqa: B010  (mypy knows it as a method)
+
+
+class _Service:
+    """One service while its parcels are sent.
+
+    Attributes:
+        problem: why nothing can be sent to it; empty where it can.
+    """
+
+    def __init__(self, address: str, deadline: float) -> None:
+        import apprise
+
+        self._apprise, self._deadline = apprise, deadline
+        self._log, self.answers = _LogCollector(), _HttpAnswers()
+        logger = logging.getLogger("apprise")
+        logger.addHandler(self._log)
+        logger.propagate = False
+        self._sender = apprise.Apprise()
+        added = self._sender.add(address)
+        self.problem = "" if added else "Apprise does not understand the address"
+        # An address may name its own limits (`rto`, `cto`).
+        given = urllib.parse.parse_qs(urllib.parse.urlsplit(address).query)
+        self._limits = {"rto": "socket_read_timeout", "cto": "socket_connect_timeout"}
+        self._limits = {key: name for key, name in self._limits.items() if key not in given}
+
+    def left(self) -> float:
+        """Seconds that are left."""
+        return self._deadline - time.monotonic()
+
+    def send(self, parcel: Mapping[str, Any]) -> str:
+        """Send one parcel once; return why it did not arrive, empty when it did."""
+        self._log.lines.clear()
+        self.answers.clear()
+        for plugin in self._sender:
+            for name in self._limits.values():
+                setattr(plugin, name, max(0.1, self.left()))
+        # Named as text, or a service of another kind (mail is HTML) takes it for its own: lines
         # run together there, and what looks like markup is some.
-        if not broken and not sender.notify(
-            title=message["title"],
-            body=message["body"],
-            notify_type=message["kind"],
-            body_format=apprise.NotifyFormat.TEXT,
-        ):
-            broken = "; ".join(collected.form) or "Apprise could not deliver it"
-        _tell(message["id"], broken or None)
+        arrived = self._sender.notify(
+            title=parcel["title"],
+            body=parcel["body"],
+            notify_type=parcel["kind"],
+            body_format=self._apprise.NotifyFormat.TEXT,
+        )
+        if self.answers.redirected:
+            return f"answered {self.answers.statuses[-1]}: the address has moved"
+        if arrived:
+            return ""
+        return "; ".join(self._log.lines) or "Apprise could not deliver it"
+
+
+def _send_all(parcels: Sequence[Mapping[str, Any]], address: str, time_limit: float) -> None:
+    """Send parcels to one service, in order; print what came of each."""
+    deadline = time.monotonic() + time_limit - min(MARGIN, time_limit / 4)
+    try:
+        service = _Service(address, deadline)
+    except ImportError as error:
+        problem = f"{error} - install apprise (Debian: apt install apprise)"
+        for parcel in parcels:
+            _print_line(number=parcel["number"], problem=problem)
+        return
+    if service.problem:
+        for parcel in parcels:
+            _print_line(number=parcel["number"], problem=service.problem)
+        return
+    pending, service_pause, retry_pause = list(parcels), 0.0, 0.0
+    failed: dict[int, dict[str, Any]] = {}
+    _observe(service.answers)
+    for attempt in range(TRIES):
+        retry = []
+        if attempt:
+            retry_pause = time.monotonic() + PAUSES[attempt - 1]
+        for parcel in pending:
+            number = parcel["number"]
+            asked = max(0.0, service_pause - time.monotonic())
+            wait = max(asked, retry_pause - time.monotonic())
+            if wait >= service.left():
+                late = {"problem": "there was no time left to try it", "tried": False}
+                failed.setdefault(number, late)["retry_after"] = asked
+                continue
+            time.sleep(wait)
+            _print_line(number=number)
+            problem = service.send(parcel)
+            if not problem:
+                failed.pop(number, None)
+                _print_line(number=number, problem="")
+                continue
+            # Printed at once, for this process may be ended; a later line replaces it.
+            failed[number] = {"problem": problem}
+            if service.answers.retry_after > 0:
+                service_pause = time.monotonic() + service.answers.retry_after
+                failed[number]["retry_after"] = service.answers.retry_after
+            _print_line(number=number, **failed[number])
+            if service.answers.temporary:
+                retry.append(parcel)
+        pending = retry
+    for number, outcome in failed.items():
+        if not outcome.get("tried", True):
+            _print_line(number=number, **outcome)
 
 
 def _target(parts: urllib.parse.SplitResult, path: str) -> str:
-    """What a ping asks for: its action goes behind the path and before a query."""
+    """Return what a ping requests: its action goes behind the path and before a query."""
     return urllib.parse.urlunsplit(("", "", parts.path.rstrip("/") + path or "/", parts.query, ""))
 
 
 def _post(address: str, path: str, body: str) -> int:
-    """Sends one ping; returns the status."""
+    """Send one ping; return the status."""
     parts = urllib.parse.urlsplit(address)
     kind = http.client.HTTPSConnection if parts.scheme == "https" else http.client.HTTPConnection
+    headers = {}
+    if parts.username is not None:
+        # RFC 7617; http.client leaves a URL's user and password to its caller.
+        pair = (
+            f"{urllib.parse.unquote(parts.username)}:{urllib.parse.unquote(parts.password or '')}"
+        )
+        headers["Authorization"] = f"Basic {base64.b64encode(pair.encode()).decode()}"
     connection = kind(parts.hostname or "", parts.port, timeout=PING_SECONDS)
     try:
-        connection.request("POST", _target(parts, path), body.encode())
+        connection.request("POST", _target(parts, path), body.encode(), headers)
         return connection.getresponse().status
     finally:
         connection.close()
 
 
 def _ping(address: str, path: str, body: str) -> None:
-    why = ""
+    problem = ""
     for number in range(PING_TRIES):
         if number:
             time.sleep(number)
         try:
             status = _post(address, path, body)
         except (OSError, ValueError, http.client.HTTPException) as error:
-            why = str(error)
+            problem = str(error)
             continue
-        # A check that moved (3xx) has not counted the ping either.
+        # A switch that moved (3xx) has not counted the ping either.
         if 200 <= status < 300:
-            _tell("ping", None)
+            _print_line(problem="")
             return
-        why = f"answered {status}"
-    _tell("ping", why)
+        problem = f"answered {status}"
+    _print_line(problem=problem)
 
 
 def main() -> int:
-    """Does the work; returns the exit code, which tells only whether the work was understood."""
+    """Do the work; the exit code says only whether it was understood."""
     work = json.load(sys.stdin)
     if "ping" in work:
         _ping(**work["ping"])
-    if work.get("messages"):
-        _send_all(work["messages"], work["address"])
+    else:
+        _send_all(**work)
     return 0
 
 

@@ -7,7 +7,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 
 from ..common.errors import ResilienceError
 from ..common.files import replace_file
@@ -22,6 +22,40 @@ class Gauge:
     help: str
     value: float | None
     labels: Mapping[str, str] = dataclasses.field(default_factory=dict)
+
+
+def validate_path(path: str, example: str) -> None:
+    """Check the path of a textfile.
+
+    Args:
+        path: may be empty, for none.
+        example: a good name, for the remedy.
+
+    Raises:
+        ResilienceError: node_exporter would not read it.
+    """
+    if path and not path.endswith(".prom"):
+        raise ResilienceError(
+            "node_exporter reads only textfiles whose name ends in .prom",
+            option="metrics_file",
+            value=path,
+            remedy=f"give it a name such as {example}",
+        )
+
+
+def write_or_report(path: str, gauges: Callable[[], Sequence[Gauge]], problems: list[str]) -> None:
+    """Write a textfile, if one is wanted.
+
+    Args:
+        path: the textfile; empty for none.
+        gauges: returns the metrics.
+        problems: why they could not be written is added here, in words.
+    """
+    if path:
+        try:
+            write(path, gauges())
+        except ResilienceError as error:
+            problems.append(str(error))
 
 
 def write(path: str, gauges: Iterable[Gauge]) -> None:

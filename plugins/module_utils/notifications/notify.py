@@ -2,72 +2,42 @@
 # Copyright (c) 2026, chefwell.resilience contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Tells people about levels: decides, words, delivers, and keeps what could not be delivered.
+"""Notify people about conditions: decide, write, deliver, and keep what was not delivered.
 
-Every stage uses it: give what is at some level now, get back what was told. What is remembered is
-one document a stage in the history; where that cannot be written it is kept in a second place that
-needs no disk, so that a full one neither silences an alert nor repeats it for ever.
+Every stage uses it: it gives everything that it watches, and gets back what was notified.
 """
 
 from __future__ import annotations
 
-import contextlib
+import collections
 import dataclasses
-import datetime
 import gettext
-import json
-import os
 from collections.abc import Mapping, Sequence
-from typing import Any
 
-from ..common import quantity
-from ..common.errors import ResilienceError
-from ..common.files import replace_json
-from ..common.levels import CRITICAL, EMERGENCY, LEVEL_DISPLAY, OK, UNKNOWN, WARNING
-from ..common.safe_text import clean
-from ..common.system_errors import reason
+from ..common.levels import OK
 from ..history.history import History
-from . import alerts, delivery
-from .alerts import AlertState, Condition, Notice
-from .notification_keys import FALLBACK
-
-# More than this would be a service that has been dead for months.
-MOST_KEPT = 1000
-_KINDS = {WARNING: "warning", CRITICAL: "failure", EMERGENCY: "failure", UNKNOWN: "failure"}
-
-
-@dataclasses.dataclass(frozen=True)
-class Channels:
-    """Where people are told.
-
-    Attributes:
-        addresses: Apprise URLs.
-        remind_hours: after which what is still not ok is told again; 0 for never.
-        time_limit: seconds for all deliveries of a run together.
-        host: what this host is called.
-        fallback: folder for what is remembered while the history cannot be written.
-    """
-
-    addresses: Sequence[str] = ()
-    remind_hours: float = 24
-    time_limit: float = 60
-    host: str = ""
-    fallback: str = FALLBACK
+from . import alerts, delivery, outbox
+from .alert_store import AlertStore
+from .alerts import AlertState, Condition, Notification
+from .delivery import Parcel
+from .notification_settings import FALLBACK, NotificationSettings
+from .notification_text import digest_text, notification_text
+from .outbox import DeliveryOutcome, QueuedMessage
 
 
 @dataclasses.dataclass(frozen=True)
 class NotifyResult:
-    """What an announcement came to.
+    """What a run notified.
 
     Attributes:
-        notices: what there was to tell in this run, whether or not it was delivered.
+        notifications: of this run, whether or not they were delivered.
         delivered: how many messages arrived, of this run and of earlier ones.
-        kept: how many did not, and are tried again next time.
-        states: what is in force, by key.
+        kept: how many did not, and wait for the next run.
+        states: of all conditions, by key.
         problems: in words, what went wrong.
     """
 
-    notices: list[Notice]
+    notifications: list[Notification]
     delivered: int
     kept: int
     states: dict[str, AlertState]
@@ -77,164 +47,142 @@ class NotifyResult:
 def notify(
     stage: str,
     conditions: Sequence[Condition],
-    channels: Channels,
+    settings: NotificationSettings,
     history: History | None,
-    words: gettext.NullTranslations,
+    translations: gettext.NullTranslations,
     *,
     now: float,
     silent_until: Mapping[str, float] | None = None,
 ) -> NotifyResult:
-    """Tells people what changed, and again what they could not be told last time.
+    """Notify people about what changed, and send again what was not delivered last time.
 
     Args:
         stage: whose conditions these are.
         conditions: everything that the stage watches, ok or not.
-        channels: where people are told; without addresses states are followed all the same.
+        settings: whom to notify; without addresses the states are followed all the same.
         history: open, or None where it cannot be opened.
-        words: of the language that messages are in.
+        translations: of the language of the messages.
         now: seconds since 1970.
-        silent_until: until when a condition's notices are not sent, by key.
+        silent_until: until when there are no notifications of a condition, by key.
     """
-    memory = _Memory(stage, history, channels.fallback)
-    states, notices = alerts.decide(
-        alerts.states_from(memory.content.get("states") or {}),
+    store = AlertStore(stage, settings.host_name, history, settings.fallback_dir)
+    states, notifications = alerts.decide(
+        store.states,
         conditions,
         now,
-        remind_seconds=channels.remind_hours * 3600,
+        remind_seconds=settings.remind_hours * 3600,
         silent_until=silent_until,
     )
-    by_id = {delivery.service_id(address): address for address in channels.addresses}
-    queue = [
-        delivery.Message(**message)
-        for message in memory.content.get("queue") or []
-        if message["service"] in by_id
-    ]
-    for number, notice in enumerate(notices):
-        title, body = message_text(words, notice, channels.host)
-        kind = "success" if notice.level == OK else _KINDS[notice.level]
+    addresses = {delivery.service_id(address): address for address in settings.notify_urls}
+    queue = outbox.messages_from(store.queue, addresses)
+    known, heard = store.heard, dict[str, dict[str, str]]()
+    for service in addresses:
+        # A service that was added or corrected meanwhile hears what is in force.
+        before = known.get(service, {})
+        new = {one.key: one for one in alerts.missed(states, before, now)}
+        # A recovery is news only to who heard of what it ends.
+        new |= {
+            one.key: one
+            for one in notifications
+            if one.kind != alerts.RECOVERED or one.key in before
+        }
         queue += [
-            delivery.Message(f"{now:.6f}-{number}-{service}", service, title, body, kind)
-            for service in by_id
+            _message(translations, one, service, settings.host_name, number)
+            for number, one in enumerate(new.values())
         ]
-    queue = queue[-MOST_KEPT:]
-    # Before anything is sent: a run that is ended meanwhile sends twice rather than never.
-    if memory.differs(states, queue):
-        memory.save(now, states, queue)
-    kept, problems = queue, []
+        heard[service] = {
+            key: new[key].level if key in new else before[key]
+            for key, state in states.items()
+            if (key in new or key in before) and state.level != OK
+        }
+    # Before anything is sent: a run that is killed meanwhile sends twice rather than never.
+    store.save(states, queue, heard)
+    waiting = len(queue)
+    problems: list[str] = []
     if queue:
-        outcomes = delivery.deliver(queue, by_id, time_limit=channels.time_limit)
-        kept = [message for message in queue if outcomes[message.id]]
-        problems = _problems(kept, outcomes, by_id)
-        if len(kept) < len(queue):
-            memory.save(now, states, kept)
-    problems += memory.problems
-    return NotifyResult(notices, len(queue) - len(kept), len(kept), states, problems)
+        outcomes = _deliver(queue, addresses, settings, translations, now)
+        queue, given_up = outbox.after_delivery(queue, outcomes, now)
+        problems = _problems(queue, given_up, outcomes, addresses)
+        waiting -= len(given_up)
+        waiting_keys = {(message.service, message.key) for message in queue}
+        for message in given_up:
+            if (message.service, message.key) not in waiting_keys:
+                heard[message.service].pop(message.key, None)
+        store.save(states, queue, heard)
+    return NotifyResult(
+        notifications, waiting - len(queue), len(queue), states, problems + store.problems
+    )
+
+
+def states_in_force(
+    stage: str, host: str, history: History | None, fallback_dir: str = FALLBACK
+) -> dict[str, AlertState]:
+    """Return the states that were remembered last, by key: for pages."""
+    return AlertStore(stage, host, history, fallback_dir).states
+
+
+def _message(
+    translations: gettext.NullTranslations,
+    notification: Notification,
+    service: str,
+    host: str,
+    number: int,
+) -> QueuedMessage:
+    title, body = notification_text(translations, notification, host)
+    return QueuedMessage(
+        f"{notification.time:.6f}-{number}-{service}",
+        service,
+        notification.key,
+        notification.level,
+        notification.time,
+        title,
+        body,
+    )
+
+
+def _deliver(
+    queue: Sequence[QueuedMessage],
+    addresses: Mapping[str, str],
+    settings: NotificationSettings,
+    translations: gettext.NullTranslations,
+    now: float,
+) -> dict[str, DeliveryOutcome]:
+    """Try to deliver what is due; by message id what came of it."""
+    parcels: dict[str, list[Parcel]] = {}
+    for service, messages in outbox.due(queue, now).items():
+        if len(messages) > outbox.DIGEST_ABOVE:
+            title, body = digest_text(translations, messages, settings.host_name)
+            ids = tuple(message.id for message in messages)
+            parcels[service] = [Parcel(ids, title, body, messages[0].kind)]
+        else:
+            parcels[service] = [
+                Parcel((one.id,), one.title, one.body, one.kind) for one in messages
+            ]
+    return delivery.deliver(parcels, addresses, time_limit=settings.notify_time_limit)
 
 
 def _problems(
-    kept: Sequence[delivery.Message], outcomes: Mapping[str, str | None], by_id: Mapping[str, str]
+    kept: Sequence[QueuedMessage],
+    given_up: Sequence[QueuedMessage],
+    outcomes: Mapping[str, DeliveryOutcome],
+    addresses: Mapping[str, str],
 ) -> list[str]:
-    counts: dict[tuple[str, str], int] = {}
-    for message in kept:
-        reason = (by_id[message.service], str(outcomes[message.id]))
-        counts[reason] = counts.get(reason, 0) + 1
+    counts = collections.Counter(
+        (
+            addresses[message.service],
+            outcomes[message.id].problem if message.id in outcomes else "it asked to wait",
+        )
+        for message in kept
+    )
     return [
-        f"{count} not delivered to {delivery.service_name(address)}, kept for the next run: {why}"
-        for (address, why), count in counts.items()
+        *(
+            f"{count} not delivered to {delivery.service_name(address)}, kept for the next run:"
+            f" {why}"
+            for (address, why), count in counts.items()
+        ),
+        *(
+            f"{len(messages)} given up after {messages[0].tries} runs, not delivered to"
+            f" {delivery.service_name(addresses[service])}, the worst: {messages[0].title}"
+            for service, messages in outbox.by_service(given_up).items()
+        ),
     ]
-
-
-def in_force(
-    stage: str, history: History | None, fallback: str = FALLBACK
-) -> dict[str, AlertState]:
-    """The states that were remembered last, by key: for pages."""
-    content = _Memory(stage, history, fallback).content
-    return alerts.states_from(content.get("states") or {})
-
-
-class _Memory:
-    """A stage's document, in the history or else in the second place; the newer one counts."""
-
-    def __init__(self, stage: str, history: History | None, fallback: str) -> None:
-        self.stage, self.history, self.problems = stage, history, list[str]()
-        self.path = os.path.join(fallback, f"{stage}.json")
-        self.content: dict[str, Any] = {}
-        if history is not None:
-            try:
-                self.content = history.document(stage)
-            except (ResilienceError, ValueError) as error:
-                self.problems.append(str(error))
-        with contextlib.suppress(OSError, ValueError, AttributeError):
-            with open(self.path, encoding="utf-8") as file:
-                second = json.load(file)
-            if second.get("order", 0) > self.content.get("order", 0):
-                self.content = second
-        self.order = int(self.content.get("order", 0))
-
-    def differs(self, states: Mapping[str, AlertState], queue: Sequence[delivery.Message]) -> bool:
-        """Whether there is anything to save; to write takes longest in a run without news."""
-        return (
-            self.content.get("states") != {key: state.to_dict() for key, state in states.items()}
-            or self.content.get("queue") != [message.to_dict() for message in queue]
-            or os.path.lexists(self.path)
-        )
-
-    def save(
-        self, now: float, states: Mapping[str, AlertState], queue: Sequence[delivery.Message]
-    ) -> None:
-        # A count and not the time tells which document is newer: clocks go back.
-        self.order += 1
-        content = {
-            "order": self.order,
-            "time": now,
-            "states": {key: state.to_dict() for key, state in states.items()},
-            "queue": [message.to_dict() for message in queue],
-        }
-        if self.history is not None:
-            try:
-                self.history.set_document(self.stage, content)
-            except ResilienceError as error:
-                problem = str(error)
-            else:
-                with contextlib.suppress(OSError):
-                    os.unlink(self.path)
-                return
-        else:
-            problem = ""
-        try:
-            os.makedirs(os.path.dirname(self.path), mode=0o700, exist_ok=True)
-            replace_json(self.path, content)
-        except OSError as error:
-            problem = f"{self.path} cannot be written: {reason(error)}; {problem}"
-        if problem and problem not in self.problems:
-            self.problems.append(problem)
-
-
-def message_text(words: gettext.NullTranslations, notice: Notice, host: str) -> tuple[str, str]:
-    """The title and the body of a message."""
-    say = words.gettext
-    emoji, word, _code = LEVEL_DISPLAY[notice.level]
-    titles = {
-        alerts.RAISED: say("%(level)s: %(name)s on %(host)s"),
-        alerts.EASED: say("%(level)s (was %(previous)s): %(name)s on %(host)s"),
-        alerts.REMINDER: say("still %(level)s: %(name)s on %(host)s"),
-        alerts.RECOVERED: say("%(level)s again: %(name)s on %(host)s"),
-    }
-    title = titles[notice.kind] % {
-        "level": f"{emoji} {word}",
-        "previous": LEVEL_DISPLAY[notice.previous][1],
-        "name": clean(notice.name),
-        "host": host,
-    }
-    lines = [clean(notice.reason)]
-    if notice.kind == alerts.RECOVERED:
-        lines.append(
-            say("It lasted %(time)s.") % {"time": quantity.duration(words, notice.seconds)}
-        )
-    elif notice.kind != alerts.RAISED or notice.previous != OK:
-        lines.append(
-            say("Not ok for %(time)s.") % {"time": quantity.duration(words, notice.seconds)}
-        )
-    moment = datetime.datetime.fromtimestamp(notice.time).astimezone()
-    lines.append(moment.isoformat(sep=" ", timespec="seconds"))
-    return title, "\n".join(lines)

@@ -13,7 +13,7 @@ from ..common import config
 from ..common.config import Key
 from ..common.errors import ResilienceError
 from ..inventory import freshness, inventory
-from ..notifications import notification_keys
+from ..notifications import notification_settings
 from . import offsite_guards
 from .offsite_settings import MARKER, SyncSettings
 from .ssh import RESTRICTED, Destination
@@ -63,7 +63,7 @@ KEYS = {
     "state_dir": Key(str, required=True),
     "log_file": Key(str, required=True),
     "language": Key(str, "pt_BR"),
-    **notification_keys.KEYS,
+    **notification_settings.KEYS,
 }
 DEFAULT = "default"
 

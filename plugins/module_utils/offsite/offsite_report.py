@@ -16,10 +16,11 @@ from ..common.errors import ResilienceError
 from ..common.language import translations
 from ..common.levels import CRITICAL, OK, WARNING
 from ..common.messages import join, translate
-from ..history.history import Event
-from ..notifications import metrics, notify, stage_notifications
+from ..history.history import Event, open_history
+from ..notifications import metrics, notify
 from ..notifications.alerts import Condition
 from ..notifications.metrics import Gauge
+from ..notifications.notification_settings import NotificationSettings
 from .offsite_settings import FAILED, LOCKED, REFUSED, SyncResult
 from .offsite_settings import WARNING as DOUBTFUL
 
@@ -34,7 +35,8 @@ def check_settings(settings: Mapping[str, Any]) -> None:
         ResilienceError: an address cannot be used; it is not shown, for it may hold a password.
     """
     translations(settings["language"])
-    stage_notifications.check(settings, "chefwell_offsite.prom")
+    NotificationSettings.from_config(settings)
+    metrics.validate_path(settings["metrics_file"], "chefwell_offsite.prom")
 
 
 def report(settings: Mapping[str, Any], results: Sequence[SyncResult]) -> list[str]:
@@ -46,7 +48,7 @@ def report(settings: Mapping[str, Any], results: Sequence[SyncResult]) -> list[s
     problems: list[str] = []
     moment = time.time()
     catalogue = translations(settings["language"])
-    with stage_notifications.history(settings["state_dir"], problems) as history:
+    with open_history(settings["state_dir"], problems) as history:
         known = [result for result in results if result.status != LOCKED]
         if history is not None and history.writable:
             for result in known:
@@ -59,15 +61,13 @@ def report(settings: Mapping[str, Any], results: Sequence[SyncResult]) -> list[s
             outcome = notify.notify(
                 STAGE,
                 [one for result in known for one in alert_conditions(result, catalogue)],
-                stage_notifications.channels(settings),
+                NotificationSettings.from_config(settings),
                 history,
                 catalogue,
                 now=moment,
             )
             problems += outcome.problems
-    stage_notifications.write_metrics(
-        settings["metrics_file"], lambda: _metrics(results, moment), problems
-    )
+    metrics.write_or_report(settings["metrics_file"], lambda: _metrics(results, moment), problems)
     return problems
 
 

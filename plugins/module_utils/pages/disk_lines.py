@@ -68,16 +68,14 @@ def condition(
     falls_to = levels.worst(cause["falls_to"] for cause in causes)
     bad = [cause for cause in causes if cause["level"] != OK] or causes[:1]
 
-    def reason() -> str:
-        return clean("; ".join(disk_causes.cause_text(translations, cause) for cause in bad))
-
-    def name() -> str:
-        if result.name and not code:
-            return clean(result.name)
-        return clean(disk_causes.alert_subject(translations, code, result.path, result.folder))
-
+    reason = clean("; ".join(disk_causes.cause_text(translations, cause) for cause in bad))
+    name = (
+        result.name
+        if result.name and not code
+        else disk_causes.alert_subject(translations, code, result.path, result.folder)
+    )
     key = f"{result.key}:{code}" if code else result.key
-    return Condition(key, name, level, falls_to, reason)
+    return Condition(key, clean(name), level, falls_to, reason)
 
 
 def nagios(look: DiskMeasurement) -> str:

@@ -19,8 +19,10 @@ from ..common.language import translations
 from ..common.levels import CRITICAL, OK
 from ..common.locks import single_run
 from ..common.messages import translate
-from ..notifications import notify, stage_notifications
+from ..history.history import open_history
+from ..notifications import notify
 from ..notifications.alerts import Condition
+from ..notifications.notification_settings import NotificationSettings
 from .server_store import ALARMS, Store
 
 STAGE = "keeper"
@@ -44,11 +46,11 @@ def tell(store: Store) -> list[str]:
     with single_run(store.own, STAGE) as alone:
         if not alone:
             return ["another run is telling people already"]
-        with stage_notifications.history(store.own, problems) as history:
+        with open_history(store.own, problems) as history:
             outcome = notify.notify(
                 STAGE,
                 conditions,
-                stage_notifications.channels(settings),
+                NotificationSettings.from_config(settings),
                 history,
                 speak,
                 now=time.time(),

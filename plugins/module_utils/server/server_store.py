@@ -31,7 +31,7 @@ from ..common.locks import lock_file
 from ..common.messages import _, from_form, to_form
 from ..common.system_errors import reason
 from ..inventory import inventory
-from ..notifications import notification_keys
+from ..notifications import notification_settings
 
 OWN_FOLDER = ".chefwell"
 LOCK_SECONDS = 60
@@ -56,7 +56,7 @@ KEYS = {
     "reread_days": config.Key((int, float), 30),
     "silent_hours": config.Key((int, float), 50),
     "language": config.Key(str, "pt_BR"),
-    **notification_keys.KEYS,
+    **notification_settings.KEYS,
 }
 
 

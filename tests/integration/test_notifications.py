@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import dataclasses
+import datetime
 import gettext
 import json
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import pytest
@@ -19,13 +20,13 @@ from ansible_collections.chefwell.resilience.plugins.module_utils.history.histor
 )
 from ansible_collections.chefwell.resilience.plugins.module_utils.notifications import (
     delivery,
+    notification_settings,
     notify,
 )
 from ansible_collections.chefwell.resilience.plugins.module_utils.notifications.alerts import (
     Condition,
 )
 from ansible_collections.chefwell.resilience.plugins.module_utils.notifications.notify import (
-    Channels,
     NotifyResult,
 )
 from support.filesystems import Disks
@@ -46,18 +47,32 @@ class Host:
 
     def __init__(self, root: Path, *addresses: str) -> None:
         self.root = root
-        self.channels = Channels(addresses, host="web1", fallback=str(root / "fallback"))
+        self.settings = notification_settings.NotificationSettings(
+            addresses, host_name="web1", fallback_dir=str(root / "fallback")
+        )
         self.now = NOON
 
     def run(
         self, level: str, *, words: gettext.NullTranslations = ENGLISH, **changes: object
     ) -> NotifyResult:
+        return self.run_all({"/": level}, words=words, **changes)
+
+    def run_all(
+        self,
+        levels: Mapping[str, str],
+        *,
+        words: gettext.NullTranslations = ENGLISH,
+        **changes: object,
+    ) -> NotifyResult:
+        """One run with several conditions, level by name."""
         self.now += 6 * 3600
-        reason = f"it is {level}"
-        condition = Condition("mount:/", "/", level, level, reason)
-        channels = dataclasses.replace(self.channels, **changes)
+        conditions = [
+            Condition(f"mount:{name}", name, level, level, f"it is {level}")
+            for name, level in levels.items()
+        ]
+        settings = dataclasses.replace(self.settings, **changes)
         with History(str(self.root / "state")) as history:
-            return notify.notify("disk", [condition], channels, history, words, now=self.now)
+            return notify.notify("disk", conditions, settings, history, words, now=self.now)
 
 
 def test_the_exact_payload_of_each_kind_of_message(tmp_path: Path, receiver: Receiver) -> None:
@@ -75,7 +90,7 @@ def test_the_exact_payload_of_each_kind_of_message(tmp_path: Path, receiver: Rec
         ("✅ OK again: / on web1", "success"),
     ]
     first, last = told[0], told[-1]
-    moment = notify.datetime.datetime.fromtimestamp(NOON + 2 * 6 * 3600).astimezone()
+    moment = datetime.datetime.fromtimestamp(NOON + 2 * 6 * 3600).astimezone()
     assert first == {
         "version": "1.0",
         "title": "🟡 WARNING: / on web1",
@@ -99,13 +114,13 @@ def test_messages_speak_the_language_that_is_asked_for(tmp_path: Path, receiver:
     assert "Durou 6 horas." in receiver.messages()[1]["message"]
 
 
-def test_a_receiver_that_is_down_gets_everything_in_order_when_it_is_back(
+def test_a_receiver_that_is_down_gets_everything_the_worst_first_when_it_is_back(
     tmp_path: Path, receiver: Receiver
 ) -> None:
     host = Host(tmp_path, receiver.webhook)
     receiver.stop()
     first = host.run("warning")
-    assert (len(first.notices), first.delivered, first.kept) == (1, 0, 1)
+    assert (len(first.notifications), first.delivered, first.kept) == (1, 0, 1)
     assert first.problems[0].startswith("1 not delivered to json://, kept for the next run: ")
     assert receiver.webhook not in first.problems[0]
     second = host.run("critical")
@@ -115,8 +130,8 @@ def test_a_receiver_that_is_down_gets_everything_in_order_when_it_is_back(
     back = host.run("critical")
     assert (back.delivered, back.kept, back.problems) == (2, 0, [])
     assert [message["title"] for message in receiver.messages()] == [
-        "🟡 WARNING: / on web1",
         "🟠 CRITICAL: / on web1",
+        "🟡 WARNING: / on web1",
     ]
     assert host.run("critical").delivered == 0
     assert len(receiver.messages()) == 2
@@ -138,7 +153,7 @@ def test_a_receiver_that_does_not_answer_costs_no_more_than_the_time_limit(
         host = Host(tmp_path, f"{receiver.webhook}?rto=30", other.webhook)
         receiver.delay = 20
         started = time.monotonic()
-        outcome = host.run("warning", time_limit=4)
+        outcome = host.run("warning", notify_time_limit=4)
         assert time.monotonic() - started < 7
         # The service that answers is not kept waiting by the one that does not.
         assert (outcome.delivered, outcome.kept) == (1, 1)
@@ -156,7 +171,7 @@ def test_an_address_that_is_none_and_a_service_no_longer_wanted(
     outcome = host.run("warning")
     assert (outcome.delivered, outcome.kept) == (1, 1)
     assert "does not understand" in outcome.problems[0]
-    host.channels = dataclasses.replace(host.channels, addresses=(receiver.webhook,))
+    host.settings = dataclasses.replace(host.settings, notify_urls=(receiver.webhook,))
     assert host.run("warning").kept == 0
 
 
@@ -185,7 +200,8 @@ def test_no_secret_is_in_a_process_list_or_in_the_history(
         "    for name in glob.glob('/proc/[0-9]*/cmdline'):\n"
         "        try: seen.add(open(name, 'rb').read())\n"
         "        except OSError: pass\n"
-        "print(*(any(text in line for line in seen) for text in (b'notify_w', b's3c' + b'r3t')))"
+        "wanted = (b'delivery_' + b'worker', b's3c' + b'r3t')\n"
+        "print(*(any(text in line for line in seen) for text in wanted))"
     )
     watcher = subprocess.Popen([sys.executable, "-c", script], stdout=subprocess.PIPE, text=True)
     assert host.run("warning").kept == 1
@@ -201,7 +217,7 @@ def test_a_disk_so_full_that_nothing_can_be_remembered_still_alerts_and_recovers
     try:
         full = disks.memory("full", pages=64)
         host = Host(full, receiver.webhook)
-        host.channels = dataclasses.replace(host.channels, fallback=str(tmp_path / "run"))
+        host.settings = dataclasses.replace(host.settings, fallback_dir=str(tmp_path / "run"))
         host.run("ok")
         filler = full / "filler"
         with pytest.raises(OSError, match="No space left"), filler.open("wb") as file:
@@ -254,6 +270,6 @@ def test_the_document_is_plain_and_holds_what_is_in_force(
     host = Host(tmp_path, receiver.webhook)
     host.run("critical")
     with History(str(tmp_path / "state")) as history:
-        states = notify.in_force("disk", history, host.channels.fallback)
-        assert json.dumps(history.document("disk"))
+        states = notify.states_in_force("disk", "web1", history, host.settings.fallback_dir)
+        assert json.dumps(history.document("disk@web1"))
     assert (states["mount:/"].level, states["mount:/"].since) == ("critical", host.now)

@@ -1,0 +1,108 @@
+# -*- coding: utf-8 -*-
+# Copyright (c) 2026, chefwell.resilience contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What a stage remembers of its alerts between runs: states, waiting messages, who heard what.
+
+It is one document in the history. Where that cannot be written the document is kept in a second
+place that needs no disk, so that a full one neither silences an alert nor repeats it for ever.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from ..common.errors import ResilienceError
+from ..common.files import replace_json
+from ..common.system_errors import reason
+from ..history.history import History
+from .alerts import AlertState, states_from
+from .outbox import QueuedMessage
+
+
+class AlertStore:
+    """The document of one stage on one host; hosts may share a state folder.
+
+    Attributes:
+        problems: in words, what went wrong with reading and writing it.
+    """
+
+    def __init__(self, stage: str, host: str, history: History | None, fallback_dir: str) -> None:
+        """Read the document.
+
+        Args:
+            stage: whose it is.
+            host: the name of this host.
+            history: open, or None where it cannot be opened.
+            fallback_dir: the folder of the second place.
+        """
+        self.name, self.history, self.problems = f"{stage}@{host}", history, list[str]()
+        self.path = os.path.join(fallback_dir, f"{stage}.json")
+        self._content: dict[str, Any] = {}
+        if history is not None:
+            try:
+                self._content = history.document(self.name)
+            except (ResilienceError, ValueError) as error:
+                self.problems.append(str(error))
+        with contextlib.suppress(OSError, ValueError, AttributeError):
+            with open(self.path, encoding="utf-8") as file:
+                second = json.load(file)
+            # A count and not the time says which is newer: clocks go back.
+            if second.get("order", 0) > self._content.get("order", 0):
+                self._content = second
+        self._order = int(self._content.get("order", 0))
+
+    @property
+    def states(self) -> dict[str, AlertState]:
+        """The states, by the condition's key."""
+        return states_from(self._content.get("states") or {})
+
+    @property
+    def queue(self) -> list[Any]:
+        """The waiting messages, as plain values."""
+        return list(self._content.get("queue") or [])
+
+    @property
+    def heard(self) -> dict[str, dict[str, str]]:
+        """By service, the level that it was last notified of each condition that is not ok."""
+        return {service: dict(one) for service, one in (self._content.get("heard") or {}).items()}
+
+    def save(
+        self,
+        states: Mapping[str, AlertState],
+        queue: Iterable[QueuedMessage],
+        heard: Mapping[str, Mapping[str, str]],
+    ) -> None:
+        """Write the document if it changed; to write takes longest in a run without news."""
+        content: dict[str, Any] = {
+            "states": {key: state.to_dict() for key, state in states.items()},
+            "queue": [message.to_dict() for message in queue],
+            "heard": {service: dict(one) for service, one in heard.items()},
+        }
+        same = all(self._content.get(key) == value for key, value in content.items())
+        if same and not os.path.lexists(self.path):
+            return
+        self._order += 1
+        content["order"] = self._order
+        self._content = content
+        problem = ""
+        if self.history is not None:
+            try:
+                self.history.set_document(self.name, content)
+            except ResilienceError as error:
+                problem = str(error)
+            else:
+                with contextlib.suppress(OSError):
+                    os.unlink(self.path)
+                return
+        try:
+            os.makedirs(os.path.dirname(self.path), mode=0o700, exist_ok=True)
+            replace_json(self.path, content)
+        except OSError as error:
+            problem = f"{self.path} cannot be written: {reason(error)}; {problem}"
+        if problem and problem not in self.problems:
+            self.problems.append(problem)
