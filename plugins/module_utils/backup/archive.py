@@ -17,7 +17,7 @@ import os
 import re
 import shutil
 import tarfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 from ..common import process
@@ -124,8 +124,13 @@ def _file(path: str, work_dir: str, largest: int | None, time_limit: float) -> A
             if compression
             else what,
         )
-    toc = _contents(ready, found)
-    return Archive(path, ready, found, compression or "none", size, toc, {}, "")
+    packing = compression or "none"
+    if found == "plain":
+        held = plain_dump.read(ready)
+        proof = _("every row was read up to the dump's completion line")
+        known = Archive(path, ready, found, packing, size, held.toc, {}, proof)
+        return _with_rows(known, held.rows)
+    return Archive(path, ready, found, packing, size, _contents(ready, found), {}, "")
 
 
 @contextlib.contextmanager
@@ -152,8 +157,6 @@ def _no_dump(path: str, what: str) -> BackupError:
 
 
 def _contents(path: str, found: str) -> archive_toc.Toc:
-    if found == "plain":
-        return plain_dump.read(path)
     if found == "tar":
         return _tar_contents(path)
     return archive_toc.read(path)
@@ -177,12 +180,11 @@ def _tar_contents(path: str) -> archive_toc.Toc:
 
 
 def _check_client(archive: Archive, binaries: postgres.Binaries) -> None:
-    """Refuse a client that is older than the dump ("pg_dump" in the manual)."""
-    makers = [archive.toc.server_version]
-    if archive.format == "plain":
-        makers.append(archive.toc.dump_version)
-    majors = [int(found[0]) for maker in makers if (found := re.match(r"\d+", maker))]
-    needed = max([archive_toc.CLIENT_FOR.get(archive.toc.version, 0), *majors])
+    """Refuse a server that is older than the one that was dumped ("pg_dump" in the manual)."""
+    made = re.match(r"\d+", archive.toc.server_version)
+    # No program reads a plain dump, whatever pg_dump wrote it.
+    layout = 0 if archive.format == "plain" else archive_toc.CLIENT_FOR.get(archive.toc.version, 0)
+    needed = max(layout, int(made[0]) if made else 0)
     if binaries.major < needed:
         raise ResilienceError(
             _(
@@ -202,10 +204,8 @@ def _proved(
     """Return the archive once all of it is decoded."""
     toc = archive.toc
     if archive.format == "plain":
-        with open(archive.ready_path, "rb") as file:
-            by_table = plain_dump.rows(file, archive.path)
-        proof = _("every row was read up to the dump's completion line")
-    elif archive_data.supports(toc):
+        return archive  # it was read whole to tell what it holds
+    if archive_data.supports(toc):
         by_id = archive_data.decode(archive.ready_path, toc, progress=progress)
         entries = {entry.dump_id: entry for entry in toc.entries}
         by_table = {
@@ -226,12 +226,19 @@ def _proved(
             "pg_restore decoded all of it, %(count)d tables to the end of their rows",
             count=len(by_table),
         )
+    return _with_rows(dataclasses.replace(archive, proof=proof), by_table)
+
+
+def _with_rows(archive: Archive, by_table: Mapping[tuple[str, str], Decoded]) -> Archive:
+    """The archive with its rows by table."""
     tables = {
-        (entry.schema, entry.name) for entry in toc.entries if entry.kind in ("TABLE DATA", "TABLE")
+        (entry.schema, entry.name)
+        for entry in archive.toc.entries
+        if entry.kind in ("TABLE DATA", "TABLE")
     }
     rows = {key: decoded.rows for key, decoded in by_table.items() if key in tables}
     size = sum(decoded.bytes for decoded in by_table.values())
-    return dataclasses.replace(archive, rows=rows, proof=proof, data_bytes=size)
+    return dataclasses.replace(archive, rows=rows, data_bytes=size)
 
 
 def _through_pg_restore(

@@ -2,153 +2,311 @@
 # Copyright (c) 2026, chefwell.resilience contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Reads a plain SQL dump: what it holds, its rows, and whether it is whole.
+"""Read a plain SQL dump: what it holds, its rows, and whether it is whole.
 
 pg_dump writes a comment above each object (`-- Name: …; Type: …; Schema: …; Owner: …`) and a
-completion line at the end (`_printTocEntry` and `RestoreArchive` in pg_backup_archiver.c).
+completion line at the end (`_printTocEntry` and `RestoreArchive` in pg_backup_archiver.c). Such a
+comment counts only outside of literals and only above a statement of its kind, which is also where
+names come from.
 """
 
 from __future__ import annotations
 
+import dataclasses
 import re
-from collections.abc import Iterator
 from typing import IO
 
+from ..common.errors import BackupError
 from ..common.messages import _
+from . import sql_encoding, sql_lexer
 from .archive_data import Decoded
 from .archive_toc import Entry, Toc, damaged
+from .sql_lexer import Lexer, Piece
 
 COMPLETION = b"-- PostgreSQL database dump complete"
+CLUSTER = b"-- PostgreSQL database cluster dump"
+# What is kept of one statement: definitions are shorter, rows of INSERT need not be kept.
+KEEP = 4 << 20
 _HEADER = re.compile(
     rb"-- (?:Data for )?Name: (.*); Type: ([A-Z ]+); Schema: (.*);"
     rb" Owner: ?(.*?)(?:; Tablespace.*)?$"
 )
-_NAME = rb'(?:"(?:[^"]|"")+"|[^\s."(]+)'
-# A table without columns has no list of them.
-_COPY = re.compile(rb"COPY (" + _NAME + rb"(?:\." + _NAME + rb")?) +(?:\(.*\) )?FROM stdin;$")
 _VERSION = re.compile(rb"-- Dumped (from database|by pg_dump) version (.*)$")
-# What may stand after the completion line: comments, blank lines, psql's \unrestrict (16.10+).
-_AFTERWARDS = re.compile(rb"(--.*|\\unrestrict \S+|)$")
-LINE = 1 << 16
+_ROW_SECURITY = re.compile(rb"SET row_security = on;")
+_UNRESTRICT = b"\\unrestrict"
+# Where the rows of an INSERT begin, and whether it lists its columns.
+_INSERT = re.compile(
+    rb"INSERT INTO (" + sql_lexer.NAME + rb"(?:\." + sql_lexer.NAME + rb")?)\s*"
+    rb'(\([^()"]*(?:"[^"]*"[^()"]*)*\)\s*)?(?:OVERRIDING (?:SYSTEM|USER) VALUE\s+)?'
+    rb"(DEFAULT\s+)?VALUES",
+    re.IGNORECASE,
+)
+_CONFLICT = re.compile(rb"\bON CONFLICT\s*\(", re.IGNORECASE)
+_NAME = re.compile(sql_lexer.NAME)
+_QUALIFIED = (
+    rb"(?P<first>" + sql_lexer.NAME + rb")(?:\.(?P<second>" + sql_lexer.NAME + rb"))?(?![\w.\"])"
+)
+_ON_TABLE = rb"ALTER (?:FOREIGN )?TABLE (?:ONLY )?" + _QUALIFIED + rb"\s+"
+# How the first statement of an entry begins, by the entry's kind; it names the object.
+_BEGINS = {
+    kind: re.compile(pattern)
+    for kind, pattern in {
+        "SCHEMA": rb"CREATE SCHEMA (?P<second>" + sql_lexer.NAME + rb")",
+        "TABLE": rb"CREATE (?:UNLOGGED )?TABLE " + _QUALIFIED,
+        "FOREIGN TABLE": rb"CREATE FOREIGN TABLE " + _QUALIFIED,
+        "VIEW": rb"CREATE (?:OR REPLACE )?(?:RECURSIVE )?VIEW " + _QUALIFIED,
+        "MATERIALIZED VIEW": rb"CREATE MATERIALIZED VIEW " + _QUALIFIED,
+        "SEQUENCE": rb"(?:CREATE (?:UNLOGGED )?SEQUENCE " + _QUALIFIED + rb"|ALTER TABLE )",
+        "TYPE": rb"CREATE TYPE " + _QUALIFIED,
+        "SHELL TYPE": rb"CREATE TYPE " + _QUALIFIED,
+        "DOMAIN": rb"CREATE DOMAIN " + _QUALIFIED,
+        "INDEX": rb"CREATE (?:UNIQUE )?INDEX (?P<second>" + sql_lexer.NAME + rb") ON ",
+        "CONSTRAINT": _ON_TABLE + rb"ADD CONSTRAINT (?P<own>" + sql_lexer.NAME + rb")",
+        "FK CONSTRAINT": _ON_TABLE + rb"ADD CONSTRAINT (?P<own>" + sql_lexer.NAME + rb")",
+        "CHECK CONSTRAINT": rb"ALTER (?:TABLE|DOMAIN|FOREIGN TABLE) ",
+        "DEFAULT": _ON_TABLE + rb"ALTER COLUMN (?P<own>" + sql_lexer.NAME + rb") SET ",
+        "TRIGGER": rb"CREATE (?:CONSTRAINT )?TRIGGER ",
+        "RULE": rb"CREATE (?:OR REPLACE )?(?:RULE|VIEW) ",
+        "POLICY": rb"CREATE POLICY ",
+        "ROW SECURITY": rb"ALTER TABLE ",
+        "FUNCTION": rb"CREATE (?:OR REPLACE )?FUNCTION ",
+        "PROCEDURE": rb"CREATE (?:OR REPLACE )?PROCEDURE ",
+        "AGGREGATE": rb"CREATE AGGREGATE ",
+        "EXTENSION": rb"CREATE EXTENSION ",
+        "SEQUENCE SET": rb"SELECT pg_catalog\.setval\(",
+        "DATABASE": rb"CREATE DATABASE ",
+        "TABLE DATA": rb"(?:COPY|INSERT) ",
+        "BLOB": rb"SELECT pg_catalog\.lo_create\(",
+        "BLOB METADATA": rb"SELECT pg_catalog\.lo_create\(",
+    }.items()
+}
+_LARGE_OBJECT = re.compile(rb"SELECT pg_catalog\.lo_create\('?(\d+)'?\)")
+# These have no statement of their own where there is nothing in them.
+_MAY_BE_EMPTY = ("TABLE DATA", "BLOBS")
 
 
-def _lines(file: IO[bytes]) -> Iterator[bytes]:
-    """Lines without their ends.
+@dataclasses.dataclass(frozen=True)
+class PlainDump:
+    """What a plain dump holds.
 
-    Of a line longer than 64 KiB only the first piece is given, so memory stays bounded: no line
-    that means anything here is that long.
+    Attributes:
+        toc: its objects, and the versions that made it.
+        rows: rows and their bytes by (schema, table), of COPY and of INSERT.
     """
-    begins = True
-    while line := file.readline(LINE):
-        ends = line.endswith(b"\n")
-        if begins:
-            yield line.rstrip(b"\r\n") if ends else line
-        begins = ends
+
+    toc: Toc
+    rows: dict[tuple[str, str], Decoded]
 
 
-def read(path: str) -> Toc:
-    """The objects that a plain dump's comments name, and the versions that made it.
+def read(path: str) -> PlainDump:
+    """Read all of a plain dump once.
 
     Raises:
-        ResilienceError: it is cut off before its completion line, or something follows that line.
+        BackupError: it is cut off before its completion line, something follows that line, or it
+            is a dump of a whole cluster.
     """
-    with open(path, "rb") as file:
-        return _read(file, path)
-
-
-def _read(file: IO[bytes], path: str) -> Toc:
-    entries: list[Entry] = []
-    versions = {b"from database": "", b"by pg_dump": ""}
-    header: tuple[str, str, str, str] | None = None
-    body: list[bytes] = []
-    complete = row_security = False
-
-    def close() -> None:
-        if header is None:
-            return
-        name, kind, schema, owner = header
-        definition = b"\n".join(body).decode("utf-8", "surrogateescape").strip()
-        copies = re.match(r"COPY .* FROM stdin;", definition)
-        entries.append(
-            Entry(
-                len(entries) + 1,
-                kind,
-                name,
-                schema,
-                owner,
-                "" if copies else definition,
-                copies[0] if copies else None,
-                copies is not None,
-            )
-        )
-
-    in_rows = False
-    for line in _lines(file):
-        if in_rows:
-            in_rows = line != b"\\."
-            continue
-        if complete:
-            if not _AFTERWARDS.fullmatch(line):
-                raise damaged(
-                    _("something follows its completion line: %(line)s", line=repr(line[:60])),
-                    path,
-                )
-            continue
-        complete = line == COMPLETION
-        row_security = row_security or line == b"SET row_security = on;"
-        in_rows = bool(_COPY.match(line))
-        if version := _VERSION.match(line):
-            versions[version[1]] = version[2].decode("ascii", "replace")
-        if found := _HEADER.match(line):
-            close()
-            name, kind, schema, owner = (
-                "" if group == b"-" else group.decode("utf-8", "surrogateescape")
-                for group in found.groups()
-            )
-            header, body = (name, kind, schema, owner), []
-        elif not line.startswith(b"--") and len(body) < 1000:
-            body.append(line)
-    close()
-    if in_rows or not complete:
-        raise damaged(_("its completion line is missing"), path)
-    from_database, by_dump = versions.values()
-    return Toc((1, 15), "plain", "none", "", from_database, by_dump, entries, 0, 4, row_security)
+    with open(path, "rb", buffering=0) as file:
+        return _Reader(file, path).read()
 
 
 def rows(file: IO[bytes], path: str) -> dict[tuple[str, str], Decoded]:
-    """Rows in each COPY block, by (schema, table).
+    """Rows that are in each table, by (schema, table).
 
     Args:
         file: a plain dump, or what pg_restore makes of another one.
         path: the backup, for messages.
 
     Raises:
-        ResilienceError: a block does not end.
+        BackupError: the rows of a table do not end.
     """
-    counts: dict[tuple[str, str], Decoded] = {}
-    table: tuple[str, str] | None = None
-    number = size = 0
-    # Every piece of an overlong line counts for its size, only its first one for a row.
-    begins = True
-    while line := file.readline(LINE):
-        first, begins = begins, line.endswith(b"\n")
-        if table is not None:
-            if first and line.rstrip(b"\r\n") == b"\\.":
-                counts[table] = Decoded(number, size)
-                table = None
-            else:
-                number += first
-                size += len(line)
-        elif first and (found := _COPY.match(line.rstrip(b"\r\n"))):
-            table = _qualified(found[1].decode("utf-8", "surrogateescape"))
+    counted = _Rows(Lexer(file.read, keep=KEEP), path)
+    for piece in counted.lexer.pieces():
+        if piece.kind == sql_lexer.STATEMENT:
+            counted.add(piece)
+    return counted.by_table
+
+
+class _Rows:
+    """Rows by table, counted while a lexer walks."""
+
+    def __init__(self, lexer: Lexer, path: str) -> None:
+        self.lexer, self.path = lexer, path
+        self.by_table: dict[tuple[str, str], Decoded] = {}
+
+    def add(self, piece: Piece) -> bool:
+        """Count the rows of a statement, if it is a COPY or an INSERT; whether it is."""
+        if piece.copy_in:
+            target = sql_lexer.copy_target(piece.text) or b""
+            table = self._table(target)
             number = size = 0
-    if table is not None:
-        raise damaged(_("the rows of %(table)s do not end", table=".".join(table)), path)
-    return counts
+            for block in self.lexer.rows():
+                number += block.count(b"\n")
+                size += len(block)
+            if not self.lexer.complete:
+                text = _("the rows of %(table)s do not end", table=".".join(table))
+                raise damaged(text, self.path)
+            self._note(table, number, size)
+            return True
+        found = _INSERT.match(piece.text)
+        if found is None:
+            return False
+        number = 1 if found[3] else piece.groups - (found[2] is not None)
+        if not found[3] and _CONFLICT.search(piece.text[-200:]):
+            number -= 1
+        self._note(self._table(found[1]), number, piece.size)
+        return True
+
+    def _note(self, table: tuple[str, str], number: int, size: int) -> None:
+        before = self.by_table.get(table, Decoded(0, 0))
+        self.by_table[table] = Decoded((before.rows or 0) + number, before.bytes + size)
+
+    def _table(self, name: bytes) -> tuple[str, str]:
+        names = [_identifier(one, self.lexer.encoding) for one in _NAME.findall(name)]
+        return (names[-2], names[-1]) if len(names) > 1 else ("public", names[0])
 
 
-def _qualified(text: str) -> tuple[str, str]:
-    """Schema and table from `schema.table`, quoted or not."""
-    parts = re.findall(r'"(?:[^"]|"")*"|[^."]+', text)
-    names = [part[1:-1].replace('""', '"') if part.startswith('"') else part for part in parts]
-    return (names[0], names[1]) if len(names) > 1 else ("public", names[0])
+@dataclasses.dataclass
+class _Object:
+    """An entry while its statements are read."""
+
+    kind: str
+    name: str
+    schema: str
+    owner: str
+    statements: list[bytes] = dataclasses.field(default_factory=list)
+    copy: bytes | None = None
+    has_rows: bool = False
+    kept: int = 0
+
+
+class _Reader:
+    """One walk over one dump."""
+
+    def __init__(self, file: IO[bytes], path: str) -> None:
+        self.path = path
+        self.lexer = Lexer(file.read, keep=KEEP)
+        self.rows = _Rows(self.lexer, path)
+        self.versions = {b"from database": "", b"by pg_dump": ""}
+        self.entries: list[Entry] = []
+        self.open: _Object | None = None
+        self.complete = self.row_security = False
+
+    def read(self) -> PlainDump:
+        """Walk to the end."""
+        for piece in self.lexer.pieces():
+            if piece.kind == sql_lexer.SPACE:
+                continue
+            if self.complete:
+                self._afterwards(piece)
+            elif piece.kind == sql_lexer.COMMENT:
+                self._comment(piece)
+            elif piece.kind == sql_lexer.STATEMENT:
+                self._statement(piece)
+        self._close()
+        if not self.complete:
+            raise damaged(_("its completion line is missing"), self.path)
+        from_database, by_dump = self.versions.values()
+        toc = Toc(
+            *((1, 15), "plain", "none", "", from_database, by_dump),
+            *(self.entries, 0, 4, self.row_security),
+        )
+        return PlainDump(toc, self.rows.by_table)
+
+    def _afterwards(self, piece: Piece) -> None:
+        """Behind the completion line stand comments and, since 16.10, \\unrestrict."""
+        comment = piece.kind == sql_lexer.COMMENT and piece.text.startswith(b"--")
+        if not comment and not piece.text.startswith(_UNRESTRICT):
+            line = repr(piece.text.splitlines()[0][:60])
+            raise damaged(
+                _("something follows its completion line: %(line)s", line=line), self.path
+            )
+
+    def _comment(self, piece: Piece) -> None:
+        text = piece.text
+        if text == COMPLETION:
+            self.complete = True
+        elif text == CLUSTER:
+            raise BackupError(
+                _("this is a dump of a whole server, made by pg_dumpall"),
+                option="backup",
+                value=self.path,
+                remedy=_("name a dump of one database, made by pg_dump"),
+                finding="archive.not_a_dump",
+            )
+        elif version := _VERSION.match(text):
+            kind = version[1]
+            self.versions[kind] = self.versions[kind] or version[2].decode("ascii", "replace")
+        elif found := _HEADER.match(text):
+            self._close()
+            name, kind, schema, owner = (
+                "" if group == b"-" else sql_encoding.decoded(group, self.lexer.encoding)
+                for group in found.groups()
+            )
+            self.open = _Object(kind, name, schema, owner)
+
+    def _statement(self, piece: Piece) -> None:
+        if not piece.whole:
+            return
+        if _ROW_SECURITY.match(piece.text):
+            self.row_security = True
+        is_rows = self.rows.add(piece)
+        entry = self.open
+        if entry is None:
+            return
+        if not entry.statements and not entry.has_rows:
+            begins = _BEGINS.get(entry.kind)
+            found = begins.match(piece.text) if begins else None
+            if begins and not found:
+                # A comment above something else is a comment.
+                self.open = None
+                return
+            if found:
+                self._take_names(entry, found)
+        if is_rows:
+            entry.has_rows = True
+            entry.copy = entry.copy or (piece.text.rstrip() if piece.copy_in else None)
+        elif entry.kept < KEEP:
+            entry.statements.append(piece.text)
+            entry.kept += len(piece.text)
+
+    def _take_names(self, entry: _Object, found: re.Match[bytes]) -> None:
+        """What a statement names counts: in a comment a newline in a name is a blank."""
+        named = found.groupdict()
+        last = named.get("second") or named.get("first")
+        if not last:
+            return
+        name = _identifier(last, self.lexer.encoding)
+        if named.get("own"):
+            name += " " + _identifier(named["own"], self.lexer.encoding)
+        entry.name = name
+        if named.get("first") and named.get("second"):
+            entry.schema = _identifier(named["first"], self.lexer.encoding)
+
+    def _close(self) -> None:
+        """Put the entry among the others, unless nothing of its kind stood below its comment."""
+        entry, self.open = self.open, None
+        if entry is None:
+            return
+        if not entry.statements and not entry.has_rows and entry.kind not in _MAY_BE_EMPTY:
+            return
+        if entry.kind == "BLOB METADATA":
+            # One line for each, as the other formats have it.
+            numbers = [_LARGE_OBJECT.match(one) for one in entry.statements]
+            definition = "".join(f"{number[1].decode()}\n" for number in numbers if number)
+        else:
+            definition = "\n".join(
+                sql_encoding.decoded(one, self.lexer.encoding) for one in entry.statements
+            )
+        copy = None
+        if entry.copy is not None:
+            copy = sql_encoding.decoded(entry.copy, self.lexer.encoding)
+        number = len(self.entries) + 1
+        names = (entry.kind, entry.name, entry.schema, entry.owner)
+        self.entries.append(Entry(number, *names, definition, copy, entry.has_rows))
+
+
+def _identifier(name: bytes, encoding: str) -> str:
+    """An identifier as the catalogues hold it."""
+    if name.startswith(b'"'):
+        return sql_encoding.decoded(name[1:-1].replace(b'""', b'"'), encoding)
+    return sql_encoding.decoded(name.lower(), encoding)

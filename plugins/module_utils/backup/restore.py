@@ -2,49 +2,28 @@
 # Copyright (c) 2026, chefwell.resilience contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Restores a prepared archive into a staging server, and tells harmless errors from failures."""
+"""Restore a prepared archive into a new database of a server."""
 
 from __future__ import annotations
 
 import dataclasses
 import os
-import re
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from ..common import process
 from ..common.errors import ResilienceError
-from ..common.messages import _
+from ..common.messages import _, join
 from ..common.safe_text import one_line
 from ..database import marked_database
 from ..database.postgres import Server, unprivileged
-from . import database_locale
+from . import database_locale, restore_errors, sql_loader
 from .archive import Archive
+from .sql_left_out import LeftOut
 
-# What a restore may say without anything being lost: each with the reason.
-HARMLESS = (
-    # Dumps made before PostgreSQL 15, or with --clean, create what every database has.
-    re.compile(r'schema "public" already exists'),
-    # Comments on extensions belong to the extension's owner; they are no data.
-    re.compile(r"must be owner of extension"),
-    # A plain dump cannot be told to leave owners and privileges out, as `OPTIONS` does.
-    re.compile(
-        r'role "[^\n]*" does not exist.*STATEMENT:\s+(ALTER [^;]* OWNER TO |GRANT |REVOKE '
-        r"|ALTER DEFAULT PRIVILEGES )",
-        re.DOTALL,
-    ),
-)
-# What tells of the place and not of the backup: no room, no memory, a server that was ended (errors
-# of the classes 53, 57 and 08 in the manual, "PostgreSQL Error Codes").
-PLACE_BROKE = re.compile(
-    r"No space left on device|Disk quota exceeded|could not extend file|out of (?:shared )?memory"
-    r"|server closed the connection unexpectedly|terminating connection (?:due to|because of)"
-    r"|the database system is (?:shutting down|starting up|in recovery mode|not yet accepting)"
-)
-# Processes of one pg_restore may stand in each other's way, as two that attach indexes to
-# partitions of one table: PostgreSQL then ends one of them. That says nothing of the backup.
-DEADLOCK = re.compile(r"deadlock detected")
+Progress = Callable[[int, int], None]
+
 # Formats that pg_restore reads in parallel.
 PARALLEL = ("custom", "directory")
 # Archives name owners and privileges of production's roles, which a staging does not have.
@@ -53,23 +32,25 @@ OPTIONS = ("--no-owner", "--no-privileges")
 
 @dataclasses.dataclass(frozen=True)
 class Restored:
-    """How a restore went.
+    """The outcome of a restore.
 
     Attributes:
         seconds: from creating the database to the last object.
         jobs: restored in parallel; 1 also where processes stood in each other's way before.
         errors: what failed, in PostgreSQL's words; with any, the restore failed.
-        harmless: what PostgreSQL said that loses nothing.
+        harmless: what PostgreSQL reported that loses nothing.
+        left_out: what of a plain dump was not executed, by its name, and how often.
     """
 
     seconds: float
     jobs: int
     errors: list[str]
     harmless: list[str]
+    left_out: dict[str, int] = dataclasses.field(default_factory=dict)
 
 
 def default_jobs() -> int:
-    """Twice the processors, at most 8: while one process waits for the server another works."""
+    """Return twice the processors, at most 8: while one process waits another works."""
     return min(8, 2 * (os.cpu_count() or 1))
 
 
@@ -82,8 +63,9 @@ def restore(
     time_limit: float = 3600,
     replace: bool = False,
     options: Sequence[str] = OPTIONS,
+    progress: Progress | None = None,
 ) -> Restored:
-    """Creates a database and restores an archive into it.
+    """Create a database and restore an archive into it.
 
     Args:
         archive: from `archive.prepare`.
@@ -92,12 +74,68 @@ def restore(
         jobs: how many to restore in parallel; a tar or plain dump has one (`PARALLEL`).
         time_limit: seconds, after which pg_restore and its children are ended.
         replace: drop a database of that name first, those connected to it included.
-        options: of pg_restore, beside where and what; `OPTIONS` for a staging.
+        options: of pg_restore, beside where and what; `OPTIONS` for a staging. Of a plain dump the
+            same is left out.
+        progress: called with bytes of a plain dump read, and bytes in all.
 
     Raises:
         ResilienceError: the database cannot be created, the time limit was reached, or the place
             broke meanwhile, which says nothing of the backup.
     """
+    started = time.monotonic()
+    try:
+        if archive.format == "plain":
+            done = _restore_plain(archive, server, database, time_limit, replace, options, progress)
+        else:
+            done = _restore_archive(archive, server, database, jobs, time_limit, replace, options)
+    except TimeoutError as error:
+        raise ResilienceError(
+            _("the restore did not end within %(seconds)s s", seconds=f"{time_limit:g}"),
+            option="time_limit",
+            value=time_limit,
+            remedy=_("a damaged dump can keep pg_restore busy for ever; else give it more time"),
+        ) from error
+    broke = next((error for error in done.errors if restore_errors.PLACE_BROKE.search(error)), None)
+    if broke:
+        raise restore_errors.place_broke(broke)
+    return dataclasses.replace(done, seconds=time.monotonic() - started)
+
+
+def _restore_plain(
+    archive: Archive,
+    server: Server,
+    database: str,
+    time_limit: float,
+    replace: bool,
+    options: Sequence[str],
+    progress: Progress | None,
+) -> Restored:
+    started = time.monotonic()
+    _create(server, database, replace, database_locale.of(archive.toc.entries))
+    loaded = sql_loader.load(
+        archive.ready_path,
+        server,
+        database,
+        left_out=LeftOut(
+            owners="--no-owner" in options,
+            privileges="--no-privileges" in options,
+            links=bool(options),
+        ),
+        time_limit=time_limit - (time.monotonic() - started),
+        progress=progress,
+    )
+    return Restored(0.0, 1, loaded.errors, loaded.harmless, dict(loaded.left_out))
+
+
+def _restore_archive(
+    archive: Archive,
+    server: Server,
+    database: str,
+    jobs: int | None,
+    time_limit: float,
+    replace: bool,
+    options: Sequence[str],
+) -> Restored:
     started = time.monotonic()
     count = (jobs or default_jobs()) if archive.format in PARALLEL else 1
 
@@ -111,31 +149,20 @@ def restore(
         )
 
     outcome = attempt(replace)
-    if count > 1 and DEADLOCK.search(outcome.errors):
-        # Alone it meets nobody; the database is ours by now.
+    if count > 1 and restore_errors.DEADLOCK.search(outcome.errors):
+        # Alone it meets nobody; the database was made here, so it may be replaced.
         count = 1
         outcome = attempt(True)
     if outcome.timed_out:
-        raise ResilienceError(
-            _("the restore did not end within %(seconds)s s", seconds=f"{time_limit:g}"),
-            option="time_limit",
-            value=time_limit,
-            remedy=_("a damaged dump can keep pg_restore busy for ever; else give it more time"),
-        )
-    errors, harmless = classify(outcome.errors)
+        raise TimeoutError
+    errors, harmless = restore_errors.classify(outcome.errors)
     if outcome.code != 0 and not errors and not harmless:
         errors.append(f"it ended with {outcome.ending()}: {outcome.errors.strip()[-300:]}")
-    broke = next((error for error in errors if PLACE_BROKE.search(error)), None)
-    if broke:
-        raise ResilienceError(
-            _("the place where the backup is tried broke: %(why)s", why=broke[:300]),
-            remedy=_("give staging more room and memory, and look whether its server runs"),
-        )
-    return Restored(time.monotonic() - started, count, errors, harmless)
+    return Restored(0.0, count, errors, harmless)
 
 
 def create_roles(server: Server, names: Sequence[str]) -> None:
-    """Makes roles that can do nothing, for policies that name them; those that exist stay.
+    """Create roles without any right, for policies that name them; those that exist stay.
 
     Raises:
         ResilienceError: one cannot be made.
@@ -161,7 +188,7 @@ def create_roles(server: Server, names: Sequence[str]) -> None:
 
 
 def add_amcheck(server: Server, database: str) -> None:
-    """Installs amcheck in a restored database, where the server has it; elsewhere does nothing.
+    """Install amcheck in a restored database, where the server has it.
 
     Raises:
         ResilienceError: it cannot be installed.
@@ -187,7 +214,7 @@ def add_amcheck(server: Server, database: str) -> None:
 
 
 def roles(server: Server) -> set[str]:
-    """The roles that a server has."""
+    """Return the names of the roles that a server has."""
     import psycopg2  # the engine imports without it
 
     connection = psycopg2.connect(**server.dsn("postgres"))
@@ -200,7 +227,7 @@ def roles(server: Server) -> set[str]:
 
 
 def _create(server: Server, database: str, replace: bool, locale: Mapping[str, str]) -> None:
-    """Makes the database, sorting text as the one that was dumped did, where the server can."""
+    """Create the database, with the locale of the one that was dumped where the server has it."""
     import psycopg2  # the engine imports without it
     from psycopg2 import sql
 
@@ -226,7 +253,7 @@ def _create(server: Server, database: str, replace: bool, locale: Mapping[str, s
 
 
 def _refuse_others(cursor: Any, mark: str, database: str) -> None:
-    """Refuses a database that is there and does not carry our mark."""
+    """Refuse a database that is there and does not carry the mark."""
     if marked_database.marks(cursor, mark).get(database, mark) != mark:
         raise ResilienceError(
             _("a database of that name is there, and is not ours"),
@@ -245,11 +272,7 @@ def _command(archive: Archive, server: Server, database: str, options: Sequence[
         "--no-password",
     ]
     binaries, path = server.binaries, archive.ready_path
-    # A plain dump can make psql run programs, so neither of the two runs as root.
     prefix = [] if binaries.contained else _unprivileged(server, archive)
-    if archive.format == "plain":
-        own = ["--no-psqlrc", "--quiet", "--echo-errors", f"--file={path}"]
-        return [*prefix, *binaries.command("psql", [*own, *connection], [path])]
     return [*prefix, *binaries.command("pg_restore", [*options, *connection, path], [path])]
 
 
@@ -258,35 +281,17 @@ def _unprivileged(server: Server, archive: Archive) -> list[str]:
     needs = [server.binaries.bin_dir, archive.ready_path, *sockets]
     if archive.format != "directory":
         return unprivileged(needs)
-    # pg_restore asks with access(2) which of its files there are, and that takes no account of the
+    # pg_restore looks with access(2) which of its files exist, and that takes no account of the
     # capability to read them unless the user is root: root without any other capability.
     return unprivileged([*needs, os.path.join(archive.ready_path, "toc.dat")], uid=0)
 
 
-def classify(text: str) -> tuple[list[str], list[str]]:
-    """Errors in what pg_restore or psql said: those that lose something, and harmless ones.
-
-    Args:
-        text: the program's standard error, in English.
-    """
-    errors: list[str] = []
-    harmless: list[str] = []
-    # psql begins the line that tells the statement as it begins that of the error before it.
-    begins = r"^(?=(?:pg_restore|psql)[:\s](?!.*STATEMENT: ))"
-    for block in re.split(begins, text, flags=re.MULTILINE):
-        first = block.strip()
-        if not re.search(r"\b(error|ERROR|FATAL|PANIC):", first):
-            continue
-        lines = [line.strip() for line in first.splitlines() if line.strip()]
-        message = " ".join(lines)[:400]
-        (harmless if any(known.search(first) for known in HARMLESS) else errors).append(message)
-    return errors, harmless
-
-
 def evidence(done: Restored) -> str:
-    """What is said of a restore."""
-    return _(
+    """Return the evidence of a restore: how it ran, and what was left out."""
+    ran = _(
         "%(jobs)d in parallel, harmless messages: %(harmless)d",
         jobs=done.jobs,
         harmless=len(done.harmless),
     )
+    names = ", ".join(f"{name} ({count})" for name, count in sorted(done.left_out.items()))
+    return join([ran, _("not executed: %(names)s", names=names) if names else ""], "; ")

@@ -19,10 +19,10 @@ from ..common import process
 from ..common.errors import ResilienceError
 from ..common.messages import _
 
-# What a restore drill needs.
+# What a restore drill needs; plain dumps go to the server through psycopg2.
 PROGRAMS = ("initdb", "postgres", "pg_restore")
 # What restoring into an external server needs.
-CLIENTS = ("pg_restore", "psql")
+CLIENTS = ("pg_restore",)
 # Where Debian, Red Hat and a source build put them.
 PLACES = ("/usr/lib/postgresql/*/bin", "/usr/pgsql-*/bin", "/usr/local/pgsql/bin")
 # `nobody` on Debian; it owns no file.

@@ -17,7 +17,7 @@ import os
 import time
 from typing import Any
 
-from ..backup import restore
+from ..backup import restore_errors
 from ..checks import checks
 from ..common import process
 from ..common.errors import ResilienceError
@@ -260,7 +260,7 @@ def _copy(
         )
     if brought.code == 0:
         return []
-    errors, harmless = restore.classify(brought.errors)
+    errors, harmless = restore_errors.classify(brought.errors)
     return errors or harmless or [f"it ended with {brought.ending()}"]
 
 

@@ -5,8 +5,8 @@
 """PostgreSQL's client programs out of an image, for a host that has none, or others.
 
 Each runs in a container of its own that sees the files it is to read, read-only, and no network but
-the staging server's: a plain dump can make psql run programs. They are run by the command `docker`,
-which passes standard input, output and signals on to them as to any other program.
+the staging server's. They are run by the command `docker`, which passes standard input, output and
+signals on to them as to any other program.
 """
 
 from __future__ import annotations

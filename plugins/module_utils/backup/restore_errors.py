@@ -1,0 +1,66 @@
+# -*- coding: utf-8 -*-
+# Copyright (c) 2026, chefwell.resilience contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Tell errors of a restore that lose something from harmless ones and from a broken place."""
+
+from __future__ import annotations
+
+import re
+
+from ..common.errors import ResilienceError
+from ..common.messages import _
+
+# What a restore may report without anything being lost: each with the reason.
+HARMLESS = (
+    # Dumps made before PostgreSQL 15, or with --clean, create what every database has.
+    re.compile(r'schema "public" already exists'),
+    # Comments on extensions belong to the extension's owner; they are no data.
+    re.compile(r"must be owner of extension"),
+)
+# What tells of the place and not of the backup: no room, no memory, a server that was ended (errors
+# of the classes 53, 57 and 08 in the manual, "PostgreSQL Error Codes").
+PLACE_BROKE = re.compile(
+    r"No space left on device|Disk quota exceeded|could not extend file|out of (?:shared )?memory"
+    r"|server closed the connection unexpectedly|terminating connection (?:due to|because of)"
+    r"|the database system is (?:shutting down|starting up|in recovery mode|not yet accepting)"
+)
+# Processes of one pg_restore may stand in each other's way, as two that attach indexes to
+# partitions of one table: PostgreSQL then ends one of them. That says nothing of the backup.
+DEADLOCK = re.compile(r"deadlock detected")
+# pg_restore begins each of its messages so.
+_BEGINS = re.compile(r"^(?=pg_restore[:\s])", re.MULTILINE)
+
+
+def is_harmless(error: str) -> bool:
+    """Whether an error loses nothing.
+
+    Args:
+        error: in English, with the statement that failed.
+    """
+    return any(known.search(error) for known in HARMLESS)
+
+
+def classify(text: str) -> tuple[list[str], list[str]]:
+    """Errors in what pg_restore reported: those that lose something, and harmless ones.
+
+    Args:
+        text: the program's standard error, in English.
+    """
+    errors: list[str] = []
+    harmless: list[str] = []
+    for block in _BEGINS.split(text):
+        first = block.strip()
+        if not re.search(r"\b(error|ERROR|FATAL|PANIC):", first):
+            continue
+        lines = [line.strip() for line in first.splitlines() if line.strip()]
+        (harmless if is_harmless(first) else errors).append(" ".join(lines)[:400])
+    return errors, harmless
+
+
+def place_broke(why: str) -> ResilienceError:
+    """The error for a server that gave up, which says nothing of the backup."""
+    return ResilienceError(
+        _("the place where the backup is tried broke: %(why)s", why=why[:300]),
+        remedy=_("give staging more room and memory, and look whether its server runs"),
+    )

@@ -1,0 +1,312 @@
+# -*- coding: utf-8 -*-
+# Copyright (c) 2026, chefwell.resilience contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Execute a plain dump over libpq: no psql, so that no meta-command of a dump is ever obeyed.
+
+Statements go to the server one by one, rows of COPY in blocks. As with `pg_restore`, what fails is
+noted and the rest goes on. `sql_left_out` says what is not executed.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import os
+import re
+import socket
+import threading
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator
+from typing import IO, Any
+
+from ..common import interrupt
+from ..database.postgres import Server
+from . import restore_errors, sql_lexer
+from .sql_left_out import LeftOut
+
+Progress = Callable[[int, int], None]
+# PostgreSQL takes no longer statement (MaxAllocSize in memutils.h).
+LONGEST = (1 << 30) - 1
+# Meta-commands that pg_dump and pg_dumpall write themselves, or that only concern psql's output.
+EXPECTED = frozenset(
+    f"\\{name}" for name in ("connect", "c", "restrict", "unrestrict", "echo", "qecho", "pset")
+) | {"\\set", "\\unset", "\\timing", "\\encoding", "\\."}
+# SQLSTATE of what is not there ("PostgreSQL Error Codes" in the manual): undefined table, column,
+# function, object and schema.
+NOT_THERE = ("42P01", "42703", "42883", "42704", "3F000")
+UNDEFINED_OBJECT = "42704"
+# Of a server that gave up: no room or memory, ended by its operator, its disk, its connection.
+PLACE_CODES = ("53", "57P", "58030", "08")
+# Seconds between two looks at the limit, and that a session has to end.
+TICK, PATIENCE = 0.2, 10.0
+_HEADER = re.compile(rb"-- (?:Data for )?Name: ")
+_TARGET = re.compile(
+    rb"(?:INSERT\s+INTO|CREATE\s+FOREIGN\s+TABLE(?:\s+IF\s+NOT\s+EXISTS)?)\s+"
+    rb"(" + sql_lexer.NAME + rb"(?:\." + sql_lexer.NAME + rb")?)",
+    re.IGNORECASE,
+)
+
+
+@dataclasses.dataclass
+class Loaded:
+    """What became of a dump.
+
+    Attributes:
+        errors: what failed, with its line and statement, in PostgreSQL's words.
+        harmless: failed, and nothing is lost.
+        left_out: what was not executed, by its name, and how often.
+        statements: that were executed.
+    """
+
+    errors: list[str] = dataclasses.field(default_factory=list)
+    harmless: list[str] = dataclasses.field(default_factory=list)
+    left_out: Counter[str] = dataclasses.field(default_factory=Counter)
+    statements: int = 0
+
+
+class _Stopped(Exception):
+    """The load was stopped from outside."""
+
+
+class _Rows:
+    """The rows of one COPY as psycopg2 reads them."""
+
+    def __init__(self, blocks: Iterator[bytes], stopped: threading.Event) -> None:
+        self._blocks, self._stopped = blocks, stopped
+
+    def read(self, size: int = -1) -> bytes:
+        """The next block, whatever its size; nothing at the end."""
+        if self._stopped.is_set():
+            raise _Stopped
+        return next(self._blocks, b"")
+
+    def readline(self) -> bytes:
+        """psycopg2 looks for it, and calls it never."""
+        return self.read()
+
+
+class _Load:
+    """One dump on its way into one database."""
+
+    def __init__(
+        self,
+        file: IO[bytes],
+        connection: Any,
+        left_out: LeftOut,
+    ) -> None:
+        self.connection, self.cursor = connection, connection.cursor()
+        self.descriptor: int = connection.fileno()
+        self.lexer = sql_lexer.Lexer(file.read, keep=LONGEST, follow=False)
+        self.done = Loaded()
+        self.stopped = threading.Event()
+        self._left_out = left_out
+        # Before the first entry a dump made with --clean drops what is not there.
+        self._cleaning = True
+        self._foreign: set[bytes] = set()
+
+    def run(self) -> None:
+        """Execute all of it.
+
+        Raises:
+            psycopg2.Error: the connection was lost.
+        """
+        for piece in self.lexer.pieces():
+            if self.stopped.is_set():
+                return
+            if piece.kind == sql_lexer.STATEMENT:
+                self._statement(piece)
+            elif piece.kind == sql_lexer.META:
+                self._meta(piece)
+            elif piece.kind == sql_lexer.COMMENT and _HEADER.match(piece.text):
+                self._cleaning = False
+
+    def _meta(self, piece: sql_lexer.Piece) -> None:
+        name = sql_lexer.meta_name(piece.text)
+        self.done.left_out[name] += 1
+        if name not in EXPECTED:
+            self.done.errors.append(
+                f"line {piece.line}: the meta-command {name} was not obeyed: no dump holds it"
+            )
+
+    def _statement(self, piece: sql_lexer.Piece) -> None:
+        import psycopg2  # the engine imports without it
+
+        text = piece.text
+        refused = self._refused(piece)
+        if refused:
+            self.done.errors.append(_error(piece, refused))
+            return
+        if text == b";":
+            return
+        name = self._left_out.name(text) or self._foreign_rows(text)
+        if name:
+            self.done.left_out[name] += 1
+            return
+        try:
+            if piece.copy_in:
+                self._copy(piece)
+            else:
+                self.cursor.execute(text)
+            self.done.statements += 1
+        except psycopg2.Error as error:
+            broken = (error.pgcode or "").startswith(PLACE_CODES)
+            if broken or self.connection.closed or self.stopped.is_set():
+                raise
+            self._failed(piece, error)
+        self._follow()
+
+    def _refused(self, piece: sql_lexer.Piece) -> str:
+        """Why a statement cannot be executed; empty where it can."""
+        if not piece.whole:
+            return "it is cut off, or something follows on its line"
+        if piece.size > len(piece.text):
+            return f"it is longer than {LONGEST} bytes, which PostgreSQL does not take"
+        return "it holds a zero byte" if b"\0" in piece.text else ""
+
+    def _copy(self, piece: sql_lexer.Piece) -> None:
+        rows = self.lexer.rows()
+        self.cursor.copy_expert(piece.text, _Rows(rows, self.stopped), sql_lexer.BLOCK)
+        if not self.lexer.complete:
+            self.done.errors.append(_error(piece, "its rows have no end mark"))
+
+    def _foreign_rows(self, text: bytes) -> str:
+        """Rows for a foreign table would go to another server."""
+        if text[:14].upper() == b"CREATE FOREIGN":
+            if found := _TARGET.match(text):
+                self._foreign.add(found[1])
+        elif self._foreign:
+            target = sql_lexer.copy_target(text) if text[:4].upper() == b"COPY" else None
+            found = _TARGET.match(text) if target is None else None
+            if (target or (found and found[1])) in self._foreign:
+                return "rows of foreign tables"
+        return ""
+
+    def _failed(self, piece: sql_lexer.Piece, error: Any) -> None:
+        primary = (error.diag.message_primary or str(error)).strip()
+        detail = error.diag.message_detail or ""
+        message = _error(piece, f"{primary} {detail}".strip(), error.diag.severity or "ERROR")
+        words = sql_lexer.words(piece.text, 3)
+        first = words[0] if words else ""
+        unknown_setting = first == "SET" and error.pgcode == UNDEFINED_OBJECT
+        nothing_to_drop = error.pgcode in NOT_THERE and (first == "DROP" or self._cleaning)
+        if unknown_setting:
+            self.done.left_out[f"SET {words[1].lower()}"] += 1
+        if unknown_setting or nothing_to_drop or restore_errors.is_harmless(message):
+            self.done.harmless.append(message)
+        else:
+            self.done.errors.append(message)
+
+    def _follow(self) -> None:
+        """Read on as the server reads now."""
+        status = self.connection.get_parameter_status
+        self.lexer.standard_strings = status("standard_conforming_strings") != "off"
+        self.lexer.encoding = status("client_encoding") or "UTF8"
+
+
+def load(
+    path: str,
+    server: Server,
+    database: str,
+    *,
+    left_out: LeftOut,
+    time_limit: float,
+    progress: Progress | None = None,
+) -> Loaded:
+    """Execute a plain dump in a database.
+
+    Args:
+        path: the dump, unpacked.
+        server: where the database is.
+        database: its name.
+        left_out: what is not executed.
+        time_limit: seconds.
+        progress: called with bytes read and bytes in all, a few times a second.
+
+    Raises:
+        TimeoutError: it did not end in time; its session was ended.
+        ResilienceError: the server broke meanwhile.
+        KeyboardInterrupt: an interrupt came; its session was ended.
+    """
+    import psycopg2  # the engine imports without it
+
+    size = os.path.getsize(path)
+    connection = psycopg2.connect(**server.dsn(database))
+    try:
+        connection.autocommit = True
+        with contextlib.suppress(psycopg2.Error), connection.cursor() as cursor:
+            # Errors are judged by their English words.
+            cursor.execute("SET lc_messages TO 'C'")
+        with open(path, "rb", buffering=0) as file:
+            run = _Load(file, connection, left_out)
+            _attend(
+                run,
+                server.dsn(database),
+                time_limit,
+                lambda: progress(run.lexer.position, size) if progress else None,
+            )
+        return run.done
+    finally:
+        connection.close()
+
+
+def _attend(
+    run: _Load, dsn: dict[str, Any], time_limit: float, progress: Callable[[], None]
+) -> None:
+    """Run a load beside this thread, which stays able to hear interrupts."""
+    import psycopg2  # the engine imports without it
+
+    failed: list[BaseException] = []
+
+    def work() -> None:
+        try:
+            run.run()
+        except BaseException as error:  # handed to the thread that waits
+            failed.append(error)
+
+    thread = threading.Thread(target=work, name="sql-loader", daemon=True)
+    deadline = time.monotonic() + time_limit
+    thread.start()
+    try:
+        while thread.is_alive():
+            thread.join(TICK)
+            interrupt.check()
+            progress()
+            if thread.is_alive() and time.monotonic() > deadline:
+                raise TimeoutError
+    except BaseException:
+        _stop(run, dsn, thread)
+        raise
+    if not failed:
+        return
+    if isinstance(failed[0], psycopg2.Error):
+        raise restore_errors.place_broke(" ".join(str(failed[0]).split())) from failed[0]
+    raise failed[0]
+
+
+def _stop(run: _Load, dsn: dict[str, Any], thread: threading.Thread) -> None:
+    """End what runs; a server that does not listen loses the connection."""
+    run.stopped.set()
+    end = [dsn, run.connection.info.backend_pid]
+    threading.Thread(target=_terminate, args=end, daemon=True).start()
+    thread.join(PATIENCE)
+    if thread.is_alive():
+        with contextlib.suppress(OSError), socket.socket(fileno=os.dup(run.descriptor)) as line:
+            line.shutdown(socket.SHUT_RDWR)
+        thread.join(PATIENCE)
+
+
+def _terminate(dsn: dict[str, Any], backend: int) -> None:
+    """End a session over another one: psycopg2's own `cancel` waits with the interpreter locked."""
+    import psycopg2  # the engine imports without it
+
+    with contextlib.suppress(psycopg2.Error):
+        other = psycopg2.connect(**dsn)
+        with contextlib.closing(other), other.cursor() as cursor:
+            cursor.execute("SELECT pg_catalog.pg_terminate_backend(%s)", [backend])
+
+
+def _error(piece: sql_lexer.Piece, why: str, severity: str = "ERROR") -> str:
+    statement = " ".join(piece.text[:400].decode("utf-8", "replace").split())[:200]
+    return f"line {piece.line}: {severity}: {' '.join(why.split())} STATEMENT: {statement}"
