@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import os
 import time
@@ -17,6 +18,7 @@ from ..common.errors import ResilienceError
 from ..common.messages import _, join
 from ..common.safe_text import one_line
 from ..database import marked_database
+from ..database.connection import driver, open_connection
 from ..database.postgres import Server, unprivileged
 from . import database_locale, restore_errors, sql_loader
 from .archive import Archive
@@ -167,12 +169,10 @@ def create_roles(server: Server, names: Sequence[str]) -> None:
     Raises:
         ResilienceError: one cannot be made.
     """
-    import psycopg2  # the engine imports without it
-    from psycopg2 import sql
-
-    connection = psycopg2.connect(**server.dsn("postgres"))
+    psycopg2 = driver()
+    sql = psycopg2.sql
+    connection = open_connection(server.dsn("postgres"))
     try:
-        connection.autocommit = True
         with connection.cursor() as cursor:
             for name in sorted(set(names) - roles(server)):
                 cursor.execute(sql.SQL("CREATE ROLE {} NOLOGIN").format(sql.Identifier(name)))
@@ -193,11 +193,9 @@ def add_amcheck(server: Server, database: str) -> None:
     Raises:
         ResilienceError: it cannot be installed.
     """
-    import psycopg2  # the engine imports without it
-
-    connection = psycopg2.connect(**server.dsn(database))
+    psycopg2 = driver()
+    connection = open_connection(server.dsn(database))
     try:
-        connection.autocommit = True
         with connection.cursor() as cursor:
             cursor.execute("SELECT 1 FROM pg_available_extensions WHERE name = 'amcheck'")
             if cursor.fetchone():
@@ -215,25 +213,18 @@ def add_amcheck(server: Server, database: str) -> None:
 
 def roles(server: Server) -> set[str]:
     """Return the names of the roles that a server has."""
-    import psycopg2  # the engine imports without it
-
-    connection = psycopg2.connect(**server.dsn("postgres"))
-    try:
+    with contextlib.closing(open_connection(server.dsn("postgres"))) as connection:
         with connection.cursor() as cursor:
             cursor.execute("SELECT rolname FROM pg_roles")
             return {str(row[0]) for row in cursor.fetchall()}
-    finally:
-        connection.close()
 
 
 def _create(server: Server, database: str, replace: bool, locale: Mapping[str, str]) -> None:
     """Create the database, with the locale of the one that was dumped where the server has it."""
-    import psycopg2  # the engine imports without it
-    from psycopg2 import sql
-
-    connection = psycopg2.connect(**server.dsn("postgres"))
+    psycopg2 = driver()
+    sql = psycopg2.sql
+    connection = open_connection(server.dsn("postgres"))
     try:
-        connection.autocommit = True
         with connection.cursor() as cursor:
             if server.mark:
                 _refuse_others(cursor, server.mark, database)

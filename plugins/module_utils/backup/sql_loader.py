@@ -22,6 +22,8 @@ from collections.abc import Callable, Iterator
 from typing import IO, Any
 
 from ..common import interrupt
+from ..common.safe_text import one_line
+from ..database.connection import driver, open_connection
 from ..database.postgres import Server
 from . import restore_errors, sql_lexer
 from .sql_left_out import LeftOut
@@ -131,8 +133,6 @@ class _Load:
             )
 
     def _statement(self, piece: sql_lexer.Piece) -> None:
-        import psycopg2  # the engine imports without it
-
         text = piece.text
         refused = self._refused(piece)
         if refused:
@@ -150,7 +150,7 @@ class _Load:
             else:
                 self.cursor.execute(text)
             self.done.statements += 1
-        except psycopg2.Error as error:
+        except driver().Error as error:
             broken = (error.pgcode or "").startswith(PLACE_CODES)
             if broken or self.connection.closed or self.stopped.is_set():
                 raise
@@ -229,13 +229,10 @@ def load(
         ResilienceError: the server broke meanwhile.
         KeyboardInterrupt: an interrupt came; its session was ended.
     """
-    import psycopg2  # the engine imports without it
-
     size = os.path.getsize(path)
-    connection = psycopg2.connect(**server.dsn(database))
+    connection = open_connection(server.dsn(database))
     try:
-        connection.autocommit = True
-        with contextlib.suppress(psycopg2.Error), connection.cursor() as cursor:
+        with contextlib.suppress(driver().Error), connection.cursor() as cursor:
             # Errors are judged by their English words.
             cursor.execute("SET lc_messages TO 'C'")
         with open(path, "rb", buffering=0) as file:
@@ -255,8 +252,6 @@ def _attend(
     run: _Load, dsn: dict[str, Any], time_limit: float, progress: Callable[[], None]
 ) -> None:
     """Run a load beside this thread, which stays able to hear interrupts."""
-    import psycopg2  # the engine imports without it
-
     failed: list[BaseException] = []
 
     def work() -> None:
@@ -280,8 +275,8 @@ def _attend(
         raise
     if not failed:
         return
-    if isinstance(failed[0], psycopg2.Error):
-        raise restore_errors.place_broke(" ".join(str(failed[0]).split())) from failed[0]
+    if isinstance(failed[0], driver().Error):
+        raise restore_errors.place_broke(one_line(failed[0])) from failed[0]
     raise failed[0]
 
 
@@ -299,14 +294,12 @@ def _stop(run: _Load, dsn: dict[str, Any], thread: threading.Thread) -> None:
 
 def _terminate(dsn: dict[str, Any], backend: int) -> None:
     """End a session over another one: psycopg2's own `cancel` waits with the interpreter locked."""
-    import psycopg2  # the engine imports without it
-
-    with contextlib.suppress(psycopg2.Error):
-        other = psycopg2.connect(**dsn)
+    with contextlib.suppress(driver().Error):
+        other = open_connection(dsn)
         with contextlib.closing(other), other.cursor() as cursor:
             cursor.execute("SELECT pg_catalog.pg_terminate_backend(%s)", [backend])
 
 
 def _error(piece: sql_lexer.Piece, why: str, severity: str = "ERROR") -> str:
-    statement = " ".join(piece.text[:400].decode("utf-8", "replace").split())[:200]
-    return f"line {piece.line}: {severity}: {' '.join(why.split())} STATEMENT: {statement}"
+    statement = one_line(piece.text[:400].decode("utf-8", "replace"), 200)
+    return f"line {piece.line}: {severity}: {one_line(why, 1000)} STATEMENT: {statement}"
