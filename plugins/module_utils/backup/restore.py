@@ -213,10 +213,12 @@ def add_amcheck(server: Server, database: str) -> None:
 
 def roles(server: Server) -> set[str]:
     """Return the names of the roles that a server has."""
-    with contextlib.closing(open_connection(server.dsn("postgres"))) as connection:
-        with connection.cursor() as cursor:
-            cursor.execute("SELECT rolname FROM pg_roles")
-            return {str(row[0]) for row in cursor.fetchall()}
+    with (
+        contextlib.closing(open_connection(server.dsn("postgres"))) as connection,
+        connection.cursor() as cursor,
+    ):
+        cursor.execute("SELECT rolname FROM pg_catalog.pg_roles")
+        return {str(row[0]) for row in cursor.fetchall()}
 
 
 def _create(server: Server, database: str, replace: bool, locale: Mapping[str, str]) -> None:

@@ -165,8 +165,6 @@ class Lexer:
             return
         self._encoding = name
         self._mask = sql_encoding.mask_of(name)
-        self._raw = self._raw[self._at :] + self._held
-        self._at = self._start = 0
         self._hide()
 
     def pieces(self) -> Iterator[Piece]:
@@ -214,7 +212,6 @@ class Lexer:
             self._begin(None)
             self._at = after
             if self._mask:
-                self._raw, self._at, self._start = self._raw[self._start :], after - found, 0
                 self._hide()
 
     def _taken(self, to: int) -> bytes:
@@ -555,8 +552,9 @@ class Lexer:
         return True
 
     def _hide(self) -> None:
-        """Hide the characters of everything in the buffer."""
-        self._held = b""
+        """Hide the characters of everything in the buffer from this piece on."""
+        self._raw = self._raw[self._start :] + self._held
+        self._at, self._start, self._held = self._at - self._start, 0, b""
         self._text = self._raw
         if self._mask:
             self._text, whole = self._mask(self._raw)
