@@ -25,11 +25,11 @@ lint: setup  ## check formatting, style, YAML and Ansible rules
 types: setup  ## check the types of the engine
 	$(VENV)/mypy plugins/module_utils
 
-unit: setup  ## run the unit tests
+unit: setup  ## run the unit tests, and check that imports follow the architecture
 	$(VENV)/python -m pytest tests --collect-only -q > /dev/null
-	$(VENV)/python -m pytest tests/unit
+	$(VENV)/python -m pytest tests/unit tests/house/test_architecture.py
 
-check: lint types unit  ## run the fast part: lint, types, unit tests
+check: lint types unit  ## run the fast part: format, lint, types, unit tests, architecture
 
 sanity: setup  ## run ansible-test sanity
 	tools/sanity.sh
@@ -42,10 +42,10 @@ ROOT := $(filter 0,$(shell id -u))
 LANES ?= $(shell expr $$(nproc) + 2)
 SIDE_BY_SIDE := $(if $(ROOT),--dist loadscope --no-loadscope-reorder --tx '$(LANES)*popen//python=tests/lane.sh')
 PARTS := unit house corpus integration $(if $(ROOT),faults docker plan)
-test: setup  ## run all tests, as root in lanes side by side; PARTS="unit corpus" for fewer
+test: setup  ## run all tests, as root in lanes side by side; PARTS="unit corpus" TEST=words LANES=1 for fewer
 	@mkdir -p build/test
 	$(if $(ROOT),@PYTHONPATH=tests $(VENV)/python -c 'from docker_lab import needs; needs.install(print)')
-	$(VENV)/python -m pytest $(addprefix tests/,$(PARTS)) $(SIDE_BY_SIDE) --durations=25 --junitxml=build/test/junit.xml
+	$(VENV)/python -m pytest $(addprefix tests/,$(PARTS)) $(SIDE_BY_SIDE) $(if $(TEST),-k "$(TEST)") --durations=25 --junitxml=build/test/junit.xml
 	@echo "results: build/test/junit.xml"
 
 test-docker:  ## run the tests that need Docker, on an engine of their own

@@ -30,6 +30,8 @@ sys.path.insert(0, str(ROOT / "build" / "collections"))
 # The testbed, and what the tests share (tests/support).
 sys.path.insert(0, str(ROOT / "tests"))
 
+from testbed import Testbed
+
 # A runner that was started in the background ignores Ctrl-C, and whatever it starts inherits that;
 # tests send the signal to others and to themselves.
 signal.signal(signal.SIGINT, signal.default_int_handler)
@@ -115,6 +117,17 @@ def blocking_input() -> None:
     """ssh makes its standard input non-blocking, and one that a test kills leaves it so for all who
     inherit it; Ansible refuses to begin with such an input."""
     os.set_blocking(0, True)
+
+
+@pytest.fixture(scope="module")
+def bed(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Testbed]:
+    """ChefWell in miniature for one module: two stores, or as many as its `STORES` says."""
+    stores = getattr(request.module, "STORES", 2)
+    bed = Testbed.up(tmp_path_factory.mktemp("bed") / "bed", stores=stores)
+    yield bed
+    bed.down()
 
 
 # One Docker engine for all tests of a run that want it, whatever room they are in. What it is made

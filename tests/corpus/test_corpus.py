@@ -32,7 +32,6 @@ from ansible_collections.chefwell.resilience.plugins.module_utils.proof import p
 from ansible_collections.chefwell.resilience.plugins.module_utils.staging import (
     connection_monitor,
     isolation,
-    staging,
 )
 from ansible_collections.chefwell.resilience.plugins.module_utils.staging.private_cluster import (
     Cluster,
@@ -42,6 +41,7 @@ from ansible_collections.chefwell.resilience.plugins.module_utils.validation imp
     previous_counts,
     production_drift,
 )
+from support.drill_settings import drill_settings
 from testbed import production
 
 from corpus import languages
@@ -383,10 +383,7 @@ def _seen_refusal(error: BackupError) -> None:
 
 
 def settings_in(lab: Lab, root: Path, **more: object) -> proof_settings.ProofSettings:
-    place = staging.StagingSettings(
-        "embedded", str(root / "work"), bin_dir=lab.server.binaries.bin_dir
-    )
-    return proof_settings.ProofSettings(place, str(root / "state"), str(root), **more)  # type: ignore[arg-type]
+    return drill_settings(root, lab.server.binaries.bin_dir, **more)
 
 
 def test_a_dump_under_row_level_security(

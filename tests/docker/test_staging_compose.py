@@ -23,12 +23,7 @@ from docker_lab.staging_host import (
 )
 from testbed import Testbed
 
-
-@pytest.fixture(scope="module")
-def bed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Testbed]:
-    made = Testbed.up(tmp_path_factory.mktemp("bed"), stores=3)
-    yield made
-    made.down()
+STORES = 3
 
 
 @pytest.fixture(scope="module")

@@ -28,10 +28,10 @@ from ansible_collections.chefwell.resilience.plugins.module_utils.common.errors 
 from ansible_collections.chefwell.resilience.plugins.module_utils.database import postgres
 from ansible_collections.chefwell.resilience.plugins.module_utils.drill import drill
 from ansible_collections.chefwell.resilience.plugins.module_utils.proof import proof_settings
-from ansible_collections.chefwell.resilience.plugins.module_utils.staging import staging
 from ansible_collections.chefwell.resilience.plugins.module_utils.staging.private_cluster import (
     Cluster,
 )
+from support.drill_settings import drill_settings
 from support.dumps import Dumps, counted, cuts
 from support.fault_log import Fault
 from testbed import Testbed
@@ -86,15 +86,8 @@ def rows_of(dumps: Dumps, path: Path) -> dict[tuple[str, str], int | None]:
 def settings_for(
     dumps: Dumps, root: Path, work_dir: Path | None = None
 ) -> proof_settings.ProofSettings:
-    return proof_settings.ProofSettings(
-        staging=staging.StagingSettings(
-            engine="embedded",
-            work_dir=str(work_dir or root / "work"),
-            bin_dir=dumps.binaries.bin_dir,
-        ),
-        state_dir=str(root / "state"),
-        backup_path=str(root),
-    )
+    place = {"work_dir": str(work_dir or root / "work")}
+    return drill_settings(root, dumps.binaries.bin_dir, staging=place)
 
 
 def check_of(result: dict[str, Any], identifier: str) -> dict[str, Any]:

@@ -24,6 +24,7 @@ from ansible_collections.chefwell.resilience.plugins.module_utils.staging import
     staging,
     staging_state,
 )
+from support.drill_settings import backend_of, drill_of_testbed
 from support.fault_log import Fault
 from testbed import Testbed
 from testbed.services import free_port
@@ -42,28 +43,12 @@ class Lab:
         self.work = root / "work"
         self.port = free_port()
 
-    def settings(self, kind: str = "embedded", **backend: Any) -> proof_settings.ProofSettings:
-        record = self.bed.record
-        env = {"JWT_SECRET": "staging-only", **backend.pop("env", {})}
-        served = staging.BackendSettings(
-            command=(record["backend"]["python"], record["backend"]["script"]),
-            env=env,
-            port=self.port,
-            **backend,
-        )
-        theirs = record["postgres"]
-        place = staging.StagingSettings(
-            kind=kind,
-            work_dir=str(self.work),
-            bin_dir=theirs["bin_dir"],
-            backend=served,
-            production=staging.ProductionSettings(theirs["host"], theirs["port"], theirs["dbname"]),
-        )
-        return proof_settings.ProofSettings(
-            staging=place,
-            state_dir=str(self.root / "state"),
-            backup_path=record["backups"],
-            api_users=record["users"],
+    def settings(self, engine: str = "embedded", **backend: Any) -> proof_settings.ProofSettings:
+        served = {"port": self.port, **backend}
+        return drill_of_testbed(
+            self.bed,
+            self.root,
+            staging={"engine": engine, "backend": backend_of(self.bed, **served)},
             api_time_limit=2,
         )
 

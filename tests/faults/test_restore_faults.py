@@ -21,6 +21,7 @@ from ansible_collections.chefwell.resilience.plugins.module_utils.staging import
 from ansible_collections.chefwell.resilience.plugins.module_utils.validation import (
     check_context,
 )
+from support.drill_settings import drill_settings
 from support.dumps import Dumps
 from support.fault_log import Fault
 from testbed import Testbed
@@ -63,13 +64,9 @@ class Bench:
         return path
 
     def settings(self, **more: Any) -> proof_settings.ProofSettings:
-        place = staging.StagingSettings(
-            "embedded", str(self.root / "work"), bin_dir=self.dumps.binaries.bin_dir
-        )
-        return proof_settings.ProofSettings(
-            staging=place,
-            state_dir=str(self.root / "state"),
-            backup_path=str(self.root),
+        return drill_settings(
+            self.root,
+            self.dumps.binaries.bin_dir,
             validation=_questions(),
             featured_schema="tenant_chefwell",
             **more,

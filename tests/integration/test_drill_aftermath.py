@@ -19,13 +19,6 @@ from support.http_receiver import Receiver, receiving
 from testbed import Testbed
 
 
-@pytest.fixture(scope="module")
-def bed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Testbed]:
-    made = Testbed.up(tmp_path_factory.mktemp("bed"), stores=2)
-    yield made
-    made.down()
-
-
 @pytest.fixture
 def receiver() -> Iterator[Receiver]:
     with receiving() as made:

@@ -19,6 +19,7 @@ from ansible_collections.chefwell.resilience.plugins.module_utils.staging import
 from ansible_collections.chefwell.resilience.plugins.module_utils.validation import (
     check_context,
 )
+from support.drill_settings import drill_of_testbed
 from testbed import Testbed
 from testbed.services import free_port
 
@@ -26,36 +27,15 @@ TENANTS = "SELECT schema_name FROM public.companies"
 
 
 @pytest.fixture(scope="module")
-def bed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Testbed]:
-    made = Testbed.up(tmp_path_factory.mktemp("bed") / "bed", stores=2)
-    yield made
-    made.down()
-
-
-@pytest.fixture(scope="module")
 def settings(
     bed: Testbed, tmp_path_factory: pytest.TempPathFactory
 ) -> proof_settings.ProofSettings:
     folder = tmp_path_factory.mktemp("drill")
-    record = bed.record
-    backend = staging.BackendSettings(
-        command=(record["backend"]["python"], record["backend"]["script"]),
-        env={"JWT_SECRET": "staging-only"},
-        port=free_port(),
-    )
-    place = staging.StagingSettings(
-        engine="embedded",
-        work_dir=str(folder / "staging"),
-        bin_dir=record["postgres"]["bin_dir"],
-        backend=backend,
-    )
     (folder / "state").mkdir()
-    return proof_settings.ProofSettings(
-        place,
-        str(folder / "state"),
-        record["backups"],
+    return drill_of_testbed(
+        bed,
+        folder,
         validation=check_context.ValidationSettings(tenant_query=TENANTS),
-        api_users=record["users"],
         featured_schema="tenant_chefwell",
     )
 

@@ -27,9 +27,9 @@ from ansible_collections.chefwell.resilience.plugins.module_utils.staging import
     connection_monitor,
     staging,
 )
+from support.drill_settings import backend_of, drill_of_testbed
 from support.remote_host import RemoteHost
 from testbed import Testbed
-from testbed.services import free_port
 
 PORT = 5125
 # Takes what comes and says nothing, as a mail server that is slow would.
@@ -59,13 +59,6 @@ runpy.run_path(script, run_name="__main__")
 
 
 @pytest.fixture(scope="module")
-def bed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Testbed]:
-    made = Testbed.up(tmp_path_factory.mktemp("bed"), stores=2)
-    yield made
-    made.down()
-
-
-@pytest.fixture(scope="module")
 def far() -> Iterator[RemoteHost]:
     made = RemoteHost()
     listener = subprocess.Popen([*made.inside, sys.executable, "-c", LISTEN])
@@ -80,27 +73,12 @@ def far() -> Iterator[RemoteHost]:
 
 def settings(bed: Testbed, root: Path, *calls: str, **place: Any) -> proof_settings.ProofSettings:
     """A drill whose backend calls `calls`: address, port, how."""
-    server, backend = bed.record["postgres"], bed.record["backend"]
     script = root / "calls.py"
     script.write_text(CALLS)
     script.chmod(0o644)
     before = [str(script), *calls] if calls else []
-    return proof_settings.ProofSettings(
-        staging=staging.StagingSettings(
-            **{"engine": "embedded", **place},
-            work_dir=str(root / "work"),
-            bin_dir=server["bin_dir"],
-            backend=staging.BackendSettings(
-                command=[backend["python"], *before, backend["script"]],
-                env={"JWT_SECRET": "staging-only", "MAIL_ENABLED": "no-value-is-told"},
-                port=free_port(),
-            ),
-            production=staging.ProductionSettings(server["host"], server["port"], server["dbname"]),
-        ),
-        state_dir=str(root / "state"),
-        backup_path=bed.record["backups"],
-        api_users=bed.record["users"],
-    )
+    backend = backend_of(bed, *before, env={"MAIL_ENABLED": "no-value-is-told"})
+    return drill_of_testbed(bed, root, staging={"backend": backend, **place})
 
 
 def check_of(result: dict[str, Any]) -> dict[str, Any]:
@@ -146,8 +124,8 @@ def test_a_backend_that_calls_out_fails(
     )
     assert [one["id"] for one in result["checks"] if one["status"] == "failed"] == ["isolation"]
     rule = Ignored("isolation.connection", "the test's own far host", f"{far.address}:*")
-    questions = dataclasses.replace(asked.validation, ignore=[rule])
-    ignored = check_of(drill.run(dataclasses.replace(asked, validation=questions)))
+    validation = dataclasses.replace(asked.validation, ignore=[rule])
+    ignored = check_of(drill.run(dataclasses.replace(asked, validation=validation)))
     assert ignored["status"] == "skipped" and "the test's own far host" in ignored["evidence"]
 
 

@@ -6,7 +6,6 @@ import functools
 import json
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -16,13 +15,6 @@ from support.ansible_run import run_module
 from testbed import Testbed
 
 ROOT = Path(__file__).resolve().parents[2]
-
-
-@pytest.fixture(scope="module")
-def bed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Testbed]:
-    made = Testbed.up(tmp_path_factory.mktemp("bed"), stores=2)
-    yield made
-    made.down()
 
 
 @pytest.fixture(scope="module")

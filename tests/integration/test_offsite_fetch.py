@@ -7,7 +7,6 @@ import json
 import os
 import shutil
 import subprocess
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -18,21 +17,10 @@ from ansible_collections.chefwell.resilience.plugins.module_utils.common.errors 
 from ansible_collections.chefwell.resilience.plugins.module_utils.drill import drill
 from ansible_collections.chefwell.resilience.plugins.module_utils.offsite import offsite_fetch
 from ansible_collections.chefwell.resilience.plugins.module_utils.proof import proof_settings
-from ansible_collections.chefwell.resilience.plugins.module_utils.recovery import (
-    recovery,
-    recovery_run,
-)
-from ansible_collections.chefwell.resilience.plugins.module_utils.staging import staging
+from support.drill_settings import drill_settings
 from support.offsite_client import destination_on
 from support.sshd import Sshd
 from testbed import Testbed
-
-
-@pytest.fixture(scope="module")
-def bed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Testbed]:
-    made = Testbed.up(tmp_path_factory.mktemp("bed"), stores=2)
-    yield made
-    made.down()
 
 
 @pytest.fixture(scope="module")
@@ -72,60 +60,13 @@ def config(bed: Testbed, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def settings(bed: Testbed, config: Path, tmp_path: Path) -> proof_settings.ProofSettings:
-    place = staging.StagingSettings(
-        engine="embedded",
-        work_dir=str(tmp_path / "work"),
-        bin_dir=bed.record["postgres"]["bin_dir"],
-    )
     # No local backups at all: this is the day on which they are gone, too.
-    return proof_settings.ProofSettings(
-        staging=place,
-        state_dir=str(tmp_path / "state"),
+    return drill_settings(
+        tmp_path,
+        bed.record["postgres"]["bin_dir"],
         backup_path=str(tmp_path / "gone"),
         offsite_config=str(config),
     )
-
-
-def test_the_newest_backup_is_fetched_and_tried(
-    settings: proof_settings.ProofSettings, bed: Testbed, tmp_path: Path
-) -> None:
-    result = drill.run(settings, from_offsite=True)
-    newest = max(Path(bed.record["backups"], "daily").iterdir())
-    assert (result["verdict"], result["problem"]) == ("passed", None), result
-    assert result["backup"]["file"] == newest.name
-    assert result["backup"]["fetched_from"].startswith(bed.record["ssh"]["user"])
-    phases = [phase["name"] for phase in result["phases"]]
-    assert phases[:3] == ["fetch", "digest", "decode"]
-    # The digest that lies beside it on the server came along.
-    (archive,) = [check for check in result["checks"] if check["id"] == "archive"]
-    assert f"SHA-256 as in {newest.name}.sha256" in archive["evidence"]
-    assert os.listdir(tmp_path / "work") == ["lock"]
-
-
-def test_tier_and_day_are_chosen_on_the_server(
-    settings: proof_settings.ProofSettings, bed: Testbed, tmp_path: Path
-) -> None:
-    server = offsite_fetch.destination(settings.offsite_config)
-    monthly = offsite_fetch.fetch(server, str(tmp_path), tier="monthly")
-    wanted = max(Path(bed.record["backups"], "monthly").iterdir())
-    assert Path(monthly.path).read_bytes() == wanted.read_bytes()
-    assert (Path(monthly.path).name, monthly.tier) == (wanted.name, "monthly")
-    with pytest.raises(ResilienceError, match="there is no backup of 1999-01-01"):
-        offsite_fetch.fetch(server, str(tmp_path), date="1999-01-01")
-
-
-def test_production_is_recovered_from_offsite(
-    settings: proof_settings.ProofSettings, bed: Testbed
-) -> None:
-    postgres: dict[str, Any] = bed.record["postgres"]
-    known = ("host", "port", "user", "password", "dbname", "bin_dir")
-    target = recovery.RecoveryServer(**{name: postgres[name] for name in known})
-    made = recovery_run.restore_beside(
-        recovery.RecoverySettings(settings, target), from_offsite=True
-    )
-    assert made["verdict"] == "passed", made
-    listed = recovery.listed(recovery.RecoverySettings(settings, target))
-    assert listed[0]["name"] == made["name"] and bed.record["ssh"]["user"] in listed[0]["what"]
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,6 @@ import os
 import signal
 import socket
 import subprocess
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -20,13 +19,7 @@ from testbed import Testbed
 from testbed.backend_service import healthy
 
 HOST = socket.gethostname()
-
-
-@pytest.fixture(scope="module")
-def bed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Testbed]:
-    made = Testbed.up(tmp_path_factory.mktemp("bed"), stores=3)
-    yield made
-    made.down()
+STORES = 3
 
 
 @pytest.fixture(scope="module")

@@ -17,6 +17,7 @@ from ansible_collections.chefwell.resilience.plugins.module_utils.database.postg
 from ansible_collections.chefwell.resilience.plugins.module_utils.drill import drill
 from ansible_collections.chefwell.resilience.plugins.module_utils.proof import proof_settings
 from ansible_collections.chefwell.resilience.plugins.module_utils.staging import staging
+from support.drill_settings import drill_settings
 from testbed import production
 
 FORMATS = {"custom": "-Fc", "tar": "-Ft", "plain": "-Fp"}
@@ -46,9 +47,7 @@ def settings(tmp_path_factory: pytest.TempPathFactory) -> Iterator[proof_setting
     """A staging that stands, so that no drill needs a cluster of its own."""
     root = tmp_path_factory.mktemp("forms")
     root.chmod(0o755)
-    bin_dir = production.binaries().bin_dir
-    place = staging.StagingSettings("embedded", str(root / "work"), bin_dir=bin_dir)
-    made = proof_settings.ProofSettings(place, str(root / "state"), str(root))
+    made = drill_settings(root, production.binaries().bin_dir)
     drill.set_up(made)
     try:
         yield made

@@ -9,7 +9,6 @@ from __future__ import annotations
 import importlib
 import json
 import re
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -18,18 +17,14 @@ import yaml
 from support.filesystems import run
 from support.host_copy import HostCopy, host_copy
 from support.http_receiver import Receiver, receiving
+from support.markdown import page_blocks
 
 ROOT = Path(__file__).resolve().parents[2]
-sys.path.insert(0, str(ROOT / "tests" / "plan"))
 
-import plan_text
+from plan import plan_text
 
 LACKS = "/usr/bin/python3 -c 'import apprise'"
 SCRIPTS = "/root/restaurante/scripts"
-
-
-def blocks(page: str, kind: str) -> list[str]:
-    return re.findall(rf"^```{kind}\n(.*?)^```$", (ROOT / page).read_text(), re.M | re.S)
 
 
 @pytest.fixture(scope="module")
@@ -53,8 +48,8 @@ def host(tmp_path_factory: pytest.TempPathFactory, receiver: Receiver) -> Iterat
             (copy.root / name).mkdir(parents=True, exist_ok=True)
         database = copy.root / "var/lib/postgresql"
         run("mount", "-t", "tmpfs", "-o", "size=60G", "database", str(database))
-        (play,) = blocks("roles/disk_monitor/README.md", "yaml")
-        copy.write("/root/play.yml", play)
+        (play,) = page_blocks("roles/disk_monitor/README.md", "yaml")
+        copy.write("/root/play.yml", play.text)
         copy.play(
             "/root/play.yml",
             ansible_become=False,
@@ -92,7 +87,11 @@ def test_the_plans_tests_word_for_word(host: HostCopy) -> None:
 
 
 def test_the_commands_of_the_document(host: HostCopy) -> None:
-    (block,) = [text for text in blocks("docs/stage1-disk-monitor.md", "") if SCRIPTS in text]
+    (block,) = [
+        block.text
+        for block in page_blocks("docs/stage1-disk-monitor.md", "")
+        if SCRIPTS in block.text
+    ]
     commands = [re.split(r"\s{2,}", line)[0] for line in block.splitlines() if line.strip()]
     assert len(commands) == 7
     for command in commands:

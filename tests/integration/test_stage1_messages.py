@@ -15,6 +15,7 @@ from ansible_collections.chefwell.resilience.plugins.module_utils.history.histor
 from support.filesystems import Disks, fill
 from support.http_receiver import receiving
 from support.mail_receiver import receiving_mail
+from support.markdown import code_blocks
 from support.monitor_host import MonitorHost
 
 DOCUMENT = Path(__file__).resolve().parents[2] / "docs" / "stage1-disk-monitor.md"
@@ -51,9 +52,10 @@ def as_written(text: str, point: Path) -> str:
     return MOMENT.sub("(time)", text.replace(str(point), "/srv"))
 
 
-def examples(kind: str) -> str:
-    (found,) = re.findall(rf"^```{kind}\n(.*?)^```$", DOCUMENT.read_text(), re.M | re.S)
-    return str(found)
+def example(language: str) -> str:
+    """The document's only block of a language."""
+    (block,) = code_blocks(DOCUMENT.read_text(), language)
+    return block.text
 
 
 def test_the_documents_examples_are_what_is_sent(tmp_path: Path, disks: Disks) -> None:
@@ -81,7 +83,7 @@ def test_the_documents_examples_are_what_is_sent(tmp_path: Path, disks: Disks) -
         if language == "en":
             texts = [f"{message['title']}\n{message['message']}" for message in told]
             shown = "\n\n".join(as_written(text, point) for text in texts)
-            assert MOMENT.sub("(time)", examples("text")).rstrip("\n") == shown
+            assert MOMENT.sub("(time)", example("text")).rstrip("\n") == shown
             assert [message["type"] for message in told] == ["warning", "warning", "success"]
         else:
             assert [message["title"].split(": ")[0] for message in told] == [
@@ -89,7 +91,7 @@ def test_the_documents_examples_are_what_is_sent(tmp_path: Path, disks: Disks) -
                 "ainda 🟡 WARNING",
                 "✅ OK novamente",
             ]
-    block, expected = examples("json"), []
+    block, expected = example("json"), []
     while block.strip():
         value, end = written.raw_decode(block.lstrip())
         expected.append(value)

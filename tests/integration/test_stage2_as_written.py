@@ -22,7 +22,7 @@ import yaml
 from support.backup_trees import add_backup, plan_tree
 from support.copied_server import CopiedServer, copied_server, without_keys
 from support.host_copy import PROGRAMS, HostCopy, host_copy
-from support.written_examples import examples
+from support.markdown import examples
 
 DOCUMENT, README = "docs/stage2-offsite-backup.md", "roles/offsite_backup/README.md"
 SCRIPTS, KIT = "/root/restaurante/scripts", "/usr/local/lib/chefwell-offsite"

@@ -20,6 +20,7 @@ import pytest
 import yaml
 from support.filesystems import run
 from support.host_copy import SCRIPTS, HostCopy, host_copy
+from support.markdown import code_blocks, page_blocks
 from testbed import Testbed, production
 from testbed.backend_service import healthy
 from testbed.services import free_port
@@ -58,9 +59,7 @@ BLOCKS: dict[tuple[str, str], tuple[str, ...]] = {
 
 def blocks(page: str) -> dict[str, str]:
     """Every fenced block of a page, by its first line without a comment."""
-    text = (ROOT / page).read_text(encoding="utf-8")
-    found = re.findall(r"^```[a-z]*\n(.*?)^```$", text, re.M | re.S)
-    return {re.split(r"\s+#", block.splitlines()[0])[0].strip(): block for block in found}
+    return {block.name: block.text for block in page_blocks(page)}
 
 
 def lines(page: str, first: str, number: int) -> list[str]:
@@ -119,13 +118,6 @@ class Written(HostCopy):
             "backup_servers": {"hosts": {"backup": local}},
         }
         self.write(self.inventory, yaml.safe_dump(groups))
-
-
-@pytest.fixture(scope="module")
-def bed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Testbed]:
-    made = Testbed.up(tmp_path_factory.mktemp("bed"), stores=2)
-    yield made
-    made.down()
 
 
 def offsite(bed: Testbed) -> dict[str, Any]:
@@ -300,7 +292,7 @@ def test_by_hand_with_postgresqls_programs_alone(host: Written, bed: Testbed) ->
     """What the runbook says for the day on which none of these commands is there."""
     runbook = (host.root / "root/restaurante/DISASTER-RECOVERY-PLAYBOOK.md").read_text()
     section = runbook.partition("## 5.")[2].partition("## 6.")[0]
-    (block,) = re.findall(r"```bash\n(.*?)```", section, re.S)
+    (block,) = [found.text for found in code_blocks(section, "bash")]
     assert len(block.splitlines()) == 6
     lose(bed)
     newest = max((host.root / "root/backups/daily").glob("*.gz")).name

@@ -19,13 +19,7 @@ from testbed import Testbed
 from testbed.services import free_port
 
 PLAYBOOK = "stage3_staging_restore.yml"
-
-
-@pytest.fixture(scope="module")
-def bed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Testbed]:
-    made = Testbed.up(tmp_path_factory.mktemp("bed"), stores=3)
-    yield made
-    made.down()
+STORES = 3
 
 
 @pytest.fixture(scope="module")

@@ -17,15 +17,8 @@ from ansible_collections.chefwell.resilience.plugins.module_utils.database impor
 from ansible_collections.chefwell.resilience.plugins.module_utils.drill import drill
 from ansible_collections.chefwell.resilience.plugins.module_utils.proof import proof_settings
 from ansible_collections.chefwell.resilience.plugins.module_utils.staging import staging
+from support.drill_settings import drill_of_testbed
 from testbed import Testbed, production
-from testbed.services import free_port
-
-
-@pytest.fixture(scope="module")
-def bed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Testbed]:
-    made = Testbed.up(tmp_path_factory.mktemp("bed"), stores=2)
-    yield made
-    made.down()
 
 
 @pytest.fixture(scope="module")
@@ -39,27 +32,9 @@ def other(tmp_path_factory: pytest.TempPathFactory) -> Iterator[production.Produ
 def settings(
     bed: Testbed, other: production.Production, tmp_path: Path
 ) -> proof_settings.ProofSettings:
-    theirs = bed.record["postgres"]
-    place = staging.StagingSettings(
-        engine="external",
-        work_dir=str(tmp_path / "work"),
-        bin_dir=theirs["bin_dir"],
-        backend=staging.BackendSettings(
-            command=(bed.record["backend"]["python"], bed.record["backend"]["script"]),
-            env={"JWT_SECRET": "staging-only"},
-            port=free_port(),
-        ),
-        production=staging.ProductionSettings(theirs["host"], theirs["port"], theirs["dbname"]),
-        external=staging.ExternalSettings(
-            **{name: other.settings[name] for name in ("host", "port", "user", "password")}
-        ),
-    )
-    return proof_settings.ProofSettings(
-        staging=place,
-        state_dir=str(tmp_path / "state"),
-        backup_path=bed.record["backups"],
-        api_users=bed.record["users"],
-    )
+    account = {name: other.settings[name] for name in ("host", "port", "user", "password")}
+    place = {"engine": "external", "external": staging.ExternalSettings(**account)}
+    return drill_of_testbed(bed, tmp_path, staging=place)
 
 
 def databases(server: production.Production) -> set[str]:

@@ -43,14 +43,6 @@ PLAN = {
 STORES = 3
 
 
-@pytest.fixture(scope="module")
-def bed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Testbed]:
-    # pytest's folder is closed to others, so the backup server's lies elsewhere.
-    made = Testbed.up(tmp_path_factory.mktemp("testbed") / "bed", stores=STORES)
-    yield made
-    made.down()
-
-
 @pytest.fixture
 def open_folder() -> Iterator[Path]:
     """A folder that every user can reach."""

@@ -11,8 +11,9 @@ import json
 import re
 from collections.abc import Callable, Iterator, Sequence
 
-import plan_text
 from docker_lab.servers import BACKUP, BACKUP_PATH, Ended, Server
+
+from plan import plan_text
 
 Judge = Callable[["Seen"], bool]
 JUDGES: dict[str, Judge] = {}

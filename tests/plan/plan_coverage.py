@@ -12,7 +12,7 @@ import re
 from pathlib import Path
 from typing import Any
 
-import plan_text
+from plan import plan_text
 
 KINDS = {
     "test": ("Tests", ("test", "the plan asks to see", "looked at")),

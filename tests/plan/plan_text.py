@@ -12,18 +12,14 @@ import re
 import subprocess
 from pathlib import Path
 
+from support.markdown import code_blocks
+
 PLAN = Path(__file__).resolve().with_name("implementation-plan.pt-BR.md")
 STAGES = (1, 2, 3)
-_TEST = re.compile(r"^\*\*(T\d\.\d) - (.+?):\*\*\n```bash\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+# The titles of the plan's blocks; those of its tests begin with their identifier.
+_TEST = re.compile(r"(T\d\.\d) - (.+)")
+_PAGES = ("Saída esperada", "Relatório de Validação")
 _STAGE = re.compile(r"^## 🎯 ETAPA (\d):", re.MULTILINE)
-_SHELL = re.compile(
-    r"^\*\*([^*\n]+?):\*\*\n+```bash\n(.*?)^```$",
-    re.MULTILINE | re.DOTALL,
-)
-_OUTPUT = re.compile(
-    r"^\*\*(Saída esperada|Relatório de Validação):\*\*\n```\n(.*?)^```$", re.MULTILINE | re.DOTALL
-)
-_ROLLBACK = r"^\*\*Etapa {} - Rollback:\*\*\n```bash\n(.*?)^```$"
 _FILLED = re.compile(r"<[\w-]+>")
 
 
@@ -83,11 +79,12 @@ class Output:
 def tests() -> tuple[PlanTest, ...]:
     """All tests of the plan, in its order."""
     found = []
-    for match in _TEST.finditer(_text()):
-        expected = re.findall(r"^# Verificar: (.+)$", match[3], re.MULTILINE)
-        found.append(
-            PlanTest(match[1], match[2], match[3], commands_of(match[3]), " ".join(expected))
-        )
+    for block in code_blocks(_text(), "bash"):
+        title = _TEST.fullmatch(block.title)
+        if title:
+            expected = re.findall(r"^# Verificar: (.+)$", block.text, re.MULTILINE)
+            commands = commands_of(block.text)
+            found.append(PlanTest(title[1], title[2], block.text, commands, " ".join(expected)))
     return tuple(found)
 
 
@@ -115,28 +112,29 @@ def filled(command: str) -> list[str]:
 @functools.cache
 def shown(stage: int) -> tuple[Block, ...]:
     """The shell blocks of a stage that are no tests, in their order."""
-    text = _section(stage)
     return tuple(
-        _block(stage, match[1], match[2])
-        for match in _SHELL.finditer(text)
-        if not re.match(r"T\d\.\d", match[1])
+        _block(stage, block.title, block.text)
+        for block in code_blocks(_section(stage), "bash")
+        if block.title and not _TEST.match(block.title)
     )
 
 
 @functools.cache
 def rollback(stage: int) -> Block:
     """The block of `**Etapa N - Rollback:**`."""
-    match = re.search(_ROLLBACK.format(stage), _text(), re.MULTILINE | re.DOTALL)
-    if not match:
-        raise ValueError(f"the plan has no rollback of stage {stage}")
-    return _block(stage, f"Etapa {stage} - Rollback", match[1])
+    title = f"Etapa {stage} - Rollback"
+    for block in code_blocks(_text(), "bash"):
+        if block.title == title:
+            return _block(stage, title, block.text)
+    raise ValueError(f"the plan has no rollback of stage {stage}")
 
 
 def outputs(stage: int) -> list[Output]:
     """The pages that the plan shows in a stage."""
     return [
-        Output(stage, match[1], tuple(match[2].rstrip("\n").splitlines()))
-        for match in _OUTPUT.finditer(_section(stage))
+        Output(stage, block.title, tuple(block.text.rstrip("\n").splitlines()))
+        for block in code_blocks(_section(stage), "")
+        if block.title in _PAGES
     ]
 
 

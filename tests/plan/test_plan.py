@@ -13,8 +13,6 @@ import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-import plan_checks
-import plan_text
 import pytest
 from docker_lab.availability import PATHS, Availability
 from docker_lab.servers import (
@@ -27,9 +25,11 @@ from docker_lab.servers import (
     recap,
 )
 from docker_lab.swarm import Swarm
-from plan_checks import Seen
-from plan_coverage import Coverage, code, different
 from testbed import sample
+
+from plan import plan_checks, plan_text
+from plan.plan_checks import Seen
+from plan.plan_coverage import Coverage, code, different
 
 # Seconds without a question from outside in which something could have been missed.
 LONGEST_GAP = 10

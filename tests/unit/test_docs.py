@@ -11,20 +11,19 @@ from typing import Any
 
 import pytest
 import yaml
+from support.markdown import page_blocks
 
 ROOT = Path(__file__).resolve().parents[2]
 PAGES = [
     *sorted(ROOT.glob("*.md")),
     *sorted((ROOT / "docs").rglob("*.md")),
     *sorted((ROOT / "roles").glob("*/README.md")),
-    *(ROOT / place / "README.md" for place in ("bench", "tests/faults", "tests/testbed")),
+    ROOT / "bench" / "README.md",
+    ROOT / "molecule" / "README.md",
+    *sorted((ROOT / "tests").rglob("README.md")),
 ]
 NAMES = [str(page.relative_to(ROOT)) for page in PAGES]
 GUIDES = ("README.md", "docs/getting-started.md")
-
-
-def blocks(page: str, kind: str) -> list[str]:
-    return re.findall(rf"^```{kind}\n(.*?)^```$", (ROOT / page).read_text(), re.M | re.S)
 
 
 def options() -> set[str]:
@@ -46,8 +45,8 @@ def test_links_lead_somewhere(page: Path) -> None:
 @pytest.mark.parametrize("page", GUIDES)
 def test_variables_of_the_examples_exist(page: str) -> None:
     known, used = options(), 0
-    for block in blocks(page, "yaml"):
-        for name in yaml.safe_load(block):
+    for block in page_blocks(page, "yaml"):
+        for name in yaml.safe_load(block.text):
             if name.startswith(
                 ("disk_monitor_", "offsite_", "staging_", "host_kit_", "checkpoint_")
             ):
@@ -58,7 +57,9 @@ def test_variables_of_the_examples_exist(page: str) -> None:
 
 @pytest.mark.parametrize("page", GUIDES)
 def test_the_example_inventory_is_one(page: str, tmp_path: Path) -> None:
-    (inventory,) = [block for block in blocks(page, "yaml") if "backup_servers:" in block]
+    (inventory,) = [
+        block.text for block in page_blocks(page, "yaml") if "backup_servers:" in block.text
+    ]
     path = tmp_path / "inventory.yml"
     path.write_text(inventory)
     tool = str(Path(sys.executable).with_name("ansible-inventory"))
@@ -105,3 +106,12 @@ def test_every_threat_has_a_test_or_is_not_withstood() -> None:
     assert len(threats) > 15
     for threat, withstands, weakness, tests in threats:
         assert "`test_" in tests or (not withstands and "**everything" in weakness), threat
+
+
+def test_the_page_of_the_tests_names_every_folder_and_every_helper() -> None:
+    rows = re.findall(r"^\| `([^`]+)` \|", (ROOT / "tests" / "README.md").read_text(), re.MULTILINE)
+    tests = ROOT / "tests"
+    folders = {f"{path.name}/" for path in tests.iterdir() if path.is_dir()}
+    helpers = {f"support/{path.name}" for path in (tests / "support").glob("*.py")}
+    expected = folders - {"support/", "__pycache__/"} | helpers - {"support/__init__.py"}
+    assert sorted(rows) == sorted(expected)

@@ -3,18 +3,14 @@
 from __future__ import annotations
 
 import re
-import sys
 from pathlib import Path
 
 import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
-sys.path.insert(0, str(ROOT / "tests" / "plan"))
 
-import plan_checks
-import plan_coverage
-import plan_text
 from docker_lab.servers import Ended
+from plan import plan_checks, plan_coverage, plan_text
 
 PAGE = ROOT / "docs" / "plan-coverage.md"
 

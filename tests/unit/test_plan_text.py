@@ -2,12 +2,7 @@
 
 from __future__ import annotations
 
-import sys
-from pathlib import Path
-
-sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "plan"))
-
-import plan_text
+from plan import plan_text
 
 
 def test_every_test_of_the_plan_is_found() -> None:
