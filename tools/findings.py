@@ -15,11 +15,11 @@ sys.path.insert(0, str(ROOT / "build" / "collections"))
 
 HEAD = """# Findings
 
-What a drill or `restore_validate` can find wrong. A finding has an identifier that does not change, a
-subject (`tenant_x.products`, a role, a file) and a text. A check with a finding has failed, and the
-drill with it, unless the configuration ignores the finding. Findings that begin with `previous`, and
-`collation.unlike_production`, prove nothing about a backup: they make their check skipped. A drop since
-the last drill is sent as a warning.
+What a drill or `restore_validate` can find wrong. A finding has an identifier that does not
+change, a subject (`tenant_x.products`, a role, a file) and a text. A check with a finding has
+failed, and the drill with it, unless the configuration ignores the finding. Findings that begin
+with `previous`, and `collation.unlike_production`, prove nothing about a backup: they make their
+check skipped. A drop since the last drill is sent as a warning.
 
 ```yaml
 staging_restore_ignore_findings:
@@ -29,12 +29,13 @@ staging_restore_ignore_findings:
 ```
 
 A reason of at least ten characters is required, and an identifier that matches no finding is an
-error. An ignored finding stays in every report: its check is skipped, never passed, so the confidence
-is below 100 %.
+error. An ignored finding stays in every report: its check is skipped, never passed, so the
+confidence is below 100 %.
 
-`tests/corpus` raises every finding on a broken backup or database. It also validates healthy backups,
-dumped in four formats and restored on two PostgreSQL versions, which must raise none. `pytest -s
-tests/corpus` prints the rate of false findings and writes it to `build/corpus/results.json`.
+`tests/corpus` raises every finding on a broken backup or database. It also validates healthy
+backups, dumped in four formats and restored on two PostgreSQL versions, which must raise none.
+`pytest -s tests/corpus` prints the rate of false findings and writes it to
+`build/corpus/results.json`.
 
 The three verdicts are not findings. `passed`: restored, and every check passed or was skipped.
 `failed`: at least one finding. `could_not_verify`: the place of the restore failed (no room, no
