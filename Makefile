@@ -55,7 +55,7 @@ molecule: setup  ## run molecule's scenarios on a Docker engine of their own; SC
 	$(VENV)/python -m pytest tests/docker/test_molecule.py $(if $(SCENARIO),-k "$(SCENARIO)") -s --durations=0 --durations-min=1
 
 # Variables: DEMO_STORES=100, DEMO_LANGUAGE=pt_BR or en, DEMO_ROOT (a folder).
-DEMO := PYTHONPATH=tools:tests $(VENV)/python -m demo
+DEMO := PYTHONPATH=tools:tests:build/collections $(VENV)/python -m demo
 DEMO_OPTIONS := $(if $(DEMO_ROOT),--root $(DEMO_ROOT))
 demo:  ## run all three stages on this machine and show their pages
 	@started=$$(date +%s.%N) && tools/setup.sh && DEMO_STARTED=$$started $(DEMO) up $(DEMO_OPTIONS) \

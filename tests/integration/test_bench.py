@@ -1,4 +1,4 @@
-"""The bench lets both sides take turns, and does not compare different work."""
+"""The benchmark runs both sides in turn, and does not compare different work."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def prepared(_bed: object) -> Iterator[list[str]]:
 
 
 def row(**sides: Any) -> harness.Row:
-    texts = {"TITLE": "t", "OURS": "o", "THEIRS": "o", "prepared": prepared}
+    texts = {"TITLE": "t", "COLLECTION": "c", "REFERENCE": "r", "prepared": prepared}
     return harness.Row("row", SimpleNamespace(**texts, **sides))
 
 
@@ -36,8 +36,8 @@ def measure(one: harness.Row, rounds: int = 3) -> harness.Measured:
 def test_the_sides_take_turns() -> None:
     turns: list[str] = []
     sides = {
-        "ours": lambda _things: turns.append("A"),
-        "theirs": lambda _things: turns.append("B"),
+        "collection": lambda _fixture: turns.append("A"),
+        "reference": lambda _fixture: turns.append("B"),
     }
     found = measure(row(**sides))
     assert "".join(turns) == "ABABAB" and found.problem is None
@@ -46,19 +46,21 @@ def test_the_sides_take_turns() -> None:
 
 
 @pytest.mark.parametrize(
-    ("ours", "theirs", "said"),
+    ("collection", "reference", "problem"),
     [
-        ([1, 1], [1, 2], "theirs came to 2, and to 1 before"),
+        ([1, 1], [1, 2], "reference returned 2, and 1 before"),
         ([1, 1], [2, 2], "not the same work"),
         ([1], [], "IndexError"),
     ],
 )
 def test_what_is_not_the_same_work_is_a_failed_row(
-    ours: list[int], theirs: list[int], said: str
+    collection: list[int], reference: list[int], problem: str
 ) -> None:
-    one = row(ours=lambda _things: ours.pop(0), theirs=lambda _things: theirs.pop(0))
+    one = row(
+        collection=lambda _fixture: collection.pop(0), reference=lambda _fixture: reference.pop(0)
+    )
     found = measure(one, 2)
-    assert found.problem and said in found.problem
+    assert found.problem and problem in found.problem
     written = harness.results([found], 1, 1)
     assert written["failed"] == 1 and "ratio" not in written["rows"][0]
     assert any("FAILED" in line for line in harness.table(written))
@@ -84,7 +86,7 @@ def test_a_run_on_a_real_testbed(tmp_path: Path) -> None:
     assert ended.returncode == 0, ended.stderr
     found = json.loads(results.read_text())
     rows = {one["row"]: one for one in found["rows"]}
-    assert rows["drill_against_plan"]["came_to"]["tables"] == 10
+    assert rows["drill_against_plan"]["result"]["tables"] == 10
     assert all(
         one["ratio"] > 0 and one["ratio_lowest"] == one["ratio_highest"] for one in rows.values()
     )

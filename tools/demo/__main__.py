@@ -11,11 +11,15 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
-sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "tests"))
-
+from ansible_collections.chefwell.resilience.plugins.module_utils.common.errors import (
+    ResilienceError,
+)
 from ansible_collections.chefwell.resilience.plugins.module_utils.drill import drill_result
+from testbed import Testbed
 
-from . import play
+from . import play, summary, variables
+from .clean import clean
+from .commands import Host
 from .layout import ROOT, DemoError, Layout, heading, say
 from .play import PlayRecap
 
@@ -35,12 +39,9 @@ def main(arguments: list[str] | None = None) -> int:
     layout = Layout(options.root.resolve())
     # useradd and sshd are there, and an ordinary user's PATH lacks these folders.
     os.environ["PATH"] = f"{os.environ.get('PATH', os.defpath)}:/usr/sbin:/sbin"
-    from testbed.engine import ResilienceError  # after the path is set
 
     try:
         if options.command == "clean":
-            from .clean import clean  # as above
-
             clean(layout)
             return 0
         with _alone(layout):
@@ -57,9 +58,6 @@ def main(arguments: list[str] | None = None) -> int:
 
 def up(layout: Layout, stores: int, language: str) -> int:
     """Start the testbed, run the play twice, show pages and summary; return 0 or 1."""
-    from . import summary  # after the path is set
-    from .commands import Host  # as above
-
     setup = _set_up(layout, stores, language)
     plays = _play(layout)
     host = Host(layout)
@@ -92,10 +90,6 @@ def up(layout: Layout, stores: int, language: str) -> int:
 
 def _set_up(layout: Layout, stores: int, language: str) -> dict[str, float]:
     """Start the testbed and write the inventory; return the seconds of each part."""
-    from testbed import Testbed  # after the path is set
-
-    from . import variables  # as above
-
     begun = time.monotonic()
     packages = max(0.0, time.time() - float(os.environ.get(STARTED) or time.time()))
     heading(f"Set-up: ChefWell in miniature with {stores} stores, in {layout.root}")
@@ -128,7 +122,6 @@ def _play(layout: Layout) -> dict[str, PlayRecap]:
 
 
 def _drill(layout: Layout) -> dict[str, object]:
-
     found = drill_result.last_result(str(layout.state))
     if found is None:
         raise DemoError(f"test-restore-staging.sh left no {drill_result.RESULT} in {layout.state}")
