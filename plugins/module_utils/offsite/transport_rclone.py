@@ -304,7 +304,7 @@ class RcloneTransport:
 
     def _execute(self, arguments: Sequence[str]) -> process.ProcessResult:
         destination = self.destination
-        arguments = [
+        command = [
             "rclone",
             arguments[0],
             f"--config={destination.config_file}",
@@ -316,10 +316,10 @@ class RcloneTransport:
             "--log-level=ERROR",
         ]
         if destination.bandwidth_kbps:
-            arguments.append(f"--bwlimit={destination.bandwidth_kbps}k")
+            command.append(f"--bwlimit={destination.bandwidth_kbps}k")
         kept = {name: os.environ[name] for name in ("PATH", "HOME") if name in os.environ}
         return process.run(
-            [*arguments, *arguments[1:]],
+            [*command, *arguments[1:]],
             time_limit=destination.time_limit,
             env={"PATH": "/usr/local/bin:/usr/bin:/bin", **kept},
         )
