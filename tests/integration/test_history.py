@@ -5,6 +5,7 @@ from __future__ import annotations
 import multiprocessing
 import os
 import random
+import sqlite3
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -16,7 +17,9 @@ from ansible_collections.chefwell.resilience.plugins.module_utils.common.errors 
 from ansible_collections.chefwell.resilience.plugins.module_utils.common.locks import single_run
 from ansible_collections.chefwell.resilience.plugins.module_utils.history.history import (
     FILE,
+    KEEP_SAMPLES,
     SMALL,
+    VERSION,
     Event,
     History,
     Sample,
@@ -187,3 +190,53 @@ def test_the_lock_works_where_no_file_can_be_made(disks: Disks) -> None:
             with single_run(str(point / "state"), "disk", wait=0.1) as second:
                 os._exit(0 if second is False else 1)
         assert first and os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+
+
+def test_nothing_is_deleted_by_a_clock_that_was_wrong(tmp_path: Path) -> None:
+    with History(str(tmp_path)) as history:
+        history.add_samples([sample(moment * 86400.0) for moment in range(1, 40)])
+        history.add_event(Event("staging", "drill", 86400.0, "ok", {}))
+        future = (40 + 400) * 86400.0
+        history.add_samples([sample(future)])
+        history.add_event(Event("offsite", "sync", future, "ok", {}))
+        history.add_samples([sample(40 * 86400.0)])
+        assert len(history.samples("mount:/")) == 41
+        assert len(history.events("staging", "drill")) == 1
+
+
+def test_the_newest_are_kept_by_their_number(tmp_path: Path) -> None:
+    with History(str(tmp_path)) as history:
+        history.add_samples([sample(moment) for moment in range(KEEP_SAMPLES + 5)])
+        history.add_samples([sample(1.0, "mount:/srv")])
+        kept = history.samples("mount:/")
+        assert (len(kept), kept[0].time) == (KEEP_SAMPLES, 5.0)
+        assert len(history.samples("mount:/srv")) == 1
+        for number in range(3):
+            history.add_event(Event("disk", "run", 100.0 - number, "ok", {"number": number}))
+        assert len(history.events("disk", "run")) == 3
+
+
+def test_a_newer_version_is_said_and_its_file_left_alone(tmp_path: Path) -> None:
+    with History(str(tmp_path)) as history:
+        history.add_samples([sample(1)])
+        history.set_document("disk@web1", {"order": 3})
+    with sqlite3.connect(tmp_path / FILE) as database:
+        database.execute(f"PRAGMA user_version = {VERSION + 1}")
+        database.execute("ALTER TABLE sample ADD COLUMN more TEXT")
+    before = (tmp_path / FILE).read_bytes()
+    with History(str(tmp_path)) as history:
+        assert not history.writable
+        assert history.problem and "a newer version wrote it (2; this program" in history.problem
+        assert history.samples("mount:/") == [sample(1)]
+        assert history.document("disk@web1") == {"order": 3}
+        with pytest.raises(ResilienceError, match="newer version"):
+            history.add_samples([sample(2)])
+    assert (tmp_path / FILE).read_bytes() == before
+    assert not list(tmp_path.glob("*damaged*"))
+
+
+def test_to_read_only_a_history_that_is_not_there_yet_makes_none(tmp_path: Path) -> None:
+    with History(str(tmp_path / "state"), read_only=True) as history:
+        assert history.samples("mount:/") == []
+        assert history.problem and "no history" in history.problem
+    assert not (tmp_path / "state").exists()
