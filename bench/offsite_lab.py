@@ -21,6 +21,7 @@ sys.path.insert(0, str(ROOT / "tests"))
 
 from support.remote_host import RemoteHost
 from support.sshd import Sshd
+from support.stage_config import offsite_config
 
 PYTHON = "/usr/bin/python3"
 TIERS = ("daily", "weekly", "monthly")
@@ -64,10 +65,10 @@ class Lab:
     def configure(self, **more: Any) -> None:
         """Write the host's configuration file as the role does, without a bandwidth limit."""
         values = {
-            "server_host": self.server.address,
-            "server_port": self.server.port,
-            "server_user": self.server.user,
-            "server_path": str(self.copy),
+            "host": self.server.address,
+            "port": self.server.port,
+            "user": self.server.user,
+            "path": str(self.copy),
             "key_file": str(self.server.key),
             "known_hosts_file": str(self.server.known_hosts),
             "backup_path": str(self.tree),
@@ -77,7 +78,7 @@ class Lab:
             "rpo_hours": 10**6,
             "schedule": {tier: 10**6 for tier in TIERS},
         }
-        self.config.write_text(json.dumps({**values, **more}))
+        self.config.write_text(json.dumps(offsite_config({**values, **more})))
 
     def fill(self, count: int, size: int) -> None:
         """Write backups of random bytes, an hour apart, in the three tiers in turn."""

@@ -16,7 +16,7 @@ import sys
 from collections.abc import Mapping, Sequence
 
 from .commands.command import EXIT_UNKNOWN, Command, OutputError, warn
-from .common import config, interrupt
+from .common import interrupt, settings
 from .common.errors import ResilienceError
 from .common.system_errors import reason
 
@@ -74,7 +74,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     interrupt.listen()
     command = commands[arguments.command]
     try:
-        return command.run(config.load(arguments.config, dict(command.keys)), arguments)
+        return command.run(settings.load(arguments.config, command.settings), arguments)
     except ResilienceError as error:
         warn(f"{arguments.command}: {error}")
         return EXIT_UNKNOWN

@@ -129,16 +129,18 @@ options:
       - Seconds that a network filesystem has to answer.
     type: float
     default: 10
-  tiers:
+  backup_tiers:
     description:
       - The folders of the backup tree.
     type: list
     elements: str
     default: [daily, weekly, monthly]
-  pattern:
+  backup_pattern:
     description:
-      - Regular expression for the names of backups, as in M(chefwell.resilience.backup_inventory).
+      - Names of backups, as strftime(3) writes them (C(shop-%Y-%m-%d.sql.gz)), or a regular
+        expression. Empty for names such as C(chefwell_backup_20251120_030000.dump.gz).
     type: str
+    default: ""
   retention:
     description:
       - How many backups each tier keeps.
@@ -146,8 +148,9 @@ options:
     default: {daily: 7, weekly: 4, monthly: 3}
   drill_path:
     description:
-      - Where restore drills put their database. Left out, on the backups' filesystem.
-    type: path
+      - Where restore drills put their database. Empty for the backups' filesystem.
+    type: str
+    default: /var/lib/docker
   drill_factor:
     description:
       - How many times its dump a restored database takes.
@@ -395,8 +398,10 @@ from ansible.module_utils.basic import AnsibleModule
 
 from ..module_utils.common.errors import ResilienceError
 from ..module_utils.common.levels import reaches
+from ..module_utils.common.settings import parse
 from ..module_utils.disk import disk_check
 from ..module_utils.disk.backup_fit import RETENTION
+from ..module_utils.disk.disk_settings import MonitorSettings
 from ..module_utils.history import history
 from ..module_utils.inventory import inventory
 
@@ -433,10 +438,10 @@ def main() -> None:
             },
             "discover": {"type": "bool", "default": False},
             "time_limit": {"type": "float", "default": 10},
-            "tiers": {"type": "list", "elements": "str", "default": list(inventory.TIERS)},
-            "pattern": {"type": "str"},
+            "backup_tiers": {"type": "list", "elements": "str", "default": list(inventory.TIERS)},
+            "backup_pattern": {"type": "str", "default": ""},
             "retention": {"type": "dict", "default": dict(RETENTION)},
-            "drill_path": {"type": "path"},
+            "drill_path": {"type": "str", "default": "/var/lib/docker"},
             "drill_factor": {"type": "float", "default": 12},
             "state_dir": {"type": "path"},
             "forecast_days": {"type": "float", "default": 7},
@@ -449,20 +454,23 @@ def main() -> None:
         },
         supports_check_mode=True,
     )
-    options = dict(module.params)
-    named = any(options[name] for name in ("paths", "targets", "backup_path"))
+    options = {name: value for name, value in module.params.items() if value is not None}
+    state_dir, fail_on = options.pop("state_dir", None), options.pop("fail_on")
+    named = any(options.get(name) for name in ("paths", "targets", "backup_path"))
     options["discover"] = options["discover"] or not named
+    # Unlike the monitor on a host, a task measures the backup tree only where it names one.
+    options.setdefault("backup_path", "")
     try:
         with contextlib.ExitStack() as stack:
             memory = None
-            if options["state_dir"]:
-                memory = stack.enter_context(history.History(options["state_dir"], read_only=True))
-            seen = disk_check.measurement(options, memory, time.time())
+            if state_dir:
+                memory = stack.enter_context(history.History(state_dir, read_only=True))
+            seen = disk_check.measurement(parse(options, MonitorSettings), memory, time.time())
     except ResilienceError as error:
         module.fail_json(msg=str(error))
     found = seen.to_dict()
     level, results = found["level"], seen.results
-    if any(reaches(result.level, options["fail_on"]) for result in results):
+    if any(reaches(result.level, fail_on) for result in results):
         reasons = [f"{result.path}: {result.reason}" for result in results if result.level != "ok"]
         module.fail_json(msg=f"the level is {level}: {'; '.join(reasons)}", changed=False, **found)
     module.exit_json(changed=False, **found)

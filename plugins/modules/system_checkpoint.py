@@ -234,6 +234,7 @@ from ansible.module_utils.basic import AnsibleModule
 
 from ..module_utils.checkpoint import checkpoint, checkpoint_settings
 from ..module_utils.common.errors import ResilienceError
+from ..module_utils.common.settings import parse
 
 
 def main() -> None:
@@ -277,12 +278,11 @@ def main() -> None:
     options = dict(module.params)
     report_only = options.pop("report_only")
     since = options.pop("since")
-    options["docker_url"] = options["docker_url"] or None
     # What was left out is there as None.
     given = options["postgres"]
     options["postgres"] = {name: value for name, value in given.items() if value is not None}
     try:
-        settings = checkpoint_settings.CheckpointSettings(**options)
+        settings = parse(options, checkpoint_settings.CheckpointSettings)
         result = checkpoint.run(settings, since=since, read_only=module.check_mode).to_dict()
     except ResilienceError as error:
         module.fail_json(msg=str(error))

@@ -54,7 +54,7 @@ def test_a6_hostile_names_in_log_json_and_page(
     run("mount", "-t", "tmpfs", "-o", "size=1M", "hostile", str(point))
     disks.mounted.append(point)
     fill(point, 95)
-    host = MonitorHost(tmp_path, paths=[str(point)], notify_urls=[receiver.webhook])
+    host = MonitorHost(tmp_path, paths=[str(point)], notify=[receiver.webhook])
     daily = host.backups / "daily"
     (daily / os.fsdecode(raw[1:] + b"_20251120_030000.dump")).write_bytes(b"x" * 100)
     (daily / os.fsdecode(raw[1:])).write_bytes(b"no backup")
@@ -170,7 +170,7 @@ def test_a8_a_disk_that_takes_nothing_is_still_told(
         paths=[str(point)],
         log_file=str(point / "log" / "disk.log"),
         state_dir=str(point / "state"),
-        notify_urls=[receiver.webhook],
+        notify=[receiver.webhook],
         ping_url=receiver.check,
     )
     (point / "log").mkdir()
@@ -219,7 +219,7 @@ def test_a8_output_that_takes_nothing(
     """Cron lines often redirect into a file on the very disk that is full."""
     point = disks.memory("memory")
     fill(point, 95)
-    host = MonitorHost(tmp_path, paths=[str(point)], notify_urls=[receiver.webhook])
+    host = MonitorHost(tmp_path, paths=[str(point)], notify=[receiver.webhook])
     (script,) = host.command("monitor-disk-space")
     for more in ("", " --json", " --nagios"):
         fault.cause(f"monitor-disk-space.sh{more} {output}")
@@ -366,7 +366,7 @@ def test_a11_two_monitors_at_once(
 ) -> None:
     point = disks.memory("memory")
     fill(point, 95)
-    host = MonitorHost(tmp_path, paths=[str(point)], notify_urls=[receiver.webhook])
+    host = MonitorHost(tmp_path, paths=[str(point)], notify=[receiver.webhook])
     receiver.delay = 0.5
     fault.cause("four monitors are started at the same moment on a disk at 95 %")
     arguments = host.command("monitor-disk-space", "--json")
@@ -387,7 +387,7 @@ def test_a12_a_level_that_flaps(
     fault: Fault, tmp_path: Path, disks: Disks, receiver: Receiver
 ) -> None:
     point = disks.memory("memory")
-    host = MonitorHost(tmp_path, paths=[str(point)], notify_urls=[receiver.webhook])
+    host = MonitorHost(tmp_path, paths=[str(point)], notify=[receiver.webhook])
     story = [60, *[70.3, 69.7] * 4, 60, 60]
     fault.cause(f"percent used, run by run: {story}")
     levels = []

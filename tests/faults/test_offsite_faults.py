@@ -32,10 +32,14 @@ from ansible_collections.chefwell.resilience.plugins.module_utils.server import 
     retention,
     server_store,
 )
+from ansible_collections.chefwell.resilience.plugins.module_utils.server.server_settings import (
+    ServerSettings,
+)
 from support.backup_trees import add_backup
 from support.offsite_client import copied_backups, in_sync, with_destination
 from support.remote_backup_server import copied, remote_host, server, settings, tree
 from support.sshd import Sshd, make_key
+from support.stage_config import offsite_config
 
 __all__ = ["copied", "remote_host", "server", "settings", "tree"]
 
@@ -208,17 +212,17 @@ def by_command(
     destination = settings.transport.destination
     config = root / "offsite.json"
     given = {
-        "server_host": destination.host,
-        "server_port": destination.port,
-        "server_user": destination.user,
-        "server_path": destination.path,
+        "host": destination.host,
+        "port": destination.port,
+        "user": destination.user,
+        "path": destination.path,
         "key_file": destination.key_file,
         "known_hosts_file": destination.known_hosts_file,
         "backup_path": settings.backup_path,
         "state_dir": settings.state_dir,
         "log_file": str(root / "log"),
     }
-    config.write_text(json.dumps({**given, **values}))
+    config.write_text(json.dumps(offsite_config({**given, **values})))
     output = io.StringIO()
     with contextlib.redirect_stdout(output):
         code = host_cli.main([command, "--config", str(config), "--json"])
@@ -304,9 +308,8 @@ def test_b7_bit_rot(fault, copied: SyncSettings, server: Sshd) -> None:
     os.utime(victim, ns=(seen.st_atime_ns, seen.st_mtime_ns))
     found = offsite_verification.verify(copied, full=True)["comparison"]["different"]
     fault.see(f"named: {found}", holds=found == [f"weekly/{victim.name}"])
-    values = {key: value.default for key, value in server_store.KEYS.items()}
     own = retention.tend(
-        server_store.Store({**values, "root": str(server.backups), "reread_days": 1})
+        server_store.Store(ServerSettings(root=str(server.backups), reread_days=1))
     ).rotten
     fault.see(f"the server's own job: {own}", holds=own == [f"weekly/{victim.name}"])
 
@@ -321,8 +324,7 @@ def test_b9_ransomware(fault, copied: SyncSettings, tree: Path, server: Sshd) ->
     forced = sync.sync(copied, overrides=["mass-change"])
     fault.see(forced.message[:100], holds=forced.kind == "server_guard")
     fault.see("the copy is untouched", holds=copied_backups(server) == before)
-    values = {key: value.default for key, value in server_store.KEYS.items()}
-    retention.accept(server_store.Store({**values, "root": str(server.backups)}))
+    retention.accept(server_store.Store(ServerSettings(root=str(server.backups))))
     aside = {
         path.partition("/")[2]: body
         for path, body in copied_backups(server).items()

@@ -219,7 +219,7 @@ def test_e7_a_missing_library(fault: Fault, host: PlayHost, tmp_path: Path) -> N
     fault.cause("notifications are wanted, and the interpreter lacks apprise")
     python = str(bare / "bin" / "python")
     words = (f"{python} lacks apprise", "Install apprise (Debian", "host_kit_python")
-    more = {"host_kit_python": python, "disk_monitor_notify_urls": ["json://127.0.0.1:1/"]}
+    more = {"host_kit_python": python, "disk_monitor_notify": ["json://127.0.0.1:1/"]}
     refused(fault, host, "stage1_disk_monitor.yml", *words, **more)
 
 

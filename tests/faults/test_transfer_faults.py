@@ -27,6 +27,9 @@ from ansible_collections.chefwell.resilience.plugins.module_utils.server import 
     retention,
     server_store,
 )
+from ansible_collections.chefwell.resilience.plugins.module_utils.server.server_settings import (
+    ServerSettings,
+)
 from support.backup_trees import add_backup, contents
 from support.filesystems import Disks, enter_private_mounts
 from support.http_receiver import DeadMan, receiving
@@ -42,6 +45,7 @@ from support.processes import descendants, kill
 from support.remote_backup_server import copied, remote_host, server, settings, tree
 from support.remote_host import RemoteHost
 from support.sshd import Sshd
+from support.stage_config import offsite_config
 from support.waiting import wait_for
 from testbed.services import free_port
 
@@ -211,10 +215,10 @@ def test_b2_alert(fault, copied: SyncSettings, server: Sshd, tmp_path: Path) -> 
     destination = copied.transport.destination
     with socket.create_server(("127.0.0.1", 0)) as mute, receiving() as service:
         values = {
-            "server_host": "127.0.0.1",
-            "server_port": mute.getsockname()[1],
-            "server_user": server.user,
-            "server_path": destination.path,
+            "host": "127.0.0.1",
+            "port": mute.getsockname()[1],
+            "user": server.user,
+            "path": destination.path,
             "key_file": destination.key_file,
             "known_hosts_file": destination.known_hosts_file,
             "connect_seconds": 1,
@@ -224,10 +228,10 @@ def test_b2_alert(fault, copied: SyncSettings, server: Sshd, tmp_path: Path) -> 
             "fallback_dir": str(tmp_path / "told"),
             "log_file": str(tmp_path / "log"),
             "language": "en",
-            "notify_urls": [service.webhook],
+            "notify": [service.webhook],
             "ping_url": service.check,
         }
-        (tmp_path / "offsite.json").write_text(json.dumps(values))
+        (tmp_path / "offsite.json").write_text(json.dumps(offsite_config(values)))
         command = ["sync-backups-offsite", "--config", str(tmp_path / "offsite.json")]
         code = host_cli.main(command)
         told, pings = service.messages(), service.pings()
@@ -376,10 +380,10 @@ def test_b10_the_ping_that_does_not_come(
     destination = copied.transport.destination
     with DeadMan(period=1.5).watching() as service:
         values = {
-            "server_host": destination.host,
-            "server_port": destination.port,
-            "server_user": destination.user,
-            "server_path": destination.path,
+            "host": destination.host,
+            "port": destination.port,
+            "user": destination.user,
+            "path": destination.path,
             "key_file": destination.key_file,
             "known_hosts_file": destination.known_hosts_file,
             "backup_path": copied.backup_path,
@@ -387,7 +391,7 @@ def test_b10_the_ping_that_does_not_come(
             "log_file": str(tmp_path / "log"),
             "ping_url": service.check,
         }
-        (tmp_path / "offsite.json").write_text(json.dumps(values))
+        (tmp_path / "offsite.json").write_text(json.dumps(offsite_config(values)))
         code = host_cli.main(["sync-backups-offsite", "--config", str(tmp_path / "offsite.json")])
         up = service.state()
         fault.see(f"exit {code}; the service: {up}", holds=(code, up) == (0, "up"))
@@ -395,8 +399,7 @@ def test_b10_the_ping_that_does_not_come(
         fault.see(f"the service: {service.alarms[0]}", holds=service.state() == "down")
     good = offsite_verification.verify(copied)["last_good_sync"]
     fault.see(f"verify says: last good sync {good}", holds=bool(good))
-    values = {key: value.default for key, value in server_store.KEYS.items()}
-    store = server_store.Store({**values, "root": str(server.backups)})
+    store = server_store.Store(ServerSettings(root=str(server.backups)))
     store.save("last", {"time": time.time() - 60 * 3600, "listed": 14})
     alarm = retention.tend(store).alarms.get("silent", {}).get("saw", "")
     fault.see(f"the server says: {alarm}", holds="60 hours" in alarm)

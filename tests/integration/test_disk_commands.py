@@ -58,7 +58,7 @@ def test_growth_is_told_before_any_threshold(tmp_path: Path, disks: Disks) -> No
     fill(point, 78)
     limits = {"warning": 85, "critical": 88, "emergency": 90}
     with receiving() as receiver:
-        host = MonitorHost(tmp_path, paths=[str(point)], notify_urls=[receiver.webhook], **limits)
+        host = MonitorHost(tmp_path, paths=[str(point)], notify=[receiver.webhook], **limits)
         remember(host, point, [780 - (40 - n) * 5 for n in range(40)])  # 2 % a day
         code, result = host.monitor()
         target = result["targets"][0]
@@ -199,7 +199,7 @@ def test_each_tier_tells_its_size_its_share_and_its_growth(tmp_path: Path, disks
     ("key", "value", "said"),
     [
         ("metrics_file", "/x/y.txt", "ends in .prom"),
-        ("notify_urls", ["no address"], "no Apprise URL"),
+        ("notify", ["no address"], "no Apprise URL"),
         ("ping_url", "hc-ping.com/1", "no http or https address"),
         ("remind_hours", -1, "below 0"),
     ],
@@ -305,7 +305,7 @@ def test_the_exit_code_is_the_disks_whatever_becomes_of_the_messages(
         host = MonitorHost(
             tmp_path,
             paths=[str(point)],
-            notify_urls=[f"{receiver.webhook}?rto=30&cto=30"],
+            notify=[f"{receiver.webhook}?rto=30&cto=30"],
             notify_time_limit=3,
             ping_url=receiver.check,
         )
@@ -344,7 +344,7 @@ def test_a_silenced_target_is_told_when_the_silence_ends(tmp_path: Path, disks: 
         host = MonitorHost(
             tmp_path,
             targets=[{"path": str(point), "silence_until": tomorrow}],
-            notify_urls=[receiver.webhook],
+            notify=[receiver.webhook],
         )
         code, result = host.monitor()
         assert (code, result["level"], receiver.messages()) == (2, "emergency", [])
@@ -363,7 +363,7 @@ def test_a_dump_and_a_retention_plan_that_will_not_fit_are_told(
         host = MonitorHost(
             tmp_path,
             backup_path=str(backups),
-            notify_urls=[receiver.webhook],
+            notify=[receiver.webhook],
             emergency=99,
             critical=98,
             warning=97,

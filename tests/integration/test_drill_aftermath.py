@@ -64,7 +64,7 @@ def host(bed: Testbed, tmp_path: Path, receiver: Receiver) -> Host:
         tmp_path,
         backup_path=bed.record["backups"],
         bin_dir=bed.record["postgres"]["bin_dir"],
-        notify_urls=[receiver.webhook],
+        notify=[receiver.webhook],
         ping_url=receiver.check,
     )
 

@@ -66,7 +66,7 @@ def test_a_run_on_twenty_mounts_stays_below_its_limit(tmp_path: Path) -> None:
                 tmp_path,
                 paths=[str(point) for point in points],
                 metrics_file=str(tmp_path / "disk.prom"),
-                notify_urls=[receiver.webhook],
+                notify=[receiver.webhook],
                 ping_url=receiver.check,
             )
             rng, now = random.Random(1), time.time()

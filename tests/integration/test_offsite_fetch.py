@@ -20,6 +20,7 @@ from ansible_collections.chefwell.resilience.plugins.module_utils.proof import p
 from support.drill_settings import drill_settings
 from support.offsite_client import destination_on
 from support.sshd import Sshd
+from support.stage_config import offsite_config
 from testbed import Testbed
 
 
@@ -47,14 +48,14 @@ def config(bed: Testbed, tmp_path_factory: pytest.TempPathFactory) -> Path:
     known.write_text(server["host_key_line"] + "\n")
     made = folder / "offsite.json"
     values = {
-        "server_host": server["host"],
-        "server_port": server["port"],
-        "server_user": server["user"],
-        "server_path": server["path"],
+        "host": server["host"],
+        "port": server["port"],
+        "user": server["user"],
+        "path": server["path"],
         "key_file": str(key),
         "known_hosts_file": str(known),
     }
-    made.write_text(json.dumps(values))
+    made.write_text(json.dumps(offsite_config({**values, "state_dir": str(folder)})))
     return made
 
 
@@ -72,8 +73,8 @@ def settings(bed: Testbed, config: Path, tmp_path: Path) -> proof_settings.Proof
 @pytest.mark.parametrize(
     ("change", "said"),
     [
-        ({"server_port": 1}, "nothing listens on that port"),
-        ({"server_path": "/nowhere"}, "there is no backup"),
+        ({"port": 1}, "nothing listens on that port"),
+        ({"path": "/nowhere"}, "there is no backup"),
         ({"key_file": "/nowhere"}, "the private key cannot be read"),
     ],
 )
@@ -85,7 +86,9 @@ def test_what_is_wrong_with_the_server_is_no_verdict_on_the_backup(
     said: str,
 ) -> None:
     other = tmp_path / "other.json"
-    other.write_text(json.dumps({**json.loads(config.read_text()), **change}))
+    values = json.loads(config.read_text())
+    values["destinations"][0] |= change
+    other.write_text(json.dumps(values))
     result = drill.run(dataclasses.replace(settings, offsite_config=str(other)), from_offsite=True)
     assert result["verdict"] == "could_not_verify" and said in result["problem"], result
     assert os.listdir(tmp_path / "work") == ["lock"]

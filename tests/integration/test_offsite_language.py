@@ -141,7 +141,7 @@ def test_every_way_to_fail_has_words(server: Sshd) -> None:
 def test_the_servers_own_message(settings: SyncSettings, server: Sshd) -> None:
     sync.sync(settings)
     with receiving() as people:
-        config = server.install_gate(language="pt_BR", notify_urls=[people.webhook])
+        config = server.install_gate(language="pt_BR", notify=[people.webhook])
         sorted((server.backups / "daily").iterdir())[0].unlink()
         job = ["host_cli", "keep-offsite-copy", "--config", str(config)]
         subprocess.run(

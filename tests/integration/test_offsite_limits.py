@@ -24,6 +24,7 @@ from ansible_collections.chefwell.resilience.plugins.module_utils.offsite.offsit
 from support.backup_trees import add_backup
 from support.offsite_client import gated_sync, in_sync, with_destination
 from support.sshd import Sshd, server
+from support.stage_config import offsite_config
 
 __all__ = ["server"]
 
@@ -104,10 +105,10 @@ def command(settings: SyncSettings, root: Path) -> list[str]:
     destination = settings.transport.destination
     config = root / "offsite.json"
     values = {
-        "server_host": destination.host,
-        "server_port": destination.port,
-        "server_user": destination.user,
-        "server_path": destination.path,
+        "host": destination.host,
+        "port": destination.port,
+        "user": destination.user,
+        "path": destination.path,
         "key_file": destination.key_file,
         "known_hosts_file": destination.known_hosts_file,
         "bandwidth_kbps": 1000,
@@ -116,7 +117,7 @@ def command(settings: SyncSettings, root: Path) -> list[str]:
         "log_file": str(root / "log"),
         "language": "en",
     }
-    config.write_text(json.dumps(values))
+    config.write_text(json.dumps(offsite_config(values)))
     module = "ansible_collections.chefwell.resilience.plugins.module_utils.host_cli"
     return [sys.executable, "-m", module, "sync-backups-offsite", "--config", str(config)]
 

@@ -18,6 +18,7 @@ from ansible_collections.chefwell.resilience.plugins.module_utils.offsite import
 from support.backup_trees import add_backup, plan_tree
 from support.http_receiver import Receiver, receiving
 from support.sshd import Sshd, server
+from support.stage_config import offsite_config
 
 __all__ = ["server"]
 
@@ -37,10 +38,10 @@ class Host:
         server.backups = self.copy
         server.install_gate()
         self.values = {
-            "server_host": "127.0.0.1",
-            "server_port": server.port,
-            "server_user": server.user,
-            "server_path": str(self.copy),
+            "host": "127.0.0.1",
+            "port": server.port,
+            "user": server.user,
+            "path": str(self.copy),
             "key_file": str(server.key),
             "known_hosts_file": str(server.known_hosts),
             "tries": 1,
@@ -48,14 +49,14 @@ class Host:
             "state_dir": str(root / "state"),
             "log_file": str(root / "log"),
             "language": "en",
-            "notify_urls": [receiver.webhook],
+            "notify": [receiver.webhook],
             "ping_url": receiver.check,
             "metrics_file": str(root / "offsite.prom"),
         }
 
     def run(self, command: str, *arguments: str, **values: object) -> tuple[int, str]:
         config = self.root / "offsite.json"
-        config.write_text(json.dumps({**self.values, **values}))
+        config.write_text(json.dumps(offsite_config({**self.values, **values})))
         output = io.StringIO()
         with contextlib.redirect_stdout(output):
             code = host_cli.main([command, "--config", str(config), *arguments])
@@ -109,12 +110,12 @@ def test_told_once_a_change_and_of_the_recovery(
 @pytest.mark.parametrize(
     ("key", "value", "said"),
     [
-        ("notify_urls", ["secret-word"], "no Apprise URL"),
+        ("notify", ["secret-word"], "no Apprise URL"),
         ("ping_url", "ftp://x", "no http"),
         ("metrics_file", "/tmp/x.txt", ".prom"),
-        ("transport", "carrier-pigeon", "no such transport"),
-        ("destinations", [{"server_host": "x"}], "needs a name"),
-        ("destinations", [{"name": "b", "colour": 1}], "unknown key"),
+        ("transport", "carrier-pigeon", "rsync, rclone"),
+        ("destinations", [{"host": "x"}], "needs a name"),
+        ("destinations", [{"name": "b", "colour": 1}], "no such option"),
         ("destinations", [{"name": "b/c"}], "cannot be used"),
     ],
 )

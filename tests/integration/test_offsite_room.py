@@ -13,6 +13,9 @@ from ansible_collections.chefwell.resilience.plugins.module_utils.server import 
     retention,
     server_store,
 )
+from ansible_collections.chefwell.resilience.plugins.module_utils.server.server_settings import (
+    ServerSettings,
+)
 from support.filesystems import Disks
 from support.sshd import Sshd
 
@@ -64,9 +67,8 @@ def test_many_files_do_not_take_the_reserve(server: Sshd, tmp_path: Path) -> Non
     assert free > RESERVE - 20
     # Whoever comes now is refused at the door, and the server can still raise its alarm.
     assert "full up to its reserve" in sends(server, loot.parent).stderr
-    values = {key: value.default for key, value in server_store.KEYS.items()}
     own = {"root": str(server.backups), "reserve_percent": RESERVE}
-    assert "room" in retention.tend(server_store.Store({**values, **own})).alarms
+    assert "room" in retention.tend(server_store.Store(ServerSettings(**own))).alarms
 
 
 def test_small_files_do_not_take_every_inode(server: Sshd, tmp_path: Path) -> None:

@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 from pathlib import Path
-from typing import Any
 
 import pytest
-from ansible_collections.chefwell.resilience.plugins.module_utils.commands import commands_staging
 from ansible_collections.chefwell.resilience.plugins.module_utils.common.errors import (
     ResilienceError,
 )
+from ansible_collections.chefwell.resilience.plugins.module_utils.common.settings import parse
+from ansible_collections.chefwell.resilience.plugins.module_utils.proof import restore_settings
+from ansible_collections.chefwell.resilience.plugins.module_utils.proof.restore_settings import (
+    RestoreSettings,
+)
 from ansible_collections.chefwell.resilience.plugins.module_utils.recovery import recovery, runbook
+from support.stage_config import offsite_config
 
 DRILL = {
     "time": "2025-11-20T15:30:00-03:00",
@@ -21,19 +26,19 @@ DRILL = {
     "rto_seconds": 58.0,
     "rpo_seconds": 90000.0,
 }
-TARGET = recovery.RecoveryServer(
+TARGET = restore_settings.RecoveryServer(
     host="db.chefwell.pro", user="postgres", password="a-secret-of-ours"
 )
 
 
 @pytest.fixture
-def values(tmp_path: Path) -> dict[str, Any]:
+def values(tmp_path: Path) -> RestoreSettings:
     (tmp_path / "offsite.json").write_text(
-        json.dumps({"server_host": "backup.example", "server_user": "u", "server_path": "/b"})
+        json.dumps(
+            offsite_config({"host": "backup.example", "user": "u", "path": "/b", "state_dir": "/s"})
+        )
     )
-    known = {name: key.default for name, key in commands_staging.KEYS.items()}
-    return {
-        **known,
+    given = {
         "work_dir": "/var/lib/chefwell-resilience/staging",
         "backup_path": "/root/backups",
         "log_file": "/var/log/chefwell-staging-restore.log",
@@ -42,12 +47,14 @@ def values(tmp_path: Path) -> dict[str, Any]:
         "runbook": str(tmp_path / "book" / "DISASTER-RECOVERY-PLAYBOOK.md"),
         "offsite_config": str(tmp_path / "offsite.json"),
         "contacts": [{"name": "Ana | Souza", "role": "DBA", "phone": "+55 11 5555-0100"}],
+        "state_dir": str(tmp_path),
     }
+    return parse(given, RestoreSettings)
 
 
-def test_it_has_commands_people_and_what_was_measured(values: dict[str, Any]) -> None:
+def test_it_has_commands_people_and_what_was_measured(values: RestoreSettings) -> None:
     assert runbook.write(values, TARGET, DRILL)
-    path = Path(values["runbook"])
+    path = Path(values.runbook)
     text = path.read_text()
     for line in (
         "/root/restaurante/scripts/disaster-recovery.sh --from-offsite",
@@ -64,32 +71,34 @@ def test_it_has_commands_people_and_what_was_measured(values: dict[str, Any]) ->
         assert line in text, text
     assert "a-secret-of-ours" not in text
     assert path.stat().st_mode & 0o777 == 0o600
-    english = runbook.render({**values, "language": "en"}, TARGET, DRILL)
+    english = runbook.render(dataclasses.replace(values, language="en"), TARGET, DRILL)
     assert "58 seconds | < 10 minutes | ✅" in english and "# 🚨 DISASTER" in english
     assert len(english.splitlines()) == len(text.splitlines())
 
 
-def test_other_times_alone_are_no_change(values: dict[str, Any]) -> None:
+def test_other_times_alone_are_no_change(values: RestoreSettings) -> None:
     assert runbook.write(values, TARGET, None)
-    first = Path(values["runbook"]).read_text()
+    first = Path(values.runbook).read_text()
     assert "Nenhum teste de restauração foi feito" in first
     assert not runbook.write(values, TARGET, DRILL)
-    second = Path(values["runbook"]).read_text()
+    second = Path(values.runbook).read_text()
     assert "58 segundos" in second
     assert not runbook.write(values, TARGET, DRILL)
-    assert runbook.write({**values, "contacts": [{"name": "Bia"}]}, TARGET, DRILL)
-    assert list(Path(values["runbook"]).parent.iterdir()) == [Path(values["runbook"])]
+    assert runbook.write(dataclasses.replace(values, contacts=[{"name": "Bia"}]), TARGET, DRILL)
+    assert list(Path(values.runbook).parent.iterdir()) == [Path(values.runbook)]
 
 
-def test_without_a_server_it_says_so(values: dict[str, Any]) -> None:
-    text = runbook.render({**values, "offsite_config": ""}, recovery.RecoveryServer(), None)
+def test_without_a_server_it_says_so(values: RestoreSettings) -> None:
+    text = runbook.render(
+        dataclasses.replace(values, offsite_config=""), restore_settings.RecoveryServer(), None
+    )
     assert "staging_restore_recovery" in text and "--from-offsite\n" not in text
 
 
 @pytest.mark.parametrize("person", [{"role": "DBA"}, {"name": "Ana", "fone": "1"}])
 def test_a_contact_that_cannot_be_used_is_named(
-    values: dict[str, Any], person: dict[str, str]
+    values: RestoreSettings, person: dict[str, str]
 ) -> None:
     with pytest.raises(ResilienceError, match="contact"):
-        runbook.write({**values, "contacts": [person]}, TARGET, None)
-    assert not Path(values["runbook"]).exists()
+        runbook.write(dataclasses.replace(values, contacts=[person]), TARGET, None)
+    assert not Path(values.runbook).exists()

@@ -13,6 +13,9 @@ from ansible_collections.chefwell.resilience.plugins.module_utils.server import 
     rrsync_features,
     server_store,
 )
+from ansible_collections.chefwell.resilience.plugins.module_utils.server.server_settings import (
+    ServerSettings,
+)
 from support.backup_trees import plan_tree
 from support.http_receiver import Receiver, receiving
 from support.sshd import COLLECTIONS, ENGINE
@@ -32,7 +35,7 @@ class Server:
 
     def __init__(self, root: Path, people: Receiver) -> None:
         self.copy = plan_tree(root / "copy")
-        told = {"notify_urls": [people.webhook], "ping_url": people.check}
+        told = {"notify": [people.webhook], "ping_url": people.check}
         self.values = {"root": str(self.copy), **SETTINGS, **told}
         self.config = root / "client.json"
         self.config.write_text(json.dumps(self.values))
@@ -88,8 +91,7 @@ def test_an_attack_is_told_at_once_and_once(server: Server, people: Receiver) ->
 def test_a_client_that_is_silent(server: Server, people: Receiver) -> None:
     server.job()
     assert [action for action, _body in people.pings()] == ["/start", ""]
-    values = {key: value.default for key, value in server_store.KEYS.items()}
-    store = server_store.Store({**values, **server.values})
+    store = server_store.Store(ServerSettings(**server.values))
     store.save("last", {"time": 0, "listed": 14})
     assert server.job().returncode == 2
     (told,) = people.messages()
@@ -105,7 +107,7 @@ def test_a_client_that_is_silent(server: Server, people: Receiver) -> None:
 
 @pytest.mark.parametrize(
     ("key", "value", "said"),
-    [("notify_urls", ["secret-word"], "no Apprise URL"), ("ping_url", "ftp://x", "no http")],
+    [("notify", ["secret-word"], "no Apprise URL"), ("ping_url", "ftp://x", "no http")],
 )
 def test_bad_addresses_are_said(server: Server, key: str, value: object, said: str) -> None:
     server.config.write_text(json.dumps({**server.values, key: value}))

@@ -20,7 +20,7 @@ def test_a_failed_stage_stops_the_next(tmp_path: Path) -> None:
         disk_monitor_backup_path=str(backups),
         disk_monitor_log_file=str(tmp_path / "disk.log"),
         disk_monitor_cron_enabled=False,
-        offsite_backup_path=str(backups),
+        offsite_backup_backup_path=str(backups),
         offsite_backup_key_file=str(tmp_path / "key"),
         offsite_backup_log_file=str(tmp_path / "offsite.log"),
         offsite_backup_server_host="127.0.0.1",

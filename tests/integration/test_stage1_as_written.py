@@ -54,7 +54,7 @@ def host(tmp_path_factory: pytest.TempPathFactory, receiver: Receiver) -> Iterat
             "/root/play.yml",
             ansible_become=False,
             # Instead of the example's addresses, which are nobody's.
-            disk_monitor_notify_urls=[receiver.webhook],
+            disk_monitor_notify=[receiver.webhook],
             disk_monitor_ping_url=receiver.check,
         )
         yield copy

@@ -70,7 +70,7 @@ def test_the_documents_examples_are_what_is_sent(tmp_path: Path, disks: Disks) -
             host = MonitorHost(
                 tmp_path / language,
                 paths=[str(point)],
-                notify_urls=[receiver.webhook],
+                notify=[receiver.webhook],
                 language=language,
             )
             assert host.monitor()[0] == 2
@@ -113,7 +113,7 @@ def test_a_mail_has_a_subject_that_says_it_and_keeps_its_lines(
     fill(point, 85)
     with receiving_mail() as receiver:
         host = MonitorHost(
-            tmp_path, paths=[str(point)], notify_urls=[receiver.address], language=language
+            tmp_path, paths=[str(point)], notify=[receiver.address], language=language
         )
         assert host.monitor()[1]["delivered"] == 1
         hours_pass(host, 25)
@@ -157,7 +157,7 @@ def test_what_is_apart_has_a_title_of_its_own(tmp_path: Path, disks: Disks) -> N
             tmp_path,
             backup_path=str(point / "backups"),
             drill_path=str(point),
-            notify_urls=[receiver.webhook],
+            notify=[receiver.webhook],
         )
         result = host.monitor()[1]
         told = {message["title"]: message["message"] for message in receiver.messages()}

@@ -74,7 +74,7 @@ def test_converges_runs_and_rolls_back(host: Host) -> None:
         metrics = host.root / "metrics" / "chefwell.prom"
         metrics.parent.mkdir()
         more = {
-            "disk_monitor_notify_urls": [receiver.webhook],
+            "disk_monitor_notify": [receiver.webhook],
             "disk_monitor_ping_url": receiver.check,
             "disk_monitor_metrics_file": str(metrics),
             "disk_monitor_inodes_warning": "300 left",
@@ -154,7 +154,7 @@ def test_a_library_that_cannot_be_had_is_one_message_with_the_remedy(host: Host)
     run = host.run(
         PLAYBOOK,
         host_kit_python=str(bare / "bin" / "python"),
-        disk_monitor_notify_urls=["json://127.0.0.1:1/"],
+        disk_monitor_notify=["json://127.0.0.1:1/"],
     )
     assert run.returncode != 0
     assert "lacks apprise. Install apprise (Debian" in run.stdout

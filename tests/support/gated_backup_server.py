@@ -19,6 +19,9 @@ from ansible_collections.chefwell.resilience.plugins.module_utils.offsite.offsit
 from ansible_collections.chefwell.resilience.plugins.module_utils.server import (
     server_store,
 )
+from ansible_collections.chefwell.resilience.plugins.module_utils.server.server_settings import (
+    ServerSettings,
+)
 
 from support.offsite_client import gated_sync
 from support.sshd import Sshd
@@ -47,8 +50,7 @@ def copied(settings: SyncSettings) -> SyncSettings:
 
 def store(server: Sshd) -> server_store.Store:
     """The server's own view of the copy, with default settings."""
-    values = {key: value.default for key, value in server_store.KEYS.items()}
-    return server_store.Store({**values, "root": str(server.backups)})
+    return server_store.Store(ServerSettings(root=str(server.backups)))
 
 
 class Attacker:

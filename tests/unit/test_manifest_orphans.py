@@ -45,7 +45,7 @@ def run(tree: Path, *arguments: str) -> int:
     config = tree.parent / "staging.json"
     values = {"work_dir": str(tree), "state_dir": str(tree), "backup_path": str(tree)}
     log = str(tree.parent / "log")
-    config.write_text(json.dumps({**values, "log_file": log, "tiers": ["daily", "weekly"]}))
+    config.write_text(json.dumps({**values, "log_file": log, "backup_tiers": ["daily", "weekly"]}))
     return host_cli.main(["backup-manifest", "--config", str(config), *arguments])
 
 

@@ -6,7 +6,10 @@ import pytest
 from ansible_collections.chefwell.resilience.plugins.module_utils.common.errors import (
     ResilienceError,
 )
-from ansible_collections.chefwell.resilience.plugins.module_utils.inventory import inventory
+from ansible_collections.chefwell.resilience.plugins.module_utils.inventory import (
+    backup_names,
+    inventory,
+)
 from ansible_collections.chefwell.resilience.plugins.module_utils.offsite import remote_listing
 
 NAME = "chefwell_backup_20251120_030000.dump.gz"
@@ -15,7 +18,7 @@ DIGEST = "a" * 64
 
 def parse(*records: str) -> remote_listing.RemoteListing:
     answer = b"".join(record.encode() + b"\0" for record in records)
-    return remote_listing.parse(answer, "u@h:22/b", inventory.TIERS, inventory.PATTERN)
+    return remote_listing.parse(answer, "u@h:22/b", inventory.TIERS, backup_names.PATTERN)
 
 
 def test_a_whole_answer() -> None:

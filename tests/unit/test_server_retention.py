@@ -20,6 +20,9 @@ from ansible_collections.chefwell.resilience.plugins.module_utils.server import 
     server_clients,
     server_store,
 )
+from ansible_collections.chefwell.resilience.plugins.module_utils.server.server_settings import (
+    ServerSettings,
+)
 
 BACKUPS = [f"daily/chefwell_backup_202511{day:02}_030000.dump.gz" for day in range(1, 8)]
 
@@ -38,8 +41,9 @@ def copy(tmp_path: Path) -> server_store.Store:
 
 
 def store(root: Path, **settings: object) -> server_store.Store:
-    values = {key: value.default for key, value in server_store.KEYS.items()}
-    return server_store.Store({**values, "root": str(root), "reserve_percent": 0, **settings})
+    return server_store.Store(
+        ServerSettings(**{"root": str(root), "reserve_percent": 0, **settings})
+    )
 
 
 def put(made: server_store.Store, files: dict[str, bytes]) -> None:

@@ -94,7 +94,7 @@ def _production(
                     Path(server["outside"] or layout.root) / "server-kit"
                 ),
                 "offsite_backup_key_file": str(host / "root/.ssh/chefwell_backup"),
-                "offsite_backup_path": record["backups"],
+                "offsite_backup_backup_path": record["backups"],
                 "offsite_backup_log_file": str(log / "chefwell-offsite-sync.log"),
                 "offsite_backup_logrotate_file": str(
                     host / "etc/logrotate.d/chefwell-offsite-sync"
@@ -110,7 +110,7 @@ def _production(
                 "staging_restore_work_dir": str(layout.state / "staging"),
                 "staging_restore_bin_dir": postgres["bin_dir"],
                 "staging_restore_backup_path": record["backups"],
-                "staging_restore_production": {
+                "staging_restore_staging_database": {
                     name: postgres[name] for name in ("host", "port", "dbname")
                 },
                 "staging_restore_backend_command": [backend["python"], backend["script"]],

@@ -17,7 +17,7 @@ from collections.abc import Iterator, Sequence
 from ..common.errors import ResilienceError
 from ..common.messages import _, join
 from ..common.system_errors import reason
-from ..inventory import inventory
+from ..inventory import backup_names, inventory
 from ..inventory.inventory import BackupFile
 
 # What a directory dump has, and how its name tells when it was taken: it needs no ending.
@@ -48,7 +48,7 @@ def choose(
     root: str,
     *,
     tiers: tuple[str, ...] = inventory.TIERS,
-    pattern: str = inventory.PATTERN,
+    pattern: str = backup_names.PATTERN,
     path: str | None = None,
     tier: str | None = None,
     date: str | None = None,
@@ -120,7 +120,7 @@ def _folders(root: str, tiers: Sequence[str]) -> Iterator[BackupFile]:
                     _size(entry.path),
                     os.lstat(contents).st_mtime_ns,
                     None,
-                    inventory.taken_at(match) if match else None,
+                    backup_names.taken_at(match) if match else None,
                 )
 
 
@@ -150,7 +150,7 @@ def _at(path: str, pattern: str, now: datetime.datetime) -> ChosenBackup:
         ) from error
     name = os.path.basename(path.rstrip("/"))
     match = FOLDER_NAME.search(name) if os.path.isdir(path) else re.match(pattern, name)
-    taken = inventory.taken_at(match) if match else None
+    taken = backup_names.taken_at(match) if match else None
     file = BackupFile(path, "", _size(path), seen.st_mtime_ns, None, taken)
     return _chosen(os.path.abspath(path), file, None, now)
 

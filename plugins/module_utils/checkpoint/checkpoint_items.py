@@ -276,7 +276,7 @@ def _query_over_network(settings: CheckpointSettings) -> str | None:
 def _docker(
     settings: CheckpointSettings, time_limit: float | None = None
 ) -> Iterator[DockerServices]:
-    engine = DockerEngine(settings.docker_url, time_limit or settings.time_limit)
+    engine = DockerEngine(settings.docker_url or None, time_limit or settings.time_limit)
     try:
         engine.ping()
         yield DockerServices(engine)

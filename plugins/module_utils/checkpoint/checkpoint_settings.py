@@ -12,6 +12,8 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from ..common.errors import ResilienceError
+from ..common.language import LANGUAGES
+from ..common.settings import option
 from ..staging.docker_services import ServiceSelector
 from ..validation import api_probe
 
@@ -83,29 +85,31 @@ class CheckpointSettings:
         log_seconds: how far back the logs are read where no beginning is given.
         postgres: `{"container": service of PostgreSQL, "user", "dbname"}`, queried in its own
             container; or `{"host", "port", "user", "password", "dbname"}`, over the network.
-        docker_url: where Docker listens; None for what the environment says.
+        docker_url: where Docker listens; empty for what the environment says.
         items: those to check.
         time_limit: seconds for one response.
         tries, retry_seconds: how often an item that did not pass is checked, and the pause between.
+        language: of the page.
     """
 
     api_url: str = ""
     api_email: str = ""
-    api_password: str = ""
+    api_password: str = option("", secret=True)
     api_verify_tls: bool = True
-    api_steps: Sequence[Mapping[str, Any]] = ()
+    api_steps: tuple[Mapping[str, Any], ...] = ()
     test_order: bool = False
-    services: Sequence[Any] = ()
-    log_sources: Sequence[Any] = ()
+    services: tuple[Any, ...] = ()
+    log_sources: tuple[Any, ...] = ()
     log_pattern: str = LOG_PATTERN
-    log_ignore: Sequence[str] = ()
+    log_ignore: tuple[str, ...] = ()
     log_seconds: float = 300
-    postgres: Mapping[str, Any] = dataclasses.field(default_factory=dict)
-    docker_url: str | None = None
-    items: Sequence[str] = ITEMS
+    postgres: Mapping[str, Any] = option({})
+    docker_url: str = ""
+    items: tuple[str, ...] = option(ITEMS, choices=ITEMS)
     time_limit: float = 10
     tries: int = 3
     retry_seconds: float = 2
+    language: str = option("pt_BR", choices=LANGUAGES)
 
     def __post_init__(self) -> None:
         unknown = sorted(set(self.items) - set(ITEMS))

@@ -12,10 +12,9 @@ import dataclasses
 import datetime
 import os
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
-from ..common import config
 from ..common.system_errors import reason
 
 # Exit codes, by the monitoring-plugins convention.
@@ -28,14 +27,14 @@ class Command:
 
     Attributes:
         summary: one line for `--help`.
-        keys: what its stage's configuration file may hold.
+        settings: the class of its stage's settings.
         run: does it, given the configuration and the arguments; returns the exit code.
         arguments: adds the command's own arguments to its parser.
     """
 
     summary: str
-    keys: Mapping[str, config.Key]
-    run: Callable[[dict[str, Any], argparse.Namespace], int]
+    settings: type[Any]
+    run: Callable[[Any, argparse.Namespace], int]
     arguments: Callable[[argparse.ArgumentParser], object] = lambda parser: None
 
 

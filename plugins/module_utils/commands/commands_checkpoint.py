@@ -9,35 +9,13 @@ from __future__ import annotations
 import argparse
 import datetime
 import json
-from typing import Any
 
-from ..checkpoint import checkpoint, checkpoint_settings
-from ..common.config import Key
+from ..checkpoint import checkpoint
+from ..checkpoint.checkpoint_settings import CheckpointSettings
 from ..common.errors import ResilienceError
 from ..pages.render_checkpoint import checkpoint_page
 from .command import EXIT_CRITICAL, EXIT_OK, EXIT_UNKNOWN, Command, colour, tell
 
-_DEFAULT = checkpoint_settings.CheckpointSettings()
-KEYS = {
-    "api_url": Key(str, _DEFAULT.api_url),
-    "api_email": Key(str, _DEFAULT.api_email),
-    "api_password": Key(str, _DEFAULT.api_password),
-    "api_verify_tls": Key(bool, _DEFAULT.api_verify_tls),
-    "api_steps": Key(list, []),
-    "test_order": Key(bool, _DEFAULT.test_order),
-    "services": Key(list, []),
-    "log_sources": Key(list, []),
-    "log_pattern": Key(str, _DEFAULT.log_pattern),
-    "log_ignore": Key(list, []),
-    "log_seconds": Key((int, float), _DEFAULT.log_seconds),
-    "postgres": Key(dict, {}),
-    "docker_url": Key(str, ""),
-    "items": Key(list, list(checkpoint_settings.ITEMS)),
-    "time_limit": Key((int, float), _DEFAULT.time_limit),
-    "tries": Key(int, _DEFAULT.tries),
-    "retry_seconds": Key((int, float), _DEFAULT.retry_seconds),
-    "language": Key(str, "pt_BR"),
-}
 _EXITS = {"passed": EXIT_OK, "failed": EXIT_CRITICAL}
 
 
@@ -70,21 +48,21 @@ def _moment(text: str | None) -> float | None:
         ) from error
 
 
-def _checkpoint(settings: dict[str, Any], arguments: argparse.Namespace) -> int:
-    language = settings.pop("language")
-    settings["docker_url"] = settings["docker_url"] or None
+def _checkpoint(settings: CheckpointSettings, arguments: argparse.Namespace) -> int:
     result = checkpoint.run(
-        checkpoint_settings.CheckpointSettings(**settings),
+        settings,
         since=_moment(arguments.since),
         read_only=arguments.read_only,
     ).to_dict()
     if arguments.json:
         tell(json.dumps(result))
     else:
-        tell(checkpoint_page(result, language, colour()))
+        tell(checkpoint_page(result, settings.language, colour()))
     return _EXITS.get(result["status"], EXIT_UNKNOWN)
 
 
 COMMANDS = {
-    "checkpoint": Command("check whether the system works", KEYS, _checkpoint, _arguments),
+    "checkpoint": Command(
+        "check whether the system works", CheckpointSettings, _checkpoint, _arguments
+    ),
 }

@@ -13,49 +13,21 @@ import sys
 import time
 from typing import Any
 
-from ..common.config import Key
 from ..common.errors import ResilienceError
 from ..common.language import translations
 from ..common.levels import OK, UNKNOWN, exit_code
 from ..common.locks import single_run
 from ..common.system_errors import reason
-from ..disk import disk_check, usage
-from ..disk.backup_fit import DRILL_FACTOR, RETENTION
+from ..disk import disk_check
+from ..disk.disk_settings import DiskSettings
 from ..history.history import History, forget, open_history
-from ..inventory import inventory
-from ..notifications import delivery, metrics, notification_settings, notify
+from ..notifications import delivery, metrics, notify
 from ..notifications.alerts import Condition
-from ..notifications.notification_settings import NotificationSettings
 from ..pages import disk_lines, render
 from .command import Command, OutputError, append_log, colour, now, tell, warn
 
 NUMBER = (int, float)
 THRESHOLD = (int, float, str)
-KEYS = {
-    "paths": Key(list, []),
-    "targets": Key(list, []),
-    "discover": Key(bool, False),
-    "backup_path": Key(str, required=True),
-    "tiers": Key(list, list(inventory.TIERS)),
-    "pattern": Key(str, inventory.PATTERN),
-    "warning": Key(THRESHOLD, 70),
-    "critical": Key(THRESHOLD, 80),
-    "emergency": Key(THRESHOLD, 90),
-    "inodes_warning": Key(THRESHOLD, 70),
-    "inodes_critical": Key(THRESHOLD, 80),
-    "inodes_emergency": Key(THRESHOLD, 90),
-    "hysteresis": Key(NUMBER, usage.HYSTERESIS),
-    "time_limit": Key(NUMBER, 10),
-    "forecast_days": Key(NUMBER, 7),
-    "retention": Key(dict, dict(RETENTION)),
-    "drill_path": Key(str, ""),
-    "drill_factor": Key(NUMBER, DRILL_FACTOR),
-    "log_file": Key(str, required=True),
-    "state_dir": Key(str, required=True),
-    "metrics_file": Key(str, ""),
-    "language": Key(str, "pt_BR"),
-    **notification_settings.KEYS,
-}
 STAGE = "disk"
 # Conditions that are questions of their own, told apart from the target's level.
 APART = ("dump_fit", "drill_fit", "retention_fit")
@@ -63,10 +35,10 @@ WATCH_SECONDS = 5.0
 
 
 def _conditions(
-    look: disk_check.DiskMeasurement, settings: dict[str, Any]
+    look: disk_check.DiskMeasurement, settings: DiskSettings
 ) -> tuple[list[Condition], dict[str, float]]:
     """What people are told about, and what they are not told about until when."""
-    speak = translations(settings["language"])
+    speak = translations(settings.language)
     conditions, silent = [], {}
     for result in look.results:
         groups: dict[str, list[dict[str, Any]]] = {"": []}
@@ -83,21 +55,21 @@ def _conditions(
 
 
 def _announced(
-    look: disk_check.DiskMeasurement, settings: dict[str, Any], history: History | None
+    look: disk_check.DiskMeasurement, settings: DiskSettings, history: History | None
 ) -> notify.NotifyResult:
     conditions, silent = _conditions(look, settings)
     return notify.notify(
         STAGE,
         conditions,
-        NotificationSettings.from_config(settings),
+        settings,
         history,
-        translations(settings["language"]),
+        translations(settings.language),
         now=look.time,
         silent_until=silent,
     )
 
 
-def _checked(settings: dict[str, Any], file: str) -> None:
+def _checked(settings: DiskSettings, file: str) -> None:
     """Everything that can be wrong with the settings, said before anything is touched."""
     try:
         _check(settings)
@@ -110,21 +82,21 @@ def _checked(settings: dict[str, Any], file: str) -> None:
         ) from error
 
 
-def _check(settings: dict[str, Any]) -> None:
-    translations(settings["language"])
+def _check(settings: DiskSettings) -> None:
+    translations(settings.language)
     disk_check.validate(settings)
-    NotificationSettings.from_config(settings)
-    metrics.validate_path(settings["metrics_file"], "chefwell_disk.prom")
+    settings.check_notifications()
+    metrics.validate_path(settings.metrics_file, "chefwell_disk.prom")
 
 
-def _forget(settings: dict[str, Any]) -> int:
+def _forget(settings: DiskSettings) -> int:
     """Takes what this stage remembers out of the history, which other stages share."""
-    if forget(settings["state_dir"], STAGE):
+    if forget(settings.state_dir, STAGE):
         tell("forgotten")
     return exit_code(OK)
 
 
-def _monitor(settings: dict[str, Any], arguments: argparse.Namespace) -> int:
+def _monitor(settings: DiskSettings, arguments: argparse.Namespace) -> int:
     if arguments.forget:
         return _forget(settings)
     _checked(settings, arguments.config)
@@ -132,25 +104,25 @@ def _monitor(settings: dict[str, Any], arguments: argparse.Namespace) -> int:
         tell("the configuration is right")
         return exit_code(OK)
     if arguments.nagios:
-        with open_history(settings["state_dir"], []) as history:
+        with open_history(settings.state_dir, []) as history:
             look = disk_check.measurement(settings, history, time.time())
         _tell_or_warn(disk_lines.nagios(look))
         return exit_code(look.level)
     problems: list[str] = []
-    delivery.ping_or_report(settings["ping_url"], "start", "", problems)
+    delivery.ping_or_report(settings.ping_url, "start", "", problems)
     with (
-        single_run(settings["state_dir"], STAGE) as alone,
-        open_history(settings["state_dir"], problems) as history,
+        single_run(settings.state_dir, STAGE) as alone,
+        open_history(settings.state_dir, problems) as history,
     ):
         try:
             look = disk_check.measurement(settings, history, time.time())
         except ResilienceError as error:
-            delivery.ping_or_report(settings["ping_url"], "fail", str(error), problems)
+            delivery.ping_or_report(settings.ping_url, "fail", str(error), problems)
             raise
         lines = [disk_lines.log_line(now(), result) for result in look.results]
         result: dict[str, Any] = {**look.to_dict(), "time": now()}
         # First the log: whatever comes after it may fail or take its time.
-        result["log_problem"] = append_log(settings["log_file"], lines)
+        result["log_problem"] = append_log(settings.log_file, lines)
         problems += look.problems
         if alone:
             _remember(look, settings, history, result, problems)
@@ -160,7 +132,7 @@ def _monitor(settings: dict[str, Any], arguments: argparse.Namespace) -> int:
         problems.insert(0, result["log_problem"])
     # The host's own levels decide; unknown is a failure too, for nobody looked.
     action = "success" if exit_code(look.level) <= 1 else "fail"
-    delivery.ping_or_report(settings["ping_url"], action, "\n".join([*lines, *problems]), problems)
+    delivery.ping_or_report(settings.ping_url, action, "\n".join([*lines, *problems]), problems)
     result["problems"] = list(dict.fromkeys(problems))
     _tell_or_warn(json.dumps(result) if arguments.json else "\n".join(lines))
     for problem in result["problems"]:
@@ -178,7 +150,7 @@ def _tell_or_warn(text: str) -> None:
 
 def _remember(
     look: disk_check.DiskMeasurement,
-    settings: dict[str, Any],
+    settings: DiskSettings,
     history: History | None,
     result: dict[str, Any],
     problems: list[str],
@@ -197,10 +169,10 @@ def _remember(
             history.add_samples(disk_check.samples(look))
         except ResilienceError as error:
             problems.append(str(error))
-    metrics.write_or_report(settings["metrics_file"], lambda: disk_lines.gauges(look), problems)
+    metrics.write_or_report(settings.metrics_file, lambda: disk_lines.gauges(look), problems)
 
 
-def _status(settings: dict[str, Any], arguments: argparse.Namespace) -> int:
+def _status(settings: DiskSettings, arguments: argparse.Namespace) -> int:
     _checked(settings, arguments.config)
     if arguments.watch is None:
         return _shown(settings, arguments.json)
@@ -212,7 +184,7 @@ def _status(settings: dict[str, Any], arguments: argparse.Namespace) -> int:
         while True:
             if not arguments.json:
                 seen = {"time": now(), "seconds": f"{arguments.watch:g}"}
-                say = translations(settings["language"]).gettext
+                say = translations(settings.language).gettext
                 said = say("%(time)s, again every %(seconds)s s; Ctrl-C ends it") % seen
                 after = f"\n\n{said}"
             code = _shown(settings, arguments.json, before, after)
@@ -220,18 +192,18 @@ def _status(settings: dict[str, Any], arguments: argparse.Namespace) -> int:
     return code
 
 
-def _shown(settings: dict[str, Any], as_json: bool, before: str = "", after: str = "") -> int:
+def _shown(settings: DiskSettings, as_json: bool, before: str = "", after: str = "") -> int:
     """Looks, and writes the page or the JSON; what stands before and after it goes out with it, so
     that a screen is not blank while the disks are measured."""
     problems: list[str] = []
     moment = time.time()
-    with open_history(settings["state_dir"], problems) as history:
+    with open_history(settings.state_dir, problems) as history:
         look = disk_check.measurement(settings, history, moment)
         states = notify.states_in_force(
             STAGE,
-            NotificationSettings.from_config(settings).host_name,
+            settings.named_host,
             history,
-            settings["fallback_dir"],
+            settings.fallback_dir,
         )
         days = [disk_lines.days(history, result, moment) for result in look.results]
     shown = look.to_dict()
@@ -243,7 +215,7 @@ def _shown(settings: dict[str, Any], as_json: bool, before: str = "", after: str
     if as_json:
         tell(json.dumps({**shown, "problems": [*problems, *look.problems]}))
     else:
-        page = render.dashboard(shown, backups, settings["language"], colour())
+        page = render.dashboard(shown, backups, settings.language, colour())
         tell(f"{before}{page}{after}")
         for problem in [*problems, *look.problems]:
             warn(problem)
@@ -286,9 +258,9 @@ def _status_arguments(parser: argparse.ArgumentParser) -> None:
 COMMANDS = {
     "monitor-disk-space": Command(
         "measure, judge, log, remember and tell people",
-        KEYS,
+        DiskSettings,
         _monitor,
         _monitor_arguments,
     ),
-    "disk-status": Command("show the disk dashboard", KEYS, _status, _status_arguments),
+    "disk-status": Command("show the disk dashboard", DiskSettings, _status, _status_arguments),
 }

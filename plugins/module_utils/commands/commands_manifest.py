@@ -19,15 +19,14 @@ import argparse
 import json
 import os
 import subprocess
-from typing import Any
 
 from ..backup import manifest
 from ..common.errors import ResilienceError
 from ..common.language import translations
 from ..common.safe_text import clean
 from ..common.system_errors import reason
+from ..proof.restore_settings import RestoreSettings
 from .command import EXIT_CRITICAL, EXIT_OK, EXIT_WARNING, Command, append_log, now, tell, warn
-from .commands_staging import KEYS
 
 DAY = 86400
 
@@ -45,7 +44,7 @@ def _arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("what", nargs="*", metavar="COMMAND", help="the command, behind --")
 
 
-def _run(values: dict[str, Any], arguments: argparse.Namespace) -> int:
+def _run(values: RestoreSettings, arguments: argparse.Namespace) -> int:
     if arguments.orphans:
         return _orphans(values, arguments)
     if not arguments.backup or not arguments.what:
@@ -83,7 +82,7 @@ def _run(values: dict[str, Any], arguments: argparse.Namespace) -> int:
 
 
 def _tell(
-    values: dict[str, Any],
+    values: RestoreSettings,
     arguments: argparse.Namespace,
     code: int,
     problem: str,
@@ -107,14 +106,14 @@ def _tell(
         told = {"manifest": manifest.path_of(arguments.backup), "rows": rows, "removed": gone}
         tell(json.dumps(told))
     else:
-        say = translations(values["language"]).gettext
+        say = translations(values.language).gettext
         what = {"tables": len(made.tables), "rows": rows}
         tell(say("✅ Manifest written: %(tables)d tables, %(rows)d rows") % what)
     return EXIT_OK
 
 
-def _orphans(values: dict[str, Any], arguments: argparse.Namespace) -> int:
-    folders = [os.path.join(values["backup_path"], tier) for tier in values["tiers"]]
+def _orphans(values: RestoreSettings, arguments: argparse.Namespace) -> int:
+    folders = [os.path.join(values.backup_path, tier) for tier in values.backup_tiers]
     found = [path for folder in folders for path in manifest.orphans(folder)]
     removing = arguments.orphans == "remove"
     if removing:
@@ -123,7 +122,7 @@ def _orphans(values: dict[str, Any], arguments: argparse.Namespace) -> int:
     if arguments.json:
         tell(json.dumps({"orphans": found, "removed": removing}))
         return EXIT_OK
-    say = translations(values["language"]).gettext
+    say = translations(values.language).gettext
     line = say("🧹 removed: %(what)s") if removing else say("Manifest without its backup: %(what)s")
     lines = [line % {"what": clean(path)} for path in found]
     tell("\n".join(lines or [say("✅ Every manifest has its backup")]))
@@ -143,14 +142,17 @@ def _removed(paths: list[str]) -> list[str]:
     return gone
 
 
-def _log(values: dict[str, Any], lines: list[str]) -> None:
-    problem = append_log(values["log_file"], lines)
+def _log(values: RestoreSettings, lines: list[str]) -> None:
+    problem = append_log(values.log_file, lines)
     if problem:
         warn(problem)
 
 
 COMMANDS = {
     "backup-manifest": Command(
-        "run the command that makes a backup, and note what it holds", KEYS, _run, _arguments
+        "run the command that makes a backup, and note what it holds",
+        RestoreSettings,
+        _run,
+        _arguments,
     ),
 }

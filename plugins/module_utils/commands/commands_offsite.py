@@ -11,11 +11,11 @@ import json
 import os
 import sys
 from collections.abc import Callable, Sequence
-from typing import Any
 
 from ..history.history import forget
 from ..notifications import delivery
 from ..offsite import offsite_config, offsite_guards, offsite_report, offsite_verification, sync
+from ..offsite.offsite_config import OffsiteSettings
 from ..offsite.offsite_settings import (
     FAILED,
     LOCKED,
@@ -119,12 +119,12 @@ def _log(path: str, lines: Sequence[str]) -> None:
 _WORST = (FAILED, REFUSED, LOCKED, WARNING, OK)
 
 
-def _sync(values: dict[str, Any], arguments: argparse.Namespace) -> int:
+def _sync(values: OffsiteSettings, arguments: argparse.Namespace) -> int:
     if arguments.forget:
-        if forget(values["state_dir"], offsite_report.STAGE):
+        if forget(values.state_dir, offsite_report.STAGE):
             tell("forgotten")
         return EXIT_OK
-    chosen = offsite_config.destinations(values, arguments.destination)
+    chosen = offsite_config.syncs(values, arguments.destination)
     if arguments.test_connection:
         names = [settings.transport.server_name() for settings in chosen]
         tell(json.dumps({"hostname": names[0], "hostnames": names}) if arguments.json else names[0])
@@ -141,12 +141,12 @@ def _sync(values: dict[str, Any], arguments: argparse.Namespace) -> int:
 
 
 def _sync_destinations(
-    values: dict[str, Any], arguments: argparse.Namespace, chosen: Sequence[SyncSettings]
+    values: OffsiteSettings, arguments: argparse.Namespace, chosen: Sequence[SyncSettings]
 ) -> int:
     offsite_report.check_settings(values)
     problems: list[str] = []
     if not arguments.dry_run:
-        delivery.ping_or_report(values["ping_url"], "start", "", problems)
+        delivery.ping_or_report(values.ping_url, "start", "", problems)
     results = []
     for settings in chosen:
         results.append(
@@ -160,7 +160,7 @@ def _sync_destinations(
         lines = _lines(results[-1])
         if not arguments.json:
             tell("\n".join(lines))
-        _log(values["log_file"], lines)
+        _log(values.log_file, lines)
     if not arguments.dry_run:
         problems += offsite_report.report(values, results)
         failed = [result for result in results if result.status in (FAILED, REFUSED)]
@@ -168,8 +168,8 @@ def _sync_destinations(
         # A sync that found another one running knows nothing of the copy.
         if any(result.status != LOCKED for result in results):
             action = "fail" if failed else "success"
-            delivery.ping_or_report(values["ping_url"], action, messages, problems)
-        _log(values["log_file"], [f"{now()} problem: {problem}" for problem in problems])
+            delivery.ping_or_report(values.ping_url, action, messages, problems)
+        _log(values.log_file, [f"{now()} problem: {problem}" for problem in problems])
     for problem in problems:
         warn(problem)
     worst = min(results, key=lambda result: _WORST.index(result.status))
@@ -186,8 +186,8 @@ def _sync_destinations(
     return worst.exit_code
 
 
-def _verify(values: dict[str, Any], arguments: argparse.Namespace) -> int:
-    chosen = offsite_config.destinations(values, arguments.destination)
+def _verify(values: OffsiteSettings, arguments: argparse.Namespace) -> int:
+    chosen = offsite_config.syncs(values, arguments.destination)
     first = chosen[0]
     first.transport.prefetch(first.tiers, digests=True)
     try:
@@ -197,7 +197,7 @@ def _verify(values: dict[str, Any], arguments: argparse.Namespace) -> int:
 
 
 def _verify_destinations(
-    values: dict[str, Any], arguments: argparse.Namespace, chosen: Sequence[SyncSettings]
+    values: OffsiteSettings, arguments: argparse.Namespace, chosen: Sequence[SyncSettings]
 ) -> int:
     codes, found = [], []
     for settings in chosen:
@@ -207,7 +207,7 @@ def _verify_destinations(
         codes.append(offsite_verification.verify_exit_code(verification))
         found.append(verification)
         if not arguments.json:
-            tell(render.offsite_report(verification, values["language"], colour()))
+            tell(render.offsite_report(verification, values.language, colour()))
     if arguments.json:
         worst = found[codes.index(max(codes, key=(0, 1, 3, 2).index))]
         tell(json.dumps({**worst, "destinations": found}))
@@ -216,11 +216,11 @@ def _verify_destinations(
 
 COMMANDS = {
     "sync-backups-offsite": Command(
-        "copy the backups to the offsite server", offsite_config.KEYS, _sync, _sync_arguments
+        "copy the backups to the offsite server", OffsiteSettings, _sync, _sync_arguments
     ),
     "verify-offsite-backups": Command(
         "compare the offsite copy by content",
-        offsite_config.KEYS,
+        OffsiteSettings,
         _verify,
         _verify_arguments,
     ),

@@ -17,11 +17,11 @@ from ..common.language import translations
 from ..common.messages import translate_result
 from ..drill import drill_result
 from ..pages import render_titles
-from ..proof import proof_settings
+from ..proof import proof_settings, restore_settings
+from ..proof.restore_settings import RestoreSettings
 from ..recovery import recovery, recovery_run, recovery_switch, recovery_tenant
-from ..staging import staging
 from .command import EXIT_CRITICAL, EXIT_OK, Command, append_log, now, tell, warn
-from .commands_staging import KEYS, progress_of, refuse_path_from_offsite, settings_of
+from .commands_staging import progress_of, refuse_path_from_offsite
 
 NAME = "disaster-recovery"
 
@@ -42,9 +42,9 @@ def _arguments(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def _run(values: dict[str, Any], arguments: argparse.Namespace) -> int:
-    target = staging.from_mapping(recovery.RecoveryServer, "recovery", values["recovery"])
-    settings = recovery.RecoverySettings(settings_of(values), target)
+def _run(values: RestoreSettings, arguments: argparse.Namespace) -> int:
+    target = restore_settings.recovery_server(values)
+    settings = recovery.RecoverySettings(restore_settings.proof_settings(values), target)
     if arguments.list:
         return _list(settings, arguments)
     if arguments.switch:
@@ -58,7 +58,7 @@ def _run(values: dict[str, Any], arguments: argparse.Namespace) -> int:
         "date": arguments.date,
         "from_offsite": arguments.from_offsite,
     }
-    progress = progress_of(values["language"])
+    progress = progress_of(values.language)
     if arguments.tenant:
         result = recovery_tenant.restore_beside(
             settings, arguments.tenant, **which, progress=progress
@@ -86,7 +86,7 @@ def _list(settings: recovery.RecoverySettings, arguments: argparse.Namespace) ->
 
 
 def _switch(
-    values: dict[str, Any],
+    values: RestoreSettings,
     settings: recovery.RecoverySettings,
     arguments: argparse.Namespace,
     name: str,
@@ -115,8 +115,8 @@ def _switch(
     return EXIT_CRITICAL if done["serves"] is False else EXIT_OK
 
 
-def _page(values: dict[str, Any], result: dict[str, Any]) -> list[str]:
-    language = translations(values["language"])
+def _page(values: RestoreSettings, result: dict[str, Any]) -> list[str]:
+    language = translations(values.language)
     say = language.gettext
     result = translate_result(language, result)
     lines = [
@@ -146,8 +146,8 @@ def _page(values: dict[str, Any], result: dict[str, Any]) -> list[str]:
     return lines
 
 
-def _switched(values: dict[str, Any], done: dict[str, Any]) -> list[str]:
-    say = translations(values["language"]).gettext
+def _switched(values: RestoreSettings, done: dict[str, Any]) -> list[str]:
+    say = translations(values.language).gettext
     lines = [say("✅ %(name)s is production's now, as %(now)s") % done]
     if done["kept"]:
         lines.append(say("   The old one is kept as %(kept)s; the way back is:") % done)
@@ -166,8 +166,8 @@ def _ending(result: dict[str, Any]) -> str:
     return text + (f" problem={json.dumps(result['problem'])}" if result["problem"] else "")
 
 
-def _log(values: dict[str, Any], lines: list[str]) -> None:
-    problem = append_log(values["log_file"], lines)
+def _log(values: RestoreSettings, lines: list[str]) -> None:
+    problem = append_log(values.log_file, lines)
     if problem:
         warn(problem)
 
@@ -175,7 +175,7 @@ def _log(values: dict[str, Any], lines: list[str]) -> None:
 COMMANDS = {
     NAME: Command(
         "restore a backup beside production, validate it, and switch when confirmed",
-        KEYS,
+        RestoreSettings,
         _run,
         _arguments,
     ),

@@ -10,13 +10,12 @@ import argparse
 import dataclasses
 import json
 import os
-from typing import Any
 
 from ..common.errors import ResilienceError
 from ..inventory.inventory import readable
 from ..notifications import delivery
-from ..notifications.notification_settings import NotificationSettings
 from ..server import retention, rrsync_features, server_alarms, server_store
+from ..server.server_settings import ServerSettings
 from .command import EXIT_CRITICAL, EXIT_OK, EXIT_WARNING, Command, append_log, now, tell, warn
 
 
@@ -36,17 +35,17 @@ def _arguments(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def _keep(values: dict[str, Any], arguments: argparse.Namespace) -> int:
-    NotificationSettings.from_config(values)
+def _keep(values: ServerSettings, arguments: argparse.Namespace) -> int:
+    values.check_notifications()
     store = server_store.Store(values)
     if arguments.tell:
         return _only_told(store)
     problems: list[str] = []
-    delivery.ping_or_report(values["ping_url"], "start", "", problems)
+    delivery.ping_or_report(values.ping_url, "start", "", problems)
     try:
         return _kept(store, values, arguments, problems)
     except (ResilienceError, OSError) as error:
-        delivery.ping_or_report(values["ping_url"], "fail", str(error), problems)
+        delivery.ping_or_report(values.ping_url, "fail", str(error), problems)
         raise
 
 
@@ -59,7 +58,7 @@ def _only_told(store: server_store.Store) -> int:
 
 def _kept(
     store: server_store.Store,
-    values: dict[str, Any],
+    values: ServerSettings,
     arguments: argparse.Namespace,
     problems: list[str],
 ) -> int:
@@ -84,11 +83,11 @@ def _kept(
             for kind, a in sorted(done.alarms.items())
         ),
         f"read {done.read} backups again, dropped {len(done.dropped)} files that were kept "
-        f"{values['keep_days']:g} days, {len(done.alarms)} alarms",
+        f"{values.keep_days:g} days, {len(done.alarms)} alarms",
     ]
     problems += server_alarms.tell(store)
     delivery.ping_or_report(
-        values["ping_url"], "fail" if done.alarms else "success", "\n".join(lines), problems
+        values.ping_url, "fail" if done.alarms else "success", "\n".join(lines), problems
     )
     lines += problems
     # Cron mails what is written, so a quiet day is a silent one.
@@ -107,6 +106,6 @@ def _kept(
 
 COMMANDS = {
     "keep-offsite-copy": Command(
-        "look after the copy on the backup server", server_store.KEYS, _keep, _arguments
+        "look after the copy on the backup server", ServerSettings, _keep, _arguments
     ),
 }

@@ -16,14 +16,13 @@ from __future__ import annotations
 
 import collections.abc
 import dataclasses
-import difflib
 import json
 import types
 import typing
 from collections.abc import Mapping
 from typing import Any, TypeVar, Union
 
-from .errors import ResilienceError
+from .errors import ResilienceError, known_names
 
 Settings = TypeVar("Settings")
 HIDDEN = "(not shown: it may hold a password)"
@@ -150,13 +149,11 @@ def unknown_option(
     name: str, value: object, known: collections.abc.Iterable[str]
 ) -> ResilienceError:
     """Return the error for an option that does not exist, with the nearest one that does."""
-    names = list(known)
-    near = difflib.get_close_matches(name.rsplit(".", 1)[-1], names, n=1)
     return ResilienceError(
         "there is no such option",
         option=name,
         value=value,
-        remedy=f"did you mean {near[0]!r}?" if near else f"the options are {', '.join(names)}",
+        remedy=known_names(name.rsplit(".", 1)[-1], list(known)),
     )
 
 
@@ -238,7 +235,9 @@ def _wrong_type(where: str, value: Any, hint: Any) -> ResilienceError:
 def _check_range(value: Any, field: Any, where: str) -> None:
     choices = field.metadata.get("choices")
     minimum = field.metadata.get("minimum")
-    if choices and value not in choices:
+    if choices and (
+        set(value) - set(choices) if isinstance(value, tuple) else value not in choices
+    ):
         raise ResilienceError(
             "there is no such choice",
             option=where,

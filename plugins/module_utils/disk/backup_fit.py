@@ -16,15 +16,11 @@ from typing import Any
 from ..common.levels import CRITICAL, OK, UNKNOWN, WARNING
 from ..inventory.inventory import BackupFile
 from .disk_causes import Cause
+from .disk_settings import DRILL_FACTOR, RETENTION
 from .forecast import DAY, slopes
 
-# The plan's own: 7 daily, 4 weekly and 3 monthly backups.
-RETENTION = {"daily": 7, "weekly": 4, "monthly": 3}
 # Nights between two backups of a tier, when its name says so; others are taken for nightly.
 NIGHTS = {"daily": 1, "weekly": 7, "monthly": 30}
-# A restored database takes about ten times its compressed dump (measured: 538 MB from 53 MB with
-# 100 stores), and a fifth more while its indexes are built.
-DRILL_FACTOR = 12.0
 # What an empty cluster and its write-ahead log take, whatever the dump's size.
 DRILL_BASE = 256 << 20
 # A dump is expected to be larger than foreseen by no more than this.

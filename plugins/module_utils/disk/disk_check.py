@@ -12,16 +12,16 @@ from __future__ import annotations
 
 import dataclasses
 import os
-from collections.abc import Mapping
 from typing import Any
 
 from ..common import levels
 from ..common.errors import ResilienceError
 from ..common.levels import OK, RISING, UNKNOWN, WARNING
 from ..history.history import History, Sample
-from ..inventory import inventory
+from ..inventory import backup_names, inventory
 from . import backup_fit, disk_options, forecast, mounts, tier_usage, usage
 from .disk_causes import Cause
+from .disk_settings import MonitorSettings
 from .forecast import DAY, Forecast
 from .usage import Target, TargetResult
 
@@ -68,19 +68,18 @@ class DiskMeasurement:
         }
 
 
-def measurement(options: Mapping[str, Any], history: History | None, now: float) -> DiskMeasurement:
+def measurement(settings: MonitorSettings, history: History | None, now: float) -> DiskMeasurement:
     """Measures, judges and foretells.
 
     Args:
-        options: as `disk_options.watch` takes them, and `tiers`, `pattern`, `retention`,
-            `drill_path`, `drill_factor`, `forecast_days`.
+        settings: what is measured.
         history: what was measured earlier; None to foretell nothing.
         now: seconds since 1970.
 
     Raises:
         ResilienceError: an option is wrong; names it.
     """
-    chosen, forecast_days, retention = validate(options)
+    chosen = validate(settings)
     problems: list[str] = []
     results = usage.check(chosen.targets, discover=chosen.discover)
     targets = {(target.path, target.folder): target for target in chosen.targets}
@@ -94,59 +93,43 @@ def measurement(options: Mapping[str, Any], history: History | None, now: float)
             except ResilienceError as error:
                 problems.append(str(error))
                 break
-            results[index] = _with_forecasts(result, target, before, now, forecast_days)
+            results[index] = _with_forecasts(result, target, before, now, settings.forecast_days)
     tree, found, tiers = None, None, dict[str, tier_usage.TierUsage]()
-    path = options.get("backup_path")
+    path = settings.backup_path
     for place, seen in enumerate(results):
         if path and seen.folder and seen.path == path:
-            tree, found = _with_backups(options, results, place, retention, forecast_days)
+            tree, found = _with_backups(settings, results, place)
             try:
-                names = options.get("tiers") or inventory.TIERS
-                tiers = tier_usage.tier_usages(seen, names, history, now)
+                tiers = tier_usage.tier_usages(seen, settings.backup_tiers, history, now)
             except ResilienceError as error:
                 problems.append(str(error))
     return DiskMeasurement(results, tree, found, chosen, now, problems, tiers)
 
 
-def validate(
-    options: Mapping[str, Any],
-) -> tuple[disk_options.MonitorTargets, float, dict[str, int]]:
-    """What to watch, how many days to look ahead and how many backups each tier keeps; measures
-    nothing.
+def validate(settings: MonitorSettings) -> disk_options.MonitorTargets:
+    """Return what is measured, from settings that are right; measures nothing.
 
     Raises:
         ResilienceError: an option is wrong; names it.
     """
-    _positive(options, "drill_factor", backup_fit.DRILL_FACTOR)
-    inventory.compiled(options.get("pattern") or inventory.PATTERN)
-    return (
-        disk_options.monitor_targets(options),
-        _positive(options, "forecast_days", 7),
-        _retention(options.get("retention")),
-    )
-
-
-def _positive(options: Mapping[str, Any], name: str, default: float) -> float:
-    value = options.get(name)
-    value = default if value is None else value
-    if value <= 0:
-        raise ResilienceError(
-            "this is not above 0", option=name, value=value, remedy=f"give one such as {default:g}"
-        )
-    return float(value)
-
-
-def _retention(value: Mapping[str, Any] | None) -> dict[str, int]:
-    plan = backup_fit.RETENTION if value is None else value
-    for tier, count in plan.items():
-        if not isinstance(count, int) or isinstance(count, bool) or count < 1:
+    backup_names.compiled(settings.backup_pattern)
+    for name in ("drill_factor", "forecast_days"):
+        if getattr(settings, name) <= 0:
+            raise ResilienceError(
+                "this is not above 0",
+                option=name,
+                value=getattr(settings, name),
+                remedy="give a number such as 7",
+            )
+    for tier, count in settings.retention.items():
+        if count < 1:
             raise ResilienceError(
                 "a tier keeps no number of backups above 0",
                 option=f"retention.{tier}",
                 value=count,
                 remedy="give how many backups the tier keeps, such as 7",
             )
-    return dict(plan)
+    return disk_options.monitor_targets(settings)
 
 
 def samples(seen: DiskMeasurement) -> list[Sample]:
@@ -226,19 +209,17 @@ def _forecast_causes(code: str, found: Forecast, days: float) -> list[Cause]:
 
 
 def _with_backups(
-    options: Mapping[str, Any],
+    settings: MonitorSettings,
     results: list[TargetResult],
     index: int,
-    retention: Mapping[str, int],
-    forecast_days: float,
 ) -> tuple[inventory.Inventory | None, backup_fit.BackupFit | None]:
     """Adds to the backup folder what its backups tell; gives the tree and what fits."""
     folder = results[index]
     try:
         tree = inventory.scan(
             folder.path,
-            tiers=options.get("tiers") or inventory.TIERS,
-            pattern=options.get("pattern") or inventory.PATTERN,
+            tiers=settings.backup_tiers,
+            pattern=settings.backup_pattern,
             digest=False,
         )
     except ResilienceError as error:
@@ -250,14 +231,12 @@ def _with_backups(
         found = backup_fit.backup_fit(
             tree.files,
             folder.bytes_available,
-            drill_available=_drill_available(
-                options.get("drill_path"), folder, _positive(options, "time_limit", 10)
-            ),
-            drill_factor=_positive(options, "drill_factor", backup_fit.DRILL_FACTOR),
-            retention=retention,
+            drill_available=_drill_available(settings.drill_path, folder, settings.time_limit),
+            drill_factor=settings.drill_factor,
+            retention=settings.retention,
             other_growth=_other_growth(results, folder),
         )
-        added += backup_fit.fit_causes(found, folder.bytes_available, forecast_days)
+        added += backup_fit.fit_causes(found, folder.bytes_available, settings.forecast_days)
     results[index] = folder.and_also(added)
     return tree, found
 

@@ -32,9 +32,7 @@ from ..common.safe_text import clean
 from ..common.system_errors import reason
 from . import disk_causes, folder_size, mounts
 from .disk_causes import Cause
-
-# Percentage points below a threshold at which a level that was reached is left again.
-HYSTERESIS = 2.0
+from .disk_settings import HYSTERESIS
 
 
 @dataclasses.dataclass(frozen=True)

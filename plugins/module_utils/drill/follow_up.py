@@ -24,11 +24,10 @@ from ..history.history import Event, History, open_history
 from ..notifications import delivery, metrics, notify
 from ..notifications.alerts import Condition
 from ..notifications.metrics import Gauge
-from ..notifications.notification_settings import NotificationSettings
 from ..pages import render_drill, render_history
-from ..proof import proof_settings
-from ..recovery import recovery, runbook
-from ..staging import staging
+from ..proof import proof_settings, restore_settings
+from ..proof.restore_settings import RestoreSettings
+from ..recovery import runbook
 from . import drill_report
 
 STAGE, KIND = "staging", "drill"
@@ -39,37 +38,28 @@ LEVEL = {
 }
 
 
-def notification_settings(values: Mapping[str, Any]) -> NotificationSettings:
-    """Return the settings of notifications in the stage's configuration.
+def check_settings(settings: RestoreSettings) -> None:
+    """Check who is notified and where metrics go.
 
     Raises:
         ResilienceError: one is wrong.
     """
-    settings = NotificationSettings(
-        notify_urls=tuple(values["notify_urls"]),
-        remind_hours=values["notify_remind_hours"],
-        ping_url=values["ping_url"],
-    )
-    settings.validate()
-    metrics.validate_path(values["metrics_file"], "chefwell_restore_drill.prom")
-    return settings
+    settings.check_notifications()
+    metrics.validate_path(settings.metrics_file, "chefwell_restore_drill.prom")
 
 
-def begin(settings: NotificationSettings) -> list[str]:
+def begin(settings: RestoreSettings) -> list[str]:
     """Ping the dead man's switch at the start of a drill; return what went wrong, in words."""
     problems: list[str] = []
     delivery.ping_or_report(settings.ping_url, "start", "", problems)
     return problems
 
 
-def follow(
-    values: Mapping[str, Any], settings: NotificationSettings, result: Mapping[str, Any]
-) -> list[str]:
+def follow(settings: RestoreSettings, result: Mapping[str, Any]) -> list[str]:
     """Do what follows a drill.
 
     Args:
-        values: the stage's configuration.
-        settings: of its notifications.
+        settings: of the stage.
         result: the drill's.
 
     Returns:
@@ -83,29 +73,29 @@ def follow(
         except ResilienceError as error:
             problems.append(str(error))
 
-    with open_history(values["state_dir"], problems) as history:
+    with open_history(settings.state_dir, problems) as history:
         attempt(lambda: _remember(history, result))
-        attempt(lambda: _report(values, history, result))
-        attempt(lambda: _announce(values, settings, history, result))
-    metrics.write_or_report(values["metrics_file"], lambda: _gauges(result), problems)
+        attempt(lambda: _report(settings, history, result))
+        attempt(lambda: _announce(settings, history, result))
+    metrics.write_or_report(settings.metrics_file, lambda: _gauges(result), problems)
     action = "success" if result["verdict"] == proof_settings.PASSED else "fail"
     delivery.ping_or_report(settings.ping_url, action, json.dumps(summary(result)), problems)
-    attempt(lambda: renew_runbook(values, result)[1])
+    attempt(lambda: renew_runbook(settings, result)[1])
     return problems
 
 
 def renew_runbook(
-    values: Mapping[str, Any], result: Mapping[str, Any] | None
+    settings: RestoreSettings, result: Mapping[str, Any] | None
 ) -> tuple[bool, list[str]]:
     """Writes the runbook, if one is wanted.
 
     Returns:
         Whether it has changed, measurements aside; what went wrong.
     """
-    if not values["runbook"]:
+    if not settings.runbook:
         return False, []
-    target = staging.from_mapping(recovery.RecoveryServer, "recovery", values["recovery"])
-    return runbook.write(values, target, result), []
+    target = restore_settings.recovery_server(settings)
+    return runbook.write(settings, target, result), []
 
 
 def summary(result: Mapping[str, Any]) -> dict[str, Any]:
@@ -147,23 +137,22 @@ def _remember(history: History | None, result: Mapping[str, Any]) -> None:
 
 
 def _report(
-    values: Mapping[str, Any], history: History | None, result: Mapping[str, Any]
+    settings: RestoreSettings, history: History | None, result: Mapping[str, Any]
 ) -> list[str]:
-    if not values["report_dir"]:
+    if not settings.report_dir:
         return []
     events = history.events(STAGE, KIND, limit=render_history.MOST) if history else []
     past = [{**event.data, "time": event.time} for event in events]
     past.sort(key=lambda one: float(one["time"]))
-    return drill_report.write(values["report_dir"], result, past, values["language"])
+    return drill_report.write(settings.report_dir, result, past, settings.language)
 
 
 def _announce(
-    values: Mapping[str, Any],
-    settings: NotificationSettings,
+    settings: RestoreSettings,
     history: History | None,
     result: Mapping[str, Any],
 ) -> list[str]:
-    language = translations(values["language"])
+    language = translations(settings.language)
     level = level_of(result)
     condition = Condition(
         KIND, language.gettext("Restore drill"), level, level, reason(language, result)

@@ -25,11 +25,9 @@ from ..common.errors import ResilienceError
 from ..common.messages import _, join
 from ..common.system_errors import reason
 from . import open_files
+from .backup_names import PATTERN, compiled, taken_at
 
 TIERS = ("daily", "weekly", "monthly")
-# The groups `date` and `time` are when a backup was taken; other names are `ignored`.
-# A file name may hold a newline, which `.` and `$` would stumble over.
-PATTERN = r"^(?s:.+)_(?P<date>\d{8})_(?P<time>\d{6})\.(dump|sql|tar)(\.(gz|zst|xz|lz4))?\Z"
 # A file that changed more recently than this is checked for processes that still write it.
 FRESH_SECONDS = 24 * 3600
 BLOCK = 1 << 20
@@ -241,23 +239,6 @@ def scan(
     return found
 
 
-def compiled(pattern: str) -> re.Pattern[str]:
-    """Return the compiled pattern for the names of backups.
-
-    Raises:
-        ResilienceError: it is not a regular expression.
-    """
-    try:
-        return re.compile(pattern)
-    except re.error as error:
-        raise ResilienceError(
-            f"the pattern is not a regular expression: {error}",
-            option="pattern",
-            value=pattern,
-            remedy=f"write one as Python's re module reads it, such as {PATTERN}",
-        ) from error
-
-
 def _scan_tier(found: Inventory, tier: str, expression: re.Pattern[str]) -> None:
     """Add one tier to the inventory."""
     try:
@@ -299,28 +280,6 @@ def kind_of_file(mode: int) -> str:
         (stat.S_ISSOCK, "socket, not opened"),
     )
     return next((name for test, name in kinds if test(mode)), "device, not opened")
-
-
-def taken_at(match: re.Match[str]) -> str | None:
-    """Return when a backup was taken, local ISO 8601, by its name's groups `date` and `time`.
-
-    Their digits count, whatever stands between them: year, month and day; hour, minute and second,
-    of which the last ones may be missing. A name with only the day counts as its beginning.
-    """
-    try:
-        date, hour = match["date"] or "", match["time"] or ""
-    except IndexError:  # a pattern without one of these groups
-        parts = match.groupdict("")
-        date, hour = parts.get("date", ""), parts.get("time", "")
-    if len(date) != 8 or len(hour) != 6:
-        date = re.sub(r"\D", "", date)
-        hour = re.sub(r"\D", "", hour).ljust(6, "0")
-    try:
-        # Eight and six digits; strptime gives the same but takes ten times as long.
-        moment = datetime.datetime.fromisoformat(f"{date}T{hour}")
-    except ValueError:
-        return None
-    return moment.isoformat() if len(date) == 8 and len(hour) == 6 else None
 
 
 def _set_aside_unfinished(found: Inventory, known: Mapping[str, tuple[int, int]]) -> None:

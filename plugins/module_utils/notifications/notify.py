@@ -65,7 +65,7 @@ def notify(
         now: seconds since 1970.
         silent_until: until when there are no notifications of a condition, by key.
     """
-    store = AlertStore(stage, settings.host_name, history, settings.fallback_dir)
+    store = AlertStore(stage, settings.named_host, history, settings.fallback_dir)
     states, notifications = alerts.decide(
         store.states,
         conditions,
@@ -73,7 +73,7 @@ def notify(
         remind_seconds=settings.remind_hours * 3600,
         silent_until=silent_until,
     )
-    addresses = {delivery.service_id(address): address for address in settings.notify_urls}
+    addresses = {delivery.service_id(address): address for address in settings.notify}
     queue = outbox.messages_from(store.queue, addresses)
     known, heard = store.heard, dict[str, dict[str, str]]()
     for service in addresses:
@@ -87,7 +87,7 @@ def notify(
             if one.kind != alerts.RECOVERED or one.key in before
         }
         queue += [
-            _message(translations, one, service, settings.host_name, number)
+            _message(translations, one, service, settings.named_host, number)
             for number, one in enumerate(new.values())
         ]
         heard[service] = {
@@ -151,7 +151,7 @@ def _deliver(
     parcels: dict[str, list[Parcel]] = {}
     for service, messages in outbox.due(queue, now).items():
         if len(messages) > outbox.DIGEST_ABOVE:
-            title, body = digest_text(translations, messages, settings.host_name)
+            title, body = digest_text(translations, messages, settings.named_host)
             ids = tuple(message.id for message in messages)
             parcels[service] = [Parcel(ids, title, body, messages[0].kind)]
         else:

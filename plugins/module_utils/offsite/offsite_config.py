@@ -2,18 +2,18 @@
 # Copyright (c) 2026, chefwell.resilience contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Stage 2's configuration file: its keys, and the settings of each destination."""
+"""Settings of stage 2 on the client: the backup tree, the guards and the destinations."""
 
 from __future__ import annotations
 
+import dataclasses
+import os
 from collections.abc import Mapping, Sequence
-from typing import Any
 
-from ..common import config
-from ..common.config import Key
-from ..common.errors import ResilienceError
-from ..inventory import freshness, inventory
-from ..notifications import notification_settings
+from ..common.errors import ResilienceError, known_names
+from ..common.settings import option
+from ..inventory import freshness
+from ..notifications.notification_settings import StageSettings
 from . import offsite_guards
 from .offsite_settings import MARKER, SyncSettings
 from .ssh import RESTRICTED, Destination
@@ -22,144 +22,214 @@ from .transport_account import AccountTransport
 from .transport_gate import GateTransport
 from .transport_rclone import RcloneDestination, RcloneTransport
 
-# Keys that each destination may set for itself.
-_OWN = {
-    "transport": Key(str, "rsync"),
-    "rclone_remote": Key(str, ""),
-    "rclone_config_file": Key(str, "/root/.config/rclone/rclone.conf"),
-    "server_host": Key(str, ""),
-    "server_port": Key(int, 22),
-    "server_user": Key(str, ""),
-    "server_path": Key(str, ""),
-    "server_mode": Key(str, RESTRICTED),
-    "key_file": Key(str, ""),
-    "known_hosts_file": Key(str, ""),
-    "ssh_options": Key(list, []),
-    "bandwidth_kbps": Key(int, 0),
-    "compress": Key(bool, False),
-    "durable": Key(bool, True),
-    "time_limit": Key((int, float), 7200),
-    "connect_seconds": Key(int, 20),
-    "silence_seconds": Key(int, 300),
-    "tries": Key(int, 3),
-    "retry_seconds": Key((int, float), 10),
-}
-KEYS = {
-    **_OWN,
-    "destinations": Key(list, []),
-    "backup_path": Key(str, required=True),
-    "tiers": Key(list, list(inventory.TIERS)),
-    "pattern": Key(str, inventory.PATTERN),
-    "marker": Key(str, MARKER),
-    "least_backups": Key(int, 1),
-    "change_percent": Key((int, float), 40),
-    "least_bytes": Key(int, 100),
-    "shrink_percent": Key((int, float), 50),
-    "rpo_hours": Key((int, float), 24),
-    "reread_days": Key((int, float), 30),
-    "wait_minutes": Key((int, float), 0),
-    "schedule": Key(dict, dict(freshness.SCHEDULE)),
-    "metrics_file": Key(str, ""),
-    "state_dir": Key(str, required=True),
-    "log_file": Key(str, required=True),
-    "language": Key(str, "pt_BR"),
-    **notification_settings.KEYS,
-}
 DEFAULT = "default"
 
 
-def destinations(values: dict[str, Any], chosen: Sequence[str] = ()) -> list[SyncSettings]:
-    """Return the settings of each destination, the default one first.
+@dataclasses.dataclass(frozen=True)
+class DestinationSettings:
+    """One destination of the copies.
+
+    Attributes:
+        name: of the destination; the first one may go without.
+        transport: what carries the copies.
+        rclone_remote, rclone_config_file: for the transport `rclone`.
+        host, port, user, path: of the backup server, for the transport `rsync`.
+        mode: whether the key is let in through the gate (`restricted`) or into an account.
+        key_file: private key; a key of the destination's own beside the first one's when empty.
+        known_hosts_file: the pinned host keys.
+        ssh_options: more options for ssh, as `-o` takes them.
+        bandwidth_kbps: limit of the transfer, kilobytes a second; 0 for none.
+        compress: whether rsync compresses on the way.
+        durable: whether the server writes each file through to its disk before it gets its name.
+        time_limit: seconds that one transfer may take.
+        connect_seconds, silence_seconds: that the server has to answer, and may be silent.
+        tries, retry_seconds: how often to try, and the pause before the second try.
+    """
+
+    name: str = DEFAULT
+    transport: str = option("rsync", choices=("rsync", "rclone"))
+    rclone_remote: str = ""
+    rclone_config_file: str = "/root/.config/rclone/rclone.conf"
+    host: str = ""
+    port: int = 22
+    user: str = ""
+    path: str = ""
+    mode: str = option(RESTRICTED, choices=(RESTRICTED, "account"))
+    key_file: str = ""
+    known_hosts_file: str = ""
+    ssh_options: tuple[str, ...] = ()
+    bandwidth_kbps: int = 5000
+    compress: bool = False
+    durable: bool = True
+    time_limit: float = 7200
+    connect_seconds: int = 20
+    silence_seconds: int = 300
+    tries: int = 3
+    retry_seconds: float = 10
+
+
+@dataclasses.dataclass(frozen=True)
+class OffsiteSettings(StageSettings):
+    """Stage 2 on a client.
+
+    Attributes:
+        destinations: where copies go; the first one is meant where only one can be.
+        key_file: private key of destinations that name none.
+        config_dir: folder of the pinned host keys.
+        marker: file that must be in the tree, so that an empty mount point is not taken for it;
+            empty for none.
+        least_backups, change_percent, least_bytes, shrink_percent, rpo_hours: limits of the guards.
+        reread_days: a verification reads every file of both sides again at least this often.
+        wait_minutes: how long a sync waits for backups that are still being written.
+        schedule: hours between two backups by tier.
+        log_file: each sync appends its lines to it.
+    """
+
+    destinations: tuple[DestinationSettings, ...] = ()
+    key_file: str = "/root/.ssh/chefwell_backup"
+    config_dir: str = option(required=True)
+    marker: str = MARKER
+    least_backups: int = 1
+    change_percent: float = 40
+    least_bytes: int = 100
+    shrink_percent: float = 50
+    rpo_hours: float = 24
+    reread_days: float = 30
+    wait_minutes: float = 30
+    schedule: Mapping[str, float] = option(dict(freshness.SCHEDULE))
+    log_file: str = "/var/log/chefwell-offsite-sync.log"
+
+
+def syncs(settings: OffsiteSettings, chosen: Sequence[str] = ()) -> list[SyncSettings]:
+    """Return the settings of the sync to each destination.
 
     Args:
-        values: the configuration, as `config.load` returned it.
+        settings: of the stage.
         chosen: names of the destinations; all when empty.
 
     Raises:
-        ResilienceError: a destination's setting is wrong or unknown, two have one name, or a chosen
-            one does not exist.
+        ResilienceError: there is no destination, two have one name, a setting of one is wrong, or a
+            chosen one does not exist.
     """
-    found = {DEFAULT: _settings(values, "")}
-    for own in values["destinations"]:
-        name = str(own.get("name", "")) if isinstance(own, dict) else ""
-        if not name or name in found:
-            raise ResilienceError(
-                "each further destination needs a name of its own",
-                option="destinations",
-                value=own,
-                remedy="give it `name`, other than `default`",
-            )
-        given = {key: value for key, value in own.items() if key != "name"}
-        for key, value in given.items():
-            config.check_value(f"destination {name}", key, value, _OWN)
-        found[name] = _settings({**values, **given, **_own_files(values, given, name)}, name)
+    named = _by_name(settings)
     for name in chosen:
-        if name not in found:
+        if name not in named:
             raise ResilienceError(
                 "there is no such destination",
                 option="destination",
                 value=name,
-                remedy=f"name one of {', '.join(found)}",
+                remedy=known_names(name, named),
             )
-    return [settings for name, settings in found.items() if not chosen or name in chosen]
+    return [
+        SyncSettings(
+            transport=transport(settings, destination),
+            tiers=settings.backup_tiers,
+            pattern=settings.backup_pattern,
+            limits=offsite_guards.Limits(
+                least_backups=settings.least_backups,
+                change_percent=settings.change_percent,
+                least_bytes=settings.least_bytes,
+                shrink_percent=settings.shrink_percent,
+                rpo_hours=settings.rpo_hours,
+            ),
+            name="" if name == DEFAULT else name,
+            unfinished_seconds=60 * settings.wait_minutes,
+            schedule=freshness.schedule_hours(settings.schedule),
+            backup_path=settings.backup_path,
+            state_dir=settings.state_dir,
+            marker=settings.marker,
+            reread_days=settings.reread_days,
+            tries=destination.tries,
+            retry_seconds=destination.retry_seconds,
+            durable=destination.durable,
+        )
+        for name, destination in named.items()
+        if not chosen or name in chosen
+    ]
 
 
-def _own_files(values: Mapping[str, Any], given: Mapping[str, Any], name: str) -> dict[str, str]:
-    """Return the key and known_hosts file of a destination that names none, by the role's rule."""
-    files = {"key_file": f"{values['key_file']}_{name}"}
-    files["known_hosts_file"] = f"{values['known_hosts_file']}-{name}"
-    return {key: str(given.get(key) or path) for key, path in files.items()}
+def first(settings: OffsiteSettings) -> DestinationSettings:
+    """Return the destination that is meant where only one can be.
+
+    Raises:
+        ResilienceError: there is none.
+    """
+    return next(iter(_by_name(settings).values()))
 
 
-def _settings(values: dict[str, Any], name: str) -> SyncSettings:
-    def some(*names: str) -> dict[str, Any]:
-        return {key: values[key] for key in names}
+def _by_name(settings: OffsiteSettings) -> dict[str, DestinationSettings]:
+    if not settings.destinations:
+        raise ResilienceError(
+            "there is no destination for the copies",
+            option="destinations",
+            remedy="give one, with host, user and path",
+        )
+    named: dict[str, DestinationSettings] = {}
+    for number, destination in enumerate(settings.destinations):
+        if destination.name in named:
+            raise ResilienceError(
+                "each further destination needs a name of its own",
+                option=f"destinations[{number}].name",
+                value=destination.name,
+                remedy="give it a name that no other destination has",
+            )
+        named[destination.name] = destination
+    return named
 
-    return SyncSettings(
-        transport=_transport(values),
-        tiers=tuple(values["tiers"]),
-        limits=offsite_guards.Limits(
-            **some("least_backups", "change_percent", "least_bytes", "shrink_percent", "rpo_hours")
-        ),
-        name=name,
-        unfinished_seconds=60 * values["wait_minutes"],
-        schedule=freshness.schedule_hours(values["schedule"]),
-        **some("backup_path", "state_dir", "pattern", "marker", "reread_days"),
-        **some("tries", "retry_seconds", "durable"),
+
+def key_file(settings: OffsiteSettings, destination: DestinationSettings) -> str:
+    """Return the private key of a destination; the role uses the same rule."""
+    own = "" if destination.name == DEFAULT else f"_{destination.name}"
+    return destination.key_file or settings.key_file + own
+
+
+def known_hosts_file(settings: OffsiteSettings, destination: DestinationSettings) -> str:
+    """Return the file of a destination's pinned host keys; the role uses the same rule."""
+    own = "" if destination.name == DEFAULT else f"-{destination.name}"
+    return destination.known_hosts_file or os.path.join(
+        settings.config_dir, f"offsite_known_hosts{own}"
     )
 
 
-def _transport(values: dict[str, Any]) -> Transport:
-    def some(*names: str) -> dict[str, Any]:
-        return {key: values[key] for key in names}
+def ssh_destination(settings: OffsiteSettings, destination: DestinationSettings) -> Destination:
+    """Return how a destination is reached over ssh.
 
-    if values["transport"] not in ("rsync", "rclone"):
-        raise ResilienceError(
-            "there is no such transport",
-            option="transport",
-            value=values["transport"],
-            remedy="give rsync or rclone",
-        )
-    if values["transport"] == "rclone":
+    Raises:
+        ResilienceError: a setting is wrong.
+    """
+    return Destination(
+        host=destination.host,
+        port=destination.port,
+        user=destination.user,
+        path=destination.path,
+        mode=destination.mode,
+        key_file=key_file(settings, destination),
+        known_hosts_file=known_hosts_file(settings, destination),
+        compress=destination.compress,
+        bandwidth_kbps=destination.bandwidth_kbps or None,
+        ssh_options=destination.ssh_options,
+        time_limit=destination.time_limit,
+        connect_seconds=destination.connect_seconds,
+        silence_seconds=destination.silence_seconds,
+    )
+
+
+def transport(settings: OffsiteSettings, destination: DestinationSettings) -> Transport:
+    """Return what carries copies to a destination.
+
+    Raises:
+        ResilienceError: a setting is wrong.
+    """
+    if destination.transport == "rclone":
         return RcloneTransport(
             RcloneDestination(
-                remote=values["rclone_remote"],
-                config_file=values["rclone_config_file"],
-                bandwidth_kbps=values["bandwidth_kbps"] or None,
-                **some("time_limit", "connect_seconds", "silence_seconds"),
+                remote=destination.rclone_remote,
+                config_file=destination.rclone_config_file,
+                bandwidth_kbps=destination.bandwidth_kbps or None,
+                time_limit=destination.time_limit,
+                connect_seconds=destination.connect_seconds,
+                silence_seconds=destination.silence_seconds,
             )
         )
-    destination = Destination(
-        host=values["server_host"],
-        port=values["server_port"],
-        user=values["server_user"],
-        path=values["server_path"],
-        mode=values["server_mode"],
-        bandwidth_kbps=values["bandwidth_kbps"] or None,
-        ssh_options=tuple(values["ssh_options"]),
-        **some("key_file", "known_hosts_file", "compress"),
-        **some("time_limit", "connect_seconds", "silence_seconds"),
-    )
-    if destination.mode == RESTRICTED:
-        return GateTransport(destination)
-    return AccountTransport(destination)
+    reached = ssh_destination(settings, destination)
+    return GateTransport(reached) if destination.mode == RESTRICTED else AccountTransport(reached)

@@ -11,17 +11,20 @@ pattern.
 
 from __future__ import annotations
 
+import dataclasses
 import os
 import re
 import tempfile
 from collections.abc import Sequence
 
 from ..backup.backup_choice import ChosenBackup, choose
-from ..common import config, process
+from ..common import process
 from ..common.errors import ResilienceError
 from ..common.messages import _
-from ..inventory import inventory
-from . import ssh
+from ..common.settings import load
+from ..inventory import backup_names, inventory
+from . import offsite_config, ssh
+from .offsite_config import OffsiteSettings
 
 PREFIX = "fetched-"
 TRIES = 3
@@ -42,27 +45,17 @@ def destination(config_file: str, key_file: str = "") -> ssh.Destination:
         ResilienceError: the stage is not installed on this host, or its configuration is
             incomplete.
     """
-    values = config.read(config_file)
-    try:
-        return ssh.Destination(
-            host=values["server_host"],
-            port=values.get("server_port", 22),
-            user=values["server_user"],
-            path=values["server_path"],
-            key_file=key_file or values["key_file"],
-            known_hosts_file=values["known_hosts_file"],
-            ssh_options=tuple(values.get("ssh_options", ())),
-            connect_seconds=values.get("connect_seconds", 20),
-            silence_seconds=values.get("silence_seconds", 300),
-            time_limit=values.get("time_limit", 7200),
-        )
-    except KeyError as error:
+    settings = load(config_file, OffsiteSettings)
+    server = offsite_config.first(settings)
+    if server.transport != "rsync":
         raise ResilienceError(
-            _("the offsite stage's configuration is incomplete"),
-            option=str(error.args[0]),
-            value=config_file,
-            remedy=_("run the offsite stage's playbook"),
-        ) from error
+            _("a backup is fetched over rsync only"),
+            option="destinations[0].transport",
+            value=server.transport,
+            remedy=_("copy it here with rclone, and name the file with --backup"),
+        )
+    own_key = key_file or offsite_config.key_file(settings, server)
+    return offsite_config.ssh_destination(settings, dataclasses.replace(server, key_file=own_key))
 
 
 def fetch(
@@ -70,7 +63,7 @@ def fetch(
     folder: str,
     *,
     tiers: Sequence[str] = inventory.TIERS,
-    pattern: str = inventory.PATTERN,
+    pattern: str = backup_names.PATTERN,
     tier: str | None = None,
     date: str | None = None,
 ) -> ChosenBackup:
@@ -89,7 +82,7 @@ def fetch(
         ResilienceError: the server cannot be reached, holds no such backup, or the transfer failed.
     """
     ssh.check_key(server)
-    known = re.compile(pattern)
+    known = backup_names.compiled(pattern)
     listed = _rsync(server, ["--recursive", "--dry-run", "--out-format=%l %n"], tiers, folder)
     tree = tempfile.mkdtemp(prefix=PREFIX, dir=folder)
     os.chmod(tree, 0o711)

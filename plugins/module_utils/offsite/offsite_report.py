@@ -9,8 +9,7 @@ from __future__ import annotations
 import datetime
 import gettext
 import time
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Sequence
 
 from ..common.errors import ResilienceError
 from ..common.language import translations
@@ -20,7 +19,7 @@ from ..history.history import Event, open_history
 from ..notifications import metrics, notify
 from ..notifications.alerts import Condition
 from ..notifications.metrics import Gauge
-from ..notifications.notification_settings import NotificationSettings
+from .offsite_config import OffsiteSettings
 from .offsite_settings import FAILED, LOCKED, REFUSED, SyncResult
 from .offsite_settings import WARNING as DOUBTFUL
 
@@ -28,18 +27,18 @@ STAGE = "offsite"
 _LEVELS = {DOUBTFUL: WARNING, REFUSED: CRITICAL, FAILED: CRITICAL}
 
 
-def check_settings(settings: Mapping[str, Any]) -> None:
+def check_settings(settings: OffsiteSettings) -> None:
     """Check the notification settings, before anything is touched.
 
     Raises:
         ResilienceError: an address cannot be used; it is not shown, for it may hold a password.
     """
-    translations(settings["language"])
-    NotificationSettings.from_config(settings)
-    metrics.validate_path(settings["metrics_file"], "chefwell_offsite.prom")
+    translations(settings.language)
+    settings.check_notifications()
+    metrics.validate_path(settings.metrics_file, "chefwell_offsite.prom")
 
 
-def report(settings: Mapping[str, Any], results: Sequence[SyncResult]) -> list[str]:
+def report(settings: OffsiteSettings, results: Sequence[SyncResult]) -> list[str]:
     """Store the syncs in the history, notify of what changed and write the metrics.
 
     Returns:
@@ -47,8 +46,8 @@ def report(settings: Mapping[str, Any], results: Sequence[SyncResult]) -> list[s
     """
     problems: list[str] = []
     moment = time.time()
-    catalogue = translations(settings["language"])
-    with open_history(settings["state_dir"], problems) as history:
+    catalogue = translations(settings.language)
+    with open_history(settings.state_dir, problems) as history:
         known = [result for result in results if result.status != LOCKED]
         if history is not None and history.writable:
             for result in known:
@@ -61,13 +60,13 @@ def report(settings: Mapping[str, Any], results: Sequence[SyncResult]) -> list[s
             outcome = notify.notify(
                 STAGE,
                 [one for result in known for one in alert_conditions(result, catalogue)],
-                NotificationSettings.from_config(settings),
+                settings,
                 history,
                 catalogue,
                 now=moment,
             )
             problems += outcome.problems
-    metrics.write_or_report(settings["metrics_file"], lambda: _metrics(results, moment), problems)
+    metrics.write_or_report(settings.metrics_file, lambda: _metrics(results, moment), problems)
     return problems
 
 

@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from ..common.errors import ResilienceError
-from ..inventory import freshness, inventory
+from ..inventory import backup_names, freshness, inventory
 from .offsite_guards import Limits, Refusal
 from .transport import Transport
 
@@ -47,7 +47,7 @@ class SyncSettings:
     backup_path: str
     state_dir: str
     tiers: tuple[str, ...] = inventory.TIERS
-    pattern: str = inventory.PATTERN
+    pattern: str = backup_names.PATTERN
     marker: str = MARKER
     limits: Limits = dataclasses.field(default_factory=Limits)
     tries: int = 3

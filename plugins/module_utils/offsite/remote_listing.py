@@ -21,7 +21,7 @@ from collections.abc import Iterable, Sequence
 
 from ..common.errors import ResilienceError
 from ..common.messages import _, from_form, join
-from ..inventory import inventory
+from ..inventory import backup_names, inventory
 from ..inventory.digest_cache import Identity
 from . import ssh, ssh_command
 
@@ -251,7 +251,7 @@ def parse(
         elif kind == "unreadable":
             why = _("cannot be read whole")
             tree.problems.append(join([inventory.readable(rest), why], ": "))
-    identities = _fill(tree, listed, inventory.compiled(pattern))
+    identities = _fill(tree, listed, backup_names.compiled(pattern))
     return RemoteListing(
         b"absent" not in records,
         b"nowhere" not in records,
@@ -320,7 +320,7 @@ def _fill(
         elif not match:
             tree.ignored.append(inventory.readable(path))
         else:
-            taken = inventory.taken_at(match)
+            taken = backup_names.taken_at(match)
             tree.files.append(
                 inventory.BackupFile(path, tier, seen.size, seen.mtime_ns, None, taken)
             )

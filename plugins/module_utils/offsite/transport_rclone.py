@@ -25,7 +25,7 @@ from ..common import process
 from ..common.errors import ResilienceError
 from ..common.messages import _, join
 from ..common.system_errors import reason
-from ..inventory import inventory
+from ..inventory import backup_names, inventory
 from ..inventory.digest_cache import Identity
 from . import rsync
 from .remote_listing import RemoteListing
@@ -152,7 +152,7 @@ class RcloneTransport:
     def list_backups(self, tiers: Sequence[str], pattern: str, known: str = "") -> RemoteListing:
         """List the remote's backups, as `Transport.list_backups`."""
         tree = inventory.Inventory(str(self), [], tuple(tiers))
-        expression = inventory.compiled(pattern)
+        expression = backup_names.compiled(pattern)
         identities: dict[str, Identity] = {}
         names = {entry["Name"] for entry in self._listed("") if entry.get("IsDir")}
         for tier in tiers:
@@ -167,7 +167,9 @@ class RcloneTransport:
                 moment = _nanoseconds(str(entry["ModTime"]))
                 size = int(entry["Size"])
                 tree.files.append(
-                    inventory.BackupFile(path, tier, size, moment, None, inventory.taken_at(match))
+                    inventory.BackupFile(
+                        path, tier, size, moment, None, backup_names.taken_at(match)
+                    )
                 )
                 identities[path] = (size, moment, 0, 0)
         tree.files.sort(key=lambda file: file.path)

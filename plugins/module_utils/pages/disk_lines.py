@@ -17,6 +17,7 @@ from ..common.levels import LEVELS, OK, RISING
 from ..common.safe_text import clean
 from ..disk import disk_causes, usage
 from ..disk.disk_check import DiskMeasurement
+from ..disk.disk_settings import MonitorSettings
 from ..history.history import History
 from ..notifications.alerts import AlertState, Condition
 from ..notifications.metrics import Gauge
@@ -178,13 +179,13 @@ def alerts_in_force(
     ]
 
 
-def no_backups(settings: Mapping[str, Any], look: DiskMeasurement) -> dict[str, Any]:
+def no_backups(settings: MonitorSettings, look: DiskMeasurement) -> dict[str, Any]:
     """What stands for the backup tree on the page when it could not be looked at."""
-    path = settings["backup_path"]
+    path = settings.backup_path
     reasons = [result.reason for result in look.results if result.folder and result.path == path]
     return {
         "root": path,
-        "tiers": {tier: {"count": 0, "bytes": 0} for tier in settings["tiers"]},
+        "tiers": {tier: {"count": 0, "bytes": 0} for tier in settings.backup_tiers},
         "total_count": 0,
         "total_bytes": 0,
         "problems": reasons,

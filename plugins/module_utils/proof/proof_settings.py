@@ -10,7 +10,7 @@ import dataclasses
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from ..inventory import inventory
+from ..inventory import backup_names, inventory
 from ..staging import staging
 from ..validation import previous_counts
 from ..validation.api_probe import STEPS
@@ -51,7 +51,7 @@ class ProofSettings:
     state_dir: str
     backup_path: str
     tiers: tuple[str, ...] = inventory.TIERS
-    pattern: str = inventory.PATTERN
+    pattern: str = backup_names.PATTERN
     validation: ValidationSettings = dataclasses.field(default_factory=ValidationSettings)
     api_users: Sequence[Mapping[str, str]] = ()
     api_steps: Sequence[Mapping[str, Any]] = STEPS

@@ -28,6 +28,7 @@ from ..database import connection as database_connection
 from ..database import marked_database, postgres
 from ..database.postgres import Server
 from ..proof import proof_settings
+from ..proof.restore_settings import RecoveryServer
 
 # How a comment of ours begins; what follows tells whether the thing may become production.
 MARK = "chefwell.resilience: "
@@ -35,37 +36,6 @@ RESTORING, VALIDATED, BEFORE = "restoring", "validated", "production until"
 # PostgreSQL cuts longer names (NAMEDATALEN - 1).
 LONGEST_NAME = 63
 DUMP_PROGRAMS = (*postgres.CLIENTS, "pg_dump")
-
-
-@dataclasses.dataclass(frozen=True)
-class RecoveryServer:
-    """The production server that is recovered.
-
-    Attributes:
-        host, port, user, password: a superuser's, or of a role that may create databases and owns
-            what it restores.
-        dbname: production's database.
-        maintenance_db: database to connect to meanwhile.
-        bin_dir: client programs; the newest installed that are not newer than the server if empty.
-        stop_command, start_command: end and start what uses the database, program and arguments.
-        health_url: answers with 200 when production serves again; empty to ask nobody.
-        verify_tls: whether its certificate must be one that this host trusts and be for that name;
-            that of 127.0.0.1 is not.
-        seconds: that it has for that, and that each command has.
-    """
-
-    host: str = ""
-    port: int = 5432
-    user: str = "postgres"
-    password: str = ""
-    dbname: str = "restaurante"
-    maintenance_db: str = "postgres"
-    bin_dir: str = ""
-    stop_command: Sequence[str] = ()
-    start_command: Sequence[str] = ()
-    health_url: str = ""
-    verify_tls: bool = True
-    seconds: float = 120
 
 
 @dataclasses.dataclass(frozen=True)

@@ -18,9 +18,10 @@ from typing import Any
 from ..common.errors import ResilienceError
 from ..common.messages import _
 from ..common.safe_text import one_line
+from ..proof.restore_settings import RecoveryServer
 from ..staging import staging_state
 from . import recovery
-from .recovery import BEFORE, MARK, VALIDATED, RecoveryServer, RecoverySettings
+from .recovery import BEFORE, MARK, VALIDATED, RecoverySettings
 
 
 def switch(settings: RecoverySettings, name: str, confirm: str) -> dict[str, Any]:

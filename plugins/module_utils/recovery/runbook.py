@@ -16,13 +16,18 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-from ..common import config, quantity
+from ..common import quantity
 from ..common.errors import ResilienceError
 from ..common.files import replace_file
 from ..common.language import translations
 from ..common.safe_text import clean_all
+from ..common.settings import load
 from ..common.system_errors import reason
+from ..offsite import offsite_config
+from ..offsite.offsite_config import OffsiteSettings
 from ..pages import render_drill, render_titles
+from ..proof import restore_settings
+from ..proof.restore_settings import RestoreSettings
 from . import recovery
 
 TEMPLATE = os.path.join(os.path.dirname(os.path.abspath(__file__)), "runbook.md.j2")
@@ -31,7 +36,9 @@ PERSON = ("name", "role", "phone", "email")
 
 
 def write(
-    values: Mapping[str, Any], target: recovery.RecoveryServer, drill: Mapping[str, Any] | None
+    values: RestoreSettings,
+    target: restore_settings.RecoveryServer,
+    drill: Mapping[str, Any] | None,
 ) -> bool:
     """Writes the runbook, whole or not at all.
 
@@ -47,7 +54,7 @@ def write(
         ResilienceError: Jinja2 is missing, a person has no name, or it cannot be written.
     """
     text = render(values, target, drill)
-    path = values["runbook"]
+    path = values.runbook
     try:
         with open(path, encoding="utf-8") as file:
             before = file.read()
@@ -69,7 +76,9 @@ def write(
 
 
 def render(
-    values: Mapping[str, Any], target: recovery.RecoveryServer, drill: Mapping[str, Any] | None
+    values: RestoreSettings,
+    target: restore_settings.RecoveryServer,
+    drill: Mapping[str, Any] | None,
 ) -> str:
     """The runbook as Markdown; arguments as those of `write`."""
     try:
@@ -78,10 +87,10 @@ def render(
         raise ResilienceError(
             "the runbook needs Jinja2",
             option="runbook",
-            value=values["runbook"],
+            value=values.runbook,
             remedy="install python3-jinja2, or set staging_restore_runbook to an empty string",
         ) from error
-    language = translations(values["language"])
+    language = translations(values.language)
     environment = jinja2.Environment(
         # The page is Markdown; what could break out of it is taken away by `clean_all`.
         autoescape=False,
@@ -98,33 +107,33 @@ def render(
 
 
 def _content(
-    values: Mapping[str, Any],
-    target: recovery.RecoveryServer,
+    values: RestoreSettings,
+    target: restore_settings.RecoveryServer,
     drill: Mapping[str, Any] | None,
     language: gettext.NullTranslations,
 ) -> dict[str, Any]:
     drill = drill or {}
     return {
         "host": recovery.host_name(),
-        "rto": _compared(language, drill.get("rto_seconds"), values["rto_seconds"]),
-        "rpo": _compared(language, drill.get("rpo_seconds"), values["rpo_seconds"]),
+        "rto": _compared(language, drill.get("rto_seconds"), values.rto_seconds),
+        "rpo": _compared(language, drill.get("rpo_seconds"), values.rpo_seconds),
         "drill": _drill(language, drill) if drill else None,
         "recovery": bool(target.host),
         "target": {
-            "host": target.host or values["production"].get("host", ""),
-            "port": target.port if target.host else values["production"].get("port", 5432),
+            "host": target.host,
+            "port": target.port,
             "user": target.user,
             "dbname": target.dbname,
             "health_url": target.health_url,
         },
-        "store": values["featured_schema"] or f"{values['tenant_prefix']}x",
-        "offsite": _offsite(values["offsite_config"]),
-        "contacts": [_person(person) for person in values["contacts"]],
-        "backups": values["backup_path"],
-        "scripts": values["scripts_dir"],
-        "engine": values["engine"],
-        "work_dir": values["work_dir"],
-        "log": values["log_file"],
+        "store": values.featured_schema or f"{values.tenants.prefix}x",
+        "offsite": _offsite(values.offsite_config),
+        "contacts": [_person(person) for person in values.contacts],
+        "backups": values.backup_path,
+        "scripts": values.scripts_dir,
+        "engine": values.engine,
+        "work_dir": values.work_dir,
+        "log": values.log_file,
     }
 
 
@@ -177,14 +186,8 @@ def _person(person: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _offsite(path: str) -> dict[str, Any] | None:
-    """What the offsite stage's configuration says; None where there is none on this host."""
-    if not path or not os.path.exists(path):
+    """Return how the offsite server is reached; None where this host has no offsite stage."""
+    if not os.path.exists(path):
         return None
-    values = config.read(path)
-    return {
-        "host": values.get("server_host", "?"),
-        "port": values.get("server_port", 22),
-        "user": values.get("server_user", "?"),
-        "path": values.get("server_path", "?"),
-        "key_file": values.get("key_file", "?"),
-    }
+    settings = load(path, OffsiteSettings)
+    return vars(offsite_config.ssh_destination(settings, offsite_config.first(settings)))

@@ -34,13 +34,14 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import IO, NoReturn
 
-from ..common import config
+from ..common import settings
 from ..common.errors import ResilienceError
 from ..common.messages import Message, _, to_form
 from ..inventory import inventory
 from ..inventory.inventory import readable
 from . import landlock, retention, server_alarms, server_store
 from .incoming import Arrivals, adopt
+from .server_settings import ServerSettings
 
 PROTOCOL = 1
 WRITE, READ = "write", "read"
@@ -84,7 +85,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return _say("usage: gate --config FILE --allow write|read", 2)
     asked = os.environ.get("SSH_ORIGINAL_COMMAND", "")
     try:
-        gate = Gate(server_store.Store(config.load(path, server_store.KEYS)), allow, path)
+        gate = Gate(server_store.Store(settings.load(path, ServerSettings)), allow, path)
         return gate.answer(asked)
     except Refused as error:
         return _say(f"chefwell gate: refused: {error}", 1)
@@ -193,7 +194,7 @@ class Gate:
                     "protocol": PROTOCOL,
                     "allow": self.allow,
                     "confined": landlock.version() >= landlock.WHOLE,
-                    "keep_days": self.store.settings["keep_days"],
+                    "keep_days": self.store.settings.keep_days,
                 }
             )
             + "\n"

@@ -25,7 +25,7 @@ from collections.abc import Callable, Iterator, Mapping
 from ..backup import file_kind
 from ..common.errors import ResilienceError
 from ..common.messages import _, join
-from ..inventory import inventory
+from ..inventory import backup_names, inventory
 from ..inventory.inventory import readable
 from ..offsite import offsite_guards
 from .server_store import BIT_ROT, LOST, MASS_CHANGE, ROOM, SILENT, Entry, Store, rename_new
@@ -168,7 +168,7 @@ class _Settling:
 
     def _doubt(self, differing: list[str]) -> str:
         """In words why this looks like an attack or a mistake."""
-        limits = offsite_guards.Limits(change_percent=self.store.settings["change_percent"])
+        limits = offsite_guards.Limits(change_percent=self.store.settings.change_percent)
         before = {path: (seen.st_size, 0) for path, seen in self.held.items()}
         after = {path: seen for path, seen in before.items() if path not in self.gone}
         after |= {path: (self.listed[path].bytes, 0) for path in self.done.placed}
@@ -265,7 +265,7 @@ def tend(store: Store) -> Tended:
             "no inventory came for %(hours)s hours: is the host that sends it alive?",
             hours=f"{silent:.0f}",
         )
-        store.alarm(SILENT, words if silent > store.settings["silent_hours"] else None)
+        store.alarm(SILENT, words if silent > store.settings.silent_hours else None)
         store.alarm(ROOM, None if store.room() else _("the disk is full up to its reserve"))
         done.alarms = store.alarms()
     return done
@@ -286,7 +286,7 @@ def _reread(
     now: float,
 ) -> None:
     """Reads those that were not read for longest: a day's share, and all that are overdue."""
-    days = store.settings["reread_days"]
+    days = store.settings.reread_days
     share = sum(seen.st_size for seen in held.values()) / max(1, days)
     rotten = []
     for path in sorted(held, key=lambda name: ledger[name].read if name in ledger else 0.0):
@@ -330,7 +330,7 @@ def is_good(path: str, least_bytes: int) -> bool:
 
 def _moment(name: str, store: Store) -> str:
     match = store.pattern.match(os.path.basename(name))
-    return (match and inventory.taken_at(match)) or ""
+    return (match and backup_names.taken_at(match)) or ""
 
 
 def _drop_old(
@@ -341,7 +341,7 @@ def _drop_old(
     now: float,
 ) -> None:
     """Drops what was moved aside long ago, but never the newest good backup of a tier."""
-    least = store.settings["least_bytes"]
+    least = store.settings.least_bytes
     old = store.aside()
     rotten = set(store.load("rotten").get("paths", []))
     newest: dict[str, str] = {}
@@ -355,7 +355,7 @@ def _drop_old(
                 break
     for folder, paths in old.items():
         moved = datetime.datetime.strptime(folder, "old_%Y%m%d_%H%M%S").replace(tzinfo=datetime.UTC)
-        if now - moved.timestamp() < store.settings["keep_days"] * 86400:
+        if now - moved.timestamp() < store.settings.keep_days * 86400:
             continue
         for path in paths:
             tier, whole = path.partition("/")[0], f"{folder}/{path}"

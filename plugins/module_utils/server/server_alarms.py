@@ -9,6 +9,7 @@ The daily job does, and the gate has it done at once when an alarm is raised.
 
 from __future__ import annotations
 
+import dataclasses
 import os
 import sys
 import time
@@ -22,7 +23,6 @@ from ..common.messages import translate
 from ..history.history import open_history
 from ..notifications import notify
 from ..notifications.alerts import Condition
-from ..notifications.notification_settings import NotificationSettings
 from .server_store import ALARMS, Store
 
 STAGE = "keeper"
@@ -34,11 +34,11 @@ def tell(store: Store) -> list[str]:
     Returns:
         In words what went wrong with that.
     """
-    settings = {**store.settings, "fallback_dir": store.own}
+    settings = dataclasses.replace(store.settings, fallback_dir=store.own)
     problems: list[str] = []
     alarms = store.alarms()
     conditions = []
-    speak = translations(settings["language"])
+    speak = translations(settings.language)
     for kind in ALARMS:
         level = CRITICAL if kind in alarms else OK
         said = translate(speak, alarms[kind]["saw"]) if kind in alarms else ""
@@ -50,7 +50,7 @@ def tell(store: Store) -> list[str]:
             outcome = notify.notify(
                 STAGE,
                 conditions,
-                NotificationSettings.from_config(settings),
+                settings,
                 history,
                 speak,
                 now=time.time(),
@@ -65,7 +65,7 @@ def tell_soon(store: Store, config_file: str) -> None:
         store: the copy.
         config_file: this client's configuration.
     """
-    if not store.settings["notify_urls"]:
+    if not store.settings.notify:
         return
     package = (__package__ or "").rpartition(".")[0]
     command = [sys.executable, "-s", "-m", f"{package}.host_cli", "keep-offsite-copy"]

@@ -16,7 +16,7 @@ import pwd
 import sys
 from collections.abc import Sequence
 
-from ..common import config
+from ..common import settings
 from ..common.errors import ResilienceError
 
 
@@ -36,7 +36,7 @@ def claim(folder: str, name: str, root: str) -> None:
         other, ending = os.path.splitext(file)
         if ending != ".json":
             continue
-        held = os.path.realpath(str(config.read(os.path.join(folder, file)).get("root", "")))
+        held = os.path.realpath(str(settings.read(os.path.join(folder, file)).get("root", "")))
         if other == name and held != own:
             raise ResilienceError(
                 f"the server has another client of this name, whose copy lies in {held}",

@@ -24,14 +24,13 @@ from collections.abc import Iterator
 # The gate loads this for each request: `typing` and `dataclasses` take a third of a list's time.
 from typing import Any
 
-from ..common import config
 from ..common.errors import ResilienceError
 from ..common.files import replace_json
 from ..common.locks import lock_file
 from ..common.messages import _, from_form, to_form
 from ..common.system_errors import reason
-from ..inventory import inventory
-from ..notifications import notification_settings
+from ..inventory import backup_names
+from .server_settings import ServerSettings
 
 OWN_FOLDER = ".chefwell"
 LOCK_SECONDS = 60
@@ -45,19 +44,6 @@ MASS_CHANGE, BIT_ROT, LOST, SILENT, ROOM, REFUSED = ALARMS = (
     "room",
     "refused-request",
 )
-KEYS = {
-    "root": config.Key(str, required=True),
-    "tiers": config.Key(list, list(inventory.TIERS)),
-    "pattern": config.Key(str, inventory.PATTERN),
-    "keep_days": config.Key((int, float), 90),
-    "change_percent": config.Key((int, float), 40),
-    "least_bytes": config.Key(int, 100),
-    "reserve_percent": config.Key((int, float), 5),
-    "reread_days": config.Key((int, float), 30),
-    "silent_hours": config.Key((int, float), 50),
-    "language": config.Key(str, "pt_BR"),
-    **notification_settings.KEYS,
-}
 
 
 class Busy(ResilienceError):
@@ -85,17 +71,17 @@ class Store:
     """One copy's folder.
 
     Args:
-        settings: values of `KEYS`.
+        settings: values of `ServerSettings`.
 
     Raises:
         ResilienceError: the folder is no absolute path, is missing, or cannot be written to.
     """
 
-    def __init__(self, settings: dict[str, Any]) -> None:
+    def __init__(self, settings: ServerSettings) -> None:
         self.settings = settings
-        self.root: str = settings["root"]
-        self.tiers: tuple[str, ...] = tuple(settings["tiers"])
-        self.pattern = inventory.compiled(settings["pattern"])
+        self.root: str = settings.root
+        self.tiers: tuple[str, ...] = tuple(settings.backup_tiers)
+        self.pattern = backup_names.compiled(settings.backup_pattern)
         self.own = os.path.join(self.root, OWN_FOLDER)
         self.incoming = os.path.join(self.own, "incoming")
         self.settling = os.path.join(self.own, "settling")
@@ -170,7 +156,7 @@ class Store:
         there that the reserve of them is touched, on a filesystem that counts them.
         """
         seen = os.statvfs(self.root)
-        share = self.settings["reserve_percent"] / 100
+        share = self.settings.reserve_percent / 100
         if seen.f_files and seen.f_favail < seen.f_files * share:
             return 0
         return max(0, int(seen.f_frsize * (seen.f_bavail - seen.f_blocks * share)))

@@ -16,7 +16,7 @@ import importlib
 import os
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
-from typing import Any, Protocol, TypeVar
+from typing import Protocol, TypeVar
 
 from ..checks.checks import Evidence
 from ..common.errors import ResilienceError
@@ -226,40 +226,6 @@ class Engine(Protocol):
 
 
 Settings = TypeVar("Settings")
-
-
-def from_mapping(kind: type[Settings], option: str, values: Mapping[str, Any]) -> Settings:
-    """Return settings of simple values, such as `ProductionSettings`, from a configuration.
-
-    Args:
-        kind: its dataclass; every field has a default.
-        option: the configuration's key, for messages.
-        values: by field name; what is left out has its default.
-
-    Raises:
-        ResilienceError: there is an unknown key, or a value of another type.
-    """
-    # mypy cannot say of a type variable that it is a dataclass.
-    fields: Any = dataclasses.fields(kind)  # type: ignore[arg-type]
-    known = {field.name: field.default for field in fields}
-    for name, value in values.items():
-        if name not in known:
-            raise ResilienceError(
-                f"{option} has an unknown key {name!r}",
-                option=option,
-                value=name,
-                remedy=f"known keys: {', '.join(sorted(known))}",
-            )
-        wanted = list if isinstance(known[name], tuple) else type(known[name])
-        number = wanted in (int, float) and not isinstance(value, bool)
-        if not (isinstance(value, (int, float)) if number else isinstance(value, wanted)):
-            raise ResilienceError(
-                f"{option}'s {name} is of the wrong type",
-                option=f"{option}.{name}",
-                value=value if name != "password" else "(hidden)",
-                remedy=f"give a value of type {wanted.__name__}",
-            )
-    return kind(**values)
 
 
 def make_engine(settings: StagingSettings) -> Engine:

@@ -15,6 +15,7 @@ from ..backup.expectation import Expectation
 from ..checks.checks import Evidence
 from ..checks.findings import Finding, Ignored
 from ..common.messages import _, join
+from ..common.settings import option
 from ..database import parallel_queries
 from ..database.catalogue import Catalogue, ObjectName
 from ..database.connection import driver
@@ -39,7 +40,7 @@ class ValidationSettings:
 
     tenant_query: str | None = None
     tenant_prefix: str = "tenant_"
-    foreign_keys: str = "not_valid"
+    foreign_keys: str = option("not_valid", choices=("not_valid", "all"))
     queries: Sequence[Mapping[str, Any]] = ()
     amcheck: bool = False
     ignore: Sequence[Ignored] = ()

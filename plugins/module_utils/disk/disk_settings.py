@@ -1,0 +1,104 @@
+# -*- coding: utf-8 -*-
+# Copyright (c) 2026, chefwell.resilience contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Settings of the disk monitor."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping
+
+from ..common.levels import DEFAULTS
+from ..common.settings import option
+from ..inventory.tree_settings import BackupTreeSettings
+from ..notifications.notification_settings import StageSettings
+
+# Percent used, or what is left (`20GB`, `50000 left`).
+Threshold = float | str
+# Percentage points below a threshold at which a level that was reached is left again.
+HYSTERESIS = 2.0
+# How many backups each tier keeps, by the plan.
+RETENTION = {"daily": 7, "weekly": 4, "monthly": 3}
+# A restored database takes about ten times its compressed dump (measured: 538 MB from 53 MB with
+# 100 tenants), and a fifth more while its indexes are built.
+DRILL_FACTOR = 12.0
+
+
+@dataclasses.dataclass(frozen=True)
+class TargetSettings:
+    """One target with settings of its own; what is None is as for all targets.
+
+    Attributes:
+        path: mount point or folder.
+        name: for people.
+        folder: whether what the folder itself holds is measured.
+        warning, critical, emergency: thresholds of bytes.
+        inodes_warning, inodes_critical, inodes_emergency: thresholds of inodes.
+        hysteresis: percentage points below a threshold at which an alert ends.
+        must_be_mount: whether it is unknown when nothing is mounted there; None as fstab says.
+        may_be_read_only: whether a read-only mount is as it should be; None as fstab says.
+        time_limit: seconds that a network filesystem has to answer.
+        silence_until: no alerts before that date, ISO 8601.
+    """
+
+    path: str = option(required=True)
+    name: str | None = None
+    folder: bool | None = None
+    warning: Threshold | None = None
+    critical: Threshold | None = None
+    emergency: Threshold | None = None
+    inodes_warning: Threshold | None = None
+    inodes_critical: Threshold | None = None
+    inodes_emergency: Threshold | None = None
+    hysteresis: float | None = None
+    must_be_mount: bool | None = None
+    may_be_read_only: bool | None = None
+    time_limit: float | None = None
+    silence_until: str | None = None
+
+
+@dataclasses.dataclass(frozen=True)
+class MonitorSettings(BackupTreeSettings):
+    """What is measured, and what it is compared with.
+
+    Attributes:
+        paths: mount points.
+        discover: whether every other filesystem that can fill is measured too.
+        targets: mount points and folders with settings of their own.
+        warning, critical, emergency: thresholds of bytes.
+        inodes_warning, inodes_critical, inodes_emergency: thresholds of inodes.
+        hysteresis: percentage points below a threshold at which an alert ends.
+        time_limit: seconds that a network filesystem has to answer.
+        forecast_days: an alert is due when the emergency threshold is that many days away.
+        retention: how many backups each tier keeps.
+        drill_path: folder in which drills restore; empty for the backups' own filesystem.
+        drill_factor: how many times its dump a restored database takes.
+    """
+
+    paths: tuple[str, ...] = ("/",)
+    discover: bool = True
+    targets: tuple[TargetSettings, ...] = ()
+    warning: Threshold = DEFAULTS["warning"]
+    critical: Threshold = DEFAULTS["critical"]
+    emergency: Threshold = DEFAULTS["emergency"]
+    inodes_warning: Threshold = DEFAULTS["warning"]
+    inodes_critical: Threshold = DEFAULTS["critical"]
+    inodes_emergency: Threshold = DEFAULTS["emergency"]
+    hysteresis: float = HYSTERESIS
+    time_limit: float = 10
+    forecast_days: float = 7
+    retention: Mapping[str, int] = option(RETENTION)
+    drill_path: str = "/var/lib/docker"
+    drill_factor: float = DRILL_FACTOR
+
+
+@dataclasses.dataclass(frozen=True)
+class DiskSettings(MonitorSettings, StageSettings):
+    """Stage 1 on a host.
+
+    Attributes:
+        log_file: each run appends a line for each target to it.
+    """
+
+    log_file: str = "/var/log/chefwell-disk-monitor.log"

@@ -1,0 +1,300 @@
+# -*- coding: utf-8 -*-
+# Copyright (c) 2026, chefwell.resilience contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Settings of stage 3 on a host: restore drills and disaster recovery share them."""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+from collections.abc import Mapping
+from typing import Any
+
+from ..checks import findings
+from ..common.settings import option
+from ..notifications.notification_settings import StageSettings
+from ..staging import staging
+from ..validation import api_probe, check_context, previous_counts
+from .proof_settings import ProofSettings
+
+COMPOSE_FILE = "docker-compose.staging.yml"
+
+
+@dataclasses.dataclass(frozen=True)
+class DatabaseSettings:
+    """Production's database.
+
+    Attributes:
+        host, port: of its server; no host where production is not reached from here.
+        dbname: its name.
+        user, password: of a role that may read everything, for comparing what was restored with
+            production; nothing is compared without a user.
+        system_identifier: the number that initdb gave its cluster, as
+            `SELECT system_identifier FROM pg_control_system()` returns it.
+    """
+
+    host: str = ""
+    port: int = 5432
+    dbname: str = ""
+    user: str = ""
+    password: str = option("", secret=True)
+    system_identifier: str = ""
+
+
+@dataclasses.dataclass(frozen=True)
+class TenantSettings:
+    """How the tenants of a database are found.
+
+    Attributes:
+        prefix: of the schemas that are tenants.
+        query: SQL that returns the name of every tenant's schema; empty asks nothing.
+    """
+
+    prefix: str = "tenant_"
+    query: str = "SELECT schema_name FROM public.companies"
+
+
+@dataclasses.dataclass(frozen=True)
+class RecoveryServer:
+    """The production server that is recovered. What is None is as in `database`.
+
+    Attributes:
+        host, port, user, password: of a superuser, or of a role that may create databases and owns
+            what it restores.
+        dbname: production's database.
+        maintenance_db: database to connect to meanwhile.
+        bin_dir: client programs; the newest installed that are not newer than the server if empty.
+        stop_command, start_command: end and start what uses the database, program and arguments.
+        health_url: answers with 200 when production serves again; empty to ask nobody.
+        verify_tls: whether its certificate must be one that this host trusts and be for that name;
+            that of 127.0.0.1 is not.
+        seconds: that it has for that, and that each command has.
+    """
+
+    host: str = ""
+    port: int = 5432
+    user: str = "postgres"
+    password: str = option("", secret=True)
+    dbname: str = "restaurante"
+    maintenance_db: str = "postgres"
+    bin_dir: str = ""
+    stop_command: tuple[str, ...] = ()
+    start_command: tuple[str, ...] = ()
+    health_url: str = ""
+    verify_tls: bool = True
+    seconds: float = 120
+
+
+@dataclasses.dataclass(frozen=True)
+class RecoveryOptions:
+    """As `RecoveryServer`; what is None is as in the option `database`."""
+
+    host: str | None = None
+    port: int | None = None
+    user: str | None = None
+    password: str | None = option(None, secret=True)
+    dbname: str | None = None
+    maintenance_db: str = "postgres"
+    bin_dir: str = ""
+    stop_command: tuple[str, ...] = ()
+    start_command: tuple[str, ...] = ()
+    health_url: str = ""
+    verify_tls: bool = True
+    seconds: float = 120
+
+
+@dataclasses.dataclass(frozen=True)
+class RestoreSettings(StageSettings):
+    """Stage 3 on a host.
+
+    Attributes:
+        engine: what staging is made of.
+        dir: folder of the compose file.
+        work_dir: folder of its own, for everything that is made.
+        staging_database: name of the restored database.
+        bin_dir: PostgreSQL's programs; the newest installed ones when empty.
+        postgres_image, postgres_port, volume, backend_image, backend_build, docker_host,
+            compose_command: of the engine `compose`.
+        external: the server of the engine `external`.
+        database: production's.
+        tenants: how tenants are found.
+        backend_command, backend_env, backend_port, backend_health_path, backend_seconds: the
+            application over the restored database.
+        featured_schema: the tenant that reports show table by table.
+        table_order: tables that reports show first.
+        foreign_keys: whose rows are followed, `not_valid` or `all` keys.
+        queries: SQL with the rows that it must return.
+        amcheck: whether every B-tree index is checked block by block.
+        ignore_findings: findings to be set apart, with a reason each.
+        roles: made in staging before the restore.
+        api_users, api_steps, api_time_limit: who logs in to the application, and what they request.
+        fall_percent, fall_least_rows: by how much a table may fall since the last drill.
+        jobs: how many to restore in parallel; 0 chooses.
+        time_limit: seconds for each of unpacking, decoding and restoring.
+        rto_seconds, rpo_seconds: the objectives.
+        recovery: production's server for disaster recovery.
+        report_dir, runbook, contacts: reports and the runbook.
+        source: where drills take the backup from.
+        offsite_config, offsite_key_file: how a backup is fetched from the offsite server.
+        scripts_dir: folder of the commands, for the runbook.
+        log_file: each run appends its lines to it.
+    """
+
+    engine: str = option("compose", choices=staging.ENGINES)
+    dir: str = "/root/restaurante/staging"
+    work_dir: str = "/var/lib/chefwell-resilience/staging"
+    staging_database: str = "restaurante_staging"
+    bin_dir: str = ""
+    postgres_image: str = "postgres:16-alpine"
+    postgres_port: int = 5433
+    volume: str = "staging_postgres_data"
+    backend_image: str = ""
+    backend_build: str = "../backend"
+    docker_host: str = ""
+    compose_command: tuple[str, ...] = ()
+    external: staging.ExternalSettings = staging.ExternalSettings()
+    database: DatabaseSettings = DatabaseSettings()
+    tenants: TenantSettings = TenantSettings()
+    backend_command: tuple[str, ...] = ()
+    backend_env: Mapping[str, Any] = option(
+        {
+            "MAIL_ENABLED": "false",
+            "QUEUES_ENABLED": "false",
+            "PAYMENTS_ENABLED": "false",
+            "SCHEDULER_ENABLED": "false",
+        },
+        secret=True,
+    )
+    backend_port: int = 3001
+    backend_health_path: str = "/health"
+    backend_seconds: float = 60
+    featured_schema: str = "tenant_chefwell"
+    table_order: tuple[str, ...] = (
+        "products",
+        "categories",
+        "sales",
+        "customers",
+        "tabs",
+        "orders",
+        "expenses",
+        "stripe_payments",
+    )
+    foreign_keys: str = option("not_valid", choices=("not_valid", "all"))
+    queries: tuple[Mapping[str, Any], ...] = ()
+    amcheck: bool = False
+    ignore_findings: tuple[Mapping[str, Any], ...] = ()
+    roles: tuple[str, ...] = ()
+    api_users: tuple[Mapping[str, Any], ...] = option((), secret=True)
+    api_steps: tuple[Mapping[str, Any], ...] = ()
+    api_time_limit: float = 10
+    fall_percent: float = 50
+    fall_least_rows: int = 20
+    jobs: int = 0
+    time_limit: float = 3600
+    rto_seconds: float = 600
+    rpo_seconds: float = 86400
+    recovery: RecoveryOptions = RecoveryOptions()
+    report_dir: str = "/var/lib/chefwell-resilience/drill"
+    runbook: str = "/root/restaurante/DISASTER-RECOVERY-PLAYBOOK.md"
+    contacts: tuple[Mapping[str, Any], ...] = ()
+    source: str = option("local", choices=("local", "offsite"))
+    offsite_config: str = ""
+    offsite_key_file: str = ""
+    scripts_dir: str = ""
+    log_file: str = "/var/log/chefwell-staging-restore.log"
+
+
+def recovery_server(settings: RestoreSettings) -> RecoveryServer:
+    """Return the server that disaster recovery restores into."""
+    own, database = settings.recovery, settings.database
+    shared = {
+        "host": database.host,
+        "port": database.port,
+        "user": database.user or "postgres",
+        "password": database.password,
+        "dbname": database.dbname or RecoveryServer.dbname,
+    }
+    given = {field.name: getattr(own, field.name) for field in dataclasses.fields(own)}
+    return RecoveryServer(**{**shared, **{k: v for k, v in given.items() if v is not None}})
+
+
+def proof_settings(settings: RestoreSettings) -> ProofSettings:
+    """Return what a restore and its validation need to know.
+
+    Raises:
+        ResilienceError: an option is wrong; names it.
+    """
+    backend = staging.BackendSettings(
+        command=settings.backend_command,
+        env={str(name): str(value) for name, value in settings.backend_env.items()},
+        port=settings.backend_port,
+        health_path=settings.backend_health_path,
+        seconds=settings.backend_seconds,
+    )
+    database = settings.database
+    place = staging.StagingSettings(
+        engine=settings.engine,
+        backend=backend,
+        production=staging.ProductionSettings(
+            database.host, database.port, database.dbname, database.system_identifier
+        ),
+        compose=staging.ComposeSettings(
+            file=os.path.join(settings.dir, COMPOSE_FILE),
+            image=settings.postgres_image,
+            port=settings.postgres_port,
+            volume=settings.volume,
+            serves=bool(settings.backend_image or settings.backend_build),
+            docker_host=settings.docker_host,
+            command=settings.compose_command,
+        ),
+        external=settings.external,
+        work_dir=settings.work_dir,
+        database=settings.staging_database,
+        bin_dir=settings.bin_dir,
+    )
+    steps = settings.api_steps or api_probe.STEPS
+    # Wrong users or steps are refused before anything is touched.
+    api_probe.Api(backend.url, settings.api_users, steps)
+    return ProofSettings(
+        staging=place,
+        validation=check_context.ValidationSettings(
+            tenant_query=settings.tenants.query or None,
+            tenant_prefix=settings.tenants.prefix,
+            ignore=findings.ignored(list(settings.ignore_findings)),
+            foreign_keys=settings.foreign_keys,
+            queries=settings.queries,
+            amcheck=settings.amcheck,
+        ),
+        state_dir=settings.state_dir,
+        backup_path=settings.backup_path,
+        tiers=settings.backup_tiers,
+        pattern=settings.backup_pattern,
+        featured_schema=settings.featured_schema,
+        jobs=settings.jobs,
+        time_limit=settings.time_limit,
+        roles=settings.roles,
+        production_dsn=production_dsn(database),
+        table_order=settings.table_order,
+        offsite_config=settings.offsite_config,
+        offsite_key_file=settings.offsite_key_file,
+        fall=previous_counts.FallLimits(settings.fall_percent, settings.fall_least_rows),
+        api_users=settings.api_users,
+        api_steps=steps,
+        api_time_limit=settings.api_time_limit,
+        rto_seconds=settings.rto_seconds,
+        rpo_seconds=settings.rpo_seconds,
+    )
+
+
+def production_dsn(database: DatabaseSettings) -> dict[str, Any]:
+    """Return how production is connected to for a comparison; empty where nobody may."""
+    if not (database.host and database.user and database.dbname):
+        return {}
+    return {
+        "host": database.host,
+        "port": database.port,
+        "user": database.user,
+        "password": database.password,
+        "dbname": database.dbname,
+    }

@@ -1,0 +1,150 @@
+# -*- coding: utf-8 -*-
+# Copyright (c) 2026, chefwell.resilience contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The options of a role, from its argument specification and the play's variables.
+
+An option stands in the role's `meta/argument_specs.yml` alone: its name, type, choices, default
+and documentation. What the play's variables do not give is looked for among the variables that all
+stages share (role `resilience`, `resilience_<option>`), and then has the default.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+import importlib
+import typing
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import yaml
+from ansible.errors import AnsibleError
+from ansible.module_utils.common.arg_spec import ArgumentSpecValidator
+
+ROLES = Path(__file__).resolve().parents[2] / "roles"
+ENGINE = "ansible_collections.chefwell.resilience.plugins.module_utils"
+SHARED_ROLE = "resilience"
+# An option that goes by another name where stages share it.
+SHARED_NAMES = {"destinations": "offsite"}
+# Role -> the class of its stage's settings.
+SETTINGS = {
+    "disk_monitor": ("disk.disk_settings", "DiskSettings"),
+    "offsite_backup": ("offsite.offsite_config", "OffsiteSettings"),
+    "staging_restore": ("proof.restore_settings", "RestoreSettings"),
+    "checkpoint": ("checkpoint.checkpoint_settings", "CheckpointSettings"),
+    "backup_server": ("server.server_settings", "ServerSettings"),
+}
+
+
+@functools.cache
+def specification(role: str) -> dict[str, dict[str, Any]]:
+    """Return the options of a role's entry point `main`, by their names without the role's."""
+    text = (ROLES / role / "meta" / "argument_specs.yml").read_text(encoding="utf-8")
+    options = yaml.load(text, getattr(yaml, "CSafeLoader", yaml.SafeLoader))["argument_specs"][
+        "main"
+    ]["options"]
+    return {name.removeprefix(f"{role}_"): option for name, option in options.items()}
+
+
+def shared_specification() -> dict[str, dict[str, Any]]:
+    """Return the options that all stages share, by the names that settings classes give them."""
+    named = {shared: own for own, shared in SHARED_NAMES.items()}
+    return {named.get(name, name): option for name, option in specification(SHARED_ROLE).items()}
+
+
+def role_options(
+    role: str, variables: Mapping[str, Any], value: Callable[[str], Any]
+) -> dict[str, Any]:
+    """Return the options of a role as its specification wants them, the shared ones among them.
+
+    Args:
+        role: its name in this collection.
+        variables: the play's.
+        value: returns the value of one of them, templated.
+
+    Raises:
+        AnsibleError: a value is of another type or no choice; one sentence that names the variable.
+    """
+    shared = shared_specification() if role != SHARED_ROLE else {}
+    found: dict[str, Any] = {}
+    for name, option in {**shared, **specification(role)}.items():
+        candidates = [f"{role}_{name}"]
+        if name in shared:
+            candidates.append(f"{SHARED_ROLE}_{SHARED_NAMES.get(name, name)}")
+        variable = next((one for one in candidates if one in variables), None)
+        given = value(variable) if variable else option.get("default")
+        found[name] = _validated(variable or candidates[0], option, given)
+    return found
+
+
+def stage_config(
+    role: str, options: Mapping[str, Any], destination: Mapping[str, Any] | None = None
+) -> dict[str, Any]:
+    """Return a stage's configuration: the options that its settings class has.
+
+    Args:
+        role: one of `SETTINGS`.
+        options: of the role, and of the host (`state_dir`, `config_dir`, `scripts_dir`).
+        destination: for `backup_server`: the destination whose server it is. Its `server_<option>`
+            is the server's `<option>`.
+    """
+    module, name = SETTINGS[role]
+    kind = getattr(importlib.import_module(f"{ENGINE}.{module}"), name)
+    values = dict(options)
+    for key, held in (destination or {}).items():
+        if key.startswith("server_"):
+            values[key.removeprefix("server_")] = held
+    if destination is not None:
+        values["root"] = destination["path"]
+    if values.get("ping_url"):
+        values["ping_url"] = values["ping_url"].replace("{stage}", role.replace("_", "-"))
+    return _known(values, kind)
+
+
+def _known(values: Mapping[str, Any], kind: Any) -> dict[str, Any]:
+    """Return the values that are fields of a settings class, and so within them."""
+    hints = typing.get_type_hints(kind)
+    known: dict[str, Any] = {}
+    for field in dataclasses.fields(kind):
+        value = values.get(field.name)
+        if value is None:
+            continue
+        inner = hints[field.name]
+        if dataclasses.is_dataclass(inner) and isinstance(value, Mapping):
+            value = _known(value, inner)
+        elif isinstance(value, Mapping):
+            value = {key: held for key, held in value.items() if held is not None}
+        elif typing.get_origin(inner) is tuple and isinstance(value, (list, tuple)):
+            (element, *_rest) = typing.get_args(inner)
+            if dataclasses.is_dataclass(element):
+                value = [_known(one, element) for one in value]
+        known[field.name] = value
+    return known
+
+
+def _validated(variable: str, option: dict[str, Any], value: Any) -> Any:
+    """Return a value as its option wants it."""
+    if value is None:
+        return None
+    if option["type"] == "list" and isinstance(value, Mapping):
+        value = [value]  # one destination is a list of one
+    result = ArgumentSpecValidator({variable: _plain(option)}).validate({variable: value})
+    if result.error_messages:
+        raise AnsibleError("; ".join(str(one) for one in result.error_messages))
+    return result.validated_parameters[variable]
+
+
+def _plain(option: dict[str, Any]) -> dict[str, Any]:
+    """Return an option as the validator takes it; a path of the host is not expanded here."""
+    kept = {key: option[key] for key in ("type", "elements", "choices", "default") if key in option}
+    for key in ("type", "elements"):
+        if kept.get(key) == "path":
+            kept[key] = "str"
+    if "options" in option:
+        kept["options"] = {name: _plain(one) for name, one in option["options"].items()}
+    for key in ("required", "no_log"):
+        if key in option:
+            kept[key] = option[key]
+    return kept
