@@ -38,9 +38,7 @@ def host(bed: Testbed, tmp_path_factory: pytest.TempPathFactory) -> PlayHost:
         staging_restore_runbook=str(root / "DISASTER-RECOVERY-PLAYBOOK.md"),
         staging_restore_report_dir=str(root / "reports"),
         staging_restore_logrotate_file=str(root / "logrotate" / "staging"),
-        staging_restore_staging_database={
-            name: access[name] for name in ("host", "port", "dbname")
-        },
+        staging_restore_database={name: access[name] for name in ("host", "port", "dbname")},
         staging_restore_recovery={
             **access,
             "bin_dir": postgres["bin_dir"],

@@ -37,7 +37,7 @@ def host(bed: Testbed, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Pla
         staging_restore_backend_env={"JWT_SECRET": "staging-only"},
         staging_restore_backend_port=free_port(),
         staging_restore_api_users=record["users"],
-        staging_restore_staging_database={"host": "127.0.0.1", "port": record["postgres"]["port"]},
+        staging_restore_database={"host": "127.0.0.1", "port": record["postgres"]["port"]},
         staging_restore_log_file=str(root / "staging.log"),
         staging_restore_report_dir=str(root / "reports"),
         staging_restore_runbook=str(root / "DISASTER-RECOVERY-PLAYBOOK.md"),

@@ -17,7 +17,6 @@ from demo.layout import Layout
 
 # What is only read, or is no file of the host's own.
 ELSEWHERE = {
-    "offsite_backup_server_python": "an interpreter",
     "staging_restore_backend_health_path": "part of an address",
 }
 
@@ -50,8 +49,10 @@ def test_no_role_falls_back_to_a_path_of_the_machine(
     written: dict[str, Any], tmp_path: Path
 ) -> None:
     looked = 0
-    for defaults in (ROOT / "roles").glob("*/defaults/main.yml"):
-        for name, value in yaml.safe_load(defaults.read_text()).items():
+    for specification in (ROOT / "roles").glob("*/meta/argument_specs.yml"):
+        options = yaml.safe_load(specification.read_text())["argument_specs"]["main"]["options"]
+        for name, option in options.items():
+            value = option.get("default")
             if not isinstance(value, str) or not value.startswith("/") or name in ELSEWHERE:
                 continue
             looked += 1

@@ -33,7 +33,10 @@ def options() -> set[str]:
         read: dict[str, Any] = yaml.safe_load(specification.read_text())
         for entry in read["argument_specs"].values():
             found |= set(entry.get("options", {}))
-    return found
+    # A stage has the shared ones under its own name, too.
+    shared = {name.removeprefix("resilience_") for name in found if name.startswith("resilience_")}
+    stages = ("disk_monitor", "offsite_backup", "staging_restore")
+    return found | {f"{stage}_{name}" for stage in stages for name in shared}
 
 
 @pytest.mark.parametrize("page", PAGES, ids=NAMES)
@@ -48,7 +51,7 @@ def test_variables_of_the_examples_exist(page: str) -> None:
     for block in page_blocks(page, "yaml"):
         for name in yaml.safe_load(block.text):
             if name.startswith(
-                ("disk_monitor_", "offsite_", "staging_", "host_kit_", "checkpoint_")
+                ("disk_monitor_", "offsite_", "staging_", "host_kit_", "checkpoint_", "resilience_")
             ):
                 assert name in known, name
                 used += 1

@@ -68,38 +68,45 @@ def _production(
             },
         ),
         (
+            "What all stages share.",
+            {
+                "resilience_language": language,
+                "resilience_backup_path": record["backups"],
+                "resilience_database": {
+                    name: postgres[name] for name in ("host", "port", "dbname")
+                },
+                "resilience_fallback_dir": str(host / "run/chefwell-resilience"),
+                # The server is in the inventory, so its host key is read there.
+                "resilience_offsite": {
+                    "inventory_host": SERVER,
+                    "host": server["host"],
+                    "port": server["port"],
+                    "user": server["user"],
+                    "path": server["path"],
+                    "authorized_keys": server["authorized_keys"],
+                    "host_key_file": server["host_key_file"],
+                    # Owned by root on the server; the account may read it only.
+                    "server_kit_dir": str(Path(server["outside"] or layout.root) / "server-kit"),
+                },
+            },
+        ),
+        (
             "Stage 1: the disk monitor.",
             {
-                "disk_monitor_backup_path": record["backups"],
                 "disk_monitor_log_file": str(log / "chefwell-disk-monitor.log"),
                 "disk_monitor_logrotate_file": str(host / "etc/logrotate.d/chefwell-disk-monitor"),
                 # The filesystem that a drill fills: of a private PostgreSQL here, not of Docker.
                 "disk_monitor_drill_path": str(host / "var/lib"),
-                "disk_monitor_fallback_dir": str(host / "run/chefwell-resilience"),
-                "disk_monitor_language": language,
             },
         ),
         (
-            "Stage 2: the offsite copy. The host key of a server in the inventory is read there.",
+            "Stage 2: the offsite copy.",
             {
-                "offsite_backup_server_inventory_host": SERVER,
-                "offsite_backup_server_host": server["host"],
-                "offsite_backup_server_port": server["port"],
-                "offsite_backup_server_user": server["user"],
-                "offsite_backup_server_path": server["path"],
-                "offsite_backup_server_authorized_keys": server["authorized_keys"],
-                "offsite_backup_server_host_key_file": server["host_key_file"],
-                # Owned by root on the server; the account may read it only.
-                "offsite_backup_server_kit_dir": str(
-                    Path(server["outside"] or layout.root) / "server-kit"
-                ),
                 "offsite_backup_key_file": str(host / "root/.ssh/chefwell_backup"),
-                "offsite_backup_backup_path": record["backups"],
                 "offsite_backup_log_file": str(log / "chefwell-offsite-sync.log"),
                 "offsite_backup_logrotate_file": str(
                     host / "etc/logrotate.d/chefwell-offsite-sync"
                 ),
-                "offsite_backup_language": language,
             },
         ),
         (
@@ -109,10 +116,6 @@ def _production(
                 "staging_restore_dir": str(host / "root/restaurante/staging"),
                 "staging_restore_work_dir": str(layout.state / "staging"),
                 "staging_restore_bin_dir": postgres["bin_dir"],
-                "staging_restore_backup_path": record["backups"],
-                "staging_restore_staging_database": {
-                    name: postgres[name] for name in ("host", "port", "dbname")
-                },
                 "staging_restore_backend_command": [backend["python"], backend["script"]],
                 "staging_restore_backend_env": {"JWT_SECRET": "staging-only"},
                 "staging_restore_backend_port": _backend_port(layout),
@@ -125,7 +128,6 @@ def _production(
                 "staging_restore_runbook": str(
                     host / "root/restaurante/DISASTER-RECOVERY-PLAYBOOK.md"
                 ),
-                "staging_restore_language": language,
             },
         ),
     ]
