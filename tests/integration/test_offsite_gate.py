@@ -155,4 +155,4 @@ def test_a_key_without_the_gate_is_said(settings: SyncSettings, server: Sshd) ->
     server.authorized_keys.write_text((server.root / "client_key.pub").read_text())
     result = sync.sync(settings)
     assert result.status == "failed"
-    assert "offsite_backup_server_mode: account" in result.remedy, result
+    assert "mode: account" in result.remedy, result

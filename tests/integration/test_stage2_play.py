@@ -49,26 +49,35 @@ class Host(PlayHost):
         super().__init__(
             root,
             inventory="localhost,server,",
-            offsite_backup_server_host="127.0.0.1",
-            offsite_backup_server_port=server.port,
-            offsite_backup_server_user=server.user,
-            offsite_backup_server_path=str(server.backups),
-            offsite_backup_host_key=server.host_key,
+            resilience_backup_path=str(self.backups),
             offsite_backup_key_file=str(self.key),
-            offsite_backup_path=str(self.backups),
             offsite_backup_log_file=str(self.log),
-            offsite_backup_retry_seconds=0.1,
             offsite_backup_logrotate_file=str(root / "logrotate.conf"),
-            offsite_backup_server_kit_dir=str(root / "kit"),
-            offsite_backup_server_python=sys.executable,
-            offsite_backup_server_authorized_keys=str(server.authorized_keys),
         )
-        # In the inventory of its own name: what Ansible does on the server.
-        self.managed = {
-            "offsite_backup_server_inventory_host": "server",
-            "offsite_backup_server_host_key_file": str(server.root / "host_key.pub"),
-            "offsite_backup_host_key": "",
+        self.destination = {
+            "host": "127.0.0.1",
+            "port": server.port,
+            "user": server.user,
+            "path": str(server.backups),
+            "host_key": server.host_key,
+            "authorized_keys": str(server.authorized_keys),
+            "retry_seconds": 0.1,
+            "server_kit_dir": str(root / "kit"),
+            "server_python": sys.executable,
         }
+        self.add(**self.to())
+        # In the inventory of its own name: what Ansible does on the server.
+        self.inventoried = {
+            "inventory_host": "server",
+            "host_key_file": str(server.root / "host_key.pub"),
+            "host_key": "",
+        }
+        self.managed = self.to(**self.inventoried)
+
+    def to(self, *further: dict[str, object], **changes: object) -> dict[str, object]:
+        """Return the variable of the destinations, with changes to the first one."""
+        first = {**self.destination, **changes}
+        return {"resilience_offsite": [first, *further] if further else first}
 
 
 @pytest.fixture
@@ -115,12 +124,10 @@ def further(host: Host, server: Sshd) -> list[dict[str, object]]:
     conf = host.root / "rclone.conf"
     conf.write_text("[here]\ntype = local\n")
     conf.chmod(0o600)
-    own = {key.removeprefix("offsite_backup_"): value for key, value in host.managed.items()}
-    shared = ("server_host", "server_port", "server_user", "server_authorized_keys")
-    own |= {key: host.variables[f"offsite_backup_{key}"] for key in shared}
+    own = {**host.destination, **host.inventoried}
     third = {"transport": "rclone", "rclone_remote": f"here:{host.root}/third"}
     return [
-        {**own, "name": "second", "server_path": str(server.root / "second"), "tries": 1},
+        {**own, "name": "second", "path": str(server.root / "second"), "tries": 1},
         {**third, "name": "third", "rclone_config_file": str(conf)},
     ]
 
@@ -132,13 +139,13 @@ def test_converges_syncs_verifies_and_rolls_back(
     make_key(server.root / "reader")
     second = server.root / "second"
     third = host.root / "third"
-    managed = {
-        **host.managed,
-        "offsite_backup_destinations": further(host, server),
-        "offsite_backup_server_read_key": (server.root / "reader.pub").read_text(),
-        "offsite_backup_server_notify_urls": [people.webhook],
-        "offsite_backup_server_ping_url": people.check,
-    }
+    managed = host.to(
+        *further(host, server),
+        **host.inventoried,
+        read_key=(server.root / "reader.pub").read_text(),
+        server_notify=[people.webhook],
+        server_ping_url=people.check,
+    )
     assert host.play("stage2_offsite_backup.yml", "--check", **managed)["failed"] == 0
     assert not host.key.exists() and not server.backups.exists()
 
@@ -262,7 +269,7 @@ def test_a_server_of_somebody_elses(host: Host, server: Sshd) -> None:
     assert f'gate.sh localhost write" {public}' in told.replace("\\", "")
     # What it says to do needs the engine on this host: it was not taken back.
     assert "is left as it is" in told
-    wrong = host.run("stage2_offsite_backup.yml", *FROM_KEYS, offsite_backup_server_port=1)
+    wrong = host.run("stage2_offsite_backup.yml", *FROM_KEYS, **host.to(port=1))
     assert wrong.returncode != 0
     assert "nothing listens on that port" in wrong.stdout
     assert "sync-backups-offsite" not in crontab()
@@ -303,16 +310,16 @@ def test_a_server_of_somebody_elses(host: Host, server: Sshd) -> None:
 
 
 @pytest.mark.parametrize(
-    ("variable", "value", "said"),
+    ("key", "value", "said"),
     [
-        ("offsite_backup_server_user", "", "offsite_backup_server_user is not set"),
-        ("offsite_backup_host_key", "", "ssh-keyscan -t ed25519 -p"),
+        ("user", "", "user is not set"),
+        ("host_key", "", "ssh-keyscan -t ed25519 -p"),
     ],
 )
-def test_what_has_no_default_is_asked_for_first(
-    host: Host, variable: str, value: object, said: str
+def test_what_has_no_default_is_required_first(
+    host: Host, key: str, value: object, said: str
 ) -> None:
-    run = host.run("stage2_offsite_backup.yml", **{variable: value})
+    run = host.run("stage2_offsite_backup.yml", **host.to(**{key: value}))
     assert run.returncode != 0
-    assert said in run.stdout and variable in run.stdout
+    assert said in run.stdout and f"{key} is not set" in run.stdout
     assert not host.key.exists()

@@ -170,7 +170,7 @@ def _records(output: bytes, root: str) -> list[bytes]:
             option="server",
             value=root,
             remedy="make sure that the account's shell prints nothing of its own, that "
-            "offsite_backup_server_mode is what the server is set up for, and try again",
+            "mode of the destination is what the server is set up for, and try again",
         )
     return records[:-2]
 

@@ -337,7 +337,7 @@ def _failed(seen: Transfer, errors: str, late: process.TooLong | None) -> Transf
             code=-signal.SIGKILL,
             problem=over,
             kind="time_limit",
-            remedy=_("raise offsite_backup_time_limit, or the bandwidth"),
+            remedy=_("raise time_limit of the destination, or the bandwidth"),
             retryable=True,
         )
     known = ssh.failure(errors)

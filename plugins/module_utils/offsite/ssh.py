@@ -134,7 +134,7 @@ _FAILURES: tuple[tuple[str, Failure], ...] = (
             _(
                 "find out from whoever runs the server, by another way than this "
                 "network, whether its "
-                "key was renewed; only then pin the new one (offsite_backup_host_key)"
+                "key was renewed; only then pin the new one (host_key of the destination)"
             ),
             False,
         ),
@@ -146,7 +146,7 @@ _FAILURES: tuple[tuple[str, Failure], ...] = (
             _("the server's host key is not pinned, so nothing was sent"),
             _(
                 "compare the output of ssh-keyscan with the key on the server itself and pin it "
-                "(offsite_backup_host_key)"
+                "(host_key of the destination)"
             ),
             False,
         ),
@@ -156,10 +156,7 @@ _FAILURES: tuple[tuple[str, Failure], ...] = (
         Failure(
             "no_gate",
             _("the server does not restrict the key: it has no gate"),
-            _(
-                "set up the server's part (docs/stage2-offsite-backup.md), or set "
-                "offsite_backup_server_mode: account"
-            ),
+            _("set up the server's part (docs/stage2-offsite-backup.md), or set mode: account"),
             False,
         ),
     ),
@@ -179,7 +176,7 @@ _FAILURES: tuple[tuple[str, Failure], ...] = (
             _("the server's gate does not let the key do that"),
             _(
                 "use the same version of the collection on both sides: run the play again, with "
-                "offsite_backup_server_inventory_host or the server's part by hand"
+                "inventory_host of the destination, or the server's part by hand"
             ),
             False,
         ),
@@ -208,7 +205,7 @@ _FAILURES: tuple[tuple[str, Failure], ...] = (
             "too_many_keys",
             _("the server ended the login after too many keys that it does not accept"),
             _(
-                "offer the stage's key alone (no IdentityFile in offsite_backup_ssh_options), and "
+                "offer the stage's key alone (no IdentityFile in ssh_options), and "
                 "check that the public key is in the user's authorized_keys on the server"
             ),
             False,

@@ -56,7 +56,7 @@ class GateTransport(AccountTransport):
                 "the server's answer is not the gate's",
                 option="server",
                 value=str(self),
-                remedy="set up the server's part, or offsite_backup_server_mode: account",
+                remedy="set up the server's part, or mode: account",
             )
         return remote
 

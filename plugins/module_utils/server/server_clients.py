@@ -40,7 +40,7 @@ def claim(folder: str, name: str, root: str) -> None:
         if other == name and held != own:
             raise ResilienceError(
                 f"the server has another client of this name, whose copy lies in {held}",
-                option="offsite_backup_server_client",
+                option="client",
                 value=name,
                 remedy=f"give another name, or remove {os.path.join(folder, file)} if it was this "
                 "client's earlier folder",
@@ -48,7 +48,7 @@ def claim(folder: str, name: str, root: str) -> None:
         if other != name and os.path.commonpath([held, own]) in (held, own):
             raise ResilienceError(
                 f"the server keeps the copy of another client, {other}, in {held}",
-                option="offsite_backup_server_path",
+                option="path",
                 value=root,
                 remedy="give each client a folder of its own, none within another one's",
             )
@@ -62,7 +62,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         claim(folder, name, root)
         group = grp.getgrgid(pwd.getpwnam(account).pw_gid).gr_name
     except KeyError:
-        sys.stderr.write(f"the server has no account {account} [offsite_backup_server_user]\n")
+        sys.stderr.write(f"the server has no account {account} [user]\n")
         return 1
     except (ResilienceError, OSError) as error:
         sys.stderr.write(f"{error}\n")
