@@ -14,8 +14,8 @@ from bench.offsite_lab import Lab
 
 COPIES, STORES, SCALE, RATE = 14, 100, 6, "200mbit"
 TITLE = f"{COPIES} dumps of {STORES} stores sent over ssh and a link of 200 Mbit/s"
-COLLECTION = "the default: offsite_backup_compress off"
-REFERENCE = "offsite_backup_compress on: -z, as in the plan"
+COLLECTION = "the default: compress off"
+REFERENCE = "compress on: -z, as in the plan"
 NOTE = (
     "ratio: with -z / without. A dump is compressed when it is made; -z compresses it once more "
     "(rsync(1), --skip-compress: it has no effect). `wire` is what was sent as a share of the "

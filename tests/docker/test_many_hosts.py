@@ -72,12 +72,14 @@ def _write_inventory(path: Path) -> Path:
         "resilience_become": False,
     }
     stage2 = {
-        "offsite_backup_server_inventory_host": "{{ server }}",
-        "offsite_backup_server_host": "{{ server }}",
-        "offsite_backup_server_user": "backupuser",
-        # Hosts that share a server have each a folder of their own there, and a gate before it.
-        "offsite_backup_server_path": "/backups/{{ inventory_hostname }}",
-        "offsite_backup_server_kit_dir": "/usr/local/lib/chefwell-offsite-{{ inventory_hostname }}",
+        "resilience_offsite": {
+            "inventory_host": "{{ server }}",
+            "host": "{{ server }}",
+            "user": "backupuser",
+            # Hosts that share a server have each a folder of their own there, and a gate before it.
+            "path": "/backups/{{ inventory_hostname }}",
+            "server_kit_dir": "/usr/local/lib/chefwell-offsite-{{ inventory_hostname }}",
+        },
         "offsite_backup_rpo_hours": 36,
     }
     hosts = {name: {"server": server_of(name)} for name in HOSTS}

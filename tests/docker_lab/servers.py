@@ -151,12 +151,14 @@ class Servers:
         """What the plan's owner would write down for his host."""
         return {
             "resilience_become": False,
-            "offsite_backup_server_host": BACKUP,
-            "offsite_backup_server_user": BACKUP_USER,
-            "offsite_backup_server_path": BACKUP_PATH,
-            "offsite_backup_server_inventory_host": self.backup.name,
-            # The disk below is this machine's, whatever is free there.
-            "offsite_backup_server_reserve_percent": 0,
+            "resilience_offsite": {
+                "host": BACKUP,
+                "user": BACKUP_USER,
+                "path": BACKUP_PATH,
+                "inventory_host": self.backup.name,
+                # The disk below is this machine's, whatever is free there.
+                "server_reserve_percent": 0,
+            },
             # No registry is reached: HAProxy is in the tests' own base image.
             "staging_restore_forwarder_image": images.BASE,
             "staging_restore_memory": "512m",

@@ -106,7 +106,7 @@ def saved_by_compression(server: Sshd, root: Path, files: dict[str, bytes]) -> f
 def test_compression_helps_what_is_not_compressed_and_nothing_else(
     server: Sshd, tmp_path: Path
 ) -> None:
-    """Why `offsite_backup_compress` is off: dumps are compressed when they are made."""
+    """Why `compress` is off: dumps are compressed when they are made."""
     rows = (
         f"INSERT INTO sales VALUES ({number}, {number % 97}, '2025-11-{number % 28 + 1:02}', "
         f"{random.randrange(10**6) / 100});\n"

@@ -47,7 +47,7 @@ BLOCKS: dict[tuple[str, str], tuple[str, ...]] = {
     (DAY, "ansible-playbook chefwell.resilience.disaster_recovery"): (
         "test_the_database_from_the_machine_with_the_inventory",
     ),
-    (DAY, "offsite_backup_server_host: backup.example.com"): ("test_a_new_server",),
+    (DAY, "resilience_offsite:"): ("test_a_new_server",),
     (
         DAY,
         "ansible-playbook chefwell.resilience.disaster_recovery"
@@ -123,21 +123,23 @@ class Written(HostCopy):
 def offsite(bed: Testbed) -> dict[str, Any]:
     """Where the copies lie: the testbed's own server instead of the document's example."""
     server = bed.record["ssh"]
-    example = yaml.safe_load(blocks(DAY)["offsite_backup_server_host: backup.example.com"])
+    example = yaml.safe_load(blocks(DAY)["resilience_offsite:"])
     assert {*example} == {
-        *("offsite_backup_server_host", "offsite_backup_server_inventory_host"),
-        *("staging_restore_offsite_key_file", "staging_restore_recovery"),
+        *("resilience_offsite", "staging_restore_offsite_key_file", "staging_restore_recovery"),
     }
     del example["staging_restore_recovery"]
     return {
         **example,
-        "offsite_backup_server_host": server["host"],
-        "offsite_backup_server_port": server["port"],
-        "offsite_backup_server_user": server["user"],
-        "offsite_backup_server_path": server["path"],
-        "offsite_backup_server_mode": "account",
-        "offsite_backup_server_host_key_file": server["host_key_file"],
-        "offsite_backup_server_authorized_keys": server["authorized_keys"],
+        "resilience_offsite": {
+            **example["resilience_offsite"],
+            "host": server["host"],
+            "port": server["port"],
+            "user": server["user"],
+            "path": server["path"],
+            "mode": "account",
+            "host_key_file": server["host_key_file"],
+            "authorized_keys": server["authorized_keys"],
+        },
     }
 
 
@@ -327,7 +329,7 @@ def test_a_new_server(
         1,
     )
     host.must("rm -rf /root/backups /root/restaurante /root/.ssh")
-    example = yaml.safe_load(blocks(DAY)["offsite_backup_server_host: backup.example.com"])
+    example = yaml.safe_load(blocks(DAY)["resilience_offsite:"])
     with production.alone(tmp_path_factory.mktemp("new")) as new:
         access = {name: new.settings[name] for name in ("host", "port", "user", "password")}
         recovery = {**example["staging_restore_recovery"], **access}
