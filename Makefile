@@ -8,7 +8,7 @@ export MYPYPATH := $(CURDIR)/build/collections
 # second, it reads each task of Ansible, 190 KB, byte by byte.
 unexport PYTHONDONTWRITEBYTECODE PYTHONUNBUFFERED
 
-.PHONY: help setup check lint types unit test test-docker molecule sanity lock faults bench demo demo-clean catalogues
+.PHONY: help setup check lint types unit test test-docker molecule sanity lock faults bench demo demo-clean generate
 help:  ## print this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## / - /'
 
@@ -71,7 +71,9 @@ faults: setup  ## cause real faults and compare the outcome; ROWS=c1_ for some
 bench: setup  ## compare with reference commands, side by side; ROWS=archive ROUNDS=3 for less
 	$(VENV)/python -m bench $(ROWS) $(if $(ROUNDS),--rounds $(ROUNDS))
 
-catalogues: setup  ## update the translation catalogues, compile them, list what is not translated
+generate: setup  ## write generated files: catalogues of translations, findings, options of the roles
+	$(VENV)/python tools/findings.py
+	$(VENV)/python tools/role_options.py
 	$(VENV)/python tools/catalogue.py
 
 lock: setup  ## renew requirements.lock from requirements.in

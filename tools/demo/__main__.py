@@ -14,6 +14,7 @@ from pathlib import Path
 from ansible_collections.chefwell.resilience.plugins.module_utils.common.errors import (
     ResilienceError,
 )
+from ansible_collections.chefwell.resilience.plugins.module_utils.common.language import LANGUAGES
 from ansible_collections.chefwell.resilience.plugins.module_utils.drill import drill_result
 from testbed import Testbed
 
@@ -34,7 +35,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("command", choices=("up", "clean"))
     parser.add_argument("--root", type=Path, default=ROOT / "build" / "demo", help="its folder")
     parser.add_argument("--stores", type=int, default=100, help="how many (100)")
-    parser.add_argument("--language", choices=("pt_BR", "en"), default="pt_BR")
+    parser.add_argument("--language", choices=LANGUAGES, default="pt_BR")
     options = parser.parse_args(arguments)
     layout = Layout(options.root.resolve())
     # useradd and sshd are there, and an ordinary user's PATH lacks these folders.

@@ -23,7 +23,7 @@ def dashboard(disk: dict[str, Any], backups: dict[str, Any], language: str, colo
     Args:
         disk: `level` and `targets`, each as `disk.TargetResult.to_dict` gives it.
         backups: the backup tree, as `inventory.Inventory.to_dict` gives it.
-        language: `pt_BR` or `en`.
+        language: one of `language.LANGUAGES`.
         colour: whether to use ANSI colours.
 
     Raises:
@@ -37,7 +37,7 @@ def offsite_report(verification: dict[str, Any], language: str, colour: bool) ->
 
     Args:
         verification: `host`, the inventories `local` and `remote`, and their `comparison`.
-        language: `pt_BR` or `en`.
+        language: one of `language.LANGUAGES`.
         colour: whether to use ANSI colours.
 
     Raises:
@@ -51,7 +51,7 @@ def validation_report(drill: dict[str, Any], language: str, colour: bool) -> str
 
     Args:
         drill: the drill's result.
-        language: `pt_BR` or `en`.
+        language: one of `language.LANGUAGES`.
         colour: whether to use ANSI colours.
 
     Raises:
@@ -68,7 +68,7 @@ def html_report(results: dict[str, Any], language: str) -> str:
             functions take them; each of these may be None when that stage was not run. `history`
             has past drills, see `render_history.plots`; `only`, if it is `drill`, leaves out what
             is about the other stages.
-        language: `pt_BR` or `en`.
+        language: one of `language.LANGUAGES`.
 
     Raises:
         ResilienceError: the language is not known.
