@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 import yaml
+from ansible_collections.chefwell.resilience.plugins.module_utils.checks import check_titles
 from support.markdown import page_blocks
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -118,3 +119,9 @@ def test_the_page_of_the_tests_names_every_folder_and_every_helper() -> None:
     helpers = {f"support/{path.name}" for path in (tests / "support").glob("*.py")}
     expected = folders - {"support/", "__pycache__/"} | helpers - {"support/__init__.py"}
     assert sorted(rows) == sorted(expected)
+
+
+def test_every_check_is_documented() -> None:
+    text = (ROOT / "docs" / "validation.md").read_text()
+    # The transfer is a part of the recovery: docs/disaster-recovery.md.
+    assert sorted(set(check_titles.TITLES) - {"transfer"} - set(re.findall(r"`(\w+)`", text))) == []
