@@ -16,9 +16,9 @@ missing=()
 for command in "${!needed[@]}"; do
   command -v "$command" >/dev/null || missing+=("${needed[$command]}")
 done
-wanted=$(sha256sum requirements.lock | cut -d' ' -f1)
+digest=$(sha256sum requirements.lock | cut -d' ' -f1)
 environment=missing
-[[ -x .venv/bin/python && "$(cat .venv/.lock-digest 2>/dev/null)" == "$wanted" ]] && environment=there
+[[ -x .venv/bin/python && "$(cat .venv/.lock-digest 2>/dev/null)" == "$digest" ]] && environment=there
 # Prefer Debian 12's Python: one of a version manager is often built without optimization and a fifth
 # slower.
 python=python3
@@ -53,7 +53,7 @@ if [[ $environment == missing ]]; then
   "$python" -m venv .venv
   # Compiling every module takes longer than the installation; Python compiles what is imported.
   .venv/bin/pip install --quiet --disable-pip-version-check --no-compile -r requirements.lock
-  echo "$wanted" > .venv/.lock-digest
+  echo "$digest" > .venv/.lock-digest
 fi
 # The collection under its full name, for tools that look for ansible_collections/<namespace>/<name>.
 mkdir -p build/collections/ansible_collections/chefwell

@@ -1,4 +1,4 @@
-"""Everything that an installation could leave on a host, as JSON on standard output.
+"""Print everything that an installation could leave on a host, as JSON.
 
 Runs on the host, with its own Python and nothing else. Two of these are compared by
 `as_before/test_as_before.py`.
@@ -10,15 +10,14 @@ import os
 import stat
 import subprocess
 
-# What the kernel makes; what Ansible, apt, the Docker client and a login make for themselves
-# whatever they are used for.
+# Made by the kernel, or by Ansible, apt, the Docker client and logins in any use.
 LEFT_OUT = {
     *("/proc", "/sys", "/dev", "/var/tmp/ansible", "/var/cache/apt", "/root/.docker"),
     "/run/motd.dynamic",
 }
 CRONTABS = "/var/spool/cron/crontabs/"
 ANSIBLE = "/tmp/ansible_"
-# Owned by packages: size and time tell a change well enough, and are quickly read.
+# Owned by packages: size and time show a change, and are quickly read.
 PACKAGED = ("/usr/", "/lib")
 
 
@@ -46,7 +45,7 @@ def files():
 
 
 def cron_lines(path):
-    """What cron runs; a table without a line says what no table says."""
+    """Return the lines that cron runs; an empty crontab is equal to none."""
     with open(path, encoding="utf-8") as file:
         return [line.strip() for line in file if line.strip() and not line.startswith("#")]
 
@@ -65,13 +64,13 @@ def described(path):
                 yield hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def said(*command):
+def output_of(*command):
     ended = subprocess.run(command, capture_output=True, text=True, check=False)
     return [f"exit {ended.returncode}", *sorted(ended.stdout.splitlines())]
 
 
 def processes():
-    """Those that serve: whoever was started by `docker exec`, as we were, is none of them."""
+    """Return running services, without processes started by `docker exec`, as this one was."""
     parents = {}
     for pid in filter(str.isdigit, os.listdir("/proc")):
         try:
@@ -90,15 +89,15 @@ def processes():
 
 
 def docker(*command):
-    return said("docker", *command)
+    return output_of("docker", *command)
 
 
 snapshot = {
     "files": files(),
-    "packages": said("dpkg-query", "-W", "-f", "${Package} ${Version} ${Status}\n"),
-    "packages marked": said("apt-mark", "showmanual"),
-    "cron": said("crontab", "-l"),
-    "accounts": said("getent", "passwd") + said("getent", "group"),
+    "packages": output_of("dpkg-query", "-W", "-f", "${Package} ${Version} ${Status}\n"),
+    "packages marked": output_of("apt-mark", "showmanual"),
+    "cron": output_of("crontab", "-l"),
+    "accounts": output_of("getent", "passwd") + output_of("getent", "group"),
     "processes": processes(),
     "containers": docker("ps", "--all", "--format", "{{.Names}} {{.Image}} {{.State}}"),
     "volumes": docker("volume", "ls", "--quiet"),

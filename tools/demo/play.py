@@ -137,11 +137,11 @@ def site(layout: Layout, *arguments: str) -> PlayRecap:
         except BaseException:
             running.send_signal(signal.SIGINT)
             raise
-    played = recap("".join(output), time.monotonic() - started)
-    if played is None or (running.returncode != 0 and not played.failed):
+    run = recap("".join(output), time.monotonic() - started)
+    if run is None or (running.returncode != 0 and not run.failed):
         last = "".join(output[-8:]).strip()
         raise DemoError(f"ansible-playbook ended with {running.returncode}: {last}")
-    return dataclasses.replace(played, tasks=watch.tasks())
+    return dataclasses.replace(run, tasks=watch.tasks())
 
 
 def recap(text: str, seconds: float) -> PlayRecap | None:

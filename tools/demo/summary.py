@@ -77,7 +77,7 @@ def results(
         },
         "rto_seconds": drill["rto_seconds"],
         "rpo_seconds": drill["rpo_seconds"],
-        "play": {which: played.to_dict() for which, played in plays.items()},
+        "play": {which: run.to_dict() for which, run in plays.items()},
         "setup": setup,
         "memory": peaks.by_command,
         "limits": LIMITS,
@@ -149,15 +149,15 @@ def lines(found: dict[str, Any]) -> list[str]:
     ]
 
 
-def _slowest(played: dict[str, Any]) -> list[str]:
+def _slowest(run: dict[str, Any]) -> list[str]:
     """Return the slowest tasks of a run, as lines of text."""
-    head = f"site.yml, second run: {played['tasks']} tasks, the slowest:"
-    return [head, *(f"  {one['seconds']:6.2f} s  {one['task']}" for one in played["slowest"])]
+    head = f"site.yml, second run: {run['tasks']} tasks, the slowest:"
+    return [head, *(f"  {one['seconds']:6.2f} s  {one['task']}" for one in run["slowest"])]
 
 
-def _play(played: dict[str, Any]) -> str:
-    counts = f"ok {played['ok']}, changed {played['changed']}, failed {played['failed']}"
-    return f"{_seconds(played['seconds'])} ({counts})"
+def _play(run: dict[str, Any]) -> str:
+    counts = f"ok {run['ok']}, changed {run['changed']}, failed {run['failed']}"
+    return f"{_seconds(run['seconds'])} ({counts})"
 
 
 def _limit(seconds: float | None, most: int) -> str:

@@ -1,4 +1,4 @@
-"""Stage 1 on its host, as the plan tells it."""
+"""Stage 1 on its host, as the plan describes it."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ def test_the_files_of_the_plan(host: Any) -> None:
     assert host.file(f"{SCRIPTS}/mine.sh").exists
 
 
-def test_the_monitor_says_it_is_well_again(host: Any) -> None:
+def test_the_monitor_is_ok_again(host: Any) -> None:
     ran = host.run(f"{SCRIPTS}/monitor-disk-space.sh --json")
     (srv,) = [one for one in json.loads(ran.stdout)["targets"] if one["path"] == "/srv"]
     assert srv["level"] == "ok"
 
 
-def test_the_log_tells_that_srv_was_critical(host: Any) -> None:
+def test_the_log_has_the_critical_level_of_srv(host: Any) -> None:
     lines = host.file(LOG).content_string.splitlines()
     assert [line for line in lines if 'path="/srv"' in line and 'level="critical"' in line], lines
 
@@ -35,7 +35,7 @@ def test_the_dashboard_counts_the_backups(host: Any) -> None:
         assert line in page, page
 
 
-def test_cron_has_one_line_of_ours_beside_the_users_own(host: Any) -> None:
+def test_cron_has_one_line_of_the_stage_beside_the_users_own(host: Any) -> None:
     lines = [line for line in host.check_output("crontab -l").splitlines() if line[:1] != "#"]
     assert lines == [
         f"7 3 * * * {SCRIPTS}/mine.sh",

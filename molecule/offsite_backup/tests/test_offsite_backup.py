@@ -1,4 +1,4 @@
-"""Stage 2 on its host and on the server, as the plan tells it."""
+"""Stage 2 on its host and on the server, as the plan describes it."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ SERVER = "ssh -i {key} -o BatchMode=yes -o UserKnownHostsFile={known} backupuser
 
 
 def tree(host: Any, folder: str) -> list[str]:
-    """Every backup with its digest."""
-    said = host.check_output(
+    """Return every backup with its digest."""
+    listed = host.check_output(
         "cd %s && find daily weekly monthly -name '*.dump.gz' | sort | xargs sha256sum", folder
     )
-    return list(said.splitlines())
+    return list(listed.splitlines())
 
 
 def server() -> Any:
@@ -60,7 +60,7 @@ def test_the_key_opens_no_shell_and_deletes_nothing(host: Any) -> None:
     assert len(tree(server(), "/backups/chefwell")) == 15
 
 
-def test_cron_has_one_line_of_ours_beside_the_users_own(host: Any) -> None:
+def test_cron_has_one_line_of_the_stage_beside_the_users_own(host: Any) -> None:
     lines = [line for line in host.check_output("crontab -l").splitlines() if line[:1] != "#"]
     assert lines == [
         f"7 3 * * * {SCRIPTS}/mine.sh",
@@ -68,6 +68,6 @@ def test_cron_has_one_line_of_ours_beside_the_users_own(host: Any) -> None:
     ]
 
 
-def test_the_log_tells_of_crons_sync(host: Any) -> None:
+def test_the_log_has_the_sync_of_cron(host: Any) -> None:
     assert host.file(LOG).size > 0
     assert host.file("/etc/logrotate.d/chefwell-offsite-sync").contains(LOG)

@@ -26,7 +26,7 @@ def test_every_service_has_all_its_replicas(host: Any) -> None:
     ]
 
 
-def test_the_backup_of_production_is_elsewhere(host: Any) -> None:
+def test_the_backup_of_production_is_offsite(host: Any) -> None:
     ran = host.run(f"{SCRIPTS}/verify-offsite-backups.sh --json")
     assert ran.rc == 0, ran.stderr
     verified = json.loads(ran.stdout)
@@ -46,6 +46,6 @@ def test_the_scripts_of_all_stages_are_there(host: Any) -> None:
         assert f"{name}.sh" in there
 
 
-def test_cron_has_our_two_lines_beside_the_users_own(host: Any) -> None:
+def test_cron_has_two_lines_of_the_stages_beside_the_users_own(host: Any) -> None:
     lines = [line for line in host.check_output("crontab -l").splitlines() if line[:1] != "#"]
     assert len(lines) == 3 and lines[0] == f"7 3 * * * {SCRIPTS}/mine.sh"

@@ -12,11 +12,11 @@ import pytest
 
 testinfra_hosts = ["ansible://production", "ansible://backup_servers"]
 SNAPSHOT = Path(__file__).resolve().parents[1] / "snapshot.py"
-# Of a sync: rollback keeps the copies, which are what all this is about.
+# Of a sync: rollback keeps the copies, which are what the stage is for.
 COPIES = "/backups/"
 # A scenario's side effect makes a new backup, as production's own script does.
 MADE_MEANWHILE = "/root/backups/daily/"
-# A host that was not looked at would be as before, too.
+# An empty snapshot would be equal to another one.
 LEAST_FILES = 5000
 
 
@@ -53,5 +53,5 @@ def test_everything_else_is_as_it_was(
     both: tuple[dict[str, Any], dict[str, Any]], what: str
 ) -> None:
     before, after = both
-    assert before[what], f"the snapshot says nothing about {what}"
+    assert before[what], f"the snapshot has nothing about {what}"
     assert after[what] == before[what]

@@ -1,4 +1,4 @@
-"""Stage 3 on its host, as the plan tells it, after a drill that was killed."""
+"""Stage 3 on its host, as the plan describes it, after a killed drill."""
 
 from __future__ import annotations
 
@@ -8,13 +8,13 @@ from typing import Any
 testinfra_hosts = ["ansible://production"]
 SCRIPTS = "/root/restaurante/scripts"
 STATE = "/var/lib/chefwell-resilience"
-OURS = "docker {} --filter label=pro.chefwell.resilience.staging --quiet"
+LIST_STAGING = "docker {} --filter label=pro.chefwell.resilience.staging --quiet"
 
 
-def ours(host: Any) -> str:
-    """What of staging there is in Docker."""
+def staging_ids(host: Any) -> str:
+    """Return the IDs of staging's objects in Docker."""
     kinds = ("ps --all", "volume ls", "network ls")
-    return "".join(host.check_output(OURS.format(kind)) for kind in kinds)
+    return "".join(host.check_output(LIST_STAGING.format(kind)) for kind in kinds)
 
 
 def test_the_files_of_the_plan(host: Any) -> None:
@@ -33,13 +33,13 @@ def test_the_newest_backup_was_proved(host: Any) -> None:
 
 
 def test_what_the_killed_drill_left_is_cleaned_up(host: Any) -> None:
-    assert ours(host)
+    assert staging_ids(host)
     cleaned = json.loads(host.check_output(f"{SCRIPTS}/cleanup-staging.sh --json"))
-    assert cleaned["removed"] and not ours(host)
+    assert cleaned["removed"] and not staging_ids(host)
     for port in (5433, 3001):
         assert not host.socket(f"tcp://127.0.0.1:{port}").is_listening
 
 
-def test_cron_holds_the_users_own_line_alone(host: Any) -> None:
+def test_cron_has_the_users_own_line_only(host: Any) -> None:
     lines = [line for line in host.check_output("crontab -l").splitlines() if line[:1] != "#"]
     assert lines == [f"7 3 * * * {SCRIPTS}/mine.sh"]
