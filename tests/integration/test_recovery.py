@@ -242,7 +242,7 @@ def test_keys_that_lead_to_the_living_store_stand_in_the_way(host: PlayHost, bed
     tenant = "tenant_chefwell"
     query(bed, f"CREATE TABLE public.favourites (id int REFERENCES {tenant}.categories)")
     unknown = host.command("disaster-recovery", "--tenant", "tenant_nobody", "--json")
-    assert "does not hold this store" in result(unknown)["problem"]
+    assert "does not hold this tenant" in result(unknown)["problem"]
     query(bed, f"CREATE SCHEMA {tenant}_recovered_x")
     query(bed, f"COMMENT ON SCHEMA {tenant}_recovered_x IS 'chefwell.resilience: validated'")
     switch = ("--tenant", tenant, "--switch", f"{tenant}_recovered_x", "--confirm", HOST)

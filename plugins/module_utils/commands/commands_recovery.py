@@ -12,9 +12,8 @@ import shlex
 from typing import Any
 
 from ..common import quantity
-from ..common.errors import ResilienceError
 from ..common.language import translations
-from ..common.messages import translate_result
+from ..common.messages import translate, translate_result
 from ..drill import drill_result
 from ..pages import render_titles
 from ..proof import proof_settings, restore_settings
@@ -33,10 +32,15 @@ def _arguments(parser: argparse.ArgumentParser) -> None:
     which.add_argument("--date", metavar="YYYY-MM-DD", help="the newest taken on this day")
     which.add_argument("--switch", metavar="NAME", help="put this one in production's place")
     which.add_argument("--list", action="store_true", help="list what --switch takes")
+    which.add_argument(
+        "--status", action="store_true", help="show how production stands and what is unfinished"
+    )
+    which.add_argument("--resume", action="store_true", help="finish a switch that was cut off")
+    which.add_argument("--undo", action="store_true", help="take the last switch back")
     parser.add_argument(
         "--from-offsite", action="store_true", help="fetch it from the offsite server"
     )
-    parser.add_argument("--tenant", metavar="SCHEMA", help="one store alone")
+    parser.add_argument("--tenant", metavar="SCHEMA", help="one tenant alone")
     parser.add_argument(
         "--confirm", metavar="HOST", help="switch: this host's name, so that it is no mistake"
     )
@@ -45,9 +49,11 @@ def _arguments(parser: argparse.ArgumentParser) -> None:
 def _run(values: RestoreSettings, arguments: argparse.Namespace) -> int:
     target = restore_settings.recovery_server(values)
     settings = recovery.RecoverySettings(restore_settings.proof_settings(values), target)
+    if arguments.status:
+        return _status(values, settings, arguments)
     if arguments.list:
         return _list(settings, arguments)
-    if arguments.switch:
+    if arguments.switch or arguments.resume or arguments.undo:
         return _switch(values, settings, arguments, arguments.switch)
     if arguments.confirm is not None:
         recovery.refuse_unconfirmed(arguments.confirm)
@@ -89,38 +95,77 @@ def _switch(
     values: RestoreSettings,
     settings: recovery.RecoverySettings,
     arguments: argparse.Namespace,
-    name: str,
+    name: str | None,
     restored: dict[str, Any] | None = None,
 ) -> int:
-    if arguments.confirm is None:
-        raise ResilienceError(
-            "the switch is not confirmed",
-            option="confirm",
-            value=None,
-            remedy=f"give --confirm and the host's name, {recovery.host_name()} here",
-        )
-    if arguments.tenant:
-        done = recovery_tenant.switch(settings, arguments.tenant, name, arguments.confirm)
+    confirm = arguments.confirm
+
+    def announce(text: str) -> None:
+        _log(values, [f"{now()} switch: {text}"])
+        warn(f"{now()} {translate(translations(values.language), text)}")
+
+    if arguments.resume:
+        done = recovery_switch.resume(settings, announce)
+    elif arguments.undo:
+        done = recovery_switch.undo(settings, confirm, announce)
+    elif arguments.tenant:
+        done = recovery_tenant.switch(settings, arguments.tenant, str(name), confirm, announce)
     else:
-        done = recovery_switch.switch(settings, name, arguments.confirm)
+        done = recovery_switch.switch(settings, str(name), confirm, announce)
     _log(
         values,
-        [f"{now()} switched to={done['name']} kept={done['kept']} serves={done['serves']}"],
+        [
+            f"{now()} switched to={done['name']} kept={done['kept']} serves={done['serves']}",
+            *(f"{now()} problem={json.dumps(problem)}" for problem in done["problems"]),
+        ],
     )
     if arguments.json:
         tell(json.dumps({**(restored or {}), "switched": done}))
     else:
         page = [*(_page(values, restored) if restored else []), *_switched(values, done)]
         tell("\n".join(page))
-    return EXIT_CRITICAL if done["serves"] is False else EXIT_OK
+    return EXIT_CRITICAL if done["serves"] is False or done["problems"] else EXIT_OK
+
+
+def _status(
+    values: RestoreSettings, settings: recovery.RecoverySettings, arguments: argparse.Namespace
+) -> int:
+    state = recovery_switch.status(settings)
+    if arguments.json:
+        tell(json.dumps(state))
+    else:
+        tell("\n".join(_status_page(values, state)))
+    fine = state["connectable"] and not state["unfinished"]
+    return EXIT_OK if fine else EXIT_CRITICAL
+
+
+def _status_page(values: RestoreSettings, state: dict[str, Any]) -> list[str]:
+    _ = translations(values.language).gettext
+    if not state["exists"]:
+        lines = [_("❌ There is no database %(production)s") % state]
+    elif state["connectable"]:
+        lines = [_("✅ Production's database %(production)s can be connected to") % state]
+    else:
+        lines = [_("❌ Production's database %(production)s cannot be connected to") % state]
+    for one in state["candidates"]:
+        lines.append(f"   {one['name']}: {one['what']}")
+    if state["unfinished"]:
+        lines.append(
+            _("⚠️ The switch to %(name)s was cut off; the names are changed already") % state
+            if state["switched"]
+            else _("⚠️ The switch to %(name)s was cut off; the names are as before") % state
+        )
+        lines.append(_("   To finish it, or to take it back:"))
+        lines += [f"   {NAME}.sh --resume", f"   {NAME}.sh --undo"]
+    return lines
 
 
 def _page(values: RestoreSettings, result: dict[str, Any]) -> list[str]:
     language = translations(values.language)
-    say = language.gettext
+    _ = language.gettext
     result = translate_result(language, result)
     lines = [
-        say("📁 Backup: %(file)s, of %(moment)s")
+        _("📁 Backup: %(file)s, of %(moment)s")
         % {"file": result["backup"]["path"], "moment": result["backup"]["taken_at"]}
     ]
     for phase in result["phases"]:
@@ -131,33 +176,54 @@ def _page(values: RestoreSettings, result: dict[str, Any]) -> list[str]:
         title = render_titles.check_title(language, check)
         lines.append(f"   {sign} {title}: {check['evidence']}")
     if result["verdict"] == proof_settings.PASSED:
-        lines.append(say("✅ Restored and validated beside production: %(name)s") % result)
+        lines.append(_("✅ Restored and validated beside production: %(name)s") % result)
         again = [f"--tenant {result['tenant']}"] if result["tenant"] else []
         command = " ".join(
             [f"{NAME}.sh", *again, f"--switch {result['name']}", f"--confirm {result['host']}"]
         )
-        lines.append(say("   Production was not touched. To put it in its place:"))
+        for text in result["unlike"]:
+            what = translate(language, text)
+            lines.append(_("   ⚠️ Not as in production: %(what)s") % {"what": what})
+        for text in result["left_behind"]:
+            what = translate(language, text)
+            lines.append(_("   ⚠️ Stays with the old database: %(what)s") % {"what": what})
+        lines.append(_("   Production was not touched. To put it in its place:"))
         lines.append(f"   {command}")
     else:
         lines.append(
-            say("❌ Not restored (%(verdict)s): %(problem)s. Production was not touched.")
+            _("❌ Not restored (%(verdict)s): %(problem)s. Production was not touched.")
             % {"verdict": result["verdict"], "problem": result["problem"] or "-"}
         )
     return lines
 
 
 def _switched(values: RestoreSettings, done: dict[str, Any]) -> list[str]:
-    say = translations(values.language).gettext
-    lines = [say("✅ %(name)s is production's now, as %(now)s") % done]
+    language = translations(values.language)
+    _ = language.gettext
+    if done["name"] is None:
+        lines = [_("✅ The switch was taken back; %(now)s is as it was") % done]
+    else:
+        lines = [_("✅ %(name)s is production's now, as %(now)s") % done]
     if done["kept"]:
-        lines.append(say("   The old one is kept as %(kept)s; the way back is:") % done)
+        lines.append(_("   The old one is kept as %(kept)s; the way back is:") % done)
         again = ["--tenant", done["tenant"]] if done["tenant"] else []
         way = [f"{NAME}.sh", *again, "--switch", done["kept"], "--confirm", done["host"]]
         lines.append(f"   {shlex.join(way)}")
+    if done["written_since"]:
+        lines.append(
+            _("   ⚠️ Tables written to after the restore, only in the old one: %(written_since)d")
+            % done
+        )
+    for text in done["left_behind"]:
+        lines.append(
+            _("   ⚠️ Stays with the old database: %(what)s") % {"what": translate(language, text)}
+        )
+    for problem in done["problems"]:
+        lines.append("❌ " + translate(language, problem))
     if done["serves"] is False:
-        lines.append(say("❌ The system does not answer. Look at the backend, or go back."))
+        lines.append(_("❌ The system does not answer. Look at the backend, or go back."))
     elif done["serves"]:
-        lines.append(say("✅ The system answers again"))
+        lines.append(_("✅ The system answers again"))
     return lines
 
 

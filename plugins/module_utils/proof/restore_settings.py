@@ -65,11 +65,12 @@ class RecoveryServer:
         dbname: production's database.
         maintenance_db: database to connect to meanwhile.
         bin_dir: client programs; the newest installed that are not newer than the server if empty.
-        stop_command, start_command: end and start what uses the database, program and arguments.
-        health_url: answers with 200 when production serves again; empty to ask nobody.
+        stop_command, start_command: stop and start what uses the database, program and arguments;
+            each may be run again after it has done its work.
+        health_url: responds with 200 when production serves again; empty for no such check.
         verify_tls: whether its certificate must be one that this host trusts and be for that name;
             that of 127.0.0.1 is not.
-        seconds: that it has for that, and that each command has.
+        seconds: time limit for that, and for each command.
     """
 
     host: str = ""
@@ -220,7 +221,7 @@ def recovery_server(settings: RestoreSettings) -> RecoveryServer:
 
 
 def proof_settings(settings: RestoreSettings) -> ProofSettings:
-    """Return what a restore and its validation need to know.
+    """Return the settings of a restore and its validation.
 
     Raises:
         ResilienceError: an option is wrong; names it.
@@ -288,7 +289,7 @@ def proof_settings(settings: RestoreSettings) -> ProofSettings:
 
 
 def production_dsn(database: DatabaseSettings) -> dict[str, Any]:
-    """Return how production is connected to for a comparison; empty where nobody may."""
+    """Return the connection parameters of production for a comparison; empty without a user."""
     if not (database.host and database.user and database.dbname):
         return {}
     return {

@@ -2,7 +2,7 @@
 # Copyright (c) 2026, chefwell.resilience contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""One backup on its way into the production server: fetched, decoded, restored, questioned."""
+"""One backup restored into a new database of the production server, and validated there."""
 
 from __future__ import annotations
 
@@ -13,7 +13,14 @@ import shutil
 from collections.abc import Callable
 from typing import Any
 
-from ..backup import archive, backup_digest, expectation, restore
+from ..backup import (
+    archive,
+    backup_digest,
+    expectation,
+    restore,
+    restore_size,
+    roles_needed,
+)
 from ..backup.archive import Archive
 from ..backup.backup_choice import ChosenBackup, choose
 from ..checks import checks
@@ -21,19 +28,22 @@ from ..common import interrupt
 from ..common.errors import BackupError, ResilienceError
 from ..common.messages import _, with_forms
 from ..common.safe_text import error_line
+from ..database.connection import driver
 from ..database.postgres import Server
 from ..proof import backup_source, proof_settings, unpack_folder
 from ..proof.phases import Phases
 from ..proof.proof_settings import COULD_NOT_VERIFY, FAILED, PASSED
+from ..proof.restore_settings import RecoveryServer
 from ..staging import staging_state
 from ..validation import restore_validation
-from . import recovery
+from . import database_properties, production_writes, recovery, recovery_switch
 from .recovery import MARK, RESTORING, VALIDATED, RecoverySettings
+from .switch_journal import SwitchJournal
 
 
 @dataclasses.dataclass(frozen=True)
 class RecoverySource:
-    """Which backup: at a path, or the newest, of a tier, of a day; local or from offsite."""
+    """Which backup: at a path, or the newest, of a tier or of a day; local or from offsite."""
 
     path: str | None
     tier: str | None
@@ -41,7 +51,7 @@ class RecoverySource:
     from_offsite: bool
 
     def local(self, settings: proof_settings.ProofSettings) -> ChosenBackup | None:
-        """The local backup; None if it is to be fetched.
+        """Return the local backup; None if it is to be fetched.
 
         Raises:
             ResilienceError: there is none.
@@ -59,35 +69,35 @@ class RecoverySource:
 
 
 class RecoveryRun:
-    """One backup on its way into the production server.
+    """One restore into the production server, and its checks so far.
 
     Args:
         settings: of the recovery.
         source: the backup.
-        steps: its phases.
-        tenant: the only store that is wanted; empty for all.
+        phases: of the recovery.
+        tenant: the only tenant to restore; empty for all.
     """
 
     def __init__(
-        self, settings: RecoverySettings, source: RecoverySource, steps: Phases, tenant: str = ""
+        self, settings: RecoverySettings, source: RecoverySource, phases: Phases, tenant: str = ""
     ) -> None:
-        self.settings, self.source, self.steps, self.tenant = settings, source, steps, tenant
+        self.settings, self.source, self.phases, self.tenant = settings, source, phases, tenant
         self.chosen = source.local(settings.drill)
         self.checks: list[dict[str, Any]] = []
         self.backup: dict[str, Any] = backup_source.description(self.chosen) if self.chosen else {}
         self.totals: dict[str, Any] = {}
 
-    def result(self, attempt: Callable[[str], object]) -> dict[str, Any]:
-        """Runs an attempt, and tells what it came to.
+    def run(self, restore: Callable[[str], object]) -> dict[str, Any]:
+        """Run a restore, and return its result.
 
         Args:
-            attempt: is given a folder for what is unpacked, which is gone afterwards.
+            restore: takes a folder for what is unpacked, which is removed afterwards.
         """
         verdict, problem = COULD_NOT_VERIFY, ""
         work_dir = self.settings.drill.staging.work_dir
         folder = unpack_folder.make(work_dir)
         try:
-            attempt(folder)
+            restore(folder)
             bad = any(check["status"] == checks.FAILED for check in self.checks)
             verdict = FAILED if bad else PASSED
         except BackupError as error:
@@ -97,13 +107,15 @@ class RecoveryRun:
         except KeyboardInterrupt:
             interrupt.met()
             problem = _("it was interrupted")
-        except Exception as error:  # whatever broke, what was begun is removed
+        except Exception as error:  # whatever failed, what was begun is removed
             problem = error_line(error, 400)
         finally:
             shutil.rmtree(folder, ignore_errors=True)
         result = {
             "host": recovery.host_name(),
             "target": self.settings.target.dbname,
+            "unlike": [],
+            "left_behind": [],
             "tenant": self.tenant or None,
             "name": None,
             "verdict": verdict,
@@ -112,33 +124,37 @@ class RecoveryRun:
             "checks": self.checks,
             **checks.tally_statuses([check["status"] for check in self.checks]),
             "totals": self.totals,
-            "phases": self.steps.phases,
-            "seconds": self.steps.seconds(),
+            "phases": self.phases.phases,
+            "seconds": self.phases.seconds(),
         }
         return with_forms(result, "problem")
 
-    def note(self) -> str:
-        """What the comment on what was validated says."""
+    def comment(self) -> str:
+        """Return the comment on what was validated."""
         where = self.backup.get("fetched_from", "") and f" of {self.backup['fetched_from']}"
         return f"{VALIDATED}, from {self.backup['file']}{where}, {self.backup['taken_at']}"
 
     def restore(self, folder: str, server: Server, name: str) -> Archive:
-        """Digest, decode, restore into a new database, question it."""
+        """Verify the digest, decode, restore into a new database, validate it."""
         own = self.settings.drill
         if self.chosen is None:
-            with self.steps.phase("fetch"):
+            with self.phases.phase("fetch"):
                 self.chosen = backup_source.fetch(own, folder, self.source.tier, self.source.date)
             self.backup = backup_source.description(self.chosen)
             self.backup["fetched_from"] = str(backup_source.offsite_of(own))
         path = self.chosen.path
-        with self.steps.phase("digest"):
+        with self.phases.phase("digest"):
             self.backup["sha256"] = backup_digest.verify_digest(path).sha256
-        with self.steps.phase("decode"):
+        with self.phases.phase("decode"):
             ready = archive.prepare(path, folder, server.binaries, time_limit=own.time_limit)
         if self.tenant:
             ready = self._only_tenant(ready)
         self._refuse_missing_roles(ready)
-        with self.steps.phase("restore"):
+        expected = expectation.from_entries(ready.toc.entries, ready.rows)
+        room = data_folder(self.settings.target)
+        if room:
+            restore_size.check_room(restore_size.estimate(ready, expected), room)
+        with self.phases.phase("restore"):
             done = restore.restore(
                 ready,
                 server,
@@ -147,34 +163,36 @@ class RecoveryRun:
                 time_limit=own.time_limit,
                 options=self._options(ready, folder),
             )
-        answer = checks.Evidence(restore.evidence(done), done.errors)
-        self.add("restore", answer)
-        wanted = expectation.from_entries(ready.toc.entries, ready.rows)
-        self.ask(server, name, wanted)
+        self.add_check("restore", checks.Evidence(restore.evidence(done), done.errors))
+        self.validate(server, name, expected)
         return ready
 
-    def ask(self, server: Server, name: str, wanted: expectation.Expectation) -> None:
-        """Questions a database."""
-        questions = self.settings.drill.validation
+    def validate(self, server: Server, name: str, expected: expectation.Expectation) -> None:
+        """Validate a database."""
+        validation = self.settings.drill.validation
         if self.tenant:
-            # The other stores are not in it, and that is right.
-            questions = dataclasses.replace(questions, tenant_query=None, queries=())
-        with self.steps.phase("validate"):
-            answers = restore_validation.validate_restore(
-                server.dsn(name), wanted, questions, None, progress=self.steps.reporter("validate")
+            # The other tenants are not in it.
+            validation = dataclasses.replace(validation, tenant_query=None, queries=())
+        with self.phases.phase("validate"):
+            result = restore_validation.validate_restore(
+                server.dsn(name),
+                expected,
+                validation,
+                None,
+                progress=self.phases.reporter("validate"),
             )
-        # Nobody logs in before the switch; that is no question left open.
-        asked = [one for one in answers["checks"] if not one["id"].startswith("api_")]
-        self.checks += [one for one in asked if one["status"] != checks.SKIPPED or not self.tenant]
-        self.totals = answers["totals"]
+        # The API is not checked before the switch; that leaves nothing open.
+        made = [one for one in result["checks"] if not one["id"].startswith("api_")]
+        self.checks += [one for one in made if one["status"] != checks.SKIPPED or not self.tenant]
+        self.totals = result["totals"]
 
-    def add(self, id: str, answer: checks.Evidence) -> None:
-        """A check that the phase before has answered."""
-        seconds = self.steps.phases[-1]["seconds"]
-        self.checks.append(checks.conclude(id, answer, seconds).to_dict())
+    def add_check(self, id: str, evidence: checks.Evidence) -> None:
+        """Add a check that the last phase has made."""
+        seconds = self.phases.phases[-1]["seconds"]
+        self.checks.append(checks.conclude(id, evidence, seconds).to_dict())
 
     def _only_tenant(self, ready: Archive) -> Archive:
-        """The archive as if it held this store and what is no store's."""
+        """Return the archive as if it held this tenant and what is no tenant's."""
         if ready.format == "plain":
             raise ResilienceError(
                 _("a plain dump cannot be restored in part"),
@@ -184,13 +202,13 @@ class RecoveryRun:
             )
         prefix = self.settings.drill.validation.tenant_prefix
         schemas = {entry.schema or entry.name for entry in ready.toc.entries}
-        stores = ", ".join(sorted(name for name in schemas if name.startswith(prefix)))
+        tenants = ", ".join(sorted(name for name in schemas if name.startswith(prefix)))
         if self.tenant not in schemas:
             raise ResilienceError(
-                _("the backup does not hold this store"),
+                _("the backup does not hold this tenant"),
                 option="tenant",
                 value=self.tenant,
-                remedy=_("name one of %(names)s", names=stores),
+                remedy=_("name one of %(names)s", names=tenants),
             )
 
         def kept(entry: Any) -> bool:
@@ -209,7 +227,7 @@ class RecoveryRun:
     def _options(self, ready: Archive, folder: str) -> list[str]:
         if not self.tenant:
             return []
-        listed = os.path.join(folder, "wanted.list")
+        listed = os.path.join(folder, "selected.list")
         with open(listed, "w", encoding="ascii") as file:
             # pg_restore reads the number and takes the rest of the line for a comment.
             file.writelines(f"{entry.dump_id};\n" for entry in ready.toc.entries)
@@ -223,11 +241,13 @@ class RecoveryRun:
         ):
             cursor.execute("SELECT rolname FROM pg_catalog.pg_roles")
             known = {name for (name,) in cursor.fetchall()}
-        missing = sorted({entry.owner for entry in ready.toc.entries} - known - {""})
+        needed = roles_needed.read(ready.toc.entries).missing(known)
+        missing = sorted(needed.owners | needed.grantees | needed.policies)
         if missing:
             raise ResilienceError(
                 _(
-                    "the server lacks roles that own what is in the backup: %(names)s",
+                    "the server lacks roles that own something in the backup or have privileges"
+                    " there: %(names)s",
                     names=", ".join(missing),
                 ),
                 option="recovery.host",
@@ -237,7 +257,7 @@ class RecoveryRun:
 
 
 def _of_schema(entry: Any) -> bool:
-    """Whether a contents entry without a schema is one, or says something of one."""
+    """Return whether an entry without a schema is one, or belongs to one."""
     return bool(entry.kind == "SCHEMA" or entry.name.startswith("SCHEMA "))
 
 
@@ -250,35 +270,91 @@ def restore_beside(
     from_offsite: bool = False,
     progress: proof_settings.Progress | None = None,
 ) -> dict[str, Any]:
-    """Restores a backup into a new database of the production server, and questions it.
+    """Restore a backup into a new database of the production server, and validate it.
 
     Args:
-        settings: what is recovered from where.
+        settings: of the recovery.
         path, tier, date: which backup; the newest when left out.
         from_offsite: fetch it from the offsite server; then without `path`.
-        progress: told what happens.
+        progress: called when a phase begins, and with what it does.
 
     Returns:
         `verdict`, `problem`, `name` (the new database; None if none stands), `backup`, `checks`,
-        `phases`, `seconds`. A database that did not pass is removed.
+        `phases`, `seconds`, `unlike` (what of production's database the new one cannot get) and
+        `left_behind` (what stays with the old one). A database that did not pass is removed.
 
     Raises:
-        ResilienceError: there is no such backup, or the server cannot be had: nothing was touched.
+        ResilienceError: there is no such backup, the server cannot be connected to, or a switch is
+            unfinished: nothing was touched.
     """
-    own = settings.drill
+    own, target = settings.drill, settings.target
     with staging_state.locked(own.staging):
-        steps = Phases(progress)
+        refuse_unfinished_switch(settings)
+        phases = Phases(progress)
         source = RecoverySource(path, tier, date, from_offsite)
-        recovery.remove_unfinished(settings.target)
-        moment = recovery.stamp(recovery.taken(settings.target))
-        name = recovery.beside(settings.target.dbname, "recovered", moment)
+        unpack_folder.remove_unpacked(own.staging.work_dir)
+        recovery.remove_unfinished(target)
+        moment = recovery.stamp(recovery.taken(target))
+        name = recovery.beside(target.dbname, "recovered", moment)
         mark = f"{MARK}{RESTORING} since {moment}"
-        server = recovery.server_of(settings.target, mark)
-        attempt = RecoveryRun(settings, source, steps)
-        result = attempt.result(lambda folder: attempt.restore(folder, server, name))
+        server = recovery.server_of(target, mark)
+        written = production_writes.counters(settings)
+        recovery_run = RecoveryRun(settings, source, phases)
+        result = recovery_run.run(lambda folder: recovery_run.restore(folder, server, name))
         if result["verdict"] == PASSED:
-            recovery.comment_database(settings.target, name, attempt.note())
+            result |= _finish(settings, name)
+            production_writes.save(settings, name, written)
+            recovery.comment_database(target, name, recovery_run.comment())
             result["name"] = name
         else:
-            recovery.drop_own(settings.target, name, mark)
+            with interrupt.held():
+                recovery.drop_marked(target, name, mark)
         return result
+
+
+def refuse_unfinished_switch(settings: RecoverySettings) -> None:
+    """Refuse to begin anything while a switch is unfinished.
+
+    Raises:
+        ResilienceError: one is.
+    """
+    record = SwitchJournal(settings.drill.state_dir).read()
+    if record is not None and not record.finished:
+        raise recovery_switch.unfinished_error(record)
+
+
+def data_folder(target: RecoveryServer) -> str | None:
+    """Return the server's data folder, if it is one of this host; None if it cannot be found.
+
+    A folder of that path may be another server's, so the port in its `postmaster.pid` must be that
+    of the production server (line 4, PostgreSQL's manual, "Database File Layout").
+    """
+    with contextlib.closing(recovery.connect(target)) as connection, connection.cursor() as cursor:
+        cursor.execute("SELECT setting FROM pg_catalog.pg_settings WHERE name = 'data_directory'")
+        row = cursor.fetchone()
+    folder = str(row[0]) if row else ""
+    with contextlib.suppress(OSError, IndexError, ValueError):
+        with open(os.path.join(folder, "postmaster.pid"), encoding="utf-8") as file:
+            lines = file.read().splitlines()
+        if folder and int(lines[3]) == target.port:
+            return folder
+    return None
+
+
+def _finish(settings: RecoverySettings, name: str) -> dict[str, Any]:
+    """Bring a database to production's tablespace, and return what differs all the same."""
+    target = settings.target
+    with contextlib.closing(recovery.connect(target)) as connection, connection.cursor() as cursor:
+        production = database_properties.read(cursor, target.dbname)
+        restored = database_properties.read(cursor, name)
+        if production is None or restored is None:
+            return {"unlike": [], "left_behind": []}
+        if production.tablespace != restored.tablespace:
+            sql = driver().sql
+            move = sql.SQL("ALTER DATABASE {} SET TABLESPACE {}")
+            cursor.execute(move.format(sql.Identifier(name), sql.Identifier(production.tablespace)))
+            restored = dataclasses.replace(restored, tablespace=production.tablespace)
+        return {
+            "unlike": database_properties.unlike(production, restored),
+            "left_behind": database_properties.left_behind(cursor, target.dbname),
+        }

@@ -4,82 +4,197 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """The switch: a validated database takes production's name, and production's another one.
 
-Both names change in one transaction, so that at no moment two databases, or none for longer than
-that, have production's name. Whoever is connected is sent away first; the commands that stop and
-start the backend keep him from coming back too early.
+Everything that changes in the server is one transaction: both names, the properties of the database
+and the comments. PostgreSQL locks a database against new connections while it is renamed, so
+nothing is ever closed to connections by a setting that a killed command could leave behind: before
+the transaction ends production serves as it did, after it the other database does.
+
+Around it the application is stopped and started. What is about to be done is in the journal first.
 """
 
 from __future__ import annotations
 
 import contextlib
+import shlex
+import threading
 import time
+from collections.abc import Callable, Iterator
 from typing import Any
 
+from ..common import interrupt
 from ..common.errors import ResilienceError
-from ..common.messages import _
+from ..common.messages import Message, _, join
 from ..common.safe_text import one_line
+from ..database.connection import driver
 from ..proof.restore_settings import RecoveryServer
 from ..staging import staging_state
-from . import recovery
+from . import database_properties, production_writes, recovery, service_control
 from .recovery import BEFORE, MARK, VALIDATED, RecoverySettings
+from .switch_journal import (
+    ANNOUNCED,
+    DONE,
+    STARTING,
+    STOPPING,
+    SWITCHING,
+    UNDONE,
+    SwitchJournal,
+    SwitchRecord,
+)
+
+# Takes a sentence that people should read before what it says is done.
+Announce = Callable[[str], None]
+# PostgreSQL waits 5 s for sessions to end (CountOtherDBBackends); connections that are being made
+# hold the lock for a moment each.
+LOCK_SECONDS = 15
+END_SESSIONS_SECONDS = 0.02
 
 
-def switch(settings: RecoverySettings, name: str, confirm: str) -> dict[str, Any]:
-    """Puts a database in production's place.
+def switch(
+    settings: RecoverySettings, name: str, confirm: str | None, announce: Announce
+) -> dict[str, Any]:
+    """Put a database in production's place, or go on with a switch to it that was cut off.
 
     Args:
         settings: of the recovery.
-        name: the database, restored beside it or production until an earlier switch.
+        name: the database, restored beside production or production until an earlier switch.
         confirm: the host's name, so that nobody does this elsewhere by mistake.
+        announce: takes the name under which the old database is kept, before anything is done.
 
     Returns:
-        `name`, `now` (what it is called now), `kept` (what the old one is called now, which is the
-        name for the way back; None if there was none), `serves` (None if nobody was to be asked)
-        and `seconds`.
+        `name`, `now` (its name now), `kept` (the old one's name now, for the way back; None if
+        there was none), `serves` (None if no address is configured), `problems` (what went wrong
+        after the switch was done), `left_behind`, `written_since` (tables of the old database
+        written to since the restore; None if unknown) and `seconds`.
 
     Raises:
-        ResilienceError: not confirmed, no such database of ours, or it could not be renamed:
-            production stands as it stood.
+        ResilienceError: not confirmed, not a database of a recovery, another switch is unfinished,
+            or the names could not be changed: production is as it was, and the message says
+            whether the application was started again.
     """
     recovery.refuse_unconfirmed(confirm)
-    target = settings.target
     with staging_state.locked(settings.drill.staging):
-        began = time.monotonic()
-        with contextlib.closing(recovery.connect(target)) as connection:
-            standing = recovery.databases(connection)
-            moment = recovery.stamp(standing)
-            kept = recovery.beside(target.dbname, "before", moment)
-            refuse_unfit(name, standing.get(name))
-            stands = target.dbname in standing
-            recovery.run_command(target.stop_command, "recovery.stop_command", target.seconds)
-            try:
-                _rename(connection, target, name, kept if stands else None)
-            finally:
-                recovery.run_command(target.start_command, "recovery.start_command", target.seconds)
-        if stands:
-            recovery.comment_database(target, kept, f"{BEFORE} {moment}")
-        recovery.comment_database(target, target.dbname, None)
+        journal = SwitchJournal(settings.drill.state_dir)
+        record = journal.read()
+        if record is not None and not record.finished:
+            if record.name != name:
+                raise unfinished_error(record)
+        else:
+            record = _announced(settings, journal, name)
+        return _complete(settings, journal, record, announce)
+
+
+def resume(settings: RecoverySettings, announce: Announce) -> dict[str, Any]:
+    """Finish the switch that was cut off; arguments, result and errors as those of `switch`.
+
+    Raises:
+        ResilienceError: there is none.
+    """
+    with staging_state.locked(settings.drill.staging):
+        journal = SwitchJournal(settings.drill.state_dir)
+        record = journal.read()
+        if record is None or record.finished:
+            raise ResilienceError(
+                _("no switch is unfinished"),
+                option="resume",
+                value=True,
+                remedy=_("look with --status"),
+            )
+        return _complete(settings, journal, record, announce)
+
+
+def undo(settings: RecoverySettings, confirm: str | None, announce: Announce) -> dict[str, Any]:
+    """Take the last switch back, whether it was cut off or done.
+
+    Returns:
+        As `switch`; `name` is None where production had not been renamed yet.
+
+    Raises:
+        ResilienceError: there is nothing to take back, or a switch that was done is not confirmed.
+    """
+    target = settings.target
+    journal = SwitchJournal(settings.drill.state_dir)
+    record = journal.read()
+    if record is None or record.step == UNDONE or (record.finished and record.kept is None):
+        raise ResilienceError(
+            _("there is no switch to take back"),
+            option="undo",
+            value=True,
+            remedy=_("look with --status"),
+        )
+    if not record.finished and not is_switched(target, record):
+        problems: list[Message] = []
+        with staging_state.locked(settings.drill.staging), interrupt.held():
+            began = time.monotonic()
+            problem = _start_application(target)
+            if problem:
+                problems.append(problem)
+            _restore_comment(target, record)
+            _recorded(journal, record, UNDONE, problems)
         return {
-            "host": confirm,
-            "tenant": None,
-            "name": name,
-            "now": target.dbname,
-            "kept": kept if stands else None,
-            "serves": recovery.serves(target),
-            "seconds": round(time.monotonic() - began, 3),
+            **_result(record, began, problems),
+            "name": None,
+            "kept": None,
+            "serves": service_control.serves(target),
         }
+    recovery.refuse_unconfirmed(confirm)
+    if record.kept is None:
+        raise ResilienceError(
+            _("before that switch there was no database %(name)s", name=record.production),
+            option="undo",
+            value=True,
+            remedy=_("run --resume"),
+        )
+    journal.write(record, DONE)
+    return switch(settings, record.kept, confirm, announce)
 
 
-def refuse_unfit(name: str, comment: str | None) -> None:
-    """Refuses what is not there, is not ours, or was never validated.
+def status(settings: RecoverySettings) -> dict[str, Any]:
+    """Return how production stands and what may be done next.
+
+    Returns:
+        `production` (name), `exists`, `connectable`, `candidates` (as `recovery.listed`),
+        `unfinished` (the step that was begun last; None without an unfinished switch),
+        `switched` (whether that switch has changed the names), `kept` and `next` (the arguments of
+        the command to run next; empty if nothing is to be done).
+    """
+    target = settings.target
+    record = SwitchJournal(settings.drill.state_dir).read()
+    with contextlib.closing(recovery.connect(target)) as connection:
+        comments = recovery.databases(connection)
+    with recovery.production_cursor(target) as cursor:
+        connectable = cursor is not None
+    unfinished = record if record is not None and not record.finished else None
+    switched = is_switched(target, record) if record else None
+    return {
+        "production": target.dbname,
+        "exists": target.dbname in comments,
+        "connectable": connectable,
+        "candidates": recovery.candidates(comments, target.dbname),
+        "unfinished": unfinished.step if unfinished else None,
+        "name": record.name if record else None,
+        "kept": record.kept if record else None,
+        "switched": switched,
+        "next": ["--resume"] if unfinished else [],
+    }
+
+
+def refuse_unfit(production: str, name: str, comment: str | None) -> None:
+    """Refuse production itself, what does not exist and what was never validated.
+
+    Args:
+        production: the name that is switched.
+        name: what is to take its place.
+        comment: on that; None if there is nothing of this name.
 
     Raises:
         ResilienceError: it is one of these.
     """
-    if comment is None:
+    if name == production:
+        why = _("it is production itself")
+    elif comment is None:
         why = _("there is nothing of this name")
     elif not comment.startswith((MARK + VALIDATED, MARK + BEFORE)):
-        why = _("it was not restored and validated by us, nor was it production before")
+        why = _("a recovery did not restore and validate it, nor was it production before")
     else:
         return
     raise ResilienceError(
@@ -90,91 +205,287 @@ def refuse_unfit(name: str, comment: str | None) -> None:
     )
 
 
-def _rename(connection: Any, target: RecoveryServer, name: str, kept: str | None) -> None:
-    """Both names in one transaction, with nobody connected."""
-    import psycopg2  # the engine imports without it
-    from psycopg2 import sql
+def is_switched(target: RecoveryServer, record: SwitchRecord) -> bool:
+    """Return whether a switch has changed the names.
 
-    renamed = {name: target.dbname, **({target.dbname: kept} if kept else {})}
-    now = list(renamed)
+    Raises:
+        ResilienceError: the server cannot be connected to.
+    """
+    with contextlib.closing(recovery.connect(target)) as connection, connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT count(*) FROM pg_catalog.pg_database WHERE oid = %s AND datname = %s",
+            [record.name_oid, record.production],
+        )
+        return bool(cursor.fetchone()[0])
+
+
+def unfinished_error(record: SwitchRecord) -> ResilienceError:
+    """Return the error for a switch that another one stands in the way of."""
+    return ResilienceError(
+        _(
+            "the switch to %(name)s of %(moment)s is unfinished",
+            name=record.name,
+            moment=record.moment,
+        ),
+        option="switch",
+        value=record.name,
+        remedy=_("run --resume to finish it, or --undo to take it back"),
+    )
+
+
+def _announced(settings: RecoverySettings, journal: SwitchJournal, name: str) -> SwitchRecord:
+    """Choose the names, and record them in the journal and in the comment."""
+    target = settings.target
+    with contextlib.closing(recovery.connect(target)) as connection, connection.cursor() as cursor:
+        comments = recovery.databases(connection)
+        comment = comments.get(name)
+        refuse_unfit(target.dbname, name, comment)
+        moment = recovery.stamp(comments)
+        stands = target.dbname in comments
+        kept = recovery.beside(target.dbname, "before", moment) if stands else None
+        cursor.execute("SELECT oid FROM pg_catalog.pg_database WHERE datname = %s", [name])
+        oid = int(cursor.fetchone()[0])
+    held = (comment or "").removeprefix(MARK)
+    record = SwitchRecord(moment, name, oid, target.dbname, kept, held)
+    record = journal.write(record, ANNOUNCED)
+    note = f"{held.partition('; switch of ')[0]}; switch of {moment} begun"
+    recovery.comment_database(
+        target, name, f"{note}, production is kept as {kept}" if kept else note
+    )
+    return record
+
+
+def _complete(
+    settings: RecoverySettings, journal: SwitchJournal, record: SwitchRecord, announce: Announce
+) -> dict[str, Any]:
+    """Do what is left of a switch."""
+    target = settings.target
+    began = time.monotonic()
+    if record.kept:
+        announce(_("the old database is kept as %(kept)s", kept=record.kept))
+    with contextlib.closing(recovery.connect(target)) as connection, connection.cursor() as cursor:
+        behind = database_properties.left_behind(cursor, record.kept or record.production)
+        behind += database_properties.left_behind(cursor, record.production)
+    if behind:
+        announce(_("what stays with the old database: %(names)s", names=join(behind)))
+    written = None
+    problems: list[Message] = []
+    if not is_switched(target, record):
+        record = _stop(target, journal, record)
+        with interrupt.held():
+            written = production_writes.tables_written(settings, record.name)
+            record = _recorded(journal, record, SWITCHING, problems)
+            _exchange_or_start_again(target, journal, record)
+    with interrupt.held():
+        record = _recorded(journal, record, STARTING, problems)
+        problem = _start_application(target)
+        if problem:
+            problems.append(problem)
+        record = _recorded(journal, record, DONE, problems)
+    result = {
+        **_result(record, began, problems),
+        "left_behind": behind,
+        "written_since": written,
+        "serves": None,
+    }
     try:
-        with connection.cursor() as cursor:
-            if kept:
-                _hand_over(cursor, target.dbname, name)
-            for one in now:
-                _close(cursor, one)
-            cursor.execute("BEGIN")
-            # The old one first: the name must be free.
-            for one in reversed(now):
-                rename = sql.SQL("ALTER DATABASE {} RENAME TO {}")
-                cursor.execute(rename.format(sql.Identifier(one), sql.Identifier(renamed[one])))
-            cursor.execute("COMMIT")
-            now = [renamed[one] for one in now]
-    except psycopg2.Error as error:
-        with connection.cursor() as cursor:
-            cursor.execute("ROLLBACK")
+        result["serves"] = service_control.serves(target)
+    except KeyboardInterrupt:
+        interrupt.met()
+        result["problems"].append(_("interrupted before production's address responded"))
+    return {**result, "seconds": round(time.monotonic() - began, 3)}
+
+
+def _recorded(
+    journal: SwitchJournal, record: SwitchRecord, step: str, problems: list[Message]
+) -> SwitchRecord:
+    """Record a step after the application was stopped: a full disk must not leave it so."""
+    try:
+        return journal.write(record, step)
+    except ResilienceError as error:
+        problems.append(error.message())
+        return record
+
+
+def _result(record: SwitchRecord, began: float, problems: list[Message]) -> dict[str, Any]:
+    return {
+        "host": recovery.host_name(),
+        "tenant": None,
+        "name": record.name,
+        "now": record.production,
+        "kept": record.kept,
+        "problems": problems,
+        "left_behind": [],
+        "written_since": None,
+        "seconds": round(time.monotonic() - began, 3),
+    }
+
+
+def _stop(target: RecoveryServer, journal: SwitchJournal, record: SwitchRecord) -> SwitchRecord:
+    """Stop the application; where that fails it is started again.
+
+    Raises:
+        ResilienceError: it failed, met its limit or was interrupted; production is as it was.
+    """
+    record = journal.write(record, STOPPING)
+    why: Message | str
+    try:
+        service_control.run_command(target.stop_command, "recovery.stop_command", target.seconds)
+    except ResilienceError as error:
+        why = error.problem
+        cause: BaseException = error
+    except KeyboardInterrupt as error:
+        interrupt.met()
+        why = _("it was interrupted")
+        cause = error
+    else:
+        return record
+    with interrupt.held():
+        problem = _start_application(target)
+        _restore_comment(target, record)
+        _recorded(journal, record, UNDONE, [])
+    raise ResilienceError(
+        _("the application could not be stopped: %(why)s", why=why),
+        option="recovery.stop_command",
+        value=shlex.join(target.stop_command),
+        remedy=_state_of_application(target, problem),
+    ) from cause
+
+
+def _exchange_or_start_again(
+    target: RecoveryServer, journal: SwitchJournal, record: SwitchRecord
+) -> None:
+    """Exchange the names; where that fails the application is started again.
+
+    Raises:
+        ResilienceError: production is as it was, or that cannot be found out now.
+    """
+    psycopg2 = driver()
+    try:
+        _exchange(target, record)
+        return
+    except (psycopg2.Error, ResilienceError) as error:
+        problem = _start_application(target)
+        known = True
+        try:
+            if is_switched(target, record):
+                return
+        except ResilienceError:
+            known = False
+        if known:
+            _restore_comment(target, record)
+            _recorded(journal, record, UNDONE, [])
         raise ResilienceError(
             _("the names could not be changed: %(why)s", why=one_line(error)),
             option="switch",
-            value=name,
-            remedy=_(
-                "end what is connected (recovery.stop_command); production stands as it stood"
+            value=record.name,
+            remedy=join(
+                [
+                    _("production is as it was")
+                    if known
+                    else _("the server does not answer: run --status once it does"),
+                    _state_of_application(target, problem),
+                ],
+                "; ",
             ),
         ) from error
-    finally:
-        with connection.cursor() as cursor:
-            for one in now:
-                allow = sql.SQL("ALTER DATABASE {} WITH ALLOW_CONNECTIONS true")
-                cursor.execute(allow.format(sql.Identifier(one)))
 
 
-def _close(cursor: Any, name: str) -> None:
-    """Sends everybody away from a database, and lets nobody in; waits until they are gone."""
-    from psycopg2 import sql  # the engine imports without it
+def _exchange(target: RecoveryServer, record: SwitchRecord) -> None:
+    """Exchange names, properties and comments in one transaction, while no session is left.
 
-    cursor.execute(
-        sql.SQL("ALTER DATABASE {} WITH ALLOW_CONNECTIONS false").format(sql.Identifier(name))
-    )
-    deadline = time.monotonic() + 10
-    while True:
+    Raises:
+        psycopg2.Error: PostgreSQL refused, or the connection ended.
+    """
+    sql = driver().sql
+    rename = sql.SQL("ALTER DATABASE {} RENAME TO {}")
+    comment = sql.SQL("COMMENT ON DATABASE {} IS {}")
+    name, production = sql.Identifier(record.name), sql.Identifier(record.production)
+    with (
+        contextlib.closing(recovery.connect(target)) as connection,
+        _sessions_ended(target, [record.name, record.production]),
+        connection.cursor() as cursor,
+    ):
+        cursor.execute("BEGIN")
+        cursor.execute(f"SET LOCAL lock_timeout = '{LOCK_SECONDS}s'")
+        cursor.execute("SET LOCAL statement_timeout = 0")
+        before = database_properties.read(cursor, record.production)
+        # The old one first: the name must be free.
+        if record.kept:
+            kept = sql.Identifier(record.kept)
+            cursor.execute(rename.format(production, kept))
+            text = f"{MARK}{BEFORE} {record.moment}, replaced by {record.name}"
+            if before and before.comment and not before.comment.startswith(MARK):
+                text += f"; {before.comment}"
+            cursor.execute(comment.format(kept, sql.Literal(text)))
+        cursor.execute(rename.format(name, production))
+        cursor.execute(comment.format(production, sql.SQL("NULL")))
+        if before:
+            database_properties.apply(cursor, record.production, before)
+        cursor.execute("COMMIT")
+
+
+@contextlib.contextmanager
+def _sessions_ended(target: RecoveryServer, names: list[str]) -> Iterator[None]:
+    """End the sessions of these databases again and again, from a connection of its own.
+
+    While a database is renamed new connections wait for the lock; those that were there before are
+    ended here.
+    """
+    stop = threading.Event()
+    with contextlib.closing(recovery.connect(target)) as connection, connection.cursor() as cursor:
+        # The names change meanwhile, the numbers do not.
         cursor.execute(
-            "SELECT count(pg_terminate_backend(pid)) FROM pg_catalog.pg_stat_activity"
-            " WHERE datname = %s",
-            [name],
+            "SELECT array_agg(oid) FROM pg_catalog.pg_database WHERE datname = ANY(%s)", [names]
         )
-        if cursor.fetchone()[0] == 0 or time.monotonic() > deadline:
-            return
-        time.sleep(0.05)
+        numbers = cursor.fetchone()[0]
+
+        def end() -> None:
+            with contextlib.suppress(driver().Error):
+                while not stop.is_set():
+                    cursor.execute(
+                        "SELECT pg_terminate_backend(pid) FROM pg_catalog.pg_stat_activity"
+                        " WHERE datid = ANY(%s) AND pid <> pg_backend_pid()",
+                        [numbers],
+                    )
+                    stop.wait(END_SESSIONS_SECONDS)
+
+        worker = threading.Thread(target=end, name="sessions", daemon=True)
+        worker.start()
+        try:
+            yield
+        finally:
+            stop.set()
+            worker.join()
 
 
-def _hand_over(cursor: Any, old: str, new: str) -> None:
-    """Owner, settings and privileges of the database itself, which no dump of it holds."""
-    from psycopg2 import sql  # the engine imports without it
+def _restore_comment(target: RecoveryServer, record: SwitchRecord) -> None:
+    """Give the candidate its comment of before, if it is there and has not been switched to."""
+    with contextlib.suppress(ResilienceError, driver().Error):
+        recovery.comment_database(target, record.name, record.comment)
 
-    cursor.execute(
-        "SELECT pg_get_userbyid(datdba), datconnlimit FROM pg_catalog.pg_database"
-        " WHERE datname = %s",
-        [old],
+
+def _start_application(target: RecoveryServer) -> Message | None:
+    """Start the application; return what went wrong."""
+    try:
+        service_control.run_command(target.start_command, "recovery.start_command", target.seconds)
+    except ResilienceError as error:
+        return error.message()
+    return None
+
+
+def _state_of_application(target: RecoveryServer, problem: Message | None) -> Message:
+    """Return whether the application was started again, and the command that starts it if not.
+
+    Empty where no command stops it.
+    """
+    if not target.stop_command:
+        return join([])
+    if not target.start_command:
+        return _("start the application: no recovery.start_command is configured")
+    if problem is None:
+        return _("the application was started again")
+    return _(
+        "the application is stopped and could not be started: run %(command)s",
+        command=shlex.join(target.start_command),
     )
-    owner, limit = cursor.fetchone()
-    name = sql.Identifier(new)
-    cursor.execute(sql.SQL("ALTER DATABASE {} OWNER TO {}").format(name, sql.Identifier(owner)))
-    if limit >= 0:
-        cursor.execute(
-            sql.SQL("ALTER DATABASE {} CONNECTION LIMIT {}").format(name, sql.Literal(limit))
-        )
-    cursor.execute(
-        "SELECT setting[1], setting[2], coalesce(rolname, '') FROM ("
-        " SELECT regexp_match(unnest(setconfig), '^([^=]+)=(.*)$', 's') AS setting, setrole"
-        " FROM pg_catalog.pg_db_role_setting JOIN pg_catalog.pg_database d ON d.oid = setdatabase"
-        " WHERE datname = %s) s LEFT JOIN pg_catalog.pg_roles r ON r.oid = setrole",
-        [old],
-    )
-    for key, value, role in cursor.fetchall():
-        whose = (
-            sql.SQL("ROLE {} IN DATABASE {}").format(sql.Identifier(role), name)
-            if role
-            else sql.SQL("DATABASE {}").format(name)
-        )
-        setting = sql.SQL("ALTER {} SET {} TO {}")
-        cursor.execute(setting.format(whose, sql.SQL(key), sql.Literal(value)))

@@ -2,12 +2,12 @@
 # Copyright (c) 2026, chefwell.resilience contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""One store alone: its schema restored beside the living one, compared, and switched by rename.
+"""One tenant alone: its schema restored beside production's, compared, and switched by rename.
 
-The store comes out of the backup in a database of its own, where its schema gets the name that it
-has while it stands beside the living one; from there it goes into production in one transaction.
-Its foreign keys to what all stores share are made anew against the living tables, so that rows
-whose user or company is gone since the backup are told by PostgreSQL itself, with an example.
+The tenant is restored into a database of its own, where its schema gets the name that it has while
+it is beside production's; from there it is copied into production in one transaction. Its foreign
+keys to shared tables are made against production's tables, so that PostgreSQL itself reports rows
+whose user or company is gone since the backup, with an example.
 """
 
 from __future__ import annotations
@@ -19,18 +19,20 @@ from typing import Any
 
 from ..backup import restore_errors
 from ..checks import checks
-from ..common import process
+from ..common import interrupt, process
 from ..common.errors import ResilienceError
 from ..common.messages import _
 from ..common.safe_text import one_line
 from ..database import postgres, schema_copy
 from ..database.postgres import Server
+from ..proof import unpack_folder
 from ..proof.phases import Phases
 from ..proof.proof_settings import PASSED, Progress
 from ..staging import staging_state
-from . import recovery, recovery_switch
+from . import recovery, recovery_run, recovery_switch, service_control
 from .recovery import BEFORE, MARK, RESTORING, RecoverySettings
 from .recovery_run import RecoveryRun, RecoverySource
+from .recovery_switch import Announce
 
 
 def restore_beside(
@@ -43,76 +45,83 @@ def restore_beside(
     from_offsite: bool = False,
     progress: Progress | None = None,
 ) -> dict[str, Any]:
-    """Restores one store's schema beside the living one, and questions it there.
+    """Restore one tenant's schema beside production's, and validate it there.
 
     Args:
         settings: of the recovery.
         tenant: the schema.
         path, tier, date: which backup; the newest when left out.
         from_offsite: fetch it from the offsite server; then without `path`.
-        progress: told what happens.
+        progress: called when a phase begins, and with what it does.
 
     Returns:
         As `recovery_run.restore_beside`; `name` is the new schema.
 
     Raises:
-        ResilienceError: there is no such backup or store, or the server cannot be had.
+        ResilienceError: there is no such backup or tenant, or the server cannot be connected to.
     """
     own, target = settings.drill, settings.target
     with staging_state.locked(own.staging):
-        steps = Phases(progress)
+        recovery_run.refuse_unfinished_switch(settings)
+        phases = Phases(progress)
         source = RecoverySource(path, tier, date, from_offsite)
+        unpack_folder.remove_unpacked(own.staging.work_dir)
         recovery.remove_unfinished(target)
         moment = recovery.stamp(recovery.taken(target))
-        between = recovery.beside(target.dbname, "store", moment)
+        between = recovery.beside(target.dbname, "tenant", moment)
         name = recovery.beside(tenant, "recovered", moment)
         mark = f"{MARK}{RESTORING} since {moment}"
         server = recovery.server_of(target, mark)
-        attempt = RecoveryRun(settings, source, steps, tenant)
+        run = RecoveryRun(settings, source, phases, tenant)
 
-        def bring(folder: str) -> None:
-            attempt.restore(folder, server, between)
-            if any(check["status"] == checks.FAILED for check in attempt.checks):
+        def restore(folder: str) -> None:
+            run.restore(folder, server, between)
+            if any(check["status"] == checks.FAILED for check in run.checks):
                 return
-            with steps.phase("transfer"):
+            with phases.phase("transfer"):
                 _rename_schema(settings, between, tenant, name)
                 errors = _copy(settings, server, between, name, folder)
-                answer = checks.Evidence("in one go", errors)
+                evidence = checks.Evidence("in one transaction", errors)
                 if not errors:
                     with (
-                        contextlib.closing(recovery.connect(target, between)) as source,
+                        contextlib.closing(recovery.connect(target, between)) as original,
                         contextlib.closing(recovery.connect(target, target.dbname)) as copy,
                     ):
-                        answer = schema_copy.compare(source, copy, name)
-            attempt.add("transfer", answer)
+                        evidence = schema_copy.compare(original, copy, name)
+            run.add_check("transfer", evidence)
 
         try:
-            result = attempt.result(bring)
+            result = run.run(restore)
         finally:
-            recovery.drop_own(target, between, mark)
+            with interrupt.held():
+                recovery.drop_marked(target, between, mark)
         if result["verdict"] == PASSED:
-            _comment(settings, name, attempt.note())
+            _comment(settings, name, run.comment())
             result["name"] = name
         else:
-            recovery.remove_unfinished(target)
+            unpack_folder.remove_unpacked(own.staging.work_dir)
+        recovery.remove_unfinished(target)
         return result
 
 
-def switch(settings: RecoverySettings, tenant: str, name: str, confirm: str) -> dict[str, Any]:
-    """Puts a schema in the living one's place; both names change in one transaction.
+def switch(
+    settings: RecoverySettings, tenant: str, name: str, confirm: str | None, announce: Announce
+) -> dict[str, Any]:
+    """Put a schema in place of production's; both names change in one transaction.
 
     Args:
         settings: of the recovery.
-        tenant: the store's schema.
+        tenant: its schema.
         name: the schema that takes its place.
         confirm: the host's name.
+        announce: takes the name under which the old schema is kept, before anything is done.
 
     Returns:
         As `recovery_switch.switch`.
 
     Raises:
-        ResilienceError: not confirmed, no such schema of ours, another schema has foreign keys to
-            the living one, or it could not be renamed: nothing was changed.
+        ResilienceError: not confirmed, not a schema of a recovery, another schema has foreign keys
+            to production's, or it could not be renamed: nothing was changed.
     """
     from psycopg2 import sql  # the engine imports without it
 
@@ -121,42 +130,47 @@ def switch(settings: RecoverySettings, tenant: str, name: str, confirm: str) -> 
     with staging_state.locked(settings.drill.staging):
         began = time.monotonic()
         with contextlib.closing(recovery.connect(target, target.dbname)) as connection:
-            standing = recovery.schemas(connection)
-            moment = recovery.stamp(standing)
+            with connection.cursor() as cursor:
+                comments = recovery.schemas(cursor)
+            moment = recovery.stamp(comments)
             kept = recovery.beside(tenant, "before", moment)
-            recovery_switch.refuse_unfit(name, standing.get(name))
+            recovery_switch.refuse_unfit(tenant, name, comments.get(name))
             _refuse_pointed_at(connection, tenant)
-            stands = tenant in standing
+            exists = tenant in comments
+            if exists:
+                announce(_("the old schema is kept as %(kept)s", kept=kept))
             rename = sql.SQL("ALTER SCHEMA {} RENAME TO {}")
-            said = sql.SQL("COMMENT ON SCHEMA {} IS {}")
+            comment = sql.SQL("COMMENT ON SCHEMA {} IS {}")
             with _transaction(connection, name) as cursor:
-                if stands:
+                if exists:
                     old, new = sql.Identifier(tenant), sql.Identifier(kept)
                     cursor.execute(rename.format(old, new))
-                    note = sql.Literal(f"{MARK}{BEFORE} {moment}")
-                    cursor.execute(said.format(new, note))
+                    text = sql.Literal(f"{MARK}{BEFORE} {moment}, replaced by {name}")
+                    cursor.execute(comment.format(new, text))
                 cursor.execute(rename.format(sql.Identifier(name), sql.Identifier(tenant)))
-                cursor.execute(said.format(sql.Identifier(tenant), sql.SQL("NULL")))
+                cursor.execute(comment.format(sql.Identifier(tenant), sql.SQL("NULL")))
         return {
             "host": confirm,
             "tenant": tenant,
             "name": name,
             "now": tenant,
-            "kept": kept if stands else None,
-            "serves": recovery.serves(target),
+            "kept": kept if exists else None,
+            "problems": [],
+            "left_behind": [],
+            "written_since": None,
+            "serves": service_control.serves(target),
             "seconds": round(time.monotonic() - began, 3),
         }
 
 
 def listed(settings: RecoverySettings) -> list[dict[str, str]]:
-    """What could be switched to: name and what its comment says."""
+    """Return the schemas that may be switched to, of every tenant."""
     target = settings.target
-    with contextlib.closing(recovery.connect(target, target.dbname)) as connection:
-        return [
-            {"name": name, "what": text.removeprefix(MARK)}
-            for name, text in sorted(recovery.schemas(connection).items())
-            if text.startswith(MARK) and not text.startswith(MARK + RESTORING)
-        ]
+    with (
+        contextlib.closing(recovery.connect(target, target.dbname)) as connection,
+        connection.cursor() as cursor,
+    ):
+        return recovery.candidates(recovery.schemas(cursor), "")
 
 
 @contextlib.contextmanager
@@ -176,12 +190,12 @@ def _transaction(connection: Any, name: str) -> Any:
                 _("the names could not be changed: %(why)s", why=one_line(error)),
                 option="switch",
                 value=name,
-                remedy=_("mend what is said; nothing was changed"),
+                remedy=_("correct what PostgreSQL reports; nothing was changed"),
             ) from error
 
 
 def _refuse_pointed_at(connection: Any, tenant: str) -> None:
-    """A key from elsewhere would go on pointing at the old rows."""
+    """Refuse a tenant that foreign keys from elsewhere reference: they would keep the old rows."""
     with connection.cursor() as cursor:
         cursor.execute(
             "SELECT conrelid::regclass || '.' || conname FROM pg_catalog.pg_constraint c"
@@ -194,17 +208,17 @@ def _refuse_pointed_at(connection: Any, tenant: str) -> None:
     if keys:
         raise ResilienceError(
             _(
-                "foreign keys from outside lead to the living store: %(keys)s",
+                "foreign keys of other schemas reference the tenant: %(keys)s",
                 keys=", ".join(keys[:5]),
             ),
             option="tenant",
             value=tenant,
-            remedy=_("drop them, switch, and make them anew; nothing was changed"),
+            remedy=_("drop them, switch, and create them again; nothing was changed"),
         )
 
 
 def _rename_schema(settings: RecoverySettings, database: str, old: str, new: str) -> None:
-    """Gives the schema its name beside the living one, and the mark of what is not finished."""
+    """Give the schema its name beside production's, and the comment of what is not finished."""
     from psycopg2 import sql  # the engine imports without it
 
     rename = sql.SQL("ALTER SCHEMA {} RENAME TO {}")
@@ -213,16 +227,16 @@ def _rename_schema(settings: RecoverySettings, database: str, old: str, new: str
         connection.cursor() as cursor,
     ):
         cursor.execute(rename.format(sql.Identifier(old), sql.Identifier(new)))
-        said = sql.SQL("COMMENT ON SCHEMA {} IS {}")
-        cursor.execute(said.format(sql.Identifier(new), sql.Literal(MARK + RESTORING)))
+        comment = sql.SQL("COMMENT ON SCHEMA {} IS {}")
+        cursor.execute(comment.format(sql.Identifier(new), sql.Literal(MARK + RESTORING)))
 
 
 def _copy(
     settings: RecoverySettings, server: Server, source: str, schema: str, folder: str
 ) -> list[str]:
-    """Brings a schema from one database of the server into production's; errors, if any."""
+    """Copy a schema from one database of the server into production's; return the errors."""
     os.chmod(folder, 0o700)
-    path = os.path.join(folder, "store-dump")
+    path = os.path.join(folder, "tenant-dump")
     limit = settings.drill.time_limit
     connection = [f"--host={server.host}", f"--port={server.port}", f"--username={server.user}"]
     env = {"PATH": os.defpath, "LC_ALL": "C.UTF-8", "PGPASSWORD": server.password}
@@ -267,9 +281,9 @@ def _copy(
 def _comment(settings: RecoverySettings, schema: str, text: str) -> None:
     from psycopg2 import sql  # the engine imports without it
 
-    said = sql.SQL("COMMENT ON SCHEMA {} IS {}")
+    comment = sql.SQL("COMMENT ON SCHEMA {} IS {}")
     with (
         contextlib.closing(recovery.connect(settings.target, settings.target.dbname)) as connection,
         connection.cursor() as cursor,
     ):
-        cursor.execute(said.format(sql.Identifier(schema), sql.Literal(MARK + text)))
+        cursor.execute(comment.format(sql.Identifier(schema), sql.Literal(MARK + text)))

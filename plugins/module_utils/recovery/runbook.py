@@ -2,10 +2,10 @@
 # Copyright (c) 2026, chefwell.resilience contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The disaster recovery runbook of one host: its commands, paths and people, and what was measured.
+"""The disaster recovery runbook of one host: its commands, paths, people and measured times.
 
-What was measured stands between two marks. Where only that differs, the runbook has not changed in
-the sense of Ansible: times differ after every drill.
+What was measured is between two marks. Where only that differs, the runbook has not changed in the
+sense of Ansible: times differ after every drill.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ def write(
     target: restore_settings.RecoveryServer,
     drill: Mapping[str, Any] | None,
 ) -> bool:
-    """Writes the runbook, whole or not at all.
+    """Write the runbook, whole or not at all.
 
     Args:
         values: the stage's configuration.
@@ -80,7 +80,7 @@ def render(
     target: restore_settings.RecoveryServer,
     drill: Mapping[str, Any] | None,
 ) -> str:
-    """The runbook as Markdown; arguments as those of `write`."""
+    """Return the runbook as Markdown; arguments as those of `write`."""
     try:
         import jinja2  # hosts run all else without it
     except ImportError as error:
@@ -149,11 +149,11 @@ def _compared(
 
 
 def _drill(language: gettext.NullTranslations, drill: Mapping[str, Any]) -> dict[str, Any]:
-    say = language.gettext
+    _ = language.gettext
     verdicts = {
-        "passed": say("passed"),
-        "failed": say("failed"),
-        "could_not_verify": say("could not verify"),
+        "passed": _("passed"),
+        "failed": _("failed"),
+        "could_not_verify": _("could not verify"),
     }
     backup = drill.get("backup") or {}
     return {

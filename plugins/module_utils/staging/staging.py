@@ -16,7 +16,7 @@ import importlib
 import os
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
-from typing import Protocol, TypeVar
+from typing import Protocol
 
 from ..checks.checks import Evidence
 from ..common.errors import ResilienceError
@@ -223,9 +223,6 @@ class Engine(Protocol):
 
     def remove_cached(self) -> list[str]:
         """Remove also what it keeps to make the next staging sooner; return the names."""
-
-
-Settings = TypeVar("Settings")
 
 
 def make_engine(settings: StagingSettings) -> Engine:
