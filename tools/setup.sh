@@ -28,6 +28,8 @@ if [[ $environment == missing ]]; then
   "$python" -c 'import ensurepip, venv' 2>/dev/null || missing+=(python3-venv)
 fi
 
+# Some tests run the monitor as a user who sees no virtual environment: by Debian's own Python.
+/usr/bin/python3 -c 'import psutil' 2>/dev/null || missing+=(python3-psutil)
 # amcheck comes with Debian's server; the PostgreSQL of the Python package lacks it.
 compgen -G '/usr/share/postgresql/*/extension/amcheck.control' >/dev/null || missing+=(postgresql)
 

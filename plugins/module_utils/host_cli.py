@@ -11,11 +11,13 @@ plan do just that. The commands of a stage are in `commands/commands_<stage>.py`
 from __future__ import annotations
 
 import argparse
+import contextlib
 import importlib
+import io
 import sys
 from collections.abc import Mapping, Sequence
 
-from .commands.command import EXIT_UNKNOWN, Command, OutputError, warn
+from .commands.command import EXIT_OK, EXIT_UNKNOWN, Command, OutputError, tell, warn
 from .common import interrupt, settings
 from .common.errors import ResilienceError
 from .common.system_errors import reason
@@ -56,6 +58,14 @@ def parse(given: Sequence[str], commands: Mapping[str, Command]) -> argparse.Nam
         return 0 if leave.code == 0 else EXIT_UNKNOWN
 
 
+def fail(command: Command, given: Sequence[str], text: str) -> None:
+    """Print what the command's readers need on standard output when it cannot run."""
+    line = command.failure(given, text)
+    if line:
+        with contextlib.suppress(OutputError):
+            tell(line)
+
+
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command.
 
@@ -66,9 +76,15 @@ def main(argv: Sequence[str] | None = None) -> int:
         The exit code: 0 ok, 1 warning, 2 critical or emergency, 3 unknown.
     """
     given = sys.argv[1:] if argv is None else argv
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            # An output that is no UTF-8 shows what it can of a page, instead of nothing.
+            stream.reconfigure(errors="backslashreplace" if stream is sys.stderr else "replace")
     commands = commands_for(given[0] if given else "")
     arguments = parse(given, commands)
     if isinstance(arguments, int):
+        if arguments != EXIT_OK and given and given[0] in commands:
+            fail(commands[given[0]], given, "the arguments are wrong, see standard error")
         return arguments
     # A command that is sent SIGTERM cleans up as it does on Ctrl-C.
     interrupt.listen()
@@ -77,6 +93,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         return command.run(settings.load(arguments.config, command.settings), arguments)
     except ResilienceError as error:
         warn(f"{arguments.command}: {error}")
+        fail(command, given, str(error))
         return EXIT_UNKNOWN
     except OutputError as error:
         warn(f"{arguments.command}: the output cannot be written: {reason(error)}")

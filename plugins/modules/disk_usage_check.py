@@ -17,7 +17,7 @@ description:
   - Percent used is what C(df) says, used / (used + available). Blocks that are reserved for root
     count as used up.
   - What cannot be measured (a path that is gone, a mount point that C(/etc/fstab) names and that is
-    not mounted, a file server that does not answer) has the level V(unknown), never V(ok).
+    not mounted, a filesystem that hangs) has the level V(unknown), never V(ok).
   - A filesystem that is mounted read-only, and not meant to be by C(/etc/fstab), is V(critical).
   - Nothing is changed. The module returns plain values and a verdict that O(fail_on) can act on, so
     its name does not end in C(_info).
@@ -126,7 +126,7 @@ options:
     default: 90
   time_limit:
     description:
-      - Seconds that a network filesystem has to answer.
+      - Seconds that a filesystem has to answer.
     type: float
     default: 10
   backup_tiers:
@@ -462,14 +462,15 @@ def main() -> None:
     options.setdefault("backup_path", "")
     try:
         with contextlib.ExitStack() as stack:
-            memory = None
+            stored = None
             if state_dir:
-                memory = stack.enter_context(history.History(state_dir, read_only=True))
-            seen = disk_check.measurement(parse(options, MonitorSettings), memory, time.time())
+                stored = stack.enter_context(history.History(state_dir, read_only=True))
+            settings = parse(options, MonitorSettings)
+            measured = disk_check.measurement(settings, stored, time.time())
     except ResilienceError as error:
         module.fail_json(msg=str(error))
-    found = seen.to_dict()
-    level, results = found["level"], seen.results
+    found = measured.to_dict()
+    level, results = found["level"], measured.results
     if any(reaches(result.level, fail_on) for result in results):
         reasons = [f"{result.path}: {result.reason}" for result in results if result.level != "ok"]
         module.fail_json(msg=f"the level is {level}: {'; '.join(reasons)}", changed=False, **found)

@@ -247,7 +247,7 @@ def test_a_folder_that_cannot_be_read_whole_is_unknown(disks: Disks) -> None:
     tree = disks.root / "tree"
     (tree / "daily").mkdir(parents=True)
     with pytest.raises(OSError, match="not sized within"):
-        folder_size.measure(str(tree), 0.00001, network=True)
+        folder_size.sized_by_du(str(tree), 0.00001)
 
 
 def test_a_folder_of_few_files_is_counted_as_du_counts_it(disks: Disks) -> None:
@@ -264,19 +264,19 @@ def test_a_folder_of_few_files_is_counted_as_du_counts_it(disks: Disks) -> None:
     (tree / "out").symlink_to("/")
     (tree / "round").symlink_to("round")
     os.mkfifo(tree / "pipe")
-    by_du = folder_size.measure(str(tree), network=True)
-    counted = folder_size._counted(str(tree))
-    assert counted == by_du == folder_size.measure(str(tree))
+    by_du = folder_size.sized_by_du(str(tree), 60)
+    counted = folder_size.counted(str(tree))
+    assert counted == by_du == folder_size.folder_size(str(tree))
     assert counted.total > sum(counted.folders.values()) > 14 * 14000
     # What takes more than counting is left to du: two names of a file, another filesystem, many.
     os.link(tree / "daily" / "1", tree / "weekly" / "linked")
-    assert folder_size._counted(str(tree)) is None
+    assert folder_size.counted(str(tree)) is None
     (tree / "weekly" / "linked").unlink()
-    assert folder_size._counted(str(tree)) == by_du
+    assert folder_size.counted(str(tree)) == by_du
     run("mount", "-t", "tmpfs", "other", str(tree / "daily" / "deeper"))
-    assert folder_size._counted(str(tree)) is None
+    assert folder_size.counted(str(tree)) is None
     run("umount", str(tree / "daily" / "deeper"))
     for number in range(folder_size.FEW):
         (tree / "weekly" / f"more{number}").touch()
-    assert folder_size._counted(str(tree)) is None
-    assert folder_size.measure(str(tree)).total >= by_du.total
+    assert folder_size.counted(str(tree)) is None
+    assert folder_size.folder_size(str(tree)).total >= by_du.total

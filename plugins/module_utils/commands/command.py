@@ -7,13 +7,12 @@
 from __future__ import annotations
 
 import argparse
-import contextlib
 import dataclasses
 import datetime
 import os
 import sys
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import IO, Any
 
 from ..common.system_errors import reason
 
@@ -30,12 +29,15 @@ class Command:
         settings: the class of its stage's settings.
         run: does it, given the configuration and the arguments; returns the exit code.
         arguments: adds the command's own arguments to its parser.
+        failure: returns what to print to standard output when the command cannot run, given its
+            arguments and the reason; empty for nothing.
     """
 
     summary: str
     settings: type[Any]
     run: Callable[[Any, argparse.Namespace], int]
     arguments: Callable[[argparse.ArgumentParser], object] = lambda parser: None
+    failure: Callable[[Sequence[str], str], str] = lambda given, text: ""
 
 
 class OutputError(OSError):
@@ -43,7 +45,7 @@ class OutputError(OSError):
 
 
 def tell(text: str, end: str = "\n") -> None:
-    """Writes a command's result to standard output, at once.
+    """Write a command's result to standard output, at once.
 
     Raises:
         OutputError: it takes nothing.
@@ -54,18 +56,27 @@ def tell(text: str, end: str = "\n") -> None:
         sys.stdout.write(text + end)
         sys.stdout.flush()
     except OSError as error:
-        # Or the interpreter tries once more when it ends, and makes that its exit code.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        _discard(sys.stdout)
         raise OutputError(error.errno, error.strerror) from error
 
 
 def warn(text: str, end: str = "\n") -> None:
-    """Writes what is no result (progress, a problem) to standard error, at once, if it takes it."""
+    """Write what is no result (progress, a problem) to standard error, at once, if it takes it."""
     if sys.stderr is None:
         return
-    with contextlib.suppress(OSError):
+    try:
         sys.stderr.write(text + end)
         sys.stderr.flush()
+    except OSError:
+        _discard(sys.stderr)
+
+
+def _discard(stream: IO[str]) -> None:
+    """Send what a stream still holds nowhere.
+
+    Otherwise the interpreter tries to write it again when it ends, and makes that its exit code.
+    """
+    os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
 
 
 def now() -> str:
@@ -74,8 +85,10 @@ def now() -> str:
 
 
 def colour() -> bool:
-    """Whether to print colour: only to a terminal, and not with NO_COLOR (no-color.org)."""
-    return bool(sys.stdout and sys.stdout.isatty() and not os.environ.get("NO_COLOR"))
+    """Return whether to print colour: only to a terminal that knows it, and not with NO_COLOR
+    (no-color.org)."""
+    refused = os.environ.get("NO_COLOR") or os.environ.get("TERM") == "dumb"
+    return bool(sys.stdout and sys.stdout.isatty() and not refused)
 
 
 def append_log(path: str, lines: Sequence[str]) -> str | None:

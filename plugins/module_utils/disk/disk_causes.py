@@ -12,6 +12,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from ..common import quantity
+from ..common.messages import translate
 
 
 @dataclasses.dataclass(frozen=True)
@@ -63,7 +64,7 @@ def cause_text(translations: gettext.NullTranslations, cause: Mapping[str, Any])
     if code == "not_mounted":
         return _("not mounted")
     if code == "unmeasured":
-        return str(_("cannot be measured: %(why)s") % values)
+        return _("cannot be measured: %(why)s") % {"why": translate(translations, values["why"])}
     if code in ("forecast", "inodes_forecast"):
         return _forecast_text(translations, code, values)
     if code in ("dump_fit", "drill_fit"):
@@ -78,7 +79,8 @@ def cause_text(translations: gettext.NullTranslations, cause: Mapping[str, Any])
             "the retention plan fits for %(nights)d more nights",
             values["nights"],
         ) % {"nights": values["nights"]}
-    return str(_("the backups cannot be read: %(why)s") % values)
+    why = translate(translations, values["why"])
+    return _("the backups cannot be read: %(why)s") % {"why": why}
 
 
 def _usage_text(

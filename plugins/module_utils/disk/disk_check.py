@@ -2,59 +2,68 @@
 # Copyright (c) 2026, chefwell.resilience contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""One look at everything that is watched: measured, judged, joined to history and backups.
+"""The disk measurement: every target measured, judged, and joined to its history and the backups.
 
-Both doors call it. Nothing is written here, so the same look serves the monitor, the dashboard and
-an Ansible task.
+The commands and the Ansible module call it. It writes nothing, so that the monitor, the dashboard
+and an Ansible task get the same result.
 """
 
 from __future__ import annotations
 
 import dataclasses
 import os
+from collections.abc import Mapping, Sequence
+from functools import partial
 from typing import Any
 
-from ..common import levels
+from ..common import bounded_calls, levels
+from ..common.bounded_calls import BoundedCall
 from ..common.errors import ResilienceError
 from ..common.levels import OK, RISING, UNKNOWN, WARNING
+from ..common.messages import join, to_form
+from ..common.system_errors import reason
 from ..history.history import History, Sample
 from ..inventory import backup_names, inventory
 from . import backup_fit, disk_options, forecast, mounts, tier_usage, usage
+from .backup_fit import BackupFit
 from .disk_causes import Cause
 from .disk_settings import MonitorSettings
 from .forecast import DAY, Forecast
 from .usage import Target, TargetResult
 
+# Seconds for listing the backups, beside `time_limit` for the filesystem they are on.
+LISTING_TIME_LIMIT = 300.0
+
 
 @dataclasses.dataclass(frozen=True)
 class DiskMeasurement:
-    """What was seen.
+    """The result of one measurement.
 
     Attributes:
-        results: every target.
+        results: every target's.
         backups: the backup tree; None where none is watched or it cannot be read.
-        fits: what fits, as `backup_fit.Fits`; None where none is watched.
-        tiers: what each tier of the backup folder takes up, by name.
-        watch: what was asked for.
+        fits: what fits; None where no backup tree is watched.
+        monitored: the targets, with their thresholds.
         time: when, seconds since 1970.
-        problems: what could not be looked at, in words.
+        problems: what could not be read, as texts.
+        tiers: what each tier of the backup tree takes up, by name.
     """
 
     results: list[TargetResult]
     backups: inventory.Inventory | None
-    fits: backup_fit.BackupFit | None
-    watch: disk_options.MonitorTargets
+    fits: BackupFit | None
+    monitored: disk_options.MonitorTargets
     time: float
     problems: list[str]
     tiers: dict[str, tier_usage.TierUsage] = dataclasses.field(default_factory=dict)
 
     @property
     def level(self) -> str:
-        """The worst of all."""
+        """The worst of all levels."""
         return levels.worst(result.level for result in self.results)
 
     def to_dict(self) -> dict[str, Any]:
-        """Plain values; the backups without their list of files."""
+        """Return plain values; the backups without their list of files."""
         backups = None
         if self.backups is not None:
             backups = self.backups.to_dict()
@@ -64,28 +73,28 @@ class DiskMeasurement:
             "targets": [result.to_dict() for result in self.results],
             "backups": backups,
             "fits": self.fits.to_dict() if self.fits else None,
-            "tiers": {tier: use.to_dict() for tier, use in self.tiers.items()},
+            "tiers": {tier: held.to_dict() for tier, held in self.tiers.items()},
         }
 
 
 def measurement(settings: MonitorSettings, history: History | None, now: float) -> DiskMeasurement:
-    """Measures, judges and foretells.
+    """Measure and judge every target, with forecasts and with what fits.
 
     Args:
         settings: what is measured.
-        history: what was measured earlier; None to foretell nothing.
+        history: earlier samples; None for no forecasts.
         now: seconds since 1970.
 
     Raises:
-        ResilienceError: an option is wrong; names it.
+        ResilienceError: an option is wrong, or psutil is missing.
     """
-    chosen = validate(settings)
+    monitored = validate(settings)
     problems: list[str] = []
-    results = usage.check(chosen.targets, discover=chosen.discover)
-    targets = {(target.path, target.folder): target for target in chosen.targets}
+    results = usage.check(monitored.targets, discover=monitored.discover)
     if history is not None:
+        targets = {(target.path, target.folder): target for target in monitored.targets}
         for index, result in enumerate(results):
-            target = targets.get((result.path, result.folder), chosen.discover)
+            target = targets.get((result.path, result.folder), monitored.discover)
             if target is None or result.bytes_used is None:
                 continue
             try:
@@ -94,20 +103,20 @@ def measurement(settings: MonitorSettings, history: History | None, now: float) 
                 problems.append(str(error))
                 break
             results[index] = _with_forecasts(result, target, before, now, settings.forecast_days)
-    tree, found, tiers = None, None, dict[str, tier_usage.TierUsage]()
+    tree, fits, tiers = None, None, dict[str, tier_usage.TierUsage]()
     path = settings.backup_path
-    for place, seen in enumerate(results):
-        if path and seen.folder and seen.path == path:
-            tree, found = _with_backups(settings, results, place)
+    for index, result in enumerate(results):
+        if path and result.folder and result.path == path:
+            tree, fits = _with_backups(settings, results, index)
             try:
-                tiers = tier_usage.tier_usages(seen, settings.backup_tiers, history, now)
+                tiers = tier_usage.tier_usages(result, settings.backup_tiers, history, now)
             except ResilienceError as error:
                 problems.append(str(error))
-    return DiskMeasurement(results, tree, found, chosen, now, problems, tiers)
+    return DiskMeasurement(results, tree, fits, monitored, now, problems, tiers)
 
 
 def validate(settings: MonitorSettings) -> disk_options.MonitorTargets:
-    """Return what is measured, from settings that are right; measures nothing.
+    """Return the targets that settings name, once all settings are right; nothing is measured.
 
     Raises:
         ResilienceError: an option is wrong; names it.
@@ -129,15 +138,17 @@ def validate(settings: MonitorSettings) -> disk_options.MonitorTargets:
                 value=count,
                 remedy="give how many backups the tier keeps, such as 7",
             )
+    if settings.drill_path:
+        disk_options.check_absolute("drill_path", settings.drill_path)
     return disk_options.monitor_targets(settings)
 
 
-def samples(seen: DiskMeasurement) -> list[Sample]:
-    """What is remembered of a look: every target that was measured, and each tier."""
+def samples(measured: DiskMeasurement) -> list[Sample]:
+    """Return what the history keeps of a measurement: each measured target, and each tier."""
     found = [
         Sample(
             result.key,
-            seen.time,
+            measured.time,
             result.bytes_used,
             result.bytes_available,
             result.bytes_total,
@@ -145,12 +156,12 @@ def samples(seen: DiskMeasurement) -> list[Sample]:
             result.inodes_total,
             result.level,
         )
-        for result in seen.results
+        for result in measured.results
         if result.bytes_used is not None
     ]
-    for result in seen.results:
-        if result.folder and seen.backups is not None and result.path == seen.backups.root:
-            found += tier_usage.tier_samples(result, seen.tiers, seen.time)
+    for result in measured.results:
+        if result.folder and measured.backups and result.path == measured.backups.root:
+            found += tier_usage.tier_samples(result, measured.tiers, measured.time)
     return found
 
 
@@ -163,7 +174,7 @@ def _with_forecasts(
 ) -> TargetResult:
     used, available = result.bytes_used or 0, result.bytes_available or 0
     usable = used + available
-    points = [(moment, held) for moment, held, _inodes in before if held is not None]
+    points = [(moment, amount) for moment, amount, _inodes in before if amount is not None]
     # A folder's thresholds are shares of the whole filesystem.
     whole = result.bytes_total or 0 if result.folder else usable
     limits = {
@@ -177,21 +188,21 @@ def _with_forecasts(
     inodes = None
     if result.inodes_total and result.inodes_used is not None:
         total = result.inodes_total
-        points = [(moment, held) for moment, _bytes, held in before if held is not None]
+        points = [(moment, amount) for moment, _bytes, amount in before if amount is not None]
         limits = {level: target.inodes.percent_at(level, total) / 100 * total for level in RISING}
         inodes = forecast.forecast(
             [*points, (now, float(result.inodes_used))], {**limits, "full": total}, total, now
         )
         causes += _forecast_causes("inodes_forecast", inodes, days)
-    return result.and_also(
+    return result.with_causes(
         causes, forecast=space.to_dict(), inodes_forecast=inodes.to_dict() if inodes else None
     )
 
 
 def _forecast_causes(code: str, found: Forecast, days: float) -> list[Cause]:
-    """Speaks when the emergency threshold, which comes before full, is that near.
+    """Return a cause where the emergency threshold, which comes before full, will be reached.
 
-    A forecast of low confidence says nothing; one that has spoken falls silent again only when the
+    It is a warning within so many days, unless the confidence is low; the warning ends when the
     time left is half as long again.
     """
     until = found.days_to.get("emergency")
@@ -209,71 +220,72 @@ def _forecast_causes(code: str, found: Forecast, days: float) -> list[Cause]:
 
 
 def _with_backups(
-    settings: MonitorSettings,
-    results: list[TargetResult],
-    index: int,
-) -> tuple[inventory.Inventory | None, backup_fit.BackupFit | None]:
-    """Adds to the backup folder what its backups tell; gives the tree and what fits."""
+    settings: MonitorSettings, results: list[TargetResult], index: int
+) -> tuple[inventory.Inventory | None, BackupFit | None]:
+    """Add the causes of the backups to their folder's result; return the tree and what fits."""
     folder = results[index]
-    try:
-        tree = inventory.scan(
-            folder.path,
-            tiers=settings.backup_tiers,
-            pattern=settings.backup_pattern,
-            digest=False,
-        )
-    except ResilienceError as error:
-        results[index] = folder.and_also([_unreadable(str(error))])
+    listing = partial(_listed, folder.path, settings.backup_tiers, settings.backup_pattern)
+    drill_path = settings.drill_path or folder.path
+    room = partial(_available_at, mounts.by_point(mounts.mount_table()), drill_path)
+    # A folder that could not be measured may belong to a filesystem that hangs.
+    limit = settings.time_limit if folder.bytes_used is None else LISTING_TIME_LIMIT
+    calls: list[BoundedCall[Any]] = [
+        BoundedCall(f"backups in {folder.path}", listing, limit),
+        BoundedCall(f"room at {drill_path}", room, settings.time_limit),
+    ]
+    listed, drill_available = bounded_calls.results(calls)
+    if listed.error is not None:
+        if folder.bytes_used is not None or not isinstance(listed.error, TimeoutError):
+            results[index] = folder.with_causes([_unreadable(reason(listed.error))])
         return None, None
-    added = _problems(tree, folder.path)
-    found = None
+    tree, missing = listed.value()
+    added = _problems(tree, missing)
+    fits = None
     if folder.bytes_available is not None:
-        found = backup_fit.backup_fit(
+        fits = backup_fit.backup_fit(
             tree.files,
             folder.bytes_available,
-            drill_available=_drill_available(settings.drill_path, folder, settings.time_limit),
+            drill_available=drill_available.returned,
             drill_factor=settings.drill_factor,
             retention=settings.retention,
             other_growth=_other_growth(results, folder),
         )
-        added += backup_fit.fit_causes(found, folder.bytes_available, settings.forecast_days)
-    results[index] = folder.and_also(added)
-    return tree, found
+        added += backup_fit.fit_causes(fits, folder.bytes_available, settings.forecast_days)
+    results[index] = folder.with_causes(added)
+    return tree, fits
 
 
-def _problems(tree: inventory.Inventory, path: str) -> list[Cause]:
-    """A tier that is not there is known to be missing; what cannot be read is not known."""
+def _listed(path: str, tiers: Sequence[str], pattern: str) -> tuple[inventory.Inventory, list[str]]:
+    """Return the backup tree, and the tiers that do not exist."""
+    tree = inventory.scan(path, tiers=tiers, pattern=pattern, digest=False)
+    return tree, [tier for tier in tiers if not os.path.lexists(os.path.join(path, tier))]
+
+
+def _problems(tree: inventory.Inventory, missing: Sequence[str]) -> list[Cause]:
+    """Return a cause for what the tree lacks: a missing tier is a warning, the rest unknown."""
     if not tree.problems:
         return []
-    missing = [tier for tier in tree.tier_names if not os.path.lexists(os.path.join(path, tier))]
-    cause = _unreadable("; ".join(tree.problems))
+    cause = _unreadable(join(tree.problems, "; "))
     if len(missing) == len(tree.problems):
         return [dataclasses.replace(cause, level=WARNING, falls_to=WARNING)]
     return [cause]
 
 
 def _unreadable(why: str) -> Cause:
-    return Cause("backups", UNKNOWN, UNKNOWN, {"why": why})
+    return Cause("backups", UNKNOWN, UNKNOWN, {"why": to_form(why)})
 
 
-def _drill_available(path: str | None, folder: TargetResult, time_limit: float) -> int | None:
-    """Bytes left where drills are made; the folders that a drill will make need not exist yet."""
-    if not path:
-        return folder.bytes_available
-    try:
-        mount = mounts.mount_of(mounts.by_point(mounts.mount_table()), path)
-        if mount is not None and mount.network:
-            # Its server may not answer, so nothing below it is asked for.
-            return usage.measure(mount.point, time_limit, network=True).available
-        while not os.path.isdir(path) and path != "/":
-            path = os.path.dirname(path)
-        return usage.measure(path).available
-    except (OSError, ResilienceError):
-        return None
+def _available_at(mounted: Mapping[str, mounts.Mount], path: str) -> int | None:
+    """Return the bytes left where drills restore, whose folders need not exist yet; None where
+    the filesystem's figures cannot be. It may block, see `common.bounded_calls`."""
+    while not os.path.isdir(path) and path != "/" and path not in mounted:
+        path = os.path.dirname(path)
+    found = usage.filesystem_usage(path)
+    return None if found.problem() else found.available
 
 
 def _other_growth(results: list[TargetResult], folder: TargetResult) -> float:
-    """Bytes a day by which the rest of the backups' filesystem grows, as far as that is known."""
+    """Return bytes a day by which the rest of the backups' filesystem grows, as far as known."""
     own = (folder.forecast or {}).get("per_day") or 0.0
     for result in results:
         found = result.forecast or {}

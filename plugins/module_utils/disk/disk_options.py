@@ -2,12 +2,13 @@
 # Copyright (c) 2026, chefwell.resilience contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The targets that the disk monitor measures, from its settings."""
+"""The targets of the disk monitor, from its settings."""
 
 from __future__ import annotations
 
 import dataclasses
 import datetime
+from collections.abc import Sequence
 from typing import Any
 
 from ..common.errors import ResilienceError
@@ -18,11 +19,11 @@ from .usage import Target
 
 @dataclasses.dataclass(frozen=True)
 class MonitorTargets:
-    """What is measured.
+    """The targets of the monitor.
 
     Attributes:
         targets: those that are named.
-        discover: the thresholds of filesystems that nobody named; None to leave them out.
+        discover: limits for filesystems that are not named; None to leave these out.
         silences: until when a target's alerts are not sent, by path.
     """
 
@@ -32,7 +33,7 @@ class MonitorTargets:
 
 
 def monitor_targets(settings: MonitorSettings) -> MonitorTargets:
-    """Return what is measured.
+    """Return the targets that settings name.
 
     Raises:
         ResilienceError: an option is wrong; names it.
@@ -42,12 +43,10 @@ def monitor_targets(settings: MonitorSettings) -> MonitorTargets:
     targets: dict[tuple[str, bool], Target] = {}
     silences = {}
     for path in settings.paths:
-        if not path.startswith("/"):
-            raise ResilienceError(
-                "this is no absolute path", option="paths", value=path, remedy="begin it with /"
-            )
+        check_absolute("paths", path)
         targets[path, False] = _target(settings, TargetSettings(path), "")
     if settings.backup_path:
+        check_absolute("backup_path", settings.backup_path)
         folder = TargetSettings(settings.backup_path, folder=True)
         targets[folder.path, True] = _target(settings, folder, "")
     for number, entry in enumerate(settings.targets):
@@ -65,7 +64,35 @@ def monitor_targets(settings: MonitorSettings) -> MonitorTargets:
         targets[target.path, target.folder] = target
         if entry.silence_until:
             silences[target.path] = _date(entry.silence_until, where)
+    _check_names(list(targets.values()))
     return MonitorTargets(list(targets.values()), common if settings.discover else None, silences)
+
+
+def check_absolute(option: str, value: str) -> None:
+    """Check that an option is an absolute path.
+
+    Raises:
+        ResilienceError: it is none.
+    """
+    if not value.startswith("/"):
+        raise ResilienceError(
+            "this is no absolute path", option=option, value=value, remedy="begin it with /"
+        )
+
+
+def _check_names(targets: Sequence[Target]) -> None:
+    """Check that no two targets are called alike: alerts, metrics and pages show the names."""
+    named: dict[str, Target] = {}
+    for target in targets:
+        name = target.name or target.path
+        other = named.setdefault(name, target)
+        if other is not target and (other.name or target.name):
+            raise ResilienceError(
+                f"the targets {other.path} and {target.path} have the same name",
+                option="targets",
+                value=name,
+                remedy="give each a name of its own, or none",
+            )
 
 
 def _target(settings: MonitorSettings, entry: TargetSettings, where: str) -> Target:

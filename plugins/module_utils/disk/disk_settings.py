@@ -38,7 +38,7 @@ class TargetSettings:
         hysteresis: percentage points below a threshold at which an alert ends.
         must_be_mount: whether it is unknown when nothing is mounted there; None as fstab says.
         may_be_read_only: whether a read-only mount is as it should be; None as fstab says.
-        time_limit: seconds that a network filesystem has to answer.
+        time_limit: seconds that a filesystem has to answer.
         silence_until: no alerts before that date, ISO 8601.
     """
 
@@ -69,7 +69,7 @@ class MonitorSettings(BackupTreeSettings):
         warning, critical, emergency: thresholds of bytes.
         inodes_warning, inodes_critical, inodes_emergency: thresholds of inodes.
         hysteresis: percentage points below a threshold at which an alert ends.
-        time_limit: seconds that a network filesystem has to answer.
+        time_limit: seconds that a filesystem has to answer.
         forecast_days: an alert is due when the emergency threshold is that many days away.
         retention: how many backups each tier keeps.
         drill_path: folder in which drills restore; empty for the backups' own filesystem.

@@ -2,9 +2,13 @@
 # Copyright (c) 2026, chefwell.resilience contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What is mounted where, read from the kernel's own table; no filesystem is touched.
+"""Mounts, read from the kernel's own table; no filesystem is touched.
 
 Source of the format: proc(5), "/proc/pid/mountinfo".
+
+`psutil.disk_partitions` does not serve here: it gives neither the device's number, which tells
+which mounts are one filesystem, nor the folder that a bind mount shows; and before psutil 6.0
+(Debian 12 has 5.9) it calls `pathconf` on every mount point, which blocks where a daemon hangs.
 """
 
 from __future__ import annotations
@@ -12,23 +16,14 @@ from __future__ import annotations
 import dataclasses
 import os
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 
 from ..common.errors import ResilienceError
 
 MOUNTINFO = "/proc/self/mountinfo"
 FSTAB = "/etc/fstab"
-# A server that is gone makes calls on these hang. Besides these types it shows in what is mounted,
-# such as `host:/folder` or rclone's `remote:bucket`.
-NETWORK_TYPES = frozenset(
-    ("nfs", "nfs4", "cifs", "smb3", "smbfs", "9p", "afs", "auristorfs", "beegfs", "ceph", "coda")
-    + ("davfs", "glusterfs", "gpfs", "lustre", "ncpfs", "orangefs")
-    + ("fuse.ceph", "fuse.ceph-fuse", "fuse.curlftpfs", "fuse.davfs2", "fuse.gcsfuse")
-    + ("fuse.glusterfs", "fuse.goofys", "fuse.juicefs", "fuse.mfs", "fuse.mount-s3")
-    + ("fuse.rclone", "fuse.s3fs", "fuse.sshfs")
-)
 # Filesystems that hold none of the host's data, or only as long as it runs, or that are full by
-# design. Whoever wants one watched names it.
+# design. They are watched only when they are named.
 PSEUDO_TYPES = frozenset(
     ("autofs", "binfmt_misc", "bpf", "cgroup", "cgroup2", "configfs", "debugfs", "devpts")
     + ("devtmpfs", "efivarfs", "fusectl", "hugetlbfs", "mqueue", "nsfs", "overlay", "proc")
@@ -58,13 +53,6 @@ class Mount:
     root: str
     read_only: bool
 
-    @property
-    def network(self) -> bool:
-        """Whether another host must answer before anything is known of it."""
-        if self.type in NETWORK_TYPES:
-            return True
-        return ":" in self.source and not self.source.startswith("/")
-
 
 def _unescaped(text: str) -> str:
     # Space, tab, newline and backslash are written as three octal digits.
@@ -75,7 +63,10 @@ def _unescaped(text: str) -> str:
 
 
 def parse(lines: Iterable[str]) -> list[Mount]:
-    """The mounts of a table in the format of mountinfo, in its order (later ones lie on top)."""
+    """Return the mounts of a table in the format of mountinfo, in its order.
+
+    Of two mounts at one point the later one lies on top.
+    """
     found = []
     for line in lines:
         before, _dash, after = line.partition(" - ")
@@ -95,10 +86,10 @@ def parse(lines: Iterable[str]) -> list[Mount]:
 
 
 def mount_table(path: str = MOUNTINFO) -> list[Mount]:
-    """What is mounted now.
+    """Return what is mounted now.
 
     Raises:
-        ResilienceError: the kernel does not tell.
+        ResilienceError: the kernel's table cannot be read.
     """
     try:
         with open(path, encoding="utf-8", errors="surrogateescape") as file:
@@ -113,24 +104,26 @@ def mount_table(path: str = MOUNTINFO) -> list[Mount]:
 
 
 def by_point(mounts: Iterable[Mount]) -> dict[str, Mount]:
-    """The mounts by where they are; of several at one point the one on top."""
+    """Return the mounts by their mount points; of several at one point the one on top."""
     return {mount.point: mount for mount in mounts}
 
 
-def mount_of(mounted: Mapping[str, Mount], path: str) -> Mount | None:
-    """The mount that a path lies on; links are followed as far as no other host is asked.
+def mount_of(mounted: Mapping[str, Mount], path: str, *, follow_links: bool = True) -> Mount | None:
+    """Return the mount that a path lies on.
 
     Args:
-        mounted: as `by_point` gives them.
+        mounted: as `by_point` returns them.
         path: any path, which need not exist.
+        follow_links: whether to follow symbolic links, which may block where a filesystem hangs.
     """
     current, rest, links = "/", _parts(os.path.abspath(path)), 0
     best = mounted.get("/")
-    while rest and not (best and best.network):
+    while rest:
         following = os.path.join(current, rest.pop(0))
         if following in mounted:
             best = mounted[following]
-        elif links < 40 and os.path.islink(following):  # 40: as the kernel, path_resolution(7)
+        elif follow_links and links < 40 and os.path.islink(following):
+            # 40 links, as the kernel follows: path_resolution(7)
             links += 1
             target = os.path.abspath(os.path.join(current, os.readlink(following)))
             rest, following, best = _parts(target) + rest, "/", mounted.get("/")
@@ -143,9 +136,9 @@ def _parts(path: str) -> list[str]:
 
 
 def fstab(path: str = FSTAB) -> dict[str, bool]:
-    """The mount points that the administrator wrote down, and whether each is meant read-only.
+    """Return the mount points of fstab, and whether each is to be read-only.
 
-    A file that cannot be read promises nothing. Source of the format: fstab(5).
+    A file that cannot be read names none. Source of the format: fstab(5).
     """
     found = {}
     try:
@@ -161,16 +154,21 @@ def fstab(path: str = FSTAB) -> dict[str, bool]:
     return found
 
 
-def fillable(mounts: Sequence[Mount], meant_read_only: Iterable[str] = ()) -> list[Mount]:
-    """The filesystems that can fill: each device once, and no pseudo filesystem.
+def fillable(
+    mounts: Sequence[Mount],
+    meant_read_only: Iterable[str] = (),
+    files: Collection[str] = (),
+) -> list[Mount]:
+    """Return the mounts of filesystems that can fill: each device once, no pseudo filesystem.
 
-    Of several mounts of one device (bind mounts, a second mount) the one that shows the whole of it
-    is told, and of these the one with the shortest path. `/` is told whatever its type, for a
-    container's root is an overlay. Files that are mounted on (a container's `/etc/hosts`) are not.
+    Of several mounts of one device (bind mounts, a second mount) it is the one that shows the whole
+    of it, and of these the one with the shortest path. `/` is among them whatever its type, because
+    a container's root is an overlay.
 
     Args:
         mounts: the table.
-        meant_read_only: mount points that fstab calls read-only: nothing can fill these.
+        meant_read_only: mount points that are read-only by fstab: nothing can fill these.
+        files: mount points that are files, such as a container's `/etc/hosts`.
     """
     skipped = frozenset(meant_read_only)
     best: dict[str, Mount] = {}
@@ -179,7 +177,7 @@ def fillable(mounts: Sequence[Mount], meant_read_only: Iterable[str] = ()) -> li
             continue
         if mount.point in skipped and mount.read_only:
             continue
-        if mount.root != "/" and not mount.network and not os.path.isdir(mount.point):
+        if mount.point in files:
             continue
         other = best.get(mount.device)
         if other is None or _rank(mount) < _rank(other):

@@ -115,10 +115,8 @@ class History:
         if read_only:
             self.writable = False
             self.problem = "the history was opened for reading only"
-            if os.path.exists(self.path):
-                self._database = self._open_readable(
-                    PermissionError(0, "it was opened for reading")
-                )
+            if exists(folder):
+                self._database = self._open_readable(None)
             else:
                 self.problem = f"there is no history in {folder} yet"
                 self._database = sqlite3.connect(":memory:", isolation_level=None)
@@ -182,18 +180,23 @@ class History:
 
     def _mark_for_check(self, error: sqlite3.Error) -> None:
         """Have the next start check a damaged file, which it does for an old time of change."""
-        if not isinstance(error, sqlite3.OperationalError):
+        if self.writable and not isinstance(error, sqlite3.OperationalError):
             with contextlib.suppress(OSError):
                 os.utime(self.path, (0, 0))
 
-    def _open_readable(self, why: Exception) -> sqlite3.Connection:
+    def _open_readable(self, why: Exception | None) -> sqlite3.Connection:
+        """Open it for reading; `why` it cannot be opened for writing, where that was wanted."""
         # `immutable` reads past another program's lock: what was remembered last is better than
         # nothing, and nobody waits twice.
-        address = f"file:{_quoted(self.path)}?mode=ro{'&immutable=1' if _locked(why) else ''}"
+        address = (
+            f"file:{_quoted(self.path)}?mode=ro{'&immutable=1' if why and _locked(why) else ''}"
+        )
         try:
             database = sqlite3.connect(address, uri=True, timeout=PATIENCE, isolation_level=None)
             database.execute(f"SELECT {_COLUMNS} FROM sample LIMIT 1").fetchall()
         except sqlite3.Error as error:
+            if why is None:
+                raise _unreadable(self.path, str(error)) from error
             raise ResilienceError(
                 f"the history can be neither written nor read: {reason(why)}; {error}",
                 option="state_dir",
@@ -369,6 +372,31 @@ class History:
             )
 
 
+def exists(folder: str) -> bool:
+    """Return whether a folder holds a history.
+
+    Raises:
+        ResilienceError: this user may not look into the folder.
+    """
+    path = os.path.join(folder, FILE)
+    try:
+        os.stat(path)
+    except (FileNotFoundError, NotADirectoryError):
+        return False
+    except OSError as error:
+        raise _unreadable(path, reason(error)) from error
+    return True
+
+
+def _unreadable(path: str, why: str) -> ResilienceError:
+    return ResilienceError(
+        f"the history {path} cannot be read: {why}",
+        option="state_dir",
+        value=os.path.dirname(path),
+        remedy="run as the user that the monitor runs as; its next run sets a damaged file aside",
+    )
+
+
 def forget(folder: str, stage: str) -> bool:
     """Delete what is stored of a stage (the samples belong to `disk`).
 
@@ -411,23 +439,26 @@ def _remedy(error: Exception) -> str:
 
 
 @contextlib.contextmanager
-def open_history(state_dir: str, problems: list[str]) -> Iterator[History | None]:
+def open_history(
+    state_dir: str, problems: list[str], *, read_only: bool = False
+) -> Iterator[History | None]:
     """Open the history for a run that goes on without it.
 
     Args:
-        state_dir: where it lies.
-        problems: what is wrong with it is added here, in words.
+        state_dir: the folder that holds it.
+        problems: what is wrong with it is added here, as texts.
+        read_only: whether to leave everything as it is; one that does not exist is no problem.
 
     Yields:
         The history, or None where it can be neither written nor read.
     """
     try:
-        opened = History(state_dir)
+        opened = History(state_dir, read_only=read_only)
     except ResilienceError as error:
         problems.append(str(error))
         yield None
         return
     with opened:
-        if opened.problem:
+        if opened.problem and not read_only:
             problems.append(opened.problem)
         yield opened

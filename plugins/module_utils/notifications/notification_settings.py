@@ -7,6 +7,7 @@
 from __future__ import annotations
 
 import dataclasses
+import logging
 import os
 
 from ..common.errors import ResilienceError
@@ -63,6 +64,36 @@ class NotificationSettings:
                 option="ping_url",
                 remedy="write it as https://hc-ping.com/...",
             )
+
+    def validate_services(self) -> None:
+        """Check that Apprise knows the service of each address; nothing is sent.
+
+        Apart from `check_notifications`, because it loads Apprise.
+
+        Raises:
+            ResilienceError: it does not, or Apprise is missing. The message shows an address's
+                scheme only.
+        """
+        if not self.notify:
+            return
+        try:
+            import apprise
+        except ImportError as error:
+            raise ResilienceError(
+                "apprise is missing, which sends notifications",
+                option="notify",
+                remedy="install apprise (Debian: apt install apprise)",
+            ) from error
+        # It logs the addresses that it does not understand, passwords included.
+        logging.getLogger("apprise").setLevel(logging.CRITICAL + 1)
+        for number, address in enumerate(self.notify):
+            if not apprise.Apprise().add(address):
+                raise ResilienceError(
+                    "Apprise knows no such service, or part of its address is missing",
+                    option=f"notify[{number}]",
+                    value=f"{address.partition('://')[0]}://",
+                    remedy="write it as json://host/path, mailto://... or another of Apprise's",
+                )
 
 
 @dataclasses.dataclass(frozen=True)

@@ -2,7 +2,7 @@
 # Copyright (c) 2026, chefwell.resilience contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""A look at the disks as lines of a log, of a monitoring plugin, and as metrics."""
+"""A disk measurement as lines of a log, as the line of a monitoring plugin, and as metrics."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from typing import Any
 
 from ..common import levels
 from ..common.errors import ResilienceError
-from ..common.levels import LEVELS, OK, RISING
+from ..common.levels import LEVELS, OK, RISING, UNKNOWN
 from ..common.safe_text import clean
 from ..disk import disk_causes, usage
 from ..disk.disk_check import DiskMeasurement
@@ -28,14 +28,13 @@ _STATUS = ("OK", "WARNING", "CRITICAL", "UNKNOWN")
 
 
 def name_of(result: usage.TargetResult) -> str:
-    """What a target is called in a log."""
+    """Return what a target is called in a log."""
     return clean(result.name or result.path)
 
 
 def log_line(moment: str, result: usage.TargetResult) -> str:
-    """One line of `key=value` for one target; texts are in quotes, so a line stays one line."""
-    foretold = result.forecast or {}
-    until = (foretold.get("days_to") or {}).get("full")
+    """Return a line of `key=value` for one target; texts are quoted, so that it stays one line."""
+    until = ((result.forecast or {}).get("days_to") or {}).get("full")
     values: dict[str, Any] = {
         "path": clean(result.path),
         "level": result.level,
@@ -57,13 +56,13 @@ def condition(
     result: usage.TargetResult,
     causes: Sequence[Mapping[str, Any]],
 ) -> Condition:
-    """What people are told of one target, or of one question about it.
+    """Return the alert condition of one target, or of a cause that has an alert of its own.
 
     Args:
-        translations: of their language.
-        code: the question's, or empty for the target's level.
-        result: the target.
-        causes: what was asked and answered.
+        translations: of the messages' language.
+        code: the cause's, or empty for the target's level.
+        result: the target's.
+        causes: those that the condition is about, the worst first.
     """
     level = levels.worst(cause["level"] for cause in causes)
     falls_to = levels.worst(cause["falls_to"] for cause in causes)
@@ -79,34 +78,74 @@ def condition(
     return Condition(key, clean(name), level, falls_to, reason)
 
 
-def nagios(look: DiskMeasurement) -> str:
-    """The line of a monitoring plugin: status, what is wrong or every percentage, performance data.
+def gone(
+    translations: gettext.NullTranslations, key: str, state: AlertState, mounted: bool
+) -> Condition:
+    """Return the condition of a target whose alert is in force and that is measured no longer.
 
-    Its units are bytes and percent; a threshold is given where it is known in that unit.
+    Its level is unknown, and it is sent once: it was bad when it was last measured.
+
+    Args:
+        translations: of the messages' language.
+        key: the target's.
+        state: its alert.
+        mounted: whether something is still mounted there.
     """
-    bad = [result for result in look.results if result.level != OK]
-    said = [
-        f"{name_of(result)}: {clean(result.reason)}" for result in sorted(bad, key=_worst_first)
-    ] or [f"{name_of(result)} {result.percent_used:.1f}%" for result in look.results]
+    _ = translations.gettext
+    text = (
+        _("no longer watched; its last level was %(level)s")
+        if mounted
+        else _("no longer mounted; its last level was %(level)s")
+    )
+    return Condition(key, state.name, UNKNOWN, UNKNOWN, text % {"level": state.level})
+
+
+def nagios(measured: DiskMeasurement, problems: Sequence[str] = ()) -> str:
+    """Return the line of a monitoring plugin: status, text, performance data.
+
+    The text is what is wrong, or else every percentage. Units are bytes and percent; a threshold is
+    given where it is known in that unit.
+
+    Args:
+        measured: the measurement.
+        problems: what could not be read beside it; see `plugin_level`.
+    """
+    bad = sorted((one for one in measured.results if one.level != OK), key=_worst_first)
+    texts = [f"{name_of(result)}: {clean(result.reason)}" for result in bad]
+    texts += [clean(problem) for problem in problems]
+    if not texts:
+        texts = [f"{name_of(one)} {one.percent_used:.1f}%" for one in measured.results]
+    labels: set[str] = set()
+    data = [item for result in measured.results for item in _performance(measured, result, labels)]
+    line = plugin_line(plugin_level(measured, problems), "; ".join(texts))
+    return f"{line} | {' '.join(data)}" if data else line
+
+
+def plugin_level(measured: DiskMeasurement, problems: Sequence[str]) -> str:
+    """Return the plugin's level: never ok where something could not be read."""
+    return levels.worst([measured.level, *(UNKNOWN for _problem in problems)])
+
+
+def plugin_line(level: str, text: str) -> str:
+    """Return the line of a monitoring plugin without performance data."""
     # A bar begins the performance data, so none may stand in the text.
-    text = "; ".join(said).replace("|", "/")
-    data = " ".join(item for result in look.results for item in _performance(look, result))
-    return f"DISK {_STATUS[levels.exit_code(look.level)]} - {text} | {data}"
+    return f"DISK {_STATUS[levels.exit_code(level)]} - {clean(text).replace('|', '/')}"
 
 
 def _worst_first(result: usage.TargetResult) -> int:
     return -LEVELS.index(result.level)
 
 
-def _performance(look: DiskMeasurement, result: usage.TargetResult) -> list[str]:
+def _performance(
+    measured: DiskMeasurement, result: usage.TargetResult, labels: set[str]
+) -> list[str]:
     if result.bytes_used is None or result.bytes_available is None:
         return []
-    # A label is in single quotes, in which a quote is written twice and "=" may not stand.
-    label = name_of(result).replace("'", "''").replace("=", "_")
+    label = _unique(_label(result), labels)
     usable = result.bytes_used + result.bytes_available
     # A folder's thresholds are shares of the whole filesystem.
     whole = (result.bytes_total or 0) if result.folder else usable
-    target = _target(look, result)
+    target = _target(measured, result)
     warning, critical = (
         round(target.thresholds.percent_at(level, whole) / 100 * whole) for level in RISING[:2]
     )
@@ -116,19 +155,37 @@ def _performance(look: DiskMeasurement, result: usage.TargetResult) -> list[str]
             f"{target.inodes.percent_at(level, result.inodes_total):.4g}" for level in RISING[:2]
         )
         used = f"{result.inodes_percent_used:.2f}"
-        items.append(f"'{label} inodes'={used}%;{first};{second};0;100")
+        label = _unique(f"{_label(result)} inodes", labels)
+        items.append(f"'{label}'={used}%;{first};{second};0;100")
     return items
 
 
-def _target(look: DiskMeasurement, result: usage.TargetResult) -> usage.Target:
-    for target in look.watch.targets:
+def _label(result: usage.TargetResult) -> str:
+    """Return a target's label: a folder and the filesystem mounted there have different ones."""
+    label = f"folder {name_of(result)}" if result.folder and not result.name else name_of(result)
+    # A label is in single quotes, in which a quote is written twice and "=" may not stand.
+    return label.replace("'", "''").replace("=", "_")
+
+
+def _unique(label: str, labels: set[str]) -> str:
+    """Return the label with a number where it is taken: two names may differ in a "=" alone."""
+    found, number = label, 1
+    while found in labels:
+        number += 1
+        found = f"{label} {number}"
+    labels.add(found)
+    return found
+
+
+def _target(measured: DiskMeasurement, result: usage.TargetResult) -> usage.Target:
+    for target in measured.monitored.targets:
         if (target.path, target.folder) == (result.path, result.folder):
             return target
-    return look.watch.discover or usage.Target(result.path)
+    return measured.monitored.discover or usage.Target(result.path)
 
 
 def days(history: History | None, result: usage.TargetResult, now: float) -> list[float | None]:
-    """The highest percentage of each of the last days, today's measurement included."""
+    """Return the highest percentage of each of the last days, with the present measurement."""
     if history is None or result.percent_used is None:
         return []
     try:
@@ -154,12 +211,12 @@ def days(history: History | None, result: usage.TargetResult, now: float) -> lis
 def alerts_in_force(
     states: Mapping[str, AlertState], now: float, levels: Mapping[str, str] | None = None
 ) -> list[dict[str, Any]]:
-    """The alerts in force, the worst first, as pages and JSON have them.
+    """Return the alerts in force, the worst first, as pages and JSON show them.
 
     Args:
-        states: what is remembered, by key.
+        states: the stored alert states, by key.
         now: seconds since 1970.
-        levels: what each is at just now, where somebody looked since the monitor did.
+        levels: the present levels, by key, where they were measured since.
     """
     bad = sorted(
         ((key, state) for key, state in states.items() if state.level != OK),
@@ -179,10 +236,12 @@ def alerts_in_force(
     ]
 
 
-def no_backups(settings: MonitorSettings, look: DiskMeasurement) -> dict[str, Any]:
-    """What stands for the backup tree on the page when it could not be looked at."""
+def no_backups(settings: MonitorSettings, measured: DiskMeasurement) -> dict[str, Any]:
+    """Return what the page shows as the backup tree when it could not be read."""
     path = settings.backup_path
-    reasons = [result.reason for result in look.results if result.folder and result.path == path]
+    reasons = [
+        result.reason for result in measured.results if result.folder and result.path == path
+    ]
     return {
         "root": path,
         "tiers": {tier: {"count": 0, "bytes": 0} for tier in settings.backup_tiers},
@@ -192,14 +251,21 @@ def no_backups(settings: MonitorSettings, look: DiskMeasurement) -> dict[str, An
     }
 
 
-def gauges(look: DiskMeasurement) -> list[Gauge]:
-    """The metrics of one look."""
+def gauges(measured: DiskMeasurement) -> list[Gauge]:
+    """Return the metrics of one measurement."""
 
     found = [
-        Gauge("chefwell_disk_last_run_timestamp_seconds", "When the monitor last ran.", look.time)
+        Gauge(
+            "chefwell_disk_last_run_timestamp_seconds", "When the monitor last ran.", measured.time
+        )
     ]
-    for result in look.results:
-        labels = {"target": name_of(result), "kind": "folder" if result.folder else "filesystem"}
+    for result in measured.results:
+        # Kind and path make a series unique; the name is for people.
+        labels = {
+            "target": name_of(result),
+            "kind": "folder" if result.folder else "filesystem",
+            "path": clean(result.path),
+        }
         until = ((result.forecast or {}).get("days_to") or {}).get("full")
         values: dict[str, tuple[str, float | None]] = {
             "level": ("0 ok, 1 unknown, 2 warning, 3 critical, 4 emergency.", _rank(result.level)),
@@ -217,13 +283,13 @@ def gauges(look: DiskMeasurement) -> list[Gauge]:
             Gauge(f"chefwell_disk_{name}", text, value, labels)
             for name, (text, value) in values.items()
         ]
-    if look.backups is not None:
-        for tier, summary in look.backups.tiers().items():
+    if measured.backups is not None:
+        for tier, summary in measured.backups.tiers().items():
             found += [
                 Gauge("chefwell_backups", "Backups.", summary.count, {"tier": tier}),
                 Gauge("chefwell_backups_bytes", "Their size.", summary.bytes, {"tier": tier}),
             ]
-    for tier, use in look.tiers.items():
+    for tier, use in measured.tiers.items():
         growth: dict[str, tuple[str, float | None]] = {
             "disk_bytes": ("What they take up on the disk.", use.bytes_used),
             "growth_bytes_per_day": ("By how much that grows in a day.", use.growth_per_day),
@@ -232,12 +298,12 @@ def gauges(look: DiskMeasurement) -> list[Gauge]:
             Gauge(f"chefwell_backups_{name}", *value, {"tier": tier})
             for name, value in growth.items()
         ]
-    if look.fits is not None:
+    if measured.fits is not None:
         fit: dict[str, tuple[str, float | None]] = {
-            "next_dump_bytes": ("Expected size of tonight's dump.", look.fits.next_dump),
-            "dump_fits": ("Whether tonight's dump fits.", look.fits.dump_fits),
-            "drill_fits": ("Whether a restore drill fits.", look.fits.drill_fits),
-            "retention_nights": ("Nights the retention plan fits for.", look.fits.nights),
+            "next_dump_bytes": ("Expected size of tonight's dump.", measured.fits.next_dump),
+            "dump_fits": ("Whether tonight's dump fits.", measured.fits.dump_fits),
+            "drill_fits": ("Whether a restore drill fits.", measured.fits.drill_fits),
+            "retention_nights": ("Nights the retention plan fits for.", measured.fits.nights),
         }
         found += [Gauge(f"chefwell_disk_{name}", *value) for name, value in fit.items()]
     return found

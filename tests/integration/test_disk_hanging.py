@@ -1,0 +1,214 @@
+"""Filesystems that hang, or state figures that cannot be: each costs itself alone."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import subprocess
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from ansible_collections.chefwell.resilience.plugins.module_utils.history.history import History
+from support.filesystems import Disks, fill
+from support.fuse_filesystem import FuseFilesystem, stuck
+from support.http_receiver import receiving
+from support.monitor_host import MonitorHost
+
+# Seconds a filesystem has to answer here, and that a run takes at most: it waits for what is
+# measured, for what is listed and for where it writes.
+LIMIT, MOST = 1, 12
+
+
+@pytest.fixture
+def disks(tmp_path: Path) -> Iterator[Disks]:
+    (tmp_path / "disks").mkdir()
+    made = Disks(tmp_path / "disks")
+    yield made
+    made.close()
+
+
+@contextlib.contextmanager
+def hanging(disks: Disks, name: str = "hangs", kind: str = "fuse") -> Iterator[FuseFilesystem]:
+    made = FuseFilesystem(disks, name, kind=kind, hangs=True)
+    try:
+        yield made
+    finally:
+        made.close()
+
+
+def timed(host: MonitorHost, *arguments: str) -> subprocess.CompletedProcess[str]:
+    """Run the monitor, as cron does: all who hold its output must end, too."""
+    started = time.monotonic()
+    command = arguments[0] if arguments else "monitor-disk-space"
+    done = subprocess.run(
+        host.command(command, *arguments[1:]),
+        capture_output=True,
+        text=True,
+        check=False,
+        env={},
+        timeout=60,
+    )
+    assert time.monotonic() - started < MOST, done
+    assert "Traceback" not in done.stderr, done.stderr
+    return done
+
+
+@pytest.mark.parametrize("kind", ["fuse", "fuse.sshfs", "fuse.no_type_that_anybody_knows"])
+def test_a_mount_of_any_type_that_hangs_costs_itself_alone(
+    tmp_path: Path, disks: Disks, kind: str
+) -> None:
+    full = disks.memory("full")
+    fill(full, 95)
+    with hanging(disks, kind=kind) as mounted, receiving() as receiver:
+        host = MonitorHost(
+            tmp_path,
+            paths=[str(mounted.point), str(full)],
+            time_limit=LIMIT,
+            notify=[receiver.webhook],
+        )
+        result = json.loads(timed(host, "monitor-disk-space", "--json").stdout)
+        targets = {target["path"]: target for target in result["targets"]}
+        hung = targets[str(mounted.point)]
+        assert (hung["level"], hung["filesystem"]) == ("unknown", kind)
+        assert hung["reason"] == f"cannot be measured: no answer within {LIMIT} s"
+        assert targets[str(full)]["level"] == "emergency"
+        assert targets[str(host.backups)]["level"] in ("ok", "warning", "critical", "emergency")
+        titles = " ".join(message["title"] for message in receiver.messages())
+        assert "UNKNOWN" in titles and "EMERGENCY" in titles
+        # It truly blocks: who asked is there still, and nothing ends it.
+        assert stuck()
+        # It holds neither the lock nor the history, so the next run is not held up.
+        again = json.loads(timed(host, "monitor-disk-space", "--json").stdout)
+        assert again["level"] == "emergency" and not again["problems"]
+        with History(host.settings["state_dir"]) as history:
+            assert len(history.samples(f"mount:{full}")) == 2
+        plugin = timed(host, "monitor-disk-space", "--nagios")
+        assert plugin.returncode == 2 and "no answer within" in plugin.stdout
+        host.settings["language"] = "pt_BR"
+        page = timed(host, "disk-status")
+        assert f"sem resposta em {LIMIT} s" in " ".join(page.stdout.split())
+        assert "no answer" not in page.stdout
+    assert not stuck()
+    host.settings["paths"] = [str(full)]
+    assert timed(host).returncode == 2
+
+
+def test_many_that_hang_take_no_longer_than_one(tmp_path: Path, disks: Disks) -> None:
+    with contextlib.ExitStack() as stack:
+        made = [stack.enter_context(hanging(disks, f"hangs{number}")) for number in range(5)]
+        host = MonitorHost(tmp_path, paths=[str(one.point) for one in made], time_limit=LIMIT)
+        result = json.loads(timed(host, "monitor-disk-space", "--json").stdout)
+        levels = [target["level"] for target in result["targets"]]
+        assert levels.count("unknown") == 5 and len(levels) == 6
+
+
+def test_one_that_nobody_named_is_found_and_costs_itself_alone(
+    tmp_path: Path, disks: Disks
+) -> None:
+    with hanging(disks) as mounted:
+        host = MonitorHost(tmp_path, discover=True, time_limit=LIMIT)
+        result = json.loads(timed(host, "monitor-disk-space", "--json").stdout)
+        levels = {target["path"]: target["level"] for target in result["targets"]}
+        assert levels[str(mounted.point)] == "unknown"
+        assert levels["/"] != "unknown"
+
+
+@pytest.mark.parametrize("below", ["", "daily"])
+def test_a_backup_folder_that_hangs_is_unknown(tmp_path: Path, disks: Disks, below: str) -> None:
+    """Or a part of it: a folder's size is asked for, and its list of backups."""
+    host = MonitorHost(tmp_path, time_limit=LIMIT, paths=["/"])
+    if below:
+        host.backups.joinpath(below).rmdir()
+        disks.root = host.backups
+    with hanging(disks, below or "hangs") as mounted:
+        if not below:
+            host.settings["backup_path"] = str(mounted.point)
+        result = json.loads(timed(host, "monitor-disk-space", "--json").stdout)
+        targets = {target["path"]: target for target in result["targets"]}
+        backups = targets[host.settings["backup_path"]]
+        assert backups["level"] == "unknown" and backups["reason"].count("no answer") == 1
+        assert targets["/"]["level"] != "unknown"
+        page = timed(host, "disk-status")
+        assert "no answer within" in " ".join(page.stdout.split())
+
+
+@pytest.mark.parametrize("setting", ["state_dir", "log_file", "metrics_file", "drill_path"])
+def test_where_the_monitor_writes_hangs(tmp_path: Path, disks: Disks, setting: str) -> None:
+    full = disks.memory("full")
+    fill(full, 95)
+    with hanging(disks) as mounted, receiving() as receiver:
+        host = MonitorHost(tmp_path, paths=[str(full)], time_limit=LIMIT, notify=[receiver.webhook])
+        dump = host.backups / "daily" / "chefwell_backup_20251120_030000.dump"
+        dump.write_bytes(b"x" * 100)
+        host.settings[setting] = str(mounted.point / "deeper" / "disk.prom")
+        done = timed(host, "monitor-disk-space", "--json")
+        result = json.loads(done.stdout)
+        assert done.returncode == 2 and len(result["targets"]) == 2
+        titles = [message["title"] for message in receiver.messages()]
+        assert any("EMERGENCY" in title for title in titles)
+        if setting == "drill_path":
+            assert result["fits"]["drill_fits"] is None
+            assert any("restore drill" in title for title in titles)
+        else:
+            (problem,) = result["problems"]
+            assert f"no answer within {LIMIT} s [{setting}]" in problem
+        assert (setting == "log_file") == (result["log_problem"] is not None)
+        # What was sent is remembered elsewhere, so that it is sent once.
+        timed(host)
+        assert len(receiver.messages()) == len(titles)
+
+
+FIGURES = [
+    ("16 EiB", {"blocks": 1 << 44, "bfree": 1 << 44, "bavail": 1 << 44, "bsize": 1 << 20}),
+    ("no blocks", {"blocks": 0, "bfree": 0, "bavail": 0}),
+    ("more free than there are", {"blocks": 1000, "bfree": 2000, "bavail": 2000}),
+    ("-1 left", {"bavail": -1}),
+]
+NO_SIZE = ("16 EiB", "no blocks")
+
+
+@pytest.mark.parametrize(("name", "figures"), FIGURES)
+def test_figures_that_cannot_be_are_unknown_and_cost_one_target(
+    tmp_path: Path, disks: Disks, name: str, figures: dict[str, int]
+) -> None:
+    odd = FuseFilesystem(disks, "odd", **figures)
+    try:
+        good = disks.memory("good")
+        fill(good, 50)
+        host = MonitorHost(tmp_path, paths=[str(odd.point), str(good)])
+        result = json.loads(timed(host, "monitor-disk-space", "--json").stdout)
+        targets = {target["path"]: target for target in result["targets"]}
+        assert targets[str(odd.point)]["level"] == "unknown"
+        said = "has no size of its own" if name == "no blocks" else "impossible figures"
+        assert said in targets[str(odd.point)]["reason"]
+        assert targets[str(good)]["level"] == "ok" and result["problems"] == []
+        with History(host.settings["state_dir"]) as history:
+            assert len(history.samples(f"mount:{good}")) == 1
+            assert not history.samples(f"mount:{odd.point}")
+        # As a backup folder it is no better.
+        host.settings |= {"paths": [], "backup_path": str(odd.point)}
+        result = json.loads(timed(host, "monitor-disk-space", "--json").stdout)
+        assert said in result["targets"][0]["reason"]
+        assert result["targets"][0]["bytes_used"] is None and result["fits"] is None
+        # What cannot fill is watched only when it is named; anything else that is odd is told.
+        host.settings |= {"discover": True, "backup_path": str(host.backups)}
+        result = json.loads(timed(host, "monitor-disk-space", "--json").stdout)
+        found = {target["path"] for target in result["targets"]}
+        assert (str(odd.point) in found) == (name not in NO_SIZE)
+    finally:
+        odd.close()
+
+
+def test_inodes_that_cannot_be_are_not_counted(tmp_path: Path, disks: Disks) -> None:
+    """CephFS states how many files there are, and -1 free."""
+    odd = FuseFilesystem(disks, "odd", files=12345, ffree=-1)
+    try:
+        host = MonitorHost(tmp_path, paths=[str(odd.point)])
+        result = json.loads(timed(host, "monitor-disk-space", "--json").stdout)
+        target = next(one for one in result["targets"] if one["path"] == str(odd.point))
+        assert (target["level"], target["percent_used"]) == ("ok", 10.0)
+        assert target["inodes_percent_used"] is None and "inodes" not in target["reason"]
+    finally:
+        odd.close()

@@ -1,0 +1,131 @@
+"""A FUSE filesystem of the tests' own: it states any figures, and hangs when it is told to.
+
+Its daemon is this file, run as a program. It speaks the kernel's protocol (linux/fuse.h) as far as
+an empty folder needs it. Once it hangs it reads requests and answers none, so that who asks is in
+state D, which not even SIGKILL ends, until the daemon is gone.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import errno
+import json
+import os
+import signal
+import struct
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+from support.filesystems import Disks
+
+FORGET, GETATTR, STATFS, INIT, OPENDIR, READDIR, RELEASEDIR = 2, 3, 17, 26, 27, 28, 29
+INTERRUPT, BATCH_FORGET = 36, 42
+MODE = 0o040755
+
+
+class FuseFilesystem:
+    """One such filesystem, mounted; its figures are those of statvfs(3)."""
+
+    def __init__(
+        self, disks: Disks, name: str, *, kind: str = "fuse", hangs: bool = False, **figures: int
+    ) -> None:
+        self.disks = disks
+        self.point = disks.root / name
+        self.point.mkdir()
+        device = os.open("/dev/fuse", os.O_RDWR)
+        options = f"fd={device},rootmode=40000,user_id=0,group_id=0,allow_other".encode()
+        libc = ctypes.CDLL(None, use_errno=True)
+        mounted = libc.mount(
+            b"daemon", os.fsencode(self.point), kind.encode(), 0, ctypes.c_char_p(options)
+        )
+        assert mounted == 0, os.strerror(ctypes.get_errno())
+        disks.mounted.append(self.point)
+        self.daemon = subprocess.Popen(
+            [sys.executable, "-m", __name__, str(device), json.dumps(figures)],
+            cwd=Path(__file__).parents[1],
+            pass_fds=[device],
+            stdout=subprocess.PIPE,
+        )
+        os.close(device)
+        assert self.daemon.stdout is not None
+        assert self.daemon.stdout.readline() == b"ready\n"
+        os.statvfs(self.point)
+        if hangs:
+            self.hang()
+
+    def hang(self) -> None:
+        """Answer nothing any more."""
+        self.daemon.send_signal(signal.SIGUSR1)
+        assert self.daemon.stdout is not None
+        assert self.daemon.stdout.readline() == b"hanging\n"
+        time.sleep(1.1)  # attributes that were asked for before are valid for a second
+
+    def close(self) -> None:
+        """End the daemon: whoever waits for it gets an error."""
+        self.daemon.kill()
+        self.daemon.communicate()
+        self.disks.unmount(self.point)
+
+
+def stuck() -> list[int]:
+    """Return the processes that are in state D while they wait for a FUSE daemon."""
+    found = []
+    for folder in Path("/proc").glob("[0-9]*"):
+        try:
+            state = folder.joinpath("stat").read_text().rpartition(")")[2].split()[0]
+            where = folder.joinpath("wchan").read_text()
+        except OSError:
+            continue
+        if state == "D" and ("fuse" in where or "request_wait_answer" in where):
+            found.append(int(folder.name))
+    return found
+
+
+def serve(device: int, figures: dict[str, int]) -> None:
+    """Answer the kernel, until the filesystem is unmounted."""
+    hanging = False
+
+    def hang(_signal: int, _frame: object) -> None:
+        nonlocal hanging
+        hanging = True
+        print("hanging", flush=True)
+
+    signal.signal(signal.SIGUSR1, hang)
+
+    def answer(unique: int, content: bytes = b"", error: int = 0) -> None:
+        os.write(device, struct.pack("<IiQ", 16 + len(content), -error, unique) + content)
+
+    stated = {"bsize": 4096, "blocks": 1000, "bfree": 900, "bavail": 900, "files": 0, "ffree": 0}
+    stated |= figures
+    while True:
+        try:
+            request = os.read(device, 1 << 17)
+        except OSError as error:
+            if error.errno == errno.ENODEV:  # unmounted
+                return
+            raise
+        _length, opcode, unique = struct.unpack_from("<IIQ", request)
+        if hanging or opcode in (FORGET, BATCH_FORGET, INTERRUPT):
+            continue
+        if opcode == INIT:
+            answer(unique, struct.pack("<IIIIHHIIHHI28x", 7, 31, 0, 0, 12, 9, 4096, 1, 0, 0, 0))
+            print("ready", flush=True)
+        elif opcode == GETATTR:
+            attributes = struct.pack("<6Q10I", 1, 0, 0, 0, 0, 0, 0, 0, 0, MODE, 2, 0, 0, 0, 4096, 0)
+            answer(unique, struct.pack("<QII", 1, 0, 0) + attributes)
+        elif opcode == STATFS:
+            counts = [stated[name] for name in ("blocks", "bfree", "bavail", "files", "ffree")]
+            sizes = (stated["bsize"], 255, stated["bsize"])
+            answer(unique, struct.pack("<5Q3I28x", *(n % (1 << 64) for n in counts), *sizes))
+        elif opcode == OPENDIR:
+            answer(unique, struct.pack("<QII", 1, 0, 0))
+        elif opcode in (READDIR, RELEASEDIR):
+            answer(unique)
+        else:
+            answer(unique, error=errno.ENOSYS if opcode != 1 else errno.ENOENT)
+
+
+if __name__ == "__main__":
+    serve(int(sys.argv[1]), json.loads(sys.argv[2]))
