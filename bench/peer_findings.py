@@ -18,7 +18,10 @@ ROOT = Path(__file__).resolve().parents[1]
 for folder in (ROOT / "tests", ROOT / "build" / "collections"):
     sys.path.insert(0, str(folder))
 
-from ansible_collections.chefwell.resilience.plugins.module_utils.backup import manifest
+from ansible_collections.chefwell.resilience.plugins.module_utils.backup import (
+    manifest,
+    manifest_snapshot,
+)
 from ansible_collections.chefwell.resilience.plugins.module_utils.drill import drill
 from ansible_collections.chefwell.resilience.plugins.module_utils.proof import proof_settings
 from ansible_collections.chefwell.resilience.plugins.module_utils.staging import staging
@@ -135,8 +138,8 @@ def _backups(lab: Lab) -> Iterator[tuple[str, bool, Path]]:
     max(emptied.glob("*.dat"), key=lambda one: one.stat().st_size).write_bytes(b"")
     yield "a directory dump with an emptied table file", True, emptied
     flipped = lab.dump("library", "-Fc", "-Z0")
-    with manifest.snapshot({"dsn": lab.server.url("library")}) as (_name, read):
-        manifest.write(str(flipped), read())
+    with manifest_snapshot.export({"dsn": lab.server.url("library")}) as snapshot:
+        manifest.write(str(flipped), snapshot.read())
     content = flipped.read_bytes()
     place = content.index(b"a globe")
     flipped.write_bytes(content[:place] + b"A" + content[place + 1 :])

@@ -18,6 +18,10 @@ from ansible_collections.chefwell.resilience.plugins.module_utils.backup import 
     archive,
     backup_digest,
     manifest,
+    manifest_snapshot,
+)
+from ansible_collections.chefwell.resilience.plugins.module_utils.backup.expectation import (
+    Expectation,
 )
 from ansible_collections.chefwell.resilience.plugins.module_utils.checks import checks, findings
 from ansible_collections.chefwell.resilience.plugins.module_utils.checks.finding_kinds import KINDS
@@ -113,8 +117,8 @@ def test_a_healthy_one_raises_nothing(
     target = new if "18" in form else old
     path = old.dump(name, FORMS[form.split(",")[0]])
     dump = target.prepare(path)
-    with manifest.snapshot({"dsn": old.server.url(name)}) as (_snapshot, read):
-        manifest.apply(_manifest(read()), dump.expected)
+    with manifest_snapshot.export({"dsn": old.server.url(name)}) as snapshot:
+        manifest.apply(manifest.of(snapshot.read()), dump.expected)
     tried = f"try {name}"
     raised = target.restore(dump, tried)
     asks_for_stores = TENANT_QUERY if name == "stores" else None
@@ -127,17 +131,16 @@ def test_a_healthy_one_raises_nothing(
     assert set(statuses.values()) <= {"passed"}, statuses
 
 
-def _manifest(held: dict[str, Any]) -> manifest.Manifest:
-    return manifest.Manifest(sha256="", bytes=0, **held)
-
-
 @pytest.mark.parametrize("case", CASES)
 def test_a_broken_one_raises_its_finding(old: Lab, restored: dict[str, Dump], case: str) -> None:
     broken = CASES[case]
     old.create("spoilt", template=f"restored {broken.base}")
     try:
         old.run("spoilt", broken.sql)
-        result = old.validate("spoilt", restored[broken.base].expected, **broken.settings)
+        expected = restored[broken.base].expected
+        if broken.manifest:
+            expected = _with_manifest(old, broken.base, expected)
+        result = old.validate("spoilt", expected, **broken.settings)
     finally:
         old.drop("spoilt")
     raised = set(found(result))
@@ -145,6 +148,15 @@ def test_a_broken_one_raises_its_finding(old: Lab, restored: dict[str, Dump], ca
     assert raised <= broken.expected | broken.also, (sorted(raised), _words(result))
     assert broken.names in finding_texts(result, sorted(broken.expected))
     _fired(broken.expected, case)
+
+
+def _with_manifest(lab: Lab, name: str, expected: Expectation) -> Expectation:
+    with manifest_snapshot.export({"dsn": lab.server.url(name)}) as snapshot:
+        held = manifest.of(snapshot.read())
+    assert not held.unreadable
+    extended = copy.deepcopy(expected)
+    assert manifest.apply(held, extended) == []
+    return extended
 
 
 def _words(result: dict[str, Any]) -> list[object]:
@@ -157,10 +169,7 @@ def _fired(identifiers: frozenset[str] | set[str], where: str) -> None:
 
 
 def test_equal_in_number_but_not_in_content(old: Lab, restored: dict[str, Dump]) -> None:
-    with manifest.snapshot({"dsn": old.server.url("objects")}) as (_snapshot, read):
-        held = _manifest(read())
-    expected = copy.deepcopy(restored["objects"].expected)
-    assert manifest.apply(held, expected) == []
+    expected = _with_manifest(old, "objects", restored["objects"].expected)
     changes = (
         "UPDATE public.document SET body = jsonb_set(body, '{list,1}', '99') WHERE id = 4",
         "UPDATE public.document SET raw = raw || '\\x00' WHERE id = 9",
@@ -243,8 +252,8 @@ def test_another_sort_order(old: Lab, restored: dict[str, Dump]) -> None:
     dump = old.prepare(old.dump("plain"))
     assert dump.expected.locale == {"collate": "C", "ctype": "C", "provider": "c"}
     assert old.restore(dump, "like") == []
-    with manifest.snapshot({"dsn": old.server.url("plain")}) as (_snapshot, read):
-        held = _manifest(read())
+    with manifest_snapshot.export({"dsn": old.server.url("plain")}) as snapshot:
+        held = manifest.of(snapshot.read())
     assert (held.encoding, held.locale["collate"]) == ("UTF8", "C")
     manifest.apply(held, dump.expected)
     assert found(old.validate("like", dump.expected)) == []

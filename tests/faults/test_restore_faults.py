@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import subprocess
 from collections.abc import Callable, Iterator
 from html.parser import HTMLParser
@@ -11,9 +12,15 @@ from typing import Any
 
 import psycopg2
 import pytest
-from ansible_collections.chefwell.resilience.plugins.module_utils.backup import manifest
+from ansible_collections.chefwell.resilience.plugins.module_utils.backup import (
+    manifest,
+    manifest_snapshot,
+)
 from ansible_collections.chefwell.resilience.plugins.module_utils.database import postgres
 from ansible_collections.chefwell.resilience.plugins.module_utils.database.postgres import Server
+from ansible_collections.chefwell.resilience.plugins.module_utils.database.structure import (
+    Structure,
+)
 from ansible_collections.chefwell.resilience.plugins.module_utils.drill import drill
 from ansible_collections.chefwell.resilience.plugins.module_utils.pages import render
 from ansible_collections.chefwell.resilience.plugins.module_utils.proof import proof_settings
@@ -246,15 +253,15 @@ def test_d2_schemas_tables_and_rows(fault: Fault, bench: Bench) -> None:
 def with_manifest(bench: Bench) -> Path:
     """A backup whose manifest was taken in the dump's own snapshot, while production went on."""
     url = bench.server.url(bench.production)
-    with manifest.snapshot({"dsn": url}) as (name, read):
+    with manifest_snapshot.export({"dsn": url}) as snapshot:
         bench.run(
             bench.production,
             "CREATE TABLE tenant_chefwell.meanwhile (id integer)",
             "UPDATE tenant_chefwell.tabs SET id = id",
             "INSERT INTO public.users SELECT * FROM public.users LIMIT 0",
         )
-        path = bench.dump(bench.production, f"--snapshot={name}")
-        held = read()
+        path = bench.dump(bench.production, f"--snapshot={snapshot.name}")
+        held = snapshot.read()
     manifest.write(str(path), held)
     bench.run(bench.production, "DROP TABLE tenant_chefwell.meanwhile")
     return path
@@ -388,20 +395,16 @@ def test_d5_sequences_views_objects_security_collation(
         )
         plain = bench.drill(path)
         custom = tmp_path / "seen-by-the-app.dump"
-        with manifest.snapshot({"dsn": bench.server.url("spoilt")}) as (_name, read):
-            held = read()
+        with manifest_snapshot.export({"dsn": bench.server.url("spoilt")}) as snapshot:
+            held = snapshot.read()
         dump = [bench.dumps.binaries.path("pg_dump"), "-Fc", *options, f"--file={custom}"]
         subprocess.run([*dump, app.url("spoilt")], check=True)
+        dumped = "tenant_chefwell"
+        tables = {key: value for key, value in held.tables.items() if key[0] == dumped}
+        shapes = Structure({dumped: held.structure.schemas[dumped]}, held.structure.shapes)
         manifest.write(
             str(custom),
-            {
-                **held,
-                "tables": {
-                    key: value
-                    for key, value in held["tables"].items()
-                    if key[0] == "tenant_chefwell"
-                },
-            },
+            dataclasses.replace(held, tables=tables, structure=shapes, sequences={}),
         )
         packed = bench.drill(custom)
     finally:

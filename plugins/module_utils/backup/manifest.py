@@ -2,36 +2,37 @@
 # Copyright (c) 2026, chefwell.resilience contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What one backup holds, written beside it when it is made, in the dump's own snapshot.
+"""The manifest: what a backup holds, written beside it when it is made.
 
-Production takes no part in a drill then: rows and content are compared with what they were at the
-very moment of the dump. It also holds the backup's SHA-256, which tells every flipped bit.
+It is read in the dump's own snapshot, so that a drill compares definitions, rows and content with
+what they were at the moment of the dump, without production. It also holds the backup's SHA-256.
 """
 
 from __future__ import annotations
 
-import contextlib
 import dataclasses
 import datetime
 import json
 import os
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 from ..checks.findings import Finding
 from ..common.errors import ResilienceError
 from ..common.files import replace_json
 from ..common.messages import _
-from ..common.safe_text import one_line
 from ..common.system_errors import reason
-from ..database import content_digest
+from ..database import content_digest, structure
 from ..database.catalogue import ObjectName
+from ..database.structure import Structure
 from . import backup_digest
 from .expectation import MANIFEST, Expectation
+from .manifest_snapshot import Held
 
 SUFFIX = ".manifest.json"
-VERSION = 1
+# 1 lacks structure, sequences, large objects and what was unreadable; it can be read all the same.
+VERSION, READABLE = 2, (1, 2)
 # Where the command that dumps finds the snapshot: pg_dump --snapshot="$BACKUP_SNAPSHOT".
 VARIABLE = "BACKUP_SNAPSHOT"
 
@@ -49,7 +50,11 @@ class Manifest:
         algorithm: of the content digests.
         encoding: the database's.
         locale: how it sorts text: `collate`, `ctype`, `provider` and `version`, that of the rules
-            as PostgreSQL 15 and newer tell it, empty if there is none. Older manifests lack it.
+            as PostgreSQL 15 and newer report it, empty if there is none. Older manifests lack it.
+        structure: the definitions of all objects; None in manifests of version 1.
+        sequences: last value and step of each sequence, by (schema, name).
+        large_objects: digest by identifier; None where they could not be read.
+        unreadable: what could not be read, with the reason.
     """
 
     taken_at: str
@@ -61,102 +66,48 @@ class Manifest:
     algorithm: str = content_digest.ALGORITHM
     encoding: str = ""
     locale: Mapping[str, str] = dataclasses.field(default_factory=dict)
+    structure: Structure | None = None
+    sequences: Mapping[ObjectName, tuple[int | None, int]] = dataclasses.field(default_factory=dict)
+    large_objects: Mapping[str, str] | None = None
+    unreadable: Mapping[str, str] = dataclasses.field(default_factory=dict)
 
     def to_dict(self) -> dict[str, Any]:
-        """Plain values, as the file holds them."""
-        tables = [[*key, *value] for key, value in sorted(self.tables.items())]
-        return {"version": VERSION, **dataclasses.asdict(self), "tables": tables}
+        """Return plain values, as the file holds them."""
+        plain = {field.name: getattr(self, field.name) for field in dataclasses.fields(self)}
+        plain["tables"] = [[*key, *value] for key, value in sorted(self.tables.items())]
+        plain["sequences"] = [[*key, *value] for key, value in sorted(self.sequences.items())]
+        plain["structure"] = self.structure and self.structure.to_dict()
+        return {"version": VERSION, **plain}
 
 
 def path_of(backup: str) -> str:
-    """Where a backup's manifest lies."""
+    """Return the path of a backup's manifest."""
     return backup.rstrip("/") + SUFFIX
 
 
-@contextlib.contextmanager
-def snapshot(dsn: Mapping[str, Any]) -> Iterator[tuple[str, Callable[[], dict[str, Any]]]]:
-    """Holds one snapshot of a database open.
+def of(held: Held, sha256: str = "", size: int = 0) -> Manifest:
+    """Return the manifest of a backup that was made in a snapshot.
 
     Args:
-        dsn: keyword arguments for `psycopg2.connect`; libpq's environment has what they lack.
-
-    Yields:
-        The snapshot's name for `pg_dump --snapshot`, and a function that reads what the manifest
-        holds of the database as it was then.
-
-    Raises:
-        ResilienceError: the database cannot be connected to, or hides rows from this user.
+        held: what the database held.
+        sha256, size: of the backup.
     """
-    import psycopg2  # the engine imports without it
-
-    try:
-        connection = psycopg2.connect(**dsn)
-    except psycopg2.Error as error:
-        raise _unreadable(error) from error
-    try:
-        connection.set_session(isolation_level="REPEATABLE READ", readonly=True)
-        cursor = connection.cursor()
-        cursor.execute("SELECT pg_export_snapshot(), now(), current_database()")
-        name, moment, database = cursor.fetchone()
-
-        def read() -> dict[str, Any]:
-            try:
-                tables = content_digest.take(cursor)
-                cursor.execute("SHOW server_version")
-                version = str(cursor.fetchone()[0])
-                encoding, locale = _locale(cursor, connection.server_version)
-            except psycopg2.Error as error:
-                raise _unreadable(error) from error
-            return {
-                "taken_at": moment.astimezone().isoformat(timespec="seconds"),
-                "server_version": version,
-                "database": str(database),
-                "tables": tables,
-                "encoding": encoding,
-                "locale": locale,
-            }
-
-        yield str(name), read
-    except psycopg2.Error as error:
-        raise _unreadable(error) from error
-    finally:
-        connection.close()
+    values = {field.name: getattr(held, field.name) for field in dataclasses.fields(held)}
+    return Manifest(sha256=sha256, bytes=size, **values)
 
 
-def _locale(cursor: Any, server_version: int) -> tuple[str, dict[str, str]]:
-    told_since_15 = "datlocprovider::text, coalesce(datcollversion, '')"
-    more = told_since_15 if server_version >= 150000 else "'c', ''"
-    cursor.execute(
-        f"SELECT pg_encoding_to_char(encoding), datcollate, datctype, {more}"
-        " FROM pg_database WHERE datname = current_database()"
-    )
-    encoding, *rest = (str(value) for value in cursor.fetchone())
-    return encoding, dict(zip(("collate", "ctype", "provider", "version"), rest, strict=True))
-
-
-def _unreadable(error: Exception) -> ResilienceError:
-    return ResilienceError(
-        _(
-            "the database cannot be read for the manifest: %(why)s",
-            why=one_line(error),
-        ),
-        option="dsn",
-        remedy=_("connect as a user who may read all rows of every table, as for pg_dump"),
-    )
-
-
-def write(backup: str, read: Mapping[str, Any]) -> Manifest:
-    """Writes a backup's manifest beside it.
+def write(backup: str, held: Held) -> Manifest:
+    """Write a backup's manifest beside it and return it.
 
     Args:
         backup: the finished file or folder.
-        read: what the function of `snapshot` gave.
+        held: what the database held at the backup's snapshot.
 
     Raises:
         ResilienceError: the backup cannot be read, or the manifest not be written.
     """
     sha256 = backup_digest.take(backup)
-    made = Manifest(sha256=sha256, bytes=_size(backup), **read)
+    made = of(held, sha256, _size(backup))
     path = path_of(backup)
     try:
         replace_json(path, made.to_dict())
@@ -177,18 +128,27 @@ def _size(path: str) -> int:
 
 
 def read(backup: str) -> Manifest | None:
-    """The manifest beside a backup; None without one.
+    """Return the manifest beside a backup; None without one.
 
     Raises:
-        ResilienceError: there is one that cannot be used. It is never taken for none.
+        ResilienceError: there is one that cannot be used; it is never treated as missing.
     """
     path = path_of(backup)
     try:
         with open(path, encoding="utf-8") as file:
             values = json.load(file)
         version = values.pop("version")
-        tables = {(schema, table): (int(n), str(d)) for schema, table, n, d in values["tables"]}
-        found = Manifest(**{**values, "tables": tables})
+        values["tables"] = {
+            (schema, table): (int(rows), str(digest))
+            for schema, table, rows, digest in values["tables"]
+        }
+        values["sequences"] = {
+            (schema, name): (value, step)
+            for schema, name, value, step in values.get("sequences", ())
+        }
+        if values.get("structure") is not None:
+            values["structure"] = structure.from_dict(values["structure"])
+        found = Manifest(**values)
         datetime.datetime.fromisoformat(found.taken_at)
     except FileNotFoundError:
         return None
@@ -202,7 +162,7 @@ def read(backup: str) -> Manifest | None:
             value=path,
             remedy=_("remove it, so that the backup is compared with itself alone"),
         ) from error
-    if version != VERSION:
+    if version not in READABLE:
         raise ResilienceError(
             _(
                 "the backup's manifest has version %(found)s, known is %(known)d",
@@ -217,7 +177,7 @@ def read(backup: str) -> Manifest | None:
 
 
 def orphans(folder: str, *, older_than: float = 0) -> list[str]:
-    """Manifests whose backup is gone, as a rotation leaves them.
+    """Return the manifests whose backup is gone, as a rotation leaves them.
 
     Args:
         folder: of a tier.
@@ -236,13 +196,13 @@ def orphans(folder: str, *, older_than: float = 0) -> list[str]:
 
 
 def apply(manifest: Manifest, expected: Expectation) -> list[Finding]:
-    """Lets the manifest say how many rows, and what content, a restored database must have.
+    """Let the manifest say what a restored database must hold.
 
     Tables whose rows the dump leaves out keep out of it.
 
     Args:
         manifest: of the backup.
-        expected: from the backup itself; what the manifest says is put in.
+        expected: from the backup itself; gets what the manifest says.
 
     Returns:
         What the backup itself already lacks.
@@ -271,4 +231,11 @@ def apply(manifest: Manifest, expected: Expectation) -> list[Finding]:
     expected.encoding = expected.encoding or manifest.encoding or None
     expected.locale = {**expected.locale, **manifest.locale}
     expected.digest_version = manifest.server_version
+    expected.structure = manifest.structure.to_dict() if manifest.structure else {}
+    expected.sequence_positions = {
+        (schema, name, str(value), str(step))
+        for (schema, name), (value, step) in manifest.sequences.items()
+        if value is not None
+    }
+    expected.large_object_digests = dict(manifest.large_objects or {})
     return findings

@@ -12,7 +12,7 @@ from collections.abc import Iterable
 
 from ..common.messages import _, join
 from .archive_toc import Entry
-from .table_definition import unquoted
+from .identifiers import unquoted
 
 _NAME = r'"(?:[^"]|"")+"|[^\s,;()"]+'
 _GRANTED = re.compile(rf"\bTO (?:GROUP )?({_NAME})")

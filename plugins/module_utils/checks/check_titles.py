@@ -35,6 +35,7 @@ TITLES: Mapping[str, Message] = {
     "collation": _("Text sort order"),
     "corruption": _("Index corruption (amcheck)"),
     "content": _("Table content"),
+    "definitions": _("Definitions of all objects"),
     "isolation": _("Staging isolation"),
     "production": _("Comparison with production"),
     "previous": _("Comparison with the last drill"),

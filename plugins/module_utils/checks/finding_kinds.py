@@ -125,10 +125,6 @@ KINDS = {
         "A table lacks a column that the backup has.",
         "Restore into an empty database; look at the errors of the restore.",
     ),
-    "column.differs": Kind(
-        "A column has another type, or lacks its NOT NULL or its default.",
-        "Restore into an empty database; look at the errors of the restore.",
-    ),
     "column.unexpected": Kind(
         "A table has a column that the backup does not have.",
         "Restore into an empty database.",
@@ -166,7 +162,7 @@ KINDS = {
         "Look for doubled rows, then add it.",
     ),
     "constraint.missing": Kind(
-        "A check or exclusion constraint is missing.",
+        "A check or exclusion constraint that the backup has an entry for is missing.",
         "Look at the errors of the restore.",
     ),
     "sequence.missing": Kind(
@@ -174,7 +170,7 @@ KINDS = {
         "Look at the errors of the restore.",
     ),
     "sequence.behind": Kind(
-        "A sequence is behind the column that it feeds: the next insert fails.",
+        "The next value of a sequence is in its unique column already: the next insert fails.",
         "`SELECT setval(...)` in production to the column's maximum.",
     ),
     "sequence.differs": Kind(
@@ -186,7 +182,7 @@ KINDS = {
         "Look at the errors of the restore.",
     ),
     "view.broken": Kind(
-        "A view does not run.",
+        "A view names something that does not exist.",
         "Read PostgreSQL's message; the view uses something that does not exist.",
     ),
     "matview.missing": Kind(
@@ -233,6 +229,10 @@ KINDS = {
         "There are not as many large objects as in the backup.",
         "Dump with `--large-objects` (`-b`); look at the errors of the restore.",
     ),
+    "large_object.differs": Kind(
+        "A large object has other content than in production when the backup was taken.",
+        "Do not trust this backup; take another one, and find out what changed it.",
+    ),
     "encoding.differs": Kind(
         "The database has another encoding than the backup.",
         "Create it with the backup's encoding.",
@@ -253,6 +253,18 @@ KINDS = {
     "query.result_differs": Kind(
         "A configured query returned another result than configured.",
         "Look at the query's rows, then at the data behind it.",
+    ),
+    "definition.missing": Kind(
+        "An object that production had when the backup was taken is not in the restored database.",
+        "Look at the errors of the restore, and at how the backup is made.",
+    ),
+    "definition.differs": Kind(
+        "An object is defined differently than in production when the backup was taken.",
+        "Look at the errors of the restore; if the backup holds this definition, do not trust it.",
+    ),
+    "definition.unexpected": Kind(
+        "The restored database has an object that production did not have.",
+        "Restore into an empty database; look at how the backup is made.",
     ),
     "production.table_missing": Kind(
         "Production has a table that the backup does not have.",

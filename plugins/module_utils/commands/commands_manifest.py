@@ -2,25 +2,30 @@
 # Copyright (c) 2026, chefwell.resilience contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""`backup-manifest`: runs the command that makes a backup, and notes beside it what it holds.
+"""`backup-manifest`: run the command that makes a backup, and write its manifest beside it.
 
-    backup-manifest.sh --backup FILE -- sh -c 'pg_dump -Fc --snapshot="$BACKUP_SNAPSHOT" db > FILE'
+    backup-manifest.sh --backup FILE --dsn dbname=DB -- bash -c 'set -o pipefail
+      pg_dump -Fc ${BACKUP_SNAPSHOT:+--snapshot="$BACKUP_SNAPSHOT"} DB | gzip > "$0"' FILE
 
     backup-manifest.sh --orphans remove
 
-The command runs once, whatever becomes of the manifest: a backup without one is a backup.
-Afterwards manifests go whose backup was rotated away a day ago or more; `--orphans` names or
-removes them all.
+Whatever fails here, the command runs. Exit codes: 0 backup and manifest, 1 a backup without its
+manifest, 2 or 3 no backup. Afterwards manifests are removed whose backup was rotated away a day ago
+or more; `--orphans` lists or removes them all.
 """
 
 from __future__ import annotations
 
 import argparse
+import contextlib
+import gzip
 import json
+import lzma
 import os
 import subprocess
+import zlib
 
-from ..backup import manifest
+from ..backup import file_kind, manifest, manifest_snapshot
 from ..common.errors import ResilienceError
 from ..common.language import translations
 from ..common.safe_text import clean
@@ -29,6 +34,8 @@ from ..proof.restore_settings import RestoreSettings
 from .command import EXIT_CRITICAL, EXIT_OK, EXIT_WARNING, Command, append_log, now, tell, warn
 
 DAY = 86400
+# Whoever names no database in one of these would get the one that has the user's name.
+DATABASE_VARIABLES = ("PGDATABASE", "PGSERVICE")
 
 
 def _arguments(parser: argparse.ArgumentParser) -> None:
@@ -36,10 +43,13 @@ def _arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--orphans",
         choices=("list", "remove"),
-        help="name or remove the manifests whose backups are gone, and run nothing",
+        help="list or remove the manifests whose backups are gone, and run nothing",
     )
     parser.add_argument(
-        "--dsn", default="", help="libpq connection string; its environment when left out"
+        "--dsn",
+        default="",
+        help="libpq connection string of the database that is dumped; its environment when left"
+        " out, which must then hold PGDATABASE or PGSERVICE",
     )
     parser.add_argument("what", nargs="*", metavar="COMMAND", help="the command, behind --")
 
@@ -53,49 +63,116 @@ def _run(values: RestoreSettings, arguments: argparse.Namespace) -> int:
             option="--backup" if not arguments.backup else "COMMAND",
             remedy="give --backup FILE -- COMMAND, or --orphans list",
         )
-    dsn = {"dsn": arguments.dsn} if arguments.dsn else {"dsn": ""}
-    code, problem, made = None, "", None
-    try:
-        with manifest.snapshot(dsn) as (name, read):
-            environment = {**os.environ, manifest.VARIABLE: name}
-            with subprocess.Popen(arguments.what, env=environment) as running:
-                try:
-                    held = read()
-                finally:
-                    code = running.wait()
-        if code == 0:
+    code, held, problem = _dump(arguments)
+    made = None
+    lost = _missing(arguments.backup) if code == 0 else f"the command ended with {code}"
+    if held is not None and not lost:
+        try:
             made = manifest.write(arguments.backup, held)
+        except ResilienceError as error:
+            problem = str(error)
+    return _report(values, arguments, code, lost, problem, made)
+
+
+def _dump(arguments: argparse.Namespace) -> tuple[int, manifest_snapshot.Held | None, str]:
+    """Run the command; return its exit code, what was read meanwhile, and why nothing was read."""
+    with contextlib.ExitStack() as stack:
+        try:
+            _refuse_unnamed(arguments.dsn)
+            parameters = {"dsn": arguments.dsn}
+            snapshot = stack.enter_context(manifest_snapshot.export(parameters))
+        except Exception as error:  # pg_dump takes a snapshot of its own then
+            return _command(arguments.what), None, str(error)
+        with _running(arguments.what, snapshot.name) as running:
+            reading = manifest_snapshot.Reading(snapshot)
+            try:
+                code = running.wait()
+            finally:
+                if running.poll() != 0:
+                    reading.stop()
+        if code == 0:
+            return code, *reading.result()
+        if snapshot.alive():
+            return code, None, ""
+    # The snapshot was lost, which may be what ended the command.
+    return _command(arguments.what), None, "the session that held the snapshot was ended"
+
+
+def _refuse_unnamed(dsn: str) -> None:
+    named = "dbname" in dsn or "://" in dsn or "service" in dsn
+    if not named and not any(os.environ.get(name) for name in DATABASE_VARIABLES):
+        raise ResilienceError(
+            "no database is named, and pg_dump may dump another than the one that would be read",
+            option="--dsn",
+            value=dsn,
+            remedy="give --dsn dbname=NAME",
+        )
+
+
+def _command(what: list[str]) -> int:
+    with _running(what, "") as running:
+        return running.wait()
+
+
+def _running(what: list[str], snapshot: str) -> subprocess.Popen[bytes]:
+    environment = {key: value for key, value in os.environ.items() if key != manifest.VARIABLE}
+    if snapshot:
+        environment[manifest.VARIABLE] = snapshot
+    try:
+        return subprocess.Popen(what, env=environment)
     except OSError as error:
         raise ResilienceError(
             f"the command cannot be run: {reason(error)}",
             option="COMMAND",
-            value=arguments.what[0],
+            value=what[0],
             remedy="give its full path",
         ) from error
-    except ResilienceError as error:
-        problem = str(error)
-    if code is None:
-        # The snapshot could not be had, so pg_dump takes its own; there is no manifest then.
-        environment = {key: value for key, value in os.environ.items() if key != manifest.VARIABLE}
-        code = subprocess.run(arguments.what, env=environment, check=False).returncode
-    return _tell(values, arguments, code, problem, made)
 
 
-def _tell(
+def _missing(backup: str) -> str:
+    """Return why a command that ended well left no backup; empty where it left one.
+
+    The exit code of `pg_dump | gzip` is gzip's, unless the shell has pipefail.
+    """
+    try:
+        if os.path.isdir(backup):
+            return "" if os.listdir(backup) else f"{backup} is empty"
+        with open(backup, "rb") as file:
+            head = file.read(file_kind.HEAD_BYTES)
+        packing = file_kind.compression(head)
+        if packing == "gzip":
+            with gzip.open(backup, "rb") as unpacked:
+                head = unpacked.read(1)
+        elif packing == "xz":
+            with lzma.open(backup, "rb") as unpacked_xz:
+                head = unpacked_xz.read(1)
+    except (OSError, EOFError, zlib.error, lzma.LZMAError) as error:
+        return f"{backup} cannot be read: {error}"
+    return "" if head else f"{backup} is empty"
+
+
+def _report(
     values: RestoreSettings,
     arguments: argparse.Namespace,
     code: int,
+    lost: str,
     problem: str,
     made: manifest.Manifest | None,
 ) -> int:
     lines = [f"{now()} backup={json.dumps(arguments.backup)} command_exit={code}"]
+    if lost:
+        lines.append(f"{now()} no backup: {lost}")
+        warn(f"backup-manifest: no backup: {lost}")
     if problem:
         lines.append(f"{now()} no manifest: {problem}")
         warn(f"backup-manifest: {problem}")
+    unreadable = dict(made.unreadable) if made else {}
+    for name, why in sorted(unreadable.items()):
+        lines.append(f"{now()} not in the manifest: {name}: {why}")
+        warn(f"backup-manifest: not in the manifest: {clean(name)}: {clean(why)}")
     _log(values, lines)
-    if code != 0:
-        warn(f"backup-manifest: the command ended with {code}, nothing was written")
-        return code if 0 < code < 256 else EXIT_CRITICAL
+    if lost:
+        return EXIT_CRITICAL
     folder = os.path.dirname(os.path.abspath(arguments.backup))
     gone = _removed(manifest.orphans(folder, older_than=DAY))
     _log(values, [f"{now()} removed {path}" for path in gone])
@@ -103,12 +180,17 @@ def _tell(
         return EXIT_WARNING
     rows = sum(count for count, _digest in made.tables.values())
     if arguments.json:
-        told = {"manifest": manifest.path_of(arguments.backup), "rows": rows, "removed": gone}
-        tell(json.dumps(told))
+        result = {
+            "manifest": manifest.path_of(arguments.backup),
+            "rows": rows,
+            "removed": gone,
+            "unreadable": unreadable,
+        }
+        tell(json.dumps(result))
     else:
-        say = translations(values.language).gettext
-        what = {"tables": len(made.tables), "rows": rows}
-        tell(say("✅ Manifest written: %(tables)d tables, %(rows)d rows") % what)
+        gettext = translations(values.language).gettext
+        figures = {"tables": len(made.tables), "rows": rows}
+        tell(gettext("✅ Manifest written: %(tables)d tables, %(rows)d rows") % figures)
     return EXIT_OK
 
 
@@ -122,15 +204,17 @@ def _orphans(values: RestoreSettings, arguments: argparse.Namespace) -> int:
     if arguments.json:
         tell(json.dumps({"orphans": found, "removed": removing}))
         return EXIT_OK
-    say = translations(values.language).gettext
-    line = say("🧹 removed: %(what)s") if removing else say("Manifest without its backup: %(what)s")
+    gettext = translations(values.language).gettext
+    line = gettext("Manifest without its backup: %(what)s")
+    if removing:
+        line = gettext("🧹 removed: %(what)s")
     lines = [line % {"what": clean(path)} for path in found]
-    tell("\n".join(lines or [say("✅ Every manifest has its backup")]))
+    tell("\n".join(lines or [gettext("✅ Every manifest has its backup")]))
     return EXIT_OK
 
 
 def _removed(paths: list[str]) -> list[str]:
-    """Removes manifests; those that are gone now."""
+    """Remove manifests; return those that are gone now."""
     gone = []
     for path in paths:
         try:
@@ -150,7 +234,7 @@ def _log(values: RestoreSettings, lines: list[str]) -> None:
 
 COMMANDS = {
     "backup-manifest": Command(
-        "run the command that makes a backup, and note what it holds",
+        "run the command that makes a backup, and write its manifest",
         RestoreSettings,
         _run,
         _arguments,

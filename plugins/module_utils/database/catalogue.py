@@ -61,8 +61,7 @@ WHERE {_SCHEMA} AND {_owned("pg_class", "t")}""",
 }
 
 _COLUMNS = f"""
-SELECT n.nspname, c.relname, a.attname, format_type(a.atttypid, a.atttypmod), a.attnotnull,
- a.atthasdef, a.attislocal
+SELECT n.nspname, c.relname, a.attname, a.attgenerated <> ''
 FROM pg_attribute a JOIN pg_class c ON c.oid = a.attrelid
 JOIN pg_namespace n ON n.oid = c.relnamespace
 WHERE a.attnum > 0 AND NOT a.attisdropped AND c.relkind IN ('r', 'p', 'f') AND {_SCHEMA}
@@ -72,16 +71,37 @@ _TYPES = f"""
 SELECT n.nspname, t.typname FROM pg_type t JOIN pg_namespace n ON n.oid = t.typnamespace
 WHERE {_SCHEMA} AND {_owned("pg_type", "t")}"""
 
-# A column's sequence, by serial (deptype a) or identity (deptype i), pg_depend in the manual.
+# Columns whose next value comes from a sequence alone and must be unique: an identity, or a default
+# of nothing but nextval, and a unique index on this column only. Elsewhere the next value collides
+# with nothing: a text that is put together, a key of several columns, a function of its own.
 _SEQUENCES = f"""
-SELECT n.nspname, s.relname, tn.nspname, t.relname, a.attname, q.last_value, q.increment_by
+SELECT n.nspname, s.relname, tn.nspname, t.relname, a.attname, q.seqincrement
 FROM pg_class s JOIN pg_namespace n ON n.oid = s.relnamespace
-JOIN pg_sequences q ON q.schemaname = n.nspname AND q.sequencename = s.relname
+JOIN pg_sequence q ON q.seqrelid = s.oid
 JOIN pg_depend d ON d.classid = 'pg_class'::regclass AND d.objid = s.oid
  AND d.refclassid = 'pg_class'::regclass AND d.deptype IN ('a', 'i') AND d.refobjsubid > 0
 JOIN pg_class t ON t.oid = d.refobjid JOIN pg_namespace tn ON tn.oid = t.relnamespace
 JOIN pg_attribute a ON a.attrelid = t.oid AND a.attnum = d.refobjsubid
-WHERE s.relkind = 'S' AND {_SCHEMA} ORDER BY 1, 2"""
+LEFT JOIN pg_attrdef f ON f.adrelid = a.attrelid AND f.adnum = a.attnum
+WHERE s.relkind = 'S' AND {_SCHEMA}
+ AND a.atttypid IN ('int2'::regtype, 'int4'::regtype, 'int8'::regtype, 'numeric'::regtype)
+ AND (d.deptype = 'i' OR (pg_get_expr(f.adbin, f.adrelid) ~ '^nextval[(].*::regclass[)]$'
+  AND pg_get_expr(f.adbin, f.adrelid) !~ '::regclass.*::regclass'))
+ AND EXISTS (SELECT 1 FROM pg_index i WHERE i.indrelid = t.oid AND i.indisunique
+  AND i.indpred IS NULL AND i.indnkeyatts = 1 AND i.indkey[0] = a.attnum)
+ORDER BY 1, 2"""
+
+# Tables below a table that is partitioned by hash, with the topmost of these.
+_HASH_PARTITIONS = f"""
+WITH RECURSIVE below AS (
+ SELECT p.partrelid AS root, p.partrelid AS relation FROM pg_partitioned_table p
+ WHERE p.partstrat = 'h'
+ UNION SELECT b.root, i.inhrelid FROM below b JOIN pg_inherits i ON i.inhparent = b.relation)
+SELECT n.nspname, c.relname, rn.nspname, r.relname FROM below b
+JOIN pg_class c ON c.oid = b.relation JOIN pg_namespace n ON n.oid = c.relnamespace
+JOIN pg_class r ON r.oid = b.root JOIN pg_namespace rn ON rn.oid = r.relnamespace
+WHERE c.relkind = 'r' AND {_SCHEMA}
+ AND NOT EXISTS (SELECT 1 FROM below o WHERE o.relation = b.root AND o.root <> b.root)"""
 
 # PostgreSQL makes a copy of a key for each partition of the table that is referred to, which the
 # rows of that partition alone cannot fulfil (pg_constraint.conparentid in the manual): left out.
@@ -98,6 +118,11 @@ JOIN pg_namespace n ON n.oid = t.relnamespace JOIN pg_class r ON r.oid = c.confr
 JOIN pg_namespace rn ON rn.oid = r.relnamespace
 WHERE c.contype = 'f' AND {_SCHEMA} AND NOT EXISTS (SELECT 1 FROM pg_constraint p
  WHERE p.oid = c.conparentid AND p.conrelid = c.conrelid) ORDER BY 1, 2, 3"""
+
+
+LARGE_OBJECT_DIGESTS = """
+SELECT loid::text, sum(hashtextextended(pageno || ' ' || encode(data, 'base64'), 0))::text
+FROM pg_catalog.pg_largeobject GROUP BY loid"""
 
 
 class Catalogue:
@@ -157,7 +182,7 @@ class Catalogue:
         return set(self.rows("SELECT extname FROM pg_extension"))
 
     def columns(self) -> list[tuple[Any, ...]]:
-        """Schema, table, column, type, not null, has a default, is the table's own."""
+        """Return schema, table, column, and whether it is generated, of every column of a table."""
         return self.rows(_COLUMNS)
 
     def row_security(self) -> set[ObjectName]:
@@ -177,8 +202,24 @@ class Catalogue:
         """Return the number of large objects."""
         return int(self.rows("SELECT count(*) FROM pg_largeobject_metadata")[0][0])
 
+    def large_object_digests(self) -> dict[str, str]:
+        """Return a digest of the content of each large object."""
+        return {number: digest for number, digest in self.rows(LARGE_OBJECT_DIGESTS)}
+
+    def hash_partitions(self) -> dict[ObjectName, ObjectName]:
+        """Return the root of each partition of a table that is partitioned by hash.
+
+        Its rows may lie in other partitions after a restore: an enum's values, for example, are
+        hashed by their identifiers, which are new then.
+        """
+        found = self.rows(_HASH_PARTITIONS)
+        return {(schema, name): (root_schema, root) for schema, name, root_schema, root in found}
+
     def sequences(self) -> list[tuple[Any, ...]]:
-        """Sequences that feed a column: schema, name, schema, table, column, last value, step."""
+        """Return the sequences that alone feed a unique column.
+
+        Of each schema and name, schema, table and column, and the step.
+        """
         return self.rows(_SEQUENCES)
 
     def foreign_keys(self) -> list[tuple[Any, ...]]:

@@ -9,6 +9,7 @@ psycopg2 is imported when it is needed, because stages 1 and 2 run on hosts with
 
 from __future__ import annotations
 
+import codecs
 import contextlib
 import os
 import threading
@@ -21,6 +22,9 @@ from ..common.safe_text import one_line
 
 # Seconds until an attempt to connect is given up.
 CONNECT_TIMEOUT = 10
+# A database without an encoding holds bytes, which are read as UTF-8; other bytes become half
+# surrogate pairs, and are written as they were.
+BYTES, NO_ENCODING = "utf_8_bytes", "SQL_ASCII"
 # The environment belongs to the whole process, so one thread at a time hides a part of it.
 _ENVIRONMENT = threading.Lock()
 
@@ -40,7 +44,21 @@ def driver() -> Any:
             _("the Python library %(library)s is missing", library="psycopg2"),
             remedy=_("install python3-psycopg2 (Debian)"),
         ) from error
+    psycopg2.extensions.encodings[NO_ENCODING] = BYTES
     return psycopg2
+
+
+def _bytes_codec(name: str) -> codecs.CodecInfo | None:
+    if name != BYTES:
+        return None
+    return codecs.CodecInfo(
+        lambda text, errors="": codecs.utf_8_encode(text, "surrogateescape"),
+        lambda content, errors="": codecs.utf_8_decode(bytes(content), "surrogateescape", True),
+        name=BYTES,
+    )
+
+
+codecs.register(_bytes_codec)
 
 
 def open_connection(
@@ -61,7 +79,8 @@ def open_connection(
         autocommit: whether every statement is a transaction of its own.
         read_only: whether transactions are read-only by default.
         connect_timeout: seconds; what `parameters` say goes before.
-        settings: PostgreSQL parameters of this session, as `statement_timeout` in milliseconds.
+        settings: PostgreSQL parameters of this session, as `statement_timeout` in milliseconds;
+            those that the server does not know are left out.
 
     Raises:
         psycopg2.Error: the connection cannot be made.
@@ -73,9 +92,16 @@ def open_connection(
         connection = psycopg2.connect(**given)
     try:
         connection.set_session(readonly=read_only or None, autocommit=autocommit)
+        nameless = connection.info.parameter_status("server_encoding") == NO_ENCODING
+        connection.set_client_encoding(NO_ENCODING if nameless else "UTF8")
         with connection.cursor() as cursor:
             for name, value in (settings or {}).items():
-                cursor.execute("SELECT pg_catalog.set_config(%s, %s, false)", [name, str(value)])
+                # Older versions lack some settings.
+                cursor.execute(
+                    "SELECT pg_catalog.set_config(name, %s, false) FROM pg_catalog.pg_settings"
+                    " WHERE name = %s",
+                    [str(value), name],
+                )
         if not autocommit:
             connection.commit()
     except BaseException:

@@ -12,27 +12,27 @@ write to the database can compute it too.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 from .catalogue import ObjectName
 from .connection import driver
 
 ALGORITHM = "sum of hashtextextended over rows as text, columns by name"
-# Tables read by one query.
-BATCH = 50
+# Tables that are read by one query: each is locked, with its indexes, while the query runs.
+BATCH = 16
 # Whatever changes how a value is written as text.
-SESSION = (
-    "SET search_path = pg_catalog",
-    "SET DateStyle = 'ISO, YMD'",
-    "SET IntervalStyle = postgres",
-    "SET TimeZone = 'UTC'",
-    "SET bytea_output = hex",
-    "SET extra_float_digits = 1",
-    "SET xmlbinary = base64",
-    # A table that hides rows from us is an error then, and not a smaller table.
-    "SET row_security = off",
-)
+SESSION = {
+    "search_path": "pg_catalog",
+    "DateStyle": "ISO, YMD",
+    "IntervalStyle": "postgres",
+    "TimeZone": "UTC",
+    "bytea_output": "hex",
+    "extra_float_digits": "1",
+    "xmlbinary": "base64",
+    # A table that hides rows from this user is an error then, and not a smaller table.
+    "row_security": "off",
+}
 _COLUMNS = """
 SELECT n.nspname, c.relname, array_agg(a.attname::text ORDER BY a.attname)
 FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
@@ -42,42 +42,67 @@ WHERE c.relkind = 'r' AND c.relpersistence <> 't' AND n.nspname <> 'information_
  WHERE d.classid = 'pg_class'::regclass AND d.objid = c.oid AND d.deptype = 'e')
 GROUP BY 1, 2 ORDER BY 1, 2"""
 
+# A table and its columns.
+Columns = tuple[ObjectName, list[str]]
+
+
+def settings(cursor: Any) -> None:
+    """Give a session the settings in which rows are written as text."""
+    for name, value in SESSION.items():
+        cursor.execute("SELECT pg_catalog.set_config(%s, %s, false)", [name, value])
+
+
+def columns(cursor: Any) -> list[Columns]:
+    """Return every table with the columns that its digest is made of."""
+    cursor.execute(_COLUMNS)
+    return [
+        ((schema, table), [name for name in found if name is not None])
+        for schema, table, found in cursor.fetchall()
+    ]
+
+
+def batches(tables: Sequence[Columns]) -> Iterator[Sequence[Columns]]:
+    """Yield the tables that `read` takes together."""
+    for start in range(0, len(tables), BATCH):
+        yield tables[start : start + BATCH]
+
+
+def read(cursor: Any, batch: Sequence[Columns]) -> dict[ObjectName, tuple[int, str]]:
+    """Return rows and digest of some tables.
+
+    Args:
+        cursor: psycopg2's; its session has the settings of `SESSION`.
+        batch: one of `batches`.
+    """
+    sql = driver().sql
+    query = sql.SQL(" UNION ALL ").join(
+        sql.SQL(
+            "SELECT {}, count(*), coalesce(sum(hashtextextended(ROW({})::text, 0)), 0)::text"
+            " FROM ONLY {} t"
+        ).format(
+            sql.Literal(number),
+            sql.SQL(", ").join(sql.Identifier("t", column) for column in names),
+            sql.Identifier(*key),
+        )
+        for number, (key, names) in enumerate(batch)
+    )
+    cursor.execute(query)
+    return {batch[number][0]: (int(rows), str(digest)) for number, rows, digest in cursor}
+
 
 def take(
     cursor: Any, only: Iterable[ObjectName] | None = None
 ) -> dict[ObjectName, tuple[int, str]]:
-    """Rows and digest of each table.
+    """Return rows and digest of each table.
 
     Args:
-        cursor: psycopg2's; its session is set to write values as `SESSION` says.
+        cursor: psycopg2's; its session gets the settings of `SESSION`.
         only: these tables, all when left out.
     """
-    sql = driver().sql
-
-    for statement in SESSION:
-        cursor.execute(statement)
-    cursor.execute(_COLUMNS)
+    settings(cursor)
     chosen = None if only is None else set(only)
-    tables = [
-        ((schema, table), [name for name in columns if name is not None])
-        for schema, table, columns in cursor.fetchall()
-        if chosen is None or (schema, table) in chosen
-    ]
+    tables = [one for one in columns(cursor) if chosen is None or one[0] in chosen]
     found: dict[ObjectName, tuple[int, str]] = {}
-    for start in range(0, len(tables), BATCH):
-        batch = tables[start : start + BATCH]
-        query = sql.SQL(" UNION ALL ").join(
-            sql.SQL(
-                "SELECT {}, count(*), coalesce(sum(hashtextextended(ROW({})::text, 0)), 0)::text"
-                " FROM ONLY {} t"
-            ).format(
-                sql.Literal(number),
-                sql.SQL(", ").join(sql.Identifier("t", column) for column in columns),
-                sql.Identifier(*key),
-            )
-            for number, (key, columns) in enumerate(batch)
-        )
-        cursor.execute(query)
-        for number, rows, digest in cursor.fetchall():
-            found[batch[number][0]] = (int(rows), str(digest))
+    for batch in batches(tables):
+        found.update(read(cursor, batch))
     return found

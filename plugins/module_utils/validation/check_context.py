@@ -75,9 +75,17 @@ class CheckContext:
         return self.catalogue.foreign_keys()
 
     @functools.cached_property
-    def unique(self) -> dict[ObjectName, bool]:
-        """Unique constraints."""
-        return self.catalogue.constraints("u")
+    def hash_partitions(self) -> dict[ObjectName, ObjectName]:
+        """As `Catalogue.hash_partitions` returns them."""
+        return self.catalogue.hash_partitions()
+
+    @functools.cached_property
+    def keys(self) -> dict[ObjectName, bool]:
+        """Primary keys, unique and exclusion constraints.
+
+        An entry of a table of contents does not say which of them it is.
+        """
+        return self.catalogue.constraints("pux")
 
     @functools.cached_property
     def rows(self) -> dict[ObjectName, int]:
@@ -133,10 +141,11 @@ def compared(
         unexpected: the kind of finding for `extra`.
         extra: what is there and must not be.
     """
-    there = set(found)
+    there = {_tag(key) for key in found}
     lost = [
         Finding(missing, dotted(key), _("%(what)s is missing", what=dotted(key)))
-        for key in sorted(expected - there)
+        for key in sorted(expected)
+        if _tag(key) not in there
     ]
     more = [
         Finding(unexpected, dotted(key), _("%(what)s is not in the backup", what=dotted(key)))
@@ -144,11 +153,19 @@ def compared(
     ]
     evidence = _(
         "%(found)d/%(expected)d %(what)s",
-        found=len(expected & there),
+        found=len(expected) - len(lost),
         expected=len(expected),
         what=what,
     )
     return Evidence(evidence, [*lost, *more])
+
+
+def _tag(key: Sequence[str]) -> tuple[str, str]:
+    """Return a name as a table of contents has it.
+
+    That separates a table from what belongs to it by a space, which names may contain as well.
+    """
+    return key[0], " ".join(key[1:])
 
 
 def combined(parts: Sequence[Evidence]) -> Evidence:

@@ -2,7 +2,7 @@
 # Copyright (c) 2026, chefwell.resilience contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Questions about content: rows, references, sequences, views, configured queries."""
+"""Checks of content: rows, references, sequences, views, configured queries."""
 
 from __future__ import annotations
 
@@ -23,7 +23,8 @@ from .check_context import BATCH, CheckContext, compared, dotted
 
 def row_counts(context: CheckContext) -> Evidence:
     """Every table has as many rows as the backup."""
-    counts, expected = context.rows, context.expected.rows
+    counts = _by_root(context, context.rows)
+    expected = _by_root(context, context.expected.rows)
     known = {key: count for key, count in expected.items() if count is not None}
     findings = [
         Finding(
@@ -39,7 +40,7 @@ def row_counts(context: CheckContext) -> Evidence:
     evidence = [
         _(
             "%(rows)d rows in %(tables)d tables, compared with %(source)s",
-            rows=sum(counts.values()),
+            rows=sum(count or 0 for count in counts.values()),
             tables=len(known),
             source=SOURCES.get(context.expected.row_source, context.expected.row_source),
         )
@@ -87,22 +88,48 @@ def content(context: CheckContext) -> Evidence:
     digests = {(schema, table): digest for schema, table, digest in expected.digests}
     with connection.cursor() as cursor:
         found = content_digest.take(cursor, digests)
+    known: dict[ObjectName, int | None] = {key: expected.rows.get(key) for key in digests}
+    rows = _by_root(context, {key: found[key][0] for key in digests if key in found})
+    here_digests = _by_root(context, {key: int(found[key][1]) for key in digests if key in found})
+    must_rows = _by_root(context, known)
+    must = _by_root(context, {key: int(digest) for key, digest in digests.items()})
     findings = [
         Finding(
             "content.differs",
             dotted(key),
             _("%(table)s has as many rows as it must, but other content", table=dotted(key)),
         )
-        for key, digest in sorted(digests.items())
-        if key in found and found[key][0] == expected.rows.get(key) and found[key][1] != digest
+        for key, digest in sorted(must.items())
+        if key in rows and rows[key] == must_rows[key] and here_digests[key] != digest
     ]
-    same = sum(key in found and found[key][1] == digest for key, digest in digests.items())
+    same = sum(here_digests.get(key) == digest for key, digest in must.items())
     evidence = _(
         "%(found)d/%(expected)d tables with the content that they had",
         found=same,
-        expected=len(digests),
+        expected=len(must),
     )
     return Evidence(evidence, findings)
+
+
+def _by_root(
+    context: CheckContext, figures: Mapping[ObjectName, int | None]
+) -> dict[ObjectName, int | None]:
+    """Return figures by table, those of hash partitions added up for their root.
+
+    Rows and digests are sums, so that the root's is the sum of its partitions'.
+    """
+    roots = context.hash_partitions
+    partitions: dict[ObjectName, list[int | None]] = {}
+    found = {key: figure for key, figure in figures.items() if key not in roots}
+    for key, figure in figures.items():
+        if key in roots:
+            partitions.setdefault(roots[key], []).append(figure)
+    for root, parts in partitions.items():
+        # A dump with --load-via-partition-root names the root itself.
+        if not found.get(root):
+            known = [figure for figure in parts if figure is not None]
+            found[root] = sum(known) if len(known) == len(parts) else None
+    return found
 
 
 def references(context: CheckContext) -> Evidence:
@@ -191,10 +218,11 @@ def sequences(context: CheckContext) -> Evidence:
         if (schema, name) in values
         and values[schema, name] != (int(value) if called == "true" else None)
     ]
+    moved_back = _moved_back(context, values)
     behind, fed = _behind(context)
     compared_too = _("%(count)d of them compared with their columns", count=fed)
     evidence = join([presence.evidence, compared_too])
-    return Evidence(evidence, [*presence.findings, *differing, *behind])
+    return Evidence(evidence, [*presence.findings, *differing, *moved_back, *behind])
 
 
 def _position(value: int | None) -> str:
@@ -204,62 +232,116 @@ def _position(value: int | None) -> str:
 def _behind(context: CheckContext) -> tuple[list[Finding], int]:
     fed = context.catalogue.sequences()
     batches = [fed[start : start + BATCH] for start in range(0, len(fed), BATCH)]
-    asked = parallel_queries.each(context.catalogue.connection, batches, _furthest)
+    results = parallel_queries.each(context.catalogue.connection, batches, _collisions)
     behind = [
         Finding(
             "sequence.behind",
             f"{schema}.{name}",
             _(
-                "%(sequence)s is at %(found)s, %(column)s is at %(furthest)s already",
+                "%(sequence)s is at %(found)s, its next value %(next)s is in %(column)s already",
                 sequence=f"{schema}.{name}",
                 found=_position(last),
-                column=f"{table}.{column}",
-                furthest=str(furthest),
+                next=following,
+                column=f"{table_schema}.{table}.{column}",
             ),
         )
-        for told_batch in asked
-        for (schema, name, _schema, table, column, last, step), furthest in told_batch
-        if furthest is not None
-        and (last is None or (last < furthest if step > 0 else last > furthest))
+        for batch in results
+        for (schema, name, table_schema, table, column, _step), last, following in batch
     ]
     return behind, len(fed)
 
 
-def _furthest(
+def _collisions(
     connection: Any, batch: Sequence[tuple[Any, ...]]
-) -> list[tuple[tuple[Any, ...], Any]]:
-    """Each sequence, and how far the column that it feeds has come."""
+) -> list[tuple[tuple[Any, ...], int | None, int]]:
+    """Return the sequences whose next value their column holds: last value and next one."""
     sql = driver().sql
-
     query = sql.SQL(" UNION ALL ").join(
-        sql.SQL("SELECT {}, (SELECT {}({})::numeric FROM {})").format(
-            sql.Literal(number),
-            sql.SQL("max" if row[6] > 0 else "min"),
-            sql.Identifier(row[4]),
-            sql.Identifier(row[2], row[3]),
+        sql.SQL(
+            "SELECT {number}, CASE WHEN is_called THEN last_value END, following FROM (SELECT"
+            " is_called, last_value, CASE WHEN is_called THEN last_value::numeric + {step}"
+            " ELSE last_value END AS following FROM {sequence}) s"
+            " WHERE EXISTS (SELECT 1 FROM {table} t WHERE t.{column} = s.following)"
+        ).format(
+            number=sql.Literal(number),
+            step=sql.Literal(row[5]),
+            sequence=sql.Identifier(row[0], row[1]),
+            table=sql.Identifier(row[2], row[3]),
+            column=sql.Identifier(row[4]),
         )
         for number, row in enumerate(batch)
     )
-    return [(batch[number], furthest) for number, furthest in Catalogue(connection).rows(query)]
+    return [
+        (batch[number], last, int(following))
+        for number, last, following in Catalogue(connection).rows(query)
+    ]
+
+
+def _moved_back(context: CheckContext, values: Mapping[ObjectName, int | None]) -> list[Finding]:
+    """Return the sequences that stand before the position that the manifest has.
+
+    A dump reads a sequence later than its manifest does, so it may stand further on.
+    """
+    findings = []
+    for schema, name, value, step in sorted(context.expected.sequence_positions):
+        key, forwards = (schema, name), int(step) > 0
+        if key not in values:
+            continue
+        found = values[key]
+        if found is None or (found < int(value) if forwards else found > int(value)):
+            text = _(
+                "%(sequence)s is at %(found)s, in production it was at %(expected)s",
+                sequence=dotted(key),
+                found=_position(found),
+                expected=value,
+            )
+            findings.append(Finding("sequence.differs", dotted(key), text))
+    return findings
 
 
 def views(context: CheckContext) -> Evidence:
-    """Every view is there and runs."""
-    Error, sql = driver().Error, driver().sql
+    """Every view is there, and everything that it names.
 
+    A view is resolved and never run: it may write, call other servers, need a session of the
+    application or take hours.
+    """
     found = context.catalogue.relations("v")
     presence = compared(_("views"), "view.missing", context.expected.views, found)
-    broken = []
-    for key in sorted(context.expected.views & found):
-        try:
-            # All columns: what none asks for PostgreSQL does not compute.
-            query = sql.SQL("SELECT * FROM {} LIMIT 1").format(sql.Identifier(*key))
-            context.catalogue.rows(query)
-        except Error as error:
-            message = one_line(error, 120)
-            text = _("%(view)s does not run: %(why)s", view=dotted(key), why=message)
-            broken.append(Finding("view.broken", dotted(key), text))
+    present = sorted(context.expected.views & found)
+    batches = [present[start : start + BATCH] for start in range(0, len(present), BATCH)]
+    results = parallel_queries.each(context.catalogue.connection, batches, _unresolved)
+    broken = [
+        Finding(
+            "view.broken",
+            dotted(key),
+            _("%(view)s cannot be resolved: %(why)s", view=dotted(key), why=why),
+        )
+        for batch in results
+        for key, why in batch
+    ]
     return dataclasses.replace(presence, findings=[*presence.findings, *broken])
+
+
+def _unresolved(connection: Any, batch: Sequence[ObjectName]) -> list[tuple[ObjectName, str]]:
+    """Return the views that name something that does not exist, each with PostgreSQL's message."""
+    sql, error_class = driver().sql, driver().Error
+    wrong = []
+    with connection.cursor() as cursor:
+        for key in batch:
+            # PREPARE looks up every name of a query and does no more; the planner would already
+            # call functions.
+            try:
+                cursor.execute("SELECT pg_get_viewdef(%s::regclass)", [_quoted(key)])
+                definition = sql.SQL(cursor.fetchone()[0].rstrip().rstrip(";"))
+                cursor.execute(sql.SQL("PREPARE resolved AS {}").format(definition))
+                cursor.execute("DEALLOCATE resolved")
+            except error_class as error:
+                wrong.append((key, one_line(error, 120)))
+    return wrong
+
+
+def _quoted(key: ObjectName) -> str:
+    return ".".join('"' + part.replace('"', '""') + '"' for part in key)
 
 
 def materialized_views(context: CheckContext) -> Evidence:
@@ -280,7 +362,7 @@ def materialized_views(context: CheckContext) -> Evidence:
 
 
 def large_objects(context: CheckContext) -> Evidence:
-    """As many large objects as in the backup."""
+    """As many large objects as in the backup and, with a manifest, these with their content."""
     expected, found = context.expected.large_objects, context.catalogue.large_objects()
     findings = []
     if found != expected:
@@ -291,9 +373,18 @@ def large_objects(context: CheckContext) -> Evidence:
             expected=expected,
         )
         findings.append(Finding("large_object.missing", "", text))
-    return Evidence(
-        _("%(found)d/%(expected)d large objects", found=found, expected=expected), findings
-    )
+    digests = context.expected.large_object_digests
+    if digests:
+        here = context.catalogue.large_object_digests()
+        for identifier, digest in sorted(digests.items()):
+            if identifier not in here:
+                text = _("large object %(number)s is missing", number=identifier)
+                findings.append(Finding("large_object.missing", identifier, text))
+            elif here[identifier] != digest:
+                text = _("large object %(number)s has other content", number=identifier)
+                findings.append(Finding("large_object.differs", identifier, text))
+    evidence = _("%(found)d/%(expected)d large objects", found=found, expected=expected)
+    return Evidence(evidence, findings)
 
 
 def query(context: CheckContext, configured: Mapping[str, Any]) -> Evidence:

@@ -2,7 +2,7 @@
 # Copyright (c) 2026, chefwell.resilience contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Questions about structure: is everything there that the backup's table of contents names?"""
+"""Checks of structure: does everything exist that the backup's table of contents names?"""
 
 from __future__ import annotations
 
@@ -105,66 +105,32 @@ def tables(context: CheckContext) -> Evidence:
 
 
 def columns(context: CheckContext) -> Evidence:
-    """Every column with its type, NOT NULL and default, as the backup's CREATE TABLE has it."""
-    found, own = {}, {}
-    defaults = set()
-    for schema, table, column, kind, not_null, has_default, is_own in context.catalogue.columns():
-        found[schema, table, column] = (kind, not_null)
-        own[schema, table, column] = is_own
-        if has_default:
-            defaults.add((schema, table, column))
-    findings, described, good = [], set(), 0
-    for schema, table, column, kind, not_null in sorted(context.expected.columns):
+    """Every column that the backup has values for, and no other in the same tables.
+
+    Generated columns have no values in a backup. How columns are defined only a manifest knows.
+    """
+    expected = {key for key in context.expected.columns if key[:2] in context.tables}
+    found, extra = set(), set()
+    described = {key[:2] for key in expected}
+    for schema, table, column, is_generated in context.catalogue.columns():
         key = (schema, table, column)
-        described.add((schema, table))
-        there = found.get(key)
-        if (schema, table) not in context.tables:
-            continue  # told as a missing table
-        if there is None:
-            findings.append(
-                _column("column.missing", key, _("%(what)s is missing", what=dotted(key)))
-            )
-        elif there[0] != kind:
-            text = _(
-                "%(column)s is %(found)s instead of %(expected)s",
-                column=dotted(key),
-                found=there[0],
-                expected=kind,
-            )
-            findings.append(_column("column.differs", key, text))
-        elif not_null and not there[1]:
-            text = _("%(column)s may be null, in the backup it may not", column=dotted(key))
-            findings.append(_column("column.differs", key, text))
-        elif key in context.expected.defaults and key not in defaults:
-            text = _("%(column)s has no default, in the backup it has", column=dotted(key))
-            findings.append(_column("column.differs", key, text))
-        else:
-            good += 1
-    known = {column[:3] for column in context.expected.columns}
-    for key in sorted(set(found) - known):
-        # An inherited column is described at its parent; a typed table's columns at the type.
-        if key[:2] in described and own[key]:
-            findings.append(
-                _column(
-                    "column.unexpected",
-                    key,
-                    _("%(what)s is not in the backup", what=dotted(key)),
-                )
-            )
-    evidence = _(
-        "%(found)d/%(expected)d columns", found=good, expected=len(context.expected.columns)
+        found.add(key)
+        if (schema, table) in described and key not in expected and not is_generated:
+            extra.add(key)
+    return compared(
+        _("columns"),
+        "column.missing",
+        expected,
+        found,
+        unexpected="column.unexpected",
+        extra=extra,
     )
-    return Evidence(evidence, findings)
-
-
-def _column(kind: str, key: ObjectName, text: str) -> Finding:
-    return Finding(kind, dotted(key), text)
 
 
 def primary_keys(context: CheckContext) -> Evidence:
     """Every primary key."""
-    found = context.catalogue.constraints("p")
-    return compared(_("primary keys"), "primary_key.missing", context.expected.primary_keys, found)
+    expected = context.expected.primary_keys
+    return compared(_("primary keys"), "primary_key.missing", expected, context.keys)
 
 
 def foreign_keys(context: CheckContext) -> Evidence:
@@ -193,13 +159,13 @@ def indexes(context: CheckContext) -> Evidence:
 def unique_constraints(context: CheckContext) -> Evidence:
     """Every unique constraint."""
     expected = context.expected.unique_constraints
-    return compared(_("unique constraints"), "unique.missing", expected, context.unique)
+    return compared(_("unique constraints"), "unique.missing", expected, context.keys)
 
 
 def other_constraints(context: CheckContext) -> Evidence:
-    """Every check constraint, those inside CREATE TABLE among them, and every exclusion."""
+    """Every check and exclusion constraint that the backup has an entry for."""
     expected = context.expected.check_constraints | context.expected.exclusions
-    found = context.catalogue.constraints("cx")
+    found = {*context.catalogue.constraints("c"), *context.keys}
     return compared(_("constraints"), "constraint.missing", expected, found)
 
 

@@ -20,7 +20,7 @@ from ..checks import checks
 from ..checks.check_titles import title_of
 from ..checks.checks import CheckResult, Evidence
 from ..database.catalogue import Catalogue, ObjectName
-from . import checks_content, checks_structure
+from . import checks_content, checks_definitions, checks_structure
 from .check_context import CheckContext, ValidationSettings
 
 # Seconds that one statement may take.
@@ -113,8 +113,10 @@ def validate(
 
 def _checks(context: CheckContext) -> list[tuple[str, str, Callable[[CheckContext], Evidence]]]:
     settings, chosen = context.settings, [*_CHECKS]
+    # Only a manifest knows definitions and content.
+    if context.expected.structure:
+        chosen.append(("definitions", checks_definitions.definitions))
     if context.expected.digests:
-        # Only a manifest knows the content.
         chosen.append(("content", checks_content.content))
     if settings.amcheck:
         chosen.append(("corruption", checks_content.corruption))
@@ -142,7 +144,7 @@ def _schemas(context: CheckContext, results: list[CheckResult]) -> list[dict[str
                 expectation.indexes,
                 {key for key, usable in context.indexes.items() if usable},
             ),
-            "unique_constraints": (expectation.unique_constraints, set(context.unique)),
+            "unique_constraints": (expectation.unique_constraints, set(context.keys)),
         }
         rows, there = context.rows, context.schemas
     except Exception:  # the check that failed says why

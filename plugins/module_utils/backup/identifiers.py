@@ -1,0 +1,36 @@
+# -*- coding: utf-8 -*-
+# Copyright (c) 2026, chefwell.resilience contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""SQL identifiers as pg_dump writes them."""
+
+from __future__ import annotations
+
+import re
+
+NAME = r'"(?:[^"]|"")+"|[^\s,;()".]+'
+_NAME = re.compile(NAME)
+
+
+def unquoted(name: str) -> str:
+    """Return an identifier as the catalogues hold it."""
+    return name[1:-1].replace('""', '"') if name.startswith('"') else name
+
+
+def copy_columns(statement: str) -> list[str]:
+    """Return the columns that a COPY statement names; none where it names none."""
+    at = len("COPY ")
+    columns: list[str] = []
+    listed = False
+    while at < len(statement):
+        if found := _NAME.match(statement, at):
+            if listed:
+                columns.append(unquoted(found[0]))
+            at = found.end()
+            continue
+        character = statement[at]
+        if character == ")":
+            return columns
+        listed = listed or character == "("
+        at += 1
+    return []

@@ -1,0 +1,309 @@
+# -*- coding: utf-8 -*-
+# Copyright (c) 2026, chefwell.resilience contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Read what a manifest holds of a database, in the snapshot of its dump and without any harm to it.
+
+One session exports the snapshot and does nothing else until the dump has ended. What is read is
+read in another session, in short transactions on that snapshot with few locks each. What cannot be
+read is noted; nothing that happens here can end the dump.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import functools
+import threading
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any
+
+from ..common.errors import ResilienceError
+from ..common.messages import _
+from ..common.safe_text import one_line
+from ..database import content_digest, structure
+from ..database.catalogue import LARGE_OBJECT_DIGESTS, ObjectName
+from ..database.connection import driver, open_connection
+
+# The owner's settings of database and role must not end these sessions (pg_dump does the same, see
+# setup_connection in pg_dump.c). Milliseconds; 0 is without a limit.
+SESSION: dict[str, str | int] = {
+    "statement_timeout": 0,
+    "idle_in_transaction_session_timeout": 0,
+    "idle_session_timeout": 0,
+    "transaction_timeout": 0,
+    "lock_timeout": 5_000,
+    "row_security": "off",
+}
+# Sequences whose positions one transaction reads: each is locked until its end.
+SEQUENCES = 50
+_POSITIONS = """
+SELECT schemaname, sequencename, last_value, increment_by FROM pg_catalog.pg_sequences
+WHERE (schemaname, sequencename) IN (
+ SELECT n.nspname, c.relname FROM pg_catalog.pg_class c
+ JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
+ WHERE c.relkind = 'S' AND c.relpersistence <> 't' ORDER BY c.oid LIMIT %s OFFSET %s)"""
+
+
+@dataclasses.dataclass
+class Held:
+    """What a database held at a snapshot.
+
+    Attributes:
+        taken_at: of the snapshot, ISO 8601.
+        server_version, database, encoding, locale: as of `manifest.Manifest`.
+        tables: rows and content digest, by (schema, table).
+        structure: the definitions of all objects.
+        sequences: last value and step of each sequence, by (schema, name), read when the snapshot
+            was taken: a dump reads them later, when they may have moved on.
+        large_objects: digest by identifier; None where they cannot be read.
+        unreadable: what could not be read, with the reason.
+    """
+
+    taken_at: str
+    server_version: str
+    database: str
+    encoding: str
+    locale: dict[str, str]
+    tables: dict[ObjectName, tuple[int, str]] = dataclasses.field(default_factory=dict)
+    structure: structure.Structure = dataclasses.field(default_factory=structure.Structure)
+    sequences: dict[ObjectName, tuple[int | None, int]] = dataclasses.field(default_factory=dict)
+    large_objects: dict[str, str] | None = None
+    unreadable: dict[str, str] = dataclasses.field(default_factory=dict)
+
+
+class Snapshot:
+    """An exported snapshot, open as long as its session.
+
+    Attributes:
+        name: for `pg_dump --snapshot`.
+        held: what is known of the database so far.
+    """
+
+    def __init__(self, parameters: Mapping[str, Any], connection: Any, name: str, held: Held):
+        self._parameters, self._connection = parameters, connection
+        self.name, self.held = name, held
+        self._reader: Any = None
+
+    def cancel(self) -> None:
+        """End the query that reads, if there is one."""
+        with contextlib.suppress(driver().Error):
+            if self._reader is not None and not self._reader.closed:
+                self._reader.cancel()
+
+    def alive(self) -> bool:
+        """Return whether the snapshot can still be imported."""
+        try:
+            with self._connection.cursor() as cursor:
+                cursor.execute("SELECT 1")
+                return True
+        except driver().Error:
+            return False
+
+    def read(self, stopped: Callable[[], bool] = lambda: False) -> Held:
+        """Read everything that a manifest holds.
+
+        Args:
+            stopped: whether to give up; looked at between transactions.
+
+        Raises:
+            ResilienceError: the database cannot be connected to, or the snapshot is gone.
+        """
+        psycopg2 = driver()
+        try:
+            with contextlib.closing(_session(self._parameters)) as connection:
+                self._reader = connection
+                _Reader(connection, self.name, self.held, stopped).read()
+        except psycopg2.Error as error:
+            raise unreadable(error) from error
+        return self.held
+
+
+class Reading:
+    """Reads a snapshot in a thread while the dump runs."""
+
+    def __init__(self, snapshot: Snapshot) -> None:
+        self._stop, self._snapshot = threading.Event(), snapshot
+        self._problem = ""
+        self._held: Held | None = None
+        self._thread = threading.Thread(target=self._read, args=[snapshot], daemon=True)
+        self._thread.start()
+
+    def _read(self, snapshot: Snapshot) -> None:
+        try:
+            self._held = snapshot.read(self._stop.is_set)
+        except Exception as error:  # the dump goes on, whatever happened here
+            self._problem = str(error)
+
+    def result(self) -> tuple[Held | None, str]:
+        """Wait for the end; return what was read, or None and the problem."""
+        self._thread.join()
+        return (None, self._problem) if self._problem else (self._held, "")
+
+    def stop(self) -> None:
+        """Give up."""
+        self._stop.set()
+        self._snapshot.cancel()
+        self._thread.join()
+
+
+@contextlib.contextmanager
+def export(parameters: Mapping[str, Any]) -> Iterator[Snapshot]:
+    """Hold a snapshot of a database open.
+
+    Args:
+        parameters: of the connection; libpq's environment has what they lack.
+
+    Raises:
+        ResilienceError: the database cannot be connected to, or exports no snapshot.
+    """
+    psycopg2 = driver()
+    try:
+        connection = _session(parameters)
+    except psycopg2.Error as error:
+        raise unreadable(error) from error
+    try:
+        with connection.cursor() as cursor:
+            sequences = _positions(cursor)
+            encoding, locale = _locale(cursor, connection.server_version)
+            cursor.execute("SHOW server_version")
+            version = str(cursor.fetchone()[0])
+            cursor.execute("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY")
+            cursor.execute("SELECT pg_catalog.pg_export_snapshot(), now(), current_database()")
+            name, moment, database = cursor.fetchone()
+    except psycopg2.Error as error:
+        connection.close()
+        raise unreadable(error) from error
+    taken_at = moment.astimezone().isoformat(timespec="seconds")
+    held = Held(taken_at, version, str(database), encoding, locale, sequences=sequences)
+    try:
+        yield Snapshot(parameters, connection, str(name), held)
+    finally:
+        connection.close()
+
+
+class _Reader:
+    """Reads in transactions of its own on an imported snapshot."""
+
+    def __init__(self, connection: Any, name: str, held: Held, stopped: Callable[[], bool]) -> None:
+        self._connection, self._name, self._held = connection, name, held
+        self._stopped = stopped
+
+    def read(self) -> None:
+        held = self._held
+        with self._connection.cursor() as cursor:
+            structure.settings(cursor)
+        schemas = self._transaction(structure.schema_names)
+        for batch in structure.batches(schemas):
+            self._definitions(batch)
+        with self._connection.cursor() as cursor:
+            content_digest.settings(cursor)
+        tables = self._transaction(content_digest.columns)
+        left: list[content_digest.Columns] = []
+        for tables_batch in content_digest.batches(tables):
+            if self._stopped():
+                return
+            left += self._tables(tables_batch)
+        # A table that was locked for a moment may be free now.
+        for one in left:
+            if self._stopped():
+                return
+            self._tables([one])
+        try:
+            objects = self._transaction(_large_objects)
+        except driver().Error as error:
+            self._note(_("large objects"), error)
+        else:
+            held.large_objects = objects
+
+    def _definitions(self, batch: list[str]) -> None:
+        """Read the definitions in some schemas, one by one where it fails together."""
+        objects: dict[str, structure.Shape] = {}
+        for schemas, kind, query in structure.queries(batch):
+            if self._stopped():
+                return
+            try:
+                self._transaction(
+                    functools.partial(
+                        structure.read, schemas=schemas, kind=kind, query=query, into=objects
+                    )
+                )
+            except driver().Error as error:
+                if len(batch) < 2:
+                    self._note(batch[0] or _("objects outside of schemas"), error)
+                for schema in batch if len(batch) > 1 else []:
+                    self._definitions([schema])
+                return
+        for schema in batch:
+            self._held.structure.add(schema, objects.get(schema, {}))
+
+    def _tables(self, batch: Sequence[content_digest.Columns]) -> list[content_digest.Columns]:
+        """Read some tables, one by one where they cannot be read together; return what is left."""
+        if self._stopped():
+            return []
+        try:
+            read = self._transaction(lambda cursor: content_digest.read(cursor, batch))
+        except driver().Error as error:
+            if len(batch) > 1:
+                return [left for one in batch for left in self._tables([one])]
+            self._note(".".join(batch[0][0]), error)
+            return list(batch)
+        self._held.tables.update(read)
+        for key in read:
+            self._held.unreadable.pop(".".join(key), None)
+        return []
+
+    def _note(self, name: str, error: Exception) -> None:
+        if self._connection.closed:
+            raise error
+        self._held.unreadable[name] = one_line(error, 200)
+
+    def _transaction(self, query: Callable[[Any], Any]) -> Any:
+        """Return the result of a query that runs in a transaction of its own."""
+        with self._connection.cursor() as cursor:
+            cursor.execute("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY")
+            try:
+                cursor.execute("SET TRANSACTION SNAPSHOT %s", [self._name])
+                return query(cursor)
+            finally:
+                if not self._connection.closed:
+                    cursor.execute("ROLLBACK")
+
+
+def _session(parameters: Mapping[str, Any]) -> Any:
+    return open_connection(parameters, private=False, settings=SESSION)
+
+
+def _positions(cursor: Any) -> dict[ObjectName, tuple[int | None, int]]:
+    found: dict[ObjectName, tuple[int | None, int]] = {}
+    cursor.execute("SELECT count(*) FROM pg_catalog.pg_class WHERE relkind = 'S'")
+    for start in range(0, cursor.fetchone()[0], SEQUENCES):
+        cursor.execute(_POSITIONS, [SEQUENCES, start])
+        for schema, name, value, step in cursor:
+            found[schema, name] = (value, step)
+    return found
+
+
+def _large_objects(cursor: Any) -> dict[str, str]:
+    cursor.execute(LARGE_OBJECT_DIGESTS)
+    return dict(cursor.fetchall())
+
+
+def _locale(cursor: Any, server_version: int) -> tuple[str, dict[str, str]]:
+    known_since_15 = "datlocprovider::text, coalesce(datcollversion, '')"
+    more = known_since_15 if server_version >= 150000 else "'c', ''"
+    cursor.execute(
+        f"SELECT pg_encoding_to_char(encoding), datcollate, datctype, {more}"
+        " FROM pg_database WHERE datname = current_database()"
+    )
+    encoding, *rest = (str(value) for value in cursor.fetchone())
+    return encoding, dict(zip(("collate", "ctype", "provider", "version"), rest, strict=True))
+
+
+def unreadable(error: Exception) -> ResilienceError:
+    """Return the error for a database that cannot be read for a manifest."""
+    return ResilienceError(
+        _("the database cannot be read for the manifest: %(why)s", why=one_line(error)),
+        option="dsn",
+        remedy=_("connect as a user who may read all rows of every table, as for pg_dump"),
+    )
