@@ -65,7 +65,7 @@ class Host(PlayHost):
             "server_kit_dir": str(root / "kit"),
             "server_python": sys.executable,
         }
-        self.add(**self.to())
+        self.variables |= self.to()
         # In the inventory of its own name: what Ansible does on the server.
         self.inventoried = {
             "inventory_host": "server",
