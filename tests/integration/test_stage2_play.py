@@ -119,12 +119,12 @@ def people():
         yield made
 
 
-def further(host: Host, server: Sshd) -> list[dict[str, object]]:
+def further(host: Host, server: Sshd, **own: object) -> list[dict[str, object]]:
     """A second folder on the same server, as of another client, and a third place by rclone."""
     conf = host.root / "rclone.conf"
     conf.write_text("[here]\ntype = local\n")
     conf.chmod(0o600)
-    own = {**host.destination, **host.inventoried}
+    own = {**host.destination, **host.inventoried, **own}
     third = {"transport": "rclone", "rclone_remote": f"here:{host.root}/third"}
     return [
         {**own, "name": "second", "path": str(server.root / "second"), "tries": 1},
@@ -139,12 +139,12 @@ def test_converges_syncs_verifies_and_rolls_back(
     make_key(server.root / "reader")
     second = server.root / "second"
     third = host.root / "third"
+    told = {"server_notify": [people.webhook], "server_ping_url": people.check}
     managed = host.to(
-        *further(host, server),
+        *further(host, server, **told),
         **host.inventoried,
+        **told,
         read_key=(server.root / "reader.pub").read_text(),
-        server_notify=[people.webhook],
-        server_ping_url=people.check,
     )
     assert host.play("stage2_offsite_backup.yml", "--check", **managed)["failed"] == 0
     assert not host.key.exists() and not server.backups.exists()
