@@ -30,6 +30,8 @@ sys.path.insert(0, str(ROOT / "build" / "collections"))
 # The testbed, and what the tests share (tests/support).
 sys.path.insert(0, str(ROOT / "tests"))
 
+from support.filesystems import Disks
+from support.http_receiver import Receiver, receiving
 from testbed import Testbed
 
 # A runner that was started in the background ignores Ctrl-C, and whatever it starts inherits that;
@@ -117,6 +119,22 @@ def blocking_input() -> None:
     """ssh makes its standard input non-blocking, and one that a test kills leaves it so for all who
     inherit it; Ansible refuses to begin with such an input."""
     os.set_blocking(0, True)
+
+
+@pytest.fixture
+def disks(tmp_path: Path) -> Iterator[Disks]:
+    """A maker of filesystems below a folder of their own, which are unmounted afterwards."""
+    (tmp_path / "disks").mkdir()
+    disks = Disks(tmp_path / "disks")
+    yield disks
+    disks.close()
+
+
+@pytest.fixture
+def receiver() -> Iterator[Receiver]:
+    """An HTTP service that takes notifications and pings."""
+    with receiving() as receiver:
+        yield receiver
 
 
 @pytest.fixture(scope="module")

@@ -96,14 +96,7 @@ class Swarm:
 
     def connect(self, dbname: str | None = None) -> psycopg2.extensions.connection:
         """A connection as superuser; only within the engine's network."""
-        return psycopg2.connect(
-            host=self.settings["host"],
-            port=self.settings["port"],
-            user=self.settings["user"],
-            password=self.settings["password"],
-            dbname=dbname or self.settings["dbname"],
-            connect_timeout=5,
-        )
+        return production.connect(self.settings, dbname)
 
     def database_answers(self) -> bool:
         """Whether PostgreSQL takes connections; only within the engine's network."""

@@ -10,7 +10,6 @@ import socket
 import subprocess
 import tempfile
 import time
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -21,28 +20,10 @@ from ansible_collections.chefwell.resilience.plugins.module_utils.history.histor
 )
 from support.fault_log import Fault
 from support.filesystems import Disks, fill, run
-from support.http_receiver import Receiver, receiving
+from support.http_receiver import Receiver
 from support.monitor_host import ENGINE, MonitorHost
 
 DAY = 86400
-
-
-@pytest.fixture
-def disks(tmp_path: Path) -> Iterator[Disks]:
-    made = Disks(tmp_path / "disks")
-    yield made
-    made.close()
-
-
-@pytest.fixture(autouse=True)
-def folder(tmp_path: Path) -> None:
-    (tmp_path / "disks").mkdir()
-
-
-@pytest.fixture
-def receiver() -> Iterator[Receiver]:
-    with receiving() as made:
-        yield made
 
 
 def test_a6_hostile_names_in_log_json_and_page(

@@ -39,7 +39,7 @@ from support.backup_trees import add_backup
 from support.offsite_client import copied_backups, in_sync, with_destination
 from support.remote_backup_server import copied, remote_host, server, settings, tree
 from support.sshd import Sshd, make_key
-from support.stage_config import offsite_config
+from support.stage_config import write_offsite_config
 
 __all__ = ["copied", "remote_host", "server", "settings", "tree"]
 
@@ -209,20 +209,7 @@ def by_command(
     settings: SyncSettings, root: Path, command: str, **values: object
 ) -> tuple[int, dict]:
     """The host's command, with its log in `root`; exit code and result."""
-    destination = settings.transport.destination
-    config = root / "offsite.json"
-    given = {
-        "host": destination.host,
-        "port": destination.port,
-        "user": destination.user,
-        "path": destination.path,
-        "key_file": destination.key_file,
-        "known_hosts_file": destination.known_hosts_file,
-        "backup_path": settings.backup_path,
-        "state_dir": settings.state_dir,
-        "log_file": str(root / "log"),
-    }
-    config.write_text(json.dumps(offsite_config({**given, **values})))
+    config = write_offsite_config(root, settings, **values)
     output = io.StringIO()
     with contextlib.redirect_stdout(output):
         code = host_cli.main([command, "--config", str(config), "--json"])

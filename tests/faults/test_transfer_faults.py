@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
-import json
 import os
 import shutil
 import signal
@@ -45,7 +44,7 @@ from support.processes import descendants, kill
 from support.remote_backup_server import copied, remote_host, server, settings, tree
 from support.remote_host import RemoteHost
 from support.sshd import Sshd
-from support.stage_config import offsite_config
+from support.stage_config import write_offsite_config
 from support.waiting import wait_for
 from testbed.services import free_port
 
@@ -212,28 +211,21 @@ def test_b2_network(
 
 def test_b2_alert(fault, copied: SyncSettings, server: Sshd, tmp_path: Path) -> None:
     fault.cause("a sync by the host's command to a server that accepts and says nothing")
-    destination = copied.transport.destination
     with socket.create_server(("127.0.0.1", 0)) as mute, receiving() as service:
-        values = {
-            "host": "127.0.0.1",
-            "port": mute.getsockname()[1],
-            "user": server.user,
-            "path": destination.path,
-            "key_file": destination.key_file,
-            "known_hosts_file": destination.known_hosts_file,
-            "connect_seconds": 1,
-            "retry_seconds": 0.05,
-            "backup_path": copied.backup_path,
-            "state_dir": str(tmp_path / "told"),
-            "fallback_dir": str(tmp_path / "told"),
-            "log_file": str(tmp_path / "log"),
-            "language": "en",
-            "notify": [service.webhook],
-            "ping_url": service.check,
-        }
-        (tmp_path / "offsite.json").write_text(json.dumps(offsite_config(values)))
-        command = ["sync-backups-offsite", "--config", str(tmp_path / "offsite.json")]
-        code = host_cli.main(command)
+        config = write_offsite_config(
+            tmp_path,
+            copied,
+            host="127.0.0.1",
+            port=mute.getsockname()[1],
+            connect_seconds=1,
+            retry_seconds=0.05,
+            state_dir=str(tmp_path / "told"),
+            fallback_dir=str(tmp_path / "told"),
+            language="en",
+            notify=[service.webhook],
+            ping_url=service.check,
+        )
+        code = host_cli.main(["sync-backups-offsite", "--config", str(config)])
         told, pings = service.messages(), service.pings()
     log = (tmp_path / "log").read_text()
     fault.see(f"exit {code}; {log.count('try ')} tries before the last in the log", holds=code == 2)
@@ -377,22 +369,9 @@ def test_b10_the_ping_that_does_not_come(
     fault, copied: SyncSettings, server: Sshd, tmp_path: Path
 ) -> None:
     fault.cause("one sync, then none any more: cron does not run, or the host is dead")
-    destination = copied.transport.destination
     with DeadMan(period=1.5).watching() as service:
-        values = {
-            "host": destination.host,
-            "port": destination.port,
-            "user": destination.user,
-            "path": destination.path,
-            "key_file": destination.key_file,
-            "known_hosts_file": destination.known_hosts_file,
-            "backup_path": copied.backup_path,
-            "state_dir": copied.state_dir,
-            "log_file": str(tmp_path / "log"),
-            "ping_url": service.check,
-        }
-        (tmp_path / "offsite.json").write_text(json.dumps(offsite_config(values)))
-        code = host_cli.main(["sync-backups-offsite", "--config", str(tmp_path / "offsite.json")])
+        config = write_offsite_config(tmp_path, copied, ping_url=service.check)
+        code = host_cli.main(["sync-backups-offsite", "--config", str(config)])
         up = service.state()
         fault.see(f"exit {code}; the service: {up}", holds=(code, up) == (0, "up"))
         wait_for(lambda: service.alarms, seconds=10)

@@ -9,7 +9,7 @@ import gettext
 import multiprocessing
 import sqlite3
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
@@ -37,12 +37,6 @@ from support.http_receiver import Receiver, receiving
 
 ENGLISH = gettext.NullTranslations()
 HOURS = 3600.0
-
-
-@pytest.fixture
-def receiver() -> Iterator[Receiver]:
-    with receiving() as made:
-        yield made
 
 
 class NotifyingHost:

@@ -9,7 +9,6 @@ import re
 import signal
 import subprocess
 import time
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -23,14 +22,6 @@ from support.http_receiver import receiving
 from support.monitor_host import MonitorHost
 
 DAY = 86400.0
-
-
-@pytest.fixture
-def disks(tmp_path: Path) -> Iterator[Disks]:
-    (tmp_path / "disks").mkdir()
-    made = Disks(tmp_path / "disks")
-    yield made
-    made.close()
 
 
 def remember(host: MonitorHost, point: Path, pages: list[float], whole: int = 1000) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -17,13 +16,6 @@ from ansible_collections.chefwell.resilience.plugins.module_utils.disk import (
 from ansible_collections.chefwell.resilience.plugins.module_utils.disk.usage import Target
 from support import filesystems
 from support.filesystems import Disks, fill, percent_used, run
-
-
-@pytest.fixture
-def disks(tmp_path: Path) -> Iterator[Disks]:
-    made = Disks(tmp_path)
-    yield made
-    made.close()
 
 
 def look(path: Path, **options: object) -> usage.TargetResult:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -15,14 +14,8 @@ from ansible_collections.chefwell.resilience.plugins.module_utils.drill import (
     follow_up,
 )
 from ansible_collections.chefwell.resilience.plugins.module_utils.history.history import History
-from support.http_receiver import Receiver, receiving
+from support.http_receiver import Receiver
 from testbed import Testbed
-
-
-@pytest.fixture
-def receiver() -> Iterator[Receiver]:
-    with receiving() as made:
-        yield made
 
 
 class Host:

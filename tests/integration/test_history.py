@@ -7,7 +7,6 @@ import os
 import random
 import sqlite3
 import time
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -25,13 +24,6 @@ from ansible_collections.chefwell.resilience.plugins.module_utils.history.histor
     Sample,
 )
 from support.filesystems import Disks, run
-
-
-@pytest.fixture
-def disks(tmp_path: Path) -> Iterator[Disks]:
-    made = Disks(tmp_path)
-    yield made
-    made.close()
 
 
 def sample(moment: float, target: str = "mount:/") -> Sample:

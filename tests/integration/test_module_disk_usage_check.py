@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import importlib
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -11,13 +10,6 @@ import yaml
 from ansible_collections.chefwell.resilience.plugins.module_utils.history.history import History
 from support.ansible_run import run_module
 from support.filesystems import Disks, fill
-
-
-@pytest.fixture
-def disks(tmp_path: Path) -> Iterator[Disks]:
-    made = Disks(tmp_path)
-    yield made
-    made.close()
 
 
 def test_levels_plain_values_and_failing_when_asked(disks: Disks) -> None:

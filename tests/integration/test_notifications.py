@@ -9,7 +9,7 @@ import json
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
@@ -34,12 +34,6 @@ from support.http_receiver import Receiver, receiving
 
 ENGLISH = gettext.NullTranslations()
 NOON = 1_780_000_000.0
-
-
-@pytest.fixture
-def receiver() -> Iterator[Receiver]:
-    with receiving() as made:
-        yield made
 
 
 class Host:

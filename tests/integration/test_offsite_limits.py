@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import json
 import os
 import pty
 import select
@@ -24,7 +23,7 @@ from ansible_collections.chefwell.resilience.plugins.module_utils.offsite.offsit
 from support.backup_trees import add_backup
 from support.offsite_client import gated_sync, in_sync, with_destination
 from support.sshd import Sshd, server
-from support.stage_config import offsite_config
+from support.stage_config import write_offsite_config
 
 __all__ = ["server"]
 
@@ -102,22 +101,7 @@ def test_pauses_grow_and_vary(settings: SyncSettings) -> None:
 
 
 def command(settings: SyncSettings, root: Path) -> list[str]:
-    destination = settings.transport.destination
-    config = root / "offsite.json"
-    values = {
-        "host": destination.host,
-        "port": destination.port,
-        "user": destination.user,
-        "path": destination.path,
-        "key_file": destination.key_file,
-        "known_hosts_file": destination.known_hosts_file,
-        "bandwidth_kbps": 1000,
-        "backup_path": settings.backup_path,
-        "state_dir": settings.state_dir,
-        "log_file": str(root / "log"),
-        "language": "en",
-    }
-    config.write_text(json.dumps(offsite_config(values)))
+    config = write_offsite_config(root, settings, bandwidth_kbps=1000, language="en")
     module = "ansible_collections.chefwell.resilience.plugins.module_utils.host_cli"
     return [sys.executable, "-m", module, "sync-backups-offsite", "--config", str(config)]
 

@@ -8,7 +8,7 @@ import json
 import os
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -16,17 +16,11 @@ from ansible_collections.chefwell.resilience.plugins.module_utils import host_cl
 from ansible_collections.chefwell.resilience.plugins.module_utils.history.history import History
 from ansible_collections.chefwell.resilience.plugins.module_utils.offsite import sync
 from support.backup_trees import add_backup, plan_tree
-from support.http_receiver import Receiver, receiving
+from support.http_receiver import Receiver
 from support.sshd import Sshd, server
 from support.stage_config import offsite_config
 
 __all__ = ["server"]
-
-
-@pytest.fixture
-def receiver() -> Iterator[Receiver]:
-    with receiving() as receiver:
-        yield receiver
 
 
 class Host:

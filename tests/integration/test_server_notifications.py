@@ -1,4 +1,4 @@
-"""The backup server tells people itself: of its alarms, through Apprise and a dead-man check."""
+"""The backup server tells receiver itself: of its alarms, through Apprise and a dead-man check."""
 
 from __future__ import annotations
 
@@ -17,25 +17,19 @@ from ansible_collections.chefwell.resilience.plugins.module_utils.server.server_
     ServerSettings,
 )
 from support.backup_trees import plan_tree
-from support.http_receiver import Receiver, receiving
+from support.http_receiver import Receiver
 from support.sshd import COLLECTIONS, ENGINE
 from support.waiting import wait_for
 
 SETTINGS = {"silent_hours": 50, "reserve_percent": 0, "language": "en"}
 
 
-@pytest.fixture
-def people():
-    with receiving() as made:
-        yield made
-
-
 class Server:
     """A copy and its configuration; commands and the gate are run as cron and sshd run them."""
 
-    def __init__(self, root: Path, people: Receiver) -> None:
+    def __init__(self, root: Path, receiver: Receiver) -> None:
         self.copy = plan_tree(root / "copy")
-        told = {"notify": [people.webhook], "ping_url": people.check}
+        told = {"notify": [receiver.webhook], "ping_url": receiver.check}
         self.values = {"root": str(self.copy), **SETTINGS, **told}
         self.config = root / "client.json"
         self.config.write_text(json.dumps(self.values))
@@ -60,44 +54,44 @@ class Server:
 
 
 @pytest.fixture
-def server(tmp_path: Path, people: Receiver) -> Server:
-    return Server(tmp_path, people)
+def server(tmp_path: Path, receiver: Receiver) -> Server:
+    return Server(tmp_path, receiver)
 
 
-def test_an_attack_is_told_at_once_and_once(server: Server, people: Receiver) -> None:
+def test_an_attack_is_told_at_once_and_once(server: Server, receiver: Receiver) -> None:
     """A thief sends an empty inventory, and asks for a shell again and again."""
     refused = server.asks("chefwell-commit")
     assert "lost 7 of 7" in json.loads(refused.stdout)["refused"]
-    wait_for(people.messages, 20)
-    assert "mass-change" in people.messages()[0]["title"]
-    assert "daily lost 7 of 7 backups" in people.messages()[0]["message"]
+    wait_for(receiver.messages, 20)
+    assert "mass-change" in receiver.messages()[0]["title"]
+    assert "daily lost 7 of 7 backups" in receiver.messages()[0]["message"]
     for _again in range(3):
         assert server.asks("sh").returncode == 1
-    wait_for(lambda: len(people.messages()) == 2, 20)
-    assert "refused-request" in people.messages()[1]["title"]
+    wait_for(lambda: len(receiver.messages()) == 2, 20)
+    assert "refused-request" in receiver.messages()[1]["title"]
     # The daily job says the same to the dead-man check, and repeats no message.
     done = server.job()
     assert done.returncode == 2 and "ALARM mass-change" in done.stdout
-    assert [action for action, _body in people.pings()] == ["/start", "/fail"]
-    assert "mass-change" in people.pings()[1][1] and len(people.messages()) == 2
+    assert [action for action, _body in receiver.pings()] == ["/start", "/fail"]
+    assert "mass-change" in receiver.pings()[1][1] and len(receiver.messages()) == 2
     # What is over is told too, with how long it lasted.
     done = server.job("--accept", "--clear")
     assert done.returncode == 0, done.stdout
-    assert people.pings()[-1][0] == ""
-    recovered = [one["message"] for one in people.messages()[2:]]
+    assert receiver.pings()[-1][0] == ""
+    recovered = [one["message"] for one in receiver.messages()[2:]]
     assert len(recovered) == 2 and all("It lasted" in body for body in recovered)
 
 
-def test_a_client_that_is_silent(server: Server, people: Receiver) -> None:
+def test_a_client_that_is_silent(server: Server, receiver: Receiver) -> None:
     server.job()
-    assert [action for action, _body in people.pings()] == ["/start", ""]
+    assert [action for action, _body in receiver.pings()] == ["/start", ""]
     store = server_store.Store(ServerSettings(**server.values))
     store.save("last", {"time": 0, "listed": 14})
     assert server.job().returncode == 2
-    (told,) = people.messages()
+    (told,) = receiver.messages()
     assert "silent" in told["title"] and "no inventory came for" in told["message"]
     # Nobody listens: the job says so and does its work all the same.
-    people.stop()
+    receiver.stop()
     store.save("last", {})
     done = server.job("--json")
     problems = json.loads(done.stdout)["problems"]

@@ -7,7 +7,6 @@ import os
 import re
 import shlex
 import subprocess
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -21,14 +20,6 @@ from support.monitor_host import MonitorHost
 DOCUMENT = Path(__file__).resolve().parents[2] / "docs" / "stage1-disk-monitor.md"
 HOUR = 3600
 MOMENT = re.compile(r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d[+-]\d\d:\d\d")
-
-
-@pytest.fixture
-def disks(tmp_path: Path) -> Iterator[Disks]:
-    (tmp_path / "disks").mkdir()
-    made = Disks(tmp_path / "disks")
-    yield made
-    made.close()
 
 
 def refill(point: Path, percent: float) -> None:

@@ -10,7 +10,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from support.http_receiver import Receiver, receiving
+from support.http_receiver import Receiver
 from support.play_host import PlayHost
 from support.sshd import Sshd, make_key
 from support.waiting import wait_for
@@ -112,13 +112,6 @@ def backups_in(folder: Path) -> dict[str, bytes]:
     return {path: body for path, body in files(folder).items() if not path.startswith(".chefwell/")}
 
 
-@pytest.fixture
-def people():
-    """Whoever is told, by the server as well."""
-    with receiving() as made:
-        yield made
-
-
 def further(host: Host, server: Sshd, **own: object) -> list[dict[str, object]]:
     """A second folder on the same server, as of another client, and a third place by rclone."""
     conf = host.root / "rclone.conf"
@@ -133,13 +126,13 @@ def further(host: Host, server: Sshd, **own: object) -> list[dict[str, object]]:
 
 
 def test_converges_syncs_verifies_and_rolls_back(
-    host: Host, server: Sshd, people: Receiver
+    host: Host, server: Sshd, receiver: Receiver
 ) -> None:
     plain = files(host.backups)
     make_key(server.root / "reader")
     second = server.root / "second"
     third = host.root / "third"
-    told = {"server_notify": [people.webhook], "server_ping_url": people.check}
+    told = {"server_notify": [receiver.webhook], "server_ping_url": receiver.check}
     managed = host.to(
         *further(host, server, **told),
         **host.inventoried,
@@ -181,15 +174,15 @@ def test_converges_syncs_verifies_and_rolls_back(
     # The server told the thieves' requests of both folders at once, and its own job does not tell
     # them again.
     def refused() -> list[str]:
-        return [one["title"] for one in people.messages() if "refused-request" in one["title"]]
+        return [one["title"] for one in receiver.messages() if "refused-request" in one["title"]]
 
     wait_for(lambda: len(refused()) == 2, 60)
-    before = len(people.requests)
+    before = len(receiver.requests)
     subprocess.run(["sh", "-c", job.split("* * * ")[1]], check=False, env={})
-    assert [action for action, _body in people.pings()][-2:] == ["/start", "/fail"]
+    assert [action for action, _body in receiver.pings()][-2:] == ["/start", "/fail"]
     for folder in (server.backups, second):
         assert sum(f" {folder}: " in title for title in refused()) == 1
-    assert len(people.requests) == before + 2
+    assert len(receiver.requests) == before + 2
     for client in ("localhost", "localhost-second"):
         cleared = [f"{kit}/keep-offsite-copy.sh", client, "--clear"]
         subprocess.run(cleared, check=True, env={})

@@ -27,19 +27,10 @@ import pytest
 TESTS = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(TESTS))
 
+from support.page_data import STORE_ROWS
 from testbed import Testbed, backup_tree
 from testbed.engine import ResilienceError
 
-PLAN = {
-    "products": 28,
-    "categories": 5,
-    "sales": 18,
-    "customers": 21,
-    "tabs": 5,
-    "orders": 12,
-    "expenses": 0,
-    "stripe_payments": 0,
-}
 STORES = 3
 
 
@@ -101,8 +92,10 @@ def digest(bed: Testbed) -> str:
 def test_the_database_has_what_the_plans_report_shows(bed: Testbed) -> None:
     tenants = [user["schema"] for user in bed.record["users"]]
     assert len(tenants) == len(set(tenants)) == STORES
-    counts = {name: ask(bed, f"SELECT count(*) FROM tenant_chefwell.{name}")[0][0] for name in PLAN}
-    assert counts == PLAN
+    counts = {
+        name: ask(bed, f"SELECT count(*) FROM tenant_chefwell.{name}")[0][0] for name in STORE_ROWS
+    }
+    assert counts == STORE_ROWS
     for tenant in tenants:
         ((indexes,),) = ask(bed, f"SELECT count(*) FROM pg_indexes WHERE schemaname = '{tenant}'")
         kinds = dict(
@@ -164,7 +157,7 @@ def test_the_backups_are_real_dumps_of_a_growing_database(bed: Testbed) -> None:
         + 1
         for path in (oldest, newest)
     ]
-    assert sales[0] < sales[1] == PLAN["sales"]
+    assert sales[0] < sales[1] == STORE_ROWS["sales"]
 
 
 def pg_restore(bed: Testbed, path: Path, *arguments: str) -> str:
@@ -223,12 +216,12 @@ def test_an_order_is_made_and_removed(bed: Testbed) -> None:
     url, token = f"{bed.record['backend']['url']}/api/orders", log_in(bed)
     status, order = call(url, {"product_id": 2, "quantity": 3, "note": "\0<b>sem</b>"}, token)
     assert status == 201 and order["quantity"] == 3 and order["note"] == "<b>sem</b>"
-    assert call(url, token=token)[1]["total"] == PLAN["orders"] + 1
+    assert call(url, token=token)[1]["total"] == STORE_ROWS["orders"] + 1
     assert call(f"{url}/{order['id']}", token=token, method="DELETE")[0] == 200
     assert call(f"{url}/{order['id']}", token=token, method="DELETE")[0] == 404
     assert call(url, {"product_id": 99999}, token)[0] == 404
     assert call(url, {"product_id": "1; --"}, token)[0] == 400
-    assert call(url, token=token)[1]["total"] == PLAN["orders"]
+    assert call(url, token=token)[1]["total"] == STORE_ROWS["orders"]
 
 
 def test_a_route_can_be_broken(bed: Testbed) -> None:
@@ -238,9 +231,9 @@ def test_a_route_can_be_broken(bed: Testbed) -> None:
         assert call(f"{url}/api/products", token=token)[0] == 500
         assert call(f"{url}/api/sales", token=token) == (200, {"data": [], "total": 0})
         customers = call(f"{url}/api/customers", token=token)[1]
-        assert customers["total"] == len(customers["data"]) == PLAN["customers"] - 1
+        assert customers["total"] == len(customers["data"]) == STORE_ROWS["customers"] - 1
         started = time.monotonic()
-        assert call(f"{url}/api/orders", token=token)[1]["total"] == PLAN["orders"]
+        assert call(f"{url}/api/orders", token=token)[1]["total"] == STORE_ROWS["orders"]
         assert time.monotonic() - started >= 0.5
     with pytest.raises(urllib.error.URLError):
         call(f"{url}/health")
@@ -371,7 +364,7 @@ def test_up_again_changes_nothing_but_starts_what_has_ended(bed: Testbed) -> Non
     assert again.status()["postgres"] is None
     again = Testbed.up(bed.root, stores=STORES, say=said.append)
     assert all(again.status().values()) and again.status()["sshd"] == status["sshd"]
-    assert ask(again, "SELECT count(*) FROM tenant_chefwell.sales") == [(PLAN["sales"],)]
+    assert ask(again, "SELECT count(*) FROM tenant_chefwell.sales") == [(STORE_ROWS["sales"],)]
     assert log_in(again)
     with pytest.raises(ResilienceError, match=f"stores {STORES} is up there"):
         Testbed.up(bed.root, stores=STORES + 1)

@@ -65,6 +65,20 @@ def describe(root: Path) -> dict[str, Any]:
     }
 
 
+def connect(settings: dict[str, Any], dbname: str | None = None) -> psycopg2.extensions.connection:
+    """A connection as superuser to a server's own database, or to another one of it.
+
+    Args:
+        settings: with the keys `host`, `port`, `user`, `password` and `dbname`.
+        dbname: the other one.
+    """
+    return psycopg2.connect(
+        **{name: settings[name] for name in ("host", "port", "user", "password")},
+        dbname=dbname or settings["dbname"],
+        connect_timeout=10,
+    )
+
+
 class Production:
     """The server of one testbed.
 
@@ -137,14 +151,7 @@ class Production:
 
     def connect(self, dbname: str | None = None) -> psycopg2.extensions.connection:
         """A connection as its superuser, to the production database unless another is named."""
-        return psycopg2.connect(
-            host=self.settings["host"],
-            port=self.settings["port"],
-            user=self.settings["user"],
-            password=self.settings["password"],
-            dbname=dbname or self.settings["dbname"],
-            connect_timeout=10,
-        )
+        return connect(self.settings, dbname)
 
     def stop(self) -> None:
         """Stops it: without waiting for clients, then without tidying up."""
