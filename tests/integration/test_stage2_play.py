@@ -10,7 +10,9 @@ import sys
 from pathlib import Path
 
 import pytest
+from support.backup_trees import contents
 from support.http_receiver import Receiver
+from support.offsite_client import backups_of
 from support.play_host import PlayHost
 from support.sshd import Sshd, make_key
 from support.waiting import wait_for
@@ -99,19 +101,6 @@ def host(tmp_path: Path, server: Sshd):
     assert crontab().strip() == before.strip()
 
 
-def files(folder: Path) -> dict[str, bytes]:
-    return {
-        str(path.relative_to(folder)): path.read_bytes()
-        for path in folder.rglob("*")
-        if path.is_file()
-    }
-
-
-def backups_in(folder: Path) -> dict[str, bytes]:
-    """The copy without what the server keeps of its own."""
-    return {path: body for path, body in files(folder).items() if not path.startswith(".chefwell/")}
-
-
 def further(host: Host, server: Sshd, **own: object) -> list[dict[str, object]]:
     """A second folder on the same server, as of another client, and a third place by rclone."""
     conf = host.root / "rclone.conf"
@@ -128,7 +117,7 @@ def further(host: Host, server: Sshd, **own: object) -> list[dict[str, object]]:
 def test_converges_syncs_verifies_and_rolls_back(
     host: Host, server: Sshd, receiver: Receiver
 ) -> None:
-    plain = files(host.backups)
+    plain = contents(host.backups)
     make_key(server.root / "reader")
     second = server.root / "second"
     third = host.root / "third"
@@ -145,7 +134,7 @@ def test_converges_syncs_verifies_and_rolls_back(
     assert host.play("stage2_offsite_backup.yml", **managed)["changed"] > 0
     assert host.play("stage2_offsite_backup.yml", **managed)["changed"] == 0
     for copy in (server.backups, second, third):
-        assert backups_in(copy) == plain
+        assert backups_of(copy) == plain
     # One kit serves both clients; each key leads to its own folder and no other.
     kit = host.root / "kit"
     lines = server.authorized_keys.read_text().splitlines()
@@ -217,12 +206,12 @@ def test_converges_syncs_verifies_and_rolls_back(
     listed = host.command("sync-backups-offsite", "--dry-run")
     assert listed.returncode == 0 and "0 files" in listed.stdout
 
-    copies = {copy: files(copy) for copy in (server.backups, second, third)}
+    copies = {copy: contents(copy) for copy in (server.backups, second, third)}
     ours = {**plain, new: (host.backups / new).read_bytes()}
     host.play("rollback_stage2.yml", offsite_backup_remove_key=True, **managed)
     for copy, held in copies.items():
-        assert files(copy) == held
-    assert files(host.backups) == ours
+        assert contents(copy) == held
+    assert contents(host.backups) == ours
     assert "sync-backups-offsite" not in crontab() and "keep-offsite" not in crontab()
     assert not host.scripts.exists() and not kit.exists()
     left = {str(path.relative_to(host.root)) for path in host.root.rglob("*") if path.is_file()}
@@ -286,15 +275,15 @@ def test_a_server_of_somebody_elses(host: Host, server: Sshd) -> None:
     key = host.key.read_bytes()
     host.play("stage2_offsite_backup.yml", *FROM_KEYS)
     assert host.key.read_bytes() == key
-    assert len(backups_in(server.backups)) == 3
+    assert len(backups_of(server.backups)) == 3
 
     # An unmounted tree: the play does not mark what is there now, and nothing is sent.
     host.backups.rename(host.root / "away")
     host.backups.mkdir()
-    before = files(server.backups)
+    before = contents(server.backups)
     refused = host.run("stage2_offsite_backup.yml", *FROM_MARKER)
     assert refused.returncode != 0 and "source-marker" in refused.stdout
-    assert files(server.backups) == before
+    assert contents(server.backups) == before
     assert list(host.backups.iterdir()) == []
 
     # A plain rollback leaves the key where it is.
