@@ -16,7 +16,7 @@ import re
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -340,11 +340,6 @@ def recap(output: str) -> dict[str, dict[str, int]]:
         host: {key: int(value) for key, value in re.findall(r"(\w+)=(\d+)", figures)}
         for host, figures in lines
     }
-
-
-def task_names(output: str) -> Sequence[str]:
-    """The tasks of a play's output, in order."""
-    return re.findall(r"^TASK \[(.+?)\] \**$", output, re.MULTILINE)
 
 
 def differences(before: dict[str, str], after: dict[str, str]) -> list[str]:

@@ -17,7 +17,6 @@ from prometheus_client.parser import text_string_to_metric_families
 from support.filesystems import Disks
 
 ENGINE = Path(__file__).resolve().parents[2] / "plugins" / "module_utils"
-LIBRARY = Path(prometheus_client.__file__).parent
 
 GAUGES = [
     Gauge("chefwell_disk_used_bytes", "Used.", 12.0, {"target": "/"}),

@@ -59,6 +59,18 @@ def test_variables_of_the_examples_exist(page: str) -> None:
     assert used > 3
 
 
+@pytest.mark.parametrize("page", PAGES, ids=NAMES)
+def test_variables_that_a_page_names_exist(page: Path) -> None:
+    named = re.findall(
+        r"\b(?:disk_monitor|offsite_backup|staging_restore|host_kit|checkpoint|resilience)_[a-z_]+",
+        page.read_text(),
+    )
+    # Beside options: files, playbooks, modules, and the variables of the playbooks.
+    others = {"disk_monitor_run", "offsite_backup_server", "staging_restore_", "resilience_become"}
+    others |= {"resilience_hosts", "resilience_serial", "checkpoint_settings"}
+    assert sorted(set(named) - options() - others) == []
+
+
 @pytest.mark.parametrize("page", GUIDES)
 def test_the_example_inventory_is_one(page: str, tmp_path: Path) -> None:
     (inventory,) = [
