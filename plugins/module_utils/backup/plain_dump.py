@@ -266,7 +266,7 @@ class _Reader:
             entry.has_rows = True
             entry.copy = entry.copy or (piece.text.rstrip() if piece.copy_in else None)
         elif entry.kept < KEEP:
-            entry.statements.append(piece.text)
+            entry.statements.append(piece.text.rstrip(b"\n"))
             entry.kept += len(piece.text)
 
     def _take_names(self, entry: _Object, found: re.Match[bytes]) -> None:

@@ -61,6 +61,12 @@ _ROUTINE = re.compile(
 )
 _ATOMIC = re.compile(GAP + rb"+ATOMIC(?![A-Za-z0-9_$\x80-\xff])", re.IGNORECASE)
 NAME = rb'(?:(?:[uU]&)?"(?:[^"]|"")*"|[A-Za-z_\x80-\xff][A-Za-z0-9_$\x80-\xff]*)'
+# An INSERT of one row as pg_dump writes the most of them, with its newline.
+_INSERT = re.compile(
+    rb"INSERT INTO " + NAME + rb"(?:\." + NAME + rb")? "
+    rb'(\([^()"]*(?:"[^"]*"[^()"]*)*\) )?(?:OVERRIDING SYSTEM VALUE )?VALUES '
+    rb"""\([^'"$;()\\/-]*(?:(?:(?<![eEbBxX&])'[^']*'|-(?=[^-]))[^'"$;()\\/-]*)*\);\n"""
+)
 _COPY_IN = re.compile(
     rb"COPY" + GAP + rb"+(?:BINARY" + GAP + rb"+)?"
     rb"(" + NAME + rb"(?:" + GAP + rb"*\." + GAP + rb"*" + NAME + rb"){0,2})" + GAP + rb"*"
@@ -69,7 +75,7 @@ _COPY_IN = re.compile(
     re.IGNORECASE,
 )
 _TOKEN = re.compile(
-    GAP + rb"+|(" + NAME + rb"|'[^']*'|[()\[\],.;=]|[^\s\w\x80-\xff]|[^ \t\n\r\f\v()\[\],.;='\"]+)"
+    rb"--[^\r\n]*|/\*|" + NAME + rb"|'[^']*'|[0-9][0-9A-Za-z_.]*|\$\w*|[^ \t\n\r\f\v]"
 )
 _EMPTY_LINE = re.compile(rb"[ \t\f\v]*(?:--[^\r\n]*)?(?:\r\n?|\n)?")
 _META_NAME = re.compile(rb"\\(?:[A-Za-z_]+|[\x00-\xff])?")
@@ -97,15 +103,16 @@ class Piece:
         whole: False for a statement that a meta-command or the end of the input cuts off.
         groups: pairs of parentheses that stand in no others; of statements only.
         copy_in: whether rows for a COPY follow.
+        one_row: whether it is an INSERT of one row in pg_dump's own writing.
     """
 
-    __slots__ = ("copy_in", "groups", "kind", "line", "size", "text", "whole")
+    __slots__ = ("copy_in", "groups", "kind", "line", "one_row", "size", "text", "whole")
 
     def __init__(self, kind: str, text: bytes, size: int, line: int) -> None:
         self.kind, self.text, self.size, self.line = kind, text, size, line
         self.whole = True
         self.groups = 0
-        self.copy_in = False
+        self.copy_in = self.one_row = False
 
     def __repr__(self) -> str:
         return f"Piece({self.kind!r}, {self.text[:60]!r}, line {self.line})"
@@ -273,6 +280,12 @@ class Lexer:
 
     def _statement(self) -> Piece:
         self._limit = self._keep
+        if self.standard_strings and (insert := _INSERT.match(self._text, self._at)):
+            self._at = insert.end()
+            piece = self._piece(STATEMENT)
+            piece.one_row = True
+            piece.groups = 1 if insert[1] is None else 2
+            return piece
         routine = _ROUTINE.match(self._text, self._at) is not None
         depth = begins = groups = 0
         whole = True
@@ -316,6 +329,11 @@ class Lexer:
                     begins += depth == 0 and self._atomic()
             if not whole:
                 break
+        if whole:
+            # The end of the line is of no use as a piece of its own.
+            if self._at >= len(self._text):
+                self._fill()
+            self._at += self._text.startswith(b"\n", self._at)
         piece = self._piece(STATEMENT)
         piece.whole, piece.groups = whole, groups
         if whole:
@@ -336,6 +354,9 @@ class Lexer:
 
     def _start_rows(self, piece: Piece) -> None:
         """Add the rest of its line to a COPY statement: the rows begin below it."""
+        piece.copy_in = self._copying = self._first_row = True
+        if piece.text.endswith(b"\n"):
+            return
         self._begin(None)
         self._line_end()
         while self._text.startswith(b"\r", self._at) and self._at + 1 >= len(self._text):
@@ -346,7 +367,6 @@ class Lexer:
         piece.text += rest.text
         piece.size += rest.size
         piece.whole = _EMPTY_LINE.fullmatch(rest.text) is not None
-        piece.copy_in = self._copying = self._first_row = True
 
     def _event(self, routine: bool) -> int:
         """Go to the next byte that means something; returns it, or -1 at the end."""
@@ -567,15 +587,25 @@ class Lexer:
 def words(text: bytes, most: int = 12) -> list[str]:
     """The first tokens of a statement, without its comments; unquoted words in capitals."""
     found: list[str] = []
-    for match in _TOKEN.finditer(text):
-        token = match[1]
-        if token is None:
-            continue
-        word = token.decode("utf-8", "surrogateescape")
-        found.append(word if word[0] in "\"'" or '"' in word else word.upper())
-        if len(found) == most:
-            break
+    at = 0
+    while len(found) < most and (match := _TOKEN.search(text, at)):
+        at = match.end()
+        token = match[0]
+        if token == b"/*":
+            at = _comment_end(text, at)
+        elif not token.startswith(b"--"):
+            word = token.decode("utf-8", "surrogateescape")
+            found.append(word if word[0] in "\"'" or '"' in word else word.upper())
     return found
+
+
+def _comment_end(text: bytes, at: int) -> int:
+    """Where a comment ends that began before a position, those nested in it included."""
+    depth = 1
+    while depth and (edge := _COMMENT_EDGE.search(text, at)):
+        at = edge.end()
+        depth += 1 if edge[0] == b"/*" else -1
+    return at if depth == 0 else len(text)
 
 
 def copy_target(text: bytes) -> bytes | None:

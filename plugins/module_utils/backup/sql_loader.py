@@ -35,12 +35,16 @@ LONGEST = (1 << 30) - 1
 EXPECTED = frozenset(
     f"\\{name}" for name in ("connect", "c", "restrict", "unrestrict", "echo", "qecho", "pset")
 ) | {"\\set", "\\unset", "\\timing", "\\encoding", "\\."}
+# psycopg2.extensions.TRANSACTION_STATUS_IDLE.
+IDLE = 0
 # SQLSTATE of what is not there ("PostgreSQL Error Codes" in the manual): undefined table, column,
 # function, object and schema.
 NOT_THERE = ("42P01", "42703", "42883", "42704", "3F000")
 UNDEFINED_OBJECT = "42704"
 # Of a server that gave up: no room or memory, ended by its operator, its disk, its connection.
 PLACE_CODES = ("53", "57P", "58030", "08")
+# Bytes of INSERT statements that are sent at once.
+TOGETHER = 1 << 16
 # Seconds between two looks at the limit, and that a session has to end.
 TICK, PATIENCE = 0.2, 10.0
 _HEADER = re.compile(rb"-- (?:Data for )?Name: ")
@@ -107,6 +111,8 @@ class _Load:
         # Before the first entry a dump made with --clean drops what is not there.
         self._cleaning = True
         self._foreign: set[bytes] = set()
+        self._inserts: list[sql_lexer.Piece] = []
+        self._inserts_size = 0
 
     def run(self) -> None:
         """Execute all of it.
@@ -117,12 +123,46 @@ class _Load:
         for piece in self.lexer.pieces():
             if self.stopped.is_set():
                 return
-            if piece.kind == sql_lexer.STATEMENT:
+            if piece.one_row:
+                self._collect(piece)
+            elif piece.kind == sql_lexer.STATEMENT:
+                self._send()
                 self._statement(piece)
             elif piece.kind == sql_lexer.META:
                 self._meta(piece)
             elif piece.kind == sql_lexer.COMMENT and _HEADER.match(piece.text):
                 self._cleaning = False
+        self._send()
+
+    def _collect(self, piece: sql_lexer.Piece) -> None:
+        """Put an INSERT beside others: one trip to the server for each costs more than the row."""
+        self._inserts.append(piece)
+        self._inserts_size += piece.size
+        if self._inserts_size >= TOGETHER:
+            self._send()
+
+    def _send(self) -> None:
+        """Execute the INSERTs that were collected.
+
+        What is sent at once is one transaction: where a row is refused, none of them is there, and
+        each is sent by itself.
+        """
+        pieces, self._inserts, self._inserts_size = self._inserts, [], 0
+        idle = self.connection.info.transaction_status == IDLE
+        if len(pieces) > 1 and idle and not any(self._unfit(piece) for piece in pieces):
+            try:
+                self.cursor.execute(b"".join(piece.text for piece in pieces))
+                self.done.statements += len(pieces)
+                return
+            except driver().Error:
+                if self.connection.closed or self.stopped.is_set():
+                    raise
+        for piece in pieces:
+            self._statement(piece)
+
+    def _unfit(self, piece: sql_lexer.Piece) -> bool:
+        text = piece.text
+        return bool(self._refused(piece) or self._left_out.name(text) or self._foreign_rows(text))
 
     def _meta(self, piece: sql_lexer.Piece) -> None:
         name = sql_lexer.meta_name(piece.text)
@@ -138,7 +178,7 @@ class _Load:
         if refused:
             self.done.errors.append(_error(piece, refused))
             return
-        if text == b";":
+        if text.strip() == b";":
             return
         name = self._left_out.name(text) or self._foreign_rows(text)
         if name:
