@@ -129,6 +129,52 @@ def test_the_way_back(host: PlayHost, bed: Testbed) -> None:
     query(bed, f"DROP DATABASE {left}", "postgres")
 
 
+@pytest.mark.parametrize(
+    "options",
+    [("--create",), ("--clean", "--create"), ("--clean", "--if-exists", "--create", "--inserts")],
+    ids=" ".join,
+)
+def test_a_dump_that_names_production_goes_beside_it(
+    host: PlayHost, bed: Testbed, tmp_path: Path, options: tuple[str, ...]
+) -> None:
+    """Nothing in a plain dump decides where it goes; production stays as it is."""
+    postgres = bed.record["postgres"]
+    path = tmp_path / "chefwell_backup.sql"
+    subprocess.run(
+        [f"{postgres['bin_dir']}/pg_dump", "-Fp", *options, f"--file={path}", "--no-password",
+         *(f"--{name}={postgres[name]}" for name in ("host", "port", "dbname")),
+         f"--username={postgres['user']}"],
+        env={"PGPASSWORD": postgres["password"]},
+        check=True,
+    )  # fmt: skip
+    content = path.read_text(encoding="utf-8")
+    hostile = "\\connect restaurante\nDROP SCHEMA tenant_chefwell CASCADE;\n"
+    end = "--\n-- PostgreSQL database dump complete\n"
+    query(bed, "CREATE TABLE public.made_since ()")
+    query(bed, "SELECT nextval('tenant_chefwell.sales_id_seq')")
+    held = (
+        "SELECT (SELECT oid FROM pg_database WHERE datname = 'restaurante'),"
+        " (SELECT count(*) FROM tenant_chefwell.products), to_regclass('public.made_since')::oid,"
+        " (SELECT sum(last_value) FROM pg_sequences)"
+    )
+    before, names = query(bed, held), databases(bed)
+    try:
+        done = host.command("disaster-recovery", "--backup", str(path), "--json")
+        recovered = result(done)
+        assert (recovered["verdict"], done.returncode) == ("passed", 0), recovered
+        assert query(bed, held) == before
+        assert databases(bed) == names | {recovered["name"]}
+        assert products(bed, dbname=recovered["name"]) == before[0][1]
+        query(bed, f"DROP DATABASE {recovered['name']}", "postgres")
+        # In the new database the same words find its own tenant, and it does not pass.
+        path.write_text(content.replace(end, hostile + end), encoding="utf-8")
+        done = host.command("disaster-recovery", "--backup", str(path), "--json")
+        assert result(done)["verdict"] == "failed" and result(done)["name"] is None
+        assert query(bed, held) == before and databases(bed) == names
+    finally:
+        query(bed, "DROP TABLE public.made_since")
+
+
 def test_two_within_one_second_have_names_of_their_own() -> None:
     now = recovery.stamp()
     name = recovery.beside("restaurante", "before", now)
