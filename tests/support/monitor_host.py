@@ -32,6 +32,7 @@ class MonitorHost:
             (self.backups / tier).mkdir(parents=True, exist_ok=True)
         self.settings: dict[str, Any] = {
             "paths": [],
+            "discover": False,
             "backup_path": str(self.backups),
             "log_file": str(root / "disk.log"),
             "state_dir": str(root / "state"),
