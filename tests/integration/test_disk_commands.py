@@ -410,3 +410,101 @@ def test_a_real_cron_daemon_runs_it_without_path_or_locale(tmp_path: Path) -> No
     environment = (tmp_path / "environment").read_text()
     assert "LANG=" not in environment and "LC_ALL=" not in environment
     assert re.search(r"^PATH=/usr/bin:/bin$", environment, re.MULTILINE)
+
+
+def test_a_mount_that_is_gone_while_its_alert_is_in_force_is_notified(
+    tmp_path: Path, disks: Disks
+) -> None:
+    """Nobody named it, so that nothing else would say so."""
+    point = disks.ext4("ext4")
+    fill(point, 95)
+    with receiving() as receiver:
+        host = MonitorHost(tmp_path, discover=True, notify=[receiver.webhook], warning=85)
+        host.settings |= {"critical": 88, "emergency": 90}
+        host.monitor()
+        titles = [message["title"] for message in receiver.messages()]
+        assert f"🔴 EMERGENCY: disk {point} on web1" in titles
+        disks.unmount(point)
+        result = host.monitor()[1]
+        assert str(point) not in {target["path"] for target in result["targets"]}
+        (gone,) = receiver.messages()[len(titles) :]
+        assert gone["title"] == f"❓ UNKNOWN: disk {point} on web1"
+        assert gone["message"].startswith("no longer mounted; its last level was emergency")
+        # Once, and then it is forgotten.
+        result = host.monitor()[1]
+        assert len(receiver.messages()) == len(titles) + 1
+        assert f"mount:{point}" not in {alert["key"] for alert in result["alerts"]}
+
+
+def test_a_target_that_is_watched_no_longer_is_notified(tmp_path: Path, disks: Disks) -> None:
+    point = disks.memory("memory")
+    fill(point, 95)
+    with receiving() as receiver:
+        host = MonitorHost(
+            tmp_path, paths=[str(point)], notify=[receiver.webhook], language="pt_BR"
+        )
+        host.monitor()
+        host.settings["paths"] = []
+        host.monitor()
+        texts = [message["message"] for message in receiver.messages()]
+        assert len(texts) == 2
+        assert texts[1].startswith("não é mais monitorado; seu último nível foi emergency")
+
+
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [
+        ("log_file", "disk.log"),
+        ("log_file", ""),
+        ("state_dir", "state"),
+        ("state_dir", ""),
+        ("fallback_dir", ""),
+        ("metrics_file", "disk.prom"),
+        ("drill_path", "drills"),
+        ("backup_path", "backups"),
+        ("paths", [""]),
+        ("targets", [{"path": ""}]),
+        ("notify", ["json://127.0.0.1/hook", "nosuchservice://user:s3cret@host/path"]),
+        ("notify", ["mailto://"]),
+    ],
+)
+def test_paths_and_services_are_checked(tmp_path: Path, key: str, value: object) -> None:
+    host = MonitorHost(tmp_path, notify=["json://127.0.0.1:1/hook"])
+    assert host.run("monitor-disk-space", "--check").returncode == 0
+    host.settings[key] = value
+    ended = host.run("monitor-disk-space", "--check")
+    assert (ended.returncode, ended.stdout) == (3, "") and key in ended.stderr, ended.stderr
+    assert len(ended.stderr.splitlines()) == 1 and "s3cret" not in ended.stderr
+    assert str(host.config) in ended.stderr
+
+
+def test_a_dumb_terminal_gets_no_colours(tmp_path: Path) -> None:
+    host = MonitorHost(tmp_path)
+    command = " ".join(host.command("disk-status"))
+    shown = subprocess.run(
+        ["script", "-qec", f"TERM=dumb {command}", "/dev/null"],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert "✅ OK" in shown.stdout and "\x1b" not in shown.stdout
+
+
+@pytest.mark.parametrize("encoding", ["ascii", "latin-1"])
+@pytest.mark.parametrize("arguments", [("disk-status",), ("monitor-disk-space", "--nagios")])
+def test_an_output_that_is_no_utf_8_replaces_what_it_cannot_show(
+    tmp_path: Path, disks: Disks, encoding: str, arguments: tuple[str, ...]
+) -> None:
+    point = disks.memory("memória 💾")
+    fill(point, 85)
+    host = MonitorHost(tmp_path, paths=[str(point)], language="pt_BR")
+    shown = subprocess.run(
+        host.command(*arguments),
+        capture_output=True,
+        check=False,
+        env={"PYTHONIOENCODING": encoding},
+    )
+    assert shown.returncode == 2 and shown.stderr == b""
+    text = shown.stdout.decode(encoding)
+    assert "CRITICAL" in text and "85" in text
+    assert ("mem?ria" if encoding == "ascii" else "memória") in text

@@ -102,8 +102,13 @@ def _notify(
     )
 
 
-def _check_settings(settings: DiskSettings, file: str) -> None:
+def _check_settings(settings: DiskSettings, file: str, *, services: bool = False) -> None:
     """Check all settings before anything is touched.
+
+    Args:
+        settings: those of the file.
+        file: where they are from.
+        services: whether to check that Apprise knows every service, which takes a second.
 
     Raises:
         ResilienceError: one is wrong; names it and the file.
@@ -117,6 +122,8 @@ def _check_settings(settings: DiskSettings, file: str) -> None:
             check_absolute("metrics_file", settings.metrics_file)
         settings.check_notifications()
         metrics.validate_path(settings.metrics_file, "chefwell_disk.prom")
+        if services:
+            settings.validate_services()
     except ResilienceError as error:
         raise ResilienceError(
             f"{file}: {error.problem}",
@@ -136,9 +143,8 @@ def _forget(settings: DiskSettings) -> int:
 def _monitor(settings: DiskSettings, arguments: argparse.Namespace) -> int:
     if arguments.forget:
         return _forget(settings)
-    _check_settings(settings, arguments.config)
+    _check_settings(settings, arguments.config, services=arguments.check)
     if arguments.check:
-        settings.validate_services()
         tell("the configuration is right")
         return exit_code(OK)
     if arguments.nagios:
