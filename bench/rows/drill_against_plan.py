@@ -109,7 +109,7 @@ def _default_server(binaries: postgres.Binaries, folder: Path) -> Iterator[None]
     initdb = [*prefix, binaries.path("initdb"), "-D", str(folder / "data"), "-U", "postgres"]
     subprocess.run(initdb, check=True, capture_output=True, cwd="/")
     options = ["-c", "listen_addresses=", "-k", str(folder)]
-    with process.started(
+    with process.running_program(
         [*prefix, binaries.path("postgres"), "-D", str(folder / "data"), *options],
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,

@@ -2,7 +2,7 @@
 # Copyright (c) 2026, chefwell.resilience contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Hands the controller's engine to the module of the same name: one task instead of one a file."""
+"""Send the controller's engine to the module of the same name: one task instead of one a file."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ SHIPPED = ("*.py", "*/*.py", "*/*.j2", "locale/*/LC_MESSAGES/*.mo")
 
 
 class ActionModule(ActionBase):
-    """Reads the engine and runs the module; sends it what the host lacks, and no more."""
+    """Read the engine and run the module; send it only the files that the host lacks."""
 
     def run(self, tmp: str | None = None, task_vars: dict[str, Any] | None = None) -> Any:
         super().run(tmp, task_vars)
@@ -31,10 +31,10 @@ class ActionModule(ActionBase):
         digests = {name: hashlib.sha256(held).hexdigest() for name, held in contents.items()}
         arguments = {**self._task.args, "digests": digests}
         result = self._execute_module(module_args=arguments, task_vars=task_vars)
-        wanting = result.get("wanting", [])
-        if wanting:
+        missing = result.get("missing", [])
+        if missing:
             arguments["files"] = {
-                name: base64.b64encode(contents[name]).decode("ascii") for name in wanting
+                name: base64.b64encode(contents[name]).decode("ascii") for name in missing
             }
             result = self._execute_module(module_args=arguments, task_vars=task_vars)
         return result

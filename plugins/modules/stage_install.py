@@ -3,19 +3,19 @@
 # Copyright (c) 2026, chefwell.resilience contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Puts one stage's configuration and commands on a host, all in one task."""
+"""Install the configuration and the commands of one stage, all in one task."""
 
 from __future__ import annotations
 
 DOCUMENTATION = r"""
 ---
 module: stage_install
-short_description: Puts one stage's configuration and commands on a host
+short_description: Install the configuration and the commands of one stage
 version_added: "0.1.0"
 description:
   - Writes a stage's configuration file (JSON, mode 0600) and the launchers of its commands (mode
     0755), and makes the folders for them.
-  - With O(logrotate_file), also the rule by which the stage's log is rotated.
+  - With O(logrotate_file), also writes the rule by which the stage's log is rotated.
   - Only what differs is written, each file whole or not at all.
   - Internal. The roles of the stages call it; one task instead of one a file keeps a second run
     short.
@@ -70,12 +70,12 @@ options:
   folders:
     description:
       - Folders that the stage needs, and their modes (C("0755")). They are made, and their modes
-        mended.
+        are set.
     type: dict
     default: {}
   texts:
     description:
-      - More files of the stage's.
+      - More files of the stage.
     type: list
     elements: dict
     default: []
@@ -87,7 +87,7 @@ options:
         required: true
       content:
         description:
-          - What it holds. It is in a diff unless O(texts[].mode) lets its owner alone read it.
+          - Its content. It is in a diff unless O(texts[].mode) lets its owner alone read it.
         type: str
         required: true
       mode:
@@ -97,7 +97,7 @@ options:
         required: true
       keep:
         description:
-          - Whether a file that is there keeps its content.
+          - Whether an existing file keeps its content.
         type: bool
         default: false
 attributes:
@@ -111,7 +111,7 @@ attributes:
 """
 
 EXAMPLES = r"""
-- name: Put stage 1 on the host
+- name: Install stage 1
   chefwell.resilience.stage_install:
     config_file: /etc/chefwell-resilience/disk.json
     config:
@@ -124,7 +124,7 @@ EXAMPLES = r"""
 
 RETURN = r"""
 written:
-  description: Files that were written, or would be, and files whose mode was mended.
+  description: Files that were written, or would be, and files whose mode was set.
   returned: always
   type: list
   elements: str
@@ -162,7 +162,7 @@ LOGROTATE = """# Written by chefwell.resilience; its rollback removes it.
 
 
 def launcher(options: dict[str, str], command: str) -> str:
-    """The lines that run one command of the engine."""
+    """Return the script that runs one command of the engine."""
     return LAUNCHER.format(
         lib_dir=shlex.quote(options["lib_dir"]),
         python=shlex.quote(options["python"]),
@@ -171,8 +171,8 @@ def launcher(options: dict[str, str], command: str) -> str:
     )
 
 
-def wanted(options: dict[str, Any]) -> list[TextFile]:
-    """Every file of the stage.
+def stage_files(options: dict[str, Any]) -> list[TextFile]:
+    """Return every file of the stage.
 
     Raises:
         ValueError: a mode is no octal number.
@@ -185,11 +185,11 @@ def wanted(options: dict[str, Any]) -> list[TextFile]:
     if options["logrotate_file"]:
         rule = LOGROTATE.format(log=options["log_file"], weeks=options["logrotate_weeks"])
         files.append(TextFile(options["logrotate_file"], rule, 0o644))
-    return files + install_files.from_options(options["texts"])
+    return files + install_files.text_files(options["texts"])
 
 
 def main() -> None:
-    """Compares, writes what differs."""
+    """Run the module."""
     module = AnsibleModule(
         argument_spec={
             "config_file": {"type": "path", "required": True},
@@ -202,7 +202,7 @@ def main() -> None:
             "logrotate_file": {"type": "str", "default": ""},
             "logrotate_weeks": {"type": "int", "default": 12},
             "folders": {"type": "dict", "default": {}},
-            "texts": install_files.TEXTS,
+            "texts": install_files.TEXTS_SPEC,
         },
         supports_check_mode=True,
     )
@@ -210,16 +210,16 @@ def main() -> None:
     if options["logrotate_file"] and not options["log_file"]:
         module.fail_json(msg="logrotate_file is given without log_file - name the log")
     try:
-        made = install_files.lacking(options["folders"])
-        found = install_files.changes(wanted(options))
+        made = install_files.folders_to_make(options["folders"])
+        found = install_files.pending_changes(stage_files(options))
         if not module.check_mode:
             install_files.make_folders(made, options["folders"])
-            install_files.write(module, found)
+            install_files.write_files(found)
     except ValueError as error:
         module.fail_json(msg=f"a mode is no octal number: {error} - write it as 0600")
     except OSError as error:
         module.fail_json(
-            msg=f"the stage cannot be put there: {reason(error)} [path={error.filename!r}]"
+            msg=f"the stage cannot be installed: {reason(error)} [path={error.filename!r}]"
             " - name a folder that may be written to"
         )
     folders = "".join(f"{path}\n" for path in made)

@@ -3,17 +3,17 @@
 # Copyright (c) 2026, chefwell.resilience contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Takes a stage's files and folders off a host, all in one task."""
+"""Remove the files and folders of one stage, all in one task."""
 
 from __future__ import annotations
 
 DOCUMENTATION = r"""
 ---
 module: stage_remove
-short_description: Takes a stage's files and folders off a host
+short_description: Remove the files and folders of one stage
 version_added: "0.1.0"
 description:
-  - Removes what is named, and nothing else; what is not there is none of its business.
+  - Removes what is named, and nothing else; what does not exist is left out.
   - Internal. The rollbacks call it; one task instead of one a file keeps them short.
 author:
   - chefwell.resilience contributors (@chefwell)
@@ -22,14 +22,14 @@ extends_documentation_fragment:
 options:
   paths:
     description:
-      - Files and folders. A folder goes with all that is in it; a link goes, what it leads to
-        stays. An empty string names nothing.
+      - Files and folders. A folder is removed with its content, a link without its target. An
+        empty string names nothing.
     type: list
     elements: str
     default: []
   logs:
     description:
-      - Logs, which go with what logrotate has made of them. An empty string names nothing.
+      - Logs, which are removed with their rotated files. An empty string names nothing.
     type: list
     elements: str
     default: []
@@ -61,8 +61,8 @@ from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.chefwell.resilience.plugins.module_utils.common.system_errors import reason
 
 
-def named(paths: list[str], logs: list[str]) -> list[str]:
-    """Everything that is named and there."""
+def existing(paths: list[str], logs: list[str]) -> list[str]:
+    """Return every named path that exists."""
     found = list(paths)
     for log in filter(None, logs):
         found += [log, *sorted(glob.glob(f"{glob.escape(log)}.[0-9]*"))]
@@ -70,7 +70,7 @@ def named(paths: list[str], logs: list[str]) -> list[str]:
 
 
 def remove(path: str) -> None:
-    """Removes a file, a link or a whole folder."""
+    """Remove a file, a link or a whole folder."""
     if os.path.isdir(path) and not os.path.islink(path):
         shutil.rmtree(path)
     else:
@@ -78,7 +78,7 @@ def remove(path: str) -> None:
 
 
 def main() -> None:
-    """Looks, and removes what is there."""
+    """Run the module."""
     module = AnsibleModule(
         argument_spec={
             "paths": {"type": "list", "elements": "str", "default": []},
@@ -86,13 +86,13 @@ def main() -> None:
         },
         supports_check_mode=True,
     )
-    removed = named(module.params["paths"], module.params["logs"])
+    removed = existing(module.params["paths"], module.params["logs"])
     relative = [
         path for path in removed if not os.path.isabs(path) or os.path.realpath(path) == "/"
     ]
     if relative:
         module.fail_json(
-            msg=f"that is no place for a stage's file [paths={relative[0]!r}]"
+            msg=f"this is no place for a stage's file [paths={relative[0]!r}]"
             " - give the whole path of a file or folder"
         )
     try:
@@ -102,7 +102,7 @@ def main() -> None:
     except OSError as error:
         module.fail_json(
             msg=f"the stage cannot be removed: {reason(error)} [path={error.filename!r}]"
-            " - run this as root, or as who installed it"
+            " - run this as root, or as the user who installed it"
         )
     module.exit_json(
         changed=bool(removed),

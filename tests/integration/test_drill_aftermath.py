@@ -133,7 +133,7 @@ def test_what_fails_afterwards_does_not_change_the_verdict(
     )
     assert host.drill() == 0
     told = capsys.readouterr().err
-    for words in ("dead-man check", "metrics", "contact"):
+    for words in ("dead man's switch", "metrics", "contact"):
         assert words in told
     assert "dead-man check" in (tmp_path / "log").read_text()
     assert len(host.events()) == 1

@@ -16,7 +16,7 @@ def test_a_host_is_told_as_it_is(tmp_path: Path) -> None:
     (tmp_path / "disk.json").write_text("{}")
     wanted = {"python": sys.executable, "config_dir": str(tmp_path)}
     seen = run_module(
-        "host_look",
+        "host_preflight",
         libraries=["json", "no_such_library"],
         programs=["sh", "no-such-program"],
         folders=[str(tmp_path / "new" / "folder"), "/proc/nowhere"],
@@ -26,9 +26,11 @@ def test_a_host_is_told_as_it_is(tmp_path: Path) -> None:
     assert seen["missing_programs"] == ["no-such-program"]
     assert seen["stages"] == ["disk"] and seen["python_problem"] == ""
     assert "debian" in [seen["system"]["id"], *seen["system"]["like"]]
-    none = run_module("host_look", **{**wanted, "python": "/usr/bin/true", "libraries": ["json"]})
+    none = run_module(
+        "host_preflight", **{**wanted, "python": "/usr/bin/true", "libraries": ["json"]}
+    )
     assert none["python_problem"] and none["missing_libraries"] == ["json"]
-    gone = run_module("host_look", **{**wanted, "python": "/nowhere/python"})
+    gone = run_module("host_preflight", **{**wanted, "python": "/nowhere/python"})
     assert "/nowhere/python" in gone["python_problem"]
 
 

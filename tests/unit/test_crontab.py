@@ -34,7 +34,7 @@ THEIRS = "15 2 * * 0 /usr/bin/true"
 def test_one_line_comes_and_goes(
     before: list[str], with_it: list[str], without_it: list[str] | None
 ) -> None:
-    assert crontab.changed(before, NAME, JOB, "0 */6 * * *") == with_it
-    assert crontab.changed(with_it, NAME, JOB, "0 */6 * * *") == with_it
+    assert crontab.with_entry(before, NAME, JOB, "0 */6 * * *") == with_it
+    assert crontab.with_entry(with_it, NAME, JOB, "0 */6 * * *") == with_it
     if without_it is not None:
-        assert crontab.changed(before, NAME, JOB, None) == without_it
+        assert crontab.with_entry(before, NAME, JOB, None) == without_it

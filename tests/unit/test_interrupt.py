@@ -18,7 +18,7 @@ def handlers() -> Iterator[None]:
     before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
     interrupt.listen()
     yield
-    interrupt.met()
+    interrupt.begin_cleanup()
     for number, handler in before.items():
         signal.signal(number, handler)
 
@@ -49,8 +49,8 @@ def test_one_that_was_met_is_not_told_again() -> None:
     with pytest.raises(KeyboardInterrupt):
         os.kill(os.getpid(), signal.SIGINT)
         signal.pause()
-    interrupt.met()
-    interrupt.check()
+    interrupt.begin_cleanup()
+    interrupt.raise_pending()
 
 
 def test_a_program_that_is_to_ignore_ctrl_c_does_so_still() -> None:

@@ -47,7 +47,7 @@ def test_a_signal_is_named_and_tried_again() -> None:
 
 
 def test_the_time_limit_is_named() -> None:
-    done = rsync.transfer_result(-9, [], "", late=process.TooLong(5, silent=False))
+    done = rsync.transfer_result(-9, [], "", late=process.TimeLimitError(5, silent=False))
     assert (done.kind, done.retryable) == ("time_limit", True)
     assert "5 s" in done.problem
 

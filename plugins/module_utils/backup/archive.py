@@ -249,14 +249,14 @@ def _through_pg_restore(
     pg_restore writes an emptied data file without an error, so the ends of rows are checked here.
     """
     try:
-        with process.streamed(
+        with process.program_output(
             binaries.command(
                 "pg_restore", ["--data-only", "--file=-", archive.ready_path], [archive.ready_path]
             ),
             time_limit=time_limit,
         ) as stream:
             counts = plain_dump.rows(stream, archive.path)
-    except process.Ended as error:
+    except process.ProgramFailedError as error:
         if "does not support compression" in str(error):
             raise ResilienceError(
                 _(

@@ -37,7 +37,9 @@ def _opened(path: str, compression: str, time_limit: float) -> Iterator[IO[bytes
     else:
         with (
             open(path, "rb") as source,
-            process.streamed(PROGRAMS[compression], time_limit=time_limit, stdin=source) as stream,
+            process.program_output(
+                PROGRAMS[compression], time_limit=time_limit, stdin=source
+            ) as stream,
         ):
             yield stream
 
@@ -70,7 +72,7 @@ def unpack(path: str, to: str, compression: str, largest: int | None, limit: flo
                     raise _too_large(path, allowed)
                 head = head or piece[: file_kind.HEAD_BYTES]
                 out.write(piece)
-    except process.Ended as error:
+    except process.ProgramFailedError as error:
         raise archive_toc.damaged(_not_unpacked(compression, error), path) from error
     except (OSError, EOFError, zlib.error, lzma.LZMAError) as error:
         # A full disk or a read error has a number, an error of the decompressor has none.

@@ -306,7 +306,7 @@ def _attend(
     try:
         while thread.is_alive():
             thread.join(TICK)
-            interrupt.check()
+            interrupt.raise_pending()
             progress()
             if thread.is_alive() and time.monotonic() > deadline:
                 raise TimeoutError

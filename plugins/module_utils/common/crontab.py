@@ -2,12 +2,12 @@
 # Copyright (c) 2026, chefwell.resilience contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""One line of ours in a crontab that is somebody else's.
+"""Add, change or remove one entry of a crontab that other entries share.
 
-Our line stands below a comment that names it, the very one that `ansible.builtin.cron` writes. That
-module takes whatever stands below for its own: where a person has deleted the line and left the
-comment, the next line, which may be his, would be overwritten or removed. Here a line is ours only
-if it also runs our command.
+An entry is a line below a comment that names it, the same comment that `ansible.builtin.cron`
+writes. That module takes whatever line stands below for the entry: where a person has deleted the
+line and left the comment, the next line would be overwritten or removed. Here a line belongs to the
+entry only if it also runs the entry's command.
 """
 
 from __future__ import annotations
@@ -20,17 +20,17 @@ _LINE = re.compile(r"\s*(?:@\w+|(?:[^\s#]\S*\s+){4}\S+)\s+(\S+)")
 _MARK = "#Ansible: {}"
 
 
-def changed(lines: Sequence[str], name: str, job: str, schedule: str | None) -> list[str]:
-    """The crontab with our line as it is to be, or without it.
+def with_entry(lines: Sequence[str], name: str, job: str, schedule: str | None) -> list[str]:
+    """Return a crontab with one entry as given, or without it.
 
     Args:
         lines: the crontab.
-        name: what the line is called in the comment above it.
-        job: what it runs; its first word, a path, tells the line from others.
-        schedule: the five fields; None to have no such line.
+        name: of the entry, in the comment above it.
+        job: what it runs; its first word, a path, identifies the line.
+        schedule: the five fields; None to remove the entry.
 
     Returns:
-        The lines; the same ones where nothing is to be done. A line of ours keeps its place.
+        The lines; the same ones where nothing changes. An entry keeps its place.
     """
     mark = _MARK.format(name)
     kept: list[str] = []

@@ -2,9 +2,9 @@
 # Copyright (c) 2026, chefwell.resilience contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Starts programs that outlive their starter, knows them again, and ends them.
+"""Start programs that outlive the process that starts them, find them again, and stop them.
 
-A process number can be used again, so a program is known by its number and the moment it began.
+A process number can be used again, so a program is identified by its number and its start time.
 """
 
 from __future__ import annotations
@@ -17,26 +17,26 @@ import subprocess
 import time
 from collections.abc import Mapping, Sequence
 
-from .process import cannot_run
+from .process import cannot_run_error
 
 
 @dataclasses.dataclass(frozen=True)
-class Running:
-    """One program: its process number, and when it began in clock ticks since boot."""
+class DetachedProcess:
+    """One program: its process number, and its start time in clock ticks since boot."""
 
     pid: int
-    began: str
+    start_ticks: str
 
 
 def start(
     arguments: Sequence[str], *, log_path: str, env: Mapping[str, str] | None = None
-) -> Running:
-    """Starts a program in a session of its own; what it says goes to a log.
+) -> DetachedProcess:
+    """Start a program in a session of its own; its output goes to a log.
 
     Args:
         arguments: the program and its arguments.
         log_path: the log, appended to.
-        env: its environment; ours when left out.
+        env: its environment; that of this process when left out.
 
     Raises:
         ResilienceError: the program does not exist or may not be run.
@@ -53,16 +53,16 @@ def start(
                 start_new_session=True,
             )
         except OSError as error:
-            raise cannot_run(arguments[0], error) from error
-    # We never ask this object again; `alive` and `end` go by number and beginning.
+            raise cannot_run_error(arguments[0], error) from error
+    # `is_running` and `stop` go by number and start time, so this object need not wait for it.
     process.returncode = 0
-    return Running(process.pid, began(process.pid) or "")
+    return DetachedProcess(process.pid, start_ticks(process.pid) or "")
 
 
-def began(pid: int) -> str | None:
-    """When a process began, in clock ticks (proc(5), field 22 of stat); None if there is none.
+def start_ticks(pid: int) -> str | None:
+    """Return when a process started, in clock ticks (proc(5), field 22 of stat); None without one.
 
-    A zombie has ended: only its number is still taken.
+    A zombie counts as none: it has ended, and only its number is still in use.
     """
     with contextlib.suppress(ChildProcessError):
         os.waitpid(pid, os.WNOHANG)
@@ -74,21 +74,27 @@ def began(pid: int) -> str | None:
     return None if fields[0] in "ZX" else fields[19]
 
 
-def alive(running: Running) -> bool:
-    """Whether that very program still runs."""
-    return began(running.pid) == running.began
+def is_running(running: DetachedProcess) -> bool:
+    """Return whether this very program still runs."""
+    return start_ticks(running.pid) == running.start_ticks
 
 
-def end(running: Running, signals: Sequence[int], seconds: float = 10) -> None:
-    """Ends a program and its session's other processes: each signal in turn, in the end SIGKILL."""
+def stop(running: DetachedProcess, signals: Sequence[int], seconds: float = 10) -> None:
+    """Stop a program and its session's other processes: each signal in turn, finally SIGKILL.
+
+    Args:
+        running: the program.
+        signals: to try first, in order.
+        seconds: to wait after each.
+    """
     for number in [*signals, signal.SIGKILL]:
-        if not alive(running):
+        if not is_running(running):
             break
         with contextlib.suppress(ProcessLookupError):
             os.kill(running.pid, number)
         deadline = time.monotonic() + seconds
-        while alive(running) and time.monotonic() < deadline:
+        while is_running(running) and time.monotonic() < deadline:
             time.sleep(0.02)
-    # What it started in its session has no other parent to end it.
+    # What it started in its session has no other parent to stop it.
     with contextlib.suppress(ProcessLookupError, PermissionError):
         os.killpg(running.pid, signal.SIGKILL)

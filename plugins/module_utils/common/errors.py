@@ -2,7 +2,7 @@
 # Copyright (c) 2026, chefwell.resilience contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The engine's exceptions: what is wrong, which option said so, and what to do about it."""
+"""Exceptions of the engine: the problem, the option and value that caused it, the remedy."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ from .messages import Message, join
 
 
 class ResilienceError(Exception):
-    """Something the caller can mend.
+    """A problem that the caller can fix.
 
     Args:
         problem: what is wrong, one sentence without a full stop.
-        option: the option, key or argument that named it, if one did.
+        option: the option, key or argument that caused it, if one did.
         value: the value that was given for it.
         remedy: what to do about it.
     """
@@ -37,7 +37,7 @@ class ResilienceError(Exception):
         super().__init__(str(self))
 
     def message(self) -> Message:
-        """All of it, for pages of every language."""
+        """Return the whole text, for pages of every language."""
         parts = [self.problem]
         if self.option is not None:
             parts.append(f" [{self.option}={self.value!r}]")
@@ -52,8 +52,8 @@ class ResilienceError(Exception):
 class BackupError(ResilienceError):
     """The backup itself is bad: damaged, cut off, not what it was, or no dump at all.
 
-    Told apart from what is wrong with the place where it is tried: nobody's backup is bad because
-    our lab broke, and nobody's is good.
+    Never raised for a problem of the place that it is restored to: that says nothing about the
+    backup, neither good nor bad.
 
     Args:
         finding: its stable identifier, see `findings.py`.

@@ -16,17 +16,21 @@ from typing import Any
 TEMPORARY_PREFIX = ".new-"
 
 
-def replace_file(path: str, content: str | bytes, *, mode: int = 0o600) -> None:
-    """Replace a file, or make it, whole and durably.
+def replace_file(
+    path: str, content: str | bytes, *, mode: int = 0o600, durable: bool = True
+) -> None:
+    """Replace a file, or make it, whole.
 
-    The new content is written beside the file under a name of its own, so that writers at the same
-    time cannot mix, and is on the disk before it takes the file's name.
+    The new content is written beside the file under a unique name, so that writers at the same time
+    cannot mix, and is on the disk before it takes the file's name.
 
     Args:
         path: the file; its folder exists.
         content: bytes, or text, which is written as UTF-8; what is no Unicode (half a surrogate
             pair, of a file name) is written as an escape.
         mode: its permissions, whatever the umask.
+        durable: whether to write it to the disk at once, so that a power failure leaves the old
+            content or the new; not needed for what can be installed again.
 
     Raises:
         OSError: it cannot be written; the old file is as it was, and nothing is left beside it.
@@ -39,13 +43,15 @@ def replace_file(path: str, content: str | bytes, *, mode: int = 0o600) -> None:
             file.write(data)
             file.flush()
             os.fchmod(file.fileno(), mode)
-            os.fsync(file.fileno())
+            if durable:
+                os.fsync(file.fileno())
         os.replace(temporary, path)
     except BaseException:
         with contextlib.suppress(OSError):
             os.unlink(temporary)
         raise
-    _sync_folder(folder)
+    if durable:
+        _sync_folder(folder)
 
 
 def replace_json(path: str, value: Any, *, mode: int = 0o600) -> None:

@@ -2,7 +2,7 @@
 # Copyright (c) 2026, chefwell.resilience contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Text files and folders as they should be on a host: what differs, and what a diff tells of it.
+"""Compare text files and folders of a host with how they should be, write them, and show the diff.
 
 Modules use it; many files in one task keep a second run short.
 """
@@ -15,19 +15,21 @@ import stat
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-# Only its owner reads such a file, so its content is in no diff.
+from .files import replace_file
+
+# A file with none of these bits is read by its owner alone, so its content is in no diff.
 PRIVATE = 0o077
 
 
 @dataclasses.dataclass(frozen=True)
 class TextFile:
-    """One file.
+    """One file as it should be.
 
     Attributes:
         path: where it lies.
         content: what it holds.
         mode: its permissions.
-        keep: whether a file that is there keeps its content; its mode is mended all the same.
+        keep: whether an existing file keeps its content; its mode is set all the same.
     """
 
     path: str
@@ -37,13 +39,13 @@ class TextFile:
 
     @property
     def private(self) -> bool:
-        """Whether only its owner may read it."""
+        """Return whether only its owner may read it."""
         return not self.mode & PRIVATE
 
 
 @dataclasses.dataclass(frozen=True)
 class Change:
-    """A file that is not there as it should be.
+    """A file that differs from how it should be.
 
     Attributes:
         file: as it should be.
@@ -54,8 +56,8 @@ class Change:
     before: str | None
 
 
-def from_options(options: Iterable[Mapping[str, Any]]) -> list[TextFile]:
-    """Files as a module's option `texts` has them.
+def text_files(options: Iterable[Mapping[str, Any]]) -> list[TextFile]:
+    """Return the files of a module's option `texts`.
 
     Raises:
         ValueError: a mode is no octal number.
@@ -66,8 +68,8 @@ def from_options(options: Iterable[Mapping[str, Any]]) -> list[TextFile]:
     ]
 
 
-# What a module's option `texts` is.
-TEXTS: dict[str, Any] = {
+# The argument spec of a module's option `texts`.
+TEXTS_SPEC: dict[str, Any] = {
     "type": "list",
     "elements": "dict",
     "default": [],
@@ -80,22 +82,22 @@ TEXTS: dict[str, Any] = {
 }
 
 
-def changes(files: Iterable[TextFile]) -> list[Change]:
-    """Which files are to be written or mended.
+def pending_changes(files: Iterable[TextFile]) -> list[Change]:
+    """Return the files that must be written, or whose mode must be set.
 
     Raises:
         OSError: one cannot be read.
     """
     found = []
     for file in files:
-        before, mode = _held(file.path)
+        before, mode = _content_and_mode(file.path)
         same = before is not None and (file.keep or before == file.content)
         if not same or mode != file.mode:
             found.append(Change(file, before))
     return found
 
 
-def _held(path: str) -> tuple[str | None, int]:
+def _content_and_mode(path: str) -> tuple[str | None, int]:
     try:
         with open(path, encoding="utf-8", errors="surrogateescape") as file:
             return file.read(), stat.S_IMODE(os.fstat(file.fileno()).st_mode)
@@ -103,8 +105,11 @@ def _held(path: str) -> tuple[str | None, int]:
         return None, 0
 
 
-def lacking(folders: Mapping[str, str]) -> list[str]:
-    """The folders, path to octal mode, that are not there or have another mode.
+def folders_to_make(folders: Mapping[str, str]) -> list[str]:
+    """Return the folders that are missing or have another mode.
+
+    Args:
+        folders: path to octal mode.
 
     Raises:
         OSError: one cannot be looked at.
@@ -112,9 +117,9 @@ def lacking(folders: Mapping[str, str]) -> list[str]:
     """
     found = []
     for path, mode in folders.items():
-        wanted = int(mode, 8)
+        expected = int(mode, 8)
         try:
-            right = stat.S_IMODE(os.stat(path).st_mode) == wanted
+            right = stat.S_IMODE(os.stat(path).st_mode) == expected
         except FileNotFoundError:
             right = False
         if not right:
@@ -123,7 +128,7 @@ def lacking(folders: Mapping[str, str]) -> list[str]:
 
 
 def make_folders(paths: Iterable[str], folders: Mapping[str, str]) -> None:
-    """Makes these folders, and mends their modes.
+    """Make folders, and set their modes.
 
     Raises:
         OSError: one cannot be made.
@@ -133,44 +138,34 @@ def make_folders(paths: Iterable[str], folders: Mapping[str, str]) -> None:
         os.chmod(path, int(folders[path], 8))
 
 
-def write(module: Any, found: Iterable[Change]) -> None:
-    """Writes files, each whole or not at all, and the folders that they lie in.
+def write_files(changes: Iterable[Change]) -> None:
+    """Write files, each whole or not at all, and make the folders that they lie in.
 
     Args:
-        module: the AnsibleModule; its `tmpdir` and `atomic_move` are used.
-        found: from `changes`.
+        changes: from `pending_changes`.
 
     Raises:
         OSError: one cannot be written.
     """
-    for change in found:
+    for change in changes:
         file = change.file
         if file.keep and change.before is not None:
             os.chmod(file.path, file.mode)
             continue
         folder = os.path.dirname(file.path)
         os.makedirs(folder, mode=0o700 if file.private else 0o755, exist_ok=True)
-        half = os.path.join(module.tmpdir, "text-file")
-        with open(half, "w", encoding="utf-8", opener=_private) as opened:
-            opened.write(file.content)
-        os.chmod(half, file.mode)
-        module.atomic_move(half, file.path)
-        os.chmod(file.path, file.mode)
+        replace_file(file.path, file.content, mode=file.mode, durable=False)
 
 
-def _private(path: str, flags: int) -> int:
-    return os.open(path, flags, 0o600)
-
-
-def diff(found: Iterable[Change]) -> list[dict[str, str]]:
-    """What `--diff` shows of them: names of private files, the content of the others."""
+def diff(changes: Iterable[Change]) -> list[dict[str, str]]:
+    """Return what `--diff` shows of changes: names of private files, the content of the others."""
     shown = []
-    for change in found:
+    for change in changes:
         file = change.file
         header = f"{file.path} (mode {file.mode:04o})"
         if file.private or file.keep:
-            before = "" if change.before is None else "held back\n"
-            after = "held back, and it differs\n" if before else "held back\n"
+            before = "" if change.before is None else "hidden\n"
+            after = "hidden, and it differs\n" if before else "hidden\n"
         else:
             before, after = change.before or "", file.content
         shown.append(

@@ -2,13 +2,13 @@
 # Copyright (c) 2026, chefwell.resilience contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Signals that end a command arrive as an exception, `KeyboardInterrupt`, and none gets lost.
+"""Turn signals that end a command into `KeyboardInterrupt`, and lose none.
 
 These are SIGINT (Ctrl-C), SIGTERM and SIGHUP (a terminal or an ssh connection that is gone).
 
 An exception that is raised within C code may be cleared there: `import psycopg2` (2.9) cleared the
-interrupt in 48 of 400 tries that met it at a random moment, and a drill then went on to its end. So
-a signal is also recorded, and the record is looked at between two steps of what takes long.
+interrupt in 48 of 400 tries at random moments, and a drill then went on to its end. So a signal is
+also recorded, and the record is checked between two steps of a long operation.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from types import FrameType
 SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 _pending = False
-_held = False
+_deferred = False
 
 
 def listen() -> None:
@@ -29,8 +29,8 @@ def listen() -> None:
 
     `nohup` and a shell's `&` start programs so.
     """
-    global _pending, _held
-    _pending = _held = False
+    global _pending, _deferred
+    _pending = _deferred = False
     for number in SIGNALS:
         if signal.getsignal(number) is not signal.SIG_IGN:
             signal.signal(number, _interrupt)
@@ -39,39 +39,39 @@ def listen() -> None:
 def _interrupt(number: int, frame: FrameType | None) -> None:
     global _pending
     _pending = True
-    if not _held:
+    if not _deferred:
         raise KeyboardInterrupt
 
 
-def check() -> None:
+def raise_pending() -> None:
     """Interrupt now, between two steps, if an interrupt was lost.
 
     Raises:
         KeyboardInterrupt: a signal came, and nothing has handled it.
     """
-    if _pending and not _held:
-        met()
+    if _pending and not _deferred:
+        begin_cleanup()
         raise KeyboardInterrupt
 
 
-def met() -> None:
+def begin_cleanup() -> None:
     """Record that an interrupt is being handled: what comes now is the clean-up.
 
     Another signal does not interrupt that any more.
     """
-    global _pending, _held
-    _pending, _held = False, True
+    global _pending, _deferred
+    _pending, _deferred = False, True
 
 
 @contextlib.contextmanager
-def held() -> Iterator[None]:
+def deferred() -> Iterator[None]:
     """Let no signal interrupt what must come to its end, which is under time limits of its own.
 
-    One that comes meanwhile interrupts at the next `check` afterwards.
+    One that comes meanwhile interrupts at the next `raise_pending` afterwards.
     """
-    global _held
-    before, _held = _held, True
+    global _deferred
+    before, _deferred = _deferred, True
     try:
         yield
     finally:
-        _held = before
+        _deferred = before

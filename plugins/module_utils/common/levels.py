@@ -35,17 +35,17 @@ LEVEL_DISPLAY = {
 
 
 def worst(levels: Iterable[str]) -> str:
-    """The worst of several levels; `unknown` for none at all, for nothing was looked at."""
+    """Return the worst of several levels; `unknown` for none at all, for nothing was measured."""
     return max(levels, key=LEVELS.index, default=UNKNOWN)
 
 
 def exit_code(level: str) -> int:
-    """The exit code for a level, by the monitoring-plugins convention."""
+    """Return the exit code for a level, by the monitoring-plugins convention."""
     return EXIT_CODES[level]
 
 
 def reaches(level: str, limit: str) -> bool:
-    """Whether a level is as bad as a limit, which is `never` or a level.
+    """Return whether a level is as bad as a limit, which is `never` or a level.
 
     `unknown` reaches every level, for nobody knows that it is better.
     """
@@ -54,8 +54,8 @@ def reaches(level: str, limit: str) -> bool:
     return level == UNKNOWN or LEVELS.index(level) >= LEVELS.index(limit)
 
 
-def _parsed(option: str, value: object, inodes: bool) -> tuple[float, bool]:
-    """A threshold's number, and whether it is a percentage (else bytes or inodes left)."""
+def _parse_threshold(option: str, value: object, inodes: bool) -> tuple[float, bool]:
+    """Return a threshold's number, and whether it is a percentage (else an amount left)."""
     number: float | None = None
     if isinstance(value, (int, float)) and not isinstance(value, bool):
         number = value
@@ -80,7 +80,7 @@ def _parsed(option: str, value: object, inodes: bool) -> tuple[float, bool]:
 
 
 class Thresholds:
-    """Where each level begins; the plan's 70, 80 and 90 percent used by default.
+    """The threshold of each level; the plan's 70, 80 and 90 percent used by default.
 
     Each is a percentage used (`70`, `"70%"`), or what is left: bytes (`"20GB"`, in steps of 1024)
     or inodes (`"50000 left"`); all three of one kind, for only then can their order be known
@@ -110,7 +110,9 @@ class Thresholds:
     ) -> None:
         given = dict(zip(RISING, (warning, critical, emergency), strict=True))
         prefix, left = (f"{prefix}inodes_", "inodes left") if inodes else (prefix, "bytes left")
-        parsed = {name: _parsed(prefix + name, value, inodes) for name, value in given.items()}
+        parsed = {
+            name: _parse_threshold(prefix + name, value, inodes) for name, value in given.items()
+        }
         self.warning, self.critical, self.emergency = (parsed[name][0] for name in RISING)
         self.percent = parsed[WARNING][1]
         for lower, upper in ((WARNING, CRITICAL), (CRITICAL, EMERGENCY)):
@@ -143,11 +145,11 @@ class Thresholds:
         return hash(self._values())
 
     def limit(self, level: str) -> float:
-        """The percentage, or what is left, from which a level begins."""
+        """Return the percentage used, or the amount left, from which a level begins."""
         return float(getattr(self, level))
 
     def judge(self, percent: float, left: float = 0, usable: float = 0, slack: float = 0) -> str:
-        """The level of a measurement: each begins at its threshold.
+        """Return the level of a measurement: each begins at its threshold.
 
         Args:
             percent: used.
@@ -163,7 +165,7 @@ class Thresholds:
         return OK
 
     def percent_at(self, level: str, usable: float) -> float:
-        """The percentage used at which a level begins where there are so many bytes or inodes."""
+        """Return the percentage used at which a level begins, of so many usable bytes or inodes."""
         if self.percent:
             return self.limit(level)
         return 100 * max(0.0, 1 - self.limit(level) / usable) if usable else 0.0

@@ -2,7 +2,7 @@
 # Copyright (c) 2026, chefwell.resilience contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Runs other programs under a time limit, and leaves none of their children behind.
+"""Run other programs under a time limit, and leave none of their children behind.
 
 A `pg_restore` that meets one flipped bit can spin for ever, and an `ssh` to a dead host can wait
 for ever; so nothing here runs another program without a limit.
@@ -29,7 +29,7 @@ from .system_errors import reason
 
 @dataclasses.dataclass(frozen=True)
 class ProcessResult:
-    """How a program ended.
+    """The end of a program.
 
     Attributes:
         code: its exit code; negative is the signal that ended it, as in `subprocess`.
@@ -44,7 +44,7 @@ class ProcessResult:
     timed_out: bool = False
 
     def ending(self) -> str:
-        """In words how the program ended: `exit 1`, `signal SIGSEGV`, `time limit`."""
+        """Return how the program ended: `exit 1`, `signal SIGSEGV`, `time limit`."""
         if self.timed_out:
             return "time limit"
         if self.code < 0:
@@ -52,17 +52,18 @@ class ProcessResult:
         return f"exit {self.code}"
 
 
-def end_group(process: subprocess.Popen[Any]) -> None:
-    """Ends a program that was started in a session of its own, its children included; where it has
-    ended already, those that it left behind."""
+def kill_group(process: subprocess.Popen[Any]) -> None:
+    """Kill a program that was started in a session of its own, with its children.
+
+    Where it has ended already, the children that it left behind are killed.
+    """
     with contextlib.suppress(ProcessLookupError, PermissionError):
         os.killpg(process.pid, signal.SIGKILL)
     process.wait()
 
 
-def cannot_run(program: str, error: OSError) -> ResilienceError:
-    """What is said of a program that the system does not run."""
-
+def cannot_run_error(program: str, error: OSError) -> ResilienceError:
+    """Return the error for a program that the system does not run."""
     return ResilienceError(
         _("a program cannot be run: %(why)s", why=reason(error)),
         option="command",
@@ -72,8 +73,8 @@ def cannot_run(program: str, error: OSError) -> ResilienceError:
 
 
 @contextlib.contextmanager
-def started(arguments: Sequence[str], **options: Any) -> Iterator[subprocess.Popen[Any]]:
-    """A program in a session of its own; when the block is left, it and its children are gone.
+def running_program(arguments: Sequence[str], **options: Any) -> Iterator[subprocess.Popen[Any]]:
+    """Run a program in a session of its own; when the block is left, it and its children are gone.
 
     Args:
         arguments: the program and its arguments.
@@ -85,12 +86,12 @@ def started(arguments: Sequence[str], **options: Any) -> Iterator[subprocess.Pop
     try:
         process = subprocess.Popen(list(arguments), start_new_session=True, **options)
     except OSError as error:
-        raise cannot_run(arguments[0], error) from error
+        raise cannot_run_error(arguments[0], error) from error
     try:
         yield process
     finally:
         if process.poll() is None:
-            end_group(process)
+            kill_group(process)
         for stream in (process.stdin, process.stdout, process.stderr):
             if stream is not None:
                 with contextlib.suppress(OSError):
@@ -98,18 +99,18 @@ def started(arguments: Sequence[str], **options: Any) -> Iterator[subprocess.Pop
 
 
 def output_of(running: subprocess.Popen[bytes]) -> IO[bytes]:
-    """The standard output of a program that was started with a pipe for it."""
+    """Return the standard output of a program that was started with a pipe for it."""
     if running.stdout is None:
         raise ValueError("the program was started without a pipe for its output")
     return running.stdout
 
 
-class TooLong(Exception):
-    """A program took longer than it may.
+class TimeLimitError(Exception):
+    """A program took longer than its time limit.
 
     Attributes:
         seconds: the limit.
-        silent: whether it is the one for a time without a byte, and not the one for all of it.
+        silent: whether it is the limit for a time without output, not that for the whole run.
     """
 
     def __init__(self, seconds: float, *, silent: bool) -> None:
@@ -118,32 +119,32 @@ class TooLong(Exception):
         self.silent = silent
 
 
-def feed(process: subprocess.Popen[Any], text: bytes) -> threading.Thread:
-    """Tells a program all that it waits for on its standard input, while what it says is read.
+def write_input(process: subprocess.Popen[Any], text: bytes) -> threading.Thread:
+    """Write a program's standard input while its output is read.
 
     Args:
-        process: which is told nothing where its input is no pipe.
-        text: what it is told; then its input ends.
+        process: one whose input is no pipe gets nothing.
+        text: all of the input; it is closed afterwards.
 
     Returns:
-        The thread that does so: to be joined once the program has ended.
+        The thread that writes: to be joined once the program has ended.
     """
 
-    def tell() -> None:
-        with contextlib.suppress(OSError, ValueError):  # it is gone: its ending tells why
+    def write() -> None:
+        with contextlib.suppress(OSError, ValueError):  # it has ended; its exit code shows why
             if process.stdin:
                 process.stdin.write(text)
                 process.stdin.close()
 
-    teller = threading.Thread(target=tell, daemon=True)
-    teller.start()
-    return teller
+    writer = threading.Thread(target=write, daemon=True)
+    writer.start()
+    return writer
 
 
 def blocks(
     stream: IO[bytes], *, time_limit: float, silence: float | None = None
 ) -> Iterator[bytes]:
-    """What a program writes, block by block, as it comes.
+    """Yield the output of a program, block by block, as it comes.
 
     Args:
         stream: a pipe from it.
@@ -151,7 +152,8 @@ def blocks(
         silence: seconds in which it must write something.
 
     Raises:
-        TooLong: it did not, or did not end in time. It runs on: ending it is for whoever began it.
+        TimeLimitError: it wrote nothing, or did not end, in time. It still runs: whoever started
+            it ends it.
     """
     end = time.monotonic() + time_limit
     with selectors.DefaultSelector() as selector:
@@ -161,65 +163,71 @@ def blocks(
             waits = min(left, silence or left)
             if not selector.select(max(0.0, waits)):
                 silent = waits < left
-                raise TooLong(silence if silent and silence else time_limit, silent=silent)
+                raise TimeLimitError(silence if silent and silence else time_limit, silent=silent)
             block = os.read(stream.fileno(), 1 << 16)
             if not block:
                 return
             yield block
 
 
-class Ended(Exception):
-    """A program whose output was read ended badly; in words how, and its last words."""
+class ProgramFailedError(Exception):
+    """A program whose output was read failed; the text is how it ended and its last line."""
 
 
 @contextlib.contextmanager
-def streamed(
+def program_output(
     arguments: Sequence[str],
     *,
     time_limit: float,
     env: Mapping[str, str] | None = None,
     stdin: IO[bytes] | int = subprocess.DEVNULL,
 ) -> Iterator[IO[bytes]]:
-    """A program's standard output, to be read to its end within the block.
+    """Run a program whose standard output is read to its end within the block.
 
     Args:
         arguments: the program and its arguments.
         time_limit: seconds; after them the program and all its children are killed.
-        env: its environment; ours when left out.
-        stdin: what it reads.
+        env: its environment; that of this process when left out.
+        stdin: its standard input.
 
     Raises:
-        Ended: it did not end with exit 0, or not in time.
+        ProgramFailedError: it did not end with exit code 0, or not in time.
         ResilienceError: the program does not exist or may not be run.
     """
     with (
         tempfile.TemporaryFile() as errors,
-        started(arguments, stdin=stdin, stdout=subprocess.PIPE, stderr=errors, env=env) as running,
+        running_program(
+            arguments, stdin=stdin, stdout=subprocess.PIPE, stderr=errors, env=env
+        ) as running,
     ):
         timed_out = threading.Event()
 
-        def end() -> None:
+        def kill() -> None:
             timed_out.set()
-            end_group(running)
+            kill_group(running)
 
-        timer = threading.Timer(time_limit, end)
+        timer = threading.Timer(time_limit, kill)
         timer.start()
         try:
             yield output_of(running)
             code = running.wait()
         except Exception as error:
-            # Who reads sees an early end; why it came early is what counts.
+            # The reader only sees that the output ended early; the time limit is why.
             if timed_out.is_set():
-                raise Ended(f"{os.path.basename(arguments[0])} met its time limit") from error
+                raise ProgramFailedError(
+                    f"{os.path.basename(arguments[0])} met its time limit"
+                ) from error
             raise
         finally:
             timer.cancel()
         errors.seek(0)
-        said = errors.read()[-2000:].decode("utf-8", "backslashreplace")
-        outcome = ProcessResult(code, "", said, timed_out.is_set())
+        error_text = errors.read()[-2000:].decode("utf-8", "backslashreplace")
+        outcome = ProcessResult(code, "", error_text, timed_out.is_set())
         if code != 0:
-            last = (said.strip().splitlines() or [""])[-1]
-            raise Ended(f"{os.path.basename(arguments[0])} ended with {outcome.ending()}: {last}")
+            last = (error_text.strip().splitlines() or [""])[-1]
+            raise ProgramFailedError(
+                f"{os.path.basename(arguments[0])} ended with {outcome.ending()}: {last}"
+            )
 
 
 def run(
@@ -232,13 +240,13 @@ def run(
     input: bytes | None = None,
     cwd: str | None = None,
 ) -> ProcessResult:
-    """Runs a program to its end, or to the time limit.
+    """Run a program to its end, or to the time limit.
 
     Args:
         arguments: the program and its arguments.
         time_limit: seconds; after them the program and all its children are killed.
-        env: its environment; ours when left out.
-        stdin, stdout: where it reads and writes; nothing to read and a captured output by default.
+        env: its environment; that of this process when left out.
+        stdin, stdout: its input and output; by default none and captured.
         input: bytes for its standard input.
         cwd: the folder that it starts in.
 
@@ -247,7 +255,7 @@ def run(
     """
     if input is not None:
         stdin = subprocess.PIPE
-    with started(
+    with running_program(
         arguments, stdin=stdin, stdout=stdout, stderr=subprocess.PIPE, env=env, cwd=cwd
     ) as process:
         timed_out = False
@@ -255,7 +263,7 @@ def run(
             output, errors = process.communicate(input, timeout=time_limit)
         except subprocess.TimeoutExpired:
             timed_out = True
-            end_group(process)
+            kill_group(process)
             output, errors = process.communicate()
     return ProcessResult(
         process.returncode,

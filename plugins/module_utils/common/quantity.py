@@ -2,7 +2,7 @@
 # Copyright (c) 2026, chefwell.resilience contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""How figures are written: sizes, shares, durations.
+"""Format figures for people: sizes, shares, durations.
 
 The rules reproduce the examples of the plan, in every language:
 
@@ -32,7 +32,7 @@ def _trim(value: float) -> str:
 
 
 def size(count: int | float | None) -> str:
-    """A number of bytes, such as `45.2 GB`; `?` when it is not known."""
+    """Return a number of bytes, such as `45.2 GB`; `?` when it is not known."""
     if count is None:
         return "?"
     value, unit = float(count), 0
@@ -44,7 +44,7 @@ def size(count: int | float | None) -> str:
 
 
 def short_size(count: int | None) -> str:
-    """A number of bytes in short, such as `36K`; `?` when it is not known."""
+    """Return a number of bytes in short, such as `36K`; `?` when it is not known."""
     if count is None:
         return "?"
     value, unit = float(count), 0
@@ -63,7 +63,7 @@ def _cut(value: float, places: str) -> decimal.Decimal:
 
 
 def percent(value: float | None) -> str:
-    """A share in percent, such as `45%` or `0.05%`; `?%` when it is not known."""
+    """Return a share in percent, such as `45%` or `0.05%`; `?%` when it is not known."""
     if value is None:
         return "?%"
     if value >= 1:
@@ -74,7 +74,7 @@ def percent(value: float | None) -> str:
 
 
 def confidence(value: float | None) -> str:
-    """The confidence of a drill, such as `100%` or `98.4%`; `?%` when it is not known."""
+    """Return the confidence of a drill, such as `100%` or `98.4%`; `?%` when it is not known."""
     if value is None:
         return "?%"
     if value == 100:
@@ -109,7 +109,7 @@ def _both(words: gettext.NullTranslations, large: str, small: str) -> str:
 
 
 def duration(words: gettext.NullTranslations, seconds: float | None) -> str:
-    """A duration in words, at most two units: `45 seconds`, `12 hours and 30 minutes`."""
+    """Return a duration in words, at most two units: `45 seconds`, `12 hours and 30 minutes`."""
     if seconds is None:
         return words.gettext("not measured")
     if seconds < 9.95:
@@ -132,7 +132,7 @@ def duration(words: gettext.NullTranslations, seconds: float | None) -> str:
 
 
 def recovery_time(words: gettext.NullTranslations, seconds: float | None) -> str:
-    """A recovery time, never understated: `< 1 minute`, then whole minutes rounded up."""
+    """Return a recovery time, never understated: `< 1 minute`, then whole minutes rounded up."""
     if seconds is None:
         return words.gettext("not measured")
     if seconds < 60:
@@ -141,7 +141,7 @@ def recovery_time(words: gettext.NullTranslations, seconds: float | None) -> str
 
 
 def brief_duration(seconds: float | None) -> str:
-    """A duration for a chart or a table, the same in every language: `420 ms`, `2 min 5 s`.
+    """Return a duration for a chart or a table, the same in every language: `420 ms`, `2 min 5 s`.
 
     What took less than can be shown took something all the same: `<1 ms`.
     """

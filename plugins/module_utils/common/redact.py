@@ -2,7 +2,7 @@
 # Copyright (c) 2026, chefwell.resilience contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Takes secrets out of text that was not written by us: answers, log lines, errors of libraries."""
+"""Remove secrets from text that other programs wrote: responses, log lines, errors of libraries."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import re
 from collections.abc import Iterable
 
 MARK = "********"
-# What a secret looks like where we do not know it: a JSON Web Token (RFC 7519: three parts of
+# Patterns of secrets that are not known beforehand: a JSON Web Token (RFC 7519: three parts of
 # base64url), a bearer token (RFC 6750), the password of a URL (RFC 3986, userinfo), and the value
 # of a key that says what it is.
 _LOOKS = (
@@ -28,7 +28,7 @@ SHORTEST = 4
 
 
 def redact(text: str, secrets: Iterable[str] = ()) -> str:
-    """The text without these secrets, and without what looks like one.
+    """Return a text without these secrets, and without what looks like one.
 
     Args:
         text: any text.

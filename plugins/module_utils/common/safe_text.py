@@ -2,7 +2,7 @@
 # Copyright (c) 2026, chefwell.resilience contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Text from outside, made safe to show: no terminal obeys it, and it stays on one line."""
+"""Make text from outside safe to show: no terminal obeys it, and it stays on one line."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def _shown(character: str) -> str:
 
 
 def clean(text: str) -> str:
-    """The text on one line that no terminal obeys.
+    """Return a text on one line that no terminal obeys.
 
     Control characters (line ends and terminal escapes among them), invisible ones, those that turn
     the direction of writing, and bytes that are no text are written out, such as `\\x1b`.
@@ -46,7 +46,7 @@ def error_line(error: BaseException, limit: int = 300) -> str:
 
 
 def clean_all(data: Data) -> Data:
-    """A copy of JSON-like data in which every string, keys included, is clean."""
+    """Return a copy of JSON-like data in which every string, keys included, is clean."""
 
     def copy(value: Any) -> Any:
         if isinstance(value, str):

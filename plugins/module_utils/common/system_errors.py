@@ -2,11 +2,10 @@
 # Copyright (c) 2026, chefwell.resilience contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What the operating system, and programs that repeat it, say in English, for pages of every
-language.
+"""Translate error messages of the operating system, and of programs that repeat them.
 
-Other programs run with English messages, so that their endings can be told apart; `strerror` is
-English in a process that sets no locale. In English the text stays as it was, to the letter.
+Other programs run with English messages, so that they can be recognized; `strerror` is English in a
+process that sets no locale. In English the text stays as it was, to the letter.
 """
 
 from __future__ import annotations
@@ -47,14 +46,16 @@ PHRASES = (
     _("no such file or directory"),
     _("connection refused"),
     _("i/o timeout"),
-    # What our own gate adds, on the server.
+    # Of the gate on the backup server.
     _("the disk is full up to its reserve"),
 )
 
 
 def system_message(text: str) -> str:
-    """A line of the system's or of a program's, in which the phrases above can be said in any
-    language; what stands around them (paths, numbers) stays as it is."""
+    """Return a line of the system's or of a program's in which the phrases above translate.
+
+    What stands around them (paths, numbers) stays as it is.
+    """
     for phrase in PHRASES:
         before, found, after = text.partition(phrase)
         if found:

@@ -50,9 +50,9 @@ def set_up(settings: ProofSettings) -> dict[str, Any]:
         try:
             server = engine.up()
             production_guard.refuse_production(settings.staging, server.host, server.port)
-            interrupt.check()
+            interrupt.raise_pending()
         except BaseException:
-            with interrupt.held():
+            with interrupt.deferred():
                 staging_state.remove(settings.staging)
             raise
     return {
@@ -84,7 +84,7 @@ def prepare(settings: ProofSettings) -> bool:
         try:
             engine.prepare()
         except BaseException:
-            with interrupt.held():
+            with interrupt.deferred():
                 staging_state.remove(settings.staging)
             raise
     return True

@@ -104,12 +104,12 @@ class DrillRun:
         except ResilienceError as error:
             problem = error.message()
         except KeyboardInterrupt:
-            interrupt.met()
+            interrupt.begin_cleanup()
             problem = _("it was interrupted")
         except Exception as error:  # whatever failed, a report must say so
             problem = error_line(error, 400)
         # No signal breaks what comes now: each of its steps has a time limit.
-        with interrupt.held():
+        with interrupt.deferred():
             report(self._result(verdict, problem))
             with self.phases.phase("cleanup"):
                 shutil.rmtree(folder, ignore_errors=True)

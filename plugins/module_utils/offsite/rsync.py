@@ -187,7 +187,7 @@ class RsyncRun:
         with contextlib.ExitStack() as stack:
             self._errors = stack.enter_context(tempfile.TemporaryFile())
             self._running = stack.enter_context(
-                process.started(
+                process.running_program(
                     arguments,
                     stdin=subprocess.PIPE,
                     stdout=subprocess.PIPE,
@@ -212,16 +212,16 @@ class RsyncRun:
         listed = b"".join(os.fsencode(name) + b"\0" for name in names)
         running = self._running
         with self._open:
-            feeder = process.feed(running, listed)
+            feeder = process.write_input(running, listed)
             lines, late = _lines(running, self.destination, progress)
             if late:
-                process.end_group(running)
+                process.kill_group(running)
             code = running.wait()
             if code:
                 # An rsync that failed leaves its ssh behind, and that would hold the lock. The
                 # server's last error line is still on its way through it, though.
                 _wait_for_group(running.pid)
-                process.end_group(running)
+                process.kill_group(running)
             feeder.join()
             self._errors.seek(0)
             errors_text = self._errors.read(1 << 20).decode("utf-8", "backslashreplace")
@@ -232,7 +232,7 @@ def _lines(
     running: subprocess.Popen[bytes],
     destination: Destination,
     progress: Callable[[int], None] | None,
-) -> tuple[list[str], process.TooLong | None]:
+) -> tuple[list[str], process.TimeLimitError | None]:
     """Return the lines that rsync writes, without progress, and why it must be ended early.
 
     rsync's own `--timeout` notices a silent server; but once all is sent, rsync 3.5 counts what it
@@ -258,9 +258,9 @@ def _lines(
                     elif line:
                         lines.append(os.fsdecode(line))
             return lines, None
-        except process.TooLong as late:
+        except process.TimeLimitError as late:
             if time.monotonic() >= end:
-                return lines, process.TooLong(destination.time_limit, silent=False)
+                return lines, process.TimeLimitError(destination.time_limit, silent=False)
             before, heard = heard, _bytes_read(running.pid)
             if late.silent and heard is not None and heard == before:
                 return lines, late
@@ -288,7 +288,11 @@ _ITEM = re.compile(r"(?P<what>\*deleting  |[<>ch.*][fdLDS]\S{9}) (?P<bytes>\d+) 
 
 
 def transfer_result(
-    code: int, lines: Sequence[str], errors: str, *, late: process.TooLong | None = None
+    code: int,
+    lines: Sequence[str],
+    errors: str,
+    *,
+    late: process.TimeLimitError | None = None,
 ) -> Transfer:
     """Return the result of one run of rsync. Pure.
 
@@ -314,7 +318,7 @@ def transfer_result(
     return _failed(seen, errors, late)
 
 
-def _failed(seen: Transfer, errors: str, late: process.TooLong | None) -> Transfer:
+def _failed(seen: Transfer, errors: str, late: process.TimeLimitError | None) -> Transfer:
     if late and late.silent:
         return dataclasses.replace(
             seen,

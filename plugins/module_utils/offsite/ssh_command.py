@@ -80,7 +80,7 @@ class SshCommand:
             self._errors = stack.enter_context(tempfile.TemporaryFile())
             ssh_arguments = [*ssh.command(destination), "-l", destination.user, "--"]
             self._running = stack.enter_context(
-                process.started(
+                process.running_program(
                     [*ssh_arguments, destination.host, shlex.join(arguments)],
                     stdin=source,
                     stdout=subprocess.PIPE,
@@ -126,13 +126,13 @@ class SshCommand:
         Raises:
             ServerError: the server could not be reached, or the command failed.
         """
-        feeder = process.feed(self._running, stdin)
+        feeder = process.write_input(self._running, stdin)
         written, late = self._read()
         output = self._whole_output(written, late)
         feeder.join()
         return output
 
-    def _read(self, ending: bytes = b"") -> tuple[bytearray, process.TooLong | None]:
+    def _read(self, ending: bytes = b"") -> tuple[bytearray, process.TimeLimitError | None]:
         written = bytearray()
         try:
             for block in process.blocks(
@@ -143,14 +143,14 @@ class SshCommand:
                 written += block
                 if ending and written.endswith(ending):
                     break
-        except process.TooLong as error:
+        except process.TimeLimitError as error:
             return written, error
         return written, None
 
-    def _whole_output(self, written: bytearray, late: process.TooLong | None) -> bytes:
+    def _whole_output(self, written: bytearray, late: process.TimeLimitError | None) -> bytes:
         with self._open:
             if late:
-                process.end_group(self._running)
+                process.kill_group(self._running)
             code = self._running.wait()
             self._errors.seek(0)
             errors = self._errors.read(1 << 20).decode("utf-8", "backslashreplace")
@@ -162,7 +162,7 @@ class SshCommand:
         raise ServerError(ssh.failure(errors) or _unknown_failure(late), detail, self.destination)
 
 
-def _unknown_failure(late: process.TooLong | None) -> Failure:
+def _unknown_failure(late: process.TimeLimitError | None) -> Failure:
     """Return the failure of a command whose standard error holds no known text."""
     remedy = _("try it by hand with the same key")
     if late is None:

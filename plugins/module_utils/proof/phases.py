@@ -34,7 +34,7 @@ class Phases:
     @contextlib.contextmanager
     def phase(self, name: str) -> Iterator[None]:
         """Run one phase; it does not begin where an interrupt is pending."""
-        interrupt.check()
+        interrupt.raise_pending()
         began = time.monotonic()
         if self._progress:
             self._progress(name, "")

@@ -105,7 +105,7 @@ class RecoveryRun:
         except ResilienceError as error:
             problem = error.message()
         except KeyboardInterrupt:
-            interrupt.met()
+            interrupt.begin_cleanup()
             problem = _("it was interrupted")
         except Exception as error:  # whatever failed, what was begun is removed
             problem = error_line(error, 400)

@@ -22,7 +22,7 @@ from collections.abc import Callable, Iterator
 
 from ..checks.checks import Evidence
 from ..common import detached
-from ..common.detached import Running
+from ..common.detached import DetachedProcess
 from ..common.errors import ResilienceError
 from ..common.messages import Message, _
 from ..common.system_errors import reason
@@ -155,10 +155,10 @@ class BackendProcess:
         prefix = postgres.unprivileged([path for path in backend.command if path.startswith("/")])
         running = detached.start([*prefix, *backend.command], log_path=self.log, env=env)
         with open(self._process_file, "w", encoding="utf-8") as file:
-            json.dump({"pid": running.pid, "began": running.began}, file)
+            json.dump({"pid": running.pid, "start_ticks": running.start_ticks}, file)
         deadline = time.monotonic() + backend.seconds
         while not self.healthy():
-            ended = not detached.alive(running)
+            ended = not detached.is_running(running)
             if ended or time.monotonic() > deadline:
                 raise ResilienceError(
                     unhealthy_message(backend, ended, self.log_tail()),
@@ -173,14 +173,14 @@ class BackendProcess:
         """Return whether it responds to its health path with 200."""
         return healthy(self.backend)
 
-    def running(self) -> Running | None:
+    def running(self) -> DetachedProcess | None:
         """Return its process; None if it does not run."""
         try:
             with open(self._process_file, encoding="utf-8") as file:
-                recorded = Running(**json.load(file))
+                recorded = DetachedProcess(**json.load(file))
         except (OSError, ValueError, TypeError):
             return None
-        return recorded if detached.alive(recorded) else None
+        return recorded if detached.is_running(recorded) else None
 
     def log_tail(self) -> str:
         """Return the end of its log."""
@@ -194,7 +194,7 @@ class BackendProcess:
         """Stop it, and return whether it ran. Its log stays until staging is removed."""
         running = self.running()
         if running:
-            detached.end(running, [signal.SIGTERM], seconds=3)
+            detached.stop(running, [signal.SIGTERM], seconds=3)
         if os.path.exists(self._process_file):
             os.unlink(self._process_file)
         return running is not None

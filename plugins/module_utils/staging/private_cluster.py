@@ -15,7 +15,7 @@ import tempfile
 import time
 
 from ..common import detached, process
-from ..common.detached import Running
+from ..common.detached import DetachedProcess
 from ..common.errors import ResilienceError
 from ..common.messages import _
 from ..database import postgres
@@ -150,7 +150,7 @@ class Cluster:
         try:
             self._wait(server, running, time_limit)
         except BaseException:
-            detached.end(running, [signal.SIGQUIT])
+            detached.stop(running, [signal.SIGQUIT])
             raise
         return server
 
@@ -165,7 +165,7 @@ class Cluster:
         running = self.running()
         if running:
             # Immediate shutdown: there is nothing to keep.
-            detached.end(running, [signal.SIGQUIT])
+            detached.stop(running, [signal.SIGQUIT])
         with contextlib.suppress(OSError):
             sockets = self._read(self._sockets)
             if os.path.basename(sockets).startswith(SOCKETS_PREFIX):
@@ -181,7 +181,7 @@ class Cluster:
         password = self._read(self._password)
         return Server(self._read(self._sockets), PORT, SUPERUSER, password, self.binaries)
 
-    def running(self) -> Running | None:
+    def running(self) -> DetachedProcess | None:
         """Return the server of this folder, if the process in its pid file is still that server."""
         try:
             with open(os.path.join(self.data, "postmaster.pid"), encoding="utf-8") as file:
@@ -190,10 +190,10 @@ class Cluster:
                 is_server = os.fsencode(self.data) in file.read().split(b"\0")
         except (OSError, ValueError):
             return None
-        began = detached.began(pid) if is_server else None
-        return Running(pid, began) if began else None
+        began = detached.start_ticks(pid) if is_server else None
+        return DetachedProcess(pid, began) if began else None
 
-    def _wait(self, server: Server, running: Running, time_limit: float) -> None:
+    def _wait(self, server: Server, running: DetachedProcess, time_limit: float) -> None:
         psycopg2 = driver()
         deadline = time.monotonic() + time_limit
         while True:
@@ -201,7 +201,7 @@ class Cluster:
                 open_connection(server.dsn("postgres")).close()
                 return
             except psycopg2.OperationalError as error:
-                if detached.alive(running) and time.monotonic() < deadline:
+                if detached.is_running(running) and time.monotonic() < deadline:
                     time.sleep(0.05)
                     continue
                 log = self._read(self.log)[-600:].strip()

@@ -3,19 +3,19 @@
 # Copyright (c) 2026, chefwell.resilience contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Looks what a host has of what the stages need, once for all of them."""
+"""Find out which requirements of the stages a host meets, once for all of them."""
 
 from __future__ import annotations
 
 DOCUMENTATION = r"""
 ---
-module: host_look
-short_description: Looks what a host has of what the stages need
+module: host_preflight
+short_description: Find out which requirements of the stages a host meets
 version_added: "0.1.0"
 description:
-  - Changes nothing, and judges nothing. Says which system it is, which programs and Python
+  - Changes nothing and decides nothing. Returns which system it is, which programs and Python
     libraries are missing, where its user may not write, and which stages are installed.
-  - Internal. The role C(host_kit) calls it once a run and refuses with one message.
+  - Internal. The role C(host_kit) calls it once a run, and fails with one message.
 author:
   - chefwell.resilience contributors (@chefwell)
 extends_documentation_fragment:
@@ -52,8 +52,8 @@ options:
 """
 
 EXAMPLES = r"""
-- name: Look what the host has
-  chefwell.resilience.host_look:
+- name: Find out what the host has
+  chefwell.resilience.host_preflight:
     python: /usr/bin/python3
     libraries: [psutil]
     programs: [crontab]
@@ -63,17 +63,17 @@ EXAMPLES = r"""
 
 RETURN = r"""
 system:
-  description: What the system calls itself, C(ID), C(ID_LIKE) and C(PRETTY_NAME) of os-release(5).
+  description: The operating system, C(ID), C(ID_LIKE) and C(PRETTY_NAME) of os-release(5).
   returned: always
   type: dict
   sample: {id: debian, like: [], name: Debian GNU/Linux 12 (bookworm)}
 user:
-  description: Who looked, and is to write.
+  description: The user who will write.
   returned: always
   type: str
   sample: root
 python_problem:
-  description: Why the interpreter does not do. Empty when it does.
+  description: Why the interpreter cannot be used. Empty when it can.
   returned: always
   type: str
   sample: ""
@@ -84,7 +84,7 @@ missing_libraries:
   elements: str
   sample: [apprise]
 missing_programs:
-  description: Those of O(programs) that are not there.
+  description: Those of O(programs) that were not found.
   returned: always
   type: list
   elements: str
@@ -96,7 +96,7 @@ not_writable:
   elements: str
   sample: []
 stages:
-  description: Stages whose configuration is there.
+  description: Stages that have a configuration.
   returned: always
   type: list
   elements: str
@@ -111,13 +111,13 @@ import subprocess
 
 from ansible.module_utils.basic import AnsibleModule
 
-# As the host commands look: the administrator's folders are not on everybody's path.
+# The search path of the host commands; the administrator's folders are not on every user's.
 PLACES = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 # Where os-release(5) may lie; the first one that is there counts.
 RELEASES = ("/etc/os-release", "/usr/lib/os-release")
 # The oldest Python that the engine runs on.
 OLDEST = (3, 11)
-QUESTION = """
+PROBE = """
 import importlib.util, json, sys
 missing = [name for name in sys.argv[1:] if importlib.util.find_spec(name) is None]
 print(json.dumps([list(sys.version_info[:2]), missing]))
@@ -125,7 +125,7 @@ print(json.dumps([list(sys.version_info[:2]), missing]))
 
 
 def system() -> dict[str, object]:
-    """What the system calls itself; of one that does not say, nothing."""
+    """Return the operating system's names; empty ones where it has no os-release file."""
     found: dict[str, str] = {}
     for path in RELEASES:
         try:
@@ -137,39 +137,39 @@ def system() -> dict[str, object]:
         except OSError:
             continue
         break
-    name = found.get("PRETTY_NAME") or found.get("ID") or "a system that does not say its name"
+    name = found.get("PRETTY_NAME") or found.get("ID") or "a system without a name"
     return {"id": found.get("ID", ""), "like": found.get("ID_LIKE", "").split(), "name": name}
 
 
 def interpreter(python: str, libraries: list[str]) -> tuple[str, list[str]]:
-    """Why the interpreter does not do, and the libraries that it lacks."""
+    """Return why the interpreter cannot be used, and the libraries that it lacks."""
     try:
-        asked = subprocess.run(
-            [python, "-c", QUESTION, *libraries],
+        probe = subprocess.run(
+            [python, "-c", PROBE, *libraries],
             capture_output=True,
             text=True,
             timeout=60,
             check=False,
         )
-        version, missing = json.loads(asked.stdout)
+        version, missing = json.loads(probe.stdout)
     except (OSError, subprocess.SubprocessError) as error:
         return str(error), libraries
     except ValueError:
-        return asked.stderr.strip() or "it says nothing", libraries
+        return probe.stderr.strip() or "it prints nothing", libraries
     if tuple(version) < OLDEST:
         return f"it is Python {'.'.join(map(str, version))}", missing
     return "", missing
 
 
 def writable(folder: str) -> bool:
-    """Whether the folder can be written in, or made."""
+    """Return whether the folder can be written to, or made."""
     while not os.path.lexists(folder) and folder != os.path.dirname(folder):
         folder = os.path.dirname(folder)
     return os.path.isdir(folder) and os.access(folder, os.W_OK | os.X_OK)
 
 
 def stages(config_dir: str) -> list[str]:
-    """The stages whose configuration is there."""
+    """Return the stages that have a configuration."""
     try:
         names = sorted(os.listdir(config_dir))
     except FileNotFoundError:
@@ -178,7 +178,7 @@ def stages(config_dir: str) -> list[str]:
 
 
 def user() -> str:
-    """Who is asked, by name where there is one."""
+    """Return the name of the user, or its number where it has none."""
     try:
         return getpass.getuser() if os.geteuid() else "root"
     except (KeyError, OSError):
@@ -186,7 +186,7 @@ def user() -> str:
 
 
 def main() -> None:
-    """Looks."""
+    """Run the module."""
     module = AnsibleModule(
         argument_spec={
             "python": {"type": "path", "required": True},

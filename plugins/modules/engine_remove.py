@@ -3,20 +3,20 @@
 # Copyright (c) 2026, chefwell.resilience contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Takes the engine off a host on which no stage uses it any more."""
+"""Remove the engine from a host on which no stage uses it any more."""
 
 from __future__ import annotations
 
 DOCUMENTATION = r"""
 ---
-module: kit_remove
-short_description: Takes the engine off a host on which no stage uses it
+module: engine_remove
+short_description: Remove the engine from a host on which no stage uses it
 version_added: "0.1.0"
 description:
-  - Does nothing while a stage's configuration is there.
+  - Does nothing while a stage has a configuration.
   - Otherwise removes the engine, the command C(checkpoint.sh) with its configuration, and the
-    history, and then those folders of the kit that are empty. A folder in which something else lies
-    stays, with what lies in it.
+    history, and then those of its folders that are empty. A folder that holds something else
+    stays as it is.
   - Internal. The rollbacks call it.
 author:
   - chefwell.resilience contributors (@chefwell)
@@ -45,14 +45,14 @@ options:
     required: true
   keep_history:
     description:
-      - Whether the history stays.
+      - Whether the history is kept.
     type: bool
     default: false
 """
 
 EXAMPLES = r"""
-- name: Take the kit away if no stage uses it
-  chefwell.resilience.kit_remove:
+- name: Remove the engine if no stage uses it
+  chefwell.resilience.engine_remove:
     lib_dir: /usr/local/lib/chefwell-resilience
     config_dir: /etc/chefwell-resilience
     state_dir: /var/lib/chefwell-resilience
@@ -61,7 +61,7 @@ EXAMPLES = r"""
 
 RETURN = r"""
 stages:
-  description: Configurations of stages that are there. With any, nothing is removed.
+  description: Configurations of stages that exist. With any, nothing is removed.
   returned: always
   type: list
   elements: str
@@ -84,21 +84,21 @@ from ansible_collections.chefwell.resilience.plugins.module_utils.common.system_
 
 PACKAGE = "chefwell_resilience"
 CHECKPOINT = "checkpoint.json"
-# What is kept for all stages together; each stage's own is removed by its own rollback.
+# Files that all stages share; each stage's own are removed by its rollback.
 HISTORY = "history.sqlite3*"
 LOCKS = "*.lock"
 
 
 def listed(folder: str) -> list[str]:
-    """The names in a folder; none if it is not there."""
+    """Return the names in a folder; none if it does not exist."""
     try:
         return sorted(os.listdir(folder))
     except FileNotFoundError:
         return []
 
 
-def ours(options: dict[str, Any]) -> list[str]:
-    """The kit's own files and folders that are there."""
+def engine_files(options: dict[str, Any]) -> list[str]:
+    """Return the engine's own files and folders that exist."""
     named = [
         os.path.join(options["lib_dir"], PACKAGE),
         os.path.join(options["config_dir"], CHECKPOINT),
@@ -112,8 +112,8 @@ def ours(options: dict[str, Any]) -> list[str]:
     return [path for path in named if os.path.lexists(path)]
 
 
-def left_empty(options: dict[str, Any], removed: list[str]) -> list[str]:
-    """The kit's folders in which nothing is left then."""
+def empty_folders(options: dict[str, Any], removed: list[str]) -> list[str]:
+    """Return the engine's folders that will be empty then."""
     folders = [options[f"{name}_dir"] for name in ("lib", "config", "state", "scripts")]
     gone = set(removed)
     return [
@@ -125,7 +125,7 @@ def left_empty(options: dict[str, Any], removed: list[str]) -> list[str]:
 
 
 def main() -> None:
-    """Looks, removes what is the kit's own."""
+    """Run the module."""
     folders = ("lib_dir", "config_dir", "state_dir", "scripts_dir")
     module = AnsibleModule(
         argument_spec={
@@ -141,8 +141,8 @@ def main() -> None:
             for name in listed(options["config_dir"])
             if name.endswith(".json") and name != CHECKPOINT
         ]
-        files = [] if stages else ours(options)
-        empty = [] if stages else left_empty(options, files)
+        files = [] if stages else engine_files(options)
+        empty = [] if stages else empty_folders(options, files)
         if not module.check_mode:
             for path in files:
                 if os.path.isdir(path) and not os.path.islink(path):
@@ -153,8 +153,8 @@ def main() -> None:
                 os.rmdir(folder)
     except OSError as error:
         module.fail_json(
-            msg=f"the kit cannot be removed: {reason(error)} [path={error.filename!r}]"
-            " - run this as root, or as who installed it"
+            msg=f"the engine cannot be removed: {reason(error)} [path={error.filename!r}]"
+            " - run this as root, or as the user who installed it"
         )
     removed = [*files, *empty]
     module.exit_json(

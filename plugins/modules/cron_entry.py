@@ -3,21 +3,21 @@
 # Copyright (c) 2026, chefwell.resilience contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""One line of ours in a crontab, without harm to the lines beside it."""
+"""Manage one crontab entry, without harm to the lines beside it."""
 
 from __future__ import annotations
 
 DOCUMENTATION = r"""
 ---
-module: cron_line
-short_description: One line of ours in a crontab that is somebody else's
+module: cron_entry
+short_description: Manage one crontab entry
 version_added: "0.1.0"
 description:
-  - Makes sure that a crontab has one line that runs O(job), or that it has none.
-  - The line stands below a comment that names it, as M(ansible.builtin.cron) writes it, and lines
-    that were written by that module are known again. Unlike that module, this one takes the line
-    below the comment for ours only if it runs the command of O(job). A person who deletes the line
-    and leaves the comment does not lose the next line of his own.
+  - Makes sure that a crontab has one entry that runs O(job), or that it has none.
+  - The entry is a line below a comment that names it, as M(ansible.builtin.cron) writes it;
+    entries of that module are recognized. Unlike that module, this one takes the line below the
+    comment for the entry only if it runs the command of O(job). Where a person deleted the line and
+    left the comment, the next line stays as it is.
   - Internal. The roles of the stages call it.
 author:
   - chefwell.resilience contributors (@chefwell)
@@ -26,12 +26,12 @@ extends_documentation_fragment:
 options:
   name:
     description:
-      - What the line is called, in the comment above it.
+      - Name of the entry, in the comment above it.
     type: str
     required: true
   job:
     description:
-      - What it runs. Its first word is a path, by which the line is told from others.
+      - Command that it runs. Its first word is a path, which identifies the line.
     type: str
     required: true
   minute:
@@ -51,11 +51,11 @@ options:
     default: "*"
   user:
     description:
-      - Whose crontab it is. Left out, that of who runs this.
+      - User whose crontab it is. By default that of the user who runs this.
     type: str
   state:
     description:
-      - Whether the line is there. On a host without cron there is none to remove.
+      - Whether the entry exists. On a host without cron there is none to remove.
     type: str
     choices: [present, absent]
     default: present
@@ -63,7 +63,7 @@ options:
 
 EXAMPLES = r"""
 - name: Run the monitor from cron
-  chefwell.resilience.cron_line:
+  chefwell.resilience.cron_entry:
     name: chefwell.resilience disk monitor
     minute: "0"
     hour: "*/6"
@@ -72,7 +72,7 @@ EXAMPLES = r"""
 
 RETURN = r"""
 lines:
-  description: How many lines the crontab has then.
+  description: How many lines the crontab has afterwards.
   returned: always
   type: int
   sample: 4
@@ -84,7 +84,7 @@ from ..module_utils.common import crontab
 
 
 def main() -> None:
-    """Reads, changes one line, writes if that differs."""
+    """Run the module."""
     module = AnsibleModule(
         argument_spec={
             "name": {"type": "str", "required": True},
@@ -98,16 +98,16 @@ def main() -> None:
         supports_check_mode=True,
     )
     options = module.params
-    wanted = options["state"] == "present"
+    present = options["state"] == "present"
     program = module.get_bin_path("crontab")
     if not program:
-        if not wanted:
+        if not present:
             module.exit_json(changed=False, lines=0)
         module.fail_json(msg="crontab was not found on this host - install cron (Debian)")
     command = [program, *(["-u", options["user"]] if options["user"] else [])]
     code, output, errors = module.run_command([*command, "-l"])
     if code != 0 and "no crontab for" not in errors:
-        if not wanted and "unknown" in errors:
+        if not present and "unknown" in errors:
             # The account is gone, and its crontab with it.
             module.exit_json(changed=False, lines=0)
         module.fail_json(
@@ -115,7 +115,9 @@ def main() -> None:
         )
     before = output.splitlines() if code == 0 else []
     schedule = f"{options['minute']} {options['hour']} * * {options['weekday']}"
-    after = crontab.changed(before, options["name"], options["job"], schedule if wanted else None)
+    after = crontab.with_entry(
+        before, options["name"], options["job"], schedule if present else None
+    )
     if after != before and not module.check_mode:
         text = "".join(f"{line}\n" for line in after)
         if after:
