@@ -130,20 +130,20 @@ def test_an_address_that_is_added_or_corrected_hears_what_is_in_force(
     levels = {"a": "emergency", "b": "ok", "c": "warning"}
     assert host.run(levels).delivered == 0
     # The first address, added during the emergency.
-    assert host.run(levels, notify_urls=[receiver.webhook]).delivered == 2
+    assert host.run(levels, notify=[receiver.webhook]).delivered == 2
     assert titles(receiver) == [
         "still 🔴 EMERGENCY: a on web1",
         "still 🟡 WARNING: c on web1",
     ]
-    assert host.run(levels, notify_urls=[receiver.webhook]).delivered == 0
+    assert host.run(levels, notify=[receiver.webhook]).delivered == 0
     with receiving() as corrected:
         addresses = [receiver.webhook, corrected.webhook]
-        assert host.run(levels, notify_urls=addresses).delivered == 2
+        assert host.run(levels, notify=addresses).delivered == 2
         assert titles(corrected) == titles(receiver)
         # A recovery is sent to both, and to a third that never heard of it to none.
         with receiving() as third:
             addresses.append(third.webhook)
-            assert host.run({"a": "ok", "c": "warning"}, notify_urls=addresses).delivered == 3
+            assert host.run({"a": "ok", "c": "warning"}, notify=addresses).delivered == 3
             assert titles(third) == ["still 🟡 WARNING: c on web1"]
         assert titles(corrected)[2:] == titles(receiver)[2:] == ["✅ OK again: a on web1"]
 
@@ -152,7 +152,7 @@ def test_what_is_silenced_is_notified_to_no_new_address(tmp_path: Path, receiver
     host = NotifyingHost(tmp_path)
     condition = Condition("a", "a", "emergency", "emergency", "full")
     for addresses in ((), (receiver.webhook,)):
-        settings = dataclasses.replace(host.settings, notify_urls=addresses)
+        settings = dataclasses.replace(host.settings, notify=addresses)
         with open_history(str(tmp_path / "state"), []) as history:
             notify.notify(
                 "disk",

@@ -165,7 +165,7 @@ def test_an_address_that_is_none_and_a_service_no_longer_wanted(
     outcome = host.run("warning")
     assert (outcome.delivered, outcome.kept) == (1, 1)
     assert "does not understand" in outcome.problems[0]
-    host.settings = dataclasses.replace(host.settings, notify_urls=(receiver.webhook,))
+    host.settings = dataclasses.replace(host.settings, notify=(receiver.webhook,))
     assert host.run("warning").kept == 0
 
 
