@@ -307,7 +307,7 @@ def restore_beside(
             recovery.comment_database(target, name, recovery_run.comment())
             result["name"] = name
         else:
-            with interrupt.held():
+            with interrupt.deferred():
                 recovery.drop_marked(target, name, mark)
         return result
 

@@ -123,7 +123,7 @@ def undo(settings: RecoverySettings, confirm: str | None, announce: Announce) ->
         )
     if not record.finished and not is_switched(target, record):
         problems: list[Message] = []
-        with staging_state.locked(settings.drill.staging), interrupt.held():
+        with staging_state.locked(settings.drill.staging), interrupt.deferred():
             began = time.monotonic()
             problem = _start_application(target)
             if problem:
@@ -272,11 +272,11 @@ def _complete(
     problems: list[Message] = []
     if not is_switched(target, record):
         record = _stop(target, journal, record)
-        with interrupt.held():
+        with interrupt.deferred():
             written = production_writes.tables_written(settings, record.name)
             record = _recorded(journal, record, SWITCHING, problems)
             _exchange_or_start_again(target, journal, record)
-    with interrupt.held():
+    with interrupt.deferred():
         record = _recorded(journal, record, STARTING, problems)
         problem = _start_application(target)
         if problem:
@@ -291,7 +291,7 @@ def _complete(
     try:
         result["serves"] = service_control.serves(target)
     except KeyboardInterrupt:
-        interrupt.met()
+        interrupt.begin_cleanup()
         result["problems"].append(_("interrupted before production's address responded"))
     return {**result, "seconds": round(time.monotonic() - began, 3)}
 
@@ -335,12 +335,12 @@ def _stop(target: RecoveryServer, journal: SwitchJournal, record: SwitchRecord) 
         why = error.problem
         cause: BaseException = error
     except KeyboardInterrupt as error:
-        interrupt.met()
+        interrupt.begin_cleanup()
         why = _("it was interrupted")
         cause = error
     else:
         return record
-    with interrupt.held():
+    with interrupt.deferred():
         problem = _start_application(target)
         _restore_comment(target, record)
         _recorded(journal, record, UNDONE, [])

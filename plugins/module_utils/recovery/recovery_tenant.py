@@ -93,7 +93,7 @@ def restore_beside(
         try:
             result = run.run(restore)
         finally:
-            with interrupt.held():
+            with interrupt.deferred():
                 recovery.drop_marked(target, between, mark)
         if result["verdict"] == PASSED:
             _comment(settings, name, run.comment())
