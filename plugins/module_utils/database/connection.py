@@ -25,6 +25,8 @@ CONNECT_TIMEOUT = 10
 # A database without an encoding holds bytes, which are read as UTF-8; other bytes become half
 # surrogate pairs, and are written as they were.
 BYTES, NO_ENCODING = "utf_8_bytes", "SQL_ASCII"
+# Settings that older versions lack, with the first version that has them.
+SINCE = {"idle_session_timeout": 140000, "transaction_timeout": 170000}
 # The environment belongs to the whole process, so one thread at a time hides a part of it.
 _ENVIRONMENT = threading.Lock()
 
@@ -80,7 +82,7 @@ def open_connection(
         read_only: whether transactions are read-only by default.
         connect_timeout: seconds; what `parameters` say goes before.
         settings: PostgreSQL parameters of this session, as `statement_timeout` in milliseconds;
-            those that the server does not know are left out.
+            those of `SINCE` are left out where the server is older.
 
     Raises:
         psycopg2.Error: the connection cannot be made.
@@ -92,16 +94,14 @@ def open_connection(
         connection = psycopg2.connect(**given)
     try:
         connection.set_session(readonly=read_only or None, autocommit=autocommit)
-        nameless = connection.info.parameter_status("server_encoding") == NO_ENCODING
-        connection.set_client_encoding(NO_ENCODING if nameless else "UTF8")
         with connection.cursor() as cursor:
             for name, value in (settings or {}).items():
-                # Older versions lack some settings.
-                cursor.execute(
-                    "SELECT pg_catalog.set_config(name, %s, false) FROM pg_catalog.pg_settings"
-                    " WHERE name = %s",
-                    [str(value), name],
-                )
+                if connection.server_version >= SINCE.get(name, 0):
+                    cursor.execute(
+                        "SELECT pg_catalog.set_config(%s, %s, false)", [name, str(value)]
+                    )
+        nameless = connection.info.parameter_status("server_encoding") == NO_ENCODING
+        connection.set_client_encoding(NO_ENCODING if nameless else "UTF8")
         if not autocommit:
             connection.commit()
     except BaseException:
