@@ -115,12 +115,12 @@ def test_a6_hostile_names(
         "names with a line break, quotes, HTML, a shell command, an escape, bytes not UTF-8"
     )
     pattern = r"(?s).*\.dump(\.gz)?"
-    server.install_gate(pattern=pattern)
+    server.install_gate(backup_pattern=pattern)
     names = [b"new\nline.dump", b"q'\".dump", b"$(id);`x`.dump", b"\x1b[31m.dump", b"\xff.dump"]
     names.append(b"<script>alert(1)<\xe2\x80\xae.dump")
     for name in names:
         (tree / "daily" / os.fsdecode(name)).write_bytes(os.urandom(500))
-    code, sent = by_command(settings, tmp_path, "sync-backups-offsite", pattern=pattern)
+    code, sent = by_command(settings, tmp_path, "sync-backups-offsite", backup_pattern=pattern)
     fault.see(
         f"exit {code}, {sent['files_sent']} sent", holds=sent["files_sent"] == 14 + len(names)
     )

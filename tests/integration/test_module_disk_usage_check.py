@@ -65,7 +65,7 @@ def test_the_samples_of_the_documentation_have_the_shape_of_results(
         backup_path=str(point / "backups"),
         state_dir=str(tmp_path / "state"),
     )
-    assert {*result} - {"failed", "changed", "said"} == {*samples}
+    assert {*result} - {"failed", "changed", "output"} == {*samples}
     for key, sample in samples.items():
         got = result[key]
         if key == "targets":
