@@ -181,6 +181,63 @@ def test_the_time_axis_has_a_few_round_ticks(seconds: float) -> None:
     assert 2 <= text.count('class="tick"') <= 7
 
 
+def test_the_ticks_of_a_short_drill_differ() -> None:
+    data = results(1)
+    data["drill"]["phases"] = [
+        {"name": "digest", "started": 0.0, "seconds": 0.0004},
+        {"name": "staging", "started": 0.0005, "seconds": 0.0021},
+    ]
+    ticks = re.findall(r'class="tick"[^>]*>([^<]+)<', render.html_report(data, "en"))
+    assert len(ticks) == len(set(ticks)) >= 2
+
+
+def failed_everywhere() -> dict[str, Any]:
+    """Return results in which 80 of 100 tenants fail six checks in the same way."""
+    data = results(99)
+    drill = data["drill"]
+    names = [schema["name"] for schema in drill["schemas"][2:82]]
+    for schema in drill["schemas"][2:82]:
+        schema["status"] = "failed"
+    found = [{"id": "rows.differ", "subject": name, "text": f"{name} differs"} for name in names]
+    for check in drill["checks"][:6]:
+        check.update(status="failed", evidence="80 of 100", findings=found)
+    drill.update(verdict="failed", passed=4, failed=6, confidence=40.0)
+    return data
+
+
+def test_totals_and_every_schema_stand_before_many_findings_and_a_remedy_once() -> None:
+    text = render.html_report(failed_everywhere(), "en")
+    total = text.index("Failed: 80 of 101 schemas, 6 of 10 checks")
+    attention = text[total : text.index('id="drill"')]
+    assert attention.index('class="grid"') < attention.index("tenant_loja_001 differs")
+    assert text.count('class="grid"') == 1 and len(Page(text).cells("bad")) == 80
+    assert attention.count("tenant_loja_001 differs") == 6
+    assert "tenant_loja_004 differs" not in attention and "and 77 more" in attention
+    assert attention.count("What to do") == 1
+
+
+def test_an_error_is_shown_once_with_its_remedy_and_option_apart() -> None:
+    data = results(1)
+    problem = "Docker does not answer [docker_host='unix:///x'] - start Docker"
+    data["drill"] = {"verdict": "could_not_verify", "problem": problem}
+    page = Page(render.html_report(data, "en"))
+    assert page.texts.count("Docker does not answer") == 1
+    assert "docker_host='unix:///x'" in page.texts
+    assert "start Docker" in "".join(page.texts) and problem not in "".join(page.texts)
+    data["drill"]["problem"] = "a sentence [in brackets] without an option"
+    assert data["drill"]["problem"] in Page(render.html_report(data, "en")).texts
+
+
+def test_the_worst_target_stands_first() -> None:
+    data = results(1)
+    disk = data["disk"]
+    disk["level"] = "emergency"
+    disk["targets"][0].update(level="critical", reason="space 85% used")
+    disk["targets"][1].update(level="emergency", reason="space 97% used")
+    text = render.html_report(data, "en")
+    assert text.index("Backups: EMERGENCY") < text.index("Root Filesystem: CRITICAL")
+
+
 def test_a_thousand_stores_fit_on_a_page_of_reasonable_size() -> None:
     text = render.html_report(results(1000), "pt_BR")
     assert len(Page(text).cells("ok")) == 1002

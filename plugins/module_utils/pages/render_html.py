@@ -14,6 +14,7 @@ import dataclasses
 import gettext
 import math
 import os
+import re
 from typing import Any
 
 from ..checks.finding_kinds import KINDS
@@ -28,7 +29,7 @@ from . import (
     render_offsite,
     render_titles,
 )
-from .render_text import known_level, known_status
+from .render_text import WORST_FIRST, known_level, known_status
 
 TEMPLATE = os.path.join(os.path.dirname(os.path.abspath(__file__)), "report.html.j2")
 # States of anything on the page, from best to worst; each has a colour and a sign.
@@ -44,20 +45,34 @@ OF_STATUS = {"passed": "ok", "failed": "bad", "skipped": "warn", "unknown": "unk
 # The most items under "Needs attention"; its own section has every item.
 MOST_FINDINGS = 30
 # The most findings of one check under "Needs attention"; the check has all of them.
-NAMED_FINDINGS = 6
+NAMED_FINDINGS = 3
 # Distances between the ticks of a time axis, in seconds, as clocks have them.
 ROUND_SECONDS = (30, 60, 120, 300, 600, 1800, 3600, 7200, 21600, 43200, 86400)
 
 
+# An error as `ResilienceError` writes it: problem, option with its value, remedy.
+_ERROR = re.compile(r"(?P<problem>.*?) \[(?P<setting>[a-z_.]+=.*?)\](?: - (?P<remedy>.*))?", re.S)
+
+
 @dataclasses.dataclass(frozen=True)
 class AttentionItem:
-    """One item that needs attention: its title, the evidence, and what to do about it."""
+    """One item that needs attention.
+
+    Attributes:
+        state: one of `STATES`.
+        title: what it is about.
+        evidence: what was seen.
+        lines: its first findings.
+        remedies: what to do about it.
+        setting: the option and the value that an error names.
+    """
 
     state: str
     title: str
     evidence: str = ""
     lines: tuple[str, ...] = ()
     remedies: tuple[str, ...] = ()
+    setting: str = ""
 
 
 def worst_state(states: list[str]) -> str:
@@ -68,6 +83,14 @@ def worst_state(states: list[str]) -> str:
 def grouped(number: int | None) -> str:
     """Return a count with narrow spaces between thousands, in every language; `?` for None."""
     return "?" if number is None else f"{number:,}".replace(",", "\N{NARROW NO-BREAK SPACE}")
+
+
+def error_item(state: str, title: str, error: str) -> AttentionItem:
+    """Return the item of an error, with its remedy and its option apart from the sentence."""
+    if not (parts := _ERROR.fullmatch(error)):
+        return AttentionItem(state, title, error)
+    remedies = (parts["remedy"],) if parts["remedy"] else ()
+    return AttentionItem(state, title, parts["problem"], (), remedies, parts["setting"])
 
 
 def html_report(
@@ -84,6 +107,7 @@ def html_report(
     state = worst_state([part["state"] for part in parts])
     findings = [finding for part in parts for finding in part["findings"]]
     findings.sort(key=lambda finding: STATES.index(finding.state), reverse=True)
+    findings = _remedies_once(findings)
     page: str = _template(translations).render(
         language=language.replace("_", "-"),
         title=results.get("title") or "",
@@ -102,6 +126,17 @@ def html_report(
         brief=quantity.brief_duration,
     )
     return page
+
+
+def _remedies_once(items: list[AttentionItem]) -> list[AttentionItem]:
+    """Return the items, each remedy with the first of them that has it."""
+    known: set[str] = set()
+    shown = []
+    for item in items:
+        new = tuple(remedy for remedy in item.remedies if remedy not in known)
+        known.update(new)
+        shown.append(dataclasses.replace(item, remedies=new))
+    return shown
 
 
 def _with_log_lines(results: dict[str, Any]) -> dict[str, Any]:
@@ -159,11 +194,15 @@ def _disk_part(
     found = render_disk.by_level(disk, backups)
     rows = []
     findings = []
-    for name, target in zip(names, targets, strict=True):
+    worst_first = sorted(
+        zip(names, targets, strict=True),
+        key=lambda pair: WORST_FIRST.index(known_level(pair[1].get("level"))),
+    )
+    for name, target in worst_first:
         state = OF_LEVEL[known_level(target.get("level"))]
         row = {
             "name": name,
-            "path": target.get("path"),
+            "path": target.get("path") if target.get("path") != name else "",
             "state": state,
             "level": known_level(target.get("level")).upper(),
             "figures": render_disk.target_figures(target),
@@ -286,7 +325,9 @@ def _drill_part(
         "summary": render_drill.verdict_text(translations, drill),
         "detail": detail,
         "findings": findings,
-        "problem": drill.get("problem") or "",
+        # A drill that did not pass has its problem under "Needs attention".
+        "problem": (drill.get("problem") or "") if state in ("ok", "warn") else "",
+        "overview": _overview(translations, drill, tenants),
         "backend_log": "\n".join(drill.get("backend_log") or []),
         "featured_name": drill.get("featured_schema") or "",
         "time": render_drill.moment(drill.get("time")),
@@ -318,6 +359,26 @@ def _drill_part(
         ),
         "calls": [_call(translations, drill, call) for call in render_drill.entries(drill, "api")],
         "checks": [_check(translations, check) for check in render_drill.entries(drill, "checks")],
+    }
+
+
+def _overview(
+    translations: gettext.NullTranslations, drill: dict[str, Any], tenants: list[dict[str, Any]]
+) -> str:
+    """Return how many schemas and checks failed, in one line; empty if none did."""
+    schemas = sum(tenant["state"] in ("bad", "unknown") for tenant in tenants)
+    checks = render_drill.entries(drill, "checks")
+    failed = sum(known_status(check.get("status")) in ("failed", "unknown") for check in checks)
+    if not schemas and not failed:
+        return ""
+    text = translations.gettext(
+        "Failed: %(schemas)s of %(all_schemas)s schemas, %(checks)s of %(all_checks)s checks"
+    )
+    return text % {
+        "schemas": grouped(schemas),
+        "all_schemas": grouped(len(tenants)),
+        "checks": grouped(failed),
+        "all_checks": grouped(len(checks)),
     }
 
 
@@ -365,8 +426,7 @@ def _drill_findings(
     findings = []
     if render_drill.verdict(drill) != "passed" and drill.get("problem"):
         state = OF_STATUS[render_drill.verdict_status(drill)]
-        text = render_drill.verdict_text(translations, drill)
-        findings.append(AttentionItem(state, text, str(drill["problem"])))
+        findings.append(error_item(state, _("Reason"), str(drill["problem"])))
     for error in (drill.get("restore") or {}).get("errors") or []:
         findings.append(AttentionItem("bad", _("Error while restoring"), str(error)))
     for check in render_drill.entries(drill, "checks"):
@@ -431,7 +491,7 @@ def _objective(
 
 def _step(span: float) -> float:
     """Return a round distance between two ticks, so that about five of them fit."""
-    rough = span / 5
+    rough = max(span / 5, 0.001)  # a tick is a millisecond at least
     if 20 < rough <= 86400:
         return float(next(step for step in ROUND_SECONDS if step >= rough))
     power = 10.0 ** math.floor(math.log10(rough))
