@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import datetime
+import gzip
 import os
+import time
 from pathlib import Path
 
 import pytest
@@ -49,6 +52,60 @@ def test_the_newest_is_a_file_or_a_folder(tree: Path, which: dict[str, str], nam
     chosen = choose(str(tree), **which)
     assert (chosen.path, chosen.tier) == (str(tree / name), name.split("/", maxsplit=1)[0])
     assert chosen.bytes == (10 if name.endswith("1120_030000") else 5)
+
+
+ROLES = b"--\n-- PostgreSQL database cluster dump\n--\nCREATE ROLE app;\n"
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "why"),
+    [
+        ("shop_20991231_030000.dump.gz", b"x", "lies in the future"),
+        ("roles_20251125_030000.sql", b"x", "holds roles"),
+        ("globals-shop_20251125_030000.sql", b"x", "holds roles"),
+        ("all_20251125_030000.sql", ROLES, "holds roles"),
+        ("all_20251125_030000.sql.gz", gzip.compress(ROLES), "holds roles"),
+    ],
+)
+def test_what_is_newer_and_no_backup_is_set_aside_and_named(
+    tree: Path, name: str, content: bytes, why: str
+) -> None:
+    (tree / "daily" / name).write_bytes(content)
+    chosen = choose(str(tree))
+    assert chosen.path == str(tree / "daily" / "shop_20251120_030000")
+    assert len(chosen.set_aside) == 1
+    assert name in chosen.set_aside[0] and why in chosen.set_aside[0]
+
+
+def test_a_dump_of_a_whole_server_is_a_backup(tree: Path) -> None:
+    whole = ROLES + b"--\n-- PostgreSQL database dump\n--\n"
+    (tree / "daily" / "all_20251125_030000.sql").write_bytes(whole)
+    chosen = choose(str(tree))
+    assert (os.path.basename(chosen.path), chosen.set_aside) == ("all_20251125_030000.sql", ())
+
+
+def test_nothing_but_names_in_the_future_is_no_backup(tmp_path: Path) -> None:
+    (tmp_path / "daily").mkdir()
+    (tmp_path / "daily" / "shop_20991231_030000.dump").write_bytes(b"x")
+    with pytest.raises(ResilienceError, match=r"there is no backup.*lies in the future"):
+        choose(str(tmp_path), tiers=("daily",))
+
+
+@pytest.mark.parametrize("ahead", [3, 13])
+def test_a_name_in_another_time_zone_has_the_age_of_its_file(tmp_path: Path, ahead: int) -> None:
+    (tmp_path / "daily").mkdir()
+    named = datetime.datetime.now() + datetime.timedelta(hours=ahead)
+    path = tmp_path / "daily" / f"shop_{named:%Y%m%d_%H%M%S}.dump"
+    path.write_bytes(b"x")
+    os.utime(path, (time.time() - 600,) * 2)
+    chosen = choose(str(tmp_path), tiers=("daily",))
+    assert chosen.path == str(path) and 600 <= chosen.age_seconds < 660
+
+
+def test_manifests_and_digests_are_no_backups(tree: Path) -> None:
+    for end in (".manifest.json", ".sha256"):
+        (tree / "daily" / f"shop_20251125_030000.dump.gz{end}").write_bytes(b"x")
+    assert choose(str(tree)).path == str(tree / "daily" / "shop_20251120_030000")
 
 
 def test_a_folder_at_a_path_tells_its_size_and_age(tree: Path) -> None:

@@ -95,6 +95,8 @@ def prepare(
 
 def _folder(path: str) -> Archive:
     if not os.path.isfile(os.path.join(path, CONTENTS)):
+        if os.path.isfile(os.path.join(path, "PG_VERSION")):
+            raise _no_dump(path, _("a data folder of PostgreSQL"))
         raise _no_dump(path, _("a folder without %(file)s", file=CONTENTS))
     with _readable(path):
         size = sum(entry.stat().st_size for entry in os.scandir(path))

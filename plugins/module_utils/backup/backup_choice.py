@@ -2,7 +2,7 @@
 # Copyright (c) 2026, chefwell.resilience contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Which backup a drill takes: the newest, of a tier, of a day, or the one at a path."""
+"""Choose the backup of a drill: the newest, of a tier, of a day, or the one at a path."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ import datetime
 import os
 import re
 import stat
+import zlib
 from collections.abc import Iterator, Sequence
 
 from ..common.errors import ResilienceError
@@ -19,7 +20,15 @@ from ..common.messages import _, join
 from ..common.system_errors import reason
 from ..inventory import backup_names, inventory
 from ..inventory.inventory import BackupFile
+from . import file_kind
 
+# Seconds by which a name may be ahead because it is written in another time zone (UTC+14).
+FURTHEST_ZONE = 14 * 3600
+# The names that the documentation gives to saved roles.
+ROLES_NAME = re.compile(r"(?i)(?:roles|globals)[_.-]")
+CLUSTER_MARK, DATABASE_MARK = b"PostgreSQL database cluster dump", b"PostgreSQL database dump"
+# Bytes; thousands of roles fit.
+LARGEST_ROLES_FILE = 1 << 20
 # What a directory dump has, and how its name tells when it was taken: it needs no ending.
 CONTENTS = "toc.dat"
 FOLDER_NAME = re.compile(r"_(?P<date>\d{8})_(?P<time>\d{6})(?!\d)")
@@ -35,6 +44,7 @@ class ChosenBackup:
         taken_at: local ISO 8601, from its name or else its time of change.
         age_seconds: since then.
         bytes: its size.
+        set_aside: newer files that were not chosen, each with the reason.
     """
 
     path: str
@@ -42,6 +52,7 @@ class ChosenBackup:
     taken_at: str
     age_seconds: float
     bytes: int
+    set_aside: tuple[str, ...] = ()
 
 
 def choose(
@@ -53,7 +64,7 @@ def choose(
     tier: str | None = None,
     date: str | None = None,
 ) -> ChosenBackup:
-    """The backup to try.
+    """Return the backup to restore.
 
     Args:
         root: the backup tree.
@@ -82,7 +93,7 @@ def choose(
     tree = inventory.scan(root, tiers=(tier,) if tier else tiers, pattern=pattern, digest=False)
     held = [*tree.files, *_folders(root, tree.tier_names)]
     fitting = [file for file in held if not date or _moment(file)[:10] == date]
-    newest = dataclasses.replace(tree, files=fitting).newest()
+    newest, set_aside = _newest(tree, fitting, now)
     if newest is None:
         unread = f" ({'; '.join(tree.problems)})" if tree.problems else ""
         raise ResilienceError(
@@ -91,6 +102,7 @@ def choose(
                     _("there is no backup"),
                     *(_(" of %(what)s", what=what) for what in (tier, date) if what),
                     unread,
+                    f" ({'; '.join(set_aside)})" if set_aside else "",
                 ],
                 "",
             ),
@@ -98,16 +110,56 @@ def choose(
             value=root,
             remedy=_("name the folder that holds the tiers, or another tier or day"),
         )
-    return _chosen(os.path.join(os.path.abspath(root), newest.path), newest, newest.tier, now)
+    chosen = _chosen(os.path.join(os.path.abspath(root), newest.path), newest, newest.tier, now)
+    return dataclasses.replace(chosen, set_aside=tuple(set_aside))
+
+
+def _newest(
+    tree: inventory.Inventory, files: Sequence[BackupFile], now: datetime.datetime
+) -> tuple[BackupFile | None, list[str]]:
+    """Return the newest backup, and what is newer by its name and no backup that counts."""
+    left = list(files)
+    set_aside: list[str] = []
+    while newest := dataclasses.replace(tree, files=left).newest():
+        name = inventory.readable(newest.path)
+        if _is_roles_file(os.path.join(tree.root, newest.path)):
+            why = _("%(file)s holds roles and no database", file=name)
+        elif newest.age_seconds(now) < -FURTHEST_ZONE:
+            why = _("the name of %(file)s lies in the future", file=name)
+        else:
+            return newest, set_aside
+        set_aside.append(why)
+        left.remove(newest)
+    return None, set_aside
+
+
+def _is_roles_file(path: str) -> bool:
+    """Return whether a file is what `pg_dumpall --roles-only` or `--globals-only` writes.
+
+    It stands beside a backup and has its date. A dump of a whole server begins alike and goes on
+    with its databases.
+    """
+    if ROLES_NAME.match(os.path.basename(path)):
+        return True
+    if os.path.isdir(path) or os.path.getsize(path) > LARGEST_ROLES_FILE:
+        return False
+    try:
+        with open(path, "rb") as file:
+            content = file.read()
+        if file_kind.compression(content) == "gzip":
+            content = zlib.decompressobj(wbits=31).decompress(content, LARGEST_ROLES_FILE)
+    except (OSError, zlib.error):
+        return False
+    return CLUSTER_MARK in content and DATABASE_MARK not in content
 
 
 def _folders(root: str, tiers: Sequence[str]) -> Iterator[BackupFile]:
-    """Backups that are folders, as `pg_dump -Fd` writes them; links are not followed.
+    """Yield backups that are folders, as `pg_dump -Fd` writes them; links are not followed.
 
     pg_dump writes a folder's table of contents last, so one that has it is finished.
     """
     for tier in tiers:
-        # A tier that cannot be read is told among the tree's problems.
+        # A tier that cannot be read is among the tree's problems.
         with contextlib.suppress(OSError), os.scandir(os.path.join(root, tier)) as entries:
             for entry in entries:
                 contents = os.path.join(entry.path, CONTENTS)
@@ -132,7 +184,7 @@ def _is_file(path: str) -> bool:
 
 
 def _size(path: str) -> int:
-    """Bytes of a file, or of the files of a folder."""
+    """Return the bytes of a file, or of the files of a folder."""
     if not os.path.isdir(path):
         return os.path.getsize(path)
     return sum(entry.stat(follow_symlinks=False).st_size for entry in os.scandir(path))
@@ -149,14 +201,22 @@ def _at(path: str, pattern: str, now: datetime.datetime) -> ChosenBackup:
             remedy=_("name a file that exists and may be read"),
         ) from error
     name = os.path.basename(path.rstrip("/"))
-    match = FOLDER_NAME.search(name) if os.path.isdir(path) else re.match(pattern, name)
+    match = (
+        FOLDER_NAME.search(name)
+        if os.path.isdir(path)
+        else backup_names.compiled(pattern).match(name)
+    )
     taken = backup_names.taken_at(match) if match else None
     file = BackupFile(path, "", _size(path), seen.st_mtime_ns, None, taken)
     return _chosen(os.path.abspath(path), file, None, now)
 
 
 def _chosen(path: str, file: BackupFile, tier: str | None, now: datetime.datetime) -> ChosenBackup:
-    return ChosenBackup(path, tier, _moment(file), file.age_seconds(now), file.bytes)
+    age = file.age_seconds(now)
+    if age < 0:
+        # The name is written in another time zone.
+        age = max(0.0, now.timestamp() - file.mtime_ns / 1e9)
+    return ChosenBackup(path, tier, _moment(file), age, file.bytes)
 
 
 def _moment(file: BackupFile) -> str:

@@ -2,9 +2,9 @@
 # Copyright (c) 2026, chefwell.resilience contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What a file is, told by its first bytes and never by its name.
+"""Recognise a file by its first bytes, never by its name.
 
-The signatures are those that file(1) and the formats' own specifications give.
+The signatures are those of file(1) and of the formats' own specifications.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ COMPRESSED = {
     b"\xfd7zXZ\x00": "xz",
     b"\x04\x22\x4d\x18": "lz4",
 }
-# What people put by mistake where a dump should be, and how to call it.
+# Files that are found where a dump should be, and their names for people.
 OTHERS = (
     (b"\xff\xd8\xff", _("a JPEG picture")),
     (b"\x89PNG", _("a PNG picture")),
@@ -27,6 +27,16 @@ OTHERS = (
     (b"PK\x03\x04", _("a ZIP archive")),
     (b"BZh", _("bzip2-compressed data")),
     (b"7z\xbc\xaf\x27\x1c", _("a 7-Zip archive")),
+    (b"-----BEGIN PGP MESSAGE", _("data encrypted by gpg")),
+    (b"age-encryption.org/v1", _("data encrypted by age")),
+    (b"-----BEGIN AGE ENCRYPTED", _("data encrypted by age")),
+    (b"Salted__", _("data encrypted by openssl")),
+    *(
+        (mark, _("data compressed once more, by %(name)s", name=name))
+        for mark, name in COMPRESSED.items()
+    ),
+    (b"\xff\xfe", _("text in UTF-16; a dump is UTF-8 or an encoding of PostgreSQL")),
+    (b"\xfe\xff", _("text in UTF-16; a dump is UTF-8 or an encoding of PostgreSQL")),
     (b"SQLite format 3\x00", _("a SQLite database")),
     (b"\x7fELF", _("a program")),
 )
@@ -34,7 +44,7 @@ PLAIN_MARKS = (b"PostgreSQL database dump", b"PostgreSQL database cluster dump")
 
 
 def compression(head: bytes) -> str | None:
-    """The compression of a file that begins with `head`; None if it is not compressed."""
+    """Return the compression of a file that begins with `head`; None if it is not compressed."""
     for mark, name in COMPRESSED.items():
         if head.startswith(mark):
             return name
@@ -42,10 +52,10 @@ def compression(head: bytes) -> str | None:
 
 
 def dump_format(head: bytes) -> str | None:
-    """The dump format of a file that begins with `head`: `custom`, `tar`, `plain`; None if none.
+    """Return the dump format of a file: `custom`, `tar` or `plain`; None if it is no dump.
 
     Args:
-        head: at least the first 512 bytes, decompressed.
+        head: at least its first 512 bytes, decompressed.
     """
     if head.startswith(b"PGDMP"):
         return "custom"
@@ -57,17 +67,19 @@ def dump_format(head: bytes) -> str | None:
 
 
 def is_tar(head: bytes) -> bool:
-    """Whether a file that begins with `head` is a tar archive (POSIX.1-1988 `ustar`)."""
+    """Return whether a file that begins with `head` is a tar archive (POSIX.1-1988 `ustar`)."""
     return head[257:262] == b"ustar"
 
 
 def describe(head: bytes) -> str:
-    """In words what a file that begins with `head` is."""
+    """Return for people what a file that begins with `head` is."""
     if not head:
         return _("an empty file")
     for mark, name in OTHERS:
         if head.startswith(mark):
             return name
+    if _is_openpgp(head):
+        return _("data encrypted by gpg")
     if is_tar(head):
         return _("a tar archive that pg_dump did not make")
     start = head.lstrip().lower()
@@ -82,6 +94,27 @@ def describe(head: bytes) -> str:
     except ValueError:
         return _("unknown data")
     return _("text that is no dump") if text and text.isprintable() else _text_or_data(head)
+
+
+def _is_openpgp(head: bytes) -> bool:
+    """Return whether a file begins with an encrypted session key (RFC 4880, 4.2, 5.1 and 5.3).
+
+    That is a packet of tag 1 (public key, version 3) or 3 (passphrase, version 4), in the old or
+    the new format, whose length is plausible.
+    """
+    first = head[0]
+    if not first & 0x80:
+        return False
+    if first & 0x40:
+        tag, length, body = first & 0x3F, head[1], head[2:]
+        if length >= 192:
+            length, body = ((length - 192) << 8) + head[2] + 192, head[3:]
+    else:
+        tag, size = (first >> 2) & 0x0F, 1 << (first & 3)
+        if size > 4:
+            return False
+        length, body = int.from_bytes(head[1 : 1 + size], "big"), head[1 + size :]
+    return bool(body) and (tag, body[0]) in ((1, 3), (3, 4)) and 4 <= length <= 4096
 
 
 def _text_or_data(head: bytes) -> str:

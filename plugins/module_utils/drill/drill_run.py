@@ -240,7 +240,8 @@ class DrillRun:
                 " dump lacks rows for it, a manifest would",
                 count=len(expected.row_security),
             )
-        evidence = join([ready.proof, compared, beside, unknown], "; ")
+        set_aside = self.backup.get("set_aside", ())
+        evidence = join([ready.proof, compared, beside, unknown, *set_aside], "; ")
         result = checks.Evidence(evidence, findings)
         self._add_check("archive", result)
 

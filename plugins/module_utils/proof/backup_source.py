@@ -49,4 +49,5 @@ def description(chosen: ChosenBackup) -> dict[str, Any]:
         "tier": chosen.tier,
         "taken_at": chosen.taken_at,
         "age_seconds": round(chosen.age_seconds, 1),
+        "set_aside": list(chosen.set_aside),
     }

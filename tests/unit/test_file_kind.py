@@ -1,0 +1,52 @@
+"""What a file is called that lies where a dump should be."""
+
+from __future__ import annotations
+
+import gzip
+
+import pytest
+from ansible_collections.chefwell.resilience.plugins.module_utils.backup.file_kind import (
+    describe,
+    dump_format,
+)
+
+# The beginnings of real files; session keys of gpg for a passphrase and for public keys.
+ENCRYPTED = {
+    "gpg": (
+        bytes.fromhex("8c0d04090308d8a1b2c3d4e5f60718ff") + b"\xd2" * 400,
+        bytes.fromhex("85010c03a1b2c3d4e5f60718010800") + b"\x99" * 400,
+        bytes.fromhex("845e03a1b2c3d4e5f6071812010740") + b"\x99" * 400,
+        bytes.fromhex("c1c04c03a1b2c3d4e5f607180108") + b"\x99" * 400,
+        b"-----BEGIN PGP MESSAGE-----\n\nhQEMA6",
+    ),
+    "age": (
+        b"age-encryption.org/v1\n-> X25519 abc\n",
+        b"-----BEGIN AGE ENCRYPTED FILE-----\nYWdl",
+    ),
+    "openssl": (b"Salted__\x01\x02\x03\x04\x05\x06\x07\x08" + b"\x99" * 400,),
+}
+
+
+@pytest.mark.parametrize(
+    ("program", "head"),
+    [(program, head) for program, heads in ENCRYPTED.items() for head in heads],
+)
+def test_what_is_encrypted_is_not_called_damaged(program: str, head: bytes) -> None:
+    assert describe(head) == f"data encrypted by {program}"
+    assert dump_format(head) is None
+
+
+@pytest.mark.parametrize(
+    ("head", "what"),
+    [
+        (b"BZh91AY&SY", "bzip2-compressed data"),
+        (b"7z\xbc\xaf\x27\x1c\x00\x04", "a 7-Zip archive"),
+        (gzip.compress(b"x"), "data compressed once more, by gzip"),
+        ("-- PostgreSQL database dump".encode("utf-16"), "text in UTF-16"),
+        (b"\x80\x02}q\x00", "unknown data"),
+        (b"\xde\xad\x00\xef" * 100, "unknown data"),
+        (b"\xff" * 512, "unknown data"),
+    ],
+)
+def test_others_are_named(head: bytes, what: str) -> None:
+    assert describe(head).startswith(what)
