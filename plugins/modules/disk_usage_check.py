@@ -3,24 +3,24 @@
 # Copyright (c) 2026, chefwell.resilience contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Ansible's door to the disk monitor."""
+"""Check filesystem and folder usage against thresholds."""
 
 from __future__ import annotations
 
 DOCUMENTATION = r"""
 ---
 module: disk_usage_check
-short_description: How full disks and folders are, and how bad that is
+short_description: Check filesystem and folder usage against thresholds
 version_added: "0.1.0"
 description:
-  - Measures filesystems and folders, bytes and inodes, and judges each by its own thresholds.
+  - Measures filesystems and folders, bytes and inodes, and gives each a level by its thresholds.
   - Percent used is what C(df) says, used / (used + available). Blocks that are reserved for root
     count as used up.
   - What cannot be measured (a path that is gone, a mount point that C(/etc/fstab) names and that is
     not mounted, a filesystem that hangs) has the level V(unknown), never V(ok).
   - A filesystem that is mounted read-only, and not meant to be by C(/etc/fstab), is V(critical).
-  - Nothing is changed. The module returns plain values and a verdict that O(fail_on) can act on, so
-    its name does not end in C(_info).
+  - Nothing is changed. The module can fail by the level, see O(fail_on), so its name does not end
+    in C(_info).
 author:
   - chefwell.resilience contributors (@chefwell)
 extends_documentation_fragment:
@@ -36,12 +36,12 @@ options:
     default: []
   backup_path:
     description:
-      - The backup tree. It is judged as a folder, by its share of its filesystem.
+      - The backup tree. It is measured as a folder, by its share of its filesystem.
     type: path
   targets:
     description:
-      - Targets with settings of their own. What one leaves out, the options of the same name below
-        say.
+      - Targets with settings of their own. For what one leaves out, the options of the same name
+        below are used.
     type: list
     elements: dict
     default: []
@@ -88,8 +88,8 @@ options:
   discover:
     description:
       - Also watch every filesystem that can fill and was not named. Pseudo filesystems, filesystems
-        in memory and read-only images are left out; a device that is mounted several times is told
-        once.
+        in memory and read-only images are left out; a device that is mounted several times is
+        listed once.
     type: bool
     default: false
   warning:
@@ -159,8 +159,8 @@ options:
   state_dir:
     description:
       - The folder of the host's history, C(/var/lib/chefwell-resilience) where the role
-        C(disk_monitor) put it. Forecasts are made from it, and nothing is written to it. Left out,
-        nothing is foretold.
+        C(disk_monitor) put it. Forecasts are made from it, and nothing is written to it. Without
+        it there are no forecasts.
     type: path
   forecast_days:
     description:
@@ -171,7 +171,7 @@ options:
   fail_on:
     description:
       - Fail when the level is this one or a worse one. V(unknown) fails for every choice but
-        V(never), for nobody knows that it is better.
+        V(never), because the real level may be worse.
     type: str
     choices: [never, warning, critical, emergency]
     default: never
@@ -180,7 +180,7 @@ seealso:
 """
 
 EXAMPLES = r"""
-- name: Look at every disk of the host
+- name: Measure every disk of the host
   chefwell.resilience.disk_usage_check:
   register: disks
 
@@ -228,7 +228,7 @@ targets:
       description: What it is called, if it was given a name.
       type: str
     folder:
-      description: Whether it is judged as a folder.
+      description: Whether it is measured as a folder.
       type: bool
     level:
       description: Its level.
@@ -237,9 +237,8 @@ targets:
       description: Why, in English.
       type: str
     causes:
-      description: Every question that was asked of it, the worst answer first, as C(code),
-        C(level), C(falls_to) (the level once reached that is kept until it is clearly left) and
-        C(values).
+      description: What was judged, the worst first, as C(code), C(level), C(falls_to) (the level
+        that an alert in force falls back to) and C(values).
       type: list
       elements: dict
     percent_used:
@@ -280,10 +279,10 @@ targets:
       description: Bytes of each folder in a folder, by name.
       type: dict
     forecast:
-      description: When it will be full; null where no history was looked at.
+      description: When it will be full; null without a history.
       type: dict
     inodes_forecast:
-      description: When its inodes will be used up; null where no history was looked at.
+      description: When its inodes will be used up; null without a history.
       type: dict
   sample:
     - path: /
@@ -407,7 +406,7 @@ from ..module_utils.inventory import inventory
 
 
 def thresholds(with_default: bool) -> dict[str, dict[str, object]]:
-    """The options for the thresholds of bytes and of inodes."""
+    """Return the options for the thresholds of bytes and of inodes."""
     defaults = {"warning": 70, "critical": 80, "emergency": 90}
     return {
         prefix + name: {"type": "raw", "default": value} if with_default else {"type": "raw"}
@@ -417,7 +416,7 @@ def thresholds(with_default: bool) -> dict[str, dict[str, object]]:
 
 
 def main() -> None:
-    """Argument spec, engine call, result."""
+    """Run the module."""
     module = AnsibleModule(
         argument_spec={
             "paths": {"type": "list", "elements": "path", "default": []},

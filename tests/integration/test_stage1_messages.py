@@ -169,7 +169,7 @@ def test_what_is_apart_has_a_title_of_its_own(tmp_path: Path, disks: Disks) -> N
 
 
 def test_the_commands_of_the_remedies_run(tmp_path: Path) -> None:
-    text = DOCUMENT.read_text().partition("## When it speaks")[2].partition("\n## ")[0]
+    text = DOCUMENT.read_text().partition("## What to do about an alert")[2].partition("\n## ")[0]
     commands = [line for line in re.findall(r"`([^`]+)`", text) if "/srv" in line or "-" in line]
     assert len(commands) == 3
     for command in commands:

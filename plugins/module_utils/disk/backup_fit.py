@@ -2,8 +2,10 @@
 # Copyright (c) 2026, chefwell.resilience contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The disk joined to the backups on it: does tonight's dump fit, does a restore drill fit, and for
-how many nights does the retention plan fit. Pure.
+"""Whether tonight's dump and a restore drill fit on the disk, and for how many nights the retention
+plan does.
+
+Nothing is measured here.
 """
 
 from __future__ import annotations
@@ -30,15 +32,15 @@ HORIZON = 120
 
 @dataclasses.dataclass(frozen=True)
 class BackupFit:
-    """What fits. Sizes in bytes.
+    """What fits; sizes in bytes.
 
     Attributes:
-        next_dump: how large tonight's dump will be, by the latest ones; None without any.
-        dump_growth: by which a dump grows each day.
+        next_dump: expected size of tonight's dump; None without earlier ones.
+        dump_growth: bytes by which dumps grow each day.
         dump_fits: whether tonight's fits; None when its size is not known.
         drill_needs: what a restore of the newest backup takes.
-        drill_available: what is left where it is restored; None when that was not measured.
-        drill_fits: whether it fits; None when one of both is not known.
+        drill_available: what is left where drills restore; None when it is not known.
+        drill_fits: whether a drill fits; None when one of both is not known.
         nights: for how many nights the retention plan fits at the present growth; `HORIZON` stands
             for as many or more; None when it is not known.
     """
@@ -52,7 +54,7 @@ class BackupFit:
     nights: int | None = None
 
     def to_dict(self) -> dict[str, Any]:
-        """Plain values."""
+        """Return plain values."""
         return dataclasses.asdict(self)
 
 
@@ -65,10 +67,10 @@ def backup_fit(
     retention: Mapping[str, int] | None = None,
     other_growth: float = 0.0,
 ) -> BackupFit:
-    """What fits on the disk of the backups, and where drills are made.
+    """Return what fits on the backups' filesystem, and where drills restore.
 
     Args:
-        backups: those that there are.
+        backups: those that exist.
         available: bytes left on their filesystem.
         drill_available: bytes left where drills restore; None when it is not known.
         drill_factor: how many times its dump a restored database takes.
@@ -82,7 +84,7 @@ def backup_fit(
     growth = 0.0
     if len(dumps) >= 3:
         growth = max(0.0, slopes(dumps)[0] * DAY)
-    # The largest of the last week: one night's small dump is no promise.
+    # The largest of the last week: one small dump does not make the next one small.
     following = max(size for _taken_at, size in dumps[-7:]) + growth
     needs = int(newest * (1 + drill_factor)) + DRILL_BASE
     return BackupFit(
@@ -103,7 +105,7 @@ def _taken_at(file: BackupFile) -> float:
 
 
 def _dumps(backups: Sequence[BackupFile]) -> list[tuple[float, float]]:
-    """Time and size of every dump, the oldest first; copies of one dump in two tiers count once."""
+    """Return time and size of each dump, the oldest first; one that is in two tiers counts once."""
     return sorted({_taken_at(file): float(file.bytes) for file in backups}.items())
 
 
@@ -115,13 +117,13 @@ def _nights(
     retention: Mapping[str, int],
     other_growth: float,
 ) -> int:
-    """Plays the coming nights: each tier takes its new backup first and then drops its oldest."""
-    held: dict[str, list[float]] = {tier: [] for tier in retention}
+    """Simulate the next nights: each tier takes its new backup first, then drops its oldest."""
+    kept: dict[str, list[float]] = {tier: [] for tier in retention}
     for file in sorted(backups, key=_taken_at):
-        held.setdefault(file.tier, []).append(float(file.bytes))
+        kept.setdefault(file.tier, []).append(float(file.bytes))
     for night in range(1, HORIZON + 1):
         available -= other_growth
-        for tier, sizes in held.items():
+        for tier, sizes in kept.items():
             if tier not in retention or night % NIGHTS.get(tier, 1):
                 continue
             if available < size:
@@ -137,23 +139,23 @@ def _nights(
 
 
 def fit_causes(found: BackupFit, available: int, warn_nights: float) -> list[Cause]:
-    """The same as answers with levels.
+    """Return a cause for tonight's dump, for a drill and for the retention plan, as far as known.
 
     Args:
         found: what fits.
-        available: bytes left where the backups lie.
+        available: bytes left on the backups' filesystem.
         warn_nights: fewer nights than these are a warning.
     """
-    answers = []
+    causes = []
     values: dict[str, Any]
     if found.next_dump is not None and found.dump_fits is not None:
         needs = found.next_dump * DUMP_MARGIN
         spare = available / max(1.0, needs)
         values = {"needs": int(needs), "available": available, "fits": found.dump_fits}
-        answers.append(Cause("dump_fit", *_fit_levels(spare), values))
+        causes.append(Cause("dump_fit", *_fit_levels(spare), values))
     if found.drill_needs and found.drill_available is None:
         values = {"needs": found.drill_needs, "available": None, "fits": None}
-        answers.append(Cause("drill_fit", UNKNOWN, UNKNOWN, values))
+        causes.append(Cause("drill_fit", UNKNOWN, UNKNOWN, values))
     if found.drill_fits is not None and found.drill_needs and found.drill_available is not None:
         spare = found.drill_available / found.drill_needs
         values = {
@@ -163,15 +165,15 @@ def fit_causes(found: BackupFit, available: int, warn_nights: float) -> list[Cau
         }
         # A drill that does not fit endangers no data: it is a warning, never more.
         level, falls_to = (min(level, WARNING, key=_severity) for level in _fit_levels(spare))
-        answers.append(Cause("drill_fit", level, falls_to, values))
+        causes.append(Cause("drill_fit", level, falls_to, values))
     if found.nights is not None:
         level = WARNING if found.nights < warn_nights else OK
         falls_to = WARNING if found.nights < warn_nights * 1.5 else OK
         if found.nights < 1:
             level = falls_to = CRITICAL
         values = {"nights": found.nights, "horizon": HORIZON}
-        answers.append(Cause("retention_fit", level, falls_to, values))
-    return answers
+        causes.append(Cause("retention_fit", level, falls_to, values))
+    return causes
 
 
 def _severity(level: str) -> int:
@@ -179,7 +181,10 @@ def _severity(level: str) -> int:
 
 
 def _fit_levels(spare: float) -> tuple[str, str]:
-    """Levels of room by how many times what is needed is there: it must be heard before it is 1."""
+    """Return the levels for room that is so many times what is needed.
+
+    Room for one alone is a warning, for less than one critical.
+    """
 
     def level(times: float) -> str:
         return CRITICAL if times < 1 else WARNING if times < 2 else OK

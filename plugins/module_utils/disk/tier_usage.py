@@ -2,7 +2,7 @@
 # Copyright (c) 2026, chefwell.resilience contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What each tier of the backup folder takes up, its share of the filesystem, and its growth."""
+"""Usage of each tier of the backup folder: bytes, share of the filesystem, growth."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ class TierUsage:
     growth_per_day: float | None = None
 
     def to_dict(self) -> dict[str, Any]:
-        """Plain values."""
+        """Return plain values."""
         return dataclasses.asdict(self)
 
 
@@ -43,12 +43,12 @@ def _key(folder: TargetResult, tier: str) -> str:
 def tier_usages(
     folder: TargetResult, tiers: Sequence[str], history: History | None, now: float
 ) -> dict[str, TierUsage]:
-    """What each tier takes up; one that is not there, or was not measured, is left out.
+    """Return the usage of each tier, without those that do not exist or were not measured.
 
     Args:
         folder: the backup folder, measured.
         tiers: the names of its tiers.
-        history: what was measured earlier; None to tell no growth.
+        history: earlier samples; None for no growth.
         now: seconds since 1970.
 
     Raises:
@@ -57,22 +57,24 @@ def tier_usages(
     found = {}
     whole = folder.bytes_total or 0
     for tier in tiers:
-        held = (folder.folders or {}).get(tier)
-        if held is None:
+        amount = (folder.folders or {}).get(tier)
+        if amount is None:
             continue
         growth = None
         if history is not None:
             since = now - forecast.WINDOW_DAYS * DAY
             before = history.amounts(_key(folder, tier), since, now)
             points = [(moment, size) for moment, size, _inodes in before if size is not None]
-            growth = forecast.forecast([*points, (now, held)], {"full": whole}, whole, now).per_day
-        share = 100 * held / whole if whole else 100.0
-        found[tier] = TierUsage(held, round(share, 4), growth)
+            growth = forecast.forecast(
+                [*points, (now, amount)], {"full": whole}, whole, now
+            ).per_day
+        share = 100 * amount / whole if whole else 100.0
+        found[tier] = TierUsage(amount, round(share, 4), growth)
     return found
 
 
 def tier_samples(folder: TargetResult, found: Mapping[str, TierUsage], now: float) -> list[Sample]:
-    """What is remembered of the tiers."""
+    """Return the samples of the tiers for the history."""
     return [
         Sample(
             _key(folder, tier),

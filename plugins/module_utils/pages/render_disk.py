@@ -18,7 +18,7 @@ from .render_text import WORST_FIRST, known_level, level_text, paint, wrap
 
 
 def target_names(targets: list[dict[str, Any]]) -> list[str]:
-    """How each target is called: the root filesystem, the backup folder, others by their path."""
+    """Return what each target is called: the plan's names for two, the path or name of others."""
     folders = sum(bool(target.get("folder")) for target in targets)
     names = []
     for target in targets:
@@ -32,7 +32,7 @@ def target_names(targets: list[dict[str, Any]]) -> list[str]:
 
 
 def target_reason(translations: gettext.NullTranslations, target: dict[str, Any]) -> str:
-    """Why a target is not ok: its causes, or what else the engine says, or that inodes run out."""
+    """Return why a target is not ok: its causes, or its reason, or that inodes run out."""
     causes = [cause for cause in target.get("causes") or [] if cause["level"] != "ok"]
     if causes:
         return "; ".join(disk_causes.cause_text(translations, cause) for cause in causes)
@@ -44,21 +44,21 @@ def target_reason(translations: gettext.NullTranslations, target: dict[str, Any]
 
 
 def target_figures(target: dict[str, Any]) -> str:
-    """What a target holds, such as `45.2 GB / 100 GB (45%)`; empty when it was not measured."""
+    """Return a target's usage, such as `45.2 GB / 100 GB (45%)`; empty if it was not measured."""
     if target.get("bytes_used") is None:
         return ""
     used, total = quantity.size(target["bytes_used"]), quantity.size(target.get("bytes_total"))
     share = target.get("percent_used")
     if share == 0 and target["bytes_used"]:
-        share = 0.001  # rounded away by whoever measured it, yet not nothing
+        share = 0.001  # rounded to 0 by the measurement, yet not nothing
     return f"{used} / {total} ({quantity.percent(share)})"
 
 
 def by_level(disk: dict[str, Any], backups: dict[str, Any] | None) -> dict[str, list[str]]:
-    """The names of the targets at each level, the worst level first.
+    """Return the names of the targets at each level, the worst level first.
 
-    The whole is told apart from its parts: an empty disk result, or one whose own level is worse
-    than every target's, is not ok; neither is a backup folder that could not be read in full.
+    A result without targets, or whose own level is worse than every target's, is not ok; neither
+    is a backup folder that could not be read in full.
     """
     targets = list(disk.get("targets") or [])
     names = target_names(targets)
@@ -79,7 +79,7 @@ def dashboard(
     backups: dict[str, Any],
     colour: bool,
 ) -> str:
-    """The dashboard as the plan shows it; what else there is to say stands before its end."""
+    """Return the dashboard of the plan; what the plan does not have stands before its last line."""
     _ = translations.gettext
     disk, backups = clean_all(disk), clean_all(backups)
     targets = list(disk.get("targets") or [])
@@ -115,11 +115,11 @@ def dashboard(
     if list(found) == ["ok"]:
         lines.append(paint(_("✅ All systems normal"), LEVEL_DISPLAY["ok"][2], colour))
     else:
-        told = [
+        texts = [
             _("%(level)s at %(targets)s")
             % {"level": level_text(level, colour), "targets": ", ".join(names)}
             for level, names in found.items()
             if level != "ok"
         ]
-        lines += wrap("; ".join(told), 3)
+        lines += wrap("; ".join(texts), 3)
     return "\n".join(lines)

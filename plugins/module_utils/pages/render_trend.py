@@ -2,8 +2,8 @@
 # Copyright (c) 2026, chefwell.resilience contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What the dashboard adds to the plan's page once there is something to say: bars, the last 30
-days, forecasts, what fits, and the alerts in force."""
+"""What the dashboard adds to the plan's page: bars, the last 30 days, forecasts, what fits, and the
+alerts in force."""
 
 from __future__ import annotations
 
@@ -24,14 +24,16 @@ DAY = 86400
 
 
 def filled_bar(percent: float, level: object, colour: bool) -> str:
-    """A bar of `BAR_WIDTH` columns in the colour of its level; full only when it is full."""
+    """Return a bar of `BAR_WIDTH` columns in the colour of its level; full only when it is full."""
     filled = min(BAR_WIDTH, math.floor(percent / 100 * BAR_WIDTH + 1e-9))
     code = LEVEL_DISPLAY[known_level(level)][2]
     return paint("█" * filled, code, colour) + paint("░" * (BAR_WIDTH - filled), "2", colour)
 
 
 def daily(points: Sequence[tuple[float, float]], now: float) -> list[float | None]:
-    """The highest value of each of the last `SPARK_DAYS` days, the oldest first; None without any.
+    """Return the highest value of each of the last `SPARK_DAYS` days, the oldest first.
+
+    A day without a value is None.
 
     Args:
         points: time (seconds since 1970) and value.
@@ -47,7 +49,7 @@ def daily(points: Sequence[tuple[float, float]], now: float) -> list[float | Non
 
 
 def sparkline(values: Sequence[float | None]) -> str:
-    """One column a value, from the lowest to the highest of them; a point where there is none."""
+    """Return one column a value, from the lowest to the highest; a point where there is none."""
     known = [value for value in values if value is not None]
     if not known:
         return ""
@@ -70,14 +72,14 @@ def trend_lines(
     colour: bool,
     tiers: Mapping[str, Mapping[str, Any]] | None = None,
 ) -> list[str]:
-    """One bar and the last days for each target with a history, and what is to be expected of it.
+    """Return a bar, the last days and the forecast of each target that has a history.
 
     Args:
         translations: of the page's language.
         names: what the targets are called.
-        targets: as `disk.TargetResult.to_dict` gives them, with their `days` as `daily` does.
+        targets: as `usage.TargetResult.to_dict` returns them, with their `days` as `daily` does.
         colour: whether to use ANSI colours.
-        tiers: those of the backup folder, as `tier_usage.TierUse.to_dict` gives them.
+        tiers: those of the backup folder, as `tier_usage.TierUsage.to_dict` returns them.
     """
     shown = [
         (name, target)
@@ -106,7 +108,7 @@ def trend_lines(
 
 
 def tier_text(translations: gettext.NullTranslations, tier: str, use: Mapping[str, Any]) -> str:
-    """One tier, such as `Daily: 24 MB, 0.02% of the disk, +1.2 MB a day`."""
+    """Return one tier, such as `Daily: 24 MB, 0.02% of the disk, +1.2 MB a day`."""
     figures = {
         "tier": tier[:1].upper() + tier[1:],
         "size": quantity.size(use["bytes_used"]),
@@ -120,13 +122,13 @@ def tier_text(translations: gettext.NullTranslations, tier: str, use: Mapping[st
 
 
 def growth_text(translations: gettext.NullTranslations, a_day: float) -> str:
-    """Bytes a day, such as `+1.2 GB a day`."""
+    """Return bytes a day, such as `+1.2 GB a day`."""
     sign = "-" if a_day < 0 else "+"
     return translations.gettext("%(size)s a day") % {"size": f"{sign}{quantity.size(abs(a_day))}"}
 
 
 def forecast_text(translations: gettext.NullTranslations, forecast: dict[str, Any]) -> str:
-    """What is to be expected, such as `+1.2 GB a day, full in 45 days (38 to 60), confidence`."""
+    """Return a forecast, such as `+1.2 GB a day, full in 45 days (38 to 60), high confidence`."""
     _ = translations.gettext
     if forecast.get("per_day") is None:
         return _("Forecast: not enough data yet")
@@ -158,7 +160,7 @@ def forecast_text(translations: gettext.NullTranslations, forecast: dict[str, An
 def fit_lines(
     translations: gettext.NullTranslations, targets: Sequence[dict[str, Any]]
 ) -> list[str]:
-    """Whether tonight's dump, a drill and the retention plan fit, each in a line."""
+    """Return whether tonight's dump, a drill and the retention plan fit, each in a line."""
     found = [
         cause
         for target in targets
@@ -177,12 +179,12 @@ def fit_lines(
 def alert_lines(
     translations: gettext.NullTranslations, alerts: Sequence[dict[str, Any]], colour: bool
 ) -> list[str]:
-    """The alerts that people were told of and that have not ended.
+    """Return the alerts in force.
 
     Args:
         translations: of the page's language.
         alerts: each a `name`, its `level`, for how many `seconds` it has lasted and perhaps its
-            `level_now`: one that is better has not ended yet, see `alerts.in_force`.
+            `level_now`: one that is better has not ended yet, see `alerts.level_in_force`.
         colour: whether to use ANSI colours.
     """
     if not alerts:
