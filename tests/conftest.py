@@ -1,7 +1,7 @@
-"""Puts the collection on the import path under its full name, as Ansible does.
+"""Import path, order and lanes of the tests, and the fixtures of all of them (see README.md).
 
-The checkout may lie anywhere, so a link `build/collections/ansible_collections/chefwell/resilience`
-points at it. The engine imports from there without Ansible being involved.
+The collection is imported under its full name, as Ansible does. The checkout may lie anywhere, so
+`build/collections/ansible_collections/chefwell/resilience` is a link to it.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from xdist.scheduler import LoadScopeScheduling
 
 ROOT = Path(__file__).resolve().parent.parent
 LINK = ROOT / "build" / "collections" / "ansible_collections" / "chefwell" / "resilience"
@@ -27,19 +28,23 @@ def _link() -> None:
 
 _link()
 sys.path.insert(0, str(ROOT / "build" / "collections"))
-# The testbed, and what the tests share (tests/support).
+# The packages support, testbed, docker_lab, corpus and plan.
 sys.path.insert(0, str(ROOT / "tests"))
 
+from docker_lab import Engine, images
+from docker_lab.swarm import Swarm
 from support.filesystems import Disks
 from support.http_receiver import Receiver, receiving
+from support.lane_times import LaneTimes
 from testbed import Testbed
 
-# A runner that was started in the background ignores Ctrl-C, and whatever it starts inherits that;
-# tests send the signal to others and to themselves.
+# A test runner in the background ignores Ctrl-C, and every process that it starts inherits that.
+# Tests send the signal to their own processes, so it must work.
 signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
-# What takes long begins first, so that the lanes end together; `build/test/lanes.json` tells what.
+# The longest files start first, so that all lanes end at about the same time. When a file becomes
+# long (`build/test/lanes.json` has the times), add it here; the order changes nothing else.
 LONG = tuple(
     f"tests/{path}.py"
     for path in (
@@ -53,45 +58,45 @@ LONG = tuple(
         "integration/test_stage3_as_written",
     )
 )
-ROOMS = ("plan", "docker", "faults", "integration", "house", "corpus", "unit")
+FOLDERS = ("plan", "docker", "faults", "integration", "house", "corpus", "unit")
 
 
-def room(path: str) -> str:
-    """The folder of `tests/` that a file of this path, or node identifier, lies in."""
+def folder(path: str) -> str:
+    """The folder of `tests/` in which the file of this path, or node identifier, lies."""
     return path.removeprefix("tests/").split("/")[0]
 
 
 def together(nodeid: str) -> str:
-    """What one lane does whole: tests of the same answer are never split over two.
+    """The name of the group that one lane runs as a whole.
 
-    A file's tests share what they set up. All that need a Docker engine say so in their path, and
-    make up two lanes, each with an engine of its own: one after the other they take too long.
+    The tests of a file share fixtures, so they are one group. All tests that need a Docker engine
+    are two groups, each with an engine of its own: one group would take too long, and
+    a group a file would start an engine for each file.
     """
     path = nodeid.split("::")[0]
     if path in ("tests/docker/test_molecule.py", "tests/docker/test_many_hosts.py"):
         return "docker, molecule"
-    if "docker" in path or room(path) == "plan":
+    if "docker" in path or folder(path) == "plan":
         return "docker"
-    return nodeid if room(path) == "house" else path
+    return nodeid if folder(path) == "house" else path
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Orders the tests: the Docker engine's first, then what takes long, then room by room."""
+    """Order the tests: Docker first, then the longest files, then folder by folder."""
 
-    def place(item: pytest.Item) -> tuple[bool, str, int, int]:
-        lane = together(item.nodeid)
-        docker = lane if lane.startswith("docker") else ""
+    def position(item: pytest.Item) -> tuple[bool, str, int, int]:
+        group = together(item.nodeid)
+        docker = group if group.startswith("docker") else ""
         path = item.nodeid.split("::")[0]
         long = LONG.index(path) if path in LONG else len(LONG)
-        return not docker, docker, long, ROOMS.index(room(item.nodeid))
+        return not docker, docker, long, FOLDERS.index(folder(item.nodeid))
 
-    items.sort(key=place)
+    items.sort(key=position)
 
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
-    """Tells pytest-xdist, in a run of several lanes, what stays together."""
-    from xdist.scheduler import LoadScopeScheduling
+    """Return a scheduler of pytest-xdist that keeps groups together (see `together`)."""
 
     class Scheduling(LoadScopeScheduling):
         def _split_scope(self, nodeid: str) -> str:
@@ -101,23 +106,23 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Whoever hands out work to lanes tells at the end how long each was at what."""
+    """Let the process that hands out the tests print what each lane did, and how long."""
     if hasattr(config, "workerinput"):
         return
-    from support.lane_times import LaneTimes
-
     config.pluginmanager.register(LaneTimes(), "lane-times")
 
 
 def lane() -> str:
-    """The name of the lane that this is, `gw0` for the first one, also where there is one only."""
+    """The name of this lane: `gw0` for the first one, and where there are no lanes."""
     return os.environ.get("PYTEST_XDIST_WORKER", "gw0")
 
 
 @pytest.fixture(autouse=True)
 def blocking_input() -> None:
-    """ssh makes its standard input non-blocking, and one that a test kills leaves it so for all who
-    inherit it; Ansible refuses to begin with such an input."""
+    """Make standard input blocking again before each test.
+
+    ssh makes it non-blocking, and leaves it so when a test kills it; Ansible refuses such an input.
+    """
     os.set_blocking(0, True)
 
 
@@ -148,22 +153,16 @@ def bed(
     bed.down()
 
 
-# One Docker engine for all tests of a run that want it, whatever room they are in. What it is made
-# of is imported by who uses it: most tests do not.
 @pytest.fixture(scope="session")
-def engine() -> Iterator[Any]:
-    """A Docker engine with the images of the tests, which are built once and kept."""
-    from docker_lab import Engine, images
-
-    with Engine.up(ROOT / "build" / "docker" / lane(), say=print) as made:
-        images.make(made, say=print)
-        yield made
+def engine() -> Iterator[Engine]:
+    """A Docker engine for all tests of a lane, with the tests' images, which are built once."""
+    with Engine.up(ROOT / "build" / "docker" / lane(), say=print) as engine:
+        images.make(engine, say=print)
+        yield engine
 
 
 @pytest.fixture(scope="module")
-def swarm(engine: Any) -> Iterator[Any]:
-    """ChefWell in production on a Swarm of that engine."""
-    from docker_lab.swarm import Swarm
-
-    with Swarm.up(engine, ROOT / "build" / "docker" / lane() / "swarm", say=print) as made:
-        yield made
+def swarm(engine: Engine) -> Iterator[Swarm]:
+    """ChefWell's production on a Swarm of that engine, for one module."""
+    with Swarm.up(engine, ROOT / "build" / "docker" / lane() / "swarm", say=print) as swarm:
+        yield swarm

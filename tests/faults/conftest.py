@@ -1,4 +1,4 @@
-"""The faults' own harness, and the testbed that they share."""
+"""The plugin that records faults, and the testbed that they share."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ __all__ = [
 
 @pytest.fixture(scope="session")
 def bed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Testbed]:
-    """ChefWell in miniature with two stores: tests read it, and make what they spoil themselves."""
+    """A testbed of two stores for all faults: tests only read it."""
     made = Testbed.up(tmp_path_factory.mktemp("faults") / "bed", stores=2)
     yield made
     made.down()

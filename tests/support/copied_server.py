@@ -1,5 +1,7 @@
-"""A backup server of its own: a copy of this machine at the end of a virtual cable, with its sshd
-on port 22. Takes root."""
+"""A backup server that is a copy of this machine behind a virtual cable, with sshd on port 22.
+
+Needs root.
+"""
 
 from __future__ import annotations
 
@@ -24,18 +26,18 @@ Subsystem sftp internal-sftp
 
 
 class CopiedServer:
-    """A server with root and one account, into which nobody can log in yet but root.
+    """A server with root and one account; no key may log in yet.
 
     Attributes:
         machine: the copy.
-        address: where its sshd listens.
-        host_key: its public host key, as sshd keeps it.
+        address: the address on which its sshd listens.
+        host_key: its public host key.
     """
 
     def __init__(self, machine: HostCopy, net: RemoteHost, account: str) -> None:
         self.machine, self.net, self.address = machine, net, net.address
         without_keys(machine)
-        # A star is a password that fits nothing; sshd takes the usual `!` for a locked account.
+        # `*` is a password that nothing matches; sshd would treat `!` as a locked account.
         machine.must(f"useradd --create-home --shell /bin/bash --password '*' {account}")
         machine.must("rm -f /etc/ssh/ssh_host_* && mkdir -p /run/sshd && chmod 0755 /run/sshd")
         machine.must("ssh-keygen -q -t ed25519 -N '' -C server -f /etc/ssh/ssh_host_ed25519_key")
@@ -43,12 +45,12 @@ class CopiedServer:
         machine.write("/etc/ssh/sshd_config", SETTINGS.format(address=self.address))
 
     def let_root_in(self, public: str) -> None:
-        """As whoever runs the server has let the administrator in."""
+        """Let root log in with this public key, as the server's owner has done."""
         self.machine.write("/root/.ssh/authorized_keys", public)
 
     @contextlib.contextmanager
     def running(self) -> Iterator[None]:
-        """sshd runs as long as the block lasts."""
+        """Run sshd for as long as the block lasts."""
         inside = "mount -t proc proc /proc && exec /usr/sbin/sshd -D -e"
         with (self.machine.root.parent / "sshd.log").open("ab") as log:
             process = subprocess.Popen(
@@ -78,13 +80,13 @@ class CopiedServer:
 
 
 def without_keys(machine: HostCopy) -> None:
-    """The copy forgets whatever the machine's own root has for ssh."""
+    """Remove what the machine's own root has for ssh from the copy."""
     machine.must("rm -rf /root/.ssh && mkdir -m 0700 /root/.ssh")
 
 
 @contextlib.contextmanager
 def copied_server(folder: Path, account: str) -> Iterator[CopiedServer]:
-    """A server that runs for as long as the block lasts, below an empty folder."""
+    """A running server below an empty folder, for as long as the block lasts."""
     net = RemoteHost()
     try:
         with host_copy(folder) as machine:

@@ -1,4 +1,4 @@
-"""Real dumps of the testbed in the forms that people keep them in, and ways to spoil them."""
+"""Dumps of the testbed in the forms that people keep them in, and ways to damage them."""
 
 from __future__ import annotations
 
@@ -27,11 +27,11 @@ FORMS = {
 
 
 class Dumps:
-    """One testbed's production database, dumped.
+    """A maker of dumps of one testbed's production database.
 
     Args:
         bed: the testbed.
-        folder: for files.
+        folder: the folder for its files.
     """
 
     def __init__(self, bed: Testbed, folder: Path) -> None:
@@ -43,7 +43,7 @@ class Dumps:
         self.work.mkdir()
 
     def make(self, form: str, *more: str) -> bytes:
-        """The bytes of a dump in one of `FORMS`."""
+        """The bytes of a dump in one of `FORMS`, with more options of pg_dump."""
         settings = self.bed.record["postgres"]
         made = subprocess.run(
             [
@@ -62,7 +62,7 @@ class Dumps:
         return made.stdout
 
     def refusal(self, content: bytes, name: str = "backup.dump") -> str | None:
-        """What `archive.prepare` says of a file with this content; None if it takes it."""
+        """The error of `archive.prepare` for a file with this content; None if it accepts it."""
         path = self.folder / name
         path.write_bytes(content)
         try:
@@ -101,20 +101,20 @@ def flips(content: bytes, count: int, first: int = 0, end: int | None = None) ->
 
 
 def members(content: bytes, count: int) -> list[bytes]:
-    """The content as gzip members that lie one behind the other, as parallel packers write them."""
+    """The content as gzip members one behind the other, as parallel packers write them."""
     step = -(-len(content) // count)
     pieces = [content[start : start + step] for start in range(0, len(content), step)]
     return [gzip.compress(piece, mtime=0) for piece in pieces]
 
 
 def counted(items: Iterable[object], holds: Callable[[object], object]) -> tuple[int, int]:
-    """Of how many it holds, and how many there are."""
-    answers = [bool(holds(item)) for item in items]
-    return sum(answers), len(answers)
+    """The number of items for which a condition holds, and the number of items."""
+    results = [bool(holds(item)) for item in items]
+    return sum(results), len(results)
 
 
 def tool(arguments: list[str], content: bytes, time_limit: float = 5) -> int | None:
-    """The exit code of a program that reads `content`; None if the time limit ended it."""
+    """The exit code of a program with `content` as its input; None if the time limit ended it."""
     try:
         ended = subprocess.run(
             arguments, input=content, capture_output=True, timeout=time_limit, check=False

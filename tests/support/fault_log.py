@@ -1,8 +1,8 @@
-"""A pytest plugin: what was caused, what should be seen, what was seen; a table and a JSON file.
+"""A pytest plugin that records faults: what was caused, expected and seen, as a table and as JSON.
 
-A test is named by its row (`test_c1_...`), asks for the fixture `fault`, says what it causes, and
-states what it saw with whether that holds. A test that states nothing fails, and so does one that
-is skipped: a fault that was not caused was not survived.
+A test is named by its row (`test_c1_...`), takes the fixture `fault`, records what it causes, and
+records what it sees together with whether that is as expected. A test that records nothing fails,
+and so does one that is skipped: a fault that was not caused was not survived.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ ROOT = Path(__file__).resolve().parents[2]
 ROWS: dict[str, dict[str, str]] = tomllib.loads(
     (ROOT / "tests" / "faults" / "rows.toml").read_text(encoding="utf-8")
 )
-# Read when the run ends, so that a test of this plugin writes elsewhere.
+# An environment variable, so that a test of this plugin can write elsewhere.
 RESULTS_VARIABLE = "FAULT_RESULTS"
 RESULTS = ROOT / "build" / "faults" / "results.json"
 VERSION = 1
@@ -31,7 +31,7 @@ VERSION = 1
 
 @dataclasses.dataclass
 class Case:
-    """One fault caused once: one test."""
+    """The record of one test: one fault, caused once."""
 
     row: str
     test: str
@@ -43,34 +43,34 @@ class Case:
 
 
 class Fault:
-    """What a test tells of the fault that it causes."""
+    """The recorder of one test's fault."""
 
     def __init__(self, case: Case) -> None:
         self.case = case
 
     def cause(self, what: str) -> None:
-        """Says what is done, with its figures."""
+        """Record what is done, with its figures."""
         self.case.caused.append(what)
 
     def see(self, what: str, *, holds: bool) -> None:
-        """States what was seen; the row fails unless it holds."""
+        """Record what was seen; the test fails unless it `holds`."""
         self.case.seen.append(what)
-        assert holds, f"{self.case.row} wants: {ROWS[self.case.row]['outcome']}; seen: {what}"
+        assert holds, f"{self.case.row} expects: {ROWS[self.case.row]['outcome']}; seen: {what}"
 
     def note(self, what: str) -> None:
-        """Tells a figure that nothing depends on, for comparison."""
+        """Record a figure for comparison, which decides nothing."""
         self.case.seen.append(what)
 
 
-# The reports of each test that are in by now, and the cases that are complete, by node.
+# Reports of tests that are running, and finished cases, by pytest's node identifier.
 _REPORTS: dict[str, list[pytest.TestReport]] = {}
 _CASES: dict[str, Case] = {}
-# Under this name a case travels with its test's report, from a lane of its own too (pytest-xdist).
+# The report's property that carries a case from a lane to the process that hands out the tests.
 PROPERTY = "fault"
 
 
 def row_of(name: str) -> str | None:
-    """The row that a test is named by: `C1` for `test_c1_cut_off`; None if it names none."""
+    """The row in a test's name: `C1` for `test_c1_cut_off`; None if there is none."""
     found = re.match(r"test_([a-e]\d{1,2})_", name)
     row = found[1].upper() if found else ""
     return row if row in ROWS else None
@@ -78,34 +78,34 @@ def row_of(name: str) -> str | None:
 
 @pytest.fixture
 def fault(request: pytest.FixtureRequest) -> Iterator[Fault]:
-    """Takes down what a test causes and sees."""
+    """The recorder of what a test causes and sees."""
     row = row_of(request.node.name)
     assert row, f"{request.node.name} is not named by a row: test_<row>_<what>, see rows.toml"
     case = Case(row, request.node.name)
     yield Fault(case)
     request.node.user_properties.append((PROPERTY, dataclasses.asdict(case)))
-    assert case.caused, "the test does not say what it causes: fault.cause(...)"
-    assert case.seen, "the test states nothing that it saw: fault.see(..., holds=...)"
+    assert case.caused, "the test does not record what it causes: fault.cause(...)"
+    assert case.seen, "the test does not record what it sees: fault.see(..., holds=...)"
 
 
 def pytest_runtest_logreport(report: pytest.TestReport) -> None:
     reports = _REPORTS.setdefault(report.nodeid, [])
     reports.append(report)
-    told = dict(report.user_properties).get(PROPERTY)
-    if report.when != "teardown" or not isinstance(told, dict):
+    recorded = dict(report.user_properties).get(PROPERTY)
+    if report.when != "teardown" or not isinstance(recorded, dict):
         return
-    case = _CASES[report.nodeid] = Case(**told)
-    case.seconds = sum(one.duration for one in reports)
-    wrong = [one for one in reports if one.failed or one.skipped]
-    case.status = "failed" if wrong else "passed"
-    if wrong:
-        said = getattr(wrong[0].longrepr, "reprcrash", None)
-        words = said.message if said else str(wrong[0].longrepr)
-        case.why = words.splitlines()[0][:300]
+    case = _CASES[report.nodeid] = Case(**recorded)
+    case.seconds = sum(phase.duration for phase in reports)
+    failures = [phase for phase in reports if phase.failed or phase.skipped]
+    case.status = "failed" if failures else "passed"
+    if failures:
+        crash = getattr(failures[0].longrepr, "reprcrash", None)
+        message = crash.message if crash else str(failures[0].longrepr)
+        case.why = message.splitlines()[0][:300]
 
 
 def results() -> dict[str, Any]:
-    """What is written to the JSON file."""
+    """The content of the JSON file."""
     rows = []
     for row in sorted({case.row for case in _CASES.values()}, key=_order):
         cases = [case for case in _CASES.values() if case.row == row]
@@ -136,14 +136,14 @@ def _order(row: str) -> tuple[str, int]:
 
 
 def pytest_sessionfinish(session: pytest.Session) -> None:
-    # A lane hands its reports on; the run that it belongs to writes.
+    # A lane passes its reports on; the process that hands out the tests writes the file.
     if not _CASES or hasattr(session.config, "workerinput"):
         return
     path = Path(os.environ.get(RESULTS_VARIABLE, RESULTS))
     path.parent.mkdir(parents=True, exist_ok=True)
     found = results()
     path.write_text(json.dumps(found, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
-    # A skipped test leaves pytest content; this harness is not.
+    # pytest does not fail on a skipped test; a fault that was not caused must fail the run.
     if found["failed"] and session.exitstatus == pytest.ExitCode.OK:
         session.exitstatus = pytest.ExitCode.TESTS_FAILED
 

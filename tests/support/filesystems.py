@@ -1,7 +1,7 @@
-"""Real filesystems for tests: in memory, and ext4 in an image on a loop device.
+"""Real filesystems: in memory, and ext4 in an image on a loop device.
 
-They are mounted in a mount namespace of the tests' own, so that nobody else on the machine sees
-them and the kernel removes them when the tests end, however that happens.
+They are mounted in a mount namespace of the tests, so that no other process of the machine sees
+them, and the kernel removes them when the tests end, even when they are killed.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ _entered = False
 
 
 def enter_private_mounts() -> None:
-    """Moves this process into a mount namespace of its own, once."""
+    """Move this process into a mount namespace of its own, once."""
     global _entered
     if _entered:
         return
@@ -30,7 +30,7 @@ def enter_private_mounts() -> None:
 
 
 def run(*arguments: str) -> str:
-    """Runs a program that must succeed; returns its output."""
+    """Run a program, which must succeed; return its output."""
     done = subprocess.run(arguments, capture_output=True, text=True, check=False)
     assert done.returncode == 0, f"{arguments}: {done.stderr}"
     return done.stdout
@@ -51,7 +51,7 @@ def private_crontabs() -> Iterator[None]:
 
 
 class Disks:
-    """Makes filesystems below a folder, and unmounts them."""
+    """A maker of filesystems below a folder, which it unmounts in the end."""
 
     def __init__(self, root: Path) -> None:
         enter_private_mounts()
@@ -66,13 +66,13 @@ class Disks:
         return point
 
     def memory(self, name: str, pages: int = 1000, inodes: int = 1000) -> Path:
-        """A tmpfs of so many pages of 4096 bytes and so many inodes."""
+        """Mount a tmpfs of so many pages of 4096 bytes and so many inodes; return its folder."""
         return self._mount(
             name, "-t", "tmpfs", "-o", f"size={pages * 4096},nr_inodes={inodes}", name
         )
 
     def ext4(self, name: str, megabytes: int = 64, inodes: int = 2000) -> Path:
-        """An ext4 with 5 % of its blocks reserved for root."""
+        """Mount an ext4 with 5 % of its blocks reserved for root; return its folder."""
         image = self.root / f"{name}.img"
         with image.open("wb") as file:
             file.truncate(megabytes << 20)
@@ -80,34 +80,34 @@ class Disks:
         return self._mount(name, "-o", "loop", str(image))
 
     def bind(self, name: str, source: Path) -> Path:
-        """A second mount of what is mounted at `source`."""
+        """Mount what is mounted at `source` once more; return the second folder."""
         return self._mount(name, "--bind", str(source))
 
     def unmount(self, point: Path) -> None:
-        """Unmounts one, and keeps its folder."""
+        """Unmount one, and keep its folder."""
         run("umount", "-l", str(point))
         self.mounted.remove(point)
 
     def close(self) -> None:
-        """Unmounts all."""
+        """Unmount all of them."""
         for point in reversed(list(self.mounted)):
             self.unmount(point)
 
 
 def percent_used(path: Path) -> float:
-    """By `df`'s rule, from the numbers `df` prints."""
+    """How full a filesystem is, in per cent by `df`'s rule, from the numbers that `df` prints."""
     used, available = map(int, run("df", "-B1", "--output=used,avail", str(path)).split()[2:])
     return 100 * used / (used + available)
 
 
 def fill(path: Path, percent: float, name: str = "filler") -> None:
-    """Makes a file so large that the filesystem is as full as `df` is asked to say."""
+    """Write a file so large that `df` prints `percent` for the filesystem."""
     used, available = map(int, run("df", "-B1", "--output=used,avail", str(path)).split()[2:])
-    wanted = round((used + available) * percent / 100 / 4096) * 4096 - used
+    size = round((used + available) * percent / 100 / 4096) * 4096 - used
     file = path / name
     held = file.stat().st_blocks * 512 if file.exists() else 0
     with file.open("ab") as handle:
         if held:
             handle.truncate(0)
-            wanted += held
-        os.posix_fallocate(handle.fileno(), 0, wanted)
+            size += held
+        os.posix_fallocate(handle.fileno(), 0, size)

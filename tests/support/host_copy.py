@@ -1,8 +1,7 @@
-"""A copy of this machine to install on, with the plan's own paths: everything that is written there
-lies in memory and is gone with it.
+"""A copy of this machine to install on, with the plan's own paths; its changes are temporary.
 
-The copy is an overlay over `/` in the tests' private mount namespace; what runs in it is in a
-process namespace of its own, so nothing outlives the call.
+The copy is an overlay over `/` in the tests' private mount namespace, with its changes in memory.
+Each command in it has a process namespace of its own, so no process outlives the call.
 """
 
 from __future__ import annotations
@@ -23,13 +22,13 @@ PROGRAMS = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
 
 class HostCopy:
-    """This machine again.
+    """A copy of this machine.
 
     Attributes:
-        root: where the copy's root is seen from here.
-        inventory: a file of the copy, what Ansible is told of hosts. Never a list of names: in the
-            variable ANSIBLE_INVENTORY, `production,` is also the folder that Ansible is called in,
-            and it executes what is executable there.
+        root: the copy's root folder as seen from the tests.
+        inventory: the inventory file in the copy. It is not a list of names, because Ansible reads
+            `production,` in ANSIBLE_INVENTORY also as its current folder, and executes the
+            executable files there.
     """
 
     inventory = "/root/hosts"
@@ -39,7 +38,7 @@ class HostCopy:
         self.write(self.inventory, "production\n")
 
     def run(self, command: str, **environment: str) -> subprocess.CompletedProcess[str]:
-        """Runs a line of shell in the copy."""
+        """Run a line of shell in the copy."""
         inside = f"mount -t proc proc /proc && cd /root && {command}"
         return subprocess.run(
             ["unshare", "--mount", "--pid", "--fork", "--kill-child"]
@@ -51,19 +50,19 @@ class HostCopy:
         )
 
     def must(self, command: str) -> str:
-        """Runs a line that must succeed; returns its output."""
+        """Run a line of shell, which must succeed; return its output."""
         done = self.run(command)
         assert done.returncode == 0, f"{command}\n{done.stdout}{done.stderr}"
         return done.stdout
 
     def write(self, path: str, text: str) -> None:
-        """Writes a file of the copy."""
+        """Write a file of the copy."""
         file = self.root / path.lstrip("/")
         file.parent.mkdir(parents=True, exist_ok=True)
         file.write_text(text, encoding="utf-8")
 
     def play(self, path: str, **variables: object) -> str:
-        """Runs a playbook of the copy on the copy, as the host `production`; returns its output."""
+        """Run a playbook on the copy, as the host `production`; return its output."""
         known = {
             "ansible_connection": "local",
             "ansible_python_interpreter": "/usr/bin/python3",
@@ -75,8 +74,11 @@ class HostCopy:
         return done.stdout
 
     def ansible(self, command: str) -> subprocess.CompletedProcess[str]:
-        """Runs a line of shell in the copy's checkout, where the programs of Ansible and
-        the stages' commands are at hand, and `inventory` is the one that needs no naming."""
+        """Run a line of shell in the copy's checkout.
+
+        The programs of Ansible and the commands of the stages are on its PATH, and `inventory` is
+        Ansible's default inventory.
+        """
         return self.run(
             f"cd {ROOT} && {command}",
             PATH=f"{SCRIPTS}:{ROOT / '.venv' / 'bin'}:{PROGRAMS}",
@@ -89,7 +91,7 @@ class HostCopy:
 
 @contextlib.contextmanager
 def host_copy(folder: Path) -> Iterator[HostCopy]:
-    """A copy, below an empty folder."""
+    """A copy below an empty folder, for as long as the block lasts."""
     enter_private_mounts()
     run("mount", "-t", "tmpfs", "-o", "size=4G", "copy", str(folder))
     try:
@@ -100,10 +102,10 @@ def host_copy(folder: Path) -> Iterator[HostCopy]:
         run("mount", "-t", "overlay", "-o", layers, "overlay", str(root))
         for name in ("dev", "sys"):
             run("mount", "--rbind", f"/{name}", str(root / name))
-        # A lane of the tests has accounts of its own (tests/lane.sh): what is mounted over /etc is
-        # not under the overlay.
+        # In a lane, /etc is a mount with accounts of the lane's own (tests/lane.sh), and mounts are
+        # not part of the overlay.
         run("cp", "-a", *(f"/etc/{name}" for name in ACCOUNTS), str(root / "etc"))
-        # A checkout on a filesystem of its own is not under the overlay.
+        # A checkout on a filesystem of its own is not part of the overlay either.
         if not (root / str(ROOT).lstrip("/") / "Makefile").exists():
             run("mount", "--bind", str(ROOT), str(root / str(ROOT).lstrip("/")))
         yield HostCopy(root)

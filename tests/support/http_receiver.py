@@ -1,4 +1,4 @@
-"""A real HTTP receiver on this machine, for notifications and pings."""
+"""An HTTP service on this machine that takes notifications and pings."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ class Receiver:
         self._server: http.server.ThreadingHTTPServer | None = None
 
     def start(self) -> None:
-        """Listens."""
+        """Begin to listen."""
         receiver = self
 
         class Handler(http.server.BaseHTTPRequestHandler):
@@ -63,7 +63,7 @@ class Receiver:
         threading.Thread(target=self._server.serve_forever, daemon=True).start()
 
     def stop(self) -> None:
-        """Is gone: connections are refused."""
+        """Stop listening: connections are refused."""
         if self._server:
             self._server.shutdown()
             self._server.server_close()
@@ -76,11 +76,11 @@ class Receiver:
 
     @property
     def check(self) -> str:
-        """Its address as a dead-man check."""
+        """Its address as a check of a dead man's switch."""
         return f"http://127.0.0.1:{self.port}/ping/0123-4567"
 
     def messages(self) -> list[dict[str, Any]]:
-        """What the webhook was sent."""
+        """The bodies that the webhook got, in order."""
         return [json.loads(body) for _method, path, body in self.requests if path == "/hook"]
 
     def pings(self) -> list[tuple[str, str]]:
@@ -94,8 +94,10 @@ class Receiver:
 
 
 class DeadMan(Receiver):
-    """A dead-man service such as healthchecks.io: who is silent for longer than `period` seconds
-    after a success is taken for dead, and the service says so of its own accord."""
+    """A dead man's switch such as healthchecks.io.
+
+    It raises an alarm when no ping came for longer than `period` seconds after a success.
+    """
 
     def __init__(self, period: float) -> None:
         super().__init__()
@@ -120,7 +122,7 @@ class DeadMan(Receiver):
 
     @contextlib.contextmanager
     def watching(self) -> Iterator[DeadMan]:
-        """It listens and watches for as long as the block lasts."""
+        """Listen and check for missing pings for as long as the block lasts."""
         ended = threading.Event()
         watcher = threading.Thread(target=self._watch, args=(ended,), daemon=True)
         self.start()

@@ -1,7 +1,7 @@
-"""Tells after a run of several lanes what each of them did when: what to shorten is seen at once.
+"""A pytest plugin that prints after a run of several lanes which file each lane ran when.
 
-`build/test/lanes.json` has the same, as rows of lane, what it did, and when it began and ended, in
-seconds since the run began.
+`build/test/lanes.json` holds the same as rows of lane, file, begin and end, in seconds since the
+run began.
 """
 
 from __future__ import annotations
@@ -13,19 +13,19 @@ from typing import Any
 import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
-# Shorter ones would make the list long, and say little.
+# Files that take less are left out of the printed list.
 SHOWN_SECONDS = 30
 
 
 class LaneTimes:
-    """A plugin of pytest's, for the process that hands out the work."""
+    """The plugin, for the process that hands out the tests."""
 
     def __init__(self) -> None:
         self.first: float | None = None
         self.spans: dict[tuple[str, str], list[float]] = {}
 
     def pytest_runtest_logreport(self, report: Any) -> None:
-        """Takes one phase of one test, which a lane has reported."""
+        """Record one phase of one test, as reported by a lane."""
         worker = getattr(report, "worker_id", None)
         if worker is None:
             return
@@ -37,7 +37,7 @@ class LaneTimes:
         span[1] = max(span[1], report.stop)
 
     def rows(self) -> list[tuple[str, str, float, float]]:
-        """Lane, file, began and ended of each, lane by lane in their order."""
+        """Lane, file, begin and end of each file, sorted by lane and begin."""
         return sorted(
             (
                 (lane, what, begun - (self.first or 0), ended - (self.first or 0))
@@ -47,7 +47,7 @@ class LaneTimes:
         )
 
     def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> None:
-        """Shows the long ones, and when each lane was done."""
+        """Print the long files, and when each lane was done."""
         rows = self.rows()
         if not rows:
             return

@@ -1,4 +1,4 @@
-"""A real mail server on this machine that keeps what it is given."""
+"""A mail server on this machine that keeps the mails it gets."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from email.message import EmailMessage
 
 
 class MailReceiver:
-    """Speaks as much SMTP as it takes to be sent a mail (RFC 5321).
+    """A mail server with as much of SMTP (RFC 5321) as a client needs to send a mail.
 
     Attributes:
-        mails: those that arrived.
-        port: where it listens.
+        mails: the mails that arrived, in order.
+        port: its port on 127.0.0.1.
     """
 
     def __init__(self) -> None:
@@ -25,14 +25,14 @@ class MailReceiver:
 
         class Handler(socketserver.StreamRequestHandler):
             def handle(self) -> None:
-                self.say("220 ready")
-                while words := self.rfile.readline().split():
-                    if words[0].upper() == b"DATA":
-                        self.say("354 go on")
+                self.reply("220 ready")
+                while command := self.rfile.readline().split():
+                    if command[0].upper() == b"DATA":
+                        self.reply("354 go on")
                         receiver.mails.append(self.mail())
-                    self.say("221 bye" if words[0].upper() == b"QUIT" else "250 ok")
+                    self.reply("221 bye" if command[0].upper() == b"QUIT" else "250 ok")
 
-            def say(self, text: str) -> None:
+            def reply(self, text: str) -> None:
                 self.wfile.write(f"{text}\r\n".encode())
 
             def mail(self) -> EmailMessage:
@@ -49,7 +49,7 @@ class MailReceiver:
 
     @property
     def address(self) -> str:
-        """Its address for Apprise."""
+        """Its address as an Apprise URL."""
         return (
             f"mailto://127.0.0.1:{self.port}/?from=monitor@example.com&to=ops@example.com"
             "&mode=insecure"

@@ -1,4 +1,4 @@
-"""A host that runs the disk monitor from its configuration file, as the launchers do."""
+"""The commands of stage 1 below one folder, run from a configuration file as the launchers do."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ ENGINE = Path(__file__).resolve().parents[2] / "plugins" / "module_utils"
 
 
 class MonitorHost:
-    """The commands of stage 1 with everything below one folder.
+    """A host with the commands of stage 1.
 
     Args:
-        root: the folder, which need not be on the disk that is watched.
+        root: the folder for everything that they read and write.
         python: the interpreter.
-        settings: the configuration's keys.
+        settings: keys of the configuration that differ from these defaults.
     """
 
     def __init__(self, root: Path, *, python: str = sys.executable, **settings: Any) -> None:
@@ -45,8 +45,7 @@ class MonitorHost:
         self.config = root / "disk.json"
 
     def command(self, name: str, *arguments: str) -> list[str]:
-        """The command line of one command; writes the configuration and the launcher that
-        `stage_install` installs."""
+        """Write the configuration and the launcher of a command; return its command line."""
         self.config.write_text(json.dumps(self.settings), encoding="utf-8")
         script = self.root / f"{name}.sh"
         options = {
@@ -59,13 +58,13 @@ class MonitorHost:
         return [str(script), *arguments]
 
     def run(self, name: str, *arguments: str) -> subprocess.CompletedProcess[str]:
-        """Runs it with cron's environment: no PATH, no locale."""
+        """Run a command with cron's environment: no PATH, no locale."""
         return subprocess.run(
             self.command(name, *arguments), capture_output=True, text=True, check=False, env={}
         )
 
     def monitor(self) -> tuple[int, dict[str, Any]]:
-        """One run of the monitor: its exit code and its result."""
+        """Run the monitor; return its exit code and its result."""
         run = self.run("monitor-disk-space", "--json")
         assert run.stdout, run.stderr
         result: dict[str, Any] = json.loads(run.stdout)

@@ -1,4 +1,4 @@
-"""The figures behind the plan's three pages, as the engine would return them."""
+"""Results behind the plan's three pages, as the engine returns them."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def _backup_files() -> list[dict[str, Any]]:
 
 
 def inventory() -> dict[str, Any]:
-    """7 daily, 4 weekly and 3 monthly backups."""
+    """An inventory of 7 daily, 4 weekly and 3 monthly backups."""
     return {
         "root": "/root/backups",
         "tiers": {
@@ -49,7 +49,7 @@ def inventory() -> dict[str, Any]:
 
 
 def disk() -> dict[str, Any]:
-    """A root filesystem at 45.2 % and the backup folder on it."""
+    """A check of a root filesystem at 45.2 % and of the backup folder on it."""
     used = round(45.2 * GB)
     return {
         "level": "ok",
@@ -81,7 +81,7 @@ def disk() -> dict[str, Any]:
 
 
 def verification() -> dict[str, Any]:
-    """Two sides that are equal."""
+    """A verification that finds both sides equal."""
     return {
         "host": "backup.server.com",
         "local": inventory(),
@@ -115,7 +115,7 @@ STORE_INTEGRITY = {
 
 
 def store(name: str) -> dict[str, Any]:
-    """One store with the plan's tables and counts."""
+    """The validation of one tenant with the plan's tables and counts."""
     return {
         "name": name,
         "status": "passed",
@@ -178,7 +178,7 @@ PHASES = (
 
 
 def drill(more_stores: int = 0) -> dict[str, Any]:
-    """The plan's drill, perhaps with more stores than its one."""
+    """The result of the plan's drill, with more tenants if wanted."""
     schemas = [_public(), store("tenant_chefwell")]
     schemas += [store(f"tenant_loja_{number:03d}") for number in range(1, more_stores + 1)]
     counts = {

@@ -1,4 +1,4 @@
-"""A host of the demo's kind with the whole plan against it, for the faults of plays."""
+"""The demo's host: all playbooks against a testbed, with every path below one folder."""
 
 from __future__ import annotations
 
@@ -20,16 +20,16 @@ sys.path.insert(0, str(ROOT / "tools"))
 from demo import clean, play, variables
 from demo.layout import Layout
 
-# Where its programs are alone: nobody else's are seen, and none outlives the play.
+# Words before a command for a process namespace of its own: no process outlives the play.
 ALONE = ("unshare", "--pid", "--fork", "--kill-child", "--mount-proc")
 
 
 class Plan:
-    """Playbooks against a testbed, with every path of the plan below one folder.
+    """A host on which playbooks are run.
 
     Args:
-        layout: the folders of the host.
-        bed: its production, its backups and the server that takes the copies.
+        layout: the host's folders.
+        bed: its production, its backups and its backup server.
     """
 
     def __init__(self, layout: Layout, bed: Testbed) -> None:
@@ -37,13 +37,13 @@ class Plan:
         self.bed = bed
         self.added: dict[str, Any] = {}
         variables.write(layout, bed.record, "en")
-        # The plan's own may be in use by the demo's host of another lane, or be so a moment later.
+        # The plan's port may be in use by the demo's host of another lane.
         self.add(staging_restore_backend_port=free_port())
 
     def start(
         self, *arguments: str, playbook: str = "site.yml", before: Sequence[str] = ()
     ) -> subprocess.Popen[str]:
-        """Begins a playbook; `before` are words to put before the command."""
+        """Start a playbook; `before` are words to put before the command."""
         command = [sys.executable, "-m", "ansible", "playbook", "-i", str(self.layout.inventory)]
         return subprocess.Popen(
             [*before, *command, *arguments, str(ROOT / "playbooks" / playbook)],
@@ -57,7 +57,7 @@ class Plan:
         )
 
     def run(self, *arguments: str, playbook: str = "site.yml") -> tuple[play.PlayRecap, str]:
-        """Runs a playbook to its end; what it came to, and its output."""
+        """Run a playbook to its end; return its recap and its output."""
         started = time.monotonic()
         with self.start(*arguments, playbook=playbook) as running:
             output = running.communicate()[0]
@@ -66,7 +66,7 @@ class Plan:
         return played, output
 
     def interrupt(self, task: str, number: int, *arguments: str) -> None:
-        """Runs until a task begins, and a little into it; then ends all of it at once."""
+        """Run `site.yml` until shortly after a task begins, then send all of it a signal."""
         with self.start(*arguments) as running:
             assert running.stdout
             for line in running.stdout:
@@ -78,7 +78,7 @@ class Plan:
             os.killpg(running.pid, number)
 
     def run_until(self, task: str, *arguments: str) -> tuple[subprocess.Popen[str], list[str]]:
-        """Begins `site.yml`; returns when a task begins, with the lines until then."""
+        """Start `site.yml` and return when a task begins, with the lines until then."""
         running = self.start(*arguments)
         assert running.stdout
         lines = []
@@ -90,7 +90,7 @@ class Plan:
         raise AssertionError(f"the play ended before {task!r}:\n{''.join(lines)}")
 
     def add(self, **more: Any) -> None:
-        """More variables of the host."""
+        """Set more variables of the host."""
         folder = self.layout.inventory.parent / "host_vars"
         folder.mkdir(exist_ok=True)
         path = folder / f"{variables.HOST}.yml"
@@ -99,28 +99,28 @@ class Plan:
         path.write_text(variables.yaml.safe_dump(self.added), encoding="utf-8")
 
     def held(self) -> dict[str, str]:
-        """What the host has: files by path, with their mode."""
+        """The mode of every file of the host by path."""
         return {
             str(path.relative_to(self.layout.host)): oct(path.stat().st_mode)
             for path in self.layout.host.rglob("*")
         }
 
     def remove(self) -> None:
-        """Ends and removes everything of the host."""
+        """End and remove everything of the host."""
         clean.clean(self.layout)
 
 
 def in_namespace_of(pid: int) -> list[psutil.Process]:
-    """The processes of the process namespace that this process's child is the first of."""
+    """The processes of the process namespaces that children of this process began."""
     mine, found = os.readlink("/proc/self/ns/pid"), []
-    wanted = {
+    namespaces = {
         os.readlink(f"/proc/{child.pid}/ns/pid")
         for child in psutil.Process(pid).children()
         if os.readlink(f"/proc/{child.pid}/ns/pid") != mine
     }
     for one in psutil.process_iter():
         try:
-            if os.readlink(f"/proc/{one.pid}/ns/pid") in wanted:
+            if os.readlink(f"/proc/{one.pid}/ns/pid") in namespaces:
                 found.append(one)
         except OSError:
             continue
