@@ -3,22 +3,22 @@
 # Copyright (c) 2026, chefwell.resilience contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Ansible's door to the checkpoint: does the system in production work?"""
+"""Check whether the system in production works."""
 
 from __future__ import annotations
 
 DOCUMENTATION = r"""
 ---
 module: system_checkpoint
-short_description: Whether the system in production works, item by item
+short_description: Check whether the system in production works, item by item
 version_added: "0.1.0"
 description:
-  - Asks up to seven items, each for real. Login works, a test order can be made and taken back,
+  - Checks up to seven items. Login works, a test order can be made and taken back,
     products load, the dashboard shows stats, the backend's logs hold no new error, PostgreSQL
     answers, and what runs in Docker runs whole.
   - An item whose target is not given is skipped and says so. Skipped is never passed, and what
-    could not be asked is V(unknown), never V(passed).
-  - The module fails unless every item that was asked passed, and names those that did not.
+    could not be checked is V(unknown), never V(passed).
+  - The module fails unless every item that was checked passed, and names those that did not.
   - Nothing is changed, except by O(test_order). Nothing secret is returned.
 author:
   - chefwell.resilience contributors (@chefwell)
@@ -27,7 +27,7 @@ extends_documentation_fragment:
 options:
   items:
     description:
-      - The items to ask.
+      - The items to check.
     type: list
     elements: str
     choices: [login, pos, products, dashboard, logs, postgres, services]
@@ -39,7 +39,7 @@ options:
     default: ""
   api_email:
     description:
-      - Who logs in.
+      - The user who logs in.
     type: str
     default: ""
   api_password:
@@ -49,14 +49,15 @@ options:
     default: ""
   api_verify_tls:
     description:
-      - Whether the certificate of O(api_url) must be good.
+      - Whether the certificate of O(api_url) must be valid.
     type: bool
     default: true
   api_steps:
     description:
       - Requests that stand in for ChefWell's own, by C(id), one of C(login), C(products),
-        C(dashboard), C(order_create) and C(order_delete). Each has C(path), and may have C(method),
-        C(headers), C(json), C(status), C(capture), C(present), C(equals) and C(least).
+        C(dashboard), C(order_create), C(order_delete) and C(order_find). Each has C(path), and may
+        have C(method), C(headers), C(json), C(status), C(capture), C(present), C(equals) and
+        C(least).
     type: list
     elements: dict
     default: []
@@ -76,7 +77,7 @@ options:
     default: []
   log_sources:
     description:
-      - Whose logs must hold no error, as in O(services).
+      - The services whose logs must hold no error, as in O(services).
     type: list
     elements: raw
     default: []
@@ -103,14 +104,15 @@ options:
     type: float
   postgres:
     description:
-      - How PostgreSQL is asked. O(postgres.container), O(postgres.user) and O(postgres.dbname), to
-        ask with C(psql) in its own container; or all but O(postgres.container), over the network.
+      - How PostgreSQL is queried. O(postgres.container), O(postgres.user) and
+        O(postgres.dbname), to query with C(psql) in its own container; or all but
+        O(postgres.container), over the network.
     type: dict
     default: {}
     suboptions:
       container:
         description:
-          - What runs it, as in O(services).
+          - The service that runs it, as in O(services).
         type: raw
       host:
         description:
@@ -122,7 +124,7 @@ options:
         type: int
       user:
         description:
-          - Who asks.
+          - The role to connect as.
         type: str
       password:
         description:
@@ -139,12 +141,12 @@ options:
     default: ""
   time_limit:
     description:
-      - Seconds for one answer.
+      - Seconds for one response.
     type: float
     default: 10
   tries:
     description:
-      - How often an item that did not pass is asked.
+      - How often an item that did not pass is checked.
     type: int
     default: 3
   retry_seconds:
@@ -163,7 +165,7 @@ requirements:
 """
 
 EXAMPLES = r"""
-- name: See that the system works before it is touched
+- name: Check that the system works before the change
   chefwell.resilience.system_checkpoint:
     api_url: https://api.chefwell.pro
     api_email: admin@chefwell.pro
@@ -176,7 +178,7 @@ EXAMPLES = r"""
       dbname: restaurante
   register: before
 
-- name: See that it still does
+- name: Check that it still works
   chefwell.resilience.system_checkpoint:
     services:
       - kind: compose
@@ -189,7 +191,7 @@ EXAMPLES = r"""
 
 RETURN = r"""
 status:
-  description: V(passed), V(failed), V(unknown), or V(skipped) when nothing was asked.
+  description: V(passed), V(failed), V(unknown), or V(skipped) when nothing was checked.
   returned: always
   type: str
   sample: passed
@@ -197,7 +199,7 @@ message:
   description: What did not pass, in one line.
   returned: always
   type: str
-  sample: 6 of 7 items asked, all passed
+  sample: 6 of 7 items checked, all passed
 items:
   description: Every item in the plan's order.
   returned: always
@@ -208,20 +210,20 @@ items:
       description: Its name.
       type: str
     title:
-      description: What it asks.
+      description: What it checks.
       type: str
     status:
       description: V(passed), V(failed), V(unknown) or V(skipped).
       type: str
     evidence:
-      description: What was seen.
+      description: Its evidence.
       type: str
     findings:
       description: Everything that is wrong, each with C(id) (the item's), C(subject) and C(text).
       type: list
       elements: dict
     seconds:
-      description: What asking took.
+      description: How long the check took.
       type: float
 began:
   description: Unix time at which this checkpoint began, on the host.

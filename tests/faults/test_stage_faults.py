@@ -85,7 +85,7 @@ def test_e1_an_item_fails_after_a_stage(fault: Fault, plan: Plan) -> None:
     fault.see(
         f"exit {running.returncode}: {said}",
         holds=running.returncode != 0
-        and "The stage was taken back, earlier stages stay" in said
+        and "The stage was rolled back, earlier stages stay" in said
         and "Products load: failed" in said,
     )
     scripts = plan.layout.scripts

@@ -254,7 +254,9 @@ def lose(bed: Testbed) -> None:
 
 
 def test_the_database(host: Written, bed: Testbed) -> None:
-    newest, from_offsite, listing, switch = lines(DAY, "disaster-recovery.sh", 4)
+    newest, from_offsite, listing, switch, status, resume, undo = lines(
+        DAY, "disaster-recovery.sh", 7
+    )
     lose(bed)
     assert "não foi tocada" in host.type(newest).stdout
     fetched = host.type(from_offsite).stdout
@@ -268,6 +270,12 @@ def test_the_database(host: Written, bed: Testbed) -> None:
     # The way back is the same command.
     (kept,) = re.findall(r"--switch (restaurante_before_\w+)", switched)
     host.type(switch, NAME=kept, HOST=HOST)
+    assert count(bed) == 0
+    assert "aceita conexões" in host.type(status).stdout
+    assert "no switch is unfinished" in host.type(resume, code=3).stderr
+    host.type(undo, HOST=HOST)
+    assert count(bed) == 28
+    host.type(undo, HOST=HOST)
     assert count(bed) == 0
 
 
