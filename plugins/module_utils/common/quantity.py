@@ -84,60 +84,62 @@ def confidence(value: float | None) -> str:
     return f"{exact.quantize(decimal.Decimal('0.1'), rounding=decimal.ROUND_DOWN)}%"
 
 
-def _seconds(words: gettext.NullTranslations, value: float) -> str:
+def _seconds(translations: gettext.NullTranslations, value: float) -> str:
     if 0 < value < 0.05:
-        return words.gettext("< 0.1 seconds")
+        return translations.gettext("< 0.1 seconds")
     figure = _trim(value)
     number = 1 if figure == "1" else 2
-    return words.ngettext("%(figure)s second", "%(figure)s seconds", number) % {"figure": figure}
+    return translations.ngettext("%(figure)s second", "%(figure)s seconds", number) % {
+        "figure": figure
+    }
 
 
-def _minutes(words: gettext.NullTranslations, count: int) -> str:
-    return words.ngettext("%(count)d minute", "%(count)d minutes", count) % {"count": count}
+def _minutes(translations: gettext.NullTranslations, count: int) -> str:
+    return translations.ngettext("%(count)d minute", "%(count)d minutes", count) % {"count": count}
 
 
-def _hours(words: gettext.NullTranslations, count: int) -> str:
-    return words.ngettext("%(count)d hour", "%(count)d hours", count) % {"count": count}
+def _hours(translations: gettext.NullTranslations, count: int) -> str:
+    return translations.ngettext("%(count)d hour", "%(count)d hours", count) % {"count": count}
 
 
-def _days(words: gettext.NullTranslations, count: int) -> str:
-    return words.ngettext("%(count)d day", "%(count)d days", count) % {"count": count}
+def _days(translations: gettext.NullTranslations, count: int) -> str:
+    return translations.ngettext("%(count)d day", "%(count)d days", count) % {"count": count}
 
 
-def _both(words: gettext.NullTranslations, large: str, small: str) -> str:
-    return words.gettext("%(large)s and %(small)s") % {"large": large, "small": small}
+def _both(translations: gettext.NullTranslations, large: str, small: str) -> str:
+    return translations.gettext("%(large)s and %(small)s") % {"large": large, "small": small}
 
 
-def duration(words: gettext.NullTranslations, seconds: float | None) -> str:
-    """Return a duration in words, at most two units: `45 seconds`, `12 hours and 30 minutes`."""
+def duration(translations: gettext.NullTranslations, seconds: float | None) -> str:
+    """Return a duration as text, at most two units: `45 seconds`, `12 hours and 30 minutes`."""
     if seconds is None:
-        return words.gettext("not measured")
+        return translations.gettext("not measured")
     if seconds < 9.95:
-        return _seconds(words, max(seconds, 0))
+        return _seconds(translations, max(seconds, 0))
     whole = round(seconds)
     if whole < 60:
-        return _seconds(words, whole)
+        return _seconds(translations, whole)
     if whole < 3600:
         large, rest = divmod(whole, 60)
-        text = _minutes(words, large)
-        return _both(words, text, _seconds(words, rest)) if rest else text
+        text = _minutes(translations, large)
+        return _both(translations, text, _seconds(translations, rest)) if rest else text
     minutes = round(seconds / 60)
     if minutes < 48 * 60:
         large, rest = divmod(minutes, 60)
-        text = _hours(words, large)
-        return _both(words, text, _minutes(words, rest)) if rest else text
+        text = _hours(translations, large)
+        return _both(translations, text, _minutes(translations, rest)) if rest else text
     large, rest = divmod(round(seconds / 3600), 24)
-    text = _days(words, large)
-    return _both(words, text, _hours(words, rest)) if rest else text
+    text = _days(translations, large)
+    return _both(translations, text, _hours(translations, rest)) if rest else text
 
 
-def recovery_time(words: gettext.NullTranslations, seconds: float | None) -> str:
+def recovery_time(translations: gettext.NullTranslations, seconds: float | None) -> str:
     """Return a recovery time, never understated: `< 1 minute`, then whole minutes rounded up."""
     if seconds is None:
-        return words.gettext("not measured")
+        return translations.gettext("not measured")
     if seconds < 60:
-        return words.gettext("< 1 minute")
-    return duration(words, math.ceil(round(seconds, 6) / 60) * 60)
+        return translations.gettext("< 1 minute")
+    return duration(translations, math.ceil(round(seconds, 6) / 60) * 60)
 
 
 def brief_duration(seconds: float | None) -> str:
