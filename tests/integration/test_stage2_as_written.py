@@ -110,7 +110,6 @@ def bed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Bed]:
                     "ansible_python_interpreter": "/usr/bin/python3",
                     "ansible_user": "root",
                     "ansible_become": False,
-                    "offsite_backup_retry_seconds": 0.1,
                 },
             },
         }
@@ -136,7 +135,10 @@ def plays_the_readmes_play_on_a_server_of_somebody_elses(bed: Bed, play: str) ->
     """It stops, and prints what to do; that is done as it is printed; it goes on."""
     bed.host.write("/root/play.yml", play)
     # Instead of the example's host key, which is nobody's, the one that ssh-keyscan said.
-    bed.host.write("/root/key.json", json.dumps({"offsite_backup_host_key": bed.host_key}))
+    (example,) = yaml.safe_load(play)
+    (role,) = example["roles"]
+    destination = role["vars"]["resilience_offsite"] | {"host_key": bed.host_key, "retry_seconds": 0.1}
+    bed.host.write("/root/key.json", json.dumps({"resilience_offsite": destination}))
     given = "-e @/root/key.json"
     told = bed.play("/root/play.yml", given, fails=True)
     said = " ".join(re.findall(r'"msg": "(.*)"', told))
@@ -336,7 +338,7 @@ STEPS: tuple[tuple[str, str, Step], ...] = (
     (DOCUMENT, "keep-offsite-copy.sh CLIENT --accept", a_person_on_the_server_lets_it_through),
     (DOCUMENT, "keep-offsite-copy.sh CLIENT", the_servers_job_has_nothing_to_say),
     (DOCUMENT, "verify-offsite-backups.sh", proves_the_copy_and_finds_what_rotted),
-    (README, "offsite_backup_destinations:", copies_to_further_destinations),
+    (README, "resilience_offsite:", copies_to_further_destinations),
     (DOCUMENT, "# host_vars/production.yml", knows_the_servers_key_from_the_inventory),
     (
         DOCUMENT,
