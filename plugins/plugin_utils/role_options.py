@@ -98,9 +98,18 @@ def stage_config(
             values[key.removeprefix("server_")] = held
     if destination is not None:
         values["root"] = destination["path"]
+        # A flat folder is one tier there, by its name.
+        values["backup_tiers"] = tree_settings().tier_names(
+            values["backup_path"], values["backup_tiers"]
+        )
     if values.get("ping_url"):
         values["ping_url"] = values["ping_url"].replace("{stage}", role.replace("_", "-"))
     return _known(values, kind)
+
+
+def tree_settings() -> Any:
+    """Return the engine's module on backup trees."""
+    return importlib.import_module(f"{ENGINE}.inventory.tree_settings")
 
 
 def _known(values: Mapping[str, Any], kind: Any) -> dict[str, Any]:
@@ -117,6 +126,7 @@ def _known(values: Mapping[str, Any], kind: Any) -> dict[str, Any]:
         elif isinstance(value, Mapping):
             value = {key: held for key, held in value.items() if held is not None}
         elif typing.get_origin(inner) is tuple and isinstance(value, (list, tuple)):
+            value = list(value)
             (element, *_rest) = typing.get_args(inner)
             if dataclasses.is_dataclass(element):
                 value = [_known(one, element) for one in value]

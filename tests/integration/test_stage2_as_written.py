@@ -137,7 +137,10 @@ def plays_the_readmes_play_on_a_server_of_somebody_elses(bed: Bed, play: str) ->
     # Instead of the example's host key, which is nobody's, the one that ssh-keyscan said.
     (example,) = yaml.safe_load(play)
     (role,) = example["roles"]
-    destination = role["vars"]["resilience_offsite"] | {"host_key": bed.host_key, "retry_seconds": 0.1}
+    destination = role["vars"]["resilience_offsite"] | {
+        "host_key": bed.host_key,
+        "retry_seconds": 0.1,
+    }
     bed.host.write("/root/key.json", json.dumps({"resilience_offsite": destination}))
     given = "-e @/root/key.json"
     told = bed.play("/root/play.yml", given, fails=True)

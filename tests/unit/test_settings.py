@@ -17,6 +17,14 @@ from ansible_collections.chefwell.resilience.plugins.module_utils.common.setting
     parse,
     plain,
 )
+from ansible_collections.chefwell.resilience.plugins.module_utils.inventory.tree_settings import (
+    BackupTreeSettings,
+)
+from ansible_collections.chefwell.resilience.plugins.module_utils.offsite import offsite_config
+from ansible_collections.chefwell.resilience.plugins.module_utils.offsite.offsite_config import (
+    DestinationSettings,
+    OffsiteSettings,
+)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -112,3 +120,31 @@ def test_the_value_of_a_secret_is_in_no_error() -> None:
 def test_a_missing_file_is_named_with_its_remedy(tmp_path: Path) -> None:
     with pytest.raises(ResilienceError, match="run the stage's playbook"):
         load(str(tmp_path / "none.json"), Outer)
+
+
+class TestBackupTree:
+    """Where backups lie: in tiers, or in one flat folder."""
+
+    def test_tiers_are_folders_of_the_tree(self) -> None:
+        tree = BackupTreeSettings("/srv/dumps/", ("daily", "weekly"))
+        assert (tree.tree_root, tree.tiers, tree.inner_folder) == (
+            "/srv/dumps",
+            ("daily", "weekly"),
+            "",
+        )
+
+    def test_a_flat_folder_is_the_only_tier_of_its_parent(self) -> None:
+        tree = BackupTreeSettings("/srv/dumps/", (".",))
+        assert (tree.tree_root, tree.tiers, tree.inner_folder) == ("/srv", ("dumps",), "dumps")
+
+    def test_the_marker_of_a_flat_folder_lies_in_it(self) -> None:
+        settings = OffsiteSettings(
+            backup_path="/srv/dumps",
+            backup_tiers=(".",),
+            config_dir="/c",
+            state_dir="/s",
+            destinations=(DestinationSettings(host="h", user="u", path="/b", mode="account"),),
+        )
+        (sync,) = offsite_config.syncs(settings)
+        assert (sync.backup_path, sync.tiers) == ("/srv", ("dumps",))
+        assert (sync.marker, sync.schedule) == ("dumps/.chefwell-backups", {"dumps": 24.0})

@@ -109,7 +109,7 @@ def measurement(settings: MonitorSettings, history: History | None, now: float) 
         if path and result.folder and result.path == path:
             tree, fits = _with_backups(settings, results, index)
             try:
-                tiers = tier_usage.tier_usages(result, settings.backup_tiers, history, now)
+                tiers = tier_usage.tier_usages(result, settings.tiers, history, now)
             except ResilienceError as error:
                 problems.append(str(error))
     return DiskMeasurement(results, tree, fits, monitored, now, problems, tiers)
@@ -224,7 +224,7 @@ def _with_backups(
 ) -> tuple[inventory.Inventory | None, BackupFit | None]:
     """Add the causes of the backups to their folder's result; return the tree and what fits."""
     folder = results[index]
-    listing = partial(_listed, folder.path, settings.backup_tiers, settings.backup_pattern)
+    listing = partial(_listed, settings.tree_root, settings.tiers, settings.backup_pattern)
     drill_path = settings.drill_path or folder.path
     room = partial(_available_at, mounts.by_point(mounts.mount_table()), drill_path)
     # A folder that could not be measured may belong to a filesystem that hangs.

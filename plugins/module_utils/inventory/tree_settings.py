@@ -7,8 +7,12 @@
 from __future__ import annotations
 
 import dataclasses
+import os
 
 from .inventory import TIERS
+
+# All backups lie in one flat folder, which counts as the only tier of its parent.
+FLAT = (".",)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -17,10 +21,33 @@ class BackupTreeSettings:
 
     Attributes:
         backup_path: the folder that holds the tiers.
-        backup_tiers: the folders in it; `.` is the folder itself.
+        backup_tiers: the folders in it; `.` alone is the folder itself.
         backup_pattern: names of backups, see `backup_names.compiled`.
     """
 
     backup_path: str = "/root/backups"
     backup_tiers: tuple[str, ...] = TIERS
     backup_pattern: str = ""
+
+    @property
+    def tree_root(self) -> str:
+        """The folder whose folders are the tiers."""
+        path = os.path.normpath(self.backup_path) if self.backup_path else ""
+        return os.path.dirname(path) if self.backup_tiers == FLAT else path
+
+    @property
+    def tiers(self) -> tuple[str, ...]:
+        """The names of the tiers in `tree_root`."""
+        return tier_names(self.backup_path, self.backup_tiers)
+
+    @property
+    def inner_folder(self) -> str:
+        """The flat folder's name in `tree_root`; empty where there are tiers."""
+        return self.tiers[0] if self.backup_tiers == FLAT else ""
+
+
+def tier_names(backup_path: str, backup_tiers: tuple[str, ...] | list[str]) -> tuple[str, ...]:
+    """Return the names of the tiers of a tree, also of a flat one."""
+    if tuple(backup_tiers) == FLAT:
+        return (os.path.basename(os.path.normpath(backup_path)),)
+    return tuple(backup_tiers)

@@ -13,6 +13,7 @@ from collections.abc import Mapping, Sequence
 from ..common.errors import ResilienceError, known_names
 from ..common.settings import option
 from ..inventory import freshness
+from ..inventory.tree_settings import FLAT
 from ..notifications.notification_settings import StageSettings
 from . import offsite_guards
 from .offsite_settings import MARKER, SyncSettings
@@ -123,7 +124,7 @@ def syncs(settings: OffsiteSettings, chosen: Sequence[str] = ()) -> list[SyncSet
     return [
         SyncSettings(
             transport=transport(settings, destination),
-            tiers=settings.backup_tiers,
+            tiers=settings.tiers,
             pattern=settings.backup_pattern,
             limits=offsite_guards.Limits(
                 least_backups=settings.least_backups,
@@ -134,10 +135,10 @@ def syncs(settings: OffsiteSettings, chosen: Sequence[str] = ()) -> list[SyncSet
             ),
             name="" if name == DEFAULT else name,
             unfinished_seconds=60 * settings.wait_minutes,
-            schedule=freshness.schedule_hours(settings.schedule),
-            backup_path=settings.backup_path,
+            schedule=schedule(settings),
+            backup_path=settings.tree_root,
             state_dir=settings.state_dir,
-            marker=settings.marker,
+            marker=marker(settings),
             reread_days=settings.reread_days,
             tries=destination.tries,
             retry_seconds=destination.retry_seconds,
@@ -146,6 +147,26 @@ def syncs(settings: OffsiteSettings, chosen: Sequence[str] = ()) -> list[SyncSet
         for name, destination in named.items()
         if not chosen or name in chosen
     ]
+
+
+def marker(settings: OffsiteSettings) -> str:
+    """Return the marker file, relative to the tree; empty for none.
+
+    That of a flat folder lies in the folder itself: a disk may be mounted there.
+    """
+    return os.path.join(settings.inner_folder, settings.marker) if settings.marker else ""
+
+
+def schedule(settings: OffsiteSettings) -> dict[str, float]:
+    """Return the hours between two backups by tier; a flat folder's are those of `.`, or a day.
+
+    Raises:
+        ResilienceError: it holds anything but hours above 0.
+    """
+    hours = freshness.schedule_hours(settings.schedule)
+    if settings.inner_folder:
+        return {settings.inner_folder: hours.get(FLAT[0], 24.0)}
+    return hours
 
 
 def first(settings: OffsiteSettings) -> DestinationSettings:

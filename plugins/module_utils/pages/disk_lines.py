@@ -244,7 +244,7 @@ def no_backups(settings: MonitorSettings, measured: DiskMeasurement) -> dict[str
     ]
     return {
         "root": path,
-        "tiers": {tier: {"count": 0, "bytes": 0} for tier in settings.backup_tiers},
+        "tiers": {tier: {"count": 0, "bytes": 0} for tier in settings.tiers},
         "total_count": 0,
         "total_bytes": 0,
         "problems": reasons,
