@@ -18,7 +18,7 @@ from docker_lab.staging_host import (
     PLAYBOOK,
     PORT,
     DockerHost,
-    ours,
+    labelled,
     result,
 )
 from testbed import Testbed
@@ -41,7 +41,7 @@ def host(
     yield made
     made.play("rollback_stage3.yml")
     assert not (root / "staging").exists()
-    assert ours(made) == {"container": [], "network": [], "volume": []}
+    assert labelled(made) == {"container": [], "network": [], "volume": []}
     assert engine.docker("ps", "--format", "{{.Names}}").split() == ["postgres_staging"]
     assert "staging_postgres_data_of_production" in engine.docker("volume", "ls", "--quiet")
     engine.docker("rm", "--force", "postgres_staging")
@@ -53,7 +53,7 @@ def test_the_play_held_a_drill_and_a_second_one_changes_nothing(host: DockerHost
     kept = json.loads((host.root / "state" / "drill.json").read_text())
     assert (kept["verdict"], kept["confidence"]) == ("passed", 100.0), kept
     assert kept["restore"]["engine"] == "compose"
-    assert ours(host) == {"container": [], "network": [], "volume": []}
+    assert labelled(host) == {"container": [], "network": [], "volume": []}
     for name in (COMPOSE, "postgres_staging.env", "backend_staging.env", ".env"):
         assert (host.root / "staging" / name).stat().st_mode & 0o777 == 0o600, name
 
@@ -97,7 +97,7 @@ def test_t3_1_to_t3_7(host: DockerHost, bed: Testbed) -> None:
     # T3.7
     cleaned = result(host.command("cleanup-staging", "--json"))
     assert len(cleaned["removed"]) == 6, cleaned
-    assert ours(host) == {"container": [], "network": [], "volume": []}
+    assert labelled(host) == {"container": [], "network": [], "volume": []}
     assert result(host.command("cleanup-staging", "--json")) == {"removed": []}
     assert host.sh(f"ss -Hltn | grep -E ':({PORT}|{BACKEND_PORT}) '").stdout == ""
 
@@ -106,14 +106,14 @@ def test_ansible_lets_it_stand_by_compose(host: DockerHost) -> None:
     """community.docker.docker_compose_v2 brings it up; the commands take it for their own."""
     stands = {"staging_restore_drill_now": False, "staging_restore_stands": True}
     assert host.play(PLAYBOOK, **stands)["changed"] == 2
-    before = ours(host)
+    before = labelled(host)
     assert (len(before["container"]), len(before["volume"])) == (2, 1), before
     assert host.play(PLAYBOOK, **stands)["changed"] == 0
     drill = result(host.command("test-restore-staging", "--json"))
     assert (drill["verdict"], drill["confidence"]) == ("passed", 100.0), drill
-    assert set(before["container"]) < set(ours(host)["container"])
+    assert set(before["container"]) < set(labelled(host)["container"])
     assert len(result(host.command("cleanup-staging", "--json"))["removed"]) == 6
-    assert ours(host) == {"container": [], "network": [], "volume": []}
+    assert labelled(host) == {"container": [], "network": [], "volume": []}
 
 
 REACH = """

@@ -1,4 +1,4 @@
-"""Docker for the tests, without a registry and without touching an engine of yours: see README.md.
+"""A Docker engine of the tests' own, without an image registry: see README.md.
 
 from docker_lab import Engine, images
 

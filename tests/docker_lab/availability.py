@@ -1,4 +1,4 @@
-"""Asks production from outside while something is done to its host, and tells what failed."""
+"""Requests to production from outside, over and over, and which of them failed."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ from collections.abc import Iterator, Sequence
 from .engine import Engine
 from .swarm import NAMES
 
-# The page that people open, and a route that asks the database.
+# The page that people open, and a route that reads the database.
 PATHS = ((NAMES[0], "/"), (NAMES[1], "/health"))
 
 
 @dataclasses.dataclass
 class Availability:
-    """Somebody who asks several times a second, each time over a connection of its own.
+    """A client that sends several requests a second, each over a connection of its own.
 
     Attributes:
         engine: in whose network he is.
@@ -42,7 +42,7 @@ class Availability:
 
     @contextlib.contextmanager
     def watched(self) -> Iterator[Availability]:
-        """Asks while the block runs.
+        """Send requests while the block runs.
 
         Raises:
             RuntimeError: he died on the way, so that nothing can be said.

@@ -29,8 +29,8 @@ from . import needs
 from .shared_folder import SharedFolder
 
 CLONE_NEWNET = 0x40000000
-# Folders outside its own that dockerd and containerd write to, whatever they are told; and the
-# owner's, out of which staging mounts a file: a server in a container shares it with the engine.
+# Folders outside the engine's own that dockerd and containerd write to, whatever their options; and
+# the owner's folder, from which staging mounts a file, so that a container and the engine share it.
 OWNERS = "/root/restaurante"
 ELSEWHERE = ("/etc/docker", "/var/lib/docker", "/opt/containerd", OWNERS)
 STOP_SECONDS = 30
@@ -47,7 +47,7 @@ exec docker-init -- dockerd --config-file {root}/daemon.json --data-root {root}/
 
 
 class Engine:
-    """One engine, running or not.
+    """A Docker engine, running or not.
 
     Made by `up`.
 
@@ -75,7 +75,7 @@ class Engine:
         say: Callable[[str], None] = lambda line: None,
         options: Sequence[str] = (),
     ) -> Iterator[Engine]:
-        """An engine for the block. Missing packages are installed first.
+        """Install missing packages, start an engine, and stop it when the block ends.
 
         Args:
             root: its folder, made if it is not there; one engine at a time uses it, the next waits.
@@ -99,7 +99,7 @@ class Engine:
             os.close(engine._lock)
 
     def start(self, options: Sequence[str] = ()) -> None:
-        """Starts it and waits until it answers."""
+        """Start the engine and wait until it responds."""
         config = self.root / "daemon.json"
         config.write_text("{}\n", encoding="ascii")
         binds = []
@@ -122,11 +122,11 @@ class Engine:
         namespaces = ["--net", "--mount", "--pid", "--fork", "--mount-proc", "--kill-child"]
         self.service.start(["unshare", *namespaces, "bash", "-c", script], env)
         self.service.await_ready(self.answers, 60)
-        # What a killed engine left in its data: only images outlive an engine.
+        # A killed engine leaves more than images in its data; only images may outlive it.
         self.empty()
 
     def empty(self) -> None:
-        """Removes everything but images: the swarm, containers, volumes, networks."""
+        """Remove everything but images: the swarm, containers, volumes, networks."""
         if self.docker("info", "--format", "{{.Swarm.LocalNodeState}}") != "inactive":
             self.docker("swarm", "leave", "--force")
         containers = self.docker("ps", "--all", "--quiet").split()
@@ -139,14 +139,14 @@ class Engine:
         self.docker("image", "prune", "--force")
 
     def stop(self) -> None:
-        """Ends it with everything in it. Images stay; a second time does nothing."""
+        """Stop the engine and everything in it; images stay. The second time does nothing."""
         running = self.service.process()
         if running:
             with contextlib.suppress(ResilienceError):
                 self.empty()
             with contextlib.suppress(psutil.NoSuchProcess):
                 for first in running.children():
-                    # docker-init hands the signal on, and dockerd tidies up its data.
+                    # docker-init passes the signal on, and dockerd closes its data.
                     first.send_signal(signal.SIGTERM)
                     with contextlib.suppress(psutil.TimeoutExpired):
                         first.wait(STOP_SECONDS)
@@ -157,29 +157,29 @@ class Engine:
         self._remove_cgroups()
 
     def remove(self) -> None:
-        """Removes its folder, images included; it must have been stopped."""
+        """Remove the folder of a stopped engine, images included."""
         shutil.rmtree(self.root)
 
     def answers(self) -> bool:
-        """Whether it answers."""
+        """Whether the engine responds."""
         with contextlib.suppress(ResilienceError):
             return bool(self.docker("version", "--format", "{{.Server.Version}}", seconds=10))
         return False
 
     @property
     def environment(self) -> dict[str, str]:
-        """Our environment, with this engine as the one that Docker's programs talk to."""
+        """This process's environment, with this engine as the one that Docker's programs use."""
         held = {name: value for name, value in os.environ.items() if name != "DOCKER_CONTEXT"}
         return {**held, "DOCKER_HOST": f"unix://{self.socket}"}
 
     @property
     def owners(self) -> Path:
-        """Where what is in `OWNERS` for the engine lies on this machine."""
+        """The folder of this machine that the engine sees as `OWNERS`."""
         return self.root / "elsewhere" / Path(OWNERS).name
 
     @property
     def cache(self) -> Path:
-        """Where what was fetched or built once is kept, for all engines with neighbouring roots."""
+        """The folder for downloads and builds that engines with neighbouring roots share."""
         folder = self.root.parent / "cache"
         folder.mkdir(exist_ok=True)
         return folder
@@ -190,7 +190,7 @@ class Engine:
         seconds: float = 120,
         environment: Mapping[str, str] | None = None,
     ) -> str:
-        """What a `docker` command wrote.
+        """Run a `docker` command; return its output.
 
         Args:
             arguments: the command's.
@@ -204,12 +204,12 @@ class Engine:
         return needs.run([needs.program("docker"), *arguments], seconds, env).strip()
 
     def compose(self, *arguments: str, seconds: float = 300) -> str:
-        """What `docker compose` wrote; the plugin is fetched at the first use."""
+        """Run `docker compose`; return its output. The plugin is downloaded at the first use."""
         plugin = needs.compose_plugin(self.cache)
         return needs.run([str(plugin), *arguments], seconds, self.environment).strip()
 
     def pid(self) -> int:
-        """The process whose namespaces are the engine's (for `nsenter`).
+        """The number of a process in the engine's namespaces, for `nsenter`.
 
         Raises:
             ResilienceError: it is not running.
@@ -221,12 +221,12 @@ class Engine:
         return int(inside[0].pid)
 
     def within(self, *command: str) -> list[str]:
-        """The command that runs this one in the engine's network."""
+        """The command line that runs a command in the engine's network."""
         return ["nsenter", f"--target={self.pid()}", "--net", "--", *command]
 
     @contextlib.contextmanager
     def network(self) -> Iterator[None]:
-        """For the block, this thread is in the engine's network, where published ports answer.
+        """Move this thread into the engine's network, where ports are published, for the block.
 
         So are threads and programs that it starts there. Other threads stay where they were.
         """
@@ -251,7 +251,7 @@ class Engine:
         return shown.partition(" inet ")[2].partition("/")[0]
 
     def _remove_cgroups(self) -> None:
-        """Control groups are folders of the kernel's that stay until somebody removes them."""
+        """Remove the engine's control groups, which the kernel keeps until then."""
         deadline = time.monotonic() + 5
         for top in [*Path("/sys/fs/cgroup").glob(f"*/{self.cgroup}"), *_unified(self.cgroup)]:
             below = sorted(top.rglob("*/"), key=lambda path: len(path.parts), reverse=True)

@@ -1,4 +1,4 @@
-"""Images built here from Debian packages and Python wheels, since no registry is asked.
+"""Images built from Debian packages and Python wheels, because no registry is available.
 
 Names are stable; tests use them. `make` builds what is missing, in the order in which one image
 needs another. An image carries a digest of what it was made of, so that a change makes it anew.
@@ -22,8 +22,8 @@ BACKEND = HERE.parent / "testbed" / "backend.py"
 SUITE = "bookworm"
 LABEL = "pro.chefwell.test.digest"
 BASE = "chefwell-test/base:1"
-# What each image is called. Those of PostgreSQL have the names that the plan's files use: they are
-# local stand-ins on Debian (glibc, also under the name `-alpine`), not the official ones.
+# The tags of each image. PostgreSQL's are the ones in the plan's files, for a local image on Debian
+# (glibc, also under the tag `-alpine`), not the official one.
 NAMES = {
     "base": (BASE,),
     "postgres": ("postgres:16", "postgres:16-alpine"),
@@ -52,7 +52,7 @@ def make(
     wanted: Iterable[str] = tuple(NAMES),
     say: Callable[[str], None] = lambda line: None,
 ) -> None:
-    """Makes sure that these images, and those they need, are there.
+    """Build these images, and those they need, unless they are there.
 
     Args:
         engine: a running one.
@@ -81,7 +81,7 @@ def make(
 
 
 def backend_context(folder: Path) -> None:
-    """Lays down a folder from which `docker build` makes the backend, as the owner has one."""
+    """Fill a folder from which `docker build` makes the backend, as on the owner's host."""
     folder.mkdir(parents=True, exist_ok=True)
     shutil.copy(HERE / "backend.Dockerfile", folder / "Dockerfile")
     shutil.copy(BACKEND, folder / "backend.py")
@@ -124,14 +124,14 @@ def _digest(name: str, context: Path, below: list[str | None]) -> str:
         for path in sorted(context.rglob("*")):
             if path.is_file() and not path.is_symlink():
                 made_of.update(f"{path.relative_to(context)}\0".encode())
-                # Programs of 60 MB are told apart by their size well enough.
+                # For programs of 60 MB, a different size is proof enough of another version.
                 large = path.stat().st_size > 1 << 20
                 made_of.update(str(path.stat().st_size).encode() if large else path.read_bytes())
     return made_of.hexdigest()[:20]
 
 
 def _import_base(engine: Engine, digest: str) -> None:
-    with needs.alone(engine.cache):
+    with needs.locked(engine.cache):
         tar = _base(engine.cache / f"base-{digest}.tar")
     engine.docker(
         *("import", "--change", f"LABEL {LABEL}={digest}", "--change", "ENV LANG=C.UTF-8"),
@@ -141,7 +141,7 @@ def _import_base(engine: Engine, digest: str) -> None:
 
 
 def _base(tar: Path) -> Path:
-    """A small Debian with the packages, as a tar file; it is made where it is not there."""
+    """Make a tar file of a small Debian with the packages unless it is there; return it."""
     if not tar.exists():
         half = tar.with_suffix(".half.tar")
         excluded = [f"--dpkgopt=path-exclude=/usr/share/{folder}/*" for folder in LEFT_OUT]

@@ -1,4 +1,4 @@
-"""The key that opens the instances of a test, and how Ansible is told to use it."""
+"""The SSH key of a test's instances, and the variables that make Ansible use it."""
 
 from __future__ import annotations
 
@@ -6,13 +6,13 @@ import subprocess
 from pathlib import Path
 
 CONFIG = Path(__file__).resolve().with_name("instance_ssh_config")
-# What an instance is started with, so that `host-start.sh` lets the key in.
+# The variable with which an instance is started, so that `host-start.sh` authorizes the key.
 OPENED_BY = "INSTANCE_PUBLIC_KEY"
-# For an inventory.
+# Variables for an inventory.
 VARIABLES = {
     "ansible_connection": "ssh",
     "ansible_ssh_common_args": f"-F {CONFIG}",
-    # A busy machine may begin ten `docker exec` at once.
+    # A busy machine may start ten `docker exec` at once.
     "ansible_ssh_timeout": 60,
     "ansible_python_interpreter": "/usr/bin/python3",
 }

@@ -1,4 +1,4 @@
-"""What Docker needs of the system, installed when it is missing, and named before."""
+"""System packages that Docker needs: named, then installed when they are missing."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ KEYRING = "/usr/share/keyrings/debian-archive-keyring.gpg"
 
 
 def program(name: str) -> str:
-    """The full path of a program of the system, the administrator's folders included.
+    """The full path of a system program, also of one in the administrator's folders.
 
     Raises:
         ResilienceError: it is not installed.
@@ -44,7 +44,7 @@ def program(name: str) -> str:
 
 
 def install(say: Callable[[str], None]) -> None:
-    """Installs the missing packages.
+    """Install the missing packages.
 
     Debian's package would start an engine of the system's; ours is another, so that is held back.
 
@@ -58,7 +58,7 @@ def install(say: Callable[[str], None]) -> None:
         return
     run(["apt-get", "update", "-qq"], 300)
     _install(missing, say)
-    # From Debian 13 on the client is a package of its own, which 12 does not have.
+    # Since Debian 13 the client is a package of its own.
     if not shutil.which("docker", path=PLACES):
         _install({"docker-cli"}, say)
     for name in PROGRAMS:
@@ -80,7 +80,7 @@ def compose_plugin(cache: Path) -> Path:
         if held.exists():
             return held
     plugin = cache / "compose" / COMPOSE_FILE
-    with alone(cache):
+    with locked(cache):
         if not plugin.exists():
             _fetch_compose(plugin, cache / "apt")
     return plugin
@@ -109,8 +109,8 @@ def _fetch_compose(plugin: Path, work: Path) -> None:
 
 
 @contextlib.contextmanager
-def alone(cache: Path) -> Iterator[None]:
-    """Engines side by side want the same of a cache; the second one finds it made."""
+def locked(cache: Path) -> Iterator[None]:
+    """Lock a cache: of several engines that need the same file, one makes it."""
     with (cache / "lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         yield
@@ -119,7 +119,7 @@ def alone(cache: Path) -> Iterator[None]:
 def run(
     command: list[str], seconds: float, env: dict[str, str] | None = None, cwd: Path | None = None
 ) -> str:
-    """Runs a program to its end; what it wrote to standard output.
+    """Run a program to its end; return its standard output.
 
     Raises:
         ResilienceError: it failed, or took longer; with its last words.
@@ -145,7 +145,9 @@ def run(
 
 
 class _no_service_starts:
-    """While the block runs, packages start no services (policy-rc.d of Debian's policy 9.3.3.2).
+    """Keep packages from starting services while the block runs.
+
+    It is done by policy-rc.d, as Debian's policy 9.3.3.2 describes.
 
     A policy that is there already stays as it is.
     """

@@ -1,4 +1,4 @@
-"""Runs a molecule scenario on the tests' own engine, and counts what it really did.
+"""Runs of Molecule scenarios on the tests' own engine, with counts of what they did.
 
 Molecule is content with hosts that match nothing and with no tests at all; whoever counts is not.
 """
@@ -41,7 +41,7 @@ class Play:
 
 @dataclasses.dataclass(frozen=True)
 class Ran:
-    """What a call of molecule came to.
+    """The outcome of a call of molecule.
 
     Attributes:
         code: its exit code.
@@ -54,18 +54,18 @@ class Ran:
     seconds: float
 
     def plays(self) -> list[Play]:
-        """Every playbook on every host, in their order."""
+        """The recaps of every playbook on every host, in their order."""
         return [
             Play(host, int(ok), int(changed), int(unreachable) + int(failed))
             for host, ok, changed, unreachable, failed, _skipped in _RECAP.findall(self.output)
         ]
 
     def tests(self) -> list[int]:
-        """How many tests passed, for each time that tests were run."""
+        """The number of passed tests of each run of tests."""
         return [int(number) for number in _TESTS.findall(self.output)]
 
     def not_passed(self) -> list[str]:
-        """What else became of tests."""
+        """The outcomes of tests other than passed."""
         return [f"{number} {what}" for number, what in _NOT_PASSED.findall(self.output)]
 
 
@@ -97,7 +97,7 @@ class Scenario:
         }
 
     def molecule(self, command: str, *arguments: str, **environment: str) -> Ran:
-        """Runs `molecule <command> --scenario-name <name>`; its output is kept for people, too."""
+        """Run `molecule <command> --scenario-name <name>`, and keep its output in a file."""
         self.folder.mkdir(parents=True, exist_ok=True)
         started = time.monotonic()
         ended = subprocess.run(
@@ -121,5 +121,5 @@ class Scenario:
         return ran
 
     def inside(self, instance: str, script: str) -> str:
-        """What a shell on one of its hosts wrote."""
+        """Run a line of shell on one of its hosts; return its output."""
         return self.engine.docker("exec", instance, "sh", "-c", script)

@@ -31,9 +31,9 @@ ROOT = Path(__file__).resolve().parents[2]
 HOST, BACKUP = "producao", "backup.server.com"
 BACKUP_USER, BACKUP_PATH = "backupuser", "/backups/chefwell"
 SCRIPTS = "/root/restaurante/scripts"
-# What the owner has on his host before, and must have afterwards.
+# Cron lines of the owner, which must be there afterwards.
 OWN_CRON = ("0 3 * * * /root/restaurante/scripts/backup-database.sh", "15 2 * * 0 /usr/bin/true")
-# Where a stage could leave something.
+# Folders in which a stage could leave something.
 PLACES = (
     "/etc",
     "/root",
@@ -45,7 +45,7 @@ PLACES = (
     "/opt",
     "/home",
 )
-# What changes by itself, or by being looked at.
+# Files that change by themselves, or by being read.
 PASSING = (
     r"^/root/\.ansible|__pycache__|^/var/log/(lastlog|wtmp|btmp|faillog)|^/etc/(mtab|hosts) "
     # The client's own memory of what it built; and cron's table, which begins with the time of its
@@ -56,7 +56,7 @@ PASSING = (
 
 @dataclasses.dataclass(frozen=True)
 class Ended:
-    """How a command on a server ended."""
+    """The outcome of a command on a server."""
 
     code: int
     output: str
@@ -64,14 +64,14 @@ class Ended:
 
 
 class Server:
-    """A container that plays a server."""
+    """A container that acts as a server."""
 
     def __init__(self, engine: Engine, name: str) -> None:
         self.engine = engine
         self.name = name
 
     def sh(self, script: str, seconds: float = 300, **environment: str) -> Ended:
-        """Runs a script as root types it, in a shell of its own; 124 if it takes too long."""
+        """Run a script as root in a shell of its own; the code is 124 if it takes too long."""
         given = [part for name, value in environment.items() for part in ("-e", f"{name}={value}")]
         command = ["docker", "exec", "--workdir", "/root", *given, self.name, "bash", "-c", script]
         try:
@@ -89,7 +89,7 @@ class Server:
         return Ended(ended.returncode, ended.stdout, ended.stderr)
 
     def must(self, script: str) -> str:
-        """The output of a script that must succeed."""
+        """Run a script, which must succeed; return its output."""
         ended = self.sh(script)
         if ended.code != 0:
             raise ResilienceError(f"{script[:80]}: {ended.code}: {ended.errors[-500:]}")
@@ -131,7 +131,7 @@ class Servers:
     @classmethod
     @contextlib.contextmanager
     def up(cls, swarm: Swarm, folder: Path) -> Iterator[Servers]:
-        """Both for the block."""
+        """Start both servers, and remove them when the block ends."""
         images.make(swarm.engine, ["host"])
         made = cls(swarm, folder)
         folder.mkdir(parents=True, exist_ok=True)
@@ -148,7 +148,7 @@ class Servers:
             made._empty_owners()
 
     def variables(self) -> dict[str, Any]:
-        """What the plan's owner would write down for his host."""
+        """The variables that the plan's owner would set for the host."""
         return {
             "resilience_become": False,
             "resilience_offsite": {
@@ -159,7 +159,7 @@ class Servers:
                 # The disk below is this machine's, whatever is free there.
                 "server_reserve_percent": 0,
             },
-            # No registry is reached: HAProxy is in the tests' own base image.
+            # No registry is available: HAProxy is in the tests' base image.
             "staging_restore_forwarder_image": images.BASE,
             "staging_restore_memory": "512m",
             "staging_restore_api_users": [
@@ -186,7 +186,7 @@ class Servers:
     def play(
         self, playbook: str, *arguments: str, collections: Path | None = None, **more: Any
     ) -> subprocess.CompletedProcess[str]:
-        """Runs a playbook from this machine against the servers.
+        """Run a playbook from this machine on the servers.
 
         Args:
             playbook: a path, from the checkout's root or absolute, or a full name.
@@ -310,7 +310,7 @@ class Servers:
             f"cd {SCRIPTS} && chown root:root * && chmod 0600 pgpass *.env && chmod 0755 *.sh"
             f" && printf '{own_cron}' | crontab -"
             " && ssh-keygen -q -t ed25519 -N '' -C owner -f /root/.ssh/id_ed25519"
-            # He has been on the backup server before, so that it is no stranger.
+            # The owner has logged in to the backup server before, so its host key is known.
             f" && ssh-keyscan -t ed25519 {BACKUP} 2>/dev/null > /root/.ssh/known_hosts"
         )
         public = self.host.must("cat /root/.ssh/id_ed25519.pub").strip()
@@ -334,7 +334,7 @@ class Servers:
 
 
 def recap(output: str) -> dict[str, dict[str, int]]:
-    """The figures of a play's recap, by host."""
+    """The counts of a play's recap by host."""
     lines = re.findall(r"^(\S+) +: (ok=\d+ .*)$", output, re.MULTILINE)
     return {
         host: {key: int(value) for key, value in re.findall(r"(\w+)=(\d+)", figures)}
@@ -343,7 +343,7 @@ def recap(output: str) -> dict[str, dict[str, int]]:
 
 
 def differences(before: dict[str, str], after: dict[str, str]) -> list[str]:
-    """What is no more as it was, one line each."""
+    """The differences between two states of a server, a line each."""
     found = []
     for name in before:
         was, now = set(before[name].splitlines()), set(after[name].splitlines())

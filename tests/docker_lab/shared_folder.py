@@ -1,4 +1,4 @@
-"""A folder of the machine that an engine puts its own in place of, as other engines may, too.
+"""A folder of the machine over which engines mount folders of their own.
 
 What is mounted over a folder is gone, for everybody, as soon as somebody removes the folder
 (rmdir(2), "EBUSY"; since Linux 3.18 a mount of another namespace does not stop that). So each
@@ -16,7 +16,7 @@ MARK = ".made-for-an-engine-of-tests"
 
 
 class SharedFolder:
-    """One such folder.
+    """A folder that several engines may mount over.
 
     Args:
         path: of it.
@@ -27,7 +27,7 @@ class SharedFolder:
         self._held: int | None = None
 
     def hold(self) -> None:
-        """Makes it, if it is not there, and keeps it there until `release`."""
+        """Make the folder unless it is there, and keep it until `release`."""
         while self._held is None:
             with contextlib.suppress(FileExistsError):
                 self.path.mkdir(parents=True)
@@ -41,7 +41,7 @@ class SharedFolder:
                     os.close(opened)
 
     def release(self) -> None:
-        """Lets go of it; if nobody else holds it, what was made for engines is removed."""
+        """Release the folder; the last engine removes it if it was made for engines."""
         held, self._held = self._held, None
         with contextlib.suppress(FileNotFoundError, BlockingIOError):
             if held is None:
@@ -54,7 +54,7 @@ class SharedFolder:
             os.close(held)
 
     def left(self) -> bool:
-        """Whether it was made for engines and is still there, though none holds it."""
+        """Whether it was made for engines and is still there although no engine holds it."""
         with contextlib.suppress(FileNotFoundError, BlockingIOError):
             opened = os.open(self.path, os.O_RDONLY | os.O_DIRECTORY)
             try:

@@ -24,13 +24,13 @@ PORT, BACKEND_PORT = 5433, 3001
 
 
 class DockerHost(PlayHost):
-    """A host whose playbooks and commands run where the engine's published ports answer."""
+    """A host whose playbooks and commands run in the network of a Docker engine."""
 
     engine: Engine
 
     @classmethod
     def installed(cls, engine: Engine, bed: Testbed, root: Path, **variables: object) -> DockerHost:
-        """Stage 3 as the play installs it, for the backups of a testbed."""
+        """A host on which the play has installed stage 3, for the backups of a testbed."""
         images.backend_context(root / "backend")
         made = cls(
             root,
@@ -54,7 +54,7 @@ class DockerHost(PlayHost):
         return made
 
     def run(self, playbook: str, *arguments: str, **more: object) -> Any:
-        # Where `docker` finds its plugin compose, which Ansible's module asks it for.
+        # The folder in which `docker` finds compose, which Ansible's module needs.
         plugins = self.root / "docker" / "cli-plugins"
         if not plugins.is_dir():
             plugins.mkdir(parents=True)
@@ -68,7 +68,7 @@ class DockerHost(PlayHost):
             return super().command(name, *arguments)
 
     def sh(self, script: str) -> subprocess.CompletedProcess[str]:
-        """A command of the plan, as somebody types it on the host."""
+        """Run a command of the plan, as a person types it on the host."""
         folder = self.root / "bin"
         folder.mkdir(exist_ok=True)
         typed = folder / "docker-compose"
@@ -85,8 +85,8 @@ class DockerHost(PlayHost):
             )
 
 
-def ours(host: DockerHost) -> dict[str, list[str]]:
-    """What carries our label."""
+def labelled(host: DockerHost) -> dict[str, list[str]]:
+    """The containers, networks and volumes with the collection's label."""
     label = "label=pro.chefwell.resilience.staging"
     return {
         kind: host.engine.docker(
@@ -97,7 +97,7 @@ def ours(host: DockerHost) -> dict[str, list[str]]:
 
 
 def result(ended: subprocess.CompletedProcess[str]) -> dict[str, Any]:
-    """What a command with `--json` said."""
+    """The result that a command with `--json` printed."""
     assert ended.stdout, ended.stderr
     found: dict[str, Any] = json.loads(ended.stdout)
     return found

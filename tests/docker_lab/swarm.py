@@ -57,7 +57,7 @@ class Swarm:
         seed: int = 1,
         say: Callable[[str], None] = lambda line: None,
     ) -> Iterator[Swarm]:
-        """The production for the block.
+        """Start the production, and remove it when the block ends.
 
         Args:
             engine: a running one, in no swarm.
@@ -86,7 +86,7 @@ class Swarm:
                 made.await_ready(made.database_answers, "PostgreSQL")
                 made._seed(stores, seed)
                 made.await_ready(made.healthy, "the system")
-            # One replica answers before the other one runs.
+            # One replica responds before the other one runs.
             made.await_ready(made.complete, "every replica")
             say(f"production is up: {stores} stores")
             yield made
@@ -99,7 +99,7 @@ class Swarm:
         return production.connect(self.settings, dbname)
 
     def database_answers(self) -> bool:
-        """Whether PostgreSQL takes connections; only within the engine's network."""
+        """Whether PostgreSQL accepts connections; only within the engine's network."""
         try:
             self.connect().close()
         except psycopg2.OperationalError:
@@ -107,13 +107,13 @@ class Swarm:
         return True
 
     def healthy(self) -> bool:
-        """Whether the whole way answers, from TLS to the database."""
+        """Whether a request through TLS, backend and database succeeds."""
         with contextlib.suppress(OSError):
             return get(NAMES[1], "/health") == 200
         return False
 
     def await_ready(self, ready: Callable[[], bool], what: str) -> None:
-        """Returns when `ready` says so.
+        """Wait until a condition holds.
 
         Raises:
             ResilienceError: it does not in time; with the state of the services.
@@ -127,7 +127,7 @@ class Swarm:
             time.sleep(0.2)
 
     def complete(self) -> bool:
-        """Whether as many replicas run as are wanted, of every service."""
+        """Whether every service has as many running replicas as it should."""
         return all(
             running == wanted
             for running, wanted in (told.split("/") for told in self.replicas().values())
@@ -153,12 +153,12 @@ class Swarm:
             self.set_backend("BREAK_ROUTE=")
 
     def set_backend(self, variable: str) -> None:
-        """Sets a variable of the backends' environment, and waits until they are new."""
+        """Set a variable of the backends' environment, and wait until they are replaced."""
         self.engine.docker(
             *("service", "update", "--quiet", "--env-add", variable, "chefwell_backend")
         )
         self.await_ready(lambda: len(self.containers("chefwell_backend")) == REPLICAS, "the end")
-        # The front knows where the old ones were for a second (front.conf).
+        # The front sends requests to the old ones for another second (front.conf).
         time.sleep(1.2)
         with self.engine.network():
             self.await_ready(self.healthy, "the system")

@@ -18,7 +18,7 @@ from typing import Any
 
 import pytest
 from docker_lab import Engine
-from docker_lab.staging_host import BACKEND_PORT, COMPOSE, PORT, DockerHost, ours, result
+from docker_lab.staging_host import BACKEND_PORT, COMPOSE, PORT, DockerHost, labelled, result
 from support.fault_log import Fault
 from testbed import Testbed
 
@@ -66,10 +66,10 @@ def test_d7_a_port_of_the_containers_is_taken(fault: Fault, host: DockerHost, po
         code, told = drill(host)
         still = str(port) in taken(host)
     fault.see(
-        f"{told['verdict']} ({code}): {told['problem'][:110]}; left: {ours(host)}; theirs: {still}",
+        f"{told['verdict']} ({code}): {told['problem'][:110]}; left: {labelled(host)}; theirs: {still}",
         holds=(code, told["verdict"]) == (3, "could_not_verify")
         and str(port) in told["problem"]
-        and ours(host) == NOTHING
+        and labelled(host) == NOTHING
         and still,
     )
 
@@ -108,21 +108,21 @@ def test_d7_cut_off_in_docker(fault: Fault, host: DockerHost, what: str) -> None
             os.killpg(started.pid, signal.SIGINT)
         output = started.communicate(timeout=120)[0]
     if what == "drill":
-        stood = ours(host)["container"]
+        stood = labelled(host)["container"]
         removed = result(host.command("cleanup-staging", "--json"))["removed"]
         fault.see(
-            f"{len(stood)} containers stood; removed {len(removed)}; left {ours(host)}",
-            holds=bool(stood) and bool(removed) and ours(host) == NOTHING and not taken(host),
+            f"{len(stood)} containers stood; removed {len(removed)}; left {labelled(host)}",
+            holds=bool(stood) and bool(removed) and labelled(host) == NOTHING and not taken(host),
         )
         return
     told = json.loads(output)
     kept = json.loads((host.root / "reports" / "report.json").read_text())
     fault.see(
         f"{told['verdict']}: {told['problem'][:100]}; report: {kept['verdict']};"
-        f" left: {ours(host)}",
+        f" left: {labelled(host)}",
         holds=(started.returncode, told["verdict"]) == (3, "could_not_verify")
         and kept["verdict"] == told["verdict"]
-        and ours(host) == NOTHING
+        and labelled(host) == NOTHING
         and not taken(host),
     )
 
@@ -152,10 +152,10 @@ def test_d7_the_volume_fills_up(fault: Fault, host: DockerHost, bed: Testbed) ->
     evidence = " ".join(str(one["evidence"]) for one in told["checks"])
     said = f"{told['problem'] or ''} {evidence}"
     fault.see(
-        f"{told['verdict']} ({code}): {said[:160]}; left: {ours(host)}",
+        f"{told['verdict']} ({code}): {said[:160]}; left: {labelled(host)}",
         holds=told["verdict"] == "could_not_verify"
         and "No space left on device" in said
-        and ours(host) == NOTHING,
+        and labelled(host) == NOTHING,
     )
 
 
@@ -217,8 +217,8 @@ def test_d9_clean_up_beside_containers_of_like_names(fault: Fault, host: DockerH
                 started.wait()
         first = result(host.command("cleanup-staging", "--json"))["removed"]
         again = result(host.command("cleanup-staging", "--json"))["removed"]
-        if again or ours(host) != NOTHING or taken(host) or (not first) != (state == "nothing"):
-            told.append(f"{state}: {first}, {again}, {ours(host)}")
+        if again or labelled(host) != NOTHING or taken(host) or (not first) != (state == "nothing"):
+            told.append(f"{state}: {first}, {again}, {labelled(host)}")
     fault.see(
         f"3 states, wrong: {told or 'none'}; production as before: {theirs(host) == before}",
         holds=not told and theirs(host) == before,
@@ -230,7 +230,7 @@ def running_setup(host: DockerHost) -> subprocess.Popen[bytes]:
     with host.engine.network():
         started = subprocess.Popen([str(host.scripts / "setup-staging.sh")], env={})
     deadline = time.monotonic() + 60
-    while not ours(host)["network"]:
+    while not labelled(host)["network"]:
         assert time.monotonic() < deadline and started.poll() is None
     return started
 
