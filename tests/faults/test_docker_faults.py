@@ -66,7 +66,8 @@ def test_d7_a_port_of_the_containers_is_taken(fault: Fault, host: DockerHost, po
         code, told = drill(host)
         still = str(port) in taken(host)
     fault.see(
-        f"{told['verdict']} ({code}): {told['problem'][:110]}; left: {labelled(host)}; theirs: {still}",
+        f"{told['verdict']} ({code}): {told['problem'][:110]}; left: {labelled(host)};"
+        f" the other program: {still}",
         holds=(code, told["verdict"]) == (3, "could_not_verify")
         and str(port) in told["problem"]
         and labelled(host) == NOTHING
