@@ -30,7 +30,7 @@ from ..disk.disk_settings import DiskSettings
 from ..history.history import History, forget, open_history
 from ..notifications import delivery, metrics, notify
 from ..notifications.alerts import AlertState, Condition
-from ..pages import disk_lines, render
+from ..pages import disk_lines, render_disk
 from .command import Command, OutputError, append_log, colour, now, tell, warn
 
 STAGE = "disk"
@@ -317,7 +317,8 @@ def _show(settings: DiskSettings, as_json: bool, before: str = "", after: str = 
     if as_json:
         tell(json.dumps({**shown, "problems": problems}))
     else:
-        page = render.dashboard(shown, backups, settings.language, colour())
+        language = translations(settings.language)
+        page = render_disk.dashboard(language, shown, backups, colour())
         tell(f"{before}{page}{after}")
         for problem in problems:
             warn(problem)
