@@ -5,7 +5,8 @@ from __future__ import annotations
 import importlib
 import json
 import threading
-from collections.abc import Iterator
+import types
+from collections.abc import Callable, Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
@@ -19,6 +20,7 @@ from ansible_collections.chefwell.resilience.plugins.module_utils.common.errors 
 )
 from ansible_collections.chefwell.resilience.plugins.module_utils.common.redact import redact
 from ansible_collections.chefwell.resilience.plugins.module_utils.pages import render_checkpoint
+from ansible_collections.chefwell.resilience.plugins.module_utils.staging import docker_services
 
 ITEMS, Settings = checkpoint_settings.ITEMS, checkpoint_settings.CheckpointSettings
 PASSWORD = "senha-secreta-1"
@@ -56,9 +58,11 @@ class Handler(BaseHTTPRequestHandler):
         # A list is used up: the first answer first, the last one stays.
         if isinstance(answer, list):
             answer = answer.pop(0) if len(answer) > 1 else answer[0]
-        status, body = answer
+        status, body, *headers = answer
         content = json.dumps(body).encode()
         self.send_response(status)
+        for name, value in headers:
+            self.send_header(name, value)
         self.send_header("Content-Length", str(len(content)))
         self.end_headers()
         self.wfile.write(content)
@@ -79,7 +83,9 @@ def api() -> Iterator[Api]:
         thread.join()
 
 
-def ask(api: Api, **more: Any) -> tuple[checkpoint.CheckpointResult, dict[str, str]]:
+def ask(
+    api: Api, sleep: Callable[[float], None] = lambda seconds: None, **more: Any
+) -> tuple[checkpoint.CheckpointResult, dict[str, str]]:
     settings = Settings(
         **{
             "api_url": api.url,
@@ -91,7 +97,7 @@ def ask(api: Api, **more: Any) -> tuple[checkpoint.CheckpointResult, dict[str, s
             **more,
         }
     )
-    result = checkpoint.run(settings, sleep=lambda seconds: None)
+    result = checkpoint.run(settings, sleep=sleep)
     shown = json.dumps(result.to_dict())
     for language in ("pt_BR", "en"):
         shown += render_checkpoint.checkpoint_page(result.to_dict(), language, False)
@@ -162,6 +168,58 @@ def test_an_order_that_may_be_left_is_not_made_twice(api: Api) -> None:
     api.answers[("DELETE", "/api/orders/77")] = (500, {})
     ask(api, tries=3)
     assert api.asked.count(("POST", "/api/orders")) == 1
+
+
+LOGIN = ("POST", "/api/auth/login")
+
+
+def test_all_items_share_one_login(api: Api) -> None:
+    assert ask(api, tries=3)[0].status == "passed"
+    assert api.asked.count(LOGIN) == 1
+
+
+def test_a_failed_login_is_not_repeated_by_every_item(api: Api) -> None:
+    api.answers[LOGIN] = (500, {})
+    _result, statuses = ask(api, tries=3)
+    assert {statuses[name] for name in ("login", "pos", "products", "dashboard")} == {"failed"}
+    assert api.asked.count(LOGIN) == 3
+    # Where no item checks the login, those that need it repeat it.
+    good = (200, {"token": TOKEN})
+    api.answers[LOGIN] = [(500, {}), good]
+    assert ask(api, tries=2, items=("products",))[1]["products"] == "passed"
+
+
+@pytest.mark.parametrize(
+    ("written", "waited"),
+    [("7", 7.0), ("100000", checkpoint.LONGEST_WAIT), ("soon", 2.0), (None, 2.0)],
+)
+def test_a_limit_on_logins_is_waited_for(api: Api, written: str | None, waited: float) -> None:
+    headers = [("Retry-After", written)] if written else []
+    api.answers[LOGIN] = [(429, {}, *headers), (200, {"token": TOKEN})]
+    waits: list[float] = []
+    assert ask(api, waits.append, tries=2)[0].status == "passed"
+    assert waits == [waited]
+
+
+@pytest.mark.parametrize("status", [409, 500, 502])
+def test_an_order_that_may_have_been_made_is_looked_for_or_named(api: Api, status: int) -> None:
+    api.answers[("POST", "/api/orders")] = (status, {})
+    result, statuses = ask(api, tries=3)
+    assert statuses["pos"] == "failed" and "look for an order" in result.items[1].evidence
+    assert api.asked.count(("POST", "/api/orders")) == 1
+    # A step after one that failed is not sent.
+    assert [path for _method, path in api.asked if path.startswith("/api/orders/")] == []
+    find = {"id": "order_find", "path": "/api/orders/last", "capture": {"order_id": "id"}}
+    api.answers[("GET", "/api/orders/last")] = (200, {"id": 77})
+    result, statuses = ask(api, tries=3, api_steps=[find])
+    assert statuses["pos"] == "failed" and "taken back" in result.items[1].evidence
+    assert ("DELETE", "/api/orders/77") in api.asked
+
+
+def test_an_order_that_was_refused_may_be_made_again(api: Api) -> None:
+    good = api.answers[("POST", "/api/orders")]
+    api.answers[("POST", "/api/orders")] = [(422, {}), good]
+    assert ask(api, tries=2)[1]["pos"] == "passed"
 
 
 def test_no_order_unless_it_is_wanted(api: Api) -> None:
@@ -264,6 +322,57 @@ def test_secrets_do_not_show(text: str) -> None:
 def test_what_is_no_secret_stays() -> None:
     for text in ("the answer lacks token", "GET /api/products 200 5.1 ms", "http://db:5432/x"):
         assert redact(text, ["", "abc"]) == text
+
+
+def service(mode: dict[str, Any], states: list[tuple[str, str]], update: str = "") -> Any:
+    """A Swarm service as the SDK gives it: each task with its desired and its present state."""
+    tasks = [
+        {
+            "DesiredState": desired,
+            "Status": {"State": state, "Timestamp": "2025-11-20T03:00:00.5Z"},
+        }
+        for desired, state in states
+    ]
+    attributes = {"Spec": {"Mode": mode}, "UpdateStatus": {"State": update}}
+    return types.SimpleNamespace(name="s", attrs=attributes, tasks=lambda: tasks)
+
+
+@pytest.mark.parametrize(
+    ("mode", "states", "update", "numbers", "problem"),
+    [
+        ({"Replicated": {"Replicas": 2}}, [("running", "running")] * 2, "", (2, 2), ""),
+        ({"Replicated": {"Replicas": 0}}, [], "", (0, 0), "scaled to nothing"),
+        ({"Global": {}}, [("running", "running")], "", (1, 1), ""),
+        ({"Global": {}}, [("shutdown", "shutdown")], "updating", (0, 0), "being updated"),
+        ({"Global": {}}, [], "", (0, 0), "no node runs it"),
+        (
+            {"ReplicatedJob": {"TotalCompletions": 2}},
+            [("complete", "complete")] * 2,
+            "",
+            (2, 2),
+            "",
+        ),
+        (
+            {"ReplicatedJob": {"TotalCompletions": 2}},
+            [("complete", "complete"), ("complete", "failed")],
+            "",
+            (1, 2),
+            "a task failed",
+        ),
+        ({"GlobalJob": {}}, [("complete", "complete")], "", (1, 1), ""),
+        ({"Replicated": {"Replicas": 1}}, [("running", "running")], "paused", (1, 1), "paused"),
+    ],
+)
+def test_services_and_jobs_are_told_apart(
+    mode: dict[str, Any],
+    states: list[tuple[str, str]],
+    update: str,
+    numbers: tuple[int, int],
+    problem: str,
+) -> None:
+    state = docker_services.service_state(service(mode, states, update), since=0)
+    assert (state.running, state.expected) == numbers
+    assert bool(state.problems) == bool(problem) and problem in "; ".join(state.problems)
 
 
 def test_titles_and_items_agree() -> None:

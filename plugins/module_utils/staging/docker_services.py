@@ -111,7 +111,7 @@ class DockerServices:
 
         def states() -> list[ServiceState]:
             if selector.kind == "swarm":
-                return [_service_state(one, since) for one in self._services(selector.name)]
+                return [service_state(one, since) for one in self._services(selector.name)]
             return [_container_state(one) for one in self._containers(selector, stopped=True)]
 
         with self.engine.errors("service inspect"):
@@ -200,7 +200,13 @@ class DockerServices:
         return found
 
 
-def _service_state(service: Any, since: float) -> ServiceState:
+def service_state(service: Any, since: float) -> ServiceState:
+    """Return the state of a Swarm service or job.
+
+    Args:
+        service: as the SDK gave it.
+        since: Unix time from which a failed task counts as a problem.
+    """
     tasks = service.tasks()
     mode = service.attrs["Spec"]["Mode"]
     meant = [task for task in tasks if task.get("DesiredState") == "running"]
