@@ -173,9 +173,9 @@ def test_staging_that_was_set_up_stays_until_cleaned_up(host: PlayHost) -> None:
     assert result(host.command("cleanup-staging", "--json")) == {"removed": []}
 
 
-@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGINT])
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGINT, signal.SIGHUP])
 def test_a_drill_that_was_ended_leaves_nothing(host: PlayHost, number: signal.Signals) -> None:
-    """SIGKILL: the next one cleans up. SIGINT, which Ctrl-C sends: it does so itself."""
+    """SIGKILL: the next one cleans up. Others: it does so itself, whatever comes meanwhile."""
     with subprocess.Popen(
         [str(host.scripts / "test-restore-staging.sh"), "--json"],
         stdout=subprocess.PIPE,
@@ -189,8 +189,13 @@ def test_a_drill_that_was_ended_leaves_nothing(host: PlayHost, number: signal.Si
             assert time.monotonic() < deadline
             time.sleep(0.01)
         running.send_signal(number)
+        if number != signal.SIGKILL:
+            for _again in range(20):
+                time.sleep(0.02)
+                if running.poll() is None:
+                    running.send_signal(signal.SIGTERM)
         output = running.communicate()[0]
-    if number == signal.SIGINT:
+    if number != signal.SIGKILL:
         drill = json.loads(output)
         assert running.returncode == 3
         assert (drill["verdict"], drill["confidence"]) == ("could_not_verify", None)

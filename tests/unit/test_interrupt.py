@@ -6,6 +6,7 @@ import os
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 
 import pytest
@@ -15,7 +16,7 @@ from ansible_collections.chefwell.resilience.plugins.module_utils.proof.phases i
 
 @pytest.fixture(autouse=True)
 def handlers() -> Iterator[None]:
-    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+    before = {number: signal.getsignal(number) for number in interrupt.SIGNALS}
     interrupt.listen()
     yield
     interrupt.begin_cleanup()
@@ -32,7 +33,7 @@ def lose(number: signal.Signals) -> None:
         pass
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("number", interrupt.SIGNALS)
 def test_one_that_got_lost_stops_before_the_next_phase(number: signal.Signals) -> None:
     steps = Phases(None)
     with steps.phase("staging"):
@@ -51,6 +52,29 @@ def test_one_that_was_met_is_not_told_again() -> None:
         signal.pause()
     interrupt.begin_cleanup()
     interrupt.raise_pending()
+
+
+def test_a_second_signal_does_not_interrupt_the_clean_up() -> None:
+    with pytest.raises(KeyboardInterrupt):
+        os.kill(os.getpid(), signal.SIGINT)
+        signal.pause()
+    interrupt.met()
+    for number in interrupt.SIGNALS:
+        os.kill(os.getpid(), number)
+        time.sleep(0.01)
+    interrupt.check()
+
+
+def test_what_must_come_to_its_end_is_not_interrupted() -> None:
+    reached = []
+    with interrupt.held():
+        os.kill(os.getpid(), signal.SIGHUP)
+        time.sleep(0.01)
+        interrupt.check()
+        reached.append("the end")
+    assert reached
+    with pytest.raises(KeyboardInterrupt):
+        interrupt.check()
 
 
 def test_a_program_that_is_to_ignore_ctrl_c_does_so_still() -> None:

@@ -2,10 +2,10 @@
 # Copyright (c) 2026, chefwell.resilience contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What follows a drill: it is remembered, measured, told to people, and the runbook is renewed.
+"""What follows a drill: history, reports, notifications, metrics and the runbook.
 
-None of this changes the verdict, and nothing of it keeps another part from being done: whatever
-fails is told in words.
+None of this changes the verdict, and none of it keeps another part from being done: each returns
+its problems as texts.
 """
 
 from __future__ import annotations
@@ -49,7 +49,7 @@ def check_settings(settings: RestoreSettings) -> None:
 
 
 def begin(settings: RestoreSettings) -> list[str]:
-    """Ping the dead man's switch at the start of a drill; return what went wrong, in words."""
+    """Ping the dead man's switch at the start of a drill; return the problems."""
     problems: list[str] = []
     delivery.ping_or_report(settings.ping_url, "start", "", problems)
     return problems
@@ -63,20 +63,20 @@ def follow(settings: RestoreSettings, result: Mapping[str, Any]) -> list[str]:
         result: the drill's.
 
     Returns:
-        In words, what went wrong.
+        The problems, one text each.
     """
     problems: list[str] = []
 
-    def attempt(what: Callable[[], Sequence[str] | None]) -> None:
+    def attempt(part: Callable[[], Sequence[str] | None]) -> None:
         try:
-            problems.extend(what() or ())
+            problems.extend(part() or ())
         except ResilienceError as error:
             problems.append(str(error))
 
     with open_history(settings.state_dir, problems) as history:
-        attempt(lambda: _remember(history, result))
+        attempt(lambda: _record(history, result))
         attempt(lambda: _report(settings, history, result))
-        attempt(lambda: _announce(settings, history, result))
+        attempt(lambda: _notify(settings, history, result))
     metrics.write_or_report(settings.metrics_file, lambda: _gauges(result), problems)
     action = "success" if result["verdict"] == proof_settings.PASSED else "fail"
     delivery.ping_or_report(settings.ping_url, action, json.dumps(summary(result)), problems)
@@ -87,10 +87,10 @@ def follow(settings: RestoreSettings, result: Mapping[str, Any]) -> list[str]:
 def renew_runbook(
     settings: RestoreSettings, result: Mapping[str, Any] | None
 ) -> tuple[bool, list[str]]:
-    """Writes the runbook, if one is wanted.
+    """Write the runbook, if its path is configured.
 
     Returns:
-        Whether it has changed, measurements aside; what went wrong.
+        Whether it has changed, measurements aside; the problems.
     """
     if not settings.runbook:
         return False, []
@@ -99,7 +99,7 @@ def renew_runbook(
 
 
 def summary(result: Mapping[str, Any]) -> dict[str, Any]:
-    """What is remembered of a drill."""
+    """Return what the history keeps of a drill."""
     backup, restore = result["backup"], result["restore"] or {}
     return {
         "verdict": result["verdict"],
@@ -116,13 +116,13 @@ def summary(result: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def level_of(result: Mapping[str, Any]) -> str:
-    """The level of a drill: one that passed, but has something doubtful to tell, is a warning."""
+    """Return the level of a drill; one that passed with a doubt is a warning."""
     level = LEVEL[result["verdict"]]
     return WARNING if level == OK and _doubts(result) else level
 
 
 def _doubts(result: Mapping[str, Any]) -> list[str]:
-    """What fell since the last drill: it proves nothing, but people should look."""
+    """Return what decreased since the last drill: it proves nothing, but people should look."""
     return [
         str(check["evidence"])
         for check in result["checks"]
@@ -130,7 +130,7 @@ def _doubts(result: Mapping[str, Any]) -> list[str]:
     ]
 
 
-def _remember(history: History | None, result: Mapping[str, Any]) -> None:
+def _record(history: History | None, result: Mapping[str, Any]) -> None:
     if history is not None:
         level = level_of(result)
         history.add_event(Event(STAGE, KIND, time.time(), level, summary(result)))
@@ -147,7 +147,7 @@ def _report(
     return drill_report.write(settings.report_dir, result, past, settings.language)
 
 
-def _announce(
+def _notify(
     settings: RestoreSettings,
     history: History | None,
     result: Mapping[str, Any],
@@ -162,14 +162,14 @@ def _announce(
 
 
 def reason(language: gettext.NullTranslations, result: Mapping[str, Any]) -> str:
-    """In one line, what a drill came to."""
+    """Return the verdict of a drill and its reasons in one line."""
     result = dict(messages.translate_result(language, result))
     failed = [check["evidence"] for check in result["checks"] if check["status"] == "failed"]
     wrong = [*failed, *_doubts(result)][:3]
-    said = [result["problem"], *wrong] if result["problem"] else wrong
+    reasons = [result["problem"], *wrong] if result["problem"] else wrong
     file = result["backup"].get("file", "?")
     verdict = render_drill.verdict_text(language, result)
-    return f"{file}: {verdict}" + (f" - {'; '.join(said)}" if said else "")
+    return f"{file}: {verdict}" + (f" - {'; '.join(reasons)}" if reasons else "")
 
 
 def _gauges(result: Mapping[str, Any]) -> list[Gauge]:

@@ -241,8 +241,8 @@ def _announced(settings: RecoverySettings, journal: SwitchJournal, name: str) ->
         comment = comments.get(name)
         refuse_unfit(target.dbname, name, comment)
         moment = recovery.stamp(comments)
-        stands = target.dbname in comments
-        kept = recovery.beside(target.dbname, "before", moment) if stands else None
+        exists = target.dbname in comments
+        kept = recovery.beside(target.dbname, "before", moment) if exists else None
         cursor.execute("SELECT oid FROM pg_catalog.pg_database WHERE datname = %s", [name])
         oid = int(cursor.fetchone()[0])
     held = (comment or "").removeprefix(MARK)

@@ -34,7 +34,7 @@ def inspect(docker: DockerEngine, container: Any) -> ContainerNetworks:
         container: as the SDK gave it.
 
     Raises:
-        ResilienceError: Docker does not tell.
+        ResilienceError: Docker cannot be reached or refuses.
     """
     with docker.errors("container inspect"):
         container.reload()
@@ -53,7 +53,7 @@ def variable_names(docker: DockerEngine, container: Any) -> list[str]:
     """Return the names of a container's environment beyond its image's own; never a value.
 
     Raises:
-        ResilienceError: Docker does not tell.
+        ResilienceError: Docker cannot be reached or refuses.
     """
     with docker.errors("image inspect"):
         own = set(container.image.attrs["Config"].get("Env") or ())
