@@ -58,23 +58,23 @@ def test_a_second_signal_does_not_interrupt_the_clean_up() -> None:
     with pytest.raises(KeyboardInterrupt):
         os.kill(os.getpid(), signal.SIGINT)
         signal.pause()
-    interrupt.met()
+    interrupt.begin_cleanup()
     for number in interrupt.SIGNALS:
         os.kill(os.getpid(), number)
         time.sleep(0.01)
-    interrupt.check()
+    interrupt.raise_pending()
 
 
 def test_what_must_come_to_its_end_is_not_interrupted() -> None:
     reached = []
-    with interrupt.held():
+    with interrupt.deferred():
         os.kill(os.getpid(), signal.SIGHUP)
         time.sleep(0.01)
-        interrupt.check()
+        interrupt.raise_pending()
         reached.append("the end")
     assert reached
     with pytest.raises(KeyboardInterrupt):
-        interrupt.check()
+        interrupt.raise_pending()
 
 
 def test_a_program_that_is_to_ignore_ctrl_c_does_so_still() -> None:
