@@ -17,7 +17,7 @@ import io
 import sys
 from collections.abc import Mapping, Sequence
 
-from .commands.command import EXIT_OK, EXIT_UNKNOWN, Command, OutputError, tell, warn
+from .commands.command import EXIT_OK, EXIT_UNKNOWN, Command, OutputError, print_result, warn
 from .common import interrupt, settings
 from .common.errors import ResilienceError
 from .common.system_errors import reason
@@ -63,7 +63,7 @@ def fail(command: Command, given: Sequence[str], text: str) -> None:
     line = command.failure(given, text)
     if line:
         with contextlib.suppress(OutputError):
-            tell(line)
+            print_result(line)
 
 
 def main(argv: Sequence[str] | None = None) -> int:

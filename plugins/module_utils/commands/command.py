@@ -2,7 +2,7 @@
 # Copyright (c) 2026, chefwell.resilience contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What every host command has in common: its description, its output, its log."""
+"""What all host commands share: description, output, log."""
 
 from __future__ import annotations
 
@@ -41,16 +41,16 @@ class Command:
 
 
 class OutputError(OSError):
-    """The output takes nothing: it is on a full disk, or nobody reads it any more."""
+    """The output cannot be written: its disk is full, or nobody reads it any more."""
 
 
-def tell(text: str, end: str = "\n") -> None:
+def print_result(text: str, end: str = "\n") -> None:
     """Write a command's result to standard output, at once.
 
     Raises:
-        OutputError: it takes nothing.
+        OutputError: it cannot be written.
     """
-    if sys.stdout is None:  # the command was started with it closed: nobody asked
+    if sys.stdout is None:  # the command was started with it closed
         return
     try:
         sys.stdout.write(text + end)
@@ -80,7 +80,7 @@ def _discard(stream: IO[str]) -> None:
 
 
 def now() -> str:
-    """The local time with its offset, ISO 8601, to the second."""
+    """Return the local time with its offset, ISO 8601, to the second."""
     return datetime.datetime.now().astimezone().isoformat(timespec="seconds")
 
 
@@ -92,11 +92,11 @@ def colour() -> bool:
 
 
 def append_log(path: str, lines: Sequence[str]) -> str | None:
-    """Appends lines to a log.
+    """Append lines to a log.
 
     Returns:
-        None, or in words why it could not be written. It is no exception because a full disk must
-        not silence the command that found it full.
+        None, or why it could not be written. It is no exception because a full disk must not
+        silence the command that found it full.
     """
     try:
         with open(path, "a", encoding="utf-8", errors="backslashreplace") as log:

@@ -14,7 +14,7 @@ from ..checkpoint import checkpoint
 from ..checkpoint.checkpoint_settings import CheckpointSettings
 from ..common.errors import ResilienceError
 from ..pages.render_checkpoint import checkpoint_page
-from .command import EXIT_CRITICAL, EXIT_OK, EXIT_UNKNOWN, Command, colour, tell
+from .command import EXIT_CRITICAL, EXIT_OK, EXIT_UNKNOWN, Command, colour, print_result
 
 _EXITS = {"passed": EXIT_OK, "failed": EXIT_CRITICAL}
 
@@ -55,9 +55,9 @@ def _checkpoint(settings: CheckpointSettings, arguments: argparse.Namespace) -> 
         read_only=arguments.read_only,
     ).to_dict()
     if arguments.json:
-        tell(json.dumps(result))
+        print_result(json.dumps(result))
     else:
-        tell(checkpoint_page(result, settings.language, colour()))
+        print_result(checkpoint_page(result, settings.language, colour()))
     return _EXITS.get(result["status"], EXIT_UNKNOWN)
 
 

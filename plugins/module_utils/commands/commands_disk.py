@@ -27,11 +27,11 @@ from ..common.system_errors import reason
 from ..disk import disk_check, mounts
 from ..disk.disk_options import check_absolute
 from ..disk.disk_settings import DiskSettings
-from ..history.history import History, forget, open_history
+from ..history.history import History, delete_stage, open_history
 from ..notifications import delivery, metrics, notify
 from ..notifications.alerts import AlertState, Condition
 from ..pages import disk_lines, render_disk
-from .command import Command, OutputError, append_log, colour, now, tell, warn
+from .command import Command, OutputError, append_log, colour, now, print_result, warn
 
 STAGE = "disk"
 # Causes that have an alert of their own beside that of the target's level.
@@ -135,8 +135,8 @@ def _check_settings(settings: DiskSettings, file: str, *, services: bool = False
 
 def _forget(settings: DiskSettings) -> int:
     """Delete this stage's samples and alert states from the history, which other stages share."""
-    if forget(settings.state_dir, STAGE):
-        tell("forgotten")
+    if delete_stage(settings.state_dir, STAGE):
+        print_result("forgotten")
     return exit_code(OK)
 
 
@@ -145,7 +145,7 @@ def _monitor(settings: DiskSettings, arguments: argparse.Namespace) -> int:
         return _forget(settings)
     _check_settings(settings, arguments.config, services=arguments.check)
     if arguments.check:
-        tell("the configuration is right")
+        print_result("the configuration is right")
         return exit_code(OK)
     if arguments.nagios:
         return _plugin(settings)
@@ -247,7 +247,7 @@ def _reach(path: str) -> None:
 def _print_result(text: str) -> None:
     """Print the result; an output that takes nothing must not change the exit code."""
     try:
-        tell(text)
+        print_result(text)
     except OutputError as error:
         warn(f"the output cannot be written: {reason(error)}")
 
@@ -315,11 +315,11 @@ def _show(settings: DiskSettings, as_json: bool, before: str = "", after: str = 
     shown |= {"time": now(), "alerts": disk_lines.alerts_in_force(states, moment, levels)}
     backups = shown["backups"] or disk_lines.no_backups(settings, measured)
     if as_json:
-        tell(json.dumps({**shown, "problems": problems}))
+        print_result(json.dumps({**shown, "problems": problems}))
     else:
         language = translations(settings.language)
         page = render_disk.dashboard(language, shown, backups, colour())
-        tell(f"{before}{page}{after}")
+        print_result(f"{before}{page}{after}")
         for problem in problems:
             warn(problem)
     return exit_code(measured.level)

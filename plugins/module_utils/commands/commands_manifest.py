@@ -31,7 +31,16 @@ from ..common.language import translations
 from ..common.safe_text import clean
 from ..common.system_errors import reason
 from ..proof.restore_settings import RestoreSettings
-from .command import EXIT_CRITICAL, EXIT_OK, EXIT_WARNING, Command, append_log, now, tell, warn
+from .command import (
+    EXIT_CRITICAL,
+    EXIT_OK,
+    EXIT_WARNING,
+    Command,
+    append_log,
+    now,
+    print_result,
+    warn,
+)
 
 DAY = 86400
 # Whoever names no database in one of these would get the one that has the user's name.
@@ -186,11 +195,11 @@ def _report(
             "removed": gone,
             "unreadable": unreadable,
         }
-        tell(json.dumps(result))
+        print_result(json.dumps(result))
     else:
         gettext = translations(values.language).gettext
         figures = {"tables": len(made.tables), "rows": rows}
-        tell(gettext("✅ Manifest written: %(tables)d tables, %(rows)d rows") % figures)
+        print_result(gettext("✅ Manifest written: %(tables)d tables, %(rows)d rows") % figures)
     return EXIT_OK
 
 
@@ -202,14 +211,14 @@ def _orphans(values: RestoreSettings, arguments: argparse.Namespace) -> int:
         found = _removed(found)
         _log(values, [f"{now()} removed {path}" for path in found])
     if arguments.json:
-        tell(json.dumps({"orphans": found, "removed": removing}))
+        print_result(json.dumps({"orphans": found, "removed": removing}))
         return EXIT_OK
     gettext = translations(values.language).gettext
     line = gettext("Manifest without its backup: %(what)s")
     if removing:
         line = gettext("🧹 removed: %(what)s")
     lines = [line % {"what": clean(path)} for path in found]
-    tell("\n".join(lines or [gettext("✅ Every manifest has its backup")]))
+    print_result("\n".join(lines or [gettext("✅ Every manifest has its backup")]))
     return EXIT_OK
 
 

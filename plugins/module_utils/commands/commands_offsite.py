@@ -12,7 +12,7 @@ import os
 import sys
 from collections.abc import Callable, Sequence
 
-from ..history.history import forget
+from ..history.history import delete_stage
 from ..notifications import delivery
 from ..offsite import offsite_config, offsite_guards, offsite_report, offsite_verification, sync
 from ..offsite.offsite_config import OffsiteSettings
@@ -26,7 +26,7 @@ from ..offsite.offsite_settings import (
     SyncSettings,
 )
 from ..pages import render
-from .command import EXIT_OK, Command, append_log, colour, now, tell, warn
+from .command import EXIT_OK, Command, append_log, colour, now, print_result, warn
 
 
 def _destination_argument(parser: argparse.ArgumentParser) -> None:
@@ -121,15 +121,17 @@ _WORST = (FAILED, REFUSED, LOCKED, WARNING, OK)
 
 def _sync(values: OffsiteSettings, arguments: argparse.Namespace) -> int:
     if arguments.forget:
-        if forget(values.state_dir, offsite_report.STAGE):
-            tell("forgotten")
+        if delete_stage(values.state_dir, offsite_report.STAGE):
+            print_result("forgotten")
         return EXIT_OK
     chosen = offsite_config.syncs(values, arguments.destination)
     if arguments.test_connection:
         names = [settings.transport.server_name() for settings in chosen]
-        tell(json.dumps({"hostname": names[0], "hostnames": names}) if arguments.json else names[0])
+        print_result(
+            json.dumps({"hostname": names[0], "hostnames": names}) if arguments.json else names[0]
+        )
         for name in names[1:] if not arguments.json else ():
-            tell(name)
+            print_result(name)
         return EXIT_OK
     first = chosen[0]
     # The first server lists its backups while the tree is scanned.
@@ -159,7 +161,7 @@ def _sync_destinations(
         )
         lines = _lines(results[-1])
         if not arguments.json:
-            tell("\n".join(lines))
+            print_result("\n".join(lines))
         _log(values.log_file, lines)
     if not arguments.dry_run:
         problems += offsite_report.report(values, results)
@@ -174,7 +176,7 @@ def _sync_destinations(
         warn(problem)
     worst = min(results, key=lambda result: _WORST.index(result.status))
     if arguments.json:
-        tell(
+        print_result(
             json.dumps(
                 {
                     **worst.to_dict(),
@@ -207,10 +209,10 @@ def _verify_destinations(
         codes.append(offsite_verification.verify_exit_code(verification))
         found.append(verification)
         if not arguments.json:
-            tell(render.offsite_report(verification, values.language, colour()))
+            print_result(render.offsite_report(verification, values.language, colour()))
     if arguments.json:
         worst = found[codes.index(max(codes, key=(0, 1, 3, 2).index))]
-        tell(json.dumps({**worst, "destinations": found}))
+        print_result(json.dumps({**worst, "destinations": found}))
     return max(codes, key=(0, 1, 3, 2).index)
 
 

@@ -19,7 +19,7 @@ from ..pages import render_titles
 from ..proof import proof_settings, restore_settings
 from ..proof.restore_settings import RestoreSettings
 from ..recovery import recovery, recovery_run, recovery_switch, recovery_tenant
-from .command import EXIT_CRITICAL, EXIT_OK, Command, append_log, now, tell, warn
+from .command import EXIT_CRITICAL, EXIT_OK, Command, append_log, now, print_result, warn
 from .commands_staging import progress_of, refuse_path_from_offsite
 
 NAME = "disaster-recovery"
@@ -75,9 +75,9 @@ def _run(values: RestoreSettings, arguments: argparse.Namespace) -> int:
     if result["verdict"] == proof_settings.PASSED and arguments.confirm:
         return _switch(values, settings, arguments, result["name"], result)
     if arguments.json:
-        tell(json.dumps(result))
+        print_result(json.dumps(result))
     else:
-        tell("\n".join(_page(values, result)))
+        print_result("\n".join(_page(values, result)))
     return drill_result.exit_code(result)
 
 
@@ -85,9 +85,9 @@ def _list(settings: recovery.RecoverySettings, arguments: argparse.Namespace) ->
     tenants = bool(arguments.tenant)
     found = recovery_tenant.listed(settings) if tenants else recovery.listed(settings)
     if arguments.json:
-        tell(json.dumps(found))
+        print_result(json.dumps(found))
     else:
-        tell("\n".join(f"{one['name']}: {one['what']}" for one in found))
+        print_result("\n".join(f"{one['name']}: {one['what']}" for one in found))
     return EXIT_OK
 
 
@@ -120,10 +120,10 @@ def _switch(
         ],
     )
     if arguments.json:
-        tell(json.dumps({**(restored or {}), "switched": done}))
+        print_result(json.dumps({**(restored or {}), "switched": done}))
     else:
         page = [*(_page(values, restored) if restored else []), *_switched(values, done)]
-        tell("\n".join(page))
+        print_result("\n".join(page))
     return EXIT_CRITICAL if done["serves"] is False or done["problems"] else EXIT_OK
 
 
@@ -132,9 +132,9 @@ def _status(
 ) -> int:
     state = recovery_switch.status(settings)
     if arguments.json:
-        tell(json.dumps(state))
+        print_result(json.dumps(state))
     else:
-        tell("\n".join(_status_page(values, state)))
+        print_result("\n".join(_status_page(values, state)))
     fine = state["connectable"] and not state["unfinished"]
     return EXIT_OK if fine else EXIT_CRITICAL
 

@@ -16,7 +16,16 @@ from ..inventory.inventory import readable
 from ..notifications import delivery
 from ..server import retention, rrsync_features, server_alarms, server_store
 from ..server.server_settings import ServerSettings
-from .command import EXIT_CRITICAL, EXIT_OK, EXIT_WARNING, Command, append_log, now, tell, warn
+from .command import (
+    EXIT_CRITICAL,
+    EXIT_OK,
+    EXIT_WARNING,
+    Command,
+    append_log,
+    now,
+    print_result,
+    warn,
+)
 
 
 def _arguments(parser: argparse.ArgumentParser) -> None:
@@ -96,9 +105,11 @@ def _kept(
         problems.append(problem)
         lines.append(problem)
     if arguments.json:
-        tell(json.dumps({**dataclasses.asdict(done), "rrsync": rrsync, "problems": problems}))
+        print_result(
+            json.dumps({**dataclasses.asdict(done), "rrsync": rrsync, "problems": problems})
+        )
     elif done.alarms or problems or arguments.accept or os.isatty(1):
-        tell("\n".join(lines))
+        print_result("\n".join(lines))
     if done.alarms:
         return EXIT_CRITICAL
     return EXIT_WARNING if problems else EXIT_OK

@@ -23,7 +23,7 @@ from ..pages import render
 from ..pages.render_titles import phase_title
 from ..proof import proof_settings, restore_settings
 from ..proof.restore_settings import RestoreSettings
-from .command import EXIT_OK, Command, append_log, colour, now, tell, warn
+from .command import EXIT_OK, Command, append_log, colour, now, print_result, warn
 
 
 def _drill_arguments(parser: argparse.ArgumentParser) -> None:
@@ -67,11 +67,11 @@ def _show(values: RestoreSettings, arguments: argparse.Namespace, result: dict[s
     lines.append(f"{now()} {_ending(result)}")
     _log(values, lines)
     if arguments.json:
-        tell(json.dumps(result))
+        print_result(json.dumps(result))
     else:
         if sys.stderr.isatty():
             warn("\r\x1b[K", end="")
-        tell(render.validation_report(result, values.language, colour()))
+        print_result(render.validation_report(result, values.language, colour()))
     return drill_result.exit_code(result)
 
 
@@ -104,15 +104,15 @@ def _setup(values: RestoreSettings, arguments: argparse.Namespace) -> int:
     if arguments.prepare:
         changed = drill.prepare(restore_settings.proof_settings(values))
         if arguments.json:
-            tell(json.dumps({"changed": changed}))
+            print_result(json.dumps({"changed": changed}))
         return EXIT_OK
     made = drill.set_up(restore_settings.proof_settings(values))
     _log(values, [f"{now()} staging is up, engine={made['engine']} seconds={made['seconds']}"])
     if arguments.json:
-        tell(json.dumps(made))
+        print_result(json.dumps(made))
         return EXIT_OK
     _ = translations(values.language).gettext
-    tell(
+    print_result(
         _("✅ Staging is up: PostgreSQL at %(host)s, port %(port)s, in %(seconds)s")
         % {
             "host": made["host"],
@@ -150,9 +150,9 @@ def _runbook(values: RestoreSettings, arguments: argparse.Namespace) -> int:
     last = drill_result.last_result(values.state_dir)
     changed, _problems = follow_up.renew_runbook(values, last)
     if arguments.json:
-        tell(json.dumps({"changed": changed, "runbook": values.runbook}))
+        print_result(json.dumps({"changed": changed, "runbook": values.runbook}))
     else:
-        tell(values.runbook)
+        print_result(values.runbook)
     return EXIT_OK
 
 
@@ -176,10 +176,10 @@ def _cleanup(values: RestoreSettings, arguments: argparse.Namespace) -> int:
     _log(values, [f"{now()} removed {name}" for name in names])
     _ = translations(values.language).gettext
     if arguments.json:
-        tell(json.dumps({"removed": removed}))
+        print_result(json.dumps({"removed": removed}))
     else:
         lines = [_("🧹 removed: %(what)s") % {"what": what} for what in removed]
-        tell("\n".join([*lines, _("✅ Staging is gone; production was not touched")]))
+        print_result("\n".join([*lines, _("✅ Staging is gone; production was not touched")]))
     return EXIT_OK
 
 

@@ -78,7 +78,7 @@ def known_names(name: str, known: Collection[str], otherwise: str = "") -> str:
     Args:
         name: the unknown name.
         known: the names that exist.
-        otherwise: what to say in place of all names where none is like it.
+        otherwise: the remedy in place of all names where none is like it.
     """
     near = difflib.get_close_matches(name, known, n=1)
     if near:

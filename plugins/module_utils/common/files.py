@@ -59,7 +59,7 @@ def replace_json(path: str, value: Any, *, mode: int = 0o600) -> None:
 
     Raises:
         OSError: it cannot be written.
-        TypeError: the value cannot be said in JSON.
+        TypeError: JSON has no form for the value.
     """
     replace_file(path, json.dumps(value), mode=mode)
 

@@ -185,7 +185,7 @@ class History:
                 os.utime(self.path, (0, 0))
 
     def _open_readable(self, why: Exception | None) -> sqlite3.Connection:
-        """Open it for reading; `why` it cannot be opened for writing, where that was wanted."""
+        """Open it for reading; `why` says why it cannot be opened for writing."""
         # `immutable` reads past another program's lock: what was remembered last is better than
         # nothing, and nobody waits twice.
         address = (
@@ -397,7 +397,7 @@ def _unreadable(path: str, why: str) -> ResilienceError:
     )
 
 
-def forget(folder: str, stage: str) -> bool:
+def delete_stage(folder: str, stage: str) -> bool:
     """Delete what is stored of a stage (the samples belong to `disk`).
 
     The file goes too when nothing of another stage is in it.

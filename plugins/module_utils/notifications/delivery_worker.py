@@ -4,7 +4,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """The process that `delivery` starts: work on standard input, JSON lines on standard output.
 
-A line `{"number": n}` says that a parcel is being tried, one with `problem` (empty for none) what
+A line `{"number": n}` marks a parcel that is being tried, one with `problem` (empty for none) what
 came of it, with `retry_after` seconds where the service asks to wait and `tried` false where there
 was no time left.
 """
@@ -27,7 +27,7 @@ PING_SECONDS = 5
 # Attempts for one parcel within a run, and the seconds before the second and the third.
 TRIES = 3
 PAUSES = (1.0, 2.0)
-# HTTP answers after which the same request may succeed (RFC 9110, RFC 6585).
+# HTTP responses after which the same request may succeed (RFC 9110, RFC 6585).
 TEMPORARY = (408, 425, 429, 500, 502, 503, 504)
 # Seconds that are left for printing the outcome before the run ends this process.
 MARGIN = 0.5
@@ -49,13 +49,13 @@ class _LogCollector(logging.Handler):
         self.lines.append(record.getMessage())
 
 
-class _HttpAnswers:
-    """The HTTP answers of one attempt, which Apprise keeps to itself.
+class _HttpResponses:
+    """The HTTP responses of one attempt, which Apprise does not pass on.
 
     Attributes:
-        statuses: of the answers.
-        retry_after: seconds that one of them asked to wait, or 0.
-        timed_out: whether an answer did not come in time: the message may have arrived.
+        statuses: of the responses.
+        retry_after: the wait that one of them asks for, seconds, or 0.
+        timed_out: whether an response did not come in time: the message may have arrived.
     """
 
     def __init__(self) -> None:
@@ -68,7 +68,7 @@ class _HttpAnswers:
 
     @property
     def redirected(self) -> bool:
-        """Whether an answer pointed elsewhere, which is no delivery."""
+        """Whether an response pointed elsewhere, which is no delivery."""
         return any(300 <= status < 400 for status in self.statuses)
 
     @property
@@ -91,14 +91,14 @@ def _seconds(retry_after: str) -> float:
         return 0.0
 
 
-def _observe(answers: _HttpAnswers) -> None:
-    """Follow no redirect and take down every answer, whichever plugin of Apprise asks.
+def _observe(responses: _HttpResponses) -> None:
+    """Follow no redirect and record every response, whichever plugin of Apprise sends.
 
     Apprise calls `requests` itself, and only its newest versions have an option for redirects.
     """
     try:
         import requests
-    except ImportError:  # Apprise cannot do without, and says so
+    except ImportError:  # Apprise reports it itself
         return
     send = requests.Session.send
 
@@ -107,10 +107,10 @@ def _observe(answers: _HttpAnswers) -> None:
         try:
             response = send(self, request, **options)
         except requests.ReadTimeout:
-            answers.timed_out = True
+            responses.timed_out = True
             raise
-        answers.statuses.append(response.status_code)
-        answers.retry_after = _seconds(response.headers.get("Retry-After") or "0")
+        responses.statuses.append(response.status_code)
+        responses.retry_after = _seconds(response.headers.get("Retry-After") or "0")
         return response
 
     setattr(requests.Session, "send", observed_send)  # noqa: B010  (mypy knows it as a method)
@@ -127,7 +127,7 @@ class _Service:
         import apprise
 
         self._apprise, self._deadline = apprise, deadline
-        self._log, self.answers = _LogCollector(), _HttpAnswers()
+        self._log, self.responses = _LogCollector(), _HttpResponses()
         logger = logging.getLogger("apprise")
         logger.addHandler(self._log)
         logger.propagate = False
@@ -146,7 +146,7 @@ class _Service:
     def send(self, parcel: Mapping[str, Any]) -> str:
         """Send one parcel once; return why it did not arrive, empty when it did."""
         self._log.lines.clear()
-        self.answers.clear()
+        self.responses.clear()
         for plugin in self._sender:
             for name in self._limits.values():
                 setattr(plugin, name, max(0.1, self.left()))
@@ -158,8 +158,8 @@ class _Service:
             notify_type=parcel["kind"],
             body_format=self._apprise.NotifyFormat.TEXT,
         )
-        if self.answers.redirected:
-            return f"answered {self.answers.statuses[-1]}: the address has moved"
+        if self.responses.redirected:
+            return f"answered {self.responses.statuses[-1]}: the address has moved"
         if arrived:
             return ""
         return "; ".join(self._log.lines) or "Apprise could not deliver it"
@@ -181,18 +181,18 @@ def _send_all(parcels: Sequence[Mapping[str, Any]], address: str, time_limit: fl
         return
     pending, service_pause, retry_pause = list(parcels), 0.0, 0.0
     failed: dict[int, dict[str, Any]] = {}
-    _observe(service.answers)
+    _observe(service.responses)
     for attempt in range(TRIES):
         retry = []
         if attempt:
             retry_pause = time.monotonic() + PAUSES[attempt - 1]
         for parcel in pending:
             number = parcel["number"]
-            asked = max(0.0, service_pause - time.monotonic())
-            wait = max(asked, retry_pause - time.monotonic())
+            service_wait = max(0.0, service_pause - time.monotonic())
+            wait = max(service_wait, retry_pause - time.monotonic())
             if wait >= service.left():
                 late = {"problem": "there was no time left to try it", "tried": False}
-                failed.setdefault(number, late)["retry_after"] = asked
+                failed.setdefault(number, late)["retry_after"] = service_wait
                 continue
             time.sleep(wait)
             _print_line(number=number)
@@ -203,11 +203,11 @@ def _send_all(parcels: Sequence[Mapping[str, Any]], address: str, time_limit: fl
                 continue
             # Printed at once, for this process may be ended; a later line replaces it.
             failed[number] = {"problem": problem}
-            if service.answers.retry_after > 0:
-                service_pause = time.monotonic() + service.answers.retry_after
-                failed[number]["retry_after"] = service.answers.retry_after
+            if service.responses.retry_after > 0:
+                service_pause = time.monotonic() + service.responses.retry_after
+                failed[number]["retry_after"] = service.responses.retry_after
             _print_line(number=number, **failed[number])
-            if service.answers.temporary:
+            if service.responses.temporary:
                 retry.append(parcel)
         pending = retry
     for number, outcome in failed.items():
@@ -258,7 +258,7 @@ def _ping(address: str, path: str, body: str) -> None:
 
 
 def main() -> int:
-    """Do the work; the exit code says only whether it was understood."""
+    """Do the work; the exit code shows only whether it was understood."""
     work = json.load(sys.stdin)
     if "ping" in work:
         _ping(**work["ping"])
