@@ -57,7 +57,7 @@ class Lab:
         self.form: list[str] = []
 
     def run(self, database: str, *statements: str) -> None:
-        """Runs SQL, each text in a transaction of its own unless it says otherwise."""
+        """Run SQL, each text in a transaction of its own unless it begins one."""
         with self.connected(database) as connection, connection.cursor() as cursor:
             for statement in statements:
                 cursor.execute(statement)

@@ -1,4 +1,4 @@
-"""Whether a page speaks one language: words that give the other one away."""
+"""Whether a page is in one language: words that only the other language has."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ GIVING_AWAY = {
 }
 # The values of a text in which other programs' words stand, PostgreSQL's or a backend's.
 FOREIGN = {"why", "begins", "line", "reason"}
-# Findings whose words are PostgreSQL's own, in the language that it speaks.
+# Findings whose text is PostgreSQL's own, in its language.
 POSTGRES_SPEAKS = {
     *("restore.error", "restore.role_missing", "restore.extension_missing", "check.error"),
 }
@@ -38,7 +38,7 @@ SQL = ("timestamp with time zone",)
 
 
 def others_words(form: Any) -> Iterator[str]:
-    """What a told text hands on from somebody else."""
+    """The parts of a message that come from another program."""
     if isinstance(form, Mapping):
         for name, value in form.get("values", {}).items():
             if name in FOREIGN and isinstance(value, str):
@@ -52,9 +52,9 @@ def given_away(page: str, language: str, ignore: Sequence[str] = ()) -> list[str
     """The lines that are not in this language.
 
     Args:
-        page: text, or HTML or XML, of which tags and what the style says are left out.
+        page: text, or HTML or XML, of which tags and styles are left out.
         language: that it should be in.
-        ignore: texts that are nobody's to translate.
+        ignore: texts that are not translated.
     """
     # Identifiers, which stay in every language, are set small.
     identifiers = r'<small class="path">[^<]*</small>'
@@ -90,7 +90,7 @@ def pages(drill: Mapping[str, Any], language: str) -> dict[str, str]:
 
 
 def foreign_texts(checks: Sequence[Mapping[str, Any]]) -> list[str]:
-    """What stands on a page of these checks and is nobody's to translate."""
+    """The texts on a page of these checks that are not translated."""
     raised = [one for check in checks for one in (*check["findings"], *check["ignored"])]
     forms = [one["text_message"] for one in raised] + [
         check["evidence_message"] for check in checks

@@ -186,7 +186,7 @@ def test_equal_in_number_but_not_in_content(old: Lab, restored: dict[str, Dump])
 
 
 def test_production_moves_on(old: Lab, restored: dict[str, Dump]) -> None:
-    """Rows that differ are told; a table that the backup lacks is a finding."""
+    """Different rows are evidence; a table that the backup lacks is a finding."""
     result = old.validate("restored stores", restored["stores"].expected)
     old.create("live", template="restored stores")
     dsn = old.server.dsn("live")
@@ -207,7 +207,7 @@ def test_production_moves_on(old: Lab, restored: dict[str, Dump]) -> None:
 
 
 def test_fewer_rows_than_in_the_drill_before(old: Lab, restored: dict[str, Dump]) -> None:
-    """Weaker evidence: growth and small falls are told, a fall makes it skipped, never failed."""
+    """Weaker evidence: growth and small drops are reported; a drop skips the check."""
     schemas = old.validate("restored stores", restored["stores"].expected)["schemas"]
     fall = previous_counts.FallLimits(percent=50, least_rows=20)
     rows = previous_counts.counted(schemas)
@@ -515,7 +515,7 @@ def test_ignoring_needs_a_reason_and_a_finding(rule: dict[str, object], said: st
 
 @pytest.mark.parametrize("language", ["pt_BR", "en"])
 def test_every_finding_speaks_the_pages_language(language: str) -> None:
-    """What the tests before came to, on one page of each kind; alone it has nothing to look at."""
+    """The results of the tests before, on one page of each kind; alone it has no results."""
     raised = [one for check in SEEN for one in (*check["findings"], *check["ignored"])]
     assert {one["id"] for one in raised} >= set(KINDS), set(KINDS) - {one["id"] for one in raised}
     silent = {
@@ -526,13 +526,13 @@ def test_every_finding_speaks_the_pages_language(language: str) -> None:
     for name, page in languages.pages(languages.drill_of(SEEN), language).items():
         wrong = languages.given_away(page, language, others)
         assert not wrong, f"{name}: {len(wrong)} lines: {wrong[:12]}"
-        # The words that give the other language away are there when it is spoken.
+        # The words of the other language are found on a page in that language.
         other = "en" if language == "pt_BR" else "pt_BR"
         assert languages.given_away(page, other, others)
 
 
 def test_every_finding_was_raised_and_none_falsely() -> None:
-    """The last one: what the others came to. Alone it has nothing to judge, and fails."""
+    """The last test: the results of the others. Alone it has no results, and fails."""
     runs = len(HEALTHY_RUNS)
     false = {run: raised for run, raised in HEALTHY_RUNS.items() if raised}
     never = sorted(set(KINDS) - set(FIRED) - set(ELSEWHERE))

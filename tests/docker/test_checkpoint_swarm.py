@@ -45,7 +45,7 @@ class Asked:
 
 def ask(swarm: Swarm, since: float | None = None, **more: Any) -> Asked:
     settings = {
-        # Around TLS, whose way `test_plan.py` goes: the front's port 443 answers on loopback.
+        # Without TLS, which `test_plan.py` tests: the front's port 443 is published on loopback.
         "api_url": "https://127.0.0.1",
         "api_verify_tls": False,
         "api_email": sample.FLAGSHIP_EMAIL,
@@ -89,7 +89,7 @@ def test_routes_that_are_broken_are_named(swarm: Swarm) -> None:
         asked = ask(swarm, time_limit=2)
         assert asked.not_passed() == {"products", "pos", "dashboard"}
         assert "at least 1 was expected" in asked.evidence["products"]
-        # Nobody knows what became of it, so a person is told where to look.
+        # Its outcome is unknown, so the message names where to look.
         assert "timed out" in asked.evidence["pos"]
         assert "look for an order with the note" in asked.evidence["pos"]
         assert "HTTP 500" in asked.evidence["dashboard"]
@@ -108,7 +108,7 @@ def test_an_error_in_the_log_counts_only_if_it_is_new(swarm: Swarm) -> None:
         assert ask(swarm, since=began).not_passed() == {"products", "dashboard", "pos", "logs"}
     finally:
         run_sql(swarm, "ALTER TABLE tenant_chefwell.away RENAME TO products")
-    # The system works again, and the log still tells what was in between.
+    # The system works again, and the log still has what happened in between.
     after = ask(swarm, since=began, tries=3)
     assert after.not_passed() == {"logs"}
     assert after.statuses["logs"] == "failed"
@@ -141,7 +141,7 @@ def test_a_database_that_hangs_or_is_gone(swarm: Swarm) -> None:
 
 
 def test_a_docker_that_does_not_come_to_an_end(swarm: Swarm) -> None:
-    """A program that says nothing stands for every stream: the SDK itself would wait for ever."""
+    """A silent program stands for every stream: the SDK itself would wait for ever."""
     engine = docker_engine.DockerEngine(f"unix://{swarm.engine.socket}", 1.5)
     docker = docker_services.DockerServices(engine)
     began = time.monotonic()
@@ -163,7 +163,7 @@ def test_postgres_over_the_network(swarm: Swarm) -> None:
     access = {name: swarm.settings[name] for name in named}
     asked = ask(swarm, items=["postgres"], postgres=access)
     assert asked.statuses["postgres"] == "passed"
-    # A door that is shut is none that nobody lives behind.
+    # A closed port does not prove that no service is there.
     shut = ask(swarm, items=["postgres"], postgres={**access, "password": "wrong-password"})
     assert shut.statuses["postgres"] == "unknown"
     away = ask(swarm, items=["postgres"], postgres={**access, "port": 1})

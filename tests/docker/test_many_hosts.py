@@ -99,7 +99,7 @@ def _write_inventory(path: Path) -> Path:
 def play(
     engine: Engine, inventory: Path, playbook: str, serial: int, hosts: list[str]
 ) -> subprocess.CompletedProcess[str]:
-    """One run of a playbook, as many hosts at once as it is told."""
+    """Run a playbook on so many hosts at once."""
     home = inventory.parent / "ansible"
     return subprocess.run(
         [

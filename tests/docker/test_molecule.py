@@ -156,7 +156,7 @@ def test_the_whole_plan_on_a_swarm(scenario: Scenario, swarm: Swarm) -> None:
 
 
 def test_a_run_that_did_nothing_is_no_success() -> None:
-    """Hosts that match nothing, and no tests: molecule says "Successful" to both."""
+    """Hosts that match nothing, and no tests: molecule prints "Successful" for both."""
     for output in (
         "[plan > step] Executed: Successful\n" * STEPS,
         "shop : ok=1 changed=0 unreachable=0 failed=0 skipped=0\n" * 5,

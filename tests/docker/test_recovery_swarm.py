@@ -22,7 +22,7 @@ HOST = socket.gethostname()
 
 
 class SwarmHost(PlayHost):
-    """The node of the Swarm: what it publishes answers there."""
+    """The node of the Swarm, on which its services are published."""
 
     engine: Engine
 
@@ -51,7 +51,7 @@ def host(swarm: Swarm, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Swa
     scale = ["docker", "--host", f"unix://{swarm.engine.socket}", "service", "scale"]
     made = SwarmHost(
         root,
-        # Nobody ever installed anything here: the playbook brings the commands along.
+        # Nothing was installed here before: the playbook installs the commands.
         staging_restore_engine="embedded",
         staging_restore_dir=str(root / "staging"),
         staging_restore_work_dir=str(root / "work"),
@@ -85,7 +85,7 @@ def run_sql(swarm: Swarm, statement: str, dbname: str) -> list[tuple[Any, ...]]:
 
 
 def starts(swarm: Swarm) -> set[str]:
-    """The backend's containers; whoever was scaled away and back is another one."""
+    """The backend's containers; one that was scaled away and back is another one."""
     return set(swarm.containers("chefwell_backend"))
 
 

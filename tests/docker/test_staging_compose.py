@@ -31,7 +31,7 @@ def host(
     engine: Engine, bed: Testbed, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[DockerHost]:
     root = tmp_path_factory.mktemp("host")
-    # What carries like names and is nobody's of ours must be there afterwards.
+    # A volume and a container with similar names, which are not staging's, must stay.
     engine.docker("volume", "create", "staging_postgres_data_of_production")
     engine.docker(
         *("run", "--detach", "--name", "postgres_staging", "--network", "none"),
@@ -186,7 +186,7 @@ def test_nothing_leads_out_and_loopback_answers(host: DockerHost, tmp_path: Path
 
 
 def isolation(host: DockerHost) -> dict[str, Any]:
-    """What the report of the standing staging says of it."""
+    """The report of the staging that is up."""
     report = result(host.command("validate-staging", "--json"))
     (found,) = [check for check in report["checks"] if check["id"] == "isolation"]
     assert (report["verdict"] == "passed") == (found["status"] == "passed"), report
@@ -255,7 +255,7 @@ def test_secrets_are_nowhere_to_be_read(host: DockerHost) -> None:
 
 
 def test_a_host_without_programs_restores_in_the_container(host: DockerHost, bed: Testbed) -> None:
-    """The wheel's programs are found by nobody: no folder is configured, none is installed."""
+    """No program of PostgreSQL is found: no folder is configured, no package is installed."""
     drill = result(host.command("test-restore-staging", "--json"))
     assert drill["verdict"] == "passed", drill
     assert drill["restore"]["programs"].startswith("image "), drill["restore"]

@@ -22,13 +22,13 @@ class Availability:
     """A client that sends several requests a second, each over a connection of its own.
 
     Attributes:
-        engine: in whose network he is.
-        paths: what he asks for, each with the name of the server.
+        engine: the engine in whose network the client is.
+        paths: the paths that it requests, each with the name of the server.
         pause: seconds between two rounds.
-        patience: seconds after which no answer is a failure.
-        asked: how many requests were made.
+        patience: seconds after which a missing response is a failure.
+        asked: the number of requests.
         failed: the others, each with its time, name and reason.
-        longest_gap: seconds between the ends of two rounds at most; within them nobody looked.
+        longest_gap: seconds between the ends of two rounds at most; nothing was seen within.
     """
 
     engine: Engine
@@ -45,7 +45,7 @@ class Availability:
         """Send requests while the block runs.
 
         Raises:
-            RuntimeError: he died on the way, so that nothing can be said.
+            RuntimeError: the client failed, so that nothing is known.
         """
         end = threading.Event()
         died: list[BaseException] = []
@@ -79,7 +79,7 @@ class Availability:
                     last = now
                     self.seconds = now - began
                     end.wait(self.pause)
-        except BaseException as error:  # told by `watched`, in the test's own thread
+        except BaseException as error:  # raised again by `watched`, in the test's own thread
             died.append(error)
 
     def _ask(self, trusting: ssl.SSLContext, name: str, path: str) -> None:

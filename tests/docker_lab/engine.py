@@ -79,11 +79,11 @@ class Engine:
 
         Args:
             root: its folder, made if it is not there; one engine at a time uses it, the next waits.
-            say: takes a line for a person, now and then.
+            say: called with a line about the progress.
             options: more of dockerd's own.
 
         Raises:
-            ResilienceError: it is not root who asks, a package cannot be had, or it does not start.
+            ResilienceError: this is not root, a package cannot be installed, or it does not start.
         """
         needs.install(say)
         engine = cls(Path(root).resolve())
@@ -195,7 +195,7 @@ class Engine:
         Args:
             arguments: the command's.
             seconds: its time limit.
-            environment: variables beside ours.
+            environment: variables beside this process's.
 
         Raises:
             ResilienceError: it failed.
@@ -243,7 +243,7 @@ class Engine:
     def bridge(self) -> str:
         """The address of this host on the engine's own bridge.
 
-        Of the interface: an engine does not tell this gateway before its second start (issue 26799
+        Of the interface: an engine reports this gateway only from its second start on (issue 26799
         of moby).
         """
         asked = self.within("ip", "-4", "-o", "addr", "show", "docker0")

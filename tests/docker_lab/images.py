@@ -57,7 +57,7 @@ def make(
     Args:
         engine: a running one.
         wanted: keys of `NAMES`.
-        say: takes a line for each image that is built.
+        say: called with a line for each image that is built.
 
     Raises:
         ResilienceError: no such image, or one cannot be built; with the builder's last words.

@@ -19,7 +19,7 @@ VARIABLES = {
 
 
 def environment(folder: Path) -> dict[str, str]:
-    """Variables for whoever starts instances or reaches them; the key is made if it is not there.
+    """Variables for starting instances and for reaching them; a missing key is made.
 
     Args:
         folder: of the key.

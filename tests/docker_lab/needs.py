@@ -46,7 +46,7 @@ def program(name: str) -> str:
 def install(say: Callable[[str], None]) -> None:
     """Install the missing packages.
 
-    Debian's package would start an engine of the system's; ours is another, so that is held back.
+    Debian's package would start an engine of the system; the tests have their own, so it must not.
 
     Raises:
         ResilienceError: this is not root, or apt failed.

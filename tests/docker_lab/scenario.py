@@ -1,6 +1,6 @@
 """Runs of Molecule scenarios on the tests' own engine, with counts of what they did.
 
-Molecule is content with hosts that match nothing and with no tests at all; whoever counts is not.
+Molecule does not fail when no host matches or no test exists; these counts show it.
 """
 
 from __future__ import annotations
@@ -76,7 +76,7 @@ class Scenario:
         name: its folder below `molecule/`.
         engine: a running one, with its images.
         backups: a tree of the owner's backups that the hosts get.
-        environment: variables beside ours, which the scenario's files read.
+        environment: variables beside this process's, which the scenario's files read.
     """
 
     def __init__(self, name: str, engine: Engine, backups: Path, **environment: str) -> None:

@@ -64,7 +64,7 @@ class Swarm:
             root: a folder of its own.
             stores: how many, ChefWell's own included.
             seed: the same one gives the same rows.
-            say: takes a line for a person, now and then.
+            say: called with a line about the progress.
         """
         images.make(engine, ("postgres", "backend", "front"), say)
         root.mkdir(parents=True, exist_ok=True)
@@ -134,7 +134,7 @@ class Swarm:
         )
 
     def replicas(self) -> dict[str, str]:
-        """`running/wanted` by service."""
+        """`running/expected` by service."""
         listed = self.engine.docker("service", "ls", "--format", "{{.Name}} {{.Replicas}}")
         return dict(line.split()[:2] for line in listed.splitlines())
 
@@ -189,7 +189,7 @@ def get(name: str, path: str, seconds: float = 5) -> int:
     """The HTTP status of one GET through TLS; only within the engine's network.
 
     Raises:
-        OSError: no answer.
+        OSError: there is no response.
     """
     trusting = ssl.create_default_context()
     trusting.check_hostname = False

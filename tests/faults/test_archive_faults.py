@@ -134,7 +134,7 @@ def test_c4_one_bit_of_a_gzip_file(fault: Fault, dumps: Dumps, newest: bytes) ->
     """Nothing but the file's own checksum stands in for a digest here."""
     fault.cause(f"the newest backup, {len(newest)} bytes, one bit flipped, {FLIPS} times")
     found, tried = counted(flips(newest, FLIPS), lambda one: dumps.differs(one, _sha256(newest)))
-    # The ten bytes of gzip's head hold a time and a system, which nothing is told by.
+    # The ten bytes of gzip's head hold a time and a system, which nothing depends on.
     decoded, _tried = counted(flips(newest, FLIPS, 10), dumps.refusal)
     fault.see(
         f"{found} of {tried} caught by digest, {decoded} of {tried} without one",
@@ -152,7 +152,7 @@ def test_c4_pg_restore_crashes_or_never_ends(fault: Fault, dumps: Dumps) -> None
     stalled = dumps.folder / "stalled.dump"
     os.mkfifo(stalled)
     fault.cause("pg_restore over a dump whose second half never comes")
-    # Opened for both directions, a FIFO waits for nobody (fifo(7)).
+    # Opened for both directions, a FIFO does not wait for another process (fifo(7)).
     with stalled.open("r+b", buffering=0) as half:
         half.write(whole[:4096])
         begun = time.monotonic()

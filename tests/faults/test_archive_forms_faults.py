@@ -146,7 +146,7 @@ def rows_of_bytes(dumps: Dumps, content: bytes) -> dict[tuple[str, str], int | N
 def test_c2_packed_in_what_pg_restore_cannot_read(
     fault: Fault, dumps: Dumps, tmp_path: Path
 ) -> None:
-    """The PostgreSQL of the tests was built without zstd and lz4; nobody's backup is bad for that.
+    """The PostgreSQL of the tests was built without zstd and lz4; a backup is not bad for that.
 
     Its head names the compression in its twelfth byte (WriteHead in pg_backup_archiver.c).
     """
@@ -163,7 +163,7 @@ def test_c2_packed_in_what_pg_restore_cannot_read(
 
 
 def test_c2_every_form_tells_the_same_rows(fault: Fault, dumps: Dumps) -> None:
-    """Only who knows how many rows a whole dump holds can tell one that lost some."""
+    """A dump that lost rows is found only by the number of rows of the whole one."""
     forms: dict[str, Path] = {}
     for form in ("custom", "custom, not compressed", "tar", "plain"):
         forms[form] = dumps.folder / f"{form}.dump"

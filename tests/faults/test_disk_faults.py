@@ -99,8 +99,7 @@ def test_a7_what_is_no_file_in_the_backup_folder(fault: Fault, tmp_path: Path) -
 
 
 def test_a7_a_folder_that_an_ordinary_user_may_not_read(fault: Fault) -> None:
-    """Root reads everything, so somebody else runs the monitor here: whose folder lies in /tmp, for
-    the tests' own is closed to others."""
+    """Root reads everything, so another user runs the monitor, below /tmp: pytest's is closed."""
     nobody = ["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups"]
     with tempfile.TemporaryDirectory() as folder:
         root = Path(folder)

@@ -52,7 +52,7 @@ def drill(host: DockerHost, *arguments: str) -> tuple[int, dict[str, Any]]:
 
 
 def taken(host: DockerHost) -> str:
-    """Which of staging's ports somebody listens on."""
+    """The ports of staging on which a program listens."""
     return host.sh(f"ss -Hltn | grep -E ':({PORT}|{BACKEND_PORT}) '").stdout
 
 

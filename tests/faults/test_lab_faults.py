@@ -282,7 +282,7 @@ def test_d8_staging_that_is_production(fault: Fault, lab: Lab, bed: Testbed) -> 
 
 
 def test_d8_staging_that_holds_production(fault: Fault, lab: Lab, bed: Testbed) -> None:
-    """Through a tunnel the address tells nothing; the server itself does."""
+    """Behind a tunnel the address proves nothing; the server's own identifier does."""
     theirs = bed.record["postgres"]
     before = _held(bed)
     access = {name: theirs[name] for name in ("host", "port", "user", "password")}

@@ -1,4 +1,4 @@
-"""Logging in to the backup server (row B12): each way in which it fails is told apart."""
+"""Failed logins to the backup server (row B12): each cause has a message of its own."""
 
 from __future__ import annotations
 

@@ -81,7 +81,7 @@ class Converged:
     Attributes:
         host: its folder.
         words: the secrets.
-        foretold, told: `site.yml --check --diff` on the fresh host, and its output.
+        foretold, output: `site.yml --check --diff` on the fresh host, and its output.
         wrote: whether that left anything there.
         done, output: the run itself, `-vvv --diff`.
         watch: of its command lines.

@@ -1,4 +1,4 @@
-"""Bit rot below the filesystem (row B7): no time, size or inode tells of it, on either side."""
+"""Bit rot below the filesystem (row B7): no time, size or inode changes, on either side."""
 
 from __future__ import annotations
 

@@ -204,7 +204,7 @@ def host(tmp_path: Path) -> Iterator[PlayHost]:
 
 
 def test_e7_an_unsupported_system(fault: Fault, host: PlayHost, tmp_path: Path) -> None:
-    # No other system can be had here; the file by which this one tells its name is covered.
+    # There is no other system here; the file with this one's name is covered by another.
     other = tmp_path / "os-release"
     other.write_text('ID=alpine\nPRETTY_NAME="Alpine Linux v3.22"\n')
     fault.cause("the host says that it is Alpine Linux v3.22")

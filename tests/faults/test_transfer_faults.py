@@ -1,4 +1,4 @@
-"""The transfer itself (rows B1 to B3, B8, B10): kills, cuts, full disks, what rsync says."""
+"""The transfer (rows B1 to B3, B8, B10): kills, cuts, full disks, exit codes of rsync."""
 
 from __future__ import annotations
 
@@ -67,7 +67,7 @@ def arrived(copy: Path) -> int:
 
 
 def foreign(copy: dict[str, bytes], tree: Path) -> list[str]:
-    """Final names in a copy whose content is not, whole, that of ours."""
+    """Final names in a copy whose content differs from the client's tree."""
     ours = contents(tree)
     return [path for path, body in copy.items() if ours.get(path) != body]
 
@@ -175,7 +175,7 @@ def test_b2_network(
         lossy = with_destination(copied, connect_seconds=2, silence_seconds=2, time_limit=4)
         with remote_host.rule(*port, *words):
             result = sync.sync(lossy)
-        # TCP may carry it through; a sync that gives up must say that the network was why.
+        # TCP may carry it through; a sync that gives up must name the network as the cause.
         network = ("timed_out", "cut", "rsync_30", "rsync_12", "time_limit", "silent", "no_route")
         given_up = result.attempts == 3 and result.kind in network
         expected = result.status in ("ok", "warning") or given_up

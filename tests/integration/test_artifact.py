@@ -19,7 +19,7 @@ NOT_SHIPPED = (
 
 
 def files_of_git(folder: Path) -> None:
-    """A checkout as somebody who releases has it: what git knows or would add, nothing else."""
+    """A checkout as for a release: the files that git knows or would add."""
     listed = subprocess.run(
         ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"],
         capture_output=True,
@@ -59,7 +59,7 @@ def installed(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return installed
 
 
-# What asks nothing of a host runs whatever tags are given.
+# Tasks that need nothing of a host run with any tags.
 ALWAYS = re.compile("Fail if the tag rollback is given|Validating arguments")
 
 
@@ -121,7 +121,7 @@ def test_each_stage_and_each_rollback_has_a_playbook(
     }
     begins, ends = ("chefwell.resilience.", "") if by_name else (f"{ROOT}/playbooks/", ".yml")
     *named, last = (f"{begins}{one}{ends}" for one in playbooks)
-    # All in one run: each start of Ansible costs more than what is asked of it here.
+    # All in one run, because each start of Ansible takes longer than these tasks.
     listed = host.run(last, "--list-tasks", *named, collections=installed)
     assert listed.returncode == 0, listed.stderr
     each = re.split(r"^playbook: .*\n", listed.stdout, flags=re.MULTILINE)[1:]

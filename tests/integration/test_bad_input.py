@@ -1,4 +1,4 @@
-"""What is wrong is told in one line that names it, before anything is touched: exit code 3."""
+"""Bad input is reported in one line that names it, before anything is touched: exit code 3."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A connection goes where its parameters say, whatever libpq's environment says."""
+"""A connection follows its parameters, whatever variables of libpq are set."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from ansible_collections.chefwell.resilience.plugins.module_utils.staging.privat
 )
 from testbed import production
 
-# What an owner's profile may hold for another server; 192.0.2.1 is nobody's (RFC 5737).
+# What an owner's profile may hold for another server; 192.0.2.1 is an example (RFC 5737).
 FOREIGN = {
     "PGHOSTADDR": "192.0.2.1",
     "PGSERVICE": "elsewhere",

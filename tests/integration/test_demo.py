@@ -1,4 +1,4 @@
-"""`make demo` keeps the promise once, says so truthfully, and `make demo-clean` leaves nothing."""
+"""`make demo` runs all stages and reports them truthfully; `make demo-clean` leaves nothing."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def crontab() -> str:
 
 
 def outside() -> dict[str, list[str]]:
-    """What lies there by names of ours, and whose crontabs there are."""
+    """The files with names of the demo, and the users that have a crontab."""
     found = {
         folder: sorted(name for name in os.listdir(folder) if OURS.search(name))
         for folder in OUTSIDE
@@ -64,7 +64,7 @@ def running(root: Path) -> list[str]:
 
 
 class Demo:
-    """One demo, run as somebody would from a shell, with a home folder that is empty before."""
+    """One demo, run as from a shell, with an empty home folder."""
 
     def __init__(self, checkout: Path, root: Path, home: Path, user: str | None = None) -> None:
         self.checkout, self.root, self.home, self.user = checkout, root, home, user
@@ -271,7 +271,7 @@ def ordinary(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Demo]:
 def _environment_for(checkout: Path) -> None:
     """The Python environment that is here, for another user.
 
-    Where its interpreter lies in somebody's closed home folder, the system's takes its place, with
+    Where its interpreter lies in a closed home folder, the system's takes its place, with
     the same packages.
     """
     made = ROOT / ".venv"

@@ -80,7 +80,7 @@ def test_the_plugin_line_is_one_that_monitoring_understands(tmp_path: Path, disk
     }
     data = host.run("monitor-disk-space", "--nagios").stdout
     assert re.search(r" inodes'=\d+\.\d\d%;9\.5;90;0;100", data)
-    # It only looks: nothing is logged and nobody told.
+    # It only measures: nothing is logged, and no notification is sent.
     assert not Path(host.settings["log_file"]).exists()
 
 
@@ -141,7 +141,7 @@ def test_each_tier_tells_its_size_its_share_and_its_growth(tmp_path: Path, disks
     whole = run_once["targets"][0]["bytes_total"]
     for use in first.values():
         assert use["percent_used"] == pytest.approx(100 * use["bytes_used"] / whole, abs=0.001)
-        assert use["growth_per_day"] is None  # nobody knows it after one look
+        assert use["growth_per_day"] is None  # unknown after one measurement
     assert "growth not known yet" not in host.run("disk-status").stdout  # nor is there a trend yet
     # Ten days in which the daily tier grew by 50 KB a day and the others stood still.
     with History(host.settings["state_dir"]) as history:
@@ -415,7 +415,7 @@ def test_a_real_cron_daemon_runs_it_without_path_or_locale(tmp_path: Path) -> No
 def test_a_mount_that_is_gone_while_its_alert_is_in_force_is_notified(
     tmp_path: Path, disks: Disks
 ) -> None:
-    """Nobody named it, so that nothing else would say so."""
+    """It was found, not named, so no other message would report it."""
     point = disks.ext4("ext4")
     fill(point, 95)
     with receiving() as receiver:

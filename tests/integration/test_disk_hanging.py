@@ -77,7 +77,7 @@ def test_a_mount_of_any_type_that_hangs_costs_itself_alone(
         assert targets[str(host.backups)]["level"] in ("ok", "warning", "critical", "emergency")
         titles = " ".join(message["title"] for message in receiver.messages())
         assert "UNKNOWN" in titles and "EMERGENCY" in titles
-        # It truly blocks: who asked is there still, and nothing ends it.
+        # It truly blocks: the process that reads it is still there, and nothing ends it.
         assert stuck()
         # It holds neither the lock nor the history, so the next run is not held up.
         again = json.loads(timed(host, "monitor-disk-space", "--json").stdout)
@@ -192,7 +192,7 @@ def test_figures_that_cannot_be_are_unknown_and_cost_one_target(
         result = json.loads(timed(host, "monitor-disk-space", "--json").stdout)
         assert said in result["targets"][0]["reason"]
         assert result["targets"][0]["bytes_used"] is None and result["fits"] is None
-        # What cannot fill is watched only when it is named; anything else that is odd is told.
+        # A filesystem that cannot fill is watched only when named; other odd ones are reported.
         host.settings |= {"discover": True, "backup_path": str(host.backups)}
         result = json.loads(timed(host, "monitor-disk-space", "--json").stdout)
         found = {target["path"] for target in result["targets"]}

@@ -1,4 +1,4 @@
-"""The monitoring plugin: it only measures, prints one line always, and says what it could not read.
+"""The monitoring plugin only measures, always prints one line, and reports what it could not read.
 
 Source of the line's form: Monitoring Plugins Development Guidelines, "Performance data".
 """
@@ -87,7 +87,7 @@ def test_a_damaged_history_is_said_and_left_where_it_is(
     file.write_bytes(random.Random(3).randbytes(20_000))
     before = state(host)
     code, status, text, data = plugin(host)
-    # Nobody knows what a forecast would say, so it is not ok; worse remains worse.
+    # The forecast is unknown, so the level is not ok; a worse level stays.
     assert (code, status) == ((3, "DISK UNKNOWN") if percent == 50 else (2, "DISK CRITICAL"))
     assert "history" in text and "cannot be read" in text and str(point) in data
     assert state(host) == before

@@ -94,7 +94,7 @@ def test_a_bad_drill_and_its_end_are_told_once_each(
 
 
 def test_a_store_less_than_last_time_is_a_warning_told_once(host: Host, receiver: Receiver) -> None:
-    """Neither a manifest nor production tells what must be there, so the last drill does."""
+    """Without a manifest and production, a backup is compared with the last drill."""
     assert host.drill() == 0
     assert "previous" not in host.checks()
     assert host.drill() == 0

@@ -1,4 +1,4 @@
-"""Whether something left staging: seen of processes of this host, with a far host to call."""
+"""Connections out of staging, seen as processes of this host that connect to another host."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ from support.remote_host import RemoteHost
 from testbed import Testbed
 
 PORT = 5125
-# Takes what comes and says nothing, as a mail server that is slow would.
+# Accepts connections and sends nothing, as a slow mail server would.
 LISTEN = f"""
 import socket, time
 server = socket.create_server(("0.0.0.0", {PORT}))
@@ -40,7 +40,7 @@ held = []
 while True:
     held.append(server.accept())
 """
-# The testbed's backend, which calls somebody first: itself, or by a child that leaves its session.
+# The testbed's backend, which first connects to a host: itself, or by a child with its own session.
 CALLS = """
 import os, runpy, socket, sys, time
 place, port, how, script = sys.argv[1:5]

@@ -255,7 +255,7 @@ def test_the_session_of_the_snapshot_is_ended_from_outside(
     [
         # pg_dump fails, and gzip's exit code hides it.
         ('{pg_dump} -Fc --no-such-option {to} | gzip > "$0"', None),
-        # Without a snapshot this asks for one without a name.
+        # Without a snapshot this would be a request for one without a name.
         (
             '{pg_dump} -Fc --snapshot="$BACKUP_SNAPSHOT" {to} | gzip > "$0"',
             "host=/nowhere dbname=x",

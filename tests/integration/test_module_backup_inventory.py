@@ -192,7 +192,7 @@ def test_freshness_by_tier_and_the_missing_night(tree: Path) -> None:
             ["db-20251120.dump.part", "db-2025.dump"],
         ),
         (r"^whole-\d+\.tar$", {"whole-17.tar": None}, ["whole-x.tar"]),
-        # What matches and tells no moment is a backup all the same.
+        # A name that matches and has no date is a backup all the same.
         (r"^(?P<date>\d{8})\.dump$", {"20251399.dump": None}, []),
     ],
     ids=["autopostgresqlbackup", "pg_back", "day only", "no groups", "no such day"],

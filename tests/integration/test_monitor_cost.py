@@ -25,7 +25,7 @@ IDLE_INTERPRETERS = 8
 TURNS = 15
 MOUNTS, RUNS, FILES = 20, 120, 5000
 # The launcher's own command, with the interpreter's high-water mark written down at its end.
-# (`ru_maxrss` would not do: it is inherited from whoever started it, and counts its children.)
+# (`ru_maxrss` would not do: it is inherited from the parent and counts children.)
 MEASURED = """
 import runpy
 held = bytearray({extra})
@@ -38,7 +38,7 @@ finally:
 
 
 def peak(host: MonitorHost, extra: int = 0) -> tuple[int, str]:
-    """The most memory that a run held, bytes, and what it said."""
+    """The most memory that a run held, in bytes, and its output."""
     (script,) = host.command("monitor-disk-space")
     told = host.root / "status"
     code = MEASURED.format(extra=extra, file=str(told))
@@ -88,7 +88,7 @@ def test_a_run_on_twenty_mounts_stays_below_its_limit(tmp_path: Path) -> None:
                 history.add_samples(samples)
             held, said = peak(host)
             print(f"\n{held / (1 << 20):.1f} MB, of {MEMORY_LIMIT >> 20} MB")
-            # All of it was done in this run: measured, foretold, written, told.
+            # This run did all of it: measurement, forecast, history, notification.
             assert said.count("days_to_full=") == MOUNTS + 1
             assert re.search(r"days_to_full=\d", said)
             assert "chefwell_disk_used_percent{" in (tmp_path / "disk.prom").read_text()

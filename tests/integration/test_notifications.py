@@ -1,4 +1,4 @@
-"""Messages and pings against a real HTTP receiver: answered, refused, silent, gone and back."""
+"""Messages and pings to an HTTP receiver: accepted, refused, silent, gone and back."""
 
 from __future__ import annotations
 
@@ -119,7 +119,7 @@ def test_a_receiver_that_is_down_gets_everything_the_worst_first_when_it_is_back
     assert receiver.webhook not in first.problems[0]
     second = host.run("critical")
     assert (second.delivered, second.kept) == (0, 2)
-    assert host.run("critical").kept == 2  # nothing new to tell, two still to deliver
+    assert host.run("critical").kept == 2  # nothing new, two still to deliver
     receiver.start()
     back = host.run("critical")
     assert (back.delivered, back.kept, back.problems) == (2, 0, [])
@@ -149,13 +149,13 @@ def test_a_receiver_that_does_not_answer_costs_no_more_than_the_time_limit(
         started = time.monotonic()
         outcome = host.run("warning", notify_time_limit=4)
         assert time.monotonic() - started < 7
-        # The service that answers is not kept waiting by the one that does not.
+        # The service that responds does not wait for the one that does not.
         assert (outcome.delivered, outcome.kept) == (1, 1)
         assert "no answer within 4 s" in outcome.problems[0]
         assert len(other.messages()) == 1
         receiver.delay = 0
         assert host.run("warning").delivered == 1
-        assert len(other.messages()) == 1  # and is not told twice
+        assert len(other.messages()) == 1  # and is not notified twice
 
 
 def test_an_address_that_is_none_and_a_service_no_longer_wanted(
@@ -221,7 +221,7 @@ def test_a_disk_so_full_that_nothing_can_be_remembered_still_alerts_and_recovers
         outcome = host.run("emergency")
         assert outcome.delivered == 1
         assert any("cannot be written" in problem for problem in outcome.problems)
-        assert [host.run("emergency").delivered for _turn in range(3)] == [0, 0, 0]  # told once
+        assert [host.run("emergency").delivered for _turn in range(3)] == [0, 0, 0]  # notified once
         filler.unlink()
         assert host.run("ok").delivered == 1
         assert [message["title"] for message in receiver.messages()] == [

@@ -86,7 +86,7 @@ def test_sync_verify_and_only_what_is_new(settings: SyncSettings, tree: Path, se
     assert third.aside == (f"daily/{oldest.name}",)
     assert third.bytes_sent < 30_000 + 2_000
     assert in_sync(settings)
-    # What the mirror dropped is beside it, as the plan's --backup-dir wants.
+    # What the copy dropped is beside it, as with the plan's --backup-dir.
     (aside,) = server.backups.glob("old_*/daily/*")
     assert aside.read_bytes() == kept
 
@@ -305,7 +305,7 @@ def test_foreign_files_on_the_server_stay(settings: SyncSettings, server: Sshd) 
 
 
 class TestFailures:
-    """Each told apart, in words, and never taken for success."""
+    """Each cause has a message of its own, and none is taken for success."""
 
     def expect(self, settings: SyncSettings, kind: str, said: str, attempts: int) -> None:
         result = sync.sync(settings)

@@ -1,4 +1,4 @@
-"""A backup comes back from the offsite server, and is tried or recovered from as a local one is."""
+"""A backup fetched from the offsite server is drilled and recovered from like a local one."""
 
 from __future__ import annotations
 
@@ -96,7 +96,7 @@ def test_what_is_wrong_with_the_server_is_no_verdict_on_the_backup(
 
 @pytest.mark.parametrize("allow", ["read", "write"])
 def test_through_the_servers_gate(bed: Testbed, tmp_path: Path, allow: str) -> None:
-    """A key that may read is enough; the one that writes is refused, and that is said."""
+    """A key that may read is enough; the one that writes is refused with a message."""
     gated = Sshd()
     gated.start()
     try:

@@ -80,7 +80,7 @@ def test_replaced_content_is_kept(copied: SyncSettings, tree: Path, server: Sshd
 def test_mass_change_takes_a_person_on_the_server(
     copied: SyncSettings, tree: Path, server: Sshd
 ) -> None:
-    """Overridden here, it is still the server's to say."""
+    """Overridden on the client, it is still the server's decision."""
     before = copied_backups(server)
     for file in sorted((tree / "daily").iterdir())[:4]:
         file.unlink()
@@ -100,7 +100,7 @@ def test_mass_change_takes_a_person_on_the_server(
     assert settled and len(settled.aside) == 4
     assert in_sync(copied) and store(server).alarms() == {}
     assert retention.accept(store(server)) is None
-    # Both sides have been asked once: the next night needs nobody.
+    # Both sides have been confirmed once: the next night needs no person.
     later = sync.sync(copied)
     assert (later.status, later.overridden) == ("ok", ()), later
 

@@ -160,7 +160,7 @@ def test_overwriting_and_truncating_reach_incoming_only(
         (evil / file.parent.name / file.name).touch()
     assert attacker.rsync("-rt", f"{evil}/", f"{attacker.account}:incoming/").returncode == 0
     assert copied_backups(attacker.server) == before
-    # Asked into their places: so many at once are refused, and one is only moved aside.
+    # Announced for their places: so many at once are refused, and one is only moved aside.
     everything = attacker.commit(dict.fromkeys(before, b""))
     assert "backups changed" in json.loads(everything.stdout)["refused"]
     assert copied_backups(attacker.server) == before
@@ -196,7 +196,7 @@ def test_a_whole_rotation_of_his_own_takes_nothing_away_for_90_days(
     }
     retention.tend(store(server))
     assert copied_backups(server) == held
-    # 90 days later nobody has looked, and his are the newest that begin like a backup.
+    # 90 days later no person has looked, and the attacker's files are the newest backups.
     long_ago = datetime.datetime.now(datetime.UTC) - datetime.timedelta(days=91)
     (server.backups / old).rename(server.backups / f"old_{long_ago:%Y%m%d_%H%M%S}")
     assert len(retention.tend(store(server)).dropped) == len(before) - 1

@@ -1,4 +1,4 @@
-"""What stage 2 tells people in Portuguese is Portuguese: page, messages, the server's own."""
+"""Page and messages of stage 2 in Portuguese are Portuguese, those of the server, too."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ from testbed.services import free_port
 
 __all__ = ["server"]
 
-# Words that stand in every English sentence of ours and in no Portuguese one.
+# Words of the English messages that no Portuguese sentence has.
 ENGLISH = re.compile(
     r"\b(the|is|are|was|were|of|and|or|to|that|this|not|with|which|hours|lost|since|cannot|whoever"
     r"|allowed|backup was|read now|old)\b",
@@ -102,12 +102,12 @@ def test_the_page_of_a_copy_with_everything_wrong(settings: SyncSettings, server
         assert sentence in told
     plain = render.offsite_report({**verification, "weaker": weaker}, "en", False)
     assert "lost 4 of 7 backups since the last inventory" in " ".join(plain.split())
-    # For programs it stays English, whatever the page speaks.
+    # For programs it stays English, whatever the page's language.
     assert "lost 4 of 7 backups" in json.dumps(verification)
 
 
 class NotConfined:
-    """What the gate of a server without Landlock says of itself."""
+    """The warning of the gate of a server without Landlock."""
 
     confined = False
 
@@ -178,7 +178,7 @@ def test_the_phrases_are_the_systems_own() -> None:
 
 
 def in_portuguese(result: offsite_settings.SyncResult) -> str:
-    """What people are told of a sync."""
+    """Messages of a sync for people."""
     said = "\n".join(one.reason for one in offsite_report.alert_conditions(result, PORTUGUESE))
     print(said)
     return said
@@ -216,7 +216,7 @@ def test_no_space_and_connection_refused(settings: SyncSettings, server: Sshd) -
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="to be another user takes root")
 def test_permission_denied_in_rsyncs_own_words(tmp_path: Path) -> None:
-    """rsync itself, as somebody who may not write there."""
+    """rsync itself, as a user who may not write there."""
     tmp_path.chmod(0o755)
     (tmp_path / "closed").mkdir(mode=0o755)
     (tmp_path / "backup").write_text("x")

@@ -49,7 +49,7 @@ def as_account(settings: SyncSettings, server: Sshd) -> SyncSettings:
 
 @pytest.fixture
 def counted(server: Sshd) -> Counted:
-    """What something comes to, and how often somebody logged in meanwhile."""
+    """The value of a call, and the number of logins meanwhile."""
 
     def logins() -> int:
         return (server.root / "sshd.log").read_text().count("Accepted publickey")
@@ -68,7 +68,7 @@ def gate(settings: SyncSettings) -> bool:
 
 def test_each_login_has_its_purpose(settings: SyncSettings, gate: bool, counted: Counted) -> None:
     first, logins = counted(lambda: sync.sync(settings))
-    # The list, and rsync; behind the gate also what settles the copy.
+    # The list, and rsync; behind the gate also the commit of the copy.
     assert (first.status, first.files_sent, logins) == ("ok", 14, 3 if gate else 2)
     nothing, logins = counted(lambda: sync.sync(settings))
     assert (nothing.status, nothing.files_sent, logins) == ("ok", 0, 1)
@@ -88,7 +88,7 @@ def test_each_login_has_its_purpose(settings: SyncSettings, gate: bool, counted:
 def test_a_gate_of_before_is_asked_twice(
     settings: SyncSettings, counted: Counted, server: Sshd
 ) -> None:
-    """One that ends after the list, whatever else was asked for."""
+    """A gate that ends after the list, whatever else is requested."""
     assert sync.sync(settings).status == "ok"
     line = server.authorized_keys.read_text()
     older = 'command="SSH_ORIGINAL_COMMAND=\\"${SSH_ORIGINAL_COMMAND% --digest}\\" exec env '

@@ -36,7 +36,7 @@ from ansible_collections.chefwell.resilience.plugins.module_utils.offsite.transp
 from support.backup_trees import add_backup, contents, plan_tree
 from testbed.services import free_port
 
-# Where the copy lies on each kind of server, and what of it is a folder of ours.
+# The path of the copy on each kind of server, and the local folder behind it.
 KINDS = ("sftp", "webdav", "s3")
 BARE = {"PATH": os.environ["PATH"], "HOME": "/nonexistent"}
 
@@ -191,7 +191,7 @@ def test_whole_round(tmp_path: Path, calls: Path, kind: str) -> None:
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_what_has_the_name_already_is_not_overwritten(tmp_path: Path, kind: str) -> None:
-    """Somebody else's file comes under the name just before ours is moved there."""
+    """Another client's file gets the name just before ours is moved there."""
     copy = tmp_path / "copy"
     copy.mkdir()
     source = tmp_path / "source" / "daily"
@@ -210,7 +210,7 @@ def test_what_has_the_name_already_is_not_overwritten(tmp_path: Path, kind: str)
 
 
 def test_a_file_that_did_not_arrive_is_no_success(tmp_path: Path) -> None:
-    """rclone passes over a listed name that is not there; who asked for it must not."""
+    """rclone skips a listed name that is not there; the transport must not."""
     tree = plan_tree(tmp_path / "backups")
     far = Far(tmp_path, "type = alias\nremote = " + str(tmp_path / "copy") + "\n")
     transport = settings(far).transport

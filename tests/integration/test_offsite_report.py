@@ -1,4 +1,4 @@
-"""A sync's host command against a real server: who is told what, several destinations, waiting."""
+"""The host command of a sync: notifications, several destinations, waiting."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The server's reserve holds against whoever has the key: bytes and files, on a small disk."""
+"""The server's reserve holds against an attacker with the key: bytes and files, on a small disk."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def server(tmp_path: Path) -> Iterator[Sshd]:
 
 
 def sends(server: Sshd, folder: Path, *options: str) -> subprocess.CompletedProcess[str]:
-    """As a thief of the key does, and no client of ours: nobody asks for room first."""
+    """As an attacker with the key, not as a client: without a request for room first."""
     shell = ["ssh", "-F", "none", "-p", str(server.port), "-i", str(server.key), "-o"]
     shell += [f"UserKnownHostsFile={server.known_hosts}", "-o", "IdentitiesOnly=yes"]
     at = f"{server.user}@127.0.0.1:incoming/"
@@ -65,7 +65,7 @@ def test_many_files_do_not_take_the_reserve(server: Sshd, tmp_path: Path) -> Non
     assert "chefwell gate: No space left on device: the disk is full up to" in done.stderr
     # A tenth of a second of 15 MB/s is 3.7 % of this disk; all three files would leave 12 %.
     assert free > RESERVE - 20
-    # Whoever comes now is refused at the door, and the server can still raise its alarm.
+    # The next client is refused at once, and the server can still raise its alarm.
     assert "full up to its reserve" in sends(server, loot.parent).stderr
     own = {"root": str(server.backups), "reserve_percent": RESERVE}
     assert "room" in retention.tend(server_store.Store(ServerSettings(**own))).alarms

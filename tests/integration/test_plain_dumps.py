@@ -378,7 +378,7 @@ def test_foreign_servers_are_made_and_never_reached(labs: dict[int, Lab]) -> Non
         with lab.connected("restored") as connection, connection.cursor() as cursor:
             cursor.execute("SELECT count(*) FROM pg_foreign_server")
             assert cursor.fetchone() == (1,)
-            # Not even whoever asks the table gets there.
+            # Not even a query of the table gets there.
             with pytest.raises(psycopg2.Error, match="user mapping not found"):
                 cursor.execute("SELECT * FROM public.far")
         lab.drop("linked")

@@ -35,7 +35,7 @@ def lost(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Testbed]:
 
 @pytest.fixture(scope="module")
 def new(tmp_path_factory: pytest.TempPathFactory) -> Iterator[production.Production]:
-    """PostgreSQL as one installs it: without any database of ours."""
+    """PostgreSQL as after its installation: without a database of the product."""
     with production.alone(tmp_path_factory.mktemp("new")) as made:
         yield made
 
@@ -49,7 +49,7 @@ def host(
     known = ("host", "port", "user", "password", "dbname", "bin_dir")
     return PlayHost(
         root,
-        # The inventory is what is left: it tells where the copies lie.
+        # Only the inventory is left; it holds the path of the copies.
         resilience_offsite={
             "host": server["host"],
             "port": server["port"],

@@ -180,7 +180,7 @@ def test_killed_at_every_step(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     switch_that_dies(settings, step, monkeypatch)
-    # Whatever happened, production answers, and both databases are there.
+    # Whatever happened, production responds, and both databases are there.
     whose = content(server, PRODUCTION)
     assert whose in ("old", "new") and len(databases(server)) == 2
     state = recovery_switch.status(settings)
@@ -262,7 +262,7 @@ def test_killed_at_random_moments_under_clients_that_reconnect(
 def test_production_is_never_a_candidate(
     settings: recovery.RecoverySettings, server: Server, tmp_path: Path
 ) -> None:
-    """Nor where the application could not be started again, which is said with the kept name."""
+    """Nor where the application could not be started again; the message has the kept name."""
     fails = with_target(settings, start_command=[str(script(tmp_path, "start", "exit 1"))])
     done = recovery_switch.switch(fails, RESTORED, HOST, lambda text: None)
     assert content(server, PRODUCTION) == "new"

@@ -98,7 +98,7 @@ def test_a_file(
     content = dump(server, FORMATS[form])
     if command := PACKERS[packer]:
         content = subprocess.run(command, input=content, capture_output=True, check=True).stdout
-    # Its content tells what it is; its name says nothing.
+    # Its content decides what it is, not its name.
     path = tmp_path / "backup"
     path.write_bytes(content)
     restored_whole(settings, path, form, packer)

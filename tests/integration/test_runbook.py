@@ -1,4 +1,4 @@
-"""The runbook of a host: what it says, and when it counts as changed."""
+"""The runbook of a host: its content, and when it counts as changed."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The backup server tells receiver itself: of its alarms, through Apprise and a dead-man check."""
+"""The backup server sends its alarms itself, by Apprise and a dead man's switch."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ def server(tmp_path: Path, receiver: Receiver) -> Server:
 
 
 def test_an_attack_is_told_at_once_and_once(server: Server, receiver: Receiver) -> None:
-    """A thief sends an empty inventory, and asks for a shell again and again."""
+    """An attacker announces nothing, and tries to get a shell again and again."""
     refused = server.asks("chefwell-commit")
     assert "lost 7 of 7" in json.loads(refused.stdout)["refused"]
     wait_for(receiver.messages, 20)
@@ -69,12 +69,12 @@ def test_an_attack_is_told_at_once_and_once(server: Server, receiver: Receiver) 
         assert server.asks("sh").returncode == 1
     wait_for(lambda: len(receiver.messages()) == 2, 20)
     assert "refused-request" in receiver.messages()[1]["title"]
-    # The daily job says the same to the dead-man check, and repeats no message.
+    # The daily job reports the same to the dead man's switch, and repeats no message.
     done = server.job()
     assert done.returncode == 2 and "ALARM mass-change" in done.stdout
     assert [action for action, _body in receiver.pings()] == ["/start", "/fail"]
     assert "mass-change" in receiver.pings()[1][1] and len(receiver.messages()) == 2
-    # What is over is told too, with how long it lasted.
+    # The end of an alarm is notified, too, with its duration.
     done = server.job("--accept", "--clear")
     assert done.returncode == 0, done.stdout
     assert receiver.pings()[-1][0] == ""
@@ -90,7 +90,7 @@ def test_a_client_that_is_silent(server: Server, receiver: Receiver) -> None:
     assert server.job().returncode == 2
     (told,) = receiver.messages()
     assert "silent" in told["title"] and "no inventory came for" in told["message"]
-    # Nobody listens: the job says so and does its work all the same.
+    # Nothing listens: the job reports that and does its work all the same.
     receiver.stop()
     store.save("last", {})
     done = server.job("--json")

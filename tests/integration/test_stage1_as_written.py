@@ -53,7 +53,7 @@ def host(tmp_path_factory: pytest.TempPathFactory, receiver: Receiver) -> Iterat
         copy.play(
             "/root/play.yml",
             ansible_become=False,
-            # Instead of the example's addresses, which are nobody's.
+            # Instead of the example's addresses, which do not exist.
             disk_monitor_notify=[receiver.webhook],
             disk_monitor_ping_url=receiver.check,
         )

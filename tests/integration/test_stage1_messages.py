@@ -1,4 +1,4 @@
-"""What people are told by stage 1, to the letter: the document's examples are what is sent."""
+"""Messages of stage 1 to the letter: the document's examples are what is sent."""
 
 from __future__ import annotations
 
@@ -134,7 +134,7 @@ def test_a_mail_has_a_subject_that_says_it_and_keeps_its_lines(
 
 
 def test_what_is_apart_has_a_title_of_its_own(tmp_path: Path, disks: Disks) -> None:
-    """Three questions about one folder: whoever reads the titles alone knows which it is."""
+    """Three conditions of one folder have titles that name which of them it is."""
     point = disks.memory("memory", pages=5000)
     daily = point / "backups" / "daily"
     daily.mkdir(parents=True)
@@ -159,7 +159,7 @@ def test_what_is_apart_has_a_title_of_its_own(tmp_path: Path, disks: Disks) -> N
     ]
     first, second, third = (text.splitlines()[0] for text in told.values())
     just = "room for less than two dumps: tonight's takes up to 4.7 MB, 6.2 MB are left"
-    assert first == just  # "fits", and a reason to speak all the same
+    assert first == just  # "fits", and a message all the same
     assert second == "a restore drill will not fit: it takes 307 MB, 6.2 MB are left"
     assert third == "the retention plan fits for 1 more night"
     keys = [one["key"] for one in result["notifications"]]
@@ -175,5 +175,5 @@ def test_the_commands_of_the_remedies_run(tmp_path: Path) -> None:
     for command in commands:
         words = shlex.split(command.replace("/srv", str(tmp_path)))
         done = subprocess.run(words, capture_output=True, text=True, check=False)
-        # findmnt says 1 where fstab names nothing.
+        # findmnt ends with 1 where fstab has no entry.
         assert done.returncode == 0 or words[0] == "findmnt", done.stderr

@@ -2,8 +2,8 @@
 copies of it too, each at the end of a cable with an sshd on port 22, as backup.example.com and
 backup2.example.com.
 
-The steps are in the order in which somebody would take them who reads the pages. Each runs what the
-page says word for word; only placeholders in capitals are filled in.
+The steps are in the order in which a reader of the pages would take them. Each runs what the page
+shows word for word; only placeholders in capitals are filled in.
 """
 
 from __future__ import annotations
@@ -134,7 +134,7 @@ def pins_what_ssh_keyscan_says(bed: Bed, command: str) -> None:
 def plays_the_readmes_play_on_a_server_of_somebody_elses(bed: Bed, play: str) -> None:
     """It stops, and prints what to do; that is done as it is printed; it goes on."""
     bed.host.write("/root/play.yml", play)
-    # Instead of the example's host key, which is nobody's, the one that ssh-keyscan said.
+    # Instead of the example's host key, the one that ssh-keyscan printed.
     (example,) = yaml.safe_load(play)
     (role,) = example["roles"]
     destination = role["vars"]["resilience_offsite"] | {
@@ -189,7 +189,7 @@ def lets_a_guard_pass_once(bed: Bed, command: str) -> None:
         file.unlink()
     before = hashes(bed.copy)
     assert "mass-change" in bed.typed("sync-backups-offsite.sh", 2)
-    # Overridden here, the server still asks a person of its own.
+    # Overridden on the client, the server still needs a person on its side.
     said = bed.typed(command.replace("GUARD", "mass-change"), 2)
     assert "keep-offsite-copy.sh CLIENT --accept" in said and hashes(bed.copy) == before
 
@@ -274,7 +274,7 @@ def rotates_its_log(bed: Bed, _nothing: str) -> None:
     bed.typed("sync-backups-offsite.sh")
     after = bed.host.must(f"cat {LOG}")
     assert after.splitlines()[0].endswith(" start") and before not in after
-    # Not due again for a week, and never without a log: the rule says so, not the option.
+    # Not due again for a week, and never without a log: by the rule, not by the option.
     bed.host.must(f"logrotate --state /root/rotated {file} && rm {LOG}")
     assert "error" not in bed.host.must(f"logrotate --state /root/rotated --force {file} 2>&1")
     assert bed.host.run(f"test -e {LOG}.2.gz").returncode != 0

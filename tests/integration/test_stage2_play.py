@@ -160,8 +160,8 @@ def test_converges_syncs_verifies_and_rolls_back(
     job = f"0 6 * * * {kit}/keep-offsite-copy.sh localhost"
     assert {job, f"{job}-second"} <= set(crontab().splitlines())
 
-    # The server told the thieves' requests of both folders at once, and its own job does not tell
-    # them again.
+    # The server notified the attackers' requests of both folders at once; its daily job does not
+    # repeat them.
     def refused() -> list[str]:
         return [one["title"] for one in receiver.messages() if "refused-request" in one["title"]]
 
@@ -180,7 +180,7 @@ def test_converges_syncs_verifies_and_rolls_back(
     for file in (host.key, host.root / "etc" / "offsite.json", *thieves.values()):
         assert file.stat().st_mode & 0o777 == 0o600
 
-    # T2.5 of the plan: a new backup, a sync by hand, and the log tells that only it was sent.
+    # T2.5 of the plan: a new backup, a sync by hand, and by the log only it was sent.
     new = add_backup(host.backups, "daily", 0.1)
     before = len(host.log.read_text().splitlines())
     manual = host.command("sync-backups-offsite")
@@ -243,13 +243,13 @@ def send(server: Sshd, key: Path, what: Path) -> subprocess.CompletedProcess[str
 
 
 def test_a_server_of_somebody_elses(host: Host, server: Sshd) -> None:
-    """The key must be let in by hand: the play says what to paste, and goes on from there."""
+    """The key must be authorized by hand: the play prints what to paste, and then goes on."""
     first = host.run("stage2_offsite_backup.yml")
     assert first.returncode != 0
     public = host.key.with_suffix(".pub").read_text().strip()
     told = " ".join(first.stdout.split())
     assert f'gate.sh localhost write" {public}' in told.replace("\\", "")
-    # What it says to do needs the engine on this host: it was not taken back.
+    # What it prints needs the engine on this host, so that was not removed.
     assert "is left as it is" in told
     wrong = host.run("stage2_offsite_backup.yml", *FROM_KEYS, **host.to(port=1))
     assert wrong.returncode != 0

@@ -1,7 +1,7 @@
 """The commands of stage 3's two documents as they are written, on a copy of this machine.
 
 Every fenced block of theirs is named here: with the test that runs it, or with the reason why none
-here can, and who runs it instead. A block or a line that nobody knows fails.
+here can, and the test elsewhere that does. A block or a line that is not named fails.
 """
 
 from __future__ import annotations
@@ -86,13 +86,13 @@ class Written(HostCopy):
     """The copy, on which the documents' lines are typed.
 
     Attributes:
-        inventory: what Ansible is told.
+        inventory: Ansible's inventory file.
     """
 
     inventory = "/root/inventory.yml"
 
     def type(self, line: str, *, code: int = 0, **filled: str) -> subprocess.CompletedProcess[str]:
-        """A line as somebody types it as root, in the checkout; `filled` are its placeholders."""
+        """Run a line as typed by root in the checkout; `filled` are its placeholders."""
         for name, value in filled.items():
             assert name in line, f"{line}: no {name}"
             line = line.replace(name, value)
@@ -161,7 +161,7 @@ def embedded(bed: Testbed) -> dict[str, Any]:
 
 @pytest.fixture(scope="module")
 def host(bed: Testbed, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Written]:
-    """The copy with the testbed's backups, and what the document says beforehand about recovery."""
+    """The copy with the testbed's backups, and the document's settings of recovery."""
     postgres = bed.record["postgres"]
     held = Path(bed.record["ssh"]["path"])
     run("cp", "-a", f"{bed.record['backups']}/.", str(held))
@@ -299,7 +299,7 @@ def test_one_store_alone(host: Written, bed: Testbed) -> None:
 
 
 def test_by_hand_with_postgresqls_programs_alone(host: Written, bed: Testbed) -> None:
-    """What the runbook says for the day on which none of these commands is there."""
+    """The runbook's commands for a host without the collection's commands."""
     runbook = (host.root / "root/restaurante/DISASTER-RECOVERY-PLAYBOOK.md").read_text()
     section = runbook.partition("## 5.")[2].partition("## 6.")[0]
     (block,) = [found.text for found in code_blocks(section, "bash")]

@@ -1,4 +1,4 @@
-"""Option B: a server that somebody else runs, on which one database is ours and nothing else."""
+"""Option B: an external server on which only one database belongs to staging."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from testbed import Testbed, production
 
 @pytest.fixture(scope="module")
 def other(tmp_path_factory: pytest.TempPathFactory) -> Iterator[production.Production]:
-    """A second PostgreSQL, which is nobody's production."""
+    """A second PostgreSQL, which is not production."""
     with production.alone(tmp_path_factory.mktemp("other")) as made:
         yield made
 
@@ -155,7 +155,7 @@ def test_production_is_refused_by_whatever_way_it_is_named(
     # A socket leads to a server of this machine, so its port decides.
     socket_too = {**theirs, "host": "/var/run/postgresql"}
     assert "staging is production" in refusal(settings, socket_too)
-    # An address that tells nothing (a tunnel, a proxy): the server itself is asked.
+    # An address that proves nothing (a tunnel, a proxy): the server's identifier is compared.
     elsewhere = {"host": "192.0.2.1", "port": 6000}
     by_name = refusal(settings, theirs, **elsewhere)
     assert "it holds production's database restaurante" in by_name

@@ -11,7 +11,7 @@ from testbed.engine import postgres, process
 
 
 def test_programs_below_a_folder_that_is_closed_to_others(tmp_path: Path) -> None:
-    """A checkout under /root: access(2), which initdb asks, must see what open(2) may do."""
+    """A checkout under /root: access(2), which initdb uses, must allow what open(2) allows."""
     home = tmp_path / "home"
     home.mkdir()
     programs = home / "programs"

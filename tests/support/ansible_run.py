@@ -1,4 +1,4 @@
-"""Runs of Ansible on this host, as a user starts them, and what their output says."""
+"""Runs of Ansible on this host, as a user starts them, and the reading of their output."""
 
 from __future__ import annotations
 

@@ -1,8 +1,8 @@
-"""A FUSE filesystem of the tests' own: it states any figures, and hangs when it is told to.
+"""A FUSE filesystem of the tests: it reports any figures, and hangs on request.
 
-Its daemon is this file, run as a program. It speaks the kernel's protocol (linux/fuse.h) as far as
-an empty folder needs it. Once it hangs it reads requests and answers none, so that who asks is in
-state D, which not even SIGKILL ends, until the daemon is gone.
+Its daemon is this file, run as a program. It has the kernel's protocol (linux/fuse.h) as far as
+an empty folder needs it. Once it hangs it reads requests and responds to none, so that a process
+that reads it is in state D, which not even SIGKILL ends, until the daemon is gone.
 """
 
 from __future__ import annotations
@@ -56,14 +56,14 @@ class FuseFilesystem:
             self.hang()
 
     def hang(self) -> None:
-        """Answer nothing any more."""
+        """Stop responding."""
         self.daemon.send_signal(signal.SIGUSR1)
         assert self.daemon.stdout is not None
         assert self.daemon.stdout.readline() == b"hanging\n"
-        time.sleep(1.1)  # attributes that were asked for before are valid for a second
+        time.sleep(1.1)  # attributes that were read before are valid for a second
 
     def close(self) -> None:
-        """End the daemon: whoever waits for it gets an error."""
+        """End the daemon: a process that waits for it gets an error."""
         self.daemon.kill()
         self.daemon.communicate()
         self.disks.unmount(self.point)
@@ -84,7 +84,7 @@ def stuck() -> list[int]:
 
 
 def serve(device: int, figures: dict[str, int]) -> None:
-    """Answer the kernel, until the filesystem is unmounted."""
+    """Respond to the kernel until the filesystem is unmounted."""
     hanging = False
 
     def hang(_signal: int, _frame: object) -> None:

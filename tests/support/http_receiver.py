@@ -12,17 +12,17 @@ from typing import Any
 
 
 class Receiver:
-    """Takes down every request, and answers as configured.
+    """An HTTP service that records every request, and responds as configured.
 
     Attributes:
         requests: method, path and body of each, in order.
         headers: of each request.
-        times: when each came, monotonic seconds.
-        status: what it answers with.
-        answer: returns status and headers of the answer for a request's body; `status` alone
-            where it is None.
-        delay: seconds before it answers.
-        port: where it listens; it keeps the port when it is stopped and started.
+        times: the time of each, in monotonic seconds.
+        status: the status of its responses.
+        answer: returns status and headers of the response to a request's body; None for
+            `status` alone.
+        delay: seconds before it responds.
+        port: its port on 127.0.0.1, which it keeps when it is stopped and started again.
     """
 
     def __init__(self) -> None:

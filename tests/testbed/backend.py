@@ -17,8 +17,8 @@ With `Authorization: Bearer <token>`, about the store of the token's user:
 - `POST /api/orders` {"product_id"?, "quantity"?, "note"?}: 201 with the order.
 - `DELETE /api/orders/<id>`: 200, or 404.
 
-How a route can be broken: `500` answers 500; `empty` says there is nothing; `wrong` counts one row
-too few, or hands out a token that is none; `slow` waits, then answers.
+Ways to break a route: `500` responds with 500; `empty` returns nothing; `wrong` counts one row too
+few, or returns an invalid token; `slow` waits, then responds.
 """
 
 from __future__ import annotations
@@ -61,7 +61,7 @@ PAGE = b"""<!doctype html>
 
 
 class Problem(Exception):
-    """A request that gets an error answer: the HTTP status and a message."""
+    """An error response to a request: the HTTP status and a message."""
 
     def __init__(self, status: int, message: str) -> None:
         super().__init__(message)
@@ -108,7 +108,7 @@ class Database:
     def _connection(self, fresh: bool) -> Iterator[psycopg2.extensions.connection]:
         with self.free:
             try:
-                # Appending and popping are atomic; a fresh one is wanted when idle ones are dead.
+                # Appending and popping are atomic; a new one is opened when idle ones are dead.
                 connection = None if fresh else self.idle.pop()
             except IndexError:
                 connection = None
@@ -183,7 +183,7 @@ class Application:
         self.tokens = tokens
 
     def answer(self, method: str, path: str, body: Any, authorization: str) -> tuple[int, Any]:
-        """Status and answer of one request; a `Problem` for those that get an error."""
+        """Status and response of one request; raises a `Problem` for an error."""
         if path == "/health":
             return self.health()
         if (method, path) == ("POST", "/api/auth/login"):
@@ -204,7 +204,7 @@ class Application:
         raise Problem(404, "not found")
 
     def health(self) -> tuple[int, Any]:
-        """Whether the database answers."""
+        """Whether the database responds."""
         environment = os.environ.get("NODE_ENV", "")
         try:
             self.database.query("SELECT 1")
@@ -351,7 +351,7 @@ class Breaks:
             self.kinds[path] = kind
 
     def spoil(self, path: str, status: int, answer: Any) -> tuple[int, Any]:
-        """What a route answers after it was broken."""
+        """The response of a broken route."""
         kind = self.kinds.get(path)
         if kind == "500":
             return 500, {"error": "broken on purpose"}
@@ -377,7 +377,7 @@ class Handler(BaseHTTPRequestHandler):
 
     protocol_version = "HTTP/1.1"
     server_version = "ChefWell"
-    # An answer goes out in one piece: no waiting for the client's delayed acknowledgement.
+    # A response is sent in one piece: no waiting for the client's delayed acknowledgement.
     wbufsize = -1
     timeout = 60
     application: Application
@@ -435,7 +435,7 @@ class Handler(BaseHTTPRequestHandler):
             raise Problem(400, "the body is not JSON") from error
 
     def log_message(self, format: str, *args: Any) -> None:
-        """The line of one request is written when it is answered; this is for odd ones only."""
+        """Log nothing here: the line of a request is written with its response."""
         if not format.startswith('"%s"'):
             self._say(format % args)
 
@@ -454,7 +454,7 @@ class Server(ThreadingHTTPServer):
 
 
 def main() -> None:
-    """Serves until it is told to end."""
+    """Serve until a signal ends it."""
     lacking = [name for name in ("DATABASE_URL", "JWT_SECRET", "PORT") if not os.environ.get(name)]
     if lacking:
         raise SystemExit(f"the environment lacks {', '.join(lacking)}")

@@ -1,4 +1,4 @@
-"""Runs backend.py: the production one of a testbed, or another one with a broken route."""
+"""The backend of a testbed's production, or another one with a broken route."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from . import sample
 from .services import Service, free_port
 
 SCRIPT = Path(__file__).resolve().with_name("backend.py")
-# No proxy of the environment stands between us and our own loopback.
+# Requests to loopback must not use a proxy of the environment.
 _OPENER = urllib.request.build_opener(urllib.request.ProxyHandler({}))
 
 
@@ -53,25 +53,25 @@ class Backend:
         self.service = Service("backend", root)
 
     def make(self) -> None:
-        """Installs the script."""
+        """Install the script."""
         script = Path(self.settings["script"])
         script.parent.mkdir(mode=0o755)
         shutil.copy(SCRIPT, script)
 
     def start(self) -> None:
-        """Starts it and waits until it answers."""
+        """Start it and wait until it responds."""
         _start(self.service, self.settings, {"NODE_ENV": "production"})
         self.settings["pid"] = self.service.pid()
 
     def stop(self) -> None:
-        """Stops it, and others that were left running."""
+        """Stop it, and other backends of the testbed that still run."""
         self.service.stop([signal.SIGTERM])
         for note in (self.root / "run").glob("backend-*.stat"):
             Service(note.stem, self.root).stop([signal.SIGTERM])
 
     @contextlib.contextmanager
     def another(self, **environment: str) -> Iterator[str]:
-        """A second backend over the same database, gone when the block is left; gives its URL.
+        """A second backend over the same database, for the block; yields its URL.
 
         Args:
             environment: beside the production one's, such as `BREAK_ROUTE`.
@@ -87,7 +87,7 @@ class Backend:
 
 
 def _start(service: Service, settings: dict[str, Any], more: dict[str, str]) -> None:
-    # Little of our own environment: what serves production must not depend on it.
+    # Only a little of this environment: production must not depend on it.
     kept = {name: os.environ[name] for name in ("PATH", "PYTHONPATH") if name in os.environ}
     env = {
         **kept,
@@ -102,7 +102,7 @@ def _start(service: Service, settings: dict[str, Any], more: dict[str, str]) -> 
 
 
 def healthy(url: str) -> bool:
-    """Whether a backend answers, and its database answers it."""
+    """Whether a backend and its database respond."""
     try:
         with _OPENER.open(f"{url}/health", timeout=5) as answer:
             return bool(answer.status == 200)

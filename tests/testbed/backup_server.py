@@ -1,7 +1,7 @@
 """The backup server: a real sshd on a loopback port, with an account and a folder of its own.
 
-Nobody may log in until a public key is authorized. Without root the account is that of whoever
-runs it. `/run/sshd`, which sshd wants to exist, is the system's and stays.
+Nobody may log in until a public key is authorized. Without root the account is that of the user who
+runs it. `/run/sshd`, which sshd needs, belongs to the system and stays.
 """
 
 from __future__ import annotations
@@ -124,8 +124,8 @@ class BackupServer:
             "Subsystem sftp internal-sftp",
         ]
         if not own_user:
-            # bash reads the account's own start-up file for a first shell under sshd; whatever
-            # stands there is no part of the testbed.
+            # bash reads the account's start-up file for a first shell under sshd, and what stands
+            # there must not change a test.
             lines.append("SetEnv SHLVL=9")
         return lines
 
@@ -133,7 +133,7 @@ class BackupServer:
         """Starts it and waits until it listens."""
         assert self.program
         if os.geteuid() == 0:
-            # Privilege separation wants this folder; Debian makes it when its own sshd starts.
+            # Privilege separation needs this folder; Debian makes it when its own sshd starts.
             Path("/run/sshd").mkdir(mode=0o755, exist_ok=True)
         command = [self.program, "-D", "-e", "-f", str(self.config)]
         # Newer servers lock an address out after failed logins, which tests make on purpose;
@@ -195,7 +195,7 @@ def _remove_user(user: str) -> None:
         # userdel leaves the account's crontab, and what stage 2 runs on the server is in there.
         if process.run(["crontab", "-l", "-u", user], time_limit=10).code == 0:
             _run(["crontab", "-r", "-u", user])
-        # By force: a process of another namespace with that number keeps it from nothing of ours.
+        # With --force: a process of another namespace may have the same user number.
         _run(["userdel", "--force", user])
     if any(group.gr_name == user for group in grp.getgrall()):
         _run(["groupdel", user])
@@ -209,7 +209,7 @@ def _uids(one: psutil.Process) -> tuple[int, ...]:
 
 
 def _free_number() -> int:
-    """A number for an account that nobody has, no process of a container either.
+    """A user number that is free, also among the processes of containers.
 
     From a range that Debian gives to nobody (its policy, 9.2.2: 30000 to 59999 are reserved). Left
     to `useradd` it would be 999 first, which PostgreSQL in Docker runs as.

@@ -35,7 +35,7 @@ DUMPS_AT_ONCE = 2
 
 
 def moments(now: datetime.datetime) -> dict[str, list[datetime.datetime]]:
-    """When the backups of each tier were taken: 7 days, 4 Sundays, 3 firsts of a month.
+    """The times of the backups of each tier: 7 days, 4 Sundays, 3 firsts of a month.
 
     Args:
         now: local time; the newest daily backup is of the last 3 o'clock before it.
@@ -57,7 +57,7 @@ def file_name(moment: datetime.datetime) -> str:
 
 
 def install_script(root: Path, postgres: dict[str, Any]) -> dict[str, str]:
-    """Puts the owner's script and what it needs to know into `<root>/scripts`.
+    """Write the owner's script and its configuration into `<root>/scripts`.
 
     Returns:
         Their paths, as they stand in the record.
@@ -98,7 +98,7 @@ def remove_script(root: Path) -> None:
 def fill(
     folder: Path, production: Production, passfile: str, seeding: Seeding, now: datetime.datetime
 ) -> int:
-    """Lets the database grow to its present state, and backs it up on the way.
+    """Fill the database up to its present state, with backups on the way.
 
     Each dump looks at the snapshot of its own moment, so the rows of later days go in meanwhile.
 

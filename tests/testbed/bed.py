@@ -38,7 +38,7 @@ class Testbed:
         production, backend, server: its three servers.
     """
 
-    # It is no test, whatever its name says to pytest.
+    # pytest would collect it by its name.
     __test__ = False
 
     def __init__(self, root: Path, content: dict[str, Any]) -> None:
@@ -59,7 +59,7 @@ class Testbed:
         say: Say | None = None,
         now: datetime.datetime | None = None,
     ) -> Testbed:
-        """Makes a testbed and starts it; where it is up already, starts again what has ended.
+        """Make a testbed and start it; one that is up gets its ended parts started again.
 
         Args:
             root: its folder, made if it is not there.
@@ -67,7 +67,7 @@ class Testbed:
             seed: the same one gives the same rows.
             scale: factor on the rows of the stores other than ChefWell's own; 60 makes 500 MB of
                 100 stores.
-            say: takes a line for a person, now and then.
+            say: called with a line about the progress.
             now: local time, from which the backups' dates go back.
 
         Raises:
@@ -133,7 +133,7 @@ class Testbed:
         self.server.authorize(public_key_line)
 
     def back_up(self) -> Path:
-        """Runs the owner's backup script; the new daily backup.
+        """Run the owner's backup script; return the new daily backup.
 
         Raises:
             ResilienceError: it failed; with its words.
@@ -255,7 +255,7 @@ def _describe(root: Path, wanted: dict[str, Any], root_made: bool) -> dict[str, 
 
 @contextlib.contextmanager
 def _alone(root: Path) -> Iterator[None]:
-    """Nobody else brings the same testbed up or down meanwhile."""
+    """Lock the testbed against another `up` or `down`."""
     descriptor = os.open(root, os.O_RDONLY | os.O_DIRECTORY)
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX)

@@ -9,7 +9,7 @@ ROOT = Path(__file__).resolve().parents[2]
 COLLECTIONS = ROOT / "build" / "collections"
 _LINK = COLLECTIONS / "ansible_collections" / "chefwell" / "resilience"
 
-# As tests/conftest.py does, for who runs the testbed without pytest.
+# As tests/conftest.py does, for a testbed without pytest.
 if not _LINK.is_symlink():
     _LINK.parent.mkdir(parents=True, exist_ok=True)
     _LINK.symlink_to(ROOT)

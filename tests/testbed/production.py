@@ -94,7 +94,7 @@ class Production:
         self.programs = Path(settings["bin_dir"])
 
     def make(self) -> None:
-        """Makes the cluster, its database aside."""
+        """Make the cluster, without its database."""
         self.data.mkdir(mode=0o700)
         # Inside the data folder initdb would refuse it; its own folder is closed to the others.
         password_file = self.data.with_name("postgres.password")
@@ -126,7 +126,7 @@ class Production:
             raise ResilienceError(f"initdb ended with {made.ending()}: {made.errors[-400:]}")
 
     def start(self) -> None:
-        """Starts it and waits until it takes connections."""
+        """Start it and wait until it accepts connections."""
         arguments = [f"--{name}={value}" for name, value in SETTINGS.items()]
         self.service.start(
             [
@@ -142,7 +142,7 @@ class Production:
         self.settings["pid"] = self.service.pid()
 
     def answers(self) -> bool:
-        """Whether it takes connections."""
+        """Whether it accepts connections."""
         try:
             self.connect("postgres").close()
         except psycopg2.OperationalError:
@@ -154,7 +154,7 @@ class Production:
         return connect(self.settings, dbname)
 
     def stop(self) -> None:
-        """Stops it: without waiting for clients, then without tidying up."""
+        """Stop it: by a fast shutdown, then by an immediate one."""
         self.service.stop([signal.SIGINT, signal.SIGQUIT])
 
     def _prefix(self) -> list[str]:
@@ -163,7 +163,7 @@ class Production:
 
 @contextlib.contextmanager
 def alone(root: Path) -> Iterator[Production]:
-    """A PostgreSQL without any database of ours, for the block.
+    """An empty PostgreSQL, for the block.
 
     Args:
         root: its folder, empty; others may look into it.

@@ -48,15 +48,15 @@ class Seeding:
             cursor.execute((HERE / "schema_public.sql").read_text(encoding="utf-8"))
             self._share(cursor)
             for store in self.stores:
-                # One message to the server is one transaction: a store is there whole, and its
-                # locks are given back.
+                # One message to the server is one transaction: a store is complete or not there,
+                # and its locks are released.
                 make = sql.SQL("CREATE SCHEMA {name}; SET search_path = {name}; ").format(
                     name=sql.Identifier(store.schema)
                 )
                 cursor.execute(make.as_string(cursor) + tenant)
 
     def grow(self, share: Fraction) -> None:
-        """Inserts rows until every growing table has this share of all its rows.
+        """Insert rows until every growing table has this share of all its rows.
 
         Args:
             share: from 0 to 1, more than at the last call; exact, since a sale names a tab of the

@@ -1,4 +1,4 @@
-"""Servers that outlive who started them: start one, know it again, end it.
+"""Servers that outlive the process that starts them: start, find and end them.
 
 A process number can be used again, so a server is known by its number and the moment it began, in
 clock ticks since boot (proc(5), field 22 of `stat`).
@@ -20,7 +20,7 @@ import psutil
 from .engine import ResilienceError
 
 # The shell notes its own line of proc(5) and becomes the server: the number and the beginning stay
-# the same, and there is no moment at which a server runs that nobody has noted.
+# the same, and a server never runs without its note.
 _NOTE_AND_BECOME = 'read -r line </proc/$$/stat; printf "%s\\n" "$line" >"$0"; exec "$@"'
 
 # Kept so that a server started from a longer-lived program is not warned about as forgotten.
@@ -34,7 +34,7 @@ _given: set[int] = set()
 
 
 def free_port() -> int:
-    """A loopback TCP port that nobody listens on; never the same one twice."""
+    """A free TCP port on loopback; never the same one twice."""
     for port in random.sample(_PORTS, len(_PORTS)):
         if port in _given:
             continue
@@ -59,7 +59,7 @@ class Service:
         self.log = root / "logs" / f"{name}.log"
 
     def start(self, arguments: Sequence[str], env: Mapping[str, str] | None = None) -> None:
-        """Starts it in a session of its own, detached from ours."""
+        """Start it in a session of its own."""
         for path in (self.note, self.log):
             path.parent.mkdir(mode=0o755, exist_ok=True)
         self.note.unlink(missing_ok=True)
@@ -97,7 +97,7 @@ class Service:
         return found.pid if found else None
 
     def await_ready(self, ready: Callable[[], bool], seconds: float = 30) -> None:
-        """Returns when `ready` says so.
+        """Wait until a condition holds.
 
         Raises:
             ResilienceError: the server ended, or is not ready in time; with its last words.
@@ -142,7 +142,7 @@ def end_all(processes: Sequence[psutil.Process]) -> None:
 def _gone(processes: Sequence[psutil.Process], seconds: float) -> bool:
     """Whether all have ended within that time.
 
-    A zombie has ended: its parent, which need not be ours, may take seconds to ask after it.
+    A zombie has ended: its parent, which may be another program, may take seconds to wait for it.
     """
     deadline = time.monotonic() + seconds
     while True:

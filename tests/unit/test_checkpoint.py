@@ -28,7 +28,7 @@ TOKEN = "eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiIxIn0.c2lnbmF0dXJlLXNpZ25hdHVyZQ"
 
 
 class Api(ThreadingHTTPServer):
-    """A small API whose answers a test can change: `answers[(method, path)] = status, body`."""
+    """A small API whose responses a test sets: `answers[(method, path)] = status, body`."""
 
     def __init__(self) -> None:
         super().__init__(("127.0.0.1", 0), Handler)
@@ -55,7 +55,7 @@ class Handler(BaseHTTPRequestHandler):
         key = (self.command, self.path)
         self.server.asked.append(key)
         answer = self.server.answers.get(key, (404, {"error": "not found"}))
-        # A list is used up: the first answer first, the last one stays.
+        # A list is used up from its first response; the last one stays.
         if isinstance(answer, list):
             answer = answer.pop(0) if len(answer) > 1 else answer[0]
         status, body, *headers = answer

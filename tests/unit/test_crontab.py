@@ -1,4 +1,4 @@
-"""A line of ours in a crontab, and never one of somebody else's."""
+"""Managing an entry of a crontab leaves the other entries alone."""
 
 from __future__ import annotations
 
@@ -17,17 +17,17 @@ THEIRS = "15 2 * * 0 /usr/bin/true"
     [
         ([], [MARK, OURS], []),
         ([THEIRS], [THEIRS, MARK, OURS], [THEIRS]),
-        # Ours keeps its place, another schedule is mended, twice is once.
+        # The entry keeps its place, another schedule is corrected, a second entry is removed.
         ([MARK, OURS, THEIRS], [MARK, OURS, THEIRS], [THEIRS]),
         ([MARK, f"5 1 * * * {JOB} --more", THEIRS], [MARK, OURS, THEIRS], [THEIRS]),
         ([MARK, f"@daily {JOB}", THEIRS], [MARK, OURS, THEIRS], [THEIRS]),
         ([MARK, OURS, MARK, OURS], [MARK, OURS], []),
-        # Somebody deleted the line and left the comment: what stands below is his.
+        # The line was deleted and its comment left: the line below belongs to the user.
         ([MARK, THEIRS], [THEIRS, MARK, OURS], [THEIRS]),
         ([MARK, "#Ansible: another", THEIRS], ["#Ansible: another", THEIRS, MARK, OURS], None),
         ([MARK], [MARK, OURS], []),
         ([MARK, "", "MAILTO=root"], ["", "MAILTO=root", MARK, OURS], ["", "MAILTO=root"]),
-        # A line of the same command that nobody named ours is not.
+        # A line with the same command but without the comment belongs to the user.
         ([OURS], [OURS, MARK, OURS], [OURS]),
     ],
 )

@@ -1,4 +1,4 @@
-"""The files of a drill's report: what they say, and what they never say."""
+"""The files of a drill's report: their content, and what is never in them."""
 
 from __future__ import annotations
 
@@ -85,7 +85,7 @@ def test_junit_has_the_form_that_its_readers_expect(verdict: str) -> None:
     assert suite.get("tests") == str(len(suite.findall("testcase")))
     assert suite.get("failures") == str(len(suite.findall("testcase/failure")))
     assert suite.get("skipped") == str(len(suite.findall("testcase/skipped")))
-    # Before anything else, as readers that stream want it; each result before what was said.
+    # Before anything else, as streaming readers need it; each result before its output.
     assert suite[0].tag == "properties"
     assert all(case[-1].tag in ("system-out", "error") for case in suite.findall("testcase"))
 

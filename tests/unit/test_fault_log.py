@@ -1,4 +1,4 @@
-"""The faults' harness does not let a fault pass that nobody looked at."""
+"""The plugin that records faults fails a fault of which nothing was seen."""
 
 from __future__ import annotations
 

@@ -56,7 +56,7 @@ def test_a_clean_up_starts_anew() -> None:
     assert found.per_day == pytest.approx(2)
     assert found.samples == len(after)
     assert found.days_to["full"] == pytest.approx(35)
-    # A line through all of it would say that the disk is getting emptier.
+    # A line through all of it would fall.
     whole = [(float(n), amount) for n, amount in enumerate(before + after)]
     assert (whole[-1][1] - whole[0][1]) < 0
 
@@ -154,7 +154,7 @@ def _steadily(day: int, noise: float) -> list[float]:
 def test_the_promise_holds_whatever_came_before(
     story: Callable[[int, float], list[float]], noise: float
 ) -> None:
-    """2 % a day from 62 %: it speaks at 80 % at the latest, 5 days before 90 %, and goes on."""
+    """2 % a day from 62 %: it warns at 80 % at the latest, 5 days before 90 %, and goes on."""
     spoken = []
     for day in range(15):
         found = look(story(day, noise))
@@ -162,14 +162,14 @@ def test_the_promise_holds_whatever_came_before(
             spoken.append(62 + 2 * day)
     print(f"\n{story.__name__}, noise {noise}: spoken at {spoken}")
     assert spoken[0] <= 80
-    # From then on every day; at 90 % the level itself speaks.
+    # From then on every day; at 90 % the level itself warns.
     assert {*range(spoken[0], 89, 2)} <= {*spoken}
 
 
 def test_the_promise_is_broken_by_a_forecast_that_waits_for_two_weeks(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """The test above sees a forecast that speaks too late."""
+    """The test above fails for a forecast that warns too late."""
     monkeypatch.setattr(forecast, "LEAST_DAYS", 14.0)
     with pytest.raises((AssertionError, IndexError)):
         test_the_promise_holds_whatever_came_before(_cleaned_up, 0.0)

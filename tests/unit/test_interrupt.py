@@ -41,7 +41,7 @@ def test_one_that_got_lost_stops_before_the_next_phase(number: signal.Signals) -
     with pytest.raises(KeyboardInterrupt), steps.phase("restore"):
         pytest.fail("it went on")
     assert [one["name"] for one in steps.phases] == ["staging"]
-    # It was told; what tidies up now may.
+    # It was raised; the clean-up may go on now.
     with steps.phase("cleanup"):
         pass
 

@@ -1,4 +1,4 @@
-"""The server's answer is judged, not trusted."""
+"""The server's listing is checked, not trusted."""
 
 from __future__ import annotations
 

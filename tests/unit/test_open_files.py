@@ -1,4 +1,4 @@
-"""Whether somebody still writes a file, asked of the kernel and of the open files of all."""
+"""Whether a file is still being written, by a lease and by the open files of all processes."""
 
 from __future__ import annotations
 

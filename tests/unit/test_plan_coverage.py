@@ -63,7 +63,7 @@ def test_every_criterion_has_a_proof() -> None:
 
 @pytest.mark.parametrize("number", range(len(a_run().rows)))
 def test_a_row_too_few_or_a_failed_one_is_seen(number: int) -> None:
-    """Each row in turn: left out, and then failed; the page that was committed says otherwise."""
+    """Each row in turn is left out, and then failed: the committed page differs."""
     whole = a_run()
     whole.judge_criteria(available=True)
     held = whole.page()

@@ -1,4 +1,4 @@
-"""Which guarantees the server's rrsync could give, asked of the real one."""
+"""Guarantees that the server's rrsync could give, read from the real one."""
 
 from __future__ import annotations
 

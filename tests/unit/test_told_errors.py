@@ -1,4 +1,4 @@
-"""What breaks a drill off is said in the page's language: every error on its way is told."""
+"""Errors that end a drill are in the page's language: every one of them is a message."""
 
 from __future__ import annotations
 
