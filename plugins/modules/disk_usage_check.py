@@ -131,10 +131,11 @@ options:
     default: 10
   backup_tiers:
     description:
-      - The folders of the backup tree.
+      - The folders of the backup tree; V(.) is O(backup_path) itself. Empty for V(daily), V(weekly)
+        and V(monthly), or for O(backup_path) itself where O(backup_pattern) is given.
     type: list
     elements: str
-    default: [daily, weekly, monthly]
+    default: []
   backup_pattern:
     description:
       - Names of backups, as strftime(3) writes them (C(shop-%Y-%m-%d.sql.gz)), or a regular
@@ -402,7 +403,6 @@ from ..module_utils.disk import disk_check
 from ..module_utils.disk.backup_fit import RETENTION
 from ..module_utils.disk.disk_settings import MonitorSettings
 from ..module_utils.history import history
-from ..module_utils.inventory import inventory
 
 
 def thresholds(with_default: bool) -> dict[str, dict[str, object]]:
@@ -437,7 +437,7 @@ def main() -> None:
             },
             "discover": {"type": "bool", "default": False},
             "time_limit": {"type": "float", "default": 10},
-            "backup_tiers": {"type": "list", "elements": "str", "default": list(inventory.TIERS)},
+            "backup_tiers": {"type": "list", "elements": "str", "default": []},
             "backup_pattern": {"type": "str", "default": ""},
             "retention": {"type": "dict", "default": dict(RETENTION)},
             "drill_path": {"type": "str", "default": "/var/lib/docker"},

@@ -100,7 +100,7 @@ def stage_config(
         values["root"] = destination["path"]
         # A flat folder is one tier there, by its name.
         values["backup_tiers"] = tree_settings().tier_names(
-            values["backup_path"], values["backup_tiers"]
+            values["backup_path"], values["backup_tiers"], values["backup_pattern"]
         )
     if values.get("ping_url"):
         values["ping_url"] = values["ping_url"].replace("{stage}", role.replace("_", "-"))

@@ -214,7 +214,7 @@ class TestValues:
 
     def test_what_is_not_given_has_the_specifications_default(self) -> None:
         found = self.options("staging_restore")
-        assert found["backup_path"] == "/root/backups" and found["engine"] == "compose"
+        assert found["backup_path"] == "/root/backups" and found["engine"] == "auto"
 
     def test_one_destination_is_a_list_of_one(self) -> None:
         one = {"host": "backup.example.com", "user": "u", "path": "/b"}

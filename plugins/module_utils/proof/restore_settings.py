@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import dataclasses
 import os
+import shutil
 from collections.abc import Mapping
 from typing import Any
 
@@ -18,6 +19,8 @@ from ..staging import staging
 from ..validation import api_probe, check_context, previous_counts
 from .proof_settings import ProofSettings
 
+# Docker Compose where the host has Docker, else a private PostgreSQL.
+AUTO = "auto"
 COMPOSE_FILE = "docker-compose.staging.yml"
 
 
@@ -110,7 +113,7 @@ class RestoreSettings(StageSettings):
     """Stage 3 on a host.
 
     Attributes:
-        engine: what staging is made of.
+        engine: what staging is made of; `auto` is `compose` where Docker is, else `embedded`.
         dir: folder of the compose file.
         work_dir: folder of its own, for everything that is made.
         staging_database: name of the restored database.
@@ -142,7 +145,7 @@ class RestoreSettings(StageSettings):
         log_file: each run appends its lines to it.
     """
 
-    engine: str = option("compose", choices=staging.ENGINES)
+    engine: str = option(AUTO, choices=(AUTO, *staging.ENGINES))
     dir: str = "/root/restaurante/staging"
     work_dir: str = "/var/lib/chefwell-resilience/staging"
     staging_database: str = "restaurante_staging"
@@ -206,6 +209,13 @@ class RestoreSettings(StageSettings):
     log_file: str = "/var/log/chefwell-staging-restore.log"
 
 
+def engine(settings: RestoreSettings) -> str:
+    """Return what staging is made of on this host."""
+    if settings.engine != AUTO:
+        return settings.engine
+    return "compose" if shutil.which("docker") else "embedded"
+
+
 def recovery_server(settings: RestoreSettings) -> RecoveryServer:
     """Return the server that disaster recovery restores into."""
     own, database = settings.recovery, settings.database
@@ -235,7 +245,7 @@ def proof_settings(settings: RestoreSettings) -> ProofSettings:
     )
     database = settings.database
     place = staging.StagingSettings(
-        engine=settings.engine,
+        engine=engine(settings),
         backend=backend,
         production=staging.ProductionSettings(
             database.host, database.port, database.dbname, database.system_identifier

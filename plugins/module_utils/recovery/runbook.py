@@ -131,7 +131,7 @@ def _content(
         "contacts": [_person(person) for person in values.contacts],
         "backups": values.backup_path,
         "scripts": values.scripts_dir,
-        "engine": values.engine,
+        "engine": restore_settings.engine(values),
         "work_dir": values.work_dir,
         "log": values.log_file,
     }

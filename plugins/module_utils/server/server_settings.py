@@ -10,7 +10,6 @@ import dataclasses
 
 from ..common.language import LANGUAGES
 from ..common.settings import option
-from ..inventory.inventory import TIERS
 from ..notifications.notification_settings import NotificationSettings
 
 
@@ -30,7 +29,7 @@ class ServerSettings(NotificationSettings):
     """
 
     root: str = option(required=True)
-    backup_tiers: tuple[str, ...] = TIERS
+    backup_tiers: tuple[str, ...] = ()
     backup_pattern: str = ""
     keep_days: float = 90
     change_percent: float = 40

@@ -30,6 +30,7 @@ from ..common.locks import lock_file
 from ..common.messages import _, from_form, to_form
 from ..common.system_errors import reason
 from ..inventory import backup_names
+from ..inventory.inventory import TIERS
 from .server_settings import ServerSettings
 
 OWN_FOLDER = ".chefwell"
@@ -80,7 +81,7 @@ class Store:
     def __init__(self, settings: ServerSettings) -> None:
         self.settings = settings
         self.root: str = settings.root
-        self.tiers: tuple[str, ...] = tuple(settings.backup_tiers)
+        self.tiers: tuple[str, ...] = settings.backup_tiers or TIERS
         self.pattern = backup_names.compiled(settings.backup_pattern)
         self.own = os.path.join(self.root, OWN_FOLDER)
         self.incoming = os.path.join(self.own, "incoming")

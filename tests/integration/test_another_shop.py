@@ -1,0 +1,160 @@
+"""An owner who is not ChefWell: nine shared variables from nothing to a proved restore.
+
+Bistro keeps nightly plain SQL in one flat folder, under names of its own. Nothing of it is changed.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import datetime
+import gzip
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from support.ansible_run import recap
+from support.play_host import PlayHost
+from support.sshd import Sshd
+from testbed import production
+
+SCHEMA = """
+CREATE TABLE public.shops (schema_name text PRIMARY KEY, opened date NOT NULL);
+CREATE SCHEMA shop_north; CREATE SCHEMA shop_south;
+"""
+SHOP = """
+CREATE TABLE {0}.dishes (id serial PRIMARY KEY, name text NOT NULL UNIQUE, price numeric(8, 2));
+CREATE TABLE {0}.bills (id serial PRIMARY KEY, dish int REFERENCES {0}.dishes, paid_at timestamptz);
+CREATE INDEX ON {0}.bills (paid_at);
+CREATE VIEW {0}.sold AS SELECT d.id, d.name, count(*) FROM {0}.dishes d JOIN {0}.bills b
+  ON b.dish = d.id GROUP BY d.id;
+INSERT INTO {0}.dishes (name, price) SELECT 'dish ' || n, n * 1.5 FROM generate_series(1, 40) n;
+INSERT INTO {0}.bills (dish, paid_at) SELECT 1 + n % 40, now() FROM generate_series(1, 300) n;
+INSERT INTO public.shops VALUES ('{0}', '2026-01-01');
+"""
+
+
+@pytest.fixture(scope="module")
+def bistro(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Any]]:
+    """The database of the shop; how it is connected to."""
+    with production.alone(tmp_path_factory.mktemp("bistro")) as made:
+        with contextlib.closing(made.connect("postgres")) as connection:
+            connection.autocommit = True
+            connection.cursor().execute("CREATE DATABASE bistro")
+        with contextlib.closing(made.connect("bistro")) as connection:
+            with connection, connection.cursor() as cursor:
+                cursor.execute(SCHEMA + SHOP.format("shop_north") + SHOP.format("shop_south"))
+        yield made.settings
+
+
+@pytest.fixture(scope="module")
+def dumps(bistro: dict[str, Any], tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Three nights of plain SQL in one flat folder, and what else lies there."""
+    folder = tmp_path_factory.mktemp("srv") / "dumps"
+    folder.mkdir()
+    dump = subprocess.run(
+        [
+            str(Path(bistro["bin_dir"]) / "pg_dump"),
+            *("-h", bistro["host"], "-p", str(bistro["port"]), "-U", bistro["user"], "bistro"),
+        ],
+        env={"PGPASSWORD": bistro["password"], "PATH": os.defpath},
+        capture_output=True,
+        check=True,
+    ).stdout
+    for days in range(3):
+        taken = datetime.datetime.now() - datetime.timedelta(days=days, hours=1)
+        file = folder / f"bistro-{taken:%Y-%m-%d}.sql.gz"
+        file.write_bytes(gzip.compress(dump))
+        os.utime(file, (taken.timestamp(), taken.timestamp()))
+    (folder / "roles-2026-11-27.sql").write_text("CREATE ROLE waiter;\n")
+    (folder / "notes.txt").write_text("the cook's\n")
+    return folder
+
+
+@pytest.fixture(scope="module")
+def server() -> Iterator[Sshd]:
+    made = Sshd()
+    made.authorized_keys.write_text("")
+    made.start()
+    yield made
+    made.remove()
+
+
+def test_one_play_from_nothing_to_a_proved_restore(
+    bistro: dict[str, Any], dumps: Path, server: Sshd, tmp_path: Path
+) -> None:
+    # All that the owner writes down.
+    variables = {
+        "resilience_owner": "Bistro",
+        "resilience_language": "en",
+        "resilience_backup_path": str(dumps),
+        "resilience_backup_pattern": "bistro-%Y-%m-%d.sql.gz",
+        "resilience_database": {
+            "host": bistro["host"],
+            "port": bistro["port"],
+            "dbname": "bistro",
+        },
+        "resilience_tenants": {
+            "prefix": "shop_",
+            "query": "SELECT schema_name FROM public.shops",
+        },
+        "resilience_offsite": {
+            "host": "127.0.0.1",
+            "user": server.user,
+            "path": str(server.backups),
+            "inventory_host": "server",
+            # The sshd of this test is not the machine's own.
+            "port": server.port,
+            "host_key_file": str(server.root / "host_key.pub"),
+            "authorized_keys": str(server.authorized_keys),
+            "server_kit_dir": str(tmp_path / "kit"),
+            "server_python": sys.executable,
+        },
+    }
+    assert len(variables) <= 8
+    # Paths of the machine, moved below one folder because this is a test.
+    moved = {
+        "staging_restore_engine": "embedded",
+        "staging_restore_bin_dir": bistro["bin_dir"],
+        "disk_monitor_log_file": str(tmp_path / "disk.log"),
+        "disk_monitor_drill_path": str(tmp_path),
+        "offsite_backup_key_file": str(tmp_path / "key"),
+        "offsite_backup_log_file": str(tmp_path / "offsite.log"),
+        "offsite_backup_logrotate_file": str(tmp_path / "logrotate-offsite"),
+        "staging_restore_dir": str(tmp_path / "staging"),
+        "staging_restore_work_dir": str(tmp_path / "work"),
+        "staging_restore_log_file": str(tmp_path / "staging.log"),
+        "staging_restore_logrotate_file": str(tmp_path / "logrotate-staging"),
+        "staging_restore_report_dir": str(tmp_path / "reports"),
+        "staging_restore_runbook": str(tmp_path / "RUNBOOK.md"),
+    }
+    before = {path.name: path.read_bytes() for path in dumps.iterdir()}
+    host = PlayHost(tmp_path, inventory="localhost,server,", **variables, **moved)
+    host.play("site.yml")
+
+    report = json.loads((tmp_path / "reports" / "report.json").read_text())
+    newest = max(path.name for path in dumps.glob("bistro-*"))
+    assert (report["verdict"], report["problem"]) == ("passed", None), report
+    assert report["backup"]["file"] == newest
+    assert {"shop_north", "shop_south"} <= {schema["name"] for schema in report["schemas"]}
+    copies = {path.name: path.read_bytes() for path in (server.backups / "dumps").iterdir()}
+    assert copies == {name: body for name, body in before.items() if name.startswith("bistro-")}
+
+    dashboard = host.command("disk-status").stdout
+    assert "BISTRO - DISK SPACE MONITOR" in dashboard and "CHEFWELL" not in dashboard, dashboard
+    verification = host.command("verify-offsite-backups").stdout
+    assert "3 backups" in verification and "in sync" in verification.lower(), verification
+    for page in (dashboard, verification, (tmp_path / "RUNBOOK.md").read_text()):
+        assert "chefwell" not in page.lower().replace("chefwell.resilience", ""), page
+
+    second = host.run("site.yml")
+    assert second.returncode == 0 and recap(second.stdout)["changed"] == 0, second.stdout
+
+    host.play("rollback_all.yml")
+    left = {path.name: path.read_bytes() for path in dumps.iterdir()}
+    assert left == before
+    assert not host.scripts.exists() and not (tmp_path / "lib").exists()
