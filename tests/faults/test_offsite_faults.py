@@ -29,7 +29,8 @@ from ansible_collections.chefwell.resilience.plugins.module_utils.offsite.offsit
 )
 from ansible_collections.chefwell.resilience.plugins.module_utils.pages import render
 from ansible_collections.chefwell.resilience.plugins.module_utils.server import (
-    retention,
+    placement,
+    server_job,
     server_store,
 )
 from ansible_collections.chefwell.resilience.plugins.module_utils.server.server_settings import (
@@ -295,7 +296,7 @@ def test_b7_bit_rot(fault, copied: SyncSettings, server: Sshd) -> None:
     os.utime(victim, ns=(seen.st_atime_ns, seen.st_mtime_ns))
     found = offsite_verification.verify(copied, full=True)["comparison"]["different"]
     fault.see(f"named: {found}", holds=found == [f"weekly/{victim.name}"])
-    own = retention.tend(
+    own = server_job.run(
         server_store.Store(ServerSettings(root=str(server.backups), reread_days=1))
     ).rotten
     fault.see(f"the server's own job: {own}", holds=own == [f"weekly/{victim.name}"])
@@ -311,7 +312,7 @@ def test_b9_ransomware(fault, copied: SyncSettings, tree: Path, server: Sshd) ->
     forced = sync.sync(copied, overrides=["mass-change"])
     fault.see(forced.message[:100], holds=forced.kind == "server_guard")
     fault.see("the copy is untouched", holds=copied_backups(server) == before)
-    retention.accept(server_store.Store(ServerSettings(root=str(server.backups))))
+    placement.accept_refused(server_store.Store(ServerSettings(root=str(server.backups))))
     aside = {
         path.partition("/")[2]: body
         for path, body in copied_backups(server).items()

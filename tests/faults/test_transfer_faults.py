@@ -23,7 +23,7 @@ from ansible_collections.chefwell.resilience.plugins.module_utils.offsite.offsit
     SyncSettings,
 )
 from ansible_collections.chefwell.resilience.plugins.module_utils.server import (
-    retention,
+    server_job,
     server_store,
 )
 from ansible_collections.chefwell.resilience.plugins.module_utils.server.server_settings import (
@@ -380,5 +380,5 @@ def test_b10_the_ping_that_does_not_come(
     fault.see(f"verify says: last good sync {good}", holds=bool(good))
     store = server_store.Store(ServerSettings(root=str(server.backups)))
     store.save("last", {"time": time.time() - 60 * 3600, "listed": 14})
-    alarm = retention.tend(store).alarms.get("silent", {}).get("saw", "")
+    alarm = server_job.run(store).alarms["silent"].reason
     fault.see(f"the server says: {alarm}", holds="60 hours" in alarm)

@@ -19,7 +19,7 @@ from ansible_collections.chefwell.resilience.plugins.module_utils.offsite.transp
     GateTransport,
 )
 from ansible_collections.chefwell.resilience.plugins.module_utils.server import (
-    retention,
+    placement,
 )
 from support.backup_trees import add_backup
 from support.gated_backup_server import copied, settings, store, tree
@@ -96,10 +96,10 @@ def test_mass_change_takes_a_person_on_the_server(
     assert "mass-change" in verification["server_alarms"][0]
     assert len(verification["comparison"]["extra"]) == 4
 
-    settled = retention.accept(store(server))
-    assert settled and len(settled.aside) == 4
-    assert in_sync(copied) and store(server).alarms() == {}
-    assert retention.accept(store(server)) is None
+    accepted = placement.accept_refused(store(server))
+    assert accepted and len(accepted.aside) == 4
+    assert in_sync(copied) and store(server).alarms.all() == {}
+    assert placement.accept_refused(store(server)) is None
     # Both sides have been confirmed once: the next night needs no person.
     later = sync.sync(copied)
     assert (later.status, later.overridden) == ("ok", ()), later
@@ -132,7 +132,7 @@ def test_another_job_of_the_server_is_no_failure(
     release = threading.Event()
 
     def hold() -> None:
-        with held.locked():
+        with held.locked("test"):
             release.wait(2)
 
     holder = threading.Thread(target=hold)

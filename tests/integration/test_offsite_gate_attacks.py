@@ -25,7 +25,7 @@ from ansible_collections.chefwell.resilience.plugins.module_utils.offsite.transp
 )
 from ansible_collections.chefwell.resilience.plugins.module_utils.server import (
     landlock,
-    retention,
+    server_job,
 )
 from support.backup_trees import contents
 from support.gated_backup_server import Attacker, attacker, copied, settings, store, tree
@@ -64,7 +64,7 @@ def test_no_shell(attacker: Attacker, server: Sshd, command: str, allow: str) ->
     assert copied_backups(server) == before
     assert not list(server.root.rglob("pwned"))
     if done.returncode:
-        assert "refused-request" in store(server).alarms()
+        assert "refused-request" in store(server).alarms.all()
 
 
 @pytest.mark.parametrize("allow", ["write", "read"])
@@ -164,7 +164,7 @@ def test_overwriting_and_truncating_reach_incoming_only(
     everything = attacker.commit(dict.fromkeys(before, b""))
     assert "backups changed" in json.loads(everything.stdout)["refused"]
     assert copied_backups(attacker.server) == before
-    assert "mass-change" in store(attacker.server).alarms()
+    assert "mass-change" in store(attacker.server).alarms.all()
     one = sorted(before)[0]
     attacker.rsync("-rt", f"{evil}/", f"{attacker.account}:incoming/")
     done = json.loads(attacker.commit({**before, one: b""}).stdout)
@@ -194,12 +194,12 @@ def test_a_whole_rotation_of_his_own_takes_nothing_away_for_90_days(
     assert {path: held[f"{old}/{path}"] for path in before.keys() - {left}} == {
         path: content for path, content in before.items() if path != left
     }
-    retention.tend(store(server))
+    server_job.run(store(server))
     assert copied_backups(server) == held
     # 90 days later no person has looked, and the attacker's files are the newest backups.
     long_ago = datetime.datetime.now(datetime.UTC) - datetime.timedelta(days=91)
     (server.backups / old).rename(server.backups / f"old_{long_ago:%Y%m%d_%H%M%S}")
-    assert len(retention.tend(store(server)).dropped) == len(before) - 1
+    assert len(server_job.run(store(server)).dropped) == len(before) - 1
 
 
 def test_a_planted_backup_is_named_and_moved_aside(
@@ -246,8 +246,11 @@ def test_an_empty_inventory_moves_nothing(attacker: Attacker) -> None:
     "path", ["daily/../../x", ".chefwell/ledger.json", "/etc/passwd", "yearly/x", "daily/.x"]
 )
 def test_an_inventory_of_other_paths(attacker: Attacker, path: str) -> None:
-    done = attacker.commit({path: b"x"})
-    assert done.returncode == 2 and b"cannot be used" in done.stderr
+    """Such a path is rejected alone, and nothing but backups of the tiers is placed."""
+    before = copied_backups(attacker.server)
+    done = json.loads(attacker.commit({**before, path: b"x"}).stdout)
+    assert (done["rejected"], done["placed"], done["aside"]) == ([path], [], [])
+    assert done["refused"] == "" and copied_backups(attacker.server) == before
 
 
 def test_what_came_with_other_content_is_not_placed(

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 from ansible_collections.chefwell.resilience.plugins.module_utils.server import (
-    retention,
+    server_job,
     server_store,
 )
 from ansible_collections.chefwell.resilience.plugins.module_utils.server.server_settings import (
@@ -68,7 +68,7 @@ def test_many_files_do_not_take_the_reserve(server: Sshd, tmp_path: Path) -> Non
     # The next client is refused at once, and the server can still raise its alarm.
     assert "full up to its reserve" in sends(server, loot.parent).stderr
     own = {"root": str(server.backups), "reserve_percent": RESERVE}
-    assert "room" in retention.tend(server_store.Store(ServerSettings(**own))).alarms
+    assert "room" in server_job.run(server_store.Store(ServerSettings(**own))).alarms
 
 
 def test_small_files_do_not_take_every_inode(server: Sshd, tmp_path: Path) -> None:

@@ -82,7 +82,7 @@ def test_while_it_is_asked(hasty: SyncSettings, server: Sshd) -> None:
     """Its lock is held, so that the gate waits and lives; then it is stopped, and does not."""
     waits = store(server)
     began = time.monotonic()
-    with waits.locked(), concurrent.futures.ThreadPoolExecutor() as pool:
+    with waits.locked("test"), concurrent.futures.ThreadPoolExecutor() as pool:
         asked = pool.submit(send_inventory, hasty)
         with pytest.raises(concurrent.futures.TimeoutError):
             asked.result(7)  # longer than the silence that is allowed

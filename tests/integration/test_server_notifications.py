@@ -1,4 +1,4 @@
-"""The backup server sends its alarms itself, by Apprise and a dead man's switch."""
+"""The backup server notifies of its alarms itself, through Apprise and a dead man's switch."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import json
 import os
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -92,7 +93,7 @@ def test_a_client_that_is_silent(server: Server, receiver: Receiver) -> None:
     assert "silent" in told["title"] and "no inventory came for" in told["message"]
     # Nothing listens: the job reports that and does its work all the same.
     receiver.stop()
-    store.save("last", {})
+    store.save("last", {"time": time.time(), "listed": 14})
     done = server.job("--json")
     problems = json.loads(done.stdout)["problems"]
     assert done.returncode == 1 and len(problems) == 3, done.stdout
@@ -114,4 +115,4 @@ def test_the_log_says_what_the_servers_own_rrsync_could_refuse(server: Server) -
     done = server.job("--json")
     told = json.loads(done.stdout)["rrsync"]
     assert told == rrsync_features.known() and told is not None
-    assert "rrsync here" in (server.copy / ".chefwell" / "keeper.log").read_text()
+    assert "rrsync here" in (server.copy / ".chefwell" / "server.log").read_text()

@@ -110,7 +110,7 @@ def test_the_backup_servers_options_are_those_of_a_destination() -> None:
         **stage,
         **{k.removeprefix("server_"): v for k, v in own.items() if k.startswith("server_")},
     }
-    assert differences(kind, specified, ignored={"root", "host_name"}) == []
+    assert differences(kind, specified, ignored={"root", "identity", "host_name"}) == []
 
 
 @pytest.mark.parametrize("module", sorted(MODULES))

@@ -1,11 +1,9 @@
-"""The backup server's own job, on a real folder."""
+"""Placement, retention and daily job of the backup server, on a real folder."""
 
 from __future__ import annotations
 
 import datetime
 import getpass
-import gzip
-import hashlib
 import json
 import os
 import time
@@ -16,89 +14,55 @@ from ansible_collections.chefwell.resilience.plugins.module_utils.common.errors 
     ResilienceError,
 )
 from ansible_collections.chefwell.resilience.plugins.module_utils.server import (
-    retention,
+    incoming,
+    placement,
     server_clients,
+    server_job,
     server_store,
 )
-from ansible_collections.chefwell.resilience.plugins.module_utils.server.server_settings import (
-    ServerSettings,
-)
-
-BACKUPS = [f"daily/chefwell_backup_202511{day:02}_030000.dump.gz" for day in range(1, 8)]
-
-
-def content(path: str) -> bytes:
-    return gzip.compress(path.encode() * 40, mtime=0) + os.urandom(200)
+from support.server_copies import BACKUPS, content, held_content, listed, make_store, place, put
 
 
 @pytest.fixture
 def copy(tmp_path: Path) -> server_store.Store:
     """A copy of seven daily backups that came the usual way."""
-    made = store(tmp_path)
-    bring(made, {path: content(path) for path in BACKUPS})
-    assert sorted(made.held()) == BACKUPS
+    made = make_store(tmp_path)
+    place(made, {path: content(path) for path in BACKUPS})
+    assert sorted(made.backups()) == BACKUPS
     return made
 
 
-def store(root: Path, **settings: object) -> server_store.Store:
-    return server_store.Store(
-        ServerSettings(**{"root": str(root), "reserve_percent": 0, **settings})
-    )
-
-
-def put(made: server_store.Store, files: dict[str, bytes]) -> None:
-    """What rsync would have left in `incoming`."""
-    for path, body in files.items():
-        target = Path(made.incoming, path)
-        target.parent.mkdir(exist_ok=True)
-        target.write_bytes(body)
-
-
-def listed(files: dict[str, bytes]) -> dict[str, object]:
-    entries = {path: [hashlib.sha256(body).hexdigest(), len(body)] for path, body in files.items()}
-    return {"files": entries, "unread": [], "in_progress": []}
-
-
-def bring(made: server_store.Store, files: dict[str, bytes]) -> retention.Settled:
-    put(made, files)
-    return retention.settle(made, listed(files))
-
-
-def now_held(made: server_store.Store) -> dict[str, bytes]:
-    return {path: Path(made.root, path).read_bytes() for path in made.held()}
-
-
 def test_rotation_moves_aside_and_the_ledger_follows(copy: server_store.Store) -> None:
-    files = now_held(copy)
+    files = held_content(copy)
     gone = files.pop(BACKUPS[0])
     new = "daily/chefwell_backup_20251108_030000.dump.gz"
     files[new] = content(new)
     put(copy, {new: files[new]})
-    done = retention.settle(copy, listed(files))
+    done = placement.apply_inventory(copy, listed(files))
     assert (done.placed, done.aside, done.refused) == ([new], [BACKUPS[0]], "")
     assert Path(copy.root, done.old_folder, BACKUPS[0]).read_bytes() == gone
-    assert sorted(copy.ledger()) == sorted(files) == sorted(copy.held())
-    assert os.listdir(copy.settling) == []
+    assert sorted(copy.ledger()) == sorted(files) == sorted(copy.backups())
+    assert os.listdir(copy.placing) == []
 
 
 def test_unread_tiers_and_unfinished_backups_are_not_gone(copy: server_store.Store) -> None:
-    files = now_held(copy)
+    files = held_content(copy)
     del files[BACKUPS[0]]
-    kept = retention.settle(copy, {**listed(files), "in_progress": [BACKUPS[0]]})
+    kept = placement.apply_inventory(copy, {**listed(files), "in_progress": [BACKUPS[0]]})
     assert kept.aside == []
-    assert retention.settle(copy, {**listed({}), "unread": ["daily"]}).aside == []
+    assert placement.apply_inventory(copy, {**listed({}), "unread": ["daily"]}).aside == []
 
 
 def test_a_lost_ledger_is_made_again(copy: server_store.Store) -> None:
-    os.unlink(os.path.join(copy.own, "ledger.json"))
-    done = retention.settle(copy, listed(now_held(copy)))
+    os.unlink(os.path.join(copy.state_dir, "ledger.json"))
+    done = placement.apply_inventory(copy, listed(held_content(copy)))
     assert done.placed == done.aside == done.missing == []
     assert len(copy.ledger()) == 7
 
 
 def test_a_listed_backup_that_never_came_is_missing(copy: server_store.Store) -> None:
-    files = {**now_held(copy), "weekly/chefwell_backup_20251102_030000.dump.gz": b"x"}
-    assert retention.settle(copy, listed(files)).missing == [
+    files = {**held_content(copy), "weekly/chefwell_backup_20251102_030000.dump.gz": b"x"}
+    assert placement.apply_inventory(copy, listed(files)).missing == [
         "weekly/chefwell_backup_20251102_030000.dump.gz"
     ]
 
@@ -108,7 +72,7 @@ def test_links_in_incoming_are_not_taken(copy: server_store.Store, tmp_path: Pat
     Path(copy.incoming, "weekly").mkdir()
     Path(copy.incoming, path).symlink_to("/etc/passwd")
     body = Path("/etc/passwd").read_bytes()
-    done = retention.settle(copy, listed({**now_held(copy), path: body}))
+    done = placement.apply_inventory(copy, listed({**held_content(copy), path: body}))
     assert done.missing == [path]
 
 
@@ -126,10 +90,10 @@ def test_a_held_lock_is_told_as_busy(
 ) -> None:
     monkeypatch.setattr(server_store, "LOCK_SECONDS", 0.2)
     with (
-        copy.locked(),
+        copy.locked("test"),
         pytest.raises(server_store.Busy, match="at work"),
     ):
-        retention.settle(copy, listed(now_held(copy)))
+        placement.apply_inventory(copy, listed(held_content(copy)))
 
 
 def age(made: server_store.Store, folder: str, days: int) -> str:
@@ -141,12 +105,12 @@ def age(made: server_store.Store, folder: str, days: int) -> str:
 
 
 def test_old_backups_are_dropped_after_their_days(copy: server_store.Store) -> None:
-    files = now_held(copy)
+    files = held_content(copy)
     del files[BACKUPS[0]]
-    folder = age(copy, retention.settle(copy, listed(files)).old_folder, 89)
-    assert retention.tend(copy).dropped == []
+    folder = age(copy, placement.apply_inventory(copy, listed(files)).old_folder, 89)
+    assert server_job.run(copy).dropped == []
     folder = age(copy, folder, 91)
-    assert retention.tend(copy).dropped == [f"{folder}/{BACKUPS[0]}"]
+    assert server_job.run(copy).dropped == [f"{folder}/{BACKUPS[0]}"]
     assert not Path(copy.root, folder).exists()
 
 
@@ -155,65 +119,65 @@ def test_the_newest_good_backup_of_a_tier_is_never_dropped(copy: server_store.St
     noise = {f"daily/chefwell_backup_2026010{day}_030000.dump.gz": b"noise" * 90 for day in (1, 2)}
     values = listed(noise)
     put(copy, noise)
-    assert retention.settle(copy, values).refused
-    settled = retention.accept(copy)
-    assert settled and len(settled.aside) == 7
-    folder = age(copy, settled.old_folder, 200)
-    done = retention.tend(copy)
+    assert placement.apply_inventory(copy, values).refused
+    accepted = placement.accept_refused(copy)
+    assert accepted and len(accepted.aside) == 7
+    folder = age(copy, accepted.old_folder, 200)
+    done = server_job.run(copy)
     assert done.kept_longer == [f"{folder}/{BACKUPS[-1]}"]
     assert len(done.dropped) == 6
     assert Path(copy.root, folder, BACKUPS[-1]).exists()
     # Once a good one is in place, the old one may go.
     better = "daily/chefwell_backup_20260103_030000.dump.gz"
-    bring(copy, {**noise, better: content(better)})
-    assert retention.tend(copy).dropped == [f"{folder}/{BACKUPS[-1]}"]
+    place(copy, {**noise, better: content(better)})
+    assert server_job.run(copy).dropped == [f"{folder}/{BACKUPS[-1]}"]
 
 
 def test_bit_rot_is_named_until_it_is_gone(copy: server_store.Store) -> None:
-    assert retention.tend(copy).alarms == {}
+    assert server_job.run(copy).alarms == {}
     victim = Path(copy.root, BACKUPS[2])
     whole = victim.read_bytes()
     seen = victim.stat()
     victim.write_bytes(whole[:-1] + bytes([whole[-1] ^ 1]))
     os.utime(victim, ns=(seen.st_atime_ns, seen.st_mtime_ns))
-    daily = store(Path(copy.root), reread_days=1)
-    done = retention.tend(daily)
-    assert done.rotten == [BACKUPS[2]] and BACKUPS[2] in done.alarms["bit-rot"]["saw"]
-    assert retention.tend(daily).alarms["bit-rot"]["since"] == done.alarms["bit-rot"]["since"]
+    daily = make_store(Path(copy.root), reread_days=1)
+    done = server_job.run(daily)
+    assert done.rotten == [BACKUPS[2]] and BACKUPS[2] in done.alarms["bit-rot"].reason
+    assert server_job.run(daily).alarms["bit-rot"].since == done.alarms["bit-rot"].since
     victim.write_bytes(whole)
-    assert retention.tend(daily).alarms == {}
+    assert server_job.run(daily).alarms == {}
 
 
 def test_every_backup_is_read_within_the_days(copy: server_store.Store) -> None:
-    weekly = store(Path(copy.root), reread_days=7)
+    weekly = make_store(Path(copy.root), reread_days=7)
     before = {path: entry.read for path, entry in copy.ledger().items()}
     for _day in range(7):
-        assert 1 <= retention.tend(weekly).read <= 2
+        assert 1 <= server_job.run(weekly).read <= 2
     assert all(entry.read > before[path] for path, entry in copy.ledger().items())
 
 
 def test_what_is_lost_silent_or_full_raises_an_alarm(copy: server_store.Store) -> None:
     os.unlink(os.path.join(copy.root, BACKUPS[0]))
     copy.save("last", {"time": time.time() - 60 * 3600, "listed": 7})
-    alarms = retention.tend(store(Path(copy.root), reserve_percent=100)).alarms
+    alarms = server_job.run(make_store(Path(copy.root), reserve_percent=100)).alarms
     assert set(alarms) == {"lost", "silent", "room"}
-    assert "60 hours" in alarms["silent"]["saw"] and BACKUPS[0] in alarms["lost"]["saw"]
+    assert "60 hours" in alarms["silent"].reason and BACKUPS[0] in alarms["lost"].reason
 
 
 def test_forgotten_arrivals_are_thrown_away(
     copy: server_store.Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     put(copy, {BACKUPS[0]: b"x"})
-    retention.tend(copy)
+    server_job.run(copy)
     assert Path(copy.incoming, BACKUPS[0]).exists()
-    monkeypatch.setattr(retention, "INCOMING_DAYS", -1)
-    retention.tend(copy)
+    monkeypatch.setattr(incoming, "INCOMING_DAYS", -1)
+    server_job.run(copy)
     assert not Path(copy.incoming, BACKUPS[0]).exists()
 
 
 def test_a_missing_folder_is_no_empty_copy(tmp_path: Path) -> None:
     with pytest.raises(ResilienceError, match="is not there"):
-        store(tmp_path / "none")
+        make_store(tmp_path / "none")
 
 
 class TestClients:

@@ -2,7 +2,7 @@
 # Copyright (c) 2026, chefwell.resilience contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""On the backup server: `keep-offsite-copy`, its own daily job."""
+"""Command on the backup server: `keep-offsite-copy`, its daily job."""
 
 from __future__ import annotations
 
@@ -12,10 +12,15 @@ import json
 import os
 
 from ..common.errors import ResilienceError
+from ..common.system_errors import reason
 from ..inventory.inventory import readable
 from ..notifications import delivery
-from ..server import retention, rrsync_features, server_alarms, server_store
+from ..server import client_inventory, placement, rrsync_features, server_job
+from ..server import server_notifications as notifications
+from ..server.server_alarms import Alarm
+from ..server.server_job import JobResult
 from ..server.server_settings import ServerSettings
+from ..server.server_store import Store, WrongCopy
 from .command import (
     EXIT_CRITICAL,
     EXIT_OK,
@@ -31,92 +36,127 @@ from .command import (
 def _arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--accept",
-        action="store_true",
-        help="let the change through that was refused because so much would be moved aside",
+        nargs="?",
+        const="",
+        metavar="ID",
+        help="apply a refused inventory; without ID the only one that waits",
     )
     parser.add_argument(
-        "--clear", action="store_true", help="clear the alarm of requests that were refused"
+        "--clear",
+        action="store_true",
+        help="clear the alarms of what happened once: refused requests, lost backups, damage",
     )
     parser.add_argument(
-        "--tell",
-        action="store_true",
-        help="only tell people which alarms there are, and do no more",
+        "--notify", action="store_true", help="only send the notifications of the alarms"
     )
 
 
-def _keep(values: ServerSettings, arguments: argparse.Namespace) -> int:
-    values.check_notifications()
-    store = server_store.Store(values)
-    if arguments.tell:
-        return _only_told(store)
+def _keep(settings: ServerSettings, arguments: argparse.Namespace) -> int:
+    settings.check_notifications()
+    if arguments.notify:
+        return _notify(settings)
     problems: list[str] = []
-    delivery.ping_or_report(values.ping_url, "start", "", problems)
+    lines: list[str] = []
+    result: JobResult | None = None
+    delivery.ping_or_report(settings.ping_url, "start", "", problems)
     try:
-        return _kept(store, values, arguments, problems)
-    except (ResilienceError, OSError) as error:
-        delivery.ping_or_report(values.ping_url, "fail", str(error), problems)
+        store = Store(settings)
+        result = _run_job(store, arguments, lines, problems)
+    except WrongCopy as error:
+        problems += notifications.notify_not_mounted(settings, error.message())
+        lines.append(str(error))
         raise
+    except ResilienceError as error:
+        lines.append(str(error))
+        raise
+    except OSError as error:
+        lines.append(reason(error))
+        raise ResilienceError(reason(error), option="root", value=settings.root) from error
+    finally:
+        good = result is not None and not result.alarms
+        outcome = "success" if good else "fail"
+        delivery.ping_or_report(settings.ping_url, outcome, "\n".join(lines), problems)
+        if result is None:
+            for problem in problems:
+                warn(problem)
+    # Cron mails what is written, so a quiet day prints nothing.
+    lines += problems
+    log = os.path.join(store.state_dir, notifications.LOG_FILE)
+    log_problem = append_log(log, [f"{now()} {line}" for line in lines])
+    if log_problem:
+        problems.append(log_problem)
+        lines.append(log_problem)
+    if arguments.json:
+        rrsync = rrsync_features.known()
+        print_result(
+            json.dumps({**dataclasses.asdict(result), "rrsync": rrsync, "problems": problems})
+        )
+    elif result.alarms or result.over or problems or arguments.accept is not None or os.isatty(1):
+        print_result("\n".join(lines))
+    if result.alarms:
+        return EXIT_CRITICAL
+    return EXIT_WARNING if problems or result.over else EXIT_OK
 
 
-def _only_told(store: server_store.Store) -> int:
-    problems = server_alarms.tell(store)
+def _notify(settings: ServerSettings) -> int:
+    try:
+        problems = notifications.notify_alarms(Store(settings))
+    except WrongCopy as error:
+        problems = notifications.notify_not_mounted(settings, error.message())
     for problem in problems:
         warn(f"{now()} {problem}")
     return EXIT_WARNING if problems else EXIT_OK
 
 
-def _kept(
-    store: server_store.Store,
-    values: ServerSettings,
-    arguments: argparse.Namespace,
-    problems: list[str],
-) -> int:
-    lines = []
-    if arguments.accept:
-        settled = retention.accept(store)
+def _run_job(
+    store: Store, arguments: argparse.Namespace, lines: list[str], problems: list[str]
+) -> JobResult:
+    """Do what was asked for, run the daily job, and add the log's lines and the problems."""
+    if arguments.accept is not None:
+        accepted = placement.accept_refused(store, arguments.accept)
         lines.append(
-            f"accepted: {len(settled.aside) + len(settled.replaced)} moved to {settled.old_folder}"
-            if settled
+            f"accepted: {len(accepted.aside) + len(accepted.replaced)} moved to "
+            f"{accepted.old_folder}"
+            if accepted
             else "there is nothing to accept"
         )
     if arguments.clear:
-        store.alarm(server_store.REFUSED, None)
-    done = retention.tend(store)
-    rrsync = rrsync_features.known()
+        server_job.clear(store)
+    notified: list[dict[str, Alarm]] = []
+
+    def notify() -> None:
+        notified.append(store.alarms.all())
+        problems.extend(notifications.notify_alarms(store))
+
+    result = server_job.run(store, notify)
+    if notified != [result.alarms]:
+        notify()
+    problems += store.alarms.problems
     lines += [
-        rrsync_features.sentence(rrsync),
-        *(f"dropped {readable(path)}" for path in done.dropped),
-        *(f"kept longer, newest good one: {readable(path)}" for path in done.kept_longer),
+        rrsync_features.sentence(rrsync_features.known()),
+        *(f"dropped {readable(path)}" for path in result.dropped),
+        *(f"kept longer, newest good one: {readable(path)}" for path in result.kept_longer),
+        *_alarm_lines("alarm over:", result.over),
+        *_alarm_lines("ALARM", result.alarms),
         *(
-            f"ALARM {kind} since {a['since']}: {a['saw']}"
-            for kind, a in sorted(done.alarms.items())
+            f"refused inventory {one.id} of {one.time}: {one.reason}"
+            for one in client_inventory.refused(store)
         ),
-        f"read {done.read} backups again, dropped {len(done.dropped)} files that were kept "
-        f"{values.keep_days:g} days, {len(done.alarms)} alarms",
+        f"read {result.read} backups again, dropped {len(result.dropped)} files that were kept "
+        f"{store.settings.keep_days:g} days, {len(result.alarms)} alarms",
     ]
-    problems += server_alarms.tell(store)
-    delivery.ping_or_report(
-        values.ping_url, "fail" if done.alarms else "success", "\n".join(lines), problems
-    )
-    lines += problems
-    # Cron mails what is written, so a quiet day is a silent one.
-    problem = append_log(os.path.join(store.own, "keeper.log"), [f"{now()} {one}" for one in lines])
-    if problem:
-        problems.append(problem)
-        lines.append(problem)
-    if arguments.json:
-        print_result(
-            json.dumps({**dataclasses.asdict(done), "rrsync": rrsync, "problems": problems})
-        )
-    elif done.alarms or problems or arguments.accept or os.isatty(1):
-        print_result("\n".join(lines))
-    if done.alarms:
-        return EXIT_CRITICAL
-    return EXIT_WARNING if problems else EXIT_OK
+    return result
+
+
+def _alarm_lines(word: str, alarms: dict[str, Alarm]) -> list[str]:
+    return [
+        f"{word} {kind} since {alarm.since}: {alarm.reason}"
+        for kind, alarm in sorted(alarms.items())
+    ]
 
 
 COMMANDS = {
     "keep-offsite-copy": Command(
-        "look after the copy on the backup server", ServerSettings, _keep, _arguments
+        "maintain the copy on the backup server", ServerSettings, _keep, _arguments
     ),
 }

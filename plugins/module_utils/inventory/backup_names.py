@@ -84,6 +84,20 @@ def _of_strftime(pattern: str) -> str:
     return "".join(parts) + r"\Z"
 
 
+def match_name(name: str, pattern: re.Pattern[str]) -> re.Match[str] | None:
+    """Return the match of a backup's file name, or None; the rule of client and server.
+
+    A hidden file is never a backup: rsync and others write their temporary files under such names.
+
+    Args:
+        name: of a file, without its folder.
+        pattern: of `compiled`.
+    """
+    if name.startswith(".") or "/" in name or "\0" in name:
+        return None
+    return pattern.match(name)
+
+
 def taken_at(match: re.Match[str]) -> str | None:
     """Return when a backup was taken, local ISO 8601, by its name; None where it does not say.
 

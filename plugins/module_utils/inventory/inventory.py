@@ -25,7 +25,7 @@ from ..common.errors import ResilienceError
 from ..common.messages import _, join
 from ..common.system_errors import reason
 from . import open_files
-from .backup_names import PATTERN, compiled, taken_at
+from .backup_names import PATTERN, compiled, match_name, taken_at
 
 TIERS = ("daily", "weekly", "monthly")
 # A file that changed more recently than this is checked for processes that still write it.
@@ -253,7 +253,7 @@ def _scan_tier(found: Inventory, tier: str, expression: re.Pattern[str]) -> None
         except OSError as error:
             found.problems.append(_problem(path, error))
             continue
-        match = expression.match(entry.name)
+        match = match_name(entry.name, expression)
         if not stat.S_ISREG(seen.st_mode):
             found.ignored.append(f"{readable(path)} ({kind_of_file(seen.st_mode)})")
         elif not match:

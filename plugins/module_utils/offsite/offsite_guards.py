@@ -14,7 +14,7 @@ import dataclasses
 import datetime
 from collections.abc import Iterable, Mapping, Sequence
 
-from ..common.messages import Message, _
+from ..common.messages import Message, _, ngettext
 from ..inventory.inventory import BackupFile, Inventory, readable
 
 # Guards that refuse, in the order in which they are checked; each may be overridden once.
@@ -30,6 +30,8 @@ SINCE_SYNC = _("the last good sync")
 SINCE_INVENTORY = _("the last inventory")
 # A clock may differ this much before a backup counts as one from the future.
 CLOCK_SECONDS = 3600
+# Guards judge a change against the best state of so many days with a sync.
+WINDOW_DAYS = 7
 
 
 @dataclasses.dataclass(frozen=True)
@@ -72,7 +74,11 @@ FileState = tuple[int, int]
 
 
 def check_source(
-    tree: Inventory, limits: Limits, marker: str | None, last_good: Mapping[str, FileState]
+    tree: Inventory,
+    limits: Limits,
+    marker: str | None,
+    last_good: Mapping[str, FileState],
+    days: Sequence[DayState] = (),
 ) -> list[Refusal]:
     """Return the refusals that depend on the source alone.
 
@@ -81,6 +87,7 @@ def check_source(
         limits: what is allowed.
         marker: the marker file's name where it should be but is not; None where all is well.
         last_good: the backups of the last good sync; empty where there was none.
+        days: the state of the last days with a sync.
     """
     refusals = []
     if marker is not None:
@@ -115,7 +122,9 @@ def check_source(
         if file.bytes < limits.least_bytes
     )
     now = {file.path: (file.bytes, file.mtime_ns) for file in tree.files}
-    refusals += (Refusal(MASS_CHANGE, reason) for reason in changes(now, limits, last_good))
+    found = changes(now, limits, last_good)
+    found = found or window_changes(now, changed_count(now, last_good), days, limits)
+    refusals += (Refusal(MASS_CHANGE, reason) for reason in found)
     return refusals
 
 
@@ -171,7 +180,7 @@ def changes(
                 )
             )
     kept = last_good.keys() & now.keys()
-    changed = sum(now[path] != last_good[path] for path in kept)
+    changed = changed_count(now, last_good)
     if _beyond(changed + lost, len(last_good), limits) and (changed or not found):
         found.append(
             _(
@@ -183,15 +192,124 @@ def changes(
         )
     if len(last_good) > 3 and not kept and not found:
         found.append(_("none of the %(whole)s backups is left", whole=len(last_good)))
-    return [
-        _(
-            "%(what)s since %(since)s; up to %(percent)s %% is allowed",
-            what=what,
-            since=since,
-            percent=f"{limits.change_percent:g}",
-        )
-        for what in found
-    ]
+    return [_allowed(what, since, limits) for what in found]
+
+
+def changed_count(now: Mapping[str, FileState], last_good: Mapping[str, FileState]) -> int:
+    """Return how many backups that are still there were changed."""
+    return sum(now[path] != last_good[path] for path in last_good.keys() & now.keys())
+
+
+@dataclasses.dataclass(frozen=True)
+class DayState:
+    """The best state of a tree on one day.
+
+    Attributes:
+        day: days since 1970 (UTC).
+        counts: the most backups that each tier held.
+        changed: how many backups were changed that day.
+    """
+
+    day: int
+    counts: dict[str, int]
+    changed: int = 0
+
+
+def days_from(values: object) -> list[DayState]:
+    """Return the days of values that `dataclasses.asdict` made; none where they are malformed."""
+    try:
+        return [
+            DayState(
+                int(value["day"]),
+                {str(tier): int(count) for tier, count in value["counts"].items()},
+                int(value["changed"]),
+            )
+            for value in (values if isinstance(values, list) else [])
+        ]
+    except (KeyError, TypeError, ValueError, AttributeError):
+        return []
+
+
+def with_today(
+    days: Sequence[DayState], now: float, paths: Iterable[str], changed: int
+) -> list[DayState]:
+    """Return the last `WINDOW_DAYS` recorded days, with a tree's state added to today's.
+
+    Days on which nothing was recorded do not count, so that neither a pause nor a clock that jumps
+    makes the guards forget.
+
+    Args:
+        days: earlier days.
+        now: seconds since 1970.
+        paths: the backups that the tree holds.
+        changed: how many of them were changed since the last call.
+    """
+    today = int(now // 86400)
+    counts = _counts(paths)
+    earlier = [day for day in days if day.day != today]
+    for day in days:
+        if day.day == today:
+            tiers = {*day.counts, *counts}
+            counts = {tier: max(day.counts.get(tier, 0), counts.get(tier, 0)) for tier in tiers}
+            changed += day.changed
+    return [*earlier, DayState(today, counts, changed)][-WINDOW_DAYS:]
+
+
+def _counts(paths: Iterable[str]) -> dict[str, int]:
+    counts: dict[str, int] = {}
+    for path in paths:
+        tier = path.partition("/")[0]
+        counts[tier] = counts.get(tier, 0) + 1
+    return counts
+
+
+def window_changes(
+    now: Iterable[str], changed: int, days: Sequence[DayState], limits: Limits
+) -> list[str]:
+    """Return what was lost or changed beyond the limits against the best of the last days.
+
+    However finely a loss is divided, it is judged as a whole.
+
+    Args:
+        now: the backups as they are.
+        changed: how many of them are changed now.
+        days: the last days, as `with_today` returned them.
+        limits: what is allowed.
+    """
+    counts, found = _counts(now), []
+    best: dict[str, int] = {}
+    for day in days:
+        for tier, count in day.counts.items():
+            best[tier] = max(best.get(tier, 0), count)
+    for tier, whole in sorted(best.items()):
+        fewer = max(0, whole - counts.get(tier, 0))
+        if _beyond(fewer, whole, limits):
+            found.append(
+                _(
+                    "%(tier)s lost %(part)s of %(whole)s backups",
+                    tier=readable(tier),
+                    part=fewer,
+                    whole=whole,
+                )
+            )
+    total, rewritten = sum(best.values()), changed + sum(day.changed for day in days)
+    if changed and _beyond(rewritten, total, limits):
+        found.append(_("%(changed)s of %(whole)s backups changed", changed=rewritten, whole=total))
+    since = ngettext(
+        "the best state of the last %(count)d day with a sync",
+        "the best state of the last %(count)d days with a sync",
+        len(days),
+    )
+    return [_allowed(what, since, limits) for what in found]
+
+
+def _allowed(what: str, since: str, limits: Limits) -> Message:
+    return _(
+        "%(what)s since %(since)s; up to %(percent)s %% is allowed",
+        what=what,
+        since=since,
+        percent=f"{limits.change_percent:g}",
+    )
 
 
 def _beyond(part: float, whole: float, limits: Limits) -> bool:

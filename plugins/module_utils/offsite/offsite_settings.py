@@ -95,6 +95,7 @@ class SyncResult:
         remedy: what to do about it; may be empty.
         sent, aside, vanished, in_progress: backups that were sent, moved aside on the server,
             rotated away meanwhile, and left out because they are still being written.
+        repaired: backups of which a rotten copy on the server was replaced.
         files_sent, files_aside: how many.
         bytes_of_files: size of the files that were sent.
         bytes_sent: bytes on the wire for them, rsync's own protocol included.
@@ -120,6 +121,7 @@ class SyncResult:
     aside: tuple[str, ...] = ()
     vanished: tuple[str, ...] = ()
     in_progress: tuple[str, ...] = ()
+    repaired: tuple[str, ...] = ()
     bytes_of_files: int = 0
     bytes_sent: int = 0
     refusals: tuple[Refusal, ...] = ()

@@ -10,6 +10,7 @@ import contextlib
 import dataclasses
 import json
 import os
+import time
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -19,7 +20,8 @@ from ..common.locks import lock_file
 from ..common.messages import _
 from ..common.system_errors import reason
 from ..inventory.inventory import Inventory
-from .offsite_guards import MASS_CHANGE, FileState
+from . import offsite_guards
+from .offsite_guards import MASS_CHANGE, DayState, FileState
 from .offsite_settings import OK, WARNING, SyncResult, SyncSettings
 
 
@@ -43,9 +45,10 @@ class LastGood:
 
 @dataclasses.dataclass(frozen=True)
 class SyncState:
-    """State between runs."""
+    """State between runs; `days` are the states of the last days with a sync."""
 
     last_good: LastGood | None = None
+    days: tuple[DayState, ...] = ()
     last_run: Mapping[str, Any] | None = None
 
 
@@ -71,7 +74,8 @@ def load_state(settings: SyncSettings) -> tuple[SyncState, str | None]:
             {str(name): (int(size), int(mtime)) for name, (size, mtime) in good["files"].items()},
             str(good.get("fingerprint", "")),
         )
-        return SyncState(last_good, values["last_run"]), None
+        days = tuple(offsite_guards.days_from(values.get("days")))
+        return SyncState(last_good, days, values["last_run"]), None
     except FileNotFoundError:
         return SyncState(), None
     except OSError as error:
@@ -96,9 +100,9 @@ def save_state(
     done = result.status in (OK, WARNING)
     # The mass change was overridden here; the server now wants its own confirmation, and the
     # next run here must not want another one.
-    passed = result.kind == "server_guard" and any(
-        refusal.guard == MASS_CHANGE for refusal in result.overridden
-    )
+    overridden = any(refusal.guard == MASS_CHANGE for refusal in result.overridden)
+    passed = result.kind == "server_guard" and overridden
+    days = [] if passed else list(state.days)
     if (done or passed) and tree is not None:
         files = {
             file.path: (file.bytes, file.mtime_ns)
@@ -106,12 +110,21 @@ def save_state(
             if file.path not in left_out
         }
         if done:
+            days = offsite_guards.with_today(
+                [] if overridden else state.days,
+                time.time(),
+                files,
+                offsite_guards.changed_count(
+                    files, state.last_good.files if state.last_good else {}
+                ),
+            )
             last_good = LastGood(result.time, result.destination, files, fingerprint)
         elif last_good:
             last_good = LastGood(last_good.time, last_good.destination, files)
     values = {
         "version": 1,
         "last_good": last_good and vars(last_good),
+        "days": [dataclasses.asdict(day) for day in days],
         "last_run": {key: getattr(result, key) for key in ("time", "status", "message")},
     }
     path = state_path(settings, ".json")
@@ -142,3 +155,85 @@ def locked(settings: SyncSettings) -> Iterator[int | None]:
                 remedy=_("name a folder that may be written to, and make room there"),
             ) from error
         yield lock
+
+
+def lock_holders(settings: SyncSettings) -> list[str]:
+    """Return the processes that hold the lock: program, number and state, as far as permitted."""
+    path = state_path(settings, ".lock")
+    try:
+        lock = os.stat(path)
+    except OSError:
+        return []
+    found = []
+    for pid in filter(str.isdigit, os.listdir("/proc")):
+        with contextlib.suppress(OSError, IndexError):
+            descriptors = os.listdir(f"/proc/{pid}/fd")
+            if any(_is_same(f"/proc/{pid}/fd/{number}", lock) for number in descriptors):
+                # proc(5): the program's name in brackets, then the state, T for stopped.
+                with open(f"/proc/{pid}/stat", encoding="utf-8", errors="replace") as file:
+                    name, _bracket, fields = file.read().rpartition(")")
+                program, state = name.partition("(")[2], fields.split()[0]
+                found.append(f"{program} ({pid}{', stopped' if state in 'Tt' else ''})")
+    return [one for one in found if f"({os.getpid()}" not in one]
+
+
+def _is_same(path: str, status: os.stat_result) -> bool:
+    try:
+        return os.path.samestat(os.stat(path), status)
+    except OSError:
+        return False
+
+
+def count_busy(settings: SyncSettings, time_text: str) -> tuple[int, str]:
+    """Count a run that found another job at work.
+
+    Args:
+        settings: of the sync.
+        time_text: when the run began, ISO 8601.
+
+    Returns:
+        How many runs in a row found that, and when the first of them began.
+
+    Raises:
+        OSError: the count cannot be stored.
+    """
+    path = state_path(settings, "-busy.json")
+    runs, since = 0, time_text
+    with contextlib.suppress(OSError, ValueError, KeyError, TypeError):
+        with open(path, encoding="utf-8") as file:
+            values = json.load(file)
+        runs, since = int(values["runs"]), str(values["since"])
+    replace_json(path, {"runs": runs + 1, "since": since})
+    return runs + 1, since
+
+
+def reset_busy(settings: SyncSettings) -> None:
+    """Forget earlier runs that found another job at work."""
+    with contextlib.suppress(OSError):
+        os.unlink(state_path(settings, "-busy.json"))
+
+
+def save_rotten(settings: SyncSettings, digests: Mapping[str, str]) -> None:
+    """Store which backups are rotten on the server, with the digests that they had before.
+
+    The next sync replaces them.
+
+    Raises:
+        OSError: they cannot be stored.
+    """
+    path = state_path(settings, "-rotten.json")
+    if digests:
+        replace_json(path, dict(digests))
+    else:
+        with contextlib.suppress(FileNotFoundError):
+            os.unlink(path)
+
+
+def load_rotten(settings: SyncSettings) -> dict[str, str]:
+    """Return what `save_rotten` stored."""
+    try:
+        with open(state_path(settings, "-rotten.json"), encoding="utf-8") as file:
+            values = json.load(file)
+        return {str(path): str(digest) for path, digest in values.items()}
+    except (OSError, ValueError, AttributeError):
+        return {}

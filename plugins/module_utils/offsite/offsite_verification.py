@@ -9,16 +9,17 @@ from __future__ import annotations
 import dataclasses
 import datetime
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
-from ..common.messages import _
+from ..common.messages import _, join
+from ..common.system_errors import reason
 from ..inventory import digest_cache, freshness, inventory, inventory_names
 from ..inventory.digest_cache import DigestCache, Identity
 from ..inventory.inventory import Inventory, readable
 from .offsite_settings import SyncSettings
-from .offsite_state import load_state, state_path
+from .offsite_state import load_state, save_rotten, state_path
 from .remote_listing import RemoteListing
 
 
@@ -70,12 +71,18 @@ def _verification(
         remote, listing, remote_digests = remote_future.result()
     if not listing.exists:
         remote.problems.append(_("%(where)s: no such folder on the server", where=str(transport)))
+    comparison = inventory.compare(local, remote)
+    try:
+        save_rotten(settings, _rotten_copies(local, remote, local_digests.rotted))
+    except OSError as error:
+        path = state_path(settings, "-rotten.json")
+        local.problems.append(join([readable(path), reason(error)], ": "))
     return {
         "host": transport.host,
         "name": settings.name,
         "local": inventory_names.printable(local).to_dict(),
         "remote": inventory_names.printable(remote).to_dict(),
-        "comparison": inventory.compare(local, remote).to_dict(),
+        "comparison": comparison.to_dict(),
         "digests": {"local": local_digests.counts(), "remote": remote_digests.counts()},
         "rotted": {"local": local_digests.rotted, "remote": remote_digests.rotted},
         "freshness": {
@@ -106,6 +113,24 @@ class DigestCounts:
     def counts(self) -> dict[str, int]:
         """Plain values."""
         return {"read": self.read, "cached": self.cached}
+
+
+def _rotten_copies(local: Inventory, remote: Inventory, rotted: Sequence[str]) -> dict[str, str]:
+    """Return digests by path of local backups whose copy differs in nothing but its content.
+
+    The next sync sends these again, for nothing else tells it that they differ. A local backup that
+    rotted itself is not among them.
+    """
+    copies = {file.path: file for file in remote.files}
+    found = {}
+    for file in local.files:
+        copy = copies.get(file.path)
+        if copy is None or not file.sha256 or copy.sha256 in (None, file.sha256):
+            continue
+        same_time = copy.mtime_ns // 10**9 == file.mtime_ns // 10**9
+        if copy.bytes == file.bytes and same_time and readable(file.path) not in rotted:
+            found[file.path] = file.sha256
+    return found
 
 
 def _scan(settings: SyncSettings) -> Inventory:

@@ -30,7 +30,7 @@ from . import ssh, ssh_command
 # link TIER | missing TIER | unreadable TIER
 # file TYPE SIZE MTIME INODE CTIME PATH | end
 # The server's gate (`gate`) writes also: gate PROTOCOL confined|loose | free BYTES
-# alarm KIND SINCE REASON | alarm-message KIND FORM (JSON)
+# alarm KIND SINCE REASON | alarm-message KIND FORM (JSON) | rotten PATH
 # entry TYPE SIZE MTIME_NS INODE CTIME_NS PATH
 _LIST_SCRIPT = "; ".join(
     (
@@ -79,6 +79,7 @@ class RemoteListing:
         identities: each backup's identity there, for the cache of digests.
         gate: the protocol of the server's gate; None where the account runs any command.
         confined: whether the kernel there keeps rsync in the gate's folder.
+        rotten: backups whose content the server's own job found changed.
         alarms: the alarms of the server's own job, one sentence each.
         keeps_times: whether it keeps a file's time of change; otherwise sizes alone are compared
             before something is sent.
@@ -96,6 +97,7 @@ class RemoteListing:
     identities: dict[str, Identity] = dataclasses.field(default_factory=dict)
     gate: int | None = None
     confined: bool = False
+    rotten: frozenset[str] = frozenset()
     alarms: tuple[str, ...] = ()
     keeps_times: bool = True
     fingerprint: str = ""
@@ -214,6 +216,7 @@ def parse(
     room: int | None = None
     gate: int | None = None
     confined = False
+    rotten: set[str] = set()
     alarms: dict[str, tuple[str, str]] = {}
     listed: dict[str, _Entry] = {}
     short = [record for record in records if not record.startswith(_FILE_RECORDS)]
@@ -245,6 +248,8 @@ def parse(
         elif kind in ("file", "entry"):
             path, seen = _parse_entry(rest, root, whole=kind == "entry")
             listed[path.removeprefix("./")] = seen
+        elif kind == "rotten":
+            rotten.add(rest)
         elif kind == "link":
             why = _("symbolic link, not followed")
             tree.problems.append(join([inventory.readable(rest), why], ": "))
@@ -261,6 +266,7 @@ def parse(
         identities,
         gate,
         confined,
+        frozenset(rotten),
         tuple(
             _("%(kind)s since %(since)s: %(reason)s", kind=name, since=since, reason=why)
             for name, (since, why) in alarms.items()
@@ -271,7 +277,7 @@ def parse(
 
 
 _FILE_RECORDS = (b"entry ", b"file ")
-_LIST_RECORDS = (*_FILE_RECORDS, b"link ", b"missing ", b"unreadable ")
+_LIST_RECORDS = (*_FILE_RECORDS, b"link ", b"missing ", b"unreadable ", b"rotten ")
 
 
 def _fingerprint(records: Iterable[bytes]) -> str:
@@ -313,7 +319,7 @@ def _fill(
         tier, _slash, name = path.partition("/")
         if tier not in tree.tier_names or "/" in name or name in ("", ".", ".."):
             continue
-        match = pattern.match(name)
+        match = backup_names.match_name(name, pattern)
         if seen.letter != "f":
             kind = inventory.kind_of_file(_KINDS.get(seen.letter, 0))
             tree.ignored.append(f"{inventory.readable(path)} ({kind})")

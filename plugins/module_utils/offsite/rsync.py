@@ -107,6 +107,7 @@ def command(
     remove_missing: bool,
     progress: bool,
     durable: bool,
+    ignore_times: bool = False,
 ) -> list[str]:
     """Return the command line; the list of names is its standard input."""
     shell = " ".join("'" + word.replace("'", "''") + "'" for word in ssh.command(destination))
@@ -135,6 +136,8 @@ def command(
         arguments.append(f"--bwlimit={destination.bandwidth_kbps}")
     if destination.compress:
         arguments.append("--compress")
+    if ignore_times and not gated:  # nothing of the same name waits behind the gate
+        arguments.append("--ignore-times")
     if durable:
         arguments.append("--fsync")
     if dry_run:
@@ -157,6 +160,7 @@ class RsyncRun:
         durable: have every file written through to the server's disk before it gets its name.
         counted: whether it reports its progress.
         keep_open: descriptors that rsync inherits: a lock that must be held while rsync runs.
+        ignore_times: send files although size and time are equal.
 
     Raises:
         ResilienceError: rsync is not installed here.
@@ -173,6 +177,7 @@ class RsyncRun:
         durable: bool = False,
         counted: bool = False,
         keep_open: Sequence[int] = (),
+        ignore_times: bool = False,
     ) -> None:
         self.destination = destination
         arguments = command(
@@ -183,6 +188,7 @@ class RsyncRun:
             remove_missing=remove_missing,
             progress=counted,
             durable=durable,
+            ignore_times=ignore_times,
         )
         with contextlib.ExitStack() as stack:
             self._errors = stack.enter_context(tempfile.TemporaryFile())

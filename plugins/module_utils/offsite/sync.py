@@ -10,6 +10,7 @@ but moved to `old_<date>_<time>` beside the tiers, by name, and only after every
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import datetime
 import os
@@ -19,18 +20,32 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 
 from ..common.errors import ResilienceError
-from ..common.messages import _, join
+from ..common.messages import _, join, ngettext
+from ..common.system_errors import reason
 from ..inventory import inventory
 from ..inventory.inventory import BackupFile, Inventory, readable
 from . import offsite_guards, offsite_verification, ssh
 from .offsite_guards import Refusal
 from .offsite_settings import FAILED, LOCKED, OK, REFUSED, WARNING, SyncResult, SyncSettings
-from .offsite_state import load_state, locked, save_state
+from .offsite_state import (
+    count_busy,
+    load_rotten,
+    load_state,
+    lock_holders,
+    locked,
+    reset_busy,
+    save_rotten,
+    save_state,
+    state_path,
+)
+from .remote_listing import RemoteListing
 from .rsync import Transfer
-from .transport import Delivery, TransferRequest
+from .transport import Delivery, FinishResult, TransferRequest
 
 # Seconds between two scans while a backup is still being written.
 WAIT_STEP = 5.0
+# So many runs in a row that find another job at work are a failure.
+MOST_BUSY_RUNS = 2
 Outcome = tuple[str, str, str, str]
 
 
@@ -65,15 +80,44 @@ def sync(
         return run.result(*run.run())
     with locked(settings) as lock:
         if lock is None:
-            return run.result(LOCKED, _("another sync is running, so this one ends"))
+            message = _("another sync is running, so this one ends")
+            return _count_busy(settings, run.result(LOCKED, message), lock_holders(settings))
         run.keep_open = (lock,)
         result = run.result(*run.run())
+        if result.status == LOCKED:
+            return _count_busy(settings, result, [])
+        reset_busy(settings)
         problem = save_state(settings, run.state, result, run.tree, run.left_out, run.fingerprint)
     if problem:
         doubtful = (*result.warnings, problem)
         status = WARNING if result.status == OK else result.status
         result = dataclasses.replace(result, warnings=doubtful, status=status)
     return result
+
+
+def _count_busy(settings: SyncSettings, result: SyncResult, holders: Sequence[str]) -> SyncResult:
+    """Return the result of a run that another job kept from working.
+
+    Once is no failure. Several times in a row is: then nothing is copied any more.
+    """
+    try:
+        runs, since = count_busy(settings, result.time)
+    except OSError as error:
+        path = state_path(settings, "-busy.json")
+        problem = _("the state %(path)s cannot be written: %(why)s", path=path, why=reason(error))
+        return dataclasses.replace(result, warnings=(*result.warnings, problem))
+    if runs < MOST_BUSY_RUNS:
+        return result
+    message = _(
+        "%(runs)d runs in a row since %(since)s found another job at work: %(why)s",
+        runs=runs,
+        since=since,
+        why=join([result.message, join(holders)], ": "),
+    )
+    remedy = _("look what the other job is doing, and end it if it hangs")
+    return dataclasses.replace(
+        result, status=FAILED, kind="locked_out", message=message, remedy=remedy
+    )
 
 
 class _Run:
@@ -108,8 +152,11 @@ class _Run:
         self.bytes_sent = 0
         self.attempts = 0
         self.weaker: tuple[str, ...] = ()
+        self.gated = False
         self.server_alarms: tuple[str, ...] = ()
         self.fingerprint = ""
+        self.rotten: set[str] = set()
+        self.repaired: set[str] = set()
 
     def result(self, status: str, message: str, kind: str = "", remedy: str = "") -> SyncResult:
         return SyncResult(
@@ -124,6 +171,7 @@ class _Run:
             aside=tuple(readable(path) for path in self.aside),
             vanished=tuple(readable(path) for path in self.vanished),
             in_progress=tuple(self.tree.in_progress) if self.tree else (),
+            repaired=tuple(readable(path) for path in sorted(self.repaired)),
             bytes_of_files=sum(self.sent.values()),
             bytes_sent=self.bytes_sent,
             refusals=tuple(self.refusals),
@@ -203,7 +251,9 @@ class _Run:
         if marker and os.path.isfile(os.path.join(tree.root, marker)):
             marker = ""
         before = self.state.last_good.files if self.state.last_good else {}
-        return offsite_guards.check_source(tree, self.settings.limits, marker or None, before)
+        return offsite_guards.check_source(
+            tree, self.settings.limits, marker or None, before, self.state.days
+        )
 
     def _is_refused(self, refusals: Sequence[Refusal]) -> bool:
         """Record refusals, and return whether one of them was not overridden."""
@@ -254,6 +304,7 @@ class _Run:
             settings.tiers, settings.pattern, self._known_fingerprint(tree)
         )
         self.weaker = settings.transport.weaker(remote)
+        self.gated = remote.gate is not None
         self.server_alarms = remote.alarms
         if remote.unchanged:
             self.fingerprint = remote.fingerprint
@@ -268,6 +319,9 @@ class _Run:
             )
             return (FAILED, problem, "no_folder", _("make it there: mkdir -p")), False
         to_send = _to_send(tree, remote.tree, times=remote.keeps_times)
+        self.rotten = self._rotten(tree, remote) - to_send.keys()
+        to_send |= {file.path: file.bytes for file in tree.files if file.path in self.rotten}
+        self._warn_of_losses(tree, remote)
         aside = self._obsolete(tree, remote.tree)
         last_good = self.state.last_good
         refusals = offsite_guards.check_destination(
@@ -310,8 +364,68 @@ class _Run:
         good = self.state.last_good
         if good is None or good.destination != str(self.settings.transport):
             return ""
+        if load_rotten(self.settings):
+            return ""
         now = {file.path: (file.bytes, file.mtime_ns) for file in tree.files}
         return good.fingerprint if now == good.files else ""
+
+    def _rotten(self, tree: Inventory, remote: RemoteListing) -> set[str]:
+        """Return backups whose copy is rotten, while the backup here is as it was."""
+        held = {file.path for file in remote.tree.files}
+        found = {path for path in remote.rotten if path in held}
+        for path, digest in load_rotten(self.settings).items():
+            if path in held:
+                with contextlib.suppress(OSError):
+                    if inventory.sha256(os.path.join(tree.root, path)) == digest:
+                        found.add(path)
+        return found & {file.path for file in tree.files}
+
+    def _warn_of_losses(self, tree: Inventory, remote: RemoteListing) -> None:
+        """Warn of backups that the last good sync left on the server and that are gone there."""
+        good = self.state.last_good
+        if good is None or good.destination != str(self.settings.transport) or not remote.exists:
+            return
+        held = {file.path for file in remote.tree.files}
+        ours = {file.path for file in tree.files}
+        lost = sorted(path for path in good.files if path in ours and path not in held)
+        if lost:
+            warning = ngettext(
+                "%(count)d backup of the last good sync is gone on the server: %(files)s",
+                "%(count)d backups of the last good sync are gone on the server: %(files)s",
+                len(lost),
+                files=_names(lost),
+            )
+            if warning not in self.warnings:
+                self.warnings.append(warning)
+
+    def _note_finished(self, finished: FinishResult) -> None:
+        """Warn of what the server rejected or repaired."""
+        if finished.rejected:
+            # They count as not sent, so that the next run does not miss them on the server.
+            self.left_out |= set(finished.rejected)
+            self.warnings.append(
+                _(
+                    "not among the tiers and names that the server knows: %(files)s",
+                    files=_names(finished.rejected),
+                )
+            )
+        done = set(finished.repaired)
+        if not self.gated:  # what was sent has replaced the copy
+            done |= self.rotten & self.sent.keys()
+        if done:
+            self.repaired |= done
+            self.warnings.append(
+                _(
+                    "rotten on the server and replaced, the rotten copies are kept there in an "
+                    "old folder: %(files)s",
+                    files=_names(sorted(done)),
+                )
+            )
+            known = load_rotten(self.settings)
+            with contextlib.suppress(OSError):  # the next run sends them once more
+                save_rotten(
+                    self.settings, {path: one for path, one in known.items() if path not in done}
+                )
 
     def _has_new_backups(self, tree: Inventory) -> bool:
         """Return whether the tree holds backups that the last good sync did not see."""
@@ -348,6 +462,7 @@ class _Run:
         self.bytes_sent += moved.bytes_sent
         if not moved.ok:
             return (FAILED, moved.problem, moved.kind, moved.remedy), moved.retryable
+        self._note_finished(finished)
         if finished.refused:
             problem = _(
                 "the server took what is new, but moved nothing aside: %(why)s",
@@ -360,11 +475,10 @@ class _Run:
             self.refusals.append(Refusal("server-mass-change", finished.refused))
             return (REFUSED, problem, "server_guard", remedy), False
         if finished.not_placed:
-            names = ", ".join(readable(path) for path in finished.not_placed[:5])
             problem = _(
                 "%(count)d backups did not arrive as they are here: %(names)s",
                 count=len(finished.not_placed),
-                names=names,
+                names=_names(finished.not_placed),
             )
             return (FAILED, problem, "not_placed", _("look whether they still change")), True
         return self._success_outcome(), False
@@ -416,6 +530,7 @@ class _Run:
             durable=self.settings.durable,
             progress=(lambda count: progress(count, total)) if progress and total else None,
             keep_open=self.keep_open,
+            ignore_times=bool(self.rotten),
         )
 
     def _send_names(self, names: Sequence[str], total: int) -> Transfer:
@@ -460,3 +575,8 @@ def _changes_since(tree: Inventory) -> tuple[list[str], list[str]]:
         if (now.st_size, now.st_mtime_ns) != (file.bytes, file.mtime_ns):
             changed.append(file.path)
     return gone, changed
+
+
+def _names(paths: Sequence[str]) -> str:
+    """Return the first paths, readable."""
+    return ", ".join(readable(path) for path in paths[:5])

@@ -29,6 +29,7 @@ class Delivery:
         durable: have each file written through to disk before it gets its name, where possible.
         progress: called with the bytes of files done so far.
         keep_open: descriptors that the sending process inherits: a lock that outlives this one.
+        ignore_times: send files although size and time are equal, to replace rotten copies.
     """
 
     source: str
@@ -37,6 +38,7 @@ class Delivery:
     durable: bool = False
     progress: Callable[[int], None] | None = None
     keep_open: tuple[int, ...] = ()
+    ignore_times: bool = False
 
 
 @dataclasses.dataclass(frozen=True)
@@ -67,11 +69,15 @@ class FinishResult:
         refused: why the server moved nothing; empty where it did.
         not_placed: backups that the server did not accept, because what arrived differs from the
             inventory.
+        rejected: backups that the server's tiers or pattern do not know.
+        repaired: backups whose rotten copy the server replaced.
     """
 
     moved: Transfer
     refused: str = ""
     not_placed: tuple[str, ...] = ()
+    rejected: tuple[str, ...] = ()
+    repaired: tuple[str, ...] = ()
 
 
 class Transport(Protocol):

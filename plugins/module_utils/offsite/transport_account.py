@@ -36,6 +36,7 @@ class _RunOptions:
     durable: bool
     counted: bool
     keep_open: tuple[int, ...]
+    ignore_times: bool
 
     @classmethod
     def of(cls, delivery: Delivery, *, durable: bool, remove_missing: bool = False) -> _RunOptions:
@@ -48,6 +49,7 @@ class _RunOptions:
             durable=durable,
             counted=delivery.progress is not None,
             keep_open=delivery.keep_open,
+            ignore_times=delivery.ignore_times,
         )
 
     def start(self, destination: Destination) -> rsync.RsyncRun:

@@ -92,12 +92,14 @@ class GateTransport(AccountTransport):
             aside = [*result["aside"], *result["replaced"]]
             not_placed = tuple(result["missing"] + result["unfit"])
             refused = from_form(result.get("refused_message"), str(result["refused"]))
+            rejected = tuple(map(str, result.get("rejected", ())))
+            repaired = tuple(map(str, result.get("repaired", ())))
         except (ValueError, KeyError, TypeError) as error:
             raise ResilienceError(
                 "the server's answer cannot be read", option="server", value=str(self)
             ) from error
         moved = Transfer(0, removed=tuple(Item(str(path), 0) for path in aside))
-        return FinishResult(moved, refused, not_placed)
+        return FinishResult(moved, refused, not_placed, rejected, repaired)
 
     def weaker(self, remote: RemoteListing) -> tuple[str, ...]:
         """Return the guarantees that are missing, as `Transport.weaker`."""

@@ -158,7 +158,7 @@ class RcloneTransport:
         for tier in tiers:
             for entry in self._listed(tier) if tier in names else ():
                 name = str(entry["Name"])
-                match = expression.match(name)
+                match = backup_names.match_name(name, expression)
                 path = f"{tier}/{name}"
                 if entry.get("IsDir") or not match:
                     kind = " (folder)" if entry.get("IsDir") else ""

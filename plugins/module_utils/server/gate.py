@@ -2,16 +2,15 @@
 # Copyright (c) 2026, chefwell.resilience contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What our key may do on the backup server: the forced command in `authorized_keys`.
+"""The gate: the forced command of a client's key in `authorized_keys` on the backup server.
 
-sshd runs this instead of whatever the client asks for, and tells what that was in
-SSH_ORIGINAL_COMMAND. Whoever holds the key may see what the copy holds, and add to it. A writing
-rsync is started with options of ours only, and the kernel keeps it in `incoming`; what comes of
-that is for the server's own job (`keeper`) to say.
+sshd runs it instead of the client's command, which it finds in SSH_ORIGINAL_COMMAND. Whoever holds
+the key may list the copy and add to it. A writing rsync gets options from a list only, and the
+kernel keeps it in `incoming`; what arrives there gets its place by `placement`.
 
 rsync's own `rrsync` is not used: whether it can refuse to delete (`-no-del`) and to overwrite
-(`-no-overwrite`) depends on its version (`rrsync_features` tells), and with all of them a key that
-may write a file in its place may also leave half of one there.
+(`-no-overwrite`) depends on its version (`rrsync_features`), and with all of them a key that may
+write a file in its place may also leave half of one there.
 """
 
 from __future__ import annotations
@@ -39,16 +38,23 @@ from ..common.errors import ResilienceError
 from ..common.messages import Message, _, to_form
 from ..inventory import inventory
 from ..inventory.inventory import readable
-from . import landlock, retention, server_alarms, server_store
-from .incoming import Arrivals, adopt
+from . import landlock, placement, server_notifications, server_verification
+from .incoming import (
+    ArrivalSession,
+    clear_obstructions,
+    recover_sessions,
+    resume_partial_files,
+)
+from .server_alarms import REFUSED
 from .server_settings import ServerSettings
+from .server_store import Busy, Store, WrongCopy
 
 PROTOCOL = 1
 WRITE, READ = "write", "read"
 # An inventory of 100,000 backups has 20 MB.
 MOST_INPUT = 64 << 20
 FULL = _("the disk is full up to its reserve")
-# Between two looks at the room that is left while something comes, seconds.
+# Seconds between two looks at the room that is left while something arrives.
 LOOK_SECONDS = 0.1
 # Protocol features of the client's rsync follow `e`; they end the short options.
 _SHORT_WRITE = re.compile(r"-[trpvnzR]*(e[0-9A-Za-z.]*)?")
@@ -60,48 +66,52 @@ _PARTIAL = ("--partial-dir", ".rsync-partial")
 
 
 class Refused(Exception):
-    """What was asked for is not allowed; `why` says it for pages of every language."""
+    """The request is not allowed; `reason` is translatable."""
 
-    def __init__(self, why: str) -> None:
-        super().__init__(why)
-        self.why = why
+    def __init__(self, reason: str) -> None:
+        super().__init__(reason)
+        self.reason = reason
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Answers one request.
+    """Serve one request.
 
     Args:
         arguments: `--config FILE` and `--allow write` or `--allow read`; those of the process when
             left out.
 
     Returns:
-        The exit code: 0 done, 1 refused, 2 failed, 75 (EX_TEMPFAIL) another job is at work.
+        The exit code: 0 done, 1 refused, 2 failed, 75 (EX_TEMPFAIL) another job holds the lock.
     """
     given = list(sys.argv[1:] if arguments is None else arguments)
     try:
         options = dict(zip(given[::2], given[1::2], strict=True))
         path, allow = options["--config"], options["--allow"]
     except (KeyError, ValueError):
-        return _say("usage: gate --config FILE --allow write|read", 2)
-    asked = os.environ.get("SSH_ORIGINAL_COMMAND", "")
+        return _fail("usage: gate --config FILE --allow write|read", 2)
+    request = os.environ.get("SSH_ORIGINAL_COMMAND", "")
     try:
-        gate = Gate(server_store.Store(settings.load(path, ServerSettings)), allow, path)
-        return gate.answer(asked)
+        server_settings = settings.load(path, ServerSettings)
+        try:
+            return Gate(Store(server_settings), allow, path).serve(request)
+        except WrongCopy:
+            server_notifications.notify_in_background(server_settings, path)
+            raise
     except Refused as error:
-        return _say(f"chefwell gate: refused: {error}", 1)
-    except server_store.Busy as error:
-        return _say(f"chefwell gate: busy: {error}", 75)
+        return _fail(f"chefwell gate: refused: {error}", 1)
+    except Busy as error:
+        return _fail(f"chefwell gate: busy: {error}", 75)
     except (ResilienceError, OSError) as error:
-        return _say(f"chefwell gate: {error}", 2)
+        return _fail(f"chefwell gate: {error}", 2)
 
 
-def _say(text: str, code: int) -> int:
+def _fail(text: str, code: int) -> int:
     sys.stderr.write(text + "\n")
     return code
 
 
 class Gate:
-    """One key's door to one copy.
+    """What one key may do with one copy.
 
     Args:
         store: the copy.
@@ -109,22 +119,22 @@ class Gate:
         config_file: the client's configuration.
     """
 
-    def __init__(self, store: server_store.Store, allow: str, config_file: str) -> None:
+    def __init__(self, store: Store, allow: str, config_file: str) -> None:
         self.store = store
         self.allow = allow
         self.config_file = config_file
 
-    def answer(self, asked: str) -> int:
-        """Does what was asked for, if it is allowed.
+    def serve(self, request: str) -> int:
+        """Do what was requested, if it is allowed.
 
         Raises:
             Refused: it is not.
         """
         try:
-            words = shlex.split(asked)
+            words = shlex.split(request)
         except ValueError:
             words = []
-        answers: dict[str, Callable[[list[str]], int]] = {
+        commands: dict[str, Callable[[list[str]], int]] = {
             "hostname": self._hostname,
             "echo": self._echo,
             "chefwell-hello": self._hello,
@@ -134,61 +144,60 @@ class Gate:
             "rsync": self._rsync,
         }
         try:
-            if not words or words[0] not in answers:
-                raise Refused(
-                    _(
-                        "%(what)s is not among what this key may do",
-                        what=repr(readable(words[0])[:80]),
-                    )
-                    if words
-                    else _("this key opens no shell")
-                )
-            return answers[words[0]](words[1:])
+            if not words:
+                raise Refused(_("this key opens no shell"))
+            if words[0] not in commands:
+                command = repr(readable(words[0])[:80])
+                raise Refused(_("%(what)s is not among what this key may do", what=command))
+            return commands[words[0]](words[1:])
         except Refused as error:
-            self._record(asked, error.why)
+            self._record(request, error.reason)
             raise
 
-    def _record(self, asked: str, why: str) -> None:
-        """Keeps what was refused: a key that asks for more than it may is perhaps a stolen one."""
-        came_from = os.environ.get("SSH_CONNECTION", "?").split(" ")[0]
+    def _record(self, request: str, reason: str) -> None:
+        """Log a refused request: a key that requests more than it may is perhaps a stolen one."""
         line = _(
             "%(time)s, from %(address)s: %(why)s: %(asked)s",
             time=time.strftime("%Y-%m-%dT%H:%M:%S%z"),
-            address=came_from,
-            why=why,
-            asked=readable(asked)[:300],
+            address=os.environ.get("SSH_CONNECTION", "?").split(" ")[0],
+            why=reason,
+            asked=readable(request)[:300],
         )
-        path = os.path.join(self.store.own, "refused.log")
-        if os.path.exists(path) and os.path.getsize(path) > 1 << 20:
-            os.replace(path, f"{path}.1")
-        with open(path, "a", encoding="utf-8") as log:
-            log.write(line + "\n")
-        with self._told():
-            self.store.alarm(server_store.REFUSED, line)
+        path = os.path.join(self.store.state_dir, "refused.log")
+        with self._notifying():
+            self.store.alarms.set(REFUSED, line)
+            # A full disk must not keep the alarm from being notified.
+            with contextlib.suppress(OSError):
+                if os.path.exists(path) and os.path.getsize(path) > 1 << 20:
+                    os.replace(path, f"{path}.1")
+                with open(path, "a", encoding="utf-8") as log:
+                    log.write(line + "\n")
 
     @contextlib.contextmanager
-    def _told(self) -> Iterator[None]:
-        """Has people told at once of an alarm that is raised within."""
-        before = self.store.alarms().keys()
-        yield
-        if self.store.alarms().keys() - before:
-            server_alarms.tell_soon(self.store, self.config_file)
+    def _notifying(self) -> Iterator[None]:
+        """Start the notifications if an alarm is raised within."""
+        before = self.store.alarms.all().keys()
+        try:
+            yield
+        finally:
+            if self.store.alarms.all().keys() - before:
+                server_notifications.notify_in_background(self.store.settings, self.config_file)
 
     def _hostname(self, words: list[str]) -> int:
         if words:
             raise Refused(_("hostname takes no arguments"))
-        return self._tell(os.uname().nodename + "\n")
+        return self._write(os.uname().nodename + "\n")
 
     def _echo(self, words: list[str]) -> int:
-        return self._tell(" ".join(words) + "\n")
+        return self._write(" ".join(words) + "\n")
 
-    def _tell(self, text: str) -> int:
+    def _write(self, text: str) -> int:
         sys.stdout.buffer.write(os.fsencode(text))
         sys.stdout.buffer.flush()
         return 0
 
     def _hello(self, words: list[str]) -> int:
-        return self._tell(
+        return self._write(
             json.dumps(
                 {
                     "protocol": PROTOCOL,
@@ -201,26 +210,25 @@ class Gate:
         )
 
     def _list(self, words: list[str]) -> int:
-        """The records that `remote_listing.parse` reads; `--digest` has `_digest` follow."""
-        asked = _ask_rsync_version()  # it answers while we look at the copy
-        records = [f"gate {PROTOCOL} {self._confined()}", f"free {self.store.room()}"]
+        """Write the records that `remote_listing.parse` reads; after `--digest` digests follow."""
+        version = _start_rsync_version()  # it runs while the copy is listed
+        records = [f"gate {PROTOCOL} {self._confinement()}", f"free {self.store.room()}"]
+        alarms = sorted(self.store.alarms.all().items())
+        records += [f"alarm {kind} {alarm.since} {alarm.reason}" for kind, alarm in alarms]
         records += [
-            f"alarm {kind} {alarm['since']} {alarm['saw']}"
-            for kind, alarm in sorted(self.store.alarms().items())
+            f"alarm-message {kind} {json.dumps(alarm.reason.form)}"
+            for kind, alarm in alarms
+            if isinstance(alarm.reason, Message)
         ]
-        records += [
-            f"said {kind} {json.dumps(alarm['saw'].form)}"
-            for kind, alarm in sorted(self.store.alarms().items())
-            if isinstance(alarm["saw"], Message)
-        ]
+        records += [f"rotten {path}" for path in sorted(self.store.marked("rotten"))]
         for tier in self.store.tiers:
             if tier in words:
                 records += self._tier(tier)
-        records.append(f"rsync {_rsync_version(asked)}")
-        self._tell("".join(f"{record}\0" for record in [*records, "end"]))
+        records.append(f"rsync {_rsync_version(version)}")
+        self._write("".join(f"{record}\0" for record in [*records, "end"]))
         return self._digest([]) if "--digest" in words else 0
 
-    def _confined(self) -> str:
+    def _confinement(self) -> str:
         return "confined" if landlock.version() >= landlock.WHOLE else "loose"
 
     def _tier(self, tier: str) -> list[str]:
@@ -232,54 +240,61 @@ class Gate:
         records = []
         try:
             # By its descriptor, so that the kernel does not walk the folder's path for each file.
-            opened = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+            descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
             try:
-                with os.scandir(opened) as entries:
+                with os.scandir(descriptor) as entries:
                     for entry in entries:
-                        seen = entry.stat(follow_symlinks=False)
-                        letter = offsite_letter(seen.st_mode)
+                        status = entry.stat(follow_symlinks=False)
+                        letter = offsite_letter(status.st_mode)
                         records.append(
-                            f"entry {letter} {seen.st_size} {seen.st_mtime_ns} {seen.st_ino} "
-                            f"{seen.st_ctime_ns} {tier}/{entry.name}"
+                            f"entry {letter} {status.st_size} {status.st_mtime_ns} "
+                            f"{status.st_ino} {status.st_ctime_ns} {tier}/{entry.name}"
                         )
             finally:
-                os.close(opened)
+                os.close(descriptor)
         except OSError:
             records.append(f"unreadable {tier}")
         return records
 
     def _digest(self, words: list[str]) -> int:
-        """Reads names from the client and every such backup, and tells its SHA-256."""
-        names = [os.fsdecode(name) for name in _input().split(b"\0") if name]
-        wanted = [name for name in names if self.store.accepts(name)]
+        """Read names from standard input and write the SHA-256 of every such backup.
 
-        def one(name: str) -> str | None:
+        A digest that differs from the ledger's marks the backup as rotten.
+        """
+        names = [os.fsdecode(name) for name in _input().split(b"\0") if name]
+        accepted = [name for name in names if self.store.accepts(name)]
+        ledger = self.store.ledger() if accepted else {}
+
+        def digest(name: str) -> tuple[str, str] | None:
             try:
-                return f"{inventory.sha256(os.path.join(self.store.root, name))} *{name}"
+                return name, inventory.sha256(os.path.join(self.store.root, name))
             except OSError:
                 return None
 
         with (
-            _signs_of_life(b"\0"),
+            _keepalive(b"\0"),
             ThreadPoolExecutor(max_workers=min(8, os.cpu_count() or 1)) as pool,
         ):
-            records = [record for record in pool.map(one, wanted) if record]
-        return self._tell("".join(f"{record}\0" for record in [*records, "end"]))
+            digests = dict(filter(None, pool.map(digest, accepted)))
+            with self._notifying():
+                server_verification.compare_with_ledger(self.store, ledger, digests)
+        records = [f"{content} *{name}" for name, content in digests.items()]
+        return self._write("".join(f"{record}\0" for record in [*records, "end"]))
 
     def _commit(self, words: list[str]) -> int:
         if self.allow != WRITE:
             raise Refused(_("this key may only read"))
-
-        arrivals = Arrivals(self.store)
-        arrivals.watch(sys.stdin.buffer)
-        try:
-            values = json.loads(_input())
-        except ValueError as error:
-            raise ResilienceError(f"the inventory is no JSON: {error}") from error
-        with _signs_of_life(b"\n"), self._told():
-            done = retention.settle(self.store, values, digest=arrivals.digest)
-        answer = {**dataclasses.asdict(done), "refused_message": to_form(done.refused)}
-        return self._tell(json.dumps(answer) + "\n")
+        with self._notifying(), ArrivalSession(self.store) as session:
+            clear_obstructions(self.store)
+            session.watch(sys.stdin.buffer)
+            try:
+                values = json.loads(_input())
+            except (ValueError, RecursionError) as error:
+                raise ResilienceError(f"the inventory is not JSON: {error}") from error
+            with _keepalive(b"\n"):
+                result = placement.apply_inventory(self.store, values, session=session)
+        output = {**dataclasses.asdict(result), "refused_message": to_form(result.refused)}
+        return self._write(json.dumps(output) + "\n")
 
     def _rsync(self, words: list[str]) -> NoReturn:
         if words[:2] == ["--server", "--sender"]:
@@ -296,27 +311,28 @@ class Gate:
         os.execve(program, ["rsync", "--server", *arguments], environment)
 
     def _receiving(self, words: list[str]) -> list[str]:
-        """The arguments for an rsync that writes to `incoming`, and this process bound to that."""
-
+        """Confine this process to `incoming`, and return the arguments of the receiving rsync."""
         options, paths = allowed_options(words, _SHORT_WRITE)
         if len(paths) != 1 or paths[0].rstrip("/") not in ("incoming", self.store.root.rstrip("/")):
             raise Refused(_("this key may write to one folder only"))
         room = self.store.room()
         if room == 0:
             raise ResilienceError(f"No space left on device: {FULL}")
-        self.store.arrived()  # whatever modes a client left there, the folders can be used
-        adopt(self.store)
+        with self._notifying():
+            clear_obstructions(self.store)
+        recover_sessions(self.store)
+        resume_partial_files(self.store)
         os.umask(0o077)
         # One file may not take the reserve either. Python ignores SIGXFSZ, and rsync inherits that,
-        # so that it says "File too large".
+        # so that it reports "File too large".
         resource.setrlimit(resource.RLIMIT_FSIZE, (room, room))
         os.chdir(self.store.incoming)
-        _watch_room(self.store)
+        self._start_watch()
         landlock.write_only_in(self.store.incoming)
         return [*options, ".", f"{self.store.incoming}/"]
 
     def _sending(self, words: list[str]) -> list[str]:
-        """The arguments for an rsync that reads from the copy."""
+        """Return the arguments of an rsync that reads from the copy."""
         if self.allow != READ:
             raise Refused(_("this key may not read what is there"))
         options, paths = allowed_options(words, _SHORT_READ)
@@ -325,19 +341,69 @@ class Gate:
         for number, path in enumerate(paths):
             whole = os.path.realpath(os.path.join(root, path))
             inside = whole == root or whole.startswith(f"{root}/")
-            own = whole.startswith(os.path.realpath(self.store.own))
-            if not inside or own or set("*?[\\") & set(path) or path.startswith("-"):
+            state = whole.startswith(os.path.realpath(self.store.state_dir))
+            if not inside or state or set("*?[\\") & set(path) or path.startswith("-"):
                 raise Refused(_("this key may read the backups of one folder only"))
             slash = "/" if path.endswith("/") else ""
             paths[number] = os.path.relpath(whole, root) + slash
         return ["--sender", *options, "--exclude=/.chefwell", ".", *paths]
 
+    def _start_watch(self) -> None:
+        """Start a process that watches over this one, the rsync that it becomes.
+
+        It ends the rsync when the disk is full up to its reserve (the limit of one file is none for
+        many, and several may arrive at once) or when folders are nested deeper than a backup tree
+        needs. Afterwards it moves what is in the way to the quarantine.
+        """
+        watched = os.pidfd_open(os.getpid())
+        if os.fork():
+            os.close(watched)
+            return
+        try:
+            null = os.open(os.devnull, os.O_RDWR)
+            for number in (0, 1):  # rsync's own connection to the client, which must see its end
+                os.dup2(null, number)
+            while not select.select([watched], [], [], LOOK_SECONDS)[0]:
+                problem = ""
+                if self.store.room() == 0:
+                    problem = f"No space left on device: {FULL}"
+                elif self._is_nested():
+                    problem = "refused: folders are nested deeper than a backup tree needs"
+                if problem:
+                    # A client that cannot read it is ended, too.
+                    with contextlib.suppress(OSError):
+                        os.write(2, f"chefwell gate: {problem}\n".encode())
+                    signal.pidfd_send_signal(watched, signal.SIGTERM)
+                    select.select([watched], [], [], 5)
+                    break
+            with self._notifying():
+                clear_obstructions(self.store)
+        finally:
+            os._exit(0)
+
+    def _is_nested(self) -> bool:
+        """Return whether `incoming` or a tier in it holds more folders than a sync makes.
+
+        The number of links of a folder counts the folders in it; where a filesystem does not count
+        them (btrfs), they are moved away when the rsync has ended.
+        """
+        try:
+            if os.lstat(self.store.incoming).st_nlink > 2 + len(self.store.tiers):
+                return True
+            for tier in self.store.tiers:
+                with contextlib.suppress(FileNotFoundError):
+                    if os.lstat(os.path.join(self.store.incoming, tier)).st_nlink > 3:
+                        return True
+        except OSError:
+            return True
+        return False
+
 
 def allowed_options(words: Sequence[str], short: re.Pattern[str]) -> tuple[list[str], list[str]]:
-    """The options and the paths of an rsync server's command line.
+    """Return the options and the paths of an rsync server's command line.
 
     Raises:
-        Refused: an option that is not on the list, whatever it may mean.
+        Refused: an option is not on the list.
     """
     options: list[str] = []
     rest = list(words)
@@ -356,36 +422,14 @@ def allowed_options(words: Sequence[str], short: re.Pattern[str]) -> tuple[list[
     return options, rest[1:]
 
 
-def _watch_room(store: server_store.Store) -> None:
-    """Has a process of its own end this one, the rsync that it becomes, when the disk is full up to
-    its reserve: the limit of one file is none for many, and several may come at once."""
-
-    ended = os.pidfd_open(os.getpid())
-    if os.fork():
-        os.close(ended)
-        return
-    try:
-        nothing = os.open(os.devnull, os.O_RDWR)
-        for number in (0, 1):  # rsync's own way to the client; its end is to be seen there
-            os.dup2(nothing, number)
-        while not select.select([ended], [], [], LOOK_SECONDS)[0]:
-            if store.room() == 0:
-                with contextlib.suppress(OSError):  # whoever hears nothing of it is ended, too
-                    os.write(2, b"chefwell gate: No space left on device: %s\n" % FULL.encode())
-                signal.pidfd_send_signal(ended, signal.SIGTERM)
-                break
-    finally:
-        os._exit(0)
-
-
 @contextlib.contextmanager
-def _signs_of_life(byte: bytes) -> Iterator[None]:
-    """Writes a byte that means nothing each second: who works for long is not silent."""
+def _keepalive(byte: bytes) -> Iterator[None]:
+    """Write a byte without meaning each second, so that the client sees that work goes on."""
     ended = threading.Event()
 
     def write() -> None:
         while not ended.wait(1):
-            with contextlib.suppress(OSError):  # whoever asked is gone; the work goes on
+            with contextlib.suppress(OSError):  # the client is gone; the work goes on
                 sys.stdout.buffer.write(byte)
                 sys.stdout.buffer.flush()
 
@@ -399,14 +443,14 @@ def _signs_of_life(byte: bytes) -> Iterator[None]:
 
 
 def offsite_letter(mode: int) -> str:
-    """The letter of a file's kind, as find(1) prints it."""
+    """Return the letter of a file's kind, as find(1) prints it."""
     return _LETTERS.get(mode & 0o170000, "o")
 
 
 _LETTERS: Mapping[int, str] = {0o100000: "f", 0o040000: "d", 0o120000: "l", 0o010000: "p"}
 
 
-def _ask_rsync_version() -> subprocess.Popen[bytes] | None:
+def _start_rsync_version() -> subprocess.Popen[bytes] | None:
     try:
         return subprocess.Popen(
             ["rsync", "--version"],
@@ -418,16 +462,16 @@ def _ask_rsync_version() -> subprocess.Popen[bytes] | None:
         return None
 
 
-def _rsync_version(asked: subprocess.Popen[bytes] | None) -> str:
-    if asked is None:
+def _rsync_version(started: subprocess.Popen[bytes] | None) -> str:
+    if started is None:
         return ""
-    with asked:
+    with started:
         try:
-            _, _errors = asked.communicate(timeout=10)
+            output, _errors = started.communicate(timeout=10)
         except subprocess.TimeoutExpired:
-            asked.kill()
+            started.kill()
             return ""
-    return os.fsdecode(_).partition("\n")[0]
+    return os.fsdecode(output).partition("\n")[0]
 
 
 def _input(stream: IO[bytes] | None = None) -> bytes:

@@ -2,12 +2,11 @@
 # Copyright (c) 2026, chefwell.resilience contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Takes the digests of what arrives while the client still sends, so that not all of it has to be
-read at the end.
+"""What arrives in `incoming`: taken over, digested, cleaned.
 
-rsync writes to a temporary name and renames: what has a backup's name in `incoming` is whole, and
-nothing writes to that inode any more. A digest counts for the inode, size and time of change that
-it was taken of.
+rsync writes to a temporary name and renames, so a file with a backup's name is complete. Before it
+is read it is taken over: moved to `placing`, where no key leads, and only if no process has it open
+for writing. So the bytes that are digested are the bytes that get their place.
 """
 
 from __future__ import annotations
@@ -15,20 +14,33 @@ from __future__ import annotations
 import contextlib
 import os
 import re
+import secrets
 import select
+import shutil
 import stat
+import time
+from collections.abc import Iterator
 from typing import IO
 
+from ..common.locks import lock_file
+from ..common.messages import _
 from ..inventory import inventory, open_files
-from .server_store import Store
+from .server_alarms import BLOCKED
+from .server_store import Store, names, rename_new
 
-# Between two looks, seconds.
+# Seconds between two looks at what arrives.
 LOOK_SECONDS = 0.5
-Identity = tuple[int, int, int]
+# Days after which files are dropped that arrived and were never listed by an inventory.
+INCOMING_DAYS = 7
+PARTIAL_FOLDER = ".rsync-partial"
+# The lock in the folder of a session; no tier can be called so.
+LOCK = ".lock"
 
 
-class Arrivals:
-    """What has arrived so far.
+class ArrivalSession:
+    """The arrivals that one commit has taken over.
+
+    Use it as a context: at its end, what was not placed goes back to `incoming`.
 
     Args:
         store: the copy.
@@ -36,70 +48,280 @@ class Arrivals:
 
     def __init__(self, store: Store) -> None:
         self.store = store
-        self._known: dict[Identity, str] = {}
+        self.folder = os.path.join(store.placing, secrets.token_hex(8))
+        self._digests: dict[str, str] = {}
+        self._open = contextlib.ExitStack()
+
+    def __enter__(self) -> ArrivalSession:
+        recover_sessions(self.store)
+        # The folder gets its name when its lock is held, so that it never looks like the folder of
+        # a session that was killed.
+        folder = os.path.join(self.store.placing, f".new-{os.path.basename(self.folder)}")
+        for tier in self.store.tiers:
+            os.makedirs(os.path.join(folder, tier), mode=0o700)
+        self._open.enter_context(lock_file(os.path.join(folder, LOCK)))
+        os.rename(folder, self.folder)
+        return self
+
+    def __exit__(self, *_error: object) -> None:
+        with self._open:
+            _give_back(self.store, self.folder)
 
     def watch(self, stream: IO[bytes]) -> None:
-        """Looks again and again, until there is something to read from `stream` or it has ended."""
+        """Take over and digest what arrives, until `stream` has input or has ended."""
         os.nice(5)  # the rsync that receives comes first
         while not select.select([stream], [], [], LOOK_SECONDS)[0]:
-            for path in self._new():
-                with contextlib.suppress(OSError):
-                    self.digest(os.path.join(self.store.incoming, path))
+            try:
+                arrived = self.store.incoming_backups()
+            except OSError:
+                return  # the placement meets it again, and reports it
+            for path in arrived:
+                if self.take_over(path):
+                    with contextlib.suppress(OSError):
+                        self.digest(path)
                 if select.select([stream], [], [], 0)[0]:
                     return
 
+    def take_over(self, path: str) -> bool:
+        """Move an arrival to where no key leads; return whether it is safe there.
+
+        A file that a process still has open for writing, or that has a second name, is deleted: the
+        one who writes keeps a file that nobody reads. A newer arrival replaces an older one.
+        """
+        source, target = os.path.join(self.store.incoming, path), self.path(path)
+        try:
+            os.rename(source, target)
+        except FileNotFoundError:
+            return os.path.lexists(target) or self._from_other_session(path)
+        self._digests.pop(path, None)
+        return self._check(path)
+
+    def _from_other_session(self, path: str) -> bool:
+        for name in os.listdir(self.store.placing):
+            if name != os.path.basename(self.folder):
+                with contextlib.suppress(OSError):
+                    os.rename(os.path.join(self.store.placing, name, path), self.path(path))
+                    return self._check(path)
+        return False
+
+    def _check(self, path: str) -> bool:
+        own = self.path(path)
+        status = os.lstat(own)
+        safe = stat.S_ISREG(status.st_mode) and status.st_nlink == 1
+        if safe:
+            os.chmod(own, status.st_mode & 0o777 | stat.S_IRUSR)
+            safe = not open_files.being_written([own])
+        if not safe:
+            os.unlink(own)
+        return safe
+
+    def path(self, path: str) -> str:
+        """Return where an arrival lies once it was taken over."""
+        return os.path.join(self.folder, path)
+
     def digest(self, path: str) -> str:
-        """The SHA-256 of a file that has arrived: as it was taken before, or taken now.
+        """Return the SHA-256 of an arrival that was taken over.
 
         Raises:
             OSError: it cannot be read.
         """
-        identity = _identity(os.lstat(path))
-        if identity not in self._known:
-            digest = inventory.sha256(path)
-            if _identity(os.lstat(path)) != identity:
-                return digest
-            self._known[identity] = digest
-        return self._known[identity]
+        if path not in self._digests:
+            self._digests[path] = inventory.sha256(self.path(path))
+        return self._digests[path]
 
-    def _new(self) -> list[str]:
-        try:
-            arrived = self.store.arrived()
-        except OSError:
-            return []  # whoever settles meets it, and says so
-        return [path for path, seen in arrived.items() if _identity(seen) not in self._known]
+    def discard(self, path: str) -> None:
+        """Delete an arrival that was taken over."""
+        self._digests.pop(path, None)
+        os.unlink(self.path(path))
 
 
-def adopt(store: Store) -> None:
-    """Has the next rsync go on from what one has left behind that was killed.
+def recover_sessions(store: Store) -> None:
+    """Give back what sessions had taken over that were killed."""
+    for name in os.listdir(store.placing):
+        folder = os.path.join(store.placing, name)
+        if name.startswith("."):
+            # Killed before it began; one that begins now is renamed at once.
+            with contextlib.suppress(OSError):
+                if os.lstat(folder).st_mtime < time.time() - 3600:
+                    shutil.rmtree(folder, ignore_errors=True)
+            continue
+        with contextlib.suppress(FileNotFoundError), lock_file(os.path.join(folder, LOCK)) as lock:
+            if lock is not None:
+                _give_back(store, folder)
 
-    An rsync that is told of the end puts what has come into its folder of partial files; one that
-    is killed, or loses power, leaves it under its temporary name, `.NAME.` and six characters. What
-    some process still writes is left alone. rsync proves what it makes of a part by its checksum.
+
+def _give_back(store: Store, folder: str) -> None:
+    """Move the files of a session back to `incoming`, and remove its folder."""
+    for tier in store.tiers:
+        with contextlib.suppress(FileNotFoundError):
+            for name in os.listdir(os.path.join(folder, tier)):
+                source = os.path.join(folder, tier, name)
+                try:
+                    rename_new(source, os.path.join(store.incoming, tier, name))
+                except OSError:
+                    os.unlink(source)  # a newer one has arrived, or the folder is blocked
+    shutil.rmtree(folder, ignore_errors=True)
+
+
+def resume_partial_files(store: Store) -> None:
+    """Let the next rsync continue with what a killed one has left behind.
+
+    An rsync that is ended puts what has arrived into its folder of partial files; one that is
+    killed, or loses power, leaves it under its temporary name, `.NAME.` and six characters. What a
+    process still writes is left alone. rsync verifies by a checksum what it makes of a part.
     """
     found = {}
     for tier in store.tiers:
         folder = os.path.join(store.incoming, tier)
         with contextlib.suppress(OSError):
             for name in os.listdir(folder):
-                known = re.fullmatch(r"\.(.+)\.[A-Za-z0-9]{6}", name, re.DOTALL)
-                if known and store.accepts(f"{tier}/{known[1]}"):
-                    partial = os.path.join(folder, ".rsync-partial", known[1])
+                temporary = _temporary_of(name)
+                if temporary and store.accepts(f"{tier}/{temporary}"):
+                    partial = os.path.join(folder, PARTIAL_FOLDER, temporary)
                     found[os.path.join(folder, name)] = partial
     if not found:
         return
     for path in found.keys() - open_files.being_written(found):
         with contextlib.suppress(OSError):
-            seen, partial = os.lstat(path), found[path]
-            held = os.lstat(partial).st_size if os.path.lexists(partial) else -1
-            if not stat.S_ISREG(seen.st_mode):
+            status, partial = os.lstat(path), found[path]
+            size = os.lstat(partial).st_size if os.path.lexists(partial) else -1
+            if not stat.S_ISREG(status.st_mode):
                 continue
-            if seen.st_size <= held:
+            if status.st_size <= size:
                 os.unlink(path)
                 continue
             os.makedirs(os.path.dirname(partial), mode=0o700, exist_ok=True)
             os.replace(path, partial)
 
 
-def _identity(seen: os.stat_result) -> Identity:
-    return seen.st_ino, seen.st_size, seen.st_mtime_ns
+def _temporary_of(name: str) -> str:
+    known = re.fullmatch(r"\.(.+)\.[A-Za-z0-9]{6}", name, re.DOTALL)
+    return known[1] if known else ""
+
+
+def obstructions(store: Store) -> Iterator[str]:
+    """Yield the paths, relative to `incoming`, of what no sync of a backup tree puts there.
+
+    These are all but: folders of tiers, in them regular files, and in their `.rsync-partial`
+    regular files.
+    """
+    for name, mode in _entries(store.incoming):
+        if name not in store.tiers or not stat.S_ISDIR(mode):
+            yield name
+            continue
+        for inner, inner_mode in _entries(os.path.join(store.incoming, name)):
+            if inner == PARTIAL_FOLDER and stat.S_ISDIR(inner_mode):
+                folder = os.path.join(store.incoming, name, inner)
+                for last, last_mode in _entries(folder):
+                    if not stat.S_ISREG(last_mode):
+                        yield f"{name}/{inner}/{last}"
+            elif inner == PARTIAL_FOLDER or not stat.S_ISREG(inner_mode):
+                yield f"{name}/{inner}"
+
+
+def _entries(folder: str) -> list[tuple[str, int]]:
+    """Return names and modes of a folder that the account owns, whatever mode a client gave it."""
+    try:
+        with _opened_folder(folder) as descriptor, os.scandir(descriptor) as entries:
+            return [(one.name, one.stat(follow_symlinks=False).st_mode) for one in entries]
+    except OSError:
+        return []
+
+
+@contextlib.contextmanager
+def _opened_folder(path: str) -> Iterator[int]:
+    flags = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
+    try:
+        descriptor = os.open(path, flags)
+    except PermissionError:
+        os.chmod(path, 0o700)
+        descriptor = os.open(path, flags)
+    try:
+        if os.fstat(descriptor).st_mode & 0o700 != 0o700:
+            os.fchmod(descriptor, 0o700)
+        yield descriptor
+    finally:
+        os.close(descriptor)
+
+
+def clear_obstructions(store: Store) -> list[str]:
+    """Move what is in the way in `incoming` to the quarantine, raise the alarm, return the paths.
+
+    Nothing of it is opened or walked: however deep it is nested, each is one rename.
+    """
+    moved = []
+    for path in list(obstructions(store)):
+        source = os.path.join(store.incoming, path)
+        with contextlib.suppress(OSError):
+            if stat.S_ISDIR(os.lstat(source).st_mode):
+                os.chmod(source, 0o700)  # a folder must be writable to change its parent
+            os.rename(source, _quarantine_path(store))
+            moved.append(path)
+    if moved:
+        store.alarms.set(
+            BLOCKED,
+            _(
+                "moved to the quarantine, because no sync of backups puts it there: %(files)s",
+                files=names(moved),
+            ),
+        )
+    return moved
+
+
+def _quarantine_path(store: Store) -> str:
+    return os.path.join(store.quarantine, f"{int(time.time())}-{secrets.token_hex(4)}")
+
+
+def clean(store: Store, now: float) -> None:
+    """Drop arrivals that no inventory listed for `INCOMING_DAYS`, and old quarantine.
+
+    Args:
+        store: the copy.
+        now: seconds since 1970.
+
+    Raises:
+        OSError: something cannot be removed.
+    """
+    recover_sessions(store)
+    clear_obstructions(store)
+    oldest = now - INCOMING_DAYS * 86400
+    for tier in store.tiers:
+        for folder in (os.path.join(tier, PARTIAL_FOLDER), tier):
+            whole = os.path.join(store.incoming, folder)
+            for name, _mode in _entries(whole):
+                path = os.path.join(whole, name)
+                status = os.lstat(path)
+                if stat.S_ISREG(status.st_mode) and status.st_ctime < oldest:
+                    os.unlink(path)
+            # Only an empty folder goes.
+            with contextlib.suppress(OSError):
+                if os.lstat(whole).st_ctime < oldest:
+                    os.rmdir(whole)
+    for name in os.listdir(store.quarantine):
+        path = os.path.join(store.quarantine, name)
+        if os.lstat(path).st_ctime < oldest:
+            _remove(path, store)
+
+
+def _remove(path: str, store: Store) -> None:
+    """Remove a file or a folder of any depth.
+
+    Folders within it are moved up first, so that neither a path nor a stack grows with its depth.
+    """
+    pending = [path]
+    while pending:
+        folder = pending.pop()
+        if not stat.S_ISDIR(os.lstat(folder).st_mode):
+            os.unlink(folder)
+            continue
+        os.chmod(folder, 0o700)
+        for name in os.listdir(folder):
+            inner = os.path.join(folder, name)
+            if stat.S_ISDIR(os.lstat(inner).st_mode):
+                os.chmod(inner, 0o700)
+                moved = _quarantine_path(store)
+                os.rename(inner, moved)
+                pending.append(moved)
+            else:
+                os.unlink(inner)
+        os.rmdir(folder)

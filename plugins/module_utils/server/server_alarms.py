@@ -2,82 +2,153 @@
 # Copyright (c) 2026, chefwell.resilience contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The backup server tells people of its own alarms: by its own ways, which no client can close.
+"""Alarms of the backup server: what is wrong with one copy, since when, and why.
 
-The daily job does, and the gate has it done at once when an alarm is raised.
+They are kept in one file, which is changed under a lock and replaced whole. A damaged file is an
+alarm itself, for nobody knows which alarms it held. Where the file cannot be written, the alarms
+stay in memory, so that the process that found them can still notify.
 """
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
+import json
 import os
-import sys
 import time
+from typing import Any
 
-from ..common import detached
-from ..common.errors import ResilienceError
-from ..common.language import translations
-from ..common.levels import CRITICAL, OK
-from ..common.locks import single_run
-from ..common.messages import translate
-from ..history.history import open_history
-from ..notifications import notify
-from ..notifications.alerts import Condition
-from .server_store import ALARMS, Store
+from ..common.files import replace_json
+from ..common.locks import lock_file
+from ..common.messages import _, from_form, to_form
+from ..common.system_errors import reason as system_reason
 
-STAGE = "keeper"
-
-
-def tell(store: Store) -> list[str]:
-    """Tells people which alarms were raised, still stand, or are over.
-
-    Returns:
-        In words what went wrong with that.
-    """
-    settings = dataclasses.replace(store.settings, fallback_dir=store.own)
-    problems: list[str] = []
-    alarms = store.alarms()
-    conditions = []
-    speak = translations(settings.language)
-    for kind in ALARMS:
-        level = CRITICAL if kind in alarms else OK
-        said = translate(speak, alarms[kind]["saw"]) if kind in alarms else ""
-        conditions.append(Condition(kind, f"{store.root}: {kind}", level, level, said))
-    with single_run(store.own, STAGE) as alone:
-        if not alone:
-            return ["another run is telling people already"]
-        with open_history(store.own, problems) as history:
-            outcome = notify.notify(
-                STAGE,
-                conditions,
-                settings,
-                history,
-                speak,
-                now=time.time(),
-            )
-    return problems + outcome.problems
+# A change of too much at once; content that changed in its place; a backup that is gone or cannot
+# be read; a client that sends nothing; a full disk; a request that a key may not make; something in
+# `incoming` that is in the way; a part of the daily job that failed; the server's own files lost or
+# damaged; a copy whose disk is not mounted.
+(
+    MASS_CHANGE,
+    BIT_ROT,
+    LOST,
+    UNREADABLE,
+    SILENT,
+    ROOM,
+    REFUSED,
+    BLOCKED,
+    JOB_FAILED,
+    STATE,
+    NOT_MOUNTED,
+) = KINDS = (
+    "mass-change",
+    "bit-rot",
+    "lost",
+    "unreadable",
+    "silent",
+    "room",
+    "refused-request",
+    "incoming-blocked",
+    "job-failed",
+    "state-damaged",
+    "copy-not-mounted",
+)
+# Alarms of something that happened once: a person clears them.
+UNTIL_CLEARED = (REFUSED, BLOCKED, STATE)
+_LOCK_SECONDS = 20
 
 
-def tell_soon(store: Store, config_file: str) -> None:
-    """Has it done by a process of its own, so that whoever raised the alarm waits for nothing.
+@dataclasses.dataclass(frozen=True)
+class Alarm:
+    """One alarm: since when (ISO 8601), and the reason."""
+
+    since: str
+    reason: str
+
+
+class AlarmStore:
+    """The alarms of one copy.
 
     Args:
-        store: the copy.
-        config_file: this client's configuration.
+        folder: the server's own folder of the copy.
+
+    Attributes:
+        problems: why alarms could not be written, one sentence each.
     """
-    if not store.settings.notify:
-        return
-    package = (__package__ or "").rpartition(".")[0]
-    command = [sys.executable, "-s", "-m", f"{package}.host_cli", "keep-offsite-copy"]
-    environment = {
-        "PATH": "/usr/local/bin:/usr/bin:/bin",
-        "PYTHONPATH": os.pathsep.join(filter(None, sys.path)),
-    }
-    try:
-        detached.start(
-            [*command, "--config", config_file, "--tell"],
-            log_path=os.path.join(store.own, "keeper.log"),
-            env=environment,
-        )
-    except (ResilienceError, OSError):
-        return  # the daily job tells it then
+
+    def __init__(self, folder: str) -> None:
+        self.path = os.path.join(folder, "alarms.json")
+        self.problems: list[str] = []
+        self._unsaved: dict[str, Alarm | None] = {}
+
+    def all(self) -> dict[str, Alarm]:
+        """Return the alarms that stand, by kind."""
+        alarms = self._read()
+        for kind, alarm in self._unsaved.items():
+            if alarm is None:
+                alarms.pop(kind, None)
+            else:
+                alarms[kind] = alarm
+        return alarms
+
+    def set(self, kind: str, reason: str | None) -> None:
+        """Raise an alarm, or clear it where the reason is None.
+
+        Never fails: an alarm that cannot be written stays in memory.
+        """
+        with contextlib.ExitStack() as stack:
+            try:
+                lock = stack.enter_context(lock_file(f"{self.path}.lock", _LOCK_SECONDS))
+                locked = lock is not None
+                why = "" if locked else _("another process holds its lock")
+            except OSError as error:
+                locked, why = False, system_reason(error)
+            alarms = self.all()
+            before = alarms.get(kind)
+            if reason is None:
+                alarm = None
+            else:
+                since = before.since if before else time.strftime("%Y-%m-%dT%H:%M:%S%z")
+                alarm = Alarm(since, reason)
+            if alarm == before:
+                return
+            self._unsaved[kind] = alarm
+            if locked:
+                why = self._write()
+        if why:
+            self.problems.append(
+                _("the alarms %(path)s cannot be stored: %(why)s", path=self.path, why=why)
+            )
+
+    def _write(self) -> str:
+        """Write all alarms; return why that failed, or an empty text."""
+        values = {
+            kind: {"since": one.since, "reason": str(one.reason), "message": to_form(one.reason)}
+            for kind, one in self.all().items()
+        }
+        try:
+            replace_json(self.path, values)
+        except OSError as error:
+            return system_reason(error)
+        self._unsaved.clear()
+        return ""
+
+    def _read(self) -> dict[str, Alarm]:
+        try:
+            with open(self.path, encoding="utf-8") as file:
+                values = json.load(file)
+            return {str(kind): _alarm(value) for kind, value in values.items()}
+        except FileNotFoundError:
+            return {}
+        except OSError as error:
+            return {STATE: _damage(self.path, system_reason(error))}
+        except (ValueError, TypeError, KeyError, AttributeError):
+            return {STATE: _damage(self.path, _("it is damaged, so earlier alarms are not known"))}
+
+
+def _alarm(value: dict[str, Any]) -> Alarm:
+    return Alarm(str(value["since"]), from_form(value.get("message"), str(value["reason"])))
+
+
+def _damage(path: str, why: str) -> Alarm:
+    moment = time.strftime("%Y-%m-%dT%H:%M:%S%z")
+    return Alarm(moment, _("%(file)s: %(why)s", file=os.path.basename(path), why=why))

@@ -19,6 +19,7 @@ class ServerSettings(NotificationSettings):
 
     Attributes:
         root: folder of the copy.
+        identity: that the set-up wrote to the folder; empty where none was written.
         backup_tiers, backup_pattern: of the client's backup tree.
         keep_days: how long previous versions are kept.
         change_percent, least_bytes: limits of the client's guards.
@@ -29,6 +30,7 @@ class ServerSettings(NotificationSettings):
     """
 
     root: str = option(required=True)
+    identity: str = ""
     backup_tiers: tuple[str, ...] = ()
     backup_pattern: str = ""
     keep_days: float = 90

@@ -2,10 +2,10 @@
 # Copyright (c) 2026, chefwell.resilience contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What the backup server keeps of its own beside the copy, and how it moves files there.
+"""One client's copy on the backup server: its folders, its ledger, its lock.
 
-All of it lies in `.chefwell` in the copy's folder, on one filesystem with it, so that a move is a
-rename. Only `incoming` in it is ever written to by what comes over the network.
+The server's own files lie in `.chefwell` in the copy's folder, on one filesystem with the backups,
+so that a move is a rename. Clients write to `incoming` in it, and nowhere else.
 """
 
 from __future__ import annotations
@@ -19,46 +19,40 @@ import os
 import re
 import stat
 import time
-from collections.abc import Iterator
-
-# The gate loads this for each request: `typing` and `dataclasses` take a third of a list's time.
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from ..common.errors import ResilienceError
 from ..common.files import replace_json
 from ..common.locks import lock_file
-from ..common.messages import _, from_form, to_form
+from ..common.messages import _, join
 from ..common.system_errors import reason
 from ..inventory import backup_names
-from ..inventory.inventory import TIERS
+from ..inventory.inventory import TIERS, readable
+from .server_alarms import BIT_ROT, LOST, STATE, AlarmStore
 from .server_settings import ServerSettings
 
-OWN_FOLDER = ".chefwell"
+STATE_FOLDER = ".chefwell"
+IDENTITY_FILE = "identity"
 LOCK_SECONDS = 60
-# What the server may find wrong: a change of too much at once, content that changed in its place, a
-# backup that is gone, a client that is silent, a full disk, a request that a key may not make.
-MASS_CHANGE, BIT_ROT, LOST, SILENT, ROOM, REFUSED = ALARMS = (
-    "mass-change",
-    "bit-rot",
-    "lost",
-    "silent",
-    "room",
-    "refused-request",
-)
 
 
 class Busy(ResilienceError):
     """Another job of the server holds the lock."""
 
 
+class WrongCopy(ResilienceError):
+    """The copy's folder is not the one that was set up: its disk is not mounted."""
+
+
 @dataclasses.dataclass(frozen=True)
-class Entry:
-    """One backup of the copy as the ledger knows it.
+class LedgerEntry:
+    """What the server knows of one backup.
 
     Attributes:
-        sha256: of its content when it came.
+        sha256: of its content when it arrived.
         bytes: its size.
-        arrived: when it came, seconds since 1970.
+        arrived: when it arrived, seconds since 1970.
         read: when its content was last compared with the digest, seconds since 1970.
     """
 
@@ -68,164 +62,314 @@ class Entry:
     read: float
 
 
+@dataclasses.dataclass
+class Intents:
+    """Moves that were decided, written down before the first of them.
+
+    Attributes:
+        place: ledger entries by path of backups that get their place.
+        aside: folders `old_...` by path of backups that are moved aside.
+    """
+
+    place: dict[str, LedgerEntry] = dataclasses.field(default_factory=dict)
+    aside: dict[str, str] = dataclasses.field(default_factory=dict)
+
+
 class Store:
-    """One copy's folder.
+    """One client's copy.
 
     Args:
-        settings: values of `ServerSettings`.
+        settings: of the copy.
 
     Raises:
-        ResilienceError: the folder is no absolute path, is missing, or cannot be written to.
+        WrongCopy: the folder does not hold the identity that was written at the set-up.
+        ResilienceError: the folder is not an absolute path, is missing, or cannot be written to.
     """
 
     def __init__(self, settings: ServerSettings) -> None:
         self.settings = settings
-        self.root: str = settings.root
-        self.tiers: tuple[str, ...] = settings.backup_tiers or TIERS
+        self.root = settings.root
+        self.tiers = settings.backup_tiers or TIERS
         self.pattern = backup_names.compiled(settings.backup_pattern)
-        self.own = os.path.join(self.root, OWN_FOLDER)
-        self.incoming = os.path.join(self.own, "incoming")
-        self.settling = os.path.join(self.own, "settling")
+        self.state_dir = os.path.join(self.root, STATE_FOLDER)
+        self.incoming = os.path.join(self.state_dir, "incoming")
+        self.placing = os.path.join(self.state_dir, "placing")
+        self.quarantine = os.path.join(self.state_dir, "quarantine")
         if not os.path.isabs(self.root) or not os.path.isdir(self.root):
-            raise ResilienceError(
+            raise WrongCopy(
                 "the folder of the copy is not there",
                 option="root",
                 value=self.root,
                 remedy="mount its disk, or make it and let the account own it",
             )
+        self._require_identity()
         try:
-            for folder in (self.own, self.incoming, self.settling):
+            for folder in (self.state_dir, self.incoming, self.placing, self.quarantine):
                 os.makedirs(folder, mode=0o700, exist_ok=True)
         except OSError as error:
             raise ResilienceError(
                 _("the server's own folder cannot be made: %(why)s", why=reason(error)),
                 option="root",
-                value=self.own,
+                value=self.state_dir,
                 remedy="let the account own the copy's folder, and make room there",
             ) from error
+        self.alarms = AlarmStore(self.state_dir)
+
+    def _require_identity(self) -> None:
+        expected = self.settings.identity
+        if expected and identity_of(self.root) != expected:
+            raise WrongCopy(
+                _("the folder of the copy is not the one that was set up: its identity is missing"),
+                option="root",
+                value=self.root,
+                remedy="mount the copy's disk; after a move to another disk set the server's part "
+                "up again",
+            )
 
     def accepts(self, path: str) -> bool:
-        """Whether a path is one of a backup: a matching name directly in one of our tiers."""
+        """Return whether a path is that of a backup: a matching name directly in a tier."""
         tier, slash, name = path.partition("/")
-        plain = bool(slash) and "/" not in name and "\0" not in name and not name.startswith(".")
-        return plain and tier in self.tiers and bool(self.pattern.match(name))
+        known = bool(slash) and tier in self.tiers
+        return known and backup_names.match_name(name, self.pattern) is not None
 
-    def held(self) -> dict[str, os.stat_result]:
-        """Every backup of the copy by path.
+    def backups(self) -> dict[str, os.stat_result]:
+        """Return every backup of the copy by path.
 
         Raises:
             OSError: a tier cannot be read.
         """
-        return self._listed(self.root)
+        return self._list(self.root)
 
-    def arrived(self) -> dict[str, os.stat_result]:
-        """Every backup that waits in `incoming`, by path; its folders can be read afterwards."""
+    def incoming_backups(self) -> dict[str, os.stat_result]:
+        """Return every backup that waits in `incoming`, by path."""
         for tier in self.tiers:
             folder = os.path.join(self.incoming, tier)
             with contextlib.suppress(OSError):
                 if stat.S_ISDIR(os.lstat(folder).st_mode):
-                    os.chmod(folder, 0o700)
-        return self._listed(self.incoming)
+                    os.chmod(folder, 0o700)  # whatever mode the client gave it
+        return self._list(self.incoming)
 
-    def _listed(self, root: str) -> dict[str, os.stat_result]:
+    def _list(self, root: str) -> dict[str, os.stat_result]:
         found = {}
         for tier in self.tiers:
             folder = os.path.join(root, tier)
-            if not os.path.lexists(folder):
+            try:
+                mode = os.lstat(folder).st_mode
+            except FileNotFoundError:
                 continue
-            if os.path.islink(folder):
+            if stat.S_ISLNK(mode):
                 raise OSError(errno.ELOOP, "symbolic link, not followed", folder)
             with os.scandir(folder) as entries:
                 for entry in entries:
                     path = f"{tier}/{entry.name}"
-                    seen = entry.stat(follow_symlinks=False)
-                    if stat.S_ISREG(seen.st_mode) and self.accepts(path):
-                        found[path] = seen
+                    status = entry.stat(follow_symlinks=False)
+                    if stat.S_ISREG(status.st_mode) and self.accepts(path):
+                        found[path] = status
         return found
 
-    def aside(self) -> dict[str, list[str]]:
-        """The files of each folder `old_...`, as paths relative to it."""
+    def previous_versions(self) -> dict[str, list[str]]:
+        """Return the backups of each folder `old_...`, as paths relative to it."""
         found: dict[str, list[str]] = {}
         for name in sorted(os.listdir(self.root)):
             folder = os.path.join(self.root, name)
             if re.fullmatch(r"old_\d{8}_\d{6}", name) and not os.path.islink(folder):
-                found[name] = sorted(self._listed(folder))
+                found[name] = sorted(self._list(folder))
         return found
 
     def room(self) -> int:
-        """Bytes that may still come: what is free less the reserve. None where so many files are
-        there that the reserve of them is touched, on a filesystem that counts them.
+        """Return the bytes that may still arrive: free space less the reserve.
+
+        0 where the number of files reaches its reserve, on a filesystem that counts them.
         """
-        seen = os.statvfs(self.root)
+        status = os.statvfs(self.root)
         share = self.settings.reserve_percent / 100
-        if seen.f_files and seen.f_favail < seen.f_files * share:
+        if status.f_files and status.f_favail < status.f_files * share:
             return 0
-        return max(0, int(seen.f_frsize * (seen.f_bavail - seen.f_blocks * share)))
+        return max(0, int(status.f_frsize * (status.f_bavail - status.f_blocks * share)))
 
     @contextlib.contextmanager
-    def locked(self) -> Iterator[None]:
-        """Only one job at a time.
+    def locked(self, purpose: str) -> Iterator[None]:
+        """Hold the lock of the copy; one job works at a time.
+
+        Args:
+            purpose: what the job does, in one word, for others that wait.
 
         Raises:
-            Busy: another one did not end within a minute.
+            Busy: another job did not end within `LOCK_SECONDS`.
         """
-        with lock_file(os.path.join(self.own, "lock"), LOCK_SECONDS) as lock:
+        with lock_file(os.path.join(self.state_dir, "lock"), LOCK_SECONDS) as lock:
             if lock is None:
-                raise Busy("another job of the server is at work on the copy")
+                raise Busy(
+                    _(
+                        "another job of the server is at work on the copy: %(job)s",
+                        job=self.holder(),
+                    )
+                )
+            moment = time.strftime("%Y-%m-%dT%H:%M:%S%z")
+            # Only people read it; on a full disk the lock works without it.
+            with contextlib.suppress(OSError):
+                os.ftruncate(lock, 0)
+                os.pwrite(lock, f"{purpose}, process {os.getpid()}, since {moment}".encode(), 0)
             yield
 
-    def ledger(self) -> dict[str, Entry]:
-        """What is known of each backup of the copy; nothing where the ledger is lost or damaged."""
+    def holder(self) -> str:
+        """Return which job took the lock last, and when."""
         try:
-            return {path: Entry(**entry) for path, entry in self.load("ledger")["files"].items()}
-        except (KeyError, TypeError, AttributeError):
-            return {}
+            with open(os.path.join(self.state_dir, "lock"), encoding="utf-8") as file:
+                return readable(file.read(200)) or "?"
+        except (OSError, ValueError):
+            return "?"
 
-    def keep_ledger(self, entries: dict[str, Entry]) -> None:
-        """Writes the ledger."""
+    def ledger(self) -> dict[str, LedgerEntry]:
+        """Return the ledger: what is known of each backup by path.
+
+        A ledger that is lost or damaged raises an alarm, for whatever is found then has to be
+        taken as it is.
+        """
+        values = self.load("ledger")
+        try:
+            entries = {path: LedgerEntry(**entry) for path, entry in values["files"].items()}
+        except (KeyError, TypeError, AttributeError):
+            if values or self.load("last"):
+                self.report_damage("ledger", _("it is missing, although inventories were applied"))
+            return {}
+        return entries
+
+    def save_ledger(self, entries: Mapping[str, LedgerEntry]) -> None:
+        """Write the ledger.
+
+        Raises:
+            OSError: it cannot be written.
+        """
         self.save("ledger", {"files": {path: vars(entry) for path, entry in entries.items()}})
 
-    def load(self, name: str) -> dict[str, Any]:
-        """One of our own files; empty where it is lost or damaged."""
+    def intents(self) -> Intents | None:
+        """Return the moves of a job that did not end; None where there are none."""
+        values = self.load("intents")
+        if not values:
+            return None
         try:
-            with open(os.path.join(self.own, f"{name}.json"), encoding="utf-8") as file:
+            place = {path: LedgerEntry(**entry) for path, entry in values["place"].items()}
+            return Intents(place, {str(path): str(to) for path, to in values["aside"].items()})
+        except (KeyError, TypeError, AttributeError):
+            self.report_damage("intents", _("it is not readable"))
+            return None
+
+    def save_intents(self, intents: Intents) -> None:
+        """Write down moves before the first of them.
+
+        Raises:
+            OSError: they cannot be written, so nothing may be moved.
+        """
+        place = {path: vars(entry) for path, entry in intents.place.items()}
+        self.save("intents", {"place": place, "aside": intents.aside})
+
+    def drop_intents(self) -> None:
+        """Forget the moves: they are done, and the ledger knows them."""
+        self.delete("intents")
+
+    def load(self, name: str) -> dict[str, Any]:
+        """Return the content of one of the server's files; empty where there is none.
+
+        A damaged file is kept under another name and raises an alarm.
+        """
+        path = self._path(name)
+        try:
+            with open(path, encoding="utf-8") as file:
                 values = json.load(file)
-        except (OSError, ValueError):
+            if isinstance(values, dict):
+                return values
+        except FileNotFoundError:
             return {}
-        return values if isinstance(values, dict) else {}
+        except OSError as error:
+            self.report_damage(name, reason(error))
+            return {}
+        except ValueError:
+            pass
+        with contextlib.suppress(OSError):
+            os.replace(path, f"{path}.damaged")
+        self.report_damage(name, _("it is damaged; it is kept as %(path)s.damaged", path=path))
+        return {}
 
-    def save(self, name: str, values: dict[str, Any]) -> None:
-        """Writes one of our own files, whole or not at all."""
-        path = os.path.join(self.own, f"{name}.json")
-        replace_json(path, values)
+    def report_damage(self, name: str, why: str) -> None:
+        """Raise the alarm of a file of the server's that is lost or damaged."""
+        self.alarms.set(STATE, _("%(file)s: %(why)s", file=f"{name}.json", why=why))
 
-    def alarms(self) -> dict[str, dict[str, str]]:
-        """The alarms that are raised: `since` and `saw` by kind."""
-        return {
-            str(kind): {
-                "since": str(alarm.get("since")),
-                "saw": from_form(alarm.get("said"), str(alarm.get("saw"))),
-            }
-            for kind, alarm in self.load("alarms").items()
-            if isinstance(alarm, dict)
-        }
+    def save(self, name: str, values: Mapping[str, Any]) -> None:
+        """Replace one of the server's files.
 
-    def alarm(self, kind: str, saw: str | None) -> None:
-        """Raises an alarm, or clears it where `saw` is None."""
-        alarms = self.alarms()
-        if saw is None:
-            if alarms.pop(kind, None) is None:
-                return
-        else:
-            moment = time.strftime("%Y-%m-%dT%H:%M:%S%z")
-            since = alarms[kind]["since"] if kind in alarms else moment
-            alarms[kind] = {"since": since, "saw": saw}
-        kept = {kind: {**one, "said": to_form(one["saw"])} for kind, one in alarms.items()}
-        self.save("alarms", dict(kept))
+        Raises:
+            OSError: it cannot be written; the old one is as it was.
+        """
+        replace_json(self._path(name), values)
+
+    def has(self, name: str) -> bool:
+        """Return whether one of the server's files is there."""
+        return os.path.exists(self._path(name))
+
+    def delete(self, name: str) -> None:
+        """Delete one of the server's files, if it is there."""
+        with contextlib.suppress(FileNotFoundError):
+            os.unlink(self._path(name))
+
+    def _path(self, name: str) -> str:
+        return os.path.join(self.state_dir, f"{name}.json")
+
+    def marked(self, name: str) -> set[str]:
+        """Return a set of paths that is stored under a name: `rotten` or `lost`."""
+        paths = self.load(name).get("paths", [])
+        return {str(path) for path in paths} if isinstance(paths, list) else set()
+
+    def mark(self, name: str, add: Iterable[str] = (), remove: Iterable[str] = ()) -> set[str]:
+        """Change such a set, raise or clear its alarm, and return it.
+
+        Args:
+            name: `rotten` or `lost`.
+            add, remove: paths.
+
+        Raises:
+            OSError: the set cannot be written; its alarm is raised all the same.
+        """
+        with lock_file(os.path.join(self.state_dir, f"{name}.lock"), LOCK_SECONDS):
+            before = self.marked(name)
+            paths = (before | set(add)) - set(remove)
+            kind, message = _MARKS[name]
+            self.alarms.set(kind, message(sorted(paths)) if paths else None)
+            if paths != before:
+                self.save(name, {"paths": sorted(paths)})
+        return paths
+
+
+def _rot_message(paths: list[str]) -> str:
+    return _("the content changed in its place: %(files)s", files=names(paths))
+
+
+def _loss_message(paths: list[str]) -> str:
+    return _("no longer in the copy: %(files)s", files=names(paths))
+
+
+_MARKS = {"rotten": (BIT_ROT, _rot_message), "lost": (LOST, _loss_message)}
+
+
+def names(paths: list[str], most: int = 5) -> str:
+    """Return the first paths, and how many more there are."""
+    shown = join(readable(path) for path in paths[:most])
+    if len(paths) <= most:
+        return shown
+    return _("%(files)s and %(count)d more", files=shown, count=len(paths) - most)
+
+
+def identity_of(root: str) -> str:
+    """Return the identity that a copy's folder holds; empty where it holds none."""
+    try:
+        with open(os.path.join(root, STATE_FOLDER, IDENTITY_FILE), encoding="ascii") as file:
+            return file.read(200).strip()
+    except (OSError, ValueError):
+        return ""
 
 
 def rename_new(source: str, target: str) -> None:
-    """Renames a file, but never over another one.
+    """Rename a file, but never over another one.
 
     Raises:
         FileExistsError: there is something at the target; both are as they were.

@@ -1,0 +1,279 @@
+"""The backup server's own files: alarms, ledger, intents, identity; nothing of them gets lost."""
+
+from __future__ import annotations
+
+import json
+import multiprocessing
+import os
+import random
+import signal
+import time
+from pathlib import Path
+
+import pytest
+from ansible_collections.chefwell.resilience.plugins.module_utils import host_cli
+from ansible_collections.chefwell.resilience.plugins.module_utils.common.errors import (
+    ResilienceError,
+)
+from ansible_collections.chefwell.resilience.plugins.module_utils.server import (
+    client_inventory,
+    placement,
+    server_alarms,
+    server_job,
+    server_store,
+    server_verification,
+)
+from support.server_copies import BACKUPS, content, held_content, listed, make_store, place, put
+
+FORK = multiprocessing.get_context("fork")
+
+
+@pytest.fixture
+def copy(tmp_path: Path) -> server_store.Store:
+    """A copy of seven daily backups that arrived the usual way."""
+    store = make_store(tmp_path)
+    place(store, {path: content(path) for path in BACKUPS})
+    return store
+
+
+class TestAlarms:
+    def test_many_at_once(self, tmp_path: Path) -> None:
+        """A standing alarm is there after any number of others were raised and cleared (O4)."""
+        server_alarms.AlarmStore(str(tmp_path)).set(server_alarms.MASS_CHANGE, "much")
+
+        def work(number: int) -> None:
+            alarms = server_alarms.AlarmStore(str(tmp_path))
+            for turn in range(20):
+                alarms.set(server_alarms.REFUSED, f"{number} {turn}")
+                if turn % 3 == 0:
+                    alarms.set(server_alarms.REFUSED, None)
+                assert server_alarms.MASS_CHANGE in alarms.all()
+            os._exit(0)
+
+        children = [FORK.Process(target=work, args=(number,)) for number in range(6)]
+        for child in children:
+            child.start()
+        for child in children:
+            child.join(60)
+            assert child.exitcode == 0
+        found = server_alarms.AlarmStore(str(tmp_path)).all()
+        assert set(found) == {server_alarms.MASS_CHANGE, server_alarms.REFUSED}
+
+    @pytest.mark.parametrize("damage", ['{"mass-cha', "[]", '{"mass-change": 5}'])
+    def test_a_damaged_file_is_an_alarm(self, tmp_path: Path, damage: str) -> None:
+        alarms = server_alarms.AlarmStore(str(tmp_path))
+        alarms.set(server_alarms.MASS_CHANGE, "much")
+        (tmp_path / "alarms.json").write_text(damage)
+        assert "alarms.json" in alarms.all()[server_alarms.STATE].reason
+        # It stays one when others are raised, until a person clears it.
+        alarms.set(server_alarms.ROOM, "full")
+        assert set(alarms.all()) == {server_alarms.STATE, server_alarms.ROOM}
+
+    def test_a_file_that_cannot_be_written(self, tmp_path: Path) -> None:
+        """The alarm stays in memory, so that its process can notify (O8)."""
+        alarms = server_alarms.AlarmStore(str(tmp_path / "none"))
+        alarms.set(server_alarms.ROOM, "full")
+        assert alarms.all()[server_alarms.ROOM].reason == "full" and alarms.problems
+        alarms.set(server_alarms.ROOM, None)
+        assert alarms.all() == {}
+
+
+class TestJob:
+    def test_each_part_is_its_own(
+        self, copy: server_store.Store, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """A part that raises whatever it raises is an alarm; the others run (O2)."""
+
+        def deep(*_arguments: object) -> None:
+            raise RecursionError("maximum recursion depth exceeded")
+
+        copy.save("last", {"time": time.time() - 60 * 3600, "listed": 7})
+        monkeypatch.setattr(server_verification, "reread", deep)
+        monkeypatch.setattr("os.statvfs", deep)
+        seen: list[set[str]] = []
+        result = server_job.run(copy, lambda: seen.append(set(copy.alarms.all())))
+        assert set(result.failures) == {"room", "verification"}
+        assert set(result.alarms) == {"silent", "job-failed"}
+        assert "RecursionError" in result.alarms["job-failed"].reason
+        assert seen == [{"silent"}], "notified before the work"
+        monkeypatch.undo()
+        after = server_job.run(copy)
+        assert set(after.over) == {"job-failed"} and set(after.alarms) == {"silent"}
+
+    def test_an_unreadable_backup(
+        self, copy: server_store.Store, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """It is an alarm, and costs no other backup its reading (O8)."""
+        inner = server_verification.inventory.sha256
+
+        def sha256(path: str) -> str:
+            if path.endswith(BACKUPS[3]):
+                raise OSError(5, "Input/output error", path)
+            return inner(path)
+
+        monkeypatch.setattr(server_verification.inventory, "sha256", sha256)
+        daily = make_store(Path(copy.root), reread_days=1)
+        result = server_job.run(daily)
+        assert (result.unreadable, result.read, result.failures) == ([BACKUPS[3]], 6, {})
+        assert BACKUPS[3] in result.alarms["unreadable"].reason
+        monkeypatch.undo()
+        assert server_job.run(daily).alarms == {}
+
+    def test_no_inode_free(self, copy: server_store.Store, monkeypatch: pytest.MonkeyPatch) -> None:
+        """Nothing can be written, and yet the full disk is told (O8)."""
+
+        def full(*_arguments: object, **_options: object) -> None:
+            raise OSError(28, "No space left on device")
+
+        monkeypatch.setattr(server_store, "replace_json", full)
+        monkeypatch.setattr(server_alarms, "replace_json", full)
+        store = make_store(Path(copy.root), reserve_percent=100)
+        seen: list[set[str]] = []
+        result = server_job.run(store, lambda: seen.append(set(store.alarms.all())))
+        assert "room" in result.alarms and seen == [{"room"}]
+        assert "verification" in result.failures and store.alarms.problems
+
+    @pytest.mark.parametrize("name", ["ledger", "last"])
+    @pytest.mark.parametrize("damage", ["lost", "damaged"])
+    def test_a_lost_or_damaged_file(self, copy: server_store.Store, name: str, damage: str) -> None:
+        """What is found then cannot be compared with anything: an alarm (O13)."""
+        path = Path(copy.state_dir, f"{name}.json")
+        if damage == "lost":
+            path.unlink()
+        else:
+            path.write_text('{"files": {"dai')
+        result = server_job.run(copy)
+        assert f"{name}.json" in result.alarms["state-damaged"].reason
+        assert set(server_job.run(copy).alarms) == {"state-damaged"}, "until a person clears it"
+        place(copy, held_content(copy))
+        server_job.clear(copy)
+        assert server_job.run(copy).alarms == {}
+        assert path.exists()
+
+
+class TestIdentity:
+    def test_a_disk_that_is_not_mounted(self, tmp_path: Path) -> None:
+        """Nothing is made in a folder that is not the copy's (O13)."""
+        store = make_store(tmp_path)
+        Path(store.state_dir, server_store.IDENTITY_FILE).write_text("one")
+        assert make_store(tmp_path, identity="one").backups() == {}
+        empty = tmp_path / "empty"
+        empty.mkdir()
+        with pytest.raises(server_store.WrongCopy, match="identity is missing"):
+            make_store(empty, identity="one")
+        assert list(empty.iterdir()) == []
+        Path(store.state_dir, server_store.IDENTITY_FILE).write_text("another")
+        with pytest.raises(server_store.WrongCopy):
+            make_store(tmp_path, identity="one")
+
+
+class TestRefusedInventories:
+    def test_a_person_accepts_the_one_that_was_seen(
+        self, copy: server_store.Store, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        """A thief's inventory comes after the owner's; neither takes the other's place (O11)."""
+        files = held_content(copy)
+        owners = {path: files[path] for path in BACKUPS[4:]}
+        first = placement.apply_inventory(copy, listed(owners))
+        thiefs = placement.apply_inventory(copy, listed({}))
+        assert first.refused and thiefs.refused and first.refused_id != thiefs.refused_id
+        waiting = {one.id for one in client_inventory.refused(copy)}
+        assert waiting == {first.refused_id, thiefs.refused_id}
+        with pytest.raises(ResilienceError, match="several refused inventories wait"):
+            placement.accept_refused(copy)
+        with pytest.raises(ResilienceError, match="no such refused inventory"):
+            placement.accept_refused(copy, "0123456789ab")
+        config = tmp_path / "client.json"
+        config.write_text(json.dumps({"root": copy.root, "reserve_percent": 0}))
+        command = ["keep-offsite-copy", "--config", str(config), "--accept", first.refused_id]
+        assert host_cli.main(command) == 0
+        assert "accepted: 4 moved" in capsys.readouterr().out
+        assert sorted(copy.backups()) == sorted(owners)
+        assert client_inventory.refused(copy) == [] and copy.alarms.all() == {}
+
+    def test_they_are_not_kept_without_limit(self, copy: server_store.Store) -> None:
+        for number in range(client_inventory.MOST_REFUSED + 5):
+            client_inventory.keep_refused(copy, {"number": number}, "much")
+        assert len(client_inventory.refused(copy)) == client_inventory.MOST_REFUSED
+
+
+def test_killed_at_any_moment(tmp_path: Path) -> None:
+    """kill -9 between any two steps: nothing is lost, half or unknown to the ledger (O15)."""
+    store = make_store(tmp_path)
+    rng = random.Random(15)
+    files = {path: content(path) for path in BACKUPS}
+    place(store, files)
+    everything = set(files.values())
+    killed = 0
+    for turn in range(40):
+        gone = rng.choice(sorted(files))
+        del files[gone]
+        day = f"2026{1 + turn // 28:02}{1 + turn % 28:02}"
+        new = f"daily/chefwell_backup_{day}_030000.dump.gz"
+        changed = rng.choice(sorted(files))
+        files[new] = content(new)
+        files[changed] = content(f"{changed} {turn}")
+        put(store, {new: files[new], changed: files[changed]})
+        values = listed(files)
+
+        def work(values: object = values) -> None:
+            placement.apply_inventory(make_store(tmp_path, change_percent=10**6), values)
+            os._exit(0)
+
+        child = FORK.Process(target=work)
+        child.start()
+        time.sleep(rng.uniform(0, 0.1))
+        os.kill(child.pid or 0, signal.SIGKILL)
+        child.join()
+        killed += child.exitcode == -signal.SIGKILL
+        # The next sync sends again what is not in place.
+        store = make_store(tmp_path, change_percent=10**6)
+        put(store, {path: files[path] for path in (new, changed)})
+        result = placement.apply_inventory(store, values)
+        assert (result.lost, result.missing, result.refused) == ([], [], ""), turn
+        assert held_content(store) == files, turn
+        everything |= set(files.values())
+        ledger = store.ledger()
+        assert {path: entry.sha256 for path, entry in ledger.items()} == {
+            path: digest for path, (digest, _size) in values["files"].items()
+        }, turn
+        sessions = [name for name in os.listdir(store.placing) if not name.startswith(".new-")]
+        assert store.intents() is None and sessions == []
+    print(f"{killed} of 40 were killed at work")
+    assert killed > 10
+    assert store.alarms.all() == {}
+    # Every content that was ever in place is still there, in its place or moved aside.
+    kept = set(files.values())
+    for folder, paths in store.previous_versions().items():
+        kept |= {Path(store.root, folder, path).read_bytes() for path in paths}
+    assert everything <= kept
+
+
+def test_a_lost_backup_is_told_by_whoever_sees_it_first(copy: server_store.Store) -> None:
+    """Backups removed on the server, and an inventory before the daily job (O12)."""
+    files = held_content(copy)
+    for path in BACKUPS[:5]:
+        os.unlink(os.path.join(copy.root, path))
+    put(copy, {path: files[path] for path in BACKUPS[:5]})
+    result = placement.apply_inventory(copy, listed(files))
+    assert result.lost == BACKUPS[:5] and result.placed == BACKUPS[:5]
+    assert "lost" in copy.alarms.all()
+    job = server_job.run(copy)
+    assert "lost" in job.over and BACKUPS[0] in job.over["lost"].reason
+    assert server_job.run(copy).over == {}
+
+
+def test_a_rotten_backup_is_replaced_by_what_the_ledger_knows(copy: server_store.Store) -> None:
+    """Only by that content; the rotten one is kept aside (O5)."""
+    files = held_content(copy)
+    victim = Path(copy.root, BACKUPS[2])
+    rotten = files[BACKUPS[2]][:-1] + b"?"
+    victim.write_bytes(rotten)
+    daily = make_store(Path(copy.root), reread_days=1)
+    assert server_job.run(daily).rotten == [BACKUPS[2]]
+    put(copy, {BACKUPS[2]: files[BACKUPS[2]]})
+    result = placement.apply_inventory(copy, listed(files))
+    assert (result.repaired, result.replaced, result.refused) == ([BACKUPS[2]], [], "")
+    assert held_content(copy) == files
+    assert Path(copy.root, result.old_folder, BACKUPS[2]).read_bytes() == rotten
+    assert copy.alarms.all() == {} and server_job.run(daily).alarms == {}
