@@ -409,7 +409,7 @@ def test_a_dump_under_row_level_security(
     _fired({"archive.row_security"}, "pg_dump --enable-row-security")
 
 
-def test_an_api_that_does_not_answer() -> None:
+def test_an_api_that_does_not_respond() -> None:
     steps = [{"id": "health", "path": "/"}]
     api = api_probe.Api(
         "http://127.0.0.1:9", [{"email": "a", "password": "b", "schema": "tenant_a"}], steps
@@ -514,7 +514,7 @@ def test_ignoring_needs_a_reason_and_a_finding(rule: dict[str, object], said: st
 
 
 @pytest.mark.parametrize("language", ["pt_BR", "en"])
-def test_every_finding_speaks_the_pages_language(language: str) -> None:
+def test_every_finding_is_in_the_pages_language(language: str) -> None:
     """The results of the tests before, on one page of each kind; alone it has no results."""
     raised = [one for check in SEEN for one in (*check["findings"], *check["ignored"])]
     assert {one["id"] for one in raised} >= set(KINDS), set(KINDS) - {one["id"] for one in raised}

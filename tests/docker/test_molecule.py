@@ -106,7 +106,7 @@ def assert_whole(name: str, ran: Ran) -> None:
     assert ran.output.count("] Executed: Successful") == STEPS
 
 
-def test_there_is_no_scenario_that_nobody_runs() -> None:
+def test_every_scenario_is_run() -> None:
     assert {path.parent.name for path in SCENARIOS.glob("*/molecule.yml")} == set(LEAST)
 
 
@@ -165,7 +165,7 @@ def test_a_run_that_did_nothing_is_no_success() -> None:
             assert_whole("disk_monitor", Ran(0, output, 1.0))
 
 
-def test_a_change_that_was_foretold_and_not_made_is_named() -> None:
+def test_a_change_that_was_predicted_and_not_made_is_named() -> None:
     """Check mode is judged task by task; as many changes of another kind are not enough."""
     least = LEAST["disk_monitor"]
     run = "TASK [chefwell.resilience.disk_monitor : {}] ***\nchanged: [shop]\n"

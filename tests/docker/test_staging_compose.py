@@ -48,7 +48,7 @@ def host(
     engine.docker("volume", "rm", "staging_postgres_data_of_production")
 
 
-def test_the_play_held_a_drill_and_a_second_one_changes_nothing(host: DockerHost) -> None:
+def test_the_play_ran_a_drill_and_a_second_one_changes_nothing(host: DockerHost) -> None:
     assert host.play(PLAYBOOK, staging_restore_drill_now=False)["changed"] == 0
     kept = json.loads((host.root / "state" / "drill.json").read_text())
     assert (kept["verdict"], kept["confidence"]) == ("passed", 100.0), kept
@@ -135,7 +135,7 @@ def listening(engine: Engine, *within: str) -> subprocess.Popen[bytes]:
     )
 
 
-def test_nothing_leads_out_and_loopback_answers(host: DockerHost, tmp_path: Path) -> None:
+def test_nothing_leads_out_and_loopback_works(host: DockerHost, tmp_path: Path) -> None:
     """Both promises at once; a container in an ordinary network is what they are compared with."""
     engine = host.engine
     assert host.command("setup-staging").returncode == 0

@@ -162,7 +162,7 @@ def test_c2_packed_in_what_pg_restore_cannot_read(
     fault.see(f"{said}, named", holds=said == [proof_settings.COULD_NOT_VERIFY] * 2)
 
 
-def test_c2_every_form_tells_the_same_rows(fault: Fault, dumps: Dumps) -> None:
+def test_c2_every_form_has_the_same_rows(fault: Fault, dumps: Dumps) -> None:
     """A dump that lost rows is found only by the number of rows of the whole one."""
     forms: dict[str, Path] = {}
     for form in ("custom", "custom, not compressed", "tar", "plain"):

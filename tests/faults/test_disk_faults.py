@@ -141,7 +141,7 @@ def test_a7_a_folder_that_an_ordinary_user_may_not_read(fault: Fault) -> None:
 
 
 @pytest.mark.parametrize("what", ["bytes", "inodes", "read-only"])
-def test_a8_a_disk_that_takes_nothing_is_still_told(
+def test_a8_a_disk_that_takes_nothing_is_still_notified(
     fault: Fault, tmp_path: Path, disks: Disks, receiver: Receiver, what: str
 ) -> None:
     point = disks.ext4("ext4", megabytes=16, inodes=300)

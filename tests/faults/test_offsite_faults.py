@@ -251,7 +251,7 @@ def test_b5_host_key(fault, settings: SyncSettings, server: Sshd) -> None:
 
 
 @pytest.mark.parametrize("what", ["delete", "overwrite", "shell", "read elsewhere", "forward"])
-def test_b6_thief_of_the_key(
+def test_b6_an_attacker_with_the_key(
     fault, copied: SyncSettings, tree: Path, server: Sshd, what: str
 ) -> None:
     fault.cause(f"the key is used to {what}")

@@ -59,7 +59,7 @@ def test_the_environment_is_hidden_from_a_connection_and_kept(server: Server) ->
     assert {name: os.environ.get(name) for name in FOREIGN} == FOREIGN
 
 
-def test_who_means_the_environment_gets_it(server: Server) -> None:
+def test_the_environment_is_used_on_request(server: Server) -> None:
     with pytest.raises(driver().OperationalError, match="elsewhere"):
         open_connection(server.dsn("postgres"), private=False)
 

@@ -113,7 +113,7 @@ def test_a_slow_service_has_the_configured_time(tmp_path: Path, receiver: Receiv
     assert len(receiver.messages()) == 1
 
 
-def test_an_answer_that_did_not_come_in_time_is_not_tried_twice_in_a_run(
+def test_a_response_that_did_not_come_in_time_is_not_tried_twice_in_a_run(
     tmp_path: Path, receiver: Receiver
 ) -> None:
     receiver.delay = 2
@@ -180,7 +180,7 @@ def test_a_redirect_is_no_delivery(tmp_path: Path, receiver: Receiver, status: i
 
 
 @pytest.mark.parametrize("status", [429, 500, 503])
-def test_a_temporary_answer_is_tried_again_in_the_same_run(
+def test_a_temporary_error_is_tried_again_in_the_same_run(
     tmp_path: Path, receiver: Receiver, status: int
 ) -> None:
     receiver.answer = lambda _body: (status if len(receiver.requests) == 1 else 200, {})

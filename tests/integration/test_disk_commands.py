@@ -44,7 +44,7 @@ def remember(host: MonitorHost, point: Path, pages: list[float], whole: int = 10
         history.add_samples(samples)
 
 
-def test_growth_is_told_before_any_threshold(tmp_path: Path, disks: Disks) -> None:
+def test_growth_is_notified_before_any_threshold(tmp_path: Path, disks: Disks) -> None:
     point = disks.memory("memory")
     fill(point, 78)
     limits = {"warning": 85, "critical": 88, "emergency": 90}
@@ -61,7 +61,9 @@ def test_growth_is_told_before_any_threshold(tmp_path: Path, disks: Disks) -> No
         assert target["reason"] in told["message"]
 
 
-def test_the_plugin_line_is_one_that_monitoring_understands(tmp_path: Path, disks: Disks) -> None:
+def test_the_plugin_line_follows_the_monitoring_plugins_guidelines(
+    tmp_path: Path, disks: Disks
+) -> None:
     point = disks.memory("it's=a|disk")
     fill(point, 85)
     host = MonitorHost(tmp_path, paths=[str(point)])
@@ -117,7 +119,7 @@ def test_the_dashboard_with_a_history(tmp_path: Path, disks: Disks, language: st
     assert len(status["targets"][0]["days"]) == 30
 
 
-def test_each_tier_tells_its_size_its_share_and_its_growth(tmp_path: Path, disks: Disks) -> None:
+def test_each_tier_has_its_size_its_share_and_its_growth(tmp_path: Path, disks: Disks) -> None:
     point = disks.ext4("ext4", megabytes=64)
     host = MonitorHost(
         tmp_path, backup_path=str(point / "backups"), metrics_file=str(tmp_path / "disk.prom")
@@ -268,7 +270,9 @@ def test_a_page_that_cannot_be_written_is_unknown_in_one_line(tmp_path: Path, ou
     assert re.fullmatch(r"disk-status: the output cannot be written: .+\n", ended.stderr)
 
 
-def test_an_alert_that_waits_for_its_end_says_what_is_now(tmp_path: Path, disks: Disks) -> None:
+def test_an_alert_that_waits_for_its_end_has_the_present_level(
+    tmp_path: Path, disks: Disks
+) -> None:
     """Just below its threshold an alert is kept; "all normal" below it would puzzle its reader."""
     point = disks.memory("memory")
     fill(point, 71)
@@ -327,7 +331,7 @@ def test_the_exit_code_is_the_disks_whatever_becomes_of_the_messages(
         assert host.monitor()[1]["delivered"] == 0
 
 
-def test_a_silenced_target_is_told_when_the_silence_ends(tmp_path: Path, disks: Disks) -> None:
+def test_a_silenced_target_is_notified_when_the_silence_ends(tmp_path: Path, disks: Disks) -> None:
     point = disks.memory("memory")
     fill(point, 95)
     tomorrow = (datetime.date.today() + datetime.timedelta(days=1)).isoformat()
@@ -344,7 +348,7 @@ def test_a_silenced_target_is_told_when_the_silence_ends(tmp_path: Path, disks: 
         assert len(receiver.messages()) == 1
 
 
-def test_a_dump_and_a_retention_plan_that_will_not_fit_are_told(
+def test_a_dump_and_a_retention_plan_that_will_not_fit_are_notified(
     tmp_path: Path, disks: Disks
 ) -> None:
     point = disks.memory("memory", pages=5000)

@@ -44,7 +44,7 @@ def test_a_filled_filesystem_has_the_level_of_its_threshold(
     ("percent", "level"),
     [(69.9, "ok"), (70, "warning"), (80, "critical"), (90, "emergency"), (100, "emergency")],
 )
-def test_percent_is_what_df_says_where_blocks_are_reserved(
+def test_percent_is_what_df_prints_where_blocks_are_reserved(
     disks: Disks, percent: float, level: str
 ) -> None:
     """On a loop device, where root keeps 5 % for itself."""
@@ -187,7 +187,7 @@ def test_a_filesystem_whose_server_is_silent_is_unknown_within_the_time_limit(
         os.close(device)
 
 
-def test_a_filesystem_is_told_once(disks: Disks) -> None:
+def test_a_filesystem_is_reported_once(disks: Disks) -> None:
     first, other = disks.ext4("first"), disks.memory("other")
     second = disks.bind("second", first)
     results = usage.check([Target(str(first)), Target(str(second)), Target(str(other))])
@@ -198,7 +198,7 @@ def test_a_filesystem_is_told_once(disks: Disks) -> None:
     assert len(own) == 2
 
 
-def test_discovery_leaves_out_pseudo_filesystems_and_tells_devices_once(disks: Disks) -> None:
+def test_discovery_leaves_out_pseudo_filesystems_and_names_devices_once(disks: Disks) -> None:
     first = disks.ext4("first")
     second = disks.bind("a", first)  # a shorter path, mounted later
     disks.memory("memory")

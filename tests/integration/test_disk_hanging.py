@@ -104,7 +104,7 @@ def test_many_that_hang_take_no_longer_than_one(tmp_path: Path, disks: Disks) ->
         assert levels.count("unknown") == 5 and len(levels) == 6
 
 
-def test_one_that_nobody_named_is_found_and_costs_itself_alone(
+def test_one_that_was_not_named_is_found_and_costs_only_itself(
     tmp_path: Path, disks: Disks
 ) -> None:
     with hanging(disks) as mounted:

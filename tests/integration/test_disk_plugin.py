@@ -76,7 +76,7 @@ def test_without_a_history_it_measures_and_makes_none(tmp_path: Path, disks: Dis
 
 
 @pytest.mark.parametrize("percent", [50, 95])
-def test_a_damaged_history_is_said_and_left_where_it_is(
+def test_a_damaged_history_is_reported_and_left_where_it_is(
     tmp_path: Path, disks: Disks, percent: int
 ) -> None:
     point = disks.memory("memory")
@@ -93,7 +93,7 @@ def test_a_damaged_history_is_said_and_left_where_it_is(
     assert state(host) == before
 
 
-def test_as_another_user_it_says_what_it_may_not_read() -> None:
+def test_as_another_user_it_names_what_it_may_not_read() -> None:
     """In /tmp, for the tests' own folder is closed to others; by Debian's Python for the same
     reason."""
     with tempfile.TemporaryDirectory() as folder:

@@ -62,7 +62,7 @@ def host(bed: Testbed, tmp_path: Path, receiver: Receiver) -> Host:
     )
 
 
-def test_a_good_drill_is_remembered_and_bothers_nobody(host: Host, receiver: Receiver) -> None:
+def test_a_good_drill_is_remembered_and_not_notified(host: Host, receiver: Receiver) -> None:
     assert host.drill() == 0
     (event,) = host.events()
     assert event["verdict"] == "passed" and event["rto_seconds"] > 0
@@ -75,7 +75,7 @@ def test_a_good_drill_is_remembered_and_bothers_nobody(host: Host, receiver: Rec
     assert event["file"] in (host.root / "runbook.md").read_text()
 
 
-def test_a_bad_drill_and_its_end_are_told_once_each(
+def test_a_failed_drill_and_its_recovery_are_notified_once_each(
     host: Host, receiver: Receiver, bed: Testbed, tmp_path: Path
 ) -> None:
     whole = max(Path(bed.record["backups"]).glob("daily/*.gz"))
@@ -93,7 +93,9 @@ def test_a_bad_drill_and_its_end_are_told_once_each(
     assert [event["verdict"] for event in host.events()] == ["passed", "failed", "failed"]
 
 
-def test_a_store_less_than_last_time_is_a_warning_told_once(host: Host, receiver: Receiver) -> None:
+def test_a_missing_tenant_since_last_time_is_a_warning_notified_once(
+    host: Host, receiver: Receiver
+) -> None:
     """Without a manifest and production, a backup is compared with the last drill."""
     assert host.drill() == 0
     assert "previous" not in host.checks()

@@ -95,7 +95,7 @@ def test_damage_in_a_large_file_is_found_by_use_or_by_the_first_start_of_a_day(
         assert history.problem and "set aside" in history.problem
 
 
-def test_a_full_disk_is_said_and_what_was_remembered_is_still_read(disks: Disks) -> None:
+def test_a_full_disk_is_reported_and_the_history_is_still_read(disks: Disks) -> None:
     point = disks.memory("full", pages=32)
     with History(str(point)) as history:
         history.add_samples([sample(1)])
@@ -113,7 +113,7 @@ def test_a_full_disk_is_said_and_what_was_remembered_is_still_read(disks: Disks)
         history.add_samples([sample(2)])
 
 
-def test_a_read_only_disk_is_said_and_what_was_remembered_is_still_read(disks: Disks) -> None:
+def test_a_read_only_disk_is_reported_and_the_history_is_still_read(disks: Disks) -> None:
     point = disks.ext4("ext4")
     with History(str(point / "state")) as history:
         history.add_samples([sample(1)])
@@ -208,7 +208,7 @@ def test_the_newest_are_kept_by_their_number(tmp_path: Path) -> None:
         assert len(history.events("disk", "run")) == 3
 
 
-def test_a_newer_version_is_said_and_its_file_left_alone(tmp_path: Path) -> None:
+def test_a_newer_version_is_reported_and_its_file_left_alone(tmp_path: Path) -> None:
     with History(str(tmp_path)) as history:
         history.add_samples([sample(1)])
         history.set_document("disk@web1", {"order": 3})

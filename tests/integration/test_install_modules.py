@@ -12,7 +12,7 @@ def held(folder: Path) -> set[str]:
     return {str(path.relative_to(folder)) for path in folder.rglob("*")}
 
 
-def test_a_host_is_told_as_it_is(tmp_path: Path) -> None:
+def test_a_host_is_described_as_it_is(tmp_path: Path) -> None:
     (tmp_path / "disk.json").write_text("{}")
     wanted = {"python": sys.executable, "config_dir": str(tmp_path)}
     seen = run_module(

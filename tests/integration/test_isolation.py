@@ -129,7 +129,7 @@ def test_a_backend_that_calls_out_fails(
     assert ignored["status"] == "skipped" and "the test's own far host" in ignored["evidence"]
 
 
-def test_a_backend_that_speaks_to_production_fails(bed: Testbed, tmp_path: Path) -> None:
+def test_a_backend_that_connects_to_production_fails(bed: Testbed, tmp_path: Path) -> None:
     """Loopback is no way out, but where production's database listens."""
     port = bed.record["postgres"]["port"]
     check = check_of(drill.run(settings(bed, tmp_path, "127.0.0.1", str(port), "itself")))

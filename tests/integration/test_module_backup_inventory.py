@@ -210,6 +210,6 @@ def test_names_of_other_tools(
     assert found["problems"] == []
 
 
-def test_a_pattern_that_is_none_is_said(tree: Path) -> None:
+def test_an_invalid_pattern_is_an_error(tree: Path) -> None:
     result = call(path=str(tree), pattern="(")
     assert result["failed"] and "[pattern='(']" in result["msg"]

@@ -12,7 +12,7 @@ from support.ansible_run import run_module
 from support.filesystems import Disks, fill
 
 
-def test_levels_plain_values_and_failing_when_asked(disks: Disks) -> None:
+def test_levels_plain_values_and_failing_on_request(disks: Disks) -> None:
     point = disks.memory("memory", pages=1000)
     fill(point, 85)
     for tier in ("daily", "weekly", "monthly"):
@@ -94,7 +94,7 @@ def test_inodes_left_for_every_target_or_for_one(disks: Disks) -> None:
     assert run_module("disk_usage_check", targets=[own])["level"] == "ok"
 
 
-def test_what_nobody_knows_fails_too_and_everything_is_watched_by_default(disks: Disks) -> None:
+def test_an_unknown_level_fails_too_and_everything_is_watched_by_default(disks: Disks) -> None:
     gone = run_module(
         "disk_usage_check", paths=["/", str(disks.root / "gone")], fail_on="emergency"
     )

@@ -51,14 +51,12 @@ def test_a_whole_database_passes_and_nothing_changes(options: dict[str, Any], be
         assert secret not in result["output"]
 
 
-def test_check_mode_asks_just_the_same(options: dict[str, Any]) -> None:
+def test_check_mode_runs_the_same_checks(options: dict[str, Any]) -> None:
     result = call("--check", **{**options, "api_url": ""})
     assert not result["failed"] and result["passed_checks"] > 10 and result["skipped_checks"] == 5
 
 
-def test_what_is_missing_fails_the_task_only_when_asked_to(
-    options: dict[str, Any], bed: Testbed
-) -> None:
+def test_a_finding_fails_the_task_only_if_configured(options: dict[str, Any], bed: Testbed) -> None:
     connection = bed.connect()
     connection.autocommit = True
     with connection.cursor() as cursor:

@@ -97,7 +97,7 @@ def test_the_exact_payload_of_each_kind_of_message(tmp_path: Path, receiver: Rec
     assert [(method, path) for method, path, _body in receiver.requests] == [("POST", "/hook")] * 5
 
 
-def test_messages_speak_the_language_that_is_asked_for(tmp_path: Path, receiver: Receiver) -> None:
+def test_messages_are_in_the_configured_language(tmp_path: Path, receiver: Receiver) -> None:
     host = Host(tmp_path, receiver.webhook)
     host.run("emergency", words=language.translations("pt_BR"))
     host.run("ok", words=language.translations("pt_BR"))
@@ -131,7 +131,7 @@ def test_a_receiver_that_is_down_gets_everything_the_worst_first_when_it_is_back
     assert len(receiver.messages()) == 2
 
 
-def test_an_error_answer_is_no_delivery(tmp_path: Path, receiver: Receiver) -> None:
+def test_an_error_response_is_no_delivery(tmp_path: Path, receiver: Receiver) -> None:
     host = Host(tmp_path, receiver.webhook)
     receiver.status = 500
     failed = host.run("warning")
@@ -140,7 +140,7 @@ def test_an_error_answer_is_no_delivery(tmp_path: Path, receiver: Receiver) -> N
     assert host.run("warning").delivered == 1
 
 
-def test_a_receiver_that_does_not_answer_costs_no_more_than_the_time_limit(
+def test_a_receiver_that_does_not_respond_takes_no_more_than_the_time_limit(
     tmp_path: Path, receiver: Receiver
 ) -> None:
     with receiving() as other:
@@ -158,7 +158,7 @@ def test_a_receiver_that_does_not_answer_costs_no_more_than_the_time_limit(
         assert len(other.messages()) == 1  # and is not notified twice
 
 
-def test_an_address_that_is_none_and_a_service_no_longer_wanted(
+def test_an_invalid_address_and_a_service_that_was_removed(
     tmp_path: Path, receiver: Receiver
 ) -> None:
     host = Host(tmp_path, "nonsense://x", receiver.webhook)
@@ -169,7 +169,7 @@ def test_an_address_that_is_none_and_a_service_no_longer_wanted(
     assert host.run("warning").kept == 0
 
 
-def test_without_apprise_the_message_is_kept_and_the_remedy_told(
+def test_without_apprise_the_message_is_kept_and_the_remedy_named(
     tmp_path: Path, receiver: Receiver, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     # An `apprise` that cannot be imported stands first on the path, as if it were not installed.

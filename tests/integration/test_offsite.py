@@ -212,7 +212,7 @@ def test_the_folder_is_made_once_but_not_the_one_above(
     assert "mkdir -p" in lost.remedy
 
 
-def test_dry_run_tells_and_changes_nothing(
+def test_a_dry_run_reports_and_changes_nothing(
     settings: SyncSettings, tree: Path, server: Sshd
 ) -> None:
     planned = sync.sync(settings, dry_run=True)
@@ -362,7 +362,7 @@ class TestFailures:
             3,
         )
 
-    def test_server_that_never_answers(self, settings: SyncSettings, server: Sshd) -> None:
+    def test_a_server_that_never_responds(self, settings: SyncSettings, server: Sshd) -> None:
         with socket.create_server(("127.0.0.1", 0)) as silent:
             port = silent.getsockname()[1]
             mute = with_destination(settings, port=port, connect_seconds=1)
@@ -453,7 +453,7 @@ def meanwhile(monkeypatch: pytest.MonkeyPatch, action) -> None:
     monkeypatch.setattr(remote_listing, "parse", parsed)
 
 
-def test_a_backup_rotated_away_meanwhile_is_told(
+def test_a_backup_rotated_away_meanwhile_is_reported(
     settings: SyncSettings, tree: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     victim = sorted((tree / "daily").iterdir())[0]

@@ -151,7 +151,9 @@ def test_a_full_reserve(settings: SyncSettings, server: Sshd) -> None:
     assert copied_backups(server) == {}
 
 
-def test_a_key_without_the_gate_is_said(settings: SyncSettings, server: Sshd) -> None:
+def test_a_key_without_the_gate_is_an_error_with_the_remedy(
+    settings: SyncSettings, server: Sshd
+) -> None:
     server.authorized_keys.write_text((server.root / "client_key.pub").read_text())
     result = sync.sync(settings)
     assert result.status == "failed"

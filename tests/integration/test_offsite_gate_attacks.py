@@ -173,7 +173,7 @@ def test_overwriting_and_truncating_reach_incoming_only(
     assert aside.read_bytes() == before[one]
 
 
-def test_a_whole_rotation_of_his_own_takes_nothing_away_for_90_days(
+def test_an_attackers_own_rotation_removes_nothing_for_90_days(
     attacker: Attacker, server: Sshd, tmp_path: Path
 ) -> None:
     """The server cannot know that the new backups are none. So what they replace stays."""
@@ -218,7 +218,7 @@ def test_a_planted_backup_is_named_and_moved_aside(
     assert in_sync(copied)
 
 
-def test_an_account_says_that_it_is_weaker_and_is(copied: SyncSettings, server: Sshd) -> None:
+def test_an_account_is_weaker_and_a_warning_says_so(copied: SyncSettings, server: Sshd) -> None:
     server.authorized_keys.write_text(f"restrict {(server.root / 'client_key.pub').read_text()}")
     account = dataclasses.replace(copied.transport.destination, mode="account")
     plain = dataclasses.replace(copied, transport=AccountTransport(account))
@@ -292,7 +292,7 @@ def test_a_reading_key_reads_backups_and_nothing_else(
         assert refused.returncode != 0 and "refused" in str(refused.stderr)
 
 
-def test_landlock_holds_against_a_program_that_would(tmp_path: Path) -> None:
+def test_landlock_confines_a_program_that_tries_to_write_elsewhere(tmp_path: Path) -> None:
     """Beneath rsync's own checks: whatever runs there writes in its folder only."""
     assert landlock.version() >= landlock.WHOLE, (
         "this kernel has no Landlock, so this cannot be shown here"

@@ -156,7 +156,7 @@ def test_the_servers_own_message(settings: SyncSettings, server: Sshd) -> None:
 
 
 @pytest.mark.parametrize("phrase", system_errors.PHRASES)
-def test_every_phrase_of_the_systems_is_said(phrase: str) -> None:
+def test_every_error_of_the_system_is_translated(phrase: str) -> None:
     line = f'rsync: [sender] open "/b/{phrase[:4]}" failed: {phrase} (13)'
     told = system_errors.system_message(line)
     assert told == line  # English stays, to the letter

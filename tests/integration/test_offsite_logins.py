@@ -85,7 +85,7 @@ def test_each_login_has_its_purpose(settings: SyncSettings, gate: bool, counted:
 
 
 @pytest.mark.parametrize("settings", ["restricted"], indirect=True)
-def test_a_gate_of_before_is_asked_twice(
+def test_an_older_gate_gets_two_logins(
     settings: SyncSettings, counted: Counted, server: Sshd
 ) -> None:
     """A gate that ends after the list, whatever else is requested."""

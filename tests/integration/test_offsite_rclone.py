@@ -228,6 +228,6 @@ def test_a_file_that_did_not_arrive_is_no_success(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("remote", ["", "no-colon", ":local:/etc", "--config=x:y"])
-def test_a_remote_that_is_none(remote: str) -> None:
+def test_an_invalid_remote_is_an_error(remote: str) -> None:
     with pytest.raises(ResilienceError, match="no remote"):
         RcloneDestination(remote, "/dev/null")

@@ -68,7 +68,7 @@ def host(tmp_path: Path, server: Sshd, receiver: Receiver) -> Host:
     return Host(tmp_path, server, receiver)
 
 
-def test_told_once_a_change_and_of_the_recovery(
+def test_a_failure_and_its_recovery_are_notified_once_each(
     host: Host, server: Sshd, receiver: Receiver
 ) -> None:
     sync = "sync-backups-offsite"
@@ -113,7 +113,7 @@ def test_told_once_a_change_and_of_the_recovery(
         ("destinations", [{"name": "b/c"}], "cannot be used"),
     ],
 )
-def test_bad_settings_are_said_before_anything(
+def test_bad_settings_are_errors_before_anything_is_done(
     host: Host, capsys: pytest.CaptureFixture[str], key: str, value: object, said: str
 ) -> None:
     assert host.run("sync-backups-offsite", **{key: value})[0] == 3
@@ -173,7 +173,7 @@ def test_it_waits_for_a_backup_that_is_being_written(
     assert result["seconds"] >= 1.4
 
 
-def test_the_page_tells_what_stands_behind_it(host: Host) -> None:
+def test_the_page_shows_what_it_is_based_on(host: Host) -> None:
     host.run("sync-backups-offsite")
     gone = sorted((host.tree / "daily").iterdir())[3]
     (host.copy / "daily" / gone.name).unlink()

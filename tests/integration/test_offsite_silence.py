@@ -78,7 +78,7 @@ def test_in_the_middle_of_a_file(hasty: SyncSettings, tree: Path, server: Sshd) 
     assert sync.sync(dataclasses.replace(hasty, tries=2)).status in ("ok", "warning")
 
 
-def test_while_it_is_asked(hasty: SyncSettings, server: Sshd) -> None:
+def test_silence_during_a_request(hasty: SyncSettings, server: Sshd) -> None:
     """Its lock is held, so that the gate waits and lives; then it is stopped, and does not."""
     waits = store(server)
     began = time.monotonic()

@@ -270,7 +270,7 @@ def test_one_store_alone(host: PlayHost, bed: Testbed) -> None:
     assert databases(bed) == {"restaurante", "postgres"}
 
 
-def test_a_store_whose_user_is_gone_is_told(host: PlayHost, bed: Testbed) -> None:
+def test_a_tenant_whose_user_is_gone_is_reported(host: PlayHost, bed: Testbed) -> None:
     ((user,),) = query(bed, "SELECT min(user_id) FROM tenant_chefwell.sales")
     query(bed, "DELETE FROM tenant_chefwell.stripe_payments")
     query(bed, f"DELETE FROM tenant_chefwell.sales WHERE user_id = {user}")
@@ -284,7 +284,7 @@ def test_a_store_whose_user_is_gone_is_told(host: PlayHost, bed: Testbed) -> Non
     assert query(bed, "SELECT nspname FROM pg_namespace ORDER BY 1") == before
 
 
-def test_keys_that_lead_to_the_living_store_stand_in_the_way(host: PlayHost, bed: Testbed) -> None:
+def test_foreign_keys_to_the_present_tenant_stop_the_switch(host: PlayHost, bed: Testbed) -> None:
     tenant = "tenant_chefwell"
     query(bed, f"CREATE TABLE public.favourites (id int REFERENCES {tenant}.categories)")
     unknown = host.command("disaster-recovery", "--tenant", "tenant_nobody", "--json")

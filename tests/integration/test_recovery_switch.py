@@ -359,7 +359,7 @@ def test_back_and_forth(settings: recovery.RecoverySettings, server: Server) -> 
     assert content(server, back["kept"]) == "new"
 
 
-def test_an_address_that_speaks_no_http(settings: recovery.RecoverySettings) -> None:
+def test_an_address_without_http(settings: recovery.RecoverySettings) -> None:
     with socket.create_server(("127.0.0.1", 0)) as listener:
 
         def talk() -> None:
@@ -476,7 +476,7 @@ def test_beside_a_database_that_cannot_be_connected_to(
             shutil.move(tmp_path / "held.map", held)
 
 
-def test_what_was_written_meanwhile_is_said(
+def test_rows_written_meanwhile_are_reported(
     settings: recovery.RecoverySettings, server: Server, tmp_path: Path
 ) -> None:
     run_sql(server, PRODUCTION, "CREATE TABLE quiet (id int)", "INSERT INTO quiet VALUES (1)")

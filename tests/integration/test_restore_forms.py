@@ -112,7 +112,7 @@ def test_a_folder(
     restored_whole(settings, tmp_path / "backup", "directory", "none")
 
 
-def test_processes_that_stand_in_each_others_way_are_no_fault_of_the_backup(
+def test_deadlocks_of_processes_are_no_fault_of_the_backup(
     server: Server,
     settings: proof_settings.ProofSettings,
     tmp_path: Path,

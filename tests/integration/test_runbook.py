@@ -88,7 +88,7 @@ def test_other_times_alone_are_no_change(values: RestoreSettings) -> None:
     assert list(Path(values.runbook).parent.iterdir()) == [Path(values.runbook)]
 
 
-def test_without_a_server_it_says_so(values: RestoreSettings) -> None:
+def test_a_runbook_without_a_server_says_so(values: RestoreSettings) -> None:
     text = runbook.render(
         dataclasses.replace(values, offsite_config=""), restore_settings.RecoveryServer(), None
     )

@@ -59,7 +59,7 @@ def server(tmp_path: Path, receiver: Receiver) -> Server:
     return Server(tmp_path, receiver)
 
 
-def test_an_attack_is_told_at_once_and_once(server: Server, receiver: Receiver) -> None:
+def test_an_attack_is_notified_at_once_and_once(server: Server, receiver: Receiver) -> None:
     """An attacker announces nothing, and tries to get a shell again and again."""
     refused = server.asks("chefwell-commit")
     assert "lost 7 of 7" in json.loads(refused.stdout)["refused"]
@@ -104,14 +104,14 @@ def test_a_client_that_is_silent(server: Server, receiver: Receiver) -> None:
     ("key", "value", "said"),
     [("notify", ["secret-word"], "no Apprise URL"), ("ping_url", "ftp://x", "no http")],
 )
-def test_bad_addresses_are_said(server: Server, key: str, value: object, said: str) -> None:
+def test_bad_addresses_are_errors(server: Server, key: str, value: object, said: str) -> None:
     server.config.write_text(json.dumps({**server.values, key: value}))
     done = server.job()
     assert done.returncode == 3 and said in done.stderr and "secret-word" not in done.stderr
     assert not (server.copy / ".chefwell").exists()
 
 
-def test_the_log_says_what_the_servers_own_rrsync_could_refuse(server: Server) -> None:
+def test_the_log_names_what_the_servers_own_rrsync_could_refuse(server: Server) -> None:
     done = server.job("--json")
     told = json.loads(done.stdout)["rrsync"]
     assert told == rrsync_features.known() and told is not None

@@ -97,7 +97,7 @@ def test_the_documents_examples_are_what_is_sent(tmp_path: Path, disks: Disks) -
 
 
 @pytest.mark.parametrize("language", ["en", "pt_BR"])
-def test_a_mail_has_a_subject_that_says_it_and_keeps_its_lines(
+def test_a_mail_has_a_clear_subject_and_keeps_its_lines(
     tmp_path: Path, disks: Disks, language: str
 ) -> None:
     point = disks.memory("a <b>bold & name")

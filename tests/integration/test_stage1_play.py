@@ -114,7 +114,7 @@ def test_converges_runs_and_rolls_back(host: Host) -> None:
     assert host.play(ROLLBACK)["changed"] == 0
 
 
-def test_the_rollback_keeps_what_it_is_asked_to_and_what_other_stages_remember(host: Host) -> None:
+def test_the_rollback_keeps_what_is_configured_and_the_history_of_other_stages(host: Host) -> None:
     host.play(PLAYBOOK)
     host.command("monitor-disk-space")
     with History(str(host.root / "state")) as history:

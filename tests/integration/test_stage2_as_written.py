@@ -363,7 +363,7 @@ def test_every_example_is_run_or_named() -> None:
     assert not run & NOT_RUN.keys()
 
 
-def test_an_example_that_nobody_runs_would_be_noticed(tmp_path: Path) -> None:
+def test_an_example_that_is_not_run_is_found(tmp_path: Path) -> None:
     page = tmp_path / "page.md"
     page.write_text(
         "Text `of/no.command`.\n```\nsync-backups-offsite.sh --new   # as such\n```\n"

@@ -242,7 +242,7 @@ def send(server: Sshd, key: Path, what: Path) -> subprocess.CompletedProcess[str
     return subprocess.run(command, capture_output=True, text=True, check=False)
 
 
-def test_a_server_of_somebody_elses(host: Host, server: Sshd) -> None:
+def test_a_server_that_ansible_does_not_manage(host: Host, server: Sshd) -> None:
     """The key must be authorized by hand: the play prints what to paste, and then goes on."""
     first = host.run("stage2_offsite_backup.yml")
     assert first.returncode != 0

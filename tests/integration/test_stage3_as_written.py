@@ -34,7 +34,7 @@ STORE = "tenant_chefwell"
 # First line of each block: the tests here that run it, or where else it is run, and why.
 BLOCKS: dict[tuple[str, str], tuple[str, ...]] = {
     (STAGE, "ansible-playbook playbooks/stage3_staging_restore.yml"): (
-        "test_the_play_installs_and_holds_a_drill",
+        "test_the_play_installs_and_runs_a_drill",
         "test_the_rollback_takes_it_back",
     ),
     # It needs a Docker engine.
@@ -70,7 +70,7 @@ def lines(page: str, first: str, number: int) -> list[str]:
     return commands
 
 
-def test_every_block_is_run_by_somebody() -> None:
+def test_every_block_is_run_by_a_test() -> None:
     written = {(page, first) for page in (STAGE, DAY) for first in blocks(page)}
     assert written == set(BLOCKS)
     for where in (one for names in BLOCKS.values() for one in names):
@@ -185,7 +185,7 @@ def host(bed: Testbed, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Wri
         yield made
 
 
-def test_the_play_installs_and_holds_a_drill(host: Written) -> None:
+def test_the_play_installs_and_runs_a_drill(host: Written) -> None:
     play, rollback = lines(STAGE, "ansible-playbook playbooks/stage3_staging_restore.yml", 2)
     assert "rollback_stage3" in rollback
     host.type(play)

@@ -101,7 +101,7 @@ def test_the_second_run_changes_nothing(host: PlayHost) -> None:
     assert (host.root / "etc" / "staging.json").stat().st_mode & 0o777 == 0o600
 
 
-def test_a_drill_leaves_nothing_and_tells_all(host: PlayHost, bed: Testbed) -> None:
+def test_a_drill_leaves_nothing_and_reports_everything(host: PlayHost, bed: Testbed) -> None:
     ended = host.command("test-restore-staging")
     assert ended.returncode == 0, ended.stdout + ended.stderr
     for line in (
@@ -144,7 +144,7 @@ def host_order() -> list[str]:
     ]
 
 
-def test_every_store_is_asked_about(host: PlayHost, bed: Testbed) -> None:
+def test_every_tenant_is_checked(host: PlayHost, bed: Testbed) -> None:
     drill = result(host.command("test-restore-staging", "--json"))
     assert drill["totals"]["schemas"] == 4 and drill["totals"]["tables"] == 3 * 8 + 2
     by_id = {check["id"]: check for check in drill["checks"]}

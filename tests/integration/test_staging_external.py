@@ -76,7 +76,7 @@ def test_a_staging_that_was_set_up_stays(
     assert drill.clean_up(settings) == []
 
 
-def test_somebody_elses_database_of_that_name_stays(
+def test_a_foreign_database_of_that_name_stays(
     settings: proof_settings.ProofSettings, other: production.Production
 ) -> None:
     execute(other, "CREATE DATABASE restaurante_staging")

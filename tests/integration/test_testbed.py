@@ -336,7 +336,7 @@ def log_in_by_key(bed: Testbed, key: Path, command: str) -> subprocess.Completed
     )
 
 
-def test_the_backup_server_lets_in_who_is_authorized(bed: Testbed, tmp_path: Path) -> None:
+def test_the_backup_server_accepts_authorized_keys(bed: Testbed, tmp_path: Path) -> None:
     key = tmp_path / "key"
     subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", str(key)], check=True)
     refused = log_in_by_key(bed, key, "true")
@@ -456,7 +456,7 @@ def assert_nothing_is_left(bed: Testbed) -> None:
     assert not (bed.root / "testbed.json").exists()
 
 
-def test_a_folder_of_somebody_elses_is_refused(tmp_path: Path) -> None:
+def test_a_folder_that_no_testbed_made_is_refused(tmp_path: Path) -> None:
     (tmp_path / "backups").mkdir()
     with pytest.raises(ResilienceError, match="which no testbed made"):
         Testbed.up(tmp_path, stores=1)

@@ -361,7 +361,7 @@ def test_what_was_taken_away_by_hand_comes_back(plan: Plan) -> None:
     assert sorted(plan.cron()) == sorted([*OWN_CRON, *lines])
 
 
-def test_a_system_that_is_not_whole_is_told(plan: Plan) -> None:
+def test_a_system_that_is_not_whole_is_reported(plan: Plan) -> None:
     engine = plan.servers.engine
     engine.docker(
         *("service", "create", "--detach", "--quiet", "--name", "chefwell_more"),
@@ -420,7 +420,7 @@ def test_the_plans_tests_fail_on_a_host_without_it(plan: Plan) -> None:
         )
 
 
-def test_nobody_outside_noticed(plan: Plan) -> None:
+def test_no_request_from_outside_failed(plan: Plan) -> None:
     watch = plan.availability
     print(
         f"{watch.asked} requests from outside in {watch.seconds:.0f} s, {watch.rate:.1f} a second,"
@@ -441,7 +441,7 @@ def test_nobody_outside_noticed(plan: Plan) -> None:
     assert watch.failed == [] and often
 
 
-def test_who_asks_from_outside_sees_a_failure(plan: Plan) -> None:
+def test_requests_from_outside_see_a_failure(plan: Plan) -> None:
     engine = plan.servers.engine
     (front,) = plan.servers.swarm.containers("chefwell_front")
     impatient = Availability(engine, patience=0.5)
@@ -457,7 +457,7 @@ def test_who_asks_from_outside_sees_a_failure(plan: Plan) -> None:
     assert len(wrong.failed) == wrong.asked > 0 and "HTTP 404" in wrong.failed[0]
 
 
-def test_the_page_says_what_was_seen(plan: Plan) -> None:
+def test_the_page_is_what_was_seen(plan: Plan) -> None:
     coverage = plan.coverage
     watch = plan.availability
     coverage.judge_criteria(available=watch.asked > 0 and not watch.failed)

@@ -108,7 +108,7 @@ def test_manifests_and_digests_are_no_backups(tree: Path) -> None:
     assert choose(str(tree)).path == str(tree / "daily" / "shop_20251120_030000")
 
 
-def test_a_folder_at_a_path_tells_its_size_and_age(tree: Path) -> None:
+def test_a_folder_at_a_path_has_its_size_and_age(tree: Path) -> None:
     chosen = choose(str(tree), path=f"{tree}/daily/shop_20251120_030000/")
     assert (chosen.bytes, chosen.taken_at) == (10, "2025-11-20T03:00:00")
 
@@ -123,6 +123,6 @@ def test_a_folder_at_a_path_tells_its_size_and_age(tree: Path) -> None:
         ({"path": "/nowhere/at.all"}, "cannot be read"),
     ],
 )
-def test_what_is_not_there_is_said(tree: Path, which: dict[str, str], why: str) -> None:
+def test_a_missing_backup_is_an_error(tree: Path, which: dict[str, str], why: str) -> None:
     with pytest.raises(ResilienceError, match=why):
         choose(str(tree), **which)

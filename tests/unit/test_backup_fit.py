@@ -51,7 +51,7 @@ def levels(
     return {answer.code: (answer.level, answer.falls_to) for answer in answers}
 
 
-def test_without_a_backup_nothing_is_foretold() -> None:
+def test_without_a_backup_nothing_is_predicted() -> None:
     found = fits([], 10 * GB)
     assert (found.next_dump, found.dump_fits, found.drill_fits, found.nights) == (None,) * 4
     assert levels(found, 10 * GB) == {}
@@ -88,7 +88,7 @@ def test_a_copy_in_another_tier_is_one_dump() -> None:
         (2.7, ("ok", "ok")),
     ],
 )
-def test_a_dump_is_heard_of_before_it_does_not_fit(spare: float, expected: tuple[str, str]) -> None:
+def test_a_dump_is_notified_before_it_does_not_fit(spare: float, expected: tuple[str, str]) -> None:
     """A fifth is kept in hand, and below twice that there is a warning."""
     available = spare * 1000
     found = fits([backup("daily", 0, 1000)], available)

@@ -30,7 +30,7 @@ from ansible_collections.chefwell.resilience.plugins.module_utils.inventory.back
         ("bistro-%Y-%m-%d.sql", "bistro-2026-13-45.sql", None),
     ],
 )
-def test_a_name_says_when_its_backup_was_taken(pattern: str, name: str, moment: str | None) -> None:
+def test_a_name_holds_the_time_of_its_backup(pattern: str, name: str, moment: str | None) -> None:
     match = compiled(pattern).match(name)
     assert match and taken_at(match) == moment
 

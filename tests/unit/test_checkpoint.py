@@ -105,7 +105,7 @@ def ask(
     return result, {item.id: item.status for item in result.items}
 
 
-def test_what_is_asked_passes_and_the_rest_says_why_not(api: Api) -> None:
+def test_configured_items_pass_and_the_others_have_a_reason(api: Api) -> None:
     result, statuses = ask(api)
     assert result.status == "passed"
     assert statuses == {
@@ -145,7 +145,7 @@ def test_each_item_fails_and_is_named(
         assert [name for name, status in statuses.items() if status == "failed"] == [failed]
 
 
-def test_nobody_there_is_failed_not_ok() -> None:
+def test_a_service_that_is_not_there_is_failed_not_ok() -> None:
     with Api() as gone:
         url = gone.url
     settings = Settings(api_url=url, tries=2, retry_seconds=0)
@@ -244,7 +244,7 @@ def test_nothing_configured_is_skipped_not_passed() -> None:
     ],
 )
 @pytest.mark.parametrize("cause", ["no engine", "no library"])
-def test_what_cannot_be_asked_is_unknown(
+def test_what_cannot_be_checked_is_unknown(
     monkeypatch: pytest.MonkeyPatch, more: dict[str, Any], cause: str
 ) -> None:
     if cause == "no library":
@@ -295,7 +295,7 @@ def test_bad_settings_are_named(settings: dict[str, Any], named: str) -> None:
     assert caught.value.option == named and caught.value.remedy
 
 
-def test_a_step_of_somebody_elses(api: Api) -> None:
+def test_a_step_of_another_products_api(api: Api) -> None:
     api.answers[("GET", "/v2/goods")] = (200, {"goods": [1, 2]})
     step = {"id": "products", "path": "/v2/goods", "least": {"goods": 2}}
     assert ask(api, api_steps=[step])[1]["products"] == "passed"
@@ -363,7 +363,7 @@ def service(mode: dict[str, Any], states: list[tuple[str, str]], update: str = "
         ({"Replicated": {"Replicas": 1}}, [("running", "running")], "paused", (1, 1), "paused"),
     ],
 )
-def test_services_and_jobs_are_told_apart(
+def test_services_and_jobs_are_distinguished(
     mode: dict[str, Any],
     states: list[tuple[str, str]],
     update: str,

@@ -33,7 +33,7 @@ def suite_of(drill: dict[str, Any]) -> ElementTree.Element:
     return ElementTree.fromstring(junit.report(language.translations("en"), drill))
 
 
-def test_junit_tells_what_failed_and_what_was_skipped() -> None:
+def test_junit_names_what_failed_and_what_was_skipped() -> None:
     suite = suite_of(failed())
     figures = {name: suite.get(name) for name in ("tests", "failures", "skipped", "errors")}
     assert figures == {"tests": "10", "failures": "1", "skipped": "1", "errors": "0"}
@@ -125,7 +125,7 @@ def test_the_files_are_written_whole_for_their_owner(tmp_path: Path) -> None:
     assert 'id="disk"' not in page and 'id="offsite"' not in page
 
 
-def test_what_cannot_be_written_is_told(tmp_path: Path) -> None:
+def test_a_report_that_cannot_be_written_is_an_error(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     problems = drill_report.write(str(tmp_path / "file" / "x"), failed(), [], "en")
     assert len(problems) == len(drill_report.FILES) and "was not written" in problems[0]
@@ -156,7 +156,7 @@ def test_an_ignored_finding_is_on_the_page_with_its_reason(
         ),
     ],
 )
-def test_a_failed_drill_says_what_to_do_and_what_the_backend_said(
+def test_a_failed_drill_names_the_remedy_and_the_backends_log(
     language_name: str, verdict: str, to_do: str, log: str, elsewhere: str
 ) -> None:
     drill = failed()

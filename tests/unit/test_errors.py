@@ -30,6 +30,6 @@ def test_an_unknown_name_gets_the_one_that_was_meant_or_all() -> None:
     assert known_names("zzz", known, "see the list") == "see the list"
 
 
-def test_an_exception_is_said_on_one_line() -> None:
+def test_an_exception_is_one_line() -> None:
     assert one_line("a\n\tb   c ", 4) == "a b "
     assert error_line(ValueError("no\nnumber")) == "ValueError: no number"

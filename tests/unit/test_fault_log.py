@@ -32,7 +32,7 @@ def run(folder: Path, *tests: tuple[str, str]) -> tuple[int, str, dict[str, Any]
     return ended.returncode, ended.stdout, found
 
 
-def test_a_good_row_is_told_with_what_was_caused_and_seen(tmp_path: Path) -> None:
+def test_a_good_row_is_printed_with_what_was_caused_and_seen(tmp_path: Path) -> None:
     code, output, found = run(tmp_path, ("c1_cut", GOOD))
     assert code == 0 and found is not None
     (row,) = found["rows"]

@@ -33,7 +33,7 @@ def test_every_identifier_that_is_raised_is_known_and_every_known_one_is_raised(
     assert raised == set(KINDS)
 
 
-def test_what_an_error_of_a_restore_tells() -> None:
+def test_the_findings_of_restore_errors() -> None:
     told = {
         'ERROR: role "app" does not exist': ("restore.role_missing", "app"),
         'ERROR: extension "postgis" is not available': ("restore.extension_missing", "postgis"),

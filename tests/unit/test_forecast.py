@@ -110,7 +110,7 @@ def test_a_clock_that_went_back_leaves_not_enough_data_and_no_nonsense() -> None
     assert (found.status, found.samples) == ("not enough data", 2)
 
 
-def test_many_samples_are_thinned_and_say_the_same() -> None:
+def test_many_samples_are_thinned_with_the_same_result() -> None:
     often = [30 + 2 * n / 288 for n in range(288 * 20)]  # every five minutes for 20 days
     found = look(often, hours=1 / 12)
     assert found.samples == len(often)
@@ -118,7 +118,7 @@ def test_many_samples_are_thinned_and_say_the_same() -> None:
     assert found.days_to["full"] == pytest.approx((100 - often[-1]) / 2, rel=0.01)
 
 
-def test_two_percent_a_day_is_foretold_five_days_before_ninety() -> None:
+def test_two_percent_a_day_is_predicted_five_days_before_ninety() -> None:
     spoken = []
     for day in range(2, 31):
         percent = 30 + 2 * day

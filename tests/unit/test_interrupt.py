@@ -46,7 +46,7 @@ def test_one_that_got_lost_stops_before_the_next_phase(number: signal.Signals) -
         pass
 
 
-def test_one_that_was_met_is_not_told_again() -> None:
+def test_one_that_was_handled_is_not_raised_again() -> None:
     with pytest.raises(KeyboardInterrupt):
         os.kill(os.getpid(), signal.SIGINT)
         signal.pause()

@@ -103,7 +103,7 @@ def test_trees_compare_by_content(tree: Path) -> None:
     assert found.compared_by == "sha256"
 
 
-def test_without_digests_sizes_are_compared_and_it_is_said(tree: Path) -> None:
+def test_without_digests_sizes_are_compared_with_a_warning(tree: Path) -> None:
     ours = inventory.scan(str(tree), digest=False)
     assert inventory.compare(ours, inventory.scan(str(tree))).compared_by == "bytes"
 

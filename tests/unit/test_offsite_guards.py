@@ -151,10 +151,10 @@ def test_a_newest_backup_that_shrank_is_warned_of() -> None:
     assert "more than 50 % smaller" in warning
 
 
-def test_a_backup_in_progress_is_told() -> None:
+def test_a_backup_in_progress_is_reported() -> None:
     found = guards.warnings(tree(*ALL, in_progress=["daily/x.dump"]), LIMITS, NOW)
     assert found == ["daily/x.dump: still being written, left out"]
 
 
-def test_no_backup_at_all_is_told() -> None:
+def test_no_backup_at_all_is_reported() -> None:
     assert guards.warnings(tree(), LIMITS, NOW) == ["there is no backup that could count as fresh"]

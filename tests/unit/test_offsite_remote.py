@@ -21,7 +21,7 @@ def parse(*records: str) -> remote_listing.RemoteListing:
     return remote_listing.parse(answer, "u@h:22/b", inventory.TIERS, backup_names.PATTERN)
 
 
-def test_a_whole_answer() -> None:
+def test_a_complete_listing() -> None:
     remote = parse(
         "rsync rsync  version 3.2.7  protocol version 31",
         "room /dev/sda1 100 60 40 60% /backups",
@@ -41,7 +41,7 @@ def test_a_whole_answer() -> None:
     assert remote.tree.problems == []
 
 
-def test_what_the_gate_tells_besides() -> None:
+def test_what_the_gate_reports_besides() -> None:
     remote = parse("gate 1 confined", "free 4096", "alarm mass-change 2026-01-01 lost\n5", "end")
     assert (remote.gate, remote.confined, remote.room) == (1, True, 4096)
     assert remote.alarms == ("mass-change since 2026-01-01: lost\\n5",)
@@ -57,7 +57,7 @@ def test_digests() -> None:
 
 
 @pytest.mark.parametrize("records", [(), ("rsync x",), ("welcome to this server\nend",)])
-def test_an_answer_without_its_end_is_none(records: tuple[str, ...]) -> None:
+def test_a_listing_without_its_end_is_refused(records: tuple[str, ...]) -> None:
     with pytest.raises(ResilienceError, match="not whole"):
         parse(*records)
 
@@ -84,6 +84,6 @@ def test_an_absent_folder() -> None:
         parse("closed", "end")
 
 
-def test_a_record_that_cannot_be_read_is_said() -> None:
+def test_a_record_that_cannot_be_read_is_reported() -> None:
     with pytest.raises(ResilienceError, match="cannot be read"):
         parse("file f many 1.0 7 1.0 ./daily/x", "end")

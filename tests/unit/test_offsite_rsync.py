@@ -80,7 +80,7 @@ def test_the_telling_line_is_shown_and_not_the_summary() -> None:
         ("This account is currently not available.", "no_login", False),
     ],
 )
-def test_what_was_said_tells_the_cases_apart(errors: str, kind: str, again: bool) -> None:
+def test_errors_are_distinguished_by_their_output(errors: str, kind: str, again: bool) -> None:
     known = ssh.failure(errors)
     assert known and (known.kind, known.retryable) == (kind, bool(again))
     assert known.remedy
@@ -129,7 +129,7 @@ def test_only_named_files_go_and_nothing_is_removed_that_was_not_named() -> None
     assert "--compress" not in arguments and not [w for w in arguments if "bwlimit" in w]
 
 
-def test_ssh_trusts_the_pinned_key_only_and_asks_nobody() -> None:
+def test_ssh_trusts_the_pinned_key_only_and_never_prompts() -> None:
     arguments = ssh.command(DESTINATION)
     options = [after for word, after in zip(arguments, arguments[1:], strict=False) if word == "-o"]
     assert {

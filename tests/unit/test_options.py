@@ -206,7 +206,7 @@ class TestValues:
     def options(role: str, **variables: Any) -> dict[str, Any]:
         return role_options.role_options(role, variables, variables.__getitem__)
 
-    def test_a_stages_own_variable_stands_in_for_the_shared_one(self) -> None:
+    def test_a_stages_own_variable_overrides_the_shared_one(self) -> None:
         shared = {"resilience_language": "en", "resilience_backup_path": "/srv/dumps"}
         found = self.options("disk_monitor", disk_monitor_language="pt_BR", **shared)
         assert (found["language"], found["backup_path"]) == ("pt_BR", "/srv/dumps")

@@ -84,7 +84,7 @@ def test_a_failed_test_fails_what_it_proves() -> None:
     assert failed == ["Contagens de dados batem (prod vs staging)"]
 
 
-def test_a_reason_stands_only_where_there_is_need() -> None:
+def test_a_reason_is_shown_only_where_it_is_needed() -> None:
     made = plan_coverage.Coverage()
     with pytest.raises(ValueError, match="only"):
         made.add(1, "command", "a", "b", "0", passed=True, note="but")

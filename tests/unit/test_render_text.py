@@ -101,7 +101,7 @@ def test_unknown_never_shows_the_mark_of_ok() -> None:
         {"targets": page_data.disk()["targets"]},
     ],
 )
-def test_all_normal_needs_targets_and_a_level_that_says_so(disk: dict[str, Any]) -> None:
+def test_all_normal_needs_targets_and_the_level_ok(disk: dict[str, Any]) -> None:
     text = dashboard(disk)
     if disk.get("level") != "ok":
         assert "Todos os sistemas normais" not in text

@@ -8,7 +8,7 @@ from pathlib import Path
 from ansible_collections.chefwell.resilience.plugins.module_utils.server import rrsync_features
 
 
-def test_the_real_one_tells_what_it_knows() -> None:
+def test_the_features_of_the_installed_rrsync_are_found() -> None:
     program = shutil.which("rrsync")
     assert program, "Debian's package rsync brings it"
     source = Path(program).read_text()

@@ -85,7 +85,7 @@ def test_a_rename_never_replaces(tmp_path: Path) -> None:
     assert (one.read_text(), two.read_text()) == ("new", "old")
 
 
-def test_a_held_lock_is_told_as_busy(
+def test_a_held_lock_is_reported_as_busy(
     copy: server_store.Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(server_store, "LOCK_SECONDS", 0.2)

@@ -211,7 +211,7 @@ SELECT 'a\'; b';
     assert len(statements(content)) == 7
 
 
-def test_strings_as_the_caller_says() -> None:
+def test_strings_as_configured_by_the_caller() -> None:
     lexer = sql_lexer.Lexer(io.BytesIO(rb"SELECT 1; SELECT 'a\'; b'; SELECT 2;").read, follow=False)
     found = []
     for piece in lexer.pieces():
@@ -297,7 +297,7 @@ def test_inserts_of_one_row() -> None:
     assert not lexed(b"INSERT INTO t VALUES (" + b"'a', -1 " * 50_000)[0].whole
 
 
-def test_words_are_told_from_names_and_values() -> None:
+def test_keywords_are_distinguished_from_names_and_values() -> None:
     text = b"/* it's */ alter  Table only \"Drop\".x -- y\n owner TO 'e';"
     assert sql_lexer.words(text) == [
         "ALTER", "TABLE", "ONLY", '"Drop"', ".", "X", "OWNER", "TO", "'e'", ";",

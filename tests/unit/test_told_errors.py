@@ -66,7 +66,7 @@ def test_no_error_on_a_drills_way_is_plain_text() -> None:
 
 
 @pytest.mark.parametrize("problem", ["docker", "port", "programs", "folder"])
-def test_what_an_owner_meets_most_is_said_in_his_language(tmp_path: Path, problem: str) -> None:
+def test_frequent_errors_are_in_the_owners_language(tmp_path: Path, problem: str) -> None:
     """Caused for real; the others are held by the test before."""
     with pytest.raises(ResilienceError) as raised:
         if problem == "docker":
