@@ -45,9 +45,12 @@ def bistro(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Any]]
         with contextlib.closing(made.connect("postgres")) as connection:
             connection.autocommit = True
             connection.cursor().execute("CREATE DATABASE bistro")
-        with contextlib.closing(made.connect("bistro")) as connection:
-            with connection, connection.cursor() as cursor:
-                cursor.execute(SCHEMA + SHOP.format("shop_north") + SHOP.format("shop_south"))
+        with (
+            contextlib.closing(made.connect("bistro")) as connection,
+            connection,
+            connection.cursor() as cursor,
+        ):
+            cursor.execute(SCHEMA + SHOP.format("shop_north") + SHOP.format("shop_south"))
         yield made.settings
 
 
