@@ -1,4 +1,4 @@
-"""An owner who is not ChefWell: nine shared variables from nothing to a proved restore.
+"""An owner who is not ChefWell: eight variables at most, from nothing to a proved restore.
 
 Bistro keeps nightly plain SQL in one flat folder, under names of its own. Nothing of it is changed.
 """

@@ -403,3 +403,13 @@ def test_text_pages_need_the_standard_library_only(tmp_path: Path) -> None:
     )
     assert done.stderr == ""
     assert done.stdout == page("validation.pt_BR.txt") + "\n"
+
+
+@pytest.mark.parametrize("language", ["pt_BR", "en"])
+@pytest.mark.parametrize("owner", ["Bistro", "Café Ñandú", "食堂", "x" * 90, "a\x1b[31mb"])
+def test_the_title_is_the_owners(owner: str, language: str) -> None:
+    text = render.dashboard(page_data.disk(), page_data.inventory(), language, False, owner)
+    frame, title = text.splitlines()[:2]
+    assert render_text.width(title) == render_text.width(frame) == 64
+    assert "CHEFWELL" not in text and "\x1b" not in text
+    assert title.strip("║ ").startswith(owner[:1].upper())

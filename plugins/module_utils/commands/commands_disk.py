@@ -318,7 +318,7 @@ def _show(settings: DiskSettings, as_json: bool, before: str = "", after: str = 
         print_result(json.dumps({**shown, "problems": problems}))
     else:
         language = translations(settings.language)
-        page = render_disk.dashboard(language, shown, backups, colour())
+        page = render_disk.dashboard(language, shown, backups, colour(), settings.owner)
         print_result(f"{before}{page}{after}")
         for problem in problems:
             warn(problem)

@@ -17,7 +17,13 @@ from ..common.language import translations
 from . import render_disk, render_drill, render_html, render_offsite
 
 
-def dashboard(disk: dict[str, Any], backups: dict[str, Any], language: str, colour: bool) -> str:
+def dashboard(
+    disk: dict[str, Any],
+    backups: dict[str, Any],
+    language: str,
+    colour: bool,
+    owner: str = "ChefWell",
+) -> str:
     """Return the disk dashboard.
 
     Args:
@@ -25,11 +31,12 @@ def dashboard(disk: dict[str, Any], backups: dict[str, Any], language: str, colo
         backups: the backup tree, as `inventory.Inventory.to_dict` gives it.
         language: one of `language.LANGUAGES`.
         colour: whether to use ANSI colours.
+        owner: whose system this is.
 
     Raises:
         ResilienceError: the language is not known.
     """
-    return render_disk.dashboard(translations(language), disk, backups, colour)
+    return render_disk.dashboard(translations(language), disk, backups, colour, owner)
 
 
 def offsite_report(verification: dict[str, Any], language: str, colour: bool) -> str:

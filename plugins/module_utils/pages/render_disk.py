@@ -11,10 +11,12 @@ from typing import Any
 
 from ..common import quantity
 from ..common.levels import LEVEL_DISPLAY
-from ..common.safe_text import clean_all
+from ..common.safe_text import clean, clean_all
 from ..disk import disk_causes
 from . import render_inventory, render_trend
-from .render_text import WORST_FIRST, known_level, level_text, paint, wrap
+from .render_text import WORST_FIRST, centred, known_level, level_text, paint, wrap
+
+PLAN_OWNER = "ChefWell"
 
 
 def target_names(targets: list[dict[str, Any]]) -> list[str]:
@@ -73,20 +75,38 @@ def by_level(disk: dict[str, Any], backups: dict[str, Any] | None) -> dict[str, 
     return {level: held for level, held in found.items() if held}
 
 
+def _title(translations: gettext.NullTranslations, owner: str, columns: int) -> str:
+    _ = translations.gettext
+    if owner == PLAN_OWNER:
+        # As the plan places it, which is not quite in the middle.
+        return _("║                CHEFWELL - DISK SPACE MONITOR                 ║")
+    title = _("%(owner)s - DISK SPACE MONITOR") % {"owner": clean(owner).upper()}
+    return f"║{centred(title, columns)}║"
+
+
 def dashboard(
     translations: gettext.NullTranslations,
     disk: dict[str, Any],
     backups: dict[str, Any],
     colour: bool,
+    owner: str,
 ) -> str:
-    """Return the dashboard of the plan; what the plan does not have stands before its last line."""
+    """Return the dashboard of the plan; what the plan does not have stands before its last line.
+
+    Args:
+        translations: of the page's language.
+        disk: a measurement, as plain values.
+        backups: the backup tree, as plain values.
+        colour: whether to use ANSI colours.
+        owner: whose system this is.
+    """
     _ = translations.gettext
     disk, backups = clean_all(disk), clean_all(backups)
     targets = list(disk.get("targets") or [])
     rule = "═" * 62
     lines = [
         f"╔{rule}╗",
-        _("║                CHEFWELL - DISK SPACE MONITOR                 ║"),
+        _title(translations, owner, len(rule)),
         f"╚{rule}╝",
         "",
         _("📊 SYSTEM STATUS:"),

@@ -61,6 +61,13 @@ def wrap(text: str, indent: int) -> list[str]:
     return lines
 
 
+def centred(text: str, columns: int) -> str:
+    """Return the text in the middle of that many columns, cut if it is longer."""
+    while width(text) > columns:
+        text = text[:-1]
+    return text.center(columns - width(text) + len(text))
+
+
 def paint(text: str, code: str, colour: bool) -> str:
     """Return the text in an ANSI colour, or unchanged without `colour`."""
     return f"\x1b[{code}m{text}\x1b[0m" if colour else text
