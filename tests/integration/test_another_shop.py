@@ -149,9 +149,11 @@ def test_one_play_from_nothing_to_a_proved_restore(
 
     dashboard = host.command("disk-status").stdout
     assert "BISTRO - DISK SPACE MONITOR" in dashboard and "CHEFWELL" not in dashboard, dashboard
+    drill = host.command("test-restore-staging").stdout
+    assert "shop_north" in drill and "nothing was verified" not in drill, drill
     verification = host.command("verify-offsite-backups").stdout
     assert "3 backups" in verification and "in sync" in verification.lower(), verification
-    for page in (dashboard, verification, (tmp_path / "RUNBOOK.md").read_text()):
+    for page in (dashboard, drill, verification, (tmp_path / "RUNBOOK.md").read_text()):
         assert "chefwell" not in page.lower().replace("chefwell.resilience", ""), page
 
     second = host.run("site.yml")

@@ -208,6 +208,11 @@ class RestoreSettings(StageSettings):
     scripts_dir: str = ""
     log_file: str = "/var/log/chefwell-staging-restore.log"
 
+    @property
+    def featured_tenant(self) -> str:
+        """The tenant that reports show; empty where the featured schema is no tenant here."""
+        return self.featured_schema if self.featured_schema.startswith(self.tenants.prefix) else ""
+
 
 def engine(settings: RestoreSettings) -> str:
     """Return what staging is made of on this host."""
@@ -281,7 +286,7 @@ def proof_settings(settings: RestoreSettings) -> ProofSettings:
         backup_path=settings.tree_root,
         tiers=settings.tiers,
         pattern=settings.backup_pattern,
-        featured_schema=settings.featured_schema,
+        featured_schema=settings.featured_tenant,
         jobs=settings.jobs,
         time_limit=settings.time_limit,
         roles=settings.roles,

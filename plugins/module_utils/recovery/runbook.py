@@ -126,7 +126,7 @@ def _content(
             "dbname": target.dbname,
             "health_url": target.health_url,
         },
-        "store": values.featured_schema or f"{values.tenants.prefix}x",
+        "store": values.featured_tenant or f"{values.tenants.prefix}x",
         "offsite": _offsite(values.offsite_config),
         "contacts": [_person(person) for person in values.contacts],
         "backups": values.backup_path,
