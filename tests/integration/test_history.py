@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import multiprocessing
 import os
 import random
@@ -218,13 +219,50 @@ def test_a_newer_version_is_reported_and_its_file_left_alone(tmp_path: Path) -> 
     before = (tmp_path / FILE).read_bytes()
     with History(str(tmp_path)) as history:
         assert not history.writable
-        assert history.problem and "a newer version wrote it (2; this program" in history.problem
+        assert (
+            history.problem
+            and f"a newer version wrote it ({VERSION + 1}; this program" in history.problem
+        )
         assert history.samples("mount:/") == [sample(1)]
         assert history.document("disk@web1") == {"order": 3}
         with pytest.raises(ResilienceError, match="newer version"):
             history.add_samples([sample(2)])
     assert (tmp_path / FILE).read_bytes() == before
     assert not list(tmp_path.glob("*damaged*"))
+
+
+def test_hosts_that_share_the_folder_have_samples_of_their_own(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with History(str(tmp_path)) as history:
+        history.add_samples([sample(1), sample(2)])
+    here = os.uname()
+    other = os.uname_result((here.sysname, "web2", *here[2:]))
+    monkeypatch.setattr(os, "uname", lambda: other)
+    with History(str(tmp_path)) as history:
+        assert history.samples("mount:/") == []
+        history.add_samples([dataclasses.replace(sample(1), bytes_used=99)])
+        assert history.amounts("mount:/", 0, 10) == [(1.0, 99, 1)]
+    monkeypatch.undo()
+    with History(str(tmp_path)) as history:
+        assert history.samples("mount:/") == [sample(1), sample(2)]
+
+
+def test_a_history_of_the_first_version_is_carried_over(tmp_path: Path) -> None:
+    with sqlite3.connect(tmp_path / FILE) as database:
+        database.executescript(
+            "CREATE TABLE sample (target TEXT NOT NULL, time REAL NOT NULL, bytes_used INTEGER,"
+            " bytes_available INTEGER, bytes_total INTEGER, inodes_used INTEGER,"
+            " inodes_total INTEGER, level TEXT NOT NULL, PRIMARY KEY (target, time)) WITHOUT ROWID;"
+            "INSERT INTO sample VALUES ('mount:/', 1.0, 10, 20, 30, 1, 100, 'ok');"
+            "CREATE TABLE document (stage TEXT PRIMARY KEY, content TEXT NOT NULL);"
+            "INSERT INTO document VALUES ('disk@web1', '{\"order\": 7}');"
+            "PRAGMA user_version = 1;"
+        )
+    for _turn in range(2):
+        with History(str(tmp_path)) as history:
+            assert (history.problem, history.samples("mount:/")) == (None, [sample(1)])
+            assert history.document("disk@web1") == {"order": 7}
 
 
 def test_to_read_only_a_history_that_is_not_there_yet_makes_none(tmp_path: Path) -> None:

@@ -35,20 +35,27 @@ DAY = 86400.0
 KEEP_SAMPLES = 40_000
 KEEP_EVENTS = 4_000
 # The version of the tables below, kept in SQLite's `user_version`.
-VERSION = 1
+VERSION = 2
 # A file of up to so many bytes is checked at each start; a larger one, which twenty targets reach
 # in some months, at the first start of a day and after it could not be read.
 SMALL = 1 << 20
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS sample (
-    target TEXT NOT NULL, time REAL NOT NULL, bytes_used INTEGER, bytes_available INTEGER,
-    bytes_total INTEGER, inodes_used INTEGER, inodes_total INTEGER, level TEXT NOT NULL,
-    PRIMARY KEY (target, time)) WITHOUT ROWID;
+    host TEXT NOT NULL, target TEXT NOT NULL, time REAL NOT NULL, bytes_used INTEGER,
+    bytes_available INTEGER, bytes_total INTEGER, inodes_used INTEGER, inodes_total INTEGER,
+    level TEXT NOT NULL, PRIMARY KEY (host, target, time)) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS event (
     id INTEGER PRIMARY KEY, stage TEXT NOT NULL, kind TEXT NOT NULL, time REAL NOT NULL,
     level TEXT NOT NULL, data TEXT NOT NULL);
 CREATE INDEX IF NOT EXISTS event_by_kind ON event (stage, kind, time);
 CREATE TABLE IF NOT EXISTS document (stage TEXT PRIMARY KEY, content TEXT NOT NULL);
+"""
+# Version 1 did not know which of several hosts that share the folder a sample was of.
+_FROM_VERSION_1 = """
+ALTER TABLE sample RENAME TO sample_1;
+{schema}
+INSERT INTO sample SELECT {host}, {columns} FROM sample_1;
+DROP TABLE sample_1;
 """
 _COLUMNS = (
     "target, time, bytes_used, bytes_available, bytes_total, inodes_used, inodes_total, level"
@@ -109,6 +116,8 @@ class History:
             ResilienceError: it can be neither written nor read.
         """
         self.path = os.path.join(folder, FILE)
+        # Hosts may share the folder.
+        self._host = os.uname().nodename
         self.writable = True
         self.set_aside: str | None = None
         self.problem: str | None = None
@@ -161,8 +170,14 @@ class History:
                 if state != "ok":
                     raise sqlite3.DatabaseError(state)
             (version,) = database.execute("PRAGMA user_version").fetchone()
-            if version == 0:
-                database.executescript(f"{_SCHEMA}PRAGMA user_version = {VERSION};")
+            script = _SCHEMA
+            if version == 1:
+                host = database.execute("SELECT quote(?)", (self._host,)).fetchone()[0]
+                script = _FROM_VERSION_1.format(schema=_SCHEMA, host=host, columns=_COLUMNS)
+            if version < VERSION:
+                database.executescript(
+                    f"BEGIN IMMEDIATE;{script}PRAGMA user_version = {VERSION};COMMIT;"
+                )
             elif version > VERSION:
                 raise NewerVersionError(
                     f"a newer version wrote it ({version}; this program knows up to {VERSION})"
@@ -193,7 +208,7 @@ class History:
         )
         try:
             database = sqlite3.connect(address, uri=True, timeout=PATIENCE, isolation_level=None)
-            database.execute(f"SELECT {_COLUMNS} FROM sample LIMIT 1").fetchall()
+            database.execute(f"SELECT host, {_COLUMNS} FROM sample LIMIT 1").fetchall()
         except sqlite3.Error as error:
             if why is None:
                 raise _unreadable(self.path, str(error)) from error
@@ -266,13 +281,14 @@ class History:
             return
         with self._writing() as database:
             database.executemany(
-                "INSERT OR REPLACE INTO sample VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
-                [tuple(dataclasses.asdict(sample).values()) for sample in samples],
+                "INSERT OR REPLACE INTO sample VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
+                [(self._host, *dataclasses.astuple(sample)) for sample in samples],
             )
             database.executemany(
-                "DELETE FROM sample WHERE target = ? AND time <="
-                " (SELECT time FROM sample WHERE target = ? ORDER BY time DESC LIMIT 1 OFFSET ?)",
-                [(target, target, KEEP_SAMPLES) for target in {one.target for one in samples}],
+                "DELETE FROM sample WHERE host = ?1 AND target = ?2 AND time <="
+                " (SELECT time FROM sample WHERE host = ?1 AND target = ?2"
+                " ORDER BY time DESC LIMIT 1 OFFSET ?3)",
+                [(self._host, name, KEEP_SAMPLES) for name in {one.target for one in samples}],
             )
 
     def samples(self, target: str, since: float = 0) -> list[Sample]:
@@ -281,8 +297,11 @@ class History:
         Raises:
             ResilienceError: they cannot be read.
         """
-        query = f"SELECT {_COLUMNS} FROM sample WHERE target = ? AND time >= ? ORDER BY time"
-        return [Sample(*row) for row in self._rows(query, (target, since))]
+        query = (
+            f"SELECT {_COLUMNS} FROM sample WHERE host = ? AND target = ? AND time >= ?"
+            " ORDER BY time"
+        )
+        return [Sample(*row) for row in self._rows(query, (self._host, target, since))]
 
     def amounts(
         self, target: str, since: float, until: float
@@ -296,9 +315,9 @@ class History:
         """
         query = (
             "SELECT time, bytes_used, inodes_used FROM sample"
-            " WHERE target = ? AND time >= ? AND time < ? ORDER BY time"
+            " WHERE host = ? AND target = ? AND time >= ? AND time < ? ORDER BY time"
         )
-        return self._rows(query, (target, since, until))
+        return self._rows(query, (self._host, target, since, until))
 
     def add_event(self, event: Event) -> None:
         """Remember something that happened.
