@@ -344,7 +344,7 @@ def test_what_is_left_out_is_named_in_a_drill(labs: dict[int, Lab], tmp_path: Pa
     findings = [one["findings"] for one in result["checks"] if one["findings"]]
     assert (result["verdict"], result["problem"]) == ("passed", None), findings
     evidence = next(one["evidence"] for one in result["checks"] if one["id"] == "restore")
-    assert "not executed: CREATE DATABASE (1), DROP DATABASE (1)" in evidence
+    assert "CREATE DATABASE (1), DROP DATABASE (1)" in evidence.partition("not executed: ")[2]
     assert "\\connect (1)" in evidence
     path.write_text(path.read_text().replace("\n\n", "\n\\! id\n", 1))
     result = drill.run(settings, path=str(path))
@@ -553,3 +553,38 @@ def test_a_server_that_stops_is_no_fault_of_the_backup(labs: dict[int, Lab]) -> 
     with pytest.raises(ResilienceError, match="the place where the backup is tried broke"):
         restore.restore(ready, lab.server, "restored", replace=True)
     ending.join()
+
+
+PEAK = "\nimport resource\nprint(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss >> 10)\n"
+
+
+@pytest.mark.parametrize("way", [(), ("--inserts",), ("--rows-per-insert=500",)], ids="".join)
+def test_loading_takes_little_memory(labs: dict[int, Lab], way: Sequence[str]) -> None:
+    """Of 250 MB of rows, and of a value of 25 MB."""
+    lab = labs[16]
+    lab.create(
+        "large",
+        "CREATE TABLE public.t AS SELECT n, repeat(md5(n::text), 64) AS text"
+        " FROM generate_series(1, 110000) n;"
+        "CREATE TABLE public.line AS SELECT repeat('wide ', 5000000) AS text",
+    )
+    path = lab.dump("large", "-Fp", *way)
+    lab.drop("large")
+    lab.drop("restored")
+    lab.create("restored")
+    server = lab.server
+    ended = subprocess.run(
+        [sys.executable, "-c", LOAD + PEAK, str(path), server.host, str(server.port), server.user,
+         server.password],
+        capture_output=True,
+        text=True,
+        check=True,
+        env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)},
+    )  # fmt: skip
+    peak = int(ended.stdout.split()[-1])
+    print(f"\n{path.stat().st_size >> 20} MiB {''.join(way)}: at most {peak} MiB held")
+    path.unlink()
+    with lab.connected("restored") as connection, connection.cursor() as cursor:
+        cursor.execute("SELECT count(*), (SELECT length(text) FROM public.line) FROM public.t")
+        assert cursor.fetchone() == (110_000, 25_000_000)
+    assert peak < 200
