@@ -16,24 +16,35 @@ from collections.abc import Iterable
 
 from .archive_toc import Entry
 
-_OPTION = re.compile(r"\b(LOCALE_PROVIDER|LOCALE|LC_COLLATE|LC_CTYPE) = (\w+|'(?:[^']|'')*')")
+_OPTION = re.compile(
+    r"\b(ENCODING|LOCALE_PROVIDER|LOCALE|LC_COLLATE|LC_CTYPE|ICU_LOCALE|ICU_RULES|BUILTIN_LOCALE)"
+    r" = (\w+|'(?:[^']|'')*')"
+)
 # As `pg_database.datlocprovider` has them.
 PROVIDERS = {"libc": "c", "icu": "i", "builtin": "b"}
 
 
-def of(entries: Iterable[Entry]) -> dict[str, str]:
-    """Return `collate`, `ctype`, `provider` (`c`, `i` or `b`); empty where the archive has none."""
+def options(entries: Iterable[Entry]) -> dict[str, str]:
+    """Return the options of encoding and locale of the CREATE DATABASE, by name in capitals.
+
+    Empty where there is none: in a plain dump without --create.
+    """
     for entry in entries:
         if entry.kind == "DATABASE":
-            options = {
-                name: value.strip("'").replace("''", "'")
+            return {
+                name: value[1:-1].replace("''", "'") if value.startswith("'") else value
                 for name, value in _OPTION.findall(entry.definition)
             }
-            both = options.get("LOCALE", "")
-            found = {
-                "collate": options.get("LC_COLLATE", both),
-                "ctype": options.get("LC_CTYPE", both),
-                "provider": PROVIDERS.get(options.get("LOCALE_PROVIDER", "libc"), "c"),
-            }
-            return found if found["collate"] else {}
     return {}
+
+
+def of(entries: Iterable[Entry]) -> dict[str, str]:
+    """Return `collate`, `ctype`, `provider` (`c`, `i` or `b`); empty where the archive has none."""
+    named = options(entries)
+    both = named.get("LOCALE", "")
+    found = {
+        "collate": named.get("LC_COLLATE", both),
+        "ctype": named.get("LC_CTYPE", both),
+        "provider": PROVIDERS.get(named.get("LOCALE_PROVIDER", "libc"), "c"),
+    }
+    return found if found["collate"] else {}

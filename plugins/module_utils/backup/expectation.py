@@ -183,6 +183,8 @@ def from_entries(
         if rows and entry.kind == "TABLE" and "\nPARTITION BY " in entry.definition:
             expected.rows[entry.schema, entry.name] = 0
     expected.locale = database_locale.of(entries)
+    # An archive's own encoding may be another one (`pg_dump --encoding`).
+    expected.encoding = database_locale.options(entries).get("ENCODING", expected.encoding)
     if rows:
         expected.row_source = BACKUP
     return expected

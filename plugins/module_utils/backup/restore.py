@@ -113,7 +113,7 @@ def _restore_plain(
     progress: Progress | None,
 ) -> Restored:
     started = time.monotonic()
-    _create(server, database, replace, database_locale.of(archive.toc.entries))
+    _create(server, database, replace, database_locale.options(archive.toc.entries))
     loaded = sql_loader.load(
         archive.ready_path,
         server,
@@ -142,7 +142,7 @@ def _restore_archive(
     count = (jobs or default_jobs()) if archive.format in PARALLEL else 1
 
     def attempt(replace: bool) -> process.ProcessResult:
-        _create(server, database, replace, database_locale.of(archive.toc.entries))
+        _create(server, database, replace, database_locale.options(archive.toc.entries))
         return process.run(
             _command(archive, server, database, [*options, f"--jobs={count}"]),
             time_limit=time_limit - (time.monotonic() - started),
@@ -221,8 +221,8 @@ def roles(server: Server) -> set[str]:
         return {str(row[0]) for row in cursor.fetchall()}
 
 
-def _create(server: Server, database: str, replace: bool, locale: Mapping[str, str]) -> None:
-    """Create the database, with the locale of the one that was dumped where the server has it."""
+def _create(server: Server, database: str, replace: bool, options: Mapping[str, str]) -> None:
+    """Create the database, with encoding and locale of the one that was dumped, where it can."""
     psycopg2 = driver()
     sql = psycopg2.sql
     connection = open_connection(server.dsn("postgres"))
@@ -233,7 +233,7 @@ def _create(server: Server, database: str, replace: bool, locale: Mapping[str, s
             if replace:
                 drop = sql.SQL("DROP DATABASE IF EXISTS {} WITH (FORCE)")
                 cursor.execute(drop.format(sql.Identifier(database)))
-            marked_database.create(cursor, database, server.mark, locale)
+            marked_database.create(cursor, database, server.mark, options)
     except psycopg2.Error as error:
         raise ResilienceError(
             _("the staging database cannot be created: %(why)s", why=str(error).strip()),

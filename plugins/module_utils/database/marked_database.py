@@ -19,44 +19,69 @@ from .connection import driver
 
 # Far more than any server allows, so it has no effect; -1 means that there is no limit.
 NEWBORN_LIMIT, NO_LIMIT = 773_001_421, -1
+PROVIDERS = ("libc", "icu", "builtin")
+# How PostgreSQL refuses an encoding or locale that it lacks: a name that it does not know, one that
+# does not go with the encoding, a provider that it was not built with, an option of a newer one.
+CANNOT_BE_HAD = ("42809", "42P17", "0A000", "22023", "42704", "42601")
 
 
-def create(cursor: Any, name: str, mark: str = "", locale: Mapping[str, str] | None = None) -> None:
+def create(
+    cursor: Any, name: str, mark: str = "", options: Mapping[str, str] | None = None
+) -> None:
     """Create an empty database.
 
     Args:
         cursor: psycopg2's, in autocommit mode.
         name: of the database.
         mark: its comment; empty where the whole server belongs to this drill.
-        locale: `collate`, `ctype` and `provider` of how it is to sort text, as
-            `database_locale.of` has it; a server that lacks that locale uses its own.
+        options: encoding and locale, as `database_locale.options` has them. A server that lacks
+            the locale makes it with the encoding alone, and one that lacks that, too, as its own.
 
     Raises:
         psycopg2.Error: it cannot be made.
     """
-    errors, sql = driver().errors, driver().sql
+    psycopg2 = driver()
+    sql = psycopg2.sql
 
     database = sql.Identifier(name)
     limit = NEWBORN_LIMIT if mark else NO_LIMIT
     plain = sql.SQL("CREATE DATABASE {} TEMPLATE template0 CONNECTION LIMIT {}").format(
         database, sql.Literal(limit)
     )
-    expected = locale or {}
-    try:
-        if expected.get("provider") != "c":
-            raise errors.WrongObjectType
-        alike = sql.SQL(" LC_COLLATE {} LC_CTYPE {}").format(
-            sql.Literal(expected["collate"]), sql.Literal(expected["ctype"])
-        )
-        cursor.execute(plain + alike)
-    except errors.WrongObjectType:
-        # PostgreSQL lacks that locale; the check of the sort order reports it.
+    for clauses in _attempts(options or {}):
+        try:
+            cursor.execute(plain + clauses)
+            break
+        except psycopg2.Error as error:
+            # The checks of encoding and sort order report what the server could not do.
+            if error.pgcode not in CANNOT_BE_HAD:
+                raise
+    else:
         cursor.execute(plain)
     if mark:
         cursor.execute(sql.SQL("COMMENT ON DATABASE {} IS {}").format(database, sql.Literal(mark)))
         cursor.execute(
             sql.SQL("ALTER DATABASE {} CONNECTION LIMIT {}").format(database, sql.Literal(NO_LIMIT))
         )
+
+
+def _attempts(options: Mapping[str, str]) -> list[Any]:
+    """The clauses of CREATE DATABASE that are tried one after the other."""
+    sql = driver().sql
+    clauses = [
+        sql.SQL(f" {name} " + "{}").format(sql.Literal(value))
+        for name, value in options.items()
+        if name != "LOCALE_PROVIDER"
+    ]
+    if options.get("LOCALE_PROVIDER") in PROVIDERS:
+        clauses.append(sql.SQL(f" LOCALE_PROVIDER {options['LOCALE_PROVIDER']}"))
+    attempts = [sql.Composed(clauses)] if clauses else []
+    encoding = options.get("ENCODING", "UTF8")
+    if encoding != "UTF8":
+        # The locale C goes with every encoding.
+        alone = sql.SQL(" ENCODING {} LC_COLLATE 'C' LC_CTYPE 'C'").format(sql.Literal(encoding))
+        attempts.append(alone)
+    return attempts
 
 
 def marks(cursor: Any, newborn: str) -> dict[str, str]:
