@@ -15,7 +15,7 @@ from typing import Any
 from plan import plan_text
 
 KINDS = {
-    "test": ("Tests", ("test", "the plan asks to see", "looked at")),
+    "test": ("Tests", ("test", "the plan expects", "checked")),
     "command": ("Commands", ("where", "command", "exit code")),
     "page": ("Pages", ("page", "lines of it", "compared with")),
     "file": ("Files", ("file", "there after", "kind")),
@@ -23,7 +23,7 @@ KINDS = {
     "rollback": ("Rollback", ("command", "exit code", "then, by the rollback's playbook")),
     "criterion": ("Approval criteria", ("criterion", "proved by")),
     "item": ("A working system", ("item", "shown by")),
-    "outside": ("From outside, during all that", ("asked", "how often")),
+    "outside": ("From outside, meanwhile", ("request", "how often")),
 }
 MARKS = {True: "✅", False: "❌", None: "⚠️"}
 # What proves each approval criterion: rows of this page, by kind and the beginning of their name;
@@ -54,16 +54,17 @@ PROOFS = {
 _HEAD = """\
 # The plan, line by line
 
-Written by `tests/plan/test_plan.py`: it installs the three stages, one after the other, on a server
-with a Docker Swarm in production and a backup server beside it, cuts every command out of the
-owner's plan, runs it there as root as it stands, and judges what it said. Do not edit this page: a
-run whose results differ writes it anew, and fails.
+Written by `tests/plan/test_plan.py`. It installs the three stages, one after the other, on a
+server with a Docker Swarm in production and a backup server beside it. It takes every command
+from the text of the owner's plan, runs it there as root without any change, and checks its
+output. Do not edit this page: a run whose results differ rewrites it and fails.
 
-Filled in are only what stands in `<>` in the plan, and for `psql` where staging is (`PGHOST`,
-`PGPORT`, `PGPASSWORD`). `app.chefwell.pro`, `api.chefwell.pro` and `backup.server.com` are in the
-server's own `/etc/hosts`. What `crontab -e` asks a person to do in an editor, an editor does there.
+Only what stands in `<>` in the plan is filled in, and for `psql` the address of staging
+(`PGHOST`, `PGPORT`, `PGPASSWORD`). `app.chefwell.pro`, `api.chefwell.pro` and `backup.server.com`
+are in the server's own `/etc/hosts`. Where the plan edits with `crontab -e`, the run uses an
+editor that does the same.
 
-✅ seen as the plan has it; ⚠️ run as it stands, and it cannot come to what the plan says, for the
+✅ seen as the plan has it; ⚠️ run without any change, with another result than the plan's, for the
 reason given; ❌ not seen.
 """
 

@@ -57,10 +57,7 @@ REASONS = {
         "an explained command: a backslash with a comment behind it continues no line in any shell."
         " The copy that it describes is what `sync-backups-offsite.sh` makes"
     ),
-    WITHOUT_TOKEN: (
-        "asked as the plan has it here, without the token of T3.4, and the backend answers that one"
-        " is needed"
-    ),
+    WITHOUT_TOKEN: ("the plan sends no token here, and the backend responds that one is needed"),
 }
 
 
