@@ -27,6 +27,7 @@ from ..common.system_errors import reason
 from ..database import postgres
 from . import archive_data, archive_toc, decompress, file_kind, plain_dump
 from .archive_data import Decoded
+from .identifiers import copy_table
 
 Progress = Callable[[int, int], None]
 CONTENTS = "toc.dat"
@@ -271,7 +272,7 @@ def _through_pg_restore(
             ) from error
         raise archive_toc.damaged(str(error), archive.path) from error
     expected = {
-        (entry.schema, entry.name)
+        copy_table(entry.copy_statement)
         for entry in archive.toc.entries
         if entry.kind == "TABLE DATA" and entry.has_data and entry.copy_statement
     }

@@ -34,3 +34,19 @@ def copy_columns(statement: str) -> list[str]:
         listed = listed or character == "("
         at += 1
     return []
+
+
+def copy_table(statement: str) -> tuple[str, str]:
+    """Return schema and table of a COPY statement of pg_dump.
+
+    With --load-via-partition-root, and by itself where rows may belong elsewhere after a restore,
+    pg_dump names the root of a partition instead.
+    """
+    at, names = len("COPY "), []
+    while found := _NAME.match(statement, at):
+        names.append(unquoted(found[0]))
+        at = found.end()
+        if statement[at : at + 1] != ".":
+            break
+        at += 1
+    return (names[0], names[1]) if len(names) > 1 else ("public", "".join(names))

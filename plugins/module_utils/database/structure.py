@@ -224,7 +224,7 @@ FROM pg_opclass x JOIN pg_namespace n ON n.oid = x.opcnamespace
 JOIN pg_am a ON a.oid = x.opcmethod WHERE {_in_schemas("pg_opclass", "x.oid")}""",
     "collation": f"""
 SELECT n.nspname, quote_ident(x.collname),
- {_ROW.format("'oid', 'collname', 'collnamespace', 'collowner', 'collversion'")}
+ {_ROW.format("'oid', 'collname', 'collnamespace', 'collowner', 'collversion', 'collencoding'")}
 FROM pg_collation x JOIN pg_namespace n ON n.oid = x.collnamespace
 WHERE {_in_schemas("pg_collation", "x.oid")}""",
     "text search configuration": f"""

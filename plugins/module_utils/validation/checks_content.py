@@ -23,8 +23,8 @@ from .check_context import BATCH, CheckContext, compared, dotted
 
 def row_counts(context: CheckContext) -> Evidence:
     """Every table has as many rows as the backup."""
-    counts = _by_root(context, context.rows)
-    expected = _by_root(context, context.expected.rows)
+    counts = by_root(context, context.rows)
+    expected = by_root(context, context.expected.rows)
     known = {key: count for key, count in expected.items() if count is not None}
     findings = [
         Finding(
@@ -89,10 +89,10 @@ def content(context: CheckContext) -> Evidence:
     with connection.cursor() as cursor:
         found = content_digest.take(cursor, digests)
     known: dict[ObjectName, int | None] = {key: expected.rows.get(key) for key in digests}
-    rows = _by_root(context, {key: found[key][0] for key in digests if key in found})
-    here_digests = _by_root(context, {key: int(found[key][1]) for key in digests if key in found})
-    must_rows = _by_root(context, known)
-    must = _by_root(context, {key: int(digest) for key, digest in digests.items()})
+    rows = by_root(context, {key: found[key][0] for key in digests if key in found})
+    here_digests = by_root(context, {key: int(found[key][1]) for key in digests if key in found})
+    must_rows = by_root(context, known)
+    must = by_root(context, {key: int(digest) for key, digest in digests.items()})
     findings = [
         Finding(
             "content.differs",
@@ -111,7 +111,7 @@ def content(context: CheckContext) -> Evidence:
     return Evidence(evidence, findings)
 
 
-def _by_root(
+def by_root(
     context: CheckContext, figures: Mapping[ObjectName, int | None]
 ) -> dict[ObjectName, int | None]:
     """Return figures by table, those of hash partitions added up for their root.
@@ -125,10 +125,10 @@ def _by_root(
         if key in roots:
             partitions.setdefault(roots[key], []).append(figure)
     for root, parts in partitions.items():
-        # A dump with --load-via-partition-root names the root itself.
-        if not found.get(root):
-            known = [figure for figure in parts if figure is not None]
-            found[root] = sum(known) if len(known) == len(parts) else None
+        known = [figure for figure in parts if figure is not None]
+        # Where the rows of partitions are not known, those of the root are: the dump names it.
+        if len(known) == len(parts):
+            found[root] = sum(known)
     return found
 
 

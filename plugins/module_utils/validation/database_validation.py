@@ -146,7 +146,7 @@ def _schemas(context: CheckContext, results: list[CheckResult]) -> list[dict[str
             ),
             "unique_constraints": (expectation.unique_constraints, set(context.keys)),
         }
-        rows, there = context.rows, context.schemas
+        rows, there, moved = context.rows, context.schemas, _moved_within(context)
     except Exception:  # the check that failed says why
         return []
     subjects_with_findings = {found.subject for check in results for found in check.findings}
@@ -159,7 +159,8 @@ def _schemas(context: CheckContext, results: list[CheckResult]) -> list[dict[str
             "status": checks.PASSED if (name,) in there else checks.FAILED,
         }
     for key in sorted(expectation.tables):
-        table = _table(key, rows.get(key), expectation.rows.get(key), key in context.tables)
+        must = rows.get(key) if key in moved else expectation.rows.get(key)
+        table = _table(key, rows.get(key), must, key in context.tables)
         by_schema[key[0]]["tables"].append(table)
     for group, (expected, found) in groups.items():
         for member in expected:
@@ -170,6 +171,15 @@ def _schemas(context: CheckContext, results: list[CheckResult]) -> list[dict[str
     for schema in by_schema.values():
         _judge(schema, list(groups), subjects_with_findings)
     return list(by_schema.values())
+
+
+def _moved_within(context: CheckContext) -> set[ObjectName]:
+    """Return the hash partitions, and their roots, whose rows are all there."""
+    roots = context.hash_partitions
+    found = checks_content.by_root(context, context.rows)
+    expected = checks_content.by_root(context, context.expected.rows)
+    complete = {root for root in roots.values() if found.get(root) == expected.get(root)}
+    return complete | {key for key, root in roots.items() if root in complete}
 
 
 def _judge(schema: dict[str, Any], groups: list[str], subjects_with_findings: set[str]) -> None:
