@@ -125,8 +125,8 @@ def test_a_healthy_one_raises_nothing(
     result = target.validate(tried, dump.expected, tenant_query=asks_for_stores, foreign_keys="all")
     target.drop(tried)
     HEALTHY_RUNS[f"{name}, {form}"] = [*raised, *found(result)]
-    said = [*target.form, *_words(result)]
-    assert raised == [] and found(result) == [], said
+    text = [*target.form, *_words(result)]
+    assert raised == [] and found(result) == [], text
     statuses = {schema["name"]: schema["status"] for schema in result["schemas"]}
     assert set(statuses.values()) <= {"passed"}, statuses
 
@@ -499,7 +499,7 @@ def test_an_ignored_finding_stays_visible(old: Lab, restored: dict[str, Dump]) -
 
 
 @pytest.mark.parametrize(
-    ("rule", "said"),
+    ("rule", "expected"),
     [
         ({"finding": "index.missing"}, "without a reason"),
         ({"finding": "index.missing", "reason": "because"}, "without a reason"),
@@ -507,8 +507,8 @@ def test_an_ignored_finding_stays_visible(old: Lab, restored: dict[str, Dump]) -
         ({"finding": "*", "reason": "long enough", "until": 1}, "unknown key 'until'"),
     ],
 )
-def test_ignoring_needs_a_reason_and_a_finding(rule: dict[str, object], said: str) -> None:
-    with pytest.raises(ResilienceError, match=said):
+def test_ignoring_needs_a_reason_and_a_finding(rule: dict[str, object], expected: str) -> None:
+    with pytest.raises(ResilienceError, match=expected):
         findings.ignored([rule])
     assert not Ignored("index.*", "x", "a.*").covers(findings.Finding("index.missing", "b.c", ""))
 

@@ -140,9 +140,9 @@ def test_compose_builds_the_backend_as_the_plan_does(engine: Engine, tmp_path: P
 
 
 def test_an_image_is_built_once(engine: Engine) -> None:
-    said: list[str] = []
-    images.make(engine, say=said.append)
-    assert said == []
+    reported: list[str] = []
+    images.make(engine, say=reported.append)
+    assert reported == []
     held = json.loads(engine.docker("inspect", "postgres:16", "postgres:16-alpine"))
     assert held[0]["Id"] == held[1]["Id"]
     with pytest.raises(ResilienceError, match="no such test image"):

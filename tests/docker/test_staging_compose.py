@@ -166,11 +166,11 @@ def test_nothing_leads_out_and_loopback_works(host: DockerHost, tmp_path: Path) 
         )
         assert compared.count("answered") == 2, compared
         for service in ("postgres", "backend"):
-            said = engine.docker(
+            text = engine.docker(
                 *("exec", f"chefwell-staging-{service}_staging-1"),
                 *("python3", "-c", REACH, *places),
             )
-            assert said.count("no:") == len(places) and "answered" not in said, said
+            assert text.count("no:") == len(places) and "answered" not in text, text
         reached = host.sh(
             f"{sys.executable} -c '{REACH}' 127.0.0.1:{PORT} 127.0.0.1:{BACKEND_PORT}"
         )
@@ -201,7 +201,7 @@ def test_the_report_shows_that_nothing_left(host: DockerHost) -> None:
     try:
         check = isolation(host)
         assert check["status"] == "passed", check
-        for said in (
+        for shown in (
             *(
                 "postgres_staging-1",
                 "backend_staging-1",
@@ -210,21 +210,21 @@ def test_the_report_shows_that_nothing_left(host: DockerHost) -> None:
             *("internal, and this host has no address in them", "their routes lead nowhere else"),
             *("COST", "DATABASE_URL", "JWT_SECRET", "MAIL", "NODE_ENV"),
         ):
-            assert said in check["evidence"], check
+            assert shown in check["evidence"], check
         secrets = (host.root / "staging" / "backend_staging.env").read_text().splitlines()
         for line in secrets:
             assert line.partition("=")[2] not in check["evidence"]
         engine.docker("network", "create", "--internal", "beside-this-host")
         for service in ("postgres", "backend"):
             container = f"chefwell-staging-{service}_staging-1"
-            for network, said in (
+            for network, shown in (
                 ("bridge", "is in bridge, which is not internal"),
                 ("beside-this-host", "reaches this host, which is in beside-this-host"),
             ):
                 engine.docker("network", "connect", network, container)
                 check = isolation(host)
                 texts = [one["text"] for one in check["findings"]]
-                assert check["status"] == "failed" and f"{container} {said}" in texts, check
+                assert check["status"] == "failed" and f"{container} {shown}" in texts, check
                 assert {one["id"] for one in check["findings"]} == {"isolation.way_out"}
                 routes = [text for text in texts if f"{container} has a route out: eth" in text]
                 assert routes or network != "bridge", texts

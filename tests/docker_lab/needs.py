@@ -139,8 +139,8 @@ def run(
     except subprocess.TimeoutExpired as error:
         raise ResilienceError(f"{' '.join(command[:3])} took over {seconds:g} s") from error
     if ended.returncode != 0:
-        said = (ended.stderr or ended.stdout).strip()[-1500:]
-        raise ResilienceError(f"{' '.join(command[:4])} ended with {ended.returncode}: {said}")
+        output = (ended.stderr or ended.stdout).strip()[-1500:]
+        raise ResilienceError(f"{' '.join(command[:4])} ended with {ended.returncode}: {output}")
     return ended.stdout
 
 

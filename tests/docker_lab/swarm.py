@@ -129,8 +129,8 @@ class Swarm:
     def complete(self) -> bool:
         """Whether every service has as many running replicas as it should."""
         return all(
-            running == wanted
-            for running, wanted in (told.split("/") for told in self.replicas().values())
+            running == expected
+            for running, expected in (reported.split("/") for reported in self.replicas().values())
         )
 
     def replicas(self) -> dict[str, str]:

@@ -183,9 +183,11 @@ def test_c6_something_behind_the_completion_line(fault: Fault, dumps: Dumps) -> 
     whole = dumps.make("plain")
     behind = [b"DROP TABLE public.users;\n", b"\x00\x00\x00\n", b"<html>502 Bad Gateway</html>\n"]
     fault.cause(f"a plain dump with one of {len(behind)} things behind its completion line")
-    said = [dumps.refusal(whole + more) or "taken" for more in behind]
-    told = [what for what in said if "something follows its completion line" in what]
-    fault.see(f"{len(told)} of {len(behind)} refused, saying so", holds=len(told) == len(behind))
+    text = [dumps.refusal(whole + more) or "taken" for more in behind]
+    reported = [what for what in text if "something follows its completion line" in what]
+    fault.see(
+        f"{len(reported)} of {len(behind)} refused, saying so", holds=len(reported) == len(behind)
+    )
 
 
 def _picture() -> bytes:
@@ -234,9 +236,9 @@ def test_c8_no_dump_at_all(fault: Fault, dumps: Dumps) -> None:
     wrong = []
     for name, make in STRANGERS.items():
         for form in (bytes, gzip.compress):
-            said = dumps.refusal(form(make()), "chefwell_backup_20251120_030000.dump.gz") or ""
-            if name not in said or "chefwell_backup_20251120_030000.dump.gz" not in said:
-                wrong.append(f"{name}: {said or 'taken'}")
+            text = dumps.refusal(form(make()), "chefwell_backup_20251120_030000.dump.gz") or ""
+            if name not in text or "chefwell_backup_20251120_030000.dump.gz" not in text:
+                wrong.append(f"{name}: {text or 'taken'}")
     tried = 2 * len(STRANGERS)
     fault.see(
         f"{tried - len(wrong)} of {tried} refused and named by what they are {wrong or ''}",

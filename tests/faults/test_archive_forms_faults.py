@@ -152,14 +152,14 @@ def test_c2_packed_in_what_pg_restore_cannot_read(
     """
     whole = dumps.make("custom")
     fault.cause("a custom dump whose head names lz4, zstd, and a pg_restore without them")
-    said = []
+    reported = []
     for number, name in ((2, "lz4"), (3, "zstd")):
         path = tmp_path / f"{name}.dump"
         path.write_bytes(whole[:11] + bytes([number]) + whole[12:])
         result = drill.run(settings_for(dumps, tmp_path), path=str(path))
         if f"packed in {name}" in (result["problem"] or ""):
-            said.append(result["verdict"])
-    fault.see(f"{said}, named", holds=said == [proof_settings.COULD_NOT_VERIFY] * 2)
+            reported.append(result["verdict"])
+    fault.see(f"{reported}, named", holds=reported == [proof_settings.COULD_NOT_VERIFY] * 2)
 
 
 def test_c2_every_form_has_the_same_rows(fault: Fault, dumps: Dumps) -> None:
@@ -251,15 +251,15 @@ def test_c7_a_dump_of_a_newer_server_or_client(
     url = postgres.Server(
         *(settings[name] for name in ("host", "port", "user", "password")), dumps.binaries
     ).url(settings["dbname"])
-    wanted = {newer_dump: 18}
+    expected = {newer_dump: 18}
     by_newer = {form: tmp_path / f"by-18{form}.dump" for form in ("-Fc", "-Fp")}
     for form, path in by_newer.items():
         with path.open("wb") as out:
             subprocess.run([newer.path("pg_dump"), form, url], stdout=out, check=True)
-    wanted[by_newer["-Fc"]] = 17
+    expected[by_newer["-Fc"]] = 17
     fault.cause("a dump of PostgreSQL 18; one of 16 by 18's pg_dump, custom (archive 1.16), plain")
-    told = []
-    for path, needed in wanted.items():
+    reported = []
+    for path, needed in expected.items():
         result = drill.run(settings_for(dumps, tmp_path), path=str(path))
         phases = [phase["name"] for phase in result["phases"]]
         if (
@@ -267,14 +267,14 @@ def test_c7_a_dump_of_a_newer_server_or_client(
             and f"needs client >= {needed}" in result["problem"]
             and "staging" not in phases
         ):
-            told.append(needed)
+            reported.append(needed)
     # No client reads plain SQL: what 16 lacks is one setting of the session.
     plain = drill.run(settings_for(dumps, tmp_path), path=str(by_newer["-Fp"]))
     evidence = check_of(plain, "restore")["evidence"]
     fault.see(
-        f"could not verify, needs client >= {told}, no staging was built;"
+        f"could not verify, needs client >= {reported}, no staging was built;"
         f" plain: {plain['verdict']}",
-        holds=told == [18, 17]
+        holds=reported == [18, 17]
         and plain["verdict"] == proof_settings.PASSED
         and "SET transaction_timeout (1)" in evidence,
     )
@@ -300,8 +300,8 @@ def test_c9_digest_files(fault: Fault, dumps: Dumps, tmp_path: Path) -> None:
         if content is not None:
             beside.write_text(content)
         result = drill.run(settings, path=str(backup))
-        said = result["problem"] or check_of(result, "archive")["evidence"]
-        seen[name] = (result["verdict"], said)
+        evidence = result["problem"] or check_of(result, "archive")["evidence"]
+        seen[name] = (result["verdict"], evidence)
     fault.see(
         "; ".join(f"{name}: {verdict}" for name, (verdict, _said) in seen.items()),
         holds=[verdict for verdict, _said in seen.values()]
@@ -440,7 +440,7 @@ def test_c8_a_folder_that_is_no_dump(fault: Fault, dumps: Dumps, tmp_path: Path)
     fault.cause("a folder of other files under a backup's name")
     try:
         archive.prepare(str(tmp_path / "etc"), str(dumps.work), dumps.binaries)
-        said = "taken"
+        text = "taken"
     except ResilienceError as error:
-        said = str(error)
-    fault.see(said[:70], holds="a folder without toc.dat" in said)
+        text = str(error)
+    fault.see(text[:70], holds="a folder without toc.dat" in text)

@@ -66,9 +66,10 @@ def test_a6_hostile_names_in_log_json_and_page(
         "one line of the plugin, no raw escape in it",
         holds=plugin.count("\n") == 1 and "\x1b" not in plugin and "\\x1b[31m" in plugin,
     )
-    (told,) = receiver.messages()
+    (message,) = receiver.messages()
     fault.see(
-        f"told: {told['title']}", holds="\\x1b[31m" in told["title"] and "\n" not in told["title"]
+        f"told: {message['title']}",
+        holds="\\x1b[31m" in message["title"] and "\n" not in message["title"],
     )
     page = host.run("disk-status").stdout
     fault.see(
@@ -278,7 +279,7 @@ def test_a9_a_file_server_that_is_silent(fault: Fault, tmp_path: Path, disks: Di
 
 
 @pytest.mark.parametrize(
-    ("key", "value", "said"),
+    ("key", "value", "expected"),
     [
         ("warning", 95, "not before critical"),
         ("critical", "much", "neither a percentage"),
@@ -290,7 +291,7 @@ def test_a9_a_file_server_that_is_silent(fault: Fault, tmp_path: Path, disks: Di
     ],
 )
 def test_a10_a_wrong_configuration(
-    fault: Fault, tmp_path: Path, key: str, value: object, said: str
+    fault: Fault, tmp_path: Path, key: str, value: object, expected: str
 ) -> None:
     host = MonitorHost(tmp_path, **{key: value})
     fault.cause(f"{key} = {value!r}")
@@ -299,7 +300,7 @@ def test_a10_a_wrong_configuration(
     whole = len(ended.stderr.splitlines()) == 1 and "Traceback" not in ended.stderr
     fault.see(
         f"exit {ended.returncode}: {ended.stderr.strip()}",
-        holds=ended.returncode == 3 and name in ended.stderr and said in ended.stderr and whole,
+        holds=ended.returncode == 3 and name in ended.stderr and expected in ended.stderr and whole,
     )
     fault.see("the file is named", holds=str(host.config) in ended.stderr)
     fault.see("nothing was written", holds=not (tmp_path / "disk.log").exists())

@@ -63,13 +63,13 @@ def test_d7_a_port_of_the_containers_is_taken(fault: Fault, host: DockerHost, po
         other.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         other.bind(("127.0.0.1", port))
         other.listen()
-        code, told = drill(host)
+        code, result = drill(host)
         still = str(port) in taken(host)
     fault.see(
-        f"{told['verdict']} ({code}): {told['problem'][:110]}; left: {labelled(host)};"
+        f"{result['verdict']} ({code}): {result['problem'][:110]}; left: {labelled(host)};"
         f" the other program: {still}",
-        holds=(code, told["verdict"]) == (3, "could_not_verify")
-        and str(port) in told["problem"]
+        holds=(code, result["verdict"]) == (3, "could_not_verify")
+        and str(port) in result["problem"]
         and labelled(host) == NOTHING
         and still,
     )
@@ -116,13 +116,13 @@ def test_d7_cut_off_in_docker(fault: Fault, host: DockerHost, what: str) -> None
             holds=bool(stood) and bool(removed) and labelled(host) == NOTHING and not taken(host),
         )
         return
-    told = json.loads(output)
+    report = json.loads(output)
     kept = json.loads((host.root / "reports" / "report.json").read_text())
     fault.see(
-        f"{told['verdict']}: {told['problem'][:100]}; report: {kept['verdict']};"
+        f"{report['verdict']}: {report['problem'][:100]}; report: {kept['verdict']};"
         f" left: {labelled(host)}",
-        holds=(started.returncode, told["verdict"]) == (3, "could_not_verify")
-        and kept["verdict"] == told["verdict"]
+        holds=(started.returncode, report["verdict"]) == (3, "could_not_verify")
+        and kept["verdict"] == report["verdict"]
         and labelled(host) == NOTHING
         and not taken(host),
     )
@@ -149,13 +149,13 @@ def test_d7_the_volume_fills_up(fault: Fault, host: DockerHost, bed: Testbed) ->
     with another(bed, bulk) as dump:
         fault.cause(f"a volume of 80 MiB for a backup of {dump.stat().st_size >> 20} MiB, packed")
         with volume_of(host, "80m"):
-            code, told = drill(host, "--backup", str(dump))
-    evidence = " ".join(str(one["evidence"]) for one in told["checks"])
-    said = f"{told['problem'] or ''} {evidence}"
+            code, result = drill(host, "--backup", str(dump))
+    evidence = " ".join(str(one["evidence"]) for one in result["checks"])
+    texts = f"{result['problem'] or ''} {evidence}"
     fault.see(
-        f"{told['verdict']} ({code}): {said[:160]}; left: {labelled(host)}",
-        holds=told["verdict"] == "could_not_verify"
-        and "No space left on device" in said
+        f"{result['verdict']} ({code}): {texts[:160]}; left: {labelled(host)}",
+        holds=result["verdict"] == "could_not_verify"
+        and "No space left on device" in texts
         and labelled(host) == NOTHING,
     )
 
@@ -204,7 +204,7 @@ def theirs(host: DockerHost) -> str:
 
 
 def test_d9_clean_up_beside_containers_of_like_names(fault: Fault, host: DockerHost) -> None:
-    before, told = theirs(host), []
+    before, reported = theirs(host), []
     fault.cause(
         f"clean-up twice beside {LIKE_CONTAINER}, {LIKE_VOLUME} and {LIKE_NETWORK}: of nothing,"
         " of a set-up, of half a set-up that was killed"
@@ -219,10 +219,10 @@ def test_d9_clean_up_beside_containers_of_like_names(fault: Fault, host: DockerH
         first = result(host.command("cleanup-staging", "--json"))["removed"]
         again = result(host.command("cleanup-staging", "--json"))["removed"]
         if again or labelled(host) != NOTHING or taken(host) or (not first) != (state == "nothing"):
-            told.append(f"{state}: {first}, {again}, {labelled(host)}")
+            reported.append(f"{state}: {first}, {again}, {labelled(host)}")
     fault.see(
-        f"3 states, wrong: {told or 'none'}; production as before: {theirs(host) == before}",
-        holds=not told and theirs(host) == before,
+        f"3 states, wrong: {reported or 'none'}; production as before: {theirs(host) == before}",
+        holds=not reported and theirs(host) == before,
     )
 
 
@@ -240,12 +240,12 @@ def test_d9_a_volume_of_another_program(fault: Fault, host: DockerHost) -> None:
     fault.cause("a volume of the very name that staging wants, and not its own")
     host.engine.docker("volume", "create", "staging_postgres_data")
     try:
-        code, told = drill(host)
+        code, result = drill(host)
         there = "staging_postgres_data" in host.engine.docker("volume", "ls", "-q").split()
         fault.see(
-            f"{told['verdict']} ({code}): {told['problem'][:90]}; still there: {there}",
-            holds=told["verdict"] == "could_not_verify"
-            and "this staging did not make it" in told["problem"]
+            f"{result['verdict']} ({code}): {result['problem'][:90]}; still there: {there}",
+            holds=result["verdict"] == "could_not_verify"
+            and "this staging did not make it" in result["problem"]
             and there,
         )
     finally:
@@ -298,13 +298,13 @@ def test_d10_hostile_content_finds_no_way_out(fault: Fault, host: DockerHost, be
     )
     with another(bed, hostile, 'CREATE VIEW public."<b>; DROP" AS SELECT public.reach()') as dump:
         fault.cause("a view whose function runs a program that tries to reach this host")
-        code, told = drill(host, "--backup", str(dump))
-    views = next(one for one in told["checks"] if one["id"] == "views")
+        code, result = drill(host, "--backup", str(dump))
+    views = next(one for one in result["checks"] if one["id"] == "views")
     fault.see(
-        f"{told['verdict']} ({code}), views: {views['evidence'][:120]}; connections: "
+        f"{result['verdict']} ({code}), views: {views['evidence'][:120]}; connections: "
         f"{listener.heard - heard_of_any_container}, of a container outside: "
         f"{heard_of_any_container}",
-        holds=told["verdict"] == "passed"
+        holds=result["verdict"] == "passed"
         and heard_of_any_container == 1
         and listener.heard == heard_of_any_container,
     )

@@ -93,17 +93,17 @@ def test_d6_routes_of_the_backend_are_broken(fault: Fault, lab: Lab) -> None:
     settings = lab.settings(env={"BREAK_ROUTE": routes, "BREAK_SECONDS": "3"})
     fault.cause(f"a staging backend with {routes}, 3 s where 2 s are allowed")
     result = lab.drill(settings)
-    told = failed(result)
-    wanted = {
+    failures = failed(result)
+    expected = {
         "api_products": "HTTP 500 instead of 200: {",
         "api_sales": "the API says 0,",
         "api_customers": "the API says",
         "api_dashboard": "no answer: timed out",
     }
-    missing = [name for name, words in wanted.items() if words not in told.get(name, "")]
+    missing = [name for name, words in expected.items() if words not in failures.get(name, "")]
     logged = "GET /api/products 500" in result["backend_log"]
     fault.see(
-        f"verdict {result['verdict']}, {len(wanted) - len(missing)} of 4 told with the answer's"
+        f"verdict {result['verdict']}, {len(expected) - len(missing)} of 4 told with the answer's"
         f" status or beginning; the backend's log is in the result: {logged}; left: {lab.left()}",
         holds=(result["verdict"], missing, logged, lab.left()) == ("failed", [], True, []),
     )
@@ -114,8 +114,8 @@ def test_d6_login_fails(fault: Fault, lab: Lab) -> None:
     first, *others = settings.api_users
     users = [{**first, "password": "not the password"}, *others]
     fault.cause(f"1 of {len(users)} users logs in with a password that is not his")
-    told = failed(lab.drill(dataclasses.replace(settings, api_users=users)))
-    login = told.get("api_login", "")
+    failures = failed(lab.drill(dataclasses.replace(settings, api_users=users)))
+    login = failures.get("api_login", "")
     fault.see(
         login, holds=f"{first['schema']}: HTTP 401 instead of 200" in login and "1/2" in login
     )
@@ -128,11 +128,11 @@ def test_d6_backend_does_not_come_up(fault: Fault, lab: Lab, how: str) -> None:
         settings = lab.settings(env={"BREAK_ROUTE": "nonsense"})
     fault.cause(f"a staging backend that {how}")
     result = lab.drill(settings)
-    said = "was not healthy within 2 s" if how == "never healthy" else "BREAK_ROUTE: 'nonsense'"
+    text = "was not healthy within 2 s" if how == "never healthy" else "BREAK_ROUTE: 'nonsense'"
     fault.see(
         f"{result['verdict']}: {result['problem'][:120]}; left: {lab.left()}",
         holds=result["verdict"] == "could_not_verify"
-        and said in result["problem"]
+        and text in result["problem"]
         and result["confidence"] is None
         and not lab.left(),
     )
@@ -179,11 +179,11 @@ def test_d7_disk_fills_up_meanwhile(fault: Fault, lab: Lab) -> None:
         fault.cause("a staging disk of 700 MiB that somebody fills when the restore begins")
         result = lab.drill(lab.settings(), progress=fill)
         (lab.work / "unpacked-by-another").unlink(missing_ok=True)
-        told = result["problem"] or " ".join(failed(result).values())
+        failures = result["problem"] or " ".join(failed(result).values())
         fault.see(
-            f"{result['verdict']}: {told[:140]}; left: {lab.left()}",
+            f"{result['verdict']}: {failures[:140]}; left: {lab.left()}",
             holds=result["verdict"] == "could_not_verify"
-            and "No space left on device" in told
+            and "No space left on device" in failures
             and not lab.left(),
         )
 
@@ -249,16 +249,16 @@ def _held(bed: Testbed) -> Any:
 
 
 def test_d8_staging_that_is_production(fault: Fault, lab: Lab, bed: Testbed) -> None:
-    theirs = bed.record["postgres"]
+    server = bed.record["postgres"]
     before = _held(bed)
     ways = {
-        "its address": {"host": theirs["host"]},
+        "its address": {"host": server["host"]},
         "its name": {"host": "localhost"},
         "another address of this machine": {"host": "127.0.0.3"},
         "all addresses": {"host": "0.0.0.0"},
         "a socket folder": {"host": "/var/run/postgresql"},
     }
-    access = {name: theirs[name] for name in ("port", "user", "password")}
+    access = {name: server[name] for name in ("port", "user", "password")}
     settings = lab.settings("external")
     refused = []
     fault.cause(f"an external staging that is production, given by {', '.join(ways)}")
@@ -283,14 +283,14 @@ def test_d8_staging_that_is_production(fault: Fault, lab: Lab, bed: Testbed) -> 
 
 def test_d8_staging_that_holds_production(fault: Fault, lab: Lab, bed: Testbed) -> None:
     """Behind a tunnel the address proves nothing; the server's own identifier does."""
-    theirs = bed.record["postgres"]
+    server = bed.record["postgres"]
     before = _held(bed)
-    access = {name: theirs[name] for name in ("host", "port", "user", "password")}
+    access = {name: server[name] for name in ("host", "port", "user", "password")}
     settings = lab.settings("external")
     place = dataclasses.replace(
         settings.staging,
         external=staging.ExternalSettings(**access),
-        production=staging.ProductionSettings("192.0.2.1", 6432, theirs["dbname"]),
+        production=staging.ProductionSettings("192.0.2.1", 6432, server["dbname"]),
     )
     fault.cause("an external staging that is production under an address that says nothing")
     result = lab.drill(dataclasses.replace(settings, staging=place))
@@ -312,16 +312,16 @@ def test_d9_clean_up_of_any_state(fault: Fault, lab: Lab, bed: Testbed) -> None:
         "an unpacked backup": (lab.work / "unpacked-x").mkdir,
     }
     fault.cause(f"clean-up, twice each, after: {', '.join(states)}")
-    told = []
+    reported = []
     for name, make in states.items():
         make()
         drill.clean_up(settings)
         again = drill.clean_up(settings)
-        told += [f"{name}: {again or lab.left()}"] if again or lab.left() else []
+        reported += [f"{name}: {again or lab.left()}"] if again or lab.left() else []
     fault.see(
-        f"{len(states) - len(told)} of {len(states)} left nothing {told or ''};"
+        f"{len(states) - len(reported)} of {len(states)} left nothing {reported or ''};"
         f" production as before: {_held(bed) == before}",
-        holds=not told and _held(bed) == before,
+        holds=not reported and _held(bed) == before,
     )
 
 
@@ -332,8 +332,8 @@ def _half(lab: Lab) -> None:
 
 def test_d9_like_names_on_a_shared_server(fault: Fault, lab: Lab, bed: Testbed) -> None:
     """Production itself is the server here, so that there is something to lose."""
-    theirs = bed.record["postgres"]
-    access = {name: theirs[name] for name in ("host", "port", "user", "password")}
+    server = bed.record["postgres"]
+    access = {name: server[name] for name in ("host", "port", "user", "password")}
     settings = lab.settings("external")
     place = dataclasses.replace(
         settings.staging,

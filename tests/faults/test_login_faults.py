@@ -49,7 +49,7 @@ def _too_many(settings: SyncSettings, server: Sshd) -> SyncSettings:
 
 
 @pytest.mark.parametrize(
-    ("what", "change", "kind", "said"),
+    ("what", "change", "kind", "expected"),
     [
         ("a key with a passphrase", _locked_key, "key", "passphrase"),
         ("another user", _foreign_user, "permission_denied", "does not accept the key"),
@@ -65,7 +65,7 @@ def test_b12_cannot_log_in(
     what: str,
     change: Callable[[SyncSettings, Sshd], SyncSettings],
     kind: str,
-    said: str,
+    expected: str,
 ) -> None:
     fault.cause(what)
     with strict_server(remote_host) as far:
@@ -74,7 +74,7 @@ def test_b12_cannot_log_in(
         result = sync.sync(change(settings, far))
         fault.see(
             f"{result.kind}: {result.message[:110]}",
-            holds=result.kind == kind and said in result.message and copied_backups(far) == {},
+            holds=result.kind == kind and expected in result.message and copied_backups(far) == {},
         )
         fault.see(f"remedy: {result.remedy[:110]}", holds=bool(result.remedy))
 
@@ -84,10 +84,10 @@ def test_b12_full_authorized_keys(fault, remote_host: RemoteHost, tmp_path: Path
     with strict_server(remote_host) as far:
         (tmp_path / "copy").mkdir()
         settings = remote_sync(far, tmp_path / "copy", tmp_path)
-        ours = far.authorized_keys.read_text()
+        local = far.authorized_keys.read_text()
         make_key(far.root / "another")
         line = (far.root / "another.pub").read_text()
-        far.authorized_keys.write_text(line * 3000 + ours)
+        far.authorized_keys.write_text(line * 3000 + local)
         result = sync.sync(settings)
         fault.see(f"{result.status}: {result.message}", holds=result.status == "ok")
 

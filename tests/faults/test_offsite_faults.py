@@ -103,8 +103,10 @@ def test_a5_old_and_future(fault, settings: SyncSettings, tree: Path) -> None:
             file.unlink()
     (tree / "daily" / "chefwell_backup_20990101_030000.dump.gz").write_bytes(os.urandom(4000))
     result = sync.sync(settings)
-    told = " ".join(result.warnings)
-    fault.see(told[:160], holds="from the future" in told and "the RPO is 24 hours" in told)
+    reported = " ".join(result.warnings)
+    fault.see(
+        reported[:160], holds="from the future" in reported and "the RPO is 24 hours" in reported
+    )
     fresh = offsite_verification.verify(settings)["freshness"]["local"]["daily"]["fresh"]
     fault.see(f"daily fresh: {fresh}", holds=fresh is False)
 
@@ -191,9 +193,9 @@ def as_nobody(work):
         os._exit(0)
     os.close(writing)
     with os.fdopen(reading, "rb") as answer:
-        told = answer.read()
+        reported = answer.read()
     assert os.waitpid(child, 0)[1] == 0
-    return json.loads(told)
+    return json.loads(reported)
 
 
 @contextlib.contextmanager

@@ -110,7 +110,7 @@ def converged(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Converged]:
         path.write_text(text.replace("JWT_SECRET: staging-only", f"JWT_SECRET: {token}"))
         words = [token, "admin123"]
         before = plan.held()
-        foretold, told = plan.run("--check", "--diff")
+        foretold, printed = plan.run("--check", "--diff")
         wrote = plan.held() != before
         # In a process namespace of its own: other tests' processes are none of this play's.
         with plan.start("-vvv", "--diff", before=ALONE) as running:
@@ -125,7 +125,7 @@ def converged(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Converged]:
         assert done, output[-3000:]
         settled, _output = plan.run("--check", "--diff")
         yield Converged(
-            plan.layout.host, words, foretold, told, wrote, done, output, watch, settled
+            plan.layout.host, words, foretold, printed, wrote, done, output, watch, settled
         )
 
 

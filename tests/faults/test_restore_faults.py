@@ -138,11 +138,11 @@ def bench(bed: Testbed, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Be
 
 def found(result: dict[str, Any]) -> dict[str, list[str]]:
     """Words of the findings, by identifier."""
-    told: dict[str, list[str]] = {}
+    reported: dict[str, list[str]] = {}
     for check in result["checks"]:
         for one in check["findings"]:
-            told.setdefault(one["id"], []).append(one["text"])
-    return told
+            reported.setdefault(one["id"], []).append(one["text"])
+    return reported
 
 
 def evidence(result: dict[str, Any], identifier: str) -> str:
@@ -179,19 +179,19 @@ def test_d1_missing_roles(fault: Fault, bench: Bench) -> None:
             "DROP ROLE d1_owner, d1_reader, d1_clerk",
         )
     fault.cause("a table of a role, a grant to another, a policy for a third: none in staging")
-    said = evidence(harmless, "restore")
+    texts = evidence(harmless, "restore")
     fault.see(
-        f"without the policy {harmless['verdict']}: {said}",
+        f"without the policy {harmless['verdict']}: {texts}",
         holds=harmless["verdict"] == proof_settings.PASSED
-        and "owning (harmless, left out): d1_owner" in said
-        and "granted privileges (harmless, left out): d1_reader" in said,
+        and "owning (harmless, left out): d1_owner" in texts
+        and "granted privileges (harmless, left out): d1_reader" in texts,
     )
-    told = found(lacking)
+    findings = found(lacking)
     fault.see(
-        f"with it {lacking['verdict']}, {sorted(told)}: {evidence(lacking, 'restore')[:160]}",
+        f"with it {lacking['verdict']}, {sorted(findings)}: {evidence(lacking, 'restore')[:160]}",
         holds=lacking["verdict"] == proof_settings.FAILED
         and "needed by policies: d1_clerk" in evidence(lacking, "restore")
-        and set(told) == {"restore.role_missing", "policy.missing"},
+        and set(findings) == {"restore.role_missing", "policy.missing"},
     )
     fault.see(
         f"with the role named in the configuration {given['verdict']}",
@@ -208,11 +208,11 @@ def test_d1_a_missing_extension(fault: Fault, bench: Bench, tmp_path: Path) -> N
     script.write_text(whole.replace(mark, f"CREATE EXTENSION postgis;\n\n\n{mark}", 1))
     fault.cause("a dump that needs postgis, which staging's PostgreSQL does not have")
     result = bench.drill(script)
-    told = found(result)
+    findings = found(result)
     fault.see(
-        f"{result['verdict']}: {told}",
+        f"{result['verdict']}: {findings}",
         holds=result["verdict"] == proof_settings.FAILED
-        and list(told) == ["restore.extension_missing"],
+        and list(findings) == ["restore.extension_missing"],
     )
 
 
@@ -242,10 +242,12 @@ def test_d2_schemas_tables_and_rows(fault: Fault, bench: Bench) -> None:
     wrong = []
     results = bench.drill_after(path, *map(doing, spoils))
     for result, (statement, (identifier, words)) in zip(results, spoils.items(), strict=True):
-        told = found(result)
-        named = any(words in text for text in told.get(identifier, []))
-        if not (named if identifier else result["verdict"] == proof_settings.PASSED and not told):
-            wrong.append((statement, told))
+        findings = found(result)
+        named = any(words in text for text in findings.get(identifier, []))
+        if not (
+            named if identifier else result["verdict"] == proof_settings.PASSED and not findings
+        ):
+            wrong.append((statement, findings))
     fault.see(f"{len(spoils) - len(wrong)} of {len(spoils)} named {wrong or ''}", holds=not wrong)
 
 
@@ -343,11 +345,11 @@ def test_d4_orphans_and_what_is_missing(fault: Fault, bench: Bench) -> None:
 
     fault.cause("in what was restored an index is not valid, a unique constraint gone")
     (result,) = bench.drill_after(bench.dump(bench.production), spoil)
-    told = found(result)
+    findings = found(result)
     fault.see(
-        f"{told}",
-        holds=set(told) == {"index.invalid", "unique.missing", "index.missing"}
-        and "tenant_chefwell.sales_sold_at_idx" in told["index.invalid"][0],
+        f"{findings}",
+        holds=set(findings) == {"index.invalid", "unique.missing", "index.missing"}
+        and "tenant_chefwell.sales_sold_at_idx" in findings["index.invalid"][0],
     )
 
 
@@ -360,8 +362,8 @@ def test_d5_sequences_views_objects_security_collation(
         "SELECT lo_from_bytea(0, 'scan'), lo_from_bytea(0, 'other')",
     )
     fault.cause("production's own sequence is behind, its materialized view empty")
-    told = found(bench.drill(bench.dump("spoilt")))
-    fault.see(f"{told}", holds=set(told) == {"sequence.behind", "matview.empty"})
+    findings = found(bench.drill(bench.dump("spoilt")))
+    fault.see(f"{findings}", holds=set(findings) == {"sequence.behind", "matview.empty"})
     bench.copy("SELECT lo_from_bytea(0, 'scan'), lo_from_bytea(0, 'other')")
 
     def spoil(cursor: Any) -> None:
@@ -371,8 +373,10 @@ def test_d5_sequences_views_objects_security_collation(
         )
 
     fault.cause("a large object lost, and a C library that sorts otherwise (its version, changed)")
-    told = found(bench.drill_after(bench.dump("spoilt"), spoil)[0])
-    fault.see(f"{told}", holds=set(told) == {"large_object.missing", "collation.version_differs"})
+    findings = found(bench.drill_after(bench.dump("spoilt"), spoil)[0])
+    fault.see(
+        f"{findings}", holds=set(findings) == {"large_object.missing", "collation.version_differs"}
+    )
     bench.run(
         "spoilt",
         "CREATE ROLE d5_app LOGIN PASSWORD 'd5'",

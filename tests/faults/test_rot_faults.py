@@ -48,13 +48,13 @@ def test_b7_bit_rot_of_the_disk(fault, tmp_path: Path, monkeypatch: pytest.Monke
         assert sync.sync(settings).status == "ok"
         assert offsite_verification.verify(settings)["comparison"]["in_sync"]
         names = sorted(str(file.relative_to(host / "backups")) for file in host.glob("*/*/*.gz"))
-        ours, theirs = names[3], names[9]
-        before = (host / "backups" / ours).stat(), (far / "copy" / theirs).stat()
+        local, remote = names[3], names[9]
+        before = (host / "backups" / local).stat(), (far / "copy" / remote).stat()
         server.stop()  # it has the disk in a mount namespace of its own
-        rot(tmp_path / "host.img", host, host / "backups" / ours)
-        rot(tmp_path / "far.img", far, far / "copy" / theirs)
+        rot(tmp_path / "host.img", host, host / "backups" / local)
+        rot(tmp_path / "far.img", far, far / "copy" / remote)
         server.start()
-        after = (host / "backups" / ours).stat(), (far / "copy" / theirs).stat()
+        after = (host / "backups" / local).stat(), (far / "copy" / remote).stat()
         same = [
             (one.st_size, one.st_mtime_ns, one.st_ino, one.st_ctime_ns)
             == (two.st_size, two.st_mtime_ns, two.st_ino, two.st_ctime_ns)
@@ -67,7 +67,7 @@ def test_b7_bit_rot_of_the_disk(fault, tmp_path: Path, monkeypatch: pytest.Monke
             # The clock cannot be made to run a week faster for this process alone.
             monkeypatch.setattr(digest_cache, "today", lambda day=day: now + day * 86400)
             seen = offsite_verification.verify(settings)
-            for side, victim in (("local", ours), ("remote", theirs)):
+            for side, victim in (("local", local), ("remote", remote)):
                 read[side] += seen["digests"][side]["read"]
                 most = max(most, seen["digests"][side]["read"])
                 if seen["rotted"][side] == [victim] and not found[side]:
@@ -78,7 +78,7 @@ def test_b7_bit_rot_of_the_disk(fault, tmp_path: Path, monkeypatch: pytest.Monke
             holds=min(read.values()) >= len(names) and most <= 4,
         )
         different = seen["comparison"]["different"]
-        fault.see(f"different: {different}", holds=different == [ours, theirs])
+        fault.see(f"different: {different}", holds=different == [local, remote])
         fault.see("exit 2", holds=offsite_verification.verify_exit_code(seen) == 2)
     finally:
         server.remove()

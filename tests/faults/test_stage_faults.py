@@ -81,12 +81,12 @@ def test_e1_an_item_fails_after_a_stage(fault: Fault, plan: Plan) -> None:
         broken.enter_context(products_gone(plan.bed))
         fault.cause("the products' table is renamed while stage 2 copies the backups")
         output = "".join(before) + running.communicate()[0]
-    said = final(output)
+    printed = final(output)
     fault.see(
-        f"exit {running.returncode}: {said}",
+        f"exit {running.returncode}: {printed}",
         holds=running.returncode != 0
-        and "The stage was rolled back, earlier stages stay" in said
-        and "Products load: failed" in said,
+        and "The stage was rolled back, earlier stages stay" in printed
+        and "Products load: failed" in printed,
     )
     scripts = plan.layout.scripts
     there = {name: (scripts / f"{name}.sh").exists() for name in ("disk-status", "mine")}
@@ -112,13 +112,13 @@ def test_e2_an_item_fails_before_a_stage(fault: Fault, plan: Plan) -> None:
     fault.cause("the products' table is renamed before site.yml runs")
     with products_gone(plan.bed):
         played, output = plan.run()
-    said = final(output)
+    printed = final(output)
     fault.see(
-        f"{played.failed} failed, {played.changed} changed: {said}",
+        f"{played.failed} failed, {played.changed} changed: {printed}",
         holds=played.failed == 1
         and played.changed == 0
-        and "does not start, nothing was touched" in said
-        and "Products load: failed" in said,
+        and "does not start, nothing was touched" in printed
+        and "Products load: failed" in printed,
     )
     fault.see(
         "the host is as it was, no later stage started",
@@ -177,11 +177,11 @@ def covered(*covers: tuple[str, str]) -> Iterator[None]:
 def refused(fault: Fault, host: PlayHost, playbook: str, *words: str, **more: object) -> None:
     """The play ends with one message that holds these words, and has left nothing."""
     ended = host.run(playbook, **more)
-    said = final(ended.stdout)
+    output = final(ended.stdout)
     left = sorted(str(path.relative_to(host.root)) for path in host.root.rglob("*"))
     fault.see(
-        f"exit {ended.returncode}: {said}; left: {left or 'nothing'}",
-        holds=ended.returncode != 0 and all(word in said for word in words) and not left,
+        f"exit {ended.returncode}: {output}; left: {left or 'nothing'}",
+        holds=ended.returncode != 0 and all(word in output for word in words) and not left,
     )
 
 

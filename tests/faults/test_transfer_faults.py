@@ -68,8 +68,8 @@ def arrived(copy: Path) -> int:
 
 def foreign(copy: dict[str, bytes], tree: Path) -> list[str]:
     """Final names in a copy whose content differs from the client's tree."""
-    ours = contents(tree)
-    return [path for path, body in copy.items() if ours.get(path) != body]
+    local = contents(tree)
+    return [path for path, body in copy.items() if local.get(path) != body]
 
 
 def killed(settings: SyncSettings, server: Sshd, more: int, who: str) -> int:
@@ -226,10 +226,10 @@ def test_b2_alert(fault, copied: SyncSettings, server: Sshd, tmp_path: Path) -> 
             ping_url=service.check,
         )
         code = host_cli.main(["sync-backups-offsite", "--config", str(config)])
-        told, pings = service.messages(), service.pings()
+        messages, pings = service.messages(), service.pings()
     log = (tmp_path / "log").read_text()
     fault.see(f"exit {code}; {log.count('try ')} tries before the last in the log", holds=code == 2)
-    fault.see(f"told: {len(told)} message", holds=len(told) == 1)
+    fault.see(f"told: {len(messages)} message", holds=len(messages) == 1)
     fault.see(f"pings: {[action for action, _body in pings]}", holds=pings[-1][0] == "/fail")
 
 
@@ -294,8 +294,8 @@ def test_b8_rsync_23_a_file_cannot_be_put_there(
     way.mkdir(parents=True)
     (way / "in the way").touch()
     result = sync.sync(dataclasses.replace(copied, tries=1))
-    said = (result.status, result.kind) == ("failed", "rsync_23")
-    fault.see(result.message[:160], holds=said and "exit 23" in result.message)
+    as_expected = (result.status, result.kind) == ("failed", "rsync_23")
+    fault.see(result.message[:160], holds=as_expected and "exit 23" in result.message)
     shutil.rmtree(way)
     fault.see("sent once it is gone", holds=sync.sync(copied).files_sent == 1)
 
@@ -325,8 +325,8 @@ def test_b8_rsync_25_a_limit_of_deletions(fault, tmp_path: Path) -> None:
     line = ["rsync", "-r", "--delete", "--max-delete=1", f"{tmp_path}/empty/", f"{tmp_path}/full/"]
     done = subprocess.run(line, capture_output=True, text=True, check=False)
     judged = rsync.transfer_result(done.returncode, done.stdout.splitlines(), done.stderr)
-    told = not judged.ok and rsync.EXIT_REASONS[25] in judged.problem
-    fault.see(judged.problem[:140], holds=done.returncode == 25 and told)
+    as_expected = not judged.ok and rsync.EXIT_REASONS[25] in judged.problem
+    fault.see(judged.problem[:140], holds=done.returncode == 25 and as_expected)
 
 
 def test_b8_rsync_30_silence(fault, copied: SyncSettings, tree: Path, server: Sshd) -> None:
@@ -346,8 +346,8 @@ def test_b8_rsync_30_silence(fault, copied: SyncSettings, tree: Path, server: Ss
     result = sync.sync(slow, progress=progress)
     for pid in stopped:
         kill(pid)
-    said = (result.status, result.kind) == ("failed", "rsync_30")
-    fault.see(result.message[:140], holds=said and rsync.EXIT_REASONS[30] in result.message)
+    as_expected = (result.status, result.kind) == ("failed", "rsync_30")
+    fault.see(result.message[:140], holds=as_expected and rsync.EXIT_REASONS[30] in result.message)
     fault.see(
         "afterwards equal", holds=sync.sync(copied).status == "ok" and in_sync(copied, full=True)
     )
@@ -359,8 +359,10 @@ def test_b8_rsync_255_no_ssh(fault, copied: SyncSettings, tree: Path) -> None:
     name = f"daily/{sorted((tree / 'daily').iterdir())[0].name}"
     done = rsync.RsyncRun(nobody, str(tree), old_folder="old_x").send([name])
     # 255 is what ssh ended with; an rsync that notices the closed pipe first says 12 instead.
-    said = (done.ok, done.kind, done.retryable) == (False, "refused", True)
-    fault.see(done.problem[:140], holds=said and done.code in (255, 12) and bool(done.remedy))
+    as_expected = (done.ok, done.kind, done.retryable) == (False, "refused", True)
+    fault.see(
+        done.problem[:140], holds=as_expected and done.code in (255, 12) and bool(done.remedy)
+    )
     judged = rsync.transfer_result(255, [], "")
     fault.see(f"by itself: {judged.problem}", holds=rsync.EXIT_REASONS[255] in judged.problem)
 

@@ -132,9 +132,9 @@ def test_forwards_and_backwards_in_one_run_is_refused(installed: Path, tmp_path:
     host = PlayHost(tmp_path / "host")
     run = host.run("chefwell.resilience.site", "--tags", "stage1,rollback", collections=installed)
     assert run.returncode != 0
-    said = " ".join(run.stdout.split())
-    assert "The tag rollback removes nothing here" in said
-    assert "run rollback_stage1.yml" in said and "rollback_all.yml" in said
+    output = " ".join(run.stdout.split())
+    assert "The tag rollback removes nothing here" in output
+    assert "run rollback_stage1.yml" in output and "rollback_all.yml" in output
     assert stages(run.stdout) == ["1"] and not (tmp_path / "host").exists()
 
 

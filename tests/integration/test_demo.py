@@ -282,9 +282,9 @@ def _environment_for(checkout: Path) -> None:
     copy = checkout / ".venv"
     subprocess.run(["/usr/bin/python3", "-m", "venv", "--without-pip", copy], check=True)
     (packages,) = (copy / "lib").glob("python3*/site-packages")
-    ours = made / packages.relative_to(copy)
-    assert ours.is_dir(), f"/usr/bin/python3 is of another version than {made}"
-    (packages / "checkout.pth").write_text(f"{ours}\n")
+    local = made / packages.relative_to(copy)
+    assert local.is_dir(), f"/usr/bin/python3 is of another version than {made}"
+    (packages / "checkout.pth").write_text(f"{local}\n")
     shutil.copy(made / ".lock-digest", copy)
 
 

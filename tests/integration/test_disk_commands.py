@@ -55,10 +55,10 @@ def test_growth_is_notified_before_any_threshold(tmp_path: Path, disks: Disks) -
         target = result["targets"][0]
         assert (code, target["level"]) == (1, "warning")
         assert target["forecast"]["days_to"]["emergency"] == pytest.approx(6, abs=0.1)
-        said = r"emergency in [56] days, full in 1[01] days at the present growth"
-        assert re.fullmatch(said, target["reason"])
-        (told,) = receiver.messages()
-        assert target["reason"] in told["message"]
+        text = r"emergency in [56] days, full in 1[01] days at the present growth"
+        assert re.fullmatch(text, target["reason"])
+        (message,) = receiver.messages()
+        assert target["reason"] in message["message"]
 
 
 def test_the_plugin_line_follows_the_monitoring_plugins_guidelines(
@@ -175,12 +175,12 @@ def test_each_tier_has_its_size_its_share_and_its_growth(tmp_path: Path, disks: 
     english = host.run("disk-status").stdout
     host.settings["language"] = "pt_BR"
     portuguese = host.run("disk-status").stdout
-    for told in (
+    for reported in (
         r"^      Daily: 68\d KB, 1% of the disk, \+(49\.\d|50|50\.\d) KB a day$",
         r"^      Weekly: 39\d KB, 0\.\d+% of the disk, \+0 B a day$",
         r"^      Monthly: 29\d KB, 0\.\d+% of the disk, growth not known yet$",
     ):
-        assert re.search(told, english, re.MULTILINE), english
+        assert re.search(reported, english, re.MULTILINE), english
     assert re.search(r"Daily: 68\d KB, 1% do disco, \+\S+ KB por dia$", portuguese, re.MULTILINE)
     metrics = (tmp_path / "disk.prom").read_text()
     growth = re.search(r'chefwell_backups_growth_bytes_per_day{tier="daily"} (\S+)', metrics)
@@ -189,7 +189,7 @@ def test_each_tier_has_its_size_its_share_and_its_growth(tmp_path: Path, disks: 
 
 
 @pytest.mark.parametrize(
-    ("key", "value", "said"),
+    ("key", "value", "expected"),
     [
         ("metrics_file", "/x/y.txt", "ends in .prom"),
         ("notify", ["no address"], "no Apprise URL"),
@@ -198,11 +198,11 @@ def test_each_tier_has_its_size_its_share_and_its_growth(tmp_path: Path, disks: 
     ],
 )
 def test_trying_the_configuration_names_what_is_wrong(
-    tmp_path: Path, key: str, value: object, said: str
+    tmp_path: Path, key: str, value: object, expected: str
 ) -> None:
     host = MonitorHost(tmp_path, **{key: value})
     ended = host.run("monitor-disk-space", "--check")
-    assert ended.returncode == 3 and said in ended.stderr and key in ended.stderr, ended.stderr
+    assert ended.returncode == 3 and expected in ended.stderr and key in ended.stderr, ended.stderr
     assert "no address" not in ended.stderr  # it may hold a password
 
 
@@ -241,20 +241,20 @@ def test_watching_goes_on_until_it_is_stopped(tmp_path: Path) -> None:
 def test_a_watched_screen_is_never_blank(tmp_path: Path) -> None:
     """It is wiped by the same write that fills it again, not before the disks are measured."""
     host = MonitorHost(tmp_path, paths=["/"])
-    ours, theirs = os.openpty()
+    controller, terminal = os.openpty()
     watching = subprocess.Popen(
-        host.command("disk-status", "--watch", "0.1"), stdout=theirs, stderr=theirs, env={}
+        host.command("disk-status", "--watch", "0.1"), stdout=terminal, stderr=terminal, env={}
     )
-    os.close(theirs)
+    os.close(terminal)
     seen = b""
     until = time.monotonic() + 30
     while seen.count(b"\x1b[3J") < 4 and time.monotonic() < until:
-        seen += os.read(ours, 1 << 16)
+        seen += os.read(controller, 1 << 16)
         wiped = seen.rpartition(b"\x1b[3J")
         assert not wiped[1] or wiped[2].lstrip().startswith("╔".encode()), wiped
     watching.send_signal(signal.SIGINT)
     watching.wait(timeout=10)
-    os.close(ours)
+    os.close(controller)
     assert seen.count(b"\x1b[3J") == 4 and b"Ctrl-C ends it" in seen
 
 

@@ -35,9 +35,9 @@ def test_a_filled_filesystem_has_the_level_of_its_threshold(
     result = look(point)
     assert (result.level, result.percent_used) == (level, percent)
     left = quantity.size(result.bytes_available)
-    said = f"space {percent:.1f}% used ({left} left)"
+    text = f"space {percent:.1f}% used ({left} left)"
     limit = {"warning": 70, "critical": 80, "emergency": 90}.get(level)
-    assert result.reason == (f"{said}, {level} from {limit}%" if limit else said)
+    assert result.reason == (f"{text}, {level} from {limit}%" if limit else text)
 
 
 @pytest.mark.parametrize(
@@ -57,8 +57,8 @@ def test_percent_is_what_df_prints_where_blocks_are_reserved(
     assert result.level == level
     limit = {"warning": 70, "critical": 80, "emergency": 90}.get(level)
     left = quantity.size(result.bytes_available)
-    said = f"space {result.percent_used:.1f}% used ({left} left)"
-    assert result.reason == (f"{said}, {level} from {limit}%" if limit else said)
+    text = f"space {result.percent_used:.1f}% used ({left} left)"
+    assert result.reason == (f"{text}, {level} from {limit}%" if limit else text)
     shown = int(run("df", "--output=pcent", str(point)).split()[1].rstrip("%"))
     assert shown - 1 <= result.percent_used <= shown  # df rounds up
     # Root could still write, and the users' last byte is gone all the same.
@@ -226,8 +226,8 @@ def test_a_folder_of_thousands_of_files_is_sized_as_du_does(disks: Disks) -> Non
     total = int(run("du", "-s", "-B1", str(tree)).split()[0])
     assert result.bytes_used == total
     assert result.percent_used == pytest.approx(100 * total / result.bytes_total, abs=0.01)
-    told = run("du", "-0", "-B1", "-d1", str(tree)).rstrip("\0").split("\0")[:-1]
-    sizes = {line.split("\t")[1].removeprefix(f"{tree}/"): line.split("\t")[0] for line in told}
+    output = run("du", "-0", "-B1", "-d1", str(tree)).rstrip("\0").split("\0")[:-1]
+    sizes = {line.split("\t")[1].removeprefix(f"{tree}/"): line.split("\t")[0] for line in output}
     assert len(sizes) == 3
     assert result.folders == {name: int(size) for name, size in sizes.items()}
 

@@ -181,8 +181,8 @@ def test_figures_that_cannot_be_are_unknown_and_cost_one_target(
         result = json.loads(timed(host, "monitor-disk-space", "--json").stdout)
         targets = {target["path"]: target for target in result["targets"]}
         assert targets[str(odd.point)]["level"] == "unknown"
-        said = "has no size of its own" if name == "no blocks" else "impossible figures"
-        assert said in targets[str(odd.point)]["reason"]
+        text = "has no size of its own" if name == "no blocks" else "impossible figures"
+        assert text in targets[str(odd.point)]["reason"]
         assert targets[str(good)]["level"] == "ok" and result["problems"] == []
         with History(host.settings["state_dir"]) as history:
             assert len(history.samples(f"mount:{good}")) == 1
@@ -190,7 +190,7 @@ def test_figures_that_cannot_be_are_unknown_and_cost_one_target(
         # As a backup folder it is no better.
         host.settings |= {"paths": [], "backup_path": str(odd.point)}
         result = json.loads(timed(host, "monitor-disk-space", "--json").stdout)
-        assert said in result["targets"][0]["reason"]
+        assert text in result["targets"][0]["reason"]
         assert result["targets"][0]["bytes_used"] is None and result["fits"] is None
         # A filesystem that cannot fill is watched only when named; other odd ones are reported.
         host.settings |= {"discover": True, "backup_path": str(host.backups)}

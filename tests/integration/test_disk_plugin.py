@@ -38,8 +38,8 @@ def parsed(line: str) -> tuple[str, str, dict[str, tuple[str, ...]]]:
     """Return status, text and performance data of a line, which must be of the guidelines' form."""
     assert line.endswith("\n") and line.count("\n") == 1, line
     text, bar, data = line.rstrip("\n").partition(" | ")
-    status, dash, said = text.partition(" - ")
-    assert dash and said and "|" not in text, line
+    status, dash, shown = text.partition(" - ")
+    assert dash and shown and "|" not in text, line
     assert status in ("DISK OK", "DISK WARNING", "DISK CRITICAL", "DISK UNKNOWN"), line
     found: dict[str, tuple[str, ...]] = {}
     position = 0
@@ -49,7 +49,7 @@ def parsed(line: str) -> tuple[str, str, dict[str, tuple[str, ...]]]:
         assert item[1] not in found, f"{item[1]} is there twice: {data}"
         found[item[1]] = item.groups()[1:]
         position = item.end() + 1
-    return status, said, found
+    return status, shown, found
 
 
 def plugin(host: MonitorHost, *more: str) -> tuple[int, str, str, dict[str, tuple[str, ...]]]:
@@ -107,19 +107,19 @@ def test_as_another_user_it_names_what_it_may_not_read() -> None:
         command = [*NOBODY, *host.command("monitor-disk-space", "--nagios")]
         Path(host.settings["state_dir"]).chmod(0o700)
         host.config.chmod(0o644)
-        for closed, said in ((None, "history"), (host.config, "disk.json")):
+        for closed, shown in ((None, "history"), (host.config, "disk.json")):
             if closed is not None:
                 closed.chmod(0o600)
             done = subprocess.run(command, capture_output=True, text=True, check=False, env={})
             status, text, _data = parsed(done.stdout)
             assert (done.returncode, status) == (3, "DISK UNKNOWN"), done
-            assert said in text and "Permission denied" in text
+            assert shown in text and "Permission denied" in text
             assert "Traceback" not in done.stderr
         assert state(host) == before
 
 
 @pytest.mark.parametrize(
-    ("settings", "more", "said"),
+    ("settings", "more", "expected"),
     [
         ({"warning": 95}, (), "not before critical"),
         ({"warnig": 70}, (), "no such option"),
@@ -129,10 +129,10 @@ def test_as_another_user_it_names_what_it_may_not_read() -> None:
     ],
 )
 def test_what_is_wrong_is_one_line_on_standard_output(
-    tmp_path: Path, settings: dict[str, object], more: tuple[str, ...], said: str
+    tmp_path: Path, settings: dict[str, object], more: tuple[str, ...], expected: str
 ) -> None:
     code, status, text, data = plugin(MonitorHost(tmp_path, **settings), *more)
-    assert (code, status, data) == (3, "DISK UNKNOWN", {}) and said in text
+    assert (code, status, data) == (3, "DISK UNKNOWN", {}) and expected in text
 
 
 def test_labels_and_series_are_unique_by_kind_and_path(tmp_path: Path, disks: Disks) -> None:

@@ -134,9 +134,9 @@ def test_what_fails_afterwards_does_not_change_the_verdict(
         contacts=[{"fone": "1"}],
     )
     assert host.drill() == 0
-    told = capsys.readouterr().err
+    output = capsys.readouterr().err
     for words in ("dead man's switch", "metrics", "contact"):
-        assert words in told
+        assert words in output
     assert "dead-man check" in (tmp_path / "log").read_text()
     assert len(host.events()) == 1
 

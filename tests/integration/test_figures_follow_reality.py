@@ -137,12 +137,12 @@ SPOILS = {
 def test_what_is_spoilt_in_the_database_turns_its_own_check_red(
     restored: proof_settings.ProofSettings, what: str
 ) -> None:
-    spoil, mend, ids, said = SPOILS[what]
+    spoil, mend, ids, text = SPOILS[what]
     with spoilt(restored, spoil, mend):
         result = drill.validate(restored)
     assert red(result) == ids
-    told = [check["evidence"] for check in result["checks"] if check["id"] in ids]
-    assert any(said in evidence for evidence in told), told
+    texts = [check["evidence"] for check in result["checks"] if check["id"] in ids]
+    assert any(text in evidence for evidence in texts), texts
     page = render.validation_report(result, "en", False)
     assert "100%" not in page and "RESTORABLE" not in page.replace("NOT RESTORABLE", "")
     assert not red(drill.validate(restored))

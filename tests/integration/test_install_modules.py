@@ -14,23 +14,23 @@ def held(folder: Path) -> set[str]:
 
 def test_a_host_is_described_as_it_is(tmp_path: Path) -> None:
     (tmp_path / "disk.json").write_text("{}")
-    wanted = {"python": sys.executable, "config_dir": str(tmp_path)}
+    expected = {"python": sys.executable, "config_dir": str(tmp_path)}
     seen = run_module(
         "host_preflight",
         libraries=["json", "no_such_library"],
         programs=["sh", "no-such-program"],
         folders=[str(tmp_path / "new" / "folder"), "/proc/nowhere"],
-        **wanted,
+        **expected,
     )
     assert seen["missing_libraries"] == ["no_such_library"]
     assert seen["missing_programs"] == ["no-such-program"]
     assert seen["stages"] == ["disk"] and seen["python_problem"] == ""
     assert "debian" in [seen["system"]["id"], *seen["system"]["like"]]
     none = run_module(
-        "host_preflight", **{**wanted, "python": "/usr/bin/true", "libraries": ["json"]}
+        "host_preflight", **{**expected, "python": "/usr/bin/true", "libraries": ["json"]}
     )
     assert none["python_problem"] and none["missing_libraries"] == ["json"]
-    gone = run_module("host_preflight", **{**wanted, "python": "/nowhere/python"})
+    gone = run_module("host_preflight", **{**expected, "python": "/nowhere/python"})
     assert "/nowhere/python" in gone["python_problem"]
 
 

@@ -104,8 +104,8 @@ def test_nothing_leaves_an_embedded_staging(bed: Testbed, far: RemoteHost, tmp_p
     assert "no-value-is-told" not in str(result)
     looks = next(part for part in check["evidence"].split() if part.isdigit())
     assert int(looks) >= 2, check
-    told = translate_result(translations("pt_BR"), check)["evidence"]
-    assert "suas conexões foram lidas" in told and "JWT_SECRET" in told
+    evidence = translate_result(translations("pt_BR"), check)["evidence"]
+    assert "suas conexões foram lidas" in evidence and "JWT_SECRET" in evidence
 
 
 @pytest.mark.parametrize("how", ["itself", "child"])

@@ -108,10 +108,10 @@ def test_proving_a_dump_takes_little_memory(
         text=True,
         check=True,
     )
-    told = json.loads(ended.stdout)
-    print(f"\n{form}: {told['bytes'] >> 20} MiB of data, at most {told['peak'] >> 20} MiB held")
-    assert told["rows"] == ROWS + 1 and told["bytes"] > LIMIT
-    assert told["peak"] < LIMIT
+    result = json.loads(ended.stdout)
+    print(f"\n{form}: {result['bytes'] >> 20} MiB of data, at most {result['peak'] >> 20} MiB held")
+    assert result["rows"] == ROWS + 1 and result["bytes"] > LIMIT
+    assert result["peak"] < LIMIT
 
 
 def held_by(root: int) -> int:
@@ -123,23 +123,23 @@ def held_by(root: int) -> int:
     names: dict[int, str] = {}
     for entry in Path("/proc").glob("[0-9]*"):
         try:
-            told = (entry / "stat").read_text()
+            output = (entry / "stat").read_text()
         except OSError:
             continue
-        name, _bracket, rest = told.partition("(")[2].rpartition(")")
+        name, _bracket, rest = output.partition("(")[2].rpartition(")")
         names[int(entry.name)], parents[int(entry.name)] = name, int(rest.split()[1])
-    ours = {root}
-    while more := {pid for pid, parent in parents.items() if parent in ours} - ours:
-        ours |= more
+    local = {root}
+    while more := {pid for pid, parent in parents.items() if parent in local} - local:
+        local |= more
     total = 0
-    for pid in ours:
+    for pid in local:
         if names.get(pid) == "postgres":
             continue
         try:
-            told = Path(f"/proc/{pid}/smaps_rollup").read_text()
+            output = Path(f"/proc/{pid}/smaps_rollup").read_text()
         except OSError:
             continue
-        found = [line.split()[1] for line in told.splitlines() if line.startswith("Pss:")]
+        found = [line.split()[1] for line in output.splitlines() if line.startswith("Pss:")]
         total += int(found[0]) << 10 if found else 0
     return total
 
@@ -165,8 +165,8 @@ def test_a_whole_drill_takes_as_little_for_a_large_dump_as_for_a_small_one(
                 peak, samples = max(peak, held_by(running.pid)), samples + 1
                 time.sleep(0.03)
             assert running.stdout is not None
-            told = running.stdout.read()
-        verdict, problem, totals = json.loads(told)
+            output = running.stdout.read()
+        verdict, problem, totals = json.loads(output)
         assert verdict == "passed", problem
         assert samples > 20 and peak > 10 << 20
         peaks[size] = peak

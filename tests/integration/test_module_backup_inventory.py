@@ -55,15 +55,15 @@ def test_inventory_comparison_and_hostile_names(tree: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("options", "said"),
+    ("options", "expected"),
     [
         ({"path": "/no/such/tree"}, "the backup tree cannot be read"),
         ({"path": "/", "compare_with": {"no": "inventory"}}, "this is not an inventory"),
     ],
 )
-def test_errors_are_one_clear_message(options: dict[str, object], said: str) -> None:
+def test_errors_are_one_clear_message(options: dict[str, object], expected: str) -> None:
     result = call(**options)
-    assert result["failed"] and said in result["msg"]
+    assert result["failed"] and expected in result["msg"]
     assert "Traceback" not in json.dumps(result)
 
 
@@ -115,13 +115,13 @@ def test_the_samples_of_the_documentation_are_what_a_call_returns(
     result = call(path=str(tree), schedule={"daily": 24}, compare_with=other)
     assert not result["failed"], result
     assert {*documented} == {"inventory", "freshness", "comparison"} == {*result} & {*documented}
-    for key, told in documented.items():
-        assert shape(told["sample"]) == shape(result[key]), key
-        assert "[]" not in str(shape(told["sample"])), key
-        if "contains" in told:
-            assert {*told["contains"]} == {*told["sample"]}
+    for key, reported in documented.items():
+        assert shape(reported["sample"]) == shape(result[key]), key
+        assert "[]" not in str(shape(reported["sample"])), key
+        if "contains" in reported:
+            assert {*reported["contains"]} == {*reported["sample"]}
             kinds = {"str": str, "int": int, "bool": bool, "dict": dict, "list": list}
-            for name, entry in told["contains"].items():
+            for name, entry in reported["contains"].items():
                 assert isinstance(result[key][name], kinds[entry["type"]]), name
 
 

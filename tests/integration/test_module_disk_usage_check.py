@@ -51,7 +51,7 @@ def test_the_samples_of_the_documentation_have_the_shape_of_results(
     module = importlib.import_module(
         "ansible_collections.chefwell.resilience.plugins.modules.disk_usage_check"
     )
-    samples = {key: told["sample"] for key, told in yaml.safe_load(module.RETURN).items()}
+    samples = {key: reported["sample"] for key, reported in yaml.safe_load(module.RETURN).items()}
     point = disks.memory("memory", pages=2000)
     for tier in ("daily", "weekly", "monthly"):
         (point / "backups" / tier).mkdir(parents=True)
@@ -104,7 +104,7 @@ def test_an_unknown_level_fails_too_and_everything_is_watched_by_default(disks: 
 
 
 @pytest.mark.parametrize(
-    ("options", "said"),
+    ("options", "expected"),
     [
         ({"warning": 95}, "not before critical"),
         ({"warning": "a lot"}, "[warning='a lot']"),
@@ -125,6 +125,6 @@ def test_an_unknown_level_fails_too_and_everything_is_watched_by_default(disks: 
         ({"targets": [{"path": "/", "critical": 5}]}, "targets[0].warning"),
     ],
 )
-def test_bad_thresholds_are_one_clear_error(options: dict[str, object], said: str) -> None:
+def test_bad_thresholds_are_one_clear_error(options: dict[str, object], expected: str) -> None:
     result = run_module("disk_usage_check", **options)
-    assert result["failed"] and said in result["msg"] and "targets" not in result
+    assert result["failed"] and expected in result["msg"] and "targets" not in result

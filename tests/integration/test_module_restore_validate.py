@@ -66,12 +66,12 @@ def test_a_finding_fails_the_task_only_if_configured(options: dict[str, Any], be
         row = cursor.fetchone() or pytest.fail("the testbed has no such index")
         cursor.execute("DROP INDEX tenant_chefwell.products_category_id_idx")
         try:
-            told = call(**options)
+            reported = call(**options)
             fatal = call(**options, fail_on="failed")
         finally:
             cursor.execute(row[0])
     connection.close()
-    assert not told["failed"] and told["failed_checks"] >= 1
+    assert not reported["failed"] and reported["failed_checks"] >= 1
     assert fatal["failed"] and "tenant_chefwell.products_category_id_idx is missing" in fatal["msg"]
     bad = {check["id"] for check in fatal["checks"] if check["status"] == "failed"}
     assert "indexes" in bad
@@ -85,7 +85,7 @@ def test_a_skipped_check_is_no_pass(options: dict[str, Any]) -> None:
 
 
 @pytest.mark.parametrize(
-    ("change", "said"),
+    ("change", "expected"),
     [
         ({"login_password": "wrong"}, "the restored database cannot be connected to"),
         ({"login_db": "nowhere"}, "the restored database cannot be connected to"),
@@ -95,10 +95,10 @@ def test_a_skipped_check_is_no_pass(options: dict[str, Any]) -> None:
     ],
 )
 def test_bad_input_is_one_clear_error(
-    options: dict[str, Any], change: dict[str, Any], said: str
+    options: dict[str, Any], change: dict[str, Any], expected: str
 ) -> None:
     result = call(**{**options, **change})
-    assert result["failed"] and said in result["msg"], result["output"]
+    assert result["failed"] and expected in result["msg"], result["output"]
     assert "Traceback" not in result["output"]
 
 

@@ -40,15 +40,15 @@ finally:
 def peak(host: MonitorHost, extra: int = 0) -> tuple[int, str]:
     """The most memory that a run held, in bytes, and its output."""
     (script,) = host.command("monitor-disk-space")
-    told = host.root / "status"
-    code = MEASURED.format(extra=extra, file=str(told))
+    reported = host.root / "status"
+    code = MEASURED.format(extra=extra, file=str(reported))
     launched = Path(script).read_text()
     wrapped = launched.replace("-m chefwell_resilience.host_cli", f"{host.root}/measured.py", 1)
     assert wrapped != launched
     (host.root / "measured.py").write_text(code)
     Path(script).write_text(wrapped)
     ended = subprocess.run([script], env={}, capture_output=True, text=True, check=False)
-    held = re.search(r"VmHWM:\s+(\d+) kB", told.read_text())
+    held = re.search(r"VmHWM:\s+(\d+) kB", reported.read_text())
     assert held, ended.stderr
     return int(held[1]) * 1024, ended.stdout + ended.stderr
 
@@ -86,11 +86,11 @@ def test_a_run_on_twenty_mounts_stays_below_its_limit(tmp_path: Path) -> None:
             ]
             with History(host.settings["state_dir"]) as history:
                 history.add_samples(samples)
-            held, said = peak(host)
+            held, text = peak(host)
             print(f"\n{held / (1 << 20):.1f} MB, of {MEMORY_LIMIT >> 20} MB")
             # This run did all of it: measurement, forecast, history, notification.
-            assert said.count("days_to_full=") == MOUNTS + 1
-            assert re.search(r"days_to_full=\d", said)
+            assert text.count("days_to_full=") == MOUNTS + 1
+            assert re.search(r"days_to_full=\d", text)
             assert "chefwell_disk_used_percent{" in (tmp_path / "disk.prom").read_text()
             assert len(receiver.messages()) == 1
             assert [action for action, _body in receiver.pings()] == ["/start", "/fail"]
@@ -108,9 +108,9 @@ def test_a_backup_folder_of_many_files_takes_no_more(tmp_path: Path) -> None:
         folder.mkdir()
         for number in range(FILES // 10):
             (folder / str(number)).touch()
-    held, said = peak(host)
+    held, text = peak(host)
     print(f"\n{FILES} files: {held / (1 << 20):.1f} MB, of {MEMORY_LIMIT >> 20} MB")
-    assert 'level="ok"' in said or 'level="warning"' in said
+    assert 'level="ok"' in text or 'level="warning"' in text
     assert held < MEMORY_LIMIT
 
 

@@ -75,15 +75,15 @@ def test_the_exact_payload_of_each_kind_of_message(tmp_path: Path, receiver: Rec
     for level in [*levels, "critical", "warning", "ok"]:
         outcome = host.run(level)
         assert (outcome.kept, outcome.problems) == (0, [])
-    told = receiver.messages()
-    assert [(message["title"], message["type"]) for message in told] == [
+    messages = receiver.messages()
+    assert [(message["title"], message["type"]) for message in messages] == [
         ("🟡 WARNING: / on web1", "warning"),
         ("🟠 CRITICAL: / on web1", "failure"),
         ("still 🟠 CRITICAL: / on web1", "failure"),
         ("🟡 WARNING (was CRITICAL): / on web1", "warning"),
         ("✅ OK again: / on web1", "success"),
     ]
-    first, last = told[0], told[-1]
+    first, last = messages[0], messages[-1]
     moment = datetime.datetime.fromtimestamp(NOON + 2 * 6 * 3600).astimezone()
     assert first == {
         "version": "1.0",
@@ -92,7 +92,7 @@ def test_the_exact_payload_of_each_kind_of_message(tmp_path: Path, receiver: Rec
         "attachments": [],
         "type": "warning",
     }
-    assert all({*message} == {*first} for message in told)
+    assert all({*message} == {*first} for message in messages)
     assert last["message"].startswith("it is ok\nIt lasted 2 days.\n")
     assert [(method, path) for method, path, _body in receiver.requests] == [("POST", "/hook")] * 5
 

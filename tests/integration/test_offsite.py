@@ -68,10 +68,10 @@ def test_sync_verify_and_only_what_is_new(settings: SyncSettings, tree: Path, se
     assert verification["comparison"]["compared_by"] == "sha256"
     assert verification["remote"]["total_count"] == 14
     assert verification["last_good_sync"] == first.time
-    for ours in tree.glob("*/*.gz"):
-        theirs = server.backups / ours.parent.name / ours.name
-        assert theirs.stat().st_mtime_ns == ours.stat().st_mtime_ns
-        assert theirs.stat().st_mode == ours.stat().st_mode
+    for local in tree.glob("*/*.gz"):
+        remote = server.backups / local.parent.name / local.name
+        assert remote.stat().st_mtime_ns == local.stat().st_mtime_ns
+        assert remote.stat().st_mode == local.stat().st_mode
 
     second = sync.sync(settings)
     assert (second.status, second.files_sent, second.bytes_of_files) == ("ok", 0, 0)
@@ -417,9 +417,9 @@ def test_kill_9_leaves_nothing_half_and_the_lock_while_rsync_lives(
     wait_for(lambda: all(map(has_ended, children)) and not list(folder.glob(temporary)))
 
     assert not (folder / big.name).exists()
-    ours = contents(tree)
+    local = contents(tree)
     for path, content in contents(server.backups).items():
-        assert ".rsync-partial" in path or content == ours[path]
+        assert ".rsync-partial" in path or content == local[path]
     result = sync.sync(settings)
     assert result.status == "ok", result
     # It went on from what had arrived.

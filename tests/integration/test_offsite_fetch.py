@@ -71,7 +71,7 @@ def settings(bed: Testbed, config: Path, tmp_path: Path) -> proof_settings.Proof
 
 
 @pytest.mark.parametrize(
-    ("change", "said"),
+    ("change", "expected"),
     [
         ({"port": 1}, "nothing listens on that port"),
         ({"path": "/nowhere"}, "there is no backup"),
@@ -83,14 +83,14 @@ def test_what_is_wrong_with_the_server_is_no_verdict_on_the_backup(
     config: Path,
     tmp_path: Path,
     change: dict[str, Any],
-    said: str,
+    expected: str,
 ) -> None:
     other = tmp_path / "other.json"
     values = json.loads(config.read_text())
     values["destinations"][0] |= change
     other.write_text(json.dumps(values))
     result = drill.run(dataclasses.replace(settings, offsite_config=str(other)), from_offsite=True)
-    assert result["verdict"] == "could_not_verify" and said in result["problem"], result
+    assert result["verdict"] == "could_not_verify" and expected in result["problem"], result
     assert os.listdir(tmp_path / "work") == ["lock"]
 
 

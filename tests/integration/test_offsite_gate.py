@@ -31,11 +31,11 @@ __all__ = ["copied", "server", "settings", "tree"]
 
 
 def test_whole_round(copied: SyncSettings, tree: Path, server: Sshd) -> None:
-    for ours in tree.glob("*/*.gz"):
-        theirs = server.backups / ours.parent.name / ours.name
-        assert theirs.read_bytes() == ours.read_bytes()
-        assert theirs.stat().st_mtime_ns == ours.stat().st_mtime_ns
-        assert theirs.stat().st_mode == ours.stat().st_mode
+    for local in tree.glob("*/*.gz"):
+        remote = server.backups / local.parent.name / local.name
+        assert remote.read_bytes() == local.read_bytes()
+        assert remote.stat().st_mtime_ns == local.stat().st_mtime_ns
+        assert remote.stat().st_mode == local.stat().st_mode
     verification = offsite_verification.verify(copied)
     assert verification["comparison"]["in_sync"]
     assert verification["comparison"]["compared_by"] == "sha256"

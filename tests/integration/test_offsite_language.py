@@ -87,7 +87,7 @@ def test_the_page_of_a_copy_with_everything_wrong(settings: SyncSettings, server
     account = AccountTransport(settings.transport.destination)
     weaker = [*account.weaker(None), *settings.transport.weaker(NotConfined)]
     page = render.offsite_report({**verification, "weaker": weaker}, "pt_BR", False)
-    told = " ".join(page.split())
+    output = " ".join(page.split())
     print(page)
     assert english(page) == []
     for sentence in (
@@ -99,7 +99,7 @@ def test_the_page_of_a_copy_with_everything_wrong(settings: SyncSettings, server
         "quem tem a chave pode apagar e sobrescrever a cópia",
         "Landlock",
     ):
-        assert sentence in told
+        assert sentence in output
     plain = render.offsite_report({**verification, "weaker": weaker}, "en", False)
     assert "lost 4 of 7 backups since the last inventory" in " ".join(plain.split())
     # For programs it stays English, whatever the page's language.
@@ -158,10 +158,10 @@ def test_the_servers_own_message(settings: SyncSettings, server: Sshd) -> None:
 @pytest.mark.parametrize("phrase", system_errors.PHRASES)
 def test_every_error_of_the_system_is_translated(phrase: str) -> None:
     line = f'rsync: [sender] open "/b/{phrase[:4]}" failed: {phrase} (13)'
-    told = system_errors.system_message(line)
-    assert told == line  # English stays, to the letter
-    said = translate(PORTUGUESE, told)
-    assert phrase not in said and said.startswith('rsync: [sender] open "/b/')
+    reported = system_errors.system_message(line)
+    assert reported == line  # English stays, to the letter
+    text = translate(PORTUGUESE, reported)
+    assert phrase not in text and text.startswith('rsync: [sender] open "/b/')
     assert english(translate(PORTUGUESE, system_errors.system_message(phrase))) == []
 
 
@@ -179,9 +179,9 @@ def test_the_phrases_are_the_systems_own() -> None:
 
 def in_portuguese(result: offsite_settings.SyncResult) -> str:
     """Messages of a sync for people."""
-    said = "\n".join(one.reason for one in offsite_report.alert_conditions(result, PORTUGUESE))
-    print(said)
-    return said
+    text = "\n".join(one.reason for one in offsite_report.alert_conditions(result, PORTUGUESE))
+    print(text)
+    return text
 
 
 def test_no_such_file(settings: SyncSettings, tmp_path: Path) -> None:
@@ -195,23 +195,25 @@ def test_no_such_file(settings: SyncSettings, tmp_path: Path) -> None:
     )
     broken = dataclasses.replace(settings, transport=GateTransport(missing))
     result = sync.sync(broken, overrides=["mass-change"])
-    told = in_portuguese(result)
-    assert "a chave privada não pode ser lida: arquivo ou diretório inexistente" in told
-    assert english(told) == []
+    reported = in_portuguese(result)
+    assert "a chave privada não pode ser lida: arquivo ou diretório inexistente" in reported
+    assert english(reported) == []
     assert "the private key cannot be read: No such file or directory" in result.message
 
 
 def test_no_space_and_connection_refused(settings: SyncSettings, server: Sshd) -> None:
     server.install_gate(reserve_percent=100)
-    told = in_portuguese(sync.sync(settings, overrides=["room"]))
-    assert "o disco do servidor está cheio" in told and english(told) == []
-    assert "não há espaço disponível no dispositivo: o disco está cheio até a reserva" in told
+    reported = in_portuguese(sync.sync(settings, overrides=["room"]))
+    assert "o disco do servidor está cheio" in reported and english(reported) == []
+    assert "não há espaço disponível no dispositivo: o disco está cheio até a reserva" in reported
     server.install_gate()
     nobody = dataclasses.replace(settings.transport.destination, port=free_port())
-    told = in_portuguese(sync.sync(dataclasses.replace(settings, transport=GateTransport(nobody))))
+    reported = in_portuguese(
+        sync.sync(dataclasses.replace(settings, transport=GateTransport(nobody)))
+    )
     # What is left of ssh's own line is no sentence: where to, and which port.
-    assert told.startswith("nada escuta nessa porta do servidor (ssh: connect to host")
-    assert told.strip().endswith(": conexão recusada)")
+    assert reported.startswith("nada escuta nessa porta do servidor (ssh: connect to host")
+    assert reported.strip().endswith(": conexão recusada)")
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="to be another user takes root")
@@ -230,7 +232,7 @@ def test_permission_denied_in_rsyncs_own_words(tmp_path: Path) -> None:
         env=ssh.environment(),
     )
     judged = rsync.transfer_result(done.returncode, [], done.stderr)
-    told = translate(PORTUGUESE, judged.problem)
-    print(told)
+    reported = translate(PORTUGUESE, judged.problem)
+    print(reported)
     assert "Permission denied (13)" in judged.problem
-    assert "permissão negada (13)" in told and "Permission" not in told
+    assert "permissão negada (13)" in reported and "Permission" not in reported

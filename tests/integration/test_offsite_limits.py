@@ -110,18 +110,20 @@ def test_progress_on_a_terminal_and_nowhere_else(settings: SyncSettings, tmp_pat
     add_backup(Path(settings.backup_path), "weekly", 100, size=1_500_000)
     line = command(settings, tmp_path)
     environment = {**os.environ, "PYTHONPATH": str(COLLECTIONS)}
-    ours, theirs = pty.openpty()
-    with subprocess.Popen(line, env=environment, stdout=subprocess.PIPE, stderr=theirs) as running:
-        os.close(theirs)
+    controller, terminal = pty.openpty()
+    with subprocess.Popen(
+        line, env=environment, stdout=subprocess.PIPE, stderr=terminal
+    ) as running:
+        os.close(terminal)
         shown = b""
-        while running.poll() is None or select.select([ours], [], [], 0)[0]:
-            if select.select([ours], [], [], 0.1)[0]:
+        while running.poll() is None or select.select([controller], [], [], 0)[0]:
+            if select.select([controller], [], [], 0.1)[0]:
                 try:
-                    shown += os.read(ours, 4096)
+                    shown += os.read(controller, 4096)
                 except OSError:  # the other end of a terminal is closed
                     break
         assert running.wait(30) == 0
-    os.close(ours)
+    os.close(controller)
     steps = [int(word) for word in shown.decode().replace("%", " ").split() if word.isdigit()]
     print(f"on a terminal: {steps}")
     assert b"\rsending" in shown and len(steps) > 3

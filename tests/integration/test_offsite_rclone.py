@@ -157,8 +157,8 @@ def test_whole_round(tmp_path: Path, calls: Path, kind: str) -> None:
         made = taken(calls)
         print(f"{kind}: 14 files in 3 tiers with {len(made)} calls: {made}")
         assert made.count("copy") == 1 and made.count("move") == 3 and len(made) <= 9
-        ours = {str(file.relative_to(tree)): file.read_bytes() for file in tree.glob("*/*.gz")}
-        assert far.held() == ours
+        local = {str(file.relative_to(tree)): file.read_bytes() for file in tree.glob("*/*.gz")}
+        assert far.held() == local
         assert sync.sync(chosen).files_sent == 0
 
         oldest = sorted((tree / "daily").iterdir())[0]
@@ -172,7 +172,7 @@ def test_whole_round(tmp_path: Path, calls: Path, kind: str) -> None:
         assert again.aside == (f"daily/{oldest.name}",)
         held = far.held()
         aside = {body for path, body in held.items() if path.startswith("old_")}
-        assert aside == {ours[f"daily/{oldest.name}"], ours[f"weekly/{changed.name}"]}
+        assert aside == {local[f"daily/{oldest.name}"], local[f"weekly/{changed.name}"]}
         assert not [path for path in held if path.startswith(INCOMING)]
 
         verification = offsite_verification.verify(chosen)

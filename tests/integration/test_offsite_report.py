@@ -102,7 +102,7 @@ def test_a_failure_and_its_recovery_are_notified_once_each(
 
 
 @pytest.mark.parametrize(
-    ("key", "value", "said"),
+    ("key", "value", "expected"),
     [
         ("notify", ["secret-word"], "no Apprise URL"),
         ("ping_url", "ftp://x", "no http"),
@@ -114,11 +114,11 @@ def test_a_failure_and_its_recovery_are_notified_once_each(
     ],
 )
 def test_bad_settings_are_errors_before_anything_is_done(
-    host: Host, capsys: pytest.CaptureFixture[str], key: str, value: object, said: str
+    host: Host, capsys: pytest.CaptureFixture[str], key: str, value: object, expected: str
 ) -> None:
     assert host.run("sync-backups-offsite", **{key: value})[0] == 3
     errors = capsys.readouterr().err
-    assert said in errors and "secret-word" not in errors
+    assert expected in errors and "secret-word" not in errors
     assert list(host.copy.iterdir()) == []
 
 
@@ -179,9 +179,9 @@ def test_the_page_shows_what_it_is_based_on(host: Host) -> None:
     (host.copy / "daily" / gone.name).unlink()
     gone.unlink()
     code, page = host.run("verify-offsite-backups")
-    told = " ".join(page.split())
+    output = " ".join(page.split())
     assert code == 0, page
-    assert "Newest backup: local 1.0 hours old, remote 1.0 hours old" in told
-    assert "Last good sync: 20" in told
-    assert "Digests verified, remote: 13 read now, 0 read before" in told
-    assert "daily: no backup was taken at" in told
+    assert "Newest backup: local 1.0 hours old, remote 1.0 hours old" in output
+    assert "Last good sync: 20" in output
+    assert "Digests verified, remote: 13 read now, 0 read before" in output
+    assert "daily: no backup was taken at" in output

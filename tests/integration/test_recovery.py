@@ -277,10 +277,10 @@ def test_a_tenant_whose_user_is_gone_is_reported(host: PlayHost, bed: Testbed) -
     query(bed, f"DELETE FROM public.users WHERE id = {user}")
     before = query(bed, "SELECT nspname FROM pg_namespace ORDER BY 1")
     ended = host.command("disaster-recovery", "--tenant", "tenant_chefwell", "--json")
-    told = result(ended)
-    assert ended.returncode == 2 and told["verdict"] == "failed"
-    evidence = [one["evidence"] for one in told["checks"] if one["id"] == "transfer"]
-    assert f"(user_id)=({user}) is not present" in evidence[0], told
+    report = result(ended)
+    assert ended.returncode == 2 and report["verdict"] == "failed"
+    evidence = [one["evidence"] for one in report["checks"] if one["id"] == "transfer"]
+    assert f"(user_id)=({user}) is not present" in evidence[0], report
     assert query(bed, "SELECT nspname FROM pg_namespace ORDER BY 1") == before
 
 

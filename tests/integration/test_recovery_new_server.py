@@ -106,16 +106,16 @@ def test_one_play_brings_production_to_a_new_server(
 
 def test_the_commands_fetch_from_offsite_too(host: PlayHost, new: production.Production) -> None:
     drill = host.command("test-restore-staging", "--from-offsite", "--json")
-    told = json.loads(drill.stdout)
-    assert (drill.returncode, told["verdict"]) == (0, "passed"), told
-    assert told["phases"][0]["name"] == "fetch" and told["backup"]["fetched_from"]
+    result = json.loads(drill.stdout)
+    assert (drill.returncode, result["verdict"]) == (0, "passed"), result
+    assert result["phases"][0]["name"] == "fetch" and result["backup"]["fetched_from"]
     # Without the option the configuration decides, and there is no local backup anyway.
     configured = json.loads(host.command("test-restore-staging", "--json").stdout)
-    assert configured["backup"]["fetched_from"] == told["backup"]["fetched_from"]
+    assert configured["backup"]["fetched_from"] == result["backup"]["fetched_from"]
     beside = host.command("disaster-recovery", "--from-offsite", "--tier", "weekly", "--json")
-    told = json.loads(beside.stdout)
-    assert (beside.returncode, told["verdict"]) == (0, "passed"), told
-    assert told["backup"]["tier"] == "weekly" and rows(new, told["name"]) > 0
+    result = json.loads(beside.stdout)
+    assert (beside.returncode, result["verdict"]) == (0, "passed"), result
+    assert result["backup"]["tier"] == "weekly" and rows(new, result["name"]) > 0
     both = host.command("disaster-recovery", "--from-offsite", "--backup", "/nowhere")
     assert both.returncode == 3 and "cannot be fetched from offsite" in both.stderr
 

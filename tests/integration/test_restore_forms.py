@@ -127,9 +127,9 @@ def test_deadlocks_of_processes_are_no_fault_of_the_backup(
 
     def planted(arguments: Sequence[str], **more: Any) -> process.ProcessResult:
         ended = real(arguments, **more)
-        said = [word for word in arguments if word.startswith("--jobs=")]
-        jobs.extend(said)
-        if said and said != ["--jobs=1"]:
+        text = [word for word in arguments if word.startswith("--jobs=")]
+        jobs.extend(text)
+        if text and text != ["--jobs=1"]:
             words = "pg_restore: error: could not execute query: ERROR:  deadlock detected\n"
             return dataclasses.replace(ended, code=1, errors=ended.errors + words)
         return ended

@@ -30,8 +30,8 @@ class Server:
 
     def __init__(self, root: Path, receiver: Receiver) -> None:
         self.copy = plan_tree(root / "copy")
-        told = {"notify": [receiver.webhook], "ping_url": receiver.check}
-        self.values = {"root": str(self.copy), **SETTINGS, **told}
+        reported = {"notify": [receiver.webhook], "ping_url": receiver.check}
+        self.values = {"root": str(self.copy), **SETTINGS, **reported}
         self.config = root / "client.json"
         self.config.write_text(json.dumps(self.values))
 
@@ -89,8 +89,8 @@ def test_a_client_that_is_silent(server: Server, receiver: Receiver) -> None:
     store = server_store.Store(ServerSettings(**server.values))
     store.save("last", {"time": 0, "listed": 14})
     assert server.job().returncode == 2
-    (told,) = receiver.messages()
-    assert "silent" in told["title"] and "no inventory came for" in told["message"]
+    (message,) = receiver.messages()
+    assert "silent" in message["title"] and "no inventory came for" in message["message"]
     # Nothing listens: the job reports that and does its work all the same.
     receiver.stop()
     store.save("last", {"time": time.time(), "listed": 14})
@@ -101,18 +101,18 @@ def test_a_client_that_is_silent(server: Server, receiver: Receiver) -> None:
 
 
 @pytest.mark.parametrize(
-    ("key", "value", "said"),
+    ("key", "value", "expected"),
     [("notify", ["secret-word"], "no Apprise URL"), ("ping_url", "ftp://x", "no http")],
 )
-def test_bad_addresses_are_errors(server: Server, key: str, value: object, said: str) -> None:
+def test_bad_addresses_are_errors(server: Server, key: str, value: object, expected: str) -> None:
     server.config.write_text(json.dumps({**server.values, key: value}))
     done = server.job()
-    assert done.returncode == 3 and said in done.stderr and "secret-word" not in done.stderr
+    assert done.returncode == 3 and expected in done.stderr and "secret-word" not in done.stderr
     assert not (server.copy / ".chefwell").exists()
 
 
 def test_the_log_names_what_the_servers_own_rrsync_could_refuse(server: Server) -> None:
     done = server.job("--json")
-    told = json.loads(done.stdout)["rrsync"]
-    assert told == rrsync_features.known() and told is not None
+    result = json.loads(done.stdout)["rrsync"]
+    assert result == rrsync_features.known() and result is not None
     assert "rrsync here" in (server.copy / ".chefwell" / "server.log").read_text()

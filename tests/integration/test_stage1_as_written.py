@@ -69,19 +69,23 @@ def test_apt_brings_what_debians_interpreter_lacks(host: HostCopy, receiver: Rec
 def test_the_plans_tests_word_for_word(host: HostCopy) -> None:
     host.must("rm -f /var/log/chefwell-disk-monitor.log")
     tests = {test.id: test for test in plan_text.tests()}
-    said = {}
+    reported = {}
     for name in ("T1.1", "T1.2", "T1.3", "T1.4"):
         for command in tests[name].commands:
             done = host.run(command)
             # The level of this machine's own disks is no error of the monitor's.
             assert done.returncode in (0, 1, 2), f"{command}\n{done.stdout}{done.stderr}"
             assert done.stderr == "", f"{command}\n{done.stderr}"
-            said[name] = done.stdout
-    assert said["T1.1"].count("level=") == said["T1.2"].count("level=") > 3
-    assert re.match(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d", said["T1.2"])
-    assert "Daily: 7 backups (28 KB)" in said["T1.3"] and "Total: 15 backups" in said["T1.3"]
-    assert "📊 STATUS DO SISTEMA:" in said["T1.3"] and "   Root Filesystem: " in said["T1.3"]
-    assert said["T1.4"].splitlines() == plan_text.cron_lines(1)
+            reported[name] = done.stdout
+    assert reported["T1.1"].count("level=") == reported["T1.2"].count("level=") > 3
+    assert re.match(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d", reported["T1.2"])
+    assert (
+        "Daily: 7 backups (28 KB)" in reported["T1.3"] and "Total: 15 backups" in reported["T1.3"]
+    )
+    assert (
+        "📊 STATUS DO SISTEMA:" in reported["T1.3"] and "   Root Filesystem: " in reported["T1.3"]
+    )
+    assert reported["T1.4"].splitlines() == plan_text.cron_lines(1)
     for path in plan_text.files_created(1):
         host.must(f"test -f {path}")
 
@@ -136,13 +140,13 @@ def test_the_modules_examples(host: HostCopy) -> None:
     assert "/" in paths[0]
     assert paths[1:] == [["/", "/root/backups"], ["/var/lib/postgresql", "/srv/uploads"]]
     assert all(result["changed"] is False for result in seen)
-    told = yaml.safe_load(module.RETURN)
+    reported = yaml.safe_load(module.RETURN)
     for result in seen:
-        assert {*told} <= {*result}
+        assert {*reported} <= {*result}
         for target in result["targets"]:
-            assert {*target} == {*told["targets"]["contains"]}
+            assert {*target} == {*reported["targets"]["contains"]}
     for tier in seen[1]["tiers"].values():
-        assert {*tier} == {*told["tiers"]["contains"]}
+        assert {*tier} == {*reported["tiers"]["contains"]}
 
 
 def test_the_rollback_leaves_what_was_there(host: HostCopy) -> None:

@@ -70,14 +70,14 @@ def test_the_documents_examples_are_what_is_sent(tmp_path: Path, disks: Disks) -
                 hours_pass(host, hours)
                 refill(point, percent)
                 host.monitor()
-            told = receiver.messages()[1:]
+            messages = receiver.messages()[1:]
         if language == "en":
-            texts = [f"{message['title']}\n{message['message']}" for message in told]
+            texts = [f"{message['title']}\n{message['message']}" for message in messages]
             shown = "\n\n".join(as_written(text, point) for text in texts)
             assert MOMENT.sub("(time)", example("text")).rstrip("\n") == shown
-            assert [message["type"] for message in told] == ["warning", "warning", "success"]
+            assert [message["type"] for message in messages] == ["warning", "warning", "success"]
         else:
-            assert [message["title"].split(": ")[0] for message in told] == [
+            assert [message["title"].split(": ")[0] for message in messages] == [
                 "🟡 WARNING (era CRITICAL)",
                 "ainda 🟡 WARNING",
                 "✅ OK novamente",
@@ -151,13 +151,13 @@ def test_what_is_apart_has_a_title_of_its_own(tmp_path: Path, disks: Disks) -> N
             notify=[receiver.webhook],
         )
         result = host.monitor()[1]
-        told = {message["title"]: message["message"] for message in receiver.messages()}
-    assert list(told) == [
+        messages = {message["title"]: message["message"] for message in receiver.messages()}
+    assert list(messages) == [
         "🟡 WARNING: room for tonight's dump on web1",
         "🟡 WARNING: room for a restore drill on web1",
         "🟡 WARNING: room for the retention plan on web1",
     ]
-    first, second, third = (text.splitlines()[0] for text in told.values())
+    first, second, third = (text.splitlines()[0] for text in messages.values())
     just = "room for less than two dumps: tonight's takes up to 4.7 MB, 6.2 MB are left"
     assert first == just  # "fits", and a message all the same
     assert second == "a restore drill will not fit: it takes 307 MB, 6.2 MB are left"

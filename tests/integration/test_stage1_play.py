@@ -98,8 +98,8 @@ def test_converges_runs_and_rolls_back(host: Host) -> None:
     assert re.match(r'\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\S* path="\S+" level="\w+" ', lines[0])
     assert "chefwell_disk_used_bytes{" in metrics.read_text()
     check = ["/usr/sbin/logrotate", "--debug", str(host.logrotate)]
-    told = subprocess.run(check, capture_output=True, text=True, check=False)
-    assert told.returncode == 0 and str(host.log) in told.stderr, told.stderr
+    output = subprocess.run(check, capture_output=True, text=True, check=False)
+    assert output.returncode == 0 and str(host.log) in output.stderr, output.stderr
 
     (line,) = [entry for entry in crontab().splitlines() if "monitor-disk-space.sh" in entry]
     assert line == f"0 */6 * * * {host.scripts}/monitor-disk-space.sh"

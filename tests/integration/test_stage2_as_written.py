@@ -143,13 +143,13 @@ def plays_the_readmes_play_on_a_server_of_somebody_elses(bed: Bed, play: str) ->
     }
     bed.host.write("/root/key.json", json.dumps({"resilience_offsite": destination}))
     given = "-e @/root/key.json"
-    told = bed.play("/root/play.yml", given, fails=True)
-    said = " ".join(re.findall(r'"msg": "(.*)"', told))
-    said = json.loads(f'"{said}"')
-    (by_hand,) = re.findall(r"(tar -C \S+ -cz .*install-offsite-server\.sh')", said)
+    output = bed.play("/root/play.yml", given, fails=True)
+    text = " ".join(re.findall(r'"msg": "(.*)"', output))
+    text = json.loads(f'"{text}"')
+    (by_hand,) = re.findall(r"(tar -C \S+ -cz .*install-offsite-server\.sh')", text)
     public = bed.host.must("cat /root/.ssh/chefwell_backup.pub").strip()
     line = f'restrict,command="{KIT}/gate.sh production write" {public}'
-    assert line in said and not hashes(bed.copy)
+    assert line in text and not hashes(bed.copy)
     assert "the server's part is set up" in bed.typed(by_hand)
     allowed = bed.server.machine.must(f"cat ~{ACCOUNT}/.ssh/authorized_keys")
     assert allowed.splitlines() == [line]
@@ -166,8 +166,8 @@ def logs_in(bed: Bed, command: str) -> None:
 def lists_and_writes_nothing(bed: Bed, command: str) -> None:
     new = add_backup(bed.tree, "daily", -0.01)
     before = hashes(bed.copy)
-    said = bed.typed(command)
-    assert f"would send daily/{new.name}" in said and hashes(bed.copy) == before
+    output = bed.typed(command)
+    assert f"would send daily/{new.name}" in output and hashes(bed.copy) == before
 
 
 def sends_what_is_new(bed: Bed, command: str) -> None:
@@ -190,8 +190,8 @@ def lets_a_guard_pass_once(bed: Bed, command: str) -> None:
     before = hashes(bed.copy)
     assert "mass-change" in bed.typed("sync-backups-offsite.sh", 2)
     # Overridden on the client, the server still needs a person on its side.
-    said = bed.typed(command.replace("GUARD", "mass-change"), 2)
-    assert "keep-offsite-copy.sh CLIENT --accept" in said and hashes(bed.copy) == before
+    output = bed.typed(command.replace("GUARD", "mass-change"), 2)
+    assert "keep-offsite-copy.sh CLIENT --accept" in output and hashes(bed.copy) == before
 
 
 def a_person_on_the_server_lets_it_through(bed: Bed, command: str) -> None:
@@ -206,8 +206,8 @@ def the_servers_job_has_nothing_to_say(bed: Bed, command: str) -> None:
 
 
 def proves_the_copy_and_finds_what_rotted(bed: Bed, command: str) -> None:
-    said = bed.typed(command)
-    assert said.count("Daily: 4 backups") == 2 and said.count("Weekly: 4 backups") == 2
+    output = bed.typed(command)
+    assert output.count("Daily: 4 backups") == 2 and output.count("Weekly: 4 backups") == 2
     (victim, *_others) = sorted((bed.copy / "monthly").iterdir())
     seen, good = victim.stat(), victim.read_bytes()
     victim.write_bytes(bytes([good[0] ^ 1]) + good[1:])
@@ -227,8 +227,8 @@ def copies_to_further_destinations(bed: Bed, block: str) -> None:
     assert hashes(bed.host.root / "srv/bucket/chefwell-backups") == hashes(bed.tree)
     (line,) = there.must(f"cat ~{ACCOUNT}/.ssh/authorized_keys").splitlines()
     assert line.startswith(f'restrict,command="{KIT}/gate.sh production-second write" ')
-    told = json.loads(bed.typed("sync-backups-offsite.sh --json"))
-    assert [one["destination"].split("@")[-1] for one in told["destinations"]] == [
+    result = json.loads(bed.typed("sync-backups-offsite.sh --json"))
+    assert [one["destination"].split("@")[-1] for one in result["destinations"]] == [
         "backup.example.com:22/backups/chefwell",
         "backup2.example.com:22/backups/chefwell",
         "rclone:bucket:chefwell-backups",
@@ -253,10 +253,10 @@ def installs_copies_and_verifies(bed: Bed, command: str) -> None:
 
 
 def takes_it_back_and_leaves_every_backup(bed: Bed, command: str) -> None:
-    ours, theirs = hashes(bed.tree), hashes(bed.copy)
+    local, remote = hashes(bed.tree), hashes(bed.copy)
     done = bed.host.ansible(command)
     assert done.returncode == 0, done.stdout + done.stderr
-    assert (hashes(bed.tree), hashes(bed.copy)) == (ours, theirs)
+    assert (hashes(bed.tree), hashes(bed.copy)) == (local, remote)
     assert "sync-backups-offsite" not in bed.host.run("crontab -l").stdout
     for path in (f"{SCRIPTS}/sync-backups-offsite.sh", "/etc/chefwell-resilience/offsite.json"):
         assert bed.host.run(f"test -e {path}").returncode != 0, path
@@ -298,10 +298,10 @@ def runs_the_modules_examples(bed: Bed, _nothing: str) -> None:
     bed.host.write("/root/examples.yml", yaml.safe_dump(play, sort_keys=False))
     bed.play("/root/examples.yml")
     seen = json.loads((bed.host.root / "root/seen.json").read_text())
-    ours, copy, nights, counted = seen
+    local, copy, nights, counted = seen
     found = {file["path"]: file["sha256"] for file in copy["inventory"]["files"]}
     assert found == hashes(bed.copy)
-    assert (ours["inventory"]["root"], copy["inventory"]["root"]) == (
+    assert (local["inventory"]["root"], copy["inventory"]["root"]) == (
         "/root/backups",
         "/backups/chefwell",
     )

@@ -121,11 +121,11 @@ def test_converges_syncs_verifies_and_rolls_back(
     make_key(server.root / "reader")
     second = server.root / "second"
     third = host.root / "third"
-    told = {"server_notify": [receiver.webhook], "server_ping_url": receiver.check}
+    reported = {"server_notify": [receiver.webhook], "server_ping_url": receiver.check}
     managed = host.to(
-        *further(host, server, **told),
+        *further(host, server, **reported),
         **host.inventoried,
-        **told,
+        **reported,
         read_key=(server.root / "reader.pub").read_text(),
     )
     assert host.play("stage2_offsite_backup.yml", "--check", **managed)["failed"] == 0
@@ -185,20 +185,20 @@ def test_converges_syncs_verifies_and_rolls_back(
     before = len(host.log.read_text().splitlines())
     manual = host.command("sync-backups-offsite")
     assert manual.returncode == 0, manual.stdout + manual.stderr
-    told = host.log.read_text().splitlines()[before:]
-    assert manual.stdout.splitlines() == told
-    assert all(re.match(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\S* ", entry) for entry in told)
-    sends = [entry.split(" ", 1)[1] for entry in told if " send " in entry]
+    reported = host.log.read_text().splitlines()[before:]
+    assert manual.stdout.splitlines() == reported
+    assert all(re.match(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\S* ", entry) for entry in reported)
+    sends = [entry.split(" ", 1)[1] for entry in reported if " send " in entry]
     assert sends == [f"send {new}"] * 3
 
     # As cron runs it: the output goes to the log, and each line is there once.
     (cron,) = re.findall(r"^0 4 \* \* \* (.*)$", crontab(), re.MULTILINE)
     before = len(host.log.read_text().splitlines())
     subprocess.run(["sh", "-c", cron], check=True, env={})
-    told = host.log.read_text().splitlines()[before:]
+    reported = host.log.read_text().splitlines()[before:]
     # Start, ending and counts of each, and what is weaker with rclone.
-    assert sum(" weaker: " in entry for entry in told) == 2
-    assert len(told) == 3 * 3 + 2 and told[0].endswith(" start")
+    assert sum(" weaker: " in entry for entry in reported) == 2
+    assert len(reported) == 3 * 3 + 2 and reported[0].endswith(" start")
 
     page = host.command("verify-offsite-backups")
     assert page.returncode == 0, page.stdout + page.stderr
@@ -207,11 +207,11 @@ def test_converges_syncs_verifies_and_rolls_back(
     assert listed.returncode == 0 and "0 files" in listed.stdout
 
     copies = {copy: contents(copy) for copy in (server.backups, second, third)}
-    ours = {**plain, new: (host.backups / new).read_bytes()}
+    local = {**plain, new: (host.backups / new).read_bytes()}
     host.play("rollback_stage2.yml", offsite_backup_remove_key=True, **managed)
     for copy, held in copies.items():
         assert contents(copy) == held
-    assert contents(host.backups) == ours
+    assert contents(host.backups) == local
     assert "sync-backups-offsite" not in crontab() and "keep-offsite" not in crontab()
     assert not host.scripts.exists() and not kit.exists()
     left = {str(path.relative_to(host.root)) for path in host.root.rglob("*") if path.is_file()}
@@ -247,10 +247,10 @@ def test_a_server_that_ansible_does_not_manage(host: Host, server: Sshd) -> None
     first = host.run("stage2_offsite_backup.yml")
     assert first.returncode != 0
     public = host.key.with_suffix(".pub").read_text().strip()
-    told = " ".join(first.stdout.split())
-    assert f'gate.sh localhost write" {public}' in told.replace("\\", "")
+    output = " ".join(first.stdout.split())
+    assert f'gate.sh localhost write" {public}' in output.replace("\\", "")
     # What it prints needs the engine on this host, so that was not removed.
-    assert "is left as it is" in told
+    assert "is left as it is" in output
     wrong = host.run("stage2_offsite_backup.yml", *FROM_KEYS, **host.to(port=1))
     assert wrong.returncode != 0
     assert "nothing listens on that port" in wrong.stdout
@@ -258,8 +258,8 @@ def test_a_server_that_ansible_does_not_manage(host: Host, server: Sshd) -> None
 
     # What was printed, with a pipe where there would be an ssh to root on the server.
     kit = host.root / "kit"
-    assert f"tar -C {host.root}/lib -cz chefwell_resilience install-offsite-server.sh" in told
-    assert f"sh {kit}/install-offsite-server.sh" in told
+    assert f"tar -C {host.root}/lib -cz chefwell_resilience install-offsite-server.sh" in output
+    assert f"sh {kit}/install-offsite-server.sh" in output
     by_hand = (
         f"tar -C {host.root}/lib -cz chefwell_resilience install-offsite-server.sh |"
         f" (mkdir -p {kit} && tar -C {kit} --no-same-owner -xz &&"
@@ -292,16 +292,16 @@ def test_a_server_that_ansible_does_not_manage(host: Host, server: Sshd) -> None
 
 
 @pytest.mark.parametrize(
-    ("key", "value", "said"),
+    ("key", "value", "expected"),
     [
         ("user", "", "user is not set"),
         ("host_key", "", "ssh-keyscan -t ed25519 -p"),
     ],
 )
 def test_what_has_no_default_is_required_first(
-    host: Host, key: str, value: object, said: str
+    host: Host, key: str, value: object, expected: str
 ) -> None:
     run = host.run("stage2_offsite_backup.yml", **host.to(**{key: value}))
     assert run.returncode != 0
-    assert said in run.stdout and f"{key} is not set" in run.stdout
+    assert expected in run.stdout and f"{key} is not set" in run.stdout
     assert not host.key.exists()

@@ -291,8 +291,8 @@ def test_the_database_from_the_machine_with_the_inventory(host: Written, bed: Te
 def test_one_store_alone(host: Written, bed: Testbed) -> None:
     beside, switch = lines(DAY, "disaster-recovery.sh --tenant tenant_x", 2)
     lose(bed)
-    said = host.type(beside, tenant_x=STORE).stdout
-    (name,) = re.findall(rf"--switch {STORE}_recovered_(\w+)", said)
+    output = host.type(beside, tenant_x=STORE).stdout
+    (name,) = re.findall(rf"--switch {STORE}_recovered_(\w+)", output)
     assert count(bed) == 0
     host.type(switch.replace("tenant_x", STORE), **{"<time>": name}, HOST=HOST)
     assert count(bed) == 28

@@ -126,11 +126,11 @@ def test_a_drill_leaves_nothing_and_reports_everything(host: PlayHost, bed: Test
     reports = host.root / "reports"
     assert sorted(os.listdir(reports)) == ["junit.xml", "report.html", "report.json"]
     assert {path.stat().st_mode & 0o777 for path in reports.iterdir()} == {0o600}
-    told = json.loads((reports / "report.json").read_text())
-    assert told["verdict"] == "passed"
+    result = json.loads((reports / "report.json").read_text())
+    assert result["verdict"] == "passed"
     suite = ElementTree.parse(reports / "junit.xml").getroot()
     assert (suite.get("failures"), suite.get("errors")) == ("0", "0")
-    assert suite.get("tests") == str(len(told["checks"]))
+    assert suite.get("tests") == str(len(result["checks"]))
     # The first drill was the play's own, so there is a history to plot.
     page = (reports / "report.html").read_text()
     assert "Testes anteriores" in page and "Tempo de recuperação" in page
@@ -208,7 +208,7 @@ def test_a_drill_that_was_ended_leaves_nothing(host: PlayHost, number: signal.Si
 
 
 @pytest.mark.parametrize(
-    ("change", "said"),
+    ("change", "expected"),
     [
         ({"staging_restore_bin_dir": "/nowhere"}, "bin_dir"),
         ({"staging_restore_backend_command": ["/bin/false"]}, "the staging backend ended"),
@@ -216,11 +216,11 @@ def test_a_drill_that_was_ended_leaves_nothing(host: PlayHost, number: signal.Si
     ],
 )
 def test_what_is_wrong_with_the_lab_is_no_verdict_on_the_backup(
-    host: PlayHost, change: dict[str, object], said: str
+    host: PlayHost, change: dict[str, object], expected: str
 ) -> None:
     failed = host.run(PLAYBOOK, **change)
     try:
-        assert failed.returncode != 0 and said in failed.stdout, failed.stdout
+        assert failed.returncode != 0 and expected in failed.stdout, failed.stdout
         assert "could_not_verify" in failed.stdout or "cannot be read" in failed.stdout
         assert servers(host.root / "work") == []
     finally:

@@ -111,12 +111,12 @@ def test_one_that_was_cut_off_before_it_had_its_mark_is_known(
 def test_a_backup_that_is_a_folder_is_the_newest(
     settings: proof_settings.ProofSettings, bed: Testbed
 ) -> None:
-    theirs = bed.record["postgres"]
+    server = bed.record["postgres"]
     folder = Path(bed.record["backups"], "daily", "chefwell_backup_20990101_030000")
-    dump = [f"{theirs['bin_dir']}/pg_dump", "-Fd", "-j2", "-f", str(folder), "-U", theirs["user"]]
+    dump = [f"{server['bin_dir']}/pg_dump", "-Fd", "-j2", "-f", str(folder), "-U", server["user"]]
     subprocess.run(
-        [*dump, "-h", theirs["host"], "-p", str(theirs["port"]), theirs["dbname"]],
-        env={"PGPASSWORD": theirs["password"]},
+        [*dump, "-h", server["host"], "-p", str(server["port"]), server["dbname"]],
+        env={"PGPASSWORD": server["password"]},
         check=True,
     )
     try:
@@ -145,20 +145,20 @@ def refusal(
 def test_production_is_refused_by_whatever_way_it_is_named(
     settings: proof_settings.ProofSettings, bed: Testbed, other: production.Production
 ) -> None:
-    theirs = {name: bed.record["postgres"][name] for name in ("host", "port", "user", "password")}
+    server = {name: bed.record["postgres"][name] for name in ("host", "port", "user", "password")}
     with contextlib.closing(bed.connect()) as connection, connection.cursor() as cursor:
         cursor.execute("SELECT system_identifier::text FROM pg_control_system()")
         (number,) = cursor.fetchone() or ("",)
     before = databases(bed.production)
     for name in ("127.0.0.1", "localhost", "127.0.0.2", "0.0.0.0"):
-        assert "staging is production" in refusal(settings, {**theirs, "host": name})
+        assert "staging is production" in refusal(settings, {**server, "host": name})
     # A socket leads to a server of this machine, so its port decides.
-    socket_too = {**theirs, "host": "/var/run/postgresql"}
+    socket_too = {**server, "host": "/var/run/postgresql"}
     assert "staging is production" in refusal(settings, socket_too)
     # An address that proves nothing (a tunnel, a proxy): the server's identifier is compared.
     elsewhere = {"host": "192.0.2.1", "port": 6000}
-    by_name = refusal(settings, theirs, **elsewhere)
+    by_name = refusal(settings, server, **elsewhere)
     assert "it holds production's database restaurante" in by_name
-    by_number = refusal(settings, theirs, **elsewhere, dbname="", system_identifier=number)
+    by_number = refusal(settings, server, **elsewhere, dbname="", system_identifier=number)
     assert f"system identifier is production's, {number}" in by_number
     assert databases(bed.production) == before

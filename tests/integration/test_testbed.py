@@ -136,13 +136,13 @@ def test_every_reference_holds_and_every_sequence_is_past_its_rows(bed: Testbed)
 
 
 def test_the_backups_are_real_dumps_of_a_growing_database(bed: Testbed) -> None:
-    wanted = backup_tree.moments(datetime.datetime.now())
+    expected = backup_tree.moments(datetime.datetime.now())
     found = {}
     for tier, count in (("daily", 7), ("weekly", 4), ("monthly", 3)):
         names = sorted(path.name for path in (bed.root / "backups" / tier).iterdir())
-        assert names == sorted(backup_tree.file_name(moment) for moment in wanted[tier])
+        assert names == sorted(backup_tree.file_name(moment) for moment in expected[tier])
         assert len(names) == count
-        for moment in wanted[tier]:
+        for moment in expected[tier]:
             path = bed.root / "backups" / tier / backup_tree.file_name(moment)
             assert path.stat().st_mtime == moment.timestamp()
             found[moment] = pg_restore(bed, path, "-l")
@@ -351,18 +351,18 @@ def test_the_backup_server_accepts_authorized_keys(bed: Testbed, tmp_path: Path)
 
 
 def test_up_again_changes_nothing_but_starts_what_has_ended(bed: Testbed) -> None:
-    said: list[str] = []
+    reported: list[str] = []
     status = bed.status()
-    again = Testbed.up(bed.root, stores=STORES, say=said.append)
+    again = Testbed.up(bed.root, stores=STORES, say=reported.append)
     assert again.status() == status and all(status.values())
-    assert said == ["is up already, nothing changed"]
+    assert reported == ["is up already, nothing changed"]
     for name in ("backend", "postgres"):
         pid = status[name]
         assert pid
         os.kill(pid, signal.SIGKILL)
         psutil.wait_procs([psutil.Process(pid)], timeout=10)
     assert again.status()["postgres"] is None
-    again = Testbed.up(bed.root, stores=STORES, say=said.append)
+    again = Testbed.up(bed.root, stores=STORES, say=reported.append)
     assert all(again.status().values()) and again.status()["sshd"] == status["sshd"]
     assert ask(again, "SELECT count(*) FROM tenant_chefwell.sales") == [(STORE_ROWS["sales"],)]
     assert log_in(again)

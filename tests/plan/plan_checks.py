@@ -80,8 +80,8 @@ def missing_lines(output: plan_text.Output, page: str) -> list[str]:
     missing = []
     rest = page.splitlines()
     for line in output.lines:
-        wanted = re.compile(_pattern(line))
-        found = next((at for at, real in enumerate(rest) if wanted.fullmatch(real)), None)
+        expected = re.compile(_pattern(line))
+        found = next((at for at, real in enumerate(rest) if expected.fullmatch(real)), None)
         if found is None:
             missing.append(line)
         else:
@@ -116,7 +116,7 @@ def whole(one: Ended) -> bool:
     return (
         one.code == 0
         and names == SERVICES
-        and all(running == wanted != "0" for _name, running, wanted in shown)
+        and all(running == expected != "0" for _name, running, expected in shown)
     )
 
 
@@ -187,13 +187,13 @@ def t1_3(got: Seen) -> bool:
         for tier in ("daily", "weekly", "monthly")
     }
     shown = re.findall(r"(Daily|Weekly|Monthly|Total): (\d+) backups", page.output)
-    wanted = [(tier.title(), str(number)) for tier, number in lying.items()]
+    expected = [(tier.title(), str(number)) for tier, number in lying.items()]
     used = re.search(r"Root Filesystem: [\d.]+ [GTM]B / [\d.]+ [GTM]B \(\d+%\)", page.output)
     return (
         got.ok
         and bool(used)
         and "   Backups: " in page.output
-        and shown == [*wanted, ("Total", str(sum(lying.values())))]
+        and shown == [*expected, ("Total", str(sum(lying.values())))]
         and sum(lying.values()) > 0
     )
 
@@ -338,8 +338,8 @@ def t3_7(got: Seen) -> bool:
         " staging; ss -Hltn | grep -E ':(3001|5433) '"
     )
     services = got.host.sh("docker service ls | grep chefwell")
-    said = "✅ Staging removido, produção intacta" in got.ended[0].output
-    return got.ok and said and left.output == "" and whole(services)
+    output = "✅ Staging removido, produção intacta" in got.ended[0].output
+    return got.ok and output and left.output == "" and whole(services)
 
 
 @of("T3.8")

@@ -168,11 +168,11 @@ class Coverage:
 
 def expected() -> list[tuple[int, str, int]]:
     """How many rows there must be: stage, kind, number, counted in the plan's own text."""
-    wanted = []
+    needed = []
     for stage in plan_text.STAGES:
         tests = [test for test in plan_text.tests() if test.stage == stage]
         shown = plan_text.shown(stage)
-        wanted += [
+        needed += [
             (stage, "test", len(tests)),
             (stage, "command", sum(len(one.commands) for one in (*tests, *shown))),
             (stage, "page", len(plan_text.outputs(stage))),
@@ -181,7 +181,7 @@ def expected() -> list[tuple[int, str, int]]:
             (stage, "rollback", len(plan_text.rollback(stage).commands)),
             (stage, "criterion", len(plan_text.criteria(stage))),
         ]
-    return [*wanted, (0, "item", len(plan_text.checkpoint_items())), (0, "outside", 1)]
+    return [*needed, (0, "item", len(plan_text.checkpoint_items())), (0, "outside", 1)]
 
 
 def rows_of(page: str) -> list[str]:
@@ -193,9 +193,11 @@ def rows_of(page: str) -> list[str]:
 def different(committed: str, seen: str) -> list[str]:
     """What the committed page says otherwise than a run saw, one line each."""
     held, found = rows_of(committed), rows_of(seen)
-    told = [f"not seen any more: {line}" for line in held if line not in found]
-    told += [f"not in the page: {line}" for line in found if line not in held]
-    return told or ([] if committed == seen else ["the words around the tables, or their order"])
+    reported = [f"not seen any more: {line}" for line in held if line not in found]
+    reported += [f"not in the page: {line}" for line in found if line not in held]
+    return reported or (
+        [] if committed == seen else ["the words around the tables, or their order"]
+    )
 
 
 def _table(kind: str, rows: list[Row]) -> list[str]:

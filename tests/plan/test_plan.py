@@ -219,20 +219,20 @@ def shown(plan: Plan, stage: int) -> None:
     for block in plan_text.shown(stage):
         if block.title not in (*BY_HAND_BEFORE, EXPLAINED):
             plan.block(block, **environment)
-    said = {
+    text = {
         **plan.shown,
         f"{SCRIPTS}/validate-staging.sh": plan.seen.get("T3.3", [Ended(1, "")])[0],
     }
     for output in plan_text.outputs(stage):
         command = PAGES[stage, output.title]
-        missing = plan_checks.missing_lines(output, said[f"{SCRIPTS}/{command}"].output)
+        missing = plan_checks.missing_lines(output, text[f"{SCRIPTS}/{command}"].output)
         plan.coverage.add(
             *(stage, "page", output.title),
             f"{len(output.lines)}, in this order; {len(missing)} missing",
             f"what {code(command)} showed, figures left open",
             passed=not missing,
         )
-        assert not missing, (missing, said[f"{SCRIPTS}/{command}"].output)
+        assert not missing, (missing, text[f"{SCRIPTS}/{command}"].output)
 
 
 def there(plan: Plan, stage: int) -> None:
@@ -256,15 +256,15 @@ def working(plan: Plan, stage: int) -> None:
     page = plan.host.sh(f"{SCRIPTS}/checkpoint.sh")
     held = json.loads(plan.host.must(f"{SCRIPTS}/checkpoint.sh --json"))
     assert page.code == 0 and held["status"] == "passed", page
-    told = page.output + page.errors + json.dumps(held)
+    output = page.output + page.errors + json.dumps(held)
     for secret in (sample.PASSWORD, plan.servers.swarm.settings["password"]):
-        assert secret not in told
+        assert secret not in output
     mode = plan.host.must("stat -c %a /etc/chefwell-resilience/checkpoint.json").strip()
     assert mode == "600"
     assert "✅ Sistema Funcionando:" in page.output and "7 de 7 itens" in page.output
     for number, item in enumerate(plan_text.checkpoint_items(), 1):
-        wanted = f"{number}. ✅ {item.split(' (https')[0]}"
-        passed = wanted in page.output
+        expected = f"{number}. ✅ {item.split(' (https')[0]}"
+        passed = expected in page.output
         if stage == plan_text.STAGES[-1]:
             plan.coverage.add(0, "item", item, code("checkpoint.sh"), passed=passed)
         assert passed, page.output

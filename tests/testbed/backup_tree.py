@@ -112,12 +112,12 @@ def fill(
     Returns:
         How many dumps were made; the other backups are copies.
     """
-    wanted = moments(now)
+    expected = moments(now)
     for tier in TIERS:
         (folder / tier).mkdir(mode=0o700, parents=True)
-    ascending = sorted({moment for tier in TIERS for moment in wanted[tier]})
+    ascending = sorted({moment for tier in TIERS for moment in expected[tier]})
     places = {
-        moment: [folder / tier / file_name(moment) for tier in TIERS if moment in wanted[tier]]
+        moment: [folder / tier / file_name(moment) for tier in TIERS if moment in expected[tier]]
         for moment in ascending
     }
     dumps: list[Future[None]] = []

@@ -76,9 +76,9 @@ class Testbed:
         """
         folder = Path(root).resolve()
         say = say or _silent
-        wanted = {"stores": stores, "seed": seed, "scale": scale}
+        expected = {"stores": stores, "seed": seed, "scale": scale}
         if stores < 1 or scale <= 0:
-            raise ResilienceError("a testbed has at least one store and rows", value=wanted)
+            raise ResilienceError("a testbed has at least one store and rows", value=expected)
         root_made = not folder.exists()
         if root_made:
             folder.mkdir(parents=True)
@@ -87,7 +87,7 @@ class Testbed:
             content = record.read(folder)
             if content and content["complete"]:
                 bed = cls(folder, content)
-                bed._same(wanted)
+                bed._same(expected)
                 bed._restart(say)
                 return bed
             if content:
@@ -95,7 +95,7 @@ class Testbed:
                 root_made = bool(content["root_made"])
                 cls(folder, content)._remove(say)
                 folder.mkdir(exist_ok=True)
-            bed = cls(folder, _describe(folder, wanted, root_made))
+            bed = cls(folder, _describe(folder, expected, root_made))
             try:
                 bed._make(say, now or datetime.datetime.now())
             except BaseException:
@@ -179,19 +179,19 @@ class Testbed:
         self.production.start()
         self._save()
         tell(f"PostgreSQL 16 on port {self.record['postgres']['port']}")
-        wanted = sample.stores(self.record["stores"], self.record["seed"], self.record["scale"])
+        expected = sample.stores(self.record["stores"], self.record["seed"], self.record["scale"])
         self.record["users"] = [
             {"email": store.admin.email, "password": sample.PASSWORD, "schema": store.schema}
-            for store in wanted
+            for store in expected
         ]
         with contextlib.closing(self.production.connect("postgres")) as maintenance:
             maintenance.autocommit = True
             with maintenance.cursor() as cursor:
                 cursor.execute(f"CREATE DATABASE {production.DATABASE}")
         with contextlib.closing(self.production.connect()) as connection:
-            seeding = Seeding(connection, wanted)
+            seeding = Seeding(connection, expected)
             seeding.make_tables()
-            tell(f"{len(wanted)} stores, {8 * len(wanted) + 2} tables")
+            tell(f"{len(expected)} stores, {8 * len(expected) + 2} tables")
             self.record |= backup_tree.install_script(self.root, self.record["postgres"])
             dumps = backup_tree.fill(
                 self.root / "backups", self.production, self.record["passfile"], seeding, now

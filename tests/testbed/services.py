@@ -126,8 +126,8 @@ class Service:
         deadline = time.monotonic() + seconds
         while not ready():
             if time.monotonic() > deadline or (running and not self.process()):
-                said = self.log.read_text(errors="backslashreplace")[-600:].strip()
-                raise ResilienceError(f"{self.name} {lacking}: {said or 'it says nothing'}")
+                output = self.log.read_text(errors="backslashreplace")[-600:].strip()
+                raise ResilienceError(f"{self.name} {lacking}: {output or 'it says nothing'}")
             time.sleep(0.02)
 
 

@@ -117,7 +117,7 @@ def test_configured_items_pass_and_the_others_have_a_reason(api: Api) -> None:
 
 
 @pytest.mark.parametrize(
-    ("route", "answer", "failed", "said"),
+    ("route", "answer", "failed", "expected"),
     [
         (("POST", "/api/auth/login"), (500, {"error": "x"}), "login", "HTTP 500"),
         (("POST", "/api/auth/login"), (200, {"access_token": TOKEN}), "login", "lacks token"),
@@ -131,14 +131,14 @@ def test_configured_items_pass_and_the_others_have_a_reason(api: Api) -> None:
     ],
 )
 def test_each_item_fails_and_is_named(
-    api: Api, route: tuple[str, str], answer: Any, failed: str, said: str
+    api: Api, route: tuple[str, str], answer: Any, failed: str, expected: str
 ) -> None:
     api.answers[route] = answer
     result, statuses = ask(api)
     assert result.status == "failed"
     assert statuses[failed] == "failed"
     (item,) = [item for item in result.items if item.id == failed]
-    assert said in item.evidence
+    assert expected in item.evidence
     assert item.title in result.message
     # Only a login takes others down with it.
     if failed != "login":

@@ -34,7 +34,7 @@ def test_every_identifier_that_is_raised_is_known_and_every_known_one_is_raised(
 
 
 def test_the_findings_of_restore_errors() -> None:
-    told = {
+    output = {
         'ERROR: role "app" does not exist': ("restore.role_missing", "app"),
         'ERROR: extension "postgis" is not available': ("restore.extension_missing", "postgis"),
         'ERROR: could not open extension control file "/usr/share/x/citext.control": No such': (
@@ -43,6 +43,6 @@ def test_the_findings_of_restore_errors() -> None:
         ),
         'ERROR: relation "x" already exists': ("restore.error", ""),
     }
-    for message, expected in told.items():
+    for message, expected in output.items():
         found = of_restore_error(f"pg_restore: error: {message}")
         assert (found.id, found.subject) == expected

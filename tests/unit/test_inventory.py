@@ -86,8 +86,8 @@ def test_an_impossible_date_is_no_date(tree: Path) -> None:
 
 
 def test_trees_compare_by_content(tree: Path) -> None:
-    ours = inventory.scan(str(tree))
-    assert inventory.compare(ours, inventory.scan(str(tree))).in_sync
+    local = inventory.scan(str(tree))
+    assert inventory.compare(local, inventory.scan(str(tree))).in_sync
     victim = tree / "daily" / "chefwell_backup_20251119_030000.dump.gz"
     seen = victim.stat()
     victim.write_bytes(b"?" * 19)
@@ -95,7 +95,7 @@ def test_trees_compare_by_content(tree: Path) -> None:
     (tree / "daily" / "chefwell_backup_20251118_030000.dump.gz").unlink()
     (tree / "weekly" / "chefwell_backup_20251116_030000.dump.gz").touch()
     other = inventory.scan(str(tree))
-    found = inventory.compare(ours, other)
+    found = inventory.compare(local, other)
     assert not found.in_sync
     assert found.different == ["daily/chefwell_backup_20251119_030000.dump.gz"]
     assert found.missing == ["daily/chefwell_backup_20251118_030000.dump.gz"]
@@ -104,20 +104,20 @@ def test_trees_compare_by_content(tree: Path) -> None:
 
 
 def test_without_digests_sizes_are_compared_with_a_warning(tree: Path) -> None:
-    ours = inventory.scan(str(tree), digest=False)
-    assert inventory.compare(ours, inventory.scan(str(tree))).compared_by == "bytes"
+    local = inventory.scan(str(tree), digest=False)
+    assert inventory.compare(local, inventory.scan(str(tree))).compared_by == "bytes"
 
 
 def test_a_tree_with_problems_is_never_in_sync(tree: Path) -> None:
-    ours = inventory.scan(str(tree))
+    local = inventory.scan(str(tree))
     (tree / "monthly").rmdir()
-    found = inventory.compare(ours, inventory.scan(str(tree)))
+    found = inventory.compare(local, inventory.scan(str(tree)))
     assert not found.in_sync and found.unknown == ["remote: monthly: No such file or directory"]
 
 
 def test_plain_values_and_back(tree: Path) -> None:
-    ours = inventory.scan(str(tree))
-    assert inventory.from_dict(ours.to_dict()).to_dict() == ours.to_dict()
+    local = inventory.scan(str(tree))
+    assert inventory.from_dict(local.to_dict()).to_dict() == local.to_dict()
     for wrong in ({}, {"root": "/", "files": [{"no": 1}], "tiers": {}}, {"root": "/", "files": 5}):
         with pytest.raises(ResilienceError, match="not an inventory"):
             inventory.from_dict(wrong)

@@ -89,12 +89,12 @@ def test_marker_and_least_number() -> None:
     assert refused([], [], marker=".chefwell-backups") == [guards.SOURCE, guards.LEAST]
 
 
-@pytest.mark.parametrize(("size", "told"), [(0, True), (20, True), (99, True), (100, False)])
-def test_a_newest_dump_that_holds_nothing_is_refused_and_named(size: int, told: bool) -> None:
+@pytest.mark.parametrize(("size", "expected"), [(0, True), (20, True), (99, True), (100, False)])
+def test_a_newest_dump_that_holds_nothing_is_refused_and_named(size: int, expected: bool) -> None:
     empty = backup("daily", 21, size=size)
     refusals = guards.check_source(tree(*ALL, empty), LIMITS, None, {})
-    assert bool(refusals) == told
-    if told:
+    assert bool(refusals) == expected
+    if expected:
         assert refusals[0].guard == guards.DUMP_SIZE and empty.path in refusals[0].reason
 
 

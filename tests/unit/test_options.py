@@ -71,10 +71,10 @@ def differences(
         if name not in specified:
             found.append(f"{name}: not in the specification")
             continue
-        spec, wanted = specified[name], type_name(hints[name])
+        spec, expected = specified[name], type_name(hints[name])
         there = {"path": "str"}.get(spec["type"], spec["type"])
-        if there != wanted:
-            found.append(f"{name}: type {there} there, {wanted} in the settings")
+        if there != expected:
+            found.append(f"{name}: type {there} there, {expected} in the settings")
         if set(spec.get("choices", ())) != set(field.metadata.get("choices", ())):
             found.append(f"{name}: choices {spec.get('choices')}")
         inner = hints[name]
@@ -84,13 +84,13 @@ def differences(
         if nested:
             found += [f"{name}.{one}" for one in differences(element, spec.get("options", {}))]
         # A default of a nested class is the defaults of its options.
-        default = {} if nested and wanted == "dict" else default_of(field)
+        default = {} if nested and expected == "dict" else default_of(field)
         if "default" in spec and spec["default"] != default:
             found.append(f"{name}: default {spec['default']!r} there, {default!r} here")
         elif "default" not in spec and default not in (None, ""):
             found.append(f"{name}: default {default!r} is not in the specification")
         # ansible-core cannot take no_log for an option whose default is a list or a dictionary.
-        if field.metadata.get("secret") and wanted == "str" and not spec.get("no_log"):
+        if field.metadata.get("secret") and expected == "str" and not spec.get("no_log"):
             found.append(f"{name}: a secret without no_log")
     return found
 

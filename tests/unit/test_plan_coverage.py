@@ -31,11 +31,11 @@ def a_run() -> plan_coverage.Coverage:
 
 
 def test_the_committed_page_has_a_row_for_everything() -> None:
-    wanted = sum(number for _stage, _kind, number in plan_coverage.expected())
+    expected = sum(number for _stage, _kind, number in plan_coverage.expected())
     page = PAGE.read_text(encoding="utf-8")
     rows = plan_coverage.rows_of(page)
-    print(f"{len(rows)} rows, {wanted} things that the plan names")
-    assert len(rows) == wanted > 100
+    print(f"{len(rows)} rows, {expected} things that the plan names")
+    assert len(rows) == expected > 100
     for row in rows:
         assert re.search(r"\| (✅|⚠️ \w.+) \|$", row), row
     for test in plan_text.tests():

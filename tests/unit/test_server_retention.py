@@ -192,7 +192,7 @@ class TestClients:
         return folder
 
     @pytest.mark.parametrize(
-        ("name", "root", "said"),
+        ("name", "root", "expected"),
         [
             ("one", "/backups/one", ""),
             ("two", "/backups/two", ""),
@@ -204,12 +204,12 @@ class TestClients:
         ],
     )
     def test_none_takes_the_place_of_another(
-        self, clients: Path, capsys: pytest.CaptureFixture[str], name: str, root: str, said: str
+        self, clients: Path, capsys: pytest.CaptureFixture[str], name: str, root: str, expected: str
     ) -> None:
         account = getpass.getuser()
-        assert server_clients.main([str(clients), name, root, account]) == bool(said)
-        told = capsys.readouterr()
-        assert said in told.err and bool(told.out) != bool(said)
+        assert server_clients.main([str(clients), name, root, account]) == bool(expected)
+        output = capsys.readouterr()
+        assert expected in output.err and bool(output.out) != bool(expected)
 
     def test_an_account_that_is_not_there(
         self, clients: Path, capsys: pytest.CaptureFixture[str]

@@ -60,8 +60,8 @@ def errors() -> Iterator[tuple[str, ast.Call]]:
 def test_no_error_on_a_drills_way_is_plain_text() -> None:
     plain = []
     for where, call in errors():
-        said = [*call.args[:1], *(one.value for one in call.keywords if one.arg == "remedy")]
-        plain += [where for text in said if isinstance(text, (ast.Constant, ast.JoinedStr))]
+        shown = [*call.args[:1], *(one.value for one in call.keywords if one.arg == "remedy")]
+        plain += [where for text in shown if isinstance(text, (ast.Constant, ast.JoinedStr))]
     assert plain == []
 
 
@@ -83,13 +83,13 @@ def test_frequent_errors_are_in_the_owners_language(tmp_path: Path, problem: str
                 staging.StagingSettings("embedded", str(tmp_path / "file" / "work"))
             ):
                 pass
-    english, said = str(raised.value), translate(translations("pt_BR"), raised.value.message())
+    english, text = str(raised.value), translate(translations("pt_BR"), raised.value.message())
     expected = {
         "docker": "o Docker não responde",
         "port": "a porta não está livre",
         "programs": "na pasta faltam programas do PostgreSQL",
         "folder": "a pasta de trabalho não pode ser usada",
     }
-    assert said != english and expected[problem] in said, said
+    assert text != english and expected[problem] in text, text
     remedy = translate(translations("pt_BR"), raised.value.remedy)
-    assert remedy in said and remedy != raised.value.remedy
+    assert remedy in text and remedy != raised.value.remedy
