@@ -357,7 +357,7 @@ class DrillRun:
                 for schema in self.validation.get("schemas", [])
             ],
             "totals": self.validation.get("totals", {}),
-            "featured_schema": settings.featured_schema,
+            "featured_schema": settings.featured_schema or self._first_tenant(),
             "api": self.validation.get("api", []),
             "backend_log": self.backend_log,
             "checks": made,
@@ -372,6 +372,12 @@ class DrillRun:
             },
         }
         return with_forms(result, "problem")
+
+    def _first_tenant(self) -> str:
+        """Return the tenant that reports show where none is configured."""
+        prefix = self.settings.validation.tenant_prefix
+        names = [str(schema["name"]) for schema in self.validation.get("schemas", [])]
+        return next((name for name in sorted(names) if name.startswith(prefix)), "")
 
     def _tally(self, made: list[dict[str, Any]], verdict: str) -> dict[str, Any]:
         tally = checks.tally_statuses([check["status"] for check in made])

@@ -130,6 +130,8 @@ def _content(
         "offsite": _offsite(values.offsite_config),
         "contacts": [_person(person) for person in values.contacts],
         "backups": values.backup_path,
+        "tree": values.tree_root,
+        "tier": values.tiers[0],
         "scripts": values.scripts_dir,
         "engine": restore_settings.engine(values),
         "work_dir": values.work_dir,
