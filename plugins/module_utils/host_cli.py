@@ -14,13 +14,25 @@ import argparse
 import contextlib
 import importlib
 import io
+import json
 import sys
 from collections.abc import Mapping, Sequence
+from typing import Any
 
-from .commands.command import EXIT_OK, EXIT_UNKNOWN, Command, OutputError, print_result, warn
+from .commands.command import (
+    EXIT_CRITICAL,
+    EXIT_OK,
+    EXIT_UNKNOWN,
+    Command,
+    OutputError,
+    print_result,
+    warn,
+)
 from .common import interrupt, settings
 from .common.errors import ResilienceError
+from .common.language import translations
 from .common.system_errors import reason
+from .notifications import channel_test
 
 STAGES = ("disk", "offsite", "staging", "manifest", "recovery", "checkpoint", "server")
 # Commands that run often, or on a server that has none of the libraries of the other stages: only
@@ -51,6 +63,12 @@ def parse(given: Sequence[str], commands: Mapping[str, Command]) -> argparse.Nam
         chosen.add_argument("--config", required=True, help="the stage's configuration file")
         chosen.add_argument("--json", action="store_true", help="print the result as JSON")
         command.arguments(chosen)
+        if command.notifies:
+            chosen.add_argument(
+                "--test-message",
+                action="store_true",
+                help="send one message to every address, print what came of each, and exit",
+            )
     try:
         return parser.parse_args(given)
     except SystemExit as leave:
@@ -64,6 +82,29 @@ def fail(command: Command, given: Sequence[str], text: str) -> None:
     if line:
         with contextlib.suppress(OutputError):
             print_result(line)
+
+
+def print_test_messages(values: Any, as_json: bool) -> int:
+    """Send a test message to every address, and print what came of each."""
+    values.check_notifications()
+    results = channel_test.send_test_messages(values, translations(values.language))
+    if as_json:
+        rows = [{"service": name, "problem": problem or None} for name, problem in results]
+        print_result(json.dumps({"services": rows}))
+    else:
+        _ = translations(values.language).gettext
+        delivered, failed = (
+            _("✅ %(service)s delivered"),
+            _("❌ %(service)s not delivered: %(why)s"),
+        )
+        lines = [
+            (failed if problem else delivered) % {"service": name, "why": problem}
+            for name, problem in results
+        ]
+        print_result("\n".join(lines or [_("No address is configured in notify.")]))
+    if not results:
+        return EXIT_UNKNOWN
+    return EXIT_CRITICAL if any(problem for _name, problem in results) else EXIT_OK
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -90,7 +131,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     interrupt.listen()
     command = commands[arguments.command]
     try:
-        return command.run(settings.load(arguments.config, command.settings), arguments)
+        values = settings.load(arguments.config, command.settings)
+        if command.notifies and arguments.test_message:
+            return print_test_messages(values, arguments.json)
+        return command.run(values, arguments)
     except ResilienceError as error:
         warn(f"{arguments.command}: {error}")
         fail(command, given, str(error))

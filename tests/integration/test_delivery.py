@@ -13,6 +13,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
+from ansible_collections.chefwell.resilience.plugins.module_utils import host_cli
 from ansible_collections.chefwell.resilience.plugins.module_utils.common.language import (
     translations,
 )
@@ -34,6 +35,7 @@ from ansible_collections.chefwell.resilience.plugins.module_utils.notifications.
     NotifyResult,
 )
 from support.http_receiver import Receiver, receiving
+from support.monitor_host import MonitorHost
 
 ENGLISH = gettext.NullTranslations()
 HOURS = 3600.0
@@ -307,3 +309,32 @@ def test_a_history_that_another_program_holds_costs_one_wait_and_repeats_nothing
         holder.join()
     host.run({"/": "emergency", "/srv": "critical"}, remind_hours=0)
     assert titles(receiver) == ["🔴 EMERGENCY: / on web1", "🟠 CRITICAL: /srv on web1"]
+
+
+def test_a_test_message_goes_to_every_address_and_its_outcome_is_printed(
+    tmp_path: Path, receiver: Receiver
+) -> None:
+    with receiving() as refusing:
+        refusing.status = 403
+        host = MonitorHost(tmp_path, paths=["/"], notify=[receiver.webhook, refusing.webhook])
+        done = host.run("monitor-disk-space", "--test-message")
+        lines = done.stdout.splitlines()
+        assert done.returncode == 2 and len(lines) == 2
+        assert lines[0] == "✅ json:// delivered"
+        assert lines[1].startswith("❌ json:// not delivered: ") and "403" in lines[1]
+        assert titles(receiver) == ["🔔 Test message from web1"]
+        assert len(refusing.requests) == 1
+        assert not (tmp_path / "state").exists()  # nothing is measured or remembered
+        host.settings |= {"notify": [receiver.webhook], "language": "pt_BR"}
+        done = host.run("monitor-disk-space", "--test-message")
+        assert (done.returncode, done.stdout) == (0, "✅ json:// entregue\n")
+        assert titles(receiver)[1] == "🔔 Mensagem de teste de web1"
+        host.settings["notify"] = []
+        assert host.run("monitor-disk-space", "--test-message").returncode == 3
+
+
+@pytest.mark.parametrize(
+    "command", ["monitor-disk-space", "sync-backups-offsite", "test-restore-staging"]
+)
+def test_every_stage_has_it(command: str) -> None:
+    assert host_cli.commands_for(command)[command].notifies

@@ -18,6 +18,7 @@ from typing import Any
 
 from ..common.errors import ResilienceError
 from ..common.messages import _
+from ..common.safe_text import error_line
 from ..database.catalogue import ObjectName
 from . import database_locale
 from .archive_toc import Entry
@@ -148,9 +149,9 @@ def from_dict(values: Mapping[str, Any]) -> Expectation:
         return Expectation(**known)
     except (KeyError, TypeError, ValueError) as error:
         raise ResilienceError(
-            f"what the restored backup must hold is not known: {type(error).__name__}: {error}",
+            _("what the restored backup must hold is not known: %(why)s", why=error_line(error)),
             option="work_dir",
-            remedy="restore again with test-restore-staging",
+            remedy=_("restore again with test-restore-staging"),
         ) from error
 
 

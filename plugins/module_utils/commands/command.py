@@ -31,6 +31,7 @@ class Command:
         arguments: adds the command's own arguments to its parser.
         failure: returns what to print to standard output when the command cannot run, given its
             arguments and the reason; empty for nothing.
+        notifies: whether it sends notifications, and so has `--test-message`.
     """
 
     summary: str
@@ -38,6 +39,7 @@ class Command:
     run: Callable[[Any, argparse.Namespace], int]
     arguments: Callable[[argparse.ArgumentParser], object] = lambda parser: None
     failure: Callable[[Sequence[str], str], str] = lambda given, text: ""
+    notifies: bool = False
 
 
 class OutputError(OSError):

@@ -363,6 +363,7 @@ COMMANDS = {
         _monitor,
         _monitor_arguments,
         _plugin_failure,
+        notifies=True,
     ),
     "disk-status": Command("show the disk dashboard", DiskSettings, _status, _status_arguments),
 }

@@ -218,7 +218,11 @@ def _verify_destinations(
 
 COMMANDS = {
     "sync-backups-offsite": Command(
-        "copy the backups to the offsite server", OffsiteSettings, _sync, _sync_arguments
+        "copy the backups to the offsite server",
+        OffsiteSettings,
+        _sync,
+        _sync_arguments,
+        notifies=True,
     ),
     "verify-offsite-backups": Command(
         "compare the offsite copy by content",

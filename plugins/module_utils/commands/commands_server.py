@@ -157,6 +157,10 @@ def _alarm_lines(word: str, alarms: dict[str, Alarm]) -> list[str]:
 
 COMMANDS = {
     "keep-offsite-copy": Command(
-        "maintain the copy on the backup server", ServerSettings, _keep, _arguments
+        "maintain the copy on the backup server",
+        ServerSettings,
+        _keep,
+        _arguments,
+        notifies=True,
     ),
 }

@@ -192,6 +192,7 @@ COMMANDS = {
         RestoreSettings,
         _drill,
         _drill_arguments,
+        notifies=True,
     ),
     "validate-staging": Command("validate the restored staging again", RestoreSettings, _validate),
     "cleanup-staging": Command("remove staging", RestoreSettings, _cleanup, _cleanup_arguments),

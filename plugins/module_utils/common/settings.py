@@ -23,6 +23,7 @@ from collections.abc import Mapping
 from typing import Any, TypeVar, Union
 
 from .errors import ResilienceError, known_names
+from .system_errors import reason
 
 Settings = TypeVar("Settings")
 HIDDEN = "(not shown: it may hold a password)"
@@ -78,7 +79,7 @@ def read(path: str) -> dict[str, Any]:
             values = json.load(file)
     except OSError as error:
         raise ResilienceError(
-            f"the configuration cannot be read: {error.strerror}",
+            f"the configuration cannot be read: {reason(error)}",
             option="config",
             value=path,
             remedy="run the stage's playbook, which writes it, or name another file with --config",

@@ -25,7 +25,7 @@ from ansible_collections.chefwell.resilience.plugins.module_utils.staging.docker
 )
 
 ENGINE = Path(__file__).resolve().parents[2] / "plugins" / "module_utils"
-ROOMS = ("staging", "drill", "database", "archive", "recovery")
+ROOMS = ("staging", "drill", "database", "backup", "proof", "recovery")
 FILES = ("backup/backup_choice.py", "offsite/offsite_fetch.py", "validation/restore_validation.py")
 # They find fault with the configuration, in English as its keys are, before there is any page; are
 # of the checkpoint, which has pages of its own; or of the runbook, whose problems are no drill's.
