@@ -346,7 +346,7 @@ class Lexer:
         if start == b"COPY":
             if _COPY_IN.match(piece.text):
                 self._start_rows(piece)
-        elif self._follow and start in (b"SET ", b"SELE"):
+        elif self._follow and (start[:3] == b"SET" or start == b"SELE"):
             if found := _SET_STRINGS.match(piece.text):
                 self.standard_strings = found[1].lower() in _ON
             elif found := _SET_ENCODING.match(piece.text):
