@@ -63,6 +63,7 @@ class Expectation:
     """What must exist. Keys are (schema, name), or (schema, table, name) for what is on a table.
 
     Attributes:
+        populated_views: materialized views that had rows.
         functions: (schema, name, name with the types of its arguments).
         columns: (schema, table, column) of those that the rows in the backup have values for.
         sequence_values: with two more members, the value, and `true` if it was given out already.
@@ -88,6 +89,7 @@ class Expectation:
     sequence_values: set[ObjectName] = dataclasses.field(default_factory=set)
     views: set[ObjectName] = dataclasses.field(default_factory=set)
     materialized_views: set[ObjectName] = dataclasses.field(default_factory=set)
+    populated_views: set[ObjectName] = dataclasses.field(default_factory=set)
     sequences: set[ObjectName] = dataclasses.field(default_factory=set)
     types: set[ObjectName] = dataclasses.field(default_factory=set)
     functions: set[ObjectName] = dataclasses.field(default_factory=set)
@@ -230,6 +232,9 @@ def _add(expected: Expectation, entry: Entry, tables: list[str]) -> None:
     elif kind == "SEQUENCE SET":
         if found := _SETVAL.search(entry.definition):
             expected.sequence_values.add((schema, name, found[1], found[2]))
+    elif kind == "MATERIALIZED VIEW DATA":
+        # pg_dump refreshes the views that had rows (refreshMatViewData in pg_dump.c).
+        expected.populated_views.add((schema, name))
     elif kind == "EXTENSION":
         expected.extensions.add((name,))
     elif kind == "ENCODING":

@@ -190,8 +190,8 @@ KINDS = {
         "Look at the errors of the restore.",
     ),
     "matview.empty": Kind(
-        "A materialized view is not populated, so reading it fails.",
-        "`REFRESH MATERIALIZED VIEW`; if production has it unpopulated, refresh it there.",
+        "A materialized view that had rows is not populated, so reading it fails.",
+        "Look at the errors of the restore; its refresh failed.",
     ),
     "function.missing": Kind(
         "A function, procedure or aggregate is missing.",

@@ -16,6 +16,7 @@ ALTER TABLE public.renamed RENAME TO "now called this";
 CREATE VIEW public.first AS SELECT id FROM public.parent;
 CREATE VIEW public.second AS SELECT f.id, c.parent_id FROM public.first f LEFT JOIN public.child c ON c.parent_id = f.id;
 CREATE MATERIALIZED VIEW public.stored AS SELECT * FROM public.second;
+CREATE MATERIALIZED VIEW public.never_filled AS SELECT * FROM public.second WITH NO DATA;
 CREATE TABLE public.wide (a integer, b integer, UNIQUE (a, b), UNIQUE (b));
 CREATE UNIQUE INDEX wide_only ON public.wide (a) WHERE b IS NULL;
 ALTER TABLE public.wide ADD COLUMN c text DEFAULT 'added later' NOT NULL;
