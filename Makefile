@@ -27,7 +27,7 @@ types: setup  ## check the types of the engine
 
 unit: setup  ## run the unit tests, and check that imports follow the architecture
 	$(VENV)/python -m pytest tests --collect-only -q > /dev/null
-	$(VENV)/python -m pytest tests/unit tests/house/test_architecture.py
+	$(VENV)/python -m pytest tests/unit tests/house/test_architecture.py tests/house/test_engine_names.py
 
 check: lint types unit  ## run the fast part: format, lint, types, unit tests, architecture
 

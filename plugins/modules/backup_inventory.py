@@ -3,17 +3,17 @@
 # Copyright (c) 2026, chefwell.resilience contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Ansible's door to the inventory of a backup tree."""
+"""Take the inventory of a backup tree, as an Ansible module."""
 
 from __future__ import annotations
 
 DOCUMENTATION = r"""
 ---
 module: backup_inventory
-short_description: What a backup tree holds, and how it differs from another one
+short_description: Take the inventory of a backup tree and compare it with another
 version_added: "0.1.0"
 description:
-  - Looks at a tree of backups, tier by tier, and returns count, bytes, newest and oldest of each
+  - Reads a tree of backups, tier by tier, and returns count, bytes, newest and oldest of each
     tier, and every backup with its SHA-256.
   - Given the inventory of another tree, it also names the backups that are missing here, extra or
     different.
@@ -31,18 +31,19 @@ options:
     required: true
   tiers:
     description:
-      - The folders in it to look at. One that cannot be read is a problem that is told, and keeps
-        two trees from counting as equal.
+      - The folders in it that are read. One that cannot be read is a problem, and two trees with a
+        problem never count as equal.
     type: list
     elements: str
     default: [daily, weekly, monthly]
   pattern:
     description:
-      - Regular expression (Python) for the names of backups, matched from the name's beginning.
-        What does not match is listed as ignored.
-      - The groups C(date) (year, month, day) and C(time) (hour, minute, second) tell when a backup
-        was taken. Only their digits count, so that C(2025-11-20) and C(03h00) will do; without
-        C(time) it is the day's beginning, and without C(date) the file's time of change.
+      - Names of backups, as strftime(3) writes them, such as C(bistro-%Y-%m-%d.sql.gz). A pattern
+        without a C(%) is a regular expression (Python), matched from the name's beginning. What does
+        not match is listed as ignored.
+      - The groups C(date) (year, month, day) and C(time) (hour, minute, second) give the time at
+        which a backup was taken. Only their digits count, so that C(2025-11-20) and C(03h00) will do;
+        without C(time) it is the day's beginning, and without C(date) the file's time of change.
       - Left out, names such as C(chefwell_backup_20251120_030000.dump.gz) match.
     type: str
   digest:
@@ -54,7 +55,7 @@ options:
   schedule:
     description:
       - Hours between two backups of each tier, such as 24 for C(daily). Given it,
-        RV(freshness) tells which tier is late and which backups are missing in between.
+        RV(freshness) names late tiers and missing backups.
     type: dict
   compare_with:
     description:
@@ -68,20 +69,20 @@ EXAMPLES = r"""
 - name: Take the inventory of the backups
   chefwell.resilience.backup_inventory:
     path: /root/backups
-  register: ours
+  register: production
 
-- name: Take the inventory of the copy and compare it with ours
+- name: Take the inventory of the copy and compare it with production
   chefwell.resilience.backup_inventory:
     path: /backups/chefwell
-    compare_with: "{{ ours.inventory }}"
+    compare_with: "{{ production.inventory }}"
   delegate_to: backup-server
   register: copy
 
-- name: Require that both hold the same
+- name: Fail if the two differ
   ansible.builtin.assert:
     that: copy.comparison.in_sync
 
-- name: Require that no night was missed
+- name: Fail if a night was missed
   chefwell.resilience.backup_inventory:
     path: /root/backups
     digest: false
@@ -158,7 +159,7 @@ inventory:
     problems: ["weekly: Permission denied"]
 freshness:
   description:
-    - By tier of O(schedule), what it has and owes. C(newest) and C(age_hours) are V(null) for a
+    - By tier of O(schedule). C(newest) and C(age_hours) are V(null) for a
       tier without a backup that counts; C(fresh) allows a quarter more than is expected; C(gaps)
       are the moments between the oldest and the newest backup at which one should have been taken.
   returned: when O(schedule) is given
@@ -215,7 +216,7 @@ from ..module_utils.inventory import freshness, inventory, inventory_names
 
 
 def main() -> None:
-    """Argument spec, engine call, result."""
+    """Run the module."""
     module = AnsibleModule(
         argument_spec={
             "path": {"type": "path", "required": True},
@@ -234,7 +235,7 @@ def main() -> None:
             inventory.scan(
                 options["path"],
                 tiers=options["tiers"],
-                pattern=options["pattern"] or inventory.PATTERN,
+                pattern=options["pattern"] or "",
                 digest=options["digest"],
             )
         )
@@ -245,6 +246,8 @@ def main() -> None:
         if other:
             result["comparison"] = inventory.compare(other, tree).to_dict()
     except ResilienceError as error:
+        if error.option == "backup_pattern":
+            error.option = "pattern"  # the name of the same option here
         module.fail_json(msg=str(error))
     module.exit_json(changed=False, **result)
 

@@ -3,23 +3,23 @@
 # Copyright (c) 2026, chefwell.resilience contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Ansible's door to the questions that a restored database has to answer."""
+"""Validate a restored database and the API over it, as an Ansible module."""
 
 from __future__ import annotations
 
 DOCUMENTATION = r"""
 ---
 module: restore_validate
-short_description: Questions a restored PostgreSQL database and the API over it
+short_description: Validate a restored PostgreSQL database and the API over it
 version_added: "0.1.0"
 description:
-  - Reads what a backup holds from the backup's own table of contents and rows, and asks a restored
-    database whether all of it is there - every schema, table, row count, key, index, constraint and
+  - Reads what a backup holds from the backup's own table of contents and rows, and checks that a
+    restored database holds all of it - every schema, table, row count, key, index, constraint and
     sequence, over all schemas.
-  - Given the address of a backend over that database, it also logs in as the named users, lists
-    what they see, and compares the counts with the database.
+  - Given the address of a backend over that database, it also logs in as each user, calls the API,
+    and compares the counts with the database.
   - The database is opened read-only and nothing is changed. The name does not end in C(_info)
-    because its job is to judge. It does not fail on a bad answer unless O(fail_on) says so.
+    because the module judges. The task fails for a failed check only if O(fail_on) says so.
 author:
   - chefwell.resilience contributors (@chefwell)
 extends_documentation_fragment:
@@ -27,18 +27,19 @@ extends_documentation_fragment:
 options:
   backup:
     description:
-      - The backup that was restored, as C(pg_dump) made it, compressed or not. It is decoded whole.
+      - The backup that was restored, as C(pg_dump) made it, compressed or not. It is decoded in
+        full.
       - Rows and content are compared with the manifest that C(backup-manifest) wrote beside it, if
         there is one.
     type: path
     required: true
   bin_dir:
     description:
-      - The folder of PostgreSQL's programs. The newest installation when left out.
+      - Folder of PostgreSQL's programs. The newest installation when left out.
     type: path
   work_dir:
     description:
-      - Folder with room for the unpacked backup. What is put there is removed again.
+      - Folder with room for the unpacked backup, which is removed again.
       - Left out, the module's own temporary folder.
     type: path
   login_host:
@@ -68,12 +69,12 @@ options:
     required: true
   tenant_query:
     description:
-      - SQL that returns the schema name of every store. Without it, the check C(tenants) is
+      - SQL that returns the schema name of every tenant. Without it, the check C(tenants) is
         skipped.
     type: str
   tenant_prefix:
     description:
-      - How the schemas of stores begin.
+      - Prefix of the schemas of tenants.
     type: str
     default: tenant_
   foreign_keys:
@@ -85,8 +86,8 @@ options:
     default: not_valid
   queries:
     description:
-      - More questions. Each has C(name), C(sql), perhaps C(title), and C(rows), the rows that must
-        come back; without C(rows) one row at least.
+      - Further checks. Each has C(name), C(sql), optionally C(title), and C(rows), the rows that it
+        must return; without C(rows) at least one row.
     type: list
     elements: dict
     default: []
@@ -98,8 +99,8 @@ options:
     default: false
   ignore_findings:
     description:
-      - Findings to live with. Each has C(finding) (an identifier of C(docs/findings.md), with C(*)
-        and C(?)), C(reason), and perhaps C(subject). They stay in the result, in the check's
+      - Findings to ignore. Each has C(finding) (an identifier of C(docs/findings.md), with C(*)
+        and C(?)), C(reason), and optionally C(subject). They stay in the result, in the check's
         C(ignored), and the check is skipped.
     type: list
     elements: dict
@@ -110,40 +111,40 @@ options:
     type: str
   api_users:
     description:
-      - Who logs in.
+      - Users that log in.
     type: list
     elements: dict
     default: []
     suboptions:
       email:
         description:
-          - What C({email}) stands for in O(api_steps).
+          - Value of C({email}) in O(api_steps).
         type: str
         required: true
       password:
         description:
-          - What C({password}) stands for.
+          - Value of C({password}) in O(api_steps).
         type: str
         required: true
       schema:
         description:
-          - The store's schema. Counts that the API tells are compared with its tables.
+          - Schema of the user's tenant. Counts that the API returns are compared with its tables.
         type: str
         required: true
       values:
         description:
-          - More names and what they stand for.
+          - Further names and their values.
         type: dict
         default: {}
   api_steps:
     description:
-      - What each user asks for, in order. ChefWell's own steps when left out.
+      - Calls of each user, in order. ChefWell's own steps when left out.
     type: list
     elements: dict
     default: []
   api_time_limit:
     description:
-      - Seconds that one answer may take.
+      - Seconds that one call may take.
     type: float
     default: 10
   fail_on:
@@ -159,7 +160,7 @@ requirements:
 """
 
 EXAMPLES = r"""
-- name: Question a restored database
+- name: Validate a restored database
   chefwell.resilience.restore_validate:
     backup: /root/backups/daily/chefwell_backup_20251120_030000.dump.gz
     login_host: 127.0.0.1
@@ -173,21 +174,21 @@ EXAMPLES = r"""
         password: "{{ test_user_password }}"
         schema: tenant_chefwell
     fail_on: failed
-  register: answers
+  register: validation
 
 - name: Show the confidence
   ansible.builtin.debug:
-    var: answers.confidence
+    var: validation.confidence
 """
 
 RETURN = r"""
 checks:
   description:
-    - One a question, with C(id), C(title), C(status) (V(passed), V(failed), V(skipped)),
+    - One entry per check, with C(id), C(title), C(status) (V(passed), V(failed), V(skipped)),
       C(evidence), C(seconds), C(findings), each with C(id), C(subject) and C(text), and C(ignored),
       the same with the C(reason).
       C(evidence_message) and C(text_message) are the same texts as a message with its values, from
-      which the collection's pages say them in their own language.
+      which pages make the text in their language.
   returned: success
   type: list
   elements: dict
@@ -204,11 +205,11 @@ passed_checks:
   returned: success
   type: int
 failed_checks:
-  description: How many checks failed (C(failed) is Ansible's own word for the task).
+  description: How many checks failed (Ansible's own C(failed) is about the task).
   returned: success
   type: int
 skipped_checks:
-  description: How many could not be asked. They are never counted as passed.
+  description: How many checks were skipped. They are never counted as passed.
   returned: success
   type: int
 confidence:
@@ -226,12 +227,12 @@ totals:
   returned: success
   type: dict
 api:
-  description: What each call of the first user came to.
+  description: Result of each call of the first user.
   returned: success
   type: list
   elements: dict
 seconds:
-  description: What asking took.
+  description: Duration of all checks, seconds.
   returned: success
   type: float
 """
@@ -252,7 +253,7 @@ HAS_PSYCOPG2 = importlib.util.find_spec("psycopg2") is not None
 
 
 def main() -> None:
-    """Argument spec, engine call, result."""
+    """Run the module."""
     module = AnsibleModule(
         argument_spec={
             "backup": {"type": "path", "required": True},
@@ -317,14 +318,14 @@ def main() -> None:
         )
         with tempfile.TemporaryDirectory(dir=options["work_dir"] or module.tmpdir) as folder:
             ready = archive.prepare(options["backup"], folder, server.binaries)
-            wanted = expectation.of(ready.toc.entries, ready.rows)
+            expected = expectation.from_entries(ready.toc.entries, ready.rows)
             known = manifest.read(options["backup"])
             if known:
                 backup_digest.verify_digest(options["backup"], known.sha256, "its manifest")
-                manifest.apply(known, wanted)
+                manifest.apply(known, expected)
             result = restore_validation.validate_restore(
                 server.dsn(options["login_db"]),
-                wanted,
+                expected,
                 check_context.ValidationSettings(
                     tenant_query=options["tenant_query"],
                     tenant_prefix=options["tenant_prefix"],
@@ -338,7 +339,7 @@ def main() -> None:
             )
     except ResilienceError as error:
         module.fail_json(msg=str(error))
-    # `failed` and `skipped` are Ansible's own words for the task, so the counts have other names.
+    # Ansible has keys `failed` and `skipped` about the task, so the counts have other names.
     for count in ("passed", "failed", "skipped"):
         result[f"{count}_checks"] = result.pop(count)
     fatal = {"never": (), "failed": ("failed",), "not_pass": ("failed", "skipped")}
