@@ -39,10 +39,10 @@ options:
   pattern:
     description:
       - Names of backups, as strftime(3) writes them, such as C(bistro-%Y-%m-%d.sql.gz). A pattern
-        without a C(%) is a regular expression (Python), matched from the name's beginning. What does
-        not match is listed as ignored.
+        without a C(%) is a regular expression (Python), matched from the name's beginning. Other
+        names are listed as ignored.
       - The groups C(date) (year, month, day) and C(time) (hour, minute, second) give the time at
-        which a backup was taken. Only their digits count, so that C(2025-11-20) and C(03h00) will do;
+        which a backup was taken. Only their digits count, so that C(2025-11-20) and C(03h00) work;
         without C(time) it is the day's beginning, and without C(date) the file's time of change.
       - Left out, names such as C(chefwell_backup_20251120_030000.dump.gz) match.
     type: str
