@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import datetime
-import getpass
-import json
 import os
 import time
 from pathlib import Path
@@ -16,7 +14,6 @@ from ansible_collections.chefwell.resilience.plugins.module_utils.common.errors 
 from ansible_collections.chefwell.resilience.plugins.module_utils.server import (
     incoming,
     placement,
-    server_clients,
     server_job,
     server_store,
 )
@@ -178,44 +175,3 @@ def test_forgotten_arrivals_are_thrown_away(
 def test_a_missing_folder_is_no_empty_copy(tmp_path: Path) -> None:
     with pytest.raises(ResilienceError, match="is not there"):
         make_store(tmp_path / "none")
-
-
-class TestClients:
-    """Several hosts on one server: each has its own name and its own folder."""
-
-    @pytest.fixture
-    def clients(self, tmp_path: Path) -> Path:
-        folder = tmp_path / "clients"
-        folder.mkdir()
-        (folder / "one.json").write_text(json.dumps({"root": "/backups/one"}))
-        (folder / "notes.txt").write_text("no client")
-        return folder
-
-    @pytest.mark.parametrize(
-        ("name", "root", "expected"),
-        [
-            ("one", "/backups/one", ""),
-            ("two", "/backups/two", ""),
-            ("two", "/backups/one-more", ""),
-            ("one", "/backups/two", "another client of this name"),
-            ("two", "/backups/one", "another client, one"),
-            ("two", "/backups", "another client, one"),
-            ("two", "/backups/one/inside", "another client, one"),
-        ],
-    )
-    def test_none_takes_the_place_of_another(
-        self, clients: Path, capsys: pytest.CaptureFixture[str], name: str, root: str, expected: str
-    ) -> None:
-        account = getpass.getuser()
-        assert server_clients.main([str(clients), name, root, account]) == bool(expected)
-        output = capsys.readouterr()
-        assert expected in output.err and bool(output.out) != bool(expected)
-
-    def test_an_account_that_is_not_there(
-        self, clients: Path, capsys: pytest.CaptureFixture[str]
-    ) -> None:
-        assert server_clients.main([str(clients), "one", "/backups/one", "nobody-here"]) == 1
-        assert "no account nobody-here" in capsys.readouterr().err
-
-    def test_a_first_client_of_a_server(self, tmp_path: Path) -> None:
-        server_clients.claim(str(tmp_path / "none"), "one", "/backups/one")
