@@ -18,7 +18,7 @@ from support.plan_host import ALONE, Layout, Plan, in_namespace_of, play
 from testbed import Testbed
 
 # Where a play is ended: with a stage and a half behind it.
-INTERRUPTION = "Make the key, unless there is one"
+INTERRUPTION = "Create the key pair, unless there is one"
 
 
 @contextlib.contextmanager

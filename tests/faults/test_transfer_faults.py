@@ -22,6 +22,9 @@ from ansible_collections.chefwell.resilience.plugins.module_utils.offsite import
 from ansible_collections.chefwell.resilience.plugins.module_utils.offsite.offsite_settings import (
     SyncSettings,
 )
+from ansible_collections.chefwell.resilience.plugins.module_utils.offsite.transport_account import (
+    AccountTransport,
+)
 from ansible_collections.chefwell.resilience.plugins.module_utils.server import (
     server_job,
     server_store,
@@ -288,16 +291,20 @@ def test_b3_no_room_on_the_server(
 def test_b8_rsync_23_a_file_cannot_be_put_there(
     fault, copied: SyncSettings, tree: Path, server: Sshd
 ) -> None:
+    """In an account; behind a gate it is moved away (test_folders_without_rights)."""
     new = add_backup(tree, "weekly", 100)
     fault.cause(f"a folder with something in it has the name of {new.name} where it is to arrive")
-    way = server.backups / ".chefwell" / "incoming" / "weekly" / new.name
+    server.authorized_keys.write_text(f"restrict {(server.root / 'client_key.pub').read_text()}")
+    account = dataclasses.replace(copied.transport.destination, mode="account")
+    plain = dataclasses.replace(copied, transport=AccountTransport(account), tries=1)
+    way = server.backups / "weekly" / new.name
     way.mkdir(parents=True)
     (way / "in the way").touch()
-    result = sync.sync(dataclasses.replace(copied, tries=1))
-    as_expected = (result.status, result.kind) == ("failed", "rsync_23")
-    fault.see(result.message[:160], holds=as_expected and "exit 23" in result.message)
+    result = sync.sync(plain)
+    said = (result.status, result.kind) == ("failed", "rsync_23")
+    fault.see(result.message[:160], holds=said and "exit 23" in result.message)
     shutil.rmtree(way)
-    fault.see("sent once it is gone", holds=sync.sync(copied).files_sent == 1)
+    fault.see("sent once it is gone", holds=sync.sync(plain).files_sent == 1)
 
 
 def test_b8_rsync_24_a_file_vanishes(fault, copied: SyncSettings, tree: Path) -> None:

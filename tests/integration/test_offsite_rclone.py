@@ -215,13 +215,13 @@ def test_a_file_that_did_not_arrive_is_no_success(tmp_path: Path) -> None:
     far = Far(tmp_path, "type = alias\nremote = " + str(tmp_path / "copy") + "\n")
     transport = settings(far).transport
     names = [f"daily/{file.name}" for file in sorted((tree / "daily").iterdir())]
-    inner = transport._tried
+    inner = transport._failure_of
 
     def rotates(*words: str) -> object:
         (tree / names[0]).unlink(missing_ok=True)
         return inner(*words)
 
-    transport._tried = rotates  # the moment between the list and the copy, which cannot be met
+    transport._failure_of = rotates  # the moment between the list and the copy, which cannot be met
     done = transport.send(names, Delivery(str(tree), "old_x"))
     assert (done.ok, done.kind) == (False, "not_placed") and names[0] in done.problem
     assert set(far.held()) == set(names[1:])
@@ -229,5 +229,5 @@ def test_a_file_that_did_not_arrive_is_no_success(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("remote", ["", "no-colon", ":local:/etc", "--config=x:y"])
 def test_an_invalid_remote_is_an_error(remote: str) -> None:
-    with pytest.raises(ResilienceError, match="no remote"):
+    with pytest.raises(ResilienceError, match="not the name of an rclone remote"):
         RcloneDestination(remote, "/dev/null")
