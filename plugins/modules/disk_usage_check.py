@@ -328,6 +328,7 @@ targets:
         confidence: high
         samples: 112
         days: 28.0
+        history_days: 89.75
       inodes_forecast: null
 backups:
   description: What the backup tree holds, as M(chefwell.resilience.backup_inventory) returns it,

@@ -157,4 +157,6 @@ def test_a_library_that_cannot_be_had_is_one_message_with_the_remedy(host: Host)
         disk_monitor_notify=["json://127.0.0.1:1/"],
     )
     assert run.returncode != 0
-    assert "lacks psutil, apprise. Install python3-psutil, apprise (Debian" in run.stdout
+    assert "lacks apprise, psutil. Install apprise, python3-psutil (Debian" in run.stdout, (
+        run.stdout
+    )

@@ -98,7 +98,7 @@ def measurement(settings: MonitorSettings, history: History | None, now: float) 
             if target is None or result.bytes_used is None:
                 continue
             try:
-                before = history.amounts(result.key, now - forecast.WINDOW_DAYS * DAY, now)
+                before = history.amounts(result.key, now - forecast.CYCLE_DAYS * DAY, now)
             except ResilienceError as error:
                 problems.append(str(error))
                 break
@@ -184,7 +184,9 @@ def _with_forecasts(
     space = forecast.forecast(
         [*points, (now, float(used))], {**limits, "full": float(usable)}, usable, now
     )
-    causes = [] if result.folder else _forecast_causes("forecast", space, days)
+    causes = []
+    if not result.folder:
+        causes += _forecast_causes("forecast", space, used, limits["emergency"], days)
     inodes = None
     if result.inodes_total and result.inodes_used is not None:
         total = result.inodes_total
@@ -193,17 +195,24 @@ def _with_forecasts(
         inodes = forecast.forecast(
             [*points, (now, float(result.inodes_used))], {**limits, "full": total}, total, now
         )
-        causes += _forecast_causes("inodes_forecast", inodes, days)
+        amount, limit = result.inodes_used, limits["emergency"]
+        causes += _forecast_causes("inodes_forecast", inodes, amount, limit, days)
     return result.with_causes(
         causes, forecast=space.to_dict(), inodes_forecast=inodes.to_dict() if inodes else None
     )
 
 
-def _forecast_causes(code: str, found: Forecast, days: float) -> list[Cause]:
+def _forecast_causes(
+    code: str, found: Forecast, amount: float, limit: float, days: float
+) -> list[Cause]:
     """Return a cause where the emergency threshold, which comes before full, will be reached.
 
-    It is a warning within so many days, unless the confidence is low; the warning ends when the
-    time left is half as long again.
+    Args:
+        code: `forecast` or `inodes_forecast`.
+        found: the forecast.
+        amount: what is used now.
+        limit: the threshold, as an amount.
+        days: within which it is a warning; see `forecast.warns`.
     """
     until = found.days_to.get("emergency")
     if found.status != forecast.GROWING or until is None:
@@ -213,10 +222,8 @@ def _forecast_causes(code: str, found: Forecast, days: float) -> list[Cause]:
         "days_to_full": found.days_to.get("full"),
         "confidence": found.confidence,
     }
-    sure = found.confidence in (forecast.MEDIUM, forecast.HIGH)
-    level = WARNING if sure and 0 < until <= days else OK
-    falls_to = WARNING if 0 < until <= days * 1.5 else OK
-    return [Cause(code, level, falls_to, values)]
+    warns, lasts = forecast.warns(found, amount, limit, days)
+    return [Cause(code, WARNING if warns else OK, WARNING if lasts else OK, values)]
 
 
 def _with_backups(

@@ -2,30 +2,41 @@
 # Copyright (c) 2026, chefwell.resilience contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""When something that grows will be full, from what it held at earlier times. Pure.
+"""Forecasts of when something that grows will be full, from its earlier samples.
+
+Nothing is measured here.
 
 Method. The samples since the last break are taken; a break is a clean-up or a jump: a day whose
 change stands out from the other days' (more than six scaled median absolute deviations and more
-than 2 % of what there is), or a day that frees more than 2 % of it. Of more than 30 every second,
-third ... one is taken, counted back from the latest: with four samples a day that is one a day, at
-the same hour. The growth is the median of the slopes between all pairs (Theil 1950, Sen 1968),
-which stays right while up to 29 % of them are off, so nightly files that come and go do not matter.
-The range is Sen's 95 % interval of the same slopes. It takes samples for independent, which those
-of a disk are not quite, so the confidence asks for more than the interval alone:
+than 2 % of what there is), or a day that frees more than 2 % of it. Days up to the present one that
+all stand out upwards, in many steps and not in one, are no jumps: growth has begun with the first
+of them. Where the latest days grow faster than all of them do, and their ranges do not touch, they
+alone are taken. Of more than 30 samples every second, third ... one is taken, counted back from the
+latest: with four samples a day that is one a day, at the same hour. The growth is the median of the
+slopes between all pairs (Theil 1950, Sen 1968), which stays right while up to 29 % of them are off,
+so that nightly files that come and go do not matter. The range is Sen's 95 % interval of the same
+slopes. It takes samples for independent, which those of a disk are not quite, so the confidence
+asks for more than the interval alone:
 
 - high: a week of data, the whole interval is growth, no wider than half the growth itself, and the
   later half of the data grows at a rate that differs by less than half;
 - medium: the whole interval is growth, and the later half grows too;
 - low: anything else that grows.
 
+Where clean-ups repeat at like intervals (each night, each week, each retention cycle), the growth
+is that of the peaks before them, and the limit is reached by a peak. Its confidence is medium from
+three peaks on.
+
 Without eight samples over two days since the last break there is not enough data.
+
+`tests/unit/test_forecast_simulation.py` compares it with other rules on simulated disks.
 """
 
 from __future__ import annotations
 
 import dataclasses
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 GROWING, NOT_GROWING, NOT_ENOUGH_DATA = "growing", "not growing", "not enough data"
@@ -37,8 +48,22 @@ WINDOW_DAYS = 30.0  # the time that is looked back on
 # How many samples the slopes are taken from at most: their pairs grow by the square, and a run of
 # the monitor does this for bytes and inodes of every target.
 MOST_SAMPLES = 30
+# The latest days that are taken alone where they grow faster than all of them do.
+RECENT_DAYS = (2.5, 5.0)
 BREAK_SHARE = 0.02
 BREAK_DEVIATIONS = 6.0
+# The time in which clean-ups that repeat are looked for.
+CYCLE_DAYS = 90.0
+# A warning needs this share of the limit to be used already, and the larger one while the history
+# is shorter than `YOUNG_DAYS`: a clean-up that repeats cannot be known before it came twice.
+LEAST_SHARE, YOUNG_SHARE = 2 / 3, 5 / 6
+YOUNG_DAYS = 14.0
+# A clean-up frees this many times as much as usually comes or goes between two samples.
+CYCLE_STEPS = 4.0
+# Intervals are alike that differ by less than this factor.
+LIKE = 1.5
+# A run of days that grow is no jump when no single step makes more than this share of it.
+MOST_STEP = 0.6
 # Median absolute deviation to standard deviation, normal distribution.
 MAD_SCALE = 1.4826
 # 97.5 % quantile of the normal distribution: a 95 % interval.
@@ -49,7 +74,7 @@ Point = tuple[float, float]
 
 @dataclasses.dataclass(frozen=True)
 class Forecast:
-    """What is to be expected.
+    """When limits will be reached, as far as the samples show.
 
     Attributes:
         status: `growing`, `not growing` or `not enough data`.
@@ -61,6 +86,7 @@ class Forecast:
         confidence: `high`, `medium` or `low`; None unless it grows.
         samples: how many were used.
         days: how long a time they cover.
+        history_days: how long a time all samples of the last `CYCLE_DAYS` cover.
     """
 
     status: str
@@ -73,59 +99,203 @@ class Forecast:
     confidence: str | None = None
     samples: int = 0
     days: float = 0.0
+    history_days: float = 0.0
 
     def to_dict(self) -> dict[str, Any]:
-        """Plain values."""
+        """Return plain values."""
         return dataclasses.asdict(self)
 
 
 def forecast(
     points: Sequence[Point], limits: Mapping[str, float], usable: float, now: float
 ) -> Forecast:
-    """When what was sampled reaches its limits.
+    """Return when limits will be reached.
 
     Args:
-        points: time (seconds since 1970) and amount, in order. Those later than `now` are left out:
-            they were written before the clock was set back.
+        points: time (seconds since 1970) and amount, in order, of the last `CYCLE_DAYS`. Those
+            later than `now` are left out: they were written before the clock was set back.
         limits: amounts by name, `full` among them.
         usable: how much there is to be had; what counts as a break depends on it.
         now: seconds since 1970.
     """
-    first = now - WINDOW_DAYS * DAY
-    window = [point for point in points if first < point[0] <= now]
-    recent = window[last_break(window, usable) :] if window else []
-    days = (recent[-1][0] - recent[0][0]) / DAY if recent else 0.0
+    known = [point for point in points if now - CYCLE_DAYS * DAY < point[0] <= now]
+    peaks = cycle_peaks(known, usable)
+    if peaks:
+        return _by_peaks(known, peaks, limits, usable)
+    window = [point for point in known if point[0] > now - WINDOW_DAYS * DAY]
+    recent: Sequence[Point] = window[last_break(window, usable) :] if window else []
+    days = _days(recent)
     if len(recent) < LEAST_SAMPLES or days < LEAST_DAYS:
-        return Forecast(NOT_ENOUGH_DATA, samples=len(recent), days=round(days, 2))
-    few = recent[:: -math.ceil(len(recent) / MOST_SAMPLES)][::-1]
-    slope, low, high = slopes(few)
+        return Forecast(
+            NOT_ENOUGH_DATA,
+            samples=len(recent),
+            days=round(days, 2),
+            history_days=round(_days(known), 2),
+        )
+    growth = slopes(_thinned(recent))
+    recent, growth = _faster(recent, growth)
+    few, days = _thinned(recent), _days(recent)
     amount = recent[-1][1]
-    known = Forecast(
-        NOT_GROWING,
-        per_day=slope * DAY,
-        per_day_low=low * DAY,
-        per_day_high=high * DAY,
-        samples=len(recent),
-        days=round(days, 2),
-    )
 
     def days_until(limit: float, rate: float) -> float | None:
         if amount >= limit:
             return 0.0
         return (limit - amount) / rate / DAY if rate > 0 else None
 
-    reached = {name: days_until(limit, slope) for name, limit in limits.items()}
+    found = _found(recent, known, growth, limits, usable, days_until)
+    if found.status != GROWING:
+        return found
+    return dataclasses.replace(found, confidence=_confidence(few, *growth, days))
+
+
+def _faster(
+    points: Sequence[Point], growth: tuple[float, float, float]
+) -> tuple[Sequence[Point], tuple[float, float, float]]:
+    """Return the latest samples alone where they grow faster, beyond doubt, than all of them do.
+
+    Args:
+        points: all of them.
+        growth: theirs, as `slopes` returns it; the other samples' is returned with these.
+    """
+    highest = growth[2]
+    for days in RECENT_DAYS if highest > 0 else ():
+        latest = [point for point in points if point[0] >= points[-1][0] - days * DAY]
+        if len(latest) < LEAST_SAMPLES or _days(points) < 2 * days:
+            continue
+        # The range need not be known where not even the mean is beyond it.
+        if latest[-1][1] - latest[0][1] > highest * _days(latest) * DAY:
+            faster = slopes(_thinned(latest))
+            if faster[1] > highest:
+                return latest, faster
+    return points, growth
+
+
+def _thinned(points: Sequence[Point]) -> Sequence[Point]:
+    """Return `MOST_SAMPLES` of them at most, at equal distances and with the last one."""
+    return points[:: -math.ceil(len(points) / MOST_SAMPLES)][::-1]
+
+
+def _by_peaks(
+    known: Sequence[Point], peaks: Sequence[Point], limits: Mapping[str, float], usable: float
+) -> Forecast:
+    """Return the forecast where clean-ups repeat."""
+    few = peaks[-MOST_SAMPLES:]
+    slope, low, high = slopes(few)
+    moment, amount = known[-1]
+    peak = max(amount, peaks[-1][1] + max(0.0, slope) * (moment - peaks[-1][0]))
+    # A limit that a peak would reach by now is reached by the next one, six hours ahead or more.
+    next_peak = max(DAY / 4, peaks[-1][0] + _median(_intervals(peaks)) - moment)
+
+    def days_until(limit: float, rate: float) -> float | None:
+        if amount >= limit:
+            return 0.0
+        if peak >= limit:
+            return next_peak / DAY
+        return (limit - peak) / rate / DAY if rate > 0 else None
+
+    found = _found(known, known, (slope, low, high), limits, usable, days_until)
+    if found.status != GROWING:
+        return found
+    return dataclasses.replace(found, confidence=MEDIUM if low > 0 and len(few) > 2 else LOW)
+
+
+def _found(
+    used: Sequence[Point],
+    known: Sequence[Point],
+    growth: tuple[float, float, float],
+    limits: Mapping[str, float],
+    usable: float,
+    days_until: Callable[[float, float], float | None],
+) -> Forecast:
+    """Return a forecast without its confidence.
+
+    Args:
+        used: the samples that it is made from.
+        known: all samples.
+        growth: the slope, and the ends of its range, a second.
+        limits, usable: as `forecast` takes them.
+        days_until: gives the days until a limit at a growth a second.
+    """
+    slope, low, high = growth
+    found = Forecast(
+        NOT_GROWING,
+        per_day=slope * DAY,
+        per_day_low=low * DAY,
+        per_day_high=high * DAY,
+        days_to={name: days_until(limit, slope) for name, limit in limits.items()},
+        samples=len(used),
+        days=round(_days(used), 2),
+        history_days=round(_days(known), 2),
+    )
     # Less than a thousandth of it in a month is standing still.
     if slope * DAY * WINDOW_DAYS < usable / 1000:
-        return dataclasses.replace(known, days_to=reached)
+        return found
     return dataclasses.replace(
-        known,
+        found,
         status=GROWING,
-        days_to=reached,
         days_to_full_early=days_until(limits["full"], high),
         days_to_full_late=days_until(limits["full"], low),
-        confidence=_confidence(few, slope, low, high, days),
     )
+
+
+def _days(points: Sequence[Point]) -> float:
+    return (points[-1][0] - points[0][0]) / DAY if points else 0.0
+
+
+def _intervals(points: Sequence[Point]) -> list[float]:
+    """Return the seconds between each two of them."""
+    return [later[0] - earlier[0] for earlier, later in zip(points, points[1:], strict=False)]
+
+
+def _steps(points: Sequence[Point]) -> list[float]:
+    """Return by how much the amount changes between each two of them."""
+    return [later[1] - earlier[1] for earlier, later in zip(points, points[1:], strict=False)]
+
+
+def cycle_peaks(points: Sequence[Point], usable: float) -> list[Point]:
+    """Return the samples before clean-ups that repeat; none where they do not, or did not lately.
+
+    They repeat where at least two came at like intervals, of which none frees less than half of the
+    largest, where the next one is not overdue, and where the disk holds no more than it did before
+    the others.
+
+    Args:
+        points: in order of time.
+        usable: how much there is to be had.
+    """
+    steps = _steps(points)
+    if not steps:
+        return []
+    least = max(BREAK_SHARE * usable, CYCLE_STEPS * _median([abs(step) for step in steps]))
+    least = max(least, -min(steps) / 2)
+    peaks = [point for point, step in zip(points, steps, strict=False) if step < -least]
+    if len(peaks) < 2:
+        return []
+    intervals = _intervals(peaks)
+    usual = _median(intervals)
+    if any(not usual / LIKE < interval < usual * LIKE for interval in intervals[-3:]):
+        return []
+    moment, amount = points[-1]
+    overdue = moment - peaks[-1][0] > usual * LIKE
+    beyond = amount - peaks[-1][1] > least + max(0.0, *_steps(peaks))
+    return [] if overdue or beyond else peaks
+
+
+def warns(found: Forecast, amount: float, limit: float, days: float) -> tuple[bool, bool]:
+    """Return whether a forecast warns, and whether a warning that is in force lasts.
+
+    Args:
+        found: the forecast.
+        amount: what is used now.
+        limit: that of `emergency`, which comes before full.
+        days: within which it must be reached; for one that lasts half as many again.
+    """
+    until = found.days_to.get("emergency")
+    if found.status != GROWING or until is None or until <= 0:
+        return False, False
+    share = YOUNG_SHARE if found.history_days < YOUNG_DAYS else LEAST_SHARE
+    sure = found.confidence in (MEDIUM, HIGH) and amount >= share * limit
+    return sure and until <= days, until <= days * 1.5
 
 
 def _confidence(points: Sequence[Point], slope: float, low: float, high: float, days: float) -> str:
@@ -146,7 +316,7 @@ def _median(values: Sequence[float]) -> float:
 
 
 def slopes(points: Sequence[Point]) -> tuple[float, float, float]:
-    """The median slope of all pairs, and the ends of its 95 % interval.
+    """Return the median slope of all pairs, and the ends of its 95 % interval.
 
     Args:
         points: at least two, with different times.
@@ -166,7 +336,7 @@ def slopes(points: Sequence[Point]) -> tuple[float, float, float]:
 
 
 def last_break(points: Sequence[Point], usable: float) -> int:
-    """Where the samples after the last clean-up or jump begin; 0 where there was none.
+    """Return where the samples after the last clean-up or jump begin; 0 where there was none.
 
     Args:
         points: in order of time.
@@ -188,6 +358,10 @@ def last_break(points: Sequence[Point], usable: float) -> int:
         change = changes[index]
         stands_out = abs(change - usual) > max(BREAK_DEVIATIONS * deviation, least)
         freed = usual >= 0 and change < -least
+        if stands_out and change > usual and index == len(changes) - 1 and len(changes) >= 4:
+            begins = _run(changes, usual, max(BREAK_DEVIATIONS * deviation, least))
+            if index - begins >= 1 and _spread(points[days[begins] :]):
+                return days[begins]
         if freed or (stands_out and len(changes) >= 4):
             steps = range(days[index] + 1, days[index + 1] + 1)
             upwards = 1 if change > usual else -1
@@ -195,8 +369,21 @@ def last_break(points: Sequence[Point], usable: float) -> int:
     return 0
 
 
+def _run(changes: Sequence[float], usual: float, least: float) -> int:
+    """Return the first of the latest changes that all stand out upwards."""
+    begins = len(changes) - 1
+    while begins > 0 and changes[begins - 1] - usual > least:
+        begins -= 1
+    return begins
+
+
+def _spread(points: Sequence[Point]) -> bool:
+    """Return whether growth is in many steps, and not in one."""
+    return max(_steps(points)) <= MOST_STEP * (points[-1][1] - points[0][1])
+
+
 def _daily(points: Sequence[Point]) -> list[int]:
-    """Indexes of the last sample of each day, counted back from the last sample."""
+    """Return the indexes of the last sample of each day, counted back from the last sample."""
     latest = points[-1][0]
     last = {(latest - point[0]) // DAY: index for index, point in enumerate(points)}
     return sorted(last.values())

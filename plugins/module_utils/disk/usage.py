@@ -16,6 +16,7 @@ import os
 import sys
 from collections.abc import Mapping, Sequence
 from functools import partial
+from types import ModuleType
 from typing import Any
 
 from ..common import bounded_calls
@@ -181,14 +182,11 @@ class TargetResult:
         )
 
 
-def filesystem_usage(path: str) -> FilesystemUsage:
-    """Return what the filesystem that holds a path states of itself, whether it can be or not.
-
-    It blocks where the filesystem hangs; see `common.bounded_calls`.
+def load_psutil() -> ModuleType:
+    """Return psutil.
 
     Raises:
-        OSError: the path does not exist or cannot be reached.
-        ResilienceError: psutil is missing.
+        ResilienceError: it is missing.
     """
     try:
         import psutil
@@ -199,7 +197,19 @@ def filesystem_usage(path: str) -> FilesystemUsage:
             value=sys.executable,
             remedy=_("install python3-psutil (Debian), or psutil for this interpreter"),
         ) from error
+    return psutil
 
+
+def filesystem_usage(path: str) -> FilesystemUsage:
+    """Return what the filesystem that holds a path states of itself, whether it can be or not.
+
+    It blocks where the filesystem hangs; see `common.bounded_calls`.
+
+    Raises:
+        OSError: the path does not exist or cannot be reached.
+        ResilienceError: psutil is missing.
+    """
+    psutil = load_psutil()
     space = psutil.disk_usage(path)
     # psutil does not know inodes.
     status = os.statvfs(path)
@@ -242,6 +252,7 @@ def check(
         ResilienceError: there is nothing to watch, psutil is missing, or the kernel's table cannot
             be read.
     """
+    load_psutil()  # once, for all child processes
     every = mounts.mount_table() if table is None else table
     mounted = mounts.by_point(every)
     expected = mounts.fstab() if fstab is None else fstab
@@ -323,8 +334,6 @@ def _measurements(targets: Sequence[Target], mounted: Mapping[str, Mount]) -> li
     )
     measured: list[_Measured] = []
     for target, result in zip(targets, found, strict=True):
-        if isinstance(result.error, ResilienceError):
-            raise result.error
         if result.returned is None:
             # Links are not followed: that may be what blocked.
             mount = mounts.mount_of(mounted, target.path, follow_links=False)

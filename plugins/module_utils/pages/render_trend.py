@@ -15,6 +15,7 @@ from typing import Any
 from ..common import quantity
 from ..common.levels import LEVEL_DISPLAY
 from ..disk import disk_causes
+from ..disk.forecast import LEAST_DAYS, LEAST_SAMPLES
 from .render_text import known_level, level_text, paint, wrap
 
 SPARKS = "▁▂▃▄▅▆▇█"
@@ -131,7 +132,7 @@ def forecast_text(translations: gettext.NullTranslations, forecast: dict[str, An
     """Return a forecast, such as `+1.2 GB a day, full in 45 days (38 to 60), high confidence`."""
     _ = translations.gettext
     if forecast.get("per_day") is None:
-        return _("Forecast: not enough data yet")
+        return _no_forecast_text(translations, forecast)
     growth = growth_text(translations, forecast["per_day"])
     until = (forecast.get("days_to") or {}).get("full")
     if forecast.get("status") != "growing" or until is None:
@@ -155,6 +156,24 @@ def forecast_text(translations: gettext.NullTranslations, forecast: dict[str, An
         times["late"] = disk_causes.days_text(translations, late)
         text = _("Forecast: %(growth)s, full in %(time)s (%(early)s to %(late)s)") % times
     return f"{text}, {confidence}"
+
+
+def _no_forecast_text(translations: gettext.NullTranslations, forecast: dict[str, Any]) -> str:
+    """Return why there is no forecast, and when there will be one, such as `Forecast: in 18 hours,
+    after a clean-up or jump 6 hours ago`."""
+    _ = translations.gettext
+    samples, days = forecast.get("samples") or 0, forecast.get("days") or 0.0
+    if samples < 2 or not days:
+        return _("Forecast: not enough data yet")
+    between = days / (samples - 1)
+    missing = max(LEAST_DAYS - days, (LEAST_SAMPLES - samples) * between, between)
+    times = {
+        "time": disk_causes.days_text(translations, missing),
+        "since": disk_causes.days_text(translations, days),
+    }
+    if (forecast.get("history_days") or 0.0) > days + between:
+        return _("Forecast: in %(time)s, after a clean-up or jump %(since)s ago") % times
+    return _("Forecast: in %(time)s, after the first %(since)s") % times
 
 
 def fit_lines(
