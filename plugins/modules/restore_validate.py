@@ -15,7 +15,8 @@ version_added: "0.1.0"
 description:
   - Reads what a backup holds from the backup's own table of contents and rows, and checks that a
     restored database holds all of it - every schema, table, row count, key, index, constraint and
-    sequence, over all schemas.
+    sequence, over all schemas. With a manifest beside the backup, the definition of every object
+    and the content of every table are compared, too.
   - Given the address of a backend over that database, it also logs in as each user, calls the API,
     and compares the counts with the database.
   - The database is opened read-only and nothing is changed. The name does not end in C(_info)
@@ -149,8 +150,8 @@ options:
     default: 10
   fail_on:
     description:
-      - When the task fails - V(never), when a check V(failed), or when one did V(not_pass), a
-        skipped one included.
+      - When the task fails - V(never), when a check V(failed), or when one did V(not_pass), which
+        includes skipped checks.
     type: str
     choices: [never, failed, not_pass]
     default: never

@@ -201,8 +201,8 @@ def test_production_moves_on(old: Lab, restored: dict[str, Dump]) -> None:
     ]
     assert "tenant_a.products -7" in moved.evidence
     assert gone.skipped and "cannot be connected to" in gone.evidence
-    for answer in (same, moved, gone):
-        SEEN.append(checks.conclude("production", answer, 0).to_dict())
+    for evidence in (same, moved, gone):
+        SEEN.append(checks.conclude("production", evidence, 0).to_dict())
     _fired({"production.table_missing"}, "a table made after the backup")
 
 
@@ -221,8 +221,8 @@ def test_fewer_rows_than_in_the_drill_before(old: Lab, restored: dict[str, Dump]
     }
     for case, (before, expected) in cases.items():
         then = previous_counts.PreviousDrill("2025-11-13T03:00:00", "x.dump", {**rows, **before})
-        answer = previous_counts.compare(then, schemas, fall)
-        check = checks.conclude("previous", answer, 0)
+        evidence = previous_counts.compare(then, schemas, fall)
+        check = checks.conclude("previous", evidence, 0)
         SEEN.append(check.to_dict())
         assert [one.id for one in check.findings] == expected, case
         assert check.status == ("skipped" if expected else "passed"), case
@@ -244,6 +244,33 @@ def test_another_encoding(old: Lab, restored: dict[str, Dump]) -> None:
     old.drop("latin")
     assert found(result) == ["collation.unlike_production", "encoding.differs"]
     _fired({"encoding.differs"}, "a database in LATIN1")
+
+
+@pytest.mark.parametrize("form", ["-Fc", "-Fd", "-Ft"])
+@pytest.mark.parametrize("encoding", ["LATIN1", "SQL_ASCII"])
+def test_a_database_in_another_encoding_raises_nothing(old: Lab, encoding: str, form: str) -> None:
+    coded = f"coded_{encoding.lower()}"
+    old.run(
+        "postgres",
+        f"CREATE DATABASE {coded} TEMPLATE template0 ENCODING '{encoding}' LOCALE 'C'",
+    )
+    try:
+        old.run(
+            coded,
+            'CREATE TABLE public."pão" ("açúcar" text DEFAULT \'é\' CHECK ("açúcar" <> \'ü\'))',
+            "INSERT INTO public.\"pão\" VALUES ('ção'), ('maçã')",
+            'CREATE VIEW public."visão" AS SELECT "açúcar" FROM public."pão"',
+        )
+        dump = old.prepare(old.dump(coded, form))
+        expected = _with_manifest(old, coded, dump.expected)
+        assert old.restore(dump, "decoded") == [], old.form
+        result = old.validate("decoded", expected)
+        assert found(result) == [], _words(result)
+        by_id = {check["id"]: check for check in result["checks"]}
+        assert by_id["content"]["evidence"].startswith("1/1 tables")
+    finally:
+        old.drop(coded)
+        old.drop("decoded")
 
 
 def test_another_sort_order(old: Lab, restored: dict[str, Dump]) -> None:
@@ -307,8 +334,8 @@ def test_what_does_not_restore(old: Lab, new: Lab, sources: dict[str, Path]) -> 
     wrong = "CREATE EXTENSION postgis;\nCREATE TABLE public.more (a public.no_such_type);\n"
     spoilt.write_text(script[:ending] + wrong + script[ending:])
     raised = old.restore(old.prepare(spoilt), "lacking")
-    answer = checks.Evidence("", [findings.of_restore_error(error) for error in old.form])
-    SEEN.append(checks.conclude("restore", answer, 0).to_dict())
+    evidence = checks.Evidence("", [findings.of_restore_error(error) for error in old.form])
+    SEEN.append(checks.conclude("restore", evidence, 0).to_dict())
     old.drop("lacking")
     assert raised == ["restore.extension_missing", "restore.error"]
     _fired({"restore.role_missing", *raised}, "what staging lacks")
@@ -387,8 +414,8 @@ def test_archives(old: Lab, sources: dict[str, Path], tmp_path: Path) -> None:
 
 def _seen_refusal(error: BackupError) -> None:
     """As a drill notes what it refuses."""
-    answer = checks.Evidence("", [findings.Finding(error.finding, "", error.problem)])
-    SEEN.append(checks.conclude("archive", answer, 0).to_dict())
+    evidence = checks.Evidence("", [findings.Finding(error.finding, "", error.problem)])
+    SEEN.append(checks.conclude("archive", evidence, 0).to_dict())
 
 
 def settings_in(lab: Lab, root: Path, **more: object) -> proof_settings.ProofSettings:
@@ -414,10 +441,10 @@ def test_an_api_that_does_not_respond() -> None:
     api = api_probe.Api(
         "http://127.0.0.1:9", [{"email": "a", "password": "b", "schema": "tenant_a"}], steps
     )
-    asked, _calls = api_probe.probe(api, lambda _schema, _table: None)
-    assert [one.id for one in asked[0].findings] == ["api.response_differs"]
-    SEEN.append(asked[0].to_dict())
-    _fired({"api.response_differs"}, "nobody listens")
+    probed, _calls = api_probe.probe(api, lambda _schema, _table: None)
+    assert [one.id for one in probed[0].findings] == ["api.response_differs"]
+    SEEN.append(probed[0].to_dict())
+    _fired({"api.response_differs"}, "no server listens")
 
 
 def test_what_leaves_staging() -> None:
@@ -441,9 +468,9 @@ def test_what_leaves_staging() -> None:
         (isolation.ContainerNetworks("a", [shared], []), 1),
         (isolation.ContainerNetworks("a", [], None), 1),
     ):
-        answer = isolation.judge_networks([standing], [])
-        assert len(answer.findings) == number, answer
-        SEEN.append(checks.conclude("isolation", answer, 0).to_dict())
+        evidence = isolation.judge_networks([standing], [])
+        assert len(evidence.findings) == number, evidence
+        SEEN.append(checks.conclude("isolation", evidence, 0).to_dict())
     _fired({"isolation.way_out"}, "a network that is not internal, or that holds this host")
     with socket.create_server(("127.0.0.1", 0)) as server:
         port = server.getsockname()[1]
@@ -465,8 +492,8 @@ def test_what_leaves_staging() -> None:
     beyond = isolation.judge_connections(
         9, 2.0, [isolation.Connection("node (7)", "192.0.2.1", 25)], []
     )
-    for answer in (quiet, loud, beyond, isolation.judge_connections(0, 0, [], [])):
-        SEEN.append(checks.conclude("isolation", answer, 0).to_dict())
+    for evidence in (quiet, loud, beyond, isolation.judge_connections(0, 0, [], [])):
+        SEEN.append(checks.conclude("isolation", evidence, 0).to_dict())
     _fired({"isolation.connection"}, "a process that is connected to production")
 
 
@@ -521,7 +548,7 @@ def test_every_finding_is_in_the_pages_language(language: str) -> None:
     silent = {
         one["id"] for one in raised if one["text_message"] is None
     } - languages.POSTGRES_SPEAKS
-    assert not silent, f"not told, so in English everywhere: {silent}"
+    assert not silent, f"not translatable, so in English everywhere: {silent}"
     others = languages.foreign_texts(SEEN)
     for name, page in languages.pages(languages.drill_of(SEEN), language).items():
         wrong = languages.given_away(page, language, others)
@@ -536,10 +563,10 @@ def test_every_finding_was_raised_and_none_falsely() -> None:
     runs = len(HEALTHY_RUNS)
     false = {run: raised for run, raised in HEALTHY_RUNS.items() if raised}
     never = sorted(set(KINDS) - set(FIRED) - set(ELSEWHERE))
-    questions = len(KINDS)
+    kinds = len(KINDS)
     RESULTS.parent.mkdir(parents=True, exist_ok=True)
     summary = {
-        "findings": questions,
+        "findings": kinds,
         "raised_by_a_broken_one": {name: FIRED[name] for name in sorted(FIRED)},
         "proved_elsewhere": ELSEWHERE,
         "healthy_runs": runs,
@@ -548,7 +575,7 @@ def test_every_finding_was_raised_and_none_falsely() -> None:
     }
     RESULTS.write_text(json.dumps(summary, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
     print(
-        f"\n{len(FIRED)} of {questions} findings raised by a broken one,"
+        f"\n{len(FIRED)} of {kinds} findings raised by a broken one,"
         f" {len(ELSEWHERE)} proved elsewhere; {len(false)} of {runs} healthy runs raised one"
         f" falsely: {summary['false_positive_rate_percent']} %"
     )

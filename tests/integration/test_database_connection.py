@@ -12,9 +12,14 @@ import pytest
 from ansible_collections.chefwell.resilience.plugins.module_utils.common.errors import (
     ResilienceError,
 )
+from ansible_collections.chefwell.resilience.plugins.module_utils.database import content_digest
+from ansible_collections.chefwell.resilience.plugins.module_utils.database.catalogue import (
+    Catalogue,
+)
 from ansible_collections.chefwell.resilience.plugins.module_utils.database.connection import (
     connect,
     driver,
+    identifier,
     open_connection,
 )
 from ansible_collections.chefwell.resilience.plugins.module_utils.database.postgres import Server
@@ -90,3 +95,27 @@ def test_psycopg2_is_named_when_it_is_missing(
     monkeypatch.setitem(sys.modules, "psycopg2", None)
     with pytest.raises(ResilienceError, match="psycopg2"):
         open_connection({"host": str(tmp_path)})
+
+
+@pytest.mark.parametrize("name", ["pão", "p\udce3o"])
+def test_bytes_of_a_database_without_an_encoding_come_and_go_as_they_are(
+    server: Server, name: str
+) -> None:
+    """As UTF-8 where they are, as half a surrogate pair where they are not."""
+    table = identifier(name)
+    make = "CREATE DATABASE bytes TEMPLATE template0 ENCODING 'SQL_ASCII' LOCALE 'C'"
+    with contextlib.closing(open_connection(server.dsn("postgres"))) as connection:
+        connection.cursor().execute(make)
+    try:
+        opened = open_connection(server.dsn("bytes"))
+        with contextlib.closing(opened) as connection, connection.cursor() as cursor:
+            cursor.execute(driver().sql.SQL("CREATE TABLE {} (t text)").format(table))
+            cursor.execute(driver().sql.SQL("INSERT INTO {} VALUES (%s)").format(table), [name])
+            cursor.execute("SELECT relname FROM pg_class WHERE relname ~ '^p[^g].*o$'")
+            assert cursor.fetchall() == [(name,)]
+            assert Catalogue(connection).relations("r") == {("public", name)}
+            held = content_digest.take(cursor)
+            assert list(held) == [("public", name)] and held["public", name][0] == 1
+    finally:
+        with contextlib.closing(open_connection(server.dsn("postgres"))) as connection:
+            connection.cursor().execute("DROP DATABASE bytes WITH (FORCE)")

@@ -85,9 +85,9 @@ def restored_whole(
         table["name"]: table["rows"] for schema in result["schemas"] for table in schema["tables"]
     }
     assert tables == ROWS
-    asked = {check["id"]: check["status"] for check in result["checks"]}
+    statuses = {check["id"]: check["status"] for check in result["checks"]}
     for id in ("row_counts", "foreign_keys", "indexes", "sequences", "large_objects"):
-        assert asked[id] == "passed", (id, result["checks"])
+        assert statuses[id] == "passed", (id, result["checks"])
 
 
 @pytest.mark.parametrize("packer", PACKERS)

@@ -15,10 +15,12 @@ from __future__ import annotations
 import dataclasses
 import mmap
 import os
+import re
 from typing import BinaryIO
 
 from ..common.errors import BackupError, ResilienceError
 from ..common.messages import _
+from . import sql_encoding
 
 MAGIC = b"PGDMP"
 OLDEST, NEWEST = (1, 12), (1, 16)
@@ -84,6 +86,9 @@ class Toc:
     row_security: bool = False
 
 
+_ENCODING = re.compile(r"client_encoding = '([^']+)'")
+
+
 def damaged(what: str, path: str) -> BackupError:
     """The error for an archive that contradicts its own layout."""
     return BackupError(
@@ -130,7 +135,7 @@ class Reader:
 
 
 def read(path: str) -> Toc:
-    """The table of contents of a custom archive, or of a directory archive's `toc.dat`.
+    """Return the table of contents of a custom archive, or of a directory archive's `toc.dat`.
 
     Args:
         path: the file.
@@ -181,7 +186,9 @@ def _read(reader: Reader) -> Toc:
     if count < 0:
         raise damaged(_("it claims %(count)d entries", count=count), reader.path)
     archive_format = FORMATS[format_number]
-    entries = [_entry(reader, version, archive_format, offset_size) for _number in range(count)]
+    entries = _decoded(
+        [_entry(reader, version, archive_format, offset_size) for _number in range(count)]
+    )
     return Toc(
         version,
         archive_format,
@@ -196,7 +203,7 @@ def _read(reader: Reader) -> Toc:
 
 
 def entries_again(reader: Reader, toc: Toc) -> list[Entry]:
-    """The entries of another table of contents that begins where the reader stands.
+    """Return the entries of another table of contents that begins where the reader stands.
 
     `pg_dump -Fc > file` of PostgreSQL 16 leaves one behind the data: it opens its standard output
     for appending, and when it then goes back to enter where the data lies, what it writes lands at
@@ -213,7 +220,34 @@ def entries_again(reader: Reader, toc: Toc) -> list[Entry]:
     if count != len(toc.entries):
         raise damaged(_("no data block begins at byte %(at)d", at=reader.at), reader.path)
     # pg_dump writes offsets of eight bytes on every system of today.
-    return [_entry(reader, toc.version, toc.format, 8) for _number in range(count)]
+    return _decoded([_entry(reader, toc.version, toc.format, 8) for _number in range(count)])
+
+
+def _decoded(entries: list[Entry]) -> list[Entry]:
+    """Return the entries with their texts in the archive's own encoding, which one of them names.
+
+    They were read as UTF-8; other bytes are half surrogate pairs.
+    """
+    named = (_ENCODING.search(entry.definition) for entry in entries if entry.kind == "ENCODING")
+    encoding = next((found[1] for found in named if found), "UTF8")
+    if encoding in ("UTF8", "SQL_ASCII"):
+        return entries
+
+    def decoded(text: str) -> str:
+        content = text.encode("utf-8", "surrogateescape")
+        return text if text.isascii() else sql_encoding.decoded(content, encoding)
+
+    return [
+        dataclasses.replace(
+            entry,
+            name=decoded(entry.name),
+            schema=decoded(entry.schema),
+            owner=decoded(entry.owner),
+            definition=decoded(entry.definition),
+            copy_statement=entry.copy_statement and decoded(entry.copy_statement),
+        )
+        for entry in entries
+    ]
 
 
 def _compression(reader: Reader, version: tuple[int, int]) -> str:

@@ -46,8 +46,19 @@ def driver() -> Any:
             _("the Python library %(library)s is missing", library="psycopg2"),
             remedy=_("install python3-psycopg2 (Debian)"),
         ) from error
-    psycopg2.extensions.encodings[NO_ENCODING] = BYTES
+    # psycopg2 looks encodings up without their underscores.
+    psycopg2.extensions.encodings[NO_ENCODING.replace("_", "")] = BYTES
     return psycopg2
+
+
+def identifier(*names: str) -> Any:
+    """Return a quoted identifier, as `psycopg2.sql.Identifier`, also of bytes that are no text.
+
+    Args:
+        names: its parts, as schema and table.
+    """
+    quoted = ('"' + name.replace('"', '""') + '"' for name in names)
+    return driver().sql.SQL(".".join(quoted))
 
 
 def _bytes_codec(name: str) -> codecs.CodecInfo | None:

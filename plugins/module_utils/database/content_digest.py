@@ -16,7 +16,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 from .catalogue import ObjectName
-from .connection import driver
+from .connection import driver, identifier
 
 ALGORITHM = "sum of hashtextextended over rows as text, columns by name"
 # Tables that are read by one query: each is locked, with its indexes, while the query runs.
@@ -81,8 +81,8 @@ def read(cursor: Any, batch: Sequence[Columns]) -> dict[ObjectName, tuple[int, s
             " FROM ONLY {} t"
         ).format(
             sql.Literal(number),
-            sql.SQL(", ").join(sql.Identifier("t", column) for column in names),
-            sql.Identifier(*key),
+            sql.SQL(", ").join(identifier("t", column) for column in names),
+            identifier(*key),
         )
         for number, (key, names) in enumerate(batch)
     )

@@ -18,7 +18,7 @@ from ..common.messages import _, join
 from ..common.settings import option
 from ..database import parallel_queries
 from ..database.catalogue import Catalogue, ObjectName
-from ..database.connection import driver
+from ..database.connection import driver, identifier
 
 # Tables counted by one query.
 BATCH = 100
@@ -100,7 +100,7 @@ class CheckContext:
             # ONLY: rows of a child table are the child's.
             query = sql.SQL(" UNION ALL ").join(
                 sql.SQL("SELECT {}, count(*) FROM ONLY {}").format(
-                    sql.Literal(number), sql.Identifier(*table)
+                    sql.Literal(number), identifier(*table)
                 )
                 for number, table in enumerate(batch)
             )

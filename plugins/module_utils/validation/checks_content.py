@@ -17,7 +17,7 @@ from ..common.messages import Message, _, join, ngettext
 from ..common.safe_text import one_line
 from ..database import content_digest, parallel_queries
 from ..database.catalogue import Catalogue, ObjectName
-from ..database.connection import driver
+from ..database.connection import driver, identifier
 from .check_context import BATCH, CheckContext, compared, dotted
 
 
@@ -164,15 +164,15 @@ def _orphan(context: CheckContext, row: tuple[Any, ...]) -> Finding | None:
         "SELECT {values} FROM {child} c WHERE {filled} AND NOT EXISTS"
         " (SELECT 1 FROM {parent} p WHERE {equal}) LIMIT 1"
     ).format(
-        values=sql.SQL(", ").join(sql.Identifier("c", column) for column in columns),
-        child=sql.Identifier(schema, table),
-        parent=sql.Identifier(other_schema, other),
+        values=sql.SQL(", ").join(identifier("c", column) for column in columns),
+        child=identifier(schema, table),
+        parent=identifier(other_schema, other),
         filled=sql.SQL(" AND ").join(
-            sql.SQL("{} IS NOT NULL").format(sql.Identifier("c", column)) for column in columns
+            sql.SQL("{} IS NOT NULL").format(identifier("c", column)) for column in columns
         ),
         equal=sql.SQL(" AND ").join(
-            sql.SQL("{} = {}").format(sql.Identifier("p", theirs), sql.Identifier("c", ours))
-            for ours, theirs in zip(columns, referenced, strict=True)
+            sql.SQL("{} = {}").format(identifier("p", parent), identifier("c", child))
+            for child, parent in zip(columns, referenced, strict=True)
         ),
     )
     orphans = context.catalogue.rows(query)
@@ -265,9 +265,9 @@ def _collisions(
         ).format(
             number=sql.Literal(number),
             step=sql.Literal(row[5]),
-            sequence=sql.Identifier(row[0], row[1]),
-            table=sql.Identifier(row[2], row[3]),
-            column=sql.Identifier(row[4]),
+            sequence=identifier(row[0], row[1]),
+            table=identifier(row[2], row[3]),
+            column=identifier(row[4]),
         )
         for number, row in enumerate(batch)
     )
@@ -331,17 +331,13 @@ def _unresolved(connection: Any, batch: Sequence[ObjectName]) -> list[tuple[Obje
             # PREPARE looks up every name of a query and does no more; the planner would already
             # call functions.
             try:
-                cursor.execute("SELECT pg_get_viewdef(%s::regclass)", [_quoted(key)])
+                cursor.execute("SELECT pg_get_viewdef(%s::regclass)", [identifier(*key).string])
                 definition = sql.SQL(cursor.fetchone()[0].rstrip().rstrip(";"))
                 cursor.execute(sql.SQL("PREPARE resolved AS {}").format(definition))
                 cursor.execute("DEALLOCATE resolved")
             except error_class as error:
                 wrong.append((key, one_line(error, 120)))
     return wrong
-
-
-def _quoted(key: ObjectName) -> str:
-    return ".".join('"' + part.replace('"', '""') + '"' for part in key)
 
 
 def materialized_views(context: CheckContext) -> Evidence:
@@ -424,7 +420,7 @@ def corruption(context: CheckContext) -> Evidence:
     if not where:
         return Evidence(_("the extension amcheck is not installed here"), skipped=True)
     check = sql.SQL("SELECT {}.bt_index_check(%s::oid::regclass, true)").format(
-        sql.Identifier(where[0][0])
+        identifier(where[0][0])
     )
     findings, indexes = [], context.catalogue.rows(_BTREES)
     for schema, name, oid in indexes:
