@@ -498,9 +498,9 @@ from ansible_collections.chefwell.resilience.plugins.module_utils.database.postg
 interrupt.listen()
 path, host, port, user, password = sys.argv[1:]
 server = Server(host, int(port), user, password, Binaries("", 0, ""))
-told = lambda read, size: print(read, size, flush=True)
+report = lambda read, size: print(read, size, flush=True)
 try:
-    sql_loader.load(path, server, "restored", left_out=LeftOut(), time_limit=600, progress=told)
+    sql_loader.load(path, server, "restored", left_out=LeftOut(), time_limit=600, progress=report)
 except KeyboardInterrupt:
     sys.exit(99)
 """

@@ -152,7 +152,7 @@ def _restore_archive(
 
     outcome = attempt(replace)
     if count > 1 and restore_errors.DEADLOCK.search(outcome.errors):
-        # Alone it meets nobody; the database was made here, so it may be replaced.
+        # One process meets no other; the database was made here, so it may be replaced.
         count = 1
         outcome = attempt(True)
     if outcome.timed_out:

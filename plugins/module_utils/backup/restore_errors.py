@@ -18,7 +18,7 @@ HARMLESS = (
     # Comments on extensions belong to the extension's owner; they are no data.
     re.compile(r"must be owner of extension"),
 )
-# What tells of the place and not of the backup: no room, no memory, a server that was ended (errors
+# Errors of the place and not of the backup: no room, no memory, a server that was ended (errors
 # of the classes 53, 57 and 08 in the manual, "PostgreSQL Error Codes").
 PLACE_BROKE = re.compile(
     r"No space left on device|Disk quota exceeded|could not extend file|out of (?:shared )?memory"

@@ -27,7 +27,7 @@ _PATTERNS = {
     "gb18030": rb"[\x80-\xff](?:[0-9][\x00-\xff]{2}|[^0-9])|([\x80-\xff][\x00-\xff]{0,2}\Z)",
     "johab": rb"\x8f[\x00-\xff]{2}|[\x80-\x8e\x90-\xff][\x00-\xff]|([\x80-\xff][\x00-\xff]?\Z)",
 }
-# Other names of theirs, as PostgreSQL knows them (encnames.c), without what is no letter or digit.
+# Their other names in PostgreSQL (encnames.c), without what is no letter or digit.
 _ALIASES = {
     "mskanji": "sjis",
     "shiftjis": "sjis",

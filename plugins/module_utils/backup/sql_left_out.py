@@ -81,7 +81,7 @@ def _defined(left_out: LeftOut, words: Sequence[str], second: str, text: bytes) 
     return "SET TABLESPACE" if "TABLESPACE" in every else ""
 
 
-def _said_of(left_out: LeftOut, words: Sequence[str], second: str, text: bytes) -> str:
+def _described(left_out: LeftOut, words: Sequence[str], second: str, text: bytes) -> str:
     """COMMENT ON and SECURITY LABEL."""
     if words[0] == "SECURITY" and left_out.links:
         return "SECURITY LABEL"
@@ -127,8 +127,8 @@ _RULES = {
     "CREATE": _defined,
     "ALTER": _defined,
     "DROP": _defined,
-    "COMMENT": _said_of,
-    "SECURITY": _said_of,
+    "COMMENT": _described,
+    "SECURITY": _described,
     "GRANT": _granted,
     "REVOKE": _granted,
     "SET": _set,

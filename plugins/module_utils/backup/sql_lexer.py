@@ -40,7 +40,7 @@ _IDENTIFIER_BYTES = frozenset(
 _BLANK = re.compile(rb"[ \t\n\r\f\v]*")
 _NEWLINE = re.compile(rb"[\r\n]")
 _COMMENT_EDGE = re.compile(rb"/\*|\*/")
-# What holds nothing of interest. Literals with a prefix are looked at one by one.
+# Text without any structure. Literals with a prefix are looked at one by one.
 _DULL = re.compile(rb"""[^'"$;()\\/-]*(?:(?:-(?=[^-])|/(?=[^*]))[^'"$;()\\/-]*)*""")
 _DULL_OR_LITERAL = re.compile(rb"""(?:[^'"$;()\\/-]+|(?<![eEbBxX&])'[^']*'|-(?=[^-])|/(?=[^*]))*""")
 # Within a function whose body is SQL, where semicolons stand between BEGIN ATOMIC and END.
@@ -124,9 +124,9 @@ class Lexer:
     Args:
         read: returns up to that many bytes, and none at the end.
         keep: bytes that are kept of the text of one statement; all of it if None.
-        follow: whether SET statements of the input itself say how literals are written and in which
-            encoding. Whoever executes the statements leaves that out, and sets `standard_strings`
-            and `encoding` as the server reports them.
+        follow: whether SET statements of the input change how literals and encodings are read. A
+            caller that executes the statements switches that off, and sets `standard_strings` and
+            `encoding` as the server reports them.
         block, head: bytes that are read at once, and ahead of a statement; for tests.
 
     Attributes:
@@ -163,7 +163,7 @@ class Lexer:
 
     @property
     def encoding(self) -> str:
-        """The client encoding that the input is in, as PostgreSQL names it."""
+        """Return the client encoding of the input, as PostgreSQL names it."""
         return self._encoding
 
     @encoding.setter
@@ -175,7 +175,7 @@ class Lexer:
         self._hide()
 
     def pieces(self) -> Iterator[Piece]:
-        """The pieces in their order; rows that nobody took through `rows` are among them."""
+        """Yield the pieces in their order, with the rows of a COPY unless `rows` was read."""
         while len(self._raw) < 3 and self._fill():
             pass
         if self._raw.startswith(b"\xef\xbb\xbf"):
@@ -196,9 +196,9 @@ class Lexer:
             yield piece
 
     def rows(self) -> Iterator[bytes]:
-        """The rows of the COPY that `pieces` gave last, in blocks, without their end mark.
+        """Yield the rows of the COPY that `pieces` gave last, in blocks, without their end mark.
 
-        `complete` tells afterwards whether the mark was there.
+        Afterwards `complete` is whether the mark was there.
         """
         while self._copying:
             found, after = self._end_of_rows()
@@ -341,7 +341,7 @@ class Lexer:
         return piece
 
     def _note(self, piece: Piece) -> None:
-        """See what a statement means for what follows it."""
+        """Change how the text behind a statement is read, where the statement says so."""
         start = piece.text[:4].upper()
         if start == b"COPY":
             if _COPY_IN.match(piece.text):
@@ -585,7 +585,7 @@ class Lexer:
 
 
 def words(text: bytes, most: int = 12) -> list[str]:
-    """The first tokens of a statement, without its comments; unquoted words in capitals."""
+    """Return the first tokens of a statement, without its comments; unquoted words in capitals."""
     found: list[str] = []
     at = 0
     while len(found) < most and (match := _TOKEN.search(text, at)):
@@ -609,12 +609,12 @@ def _comment_end(text: bytes, at: int) -> int:
 
 
 def copy_target(text: bytes) -> bytes | None:
-    """The name, as it is written, of the table that a COPY … FROM stdin fills; else None."""
+    """Return the name, as it is written, of the table that a COPY … FROM stdin fills; else None."""
     found = _COPY_IN.match(text)
     return found[1] if found else None
 
 
 def meta_name(text: bytes) -> str:
-    r"""The name of a meta-command: `\connect`, `\!`."""
+    r"""Return the name of a meta-command: `\connect`, `\!`."""
     found = _META_NAME.match(text)
     return found[0].decode("ascii", "backslashreplace") if found else ""

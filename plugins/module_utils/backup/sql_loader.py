@@ -169,7 +169,7 @@ class _Load:
         self.done.left_out[name] += 1
         if name not in EXPECTED:
             self.done.errors.append(
-                f"line {piece.line}: the meta-command {name} was not obeyed: no dump holds it"
+                f"line {piece.line}: the meta-command {name} was not obeyed: pg_dump writes none"
             )
 
     def _statement(self, piece: sql_lexer.Piece) -> None:
@@ -277,7 +277,7 @@ def load(
             cursor.execute("SET lc_messages TO 'C'")
         with open(path, "rb", buffering=0) as file:
             run = _Load(file, connection, left_out)
-            _attend(
+            _run_beside(
                 run,
                 server.dsn(database),
                 time_limit,
@@ -288,7 +288,7 @@ def load(
         connection.close()
 
 
-def _attend(
+def _run_beside(
     run: _Load, dsn: dict[str, Any], time_limit: float, progress: Callable[[], None]
 ) -> None:
     """Run a load beside this thread, which stays able to hear interrupts."""
