@@ -361,9 +361,16 @@ def test_d5_sequences_views_objects_security_collation(
         "CREATE MATERIALIZED VIEW tenant_chefwell.stats AS SELECT 1 AS one WITH NO DATA",
         "SELECT lo_from_bytea(0, 'scan'), lo_from_bytea(0, 'other')",
     )
-    fault.cause("production's own sequence is behind, its materialized view empty")
+    fault.cause("production's own sequence is behind; a materialized view there was never filled")
     findings = found(bench.drill(bench.dump("spoilt")))
-    fault.see(f"{findings}", holds=set(findings) == {"sequence.behind", "matview.empty"})
+    # The view is as it is in production, where reading it fails, too.
+    fault.see(f"{findings}", holds=set(findings) == {"sequence.behind"})
+    bench.copy("CREATE MATERIALIZED VIEW tenant_chefwell.stats AS SELECT 1 AS one")
+    fault.cause("a materialized view that was filled in production is empty after the restore")
+    emptied = "REFRESH MATERIALIZED VIEW tenant_chefwell.stats WITH NO DATA"
+    (result,) = bench.drill_after(bench.dump("spoilt"), lambda cursor: cursor.execute(emptied))
+    findings = found(result)
+    fault.see(f"{findings}", holds=set(findings) == {"matview.empty"})
     bench.copy("SELECT lo_from_bytea(0, 'scan'), lo_from_bytea(0, 'other')")
 
     def spoil(cursor: Any) -> None:
