@@ -24,6 +24,7 @@ class Host:
     def __init__(self, root: Path, **values: Any) -> None:
         self.root, self.file = root, root / "staging.json"
         self.values = {
+            "engine": "embedded",
             "work_dir": str(root / "work"),
             "state_dir": str(root / "state"),
             "log_file": str(root / "log"),
@@ -137,7 +138,7 @@ def test_what_fails_afterwards_does_not_change_the_verdict(
     output = capsys.readouterr().err
     for words in ("dead man's switch", "metrics", "contact"):
         assert words in output
-    assert "dead-man check" in (tmp_path / "log").read_text()
+    assert "dead man's switch" in (tmp_path / "log").read_text()
     assert len(host.events()) == 1
 
 
