@@ -246,6 +246,24 @@ def test_another_encoding(old: Lab, restored: dict[str, Dump]) -> None:
     _fired({"encoding.differs"}, "a database in LATIN1")
 
 
+@pytest.mark.parametrize("form", ["-Fc", "-Fp"])
+@pytest.mark.parametrize("option", ["--schema-only", "--inserts", "--rows-per-insert=7"])
+def test_a_manifest_knows_the_rows_whatever_the_format(
+    old: Lab, sources: dict[str, Path], option: str, form: str
+) -> None:
+    dump = old.prepare(old.dump("rental", form, option))
+    expected = _with_manifest(old, "rental", dump.expected)
+    assert old.restore(dump, "partly") == []
+    raised = found(old.validate("partly", expected))
+    if option == "--schema-only":
+        assert "rows.differ" in raised
+    else:
+        assert raised == []
+        old.run("partly", "UPDATE public.film SET title = title || 'x'")
+        assert "content.differs" in found(old.validate("partly", expected))
+    old.drop("partly")
+
+
 @pytest.mark.parametrize("form", ["-Fc", "-Fd", "-Ft"])
 @pytest.mark.parametrize("encoding", ["LATIN1", "SQL_ASCII"])
 def test_a_database_in_another_encoding_raises_nothing(old: Lab, encoding: str, form: str) -> None:

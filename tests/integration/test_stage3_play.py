@@ -261,7 +261,7 @@ def test_a_backup_is_made_with_its_manifest(host: PlayHost, bed: Testbed, tmp_pa
     beside.unlink()
     lone = ["/bin/sh", "-c", f"echo ran ${{BACKUP_SNAPSHOT:-without}} > {backup}"]
     nowhere = host.command(
-        "backup-manifest", "--backup", str(backup), "--dsn", "host=/nowhere", "--", *lone
+        "backup-manifest", "--backup", str(backup), "--dsn", "host=/nowhere dbname=x", "--", *lone
     )
     assert nowhere.returncode == 1 and "cannot be read for the manifest" in nowhere.stderr
     assert backup.read_text() == "ran without\n" and not beside.exists()
