@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import datetime
 import shutil
 import subprocess
 from collections.abc import Iterator
@@ -76,6 +77,38 @@ def test_a_staging_that_was_set_up_stays(
     assert drill.clean_up(settings) == []
 
 
+def test_a_plain_dump_that_names_its_database_goes_into_staging(
+    settings: proof_settings.ProofSettings,
+    bed: Testbed,
+    other: production.Production,
+    tmp_path: Path,
+) -> None:
+    """Nothing of the server but staging's own database is made, dropped or renamed."""
+    server = bed.record["postgres"]
+    path = tmp_path / "chefwell_backup_20251120_030000.sql"
+    subprocess.run(
+        [
+            *(f"{server['bin_dir']}/pg_dump", "-Fp", "--clean", "--create", f"--file={path}"),
+            *("-U", server["user"], "-h", server["host"], "-p", str(server["port"])),
+            server["dbname"],
+        ],
+        env={"PGPASSWORD": server["password"]},
+        check=True,
+    )
+    hostile = "\\connect postgres\nDROP DATABASE precious;\nCREATE ROLE stranger SUPERUSER;\n"
+    end = "--\n-- PostgreSQL database dump complete\n"
+    content = path.read_text(encoding="utf-8")
+    path.write_text(content.replace(end, hostile + end), encoding="utf-8")
+    execute(other, "CREATE DATABASE precious")
+    before = databases(other)
+    result = drill.run(settings, path=str(path))
+    assert (result["verdict"], result["problem"]) == ("passed", None), result
+    assert databases(other) == before
+    assert result["restore"]["left_out"]["CREATE ROLE"] == 1
+    assert result["restore"]["left_out"]["DROP DATABASE"] == 2
+    execute(other, "DROP DATABASE precious")
+
+
 def test_a_foreign_database_of_that_name_stays(
     settings: proof_settings.ProofSettings, other: production.Production
 ) -> None:
@@ -112,7 +145,8 @@ def test_a_backup_that_is_a_folder_is_the_newest(
     settings: proof_settings.ProofSettings, bed: Testbed
 ) -> None:
     server = bed.record["postgres"]
-    folder = Path(bed.record["backups"], "daily", "chefwell_backup_20990101_030000")
+    now = datetime.datetime.now()
+    folder = Path(bed.record["backups"], "daily", f"chefwell_backup_{now:%Y%m%d_%H%M%S}")
     dump = [f"{server['bin_dir']}/pg_dump", "-Fd", "-j2", "-f", str(folder), "-U", server["user"]]
     subprocess.run(
         [*dump, "-h", server["host"], "-p", str(server["port"]), server["dbname"]],
@@ -120,7 +154,7 @@ def test_a_backup_that_is_a_folder_is_the_newest(
         check=True,
     )
     try:
-        for which in ({}, {"tier": "daily"}, {"date": "2099-01-01"}):
+        for which in ({}, {"tier": "daily"}, {"date": f"{now:%Y-%m-%d}"}):
             result = drill.run(settings, **which)
             assert (result["verdict"], result["problem"]) == ("passed", None), result
             assert result["backup"]["path"] == str(folder)
