@@ -123,7 +123,13 @@ def test_a6_hostile_names(
     names.append(b"<script>alert(1)<\xe2\x80\xae.dump")
     for name in names:
         (tree / "daily" / os.fsdecode(name)).write_bytes(os.urandom(500))
-    code, sent = by_command(settings, tmp_path, "sync-backups-offsite", backup_pattern=pattern)
+    code, sent = by_command(
+        settings,
+        tmp_path,
+        "sync-backups-offsite",
+        backup_pattern=pattern,
+        backup_tiers=list(settings.tiers),
+    )
     fault.see(
         f"exit {code}, {sent['files_sent']} sent", holds=sent["files_sent"] == 14 + len(names)
     )

@@ -89,7 +89,7 @@ def fetch(
     sizes: dict[str, int] = {}
     for line in listed.splitlines():
         match = _LISTED.fullmatch(line)
-        if match and match[2] in tiers and known.match(match[3]):
+        if match and match[2] in tiers and backup_names.match_name(match[3], known):
             sizes[f"{match[2]}/{match[3]}"] = int(match[1])
     # An empty file of each name, so that `choose` works as on a local tree.
     for name in tiers:

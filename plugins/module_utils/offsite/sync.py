@@ -469,7 +469,7 @@ class _Run:
                 why=finished.refused,
             )
             remedy = _(
-                "if all is as you want it, say so on the server, where our key cannot: "
+                "if all is as you want it, accept it on the server, where the client's key cannot: "
                 "keep-offsite-copy.sh CLIENT --accept"
             )
             self.refusals.append(Refusal("server-mass-change", finished.refused))

@@ -2,10 +2,10 @@
 # Copyright (c) 2026, chefwell.resilience contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Lets this process, and what it starts, write in one folder only: the kernel's Landlock.
+"""Landlock: the kernel lets this process, and what it starts, write in one folder only.
 
-What a program that parses a hostile stream might be talked into then stays in that folder, whatever
-links lie in it. Constants and structures are those of linux/landlock.h; see landlock(7).
+What an attacker makes a program do by a hostile stream then stays in that folder, whatever links
+lie in it. Constants and structures are those of linux/landlock.h; see landlock(7).
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ _WRITE_FILE = 1 << 1
 # REMOVE_DIR, REMOVE_FILE and every MAKE_*; of version 1.
 _ENTRIES = sum(1 << bit for bit in range(4, 13))
 _REFER, _TRUNCATE = 1 << 13, 1 << 14  # of versions 2 and 3
-# From this version (Linux 6.2) no file elsewhere can be cut off either. What no version forbids:
+# From this version (Linux 6.2) no file elsewhere can be truncated either. What no version forbids:
 # reading, and changing the modes and times of what the account owns.
 WHOLE = 3
 
@@ -37,19 +37,19 @@ class _Beneath(ctypes.Structure):
 
 
 def version() -> int:
-    """The kernel's version of Landlock; 0 where it has none, or none that is switched on."""
+    """Return the kernel's version of Landlock; 0 where it has none, or it is switched off."""
     return max(0, _syscall(_CREATE_RULESET, None, 0, _ASK_VERSION))
 
 
 def write_only_in(folder: str) -> bool:
-    """Takes from this process every right to write outside `folder`, for ever.
+    """Take from this process every right to write outside `folder`, for ever.
 
     Returns:
         Whether the kernel does so. Version 2 is the least: before it no file could be renamed from
         one folder to another, which rsync's partial files need.
 
     Raises:
-        OSError: the kernel could, and yet it failed; nothing must be run then.
+        OSError: the kernel has Landlock, but refused; nothing may be run then.
     """
     held = version()
     if held < 2:

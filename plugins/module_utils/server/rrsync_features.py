@@ -2,10 +2,10 @@
 # Copyright (c) 2026, chefwell.resilience contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What the server's own `rrsync` could refuse, told beside what the gate refuses in any case.
+"""Options that the server's own `rrsync` knows, for comparison with what the gate refuses.
 
-`rrsync` comes with rsync and restricts a key to one folder. It learned to refuse deletion and
-overwriting in different releases, so an owner who compares the two wants to know which one he has.
+`rrsync` comes with rsync and restricts a key to one folder. It got the options to refuse deletion
+and overwriting in different releases.
 """
 
 from __future__ import annotations
@@ -18,15 +18,15 @@ from ..common.errors import ResilienceError
 
 # rrsync(1): write-only; no deletion; no overwriting of what is there.
 OPTIONS = ("-wo", "-no-del", "-no-overwrite")
-# Of the script in Python (rsync 3.2.4 and newer) and of the one in Perl before it: said after the
-# options were read, so an option that brings another complaint is not known.
-_READ_THEM_ALL = "Not invoked via sshd"
+# Both the script in Python (rsync 3.2.4 and newer) and the one in Perl print this after they have
+# parsed the options, so an option that causes another error is not known.
+_OPTIONS_PARSED = "Not invoked via sshd"
 
 
 def known(program: str = "rrsync", options: Sequence[str] = OPTIONS) -> list[str] | None:
-    """Which options this `rrsync` knows.
+    """Return which options this `rrsync` knows.
 
-    It is called without a request, so it does nothing but look at its options.
+    It is called without a request, so it only parses its options.
 
     Args:
         program: its name or path.
@@ -42,13 +42,13 @@ def known(program: str = "rrsync", options: Sequence[str] = OPTIONS) -> list[str
             ended = process.run([program, option, os.sep], time_limit=10, env=env)
         except ResilienceError:
             return None
-        if ended.code != 0 and _READ_THEM_ALL in ended.errors:
+        if ended.code != 0 and _OPTIONS_PARSED in ended.errors:
             found.append(option)
     return found
 
 
 def sentence(found: Sequence[str] | None) -> str:
-    """One line for the server's log: what `rrsync` lacks, and who refuses it instead."""
+    """Return one line for the server's log: what `rrsync` lacks, and that the gate refuses it."""
     if found is None:
         return "no rrsync here; the gate confines the key, and refuses deletion and overwriting"
     lacking = [option for option in OPTIONS if option not in found]
