@@ -99,14 +99,14 @@ CASES = {
         "stores",
         "ALTER TABLE tenant_d.categories ALTER COLUMN name TYPE character varying(200)",
         *("definition.differs", "tenant.column_differs", "tenant.column_extra"),
-        names="“character varying(200) NOT NULL”, in production it was “text NOT NULL”",
+        names="`character varying(200) NOT NULL`, in production it was `text NOT NULL`",
         manifest=True,
     ),
     "a column that may be null": _broken(
         "library",
         "ALTER TABLE stock.item ALTER COLUMN title DROP NOT NULL",
         "definition.differs",
-        names="column stock.item.title is “text”, in production it was “text NOT NULL”",
+        names="column stock.item.title is `text`, in production it was `text NOT NULL`",
         manifest=True,
     ),
     "a default gone": _broken(

@@ -29,11 +29,11 @@ MUTATIONS = {
     "index dropped": ("DROP INDEX public.plain_index", "index public.plain_index is missing"),
     "index on another column": (
         "DROP INDEX public.plain_index; CREATE INDEX plain_index ON public.booked (room)",
-        "plain_index is “CREATE INDEX plain_index ON public.booked USING btree (room)”",
+        "plain_index is `CREATE INDEX plain_index ON public.booked USING btree (room)`",
     ),
     "index no longer unique": (
         "DROP INDEX public.unique_index; CREATE INDEX unique_index ON public.booked (number)",
-        "in production it was “CREATE UNIQUE INDEX",
+        "in production it was `CREATE UNIQUE INDEX",
     ),
     "index invalid": (
         "UPDATE pg_index SET indisvalid = false WHERE indexrelid = 'public.plain_index'::regclass",
@@ -46,7 +46,7 @@ MUTATIONS = {
     "foreign key not valid": (
         "ALTER TABLE public.booked DROP CONSTRAINT of_thing_key, ADD CONSTRAINT of_thing_key"
         " FOREIGN KEY (thing) REFERENCES public.thing ON DELETE SET NULL NOT VALID",
-        "NOT VALID”, in production it was",
+        "NOT VALID`, in production it was",
     ),
     "foreign key not valid, with an orphan": (
         "ALTER TABLE public.booked DROP CONSTRAINT of_thing_key;"
@@ -58,11 +58,11 @@ MUTATIONS = {
     "on delete changed": (
         "ALTER TABLE public.booked DROP CONSTRAINT of_thing_key, ADD CONSTRAINT of_thing_key"
         " FOREIGN KEY (thing) REFERENCES public.thing ON DELETE CASCADE",
-        "ON DELETE CASCADE”, in production",
+        "ON DELETE CASCADE`, in production",
     ),
     "foreign key deferrable": (
         "ALTER TABLE public.booked ALTER CONSTRAINT of_thing_key DEFERRABLE",
-        "DEFERRABLE”, in production",
+        "DEFERRABLE`, in production",
     ),
     "check dropped": (
         "ALTER TABLE public.booked DROP CONSTRAINT positive",
@@ -71,13 +71,13 @@ MUTATIONS = {
     "check weakened": (
         "ALTER TABLE public.booked DROP CONSTRAINT positive,"
         " ADD CONSTRAINT positive CHECK (checked > -1)",
-        "constraint public.booked.positive is “CHECK ((checked > '-1'::integer))”, in production it"
-        " was “CHECK ((checked > 0))”",
+        "constraint public.booked.positive is `CHECK ((checked > '-1'::integer))`, in production it"
+        " was `CHECK ((checked > 0))`",
     ),
     "check not valid": (
         "ALTER TABLE public.booked DROP CONSTRAINT positive,"
         " ADD CONSTRAINT positive CHECK (checked > 0) NOT VALID",
-        "NOT VALID”, in production it was “CHECK ((checked > 0))”",
+        "NOT VALID`, in production it was `CHECK ((checked > 0))`",
     ),
     "listed values of a check": (
         "ALTER TABLE public.thing DROP CONSTRAINT listed,"
@@ -106,17 +106,17 @@ MUTATIONS = {
     ),
     "trigger disabled": (
         "ALTER TABLE public.thing DISABLE TRIGGER on_change",
-        "DISABLED”, in production",
+        "DISABLED`, in production",
     ),
     "trigger of another event": (
         "CREATE OR REPLACE TRIGGER on_change BEFORE INSERT ON public.thing FOR EACH ROW"
         " EXECUTE FUNCTION public.changed()",
-        "trigger public.thing.on_change is “CREATE TRIGGER on_change BEFORE INSERT",
+        "trigger public.thing.on_change is `CREATE TRIGGER on_change BEFORE INSERT",
     ),
     "view dropped": ("DROP VIEW public.checked", "view public.checked is missing"),
     "view with another body": (
         "CREATE OR REPLACE VIEW public.checked AS SELECT a, b FROM public.thing WHERE b > 1",
-        "view public.checked is “",
+        "view public.checked is `",
     ),
     "rule dropped": (
         "DROP RULE no_delete ON public.thing",
@@ -124,7 +124,7 @@ MUTATIONS = {
     ),
     "rule with another body": (
         "CREATE OR REPLACE RULE no_delete AS ON DELETE TO public.thing DO INSTEAD NOTHING",
-        "rule public.thing.no_delete is “",
+        "rule public.thing.no_delete is `",
     ),
     "function dropped": (
         "DROP FUNCTION public.atomic",
@@ -133,7 +133,7 @@ MUTATIONS = {
     "function with another body": (
         "CREATE OR REPLACE FUNCTION public.to_pair(integer) RETURNS public.pair LANGUAGE sql"
         " IMMUTABLE AS $$ SELECT ROW($1, 'y')::public.pair $$",
-        "function public.to_pair(integer) is “",
+        "function public.to_pair(integer) is `",
     ),
     "function of another argument": (
         "DROP FUNCTION public.atomic; CREATE FUNCTION public.atomic(n bigint DEFAULT 3)"
@@ -147,7 +147,7 @@ MUTATIONS = {
     "procedure with another body": (
         "CREATE OR REPLACE PROCEDURE public.move(INOUT n integer) LANGUAGE plpgsql"
         " AS $$ BEGIN n := n + 2; END $$",
-        "function public.move(INOUT n integer) is “",
+        "function public.move(INOUT n integer) is `",
     ),
     "aggregate dropped": (
         "DROP AGGREGATE public.total(public.pair)",
@@ -156,49 +156,49 @@ MUTATIONS = {
     "aggregate that begins otherwise": (
         "CREATE OR REPLACE AGGREGATE public.total (public.pair)"
         " (SFUNC = public.plus, STYPE = public.pair, INITCOND = '(1,a)')",
-        "function public.total(public.pair) is “",
+        "function public.total(public.pair) is `",
     ),
     "default dropped": (
         "ALTER TABLE public.booked ALTER state DROP DEFAULT",
-        "column public.booked.state is “text NOT NULL”, in production",
+        "column public.booked.state is `text NOT NULL`, in production",
     ),
     "default changed": (
         "ALTER TABLE public.booked ALTER state SET DEFAULT 'old'",
-        "DEFAULT 'old'::text”, in production it was “text NOT NULL DEFAULT 'new'::text”",
+        "DEFAULT 'old'::text`, in production it was `text NOT NULL DEFAULT 'new'::text`",
     ),
     "generated expression dropped": (
         "ALTER TABLE public.booked ALTER twice DROP EXPRESSION",
-        "column public.booked.twice is “integer”",
+        "column public.booked.twice is `integer`",
     ),
     "generated otherwise": (
         "ALTER TABLE public.booked DROP twice,"
         " ADD twice integer GENERATED ALWAYS AS (room * 3) STORED",
-        "column public.booked.twice is “integer GENERATED (s) AS (room * 3)”",
+        "column public.booked.twice is `integer GENERATED (s) AS (room * 3)`",
     ),
     "identity dropped": (
         "ALTER TABLE public.booked ALTER number DROP IDENTITY",
-        "column public.booked.number is “integer NOT NULL”",
+        "column public.booked.number is `integer NOT NULL`",
     ),
     "identity of another kind": (
         "ALTER TABLE public.booked ALTER number SET GENERATED ALWAYS",
-        "column public.booked.number is “integer NOT NULL GENERATED ALWAYS AS IDENTITY”",
+        "column public.booked.number is `integer NOT NULL GENERATED ALWAYS AS IDENTITY`",
     ),
     "column's type": (
         "ALTER TABLE public.booked ALTER checked TYPE bigint",
-        "column public.booked.checked is “bigint”, in production it was “integer”",
+        "column public.booked.checked is `bigint`, in production it was `integer`",
     ),
     "column's length": (
         "ALTER TABLE public.thing DROP CONSTRAINT listed; DROP VIEW public.seen;"
         " ALTER TABLE public.thing ALTER d TYPE character varying(30)",
-        "column public.thing.d is “character varying(30)”",
+        "column public.thing.d is `character varying(30)`",
     ),
     "column may be null": (
         "ALTER TABLE public.booked ALTER state DROP NOT NULL",
-        "column public.booked.state is “text DEFAULT 'new'::text”",
+        "column public.booked.state is `text DEFAULT 'new'::text`",
     ),
     "column's collation": (
         'ALTER TABLE public.booked ALTER state TYPE text COLLATE "POSIX"',
-        'column public.booked.state is “text COLLATE pg_catalog."POSIX"',
+        'column public.booked.state is `text COLLATE pg_catalog."POSIX"',
     ),
     "comment dropped": (
         "COMMENT ON COLUMN public.thing.a IS NULL",
@@ -206,7 +206,7 @@ MUTATIONS = {
     ),
     "comment changed": (
         "COMMENT ON TABLE public.thing IS 'another'",
-        "is “another”, in production it was “it's a thing”",
+        "is `another`, in production it was `it's a thing`",
     ),
     "policy dropped": (
         "DROP POLICY of_owner ON public.guarded",
@@ -214,25 +214,25 @@ MUTATIONS = {
     ),
     "policy changed": (
         "ALTER POLICY of_owner ON public.guarded USING (true)",
-        "policy public.guarded.of_owner is “",
+        "policy public.guarded.of_owner is `",
     ),
     "row security off": (
         "ALTER TABLE public.guarded DISABLE ROW LEVEL SECURITY",
-        "relation public.guarded is “table, row security forced”",
+        "relation public.guarded is `table, row security forced`",
     ),
     "row security not forced": (
         "ALTER TABLE public.guarded NO FORCE ROW LEVEL SECURITY",
-        "relation public.guarded is “table, row security”",
+        "relation public.guarded is `table, row security`",
     ),
     "enum value added": (
         "ALTER TYPE public.mood ADD VALUE 'new'",
-        "type public.mood is “enum 'sad', 'it''s ok', 'happy', 'new'”",
+        "type public.mood is `enum 'sad', 'it''s ok', 'happy', 'new'`",
     ),
     "enum's order": (
         "ALTER TYPE public.mood RENAME VALUE 'sad' TO 'x';"
         " ALTER TYPE public.mood RENAME VALUE 'happy' TO 'sad';"
         " ALTER TYPE public.mood RENAME VALUE 'x' TO 'happy'",
-        "type public.mood is “enum 'happy', 'it''s ok', 'sad'”",
+        "type public.mood is `enum 'happy', 'it''s ok', 'sad'`",
     ),
     "statistics dropped": (
         "DROP STATISTICS public.of_thing",
@@ -241,7 +241,7 @@ MUTATIONS = {
     "publication dropped": ("DROP PUBLICATION news", "publication news is missing"),
     "publication changed": (
         "ALTER PUBLICATION news SET (publish = 'insert')",
-        "publication news is “",
+        "publication news is `",
     ),
     "operator dropped": (
         "DROP OPERATOR public.+ (public.pair, public.pair)",
@@ -258,23 +258,23 @@ MUTATIONS = {
     ),
     "partition detached": (
         "ALTER TABLE public.listed DETACH PARTITION public.listed_b",
-        "relation public.listed_b is “table”, in production",
+        "relation public.listed_b is `table`, in production",
     ),
     "inheritance cut": (
         "ALTER TABLE public.heir NO INHERIT public.base",
-        "relation public.heir is “table”, in production it was “table, child of public.base”",
+        "relation public.heir is `table`, in production it was `table, child of public.base`",
     ),
     "logged": (
         "ALTER TABLE public.fast SET LOGGED",
-        "relation public.fast is “table”, in production it was “table, unlogged”",
+        "relation public.fast is `table`, in production it was `table, unlogged`",
     ),
     "unlogged": (
         "ALTER TABLE public.fast SET LOGGED; ALTER TABLE public.base SET UNLOGGED",
-        "relation public.base is “table, unlogged",
+        "relation public.base is `table, unlogged",
     ),
     "storage parameter": (
         "ALTER TABLE public.base SET (fillfactor = 50)",
-        "fillfactor=50”, in production",
+        "fillfactor=50`, in production",
     ),
     "sequence behind": (
         "SELECT setval('public.booked_id_seq', 5)",
@@ -282,11 +282,11 @@ MUTATIONS = {
     ),
     "sequence's increment": (
         "ALTER SEQUENCE public.steps INCREMENT 7",
-        "sequence public.steps is “smallint START 15 INCREMENT 7",
+        "sequence public.steps is `smallint START 15 INCREMENT 7",
     ),
     "sequence no longer cycles": (
         "ALTER SEQUENCE public.steps NO CYCLE",
-        "sequence public.steps is “",
+        "sequence public.steps is `",
     ),
     "sequence's bounds": (
         "ALTER SEQUENCE public.steps MAXVALUE 400",

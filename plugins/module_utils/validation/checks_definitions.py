@@ -106,7 +106,7 @@ def _finding(difference: Difference) -> Finding:
         return Finding("definition.unexpected", name, text)
     before, after = (one_line(text, None) for text in (difference.before, difference.after))
     text = _(
-        "%(what)s is “%(found)s”, in production it was “%(expected)s”",
+        "%(what)s is `%(found)s`, in production it was `%(expected)s`",
         what=what,
         found=_shown(after, before),
         expected=_shown(before, after),
