@@ -270,7 +270,7 @@ def test_a_host_without_programs_restores_in_the_container(host: DockerHost, bed
 
 def test_without_an_engine_there_is_no_verdict(host: DockerHost) -> None:
     settings = json.loads((host.root / "etc" / "staging.json").read_text())
-    settings["compose"]["docker_host"] = "unix:///nowhere/docker.sock"
+    settings["docker_host"] = "unix:///nowhere/docker.sock"
     settings["state_dir"] = str(host.root / "state-of-another")
     other = host.root / "no-engine.json"
     other.write_text(json.dumps(settings))

@@ -118,6 +118,7 @@ class RestoreSettings(StageSettings):
         work_dir: folder of its own, for everything that is made.
         staging_database: name of the restored database.
         bin_dir: PostgreSQL's programs; the newest installed ones when empty.
+        sandbox: whether the engine `embedded` runs server and restore programs in a sandbox.
         postgres_image, postgres_port, volume, backend_image, backend_build, docker_host,
             compose_command: of the engine `compose`.
         external: the server of the engine `external`.
@@ -150,6 +151,7 @@ class RestoreSettings(StageSettings):
     work_dir: str = "/var/lib/chefwell-resilience/staging"
     staging_database: str = "restaurante_staging"
     bin_dir: str = ""
+    sandbox: bool = True
     postgres_image: str = "postgres:16-alpine"
     postgres_port: int = 5433
     volume: str = "staging_postgres_data"
@@ -268,6 +270,7 @@ def proof_settings(settings: RestoreSettings) -> ProofSettings:
         work_dir=settings.work_dir,
         database=settings.staging_database,
         bin_dir=settings.bin_dir,
+        sandbox=settings.sandbox,
     )
     steps = settings.api_steps or api_probe.STEPS
     # Wrong users or steps are refused before anything is touched.

@@ -10,8 +10,10 @@ import os
 
 from ..database import postgres
 from ..database.postgres import Server
+from . import sandbox
 from .backend_process import ProcessBackedEngine
 from .private_cluster import Cluster
+from .sandbox import SandboxedBinaries
 from .staging import StagingSettings
 
 
@@ -24,11 +26,16 @@ class EmbeddedEngine(ProcessBackedEngine):
         self._prepared = False
 
     def _cluster(self) -> Cluster:
-        return Cluster(self.folder, self.binaries())
+        return Cluster(self.folder, self.binaries(), sandboxed=self.settings.sandbox)
 
     def binaries(self) -> postgres.Binaries:
         """Return the programs of the cluster itself."""
-        return postgres.find_binaries(self.settings.bin_dir or None)
+        found = postgres.find_binaries(self.settings.bin_dir or None)
+        if not self.settings.sandbox:
+            return found
+        # The linker follows no link of this host's in the sandbox.
+        bin_dir = os.path.realpath(found.bin_dir)
+        return SandboxedBinaries(bin_dir, found.major, found.version, self.folder)
 
     def data_folder(self) -> str:
         """Return the cluster's folder."""
@@ -37,6 +44,8 @@ class EmbeddedEngine(ProcessBackedEngine):
     def check(self) -> None:
         """Make sure that the programs are installed and the backend's port is free."""
         self.binaries()
+        if self.settings.sandbox:
+            sandbox.check()
         self.backend.check()
 
     def prepare(self) -> None:

@@ -14,6 +14,8 @@ import signal
 import tempfile
 import time
 
+import psutil
+
 from ..common import detached, process
 from ..common.detached import DetachedProcess
 from ..common.errors import ResilienceError
@@ -21,6 +23,7 @@ from ..common.messages import _
 from ..database import postgres
 from ..database.connection import driver, environment_without_libpq, open_connection
 from ..database.postgres import Server
+from . import sandbox
 
 # Durability off: the cluster lives minutes and is thrown away (PostgreSQL manual, "Non-Durable
 # Settings"). No listen address: it is reached by its socket folder alone.
@@ -60,11 +63,15 @@ class Cluster:
     Args:
         folder: made by `create`, removed by `remove`.
         binaries: PostgreSQL's programs.
+        sandboxed: whether the server runs in a sandbox, see `sandbox`.
     """
 
-    def __init__(self, folder: str, binaries: postgres.Binaries) -> None:
+    def __init__(
+        self, folder: str, binaries: postgres.Binaries, *, sandboxed: bool = False
+    ) -> None:
         self.folder = folder
         self.binaries = binaries
+        self.sandboxed = sandboxed
         self.data = os.path.join(folder, "data")
         self.log = os.path.join(folder, "server.log")
         self._password = os.path.join(folder, "password")
@@ -95,15 +102,17 @@ class Cluster:
                 os.chown(path, postgres.UNPRIVILEGED, postgres.UNPRIVILEGED)
         made = process.run(
             [
-                *self._prefix(sockets),
-                self.binaries.path("initdb"),
-                f"--pgdata={self.data}",
-                f"--username={SUPERUSER}",
-                f"--pwfile={self._password}",
-                "--auth=scram-sha-256",
-                "--encoding=UTF8",
-                "--locale=C.UTF-8",
-                "--no-sync",
+                *self._command(
+                    sockets,
+                    self.binaries.path("initdb"),
+                    f"--pgdata={self.data}",
+                    f"--username={SUPERUSER}",
+                    f"--pwfile={self._password}",
+                    "--auth=scram-sha-256",
+                    "--encoding=UTF8",
+                    "--locale=C.UTF-8",
+                    "--no-sync",
+                ),
             ],
             time_limit=time_limit,
             env=environment_without_libpq(),
@@ -134,13 +143,15 @@ class Cluster:
         sockets = self._read(self._sockets)
         running = detached.start(
             [
-                *self._prefix(sockets),
-                self.binaries.path("postgres"),
-                "-D",
-                self.data,
-                f"--unix_socket_directories={sockets}",
-                f"--port={PORT}",
-                *(f"--{name}={value}" for name, value in SETTINGS.items()),
+                *self._command(
+                    sockets,
+                    self.binaries.path("postgres"),
+                    "-D",
+                    self.data,
+                    f"--unix_socket_directories={sockets}",
+                    f"--port={PORT}",
+                    *(f"--{name}={value}" for name, value in SETTINGS.items()),
+                ),
             ],
             log_path=self.log,
             # The server reads PGPORT and PGCLIENTENCODING, too.
@@ -173,25 +184,38 @@ class Cluster:
         shutil.rmtree(self.folder, ignore_errors=True)
         return True
 
-    def _prefix(self, sockets: str) -> list[str]:
+    def _command(self, sockets: str, *arguments: str) -> list[str]:
+        """Return the command that runs a program over the cluster, not as root."""
+        if self.sandboxed:
+            return sandbox.command(
+                arguments,
+                reads=sandbox.program_folders(self.binaries.bin_dir),
+                writes=[self.folder, sockets],
+                outlives=True,
+            )
         reached = [self.binaries.bin_dir, self.data, os.path.join(sockets, "socket")]
-        return postgres.unprivileged(reached)
+        return [*postgres.unprivileged(reached), *arguments]
 
     def _server(self) -> Server:
         password = self._read(self._password)
         return Server(self._read(self._sockets), PORT, SUPERUSER, password, self.binaries)
 
     def running(self) -> DetachedProcess | None:
-        """Return the server of this folder, if the process in its pid file is still that server."""
-        try:
-            with open(os.path.join(self.data, "postmaster.pid"), encoding="utf-8") as file:
-                pid = int(file.readline())
-            with open(f"/proc/{pid}/cmdline", "rb") as file:
-                is_server = os.fsencode(self.data) in file.read().split(b"\0")
-        except (OSError, ValueError):
+        """Return the server of this folder; None if it does not run.
+
+        In a sandbox that is the sandbox's own process, which has the server's arguments too: the
+        number in the server's pid file is one of its own namespace.
+        """
+        found = [
+            process
+            for process in psutil.process_iter(["cmdline", "create_time"])
+            if self.data in (process.info["cmdline"] or ())
+        ]
+        if not found:
             return None
-        began = detached.start_ticks(pid) if is_server else None
-        return DetachedProcess(pid, began) if began else None
+        first = min(found, key=lambda process: (process.info["create_time"], process.pid))
+        began = detached.start_ticks(first.pid)
+        return DetachedProcess(first.pid, began) if began else None
 
     def _wait(self, server: Server, running: DetachedProcess, time_limit: float) -> None:
         psycopg2 = driver()

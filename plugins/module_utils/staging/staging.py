@@ -120,6 +120,7 @@ class StagingSettings:
         work_dir: folder of its own, for everything that is made.
         database: name of the restored database.
         bin_dir: PostgreSQL's programs; the newest installed ones when empty.
+        sandbox: whether the engine `embedded` runs server and restore programs in a sandbox.
         backend: the application.
         production: the database that is never touched.
         compose: of the engine `compose`.
@@ -130,6 +131,7 @@ class StagingSettings:
     work_dir: str
     database: str = "restaurante_staging"
     bin_dir: str = ""
+    sandbox: bool = True
     backend: BackendSettings = dataclasses.field(default_factory=BackendSettings)
     production: ProductionSettings = dataclasses.field(default_factory=ProductionSettings)
     compose: ComposeSettings = dataclasses.field(default_factory=ComposeSettings)

@@ -1,0 +1,131 @@
+"""What a backup starts in an embedded staging reaches nothing, and is gone with it."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shutil
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import psutil
+import psycopg2
+import pytest
+from ansible_collections.chefwell.resilience.plugins.module_utils.common.errors import (
+    ResilienceError,
+)
+from ansible_collections.chefwell.resilience.plugins.module_utils.drill import drill
+from ansible_collections.chefwell.resilience.plugins.module_utils.proof.proof_settings import (
+    ProofSettings,
+)
+from ansible_collections.chefwell.resilience.plugins.module_utils.staging import sandbox, staging
+from support.drill_settings import drill_settings
+from support.waiting import wait_for
+from testbed import production
+
+SECRET = "what only this host knows"
+
+
+@pytest.fixture
+def settings(tmp_path: Path) -> Iterator[ProofSettings]:
+    tmp_path.chmod(0o755)
+    made = drill_settings(tmp_path, production.binaries().bin_dir)
+    yield made
+    drill.clean_up(made)
+
+
+def program(settings: ProofSettings, script: str) -> str:
+    """What a program that the restored database starts writes."""
+    server = staging.make_engine(settings.staging).find()
+    assert server
+    with contextlib.closing(psycopg2.connect(**server.dsn("postgres"))) as connection:
+        connection.autocommit = True
+        with connection.cursor() as cursor:
+            cursor.execute("DROP TABLE IF EXISTS said")
+            cursor.execute("CREATE TABLE said (line text)")
+            cursor.execute("COPY said FROM PROGRAM %s", [f"( {script} ) 2>&1 | tr '\\\\\\t' '/ '"])
+            cursor.execute("SELECT coalesce(string_agg(line, chr(10)), '') FROM said")
+            return str(cursor.fetchone()[0])
+
+
+def test_a_program_of_the_database_reaches_nothing(settings: ProofSettings, tmp_path: Path) -> None:
+    (tmp_path / "secret").write_text(SECRET)
+    (tmp_path / "secret").chmod(0o644)
+    drill.set_up(settings)
+    said = program(
+        settings,
+        f"id -u; cat {tmp_path}/secret /etc/shadow; ls /root /home; cat /proc/net/dev; ls /proc",
+    )
+    lines = said.splitlines()
+    assert lines[0] == str(65534 if os.geteuid() == 0 else os.geteuid())
+    assert SECRET not in said and "root:" not in said
+    assert said.count("No such file") + said.count("Permission denied") >= 3
+    devices = [line.split(":")[0].strip() for line in lines if ":" in line and "|" not in line]
+    assert "lo" in devices and not [one for one in devices if one.startswith(("eth", "ens"))]
+    # Of all processes it sees its own alone.
+    assert len([line for line in lines if line.isdigit()]) < 20
+
+
+def test_what_a_program_left_behind_ends_with_staging(settings: ProofSettings) -> None:
+    drill.set_up(settings)
+    program(settings, "setsid sleep 4321 > /dev/null 2>&1 & echo started")
+    wait_for(sleeping)
+    drill.clean_up(settings)
+    wait_for(lambda: not sleeping())
+
+
+def sleeping() -> list[int]:
+    return [
+        one.pid
+        for one in psutil.process_iter(["cmdline"])
+        if one.info["cmdline"] == ["sleep", "4321"]
+    ]
+
+
+@pytest.mark.parametrize("form", ["-Fc", "-Fd", "-Fp"])
+@pytest.mark.parametrize("closed", [False, True])
+def test_backups_are_restored_in_it(
+    settings: ProofSettings, tmp_path: Path, form: str, closed: bool
+) -> None:
+    """Also one that only root may read."""
+    drill.set_up(settings)
+    server = staging.make_engine(settings.staging).find()
+    assert server
+    with contextlib.closing(psycopg2.connect(**server.dsn("postgres"))) as connection:
+        connection.autocommit = True
+        with connection.cursor() as cursor:
+            cursor.execute("CREATE DATABASE source")
+            cursor.execute("CREATE TABLE shop AS SELECT generate_series(1, 100) AS id")
+    backup = tmp_path / "closed" / "backup_20251120_030000.dump"
+    backup.parent.mkdir()
+    dump = [server.binaries.path("pg_dump"), form, f"--file={backup}", server.url("postgres")]
+    subprocess.run(dump, check=True)
+    if closed:
+        backup.parent.chmod(0o700)
+        backup.chmod(0o700 if backup.is_dir() else 0o600)
+    result = drill.run(settings, path=str(backup))
+    assert result["verdict"] == "passed", result
+    assert result["totals"]["rows"] == 100
+
+
+def test_where_there_is_none_it_is_refused(
+    settings: ProofSettings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tools = tmp_path / "tools"
+    tools.mkdir()
+    for name in ("true", "ldd"):
+        found = shutil.which(name)
+        assert found
+        (tools / name).symlink_to(found)
+    monkeypatch.setattr(sandbox, "PROGRAM_PATH", str(tools))
+    with pytest.raises(ResilienceError, match="bubblewrap is not installed") as caught:
+        drill.set_up(settings)
+    assert "staging_restore_sandbox" in str(caught.value.remedy)
+    refuses = tools / "bwrap"
+    refuses.write_text(
+        "#!/bin/sh\necho 'bwrap: no permissions to create new namespace' >&2; exit 1"
+    )
+    refuses.chmod(0o755)
+    with pytest.raises(ResilienceError, match="no permissions to create"):
+        drill.set_up(settings)
