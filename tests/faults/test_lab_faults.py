@@ -189,8 +189,11 @@ def test_d7_disk_fills_up_meanwhile(fault: Fault, lab: Lab) -> None:
 
 
 def _kill_server(lab: Lab) -> None:
-    note = lab.work / "cluster" / "data" / "postmaster.pid"
-    os.kill(int(note.read_text().split()[0]), signal.SIGKILL)
+    data = str(lab.work / "cluster" / "data")
+    # The number in its pid file is one of the sandbox's own namespace.
+    for process in psutil.process_iter(["name", "cmdline"]):
+        if process.info["name"] == "postgres" and data in (process.info["cmdline"] or ()):
+            process.kill()
 
 
 def _interrupt(_lab: Lab) -> None:

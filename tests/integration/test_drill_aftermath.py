@@ -26,6 +26,7 @@ class Host:
         self.values = {
             "engine": "embedded",
             "work_dir": str(root / "work"),
+            "report_dir": str(root / "reports"),
             "state_dir": str(root / "state"),
             "log_file": str(root / "log"),
             "runbook": str(root / "runbook.md"),

@@ -148,7 +148,7 @@ def test_every_tenant_is_checked(host: PlayHost, bed: Testbed) -> None:
     drill = result(host.command("test-restore-staging", "--json"))
     assert drill["totals"]["schemas"] == 4 and drill["totals"]["tables"] == 3 * 8 + 2
     by_id = {check["id"]: check for check in drill["checks"]}
-    assert by_id["tenants"]["evidence"].startswith("stores listed: 3, schemas of stores: 3")
+    assert by_id["tenants"]["evidence"].startswith("tenants listed: 3, schemas of tenants: 3")
     assert by_id["api_login"]["evidence"].startswith("3/3 users")
     assert [phase["name"] for phase in drill["phases"]] == [
         *("digest", "decode", "staging", "restore", "backend", "validate", "cleanup")
