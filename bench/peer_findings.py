@@ -54,12 +54,12 @@ SPOILT = {
         "growing",
         "CREATE OR REPLACE VIEW public.first AS SELECT 1 / (id - id) AS id FROM public.parent",
     ),
-    "a store that lacks an index": ("stores", "DROP INDEX tenant_a.tenant_a_products_name"),
-    "a store that lacks a column": (
+    "a tenant that lacks an index": ("stores", "DROP INDEX tenant_a.tenant_a_products_name"),
+    "a tenant that lacks a column": (
         "stores",
         "ALTER TABLE tenant_d.products DROP COLUMN changed_at",
     ),
-    "a store without its schema": ("stores", "DROP SCHEMA tenant_b CASCADE"),
+    "a tenant without its schema": ("stores", "DROP SCHEMA tenant_b CASCADE"),
 }
 
 
@@ -147,7 +147,7 @@ def _backups(lab: Lab) -> Iterator[tuple[str, bool, Path]]:
 
 
 def _collection(lab: Lab, path: Path, what: str) -> dict[str, Any]:
-    query = TENANT_QUERY if "store" in what or what.endswith("behind its column") else None
+    query = TENANT_QUERY if "tenant" in what or what.endswith("behind its column") else None
     settings = proof_settings.ProofSettings(
         staging=staging.StagingSettings(
             "embedded", str(lab.folder / "work"), bin_dir=lab.server.binaries.bin_dir

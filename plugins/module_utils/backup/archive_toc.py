@@ -184,7 +184,7 @@ def _read(reader: Reader) -> Toc:
     database, server_version, dump_version = (reader.text() or "" for _field in range(3))
     count = reader.integer()
     if count < 0:
-        raise damaged(_("it claims %(count)d entries", count=count), reader.path)
+        raise damaged(_("its header names %(count)d entries", count=count), reader.path)
     archive_format = FORMATS[format_number]
     entries = _decoded(
         [_entry(reader, version, archive_format, offset_size) for _number in range(count)]

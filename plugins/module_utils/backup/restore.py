@@ -249,7 +249,7 @@ def _refuse_others(cursor: Any, mark: str, database: str) -> None:
     """Refuse a database that is there and does not carry the mark."""
     if marked_database.marks(cursor, mark).get(database, mark) != mark:
         raise ResilienceError(
-            _("a database of that name is there, and is not ours"),
+            _("a database of that name exists, and staging did not make it"),
             option="database",
             value=database,
             remedy=_("name another one, or drop that one yourself; nothing was touched"),

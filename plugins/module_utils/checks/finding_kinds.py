@@ -280,7 +280,7 @@ KINDS = {
         "A table has far fewer rows than in the last drill that passed. That proves nothing, so the"
         " check is skipped and not failed.",
         "If nobody removed these rows, look at how the backup is made; a manifest or production's"
-        " counts would tell for certain.",
+        " counts would show it for certain.",
     ),
     "api.response_differs": Kind(
         "A call to the API did not return what it must.",

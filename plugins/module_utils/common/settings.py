@@ -216,8 +216,8 @@ def _fits(value: Any, hint: Any) -> bool:
         return isinstance(value, Mapping)
     if kind in ("int", "float"):
         # bool is a subclass of int; a threshold of `true` must not pass as 1.
-        wanted = (int,) if kind == "int" else (int, float)
-        return isinstance(value, wanted) and not isinstance(value, bool)
+        expected = (int,) if kind == "int" else (int, float)
+        return isinstance(value, expected) and not isinstance(value, bool)
     return kind == "raw" or isinstance(value, hint)
 
 

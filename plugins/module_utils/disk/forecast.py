@@ -155,7 +155,7 @@ def _faster(
 
     Args:
         points: all of them.
-        growth: theirs, as `slopes` returns it; the other samples' is returned with these.
+        growth: of those samples, as `slopes` returns it; the other samples' is returned with these.
     """
     highest = growth[2]
     for days in RECENT_DAYS if highest > 0 else ():

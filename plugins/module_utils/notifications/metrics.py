@@ -44,7 +44,7 @@ def validate_path(path: str, example: str) -> None:
 
 
 def write_or_report(path: str, gauges: Callable[[], Sequence[Gauge]], problems: list[str]) -> None:
-    """Write a textfile, if one is wanted.
+    """Write a textfile, if one is configured.
 
     Args:
         path: the textfile; empty for none.

@@ -110,8 +110,8 @@ def fetch(
             os.unlink(os.path.join(tree, name))
     name = os.path.relpath(chosen.path, tree)
     _require_room(sizes[name], folder, server)
-    wanted = [f"--include=/{os.path.basename(name)}{end}" for end in ("", "/**", *BESIDE)]
-    options = ["--recursive", "--times", "--partial-dir=.rsync-partial", *wanted, "--exclude=*"]
+    includes = [f"--include=/{os.path.basename(name)}{end}" for end in ("", "/**", *BESIDE)]
+    options = ["--recursive", "--times", "--partial-dir=.rsync-partial", *includes, "--exclude=*"]
     _rsync(server, options, [os.path.dirname(name) + "/"], os.path.join(tree, chosen.tier or ""))
     return choose(tree, tiers=tuple(tiers), pattern=pattern, tier=chosen.tier)
 

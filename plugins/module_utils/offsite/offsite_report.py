@@ -92,7 +92,7 @@ def alert_conditions(result: SyncResult, catalogue: gettext.NullTranslations) ->
     alarm = CRITICAL if result.server_alarms else OK
     reason_text = translate(catalogue, join(result.server_alarms, "; "))[:2000]
     if result.kind in ("", "server_guard", "guard"):
-        # Only a server that was reached has told its alarms.
+        # Only a server that was reached has reported its alarms.
         found.append(Condition(f"server:{key}", f"{name} (server)", alarm, alarm, reason_text))
     return found
 

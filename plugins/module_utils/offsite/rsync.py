@@ -28,14 +28,14 @@ from .ssh import Destination
 # rsync(1), "EXIT VALUES", and errcode.h of its source for those from 124 on.
 EXIT_REASONS = {
     1: _("syntax or usage error: this rsync does not know one of the options"),
-    2: _("the two rsync speak no common protocol, or the account's shell prints text of its own"),
+    2: _("the two rsync have no protocol in common, or the account's shell prints text of its own"),
     3: _("a file or folder that was named could not be selected"),
     4: _("an action was asked for that one side was built without"),
     5: _("the protocol with the server could not be started"),
     6: _("the server could not write its log"),
     10: _("network error"),
     11: _("a file could not be read or written (is a disk full?)"),
-    12: _("the data stream broke off"),
+    12: _("the data stream was interrupted"),
     13: _("the server could not report its own state"),
     14: _("error between processes on one host"),
     15: _("one of rsync's own processes crashed"),

@@ -386,8 +386,8 @@ class _Run:
         if good is None or good.destination != str(self.settings.transport) or not remote.exists:
             return
         held = {file.path for file in remote.tree.files}
-        ours = {file.path for file in tree.files}
-        lost = sorted(path for path in good.files if path in ours and path not in held)
+        local = {file.path for file in tree.files}
+        lost = sorted(path for path in good.files if path in local and path not in held)
         if lost:
             warning = ngettext(
                 "%(count)d backup of the last good sync is gone on the server: %(files)s",
