@@ -55,6 +55,7 @@ def prepared(bed: object) -> Iterator[dict[str, Any]]:
             _backups(root / "backups")
             config = {
                 "paths": [str(point) for point in points],
+                "discover": False,
                 "backup_path": str(root / "backups"),
                 "log_file": str(root / "log"),
                 "state_dir": str(root / "state"),

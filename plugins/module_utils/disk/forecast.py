@@ -264,7 +264,7 @@ def cycle_peaks(points: Sequence[Point], usable: float) -> list[Point]:
         usable: how much there is to be had.
     """
     steps = _steps(points)
-    if not steps:
+    if not steps or -min(steps) <= BREAK_SHARE * usable:
         return []
     least = max(BREAK_SHARE * usable, CYCLE_STEPS * _median([abs(step) for step in steps]))
     least = max(least, -min(steps) / 2)
