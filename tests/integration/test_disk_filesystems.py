@@ -18,7 +18,7 @@ from support import filesystems
 from support.filesystems import Disks, fill, percent_used, run
 
 
-def look(path: Path, **options: object) -> usage.TargetResult:
+def measured(path: Path, **options: object) -> usage.TargetResult:
     (result,) = usage.check([Target(str(path), **options)])
     return result
 
@@ -32,7 +32,7 @@ def test_a_filled_filesystem_has_the_level_of_its_threshold(
 ) -> None:
     point = disks.memory("memory")
     fill(point, percent)
-    result = look(point)
+    result = measured(point)
     assert (result.level, result.percent_used) == (level, percent)
     left = quantity.size(result.bytes_available)
     text = f"space {percent:.1f}% used ({left} left)"
@@ -51,7 +51,7 @@ def test_percent_is_what_df_prints_where_blocks_are_reserved(
     point = disks.ext4("ext4")
     # A few blocks above, for a block is a two hundredth of a percent here.
     fill(point, min(100, percent + 0.02))
-    result = look(point)
+    result = measured(point)
     assert result.percent_used == pytest.approx(percent_used(point), abs=0.01)
     assert result.percent_used == pytest.approx(percent, abs=0.05)
     assert result.level == level
@@ -73,7 +73,7 @@ def test_inodes_used_up_while_bytes_are_free(disks: Disks) -> None:
         (point / str(number)).touch()
     with pytest.raises(OSError, match="No space left"):
         (point / "one more").touch()
-    result = look(point)
+    result = measured(point)
     assert result.level == "emergency"
     assert result.percent_used < 1
     assert result.reason == "inodes 100.0% used (0 left), emergency from 90%"
@@ -84,8 +84,8 @@ def test_thresholds_for_inodes_are_their_own(disks: Disks) -> None:
     point = disks.memory("inodes", inodes=1000)
     for number in range(500):
         (point / str(number)).touch()
-    assert look(point).level == "ok"
-    assert look(point, inodes=Thresholds(40, 60, 80)).level == "warning"
+    assert measured(point).level == "ok"
+    assert measured(point, inodes=Thresholds(40, 60, 80)).level == "warning"
 
 
 def test_inodes_left(disks: Disks) -> None:
@@ -101,21 +101,21 @@ def test_inodes_left(disks: Disks) -> None:
             (("600 LEFT", "300  left", "1 left"), "critical"),
             (("600 left", "500 left", "400 left"), "emergency"),
         ):
-            result = look(point, inodes=Thresholds(*limits, inodes=True))
+            result = measured(point, inodes=Thresholds(*limits, inodes=True))
             assert result.level == level, (limits, result.reason)
         used = f"{result.inodes_percent_used:.1f}"
         assert result.reason == f"inodes {used}% used (300 left), emergency from 400 left"
         # One more file, and the next level is reached.
         limits = Thresholds("299 left", "50 left", "1 left", inodes=True)
         (point / "one more").touch()
-        assert look(point, inodes=limits).level == "warning"
+        assert measured(point, inodes=limits).level == "warning"
         # Once reached it is kept until two percent of all are left beyond it.
         (point / "one more").unlink()
-        (cause,) = [one for one in look(point, inodes=limits).causes if one["code"] == "inodes"]
+        (cause,) = [one for one in measured(point, inodes=limits).causes if one["code"] == "inodes"]
         assert (cause["level"], cause["falls_to"]) == ("ok", "warning")
         for number in range(25):
             (point / str(number)).unlink()
-        (cause,) = [one for one in look(point, inodes=limits).causes if one["code"] == "inodes"]
+        (cause,) = [one for one in measured(point, inodes=limits).causes if one["code"] == "inodes"]
         assert (cause["level"], cause["falls_to"]) == ("ok", "ok")
 
 
@@ -128,30 +128,30 @@ def test_bytes_left(disks: Disks) -> None:
         (("3MB", "1200K", "1K"), "critical"),
         (("3MB", "2MB", "1.5MB"), "emergency"),
     ):
-        result = look(point, thresholds=Thresholds(*limits))
+        result = measured(point, thresholds=Thresholds(*limits))
         assert result.level == level, limits
     assert result.reason == "space 70.0% used (1.2 MB left), emergency from 1.5 MB left"
 
 
 def test_a_remount_that_takes_no_writes_is_critical_however_empty(disks: Disks) -> None:
     point = disks.ext4("ext4")
-    assert look(point).level == "ok"
+    assert measured(point).level == "ok"
     run("mount", "-o", "remount,ro", str(point))
-    result = look(point)
+    result = measured(point)
     assert (result.level, result.reason) == ("critical", "mounted read-only")
-    assert look(point, may_be_read_only=True).level == "ok"
+    assert measured(point, may_be_read_only=True).level == "ok"
     meant = usage.check([Target(str(point))], fstab={str(point): True})
     assert meant[0].level == "ok"
 
 
 def test_what_is_not_there_is_unknown_never_ok(disks: Disks) -> None:
-    gone = look(disks.root / "gone")
+    gone = measured(disks.root / "gone")
     assert (gone.level, gone.reason) == ("unknown", "cannot be measured: No such file or directory")
     point = disks.memory("memory")
-    assert look(point, must_be_mount=True).level == "ok"
+    assert measured(point, must_be_mount=True).level == "ok"
     disks.unmount(point)
     # The folder is still there, on a filesystem that is nearly empty.
-    result = look(point, must_be_mount=True)
+    result = measured(point, must_be_mount=True)
     assert (result.level, result.reason) == ("unknown", "not mounted")
     (result,) = usage.check([Target(str(point))], fstab={str(point): False})
     assert (result.level, result.reason) == ("unknown", "not mounted")
@@ -173,7 +173,7 @@ def test_a_filesystem_whose_server_is_silent_is_unknown_within_the_time_limit(
         assert libc.mount(*arguments) == 0, os.strerror(filesystems.ctypes.get_errno())
         disks.mounted.append(point)
         started = os.times().elapsed
-        result = look(point, time_limit=1)
+        result = measured(point, time_limit=1)
         took = os.times().elapsed - started
         assert result.level == "unknown"
         assert result.reason == "cannot be measured: no answer within 1 s"
@@ -181,7 +181,7 @@ def test_a_filesystem_whose_server_is_silent_is_unknown_within_the_time_limit(
         assert 0.9 <= took < 5
         link = disks.root / "link"
         link.symlink_to(point / "backups")
-        folder = look(link, folder=True, time_limit=1)
+        folder = measured(link, folder=True, time_limit=1)
         assert (folder.level, folder.reason) == (result.level, result.reason)
     finally:
         os.close(device)
@@ -222,7 +222,7 @@ def test_a_folder_of_thousands_of_files_is_sized_as_du_does(disks: Disks) -> Non
     os.link(tree / "daily" / "1", tree / "weekly" / "linked")  # one file, two names
     (tree / "out").symlink_to("/")
     os.mkfifo(tree / "pipe")
-    result = look(tree, folder=True)
+    result = measured(tree, folder=True)
     total = int(run("du", "-s", "-B1", str(tree)).split()[0])
     assert result.bytes_used == total
     assert result.percent_used == pytest.approx(100 * total / result.bytes_total, abs=0.01)
@@ -235,7 +235,7 @@ def test_a_folder_of_thousands_of_files_is_sized_as_du_does(disks: Disks) -> Non
 def test_a_folder_that_cannot_be_read_whole_is_unknown(disks: Disks) -> None:
     file = disks.root / "file"
     file.touch()
-    assert look(file, folder=True).reason == "cannot be measured: not a folder"
+    assert measured(file, folder=True).reason == "cannot be measured: not a folder"
     tree = disks.root / "tree"
     (tree / "daily").mkdir(parents=True)
     with pytest.raises(OSError, match="not sized within"):

@@ -13,7 +13,7 @@ NOW = 1_780_000_000.0
 LIMITS = {"critical": 80.0, "emergency": 90.0, "full": 100.0}
 
 
-def look(amounts: list[float], hours: float = 6, now: float = NOW) -> Forecast:
+def forecast_of(amounts: list[float], hours: float = 6, now: float = NOW) -> Forecast:
     """The forecast for samples that end now."""
     last = len(amounts) - 1
     points = [(NOW - (last - n) * hours * 3600, amount) for n, amount in enumerate(amounts)]
@@ -28,7 +28,7 @@ def grown(start: float, a_day: float, days: float, noise: float = 0.0) -> list[f
 
 
 def test_steady_growth() -> None:
-    found = look(grown(30, 2, 10))
+    found = forecast_of(grown(30, 2, 10))
     assert (found.status, found.confidence) == ("growing", "high")
     assert found.per_day == pytest.approx(2)
     assert found.days_to == pytest.approx({"critical": 15, "emergency": 20, "full": 25})
@@ -36,7 +36,7 @@ def test_steady_growth() -> None:
 
 
 def test_noise_widens_the_range_and_keeps_the_middle() -> None:
-    found = look(grown(30, 1, 14, noise=1.5))
+    found = forecast_of(grown(30, 1, 14, noise=1.5))
     assert found.per_day == pytest.approx(1, abs=0.1)
     assert found.per_day_low < found.per_day < found.per_day_high
     assert found.days_to_full_early < found.days_to["full"] < found.days_to_full_late
@@ -46,13 +46,13 @@ def test_noise_widens_the_range_and_keeps_the_middle() -> None:
 def test_noise_alone_is_no_growth_to_alert_on() -> None:
     for seed in range(40):
         rng = random.Random(seed)
-        found = look([50 + rng.uniform(-2, 2) for _turn in range(60)])
+        found = forecast_of([50 + rng.uniform(-2, 2) for _turn in range(60)])
         assert found.confidence in (None, "low") or found.days_to["emergency"] > 60
 
 
 def test_a_clean_up_starts_anew() -> None:
     before, after = grown(40, 2, 15), grown(20, 2, 5)
-    found = look(before + after)
+    found = forecast_of(before + after)
     assert found.per_day == pytest.approx(2)
     assert found.samples == len(after)
     assert found.days_to["full"] == pytest.approx(35)
@@ -62,44 +62,44 @@ def test_a_clean_up_starts_anew() -> None:
 
 
 def test_just_after_a_clean_up_there_is_not_enough_data() -> None:
-    found = look(grown(40, 2, 15) + grown(20, 2, 1))
+    found = forecast_of(grown(40, 2, 15) + grown(20, 2, 1))
     assert (found.status, found.confidence) == ("not enough data", None)
     assert found.days_to == {}
 
 
 def test_one_jump_is_not_growth() -> None:
-    found = look(grown(30, 0.5, 12) + grown(60, 0.5, 8))
+    found = forecast_of(grown(30, 0.5, 12) + grown(60, 0.5, 8))
     assert found.per_day == pytest.approx(0.5)
     assert found.days_to["full"] == pytest.approx(72)
 
 
 def test_a_large_dump_every_night_is_growth_and_no_row_of_jumps() -> None:
     amounts = [30 + 3.0 * (n // 4) for n in range(60)]
-    found = look(amounts)
+    found = forecast_of(amounts)
     assert found.per_day == pytest.approx(3, rel=0.1)
     assert found.confidence == "high"
 
 
 def test_what_comes_and_goes_every_night_does_not_matter() -> None:
     amounts = [amount + (8 if n % 4 == 1 else 0) for n, amount in enumerate(grown(30, 1, 14))]
-    found = look(amounts)
+    found = forecast_of(amounts)
     assert found.per_day == pytest.approx(1, rel=0.1)
 
 
 def test_standing_still_and_shrinking() -> None:
-    assert look([50.0] * 60).status == "not growing"
-    shrinking = look(grown(80, -1, 10))
+    assert forecast_of([50.0] * 60).status == "not growing"
+    shrinking = forecast_of(grown(80, -1, 10))
     assert shrinking.status == "not growing"
     assert shrinking.days_to["full"] is None
 
 
 def test_what_is_reached_is_reached() -> None:
-    assert look(grown(75, 1, 10)).days_to["critical"] == 0
+    assert forecast_of(grown(75, 1, 10)).days_to["critical"] == 0
 
 
 @pytest.mark.parametrize("amounts", [[], [50.0], [50.0] * 7, grown(30, 2, 1.75)])
 def test_not_enough_data(amounts: list[float]) -> None:
-    assert look(amounts).status == "not enough data"
+    assert forecast_of(amounts).status == "not enough data"
 
 
 def test_a_clock_that_went_back_leaves_not_enough_data_and_no_nonsense() -> None:
@@ -112,7 +112,7 @@ def test_a_clock_that_went_back_leaves_not_enough_data_and_no_nonsense() -> None
 
 def test_many_samples_are_thinned_with_the_same_result() -> None:
     often = [30 + 2 * n / 288 for n in range(288 * 20)]  # every five minutes for 20 days
-    found = look(often, hours=1 / 12)
+    found = forecast_of(often, hours=1 / 12)
     assert found.samples == len(often)
     assert found.per_day == pytest.approx(2, rel=0.01)
     assert found.days_to["full"] == pytest.approx((100 - often[-1]) / 2, rel=0.01)
@@ -122,7 +122,7 @@ def test_two_percent_a_day_is_predicted_five_days_before_ninety() -> None:
     spoken = []
     for day in range(2, 31):
         percent = 30 + 2 * day
-        found = look(grown(30, 2, day, noise=0.3))
+        found = forecast_of(grown(30, 2, day, noise=0.3))
         if found.confidence in ("medium", "high") and found.days_to["emergency"] <= 7:
             spoken.append(percent)
     assert spoken[0] <= 90 - 2 * 5
@@ -157,7 +157,7 @@ def test_the_promise_holds_whatever_came_before(
     """2 % a day from 62 %: it warns at 80 % at the latest, 5 days before 90 %, and goes on."""
     spoken = []
     for day in range(15):
-        found = look(story(day, noise))
+        found = forecast_of(story(day, noise))
         if found.confidence in ("medium", "high") and 0 < found.days_to["emergency"] <= 7:
             spoken.append(62 + 2 * day)
     print(f"\n{story.__name__}, noise {noise}: spoken at {spoken}")
