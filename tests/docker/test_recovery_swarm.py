@@ -53,14 +53,10 @@ def host(swarm: Swarm, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Swa
         root,
         # Nothing was installed here before: the playbook installs the commands.
         staging_restore_engine="embedded",
-        staging_restore_dir=str(root / "staging"),
-        staging_restore_work_dir=str(root / "work"),
         staging_restore_bin_dir=swarm.settings["bin_dir"],
         staging_restore_backup_path=str(root / "backups"),
         staging_restore_runbook="",
-        staging_restore_report_dir=str(root / "reports"),
         staging_restore_logrotate_file="",
-        staging_restore_log_file=str(root / "staging.log"),
         staging_restore_recovery={
             **access,
             "bin_dir": swarm.settings["bin_dir"],

@@ -34,8 +34,6 @@ class DockerHost(PlayHost):
         images.backend_context(root / "backend")
         made = cls(
             root,
-            staging_restore_dir=str(root / "staging"),
-            staging_restore_work_dir=str(root / "work"),
             staging_restore_backup_path=bed.record["backups"],
             staging_restore_backend_env={"MAIL": "off", "COST": "R$ 5 'é' \"ok\""},
             staging_restore_forwarder_image="chefwell-test/base:1",
@@ -43,10 +41,6 @@ class DockerHost(PlayHost):
             staging_restore_compose_command=[str(needs.compose_plugin(engine.cache))],
             staging_restore_memory="512m",
             staging_restore_api_users=bed.record["users"],
-            staging_restore_log_file=str(root / "staging.log"),
-            staging_restore_runbook=str(root / "DISASTER-RECOVERY-PLAYBOOK.md"),
-            staging_restore_report_dir=str(root / "reports"),
-            staging_restore_logrotate_file=str(root / "logrotate" / "staging"),
             **variables,
         )
         made.engine = engine

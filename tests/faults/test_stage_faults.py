@@ -193,13 +193,6 @@ def host(tmp_path: Path) -> Iterator[PlayHost]:
         yield PlayHost(
             root,
             disk_monitor_backup_path=str(root),
-            disk_monitor_log_file=str(root / "disk.log"),
-            staging_restore_dir=str(root / "staging"),
-            staging_restore_work_dir=str(root / "work"),
-            staging_restore_log_file=str(root / "staging.log"),
-            staging_restore_runbook=str(root / "runbook.md"),
-            staging_restore_report_dir=str(root / "reports"),
-            staging_restore_logrotate_file=str(root / "logrotate-staging"),
         )
 
 
@@ -218,7 +211,11 @@ def test_e7_a_missing_library(fault: Fault, host: PlayHost, tmp_path: Path) -> N
     subprocess.run([sys.executable, "-m", "venv", "--without-pip", str(bare)], check=True)
     fault.cause("notifications are wanted, and the interpreter lacks apprise")
     python = str(bare / "bin" / "python")
-    words = (f"{python} lacks apprise", "Install apprise (Debian", "host_kit_python")
+    words = (
+        f"{python} lacks apprise, psutil",
+        "Install apprise, python3-psutil (Debian",
+        "host_kit_python",
+    )
     more = {"host_kit_python": python, "disk_monitor_notify": ["json://127.0.0.1:1/"]}
     refused(fault, host, "stage1_disk_monitor.yml", *words, **more)
 
@@ -231,7 +228,8 @@ def test_e7_no_docker(fault: Fault, host: PlayHost, tmp_path: Path) -> None:
     fault.cause(f"stage 3 wants Docker, and the host has none ({len(docker)} programs covered)")
     with covered(*((path, str(nothing)) for path in docker)):
         words = ("docker: not found", "Install docker.io", "staging_restore_engine")
-        refused(fault, host, "stage3_staging_restore.yml", *words)
+        compose = {"staging_restore_engine": "compose"}
+        refused(fault, host, "stage3_staging_restore.yml", *words, **compose)
 
 
 def test_e7_no_privilege(fault: Fault, host: PlayHost) -> None:

@@ -149,7 +149,6 @@ def test_it_runs_from_an_empty_folder(installed: Path, tmp_path: Path) -> None:
         tmp_path / "host",
         disk_monitor_paths=[str(tmp_path)],
         disk_monitor_backup_path=str(tmp_path),
-        disk_monitor_log_file=str(tmp_path / "disk.log"),
         disk_monitor_cron_enabled=False,
     )
     by_name = host.run("chefwell.resilience.site", "--tags", "stage1", collections=installed)

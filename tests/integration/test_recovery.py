@@ -31,13 +31,8 @@ def host(bed: Testbed, tmp_path_factory: pytest.TempPathFactory) -> PlayHost:
     made = PlayHost(
         root,
         staging_restore_engine="embedded",
-        staging_restore_dir=str(root / "staging"),
-        staging_restore_work_dir=str(root / "work"),
         staging_restore_bin_dir=postgres["bin_dir"],
         staging_restore_backup_path=record["backups"],
-        staging_restore_runbook=str(root / "DISASTER-RECOVERY-PLAYBOOK.md"),
-        staging_restore_report_dir=str(root / "reports"),
-        staging_restore_logrotate_file=str(root / "logrotate" / "staging"),
         staging_restore_database={name: access[name] for name in ("host", "port", "dbname")},
         staging_restore_recovery={
             **access,
@@ -45,7 +40,6 @@ def host(bed: Testbed, tmp_path_factory: pytest.TempPathFactory) -> PlayHost:
             "health_url": f"{record['backend']['url']}/health",
             "seconds": 30,
         },
-        staging_restore_log_file=str(root / "staging.log"),
         staging_restore_drill_now=False,
     )
     made.play("stage3_staging_restore.yml")

@@ -63,14 +63,10 @@ def host(
         staging_restore_offsite_key_file=str(root / "ssh" / "chefwell_read"),
         staging_restore_source="offsite",
         staging_restore_engine="embedded",
-        staging_restore_dir=str(root / "staging"),
-        staging_restore_work_dir=str(root / "work"),
         staging_restore_bin_dir=access["bin_dir"],
         staging_restore_backup_path=str(root / "backups"),
         staging_restore_runbook="",
-        staging_restore_report_dir=str(root / "reports"),
         staging_restore_logrotate_file="",
-        staging_restore_log_file=str(root / "staging.log"),
         staging_restore_recovery={name: access[name] for name in known},
     )
 

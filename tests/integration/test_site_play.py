@@ -18,11 +18,8 @@ def test_a_failed_stage_stops_the_next(tmp_path: Path) -> None:
         tmp_path,
         disk_monitor_paths=[str(tmp_path)],
         disk_monitor_backup_path=str(backups),
-        disk_monitor_log_file=str(tmp_path / "disk.log"),
         disk_monitor_cron_enabled=False,
         offsite_backup_backup_path=str(backups),
-        offsite_backup_key_file=str(tmp_path / "key"),
-        offsite_backup_log_file=str(tmp_path / "offsite.log"),
         resilience_offsite={
             "host": "127.0.0.1",
             "port": 1,
@@ -31,13 +28,6 @@ def test_a_failed_stage_stops_the_next(tmp_path: Path) -> None:
             "host_key": key.with_suffix(".pub").read_text(),
         },
         offsite_backup_cron_enabled=False,
-        offsite_backup_logrotate_file=str(tmp_path / "logrotate"),
-        staging_restore_dir=str(tmp_path / "staging"),
-        staging_restore_work_dir=str(tmp_path / "work"),
-        staging_restore_log_file=str(tmp_path / "staging.log"),
-        staging_restore_runbook=str(tmp_path / "DISASTER-RECOVERY-PLAYBOOK.md"),
-        staging_restore_report_dir=str(tmp_path / "reports"),
-        staging_restore_logrotate_file=str(tmp_path / "logrotate" / "staging"),
     )
     run = host.run("site.yml")
     assert run.returncode != 0

@@ -291,17 +291,17 @@ def runs_the_modules_examples(bed: Bed, _nothing: str) -> None:
     tasks = yaml.safe_load(module.EXAMPLES)
     assert len(tasks) == 5
     tasks[-1]["register"] = "counted"
-    kept = "{{ [ours, copy, nights, counted] | to_json }}"
+    kept = "{{ [production, copy, nights, counted] | to_json }}"
     tell = {"ansible.builtin.copy": {"dest": "/root/seen.json", "content": kept}}
     tasks.append(tell)
     play = [{"hosts": "production", "gather_facts": False, "tasks": tasks}]
     bed.host.write("/root/examples.yml", yaml.safe_dump(play, sort_keys=False))
     bed.play("/root/examples.yml")
     seen = json.loads((bed.host.root / "root/seen.json").read_text())
-    local, copy, nights, counted = seen
+    production, copy, nights, counted = seen
     found = {file["path"]: file["sha256"] for file in copy["inventory"]["files"]}
     assert found == hashes(bed.copy)
-    assert (local["inventory"]["root"], copy["inventory"]["root"]) == (
+    assert (production["inventory"]["root"], copy["inventory"]["root"]) == (
         "/root/backups",
         "/backups/chefwell",
     )

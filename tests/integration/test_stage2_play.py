@@ -52,9 +52,6 @@ class Host(PlayHost):
             root,
             inventory="localhost,server,",
             resilience_backup_path=str(self.backups),
-            offsite_backup_key_file=str(self.key),
-            offsite_backup_log_file=str(self.log),
-            offsite_backup_logrotate_file=str(root / "logrotate.conf"),
         )
         self.destination = {
             "host": "127.0.0.1",

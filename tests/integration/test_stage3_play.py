@@ -29,8 +29,6 @@ def host(bed: Testbed, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Pla
     made = PlayHost(
         root,
         staging_restore_engine="embedded",
-        staging_restore_dir=str(root / "staging"),
-        staging_restore_work_dir=str(root / "work"),
         staging_restore_bin_dir=record["postgres"]["bin_dir"],
         staging_restore_backup_path=record["backups"],
         staging_restore_backend_command=[record["backend"]["python"], record["backend"]["script"]],
@@ -38,10 +36,6 @@ def host(bed: Testbed, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Pla
         staging_restore_backend_port=free_port(),
         staging_restore_api_users=record["users"],
         staging_restore_database={"host": "127.0.0.1", "port": record["postgres"]["port"]},
-        staging_restore_log_file=str(root / "staging.log"),
-        staging_restore_report_dir=str(root / "reports"),
-        staging_restore_runbook=str(root / "DISASTER-RECOVERY-PLAYBOOK.md"),
-        staging_restore_logrotate_file=str(root / "logrotate" / "staging"),
     )
     before = production(bed)
     first = made.play(PLAYBOOK)
@@ -58,7 +52,7 @@ def host(bed: Testbed, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Pla
         "etc/staging.json",
         "state/drill.json",
         "DISASTER-RECOVERY-PLAYBOOK.md",
-        "logrotate/staging",
+        "logrotate.d/staging-restore",
     ):
         assert not (root / gone).exists(), gone
     assert servers(root) == []
@@ -288,10 +282,7 @@ def test_a_damaged_backup_fails_the_drill_and_the_play(host: PlayHost, tmp_path:
 def test_check_mode_on_a_fresh_host_touches_nothing(bed: Testbed, tmp_path: Path) -> None:
     fresh = PlayHost(
         tmp_path / "fresh",
-        staging_restore_dir=str(tmp_path / "fresh" / "staging"),
-        staging_restore_work_dir=str(tmp_path / "fresh" / "work"),
         staging_restore_backup_path=bed.record["backups"],
-        staging_restore_log_file=str(tmp_path / "fresh" / "log"),
     )
     assert fresh.play(PLAYBOOK, "--check", "--diff")["changed"] >= 2
     assert list(tmp_path.iterdir()) == []

@@ -15,7 +15,7 @@ class PlayHost:
     Args:
         root: the folder.
         inventory: hosts, each followed by a comma.
-        variables: of the roles, beside the paths of the kit and of logrotate.
+        variables: of the roles, in addition to these paths or instead of them.
     """
 
     def __init__(self, root: Path, *, inventory: str = "localhost,", **variables: object) -> None:
@@ -32,8 +32,18 @@ class PlayHost:
             "host_kit_config_dir": str(root / "etc"),
             "host_kit_state_dir": str(root / "state"),
             "host_kit_scripts_dir": str(self.scripts),
+            "disk_monitor_log_file": str(root / "disk.log"),
             "disk_monitor_logrotate_file": str(root / "logrotate.d" / "disk-monitor"),
             "disk_monitor_fallback_dir": str(root / "run"),
+            "offsite_backup_key_file": str(root / "ssh" / "chefwell_backup"),
+            "offsite_backup_log_file": str(root / "offsite-sync.log"),
+            "offsite_backup_logrotate_file": str(root / "logrotate.d" / "offsite-backup"),
+            "staging_restore_dir": str(root / "staging"),
+            "staging_restore_work_dir": str(root / "work"),
+            "staging_restore_log_file": str(root / "staging.log"),
+            "staging_restore_logrotate_file": str(root / "logrotate.d" / "staging-restore"),
+            "staging_restore_report_dir": str(root / "reports"),
+            "staging_restore_runbook": str(root / "DISASTER-RECOVERY-PLAYBOOK.md"),
             **variables,
         }
 
