@@ -30,7 +30,7 @@ from ansible_collections.chefwell.resilience.plugins.module_utils.common.languag
 
 # Where a message stands in a call. Of a kind of finding the pages show the remedy, its second text;
 # docs/findings.md, which is English, shows the meaning as well.
-KEYWORDS = {"_": (1,), "gettext": (1,), "ngettext": (1, 2), "Kind": (2,)}
+KEYWORDS = {"_": (1,), "gettext": (1,), "tr": (1,), "ngettext": (1, 2), "Kind": (2,)}
 # The date in the head of the catalogues. Babel's default, now, would be a conflict in every merge.
 CREATED = datetime.datetime(2026, 1, 1, tzinfo=datetime.UTC)
 

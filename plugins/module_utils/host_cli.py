@@ -92,16 +92,16 @@ def print_test_messages(values: Any, as_json: bool) -> int:
         rows = [{"service": name, "problem": problem or None} for name, problem in results]
         print_result(json.dumps({"services": rows}))
     else:
-        _ = translations(values.language).gettext
+        tr = translations(values.language).gettext
         delivered, failed = (
-            _("✅ %(service)s delivered"),
-            _("❌ %(service)s not delivered: %(why)s"),
+            tr("✅ %(service)s delivered"),
+            tr("❌ %(service)s not delivered: %(why)s"),
         )
         lines = [
             (failed if problem else delivered) % {"service": name, "why": problem}
             for name, problem in results
         ]
-        print_result("\n".join(lines or [_("No address is configured in notify.")]))
+        print_result("\n".join(lines or [tr("No address is configured in notify.")]))
     if not results:
         return EXIT_UNKNOWN
     return EXIT_CRITICAL if any(problem for _name, problem in results) else EXIT_OK

@@ -287,8 +287,8 @@ def _status(settings: DiskSettings, arguments: argparse.Namespace) -> int:
         while True:
             if not arguments.json:
                 values = {"time": now(), "seconds": f"{arguments.watch:g}"}
-                _ = translations(settings.language).gettext
-                text = _("%(time)s, again every %(seconds)s s; Ctrl-C ends it") % values
+                tr = translations(settings.language).gettext
+                text = tr("%(time)s, again every %(seconds)s s; Ctrl-C ends it") % values
                 after = f"\n\n{text}"
             code = _show(settings, arguments.json, before, after)
             time.sleep(arguments.watch)

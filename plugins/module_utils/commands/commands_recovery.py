@@ -140,32 +140,32 @@ def _status(
 
 
 def _status_page(values: RestoreSettings, state: dict[str, Any]) -> list[str]:
-    _ = translations(values.language).gettext
+    tr = translations(values.language).gettext
     if not state["exists"]:
-        lines = [_("❌ There is no database %(production)s") % state]
+        lines = [tr("❌ There is no database %(production)s") % state]
     elif state["connectable"]:
-        lines = [_("✅ Production's database %(production)s can be connected to") % state]
+        lines = [tr("✅ Production's database %(production)s can be connected to") % state]
     else:
-        lines = [_("❌ Production's database %(production)s cannot be connected to") % state]
+        lines = [tr("❌ Production's database %(production)s cannot be connected to") % state]
     for one in state["candidates"]:
         lines.append(f"   {one['name']}: {one['what']}")
     if state["unfinished"]:
         lines.append(
-            _("⚠️ The switch to %(name)s was cut off; the names are changed already") % state
+            tr("⚠️ The switch to %(name)s was cut off; the names are changed already") % state
             if state["switched"]
-            else _("⚠️ The switch to %(name)s was cut off; the names are as before") % state
+            else tr("⚠️ The switch to %(name)s was cut off; the names are as before") % state
         )
-        lines.append(_("   To finish it, or to take it back:"))
+        lines.append(tr("   To finish it, or to take it back:"))
         lines += [f"   {NAME}.sh --resume", f"   {NAME}.sh --undo"]
     return lines
 
 
 def _page(values: RestoreSettings, result: dict[str, Any]) -> list[str]:
     language = translations(values.language)
-    _ = language.gettext
+    tr = language.gettext
     result = translate_result(language, result)
     lines = [
-        _("📁 Backup: %(file)s, of %(moment)s")
+        tr("📁 Backup: %(file)s, of %(moment)s")
         % {"file": result["backup"]["path"], "moment": result["backup"]["taken_at"]}
     ]
     for phase in result["phases"]:
@@ -176,22 +176,22 @@ def _page(values: RestoreSettings, result: dict[str, Any]) -> list[str]:
         title = render_titles.check_title(language, check)
         lines.append(f"   {sign} {title}: {check['evidence']}")
     if result["verdict"] == proof_settings.PASSED:
-        lines.append(_("✅ Restored and validated beside production: %(name)s") % result)
+        lines.append(tr("✅ Restored and validated beside production: %(name)s") % result)
         again = [f"--tenant {result['tenant']}"] if result["tenant"] else []
         command = " ".join(
             [f"{NAME}.sh", *again, f"--switch {result['name']}", f"--confirm {result['host']}"]
         )
         for text in result["unlike"]:
             what = translate(language, text)
-            lines.append(_("   ⚠️ Not as in production: %(what)s") % {"what": what})
+            lines.append(tr("   ⚠️ Not as in production: %(what)s") % {"what": what})
         for text in result["left_behind"]:
             what = translate(language, text)
-            lines.append(_("   ⚠️ Stays with the old database: %(what)s") % {"what": what})
-        lines.append(_("   Production was not touched. To put it in its place:"))
+            lines.append(tr("   ⚠️ Stays with the old database: %(what)s") % {"what": what})
+        lines.append(tr("   Production was not touched. To put it in its place:"))
         lines.append(f"   {command}")
     else:
         lines.append(
-            _("❌ Not restored (%(verdict)s): %(problem)s. Production was not touched.")
+            tr("❌ Not restored (%(verdict)s): %(problem)s. Production was not touched.")
             % {"verdict": result["verdict"], "problem": result["problem"] or "-"}
         )
     return lines
@@ -199,31 +199,31 @@ def _page(values: RestoreSettings, result: dict[str, Any]) -> list[str]:
 
 def _switched(values: RestoreSettings, done: dict[str, Any]) -> list[str]:
     language = translations(values.language)
-    _ = language.gettext
+    tr = language.gettext
     if done["name"] is None:
-        lines = [_("✅ The switch was taken back; %(now)s is as it was") % done]
+        lines = [tr("✅ The switch was taken back; %(now)s is as it was") % done]
     else:
-        lines = [_("✅ %(name)s is production's now, as %(now)s") % done]
+        lines = [tr("✅ %(name)s is production's now, as %(now)s") % done]
     if done["kept"]:
-        lines.append(_("   The old one is kept as %(kept)s; the way back is:") % done)
+        lines.append(tr("   The old one is kept as %(kept)s; the way back is:") % done)
         again = ["--tenant", done["tenant"]] if done["tenant"] else []
         way = [f"{NAME}.sh", *again, "--switch", done["kept"], "--confirm", done["host"]]
         lines.append(f"   {shlex.join(way)}")
     if done["written_since"]:
         lines.append(
-            _("   ⚠️ Tables written to after the restore, only in the old one: %(written_since)d")
+            tr("   ⚠️ Tables written to after the restore, only in the old one: %(written_since)d")
             % done
         )
     for text in done["left_behind"]:
         lines.append(
-            _("   ⚠️ Stays with the old database: %(what)s") % {"what": translate(language, text)}
+            tr("   ⚠️ Stays with the old database: %(what)s") % {"what": translate(language, text)}
         )
     for problem in done["problems"]:
         lines.append("❌ " + translate(language, problem))
     if done["serves"] is False:
-        lines.append(_("❌ The system does not answer. Look at the backend, or go back."))
+        lines.append(tr("❌ The system does not answer. Look at the backend, or go back."))
     elif done["serves"]:
-        lines.append(_("✅ The system answers again"))
+        lines.append(tr("✅ The system answers again"))
     return lines
 
 

@@ -111,9 +111,9 @@ def _setup(values: RestoreSettings, arguments: argparse.Namespace) -> int:
     if arguments.json:
         print_result(json.dumps(made))
         return EXIT_OK
-    _ = translations(values.language).gettext
+    tr = translations(values.language).gettext
     print_result(
-        _("✅ Staging is up: PostgreSQL at %(host)s, port %(port)s, in %(seconds)s")
+        tr("✅ Staging is up: PostgreSQL at %(host)s, port %(port)s, in %(seconds)s")
         % {
             "host": made["host"],
             "port": made["port"],
@@ -174,12 +174,12 @@ def _cleanup(values: RestoreSettings, arguments: argparse.Namespace) -> int:
     removed = drill.clean_up(restore_settings.proof_settings(values), cached=arguments.forget)
     names = removed or ["nothing: there was no staging"]
     _log(values, [f"{now()} removed {name}" for name in names])
-    _ = translations(values.language).gettext
+    tr = translations(values.language).gettext
     if arguments.json:
         print_result(json.dumps({"removed": removed}))
     else:
-        lines = [_("🧹 removed: %(what)s") % {"what": what} for what in removed]
-        print_result("\n".join([*lines, _("✅ Staging is gone; production was not touched")]))
+        lines = [tr("🧹 removed: %(what)s") % {"what": what} for what in removed]
+        print_result("\n".join([*lines, tr("✅ Staging is gone; production was not touched")]))
     return EXIT_OK
 
 

@@ -48,10 +48,11 @@ def option(
     """
     metadata = {"required": required, "choices": choices, "minimum": minimum, "secret": secret}
     if isinstance(default, (dict, list)):
-        return dataclasses.field(default_factory=lambda: default.copy(), metadata=metadata)
+        # pylint: disable-next=invalid-field-call
+        return dataclasses.field(default_factory=default.copy, metadata=metadata)
     if default is dataclasses.MISSING:
         default = "" if required else None
-    return dataclasses.field(default=default, metadata=metadata)
+    return dataclasses.field(default=default, metadata=metadata)  # pylint: disable=invalid-field-call
 
 
 def load(path: str, kind: type[Settings]) -> Settings:

@@ -204,7 +204,7 @@ class Catalogue:
 
     def large_object_digests(self) -> dict[str, str]:
         """Return a digest of the content of each large object."""
-        return {number: digest for number, digest in self.rows(LARGE_OBJECT_DIGESTS)}
+        return dict(self.rows(LARGE_OBJECT_DIGESTS))
 
     def hash_partitions(self) -> dict[ObjectName, ObjectName]:
         """Return the root of each partition of a table that is partitioned by hash.

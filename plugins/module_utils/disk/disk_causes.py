@@ -86,13 +86,13 @@ def cause_text(translations: gettext.NullTranslations, cause: Mapping[str, Any])
 def _usage_text(
     translations: gettext.NullTranslations, code: str, level: str, values: Mapping[str, Any]
 ) -> str:
-    _ = translations.gettext
+    tr = translations.gettext
     if code == "inodes":
-        used = _("inodes %(percent)s%% used")
+        used = tr("inodes %(percent)s%% used")
     elif values.get("share"):
-        used = _("takes %(percent)s%% of its disk")
+        used = tr("takes %(percent)s%% of its disk")
     else:
-        used = _("space %(percent)s%% used")
+        used = tr("space %(percent)s%% used")
     used = used % {"percent": f"{values['percent']:.1f}"}
     if values.get("left") is not None:  # results that earlier versions stored have none
         used += f" ({left_text(translations, code, values['left'])})"
@@ -100,7 +100,7 @@ def _usage_text(
         return used
     limit = values["limit"]
     begins = f"{limit:g}%" if values["limit_is_percent"] else left_text(translations, code, limit)
-    return used + _(", %(level)s from %(limit)s") % {"level": level, "limit": begins}
+    return used + tr(", %(level)s from %(limit)s") % {"level": level, "limit": begins}
 
 
 def alert_subject(
@@ -114,14 +114,14 @@ def alert_subject(
         path: the target's.
         folder: whether the target is a folder.
     """
-    _ = translations.gettext
+    tr = translations.gettext
     if code == "dump_fit":
-        return _("room for tonight's dump")
+        return tr("room for tonight's dump")
     if code == "drill_fit":
-        return _("room for a restore drill")
+        return tr("room for a restore drill")
     if code == "retention_fit":
-        return _("room for the retention plan")
-    subject = _("folder %(path)s") if folder else _("disk %(path)s")
+        return tr("room for the retention plan")
+    subject = tr("folder %(path)s") if folder else tr("disk %(path)s")
     return subject % {"path": path}
 
 
@@ -139,39 +139,39 @@ def days_text(translations: gettext.NullTranslations, days: float) -> str:
 def _forecast_text(
     translations: gettext.NullTranslations, code: str, values: Mapping[str, Any]
 ) -> str:
-    _ = translations.gettext
+    tr = translations.gettext
     beginning = (
-        _("emergency in %(time)s") if code == "forecast" else _("inodes: emergency in %(time)s")
+        tr("emergency in %(time)s") if code == "forecast" else tr("inodes: emergency in %(time)s")
     )
     text = beginning % {"time": days_text(translations, values["days"])}
     if values["days_to_full"] is not None:
-        text += _(", full in %(time)s") % {"time": days_text(translations, values["days_to_full"])}
-    return text + _(" at the present growth")
+        text += tr(", full in %(time)s") % {"time": days_text(translations, values["days_to_full"])}
+    return text + tr(" at the present growth")
 
 
 def _fit_text(
     translations: gettext.NullTranslations, code: str, level: str, values: Mapping[str, Any]
 ) -> str:
-    _ = translations.gettext
+    tr = translations.gettext
     # "fits" alone would be no reason for an alert: what fits only just has a text of its own.
     texts = {
-        ("dump_fit", "fits"): _("tonight's dump (up to %(needs)s) fits into %(available)s"),
-        ("dump_fit", "just"): _(
+        ("dump_fit", "fits"): tr("tonight's dump (up to %(needs)s) fits into %(available)s"),
+        ("dump_fit", "just"): tr(
             "room for less than two dumps: tonight's takes up to %(needs)s, %(available)s are left"
         ),
-        ("dump_fit", "not"): _(
+        ("dump_fit", "not"): tr(
             "tonight's dump will not fit: it takes up to %(needs)s, %(available)s are left"
         ),
-        ("drill_fit", "fits"): _("a restore drill (%(needs)s) fits into %(available)s"),
-        ("drill_fit", "just"): _(
+        ("drill_fit", "fits"): tr("a restore drill (%(needs)s) fits into %(available)s"),
+        ("drill_fit", "just"): tr(
             "room for less than two restore drills: one takes %(needs)s, %(available)s are left"
         ),
-        ("drill_fit", "not"): _(
+        ("drill_fit", "not"): tr(
             "a restore drill will not fit: it takes %(needs)s, %(available)s are left"
         ),
     }
     if values["fits"] is None:
-        return _(
+        return tr(
             "whether a restore drill fits is not known: the filesystem it would use does not answer"
         )
     sizes = {name: quantity.size(values[name]) for name in ("needs", "available")}

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Mapping
+from typing import Union
 
 from ..common.levels import DEFAULTS
 from ..common.settings import option
@@ -15,7 +16,8 @@ from ..inventory.tree_settings import BackupTreeSettings
 from ..notifications.notification_settings import StageSettings
 
 # Percent used, or what is left (`20GB`, `50000 left`).
-Threshold = float | str
+# A union that older Pythons can evaluate, too.
+Threshold = Union[float, str]  # noqa: UP007
 # Percentage points below a threshold at which a level that was reached is left again.
 HYSTERESIS = 2.0
 # How many backups each tier keeps, by the plan.

@@ -13,10 +13,8 @@ from __future__ import annotations
 
 import dataclasses
 import os
-import sys
 from collections.abc import Mapping, Sequence
 from functools import partial
-from types import ModuleType
 from typing import Any
 
 from ..common import bounded_calls
@@ -30,6 +28,7 @@ from ..common.levels import (
     Thresholds,
     worst,
 )
+from ..common.libraries import load_psutil
 from ..common.messages import ENGLISH, _, to_form
 from ..common.safe_text import clean
 from ..common.system_errors import reason
@@ -180,24 +179,6 @@ class TargetResult:
             causes=every,
             **changes,
         )
-
-
-def load_psutil() -> ModuleType:
-    """Return psutil.
-
-    Raises:
-        ResilienceError: it is missing.
-    """
-    try:
-        import psutil
-    except ImportError as error:
-        raise ResilienceError(
-            _("psutil is missing, which measures filesystems"),
-            option="python",
-            value=sys.executable,
-            remedy=_("install python3-psutil (Debian), or psutil for this interpreter"),
-        ) from error
-    return psutil
 
 
 def filesystem_usage(path: str) -> FilesystemUsage:

@@ -27,10 +27,10 @@ def send_test_messages(
         For each address, in order, the service's name and why the message did not arrive (empty
         when it did).
     """
-    _ = translations.gettext
-    title = _("🔔 Test message from %(host)s") % {"host": settings.named_host}
+    tr = translations.gettext
+    title = tr("🔔 Test message from %(host)s") % {"host": settings.named_host}
     moment = datetime.datetime.now().astimezone().isoformat(sep=" ", timespec="seconds")
-    body = "\n".join([_("Notifications of this host arrive here."), moment])
+    body = "\n".join([tr("Notifications of this host arrive here."), moment])
     addresses = {delivery.service_id(address): address for address in settings.notify}
     parcels = {name: [Parcel((name,), title, body, "success")] for name in addresses}
     outcomes = delivery.deliver(parcels, addresses, time_limit=settings.notify_time_limit)

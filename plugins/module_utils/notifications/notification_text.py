@@ -25,13 +25,13 @@ def notification_text(
     translations: gettext.NullTranslations, notification: Notification, host: str
 ) -> tuple[str, str]:
     """Return the title and the body of one notification."""
-    _ = translations.gettext
+    tr = translations.gettext
     emoji, word, _code = LEVEL_DISPLAY[notification.level]
     titles = {
-        alerts.RAISED: _("%(level)s: %(name)s on %(host)s"),
-        alerts.EASED: _("%(level)s (was %(previous)s): %(name)s on %(host)s"),
-        alerts.REMINDER: _("still %(level)s: %(name)s on %(host)s"),
-        alerts.RECOVERED: _("%(level)s again: %(name)s on %(host)s"),
+        alerts.RAISED: tr("%(level)s: %(name)s on %(host)s"),
+        alerts.EASED: tr("%(level)s (was %(previous)s): %(name)s on %(host)s"),
+        alerts.REMINDER: tr("still %(level)s: %(name)s on %(host)s"),
+        alerts.RECOVERED: tr("%(level)s again: %(name)s on %(host)s"),
     }
     title = titles[notification.kind] % {
         "level": f"{emoji} {word}",
@@ -42,9 +42,9 @@ def notification_text(
     lines = [clean(notification.reason)]
     lasted = quantity.duration(translations, notification.seconds)
     if notification.kind == alerts.RECOVERED:
-        lines.append(_("It lasted %(time)s.") % {"time": lasted})
+        lines.append(tr("It lasted %(time)s.") % {"time": lasted})
     elif notification.kind != alerts.RAISED or notification.previous != OK:
-        lines.append(_("Not ok for %(time)s.") % {"time": lasted})
+        lines.append(tr("Not ok for %(time)s.") % {"time": lasted})
     moment = datetime.datetime.fromtimestamp(notification.time).astimezone()
     lines.append(moment.isoformat(sep=" ", timespec="seconds"))
     return title, "\n".join(lines)
@@ -60,13 +60,13 @@ def digest_text(
         messages: the worst first.
         host: the name of this host.
     """
-    _ = translations.gettext
+    tr = translations.gettext
     counts = [
         f"{sum(message.level == level for message in messages)} {LEVEL_DISPLAY[level][1]}"
         for level in reversed(LEVELS)
         if any(message.level == level for message in messages)
     ]
-    title = _("%(emoji)s %(count)d notifications on %(host)s: %(levels)s") % {
+    title = tr("%(emoji)s %(count)d notifications on %(host)s: %(levels)s") % {
         "emoji": LEVEL_DISPLAY[messages[0].level][0],
         "count": len(messages),
         "host": host,
@@ -77,5 +77,5 @@ def digest_text(
         for message in messages[:DIGEST_LINES]
     ]
     if len(messages) > DIGEST_LINES:
-        lines.append(_("and %(count)d more") % {"count": len(messages) - DIGEST_LINES})
+        lines.append(tr("and %(count)d more") % {"count": len(messages) - DIGEST_LINES})
     return title, "\n".join(lines)

@@ -91,11 +91,11 @@ def gone(
         state: its alert.
         mounted: whether something is still mounted there.
     """
-    _ = translations.gettext
+    tr = translations.gettext
     text = (
-        _("no longer watched; its last level was %(level)s")
+        tr("no longer watched; its last level was %(level)s")
         if mounted
-        else _("no longer mounted; its last level was %(level)s")
+        else tr("no longer mounted; its last level was %(level)s")
     )
     return Condition(key, state.name, UNKNOWN, UNKNOWN, text % {"level": state.level})
 

@@ -26,15 +26,15 @@ def checkpoint_page(result: dict[str, Any], language: str, colour: bool) -> str:
         ResilienceError: the language is not known.
     """
     catalogue = translations(language)
-    _ = catalogue.gettext
+    tr = catalogue.gettext
     result = clean_all(result)
     checked = [item for item in result["items"] if item["status"] != "skipped"]
     passed = [item for item in checked if item["status"] == "passed"]
     title = {
-        "passed": _("✅ System working:"),
-        "failed": _("❌ System not working:"),
-        "unknown": _("❓ It could not be checked whether the system works:"),
-        "skipped": _("⚪ Nothing was checked:"),
+        "passed": tr("✅ System working:"),
+        "failed": tr("❌ System not working:"),
+        "unknown": tr("❓ It could not be checked whether the system works:"),
+        "skipped": tr("⚪ Nothing was checked:"),
     }[known_status(result["status"])]
     code = {"passed": "32", "failed": "1;31", "unknown": "35", "skipped": "33"}
     lines = [paint(title, code[known_status(result["status"])], colour)]
@@ -44,7 +44,7 @@ def checkpoint_page(result: dict[str, Any], language: str, colour: bool) -> str:
             lines += wrap(f"      {item['evidence']}", 6)
     lines += [
         "",
-        _("%(passed)d of %(checked)d checked items passed, %(left)d were not checked")
+        tr("%(passed)d of %(checked)d checked items passed, %(left)d were not checked")
         % {
             "passed": len(passed),
             "checked": len(checked),
@@ -55,14 +55,14 @@ def checkpoint_page(result: dict[str, Any], language: str, colour: bool) -> str:
 
 
 def _title(catalogue: gettext.NullTranslations, item: dict[str, Any]) -> str:
-    _ = catalogue.gettext
+    tr = catalogue.gettext
     known = {
-        "login": _("Login works"),
-        "pos": _("Point of sale works (a test order)"),
-        "products": _("Products load"),
-        "dashboard": _("Dashboard shows stats"),
-        "logs": _("Backend logs without errors"),
-        "postgres": _("PostgreSQL answers"),
-        "services": _("Docker services active"),
+        "login": tr("Login works"),
+        "pos": tr("Point of sale works (a test order)"),
+        "products": tr("Products load"),
+        "dashboard": tr("Dashboard shows stats"),
+        "logs": tr("Backend logs without errors"),
+        "postgres": tr("PostgreSQL answers"),
+        "services": tr("Docker services active"),
     }
     return known.get(str(item["id"])) or str(item["title"])

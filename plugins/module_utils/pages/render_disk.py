@@ -76,11 +76,11 @@ def by_level(disk: dict[str, Any], backups: dict[str, Any] | None) -> dict[str, 
 
 
 def _title(translations: gettext.NullTranslations, owner: str, columns: int) -> str:
-    _ = translations.gettext
+    tr = translations.gettext
     if owner == PLAN_OWNER:
         # As the plan places it, which is not quite in the middle.
-        return _("║                CHEFWELL - DISK SPACE MONITOR                 ║")
-    title = _("%(owner)s - DISK SPACE MONITOR") % {"owner": clean(owner).upper()}
+        return tr("║                CHEFWELL - DISK SPACE MONITOR                 ║")
+    title = tr("%(owner)s - DISK SPACE MONITOR") % {"owner": clean(owner).upper()}
     return f"║{centred(title, columns)}║"
 
 
@@ -100,7 +100,7 @@ def dashboard(
         colour: whether to use ANSI colours.
         owner: whose system this is.
     """
-    _ = translations.gettext
+    tr = translations.gettext
     disk, backups = clean_all(disk), clean_all(backups)
     targets = list(disk.get("targets") or [])
     rule = "═" * 62
@@ -109,7 +109,7 @@ def dashboard(
         _title(translations, owner, len(rule)),
         f"╚{rule}╝",
         "",
-        _("📊 SYSTEM STATUS:"),
+        tr("📊 SYSTEM STATUS:"),
     ]
     for name, target in zip(target_names(targets), targets, strict=True):
         figures = target_figures(target)
@@ -119,7 +119,7 @@ def dashboard(
         if reason and target.get("level") != "ok":
             line += f" - {reason}"
         lines += wrap(line, 6)
-    lines += ["", _("🗂️  BACKUP DETAILS:"), *render_inventory.lines(translations, backups)]
+    lines += ["", tr("🗂️  BACKUP DETAILS:"), *render_inventory.lines(translations, backups)]
     for line in render_inventory.unfinished(translations, backups):
         lines += wrap(f"   {line}", 6)
     for problem in backups.get("problems") or []:
@@ -133,10 +133,10 @@ def dashboard(
     lines.append("")
     found = by_level(disk, backups)
     if list(found) == ["ok"]:
-        lines.append(paint(_("✅ All systems normal"), LEVEL_DISPLAY["ok"][2], colour))
+        lines.append(paint(tr("✅ All systems normal"), LEVEL_DISPLAY["ok"][2], colour))
     else:
         texts = [
-            _("%(level)s at %(targets)s")
+            tr("%(level)s at %(targets)s")
             % {"level": level_text(level, colour), "targets": ", ".join(names)}
             for level, names in found.items()
             if level != "ok"

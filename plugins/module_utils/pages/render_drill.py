@@ -55,11 +55,11 @@ def verdict_status(drill: dict[str, Any]) -> str:
 
 def verdict_text(translations: gettext.NullTranslations, drill: dict[str, Any]) -> str:
     """Return the verdict as a sentence."""
-    _ = translations.gettext
+    tr = translations.gettext
     return {
-        "passed": _("BACKUP VALID AND RESTORABLE"),
-        "failed": _("BACKUP NOT VALIDATED"),
-        "could_not_verify": _("COULD NOT VERIFY - nothing is claimed about the backup"),
+        "passed": tr("BACKUP VALID AND RESTORABLE"),
+        "failed": tr("BACKUP NOT VALIDATED"),
+        "could_not_verify": tr("COULD NOT VERIFY - nothing is claimed about the backup"),
     }[verdict(drill)]
 
 
@@ -135,7 +135,7 @@ def _api_count(translations: gettext.NullTranslations, call: dict[str, Any]) -> 
 
 def api_outcome(translations: gettext.NullTranslations, call: dict[str, Any]) -> str:
     """Return the outcome of a call to the API, such as `OK (28 products)` or `FAILED (500)`."""
-    _ = translations.gettext
+    tr = translations.gettext
     status, http = known_status(call.get("status")), call.get("http_status")
     if status == "passed":
         if call.get("kind") == "stats":
@@ -144,9 +144,9 @@ def api_outcome(translations: gettext.NullTranslations, call: dict[str, Any]) ->
             return f"OK ({_api_count(translations, call)})"
         return "OK" if http is None else f"OK ({http})"
     if status == "failed":
-        failed, reason = _("FAILED"), _("no answer") if http is None else http
+        failed, reason = tr("FAILED"), tr("no answer") if http is None else http
         return f"{failed} ({reason})"
-    return _("SKIPPED") if status == "skipped" else _("UNKNOWN")
+    return tr("SKIPPED") if status == "skipped" else tr("UNKNOWN")
 
 
 def failed_elsewhere(drill: dict[str, Any], call: dict[str, Any]) -> int:
@@ -171,14 +171,14 @@ def missed_objectives(
     translations: gettext.NullTranslations, drill: dict[str, Any]
 ) -> list[tuple[str, str]]:
     """Return each recovery objective that was missed or not measured, as (status, text)."""
-    _ = translations.gettext
+    tr = translations.gettext
     lines: list[tuple[str, str]] = []
     for key in ("rto", "rpo"):
         measured = drill.get(f"{key}_seconds")
         limit = (drill.get("objectives") or {}).get(f"{key}_seconds")
         if limit is None or (measured is not None and measured <= limit):
             continue
-        text = _("%(name)s: %(measured)s (objective: %(limit)s)") % {
+        text = tr("%(name)s: %(measured)s (objective: %(limit)s)") % {
             "name": key.upper(),
             "measured": quantity.duration(translations, measured),
             "limit": quantity.duration(translations, limit),
@@ -226,18 +226,18 @@ class _Page:
         self.lines.append("")
 
     def head(self) -> None:
-        _ = self.translations.gettext
+        tr = self.translations.gettext
         rule = "═" * 62
         backup, restore = self.drill.get("backup") or {}, self.drill.get("restore") or {}
         seconds = quantity.duration(self.translations, restore.get("seconds"))
         self.lines += [
             f"╔{rule}╗",
-            _("║             VALIDATION REPORT - STAGING RESTORE              ║"),
+            tr("║             VALIDATION REPORT - STAGING RESTORE              ║"),
             f"╚{rule}╝",
             "",
-            _("📅 Date: %(time)s") % {"time": moment(self.drill.get("time"))},
-            _("📁 Backup: %(file)s") % {"file": backup.get("file") or "?"},
-            _("⏱️  Restore Time: %(seconds)s") % {"seconds": seconds},
+            tr("📅 Date: %(time)s") % {"time": moment(self.drill.get("time"))},
+            tr("📁 Backup: %(file)s") % {"file": backup.get("file") or "?"},
+            tr("⏱️  Restore Time: %(seconds)s") % {"seconds": seconds},
             "",
         ]
 
@@ -354,11 +354,11 @@ class _Page:
 
     def not_passed(self) -> None:
         """Add every check that did not pass, with its evidence; nothing when all passed."""
-        _ = self.translations.gettext
+        tr = self.translations.gettext
         groups = {
-            "failed": _("FAILED CHECKS (%(count)d):"),
-            "unknown": _("CHECKS WITHOUT A RESULT (%(count)d):"),
-            "skipped": _("SKIPPED CHECKS (%(count)d):"),
+            "failed": tr("FAILED CHECKS (%(count)d):"),
+            "unknown": tr("CHECKS WITHOUT A RESULT (%(count)d):"),
+            "skipped": tr("SKIPPED CHECKS (%(count)d):"),
         }
         for status, title in groups.items():
             checks = [
@@ -407,12 +407,12 @@ class _Page:
             self.section(title, [status for status, _text in missed], lines)
 
     def result(self) -> None:
-        _ = self.translations.gettext
+        tr = self.translations.gettext
         emoji, code = STATUSES[verdict_status(self.drill)]
-        text = _("RESULT: %(verdict)s") % {"verdict": verdict_text(self.translations, self.drill)}
+        text = tr("RESULT: %(verdict)s") % {"verdict": verdict_text(self.translations, self.drill)}
         self.lines += [paint(line, code, self.colour) for line in wrap(f"{emoji} {text}", 3)]
         if self.drill.get("problem"):
-            reason = _("Reason: %(problem)s") % {"problem": self.drill["problem"]}
+            reason = tr("Reason: %(problem)s") % {"problem": self.drill["problem"]}
             self.lines += wrap(f"   {reason}", 6)
         backup = self.drill.get("backup") or {}
         form = str(backup.get("format") or "")
@@ -421,13 +421,13 @@ class _Page:
         if form:
             # A file that could not be read as a backup has no known format.
             packed = is_compressed(form)
-            size += " " + (_("(compressed)") if packed else _("(not compressed)"))
+            size += " " + (tr("(compressed)") if packed else tr("(not compressed)"))
         confidence = quantity.confidence(self.drill.get("confidence"))
         self.lines += [
             "",
-            _("🎯 Confidence: %(percent)s") % {"percent": confidence},
-            _("📊 Recovery Time: %(time)s") % {"time": time},
-            _("💾 Backup Size: %(size)s") % {"size": size},
+            tr("🎯 Confidence: %(percent)s") % {"percent": confidence},
+            tr("📊 Recovery Time: %(time)s") % {"time": time},
+            tr("💾 Backup Size: %(size)s") % {"size": size},
         ]
 
 

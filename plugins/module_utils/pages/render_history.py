@@ -31,13 +31,13 @@ def plots(
             oldest first.
         objective: seconds that a recovery may take; None for no objective.
     """
-    _ = translations.gettext
+    tr = translations.gettext
     known = [one for one in past if isinstance(one.get("time"), (int, float))][-MOST:]
     if len(known) < 2:
         return []
     return [
-        _plot(_("Recovery time"), known, "rto_seconds", quantity.brief_duration, objective),
-        _plot(_("Backup size"), known, "bytes", quantity.size, None),
+        _plot(tr("Recovery time"), known, "rto_seconds", quantity.brief_duration, objective),
+        _plot(tr("Backup size"), known, "bytes", quantity.size, None),
     ]
 
 

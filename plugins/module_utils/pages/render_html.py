@@ -164,13 +164,13 @@ def _template(translations: gettext.NullTranslations) -> Any:
 
 
 def _headline(translations: gettext.NullTranslations, state: str, complete: bool) -> str:
-    _ = translations.gettext
+    tr = translations.gettext
     return {
-        "none": _("Nothing was measured"),
-        "ok": _("All is well") if complete else _("All is well in what was checked"),
-        "warn": _("In order, with warnings"),
-        "unknown": _("Not everything could be verified"),
-        "bad": _("Action needed"),
+        "none": tr("Nothing was measured"),
+        "ok": tr("All is well") if complete else tr("All is well in what was checked"),
+        "warn": tr("In order, with warnings"),
+        "unknown": tr("Not everything could be verified"),
+        "bad": tr("Action needed"),
     }[state]
 
 
@@ -187,7 +187,7 @@ def _disk_part(
 ) -> dict[str, Any]:
     if disk is None:
         return _absent(translations)
-    _ = translations.gettext
+    tr = translations.gettext
     targets = list(disk.get("targets") or [])
     names = render_disk.target_names(targets)
     backups = disk.get("backups")
@@ -215,10 +215,12 @@ def _disk_part(
         if state != "ok":
             findings.append(AttentionItem(state, f"{name}: {row['level']}", row["reason"]))
     for problem in (backups or {}).get("problems") or []:
-        findings.append(AttentionItem("unknown", _("Backup folder not read in full"), str(problem)))
+        findings.append(
+            AttentionItem("unknown", tr("Backup folder not read in full"), str(problem))
+        )
     state = worst_state([OF_LEVEL[level] for level in found])
     if state == "ok":
-        summary = _("All systems normal")
+        summary = tr("All systems normal")
     else:
         summary = "; ".join(
             f"{level.upper()}: {', '.join(held)}" for level, held in found.items() if level != "ok"
@@ -422,13 +424,13 @@ def _call(
 def _drill_findings(
     translations: gettext.NullTranslations, drill: dict[str, Any]
 ) -> list[AttentionItem]:
-    _ = translations.gettext
+    tr = translations.gettext
     findings = []
     if render_drill.verdict(drill) != "passed" and drill.get("problem"):
         state = OF_STATUS[render_drill.verdict_status(drill)]
-        findings.append(error_item(state, _("Reason"), str(drill["problem"])))
+        findings.append(error_item(state, tr("Reason"), str(drill["problem"])))
     for error in (drill.get("restore") or {}).get("errors") or []:
-        findings.append(AttentionItem("bad", _("Error while restoring"), str(error)))
+        findings.append(AttentionItem("bad", tr("Error while restoring"), str(error)))
     for check in render_drill.entries(drill, "checks"):
         row = _check(translations, check)
         if row["state"] != "ok":
@@ -440,9 +442,9 @@ def _drill_findings(
             findings.append(AttentionItem(shown["state"], title, str(shown["evidence"])))
     for status, text in render_drill.missed_objectives(translations, drill):
         if status == "failed":
-            findings.append(AttentionItem("bad", _("Recovery objective not met"), text))
+            findings.append(AttentionItem("bad", tr("Recovery objective not met"), text))
         else:
-            findings.append(AttentionItem("unknown", _("Recovery objective not measured"), text))
+            findings.append(AttentionItem("unknown", tr("Recovery objective not measured"), text))
     return findings
 
 
@@ -466,7 +468,7 @@ def _check_item(
 def _objective(
     translations: gettext.NullTranslations, drill: dict[str, Any], key: str
 ) -> dict[str, Any]:
-    _ = translations.gettext
+    tr = translations.gettext
     measured = drill.get(f"{key}_seconds")
     limit = (drill.get("objectives") or {}).get(f"{key}_seconds")
     if measured is None:
@@ -478,9 +480,9 @@ def _objective(
     longest = max(measured or 0, limit or 0) or 1
     return {
         "name": key.upper(),
-        "meaning": _("from the start of a restore to a validated, serving system")
+        "meaning": tr("from the start of a restore to a validated, serving system")
         if key == "rto"
-        else _("age of the newest restorable backup"),
+        else tr("age of the newest restorable backup"),
         "state": state,
         "measured": quantity.duration(translations, measured),
         "limit": None if limit is None else quantity.duration(translations, limit),
@@ -576,12 +578,12 @@ def _tenant(translations: gettext.NullTranslations, schema: dict[str, Any]) -> d
 
 
 def _status_word(translations: gettext.NullTranslations, status: str) -> str:
-    _ = translations.gettext
+    tr = translations.gettext
     texts = {
-        "passed": _("passed"),
-        "failed": _("failed"),
-        "skipped": _("skipped"),
-        "unknown": _("unknown"),
+        "passed": tr("passed"),
+        "failed": tr("failed"),
+        "skipped": tr("skipped"),
+        "unknown": tr("unknown"),
     }
     return texts[known_status(status)]
 
@@ -589,17 +591,17 @@ def _status_word(translations: gettext.NullTranslations, status: str) -> str:
 def _totals(
     translations: gettext.NullTranslations, drill: dict[str, Any], tenants: list[dict[str, Any]]
 ) -> list[dict[str, Any]]:
-    _ = translations.gettext
+    tr = translations.gettext
     totals = drill.get("totals") or {}
     rows, complete = render_drill.schema_rows(render_drill.entries(drill, "schemas"))
     shown = grouped(totals["rows"]) if totals.get("rows") is not None else grouped(rows)
     figures: list[dict[str, Any]] = [
-        {"name": _("Schemas"), "value": grouped(totals.get("schemas", len(tenants)))},
+        {"name": tr("Schemas"), "value": grouped(totals.get("schemas", len(tenants)))},
         {
-            "name": _("Tables"),
+            "name": tr("Tables"),
             "value": grouped(totals.get("tables", sum(tenant["tables"] for tenant in tenants))),
         },
-        {"name": _("Rows"), "value": ("" if complete else "≥ ") + shown},
+        {"name": tr("Rows"), "value": ("" if complete else "≥ ") + shown},
     ]
     for key, title in render_drill.INTEGRITY:
         status = render_drill.found_status(totals.get(key))

@@ -21,11 +21,11 @@ KINDS = ("missing", "extra", "different")
 
 def kind_text(translations: gettext.NullTranslations, kind: str) -> str:
     """Return the name of a kind of difference."""
-    _ = translations.gettext
+    tr = translations.gettext
     return {
-        "missing": _("missing on the remote side"),
-        "extra": _("only on the remote side"),
-        "different": _("content differs"),
+        "missing": tr("missing on the remote side"),
+        "extra": tr("only on the remote side"),
+        "different": tr("content differs"),
     }[kind]
 
 
@@ -134,14 +134,14 @@ def status(verification: dict[str, Any]) -> str:
 
 def verdict_text(translations: gettext.NullTranslations, verification: dict[str, Any]) -> str:
     """Return the verdict as one sentence without its mark."""
-    _ = translations.gettext
+    tr = translations.gettext
     state = status(verification)
     if state == "passed":
-        return _("Local and remote are in sync!")
+        return tr("Local and remote are in sync!")
     if state == "unknown":
-        return _("The remote copy could not be verified in full: nothing is claimed about it")
+        return tr("The remote copy could not be verified in full: nothing is claimed about it")
     counts = {kind: len(_comparison(verification).get(kind) or []) for kind in KINDS}
-    text = _(
+    text = tr(
         "Local and remote are NOT in sync: "
         "%(missing)d missing, %(extra)d extra, %(different)d different"
     )
@@ -175,17 +175,17 @@ def offsite_report(
     translations: gettext.NullTranslations, verification: dict[str, Any], colour: bool
 ) -> str:
     """Return the verification page as the plan shows it."""
-    _ = translations.gettext
+    tr = translations.gettext
     verification = clean_all(translate_all(translations, verification))
     local = _side(verification, "local")
     lines = [
-        _("🔍 Verifying the remote backups on %(host)s...") % {"host": verification.get("host")},
+        tr("🔍 Verifying the remote backups on %(host)s...") % {"host": verification.get("host")},
         "",
-        _("📊 LOCAL BACKUPS:"),
+        tr("📊 LOCAL BACKUPS:"),
         *render_inventory.lines(translations, local),
         *(f"   {line}" for line in render_inventory.unfinished(translations, local)),
         "",
-        _("📊 REMOTE BACKUPS:"),
+        tr("📊 REMOTE BACKUPS:"),
         *remote_lines(translations, verification, colour),
         "",
     ]
@@ -202,23 +202,23 @@ def offsite_report(
 
 def _background(translations: gettext.NullTranslations, verification: dict[str, Any]) -> list[str]:
     """Return the details: ages, the last good sync, digests read, warnings."""
-    _ = translations.gettext
+    tr = translations.gettext
     lines: list[str] = []
     fresh = verification.get("freshness") or {}
     if fresh:
         ages = {
             side: _newest_age(translations, fresh.get(side) or {}) for side in ("local", "remote")
         }
-        lines.append("   " + _("Newest backup: local %(local)s, remote %(remote)s") % ages)
+        lines.append("   " + tr("Newest backup: local %(local)s, remote %(remote)s") % ages)
     if "last_good_sync" in verification:
-        moment = verification["last_good_sync"] or _("never")
-        lines.append("   " + _("Last good sync: %(time)s") % {"time": moment})
+        moment = verification["last_good_sync"] or tr("never")
+        lines.append("   " + tr("Last good sync: %(time)s") % {"time": moment})
     for side, counts in (verification.get("digests") or {}).items():
         values = {"side": _side_name(translations, side), **counts}
-        text = _("Digests verified, %(side)s: %(read)d read now, %(cached)d read before")
+        text = tr("Digests verified, %(side)s: %(read)d read now, %(cached)d read before")
         lines.append("   " + text % values)
-    changed = _("the content changed in its place")
-    alarm, weaker = _("The server raised an alarm"), _("Weaker here")
+    changed = tr("the content changed in its place")
+    alarm, weaker = tr("The server raised an alarm"), tr("Weaker here")
     warnings = [
         *(
             f"{_side_name(translations, side)}: {path}: {changed}"
@@ -235,8 +235,8 @@ def _background(translations: gettext.NullTranslations, verification: dict[str, 
 
 
 def _side_name(translations: gettext.NullTranslations, side: str) -> str:
-    _ = translations.gettext
-    return {"local": _("local"), "remote": _("remote")}.get(side, side)
+    tr = translations.gettext
+    return {"local": tr("local"), "remote": tr("remote")}.get(side, side)
 
 
 def _newest_age(translations: gettext.NullTranslations, tiers: dict[str, Any]) -> str:

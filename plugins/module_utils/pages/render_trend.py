@@ -130,13 +130,13 @@ def growth_text(translations: gettext.NullTranslations, a_day: float) -> str:
 
 def forecast_text(translations: gettext.NullTranslations, forecast: dict[str, Any]) -> str:
     """Return a forecast, such as `+1.2 GB a day, full in 45 days (38 to 60), high confidence`."""
-    _ = translations.gettext
+    tr = translations.gettext
     if forecast.get("per_day") is None:
         return _no_forecast_text(translations, forecast)
     growth = growth_text(translations, forecast["per_day"])
     until = (forecast.get("days_to") or {}).get("full")
     if forecast.get("status") != "growing" or until is None:
-        return _("Forecast: %(growth)s, not filling up") % {"growth": growth}
+        return tr("Forecast: %(growth)s, not filling up") % {"growth": growth}
     early, late = forecast.get("days_to_full_early"), forecast.get("days_to_full_late")
     times = {
         "growth": growth,
@@ -144,27 +144,27 @@ def forecast_text(translations: gettext.NullTranslations, forecast: dict[str, An
         "early": disk_causes.days_text(translations, until if early is None else early),
     }
     confidence = {
-        "high": _("high confidence"),
-        "medium": _("medium confidence"),
-        "low": _("low confidence"),
+        "high": tr("high confidence"),
+        "medium": tr("medium confidence"),
+        "low": tr("low confidence"),
     }[str(forecast.get("confidence"))]
     if late is not None and disk_causes.days_text(translations, late) == times["early"]:
-        text = _("Forecast: %(growth)s, full in %(time)s") % times
+        text = tr("Forecast: %(growth)s, full in %(time)s") % times
     elif late is None:
-        text = _("Forecast: %(growth)s, full in %(time)s (%(early)s at the earliest)") % times
+        text = tr("Forecast: %(growth)s, full in %(time)s (%(early)s at the earliest)") % times
     else:
         times["late"] = disk_causes.days_text(translations, late)
-        text = _("Forecast: %(growth)s, full in %(time)s (%(early)s to %(late)s)") % times
+        text = tr("Forecast: %(growth)s, full in %(time)s (%(early)s to %(late)s)") % times
     return f"{text}, {confidence}"
 
 
 def _no_forecast_text(translations: gettext.NullTranslations, forecast: dict[str, Any]) -> str:
     """Return why there is no forecast, and when there will be one, such as `Forecast: in 18 hours,
     after a clean-up or jump 6 hours ago`."""
-    _ = translations.gettext
+    tr = translations.gettext
     samples, days = forecast.get("samples") or 0, forecast.get("days") or 0.0
     if samples < 2 or not days:
-        return _("Forecast: not enough data yet")
+        return tr("Forecast: not enough data yet")
     between = days / (samples - 1)
     missing = max(LEAST_DAYS - days, (LEAST_SAMPLES - samples) * between, between)
     times = {
@@ -172,8 +172,8 @@ def _no_forecast_text(translations: gettext.NullTranslations, forecast: dict[str
         "since": disk_causes.days_text(translations, days),
     }
     if (forecast.get("history_days") or 0.0) > days + between:
-        return _("Forecast: in %(time)s, after a clean-up or jump %(since)s ago") % times
-    return _("Forecast: in %(time)s, after the first %(since)s") % times
+        return tr("Forecast: in %(time)s, after a clean-up or jump %(since)s ago") % times
+    return tr("Forecast: in %(time)s, after the first %(since)s") % times
 
 
 def fit_lines(

@@ -151,11 +151,11 @@ def _compared(
 
 
 def _drill(language: gettext.NullTranslations, drill: Mapping[str, Any]) -> dict[str, Any]:
-    _ = language.gettext
+    tr = language.gettext
     verdicts = {
-        "passed": _("passed"),
-        "failed": _("failed"),
-        "could_not_verify": _("could not verify"),
+        "passed": tr("passed"),
+        "failed": tr("failed"),
+        "could_not_verify": tr("could not verify"),
     }
     backup = drill.get("backup") or {}
     return {

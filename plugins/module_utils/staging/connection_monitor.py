@@ -18,9 +18,8 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any
 
-import psutil
-
 from ..checks.checks import Evidence
+from ..common.libraries import load_psutil
 from . import isolation
 from .isolation import Connection
 
@@ -88,7 +87,7 @@ class ConnectionMonitor:
                 found = list(process_family(self._programs()))
                 for process in found:
                     self._read(process)
-            except (OSError, psutil.Error) as error:
+            except (OSError, load_psutil().Error) as error:
                 # What cannot be read is no proof of silence.
                 self._unread = f"{type(error).__name__}: {error}"
                 return
@@ -97,7 +96,7 @@ class ConnectionMonitor:
                 self._unread = ""
                 self._ended = time.monotonic()
 
-    def _read(self, process: psutil.Process) -> None:
+    def _read(self, process: Any) -> None:
         """Judge the open connections of a process."""
         # psutil renamed it in 6.0; Debian 12 has 5.9.
         read = getattr(process, "net_connections", None) or process.connections
@@ -109,7 +108,7 @@ class ConnectionMonitor:
                 if end not in self._seen and end not in self._harmless:
                     self._judge(process, *end)
 
-    def _judge(self, process: psutil.Process, address: str, port: int) -> None:
+    def _judge(self, process: Any, address: str, port: int) -> None:
         allowed = (address, port) in self._allowed
         production = (
             port == self._production_port and not allowed and self._production(address, port)
@@ -122,8 +121,9 @@ class ConnectionMonitor:
             self._harmless.add((address, port))
 
 
-def process_family(pids: Sequence[int]) -> Iterator[psutil.Process]:
+def process_family(pids: Sequence[int]) -> Iterator[Any]:
     """Yield the processes, the rest of their sessions, and all descendants of these."""
+    psutil = load_psutil()
     sessions = set(pids)
     roots = set(pids)
     for pid in psutil.pids():
@@ -150,5 +150,5 @@ def plain_address(written: str) -> str:
 @contextlib.contextmanager
 def _ended() -> Iterator[None]:
     """Pass over a process that ends while it is read."""
-    with contextlib.suppress(psutil.NoSuchProcess, FileNotFoundError, ProcessLookupError):
+    with contextlib.suppress(load_psutil().NoSuchProcess, FileNotFoundError, ProcessLookupError):
         yield
