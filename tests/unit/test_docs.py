@@ -137,3 +137,11 @@ def test_every_check_is_documented() -> None:
     text = (ROOT / "docs" / "validation.md").read_text()
     # The transfer is a part of the recovery: docs/disaster-recovery.md.
     assert sorted(set(check_titles.TITLES) - {"transfer"} - set(re.findall(r"`(\w+)`", text))) == []
+
+
+def test_contributing_names_files_that_exist() -> None:
+    text = (ROOT / "CONTRIBUTING.md").read_text()
+    named = set(re.findall(r"`([a-z_]+/[a-z_/.]+\.(?:py|yml|toml|md))`", text))
+    engine = ROOT / "plugins" / "module_utils"
+    assert len(named) > 20
+    assert sorted(one for one in named if not any((p / one).exists() for p in (ROOT, engine))) == []
