@@ -212,7 +212,13 @@ import datetime
 from ansible.module_utils.basic import AnsibleModule
 
 from ..module_utils.common.errors import ResilienceError
-from ..module_utils.inventory import freshness, inventory, inventory_names
+from ..module_utils.inventory import (
+    freshness,
+    inventory,
+    inventory_names,
+    tree_comparison,
+    tree_digests,
+)
 
 
 def main() -> None:
@@ -231,20 +237,18 @@ def main() -> None:
     options = module.params
     try:
         other = options["compare_with"] and inventory.from_dict(options["compare_with"])
-        tree = inventory_names.printable(
-            inventory.scan(
-                options["path"],
-                tiers=options["tiers"],
-                pattern=options["pattern"] or "",
-                digest=options["digest"],
-            )
+        found = inventory.scan(
+            options["path"], tiers=options["tiers"], pattern=options["pattern"] or ""
         )
+        if options["digest"]:
+            found = tree_digests.with_digests(found)
+        tree = inventory_names.printable(found)
         result = {"inventory": tree.to_dict()}
         if options["schedule"]:
             now = datetime.datetime.now().astimezone()
             result["freshness"] = freshness.of(tree, options["schedule"], now)
         if other:
-            result["comparison"] = inventory.compare(other, tree).to_dict()
+            result["comparison"] = tree_comparison.compare(other, tree).to_dict()
     except ResilienceError as error:
         if error.option == "backup_pattern":
             error.option = "pattern"  # the name of the same option here

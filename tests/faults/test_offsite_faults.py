@@ -18,7 +18,11 @@ from pathlib import Path
 
 import pytest
 from ansible_collections.chefwell.resilience.plugins.module_utils import host_cli
-from ansible_collections.chefwell.resilience.plugins.module_utils.inventory import inventory
+from ansible_collections.chefwell.resilience.plugins.module_utils.inventory import (
+    inventory,
+    tree_comparison,
+    tree_digests,
+)
 from ansible_collections.chefwell.resilience.plugins.module_utils.offsite import (
     offsite_settings,
     offsite_verification,
@@ -178,12 +182,14 @@ def test_a7_unreadable_folder(fault, copied: SyncSettings, server: Sshd) -> None
         (root / "backups" / "monthly").chmod(0o700)
         closed = sorted((root / "backups" / "daily").iterdir())[0]
         closed.chmod(0o000)
-        found = as_nobody(lambda: inventory.scan(str(root / "backups")).to_dict())
+        tree = str(root / "backups")
+        found = as_nobody(lambda: tree_digests.with_digests(inventory.scan(tree)).to_dict())
         problems = found["problems"]
         named = ["monthly: Permission denied", f"daily/{closed.name}: Permission denied"]
         fault.see(str(problems), holds=sorted(problems) == sorted(named))
         fault.see(f"{found['total_count']} read", holds=found["total_count"] == 7 + 4 - 1)
-        both = inventory.compare(inventory.scan(copied.backup_path), inventory.from_dict(found))
+        own = tree_digests.with_digests(inventory.scan(copied.backup_path))
+        both = tree_comparison.compare(own, inventory.from_dict(found))
         fault.see("never taken for equal", holds=not both.in_sync)
 
 

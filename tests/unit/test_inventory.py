@@ -11,7 +11,11 @@ import pytest
 from ansible_collections.chefwell.resilience.plugins.module_utils.common.errors import (
     ResilienceError,
 )
-from ansible_collections.chefwell.resilience.plugins.module_utils.inventory import inventory
+from ansible_collections.chefwell.resilience.plugins.module_utils.inventory import (
+    inventory,
+    tree_comparison,
+    tree_digests,
+)
 from ansible_collections.chefwell.resilience.plugins.module_utils.inventory.inventory_names import (
     printable,
 )
@@ -27,8 +31,13 @@ def tree(tmp_path: Path) -> Path:
     return tmp_path
 
 
+def read(tree: Path) -> inventory.Inventory:
+    """The tree with the digests of its backups."""
+    return tree_digests.with_digests(inventory.scan(str(tree)))
+
+
 def test_counts_bytes_newest_oldest_and_digests(tree: Path) -> None:
-    found = inventory.scan(str(tree))
+    found = read(tree)
     daily = found.tiers()["daily"]
     assert (daily.count, daily.bytes) == (3, 57)
     assert daily.newest == "daily/chefwell_backup_20251120_030000.dump.gz"
@@ -45,7 +54,7 @@ def test_what_is_no_backup_is_listed_and_never_opened(tree: Path) -> None:
     (tree / "daily" / "chefwell_backup_20250101_000000.dump").symlink_to("/etc/passwd")
     os.mkfifo(tree / "daily" / "chefwell_backup_20250102_000000.dump")
     (tree / "daily" / "loop").symlink_to(".")
-    found = inventory.scan(str(tree))
+    found = read(tree)
     assert found.total_count == 3
     assert len(found.ignored) == 4
     assert any("named pipe" in entry for entry in found.ignored)
@@ -53,7 +62,7 @@ def test_what_is_no_backup_is_listed_and_never_opened(tree: Path) -> None:
 
 def test_a_missing_tier_is_a_problem_and_a_missing_tree_an_error(tree: Path) -> None:
     (tree / "monthly").rmdir()
-    assert inventory.scan(str(tree)).problems == ["monthly: No such file or directory"]
+    assert read(tree).problems == ["monthly: No such file or directory"]
     with pytest.raises(ResilienceError, match="mount it"):
         inventory.scan(str(tree / "none"))
     with pytest.raises(ResilienceError, match="not a folder"):
@@ -66,36 +75,36 @@ def test_a_file_that_is_written_is_left_out(tree: Path) -> None:
     name = "daily/chefwell_backup_20251121_030000.dump.gz"
     with (tree / name).open("wb") as growing:
         growing.write(b"x")
-        found = inventory.scan(str(tree))
+        found = read(tree)
         assert found.in_progress == [name]
         assert found.total_count == 3
-    assert inventory.scan(str(tree)).total_count == 4
+    assert read(tree).total_count == 4
 
 
 def test_a_file_that_is_only_read_counts(tree: Path) -> None:
     with (tree / "daily" / "chefwell_backup_20251120_030000.dump.gz").open("rb"):
-        assert inventory.scan(str(tree)).total_count == 3
+        assert read(tree).total_count == 3
 
 
 def test_an_impossible_date_is_no_date(tree: Path) -> None:
     (tree / "daily" / "chefwell_backup_20259999_030000.dump.gz").write_bytes(b"x")
-    files = {file.name: file for file in inventory.scan(str(tree)).files}
+    files = {file.name: file for file in read(tree).files}
     odd = files["chefwell_backup_20259999_030000.dump.gz"]
     assert odd.taken_at is None
     assert odd.age_seconds(datetime.datetime.now().astimezone()) < 60
 
 
 def test_trees_compare_by_content(tree: Path) -> None:
-    local = inventory.scan(str(tree))
-    assert inventory.compare(local, inventory.scan(str(tree))).in_sync
+    local = read(tree)
+    assert tree_comparison.compare(local, read(tree)).in_sync
     victim = tree / "daily" / "chefwell_backup_20251119_030000.dump.gz"
     seen = victim.stat()
     victim.write_bytes(b"?" * 19)
     os.utime(victim, ns=(seen.st_atime_ns, seen.st_mtime_ns))
     (tree / "daily" / "chefwell_backup_20251118_030000.dump.gz").unlink()
     (tree / "weekly" / "chefwell_backup_20251116_030000.dump.gz").touch()
-    other = inventory.scan(str(tree))
-    found = inventory.compare(local, other)
+    other = read(tree)
+    found = tree_comparison.compare(local, other)
     assert not found.in_sync
     assert found.different == ["daily/chefwell_backup_20251119_030000.dump.gz"]
     assert found.missing == ["daily/chefwell_backup_20251118_030000.dump.gz"]
@@ -104,19 +113,19 @@ def test_trees_compare_by_content(tree: Path) -> None:
 
 
 def test_without_digests_sizes_are_compared_with_a_warning(tree: Path) -> None:
-    local = inventory.scan(str(tree), digest=False)
-    assert inventory.compare(local, inventory.scan(str(tree))).compared_by == "bytes"
+    local = inventory.scan(str(tree))
+    assert tree_comparison.compare(local, read(tree)).compared_by == "bytes"
 
 
 def test_a_tree_with_problems_is_never_in_sync(tree: Path) -> None:
-    local = inventory.scan(str(tree))
+    local = read(tree)
     (tree / "monthly").rmdir()
-    found = inventory.compare(local, inventory.scan(str(tree)))
+    found = tree_comparison.compare(local, read(tree))
     assert not found.in_sync and found.unknown == ["remote: monthly: No such file or directory"]
 
 
 def test_plain_values_and_back(tree: Path) -> None:
-    local = inventory.scan(str(tree))
+    local = read(tree)
     assert inventory.from_dict(local.to_dict()).to_dict() == local.to_dict()
     for wrong in ({}, {"root": "/", "files": [{"no": 1}], "tiers": {}}, {"root": "/", "files": 5}):
         with pytest.raises(ResilienceError, match="not an inventory"):

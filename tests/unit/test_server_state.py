@@ -104,14 +104,14 @@ class TestJob:
         self, copy: server_store.Store, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         """It is an alarm, and costs no other backup its reading (O8)."""
-        inner = server_verification.inventory.sha256
+        inner = server_verification.tree_digests.sha256
 
         def sha256(path: str) -> str:
             if path.endswith(BACKUPS[3]):
                 raise OSError(5, "Input/output error", path)
             return inner(path)
 
-        monkeypatch.setattr(server_verification.inventory, "sha256", sha256)
+        monkeypatch.setattr(server_verification.tree_digests, "sha256", sha256)
         daily = make_store(Path(copy.root), reread_days=1)
         result = server_job.run(daily)
         assert (result.unreadable, result.read, result.failures) == ([BACKUPS[3]], 6, {})

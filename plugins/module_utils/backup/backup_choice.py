@@ -90,7 +90,7 @@ def choose(
         raise ResilienceError(
             _("this is no day"), option="date", value=date, remedy=_("write it as 2025-11-20")
         )
-    tree = inventory.scan(root, tiers=(tier,) if tier else tiers, pattern=pattern, digest=False)
+    tree = inventory.scan(root, tiers=(tier,) if tier else tiers, pattern=pattern)
     held = [*tree.files, *_folders(root, tree.tier_names)]
     fitting = [file for file in held if not date or _moment(file)[:10] == date]
     newest, set_aside = _newest(tree, fitting, now)

@@ -19,7 +19,7 @@ import re
 from ..common.errors import BackupError, ResilienceError
 from ..common.messages import _, join
 from ..common.system_errors import reason
-from ..inventory import inventory
+from ..inventory import tree_digests
 
 DIGEST_SUFFIX = ".sha256"
 # A digest file of a folder has one line a file; no dump has so many tables that this is too little.
@@ -49,7 +49,7 @@ def take(path: str) -> str:
         ResilienceError: it cannot be read.
     """
     try:
-        return _of_folder(_file_digests(path)) if os.path.isdir(path) else inventory.sha256(path)
+        return _of_folder(_file_digests(path)) if os.path.isdir(path) else tree_digests.sha256(path)
     except OSError as error:
         raise ResilienceError(
             _("the backup cannot be read: %(why)s", why=reason(error)),
@@ -118,7 +118,7 @@ def _changed(path: str, change: str) -> BackupError:
 
 def _file_digests(folder: str) -> dict[str, str]:
     return {
-        name: inventory.sha256(os.path.join(folder, name)) for name in sorted(os.listdir(folder))
+        name: tree_digests.sha256(os.path.join(folder, name)) for name in sorted(os.listdir(folder))
     }
 
 

@@ -264,7 +264,7 @@ def _with_backups(
 
 def _listed(path: str, tiers: Sequence[str], pattern: str) -> tuple[inventory.Inventory, list[str]]:
     """Return the backup tree, and the tiers that do not exist."""
-    tree = inventory.scan(path, tiers=tiers, pattern=pattern, digest=False)
+    tree = inventory.scan(path, tiers=tiers, pattern=pattern)
     return tree, [tier for tier in tiers if not os.path.lexists(os.path.join(path, tier))]
 
 

@@ -2,7 +2,7 @@
 # Copyright (c) 2026, chefwell.resilience contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Inventory of a backup tree, tier by tier, and comparison of two.
+"""Inventory of a backup tree, tier by tier.
 
 Nothing here follows a link, opens a pipe or trusts a name: an attacker may have written to the
 tree.
@@ -12,13 +12,11 @@ from __future__ import annotations
 
 import dataclasses
 import datetime
-import hashlib
 import os
 import re
 import stat
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from ..common.errors import ResilienceError
@@ -30,7 +28,6 @@ from .backup_names import PATTERN, compiled, match_name, taken_at
 TIERS = ("daily", "weekly", "monthly")
 # A file that changed more recently than this is checked for processes that still write it.
 FRESH_SECONDS = 24 * 3600
-BLOCK = 1 << 20
 
 
 @dataclasses.dataclass(frozen=True)
@@ -194,20 +191,16 @@ def scan(
     *,
     tiers: Sequence[str] = TIERS,
     pattern: str = PATTERN,
-    digest: bool = True,
     known: Mapping[str, tuple[int, int]] | None = None,
-    progress: Callable[[int, int], None] | None = None,
 ) -> Inventory:
-    """Scan a backup tree.
+    """Scan a backup tree; `tree_digests.with_digests` adds what takes reading the files.
 
     Args:
         root: the tree; each tier is a folder in it.
         tiers: the tiers to scan. One whose folder is missing counts as a problem.
         pattern: regular expression for the names of backups; what does not match is `ignored`.
-        digest: whether to take the SHA-256 of every backup.
         known: size and time of change (nanoseconds) of backups that were complete before. One that
             is unchanged is not checked for processes that write it.
-        progress: called with bytes digested and bytes in all.
 
     Raises:
         ResilienceError: the root is missing or not a folder, or the pattern is malformed.
@@ -233,8 +226,6 @@ def scan(
     for tier in tiers:
         _scan_tier(found, tier, expression)
     _set_aside_unfinished(found, known or {})
-    if digest:
-        _digest_all(found, progress)
     found.files.sort(key=lambda file: file.path)
     return found
 
@@ -244,14 +235,14 @@ def _scan_tier(found: Inventory, tier: str, expression: re.Pattern[str]) -> None
     try:
         entries = sorted(os.scandir(os.path.join(found.root, tier)), key=lambda entry: entry.name)
     except OSError as error:
-        found.problems.append(_problem(tier, error))
+        found.problems.append(reading_problem(tier, error))
         return
     for entry in entries:
         path = f"{tier}/{entry.name}"
         try:
             seen = entry.stat(follow_symlinks=False)
         except OSError as error:
-            found.problems.append(_problem(path, error))
+            found.problems.append(reading_problem(path, error))
             continue
         match = match_name(entry.name, expression)
         if not stat.S_ISREG(seen.st_mode):
@@ -267,7 +258,8 @@ def _scan_tier(found: Inventory, tier: str, expression: re.Pattern[str]) -> None
             )  # fmt: skip
 
 
-def _problem(path: str, error: OSError) -> str:
+def reading_problem(path: str, error: OSError) -> str:
+    """Return the sentence for a path of the tree that cannot be read."""
     return join([readable(path), reason(error)], ": ")
 
 
@@ -294,151 +286,3 @@ def _set_aside_unfinished(found: Inventory, known: Mapping[str, tuple[int, int]]
     if unfinished:
         found.files[:] = [file for file in found.files if file.path not in unfinished]
         found.in_progress.extend(map(readable, sorted(unfinished)))
-
-
-def sha256(path: str, report_progress: Callable[[int], None] | None = None) -> str:
-    """Return the SHA-256 of a regular file's content, hexadecimal.
-
-    Args:
-        path: the file; a link or a special file is refused, not followed or opened.
-        report_progress: called with the number of bytes after each block.
-
-    Raises:
-        OSError: it cannot be read, or is not a regular file.
-    """
-
-    # O_NONBLOCK: a named pipe put in the file's place since it was listed must not hang us.
-    number = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
-    with open(number, "rb", buffering=0) as file:
-        if not stat.S_ISREG(os.fstat(number).st_mode):
-            raise OSError(0, "not a regular file", path)
-        digest = hashlib.sha256()
-        while block := file.read(BLOCK):
-            digest.update(block)
-            if report_progress:
-                report_progress(len(block))
-    return digest.hexdigest()
-
-
-def _digest_all(
-    found: Inventory,
-    progress: Callable[[int, int], None] | None,
-    known: Mapping[str, str] | None = None,
-) -> None:
-    held = known or {}
-    total = sum(file.bytes for file in found.files if file.path not in held)
-    done = 0
-
-    def report_progress(count: int) -> None:
-        nonlocal done
-        done += count
-        if progress:
-            progress(done, total)
-
-    def one(file: BackupFile) -> BackupFile | str | None:
-        if digest := held.get(file.path):
-            return dataclasses.replace(file, sha256=digest)
-        path = os.path.join(found.root, file.path)
-        try:
-            content = sha256(path, report_progress)
-            after = os.lstat(path)
-        except FileNotFoundError:
-            return _(
-                "%(file)s: vanished while it was read (rotated away?)", file=readable(file.path)
-            )
-        except OSError as error:
-            return _problem(file.path, error)
-        if (after.st_size, after.st_mtime_ns) != (file.bytes, file.mtime_ns):
-            found.in_progress.append(readable(file.path))
-            return None
-        return dataclasses.replace(file, sha256=content)
-
-    # hashlib releases the interpreter lock, so threads use every core.
-    with ThreadPoolExecutor(max_workers=min(8, os.cpu_count() or 1)) as pool:
-        results = list(pool.map(one, found.files))
-    found.problems.extend(result for result in results if isinstance(result, str))
-    found.files[:] = [result for result in results if isinstance(result, BackupFile)]
-
-
-def with_digests(
-    tree: Inventory,
-    known: Mapping[str, str],
-    progress: Callable[[int, int], None] | None = None,
-) -> Inventory:
-    """Return the same tree with the SHA-256 of every backup.
-
-    Args:
-        tree: as `scan` returned it, without digests.
-        known: digests by path that need not be taken again.
-        progress: called with bytes read and bytes to read in all.
-    """
-    found = dataclasses.replace(
-        tree,
-        files=list(tree.files),
-        in_progress=list(tree.in_progress),
-        problems=list(tree.problems),
-    )
-    _digest_all(found, progress, known)
-    return found
-
-
-@dataclasses.dataclass(frozen=True)
-class Comparison:
-    """Comparison of another tree with the local one.
-
-    Attributes:
-        missing: backups that the other tree lacks.
-        extra: backups that only the other tree has.
-        different: backups whose content differs.
-        compared_by: `sha256`, or `bytes` where either side has no digests.
-        unknown: problems of either side; with any, the trees are not known to be equal.
-    """
-
-    missing: list[str]
-    extra: list[str]
-    different: list[str]
-    compared_by: str
-    unknown: list[str] = dataclasses.field(default_factory=list)
-
-    @property
-    def in_sync(self) -> bool:
-        """Whether both trees were read completely and hold the same backups."""
-        return not (self.missing or self.extra or self.different or self.unknown)
-
-    def to_dict(self) -> dict[str, Any]:
-        """Return plain values, for JSON and Ansible."""
-        return {**dataclasses.asdict(self), "in_sync": self.in_sync}
-
-
-def compare(local: Inventory, other: Inventory) -> Comparison:
-    """Return what `other` lacks, has in addition, or holds with other content.
-
-    Two empty trees are equal; two trees with problems are not known to be.
-    """
-    local_files = {file.path: file for file in local.files}
-    other_files = {file.path: file for file in other.files}
-    by_digest = all(file.sha256 for file in [*local.files, *other.files])
-    # A backup that is still being written is on neither side yet.
-    unfinished = {*local.in_progress, *other.in_progress}
-
-    def content(file: BackupFile) -> object:
-        return file.sha256 if by_digest else file.bytes
-
-    def named(paths: Iterable[str]) -> list[str]:
-        return sorted(name for name in map(readable, paths) if name not in unfinished)
-
-    return Comparison(
-        missing=named(local_files.keys() - other_files.keys()),
-        extra=named(other_files.keys() - local_files.keys()),
-        different=named(
-            path
-            for path in local_files.keys() & other_files.keys()
-            if content(local_files[path]) != content(other_files[path])
-        ),
-        compared_by="sha256" if by_digest else "bytes",
-        unknown=[
-            join([side, problem], ": ")
-            for side, tree in (("local", local), ("remote", other))
-            for problem in tree.problems
-        ],
-    )

@@ -15,7 +15,14 @@ from typing import Any
 
 from ..common.messages import _, join
 from ..common.system_errors import reason
-from ..inventory import digest_cache, freshness, inventory, inventory_names
+from ..inventory import (
+    digest_cache,
+    freshness,
+    inventory,
+    inventory_names,
+    tree_comparison,
+    tree_digests,
+)
 from ..inventory.digest_cache import DigestCache, Identity
 from ..inventory.inventory import Inventory, readable
 from .offsite_settings import SyncSettings
@@ -71,7 +78,7 @@ def _verification(
         remote, listing, remote_digests = remote_future.result()
     if not listing.exists:
         remote.problems.append(_("%(where)s: no such folder on the server", where=str(transport)))
-    comparison = inventory.compare(local, remote)
+    comparison = tree_comparison.compare(local, remote)
     try:
         if listing.gate is None:
             save_rotten(settings, _rotten_copies(settings, local, remote, remote_digests.before))
@@ -145,9 +152,7 @@ def _rotten_copies(
 
 
 def _scan(settings: SyncSettings) -> Inventory:
-    return inventory.scan(
-        settings.backup_path, tiers=settings.tiers, pattern=settings.pattern, digest=False
-    )
+    return inventory.scan(settings.backup_path, tiers=settings.tiers, pattern=settings.pattern)
 
 
 def local_with_digests(
@@ -177,7 +182,7 @@ def local_with_digests(
         full_days=settings.reread_days if share else float("inf"),
         full=full,
     )
-    found = inventory.with_digests(tree, planned.cached, progress)
+    found = tree_digests.with_digests(tree, planned.cached, progress)
     digests = {file.path: file.sha256 or "" for file in found.files}
     reading = _update_cache(cache, planned, identities, digests, found)
     return found, reading

@@ -22,7 +22,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from ..common.errors import ResilienceError
 from ..common.messages import _, join, ngettext
 from ..common.system_errors import reason
-from ..inventory import inventory
+from ..inventory import inventory, tree_digests
 from ..inventory.inventory import BackupFile, Inventory, readable
 from . import offsite_guards, offsite_verification, ssh
 from .offsite_guards import Refusal
@@ -242,7 +242,6 @@ class _Run:
             settings.backup_path,
             tiers=settings.tiers,
             pattern=settings.pattern,
-            digest=False,
             known=self.state.last_good.files if self.state.last_good else None,
         )
 
@@ -376,7 +375,7 @@ class _Run:
         for path, digest in load_rotten(self.settings).items():
             if path in held:
                 with contextlib.suppress(OSError):
-                    if inventory.sha256(os.path.join(tree.root, path)) == digest:
+                    if tree_digests.sha256(os.path.join(tree.root, path)) == digest:
                         found.add(path)
         return found & {file.path for file in tree.files}
 

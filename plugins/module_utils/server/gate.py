@@ -36,7 +36,7 @@ from typing import IO, NoReturn
 from ..common import settings
 from ..common.errors import ResilienceError
 from ..common.messages import Message, _, to_form
-from ..inventory import inventory
+from ..inventory import tree_digests
 from ..inventory.inventory import readable
 from . import landlock, placement, server_notifications, server_verification
 from .incoming import (
@@ -267,7 +267,7 @@ class Gate:
 
         def digest(name: str) -> tuple[str, str] | None:
             try:
-                return name, inventory.sha256(os.path.join(self.store.root, name))
+                return name, tree_digests.sha256(os.path.join(self.store.root, name))
             except OSError:
                 return None
 

@@ -24,7 +24,7 @@ from typing import IO
 
 from ..common.locks import lock_file
 from ..common.messages import _
-from ..inventory import inventory, open_files
+from ..inventory import open_files, tree_digests
 from .server_alarms import BLOCKED
 from .server_store import Store, names, rename_new
 
@@ -126,7 +126,7 @@ class ArrivalSession:
             OSError: it cannot be read.
         """
         if path not in self._digests:
-            self._digests[path] = inventory.sha256(self.path(path))
+            self._digests[path] = tree_digests.sha256(self.path(path))
         return self._digests[path]
 
     def discard(self, path: str) -> None:

@@ -18,7 +18,7 @@ import os
 import time
 
 from ..common.messages import _, join
-from ..inventory import inventory
+from ..inventory import tree_digests
 from ..offsite import offsite_guards
 from ..offsite.offsite_guards import DayState, FileState
 from . import client_inventory
@@ -218,7 +218,7 @@ class _Placement:
         """Return the digest of a backup of the copy, from the ledger or read now."""
         entry = self.ledger.get(path)
         if entry is None or entry.bytes != self.held[path].st_size:
-            digest = inventory.sha256(os.path.join(self.store.root, path))
+            digest = tree_digests.sha256(os.path.join(self.store.root, path))
             entry = LedgerEntry(digest, self.held[path].st_size, self.now, self.now)
             self.ledger[path] = entry
             self.ledger_changed = True

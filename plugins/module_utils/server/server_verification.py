@@ -12,7 +12,7 @@ import time
 from collections.abc import Mapping
 
 from ..common.messages import _
-from ..inventory import inventory
+from ..inventory import tree_digests
 from .server_alarms import UNREADABLE
 from .server_store import LedgerEntry, Store, names
 
@@ -56,7 +56,7 @@ def reread(store: Store) -> Reread:
             break
         share -= held[path].st_size
         try:
-            digest = inventory.sha256(os.path.join(store.root, path))
+            digest = tree_digests.sha256(os.path.join(store.root, path))
         except FileNotFoundError:
             continue  # moved aside meanwhile
         except OSError:

@@ -1,0 +1,76 @@
+# -*- coding: utf-8 -*-
+# Copyright (c) 2026, chefwell.resilience contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Comparison of two backup trees."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterable
+from typing import Any
+
+from ..common.messages import join
+from .inventory import BackupFile, Inventory, readable
+
+
+@dataclasses.dataclass(frozen=True)
+class Comparison:
+    """Comparison of another tree with the local one.
+
+    Attributes:
+        missing: backups that the other tree lacks.
+        extra: backups that only the other tree has.
+        different: backups whose content differs.
+        compared_by: `sha256`, or `bytes` where either side has no digests.
+        unknown: problems of either side; with any, the trees are not known to be equal.
+    """
+
+    missing: list[str]
+    extra: list[str]
+    different: list[str]
+    compared_by: str
+    unknown: list[str] = dataclasses.field(default_factory=list)
+
+    @property
+    def in_sync(self) -> bool:
+        """Whether both trees were read completely and hold the same backups."""
+        return not (self.missing or self.extra or self.different or self.unknown)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return plain values, for JSON and Ansible."""
+        return {**dataclasses.asdict(self), "in_sync": self.in_sync}
+
+
+def compare(local: Inventory, other: Inventory) -> Comparison:
+    """Return what `other` lacks, has in addition, or holds with other content.
+
+    Two empty trees are equal; two trees with problems are not known to be.
+    """
+    local_files = {file.path: file for file in local.files}
+    other_files = {file.path: file for file in other.files}
+    by_digest = all(file.sha256 for file in [*local.files, *other.files])
+    # A backup that is still being written is on neither side yet.
+    unfinished = {*local.in_progress, *other.in_progress}
+
+    def content(file: BackupFile) -> object:
+        return file.sha256 if by_digest else file.bytes
+
+    def named(paths: Iterable[str]) -> list[str]:
+        return sorted(name for name in map(readable, paths) if name not in unfinished)
+
+    return Comparison(
+        missing=named(local_files.keys() - other_files.keys()),
+        extra=named(other_files.keys() - local_files.keys()),
+        different=named(
+            path
+            for path in local_files.keys() & other_files.keys()
+            if content(local_files[path]) != content(other_files[path])
+        ),
+        compared_by="sha256" if by_digest else "bytes",
+        unknown=[
+            join([side, problem], ": ")
+            for side, tree in (("local", local), ("remote", other))
+            for problem in tree.problems
+        ],
+    )
