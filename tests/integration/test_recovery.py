@@ -170,9 +170,9 @@ def test_a_dump_that_names_production_goes_beside_it(
 
 
 def test_two_within_one_second_have_names_of_their_own() -> None:
-    now = recovery.stamp()
-    name = recovery.beside("restaurante", "before", now)
-    assert recovery.stamp([name]) != now
+    now = recovery.unused_timestamp()
+    name = recovery.dated_name("restaurante", "before", now)
+    assert recovery.unused_timestamp([name]) != now
 
 
 def test_a_backup_that_does_not_pass_leaves_nothing(

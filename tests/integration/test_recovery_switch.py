@@ -540,6 +540,6 @@ def test_lists_of_names(value: str, names: list[str]) -> None:
 
 
 def test_a_name_is_cut_at_bytes() -> None:
-    name = recovery.beside("loja_" + "é" * 40, "recovered", "20251120_030000")
+    name = recovery.dated_name("loja_" + "é" * 40, "recovered", "20251120_030000")
     assert len(name.encode()) <= 63 and name.endswith("_recovered_20251120_030000")
     assert "é" in name

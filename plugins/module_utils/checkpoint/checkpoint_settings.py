@@ -32,7 +32,7 @@ LOG_PATTERN = r"(?i)error"
 _IN_CONTAINER = {"container", "user", "dbname"}
 _OVER_NETWORK = {"host", "port", "user", "password", "dbname"}
 
-# ChefWell's requests; a step of the same id in `api_steps` stands in for one of these.
+# ChefWell's requests; a step in `api_steps` replaces the one here that has its id.
 STEPS: tuple[dict[str, Any], ...] = (
     next(step for step in api_probe.STEPS if step["id"] == "login"),
     {
@@ -67,26 +67,26 @@ STEPS: tuple[dict[str, Any], ...] = (
 
 @dataclasses.dataclass(frozen=True)
 class CheckpointSettings:
-    """Settings of a checkpoint. An item whose target is not given is skipped, and says so.
+    """Settings of a checkpoint. An item whose target is not given is skipped, with that reason.
 
     Attributes:
         api_url: where the API is, such as `https://api.chefwell.pro`.
         api_email, api_password: of the user who logs in.
         api_verify_tls: whether the certificate must be valid.
         api_steps: requests of the items `login`, `products`, `dashboard` and, for `pos`, of
-            `order_create`, `order_delete` and `order_find`, as `api_probe` takes them; those of
-            ChefWell when left out. `order_find` has no default: it captures `order_id` of the order
-            with the note `{mark}`, after a response that leaves open whether there is one.
-        test_order: whether the item `pos` makes a test order and takes it back.
+            `order_create`, `order_delete` and `order_find`, in the form of `api_probe`; ChefWell's
+            requests where left out. `order_find` has no default: it captures `order_id` of the
+            order with the note `{mark}`, when it is not known whether `order_create` made one.
+        test_order: whether the item `pos` makes a test order and deletes it.
         services: what must run in Docker.
         log_sources: the services whose logs must hold no error.
         log_pattern: regular expression of an error.
-        log_ignore: regular expressions of lines that are none.
-        log_seconds: how far back the logs are read where no beginning is given.
+        log_ignore: regular expressions of lines that match but are no errors.
+        log_seconds: how many seconds of the logs are read when no start time is given.
         postgres: `{"container": service of PostgreSQL, "user", "dbname"}`, queried in its own
             container; or `{"host", "port", "user", "password", "dbname"}`, over the network.
-        docker_url: where Docker listens; empty for what the environment says.
-        items: those to check.
+        docker_url: where Docker listens; empty for the environment's (`DOCKER_HOST`).
+        items: which items to check.
         time_limit: seconds for one response.
         tries, retry_seconds: how often an item that did not pass is checked, and the pause between.
         language: of the page.
@@ -158,7 +158,7 @@ class CheckpointSettings:
 
     @property
     def secrets(self) -> list[str]:
-        """Return what must be in no output."""
+        """Return the values that must not appear in any output."""
         return [self.api_password, str(self.postgres.get("password") or "")]
 
 
@@ -185,12 +185,12 @@ def check_postgres(given: Mapping[str, Any]) -> None:
 def api(
     settings: CheckpointSettings, names: Sequence[str], values: Mapping[str, str] | None = None
 ) -> api_probe.Api:
-    """Return the API with the steps of these names, ChefWell's or as configured.
+    """Return the API with the steps of these names, as configured or ChefWell's.
 
     Args:
         settings: of the checkpoint.
         names: of the steps.
-        values: what `{name}` in a step stands for, beside what earlier steps captured.
+        values: values of `{name}` in steps, in addition to what earlier steps captured.
 
     Raises:
         ResilienceError: a step or the address is not well formed.
@@ -205,6 +205,7 @@ def api(
             value=unknown[0],
             remedy=f"use the ids {', '.join(known)}",
         )
+    # Findings name a user by the schema; a checkpoint has one user, and no schema.
     user = {"email": settings.api_email, "password": settings.api_password, "schema": "API"}
     return api_probe.Api(
         settings.api_url,

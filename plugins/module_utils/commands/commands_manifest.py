@@ -63,9 +63,9 @@ def _arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("what", nargs="*", metavar="COMMAND", help="the command, behind --")
 
 
-def _run(values: RestoreSettings, arguments: argparse.Namespace) -> int:
+def _run(settings: RestoreSettings, arguments: argparse.Namespace) -> int:
     if arguments.orphans:
-        return _orphans(values, arguments)
+        return _orphans(settings, arguments)
     if not arguments.backup or not arguments.what:
         raise ResilienceError(
             "there is no backup to make",
@@ -80,7 +80,7 @@ def _run(values: RestoreSettings, arguments: argparse.Namespace) -> int:
             made = manifest.write(arguments.backup, held)
         except ResilienceError as error:
             problem = str(error)
-    return _report(values, arguments, code, lost, problem, made)
+    return _report(settings, arguments, code, lost, problem, made)
 
 
 def _dump(arguments: argparse.Namespace) -> tuple[int, manifest_snapshot.Held | None, str]:
@@ -161,7 +161,7 @@ def _missing(backup: str) -> str:
 
 
 def _report(
-    values: RestoreSettings,
+    settings: RestoreSettings,
     arguments: argparse.Namespace,
     code: int,
     lost: str,
@@ -179,12 +179,12 @@ def _report(
     for name, why in sorted(unreadable.items()):
         lines.append(f"{now()} not in the manifest: {name}: {why}")
         warn(f"backup-manifest: not in the manifest: {clean(name)}: {clean(why)}")
-    _log(values, lines)
+    _log(settings, lines)
     if lost:
         return EXIT_CRITICAL
     folder = os.path.dirname(os.path.abspath(arguments.backup))
     gone = _removed(manifest.orphans(folder, older_than=DAY))
-    _log(values, [f"{now()} removed {path}" for path in gone])
+    _log(settings, [f"{now()} removed {path}" for path in gone])
     if made is None:
         return EXIT_WARNING
     rows = sum(count for count, _digest in made.tables.values())
@@ -197,23 +197,23 @@ def _report(
         }
         print_result(json.dumps(result))
     else:
-        gettext = translations(values.language).gettext
+        gettext = translations(settings.language).gettext
         figures = {"tables": len(made.tables), "rows": rows}
         print_result(gettext("✅ Manifest written: %(tables)d tables, %(rows)d rows") % figures)
     return EXIT_OK
 
 
-def _orphans(values: RestoreSettings, arguments: argparse.Namespace) -> int:
-    folders = [os.path.join(values.backup_path, tier) for tier in values.backup_tiers]
+def _orphans(settings: RestoreSettings, arguments: argparse.Namespace) -> int:
+    folders = [os.path.join(settings.backup_path, tier) for tier in settings.backup_tiers]
     found = [path for folder in folders for path in manifest.orphans(folder)]
     removing = arguments.orphans == "remove"
     if removing:
         found = _removed(found)
-        _log(values, [f"{now()} removed {path}" for path in found])
+        _log(settings, [f"{now()} removed {path}" for path in found])
     if arguments.json:
         print_result(json.dumps({"orphans": found, "removed": removing}))
         return EXIT_OK
-    gettext = translations(values.language).gettext
+    gettext = translations(settings.language).gettext
     line = gettext("Manifest without its backup: %(what)s")
     if removing:
         line = gettext("🧹 removed: %(what)s")
@@ -235,8 +235,8 @@ def _removed(paths: list[str]) -> list[str]:
     return gone
 
 
-def _log(values: RestoreSettings, lines: list[str]) -> None:
-    problem = append_log(values.log_file, lines)
+def _log(settings: RestoreSettings, lines: list[str]) -> None:
+    problem = append_log(settings.log_file, lines)
     if problem:
         warn(problem)
 

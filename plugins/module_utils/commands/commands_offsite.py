@@ -119,14 +119,14 @@ def _log(path: str, lines: Sequence[str]) -> None:
 _WORST = (FAILED, REFUSED, LOCKED, WARNING, OK)
 
 
-def _sync(values: OffsiteSettings, arguments: argparse.Namespace) -> int:
+def _sync(settings: OffsiteSettings, arguments: argparse.Namespace) -> int:
     if arguments.forget:
-        if delete_stage(values.state_dir, offsite_report.STAGE):
+        if delete_stage(settings.state_dir, offsite_report.STAGE):
             print_result("forgotten")
         return EXIT_OK
-    chosen = offsite_config.syncs(values, arguments.destination)
+    chosen = offsite_config.syncs(settings, arguments.destination)
     if arguments.test_connection:
-        names = [settings.transport.server_name() for settings in chosen]
+        names = [sync_settings.transport.server_name() for sync_settings in chosen]
         print_result(
             json.dumps({"hostname": names[0], "hostnames": names}) if arguments.json else names[0]
         )
@@ -137,41 +137,41 @@ def _sync(values: OffsiteSettings, arguments: argparse.Namespace) -> int:
     # The first server lists its backups while the tree is scanned.
     first.transport.prefetch(first.tiers)
     try:
-        return _sync_destinations(values, arguments, chosen)
+        return _sync_destinations(settings, arguments, chosen)
     finally:
         first.transport.cancel()
 
 
 def _sync_destinations(
-    values: OffsiteSettings, arguments: argparse.Namespace, chosen: Sequence[SyncSettings]
+    settings: OffsiteSettings, arguments: argparse.Namespace, chosen: Sequence[SyncSettings]
 ) -> int:
-    offsite_report.check_settings(values)
+    offsite_report.check_settings(settings)
     problems: list[str] = []
     if not arguments.dry_run:
-        delivery.ping_or_report(values.ping_url, "start", "", problems)
+        delivery.ping_or_report(settings.ping_url, "start", "", problems)
     results = []
-    for settings in chosen:
+    for sync_settings in chosen:
         results.append(
             sync.sync(
-                settings,
+                sync_settings,
                 dry_run=arguments.dry_run,
                 overrides=arguments.override,
-                progress=_progress(f"sending {settings.name}".rstrip()),
+                progress=_progress(f"sending {sync_settings.name}".rstrip()),
             )
         )
         lines = _lines(results[-1])
         if not arguments.json:
             print_result("\n".join(lines))
-        _log(values.log_file, lines)
+        _log(settings.log_file, lines)
     if not arguments.dry_run:
-        problems += offsite_report.report(values, results)
+        problems += offsite_report.report(settings, results)
         failed = [result for result in results if result.status in (FAILED, REFUSED)]
         messages = "\n".join(f"{result.destination}: {result.message}" for result in results)
         # A sync that found another one running knows nothing of the copy.
         if any(result.status != LOCKED for result in results):
             action = "fail" if failed else "success"
-            delivery.ping_or_report(values.ping_url, action, messages, problems)
-        _log(values.log_file, [f"{now()} problem: {problem}" for problem in problems])
+            delivery.ping_or_report(settings.ping_url, action, messages, problems)
+        _log(settings.log_file, [f"{now()} problem: {problem}" for problem in problems])
     for problem in problems:
         warn(problem)
     worst = min(results, key=lambda result: _WORST.index(result.status))
@@ -188,28 +188,28 @@ def _sync_destinations(
     return worst.exit_code
 
 
-def _verify(values: OffsiteSettings, arguments: argparse.Namespace) -> int:
-    chosen = offsite_config.syncs(values, arguments.destination)
+def _verify(settings: OffsiteSettings, arguments: argparse.Namespace) -> int:
+    chosen = offsite_config.syncs(settings, arguments.destination)
     first = chosen[0]
     first.transport.prefetch(first.tiers, digests=True)
     try:
-        return _verify_destinations(values, arguments, chosen)
+        return _verify_destinations(settings, arguments, chosen)
     finally:
         first.transport.cancel()
 
 
 def _verify_destinations(
-    values: OffsiteSettings, arguments: argparse.Namespace, chosen: Sequence[SyncSettings]
+    settings: OffsiteSettings, arguments: argparse.Namespace, chosen: Sequence[SyncSettings]
 ) -> int:
     codes, found = [], []
-    for settings in chosen:
+    for sync_settings in chosen:
         verification = offsite_verification.verify(
-            settings, full=arguments.full, progress=_progress("reading")
+            sync_settings, full=arguments.full, progress=_progress("reading")
         )
         codes.append(offsite_verification.verify_exit_code(verification))
         found.append(verification)
         if not arguments.json:
-            print_result(render.offsite_report(verification, values.language, colour()))
+            print_result(render.offsite_report(verification, settings.language, colour()))
     if arguments.json:
         worst = found[codes.index(max(codes, key=(0, 1, 3, 2).index))]
         print_result(json.dumps({**worst, "destinations": found}))

@@ -20,7 +20,7 @@ from ..proof import proof_settings, restore_settings
 from ..proof.restore_settings import RestoreSettings
 from ..recovery import recovery, recovery_run, recovery_switch, recovery_tenant
 from .command import EXIT_CRITICAL, EXIT_OK, Command, append_log, now, print_result, warn
-from .commands_staging import progress_of, refuse_path_from_offsite
+from .commands_staging import progress_printer, refuse_path_from_offsite
 
 NAME = "disaster-recovery"
 
@@ -46,15 +46,15 @@ def _arguments(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def _run(values: RestoreSettings, arguments: argparse.Namespace) -> int:
-    target = restore_settings.recovery_server(values)
-    settings = recovery.RecoverySettings(restore_settings.proof_settings(values), target)
+def _run(settings: RestoreSettings, arguments: argparse.Namespace) -> int:
+    target = restore_settings.recovery_server(settings)
+    recovery_settings = recovery.RecoverySettings(restore_settings.proof_settings(settings), target)
     if arguments.status:
-        return _status(values, settings, arguments)
+        return _status(settings, recovery_settings, arguments)
     if arguments.list:
-        return _list(settings, arguments)
+        return _list(recovery_settings, arguments)
     if arguments.switch or arguments.resume or arguments.undo:
-        return _switch(values, settings, arguments, arguments.switch)
+        return _switch(settings, recovery_settings, arguments, arguments.switch)
     if arguments.confirm is not None:
         recovery.refuse_unconfirmed(arguments.confirm)
     refuse_path_from_offsite(arguments)
@@ -64,26 +64,28 @@ def _run(values: RestoreSettings, arguments: argparse.Namespace) -> int:
         "date": arguments.date,
         "from_offsite": arguments.from_offsite,
     }
-    progress = progress_of(values.language)
+    progress = progress_printer(settings.language)
     if arguments.tenant:
         result = recovery_tenant.restore_beside(
-            settings, arguments.tenant, **which, progress=progress
+            recovery_settings, arguments.tenant, **which, progress=progress
         )
     else:
-        result = recovery_run.restore_beside(settings, **which, progress=progress)
-    _log(values, [f"{now()} {_ending(result)}"])
+        result = recovery_run.restore_beside(recovery_settings, **which, progress=progress)
+    _log(settings, [f"{now()} {_ending(result)}"])
     if result["verdict"] == proof_settings.PASSED and arguments.confirm:
-        return _switch(values, settings, arguments, result["name"], result)
+        return _switch(settings, recovery_settings, arguments, result["name"], result)
     if arguments.json:
         print_result(json.dumps(result))
     else:
-        print_result("\n".join(_page(values, result)))
+        print_result("\n".join(_page(settings, result)))
     return drill_result.exit_code(result)
 
 
-def _list(settings: recovery.RecoverySettings, arguments: argparse.Namespace) -> int:
+def _list(recovery_settings: recovery.RecoverySettings, arguments: argparse.Namespace) -> int:
     tenants = bool(arguments.tenant)
-    found = recovery_tenant.listed(settings) if tenants else recovery.listed(settings)
+    found = (
+        recovery_tenant.listed(recovery_settings) if tenants else recovery.listed(recovery_settings)
+    )
     if arguments.json:
         print_result(json.dumps(found))
     else:
@@ -92,8 +94,8 @@ def _list(settings: recovery.RecoverySettings, arguments: argparse.Namespace) ->
 
 
 def _switch(
-    values: RestoreSettings,
-    settings: recovery.RecoverySettings,
+    settings: RestoreSettings,
+    recovery_settings: recovery.RecoverySettings,
     arguments: argparse.Namespace,
     name: str | None,
     restored: dict[str, Any] | None = None,
@@ -101,19 +103,21 @@ def _switch(
     confirm = arguments.confirm
 
     def announce(text: str) -> None:
-        _log(values, [f"{now()} switch: {text}"])
-        warn(f"{now()} {translate(translations(values.language), text)}")
+        _log(settings, [f"{now()} switch: {text}"])
+        warn(f"{now()} {translate(translations(settings.language), text)}")
 
     if arguments.resume:
-        done = recovery_switch.resume(settings, announce)
+        done = recovery_switch.resume(recovery_settings, announce)
     elif arguments.undo:
-        done = recovery_switch.undo(settings, confirm, announce)
+        done = recovery_switch.undo(recovery_settings, confirm, announce)
     elif arguments.tenant:
-        done = recovery_tenant.switch(settings, arguments.tenant, str(name), confirm, announce)
+        done = recovery_tenant.switch(
+            recovery_settings, arguments.tenant, str(name), confirm, announce
+        )
     else:
-        done = recovery_switch.switch(settings, str(name), confirm, announce)
+        done = recovery_switch.switch(recovery_settings, str(name), confirm, announce)
     _log(
-        values,
+        settings,
         [
             f"{now()} switched to={done['name']} kept={done['kept']} serves={done['serves']}",
             *(f"{now()} problem={json.dumps(problem)}" for problem in done["problems"]),
@@ -122,25 +126,27 @@ def _switch(
     if arguments.json:
         print_result(json.dumps({**(restored or {}), "switched": done}))
     else:
-        page = [*(_page(values, restored) if restored else []), *_switched(values, done)]
+        page = [*(_page(settings, restored) if restored else []), *_switched(settings, done)]
         print_result("\n".join(page))
     return EXIT_CRITICAL if done["serves"] is False or done["problems"] else EXIT_OK
 
 
 def _status(
-    values: RestoreSettings, settings: recovery.RecoverySettings, arguments: argparse.Namespace
+    settings: RestoreSettings,
+    recovery_settings: recovery.RecoverySettings,
+    arguments: argparse.Namespace,
 ) -> int:
-    state = recovery_switch.status(settings)
+    state = recovery_switch.status(recovery_settings)
     if arguments.json:
         print_result(json.dumps(state))
     else:
-        print_result("\n".join(_status_page(values, state)))
+        print_result("\n".join(_status_page(settings, state)))
     fine = state["connectable"] and not state["unfinished"]
     return EXIT_OK if fine else EXIT_CRITICAL
 
 
-def _status_page(values: RestoreSettings, state: dict[str, Any]) -> list[str]:
-    tr = translations(values.language).gettext
+def _status_page(settings: RestoreSettings, state: dict[str, Any]) -> list[str]:
+    tr = translations(settings.language).gettext
     if not state["exists"]:
         lines = [tr("❌ There is no database %(production)s") % state]
     elif state["connectable"]:
@@ -160,8 +166,8 @@ def _status_page(values: RestoreSettings, state: dict[str, Any]) -> list[str]:
     return lines
 
 
-def _page(values: RestoreSettings, result: dict[str, Any]) -> list[str]:
-    language = translations(values.language)
+def _page(settings: RestoreSettings, result: dict[str, Any]) -> list[str]:
+    language = translations(settings.language)
     tr = language.gettext
     result = translate_result(language, result)
     lines = [
@@ -197,8 +203,8 @@ def _page(values: RestoreSettings, result: dict[str, Any]) -> list[str]:
     return lines
 
 
-def _switched(values: RestoreSettings, done: dict[str, Any]) -> list[str]:
-    language = translations(values.language)
+def _switched(settings: RestoreSettings, done: dict[str, Any]) -> list[str]:
+    language = translations(settings.language)
     tr = language.gettext
     if done["name"] is None:
         lines = [tr("✅ The switch was taken back; %(now)s is as it was") % done]
@@ -232,8 +238,8 @@ def _ending(result: dict[str, Any]) -> str:
     return text + (f" problem={json.dumps(result['problem'])}" if result["problem"] else "")
 
 
-def _log(values: RestoreSettings, lines: list[str]) -> None:
-    problem = append_log(values.log_file, lines)
+def _log(settings: RestoreSettings, lines: list[str]) -> None:
+    problem = append_log(settings.log_file, lines)
     if problem:
         warn(problem)
 

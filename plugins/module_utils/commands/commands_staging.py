@@ -38,7 +38,7 @@ def _drill_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def refuse_path_from_offsite(arguments: argparse.Namespace) -> None:
-    """Refuse a path together with a server: the path is one of this host."""
+    """Refuse a path together with `--from-offsite`: the path is on this host."""
     if arguments.backup and arguments.from_offsite:
         raise ResilienceError(
             "a file of this host cannot be fetched from offsite",
@@ -48,30 +48,32 @@ def refuse_path_from_offsite(arguments: argparse.Namespace) -> None:
         )
 
 
-def progress_of(language: str) -> proof_settings.Progress:
-    """Return a reporter that writes one line a phase; on a terminal also what the phase does."""
+def progress_printer(language: str) -> proof_settings.Progress:
+    """Return a function that prints one line for each phase; on a terminal also its progress."""
     terminal = sys.stderr.isatty()
 
-    def show(phase: str, what: str) -> None:
+    def show(phase: str, detail: str) -> None:
         title = phase_title(translations(language), phase)
-        if not what:
+        if not detail:
             warn(("\r\x1b[K" if terminal else "") + f"{now()} {title}")
         elif terminal:
-            warn(f"\r\x1b[K   {what}", end="")
+            warn(f"\r\x1b[K   {detail}", end="")
 
     return show
 
 
-def _show(values: RestoreSettings, arguments: argparse.Namespace, result: dict[str, Any]) -> int:
+def _log_and_print(
+    settings: RestoreSettings, arguments: argparse.Namespace, result: dict[str, Any]
+) -> int:
     lines = [f"{result['time']} {_phase_line(phase)}" for phase in result["phases"]]
-    lines.append(f"{now()} {_ending(result)}")
-    _log(values, lines)
+    lines.append(f"{now()} {_verdict_line(result)}")
+    _log(settings, lines)
     if arguments.json:
         print_result(json.dumps(result))
     else:
         if sys.stderr.isatty():
             warn("\r\x1b[K", end="")
-        print_result(render.validation_report(result, values.language, colour()))
+        print_result(render.validation_report(result, settings.language, colour()))
     return drill_result.exit_code(result)
 
 
@@ -79,15 +81,15 @@ def _phase_line(phase: dict[str, Any]) -> str:
     return f"phase={phase['name']} seconds={phase['seconds']}"
 
 
-def _ending(result: dict[str, Any]) -> str:
+def _verdict_line(result: dict[str, Any]) -> str:
     counts = " ".join(f"{name}={result[name]}" for name in ("passed", "failed", "skipped"))
     backup = json.dumps(result["backup"].get("path"))
     text = f"verdict={result['verdict']} backup={backup} {counts}"
     return text + (f" problem={json.dumps(result['problem'])}" if result["problem"] else "")
 
 
-def _log(values: RestoreSettings, lines: Sequence[str]) -> None:
-    problem = append_log(values.log_file, lines)
+def _log(settings: RestoreSettings, lines: Sequence[str]) -> None:
+    problem = append_log(settings.log_file, lines)
     if problem:
         warn(problem)
 
@@ -100,66 +102,69 @@ def _setup_arguments(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def _setup(values: RestoreSettings, arguments: argparse.Namespace) -> int:
+def _setup(settings: RestoreSettings, arguments: argparse.Namespace) -> int:
     if arguments.prepare:
-        changed = drill.prepare(restore_settings.proof_settings(values))
+        changed = drill.prepare(restore_settings.proof_settings(settings))
         if arguments.json:
             print_result(json.dumps({"changed": changed}))
         return EXIT_OK
-    made = drill.set_up(restore_settings.proof_settings(values))
-    _log(values, [f"{now()} staging is up, engine={made['engine']} seconds={made['seconds']}"])
+    staging = drill.set_up(restore_settings.proof_settings(settings))
+    _log(
+        settings,
+        [f"{now()} staging is up, engine={staging['engine']} seconds={staging['seconds']}"],
+    )
     if arguments.json:
-        print_result(json.dumps(made))
+        print_result(json.dumps(staging))
         return EXIT_OK
-    tr = translations(values.language).gettext
+    tr = translations(settings.language).gettext
     print_result(
         tr("✅ Staging is up: PostgreSQL at %(host)s, port %(port)s, in %(seconds)s")
         % {
-            "host": made["host"],
-            "port": made["port"],
-            "seconds": quantity.duration(translations(values.language), made["seconds"]),
+            "host": staging["host"],
+            "port": staging["port"],
+            "seconds": quantity.duration(translations(settings.language), staging["seconds"]),
         }
     )
     return EXIT_OK
 
 
-def _drill(values: RestoreSettings, arguments: argparse.Namespace) -> int:
-    settings = restore_settings.proof_settings(values)
+def _drill(settings: RestoreSettings, arguments: argparse.Namespace) -> int:
+    drill_settings = restore_settings.proof_settings(settings)
     refuse_path_from_offsite(arguments)
     if arguments.backup:
-        values = dataclasses.replace(values, source="local")
-    follow_up.check_settings(values)
-    problems = follow_up.begin(values)
+        settings = dataclasses.replace(settings, source="local")
+    follow_up.check_settings(settings)
+    problems = follow_up.begin(settings)
     result = drill.run(
-        settings,
+        drill_settings,
         path=arguments.backup,
         tier=arguments.tier,
         date=arguments.date,
-        from_offsite=arguments.from_offsite or values.source == "offsite",
+        from_offsite=arguments.from_offsite or settings.source == "offsite",
         keep=arguments.keep,
-        progress=progress_of(values.language),
+        progress=progress_printer(settings.language),
     )
-    problems += follow_up.follow(values, result)
+    problems += follow_up.follow(settings, result)
     for problem in problems:
         warn(problem)
-    _log(values, [f"{now()} problem={json.dumps(problem)}" for problem in problems])
-    return _show(values, arguments, result)
+    _log(settings, [f"{now()} problem={json.dumps(problem)}" for problem in problems])
+    return _log_and_print(settings, arguments, result)
 
 
-def _runbook(values: RestoreSettings, arguments: argparse.Namespace) -> int:
-    last = drill_result.last_result(values.state_dir)
-    changed, _problems = follow_up.renew_runbook(values, last)
+def _runbook(settings: RestoreSettings, arguments: argparse.Namespace) -> int:
+    last = drill_result.last_result(settings.state_dir)
+    changed, _problems = follow_up.renew_runbook(settings, last)
     if arguments.json:
-        print_result(json.dumps({"changed": changed, "runbook": values.runbook}))
+        print_result(json.dumps({"changed": changed, "runbook": settings.runbook}))
     else:
-        print_result(values.runbook)
+        print_result(settings.runbook)
     return EXIT_OK
 
 
-def _validate(values: RestoreSettings, arguments: argparse.Namespace) -> int:
-    settings = restore_settings.proof_settings(values)
-    result = drill.validate(settings, progress=progress_of(values.language))
-    return _show(values, arguments, result)
+def _validate(settings: RestoreSettings, arguments: argparse.Namespace) -> int:
+    drill_settings = restore_settings.proof_settings(settings)
+    result = drill.validate(drill_settings, progress=progress_printer(settings.language))
+    return _log_and_print(settings, arguments, result)
 
 
 def _cleanup_arguments(parser: argparse.ArgumentParser) -> None:
@@ -170,11 +175,11 @@ def _cleanup_arguments(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def _cleanup(values: RestoreSettings, arguments: argparse.Namespace) -> int:
-    removed = drill.clean_up(restore_settings.proof_settings(values), cached=arguments.forget)
+def _cleanup(settings: RestoreSettings, arguments: argparse.Namespace) -> int:
+    removed = drill.clean_up(restore_settings.proof_settings(settings), cached=arguments.forget)
     names = removed or ["nothing: there was no staging"]
-    _log(values, [f"{now()} removed {name}" for name in names])
-    tr = translations(values.language).gettext
+    _log(settings, [f"{now()} removed {name}" for name in names])
+    tr = translations(settings.language).gettext
     if arguments.json:
         print_result(json.dumps({"removed": removed}))
     else:

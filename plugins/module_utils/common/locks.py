@@ -2,7 +2,7 @@
 # Copyright (c) 2026, chefwell.resilience contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Locks between processes, by flock(2): the kernel frees them when their holder ends, however."""
+"""Locks between processes, by flock(2): the kernel frees a lock when its holder ends in any way."""
 
 from __future__ import annotations
 
@@ -13,53 +13,53 @@ import time
 from collections.abc import Iterator
 
 # Seconds between two attempts to take a lock that another process holds.
-POLL = 0.05
+POLL_SECONDS = 0.05
 
 
 @contextlib.contextmanager
 def lock_file(path: str, wait: float = 0) -> Iterator[int | None]:
-    """Hold a lock on a file, which is made when it is missing.
+    """Hold a lock on a file; create the file if it is missing.
 
-    A program that inherits the descriptor keeps the lock until it ends, too.
+    A child process that inherits the descriptor also keeps the lock, until it ends.
 
     Args:
         path: the file; its folder exists.
         wait: seconds to wait while another process holds it.
 
     Yields:
-        The lock's descriptor; None where another process still holds it.
+        The lock's descriptor; None if another process still holds the lock.
 
     Raises:
-        OSError: the file cannot be made or locked.
+        OSError: the file cannot be created or locked.
     """
     descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     try:
-        yield descriptor if _taken(descriptor, wait) else None
+        yield descriptor if _acquire(descriptor, wait) else None
     finally:
         os.close(descriptor)
 
 
 @contextlib.contextmanager
 def lock_folder(path: str, wait: float = 0) -> Iterator[int | None]:
-    """Hold a lock on a folder itself, which works where no file can be made; see `lock_file`."""
+    """Hold a lock on a folder itself, for where no file can be created; see `lock_file`."""
     descriptor = os.open(path or "/", os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
-        yield descriptor if _taken(descriptor, wait) else None
+        yield descriptor if _acquire(descriptor, wait) else None
     finally:
         os.close(descriptor)
 
 
 @contextlib.contextmanager
 def single_run(folder: str, name: str, wait: float = 30) -> Iterator[bool]:
-    """Let one run of a command in at a time.
+    """Allow only one run of a command at a time.
 
     Args:
-        folder: the state's folder.
-        name: of what runs.
-        wait: seconds to wait for the other run.
+        folder: the state folder.
+        name: name of the command.
+        wait: seconds to wait for another run to end.
 
     Yields:
-        Whether this run was let in.
+        Whether this run may go on; False while another one runs.
     """
     with contextlib.ExitStack() as stack:
         try:
@@ -67,15 +67,16 @@ def single_run(folder: str, name: str, wait: float = 30) -> Iterator[bool]:
             lock = stack.enter_context(lock_file(os.path.join(folder, f"{name}.lock"), wait))
         except OSError:
             try:
-                # No file can be made (full, read-only), so the folder above is locked: not this
-                # one, which is locked by whoever opens the history.
+                # No file can be created (full, read-only), so the parent folder is locked instead:
+                # the state folder itself is locked by each process that opens the history.
                 lock = stack.enter_context(lock_folder(os.path.dirname(folder), wait))
             except OSError:
-                lock = -1  # there is nothing that two runs could share
+                lock = -1  # without the folder there is no state that two runs could share
         yield lock is not None
 
 
-def _taken(descriptor: int, wait: float) -> bool:
+def _acquire(descriptor: int, wait: float) -> bool:
+    """Take the lock of a descriptor; return whether that succeeded within the wait, in seconds."""
     end = time.monotonic() + wait
     while True:
         try:
@@ -83,6 +84,6 @@ def _taken(descriptor: int, wait: float) -> bool:
         except BlockingIOError:
             if time.monotonic() >= end:
                 return False
-            time.sleep(POLL)
+            time.sleep(POLL_SECONDS)
         else:
             return True

@@ -15,11 +15,12 @@ from typing import Any, cast
 ObjectName = tuple[str, ...]
 
 
-_SCHEMA = "n.nspname NOT IN ('information_schema') AND n.nspname !~ '^pg_'"
+# The condition that schema `n` is not one of PostgreSQL's own.
+_USER_SCHEMA = "n.nspname NOT IN ('information_schema') AND n.nspname !~ '^pg_'"
 
 
-def _owned(catalogue: str, alias: str) -> str:
-    """Return the SQL condition that an object is no member of an extension."""
+def _not_of_extension(catalogue: str, alias: str) -> str:
+    """Return the SQL condition that an object does not belong to an extension."""
     return (
         "NOT EXISTS (SELECT 1 FROM pg_depend d WHERE d.deptype = 'e'"
         f" AND d.classid = '{catalogue}'::regclass AND d.objid = {alias}.oid)"
@@ -28,53 +29,53 @@ def _owned(catalogue: str, alias: str) -> str:
 
 _RELATIONS = f"""
 SELECT n.nspname, c.relname FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
-WHERE c.relkind = ANY(%s) AND {_SCHEMA} AND {_owned("pg_class", "c")}"""
+WHERE c.relkind = ANY(%s) AND {_USER_SCHEMA} AND {_not_of_extension("pg_class", "c")}"""
 
 _CONSTRAINTS = f"""
 SELECT n.nspname, t.relname, c.conname, c.convalidated FROM pg_constraint c
 JOIN pg_class t ON t.oid = c.conrelid JOIN pg_namespace n ON n.oid = t.relnamespace
-WHERE c.contype = ANY(%s) AND {_SCHEMA} AND {_owned("pg_class", "t")}"""
+WHERE c.contype = ANY(%s) AND {_USER_SCHEMA} AND {_not_of_extension("pg_class", "t")}"""
 
 _INDEXES = f"""
 SELECT n.nspname, c.relname, i.indisvalid AND i.indisready AND i.indislive
 FROM pg_index i JOIN pg_class c ON c.oid = i.indexrelid
 JOIN pg_class t ON t.oid = i.indrelid JOIN pg_namespace n ON n.oid = c.relnamespace
-WHERE {_SCHEMA} AND {_owned("pg_class", "t")}"""
+WHERE {_USER_SCHEMA} AND {_not_of_extension("pg_class", "t")}"""
 
 _FUNCTIONS = f"""
 SELECT n.nspname, p.proname, count(*) FROM pg_proc p JOIN pg_namespace n ON n.oid = p.pronamespace
-WHERE {_SCHEMA} AND {_owned("pg_proc", "p")} GROUP BY 1, 2"""
+WHERE {_USER_SCHEMA} AND {_not_of_extension("pg_proc", "p")} GROUP BY 1, 2"""
 
 _ON_TABLES = {
     "triggers": f"""
 SELECT n.nspname, t.relname, g.tgname FROM pg_trigger g JOIN pg_class t ON t.oid = g.tgrelid
 JOIN pg_namespace n ON n.oid = t.relnamespace
-WHERE NOT g.tgisinternal AND {_SCHEMA} AND {_owned("pg_class", "t")}""",
+WHERE NOT g.tgisinternal AND {_USER_SCHEMA} AND {_not_of_extension("pg_class", "t")}""",
     "rules": f"""
 SELECT n.nspname, t.relname, r.rulename FROM pg_rewrite r JOIN pg_class t ON t.oid = r.ev_class
 JOIN pg_namespace n ON n.oid = t.relnamespace
-WHERE r.rulename <> '_RETURN' AND {_SCHEMA} AND {_owned("pg_class", "t")}""",
+WHERE r.rulename <> '_RETURN' AND {_USER_SCHEMA} AND {_not_of_extension("pg_class", "t")}""",
     "policies": f"""
 SELECT n.nspname, t.relname, p.polname FROM pg_policy p JOIN pg_class t ON t.oid = p.polrelid
 JOIN pg_namespace n ON n.oid = t.relnamespace
-WHERE {_SCHEMA} AND {_owned("pg_class", "t")}""",
+WHERE {_USER_SCHEMA} AND {_not_of_extension("pg_class", "t")}""",
 }
 
 _COLUMNS = f"""
 SELECT n.nspname, c.relname, a.attname, a.attgenerated <> ''
 FROM pg_attribute a JOIN pg_class c ON c.oid = a.attrelid
 JOIN pg_namespace n ON n.oid = c.relnamespace
-WHERE a.attnum > 0 AND NOT a.attisdropped AND c.relkind IN ('r', 'p', 'f') AND {_SCHEMA}
- AND {_owned("pg_class", "c")}"""
+WHERE a.attnum > 0 AND NOT a.attisdropped AND c.relkind IN ('r', 'p', 'f') AND {_USER_SCHEMA}
+ AND {_not_of_extension("pg_class", "c")}"""
 
 _TYPES = f"""
 SELECT n.nspname, t.typname FROM pg_type t JOIN pg_namespace n ON n.oid = t.typnamespace
-WHERE {_SCHEMA} AND {_owned("pg_type", "t")}"""
+WHERE {_USER_SCHEMA} AND {_not_of_extension("pg_type", "t")}"""
 
-# Columns whose next value comes from a sequence alone and must be unique: an identity, or a default
-# of nothing but nextval, and a unique index on this column only. Elsewhere the next value collides
-# with nothing: a text that is put together, a key of several columns, a function of its own.
-_SEQUENCES = f"""
+# Sequences that alone fill a unique column: the column is an identity, or its default is nothing
+# but nextval, and it has a unique index of its own. Anywhere else (a value built from parts, a
+# key of several columns, a default by another function) the next value need not collide.
+_UNIQUE_COLUMN_SEQUENCES = f"""
 SELECT n.nspname, s.relname, tn.nspname, t.relname, a.attname, q.seqincrement
 FROM pg_class s JOIN pg_namespace n ON n.oid = s.relnamespace
 JOIN pg_sequence q ON q.seqrelid = s.oid
@@ -83,7 +84,7 @@ JOIN pg_depend d ON d.classid = 'pg_class'::regclass AND d.objid = s.oid
 JOIN pg_class t ON t.oid = d.refobjid JOIN pg_namespace tn ON tn.oid = t.relnamespace
 JOIN pg_attribute a ON a.attrelid = t.oid AND a.attnum = d.refobjsubid
 LEFT JOIN pg_attrdef f ON f.adrelid = a.attrelid AND f.adnum = a.attnum
-WHERE s.relkind = 'S' AND {_SCHEMA}
+WHERE s.relkind = 'S' AND {_USER_SCHEMA}
  AND a.atttypid IN ('int2'::regtype, 'int4'::regtype, 'int8'::regtype, 'numeric'::regtype)
  AND (d.deptype = 'i' OR (pg_get_expr(f.adbin, f.adrelid) ~ '^nextval[(].*::regclass[)]$'
   AND pg_get_expr(f.adbin, f.adrelid) !~ '::regclass.*::regclass'))
@@ -91,7 +92,7 @@ WHERE s.relkind = 'S' AND {_SCHEMA}
   AND i.indpred IS NULL AND i.indnkeyatts = 1 AND i.indkey[0] = a.attnum)
 ORDER BY 1, 2"""
 
-# Tables below a table that is partitioned by hash, with the topmost of these.
+# Partitions, at any depth, of tables that are partitioned by hash, with the topmost such table.
 _HASH_PARTITIONS = f"""
 WITH RECURSIVE below AS (
  SELECT p.partrelid AS root, p.partrelid AS relation FROM pg_partitioned_table p
@@ -100,11 +101,11 @@ WITH RECURSIVE below AS (
 SELECT n.nspname, c.relname, rn.nspname, r.relname FROM below b
 JOIN pg_class c ON c.oid = b.relation JOIN pg_namespace n ON n.oid = c.relnamespace
 JOIN pg_class r ON r.oid = b.root JOIN pg_namespace rn ON rn.oid = r.relnamespace
-WHERE c.relkind = 'r' AND {_SCHEMA}
+WHERE c.relkind = 'r' AND {_USER_SCHEMA}
  AND NOT EXISTS (SELECT 1 FROM below o WHERE o.relation = b.root AND o.root <> b.root)"""
 
-# PostgreSQL makes a copy of a key for each partition of the table that is referred to, which the
-# rows of that partition alone cannot fulfil (pg_constraint.conparentid in the manual): left out.
+# PostgreSQL copies a foreign key for each partition of the referenced table. These copies
+# (pg_constraint.conparentid in the manual) are left out: one partition alone cannot satisfy them.
 _FOREIGN_KEYS = f"""
 SELECT n.nspname, t.relname, c.conname, rn.nspname, r.relname, c.convalidated,
  (SELECT array_agg(a.attname::text ORDER BY k.place) FROM unnest(c.conkey)
@@ -116,7 +117,7 @@ SELECT n.nspname, t.relname, c.conname, rn.nspname, r.relname, c.convalidated,
 FROM pg_constraint c JOIN pg_class t ON t.oid = c.conrelid
 JOIN pg_namespace n ON n.oid = t.relnamespace JOIN pg_class r ON r.oid = c.confrelid
 JOIN pg_namespace rn ON rn.oid = r.relnamespace
-WHERE c.contype = 'f' AND {_SCHEMA} AND NOT EXISTS (SELECT 1 FROM pg_constraint p
+WHERE c.contype = 'f' AND {_USER_SCHEMA} AND NOT EXISTS (SELECT 1 FROM pg_constraint p
  WHERE p.oid = c.conparentid AND p.conrelid = c.conrelid) ORDER BY 1, 2, 3"""
 
 
@@ -149,8 +150,8 @@ class Catalogue:
 
     def schemas(self) -> set[ObjectName]:
         """Return every schema, `public` included if it exists."""
-        query = f"SELECT n.nspname FROM pg_namespace n WHERE {_SCHEMA}"
-        return set(self.rows(f"{query} AND {_owned('pg_namespace', 'n')}"))
+        query = f"SELECT n.nspname FROM pg_namespace n WHERE {_USER_SCHEMA}"
+        return set(self.rows(f"{query} AND {_not_of_extension('pg_namespace', 'n')}"))
 
     def relations(self, kinds: str) -> set[ObjectName]:
         """Return (schema, name) of every relation of the given kinds (`pg_class.relkind`)."""
@@ -209,18 +210,19 @@ class Catalogue:
     def hash_partitions(self) -> dict[ObjectName, ObjectName]:
         """Return the root of each partition of a table that is partitioned by hash.
 
-        Its rows may lie in other partitions after a restore: an enum's values, for example, are
-        hashed by their identifiers, which are new then.
+        A row may be in another partition after a restore: an enum's values, for example, are hashed
+        by their OIDs, and a restore gives them new ones.
         """
         found = self.rows(_HASH_PARTITIONS)
         return {(schema, name): (root_schema, root) for schema, name, root_schema, root in found}
 
-    def sequences(self) -> list[tuple[Any, ...]]:
-        """Return the sequences that alone feed a unique column.
+    def unique_column_sequences(self) -> list[tuple[Any, ...]]:
+        """Return the sequences that alone fill a unique column.
 
-        Of each schema and name, schema, table and column, and the step.
+        Each row has the sequence's schema and name, the column's schema, table and name, and the
+        sequence's increment.
         """
-        return self.rows(_SEQUENCES)
+        return self.rows(_UNIQUE_COLUMN_SEQUENCES)
 
     def foreign_keys(self) -> list[tuple[Any, ...]]:
         """Return schema, table, name, referenced schema and table, validated, columns of both."""

@@ -2,7 +2,7 @@
 # Copyright (c) 2026, chefwell.resilience contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What a stage remembers of its alerts between runs: states, waiting messages, who heard what.
+"""Alert data of a stage between runs: states, waiting messages, levels notified by service.
 
 It is one document in the history. Where that cannot be written the document is kept in a second
 place that needs no disk, so that a full one neither silences an alert nor repeats it for ever.
@@ -28,7 +28,7 @@ class AlertStore:
     """The document of one stage on one host; hosts may share a state folder.
 
     Attributes:
-        problems: in words, what went wrong with reading and writing it.
+        problems: what went wrong with reading and writing it, as texts.
     """
 
     def __init__(self, stage: str, host: str, history: History | None, fallback_dir: str) -> None:
@@ -67,21 +67,21 @@ class AlertStore:
         return list(self._content.get("queue") or [])
 
     @property
-    def heard(self) -> dict[str, dict[str, str]]:
-        """By service, the level that it was last notified of each condition that is not ok."""
+    def notified_levels(self) -> dict[str, dict[str, str]]:
+        """By service, the last notified level of each condition that is not ok."""
         return {service: dict(one) for service, one in (self._content.get("heard") or {}).items()}
 
     def save(
         self,
         states: Mapping[str, AlertState],
         queue: Iterable[QueuedMessage],
-        heard: Mapping[str, Mapping[str, str]],
+        notified_levels: Mapping[str, Mapping[str, str]],
     ) -> None:
         """Write the document if it changed; to write takes longest in a run without news."""
         content: dict[str, Any] = {
             "states": {key: state.to_dict() for key, state in states.items()},
             "queue": [message.to_dict() for message in queue],
-            "heard": {service: dict(one) for service, one in heard.items()},
+            "heard": {service: dict(one) for service, one in notified_levels.items()},
         }
         same = all(self._content.get(key) == value for key, value in content.items())
         if same and not os.path.lexists(self.path):

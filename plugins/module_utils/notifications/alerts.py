@@ -149,13 +149,13 @@ def decide(
 
 
 def missed(
-    states: Mapping[str, AlertState], heard: Mapping[str, str], now: float
+    states: Mapping[str, AlertState], notified_levels: Mapping[str, str], now: float
 ) -> list[Notification]:
-    """Return reminders of what was notified about and one service has not heard.
+    """Return reminders of conditions in force that one service was not notified of.
 
     Args:
         states: all of them, after `decide`.
-        heard: the level that the service has heard, by key.
+        notified_levels: the level that the service was last notified of, by key.
         now: seconds since 1970.
     """
     return [
@@ -163,7 +163,7 @@ def missed(
             REMINDER, key, state.name, state.level, state.level, state.reason, now, state.since
         )
         for key, state in states.items()
-        if state.level not in (OK, heard.get(key)) and state.notified_level == state.level
+        if state.level not in (OK, notified_levels.get(key)) and state.notified_level == state.level
     ]
 
 

@@ -50,7 +50,7 @@ def notification_text(
     return title, "\n".join(lines)
 
 
-def digest_text(
+def summary_text(
     translations: gettext.NullTranslations, messages: Sequence[QueuedMessage], host: str
 ) -> tuple[str, str]:
     """Return the title and the body of one message in place of many.

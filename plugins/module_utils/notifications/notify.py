@@ -4,7 +4,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Notify people about conditions: decide, write, deliver, and keep what was not delivered.
 
-Every stage uses it: it gives everything that it watches, and gets back what was notified.
+A stage calls `notify` with all conditions that it watches, ok or not.
 """
 
 from __future__ import annotations
@@ -21,20 +21,20 @@ from .alert_store import AlertStore
 from .alerts import AlertState, Condition, Notification
 from .delivery import Parcel
 from .notification_settings import FALLBACK, NotificationSettings
-from .notification_text import digest_text, notification_text
+from .notification_text import notification_text, summary_text
 from .outbox import DeliveryOutcome, QueuedMessage
 
 
 @dataclasses.dataclass(frozen=True)
 class NotifyResult:
-    """What a run notified.
+    """The notifications of one run, and what was delivered.
 
     Attributes:
         notifications: of this run, whether or not they were delivered.
         delivered: how many messages arrived, of this run and of earlier ones.
-        kept: how many did not, and wait for the next run.
+        kept: how many messages were not delivered, and wait for the next run.
         states: of all conditions, by key.
-        problems: in words, what went wrong.
+        problems: what went wrong, as texts.
     """
 
     notifications: list[Notification]
@@ -59,11 +59,11 @@ def notify(
     Args:
         stage: whose conditions these are.
         conditions: everything that the stage watches, ok or not.
-        settings: whom to notify; without addresses the states are followed all the same.
+        settings: whom to notify; without addresses only the states are updated.
         history: open, or None where it cannot be opened.
         translations: of the language of the messages.
         now: seconds since 1970.
-        silent_until: until when there are no notifications of a condition, by key.
+        silent_until: by condition key, the time before which it is not notified.
     """
     store = AlertStore(stage, settings.named_host, history, settings.fallback_dir)
     states, notifications = alerts.decide(
@@ -75,12 +75,12 @@ def notify(
     )
     addresses = {delivery.service_id(address): address for address in settings.notify}
     queue = outbox.messages_from(store.queue, addresses)
-    known, heard = store.heard, dict[str, dict[str, str]]()
+    stored_levels, levels = store.notified_levels, dict[str, dict[str, str]]()
     for service in addresses:
-        # A service that was added or corrected meanwhile hears what is in force.
-        before = known.get(service, {})
+        # A service that was added or corrected since the last run gets what is in force.
+        before = stored_levels.get(service, {})
         new = {one.key: one for one in alerts.missed(states, before, now)}
-        # A recovery is news only to who heard of what it ends.
+        # A recovery goes only to services that were notified of the problem.
         new |= {
             one.key: one
             for one in notifications
@@ -90,34 +90,34 @@ def notify(
             _message(translations, one, service, settings.named_host, number)
             for number, one in enumerate(new.values())
         ]
-        heard[service] = {
+        levels[service] = {
             key: new[key].level if key in new else before[key]
             for key, state in states.items()
             if (key in new or key in before) and state.level != OK
         }
-    # Before anything is sent: a run that is killed meanwhile sends twice rather than never.
-    store.save(states, queue, heard)
-    waiting = len(queue)
+    # Saved before anything is sent: a run that is killed meanwhile leads to a second message, not
+    # to none.
+    store.save(states, queue, levels)
+    delivered = 0
     problems: list[str] = []
     if queue:
         outcomes = _deliver(queue, addresses, settings, translations, now)
+        to_send = len(queue)
         queue, given_up = outbox.after_delivery(queue, outcomes, now)
+        delivered = to_send - len(queue) - len(given_up)
         problems = _problems(queue, given_up, outcomes, addresses)
-        waiting -= len(given_up)
         waiting_keys = {(message.service, message.key) for message in queue}
         for message in given_up:
             if (message.service, message.key) not in waiting_keys:
-                heard[message.service].pop(message.key, None)
-        store.save(states, queue, heard)
-    return NotifyResult(
-        notifications, waiting - len(queue), len(queue), states, problems + store.problems
-    )
+                levels[message.service].pop(message.key, None)
+        store.save(states, queue, levels)
+    return NotifyResult(notifications, delivered, len(queue), states, problems + store.problems)
 
 
 def states_in_force(
     stage: str, host: str, history: History | None, fallback_dir: str = FALLBACK
 ) -> dict[str, AlertState]:
-    """Return the states that were remembered last, by key: for pages."""
+    """Return the alert states that were stored last, by key, to show on a page."""
     return AlertStore(stage, host, history, fallback_dir).states
 
 
@@ -147,11 +147,11 @@ def _deliver(
     translations: gettext.NullTranslations,
     now: float,
 ) -> dict[str, DeliveryOutcome]:
-    """Try to deliver what is due; by message id what came of it."""
+    """Deliver the messages that are due; return the outcome of each by message id."""
     parcels: dict[str, list[Parcel]] = {}
     for service, messages in outbox.due(queue, now).items():
-        if len(messages) > outbox.DIGEST_ABOVE:
-            title, body = digest_text(translations, messages, settings.named_host)
+        if len(messages) > outbox.SUMMARY_ABOVE:
+            title, body = summary_text(translations, messages, settings.named_host)
             ids = tuple(message.id for message in messages)
             parcels[service] = [Parcel(ids, title, body, messages[0].kind)]
         else:

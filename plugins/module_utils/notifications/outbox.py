@@ -20,7 +20,7 @@ from ..common.levels import LEVELS, OK, WARNING
 # Runs that try a message before it is given up: two days of a run every six hours.
 GIVE_UP_AFTER = 8
 # More messages than this for one service are sent as one.
-DIGEST_ABOVE = 10
+SUMMARY_ABOVE = 10
 # Of what a service has been dead for months would be too many.
 MOST_KEPT = 1000
 # A service that asks for more patience than this, in seconds, is not believed.

@@ -2,7 +2,7 @@
 # Copyright (c) 2026, chefwell.resilience contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Verification: compare both sides by content."""
+"""Verify the offsite copy: compare both sides by SHA-256."""
 
 from __future__ import annotations
 
@@ -42,15 +42,16 @@ def verify(
     read again in each run.
 
     Args:
-        settings: from where, to where.
+        settings: settings of the sync to verify.
         full: whether to read everything on both sides.
         progress: called with local bytes read and local bytes to read in all.
 
     Returns:
         `host`, `name`, `local` and `remote` (inventories), `comparison`, `digests` (how many of
         each side were read now and how many came from the cache), `rotted` (paths by side whose
-        content changed without anything else changing), `freshness` of each side by tier, `weaker`,
-        `server_alarms`, `last_good_sync` (ISO 8601 or None) and `time`.
+        content changed without anything else changing), `freshness` of each side by tier, `weaker`
+        (what this transport cannot promise), `server_alarms`, `last_good_sync` (ISO 8601 or None)
+        and `time`.
 
     Raises:
         ResilienceError: one side could not be read, so nothing is known.
@@ -105,14 +106,14 @@ def _verification(
 
 
 @dataclasses.dataclass(frozen=True)
-class DigestCounts:
+class DigestSources:
     """Where the digests of one side came from.
 
     Attributes:
-        read: how many files were read.
+        read: how many files were read in this run.
         cached: how many digests came from the cache.
         rotted: files whose content changed while size and times did not, escaped.
-        before: the digests that an earlier verification took, by path.
+        before: digests of earlier verifications, by path.
     """
 
     read: int
@@ -121,17 +122,17 @@ class DigestCounts:
     before: Mapping[str, str]
 
     def counts(self) -> dict[str, int]:
-        """Plain values."""
+        """Return both counts as plain values."""
         return {"read": self.read, "cached": self.cached}
 
 
 def _rotten_copies(
     settings: SyncSettings, local: Inventory, remote: Inventory, before: Mapping[str, str]
 ) -> dict[str, str]:
-    """Return digests by path of backups whose copy was equal once and is not any more.
+    """Return the digests, by path, of backups whose copy was equal once and no longer is.
 
-    The next sync sends these again, for size and time are equal. A server with a gate knows its
-    rotten copies itself.
+    Size and time are still equal, so rsync would skip them: the next sync is given these paths to
+    send again. A server with a gate finds its rotten copies itself.
 
     Args:
         settings: of the sync.
@@ -162,17 +163,17 @@ def local_with_digests(
     full: bool = False,
     share: bool = True,
     progress: Callable[[int, int], None] | None = None,
-) -> tuple[Inventory, DigestCounts]:
+) -> tuple[Inventory, DigestSources]:
     """Return the local tree with digests.
 
     Args:
-        settings: which tree, and where the cache is.
+        settings: the sync, which has the state folder of the cache.
         tree: as `inventory.scan` returned it.
         full: whether to read everything.
         share: whether to read a share of the known files again.
         progress: as for `verify`.
     """
-    # One cache for every destination: it is the same tree.
+    # All destinations share one cache, because the local tree is the same.
     cache = DigestCache(os.path.join(settings.state_dir, "offsite-digests.json"))
     identities = {file.path: tree.identities[file.path] for file in tree.files}
     planned = digest_cache.plan(
@@ -184,8 +185,8 @@ def local_with_digests(
     )
     found = tree_digests.with_digests(tree, planned.cached, progress)
     digests = {file.path: file.sha256 or "" for file in found.files}
-    reading = _update_cache(cache, planned, identities, digests, found)
-    return found, reading
+    sources = _update_cache(cache, planned, identities, digests, found)
+    return found, sources
 
 
 def _update_cache(
@@ -194,7 +195,7 @@ def _update_cache(
     identities: Mapping[str, Identity],
     digests: Mapping[str, str],
     tree: Inventory,
-) -> DigestCounts:
+) -> DigestSources:
     before = {path: known.sha256 for path, known in cache.entries.items()}
     read = {path: digests[path] for path in planned.to_read if digests.get(path)}
     rotted = sorted(
@@ -212,12 +213,12 @@ def _update_cache(
     if problem:
         tree.problems.append(problem)
     rotted_names = [readable(path) for path in rotted]
-    return DigestCounts(len(read), len(planned.cached), rotted_names, before)
+    return DigestSources(len(read), len(planned.cached), rotted_names, before)
 
 
 def _remote_with_digests(
     settings: SyncSettings, full: bool
-) -> tuple[Inventory, RemoteListing, DigestCounts]:
+) -> tuple[Inventory, RemoteListing, DigestSources]:
     remote = settings.transport.list_backups(settings.tiers, settings.pattern)
     cache = DigestCache(state_path(settings, "-remote-digests.json"))
     planned = digest_cache.plan(
@@ -227,8 +228,8 @@ def _remote_with_digests(
         full_days=settings.reread_days,
         full=full,
     )
-    taken = settings.transport.digests(planned.to_read)
-    digests = {**planned.cached, **taken}
+    read = settings.transport.digests(planned.to_read)
+    digests = {**planned.cached, **read}
     tree = dataclasses.replace(remote.tree, files=[], problems=list(remote.tree.problems))
     for file in remote.tree.files:
         if file.path in digests:

@@ -17,7 +17,7 @@ from . import render_titles
 
 
 def report(translations: gettext.NullTranslations, drill: Mapping[str, Any]) -> str:
-    """Return the document.
+    """Return the result of a drill as a JUnit XML document.
 
     Args:
         translations: of evidence and findings; the names of test cases are identifiers.
@@ -25,7 +25,7 @@ def report(translations: gettext.NullTranslations, drill: Mapping[str, Any]) -> 
 
     Returns:
         One `testsuite`. A failed check is a `failure`, a skipped one `skipped`. A drill that could
-        not verify has a further case with an `error`, so that no CI server takes it for passed.
+        not verify has a further case with an `error`, so that no CI server counts it as passed.
     """
     result: dict[str, Any] = clean_all(translate_result(translations, drill))
     checks = list(result.get("checks") or [])
@@ -33,7 +33,7 @@ def report(translations: gettext.NullTranslations, drill: Mapping[str, Any]) -> 
     suite = ET.Element(
         "testsuite",
         name="restore drill",
-        tests=str(len(checks) + not_verified),
+        tests=str(len(checks) + int(not_verified)),
         failures=str(sum(check["status"] == "failed" for check in checks)),
         errors=str(int(not_verified)),
         skipped=str(sum(check["status"] == "skipped" for check in checks)),
@@ -53,7 +53,7 @@ def report(translations: gettext.NullTranslations, drill: Mapping[str, Any]) -> 
         if value is not None:
             ET.SubElement(properties, "property", name=name, value=str(value))
     for check in checks:
-        _case(suite, check, render_titles.check_title(translations, check))
+        _add_test_case(suite, check, render_titles.check_title(translations, check))
     if not_verified:
         case = ET.SubElement(suite, "testcase", classname="drill", name="could be verified")
         problem = str(result.get("problem") or translations.gettext("no reason was recorded"))
@@ -62,7 +62,7 @@ def report(translations: gettext.NullTranslations, drill: Mapping[str, Any]) -> 
     return ET.tostring(suite, encoding="unicode", xml_declaration=True) + "\n"
 
 
-def _case(suite: ET.Element, check: dict[str, Any], title: str) -> None:
+def _add_test_case(suite: ET.Element, check: dict[str, Any], title: str) -> None:
     case = ET.SubElement(
         suite,
         "testcase",
@@ -72,10 +72,10 @@ def _case(suite: ET.Element, check: dict[str, Any], title: str) -> None:
     )
     evidence = str(check.get("evidence") or "")
     if check["status"] == "failed":
-        found = check.get("findings") or []
-        kind = str(found[0]["id"] if found else check["id"])
-        failure = ET.SubElement(case, "failure", message=evidence, type=kind)
-        failure.text = "\n".join(f"{one['id']}: {one['text']}" for one in found)
+        findings = check.get("findings") or []
+        failure_type = str(findings[0]["id"] if findings else check["id"])
+        failure = ET.SubElement(case, "failure", message=evidence, type=failure_type)
+        failure.text = "\n".join(f"{finding['id']}: {finding['text']}" for finding in findings)
     elif check["status"] == "skipped":
         ET.SubElement(case, "skipped", message=evidence)
     elif check["status"] != "passed":

@@ -51,7 +51,7 @@ class TenantSettings:
 
     Attributes:
         prefix: of the schemas that are tenants.
-        query: SQL that returns the name of every tenant's schema; empty asks nothing.
+        query: SQL that returns the name of every tenant's schema; empty for no query.
     """
 
     prefix: str = "tenant_"
@@ -60,20 +60,21 @@ class TenantSettings:
 
 @dataclasses.dataclass(frozen=True)
 class RecoveryServer:
-    """The production server that is recovered. What is None is as in `database`.
+    """The production server that disaster recovery restores into.
 
     Attributes:
         host, port, user, password: of a superuser, or of a role that may create databases and owns
             what it restores.
         dbname: production's database.
         maintenance_db: database to connect to meanwhile.
-        bin_dir: client programs; the newest installed that are not newer than the server if empty.
+        bin_dir: folder of the client programs; if empty, of the newest installed ones that are not
+            newer than the server.
         stop_command, start_command: stop and start what uses the database, program and arguments;
-            each may be run again after it has done its work.
-        health_url: responds with 200 when production serves again; empty for no such check.
-        verify_tls: whether its certificate must be one that this host trusts and be for that name;
-            that of 127.0.0.1 is not.
-        seconds: time limit for that, and for each command.
+            each must be safe to run twice.
+        health_url: URL that responds with 200 when production serves again; empty for no check.
+        verify_tls: whether the certificate of `health_url` must be trusted by this host and be for
+            the name in it; a public certificate is not for 127.0.0.1.
+        seconds: time limit of the health check, and of each command.
     """
 
     host: str = ""
@@ -92,7 +93,7 @@ class RecoveryServer:
 
 @dataclasses.dataclass(frozen=True)
 class RecoveryOptions:
-    """As `RecoveryServer`; what is None is as in the option `database`."""
+    """The option `recovery`: as `RecoveryServer`; what is None is taken from `database`."""
 
     host: str | None = None
     port: int | None = None
@@ -115,7 +116,7 @@ class RestoreSettings(StageSettings):
     Attributes:
         engine: what staging is made of; `auto` is `compose` where Docker is, else `embedded`.
         dir: folder of the compose file.
-        work_dir: folder of its own, for everything that is made.
+        work_dir: folder of stage 3 alone, for everything that a restore creates.
         staging_database: name of the restored database.
         bin_dir: PostgreSQL's programs; the newest installed ones when empty.
         sandbox: whether the engine `embedded` runs server and restore programs in a sandbox.
@@ -128,14 +129,14 @@ class RestoreSettings(StageSettings):
             application over the restored database.
         featured_schema: the tenant that reports show table by table.
         table_order: tables that reports show first.
-        foreign_keys: whose rows are followed, `not_valid` or `all` keys.
+        foreign_keys: which foreign keys are checked row by row, `not_valid` or `all`.
         queries: SQL with the rows that it must return.
         amcheck: whether every B-tree index is checked block by block.
-        ignore_findings: findings to be set apart, with a reason each.
-        roles: made in staging before the restore.
+        ignore_findings: findings that fail no check, with a reason each.
+        roles: names of roles to create in staging before the restore.
         api_users, api_steps, api_time_limit: who logs in to the application, and what they request.
         fall_percent, fall_least_rows: by how much a table may fall since the last drill.
-        jobs: how many to restore in parallel; 0 chooses.
+        jobs: how many tables to restore in parallel; 0 chooses by the number of processors.
         time_limit: seconds for each of unpacking, decoding and restoring.
         rto_seconds, rpo_seconds: the objectives.
         recovery: production's server for disaster recovery.
@@ -225,16 +226,16 @@ def engine(settings: RestoreSettings) -> str:
 
 def recovery_server(settings: RestoreSettings) -> RecoveryServer:
     """Return the server that disaster recovery restores into."""
-    own, database = settings.recovery, settings.database
-    shared = {
+    options, database = settings.recovery, settings.database
+    defaults = {
         "host": database.host,
         "port": database.port,
         "user": database.user or "postgres",
         "password": database.password,
         "dbname": database.dbname or RecoveryServer.dbname,
     }
-    given = {field.name: getattr(own, field.name) for field in dataclasses.fields(own)}
-    return RecoveryServer(**{**shared, **{k: v for k, v in given.items() if v is not None}})
+    given = {field.name: getattr(options, field.name) for field in dataclasses.fields(options)}
+    return RecoveryServer(**{**defaults, **{k: v for k, v in given.items() if v is not None}})
 
 
 def proof_settings(settings: RestoreSettings) -> ProofSettings:

@@ -127,10 +127,10 @@ def server_of(target: RecoveryServer, mark: str = "") -> Server:
     return Server(target.host, target.port, target.user, target.password, binaries, mark)
 
 
-def stamp(taken: Iterable[str] = ()) -> str:
-    """Return the local time as it stands in names, of a second that none of the names has.
+def unused_timestamp(taken: Iterable[str] = ()) -> str:
+    """Return the local time for use in a new name, once no name that is taken ends with it.
 
-    Two switches may follow each other within a second; the second one waits for its own.
+    Two switches may follow each other within a second; the second one waits for the next second.
     """
     names = tuple(taken)
     while True:
@@ -140,12 +140,12 @@ def stamp(taken: Iterable[str] = ()) -> str:
         time.sleep(0.05)
 
 
-def beside(name: str, what: str, moment: str) -> str:
-    """Return a name beside another, such as `restaurante_recovered_20251120_030000`.
+def dated_name(name: str, purpose: str, moment: str) -> str:
+    """Return a name with purpose and time, such as `restaurante_recovered_20251120_030000`.
 
-    It is cut to PostgreSQL's limit, which counts bytes, and never within a character.
+    The first part is cut to PostgreSQL's limit, which counts bytes, and never within a character.
     """
-    tail = f"_{what}_{moment}"
+    tail = f"_{purpose}_{moment}"
     room = LONGEST_NAME - len(tail.encode())
     return name.encode()[:room].decode("utf-8", "ignore") + tail
 
@@ -197,7 +197,7 @@ def schemas(cursor: Any) -> dict[str, str]:
     return found
 
 
-def taken(target: RecoveryServer) -> list[str]:
+def names_in_use(target: RecoveryServer) -> list[str]:
     """Return the names of all databases, and of production's schemas where they can be read."""
     with contextlib.closing(connect(target)) as connection:
         names = list(databases(connection))

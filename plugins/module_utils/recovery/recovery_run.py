@@ -43,15 +43,15 @@ from .switch_journal import SwitchJournal
 
 @dataclasses.dataclass(frozen=True)
 class RecoverySource:
-    """Which backup: at a path, or the newest, of a tier or of a day; local or from offsite."""
+    """Which backup to restore: a path, or the newest (of a tier or a day); local or offsite."""
 
     path: str | None
     tier: str | None
     date: str | None
     from_offsite: bool
 
-    def local(self, settings: proof_settings.ProofSettings) -> ChosenBackup | None:
-        """Return the local backup; None if it is to be fetched.
+    def local_backup(self, settings: proof_settings.ProofSettings) -> ChosenBackup | None:
+        """Return the local backup; None if it has to be fetched from offsite.
 
         Raises:
             ResilienceError: there is none.
@@ -82,24 +82,24 @@ class RecoveryRun:
         self, settings: RecoverySettings, source: RecoverySource, phases: Phases, tenant: str = ""
     ) -> None:
         self.settings, self.source, self.phases, self.tenant = settings, source, phases, tenant
-        self.chosen = source.local(settings.drill)
+        self.chosen = source.local_backup(settings.drill)
         self.checks: list[dict[str, Any]] = []
         self.backup: dict[str, Any] = backup_source.description(self.chosen) if self.chosen else {}
         self.totals: dict[str, Any] = {}
 
     def run(self, restore: Callable[[str], object]) -> dict[str, Any]:
-        """Run a restore, and return its result.
+        """Run a restore, and return its result as plain values.
 
         Args:
-            restore: takes a folder for what is unpacked, which is removed afterwards.
+            restore: called with a folder to unpack into, which is removed afterwards.
         """
         verdict, problem = COULD_NOT_VERIFY, ""
         work_dir = self.settings.drill.staging.work_dir
         folder = unpack_folder.make(work_dir)
         try:
             restore(folder)
-            bad = any(check["status"] == checks.FAILED for check in self.checks)
-            verdict = FAILED if bad else PASSED
+            failed = any(check["status"] == checks.FAILED for check in self.checks)
+            verdict = FAILED if failed else PASSED
         except BackupError as error:
             verdict, problem = FAILED, error.message()
         except ResilienceError as error:
@@ -107,7 +107,7 @@ class RecoveryRun:
         except KeyboardInterrupt:
             interrupt.begin_cleanup()
             problem = _("it was interrupted")
-        except Exception as error:  # whatever failed, what was begun is removed
+        except Exception as error:  # so that the unfinished database is removed whatever failed
             problem = error_line(error, 400)
         finally:
             shutil.rmtree(folder, ignore_errors=True)
@@ -135,43 +135,47 @@ class RecoveryRun:
         return f"{VALIDATED}, from {self.backup['file']}{where}, {self.backup['taken_at']}"
 
     def restore(self, folder: str, server: Server, name: str) -> Archive:
-        """Verify the digest, decode, restore into a new database, validate it."""
-        own = self.settings.drill
+        """Verify the digest, decode, restore into a new database, and validate it.
+
+        Returns:
+            The archive that was restored.
+        """
+        drill = self.settings.drill
         if self.chosen is None:
             with self.phases.phase("fetch"):
-                self.chosen = backup_source.fetch(own, folder, self.source.tier, self.source.date)
+                self.chosen = backup_source.fetch(drill, folder, self.source.tier, self.source.date)
             self.backup = backup_source.description(self.chosen)
-            self.backup["fetched_from"] = str(backup_source.offsite_of(own))
+            self.backup["fetched_from"] = str(backup_source.offsite_of(drill))
         path = self.chosen.path
         with self.phases.phase("digest"):
             self.backup["sha256"] = backup_digest.verify_digest(path).sha256
         with self.phases.phase("decode"):
-            ready = archive.prepare(path, folder, server.binaries, time_limit=own.time_limit)
+            ready = archive.prepare(path, folder, server.binaries, time_limit=drill.time_limit)
         if self.tenant:
             ready = self._only_tenant(ready)
         self._refuse_missing_roles(ready)
         expected = expectation.from_entries(ready.toc.entries, ready.rows)
-        room = data_folder(self.settings.target)
-        if room:
-            restore_size.check_room(restore_size.estimate(ready, expected), room)
+        data_dir = data_folder(self.settings.target)
+        if data_dir:
+            restore_size.check_room(restore_size.estimate(ready, expected), data_dir)
         with self.phases.phase("restore"):
             done = restore.restore(
                 ready,
                 server,
                 name,
-                jobs=own.jobs or None,
-                time_limit=own.time_limit,
-                options=self._options(ready, folder),
+                jobs=drill.jobs or None,
+                time_limit=drill.time_limit,
+                options=self._pg_restore_options(ready, folder),
             )
         self.add_check("restore", checks.Evidence(restore.evidence(done), done.errors))
         self.validate(server, name, expected)
         return ready
 
     def validate(self, server: Server, name: str, expected: expectation.Expectation) -> None:
-        """Validate a database."""
+        """Validate a restored database, and add the checks to those of this run."""
         validation = self.settings.drill.validation
         if self.tenant:
-            # The other tenants are not in it.
+            # The other tenants are not in this database, so a check for them would fail.
             validation = dataclasses.replace(validation, tenant_query=None, queries=())
         with self.phases.phase("validate"):
             result = restore_validation.validate_restore(
@@ -181,18 +185,20 @@ class RecoveryRun:
                 None,
                 progress=self.phases.reporter("validate"),
             )
-        # The API is not checked before the switch; that leaves nothing open.
-        made = [one for one in result["checks"] if not one["id"].startswith("api_")]
-        self.checks += [one for one in made if one["status"] != checks.SKIPPED or not self.tenant]
+        # The checks of the API need a backend, and none runs before the switch: they are left out.
+        made = [check for check in result["checks"] if not check["id"].startswith("api_")]
+        self.checks += [
+            check for check in made if check["status"] != checks.SKIPPED or not self.tenant
+        ]
         self.totals = result["totals"]
 
     def add_check(self, id: str, evidence: checks.Evidence) -> None:
-        """Add a check that the last phase has made."""
+        """Add the check that the last phase made."""
         seconds = self.phases.phases[-1]["seconds"]
         self.checks.append(checks.conclude(id, evidence, seconds).to_dict())
 
     def _only_tenant(self, ready: Archive) -> Archive:
-        """Return the archive as if it held this tenant and what is no tenant's."""
+        """Return the archive with only the entries of this tenant and of no tenant."""
         if ready.format == "plain":
             raise ResilienceError(
                 _("a plain dump cannot be restored in part"),
@@ -211,11 +217,11 @@ class RecoveryRun:
                 remedy=_("name one of %(names)s", names=tenants),
             )
 
-        def kept(entry: Any) -> bool:
-            where = entry.schema or (entry.name.split(" ")[-1] if _of_schema(entry) else "")
+        def is_selected(entry: Any) -> bool:
+            where = entry.schema or (entry.name.split(" ")[-1] if _names_schema(entry) else "")
             return not where.startswith(prefix) or where == self.tenant
 
-        entries = [entry for entry in ready.toc.entries if kept(entry)]
+        entries = [entry for entry in ready.toc.entries if is_selected(entry)]
         rows = {
             key: count
             for key, count in ready.rows.items()
@@ -224,15 +230,15 @@ class RecoveryRun:
         toc = dataclasses.replace(ready.toc, entries=entries)
         return dataclasses.replace(ready, toc=toc, rows=rows)
 
-    def _options(self, ready: Archive, folder: str) -> list[str]:
+    def _pg_restore_options(self, ready: Archive, folder: str) -> list[str]:
         if not self.tenant:
             return []
-        listed = os.path.join(folder, "selected.list")
-        with open(listed, "w", encoding="ascii") as file:
+        list_path = os.path.join(folder, "selected.list")
+        with open(list_path, "w", encoding="ascii") as file:
             # pg_restore reads the number and takes the rest of the line for a comment.
             file.writelines(f"{entry.dump_id};\n" for entry in ready.toc.entries)
-        os.chmod(listed, 0o644)
-        return [f"--use-list={listed}"]
+        os.chmod(list_path, 0o644)
+        return [f"--use-list={list_path}"]
 
     def _refuse_missing_roles(self, ready: Archive) -> None:
         with (
@@ -256,8 +262,8 @@ class RecoveryRun:
             )
 
 
-def _of_schema(entry: Any) -> bool:
-    """Return whether an entry without a schema is one, or belongs to one."""
+def _names_schema(entry: Any) -> bool:
+    """Return whether the name of an entry ends with a schema: it is one, or a comment on one."""
     return bool(entry.kind == "SCHEMA" or entry.name.startswith("SCHEMA "))
 
 
@@ -287,22 +293,22 @@ def restore_beside(
         ResilienceError: there is no such backup, the server cannot be connected to, or a switch is
             unfinished: nothing was touched.
     """
-    own, target = settings.drill, settings.target
-    with staging_state.locked(own.staging):
+    drill, target = settings.drill, settings.target
+    with staging_state.locked(drill.staging):
         refuse_unfinished_switch(settings)
         phases = Phases(progress)
         source = RecoverySource(path, tier, date, from_offsite)
-        unpack_folder.remove_unpacked(own.staging.work_dir)
+        unpack_folder.remove_unpacked(drill.staging.work_dir)
         recovery.remove_unfinished(target)
-        moment = recovery.stamp(recovery.taken(target))
-        name = recovery.beside(target.dbname, "recovered", moment)
+        moment = recovery.unused_timestamp(recovery.names_in_use(target))
+        name = recovery.dated_name(target.dbname, "recovered", moment)
         mark = f"{MARK}{RESTORING} since {moment}"
         server = recovery.server_of(target, mark)
         written = production_writes.counters(settings)
         recovery_run = RecoveryRun(settings, source, phases)
         result = recovery_run.run(lambda folder: recovery_run.restore(folder, server, name))
         if result["verdict"] == PASSED:
-            result |= _finish(settings, name)
+            result |= _match_production(settings, name)
             production_writes.save(settings, name, written)
             recovery.comment_database(target, name, recovery_run.comment())
             result["name"] = name
@@ -316,7 +322,7 @@ def refuse_unfinished_switch(settings: RecoverySettings) -> None:
     """Refuse to begin anything while a switch is unfinished.
 
     Raises:
-        ResilienceError: one is.
+        ResilienceError: a switch is unfinished.
     """
     record = SwitchJournal(settings.drill.state_dir).read()
     if record is not None and not record.finished:
@@ -341,8 +347,8 @@ def data_folder(target: RecoveryServer) -> str | None:
     return None
 
 
-def _finish(settings: RecoverySettings, name: str) -> dict[str, Any]:
-    """Bring a database to production's tablespace, and return what differs all the same."""
+def _match_production(settings: RecoverySettings, name: str) -> dict[str, Any]:
+    """Move a database to production's tablespace, and return what still differs."""
     target = settings.target
     with contextlib.closing(recovery.connect(target)) as connection, connection.cursor() as cursor:
         production = database_properties.read(cursor, target.dbname)

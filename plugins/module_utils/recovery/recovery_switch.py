@@ -240,9 +240,9 @@ def _announced(settings: RecoverySettings, journal: SwitchJournal, name: str) ->
         comments = recovery.databases(connection)
         comment = comments.get(name)
         refuse_unfit(target.dbname, name, comment)
-        moment = recovery.stamp(comments)
+        moment = recovery.unused_timestamp(comments)
         exists = target.dbname in comments
-        kept = recovery.beside(target.dbname, "before", moment) if exists else None
+        kept = recovery.dated_name(target.dbname, "before", moment) if exists else None
         cursor.execute("SELECT oid FROM pg_catalog.pg_database WHERE datname = %s", [name])
         oid = int(cursor.fetchone()[0])
     held = (comment or "").removeprefix(MARK)

@@ -67,9 +67,9 @@ def restore_beside(
         source = RecoverySource(path, tier, date, from_offsite)
         unpack_folder.remove_unpacked(own.staging.work_dir)
         recovery.remove_unfinished(target)
-        moment = recovery.stamp(recovery.taken(target))
-        between = recovery.beside(target.dbname, "tenant", moment)
-        name = recovery.beside(tenant, "recovered", moment)
+        moment = recovery.unused_timestamp(recovery.names_in_use(target))
+        between = recovery.dated_name(target.dbname, "tenant", moment)
+        name = recovery.dated_name(tenant, "recovered", moment)
         mark = f"{MARK}{RESTORING} since {moment}"
         server = recovery.server_of(target, mark)
         run = RecoveryRun(settings, source, phases, tenant)
@@ -132,8 +132,8 @@ def switch(
         with contextlib.closing(recovery.connect(target, target.dbname)) as connection:
             with connection.cursor() as cursor:
                 comments = recovery.schemas(cursor)
-            moment = recovery.stamp(comments)
-            kept = recovery.beside(tenant, "before", moment)
+            moment = recovery.unused_timestamp(comments)
+            kept = recovery.dated_name(tenant, "before", moment)
             recovery_switch.refuse_unfit(tenant, name, comments.get(name))
             _refuse_pointed_at(connection, tenant)
             exists = tenant in comments

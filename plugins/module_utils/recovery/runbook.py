@@ -36,14 +36,14 @@ PERSON = ("name", "role", "phone", "email")
 
 
 def write(
-    values: RestoreSettings,
+    settings: RestoreSettings,
     target: restore_settings.RecoveryServer,
     drill: Mapping[str, Any] | None,
 ) -> bool:
     """Write the runbook, whole or not at all.
 
     Args:
-        values: the stage's configuration.
+        settings: the stage's configuration.
         target: the production server.
         drill: the newest drill's result; None before one.
 
@@ -53,8 +53,8 @@ def write(
     Raises:
         ResilienceError: Jinja2 is missing, a person has no name, or it cannot be written.
     """
-    text = render(values, target, drill)
-    path = values.runbook
+    text = render(settings, target, drill)
+    path = settings.runbook
     try:
         with open(path, encoding="utf-8") as file:
             before = file.read()
@@ -76,7 +76,7 @@ def write(
 
 
 def render(
-    values: RestoreSettings,
+    settings: RestoreSettings,
     target: restore_settings.RecoveryServer,
     drill: Mapping[str, Any] | None,
 ) -> str:
@@ -87,10 +87,10 @@ def render(
         raise ResilienceError(
             "the runbook needs Jinja2",
             option="runbook",
-            value=values.runbook,
+            value=settings.runbook,
             remedy="install python3-jinja2, or set staging_restore_runbook to an empty string",
         ) from error
-    language = translations(values.language)
+    language = translations(settings.language)
     environment = jinja2.Environment(
         # The page is Markdown; what could break out of it is taken away by `clean_all`.
         autoescape=False,
@@ -103,11 +103,11 @@ def render(
     environment.install_gettext_translations(language, newstyle=True)  # type: ignore[attr-defined]
     with open(TEMPLATE, encoding="utf-8") as file:
         template = environment.from_string(file.read())
-    return template.render(clean_all(_content(values, target, drill, language)))
+    return template.render(clean_all(_content(settings, target, drill, language)))
 
 
 def _content(
-    values: RestoreSettings,
+    settings: RestoreSettings,
     target: restore_settings.RecoveryServer,
     drill: Mapping[str, Any] | None,
     language: gettext.NullTranslations,
@@ -115,8 +115,8 @@ def _content(
     drill = drill or {}
     return {
         "host": recovery.host_name(),
-        "rto": _compared(language, drill.get("rto_seconds"), values.rto_seconds),
-        "rpo": _compared(language, drill.get("rpo_seconds"), values.rpo_seconds),
+        "rto": _compared(language, drill.get("rto_seconds"), settings.rto_seconds),
+        "rpo": _compared(language, drill.get("rpo_seconds"), settings.rpo_seconds),
         "drill": _drill(language, drill) if drill else None,
         "recovery": bool(target.host),
         "target": {
@@ -126,16 +126,16 @@ def _content(
             "dbname": target.dbname,
             "health_url": target.health_url,
         },
-        "store": values.featured_tenant or f"{values.tenants.prefix}x",
-        "offsite": _offsite(values.offsite_config),
-        "contacts": [_person(person) for person in values.contacts],
-        "backups": values.backup_path,
-        "tree": values.tree_root,
-        "tier": values.tiers[0],
-        "scripts": values.scripts_dir,
-        "engine": restore_settings.engine(values),
-        "work_dir": values.work_dir,
-        "log": values.log_file,
+        "store": settings.featured_tenant or f"{settings.tenants.prefix}x",
+        "offsite": _offsite(settings.offsite_config),
+        "contacts": [_person(person) for person in settings.contacts],
+        "backups": settings.backup_path,
+        "tree": settings.tree_root,
+        "tier": settings.tiers[0],
+        "scripts": settings.scripts_dir,
+        "engine": restore_settings.engine(settings),
+        "work_dir": settings.work_dir,
+        "log": settings.log_file,
     }
 
 

@@ -51,7 +51,7 @@ class EmbeddedEngine(ProcessBackedEngine):
     def prepare(self) -> None:
         """Make a cluster, unless one runs."""
         cluster = self._cluster()
-        if cluster.find() is None:
+        if cluster.running_server() is None:
             cluster.remove()
             cluster.create()
             self._prepared = True
@@ -59,7 +59,7 @@ class EmbeddedEngine(ProcessBackedEngine):
     def up(self) -> Server:
         """Return the running cluster's server, or start a new one."""
         cluster = self._cluster()
-        found = cluster.find()
+        found = cluster.running_server()
         if found:
             return found
         if not self._prepared:
@@ -70,11 +70,11 @@ class EmbeddedEngine(ProcessBackedEngine):
 
     def find(self) -> Server | None:
         """Return the cluster's server, if it runs."""
-        return self._cluster().find() if os.path.isdir(self.folder) else None
+        return self._cluster().running_server() if os.path.isdir(self.folder) else None
 
     def programs(self) -> list[int]:
         """Return the process numbers of the backend and the server."""
-        running = self._cluster().running()
+        running = self._cluster().server_process()
         return super().programs() + ([running.pid] if running else [])
 
     def down(self) -> list[str]:

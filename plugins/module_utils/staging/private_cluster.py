@@ -34,14 +34,15 @@ SETTINGS = {
     "full_page_writes": "off",
     "wal_level": "minimal",
     "max_wal_senders": "0",
-    # What was loaded in the transaction that made it needs no log at this level, whatever its size;
-    # without this, small tables and their indexes are logged page by page all the same.
+    # With wal_level minimal, a table that is loaded in the transaction that created it needs no
+    # WAL, whatever its size; without this setting small tables are still logged page by page.
     "wal_skip_threshold": "0",
     "max_wal_size": "8GB",
     "checkpoint_timeout": "1d",
     "autovacuum": "off",
     "jit": "off",
-    # Each table and index that is loaded is searched for in all of it; the system caches the rest.
+    # PostgreSQL searches the whole pool for each table and index that is loaded, so it is kept
+    # small; the operating system caches the rest.
     "shared_buffers": "128MB",
     "bgwriter_lru_maxpages": "0",
     "maintenance_work_mem": "128MB",
@@ -58,7 +59,7 @@ SOCKETS_PREFIX = "chefwell-staging-"
 
 
 class Cluster:
-    """One cluster in a folder of its own. It runs on when the program that started it ends.
+    """One cluster in a folder of its own. It keeps running when the program that started it ends.
 
     Args:
         folder: made by `create`, removed by `remove`.
@@ -88,19 +89,19 @@ class Cluster:
         """
         os.makedirs(self.folder, mode=0o711)
         os.chmod(self.folder, 0o711)
-        with open(self._password, "w", encoding="ascii", opener=_private) as file:
+        with open(self._password, "w", encoding="ascii", opener=_open_private) as file:
             file.write(secrets.token_urlsafe(24))
         sockets = self.folder
-        # The backend is not root, and has to reach the socket: not below a closed state folder.
-        reached = os.geteuid() != 0 or postgres.open_to_others(os.path.join(self.folder, "data"))
-        if len(self.folder) > LONGEST_SOCKET_FOLDER or not reached:
+        # The backend is not root and must reach the socket, so no closed state folder can hold it.
+        reachable = os.geteuid() != 0 or postgres.open_to_others(os.path.join(self.folder, "data"))
+        if len(self.folder) > LONGEST_SOCKET_FOLDER or not reachable:
             sockets = tempfile.mkdtemp(prefix=SOCKETS_PREFIX)
         with open(self._sockets, "w", encoding="utf-8") as file:
             file.write(sockets)
         if os.geteuid() == 0:
             for path in (self.folder, self._password, sockets):
                 os.chown(path, postgres.UNPRIVILEGED, postgres.UNPRIVILEGED)
-        made = process.run(
+        initdb = process.run(
             [
                 *self._command(
                     sockets,
@@ -118,13 +119,13 @@ class Cluster:
             env=environment_without_libpq(),
             cwd="/",
         )
-        if made.code != 0:
+        if initdb.code != 0:
             raise ResilienceError(
                 _(
                     "%(program)s ended with %(ending)s: %(why)s",
                     program="initdb",
-                    ending=made.ending(),
-                    why=made.errors.strip()[-400:],
+                    ending=initdb.ending(),
+                    why=initdb.errors.strip()[-400:],
                 ),
                 option="work_dir",
                 value=os.path.dirname(self.folder),
@@ -132,7 +133,7 @@ class Cluster:
             )
 
     def start(self, *, time_limit: float = 60) -> Server:
-        """Start it and wait until it answers.
+        """Start the server and wait until it accepts connections.
 
         Args:
             time_limit: seconds.
@@ -165,15 +166,15 @@ class Cluster:
             raise
         return server
 
-    def find(self) -> Server | None:
+    def running_server(self) -> Server | None:
         """Return the running server; None if it does not run."""
-        return self._server() if self.running() else None
+        return self._server() if self.server_process() else None
 
     def remove(self) -> bool:
         """Stop the server and remove the folder; return whether there was anything to remove."""
         if not os.path.isdir(self.folder):
             return False
-        running = self.running()
+        running = self.server_process()
         if running:
             # Immediate shutdown: there is nothing to keep.
             detached.stop(running, [signal.SIGQUIT])
@@ -193,27 +194,27 @@ class Cluster:
                 writes=[self.folder, sockets],
                 outlives=True,
             )
-        reached = [self.binaries.bin_dir, self.data, os.path.join(sockets, "socket")]
-        return [*postgres.unprivileged(reached), *arguments]
+        paths = [self.binaries.bin_dir, self.data, os.path.join(sockets, "socket")]
+        return [*postgres.unprivileged(paths), *arguments]
 
     def _server(self) -> Server:
         password = self._read(self._password)
         return Server(self._read(self._sockets), PORT, SUPERUSER, password, self.binaries)
 
-    def running(self) -> DetachedProcess | None:
-        """Return the server of this folder; None if it does not run.
+    def server_process(self) -> DetachedProcess | None:
+        """Return the process of this folder's server; None if it does not run.
 
-        In a sandbox that is the sandbox's own process, which has the server's arguments too: the
-        number in the server's pid file is one of its own namespace.
+        It is found by its arguments: in a sandbox the pid file has a number of the sandbox's own
+        namespace. There the sandbox's process is returned, which has the same arguments.
         """
         found = [
-            process
-            for process in psutil.process_iter(["cmdline", "create_time"])
-            if self.data in (process.info["cmdline"] or ())
+            candidate
+            for candidate in psutil.process_iter(["cmdline", "create_time"])
+            if self.data in (candidate.info["cmdline"] or ())
         ]
         if not found:
             return None
-        first = min(found, key=lambda process: (process.info["create_time"], process.pid))
+        first = min(found, key=lambda candidate: (candidate.info["create_time"], candidate.pid))
         began = detached.start_ticks(first.pid)
         return DetachedProcess(first.pid, began) if began else None
 
@@ -223,7 +224,7 @@ class Cluster:
         while True:
             try:
                 open_connection(server.dsn("postgres")).close()
-                return
+                break
             except psycopg2.OperationalError as error:
                 if detached.is_running(running) and time.monotonic() < deadline:
                     time.sleep(0.05)
@@ -242,5 +243,6 @@ class Cluster:
             return file.read()
 
 
-def _private(path: str, flags: int) -> int:
+def _open_private(path: str, flags: int) -> int:
+    """Open a file that only its owner can read; for `open(opener=…)`."""
     return os.open(path, flags, 0o600)

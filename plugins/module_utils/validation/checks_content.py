@@ -230,8 +230,8 @@ def _position(value: int | None) -> str:
 
 
 def _behind(context: CheckContext) -> tuple[list[Finding], int]:
-    fed = context.catalogue.sequences()
-    batches = [fed[start : start + BATCH] for start in range(0, len(fed), BATCH)]
+    sequences = context.catalogue.unique_column_sequences()
+    batches = [sequences[start : start + BATCH] for start in range(0, len(sequences), BATCH)]
     results = parallel_queries.each(context.catalogue.connection, batches, _collisions)
     behind = [
         Finding(
@@ -248,13 +248,13 @@ def _behind(context: CheckContext) -> tuple[list[Finding], int]:
         for batch in results
         for (schema, name, table_schema, table, column, _step), last, following in batch
     ]
-    return behind, len(fed)
+    return behind, len(sequences)
 
 
 def _collisions(
     connection: Any, batch: Sequence[tuple[Any, ...]]
 ) -> list[tuple[tuple[Any, ...], int | None, int]]:
-    """Return the sequences whose next value their column holds: last value and next one."""
+    """Return the sequences whose next value their column has already; with last and next value."""
     sql = driver().sql
     query = sql.SQL(" UNION ALL ").join(
         sql.SQL(
