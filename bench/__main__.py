@@ -30,14 +30,16 @@ def main(arguments: list[str] | None = None) -> int:
     options = parser.parse_args(arguments)
     rows = harness.find(options.rows)
     if not rows:
-        say(f"no row is named like {options.rows}: {[row.name for row in harness.find([])]}")
+        report(f"no row is named like {options.rows}: {[row.name for row in harness.find([])]}")
         return 2
     with tempfile.TemporaryDirectory(prefix="chefwell-bench-") as folder:
         # PostgreSQL runs as another user than root, and must reach its folder.
         Path(folder).chmod(0o755)
-        bed = Testbed.up(Path(folder) / "bed", stores=options.stores, scale=options.scale, say=say)
+        bed = Testbed.up(
+            Path(folder) / "bed", stores=options.stores, scale=options.scale, report=report
+        )
         try:
-            measured = [harness.measure(row, bed, options.rounds, say) for row in rows]
+            measured = [harness.measure(row, bed, options.rounds, report) for row in rows]
         finally:
             bed.down()
     found = harness.results(measured, options.stores, options.scale)
@@ -48,7 +50,7 @@ def main(arguments: list[str] | None = None) -> int:
     return 1 if found["failed"] else 0
 
 
-def say(line: str) -> None:
+def report(line: str) -> None:
     print(f"bench: {line}", file=sys.stderr, flush=True)
 
 

@@ -56,7 +56,7 @@ def find(parts: Sequence[str]) -> list[Row]:
     return [Row(name, importlib.import_module(f".rows.{name}", __package__)) for name in chosen]
 
 
-def measure(row: Row, bed: Testbed, rounds: int | None, say: Callable[[str], None]) -> Measured:
+def measure(row: Row, bed: Testbed, rounds: int | None, report: Callable[[str], None]) -> Measured:
     """Run both sides in turn and return their times."""
     count = rounds or getattr(row.module, "ROUNDS", ROUNDS)
     found = Measured(row, {side: [] for side in SIDES}, {})
@@ -66,10 +66,10 @@ def measure(row: Row, bed: Testbed, rounds: int | None, say: Callable[[str], Non
                 for side in SIDES:
                     _turn(found, side, fixture)
                 times = ", ".join(f"{side} {found.seconds[side][-1]:.2f} s" for side in SIDES)
-                say(f"{row.name} {number}/{count}: {times}")
+                report(f"{row.name} {number}/{count}: {times}")
     except Exception as error:  # a row that breaks is a failed row
         found.problem = f"{type(error).__name__}: {error}"
-        say(f"{row.name} failed: {found.problem}")
+        report(f"{row.name} failed: {found.problem}")
     return found
 
 

@@ -69,9 +69,9 @@ def main() -> int:
     compared: list[dict[str, Any]] = []
     with (
         tempfile.TemporaryDirectory(prefix="chefwell-bench-") as name,
-        Engine.up(ROOT / "build" / "docker" / "gw0", say=print) as engine,
+        Engine.up(ROOT / "build" / "docker" / "gw0", report=print) as engine,
     ):
-        images.make(engine, ["postgres"], say=print)
+        images.make(engine, ["postgres"], report=print)
         folder = Path(name)
         folder.chmod(0o755)
         environment = firedrill_run.environment_for(engine, folder)

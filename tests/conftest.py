@@ -156,13 +156,13 @@ def bed(
 @pytest.fixture(scope="session")
 def engine() -> Iterator[Engine]:
     """A Docker engine for all tests of a lane, with the tests' images, which are built once."""
-    with Engine.up(ROOT / "build" / "docker" / lane(), say=print) as engine:
-        images.make(engine, say=print)
+    with Engine.up(ROOT / "build" / "docker" / lane(), report=print) as engine:
+        images.make(engine, report=print)
         yield engine
 
 
 @pytest.fixture(scope="module")
 def swarm(engine: Engine) -> Iterator[Swarm]:
     """ChefWell's production on a Swarm of that engine, for one module."""
-    with Swarm.up(engine, ROOT / "build" / "docker" / lane() / "swarm", say=print) as swarm:
+    with Swarm.up(engine, ROOT / "build" / "docker" / lane() / "swarm", report=print) as swarm:
         yield swarm

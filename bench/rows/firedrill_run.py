@@ -54,9 +54,9 @@ def prepared(bed: Testbed) -> Iterator[Fixture]:
     program = _firedrill()
     with (
         tempfile.TemporaryDirectory(prefix="chefwell-bench-") as name,
-        Engine.up(ROOT / "build" / "docker" / "gw0", say=_say) as engine,
+        Engine.up(ROOT / "build" / "docker" / "gw0", report=_report) as engine,
     ):
-        images.make(engine, ["postgres"], say=_say)
+        images.make(engine, ["postgres"], report=_report)
         folder = Path(name)
         folder.chmod(0o755)
         # Unpacked beforehand, so that neither side is measured at it.
@@ -87,7 +87,7 @@ def _firedrill() -> Path:
     return program
 
 
-def _say(line: str) -> None:
+def _report(line: str) -> None:
     sys.stderr.write(f"bench: {line}\n")
 
 
@@ -103,7 +103,7 @@ def collection(fixture: Fixture) -> dict[str, str]:
         ),
     )
     result = drill.run(settings, path=str(fixture.dump))
-    _say(f"collection: {result['passed']} checks passed, {result['totals']['tables']} tables")
+    _report(f"collection: {result['passed']} checks passed, {result['totals']['tables']} tables")
     return {"verdict": result["verdict"]}
 
 
@@ -122,5 +122,5 @@ def reference(fixture: Fixture) -> dict[str, str]:
     if not report.exists():
         raise RuntimeError(f"firedrill ended with {ended.returncode}: {ended.stderr[-400:]}")
     found = json.loads(report.read_text())
-    _say(f"firedrill: exit {ended.returncode}, {len(found.get('checks', []))} checks")
+    _report(f"firedrill: exit {ended.returncode}, {len(found.get('checks', []))} checks")
     return {"verdict": "passed" if ended.returncode == 0 else f"exit {ended.returncode}"}

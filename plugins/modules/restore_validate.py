@@ -301,7 +301,7 @@ def main() -> None:
         module.fail_json(msg=missing_required_lib("psycopg2"))
     options = module.params
     try:
-        ignored = findings.ignored(options["ignore_findings"])
+        ignored = findings.ignore_rules(options["ignore_findings"])
         api = None
         if options["api_url"]:
             api = api_probe.Api(

@@ -57,7 +57,7 @@ def shared_specification() -> dict[str, dict[str, Any]]:
 def role_options(
     role: str, variables: Mapping[str, Any], value: Callable[[str], Any]
 ) -> dict[str, Any]:
-    """Return the options of a role as its specification wants them, the shared ones among them.
+    """Return the options of a role in the types of its specification, the shared ones among them.
 
     Args:
         role: its name in this collection.
@@ -135,7 +135,7 @@ def _known(values: Mapping[str, Any], kind: Any) -> dict[str, Any]:
 
 
 def _validated(variable: str, option: dict[str, Any], value: Any) -> Any:
-    """Return a value as its option wants it."""
+    """Return a value in the type of its option."""
     if value is None:
         return None
     if option["type"] == "list" and isinstance(value, Mapping):

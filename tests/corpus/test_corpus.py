@@ -25,7 +25,7 @@ from ansible_collections.chefwell.resilience.plugins.module_utils.backup.expecta
 )
 from ansible_collections.chefwell.resilience.plugins.module_utils.checks import checks, findings
 from ansible_collections.chefwell.resilience.plugins.module_utils.checks.finding_kinds import KINDS
-from ansible_collections.chefwell.resilience.plugins.module_utils.checks.findings import Ignored
+from ansible_collections.chefwell.resilience.plugins.module_utils.checks.findings import IgnoreRule
 from ansible_collections.chefwell.resilience.plugins.module_utils.common.errors import (
     BackupError,
     ResilienceError,
@@ -518,7 +518,7 @@ def test_what_leaves_staging() -> None:
 def test_an_ignored_finding_stays_visible(old: Lab, restored: dict[str, Dump]) -> None:
     old.create("spoilt", template="restored stores")
     old.run("spoilt", "DROP INDEX tenant_a.tenant_a_products_name", "CREATE TABLE tenant_b.x ()")
-    rules = findings.ignored(
+    rules = findings.ignore_rules(
         [
             {"finding": "index.missing", "subject": "tenant_a.*", "reason": "dropped in May"},
             {"finding": "tenant.index_missing", "reason": "dropped in May, on purpose"},
@@ -554,8 +554,10 @@ def test_an_ignored_finding_stays_visible(old: Lab, restored: dict[str, Dump]) -
 )
 def test_ignoring_needs_a_reason_and_a_finding(rule: dict[str, object], expected: str) -> None:
     with pytest.raises(ResilienceError, match=expected):
-        findings.ignored([rule])
-    assert not Ignored("index.*", "x", "a.*").covers(findings.Finding("index.missing", "b.c", ""))
+        findings.ignore_rules([rule])
+    assert not IgnoreRule("index.*", "x", "a.*").covers(
+        findings.Finding("index.missing", "b.c", "")
+    )
 
 
 @pytest.mark.parametrize("language", ["pt_BR", "en"])

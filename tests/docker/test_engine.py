@@ -141,7 +141,7 @@ def test_compose_builds_the_backend_as_the_plan_does(engine: Engine, tmp_path: P
 
 def test_an_image_is_built_once(engine: Engine) -> None:
     reported: list[str] = []
-    images.make(engine, say=reported.append)
+    images.make(engine, report=reported.append)
     assert reported == []
     held = json.loads(engine.docker("inspect", "postgres:16", "postgres:16-alpine"))
     assert held[0]["Id"] == held[1]["Id"]

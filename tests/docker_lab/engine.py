@@ -72,20 +72,20 @@ class Engine:
         cls,
         root: str | os.PathLike[str],
         *,
-        say: Callable[[str], None] = lambda line: None,
+        report: Callable[[str], None] = lambda line: None,
         options: Sequence[str] = (),
     ) -> Iterator[Engine]:
         """Install missing packages, start an engine, and stop it when the block ends.
 
         Args:
             root: its folder, made if it is not there; one engine at a time uses it, the next waits.
-            say: called with a line about the progress.
+            report: called with a line about the progress.
             options: more of dockerd's own.
 
         Raises:
             ResilienceError: this is not root, a package cannot be installed, or it does not start.
         """
-        needs.install(say)
+        needs.install(report)
         engine = cls(Path(root).resolve())
         engine.root.mkdir(parents=True, exist_ok=True)
         engine._lock = os.open(engine.root, os.O_RDONLY | os.O_DIRECTORY)

@@ -50,14 +50,14 @@ LEFT_OUT = ("doc", "man", "locale", "info", "lintian", "bash-completion")
 def make(
     engine: Engine,
     wanted: Iterable[str] = tuple(NAMES),
-    say: Callable[[str], None] = lambda line: None,
+    report: Callable[[str], None] = lambda line: None,
 ) -> None:
     """Build these images, and those they need, unless they are there.
 
     Args:
         engine: a running one.
         wanted: keys of `NAMES`.
-        say: called with a line for each image that is built.
+        report: called with a line for each image that is built.
 
     Raises:
         ResilienceError: no such image, or one cannot be built; with the builder's last words.
@@ -73,7 +73,7 @@ def make(
             return
         for before in NEEDED[name]:
             one(before)
-        _make(engine, name, say)
+        _make(engine, name, report)
         done.add(name)
 
     for name in wanted:
@@ -87,7 +87,7 @@ def backend_context(folder: Path) -> None:
     shutil.copy(BACKEND, folder / "backend.py")
 
 
-def _make(engine: Engine, name: str, say: Callable[[str], None]) -> None:
+def _make(engine: Engine, name: str, report: Callable[[str], None]) -> None:
     context = engine.root / "context"
     shutil.rmtree(context, ignore_errors=True)
     context.mkdir()
@@ -97,7 +97,7 @@ def _make(engine: Engine, name: str, say: Callable[[str], None]) -> None:
         digest = _digest(name, context, [_held(engine, NAMES[one][0]) for one in NEEDED[name]])
         if all(_held(engine, tag) == digest for tag in NAMES[name]):
             return
-        say(f"building the image {NAMES[name][0]}")
+        report(f"building the image {NAMES[name][0]}")
         if name == "base":
             _import_base(engine, digest)
         else:

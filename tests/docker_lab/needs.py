@@ -43,7 +43,7 @@ def program(name: str) -> str:
     return found
 
 
-def install(say: Callable[[str], None]) -> None:
+def install(report: Callable[[str], None]) -> None:
     """Install the missing packages.
 
     Debian's package would start an engine of the system; the tests have their own, so it must not.
@@ -57,16 +57,16 @@ def install(say: Callable[[str], None]) -> None:
     if not missing:
         return
     run(["apt-get", "update", "-qq"], 300)
-    _install(missing, say)
+    _install(missing, report)
     # Since Debian 13 the client is a package of its own.
     if not shutil.which("docker", path=PLACES):
-        _install({"docker-cli"}, say)
+        _install({"docker-cli"}, report)
     for name in PROGRAMS:
         program(name)
 
 
-def _install(packages: set[str], say: Callable[[str], None]) -> None:
-    say(f"installing the system packages: {', '.join(sorted(packages))}")
+def _install(packages: set[str], report: Callable[[str], None]) -> None:
+    report(f"installing the system packages: {', '.join(sorted(packages))}")
     env = {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}
     command = ["apt-get", "install", "-y", "-qq", "--no-install-recommends", *sorted(packages)]
     with _no_service_starts():

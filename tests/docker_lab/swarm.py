@@ -55,7 +55,7 @@ class Swarm:
         *,
         stores: int = 3,
         seed: int = 1,
-        say: Callable[[str], None] = lambda line: None,
+        report: Callable[[str], None] = lambda line: None,
     ) -> Iterator[Swarm]:
         """Start the production, and remove it when the block ends.
 
@@ -64,9 +64,9 @@ class Swarm:
             root: a folder of its own.
             stores: how many, ChefWell's own included.
             seed: the same one gives the same rows.
-            say: called with a line about the progress.
+            report: called with a line about the progress.
         """
-        images.make(engine, ("postgres", "backend", "front"), say)
+        images.make(engine, ("postgres", "backend", "front"), report)
         root.mkdir(parents=True, exist_ok=True)
         password = secrets.token_urlsafe(24)
         bin_dir = production.binaries().bin_dir
@@ -88,7 +88,7 @@ class Swarm:
                 made.await_ready(made.healthy, "the system")
             # One replica responds before the other one runs.
             made.await_ready(made.complete, "every replica")
-            say(f"production is up: {stores} stores")
+            report(f"production is up: {stores} stores")
             yield made
         finally:
             engine.empty()

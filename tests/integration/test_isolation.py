@@ -14,7 +14,7 @@ from typing import Any
 
 import psycopg2
 import pytest
-from ansible_collections.chefwell.resilience.plugins.module_utils.checks.findings import Ignored
+from ansible_collections.chefwell.resilience.plugins.module_utils.checks.findings import IgnoreRule
 from ansible_collections.chefwell.resilience.plugins.module_utils.common.language import (
     translations,
 )
@@ -123,7 +123,7 @@ def test_a_backend_that_calls_out_fails(
         f"{far.address}:{PORT}",
     )
     assert [one["id"] for one in result["checks"] if one["status"] == "failed"] == ["isolation"]
-    rule = Ignored("isolation.connection", "the test's own far host", f"{far.address}:*")
+    rule = IgnoreRule("isolation.connection", "the test's own far host", f"{far.address}:*")
     validation = dataclasses.replace(asked.validation, ignore=[rule])
     ignored = check_of(drill.run(dataclasses.replace(asked, validation=validation)))
     assert ignored["status"] == "skipped" and "the test's own far host" in ignored["evidence"]

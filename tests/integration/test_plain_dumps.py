@@ -16,7 +16,9 @@ from pathlib import Path
 import psycopg2
 import pytest
 from ansible_collections.chefwell.resilience.plugins.module_utils.backup import archive, restore
-from ansible_collections.chefwell.resilience.plugins.module_utils.backup.restore import Restored
+from ansible_collections.chefwell.resilience.plugins.module_utils.backup.restore import (
+    RestoreResult,
+)
 from ansible_collections.chefwell.resilience.plugins.module_utils.common.errors import (
     BackupError,
     ResilienceError,
@@ -158,7 +160,7 @@ def labs(tmp_path_factory: pytest.TempPathFactory, mark: Path) -> Iterator[dict[
         yield made
 
 
-def restored(lab: Lab, path: Path, database: str = "restored") -> Restored:
+def restored(lab: Lab, path: Path, database: str = "restored") -> RestoreResult:
     ready = archive.prepare(str(path), str(lab.folder), lab.server.binaries)
     return restore.restore(ready, lab.server, database, replace=True)
 

@@ -213,7 +213,7 @@ def test_killed_at_every_step(
     assert recovery_switch.status(settings)["unfinished"] is None
     # What was not switched to may still be switched to.
     (other,) = databases(server) - {PRODUCTION}
-    assert [one["name"] for one in recovery.listed(settings)] == [other]
+    assert [one["name"] for one in recovery.switchable_databases(settings)] == [other]
 
 
 def test_killed_at_random_moments_under_clients_that_reconnect(
@@ -267,11 +267,11 @@ def test_production_is_never_a_candidate(
     done = recovery_switch.switch(fails, RESTORED, HOST, lambda text: None)
     assert content(server, PRODUCTION) == "new"
     assert "start.sh ended with exit 1" in str(done["problems"][0])
-    (candidate,) = recovery.listed(settings)
+    (candidate,) = recovery.switchable_databases(settings)
     assert candidate["name"] == done["kept"]
     comment = f"{recovery.MARK}{recovery.VALIDATED}, by mistake"
     run_sql(server, "postgres", f"COMMENT ON DATABASE {PRODUCTION} IS '{comment}'")
-    assert [one["name"] for one in recovery.listed(settings)] == [done["kept"]]
+    assert [one["name"] for one in recovery.switchable_databases(settings)] == [done["kept"]]
     with pytest.raises(ResilienceError, match="it is production itself"):
         recovery_switch.switch(settings, PRODUCTION, HOST, lambda text: None)
 

@@ -353,7 +353,7 @@ def test_the_backup_server_accepts_authorized_keys(bed: Testbed, tmp_path: Path)
 def test_up_again_changes_nothing_but_starts_what_has_ended(bed: Testbed) -> None:
     reported: list[str] = []
     status = bed.status()
-    again = Testbed.up(bed.root, stores=STORES, say=reported.append)
+    again = Testbed.up(bed.root, stores=STORES, report=reported.append)
     assert again.status() == status and all(status.values())
     assert reported == ["is up already, nothing changed"]
     for name in ("backend", "postgres"):
@@ -362,7 +362,7 @@ def test_up_again_changes_nothing_but_starts_what_has_ended(bed: Testbed) -> Non
         os.kill(pid, signal.SIGKILL)
         psutil.wait_procs([psutil.Process(pid)], timeout=10)
     assert again.status()["postgres"] is None
-    again = Testbed.up(bed.root, stores=STORES, say=reported.append)
+    again = Testbed.up(bed.root, stores=STORES, report=reported.append)
     assert all(again.status().values()) and again.status()["sshd"] == status["sshd"]
     assert ask(again, "SELECT count(*) FROM tenant_chefwell.sales") == [(STORE_ROWS["sales"],)]
     assert log_in(again)

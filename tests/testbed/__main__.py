@@ -34,25 +34,25 @@ def main(arguments: list[str] | None = None) -> int:
                 stores=options.stores,
                 seed=options.seed,
                 scale=options.scale,
-                say=_say,
+                report=_report,
             )
             print(bed.root / record.NAME)
             return 0
         found = Testbed.open(options.root)
         if options.command == "down":
             if found:
-                found.down(_say)
-            _say("is down" if found else "nothing is there")
+                found.down(_report)
+            _report("is down" if found else "nothing is there")
             return 0
         status = found.status() if found else {}
         print(json.dumps(status))
         return 0 if status and all(status.values()) else 1
     except ResilienceError as error:
-        _say(str(error))
+        _report(str(error))
         return 2
 
 
-def _say(line: str) -> None:
+def _report(line: str) -> None:
     print(f"testbed: {line}", file=sys.stderr, flush=True)
 
 

@@ -409,13 +409,13 @@ class Handler(BaseHTTPRequestHandler):
         except psycopg2.Error as error:
             status, kind = 500, "application/json"
             content = json.dumps({"error": "database"}).encode()
-            self._say(f"ERROR database: {str(error).strip().splitlines()[:1]}")
+            self._report(f"ERROR database: {str(error).strip().splitlines()[:1]}")
         self.send_response(status)
         self.send_header("Content-Type", kind)
         self.send_header("Content-Length", str(len(content)))
         self.end_headers()
         self.wfile.write(content)
-        self._say(f"{self.command} {path} {status} {(time.monotonic() - started) * 1000:.1f} ms")
+        self._report(f"{self.command} {path} {status} {(time.monotonic() - started) * 1000:.1f} ms")
 
     def _body(self) -> Any:
         try:
@@ -437,9 +437,9 @@ class Handler(BaseHTTPRequestHandler):
     def log_message(self, format: str, *args: Any) -> None:
         """Log nothing here: the line of a request is written with its response."""
         if not format.startswith('"%s"'):
-            self._say(format % args)
+            self._report(format % args)
 
-    def _say(self, text: str) -> None:
+    def _report(self, text: str) -> None:
         moment = datetime.datetime.now().isoformat(timespec="milliseconds")
         line = f"{moment} {text}".encode("ascii", "backslashreplace").decode()
         sys.stdout.write(line + "\n")

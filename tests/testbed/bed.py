@@ -21,7 +21,7 @@ from .engine import ResilienceError, process
 from .production import Production
 from .seeding import Seeding
 
-Say = Callable[[str], None]
+Report = Callable[[str], None]
 
 # What a testbed makes in its root, `scripts` aside, which others may share.
 FOLDERS = ("backend", "backups", "backup-server", "logs", "postgres", "run", "sshd")
@@ -56,7 +56,7 @@ class Testbed:
         stores: int = 100,
         seed: int = 1,
         scale: float = 1,
-        say: Say | None = None,
+        report: Report | None = None,
         now: datetime.datetime | None = None,
     ) -> Testbed:
         """Make a testbed and start it; one that is up gets its ended parts started again.
@@ -67,7 +67,7 @@ class Testbed:
             seed: the same one gives the same rows.
             scale: factor on the rows of the stores other than ChefWell's own; 60 makes 500 MB of
                 100 stores.
-            say: called with a line about the progress.
+            report: called with a line about the progress.
             now: local time, from which the backups' dates go back.
 
         Raises:
@@ -75,7 +75,7 @@ class Testbed:
                 missing. What was made until then is removed again.
         """
         folder = Path(root).resolve()
-        say = say or _silent
+        report = report or _silent
         expected = {"stores": stores, "seed": seed, "scale": scale}
         if stores < 1 or scale <= 0:
             raise ResilienceError("a testbed has at least one store and rows", value=expected)
@@ -88,19 +88,19 @@ class Testbed:
             if content and content["complete"]:
                 bed = cls(folder, content)
                 bed._same(expected)
-                bed._restart(say)
+                bed._restart(report)
                 return bed
             if content:
-                say("an earlier start was cut off: it is removed first")
+                report("an earlier start was cut off: it is removed first")
                 root_made = bool(content["root_made"])
-                cls(folder, content)._remove(say)
+                cls(folder, content)._remove(report)
                 folder.mkdir(exist_ok=True)
             bed = cls(folder, _describe(folder, expected, root_made))
             try:
-                bed._make(say, now or datetime.datetime.now())
+                bed._make(report, now or datetime.datetime.now())
             except BaseException:
                 with contextlib.suppress(Exception):
-                    bed._remove(say)
+                    bed._remove(report)
                 raise
             return bed
 
@@ -111,13 +111,13 @@ class Testbed:
         content = record.read(folder)
         return cls(folder, content) if content else None
 
-    def down(self, say: Say | None = None) -> None:
+    def down(self, report: Report | None = None) -> None:
         """Ends its servers and removes everything it made. A second time does nothing."""
         if not self.root.is_dir():
             return
         with _alone(self.root):
             if record.read(self.root):
-                self._remove(say or _silent)
+                self._remove(report or _silent)
 
     def status(self) -> dict[str, int | None]:
         """Process numbers by server: `postgres`, `backend`, `sshd`; None for one not running."""
@@ -157,22 +157,22 @@ class Testbed:
                     remedy="take it down first, or name another root",
                 )
 
-    def _restart(self, say: Say) -> None:
+    def _restart(self, report: Report) -> None:
         ended = [name for name, pid in self.status().items() if pid is None]
         for part in (self.production, self.backend, self.server):
             if part.service.name in ended:
                 _insist(part.start)
-                say(f"{part.service.name} had ended, started again")
+                report(f"{part.service.name} had ended, started again")
         if ended:
             self._save()
         else:
-            say("is up already, nothing changed")
+            report("is up already, nothing changed")
 
-    def _make(self, say: Say, now: datetime.datetime) -> None:
+    def _make(self, report: Report, now: datetime.datetime) -> None:
         started = time.monotonic()
 
         def tell(text: str) -> None:
-            say(f"{text} ({time.monotonic() - started:.1f} s)")
+            report(f"{text} ({time.monotonic() - started:.1f} s)")
 
         self._save()
         self.production.make()
@@ -207,11 +207,11 @@ class Testbed:
         self.record["complete"] = True
         self._save()
 
-    def _remove(self, say: Say) -> None:
+    def _remove(self, report: Report) -> None:
         self.backend.stop()
         self.server.stop()
         self.production.stop()
-        say("backend, sshd and PostgreSQL have ended")
+        report("backend, sshd and PostgreSQL have ended")
         self.server.remove()
         backup_tree.remove_script(self.root)
         for folder in FOLDERS:

@@ -21,7 +21,7 @@ from testbed import Testbed
 from . import play, summary, variables
 from .clean import clean
 from .commands import Host
-from .layout import ROOT, DemoError, Layout, heading, say
+from .layout import ROOT, DemoError, Layout, heading, report
 from .play import PlayRecap
 
 # Environment variable: when `make demo` began, in seconds since 1970.
@@ -48,11 +48,11 @@ def main(arguments: list[str] | None = None) -> int:
         with _alone(layout):
             return up(layout, options.stores, options.language)
     except (DemoError, ResilienceError) as error:
-        say()
-        say(str(error))
+        report()
+        report(str(error))
     except KeyboardInterrupt:
-        say()
-        say("interrupted")
+        report()
+        report("interrupted")
     _print_what_stays(layout)
     return 1
 
@@ -85,7 +85,7 @@ def up(layout: Layout, stores: int, language: str) -> int:
     _print_what_stays(layout)
     kept = verdict == 0 and found["offsite"]["in_sync"] and plays["second"].changed == 0
     if not kept:
-        say("FAILED: see above")
+        report("FAILED: see above")
     return 0 if kept else 1
 
 
@@ -94,13 +94,13 @@ def _set_up(layout: Layout, stores: int, language: str) -> dict[str, float]:
     begun = time.monotonic()
     packages = max(0.0, time.time() - float(os.environ.get(STARTED) or time.time()))
     heading(f"Set-up: ChefWell in miniature with {stores} stores, in {layout.root}")
-    bed = Testbed.up(layout.bed, stores=stores, say=say)
+    bed = Testbed.up(layout.bed, stores=stores, report=report)
     newest = max(path.stat().st_mtime for path in (layout.bed / "backups").rglob("*.dump.gz"))
     if time.time() - newest > DAY:
-        say("the newest backup is more than a day old: the backup script makes another")
+        report("the newest backup is more than a day old: the backup script makes another")
         bed.back_up()
     variables.write(layout, bed.record, language)
-    say(f"inventory: {layout.inventory}")
+    report(f"inventory: {layout.inventory}")
     return {
         "packages_seconds": round(packages, 2),
         "testbed_seconds": round(time.monotonic() - begun, 2),
@@ -146,9 +146,9 @@ def _alone(layout: Layout) -> Iterator[None]:
 
 def _print_what_stays(layout: Layout) -> None:
     if layout.root.exists():
-        say()
-        say(f"the demo stays in {layout.root}, and its servers run;")
-        say("`make demo-clean` stops and removes all of it.")
+        report()
+        report(f"the demo stays in {layout.root}, and its servers run;")
+        report("`make demo-clean` stops and removes all of it.")
 
 
 if __name__ == "__main__":

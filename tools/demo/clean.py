@@ -15,7 +15,7 @@ import psutil
 from testbed import Testbed
 
 from . import cron
-from .layout import MARK, DemoError, Layout, say
+from .layout import MARK, DemoError, Layout, report
 from .play import environment
 
 SERVER = "postgres"
@@ -41,19 +41,19 @@ def clean(layout: Layout) -> None:
         )
     bed = Testbed.open(layout.bed)
     if bed:
-        bed.down(say)
+        bed.down(report)
     # On SIGQUIT PostgreSQL stops at once and frees its shared memory.
     end(_with_path_below(layout.root), signal.SIGQUIT)
     gone = cron.remove(layout)
     if gone:
-        say(f"{gone} lines of the crontab removed")
+        report(f"{gone} lines of the crontab removed")
     if layout.root.exists():
         shutil.rmtree(layout.root)
-        say(f"{layout.root} removed")
+        report(f"{layout.root} removed")
     left = _of_the_demo(layout) + _with_path_below(layout.root)
     if left:
         raise DemoError(f"still running: {', '.join(f'{one.pid} {_line(one)}' for one in left)}")
-    say("nothing of the demo is left; the system packages and .venv stay")
+    report("nothing of the demo is left; the system packages and .venv stay")
 
 
 def end(processes: list[psutil.Process], first: int, seconds: float = 15) -> None:

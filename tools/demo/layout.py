@@ -76,7 +76,7 @@ class Layout:
         return self.root / "report.html"
 
 
-def say(line: str = "") -> None:
+def report(line: str = "") -> None:
     """Print a line of progress."""
     print(f"demo: {line}" if line else "", flush=True)
 

@@ -26,7 +26,7 @@ from ..common.messages import _, join, ngettext, with_forms
 from ..common.system_errors import reason
 from ..database import postgres
 from . import archive_data, archive_toc, decompress, file_kind, plain_dump
-from .archive_data import Decoded
+from .archive_data import DecodeResult
 from .identifiers import copy_table
 
 Progress = Callable[[int, int], None]
@@ -207,7 +207,7 @@ def _proved(
     """Return the archive once all of it is decoded."""
     toc = archive.toc
     if archive.format == "plain":
-        return archive  # it was read whole to tell what it holds
+        return archive  # it was read whole to find out what it holds
     if archive_data.supports(toc):
         by_id = archive_data.decode(archive.ready_path, toc, progress=progress)
         entries = {entry.dump_id: entry for entry in toc.entries}
@@ -232,7 +232,7 @@ def _proved(
     return _with_rows(dataclasses.replace(archive, proof=proof), by_table)
 
 
-def _with_rows(archive: Archive, by_table: Mapping[tuple[str, str], Decoded]) -> Archive:
+def _with_rows(archive: Archive, by_table: Mapping[tuple[str, str], DecodeResult]) -> Archive:
     """The archive with its rows by table."""
     tables = {
         (entry.schema, entry.name)
@@ -246,7 +246,7 @@ def _with_rows(archive: Archive, by_table: Mapping[tuple[str, str], Decoded]) ->
 
 def _through_pg_restore(
     archive: Archive, binaries: postgres.Binaries, time_limit: float
-) -> dict[tuple[str, str], Decoded]:
+) -> dict[tuple[str, str], DecodeResult]:
     """Decode with pg_restore what `archive_data` does not read: tar archives, lz4 and zstd.
 
     pg_restore writes an emptied data file without an error, so the ends of rows are checked here.

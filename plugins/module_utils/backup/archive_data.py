@@ -35,7 +35,7 @@ Progress = Callable[[int, int], None]
 
 
 @dataclasses.dataclass(frozen=True)
-class Decoded:
+class DecodeResult:
     """The figures of one entry's data.
 
     Attributes:
@@ -54,7 +54,7 @@ def supports(toc: Toc) -> bool:
     return toc.format in ("custom", "directory") and toc.compression in ("none", "gzip")
 
 
-def decode(path: str, toc: Toc, *, progress: Progress | None = None) -> dict[int, Decoded]:
+def decode(path: str, toc: Toc, *, progress: Progress | None = None) -> dict[int, DecodeResult]:
     """Decode all data of a custom or directory archive.
 
     Args:
@@ -105,7 +105,7 @@ class _Block:
 
 def _decode_file(
     data: mmap.mmap, path: str, toc: Toc, progress: Progress | None
-) -> dict[int, Decoded]:
+) -> dict[int, DecodeResult]:
     by_id = {entry.dump_id: entry for entry in toc.entries}
     blocks = list(_blocks(data, path, toc))
     there = {block.dump_id for block in blocks}
@@ -114,7 +114,7 @@ def _decode_file(
     )
     total, done = len(data), toc.data_offset
 
-    def one(block: _Block) -> tuple[int, Decoded]:
+    def one(block: _Block) -> tuple[int, DecodeResult]:
         nonlocal done
         entry = by_id.get(block.dump_id)
         if entry is None:
@@ -196,7 +196,9 @@ def _give_back(data: bytes | mmap.mmap, start: int, end: int) -> None:
         data.madvise(mmap.MADV_DONTNEED, first, length)
 
 
-def _decode_block(data: mmap.mmap, path: str, toc: Toc, block: _Block, entry: Entry) -> Decoded:
+def _decode_block(
+    data: mmap.mmap, path: str, toc: Toc, block: _Block, entry: Entry
+) -> DecodeResult:
     reader = Reader(data, path)
     reader.at, reader.int_size = block.start, toc.int_size
     packed = toc.compression == "gzip"
@@ -206,7 +208,7 @@ def _decode_block(data: mmap.mmap, path: str, toc: Toc, block: _Block, entry: En
         while reader.integer():
             pieces = _joined(reader, block.dump_id)
             size += sum(map(len, _plain(pieces, path, _("a large object"), packed)))
-        return Decoded(bytes=size, large_objects=block.large_objects)
+        return DecodeResult(bytes=size, large_objects=block.large_objects)
     return _rows(_plain(_joined(reader, block.dump_id), path, name, packed), path, entry)
 
 
@@ -247,14 +249,14 @@ def _plain(pieces: Iterator[bytes], path: str, name: str, packed: bool) -> Itera
         raise damaged(_("the compressed data of %(what)s is incomplete", what=name), path)
 
 
-def _rows(plain: Iterator[bytes], path: str, entry: Entry) -> Decoded:
+def _rows(plain: Iterator[bytes], path: str, entry: Entry) -> DecodeResult:
     newlines, tail, size = 0, b"", 0
     for piece in plain:
         newlines += piece.count(b"\n")
         size += len(piece)
         tail = (tail + piece)[-len(END_OF_ROWS) :]
     if entry.copy_statement is None:
-        return Decoded(bytes=size)
+        return DecodeResult(bytes=size)
     if tail != END_OF_ROWS:
         raise damaged(
             _(
@@ -263,18 +265,18 @@ def _rows(plain: Iterator[bytes], path: str, entry: Entry) -> Decoded:
             ),
             path,
         )
-    return Decoded(newlines - END_OF_ROWS.count(b"\n"), size - len(END_OF_ROWS))
+    return DecodeResult(newlines - END_OF_ROWS.count(b"\n"), size - len(END_OF_ROWS))
 
 
 # --- a folder -------------------------------------------------------------------------------------
 
 
-def _decode_folder(path: str, toc: Toc, progress: Progress | None) -> dict[int, Decoded]:
+def _decode_folder(path: str, toc: Toc, progress: Progress | None) -> dict[int, DecodeResult]:
     entries = [entry for entry in toc.entries if entry.filename]
     total = sum(_size(path, name) for name in os.listdir(path))
     done = 0
 
-    def one(entry: Entry) -> tuple[int, Decoded]:
+    def one(entry: Entry) -> tuple[int, DecodeResult]:
         nonlocal done
         if entry.kind in LARGE_OBJECTS:
             decoded = _decode_large_objects(path, entry)
@@ -297,7 +299,7 @@ def _size(folder: str, name: str) -> int:
         return 0
 
 
-def _decode_large_objects(folder: str, entry: Entry) -> Decoded:
+def _decode_large_objects(folder: str, entry: Entry) -> DecodeResult:
     """Their list names an object and its file a line (`_EndLO` in pg_backup_directory.c)."""
     try:
         with open(os.path.join(folder, entry.filename or ""), "rb") as file:
@@ -312,7 +314,7 @@ def _decode_large_objects(folder: str, entry: Entry) -> Decoded:
     size = sum(
         len(piece) for name in names for piece in _file_pieces(folder, name, _("a large object"))
     )
-    return Decoded(bytes=size, large_objects=len(names))
+    return DecodeResult(bytes=size, large_objects=len(names))
 
 
 def _file_pieces(folder: str, name: str, what: str) -> Iterator[bytes]:

@@ -29,7 +29,7 @@ ROLES_NAME = re.compile(r"(?i)(?:roles|globals)[_.-]")
 CLUSTER_MARK, DATABASE_MARK = b"PostgreSQL database cluster dump", b"PostgreSQL database dump"
 # Bytes; thousands of roles fit.
 LARGEST_ROLES_FILE = 1 << 20
-# What a directory dump has, and how its name tells when it was taken: it needs no ending.
+# The file that marks a directory dump, and the date in its name; the name needs no ending.
 CONTENTS = "toc.dat"
 FOLDER_NAME = re.compile(r"_(?P<date>\d{8})_(?P<time>\d{6})(?!\d)")
 

@@ -67,7 +67,7 @@ class Expectation:
         functions: (schema, name, name with the types of its arguments).
         columns: (schema, table, column) of those that the rows in the backup have values for.
         sequence_values: with two more members, the value, and `true` if it was given out already.
-        rows: rows by table; None where the backup does not tell.
+        rows: rows by table; None where the backup does not hold them.
         row_source: where `rows` comes from, one of `SOURCES`.
         digests: of tables' content, with one more member, the digest; only a manifest has them.
         digest_version: of the PostgreSQL that made them.
@@ -204,7 +204,7 @@ def _add(expected: Expectation, entry: Entry, tables: list[str]) -> None:
     elif kind == "SCHEMA":
         expected.schemas.add((name,))
     elif kind in ("FUNCTION", "PROCEDURE", "AGGREGATE"):
-        # The entry's name is not quoted, so that it tells less than the definition.
+        # The entry's name is not quoted, so the definition is more exact.
         found = _ROUTINE.match(entry.definition)
         own = unquoted(found[1]) if found else name.partition("(")[0]
         expected.functions.add((schema, own, name))

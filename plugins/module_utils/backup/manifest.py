@@ -196,7 +196,7 @@ def orphans(folder: str, *, older_than: float = 0) -> list[str]:
 
 
 def apply(manifest: Manifest, expected: Expectation) -> list[Finding]:
-    """Let the manifest say what a restored database must hold.
+    """Set what a restored database must hold by the manifest.
 
     Rows that the dump leaves out are missing in the restored database, and are found there.
 

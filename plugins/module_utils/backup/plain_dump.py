@@ -19,7 +19,7 @@ from typing import IO
 from ..common.errors import BackupError
 from ..common.messages import _
 from . import sql_encoding, sql_lexer
-from .archive_data import Decoded
+from .archive_data import DecodeResult
 from .archive_toc import Entry, Toc, damaged
 from .sql_lexer import Lexer, Piece
 
@@ -96,7 +96,7 @@ class PlainDump:
     """
 
     toc: Toc
-    rows: dict[tuple[str, str], Decoded]
+    rows: dict[tuple[str, str], DecodeResult]
 
 
 def read(path: str) -> PlainDump:
@@ -110,7 +110,7 @@ def read(path: str) -> PlainDump:
         return _Reader(file, path).read()
 
 
-def rows(file: IO[bytes], path: str) -> dict[tuple[str, str], Decoded]:
+def rows(file: IO[bytes], path: str) -> dict[tuple[str, str], DecodeResult]:
     """Rows that are in each table, by (schema, table).
 
     Args:
@@ -132,7 +132,7 @@ class _Rows:
 
     def __init__(self, lexer: Lexer, path: str) -> None:
         self.lexer, self.path = lexer, path
-        self.by_table: dict[tuple[str, str], Decoded] = {}
+        self.by_table: dict[tuple[str, str], DecodeResult] = {}
 
     def add(self, piece: Piece) -> bool:
         """Count the rows of a statement, if it is a COPY or an INSERT; whether it is."""
@@ -158,8 +158,8 @@ class _Rows:
         return True
 
     def _note(self, table: tuple[str, str], number: int, size: int) -> None:
-        before = self.by_table.get(table, Decoded(0, 0))
-        self.by_table[table] = Decoded((before.rows or 0) + number, before.bytes + size)
+        before = self.by_table.get(table, DecodeResult(0, 0))
+        self.by_table[table] = DecodeResult((before.rows or 0) + number, before.bytes + size)
 
     def _table(self, name: bytes) -> tuple[str, str]:
         names = [_identifier(one, self.lexer.encoding) for one in _NAME.findall(name)]

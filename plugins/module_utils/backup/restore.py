@@ -33,7 +33,7 @@ OPTIONS = ("--no-owner", "--no-privileges")
 
 
 @dataclasses.dataclass(frozen=True)
-class Restored:
+class RestoreResult:
     """The outcome of a restore.
 
     Attributes:
@@ -66,7 +66,7 @@ def restore(
     replace: bool = False,
     options: Sequence[str] = OPTIONS,
     progress: Progress | None = None,
-) -> Restored:
+) -> RestoreResult:
     """Create a database and restore an archive into it.
 
     Args:
@@ -82,7 +82,7 @@ def restore(
 
     Raises:
         ResilienceError: the database cannot be created, the time limit was reached, or the place
-            broke meanwhile, which says nothing of the backup.
+            failed meanwhile, which proves nothing about the backup.
     """
     started = time.monotonic()
     try:
@@ -97,9 +97,11 @@ def restore(
             value=time_limit,
             remedy=_("a damaged dump can keep pg_restore busy for ever; else give it more time"),
         ) from error
-    broke = next((error for error in done.errors if restore_errors.PLACE_BROKE.search(error)), None)
-    if broke:
-        raise restore_errors.place_broke(broke)
+    failure = next(
+        (error for error in done.errors if restore_errors.PLACE_FAILED.search(error)), None
+    )
+    if failure:
+        raise restore_errors.place_failed(failure)
     return dataclasses.replace(done, seconds=time.monotonic() - started)
 
 
@@ -111,7 +113,7 @@ def _restore_plain(
     replace: bool,
     options: Sequence[str],
     progress: Progress | None,
-) -> Restored:
+) -> RestoreResult:
     started = time.monotonic()
     _create(server, database, replace, database_locale.options(archive.toc.entries))
     loaded = sql_loader.load(
@@ -126,7 +128,7 @@ def _restore_plain(
         time_limit=time_limit - (time.monotonic() - started),
         progress=progress,
     )
-    return Restored(0.0, 1, loaded.errors, loaded.harmless, dict(loaded.left_out))
+    return RestoreResult(0.0, 1, loaded.errors, loaded.harmless, dict(loaded.left_out))
 
 
 def _restore_archive(
@@ -137,7 +139,7 @@ def _restore_archive(
     time_limit: float,
     replace: bool,
     options: Sequence[str],
-) -> Restored:
+) -> RestoreResult:
     started = time.monotonic()
     count = (jobs or default_jobs()) if archive.format in PARALLEL else 1
 
@@ -160,7 +162,7 @@ def _restore_archive(
     errors, harmless = restore_errors.classify(outcome.errors)
     if outcome.code != 0 and not errors and not harmless:
         errors.append(f"it ended with {outcome.ending()}: {outcome.errors.strip()[-300:]}")
-    return Restored(0.0, count, errors, harmless)
+    return RestoreResult(0.0, count, errors, harmless)
 
 
 def create_roles(server: Server, names: Sequence[str]) -> None:
@@ -279,7 +281,7 @@ def _unprivileged(server: Server, archive: Archive) -> list[str]:
     return unprivileged([*needs, os.path.join(archive.ready_path, "toc.dat")], uid=0)
 
 
-def evidence(done: Restored) -> str:
+def evidence(done: RestoreResult) -> str:
     """Return the evidence of a restore: how it ran, and what was left out."""
     ran = _(
         "%(jobs)d in parallel, harmless messages: %(harmless)d",

@@ -20,7 +20,7 @@ HARMLESS = (
 )
 # Errors of the place and not of the backup: no room, no memory, a server that was ended (errors
 # of the classes 53, 57 and 08 in the manual, "PostgreSQL Error Codes").
-PLACE_BROKE = re.compile(
+PLACE_FAILED = re.compile(
     r"No space left on device|Disk quota exceeded|could not extend file|out of (?:shared )?memory"
     r"|server closed the connection unexpectedly|terminating connection (?:due to|because of)"
     r"|the database system is (?:shutting down|starting up|in recovery mode|not yet accepting)"
@@ -58,7 +58,7 @@ def classify(text: str) -> tuple[list[str], list[str]]:
     return errors, harmless
 
 
-def place_broke(why: str) -> ResilienceError:
+def place_failed(why: str) -> ResilienceError:
     """The error for a server that gave up, which says nothing of the backup."""
     return ResilienceError(
         _("the place where the backup is tried broke: %(why)s", why=why[:300]),

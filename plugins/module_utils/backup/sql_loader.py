@@ -56,7 +56,7 @@ _TARGET = re.compile(
 
 
 @dataclasses.dataclass
-class Loaded:
+class LoadResult:
     """What became of a dump.
 
     Attributes:
@@ -93,7 +93,7 @@ class _Rows:
         return self.read()
 
 
-class _Load:
+class _Loader:
     """One dump on its way into one database."""
 
     def __init__(
@@ -105,7 +105,7 @@ class _Load:
         self.connection, self.cursor = connection, connection.cursor()
         self.descriptor: int = connection.fileno()
         self.lexer = sql_lexer.Lexer(file.read, keep=LONGEST, follow=False)
-        self.done = Loaded()
+        self.done = LoadResult()
         self.stopped = threading.Event()
         self._left_out = left_out
         # Before the first entry a dump made with --clean drops what is not there.
@@ -253,7 +253,7 @@ def load(
     left_out: LeftOut,
     time_limit: float,
     progress: Progress | None = None,
-) -> Loaded:
+) -> LoadResult:
     """Execute a plain dump in a database.
 
     Args:
@@ -266,7 +266,7 @@ def load(
 
     Raises:
         TimeoutError: it did not end in time; its session was ended.
-        ResilienceError: the server broke meanwhile.
+        ResilienceError: the server failed meanwhile.
         KeyboardInterrupt: an interrupt came; its session was ended.
     """
     size = os.path.getsize(path)
@@ -276,7 +276,7 @@ def load(
             # Errors are judged by their English words.
             cursor.execute("SET lc_messages TO 'C'")
         with open(path, "rb", buffering=0) as file:
-            run = _Load(file, connection, left_out)
+            run = _Loader(file, connection, left_out)
             _run_beside(
                 run,
                 server.dsn(database),
@@ -289,7 +289,7 @@ def load(
 
 
 def _run_beside(
-    run: _Load, dsn: dict[str, Any], time_limit: float, progress: Callable[[], None]
+    run: _Loader, dsn: dict[str, Any], time_limit: float, progress: Callable[[], None]
 ) -> None:
     """Run a load beside this thread, which stays able to hear interrupts."""
     failed: list[BaseException] = []
@@ -316,11 +316,11 @@ def _run_beside(
     if not failed:
         return
     if isinstance(failed[0], driver().Error):
-        raise restore_errors.place_broke(one_line(failed[0])) from failed[0]
+        raise restore_errors.place_failed(one_line(failed[0])) from failed[0]
     raise failed[0]
 
 
-def _stop(run: _Load, dsn: dict[str, Any], thread: threading.Thread) -> None:
+def _stop(run: _Loader, dsn: dict[str, Any], thread: threading.Thread) -> None:
     """End what runs; a server that does not listen loses the connection."""
     run.stopped.set()
     end = [dsn, run.connection.info.backend_pid]

@@ -14,7 +14,7 @@ from typing import Any
 from ..common.messages import Message, _, join, with_forms
 from ..common.safe_text import error_line
 from .check_titles import title_of
-from .findings import Finding, Ignored, reason_for
+from .findings import Finding, IgnoreRule, reason_for
 
 PASSED, FAILED, SKIPPED = "passed", "failed", "skipped"
 # The most findings that the evidence names; all of them are in `findings`.
@@ -110,7 +110,7 @@ def named(texts: Sequence[str], between: str = "; ") -> Message:
     return _("%(named)s and %(count)d more", named=first, count=rest)
 
 
-def without_ignored(check: CheckResult, rules: Sequence[Ignored]) -> CheckResult:
+def without_ignored(check: CheckResult, rules: Sequence[IgnoreRule]) -> CheckResult:
     """Return a result with the ignored findings set apart.
 
     A check of which nothing else is wrong is skipped, not passed, so that the decision to ignore

@@ -41,7 +41,7 @@ class Finding:
 
 
 @dataclasses.dataclass(frozen=True)
-class Ignored:
+class IgnoreRule:
     """A rule of the configuration that ignores findings.
 
     Attributes:
@@ -61,16 +61,16 @@ class Ignored:
         )
 
 
-def ignored(values: Sequence[Mapping[str, Any]]) -> list[Ignored]:
+def ignore_rules(values: Sequence[Mapping[str, Any]]) -> list[IgnoreRule]:
     """Return the rules of a configuration that ignore findings.
 
     Raises:
         ResilienceError: a rule has no reason, an unknown key, or an unknown identifier.
     """
-    return [_ignored(number, value) for number, value in enumerate(values)]
+    return [_ignore_rule(number, value) for number, value in enumerate(values)]
 
 
-def _ignored(number: int, value: Mapping[str, Any]) -> Ignored:
+def _ignore_rule(number: int, value: Mapping[str, Any]) -> IgnoreRule:
     option = f"ignore_findings[{number}]"
     unknown = sorted(set(value) - {"finding", "reason", "subject"})
     if unknown:
@@ -95,10 +95,10 @@ def _ignored(number: int, value: Mapping[str, Any]) -> Ignored:
             value=reason,
             remedy="write why it may be lived with, ten characters at least",
         )
-    return Ignored(identifier, reason, str(value.get("subject", "*")))
+    return IgnoreRule(identifier, reason, str(value.get("subject", "*")))
 
 
-def reason_for(found: Finding, rules: Sequence[Ignored]) -> str | None:
+def reason_for(found: Finding, rules: Sequence[IgnoreRule]) -> str | None:
     """Return the reason why a finding is ignored; None if it is not."""
     return next((rule.reason for rule in rules if rule.covers(found)), None)
 

@@ -194,7 +194,7 @@ def _monitor(settings: DiskSettings, arguments: argparse.Namespace) -> int:
 def _plugin(settings: DiskSettings) -> int:
     """Measure, and print the line of a monitoring plugin; nothing is written."""
     problems: list[str] = []
-    with _stored(settings, problems) as history:
+    with _open_stored_history(settings, problems) as history:
         measured = disk_check.measurement(settings, history, time.time())
     problems += measured.problems
     _print_result(disk_lines.nagios(measured, problems))
@@ -202,12 +202,12 @@ def _plugin(settings: DiskSettings) -> int:
 
 
 def _plugin_failure(given: Sequence[str], text: str) -> str:
-    """Return the line of a plugin that cannot measure; empty where no plugin was asked for."""
+    """Return the line of a plugin that cannot measure; empty where no plugin was requested."""
     return disk_lines.plugin_line(UNKNOWN, text) if "--nagios" in given else ""
 
 
 @contextlib.contextmanager
-def _stored(settings: DiskSettings, problems: list[str]) -> Iterator[History | None]:
+def _open_stored_history(settings: DiskSettings, problems: list[str]) -> Iterator[History | None]:
     """Open the history for reading; None where there is none yet, or where it cannot be read."""
     silent = _without_answer(settings, "state_dir")
     if silent:
@@ -303,7 +303,7 @@ def _show(settings: DiskSettings, as_json: bool, before: str = "", after: str = 
     """
     problems: list[str] = []
     moment = time.time()
-    with _stored(settings, problems) as history:
+    with _open_stored_history(settings, problems) as history:
         measured = disk_check.measurement(settings, history, moment)
         states = _states(settings, history)
         days = [disk_lines.days(history, result, moment) for result in measured.results]

@@ -183,7 +183,7 @@ def _report(
     if lost:
         return EXIT_CRITICAL
     folder = os.path.dirname(os.path.abspath(arguments.backup))
-    gone = _removed(manifest.orphans(folder, older_than=DAY))
+    gone = _remove(manifest.orphans(folder, older_than=DAY))
     _log(settings, [f"{now()} removed {path}" for path in gone])
     if made is None:
         return EXIT_WARNING
@@ -208,7 +208,7 @@ def _orphans(settings: RestoreSettings, arguments: argparse.Namespace) -> int:
     found = [path for folder in folders for path in manifest.orphans(folder)]
     removing = arguments.orphans == "remove"
     if removing:
-        found = _removed(found)
+        found = _remove(found)
         _log(settings, [f"{now()} removed {path}" for path in found])
     if arguments.json:
         print_result(json.dumps({"orphans": found, "removed": removing}))
@@ -222,7 +222,7 @@ def _orphans(settings: RestoreSettings, arguments: argparse.Namespace) -> int:
     return EXIT_OK
 
 
-def _removed(paths: list[str]) -> list[str]:
+def _remove(paths: list[str]) -> list[str]:
     """Remove manifests; return those that are gone now."""
     gone = []
     for path in paths:

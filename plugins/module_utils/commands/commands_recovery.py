@@ -71,7 +71,7 @@ def _run(settings: RestoreSettings, arguments: argparse.Namespace) -> int:
         )
     else:
         result = recovery_run.restore_beside(recovery_settings, **which, progress=progress)
-    _log(settings, [f"{now()} {_ending(result)}"])
+    _log(settings, [f"{now()} {_verdict_line(result)}"])
     if result["verdict"] == proof_settings.PASSED and arguments.confirm:
         return _switch(settings, recovery_settings, arguments, result["name"], result)
     if arguments.json:
@@ -84,7 +84,9 @@ def _run(settings: RestoreSettings, arguments: argparse.Namespace) -> int:
 def _list(recovery_settings: recovery.RecoverySettings, arguments: argparse.Namespace) -> int:
     tenants = bool(arguments.tenant)
     found = (
-        recovery_tenant.listed(recovery_settings) if tenants else recovery.listed(recovery_settings)
+        recovery_tenant.switchable_schemas(recovery_settings)
+        if tenants
+        else recovery.switchable_databases(recovery_settings)
     )
     if arguments.json:
         print_result(json.dumps(found))
@@ -102,20 +104,20 @@ def _switch(
 ) -> int:
     confirm = arguments.confirm
 
-    def announce(text: str) -> None:
+    def show_message(text: str) -> None:
         _log(settings, [f"{now()} switch: {text}"])
         warn(f"{now()} {translate(translations(settings.language), text)}")
 
     if arguments.resume:
-        done = recovery_switch.resume(recovery_settings, announce)
+        done = recovery_switch.resume(recovery_settings, show_message)
     elif arguments.undo:
-        done = recovery_switch.undo(recovery_settings, confirm, announce)
+        done = recovery_switch.undo(recovery_settings, confirm, show_message)
     elif arguments.tenant:
         done = recovery_tenant.switch(
-            recovery_settings, arguments.tenant, str(name), confirm, announce
+            recovery_settings, arguments.tenant, str(name), confirm, show_message
         )
     else:
-        done = recovery_switch.switch(recovery_settings, str(name), confirm, announce)
+        done = recovery_switch.switch(recovery_settings, str(name), confirm, show_message)
     _log(
         settings,
         [
@@ -126,7 +128,7 @@ def _switch(
     if arguments.json:
         print_result(json.dumps({**(restored or {}), "switched": done}))
     else:
-        page = [*(_page(settings, restored) if restored else []), *_switched(settings, done)]
+        page = [*(_page(settings, restored) if restored else []), *_switch_page(settings, done)]
         print_result("\n".join(page))
     return EXIT_CRITICAL if done["serves"] is False or done["problems"] else EXIT_OK
 
@@ -203,7 +205,7 @@ def _page(settings: RestoreSettings, result: dict[str, Any]) -> list[str]:
     return lines
 
 
-def _switched(settings: RestoreSettings, done: dict[str, Any]) -> list[str]:
+def _switch_page(settings: RestoreSettings, done: dict[str, Any]) -> list[str]:
     language = translations(settings.language)
     tr = language.gettext
     if done["name"] is None:
@@ -233,7 +235,7 @@ def _switched(settings: RestoreSettings, done: dict[str, Any]) -> list[str]:
     return lines
 
 
-def _ending(result: dict[str, Any]) -> str:
+def _verdict_line(result: dict[str, Any]) -> str:
     text = f"recovery verdict={result['verdict']} name={result['name']}"
     return text + (f" problem={json.dumps(result['problem'])}" if result["problem"] else "")
 

@@ -111,7 +111,7 @@ def _notify(settings: ServerSettings) -> int:
 def _run_job(
     store: Store, arguments: argparse.Namespace, lines: list[str], problems: list[str]
 ) -> JobResult:
-    """Do what was asked for, run the daily job, and add the log's lines and the problems."""
+    """Do what was requested, run the daily job, and add the log's lines and the problems."""
     if arguments.accept is not None:
         accepted = placement.accept_refused(store, arguments.accept)
         lines.append(

@@ -208,7 +208,7 @@ def _bury() -> None:
 
 
 def _serve(calls: Sequence[BoundedCall[Any]], requests: int, answers: int) -> None:
-    """Make the calls that are asked for, until nobody asks any more; never returns."""
+    """Make the calls that are requested, until the requests end; never returns."""
     try:
         os.setsid()
         # A child that is left behind must keep nothing that others wait for: a lock is free, and a

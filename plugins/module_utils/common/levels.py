@@ -21,7 +21,7 @@ RISING = (WARNING, CRITICAL, EMERGENCY)
 DEFAULTS = {WARNING: 70, CRITICAL: 80, EMERGENCY: 90}
 _UNITS = {"": 1, "K": 1 << 10, "M": 1 << 20, "G": 1 << 30, "T": 1 << 40, "P": 1 << 50}
 _SIZE = r"(\d+(?:\.\d+)?)\s*(?:([KMGTP])(?:i?B)?|B)(?:\s+left)?"
-# The word tells it from a percentage; without it a slip such as 700 for 70 would be believed.
+# The prefix sets it apart from a percentage; without it a slip such as 700 for 70 would pass.
 _COUNT = r"(\d+)\s+left"
 
 # Level: its emoji, its word (the plan's, in every language) and its ANSI colour.

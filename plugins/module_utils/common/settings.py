@@ -187,7 +187,7 @@ def type_name(hint: Any) -> str:
 
 
 def _value(value: Any, hint: Any, where: str) -> Any:
-    """Return the value as its annotation wants it."""
+    """Return the value converted to the type of its annotation."""
     origin, inner = typing.get_origin(hint), typing.get_args(hint)
     if hint is Any:
         return value

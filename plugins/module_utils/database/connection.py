@@ -91,7 +91,7 @@ def open_connection(
             this connection. False only where the user's environment says which server is meant.
         autocommit: whether every statement is a transaction of its own.
         read_only: whether transactions are read-only by default.
-        connect_timeout: seconds; what `parameters` say goes before.
+        connect_timeout: seconds; `parameters` go before it.
         settings: PostgreSQL parameters of this session, as `statement_timeout` in milliseconds;
             those of `SINCE` are left out where the server is older.
 

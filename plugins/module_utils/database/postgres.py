@@ -36,7 +36,7 @@ class Binaries:
     Attributes:
         bin_dir: the folder that holds them.
         major: the major version, 16 for 16.14.
-        version: the whole version as the programs say it.
+        version: the whole version as the programs print it.
     """
 
     bin_dir: str
@@ -109,7 +109,7 @@ def version_of(program: str) -> tuple[int, str]:
     """Return major and whole version of one PostgreSQL program, from its `--version`.
 
     Raises:
-        ResilienceError: it cannot be run, or does not say a version.
+        ResilienceError: it cannot be run, or prints no version.
     """
     outcome = process.run([program, "--version"], time_limit=20)
     found = re.search(r"\(PostgreSQL\) ((\d+)\S*)", outcome.output)

@@ -142,7 +142,7 @@ def forecast(
             return 0.0
         return (limit - amount) / rate / DAY if rate > 0 else None
 
-    found = _found(recent, known, growth, limits, usable, days_until)
+    found = _without_confidence(recent, known, growth, limits, usable, days_until)
     if found.status != GROWING:
         return found
     return dataclasses.replace(found, confidence=_confidence(few, *growth, days))
@@ -193,13 +193,13 @@ def _by_peaks(
             return next_peak / DAY
         return (limit - peak) / rate / DAY if rate > 0 else None
 
-    found = _found(known, known, (slope, low, high), limits, usable, days_until)
+    found = _without_confidence(known, known, (slope, low, high), limits, usable, days_until)
     if found.status != GROWING:
         return found
     return dataclasses.replace(found, confidence=MEDIUM if low > 0 and len(few) > 2 else LOW)
 
 
-def _found(
+def _without_confidence(
     used: Sequence[Point],
     known: Sequence[Point],
     growth: tuple[float, float, float],

@@ -341,8 +341,8 @@ def _mount_and_usage(
 ) -> tuple[Mount | None, FilesystemUsage]:
     """Return the mount that a path lies on, and its usage; it may block."""
     if folder:
-        # To size it, du asks every mount in it: one that hangs is met here, within the time limit
-        # of a filesystem, and not within that of sizing.
+        # du reads every mount in the folder: one that hangs is found here, in the time limit of a
+        # filesystem, and not within that of sizing.
         inside = os.path.join(os.path.realpath(path), "")
         for point in mounted:
             if point.startswith(inside):

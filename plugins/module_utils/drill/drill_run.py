@@ -253,7 +253,7 @@ class DrillRun:
         ignore = self.settings.validation.ignore
         self.drill_checks.append(checks.without_ignored(check, ignore).to_dict())
 
-    def _check_restore(self, done: restore.Restored, lacking: str) -> None:
+    def _check_restore(self, done: restore.RestoreResult, lacking: str) -> None:
         self.restored = {**dataclasses.asdict(done), "engine": self.settings.staging.engine}
         self.restored["programs"] = self.engine.binaries().bin_dir
         self.restored["seconds"] = round(done.seconds, 3)

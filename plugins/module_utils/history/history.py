@@ -102,7 +102,7 @@ class History:
         path: the file.
         writable: whether it can be written.
         set_aside: where a damaged file was put, if one was found.
-        problem: in words, what is wrong with the file; None when nothing is.
+        problem: what is wrong with the file, as text; None when nothing is.
     """
 
     def __init__(self, folder: str, *, read_only: bool = False) -> None:

@@ -2,7 +2,7 @@
 # Copyright (c) 2026, chefwell.resilience contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""How the names of backups tell when they were taken."""
+"""Names of backups, and the time at which each was taken by its name."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import re
 
 from ..common.errors import ResilienceError
 
-# The names of the plan, with any prefix. Groups `date` and `time` tell when a backup was taken.
+# The names of the plan, with any prefix. Groups `date` and `time` are when a backup was taken.
 # A file name may hold a newline, which `.` and `$` would stumble over.
 PATTERN = r"^(?s:.+)_(?P<date>\d{8})_(?P<time>\d{6})\.(dump|sql|tar)(\.(gz|zst|xz|lz4))?\Z"
 # What strftime(3) writes for a directive, as far as a backup's name has use for it.
@@ -99,7 +99,7 @@ def match_name(name: str, pattern: re.Pattern[str]) -> re.Match[str] | None:
 
 
 def taken_at(match: re.Match[str]) -> str | None:
-    """Return when a backup was taken, local ISO 8601, by its name; None where it does not say.
+    """Return when a backup was taken, local ISO 8601, by its name; None where the name has no time.
 
     Only digits count, whatever stands between them; a name without a time stands for the day's
     beginning.

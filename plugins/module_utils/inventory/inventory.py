@@ -40,7 +40,7 @@ class BackupFile:
         bytes: its size.
         mtime_ns: when it last changed, nanoseconds since 1970.
         sha256: of its content, hexadecimal; None where digests were not requested.
-        taken_at: when it was taken, local ISO 8601 from its name; None where the name does not say.
+        taken_at: when it was taken, local ISO 8601 from its name; None where the name has no time.
     """
 
     path: str

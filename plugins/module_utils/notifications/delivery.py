@@ -112,7 +112,7 @@ def ping(address: str, action: str, body: str = "", *, time_limit: float = 20) -
         time_limit: seconds for all tries.
 
     Returns:
-        None when it arrived, or in words why not.
+        None when it arrived, else the reason as text.
     """
     work = {"ping": {"address": address, "path": PING_ACTIONS[action], "body": body[-PING_BODY:]}}
     lines, problem = _run_worker(work, time_limit)
@@ -128,7 +128,7 @@ def ping_or_report(address: str, action: str, body: str, problems: list[str]) ->
         address: of the switch; empty for none.
         action: `start`, `success` or `fail`.
         body: what the run printed.
-        problems: why it did not arrive is added here, in words.
+        problems: the reason why it did not arrive is added here, as text.
     """
     why = ping(address, action, body) if address else None
     if why:

@@ -49,7 +49,7 @@ def write_or_report(path: str, gauges: Callable[[], Sequence[Gauge]], problems: 
     Args:
         path: the textfile; empty for none.
         gauges: returns the metrics.
-        problems: why they could not be written is added here, in words.
+        problems: the reason why they could not be written is added here, as text.
     """
     if path:
         try:

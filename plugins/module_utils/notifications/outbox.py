@@ -21,9 +21,9 @@ from ..common.levels import LEVELS, OK, WARNING
 GIVE_UP_AFTER = 8
 # More messages than this for one service are sent as one.
 SUMMARY_ABOVE = 10
-# Of what a service has been dead for months would be too many.
+# Limit of waiting messages, for a service that is unreachable for months.
 MOST_KEPT = 1000
-# A service that asks for more patience than this, in seconds, is not believed.
+# Longest pause that a service may request, in seconds; a longer one is cut to it.
 LONGEST_PAUSE = 86400.0
 
 
@@ -38,7 +38,7 @@ class QueuedMessage:
         time: when it was written, seconds since 1970.
         title, body: its text.
         tries: runs that have tried to deliver it.
-        not_before: when the service wants to be tried again at the earliest, seconds since 1970.
+        not_before: earliest time of the next attempt, seconds since 1970, as the service requested.
     """
 
     id: str

@@ -79,8 +79,8 @@ def load_state(settings: SyncSettings) -> tuple[SyncState, str | None]:
     except FileNotFoundError:
         return SyncState(), None
     except OSError as error:
-        words = _("the state %(path)s cannot be read: %(why)s", path=path, why=reason(error))
-        return SyncState(), words
+        problem = _("the state %(path)s cannot be read: %(why)s", path=path, why=reason(error))
+        return SyncState(), problem
     except (ValueError, TypeError, KeyError, AttributeError):
         return SyncState(), _(
             "the state %(path)s is damaged, so the last good sync is not known", path=path

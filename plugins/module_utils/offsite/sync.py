@@ -75,7 +75,7 @@ def sync(
                 value=name,
                 remedy=f"name one of {', '.join(offsite_guards.GUARDS)}",
             )
-    run = _Run(settings, dry_run, tuple(overrides), progress)
+    run = _SyncRun(settings, dry_run, tuple(overrides), progress)
     if dry_run:
         return run.result(*run.run())
     with locked(settings) as lock:
@@ -120,7 +120,7 @@ def _count_busy(settings: SyncSettings, result: SyncResult, holders: Sequence[st
     )
 
 
-class _Run:
+class _SyncRun:
     """State of one sync."""
 
     def __init__(

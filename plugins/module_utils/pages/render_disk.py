@@ -120,7 +120,7 @@ def dashboard(
             line += f" - {reason}"
         lines += wrap(line, 6)
     lines += ["", tr("🗂️  BACKUP DETAILS:"), *render_inventory.lines(translations, backups)]
-    for line in render_inventory.unfinished(translations, backups):
+    for line in render_inventory.unfinished_lines(translations, backups):
         lines += wrap(f"   {line}", 6)
     for problem in backups.get("problems") or []:
         lines += wrap(f"   {level_text('unknown', colour)} - {problem}", 6)

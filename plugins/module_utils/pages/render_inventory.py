@@ -23,7 +23,7 @@ def tiers(inventory: dict[str, Any]) -> list[str]:
     ]
 
 
-def counted(translations: gettext.NullTranslations, count: int, size: int) -> str:
+def count_and_size(translations: gettext.NullTranslations, count: int, size: int) -> str:
     """Return a number of backups and their size, such as `7 backups (24 MB)`."""
     backups = translations.ngettext("%(count)d backup", "%(count)d backups", count) % {
         "count": count
@@ -42,7 +42,9 @@ def total_figures(inventory: dict[str, Any]) -> tuple[int, int]:
     return int(inventory.get("total_count") or 0), int(inventory.get("total_bytes") or 0)
 
 
-def unfinished(translations: gettext.NullTranslations, inventory: dict[str, Any]) -> list[str]:
+def unfinished_lines(
+    translations: gettext.NullTranslations, inventory: dict[str, Any]
+) -> list[str]:
     """Return one line for each backup that is still being written; these are in no count."""
     return [
         translations.gettext("In progress: %(path)s") % {"path": path}
@@ -53,8 +55,8 @@ def unfinished(translations: gettext.NullTranslations, inventory: dict[str, Any]
 def lines(translations: gettext.NullTranslations, inventory: dict[str, Any]) -> list[str]:
     """Return one line for each tier and one for the total."""
     result = [
-        f"   {tier.capitalize()}: {counted(translations, *tier_figures(inventory, tier))}"
+        f"   {tier.capitalize()}: {count_and_size(translations, *tier_figures(inventory, tier))}"
         for tier in tiers(inventory)
     ]
-    result.append(f"   Total: {counted(translations, *total_figures(inventory))}")
+    result.append(f"   Total: {count_and_size(translations, *total_figures(inventory))}")
     return result

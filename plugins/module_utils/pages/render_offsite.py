@@ -168,7 +168,9 @@ def remote_lines(
             lines += wrap(
                 f"      {mark('failed', colour)} {kind_text(translations, kind)}: {path}", 9
             )
-    return lines + [f"   {line}" for line in render_inventory.unfinished(translations, remote)]
+    return lines + [
+        f"   {line}" for line in render_inventory.unfinished_lines(translations, remote)
+    ]
 
 
 def offsite_report(
@@ -183,7 +185,7 @@ def offsite_report(
         "",
         tr("📊 LOCAL BACKUPS:"),
         *render_inventory.lines(translations, local),
-        *(f"   {line}" for line in render_inventory.unfinished(translations, local)),
+        *(f"   {line}" for line in render_inventory.unfinished_lines(translations, local)),
         "",
         tr("📊 REMOTE BACKUPS:"),
         *remote_lines(translations, verification, colour),

@@ -281,7 +281,7 @@ def proof_settings(settings: RestoreSettings) -> ProofSettings:
         validation=check_context.ValidationSettings(
             tenant_query=settings.tenants.query or None,
             tenant_prefix=settings.tenants.prefix,
-            ignore=findings.ignored(list(settings.ignore_findings)),
+            ignore=findings.ignore_rules(list(settings.ignore_findings)),
             foreign_keys=settings.foreign_keys,
             queries=settings.queries,
             amcheck=settings.amcheck,

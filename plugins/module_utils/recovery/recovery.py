@@ -227,7 +227,7 @@ def candidates(comments: Mapping[str, str], production: str) -> list[dict[str, s
     ]
 
 
-def listed(settings: RecoverySettings) -> list[dict[str, str]]:
+def switchable_databases(settings: RecoverySettings) -> list[dict[str, str]]:
     """Return the databases that may be switched to."""
     target = settings.target
     with contextlib.closing(connect(target)) as connection:

@@ -42,7 +42,7 @@ from .switch_journal import (
 )
 
 # Takes a sentence that people should read before what it says is done.
-Announce = Callable[[str], None]
+ShowMessage = Callable[[str], None]
 # PostgreSQL waits 5 s for sessions to end (CountOtherDBBackends); connections that are being made
 # hold the lock for a moment each.
 LOCK_SECONDS = 15
@@ -50,7 +50,7 @@ END_SESSIONS_SECONDS = 0.02
 
 
 def switch(
-    settings: RecoverySettings, name: str, confirm: str | None, announce: Announce
+    settings: RecoverySettings, name: str, confirm: str | None, show_message: ShowMessage
 ) -> dict[str, Any]:
     """Put a database in production's place, or go on with a switch to it that was cut off.
 
@@ -58,7 +58,7 @@ def switch(
         settings: of the recovery.
         name: the database, restored beside production or production until an earlier switch.
         confirm: the host's name, so that nobody does this elsewhere by mistake.
-        announce: takes the name under which the old database is kept, before anything is done.
+        show_message: takes the name under which the old database is kept, before anything is done.
 
     Returns:
         `name`, `now` (its name now), `kept` (the old one's name now, for the way back; None if
@@ -79,11 +79,11 @@ def switch(
             if record.name != name:
                 raise unfinished_error(record)
         else:
-            record = _announced(settings, journal, name)
-        return _complete(settings, journal, record, announce)
+            record = _new_record(settings, journal, name)
+        return _complete(settings, journal, record, show_message)
 
 
-def resume(settings: RecoverySettings, announce: Announce) -> dict[str, Any]:
+def resume(settings: RecoverySettings, show_message: ShowMessage) -> dict[str, Any]:
     """Finish the switch that was cut off; arguments, result and errors as those of `switch`.
 
     Raises:
@@ -99,10 +99,12 @@ def resume(settings: RecoverySettings, announce: Announce) -> dict[str, Any]:
                 value=True,
                 remedy=_("look with --status"),
             )
-        return _complete(settings, journal, record, announce)
+        return _complete(settings, journal, record, show_message)
 
 
-def undo(settings: RecoverySettings, confirm: str | None, announce: Announce) -> dict[str, Any]:
+def undo(
+    settings: RecoverySettings, confirm: str | None, show_message: ShowMessage
+) -> dict[str, Any]:
     """Take the last switch back, whether it was cut off or done.
 
     Returns:
@@ -129,7 +131,7 @@ def undo(settings: RecoverySettings, confirm: str | None, announce: Announce) ->
             if problem:
                 problems.append(problem)
             _restore_comment(target, record)
-            _recorded(journal, record, UNDONE, problems)
+            _record_step(journal, record, UNDONE, problems)
         return {
             **_result(record, began, problems),
             "name": None,
@@ -145,17 +147,17 @@ def undo(settings: RecoverySettings, confirm: str | None, announce: Announce) ->
             remedy=_("run --resume"),
         )
     journal.write(record, DONE)
-    return switch(settings, record.kept, confirm, announce)
+    return switch(settings, record.kept, confirm, show_message)
 
 
 def status(settings: RecoverySettings) -> dict[str, Any]:
-    """Return how production stands and what may be done next.
+    """Return the state of production and of the last switch, and the next command.
 
     Returns:
-        `production` (name), `exists`, `connectable`, `candidates` (as `recovery.listed`),
-        `unfinished` (the step that was begun last; None without an unfinished switch),
-        `switched` (whether that switch has changed the names), `kept` and `next` (the arguments of
-        the command to run next; empty if nothing is to be done).
+        `production` (name), `exists`, `connectable`, `candidates` (as
+        `recovery.switchable_databases`), `unfinished` (the step that was begun last; None without
+        an unfinished switch), `switched` (whether that switch has changed the names), `kept` and
+        `next` (the arguments of the command to run next; empty if nothing is to be done).
     """
     target = settings.target
     record = SwitchJournal(settings.drill.state_dir).read()
@@ -233,7 +235,7 @@ def unfinished_error(record: SwitchRecord) -> ResilienceError:
     )
 
 
-def _announced(settings: RecoverySettings, journal: SwitchJournal, name: str) -> SwitchRecord:
+def _new_record(settings: RecoverySettings, journal: SwitchJournal, name: str) -> SwitchRecord:
     """Choose the names, and record them in the journal and in the comment."""
     target = settings.target
     with contextlib.closing(recovery.connect(target)) as connection, connection.cursor() as cursor:
@@ -256,32 +258,35 @@ def _announced(settings: RecoverySettings, journal: SwitchJournal, name: str) ->
 
 
 def _complete(
-    settings: RecoverySettings, journal: SwitchJournal, record: SwitchRecord, announce: Announce
+    settings: RecoverySettings,
+    journal: SwitchJournal,
+    record: SwitchRecord,
+    show_message: ShowMessage,
 ) -> dict[str, Any]:
     """Do what is left of a switch."""
     target = settings.target
     began = time.monotonic()
     if record.kept:
-        announce(_("the old database is kept as %(kept)s", kept=record.kept))
+        show_message(_("the old database is kept as %(kept)s", kept=record.kept))
     with contextlib.closing(recovery.connect(target)) as connection, connection.cursor() as cursor:
         behind = database_properties.left_behind(cursor, record.kept or record.production)
         behind += database_properties.left_behind(cursor, record.production)
     if behind:
-        announce(_("what stays with the old database: %(names)s", names=join(behind)))
+        show_message(_("what stays with the old database: %(names)s", names=join(behind)))
     written = None
     problems: list[Message] = []
     if not is_switched(target, record):
         record = _stop(target, journal, record)
         with interrupt.deferred():
             written = production_writes.tables_written(settings, record.name)
-            record = _recorded(journal, record, SWITCHING, problems)
+            record = _record_step(journal, record, SWITCHING, problems)
             _exchange_or_start_again(target, journal, record)
     with interrupt.deferred():
-        record = _recorded(journal, record, STARTING, problems)
+        record = _record_step(journal, record, STARTING, problems)
         problem = _start_application(target)
         if problem:
             problems.append(problem)
-        record = _recorded(journal, record, DONE, problems)
+        record = _record_step(journal, record, DONE, problems)
     result = {
         **_result(record, began, problems),
         "left_behind": behind,
@@ -296,7 +301,7 @@ def _complete(
     return {**result, "seconds": round(time.monotonic() - began, 3)}
 
 
-def _recorded(
+def _record_step(
     journal: SwitchJournal, record: SwitchRecord, step: str, problems: list[Message]
 ) -> SwitchRecord:
     """Record a step after the application was stopped: a full disk must not leave it so."""
@@ -343,7 +348,7 @@ def _stop(target: RecoveryServer, journal: SwitchJournal, record: SwitchRecord) 
     with interrupt.deferred():
         problem = _start_application(target)
         _restore_comment(target, record)
-        _recorded(journal, record, UNDONE, [])
+        _record_step(journal, record, UNDONE, [])
     raise ResilienceError(
         _("the application could not be stopped: %(why)s", why=why),
         option="recovery.stop_command",
@@ -374,7 +379,7 @@ def _exchange_or_start_again(
             known = False
         if known:
             _restore_comment(target, record)
-            _recorded(journal, record, UNDONE, [])
+            _record_step(journal, record, UNDONE, [])
         raise ResilienceError(
             _("the names could not be changed: %(why)s", why=one_line(error)),
             option="switch",

@@ -32,7 +32,7 @@ from ..staging import staging_state
 from . import recovery, recovery_run, recovery_switch, service_control
 from .recovery import BEFORE, MARK, RESTORING, RecoverySettings
 from .recovery_run import RecoveryRun, RecoverySource
-from .recovery_switch import Announce
+from .recovery_switch import ShowMessage
 
 
 def restore_beside(
@@ -105,7 +105,11 @@ def restore_beside(
 
 
 def switch(
-    settings: RecoverySettings, tenant: str, name: str, confirm: str | None, announce: Announce
+    settings: RecoverySettings,
+    tenant: str,
+    name: str,
+    confirm: str | None,
+    show_message: ShowMessage,
 ) -> dict[str, Any]:
     """Put a schema in place of production's; both names change in one transaction.
 
@@ -114,7 +118,7 @@ def switch(
         tenant: its schema.
         name: the schema that takes its place.
         confirm: the host's name.
-        announce: takes the name under which the old schema is kept, before anything is done.
+        show_message: takes the name under which the old schema is kept, before anything is done.
 
     Returns:
         As `recovery_switch.switch`.
@@ -138,7 +142,7 @@ def switch(
             _refuse_pointed_at(connection, tenant)
             exists = tenant in comments
             if exists:
-                announce(_("the old schema is kept as %(kept)s", kept=kept))
+                show_message(_("the old schema is kept as %(kept)s", kept=kept))
             rename = sql.SQL("ALTER SCHEMA {} RENAME TO {}")
             comment = sql.SQL("COMMENT ON SCHEMA {} IS {}")
             with _transaction(connection, name) as cursor:
@@ -163,7 +167,7 @@ def switch(
         }
 
 
-def listed(settings: RecoverySettings) -> list[dict[str, str]]:
+def switchable_schemas(settings: RecoverySettings) -> list[dict[str, str]]:
     """Return the schemas that may be switched to, of every tenant."""
     target = settings.target
     with (

@@ -4,7 +4,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """The journal of a switch: what is about to be done is written down before it is done.
 
-Whatever moment a switch dies at, the journal and the server's catalogue tell where it stood: the
+Whatever moment a switch dies at, the journal and the server's catalogue show how far it got: the
 names of both databases are changed in one transaction, and each is known by its number (oid), which
 no renaming changes. The comment of the database that is switched to says the same, so that a lost
 journal loses nothing but the state of the application.
@@ -38,7 +38,7 @@ class SwitchRecord:
         name_oid: its number.
         production: production's name.
         kept: the name under which production's old database is kept; None if there was none.
-        comment: what the comment of `name` said before.
+        comment: the comment of `name` before the switch.
         step: the last one that was begun.
     """
 

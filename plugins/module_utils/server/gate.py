@@ -131,9 +131,9 @@ class Gate:
             Refused: it is not.
         """
         try:
-            words = shlex.split(request)
+            parts = shlex.split(request)
         except ValueError:
-            words = []
+            parts = []
         commands: dict[str, Callable[[list[str]], int]] = {
             "hostname": self._hostname,
             "echo": self._echo,
@@ -144,12 +144,12 @@ class Gate:
             "rsync": self._rsync,
         }
         try:
-            if not words:
+            if not parts:
                 raise Refused(_("this key opens no shell"))
-            if words[0] not in commands:
-                command = repr(readable(words[0])[:80])
+            if parts[0] not in commands:
+                command = repr(readable(parts[0])[:80])
                 raise Refused(_("%(what)s is not among what this key may do", what=command))
-            return commands[words[0]](words[1:])
+            return commands[parts[0]](parts[1:])
         except Refused as error:
             self._record(request, error.reason)
             raise
@@ -183,20 +183,20 @@ class Gate:
             if self.store.alarms.all().keys() - before:
                 server_notifications.notify_in_background(self.store.settings, self.config_file)
 
-    def _hostname(self, words: list[str]) -> int:
-        if words:
+    def _hostname(self, arguments: list[str]) -> int:
+        if arguments:
             raise Refused(_("hostname takes no arguments"))
         return self._write(os.uname().nodename + "\n")
 
-    def _echo(self, words: list[str]) -> int:
-        return self._write(" ".join(words) + "\n")
+    def _echo(self, arguments: list[str]) -> int:
+        return self._write(" ".join(arguments) + "\n")
 
     def _write(self, text: str) -> int:
         sys.stdout.buffer.write(os.fsencode(text))
         sys.stdout.buffer.flush()
         return 0
 
-    def _hello(self, words: list[str]) -> int:
+    def _hello(self, arguments: list[str]) -> int:
         return self._write(
             json.dumps(
                 {
@@ -209,7 +209,7 @@ class Gate:
             + "\n"
         )
 
-    def _list(self, words: list[str]) -> int:
+    def _list(self, arguments: list[str]) -> int:
         """Write the records that `remote_listing.parse` reads; after `--digest` digests follow."""
         version = _start_rsync_version()  # it runs while the copy is listed
         records = [f"gate {PROTOCOL} {self._confinement()}", f"free {self.store.room()}"]
@@ -222,11 +222,11 @@ class Gate:
         ]
         records += [f"rotten {path}" for path in sorted(self.store.marked("rotten"))]
         for tier in self.store.tiers:
-            if tier in words:
+            if tier in arguments:
                 records += self._tier(tier)
         records.append(f"rsync {_rsync_version(version)}")
         self._write("".join(f"{record}\0" for record in [*records, "end"]))
-        return self._digest([]) if "--digest" in words else 0
+        return self._digest([]) if "--digest" in arguments else 0
 
     def _confinement(self) -> str:
         return "confined" if landlock.version() >= landlock.WHOLE else "loose"
@@ -256,7 +256,7 @@ class Gate:
             records.append(f"unreadable {tier}")
         return records
 
-    def _digest(self, words: list[str]) -> int:
+    def _digest(self, arguments: list[str]) -> int:
         """Read names from standard input and write the SHA-256 of every such backup.
 
         A digest that differs from the ledger's marks the backup as rotten.
@@ -281,7 +281,7 @@ class Gate:
         records = [f"{content} *{name}" for name, content in digests.items()]
         return self._write("".join(f"{record}\0" for record in [*records, "end"]))
 
-    def _commit(self, words: list[str]) -> int:
+    def _commit(self, arguments: list[str]) -> int:
         if self.allow != WRITE:
             raise Refused(_("this key may only read"))
         with self._notifying(), ArrivalSession(self.store) as session:
@@ -296,11 +296,11 @@ class Gate:
         output = {**dataclasses.asdict(result), "refused_message": to_form(result.refused)}
         return self._write(json.dumps(output) + "\n")
 
-    def _rsync(self, words: list[str]) -> NoReturn:
-        if words[:2] == ["--server", "--sender"]:
-            arguments = self._sending(words[2:])
-        elif words[:1] == ["--server"] and self.allow == WRITE:
-            arguments = self._receiving(words[1:])
+    def _rsync(self, arguments: list[str]) -> NoReturn:
+        if arguments[:2] == ["--server", "--sender"]:
+            allowed = self._sending(arguments[2:])
+        elif arguments[:1] == ["--server"] and self.allow == WRITE:
+            allowed = self._receiving(arguments[1:])
         else:
             raise Refused(_("rsync may not do that with this key"))
 
@@ -308,11 +308,11 @@ class Gate:
         if program is None:
             raise ResilienceError("rsync: command not found", remedy="install it on the server")
         environment = {"PATH": "/usr/local/bin:/usr/bin:/bin", "LC_ALL": "C"}
-        os.execve(program, ["rsync", "--server", *arguments], environment)
+        os.execve(program, ["rsync", "--server", *allowed], environment)
 
-    def _receiving(self, words: list[str]) -> list[str]:
+    def _receiving(self, arguments: list[str]) -> list[str]:
         """Confine this process to `incoming`, and return the arguments of the receiving rsync."""
-        options, paths = allowed_options(words, _SHORT_WRITE)
+        options, paths = allowed_options(arguments, _SHORT_WRITE)
         if len(paths) != 1 or paths[0].rstrip("/") not in ("incoming", self.store.root.rstrip("/")):
             raise Refused(_("this key may write to one folder only"))
         room = self.store.room()
@@ -331,11 +331,11 @@ class Gate:
         landlock.write_only_in(self.store.incoming)
         return [*options, ".", f"{self.store.incoming}/"]
 
-    def _sending(self, words: list[str]) -> list[str]:
+    def _sending(self, arguments: list[str]) -> list[str]:
         """Return the arguments of an rsync that reads from the copy."""
         if self.allow != READ:
             raise Refused(_("this key may not read what is there"))
-        options, paths = allowed_options(words, _SHORT_READ)
+        options, paths = allowed_options(arguments, _SHORT_READ)
         os.chdir(self.store.root)
         root = os.path.realpath(self.store.root)
         for number, path in enumerate(paths):
@@ -399,14 +399,16 @@ class Gate:
         return False
 
 
-def allowed_options(words: Sequence[str], short: re.Pattern[str]) -> tuple[list[str], list[str]]:
+def allowed_options(
+    arguments: Sequence[str], short: re.Pattern[str]
+) -> tuple[list[str], list[str]]:
     """Return the options and the paths of an rsync server's command line.
 
     Raises:
         Refused: an option is not on the list.
     """
     options: list[str] = []
-    rest = list(words)
+    rest = list(arguments)
     while rest and rest[0] != ".":
         word = rest.pop(0)
         if word == _PARTIAL[0] and rest[:1] == [_PARTIAL[1]]:

@@ -204,9 +204,9 @@ def _config_file(setup: ClientSetup) -> str:
 def _write_kit(
     setup: ClientSetup, account: pwd.struct_passwd, identity: str, changes: _Changes
 ) -> None:
-    words = {"kit": shlex.quote(setup.kit_dir), "python": shlex.quote(setup.python)}
+    values = {"kit": shlex.quote(setup.kit_dir), "python": shlex.quote(setup.python)}
     for name, text in (("gate.sh", _GATE), ("keep-offsite-copy.sh", _JOB)):
-        _write(os.path.join(setup.kit_dir, name), text.format(**words), 0o755, None, changes)
+        _write(os.path.join(setup.kit_dir, name), text.format(**values), 0o755, None, changes)
     values = {**setup.config, "identity": identity}
     text = json.dumps(values, indent=4, sort_keys=True, ensure_ascii=False) + "\n"
     # The account reads it and must not write it; the addresses in it may hold passwords.

@@ -187,7 +187,7 @@ class ComposeEngine:
 
     @contextlib.contextmanager
     def isolation(self, server: Server) -> Iterator[Callable[[], Evidence]]:
-        """Yield the check of the networks; Docker is asked when it is called."""
+        """Yield the check of the networks; it queries Docker when it is called."""
         yield self._isolation
 
     def _isolation(self) -> Evidence:

@@ -117,7 +117,7 @@ class StagingSettings:
 
     Attributes:
         engine: one of `ENGINES`.
-        work_dir: folder of its own, for everything that is made.
+        work_dir: folder of stage 3 alone, for everything that a restore creates.
         database: name of the restored database.
         bin_dir: PostgreSQL's programs; the newest installed ones when empty.
         sandbox: whether the engine `embedded` runs server and restore programs in a sandbox.

@@ -13,7 +13,7 @@ from typing import Any
 
 from ..backup.expectation import Expectation
 from ..checks.checks import Evidence
-from ..checks.findings import Finding, Ignored
+from ..checks.findings import Finding, IgnoreRule
 from ..common.messages import _, join
 from ..common.settings import option
 from ..database import parallel_queries
@@ -43,7 +43,7 @@ class ValidationSettings:
     foreign_keys: str = option("not_valid", choices=("not_valid", "all"))
     queries: Sequence[Mapping[str, Any]] = ()
     amcheck: bool = False
-    ignore: Sequence[Ignored] = ()
+    ignore: Sequence[IgnoreRule] = ()
 
 
 class CheckContext:
@@ -83,7 +83,7 @@ class CheckContext:
     def keys(self) -> dict[ObjectName, bool]:
         """Primary keys, unique and exclusion constraints.
 
-        An entry of a table of contents does not say which of them it is.
+        An entry of a table of contents does not record which of them it is.
         """
         return self.catalogue.constraints("pux")
 
@@ -118,12 +118,12 @@ class CheckContext:
         return sorted(name for (name,) in self.schemas if name.startswith(prefix))
 
 
-def dotted(key: Iterable[str]) -> str:
+def dotted_name(key: Iterable[str]) -> str:
     """Return a name for people: `schema.table.name`."""
     return ".".join(key)
 
 
-def compared(
+def presence_evidence(
     what: str,
     missing: str,
     expected: set[ObjectName],
@@ -143,12 +143,14 @@ def compared(
     """
     there = {_tag(key) for key in found}
     lost = [
-        Finding(missing, dotted(key), _("%(what)s is missing", what=dotted(key)))
+        Finding(missing, dotted_name(key), _("%(what)s is missing", what=dotted_name(key)))
         for key in sorted(expected)
         if _tag(key) not in there
     ]
     more = [
-        Finding(unexpected, dotted(key), _("%(what)s is not in the backup", what=dotted(key)))
+        Finding(
+            unexpected, dotted_name(key), _("%(what)s is not in the backup", what=dotted_name(key))
+        )
         for key in sorted(extra)
     ]
     evidence = _(
@@ -168,7 +170,7 @@ def _tag(key: Sequence[str]) -> tuple[str, str]:
     return key[0], " ".join(key[1:])
 
 
-def combined(parts: Sequence[Evidence]) -> Evidence:
+def combined_evidence(parts: Sequence[Evidence]) -> Evidence:
     """Return the evidence of several parts of one check."""
     evidence = join(part.evidence for part in parts)
     return Evidence(evidence, [found for part in parts for found in part.findings])

@@ -18,7 +18,7 @@ from ..common.safe_text import one_line
 from ..database import content_digest, parallel_queries
 from ..database.catalogue import Catalogue, ObjectName
 from ..database.connection import driver, identifier
-from .check_context import BATCH, CheckContext, compared, dotted
+from .check_context import BATCH, CheckContext, dotted_name, presence_evidence
 
 
 def row_counts(context: CheckContext) -> Evidence:
@@ -29,7 +29,7 @@ def row_counts(context: CheckContext) -> Evidence:
     findings = [
         Finding(
             "rows.differ",
-            dotted(key),
+            dotted_name(key),
             _count_differs(key, counts.get(key), count),
         )
         for key, count in sorted(known.items())
@@ -61,14 +61,14 @@ def _count_differs(key: ObjectName, found: int | None, expected: int) -> Message
     if found is None:
         return _(
             "%(table)s was not counted, %(expected)d rows must be there",
-            table=dotted(key),
+            table=dotted_name(key),
             expected=expected,
         )
     return ngettext(
         "%(table)s has %(count)d row instead of %(expected)d",
         "%(table)s has %(count)d rows instead of %(expected)d",
         found,
-        table=dotted(key),
+        table=dotted_name(key),
         expected=expected,
     )
 
@@ -96,8 +96,8 @@ def content(context: CheckContext) -> Evidence:
     findings = [
         Finding(
             "content.differs",
-            dotted(key),
-            _("%(table)s has as many rows as it must, but other content", table=dotted(key)),
+            dotted_name(key),
+            _("%(table)s has as many rows as it must, but other content", table=dotted_name(key)),
         )
         for key, digest in sorted(must.items())
         if key in rows and rows[key] == must_rows[key] and here_digests[key] != digest
@@ -196,7 +196,7 @@ def _orphan(context: CheckContext, row: tuple[Any, ...]) -> Finding | None:
 
 def sequences(context: CheckContext) -> Evidence:
     """Every sequence is there, stands where the backup has it, and ahead of its column."""
-    presence = compared(
+    presence = presence_evidence(
         _("sequences"),
         "sequence.missing",
         context.expected.sequences,
@@ -206,10 +206,10 @@ def sequences(context: CheckContext) -> Evidence:
     differing = [
         Finding(
             "sequence.differs",
-            dotted((schema, name)),
+            dotted_name((schema, name)),
             _(
                 "%(sequence)s is at %(found)s instead of %(expected)s",
-                sequence=dotted((schema, name)),
+                sequence=dotted_name((schema, name)),
                 found=_position(values[schema, name]),
                 expected=_position(int(value) if called == "true" else None),
             ),
@@ -291,11 +291,11 @@ def _moved_back(context: CheckContext, values: Mapping[ObjectName, int | None]) 
         if found is None or (found < int(value) if forwards else found > int(value)):
             text = _(
                 "%(sequence)s is at %(found)s, in production it was at %(expected)s",
-                sequence=dotted(key),
+                sequence=dotted_name(key),
                 found=_position(found),
                 expected=value,
             )
-            findings.append(Finding("sequence.differs", dotted(key), text))
+            findings.append(Finding("sequence.differs", dotted_name(key), text))
     return findings
 
 
@@ -306,15 +306,15 @@ def views(context: CheckContext) -> Evidence:
     application or take hours.
     """
     found = context.catalogue.relations("v")
-    presence = compared(_("views"), "view.missing", context.expected.views, found)
+    presence = presence_evidence(_("views"), "view.missing", context.expected.views, found)
     present = sorted(context.expected.views & found)
     batches = [present[start : start + BATCH] for start in range(0, len(present), BATCH)]
     results = parallel_queries.each(context.catalogue.connection, batches, _unresolved)
     broken = [
         Finding(
             "view.broken",
-            dotted(key),
-            _("%(view)s cannot be resolved: %(why)s", view=dotted(key), why=why),
+            dotted_name(key),
+            _("%(view)s cannot be resolved: %(why)s", view=dotted_name(key), why=why),
         )
         for batch in results
         for key, why in batch
@@ -344,13 +344,15 @@ def materialized_views(context: CheckContext) -> Evidence:
     """Every materialized view is there, and populated if it was."""
     expected = context.expected.materialized_views
     found = context.catalogue.relations("m")
-    presence = compared(_("materialized views"), "matview.missing", expected, found)
+    presence = presence_evidence(_("materialized views"), "matview.missing", expected, found)
     empty = context.catalogue.rows(
         "SELECT n.nspname, c.relname FROM pg_class c JOIN pg_namespace n"
         " ON n.oid = c.relnamespace WHERE c.relkind = 'm' AND NOT c.relispopulated"
     )
     findings = [
-        Finding("matview.empty", dotted(key), _("%(view)s is not populated", view=dotted(key)))
+        Finding(
+            "matview.empty", dotted_name(key), _("%(view)s is not populated", view=dotted_name(key))
+        )
         for key in sorted(empty)
         if key in context.expected.populated_views
     ]

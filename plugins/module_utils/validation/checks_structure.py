@@ -15,14 +15,14 @@ from ..checks.findings import Finding
 from ..common.messages import _, join, ngettext
 from ..database.catalogue import ObjectName
 from . import tenant_matrix
-from .check_context import CheckContext, combined, compared, dotted
+from .check_context import CheckContext, combined_evidence, dotted_name, presence_evidence
 
 
 def schemas(context: CheckContext) -> Evidence:
     """Every schema of the backup, and no other."""
     expected: set[ObjectName] = {(name,) for name in context.expected.schema_names()}
     extra = context.schemas - expected - {("public",)}
-    return compared(
+    return presence_evidence(
         _("schemas"),
         "schema.missing",
         expected,
@@ -94,7 +94,7 @@ def tenant_structure(context: CheckContext) -> Evidence:
 def tables(context: CheckContext) -> Evidence:
     """Every table of the backup, and no other."""
     expected = context.expected.tables
-    return compared(
+    return presence_evidence(
         _("tables"),
         "table.missing",
         expected,
@@ -117,7 +117,7 @@ def columns(context: CheckContext) -> Evidence:
         found.add(key)
         if (schema, table) in described and key not in expected and not is_generated:
             extra.add(key)
-    return compared(
+    return presence_evidence(
         _("columns"),
         "column.missing",
         expected,
@@ -130,7 +130,7 @@ def columns(context: CheckContext) -> Evidence:
 def primary_keys(context: CheckContext) -> Evidence:
     """Every primary key."""
     expected = context.expected.primary_keys
-    return compared(_("primary keys"), "primary_key.missing", expected, context.keys)
+    return presence_evidence(_("primary keys"), "primary_key.missing", expected, context.keys)
 
 
 def foreign_keys(context: CheckContext) -> Evidence:
@@ -138,7 +138,7 @@ def foreign_keys(context: CheckContext) -> Evidence:
     expected = context.expected.foreign_keys
     found = {tuple(row[:3]): row[5] for row in context.foreign_keys}
     not_valid = [key for key in expected if found.get(key) is False]
-    presence = compared(_("foreign keys"), "foreign_key.missing", expected, found)
+    presence = presence_evidence(_("foreign keys"), "foreign_key.missing", expected, found)
     if not not_valid:
         return presence
     noted = _("%(count)d of them NOT VALID, as dumped", count=len(not_valid))
@@ -148,25 +148,29 @@ def foreign_keys(context: CheckContext) -> Evidence:
 def indexes(context: CheckContext) -> Evidence:
     """Every index, valid, ready and live."""
     unusable = [
-        Finding("index.invalid", dotted(key), _("%(index)s is not valid", index=dotted(key)))
+        Finding(
+            "index.invalid", dotted_name(key), _("%(index)s is not valid", index=dotted_name(key))
+        )
         for key in sorted(context.expected.indexes)
         if context.indexes.get(key) is False
     ]
-    presence = compared(_("indexes"), "index.missing", context.expected.indexes, context.indexes)
+    presence = presence_evidence(
+        _("indexes"), "index.missing", context.expected.indexes, context.indexes
+    )
     return dataclasses.replace(presence, findings=[*presence.findings, *unusable])
 
 
 def unique_constraints(context: CheckContext) -> Evidence:
     """Every unique constraint."""
     expected = context.expected.unique_constraints
-    return compared(_("unique constraints"), "unique.missing", expected, context.keys)
+    return presence_evidence(_("unique constraints"), "unique.missing", expected, context.keys)
 
 
 def other_constraints(context: CheckContext) -> Evidence:
     """Every check and exclusion constraint that the backup has an entry for."""
     expected = context.expected.check_constraints | context.expected.exclusions
     found = {*context.catalogue.constraints("c"), *context.keys}
-    return compared(_("constraints"), "constraint.missing", expected, found)
+    return presence_evidence(_("constraints"), "constraint.missing", expected, found)
 
 
 def routines(context: CheckContext) -> Evidence:
@@ -177,10 +181,10 @@ def routines(context: CheckContext) -> Evidence:
     findings = [
         Finding(
             "function.missing",
-            dotted(key),
+            dotted_name(key),
             _(
                 "%(function)s has %(found)d of %(expected)d forms",
-                function=dotted(key),
+                function=dotted_name(key),
                 found=found.get(key, 0),
                 expected=count,
             ),
@@ -188,7 +192,7 @@ def routines(context: CheckContext) -> Evidence:
         for key, count in sorted(expected.items())
         if found.get(key, 0) < count
     ]
-    return combined(
+    return combined_evidence(
         [
             Evidence(
                 ngettext(
@@ -196,8 +200,10 @@ def routines(context: CheckContext) -> Evidence:
                 ),
                 findings,
             ),
-            compared(_("types"), "type.missing", context.expected.types, context.catalogue.types()),
-            compared(
+            presence_evidence(
+                _("types"), "type.missing", context.expected.types, context.catalogue.types()
+            ),
+            presence_evidence(
                 _("extensions"),
                 "extension.missing",
                 context.expected.extensions,
@@ -211,11 +217,13 @@ def table_rules(context: CheckContext) -> Evidence:
     """Triggers, rules and policies, and whether they are in force."""
     expected, catalogue = context.expected, context.catalogue
     triggers = catalogue.on_tables("triggers")
-    presence = combined(
+    presence = combined_evidence(
         [
-            compared(_("triggers"), "trigger.missing", expected.triggers, triggers),
-            compared(_("rules"), "rule.missing", expected.rules, catalogue.on_tables("rules")),
-            compared(
+            presence_evidence(_("triggers"), "trigger.missing", expected.triggers, triggers),
+            presence_evidence(
+                _("rules"), "rule.missing", expected.rules, catalogue.on_tables("rules")
+            ),
+            presence_evidence(
                 _("policies"), "policy.missing", expected.policies, catalogue.on_tables("policies")
             ),
         ]
@@ -226,16 +234,16 @@ def table_rules(context: CheckContext) -> Evidence:
         *(
             Finding(
                 "trigger.disabled",
-                dotted(key),
-                _("%(trigger)s is switched off", trigger=dotted(key)),
+                dotted_name(key),
+                _("%(trigger)s is switched off", trigger=dotted_name(key)),
             )
             for key in sorted(off)
         ),
         *(
             Finding(
                 "policy.not_enforced",
-                dotted(key),
-                _("%(table)s has its row-level security switched off", table=dotted(key)),
+                dotted_name(key),
+                _("%(table)s has its row-level security switched off", table=dotted_name(key)),
             )
             for key in sorted(open_tables)
         ),
@@ -267,7 +275,7 @@ WHERE c.collversion IS NOT NULL"""
 
 
 def collation(context: CheckContext) -> Evidence:
-    """Text is sorted as it was when the indexes were built (PostgreSQL 15 and newer tell)."""
+    """Text is sorted as it was when the indexes were built (known from PostgreSQL 15 on)."""
     if context.catalogue.connection.server_version < 150000:
         return Evidence(_("PostgreSQL reports this since version 15"), skipped=True)
     found = context.catalogue.rows(_COLLATIONS)
@@ -320,6 +328,6 @@ def _unlike_production(context: CheckContext) -> list[Finding]:
 
 
 def _sorting(locale: Mapping[str, str], here: Mapping[str, str]) -> str:
-    """Locale and version, for people; what a dump does not tell is taken to be as here."""
+    """Locale and version, for people; what a dump does not record is taken to be as here."""
     version = locale.get("version", here["version"]) or _("of no version")
     return join([locale.get("collate", ""), version], " ")

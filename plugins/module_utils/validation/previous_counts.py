@@ -22,7 +22,7 @@ from ..checks.checks import Evidence
 from ..checks.findings import Finding
 from ..common.messages import Message, _, ngettext
 from ..database.catalogue import ObjectName
-from .check_context import dotted
+from .check_context import dotted_name
 
 
 @dataclasses.dataclass(frozen=True)
@@ -78,12 +78,12 @@ def compare(
     doubts = [
         Finding(
             "previous.table_missing",
-            dotted(key),
+            dotted_name(key),
             ngettext(
                 "%(table)s is not in this backup, the last drill counted %(count)d row in it",
                 "%(table)s is not in this backup, the last drill counted %(count)d rows in it",
                 before.rows[key],
-                table=dotted(key),
+                table=dotted_name(key),
             ),
         )
         for key in sorted(set(before.rows) - there)
@@ -91,10 +91,10 @@ def compare(
     doubts += [
         Finding(
             "previous.rows_fell",
-            dotted(key),
+            dotted_name(key),
             _(
                 "%(table)s has %(now)d rows, in the last drill it had %(before)d",
-                table=dotted(key),
+                table=dotted_name(key),
                 now=now[key],
                 before=count,
             ),
@@ -113,7 +113,7 @@ def _evidence(before: PreviousDrill, now: Mapping[ObjectName, int]) -> Message:
     both = sorted(set(now) & set(before.rows))
     moved = {key: now[key] - before.rows[key] for key in both if now[key] != before.rows[key]}
     most = sorted(moved, key=lambda key: (-abs(moved[key]), key))
-    changed = [f"{dotted(key)} {moved[key]:+d}" for key in most]
+    changed = [f"{dotted_name(key)} {moved[key]:+d}" for key in most]
     return _(
         "compared with the drill of %(time)s (%(file)s), which is weaker evidence than a manifest"
         " or production: of %(count)d tables %(same)d have as many rows; since then: %(moved)s",

@@ -21,7 +21,7 @@ from ..common.messages import Message, _
 from ..common.safe_text import one_line
 from ..database.catalogue import Catalogue
 from ..database.connection import driver, open_connection
-from .check_context import CheckContext, ValidationSettings, dotted
+from .check_context import CheckContext, ValidationSettings, dotted_name
 
 # Milliseconds that one statement, and waiting for one lock, may take: production has other work.
 SESSION = {"statement_timeout": 120_000, "lock_timeout": 5_000}
@@ -57,10 +57,10 @@ def compare(dsn: Mapping[str, Any], schemas: Sequence[Mapping[str, Any]]) -> Evi
     lacking = [
         Finding(
             "production.table_missing",
-            dotted(key),
+            dotted_name(key),
             _(
                 "production has %(table)s (%(rows)d rows), the backup has not",
-                table=dotted(key),
+                table=dotted_name(key),
                 rows=rows.get(key, 0),
             ),
         )
@@ -83,5 +83,5 @@ def _evidence(compared: int, moved: Mapping[tuple[str, str], int]) -> Message:
         " since the backup: %(moved)s",
         count=compared,
         same=compared - len(moved),
-        moved=checks.named([f"{dotted(key)} {moved[key]:+d}" for key in most], ", "),
+        moved=checks.named([f"{dotted_name(key)} {moved[key]:+d}" for key in most], ", "),
     )
