@@ -123,6 +123,33 @@ def test_the_way_back(host: PlayHost, bed: Testbed) -> None:
     query(bed, f"DROP DATABASE {left}", "postgres")
 
 
+def test_a_backup_that_lacks_rows_of_its_manifest_does_not_pass(
+    host: PlayHost, bed: Testbed, tmp_path: Path
+) -> None:
+    """The dump left one table's rows out; only what was written at its snapshot can tell."""
+    postgres = bed.record["postgres"]
+    backup = tmp_path / "chefwell_backup.dump"
+    dump = (
+        f"exec {postgres['bin_dir']}/pg_dump -Fc --exclude-table-data=*.stripe_payments"
+        ' --snapshot="$BACKUP_SNAPSHOT"'
+        f' --file="{backup}" "$DSN"'
+    )
+    dsn = " ".join(
+        f"{name}={postgres[name]}" for name in ("host", "port", "user", "password", "dbname")
+    )
+    made = ("env", f"DSN={dsn}", "/bin/sh", "-c", dump)
+    ended = host.command("backup-manifest", "--backup", str(backup), "--dsn", dsn, "--", *made)
+    assert ended.returncode == 0, ended.stderr
+    done = host.command("disaster-recovery", "--backup", str(backup), "--json")
+    report = result(done)
+    assert (done.returncode, report["verdict"], report["name"]) == (2, "failed", None), report[
+        "checks"
+    ]
+    bad = [one for one in report["checks"] if one["status"] == "failed"]
+    assert any("stripe_payments" in one["evidence"] for one in bad), bad
+    assert databases(bed) == {"restaurante", "postgres"}
+
+
 @pytest.mark.parametrize(
     "options",
     [("--create",), ("--clean", "--create"), ("--clean", "--if-exists", "--create", "--inserts")],

@@ -24,7 +24,6 @@ from ..backup import (
     restore_size,
     roles_needed,
 )
-from ..backup.archive import Archive
 from ..backup.backup_choice import ChosenBackup
 from ..checks import checks
 from ..checks.findings import Finding, of_restore_error
@@ -34,7 +33,7 @@ from ..common.files import replace_json
 from ..common.messages import _, join, with_forms
 from ..common.safe_text import error_line
 from ..database.postgres import Server
-from ..proof import backup_source, unpack_folder
+from ..proof import archive_check, backup_source, unpack_folder
 from ..proof.phases import Phases
 from ..proof.proof_settings import COULD_NOT_VERIFY, FAILED, PASSED, Progress, ProofSettings
 from ..staging import isolation, production_guard, staging, staging_state
@@ -175,7 +174,10 @@ class DrillRun:
                 self.backup |= archive.to_dict(ready)
             expected = expectation.from_entries(ready.toc.entries, ready.rows)
         lost = manifest.apply(known, expected) if known else []
-        self._check_archive(ready, digest, expected, lost)
+        evidence = archive_check.evidence(
+            ready, digest, expected, lost, self.backup["file"], self.backup.get("set_aside", ())
+        )
+        self._add_check("archive", evidence)
         with self.phases.phase("staging"):
             prepared.result()
             self.engine.check()
@@ -215,35 +217,6 @@ class DrillRun:
         before = (drill_result.last_result(self.settings.state_dir) or {}).get("backup") or {}
         same = all(before.get(key) == self.backup[key] for key in ("path", "bytes", "mtime_ns"))
         return (before.get("sha256") if same else None), backup_digest.LAST_DRILL
-
-    def _check_archive(
-        self,
-        ready: Archive,
-        digest: backup_digest.Digest,
-        expected: expectation.Expectation,
-        lost: list[Finding],
-    ) -> None:
-        compared = (
-            _("SHA-256 as in %(source)s", source=digest.source)
-            if digest.source
-            else _("no digest was recorded")
-        )
-        findings = [*lost]
-        if ready.toc.row_security:
-            text = _("it was dumped with row-level security on")
-            findings.append(Finding("archive.row_security", self.backup["file"], text))
-        beside = _("a manifest") if expected.digests else _("no manifest")
-        unknown = ""
-        if expected.row_security and ready.format != "plain" and not expected.digests:
-            unknown = _(
-                "tables with row-level security: %(count)d; this format does not tell whether the"
-                " dump lacks rows for it, a manifest would",
-                count=len(expected.row_security),
-            )
-        set_aside = self.backup.get("set_aside", ())
-        evidence = join([ready.proof, compared, beside, unknown, *set_aside], "; ")
-        result = checks.Evidence(evidence, findings)
-        self._add_check("archive", result)
 
     def _add_check(self, id: str, evidence: checks.Evidence, seconds: float | None = None) -> None:
         """Add a check of the drill's own; without `seconds` it took as long as the last phase."""

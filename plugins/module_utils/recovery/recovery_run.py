@@ -17,6 +17,7 @@ from ..backup import (
     archive,
     backup_digest,
     expectation,
+    manifest,
     restore,
     restore_size,
     roles_needed,
@@ -30,7 +31,7 @@ from ..common.messages import _, with_forms
 from ..common.safe_text import error_line
 from ..database.connection import driver
 from ..database.postgres import Server
-from ..proof import backup_source, proof_settings, unpack_folder
+from ..proof import archive_check, backup_source, proof_settings, unpack_folder
 from ..proof.phases import Phases
 from ..proof.proof_settings import COULD_NOT_VERIFY, FAILED, PASSED
 from ..proof.restore_settings import RecoveryServer
@@ -148,13 +149,30 @@ class RecoveryRun:
             self.backup["fetched_from"] = str(backup_source.offsite_of(drill))
         path = self.chosen.path
         with self.phases.phase("digest"):
-            self.backup["sha256"] = backup_digest.verify_digest(path).sha256
+            known = manifest.read(path)
+            digest = backup_digest.verify_digest(
+                path, known.sha256 if known else None, backup_digest.MANIFEST
+            )
+            self.backup["sha256"] = digest.sha256
         with self.phases.phase("decode"):
             ready = archive.prepare(path, folder, server.binaries, time_limit=drill.time_limit)
         if self.tenant:
             ready = self._only_tenant(ready)
         self._refuse_missing_roles(ready)
         expected = expectation.from_entries(ready.toc.entries, ready.rows)
+        # A manifest names all of the backup, so it cannot tell what one tenant must hold.
+        lost = manifest.apply(known, expected) if known and not self.tenant else []
+        self.add_check(
+            "archive",
+            archive_check.evidence(
+                ready,
+                digest,
+                expected,
+                lost,
+                self.backup["file"],
+                self.backup.get("set_aside", ()),
+            ),
+        )
         data_dir = data_folder(self.settings.target)
         if data_dir:
             restore_size.check_room(restore_size.estimate(ready, expected), data_dir)

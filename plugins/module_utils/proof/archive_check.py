@@ -1,0 +1,54 @@
+# -*- coding: utf-8 -*-
+# Copyright (c) 2026, chefwell.resilience contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The check `archive`: what a backup file shows before it is restored."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from ..backup import backup_digest, expectation
+from ..backup.archive import Archive
+from ..checks import checks
+from ..checks.findings import Finding
+from ..common.messages import _, join
+
+
+def evidence(
+    ready: Archive,
+    digest: backup_digest.Digest,
+    expected: expectation.Expectation,
+    lost: Iterable[Finding],
+    file: str,
+    set_aside: Iterable[str] = (),
+) -> checks.Evidence:
+    """Return what the check `archive` found in a backup that was decoded whole.
+
+    Args:
+        ready: the decoded backup.
+        digest: as it was verified.
+        expected: what the backup holds; with the manifest's digests if one was applied.
+        lost: what the manifest names and the backup lacks.
+        file: the backup's name.
+        set_aside: newer files that are no backups, in words.
+    """
+    compared = (
+        _("SHA-256 as in %(source)s", source=digest.source)
+        if digest.source
+        else _("no digest was recorded")
+    )
+    findings = [*lost]
+    if ready.toc.row_security:
+        text = _("it was dumped with row-level security on")
+        findings.append(Finding("archive.row_security", file, text))
+    beside = _("a manifest") if expected.digests else _("no manifest")
+    unknown = ""
+    if expected.row_security and ready.format != "plain" and not expected.digests:
+        unknown = _(
+            "tables with row-level security: %(count)d; this format does not tell whether the"
+            " dump lacks rows for it, a manifest would",
+            count=len(expected.row_security),
+        )
+    text = join([ready.proof, compared, beside, unknown, *set_aside], "; ")
+    return checks.Evidence(text, findings)
