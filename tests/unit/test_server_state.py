@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import multiprocessing
 import os
@@ -282,3 +283,17 @@ def test_a_rotten_backup_is_replaced_by_what_the_ledger_knows(copy: server_store
     assert held_content(copy) == files
     assert Path(copy.root, result.old_folder, BACKUPS[2]).read_bytes() == rotten
     assert copy.alarms.all() == {} and server_job.run(daily).alarms == {}
+
+
+def test_a_rotten_backup_that_reads_well_again_is_not_rotten(copy: server_store.Store) -> None:
+    """Somebody put the good file back; the client's full verification reads it."""
+    files, ledger = held_content(copy), copy.ledger()
+    good = hashlib.sha256(files[BACKUPS[2]]).hexdigest()
+    bad = hashlib.sha256(b"rot").hexdigest()
+    compare = server_verification.compare_with_ledger
+    assert compare(copy, ledger, {BACKUPS[2]: bad}) == [BACKUPS[2]]
+    assert "bit-rot" in copy.alarms.all()
+    assert compare(copy, ledger, {BACKUPS[1]: ledger[BACKUPS[1]].sha256}) == []
+    assert "bit-rot" in copy.alarms.all()
+    assert compare(copy, ledger, {BACKUPS[2]: good}) == []
+    assert copy.alarms.all() == {} and copy.marked("rotten") == set()

@@ -85,6 +85,8 @@ def compare_with_ledger(
 ) -> list[str]:
     """Mark backups as rotten whose content, read just now, is not what the ledger knows.
 
+    A backup that was marked earlier and reads well again is no longer marked.
+
     Args:
         store: the copy.
         before: the ledger before they were read; what was replaced meanwhile does not count.
@@ -93,13 +95,13 @@ def compare_with_ledger(
     Returns:
         The rotten ones.
     """
-    suspects = {
-        path for path, digest in digests.items() if path in before and digest != before[path].sha256
-    }
-    if not suspects:
+    known = {path: digest for path, digest in digests.items() if path in before}
+    suspects = {path for path, digest in known.items() if digest != before[path].sha256}
+    well = store.marked("rotten") & (known.keys() - suspects)
+    if not suspects and not well:
         return []
     ledger = store.ledger()
     rotten = sorted(path for path in suspects if ledger.get(path) == before[path])
-    if rotten:
-        store.mark("rotten", add=rotten)
+    if rotten or well:
+        store.mark("rotten", add=rotten, remove=well)
     return rotten
