@@ -12,7 +12,7 @@ from ansible_collections.chefwell.resilience.plugins.module_utils.backup.expecta
     Expectation,
 )
 from ansible_collections.chefwell.resilience.plugins.module_utils.backup.manifest_snapshot import (
-    Held,
+    SnapshotContent,
 )
 from ansible_collections.chefwell.resilience.plugins.module_utils.common.errors import (
     ResilienceError,
@@ -49,7 +49,7 @@ def test_the_first_version_is_read_still(tmp_path: Path) -> None:
 
 
 def test_what_is_written_is_read_again(tmp_path: Path) -> None:
-    held = Held("2025-11-20T03:00:00-03:00", "16.3", "shop", "UTF8", {"collate": "C"})
+    held = SnapshotContent("2025-11-20T03:00:00-03:00", "16.3", "shop", "UTF8", {"collate": "C"})
     held.tables = {("public", "s\udce3le"): (7, "-12345678901234567890")}
     held.sequences = {("public", "ids"): (9, -1), ("public", "new"): (None, 1)}
     held.structure.add("a b", {"schema": {"": '"a b"'}, "view": {"v": 'SELECT 1 FROM "a b".t'}})

@@ -296,4 +296,4 @@ def test_a_rotten_backup_that_reads_well_again_is_not_rotten(copy: server_store.
     assert compare(copy, ledger, {BACKUPS[1]: ledger[BACKUPS[1]].sha256}) == []
     assert "bit-rot" in copy.alarms.all()
     assert compare(copy, ledger, {BACKUPS[2]: good}) == []
-    assert copy.alarms.all() == {} and copy.marked("rotten") == set()
+    assert copy.alarms.all() == {} and copy.stored_paths("rotten") == set()

@@ -132,7 +132,7 @@ def _file(path: str, work_dir: str, largest: int | None, time_limit: float) -> A
         held = plain_dump.read(ready)
         proof = _("every row was read up to the dump's completion line")
         known = Archive(path, ready, found, packing, size, held.toc, {}, proof)
-        return _with_rows(known, held.rows)
+        return _archive_with_rows(known, held.rows)
     return Archive(path, ready, found, packing, size, _contents(ready, found), {}, "")
 
 
@@ -229,11 +229,13 @@ def _proved(
             "pg_restore decoded all of it, %(count)d tables to the end of their rows",
             count=len(by_table),
         )
-    return _with_rows(dataclasses.replace(archive, proof=proof), by_table)
+    return _archive_with_rows(dataclasses.replace(archive, proof=proof), by_table)
 
 
-def _with_rows(archive: Archive, by_table: Mapping[tuple[str, str], DecodeResult]) -> Archive:
-    """The archive with its rows by table."""
+def _archive_with_rows(
+    archive: Archive, by_table: Mapping[tuple[str, str], DecodeResult]
+) -> Archive:
+    """Return the archive with its rows by table."""
     tables = {
         (entry.schema, entry.name)
         for entry in archive.toc.entries

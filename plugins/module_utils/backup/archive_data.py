@@ -206,14 +206,14 @@ def _decode_block(
     if block.large_objects or entry.kind in LARGE_OBJECTS:
         size = 0
         while reader.integer():
-            pieces = _joined(reader, block.dump_id)
+            pieces = _joined_pieces(reader, block.dump_id)
             size += sum(map(len, _plain(pieces, path, _("a large object"), packed)))
         return DecodeResult(bytes=size, large_objects=block.large_objects)
-    return _rows(_plain(_joined(reader, block.dump_id), path, name, packed), path, entry)
+    return _rows(_plain(_joined_pieces(reader, block.dump_id), path, name, packed), path, entry)
 
 
-def _joined(reader: Reader, dump_id: int) -> Iterator[bytes]:
-    """pg_dump writes pieces of 4 KiB; larger ones spare most of the calls."""
+def _joined_pieces(reader: Reader, dump_id: int) -> Iterator[bytes]:
+    """Yield the pieces of a block, joined: pg_dump writes 4 KiB each, which costs many calls."""
     batch: list[bytes] = []
     size = 0
     for offset, length in _pieces(reader, dump_id):

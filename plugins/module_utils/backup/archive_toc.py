@@ -90,7 +90,7 @@ _ENCODING = re.compile(r"client_encoding = '([^']+)'")
 
 
 def damaged(what: str, path: str) -> BackupError:
-    """The error for an archive that contradicts its own layout."""
+    """Return the error for an archive that contradicts its own layout."""
     return BackupError(
         _("the archive is damaged or cut off: %(what)s", what=what),
         option="backup",
@@ -186,7 +186,7 @@ def _read(reader: Reader) -> Toc:
     if count < 0:
         raise damaged(_("its header names %(count)d entries", count=count), reader.path)
     archive_format = FORMATS[format_number]
-    entries = _decoded(
+    entries = _decode_entries(
         [_entry(reader, version, archive_format, offset_size) for _number in range(count)]
     )
     return Toc(
@@ -220,10 +220,10 @@ def entries_again(reader: Reader, toc: Toc) -> list[Entry]:
     if count != len(toc.entries):
         raise damaged(_("no data block begins at byte %(at)d", at=reader.at), reader.path)
     # pg_dump writes offsets of eight bytes on every system of today.
-    return _decoded([_entry(reader, toc.version, toc.format, 8) for _number in range(count)])
+    return _decode_entries([_entry(reader, toc.version, toc.format, 8) for _number in range(count)])
 
 
-def _decoded(entries: list[Entry]) -> list[Entry]:
+def _decode_entries(entries: list[Entry]) -> list[Entry]:
     """Return the entries with their texts in the archive's own encoding, which one of them names.
 
     They were read as UTF-8; other bytes are half surrogate pairs.
@@ -233,18 +233,18 @@ def _decoded(entries: list[Entry]) -> list[Entry]:
     if encoding in ("UTF8", "SQL_ASCII"):
         return entries
 
-    def decoded(text: str) -> str:
+    def decode(text: str) -> str:
         content = text.encode("utf-8", "surrogateescape")
         return text if text.isascii() else sql_encoding.decoded(content, encoding)
 
     return [
         dataclasses.replace(
             entry,
-            name=decoded(entry.name),
-            schema=decoded(entry.schema),
-            owner=decoded(entry.owner),
-            definition=decoded(entry.definition),
-            copy_statement=entry.copy_statement and decoded(entry.copy_statement),
+            name=decode(entry.name),
+            schema=decode(entry.schema),
+            owner=decode(entry.owner),
+            definition=decode(entry.definition),
+            copy_statement=entry.copy_statement and decode(entry.copy_statement),
         )
         for entry in entries
     ]

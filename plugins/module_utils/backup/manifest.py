@@ -28,7 +28,7 @@ from ..database.catalogue import ObjectName
 from ..database.structure import Structure
 from . import backup_digest
 from .expectation import MANIFEST, Expectation
-from .manifest_snapshot import Held
+from .manifest_snapshot import SnapshotContent
 
 SUFFIX = ".manifest.json"
 # 1 lacks structure, sequences, large objects and what was unreadable; it can be read all the same.
@@ -85,7 +85,7 @@ def path_of(backup: str) -> str:
     return backup.rstrip("/") + SUFFIX
 
 
-def of(held: Held, sha256: str = "", size: int = 0) -> Manifest:
+def of(held: SnapshotContent, sha256: str = "", size: int = 0) -> Manifest:
     """Return the manifest of a backup that was made in a snapshot.
 
     Args:
@@ -96,7 +96,7 @@ def of(held: Held, sha256: str = "", size: int = 0) -> Manifest:
     return Manifest(sha256=sha256, bytes=size, **values)
 
 
-def write(backup: str, held: Held) -> Manifest:
+def write(backup: str, held: SnapshotContent) -> Manifest:
     """Write a backup's manifest beside it and return it.
 
     Args:

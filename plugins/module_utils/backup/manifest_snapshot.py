@@ -46,8 +46,8 @@ WHERE (schemaname, sequencename) IN (
 
 
 @dataclasses.dataclass
-class Held:
-    """What a database held at a snapshot.
+class SnapshotContent:
+    """Content of a database at a snapshot.
 
     Attributes:
         taken_at: of the snapshot, ISO 8601.
@@ -80,7 +80,9 @@ class Snapshot:
         held: what is known of the database so far.
     """
 
-    def __init__(self, parameters: Mapping[str, Any], connection: Any, name: str, held: Held):
+    def __init__(
+        self, parameters: Mapping[str, Any], connection: Any, name: str, held: SnapshotContent
+    ):
         self._parameters, self._connection = parameters, connection
         self.name, self.held = name, held
         self._reader: Any = None
@@ -100,7 +102,7 @@ class Snapshot:
         except driver().Error:
             return False
 
-    def read(self, stopped: Callable[[], bool] = lambda: False) -> Held:
+    def read(self, stopped: Callable[[], bool] = lambda: False) -> SnapshotContent:
         """Read everything that a manifest holds.
 
         Args:
@@ -119,13 +121,13 @@ class Snapshot:
         return self.held
 
 
-class Reading:
-    """Reads a snapshot in a thread while the dump runs."""
+class BackgroundReading:
+    """A thread that reads a snapshot while the dump runs."""
 
     def __init__(self, snapshot: Snapshot) -> None:
         self._stop, self._snapshot = threading.Event(), snapshot
         self._problem = ""
-        self._held: Held | None = None
+        self._held: SnapshotContent | None = None
         self._thread = threading.Thread(target=self._read, args=[snapshot], daemon=True)
         self._thread.start()
 
@@ -135,7 +137,7 @@ class Reading:
         except Exception as error:  # the dump goes on, whatever happened here
             self._problem = str(error)
 
-    def result(self) -> tuple[Held | None, str]:
+    def result(self) -> tuple[SnapshotContent | None, str]:
         """Wait for the end; return what was read, or None and the problem."""
         self._thread.join()
         return (None, self._problem) if self._problem else (self._held, "")
@@ -175,7 +177,7 @@ def export(parameters: Mapping[str, Any]) -> Iterator[Snapshot]:
         connection.close()
         raise unreadable(error) from error
     taken_at = moment.astimezone().isoformat(timespec="seconds")
-    held = Held(taken_at, version, str(database), encoding, locale, sequences=sequences)
+    held = SnapshotContent(taken_at, version, str(database), encoding, locale, sequences=sequences)
     try:
         yield Snapshot(parameters, connection, str(name), held)
     finally:
@@ -185,7 +187,9 @@ def export(parameters: Mapping[str, Any]) -> Iterator[Snapshot]:
 class _Reader:
     """Reads in transactions of its own on an imported snapshot."""
 
-    def __init__(self, connection: Any, name: str, held: Held, stopped: Callable[[], bool]) -> None:
+    def __init__(
+        self, connection: Any, name: str, held: SnapshotContent, stopped: Callable[[], bool]
+    ) -> None:
         self._connection, self._name, self._held = connection, name, held
         self._stopped = stopped
 

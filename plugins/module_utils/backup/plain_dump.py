@@ -271,7 +271,7 @@ class _Reader:
             entry.kept += len(piece.text)
 
     def _take_names(self, entry: _Object, found: re.Match[bytes]) -> None:
-        """What a statement names counts: in a comment a newline in a name is a blank."""
+        """Take the names from the statement: its comment has a blank for a newline in a name."""
         named = found.groupdict()
         last = named.get("second") or named.get("first")
         if not last:
@@ -307,7 +307,7 @@ class _Reader:
 
 
 def _identifier(name: bytes, encoding: str) -> str:
-    """An identifier as the catalogues hold it."""
+    """Return an identifier as the catalogues hold it."""
     if name.startswith(b'"'):
         return sql_encoding.decoded(name[1:-1].replace(b'""', b'"'), encoding)
     return sql_encoding.decoded(name.lower(), encoding)

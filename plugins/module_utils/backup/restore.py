@@ -101,7 +101,7 @@ def restore(
         (error for error in done.errors if restore_errors.PLACE_FAILED.search(error)), None
     )
     if failure:
-        raise restore_errors.place_failed(failure)
+        raise restore_errors.place_failure(failure)
     return dataclasses.replace(done, seconds=time.monotonic() - started)
 
 

@@ -33,7 +33,7 @@ _BEGINS = re.compile(r"^(?=pg_restore[:\s])", re.MULTILINE)
 
 
 def is_harmless(error: str) -> bool:
-    """Whether an error loses nothing.
+    """Return whether an error means no loss of data.
 
     Args:
         error: in English, with the statement that failed.
@@ -42,7 +42,7 @@ def is_harmless(error: str) -> bool:
 
 
 def classify(text: str) -> tuple[list[str], list[str]]:
-    """Errors in what pg_restore reported: those that lose something, and harmless ones.
+    """Return the errors that pg_restore reported: those that lose something, and harmless ones.
 
     Args:
         text: the program's standard error, in English.
@@ -58,8 +58,8 @@ def classify(text: str) -> tuple[list[str], list[str]]:
     return errors, harmless
 
 
-def place_failed(why: str) -> ResilienceError:
-    """The error for a server that gave up, which says nothing of the backup."""
+def place_failure(why: str) -> ResilienceError:
+    """Return the error for a server that failed, which proves nothing about the backup."""
     return ResilienceError(
         _("the place where the backup is tried broke: %(why)s", why=why[:300]),
         remedy=_("give staging more room and memory, and look whether its server runs"),

@@ -72,7 +72,7 @@ def _plain(name: str) -> str:
 
 
 def mask_of(name: str) -> Mask | None:
-    """What hides the characters of an encoding; None where no byte of a character is ASCII."""
+    """Return what hides characters of an encoding; None where no byte of one is ASCII."""
     known = _plain(name)
     pattern = _PATTERNS.get(_ALIASES.get(known, known))
     if pattern is None:
@@ -95,7 +95,7 @@ def mask_of(name: str) -> Mask | None:
 
 
 def decoded(text: bytes, name: str) -> str:
-    """Text in an encoding as PostgreSQL names it; bytes that fit none are kept as escapes."""
+    """Return text in an encoding, named as by PostgreSQL; other bytes are kept as escapes."""
     known = _plain(name)
     if known.startswith("win") and known[-4:].isdigit():
         known = f"cp{known[-4:]}"

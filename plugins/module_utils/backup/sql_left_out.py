@@ -30,7 +30,7 @@ MANY = 4000
 
 @dataclasses.dataclass(frozen=True)
 class LeftOut:
-    """What is left out beside what always is; all of it in staging.
+    """What is left out in addition to what always is; all of it in staging.
 
     Attributes:
         owners: who owns what, and the change to another role.
@@ -43,7 +43,7 @@ class LeftOut:
     links: bool = False
 
     def name(self, text: bytes) -> str:
-        """What a statement is called that is left out; empty for one that is executed.
+        """Return the name of a statement that is left out; empty for one that is executed.
 
         Args:
             text: the statement.
@@ -64,8 +64,8 @@ class LeftOut:
         return ""
 
 
-def _defined(left_out: LeftOut, words: Sequence[str], second: str, text: bytes) -> str:
-    """CREATE, ALTER and DROP."""
+def _definition_name(left_out: LeftOut, words: Sequence[str], second: str, text: bytes) -> str:
+    """Return the name of a CREATE, ALTER or DROP that is left out; else empty."""
     first = words[0]
     if second == "USER" and words[2:3] == ["MAPPING"]:
         return f"{first} USER MAPPING" if left_out.links else ""
@@ -81,8 +81,8 @@ def _defined(left_out: LeftOut, words: Sequence[str], second: str, text: bytes) 
     return "SET TABLESPACE" if "TABLESPACE" in every else ""
 
 
-def _described(left_out: LeftOut, words: Sequence[str], second: str, text: bytes) -> str:
-    """COMMENT ON and SECURITY LABEL."""
+def _comment_name(left_out: LeftOut, words: Sequence[str], second: str, text: bytes) -> str:
+    """Return the name of a COMMENT ON or SECURITY LABEL that is left out; else empty."""
     if words[0] == "SECURITY" and left_out.links:
         return "SECURITY LABEL"
     on = words.index("ON") if "ON" in words else 0
@@ -90,7 +90,7 @@ def _described(left_out: LeftOut, words: Sequence[str], second: str, text: bytes
     return f"{words[0]} ON {kind}" if kind in SHARED else ""
 
 
-def _granted(left_out: LeftOut, words: Sequence[str], second: str, text: bytes) -> str:
+def _grant_name(left_out: LeftOut, words: Sequence[str], second: str, text: bytes) -> str:
     first = words[0]
     every = sql_lexer.words(text, MANY)
     end = next((at for at, word in enumerate(every) if word in ("TO", "FROM")), len(every))
@@ -103,7 +103,7 @@ def _granted(left_out: LeftOut, words: Sequence[str], second: str, text: bytes) 
     return first if left_out.privileges else ""
 
 
-def _set(left_out: LeftOut, words: Sequence[str], second: str, text: bytes) -> str:
+def _setting_name(left_out: LeftOut, words: Sequence[str], second: str, text: bytes) -> str:
     named = [word for word in words[1:] if word not in ("SESSION", "LOCAL", "=", "TO", ";")]
     if named[:1] == ["DEFAULT_TABLESPACE"] and named[1:] not in (["''"], ["DEFAULT"]):
         return "SET default_tablespace"
@@ -113,27 +113,29 @@ def _set(left_out: LeftOut, words: Sequence[str], second: str, text: bytes) -> s
     return ""
 
 
-def _copied(left_out: LeftOut, words: Sequence[str], second: str, text: bytes) -> str:
+def _copy_name(left_out: LeftOut, words: Sequence[str], second: str, text: bytes) -> str:
     return "" if sql_lexer.copy_target(text) else "COPY"
 
 
-def _catalogue(left_out: LeftOut, words: Sequence[str], second: str, text: bytes) -> str:
-    """UPDATE, DELETE and INSERT of what all databases share."""
+def _catalogue_change_name(
+    left_out: LeftOut, words: Sequence[str], second: str, text: bytes
+) -> str:
+    """Return the name of a change to a catalogue that all databases share; else empty."""
     shared = next((word for word in words[1:6] if word in SHARED_CATALOGUES), "")
     return f"{words[0]} {shared.lower()}" if shared else ""
 
 
 _RULES = {
-    "CREATE": _defined,
-    "ALTER": _defined,
-    "DROP": _defined,
-    "COMMENT": _described,
-    "SECURITY": _described,
-    "GRANT": _granted,
-    "REVOKE": _granted,
-    "SET": _set,
-    "COPY": _copied,
-    "UPDATE": _catalogue,
-    "DELETE": _catalogue,
-    "INSERT": _catalogue,
+    "CREATE": _definition_name,
+    "ALTER": _definition_name,
+    "DROP": _definition_name,
+    "COMMENT": _comment_name,
+    "SECURITY": _comment_name,
+    "GRANT": _grant_name,
+    "REVOKE": _grant_name,
+    "SET": _setting_name,
+    "COPY": _copy_name,
+    "UPDATE": _catalogue_change_name,
+    "DELETE": _catalogue_change_name,
+    "INSERT": _catalogue_change_name,
 }

@@ -228,7 +228,7 @@ class Lexer:
         return block
 
     def _end_of_rows(self) -> tuple[int, int]:
-        """Where the end mark begins and what is behind it; -1 where it is not in the buffer."""
+        """Return the position of the end mark, -1 if not in the buffer, and what follows it."""
         at, first = self._at, self._first_row
         while True:
             raw = self._raw
@@ -429,7 +429,7 @@ class Lexer:
                 return False
 
     def _continues(self) -> bool:
-        """Whether an E'…' goes on: by a quote that is doubled, or by '…' on a line below."""
+        """Return whether an E'…' goes on: by a quote that is doubled, or by '…' on a line below."""
         while True:
             between = _BETWEEN_LITERALS.match(self._text, self._at)
             after = between.end() if between else self._at
@@ -499,7 +499,7 @@ class Lexer:
                 return
 
     def _atomic(self) -> bool:
-        """Whether ATOMIC follows."""
+        """Return whether ATOMIC follows."""
         while len(self._text) - self._at < self._head and self._fill():
             pass
         return _ATOMIC.match(self._text, self._at) is not None
@@ -539,7 +539,7 @@ class Lexer:
         return Piece(kind, text, size, line)
 
     def _fill(self) -> bool:
-        """Read another block behind what is in the buffer; whether there was one."""
+        """Append another block to the buffer; return whether there was one."""
         if self._ended:
             return False
         block = self._read(self._block)
@@ -600,7 +600,7 @@ def words(text: bytes, most: int = 12) -> list[str]:
 
 
 def _comment_end(text: bytes, at: int) -> int:
-    """Where a comment ends that began before a position, those nested in it included."""
+    """Return where a comment ends that began before a position, those nested in it included."""
     depth = 1
     while depth and (edge := _COMMENT_EDGE.search(text, at)):
         at = edge.end()

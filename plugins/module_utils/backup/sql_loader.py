@@ -83,13 +83,13 @@ class _Rows:
         self._blocks, self._stopped = blocks, stopped
 
     def read(self, size: int = -1) -> bytes:
-        """The next block, whatever its size; nothing at the end."""
+        """Return the next block, whatever its size; nothing at the end."""
         if self._stopped.is_set():
             raise _Stopped
         return next(self._blocks, b"")
 
     def readline(self) -> bytes:
-        """psycopg2 looks for it, and calls it never."""
+        """Return the next block; psycopg2 requires this method, but does not call it."""
         return self.read()
 
 
@@ -162,7 +162,7 @@ class _Loader:
 
     def _unfit(self, piece: sql_lexer.Piece) -> bool:
         text = piece.text
-        return bool(self._refused(piece) or self._left_out.name(text) or self._foreign_rows(text))
+        return bool(self._refusal(piece) or self._left_out.name(text) or self._foreign_rows(text))
 
     def _meta(self, piece: sql_lexer.Piece) -> None:
         name = sql_lexer.meta_name(piece.text)
@@ -174,7 +174,7 @@ class _Loader:
 
     def _statement(self, piece: sql_lexer.Piece) -> None:
         text = piece.text
-        refused = self._refused(piece)
+        refused = self._refusal(piece)
         if refused:
             self.done.errors.append(_error(piece, refused))
             return
@@ -197,8 +197,8 @@ class _Loader:
             self._failed(piece, error)
         self._follow()
 
-    def _refused(self, piece: sql_lexer.Piece) -> str:
-        """Why a statement cannot be executed; empty where it can."""
+    def _refusal(self, piece: sql_lexer.Piece) -> str:
+        """Return why a statement cannot be executed; empty where it can."""
         if not piece.whole:
             return "it is cut off, or something follows on its line"
         if piece.size > len(piece.text):
@@ -212,7 +212,7 @@ class _Loader:
             self.done.errors.append(_error(piece, "its rows have no end mark"))
 
     def _foreign_rows(self, text: bytes) -> str:
-        """Rows for a foreign table would go to another server."""
+        """Return a name if these are rows of a foreign table, which another server would get."""
         if text[:14].upper() == b"CREATE FOREIGN":
             if found := _TARGET.match(text):
                 self._foreign.add(found[1])
@@ -316,7 +316,7 @@ def _run_beside(
     if not failed:
         return
     if isinstance(failed[0], driver().Error):
-        raise restore_errors.place_failed(one_line(failed[0])) from failed[0]
+        raise restore_errors.place_failure(one_line(failed[0])) from failed[0]
     raise failed[0]
 
 

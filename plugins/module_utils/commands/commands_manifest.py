@@ -83,7 +83,9 @@ def _run(settings: RestoreSettings, arguments: argparse.Namespace) -> int:
     return _report(settings, arguments, code, lost, problem, made)
 
 
-def _dump(arguments: argparse.Namespace) -> tuple[int, manifest_snapshot.Held | None, str]:
+def _dump(
+    arguments: argparse.Namespace,
+) -> tuple[int, manifest_snapshot.SnapshotContent | None, str]:
     """Run the command; return its exit code, what was read meanwhile, and why nothing was read."""
     with contextlib.ExitStack() as stack:
         try:
@@ -93,7 +95,7 @@ def _dump(arguments: argparse.Namespace) -> tuple[int, manifest_snapshot.Held | 
         except Exception as error:  # pg_dump takes a snapshot of its own then
             return _command(arguments.what), None, str(error)
         with _running(arguments.what, snapshot.name) as running:
-            reading = manifest_snapshot.Reading(snapshot)
+            reading = manifest_snapshot.BackgroundReading(snapshot)
             try:
                 code = running.wait()
             finally:

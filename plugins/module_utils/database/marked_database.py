@@ -48,7 +48,7 @@ def create(
     plain = sql.SQL("CREATE DATABASE {} TEMPLATE template0 CONNECTION LIMIT {}").format(
         database, sql.Literal(limit)
     )
-    for clauses in _attempts(options or {}):
+    for clauses in _create_clauses(options or {}):
         try:
             cursor.execute(plain + clauses)
             break
@@ -65,8 +65,8 @@ def create(
         )
 
 
-def _attempts(options: Mapping[str, str]) -> list[Any]:
-    """The clauses of CREATE DATABASE that are tried one after the other."""
+def _create_clauses(options: Mapping[str, str]) -> list[Any]:
+    """Return clauses of CREATE DATABASE, to be tried one after the other."""
     sql = driver().sql
     clauses = [
         sql.SQL(f" {name} " + "{}").format(sql.Literal(value))

@@ -204,7 +204,7 @@ class History:
         # `immutable` reads past another program's lock: what was remembered last is better than
         # nothing, and nobody waits twice.
         address = (
-            f"file:{_quoted(self.path)}?mode=ro{'&immutable=1' if why and _locked(why) else ''}"
+            f"file:{_quoted(self.path)}?mode=ro{'&immutable=1' if why and _is_locked(why) else ''}"
         )
         try:
             database = sqlite3.connect(address, uri=True, timeout=PATIENCE, isolation_level=None)
@@ -232,7 +232,7 @@ class History:
 
     @contextlib.contextmanager
     def _writing(self) -> Iterator[sqlite3.Connection]:
-        """One transaction: all of it is kept or nothing."""
+        """Run one transaction: all of it is stored, or nothing."""
         if not self.writable:
             raise ResilienceError(str(self.problem), option="state_dir")
         try:
@@ -247,7 +247,7 @@ class History:
         except sqlite3.Error as error:
             self._mark_for_check(error)
             problem = f"the history {self.path} cannot be written: {error}"
-            if _locked(error):
+            if _is_locked(error):
                 # Whoever waited once for another program's lock does not wait again.
                 self.writable, self.problem = False, problem
                 self._database.close()
@@ -444,15 +444,15 @@ def _quoted(path: str) -> str:
     return path.replace("%", "%25").replace("?", "%3f").replace("#", "%23")
 
 
-def _locked(error: Exception) -> bool:
-    """Whether another program holds the file or its folder."""
+def _is_locked(error: Exception) -> bool:
+    """Return whether another program locks the file or its folder."""
     return isinstance(error, FolderLockedError) or "database is locked" in str(error)
 
 
 def _remedy(error: Exception) -> str:
     if isinstance(error, NewerVersionError):
         return "run the stage's playbook, which puts the newest program there"
-    if _locked(error):
+    if _is_locked(error):
         return "see which program holds it: fuser -v on the file"
     return "make room, or name a folder that can be written to"
 

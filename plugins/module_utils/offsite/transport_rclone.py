@@ -346,7 +346,7 @@ def _transfer_failure(done: process.ProcessResult, time_limit: float) -> Transfe
 
 
 def _nanoseconds(text: str) -> int:
-    """RFC 3339 with up to nine digits of a second."""
+    """Return the nanoseconds of a time in RFC 3339 with up to nine digits of a second."""
     whole, _dot, rest = text.partition(".")
     digits = re.match(r"\d*", rest)
     zone = rest[len(digits[0]) :] if digits and _dot else ""

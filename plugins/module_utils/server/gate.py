@@ -220,7 +220,7 @@ class Gate:
             for kind, alarm in alarms
             if isinstance(alarm.reason, Message)
         ]
-        records += [f"rotten {path}" for path in sorted(self.store.marked("rotten"))]
+        records += [f"rotten {path}" for path in sorted(self.store.stored_paths("rotten"))]
         for tier in self.store.tiers:
             if tier in arguments:
                 records += self._tier(tier)

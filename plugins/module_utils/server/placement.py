@@ -142,7 +142,7 @@ class _Placement:
         self.ledger = store.ledger()
         self.held = store.backups()
         self.arrived = set(store.incoming_backups())
-        self.rotten = store.marked("rotten")
+        self.rotten = store.stored_paths("rotten")
         self.now = time.time()
         self.result = PlacementResult(
             old_folder=_unused_old_folder(store), rejected=list(listed.rejected)
@@ -184,7 +184,7 @@ class _Placement:
         result.placed = sorted({*result.placed, *result.replaced, *result.repaired})
         back = [*result.placed, *result.aside]
         if self.rotten.intersection(back):
-            self.store.mark("rotten", remove=back)
+            self.store.change_stored_paths("rotten", remove=back)
         self._save_days([] if accept else days, len(result.replaced))
         self.store.save("last", {"time": self.now, "listed": len(self.listed.files)})
         return result
@@ -197,7 +197,7 @@ class _Placement:
         if lost:
             self.ledger_changed = True
             self.result.lost = sorted(lost)
-            self.store.mark("lost", add=lost)
+            self.store.change_stored_paths("lost", add=lost)
 
     def _differing(self) -> list[str]:
         """Return listed backups of which the copy holds other content than listed."""

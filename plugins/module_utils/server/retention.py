@@ -64,7 +64,7 @@ def drop_old(store: Store, now: float) -> Dropped:
 def _newest_good(store: Store, old: dict[str, list[str]]) -> dict[str, str]:
     """Return the newest good backup of each tier, in its place or moved aside."""
     least = store.settings.least_bytes
-    rotten = store.marked("rotten")
+    rotten = store.stored_paths("rotten")
     held = store.backups()
     newest: dict[str, str] = {}
     for tier in store.tiers:

@@ -114,7 +114,7 @@ def _judge_losses(store: Store) -> None:
     moving = intents.aside if intents else {}
     lost = [path for path in store.ledger() if path not in held and path not in moving]
     if lost:
-        store.mark("lost", add=lost)
+        store.change_stored_paths("lost", add=lost)
 
 
 def _verify(store: Store, result: JobResult) -> None:
@@ -134,4 +134,4 @@ def clear(store: Store) -> None:
     """Clear the alarms of something that happened once, and the backups marked as lost."""
     for kind in UNTIL_CLEARED:
         store.alarms.set(kind, None)
-    store.mark("lost", remove=store.marked("lost"))
+    store.change_stored_paths("lost", remove=store.stored_paths("lost"))

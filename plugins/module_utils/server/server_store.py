@@ -315,12 +315,14 @@ class Store:
     def _path(self, name: str) -> str:
         return os.path.join(self.state_dir, f"{name}.json")
 
-    def marked(self, name: str) -> set[str]:
-        """Return a set of paths that is stored under a name: `rotten` or `lost`."""
+    def stored_paths(self, name: str) -> set[str]:
+        """Return the set of paths that is stored under a name: `rotten` or `lost`."""
         paths = self.load(name).get("paths", [])
         return {str(path) for path in paths} if isinstance(paths, list) else set()
 
-    def mark(self, name: str, add: Iterable[str] = (), remove: Iterable[str] = ()) -> set[str]:
+    def change_stored_paths(
+        self, name: str, add: Iterable[str] = (), remove: Iterable[str] = ()
+    ) -> set[str]:
         """Change such a set, raise or clear its alarm, and return it.
 
         Args:
@@ -331,7 +333,7 @@ class Store:
             OSError: the set cannot be written; its alarm is raised all the same.
         """
         with lock_file(os.path.join(self.state_dir, f"{name}.lock"), LOCK_SECONDS):
-            before = self.marked(name)
+            before = self.stored_paths(name)
             paths = (before | set(add)) - set(remove)
             kind, message = _MARKS[name]
             self.alarms.set(kind, message(sorted(paths)) if paths else None)

@@ -46,7 +46,7 @@ def reread(store: Store) -> Reread:
     for path in lost:
         del ledger[path]
     # A backup that is back is reported for the last time by the run that notices it.
-    store.mark("lost", add=lost, remove=store.marked("lost") & held.keys())
+    store.change_stored_paths("lost", add=lost, remove=store.stored_paths("lost") & held.keys())
     found, well = Reread(), []
     days = store.settings.reread_days
     share = sum(status.st_size for status in held.values()) / max(1, days)
@@ -71,7 +71,7 @@ def reread(store: Store) -> Reread:
         else:
             found.rotten.append(path)
     # A rotten backup stays marked until it reads well again, or is replaced.
-    store.mark("rotten", add=found.rotten, remove=[*well, *lost])
+    store.change_stored_paths("rotten", add=found.rotten, remove=[*well, *lost])
     store.alarms.set(
         UNREADABLE,
         _("cannot be read: %(files)s", files=names(found.unreadable)) if found.unreadable else None,
@@ -83,9 +83,9 @@ def reread(store: Store) -> Reread:
 def compare_with_ledger(
     store: Store, before: Mapping[str, LedgerEntry], digests: Mapping[str, str]
 ) -> list[str]:
-    """Mark backups as rotten whose content, read just now, is not what the ledger knows.
+    """Record as rotten the backups whose content, read just now, differs from the ledger.
 
-    A backup that was marked earlier and reads well again is no longer marked.
+    A backup that was rotten earlier and reads well again is no longer listed as rotten.
 
     Args:
         store: the copy.
@@ -97,11 +97,11 @@ def compare_with_ledger(
     """
     known = {path: digest for path, digest in digests.items() if path in before}
     suspects = {path for path, digest in known.items() if digest != before[path].sha256}
-    well = store.marked("rotten") & (known.keys() - suspects)
+    well = store.stored_paths("rotten") & (known.keys() - suspects)
     if not suspects and not well:
         return []
     ledger = store.ledger()
     rotten = sorted(path for path in suspects if ledger.get(path) == before[path])
     if rotten or well:
-        store.mark("rotten", add=rotten, remove=well)
+        store.change_stored_paths("rotten", add=rotten, remove=well)
     return rotten

@@ -327,7 +327,7 @@ def _retry_after(written: str | None) -> float | None:
 
 
 def _filled(value: Any, values: Mapping[str, str]) -> Any:
-    """The value with `{name}` replaced in all its strings."""
+    """Return the value with `{name}` replaced in all its strings."""
     if isinstance(value, str):
         for name, known in values.items():
             value = value.replace("{" + name + "}", known)
