@@ -5,7 +5,7 @@
 """Command line on a host: configuration file, engine call, page, log line, exit code.
 
 Runs as `python3 -m chefwell_resilience.host_cli COMMAND --config FILE`; the `.sh` launchers of the
-plan do just that. The commands of a stage are in `commands/commands_<stage>.py`.
+plan do just that. The commands are in `commands/commands_<name>.py`.
 """
 
 from __future__ import annotations
@@ -14,13 +14,11 @@ import argparse
 import contextlib
 import importlib
 import io
-import json
 import sys
 from collections.abc import Mapping, Sequence
-from typing import Any
+from types import ModuleType
 
 from .commands.command import (
-    EXIT_CRITICAL,
     EXIT_OK,
     EXIT_UNKNOWN,
     Command,
@@ -30,27 +28,40 @@ from .commands.command import (
 )
 from .common import interrupt, settings
 from .common.errors import ResilienceError
-from .common.language import translations
 from .common.system_errors import reason
-from .notifications import channel_test
 
-STAGES = ("disk", "offsite", "staging", "manifest", "recovery", "checkpoint", "server")
-# Commands that run often, or on a server that has none of the libraries of the other stages: only
-# the code of their own stage is loaded for them.
-STAGE_OF = {
-    "monitor-disk-space": "disk",
-    "disk-status": "disk",
+# The files of the commands, `commands/commands_<name>.py`.
+COMMAND_FILES = (
+    "disk_monitor",
+    "disk_status",
+    "offsite",
+    "staging",
+    "manifest",
+    "recovery",
+    "checkpoint",
+    "server",
+)
+# Commands that run often, or on a server that has none of the libraries of the others: only the
+# code of their own file is loaded for them.
+FILE_OF = {
+    "monitor-disk-space": "disk_monitor",
+    "disk-status": "disk_status",
     "sync-backups-offsite": "offsite",
     "verify-offsite-backups": "offsite",
     "keep-offsite-copy": "server",
 }
 
 
+def _part(name: str) -> ModuleType:
+    """Return a file of `commands/`, loaded only where it is needed."""
+    return importlib.import_module(f".commands.{name}", __package__)
+
+
 def commands_for(name: str = "") -> dict[str, Command]:
-    """Return commands by name: those of the named one's stage if `STAGE_OF` has it, else all."""
+    """Return commands by name: those of the named one's file if `FILE_OF` has it, else all."""
     found: dict[str, Command] = {}
-    for stage in (STAGE_OF[name],) if name in STAGE_OF else STAGES:
-        found |= importlib.import_module(f".commands.commands_{stage}", __package__).COMMANDS
+    for file in (FILE_OF[name],) if name in FILE_OF else COMMAND_FILES:
+        found |= _part(f"commands_{file}").COMMANDS
     return found
 
 
@@ -84,29 +95,6 @@ def fail(command: Command, given: Sequence[str], text: str) -> None:
             print_result(line)
 
 
-def print_test_messages(values: Any, as_json: bool) -> int:
-    """Send a test message to every address, and print what came of each."""
-    values.check_notifications()
-    results = channel_test.send_test_messages(values, translations(values.language))
-    if as_json:
-        rows = [{"service": name, "problem": problem or None} for name, problem in results]
-        print_result(json.dumps({"services": rows}))
-    else:
-        tr = translations(values.language).gettext
-        delivered, failed = (
-            tr("✅ %(service)s delivered"),
-            tr("❌ %(service)s not delivered: %(why)s"),
-        )
-        lines = [
-            (failed if problem else delivered) % {"service": name, "why": problem}
-            for name, problem in results
-        ]
-        print_result("\n".join(lines or [tr("No address is configured in notify.")]))
-    if not results:
-        return EXIT_UNKNOWN
-    return EXIT_CRITICAL if any(problem for _name, problem in results) else EXIT_OK
-
-
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command.
 
@@ -133,7 +121,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         values = settings.load(arguments.config, command.settings)
         if command.notifies and arguments.test_message:
-            return print_test_messages(values, arguments.json)
+            return int(_part("command_test_message").print_test_messages(values, arguments.json))
         return command.run(values, arguments)
     except ResilienceError as error:
         warn(f"{arguments.command}: {error}")

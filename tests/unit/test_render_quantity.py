@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import pytest
-from ansible_collections.chefwell.resilience.plugins.module_utils.common import quantity
+from ansible_collections.chefwell.resilience.plugins.module_utils.common import (
+    quantity,
+    shares,
+)
 from ansible_collections.chefwell.resilience.plugins.module_utils.common.language import (
     translations,
 )
@@ -66,7 +69,7 @@ def test_short_size(count: int | None, shown: str) -> None:
     ],
 )
 def test_percent(value: float | None, shown: str) -> None:
-    assert quantity.percent(value) == shown
+    assert shares.percent(value) == shown
 
 
 @pytest.mark.parametrize(
@@ -82,7 +85,7 @@ def test_percent(value: float | None, shown: str) -> None:
     ],
 )
 def test_confidence_is_100_only_when_it_is(value: float | None, shown: str) -> None:
-    assert quantity.confidence(value) == shown
+    assert shares.confidence(value) == shown
 
 
 @pytest.mark.parametrize(

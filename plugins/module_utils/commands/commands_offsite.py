@@ -13,7 +13,7 @@ import sys
 from collections.abc import Callable, Sequence
 
 from ..history.history import delete_stage
-from ..notifications import delivery
+from ..notifications import ping
 from ..offsite import offsite_config, offsite_guards, offsite_report, offsite_verification, sync
 from ..offsite.offsite_config import OffsiteSettings
 from ..offsite.offsite_settings import (
@@ -148,7 +148,7 @@ def _sync_destinations(
     offsite_report.check_settings(settings)
     problems: list[str] = []
     if not arguments.dry_run:
-        delivery.ping_or_report(settings.ping_url, "start", "", problems)
+        ping.ping_or_report(settings.ping_url, "start", "", problems)
     results = []
     for sync_settings in chosen:
         results.append(
@@ -170,7 +170,7 @@ def _sync_destinations(
         # A sync that found another one running knows nothing of the copy.
         if any(result.status != LOCKED for result in results):
             action = "fail" if failed else "success"
-            delivery.ping_or_report(settings.ping_url, action, messages, problems)
+            ping.ping_or_report(settings.ping_url, action, messages, problems)
         _log(settings.log_file, [f"{now()} problem: {problem}" for problem in problems])
     for problem in problems:
         warn(problem)

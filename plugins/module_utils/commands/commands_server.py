@@ -14,7 +14,7 @@ import os
 from ..common.errors import ResilienceError
 from ..common.system_errors import reason
 from ..inventory.inventory import readable
-from ..notifications import delivery
+from ..notifications import ping
 from ..server import client_inventory, placement, rrsync_features, server_job
 from ..server import server_notifications as notifications
 from ..server.server_alarms import Alarm
@@ -58,7 +58,7 @@ def _keep(settings: ServerSettings, arguments: argparse.Namespace) -> int:
     problems: list[str] = []
     lines: list[str] = []
     result: JobResult | None = None
-    delivery.ping_or_report(settings.ping_url, "start", "", problems)
+    ping.ping_or_report(settings.ping_url, "start", "", problems)
     try:
         store = Store(settings)
         result = _run_job(store, arguments, lines, problems)
@@ -75,7 +75,7 @@ def _keep(settings: ServerSettings, arguments: argparse.Namespace) -> int:
     finally:
         good = result is not None and not result.alarms
         outcome = "success" if good else "fail"
-        delivery.ping_or_report(settings.ping_url, outcome, "\n".join(lines), problems)
+        ping.ping_or_report(settings.ping_url, outcome, "\n".join(lines), problems)
         if result is None:
             for problem in problems:
                 warn(problem)

@@ -2,7 +2,7 @@
 # Copyright (c) 2026, chefwell.resilience contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Format figures for people: sizes, shares, durations.
+"""Format figures for people: sizes and durations; `shares` has percentages.
 
 The rules reproduce the examples of the plan, in every language:
 
@@ -10,16 +10,12 @@ The rules reproduce the examples of the plan, in every language:
   GB, TB, PB. It has one decimal, to the nearest, which goes when it is zero or the figure is 100 or
   more.
 - A short size (`36K`) is rounded up, with one decimal below 10, as `ls -lh` does it.
-- A share (`45%`, `0.05%`) is cut, never rounded up, so that a limit that was not reached is never
-  shown as reached: whole from 1% on, two decimals below, `<0.01%` for less than that.
-- A confidence is `100%` only when it is exactly 100, and is otherwise cut to one decimal.
 - A duration (`45 seconds`) is whole from ten seconds on and has one decimal below.
 - A recovery time (`< 1 minute`, `3 minutes`) is counted in whole minutes, rounded up.
 """
 
 from __future__ import annotations
 
-import decimal
 import gettext
 import math
 
@@ -53,35 +49,6 @@ def short_size(count: int | None) -> str:
     tenths = math.ceil(value * 10)
     figure = f"{tenths / 10:.1f}" if unit and tenths < 100 else str(math.ceil(value))
     return figure + _SHORT_UNITS[unit]
-
-
-def _cut(value: float, places: str) -> decimal.Decimal:
-
-    # Through repr: 0.57 * 100 is a float just under 57, and floor() would say 56.
-    exact = decimal.Decimal(repr(round(float(value), 9)))
-    return exact.quantize(decimal.Decimal(places), rounding=decimal.ROUND_DOWN)
-
-
-def percent(value: float | None) -> str:
-    """Return a share in percent, such as `45%` or `0.05%`; `?%` when it is not known."""
-    if value is None:
-        return "?%"
-    if value >= 1:
-        return f"{_cut(value, '1')}%"
-    if 0 < value < 0.01:
-        return "<0.01%"
-    return f"{_cut(value, '0.01')}".rstrip("0").rstrip(".") + "%"
-
-
-def confidence(value: float | None) -> str:
-    """Return the confidence of a drill, such as `100%` or `98.4%`; `?%` when it is not known."""
-    if value is None:
-        return "?%"
-    if value == 100:
-        return "100%"
-
-    exact = decimal.Decimal(repr(float(value)))
-    return f"{exact.quantize(decimal.Decimal('0.1'), rounding=decimal.ROUND_DOWN)}%"
 
 
 def _seconds(translations: gettext.NullTranslations, value: float) -> str:

@@ -21,7 +21,7 @@ from ..common.errors import ResilienceError
 from ..common.language import translations
 from ..common.levels import CRITICAL, OK, UNKNOWN, WARNING
 from ..history.history import Event, History, open_history
-from ..notifications import delivery, metrics, notify
+from ..notifications import metrics, notify, ping
 from ..notifications.alerts import Condition
 from ..notifications.metrics import Gauge
 from ..pages import render_drill, render_history
@@ -51,7 +51,7 @@ def check_settings(settings: RestoreSettings) -> None:
 def begin(settings: RestoreSettings) -> list[str]:
     """Ping the dead man's switch at the start of a drill; return the problems."""
     problems: list[str] = []
-    delivery.ping_or_report(settings.ping_url, "start", "", problems)
+    ping.ping_or_report(settings.ping_url, "start", "", problems)
     return problems
 
 
@@ -79,7 +79,7 @@ def follow(settings: RestoreSettings, result: Mapping[str, Any]) -> list[str]:
         attempt(lambda: _notify(settings, history, result))
     metrics.write_or_report(settings.metrics_file, lambda: _gauges(result), problems)
     action = "success" if result["verdict"] == proof_settings.PASSED else "fail"
-    delivery.ping_or_report(settings.ping_url, action, json.dumps(summary(result)), problems)
+    ping.ping_or_report(settings.ping_url, action, json.dumps(summary(result)), problems)
     attempt(lambda: renew_runbook(settings, result)[1])
     return problems
 

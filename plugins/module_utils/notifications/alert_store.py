@@ -21,7 +21,6 @@ from ..common.files import replace_json
 from ..common.system_errors import reason
 from ..history.history import History
 from .alerts import AlertState, states_from
-from .outbox import QueuedMessage
 
 
 class AlertStore:
@@ -74,13 +73,13 @@ class AlertStore:
     def save(
         self,
         states: Mapping[str, AlertState],
-        queue: Iterable[QueuedMessage],
+        queue: Iterable[Mapping[str, Any]],
         notified_levels: Mapping[str, Mapping[str, str]],
     ) -> None:
         """Write the document if it changed; to write takes longest in a run without news."""
         content: dict[str, Any] = {
             "states": {key: state.to_dict() for key, state in states.items()},
-            "queue": [message.to_dict() for message in queue],
+            "queue": [dict(message) for message in queue],
             "heard": {service: dict(one) for service, one in notified_levels.items()},
         }
         same = all(self._content.get(key) == value for key, value in content.items())

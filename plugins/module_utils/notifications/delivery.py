@@ -121,20 +121,6 @@ def ping(address: str, action: str, body: str = "", *, time_limit: float = 20) -
     return problem or f"no answer within {time_limit:g} s"
 
 
-def ping_or_report(address: str, action: str, body: str, problems: list[str]) -> None:
-    """Ping a dead man's switch, if there is one.
-
-    Args:
-        address: of the switch; empty for none.
-        action: `start`, `success` or `fail`.
-        body: what the run printed.
-        problems: the reason why it did not arrive is added here, as text.
-    """
-    why = ping(address, action, body) if address else None
-    if why:
-        problems.append(f"the dead man's switch could not be pinged ({action}): {why}")
-
-
 def _run_worker(work: Mapping[str, Any], time_limit: float) -> tuple[list[dict[str, Any]], str]:
     """Return the lines that the worker printed, and what went wrong with itself."""
     # Addresses hold passwords: they travel by standard input, which no process list shows.

@@ -7,7 +7,6 @@
 from __future__ import annotations
 
 import dataclasses
-import logging
 import os
 
 from ..common.errors import ResilienceError
@@ -78,6 +77,7 @@ class NotificationSettings:
             return
         try:
             import apprise
+            from apprise.logger import logger
         except ImportError as error:
             raise ResilienceError(
                 "apprise is missing, which sends notifications",
@@ -85,7 +85,7 @@ class NotificationSettings:
                 remedy="install apprise (Debian: apt install apprise)",
             ) from error
         # It logs the addresses that it does not understand, passwords included.
-        logging.getLogger("apprise").setLevel(logging.CRITICAL + 1)
+        logger.disabled = True
         for number, address in enumerate(self.notify):
             if not apprise.Apprise().add(address):
                 raise ResilienceError(

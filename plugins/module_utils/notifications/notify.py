@@ -2,27 +2,22 @@
 # Copyright (c) 2026, chefwell.resilience contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Notify people about conditions: decide, write, deliver, and keep what was not delivered.
+"""Notify people about conditions: decide what is news, and hand it to `sending`.
 
 A stage calls `notify` with all conditions that it watches, ok or not.
 """
 
 from __future__ import annotations
 
-import collections
 import dataclasses
 import gettext
 from collections.abc import Mapping, Sequence
 
-from ..common.levels import OK
 from ..history.history import History
-from . import alerts, delivery, outbox
+from . import alerts, channel
 from .alert_store import AlertStore
 from .alerts import AlertState, Condition, Notification
-from .delivery import Parcel
 from .notification_settings import FALLBACK, NotificationSettings
-from .notification_text import notification_text, summary_text
-from .outbox import DeliveryOutcome, QueuedMessage
 
 
 @dataclasses.dataclass(frozen=True)
@@ -73,45 +68,15 @@ def notify(
         remind_seconds=settings.remind_hours * 3600,
         silent_until=silent_until,
     )
-    addresses = {delivery.service_id(address): address for address in settings.notify}
-    queue = outbox.messages_from(store.queue, addresses)
-    stored_levels, levels = store.notified_levels, dict[str, dict[str, str]]()
-    for service in addresses:
-        # A service that was added or corrected since the last run gets what is in force.
-        before = stored_levels.get(service, {})
-        new = {one.key: one for one in alerts.missed(states, before, now)}
-        # A recovery goes only to services that were notified of the problem.
-        new |= {
-            one.key: one
-            for one in notifications
-            if one.kind != alerts.RECOVERED or one.key in before
-        }
-        queue += [
-            _message(translations, one, service, settings.named_host, number)
-            for number, one in enumerate(new.values())
-        ]
-        levels[service] = {
-            key: new[key].level if key in new else before[key]
-            for key, state in states.items()
-            if (key in new or key in before) and state.level != OK
-        }
-    # Saved before anything is sent: a run that is killed meanwhile leads to a second message, not
-    # to none.
-    store.save(states, queue, levels)
-    delivered = 0
-    problems: list[str] = []
-    if queue:
-        outcomes = _deliver(queue, addresses, settings, translations, now)
-        to_send = len(queue)
-        queue, given_up = outbox.after_delivery(queue, outcomes, now)
-        delivered = to_send - len(queue) - len(given_up)
-        problems = _problems(queue, given_up, outcomes, addresses)
-        waiting_keys = {(message.service, message.key) for message in queue}
-        for message in given_up:
-            if (message.service, message.key) not in waiting_keys:
-                levels[message.service].pop(message.key, None)
-        store.save(states, queue, levels)
-    return NotifyResult(notifications, delivered, len(queue), states, problems + store.problems)
+    if not settings.notify:
+        store.save(states, (), {})
+        return NotifyResult(notifications, 0, 0, states, store.problems)
+    sent = channel.load("sending").send(
+        store, states, notifications, settings, translations, now=now
+    )
+    return NotifyResult(
+        notifications, sent.delivered, sent.kept, states, sent.problems + store.problems
+    )
 
 
 def states_in_force(
@@ -119,70 +84,3 @@ def states_in_force(
 ) -> dict[str, AlertState]:
     """Return the alert states that were stored last, by key, to show on a page."""
     return AlertStore(stage, host, history, fallback_dir).states
-
-
-def _message(
-    translations: gettext.NullTranslations,
-    notification: Notification,
-    service: str,
-    host: str,
-    number: int,
-) -> QueuedMessage:
-    title, body = notification_text(translations, notification, host)
-    return QueuedMessage(
-        f"{notification.time:.6f}-{number}-{service}",
-        service,
-        notification.key,
-        notification.level,
-        notification.time,
-        title,
-        body,
-    )
-
-
-def _deliver(
-    queue: Sequence[QueuedMessage],
-    addresses: Mapping[str, str],
-    settings: NotificationSettings,
-    translations: gettext.NullTranslations,
-    now: float,
-) -> dict[str, DeliveryOutcome]:
-    """Deliver the messages that are due; return the outcome of each by message id."""
-    parcels: dict[str, list[Parcel]] = {}
-    for service, messages in outbox.due(queue, now).items():
-        if len(messages) > outbox.SUMMARY_ABOVE:
-            title, body = summary_text(translations, messages, settings.named_host)
-            ids = tuple(message.id for message in messages)
-            parcels[service] = [Parcel(ids, title, body, messages[0].kind)]
-        else:
-            parcels[service] = [
-                Parcel((one.id,), one.title, one.body, one.kind) for one in messages
-            ]
-    return delivery.deliver(parcels, addresses, time_limit=settings.notify_time_limit)
-
-
-def _problems(
-    kept: Sequence[QueuedMessage],
-    given_up: Sequence[QueuedMessage],
-    outcomes: Mapping[str, DeliveryOutcome],
-    addresses: Mapping[str, str],
-) -> list[str]:
-    counts = collections.Counter(
-        (
-            addresses[message.service],
-            outcomes[message.id].problem if message.id in outcomes else "it asked to wait",
-        )
-        for message in kept
-    )
-    return [
-        *(
-            f"{count} not delivered to {delivery.service_name(address)}, kept for the next run:"
-            f" {why}"
-            for (address, why), count in counts.items()
-        ),
-        *(
-            f"{len(messages)} given up after {messages[0].tries} runs, not delivered to"
-            f" {delivery.service_name(addresses[service])}, the worst: {messages[0].title}"
-            for service, messages in outbox.by_service(given_up).items()
-        ),
-    ]

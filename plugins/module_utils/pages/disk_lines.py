@@ -12,16 +12,13 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from ..common import levels
-from ..common.errors import ResilienceError
 from ..common.levels import LEVELS, OK, RISING, UNKNOWN
 from ..common.safe_text import clean
 from ..disk import disk_causes, usage
 from ..disk.disk_check import DiskMeasurement
-from ..disk.disk_settings import MonitorSettings
-from ..history.history import History
+from ..disk.forecast import DAY
 from ..notifications.alerts import AlertState, Condition
 from ..notifications.metrics import Gauge
-from . import render_trend
 
 # Monitoring Plugins development guidelines, "Plugin Output for Nagios".
 _STATUS = ("OK", "WARNING", "CRITICAL", "UNKNOWN")
@@ -184,30 +181,6 @@ def _target(measured: DiskMeasurement, result: usage.TargetResult) -> usage.Targ
     return measured.monitored.discover or usage.Target(result.path)
 
 
-def days(history: History | None, result: usage.TargetResult, now: float) -> list[float | None]:
-    """Return the highest percentage of each of the last days, with the present measurement."""
-    if history is None or result.percent_used is None:
-        return []
-    try:
-        samples = history.samples(result.key, now - render_trend.SPARK_DAYS * render_trend.DAY)
-    except ResilienceError:
-        return []
-    points = []
-    for sample in samples:
-        if sample.bytes_used is None or sample.time > now:
-            continue
-        whole = (
-            sample.bytes_total
-            if result.folder
-            else sample.bytes_used + (sample.bytes_available or 0)
-        )
-        if whole:
-            points.append((sample.time, 100 * sample.bytes_used / whole))
-    if not points:
-        return []
-    return render_trend.daily([*points, (now, result.percent_used)], now)
-
-
 def alerts_in_force(
     states: Mapping[str, AlertState], now: float, levels: Mapping[str, str] | None = None
 ) -> list[dict[str, Any]]:
@@ -236,21 +209,6 @@ def alerts_in_force(
     ]
 
 
-def no_backups(settings: MonitorSettings, measured: DiskMeasurement) -> dict[str, Any]:
-    """Return what the page shows as the backup tree when it could not be read."""
-    path = settings.backup_path
-    reasons = [
-        result.reason for result in measured.results if result.folder and result.path == path
-    ]
-    return {
-        "root": path,
-        "tiers": {tier: {"count": 0, "bytes": 0} for tier in settings.tiers},
-        "total_count": 0,
-        "total_bytes": 0,
-        "problems": reasons,
-    }
-
-
 def gauges(measured: DiskMeasurement) -> list[Gauge]:
     """Return the metrics of one measurement."""
 
@@ -276,7 +234,7 @@ def gauges(measured: DiskMeasurement) -> list[Gauge]:
             "inodes_used_percent": ("Percent of inodes used.", result.inodes_percent_used),
             "full_seconds": (
                 "Seconds until it is full, by the forecast.",
-                None if until is None else until * render_trend.DAY,
+                None if until is None else until * DAY,
             ),
         }
         found += [

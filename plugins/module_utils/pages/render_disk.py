@@ -9,7 +9,7 @@ from __future__ import annotations
 import gettext
 from typing import Any
 
-from ..common import quantity
+from ..common import quantity, shares
 from ..common.levels import LEVEL_DISPLAY
 from ..common.safe_text import clean, clean_all
 from ..disk import disk_causes
@@ -41,7 +41,7 @@ def target_reason(translations: gettext.NullTranslations, target: dict[str, Any]
     reason = str(target.get("reason") or "")
     inodes, used = target.get("inodes_percent_used"), target.get("percent_used")
     if not reason and inodes is not None and (used is None or inodes > used):
-        return translations.gettext("inodes %(percent)s") % {"percent": quantity.percent(inodes)}
+        return translations.gettext("inodes %(percent)s") % {"percent": shares.percent(inodes)}
     return reason
 
 
@@ -53,7 +53,7 @@ def target_figures(target: dict[str, Any]) -> str:
     share = target.get("percent_used")
     if share == 0 and target["bytes_used"]:
         share = 0.001  # rounded to 0 by the measurement, yet not nothing
-    return f"{used} / {total} ({quantity.percent(share)})"
+    return f"{used} / {total} ({shares.percent(share)})"
 
 
 def by_level(disk: dict[str, Any], backups: dict[str, Any] | None) -> dict[str, list[str]]:

@@ -10,7 +10,7 @@ import datetime
 import gettext
 from typing import Any
 
-from ..common import quantity
+from ..common import quantity, shares
 from ..common.messages import translate_result
 from ..common.safe_text import clean_all
 from . import render_titles
@@ -422,7 +422,7 @@ class _Page:
             # A file that could not be read as a backup has no known format.
             packed = is_compressed(form)
             size += " " + (tr("(compressed)") if packed else tr("(not compressed)"))
-        confidence = quantity.confidence(self.drill.get("confidence"))
+        confidence = shares.confidence(self.drill.get("confidence"))
         self.lines += [
             "",
             tr("🎯 Confidence: %(percent)s") % {"percent": confidence},

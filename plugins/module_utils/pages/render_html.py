@@ -18,7 +18,7 @@ import re
 from typing import Any
 
 from ..checks.finding_kinds import KINDS
-from ..common import quantity
+from ..common import quantity, shares
 from ..common.messages import translate_result
 from ..common.safe_text import clean_all
 from . import (
@@ -233,7 +233,7 @@ def _disk_part(
     return {
         "state": state,
         "summary": summary,
-        "detail": f"{fullest['name']} {quantity.percent(fullest['percent'])}" if fullest else "",
+        "detail": f"{fullest['name']} {shares.percent(fullest['percent'])}" if fullest else "",
         "findings": findings,
         "targets": rows,
         "backups": None if backups is None else _tiers(backups, render_inventory.tiers(backups)),
@@ -319,7 +319,7 @@ def _drill_part(
     featured = render_drill.split_schemas(drill)[1]
     detail = ""
     if drill.get("confidence") is not None:
-        percent = quantity.confidence(drill["confidence"])
+        percent = shares.confidence(drill["confidence"])
         detail = translations.gettext("%(percent)s confidence") % {"percent": percent}
     return {
         "state": state,
@@ -333,7 +333,7 @@ def _drill_part(
         "backend_log": "\n".join(drill.get("backend_log") or []),
         "featured_name": drill.get("featured_schema") or "",
         "time": render_drill.moment(drill.get("time")),
-        "confidence": quantity.confidence(drill.get("confidence")),
+        "confidence": shares.confidence(drill.get("confidence")),
         "counts": {key: drill.get(key) for key in ("passed", "failed", "skipped")},
         "file": backup.get("file") or "?",
         "path": backup.get("path") or "",

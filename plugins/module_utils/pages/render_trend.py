@@ -12,7 +12,7 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from ..common import quantity
+from ..common import quantity, shares
 from ..common.levels import LEVEL_DISPLAY
 from ..disk import disk_causes
 from ..disk.forecast import LEAST_DAYS, LEAST_SAMPLES
@@ -95,10 +95,10 @@ def trend_lines(
         percent = target.get("percent_used")
         if percent is None:
             continue
-        span = quantity.percent(min(known)), quantity.percent(max(known))
+        span = shares.percent(min(known)), shares.percent(max(known))
         lines += wrap(f"   {name}:", 6)
         drawn = filled_bar(percent, target.get("level"), colour)
-        lines.append(f"      {drawn} {quantity.percent(percent):>5}")
+        lines.append(f"      {drawn} {shares.percent(percent):>5}")
         range_text = span[0] if span[0] == span[1] else f"{span[0]} - {span[1]}"
         lines.append(f"      {sparkline(target['days'])} {range_text}")
         lines += wrap(f"      {forecast_text(translations, target.get('forecast') or {})}", 6)
@@ -113,7 +113,7 @@ def tier_text(translations: gettext.NullTranslations, tier: str, use: Mapping[st
     figures = {
         "tier": tier[:1].upper() + tier[1:],
         "size": quantity.size(use["bytes_used"]),
-        "share": quantity.percent(use["percent_used"]),
+        "share": shares.percent(use["percent_used"]),
     }
     text = translations.gettext("%(tier)s: %(size)s, %(share)s of the disk") % figures
     growth = use.get("growth_per_day")

@@ -1,0 +1,196 @@
+# -*- coding: utf-8 -*-
+# Copyright (c) 2026, chefwell.resilience contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Stage 1 on the host: `monitor-disk-space`."""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import json
+import time
+from collections.abc import Sequence
+from typing import Any
+
+from ..common.errors import ResilienceError
+from ..common.language import translations
+from ..common.levels import OK, UNKNOWN, exit_code
+from ..common.locks import single_run
+from ..common.safe_text import clean
+from ..common.system_errors import reason
+from ..disk import disk_check, mounts
+from ..disk.disk_settings import DiskSettings
+from ..history.history import History, delete_stage, open_history
+from ..notifications import metrics, notify, ping
+from ..notifications.alerts import Condition
+from ..pages import disk_lines
+from . import disk_command
+from .command import Command, OutputError, append_log, now, print_result, warn
+
+
+def _gone(
+    settings: DiskSettings, conditions: list[Condition], history: History | None
+) -> list[Condition]:
+    """Return conditions for targets whose alert is in force and that are measured no longer."""
+    known = {condition.key for condition in conditions}
+    states = disk_command.alert_states(settings, history)
+    missing = {
+        key: state
+        for key, state in states.items()
+        if key not in known
+        and state.level not in (OK, UNKNOWN)
+        and key.rpartition(":")[2] not in disk_command.APART
+    }
+    if not missing:
+        return []
+    points = {f"mount:{clean(mount.point)}" for mount in mounts.mount_table()}
+    language = translations(settings.language)
+    return [
+        disk_lines.gone(language, key, state, key in points or not key.startswith("mount:"))
+        for key, state in missing.items()
+    ]
+
+
+def _notify(
+    measured: disk_check.DiskMeasurement, settings: DiskSettings, history: History | None
+) -> notify.NotifyResult:
+    conditions, silent = disk_command.conditions(measured, settings)
+    return notify.notify(
+        disk_command.STAGE,
+        [*conditions, *_gone(settings, conditions, history)],
+        settings,
+        history,
+        translations(settings.language),
+        now=measured.time,
+        silent_until=silent,
+    )
+
+
+def _forget(settings: DiskSettings) -> int:
+    """Delete this stage's samples and alert states from the history, which other stages share."""
+    if delete_stage(settings.state_dir, disk_command.STAGE):
+        print_result("forgotten")
+    return exit_code(OK)
+
+
+def _monitor(settings: DiskSettings, arguments: argparse.Namespace) -> int:
+    if arguments.forget:
+        return _forget(settings)
+    disk_command.check_settings(settings, arguments.config, services=arguments.check)
+    if arguments.check:
+        print_result("the configuration is right")
+        return exit_code(OK)
+    if arguments.nagios:
+        return _plugin(settings)
+    problems: list[str] = []
+    ping.ping_or_report(settings.ping_url, "start", "", problems)
+    silent = disk_command.paths_without_answer(settings, "state_dir", "log_file", "metrics_file")
+    with contextlib.ExitStack() as stack:
+        alone, history = True, None
+        if "state_dir" in silent:
+            problems.append(silent["state_dir"])
+        else:
+            alone = stack.enter_context(single_run(settings.state_dir, disk_command.STAGE))
+            history = stack.enter_context(open_history(settings.state_dir, problems))
+        try:
+            measured = disk_check.measurement(settings, history, time.time())
+        except ResilienceError as error:
+            ping.ping_or_report(settings.ping_url, "fail", str(error), problems)
+            raise
+        lines = [disk_lines.log_line(now(), result) for result in measured.results]
+        result: dict[str, Any] = {**measured.to_dict(), "time": now()}
+        # First the log: whatever comes after it may fail or take its time.
+        result["log_problem"] = silent.get("log_file") or append_log(settings.log_file, lines)
+        problems += measured.problems
+        if alone:
+            _store(measured, settings, history, result, problems)
+            if "metrics_file" in silent:
+                problems.append(silent["metrics_file"])
+            else:
+                metrics.write_or_report(
+                    settings.metrics_file, lambda: disk_lines.gauges(measured), problems
+                )
+        else:
+            problems.append("another run is at work; history and alerts are left to it")
+    if result["log_problem"]:
+        problems.insert(0, result["log_problem"])
+    # The host's own levels decide; unknown is a failure too, because nothing was measured.
+    action = "success" if exit_code(measured.level) <= 1 else "fail"
+    ping.ping_or_report(settings.ping_url, action, "\n".join([*lines, *problems]), problems)
+    result["problems"] = list(dict.fromkeys(problems))
+    _print_result(json.dumps(result) if arguments.json else "\n".join(lines))
+    for problem in result["problems"]:
+        warn(problem)
+    return exit_code(measured.level)
+
+
+def _plugin(settings: DiskSettings) -> int:
+    """Measure, and print the line of a monitoring plugin; nothing is written."""
+    problems: list[str] = []
+    with disk_command.open_stored_history(settings, problems) as history:
+        measured = disk_check.measurement(settings, history, time.time())
+    problems += measured.problems
+    _print_result(disk_lines.nagios(measured, problems))
+    return exit_code(disk_lines.plugin_level(measured, problems))
+
+
+def _plugin_failure(given: Sequence[str], text: str) -> str:
+    """Return the line of a plugin that cannot measure; empty where no plugin was requested."""
+    return disk_lines.plugin_line(UNKNOWN, text) if "--nagios" in given else ""
+
+
+def _print_result(text: str) -> None:
+    """Print the result; an output that takes nothing must not change the exit code."""
+    try:
+        print_result(text)
+    except OutputError as error:
+        warn(f"the output cannot be written: {reason(error)}")
+
+
+def _store(
+    measured: disk_check.DiskMeasurement,
+    settings: DiskSettings,
+    history: History | None,
+    result: dict[str, Any],
+    problems: list[str],
+) -> None:
+    """Send notifications, and then store the samples."""
+    outcome = _notify(measured, settings, history)
+    problems += outcome.problems
+    result["alerts"] = disk_lines.alerts_in_force(outcome.states, measured.time)
+    result["notifications"] = [
+        {"kind": one.kind, "key": one.key, "name": one.name, "level": one.level}
+        for one in outcome.notifications
+    ]
+    result["delivered"], result["kept"] = outcome.delivered, outcome.kept
+    if history is not None and history.writable:
+        try:
+            history.add_samples(disk_check.samples(measured))
+        except ResilienceError as error:
+            problems.append(str(error))
+
+
+def _monitor_arguments(parser: argparse.ArgumentParser) -> None:
+    chosen = parser.add_mutually_exclusive_group()
+    chosen.add_argument("--check", action="store_true", help="check the configuration and exit")
+    chosen.add_argument(
+        "--forget", action="store_true", help="delete the stored samples and alert state and exit"
+    )
+    chosen.add_argument(
+        "--nagios",
+        action="store_true",
+        help="measure only, and print one line as a monitoring plugin, with performance data",
+    )
+
+
+COMMANDS = {
+    "monitor-disk-space": Command(
+        "measure the disks, log, store samples and send notifications",
+        DiskSettings,
+        _monitor,
+        _monitor_arguments,
+        _plugin_failure,
+        notifies=True,
+    ),
+}
