@@ -6,6 +6,7 @@ import fcntl
 import os
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -107,3 +108,25 @@ def test_no_child_is_left_where_all_return() -> None:
     results([call(lambda: 1)])
     with pytest.raises(ChildProcessError):
         os.waitpid(-1, os.WNOHANG)
+
+
+def test_a_shared_child_makes_the_calls_of_several_groups() -> None:
+    with bounded_calls.shared_child():
+        first = results([call(os.getpid)])[0].value()
+        second, path = results([call(os.getpid), call(partial(os.path.join, "a", "b" * 200_000))])
+        assert (second.value(), path.value()) == (first, "a/" + "b" * 200_000)
+        assert results([call(partial(int, "x"))])[0].error is not None
+        assert results([call(os.getpid)])[0].value() == first
+    with pytest.raises(ProcessLookupError):
+        os.kill(int(str(first)), 0)
+    assert results([call(os.getpid)])[0].value() != first
+
+
+def test_a_shared_child_that_blocks_or_ends_is_replaced() -> None:
+    with bounded_calls.shared_child():
+        first = results([call(os.getpid)])[0].value()
+        assert isinstance(results([call(partial(time.sleep, 60), 0.1)])[0].error, TimeoutError)
+        second = results([call(os.getpid)])[0].value()
+        assert "ended" in str(results([call(partial(os._exit, 9))])[0].error)
+        third = results([call(os.getpid)])[0].value()
+    assert len({first, second, third}) == 3

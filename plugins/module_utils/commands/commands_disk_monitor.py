@@ -81,8 +81,12 @@ def _monitor(settings: DiskSettings, arguments: argparse.Namespace) -> int:
     if arguments.check:
         print_result("the configuration is right")
         return exit_code(OK)
-    if arguments.nagios:
-        return _plugin(settings)
+    with disk_command.one_child():
+        return _plugin(settings) if arguments.nagios else _run(settings, arguments.json)
+
+
+def _run(settings: DiskSettings, as_json: bool) -> int:
+    """Measure, log, send notifications and store the samples; return the exit code."""
     problems: list[str] = []
     ping.ping_or_report(settings.ping_url, "start", "", problems)
     silent = disk_command.paths_without_answer(settings, "state_dir", "log_file", "metrics_file")
@@ -119,7 +123,7 @@ def _monitor(settings: DiskSettings, arguments: argparse.Namespace) -> int:
     action = "success" if exit_code(measured.level) <= 1 else "fail"
     ping.ping_or_report(settings.ping_url, action, "\n".join([*lines, *problems]), problems)
     result["problems"] = list(dict.fromkeys(problems))
-    _print_result(json.dumps(result) if arguments.json else "\n".join(lines))
+    _print_result(json.dumps(result) if as_json else "\n".join(lines))
     for problem in result["problems"]:
         warn(problem)
     return exit_code(measured.level)

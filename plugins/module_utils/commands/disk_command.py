@@ -16,6 +16,7 @@ from ..common import bounded_calls
 from ..common.bounded_calls import BoundedCall
 from ..common.errors import ResilienceError
 from ..common.language import translations
+from ..common.libraries import load_psutil
 from ..common.system_errors import reason
 from ..disk import disk_check
 from ..disk.disk_options import check_absolute
@@ -84,6 +85,15 @@ def check_settings(settings: DiskSettings, file: str, *, services: bool = False)
             value=error.value,
             remedy=error.remedy,
         ) from error
+
+
+@contextlib.contextmanager
+def one_child() -> Iterator[None]:
+    """Let one child process, which has psutil, make all calls of a run that may block."""
+    with contextlib.suppress(ResilienceError):  # a missing psutil is the measurement's to report
+        load_psutil()
+    with bounded_calls.shared_child():
+        yield
 
 
 @contextlib.contextmanager

@@ -7,7 +7,7 @@
 They are made in child processes. One that does not return within its limit is killed and left
 behind: the kernel may keep it in state D (proc(5)), where not even SIGKILL ends it, so nobody waits
 for it. In the ordinary case all calls are made by one child; another one takes over the rest only
-while it is busy.
+while it is busy. `shared_child` keeps it for later groups of calls.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ import selectors
 import signal
 import time
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any, Generic, TypeVar
 
 from .messages import _
@@ -78,22 +78,24 @@ class _Child:
     def __init__(self, calls: Sequence[BoundedCall[Any]]) -> None:
         requests, self.requests = os.pipe()
         self.answers, answers = os.pipe()
+        self.calls = calls
         self.index: int | None = None
         self.ended = False
         self.deadline = 0.0
         self.received = b""
         self.pid = os.fork()
         if self.pid == 0:
-            _serve(calls, requests, answers)
+            _serve(calls, requests, answers)  # it has the calls, which need no copy then
         os.close(requests)
         os.close(answers)
 
-    def start(self, index: int, time_limit: float) -> None:
+    def start(self, calls: Sequence[BoundedCall[Any]], index: int) -> None:
         """Give it a call to make."""
+        request: object = index if calls is self.calls else calls[index].function
         self.index, self.received = index, b""
-        self.deadline = time.monotonic() + time_limit + GRACE
+        self.deadline = time.monotonic() + calls[index].time_limit + GRACE
         with contextlib.suppress(BrokenPipeError):  # it ended: the end of its answers shows that
-            os.write(self.requests, index.to_bytes(4, "big"))
+            _write_object(self.requests, pickle.dumps(request))
 
     def result(self) -> CallResult[Any] | None:
         """Read what has arrived; return the call's result once it is whole."""
@@ -120,6 +122,24 @@ class _Child:
 
 # Process ids of children that were left behind, by the name of their call.
 _left_behind: dict[str, int] = {}
+# The idle child that `shared_child` keeps, if there is one; None where nothing is shared.
+_shared: list[_Child] | None = None
+
+
+@contextlib.contextmanager
+def shared_child() -> Iterator[None]:
+    """Let one child make the calls of several groups: to start one takes longer than most calls.
+
+    Every function that is called meanwhile can be pickled. A child that hangs or ends is replaced.
+    """
+    global _shared
+    outer, _shared = _shared, []
+    try:
+        yield
+    finally:
+        for child in _shared:
+            child.close()
+        _shared = outer
 
 
 def results(calls: Sequence[BoundedCall[Value]]) -> list[CallResult[Value]]:
@@ -142,12 +162,20 @@ def results(calls: Sequence[BoundedCall[Value]]) -> list[CallResult[Value]]:
     children: list[_Child] = []
     with selectors.DefaultSelector() as selector:
 
+        def add(child: _Child) -> None:
+            children.append(child)
+            selector.register(child.answers, selectors.EVENT_READ, child)
+
         def remove(child: _Child) -> None:
             selector.unregister(child.answers)
             children.remove(child)
-            if not child.close() and child.index is not None:
+            if _shared == [] and child.index is None and not child.ended:
+                _shared.append(child)
+            elif not child.close() and child.index is not None:
                 _left_behind[calls[child.index].name] = child.pid
 
+        if _shared and waiting:
+            add(_shared.pop())
         try:
             while len(found) < len(calls):
                 now = time.monotonic()
@@ -161,12 +189,11 @@ def results(calls: Sequence[BoundedCall[Value]]) -> list[CallResult[Value]]:
                 idle = [child for child in children if child.index is None]
                 due = not children or now >= taken_over + PATIENCE
                 if waiting and not idle and due and len(children) < MOST_CHILDREN:
-                    children.append(_Child(calls))
-                    selector.register(children[-1].answers, selectors.EVENT_READ, children[-1])
+                    add(_Child(calls))
                     idle.append(children[-1])
                 for child in idle[: len(waiting)]:
                     index = waiting.popleft()
-                    child.start(index, calls[index].time_limit)
+                    child.start(calls, index)
                     taken_over = time.monotonic()
                 times = [child.deadline for child in children if child.index is not None]
                 if waiting:
@@ -220,18 +247,31 @@ def _serve(calls: Sequence[BoundedCall[Any]], requests: int, answers: int) -> No
             if descriptor > 2 and descriptor not in (requests, answers):
                 with contextlib.suppress(OSError):
                     os.close(descriptor)
-        while head := os.read(requests, 4):
-            content = _pickled(calls[int.from_bytes(head, "big")])
-            content = len(content).to_bytes(8, "big") + content
-            while content:
-                content = content[os.write(answers, content) :]
+        while head := os.read(requests, 8):
+            request = pickle.loads(_read_whole(requests, int.from_bytes(head, "big")))
+            function = calls[request].function if isinstance(request, int) else request
+            _write_object(answers, _pickled(function))
     finally:
         os._exit(0)
 
 
-def _pickled(call: BoundedCall[Any]) -> bytes:
+def _write_object(pipe: int, content: bytes) -> None:
+    """Write a pickled object with its length before it."""
+    content = len(content).to_bytes(8, "big") + content
+    while content:
+        content = content[os.write(pipe, content) :]
+
+
+def _read_whole(pipe: int, size: int) -> bytes:
+    content = b""
+    while len(content) < size and (block := os.read(pipe, size - len(content))):
+        content += block
+    return content
+
+
+def _pickled(function: Callable[[], object]) -> bytes:
     try:
-        return pickle.dumps(CallResult(call.function()))
+        return pickle.dumps(CallResult(function()))
     except Exception as error:  # whatever it is, the caller gets it as the call's result
         with contextlib.suppress(pickle.PicklingError, TypeError, AttributeError):
             return pickle.dumps(CallResult(error=error))
