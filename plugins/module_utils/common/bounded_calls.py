@@ -38,7 +38,7 @@ GRACE = 1.0
 MOST_ROUNDS = 2
 
 
-@dataclasses.dataclass(frozen=True)
+@dataclasses.dataclass(frozen=True, eq=False)
 class BoundedCall(Generic[Value]):
     """One call that may block.
 

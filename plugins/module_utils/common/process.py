@@ -27,7 +27,7 @@ from .messages import _
 from .system_errors import reason
 
 
-@dataclasses.dataclass(frozen=True)
+@dataclasses.dataclass(frozen=True, eq=False)
 class ProcessResult:
     """The end of a program.
 

@@ -30,7 +30,7 @@ DUMP_MARGIN = 1.2
 HORIZON = 120
 
 
-@dataclasses.dataclass(frozen=True)
+@dataclasses.dataclass(frozen=True, eq=False)
 class BackupFit:
     """What fits; sizes in bytes.
 

@@ -15,7 +15,7 @@ from ..common import quantity
 from ..common.messages import translate
 
 
-@dataclasses.dataclass(frozen=True)
+@dataclasses.dataclass(frozen=True, eq=False)
 class Cause:
     """One thing that was judged about a target.
 

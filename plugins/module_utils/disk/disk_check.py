@@ -35,7 +35,7 @@ from .usage import Target, TargetResult
 LISTING_TIME_LIMIT = 300.0
 
 
-@dataclasses.dataclass(frozen=True)
+@dataclasses.dataclass(frozen=True, eq=False)
 class DiskMeasurement:
     """The result of one measurement.
 

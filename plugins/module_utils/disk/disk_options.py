@@ -17,7 +17,7 @@ from .disk_settings import MonitorSettings, TargetSettings
 from .usage import Target
 
 
-@dataclasses.dataclass(frozen=True)
+@dataclasses.dataclass(frozen=True, eq=False)
 class MonitorTargets:
     """The targets of the monitor.
 

@@ -27,7 +27,7 @@ RETENTION = {"daily": 7, "weekly": 4, "monthly": 3}
 DRILL_FACTOR = 12.0
 
 
-@dataclasses.dataclass(frozen=True)
+@dataclasses.dataclass(frozen=True, repr=False)
 class TargetSettings:
     """One target with settings of its own; what is None is as for all targets.
 
@@ -60,7 +60,7 @@ class TargetSettings:
     silence_until: str | None = None
 
 
-@dataclasses.dataclass(frozen=True)
+@dataclasses.dataclass(frozen=True, eq=False, repr=False)
 class MonitorSettings(BackupTreeSettings):
     """What is measured, and what it is compared with.
 
@@ -95,7 +95,7 @@ class MonitorSettings(BackupTreeSettings):
     drill_factor: float = DRILL_FACTOR
 
 
-@dataclasses.dataclass(frozen=True)
+@dataclasses.dataclass(frozen=True, repr=False)
 class DiskSettings(MonitorSettings, StageSettings):
     """Stage 1 on a host.
 

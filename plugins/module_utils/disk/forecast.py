@@ -72,7 +72,7 @@ Z = 1.959964
 Point = tuple[float, float]
 
 
-@dataclasses.dataclass(frozen=True)
+@dataclasses.dataclass(frozen=True, eq=False)
 class Forecast:
     """When limits will be reached, as far as the samples show.
 

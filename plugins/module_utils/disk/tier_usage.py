@@ -17,7 +17,7 @@ from .forecast import DAY
 from .usage import TargetResult
 
 
-@dataclasses.dataclass(frozen=True)
+@dataclasses.dataclass(frozen=True, eq=False)
 class TierUsage:
     """One tier on its disk.
 

@@ -43,7 +43,7 @@ from .mounts import Mount
 IMPOSSIBLE_BYTES = 1 << 63
 
 
-@dataclasses.dataclass(frozen=True)
+@dataclasses.dataclass(frozen=True, eq=False)
 class Target:
     """Something to watch.
 
@@ -72,7 +72,7 @@ class Target:
     hysteresis: float = HYSTERESIS
 
 
-@dataclasses.dataclass(frozen=True)
+@dataclasses.dataclass(frozen=True, eq=False)
 class FilesystemUsage:
     """What a filesystem states of itself; bytes and inodes.
 
@@ -122,7 +122,7 @@ class FilesystemUsage:
         return _("the filesystem states impossible figures: %(figures)s", figures=shown)
 
 
-@dataclasses.dataclass(frozen=True)
+@dataclasses.dataclass(frozen=True, eq=False)
 class TargetResult:
     """One target, measured and judged. What could not be measured is None, its level `unknown`.
 
@@ -200,7 +200,7 @@ def filesystem_usage(path: str) -> FilesystemUsage:
     return FilesystemUsage(space.total, space.used, space.free, *inodes)
 
 
-@dataclasses.dataclass(frozen=True)
+@dataclasses.dataclass(frozen=True, eq=False)
 class _Measured:
     """What was measured of one target; `problem` where something could not be."""
 

@@ -65,7 +65,7 @@ class BackupFile:
         return now.timestamp() - taken
 
 
-@dataclasses.dataclass(frozen=True)
+@dataclasses.dataclass(frozen=True, eq=False)
 class TierSummary:
     """One tier: how many backups, how many bytes, and the paths of its newest and oldest."""
 
@@ -75,7 +75,7 @@ class TierSummary:
     oldest: str | None
 
 
-@dataclasses.dataclass(frozen=True)
+@dataclasses.dataclass(frozen=True, eq=False)
 class Inventory:
     """Inventory of a backup tree.
 

@@ -16,7 +16,7 @@ from .inventory import TIERS
 FLAT = (".",)
 
 
-@dataclasses.dataclass(frozen=True)
+@dataclasses.dataclass(frozen=True, eq=False, repr=False)
 class BackupTreeSettings:
     """Where backups lie.
 

@@ -14,7 +14,7 @@ from ..common.files import replace_file
 from ..common.system_errors import reason
 
 
-@dataclasses.dataclass(frozen=True)
+@dataclasses.dataclass(frozen=True, eq=False)
 class Gauge:
     """One value of one metric. A value of None is left out: unknown is not 0."""
 

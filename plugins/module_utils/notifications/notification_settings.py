@@ -18,7 +18,7 @@ from ..inventory.tree_settings import BackupTreeSettings
 FALLBACK = "/run/chefwell-resilience"
 
 
-@dataclasses.dataclass(frozen=True)
+@dataclasses.dataclass(frozen=True, eq=False, repr=False)
 class NotificationSettings:
     """Who is notified.
 
@@ -96,7 +96,7 @@ class NotificationSettings:
                 )
 
 
-@dataclasses.dataclass(frozen=True)
+@dataclasses.dataclass(frozen=True, eq=False, repr=False)
 class StageSettings(NotificationSettings, BackupTreeSettings):
     """What every stage on the client has in common.
 

@@ -20,7 +20,7 @@ from .alerts import AlertState, Condition, Notification
 from .notification_settings import FALLBACK, NotificationSettings
 
 
-@dataclasses.dataclass(frozen=True)
+@dataclasses.dataclass(frozen=True, eq=False)
 class NotifyResult:
     """The notifications of one run, and what was delivered.
 
