@@ -34,7 +34,7 @@ class Row:
 
 
 @dataclasses.dataclass
-class Measured:
+class Measurement:
     """The measurement of one row.
 
     Attributes:
@@ -56,10 +56,12 @@ def find(parts: Sequence[str]) -> list[Row]:
     return [Row(name, importlib.import_module(f".rows.{name}", __package__)) for name in chosen]
 
 
-def measure(row: Row, bed: Testbed, rounds: int | None, report: Callable[[str], None]) -> Measured:
+def measure(
+    row: Row, bed: Testbed, rounds: int | None, report: Callable[[str], None]
+) -> Measurement:
     """Run both sides in turn and return their times."""
     count = rounds or getattr(row.module, "ROUNDS", ROUNDS)
-    found = Measured(row, {side: [] for side in SIDES}, {})
+    found = Measurement(row, {side: [] for side in SIDES}, {})
     try:
         with row.module.prepared(bed) as fixture:
             for number in range(1, count + 1):
@@ -73,7 +75,7 @@ def measure(row: Row, bed: Testbed, rounds: int | None, report: Callable[[str], 
     return found
 
 
-def _turn(found: Measured, side: str, fixture: Any) -> None:
+def _turn(found: Measurement, side: str, fixture: Any) -> None:
     if hasattr(found.row.module, "before"):
         found.row.module.before(fixture, side)
     started = time.perf_counter()
@@ -99,7 +101,7 @@ def figures(seconds: Sequence[float]) -> dict[str, Any]:
     }
 
 
-def results(measured: Sequence[Measured], stores: int, scale: float) -> dict[str, Any]:
+def results(measured: Sequence[Measurement], stores: int, scale: float) -> dict[str, Any]:
     """Return what the JSON file holds."""
     return {
         "version": VERSION,
@@ -112,7 +114,7 @@ def results(measured: Sequence[Measured], stores: int, scale: float) -> dict[str
     }
 
 
-def _row(one: Measured) -> dict[str, Any]:
+def _row(one: Measurement) -> dict[str, Any]:
     module = one.row.module
     described = {
         "row": one.row.name,

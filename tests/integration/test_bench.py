@@ -29,7 +29,7 @@ def row(**sides: Any) -> harness.Row:
     return harness.Row("row", SimpleNamespace(**texts, **sides))
 
 
-def measure(one: harness.Row, rounds: int = 3) -> harness.Measured:
+def measure(one: harness.Row, rounds: int = 3) -> harness.Measurement:
     return harness.measure(one, None, rounds, lambda _line: None)
 
 

@@ -184,7 +184,7 @@ def results(calls: Sequence[BoundedCall[Value]]) -> list[CallResult[Value]]:
                         found[child.index] = _no_answer(calls[child.index])
                         remove(child)
                 if now >= last_start:
-                    found.update({index: _not_asked() for index in waiting})
+                    found.update({index: _not_called() for index in waiting})
                     waiting.clear()
                 idle = [child for child in children if child.index is None]
                 due = not children or now >= taken_over + PATIENCE
@@ -218,7 +218,7 @@ def _no_answer(call: BoundedCall[Any]) -> CallResult[Any]:
     return CallResult(error=TimeoutError(errno.ETIMEDOUT, text))
 
 
-def _not_asked() -> CallResult[Any]:
+def _not_called() -> CallResult[Any]:
     text = _("not asked, because too much else gave no answer")
     return CallResult(error=TimeoutError(errno.ETIMEDOUT, text))
 

@@ -16,7 +16,7 @@ latest: with four samples a day that is one a day, at the same hour. The growth 
 slopes between all pairs (Theil 1950, Sen 1968), which stays right while up to 29 % of them are off,
 so that nightly files that come and go do not matter. The range is Sen's 95 % interval of the same
 slopes. It takes samples for independent, which those of a disk are not quite, so the confidence
-asks for more than the interval alone:
+requires more than the interval alone:
 
 - high: a week of data, the whole interval is growth, no wider than half the growth itself, and the
   later half of the data grows at a rate that differs by less than half;

@@ -6,7 +6,7 @@
 
 The verdict is one of three. `failed` concerns the backup: it is damaged, did not restore whole, or
 its content is not what was dumped. `could_not_verify` concerns the place of the drill: no room, no
-programs, a backend that does not start, an interruption. Only `passed` claims that the backup
+programs, a backend that does not start, an interruption. Only `passed` means that the backup
 restores.
 """
 

@@ -98,8 +98,8 @@ def save_state(
     """Store the state; return the problem, or None."""
     last_good = state.last_good
     done = result.status in (OK, WARNING)
-    # The mass change was overridden here; the server now wants its own confirmation, and the
-    # next run here must not want another one.
+    # The mass change was overridden here; the server now needs a confirmation of its own, and the
+    # next run here must not need another one.
     overridden = any(refusal.guard == MASS_CHANGE for refusal in result.overridden)
     passed = result.kind == "server_guard" and overridden
     days = [] if passed else list(state.days)

@@ -40,7 +40,7 @@ def fetch(settings: ProofSettings, folder: str, tier: str | None, date: str | No
 
 
 def description(chosen: ChosenBackup) -> dict[str, Any]:
-    """Return what a result says of the backup that was chosen."""
+    """Return the description of the chosen backup, for a result."""
     return {
         "file": os.path.basename(chosen.path),
         "path": chosen.path,

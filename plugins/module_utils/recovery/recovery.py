@@ -5,8 +5,8 @@
 """Disaster recovery: a backup is restored beside production, validated, then put in its place.
 
 Production is not written to until the switch, and the switch renames: the old database is kept. A
-database that may be switched to carries a comment, which says that it was validated or was
-production before; so the way back is the same command with the kept one's name.
+database that may be switched to carries a comment: it was validated, or was production before. So
+the way back is the same command with the name of the kept database.
 """
 
 from __future__ import annotations
@@ -214,7 +214,7 @@ def databases(connection: Any) -> dict[str, str]:
 
 
 def candidates(comments: Mapping[str, str], production: str) -> list[dict[str, str]]:
-    """Return what may be switched to: name and what its comment says. Never production itself.
+    """Return what may be switched to, with name and comment. Never production itself.
 
     Args:
         comments: by name of the database or schema.

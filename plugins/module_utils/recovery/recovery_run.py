@@ -160,7 +160,7 @@ class RecoveryRun:
             ready = self._only_tenant(ready)
         self._refuse_missing_roles(ready)
         expected = expectation.from_entries(ready.toc.entries, ready.rows)
-        # A manifest names all of the backup, so it cannot tell what one tenant must hold.
+        # A manifest names all of the backup, so it does not state what one tenant must hold.
         lost = manifest.apply(known, expected) if known and not self.tenant else []
         self.add_check(
             "archive",

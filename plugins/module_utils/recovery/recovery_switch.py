@@ -41,7 +41,7 @@ from .switch_journal import (
     SwitchRecord,
 )
 
-# Takes a sentence that people should read before what it says is done.
+# Shows a message to people before what it announces is done.
 ShowMessage = Callable[[str], None]
 # PostgreSQL waits 5 s for sessions to end (CountOtherDBBackends); connections that are being made
 # hold the lock for a moment each.

@@ -60,12 +60,12 @@ def restore_beside(
     Raises:
         ResilienceError: there is no such backup or tenant, or the server cannot be connected to.
     """
-    own, target = settings.drill, settings.target
-    with staging_state.locked(own.staging):
+    drill, target = settings.drill, settings.target
+    with staging_state.locked(drill.staging):
         recovery_run.refuse_unfinished_switch(settings)
         phases = Phases(progress)
         source = RecoverySource(path, tier, date, from_offsite)
-        unpack_folder.remove_unpacked(own.staging.work_dir)
+        unpack_folder.remove_unpacked(drill.staging.work_dir)
         recovery.remove_unfinished(target)
         moment = recovery.unused_timestamp(recovery.names_in_use(target))
         between = recovery.dated_name(target.dbname, "tenant", moment)
@@ -99,7 +99,7 @@ def restore_beside(
             _comment(settings, name, run.comment())
             result["name"] = name
         else:
-            unpack_folder.remove_unpacked(own.staging.work_dir)
+            unpack_folder.remove_unpacked(drill.staging.work_dir)
         recovery.remove_unfinished(target)
         return result
 

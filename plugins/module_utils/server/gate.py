@@ -157,11 +157,11 @@ class Gate:
     def _record(self, request: str, reason: str) -> None:
         """Log a refused request: a key that requests more than it may is perhaps a stolen one."""
         line = _(
-            "%(time)s, from %(address)s: %(why)s: %(asked)s",
+            "%(time)s, from %(address)s: %(why)s: %(request)s",
             time=time.strftime("%Y-%m-%dT%H:%M:%S%z"),
             address=os.environ.get("SSH_CONNECTION", "?").split(" ")[0],
             why=reason,
-            asked=readable(request)[:300],
+            request=readable(request)[:300],
         )
         path = os.path.join(self.store.state_dir, "refused.log")
         with self._notifying():

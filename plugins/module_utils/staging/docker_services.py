@@ -240,7 +240,7 @@ def service_state(service: Any, since: float) -> ServiceState:
 
 
 def _read_log(source: Any, is_service: bool, since: float) -> tuple[str, bool]:
-    # Docker compares whole seconds; the lines' own times tell the rest.
+    # Docker compares whole seconds; the times of the lines are exact.
     options: dict[str, Any] = {
         **{"stdout": True, "stderr": True, "timestamps": True},
         "since": int(since),
