@@ -55,23 +55,23 @@ def cause_text(translations: gettext.NullTranslations, cause: Mapping[str, Any])
         translations: of the reader's language.
         cause: as `Cause.to_dict` returns it.
     """
-    _, values = translations.gettext, cause["values"]
+    tr, values = translations.gettext, cause["values"]
     code, level = cause["code"], cause["level"]
     if code in ("space", "inodes"):
         return _usage_text(translations, code, level, values)
     if code == "read_only":
-        return _("mounted read-only")
+        return tr("mounted read-only")
     if code == "not_mounted":
-        return _("not mounted")
+        return tr("not mounted")
     if code == "unmeasured":
-        return _("cannot be measured: %(why)s") % {"why": translate(translations, values["why"])}
+        return tr("cannot be measured: %(why)s") % {"why": translate(translations, values["why"])}
     if code in ("forecast", "inodes_forecast"):
         return _forecast_text(translations, code, values)
     if code in ("dump_fit", "drill_fit"):
         return _fit_text(translations, code, level, values)
     if code == "retention_fit":
         if values["nights"] >= values["horizon"]:
-            return _("the retention plan fits for %(nights)d nights or more") % {
+            return tr("the retention plan fits for %(nights)d nights or more") % {
                 "nights": values["horizon"]
             }
         return translations.ngettext(
@@ -80,7 +80,7 @@ def cause_text(translations: gettext.NullTranslations, cause: Mapping[str, Any])
             values["nights"],
         ) % {"nights": values["nights"]}
     why = translate(translations, values["why"])
-    return _("the backups cannot be read: %(why)s") % {"why": why}
+    return tr("the backups cannot be read: %(why)s") % {"why": why}
 
 
 def _usage_text(

@@ -278,7 +278,7 @@ class _Page:
         self.section(self.translations.gettext("SCHEMAS:"), statuses, lines)
 
     def others(self, schemas: list[dict[str, Any]]) -> list[str]:
-        _, ngettext = self.translations.gettext, self.translations.ngettext
+        tr, ngettext = self.translations.gettext, self.translations.ngettext
         count, tables = len(schemas), sum(len(schema.get("tables") or []) for schema in schemas)
         rows, complete = schema_rows(schemas)
         tenants = tenant_count(self.drill, schemas)
@@ -298,7 +298,7 @@ class _Page:
             lines += self.bad_tables(schema)
         if len(bad) > NAMED_SCHEMAS:
             rest = len(bad) - NAMED_SCHEMAS
-            lines.append("   - " + _("and %(count)d more that did not pass") % {"count": rest})
+            lines.append("   - " + tr("and %(count)d more that did not pass") % {"count": rest})
         return lines
 
     def tables(self) -> None:

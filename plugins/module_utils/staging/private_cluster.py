@@ -14,11 +14,10 @@ import signal
 import tempfile
 import time
 
-import psutil
-
 from ..common import detached, process
 from ..common.detached import DetachedProcess
 from ..common.errors import ResilienceError
+from ..common.libraries import load_psutil
 from ..common.messages import _
 from ..database import postgres
 from ..database.connection import driver, environment_without_libpq, open_connection
@@ -209,7 +208,7 @@ class Cluster:
         """
         found = [
             candidate
-            for candidate in psutil.process_iter(["cmdline", "create_time"])
+            for candidate in load_psutil().process_iter(["cmdline", "create_time"])
             if self.data in (candidate.info["cmdline"] or ())
         ]
         if not found:

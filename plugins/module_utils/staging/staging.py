@@ -20,7 +20,7 @@ from typing import Protocol
 
 from ..checks.checks import Evidence
 from ..common.errors import ResilienceError
-from ..common.messages import _
+from ..common.libraries import load_psutil
 from ..database.postgres import Binaries, Server
 
 ENGINES = ("compose", "external", "embedded")
@@ -231,18 +231,9 @@ def make_engine(settings: StagingSettings) -> Engine:
     """Return the engine that the settings name.
 
     Raises:
-        ResilienceError: a Python library that it needs is missing.
+        ResilienceError: psutil is missing, by which each engine tells processes.
     """
-    try:
-        module = importlib.import_module(f".engine_{settings.engine}", __package__)
-    except ModuleNotFoundError as error:
-        if error.name != "psutil":
-            raise
-        raise ResilienceError(
-            _("the Python library %(name)s is missing", name="psutil"),
-            option="engine",
-            value=settings.engine,
-            remedy=_("install python3-psutil (Debian), or the Python package psutil (PyPI)"),
-        ) from error
+    load_psutil()
+    module = importlib.import_module(f".engine_{settings.engine}", __package__)
     made: Engine = module.engine(settings)
     return made
