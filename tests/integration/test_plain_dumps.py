@@ -552,7 +552,7 @@ def test_a_server_that_stops_is_no_fault_of_the_backup(labs: dict[int, Lab]) -> 
 
     ending = threading.Thread(target=end)
     ending.start()
-    with pytest.raises(ResilienceError, match="the place where the backup is tried broke"):
+    with pytest.raises(ResilienceError, match="the server that restores the backup failed"):
         restore.restore(ready, lab.server, "restored", replace=True)
     ending.join()
 

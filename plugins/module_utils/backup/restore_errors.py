@@ -61,6 +61,6 @@ def classify(text: str) -> tuple[list[str], list[str]]:
 def place_failure(why: str) -> ResilienceError:
     """Return the error for a server that failed, which proves nothing about the backup."""
     return ResilienceError(
-        _("the place where the backup is tried broke: %(why)s", why=why[:300]),
+        _("the server that restores the backup failed: %(why)s", why=why[:300]),
         remedy=_("give staging more room and memory, and look whether its server runs"),
     )
