@@ -61,7 +61,7 @@ class NotifyingHost:
         problems: list[str] = []
         with open_history(str(self.root / "state"), problems) as history:
             result = notify.notify("disk", conditions, settings, history, ENGLISH, now=self.now)
-        return dataclasses.replace(result, problems=problems + result.problems)
+        return result._replace(problems=problems + result.problems)
 
 
 def titles(receiver: Receiver) -> list[str]:

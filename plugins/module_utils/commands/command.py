@@ -7,12 +7,11 @@
 from __future__ import annotations
 
 import argparse
-import dataclasses
 import datetime
 import os
 import sys
 from collections.abc import Callable, Sequence
-from typing import IO, Any
+from typing import IO, Any, NamedTuple
 
 from ..common.system_errors import reason
 
@@ -20,8 +19,7 @@ from ..common.system_errors import reason
 EXIT_OK, EXIT_WARNING, EXIT_CRITICAL, EXIT_UNKNOWN = 0, 1, 2, 3
 
 
-@dataclasses.dataclass(frozen=True, eq=False)
-class Command:
+class Command(NamedTuple):
     """One command of a host.
 
     Attributes:

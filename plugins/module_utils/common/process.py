@@ -11,7 +11,6 @@ for ever; so nothing here runs another program without a limit.
 from __future__ import annotations
 
 import contextlib
-import dataclasses
 import os
 import selectors
 import signal
@@ -20,15 +19,14 @@ import tempfile
 import threading
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from typing import IO, Any
+from typing import IO, Any, NamedTuple
 
 from .errors import ResilienceError
 from .messages import _
 from .system_errors import reason
 
 
-@dataclasses.dataclass(frozen=True, eq=False)
-class ProcessResult:
+class ProcessResult(NamedTuple):
     """The end of a program.
 
     Attributes:

@@ -10,10 +10,9 @@ Nothing is measured here.
 
 from __future__ import annotations
 
-import dataclasses
 import datetime
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 from ..common.levels import CRITICAL, OK, UNKNOWN, WARNING
 from ..inventory.inventory import BackupFile
@@ -30,8 +29,7 @@ DUMP_MARGIN = 1.2
 HORIZON = 120
 
 
-@dataclasses.dataclass(frozen=True, eq=False)
-class BackupFit:
+class BackupFit(NamedTuple):
     """What fits; sizes in bytes.
 
     Attributes:
@@ -55,7 +53,7 @@ class BackupFit:
 
     def to_dict(self) -> dict[str, Any]:
         """Return plain values."""
-        return dataclasses.asdict(self)
+        return self._asdict()
 
 
 def backup_fit(

@@ -6,17 +6,15 @@
 
 from __future__ import annotations
 
-import dataclasses
 import gettext
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, NamedTuple
 
 from ..common import quantity
 from ..common.messages import translate
 
 
-@dataclasses.dataclass(frozen=True, eq=False)
-class Cause:
+class Cause(NamedTuple):
     """One thing that was judged about a target.
 
     Attributes:
@@ -35,7 +33,7 @@ class Cause:
 
     def to_dict(self) -> dict[str, Any]:
         """Return plain values."""
-        return dataclasses.asdict(self)
+        return {**self._asdict(), "values": dict(self.values)}
 
 
 # Days; a month of samples says little of what lies further ahead than this.

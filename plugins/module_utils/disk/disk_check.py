@@ -10,11 +10,10 @@ and an Ansible task get the same result.
 
 from __future__ import annotations
 
-import dataclasses
 import os
 from collections.abc import Mapping, Sequence
 from functools import partial
-from typing import Any
+from typing import Any, NamedTuple
 
 from ..common import bounded_calls, levels
 from ..common.bounded_calls import BoundedCall
@@ -35,8 +34,7 @@ from .usage import Target, TargetResult
 LISTING_TIME_LIMIT = 300.0
 
 
-@dataclasses.dataclass(frozen=True, eq=False)
-class DiskMeasurement:
+class DiskMeasurement(NamedTuple):
     """The result of one measurement.
 
     Attributes:
@@ -55,7 +53,7 @@ class DiskMeasurement:
     monitored: disk_options.MonitorTargets
     time: float
     problems: list[str]
-    tiers: dict[str, tier_usage.TierUsage] = dataclasses.field(default_factory=dict)
+    tiers: dict[str, tier_usage.TierUsage]
 
     @property
     def level(self) -> str:
@@ -274,7 +272,7 @@ def _problems(tree: inventory.Inventory, missing: Sequence[str]) -> list[Cause]:
         return []
     cause = _unreadable(join(tree.problems, "; "))
     if len(missing) == len(tree.problems):
-        return [dataclasses.replace(cause, level=WARNING, falls_to=WARNING)]
+        return [cause._replace(level=WARNING, falls_to=WARNING)]
     return [cause]
 
 

@@ -6,10 +6,9 @@
 
 from __future__ import annotations
 
-import dataclasses
 import datetime
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 from ..common.errors import ResilienceError
 from ..common.levels import Thresholds
@@ -17,8 +16,7 @@ from .disk_settings import MonitorSettings, TargetSettings
 from .usage import Target
 
 
-@dataclasses.dataclass(frozen=True, eq=False)
-class MonitorTargets:
+class MonitorTargets(NamedTuple):
     """The targets of the monitor.
 
     Attributes:

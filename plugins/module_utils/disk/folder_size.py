@@ -10,10 +10,10 @@ a program. Any other is given to `du`, which reads 100,000 files faster than a l
 
 from __future__ import annotations
 
-import dataclasses
 import errno
 import os
 import stat
+from typing import NamedTuple
 
 from ..common import process
 from ..common.messages import _
@@ -22,8 +22,7 @@ from ..common.messages import _
 FEW = 1000
 
 
-@dataclasses.dataclass(frozen=True)
-class FolderSize:
+class FolderSize(NamedTuple):
     """Bytes that a folder takes up on its filesystem.
 
     Attributes:

@@ -34,10 +34,9 @@ Without eight samples over two days since the last break there is not enough dat
 
 from __future__ import annotations
 
-import dataclasses
 import math
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 GROWING, NOT_GROWING, NOT_ENOUGH_DATA = "growing", "not growing", "not enough data"
 HIGH, MEDIUM, LOW = "high", "medium", "low"
@@ -72,8 +71,7 @@ Z = 1.959964
 Point = tuple[float, float]
 
 
-@dataclasses.dataclass(frozen=True, eq=False)
-class Forecast:
+class Forecast(NamedTuple):
     """When limits will be reached, as far as the samples show.
 
     Attributes:
@@ -90,10 +88,10 @@ class Forecast:
     """
 
     status: str
+    days_to: dict[str, float | None]
     per_day: float | None = None
     per_day_low: float | None = None
     per_day_high: float | None = None
-    days_to: dict[str, float | None] = dataclasses.field(default_factory=dict)
     days_to_full_early: float | None = None
     days_to_full_late: float | None = None
     confidence: str | None = None
@@ -103,7 +101,7 @@ class Forecast:
 
     def to_dict(self) -> dict[str, Any]:
         """Return plain values."""
-        return dataclasses.asdict(self)
+        return self._asdict()
 
 
 def forecast(
@@ -128,6 +126,7 @@ def forecast(
     if len(recent) < LEAST_SAMPLES or days < LEAST_DAYS:
         return Forecast(
             NOT_ENOUGH_DATA,
+            days_to={},
             samples=len(recent),
             days=round(days, 2),
             history_days=round(_days(known), 2),
@@ -145,7 +144,7 @@ def forecast(
     found = _without_confidence(recent, known, growth, limits, usable, days_until)
     if found.status != GROWING:
         return found
-    return dataclasses.replace(found, confidence=_confidence(few, *growth, days))
+    return found._replace(confidence=_confidence(few, *growth, days))
 
 
 def _faster(
@@ -196,7 +195,7 @@ def _by_peaks(
     found = _without_confidence(known, known, (slope, low, high), limits, usable, days_until)
     if found.status != GROWING:
         return found
-    return dataclasses.replace(found, confidence=MEDIUM if low > 0 and len(few) > 2 else LOW)
+    return found._replace(confidence=MEDIUM if low > 0 and len(few) > 2 else LOW)
 
 
 def _without_confidence(
@@ -230,8 +229,7 @@ def _without_confidence(
     # Less than a thousandth of it in a month is standing still.
     if slope * DAY * WINDOW_DAYS < usable / 1000:
         return found
-    return dataclasses.replace(
-        found,
+    return found._replace(
         status=GROWING,
         days_to_full_early=days_until(limits["full"], high),
         days_to_full_late=days_until(limits["full"], low),

@@ -13,10 +13,10 @@ which mounts are one filesystem, nor the folder that a bind mount shows; and bef
 
 from __future__ import annotations
 
-import dataclasses
 import os
 import re
 from collections.abc import Collection, Iterable, Mapping, Sequence
+from typing import NamedTuple
 
 from ..common.errors import ResilienceError
 
@@ -33,8 +33,7 @@ PSEUDO_TYPES = frozenset(
 )
 
 
-@dataclasses.dataclass(frozen=True)
-class Mount:
+class Mount(NamedTuple):
     """One mount.
 
     Attributes:

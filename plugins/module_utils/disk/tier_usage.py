@@ -6,9 +6,8 @@
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 from ..common.safe_text import clean
 from ..history.history import History, Sample
@@ -17,8 +16,7 @@ from .forecast import DAY
 from .usage import TargetResult
 
 
-@dataclasses.dataclass(frozen=True, eq=False)
-class TierUsage:
+class TierUsage(NamedTuple):
     """One tier on its disk.
 
     Attributes:
@@ -33,7 +31,7 @@ class TierUsage:
 
     def to_dict(self) -> dict[str, Any]:
         """Return plain values."""
-        return dataclasses.asdict(self)
+        return self._asdict()
 
 
 def _key(folder: TargetResult, tier: str) -> str:

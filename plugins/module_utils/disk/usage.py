@@ -11,11 +11,10 @@ does not).
 
 from __future__ import annotations
 
-import dataclasses
 import os
 from collections.abc import Mapping, Sequence
 from functools import partial
-from typing import Any
+from typing import Any, NamedTuple
 
 from ..common import bounded_calls
 from ..common.bounded_calls import BoundedCall
@@ -43,8 +42,7 @@ from .mounts import Mount
 IMPOSSIBLE_BYTES = 1 << 63
 
 
-@dataclasses.dataclass(frozen=True, eq=False)
-class Target:
+class Target(NamedTuple):
     """Something to watch.
 
     Attributes:
@@ -61,19 +59,18 @@ class Target:
     """
 
     path: str
-    thresholds: Thresholds = dataclasses.field(default_factory=Thresholds)
+    thresholds: Thresholds = Thresholds()
     folder: bool = False
     time_limit: float = 10
     name: str = ""
-    inodes: Thresholds = dataclasses.field(default_factory=lambda: Thresholds(inodes=True))
+    inodes: Thresholds = Thresholds(inodes=True)
     must_be_mount: bool | None = None
     may_be_read_only: bool | None = None
     folder_time_limit: float = 300
     hysteresis: float = HYSTERESIS
 
 
-@dataclasses.dataclass(frozen=True, eq=False)
-class FilesystemUsage:
+class FilesystemUsage(NamedTuple):
     """What a filesystem states of itself; bytes and inodes.
 
     Attributes:
@@ -122,8 +119,7 @@ class FilesystemUsage:
         return _("the filesystem states impossible figures: %(figures)s", figures=shown)
 
 
-@dataclasses.dataclass(frozen=True, eq=False)
-class TargetResult:
+class TargetResult(NamedTuple):
     """One target, measured and judged. What could not be measured is None, its level `unknown`.
 
     Attributes:
@@ -140,6 +136,8 @@ class TargetResult:
     folder: bool
     level: str
     reason: str
+    causes: list[dict[str, Any]]
+    also_at: list[str]
     percent_used: float | None = None
     bytes_total: int | None = None
     bytes_used: int | None = None
@@ -151,8 +149,6 @@ class TargetResult:
     mount_point: str | None = None
     filesystem: str | None = None
     read_only: bool | None = None
-    causes: list[dict[str, Any]] = dataclasses.field(default_factory=list)
-    also_at: list[str] = dataclasses.field(default_factory=list)
     folders: dict[str, int] | None = None
     forecast: dict[str, Any] | None = None
     inodes_forecast: dict[str, Any] | None = None
@@ -164,7 +160,7 @@ class TargetResult:
 
     def to_dict(self) -> dict[str, Any]:
         """Return plain values, for JSON and Ansible."""
-        return dataclasses.asdict(self)
+        return self._asdict()
 
     def with_causes(self, causes: Sequence[Cause], **changes: Any) -> TargetResult:
         """Return the result with more causes, and with its level and reason by all of them."""
@@ -172,8 +168,7 @@ class TargetResult:
         # The sort is stable: of two equally bad ones the earlier one leads.
         every.sort(key=lambda cause: LEVELS.index(cause["level"]), reverse=True)
         bad = [cause for cause in every if cause["level"] != OK] or every[:1]
-        return dataclasses.replace(
-            self,
+        return self._replace(
             level=worst(cause["level"] for cause in every),
             reason="; ".join(disk_causes.cause_text(ENGLISH, cause) for cause in bad),
             causes=every,
@@ -200,8 +195,7 @@ def filesystem_usage(path: str) -> FilesystemUsage:
     return FilesystemUsage(space.total, space.used, space.free, *inodes)
 
 
-@dataclasses.dataclass(frozen=True, eq=False)
-class _Measured:
+class _Measured(NamedTuple):
     """What was measured of one target; `problem` where something could not be."""
 
     mount: Mount | None = None
@@ -295,7 +289,7 @@ def _discovered(
         and mount.point == os.path.abspath(target.path)
     }
     return [
-        dataclasses.replace(discover, path=mount.point, name="")
+        discover._replace(path=mount.point, name="")
         for mount in mounts.fillable(table, read_only, files)
         if mount.device not in taken
     ]
@@ -330,9 +324,7 @@ def _measurements(targets: Sequence[Target], mounted: Mapping[str, Mount]) -> li
     sizes = bounded_calls.results([_folder_call(targets[n], measured[n].mount) for n in folders])
     for number, size in zip(folders, sizes, strict=True):
         problem = None if size.error is None else reason(size.error)
-        measured[number] = dataclasses.replace(
-            measured[number], folder=size.returned, problem=problem
-        )
+        measured[number] = measured[number]._replace(folder=size.returned, problem=problem)
     return measured
 
 
@@ -373,6 +365,8 @@ def _result(target: Target, measured: _Measured, expected: Mapping[str, bool]) -
         target.folder,
         UNKNOWN,
         "",
+        causes=[],
+        also_at=[],
         name=target.name,
         mount_point=mount.point if mount else None,
         filesystem=mount.type if mount else None,

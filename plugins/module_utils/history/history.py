@@ -13,14 +13,13 @@ read.
 from __future__ import annotations
 
 import contextlib
-import dataclasses
 import errno
 import json
 import os
 import sqlite3
 import time
 from collections.abc import Iterator, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 from ..common.errors import ResilienceError
 from ..common.locks import lock_folder
@@ -62,8 +61,7 @@ _COLUMNS = (
 )
 
 
-@dataclasses.dataclass(frozen=True)
-class Sample:
+class Sample(NamedTuple):
     """One measurement of one target; `time` is in seconds since 1970, sizes in bytes."""
 
     target: str
@@ -76,8 +74,7 @@ class Sample:
     level: str
 
 
-@dataclasses.dataclass(frozen=True)
-class Event:
+class Event(NamedTuple):
     """Something that happened: a sync, a drill, a run; `time` in seconds since 1970."""
 
     stage: str
@@ -282,7 +279,7 @@ class History:
         with self._writing() as database:
             database.executemany(
                 "INSERT OR REPLACE INTO sample VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
-                [(self._host, *dataclasses.astuple(sample)) for sample in samples],
+                [(self._host, *sample) for sample in samples],
             )
             database.executemany(
                 "DELETE FROM sample WHERE host = ?1 AND target = ?2 AND time <="

@@ -17,7 +17,7 @@ import re
 import stat
 import time
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 from ..common.errors import ResilienceError
 from ..common.messages import _, join
@@ -30,8 +30,7 @@ TIERS = ("daily", "weekly", "monthly")
 FRESH_SECONDS = 24 * 3600
 
 
-@dataclasses.dataclass(frozen=True)
-class BackupFile:
+class BackupFile(NamedTuple):
     """One backup.
 
     Attributes:
@@ -134,7 +133,7 @@ class Inventory:
             "tiers": {name: dataclasses.asdict(tier) for name, tier in self.tiers().items()},
             "total_count": self.total_count,
             "total_bytes": self.total_bytes,
-            "files": [dataclasses.asdict(file) for file in self.files],
+            "files": [file._asdict() for file in self.files],
             "ignored": self.ignored,
             "in_progress": self.in_progress,
             "problems": self.problems,

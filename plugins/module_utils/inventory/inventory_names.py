@@ -22,7 +22,7 @@ def printable(tree: Inventory) -> Inventory:
     Names that are the same once escaped are a problem of the inventory, so that two trees that
     differ in them never count as equal.
     """
-    files = [dataclasses.replace(file, path=readable(file.path)) for file in tree.files]
+    files = [file._replace(path=readable(file.path)) for file in tree.files]
     seen: set[str] = set()
     problems = list(tree.problems)
     for file in files:

@@ -82,7 +82,7 @@ def _digest_all(
 
     def one(file: BackupFile) -> BackupFile | str | None:
         if digest := held.get(file.path):
-            return dataclasses.replace(file, sha256=digest)
+            return file._replace(sha256=digest)
         path = os.path.join(found.root, file.path)
         try:
             content = sha256(path, report_progress)
@@ -96,7 +96,7 @@ def _digest_all(
         if (after.st_size, after.st_mtime_ns) != (file.bytes, file.mtime_ns):
             found.in_progress.append(readable(file.path))
             return None
-        return dataclasses.replace(file, sha256=content)
+        return file._replace(sha256=content)
 
     # hashlib releases the interpreter lock, so threads use every core.
     with ThreadPoolExecutor(max_workers=min(8, os.cpu_count() or 1)) as pool:

@@ -12,9 +12,8 @@ the silence ends.
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 from ..common.levels import LEVELS, OK, UNKNOWN
 
@@ -23,8 +22,7 @@ RAISED, EASED, REMINDER, RECOVERED = "raised", "eased", "reminder", "recovered"
 CLOCK_SLACK = 60
 
 
-@dataclasses.dataclass(frozen=True)
-class Condition:
+class Condition(NamedTuple):
     """Something that is watched, as it was measured now.
 
     Attributes:
@@ -43,8 +41,7 @@ class Condition:
     reason: str
 
 
-@dataclasses.dataclass(frozen=True)
-class AlertState:
+class AlertState(NamedTuple):
     """What is remembered of a condition. Times are seconds since 1970.
 
     Attributes:
@@ -64,11 +61,10 @@ class AlertState:
 
     def to_dict(self) -> dict[str, Any]:
         """Return plain values."""
-        return dataclasses.asdict(self)
+        return self._asdict()
 
 
-@dataclasses.dataclass(frozen=True)
-class Notification:
+class Notification(NamedTuple):
     """One thing to notify about.
 
     Attributes:
@@ -136,8 +132,7 @@ def decide(
         before = states.get(condition.key)
         state, notification = _decide_one(before, condition, now, remind_seconds)
         if notification and now < (silent_until or {}).get(condition.key, 0):
-            state = dataclasses.replace(
-                state,
+            state = state._replace(
                 notified_level=before.notified_level if before else OK,
                 notified_at=before.notified_at if before else 0.0,
             )
@@ -187,7 +182,7 @@ def _decide_one(
     notification = Notification(
         kind, condition.key, condition.name, level, notified_level, condition.reason, now, began
     )
-    return dataclasses.replace(state, notified_level=level, notified_at=now), notification
+    return state._replace(notified_level=level, notified_at=now), notification
 
 
 def _kind(level: str, notified_level: str, age: float, remind_seconds: float) -> str | None:

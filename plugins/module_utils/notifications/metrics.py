@@ -6,22 +6,22 @@
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from types import MappingProxyType
+from typing import NamedTuple
 
 from ..common.errors import ResilienceError
 from ..common.files import replace_file
 from ..common.system_errors import reason
 
 
-@dataclasses.dataclass(frozen=True, eq=False)
-class Gauge:
+class Gauge(NamedTuple):
     """One value of one metric. A value of None is left out: unknown is not 0."""
 
     name: str
     help: str
     value: float | None
-    labels: Mapping[str, str] = dataclasses.field(default_factory=dict)
+    labels: Mapping[str, str] = MappingProxyType({})
 
 
 def validate_path(path: str, example: str) -> None:

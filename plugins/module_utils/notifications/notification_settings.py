@@ -96,7 +96,7 @@ class NotificationSettings:
                 )
 
 
-@dataclasses.dataclass(frozen=True, eq=False, repr=False)
+@dataclasses.dataclass(frozen=True, init=False, eq=False, repr=False)
 class StageSettings(NotificationSettings, BackupTreeSettings):
     """What every stage on the client has in common.
 

@@ -9,9 +9,9 @@ A stage calls `notify` with all conditions that it watches, ok or not.
 
 from __future__ import annotations
 
-import dataclasses
 import gettext
 from collections.abc import Mapping, Sequence
+from typing import NamedTuple
 
 from ..history.history import History
 from . import alerts, channel
@@ -20,8 +20,7 @@ from .alerts import AlertState, Condition, Notification
 from .notification_settings import FALLBACK, NotificationSettings
 
 
-@dataclasses.dataclass(frozen=True, eq=False)
-class NotifyResult:
+class NotifyResult(NamedTuple):
     """The notifications of one run, and what was delivered.
 
     Attributes:

@@ -233,7 +233,7 @@ def _remote_with_digests(
     tree = dataclasses.replace(remote.tree, files=[], problems=list(remote.tree.problems))
     for file in remote.tree.files:
         if file.path in digests:
-            tree.files.append(dataclasses.replace(file, sha256=digests[file.path]))
+            tree.files.append(file._replace(sha256=digests[file.path]))
         else:
             tree.problems.append(
                 _("%(file)s: the server could not read it", file=readable(file.path))

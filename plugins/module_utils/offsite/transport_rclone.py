@@ -294,7 +294,7 @@ class RcloneTransport:
     def _run(self, *arguments: str, absent: bool = False) -> process.ProcessResult:
         done = self._execute(arguments)
         if done.code == 3 and absent:
-            return dataclasses.replace(done, output="[]")
+            return done._replace(output="[]")
         if done.code != 0:
             failed = _transfer_failure(done, self.destination.time_limit)
             raise ResilienceError(failed.problem, option="rclone_remote", value=str(self))
