@@ -229,6 +229,10 @@ def _remote_with_digests(
         full=full,
     )
     read = settings.transport.digests(planned.to_read)
+    if remote.alarms and read:
+        # The server compared what it read with its ledger, so an alarm may have ended by it.
+        listed_again = settings.transport.list_backups(settings.tiers, settings.pattern)
+        remote = dataclasses.replace(remote, alarms=listed_again.alarms)
     digests = {**planned.cached, **read}
     tree = dataclasses.replace(remote.tree, files=[], problems=list(remote.tree.problems))
     for file in remote.tree.files:
