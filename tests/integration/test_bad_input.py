@@ -38,7 +38,7 @@ def staging(root: Path, **more: Any) -> dict[str, Any]:
 @pytest.mark.parametrize(
     ("change", "arguments", "named"),
     [
-        ({"tenant_qery": "x"}, [], ["tenant_qery", "did you mean 'tenant_query'?"]),
+        ({"tenants": {"qery": "x"}}, [], ["tenants.qery", "'x'", "did you mean 'query'?"]),
         ({"backend_port": "3001"}, [], ["backend_port", "'3001'", "int"]),
         ({"engine": "cloud"}, [], ["engine", "'cloud'", "embedded"]),
         ({"work_dir": "relative"}, [], ["work_dir", "'relative'"]),
@@ -73,7 +73,7 @@ def test_a_drill(
         (None, ["cannot be read", "run the stage's playbook"]),
         ("{", ["is not JSON"]),
         ("[]", ["not a JSON object"]),
-        ("{}", ["lacks a required key", "work_dir"]),
+        ("{}", ["a required option is missing", "state_dir"]),
     ],
 )
 def test_a_configuration(tmp_path: Path, content: str | None, named: list[str]) -> None:

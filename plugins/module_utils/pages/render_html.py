@@ -309,7 +309,7 @@ def _drill_part(
     translations: gettext.NullTranslations, drill: dict[str, Any] | None, past: list[dict[str, Any]]
 ) -> dict[str, Any]:
     if drill is None:
-        return _absent(translations)
+        return {**_absent(translations), "overview": "", "tenants": []}
     backup, restore = drill.get("backup") or {}, drill.get("restore") or {}
     findings = _drill_findings(translations, drill)
     state = OF_STATUS[render_drill.verdict_status(drill)]
