@@ -5,7 +5,9 @@ from __future__ import annotations
 import contextlib
 import os
 import shutil
+import signal
 import subprocess
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -73,6 +75,18 @@ def test_what_a_program_left_behind_ends_with_staging(settings: ProofSettings) -
     wait_for(sleeping)
     drill.clean_up(settings)
     wait_for(lambda: not sleeping())
+
+
+def test_it_ends_at_once_where_sigquit_is_ignored(settings: ProofSettings) -> None:
+    """As it is below `command &` of a shell, which programs inherit."""
+    before = signal.signal(signal.SIGQUIT, signal.SIG_IGN)
+    try:
+        drill.set_up(settings)
+        began = time.monotonic()
+        drill.clean_up(settings)
+        assert time.monotonic() - began < 5
+    finally:
+        signal.signal(signal.SIGQUIT, before)
 
 
 def sleeping() -> list[int]:

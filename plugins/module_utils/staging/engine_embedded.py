@@ -81,7 +81,8 @@ class EmbeddedEngine(ProcessBackedEngine):
         """Remove backend and cluster."""
         removed = self.remove_backend()
         # Removing needs no programs: staging can be removed when PostgreSQL was uninstalled.
-        if Cluster(self.folder, postgres.Binaries("", 0, "")).remove():
+        none = postgres.Binaries("", 0, "")
+        if Cluster(self.folder, none, sandboxed=self.settings.sandbox).remove():
             removed.append(f"PostgreSQL in {self.folder}")
         return removed
 

@@ -161,7 +161,7 @@ class Cluster:
         try:
             self._wait(server, running, time_limit)
         except BaseException:
-            detached.stop(running, [signal.SIGQUIT])
+            self._stop(running)
             raise
         return server
 
@@ -175,8 +175,7 @@ class Cluster:
             return False
         running = self.server_process()
         if running:
-            # Immediate shutdown: there is nothing to keep.
-            detached.stop(running, [signal.SIGQUIT])
+            self._stop(running)
         with contextlib.suppress(OSError):
             sockets = self._read(self._sockets)
             if os.path.basename(sockets).startswith(SOCKETS_PREFIX):
@@ -216,6 +215,15 @@ class Cluster:
         first = min(found, key=lambda candidate: (candidate.info["create_time"], candidate.pid))
         began = detached.start_ticks(first.pid)
         return DetachedProcess(first.pid, began) if began else None
+
+    def _stop(self, running: DetachedProcess) -> None:
+        """Stop the server at once: there is nothing to keep.
+
+        PostgreSQL takes SIGQUIT for an immediate shutdown. A sandbox's first process does not pass
+        signals on, and ignores SIGQUIT where this process was started so (`command &`): all of it
+        is killed.
+        """
+        detached.stop(running, [] if self.sandboxed else [signal.SIGQUIT])
 
     def _wait(self, server: Server, running: DetachedProcess, time_limit: float) -> None:
         psycopg2 = driver()
