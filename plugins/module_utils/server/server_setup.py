@@ -211,7 +211,8 @@ def _write_kit(
     text = json.dumps(values, indent=4, sort_keys=True, ensure_ascii=False) + "\n"
     # The account reads it and must not write it; the addresses in it may hold passwords.
     group = grp.getgrgid(account.pw_gid).gr_gid
-    _write(_config_file(setup), text, 0o640, (0, group), changes)
+    owners = (0, group) if os.geteuid() == 0 else None  # in a demo of an ordinary user
+    _write(_config_file(setup), text, 0o640, owners, changes)
 
 
 def _write(
@@ -219,7 +220,7 @@ def _write(
 ) -> None:
     def change() -> None:
         replace_file(path, text, mode=mode)
-        if owners and os.geteuid() == 0:
+        if owners:
             os.chown(path, *owners, follow_symlinks=False)
 
     try:
