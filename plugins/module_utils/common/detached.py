@@ -17,6 +17,7 @@ import subprocess
 import time
 from collections.abc import Mapping, Sequence
 
+from .libraries import load_psutil
 from .process import cannot_run_error
 
 
@@ -95,6 +96,22 @@ def stop(running: DetachedProcess, signals: Sequence[int], seconds: float = 10) 
         deadline = time.monotonic() + seconds
         while is_running(running) and time.monotonic() < deadline:
             time.sleep(0.02)
-    # What it started in its session has no other parent to stop it.
+    # What it started in its session has no other parent to stop it. It is waited for, because a
+    # folder that is removed next must have no writer.
+    left = _group(running.pid)
     with contextlib.suppress(ProcessLookupError, PermissionError):
         os.killpg(running.pid, signal.SIGKILL)
+    deadline = time.monotonic() + seconds
+    while any(is_running(one) for one in left) and time.monotonic() < deadline:
+        time.sleep(0.02)
+
+
+def _group(number: int) -> list[DetachedProcess]:
+    """Return the processes of a process group."""
+    found = []
+    for pid in load_psutil().pids():
+        with contextlib.suppress(ProcessLookupError, PermissionError):
+            ticks = start_ticks(pid) if os.getpgid(pid) == number else None
+            if ticks:
+                found.append(DetachedProcess(pid, ticks))
+    return found
