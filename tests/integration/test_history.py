@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import multiprocessing
 import os
 import random
@@ -241,7 +240,7 @@ def test_hosts_that_share_the_folder_have_samples_of_their_own(
     monkeypatch.setattr(os, "uname", lambda: other)
     with History(str(tmp_path)) as history:
         assert history.samples("mount:/") == []
-        history.add_samples([dataclasses.replace(sample(1), bytes_used=99)])
+        history.add_samples([sample(1)._replace(bytes_used=99)])
         assert history.amounts("mount:/", 0, 10) == [(1.0, 99, 1)]
     monkeypatch.undo()
     with History(str(tmp_path)) as history:

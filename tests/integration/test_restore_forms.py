@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import dataclasses
 import subprocess
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -131,7 +130,7 @@ def test_deadlocks_of_processes_are_no_fault_of_the_backup(
         jobs.extend(text)
         if text and text != ["--jobs=1"]:
             words = "pg_restore: error: could not execute query: ERROR:  deadlock detected\n"
-            return dataclasses.replace(ended, code=1, errors=ended.errors + words)
+            return ended._replace(code=1, errors=ended.errors + words)
         return ended
 
     monkeypatch.setattr(restore.process, "run", planted)
