@@ -27,6 +27,7 @@ if [[ -d $spool ]]; then
 fi
 
 # No `exec`: the first process of a process namespace adopts orphans, and bash reaps them.
+# A run that was started by `nohup` or `&` ignores signals, and what tests start would do so, too.
 status=0
-"$here/.venv/bin/python" "$@" || status=$?
+env --default-signal=HUP,INT,QUIT "$here/.venv/bin/python" "$@" || status=$?
 exit "$status"
