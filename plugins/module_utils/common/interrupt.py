@@ -36,6 +36,15 @@ def listen() -> None:
             signal.signal(number, _interrupt)
 
 
+def ignore() -> None:
+    """Ignore the signals from now on: the work is done, and its exit code counts.
+
+    Python takes its handlers away before it ends, and a signal would then end it without one.
+    """
+    for number in SIGNALS:
+        signal.signal(number, signal.SIG_IGN)
+
+
 def _interrupt(number: int, frame: FrameType | None) -> None:
     global _pending
     _pending = True
