@@ -23,11 +23,11 @@ from typing import Any
 from ..common import process
 from ..common.errors import BackupError, ResilienceError
 from ..common.messages import _, join, ngettext, with_forms
-from ..common.system_errors import reason
 from ..database import postgres
 from . import archive_data, archive_toc, decompress, file_kind, plain_dump
 from .archive_data import DecodeResult
 from .identifiers import copy_table
+from .unreadable import unreadable_error
 
 Progress = Callable[[int, int], None]
 CONTENTS = "toc.dat"
@@ -141,12 +141,7 @@ def _readable(path: str) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        raise ResilienceError(
-            _("the backup cannot be read: %(why)s", why=reason(error)),
-            option="backup",
-            value=path,
-            remedy=_("name a file that exists and may be read"),
-        ) from error
+        raise unreadable_error(path, error) from error
 
 
 def _no_dump(path: str, what: str) -> BackupError:

@@ -17,10 +17,10 @@ from collections.abc import Iterator, Sequence
 
 from ..common.errors import ResilienceError
 from ..common.messages import _, join
-from ..common.system_errors import reason
 from ..inventory import backup_names, inventory
 from ..inventory.inventory import BackupFile
 from . import file_kind
+from .unreadable import unreadable_error
 
 # Seconds by which a name may be ahead because it is written in another time zone (UTC+14).
 FURTHEST_ZONE = 14 * 3600
@@ -194,12 +194,7 @@ def _at(path: str, pattern: str, now: datetime.datetime) -> ChosenBackup:
     try:
         seen = os.stat(path)
     except OSError as error:
-        raise ResilienceError(
-            _("the backup cannot be read: %(why)s", why=reason(error)),
-            option="backup",
-            value=path,
-            remedy=_("name a file that exists and may be read"),
-        ) from error
+        raise unreadable_error(path, error) from error
     name = os.path.basename(path.rstrip("/"))
     match = (
         FOLDER_NAME.search(name)

@@ -18,8 +18,8 @@ import re
 
 from ..common.errors import BackupError, ResilienceError
 from ..common.messages import _, join
-from ..common.system_errors import reason
 from ..inventory import tree_digests
+from .unreadable import unreadable_error
 
 DIGEST_SUFFIX = ".sha256"
 # A digest file of a folder has one line a file; no dump has so many tables that this is too little.
@@ -51,12 +51,7 @@ def take(path: str) -> str:
     try:
         return _of_folder(_file_digests(path)) if os.path.isdir(path) else tree_digests.sha256(path)
     except OSError as error:
-        raise ResilienceError(
-            _("the backup cannot be read: %(why)s", why=reason(error)),
-            option="backup",
-            value=path,
-            remedy=_("name a file that exists and may be read"),
-        ) from error
+        raise unreadable_error(path, error) from error
 
 
 def verify_digest(path: str, known: str | None = None, source: str = GIVEN) -> Digest:
