@@ -63,9 +63,11 @@ def run(*command: str) -> None:
 def arrived(copy: Path) -> int:
     """Bytes of what waits on the server for its place, finished or not."""
     found = 0
-    for file in (copy / ".chefwell" / "incoming").rglob("*"):
-        with contextlib.suppress(OSError):
-            found += file.stat().st_size if file.is_file() else 0
+    # rsync and the server remove folders meanwhile; `os.walk` passes over those, `rglob` fails.
+    for folder, _, names in os.walk(copy / ".chefwell" / "incoming"):
+        for name in names:
+            with contextlib.suppress(OSError):
+                found += os.stat(os.path.join(folder, name)).st_size
     return found
 
 
