@@ -61,8 +61,8 @@ def given_away(page: str, language: str, ignore: Sequence[str] = ()) -> list[str
     page = re.sub(rf"<style>.*?</style>|<!--.*?-->|{identifiers}", "", page, flags=re.DOTALL)
     # The names of what JUnit's form has stand in its tags; what people read stands outside of them
     # or in these attributes.
-    spoken = re.findall(r'(?:title|aria-label|message)="([^"]*)"', page)
-    lines = [*re.sub(r"<[^>]*>", "\n", page).splitlines(), *spoken]
+    read_aloud = re.findall(r'(?:title|aria-label|message)="([^"]*)"', page)
+    lines = [*re.sub(r"<[^>]*>", "\n", page).splitlines(), *read_aloud]
     lines = [" ".join(html.unescape(line).split()) for line in lines]
     telling = re.compile(rf"(?<![\w.-])(?:{'|'.join(GIVING_AWAY[language])})(?![\w.-])", re.I)
     wrong = []

@@ -312,9 +312,9 @@ def test_another_sort_order(old: Lab, restored: dict[str, Dump]) -> None:
     foreign = old.prepare(old.dump("plain"))
     for entry in foreign.ready.toc.entries:
         if entry.kind == "DATABASE":
-            spoken = entry.definition.replace("'C'", "'xx_XX.utf8'")
+            elsewhere = entry.definition.replace("'C'", "'xx_XX.utf8'")
             foreign.ready.toc.entries[foreign.ready.toc.entries.index(entry)] = dataclasses.replace(
-                entry, definition=spoken
+                entry, definition=elsewhere
             )
     # A locale that this server does not have: the restore goes on without it.
     assert old.restore(foreign, "like") == []
@@ -466,7 +466,7 @@ def test_an_api_that_does_not_respond() -> None:
 
 
 def test_what_leaves_staging() -> None:
-    """Judged of containers as Docker tells them, which tests/docker asks for real; and of a process
+    """Judge containers as Docker reports them (tests/docker has real ones), and a process
     that is connected, as tests/integration/test_isolation.py has it in whole drills."""
     closed, open_, shared = (
         isolation.Network(*one)

@@ -29,7 +29,7 @@ Settings = checkpoint_settings.CheckpointSettings
 FOUND = {"login", "pos", "products", "dashboard", "logs", "postgres", "services"}
 
 
-class Asked:
+class Checked:
     """A checkpoint's result, by item."""
 
     def __init__(self, result: checkpoint.CheckpointResult) -> None:
@@ -43,7 +43,7 @@ class Asked:
         return {name for name, status in self.statuses.items() if status != "passed"}
 
 
-def ask(swarm: Swarm, since: float | None = None, **more: Any) -> Asked:
+def check(swarm: Swarm, since: float | None = None, **more: Any) -> Checked:
     settings = {
         # Without TLS, which `test_plan.py` tests: the front's port 443 is published on loopback.
         "api_url": "https://127.0.0.1",
@@ -63,7 +63,7 @@ def ask(swarm: Swarm, since: float | None = None, **more: Any) -> Asked:
         result = checkpoint.run(Settings(**settings), since=since or time.time())
     shown = json.dumps(result.to_dict())
     assert swarm.settings["password"] not in shown and sample.PASSWORD not in shown
-    return Asked(result)
+    return Checked(result)
 
 
 def run_sql(swarm: Swarm, statement: str) -> Any:
@@ -77,66 +77,69 @@ def run_sql(swarm: Swarm, statement: str) -> Any:
 def test_a_working_system_passes_whole(swarm: Swarm) -> None:
     count = "SELECT count(*) FROM tenant_chefwell.orders"
     before = run_sql(swarm, count)
-    asked = ask(swarm, tries=3)
-    assert asked.result.status == "passed"
-    assert set(asked.statuses) == FOUND and not asked.not_passed()
-    assert "chefwell_backend 2/2" in asked.evidence["services"]
+    checked = check(swarm, tries=3)
+    assert checked.result.status == "passed"
+    assert set(checked.statuses) == FOUND and not checked.not_passed()
+    assert "chefwell_backend 2/2" in checked.evidence["services"]
     assert run_sql(swarm, count) == before
 
 
 def test_routes_that_are_broken_are_named(swarm: Swarm) -> None:
     with swarm.broken("/api/products:empty,/api/orders:slow,/api/dashboard/stats", "500"):
-        asked = ask(swarm, time_limit=2)
-        assert asked.not_passed() == {"products", "pos", "dashboard"}
-        assert "at least 1 was expected" in asked.evidence["products"]
+        checked = check(swarm, time_limit=2)
+        assert checked.not_passed() == {"products", "pos", "dashboard"}
+        assert "at least 1 was expected" in checked.evidence["products"]
         # Its outcome is unknown, so the message names where to look.
-        assert "timed out" in asked.evidence["pos"]
-        assert "look for an order with the note" in asked.evidence["pos"]
-        assert "HTTP 500" in asked.evidence["dashboard"]
+        assert "timed out" in checked.evidence["pos"]
+        assert "look for an order with the note" in checked.evidence["pos"]
+        assert "HTTP 500" in checked.evidence["dashboard"]
         swarm.set_backend("BREAK_ROUTE=/api/auth/login:500")
-        asked = ask(swarm)
-        assert asked.not_passed() == {"login", "pos", "products", "dashboard"}
-        assert {asked.statuses[name] for name in asked.not_passed()} == {"failed"}
+        checked = check(swarm)
+        assert checked.not_passed() == {"login", "pos", "products", "dashboard"}
+        assert {checked.statuses[name] for name in checked.not_passed()} == {"failed"}
     # What it was before is not in the way of what it is now.
-    assert ask(swarm, tries=3).result.status == "passed"
+    assert check(swarm, tries=3).result.status == "passed"
 
 
 def test_an_error_in_the_log_counts_only_if_it_is_new(swarm: Swarm) -> None:
     began = time.time()
     run_sql(swarm, "ALTER TABLE tenant_chefwell.products RENAME TO away")
     try:
-        assert ask(swarm, since=began).not_passed() == {"products", "dashboard", "pos", "logs"}
+        assert check(swarm, since=began).not_passed() == {"products", "dashboard", "pos", "logs"}
     finally:
         run_sql(swarm, "ALTER TABLE tenant_chefwell.away RENAME TO products")
     # The system works again, and the log still has what happened in between.
-    after = ask(swarm, since=began, tries=3)
+    after = check(swarm, since=began, tries=3)
     assert after.not_passed() == {"logs"}
     assert after.statuses["logs"] == "failed"
     assert "does not exist" in after.evidence["logs"]
-    assert ask(swarm).result.status == "passed"
-    ignored = ask(swarm, since=began, log_ignore=[r"relation \S+ does not exist"])
+    assert check(swarm).result.status == "passed"
+    ignored = check(swarm, since=began, log_ignore=[r"relation \S+ does not exist"])
     assert ignored.statuses["logs"] == "passed"
-    assert ask(swarm, log_sources=["nobody"]).statuses["logs"] == "unknown"
+    assert check(swarm, log_sources=["nobody"]).statuses["logs"] == "unknown"
 
 
 def test_a_database_that_hangs_or_is_gone(swarm: Swarm) -> None:
     (container,) = swarm.containers("chefwell_postgres")
     swarm.engine.docker("kill", "--signal", "STOP", container)
     try:
-        hung = ask(swarm, time_limit=2, items=["postgres"])
+        hung = check(swarm, time_limit=2, items=["postgres"])
         assert hung.statuses["postgres"] == "failed"
         assert "psql ended with 124" in hung.evidence["postgres"]
     finally:
         swarm.engine.docker("kill", "--signal", "CONT", container)
     swarm.engine.docker("pause", container)
     try:
-        assert ask(swarm, items=["postgres"]).statuses["postgres"] == "unknown"
+        assert check(swarm, items=["postgres"]).statuses["postgres"] == "unknown"
     finally:
         swarm.engine.docker("unpause", container)
     wrong = {"container": "chefwell_postgres", "user": "postgres", "dbname": "another"}
-    asked = ask(swarm, items=["postgres"], postgres=wrong)
-    assert asked.statuses["postgres"] == "failed" and "does not exist" in asked.evidence["postgres"]
-    gone = ask(swarm, items=["postgres"], postgres={**wrong, "container": "chefwell_postgress"})
+    checked = check(swarm, items=["postgres"], postgres=wrong)
+    assert (
+        checked.statuses["postgres"] == "failed"
+        and "does not exist" in checked.evidence["postgres"]
+    )
+    gone = check(swarm, items=["postgres"], postgres={**wrong, "container": "chefwell_postgress"})
     assert gone.statuses["postgres"] == "failed"
 
 
@@ -161,18 +164,18 @@ def test_a_docker_that_does_not_come_to_an_end(swarm: Swarm) -> None:
 def test_postgres_over_the_network(swarm: Swarm) -> None:
     named = ("host", "port", "user", "password", "dbname")
     access = {name: swarm.settings[name] for name in named}
-    asked = ask(swarm, items=["postgres"], postgres=access)
-    assert asked.statuses["postgres"] == "passed"
+    checked = check(swarm, items=["postgres"], postgres=access)
+    assert checked.statuses["postgres"] == "passed"
     # A closed port does not prove that no service is there.
-    shut = ask(swarm, items=["postgres"], postgres={**access, "password": "wrong-password"})
+    shut = check(swarm, items=["postgres"], postgres={**access, "password": "wrong-password"})
     assert shut.statuses["postgres"] == "unknown"
-    away = ask(swarm, items=["postgres"], postgres={**access, "port": 1})
+    away = check(swarm, items=["postgres"], postgres={**access, "port": 1})
     assert away.statuses["postgres"] == "failed"
 
 
 def test_a_service_that_is_not_whole(swarm: Swarm) -> None:
     only = ["services"]
-    assert ask(swarm, items=only, services=["chefwell_x"]).statuses["services"] == "failed"
+    assert check(swarm, items=only, services=["chefwell_x"]).statuses["services"] == "failed"
     swarm.engine.docker(
         *("service", "create", "--detach", "--quiet", "--name", "third", "--replicas", "2"),
         *("--replicas-max-per-node", "1", "chefwell-test/base:1", "sleep", "1000"),
@@ -184,13 +187,13 @@ def test_a_service_that_is_not_whole(swarm: Swarm) -> None:
     try:
         began = time.time()
         time.sleep(3)
-        half = ask(swarm, items=only, services=["third"])
+        half = check(swarm, items=only, services=["third"])
         assert "third: 1 of 2 run" in half.evidence["services"]
-        falling = ask(swarm, since=began, items=only, services=["falls"])
+        falling = check(swarm, since=began, items=only, services=["falls"])
         assert falling.statuses["services"] == "failed"
         assert "non-zero exit (3)" in falling.evidence["services"]
         swarm.engine.docker("service", "scale", "--detach", "third=0")
-        nothing = ask(swarm, items=only, services=["third"])
+        nothing = check(swarm, items=only, services=["third"])
         assert "scaled to nothing" in nothing.evidence["services"]
     finally:
         swarm.engine.docker("service", "rm", "third", "falls")
@@ -217,13 +220,15 @@ def test_plain_containers_and_compose_projects(swarm: Swarm, tmp_path: Path) -> 
         single = {"kind": "container", "name": "lab-shop-good-*"}
         time.sleep(2.5)
         only = ["services", "logs"]
-        well = ask(swarm, began, items=only, services=[good, single], log_sources=[sick, single])
+        well = check(swarm, began, items=only, services=[good, single], log_sources=[sick, single])
         assert well.statuses["services"] == "passed" and well.statuses["logs"] == "passed"
-        ill = ask(swarm, began - 30, items=only, services=["chefwell_*", sick], log_sources=[sick])
+        ill = check(
+            swarm, began - 30, items=only, services=["chefwell_*", sick], log_sources=[sick]
+        )
         assert ill.statuses["services"] == "failed" and ill.statuses["logs"] == "failed"
         assert "its health check says unhealthy" in ill.evidence["services"]
         engine.compose("-p", "lab-shop", "-f", str(file), "stop", "--timeout", "0", "good")
-        stopped = ask(swarm, items=only, services=[{"kind": "compose", "name": "lab-shop"}])
+        stopped = check(swarm, items=only, services=[{"kind": "compose", "name": "lab-shop"}])
         assert "it is exited" in stopped.evidence["services"]
     finally:
         engine.compose("-p", "lab-shop", "-f", str(file), "down", "--timeout", "0")

@@ -56,7 +56,7 @@ def test_an_engine_leaves_nothing_behind(tmp_path: Path, ending: str) -> None:
     needs.install(print)
     before = seen_outside(Engine(root.resolve()))
     with Engine.up(root) as engine:
-        engine.docker("network", "create", "one-of-ours")
+        engine.docker("network", "create", "lab-network")
         assert seen_outside(engine)["links"] == before["links"]
         assert holding(root)
         with engine.network():
@@ -67,7 +67,7 @@ def test_an_engine_leaves_nothing_behind(tmp_path: Path, ending: str) -> None:
         if ending == "killed":
             os.kill(engine.service.pid() or 0, signal.SIGKILL)
             time.sleep(1)
-            assert not engine.answers()
+            assert not engine.is_ready()
     after = seen_outside(engine)
     assert holding(root) == []
     assert after == before

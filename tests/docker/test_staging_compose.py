@@ -76,10 +76,10 @@ def test_t3_1_to_t3_7(host: DockerHost, bed: Testbed) -> None:
         ' -d \'{"email":"admin@chefwell.pro","password":"admin123"}\''
     )
     token = json.loads(login.stdout)["token"]
-    asked = host.sh(
+    shown = host.sh(
         f'curl -sS -H "Authorization: Bearer {token}" http://localhost:{BACKEND_PORT}/api/products'
     )
-    assert json.loads(asked.stdout)["total"] == 28
+    assert json.loads(shown.stdout)["total"] == 28
     # T3.5
     query = "SELECT count(*) FROM tenant_chefwell.products;"
     container = host.sh("docker ps --format '{{.Names}}' | grep staging-postgres").stdout.strip()
@@ -289,10 +289,10 @@ def test_what_was_left_over_long_ago_is_removed(host: DockerHost) -> None:
     host.engine.docker("volume", "create", *options, "left-over")
     labels["pro.chefwell.resilience.expires"] = "never"
     options = [part for name, value in labels.items() for part in ("--label", f"{name}={value}")]
-    host.engine.docker("volume", "create", *options, "asked-for")
+    host.engine.docker("volume", "create", *options, "requested")
     try:
         assert result(host.command("test-restore-staging", "--json"))["verdict"] == "passed"
         volumes = host.engine.docker("volume", "ls", "-q").split()
-        assert "left-over" not in volumes and "asked-for" in volumes
+        assert "left-over" not in volumes and "requested" in volumes
     finally:
-        host.engine.docker("volume", "rm", "--force", "asked-for", "left-over")
+        host.engine.docker("volume", "rm", "--force", "requested", "left-over")

@@ -26,7 +26,7 @@ class Availability:
         paths: the paths that it requests, each with the name of the server.
         pause: seconds between two rounds.
         patience: seconds after which a missing response is a failure.
-        asked: the number of requests.
+        requests: the number of requests.
         failed: the others, each with its time, name and reason.
         longest_gap: seconds between the ends of two rounds at most; nothing was seen within.
     """
@@ -35,7 +35,7 @@ class Availability:
     paths: Sequence[tuple[str, str]] = PATHS
     pause: float = 0.15
     patience: float = 10
-    asked: int = 0
+    requests: int = 0
     failed: list[str] = dataclasses.field(default_factory=list)
     longest_gap: float = 0.0
     seconds: float = 0.0
@@ -57,12 +57,12 @@ class Availability:
             end.set()
             watcher.join()
         if died:
-            raise RuntimeError("nobody watched whether the system answers") from died[0]
+            raise RuntimeError("nobody watched whether the system responds") from died[0]
 
     @property
     def rate(self) -> float:
         """Requests a second."""
-        return self.asked / self.seconds if self.seconds else 0.0
+        return self.requests / self.seconds if self.seconds else 0.0
 
     def _watch(self, end: threading.Event, died: list[BaseException]) -> None:
         trusting = ssl.create_default_context()
@@ -83,7 +83,7 @@ class Availability:
             died.append(error)
 
     def _ask(self, trusting: ssl.SSLContext, name: str, path: str) -> None:
-        self.asked += 1
+        self.requests += 1
         connection = http.client.HTTPSConnection(
             "127.0.0.1", timeout=self.patience, context=trusting
         )

@@ -121,7 +121,7 @@ class Engine:
             env.pop(name, None)
         namespaces = ["--net", "--mount", "--pid", "--fork", "--mount-proc", "--kill-child"]
         self.service.start(["unshare", *namespaces, "bash", "-c", script], env)
-        self.service.await_ready(self.answers, 60)
+        self.service.await_ready(self.is_ready, 60)
         # A killed engine leaves more than images in its data; only images may outlive it.
         self.empty()
 
@@ -160,7 +160,7 @@ class Engine:
         """Remove the folder of a stopped engine, images included."""
         shutil.rmtree(self.root)
 
-    def answers(self) -> bool:
+    def is_ready(self) -> bool:
         """Whether the engine responds."""
         with contextlib.suppress(ResilienceError):
             return bool(self.docker("version", "--format", "{{.Server.Version}}", seconds=10))
@@ -246,8 +246,8 @@ class Engine:
         Of the interface: an engine reports this gateway only from its second start on (issue 26799
         of moby).
         """
-        asked = self.within("ip", "-4", "-o", "addr", "show", "docker0")
-        shown = subprocess.run(asked, capture_output=True, text=True, check=True).stdout
+        command = self.within("ip", "-4", "-o", "addr", "show", "docker0")
+        shown = subprocess.run(command, capture_output=True, text=True, check=True).stdout
         return shown.partition(" inet ")[2].partition("/")[0]
 
     def _remove_cgroups(self) -> None:

@@ -1,5 +1,5 @@
 #!/bin/sh
-# The first process of a "host": a host key of its own, cron, sshd. SSH_PORT is 22 unless told;
+# The first process of a "host": a host key of its own, cron, sshd. SSH_PORT is 22 by default;
 # INSTANCE_PUBLIC_KEY opens it to the tests (instance_ssh_config).
 set -eu
 [ -z "${INSTANCE_PUBLIC_KEY:-}" ] || printf '%s\n' "$INSTANCE_PUBLIC_KEY" > /run/instance_key

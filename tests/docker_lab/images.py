@@ -49,14 +49,14 @@ LEFT_OUT = ("doc", "man", "locale", "info", "lintian", "bash-completion")
 
 def make(
     engine: Engine,
-    wanted: Iterable[str] = tuple(NAMES),
+    names: Iterable[str] = tuple(NAMES),
     report: Callable[[str], None] = lambda line: None,
 ) -> None:
     """Build these images, and those they need, unless they are there.
 
     Args:
         engine: a running one.
-        wanted: keys of `NAMES`.
+        names: keys of `NAMES`.
         report: called with a line for each image that is built.
 
     Raises:
@@ -76,7 +76,7 @@ def make(
         _make(engine, name, report)
         done.add(name)
 
-    for name in wanted:
+    for name in names:
         one(name)
 
 

@@ -69,8 +69,8 @@ def test_c2_custom_cut_off(fault: Fault, dumps: Dumps, form: str) -> None:
     again, _tried = counted(places, lambda end: dumps.refusal(gzip.compress(whole[:end], 1)))
     later = [end for end in places if end > head][:: max(1, len(places) // 60)]
     listing = [dumps.binaries.path("pg_restore"), "--list"]
-    listed, asked = counted(later, lambda end: tool(listing, whole[:end]) == 0)
-    fault.note(f"pg_restore --list ends with 0 in {listed} of {asked} cut off within the data")
+    listed, attempts = counted(later, lambda end: tool(listing, whole[:end]) == 0)
+    fault.note(f"pg_restore --list ends with 0 in {listed} of {attempts} cut off within the data")
     fault.see(
         f"{refused} of {tried} refused, {again} of {tried} packed by a gzip that is whole",
         holds=refused == again == tried and listed > 0,

@@ -178,7 +178,7 @@ def test_c2_every_form_has_the_same_rows(fault: Fault, dumps: Dumps) -> None:
     same = [form for form, path in forms.items() if rows_of(dumps, path) == expected]
     total = sum(count or 0 for count in expected.values())
     fault.see(
-        f"{len(same)} of {len(forms)} tell the same {total} rows in {len(expected)} tables",
+        f"{len(same)} of {len(forms)} show the same {total} rows in {len(expected)} tables",
         holds=len(same) == len(forms) and len(expected) == 18 and total > 0,
     )
 

@@ -68,7 +68,7 @@ def test_a6_hostile_names_in_log_json_and_page(
     )
     (message,) = receiver.messages()
     fault.see(
-        f"told: {message['title']}",
+        f"notified: {message['title']}",
         holds="\\x1b[31m" in message["title"] and "\n" not in message["title"],
     )
     page = host.run("disk-status").stdout
@@ -178,10 +178,11 @@ def test_a8_a_disk_that_takes_nothing_is_still_notified(
         holds=code == 2 and target["level"] == level and reason in target["reason"],
     )
     fault.see(
-        f"said: {result['log_problem']}", holds="cannot be written" in str(result["log_problem"])
+        f"reported: {result['log_problem']}",
+        holds="cannot be written" in str(result["log_problem"]),
     )
     titles = [message["title"] for message in receiver.messages()]
-    fault.see(f"told: {titles}", holds=len(titles) == 1 and str(point) in titles[0])
+    fault.see(f"notified: {titles}", holds=len(titles) == 1 and str(point) in titles[0])
     fault.see(
         f"pings: {[action for action, _body in receiver.pings()]}",
         holds=[action for action, _body in receiver.pings()] == ["/start", "/fail"],
@@ -213,7 +214,7 @@ def test_a8_output_that_takes_nothing(
             holds=ended.returncode == 2 and "Traceback" not in ended.stderr,
         )
     titles = [message["title"] for message in receiver.messages()]
-    fault.see(f"told: {titles}", holds=len(titles) == 1)
+    fault.see(f"notified: {titles}", holds=len(titles) == 1)
     lines = Path(host.settings["log_file"]).read_text().count('level="emergency"')
     fault.see(f"{lines} lines in the log", holds=lines == 2)
 
@@ -379,6 +380,6 @@ def test_a12_a_level_that_flaps(
     changes = sum(first != second for first, second in zip(levels, levels[1:], strict=False))
     fault.note(f"the level itself changed {changes} times")
     fault.see(
-        f"told: {titles}",
+        f"notified: {titles}",
         holds=len(titles) == 2 and "WARNING" in titles[0] and "OK again" in titles[1],
     )

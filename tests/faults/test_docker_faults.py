@@ -190,7 +190,7 @@ def another(bed: Testbed, *statements: str) -> Iterator[Path]:
                 path.unlink(missing_ok=True)
 
 
-def theirs(host: DockerHost) -> str:
+def foreign_objects(host: DockerHost) -> str:
     """Production's container, volume and network, as Docker knows them."""
     shown = "{{.Id}} {{.State.StartedAt}} {{.State.Running}}"
     docker = host.engine.docker
@@ -204,7 +204,7 @@ def theirs(host: DockerHost) -> str:
 
 
 def test_d9_clean_up_beside_containers_of_like_names(fault: Fault, host: DockerHost) -> None:
-    before, reported = theirs(host), []
+    before, reported = foreign_objects(host), []
     fault.cause(
         f"clean-up twice beside {LIKE_CONTAINER}, {LIKE_VOLUME} and {LIKE_NETWORK}: of nothing,"
         " of a set-up, of half a set-up that was killed"
@@ -221,8 +221,9 @@ def test_d9_clean_up_beside_containers_of_like_names(fault: Fault, host: DockerH
         if again or labelled(host) != NOTHING or taken(host) or (not first) != (state == "nothing"):
             reported.append(f"{state}: {first}, {again}, {labelled(host)}")
     fault.see(
-        f"3 states, wrong: {reported or 'none'}; production as before: {theirs(host) == before}",
-        holds=not reported and theirs(host) == before,
+        f"3 states, wrong: {reported or 'none'}; production as before: "
+        f"{foreign_objects(host) == before}",
+        holds=not reported and foreign_objects(host) == before,
     )
 
 

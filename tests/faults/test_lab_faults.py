@@ -103,8 +103,9 @@ def test_d6_routes_of_the_backend_are_broken(fault: Fault, lab: Lab) -> None:
     missing = [name for name, words in expected.items() if words not in failures.get(name, "")]
     logged = "GET /api/products 500" in result["backend_log"]
     fault.see(
-        f"verdict {result['verdict']}, {len(expected) - len(missing)} of 4 told with the answer's"
-        f" status or beginning; the backend's log is in the result: {logged}; left: {lab.left()}",
+        f"verdict {result['verdict']}, {len(expected) - len(missing)} of 4 reported with the"
+        f" response's status or beginning; the backend's log is in the result: {logged};"
+        f" left: {lab.left()}",
         holds=(result["verdict"], missing, logged, lab.left()) == ("failed", [], True, []),
     )
 
@@ -113,7 +114,7 @@ def test_d6_login_fails(fault: Fault, lab: Lab) -> None:
     settings = lab.settings()
     first, *others = settings.api_users
     users = [{**first, "password": "not the password"}, *others]
-    fault.cause(f"1 of {len(users)} users logs in with a password that is not his")
+    fault.cause(f"1 of {len(users)} users logs in with a password of another user")
     failures = failed(lab.drill(dataclasses.replace(settings, api_users=users)))
     login = failures.get("api_login", "")
     fault.see(

@@ -80,7 +80,7 @@ def test_b12_cannot_log_in(
 
 
 def test_b12_full_authorized_keys(fault, remote_host: RemoteHost, tmp_path: Path) -> None:
-    fault.cause("3,000 keys stand before ours in authorized_keys")
+    fault.cause("3,000 keys stand before this one in authorized_keys")
     with strict_server(remote_host) as far:
         (tmp_path / "copy").mkdir()
         settings = remote_sync(far, tmp_path / "copy", tmp_path)

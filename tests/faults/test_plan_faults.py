@@ -85,7 +85,7 @@ class Converged:
         wrote: whether that left anything there.
         done, output: the run itself, `-vvv --diff`.
         watch: of its command lines.
-        settled: check mode once more, afterwards.
+        second_check: check mode once more, afterwards.
     """
 
     host: Path
@@ -96,7 +96,7 @@ class Converged:
     done: play.PlayRecap
     output: str
     watch: Watch
-    settled: play.PlayRecap
+    second_check: play.PlayRecap
 
 
 @pytest.fixture(scope="module")
@@ -123,15 +123,15 @@ def converged(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Converged]:
                 watch.join()
         done = play.recap(output, 0)
         assert done, output[-3000:]
-        settled, _output = plan.run("--check", "--diff")
+        second_check, _output = plan.run("--check", "--diff")
         yield Converged(
-            plan.layout.host, words, foretold, printed, wrote, done, output, watch, settled
+            plan.layout.host, words, foretold, printed, wrote, done, output, watch, second_check
         )
 
 
 def test_e5_check_mode_and_diff_on_a_fresh_host(fault: Fault, converged: Converged) -> None:
     fault.cause("site.yml --check --diff on a host where nothing is installed")
-    foretold, settled = converged.foretold, converged.settled
+    foretold, second_check = converged.foretold, converged.second_check
     fault.see(
         f"{foretold.changed} foretold, {foretold.failed} failed, nothing written",
         holds=foretold.failed == 0 and foretold.changed > 5 and not converged.wrote,
@@ -142,8 +142,8 @@ def test_e5_check_mode_and_diff_on_a_fresh_host(fault: Fault, converged: Converg
         holds=not wrong and not converged.done.failed,
     )
     fault.see(
-        f"afterwards {settled.changed} foretold, {settled.failed} failed",
-        holds=settled.changed == settled.failed == 0,
+        f"afterwards {second_check.changed} foretold, {second_check.failed} failed",
+        holds=second_check.changed == second_check.failed == 0,
     )
 
 

@@ -209,7 +209,7 @@ def test_e7_an_unsupported_system(fault: Fault, host: PlayHost, tmp_path: Path) 
 def test_e7_a_missing_library(fault: Fault, host: PlayHost, tmp_path: Path) -> None:
     bare = tmp_path / "bare"
     subprocess.run([sys.executable, "-m", "venv", "--without-pip", str(bare)], check=True)
-    fault.cause("notifications are wanted, and the interpreter lacks apprise")
+    fault.cause("notifications are configured, and the interpreter lacks apprise")
     python = str(bare / "bin" / "python")
     words = (
         f"{python} lacks apprise, psutil",

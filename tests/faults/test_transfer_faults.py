@@ -224,8 +224,8 @@ def test_b2_alert(fault, copied: SyncSettings, server: Sshd, tmp_path: Path) -> 
             port=mute.getsockname()[1],
             connect_seconds=1,
             retry_seconds=0.05,
-            state_dir=str(tmp_path / "told"),
-            fallback_dir=str(tmp_path / "told"),
+            state_dir=str(tmp_path / "alerts"),
+            fallback_dir=str(tmp_path / "alerts"),
             language="en",
             notify=[service.webhook],
             ping_url=service.check,
@@ -234,7 +234,7 @@ def test_b2_alert(fault, copied: SyncSettings, server: Sshd, tmp_path: Path) -> 
         messages, pings = service.messages(), service.pings()
     log = (tmp_path / "log").read_text()
     fault.see(f"exit {code}; {log.count('try ')} tries before the last in the log", holds=code == 2)
-    fault.see(f"told: {len(messages)} message", holds=len(messages) == 1)
+    fault.see(f"notified: {len(messages)} message", holds=len(messages) == 1)
     fault.see(f"pings: {[action for action, _body in pings]}", holds=pings[-1][0] == "/fail")
 
 
@@ -269,7 +269,7 @@ def test_b3_no_room_on_the_server(
             fault.see(guarded.message[:120], holds=guarded.refusals[0].guard == "room")
         result = sync.sync(settings, overrides=["room"])
         # What the server says last may be lost with the connection; its ending (11) is not, and
-        # those words ask whether the disk is full.
+        # those words mean that the disk is full.
         kinds = ("no_space" if what == "full" else "quota", "rsync_11")
         failed = (result.status, result.exit_code) == ("failed", 2)
         fault.see(f"{result.message[:140]}", holds=failed and result.kind in kinds)
@@ -303,8 +303,8 @@ def test_b8_rsync_23_a_file_cannot_be_put_there(
     way.mkdir(parents=True)
     (way / "in the way").touch()
     result = sync.sync(plain)
-    said = (result.status, result.kind) == ("failed", "rsync_23")
-    fault.see(result.message[:160], holds=said and "exit 23" in result.message)
+    expected = (result.status, result.kind) == ("failed", "rsync_23")
+    fault.see(result.message[:160], holds=expected and "exit 23" in result.message)
     shutil.rmtree(way)
     fault.see("sent once it is gone", holds=sync.sync(plain).files_sent == 1)
 

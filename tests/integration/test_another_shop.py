@@ -152,7 +152,7 @@ def test_one_play_from_nothing_to_a_proved_restore(
         verification,
         (tmp_path / "DISASTER-RECOVERY-PLAYBOOK.md").read_text(),
     ):
-        # Neither the collection's name nor the folder of this test's sshd is said of the owner.
+        # Neither the collection's name nor the folder of this test's sshd is shown to the owner.
         mine = page.lower().replace("chefwell.resilience", "").replace(str(server.root), "")
         assert "chefwell" not in mine, page
 

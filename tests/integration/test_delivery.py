@@ -71,7 +71,7 @@ def titles(receiver: Receiver) -> list[str]:
 def test_a_refused_message_holds_up_no_other_and_the_worst_goes_first(
     tmp_path: Path, receiver: Receiver
 ) -> None:
-    receiver.answer = lambda body: (400 if "bad one" in body else 200, {})
+    receiver.respond = lambda body: (400 if "bad one" in body else 200, {})
     host = NotifyingHost(tmp_path, receiver.webhook)
     result = host.run({"bad one": "critical", "a": "warning", "b": "emergency"})
     assert (result.delivered, result.kept) == (2, 1)
@@ -172,7 +172,7 @@ def test_what_is_silenced_is_notified_to_no_new_address(tmp_path: Path, receiver
 def test_a_redirect_is_no_delivery(tmp_path: Path, receiver: Receiver, status: int) -> None:
     with receiving() as elsewhere:
         target = elsewhere.webhook.replace("json://", "http://")
-        receiver.answer = lambda _body: (status, {"Location": target})
+        receiver.respond = lambda _body: (status, {"Location": target})
         host = NotifyingHost(tmp_path, receiver.webhook)
         result = host.run({"a": "critical"})
         assert (result.delivered, result.kept) == (0, 1)
@@ -185,7 +185,7 @@ def test_a_redirect_is_no_delivery(tmp_path: Path, receiver: Receiver, status: i
 def test_a_temporary_error_is_tried_again_in_the_same_run(
     tmp_path: Path, receiver: Receiver, status: int
 ) -> None:
-    receiver.answer = lambda _body: (status if len(receiver.requests) == 1 else 200, {})
+    receiver.respond = lambda _body: (status if len(receiver.requests) == 1 else 200, {})
     host = NotifyingHost(tmp_path, receiver.webhook)
     result = host.run({"a": "critical"})
     assert (result.delivered, result.kept, result.problems) == (1, 0, [])
@@ -196,13 +196,13 @@ def test_a_temporary_error_is_tried_again_in_the_same_run(
 def test_retry_after_is_obeyed_within_the_run(
     tmp_path: Path, receiver: Receiver, form: str
 ) -> None:
-    def answer(_body: str) -> tuple[int, dict[str, str]]:
+    def respond(_body: str) -> tuple[int, dict[str, str]]:
         if len(receiver.requests) > 1:
             return 200, {}
         date = email.utils.formatdate(time.time() + 5, usegmt=True)
         return 429, {"Retry-After": "4" if form == "seconds" else date}
 
-    receiver.answer = answer
+    receiver.respond = respond
     host = NotifyingHost(tmp_path, receiver.webhook)
     assert host.run({"a": "emergency", "b": "critical"}, notify_time_limit=20).delivered == 2
     assert len(receiver.requests) == 3
@@ -212,12 +212,12 @@ def test_retry_after_is_obeyed_within_the_run(
 def test_retry_after_beyond_the_run_is_obeyed_by_the_next_ones(
     tmp_path: Path, receiver: Receiver
 ) -> None:
-    receiver.answer = lambda _body: (429, {"Retry-After": str(7 * 3600)})
+    receiver.respond = lambda _body: (429, {"Retry-After": str(7 * 3600)})
     host = NotifyingHost(tmp_path, receiver.webhook)
     result = host.run({"a": "emergency", "b": "critical"})
     assert (result.delivered, result.kept) == (0, 2)
     assert len(receiver.requests) == 1
-    receiver.answer = None
+    receiver.respond = None
     assert host.run({"a": "emergency", "b": "critical"}).kept == 2  # six hours later
     assert len(receiver.requests) == 1
     assert host.run({"a": "emergency", "b": "critical"}).delivered == 2

@@ -25,7 +25,7 @@ STORES = 3
 # Places outside the demo's folder that an installation would use, and names it would use there.
 OUTSIDE = ("/etc", "/etc/cron.d", "/etc/logrotate.d", "/root", "/root/.ssh", "/usr/local/lib")
 OUTSIDE += ("/var/lib", "/var/log")
-OURS = re.compile(r"chefwell|resilience|restaurante")
+PROJECT_NAMES = re.compile(r"chefwell|resilience|restaurante")
 CRONTABS = "/var/spool/cron/crontabs"
 
 
@@ -36,7 +36,7 @@ def crontab() -> str:
 def outside() -> dict[str, list[str]]:
     """The files with names of the demo, and the users that have a crontab."""
     found = {
-        folder: sorted(name for name in os.listdir(folder) if OURS.search(name))
+        folder: sorted(name for name in os.listdir(folder) if PROJECT_NAMES.search(name))
         for folder in OUTSIDE
         if os.access(folder, os.R_OK)
     }

@@ -117,7 +117,7 @@ def test_one_that_was_not_named_is_found_and_costs_only_itself(
 
 @pytest.mark.parametrize("below", ["", "daily"])
 def test_a_backup_folder_that_hangs_is_unknown(tmp_path: Path, disks: Disks, below: str) -> None:
-    """Or a part of it: a folder's size is asked for, and its list of backups."""
+    """Or a part of it: a folder's size is measured, and its list of backups."""
     host = MonitorHost(tmp_path, time_limit=LIMIT, paths=["/"])
     if below:
         host.backups.joinpath(below).rmdir()

@@ -136,7 +136,7 @@ def test_what_is_wrong_is_one_line_on_standard_output(
 
 
 def test_labels_and_series_are_unique_by_kind_and_path(tmp_path: Path, disks: Disks) -> None:
-    """A backup folder that is its own mount; paths that a label cannot tell apart."""
+    """A backup folder that is its own mount; paths that a label cannot distinguish."""
     own = disks.memory("own")
     twins = [disks.memory(name) for name in ("a=b", "a_b", "a_b inodes")]
     for tier in ("daily", "weekly", "monthly"):

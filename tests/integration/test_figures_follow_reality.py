@@ -57,7 +57,7 @@ def red(result: dict[str, Any]) -> set[str]:
 
 
 @contextlib.contextmanager
-def spoilt(settings: proof_settings.ProofSettings, spoil: str, mend: str) -> Iterator[None]:
+def spoilt(settings: proof_settings.ProofSettings, spoil: str, repair: str) -> Iterator[None]:
     """The restored database with something spoilt, mended again afterwards."""
     server = staging.make_engine(settings.staging).find()
     assert server
@@ -68,7 +68,7 @@ def spoilt(settings: proof_settings.ProofSettings, spoil: str, mend: str) -> Ite
             try:
                 yield
             finally:
-                cursor.execute(mend)
+                cursor.execute(repair)
 
 
 STORE = "tenant_chefwell"
@@ -137,8 +137,8 @@ SPOILS = {
 def test_what_is_spoilt_in_the_database_turns_its_own_check_red(
     restored: proof_settings.ProofSettings, what: str
 ) -> None:
-    spoil, mend, ids, text = SPOILS[what]
-    with spoilt(restored, spoil, mend):
+    spoil, repair, ids, text = SPOILS[what]
+    with spoilt(restored, spoil, repair):
         result = drill.validate(restored)
     assert red(result) == ids
     texts = [check["evidence"] for check in result["checks"] if check["id"] in ids]

@@ -77,7 +77,7 @@ def settings(bed: Testbed, root: Path, *calls: str, **place: Any) -> proof_setti
     script.write_text(CALLS)
     script.chmod(0o644)
     before = [str(script), *calls] if calls else []
-    backend = backend_of(bed, *before, env={"MAIL_ENABLED": "no-value-is-told"})
+    backend = backend_of(bed, *before, env={"MAIL_ENABLED": "no-value-is-shown"})
     return drill_of_testbed(bed, root, staging={"backend": backend, **place})
 
 
@@ -101,7 +101,7 @@ def test_nothing_leaves_an_embedded_staging(bed: Testbed, far: RemoteHost, tmp_p
     assert "none led beyond this host" in check["evidence"], check
     assert "weaker than a closed network" in check["evidence"], check
     assert "JWT_SECRET, MAIL_ENABLED" in check["evidence"], check
-    assert "no-value-is-told" not in str(result)
+    assert "no-value-is-shown" not in str(result)
     looks = next(part for part in check["evidence"].split() if part.isdigit())
     assert int(looks) >= 2, check
     evidence = translate_result(translations("pt_BR"), check)["evidence"]
@@ -112,8 +112,8 @@ def test_nothing_leaves_an_embedded_staging(bed: Testbed, far: RemoteHost, tmp_p
 def test_a_backend_that_calls_out_fails(
     bed: Testbed, far: RemoteHost, tmp_path: Path, how: str
 ) -> None:
-    asked = settings(bed, tmp_path, far.address, str(PORT), how)
-    result = drill.run(asked)
+    configured = settings(bed, tmp_path, far.address, str(PORT), how)
+    result = drill.run(configured)
     check = check_of(result)
     assert (result["verdict"], check["status"]) == ("could_not_verify", "failed"), result
     assert "may have left staging" in result["problem"] and result["confidence"] is None
@@ -124,8 +124,8 @@ def test_a_backend_that_calls_out_fails(
     )
     assert [one["id"] for one in result["checks"] if one["status"] == "failed"] == ["isolation"]
     rule = IgnoreRule("isolation.connection", "the test's own far host", f"{far.address}:*")
-    validation = dataclasses.replace(asked.validation, ignore=[rule])
-    ignored = check_of(drill.run(dataclasses.replace(asked, validation=validation)))
+    validation = dataclasses.replace(configured.validation, ignore=[rule])
+    ignored = check_of(drill.run(dataclasses.replace(configured, validation=validation)))
     assert ignored["status"] == "skipped" and "the test's own far host" in ignored["evidence"]
 
 
@@ -139,10 +139,10 @@ def test_a_backend_that_connects_to_production_fails(bed: Testbed, tmp_path: Pat
 
 def test_a_server_that_calls_out_fails(bed: Testbed, far: RemoteHost, tmp_path: Path) -> None:
     """Without a sandbox what the database itself does counts as well: a program that it starts."""
-    asked = settings(bed, tmp_path, sandbox=False)
+    configured = settings(bed, tmp_path, sandbox=False)
     try:
-        assert drill.run(asked, keep=True)["verdict"] == "passed"
-        server = staging.make_engine(asked.staging).find()
+        assert drill.run(configured, keep=True)["verdict"] == "passed"
+        server = staging.make_engine(configured.staging).find()
         assert server
         call = f"/usr/bin/python3 {tmp_path}/calls.py {far.address} {PORT} child /dev/null"
         with (
@@ -152,11 +152,11 @@ def test_a_server_that_calls_out_fails(bed: Testbed, far: RemoteHost, tmp_path: 
             cursor = connection.cursor()
             calling = beside.submit(cursor.execute, f"COPY (SELECT 1) TO PROGRAM '{call}'")
             time.sleep(0.5)
-            check = check_of(drill.validate(asked))
+            check = check_of(drill.validate(configured))
             calling.result()
         assert check["status"] == "failed" and far.address in check["evidence"], check
     finally:
-        drill.clean_up(asked)
+        drill.clean_up(configured)
 
 
 def test_the_staging_server_may_be_spoken_to(far: RemoteHost) -> None:
@@ -170,14 +170,14 @@ def test_the_staging_server_may_be_spoken_to(far: RemoteHost) -> None:
                 lambda: [program.pid], allowed, lambda *_end: False, 0
             ) as monitor:
                 time.sleep(1)
-                answer = monitor.evidence([])
-            assert len(answer.findings) == status and not answer.skipped, answer
-            assert "no variable is set" in answer.evidence
+                found = monitor.evidence([])
+            assert len(found.findings) == status and not found.skipped, found
+            assert "no variable is set" in found.evidence
     finally:
         program.wait()
 
 
 def test_what_was_not_seen_is_not_passed() -> None:
     with connection_monitor.ConnectionMonitor(lambda: [], [], lambda *_end: False, 0) as monitor:
-        answer = monitor.evidence([])
-    assert answer.skipped and "could not be read" in answer.evidence
+        found = monitor.evidence([])
+    assert found.skipped and "could not be read" in found.evidence

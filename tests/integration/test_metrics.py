@@ -65,9 +65,9 @@ def test_it_is_to_the_byte_what_the_library_itself_writes(tmp_path: Path) -> Non
 
     registry = prometheus_client.CollectorRegistry()
     registry.register(Collector())
-    prometheus_client.write_to_textfile(str(tmp_path / "theirs.prom"), registry)
-    metrics.write(str(tmp_path / "ours.prom"), GAUGES)
-    assert (tmp_path / "ours.prom").read_bytes() == (tmp_path / "theirs.prom").read_bytes()
+    prometheus_client.write_to_textfile(str(tmp_path / "library.prom"), registry)
+    metrics.write(str(tmp_path / "engine.prom"), GAUGES)
+    assert (tmp_path / "engine.prom").read_bytes() == (tmp_path / "library.prom").read_bytes()
 
 
 def test_without_the_library_the_remedy_is_named(tmp_path: Path) -> None:

@@ -98,7 +98,7 @@ def test_the_samples_of_the_documentation_are_what_a_call_returns(
     tree: Path, unfinished: Path
 ) -> None:
     """Keys and types of each, to the innermost; nothing in the samples is left empty, so that each
-    list tells what it holds."""
+    list shows what it holds."""
     module = importlib.import_module(
         "ansible_collections.chefwell.resilience.plugins.modules.backup_inventory"
     )

@@ -194,8 +194,8 @@ def test_no_secret_is_in_a_process_list_or_in_the_history(
         "    for name in glob.glob('/proc/[0-9]*/cmdline'):\n"
         "        try: seen.add(open(name, 'rb').read())\n"
         "        except OSError: pass\n"
-        "wanted = (b'delivery_' + b'worker', b's3c' + b'r3t')\n"
-        "print(*(any(text in line for line in seen) for text in wanted))"
+        "expected = (b'delivery_' + b'worker', b's3c' + b'r3t')\n"
+        "print(*(any(text in line for line in seen) for text in expected))"
     )
     watcher = subprocess.Popen([sys.executable, "-c", script], stdout=subprocess.PIPE, text=True)
     assert host.run("warning").kept == 1

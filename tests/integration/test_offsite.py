@@ -307,13 +307,13 @@ def test_foreign_files_on_the_server_stay(settings: SyncSettings, server: Sshd) 
 class TestFailures:
     """Each cause has a message of its own, and none is taken for success."""
 
-    def expect(self, settings: SyncSettings, kind: str, said: str, attempts: int) -> None:
+    def expect(self, settings: SyncSettings, kind: str, text: str, attempts: int) -> None:
         result = sync.sync(settings)
         assert (result.status, result.kind) == ("failed", kind), result
-        assert said in result.message
+        assert text in result.message
         assert result.remedy
         assert (result.attempts, result.exit_code) == (attempts, 2)
-        with pytest.raises(ResilienceError, match=said):
+        with pytest.raises(ResilienceError, match=text):
             offsite_verification.verify(settings)
 
     def test_host_key_changed(self, settings: SyncSettings, server: Sshd) -> None:

@@ -257,7 +257,7 @@ class TestOddNames:
     def test_a_pattern_that_the_server_does_not_know(
         self, copied: SyncSettings, server: Sshd
     ) -> None:
-        """The client's pattern is wider than the server's: that is said, and the rest is placed."""
+        """The client's pattern is wider than the server's: this is reported, the rest is placed."""
         tree = Path(copied.backup_path)
         (tree / "daily" / "bistro-2099.sql").write_bytes(os.urandom(500))
         new = add_backup(tree, "daily", -0.01)

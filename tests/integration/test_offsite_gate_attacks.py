@@ -207,9 +207,9 @@ def test_a_planted_backup_is_named_and_moved_aside(
 ) -> None:
     attacker, before = Attacker(copied, server), copied_backups(server)
     planted = "daily/chefwell_backup_20991231_030000.dump.gz"
-    (tmp_path / "his" / "daily").mkdir(parents=True)
-    (tmp_path / "his" / planted).write_bytes(b"poison")
-    attacker.rsync("-rt", f"{tmp_path}/his/", f"{attacker.account}:incoming/")
+    (tmp_path / "planted" / "daily").mkdir(parents=True)
+    (tmp_path / "planted" / planted).write_bytes(b"poison")
+    attacker.rsync("-rt", f"{tmp_path}/planted/", f"{attacker.account}:incoming/")
     done = json.loads(attacker.commit({**before, planted: b"poison"}).stdout)
     assert done["placed"] == [planted] and copied_backups(server)[planted] == b"poison"
     comparison = offsite_verification.verify(copied)["comparison"]
@@ -321,7 +321,7 @@ def test_landlock_confines_a_program_that_tries_to_write_elsewhere(tmp_path: Pat
         capture_output=True,
         text=True,
     )
-    assert "PermissionError" in done.stderr  # truncate(2), which asks for no open file
+    assert "PermissionError" in done.stderr  # truncate(2), which needs no open file
     assert done.stderr.count("ermission denied") >= 6 or "cross-device" in done.stderr, done
     assert contents(outside) == {"backup": b"precious"}
     assert (inside / "kept").read_text() == "ok\n" and not (inside / "hard").exists()

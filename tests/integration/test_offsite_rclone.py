@@ -1,7 +1,7 @@
 """rclone's transport against servers: SFTP and WebDAV by `rclone serve`, and for S3 a stand-in.
 
 The stand-in is moto's server (PyPI): it speaks S3 and keeps objects in memory. It shows that what
-is said to S3 is S3, not what a provider's own rules are.
+goes to S3 is S3, not what a provider's own rules are.
 """
 
 from __future__ import annotations
@@ -191,12 +191,12 @@ def test_whole_round(tmp_path: Path, calls: Path, kind: str) -> None:
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_what_has_the_name_already_is_not_overwritten(tmp_path: Path, kind: str) -> None:
-    """Another client's file gets the name just before ours is moved there."""
+    """Another client's file gets the name just before this one is moved there."""
     copy = tmp_path / "copy"
     copy.mkdir()
     source = tmp_path / "source" / "daily"
     source.mkdir(parents=True)
-    (source / "a.dump").write_bytes(b"ours")
+    (source / "a.dump").write_bytes(b"own")
     with serving(kind, copy) as config:
         far = Far(tmp_path, config)
         transport = settings(far).transport

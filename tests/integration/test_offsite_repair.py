@@ -1,4 +1,4 @@
-"""Losses, rot and jobs that hang: seen by the client, told, and repaired by its next sync."""
+"""Losses, rot and jobs that hang: seen by the client, reported, and repaired by its next sync."""
 
 from __future__ import annotations
 
@@ -139,7 +139,7 @@ class TestLosses:
 
 
 class TestBusy:
-    """Another job that hangs keeps everything from being copied: that is told (O14)."""
+    """Another job that hangs keeps everything from being copied: that is reported (O14)."""
 
     def test_an_rsync_that_is_stopped(self, copied: SyncSettings, tree: Path) -> None:
         add_backup(tree, "monthly", 200, size=4_000_000)

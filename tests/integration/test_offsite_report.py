@@ -83,7 +83,7 @@ def test_a_failure_and_its_recovery_are_notified_once_each(
     (message,) = receiver.messages()
     assert "nothing listens on that port" in message["message"]
     assert host.run(sync)[0] == 2
-    assert len(receiver.messages()) == 1, "the same failure is told once"
+    assert len(receiver.messages()) == 1, "the same failure is notified once"
     assert "nothing listens" in dict(receiver.pings())["/fail"]
     assert host.metric("success") == 0
     assert host.metric("last_success_timestamp_seconds") == good
@@ -98,7 +98,7 @@ def test_a_failure_and_its_recovery_are_notified_once_each(
     assert events[-1].data["files_sent"] == 14
     before = len(receiver.requests)
     assert host.run(sync, "--dry-run")[0] == 0
-    assert len(receiver.requests) == before, "a dry run tells nobody"
+    assert len(receiver.requests) == before, "a dry run notifies nobody"
 
 
 @pytest.mark.parametrize(

@@ -83,12 +83,12 @@ def test_silence_during_a_request(hasty: SyncSettings, server: Sshd) -> None:
     waits = store(server)
     began = time.monotonic()
     with waits.locked("test"), concurrent.futures.ThreadPoolExecutor() as pool:
-        asked = pool.submit(send_inventory, hasty)
+        request = pool.submit(send_inventory, hasty)
         with pytest.raises(concurrent.futures.TimeoutError):
-            asked.result(7)  # longer than the silence that is allowed
+            request.result(7)  # longer than the silence that is allowed
         held = stopped(server)
         with pytest.raises(ServerError, match="sent nothing for 3 s"):
-            asked.result(10)
+            request.result(10)
     for pid in held:
         kill(pid)
     print(f"alive for 7 s, then silent: ended after {time.monotonic() - began:.1f} s in all")
@@ -111,11 +111,11 @@ def test_an_account_that_reads_for_long_is_not_silent(
     taken = AccountTransport(account).digests([name])
     assert taken == {name: hashlib.sha256((server.backups / name).read_bytes()).hexdigest()}
     with concurrent.futures.ThreadPoolExecutor() as pool:
-        asked = pool.submit(AccountTransport(account).digests, [name])
+        request = pool.submit(AccountTransport(account).digests, [name])
         time.sleep(1.5)
         held = stopped(server)
         with pytest.raises(ServerError, match="sent nothing for 3 s"):
-            asked.result(10)
+            request.result(10)
     for pid in held:
         kill(pid)
 

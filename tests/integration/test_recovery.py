@@ -126,7 +126,7 @@ def test_the_way_back(host: PlayHost, bed: Testbed) -> None:
 def test_a_backup_that_lacks_rows_of_its_manifest_does_not_pass(
     host: PlayHost, bed: Testbed, tmp_path: Path
 ) -> None:
-    """The dump left one table's rows out; only what was written at its snapshot can tell."""
+    """The dump left one table's rows out; only what was written at its snapshot can show it."""
     postgres = bed.record["postgres"]
     backup = tmp_path / "chefwell_backup.dump"
     dump = (

@@ -371,8 +371,8 @@ def test_an_address_without_http(settings: recovery.RecoverySettings) -> None:
 
         threading.Thread(target=talk, daemon=True).start()
         url = f"http://127.0.0.1:{listener.getsockname()[1]}/"
-        asked = with_target(settings, health_url=url, seconds=1)
-        done = recovery_switch.switch(asked, RESTORED, HOST, lambda text: None)
+        checked = with_target(settings, health_url=url, seconds=1)
+        done = recovery_switch.switch(checked, RESTORED, HOST, lambda text: None)
     assert done["serves"] is False and done["kept"]
 
 

@@ -27,7 +27,7 @@ DRILL = {
     "rpo_seconds": 90000.0,
 }
 TARGET = restore_settings.RecoveryServer(
-    host="db.chefwell.pro", user="postgres", password="a-secret-of-ours"
+    host="db.chefwell.pro", user="postgres", password="a-secret-password"
 )
 
 
@@ -69,7 +69,7 @@ def test_it_has_commands_people_and_what_was_measured(values: RestoreSettings) -
         "- [ ] ",
     ):
         assert line in text, text
-    assert "a-secret-of-ours" not in text
+    assert "a-secret-password" not in text
     assert path.stat().st_mode & 0o777 == 0o600
     english = runbook.render(dataclasses.replace(values, language="en"), TARGET, DRILL)
     assert "58 seconds | < 10 minutes | ✅" in english and "# 🚨 DISASTER" in english

@@ -44,10 +44,12 @@ def program(settings: ProofSettings, script: str) -> str:
     with contextlib.closing(psycopg2.connect(**server.dsn("postgres"))) as connection:
         connection.autocommit = True
         with connection.cursor() as cursor:
-            cursor.execute("DROP TABLE IF EXISTS said")
-            cursor.execute("CREATE TABLE said (line text)")
-            cursor.execute("COPY said FROM PROGRAM %s", [f"( {script} ) 2>&1 | tr '\\\\\\t' '/ '"])
-            cursor.execute("SELECT coalesce(string_agg(line, chr(10)), '') FROM said")
+            cursor.execute("DROP TABLE IF EXISTS output")
+            cursor.execute("CREATE TABLE output (line text)")
+            cursor.execute(
+                "COPY output FROM PROGRAM %s", [f"( {script} ) 2>&1 | tr '\\\\\\t' '/ '"]
+            )
+            cursor.execute("SELECT coalesce(string_agg(line, chr(10)), '') FROM output")
             return str(cursor.fetchone()[0])
 
 
@@ -55,14 +57,14 @@ def test_a_program_of_the_database_reaches_nothing(settings: ProofSettings, tmp_
     (tmp_path / "secret").write_text(SECRET)
     (tmp_path / "secret").chmod(0o644)
     drill.set_up(settings)
-    said = program(
+    output = program(
         settings,
         f"id -u; cat {tmp_path}/secret /etc/shadow; ls /root /home; cat /proc/net/dev; ls /proc",
     )
-    lines = said.splitlines()
+    lines = output.splitlines()
     assert lines[0] == str(65534 if os.geteuid() == 0 else os.geteuid())
-    assert SECRET not in said and "root:" not in said
-    assert said.count("No such file") + said.count("Permission denied") >= 3
+    assert SECRET not in output and "root:" not in output
+    assert output.count("No such file") + output.count("Permission denied") >= 3
     devices = [line.split(":")[0].strip() for line in lines if ":" in line and "|" not in line]
     assert "lo" in devices and not [one for one in devices if one.startswith(("eth", "ens"))]
     # Of all processes it sees its own alone.

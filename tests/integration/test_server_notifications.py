@@ -49,7 +49,7 @@ class Server:
         command = ("keep-offsite-copy", "--config", str(self.config), *arguments)
         return self.run("host_cli", *command)
 
-    def asks(self, command: str) -> subprocess.CompletedProcess[str]:
+    def run_command(self, command: str) -> subprocess.CompletedProcess[str]:
         gate = ("--config", str(self.config), "--allow", "write")
         return self.run("server.gate", *gate, SSH_ORIGINAL_COMMAND=command)
 
@@ -61,13 +61,13 @@ def server(tmp_path: Path, receiver: Receiver) -> Server:
 
 def test_an_attack_is_notified_at_once_and_once(server: Server, receiver: Receiver) -> None:
     """An attacker announces nothing, and tries to get a shell again and again."""
-    refused = server.asks("chefwell-commit")
+    refused = server.run_command("chefwell-commit")
     assert "lost 7 of 7" in json.loads(refused.stdout)["refused"]
     wait_for(receiver.messages, 20)
     assert "mass-change" in receiver.messages()[0]["title"]
     assert "daily lost 7 of 7 backups" in receiver.messages()[0]["message"]
     for _again in range(3):
-        assert server.asks("sh").returncode == 1
+        assert server.run_command("sh").returncode == 1
     wait_for(lambda: len(receiver.messages()) == 2, 20)
     assert "refused-request" in receiver.messages()[1]["title"]
     # The daily job reports the same to the dead man's switch, and repeats no message.

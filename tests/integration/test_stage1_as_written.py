@@ -126,13 +126,13 @@ def test_the_modules_examples(host: HostCopy) -> None:
     assert len(tasks) == 3
     for number, task in enumerate(tasks):
         task["register"] = f"seen_{number}"
-    tell = {
+    report = {
         "ansible.builtin.copy": {
             "dest": "/root/seen.json",
             "content": "{{ [seen_0, seen_1, seen_2] | to_json }}",
         }
     }
-    play = [{"hosts": "production", "gather_facts": False, "tasks": [*tasks, tell]}]
+    play = [{"hosts": "production", "gather_facts": False, "tasks": [*tasks, report]}]
     host.write("/root/examples.yml", yaml.safe_dump(play))
     host.play("/root/examples.yml")
     seen = json.loads((host.root / "root/seen.json").read_text())

@@ -292,8 +292,8 @@ def runs_the_modules_examples(bed: Bed, _nothing: str) -> None:
     assert len(tasks) == 5
     tasks[-1]["register"] = "counted"
     kept = "{{ [production, copy, nights, counted] | to_json }}"
-    tell = {"ansible.builtin.copy": {"dest": "/root/seen.json", "content": kept}}
-    tasks.append(tell)
+    report = {"ansible.builtin.copy": {"dest": "/root/seen.json", "content": kept}}
+    tasks.append(report)
     play = [{"hosts": "production", "gather_facts": False, "tasks": tasks}]
     bed.host.write("/root/examples.yml", yaml.safe_dump(play, sort_keys=False))
     bed.play("/root/examples.yml")

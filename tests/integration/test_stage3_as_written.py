@@ -1,6 +1,6 @@
 """The commands of stage 3's two documents as they are written, on a copy of this machine.
 
-Every fenced block of theirs is named here: with the test that runs it, or with the reason why none
+Each of their fenced blocks is named here: with the test that runs it, or with the reason why none
 here can, and the test elsewhere that does. A block or a line that is not named fails.
 """
 
@@ -105,7 +105,7 @@ class Written(HostCopy):
         found: dict[str, Any] = json.loads((self.root / STATE / "drill.json").read_text())
         return found
 
-    def tell(self, variables: dict[str, Any]) -> None:
+    def configure(self, variables: dict[str, Any]) -> None:
         """Writes the inventory: this host, and the backup server."""
         local = {
             "ansible_connection": "local",
@@ -181,7 +181,7 @@ def host(bed: Testbed, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Wri
         home = str(held.parent)
         run("mount", "--bind", home, str(copy.root / home.lstrip("/")))
         made.must(f"mkdir -p /root/backups && cp -a {bed.record['backups']}/. /root/backups/")
-        made.tell({**configured, **embedded(bed), **offsite(bed)})
+        made.configure({**configured, **embedded(bed), **offsite(bed)})
         yield made
 
 
@@ -342,7 +342,7 @@ def test_a_new_server(
         access = {name: new.settings[name] for name in ("host", "port", "user", "password")}
         recovery = {**example["staging_restore_recovery"], **access}
         recovery["bin_dir"] = new.settings["bin_dir"]
-        host.tell({**embedded(bed), **offsite(bed), "staging_restore_recovery": recovery})
+        host.configure({**embedded(bed), **offsite(bed), "staging_restore_recovery": recovery})
         host.type(play, HOST=HOST)
         with (
             contextlib.closing(new.connect(recovery["dbname"])) as connection,

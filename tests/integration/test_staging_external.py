@@ -164,12 +164,12 @@ def test_a_backup_that_is_a_folder_is_the_newest(
 
 
 def refusal(
-    settings: proof_settings.ProofSettings, external: dict[str, object], **theirs: object
+    settings: proof_settings.ProofSettings, external: dict[str, object], **production: object
 ) -> str:
     place = dataclasses.replace(
         settings.staging,
         external=dataclasses.replace(settings.staging.external, **external),
-        production=dataclasses.replace(settings.staging.production, **theirs),
+        production=dataclasses.replace(settings.staging.production, **production),
     )
     with pytest.raises(ResilienceError) as refused:
         drill.set_up(dataclasses.replace(settings, staging=place))

@@ -43,7 +43,7 @@ def open_folder() -> Iterator[Path]:
     shutil.rmtree(folder)
 
 
-def ask(bed: Testbed, statement: str) -> list[tuple[Any, ...]]:
+def query(bed: Testbed, statement: str) -> list[tuple[Any, ...]]:
     with contextlib.closing(bed.connect()) as connection, connection.cursor() as cursor:
         cursor.execute(statement)
         return cursor.fetchall()
@@ -59,8 +59,8 @@ def call(
         method=method,
     )
     try:
-        with urllib.request.urlopen(request, timeout=20) as answer:
-            status, content = answer.status, answer.read()
+        with urllib.request.urlopen(request, timeout=20) as response:
+            status, content = response.status, response.read()
     except urllib.error.HTTPError as error:
         with error:
             status, content = error.code, error.read()
@@ -69,23 +69,23 @@ def call(
 
 def log_in(bed: Testbed, url: str = "", user: int = 0) -> str:
     who = bed.record["users"][user]
-    status, answer = call(
+    status, response = call(
         f"{url or bed.record['backend']['url']}/api/auth/login",
         {"email": who["email"], "password": who["password"]},
     )
     assert status == 200
-    return str(answer["token"])
+    return str(response["token"])
 
 
 def digest(bed: Testbed) -> str:
     """Over every row of every table."""
-    tables = ask(
+    tables = query(
         bed,
         "SELECT format('%I.%I', schemaname, tablename) FROM pg_tables"
         " WHERE schemaname = 'public' OR schemaname LIKE 'tenant%' ORDER BY 1",
     )
     assert len(tables) == 2 + 8 * bed.record["stores"]
-    rows = [ask(bed, f"SELECT t::text FROM {table} t ORDER BY id") for (table,) in tables]
+    rows = [query(bed, f"SELECT t::text FROM {table} t ORDER BY id") for (table,) in tables]
     return hashlib.md5(repr(rows).encode()).hexdigest()
 
 
@@ -93,13 +93,14 @@ def test_the_database_has_what_the_plans_report_shows(bed: Testbed) -> None:
     tenants = [user["schema"] for user in bed.record["users"]]
     assert len(tenants) == len(set(tenants)) == STORES
     counts = {
-        name: ask(bed, f"SELECT count(*) FROM tenant_chefwell.{name}")[0][0] for name in STORE_ROWS
+        name: query(bed, f"SELECT count(*) FROM tenant_chefwell.{name}")[0][0]
+        for name in STORE_ROWS
     }
     assert counts == STORE_ROWS
     for tenant in tenants:
-        ((indexes,),) = ask(bed, f"SELECT count(*) FROM pg_indexes WHERE schemaname = '{tenant}'")
+        ((indexes,),) = query(bed, f"SELECT count(*) FROM pg_indexes WHERE schemaname = '{tenant}'")
         kinds = dict(
-            ask(
+            query(
                 bed,
                 "SELECT contype::text, count(*) FROM pg_constraint"
                 f" WHERE connamespace = '{tenant}'::regnamespace GROUP BY 1",
@@ -109,7 +110,7 @@ def test_the_database_has_what_the_plans_report_shows(bed: Testbed) -> None:
 
 
 def test_every_reference_holds_and_every_sequence_is_past_its_rows(bed: Testbed) -> None:
-    keys = ask(
+    keys = query(
         bed,
         "SELECT c.conrelid::regclass::text, a.attname, c.confrelid::regclass::text"
         " FROM pg_constraint c JOIN pg_attribute a"
@@ -118,7 +119,7 @@ def test_every_reference_holds_and_every_sequence_is_past_its_rows(bed: Testbed)
     assert len(keys) == 9 * STORES + 1
     linked = 0
     for table, column, target in keys:
-        ((orphans, links),) = ask(
+        ((orphans, links),) = query(
             bed,
             f"SELECT count(*) FILTER (WHERE t.id IS NULL), count(*) FROM {table} s"
             f" LEFT JOIN {target} t ON t.id = s.{column} WHERE s.{column} IS NOT NULL",
@@ -200,10 +201,10 @@ def test_the_backend_shows_each_user_their_own_store(bed: Testbed) -> None:
         token = log_in(bed, user=number)
         stats = call(f"{url}/api/dashboard/stats", token=token)[1]
         for table in ("products", "sales", "customers", "orders"):
-            status, answer = call(f"{url}/api/{table}", token=token)
-            ((held,),) = ask(bed, f"SELECT count(*) FROM {user['schema']}.{table}")
+            status, response = call(f"{url}/api/{table}", token=token)
+            ((held,),) = query(bed, f"SELECT count(*) FROM {user['schema']}.{table}")
             assert status == 200
-            assert answer["total"] == len(answer["data"]) == stats[table] == held > 0
+            assert response["total"] == len(response["data"]) == stats[table] == held > 0
         assert stats["revenue"] > 0
     assert call(f"{url}/api/products")[0] == 401
     assert call(f"{url}/api/products", token=token[:-2] + "xx")[0] == 401
@@ -364,7 +365,7 @@ def test_up_again_changes_nothing_but_starts_what_has_ended(bed: Testbed) -> Non
     assert again.status()["postgres"] is None
     again = Testbed.up(bed.root, stores=STORES, report=reported.append)
     assert all(again.status().values()) and again.status()["sshd"] == status["sshd"]
-    assert ask(again, "SELECT count(*) FROM tenant_chefwell.sales") == [(STORE_ROWS["sales"],)]
+    assert query(again, "SELECT count(*) FROM tenant_chefwell.sales") == [(STORE_ROWS["sales"],)]
     assert log_in(again)
     with pytest.raises(ResilienceError, match=f"stores {STORES} is up there"):
         Testbed.up(bed.root, stores=STORES + 1)

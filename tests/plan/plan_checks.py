@@ -1,4 +1,4 @@
-"""What each test of the plan asks to see, looked for in what its commands said and on the servers.
+"""What each test of the plan expects, looked for in what its commands printed and on the servers.
 
 A judge is a function of `Seen`; its docstring says what it looks at, and goes into the table. One
 that trips over what it was given has not seen what it was to see.
@@ -66,7 +66,7 @@ def looked_at(name: str) -> str:
 
 
 def broken(ended: Sequence[Ended]) -> Iterator[tuple[int, list[Ended]]]:
-    """What a test saw, with one command at a time as if it were not there, or said nothing."""
+    """What a test saw, with one command at a time as if it were not there, or printed nothing."""
     for number, one in enumerate(ended):
         lost = Ended(127, "", "bash: no such command")
         # A search that finds no error says nothing, as it should; then there is one.
@@ -212,7 +212,7 @@ def t1_5(got: Seen) -> bool:
 
 @of("T2.1")
 def t2_1(got: Seen) -> bool:
-    """No password is asked for, the answer is the backup server's own name; with that key alone."""
+    """No password is requested, the output is the backup server's own name; with that key alone."""
     # Without that key, or where it is refused, ssh tries the owner's own; it warns of the first.
     alone = "ssh -o IdentitiesOnly=yes -o IdentityAgent=none -i /root/.ssh/chefwell_backup"
     again = got.host.sh(f"{alone} -o BatchMode=yes backupuser@{BACKUP} hostname")
@@ -344,6 +344,6 @@ def t3_7(got: Seen) -> bool:
 
 @of("T3.8")
 def t3_8(got: Seen) -> bool:
-    """All replicas of the services run, the page answers, the log shows requests answered."""
+    """All replicas of the services run, the page answers, the log shows requests served."""
     services, page, log = got.ended
     return got.ok and whole(services) and home_page(page) and " 200 " in log.output

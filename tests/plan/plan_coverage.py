@@ -141,7 +141,7 @@ class Coverage:
         return len(found) == 1 and bool(found[0].passed)
 
     def lacking(self) -> list[str]:
-        """What the plan names and no row of this run tells of."""
+        """What the plan names and no row of this run covers."""
         return [
             f"{kind} of stage {stage}: {len(self.of(kind, stage))} of {number}"
             for stage, kind, number in expected()

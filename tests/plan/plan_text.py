@@ -32,7 +32,7 @@ class PlanTest:
         title: the plan's.
         block: the shell block, as it stands there.
         commands: its commands in order, without comments.
-        expected: what its `# Verificar:` line asks to see; empty if there is none.
+        expected: what its `# Verificar:` line expects; empty if there is none.
     """
 
     id: str
@@ -157,7 +157,7 @@ def checkpoint_items() -> list[str]:
 
 
 def cron_lines(stage: int) -> list[str]:
-    """The cron lines that a stage asks for."""
+    """The cron lines that a stage expects."""
     return re.findall(r"^\*\*Cron:\*\* `([^`]+)`", _section(stage), re.MULTILINE)
 
 

@@ -1,7 +1,7 @@
-"""The owner's plan on a real Swarm, his way: a stage, its tests, the next one; then all taken back.
+"""The owner's plan on a real Swarm: a stage, its tests, the next one; then all is rolled back.
 
 Every command is cut out of the plan's own text and run as it stands on production's host; names in
-`<...>` are filled in. `plan_checks` judges what was said, `plan_coverage` writes it down.
+`<...>` are filled in. `plan_checks` judges what was printed, `plan_coverage` writes it down.
 """
 
 from __future__ import annotations
@@ -97,7 +97,7 @@ class Plan:
             command = command.replace(name, value.strip())
         if "docker service logs" in command:
             # Docker's own way to a service's log does not always come to an end (20.10, on a
-            # machine under load); a person presses Ctrl-C and asks again.
+            # machine under load); a person presses Ctrl-C and tries again.
             for _attempt in range(2):
                 ended = self.host.sh(command, seconds=30)
                 if ended.code != 124:
@@ -199,9 +199,11 @@ def of_the_plan(plan: Plan, name: str) -> None:
     for number, instead in plan_checks.broken(ended):
         other = Seen(instead, plan.host, plan.backup, plan.new_backup)
         assert not plan_checks.seen(name, other), (name, number, instead[number])
-    asked = test.expected or "; ".join(re.findall(r"^# (.+)$", test.block, re.MULTILINE))
+    expected = test.expected or "; ".join(re.findall(r"^# (.+)$", test.block, re.MULTILINE))
     title = f"{test.id} - {test.title}"
-    plan.coverage.add(test.stage, "test", title, asked, plan_checks.looked_at(name), passed=passed)
+    plan.coverage.add(
+        test.stage, "test", title, expected, plan_checks.looked_at(name), passed=passed
+    )
     for command, one in zip(test.commands, ended, strict=True):
         plan.coverage.add(
             test.stage, "command", test.id, code(command), str(one.code), passed=passed
@@ -420,11 +422,12 @@ def test_the_plans_tests_fail_on_a_host_without_it(plan: Plan) -> None:
 def test_no_request_from_outside_failed(plan: Plan) -> None:
     watch = plan.availability
     print(
-        f"{watch.asked} requests from outside in {watch.seconds:.0f} s, {watch.rate:.1f} a second,"
+        f"{watch.requests} requests from outside in {watch.seconds:.0f} s, {watch.rate:.1f} a"
+        " second,"
         f" {watch.longest_gap:.1f} s between two rounds at most; {len(watch.failed)} failed"
     )
     plan.coverage.figures = {
-        "requests": watch.asked,
+        "requests": watch.requests,
         "failed": watch.failed,
         "longest_gap_seconds": round(watch.longest_gap, 2),
         "seconds": {part: round(took, 1) for part, took in plan.seconds.items()},
@@ -449,15 +452,15 @@ def test_requests_from_outside_see_a_failure(plan: Plan) -> None:
     wrong = Availability(engine, paths=((PATHS[0][0], "/no/such/page"),))
     with wrong.watched():
         time.sleep(0.5)
-    print(f"while production stood still: {len(impatient.failed)} of {impatient.asked} failed")
+    print(f"while production stood still: {len(impatient.failed)} of {impatient.requests} failed")
     assert impatient.failed and "timed out" in impatient.failed[0]
-    assert len(wrong.failed) == wrong.asked > 0 and "HTTP 404" in wrong.failed[0]
+    assert len(wrong.failed) == wrong.requests > 0 and "HTTP 404" in wrong.failed[0]
 
 
 def test_the_page_is_what_was_seen(plan: Plan) -> None:
     coverage = plan.coverage
     watch = plan.availability
-    coverage.judge_criteria(available=watch.asked > 0 and not watch.failed)
+    coverage.judge_criteria(available=watch.requests > 0 and not watch.failed)
     coverage.write(ROOT / "build" / "plan" / "results.json")
     assert coverage.lacking() == []
     seen = coverage.page()

@@ -19,7 +19,7 @@ class Receiver:
         headers: of each request.
         times: the time of each, in monotonic seconds.
         status: the status of its responses.
-        answer: returns status and headers of the response to a request's body; None for
+        respond: returns status and headers of the response to a request's body; None for
             `status` alone.
         delay: seconds before it responds.
         port: its port on 127.0.0.1, which it keeps when it is stopped and started again.
@@ -29,7 +29,7 @@ class Receiver:
         self.requests: list[tuple[str, str, str]] = []
         self.headers: list[dict[str, str]] = []
         self.times: list[float] = []
-        self.answer: Callable[[str], tuple[int, dict[str, str]]] | None = None
+        self.respond: Callable[[str], tuple[int, dict[str, str]]] | None = None
         self.status, self.delay, self.port = 200, 0.0, 0
         self._server: http.server.ThreadingHTTPServer | None = None
 
@@ -44,8 +44,8 @@ class Receiver:
                 receiver.headers.append(dict(self.headers))
                 receiver.times.append(time.monotonic())
                 time.sleep(receiver.delay)
-                answer = receiver.answer or (lambda _body: (receiver.status, {}))
-                status, headers = answer(body)
+                respond = receiver.respond or (lambda _body: (receiver.status, {}))
+                status, headers = respond(body)
                 with contextlib.suppress(OSError):
                     self.send_response(status)
                     for name, value in headers.items():

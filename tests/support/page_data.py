@@ -178,7 +178,7 @@ PHASES = (
 
 
 def drill(more_stores: int = 0) -> dict[str, Any]:
-    """The result of the plan's drill, with more tenants if wanted."""
+    """The result of the plan's drill, with more tenants if requested."""
     schemas = [_public(), store("tenant_chefwell")]
     schemas += [store(f"tenant_loja_{number:03d}") for number in range(1, more_stores + 1)]
     counts = {

@@ -147,8 +147,8 @@ class Testbed:
         """A second backend, with `BREAK_ROUTE` for instance; the block gets its URL."""
         return self.backend.another(**environment)
 
-    def _same(self, wanted: dict[str, Any]) -> None:
-        for name, value in wanted.items():
+    def _same(self, requested: dict[str, Any]) -> None:
+        for name, value in requested.items():
             if self.record[name] != value:
                 raise ResilienceError(
                     f"a testbed with {name} {self.record[name]} is up there",
@@ -171,14 +171,14 @@ class Testbed:
     def _make(self, report: Report, now: datetime.datetime) -> None:
         started = time.monotonic()
 
-        def tell(text: str) -> None:
+        def progress(text: str) -> None:
             report(f"{text} ({time.monotonic() - started:.1f} s)")
 
         self._save()
         self.production.make()
         self.production.start()
         self._save()
-        tell(f"PostgreSQL 16 on port {self.record['postgres']['port']}")
+        progress(f"PostgreSQL 16 on port {self.record['postgres']['port']}")
         expected = sample.stores(self.record["stores"], self.record["seed"], self.record["scale"])
         self.record["users"] = [
             {"email": store.admin.email, "password": sample.PASSWORD, "schema": store.schema}
@@ -191,19 +191,19 @@ class Testbed:
         with contextlib.closing(self.production.connect()) as connection:
             seeding = Seeding(connection, expected)
             seeding.make_tables()
-            tell(f"{len(expected)} stores, {8 * len(expected) + 2} tables")
+            progress(f"{len(expected)} stores, {8 * len(expected) + 2} tables")
             self.record |= backup_tree.install_script(self.root, self.record["postgres"])
             dumps = backup_tree.fill(
                 self.root / "backups", self.production, self.record["passfile"], seeding, now
             )
             seeding.finish()
-        tell(f"rows, and 14 backups from {dumps} dumps, in {self.record['backups']}")
+        progress(f"rows, and 14 backups from {dumps} dumps, in {self.record['backups']}")
         self.server.make()
         self.server.start()
-        tell(f"backup server, sshd on port {self.record['ssh']['port']}")
+        progress(f"backup server, sshd on port {self.record['ssh']['port']}")
         self.backend.make()
         self.backend.start()
-        tell(f"backend at {self.record['backend']['url']}")
+        progress(f"backend at {self.record['backend']['url']}")
         self.record["complete"] = True
         self._save()
 
@@ -225,7 +225,7 @@ class Testbed:
         record.write(self.root, self.record)
 
 
-def _describe(root: Path, wanted: dict[str, Any], root_made: bool) -> dict[str, Any]:
+def _describe(root: Path, requested: dict[str, Any], root_made: bool) -> dict[str, Any]:
     """The record of a testbed that does not exist yet.
 
     Raises:
@@ -245,7 +245,7 @@ def _describe(root: Path, wanted: dict[str, Any], root_made: bool) -> dict[str, 
         "complete": False,
         "root": str(root),
         "root_made": root_made,
-        **wanted,
+        **requested,
         "postgres": postgres,
         "backend": backend_service.describe(root, postgres),
         "backups": str(root / "backups"),

@@ -138,10 +138,10 @@ class Production:
                 *arguments,
             ]
         )
-        self.service.await_ready(self.answers, 60)
+        self.service.await_ready(self.is_ready, 60)
         self.settings["pid"] = self.service.pid()
 
-    def answers(self) -> bool:
+    def is_ready(self) -> bool:
         """Whether it accepts connections."""
         try:
             self.connect("postgres").close()

@@ -33,7 +33,7 @@ def read(root: Path) -> dict[str, Any] | None:
             f"the record of the testbed cannot be read: {error}",
             option="root",
             value=str(root),
-            remedy=f"mend or remove {NAME} there",
+            remedy=f"correct or remove {NAME} there",
         ) from error
     if not isinstance(found, dict) or found.get("version") != VERSION:
         raise ResilienceError(

@@ -47,8 +47,8 @@ def fits(backups: list[BackupFile], available: float, **options: object) -> Back
 def levels(
     found: BackupFit, available: float, warn_nights: float = 7
 ) -> dict[str, tuple[str, str]]:
-    answers = backup_fit.fit_causes(found, int(available), warn_nights)
-    return {answer.code: (answer.level, answer.falls_to) for answer in answers}
+    causes = backup_fit.fit_causes(found, int(available), warn_nights)
+    return {cause.code: (cause.level, cause.falls_to) for cause in causes}
 
 
 def test_without_a_backup_nothing_is_predicted() -> None:

@@ -36,7 +36,7 @@ def test_values_come_back_in_order_from_one_child() -> None:
 
 def test_errors_come_back_as_they_were_raised() -> None:
     def refuse() -> None:
-        raise ResilienceError("this is wrong", option="paths", value=1, remedy="mend it")
+        raise ResilienceError("this is wrong", option="paths", value=1, remedy="correct it")
 
     missing, refused, odd, ended, after = results(
         [
@@ -50,7 +50,7 @@ def test_errors_come_back_as_they_were_raised() -> None:
     assert isinstance(missing.error, FileNotFoundError)
     with pytest.raises(ResilienceError) as raised:
         refused.value()
-    assert (raised.value.option, raised.value.remedy) == ("paths", "mend it")
+    assert (raised.value.option, raised.value.remedy) == ("paths", "correct it")
     assert isinstance(odd.error, ZeroDivisionError)
     assert isinstance(ended.error, OSError) and "ended" in str(ended.error)
     assert after == CallResult("after")

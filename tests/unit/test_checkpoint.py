@@ -28,12 +28,12 @@ TOKEN = "eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiIxIn0.c2lnbmF0dXJlLXNpZ25hdHVyZQ"
 
 
 class Api(ThreadingHTTPServer):
-    """A small API whose responses a test sets: `answers[(method, path)] = status, body`."""
+    """A small API whose responses a test sets: `responses[(method, path)] = status, body`."""
 
     def __init__(self) -> None:
         super().__init__(("127.0.0.1", 0), Handler)
-        self.asked: list[tuple[str, str]] = []
-        self.answers: dict[tuple[str, str], Any] = {
+        self.requests: list[tuple[str, str]] = []
+        self.responses: dict[tuple[str, str], Any] = {
             ("POST", "/api/auth/login"): (200, {"token": TOKEN}),
             ("GET", "/api/products"): (200, {"data": [], "total": 3}),
             ("GET", "/api/dashboard/stats"): (200, {"products": 3, "sales": 0}),
@@ -53,12 +53,12 @@ class Handler(BaseHTTPRequestHandler):
         length = int(self.headers.get("Content-Length") or 0)
         self.rfile.read(length)
         key = (self.command, self.path)
-        self.server.asked.append(key)
-        answer = self.server.answers.get(key, (404, {"error": "not found"}))
+        self.server.requests.append(key)
+        response = self.server.responses.get(key, (404, {"error": "not found"}))
         # A list is used up from its first response; the last one stays.
-        if isinstance(answer, list):
-            answer = answer.pop(0) if len(answer) > 1 else answer[0]
-        status, body, *headers = answer
+        if isinstance(response, list):
+            response = response.pop(0) if len(response) > 1 else response[0]
+        status, body, *headers = response
         content = json.dumps(body).encode()
         self.send_response(status)
         for name, value in headers:
@@ -83,7 +83,7 @@ def api() -> Iterator[Api]:
         thread.join()
 
 
-def ask(
+def check(
     api: Api, sleep: Callable[[float], None] = lambda seconds: None, **more: Any
 ) -> tuple[checkpoint.CheckpointResult, dict[str, str]]:
     settings = Settings(
@@ -106,18 +106,18 @@ def ask(
 
 
 def test_configured_items_pass_and_the_others_have_a_reason(api: Api) -> None:
-    result, statuses = ask(api)
+    result, statuses = check(api)
     assert result.status == "passed"
     assert statuses == {
         **dict.fromkeys(("login", "pos", "products", "dashboard"), "passed"),
         **dict.fromkeys(("logs", "postgres", "services"), "skipped"),
     }
     assert result.message == "4 of 7 items checked, all passed"
-    assert ("DELETE", "/api/orders/77") in api.asked
+    assert ("DELETE", "/api/orders/77") in api.requests
 
 
 @pytest.mark.parametrize(
-    ("route", "answer", "failed", "expected"),
+    ("route", "response", "failed", "expected"),
     [
         (("POST", "/api/auth/login"), (500, {"error": "x"}), "login", "HTTP 500"),
         (("POST", "/api/auth/login"), (200, {"access_token": TOKEN}), "login", "lacks token"),
@@ -131,10 +131,10 @@ def test_configured_items_pass_and_the_others_have_a_reason(api: Api) -> None:
     ],
 )
 def test_each_item_fails_and_is_named(
-    api: Api, route: tuple[str, str], answer: Any, failed: str, expected: str
+    api: Api, route: tuple[str, str], response: Any, failed: str, expected: str
 ) -> None:
-    api.answers[route] = answer
-    result, statuses = ask(api)
+    api.responses[route] = response
+    result, statuses = check(api)
     assert result.status == "failed"
     assert statuses[failed] == "failed"
     (item,) = [item for item in result.items if item.id == failed]
@@ -156,37 +156,37 @@ def test_a_service_that_is_not_there_is_failed_not_ok() -> None:
 
 
 def test_a_second_try_may_pass(api: Api) -> None:
-    good = api.answers[("GET", "/api/products")]
-    api.answers[("GET", "/api/products")] = [(503, {}), good]
-    assert ask(api, tries=1)[0].status == "failed"
-    api.answers[("GET", "/api/products")] = [(503, {}), good]
-    result, statuses = ask(api, tries=2)
+    good = api.responses[("GET", "/api/products")]
+    api.responses[("GET", "/api/products")] = [(503, {}), good]
+    assert check(api, tries=1)[0].status == "failed"
+    api.responses[("GET", "/api/products")] = [(503, {}), good]
+    result, statuses = check(api, tries=2)
     assert statuses["products"] == "passed" and "(try 2)" in result.items[2].evidence
 
 
 def test_an_order_that_may_be_left_is_not_made_twice(api: Api) -> None:
-    api.answers[("DELETE", "/api/orders/77")] = (500, {})
-    ask(api, tries=3)
-    assert api.asked.count(("POST", "/api/orders")) == 1
+    api.responses[("DELETE", "/api/orders/77")] = (500, {})
+    check(api, tries=3)
+    assert api.requests.count(("POST", "/api/orders")) == 1
 
 
 LOGIN = ("POST", "/api/auth/login")
 
 
 def test_all_items_share_one_login(api: Api) -> None:
-    assert ask(api, tries=3)[0].status == "passed"
-    assert api.asked.count(LOGIN) == 1
+    assert check(api, tries=3)[0].status == "passed"
+    assert api.requests.count(LOGIN) == 1
 
 
 def test_a_failed_login_is_not_repeated_by_every_item(api: Api) -> None:
-    api.answers[LOGIN] = (500, {})
-    _result, statuses = ask(api, tries=3)
+    api.responses[LOGIN] = (500, {})
+    _result, statuses = check(api, tries=3)
     assert {statuses[name] for name in ("login", "pos", "products", "dashboard")} == {"failed"}
-    assert api.asked.count(LOGIN) == 3
+    assert api.requests.count(LOGIN) == 3
     # Where no item checks the login, those that need it repeat it.
     good = (200, {"token": TOKEN})
-    api.answers[LOGIN] = [(500, {}), good]
-    assert ask(api, tries=2, items=("products",))[1]["products"] == "passed"
+    api.responses[LOGIN] = [(500, {}), good]
+    assert check(api, tries=2, items=("products",))[1]["products"] == "passed"
 
 
 @pytest.mark.parametrize(
@@ -195,38 +195,38 @@ def test_a_failed_login_is_not_repeated_by_every_item(api: Api) -> None:
 )
 def test_a_limit_on_logins_is_waited_for(api: Api, written: str | None, waited: float) -> None:
     headers = [("Retry-After", written)] if written else []
-    api.answers[LOGIN] = [(429, {}, *headers), (200, {"token": TOKEN})]
+    api.responses[LOGIN] = [(429, {}, *headers), (200, {"token": TOKEN})]
     waits: list[float] = []
-    assert ask(api, waits.append, tries=2)[0].status == "passed"
+    assert check(api, waits.append, tries=2)[0].status == "passed"
     assert waits == [waited]
 
 
 @pytest.mark.parametrize("status", [409, 500, 502])
 def test_an_order_that_may_have_been_made_is_looked_for_or_named(api: Api, status: int) -> None:
-    api.answers[("POST", "/api/orders")] = (status, {})
-    result, statuses = ask(api, tries=3)
+    api.responses[("POST", "/api/orders")] = (status, {})
+    result, statuses = check(api, tries=3)
     assert statuses["pos"] == "failed" and "look for an order" in result.items[1].evidence
-    assert api.asked.count(("POST", "/api/orders")) == 1
+    assert api.requests.count(("POST", "/api/orders")) == 1
     # A step after one that failed is not sent.
-    assert [path for _method, path in api.asked if path.startswith("/api/orders/")] == []
+    assert [path for _method, path in api.requests if path.startswith("/api/orders/")] == []
     find = {"id": "order_find", "path": "/api/orders/last", "capture": {"order_id": "id"}}
-    api.answers[("GET", "/api/orders/last")] = (200, {"id": 77})
-    result, statuses = ask(api, tries=3, api_steps=[find])
+    api.responses[("GET", "/api/orders/last")] = (200, {"id": 77})
+    result, statuses = check(api, tries=3, api_steps=[find])
     assert statuses["pos"] == "failed" and "taken back" in result.items[1].evidence
-    assert ("DELETE", "/api/orders/77") in api.asked
+    assert ("DELETE", "/api/orders/77") in api.requests
 
 
 def test_an_order_that_was_refused_may_be_made_again(api: Api) -> None:
-    good = api.answers[("POST", "/api/orders")]
-    api.answers[("POST", "/api/orders")] = [(422, {}), good]
-    assert ask(api, tries=2)[1]["pos"] == "passed"
+    good = api.responses[("POST", "/api/orders")]
+    api.responses[("POST", "/api/orders")] = [(422, {}), good]
+    assert check(api, tries=2)[1]["pos"] == "passed"
 
 
 def test_no_order_unless_it_is_wanted(api: Api) -> None:
-    assert ask(api, test_order=False)[1]["pos"] == "skipped"
+    assert check(api, test_order=False)[1]["pos"] == "skipped"
     settings = Settings(api_url=api.url, test_order=True, tries=1)
     assert checkpoint.run(settings, read_only=True).items[1].status == "skipped"
-    assert ("POST", "/api/orders") not in api.asked
+    assert ("POST", "/api/orders") not in api.requests
 
 
 def test_nothing_configured_is_skipped_not_passed() -> None:
@@ -267,9 +267,9 @@ def test_what_cannot_be_checked_is_unknown(
 
 def test_failed_outweighs_unknown_and_unknown_outweighs_passed(api: Api) -> None:
     away = {"services": ["x"], "docker_url": "unix:///nonexistent"}
-    assert ask(api, **away)[0].status == "unknown"
-    api.answers[("GET", "/api/products")] = (500, {})
-    assert ask(api, **away)[0].status == "failed"
+    assert check(api, **away)[0].status == "unknown"
+    api.responses[("GET", "/api/products")] = (500, {})
+    assert check(api, **away)[0].status == "failed"
 
 
 @pytest.mark.parametrize(
@@ -296,10 +296,10 @@ def test_bad_settings_are_named(settings: dict[str, Any], named: str) -> None:
 
 
 def test_a_step_of_another_products_api(api: Api) -> None:
-    api.answers[("GET", "/v2/goods")] = (200, {"goods": [1, 2]})
+    api.responses[("GET", "/v2/goods")] = (200, {"goods": [1, 2]})
     step = {"id": "products", "path": "/v2/goods", "least": {"goods": 2}}
-    assert ask(api, api_steps=[step])[1]["products"] == "passed"
-    assert ask(api, api_steps=[{**step, "least": {"goods": 3}}])[1]["products"] == "failed"
+    assert check(api, api_steps=[step])[1]["products"] == "passed"
+    assert check(api, api_steps=[{**step, "least": {"goods": 3}}])[1]["products"] == "failed"
 
 
 @pytest.mark.parametrize(

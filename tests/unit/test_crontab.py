@@ -8,27 +8,27 @@ from ansible_collections.chefwell.resilience.plugins.module_utils.common import 
 NAME = "chefwell.resilience disk monitor"
 MARK = f"#Ansible: {NAME}"
 JOB = "/root/restaurante/scripts/monitor-disk-space.sh"
-OURS = f"0 */6 * * * {JOB}"
-THEIRS = "15 2 * * 0 /usr/bin/true"
+ENTRY = f"0 */6 * * * {JOB}"
+FOREIGN = "15 2 * * 0 /usr/bin/true"
 
 
 @pytest.mark.parametrize(
     ("before", "with_it", "without_it"),
     [
-        ([], [MARK, OURS], []),
-        ([THEIRS], [THEIRS, MARK, OURS], [THEIRS]),
+        ([], [MARK, ENTRY], []),
+        ([FOREIGN], [FOREIGN, MARK, ENTRY], [FOREIGN]),
         # The entry keeps its place, another schedule is corrected, a second entry is removed.
-        ([MARK, OURS, THEIRS], [MARK, OURS, THEIRS], [THEIRS]),
-        ([MARK, f"5 1 * * * {JOB} --more", THEIRS], [MARK, OURS, THEIRS], [THEIRS]),
-        ([MARK, f"@daily {JOB}", THEIRS], [MARK, OURS, THEIRS], [THEIRS]),
-        ([MARK, OURS, MARK, OURS], [MARK, OURS], []),
+        ([MARK, ENTRY, FOREIGN], [MARK, ENTRY, FOREIGN], [FOREIGN]),
+        ([MARK, f"5 1 * * * {JOB} --more", FOREIGN], [MARK, ENTRY, FOREIGN], [FOREIGN]),
+        ([MARK, f"@daily {JOB}", FOREIGN], [MARK, ENTRY, FOREIGN], [FOREIGN]),
+        ([MARK, ENTRY, MARK, ENTRY], [MARK, ENTRY], []),
         # The line was deleted and its comment left: the line below belongs to the user.
-        ([MARK, THEIRS], [THEIRS, MARK, OURS], [THEIRS]),
-        ([MARK, "#Ansible: another", THEIRS], ["#Ansible: another", THEIRS, MARK, OURS], None),
-        ([MARK], [MARK, OURS], []),
-        ([MARK, "", "MAILTO=root"], ["", "MAILTO=root", MARK, OURS], ["", "MAILTO=root"]),
+        ([MARK, FOREIGN], [FOREIGN, MARK, ENTRY], [FOREIGN]),
+        ([MARK, "#Ansible: another", FOREIGN], ["#Ansible: another", FOREIGN, MARK, ENTRY], None),
+        ([MARK], [MARK, ENTRY], []),
+        ([MARK, "", "MAILTO=root"], ["", "MAILTO=root", MARK, ENTRY], ["", "MAILTO=root"]),
         # A line with the same command but without the comment belongs to the user.
-        ([OURS], [OURS, MARK, OURS], [OURS]),
+        ([ENTRY], [ENTRY, MARK, ENTRY], [ENTRY]),
     ],
 )
 def test_one_line_comes_and_goes(

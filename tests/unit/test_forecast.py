@@ -119,14 +119,14 @@ def test_many_samples_are_thinned_with_the_same_result() -> None:
 
 
 def test_two_percent_a_day_is_predicted_five_days_before_ninety() -> None:
-    spoken = []
+    warned = []
     for day in range(2, 31):
         percent = 30 + 2 * day
         found = forecast_of(grown(30, 2, day, noise=0.3))
         if found.confidence in ("medium", "high") and found.days_to["emergency"] <= 7:
-            spoken.append(percent)
-    assert spoken[0] <= 90 - 2 * 5
-    assert spoken == list(range(spoken[0], 92, 2))  # and does not fall silent again
+            warned.append(percent)
+    assert warned[0] <= 90 - 2 * 5
+    assert warned == list(range(warned[0], 92, 2))  # and does not fall silent again
 
 
 def _cleaned_up(day: int, noise: float) -> list[float]:
@@ -155,15 +155,15 @@ def test_the_promise_holds_whatever_came_before(
     story: Callable[[int, float], list[float]], noise: float
 ) -> None:
     """2 % a day from 62 %: it warns at 80 % at the latest, 5 days before 90 %, and goes on."""
-    spoken = []
+    warned = []
     for day in range(15):
         found = forecast_of(story(day, noise))
         if found.confidence in ("medium", "high") and 0 < found.days_to["emergency"] <= 7:
-            spoken.append(62 + 2 * day)
-    print(f"\n{story.__name__}, noise {noise}: spoken at {spoken}")
-    assert spoken[0] <= 80
+            warned.append(62 + 2 * day)
+    print(f"\n{story.__name__}, noise {noise}: warned at {warned}")
+    assert warned[0] <= 80
     # From then on every day; at 90 % the level itself warns.
-    assert {*range(spoken[0], 89, 2)} <= {*spoken}
+    assert {*range(warned[0], 89, 2)} <= {*warned}
 
 
 def test_the_promise_is_broken_by_a_forecast_that_waits_for_two_weeks(

@@ -32,13 +32,13 @@ def test_another_process_may_write_at_any_moment(tmp_path: Path) -> None:
         "    os.close(os.open(sys.argv[1], os.O_WRONLY))\n"
     )
     writer = subprocess.Popen([sys.executable, "-c", script, str(file)])
-    asked = seen = 0
+    turns = seen = 0
     while writer.poll() is None:
-        asked += 1
+        turns += 1
         seen += bool(open_files.being_written([str(file)]))
     assert writer.returncode == 0
-    assert 0 < seen < asked
-    print(f"\n{seen} of {asked} times it was open")
+    assert 0 < seen < turns
+    print(f"\n{seen} of {turns} times it was open")
 
 
 def test_where_no_lease_is_to_be_had_the_open_files_are_looked_through(tmp_path: Path) -> None:

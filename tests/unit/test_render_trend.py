@@ -27,7 +27,7 @@ GROWN = [30 + number / 4 for number in range(41)]
 
 
 @pytest.mark.parametrize(
-    ("amounts", "said"),
+    ("amounts", "expected"),
     [
         ([50.0], "Forecast: not enough data yet"),
         # Two days are needed: one and a quarter of them have passed, then half a day.
@@ -35,8 +35,10 @@ GROWN = [30 + number / 4 for number in range(41)]
         ([*GROWN, 12, 12.2, 12.4], "Forecast: in 36 hours, after a clean-up or jump 12 hours ago"),
     ],
 )
-def test_why_there_is_no_forecast_and_when_there_will_be(amounts: list[float], said: str) -> None:
-    assert text(amounts) == said
+def test_why_there_is_no_forecast_and_when_there_will_be(
+    amounts: list[float], expected: str
+) -> None:
+    assert text(amounts) == expected
 
 
 def test_then_there_is_one() -> None:

@@ -19,13 +19,13 @@ def test_the_features_of_the_installed_rrsync_are_found() -> None:
 
 
 def test_a_request_of_the_caller_is_not_handed_on(monkeypatch, tmp_path: Path) -> None:
-    asked = tmp_path / "asked"
+    seen = tmp_path / "seen"
     program = tmp_path / "rrsync"
-    program.write_text(f'#!/bin/sh\nenv > {asked}\necho "Not invoked via sshd" >&2\nexit 1\n')
+    program.write_text(f'#!/bin/sh\nenv > {seen}\necho "Not invoked via sshd" >&2\nexit 1\n')
     program.chmod(0o755)
     monkeypatch.setenv("SSH_ORIGINAL_COMMAND", "rsync --server . /")
     assert rrsync_features.known(str(program), ["-wo"]) == ["-wo"]
-    assert "SSH_ORIGINAL_COMMAND" not in asked.read_text()
+    assert "SSH_ORIGINAL_COMMAND" not in seen.read_text()
 
 
 def test_an_older_one_lacks_some(tmp_path: Path) -> None:

@@ -121,7 +121,7 @@ class TestJob:
         assert server_job.run(daily).alarms == {}
 
     def test_no_inode_free(self, copy: server_store.Store, monkeypatch: pytest.MonkeyPatch) -> None:
-        """Nothing can be written, and yet the full disk is told (O8)."""
+        """Nothing can be written, and yet the full disk is reported (O8)."""
 
         def full(*_arguments: object, **_options: object) -> None:
             raise OSError(28, "No space left on device")
