@@ -18,8 +18,11 @@ import pytest
 from ansible_collections.chefwell.resilience.plugins.module_utils.common.errors import (
     ResilienceError,
 )
-from ansible_collections.chefwell.resilience.plugins.module_utils.drill import drill, drill_result
-from ansible_collections.chefwell.resilience.plugins.module_utils.proof import proof_settings
+from ansible_collections.chefwell.resilience.plugins.module_utils.drill import drill
+from ansible_collections.chefwell.resilience.plugins.module_utils.proof import (
+    drill_result,
+    proof_settings,
+)
 from ansible_collections.chefwell.resilience.plugins.module_utils.staging import (
     staging,
     staging_state,

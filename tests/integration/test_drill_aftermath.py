@@ -9,11 +9,9 @@ from typing import Any
 
 import pytest
 from ansible_collections.chefwell.resilience.plugins.module_utils import host_cli
-from ansible_collections.chefwell.resilience.plugins.module_utils.drill import (
-    drill_counts,
-    follow_up,
-)
+from ansible_collections.chefwell.resilience.plugins.module_utils.drill import follow_up
 from ansible_collections.chefwell.resilience.plugins.module_utils.history.history import History
+from ansible_collections.chefwell.resilience.plugins.module_utils.proof import drill_counts
 from support.http_receiver import Receiver
 from testbed import Testbed
 

@@ -15,7 +15,7 @@ from ansible_collections.chefwell.resilience.plugins.module_utils.common.errors 
     ResilienceError,
 )
 from ansible_collections.chefwell.resilience.plugins.module_utils.common.language import LANGUAGES
-from ansible_collections.chefwell.resilience.plugins.module_utils.drill import drill_result
+from ansible_collections.chefwell.resilience.plugins.module_utils.proof import drill_result
 from testbed import Testbed
 
 from . import play, summary, variables

@@ -14,12 +14,20 @@ from typing import Any
 from ..common import quantity
 from ..common.language import translations
 from ..common.messages import translate, translate_result
-from ..drill import drill_result
 from ..pages import render_titles
-from ..proof import proof_settings, restore_settings
+from ..proof import drill_result, proof_settings, restore_settings
 from ..proof.restore_settings import RestoreSettings
 from ..recovery import recovery, recovery_run, recovery_switch, recovery_tenant
-from .command import EXIT_CRITICAL, EXIT_OK, Command, append_log, now, print_result, warn
+from .command import (
+    EXIT_CRITICAL,
+    EXIT_OK,
+    EXIT_WARNING,
+    Command,
+    append_log,
+    now,
+    print_result,
+    warn,
+)
 from .commands_staging import progress_printer, refuse_path_from_offsite
 
 NAME = "disaster-recovery"
@@ -72,13 +80,14 @@ def _run(settings: RestoreSettings, arguments: argparse.Namespace) -> int:
     else:
         result = recovery_run.restore_beside(recovery_settings, **which, progress=progress)
     _log(settings, [f"{now()} {_verdict_line(result)}"])
-    if result["verdict"] == proof_settings.PASSED and arguments.confirm:
+    passed = result["verdict"] == proof_settings.PASSED
+    if passed and arguments.confirm and not result["doubts"]:
         return _switch(settings, recovery_settings, arguments, result["name"], result)
     if arguments.json:
         print_result(json.dumps(result))
     else:
         print_result("\n".join(_page(settings, result)))
-    return drill_result.exit_code(result)
+    return EXIT_WARNING if passed and result["doubts"] else drill_result.exit_code(result)
 
 
 def _list(recovery_settings: recovery.RecoverySettings, arguments: argparse.Namespace) -> int:
@@ -189,6 +198,8 @@ def _page(settings: RestoreSettings, result: dict[str, Any]) -> list[str]:
         command = " ".join(
             [f"{NAME}.sh", *again, f"--switch {result['name']}", f"--confirm {result['host']}"]
         )
+        if result["doubts"]:
+            lines.append(tr("   ⚠️ Look at the checks marked so before the switch"))
         for text in result["unlike"]:
             what = translate(language, text)
             lines.append(tr("   ⚠️ Not as in production: %(what)s") % {"what": what})

@@ -18,10 +18,10 @@ from typing import Any
 from ..common import quantity
 from ..common.errors import ResilienceError
 from ..common.language import translations
-from ..drill import drill, drill_result, follow_up
+from ..drill import drill, follow_up
 from ..pages import render
 from ..pages.render_titles import phase_title
-from ..proof import proof_settings, restore_settings
+from ..proof import drill_result, proof_settings, restore_settings
 from ..proof.restore_settings import RestoreSettings
 from .command import EXIT_OK, Command, append_log, colour, now, print_result, warn
 

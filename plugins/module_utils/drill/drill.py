@@ -19,14 +19,13 @@ import time
 from typing import Any
 
 from ..backup import expectation
-from ..backup.backup_choice import choose
 from ..common import interrupt
 from ..common.errors import ResilienceError
 from ..common.messages import _
-from ..proof import backup_source, unpack_folder
+from ..proof import drill_counts, drill_result, unpack_folder
+from ..proof.backup_source import BackupSource
 from ..proof.proof_settings import PASSED, Progress, ProofSettings
 from ..staging import production_guard, staging, staging_state
-from . import drill_counts, drill_result
 from .drill_run import DrillRun
 
 
@@ -129,21 +128,9 @@ def run(
             runs: nothing was touched, and no verdict is given.
     """
     with staging_state.locked(settings.staging):
-        chosen = None
-        if not from_offsite:
-            chosen = choose(
-                settings.backup_path,
-                tiers=settings.tiers,
-                pattern=settings.pattern,
-                path=path,
-                tier=tier,
-                date=date,
-            )
-        drill = DrillRun(settings, chosen, keep, progress or _silent)
-        result = drill.run(
-            lambda folder: backup_source.fetch(settings, folder, tier, date),
-            functools.partial(drill_result.save, settings.state_dir),
-        )
+        source = BackupSource(path, tier, date, from_offsite)
+        drill = DrillRun(settings, source, keep, progress or _silent)
+        result = drill.run(functools.partial(drill_result.save, settings.state_dir))
         drill_result.save(settings.state_dir, result)
         if result["verdict"] == PASSED:
             drill_counts.save(settings.state_dir, result)

@@ -30,6 +30,7 @@ _PHASES: Mapping[str, str] = {
     "digest": _("Digest"),
     "decode": _("Full decode"),
     "staging": _("Staging"),
+    "target": _("Production server"),
     "transfer": _("Into production"),
     "restore": _("Restore"),
     "backend": _("Backend"),

@@ -6,12 +6,61 @@
 
 from __future__ import annotations
 
+import dataclasses
 import os
 from typing import Any
 
-from ..backup.backup_choice import ChosenBackup
+from ..backup.backup_choice import ChosenBackup, choose
 from ..offsite import offsite_fetch, ssh
 from .proof_settings import ProofSettings
+
+
+@dataclasses.dataclass(frozen=True)
+class BackupSource:
+    """Which backup is restored.
+
+    Attributes:
+        path: this very file or folder; never with `from_offsite`.
+        tier, date: the newest of a tier, of a day; of all where both are left out.
+        from_offsite: fetch it from the offsite server.
+    """
+
+    path: str | None = None
+    tier: str | None = None
+    date: str | None = None
+    from_offsite: bool = False
+
+    def local_backup(self, settings: ProofSettings) -> ChosenBackup | None:
+        """Return the backup on this host; None if it has to be fetched.
+
+        Raises:
+            ResilienceError: there is none.
+        """
+        if self.from_offsite:
+            return None
+        return choose(
+            settings.backup_path,
+            tiers=settings.tiers,
+            pattern=settings.pattern,
+            path=self.path,
+            tier=self.tier,
+            date=self.date,
+        )
+
+    def fetch(self, settings: ProofSettings, folder: str) -> ChosenBackup:
+        """Fetch the backup from the offsite server into a folder.
+
+        Raises:
+            ResilienceError: it cannot be fetched.
+        """
+        return offsite_fetch.fetch(
+            offsite_of(settings),
+            folder,
+            tiers=settings.tiers,
+            pattern=settings.pattern,
+            tier=self.tier,
+            date=self.date,
+        )
 
 
 def offsite_of(settings: ProofSettings) -> ssh.Destination:
@@ -21,22 +70,6 @@ def offsite_of(settings: ProofSettings) -> ssh.Destination:
         ResilienceError: this host has no offsite stage.
     """
     return offsite_fetch.destination(settings.offsite_config, settings.offsite_key_file)
-
-
-def fetch(settings: ProofSettings, folder: str, tier: str | None, date: str | None) -> ChosenBackup:
-    """Fetch a backup from the offsite server into a folder.
-
-    Raises:
-        ResilienceError: it cannot be fetched.
-    """
-    return offsite_fetch.fetch(
-        offsite_of(settings),
-        folder,
-        tiers=settings.tiers,
-        pattern=settings.pattern,
-        tier=tier,
-        date=date,
-    )
 
 
 def description(chosen: ChosenBackup) -> dict[str, Any]:

@@ -59,13 +59,10 @@ class TenantSettings:
 
 
 @dataclasses.dataclass(frozen=True)
-class RecoveryServer:
-    """The production server that disaster recovery restores into.
+class RecoveryConduct:
+    """How disaster recovery works on the production server.
 
     Attributes:
-        host, port, user, password: of a superuser, or of a role that may create databases and owns
-            what it restores.
-        dbname: production's database.
         maintenance_db: database to connect to meanwhile.
         bin_dir: folder of the client programs; if empty, of the newest installed ones that are not
             newer than the server.
@@ -77,11 +74,6 @@ class RecoveryServer:
         seconds: time limit of the health check, and of each command.
     """
 
-    host: str = ""
-    port: int = 5432
-    user: str = "postgres"
-    password: str = option("", secret=True)
-    dbname: str = "restaurante"
     maintenance_db: str = "postgres"
     bin_dir: str = ""
     stop_command: tuple[str, ...] = ()
@@ -92,7 +84,24 @@ class RecoveryServer:
 
 
 @dataclasses.dataclass(frozen=True)
-class RecoveryOptions:
+class RecoveryServer(RecoveryConduct):
+    """The production server that disaster recovery restores into.
+
+    Attributes:
+        host, port, user, password: of a superuser, or of a role that may create databases and owns
+            what it restores.
+        dbname: production's database.
+    """
+
+    host: str = ""
+    port: int = 5432
+    user: str = "postgres"
+    password: str = option("", secret=True)
+    dbname: str = "restaurante"
+
+
+@dataclasses.dataclass(frozen=True)
+class RecoveryOptions(RecoveryConduct):
     """The option `recovery`: as `RecoveryServer`; what is None is taken from `database`."""
 
     host: str | None = None
@@ -100,13 +109,6 @@ class RecoveryOptions:
     user: str | None = None
     password: str | None = option(None, secret=True)
     dbname: str | None = None
-    maintenance_db: str = "postgres"
-    bin_dir: str = ""
-    stop_command: tuple[str, ...] = ()
-    start_command: tuple[str, ...] = ()
-    health_url: str = ""
-    verify_tls: bool = True
-    seconds: float = 120
 
 
 @dataclasses.dataclass(frozen=True)

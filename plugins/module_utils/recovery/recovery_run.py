@@ -10,262 +10,67 @@ import contextlib
 import dataclasses
 import os
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
-from ..backup import (
-    archive,
-    backup_digest,
-    expectation,
-    manifest,
-    restore,
-    restore_size,
-    roles_needed,
-)
+from ..backup import restore, roles_needed
 from ..backup.archive import Archive
-from ..backup.backup_choice import ChosenBackup, choose
+from ..backup.expectation import Expectation
 from ..checks import checks
 from ..common import interrupt
-from ..common.errors import BackupError, ResilienceError
+from ..common.errors import ResilienceError
 from ..common.messages import _, with_forms
-from ..common.safe_text import error_line
 from ..database.connection import driver
-from ..database.postgres import Server
-from ..proof import archive_check, backup_source, proof_settings, unpack_folder
+from ..database.postgres import Binaries, Server
+from ..proof import proof_settings, unpack_folder
+from ..proof.backup_proof import BackupProof, Serving
+from ..proof.backup_source import BackupSource
 from ..proof.phases import Phases
-from ..proof.proof_settings import COULD_NOT_VERIFY, FAILED, PASSED
+from ..proof.proof_settings import PASSED
 from ..proof.restore_settings import RecoveryServer
 from ..staging import staging_state
-from ..validation import restore_validation
+from ..validation.check_context import ValidationSettings
 from . import database_properties, production_writes, recovery, recovery_switch
 from .recovery import MARK, RESTORING, VALIDATED, RecoverySettings
 from .switch_journal import SwitchJournal
 
 
-@dataclasses.dataclass(frozen=True)
-class RecoverySource:
-    """Which backup to restore: a path, or the newest (of a tier or a day); local or offsite."""
-
-    path: str | None
-    tier: str | None
-    date: str | None
-    from_offsite: bool
-
-    def local_backup(self, settings: proof_settings.ProofSettings) -> ChosenBackup | None:
-        """Return the local backup; None if it has to be fetched from offsite.
-
-        Raises:
-            ResilienceError: there is none.
-        """
-        if self.from_offsite:
-            return None
-        return choose(
-            settings.backup_path,
-            tiers=settings.tiers,
-            pattern=settings.pattern,
-            path=self.path,
-            tier=self.tier,
-            date=self.date,
-        )
-
-
-class RecoveryRun:
-    """One restore into the production server, and its checks so far.
+class ProductionPlace:
+    """A new database of the production server as the place where a backup is restored.
 
     Args:
         settings: of the recovery.
-        source: the backup.
-        phases: of the recovery.
+        server: the production server, with client programs.
+        database: the name of the new database.
         tenant: the only tenant to restore; empty for all.
     """
 
+    throwaway, phase = False, "target"
+
     def __init__(
-        self, settings: RecoverySettings, source: RecoverySource, phases: Phases, tenant: str = ""
+        self, settings: RecoverySettings, server: Server, database: str, tenant: str = ""
     ) -> None:
-        self.settings, self.source, self.phases, self.tenant = settings, source, phases, tenant
-        self.chosen = source.local_backup(settings.drill)
-        self.checks: list[dict[str, Any]] = []
-        self.backup: dict[str, Any] = backup_source.description(self.chosen) if self.chosen else {}
-        self.totals: dict[str, Any] = {}
-
-    def run(self, restore: Callable[[str], object]) -> dict[str, Any]:
-        """Run a restore, and return its result as plain values.
-
-        Args:
-            restore: called with a folder to unpack into, which is removed afterwards.
-        """
-        verdict, problem = COULD_NOT_VERIFY, ""
-        work_dir = self.settings.drill.staging.work_dir
-        folder = unpack_folder.make(work_dir)
-        try:
-            restore(folder)
-            failed = any(check["status"] == checks.FAILED for check in self.checks)
-            verdict = FAILED if failed else PASSED
-        except BackupError as error:
-            verdict, problem = FAILED, error.message()
-        except ResilienceError as error:
-            problem = error.message()
-        except KeyboardInterrupt:
-            interrupt.begin_cleanup()
-            problem = _("it was interrupted")
-        except Exception as error:  # so that the unfinished database is removed whatever failed
-            problem = error_line(error, 400)
-        finally:
-            shutil.rmtree(folder, ignore_errors=True)
-        result = {
-            "host": recovery.host_name(),
-            "target": self.settings.target.dbname,
-            "unlike": [],
-            "left_behind": [],
-            "tenant": self.tenant or None,
-            "name": None,
-            "verdict": verdict,
-            "problem": problem or None,
-            "backup": self.backup,
-            "checks": self.checks,
-            **checks.tally_statuses([check["status"] for check in self.checks]),
-            "totals": self.totals,
-            "phases": self.phases.phases,
-            "seconds": self.phases.seconds(),
-        }
-        return with_forms(result, "problem")
-
-    def comment(self) -> str:
-        """Return the comment on what was validated."""
-        where = self.backup.get("fetched_from", "") and f" of {self.backup['fetched_from']}"
-        return f"{VALIDATED}, from {self.backup['file']}{where}, {self.backup['taken_at']}"
-
-    def restore(self, folder: str, server: Server, name: str) -> Archive:
-        """Verify the digest, decode, restore into a new database, and validate it.
-
-        Returns:
-            The archive that was restored.
-        """
-        drill = self.settings.drill
-        if self.chosen is None:
-            with self.phases.phase("fetch"):
-                self.chosen = backup_source.fetch(drill, folder, self.source.tier, self.source.date)
-            self.backup = backup_source.description(self.chosen)
-            self.backup["fetched_from"] = str(backup_source.offsite_of(drill))
-        path = self.chosen.path
-        with self.phases.phase("digest"):
-            known = manifest.read(path)
-            digest = backup_digest.verify_digest(
-                path, known.sha256 if known else None, backup_digest.MANIFEST
-            )
-            self.backup["sha256"] = digest.sha256
-        with self.phases.phase("decode"):
-            ready = archive.prepare(path, folder, server.binaries, time_limit=drill.time_limit)
-        if self.tenant:
-            ready = self._only_tenant(ready)
-        self._refuse_missing_roles(ready)
-        expected = expectation.from_entries(ready.toc.entries, ready.rows)
-        # A manifest names all of the backup, so it does not state what one tenant must hold.
-        lost = manifest.apply(known, expected) if known and not self.tenant else []
-        self.add_check(
-            "archive",
-            archive_check.evidence(
-                ready,
-                digest,
-                expected,
-                lost,
-                self.backup["file"],
-                self.backup.get("set_aside", ()),
-            ),
-        )
-        data_dir = data_folder(self.settings.target)
-        if data_dir:
-            restore_size.check_room(restore_size.estimate(ready, expected), data_dir)
-        with self.phases.phase("restore"):
-            done = restore.restore(
-                ready,
-                server,
-                name,
-                jobs=drill.jobs or None,
-                time_limit=drill.time_limit,
-                options=self._pg_restore_options(ready, folder),
-            )
-        self.add_check("restore", checks.Evidence(restore.evidence(done), done.errors))
-        self.validate(server, name, expected)
-        return ready
-
-    def validate(self, server: Server, name: str, expected: expectation.Expectation) -> None:
-        """Validate a restored database, and add the checks to those of this run."""
-        validation = self.settings.drill.validation
-        if self.tenant:
+        self.settings, self.server, self.database = settings, server, database
+        self.tenant = tenant
+        self.validation = settings.drill.validation
+        if tenant:
             # The other tenants are not in this database, so a check for them would fail.
-            validation = dataclasses.replace(validation, tenant_query=None, queries=())
-        with self.phases.phase("validate"):
-            result = restore_validation.validate_restore(
-                server.dsn(name),
-                expected,
-                validation,
-                None,
-                progress=self.phases.reporter("validate"),
-            )
-        # The checks of the API need a backend, and none runs before the switch: they are left out.
-        made = [check for check in result["checks"] if not check["id"].startswith("api_")]
-        self.checks += [
-            check for check in made if check["status"] != checks.SKIPPED or not self.tenant
-        ]
-        self.totals = result["totals"]
+            self.validation = dataclasses.replace(self.validation, tenant_query=None, queries=())
 
-    def add_check(self, id: str, evidence: checks.Evidence) -> None:
-        """Add the check that the last phase made."""
-        seconds = self.phases.phases[-1]["seconds"]
-        self.checks.append(checks.conclude(id, evidence, seconds).to_dict())
+    def binaries(self) -> Binaries:
+        """Return the client programs of the production server."""
+        return self.server.binaries
 
-    def _only_tenant(self, ready: Archive) -> Archive:
-        """Return the archive with only the entries of this tenant and of no tenant."""
-        if ready.format == "plain":
-            raise ResilienceError(
-                _("a plain dump cannot be restored in part"),
-                option="tenant",
-                value=self.tenant,
-                remedy=_("take a backup that pg_dump made with -Fc, -Fd or -Ft"),
-            )
-        prefix = self.settings.drill.validation.tenant_prefix
-        schemas = {entry.schema or entry.name for entry in ready.toc.entries}
-        tenants = ", ".join(sorted(name for name in schemas if name.startswith(prefix)))
-        if self.tenant not in schemas:
-            raise ResilienceError(
-                _("the backup does not hold this tenant"),
-                option="tenant",
-                value=self.tenant,
-                remedy=_("name one of %(names)s", names=tenants),
-            )
+    def prepare(self) -> None:
+        """The server runs already."""
 
-        def is_selected(entry: Any) -> bool:
-            where = entry.schema or (entry.name.split(" ")[-1] if _names_schema(entry) else "")
-            return not where.startswith(prefix) or where == self.tenant
+    def selection(self, ready: Archive) -> Archive:
+        """Return the archive, of one tenant only the entries of it and of no tenant."""
+        return _only_tenant(ready, self.tenant, self.validation) if self.tenant else ready
 
-        entries = [entry for entry in ready.toc.entries if is_selected(entry)]
-        rows = {
-            key: count
-            for key, count in ready.rows.items()
-            if not key[0].startswith(prefix) or key[0] == self.tenant
-        }
-        toc = dataclasses.replace(ready.toc, entries=entries)
-        return dataclasses.replace(ready, toc=toc, rows=rows)
-
-    def _pg_restore_options(self, ready: Archive, folder: str) -> list[str]:
-        if not self.tenant:
-            return []
-        list_path = os.path.join(folder, "selected.list")
-        with open(list_path, "w", encoding="ascii") as file:
-            # pg_restore reads the number and takes the rest of the line for a comment.
-            file.writelines(f"{entry.dump_id};\n" for entry in ready.toc.entries)
-        os.chmod(list_path, 0o644)
-        return [f"--use-list={list_path}"]
-
-    def _refuse_missing_roles(self, ready: Archive) -> None:
-        with (
-            contextlib.closing(recovery.connect(self.settings.target)) as connection,
-            connection.cursor() as cursor,
-        ):
-            cursor.execute("SELECT rolname FROM pg_catalog.pg_roles")
-            known = {name for (name,) in cursor.fetchall()}
-        needed = roles_needed.read(ready.toc.entries).missing(known)
+    def check(self, ready: Archive) -> None:
+        """Refuse an archive that names roles which the server lacks."""
+        needed = roles_needed.read(ready.toc.entries).missing(restore.roles(self.server))
         missing = sorted(needed.owners | needed.grantees | needed.policies)
         if missing:
             raise ResilienceError(
@@ -278,6 +83,153 @@ class RecoveryRun:
                 value=self.settings.target.host,
                 remedy=_("create them first: %(command)s", command=f'CREATE ROLE "{missing[0]}"'),
             )
+
+    def data_folder(self) -> str | None:
+        """Return the server's data folder, if it is on this host."""
+        return data_folder(self.settings.target)
+
+    def open(self) -> Server:
+        """Return the server."""
+        return self.server
+
+    def pg_restore_options(self, ready: Archive, folder: str) -> Sequence[str]:
+        """Restore owners and privileges, too; of one tenant only the selected entries."""
+        if not self.tenant:
+            return []
+        list_path = os.path.join(folder, "selected.list")
+        with open(list_path, "w", encoding="ascii") as file:
+            # pg_restore reads the number and takes the rest of the line for a comment.
+            file.writelines(f"{entry.dump_id};\n" for entry in ready.toc.entries)
+        os.chmod(list_path, 0o644)
+        return [f"--use-list={list_path}"]
+
+    def restored(self, proof: BackupProof, expected: Expectation) -> None:
+        """Nothing is validated later: the database is removed unless it passes now."""
+
+    @contextlib.contextmanager
+    def serving(self, server: Server) -> Iterator[Serving]:
+        """No application runs over the new database before the switch."""
+        yield Serving()
+
+
+class RecoveryRun:
+    """One restore into the production server, and its result.
+
+    Args:
+        settings: of the recovery.
+        source: the backup.
+        phases: of the recovery.
+        server: the production server.
+        name: of the new database.
+        tenant: the only tenant to restore; empty for all.
+
+    Raises:
+        ResilienceError: there is no such backup.
+    """
+
+    def __init__(
+        self,
+        settings: RecoverySettings,
+        source: BackupSource,
+        phases: Phases,
+        server: Server,
+        name: str,
+        tenant: str = "",
+    ) -> None:
+        self.settings, self.phases, self.tenant = settings, phases, tenant
+        place = ProductionPlace(settings, server, name, tenant)
+        self.proof = BackupProof(settings.drill, source, place, phases)
+
+    def run(self, afterwards: Callable[[str], object] | None = None) -> dict[str, Any]:
+        """Restore and validate, and return the result as plain values.
+
+        Args:
+            afterwards: called if all checks passed so far, with the folder of the unpacked backup.
+        """
+        folder = unpack_folder.make(self.settings.drill.staging.work_dir)
+
+        def work() -> None:
+            self.proof.restore_and_validate(folder)
+            if afterwards and not any(
+                check["status"] == checks.FAILED for check in self.proof.all_checks()
+            ):
+                afterwards(folder)
+
+        try:
+            verdict, problem = self.proof.attempt(work)
+        finally:
+            shutil.rmtree(folder, ignore_errors=True)
+        made = self._checks()
+        result = {
+            "host": recovery.host_name(),
+            "target": self.settings.target.dbname,
+            "unlike": [],
+            "left_behind": [],
+            "tenant": self.tenant or None,
+            "name": None,
+            "verdict": verdict,
+            "problem": problem or None,
+            "doubts": self.proof.doubts(),
+            "backup": self.proof.backup,
+            "checks": made,
+            **checks.tally_statuses([check["status"] for check in made]),
+            "totals": self.proof.validation.get("totals", {}),
+            "phases": self.phases.phases,
+            "seconds": self.phases.seconds(),
+        }
+        return with_forms(result, "problem")
+
+    def comment(self) -> str:
+        """Return the comment on what was validated."""
+        backup = self.proof.backup
+        where = backup.get("fetched_from", "") and f" of {backup['fetched_from']}"
+        return f"{VALIDATED}, from {backup['file']}{where}, {backup['taken_at']}"
+
+    def _checks(self) -> list[dict[str, Any]]:
+        """Return the checks, without those that cannot be made here.
+
+        The checks of the API need a backend, and none runs before the switch. Of one tenant alone
+        many do not apply.
+        """
+        return [
+            check
+            for check in self.proof.all_checks()
+            if not check["id"].startswith("api_")
+            and (check["status"] != checks.SKIPPED or not self.tenant)
+        ]
+
+
+def _only_tenant(ready: Archive, tenant: str, validation: ValidationSettings) -> Archive:
+    if ready.format == "plain":
+        raise ResilienceError(
+            _("a plain dump cannot be restored in part"),
+            option="tenant",
+            value=tenant,
+            remedy=_("take a backup that pg_dump made with -Fc, -Fd or -Ft"),
+        )
+    prefix = validation.tenant_prefix
+    schemas = {entry.schema or entry.name for entry in ready.toc.entries}
+    tenants = ", ".join(sorted(name for name in schemas if name.startswith(prefix)))
+    if tenant not in schemas:
+        raise ResilienceError(
+            _("the backup does not hold this tenant"),
+            option="tenant",
+            value=tenant,
+            remedy=_("name one of %(names)s", names=tenants),
+        )
+
+    def is_selected(entry: Any) -> bool:
+        where = entry.schema or (entry.name.split(" ")[-1] if _names_schema(entry) else "")
+        return not where.startswith(prefix) or where == tenant
+
+    entries = [entry for entry in ready.toc.entries if is_selected(entry)]
+    rows = {
+        key: count
+        for key, count in ready.rows.items()
+        if not key[0].startswith(prefix) or key[0] == tenant
+    }
+    toc = dataclasses.replace(ready.toc, entries=entries)
+    return dataclasses.replace(ready, toc=toc, rows=rows)
 
 
 def _names_schema(entry: Any) -> bool:
@@ -304,8 +256,9 @@ def restore_beside(
 
     Returns:
         `verdict`, `problem`, `name` (the new database; None if none stands), `backup`, `checks`,
-        `phases`, `seconds`, `unlike` (what of production's database the new one cannot get) and
-        `left_behind` (what stays with the old one). A database that did not pass is removed.
+        `phases`, `seconds`, `doubts` (to look at before a switch), `unlike` (what of production's
+        database the new one cannot get) and `left_behind` (what stays with the old one). A
+        database that did not pass is removed.
 
     Raises:
         ResilienceError: there is no such backup, the server cannot be connected to, or a switch is
@@ -315,7 +268,7 @@ def restore_beside(
     with staging_state.locked(drill.staging):
         refuse_unfinished_switch(settings)
         phases = Phases(progress)
-        source = RecoverySource(path, tier, date, from_offsite)
+        source = BackupSource(path, tier, date, from_offsite)
         unpack_folder.remove_unpacked(drill.staging.work_dir)
         recovery.remove_unfinished(target)
         moment = recovery.unused_timestamp(recovery.names_in_use(target))
@@ -323,8 +276,8 @@ def restore_beside(
         mark = f"{MARK}{RESTORING} since {moment}"
         server = recovery.server_of(target, mark)
         written = production_writes.counters(settings)
-        recovery_run = RecoveryRun(settings, source, phases)
-        result = recovery_run.run(lambda folder: recovery_run.restore(folder, server, name))
+        recovery_run = RecoveryRun(settings, source, phases, server, name)
+        result = recovery_run.run()
         if result["verdict"] == PASSED:
             result |= _match_production(settings, name)
             production_writes.save(settings, name, written)

@@ -26,12 +26,13 @@ from ..common.safe_text import one_line
 from ..database import postgres, schema_copy
 from ..database.postgres import Server
 from ..proof import unpack_folder
+from ..proof.backup_source import BackupSource
 from ..proof.phases import Phases
 from ..proof.proof_settings import PASSED, Progress
 from ..staging import staging_state
 from . import recovery, recovery_run, recovery_switch, service_control
 from .recovery import BEFORE, MARK, RESTORING, RecoverySettings
-from .recovery_run import RecoveryRun, RecoverySource
+from .recovery_run import RecoveryRun
 from .recovery_switch import ShowMessage
 
 
@@ -64,7 +65,7 @@ def restore_beside(
     with staging_state.locked(drill.staging):
         recovery_run.refuse_unfinished_switch(settings)
         phases = Phases(progress)
-        source = RecoverySource(path, tier, date, from_offsite)
+        source = BackupSource(path, tier, date, from_offsite)
         unpack_folder.remove_unpacked(drill.staging.work_dir)
         recovery.remove_unfinished(target)
         moment = recovery.unused_timestamp(recovery.names_in_use(target))
@@ -72,12 +73,9 @@ def restore_beside(
         name = recovery.dated_name(tenant, "recovered", moment)
         mark = f"{MARK}{RESTORING} since {moment}"
         server = recovery.server_of(target, mark)
-        run = RecoveryRun(settings, source, phases, tenant)
+        run = RecoveryRun(settings, source, phases, server, between, tenant)
 
-        def restore(folder: str) -> None:
-            run.restore(folder, server, between)
-            if any(check["status"] == checks.FAILED for check in run.checks):
-                return
+        def transfer(folder: str) -> None:
             with phases.phase("transfer"):
                 _rename_schema(settings, between, tenant, name)
                 errors = _copy(settings, server, between, name, folder)
@@ -88,10 +86,10 @@ def restore_beside(
                         contextlib.closing(recovery.connect(target, target.dbname)) as copy,
                     ):
                         evidence = schema_copy.compare(original, copy, name)
-            run.add_check("transfer", evidence)
+            run.proof.add_step("transfer", evidence)
 
         try:
-            result = run.run(restore)
+            result = run.run(transfer)
         finally:
             with interrupt.deferred():
                 recovery.drop_marked(target, between, mark)

@@ -15,7 +15,7 @@ from ..common.errors import ResilienceError
 from ..common.files import replace_json
 from ..common.messages import _
 from ..common.system_errors import reason
-from ..proof.proof_settings import COULD_NOT_VERIFY, FAILED, PASSED
+from .proof_settings import COULD_NOT_VERIFY, FAILED, PASSED
 
 EXIT_CODES = {PASSED: 0, FAILED: 2, COULD_NOT_VERIFY: 3}
 RESULT = "drill.json"

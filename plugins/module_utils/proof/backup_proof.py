@@ -1,0 +1,346 @@
+# -*- coding: utf-8 -*-
+# Copyright (c) 2026, chefwell.resilience contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""From a backup to a validated database: the one path of a drill and of a recovery.
+
+Both make the same checks in the same order and reach the same verdict. They differ in the place
+where they restore, and in what comes afterwards.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import time
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import AbstractContextManager
+from typing import Any, Protocol
+
+from ..backup import (
+    archive,
+    backup_digest,
+    expectation,
+    manifest,
+    restore,
+    restore_size,
+    roles_needed,
+)
+from ..backup.archive import Archive
+from ..backup.expectation import Expectation
+from ..backup.manifest import Manifest
+from ..checks import checks
+from ..checks.checks import Evidence
+from ..checks.findings import Finding, of_restore_error
+from ..common import interrupt
+from ..common.errors import BackupError, ResilienceError
+from ..common.messages import _, join
+from ..common.safe_text import error_line
+from ..database.postgres import Binaries, Server
+from ..staging import isolation
+from ..validation import previous_counts, production_drift, restore_validation
+from ..validation.api_probe import Api
+from ..validation.check_context import ValidationSettings
+from . import archive_check, backup_source, drill_counts, drill_result
+from .backup_source import BackupSource
+from .phases import Phases
+from .proof_settings import COULD_NOT_VERIFY, FAILED, PASSED, ProofSettings
+
+
+@dataclasses.dataclass(frozen=True)
+class Serving:
+    """What runs over a restored database while it is validated.
+
+    Attributes:
+        url: of the application; None without one.
+        isolated: checks that nothing left the place; None where nothing is watched.
+    """
+
+    url: str | None = None
+    isolated: Callable[[], Evidence] | None = None
+
+
+class Place(Protocol):
+    """Where a backup is restored: a staging in a drill, the production server in a recovery.
+
+    Attributes:
+        database: the name of the restored database.
+        throwaway: whether the database is removed afterwards: then one of that name is replaced,
+            and what a check needs is installed in it. Otherwise it may become production.
+        phase: the name of the phase in which it is opened.
+        validation: settings of the checks.
+    """
+
+    database: str
+    throwaway: bool
+    phase: str
+    validation: ValidationSettings
+
+    def binaries(self) -> Binaries:
+        """Return PostgreSQL's programs that restore into it."""
+
+    def prepare(self) -> None:
+        """Make what takes time, beside the decoding of the backup; nothing is started."""
+
+    def selection(self, ready: Archive) -> Archive:
+        """Return the part of the archive that is restored."""
+
+    def check(self, ready: Archive) -> None:
+        """Make sure that the archive can be restored here.
+
+        Raises:
+            ResilienceError: it cannot.
+        """
+
+    def data_folder(self) -> str | None:
+        """Return the folder of this host that will hold the restored data; None if none will."""
+
+    def open(self) -> Server:
+        """Return the server to restore into."""
+
+    def pg_restore_options(self, ready: Archive, folder: str) -> Sequence[str]:
+        """Return the options of pg_restore, beside where and what.
+
+        Args:
+            ready: what is restored.
+            folder: for files of its own.
+        """
+
+    def restored(self, proof: BackupProof, expected: Expectation) -> None:
+        """Note that the backup was restored, before it is validated."""
+
+    def serving(self, server: Server) -> AbstractContextManager[Serving]:
+        """Run what serves over the restored database meanwhile."""
+
+
+class BackupProof:
+    """One backup on its way to a validated database, and its checks so far.
+
+    Args:
+        settings: of the drill or the recovery.
+        source: the backup.
+        place: where it is restored.
+        phases: of the drill or the recovery.
+
+    Attributes:
+        backup: the chosen backup, for a result.
+        restored: the restore, for a result; None before it.
+        steps: the checks of the path itself, for a result.
+        validation: as `restore_validation.validate_restore` returns it; empty before it.
+
+    Raises:
+        ResilienceError: there is no such backup.
+    """
+
+    def __init__(
+        self, settings: ProofSettings, source: BackupSource | None, place: Place, phases: Phases
+    ) -> None:
+        self.settings, self.place, self.phases = settings, place, phases
+        self._source = source
+        self.chosen = source.local_backup(settings) if source else None
+        self.backup: dict[str, Any] = backup_source.description(self.chosen) if self.chosen else {}
+        self.restored: dict[str, Any] | None = None
+        self.steps: list[dict[str, Any]] = []
+        self.validation: dict[str, Any] = {}
+        # Whether only a part of the backup is restored.
+        self._part = False
+
+    def attempt(self, work: Callable[[], object]) -> tuple[str, str]:
+        """Do some work, and return the verdict and why there is none.
+
+        Args:
+            work: makes the checks.
+        """
+        try:
+            work()
+            return self._verdict()
+        except BackupError as error:
+            found = Finding(error.finding, self.backup.get("file", ""), error.problem)
+            self.add_step("archive", Evidence(_("it is not"), [found]))
+            return FAILED, error.message()
+        except ResilienceError as error:
+            return COULD_NOT_VERIFY, error.message()
+        except KeyboardInterrupt:
+            interrupt.begin_cleanup()
+            return COULD_NOT_VERIFY, _("it was interrupted")
+        except Exception as error:  # whatever failed, a report must say so
+            return COULD_NOT_VERIFY, error_line(error, 400)
+
+    def restore_and_validate(self, folder: str) -> None:
+        """Take the backup to a validated database.
+
+        Args:
+            folder: to unpack into.
+
+        Raises:
+            BackupError: the backup is damaged.
+            ResilienceError: the place is at fault.
+        """
+        settings, place = self.settings, self.place
+        self._fetch(folder)
+        binaries = place.binaries()
+        known, digest = self._digest()
+        # The place is prepared beside the decoding; but nothing is started, and nothing restored,
+        # before all of the backup was decoded.
+        with ThreadPoolExecutor(max_workers=1) as beside:
+            prepared = beside.submit(place.prepare)
+            with self.phases.phase("decode"):
+                whole = archive.prepare(
+                    self.backup["path"], folder, binaries, time_limit=settings.time_limit
+                )
+                self.backup.update(archive.to_dict(whole))
+        ready = place.selection(whole)
+        self._part = ready is not whole
+        # A manifest names all of the backup, so it does not state what a part must hold.
+        known = None if self._part else known
+        expected = expectation.from_entries(ready.toc.entries, ready.rows)
+        lost = manifest.apply(known, expected) if known else []
+        set_aside = self.backup.get("set_aside", ())
+        evidence = archive_check.evidence(
+            ready, digest, expected, lost, self.backup["file"], set_aside
+        )
+        self.add_step("archive", evidence)
+        with self.phases.phase(place.phase):
+            prepared.result()
+            place.check(ready)
+            data_folder = place.data_folder()
+            if data_folder:
+                restore_size.check_room(restore_size.estimate(ready, expected), data_folder)
+            server = place.open()
+        self._restore(ready, server, folder)
+        place.restored(self, expected)
+        with place.serving(server) as serving:
+            self.validate(server, expected, serving)
+
+    def validate(self, server: Server, expected: Expectation, serving: Serving) -> None:
+        """Validate a restored database.
+
+        Args:
+            server: where it is.
+            expected: what it must hold.
+            serving: what runs over it.
+        """
+        settings, api = self.settings, None
+        if serving.url:
+            api = Api(serving.url, settings.api_users, settings.api_steps, settings.api_time_limit)
+        with self.phases.phase("validate"):
+            self.validation = restore_validation.validate_restore(
+                server.dsn(self.place.database),
+                expected,
+                self.place.validation,
+                api,
+                featured_schema=settings.featured_schema,
+                progress=self.phases.reporter("validate"),
+            )
+            if serving.isolated:
+                began = time.monotonic()
+                evidence = serving.isolated()
+                self.add_step(isolation.CHECK, evidence, time.monotonic() - began)
+        if self._part:
+            return
+        drift = self._production_drift()
+        if not expected.digests and (drift is None or drift.skipped):
+            self._compare_with_previous()
+
+    def all_checks(self) -> list[dict[str, Any]]:
+        """Return every check that was made."""
+        return [*self.steps, *self.validation.get("checks", ())]
+
+    def doubts(self) -> list[str]:
+        """Return what proves nothing against the backup, and people should look at."""
+        return [
+            check["evidence"]
+            for check in self.steps
+            if check["status"] == checks.SKIPPED and check["findings"]
+        ]
+
+    def add_step(self, id: str, evidence: Evidence, seconds: float | None = None) -> None:
+        """Add a check of the path itself; without `seconds` it took as long as the last phase."""
+        if seconds is None:
+            seconds = self.phases.phases[-1]["seconds"] if self.phases.phases else 0.0
+        check = checks.conclude(id, evidence, seconds)
+        self.steps.append(checks.without_ignored(check, self.place.validation.ignore).to_dict())
+
+    def _fetch(self, folder: str) -> None:
+        if self.chosen is None and self._source is not None:
+            with self.phases.phase("fetch"):
+                self.chosen = self._source.fetch(self.settings, folder)
+            source = str(backup_source.offsite_of(self.settings))
+            self.backup = {**backup_source.description(self.chosen), "fetched_from": source}
+
+    def _digest(self) -> tuple[Manifest | None, backup_digest.Digest]:
+        """Compare the digest with the recorded one; return the manifest and the digest."""
+        with self.phases.phase("digest"):
+            known = manifest.read(self.backup["path"])
+            recorded, source = (
+                (known.sha256, backup_digest.MANIFEST) if known else self._last_digest()
+            )
+            digest = backup_digest.verify_digest(self.backup["path"], recorded, source)
+            self.backup["sha256"] = digest.sha256
+        return known, digest
+
+    def _last_digest(self) -> tuple[str | None, str]:
+        """Return the last drill's digest, if it was of this very file: same path, size and time."""
+        before = (drill_result.last_result(self.settings.state_dir) or {}).get("backup") or {}
+        same = all(before.get(key) == self.backup[key] for key in ("path", "bytes", "mtime_ns"))
+        return (before.get("sha256") if same else None), backup_digest.LAST_DRILL
+
+    def _restore(self, ready: Archive, server: Server, folder: str) -> None:
+        settings, place = self.settings, self.place
+        lacking = roles_needed.read(ready.toc.entries).missing(restore.roles(server)).in_words()
+        with self.phases.phase("restore"):
+            done = restore.restore(
+                ready,
+                server,
+                place.database,
+                jobs=settings.jobs or None,
+                time_limit=settings.time_limit,
+                replace=place.throwaway,
+                options=place.pg_restore_options(ready, folder),
+            )
+        self.restored = {
+            **dataclasses.asdict(done),
+            "programs": server.binaries.bin_dir,
+            "seconds": round(done.seconds, 3),
+        }
+        errors = [of_restore_error(error) for error in done.errors]
+        self.add_step("restore", Evidence(join([restore.evidence(done), lacking], "; "), errors))
+        if place.throwaway and place.validation.amcheck:
+            restore.add_amcheck(server, place.database)
+
+    def _production_drift(self) -> Evidence | None:
+        """Compare with production, where the settings name a user of it who may read."""
+        if not self.settings.production_dsn:
+            return None
+        with self.phases.phase("production"):
+            schemas = self.validation["schemas"]
+            drift = production_drift.compare(self.settings.production_dsn, schemas)
+        if drift.findings and not self.place.throwaway:
+            # An older state may be what is recovered: people decide, see `doubts`.
+            drift = dataclasses.replace(drift, skipped=True)
+        self.add_step("production", drift)
+        return drift
+
+    def _compare_with_previous(self) -> None:
+        """Compare rows with the last drill: the weakest comparison, where there is no other."""
+        before = drill_counts.read(self.settings.state_dir)
+        if before is None:
+            return
+        if isinstance(before, str):
+            evidence = Evidence(before, skipped=True)
+        else:
+            evidence = previous_counts.compare(
+                before, self.validation["schemas"], self.settings.fall
+            )
+        self.add_step("previous", evidence)
+
+    def _verdict(self) -> tuple[str, str]:
+        """Return the verdict of the checks, and why there is none.
+
+        A place that was not closed says nothing about the backup: its application may have
+        responded with production's data.
+        """
+        failed = {check["id"] for check in self.all_checks() if check["status"] == checks.FAILED}
+        if failed == {isolation.CHECK}:
+            return COULD_NOT_VERIFY, _("something may have left staging; see its check")
+        return (FAILED if failed else PASSED), ""
