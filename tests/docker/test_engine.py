@@ -130,11 +130,12 @@ def test_compose_builds_the_backend_as_the_plan_does(engine: Engine, tmp_path: P
     file = tmp_path / "compose.yml"
     file.write_text(
         "services:\n  one:\n    build: ./backend\n    network_mode: none\n"
-        '    command: ["python3", "-c", "import psycopg2"]\n'
+        '    command: ["python3", "-c", "import psycopg2; print(psycopg2.apilevel)"]\n'
     )
     try:
         engine.compose("-p", "chefwell-lab-try", "-f", str(file), "build")
-        engine.compose("-p", "chefwell-lab-try", "-f", str(file), "run", "--rm", "one")
+        printed = engine.compose("-p", "chefwell-lab-try", "-f", str(file), "run", "--rm", "one")
+        assert printed.splitlines()[-1] == "2.0"
     finally:
         engine.compose("-p", "chefwell-lab-try", "-f", str(file), "down", "--rmi", "local")
 

@@ -174,7 +174,9 @@ def covered(*covers: tuple[str, str]) -> Iterator[None]:
             run("umount", os.path.realpath(path))
 
 
-def refused(fault: Fault, host: PlayHost, playbook: str, *words: str, **more: object) -> None:
+def assert_refused(
+    fault: Fault, host: PlayHost, playbook: str, *words: str, **more: object
+) -> None:
     """The play ends with one message that holds these words, and has left nothing."""
     ended = host.run(playbook, **more)
     output = final(ended.stdout)
@@ -203,7 +205,7 @@ def test_e7_an_unsupported_system(fault: Fault, host: PlayHost, tmp_path: Path) 
     fault.cause("the host says that it is Alpine Linux v3.22")
     with covered(("/etc/os-release", str(other))):
         words = ("Alpine Linux v3.22 is not supported", "Debian 12", "host_kit_any_system")
-        refused(fault, host, "stage1_disk_monitor.yml", *words)
+        assert_refused(fault, host, "stage1_disk_monitor.yml", *words)
 
 
 def test_e7_a_missing_library(fault: Fault, host: PlayHost, tmp_path: Path) -> None:
@@ -217,7 +219,7 @@ def test_e7_a_missing_library(fault: Fault, host: PlayHost, tmp_path: Path) -> N
         "host_kit_python",
     )
     more = {"host_kit_python": python, "disk_monitor_notify": ["json://127.0.0.1:1/"]}
-    refused(fault, host, "stage1_disk_monitor.yml", *words, **more)
+    assert_refused(fault, host, "stage1_disk_monitor.yml", *words, **more)
 
 
 def test_e7_no_docker(fault: Fault, host: PlayHost, tmp_path: Path) -> None:
@@ -229,12 +231,12 @@ def test_e7_no_docker(fault: Fault, host: PlayHost, tmp_path: Path) -> None:
     with covered(*((path, str(nothing)) for path in docker)):
         words = ("docker: not found", "Install docker.io", "staging_restore_engine")
         compose = {"staging_restore_engine": "compose"}
-        refused(fault, host, "stage3_staging_restore.yml", *words, **compose)
+        assert_refused(fault, host, "stage3_staging_restore.yml", *words, **compose)
 
 
 def test_e7_no_privilege(fault: Fault, host: PlayHost) -> None:
     fault.cause("Ansible is nobody on the host, who may write nowhere")
-    refused(
+    assert_refused(
         fault,
         host,
         "stage1_disk_monitor.yml",

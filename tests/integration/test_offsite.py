@@ -307,7 +307,7 @@ def test_foreign_files_on_the_server_stay(settings: SyncSettings, server: Sshd) 
 class TestFailures:
     """Each cause has a message of its own, and none is taken for success."""
 
-    def expect(self, settings: SyncSettings, kind: str, text: str, attempts: int) -> None:
+    def assert_failure(self, settings: SyncSettings, kind: str, text: str, attempts: int) -> None:
         result = sync.sync(settings)
         assert (result.status, result.kind) == ("failed", kind), result
         assert text in result.message
@@ -320,42 +320,44 @@ class TestFailures:
         server.stop()
         server.renew_host_key()
         server.start()
-        self.expect(settings, "host_key_changed", "another host key", 1)
+        self.assert_failure(settings, "host_key_changed", "another host key", 1)
         assert contents(server.backups) == {}
         assert "SHA256:" in sync.sync(settings).message
 
     def test_unknown_host(self, settings: SyncSettings, server: Sshd) -> None:
         server.known_hosts.write_text("")
-        self.expect(settings, "host_key_unknown", "not pinned", 1)
+        self.assert_failure(settings, "host_key_unknown", "not pinned", 1)
         assert server.known_hosts.read_text() == "", "no trust on first use"
 
     def test_wrong_user(self, settings: SyncSettings) -> None:
         wrong = with_destination(settings, user="nobody-here")
-        self.expect(wrong, "permission_denied", "does not accept the key", 1)
+        self.assert_failure(wrong, "permission_denied", "does not accept the key", 1)
 
     def test_key_that_was_not_let_in(self, settings: SyncSettings, server: Sshd) -> None:
         server.authorized_keys.write_text("")
-        self.expect(settings, "permission_denied", "does not accept the key", 1)
+        self.assert_failure(settings, "permission_denied", "does not accept the key", 1)
 
     def test_key_with_a_passphrase(self, settings: SyncSettings, server: Sshd) -> None:
         make_key(server.root / "locked", "secret words")
         locked = with_destination(settings, key_file=str(server.root / "locked"))
-        self.expect(locked, "key", "has a passphrase", 0)
+        self.assert_failure(locked, "key", "has a passphrase", 0)
 
     def test_key_that_others_may_read(self, settings: SyncSettings, server: Sshd) -> None:
         server.key.chmod(0o644)
-        self.expect(settings, "key", "may be read by others", 0)
+        self.assert_failure(settings, "key", "may be read by others", 0)
 
     def test_no_key(self, settings: SyncSettings) -> None:
-        self.expect(with_destination(settings, key_file="/no/key"), "key", "cannot be read", 0)
+        self.assert_failure(
+            with_destination(settings, key_file="/no/key"), "key", "cannot be read", 0
+        )
 
     def test_nothing_listens(self, settings: SyncSettings) -> None:
         nothing = with_destination(settings, port=free_port())
         nothing = dataclasses.replace(nothing, marker="")
-        self.expect(nothing, "refused", "nothing listens", 3)
+        self.assert_failure(nothing, "refused", "nothing listens", 3)
 
     def test_unknown_name(self, settings: SyncSettings) -> None:
-        self.expect(
+        self.assert_failure(
             with_destination(settings, host="backup.invalid"),
             "unknown_host_name",
             "cannot be resolved",

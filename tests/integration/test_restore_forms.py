@@ -73,7 +73,7 @@ def dump(server: Server, *options: str) -> bytes:
     return subprocess.run(command, capture_output=True, check=True).stdout
 
 
-def restored_whole(
+def assert_restored_whole(
     settings: proof_settings.ProofSettings, path: Path, form: str, packer: str
 ) -> None:
     result = drill.run(settings, path=str(path))
@@ -100,7 +100,7 @@ def test_a_file(
     # Its content decides what it is, not its name.
     path = tmp_path / "backup"
     path.write_bytes(content)
-    restored_whole(settings, path, form, packer)
+    assert_restored_whole(settings, path, form, packer)
 
 
 @pytest.mark.parametrize("inner", ["none", "gzip"])
@@ -108,7 +108,7 @@ def test_a_folder(
     settings: proof_settings.ProofSettings, server: Server, tmp_path: Path, inner: str
 ) -> None:
     dump(server, "-Fd", "-j2", "-Z", inner, "-f", str(tmp_path / "backup"))
-    restored_whole(settings, tmp_path / "backup", "directory", "none")
+    assert_restored_whole(settings, tmp_path / "backup", "directory", "none")
 
 
 def test_deadlocks_of_processes_are_no_fault_of_the_backup(

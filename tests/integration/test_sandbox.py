@@ -77,6 +77,7 @@ def test_what_a_program_left_behind_ends_with_staging(settings: ProofSettings) -
     wait_for(sleeping)
     drill.clean_up(settings)
     wait_for(lambda: not sleeping())
+    assert not sleeping()
 
 
 def test_it_ends_at_once_where_sigquit_is_ignored(settings: ProofSettings) -> None:

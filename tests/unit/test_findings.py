@@ -17,7 +17,8 @@ ENGINE = ROOT / "plugins" / "module_utils"
 
 
 def test_the_page_is_up_to_date() -> None:
-    subprocess.run([sys.executable, str(ROOT / "tools" / "findings.py"), "--check"], check=True)
+    checked = subprocess.run([sys.executable, str(ROOT / "tools" / "findings.py"), "--check"])
+    assert checked.returncode == 0
 
 
 def test_every_identifier_that_is_raised_is_known_and_every_known_one_is_raised() -> None:

@@ -145,4 +145,6 @@ class TestClients:
             server_clients.require_free(str(clients), name, root)
 
     def test_a_first_client_of_a_server(self, tmp_path: Path) -> None:
-        server_clients.require_free(str(tmp_path / "none"), "one", "/backups/one")
+        clients = tmp_path / "none"
+        server_clients.require_free(str(clients), "one", "/backups/one")
+        assert not clients.exists()
