@@ -6,7 +6,7 @@ cd "$(dirname "$0")/.."
 
 # command that must exist -> Debian package that brings it
 declare -A needed=(
-  [rsync]=rsync [rclone]=rclone [sshd]=openssh-server [ssh]=openssh-client [crontab]=cron [logrotate]=logrotate [mkfs.ext4]=e2fsprogs
+  [rsync]=rsync [rclone]=rclone [age]=age [sshd]=openssh-server [ssh]=openssh-client [crontab]=cron [logrotate]=logrotate [mkfs.ext4]=e2fsprogs
   [ip]=iproute2 [iptables]=iptables [mkfs.btrfs]=btrfs-progs
   [check_disk]=monitoring-plugins-basic [setpriv]=util-linux [bwrap]=bubblewrap
   [python3]=python3 [shellcheck]=shellcheck [zstd]=zstd [lz4]=lz4 [xz]=xz-utils

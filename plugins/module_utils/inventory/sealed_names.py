@@ -1,0 +1,81 @@
+# -*- coding: utf-8 -*-
+# Copyright (c) 2026, chefwell.resilience contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Names of sealed backups: `x.dump.gz.age`, and of what lies beside each.
+
+Beside a sealed backup lie its sealed manifest (`x.dump.gz.manifest.json.age`) and its signed link
+(`x.dump.gz.link`). Client and server share these rules.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import NamedTuple
+
+from . import backup_names
+
+SEALED = ".age"
+LINK = ".link"
+# Files that are sealed with a backup where they lie beside it.
+BESIDE = (".manifest.json", ".roles.sql", ".sha256")
+
+
+class SealedName(NamedTuple):
+    """What the name of a file of a sealed copy says.
+
+    Attributes:
+        backup: the backup's own name or path, without the endings of sealing.
+        ending: `.age` for the backup itself, else the ending of what lies beside it.
+    """
+
+    backup: str
+    ending: str
+
+    @property
+    def is_backup(self) -> bool:
+        """Whether it is the backup itself, not what lies beside it."""
+        return self.ending == SEALED
+
+
+def sealed(path: str) -> str:
+    """Return the path of a sealed backup."""
+    return path + SEALED
+
+
+def link(path: str) -> str:
+    """Return the path of a backup's signed link."""
+    return path + LINK
+
+
+def beside(path: str) -> tuple[str, ...]:
+    """Return the paths of all that may lie beside a sealed backup."""
+    return (path + LINK, *(f"{path}{ending}{SEALED}" for ending in BESIDE))
+
+
+def match(name: str, pattern: re.Pattern[str]) -> SealedName | None:
+    """Return what the name of a file of a sealed copy says; None where it is no such name.
+
+    Args:
+        name: of a file, without its folder.
+        pattern: of `backup_names.compiled`.
+    """
+    endings = (LINK, *(f"{ending}{SEALED}" for ending in BESIDE), SEALED)
+    for ending in endings:
+        if name.endswith(ending):
+            plain = name[: -len(ending)]
+            if backup_names.match_name(plain, pattern):
+                return SealedName(plain, ending)
+    return None
+
+
+def match_stored(name: str, pattern: re.Pattern[str]) -> re.Match[str] | None:
+    """Return the match of a plain or sealed backup's name, or of what lies beside a sealed one."""
+    found = match(name, pattern)
+    return backup_names.match_name(found.backup if found else name, pattern)
+
+
+def is_beside(name: str, pattern: re.Pattern[str]) -> bool:
+    """Return whether a name, or path, is of a file that lies beside a sealed backup."""
+    found = match(name.rpartition("/")[2], pattern)
+    return found is not None and not found.is_backup

@@ -1,0 +1,307 @@
+# -*- coding: utf-8 -*-
+# Copyright (c) 2026, chefwell.resilience contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The program `age`: encrypt a file for recipients, decrypt it with an identity.
+
+Each file goes through once, block by block, and both digests are taken on the way. Keys are given
+by files or through a pipe: the arguments of a process can be read by every account of the host.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import hashlib
+import os
+import re
+import stat
+import subprocess
+import tempfile
+import threading
+from collections.abc import Iterator, Sequence
+from typing import IO
+
+from ..common import process
+from ..common.errors import BackupError, ResilienceError
+from ..common.messages import _
+
+PROGRAM, KEY_PROGRAM = "age", "age-keygen"
+BLOCK = 1 << 20
+# X25519 in Bech32, or a public key of SSH.
+_RECIPIENT = re.compile(r"age1[02-9ac-hj-np-z]{58}|ssh-(ed25519|rsa) [A-Za-z0-9+/]+={0,2}( .*)?")
+# age's own words: the file is for other keys.
+_OTHER_KEYS = "no identity matched"
+_KEY_PROBLEMS = ("failed to open file", "failed to read", "malformed", "unknown identity type")
+
+
+@dataclasses.dataclass(frozen=True)
+class Passage:
+    """One file that went through age: SHA-256 and bytes of both sides."""
+
+    sha256: str
+    bytes: int
+    sealed_sha256: str
+    sealed_bytes: int
+
+
+class WrongIdentity(ResilienceError):
+    """The identity is none of those that the file was sealed for."""
+
+
+class ChangedFile(Exception):
+    """The file changed while it was sealed."""
+
+
+def is_recipient(text: str) -> bool:
+    """Return whether a text is a public key that age takes."""
+    return bool(_RECIPIENT.fullmatch(text))
+
+
+def new_identity() -> tuple[str, str]:
+    """Return a new identity, which is secret, and its recipient.
+
+    Raises:
+        ResilienceError: age is not installed, or failed.
+    """
+    done = process.run([KEY_PROGRAM], time_limit=60)
+    secret = re.search(r"^AGE-SECRET-KEY-1\S+$", done.output, re.MULTILINE)
+    public = re.search(r"^# public key: (age1\S+)$", done.output, re.MULTILINE)
+    if done.code != 0 or not secret or not public:
+        raise _failure(done.errors, KEY_PROGRAM)
+    return secret[0], public[1]
+
+
+def recipient_of(identity_file: str) -> str:
+    """Return the recipient of an identity.
+
+    Raises:
+        ResilienceError: the file holds no identity of age's.
+    """
+    done = process.run([KEY_PROGRAM, "-y", identity_file], time_limit=60)
+    lines = [line for line in done.output.splitlines() if is_recipient(line)]
+    if done.code != 0 or not lines:
+        raise ResilienceError(
+            _("the file holds no identity of age"),
+            option="identity_file",
+            value=identity_file,
+            remedy=_("name the file that age-keygen wrote"),
+        )
+    return lines[0]
+
+
+def seal(source: str, target: str, recipients_file: str, *, time_limit: float) -> Passage:
+    """Encrypt a file for recipients, in one pass.
+
+    The target gets the time of change of the source, by which rsync compares.
+
+    Args:
+        source: a regular file; a link is not followed.
+        target: is made with mode 0600, and is there only when all of it is on the disk.
+        recipients_file: public keys, one a line.
+        time_limit: seconds.
+
+    Raises:
+        ChangedFile: the source changed meanwhile; there is no target.
+        ResilienceError: age is missing or failed.
+        OSError: a file cannot be read or written.
+    """
+    number = os.open(source, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+    with open(number, "rb", buffering=0) as read:
+        before = os.fstat(number)
+        if not stat.S_ISREG(before.st_mode):
+            raise OSError(0, "not a regular file", source)
+        arguments = [PROGRAM, "--encrypt", "--recipients-file", recipients_file]
+        with _temporary(target) as written:
+            plain, sealed_side, errors = _pass_through(arguments, read, written, time_limit)
+            if errors is not None:
+                raise _failure(errors)
+            after = os.lstat(source)
+            if _state(after) != _state(before) or plain.count != before.st_size:
+                raise ChangedFile(source)
+            os.utime(written.fileno(), ns=(before.st_mtime_ns, before.st_mtime_ns))
+    return Passage(plain.hexdigest, plain.count, sealed_side.hexdigest, sealed_side.count)
+
+
+def open_file(
+    source: str, target: str, identity_files: Sequence[str], *, time_limit: float
+) -> Passage:
+    """Decrypt a file, in one pass; the target is there only if every byte was authentic.
+
+    Raises:
+        BackupError: the file is damaged, cut off, or was not made by age.
+        WrongIdentity: it was sealed for other keys.
+        ResilienceError: age is missing, or an identity cannot be used.
+        OSError: a file cannot be read or written.
+    """
+    arguments = [PROGRAM, "--decrypt"]
+    for one in identity_files:
+        arguments += ["--identity", one]
+    with open(source, "rb", buffering=0) as read, _temporary(target) as written:
+        before = os.fstat(read.fileno())
+        sealed_side, plain, errors = _pass_through(arguments, read, written, time_limit)
+        if errors is not None:
+            raise _opening_failure(errors, source, identity_files)
+        os.utime(written.fileno(), ns=(before.st_mtime_ns, before.st_mtime_ns))
+    return Passage(plain.hexdigest, plain.count, sealed_side.hexdigest, sealed_side.count)
+
+
+def seal_text(text: bytes, recipients_file: str) -> str:
+    """Return a short text encrypted and armored, which can be shown and pasted.
+
+    Raises:
+        ResilienceError: age is missing or failed.
+    """
+    arguments = [PROGRAM, "--encrypt", "--armor", "--recipients-file", recipients_file]
+    done = process.run(arguments, time_limit=60, input=text)
+    if done.code != 0:
+        raise _failure(done.errors)
+    return done.output
+
+
+class _Side:
+    """Digest and count of what went by."""
+
+    def __init__(self) -> None:
+        self._digest = hashlib.sha256()
+        self.count = 0
+
+    def add(self, block: bytes) -> None:
+        self._digest.update(block)
+        self.count += len(block)
+
+    @property
+    def hexdigest(self) -> str:
+        return self._digest.hexdigest()
+
+
+def _pass_through(
+    arguments: Sequence[str], read: IO[bytes], written: IO[bytes], time_limit: float
+) -> tuple[_Side, _Side, str | None]:
+    """Feed a file to age and write its output; return both sides, and age's error if it failed."""
+    incoming, outgoing = _Side(), _Side()
+    problems: list[OSError] = []
+    with contextlib.ExitStack() as stack:
+        errors = stack.enter_context(tempfile.TemporaryFile())
+        running = stack.enter_context(
+            process.running_program(
+                arguments, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=errors
+            )
+        )
+
+        def feed() -> None:
+            try:
+                while running.stdin:
+                    block = read.read(BLOCK)
+                    if not block:
+                        break
+                    incoming.add(block)
+                    running.stdin.write(block)
+            except BrokenPipeError:
+                pass  # age has ended; its exit code says why
+            except OSError as error:
+                problems.append(error)
+                process.kill_group(running)
+            finally:
+                with contextlib.suppress(OSError):
+                    if running.stdin:
+                        running.stdin.close()
+
+        feeder = threading.Thread(target=feed, daemon=True)
+        feeder.start()
+        try:
+            for block in process.blocks(process.output_of(running), time_limit=time_limit):
+                outgoing.add(block)
+                written.write(block)
+            written.flush()
+            os.fsync(written.fileno())
+        except OSError:
+            process.kill_group(running)
+            raise
+        except process.TimeLimitError as late:
+            process.kill_group(running)
+            raise ResilienceError(
+                _("age took longer than %(seconds)s s and was ended", seconds=f"{late.seconds:g}"),
+                option="time_limit",
+                value=time_limit,
+                remedy=_("raise time_limit of the destination"),
+            ) from late
+        finally:
+            # The thread that feeds age ends when age has ended.
+            if running.poll() is None and not _ends_soon(running):
+                process.kill_group(running)
+            feeder.join()
+        if problems:
+            raise problems[0]
+        code = running.wait()
+        errors.seek(0)
+        text = errors.read(4000).decode("utf-8", "backslashreplace")
+    return incoming, outgoing, None if code == 0 else text
+
+
+def _ends_soon(running: subprocess.Popen[bytes]) -> bool:
+    """Return whether a program whose output has ended ends by itself."""
+    try:
+        running.wait(10)
+    except subprocess.TimeoutExpired:
+        return False
+    return True
+
+
+@contextlib.contextmanager
+def _temporary(target: str) -> Iterator[IO[bytes]]:
+    """Provide a file that gets the name of the target when the block succeeds."""
+    descriptor, temporary = tempfile.mkstemp(prefix=".new-", dir=os.path.dirname(target) or ".")
+    try:
+        with open(descriptor, "wb", buffering=0) as file:
+            yield file
+        os.replace(temporary, target)
+    except BaseException:
+        with contextlib.suppress(OSError):
+            os.unlink(temporary)
+        raise
+
+
+def _state(status: os.stat_result) -> tuple[int, int, int]:
+    return status.st_size, status.st_mtime_ns, status.st_ino
+
+
+def _error_text(errors: str) -> str:
+    """Return age's own sentence without its prefix."""
+    for line in errors.splitlines():
+        if line.startswith(f"{PROGRAM}: error: "):
+            return line.partition("error: ")[2]
+    return (errors.strip().splitlines() or ["?"])[0]
+
+
+def _failure(errors: str, program: str = PROGRAM) -> ResilienceError:
+    return ResilienceError(
+        _("%(program)s failed: %(why)s", program=program, why=_error_text(errors)),
+        option="seal",
+        remedy=_("look at the recipients and the free disk space"),
+    )
+
+
+def _opening_failure(errors: str, source: str, identity_files: Sequence[str]) -> ResilienceError:
+    text = _error_text(errors)
+    if _OTHER_KEYS in text:
+        return WrongIdentity(
+            _("the file was sealed for other keys"),
+            option="identity_file",
+            value=", ".join(identity_files),
+            remedy=_("give the identity of this host or the owner's offline key"),
+        )
+    name = os.path.basename(source)
+    if "header" not in text and any(problem in text for problem in _KEY_PROBLEMS):
+        return ResilienceError(
+            _("an identity cannot be used: %(why)s", why=text),
+            option="identity_file",
+            value=", ".join(identity_files),
+            remedy=_("name the file that age-keygen wrote"),
+        )
+    return BackupError(
+        _("the sealed file is damaged or cut off: %(why)s", why=text),
+        option="backup",
+        value=name,
+        remedy=_("take another copy of it"),
+    )

@@ -1,0 +1,181 @@
+# -*- coding: utf-8 -*-
+# Copyright (c) 2026, chefwell.resilience contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The ledger of what was sealed for one copy: plain and sealed digests, and the last link.
+
+A file of lines, to which each is added before what it announces is done. A line that a kill cut off
+is the last one and ends without a line break: it announces something that was not done. Any other
+line that cannot be read is damage.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import errno
+import json
+import os
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from ..common.files import replace_file
+from .links import Content, Position
+
+# Of an entry: sealed and perhaps sent; known to have been sent.
+MADE, SENT = "made", "sent"
+# The file is written anew when it has so many lines more than it needs.
+MOST_SPARE = 500
+
+
+@dataclasses.dataclass(frozen=True)
+class LedgerItem:
+    """What is known of one sealed backup.
+
+    Attributes:
+        path: of the backup in the tree.
+        mtime_ns: its time of change when it was sealed, nanoseconds.
+        content: of the backup.
+        beside: content of what was sealed with it, by ending.
+        link: SHA-256 and bytes of the file of its link.
+        number: of its link.
+        recipients: fingerprint of the recipients that it was sealed for.
+        state: `MADE` or `SENT`.
+    """
+
+    path: str
+    mtime_ns: int
+    content: Content
+    beside: Mapping[str, Content]
+    link: tuple[str, int]
+    number: int
+    recipients: str
+    state: str = MADE
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return plain values, as a line holds them."""
+        return {
+            **{field.name: getattr(self, field.name) for field in dataclasses.fields(self)},
+            "content": self.content.to_list(),
+            "beside": {ending: one.to_list() for ending, one in self.beside.items()},
+        }
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> LedgerItem:
+        """Return the item of which `to_dict` returned these values."""
+        return cls(
+            path=str(values["path"]),
+            mtime_ns=int(values["mtime_ns"]),
+            content=Content.from_list(values["content"]),
+            beside={str(end): Content.from_list(one) for end, one in values["beside"].items()},
+            link=(str(values["link"][0]), int(values["link"][1])),
+            number=int(values["number"]),
+            recipients=str(values["recipients"]),
+            state=str(values["state"]),
+        )
+
+
+class SealLedger:
+    """The ledger of one copy.
+
+    Args:
+        path: its file.
+
+    Attributes:
+        items: what is known, by path.
+        last: position of the last link; None before the first.
+        cut_off: whether the last line was cut off.
+        damaged: how many lines cannot be read.
+
+    Raises:
+        OSError: the file cannot be read.
+    """
+
+    def __init__(self, path: str) -> None:
+        self.path = path
+        self.items: dict[str, LedgerItem] = {}
+        self.last: Position | None = None
+        self.cut_off = False
+        self.damaged = 0
+        self._lines = 0
+        with contextlib.suppress(FileNotFoundError), open(path, "rb") as file:
+            self._read(file.read())
+
+    def _read(self, body: bytes) -> None:
+        *lines, rest = body.split(b"\n")
+        self.cut_off = bool(rest)
+        self._lines = len(lines)
+        for line in lines:
+            try:
+                self._apply(json.loads(line))
+            except (ValueError, KeyError, TypeError, AttributeError, IndexError, RecursionError):
+                self.damaged += 1
+
+    def _apply(self, values: Mapping[str, Any]) -> None:
+        if "last" in values:
+            self.last = Position.from_text(values["last"])
+        elif "dropped" in values:
+            self.items.pop(str(values["dropped"]), None)
+        else:
+            item = LedgerItem.from_dict(values["item"])
+            self.items[item.path] = item
+
+    def add_link(self, position: Position) -> None:
+        """Write down the last link, before anything is sent that holds it.
+
+        Raises:
+            OSError: it cannot be written, so nothing may be sent.
+        """
+        self.last = position
+        self._append([{"last": str(position)}])
+
+    def add(self, items: Iterable[LedgerItem]) -> None:
+        """Write down items.
+
+        Raises:
+            OSError: they cannot be written, so nothing may be sent.
+        """
+        listed = list(items)
+        for item in listed:
+            self.items[item.path] = item
+        self._append([{"item": item.to_dict()} for item in listed])
+
+    def mark_sent(self, paths: Iterable[str]) -> None:
+        """Write down that items were sent."""
+        known = [self.items[path] for path in paths if path in self.items]
+        self.add(dataclasses.replace(item, state=SENT) for item in known if item.state != SENT)
+
+    def drop(self, paths: Iterable[str]) -> None:
+        """Forget items."""
+        known = [path for path in paths if self.items.pop(path, None)]
+        self._append([{"dropped": path} for path in known])
+
+    def _append(self, lines: list[dict[str, Any]]) -> None:
+        if not lines:
+            return
+        if self.cut_off or self.damaged or self._lines > 2 * len(self.items) + MOST_SPARE:
+            self._rewrite()
+            return
+        body = "".join(json.dumps(line) + "\n" for line in lines)
+        number = os.open(self.path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        with open(number, "ab", buffering=0) as file:
+            size = os.fstat(number).st_size
+            try:
+                if file.write(body.encode("ascii")) != len(body):
+                    raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), self.path)
+                os.fsync(number)
+            except OSError:
+                with contextlib.suppress(OSError):  # half a line would make the next ones damage
+                    os.ftruncate(number, size)
+                raise
+        self._lines += len(lines)
+
+    def _rewrite(self) -> None:
+        lines: list[dict[str, Any]] = [{"item": item.to_dict()} for item in self.items.values()]
+        if self.last:
+            lines.append({"last": str(self.last)})
+        if self.damaged:
+            with contextlib.suppress(OSError):
+                os.replace(self.path, f"{self.path}.damaged")
+        replace_file(self.path, "".join(json.dumps(line) + "\n" for line in lines))
+        self._lines, self.cut_off, self.damaged = len(lines), False, 0

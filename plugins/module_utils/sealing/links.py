@@ -1,0 +1,181 @@
+# -*- coding: utf-8 -*-
+# Copyright (c) 2026, chefwell.resilience contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The signed link of one sealed backup: what it is, and which link came before it.
+
+The file is text: one line of JSON, which is what is signed, and the armored signature. Who has the
+public key can read and verify it without this collection.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import json
+from collections.abc import Mapping
+from typing import Any
+
+from ..common.messages import _
+from . import signatures
+
+VERSION = 1
+# A link of a tree with more backups names none of them: it would be larger than small backups are.
+MOST_PRESENT = 1000
+# Nothing that is larger is read as a link.
+MOST_BYTES = 1 << 20
+
+
+@dataclasses.dataclass(frozen=True)
+class Content:
+    """SHA-256 and size of a file, plain and sealed."""
+
+    sha256: str
+    bytes: int
+    sealed_sha256: str
+    sealed_bytes: int
+
+    @classmethod
+    def from_list(cls, values: Any) -> Content:
+        """Return the content of which `to_list` returned these values."""
+        plain, size, sealed, sealed_size = values
+        return cls(str(plain), int(size), str(sealed), int(sealed_size))
+
+    def to_list(self) -> list[Any]:
+        """Return plain values."""
+        return [self.sha256, self.bytes, self.sealed_sha256, self.sealed_bytes]
+
+
+@dataclasses.dataclass(frozen=True)
+class Position:
+    """Where a link stands: its chain, its number in it, and the digest of what was signed."""
+
+    chain: str
+    number: int
+    sha256: str = ""
+
+    @property
+    def order(self) -> tuple[str, int]:
+        """Positions of one host in their order: the name of a chain begins with its time."""
+        return self.chain, self.number
+
+    def __str__(self) -> str:
+        return f"{self.chain}/{self.number}/{self.sha256}"
+
+    @classmethod
+    def from_text(cls, text: str) -> Position:
+        """Return the position that `str` wrote.
+
+        Raises:
+            ValueError: it is none.
+        """
+        chain, number, digest = text.strip().split("/")
+        if len(digest) != 64 or not chain:
+            raise ValueError(text)
+        return cls(chain, int(number), digest)
+
+
+@dataclasses.dataclass(frozen=True)
+class Link:
+    """What is signed about one sealed backup.
+
+    Attributes:
+        name: path of the backup in the tree.
+        chain: name of the chain, `<time of its beginning>-<random>`.
+        number: of the link in its chain, from 1.
+        time: when the backup was sealed, ISO 8601.
+        taken_at: when production was dumped, by the manifest or the name; empty if not known.
+        content: of the backup.
+        beside: content of each file that was sealed with it, by its ending.
+        previous: digest of what was signed in the link before; empty for the first.
+        present: numbers of the links of all backups that the tree held, by path; None where there
+            are too many.
+    """
+
+    name: str
+    chain: str
+    number: int
+    time: str
+    taken_at: str
+    content: Content
+    beside: Mapping[str, Content] = dataclasses.field(default_factory=dict)
+    previous: str = ""
+    present: Mapping[str, int] | None = None
+
+    def signed_text(self) -> bytes:
+        """Return what is signed."""
+        values = {
+            "version": VERSION,
+            **{field.name: getattr(self, field.name) for field in dataclasses.fields(self)},
+            "content": self.content.to_list(),
+            "beside": {ending: one.to_list() for ending, one in self.beside.items()},
+            "present": None if self.present is None else dict(self.present),
+        }
+        return json.dumps(values, sort_keys=True, separators=(",", ":")).encode("ascii") + b"\n"
+
+    @property
+    def position(self) -> Position:
+        """Where the link stands."""
+        digest = hashlib.sha256(self.signed_text()).hexdigest()
+        return Position(self.chain, self.number, digest)
+
+    def file_content(self, key_file: str) -> bytes:
+        """Return the link's file, signed.
+
+        Raises:
+            ResilienceError: it cannot be signed.
+        """
+        text = self.signed_text()
+        return text + signatures.sign(text, key_file).encode("ascii")
+
+
+class NoLink(Exception):
+    """The file is no link, or not signed by a known key; `why`, translatable, says which."""
+
+    def __init__(self, why: str) -> None:
+        self.why = why
+        super().__init__(why)
+
+
+def verified(body: bytes, public_keys: list[str]) -> Link:
+    """Return the link of a file, if one of these keys signed it.
+
+    Raises:
+        NoLink: it is none, or none of these keys signed it.
+        ResilienceError: ssh-keygen is missing.
+    """
+    text, newline, signature = body.partition(b"\n")
+    if not newline or len(body) > MOST_BYTES:
+        raise NoLink(_("it is not whole"))
+    text += newline
+    # Nothing of a text that nobody signed is looked at.
+    armored = signature.decode("ascii", "replace")
+    if not public_keys or not signatures.is_signed_by(text, armored, public_keys):
+        raise NoLink(_("no trusted key signed it"))
+    try:
+        return _parsed(text)
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+        raise NoLink(_("its content cannot be used")) from error
+
+
+def _parsed(text: bytes) -> Link:
+    values = json.loads(text)
+    if values.pop("version") != VERSION:
+        raise ValueError("version")
+    present = values["present"]
+    link = Link(
+        name=str(values["name"]),
+        chain=str(values["chain"]),
+        number=int(values["number"]),
+        time=str(values["time"]),
+        taken_at=str(values["taken_at"]),
+        content=Content.from_list(values["content"]),
+        beside={str(end): Content.from_list(one) for end, one in values["beside"].items()},
+        previous=str(values["previous"]),
+        present=None
+        if present is None
+        else {str(path): int(number) for path, number in present.items()},
+    )
+    if link.signed_text() != text:
+        raise ValueError("not in its own form")
+    return link

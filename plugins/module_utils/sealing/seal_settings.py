@@ -1,0 +1,78 @@
+# -*- coding: utf-8 -*-
+# Copyright (c) 2026, chefwell.resilience contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Settings of sealing: for whom offsite copies are encrypted, and who may have signed them."""
+
+from __future__ import annotations
+
+import dataclasses
+
+from ..common.errors import ResilienceError
+from ..common.settings import option
+from . import age, signatures
+from .links import Position
+
+OPTION = "seal"
+
+
+@dataclasses.dataclass(frozen=True)
+class SealSettings:
+    """How copies are sealed.
+
+    Attributes:
+        recipients: public keys of the owner, kept away from this host; copies are sealed where
+            there is one.
+        opened: the word of the test file, once the owner opened it with the offline key.
+        untested: the owner declares that the offline key works, without the test.
+        identity_files: identities that open copies on this host, beside the host's own.
+        signers: public keys that may have signed links, beside the host's own.
+        last_link: the last link that was sent, as a notification or the runbook shows it.
+    """
+
+    recipients: tuple[str, ...] = ()
+    opened: str = option("", secret=True)
+    untested: bool = False
+    identity_files: tuple[str, ...] = ()
+    signers: tuple[str, ...] = ()
+    last_link: str = ""
+
+    def __post_init__(self) -> None:
+        for one in self.recipients:
+            if not age.is_recipient(one):
+                shown = "(not shown: it is a secret key)" if "SECRET" in one.upper() else one
+                raise ResilienceError(
+                    "this is no public key of age or SSH",
+                    option=f"{OPTION}.recipients",
+                    value=shown,
+                    remedy="give the public key, age1..., that age-keygen prints, or ssh-ed25519 "
+                    "...; the secret key stays away from this host",
+                )
+        for one in self.signers:
+            if not signatures.is_public_key(one):
+                raise ResilienceError(
+                    "this is no public key of SSH",
+                    option=f"{OPTION}.signers",
+                    value=one,
+                    remedy="give the line that the play printed, ssh-ed25519 ...",
+                )
+        if self.last_link:
+            try:
+                Position.from_text(self.last_link)
+            except ValueError as error:
+                raise ResilienceError(
+                    "this is no position of a link",
+                    option=f"{OPTION}.last_link",
+                    value=self.last_link,
+                    remedy="copy it from the last notification: CHAIN/NUMBER/SHA-256",
+                ) from error
+
+    @property
+    def is_on(self) -> bool:
+        """Whether copies are sealed."""
+        return bool(self.recipients)
+
+    @property
+    def known_link(self) -> Position | None:
+        """The last link that is known from elsewhere."""
+        return Position.from_text(self.last_link) if self.last_link else None

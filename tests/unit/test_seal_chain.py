@@ -1,0 +1,273 @@
+# -*- coding: utf-8 -*-
+# Copyright (c) 2026, chefwell.resilience contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""A server that forges, alters, swaps, replays or withholds is found out by the links alone."""
+
+from __future__ import annotations
+
+import dataclasses
+import random
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from ansible_collections.chefwell.resilience.plugins.module_utils.sealing import (
+    chain,
+    links,
+    signatures,
+)
+from ansible_collections.chefwell.resilience.plugins.module_utils.sealing.chain import ServedFile
+from ansible_collections.chefwell.resilience.plugins.module_utils.sealing.links import (
+    Content,
+    Link,
+    Position,
+)
+
+CHAIN = "20251101T030000Z-0123abcd"
+MANIFEST = ".manifest.json"
+
+
+class Copy:
+    """Five nights as a host sent them, which a server may change as it likes."""
+
+    def __init__(self, folder: Path) -> None:
+        self.key = str(folder / "key")
+        signatures.new_key(self.key)
+        self.signers = [signatures.public_key(self.key)]
+        self.links: list[Link] = []
+        self.served: dict[str, bytes | None] = {}
+        self.files: dict[str, dict[str, ServedFile]] = {}
+        for number in range(1, 6):
+            self.send(number, f"daily/chefwell_backup_202511{number:02d}_030000.dump.gz")
+
+    def send(self, number: int, path: str) -> Link:
+        """Send one backup as number `number`."""
+        content = Content(f"{number:064x}", 100 + number, f"{number + 16:064x}", 300 + number)
+        beside = {MANIFEST: Content("a" * 64, 10, f"{number + 32:064x}", 210)}
+        present = {link.name: link.number for link in self.links}
+        link = Link(
+            name=path,
+            chain=CHAIN,
+            number=number,
+            time=f"2025-11-{number:02d}T04:00:00+00:00",
+            taken_at=f"2025-11-{number:02d}T03:00:00",
+            content=content,
+            beside=beside,
+            previous=self.links[-1].position.sha256 if self.links else "",
+            present={**present, path: number},
+        )
+        self.links.append(link)
+        self.put(link)
+        return link
+
+    def put(self, link: Link, path: str = "") -> None:
+        """Put a backup with its link in its place."""
+        path = path or link.name
+        self.served[path] = link.file_content(self.key)
+        parts = {".age": link.content, **link.beside}
+        self.files[path] = {
+            end: ServedFile(one.sealed_bytes, one.sealed_sha256) for end, one in parts.items()
+        }
+
+    def drop(self, path: str) -> None:
+        """Take a backup away."""
+        del self.served[path], self.files[path]
+
+    @property
+    def paths(self) -> list[str]:
+        """The backups in their order."""
+        return [link.name for link in self.links]
+
+    def kinds(self, known: Position | None = None) -> set[str]:
+        """The kinds of what a judge finds."""
+        found = chain.judge(self.served, self.files, self.signers, known)
+        for problem in found.problems:
+            assert problem.text
+        return {problem.kind for problem in found.problems}
+
+
+@pytest.fixture(scope="module")
+def genuine(tmp_path_factory: pytest.TempPathFactory) -> Copy:
+    return Copy(tmp_path_factory.mktemp("chain"))
+
+
+@pytest.fixture
+def copy(genuine: Copy) -> Copy:
+    """The five nights, to be spoilt."""
+    made = Copy.__new__(Copy)
+    made.key, made.signers, made.links = genuine.key, genuine.signers, list(genuine.links)
+    made.served = dict(genuine.served)
+    made.files = {path: dict(parts) for path, parts in genuine.files.items()}
+    return made
+
+
+def test_an_honest_copy_has_no_problem(copy: Copy) -> None:
+    last = copy.links[-1].position
+    assert copy.kinds() == set()
+    assert copy.kinds(last) == set()
+    judged = chain.judge(copy.served, copy.files, copy.signers, last)
+    assert judged.newest == copy.links[-1]
+    assert Position.from_text(str(last)) == last
+
+
+def test_rotation_is_no_attack(copy: Copy) -> None:
+    for path in copy.paths[:3]:
+        copy.drop(path)
+    assert copy.kinds(copy.links[-1].position) == {chain.GONE}
+    judged = chain.judge(copy.served, copy.files, copy.signers)
+    assert judged.serious() == []
+
+
+def spoil_bit(copy: Copy) -> None:
+    body = bytearray(copy.served[copy.paths[2]] or b"")
+    place = random.Random(3).randrange(len(body) - 60)
+    body[place] ^= 4
+    copy.served[copy.paths[2]] = bytes(body)
+
+
+def cut_link(copy: Copy) -> None:
+    copy.served[copy.paths[2]] = (copy.served[copy.paths[2]] or b"")[:-90]
+
+
+def forge_by_another_key(copy: Copy) -> None:
+    key = f"{copy.key}.other"
+    if not Path(key).exists():
+        signatures.new_key(key)
+    copy.served[copy.paths[4]] = copy.links[4].file_content(key)
+
+
+def made_up(copy: Copy) -> None:
+    copy.served["daily/chefwell_backup_20251106_030000.dump.gz"] = b'{"version":1}\nnothing\n'
+
+
+def alter_content(copy: Copy) -> None:
+    copy.files[copy.paths[1]][".age"] = ServedFile(302, "f" * 64)
+
+
+def alter_size(copy: Copy) -> None:
+    copy.files[copy.paths[1]][".age"] = ServedFile(1)
+
+
+def alter_manifest(copy: Copy) -> None:
+    copy.files[copy.paths[1]][MANIFEST] = ServedFile(210, "f" * 64)
+
+
+def lose_manifest(copy: Copy) -> None:
+    del copy.files[copy.paths[1]][MANIFEST]
+
+
+def swap_files(copy: Copy) -> None:
+    one, two = copy.paths[1:3]
+    copy.files[one], copy.files[two] = copy.files[two], copy.files[one]
+
+
+def swap_all(copy: Copy) -> None:
+    one, two = copy.paths[1:3]
+    copy.files[one], copy.files[two] = copy.files[two], copy.files[one]
+    copy.served[one], copy.served[two] = copy.served[two], copy.served[one]
+
+
+def old_one_as_newest(copy: Copy) -> None:
+    copy.put(copy.links[0], copy.paths[4])
+
+
+def withhold_the_link(copy: Copy) -> None:
+    copy.served[copy.paths[4]] = None
+
+
+def rewrite_history(copy: Copy) -> None:
+    """Somebody with the key signs another night in the middle."""
+    other = dataclasses.replace(copy.links[2], content=Content("9" * 64, 1, "8" * 64, 2))
+    copy.put(other)
+
+
+def same_number_twice(copy: Copy) -> None:
+    other = dataclasses.replace(copy.links[2], name="weekly/other_20251103_030000.dump.gz")
+    copy.put(other)
+
+
+def back_in_time(copy: Copy) -> None:
+    copy.put(dataclasses.replace(copy.links[4], time="2025-11-01T00:00:00+00:00"))
+
+
+ATTACKS = [
+    (spoil_bit, chain.FORGED),
+    (cut_link, chain.FORGED),
+    (forge_by_another_key, chain.FORGED),
+    (made_up, chain.FORGED),
+    (alter_content, chain.ALTERED),
+    (alter_size, chain.ALTERED),
+    (alter_manifest, chain.ALTERED),
+    (lose_manifest, chain.ALTERED),
+    (swap_files, chain.ALTERED),
+    (swap_all, chain.REPLAYED),
+    (old_one_as_newest, chain.REPLAYED),
+    (withhold_the_link, chain.MISSING_LINK),
+    (rewrite_history, chain.OUT_OF_ORDER),
+    (same_number_twice, chain.OUT_OF_ORDER),
+    (back_in_time, chain.OUT_OF_ORDER),
+]
+
+
+@pytest.mark.parametrize(("attack", "kind"), ATTACKS, ids=[one[0].__name__ for one in ATTACKS])
+def test_every_attack_has_its_name(copy: Copy, attack: Callable[[Copy], None], kind: str) -> None:
+    attack(copy)
+    assert kind in copy.kinds()
+    judged = chain.judge(copy.served, copy.files, copy.signers)
+    assert judged.serious()
+
+
+def test_withheld_nights_are_known_by_the_last_link_alone(copy: Copy) -> None:
+    last = copy.links[-1].position
+    copy.drop(copy.paths[4])
+    # The rest is a genuine, older state: nothing in it can tell.
+    assert copy.kinds() == set()
+    assert copy.kinds(last) == {chain.WITHHELD}
+    for path in copy.paths[:4]:
+        copy.drop(path)
+    assert copy.kinds(last) == {chain.WITHHELD}
+
+
+def test_another_link_under_the_last_known_number_is_told_apart(copy: Copy) -> None:
+    last = copy.links[-1].position
+    copy.put(dataclasses.replace(copy.links[4], taken_at="2025-11-04T03:00:00"))
+    assert chain.OUT_OF_ORDER in copy.kinds(last)
+
+
+def test_an_older_version_of_a_rewritten_backup_is_a_replay(copy: Copy) -> None:
+    old = copy.links[3]
+    copy.send(6, old.name)
+    assert copy.kinds() == set()
+    copy.put(old)
+    copy.put(dataclasses.replace(copy.links[4], number=7, present=copy.links[5].present))
+    assert chain.REPLAYED in copy.kinds()
+
+
+def test_a_new_chain_comes_after_the_old_one(copy: Copy) -> None:
+    first = Link(
+        "daily/chefwell_backup_20251109_030000.dump.gz",
+        "20251109T030000Z-00000000",
+        1,
+        "2025-11-09T04:00:00+00:00",
+        "",
+        Content("1" * 64, 1, "2" * 64, 2),
+    )
+    copy.put(first)
+    assert copy.kinds(copy.links[-1].position) == set()
+    assert chain.judge(copy.served, copy.files, copy.signers).newest == first
+    copy.drop(first.name)
+    assert copy.kinds(first.position) == {chain.WITHHELD}
+
+
+def test_nothing_unsigned_is_parsed(copy: Copy) -> None:
+    huge = b'{"a":' + b"[" * 100000 + b"\n" + b"x"
+    for body in (b"", b"\n", b"{}\n", huge, b"\xff" * 100, b"x" * (links.MOST_BYTES + 1)):
+        with pytest.raises(links.NoLink):
+            links.verified(body, copy.signers)
+    signed = b'{"version":1}\n'
+    body = signed + signatures.sign(signed, copy.key).encode()
+    with pytest.raises(links.NoLink, match="cannot be used"):
+        links.verified(body, copy.signers)
+    with pytest.raises(links.NoLink):
+        links.verified(copy.served[copy.paths[0]] or b"", [])

@@ -1,0 +1,396 @@
+# -*- coding: utf-8 -*-
+# Copyright (c) 2026, chefwell.resilience contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What is sealed comes back byte by byte, or not at all; by the real age and ssh-keygen."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import random
+import stat
+import subprocess
+import threading
+from pathlib import Path
+
+import pytest
+from ansible_collections.chefwell.resilience.plugins.module_utils.common.errors import (
+    BackupError,
+    ResilienceError,
+)
+from ansible_collections.chefwell.resilience.plugins.module_utils.inventory import (
+    backup_names,
+    sealed_names,
+)
+from ansible_collections.chefwell.resilience.plugins.module_utils.sealing import (
+    age,
+    keys,
+    signatures,
+)
+from ansible_collections.chefwell.resilience.plugins.module_utils.sealing import (
+    ledger as ledger_module,
+)
+from ansible_collections.chefwell.resilience.plugins.module_utils.sealing.ledger import (
+    MADE,
+    SENT,
+    LedgerItem,
+    SealLedger,
+)
+from ansible_collections.chefwell.resilience.plugins.module_utils.sealing.links import (
+    Content,
+    Position,
+)
+from ansible_collections.chefwell.resilience.plugins.module_utils.sealing.seal_settings import (
+    SealSettings,
+)
+
+# Around the 64 KiB blocks of age's format.
+SIZES = (0, 1, 65535, 65536, 65537, 200000)
+
+
+def made_identity(folder: Path, name: str = "id") -> tuple[Path, str]:
+    """A new identity's file, and its recipient."""
+    secret, public = age.new_identity()
+    path = folder / name
+    path.write_text(f"{secret}\n")
+    path.chmod(0o600)
+    return path, public
+
+
+@pytest.fixture(scope="module")
+def pair(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
+    """A folder with an identity, and the file of its recipient."""
+    folder = tmp_path_factory.mktemp("keys")
+    identity, public = made_identity(folder)
+    recipients = folder / "recipients"
+    recipients.write_text(f"{public}\n")
+    return identity, recipients
+
+
+def sealed(folder: Path, body: bytes, recipients: Path) -> tuple[Path, age.Passage]:
+    plain = folder / "plain"
+    plain.write_bytes(body)
+    target = folder / "plain.age"
+    return target, age.seal(str(plain), str(target), str(recipients), time_limit=60)
+
+
+@pytest.mark.parametrize("size", SIZES)
+def test_what_is_sealed_is_opened_to_the_byte(
+    tmp_path: Path, pair: tuple[Path, Path], size: int
+) -> None:
+    identity, recipients = pair
+    body = random.Random(size).randbytes(size)
+    target, done = sealed(tmp_path, body, recipients)
+    assert done.sha256 == hashlib.sha256(body).hexdigest()
+    assert done.bytes == size
+    assert done.sealed_sha256 == hashlib.sha256(target.read_bytes()).hexdigest()
+    assert done.sealed_bytes == target.stat().st_size
+    assert stat.S_IMODE(target.stat().st_mode) == 0o600
+    assert target.stat().st_mtime_ns == (tmp_path / "plain").stat().st_mtime_ns
+    opened = tmp_path / "opened"
+    assert age.open_file(str(target), str(opened), [str(identity)], time_limit=60) == done
+    assert opened.read_bytes() == body
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["opened", "plain", "plain.age"]
+    # The owner needs no more than age itself.
+    plain = subprocess.run(["age", "-d", "-i", identity, target], capture_output=True, check=True)
+    assert plain.stdout == body
+
+
+def test_any_flipped_bit_and_any_cut_is_found(tmp_path: Path, pair: tuple[Path, Path]) -> None:
+    identity, recipients = pair
+    target, _done = sealed(tmp_path, random.Random(1).randbytes(70000), recipients)
+    body = target.read_bytes()
+    chosen = random.Random(2)
+    spoilt = []
+    for position in [0, 21, 40, 120, 170, *(chosen.randrange(len(body)) for _ in range(20))]:
+        flipped = bytearray(body)
+        flipped[position] ^= 1 << chosen.randrange(8)
+        spoilt.append(bytes(flipped))
+    spoilt += [body[:end] for end in (0, 10, 100, 199, 200, 216, 65752, len(body) - 1)]
+    spoilt += [body + b"x", body[:-20] + body[-19:]]
+    for content in spoilt:
+        target.write_bytes(content)
+        opened = tmp_path / "opened"
+        with pytest.raises((BackupError, age.WrongIdentity)):
+            age.open_file(str(target), str(opened), [str(identity)], time_limit=60)
+        assert not opened.exists()
+
+
+def test_a_foreign_identity_and_a_missing_one_are_named(
+    tmp_path: Path, pair: tuple[Path, Path]
+) -> None:
+    target, _done = sealed(tmp_path, b"text", pair[1])
+    other, _public = made_identity(tmp_path, "other")
+    with pytest.raises(age.WrongIdentity, match="other keys"):
+        age.open_file(str(target), str(tmp_path / "out"), [str(other)], time_limit=60)
+    for content in (None, "no key\n"):
+        bad = tmp_path / "bad"
+        if content:
+            bad.write_text(content)
+        with pytest.raises(ResilienceError, match="identity cannot be used") as caught:
+            age.open_file(str(target), str(tmp_path / "out"), [str(bad)], time_limit=60)
+        assert not isinstance(caught.value, BackupError)
+
+
+def test_a_file_that_changes_is_not_sealed(tmp_path: Path, pair: tuple[Path, Path]) -> None:
+    plain = tmp_path / "plain"
+    plain.write_bytes(b"x" * (64 << 20))
+    stop = threading.Event()
+
+    def grow() -> None:
+        while not stop.wait(0.001):
+            with plain.open("ab") as file:
+                file.write(b"more")
+
+    writer = threading.Thread(target=grow)
+    writer.start()
+    try:
+        with pytest.raises(age.ChangedFile):
+            age.seal(str(plain), str(tmp_path / "out"), str(pair[1]), time_limit=60)
+    finally:
+        stop.set()
+        writer.join()
+    assert [path.name for path in tmp_path.iterdir()] == ["plain"]
+
+
+def test_what_is_no_plain_file_is_not_sealed(tmp_path: Path, pair: tuple[Path, Path]) -> None:
+    (tmp_path / "link").symlink_to("/etc/passwd")
+    os.mkfifo(tmp_path / "pipe")
+    for name in ("link", "pipe"):
+        with pytest.raises(OSError, match=r".+"):
+            age.seal(str(tmp_path / name), str(tmp_path / "out"), str(pair[1]), time_limit=9)
+
+
+def test_the_time_limit_ends_age(
+    tmp_path: Path, pair: tuple[Path, Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # A program in age's place that never ends; the real one cannot be made to hang.
+    (tmp_path / "age").write_text("#!/bin/sh\nexec sleep 60\n")
+    (tmp_path / "age").chmod(0o755)
+    (tmp_path / "plain").write_bytes(b"x" * (1 << 20))
+    monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
+    with pytest.raises(ResilienceError, match="took longer than 0.2 s"):
+        age.seal(str(tmp_path / "plain"), str(tmp_path / "out"), str(pair[1]), time_limit=0.2)
+    assert not (tmp_path / "out").exists()
+
+
+def test_names_of_sealed_backups_are_told_apart() -> None:
+    known = backup_names.compiled("")
+    name = "chefwell_backup_20251108_030000.dump.gz"
+    for ending in (".age", ".link", ".manifest.json.age", ".roles.sql.age", ".sha256.age"):
+        found = sealed_names.match(name + ending, known)
+        assert found is not None
+        assert found.backup == name
+        assert found.is_backup == (ending == ".age")
+        assert sealed_names.is_beside(f"daily/{name}{ending}", known) != found.is_backup
+        assert backup_names.match_name(name + ending, known) is None
+    for other in (name, f"{name}.gpg", f"{name}.manifest.json", f".{name}.age", "x.age", ".age"):
+        assert sealed_names.match(other, known) is None
+    assert sealed_names.match_stored(name, known)
+    assert sealed_names.match_stored(f"{name}.age", known)
+    assert not sealed_names.match_stored(f"{name}.age.age", known)
+
+
+# --- keys ---------------------------------------------------------------------------------------
+
+
+def test_the_owner_proves_the_offline_key_with_the_test_file(tmp_path: Path) -> None:
+    offline, public = made_identity(tmp_path, "offline")
+    folder = str(tmp_path / "sealing")
+    settings = SealSettings(recipients=(public,))
+    assert keys.set_up(folder, settings) is True
+    assert keys.set_up(folder, settings) is False
+    with pytest.raises(ResilienceError, match="nobody has opened the test file") as caught:
+        keys.load(folder, settings)
+    assert caught.value.remedy is not None
+    (tmp_path / "test.age").write_text(
+        "-----BEGIN" + caught.value.remedy.partition("-----BEGIN")[2]
+    )
+    word = subprocess.run(
+        ["age", "-d", "-i", offline, tmp_path / "test.age"],
+        capture_output=True,
+        text=True,
+        check=True,
+    ).stdout.strip()
+    # The host's own identity does not open the test: that would prove nothing.
+    assert (
+        subprocess.run(
+            ["age", "-d", "-i", Path(folder, "identity"), tmp_path / "test.age"],
+            capture_output=True,
+            check=False,
+        ).returncode
+        != 0
+    )
+    for wrong in ("guess", "", word[:-1]):
+        keys.set_up(folder, SealSettings(recipients=(public,), opened=wrong))
+        with pytest.raises(ResilienceError, match="nobody has opened"):
+            keys.load(folder, settings)
+    assert keys.set_up(folder, SealSettings(recipients=(public,), opened=word)) is True
+    loaded = keys.load(folder, settings)
+    assert loaded.recipients[1:] == (public,)
+    assert keys.status(folder, settings)["proofs"][0]["proved"] == keys.OPENED
+    assert word not in Path(folder, "proof.json").read_text()
+
+
+def test_a_second_recipient_needs_a_proof_of_its_own(tmp_path: Path) -> None:
+    first = made_identity(tmp_path, "first")[1]
+    second = made_identity(tmp_path, "second")[1]
+    folder = str(tmp_path / "sealing")
+    keys.set_up(folder, SealSettings(recipients=(first,), untested=True))
+    before = keys.load(folder, SealSettings(recipients=(first,)))
+    both = SealSettings(recipients=(first, second))
+    with pytest.raises(ResilienceError, match="not set up for these recipients"):
+        keys.load(folder, both)
+    keys.set_up(folder, both)
+    with pytest.raises(ResilienceError, match="nobody has opened") as caught:
+        keys.load(folder, both)
+    assert caught.value.value == second
+    keys.set_up(folder, SealSettings(recipients=(first, second), untested=True))
+    assert keys.load(folder, both).fingerprint != before.fingerprint
+
+
+def test_a_lost_identity_is_made_again_and_an_old_one_still_opens(tmp_path: Path) -> None:
+    public = made_identity(tmp_path, "offline")[1]
+    folder = tmp_path / "sealing"
+    settings = SealSettings(recipients=(public,), untested=True)
+    keys.set_up(str(folder), settings)
+    before = keys.load(str(folder), settings)
+    target, _done = sealed(tmp_path, b"content", Path(before.recipients_file))
+    (folder / "identity").rename(folder / "identity.2025")
+    for name in ("signing", "signing.pub"):
+        (folder / name).rename(folder / name.replace("signing", "signing.2025"))
+    assert keys.set_up(str(folder), settings)
+    after = keys.load(str(folder), settings)
+    assert after.fingerprint != before.fingerprint
+    assert set(before.signers) < set(after.signers)
+    opened = tmp_path / "opened"
+    age.open_file(str(target), str(opened), after.identity_files, time_limit=60)
+    assert opened.read_bytes() == b"content"
+
+
+@pytest.mark.parametrize("name", ["identity", "signing"])
+def test_a_key_that_others_may_read_is_refused(tmp_path: Path, name: str) -> None:
+    public = made_identity(tmp_path, "offline")[1]
+    folder = tmp_path / "sealing"
+    settings = SealSettings(recipients=(public,), untested=True)
+    keys.set_up(str(folder), settings)
+    assert stat.S_IMODE(folder.stat().st_mode) == 0o700
+    (folder / name).chmod(0o644)
+    with pytest.raises(ResilienceError, match="may be read by others"):
+        keys.load(str(folder), settings)
+    if name == "signing":
+        (folder / name).unlink()
+        with pytest.raises(ResilienceError, match="cannot be read"):
+            keys.load(str(folder), settings)
+
+
+def test_a_secret_key_among_the_recipients_is_refused_and_not_shown() -> None:
+    secret, _public = age.new_identity()
+    with pytest.raises(ResilienceError, match="no public key") as caught:
+        SealSettings(recipients=(secret,))
+    assert secret not in str(caught.value)
+    for wrong in ("", "age1xyz", "ssh-ed25519", "mail@example.org"):
+        with pytest.raises(ResilienceError, match="seal.recipients"):
+            SealSettings(recipients=(wrong,))
+    with pytest.raises(ResilienceError, match="seal.signers"):
+        SealSettings(signers=("ssh-ed25519 AAAA",))
+    with pytest.raises(ResilienceError, match="seal.last_link"):
+        SealSettings(last_link="17")
+
+
+# --- signatures ---------------------------------------------------------------------------------
+
+
+def test_a_signature_counts_for_its_text_its_key_and_its_namespace(tmp_path: Path) -> None:
+    mine, other = str(tmp_path / "mine"), str(tmp_path / "other")
+    signatures.new_key(mine)
+    signatures.new_key(other)
+    trusted = [signatures.public_key(mine)]
+    assert signatures.is_public_key(trusted[0])
+    signature = signatures.sign(b"text\n", mine)
+    assert signatures.is_signed_by(b"text\n", signature, trusted)
+    assert signatures.is_signed_by(b"text\n", signature, [signatures.public_key(other), *trusted])
+    assert not signatures.is_signed_by(b"Text\n", signature, trusted)
+    assert not signatures.is_signed_by(b"text\n", signature, [signatures.public_key(other)])
+    assert not signatures.is_signed_by(b"text\n", "", trusted)
+    lines = signature.splitlines()
+    for position in range(0, len(lines[1]), 7):
+        flipped = "A" if lines[1][position] != "A" else "B"
+        spoilt = lines[1][:position] + flipped + lines[1][position + 1 :]
+        text = "\n".join([lines[0], spoilt, *lines[2:], ""])
+        assert not signatures.is_signed_by(b"text\n", text, trusted)
+    foreign = subprocess.run(
+        ["ssh-keygen", "-q", "-Y", "sign", "-f", mine, "-n", "git"],
+        input=b"text\n",
+        capture_output=True,
+        check=True,
+    ).stdout.decode()
+    assert not signatures.is_signed_by(b"text\n", foreign, trusted)
+
+
+# --- ledger -------------------------------------------------------------------------------------
+
+
+def item(path: str, number: int = 1, state: str = MADE) -> LedgerItem:
+    content = Content("a" * 64, 10, "b" * 64, 20)
+    return LedgerItem(
+        path, 5, content, {".manifest.json": content}, ("c" * 64, 30), number, "ff", state
+    )
+
+
+def test_the_ledger_remembers_across_runs(tmp_path: Path) -> None:
+    path = str(tmp_path / "ledger")
+    ledger = SealLedger(path)
+    odd = os.fsdecode(b"daily/\xff\n.dump")
+    ledger.add([item("daily/a"), item(odd, 2)])
+    ledger.add_link(Position("20251108T030000Z-aa", 2, "d" * 64))
+    ledger.mark_sent(["daily/a", "daily/unknown"])
+    ledger.drop([odd, "daily/unknown"])
+    again = SealLedger(path)
+    assert again.items == {"daily/a": item("daily/a", state=SENT)}
+    assert again.last == ledger.last
+    assert (again.cut_off, again.damaged) == (False, 0)
+
+
+def test_a_line_that_was_cut_off_is_no_damage_at_any_byte(tmp_path: Path) -> None:
+    path = tmp_path / "ledger"
+    ledger = SealLedger(str(path))
+    ledger.add([item("daily/a")])
+    before = path.read_bytes()
+    ledger.add([item("daily/b", 2)])
+    whole = path.read_bytes()
+    for end in range(len(before) + 1, len(whole)):
+        path.write_bytes(whole[:end])
+        cut = SealLedger(str(path))
+        assert (set(cut.items), cut.cut_off, cut.damaged) == ({"daily/a"}, True, 0)
+    cut.add([item("daily/c", 3)])
+    assert set(SealLedger(str(path)).items) == {"daily/a", "daily/c"}
+
+
+def test_damage_is_counted_and_kept_aside(tmp_path: Path) -> None:
+    path = tmp_path / "ledger"
+    ledger = SealLedger(str(path))
+    ledger.add([item("daily/a"), item("daily/b", 2), item("daily/c", 3)])
+    lines = path.read_bytes().splitlines(keepends=True)
+    for bad in (b"\0\0\n", b"[]\n", b"null\n", lines[1][:40] + b"\n", b'{"item": {}}\n'):
+        path.write_bytes(lines[0] + bad + lines[2])
+        found = SealLedger(str(path))
+        assert (set(found.items), found.damaged) == ({"daily/a", "daily/c"}, 1)
+    found.mark_sent(["daily/a"])
+    assert SealLedger(str(path)).damaged == 0
+    assert (tmp_path / "ledger.damaged").exists()
+
+
+def test_the_ledger_does_not_grow_without_end(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(ledger_module, "MOST_SPARE", 20)
+    path = tmp_path / "ledger"
+    ledger = SealLedger(str(path))
+    for number in range(60):
+        ledger.add([item("daily/a", number)])
+    assert len(path.read_bytes().splitlines()) < 30
+    assert SealLedger(str(path)).items["daily/a"].number == 59
+    json.loads(path.read_text().splitlines()[0])
