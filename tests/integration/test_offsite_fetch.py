@@ -16,6 +16,9 @@ from ansible_collections.chefwell.resilience.plugins.module_utils.common.errors 
 )
 from ansible_collections.chefwell.resilience.plugins.module_utils.drill import drill
 from ansible_collections.chefwell.resilience.plugins.module_utils.offsite import offsite_fetch
+from ansible_collections.chefwell.resilience.plugins.module_utils.offsite.transport_gate import (
+    GateTransport,
+)
 from ansible_collections.chefwell.resilience.plugins.module_utils.proof import proof_settings
 from support.drill_settings import drill_settings
 from support.offsite_client import destination_on
@@ -103,7 +106,7 @@ def test_through_the_servers_gate(bed: Testbed, tmp_path: Path, allow: str) -> N
         gated.backups = tmp_path / "copy"
         shutil.copytree(bed.record["backups"], gated.backups)
         gated.install_gate(allow)
-        server = destination_on(gated, connect_seconds=5)
+        server = GateTransport(destination_on(gated, connect_seconds=5, mode="restricted"))
         if allow == "write":
             with pytest.raises(ResilienceError, match="may not read what is there"):
                 offsite_fetch.fetch(server, str(tmp_path))

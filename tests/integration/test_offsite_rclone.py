@@ -9,11 +9,7 @@ from __future__ import annotations
 import contextlib
 import os
 import shutil
-import socket
 import subprocess
-import sys
-import time
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -34,45 +30,11 @@ from ansible_collections.chefwell.resilience.plugins.module_utils.offsite.transp
     RcloneTransport,
 )
 from support.backup_trees import add_backup, contents, plan_tree
-from testbed.services import free_port
+from support.rclone_server import configuration, serving
 
 # The path of the copy on each kind of server, and the local folder behind it.
 KINDS = ("sftp", "webdav", "s3")
 BARE = {"PATH": os.environ["PATH"], "HOME": "/nonexistent"}
-
-
-@contextlib.contextmanager
-def serving(kind: str, folder: Path) -> Iterator[str]:
-    """A server; yields the configuration of a remote `there` that reaches it."""
-    port = free_port()
-    secret = subprocess.run(
-        ["rclone", "obscure", "secret"], capture_output=True, text=True, check=True
-    ).stdout.strip()
-    arguments = ["rclone", "serve", kind, str(folder), f"--addr=127.0.0.1:{port}", "--user=u"]
-    arguments += ["--pass=secret", "--config=/dev/null", "--dir-cache-time=0s"]
-    if kind == "s3":
-        arguments = [sys.executable, "-m", "moto.server", "-H", "127.0.0.1", "-p", str(port)]
-    running = subprocess.Popen(
-        arguments,
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-        env={**os.environ, "HOME": str(folder.parent), "XDG_CACHE_HOME": str(folder.parent)},
-    )
-    try:
-        limit = time.monotonic() + 30
-        while socket.socket().connect_ex(("127.0.0.1", port)) != 0:
-            assert running.poll() is None and time.monotonic() < limit, f"no {kind} server"
-            time.sleep(0.05)
-        yield {
-            "sftp": f"type = sftp\nhost = 127.0.0.1\nport = {port}\nuser = u\npass = {secret}\n",
-            "webdav": f"type = webdav\nurl = http://127.0.0.1:{port}\nvendor = other\n"
-            f"user = u\npass = {secret}\n",
-            "s3": f"type = s3\nprovider = Other\nendpoint = http://127.0.0.1:{port}\n"
-            "access_key_id = u\nsecret_access_key = secret\nforce_path_style = true\n",
-        }[kind]
-    finally:
-        running.kill()
-        running.wait()
 
 
 class Far:
@@ -80,9 +42,7 @@ class Far:
 
     def __init__(self, root: Path, config: str) -> None:
         self.root = root
-        self.file = root / "rclone.conf"
-        self.file.write_text(f"[there]\n{config}")
-        self.file.chmod(0o600)
+        self.file = configuration(root, config)
 
     def rclone(self, *words: str) -> None:
         subprocess.run(

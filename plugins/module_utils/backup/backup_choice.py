@@ -122,7 +122,7 @@ def _newest(
     set_aside: list[str] = []
     while newest := dataclasses.replace(tree, files=left).newest():
         name = inventory.readable(newest.path)
-        if _is_roles_file(os.path.join(tree.root, newest.path)):
+        if holds_roles_alone(os.path.join(tree.root, newest.path)):
             why = _("%(file)s holds roles and no database", file=name)
         elif newest.age_seconds(now) < -FURTHEST_ZONE:
             why = _("the name of %(file)s lies in the future", file=name)
@@ -133,7 +133,7 @@ def _newest(
     return None, set_aside
 
 
-def _is_roles_file(path: str) -> bool:
+def holds_roles_alone(path: str) -> bool:
     """Return whether a file is what `pg_dumpall --roles-only` or `--globals-only` writes.
 
     It stands beside a backup and has its date. A dump of a whole server begins alike and goes on

@@ -28,7 +28,12 @@ from .command import (
     print_result,
     warn,
 )
-from .commands_staging import progress_printer, refuse_path_from_offsite
+from .commands_staging import (
+    from_offsite_argument,
+    progress_printer,
+    refuse_path_from_offsite,
+    with_destination,
+)
 
 NAME = "disaster-recovery"
 
@@ -45,9 +50,7 @@ def _arguments(parser: argparse.ArgumentParser) -> None:
     )
     which.add_argument("--resume", action="store_true", help="finish a switch that was cut off")
     which.add_argument("--undo", action="store_true", help="take the last switch back")
-    parser.add_argument(
-        "--from-offsite", action="store_true", help="fetch it from the offsite server"
-    )
+    from_offsite_argument(parser)
     parser.add_argument("--tenant", metavar="SCHEMA", help="one tenant alone")
     parser.add_argument(
         "--confirm", metavar="HOST", help="switch: this host's name, so that it is no mistake"
@@ -55,6 +58,7 @@ def _arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def _run(settings: RestoreSettings, arguments: argparse.Namespace) -> int:
+    settings = with_destination(settings, arguments)
     target = restore_settings.recovery_server(settings)
     recovery_settings = recovery.RecoverySettings(restore_settings.proof_settings(settings), target)
     if arguments.status:
@@ -70,7 +74,7 @@ def _run(settings: RestoreSettings, arguments: argparse.Namespace) -> int:
         "path": arguments.backup,
         "tier": arguments.tier,
         "date": arguments.date,
-        "from_offsite": arguments.from_offsite,
+        "from_offsite": arguments.from_offsite is not None,
     }
     progress = progress_printer(settings.language)
     if arguments.tenant:

@@ -31,15 +31,31 @@ def _drill_arguments(parser: argparse.ArgumentParser) -> None:
     which.add_argument("--backup", metavar="FILE", help="this backup")
     which.add_argument("--tier", help="the newest of this tier")
     which.add_argument("--date", metavar="YYYY-MM-DD", help="the newest taken on this day")
-    parser.add_argument(
-        "--from-offsite", action="store_true", help="fetch it from the offsite server"
-    )
+    from_offsite_argument(parser)
     parser.add_argument("--keep", action="store_true", help="leave staging standing")
+
+
+def from_offsite_argument(parser: argparse.ArgumentParser) -> None:
+    """Add the option that fetches the backup from the offsite copy."""
+    parser.add_argument(
+        "--from-offsite",
+        nargs="?",
+        const="",
+        metavar="DESTINATION",
+        help="fetch it from the offsite copy: from this destination, or the configured one",
+    )
+
+
+def with_destination(settings: RestoreSettings, arguments: argparse.Namespace) -> RestoreSettings:
+    """Return the settings with the destination that the command line names."""
+    if not arguments.from_offsite:
+        return settings
+    return dataclasses.replace(settings, offsite_destination=arguments.from_offsite)
 
 
 def refuse_path_from_offsite(arguments: argparse.Namespace) -> None:
     """Refuse a path together with `--from-offsite`: the path is on this host."""
-    if arguments.backup and arguments.from_offsite:
+    if arguments.backup and arguments.from_offsite is not None:
         raise ResilienceError(
             "a file of this host cannot be fetched from offsite",
             option="backup",
@@ -129,7 +145,7 @@ def _setup(settings: RestoreSettings, arguments: argparse.Namespace) -> int:
 
 
 def _drill(settings: RestoreSettings, arguments: argparse.Namespace) -> int:
-    drill_settings = restore_settings.proof_settings(settings)
+    drill_settings = restore_settings.proof_settings(with_destination(settings, arguments))
     refuse_path_from_offsite(arguments)
     if arguments.backup:
         settings = dataclasses.replace(settings, source="local")
@@ -140,7 +156,7 @@ def _drill(settings: RestoreSettings, arguments: argparse.Namespace) -> int:
         path=arguments.backup,
         tier=arguments.tier,
         date=arguments.date,
-        from_offsite=arguments.from_offsite or settings.source == "offsite",
+        from_offsite=arguments.from_offsite is not None or settings.source == "offsite",
         keep=arguments.keep,
         progress=progress_printer(settings.language),
     )

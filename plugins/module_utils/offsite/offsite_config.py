@@ -112,15 +112,8 @@ def syncs(settings: OffsiteSettings, chosen: Sequence[str] = ()) -> list[SyncSet
         ResilienceError: there is no destination, two have one name, a setting of one is wrong, or a
             chosen one does not exist.
     """
-    named = _by_name(settings)
     for name in chosen:
-        if name not in named:
-            raise ResilienceError(
-                "there is no such destination",
-                option="destination",
-                value=name,
-                remedy=known_names(name, named),
-            )
+        named(settings, name)
     return [
         SyncSettings(
             transport=transport(settings, destination),
@@ -144,7 +137,7 @@ def syncs(settings: OffsiteSettings, chosen: Sequence[str] = ()) -> list[SyncSet
             retry_seconds=destination.retry_seconds,
             durable=destination.durable,
         )
-        for name, destination in named.items()
+        for name, destination in _by_name(settings).items()
         if not chosen or name in chosen
     ]
 
@@ -176,6 +169,23 @@ def first(settings: OffsiteSettings) -> DestinationSettings:
         ResilienceError: there is none.
     """
     return next(iter(_by_name(settings).values()))
+
+
+def named(settings: OffsiteSettings, name: str) -> DestinationSettings:
+    """Return the destination of a name.
+
+    Raises:
+        ResilienceError: there is none.
+    """
+    known = _by_name(settings)
+    if name not in known:
+        raise ResilienceError(
+            "there is no such destination",
+            option="destination",
+            value=name,
+            remedy=known_names(name, known),
+        )
+    return known[name]
 
 
 def _by_name(settings: OffsiteSettings) -> dict[str, DestinationSettings]:

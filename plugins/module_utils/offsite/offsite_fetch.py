@@ -2,78 +2,73 @@
 # Copyright (c) 2026, chefwell.resilience contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Fetch a backup from the offsite server, with the offsite stage's configuration.
+"""Fetch a backup from a destination of the offsite copy, by whatever transport it has.
 
-rsync lists as well as it fetches, so that an account that may only read through rsync is enough.
-The listing is not trusted: a name counts only if it lies directly in one of the tiers and fits the
-pattern.
+The listing is not trusted: a name counts only if it lies in one of the tiers and fits the pattern,
+or is a folder that pg_dump wrote, and what was fetched must have the bytes that were listed.
 """
 
 from __future__ import annotations
 
 import dataclasses
 import os
-import re
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
-from ..backup.backup_choice import ChosenBackup, choose
-from ..common import process
+from ..backup.backup_choice import CONTENTS, ChosenBackup, choose, holds_roles_alone
 from ..common.errors import ResilienceError
-from ..common.messages import _
+from ..common.messages import _, ngettext
 from ..common.settings import load
 from ..inventory import backup_names, inventory
-from . import offsite_config, ssh
+from ..inventory.inventory import readable
+from . import offsite_config
 from .offsite_config import OffsiteSettings
+from .sync_source import PlainSource, Source
+from .transport import RemoteFile, Transport
 
 PREFIX = "fetched-"
-TRIES = 3
-# How rsync writes `%l %n`: bytes, then the name; odd bytes in it as `\#ooo`.
-_LISTED = re.compile(r"(\d+) ([^/]+)/([^/]+)/?$")
 # Endings of the files that belong to a backup.
 BESIDE = (".sha256", ".manifest.json")
 
 
-def destination(config_file: str, key_file: str = "") -> ssh.Destination:
-    """Return the server of the offsite stage's configuration.
+def transport(config_file: str, key_file: str = "", name: str = "") -> Transport:
+    """Return what fetches from a destination of the offsite stage's configuration.
 
     Args:
         config_file: the offsite stage's configuration.
-        key_file: a key that may read there, where the stage's own key may not.
+        key_file: a key that may read at the first destination, where the stage's own may not.
+        name: of the destination; empty for the first.
 
     Raises:
-        ResilienceError: the stage is not installed on this host, or its configuration is
-            incomplete.
+        ResilienceError: the stage is not installed on this host, its configuration is incomplete,
+            or it has no such destination.
     """
     settings = load(config_file, OffsiteSettings)
-    server = offsite_config.first(settings)
-    if server.transport != "rsync":
-        raise ResilienceError(
-            _("a backup is fetched over rsync only"),
-            option="destinations[0].transport",
-            value=server.transport,
-            remedy=_("copy it here with rclone, and name the file with --backup"),
-        )
-    own_key = key_file or offsite_config.key_file(settings, server)
-    return offsite_config.ssh_destination(settings, dataclasses.replace(server, key_file=own_key))
+    first = offsite_config.first(settings)
+    chosen = offsite_config.named(settings, name) if name else first
+    if key_file and chosen == first:
+        chosen = dataclasses.replace(chosen, key_file=key_file)
+    return offsite_config.transport(settings, chosen)
 
 
 def fetch(
-    server: ssh.Destination,
+    server: Transport,
     folder: str,
     *,
     tiers: Sequence[str] = inventory.TIERS,
     pattern: str = backup_names.PATTERN,
     tier: str | None = None,
     date: str | None = None,
+    source: Source | None = None,
 ) -> ChosenBackup:
     """Fetch one backup, the newest that fits.
 
     Args:
-        server: from `destination`.
+        server: from `transport`.
         folder: gets a new tree with the backup.
         tiers, pattern: of the tree there.
         tier, date: which backup; the newest of all when left out.
+        source: what the backups are on the server; plain files when left out.
 
     Returns:
         The fetched backup.
@@ -81,42 +76,99 @@ def fetch(
     Raises:
         ResilienceError: the server cannot be reached, holds no such backup, or the transfer failed.
     """
-    ssh.check_key(server)
-    known = backup_names.compiled(pattern)
-    listed = _rsync(server, ["--recursive", "--dry-run", "--out-format=%l %n"], tiers, folder)
+    server.check()
     tree = tempfile.mkdtemp(prefix=PREFIX, dir=folder)
     os.chmod(tree, 0o711)
-    sizes: dict[str, int] = {}
-    for line in listed.splitlines():
-        match = _LISTED.fullmatch(line)
-        if match and match[2] in tiers and backup_names.match_name(match[3], known):
-            sizes[f"{match[2]}/{match[3]}"] = int(match[1])
-    # An empty file of each name, so that `choose` works as on a local tree.
-    for name in tiers:
-        os.makedirs(os.path.join(tree, name))
-    for name in sizes:
-        open(os.path.join(tree, name), "wb").close()
-    try:
-        chosen = choose(tree, tiers=tuple(tiers), pattern=pattern, tier=tier, date=date)
-    except ResilienceError as error:
-        raise ResilienceError(
-            error.problem,
-            option="offsite",
-            value=str(server),
-            remedy=_("look with verify-offsite-backups.sh what the server holds"),
-        ) from error
-    finally:
-        for name in sizes:
-            os.unlink(os.path.join(tree, name))
-    name = os.path.relpath(chosen.path, tree)
-    _require_room(sizes[name], folder, server)
-    includes = [f"--include=/{os.path.basename(name)}{end}" for end in ("", "/**", *BESIDE)]
-    options = ["--recursive", "--times", "--partial-dir=.rsync-partial", *includes, "--exclude=*"]
-    _rsync(server, options, [os.path.dirname(name) + "/"], os.path.join(tree, chosen.tier or ""))
-    return choose(tree, tiers=tuple(tiers), pattern=pattern, tier=chosen.tier)
+    source = source or PlainSource(tree, tiers, pattern, tree, 0)
+    # What each file is called there, by its name as a backup of this host.
+    files = server.list_files(tiers)
+    there = {source.original(path): path for path in files}
+    listed = _backups({path: files[name] for path, name in there.items()}, tiers, pattern)
+    set_aside: list[str] = []
+    while True:
+        chosen = _choice(server, tree, listed, tiers=tiers, pattern=pattern, tier=tier, date=date)
+        set_aside += [why for why in chosen.set_aside if why not in set_aside]
+        wanted = {path: file for path, file in listed.items() if _belongs(path, chosen.path)}
+        _fetch_whole(server, tree, {there[path]: file for path, file in wanted.items()})
+        backup = source.receive(tree, chosen.path)
+        if not holds_roles_alone(backup):
+            found = choose(tree, path=backup, pattern=pattern)
+            return dataclasses.replace(found, tier=chosen.tier, set_aside=tuple(set_aside))
+        # Only its content shows that; the next newest is the backup.
+        name = readable(chosen.path)
+        set_aside.append(_("%(file)s holds roles and no database", file=name))
+        listed = {path: file for path, file in listed.items() if path not in wanted}
 
 
-def _require_room(size: int, folder: str, server: ssh.Destination) -> None:
+def _backups(
+    listed: Mapping[str, RemoteFile], tiers: Sequence[str], pattern: str
+) -> dict[str, RemoteFile]:
+    """Return the files of backups, and those that belong to one."""
+    known = backup_names.compiled(pattern)
+    found = {}
+    for path, file in listed.items():
+        tier, _slash, name = path.partition("/")
+        folder, inner = os.path.split(name)
+        if tier not in tiers or "/" in folder or _is_hidden(name):
+            continue
+        owner = _owner(path)
+        if folder:
+            counts = f"{tier}/{folder}/{CONTENTS}" in listed
+        else:
+            counts = owner in listed or f"{owner}/{CONTENTS}" in listed
+        if counts or not folder and backup_names.match_name(inner, known):
+            found[path] = file
+    return found
+
+
+def _is_hidden(name: str) -> bool:
+    return any(not part or part.startswith(".") for part in name.split("/"))
+
+
+def _owner(path: str) -> str:
+    """Return the backup that a file of this name would belong to; empty where there is none."""
+    return next((path[: -len(ending)] for ending in BESIDE if path.endswith(ending)), "")
+
+
+def _belongs(path: str, backup: str) -> bool:
+    return path == backup or path.startswith(f"{backup}/") or _owner(path) == backup
+
+
+def _choice(
+    server: Transport,
+    tree: str,
+    listed: Mapping[str, RemoteFile],
+    *,
+    tiers: Sequence[str],
+    pattern: str,
+    tier: str | None,
+    date: str | None,
+) -> ChosenBackup:
+    """Return the backup that fits, as if the listed ones were a tree here; its path is relative."""
+    with tempfile.TemporaryDirectory(prefix="choice-", dir=tree) as names:
+        for name in tiers:
+            os.makedirs(os.path.join(names, name))
+        for path, file in listed.items():
+            if _owner(path):
+                continue
+            whole = os.path.join(names, path)
+            os.makedirs(os.path.dirname(whole), exist_ok=True)
+            with open(whole, "wb"):
+                pass
+            os.utime(whole, ns=(file.mtime_ns, file.mtime_ns))
+        try:
+            chosen = choose(names, tiers=tuple(tiers), pattern=pattern, tier=tier, date=date)
+        except ResilienceError as error:
+            raise ResilienceError(
+                error.problem,
+                option="offsite",
+                value=str(server),
+                remedy=_("look with verify-offsite-backups.sh what the server holds"),
+            ) from error
+        return dataclasses.replace(chosen, path=os.path.relpath(chosen.path, names))
+
+
+def _require_room(size: int, folder: str, server: Transport) -> None:
     room = os.statvfs(folder)
     free = room.f_bavail * room.f_frsize
     if size > free:
@@ -132,39 +184,27 @@ def _require_room(size: int, folder: str, server: ssh.Destination) -> None:
         )
 
 
-def _rsync(server: ssh.Destination, options: Sequence[str], names: Sequence[str], to: str) -> str:
-    shell = " ".join("'" + word.replace("'", "''") + "'" for word in ssh.command(server))
-    host = f"[{server.host}]" if ":" in server.host else server.host
-    root = f"{server.user}@{host}:{server.path.rstrip('/')}/"
-    for left in range(TRIES - 1, -1, -1):
-        ended = process.run(
-            [
-                *("rsync", *options, "--no-human-readable"),
-                *(f"--timeout={server.silence_seconds}", f"--rsh={shell}", "--"),
-                *(root + name for name in names),
-                os.path.join(to, ""),
-            ],
-            time_limit=server.time_limit,
-            env=ssh.environment(),
+def _fetch_whole(server: Transport, tree: str, wanted: Mapping[str, RemoteFile]) -> None:
+    """Fetch files, and compare them with what was listed: an exit code alone proves nothing."""
+    _require_room(sum(file.bytes for file in wanted.values()), tree, server)
+    server.fetch(list(wanted), tree)
+    short = []
+    for path, file in wanted.items():
+        try:
+            size = os.lstat(os.path.join(tree, path)).st_size
+        except OSError:
+            size = -1
+        if size != file.bytes:
+            short.append(readable(path))
+    if short:
+        raise ResilienceError(
+            ngettext(
+                "%(count)d file was not fetched as the server lists it: %(files)s",
+                "%(count)d files were not fetched as the server lists them: %(files)s",
+                len(short),
+                files=", ".join(short[:5]),
+            ),
+            option="offsite",
+            value=str(server),
+            remedy=_("look whether it still changes there, and try again"),
         )
-        # 23 and 24: a part could not be read; when listing, a tier that is not there.
-        if ended.code == 0 or (ended.code in (23, 24) and "--dry-run" in options):
-            return ended.output
-        why = ssh.failure(ended.errors)
-        if left == 0 or (why and not why.retryable):
-            break
-    if why:
-        raise ssh.ServerError(why, ssh.error_line(ended.errors), server)
-    raise ResilienceError(
-        _(
-            "%(program)s ended with %(ending)s: %(why)s",
-            program="rsync",
-            ending=ended.ending(),
-            why=ssh.error_line(ended.errors),
-        ),
-        option="offsite",
-        value=str(server),
-        remedy=_(
-            "try sync-backups-offsite.sh --test-connection, and look whether the key may read"
-        ),
-    )

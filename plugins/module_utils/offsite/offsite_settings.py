@@ -14,6 +14,7 @@ from typing import Any
 from ..common.errors import ResilienceError
 from ..inventory import backup_names, freshness, inventory
 from .offsite_guards import Limits, Refusal
+from .sync_source import PlainSource, Source
 from .transport import Transport
 
 OK, WARNING, LOCKED, REFUSED, FAILED = "ok", "warning", "locked", "refused", "failed"
@@ -57,6 +58,13 @@ class SyncSettings:
     reread_days: float = 30
     unfinished_seconds: float = 0
     schedule: Mapping[str, float] = dataclasses.field(default_factory=lambda: freshness.SCHEDULE)
+
+    @property
+    def source(self) -> Source:
+        """The backups as the server gets them."""
+        return PlainSource(
+            self.backup_path, self.tiers, self.pattern, self.state_dir, self.reread_days
+        )
 
     def __post_init__(self) -> None:
         for tier in self.tiers:

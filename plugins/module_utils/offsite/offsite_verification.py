@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import dataclasses
 import datetime
-import os
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
@@ -18,13 +17,13 @@ from ..common.system_errors import reason
 from ..inventory import (
     digest_cache,
     freshness,
-    inventory,
     inventory_names,
     tree_comparison,
-    tree_digests,
 )
-from ..inventory.digest_cache import DigestCache, Identity
+from ..inventory.digest_cache import DigestCache
 from ..inventory.inventory import Inventory, readable
+from . import digest_updates
+from .digest_updates import DigestSources
 from .offsite_settings import SyncSettings
 from .offsite_state import load_rotten, load_state, save_rotten, state_path
 from .remote_listing import RemoteListing
@@ -66,16 +65,14 @@ def verify(
 def _verification(
     settings: SyncSettings, full: bool, progress: Callable[[int, int], None] | None
 ) -> dict[str, Any]:
-    transport = settings.transport
+    transport, source = settings.transport, settings.source
     transport.check()
     state, _problem = load_state(settings)
     now = datetime.datetime.now().astimezone()
 
     with ThreadPoolExecutor(max_workers=1) as pool:
         remote_future = pool.submit(_remote_with_digests, settings, full)
-        local, local_digests = local_with_digests(
-            settings, _scan(settings), full=full, progress=progress
-        )
+        local, local_digests = source.with_digests(source.scan(), full=full, progress=progress)
         remote, listing, remote_digests = remote_future.result()
     if not listing.exists:
         remote.problems.append(_("%(where)s: no such folder on the server", where=str(transport)))
@@ -105,27 +102,6 @@ def _verification(
     }
 
 
-@dataclasses.dataclass(frozen=True)
-class DigestSources:
-    """Where the digests of one side came from.
-
-    Attributes:
-        read: how many files were read in this run.
-        cached: how many digests came from the cache.
-        rotted: files whose content changed while size and times did not, escaped.
-        before: digests of earlier verifications, by path.
-    """
-
-    read: int
-    cached: int
-    rotted: list[str]
-    before: Mapping[str, str]
-
-    def counts(self) -> dict[str, int]:
-        """Return both counts as plain values."""
-        return {"read": self.read, "cached": self.cached}
-
-
 def _rotten_copies(
     settings: SyncSettings, local: Inventory, remote: Inventory, before: Mapping[str, str]
 ) -> dict[str, str]:
@@ -150,70 +126,6 @@ def _rotten_copies(
         if copy.bytes == file.bytes and same_time and known.get(file.path) == file.sha256:
             found[file.path] = file.sha256
     return found
-
-
-def _scan(settings: SyncSettings) -> Inventory:
-    return inventory.scan(settings.backup_path, tiers=settings.tiers, pattern=settings.pattern)
-
-
-def local_with_digests(
-    settings: SyncSettings,
-    tree: Inventory,
-    *,
-    full: bool = False,
-    share: bool = True,
-    progress: Callable[[int, int], None] | None = None,
-) -> tuple[Inventory, DigestSources]:
-    """Return the local tree with digests.
-
-    Args:
-        settings: the sync, which has the state folder of the cache.
-        tree: as `inventory.scan` returned it.
-        full: whether to read everything.
-        share: whether to read a share of the known files again.
-        progress: as for `verify`.
-    """
-    # All destinations share one cache, because the local tree is the same.
-    cache = DigestCache(os.path.join(settings.state_dir, "offsite-digests.json"))
-    identities = {file.path: tree.identities[file.path] for file in tree.files}
-    planned = digest_cache.plan(
-        cache.entries,
-        identities,
-        now=digest_cache.today(),
-        full_days=settings.reread_days if share else float("inf"),
-        full=full,
-    )
-    found = tree_digests.with_digests(tree, planned.cached, progress)
-    digests = {file.path: file.sha256 or "" for file in found.files}
-    sources = _update_cache(cache, planned, identities, digests, found)
-    return found, sources
-
-
-def _update_cache(
-    cache: DigestCache,
-    planned: digest_cache.Plan,
-    identities: Mapping[str, Identity],
-    digests: Mapping[str, str],
-    tree: Inventory,
-) -> DigestSources:
-    before = {path: known.sha256 for path, known in cache.entries.items()}
-    read = {path: digests[path] for path in planned.to_read if digests.get(path)}
-    rotted = sorted(
-        path for path, digest in read.items() if planned.before.get(path, digest) != digest
-    )
-    # A rotten file keeps its old digest, so that it is reported again until it is replaced.
-    cache.learn(
-        identities,
-        {path: digest for path, digest in read.items() if path not in rotted},
-        digest_cache.today(),
-    )
-    for path in rotted:
-        cache.read_every_time(path)
-    problem = cache.save(identities)
-    if problem:
-        tree.problems.append(problem)
-    rotted_names = [readable(path) for path in rotted]
-    return DigestSources(len(read), len(planned.cached), rotted_names, before)
 
 
 def _remote_with_digests(
@@ -242,7 +154,11 @@ def _remote_with_digests(
             tree.problems.append(
                 _("%(file)s: the server could not read it", file=readable(file.path))
             )
-    return tree, remote, _update_cache(cache, planned, remote.identities, digests, tree)
+    return (
+        tree,
+        remote,
+        digest_updates.update_cache(cache, planned, remote.identities, digests, tree),
+    )
 
 
 def verify_exit_code(verification: Mapping[str, Any]) -> int:

@@ -311,7 +311,7 @@ def transfer_result(
     sent, removed, bytes_sent = [], [], 0
     for line in lines:
         if found := _ITEM.fullmatch(line):
-            item = Item(_unescaped(found["name"]), int(found["bytes"]))
+            item = Item(unescaped(found["name"]), int(found["bytes"]))
             if found["what"].startswith("*deleting"):
                 removed.append(item)
             elif found["what"].startswith("<f"):
@@ -373,7 +373,7 @@ def _failed(seen: Transfer, errors: str, late: process.TimeLimitError | None) ->
     )
 
 
-def _unescaped(name: str) -> str:
+def unescaped(name: str) -> str:
     r"""Return a name without rsync's escapes.
 
     rsync writes a byte that is not printable, and a backslash before `#`, as `\#ooo`.

@@ -22,9 +22,8 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from ..common.errors import ResilienceError
 from ..common.messages import _, join, ngettext
 from ..common.system_errors import reason
-from ..inventory import inventory, tree_digests
 from ..inventory.inventory import BackupFile, Inventory, readable
-from . import offsite_guards, offsite_verification, ssh
+from . import offsite_guards, ssh
 from .offsite_guards import Refusal
 from .offsite_settings import FAILED, LOCKED, OK, REFUSED, WARNING, SyncResult, SyncSettings
 from .offsite_state import (
@@ -131,6 +130,7 @@ class _SyncRun:
         progress: Callable[[int, int], None] | None,
     ) -> None:
         self.settings = settings
+        self.source = settings.source
         self.dry_run = dry_run
         self.overrides = overrides
         self.progress = progress
@@ -237,17 +237,11 @@ class _SyncRun:
         return tree
 
     def _scan(self) -> Inventory:
-        settings = self.settings
-        return inventory.scan(
-            settings.backup_path,
-            tiers=settings.tiers,
-            pattern=settings.pattern,
-            known=self.state.last_good.files if self.state.last_good else None,
-        )
+        return self.source.scan(self.state.last_good.files if self.state.last_good else None)
 
     def _source_refusals(self, tree: Inventory) -> list[Refusal]:
         marker = self.settings.marker
-        if marker and os.path.isfile(os.path.join(tree.root, marker)):
+        if marker and os.path.isfile(os.path.join(self.settings.backup_path, marker)):
             marker = ""
         before = self.state.last_good.files if self.state.last_good else {}
         return offsite_guards.check_source(
@@ -354,7 +348,7 @@ class _SyncRun:
         """Return success without a transfer, unless the tree was unmounted meanwhile."""
         # An unmounted tree has lost all files, so a sample is enough.
         some = tree.files[:: max(1, len(tree.files) // 20)]
-        if all(os.path.lexists(os.path.join(tree.root, file.path)) for file in some):
+        if all(self.source.state(file.path) for file in some):
             return self._success_outcome(), False
         return self._recheck_source(tree) or (self._success_outcome(), False)
 
@@ -375,7 +369,7 @@ class _SyncRun:
         for path, digest in load_rotten(self.settings).items():
             if path in held:
                 with contextlib.suppress(OSError):
-                    if tree_digests.sha256(os.path.join(tree.root, path)) == digest:
+                    if self.source.digest(path) == digest:
                         found.add(path)
         return found & {file.path for file in tree.files}
 
@@ -434,7 +428,7 @@ class _SyncRun:
         return any(file.path not in good.files for file in tree.files)
 
     def _digests(self, tree: Inventory) -> dict[str, str]:
-        found, _reading = offsite_verification.local_with_digests(self.settings, tree, share=False)
+        found, _reading = self.source.with_digests(tree, share=False)
         return {file.path: file.sha256 for file in found.files if file.sha256}
 
     def _finish(
@@ -484,7 +478,7 @@ class _SyncRun:
 
     def _recheck_source(self, tree: Inventory) -> tuple[Outcome, bool] | None:
         """Return a failure if backups vanished since the scan for another reason than rotation."""
-        gone, changed = _changes_since(tree)
+        gone, changed = self._changes_since(tree)
         self.left_out = {*gone, *changed}
         self.warnings += [
             _(
@@ -516,14 +510,14 @@ class _SyncRun:
         """Send every backup that the server lacks; return the failure, or None."""
         done = self._send_names(list(to_send), sum(to_send.values()))
         self.sent |= {item.path: item.bytes for item in done.sent}
-        if not done.ok and not (done.code == 24 and _changes_since(tree)[0]):
+        if not done.ok and not (done.code == 24 and self._changes_since(tree)[0]):
             return (FAILED, done.problem, done.kind, done.remedy), done.retryable
         return self._recheck_source(tree)
 
     def _delivery(self, total: int = 0) -> Delivery:
         progress = self.progress
         return Delivery(
-            source=self.settings.backup_path,
+            source=self.source.folder,
             old_folder=self.old_folder,
             dry_run=self.dry_run,
             durable=self.settings.durable,
@@ -533,9 +527,21 @@ class _SyncRun:
         )
 
     def _send_names(self, names: Sequence[str], total: int) -> Transfer:
-        done = self.settings.transport.send(names, self._delivery(total))
+        with self.source.provided(names):
+            done = self.settings.transport.send(names, self._delivery(total))
         self.bytes_sent += done.bytes_sent
         return done
+
+    def _changes_since(self, tree: Inventory) -> tuple[list[str], list[str]]:
+        """Return backups that are gone, and those that changed, since the scan."""
+        gone, changed = [], []
+        for file in tree.files:
+            now = self.source.state(file.path)
+            if now is None:
+                gone.append(file.path)
+            elif now != (file.bytes, file.mtime_ns):
+                changed.append(file.path)
+        return gone, changed
 
     def _obsolete(self, tree: Inventory, remote: Inventory) -> list[str]:
         """Return backups that the server holds and that certainly are no longer in the tree."""
@@ -548,7 +554,7 @@ class _SyncRun:
             if file.path not in local
             and readable(file.path) not in tree.in_progress
             and readable(file.tier) not in unread
-            and not os.path.lexists(os.path.join(tree.root, file.path))
+            and self.source.state(file.path) is None
         ]
 
 
@@ -560,20 +566,6 @@ def _to_send(tree: Inventory, remote: Inventory, *, times: bool = True) -> dict[
 
     held = {file.path: seen(file) for file in remote.files}
     return {file.path: file.bytes for file in tree.files if held.get(file.path) != seen(file)}
-
-
-def _changes_since(tree: Inventory) -> tuple[list[str], list[str]]:
-    """Return backups that are gone, and those that changed, since the scan."""
-    gone, changed = [], []
-    for file in tree.files:
-        try:
-            now = os.lstat(os.path.join(tree.root, file.path))
-        except OSError:
-            gone.append(file.path)
-            continue
-        if (now.st_size, now.st_mtime_ns) != (file.bytes, file.mtime_ns):
-            changed.append(file.path)
-    return gone, changed
 
 
 def _names(paths: Sequence[str]) -> str:

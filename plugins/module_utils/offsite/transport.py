@@ -4,15 +4,16 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Interface of the transports: the ways to carry the copies, one file each.
 
-A transport lists the server's backups, returns their digests, sends files by name, and in the end
-moves aside what is obsolete. It decides nothing: guards and comparison stand elsewhere.
+A transport lists the server's backups, returns their digests, sends files by name, moves aside what
+is obsolete, and fetches files back. It decides nothing: guards, comparison and choice stand
+elsewhere. What a file is called there and which bytes it has is the matter of `sync_source`.
 """
 
 from __future__ import annotations
 
 import dataclasses
 from collections.abc import Callable, Sequence
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 from .remote_listing import RemoteListing
 from .rsync import Transfer
@@ -78,6 +79,13 @@ class FinishResult:
     not_placed: tuple[str, ...] = ()
     rejected: tuple[str, ...] = ()
     repaired: tuple[str, ...] = ()
+
+
+class RemoteFile(NamedTuple):
+    """A file on the server that can be fetched: its bytes, and its time of change."""
+
+    bytes: int
+    mtime_ns: int
 
 
 class Transport(Protocol):
@@ -149,6 +157,29 @@ class Transport(Protocol):
         Raises:
             ResilienceError: the server could not be reached.
         """
+
+    def list_files(self, tiers: Sequence[str]) -> dict[str, RemoteFile]:
+        """Return every file of some tiers by path, those in folders of a tier, too.
+
+        A right to read is enough, where `list_backups` may need more.
+
+        Raises:
+            ResilienceError: the server could not be listed.
+        """
+
+    def fetch(self, paths: Sequence[str], folder: str) -> None:
+        """Fetch files into an existing folder, each under its path.
+
+        Args:
+            paths: as `list_files` returned them.
+            folder: takes them; a part of a file in it is continued where possible.
+
+        Raises:
+            ResilienceError: a file could not be fetched.
+        """
+
+    def fetch_command(self, path: str, folder: str) -> str:
+        """Return the command by which a person fetches one file without this collection."""
 
     def weaker(self, remote: RemoteListing) -> tuple[str, ...]:
         """Return the guarantees that this transport cannot give, one sentence each."""

@@ -14,12 +14,12 @@ from typing import Any
 from ..common.errors import ResilienceError
 from ..common.messages import _
 from ..inventory.inventory import readable
-from . import remote_listing, rsync, ssh, ssh_command
+from . import remote_listing, rsync, rsync_fetch, ssh, ssh_command
 from .remote_listing import RemoteListing
 from .rsync import Transfer
 from .ssh import Destination
 from .ssh_command import SshCommand
-from .transport import Delivery, FinishResult, TransferRequest
+from .transport import Delivery, FinishResult, RemoteFile, TransferRequest
 
 # rsync writes files through to disk (`--fsync`) from this version on.
 _DURABLE_FROM = (3, 2, 4)
@@ -166,6 +166,18 @@ class AccountTransport:
         if not request.aside:
             return FinishResult(Transfer(0))
         return FinishResult(self._run_rsync(request.aside, delivery, remove_missing=True))
+
+    def list_files(self, tiers: Sequence[str]) -> dict[str, RemoteFile]:
+        """Return the files of some tiers, as `Transport.list_files`."""
+        return rsync_fetch.list_files(self.destination, tiers)
+
+    def fetch(self, paths: Sequence[str], folder: str) -> None:
+        """Fetch files, as `Transport.fetch`."""
+        rsync_fetch.fetch(self.destination, paths, folder)
+
+    def fetch_command(self, path: str, folder: str) -> str:
+        """Return the command for a person, as `Transport.fetch_command`."""
+        return rsync_fetch.fetch_command(self.destination, path, folder)
 
     def weaker(self, remote: RemoteListing) -> tuple[str, ...]:
         """Return the guarantees that are missing, as `Transport.weaker`."""

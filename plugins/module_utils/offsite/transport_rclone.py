@@ -17,6 +17,7 @@ import datetime
 import json
 import os
 import re
+import shlex
 import tempfile
 from collections.abc import Iterator, Sequence
 from typing import Any
@@ -31,9 +32,10 @@ from . import rsync
 from .remote_listing import RemoteListing
 from .rsync import Item, Transfer
 from .ssh import error_line
-from .transport import Delivery, FinishResult, TransferRequest
+from .transport import Delivery, FinishResult, RemoteFile, TransferRequest
 
 INCOMING = ".chefwell-incoming"
+FETCH_TRIES = 3
 # rclone(1), "Exit code".
 _EXIT_REASONS = {
     1: ("failed", _("rclone failed"), True),
@@ -253,6 +255,36 @@ class RcloneTransport:
             if failed:
                 return FinishResult(failed)
         return FinishResult(Transfer(0, removed=removed))
+
+    def list_files(self, tiers: Sequence[str]) -> dict[str, RemoteFile]:
+        """Return the files of some tiers, as `Transport.list_files`."""
+        self.check()
+        return {
+            f"{tier}/{entry['Path']}": RemoteFile(
+                int(entry["Size"]), _nanoseconds(str(entry["ModTime"]))
+            )
+            for tier in tiers
+            for entry in self._listed(tier, "-R", "--files-only")
+        }
+
+    def fetch(self, paths: Sequence[str], folder: str) -> None:
+        """Fetch files, as `Transport.fetch`."""
+        with _listing(paths) as listed:
+            for _number in range(FETCH_TRIES):
+                failed = self._failure_of(
+                    "copy", "--files-from-raw", listed, "--no-traverse", self._at(""), folder
+                )
+                if failed is None or not failed.retryable:
+                    break
+        if failed:
+            raise ResilienceError(
+                failed.problem, option="rclone_remote", value=str(self), remedy=failed.remedy
+            )
+
+    def fetch_command(self, path: str, folder: str) -> str:
+        """Return the command for a person, as `Transport.fetch_command`."""
+        config = f"--config={self.destination.config_file}"
+        return shlex.join(["rclone", config, "copy", self._at(path), folder])
 
     def _moved(self, paths: Sequence[str], source: str, target: str) -> Transfer | None:
         """Move files on the remote, one call a tier; return the failure, or None.

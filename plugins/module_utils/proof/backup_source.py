@@ -11,7 +11,8 @@ import os
 from typing import Any
 
 from ..backup.backup_choice import ChosenBackup, choose
-from ..offsite import offsite_fetch, ssh
+from ..offsite import offsite_fetch
+from ..offsite.transport import Transport
 from .proof_settings import ProofSettings
 
 
@@ -22,7 +23,7 @@ class BackupSource:
     Attributes:
         path: this very file or folder; never with `from_offsite`.
         tier, date: the newest of a tier, of a day; of all where both are left out.
-        from_offsite: fetch it from the offsite server.
+        from_offsite: fetch it from the offsite copy.
     """
 
     path: str | None = None
@@ -48,7 +49,7 @@ class BackupSource:
         )
 
     def fetch(self, settings: ProofSettings, folder: str) -> ChosenBackup:
-        """Fetch the backup from the offsite server into a folder.
+        """Fetch the backup from the offsite copy into a folder.
 
         Raises:
             ResilienceError: it cannot be fetched.
@@ -63,13 +64,15 @@ class BackupSource:
         )
 
 
-def offsite_of(settings: ProofSettings) -> ssh.Destination:
-    """Return the offsite server.
+def offsite_of(settings: ProofSettings) -> Transport:
+    """Return what fetches from the offsite copy.
 
     Raises:
-        ResilienceError: this host has no offsite stage.
+        ResilienceError: this host has no offsite stage, or no such destination.
     """
-    return offsite_fetch.destination(settings.offsite_config, settings.offsite_key_file)
+    return offsite_fetch.transport(
+        settings.offsite_config, settings.offsite_key_file, settings.offsite_destination
+    )
 
 
 def description(chosen: ChosenBackup) -> dict[str, Any]:

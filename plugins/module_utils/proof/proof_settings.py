@@ -45,6 +45,7 @@ class ProofSettings:
         fall: how far a table may fall since the last drill before it is reported.
         offsite_config: the offsite stage's configuration, for a backup that is fetched from there.
         offsite_key_file: a key that may read there; the stage's own when empty.
+        offsite_destination: the destination to fetch from; the first when empty.
     """
 
     staging: staging.StagingSettings
@@ -67,3 +68,4 @@ class ProofSettings:
     fall: previous_counts.FallLimits = previous_counts.FallLimits()
     offsite_config: str = ""
     offsite_key_file: str = ""
+    offsite_destination: str = ""

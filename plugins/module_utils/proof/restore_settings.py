@@ -144,7 +144,8 @@ class RestoreSettings(StageSettings):
         recovery: production's server for disaster recovery.
         report_dir, runbook, contacts: reports and the runbook.
         source: where drills take the backup from.
-        offsite_config, offsite_key_file: how a backup is fetched from the offsite server.
+        offsite_config, offsite_key_file, offsite_destination: how a backup is fetched from
+            offsite.
         scripts_dir: folder of the commands, for the runbook.
         log_file: each run appends its lines to it.
     """
@@ -210,6 +211,7 @@ class RestoreSettings(StageSettings):
     source: str = option("local", choices=("local", "offsite"))
     offsite_config: str = ""
     offsite_key_file: str = ""
+    offsite_destination: str = ""
     scripts_dir: str = ""
     log_file: str = "/var/log/chefwell-staging-restore.log"
 
@@ -300,6 +302,7 @@ def proof_settings(settings: RestoreSettings) -> ProofSettings:
         table_order=settings.table_order,
         offsite_config=settings.offsite_config,
         offsite_key_file=settings.offsite_key_file,
+        offsite_destination=settings.offsite_destination,
         fall=previous_counts.FallLimits(settings.fall_percent, settings.fall_least_rows),
         api_users=settings.api_users,
         api_steps=steps,

@@ -21,10 +21,8 @@ from ..common.errors import ResilienceError
 from ..common.files import replace_file
 from ..common.language import translations
 from ..common.safe_text import clean_all
-from ..common.settings import load
 from ..common.system_errors import reason
-from ..offsite import offsite_config
-from ..offsite.offsite_config import OffsiteSettings
+from ..offsite import offsite_fetch
 from ..pages import render_drill, render_titles
 from ..proof import restore_settings
 from ..proof.restore_settings import RestoreSettings
@@ -127,7 +125,7 @@ def _content(
             "health_url": target.health_url,
         },
         "store": settings.featured_tenant or f"{settings.tenants.prefix}x",
-        "offsite": _offsite(settings.offsite_config),
+        "offsite": _offsite(settings),
         "contacts": [_person(person) for person in settings.contacts],
         "backups": settings.backup_path,
         "tree": settings.tree_root,
@@ -187,9 +185,12 @@ def _person(person: Mapping[str, Any]) -> dict[str, Any]:
     return {"name": str(person["name"]), "details": details}
 
 
-def _offsite(path: str) -> dict[str, Any] | None:
-    """Return how the offsite server is reached; None where this host has no offsite stage."""
+def _offsite(settings: RestoreSettings) -> dict[str, str] | None:
+    """Return how a backup is fetched by hand; None where this host has no offsite stage."""
+    path = settings.offsite_config
     if not os.path.exists(path):
         return None
-    settings = load(path, OffsiteSettings)
-    return vars(offsite_config.ssh_destination(settings, offsite_config.first(settings)))
+    server = offsite_fetch.transport(path, settings.offsite_key_file, settings.offsite_destination)
+    tier = settings.tiers[0]
+    target = os.path.join(settings.tree_root, tier)
+    return {"place": str(server), "command": server.fetch_command(f"{tier}/BACKUP", target)}

@@ -1,0 +1,71 @@
+# -*- coding: utf-8 -*-
+# Copyright (c) 2026, chefwell.resilience contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Digests of one side of a copy: taken from the cache, or read now and stored there."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping
+
+from ..inventory import digest_cache
+from ..inventory.digest_cache import DigestCache, Identity
+from ..inventory.inventory import Inventory, readable
+
+
+@dataclasses.dataclass(frozen=True)
+class DigestSources:
+    """Where the digests of one side came from.
+
+    Attributes:
+        read: how many files were read in this run.
+        cached: how many digests came from the cache.
+        rotted: files whose content changed while size and times did not, escaped.
+        before: digests of earlier verifications, by path.
+    """
+
+    read: int
+    cached: int
+    rotted: list[str]
+    before: Mapping[str, str]
+
+    def counts(self) -> dict[str, int]:
+        """Return both counts as plain values."""
+        return {"read": self.read, "cached": self.cached}
+
+
+def update_cache(
+    cache: DigestCache,
+    planned: digest_cache.Plan,
+    identities: Mapping[str, Identity],
+    digests: Mapping[str, str],
+    tree: Inventory,
+) -> DigestSources:
+    """Store the digests that were read now, and return where all of them came from.
+
+    Args:
+        cache: of this side.
+        planned: what was to be read.
+        identities: of the files as they are.
+        digests: SHA-256 by path.
+        tree: takes the problem, if the cache cannot be stored.
+    """
+    before = {path: known.sha256 for path, known in cache.entries.items()}
+    read = {path: digests[path] for path in planned.to_read if digests.get(path)}
+    rotted = sorted(
+        path for path, digest in read.items() if planned.before.get(path, digest) != digest
+    )
+    # A rotten file keeps its old digest, so that it is reported again until it is replaced.
+    cache.learn(
+        identities,
+        {path: digest for path, digest in read.items() if path not in rotted},
+        digest_cache.today(),
+    )
+    for path in rotted:
+        cache.read_every_time(path)
+    problem = cache.save(identities)
+    if problem:
+        tree.problems.append(problem)
+    rotted_names = [readable(path) for path in rotted]
+    return DigestSources(len(read), len(planned.cached), rotted_names, before)
