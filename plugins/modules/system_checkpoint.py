@@ -84,8 +84,9 @@ options:
   log_pattern:
     description:
       - Regular expression (Python) of a line that is an error.
+      - Without one the level that a line states decides, else its words.
     type: str
-    default: (?i)error
+    default: ""
   log_ignore:
     description:
       - Regular expressions of lines that are no errors all the same.
@@ -253,7 +254,7 @@ def main() -> None:
             "test_order": {"type": "bool", "default": False},
             "services": {"type": "list", "elements": "raw", "default": []},
             "log_sources": {"type": "list", "elements": "raw", "default": []},
-            "log_pattern": {"type": "str", "default": checkpoint_settings.LOG_PATTERN},
+            "log_pattern": {"type": "str", "default": ""},
             "log_ignore": {"type": "list", "elements": "str", "default": []},
             "log_seconds": {"type": "float", "default": 300},
             "since": {"type": "float"},

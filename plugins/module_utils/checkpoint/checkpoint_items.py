@@ -20,6 +20,7 @@ from ..database.connection import driver, open_connection
 from ..staging.docker_engine import DockerEngine
 from ..staging.docker_services import DockerServices, ServiceSelector
 from ..validation import api_probe
+from . import log_lines
 from .checkpoint_settings import CheckpointSettings, api
 
 # How much of one line of a log is shown.
@@ -170,7 +171,9 @@ def _attempt(result: api_probe.StepResult) -> Attempt:
 
 
 def _logs(settings: CheckpointSettings, since: float) -> Attempt:
-    error = re.compile(settings.log_pattern)
+    is_error: Callable[[str], object] = log_lines.is_error
+    if settings.log_pattern:
+        is_error = re.compile(settings.log_pattern).search
     ignored = [re.compile(one) for one in settings.log_ignore]
     count = 0
     findings = []
@@ -187,7 +190,7 @@ def _logs(settings: CheckpointSettings, since: float) -> Attempt:
             findings += [
                 f"{selector}: {line.strip()[:LINE]}"
                 for line in lines
-                if error.search(line) and not any(one.search(line) for one in ignored)
+                if is_error(line) and not any(one.search(line) for one in ignored)
             ]
     moment = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(since))
     # What was written stays written: another attempt changes nothing.

@@ -27,8 +27,6 @@ TITLES = {
     "postgres": "PostgreSQL answers",
     "services": "Docker services active",
 }
-# The plan's own search (`grep -i error`).
-LOG_PATTERN = r"(?i)error"
 _IN_CONTAINER = {"container", "user", "dbname"}
 _OVER_NETWORK = {"host", "port", "user", "password", "dbname"}
 
@@ -80,7 +78,8 @@ class CheckpointSettings:
         test_order: whether the item `pos` makes a test order and deletes it.
         services: what must run in Docker.
         log_sources: the services whose logs must hold no error.
-        log_pattern: regular expression of an error.
+        log_pattern: regular expression of an error; if empty, the level that a line states decides,
+            else its words (`log_lines`).
         log_ignore: regular expressions of lines that match but are no errors.
         log_seconds: how many seconds of the logs are read when no start time is given.
         postgres: `{"container": service of PostgreSQL, "user", "dbname"}`, queried in its own
@@ -100,7 +99,7 @@ class CheckpointSettings:
     test_order: bool = False
     services: tuple[Any, ...] = ()
     log_sources: tuple[Any, ...] = ()
-    log_pattern: str = LOG_PATTERN
+    log_pattern: str = ""
     log_ignore: tuple[str, ...] = ()
     log_seconds: float = 300
     postgres: Mapping[str, Any] = option({})
