@@ -22,7 +22,7 @@ ERRORS = (
     # logfmt
     'ts=2025-11-20T03:00:00Z level=error msg="write failed"',
     'level="fatal" msg=x',
-    't=1 lvl=eror msg=bad',
+    "t=1 lvl=eror msg=bad",
     # brackets and capitals
     "[Nest] 27  - 11/20/2025, 3:00:00 AM   ERROR [ExceptionsHandler] relation does not exist",
     "2025-11-20 03:00:00.123 UTC [77] FATAL:  the database system is starting up",
@@ -60,7 +60,7 @@ NONE = (
     '{"status":200,"error":false,"errors":0}',
     '{"version":"1.1","short_message":"x error","level":6}',
     'ts=1 level=info msg="error rate is low"',
-    "level=warn err=\"none\"",
+    'level=warn err="none"',
     "[Nest] 27  - 11/20/2025, 3:00:00 AM     LOG [RouterExplorer] Mapped {/api/errors, GET} route",
     "2025-11-20 03:00:00 UTC [77] LOG:  connection received: host=error.example",
     "2025/11/20 03:00:00 [warn] 12#12: an upstream error was retried",
@@ -78,7 +78,7 @@ NONE = (
     "using error_log /var/log/nginx/error.log",
     "middleware: ErrorBoundary mounted",
     '"error": null',
-    "response {\"error\":null,\"data\":[]}",
+    'response {"error":null,"data":[]}',
     "error rate: 0.00%",
     "sem erros desde a meia-noite",
     "0 erros, 12 pedidos",

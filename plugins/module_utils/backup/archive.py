@@ -24,7 +24,7 @@ from ..common import process
 from ..common.errors import BackupError, ResilienceError
 from ..common.messages import _, join, ngettext, with_forms
 from ..database import postgres
-from . import archive_data, archive_toc, decompress, file_kind, plain_dump
+from . import archive_data, archive_toc, decompress, file_kind, plain_dump, restore_errors
 from .archive_data import DecodeResult
 from .identifiers import copy_table
 from .unreadable import unreadable_error
@@ -267,6 +267,8 @@ def _through_pg_restore(
                 value=binaries.bin_dir,
                 remedy=_("name a PostgreSQL that was built with it; those of Debian and PGDG are"),
             ) from error
+        if error.cut_off:
+            raise restore_errors.cut_off(str(error)) from error
         raise archive_toc.damaged(str(error), archive.path) from error
     expected = {
         copy_table(entry.copy_statement)

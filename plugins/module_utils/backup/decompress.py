@@ -18,7 +18,7 @@ from typing import IO
 from ..common import process
 from ..common.errors import ResilienceError
 from ..common.messages import Message, _
-from . import archive_toc, file_kind
+from . import archive_toc, file_kind, restore_errors
 
 PIECE = 1 << 20
 # Left free on the filesystem that a backup is unpacked to, bytes.
@@ -73,6 +73,8 @@ def unpack(path: str, to: str, compression: str, largest: int | None, limit: flo
                 head = head or piece[: file_kind.HEAD_BYTES]
                 out.write(piece)
     except process.ProgramFailedError as error:
+        if error.cut_off:
+            raise restore_errors.cut_off(str(error)) from error
         raise archive_toc.damaged(_not_unpacked(compression, error), path) from error
     except (OSError, EOFError, zlib.error, lzma.LZMAError) as error:
         # A full disk or a read error has a number, an error of the decompressor has none.

@@ -159,6 +159,9 @@ def _restore_archive(
         outcome = attempt(True)
     if outcome.timed_out:
         raise TimeoutError
+    if outcome.cut_off:
+        last = (outcome.errors.strip().splitlines() or [""])[-1]
+        raise restore_errors.cut_off(f"{outcome.ending()}: {last}")
     errors, harmless = restore_errors.classify(outcome.errors)
     if outcome.code != 0 and not errors and not harmless:
         errors.append(f"it ended with {outcome.ending()}: {outcome.errors.strip()[-300:]}")

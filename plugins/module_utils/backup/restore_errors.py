@@ -58,6 +58,14 @@ def classify(text: str) -> tuple[list[str], list[str]]:
     return errors, harmless
 
 
+def cut_off(why: str) -> ResilienceError:
+    """Return the error for a program that was ended from outside while it read the backup."""
+    return ResilienceError(
+        _("a program that reads the backup was cut off: %(why)s", why=why[:300]),
+        remedy=_("look whether the Docker engine runs and memory suffices, and try again"),
+    )
+
+
 def place_failure(why: str) -> ResilienceError:
     """Return the error for a server that failed, which proves nothing about the backup."""
     return ResilienceError(

@@ -15,7 +15,7 @@ import sys
 from collections.abc import Sequence
 from typing import Any
 
-from ..common import quantity
+from ..common import interrupt, quantity
 from ..common.errors import ResilienceError
 from ..common.language import translations
 from ..drill import drill, follow_up
@@ -160,6 +160,17 @@ def _drill(settings: RestoreSettings, arguments: argparse.Namespace) -> int:
         keep=arguments.keep,
         progress=progress_printer(settings.language),
     )
+    # The drill is done: no signal keeps its report from people, each step has a time limit.
+    with interrupt.deferred():
+        return _follow(settings, arguments, result, problems)
+
+
+def _follow(
+    settings: RestoreSettings,
+    arguments: argparse.Namespace,
+    result: dict[str, Any],
+    problems: list[str],
+) -> int:
     problems += follow_up.follow(settings, result)
     for problem in problems:
         warn(problem)

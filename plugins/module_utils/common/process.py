@@ -26,6 +26,12 @@ from .messages import _
 from .system_errors import reason
 
 
+# How a program ends that something outside cut off: the signals, which a sandbox and a container give
+# as 128 and the number, and what Docker's command gives when its engine ends meanwhile.
+_SIGNALS = (signal.SIGKILL, signal.SIGTERM, signal.SIGHUP)
+CUT_OFF = (*(-one for one in _SIGNALS), *(128 + one for one in _SIGNALS), 125)
+
+
 class ProcessResult(NamedTuple):
     """The end of a program.
 
@@ -40,6 +46,11 @@ class ProcessResult(NamedTuple):
     output: str
     errors: str
     timed_out: bool = False
+
+    @property
+    def cut_off(self) -> bool:
+        """Return whether something outside ended it, such as an engine, or the kernel for memory."""
+        return not self.timed_out and self.code in CUT_OFF
 
     def ending(self) -> str:
         """Return how the program ended: `exit 1`, `signal SIGSEGV`, `time limit`."""
@@ -169,7 +180,15 @@ def blocks(
 
 
 class ProgramFailedError(Exception):
-    """A program whose output was read failed; the text is how it ended and its last line."""
+    """A program whose output was read failed; the text is how it ended and its last line.
+
+    Attributes:
+        cut_off: whether something outside ended it.
+    """
+
+    def __init__(self, text: str, *, cut_off: bool = False) -> None:
+        super().__init__(text)
+        self.cut_off = cut_off
 
 
 @contextlib.contextmanager
@@ -215,6 +234,14 @@ def program_output(
                 raise ProgramFailedError(
                     f"{os.path.basename(arguments[0])} met its time limit"
                 ) from error
+            # Nor does the reader see that something outside ended the program.
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                outcome = ProcessResult(running.wait(1), "", "")
+                if outcome.cut_off:
+                    raise ProgramFailedError(
+                        f"{os.path.basename(arguments[0])} ended with {outcome.ending()}",
+                        cut_off=True,
+                    ) from error
             raise
         finally:
             timer.cancel()
@@ -224,7 +251,8 @@ def program_output(
         if code != 0:
             last = (error_text.strip().splitlines() or [""])[-1]
             raise ProgramFailedError(
-                f"{os.path.basename(arguments[0])} ended with {outcome.ending()}: {last}"
+                f"{os.path.basename(arguments[0])} ended with {outcome.ending()}: {last}",
+                cut_off=outcome.cut_off,
             )
 
 

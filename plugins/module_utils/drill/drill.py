@@ -52,7 +52,7 @@ def set_up(settings: ProofSettings) -> dict[str, Any]:
             interrupt.raise_pending()
         except BaseException:
             with interrupt.deferred():
-                staging_state.remove(settings.staging)
+                _remove_unless_kept(settings, state)
             raise
     return {
         "engine": settings.staging.engine,
@@ -84,9 +84,15 @@ def prepare(settings: ProofSettings) -> bool:
             engine.prepare()
         except BaseException:
             with interrupt.deferred():
-                staging_state.remove(settings.staging)
+                _remove_unless_kept(settings, state)
             raise
     return True
+
+
+def _remove_unless_kept(settings: ProofSettings, before: staging_state.StagingState | None) -> None:
+    """Remove a staging that could not be made, unless it stood before: it is slow, or paused."""
+    if before is None or not before.kept:
+        staging_state.remove(settings.staging)
 
 
 def clean_up(settings: ProofSettings, *, cached: bool = False) -> list[str]:
@@ -96,7 +102,8 @@ def clean_up(settings: ProofSettings, *, cached: bool = False) -> list[str]:
         settings: of the drill.
         cached: also what is kept to make the next staging sooner.
     """
-    with staging_state.locked(settings.staging):
+    # A signal does not leave half of it; each step has a time limit.
+    with staging_state.locked(settings.staging), interrupt.deferred():
         removed = staging_state.remove(settings.staging, cached=cached)
         return removed + unpack_folder.remove_unpacked(settings.staging.work_dir)
 

@@ -46,7 +46,9 @@ def inspect(docker: DockerEngine, container: Any) -> ContainerNetworks:
         if network.internal and not network.holds_host
         for subnet in _subnets(joined[network.name])
     ]
-    return ContainerNetworks(str(container.name), networks, _routes(str(container.id), closed))
+    name_servers = tuple(container.attrs["HostConfig"].get("Dns") or ())
+    routes = _routes(str(container.id), closed)
+    return ContainerNetworks(str(container.name), networks, routes, name_servers)
 
 
 def variable_names(docker: DockerEngine, container: Any) -> list[str]:

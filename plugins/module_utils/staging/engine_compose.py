@@ -26,6 +26,7 @@ from typing import Any
 from ..checks.checks import Evidence
 from ..common.errors import ResilienceError
 from ..common.files import replace_file
+from ..common.libraries import load_psutil
 from ..common.messages import _
 from ..common.system_errors import reason
 from ..database import postgres
@@ -44,6 +45,9 @@ SUPERUSER = "postgres"
 # No drill takes a day; what is older was left over, unless it was set up to stay.
 DRILL_SECONDS = 86400
 FOREVER = "never"
+# How long a server that runs may take to respond, and how long a compose command that a killed drill
+# left behind may take to end.
+SLOW_SECONDS, LEFT_SECONDS = 15, 120
 # Beside the compose file: what the two services get in their environment, readable by root alone.
 SERVER_ENV, BACKEND_ENV = "postgres_staging.env", "backend_staging.env"
 
@@ -120,7 +124,9 @@ class ComposeEngine:
         Containers are made and started in one go, by `up` or by compose itself.
         """
         self._remove_expired()
+        self._await_compose()
         if self.find() is None:
+            self._refuse_silent()
             # A network that another container holds is used again.
             self._remove([self.label])
             self._refuse_other_owners()
@@ -143,13 +149,21 @@ class ComposeEngine:
         return self._wait()
 
     def find(self) -> Server | None:
-        """Return the server, if it and its forwarder run and the password opens it."""
+        """Return the server, if it and its forwarder run and the password opens it.
+
+        One that is slow is given some time.
+        """
         if not self.docker.installed():
             return None
-        if not self._running(SERVER) or not self._running(FORWARDER):
-            return None
-        server = self._server()
-        return server if _refusal(server) is None else None
+        deadline = time.monotonic() + SLOW_SECONDS
+        while self._running(SERVER) and self._running(FORWARDER):
+            server = self._server()
+            if _refusal(server) is None:
+                return server
+            if time.monotonic() > deadline:
+                break
+            time.sleep(0.2)
+        return None
 
     def start_backend(self, server: Server) -> str:
         """Start the backend over the restored database, wait for it, return its URL."""
@@ -191,7 +205,8 @@ class ComposeEngine:
         yield self._isolation
 
     def _isolation(self) -> Evidence:
-        found = {service: self._containers(service) for service in (SERVER, BACKEND)}
+        services = (SERVER, BACKEND) if self.serves() else (SERVER,)
+        found = {service: self._containers(service) for service in services}
         gone = [service for service, containers in found.items() if not containers]
         if gone:
             return Evidence(
@@ -200,7 +215,9 @@ class ComposeEngine:
             )
         containers = [one for held in found.values() for one in held]
         networks = [container_networks.inspect(self.docker, one) for one in containers]
-        variables = container_networks.variable_names(self.docker, found[BACKEND][0])
+        variables: list[str] = []
+        if BACKEND in found:
+            variables = container_networks.variable_names(self.docker, found[BACKEND][0])
         return isolation.judge_networks(networks, variables)
 
     def down(self) -> list[str]:
@@ -211,6 +228,7 @@ class ComposeEngine:
         """
         if not self.docker.installed():
             return []
+        self._await_compose()
         removed, left = self._remove([self.label])
         if left:
             raise ResilienceError(
@@ -303,6 +321,50 @@ class ComposeEngine:
                 # Most programs write their log to standard error.
                 return backend_process.last_lines(self.docker.log_tail(container))
         return ""
+
+    def _refuse_silent(self) -> None:
+        """Refuse a staging that is kept and does not respond: it is slow or paused, and not gone.
+
+        Raises:
+            ResilienceError: there is one; nothing was touched.
+        """
+        state = staging_state.read(self.settings)
+        if state is None or not state.kept:
+            return
+        alive = [
+            container
+            for service in (SERVER, FORWARDER)
+            for container in self._containers(service)
+            if container.status in ("running", "paused", "restarting")
+        ]
+        if alive:
+            raise ResilienceError(
+                _(
+                    "the staging that is kept does not respond: %(containers)s",
+                    containers=", ".join(f"{one.name} ({one.status})" for one in alive),
+                ),
+                option="compose.file",
+                value=self.compose_settings.file,
+                remedy=_(
+                    "let it go on (docker unpause) and try again, or remove it with"
+                    " cleanup-staging; nothing was touched"
+                ),
+            )
+
+    def _await_compose(self) -> None:
+        """Wait for the compose command of a killed drill: it would make again what is removed."""
+        psutil = load_psutil()
+        deadline = time.monotonic() + LEFT_SECONDS
+        while time.monotonic() < deadline:
+            running = [
+                one
+                for one in psutil.process_iter(["cmdline"])
+                if self.compose_settings.file in (one.info["cmdline"] or ())
+                and "-f" in one.info["cmdline"]
+            ]
+            if not running:
+                return
+            time.sleep(0.2)
 
     def _expires(self) -> str:
         """Return until when the running server may stay: its backend gets the same label."""

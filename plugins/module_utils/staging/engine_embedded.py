@@ -7,14 +7,22 @@
 from __future__ import annotations
 
 import os
+import time
 
+from ..common.errors import ResilienceError
+from ..common.messages import _
+from ..common.safe_text import one_line
 from ..database import postgres
+from ..database.connection import driver, open_connection
 from ..database.postgres import Server
 from . import sandbox
 from .backend_process import ProcessBackedEngine
 from .private_cluster import Cluster
 from .sandbox import SandboxedBinaries
 from .staging import StagingSettings
+
+# How long a server that runs already may take to respond.
+SLOW_SECONDS = 15
 
 
 class EmbeddedEngine(ProcessBackedEngine):
@@ -61,12 +69,40 @@ class EmbeddedEngine(ProcessBackedEngine):
         cluster = self._cluster()
         found = cluster.running_server()
         if found:
+            self._await_response(found)
             return found
         if not self._prepared:
             cluster.remove()
             cluster.create()
         self._prepared = False
         return cluster.start()
+
+    def _await_response(self, server: Server) -> None:
+        """Wait until a server that runs responds: it may be slow, and is not removed for that.
+
+        Raises:
+            ResilienceError: it does not.
+        """
+        deadline = time.monotonic() + SLOW_SECONDS
+        while True:
+            try:
+                open_connection({**server.dsn("postgres"), "connect_timeout": 2}).close()
+                return
+            except driver().OperationalError as error:
+                if time.monotonic() > deadline:
+                    raise ResilienceError(
+                        _(
+                            "the staging that is kept does not respond: %(why)s",
+                            why=one_line(error),
+                        ),
+                        option="work_dir",
+                        value=self.settings.work_dir,
+                        remedy=_(
+                            "let it go on and try again, or remove it with cleanup-staging;"
+                            " nothing was touched"
+                        ),
+                    ) from error
+            time.sleep(0.2)
 
     def find(self) -> Server | None:
         """Return the cluster's server, if it runs."""

@@ -14,6 +14,8 @@ from ..checks.findings import Finding
 from ..common.messages import Message, _, join, ngettext
 
 CHECK = "isolation"
+# A container's own loopback, as its name server: nobody listens there.
+NOBODY = "127.0.0.1"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -40,11 +42,14 @@ class ContainerNetworks:
         networks: all that it is in.
         routes: each route of its own that leads out, as `device` or `device via gateway`; None
             where its routing table cannot be read from here.
+        name_servers: what Docker's own name server passes questions on to; empty for those of its
+            host.
     """
 
     name: str
     networks: Sequence[Network]
     routes: Sequence[str] | None
+    name_servers: Sequence[str] = (NOBODY,)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -106,6 +111,15 @@ def _ways_out(container: ContainerNetworks) -> list[Message]:
             texts.append(_("%(container)s is in %(network)s, which is not internal", **values))
         elif network.holds_host:
             texts.append(_("%(container)s reaches this host, which is in %(network)s", **values))
+    asked = [one for one in container.name_servers if one != NOBODY]
+    if asked or not container.name_servers:
+        texts.append(
+            _(
+                "names that %(container)s looks up go to a name server outside: %(servers)s",
+                container=container.name,
+                servers=", ".join(asked) or _("the one of this host"),
+            )
+        )
     for route in container.routes or ():
         texts.append(
             _("%(container)s has a route out: %(route)s", container=container.name, route=route)
