@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import os
+import signal
+import socket
 import subprocess
 import sys
 import time
@@ -24,10 +27,13 @@ from ansible_collections.chefwell.resilience.plugins.module_utils.common.message
 from ansible_collections.chefwell.resilience.plugins.module_utils.drill import drill
 from ansible_collections.chefwell.resilience.plugins.module_utils.proof import proof_settings
 from ansible_collections.chefwell.resilience.plugins.module_utils.staging import (
+    backend_process,
     connection_monitor,
+    isolation,
+    sandbox_network,
     staging,
 )
-from support.drill_settings import backend_of, drill_of_testbed
+from support.drill_settings import backend_of, drill_of_testbed, drill_settings
 from support.remote_host import RemoteHost
 from testbed import Testbed
 
@@ -87,13 +93,15 @@ def check_of(result: dict[str, Any]) -> dict[str, Any]:
     return dict(found[0])
 
 
-def test_nothing_leaves_an_embedded_staging(bed: Testbed, far: RemoteHost, tmp_path: Path) -> None:
+def test_nothing_leaves_a_staging_without_a_sandbox(
+    bed: Testbed, far: RemoteHost, tmp_path: Path
+) -> None:
     """A connection that this test itself holds is not staging's."""
     other = subprocess.Popen(
         [sys.executable, "-c", CALLS, far.address, str(PORT), "child", "/dev/null"]
     )
     try:
-        result = drill.run(settings(bed, tmp_path))
+        result = drill.run(settings(bed, tmp_path, sandbox=False))
     finally:
         other.wait()
     check = check_of(result)
@@ -112,7 +120,7 @@ def test_nothing_leaves_an_embedded_staging(bed: Testbed, far: RemoteHost, tmp_p
 def test_a_backend_that_calls_out_fails(
     bed: Testbed, far: RemoteHost, tmp_path: Path, how: str
 ) -> None:
-    configured = settings(bed, tmp_path, far.address, str(PORT), how)
+    configured = settings(bed, tmp_path, far.address, str(PORT), how, sandbox=False)
     result = drill.run(configured)
     check = check_of(result)
     assert (result["verdict"], check["status"]) == ("could_not_verify", "failed"), result
@@ -129,10 +137,100 @@ def test_a_backend_that_calls_out_fails(
     assert ignored["status"] == "skipped" and "the test's own far host" in ignored["evidence"]
 
 
+# The testbed's backend, which first looks what it reaches, and writes that to its log.
+LOOKS = """
+import os, runpy, socket, sys
+places, script = sys.argv[1], sys.argv[2]
+sys.argv = [script]
+for place in places.split(","):
+    host, port = place.rsplit(":", 1)
+    try:
+        socket.create_connection((host, int(port)), 2).close()
+        print("reached", place, flush=True)
+    except OSError as error:
+        print("no:", place, error, flush=True)
+for path in ("/etc/shadow", "/root", "/home", os.environ["SECRET_FILE"]):
+    try:
+        os.listdir(path) if os.path.isdir(path) else open(path).read()
+        print("read", path, flush=True)
+    except OSError as error:
+        print("no:", path, error, flush=True)
+print("user", os.geteuid(), "processes", sum(name.isdigit() for name in os.listdir("/proc")))
+sys.stdout.flush()
+runpy.run_path(script, run_name="__main__")
+"""
+
+
+def test_an_application_in_a_sandbox_reaches_nothing(
+    bed: Testbed, far: RemoteHost, tmp_path: Path
+) -> None:
+    """And is reached: its login and its routes are checked through the relay of its port."""
+    (tmp_path / "app").mkdir()
+    script = tmp_path / "app" / "looks.py"
+    script.write_text(LOOKS)
+    secret = tmp_path / "secret"
+    secret.write_text("what only this host knows")
+    secret.chmod(0o644)
+    production = bed.record["postgres"]["port"]
+    places = f"{far.address}:{PORT},127.0.0.1:{production},8.8.8.8:53"
+    backend = backend_of(bed, str(script), places, env={"SECRET_FILE": str(secret)})
+    drilled = drill_of_testbed(bed, tmp_path, staging={"backend": backend})
+    result = drill.run(drilled, keep=True)
+    try:
+        log = (Path(drilled.staging.work_dir) / "backend.log").read_text()
+        assert log.count("no:") == 7 and "reached" not in log and "read " not in log, log
+        assert "user 0" not in log, log
+        check = check_of(result)
+        assert (result["verdict"], check["status"]) == ("passed", "passed"), result
+        assert "the server, the application: each in a sandbox" in check["evidence"], check
+        assert any(
+            one["id"] == "api_login" and one["status"] == "passed" for one in result["checks"]
+        )
+        # The way to its port leads to no other socket of this host.
+        sockets = Path(drilled.staging.work_dir) / "backend-socket"
+        assert [path.name for path in sockets.iterdir()] == ["backend"]
+        with socket.socket(socket.AF_UNIX) as other:
+            other.bind(str(tmp_path / "other"))
+            other.listen()
+            (tmp_path / "other").chmod(0o777)
+            (sockets / "backend").unlink()
+            (sockets / "backend").symlink_to(tmp_path / "other")
+            assert not backend_process.healthy(drilled.staging.backend)
+            other.settimeout(0.5)
+            with pytest.raises(TimeoutError):
+                other.accept()
+    finally:
+        drill.clean_up(drilled)
+    assert not (Path(drilled.staging.work_dir) / "port_relay.py").exists()
+    with socket.socket() as free:
+        free.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        free.bind(("127.0.0.1", backend.port))
+
+
+def test_a_drill_without_an_application_is_checked_too(bed: Testbed, tmp_path: Path) -> None:
+    server = bed.record["postgres"]
+    asked = drill_settings(tmp_path, server["bin_dir"], backup_path=bed.record["backups"])
+    check = check_of(drill.run(asked))
+    assert check["status"] == "passed" and "the server: each in a sandbox" in check["evidence"]
+
+
+def test_a_sandbox_with_a_way_out_is_no_sandbox() -> None:
+    """A program of this host's own network, in place of one in a sandbox."""
+    with subprocess.Popen(["sh", "-c", "sleep 60 & wait"], start_new_session=True) as shell:
+        time.sleep(0.3)
+        network = sandbox_network.inspect("the application", shell.pid)
+        os.killpg(shell.pid, signal.SIGKILL)
+    evidence = isolation.judge_sandboxes([network], ())
+    assert [one.id for one in evidence.findings][:1] == ["isolation.way_out"]
+    gone = isolation.judge_sandboxes([isolation.SandboxNetwork("x", False, False)], ())
+    assert gone.skipped and "x does not run" in gone.evidence
+
+
 def test_a_backend_that_connects_to_production_fails(bed: Testbed, tmp_path: Path) -> None:
     """Loopback is no way out, but where production's database listens."""
     port = bed.record["postgres"]["port"]
-    check = check_of(drill.run(settings(bed, tmp_path, "127.0.0.1", str(port), "itself")))
+    calls = ("127.0.0.1", str(port), "itself")
+    check = check_of(drill.run(settings(bed, tmp_path, *calls, sandbox=False)))
     assert check["status"] == "failed", check
     assert "was connected to production: 127.0.0.1" in check["findings"][0]["text"]
 

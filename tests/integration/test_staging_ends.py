@@ -1,4 +1,4 @@
-"""How drills end: signals in the clean-up, programs that are cut off, a kept staging that is slow."""
+"""How drills end: signals in the clean-up, programs cut off, a kept staging that is slow."""
 
 from __future__ import annotations
 

@@ -4,7 +4,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Which lines of a log are errors: by the level that a line states, else by its words.
 
-A line states its level as JSON (pino, bunyan, winston, GELF), as `level=error` (logfmt), in brackets
+A line states its level as JSON (pino, winston, GELF), as `level=error` (logfmt), in brackets
 or in capitals before its message (NestJS, PostgreSQL, nginx, log4j), or as its first word with a
 colon. Without a level words decide: `errorHandler`, `0 errors` and `"error": null` are no errors,
 `panic`, `FATAL` and a traceback are.
@@ -47,7 +47,7 @@ _HEAD = 120
 _NOTHING = r"(?:0+(?:\.0+)?%?|null|none|nil|false|no|undefined|\"\"|''|\[\]|\{\})"
 # What holds the word and means none.
 _HARMLESS = re.compile(
-    r"\b(?:0|no|zero|without|without any|nenhum|sem|nem)\s+(?:\w+\s+)?(?:errors?|erros?|failures?)\b"
+    r"\b(?:0|no|zero|without|nenhum|sem|nem)\s+(?:\w+\s+)?(?:errors?|erros?|failures?)\b"
     r"|\b(?:errors?|erros?|failures?)(?:[ _-]?(?:count|rate|total|s))?[\"']?\s*[:=]\s*"
     + _NOTHING
     + r"(?![\w.])"

@@ -25,9 +25,8 @@ from .errors import ResilienceError
 from .messages import _
 from .system_errors import reason
 
-
-# How a program ends that something outside cut off: the signals, which a sandbox and a container give
-# as 128 and the number, and what Docker's command gives when its engine ends meanwhile.
+# How a program ends that something outside cut off: by these signals, which a sandbox and a
+# container give as 128 and the number; Docker's command so where its engine ends meanwhile.
 _SIGNALS = (signal.SIGKILL, signal.SIGTERM, signal.SIGHUP)
 CUT_OFF = (*(-one for one in _SIGNALS), *(128 + one for one in _SIGNALS), 125)
 
@@ -49,7 +48,7 @@ class ProcessResult(NamedTuple):
 
     @property
     def cut_off(self) -> bool:
-        """Return whether something outside ended it, such as an engine, or the kernel for memory."""
+        """Return whether something outside ended it: an engine, or the kernel for memory."""
         return not self.timed_out and self.code in CUT_OFF
 
     def ending(self) -> str:

@@ -98,7 +98,7 @@ class StagingPlace:
             if self.engine.serves():
                 with self.phases.phase("backend"):
                     url = self.engine.start_backend(server)
-            yield Serving(url, isolated if url else None)
+            yield Serving(url, isolated)
 
 
 class DrillRun:
@@ -175,7 +175,7 @@ class DrillRun:
 
         def validate() -> None:
             with self.place.engine.isolation(server) as isolated:
-                proof.validate(server, expected, Serving(url, isolated if url else None))
+                proof.validate(server, expected, Serving(url, isolated))
             self._read_backend_log()
 
         verdict, problem = proof.attempt(validate)

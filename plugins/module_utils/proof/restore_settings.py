@@ -121,14 +121,15 @@ class RestoreSettings(StageSettings):
         work_dir: folder of stage 3 alone, for everything that a restore creates.
         staging_database: name of the restored database.
         bin_dir: PostgreSQL's programs; the newest installed ones when empty.
-        sandbox: whether the engine `embedded` runs server and restore programs in a sandbox.
+        sandbox: whether the engine `embedded` runs server, restore programs and application in a
+            sandbox.
         postgres_image, postgres_port, volume, backend_image, backend_build, docker_host,
             compose_command: of the engine `compose`.
         external: the server of the engine `external`.
         database: production's.
         tenants: how tenants are found.
-        backend_command, backend_env, backend_port, backend_health_path, backend_seconds: the
-            application over the restored database.
+        backend_command, backend_folders, backend_env, backend_port, backend_health_path,
+            backend_seconds: the application over the restored database.
         featured_schema: the tenant that reports show table by table.
         table_order: tables that reports show first.
         foreign_keys: which foreign keys are checked row by row, `not_valid` or `all`.
@@ -167,6 +168,7 @@ class RestoreSettings(StageSettings):
     database: DatabaseSettings = DatabaseSettings()
     tenants: TenantSettings = TenantSettings()
     backend_command: tuple[str, ...] = ()
+    backend_folders: tuple[str, ...] = ()
     backend_env: Mapping[str, Any] = option(
         {
             "MAIL_ENABLED": "false",
@@ -251,6 +253,7 @@ def proof_settings(settings: RestoreSettings) -> ProofSettings:
     backend = staging.BackendSettings(
         command=settings.backend_command,
         env={str(name): str(value) for name, value in settings.backend_env.items()},
+        folders=settings.backend_folders,
         port=settings.backend_port,
         health_path=settings.backend_health_path,
         seconds=settings.backend_seconds,

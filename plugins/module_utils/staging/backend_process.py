@@ -10,12 +10,16 @@ Engines whose application is a process of this host inherit from `ProcessBackedE
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import functools
 import http.client
+import inspect
 import json
 import os
+import shutil
 import signal
 import socket
+import sys
 import time
 import urllib.request
 from collections.abc import Callable, Iterator
@@ -28,12 +32,15 @@ from ..common.messages import Message, _
 from ..common.system_errors import reason
 from ..database import postgres
 from ..database.postgres import Server
-from . import isolation, production_guard
+from . import port_relay, production_guard, sandbox
 from .connection_monitor import ConnectionMonitor
 from .staging import BackendSettings, StagingSettings
 
 PROCESS_FILE = "backend.json"
 LOG = "backend.log"
+# In the sandbox: the folder of the socket that leads to the application's port, the socket, and
+# the program that passes connections on.
+SOCKET_FOLDER, SOCKET, RELAY = "backend-socket", "backend", "port_relay.py"
 # Characters of a log that an error shows.
 LOG_TAIL = 600
 # Loopback is never reached through a proxy of the environment.
@@ -113,12 +120,15 @@ class BackendProcess:
     Args:
         backend: its settings.
         work_dir: folder of its process file and its log.
+        sandboxed: whether it runs in a sandbox, from which a relay leads its port to loopback.
     """
 
-    def __init__(self, backend: BackendSettings, work_dir: str) -> None:
-        self.backend = backend
+    def __init__(self, backend: BackendSettings, work_dir: str, *, sandboxed: bool = False) -> None:
+        self.backend, self.sandboxed = backend, sandboxed
         self._process_file = os.path.join(work_dir, PROCESS_FILE)
         self.log = os.path.join(work_dir, LOG)
+        self._socket = os.path.join(work_dir, SOCKET_FOLDER, SOCKET)
+        self._relay = os.path.join(work_dir, RELAY)
 
     def check(self) -> None:
         """Make sure that its port is free, or that it listens there itself.
@@ -151,11 +161,13 @@ class BackendProcess:
         }
         with open(self.log, "w", encoding="utf-8"):
             pass
-        # What runs over restored data runs without root's privileges.
-        prefix = postgres.unprivileged([path for path in backend.command if path.startswith("/")])
-        running = detached.start([*prefix, *backend.command], log_path=self.log, env=env)
-        with open(self._process_file, "w", encoding="utf-8") as file:
-            json.dump({"pid": running.pid, "start_ticks": running.start_ticks}, file)
+        started: list[DetachedProcess] = []
+        for command in self._commands(server, env["PATH"]):
+            running = detached.start(command, log_path=self.log, env=env if not started else None)
+            started.append(running)
+            with open(self._process_file, "w", encoding="utf-8") as file:
+                json.dump([dataclasses.asdict(one) for one in started], file)
+        running = started[0]
         deadline = time.monotonic() + backend.seconds
         while not self.healthy():
             ended = not detached.is_running(running)
@@ -169,18 +181,55 @@ class BackendProcess:
             time.sleep(0.05)
         return backend.url
 
+    def _commands(self, server: Server, path: str) -> list[list[str]]:
+        """Return the command of the application, and of what leads to it where that is needed."""
+        backend = self.backend
+        if not self.sandboxed:
+            # What runs over restored data runs without root's privileges.
+            reads = [one for one in backend.command if one.startswith("/")]
+            return [[*postgres.unprivileged(reads), *backend.command]]
+        folder = os.path.dirname(self._socket)
+        os.makedirs(folder, mode=0o700, exist_ok=True)
+        if os.geteuid() == 0:
+            os.chown(folder, postgres.UNPRIVILEGED, postgres.UNPRIVILEGED)
+        with open(self._relay, "w", encoding="utf-8") as file:
+            file.write(inspect.getsource(port_relay))
+        os.chmod(self._relay, 0o644)
+        python = sys.executable or "/usr/bin/python3"
+        relay = [python, "-I", self._relay]
+        where = [self._socket, str(backend.port), str(postgres.UNPRIVILEGED)]
+        reads = [
+            *sandbox.folders_of(backend.command, path),
+            *sandbox.folders_of([python], path),
+            *sandbox.outside_system([sys.prefix, sys.base_prefix]),
+            *(os.path.abspath(one) for one in backend.folders),
+            self._relay,
+            *([server.host] if server.host.startswith("/") else []),
+        ]
+        inside = sandbox.command(
+            [*relay, "inside", *where, *backend.command],
+            reads=reads,
+            writes=[folder],
+            outlives=True,
+        )
+        return [inside, [*relay, "outside", *where]]
+
     def healthy(self) -> bool:
         """Return whether it responds to its health path with 200."""
         return healthy(self.backend)
 
     def running(self) -> DetachedProcess | None:
-        """Return its process; None if it does not run."""
+        """Return its process, or that of its sandbox; None if it does not run."""
+        recorded = self._recorded()
+        return recorded[0] if recorded and detached.is_running(recorded[0]) else None
+
+    def _recorded(self) -> list[DetachedProcess]:
+        """Return the application's process and the relay's, as they were started."""
         try:
             with open(self._process_file, encoding="utf-8") as file:
-                recorded = DetachedProcess(**json.load(file))
+                return [DetachedProcess(**one) for one in json.load(file)]
         except (OSError, ValueError, TypeError):
-            return None
-        return recorded if detached.is_running(recorded) else None
+            return []
 
     def log_tail(self) -> str:
         """Return the end of its log."""
@@ -193,10 +242,14 @@ class BackendProcess:
     def stop(self) -> bool:
         """Stop it, and return whether it ran. Its log stays until staging is removed."""
         running = self.running()
-        if running:
-            detached.stop(running, [signal.SIGTERM], seconds=3)
-        if os.path.exists(self._process_file):
-            os.unlink(self._process_file)
+        for one in reversed(self._recorded()):
+            # A sandbox's first process passes no signal on.
+            if detached.is_running(one):
+                detached.stop(one, [] if self.sandboxed else [signal.SIGTERM], seconds=3)
+        for path in (self._process_file, self._relay):
+            with contextlib.suppress(FileNotFoundError):
+                os.unlink(path)
+        shutil.rmtree(os.path.dirname(self._socket), ignore_errors=True)
         return running is not None
 
 
@@ -208,9 +261,9 @@ class ProcessBackedEngine:
         backend: the application.
     """
 
-    def __init__(self, settings: StagingSettings) -> None:
+    def __init__(self, settings: StagingSettings, *, sandboxed: bool = False) -> None:
         self.settings = settings
-        self.backend = BackendProcess(settings.backend, settings.work_dir)
+        self.backend = BackendProcess(settings.backend, settings.work_dir, sandboxed=sandboxed)
 
     def remove_cached(self) -> list[str]:
         """Return nothing: nothing is kept for the next staging."""
@@ -240,10 +293,6 @@ class ProcessBackedEngine:
     def isolation(self, server: Server) -> Iterator[Callable[[], Evidence]]:
         """Monitor the connections of staging's processes: no network is closed around them."""
         settings = self.settings
-        if not self.serves():
-            # Without an application the check is not made.
-            yield functools.partial(isolation.judge_connections, 0, 0.0, (), ())
-            return
         with ConnectionMonitor(
             self.programs,
             _addresses(server),

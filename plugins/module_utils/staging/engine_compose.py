@@ -45,8 +45,7 @@ SUPERUSER = "postgres"
 # No drill takes a day; what is older was left over, unless it was set up to stay.
 DRILL_SECONDS = 86400
 FOREVER = "never"
-# How long a server that runs may take to respond, and how long a compose command that a killed drill
-# left behind may take to end.
+# How long a server that runs may take to respond, and a compose command of a killed drill to end.
 SLOW_SECONDS, LEFT_SECONDS = 15, 120
 # Beside the compose file: what the two services get in their environment, readable by root alone.
 SERVER_ENV, BACKEND_ENV = "postgres_staging.env", "backend_staging.env"

@@ -6,17 +6,21 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import time
+from collections.abc import Callable, Iterator
 
+from ..checks.checks import Evidence
 from ..common.errors import ResilienceError
 from ..common.messages import _
 from ..common.safe_text import one_line
 from ..database import postgres
 from ..database.connection import driver, open_connection
 from ..database.postgres import Server
-from . import sandbox
+from . import sandbox, sandbox_network
 from .backend_process import ProcessBackedEngine
+from .isolation import SandboxNetwork, judge_sandboxes
 from .private_cluster import Cluster
 from .sandbox import SandboxedBinaries
 from .staging import StagingSettings
@@ -29,7 +33,7 @@ class EmbeddedEngine(ProcessBackedEngine):
     """The `embedded` engine; see `staging.Engine`."""
 
     def __init__(self, settings: StagingSettings) -> None:
-        super().__init__(settings)
+        super().__init__(settings, sandboxed=settings.sandbox)
         self.folder = os.path.join(settings.work_dir, "cluster")
         self._prepared = False
 
@@ -112,6 +116,27 @@ class EmbeddedEngine(ProcessBackedEngine):
         """Return the process numbers of the backend and the server."""
         running = self._cluster().server_process()
         return super().programs() + ([running.pid] if running else [])
+
+    @contextlib.contextmanager
+    def isolation(self, server: Server) -> Iterator[Callable[[], Evidence]]:
+        """Yield the check: of the sandboxes' networks, or of connections where there are none."""
+        if self.settings.sandbox:
+            yield self._isolation
+            return
+        with super().isolation(server) as evidence:
+            yield evidence
+
+    def _isolation(self) -> Evidence:
+        found = {_("the server"): self._cluster().server_process()}
+        if self.serves():
+            found[_("the application")] = self.backend.running()
+        networks = [
+            sandbox_network.inspect(name, running.pid)
+            if running
+            else SandboxNetwork(name, running=False, open=False)
+            for name, running in found.items()
+        ]
+        return judge_sandboxes(networks, self.settings.backend.env if self.serves() else ())
 
     def down(self) -> list[str]:
         """Remove backend and cluster."""

@@ -12,8 +12,10 @@ that initdb gave the cluster is the same whatever its address.
 from __future__ import annotations
 
 import contextlib
+from collections.abc import Callable, Iterator
 from typing import Any
 
+from ..checks.checks import Evidence
 from ..common.errors import ResilienceError
 from ..common.messages import _
 from ..database import marked_database, postgres
@@ -73,6 +75,16 @@ class ExternalEngine(ProcessBackedEngine):
                 return self._server() if self._comment(connection) == self.mark else None
         except ResilienceError:
             return None
+
+    @contextlib.contextmanager
+    def isolation(self, server: Server) -> Iterator[Callable[[], Evidence]]:
+        """Monitor the application's connections; those of the server are another owner's."""
+        if self.serves():
+            with super().isolation(server) as evidence:
+                yield evidence
+            return
+        text = _("the server is not this staging's own: its connections cannot be seen from here")
+        yield lambda: Evidence(text, skipped=True)
 
     def down(self) -> list[str]:
         """Stop the backend, and drop the database if it has staging's comment."""

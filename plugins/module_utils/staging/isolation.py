@@ -53,6 +53,25 @@ class ContainerNetworks:
 
 
 @dataclasses.dataclass(frozen=True)
+class SandboxNetwork:
+    """What the processes of a sandbox can reach.
+
+    Attributes:
+        name: of what runs there.
+        running: whether there is any process.
+        open: whether one of them is in this host's own network.
+        routes: devices beside loopback that they have a route by.
+        unread: why some could not be read; empty if all were.
+    """
+
+    name: str
+    running: bool
+    open: bool
+    routes: Sequence[str] = ()
+    unread: str = ""
+
+
+@dataclasses.dataclass(frozen=True)
 class Connection:
     """A connection that was seen.
 
@@ -125,6 +144,40 @@ def _ways_out(container: ContainerNetworks) -> list[Message]:
             _("%(container)s has a route out: %(route)s", container=container.name, route=route)
         )
     return texts
+
+
+def judge_sandboxes(sandboxes: Sequence[SandboxNetwork], variables: Iterable[str]) -> Evidence:
+    """Return the result where server and application run in sandboxes: a proof by structure.
+
+    Args:
+        sandboxes: of the server, and of the application if there is one.
+        variables: names of what is set for the application.
+    """
+    findings = []
+    for one in sandboxes:
+        if one.open:
+            text = _("%(name)s is in this host's own network", name=one.name)
+            findings.append(Finding("isolation.way_out", one.name, text))
+        findings += [
+            Finding(
+                "isolation.way_out",
+                one.name,
+                _("%(container)s has a route out: %(route)s", container=one.name, route=route),
+            )
+            for route in one.routes
+        ]
+    unread = [one.unread for one in sandboxes if one.unread]
+    gone = [one.name for one in sandboxes if not one.running and not one.unread]
+    if not findings and (unread or gone):
+        why = unread[0] if unread else _("%(names)s does not run", names=", ".join(gone))
+        text = _("the sandbox could not be looked into: %(why)s", why=why)
+        return Evidence(join([text, _variables(variables)], "; "), skipped=True)
+    text = _(
+        "%(names)s: each in a sandbox with a network of its own",
+        names=", ".join(one.name for one in sandboxes),
+    )
+    closed = "" if findings else _("which has loopback alone and no route")
+    return Evidence(join([text, closed, _variables(variables)], "; "), findings)
 
 
 def judge_connections(

@@ -156,8 +156,38 @@ def program_folders(bin_dir: str) -> list[str]:
     listed = process.run(["ldd", *existing], time_limit=20, cwd="/")
     for path in re.findall(r"=> (/\S+)", listed.output):
         found.append(os.path.dirname(os.path.realpath(path)))
+    return sorted(outside_system(dict.fromkeys(found)))
+
+
+def outside_system(paths: Iterable[str]) -> list[str]:
+    """Return the paths that exist and are not within the system's own folders."""
     system = tuple(f"{folder}/" for folder in SYSTEM_FOLDERS)
-    return sorted({path for path in found if not f"{path}/".startswith(system)})
+    return [path for path in paths if os.path.exists(path) and not f"{path}/".startswith(system)]
+
+
+def folders_of(command: Sequence[str], search: str) -> list[str]:
+    """Return the folders outside the system's that a command needs to be read.
+
+    That is the folder of its program and of each path among its arguments; above a `bin` the
+    installation. Of the folders that belong to everybody or to one user the file alone.
+
+    Args:
+        command: program and arguments.
+        search: the value of PATH that the program is found by.
+    """
+    program = shutil.which(command[0], path=search) or command[0]
+    found = []
+    for path in (program, *command[1:]):
+        if not os.path.isabs(path) or not os.path.exists(path):
+            continue
+        for one in dict.fromkeys((os.path.normpath(path), os.path.realpath(path))):
+            folder = one if os.path.isdir(one) else os.path.dirname(one)
+            if os.path.basename(folder) in ("bin", "sbin"):
+                folder = os.path.dirname(folder)
+            parts = folder.strip("/").split("/")
+            shared = len(parts) < 2 or (parts[0] == "home" and len(parts) == 2)
+            found.append(one if shared else folder)
+    return outside_system(dict.fromkeys(found))
 
 
 def _binds(reads: Iterable[str], writes: Iterable[str]) -> list[str]:

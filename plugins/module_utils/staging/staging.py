@@ -34,6 +34,7 @@ class BackendSettings:
         command: program and arguments that start it; empty for none. Its environment has
             `DATABASE_URL`, `HOST`, `PORT`, what `env` adds, and PATH.
         env: more environment; mail, queues, payments and schedulers are switched off here.
+        folders: what it reads beside the folders of its program and arguments, in a sandbox.
         port: loopback port that it listens on.
         health_path: responds with 200 when it is ready.
         seconds: time limit for becoming ready.
@@ -41,6 +42,7 @@ class BackendSettings:
 
     command: Sequence[str] = ()
     env: Mapping[str, str] = dataclasses.field(default_factory=dict)
+    folders: Sequence[str] = ()
     port: int = 3001
     health_path: str = "/health"
     seconds: float = 60
@@ -120,7 +122,8 @@ class StagingSettings:
         work_dir: folder of stage 3 alone, for everything that a restore creates.
         database: name of the restored database.
         bin_dir: PostgreSQL's programs; the newest installed ones when empty.
-        sandbox: whether the engine `embedded` runs server and restore programs in a sandbox.
+        sandbox: whether the engine `embedded` runs server, restore programs and application in a
+            sandbox.
         backend: the application.
         production: the database that is never touched.
         compose: of the engine `compose`.
