@@ -21,7 +21,8 @@ import pytest
 from ansible_collections.chefwell.resilience.plugins.module_utils.common.errors import (
     ResilienceError,
 )
-from ansible_collections.chefwell.resilience.plugins.module_utils.drill import drill, drill_result
+from ansible_collections.chefwell.resilience.plugins.module_utils.drill import drill
+from ansible_collections.chefwell.resilience.plugins.module_utils.proof import drill_result
 from ansible_collections.chefwell.resilience.plugins.module_utils.proof.proof_settings import (
     ProofSettings,
 )
