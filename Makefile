@@ -65,7 +65,7 @@ demo-clean:  ## stop and remove everything of the demo
 	@tools/setup.sh && $(DEMO) clean $(DEMO_OPTIONS)
 
 faults: setup  ## cause real faults and compare the outcome; ROWS=c1_ for some
-	$(VENV)/python -m pytest -q tests/faults $(if $(ROWS),-k "$(ROWS)")
+	THOROUGH=1 $(VENV)/python -m pytest -q tests/faults $(if $(ROWS),-k "$(ROWS)")
 	@echo "results: build/faults/results.json"
 
 bench: setup  ## compare with reference commands, side by side; ROWS=archive ROUNDS=3 for less

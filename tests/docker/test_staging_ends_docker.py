@@ -19,6 +19,7 @@ import pytest
 from docker_lab import Engine
 from docker_lab.staging_host import BACKEND_PORT, PORT, DockerHost, labelled, result
 from testbed import Testbed
+from testbed.engine import ResilienceError
 
 NOTHING: dict[str, list[str]] = {"container": [], "network": [], "volume": []}
 SERVER = "chefwell-staging-postgres_staging-1"
@@ -34,14 +35,12 @@ def host(
     made.play("rollback_stage3.yml")
 
 
-@pytest.fixture
-def kept(host: DockerHost) -> Iterator[DockerHost]:
+@pytest.fixture(scope="module")
+def kept(host: DockerHost) -> DockerHost:
     """A host with a restored staging that is kept for people."""
     assert host.command("setup-staging").returncode == 0
     assert host.command("test-restore-staging").returncode == 0
-    yield host
-    assert host.command("cleanup-staging").returncode == 0
-    assert labelled(host) == NOTHING
+    return host
 
 
 CONNECT = """
@@ -153,13 +152,13 @@ def test_no_name_server_is_asked(kept: DockerHost) -> None:
     server = NameServer(engine)
     try:
         compared = ["run", "--rm", "--dns", engine.bridge(), "chefwell-test/base:1"]
-        with contextlib.suppress(Exception):
+        with contextlib.suppress(ResilienceError):
             engine.docker(*compared, "python3", "-c", LOOK_UP)
         assert server.questions, "the name server of the test is not asked at all"
         server.questions.clear()
         for service in ("postgres", "backend", "forward"):
             container = f"chefwell-staging-{service}_staging-1"
-            with contextlib.suppress(Exception):
+            with contextlib.suppress(ResilienceError):
                 engine.docker("exec", container, "python3", "-c", LOOK_UP)
             found = "import socket; print(socket.gethostbyname('postgres_staging'))"
             assert engine.docker("exec", container, "python3", "-c", found).count(".") == 3
@@ -169,21 +168,6 @@ def test_no_name_server_is_asked(kept: DockerHost) -> None:
         assert check["status"] == "passed", check
     finally:
         server.socket.close()
-
-
-def test_a_name_server_fails_the_isolation(kept: DockerHost) -> None:
-    """As with a compose file of before, or one that was changed by hand."""
-    compose = kept.root / "staging" / "docker-compose.staging.yml"
-    before = compose.read_text()
-    compose.write_text(before.replace('dns: ["127.0.0.1"]', 'dns: ["192.0.2.53"]'))
-    try:
-        assert kept.command("cleanup-staging").returncode == 0
-        drill = result(kept.command("test-restore-staging", "--json"))
-    finally:
-        compose.write_text(before)
-    assert drill["verdict"] == "could_not_verify", drill
-    (check,) = [one for one in drill["checks"] if one["id"] == "isolation"]
-    assert "192.0.2.53" in check["evidence"], check
 
 
 def test_a_paused_staging_is_not_removed(kept: DockerHost) -> None:
@@ -216,7 +200,19 @@ def running(host: DockerHost, command: str, *arguments: str) -> subprocess.Popen
         )
 
 
-@pytest.mark.parametrize("moment", [0.4, 1.0, 1.8, 3.0])
+def test_a_clean_up_that_was_killed(kept: DockerHost) -> None:
+    """Its removals are in progress still."""
+    for moment in (0.3, 0.5, 0.7):
+        with running(kept, "cleanup-staging") as started:
+            time.sleep(moment)
+            started.kill()
+            started.wait()
+    cleaned = kept.command("cleanup-staging", "--json")
+    assert cleaned.returncode == 0, cleaned.stderr
+    assert labelled(kept) == NOTHING
+
+
+@pytest.mark.parametrize("moment", [1.0, 1.8])
 def test_killed_and_the_next_command_at_once(host: DockerHost, moment: float) -> None:
     """What a killed drill started goes on without it, and makes nothing after the clean-up."""
     with running(host, "test-restore-staging") as started:
@@ -226,19 +222,6 @@ def test_killed_and_the_next_command_at_once(host: DockerHost, moment: float) ->
         cleaned = host.command("cleanup-staging", "--json")
     assert cleaned.returncode == 0, cleaned.stderr
     time.sleep(1)
-    assert labelled(host) == NOTHING
-
-
-def test_a_clean_up_that_was_killed(host: DockerHost) -> None:
-    """Its removals are in progress still."""
-    assert host.command("setup-staging").returncode == 0
-    for moment in (0.3, 0.5, 0.7):
-        with running(host, "cleanup-staging") as started:
-            time.sleep(moment)
-            started.kill()
-            started.wait()
-    cleaned = host.command("cleanup-staging", "--json")
-    assert cleaned.returncode == 0, cleaned.stderr
     assert labelled(host) == NOTHING
 
 
