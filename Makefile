@@ -18,6 +18,7 @@ setup:  ## install missing system packages (named first) and the pinned Python p
 lint: setup  ## check formatting, style, YAML and Ansible rules
 	$(VENV)/ruff format --check .
 	$(VENV)/ruff check .
+	$(VENV)/vermin --target=3.9- --violations --no-tips plugins
 	PATH="$(CURDIR)/$(VENV):$$PATH" $(VENV)/ansible-lint --offline
 	PATH="$(CURDIR)/$(VENV):$$PATH" $(VENV)/antsibull-docs lint-collection-docs --plugin-docs .
 	$(VENV)/antsibull-changelog lint

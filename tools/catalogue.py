@@ -32,7 +32,7 @@ from ansible_collections.chefwell.resilience.plugins.module_utils.common.languag
 # docs/findings.md, which is English, shows the meaning as well.
 KEYWORDS = {"_": (1,), "gettext": (1,), "tr": (1,), "ngettext": (1, 2), "Kind": (2,)}
 # The date in the head of the catalogues. Babel's default, now, would be a conflict in every merge.
-CREATED = datetime.datetime(2026, 1, 1, tzinfo=datetime.UTC)
+CREATED = datetime.datetime(2026, 1, 1, tzinfo=datetime.timezone.utc)
 
 
 def template() -> Catalog:

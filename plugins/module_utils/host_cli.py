@@ -4,8 +4,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Command line on a host: configuration file, engine call, page, log line, exit code.
 
-Runs as `python3 -m chefwell_resilience.host_cli COMMAND --config FILE`; the `.sh` launchers of the
-plan do just that. The commands are in `commands/commands_<name>.py`.
+Runs as `launch.py host_cli COMMAND --config FILE`; the `.sh` launchers of the plan do just that.
+The commands are in `commands/commands_<name>.py`.
 """
 
 from __future__ import annotations

@@ -116,7 +116,7 @@ PLACES = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 # Where os-release(5) may lie; the first one that is there counts.
 RELEASES = ("/etc/os-release", "/usr/lib/os-release")
 # The oldest Python that the engine runs on.
-OLDEST = (3, 11)
+OLDEST = (3, 9)
 PROBE = """
 import importlib.util, json, sys
 missing = [name for name in sys.argv[1:] if importlib.util.find_spec(name) is None]

@@ -143,12 +143,10 @@ from ansible_collections.chefwell.resilience.plugins.module_utils.common.install
 )
 from ansible_collections.chefwell.resilience.plugins.module_utils.common.system_errors import reason
 
-# -P: nothing is imported from the folder that it is called from.
+# -E: nothing is imported because of the environment that it is called in.
 LAUNCHER = """#!/bin/sh
-export PYTHONPATH={lib_dir}
-exec {python} -P -m chefwell_resilience.host_cli {command} --config {config} "$@"
+exec {python} -E {launch} host_cli {command} --config {config} "$@"
 """
-
 
 LOGROTATE = """# Written by chefwell.resilience; its rollback removes it.
 {log} {{
@@ -164,7 +162,7 @@ LOGROTATE = """# Written by chefwell.resilience; its rollback removes it.
 def launcher(options: dict[str, str], command: str) -> str:
     """Return the script that runs one command of the engine."""
     return LAUNCHER.format(
-        lib_dir=shlex.quote(options["lib_dir"]),
+        launch=shlex.quote(os.path.join(options["lib_dir"], "chefwell_resilience", "launch.py")),
         python=shlex.quote(options["python"]),
         command=shlex.quote(command),
         config=shlex.quote(options["config_file"]),

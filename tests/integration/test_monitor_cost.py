@@ -32,7 +32,7 @@ MEASURED = """
 import runpy
 held = bytearray({extra})
 try:
-    runpy.run_module("chefwell_resilience.host_cli", run_name="__main__", alter_sys=True)
+    runpy.run_path({launch!r}, run_name="__main__")
 finally:
     with open({file!r}, "w") as file:
         file.write(open("/proc/self/status").read())
@@ -43,9 +43,10 @@ def peak(host: MonitorHost, extra: int = 0) -> tuple[int, str]:
     """The most memory that a run held, in bytes, and its output."""
     (script,) = host.command("monitor-disk-space")
     reported = host.root / "status"
-    code = MEASURED.format(extra=extra, file=str(reported))
     launched = Path(script).read_text()
-    wrapped = launched.replace("-m chefwell_resilience.host_cli", f"{host.root}/measured.py", 1)
+    (launch,) = re.findall(r"\S+/launch\.py", launched)
+    code = MEASURED.format(extra=extra, file=str(reported), launch=launch)
+    wrapped = launched.replace(launch, f"{host.root}/measured.py", 1)
     assert wrapped != launched
     (host.root / "measured.py").write_text(code)
     Path(script).write_text(wrapped)

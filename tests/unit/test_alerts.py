@@ -56,7 +56,7 @@ def test_a_level_that_flaps_around_its_threshold_is_notified_once() -> None:
     assert story.run(67.9) == [("recovered", "ok")]
     # Without hysteresis there would be one every time.
     bare = [LIMITS.judge(value) for _turn in range(50) for value in (70.3, 69.7)]
-    assert sum(first != second for first, second in zip(bare, bare[1:], strict=False)) == 99
+    assert sum(first != second for first, second in zip(bare, bare[1:])) == 99
 
 
 def test_a_fall_by_two_levels_keeps_the_hysteresis_of_the_one_between() -> None:

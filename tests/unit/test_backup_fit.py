@@ -16,7 +16,7 @@ from ansible_collections.chefwell.resilience.plugins.module_utils.inventory.inve
 )
 
 GB = 1 << 30
-LAST = datetime.datetime(2025, 11, 20, 3, tzinfo=datetime.UTC)
+LAST = datetime.datetime(2025, 11, 20, 3, tzinfo=datetime.timezone.utc)
 
 
 def backup(tier: str, nights_ago: float, size: int) -> BackupFile:

@@ -131,7 +131,7 @@ def test_only_named_files_go_and_nothing_is_removed_that_was_not_named() -> None
 
 def test_ssh_trusts_the_pinned_key_only_and_never_prompts() -> None:
     arguments = ssh.command(DESTINATION)
-    options = [after for word, after in zip(arguments, arguments[1:], strict=False) if word == "-o"]
+    options = [after for word, after in zip(arguments, arguments[1:]) if word == "-o"]
     assert {
         "StrictHostKeyChecking=yes",
         "BatchMode=yes",

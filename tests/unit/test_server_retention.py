@@ -95,7 +95,7 @@ def test_a_held_lock_is_reported_as_busy(
 
 def age(made: server_store.Store, folder: str, days: int) -> str:
     """Moves a folder of old backups back in time."""
-    moment = datetime.datetime.now(datetime.UTC) - datetime.timedelta(days=days)
+    moment = datetime.datetime.now(datetime.timezone.utc) - datetime.timedelta(days=days)
     older = f"old_{moment:%Y%m%d_%H%M%S}"
     Path(made.root, folder).rename(Path(made.root, older))
     return older

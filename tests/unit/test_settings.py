@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, Optional, Union
 
 import pytest
 from ansible_collections.chefwell.resilience.plugins.module_utils.common.errors import (
@@ -36,14 +36,14 @@ class Inner:
 @dataclasses.dataclass(frozen=True)
 class Outer:
     path: str = option(required=True)
-    warning: float | str = 70
+    warning: Union[float, str] = 70
     language: str = option("en", choices=("en", "pt_BR"))
     hours: float = option(24, minimum=0)
-    limit: int | None = None
+    limit: Optional[int] = None
     names: tuple[str, ...] = ("a",)
     schedule: Mapping[str, float] = option({"daily": 24})
     password: str = option("", secret=True)
-    inner: Inner | None = None
+    inner: Optional[Inner] = None
     many: tuple[Inner, ...] = ()
     anything: tuple[Mapping[str, Any], ...] = ()
 

@@ -94,7 +94,7 @@ def _with_path_below(root: Path) -> list[psutil.Process]:
 def _is_server(command: list[str]) -> bool:
     programs = {Path(argument).name for argument in command[:2]}
     return bool(programs & {SERVER, "sshd", "sshd:", "backend.py"}) or (
-        "chefwell_resilience.host_cli" in command
+        any(argument.endswith("chefwell_resilience/launch.py") for argument in command)
     )
 
 

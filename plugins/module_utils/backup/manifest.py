@@ -11,7 +11,6 @@ what they were at the moment of the dump, without production. It also holds the 
 from __future__ import annotations
 
 import dataclasses
-import datetime
 import json
 import os
 import time
@@ -19,6 +18,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from ..checks.findings import Finding
+from ..common import iso_time
 from ..common.errors import ResilienceError
 from ..common.files import replace_json
 from ..common.messages import _
@@ -149,7 +149,7 @@ def read(backup: str) -> Manifest | None:
         if values.get("structure") is not None:
             values["structure"] = structure.from_dict(values["structure"])
         found = Manifest(**values)
-        datetime.datetime.fromisoformat(found.taken_at)
+        iso_time.parse(found.taken_at)
     except FileNotFoundError:
         return None
     except (OSError, ValueError, TypeError, KeyError, AttributeError) as error:

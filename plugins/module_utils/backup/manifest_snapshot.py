@@ -21,6 +21,7 @@ from typing import Any
 from ..common.errors import ResilienceError
 from ..common.messages import _
 from ..common.safe_text import one_line
+from ..common.zip_equal import zip_equal
 from ..database import content_digest, structure
 from ..database.catalogue import LARGE_OBJECT_DIGESTS, ObjectName
 from ..database.connection import driver, open_connection
@@ -301,7 +302,7 @@ def _locale(cursor: Any, server_version: int) -> tuple[str, dict[str, str]]:
         " FROM pg_database WHERE datname = current_database()"
     )
     encoding, *rest = (str(value) for value in cursor.fetchone())
-    return encoding, dict(zip(("collate", "ctype", "provider", "version"), rest, strict=True))
+    return encoding, dict(zip_equal(("collate", "ctype", "provider", "version"), rest))
 
 
 def unreadable(error: Exception) -> ResilienceError:

@@ -7,11 +7,11 @@
 from __future__ import annotations
 
 import argparse
-import datetime
 import json
 
 from ..checkpoint import checkpoint
 from ..checkpoint.checkpoint_settings import CheckpointSettings
+from ..common import iso_time
 from ..common.errors import ResilienceError
 from ..pages.render_checkpoint import checkpoint_page
 from .command import EXIT_CRITICAL, EXIT_OK, EXIT_UNKNOWN, Command, colour, print_result
@@ -38,7 +38,7 @@ def _moment(text: str | None) -> float | None:
     except ValueError:
         pass
     try:
-        return datetime.datetime.fromisoformat(text).timestamp()
+        return iso_time.parse(text).timestamp()
     except ValueError as error:
         raise ResilienceError(
             "this is not a time",

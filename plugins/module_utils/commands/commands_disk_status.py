@@ -14,6 +14,7 @@ import time
 
 from ..common.language import translations
 from ..common.levels import UNKNOWN, exit_code
+from ..common.zip_equal import zip_equal
 from ..disk import disk_check
 from ..disk.disk_settings import DiskSettings
 from ..pages import dashboard_values, disk_lines, render_disk
@@ -57,7 +58,7 @@ def _show(settings: DiskSettings, as_json: bool, before: str = "", after: str = 
         days = [dashboard_values.days(history, result, moment) for result in measured.results]
     problems += measured.problems
     shown = measured.to_dict()
-    for target, values in zip(shown["targets"], days, strict=True):
+    for target, values in zip_equal(shown["targets"], days):
         target["days"] = values
     levels = {found.key: found.level for found in disk_command.conditions(measured, settings)[0]}
     shown |= {"time": now(), "alerts": disk_lines.alerts_in_force(states, moment, levels)}

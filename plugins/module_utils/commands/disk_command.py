@@ -18,6 +18,7 @@ from ..common.errors import ResilienceError
 from ..common.language import translations
 from ..common.libraries import load_psutil
 from ..common.system_errors import reason
+from ..common.zip_equal import zip_equal
 from ..disk import disk_check
 from ..disk.disk_options import check_absolute
 from ..disk.disk_settings import DiskSettings
@@ -120,7 +121,7 @@ def paths_without_answer(settings: DiskSettings, *names: str) -> dict[str, str]:
     )
     return {
         name: f"{path} is not used in this run: {reason(result.error)} [{name}]"
-        for (name, path), result in zip(paths.items(), found, strict=True)
+        for (name, path), result in zip_equal(paths.items(), found)
         if isinstance(result.error, TimeoutError)
     }
 

@@ -10,6 +10,7 @@ import re
 from collections.abc import Iterable
 
 from .errors import ResilienceError
+from .zip_equal import zip_equal
 
 OK, WARNING, CRITICAL, EMERGENCY, UNKNOWN = "ok", "warning", "critical", "emergency", "unknown"
 # From best to worst. Unknown is worse than ok and never hides a level that is known to be bad.
@@ -108,7 +109,7 @@ class Thresholds:
         *,
         inodes: bool = False,
     ) -> None:
-        given = dict(zip(RISING, (warning, critical, emergency), strict=True))
+        given = dict(zip_equal(RISING, (warning, critical, emergency)))
         prefix, left = (f"{prefix}inodes_", "inodes left") if inodes else (prefix, "bytes left")
         parsed = {
             name: _parse_threshold(prefix + name, value, inodes) for name, value in given.items()

@@ -26,6 +26,8 @@ from .errors import ResilienceError, known_names
 from .system_errors import reason
 
 Settings = TypeVar("Settings")
+# What `X | Y` makes; Python 3.9 has none, so settings write Union and Optional.
+_UNION = getattr(types, "UnionType", Union)
 HIDDEN = "(not shown: it may hold a password)"
 
 
@@ -176,7 +178,7 @@ def plain(settings: Any) -> Any:
 def type_name(hint: Any) -> str:
     """Return the name that Ansible gives to an annotation's type: `str`, `int`, `list`, …"""
     origin = typing.get_origin(hint)
-    if origin in (Union, types.UnionType):
+    if origin in (Union, _UNION):
         rest = {type_name(one) for one in typing.get_args(hint) if one is not type(None)}
         return rest.pop() if len(rest) == 1 else "raw"
     if origin is tuple or origin in (list, collections.abc.Sequence):
@@ -191,7 +193,7 @@ def _value(value: Any, hint: Any, where: str) -> Any:
     origin, inner = typing.get_origin(hint), typing.get_args(hint)
     if hint is Any:
         return value
-    if origin in (Union, types.UnionType):
+    if origin in (Union, _UNION):
         if value is None and type(None) in inner:
             return None
         for one in inner:
@@ -224,7 +226,7 @@ def _fits(value: Any, hint: Any) -> bool:
 
 def _wrong_type(where: str, value: Any, hint: Any) -> ResilienceError:
     kinds = [one for one in typing.get_args(hint) if one is not type(None)]
-    union = typing.get_origin(hint) in (Union, types.UnionType)
+    union = typing.get_origin(hint) in (Union, _UNION)
     names = [type_name(one) for one in kinds] if union else [type_name(hint)]
     return ResilienceError(
         "the value has the wrong type",

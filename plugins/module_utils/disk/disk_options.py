@@ -10,6 +10,7 @@ import datetime
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
+from ..common import iso_time
 from ..common.errors import ResilienceError
 from ..common.levels import Thresholds
 from .disk_settings import MonitorSettings, TargetSettings
@@ -137,7 +138,7 @@ def _check_hysteresis(option: str, value: float | None) -> None:
 
 def _date(text: str, where: str) -> datetime.datetime:
     try:
-        moment = datetime.datetime.fromisoformat(text)
+        moment = iso_time.parse(text)
     except ValueError as error:
         raise ResilienceError(
             "this is no date",

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Mapping
-from typing import Union
+from typing import Optional, Union
 
 from ..common.levels import DEFAULTS
 from ..common.settings import option
@@ -16,8 +16,7 @@ from ..inventory.tree_settings import BackupTreeSettings
 from ..notifications.notification_settings import StageSettings
 
 # Percent used, or what is left (`20GB`, `50000 left`).
-# A union that older Pythons can evaluate, too.
-Threshold = Union[float, str]  # noqa: UP007
+Threshold = Union[float, str]
 # Percentage points below a threshold at which a level that was reached is left again.
 HYSTERESIS = 2.0
 # How many backups each tier keeps, by the plan.
@@ -45,19 +44,19 @@ class TargetSettings:
     """
 
     path: str = option(required=True)
-    name: str | None = None
-    folder: bool | None = None
-    warning: Threshold | None = None
-    critical: Threshold | None = None
-    emergency: Threshold | None = None
-    inodes_warning: Threshold | None = None
-    inodes_critical: Threshold | None = None
-    inodes_emergency: Threshold | None = None
-    hysteresis: float | None = None
-    must_be_mount: bool | None = None
-    may_be_read_only: bool | None = None
-    time_limit: float | None = None
-    silence_until: str | None = None
+    name: Optional[str] = None
+    folder: Optional[bool] = None
+    warning: Optional[Threshold] = None
+    critical: Optional[Threshold] = None
+    emergency: Optional[Threshold] = None
+    inodes_warning: Optional[Threshold] = None
+    inodes_critical: Optional[Threshold] = None
+    inodes_emergency: Optional[Threshold] = None
+    hysteresis: Optional[float] = None
+    must_be_mount: Optional[bool] = None
+    may_be_read_only: Optional[bool] = None
+    time_limit: Optional[float] = None
+    silence_until: Optional[str] = None
 
 
 @dataclasses.dataclass(frozen=True, eq=False, repr=False)

@@ -242,12 +242,12 @@ def _days(points: Sequence[Point]) -> float:
 
 def _intervals(points: Sequence[Point]) -> list[float]:
     """Return the seconds between each two of them."""
-    return [later[0] - earlier[0] for earlier, later in zip(points, points[1:], strict=False)]
+    return [later[0] - earlier[0] for earlier, later in zip(points, points[1:])]
 
 
 def _steps(points: Sequence[Point]) -> list[float]:
     """Return by how much the amount changes between each two of them."""
-    return [later[1] - earlier[1] for earlier, later in zip(points, points[1:], strict=False)]
+    return [later[1] - earlier[1] for earlier, later in zip(points, points[1:])]
 
 
 def cycle_peaks(points: Sequence[Point], usable: float) -> list[Point]:
@@ -266,7 +266,7 @@ def cycle_peaks(points: Sequence[Point], usable: float) -> list[Point]:
         return []
     least = max(BREAK_SHARE * usable, CYCLE_STEPS * _median([abs(step) for step in steps]))
     least = max(least, -min(steps) / 2)
-    peaks = [point for point, step in zip(points, steps, strict=False) if step < -least]
+    peaks = [point for point, step in zip(points, steps) if step < -least]
     if len(peaks) < 2:
         return []
     intervals = _intervals(peaks)
@@ -346,7 +346,7 @@ def last_break(points: Sequence[Point], usable: float) -> int:
     changes = [
         (points[later][1] - points[earlier][1])
         / max(1.0, round((points[later][0] - points[earlier][0]) / DAY))
-        for earlier, later in zip(days, days[1:], strict=False)
+        for earlier, later in zip(days, days[1:])
     ]
     if not changes:
         return 0

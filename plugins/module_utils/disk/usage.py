@@ -31,6 +31,7 @@ from ..common.libraries import load_psutil
 from ..common.messages import ENGLISH, _, to_form
 from ..common.safe_text import clean
 from ..common.system_errors import reason
+from ..common.zip_equal import zip_equal
 from . import disk_causes, mounts
 from .disk_causes import Cause
 from .disk_settings import HYSTERESIS
@@ -241,10 +242,10 @@ def check(
     firsts: dict[tuple[Any, ...], int] = {}
     taken = {
         found.mount.device
-        for target, found in zip(targets, measured, strict=False)
+        for target, found in zip(targets, measured)
         if found.mount and not target.folder
     }
-    for number, (target, found) in enumerate(zip([*targets, *discovered], measured, strict=True)):
+    for number, (target, found) in enumerate(zip_equal([*targets, *discovered], measured)):
         if number >= len(targets):
             if found.mount and found.mount.device in taken:
                 continue
@@ -277,7 +278,7 @@ def _discovered(
     )
     files = {
         mount.point
-        for mount, result in zip(parts, found, strict=True)
+        for mount, result in zip_equal(parts, found)
         if result.error is None and not result.returned
     }
     read_only = [point for point, meant in expected.items() if meant]
@@ -308,7 +309,7 @@ def _measurements(targets: Sequence[Target], mounted: Mapping[str, Mount]) -> li
         ]
     )
     measured: list[_Measured] = []
-    for target, result in zip(targets, found, strict=True):
+    for target, result in zip_equal(targets, found):
         if result.returned is None:
             # Links are not followed: that may be what blocked.
             mount = mounts.mount_of(mounted, target.path, follow_links=False)
@@ -322,7 +323,7 @@ def _measurements(targets: Sequence[Target], mounted: Mapping[str, Mount]) -> li
         if target.folder and measured[number].problem is None
     ]
     sizes = bounded_calls.results([_folder_call(targets[n], measured[n].mount) for n in folders])
-    for number, size in zip(folders, sizes, strict=True):
+    for number, size in zip_equal(folders, sizes):
         problem = None if size.error is None else reason(size.error)
         measured[number] = measured[number]._replace(folder=size.returned, problem=problem)
     return measured

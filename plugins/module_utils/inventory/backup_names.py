@@ -116,8 +116,10 @@ def taken_at(match: re.Match[str]) -> str | None:
         hour = re.sub(r"\D", "", groups.get("time", "")).ljust(6, "0")
     if len(date) != 8 or len(hour) != 6:
         return None
+    text = f"{date[:4]}-{date[4:6]}-{date[6:]}T{hour[:2]}:{hour[2:4]}:{hour[4:]}"
     try:
         # strptime says the same, but takes ten times as long.
-        return datetime.datetime.fromisoformat(f"{date}T{hour}").isoformat()
+        datetime.datetime.fromisoformat(text)
     except ValueError:
         return None
+    return text

@@ -78,7 +78,7 @@ def _tier(files: list[BackupFile], hours: float, now: datetime.datetime) -> dict
         }
     newest = past[-1].path
     gaps = []
-    for earlier, later in zip(past, past[1:], strict=False):
+    for earlier, later in zip(past, past[1:]):
         between = ages[earlier.path] - ages[later.path]
         for number in range(1, round(between / hours)):
             missed = now - datetime.timedelta(hours=ages[earlier.path] - number * hours)

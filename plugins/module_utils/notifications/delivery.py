@@ -124,11 +124,16 @@ def ping(address: str, action: str, body: str = "", *, time_limit: float = 20) -
 def _run_worker(work: Mapping[str, Any], time_limit: float) -> tuple[list[dict[str, Any]], str]:
     """Return the lines that the worker printed, and what went wrong with itself."""
     # Addresses hold passwords: they travel by standard input, which no process list shows.
-    arguments = [sys.executable, "-P", "-m", f"{__package__}.delivery_worker"]
+    arguments = [sys.executable, "-m", f"{__package__}.delivery_worker"]
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
     try:
+        # With -m, Python imports from the folder that it starts in, so that is root's alone.
         outcome = process.run(
-            arguments, time_limit=time_limit, env=environment, input=json.dumps(work).encode()
+            arguments,
+            time_limit=time_limit,
+            env=environment,
+            input=json.dumps(work).encode(),
+            cwd="/",
         )
     except ResilienceError as error:
         return [], str(error)

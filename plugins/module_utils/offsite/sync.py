@@ -138,7 +138,7 @@ class _SyncRun:
         self.began = datetime.datetime.now().astimezone()
         self.clock = time.monotonic()
         # In UTC, and to the second: two runs of one day must not overwrite what the first kept.
-        moment = datetime.datetime.now(datetime.UTC)
+        moment = datetime.datetime.now(datetime.timezone.utc)
         self.old_folder = f"old_{moment:%Y%m%d_%H%M%S}"
         self.state, state_problem = load_state(settings)
         self.warnings = [state_problem] if state_problem else []

@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
-import datetime
 import json
 import os
 import re
@@ -22,7 +21,7 @@ import tempfile
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from ..common import process
+from ..common import iso_time, process
 from ..common.errors import ResilienceError
 from ..common.messages import _, join
 from ..common.system_errors import reason
@@ -382,7 +381,7 @@ def _nanoseconds(text: str) -> int:
     whole, _dot, rest = text.partition(".")
     digits = re.match(r"\d*", rest)
     zone = rest[len(digits[0]) :] if digits and _dot else ""
-    moment = datetime.datetime.fromisoformat((whole + zone).replace("Z", "+00:00"))
+    moment = iso_time.parse(whole + zone)
     fraction = (digits[0] if digits and _dot else "")[:9].ljust(9, "0")
     return int(moment.timestamp()) * 10**9 + int(fraction)
 

@@ -12,6 +12,7 @@ from typing import Any
 from ..common import quantity, shares
 from ..common.levels import LEVEL_DISPLAY
 from ..common.safe_text import clean, clean_all
+from ..common.zip_equal import zip_equal
 from ..disk import disk_causes
 from . import render_inventory, render_trend
 from .render_text import WORST_FIRST, centred, known_level, level_text, paint, wrap
@@ -65,7 +66,7 @@ def by_level(disk: dict[str, Any], backups: dict[str, Any] | None) -> dict[str, 
     targets = list(disk.get("targets") or [])
     names = target_names(targets)
     found: dict[str, list[str]] = {level: [] for level in WORST_FIRST}
-    for name, target in zip(names, targets, strict=True):
+    for name, target in zip_equal(names, targets):
         found[known_level(target.get("level"))].append(name)
     if backups is not None and backups.get("problems") and "Backups" not in found["unknown"]:
         found["unknown"].append("Backups")
@@ -111,7 +112,7 @@ def dashboard(
         "",
         tr("📊 SYSTEM STATUS:"),
     ]
-    for name, target in zip(target_names(targets), targets, strict=True):
+    for name, target in zip_equal(target_names(targets), targets):
         figures = target_figures(target)
         line = f"   {name}: {figures} " if figures else f"   {name}: "
         line += level_text(target.get("level"), colour)

@@ -6,13 +6,13 @@
 
 from __future__ import annotations
 
-import datetime
 import gettext
 from typing import Any
 
-from ..common import quantity, shares
+from ..common import iso_time, quantity, shares
 from ..common.messages import translate_result
 from ..common.safe_text import clean_all
+from ..common.zip_equal import zip_equal
 from . import render_titles
 from .render_text import STATUSES, known_status, mark, paint, worst_status, wrap
 
@@ -66,7 +66,7 @@ def verdict_text(translations: gettext.NullTranslations, drill: dict[str, Any]) 
 def moment(text: object) -> str:
     """Return an ISO 8601 time as in `2025-11-20 15:30:00`; any other text unchanged."""
     try:
-        return datetime.datetime.fromisoformat(str(text)).strftime("%Y-%m-%d %H:%M:%S")
+        return iso_time.parse(str(text)).strftime("%Y-%m-%d %H:%M:%S")
     except ValueError:
         return str(text)
 
@@ -326,7 +326,7 @@ class _Page:
             schemas = self.translations.ngettext(
                 "%(count)d schema", "%(count)d schemas", count["count"]
             )
-            for (title, counts), status in zip(whole, total, strict=True):
+            for (title, counts), status in zip_equal(whole, total):
                 line = f"{title} ({schemas % count}): {found_text(counts)}"
                 lines.append(f"   - {line} {self.mark(status)}")
             statuses += total

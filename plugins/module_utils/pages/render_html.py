@@ -21,6 +21,7 @@ from ..checks.finding_kinds import KINDS
 from ..common import quantity, shares
 from ..common.messages import translate_result
 from ..common.safe_text import clean_all
+from ..common.zip_equal import zip_equal
 from . import (
     render_disk,
     render_drill,
@@ -195,7 +196,7 @@ def _disk_part(
     rows = []
     findings = []
     worst_first = sorted(
-        zip(names, targets, strict=True),
+        zip_equal(names, targets),
         key=lambda pair: WORST_FIRST.index(known_level(pair[1].get("level"))),
     )
     for name, target in worst_first:
@@ -292,9 +293,7 @@ def _offsite_part(
         "findings": findings,
         "tiers": [
             {"name": one["name"], "state": tier_state, "local": one, "remote": other}
-            for one, other, tier_state in zip(
-                local_tiers, remote_tiers, [*states, state], strict=True
-            )
+            for one, other, tier_state in zip_equal(local_tiers, remote_tiers, [*states, state])
         ],
         "differences": differences,
         "problems": problems,

@@ -12,6 +12,7 @@ from typing import Any
 from ..common.levels import LEVEL_DISPLAY
 from ..common.messages import translate, translate_all
 from ..common.safe_text import clean_all
+from ..common.zip_equal import zip_equal
 from ..inventory import freshness
 from . import render_inventory
 from .render_text import STATUSES, mark, paint, wrap
@@ -162,7 +163,7 @@ def remote_lines(
     statuses = [*(tier_status(verification, tier) for tier in tiers), status(verification)]
     found = differences(verification)
     lines = []
-    for tier, line, state in zip([*tiers, ""], plain, statuses, strict=True):
+    for tier, line, state in zip_equal([*tiers, ""], plain, statuses):
         lines.append(f"{line} {mark(state, colour)}")
         for kind, path in found.get(tier, []):
             lines += wrap(

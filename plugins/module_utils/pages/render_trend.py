@@ -14,6 +14,7 @@ from typing import Any
 
 from ..common import quantity, shares
 from ..common.levels import LEVEL_DISPLAY
+from ..common.zip_equal import zip_equal
 from ..disk import disk_causes
 from ..disk.forecast import LEAST_DAYS, LEAST_SAMPLES
 from .render_text import known_level, level_text, paint, wrap
@@ -84,7 +85,7 @@ def trend_lines(
     """
     shown = [
         (name, target)
-        for name, target in zip(names, targets, strict=True)
+        for name, target in zip_equal(names, targets)
         if sum(value is not None for value in target.get("days") or []) > 1
     ]
     if not shown:

@@ -10,7 +10,7 @@ import dataclasses
 import os
 import shutil
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Optional
 
 from ..checks import findings
 from ..common.settings import option
@@ -104,11 +104,11 @@ class RecoveryServer(RecoveryConduct):
 class RecoveryOptions(RecoveryConduct):
     """The option `recovery`: as `RecoveryServer`; what is None is taken from `database`."""
 
-    host: str | None = None
-    port: int | None = None
-    user: str | None = None
-    password: str | None = option(None, secret=True)
-    dbname: str | None = None
+    host: Optional[str] = None
+    port: Optional[int] = None
+    user: Optional[str] = None
+    password: Optional[str] = option(None, secret=True)
+    dbname: Optional[str] = None
 
 
 @dataclasses.dataclass(frozen=True)

@@ -36,6 +36,7 @@ from typing import IO, NoReturn
 from ..common import settings
 from ..common.errors import ResilienceError
 from ..common.messages import Message, _, to_form
+from ..common.zip_equal import zip_equal
 from ..inventory import tree_digests
 from ..inventory.inventory import readable
 from . import landlock, placement, server_notifications, server_verification
@@ -85,7 +86,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """
     given = list(sys.argv[1:] if arguments is None else arguments)
     try:
-        options = dict(zip(given[::2], given[1::2], strict=True))
+        options = dict(zip_equal(given[::2], given[1::2]))
         path, allow = options["--config"], options["--allow"]
     except (KeyError, ValueError):
         return _fail("usage: gate --config FILE --allow write|read", 2)

@@ -303,7 +303,7 @@ class _Placement:
 
 def _unused_old_folder(store: Store) -> str:
     """Return the name of a folder for what is moved aside now, which does not exist yet."""
-    moment = datetime.datetime.now(datetime.UTC)
+    moment = datetime.datetime.now(datetime.timezone.utc)
     while True:
         name = f"old_{moment:%Y%m%d_%H%M%S}"
         if not os.path.lexists(os.path.join(store.root, name)):

@@ -44,7 +44,7 @@ def drop_old(store: Store, now: float) -> Dropped:
     old = store.previous_versions()
     newest = _newest_good(store, old)
     for folder, paths in old.items():
-        moved = datetime.datetime.strptime(folder, "old_%Y%m%d_%H%M%S").replace(tzinfo=datetime.UTC)
+        moved = datetime.datetime.strptime(f"{folder}+0000", "old_%Y%m%d_%H%M%S%z")
         if now - moved.timestamp() < store.settings.keep_days * 86400:
             continue
         for path in paths:

@@ -4,7 +4,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Set-up of one client on the backup server, for the role as for the script that is run by hand.
 
-`python3 -m chefwell_resilience.server.server_setup` reads a JSON object from standard input, the
+`launch.py server.server_setup` reads a JSON object from standard input, the
 fields of `ClientSetup`, and needs root. It prints what it changed as JSON; running it again changes
 nothing. With `--check` it only reports what it would change.
 """
@@ -34,14 +34,14 @@ from .server_store import IDENTITY_FILE, STATE_FOLDER, identity_of
 
 _GATE = """#!/bin/sh
 # The forced command of a client's keys: `gate.sh CLIENT write` or `read`; see server/gate.py.
-PYTHONPATH={kit} exec {python} -s -m chefwell_resilience.server.gate \
+exec {python} -E -s {launch} server.gate \
 --config {kit}/clients/"$1".json --allow "$2"
 """
 _JOB = """#!/bin/sh
 # The daily job of one client's copy: `keep-offsite-copy.sh CLIENT`; more options with --help.
 client="${{1:?name the client, one of: $(cd {kit}/clients && echo *.json)}}"
 shift
-PYTHONPATH={kit} exec {python} -s -m chefwell_resilience.host_cli keep-offsite-copy \
+exec {python} -E -s {launch} host_cli keep-offsite-copy \
 --config {kit}/clients/"${{client%.json}}".json "$@"
 """
 
@@ -204,7 +204,12 @@ def _config_file(setup: ClientSetup) -> str:
 def _write_kit(
     setup: ClientSetup, account: pwd.struct_passwd, identity: str, changes: _Changes
 ) -> None:
-    values = {"kit": shlex.quote(setup.kit_dir), "python": shlex.quote(setup.python)}
+    launch = os.path.join(setup.kit_dir, "chefwell_resilience", "launch.py")
+    values = {
+        "kit": shlex.quote(setup.kit_dir),
+        "python": shlex.quote(setup.python),
+        "launch": shlex.quote(launch),
+    }
     for name, text in (("gate.sh", _GATE), ("keep-offsite-copy.sh", _JOB)):
         _write(os.path.join(setup.kit_dir, name), text.format(**values), 0o755, None, changes)
     values = {**setup.config, "identity": identity}

@@ -10,13 +10,13 @@ import ipaddress
 import os
 import struct
 from collections.abc import Mapping, Sequence
-from typing import Any, TypeAlias
+from typing import Any, Union
 
 from .docker_engine import DockerEngine
 from .isolation import ContainerNetworks, Network
 
-Address: TypeAlias = ipaddress.IPv4Address | ipaddress.IPv6Address
-Subnet: TypeAlias = ipaddress.IPv4Network | ipaddress.IPv6Network
+Address = Union[ipaddress.IPv4Address, ipaddress.IPv6Address]
+Subnet = Union[ipaddress.IPv4Network, ipaddress.IPv6Network]
 # Of a route (linux/route.h): it is up; it goes through a gateway; it refuses.
 UP, GATEWAY, REJECT = 0x1, 0x2, 0x200
 # A bridge on which this host has no address: the older option, and the name in newer engines.

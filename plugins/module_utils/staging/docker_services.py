@@ -297,4 +297,4 @@ def _unix(moment: str) -> float:
     """
     whole, _dot, fraction = moment.rstrip("Z").partition(".")
     plain = datetime.datetime.strptime(whole, "%Y-%m-%dT%H:%M:%S")
-    return plain.replace(tzinfo=datetime.UTC).timestamp() + float(f"0.{fraction or 0}")
+    return plain.replace(tzinfo=datetime.timezone.utc).timestamp() + float(f"0.{fraction or 0}")

@@ -9,7 +9,7 @@ from __future__ import annotations
 import dataclasses
 import functools
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
+from typing import Any, Optional
 
 from ..backup.expectation import Expectation
 from ..checks.checks import Evidence
@@ -38,7 +38,7 @@ class ValidationSettings:
         ignore: rules of findings to ignore.
     """
 
-    tenant_query: str | None = None
+    tenant_query: Optional[str] = None
     tenant_prefix: str = "tenant_"
     foreign_keys: str = option("not_valid", choices=("not_valid", "all"))
     queries: Sequence[Mapping[str, Any]] = ()

@@ -15,6 +15,7 @@ from ..checks.checks import Evidence
 from ..checks.findings import Finding
 from ..common.messages import Message, _, join, ngettext
 from ..common.safe_text import one_line
+from ..common.zip_equal import zip_equal
 from ..database import content_digest, parallel_queries
 from ..database.catalogue import Catalogue, ObjectName
 from ..database.connection import driver, identifier
@@ -172,15 +173,13 @@ def _orphan(context: CheckContext, row: tuple[Any, ...]) -> Finding | None:
         ),
         equal=sql.SQL(" AND ").join(
             sql.SQL("{} = {}").format(identifier("p", parent), identifier("c", child))
-            for child, parent in zip(columns, referenced, strict=True)
+            for child, parent in zip_equal(columns, referenced)
         ),
     )
     orphans = context.catalogue.rows(query)
     if not orphans:
         return None
-    key = ", ".join(
-        f"{column}={value!r}" for column, value in zip(columns, orphans[0], strict=True)
-    )
+    key = ", ".join(f"{column}={value!r}" for column, value in zip_equal(columns, orphans[0]))
     return Finding(
         "foreign_key.orphan",
         f"{schema}.{table}.{name}",

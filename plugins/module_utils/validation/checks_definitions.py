@@ -13,6 +13,7 @@ from ..checks.checks import Evidence
 from ..checks.findings import Finding
 from ..common.messages import Message, _
 from ..common.safe_text import one_line
+from ..common.zip_equal import zip_equal
 from ..database import parallel_queries, structure
 from ..database.structure import DATABASE, Difference, Structure
 from .check_context import CheckContext
@@ -64,9 +65,7 @@ def restored(connection: Any, expected: set[str]) -> Structure:
         schemas = structure.schema_names(cursor)
     batches = list(structure.batches(sorted(schemas)))
     made = Structure()
-    for batch, objects in zip(
-        batches, parallel_queries.each(connection, batches, _objects), strict=True
-    ):
+    for batch, objects in zip_equal(batches, parallel_queries.each(connection, batches, _objects)):
         for schema in batch:
             # The schema `public` is there even where production dropped it.
             if schema != "public" or schema in expected or _used(objects.get(schema, {})):
@@ -126,7 +125,7 @@ def _shown(text: str, other: str) -> str:
     if len(text) <= SHOWN:
         return text
     same = next(
-        (at for at, pair in enumerate(zip(text, other, strict=False)) if pair[0] != pair[1]),
+        (at for at, pair in enumerate(zip(text, other)) if pair[0] != pair[1]),
         min(len(text), len(other)),
     )
     start = max(0, same - SHOWN // 3)

@@ -13,6 +13,7 @@ from collections.abc import Mapping
 from ..checks.checks import Evidence
 from ..checks.findings import Finding
 from ..common.messages import _, join, ngettext
+from ..common.zip_equal import zip_equal
 from ..database.catalogue import ObjectName
 from . import tenant_matrix
 from .check_context import CheckContext, combined_evidence, dotted_name, presence_evidence
@@ -315,7 +316,7 @@ def _unlike_production(context: CheckContext) -> list[Finding]:
     """
     expected = context.expected.locale
     names = ("collate", "ctype", "provider", "version")
-    here = dict(zip(names, context.catalogue.rows(_LOCALE)[0], strict=True))
+    here = dict(zip_equal(names, context.catalogue.rows(_LOCALE)[0]))
     differing = [name for name in names if name in expected and expected[name] != here[name]]
     if not differing:
         return []

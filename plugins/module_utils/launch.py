@@ -1,0 +1,24 @@
+# -*- coding: utf-8 -*-
+# Copyright (c) 2026, chefwell.resilience contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Run a program of the engine by its path: `python3 -E .../launch.py host_cli COMMAND`.
+
+Nothing is imported from the folder that it is called from, as `python3 -m` would do: it may belong
+to somebody else. (Python 3.11 has the option -P for that, Python 3.9 has not.)
+"""
+
+from __future__ import annotations
+
+import importlib
+import os
+import sys
+
+if __name__ == "__main__":
+    engine = os.path.dirname(os.path.abspath(__file__))
+    sys.path[0] = os.path.dirname(engine)
+    package = os.path.basename(engine)
+    exit_code = importlib.import_module(f"{package}.{sys.argv.pop(1)}").main()
+    # The work is done: a signal that still comes must not change the exit code.
+    importlib.import_module(f"{package}.common.interrupt").ignore()
+    raise SystemExit(exit_code)
