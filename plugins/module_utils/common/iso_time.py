@@ -12,11 +12,10 @@ from __future__ import annotations
 import datetime
 import re
 
-_ISO = re.compile(
+_ISO = (
     r"(?P<date>\d{4}-\d\d-\d\d|\d{8})"
     r"(?:[T ](?P<hour>\d\d)(?::?(?P<minute>\d\d)(?::?(?P<second>\d\d)(?:[.,](?P<fraction>\d+))?)?)?"
-    r"(?P<zone>Z|[+-]\d\d(?::?\d\d)?)?)?",
-    re.ASCII,
+    r"(?P<zone>Z|[+-]\d\d(?::?\d\d)?)?)?"
 )
 
 
@@ -26,7 +25,8 @@ def parse(text: str) -> datetime.datetime:
     Raises:
         ValueError: the text is no date, and no date with a time.
     """
-    found = _ISO.fullmatch(text)
+    # Compiled where it is needed: most runs read no time.
+    found = re.fullmatch(_ISO, text, re.ASCII)
     if found is None:
         raise ValueError(f"this is no time in ISO 8601: {text!r}")
     date = found["date"].replace("-", "")
