@@ -34,7 +34,9 @@ def parse(text: str) -> datetime.datetime:
         int(date[:4]),
         int(date[4:6]),
         int(date[6:]),
-        *(int(found[part] or 0) for part in ("hour", "minute", "second")),
+        int(found["hour"] or 0),
+        int(found["minute"] or 0),
+        int(found["second"] or 0),
         int((found["fraction"] or "")[:6].ljust(6, "0")),
         _zone(found["zone"]),
     )
