@@ -14,9 +14,11 @@ import argparse
 import contextlib
 import importlib
 import io
+import os
 import sys
 from collections.abc import Mapping, Sequence
 from types import ModuleType
+from typing import NoReturn
 
 from .commands.command import (
     EXIT_OK,
@@ -26,7 +28,7 @@ from .commands.command import (
     print_result,
     warn,
 )
-from .common import interrupt, settings
+from .common import interrupt, run_steps, settings
 from .common.errors import ResilienceError
 from .common.system_errors import reason
 
@@ -50,6 +52,8 @@ FILE_OF = {
     "verify-offsite-backups": "offsite",
     "keep-offsite-copy": "server",
 }
+# Commands that run by themselves, so that nobody ends one that blocks: they have a supervisor.
+SUPERVISED = ("monitor-disk-space",)
 
 
 def _part(name: str) -> ModuleType:
@@ -65,12 +69,29 @@ def commands_for(name: str = "") -> dict[str, Command]:
     return found
 
 
+def _help_formatter(prog: str) -> argparse.HelpFormatter:
+    """Return a formatter as wide as the terminal.
+
+    argparse makes one for each argument, and loads archivers (by `shutil`) to find the width.
+    """
+    try:
+        columns = os.get_terminal_size().columns
+    except OSError:
+        columns = 80
+    return argparse.HelpFormatter(prog, width=columns - 2)
+
+
 def parse(given: Sequence[str], commands: Mapping[str, Command]) -> argparse.Namespace | int:
     """Return the parsed arguments, or the exit code where they are wrong or ask for help."""
-    parser = argparse.ArgumentParser(prog="chefwell-resilience")
+    parser = argparse.ArgumentParser(prog="chefwell-resilience", formatter_class=_help_formatter)
     choices = parser.add_subparsers(dest="command", required=True)
     for name, command in commands.items():
-        chosen = choices.add_parser(name, help=command.summary, description=command.summary)
+        chosen = choices.add_parser(
+            name,
+            help=command.summary,
+            description=command.summary,
+            formatter_class=_help_formatter,
+        )
         chosen.add_argument("--config", required=True, help="the stage's configuration file")
         chosen.add_argument("--json", action="store_true", help="print the result as JSON")
         command.arguments(chosen)
@@ -95,6 +116,16 @@ def fail(command: Command, given: Sequence[str], text: str) -> None:
             print_result(line)
 
 
+def _supervised(given: Sequence[str]) -> int:
+    """Run one command in a child process that is left behind when it blocks."""
+    end = _part("supervisor").supervise(lambda: main(given))
+    if end.code is not None:
+        return int(end.code)
+    warn(f"{given[0]}: {end.problem}")
+    fail(commands_for(given[0])[given[0]], given, end.problem)
+    return EXIT_UNKNOWN
+
+
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command.
 
@@ -109,6 +140,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         if isinstance(stream, io.TextIOWrapper):
             # An output that is no UTF-8 shows what it can of a page, instead of nothing.
             stream.reconfigure(errors="backslashreplace" if stream is sys.stderr else "replace")
+    if given and given[0] in SUPERVISED and not run_steps.is_supervised():
+        return _supervised(given)
     commands = commands_for(given[0] if given else "")
     arguments = parse(given, commands)
     if isinstance(arguments, int):
@@ -120,6 +153,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     command = commands[arguments.command]
     try:
         values = settings.load(arguments.config, command.settings)
+        if command.limits:
+            run_steps.limit_run(*command.limits(values))
         if command.notifies and arguments.test_message:
             return int(_part("command_test_message").print_test_messages(values, arguments.json))
         return command.run(values, arguments)
@@ -135,7 +170,14 @@ def main(argv: Sequence[str] | None = None) -> int:
         return EXIT_UNKNOWN
 
 
-if __name__ == "__main__":
-    exit_code = main()
-    interrupt.ignore()
+def leave(exit_code: int) -> NoReturn:
+    """End the process of `main`."""
+    if sys.argv[1:2] and sys.argv[1] in SUPERVISED:
+        _part("supervisor").leave(exit_code)
     raise SystemExit(exit_code)
+
+
+if __name__ == "__main__":
+    code = main()
+    interrupt.ignore()
+    leave(code)

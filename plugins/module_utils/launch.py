@@ -18,7 +18,8 @@ if __name__ == "__main__":
     engine = os.path.dirname(os.path.abspath(__file__))
     sys.path[0] = os.path.dirname(engine)
     package = os.path.basename(engine)
-    exit_code = importlib.import_module(f"{package}.{sys.argv.pop(1)}").main()
+    program = importlib.import_module(f"{package}.{sys.argv.pop(1)}")
+    exit_code = program.main()
     # The work is done: a signal that still comes must not change the exit code.
     importlib.import_module(f"{package}.common.interrupt").ignore()
-    raise SystemExit(exit_code)
+    getattr(program, "leave", sys.exit)(exit_code)

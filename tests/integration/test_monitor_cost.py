@@ -26,23 +26,27 @@ IDLE_INTERPRETERS = 8
 # turns while the aim is not met.
 TURNS, MOST_TURNS = 40, 160
 MOUNTS, RUNS, FILES = 20, 120, 5000
-# The launcher's own command, with the interpreter's high-water mark written down at its end.
-# (`ru_maxrss` would not do: it is inherited from the parent and counts children.)
+# The launcher's own command, with the high-water mark of each of its processes written down at its
+# end, which is always `os._exit`. (`ru_maxrss` would not do: it is inherited from the parent.)
 MEASURED = """
-import runpy
-held = bytearray({extra})
-try:
-    runpy.run_path({launch!r}, run_name="__main__")
-finally:
-    with open({file!r}, "w") as file:
+import os, runpy
+held, leave = bytearray({extra}), os._exit
+
+def measured_exit(code):
+    with open({file!r}, "a") as file:
         file.write(open("/proc/self/status").read())
+    leave(code)
+
+os._exit = measured_exit
+runpy.run_path({launch!r}, run_name="__main__")
 """
 
 
 def peak(host: MonitorHost, extra: int = 0) -> tuple[int, str]:
-    """The most memory that a run held, in bytes, and its output."""
+    """The most memory that a process of a run held, in bytes, and the run's output."""
     (script,) = host.command("monitor-disk-space")
     reported = host.root / "status"
+    reported.write_text("")
     launched = Path(script).read_text()
     (launch,) = re.findall(r"\S+/launch\.py", launched)
     code = MEASURED.format(extra=extra, file=str(reported), launch=launch)
@@ -51,9 +55,9 @@ def peak(host: MonitorHost, extra: int = 0) -> tuple[int, str]:
     (host.root / "measured.py").write_text(code)
     Path(script).write_text(wrapped)
     ended = subprocess.run([script], env={}, capture_output=True, text=True, check=False)
-    held = re.search(r"VmHWM:\s+(\d+) kB", reported.read_text())
-    assert held, ended.stderr
-    return int(held[1]) * 1024, ended.stdout + ended.stderr
+    held = re.findall(r"VmHWM:\s+(\d+) kB", reported.read_text())
+    assert len(held) >= 2, ended.stderr  # the supervisor and the run
+    return max(map(int, held)) * 1024, ended.stdout + ended.stderr
 
 
 def test_a_run_on_twenty_mounts_stays_below_its_limit(tmp_path: Path) -> None:

@@ -22,14 +22,32 @@ from support.filesystems import Disks
 
 FORGET, GETATTR, STATFS, INIT, OPENDIR, READDIR, RELEASEDIR = 2, 3, 17, 26, 27, 28, 29
 INTERRUPT, BATCH_FORGET = 36, 42
+# Whatever makes a file or a folder: MKNOD, MKDIR, CREATE.
+CREATES = (8, 9, 35)
 MODE = 0o040755
 
 
 class FuseFilesystem:
-    """One such filesystem, mounted; its figures are those of statvfs(3)."""
+    """One such filesystem, mounted; its figures are those of statvfs(3).
+
+    Args:
+        disks: where it is mounted and unmounted.
+        name: of its folder there.
+        kind: its type in the table of mounts.
+        hangs: whether it responds to nothing from the beginning on.
+        hangs_on: the operations alone that it does not respond to.
+        figures: of statvfs(3).
+    """
 
     def __init__(
-        self, disks: Disks, name: str, *, kind: str = "fuse", hangs: bool = False, **figures: int
+        self,
+        disks: Disks,
+        name: str,
+        *,
+        kind: str = "fuse",
+        hangs: bool = False,
+        hangs_on: tuple[int, ...] = (),
+        **figures: int,
     ) -> None:
         self.disks = disks
         self.point = disks.root / name
@@ -43,7 +61,7 @@ class FuseFilesystem:
         assert mounted == 0, os.strerror(ctypes.get_errno())
         disks.mounted.append(self.point)
         self.daemon = subprocess.Popen(
-            [sys.executable, "-m", __name__, str(device), json.dumps(figures)],
+            [sys.executable, "-m", __name__, str(device), json.dumps([figures, hangs_on])],
             cwd=Path(__file__).parents[1],
             pass_fds=[device],
             stdout=subprocess.PIPE,
@@ -83,7 +101,7 @@ def stuck() -> list[int]:
     return found
 
 
-def serve(device: int, figures: dict[str, int]) -> None:
+def serve(device: int, figures: dict[str, int], hangs_on: list[int]) -> None:
     """Respond to the kernel until the filesystem is unmounted."""
     hanging = False
 
@@ -107,7 +125,7 @@ def serve(device: int, figures: dict[str, int]) -> None:
                 return
             raise
         _length, opcode, unique = struct.unpack_from("<IIQ", request)
-        if hanging or opcode in (FORGET, BATCH_FORGET, INTERRUPT):
+        if hanging or opcode in (FORGET, BATCH_FORGET, INTERRUPT, *hangs_on):
             continue
         if opcode == INIT:
             answer(unique, struct.pack("<IIIIHHIIHHI28x", 7, 31, 0, 0, 12, 9, 4096, 1, 0, 0, 0))
@@ -128,4 +146,4 @@ def serve(device: int, figures: dict[str, int]) -> None:
 
 
 if __name__ == "__main__":
-    serve(int(sys.argv[1]), json.loads(sys.argv[2]))
+    serve(int(sys.argv[1]), *json.loads(sys.argv[2]))

@@ -20,7 +20,7 @@ import tarfile
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
-from ..common import process
+from ..common import program_output
 from ..common.errors import BackupError, ResilienceError
 from ..common.messages import _, join, ngettext, with_forms
 from ..database import postgres
@@ -249,14 +249,14 @@ def _through_pg_restore(
     pg_restore writes an emptied data file without an error, so the ends of rows are checked here.
     """
     try:
-        with process.program_output(
+        with program_output.program_output(
             binaries.command(
                 "pg_restore", ["--data-only", "--file=-", archive.ready_path], [archive.ready_path]
             ),
             time_limit=time_limit,
         ) as stream:
             counts = plain_dump.rows(stream, archive.path)
-    except process.ProgramFailedError as error:
+    except program_output.ProgramFailedError as error:
         if "does not support compression" in str(error):
             raise ResilienceError(
                 _(

@@ -15,7 +15,7 @@ import zlib
 from collections.abc import Iterator
 from typing import IO
 
-from ..common import process
+from ..common import program_output
 from ..common.errors import ResilienceError
 from ..common.messages import Message, _
 from . import archive_toc, file_kind, restore_errors
@@ -37,7 +37,7 @@ def _opened(path: str, compression: str, time_limit: float) -> Iterator[IO[bytes
     else:
         with (
             open(path, "rb") as source,
-            process.program_output(
+            program_output.program_output(
                 PROGRAMS[compression], time_limit=time_limit, stdin=source
             ) as stream,
         ):
@@ -72,7 +72,7 @@ def unpack(path: str, to: str, compression: str, largest: int | None, limit: flo
                     raise _too_large(path, allowed)
                 head = head or piece[: file_kind.HEAD_BYTES]
                 out.write(piece)
-    except process.ProgramFailedError as error:
+    except program_output.ProgramFailedError as error:
         if error.cut_off:
             raise restore_errors.cut_off(str(error)) from error
         raise archive_toc.damaged(_not_unpacked(compression, error), path) from error

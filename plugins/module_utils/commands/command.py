@@ -30,6 +30,8 @@ class Command(NamedTuple):
         failure: returns what to print to standard output when the command cannot run, given its
             arguments and the reason; empty for nothing.
         notifies: whether it sends notifications, and so has `--test-message`.
+        limits: returns the seconds that a run may take, and those of a filesystem, given the
+            configuration; only for a command with a supervisor.
     """
 
     summary: str
@@ -38,6 +40,7 @@ class Command(NamedTuple):
     arguments: Callable[[argparse.ArgumentParser], object] = lambda parser: None
     failure: Callable[[Sequence[str], str], str] = lambda given, text: ""
     notifies: bool = False
+    limits: Callable[[Any], tuple[float, float]] | None = None
 
 
 class OutputError(OSError):

@@ -13,6 +13,7 @@ import time
 from collections.abc import Sequence
 from typing import Any
 
+from ..common import run_steps
 from ..common.errors import ResilienceError
 from ..common.language import translations
 from ..common.levels import OK, UNKNOWN, exit_code
@@ -105,16 +106,17 @@ def _run(settings: DiskSettings, as_json: bool) -> int:
         lines = [disk_lines.log_line(now(), result) for result in measured.results]
         result: dict[str, Any] = {**measured.to_dict(), "time": now()}
         # First the log: whatever comes after it may fail or take its time.
-        result["log_problem"] = silent.get("log_file") or append_log(settings.log_file, lines)
+        result["log_problem"] = silent.get("log_file") or _append_log(settings, lines)
         problems += measured.problems
         if alone:
             _store(measured, settings, history, result, problems)
             if "metrics_file" in silent:
                 problems.append(silent["metrics_file"])
             else:
-                metrics.write_or_report(
-                    settings.metrics_file, lambda: disk_lines.gauges(measured), problems
-                )
+                with run_steps.step("metrics_file"):
+                    metrics.write_or_report(
+                        settings.metrics_file, lambda: disk_lines.gauges(measured), problems
+                    )
         else:
             problems.append("another run is at work; history and alerts are left to it")
     if result["log_problem"]:
@@ -127,6 +129,14 @@ def _run(settings: DiskSettings, as_json: bool) -> int:
     for problem in result["problems"]:
         warn(problem)
     return exit_code(measured.level)
+
+
+def _append_log(settings: DiskSettings, lines: Sequence[str]) -> str | None:
+    """Append the lines of this run to the log, once; return why that is not possible."""
+    if run_steps.was_done("log_file"):
+        return None
+    with run_steps.step("log_file"):
+        return append_log(settings.log_file, lines)
 
 
 def _plugin(settings: DiskSettings) -> int:
@@ -160,14 +170,18 @@ def _store(
     problems: list[str],
 ) -> None:
     """Send notifications, and then store the samples."""
-    outcome = _notify(measured, settings, history)
-    problems += outcome.problems
-    result["alerts"] = disk_lines.alerts_in_force(outcome.states, measured.time)
-    result["notifications"] = [
-        {"kind": one.kind, "key": one.key, "name": one.name, "level": one.level}
-        for one in outcome.notifications
-    ]
-    result["delivered"], result["kept"] = outcome.delivered, outcome.kept
+    why = run_steps.why_blocked("notify")
+    if why:
+        problems.append(f"alerts are left to the next run: {why} [notify]")
+    else:
+        outcome = _notify(measured, settings, history)
+        problems += outcome.problems
+        result["alerts"] = disk_lines.alerts_in_force(outcome.states, measured.time)
+        result["notifications"] = [
+            {"kind": one.kind, "key": one.key, "name": one.name, "level": one.level}
+            for one in outcome.notifications
+        ]
+        result["delivered"], result["kept"] = outcome.delivered, outcome.kept
     if history is not None and history.writable:
         try:
             history.add_samples(disk_check.samples(measured))
@@ -196,5 +210,6 @@ COMMANDS = {
         _monitor_arguments,
         _plugin_failure,
         notifies=True,
+        limits=lambda settings: (settings.run_time_limit, settings.time_limit),
     ),
 }

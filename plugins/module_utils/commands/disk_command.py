@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from functools import partial
 from typing import Any
 
-from ..common import bounded_calls
+from ..common import bounded_calls, run_steps
 from ..common.bounded_calls import BoundedCall
 from ..common.errors import ResilienceError
 from ..common.language import translations
@@ -111,15 +111,20 @@ def open_stored_history(settings: DiskSettings, problems: list[str]) -> Iterator
 
 def paths_without_answer(settings: DiskSettings, *names: str) -> dict[str, str]:
     """Return by setting which paths are on a filesystem that hangs, as texts: to open them would
-    block the run for ever."""
+    block the run for ever, or did so in an earlier attempt of it."""
     paths = {name: getattr(settings, name) for name in names if getattr(settings, name)}
+    blocked = {
+        name: f"{paths.pop(name)} is not used in this run: {why} [{name}]"
+        for name in list(paths)
+        if (why := run_steps.why_blocked(name))
+    }
     found = bounded_calls.results(
         [
             BoundedCall(f"{name} {path}", partial(_reach, path), settings.time_limit)
             for name, path in paths.items()
         ]
     )
-    return {
+    return blocked | {
         name: f"{path} is not used in this run: {reason(result.error)} [{name}]"
         for (name, path), result in zip_equal(paths.items(), found)
         if isinstance(result.error, TimeoutError)

@@ -9,7 +9,6 @@ from __future__ import annotations
 import contextlib
 import json
 import os
-import tempfile
 from typing import Any
 
 # Of names that no pattern of a backup or of a textfile collector fits.
@@ -37,7 +36,9 @@ def replace_file(
     """
     data = content if isinstance(content, bytes) else content.encode("utf-8", "backslashreplace")
     folder = os.path.dirname(path) or "."
-    descriptor, temporary = tempfile.mkstemp(prefix=TEMPORARY_PREFIX, dir=folder)
+    temporary = os.path.join(folder, f"{TEMPORARY_PREFIX}{os.urandom(8).hex()}")
+    flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
+    descriptor = os.open(temporary, flags, 0o600)
     try:
         with open(descriptor, "wb") as file:
             file.write(data)

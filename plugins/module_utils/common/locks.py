@@ -12,6 +12,8 @@ import os
 import time
 from collections.abc import Iterator
 
+from . import run_steps
+
 # Seconds between two attempts to take a lock that another process holds.
 POLL_SECONDS = 0.05
 
@@ -32,7 +34,8 @@ def lock_file(path: str, wait: float = 0) -> Iterator[int | None]:
     Raises:
         OSError: the file cannot be created or locked.
     """
-    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    with run_steps.step("state_dir"):  # where the locks of supervised runs are
+        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     try:
         yield descriptor if _acquire(descriptor, wait) else None
     finally:
@@ -62,17 +65,26 @@ def single_run(folder: str, name: str, wait: float = 30) -> Iterator[bool]:
         Whether this run may go on; False while another one runs.
     """
     with contextlib.ExitStack() as stack:
-        try:
-            os.makedirs(folder, mode=0o700, exist_ok=True)
-            lock = stack.enter_context(lock_file(os.path.join(folder, f"{name}.lock"), wait))
-        except OSError:
-            try:
-                # No file can be created (full, read-only), so the parent folder is locked instead:
-                # the state folder itself is locked by each process that opens the history.
-                lock = stack.enter_context(lock_folder(os.path.dirname(folder), wait))
-            except OSError:
-                lock = -1  # without the folder there is no state that two runs could share
+        lock = _run_lock(folder, name, wait, stack)
+        if lock is not None and lock >= 0:
+            run_steps.share_lock(lock)
         yield lock is not None
+
+
+def _run_lock(folder: str, name: str, wait: float, stack: contextlib.ExitStack) -> int | None:
+    """Return the descriptor that holds the lock of a run until the stack is left; None where
+    another run holds it, -1 where there is nothing to lock."""
+    try:
+        with run_steps.step("state_dir"):
+            os.makedirs(folder, mode=0o700, exist_ok=True)
+        return stack.enter_context(lock_file(os.path.join(folder, f"{name}.lock"), wait))
+    except OSError:
+        try:
+            # No file can be created (full, read-only), so the parent folder is locked instead:
+            # the state folder itself is locked by each process that opens the history.
+            return stack.enter_context(lock_folder(os.path.dirname(folder), wait))
+        except OSError:
+            return -1  # without the folder there is no state that two runs could share
 
 
 def _acquire(descriptor: int, wait: float) -> bool:

@@ -15,7 +15,6 @@ import os
 import selectors
 import signal
 import subprocess
-import tempfile
 import threading
 import time
 from collections.abc import Iterator, Mapping, Sequence
@@ -176,83 +175,6 @@ def blocks(
             if not block:
                 return
             yield block
-
-
-class ProgramFailedError(Exception):
-    """A program whose output was read failed; the text is how it ended and its last line.
-
-    Attributes:
-        cut_off: whether something outside ended it.
-    """
-
-    def __init__(self, text: str, *, cut_off: bool = False) -> None:
-        super().__init__(text)
-        self.cut_off = cut_off
-
-
-@contextlib.contextmanager
-def program_output(
-    arguments: Sequence[str],
-    *,
-    time_limit: float,
-    env: Mapping[str, str] | None = None,
-    stdin: IO[bytes] | int = subprocess.DEVNULL,
-) -> Iterator[IO[bytes]]:
-    """Run a program whose standard output is read to its end within the block.
-
-    Args:
-        arguments: the program and its arguments.
-        time_limit: seconds; after them the program and all its children are killed.
-        env: its environment; that of this process when left out.
-        stdin: its standard input.
-
-    Raises:
-        ProgramFailedError: it did not end with exit code 0, or not in time.
-        ResilienceError: the program does not exist or may not be run.
-    """
-    with (
-        tempfile.TemporaryFile() as errors,
-        running_program(
-            arguments, stdin=stdin, stdout=subprocess.PIPE, stderr=errors, env=env
-        ) as running,
-    ):
-        timed_out = threading.Event()
-
-        def kill() -> None:
-            timed_out.set()
-            kill_group(running)
-
-        timer = threading.Timer(time_limit, kill)
-        timer.start()
-        try:
-            yield output_of(running)
-            code = running.wait()
-        except Exception as error:
-            # The reader only sees that the output ended early; the time limit is why.
-            if timed_out.is_set():
-                raise ProgramFailedError(
-                    f"{os.path.basename(arguments[0])} met its time limit"
-                ) from error
-            # Nor does the reader see that something outside ended the program.
-            with contextlib.suppress(subprocess.TimeoutExpired):
-                outcome = ProcessResult(running.wait(1), "", "")
-                if outcome.cut_off:
-                    raise ProgramFailedError(
-                        f"{os.path.basename(arguments[0])} ended with {outcome.ending()}",
-                        cut_off=True,
-                    ) from error
-            raise
-        finally:
-            timer.cancel()
-        errors.seek(0)
-        error_text = errors.read()[-2000:].decode("utf-8", "backslashreplace")
-        outcome = ProcessResult(code, "", error_text, timed_out.is_set())
-        if code != 0:
-            last = (error_text.strip().splitlines() or [""])[-1]
-            raise ProgramFailedError(
-                f"{os.path.basename(arguments[0])} ended with {outcome.ending()}: {last}",
-                cut_off=outcome.cut_off,
-            )
 
 
 def run(

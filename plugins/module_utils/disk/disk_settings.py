@@ -100,6 +100,8 @@ class DiskSettings(MonitorSettings, StageSettings):
 
     Attributes:
         log_file: each run appends a line for each target to it.
+        run_time_limit: seconds that a whole run may take, with whatever does not respond.
     """
 
     log_file: str = "/var/log/chefwell-disk-monitor.log"
+    run_time_limit: float = option(900, minimum=1)

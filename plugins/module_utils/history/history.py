@@ -21,6 +21,7 @@ import time
 from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple
 
+from ..common import run_steps
 from ..common.errors import ResilienceError
 from ..common.locks import lock_folder
 from ..common.system_errors import reason
@@ -219,7 +220,8 @@ class History:
 
     def close(self) -> None:
         """Close the file."""
-        self._database.close()
+        with _step():
+            self._database.close()
 
     def __enter__(self) -> History:
         return self
@@ -233,14 +235,15 @@ class History:
         if not self.writable:
             raise ResilienceError(str(self.problem), option="state_dir")
         try:
-            self._database.execute("BEGIN IMMEDIATE")
-            try:
-                yield self._database
-                self._database.execute("COMMIT")
-            except BaseException:
-                with contextlib.suppress(sqlite3.Error):
-                    self._database.execute("ROLLBACK")
-                raise
+            with _step():
+                self._database.execute("BEGIN IMMEDIATE")
+                try:
+                    yield self._database
+                    self._database.execute("COMMIT")
+                except BaseException:
+                    with contextlib.suppress(sqlite3.Error):
+                        self._database.execute("ROLLBACK")
+                    raise
         except sqlite3.Error as error:
             self._mark_for_check(error)
             problem = f"the history {self.path} cannot be written: {error}"
@@ -258,7 +261,8 @@ class History:
 
     def _rows(self, query: str, values: Sequence[object]) -> list[tuple[Any, ...]]:
         try:
-            return self._database.execute(query, values).fetchall()
+            with _step():
+                return self._database.execute(query, values).fetchall()
         except sqlite3.Error as error:
             self._mark_for_check(error)
             raise ResilienceError(
@@ -388,6 +392,11 @@ class History:
             )
 
 
+def _step() -> contextlib.AbstractContextManager[None]:
+    """Return the step of a run that uses the file, and may wait for other programs."""
+    return run_steps.step("state_dir", 2 * PATIENCE)
+
+
 def exists(folder: str) -> bool:
     """Return whether a folder holds a history.
 
@@ -425,9 +434,11 @@ def delete_stage(folder: str, stage: str) -> bool:
         ResilienceError: it cannot be written.
     """
     path = os.path.join(folder, FILE)
-    if not os.path.exists(path):
-        return False
-    with History(folder) as history:
+    with _step():
+        if not os.path.exists(path):
+            return False
+        history = History(folder)
+    with history:
         empty = history.remove_stage(stage)
     if empty:
         for name in (path, f"{path}-journal"):
@@ -469,7 +480,8 @@ def open_history(
         The history, or None where it can be neither written nor read.
     """
     try:
-        opened = History(state_dir, read_only=read_only)
+        with _step():
+            opened = History(state_dir, read_only=read_only)
     except ResilienceError as error:
         problems.append(str(error))
         yield None

@@ -16,11 +16,15 @@ import os
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+from ..common import run_steps
 from ..common.errors import ResilienceError
 from ..common.files import replace_json
 from ..common.system_errors import reason
 from ..history.history import History
 from .alerts import AlertState, states_from
+
+# The step of a run that uses the second place, by the setting of that.
+STEP = "fallback_dir"
 
 
 class AlertStore:
@@ -47,13 +51,23 @@ class AlertStore:
                 self._content = history.document(self.name)
             except (ResilienceError, ValueError) as error:
                 self.problems.append(str(error))
+        why = run_steps.why_blocked(STEP)
+        self._second_place = not why
+        if why:
+            self.problems.append(f"{fallback_dir} is not used in this run: {why} [{STEP}]")
         with contextlib.suppress(OSError, ValueError, AttributeError):
-            with open(self.path, encoding="utf-8") as file:
-                second = json.load(file)
+            second = self._second()
             # A count and not the time says which is newer: clocks go back.
             if second.get("order", 0) > self._content.get("order", 0):
                 self._content = second
         self._order = int(self._content.get("order", 0))
+
+    def _second(self) -> dict[str, Any]:
+        """Return the document of the second place; empty where that blocked before."""
+        if not self._second_place:
+            return {}
+        with run_steps.step(STEP), open(self.path, encoding="utf-8") as file:
+            return dict(json.load(file))
 
     @property
     def states(self) -> dict[str, AlertState]:
@@ -83,7 +97,7 @@ class AlertStore:
             "heard": {service: dict(one) for service, one in notified_levels.items()},
         }
         same = all(self._content.get(key) == value for key, value in content.items())
-        if same and not os.path.lexists(self.path):
+        if same and not self._has_second():
             return
         self._order += 1
         content["order"] = self._order
@@ -95,13 +109,24 @@ class AlertStore:
             except ResilienceError as error:
                 problem = str(error)
             else:
-                with contextlib.suppress(OSError):
-                    os.unlink(self.path)
+                self._remove_second()
                 return
+        if not self._second_place:
+            return
         try:
-            os.makedirs(os.path.dirname(self.path), mode=0o700, exist_ok=True)
-            replace_json(self.path, content)
+            with run_steps.step(STEP):
+                os.makedirs(os.path.dirname(self.path), mode=0o700, exist_ok=True)
+                replace_json(self.path, content)
         except OSError as error:
             problem = f"{self.path} cannot be written: {reason(error)}; {problem}"
         if problem and problem not in self.problems:
             self.problems.append(problem)
+
+    def _has_second(self) -> bool:
+        with run_steps.step(STEP):
+            return self._second_place and os.path.lexists(self.path)
+
+    def _remove_second(self) -> None:
+        if self._second_place:
+            with run_steps.step(STEP), contextlib.suppress(OSError):
+                os.unlink(self.path)

@@ -13,6 +13,7 @@ import gettext
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
+from ..common import run_steps
 from ..history.history import History
 from . import alerts, channel
 from .alert_store import AlertStore
@@ -70,9 +71,11 @@ def notify(
     if not settings.notify:
         store.save(states, (), {})
         return NotifyResult(notifications, 0, 0, states, store.problems)
-    sent = channel.load("sending").send(
-        store, states, notifications, settings, translations, now=now
-    )
+    # What the services take beside the time limit: to start and to end what delivers.
+    with run_steps.step("notify", settings.notify_time_limit):
+        sent = channel.load("sending").send(
+            store, states, notifications, settings, translations, now=now
+        )
     return NotifyResult(
         notifications, sent.delivered, sent.kept, states, sent.problems + store.problems
     )

@@ -6,7 +6,11 @@
 
 from __future__ import annotations
 
+from ..common import run_steps
 from . import channel
+
+# Seconds for all tries of one ping.
+TIME_LIMIT = 20.0
 
 
 def ping_or_report(address: str, action: str, body: str, problems: list[str]) -> None:
@@ -18,6 +22,11 @@ def ping_or_report(address: str, action: str, body: str, problems: list[str]) ->
         body: what the run printed.
         problems: the reason why it did not arrive is added here, as text.
     """
-    why = channel.load("delivery").ping(address, action, body) if address else None
+    if not address:
+        return
+    why = run_steps.why_blocked("ping_url")
+    if not why:
+        with run_steps.step("ping_url", TIME_LIMIT):
+            why = channel.load("delivery").ping(address, action, body, time_limit=TIME_LIMIT)
     if why:
         problems.append(f"the dead man's switch could not be pinged ({action}): {why}")

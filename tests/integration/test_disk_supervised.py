@@ -1,0 +1,142 @@
+"""What begins to hang after it was found to respond costs itself alone, and never the whole run."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from ansible_collections.chefwell.resilience.plugins.module_utils.history.history import History
+from support.filesystems import Disks, fill
+from support.fuse_filesystem import CREATES, FuseFilesystem, stuck
+from support.http_receiver import receiving
+from support.monitor_host import MonitorHost
+from support.processes import descendants, has_ended, kill
+from support.waiting import wait_for
+
+# Seconds that a filesystem has to respond here. The history has ten more: it waits for programs.
+LIMIT, MOST = 1, 40
+
+
+@pytest.fixture
+def disks(tmp_path: Path) -> Iterator[Disks]:
+    (tmp_path / "disks").mkdir()
+    made = Disks(tmp_path / "disks")
+    yield made
+    made.close()
+
+
+@pytest.fixture
+def deceives(disks: Disks) -> Iterator[FuseFilesystem]:
+    """A filesystem that states its figures, and hangs when a file is made."""
+    made = FuseFilesystem(disks, "deceives", hangs_on=CREATES)
+    yield made
+    made.close()
+
+
+def timed(host: MonitorHost, *arguments: str) -> subprocess.CompletedProcess[str]:
+    started = time.monotonic()
+    done = subprocess.run(
+        host.command("monitor-disk-space", *arguments),
+        capture_output=True,
+        text=True,
+        check=False,
+        env={},
+        timeout=120,
+    )
+    assert time.monotonic() - started < MOST, done
+    assert "Traceback" not in done.stderr, done.stderr
+    return done
+
+
+@pytest.mark.parametrize("setting", ["state_dir", "log_file", "metrics_file"])
+def test_where_the_monitor_writes_begins_to_hang(
+    tmp_path: Path, disks: Disks, deceives: FuseFilesystem, setting: str
+) -> None:
+    full = disks.memory("full")
+    fill(full, 95)
+    with receiving() as receiver:
+        host = MonitorHost(tmp_path, paths=[str(full)], time_limit=LIMIT, notify=[receiver.webhook])
+        point = deceives.point
+        host.settings[setting] = str(point if setting == "state_dir" else point / "disk.prom")
+        done = timed(host, "--json")
+        assert stuck(), "nothing hung, so nothing was tested"
+        result = json.loads(done.stdout)
+        assert done.returncode == 2 and result["level"] == "emergency"
+        (problem,) = result["problems"]
+        assert problem.endswith(f"[{setting}]") and "no answer within" in problem
+        assert (setting == "log_file") == (result["log_problem"] is not None)
+        messages = receiver.messages()
+        assert ["EMERGENCY" in message["title"] for message in messages] == [True]
+        if setting != "log_file":
+            lines = Path(host.settings["log_file"]).read_text().splitlines()
+            assert len(lines) == 2, "the lines of the attempt that hung are not repeated"
+        # The lock is free, though a process that cannot be ended still has it; the alert is known.
+        started = time.monotonic()
+        timed(host)
+        assert time.monotonic() - started < MOST / 2
+        assert len(receiver.messages()) == len(messages)
+        if setting != "state_dir":
+            with History(host.settings["state_dir"]) as history:
+                assert history.samples(f"mount:{full}")
+    host.settings[setting] = str(tmp_path / "elsewhere.prom")
+    assert timed(host).returncode == 2
+
+
+def test_a_log_that_nobody_reads_costs_itself_alone(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    host = MonitorHost(tmp_path, paths=["/"], time_limit=LIMIT, log_file=str(tmp_path / "pipe"))
+    result = json.loads(timed(host, "--json").stdout)
+    assert result["log_problem"].endswith("no answer within 1 s [log_file]")
+    assert result["level"] != "unknown"
+    plugin = timed(host, "--nagios")
+    assert plugin.stdout.startswith("DISK ") and plugin.returncode != 3
+
+
+@pytest.mark.parametrize("arguments", [("--nagios",), ()])
+def test_the_whole_run_ends_within_its_limit(tmp_path: Path, arguments: tuple[str, ...]) -> None:
+    """The backup folder takes longer than the run may, and less than a folder may."""
+    (tmp_path / "bin").mkdir()
+    slow = tmp_path / "bin" / "du"
+    slow.write_text(f"#!/bin/sh\necho $$ > {tmp_path}/pid\nexec sleep 600\n")
+    slow.chmod(0o755)
+    host = MonitorHost(tmp_path, paths=["/"], run_time_limit=3)
+    for number in range(3000):
+        (host.backups / "daily" / f"file{number}").touch()
+    (script,) = host.command("monitor-disk-space")
+    text = Path(script).read_text()
+    Path(script).write_text(text.replace("exec ", f"export PATH={slow.parent}:$PATH\nexec ", 1))
+    started = time.monotonic()
+    done = subprocess.run(
+        [script, *arguments], capture_output=True, text=True, check=False, env={}, timeout=60
+    )
+    assert time.monotonic() - started < 20
+    assert done.returncode == 3 and "its limit of 3 s" in done.stderr, done
+    assert done.stdout.startswith("DISK UNKNOWN - the run did not end") == bool(arguments)
+    # Nothing of it is left but what cannot be ended, and its lock is free.
+    wait_for(lambda: has_ended(int((tmp_path / "pid").read_text())))
+    host.settings["run_time_limit"] = 900
+    assert timed(host).returncode != 3
+
+
+def test_a_run_that_is_stopped_leaves_nothing_behind(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    host = MonitorHost(tmp_path, paths=["/"], time_limit=60, log_file=str(tmp_path / "pipe"))
+    running = subprocess.Popen(
+        host.command("monitor-disk-space"), stderr=subprocess.PIPE, text=True, env={}
+    )
+    wait_for(lambda: len(descendants(running.pid)) >= 2)
+    time.sleep(0.5)
+    children = descendants(running.pid)
+    running.send_signal(signal.SIGTERM)
+    _out, errors = running.communicate(timeout=30)
+    assert running.returncode == 3 and "stopped before the end" in errors
+    for pid in children:
+        kill(pid)
+    host.settings["log_file"] = str(tmp_path / "log")
+    assert timed(host).returncode != 3
