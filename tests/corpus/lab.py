@@ -55,6 +55,7 @@ class Lab:
     def __init__(self, server: Server, folder: Path) -> None:
         self.server, self.folder = server, folder
         self.form: list[str] = []
+        self.left_out: dict[str, int] = {}
 
     def run(self, database: str, *statements: str) -> None:
         """Run SQL, each text in a transaction of its own unless it begins one."""
@@ -104,7 +105,7 @@ class Lab:
     def restore(self, dump: Dump, database: str, server: Server | None = None) -> list[str]:
         """Restores it; identifiers of what was found while restoring."""
         done = restore.restore(dump.ready, server or self.server, database, jobs=2, replace=True)
-        self.form = done.errors
+        self.form, self.left_out = done.errors, done.left_out
         return [of_restore_error(error).id for error in done.errors]
 
     def validate(

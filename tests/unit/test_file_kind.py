@@ -50,3 +50,10 @@ def test_what_is_encrypted_is_not_called_damaged(program: str, head: bytes) -> N
 )
 def test_others_are_named(head: bytes, what: str) -> None:
     assert describe(head).startswith(what)
+
+
+def test_no_beginning_of_a_file_raises_an_error() -> None:
+    """A packet of OpenPGP may begin, and the file end within its length."""
+    for first in range(256):
+        for second in (b"", b"\x00", b"\xc0", b"\xff", b"\xc1\x03", b"\x05\x03"):
+            assert describe(bytes([first]) + second)

@@ -102,18 +102,18 @@ def _is_openpgp(head: bytes) -> bool:
     That is a packet of tag 1 (public key, version 3) or 3 (passphrase, version 4), in the old or
     the new format, whose length is plausible.
     """
-    first = head[0]
+    first, rest = head[0], head[1:]
     if not first & 0x80:
         return False
     if first & 0x40:
-        tag, length, body = first & 0x3F, head[1], head[2:]
-        if length >= 192:
-            length, body = ((length - 192) << 8) + head[2] + 192, head[3:]
+        tag, size = first & 0x3F, 2 if rest[:1] >= b"\xc0" else 1
+        length = int.from_bytes(rest[:size], "big") - (0xBF40 if size == 2 else 0)
     else:
         tag, size = (first >> 2) & 0x0F, 1 << (first & 3)
         if size > 4:
             return False
-        length, body = int.from_bytes(head[1 : 1 + size], "big"), head[1 + size :]
+        length = int.from_bytes(rest[:size], "big")
+    body = rest[size:]
     return bool(body) and (tag, body[0]) in ((1, 3), (3, 4)) and 4 <= length <= 4096
 
 

@@ -18,7 +18,7 @@ from typing import IO
 
 from ..common.errors import BackupError
 from ..common.messages import _
-from . import sql_encoding, sql_lexer
+from . import plain_names, sql_encoding, sql_lexer
 from .archive_data import DecodeResult
 from .archive_toc import Entry, Toc, damaged
 from .sql_lexer import Lexer, Piece
@@ -41,46 +41,12 @@ _INSERT = re.compile(
     rb"(DEFAULT\s+)?VALUES",
     re.IGNORECASE,
 )
-_CONFLICT = re.compile(rb"\bON CONFLICT\s*\(", re.IGNORECASE)
-_NAME = re.compile(sql_lexer.NAME)
-_QUALIFIED = (
-    rb"(?P<first>" + sql_lexer.NAME + rb")(?:\.(?P<second>" + sql_lexer.NAME + rb"))?(?![\w.\"])"
+# At the end of a statement, so outside of values.
+_CONFLICT = re.compile(
+    rb'\bON CONFLICT\s*\((?:[^()"\']|"(?:[^"]|"")*")*\)\s*DO\s+NOTHING\s*;\s*\Z', re.IGNORECASE
 )
-_ON_TABLE = rb"ALTER (?:FOREIGN )?TABLE (?:ONLY )?" + _QUALIFIED + rb"\s+"
-# How the first statement of an entry begins, by the entry's kind; it names the object.
-_BEGINS = {
-    kind: re.compile(pattern)
-    for kind, pattern in {
-        "SCHEMA": rb"CREATE SCHEMA (?P<second>" + sql_lexer.NAME + rb")",
-        "TABLE": rb"CREATE (?:UNLOGGED )?TABLE " + _QUALIFIED,
-        "FOREIGN TABLE": rb"CREATE FOREIGN TABLE " + _QUALIFIED,
-        "VIEW": rb"CREATE (?:OR REPLACE )?(?:RECURSIVE )?VIEW " + _QUALIFIED,
-        "MATERIALIZED VIEW": rb"CREATE MATERIALIZED VIEW " + _QUALIFIED,
-        "MATERIALIZED VIEW DATA": rb"REFRESH MATERIALIZED VIEW " + _QUALIFIED,
-        "SEQUENCE": rb"(?:CREATE (?:UNLOGGED )?SEQUENCE " + _QUALIFIED + rb"|ALTER TABLE )",
-        "TYPE": rb"CREATE TYPE " + _QUALIFIED,
-        "SHELL TYPE": rb"CREATE TYPE " + _QUALIFIED,
-        "DOMAIN": rb"CREATE DOMAIN " + _QUALIFIED,
-        "INDEX": rb"CREATE (?:UNIQUE )?INDEX (?P<second>" + sql_lexer.NAME + rb") ON ",
-        "CONSTRAINT": _ON_TABLE + rb"ADD CONSTRAINT (?P<own>" + sql_lexer.NAME + rb")",
-        "FK CONSTRAINT": _ON_TABLE + rb"ADD CONSTRAINT (?P<own>" + sql_lexer.NAME + rb")",
-        "CHECK CONSTRAINT": rb"ALTER (?:TABLE|DOMAIN|FOREIGN TABLE) ",
-        "DEFAULT": _ON_TABLE + rb"ALTER COLUMN (?P<own>" + sql_lexer.NAME + rb") SET ",
-        "TRIGGER": rb"CREATE (?:CONSTRAINT )?TRIGGER ",
-        "RULE": rb"CREATE (?:OR REPLACE )?(?:RULE|VIEW) ",
-        "POLICY": rb"CREATE POLICY ",
-        "ROW SECURITY": rb"ALTER TABLE ",
-        "FUNCTION": rb"CREATE (?:OR REPLACE )?FUNCTION ",
-        "PROCEDURE": rb"CREATE (?:OR REPLACE )?PROCEDURE ",
-        "AGGREGATE": rb"CREATE AGGREGATE ",
-        "EXTENSION": rb"CREATE EXTENSION ",
-        "SEQUENCE SET": rb"SELECT pg_catalog\.setval\(",
-        "DATABASE": rb"CREATE DATABASE ",
-        "TABLE DATA": rb"(?:COPY|INSERT) ",
-        "BLOB": rb"SELECT pg_catalog\.lo_create\(",
-        "BLOB METADATA": rb"SELECT pg_catalog\.lo_create\(",
-    }.items()
-}
+_NAME = re.compile(sql_lexer.NAME)
+_BEFORE_ROWS = re.compile(rb"SET SESSION AUTHORIZATION |ALTER TABLE .* DISABLE TRIGGER ", re.DOTALL)
 _LARGE_OBJECT = re.compile(rb"SELECT pg_catalog\.lo_create\('?(\d+)'?\)")
 # These have no statement of their own where there is nothing in them.
 _MAY_BE_EMPTY = ("TABLE DATA", "BLOBS")
@@ -152,7 +118,7 @@ class _Rows:
         if found is None:
             return False
         number = 1 if found[3] else piece.groups - (found[2] is not None)
-        if not found[3] and _CONFLICT.search(piece.text[-200:]):
+        if not found[3] and _CONFLICT.search(piece.text, max(0, len(piece.text) - 4096)):
             number -= 1
         self._note(self._table(found[1]), number, piece.size)
         return True
@@ -255,14 +221,14 @@ class _Reader:
         if entry is None:
             return
         if not entry.statements and not entry.has_rows:
-            begins = _BEGINS.get(entry.kind)
-            found = begins.match(piece.text) if begins else None
-            if begins and not found:
-                # A comment above something else is a comment.
-                self.open = None
+            named = plain_names.read(entry.kind, piece.text)
+            if named is None:
+                # A comment above something else is a comment; but pg_dump switches triggers off
+                # before rows, with --disable-triggers.
+                if not (entry.kind == "TABLE DATA" and _BEFORE_ROWS.match(piece.text)):
+                    self.open = None
                 return
-            if found:
-                self._take_names(entry, found)
+            self._take(entry, named)
         if is_rows:
             entry.has_rows = True
             entry.copy = entry.copy or (piece.text.rstrip() if piece.copy_in else None)
@@ -270,18 +236,15 @@ class _Reader:
             entry.statements.append(piece.text.rstrip(b"\n"))
             entry.kept += len(piece.text)
 
-    def _take_names(self, entry: _Object, found: re.Match[bytes]) -> None:
-        """Take the names from the statement: its comment has a blank for a newline in a name."""
-        named = found.groupdict()
-        last = named.get("second") or named.get("first")
-        if not last:
+    def _take(self, entry: _Object, named: plain_names.Names) -> None:
+        """Take the names from the statement."""
+        name = " ".join(_identifier(one, self.lexer.encoding) for one in named.name)
+        if entry.kind == "TABLE DATA" and re.sub(r"[\r\n]", " ", name) != entry.name:
+            # The rows go to the table of which this one is a partition.
             return
-        name = _identifier(last, self.lexer.encoding)
-        if named.get("own"):
-            name += " " + _identifier(named["own"], self.lexer.encoding)
-        entry.name = name
-        if named.get("first") and named.get("second"):
-            entry.schema = _identifier(named["first"], self.lexer.encoding)
+        if named.schema is not None:
+            entry.schema = _identifier(named.schema, self.lexer.encoding)
+        entry.name = name or entry.name
 
     def _close(self) -> None:
         """Put the entry among the others, unless nothing of its kind stood below its comment."""

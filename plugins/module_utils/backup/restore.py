@@ -20,7 +20,7 @@ from ..common.safe_text import one_line
 from ..database import marked_database
 from ..database.connection import driver, open_connection
 from ..database.postgres import Server, unprivileged
-from . import database_locale, restore_errors, sql_loader
+from . import archive_left_out, database_locale, restore_errors, sql_loader
 from .archive import Archive
 from .sql_left_out import LeftOut
 
@@ -28,8 +28,8 @@ Progress = Callable[[int, int], None]
 
 # Formats that pg_restore reads in parallel.
 PARALLEL = ("custom", "directory")
-# Archives name owners and privileges of production's roles, which a staging does not have.
-OPTIONS = ("--no-owner", "--no-privileges")
+# Archives name roles and tablespaces of production, which a staging does not have.
+OPTIONS = ("--no-owner", "--no-privileges", "--no-tablespaces")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -41,7 +41,7 @@ class RestoreResult:
         jobs: restored in parallel; 1 also where processes stood in each other's way before.
         errors: what failed, in PostgreSQL's words; with any, the restore failed.
         harmless: what PostgreSQL reported that loses nothing.
-        left_out: what of a plain dump was not executed, by its name, and how often.
+        left_out: what was not executed, by its name, and how often.
     """
 
     seconds: float
@@ -120,11 +120,7 @@ def _restore_plain(
         archive.ready_path,
         server,
         database,
-        left_out=LeftOut(
-            owners="--no-owner" in options,
-            privileges="--no-privileges" in options,
-            links=bool(options),
-        ),
+        left_out=_left_out(options),
         time_limit=time_limit - (time.monotonic() - started),
         progress=progress,
     )
@@ -142,15 +138,18 @@ def _restore_archive(
 ) -> RestoreResult:
     started = time.monotonic()
     count = (jobs or default_jobs()) if archive.format in PARALLEL else 1
+    left_out, entries = _left_out(options), archive.toc.entries
 
     def attempt(replace: bool) -> process.ProcessResult:
-        _create(server, database, replace, database_locale.options(archive.toc.entries))
-        return process.run(
-            _command(archive, server, database, [*options, f"--jobs={count}"]),
-            time_limit=time_limit - (time.monotonic() - started),
-            env={"PATH": os.defpath, "LC_ALL": "C.UTF-8", "PGPASSWORD": server.password},
-            cwd="/",
-        )
+        _create(server, database, replace, database_locale.options(entries))
+        with archive_left_out.list_file(entries, left_out) as path:
+            lists = [f"--use-list={path}"] if path else []
+            return process.run(
+                _command(archive, server, database, [*options, *lists, f"--jobs={count}"]),
+                time_limit=time_limit - (time.monotonic() - started),
+                env={"PATH": os.defpath, "LC_ALL": "C.UTF-8", "PGPASSWORD": server.password},
+                cwd="/",
+            )
 
     outcome = attempt(replace)
     if count > 1 and restore_errors.DEADLOCK.search(outcome.errors):
@@ -165,7 +164,16 @@ def _restore_archive(
     errors, harmless = restore_errors.classify(outcome.errors)
     if outcome.code != 0 and not errors and not harmless:
         errors.append(f"it ended with {outcome.ending()}: {outcome.errors.strip()[-300:]}")
-    return RestoreResult(0.0, count, errors, harmless)
+    names = dict(archive_left_out.names(entries, left_out))
+    return RestoreResult(0.0, count, errors, harmless, names)
+
+
+def _left_out(options: Sequence[str]) -> LeftOut:
+    return LeftOut(
+        owners="--no-owner" in options,
+        privileges="--no-privileges" in options,
+        links="--no-owner" in options,
+    )
 
 
 def create_roles(server: Server, names: Sequence[str]) -> None:
@@ -270,8 +278,10 @@ def _command(archive: Archive, server: Server, database: str, options: Sequence[
         "--no-password",
     ]
     binaries, path = server.binaries, archive.ready_path
+    lists = [one.partition("=")[2] for one in options if one.startswith("--use-list=")]
     prefix = [] if binaries.contained else _unprivileged(server, archive)
-    return [*prefix, *binaries.command("pg_restore", [*options, *connection, path], [path])]
+    arguments = [*options, *connection, path]
+    return [*prefix, *binaries.command("pg_restore", arguments, [path, *lists])]
 
 
 def _unprivileged(server: Server, archive: Archive) -> list[str]:

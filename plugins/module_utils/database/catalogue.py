@@ -9,7 +9,7 @@ Members of extensions are left out, as pg_dump leaves them out, and so are tempo
 
 from __future__ import annotations
 
-from typing import Any, cast
+from typing import Any, NamedTuple, cast
 
 # A schema, or a schema and what it contains: the parts of a name, unquoted.
 ObjectName = tuple[str, ...]
@@ -27,6 +27,14 @@ def _not_of_extension(catalogue: str, alias: str) -> str:
     )
 
 
+def _only(alias: str) -> str:
+    """Return the SQL of what goes before a table's name so that it means its own rows.
+
+    Children of a table have keys of their own; a partitioned table has its rows in its partitions.
+    """
+    return f"CASE {alias}.relkind WHEN 'p' THEN '' ELSE 'ONLY ' END"
+
+
 _RELATIONS = f"""
 SELECT n.nspname, c.relname FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
 WHERE c.relkind = ANY(%s) AND {_USER_SCHEMA} AND {_not_of_extension("pg_class", "c")}"""
@@ -34,10 +42,16 @@ WHERE c.relkind = ANY(%s) AND {_USER_SCHEMA} AND {_not_of_extension("pg_class", 
 _CONSTRAINTS = f"""
 SELECT n.nspname, t.relname, c.conname, c.convalidated FROM pg_constraint c
 JOIN pg_class t ON t.oid = c.conrelid JOIN pg_namespace n ON n.oid = t.relnamespace
-WHERE c.contype = ANY(%s) AND {_USER_SCHEMA} AND {_not_of_extension("pg_class", "t")}"""
+WHERE c.contype = ANY(%s) AND {_USER_SCHEMA} AND {_not_of_extension("pg_class", "t")}
+UNION ALL
+SELECT n.nspname, t.typname, c.conname, c.convalidated FROM pg_constraint c
+JOIN pg_type t ON t.oid = c.contypid JOIN pg_namespace n ON n.oid = t.typnamespace
+WHERE c.contype = ANY(%s) AND {_USER_SCHEMA} AND {_not_of_extension("pg_type", "t")}"""
 
+# The index of a partitioned table holds nothing. It is valid once each partition has one of its
+# own, which production need not have made (`CREATE INDEX … ON ONLY`).
 _INDEXES = f"""
-SELECT n.nspname, c.relname, i.indisvalid AND i.indisready AND i.indislive
+SELECT n.nspname, c.relname, c.relkind = 'I' OR (i.indisvalid AND i.indisready AND i.indislive)
 FROM pg_index i JOIN pg_class c ON c.oid = i.indexrelid
 JOIN pg_class t ON t.oid = i.indrelid JOIN pg_namespace n ON n.oid = c.relnamespace
 WHERE {_USER_SCHEMA} AND {_not_of_extension("pg_class", "t")}"""
@@ -74,9 +88,10 @@ WHERE {_USER_SCHEMA} AND {_not_of_extension("pg_type", "t")}"""
 
 # Sequences that alone fill a unique column: the column is an identity, or its default is nothing
 # but nextval, and it has a unique index of its own. Anywhere else (a value built from parts, a
-# key of several columns, a default by another function) the next value need not collide.
-_UNIQUE_COLUMN_SEQUENCES = f"""
-SELECT n.nspname, s.relname, tn.nspname, t.relname, a.attname, q.seqincrement
+# key of several columns, a default by another function, a trigger that sets the column) the next
+# value need not collide.
+_UNIQUE_COLUMN_SEQUENCES = rf"""
+SELECT n.nspname, s.relname, tn.nspname, t.relname, a.attname, q.seqincrement, {_only("t")}
 FROM pg_class s JOIN pg_namespace n ON n.oid = s.relnamespace
 JOIN pg_sequence q ON q.seqrelid = s.oid
 JOIN pg_depend d ON d.classid = 'pg_class'::regclass AND d.objid = s.oid
@@ -90,22 +105,30 @@ WHERE s.relkind = 'S' AND {_USER_SCHEMA}
   AND pg_get_expr(f.adbin, f.adrelid) !~ '::regclass.*::regclass'))
  AND EXISTS (SELECT 1 FROM pg_index i WHERE i.indrelid = t.oid AND i.indisunique
   AND i.indpred IS NULL AND i.indnkeyatts = 1 AND i.indkey[0] = a.attnum)
+ AND NOT EXISTS (SELECT 1 FROM pg_trigger g JOIN pg_proc p ON p.oid = g.tgfoid
+  WHERE g.tgrelid = t.oid AND g.tgtype & 7 = 7 AND g.tgenabled IN ('O', 'A')
+  AND (strpos(lower(p.prosrc), 'new.' || lower(a.attname)) > 0
+   OR p.prosrc ~* '\mnew\s*:?=' OR p.prosrc ~* '\minto\s+(strict\s+)?new\M'))
 ORDER BY 1, 2"""
 
-# Partitions, at any depth, of tables that are partitioned by hash, with the topmost such table.
-_HASH_PARTITIONS = f"""
-WITH RECURSIVE below AS (
- SELECT p.partrelid AS root, p.partrelid AS relation FROM pg_partitioned_table p
- WHERE p.partstrat = 'h'
- UNION SELECT b.root, i.inhrelid FROM below b JOIN pg_inherits i ON i.inhparent = b.relation)
-SELECT n.nspname, c.relname, rn.nspname, r.relname FROM below b
-JOIN pg_class c ON c.oid = b.relation JOIN pg_namespace n ON n.oid = c.relnamespace
-JOIN pg_class r ON r.oid = b.root JOIN pg_namespace rn ON rn.oid = r.relnamespace
-WHERE c.relkind = 'r' AND {_USER_SCHEMA}
- AND NOT EXISTS (SELECT 1 FROM below o WHERE o.relation = b.root AND o.root <> b.root)"""
+# Partitions that hold rows, each with the tables that it is a partition of, the nearest first, and
+# whether each of those is partitioned by hash.
+_PARTITIONS = f"""
+WITH RECURSIVE above AS (
+ SELECT i.inhrelid AS relation, i.inhparent AS parent, 1 AS level FROM pg_inherits i
+ JOIN pg_class c ON c.oid = i.inhrelid WHERE c.relispartition AND c.relkind = 'r'
+ UNION ALL SELECT a.relation, i.inhparent, a.level + 1 FROM above a
+ JOIN pg_inherits i ON i.inhrelid = a.parent)
+SELECT n.nspname, c.relname, pn.nspname, p.relname, t.partstrat = 'h' FROM above a
+JOIN pg_class c ON c.oid = a.relation JOIN pg_namespace n ON n.oid = c.relnamespace
+JOIN pg_class p ON p.oid = a.parent JOIN pg_namespace pn ON pn.oid = p.relnamespace
+JOIN pg_partitioned_table t ON t.partrelid = a.parent
+WHERE {_USER_SCHEMA} ORDER BY 1, 2, a.level"""
 
 # PostgreSQL copies a foreign key for each partition of the referenced table. These copies
 # (pg_constraint.conparentid in the manual) are left out: one partition alone cannot satisfy them.
+# Columns are compared by the key's own operators, which need not be those of `pg_catalog`.
+# Versions before 18 lack the last two columns.
 _FOREIGN_KEYS = f"""
 SELECT n.nspname, t.relname, c.conname, rn.nspname, r.relname, c.convalidated,
  (SELECT array_agg(a.attname::text ORDER BY k.place) FROM unnest(c.conkey)
@@ -113,7 +136,13 @@ SELECT n.nspname, t.relname, c.conname, rn.nspname, r.relname, c.convalidated,
    ON a.attrelid = c.conrelid AND a.attnum = k.number),
  (SELECT array_agg(a.attname::text ORDER BY k.place) FROM unnest(c.confkey)
    WITH ORDINALITY k(number, place) JOIN pg_attribute a
-   ON a.attrelid = c.confrelid AND a.attnum = k.number)
+   ON a.attrelid = c.confrelid AND a.attnum = k.number),
+ (SELECT array_agg(quote_ident(x.nspname) || '.' || o.oprname ORDER BY k.place)
+   FROM unnest(c.conpfeqop) WITH ORDINALITY k(number, place)
+   JOIN pg_operator o ON o.oid = k.number JOIN pg_namespace x ON x.oid = o.oprnamespace),
+ {_only("t")}, {_only("r")},
+ coalesce((to_jsonb(c) ->> 'conenforced')::boolean, true),
+ coalesce((to_jsonb(c) ->> 'conperiod')::boolean, false)
 FROM pg_constraint c JOIN pg_class t ON t.oid = c.conrelid
 JOIN pg_namespace n ON n.oid = t.relnamespace JOIN pg_class r ON r.oid = c.confrelid
 JOIN pg_namespace rn ON rn.oid = r.relnamespace
@@ -124,6 +153,35 @@ WHERE c.contype = 'f' AND {_USER_SCHEMA} AND NOT EXISTS (SELECT 1 FROM pg_constr
 LARGE_OBJECT_DIGESTS = """
 SELECT loid::text, sum(hashtextextended(pageno || ' ' || encode(data, 'base64'), 0))::text
 FROM pg_catalog.pg_largeobject GROUP BY loid"""
+
+
+class ForeignKey(NamedTuple):
+    """A foreign key.
+
+    Attributes:
+        schema, table, name: of the key.
+        other_schema, other: the table that it refers to.
+        validated: whether PostgreSQL has looked at all rows.
+        columns, referenced: of both tables.
+        operators: that compare them, as `schema.operator`; the referenced column stands first.
+        only, other_only: what goes before the names of the tables.
+        enforced: whether PostgreSQL looks at new rows.
+        by_period: whether the last column is a period that the referenced periods must cover.
+    """
+
+    schema: str
+    table: str
+    name: str
+    other_schema: str
+    other: str
+    validated: bool
+    columns: list[str]
+    referenced: list[str]
+    operators: list[str]
+    only: str
+    other_only: str
+    enforced: bool
+    by_period: bool
 
 
 class Catalogue:
@@ -158,8 +216,11 @@ class Catalogue:
         return set(self.rows(_RELATIONS, list(kinds)))
 
     def constraints(self, kinds: str) -> dict[ObjectName, bool]:
-        """Return by (schema, table, name) whether each constraint of these kinds is validated."""
-        found = self.rows(_CONSTRAINTS, list(kinds))
+        """Return whether each constraint of these kinds is validated.
+
+        Keys are (schema, table or domain, name).
+        """
+        found = self.rows(_CONSTRAINTS, list(kinds), list(kinds))
         return {(schema, table, name): valid for schema, table, name, valid in found}
 
     def indexes(self) -> dict[ObjectName, bool]:
@@ -207,23 +268,24 @@ class Catalogue:
         """Return a digest of the content of each large object."""
         return dict(self.rows(LARGE_OBJECT_DIGESTS))
 
-    def hash_partitions(self) -> dict[ObjectName, ObjectName]:
-        """Return the root of each partition of a table that is partitioned by hash.
+    def partitions(self) -> dict[ObjectName, list[tuple[ObjectName, bool]]]:
+        """Return the partitions that hold rows, each with what it is a partition of.
 
-        A row may be in another partition after a restore: an enum's values, for example, are hashed
-        by their OIDs, and a restore gives them new ones.
+        These are all tables above it, the nearest first, and whether each is partitioned by hash.
         """
-        found = self.rows(_HASH_PARTITIONS)
-        return {(schema, name): (root_schema, root) for schema, name, root_schema, root in found}
+        found: dict[ObjectName, list[tuple[ObjectName, bool]]] = {}
+        for schema, name, above_schema, above, by_hash in self.rows(_PARTITIONS):
+            found.setdefault((schema, name), []).append(((above_schema, above), by_hash))
+        return found
 
     def unique_column_sequences(self) -> list[tuple[Any, ...]]:
         """Return the sequences that alone fill a unique column.
 
-        Each row has the sequence's schema and name, the column's schema, table and name, and the
-        sequence's increment.
+        Each row has the sequence's schema and name, the column's schema, table and name, the
+        sequence's increment, and the table's `ONLY`.
         """
         return self.rows(_UNIQUE_COLUMN_SEQUENCES)
 
-    def foreign_keys(self) -> list[tuple[Any, ...]]:
-        """Return schema, table, name, referenced schema and table, validated, columns of both."""
-        return self.rows(_FOREIGN_KEYS)
+    def foreign_keys(self) -> list[ForeignKey]:
+        """Return every foreign key."""
+        return [ForeignKey(*row) for row in self.rows(_FOREIGN_KEYS)]

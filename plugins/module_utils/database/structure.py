@@ -18,10 +18,10 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import json
-import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
+from .canonical_sql import canonical
 from .catalogue import ObjectName
 
 # Kind, name and definition of the objects of one schema.
@@ -31,6 +31,11 @@ BATCH = 250
 # To print these kinds PostgreSQL locks what they use until the transaction ends
 # (AcquireRewriteLocks in ruleutils.c), so they are read of fewer schemas at a time.
 LOCKING, LOCKING_BATCH = ("view", "rule", "function"), 25
+# Kinds whose definitions have expressions, which a restore parses.
+PARSED = (
+    *("relation", "view", "column", "constraint", "index", "trigger", "rule", "policy"),
+    *("function", "type", "statistics"),
+)
 # What belongs to no schema is kept under this name.
 DATABASE = ""
 # Stands for the name of the schema in its shape. No name contains it: PostgreSQL's names are text.
@@ -43,7 +48,9 @@ SESSION = {
     "TimeZone": "UTC",
     "bytea_output": "hex",
     "extra_float_digits": "1",
+    "lc_monetary": "C",
     "quote_all_identifiers": "off",
+    "standard_conforming_strings": "on",
 }
 
 
@@ -59,7 +66,8 @@ def _in_schemas(catalogue: str, oid: str) -> str:
     return f"n.nspname = ANY(%(schemas)s) AND {_own(catalogue, oid)}"
 
 
-_SORTED = "array_to_string(ARRAY(SELECT unnest({}) ORDER BY 1), ', ')"
+# Text is sorted as everywhere, whatever the database's locale.
+_SORTED = "array_to_string(ARRAY(SELECT o FROM unnest({}) o ORDER BY o COLLATE \"C\"), ', ')"
 _ROW = "(to_jsonb(x) - ARRAY[{}])::text"
 
 # Each returns schema, name within it, definition.
@@ -216,9 +224,10 @@ WHERE x.oprcode <> 0 AND {_in_schemas("pg_operator", "x.oid")}""",
 SELECT n.nspname, quote_ident(x.opcname) || ' using ' || quote_ident(a.amname),
  concat_ws(' ', format_type(x.opcintype, NULL), CASE WHEN x.opcdefault THEN 'DEFAULT' END,
  (SELECT string_agg(o.amopstrategy || ' ' || o.amopopr::regoperator::text, ', '
-   ORDER BY o.amopstrategy, o.amopopr::regoperator::text)
+   ORDER BY o.amopstrategy, o.amopopr::regoperator::text COLLATE "C")
    FROM pg_amop o WHERE o.amopfamily = x.opcfamily),
- (SELECT string_agg(f.amprocnum || ' ' || f.amproc::text, ', ' ORDER BY f.amprocnum, f.amproc::text)
+ (SELECT string_agg(f.amprocnum || ' ' || f.amproc::text, ', '
+   ORDER BY f.amprocnum, f.amproc::text COLLATE "C")
    FROM pg_amproc f WHERE f.amprocfamily = x.opcfamily))
 FROM pg_opclass x JOIN pg_namespace n ON n.oid = x.opcnamespace
 JOIN pg_am a ON a.oid = x.opcmethod WHERE {_in_schemas("pg_opclass", "x.oid")}""",
@@ -259,7 +268,8 @@ FROM pg_cast c WHERE c.oid >= 16384 AND {_own("pg_cast", "c.oid")}""",
     "publication": """
 SELECT '', quote_ident(p.pubname), concat_ws(' ', CASE WHEN p.puballtables THEN 'all tables' END,
  p.pubinsert, p.pubupdate, p.pubdelete, p.pubtruncate, p.pubviaroot,
- (SELECT string_agg(quote_ident(t.schemaname) || '.' || quote_ident(t.tablename), ', ' ORDER BY 1)
+ (SELECT string_agg(quote_ident(t.schemaname) || '.' || quote_ident(t.tablename), ', '
+   ORDER BY t.schemaname, t.tablename)
   FROM pg_publication_tables t WHERE t.pubname = p.pubname AND NOT p.puballtables))
 FROM pg_publication p""",
     "event trigger": f"""
@@ -382,7 +392,8 @@ def read(
     cursor.execute(query, {"schemas": list(schemas)})
     for schema, name, definition in cursor:
         named = into.setdefault(schema, {}).setdefault(kind, {})
-        named[str(name)] = _canonical(str(definition or ""))
+        text = str(definition or "")
+        named[str(name)] = canonical(text) if kind in PARSED else text
 
 
 def settings(cursor: Any, *, local: bool = False) -> None:
@@ -450,39 +461,3 @@ def _absolute(text: str | None, schema: str) -> str | None:
 
 def _relative(text: str, quoted: str) -> str:
     return text.replace(quoted + ".", _SELF) if quoted else text
-
-
-# An array that is cast as a whole is read back with each element cast: `x IN ('a', 'b')` of a
-# varchar column prints otherwise once it was dumped and restored (transformArrayExpr in
-# parse_expr.c). This is the form that it has then.
-_ARRAY_CAST = re.compile(r"\(ARRAY\[((?:[^\[\]']|'(?:[^']|'')*')*)\]\)::([\w. \"]+)\[\]")
-
-
-def _canonical(definition: str) -> str:
-    if "(ARRAY[" not in definition:
-        return definition
-    return _ARRAY_CAST.sub(
-        lambda found: (
-            "ARRAY[" + ", ".join(f"({one})::{found[2]}" for one in _elements(found[1])) + "]"
-        ),
-        definition,
-    )
-
-
-def _elements(text: str) -> Iterator[str]:
-    """Yield the elements of an array constructor, which are separated by commas."""
-    start = depth = 0
-    quoted = False
-    for at, character in enumerate(text):
-        if character == "'":
-            quoted = not quoted
-        elif quoted:
-            continue
-        elif character in "([":
-            depth += 1
-        elif character in ")]":
-            depth -= 1
-        elif character == "," and depth == 0:
-            yield text[start:at].strip()
-            start = at + 1
-    yield text[start:].strip()

@@ -17,7 +17,7 @@ from ..checks.findings import Finding, IgnoreRule
 from ..common.messages import _, join
 from ..common.settings import option
 from ..database import parallel_queries
-from ..database.catalogue import Catalogue, ObjectName
+from ..database.catalogue import Catalogue, ForeignKey, ObjectName
 from ..database.connection import driver, identifier
 
 # Tables counted by one query.
@@ -70,14 +70,19 @@ class CheckContext:
         return self.catalogue.indexes()
 
     @functools.cached_property
-    def foreign_keys(self) -> list[tuple[Any, ...]]:
+    def foreign_keys(self) -> list[ForeignKey]:
         """As `Catalogue.foreign_keys` gives them."""
         return self.catalogue.foreign_keys()
 
     @functools.cached_property
-    def hash_partitions(self) -> dict[ObjectName, ObjectName]:
-        """As `Catalogue.hash_partitions` returns them."""
-        return self.catalogue.hash_partitions()
+    def partitioned(self) -> set[ObjectName]:
+        """Partitioned tables, which have no rows of their own."""
+        return self.catalogue.relations("p")
+
+    @functools.cached_property
+    def partitions(self) -> dict[ObjectName, list[tuple[ObjectName, bool]]]:
+        """As `Catalogue.partitions` returns them."""
+        return self.catalogue.partitions()
 
     @functools.cached_property
     def keys(self) -> dict[ObjectName, bool]:
@@ -94,7 +99,7 @@ class CheckContext:
 
         tables = sorted(self.expected.tables & self.catalogue.relations("r"))
         # The rows of a partitioned table are its partitions'.
-        counts: dict[ObjectName, int] = dict.fromkeys(self.catalogue.relations("p"), 0)
+        counts: dict[ObjectName, int] = dict.fromkeys(self.partitioned, 0)
 
         def count(connection: Any, batch: list[ObjectName]) -> list[tuple[ObjectName, int]]:
             # ONLY: rows of a child table are the child's.

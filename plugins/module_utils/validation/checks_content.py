@@ -15,17 +15,17 @@ from ..checks.checks import Evidence
 from ..checks.findings import Finding
 from ..common.messages import Message, _, join, ngettext
 from ..common.safe_text import one_line
-from ..common.zip_equal import zip_equal
 from ..database import content_digest, parallel_queries
-from ..database.catalogue import Catalogue, ObjectName
+from ..database.catalogue import Catalogue, ForeignKey, ObjectName
 from ..database.connection import driver, identifier
+from . import partition_rows
 from .check_context import BATCH, CheckContext, dotted_name, presence_evidence
 
 
 def row_counts(context: CheckContext) -> Evidence:
     """Every table has as many rows as the backup."""
-    counts = by_root(context, context.rows)
-    expected = by_root(context, context.expected.rows)
+    counts = partition_rows.found_rows(context)
+    expected = partition_rows.expected_rows(context)
     known = {key: count for key, count in expected.items() if count is not None}
     findings = [
         Finding(
@@ -41,7 +41,7 @@ def row_counts(context: CheckContext) -> Evidence:
     evidence = [
         _(
             "%(rows)d rows in %(tables)d tables, compared with %(source)s",
-            rows=sum(count or 0 for count in counts.values()),
+            rows=sum(context.rows.values()),
             tables=len(known),
             source=SOURCES.get(context.expected.row_source, context.expected.row_source),
         )
@@ -78,22 +78,26 @@ def content(context: CheckContext) -> Evidence:
     """Every table has the content that it had when the backup was taken."""
     expected = context.expected
     connection = context.catalogue.connection
-    made, here = expected.digest_version.split(".")[0], connection.server_version // 10000
-    if made != str(here):
+    made, major = expected.digest_version.split(".")[0], connection.server_version // 10000
+    if made != str(major):
         evidence = _(
             "the digests are PostgreSQL %(made)s's, this is %(here)s: values may read otherwise",
             made=made,
-            here=here,
+            here=major,
         )
         return Evidence(evidence, skipped=True)
-    digests = {(schema, table): digest for schema, table, digest in expected.digests}
+    digests: dict[ObjectName, str] = {
+        (schema, table): digest for schema, table, digest in expected.digests
+    }
     with connection.cursor() as cursor:
         found = content_digest.take(cursor, digests)
-    known: dict[ObjectName, int | None] = {key: expected.rows.get(key) for key in digests}
-    rows = by_root(context, {key: found[key][0] for key in digests if key in found})
-    here_digests = by_root(context, {key: int(found[key][1]) for key in digests if key in found})
-    must_rows = by_root(context, known)
-    must = by_root(context, {key: int(digest) for key, digest in digests.items()})
+    known = {key: expected.rows.get(key) or 0 for key in digests}
+    rows = partition_rows.by_root(context, {key: found[key][0] for key in digests if key in found})
+    here_digests = partition_rows.by_root(
+        context, {key: int(found[key][1]) for key in digests if key in found}
+    )
+    must_rows = partition_rows.by_root(context, known)
+    must = partition_rows.by_root(context, {key: int(one) for key, one in digests.items()})
     findings = [
         Finding(
             "content.differs",
@@ -112,33 +116,13 @@ def content(context: CheckContext) -> Evidence:
     return Evidence(evidence, findings)
 
 
-def by_root(
-    context: CheckContext, figures: Mapping[ObjectName, int | None]
-) -> dict[ObjectName, int | None]:
-    """Return figures by table, those of hash partitions added up for their root.
-
-    Rows and digests are sums, so that the root's is the sum of its partitions'.
-    """
-    roots = context.hash_partitions
-    partitions: dict[ObjectName, list[int | None]] = {}
-    found = {key: figure for key, figure in figures.items() if key not in roots}
-    for key, figure in figures.items():
-        if key in roots:
-            partitions.setdefault(roots[key], []).append(figure)
-    for root, parts in partitions.items():
-        known = [figure for figure in parts if figure is not None]
-        # Where the rows of partitions are not known, those of the root are: the dump names it.
-        if len(known) == len(parts):
-            found[root] = sum(known)
-    return found
-
-
 def references(context: CheckContext) -> Evidence:
-    """Every foreign key holds."""
+    """Every foreign key holds, but for those that PostgreSQL is told not to enforce."""
     every = context.settings.foreign_keys == "all"
-    followed = [row for row in context.foreign_keys if every or not row[5]]
-    findings = [found for row in followed if (found := _orphan(context, row))]
-    proved = len(context.foreign_keys) - len(followed)
+    enforced = [key for key in context.foreign_keys if key.enforced]
+    followed = [key for key in enforced if every or not key.validated]
+    findings = [found for key in followed if (found := _orphan(context, key))]
+    proved, not_enforced = len(enforced) - len(followed), len(context.foreign_keys) - len(enforced)
     evidence = [
         ngettext(
             "%(count)d foreign key followed row by row",
@@ -154,41 +138,58 @@ def references(context: CheckContext) -> Evidence:
                 proved,
             )
         )
+    if not_enforced:
+        evidence.append(_("%(count)d NOT ENFORCED, so not followed", count=not_enforced))
     return Evidence(join(evidence), findings)
 
 
-def _orphan(context: CheckContext, row: tuple[Any, ...]) -> Finding | None:
+def _orphan(context: CheckContext, key: ForeignKey) -> Finding | None:
     sql = driver().sql
 
-    schema, table, name, other_schema, other, _valid, columns, referenced = row
-    query = sql.SQL(
-        "SELECT {values} FROM {child} c WHERE {filled} AND NOT EXISTS"
-        " (SELECT 1 FROM {parent} p WHERE {equal}) LIMIT 1"
-    ).format(
-        values=sql.SQL(", ").join(identifier("c", column) for column in columns),
-        child=identifier(schema, table),
-        parent=identifier(other_schema, other),
-        filled=sql.SQL(" AND ").join(
-            sql.SQL("{} IS NOT NULL").format(identifier("c", column)) for column in columns
-        ),
-        equal=sql.SQL(" AND ").join(
-            sql.SQL("{} = {}").format(identifier("p", parent), identifier("c", child))
-            for child, parent in zip_equal(columns, referenced)
-        ),
+    def equality(child: str, parent: str, operator: str) -> Any:
+        # The operator's own name needs no quotes and takes none.
+        return sql.SQL("{} OPERATOR({}) {}").format(
+            identifier("p", parent), sql.SQL(operator), identifier("c", child)
+        )
+
+    equal = list(map(equality, key.columns, key.referenced, key.operators))
+    found = "EXISTS (SELECT 1 FROM {only}{parent} p WHERE {equal})"
+    if key.by_period:
+        equal.pop()
+        found = (
+            "coalesce({period} <@ (SELECT range_agg({periods}) FROM {only}{parent} p"
+            " WHERE {equal}), false)"
+        )
+    query = sql.SQL("SELECT {values} FROM {child_only}{child} c WHERE {filled} AND NOT " + found)
+    orphans = context.catalogue.rows(
+        query.format(
+            values=sql.SQL(", ").join(identifier("c", column) for column in key.columns),
+            child=identifier(key.schema, key.table),
+            child_only=sql.SQL(key.only),
+            parent=identifier(key.other_schema, key.other),
+            only=sql.SQL(key.other_only),
+            filled=sql.SQL(" AND ").join(
+                sql.SQL("{} IS NOT NULL").format(identifier("c", column)) for column in key.columns
+            ),
+            equal=sql.SQL(" AND ").join(equal),
+            period=identifier("c", key.columns[-1]),
+            periods=identifier("p", key.referenced[-1]),
+        )
+        + sql.SQL(" LIMIT 1")
     )
-    orphans = context.catalogue.rows(query)
     if not orphans:
         return None
-    key = ", ".join(f"{column}={value!r}" for column, value in zip_equal(columns, orphans[0]))
+    values = ", ".join(map("{}={!r}".format, key.columns, orphans[0]))
+    table, other = f"{key.schema}.{key.table}", f"{key.other_schema}.{key.other}"
     return Finding(
         "foreign_key.orphan",
-        f"{schema}.{table}.{name}",
+        f"{table}.{key.name}",
         _(
             "%(table)s (%(constraint)s): %(key)s is not in %(other)s",
-            table=f"{schema}.{table}",
-            constraint=name,
-            key=key,
-            other=f"{other_schema}.{other}",
+            table=table,
+            constraint=key.name,
+            key=values,
+            other=other,
         ),
     )
 
@@ -245,7 +246,7 @@ def _behind(context: CheckContext) -> tuple[list[Finding], int]:
             ),
         )
         for batch in results
-        for (schema, name, table_schema, table, column, _step), last, following in batch
+        for (schema, name, table_schema, table, column, *_rest), last, following in batch
     ]
     return behind, len(sequences)
 
@@ -260,11 +261,12 @@ def _collisions(
             "SELECT {number}, CASE WHEN is_called THEN last_value END, following FROM (SELECT"
             " is_called, last_value, CASE WHEN is_called THEN last_value::numeric + {step}"
             " ELSE last_value END AS following FROM {sequence}) s"
-            " WHERE EXISTS (SELECT 1 FROM {table} t WHERE t.{column} = s.following)"
+            " WHERE EXISTS (SELECT 1 FROM {only}{table} t WHERE t.{column} = s.following)"
         ).format(
             number=sql.Literal(number),
             step=sql.Literal(row[5]),
             sequence=identifier(row[0], row[1]),
+            only=sql.SQL(row[6]),
             table=identifier(row[2], row[3]),
             column=identifier(row[4]),
         )

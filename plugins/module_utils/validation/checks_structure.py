@@ -137,7 +137,7 @@ def primary_keys(context: CheckContext) -> Evidence:
 def foreign_keys(context: CheckContext) -> Evidence:
     """Every foreign key."""
     expected = context.expected.foreign_keys
-    found = {tuple(row[:3]): row[5] for row in context.foreign_keys}
+    found: dict[ObjectName, bool] = {key[:3]: key.validated for key in context.foreign_keys}
     not_valid = [key for key in expected if found.get(key) is False]
     presence = presence_evidence(_("foreign keys"), "foreign_key.missing", expected, found)
     if not not_valid:

@@ -20,7 +20,7 @@ from ..checks import checks
 from ..checks.check_titles import title_of
 from ..checks.checks import CheckResult, Evidence
 from ..database.catalogue import Catalogue, ObjectName
-from . import checks_content, checks_definitions, checks_structure
+from . import checks_content, checks_definitions, checks_structure, partition_rows
 from .check_context import CheckContext, ValidationSettings
 
 # Seconds that one statement may take.
@@ -138,7 +138,7 @@ def _schemas(context: CheckContext, results: list[CheckResult]) -> list[dict[str
         groups: dict[str, tuple[set[ObjectName], set[ObjectName]]] = {
             "foreign_keys": (
                 expectation.foreign_keys,
-                {tuple(row[:3]) for row in context.foreign_keys},
+                {key[:3] for key in context.foreign_keys},
             ),
             "indexes": (
                 expectation.indexes,
@@ -146,7 +146,7 @@ def _schemas(context: CheckContext, results: list[CheckResult]) -> list[dict[str
             ),
             "unique_constraints": (expectation.unique_constraints, set(context.keys)),
         }
-        rows, there, moved = context.rows, context.schemas, _moved_within(context)
+        rows, there, moved = context.rows, context.schemas, partition_rows.complete(context)
     except Exception:  # the check that failed says why
         return []
     subjects_with_findings = {found.subject for check in results for found in check.findings}
@@ -171,15 +171,6 @@ def _schemas(context: CheckContext, results: list[CheckResult]) -> list[dict[str
     for schema in by_schema.values():
         _judge(schema, list(groups), subjects_with_findings)
     return list(by_schema.values())
-
-
-def _moved_within(context: CheckContext) -> set[ObjectName]:
-    """Return the hash partitions, and their roots, whose rows are all there."""
-    roots = context.hash_partitions
-    found = checks_content.by_root(context, context.rows)
-    expected = checks_content.by_root(context, context.expected.rows)
-    complete = {root for root in roots.values() if found.get(root) == expected.get(root)}
-    return complete | {key for key, root in roots.items() if root in complete}
 
 
 def _judge(schema: dict[str, Any], groups: list[str], subjects_with_findings: set[str]) -> None:

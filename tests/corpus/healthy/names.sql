@@ -16,3 +16,47 @@ INSERT INTO "two words"."Order" VALUES (1, E'tab\there\\ and newline\n', 1.5, '{
 INSERT INTO "two words"."Order lines" ("order") VALUES (1), (1), (2);
 INSERT INTO "Übersicht; DROP"."Café ☕" ("%s %(x)s {0}") VALUES ('<img src=x onerror=alert(1)>'), (NULL);
 INSERT INTO "two words".typed VALUES ('b ''b''', '{Ä,NULL}');
+CREATE SCHEMA "-";
+CREATE TABLE "-"."-" ("-" integer CONSTRAINT "- k" PRIMARY KEY);
+CREATE INDEX "-- Name: x; Type: INDEX" ON "-"."-" ("-");
+CREATE FUNCTION "-"."f (x"("a,b" integer) RETURNS integer LANGUAGE sql AS 'SELECT 1';
+CREATE SCHEMA "a
+b";
+CREATE TABLE "a
+b"."t
+1" ("id
+" integer GENERATED ALWAYS AS IDENTITY, v text CONSTRAINT "ch
+k" CHECK (v <> ''), CONSTRAINT "p
+k" PRIMARY KEY ("id
+"));
+INSERT INTO "a
+b"."t
+1" (v) VALUES ('a'), (E'b\nc');
+CREATE FUNCTION "a
+b"."f
+1"() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RETURN NEW; END';
+CREATE TRIGGER "tr
+g" BEFORE UPDATE OF v ON "a
+b"."t
+1" FOR EACH ROW EXECUTE FUNCTION "a
+b"."f
+1"();
+CREATE POLICY "po
+l" ON "a
+b"."t
+1" USING (true);
+ALTER TABLE "a
+b"."t
+1" ENABLE ROW LEVEL SECURITY;
+CREATE RULE "ru
+le" AS ON DELETE TO "a
+b"."t
+1" DO INSTEAD NOTHING;
+ALTER TABLE "a
+b"."t
+1" ADD CONSTRAINT "later
+" CHECK (v <> 'x') NOT VALID;
+CREATE SEQUENCE "a
+b"."s
+1";
+SELECT nextval(E'"a\nb"."s\n1"');

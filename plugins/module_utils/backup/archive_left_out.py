@@ -1,0 +1,50 @@
+# -*- coding: utf-8 -*-
+# Copyright (c) 2026, chefwell.resilience contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Which entries of an archive are not restored, and what they are called in a report.
+
+The same is left out as of a plain dump, see `sql_left_out`: other servers' connections always, and
+in staging what names roles, security modules and tablespaces of the server that was dumped.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import tempfile
+from collections import Counter
+from collections.abc import Iterable, Iterator
+
+from .archive_toc import Entry
+from .sql_left_out import LeftOut
+
+# A subscription connects to another server, and its database cannot be dropped.
+ALWAYS = ("SUBSCRIPTION", "SUBSCRIPTION TABLE")
+# Passwords for other servers, which name roles, and labels of security modules.
+LINKS = ("USER MAPPING", "SECURITY LABEL")
+
+
+def names(entries: Iterable[Entry], left_out: LeftOut) -> Counter[str]:
+    """Return the kinds of entries that are not restored, and how many there are of each."""
+    kinds = {*ALWAYS, *(LINKS if left_out.links else ())}
+    return Counter(entry.kind for entry in entries if entry.kind in kinds)
+
+
+@contextlib.contextmanager
+def list_file(entries: Iterable[Entry], left_out: LeftOut) -> Iterator[str]:
+    """Yield a file for `pg_restore --use-list` with the entries that are restored.
+
+    It is empty text where nothing is left out, and then no list is needed.
+    """
+    entries = list(entries)
+    kinds = names(entries, left_out)
+    if not kinds:
+        yield ""
+        return
+    with tempfile.NamedTemporaryFile("w", encoding="ascii", suffix=".list") as file:
+        # pg_restore reads the number and takes the rest of the line for a comment.
+        file.writelines(f"{entry.dump_id};\n" for entry in entries if entry.kind not in kinds)
+        file.flush()
+        os.chmod(file.name, 0o644)
+        yield file.name
