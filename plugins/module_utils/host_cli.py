@@ -37,6 +37,7 @@ COMMAND_FILES = (
     "disk_monitor",
     "disk_status",
     "offsite",
+    "sealing",
     "staging",
     "manifest",
     "recovery",
@@ -51,6 +52,7 @@ FILE_OF = {
     "sync-backups-offsite": "offsite",
     "verify-offsite-backups": "offsite",
     "keep-offsite-copy": "server",
+    "seal-keys": "sealing",
 }
 # Commands that run by themselves, so that nobody ends one that blocks: they have a supervisor.
 SUPERVISED = ("monitor-disk-space",)

@@ -187,10 +187,6 @@ def same_number_twice(copy: Copy) -> None:
     copy.put(other)
 
 
-def back_in_time(copy: Copy) -> None:
-    copy.put(dataclasses.replace(copy.links[4], time="2025-11-01T00:00:00+00:00"))
-
-
 ATTACKS = [
     (spoil_bit, chain.FORGED),
     (cut_link, chain.FORGED),
@@ -206,7 +202,6 @@ ATTACKS = [
     (withhold_the_link, chain.MISSING_LINK),
     (rewrite_history, chain.OUT_OF_ORDER),
     (same_number_twice, chain.OUT_OF_ORDER),
-    (back_in_time, chain.OUT_OF_ORDER),
 ]
 
 

@@ -346,7 +346,7 @@ def test_the_ledger_remembers_across_runs(tmp_path: Path) -> None:
     odd = os.fsdecode(b"daily/\xff\n.dump")
     ledger.add([item("daily/a"), item(odd, 2)])
     ledger.add_link(Position("20251108T030000Z-aa", 2, "d" * 64))
-    ledger.mark_sent(["daily/a", "daily/unknown"])
+    ledger.mark(["daily/a", "daily/unknown"], SENT)
     ledger.drop([odd, "daily/unknown"])
     again = SealLedger(path)
     assert again.items == {"daily/a": item("daily/a", state=SENT)}
@@ -378,7 +378,7 @@ def test_damage_is_counted_and_kept_aside(tmp_path: Path) -> None:
         path.write_bytes(lines[0] + bad + lines[2])
         found = SealLedger(str(path))
         assert (set(found.items), found.damaged) == ({"daily/a", "daily/c"}, 1)
-    found.mark_sent(["daily/a"])
+    found.mark(["daily/a"], SENT)
     assert SealLedger(str(path)).damaged == 0
     assert (tmp_path / "ledger.damaged").exists()
 

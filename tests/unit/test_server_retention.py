@@ -14,6 +14,7 @@ from ansible_collections.chefwell.resilience.plugins.module_utils.common.errors 
 from ansible_collections.chefwell.resilience.plugins.module_utils.server import (
     incoming,
     placement,
+    retention,
     server_job,
     server_store,
 )
@@ -175,3 +176,55 @@ def test_forgotten_arrivals_are_thrown_away(
 def test_a_missing_folder_is_no_empty_copy(tmp_path: Path) -> None:
     with pytest.raises(ResilienceError, match="is not there"):
         make_store(tmp_path / "none")
+
+
+def sealed_backup(path: str) -> dict[str, bytes]:
+    """The files of a sealed backup on the server, by path."""
+    return {
+        f"{path}.age": b"age-encryption.org/v1\n" + os.urandom(300),
+        f"{path}.manifest.json.age": b"age-encryption.org/v1\n" + os.urandom(300),
+        f"{path}.link": b'{"version":1}\nsignature\n' + os.urandom(100),
+    }
+
+
+def test_the_newest_sealed_backup_is_kept_with_all_that_lies_beside_it(tmp_path: Path) -> None:
+    store = make_store(tmp_path)
+    files = {name: body for path in BACKUPS[:3] for name, body in sealed_backup(path).items()}
+    done = place(store, files)
+    assert sorted(done.placed) == sorted(files)
+    assert done.rejected == [] and sorted(store.backups()) == sorted(files)
+    # All are moved aside, long ago.
+    folder = tmp_path / "old_20200101_000000" / "daily"
+    folder.mkdir(parents=True)
+    for path in files:
+        (tmp_path / path).rename(folder / Path(path).name)
+    dropped = retention.drop_old(store, time.time())
+    newest = {f"old_20200101_000000/{name}" for name in sealed_backup(BACKUPS[2])}
+    assert set(dropped.kept_longer) == newest
+    assert len(dropped.dropped) == 6
+    assert {str(path.relative_to(tmp_path)) for path in folder.iterdir()} == newest
+
+
+def test_a_guard_counts_sealed_backups_and_not_what_lies_beside_them(tmp_path: Path) -> None:
+    store = make_store(tmp_path)
+    files = {name: body for path in BACKUPS for name, body in sealed_backup(path).items()}
+    place(store, files)
+    # Manifests that are written anew are no mass change; backups that are, are one.
+    beside = dict(files)
+    for path in BACKUPS:
+        beside[f"{path}.manifest.json.age"] += b"new"
+    assert not place(store, beside).refused
+    gone = {name: body for name, body in beside.items() if not name.startswith(BACKUPS[0])}
+    assert not place(store, gone).refused
+    few = {name: body for name, body in gone.items() if name.startswith((BACKUPS[5], BACKUPS[6]))}
+    assert "4 of 6" in place(store, few).refused
+    changed = {name: body + b"x" for name, body in gone.items()}
+    assert place(store, changed).refused
+
+
+def test_names_like_those_of_sealed_backups_are_rejected(tmp_path: Path) -> None:
+    store = make_store(tmp_path)
+    for name in ("x.age", "daily/x.link", f"{BACKUPS[0]}.age.age", f"{BACKUPS[0]}.exe.age"):
+        assert not store.accepts(name), name
+    for name in sealed_backup(BACKUPS[0]):
+        assert store.accepts(name), name

@@ -40,6 +40,7 @@ OTHERS = (
     (b"SQLite format 3\x00", _("a SQLite database")),
     (b"\x7fELF", _("a program")),
 )
+SEALED_MARK = b"age-encryption.org/v1\n"
 PLAIN_MARKS = (b"PostgreSQL database dump", b"PostgreSQL database cluster dump")
 
 
@@ -69,6 +70,11 @@ def dump_format(head: bytes) -> str | None:
 def is_tar(head: bytes) -> bool:
     """Return whether a file that begins with `head` is a tar archive (POSIX.1-1988 `ustar`)."""
     return head[257:262] == b"ustar"
+
+
+def is_sealed(head: bytes) -> bool:
+    """Return whether a file that begins with `head` was encrypted by age, as sealed backups are."""
+    return head.startswith(SEALED_MARK)
 
 
 def describe(head: bytes) -> str:

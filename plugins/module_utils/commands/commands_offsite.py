@@ -95,6 +95,7 @@ def _lines(result: SyncResult) -> list[str]:
     counts = (
         f"destination={result.destination} bytes_sent={result.bytes_sent} "
         f"attempts={result.attempts} seconds={result.seconds:.1f}"
+        + (f" last_link={result.last_link}" if result.last_link else "")
     )
     return [f"{result.time} start", *(f"{now()} {line}" for line in [*lines, ending, counts])]
 
@@ -166,7 +167,11 @@ def _sync_destinations(
     if not arguments.dry_run:
         problems += offsite_report.report(settings, results)
         failed = [result for result in results if result.status in (FAILED, REFUSED)]
-        messages = "\n".join(f"{result.destination}: {result.message}" for result in results)
+        messages = "\n".join(
+            f"{result.destination}: {result.message}"
+            + (f"; last link {result.last_link}" if result.last_link else "")
+            for result in results
+        )
         # A sync that found another one running knows nothing of the copy.
         if any(result.status != LOCKED for result in results):
             action = "fail" if failed else "success"

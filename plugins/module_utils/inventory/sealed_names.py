@@ -75,6 +75,13 @@ def match_stored(name: str, pattern: re.Pattern[str]) -> re.Match[str] | None:
     return backup_names.match_name(found.backup if found else name, pattern)
 
 
+def owner(path: str, pattern: re.Pattern[str]) -> str:
+    """Return the sealed backup that a file lies beside; the path itself where it does not."""
+    folder, slash, name = path.rpartition("/")
+    found = match(name, pattern)
+    return f"{folder}{slash}{sealed(found.backup)}" if found else path
+
+
 def is_beside(name: str, pattern: re.Pattern[str]) -> bool:
     """Return whether a name, or path, is of a file that lies beside a sealed backup."""
     found = match(name.rpartition("/")[2], pattern)

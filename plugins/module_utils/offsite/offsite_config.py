@@ -15,6 +15,8 @@ from ..common.settings import option
 from ..inventory import freshness
 from ..inventory.tree_settings import FLAT
 from ..notifications.notification_settings import StageSettings
+from ..sealing import keys
+from ..sealing.seal_settings import SealSettings
 from . import offsite_guards
 from .offsite_settings import MARKER, SyncSettings
 from .ssh import RESTRICTED, Destination
@@ -22,6 +24,7 @@ from .transport import Transport
 from .transport_account import AccountTransport
 from .transport_gate import GateTransport
 from .transport_rclone import RcloneDestination, RcloneTransport
+from .transport_sealed import SealedTransport
 
 DEFAULT = "default"
 
@@ -84,6 +87,7 @@ class OffsiteSettings(StageSettings):
         wait_minutes: how long a sync waits for backups that are still being written.
         schedule: hours between two backups by tier.
         log_file: each sync appends its lines to it.
+        seal: for whom copies are encrypted.
     """
 
     destinations: tuple[DestinationSettings, ...] = ()
@@ -99,6 +103,7 @@ class OffsiteSettings(StageSettings):
     wait_minutes: float = 30
     schedule: Mapping[str, float] = option(dict(freshness.SCHEDULE))
     log_file: str = "/var/log/chefwell-offsite-sync.log"
+    seal: SealSettings = SealSettings()
 
 
 def syncs(settings: OffsiteSettings, chosen: Sequence[str] = ()) -> list[SyncSettings]:
@@ -245,12 +250,48 @@ def ssh_destination(settings: OffsiteSettings, destination: DestinationSettings)
     )
 
 
-def transport(settings: OffsiteSettings, destination: DestinationSettings) -> Transport:
+def transport(
+    settings: OffsiteSettings, destination: DestinationSettings, *, fetches: bool = False
+) -> Transport:
     """Return what carries copies to a destination.
 
+    Args:
+        settings: of the stage.
+        destination: one of its destinations.
+        fetches: whether it only fetches; then no key is needed that seals.
+
     Raises:
-        ResilienceError: a setting is wrong.
+        ResilienceError: a setting is wrong, or the keys that seal are not ready.
     """
+    carrier = _carrier(settings, destination)
+    if settings.seal.is_on or (fetches and settings.seal.opens):
+        return _sealed(settings, destination, carrier, fetches=fetches)
+    return carrier
+
+
+def _sealed(
+    settings: OffsiteSettings,
+    destination: DestinationSettings,
+    carrier: Transport,
+    *,
+    fetches: bool,
+) -> SealedTransport:
+    folder = keys.folder_of(settings.config_dir)
+    loaded = (keys.load_for_opening if fetches else keys.load)(folder, settings.seal)
+    own = "" if destination.name == DEFAULT else f"-{destination.name}"
+    return SealedTransport(
+        carrier,
+        loaded,
+        root=settings.tree_root,
+        pattern=settings.backup_pattern,
+        ledger_file=os.path.join(settings.state_dir, f"offsite-sealed{own}.jsonl"),
+        spool_folder=os.path.join(settings.state_dir, f"sealing{own}"),
+        time_limit=destination.time_limit,
+        known=settings.seal.known_link,
+    )
+
+
+def _carrier(settings: OffsiteSettings, destination: DestinationSettings) -> Transport:
     if destination.transport == "rclone":
         return RcloneTransport(
             RcloneDestination(

@@ -48,7 +48,7 @@ def transport(config_file: str, key_file: str = "", name: str = "") -> Transport
     chosen = offsite_config.named(settings, name) if name else first
     if key_file and chosen == first:
         chosen = dataclasses.replace(chosen, key_file=key_file)
-    return offsite_config.transport(settings, chosen)
+    return offsite_config.transport(settings, chosen, fetches=True)
 
 
 def fetch(

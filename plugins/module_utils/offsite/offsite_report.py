@@ -14,7 +14,7 @@ from collections.abc import Sequence
 from ..common.errors import ResilienceError
 from ..common.language import translations
 from ..common.levels import CRITICAL, OK, WARNING
-from ..common.messages import join, translate
+from ..common.messages import _, join, translate
 from ..history.history import Event, open_history
 from ..notifications import metrics, notify
 from ..notifications.alerts import Condition
@@ -85,7 +85,8 @@ def alert_conditions(result: SyncResult, catalogue: gettext.NullTranslations) ->
         catalogue: of the language of the notifications.
     """
     level = _LEVELS.get(result.status, OK)
-    reason = translate(catalogue, join([result.message, *result.warnings], "; "))[:2000]
+    link = _("last link %(link)s", link=result.last_link) if result.last_link else ""
+    reason = translate(catalogue, join([result.message, *result.warnings, link], "; "))[:2000]
     name = f"offsite {result.destination}"
     key = result.name or "default"
     found = [Condition(f"sync:{key}", name, level, level, reason)]

@@ -114,6 +114,7 @@ class SyncResult:
         server_alarms: the alarms of the server's own job.
         name: of the destination, where there are several.
         last_good: when the last sync before this one was completed, ISO 8601; empty for never.
+        last_link: the last signed link of a sealed copy, `CHAIN/NUMBER/SHA-256`; else empty.
         attempts: attempts that were made.
         seconds: how long it took.
     """
@@ -139,6 +140,7 @@ class SyncResult:
     server_alarms: tuple[str, ...] = ()
     name: str = ""
     last_good: str = ""
+    last_link: str = ""
     attempts: int = 0
     seconds: float = 0.0
 

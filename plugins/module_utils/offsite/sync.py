@@ -181,6 +181,7 @@ class _SyncRun:
             server_alarms=self.server_alarms,
             name=self.settings.name,
             last_good=self.state.last_good.time if self.state.last_good else "",
+            last_link=self.settings.transport.last_link,
             attempts=self.attempts,
             seconds=round(time.monotonic() - self.clock, 3),
         )

@@ -181,6 +181,10 @@ class Transport(Protocol):
     def fetch_command(self, path: str, folder: str) -> str:
         """Return the command by which a person fetches one file without this collection."""
 
+    @property
+    def last_link(self) -> str:
+        """The last signed link that was sent, `CHAIN/NUMBER/SHA-256`; empty where none is."""
+
     def weaker(self, remote: RemoteListing) -> tuple[str, ...]:
         """Return the guarantees that this transport cannot give, one sentence each."""
 

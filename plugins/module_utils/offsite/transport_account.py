@@ -73,6 +73,11 @@ class AccountTransport:
         """The server's name or address."""
         return self.destination.host
 
+    @property
+    def last_link(self) -> str:
+        """No link: nothing is signed, as `Transport.last_link`."""
+        return ""
+
     def __str__(self) -> str:
         return str(self.destination)
 

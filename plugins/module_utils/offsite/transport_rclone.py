@@ -92,6 +92,11 @@ class RcloneTransport:
         """The remote's name."""
         return self.destination.remote.partition(":")[0]
 
+    @property
+    def last_link(self) -> str:
+        """No link: nothing is signed, as `Transport.last_link`."""
+        return ""
+
     def __str__(self) -> str:
         return f"rclone:{self.destination.remote}"
 

@@ -97,7 +97,7 @@ def seal(source: str, target: str, recipients_file: str, *, time_limit: float) -
 
     Args:
         source: a regular file; a link is not followed.
-        target: is made with mode 0600, and is there only when all of it is on the disk.
+        target: is made with mode 0600, and gets its name when all of it is written.
         recipients_file: public keys, one a line.
         time_limit: seconds.
 
@@ -213,8 +213,6 @@ def _pass_through(
             for block in process.blocks(process.output_of(running), time_limit=time_limit):
                 outgoing.add(block)
                 written.write(block)
-            written.flush()
-            os.fsync(written.fileno())
         except OSError:
             process.kill_group(running)
             raise

@@ -140,19 +140,15 @@ def _judge_order(found: ChainJudgement) -> None:
                 other=readable(other.name),
             )
             found.problems.append(ChainProblem(OUT_OF_ORDER, path, text))
-    last: Link | None = None
     for order, link in sorted(by_order.items()):
         before = by_order.get((link.chain, link.number - 1))
-        follows = before is None or before.position.sha256 == link.previous
-        in_time = last is None or last.chain != link.chain or last.time <= link.time
-        if not follows or not in_time:
+        if before is not None and before.position.sha256 != link.previous:
             text = _(
                 "%(file)s: its link does not follow the one before it (number %(number)d)",
                 file=readable(link.name),
                 number=order[1],
             )
             found.problems.append(ChainProblem(OUT_OF_ORDER, link.name, text))
-        last = link
 
 
 def _judge_newest(found: ChainJudgement, known: Position | None) -> None:
@@ -167,7 +163,8 @@ def _judge_newest(found: ChainJudgement, known: Position | None) -> None:
             )
             found.problems.append(ChainProblem(WITHHELD, "", text))
         for path, link in found.links.items():
-            if link.position.order == known.order and link.position.sha256 != known.sha256:
+            same = link.position.order == known.order
+            if same and known.sha256 and link.position.sha256 != known.sha256:
                 text = _("%(file)s: its link is not the one that was sent", file=readable(path))
                 found.problems.append(ChainProblem(OUT_OF_ORDER, path, text))
     if newest is None or newest.present is None:

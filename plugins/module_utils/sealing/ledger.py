@@ -22,8 +22,8 @@ from typing import Any
 from ..common.files import replace_file
 from .links import Content, Position
 
-# Of an entry: sealed and perhaps sent; known to have been sent.
-MADE, SENT = "made", "sent"
+# Of an item: sealed and waiting in the spool folder; arrived at the server; in its place there.
+MADE, DELIVERED, SENT = "made", "delivered", "sent"
 # The file is written anew when it has so many lines more than it needs.
 MOST_SPARE = 500
 
@@ -40,7 +40,7 @@ class LedgerItem:
         link: SHA-256 and bytes of the file of its link.
         number: of its link.
         recipients: fingerprint of the recipients that it was sealed for.
-        state: `MADE` or `SENT`.
+        state: `MADE`, `DELIVERED` or `SENT`.
     """
 
     path: str
@@ -120,6 +120,12 @@ class SealLedger:
             item = LedgerItem.from_dict(values["item"])
             self.items[item.path] = item
 
+    @property
+    def last_sent(self) -> Position | None:
+        """Position of the newest link that is known to be in its place; its digest is not known."""
+        numbers = [item.number for item in self.items.values() if item.state == SENT]
+        return Position(self.last.chain, max(numbers)) if self.last and numbers else None
+
     def add_link(self, position: Position) -> None:
         """Write down the last link, before anything is sent that holds it.
 
@@ -140,10 +146,10 @@ class SealLedger:
             self.items[item.path] = item
         self._append([{"item": item.to_dict()} for item in listed])
 
-    def mark_sent(self, paths: Iterable[str]) -> None:
-        """Write down that items were sent."""
+    def mark(self, paths: Iterable[str], state: str) -> None:
+        """Write down the new state of items."""
         known = [self.items[path] for path in paths if path in self.items]
-        self.add(dataclasses.replace(item, state=SENT) for item in known if item.state != SENT)
+        self.add(dataclasses.replace(item, state=state) for item in known if item.state != state)
 
     def drop(self, paths: Iterable[str]) -> None:
         """Forget items."""

@@ -9,7 +9,6 @@ from __future__ import annotations
 import dataclasses
 
 from ..common.errors import ResilienceError
-from ..common.settings import option
 from . import age, signatures
 from .links import Position
 
@@ -31,7 +30,7 @@ class SealSettings:
     """
 
     recipients: tuple[str, ...] = ()
-    opened: str = option("", secret=True)
+    opened: str = ""
     untested: bool = False
     identity_files: tuple[str, ...] = ()
     signers: tuple[str, ...] = ()
@@ -71,6 +70,11 @@ class SealSettings:
     def is_on(self) -> bool:
         """Whether copies are sealed."""
         return bool(self.recipients)
+
+    @property
+    def opens(self) -> bool:
+        """Whether backups are fetched sealed: what is not sealed is then no backup."""
+        return bool(self.recipients or self.identity_files)
 
     @property
     def known_link(self) -> Position | None:

@@ -185,7 +185,8 @@ class _Placement:
         back = [*result.placed, *result.aside]
         if self.rotten.intersection(back):
             self.store.change_stored_paths("rotten", remove=back)
-        self._save_days([] if accept else days, len(result.replaced))
+        replaced = [path for path in result.replaced if not self.store.is_beside(path)]
+        self._save_days([] if accept else days, len(replaced))
         self.store.save("last", {"time": self.now, "listed": len(self.listed.files)})
         return result
 
@@ -262,10 +263,16 @@ class _Placement:
         after |= {path: (self.listed.files[path].bytes, 0) for path in self.result.placed}
         # Only what arrived counts: a size that was merely announced says nothing.
         after |= {path: (self.held[path].st_size, 1) for path in differing}
+        # Only backups count, not what lies beside a sealed one.
+        before, after = self._backups_of(before), self._backups_of(after)
+        differing = [path for path in differing if not self.store.is_beside(path)]
         since = offsite_guards.SINCE_INVENTORY
         found = offsite_guards.changes(after, limits, before, since=since)
         found = found or offsite_guards.window_changes(after, len(differing), days, limits)
         return join(found, "; ")
+
+    def _backups_of(self, states: dict[str, FileState]) -> dict[str, FileState]:
+        return {path: state for path, state in states.items() if not self.store.is_beside(path)}
 
     def _days(self) -> list[DayState]:
         return offsite_guards.days_from(self.store.load("days").get("days"))
@@ -274,7 +281,8 @@ class _Placement:
         aside = set(self.result.aside)
         sizes = {path: status.st_size for path, status in self.held.items() if path not in aside}
         sizes |= {path: self.listed.files[path].bytes for path in self.result.placed}
-        days = offsite_guards.with_today(days, self.now, sizes, replaced)
+        backups = [path for path in sizes if not self.store.is_beside(path)]
+        days = offsite_guards.with_today(days, self.now, backups, replaced)
         self.store.save("days", {"days": [dataclasses.asdict(day) for day in days]})
 
     def _move(self, *, place: list[str], aside: list[str] | tuple[str, ...] = ()) -> None:

@@ -13,7 +13,7 @@ import os
 import stat
 
 from ..backup import file_kind
-from ..inventory import backup_names
+from ..inventory import backup_names, sealed_names
 from .server_store import Store
 
 
@@ -49,7 +49,7 @@ def drop_old(store: Store, now: float) -> Dropped:
             continue
         for path in paths:
             tier, whole = path.partition("/")[0], f"{folder}/{path}"
-            if newest.get(tier, whole) == whole:
+            if newest.get(tier, whole) == store.owner(whole):
                 result.kept_longer.append(whole)
                 continue
             os.unlink(os.path.join(store.root, whole))
@@ -71,6 +71,7 @@ def _newest_good(store: Store, old: dict[str, list[str]]) -> dict[str, str]:
         paths = [path for path in held if path.startswith(f"{tier}/") and path not in rotten]
         for folder, names in old.items():
             paths += [f"{folder}/{path}" for path in names if path.startswith(f"{tier}/")]
+        paths = [path for path in paths if not store.is_beside(path)]
         for path in sorted(paths, key=lambda name: (_moment(name, store), name), reverse=True):
             if is_good(os.path.join(store.root, path), least):
                 newest[tier] = path
@@ -88,9 +89,10 @@ def is_good(path: str, least_bytes: int) -> bool:
             head = file.read(file_kind.HEAD_BYTES)
     except OSError:
         return False
-    return bool(file_kind.compression(head) or file_kind.dump_format(head))
+    known = file_kind.compression(head) or file_kind.dump_format(head)
+    return bool(known or file_kind.is_sealed(head))
 
 
 def _moment(name: str, store: Store) -> str:
-    match = store.pattern.match(os.path.basename(name))
+    match = sealed_names.match_stored(os.path.basename(name), store.pattern)
     return (match and backup_names.taken_at(match)) or ""

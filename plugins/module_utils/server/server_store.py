@@ -27,7 +27,7 @@ from ..common.files import replace_json
 from ..common.locks import lock_file
 from ..common.messages import _, join
 from ..common.system_errors import reason
-from ..inventory import backup_names
+from ..inventory import backup_names, sealed_names
 from ..inventory.inventory import TIERS, readable
 from .server_alarms import BIT_ROT, LOST, STATE, AlarmStore
 from .server_settings import ServerSettings
@@ -127,10 +127,21 @@ class Store:
             )
 
     def accepts(self, path: str) -> bool:
-        """Return whether a path is that of a backup: a matching name directly in a tier."""
+        """Return whether a path is that of a backup: a matching name directly in a tier.
+
+        That of a sealed backup, and of what lies beside one, counts as well.
+        """
         tier, slash, name = path.partition("/")
         known = bool(slash) and tier in self.tiers
-        return known and backup_names.match_name(name, self.pattern) is not None
+        return known and sealed_names.match_stored(name, self.pattern) is not None
+
+    def owner(self, path: str) -> str:
+        """Return the sealed backup that a file lies beside; the path itself where it does not."""
+        return sealed_names.owner(path, self.pattern)
+
+    def is_beside(self, path: str) -> bool:
+        """Return whether a file lies beside a sealed backup and is none itself."""
+        return sealed_names.is_beside(path, self.pattern)
 
     def backups(self) -> dict[str, os.stat_result]:
         """Return every backup of the copy by path.

@@ -1,0 +1,517 @@
+# -*- coding: utf-8 -*-
+# Copyright (c) 2026, chefwell.resilience contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Any transport, with sealed files: `x.dump.gz.age` is sent, the backup itself is compared.
+
+Guards, comparison and verification see the plain names, sizes and digests of the backups. The
+ledger says which sealed bytes stand for which plain ones; a sealed file that it does not know
+counts as different.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+
+from ..common.errors import ResilienceError
+from ..common.messages import _, ngettext
+from ..common.system_errors import reason
+from ..inventory import backup_names, inventory, sealed_names
+from ..inventory.inventory import BackupFile, readable
+from ..sealing import age
+from ..sealing.keys import SealKeys
+from ..sealing.ledger import DELIVERED, MADE, SENT, LedgerItem, SealLedger
+from ..sealing.links import Position
+from ..sealing.spool import Spool, SpooledBackup, files_of
+from .remote_listing import RemoteListing
+from .rsync import Item, Transfer
+from .sealed_fetching import SealedFetching
+from .transport import Delivery, FinishResult, RemoteFile, TransferRequest, Transport
+
+# Of a listing that this transport reads itself.
+_ANY_NAME = "(?s:.*)"
+# So many bytes of backups are sealed and sent at a time. The spool folder takes twice as much room.
+BATCH_BYTES = 1 << 30
+_SEALED_MARK = "sealed:"
+
+
+@dataclasses.dataclass
+class _Held:
+    """What the server holds of one backup: the files of its sealed form by name, and the plain."""
+
+    files: dict[str, BackupFile] = dataclasses.field(default_factory=dict)
+    plain: BackupFile | None = None
+
+
+class SealedTransport:
+    """Another transport, through which sealed backups go.
+
+    Args:
+        inner: the transport.
+        keys: of this host.
+        root: the backup tree.
+        pattern: of the names of backups.
+        ledger_file: of this copy.
+        spool_folder: of this copy.
+        time_limit: seconds for sealing or opening one file.
+        known: the last link that is known from elsewhere; that of the ledger when left out.
+    """
+
+    def __init__(
+        self,
+        inner: Transport,
+        keys: SealKeys,
+        *,
+        root: str,
+        pattern: str,
+        ledger_file: str,
+        spool_folder: str,
+        time_limit: float,
+        known: Position | None = None,
+    ) -> None:
+        self.inner = inner
+        self.keys = keys
+        self.root = root
+        self.pattern = backup_names.compiled(pattern)
+        try:
+            self.ledger = SealLedger(ledger_file)
+        except OSError as error:
+            raise ResilienceError(
+                _("the ledger of sealed backups cannot be read: %(why)s", why=reason(error)),
+                option="state_dir",
+                value=ledger_file,
+                remedy=_("look at the disk of that folder"),
+            ) from error
+        self.spool = Spool(spool_folder, keys, self.ledger, pattern, time_limit)
+        self.fetching = SealedFetching(
+            inner,
+            keys,
+            pattern=pattern,
+            known=known or self.ledger.last_sent,
+            time_limit=time_limit,
+        )
+        self._held: dict[str, _Held] = {}
+        self._gated = False
+        self._plain_left = 0
+
+    @property
+    def host(self) -> str:
+        """The server's name or address."""
+        return self.inner.host
+
+    @property
+    def last_link(self) -> str:
+        """The newest link, as `Transport.last_link`."""
+        return str(self.ledger.last or "")
+
+    def __str__(self) -> str:
+        return str(self.inner)
+
+    def check(self) -> None:
+        """Check the inner transport, as `Transport.check`."""
+        self.inner.check()
+
+    def prefetch(self, tiers: Sequence[str], *, digests: bool = False) -> None:
+        """Start the listing, as `Transport.prefetch`."""
+        self.inner.prefetch(tiers, digests=digests)
+
+    def prepare_send(self, delivery: Delivery) -> None:
+        """Do nothing: a login would grow old while backups are sealed."""
+
+    def cancel(self) -> None:
+        """End what was started, as `Transport.cancel`."""
+        self.inner.cancel()
+
+    def server_name(self) -> str:
+        """Return the server's name, as `Transport.server_name`."""
+        return self.inner.server_name()
+
+    def weaker(self, remote: RemoteListing) -> tuple[str, ...]:
+        """Return the guarantees that are missing, as `Transport.weaker`."""
+        found = self.inner.weaker(remote)
+        if not self._plain_left:
+            return found
+        return (
+            *found,
+            ngettext(
+                "%(count)d backup still lies readable on the server; the next syncs seal it",
+                "%(count)d backups still lie readable on the server; the next syncs seal them",
+                self._plain_left,
+            ),
+        )
+
+    def list_backups(self, tiers: Sequence[str], pattern: str, known: str = "") -> RemoteListing:
+        """List the backups, as `Transport.list_backups`, under their plain names."""
+        mark = f"{_SEALED_MARK}{self.keys.fingerprint}:"
+        known = known[len(mark) :] if known.startswith(mark) else ""
+        remote = self.inner.list_backups(tiers, _ANY_NAME, known)
+        self._gated = remote.gate is not None
+        fingerprint = mark + remote.fingerprint if remote.fingerprint else ""
+        if remote.unchanged:
+            return dataclasses.replace(remote, fingerprint=fingerprint)
+        tree = dataclasses.replace(
+            remote.tree, files=[], ignored=list(remote.tree.ignored), problems=remote.tree.problems
+        )
+        self._held = self._sorted(remote, tree)
+        identities = {}
+        chosen = self._to_seal_now()
+        for path, held in sorted(self._held.items()):
+            found = self._as_backup(path, held, again=path in chosen, times=remote.keeps_times)
+            tree.files.append(found)
+            shown = held.files.get(sealed_names.sealed(path)) or held.plain
+            if shown and shown.path in remote.identities:
+                identities[path] = remote.identities[shown.path]
+        rotten = frozenset(
+            path for path, held in self._held.items() if remote.rotten.intersection(held.files)
+        )
+        return dataclasses.replace(
+            remote, tree=tree, identities=identities, rotten=rotten, fingerprint=fingerprint
+        )
+
+    def _sorted(self, remote: RemoteListing, tree: inventory.Inventory) -> dict[str, _Held]:
+        """Return what the server holds by backup; other names go into `tree.ignored`."""
+        found: dict[str, _Held] = {}
+        for file in remote.tree.files:
+            sealed = sealed_names.match(file.name, self.pattern)
+            if sealed:
+                path = f"{file.tier}/{sealed.backup}"
+                found.setdefault(path, _Held()).files[file.path] = file
+            elif backup_names.match_name(file.name, self.pattern):
+                found.setdefault(file.path, _Held()).plain = file
+            else:
+                tree.ignored.append(readable(file.path))
+        # What lies beside a backup that is gone is none.
+        return {
+            path: held
+            for path, held in found.items()
+            if held.plain or sealed_names.sealed(path) in held.files
+        }
+
+    def _to_seal_now(self) -> set[str]:
+        """Return the backups on the server that the next sync seals, or seals for new recipients.
+
+        Half of those that are left, the newest first: a server's guard takes the change of a whole
+        tree for an attack, and the first night must not take many nights' time.
+        """
+        left = [
+            path
+            for path, held in self._held.items()
+            if os.path.lexists(os.path.join(self.root, path))
+            and (self._item(path, held) is None or self._is_for_others(path))
+        ]
+        self._plain_left = sum(
+            held.plain is not None and self._item(path, held) is None
+            for path, held in self._held.items()
+        )
+        left.sort(key=lambda path: os.path.basename(path), reverse=True)
+        return set(left if len(left) <= 3 else left[: (len(left) + 1) // 2])
+
+    def _is_for_others(self, path: str) -> bool:
+        return self.ledger.items[path].recipients != self.keys.fingerprint
+
+    def _item(self, path: str, held: _Held) -> LedgerItem | None:
+        """Return the item of a backup whose sealed form the server holds as far as sizes say."""
+        item = self.ledger.items.get(path)
+        if item is None or item.state == MADE or (item.state == DELIVERED and self._gated):
+            return None
+        sizes = {name: size for name, (_digest, size) in files_of(item).items()}
+        same = all(
+            name in held.files and held.files[name].bytes == size for name, size in sizes.items()
+        )
+        return item if same else None
+
+    def _as_backup(self, path: str, held: _Held, *, again: bool, times: bool) -> BackupFile:
+        """Return a backup of the server's under its plain name.
+
+        Args:
+            path: of the backup.
+            held: what the server holds of it.
+            again: whether the next sync must send it, whatever is there.
+            times: whether the server keeps times of change.
+        """
+        item = self._item(path, held)
+        shown = held.files.get(sealed_names.sealed(path)) or held.plain
+        if shown is None:
+            raise ValueError(path)
+        match = backup_names.match_name(os.path.basename(path), self.pattern)
+        size = item.content.bytes if item else shown.bytes
+        # No backup is from 1970, or has fewer than no bytes.
+        mtime = 0 if again else shown.mtime_ns
+        if again and not times:
+            size = -1
+        taken = match and backup_names.taken_at(match)
+        if item and (held.plain or self._has_more_beside(item)):
+            mtime = 0  # what is superseded is still to be moved aside
+        return BackupFile(path, path.partition("/")[0], size, mtime, None, taken)
+
+    def _has_more_beside(self, item: LedgerItem) -> bool:
+        """Return whether something lies beside a backup that was not there when it was sealed."""
+        source = os.path.join(self.root, item.path)
+        return any(
+            os.path.isfile(source + ending)
+            for ending in sealed_names.BESIDE
+            if ending not in item.beside
+        )
+
+    def digests(self, paths: Sequence[str]) -> dict[str, str]:
+        """Return the plain digests that the server's sealed content stands for.
+
+        Where a sealed file is not the one that the ledger knows, it is a digest that no backup has.
+        """
+        names: dict[str, list[str]] = {}
+        for path in paths:
+            held = self._held.get(path, _Held())
+            item = self._item(path, held)
+            if item:
+                names[path] = list(files_of(item))
+            elif sealed_names.sealed(path) in held.files:
+                names[path] = [sealed_names.sealed(path)]
+            elif held.plain:
+                names[path] = [path]
+        read = self.inner.digests([name for listed in names.values() for name in listed])
+        found = {}
+        for path, listed in names.items():
+            if listed[0] not in read:
+                continue
+            item = self._item(path, self._held[path])
+            if item is None:
+                found[path] = read[listed[0]]
+                continue
+            expected = {name: digest for name, (digest, _size) in files_of(item).items()}
+            seen = {name: read.get(name, "") for name in listed}
+            found[path] = (
+                item.content.sha256
+                if seen == expected
+                else hashlib.sha256(repr(sorted(seen.items())).encode()).hexdigest()
+            )
+        return found
+
+    def send(self, names: Sequence[str], delivery: Delivery) -> Transfer:
+        """Seal backups and send them, batch by batch, as `Transport.send`."""
+        if delivery.dry_run:
+            return Transfer(0, sent=tuple(self._plain_items(names, delivery.source)))
+        there = [] if delivery.ignore_times else [one for one in names if self._is_there(one)]
+        # The newest backup gets the newest link.
+        to_seal = sorted((name for name in names if name not in there), key=self._age_key)
+        done = Transfer(0, sent=tuple(self._plain_items(there, delivery.source)))
+        self.spool.clear()
+        with ThreadPoolExecutor(max_workers=1) as pool:
+            batches = iter(list(_batches(to_seal, delivery.source)))
+            coming = self._sealing(pool, next(batches, None), delivery.source)
+            while coming is not None:
+                try:
+                    sealed = coming.result()
+                    items = [self.spool.announce(delivery.source, one) for one in sealed]
+                except (ResilienceError, OSError) as error:
+                    return _failed_sealing(done, error)
+                # The next batch is sealed while this one is on its way.
+                coming = self._sealing(pool, next(batches, None), delivery.source)
+                sent = self._send_batch(items, delivery)
+                done = dataclasses.replace(
+                    sent,
+                    sent=done.sent + sent.sent,
+                    bytes_sent=done.bytes_sent + sent.bytes_sent,
+                )
+                if not sent.ok:
+                    return done
+        return done
+
+    def _sealing(
+        self, pool: ThreadPoolExecutor, names: Sequence[str] | None, root: str
+    ) -> Future[list[SpooledBackup]] | None:
+        return None if names is None else pool.submit(self._seal_batch, names, root)
+
+    def _seal_batch(self, names: Sequence[str], root: str) -> list[SpooledBackup]:
+        """Seal backups; those that are gone or change are left out, and the sync sees that."""
+        sealed = []
+        for name in names:
+            try:
+                sealed.append(self.spool.seal(root, name))
+            except (age.ChangedFile, FileNotFoundError):
+                continue
+        return sealed
+
+    def _send_batch(self, items: Sequence[LedgerItem], delivery: Delivery) -> Transfer:
+        if not items:
+            return Transfer(0)
+        names = {name: item for item in items for name in files_of(item)}
+        sent = self.inner.send(
+            list(names),
+            # A name that was sealed anew has the size and time of the one before it.
+            dataclasses.replace(delivery, source=self.spool.folder, ignore_times=True),
+        )
+        arrived = {item.path for item in sent.sent}
+        backups = tuple(
+            Item(item.path, item.content.bytes)
+            for item in items
+            if sealed_names.sealed(item.path) in arrived
+        )
+        if sent.ok:
+            self.ledger.mark([item.path for item in items], DELIVERED)
+            self.spool.remove(items)
+            backups = tuple(Item(item.path, item.content.bytes) for item in items)
+        return dataclasses.replace(sent, sent=backups)
+
+    def _is_there(self, path: str) -> bool:
+        """Return whether a backup needs no transfer: what has arrived only waits for `finish`."""
+        item = self.ledger.items.get(path)
+        if item is None or item.state == MADE or self._is_for_others(path):
+            return False
+        try:
+            now = os.lstat(os.path.join(self.root, path))
+        except OSError:
+            return False
+        same = (now.st_size, now.st_mtime_ns) == (item.content.bytes, item.mtime_ns)
+        if not same or self._has_more_beside(item):
+            return False
+        waits_for_gate = item.state == DELIVERED and self._gated
+        return waits_for_gate or self._item(path, self._held.get(path, _Held())) is not None
+
+    def _age_key(self, path: str) -> tuple[str, str]:
+        match = backup_names.match_name(os.path.basename(path), self.pattern)
+        return (match and backup_names.taken_at(match)) or "", path
+
+    @staticmethod
+    def _plain_items(names: Sequence[str], root: str) -> Iterator[Item]:
+        for name in names:
+            try:
+                yield Item(name, os.lstat(os.path.join(root, name)).st_size)
+            except OSError:
+                continue
+
+    def finish(self, request: TransferRequest, delivery: Delivery) -> FinishResult:
+        """Announce the sealed files and move obsolete ones aside, as `Transport.finish`."""
+        if delivery.dry_run:
+            return FinishResult(Transfer(0, removed=tuple(Item(one, 0) for one in request.aside)))
+        sealed = {
+            path: self.ledger.items[path]
+            for path, size in request.sizes.items()
+            if path in self.ledger.items
+            and self.ledger.items[path].state != MADE
+            and self.ledger.items[path].content.bytes == size
+        }
+        plain = {
+            path: size
+            for path, size in request.sizes.items()
+            if path not in sealed and self._held.get(path, _Held()).plain
+        }
+        known = {name: one for item in sealed.values() for name, one in files_of(item).items()}
+        unsure = request.in_progress | (request.sizes.keys() - sealed.keys() - plain.keys())
+
+        def digests() -> dict[str, str]:
+            taken = request.digests() if plain else {}
+            return {
+                **{name: digest for name, (digest, _size) in known.items()},
+                **{path: taken[path] for path in plain if path in taken},
+            }
+
+        aside = [name for path in request.aside for name in self._names_there(path)]
+        superseded = [path for path in sealed if self._held.get(path, _Held()).plain]
+        self.spool.make_folder()
+        finished = self.inner.finish(
+            TransferRequest(
+                aside=[*aside, *superseded],
+                digests=digests,
+                sizes={**{name: size for name, (_digest, size) in known.items()}, **plain},
+                unread=request.unread,
+                in_progress=frozenset(name for path in unsure for name in _all_names(path)),
+            ),
+            dataclasses.replace(delivery, source=self.spool.folder),
+        )
+        self.spool.clear()
+        return self._finished(request, sealed, finished)
+
+    def _names_there(self, path: str) -> list[str]:
+        held = self._held.get(path, _Held())
+        return [*held.files, *([path] if held.plain else [])]
+
+    def _finished(
+        self,
+        request: TransferRequest,
+        sealed: Mapping[str, LedgerItem],
+        finished: FinishResult,
+    ) -> FinishResult:
+        """Write down what is in its place, and return the result under plain names."""
+        unknown = [one for one in finished.rejected if self._backup_of(one) in sealed]
+        if unknown:
+            raise ResilienceError(
+                _("the server's part does not know sealed backups: %(file)s", file=unknown[0]),
+                option="seal",
+                value=str(self),
+                remedy=_("set up the server's part again, with this version of the collection"),
+            )
+        not_placed = tuple(dict.fromkeys(map(self._backup_of, finished.not_placed)))
+        if finished.moved.ok:
+            placed = [path for path in sealed if path not in not_placed]
+            if not finished.refused:
+                self.ledger.mark(placed, SENT)
+                self.ledger.drop(request.aside)
+            # Its bytes are neither here nor there: the next attempt seals it anew.
+            self.ledger.drop(not_placed)
+        moved = dict.fromkeys(
+            path
+            for path in (self._backup_of(item.path) for item in finished.moved.removed)
+            if path not in request.sizes
+        )
+        return dataclasses.replace(
+            finished,
+            moved=dataclasses.replace(
+                finished.moved, removed=tuple(Item(path, 0) for path in moved)
+            ),
+            not_placed=not_placed,
+            rejected=tuple(map(self._backup_of, finished.rejected)),
+            repaired=tuple(dict.fromkeys(map(self._backup_of, finished.repaired))),
+        )
+
+    def list_files(self, tiers: Sequence[str]) -> dict[str, RemoteFile]:
+        """Return the files of some tiers under their plain names, as `Transport.list_files`."""
+        return self.fetching.list_files(tiers)
+
+    def fetch(self, paths: Sequence[str], folder: str) -> None:
+        """Fetch files and open them, as `Transport.fetch`."""
+        self.fetching.fetch(paths, folder)
+
+    def fetch_command(self, path: str, folder: str) -> str:
+        """Return the command for a person, as `Transport.fetch_command`."""
+        return self.fetching.fetch_command(path, folder)
+
+    def _backup_of(self, name: str) -> str:
+        """Return the backup that a name on the server belongs to."""
+        tier, slash, file = name.rpartition("/")
+        found = sealed_names.match(file, self.pattern)
+        return f"{tier}{slash}{found.backup}" if found else name
+
+
+def _all_names(path: str) -> tuple[str, ...]:
+    return (path, sealed_names.sealed(path), *sealed_names.beside(path))
+
+
+def _batches(names: Sequence[str], root: str) -> Iterator[list[str]]:
+    """Yield names in groups of `BATCH_BYTES` at most, or of one file."""
+    batch: list[str] = []
+    total = 0
+    for name in names:
+        try:
+            size = os.lstat(os.path.join(root, name)).st_size
+        except OSError:
+            continue
+        if batch and total + size > BATCH_BYTES:
+            yield batch
+            batch, total = [], 0
+        batch.append(name)
+        total += size
+    if batch:
+        yield batch
+
+
+def _failed_sealing(done: Transfer, error: ResilienceError | OSError) -> Transfer:
+    if isinstance(error, ResilienceError):
+        problem, remedy = error.problem, error.remedy or ""
+    else:
+        problem = _("a backup could not be sealed: %(why)s", why=reason(error))
+        remedy = _("look at the free disk space of the state folder")
+    return dataclasses.replace(done, code=1, problem=problem, kind="seal", remedy=remedy)

@@ -1,0 +1,237 @@
+"""Sealed copies: sent once, compared by content, fetched and opened, over every transport."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from ansible_collections.chefwell.resilience.plugins.module_utils.common.errors import (
+    BackupError,
+    ResilienceError,
+)
+from support.backup_trees import add_backup, plan_tree
+from support.sealed_client import SealedClient, let_read, sealed_client
+from support.sshd import Sshd, server
+
+__all__ = ["server"]
+
+# WebDAV keeps no times of change.
+KINDS = ("gate", "account", "webdav")
+
+
+@pytest.fixture(params=KINDS)
+def client(request: pytest.FixtureRequest, server: Sshd, tmp_path: Path) -> Iterator[SealedClient]:
+    """A client with the plan's tree, whose newest backup has a manifest, and an empty copy."""
+    with sealed_client(request.param, server, tmp_path) as made:
+        plan_tree(made.tree)
+        newest = max((made.tree / "daily").iterdir())
+        newest.with_name(newest.name + ".manifest.json").write_text(
+            '{"taken_at": "2026-01-02T03:04:05+00:00", "tables": [["tenant_secret", "sales"]]}'
+        )
+        yield made
+
+
+@pytest.fixture
+def gated(server: Sshd, tmp_path: Path) -> Iterator[SealedClient]:
+    """A client of a gated server with the plan's tree after one sealed sync."""
+    with sealed_client("gate", server, tmp_path) as made:
+        plan_tree(made.tree)
+        assert made.sync().status == "ok"
+        yield made
+
+
+def test_sealed_sent_once_and_compared(client: SealedClient, server: Sshd, tmp_path: Path) -> None:
+    first = client.sync()
+    assert (first.status, first.files_sent, first.attempts) == ("ok", 14, 1), first
+    held = client.copied()
+    assert len(held) == 29
+    names = {str(path.relative_to(client.tree)) for path in client.tree.glob("*/chef*.gz")}
+    assert {path.removesuffix(".age") for path in held if path.endswith(".gz.age")} == names
+    assert all(body.startswith(b"age-encryption.org/v1\n") for path, body in held.items()
+               if path.endswith(".age"))  # fmt: skip
+    assert not client.spool.exists()
+
+    second = client.sync()
+    assert (second.status, second.files_sent, second.files_aside) == ("ok", 0, 0), second
+    assert client.copied() == held
+    assert client.in_sync()
+
+    # A night: a new backup comes, the oldest goes.
+    new = add_backup(client.tree, "daily", -0.01)
+    oldest = min((client.tree / "daily").glob("*.gz"))
+    oldest.unlink()
+    night = client.sync()
+    assert (night.files_sent, night.files_aside) == (1, 1), night
+    assert night.sent == (f"daily/{new.name}",) and night.aside == (f"daily/{oldest.name}",)
+    after = client.copied()
+    assert len(after) == 29 and f"daily/{oldest.name}.link" not in after
+    assert all(after[path] == body for path, body in held.items() if path in after)
+    assert client.in_sync()
+
+    # Any file of a sealed backup that changes on the server is seen by the comparison.
+    newest = f"daily/{new.name}"
+    for name in (f"{newest}.age", f"{newest}.link"):
+        path = client.copy / name
+        body = path.read_bytes()
+        path.write_bytes(body[:-1] + bytes([body[-1] ^ 1]))
+        found = client.verify(full=True)
+        assert found["comparison"]["different"] == [newest], (name, found["comparison"])
+        path.write_bytes(body)
+    assert client.in_sync()
+
+    if client.options["destinations"][0].get("mode") == "restricted":
+        let_read(server)
+    fetched = client.fetch(tmp_path / "here", tier="daily")
+    assert fetched.read_bytes() == new.read_bytes()
+    # The second newest has a manifest, which comes along.
+    day = sorted(path for path in (client.tree / "daily").glob("*.gz"))[-2]
+    date = f"{day.name[16:20]}-{day.name[20:22]}-{day.name[22:24]}"
+    if day.name[16:24] != new.name[16:24]:
+        fetched = client.fetch(tmp_path / "here", date=date)
+        beside = fetched.with_name(fetched.name + ".manifest.json")
+        assert "tenant_secret" in beside.read_text()
+    fresh = client.new_host(tmp_path / "fresh")
+    assert fresh.fetch(tmp_path / "there").read_bytes() == new.read_bytes()
+
+
+def test_a_rotten_copy_is_sealed_and_sent_again(gated: SealedClient) -> None:
+    newest = max((gated.tree / "daily").glob("*.gz"))
+    path = gated.copy / "daily" / f"{newest.name}.age"
+    body = path.read_bytes()
+    status = path.stat()
+    path.write_bytes(body[:-1] + bytes([body[-1] ^ 1]))
+    os.utime(path, ns=(status.st_mtime_ns, status.st_mtime_ns))
+    assert not gated.in_sync()
+    repaired = gated.sync()
+    assert repaired.sent == (f"daily/{newest.name}",), repaired
+    assert gated.in_sync()
+
+
+def test_the_server_hands_out_something_else(
+    gated: SealedClient, server: Sshd, tmp_path: Path
+) -> None:
+    let_read(server)
+    fresh = gated.new_host(tmp_path / "fresh")
+    newest = max((gated.copy / "daily").glob("*.age"))
+    older = sorted((gated.copy / "daily").glob("*.age"))[-2]
+    link = newest.with_suffix(".link")
+    kept = {path: path.read_bytes() for path in (newest, link, older)}
+
+    def refused(match: str) -> None:
+        with pytest.raises(BackupError, match=match):
+            fresh.fetch(tmp_path / "there")
+        assert not list((tmp_path / "there").rglob("*.dump.gz"))
+        for path, body in kept.items():
+            path.write_bytes(body)
+
+    newest.write_bytes(kept[newest][:-1] + b"\0")
+    refused("not the one that was signed|damaged")
+    newest.write_bytes(kept[newest][:-1])
+    refused("not the one that was signed")
+    newest.write_bytes(kept[older])
+    refused("not the one that was signed")
+    link.write_bytes(kept[link].replace(b'"number":', b'"number":1', 1))
+    refused("forged or altered")
+    link.unlink()
+    refused("no signed link")
+    link.write_bytes(older.with_suffix(".link").read_bytes())
+    newest.write_bytes(kept[older])
+    refused("the link is that of")
+    # A backup that somebody else made for the host's public keys: anybody can.
+    recipients = tmp_path / "recipients"
+    recipients.write_text(gated.recipient + "\n")
+    forged = subprocess.run(
+        ["age", "-R", recipients], input=b"forged", capture_output=True, check=True
+    ).stdout
+    newest.write_bytes(forged)
+    refused("not the one that was signed")
+    assert fresh.fetch(tmp_path / "there").name == newest.name.removesuffix(".age")
+
+
+def test_newer_backups_are_withheld(gated: SealedClient, server: Sshd, tmp_path: Path) -> None:
+    newest = max((gated.copy / "daily").glob("*.age"))
+    transport = gated.sync_settings().transport
+    last = str(transport.ledger.last)
+    assert gated.sync().last_link == last
+    for path in gated.copy.glob(f"*/{newest.name.removesuffix('.age')}*"):
+        path.unlink()
+    let_read(server)
+    # What is left is an older state, genuine in itself: only who knows the last link can tell.
+    fresh = gated.new_host(tmp_path / "fresh")
+    assert fresh.fetch(tmp_path / "there").name < newest.name
+    informed = gated.new_host(tmp_path / "informed", last_link=last)
+    with pytest.raises(BackupError, match="withheld"):
+        informed.fetch(tmp_path / "there")
+    # The host itself knows by its ledger.
+    with pytest.raises(BackupError, match="withheld"):
+        gated.fetch(tmp_path / "there")
+
+
+def test_a_plain_file_in_place_of_a_sealed_one_is_no_backup(
+    gated: SealedClient, server: Sshd, tmp_path: Path
+) -> None:
+    planted = gated.copy / "daily" / "chefwell_backup_20300101_030000.dump.gz"
+    planted.write_bytes(b"planted" * 100)
+    let_read(server)
+    fresh = gated.new_host(tmp_path / "fresh")
+    assert fresh.fetch(tmp_path / "there").name != planted.name
+    for path in gated.copy.glob("*/*.age"):
+        path.rename(path.with_suffix(""))
+    with pytest.raises(ResilienceError):
+        fresh.fetch(tmp_path / "there")
+
+
+def test_what_a_fresh_host_lacks_is_named(
+    gated: SealedClient, server: Sshd, tmp_path: Path
+) -> None:
+    let_read(server)
+    without_signers = gated.new_host(tmp_path / "a", signers=[])
+    with pytest.raises(ResilienceError, match="seal.signers"):
+        without_signers.fetch(tmp_path / "there")
+    wrong = gated.new_host(tmp_path / "b")
+    secret = subprocess.run(["age-keygen"], capture_output=True, text=True, check=True).stdout
+    Path(wrong.options["seal"]["identity_files"][0]).write_text(secret)
+    with pytest.raises(ResilienceError, match="sealed for other keys"):
+        wrong.fetch(tmp_path / "there")
+    missing = gated.new_host(tmp_path / "c", identity_files=[str(tmp_path / "nowhere")])
+    with pytest.raises(ResilienceError, match="cannot be read"):
+        missing.fetch(tmp_path / "there")
+
+
+@pytest.mark.parametrize("kind", ["gate", "sftp"])
+def test_a_plain_copy_becomes_sealed_night_by_night(
+    kind: str, server: Sshd, tmp_path: Path
+) -> None:
+    with sealed_client(kind, server, tmp_path) as client:
+        plan_tree(client.tree)
+        seal = client.options["seal"]
+        client.write(seal={})
+        assert client.sync().files_sent == 14
+        client.write(seal=seal)
+        sent: list[str] = []
+        for night in range(6):
+            new = add_backup(client.tree, "daily", -0.01 * (night + 1))
+            newest = max(path.name for path in client.tree.glob("daily/*.gz"))
+            result = client.sync()
+            assert result.status in ("ok", "warning"), result
+            assert not [one for one in result.warnings if "gone" in one], result
+            sent += result.sent
+            held = client.copied()
+            # The newest is there, sealed; no backup is missing in both forms.
+            assert newest == new.name and f"daily/{newest}.age" in held
+            for path in client.tree.glob("*/*.gz"):
+                name = str(path.relative_to(client.tree))
+                assert name in held or f"{name}.age" in held
+            verified = client.verify(full=True)
+            assert verified["comparison"]["in_sync"], verified["comparison"]
+            left = [one for one in verified["weaker"] if "readable" in one]
+            if not [name for name in held if name.endswith(".gz")]:
+                assert not left
+                break
+            assert left
+        assert len(sent) == len(set(sent)), "a backup was sent twice"
+        assert not [name for name in client.copied() if name.endswith(".gz")]
+        assert client.sync().files_sent == 0
