@@ -15,19 +15,10 @@ import dataclasses
 from collections.abc import Sequence
 from typing import Any
 
+from ..backup import dumped_database
 from ..common.messages import Message, _
 from ..database.connection import driver
 
-# Settings whose value is a list of quoted names: PostgreSQL takes each name as a literal of its own
-# (GUC_LIST_QUOTE; variable_is_guc_list_quote in src/bin/pg_dump/dumputils.c has the same list).
-QUOTED_LISTS = {
-    "local_preload_libraries",
-    "search_path",
-    "session_preload_libraries",
-    "shared_preload_libraries",
-    "temp_tablespaces",
-    "unix_socket_directories",
-}
 NO_LIMIT = -1
 
 
@@ -134,7 +125,7 @@ def apply(cursor: Any, name: str, properties: DatabaseProperties) -> None:
 
 def setting_values(name: str, value: str) -> list[str]:
     """Return the literals of a setting: several where the value is a list of quoted names."""
-    if name.lower() not in QUOTED_LISTS:
+    if name.lower() not in dumped_database.LISTS:
         return [value]
     return split_names(value) or [""]
 
@@ -214,6 +205,12 @@ def left_behind(cursor: Any, name: str) -> list[Message]:
     )
     texts += [_("security label of %(name)s", name=found) for (found,) in cursor.fetchall()]
     return texts
+
+
+def publications(cursor: Any) -> set[str]:
+    """Return the names of the publications of the database that the cursor is connected to."""
+    cursor.execute("SELECT pubname FROM pg_catalog.pg_publication")
+    return {name for (name,) in cursor.fetchall()}
 
 
 def _grants(cursor: Any, oid: int) -> tuple[Grant, ...]:

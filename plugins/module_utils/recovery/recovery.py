@@ -20,13 +20,14 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from ..common.errors import ResilienceError
-from ..common.messages import _
+from ..common.messages import Message, _
 from ..database import connection as database_connection
 from ..database import marked_database, postgres
 from ..database.connection import driver
 from ..database.postgres import Server
 from ..proof import proof_settings
 from ..proof.restore_settings import RecoveryServer
+from . import database_properties
 
 # How the comment on a database or schema of a recovery begins, and what follows.
 MARK = "chefwell.resilience: "
@@ -117,6 +118,26 @@ def production_cursor(target: RecoveryServer) -> Iterator[Any]:
         return
     with contextlib.closing(connection), connection.cursor() as cursor:
         yield cursor
+
+
+def left_behind(target: RecoveryServer, production: str, restored: str) -> list[Message]:
+    """Return what belongs to production's database and is not in the other one.
+
+    Args:
+        target: the server.
+        production: the name of production's database now.
+        restored: the name of the one that takes, or took, its place.
+    """
+    with contextlib.closing(connect(target)) as connection, connection.cursor() as cursor:
+        texts = database_properties.left_behind(cursor, production)
+    publications = []
+    for name in (production, restored):
+        with production_cursor(dataclasses.replace(target, dbname=name)) as cursor:
+            if cursor is None:
+                return texts
+            publications.append(database_properties.publications(cursor))
+    lost = sorted(publications[0] - publications[1])
+    return [*texts, *(_("publication %(name)s", name=name) for name in lost)]
 
 
 def server_of(target: RecoveryServer, mark: str = "") -> Server:

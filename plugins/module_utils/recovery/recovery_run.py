@@ -13,8 +13,9 @@ import shutil
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
-from ..backup import restore, roles_needed
+from ..backup import dumped_database, restore, roles_needed
 from ..backup.archive import Archive
+from ..backup.dumped_database import DumpedDatabase
 from ..backup.expectation import Expectation
 from ..checks import checks
 from ..common import interrupt
@@ -30,7 +31,7 @@ from ..proof.proof_settings import PASSED
 from ..proof.restore_settings import RecoveryServer
 from ..staging import staging_state
 from ..validation.check_context import ValidationSettings
-from . import database_properties, production_writes, recovery, recovery_switch
+from . import database_properties, lost_database, recovery, recovery_switch, restore_notes
 from .recovery import MARK, RESTORING, VALIDATED, RecoverySettings
 from .switch_journal import SwitchJournal
 
@@ -53,6 +54,7 @@ class ProductionPlace:
         self.settings, self.server, self.database = settings, server, database
         self.tenant = tenant
         self.validation = settings.drill.validation
+        self.dumped: DumpedDatabase | None = None
         if tenant:
             # The other tenants are not in this database, so a check for them would fail.
             self.validation = dataclasses.replace(self.validation, tenant_query=None, queries=())
@@ -70,6 +72,7 @@ class ProductionPlace:
 
     def check(self, ready: Archive) -> None:
         """Refuse an archive that names roles which the server lacks."""
+        self.dumped = dumped_database.read(ready.toc.entries)
         needed = roles_needed.read(ready.toc.entries).missing(restore.roles(self.server))
         missing = sorted(needed.owners | needed.grantees | needed.policies)
         if missing:
@@ -137,8 +140,13 @@ class RecoveryRun:
         tenant: str = "",
     ) -> None:
         self.settings, self.phases, self.tenant = settings, phases, tenant
-        place = ProductionPlace(settings, server, name, tenant)
-        self.proof = BackupProof(settings.drill, source, place, phases)
+        self._place = ProductionPlace(settings, server, name, tenant)
+        self.proof = BackupProof(settings.drill, source, self._place, phases)
+
+    @property
+    def dumped(self) -> DumpedDatabase | None:
+        """Return what the backup holds of the database itself; None where it does not."""
+        return self._place.dumped
 
     def run(self, afterwards: Callable[[str], object] | None = None) -> dict[str, Any]:
         """Restore and validate, and return the result as plain values.
@@ -275,12 +283,13 @@ def restore_beside(
         name = recovery.dated_name(target.dbname, "recovered", moment)
         mark = f"{MARK}{RESTORING} since {moment}"
         server = recovery.server_of(target, mark)
-        written = production_writes.counters(settings)
+        written = restore_notes.counters(settings)
         recovery_run = RecoveryRun(settings, source, phases, server, name)
         result = recovery_run.run()
         if result["verdict"] == PASSED:
-            result |= _match_production(settings, name)
-            production_writes.save(settings, name, written)
+            result |= _match_production(settings, name, recovery_run.dumped)
+            dumped = recovery_run.dumped
+            restore_notes.save(settings, name, written, dumped.comment if dumped else None)
             recovery.comment_database(target, name, recovery_run.comment())
             result["name"] = name
         else:
@@ -318,13 +327,20 @@ def data_folder(target: RecoveryServer) -> str | None:
     return None
 
 
-def _match_production(settings: RecoverySettings, name: str) -> dict[str, Any]:
-    """Move a database to production's tablespace, and return what still differs."""
+def _match_production(
+    settings: RecoverySettings, name: str, dumped: DumpedDatabase | None
+) -> dict[str, Any]:
+    """Move a database to production's tablespace, and return what still differs.
+
+    Where production's is gone, the new one gets what the backup holds of it.
+    """
     target = settings.target
     with contextlib.closing(recovery.connect(target)) as connection, connection.cursor() as cursor:
         production = database_properties.read(cursor, target.dbname)
         restored = database_properties.read(cursor, name)
-        if production is None or restored is None:
+        if production is None:
+            return {"unlike": lost_database.apply(cursor, name, dumped), "left_behind": []}
+        if restored is None:
             return {"unlike": [], "left_behind": []}
         if production.tablespace != restored.tablespace:
             sql = driver().sql
@@ -333,5 +349,5 @@ def _match_production(settings: RecoverySettings, name: str) -> dict[str, Any]:
             restored = dataclasses.replace(restored, tablespace=production.tablespace)
         return {
             "unlike": database_properties.unlike(production, restored),
-            "left_behind": database_properties.left_behind(cursor, target.dbname),
+            "left_behind": recovery.left_behind(target, target.dbname, name),
         }

@@ -28,7 +28,7 @@ from ..common.safe_text import one_line
 from ..database.connection import driver
 from ..proof.restore_settings import RecoveryServer
 from ..staging import staging_state
-from . import database_properties, production_writes, recovery, service_control
+from . import database_properties, recovery, restore_notes, service_control
 from .recovery import BEFORE, MARK, VALIDATED, RecoverySettings
 from .switch_journal import (
     ANNOUNCED,
@@ -268,19 +268,23 @@ def _complete(
     began = time.monotonic()
     if record.kept:
         show_message(_("the old database is kept as %(kept)s", kept=record.kept))
-    with contextlib.closing(recovery.connect(target)) as connection, connection.cursor() as cursor:
-        behind = database_properties.left_behind(cursor, record.kept or record.production)
-        behind += database_properties.left_behind(cursor, record.production)
+    done = is_switched(target, record)
+    behind = (
+        recovery.left_behind(target, record.kept or record.production, record.production)
+        if done
+        else recovery.left_behind(target, record.production, record.name)
+    )
     if behind:
         show_message(_("what stays with the old database: %(names)s", names=join(behind)))
     written = None
     problems: list[Message] = []
-    if not is_switched(target, record):
+    if not done:
         record = _stop(target, journal, record)
         with interrupt.deferred():
-            written = production_writes.tables_written(settings, record.name)
+            written = restore_notes.tables_written(settings, record.name)
             record = _record_step(journal, record, SWITCHING, problems)
-            _exchange_or_start_again(target, journal, record)
+            comment = restore_notes.comment(settings, record.name)
+            _exchange_or_start_again(target, journal, record, comment)
     with interrupt.deferred():
         record = _record_step(journal, record, STARTING, problems)
         problem = _start_application(target)
@@ -358,16 +362,22 @@ def _stop(target: RecoveryServer, journal: SwitchJournal, record: SwitchRecord) 
 
 
 def _exchange_or_start_again(
-    target: RecoveryServer, journal: SwitchJournal, record: SwitchRecord
+    target: RecoveryServer, journal: SwitchJournal, record: SwitchRecord, lost_comment: str | None
 ) -> None:
     """Exchange the names; where that fails the application is started again.
+
+    Args:
+        target: the server.
+        journal: of the switch.
+        record: the switch.
+        lost_comment: of production's database, where that is gone.
 
     Raises:
         ResilienceError: production is as it was, or that cannot be found out now.
     """
     psycopg2 = driver()
     try:
-        _exchange(target, record)
+        _exchange(target, record, lost_comment)
         return
     except (psycopg2.Error, ResilienceError) as error:
         problem = _start_application(target)
@@ -396,7 +406,9 @@ def _exchange_or_start_again(
         ) from error
 
 
-def _exchange(target: RecoveryServer, record: SwitchRecord) -> None:
+def _exchange(
+    target: RecoveryServer, record: SwitchRecord, lost_comment: str | None = None
+) -> None:
     """Exchange names, properties and comments in one transaction, while no session is left.
 
     Raises:
@@ -424,7 +436,8 @@ def _exchange(target: RecoveryServer, record: SwitchRecord) -> None:
                 text += f"; {before.comment}"
             cursor.execute(comment.format(kept, sql.Literal(text)))
         cursor.execute(rename.format(name, production))
-        cursor.execute(comment.format(production, sql.SQL("NULL")))
+        held = sql.Literal(lost_comment) if lost_comment and not before else sql.SQL("NULL")
+        cursor.execute(comment.format(production, held))
         if before:
             database_properties.apply(cursor, record.production, before)
         cursor.execute("COMMIT")
