@@ -44,6 +44,7 @@ class Entry:
         copy_statement: the COPY command before a table's rows; None where there is none.
         has_data: whether data belongs to it in the archive.
         filename: of its data in a directory or tar archive.
+        depends_on: numbers of entries that must be restored before it; none in a plain dump.
     """
 
     dump_id: int
@@ -55,6 +56,7 @@ class Entry:
     copy_statement: str | None
     has_data: bool
     filename: str | None = None
+    depends_on: tuple[int, ...] = ()
 
 
 @dataclasses.dataclass(frozen=True)
@@ -279,8 +281,10 @@ def _entry(
         reader.integer()  # kind of relation
     owner = reader.text()
     reader.raw()  # WITH OIDS, long gone
-    while reader.raw() is not None:
-        pass  # dependencies
+    depends_on = []
+    while (number := reader.raw()) is not None:
+        if number.isdigit():
+            depends_on.append(int(number))
     filename = None
     if archive_format == "custom":
         reader.take(1 + offset_size)  # where its data lies, if pg_dump could seek
@@ -300,4 +304,5 @@ def _entry(
         copy_statement or None,
         has_data,
         filename,
+        tuple(depends_on),
     )

@@ -35,6 +35,12 @@ from . import database_properties, lost_database, recovery, recovery_switch, res
 from .recovery import MARK, RESTORING, VALIDATED, RecoverySettings
 from .switch_journal import SwitchJournal
 
+# Of one tenant these are left out: only its schema is transferred.
+OF_THE_DATABASE = (
+    *("SUBSCRIPTION", "SUBSCRIPTION TABLE", "PUBLICATION", "PUBLICATION TABLE"),
+    *("PUBLICATION TABLES IN SCHEMA", "EVENT TRIGGER"),
+)
+
 
 class ProductionPlace:
     """A new database of the production server as the place where a backup is restored.
@@ -55,6 +61,7 @@ class ProductionPlace:
         self.tenant = tenant
         self.validation = settings.drill.validation
         self.dumped: DumpedDatabase | None = None
+        self.left_out: list[str] = []
         if tenant:
             # The other tenants are not in this database, so a check for them would fail.
             self.validation = dataclasses.replace(self.validation, tenant_query=None, queries=())
@@ -68,7 +75,10 @@ class ProductionPlace:
 
     def selection(self, ready: Archive) -> Archive:
         """Return the archive, of one tenant only the entries of it and of no tenant."""
-        return _only_tenant(ready, self.tenant, self.validation) if self.tenant else ready
+        if not self.tenant:
+            return ready
+        part, self.left_out = _only_tenant(ready, self.tenant, self.validation)
+        return part
 
     def check(self, ready: Archive) -> None:
         """Refuse an archive that names roles which the server lacks."""
@@ -144,6 +154,11 @@ class RecoveryRun:
         self.proof = BackupProof(settings.drill, source, self._place, phases)
 
     @property
+    def left_out(self) -> list[str]:
+        """Return what of the backup needs other tenants and was left out."""
+        return self._place.left_out
+
+    @property
     def dumped(self) -> DumpedDatabase | None:
         """Return what the backup holds of the database itself; None where it does not."""
         return self._place.dumped
@@ -207,7 +222,10 @@ class RecoveryRun:
         ]
 
 
-def _only_tenant(ready: Archive, tenant: str, validation: ValidationSettings) -> Archive:
+def _only_tenant(
+    ready: Archive, tenant: str, validation: ValidationSettings
+) -> tuple[Archive, list[str]]:
+    """Return the entries of one tenant and of no tenant; and what of these needs another one."""
     if ready.format == "plain":
         raise ResilienceError(
             _("a plain dump cannot be restored in part"),
@@ -230,14 +248,32 @@ def _only_tenant(ready: Archive, tenant: str, validation: ValidationSettings) ->
         where = entry.schema or (entry.name.split(" ")[-1] if _names_schema(entry) else "")
         return not where.startswith(prefix) or where == tenant
 
-    entries = [entry for entry in ready.toc.entries if is_selected(entry)]
+    without = {entry.dump_id for entry in ready.toc.entries if not is_selected(entry)}
+    left_out: list[str] = []
+    # What depends on what is left out is so as well; entries come after what they depend on, but
+    # for those that PostgreSQL makes in two steps.
+    again = True
+    while again:
+        again = False
+        for entry in ready.toc.entries:
+            if entry.dump_id not in without and without.intersection(entry.depends_on):
+                without.add(entry.dump_id)
+                again = True
+                if entry.kind not in ("ACL", "COMMENT", "TABLE DATA"):
+                    left_out.append(f"{entry.kind} {entry.schema}.{entry.name}")
+    entries = [
+        entry
+        for entry in ready.toc.entries
+        # What concerns the database and not its content is not transferred.
+        if entry.dump_id not in without and entry.kind not in OF_THE_DATABASE
+    ]
     rows = {
         key: count
         for key, count in ready.rows.items()
         if not key[0].startswith(prefix) or key[0] == tenant
     }
     toc = dataclasses.replace(ready.toc, entries=entries)
-    return dataclasses.replace(ready, toc=toc, rows=rows)
+    return dataclasses.replace(ready, toc=toc, rows=rows), left_out
 
 
 def _names_schema(entry: Any) -> bool:

@@ -15,13 +15,14 @@ from __future__ import annotations
 import contextlib
 import os
 import time
+from collections.abc import Sequence
 from typing import Any
 
 from ..backup import restore_errors
 from ..checks import checks
 from ..common import interrupt, process
 from ..common.errors import ResilienceError
-from ..common.messages import _
+from ..common.messages import Message, _
 from ..common.safe_text import one_line
 from ..database import postgres, schema_copy
 from ..database.postgres import Server
@@ -30,10 +31,18 @@ from ..proof.backup_source import BackupSource
 from ..proof.phases import Phases
 from ..proof.proof_settings import PASSED, Progress
 from ..staging import staging_state
-from . import recovery, recovery_run, recovery_switch, service_control
+from . import (
+    recovery,
+    recovery_run,
+    recovery_switch,
+    restore_notes,
+    service_control,
+    tenant_dependants,
+)
 from .recovery import BEFORE, MARK, RESTORING, RecoverySettings
 from .recovery_run import RecoveryRun
 from .recovery_switch import ShowMessage
+from .tenant_dependants import CannotMove, Dependant
 
 
 def restore_beside(
@@ -75,8 +84,12 @@ def restore_beside(
         server = recovery.server_of(target, mark)
         run = RecoveryRun(settings, source, phases, server, between, tenant)
 
+        written = restore_notes.counters(settings, tenant)
+        absent: list[str] = []
+
         def transfer(folder: str) -> None:
             with phases.phase("transfer"):
+                absent.extend(_absent(settings, between, tenant))
                 _rename_schema(settings, between, tenant, name)
                 errors = _copy(settings, server, between, name, folder)
                 evidence = checks.Evidence("in one transaction", errors)
@@ -94,8 +107,10 @@ def restore_beside(
             with interrupt.deferred():
                 recovery.drop_marked(target, between, mark)
         if result["verdict"] == PASSED:
+            restore_notes.save(settings, name, written)
             _comment(settings, name, run.comment())
             result["name"] = name
+            result["unlike"] = _unlike(run.left_out, absent)
         else:
             unpack_folder.remove_unpacked(drill.staging.work_dir)
         recovery.remove_unfinished(target)
@@ -119,11 +134,13 @@ def switch(
         show_message: takes the name under which the old schema is kept, before anything is done.
 
     Returns:
-        As `recovery_switch.switch`.
+        As `recovery_switch.switch`, and `moved`: what of other schemas depended on production's
+            and depends on the restored one now.
 
     Raises:
-        ResilienceError: not confirmed, not a schema of a recovery, another schema has foreign keys
-            to production's, or it could not be renamed: nothing was changed.
+        ResilienceError: not confirmed, not a schema of a recovery, something of another schema
+            depends on production's and cannot be moved, or it could not be renamed: nothing was
+            changed.
     """
     from psycopg2 import sql  # the engine imports without it
 
@@ -137,13 +154,17 @@ def switch(
             moment = recovery.unused_timestamp(comments)
             kept = recovery.dated_name(tenant, "before", moment)
             recovery_switch.refuse_unfit(tenant, name, comments.get(name))
-            _refuse_pointed_at(connection, tenant)
             exists = tenant in comments
+            written = restore_notes.tables_written(settings, name, tenant)
             if exists:
                 show_message(_("the old schema is kept as %(kept)s", kept=kept))
             rename = sql.SQL("ALTER SCHEMA {} RENAME TO {}")
             comment = sql.SQL("COMMENT ON SCHEMA {} IS {}")
             with _transaction(connection, name) as cursor:
+                dependants = tenant_dependants.find(cursor, tenant)
+                _refuse_unmovable(dependants, tenant)
+                for one in dependants:
+                    tenant_dependants.run(cursor, one, one.before)
                 if exists:
                     old, new = sql.Identifier(tenant), sql.Identifier(kept)
                     cursor.execute(rename.format(old, new))
@@ -151,6 +172,13 @@ def switch(
                     cursor.execute(comment.format(new, text))
                 cursor.execute(rename.format(sql.Identifier(name), sql.Identifier(tenant)))
                 cursor.execute(comment.format(sql.Identifier(tenant), sql.SQL("NULL")))
+                for one in dependants:
+                    tenant_dependants.run(cursor, one, one.after)
+                if exists:
+                    _refuse_unmovable(
+                        [Dependant(one.name) for one in tenant_dependants.find(cursor, kept)],
+                        tenant,
+                    )
         return {
             "host": confirm,
             "tenant": tenant,
@@ -159,7 +187,8 @@ def switch(
             "kept": kept if exists else None,
             "problems": [],
             "left_behind": [],
-            "written_since": None,
+            "moved": [one.name for one in dependants],
+            "written_since": written,
             "serves": service_control.serves(target),
             "seconds": round(time.monotonic() - began, 3),
         }
@@ -186,6 +215,22 @@ def _transaction(connection: Any, name: str) -> Any:
             cursor.execute("SET LOCAL lock_timeout = '10s'")
             yield cursor
             cursor.execute("COMMIT")
+        except ResilienceError:
+            cursor.execute("ROLLBACK")
+            raise
+        except CannotMove as error:
+            cursor.execute("ROLLBACK")
+            raise ResilienceError(
+                _(
+                    "what depends on the tenant cannot be moved to the restored one:"
+                    " %(name)s: %(why)s",
+                    name=error.dependant.name,
+                    why=one_line(error),
+                ),
+                option="tenant",
+                value=name,
+                remedy=_("drop them, switch, and create them again; nothing was changed"),
+            ) from error
         except psycopg2.Error as error:
             cursor.execute("ROLLBACK")
             raise ResilienceError(
@@ -196,27 +241,48 @@ def _transaction(connection: Any, name: str) -> Any:
             ) from error
 
 
-def _refuse_pointed_at(connection: Any, tenant: str) -> None:
-    """Refuse a tenant that foreign keys from elsewhere reference: they would keep the old rows."""
-    with connection.cursor() as cursor:
-        cursor.execute(
-            "SELECT conrelid::regclass || '.' || conname FROM pg_catalog.pg_constraint c"
-            " JOIN pg_catalog.pg_class held ON held.oid = c.confrelid"
-            " JOIN pg_catalog.pg_namespace n ON n.oid = held.relnamespace"
-            " WHERE contype = 'f' AND n.nspname = %s AND connamespace <> n.oid ORDER BY 1",
-            [tenant],
-        )
-        keys = [name for (name,) in cursor.fetchall()]
-    if keys:
+def _refuse_unmovable(dependants: Sequence[Dependant], tenant: str) -> None:
+    """Refuse a tenant on which something depends that cannot be made again by statements."""
+    held = [one.name for one in dependants if not one.after]
+    if held:
         raise ResilienceError(
             _(
-                "foreign keys of other schemas reference the tenant: %(keys)s",
-                keys=", ".join(keys[:5]),
+                "these depend on the tenant and would stay with the old one: %(names)s",
+                names=", ".join(held),
             ),
             option="tenant",
             value=tenant,
             remedy=_("drop them, switch, and create them again; nothing was changed"),
         )
+
+
+def _absent(settings: RecoverySettings, database: str, tenant: str) -> list[str]:
+    """Return what depends on the tenant in the backup, and is not in production."""
+    names = []
+    for where in (database, settings.target.dbname):
+        with (
+            contextlib.closing(recovery.connect(settings.target, where)) as connection,
+            _transaction(connection, tenant) as cursor,
+        ):
+            names.append([one.name for one in tenant_dependants.find(cursor, tenant)])
+    return [name for name in names[0] if name not in names[1]]
+
+
+def _unlike(left_out: Sequence[str], absent: Sequence[str]) -> list[Message]:
+    """Return what of the backup is not restored with the tenant."""
+    texts = []
+    if left_out:
+        names = ", ".join(left_out)
+        texts.append(_("left out, because other tenants are needed for it: %(names)s", names=names))
+    if absent:
+        names = ", ".join(absent)
+        texts.append(
+            _(
+                "depends on the tenant in the backup and is not in production: %(names)s",
+                names=names,
+            )
+        )
+    return texts
 
 
 def _rename_schema(settings: RecoverySettings, database: str, old: str, new: str) -> None:
@@ -248,7 +314,8 @@ def _copy(
                 *postgres.unprivileged([server.binaries.bin_dir]),
                 server.binaries.path("pg_dump"),
                 *connection,
-                *("--no-password", "--format=custom", "--compress=0"),
+                # The name of the schema is read in this encoding.
+                *("--no-password", "--format=custom", "--compress=0", "--encoding=UTF8"),
                 # Quoted, because the option takes a pattern.
                 '--schema="' + schema.replace('"', '""') + '"',
                 source,

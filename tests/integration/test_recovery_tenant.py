@@ -1,0 +1,301 @@
+"""One tenant alone: what looks at it from elsewhere looks at the restored one, or it is refused."""
+
+from __future__ import annotations
+
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from ansible_collections.chefwell.resilience.plugins.module_utils.common.errors import (
+    ResilienceError,
+)
+from ansible_collections.chefwell.resilience.plugins.module_utils.database.postgres import Server
+from ansible_collections.chefwell.resilience.plugins.module_utils.recovery import (
+    recovery,
+    recovery_tenant,
+)
+from support.production_server import (
+    HOST,
+    PRODUCTION,
+    databases,
+    production_server,
+    recovery_settings,
+    run_sql,
+)
+
+TENANT, OTHER = "tenant_chefwell", "tenant_b"
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    with production_server(tmp_path_factory.mktemp("production")) as made:
+        yield made
+
+
+@pytest.fixture
+def settings(server: Server, tmp_path: Path) -> Iterator[recovery.RecoverySettings]:
+    """Two tenants with goods of their own, and a shared schema."""
+    tmp_path.chmod(0o755)
+    run_sql(server, "postgres", f"CREATE DATABASE {PRODUCTION}")
+    run_sql(server, PRODUCTION, "CREATE TABLE shared (id int PRIMARY KEY, goods int)")
+    for tenant in (TENANT, OTHER):
+        make_tenant(server, tenant)
+    yield recovery_settings(server, tmp_path)
+    for name in databases(server):
+        run_sql(server, "postgres", f'DROP DATABASE "{name}" WITH (FORCE)')
+
+
+def make_tenant(server: Server, tenant: str) -> None:
+    run_sql(
+        server,
+        PRODUCTION,
+        f'CREATE SCHEMA "{tenant}"',
+        f'CREATE TABLE "{tenant}".goods (id int PRIMARY KEY, name text, kind text)',
+        f"""INSERT INTO "{tenant}".goods SELECT n, 'new', 'x' FROM generate_series(1, 5) n""",
+        f'CREATE SEQUENCE "{tenant}".numbers',
+        f"""CREATE FUNCTION "{tenant}".fits(goods int) RETURNS boolean LANGUAGE sql
+            RETURN goods < 100""",
+    )
+
+
+def back_up(server: Server, folder: Path) -> str:
+    path = folder / "shop_20251120_030000.dump"
+    dump = [server.binaries.path("pg_dump"), "-Fc", f"--file={path}", server.url(PRODUCTION)]
+    subprocess.run(dump, check=True)
+    return str(path)
+
+
+def restore(settings: recovery.RecoverySettings, backup: str, tenant: str = TENANT) -> Any:
+    restored = recovery_tenant.restore_beside(settings, tenant, path=backup)
+    assert restored["verdict"] == "passed", restored
+    return restored
+
+
+def switch(settings: recovery.RecoverySettings, name: str, tenant: str = TENANT) -> Any:
+    return recovery_tenant.switch(settings, tenant, name, HOST, lambda text: None)
+
+
+DEPENDANTS = (
+    "CREATE VIEW report WITH (security_barrier = true)"
+    f" AS SELECT id, name AS title FROM {TENANT}.goods",
+    "CREATE VIEW report_of_report AS SELECT count(*) AS goods FROM report",
+    f"""CREATE VIEW odd AS SELECT '100%%' AS "per cent", g.* FROM {TENANT}.goods g""",
+    "CREATE FUNCTION goods_now() RETURNS bigint"
+    f" BEGIN ATOMIC SELECT count(*) FROM {TENANT}.goods; END",
+    f"CREATE TABLE orders (number bigint DEFAULT nextval('{TENANT}.numbers'), goods int)",
+    f"ALTER TABLE orders ADD CONSTRAINT fits CHECK ({TENANT}.fits(goods))",
+    f"ALTER TABLE orders ADD FOREIGN KEY (goods) REFERENCES {TENANT}.goods",
+    f"CREATE POLICY known ON shared USING (id IN (SELECT id FROM {TENANT}.goods))"
+    f" WITH CHECK ({TENANT}.fits(id))",
+    f"CREATE STATISTICS public.habits ON name, kind FROM {TENANT}.goods",
+    f"CREATE PUBLICATION feed FOR TABLE {TENANT}.goods (id, name) WHERE (id > 1), shared",
+    f"CREATE PUBLICATION whole FOR TABLES IN SCHEMA {TENANT}",
+    f"CREATE RULE kept AS ON UPDATE TO shared DO ALSO INSERT INTO {TENANT}.goods VALUES (90)",
+    f"CREATE FUNCTION {TENANT}.noted() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RETURN NEW; END'",
+    f"CREATE TRIGGER noted AFTER INSERT ON shared FOR EACH ROW EXECUTE FUNCTION {TENANT}.noted()",
+    f"CREATE VIEW {OTHER}.neighbours AS SELECT name FROM {TENANT}.goods",
+)
+# Everything that PostgreSQL knows of them, by name.
+KNOWN = (
+    "SELECT pg_get_viewdef('report'::regclass), pg_get_viewdef('odd'::regclass),"
+    f" pg_get_viewdef('{OTHER}.neighbours'::regclass)",
+    "SELECT reloptions FROM pg_class WHERE relname = 'report'",
+    "SELECT pg_get_functiondef('goods_now'::regproc)",
+    "SELECT pg_get_expr(adbin, adrelid) FROM pg_attrdef WHERE adrelid = 'orders'::regclass",
+    "SELECT conname, pg_get_constraintdef(oid) FROM pg_constraint"
+    " WHERE conrelid = 'orders'::regclass ORDER BY 1",
+    "SELECT pg_get_expr(polqual, polrelid), pg_get_expr(polwithcheck, polrelid) FROM pg_policy",
+    "SELECT pg_get_statisticsobjdef(oid), stxowner FROM pg_statistic_ext",
+    "SELECT pubname, schemaname, tablename, attnames, rowfilter FROM pg_publication_tables"
+    " ORDER BY 1, 2, 3",
+    "SELECT pg_get_ruledef(oid) FROM pg_rewrite WHERE rulename = 'kept'",
+    "SELECT pg_get_triggerdef(oid) FROM pg_trigger WHERE tgrelid = 'shared'::regclass",
+)
+
+
+def known(server: Server) -> list[Any]:
+    return [run_sql(server, PRODUCTION, query) for query in KNOWN]
+
+
+def test_all_that_looks_at_the_tenant_looks_at_the_restored_one(
+    settings: recovery.RecoverySettings, server: Server, tmp_path: Path
+) -> None:
+    run_sql(server, PRODUCTION, *DEPENDANTS)
+    backup, before = back_up(server, tmp_path), known(server)
+    assert all(rows for rows in before)
+    run_sql(server, PRODUCTION, f"UPDATE {TENANT}.goods SET name = 'spoilt'")
+    restored = restore(settings, backup)
+    assert run_sql(server, PRODUCTION, "SELECT DISTINCT title FROM report") == [("spoilt",)]
+    done = switch(settings, restored["name"])
+    assert known(server) == before
+    for query in (
+        "SELECT DISTINCT title FROM report",
+        "SELECT DISTINCT name FROM odd",
+        f"SELECT DISTINCT name FROM {OTHER}.neighbours",
+    ):
+        assert run_sql(server, PRODUCTION, query) == [("new",)], query
+    run_sql(server, PRODUCTION, f"DELETE FROM {TENANT}.goods WHERE id = 5")
+    assert run_sql(server, PRODUCTION, "SELECT goods_now()") == [(4,)]
+    assert run_sql(server, PRODUCTION, "SELECT goods FROM report_of_report") == [(4,)]
+    for name in (
+        "view public.report",
+        "goods_now",
+        "fits",
+        "policy known",
+        "habits",
+        "feed",
+        "whole",
+    ):
+        assert any(name in moved for moved in done["moved"]), (name, done["moved"])
+    # Nothing of elsewhere keeps the old one; it may go.
+    run_sql(server, PRODUCTION, f"DROP SCHEMA {done['kept']} CASCADE")
+    assert known(server)[1:] == before[1:]
+
+
+def test_the_way_back_takes_them_back(
+    settings: recovery.RecoverySettings, server: Server, tmp_path: Path
+) -> None:
+    run_sql(server, PRODUCTION, *DEPENDANTS)
+    backup = back_up(server, tmp_path)
+    run_sql(server, PRODUCTION, f"UPDATE {TENANT}.goods SET name = 'later'")
+    done = switch(settings, restore(settings, backup)["name"])
+    switch(settings, done["kept"])
+    assert run_sql(server, PRODUCTION, "SELECT DISTINCT title FROM report") == [("later",)]
+
+
+REFUSED = {
+    "materialized view": f"CREATE MATERIALIZED VIEW held AS SELECT * FROM {TENANT}.goods",
+    "function public.held": f"CREATE FUNCTION held() RETURNS SETOF {TENANT}.goods LANGUAGE sql"
+    f" AS 'SELECT * FROM {TENANT}.goods'",
+    "table public.held": f"CREATE TABLE held () INHERITS ({TENANT}.goods)",
+    "held ": f"CREATE TABLE held (one {TENANT}.goods)",
+    "index public.held": f"CREATE TABLE t (id int); CREATE INDEX held ON t (({TENANT}.fits(id)))",
+    "event trigger held": f"CREATE FUNCTION {TENANT}.watch() RETURNS event_trigger"
+    " LANGUAGE plpgsql AS 'BEGIN END';"
+    f"CREATE EVENT TRIGGER held ON sql_drop EXECUTE FUNCTION {TENANT}.watch()",
+    "default value": "CREATE TABLE held (id int,"
+    f" fits boolean GENERATED ALWAYS AS ({TENANT}.fits(id)) STORED)",
+    "subscription held": "CREATE SUBSCRIPTION held CONNECTION 'dbname=nowhere' PUBLICATION p"
+    " WITH (connect = false); INSERT INTO pg_subscription_rel (srsubid, srrelid, srsubstate)"
+    f" SELECT oid, '{TENANT}.goods'::regclass, 'r' FROM pg_subscription",
+}
+
+
+@pytest.mark.parametrize("what", REFUSED)
+def test_what_cannot_be_moved_refuses_the_switch(
+    settings: recovery.RecoverySettings, server: Server, tmp_path: Path, what: str
+) -> None:
+    backup = back_up(server, tmp_path)
+    run_sql(server, PRODUCTION, *DEPENDANTS, *REFUSED[what].split("; "))
+    before = known(server)
+    restored = restore(settings, backup)
+    try:
+        with pytest.raises(ResilienceError) as caught:
+            switch(settings, restored["name"])
+        assert what in str(caught.value) and "nothing was changed" in str(caught.value)
+        assert known(server) == before
+        names = run_sql(server, PRODUCTION, "SELECT nspname FROM pg_namespace ORDER BY 1")
+        assert (TENANT,) in names and (restored["name"],) in names
+    finally:
+        if what.startswith("subscription"):
+            run_sql(
+                server,
+                PRODUCTION,
+                "DELETE FROM pg_subscription_rel",
+                "ALTER SUBSCRIPTION held SET (slot_name = NONE)",
+                "DROP SUBSCRIPTION held",
+            )
+
+
+def test_a_foreign_key_whose_rows_the_backup_lacks(
+    settings: recovery.RecoverySettings, server: Server, tmp_path: Path
+) -> None:
+    backup = back_up(server, tmp_path)
+    run_sql(
+        server,
+        PRODUCTION,
+        f"INSERT INTO {TENANT}.goods VALUES (77)",
+        f"CREATE TABLE orders (goods int REFERENCES {TENANT}.goods)",
+        "INSERT INTO orders VALUES (77)",
+    )
+    restored = restore(settings, backup)
+    with pytest.raises(ResilienceError, match="orders_goods_fkey") as caught:
+        switch(settings, restored["name"])
+    assert "(goods)=(77) is not present" in str(caught.value)
+    assert run_sql(server, PRODUCTION, f"SELECT count(*) FROM {TENANT}.goods") == [(6,)]
+
+
+def test_a_view_over_two_tenants_does_not_stand_in_the_way(
+    settings: recovery.RecoverySettings, server: Server, tmp_path: Path
+) -> None:
+    """What needs the other one is left out of the restore and named; the switch moves it."""
+    run_sql(
+        server,
+        PRODUCTION,
+        "CREATE VIEW pair AS SELECT a.name, b.name AS other"
+        f" FROM {TENANT}.goods a JOIN {OTHER}.goods b USING (id)",
+        "CREATE VIEW of_pair AS SELECT count(*) AS goods FROM pair",
+        "GRANT SELECT ON pair TO PUBLIC",
+        "CREATE FUNCTION of_other() RETURNS bigint"
+        f" BEGIN ATOMIC SELECT count(*) FROM {OTHER}.goods; END",
+        f"CREATE PUBLICATION feed FOR TABLES IN SCHEMA {OTHER}",
+    )
+    backup = back_up(server, tmp_path)
+    run_sql(server, PRODUCTION, f"UPDATE {TENANT}.goods SET name = 'spoilt'")
+    restored = restore(settings, backup)
+    named = " ".join(restored["unlike"])
+    assert "public.pair" in named and "public.of_pair" in named and "of_other" in named
+    switch(settings, restored["name"])
+    assert run_sql(server, PRODUCTION, "SELECT DISTINCT name, other FROM pair") == [("new", "new")]
+
+
+def test_what_was_dropped_with_the_tenant_is_named(
+    settings: recovery.RecoverySettings, server: Server, tmp_path: Path
+) -> None:
+    run_sql(server, PRODUCTION, f"CREATE VIEW report AS SELECT name FROM {TENANT}.goods")
+    backup = back_up(server, tmp_path)
+    run_sql(server, PRODUCTION, f"DROP SCHEMA {TENANT} CASCADE")
+    restored = restore(settings, backup)
+    assert any("view public.report" in text for text in restored["unlike"]), restored
+    done = switch(settings, restored["name"])
+    assert done["kept"] is None
+    assert run_sql(server, PRODUCTION, f"SELECT count(*) FROM {TENANT}.goods") == [(5,)]
+
+
+def test_writes_since_the_restore_are_counted(
+    settings: recovery.RecoverySettings, server: Server, tmp_path: Path
+) -> None:
+    """Those of this tenant; the other tenants' are not lost."""
+    restored = restore(settings, back_up(server, tmp_path))
+    run_sql(server, PRODUCTION, f"INSERT INTO {OTHER}.goods VALUES (50)")
+    run_sql(server, PRODUCTION, f"INSERT INTO {TENANT}.goods VALUES (50)")
+    assert switch(settings, restored["name"])["written_since"] == 1
+
+
+@pytest.mark.parametrize(
+    "tenant",
+    [
+        "tenant_panificadora_e_confeitaria_são_joão",
+        "tenant_" + "é" * 28,
+        "tenant_" + "日本" * 9 + "ab",
+        'tenant_with "quotes", and; more',
+    ],
+)
+def test_names_are_bytes(
+    settings: recovery.RecoverySettings, server: Server, tmp_path: Path, tenant: str
+) -> None:
+    quoted = tenant.replace('"', '""')
+    assert len(tenant.encode()) <= 63
+    make_tenant(server, quoted)
+    backup = back_up(server, tmp_path)
+    run_sql(server, PRODUCTION, f"""UPDATE "{quoted}".goods SET name = 'spoilt'""")
+    restored = restore(settings, backup, tenant)
+    done = switch(settings, restored["name"], tenant)
+    assert all(len(done[name].encode()) <= 63 for name in ("name", "kept", "now"))
+    rows = run_sql(server, PRODUCTION, f'SELECT DISTINCT name FROM "{quoted}".goods')
+    assert rows == [("new",)]
+    switch(settings, done["kept"], tenant)
+    rows = run_sql(server, PRODUCTION, f'SELECT DISTINCT name FROM "{quoted}".goods')
+    assert rows == [("spoilt",)]
