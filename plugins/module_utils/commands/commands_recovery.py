@@ -232,6 +232,11 @@ def _switch_page(settings: RestoreSettings, done: dict[str, Any]) -> list[str]:
         again = ["--tenant", done["tenant"]] if done["tenant"] else []
         way = [f"{NAME}.sh", *again, "--switch", done["kept"], "--confirm", done["host"]]
         lines.append(f"   {shlex.join(way)}")
+    if done.get("moved"):
+        lines.append(
+            tr("   Depends on the restored tenant now: %(what)s")
+            % {"what": ", ".join(done["moved"])}
+        )
     if done["written_since"]:
         lines.append(
             tr("   ⚠️ Tables written to after the restore, only in the old one: %(written_since)d")
