@@ -118,6 +118,44 @@ def test_rows_under_the_name_of_the_root(
     assert "rows.differ" in found(lab.validate("tried", dump.expected))
 
 
+OF_18 = """
+CREATE TABLE public.u (id integer PRIMARY KEY);
+CREATE TABLE public.loose (a integer CHECK (a > 0) NOT ENFORCED, b integer);
+ALTER TABLE public.loose ADD FOREIGN KEY (b) REFERENCES public.u NOT ENFORCED;
+INSERT INTO public.loose VALUES (-1, 77);
+CREATE TABLE public.filled (a integer, b integer);
+INSERT INTO public.filled VALUES (NULL, 1);
+ALTER TABLE public.filled ADD CONSTRAINT "a is there" NOT NULL a NOT VALID;
+CREATE TABLE public.periods
+ (id int4range, valid daterange, PRIMARY KEY (id, valid WITHOUT OVERLAPS));
+INSERT INTO public.periods VALUES
+ ('[1,2)', '[2024-01-01,2024-02-01)'), ('[1,2)', '[2024-02-01,2024-03-01)');
+CREATE TABLE public.within (id int4range, valid daterange, FOREIGN KEY (id, PERIOD valid)
+ REFERENCES public.periods (id, PERIOD valid));
+INSERT INTO public.within VALUES ('[1,2)', '[2024-01-10,2024-02-20)');
+"""
+
+
+@pytest.mark.parametrize("form", ["custom", "plain"])
+def test_constraints_of_18(labs: dict[int, Lab], form: str) -> None:
+    lab = labs[18]
+    if form == "custom":
+        lab.create("of 18", OF_18)
+    dump = lab.prepare(lab.dump("of 18", FORMS[form]))
+    with manifest_snapshot.export({"dsn": lab.server.url("of 18")}) as snapshot:
+        assert manifest.apply(manifest.of(snapshot.read()), dump.expected) == []
+    assert lab.restore(dump, "restored 18") == []
+    assert found(lab.validate("restored 18", dump.expected, foreign_keys="all")) == []
+    lab.run(
+        "restored 18",
+        'ALTER TABLE public.filled DROP CONSTRAINT "a is there"',
+        "SET session_replication_role = replica;"
+        " DELETE FROM public.periods WHERE valid @> '2024-02-15'::date",
+    )
+    raised = found(lab.validate("restored 18", dump.expected, foreign_keys="all"))
+    assert {"constraint.missing", "foreign_key.orphan", "definition.differs"} <= set(raised)
+
+
 def test_a_value_that_reads_like_a_clause(labs: dict[int, Lab], tmp_path: Path) -> None:
     lab = labs[16]
     lab.create(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import subprocess
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -109,6 +110,21 @@ def test_a_folder(
 ) -> None:
     dump(server, "-Fd", "-j2", "-Z", inner, "-f", str(tmp_path / "backup"))
     assert_restored_whole(settings, tmp_path / "backup", "directory", "none")
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root makes files of other users")
+@pytest.mark.parametrize("closed", ["the folder", "its files"])
+def test_a_folder_of_another_user(
+    settings: proof_settings.ProofSettings, server: Server, tmp_path: Path, closed: str
+) -> None:
+    """As `postgres` makes it; pg_restore runs as another user, who may read it all the same."""
+    tmp_path.chmod(0o755)
+    folder = tmp_path / "backup"
+    dump(server, "-Fd", "-f", str(folder))
+    for path in [folder] if closed == "the folder" else folder.iterdir():
+        os.chown(path, 1000, 1000)
+        path.chmod(0o700 if path.is_dir() else 0o600)
+    assert_restored_whole(settings, folder, "directory", "none")
 
 
 def test_deadlocks_of_processes_are_no_fault_of_the_backup(

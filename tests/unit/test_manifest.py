@@ -86,3 +86,7 @@ def test_rows_that_a_dump_leaves_out_are_expected_all_the_same(tmp_path: Path) -
     expected = Expectation(tables={("public", "sale")}, rows={("public", "sale"): None})
     manifest.apply(known, expected)
     assert expected.rows == {("public", "sale"): 7}
+
+
+def test_beside_a_name_that_is_nearly_as_long_as_allowed_there_is_none(tmp_path: Path) -> None:
+    assert manifest.read(str(tmp_path / ("n" * 250))) is None

@@ -11,6 +11,7 @@ what they were at the moment of the dump, without production. It also holds the 
 from __future__ import annotations
 
 import dataclasses
+import errno
 import json
 import os
 import time
@@ -33,6 +34,8 @@ from .manifest_snapshot import SnapshotContent
 SUFFIX = ".manifest.json"
 # 1 lacks structure, sequences, large objects and what was unreadable; it can be read all the same.
 VERSION, READABLE = 2, (1, 2)
+# There is no manifest; there can be none beside a backup whose name is nearly as long as allowed.
+_NO_FILE = (errno.ENOENT, errno.ENAMETOOLONG)
 # Where the command that dumps finds the snapshot: pg_dump --snapshot="$BACKUP_SNAPSHOT".
 VARIABLE = "BACKUP_SNAPSHOT"
 
@@ -150,9 +153,9 @@ def read(backup: str) -> Manifest | None:
             values["structure"] = structure.from_dict(values["structure"])
         found = Manifest(**values)
         iso_time.parse(found.taken_at)
-    except FileNotFoundError:
-        return None
     except (OSError, ValueError, TypeError, KeyError, AttributeError) as error:
+        if isinstance(error, OSError) and error.errno in _NO_FILE:
+            return None
         raise ResilienceError(
             _(
                 "the backup's manifest cannot be used: %(why)s",

@@ -213,9 +213,15 @@ def unprivileged(paths: Sequence[str], uid: int = UNPRIVILEGED) -> list[str]:
 
 
 def open_to_others(path: str) -> bool:
-    """Return whether every user can reach a path and, if it is a file, read it."""
+    """Return whether every user can reach a path and read it, of a folder the files in it, too."""
     if os.path.isfile(path) and not os.stat(path).st_mode & 0o004:
         return False
+    if os.path.isdir(path):
+        if os.stat(path).st_mode & 0o005 != 0o005:
+            return False
+        with os.scandir(path) as entries:
+            if not all(one.stat().st_mode & 0o004 for one in entries if one.is_file()):
+                return False
     folder = os.path.dirname(path)
     while True:
         if not os.stat(folder).st_mode & 0o001:

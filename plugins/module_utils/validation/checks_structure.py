@@ -170,7 +170,7 @@ def unique_constraints(context: CheckContext) -> Evidence:
 def other_constraints(context: CheckContext) -> Evidence:
     """Every check and exclusion constraint that the backup has an entry for."""
     expected = context.expected.check_constraints | context.expected.exclusions
-    found = {*context.catalogue.constraints("c"), *context.keys}
+    found = {*context.catalogue.constraints("cn"), *context.keys}
     return presence_evidence(_("constraints"), "constraint.missing", expected, found)
 
 
