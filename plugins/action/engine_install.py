@@ -15,7 +15,7 @@ from ansible.plugins.action import ActionBase
 
 ENGINE = Path(__file__).resolve().parent.parent / "module_utils"
 # Sources and what they read; compiled files and the translators' own files stay behind.
-SHIPPED = ("*.py", "*/*.py", "*/*.j2", "locale/*/LC_MESSAGES/*.mo")
+SHIPPED = ("*.py", "*/*.py", "*/*.j2", "*/*.css", "*/*.js", "locale/*/LC_MESSAGES/*.mo")
 
 
 class ActionModule(ActionBase):

@@ -14,9 +14,9 @@ short_description: Remove the engine from a host on which no stage uses it
 version_added: "0.1.0"
 description:
   - Does nothing while a stage has a configuration.
-  - Otherwise removes the engine, the command C(checkpoint.sh) with its configuration, and the
-    history, and then those of its folders that are empty. A folder that holds something else
-    stays as it is.
+  - Otherwise removes the engine, the command C(checkpoint.sh) with its configuration, the status
+    page and the history, and then those of its folders that are empty. A folder that holds
+    something else stays as it is.
   - Internal. The rollbacks call it.
 author:
   - chefwell.resilience contributors (@chefwell)
@@ -43,6 +43,12 @@ options:
       - The folder of the commands.
     type: path
     required: true
+  status_page:
+    description:
+      - The status page, whose values are beside it; a name without a folder is a file in
+        O(state_dir). Empty for none.
+    type: str
+    default: status.html
   keep_history:
     description:
       - Whether the history is kept.
@@ -105,6 +111,9 @@ def engine_files(options: dict[str, Any]) -> list[str]:
         os.path.join(options["scripts_dir"], "checkpoint.sh"),
     ]
     state = options["state_dir"]
+    if options["status_page"]:
+        page = os.path.join(state, options["status_page"])
+        named += [page, os.path.splitext(page)[0] + ".json"]
     patterns = [LOCKS] if options["keep_history"] else [LOCKS, HISTORY]
     for name in listed(state):
         if any(fnmatch(name, pattern) for pattern in patterns):
@@ -130,6 +139,7 @@ def main() -> None:
     module = AnsibleModule(
         argument_spec={
             **{name: {"type": "path", "required": True} for name in folders},
+            "status_page": {"type": "str", "default": "status.html"},
             "keep_history": {"type": "bool", "default": False},
         },
         supports_check_mode=True,

@@ -1,4 +1,4 @@
-"""System packages that Docker needs: named, then installed when they are missing."""
+"""System packages that tests need (Docker, a browser, Prometheus): named, then installed."""
 
 from __future__ import annotations
 
@@ -22,6 +22,11 @@ PROGRAMS = {
     "ip": "iproute2",
     "unshare": "util-linux",
     "nsenter": "util-linux",
+    # Pages are looked at in a real browser, alert rules and queries run by the real program.
+    "chromium": "chromium",
+    "prometheus": "prometheus",
+    "promtool": "prometheus",
+    "prometheus-node-exporter": "prometheus-node-exporter",
 }
 PLACES = "/usr/sbin:/usr/bin:/sbin:/bin"
 # Debian 12 has no `docker compose`; the one file of trixie's package runs on it as a plugin.

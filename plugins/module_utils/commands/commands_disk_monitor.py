@@ -25,7 +25,7 @@ from ..disk.disk_settings import DiskSettings
 from ..history.history import History, delete_stage, open_history
 from ..notifications import metrics, notify, ping
 from ..notifications.alerts import Condition
-from ..pages import disk_lines
+from ..pages import disk_lines, status_file
 from . import disk_command
 from .command import Command, OutputError, append_log, now, print_result, warn
 
@@ -90,7 +90,9 @@ def _run(settings: DiskSettings, as_json: bool) -> int:
     """Measure, log, send notifications and store the samples; return the exit code."""
     problems: list[str] = []
     ping.ping_or_report(settings.ping_url, "start", "", problems)
-    silent = disk_command.paths_without_answer(settings, "state_dir", "log_file", "metrics_file")
+    silent = disk_command.paths_without_answer(
+        settings, "state_dir", "log_file", "metrics_file", "status_path"
+    )
     with contextlib.ExitStack() as stack:
         alone, history = True, None
         if "state_dir" in silent:
@@ -117,6 +119,11 @@ def _run(settings: DiskSettings, as_json: bool) -> int:
                     metrics.write_or_report(
                         settings.metrics_file, lambda: disk_lines.gauges(measured), problems
                     )
+            if "status_path" in silent:
+                problems.append(silent["status_path"])
+            else:
+                with run_steps.step("status_path"):
+                    status_file.write_or_report(settings, history, measured.time, problems)
         else:
             problems.append("another run is at work; history and alerts are left to it")
     if result["log_problem"]:

@@ -215,6 +215,8 @@ def _verify_destinations(
         found.append(verification)
         if not arguments.json:
             print_result(render.offsite_report(verification, settings.language, colour()))
+    for problem in offsite_report.record_verifications(settings, found):
+        warn(problem)
     if arguments.json:
         worst = found[codes.index(max(codes, key=(0, 1, 3, 2).index))]
         print_result(json.dumps({**worst, "destinations": found}))

@@ -76,6 +76,7 @@ def check_settings(settings: DiskSettings, file: str, *, services: bool = False)
         if settings.metrics_file:
             check_absolute("metrics_file", settings.metrics_file)
         settings.check_notifications()
+        settings.check_status_page()
         metrics.validate_path(settings.metrics_file, "chefwell_disk.prom")
         if services:
             settings.validate_services()
@@ -114,7 +115,7 @@ def paths_without_answer(settings: DiskSettings, *names: str) -> dict[str, str]:
     block the run for ever, or did so in an earlier attempt of it."""
     paths = {name: getattr(settings, name) for name in names if getattr(settings, name)}
     blocked = {
-        name: f"{paths.pop(name)} is not used in this run: {why} [{name}]"
+        name: _not_used(name, paths.pop(name), why)
         for name in list(paths)
         if (why := run_steps.why_blocked(name))
     }
@@ -125,10 +126,16 @@ def paths_without_answer(settings: DiskSettings, *names: str) -> dict[str, str]:
         ]
     )
     return blocked | {
-        name: f"{path} is not used in this run: {reason(result.error)} [{name}]"
+        name: _not_used(name, path, reason(result.error))
         for (name, path), result in zip_equal(paths.items(), found)
         if isinstance(result.error, TimeoutError)
     }
+
+
+def _not_used(name: str, path: str, why: str) -> str:
+    """Return why a path is not used, with the option that it is of."""
+    option = "status_page" if name == "status_path" else name
+    return f"{path} is not used in this run: {why} [{option}]"
 
 
 def _reach(path: str) -> None:

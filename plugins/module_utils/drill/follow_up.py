@@ -24,7 +24,7 @@ from ..history.history import Event, History, open_history
 from ..notifications import metrics, notify, ping
 from ..notifications.alerts import Condition
 from ..notifications.metrics import Gauge
-from ..pages import render_drill, render_history
+from ..pages import render_drill, render_history, status_file
 from ..proof import proof_settings, restore_settings
 from ..proof.restore_settings import RestoreSettings
 from ..recovery import runbook
@@ -45,6 +45,7 @@ def check_settings(settings: RestoreSettings) -> None:
         ResilienceError: one is wrong.
     """
     settings.check_notifications()
+    settings.check_status_page()
     metrics.validate_path(settings.metrics_file, "chefwell_restore_drill.prom")
 
 
@@ -77,6 +78,7 @@ def follow(settings: RestoreSettings, result: Mapping[str, Any]) -> list[str]:
         attempt(lambda: _record(history, result))
         attempt(lambda: _report(settings, history, result))
         attempt(lambda: _notify(settings, history, result))
+        status_file.write_or_report(settings, history, time.time(), problems)
     metrics.write_or_report(settings.metrics_file, lambda: _gauges(result), problems)
     action = "success" if result["verdict"] == proof_settings.PASSED else "fail"
     ping.ping_or_report(settings.ping_url, action, json.dumps(summary(result)), problems)

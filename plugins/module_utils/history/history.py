@@ -320,6 +320,55 @@ class History:
         )
         return self._rows(query, (self._host, target, since, until))
 
+    def newest_samples(self) -> list[Sample]:
+        """Return the newest measurement of each target of the last run that measured any.
+
+        Raises:
+            ResilienceError: they cannot be read.
+        """
+        # Each step jumps to the next target by the primary key: nothing else of it is read.
+        targets = (
+            "WITH RECURSIVE known(target) AS (SELECT min(target) FROM sample WHERE host = ?1"
+            " UNION ALL SELECT (SELECT min(target) FROM sample WHERE host = ?1"
+            " AND target > known.target) FROM known WHERE known.target IS NOT NULL)"
+            " SELECT target FROM known WHERE target IS NOT NULL"
+        )
+        newest = (
+            f"SELECT {_COLUMNS} FROM sample WHERE host = ? AND target = ?"
+            " ORDER BY time DESC LIMIT 1"
+        )
+        found = [
+            Sample(*row)
+            for (target,) in self._rows(targets, (self._host,))
+            for row in self._rows(newest, (self._host, target))
+        ]
+        last = max((sample.time for sample in found), default=0.0)
+        return [sample for sample in found if sample.time == last]
+
+    def most_used_by_day(self, target: str, now: float, days: int) -> list[int | None]:
+        """Return the most bytes used on each of the last days, the oldest first.
+
+        Raises:
+            ResilienceError: they cannot be read.
+        """
+        query = (
+            "SELECT CAST((? - time) / ? AS INTEGER) AS age, max(bytes_used) FROM sample"
+            " WHERE host = ? AND target = ? AND time > ? AND time <= ? GROUP BY age"
+        )
+        values = (now, DAY, self._host, target, now - days * DAY, now)
+        by_age = dict(self._rows(query, values))
+        return [by_age.get(age) for age in reversed(range(days))]
+
+    def began(self) -> float | None:
+        """Return when the oldest record of any stage was made; None where there is none.
+
+        Raises:
+            ResilienceError: they cannot be read.
+        """
+        query = "SELECT min(time) FROM sample WHERE host = ?1 UNION ALL SELECT min(time) FROM event"
+        known = [time for (time,) in self._rows(query, (self._host,)) if time is not None]
+        return min(known, default=None)
+
     def add_event(self, event: Event) -> None:
         """Remember something that happened.
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import dataclasses
 import os
+from collections.abc import Mapping
 
 from ..common.errors import ResilienceError
 from ..common.language import LANGUAGES
@@ -16,6 +17,9 @@ from ..inventory.tree_settings import BackupTreeSettings
 
 # tmpfs on every Linux; gone after a restart, like the full disk that made it necessary.
 FALLBACK = "/run/chefwell-resilience"
+# Hours after which each part of the status page is overdue: two runs of the monitor missed, one
+# night's sync, a week without a proved backup.
+OVERDUE_HOURS = {"disk": 13, "offsite": 30, "drill": 192}
 
 
 @dataclasses.dataclass(frozen=True, eq=False, repr=False)
@@ -105,9 +109,54 @@ class StageSettings(NotificationSettings, BackupTreeSettings):
         language: of pages and messages.
         metrics_file: Prometheus textfile, ending in `.prom`; empty for none.
         state_dir: folder of the history, alert states and locks, shared by all stages.
+        status_page: the status page that each run writes; a name without a folder is a file in the
+            state folder. Empty for none.
+        status_overdue_hours: hours after the last good run at which a part of that page (`disk`,
+            `offsite`, `drill`) is overdue; 0 leaves out a part that this host does not use.
     """
 
     owner: str = "ChefWell"
     language: str = option("pt_BR", choices=LANGUAGES)
     metrics_file: str = ""
     state_dir: str = option(required=True)
+    status_page: str = "status.html"
+    status_overdue_hours: Mapping[str, float] = option(OVERDUE_HOURS)
+
+    @property
+    def overdue_hours(self) -> dict[str, float]:
+        """The hours of every part of the status page."""
+        return {**OVERDUE_HOURS, **self.status_overdue_hours}
+
+    @property
+    def status_path(self) -> str:
+        """The path of the status page; empty for none."""
+        return self.status_page and os.path.join(self.state_dir, self.status_page)
+
+    def check_status_page(self) -> None:
+        """Check the options of the status page.
+
+        Raises:
+            ResilienceError: one is wrong.
+        """
+        if self.status_page and not self.status_page.endswith(".html"):
+            raise ResilienceError(
+                "the name of the status page does not end in .html",
+                option="status_page",
+                value=self.status_page,
+                remedy="give a name such as status.html or /var/www/html/status.html",
+            )
+        for name, hours in self.status_overdue_hours.items():
+            if name not in OVERDUE_HOURS:
+                raise ResilienceError(
+                    "the status page has no such part",
+                    option="status_overdue_hours",
+                    value=name,
+                    remedy=f"give hours for {', '.join(OVERDUE_HOURS)}",
+                )
+            if hours < 0:
+                raise ResilienceError(
+                    "hours below 0",
+                    option=f"status_overdue_hours.{name}",
+                    value=hours,
+                    remedy="give the hours after which it is overdue, or 0 where it is not used",
+                )

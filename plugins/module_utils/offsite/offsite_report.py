@@ -9,21 +9,26 @@ from __future__ import annotations
 import datetime
 import gettext
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 from ..common.errors import ResilienceError
 from ..common.language import translations
-from ..common.levels import CRITICAL, OK, WARNING
+from ..common.levels import CRITICAL, OK, UNKNOWN, WARNING
 from ..common.messages import _, join, translate
 from ..history.history import Event, open_history
 from ..notifications import metrics, notify
 from ..notifications.alerts import Condition
 from ..notifications.metrics import Gauge
+from ..pages import status_file
+from . import offsite_verification
 from .offsite_config import OffsiteSettings
 from .offsite_settings import FAILED, LOCKED, REFUSED, SyncResult
 from .offsite_settings import WARNING as DOUBTFUL
 
 STAGE = "offsite"
+# Of a verification's exit code. The server's alarms, its 1, have a condition of their own.
+_VERIFIED = {0: OK, 1: OK, 2: CRITICAL, 3: UNKNOWN}
 _LEVELS = {DOUBTFUL: WARNING, REFUSED: CRITICAL, FAILED: CRITICAL}
 
 
@@ -35,6 +40,7 @@ def check_settings(settings: OffsiteSettings) -> None:
     """
     translations(settings.language)
     settings.check_notifications()
+    settings.check_status_page()
     metrics.validate_path(settings.metrics_file, "chefwell_offsite.prom")
 
 
@@ -66,7 +72,39 @@ def report(settings: OffsiteSettings, results: Sequence[SyncResult]) -> list[str
                 now=moment,
             )
             problems += outcome.problems
+        status_file.write_or_report(settings, history, moment, problems)
     metrics.write_or_report(settings.metrics_file, lambda: _metrics(results, moment), problems)
+    return problems
+
+
+def record_verifications(
+    settings: OffsiteSettings, verifications: Sequence[Mapping[str, Any]]
+) -> list[str]:
+    """Store verifications in the history, and write the status page.
+
+    Args:
+        settings: of the stage.
+        verifications: as `offsite_verification.verify` returns them.
+
+    Returns:
+        The problems met, one sentence each.
+    """
+    problems: list[str] = []
+    moment = time.time()
+    with open_history(settings.state_dir, problems) as history:
+        for one in verifications:
+            if history is None or not history.writable:
+                break
+            comparison = one["comparison"]
+            data = {"name": one["name"], "host": one["host"], "in_sync": comparison["in_sync"]}
+            for kind in ("missing", "extra", "different", "unknown"):
+                data[kind] = len(comparison[kind])
+            level = _VERIFIED[offsite_verification.verify_exit_code(one)]
+            try:
+                history.add_event(Event(STAGE, "verify", moment, level, data))
+            except ResilienceError as error:
+                problems.append(str(error))
+        status_file.write_or_report(settings, history, moment, problems)
     return problems
 
 
