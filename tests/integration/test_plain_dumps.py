@@ -167,7 +167,8 @@ def restored(lab: Lab, path: Path, database: str = "restored") -> RestoreResult:
 
 def text_of(lab: Lab, database: str) -> str:
     """A database as pg_dump writes it, without the key that it draws each time."""
-    command = [lab.server.binaries.path("pg_dump"), "-Fp", lab.server.url(database)]
+    pg_dump = lab.server.binaries.path("pg_dump")
+    command = [pg_dump, "-Fp", "--encoding=UTF8", lab.server.url(database)]
     made = subprocess.run(command, capture_output=True, check=True, text=True).stdout
     return re.sub(r"(?m)^\\(un)?restrict \w+$", "", made)
 

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import io
 import os
 import re
 import shutil
@@ -47,6 +48,8 @@ class Archive:
         rows: of the archive, by (schema, table); None where they cannot be counted.
         proof: text on how its completeness was proved.
         data_bytes: of the rows and large objects, as text, decompressed.
+        proved: False for a plain dump that is to be read while it is restored: only the head of
+            its table of contents is known, and `ready_path` is packed as the backup is.
     """
 
     path: str
@@ -58,6 +61,7 @@ class Archive:
     rows: dict[tuple[str, str], int | None]
     proof: str
     data_bytes: int = 0
+    proved: bool = True
 
     @property
     def label(self) -> str:
@@ -72,6 +76,7 @@ def prepare(
     *,
     time_limit: float = 3600,
     largest: int | None = None,
+    in_one_walk: bool = False,
     progress: Progress | None = None,
 ) -> Archive:
     """Unpack a backup and prove that it is complete.
@@ -82,6 +87,7 @@ def prepare(
         binaries: PostgreSQL's programs that are to restore it.
         time_limit: seconds for each of the other programs.
         largest: bytes that it may have unpacked; what the filesystem has room for when left out.
+        in_one_walk: leave a plain dump to be unpacked and proved while it is restored.
         progress: called with bytes decoded and bytes in all.
 
     Raises:
@@ -89,7 +95,9 @@ def prepare(
             large, or needs a newer client.
     """
     is_folder = os.path.isdir(path)
-    archive = _folder(path) if is_folder else _file(path, work_dir, largest, time_limit)
+    archive = (
+        _folder(path) if is_folder else _file(path, work_dir, largest, time_limit, in_one_walk)
+    )
     _check_client(archive, binaries)
     return _proved(archive, binaries, time_limit, progress)
 
@@ -108,13 +116,17 @@ def _folder(path: str) -> Archive:
     return Archive(path, path, "directory", "none", size, toc, {}, "")
 
 
-def _file(path: str, work_dir: str, largest: int | None, time_limit: float) -> Archive:
+def _file(
+    path: str, work_dir: str, largest: int | None, time_limit: float, in_one_walk: bool
+) -> Archive:
     with _readable(path):
         size = os.path.getsize(path)
         with open(path, "rb") as file:
             head = file.read(file_kind.HEAD_BYTES)
     compression = file_kind.compression(head)
     ready = path
+    if in_one_walk and (unread := _unread(path, compression or "none", size, time_limit)):
+        return unread
     if compression:
         ready = os.path.join(work_dir, "unpacked.dump")
         head = decompress.unpack(path, ready, compression, largest, time_limit)
@@ -130,10 +142,33 @@ def _file(path: str, work_dir: str, largest: int | None, time_limit: float) -> A
     packing = compression or "none"
     if found == "plain":
         held = plain_dump.read(ready)
-        proof = _("every row was read up to the dump's completion line")
-        known = Archive(path, ready, found, packing, size, held.toc, {}, proof)
-        return _archive_with_rows(known, held.rows)
+        return with_contents(Archive(path, ready, found, packing, size, held.toc, {}, ""), held)
     return Archive(path, ready, found, packing, size, _contents(ready, found), {}, "")
+
+
+def _unread(path: str, compression: str, size: int, time_limit: float) -> Archive | None:
+    """Return a plain dump of which only the head was read; None for another file."""
+    with decompress.reading(path, compression, time_limit, whole=False) as read:
+        head = b""
+        while len(head) < file_kind.HEAD_BYTES and (block := read(file_kind.HEAD_BYTES)):
+            head += block
+        if file_kind.dump_format(head) != "plain":
+            return None
+        rest = io.BytesIO(head)
+        held = plain_dump.read_head(lambda most: rest.read(most) or read(most), path)
+    return Archive(path, path, "plain", compression, size, held.toc, {}, "", size, proved=False)
+
+
+def with_contents(archive: Archive, held: plain_dump.PlainDump) -> Archive:
+    """Return a plain dump that was read to its end.
+
+    Args:
+        archive: the dump.
+        held: what it holds.
+    """
+    proof = _("every row was read up to the dump's completion line")
+    read = dataclasses.replace(archive, toc=held.toc, proof=proof, proved=True)
+    return _archive_with_rows(read, held.rows)
 
 
 @contextlib.contextmanager

@@ -74,6 +74,7 @@ class Toc:
         int_size: bytes in the archive's integers.
         row_security: whether it was dumped with row-level security on; only a plain dump
             contains that.
+        encoding: of a plain dump's text, as PostgreSQL names it; other archives have an entry.
     """
 
     version: tuple[int, int]
@@ -86,6 +87,7 @@ class Toc:
     data_offset: int
     int_size: int
     row_security: bool = False
+    encoding: str = ""
 
 
 _ENCODING = re.compile(r"client_encoding = '([^']+)'")

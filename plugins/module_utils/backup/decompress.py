@@ -10,25 +10,38 @@ import contextlib
 import gzip
 import lzma
 import os
+import queue
 import shutil
+import threading
 import zlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import IO
 
 from ..common import program_output
 from ..common.errors import ResilienceError
 from ..common.messages import Message, _
+from ..common.system_errors import reason
 from . import archive_toc, file_kind, restore_errors
+from .unreadable import unreadable_error
 
 PIECE = 1 << 20
 # Left free on the filesystem that a backup is unpacked to, bytes.
 HEADROOM = 256 << 20
+# Blocks that are unpacked ahead of whoever reads.
+AHEAD = 4
 PROGRAMS = {"zstd": ("zstd", "-dcq"), "lz4": ("lz4", "-dcq")}
+
+
+class _EnoughReadError(Exception):
+    """Leaves a stream that is not read to its end."""
 
 
 @contextlib.contextmanager
 def _opened(path: str, compression: str, time_limit: float) -> Iterator[IO[bytes]]:
-    if compression == "gzip":
+    if compression == "none":
+        with open(path, "rb", buffering=0) as bare:
+            yield bare
+    elif compression == "gzip":
         with gzip.open(path, "rb") as stream:
             yield stream  # type: ignore[misc]
     elif compression == "xz":
@@ -42,6 +55,95 @@ def _opened(path: str, compression: str, time_limit: float) -> Iterator[IO[bytes
             ) as stream,
         ):
             yield stream
+
+
+@contextlib.contextmanager
+def reading(
+    path: str, compression: str, time_limit: float, *, whole: bool = True
+) -> Iterator[Callable[[int], bytes]]:
+    """Yield a function that returns the next unpacked bytes of a file, up to a number.
+
+    Args:
+        path: the file.
+        compression: as `file_kind.compression` names it, or `none`.
+        time_limit: seconds for the program that unpacks, where one does.
+        whole: whether it is read to its end. Then unpacking goes on beside the reader, and a
+            program that fails behind the last byte is an error, too.
+
+    Raises:
+        BackupError: it is damaged; also from the function.
+        ResilienceError: it cannot be read.
+    """
+    try:
+        with contextlib.suppress(_EnoughReadError), contextlib.ExitStack() as stack:
+            try:
+                stream = stack.enter_context(_opened(path, compression, time_limit))
+            except OSError as error:
+                raise unreadable_error(path, error) from error
+
+            def read(size: int) -> bytes:
+                try:
+                    return stream.read(size)
+                except (OSError, EOFError, zlib.error, lzma.LZMAError) as error:
+                    raise _read_error(path, compression, error) from error
+
+            beside = whole and compression != "none"
+            yield stack.enter_context(_ahead(read)) if beside else read
+            if not whole:
+                # A program that still unpacks is ended then, and not waited for.
+                raise _EnoughReadError
+    except program_output.ProgramFailedError as error:
+        if error.cut_off:
+            raise restore_errors.cut_off(str(error)) from error
+        raise archive_toc.damaged(_not_unpacked(compression, error), path) from error
+
+
+def _read_error(path: str, compression: str, error: Exception) -> ResilienceError:
+    # A read error of the disk has a number, an error of the decompressor has none.
+    if isinstance(error, OSError) and error.errno:
+        return unreadable_error(path, error)
+    return archive_toc.damaged(_not_unpacked(compression, error), path)
+
+
+@contextlib.contextmanager
+def _ahead(read: Callable[[int], bytes]) -> Iterator[Callable[[int], bytes]]:
+    """Yield a function that reads the same, while a thread reads some blocks ahead of it."""
+    blocks: queue.Queue[bytes | Exception] = queue.Queue(AHEAD)
+    ended = threading.Event()
+
+    def fill() -> None:
+        block: bytes | Exception = b"-"
+        while block and not isinstance(block, Exception) and not ended.is_set():
+            try:
+                block = read(PIECE)
+            except Exception as error:  # raised where it is read
+                block = error
+            while not ended.is_set():
+                with contextlib.suppress(queue.Full):
+                    blocks.put(block, timeout=0.1)
+                    break
+
+    thread = threading.Thread(target=fill, name="unpack-ahead", daemon=True)
+    thread.start()
+    held = b""
+    last = False
+
+    def next_bytes(size: int) -> bytes:
+        nonlocal held, last
+        if not held and not last:
+            block = blocks.get()
+            if isinstance(block, Exception):
+                last = True
+                raise block
+            held, last = block, not block
+        taken, held = held[:size], held[size:]
+        return taken
+
+    try:
+        yield next_bytes
+    finally:
+        ended.set()
+        thread.join()
 
 
 def unpack(path: str, to: str, compression: str, largest: int | None, limit: float) -> bytes:
@@ -65,28 +167,20 @@ def unpack(path: str, to: str, compression: str, largest: int | None, limit: flo
     allowed = room if largest is None else min(room, largest)
     head, size = b"", 0
     try:
-        with _opened(path, compression, limit) as stream, open(to, "wb") as out:
-            while piece := stream.read(PIECE):
+        with reading(path, compression, limit) as read, open(to, "wb") as out:
+            while piece := read(PIECE):
                 size += len(piece)
                 if size > allowed:
                     raise _too_large(path, allowed)
                 head = head or piece[: file_kind.HEAD_BYTES]
                 out.write(piece)
-    except program_output.ProgramFailedError as error:
-        if error.cut_off:
-            raise restore_errors.cut_off(str(error)) from error
-        raise archive_toc.damaged(_not_unpacked(compression, error), path) from error
-    except (OSError, EOFError, zlib.error, lzma.LZMAError) as error:
-        # A full disk or a read error has a number, an error of the decompressor has none.
-        number = getattr(error, "errno", None)
-        if number:
-            raise ResilienceError(
-                _("the backup cannot be unpacked: %(why)s", why=os.strerror(number)),
-                option="work_dir",
-                value=os.path.dirname(to),
-                remedy=_("make room there, or look at the disk"),
-            ) from error
-        raise archive_toc.damaged(_not_unpacked(compression, error), path) from error
+    except OSError as error:
+        raise ResilienceError(
+            _("the backup cannot be unpacked: %(why)s", why=reason(error)),
+            option="work_dir",
+            value=os.path.dirname(to),
+            remedy=_("make room there, or look at the disk"),
+        ) from error
     return head
 
 

@@ -52,8 +52,9 @@ class Manifest:
         tables: rows and content digest of each table, by (schema, table).
         algorithm: of the content digests.
         encoding: the database's.
-        locale: how it sorts text: `collate`, `ctype`, `provider` and `version`, that of the rules
-            as PostgreSQL 15 and newer report it, empty if there is none. Older manifests lack it.
+        locale: how it sorts text, as `database_locale.of` has it, and `version`, that of the rules
+            as PostgreSQL 15 and newer report it, empty if there is none. Older manifests lack
+            some or all of it.
         structure: the definitions of all objects; None in manifests of version 1.
         sequences: last value and step of each sequence, by (schema, name).
         large_objects: digest by identifier; None where they could not be read.

@@ -25,6 +25,7 @@ from ..common.zip_equal import zip_equal
 from ..database import content_digest, structure
 from ..database.catalogue import LARGE_OBJECT_DIGESTS, ObjectName
 from ..database.connection import driver, open_connection
+from . import database_locale
 
 # The owner's settings of database and role must not end these sessions (pg_dump does the same, see
 # setup_connection in pg_dump.c). Milliseconds; 0 is without a limit.
@@ -168,7 +169,7 @@ def export(parameters: Mapping[str, Any]) -> Iterator[Snapshot]:
     try:
         with connection.cursor() as cursor:
             sequences = _positions(cursor)
-            encoding, locale = _locale(cursor, connection.server_version)
+            encoding, locale = _locale(cursor)
             cursor.execute("SHOW server_version")
             version = str(cursor.fetchone()[0])
             cursor.execute("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY")
@@ -294,15 +295,14 @@ def _large_objects(cursor: Any) -> dict[str, str]:
     return dict(cursor.fetchall())
 
 
-def _locale(cursor: Any, server_version: int) -> tuple[str, dict[str, str]]:
-    known_since_15 = "datlocprovider::text, coalesce(datcollversion, '')"
-    more = known_since_15 if server_version >= 150000 else "'c', ''"
+def _locale(cursor: Any) -> tuple[str, dict[str, str]]:
+    """Return the encoding of the database, and how it sorts text."""
     cursor.execute(
-        f"SELECT pg_encoding_to_char(encoding), datcollate, datctype, {more}"
-        " FROM pg_database WHERE datname = current_database()"
+        "SELECT pg_encoding_to_char(encoding), datcollate, datctype, to_jsonb(d)"
+        " FROM pg_catalog.pg_database d WHERE datname = current_database()"
     )
-    encoding, *rest = (str(value) for value in cursor.fetchone())
-    return encoding, dict(zip_equal(("collate", "ctype", "provider", "version"), rest))
+    encoding, collate, ctype, row = cursor.fetchone()
+    return str(encoding), {"collate": collate, "ctype": ctype, **database_locale.of_catalogue(row)}
 
 
 def unreadable(error: Exception) -> ResilienceError:

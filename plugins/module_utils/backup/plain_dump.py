@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import dataclasses
 import re
+from collections.abc import Callable
 from typing import IO
 
 from ..common.errors import BackupError
@@ -48,6 +49,10 @@ _CONFLICT = re.compile(
 _NAME = re.compile(sql_lexer.NAME)
 _BEFORE_ROWS = re.compile(rb"SET SESSION AUTHORIZATION |ALTER TABLE .* DISABLE TRIGGER ", re.DOTALL)
 _LARGE_OBJECT = re.compile(rb"SELECT pg_catalog\.lo_create\('?(\d+)'?\)")
+# The entries of the database itself, which stand before all others.
+_OF_DATABASE = (b"DATABASE", b"DATABASE PROPERTIES", b"COMMENT", b"ACL", b"SECURITY LABEL")
+# Bytes that are read at once, and at most, of the head.
+HEAD_BLOCK, LARGEST_HEAD = 1 << 16, 4 << 20
 # These have no statement of their own where there is nothing in them.
 _MAY_BE_EMPTY = ("TABLE DATA", "BLOBS")
 
@@ -73,7 +78,30 @@ def read(path: str) -> PlainDump:
             is a dump of a whole cluster.
     """
     with open(path, "rb", buffering=0) as file:
-        return _Reader(file, path).read()
+        contents = Contents(Lexer(file.read, keep=KEEP), path)
+        for piece in contents.lexer.pieces():
+            contents.note(piece)
+        return contents.result()
+
+
+def read_head(read: Callable[[int], bytes], path: str) -> PlainDump:
+    """Read what a plain dump says of its database, its encoding and its versions.
+
+    That stands before everything else: nothing further is read.
+
+    Args:
+        read: returns up to that many bytes, and none at the end.
+        path: the backup, for messages.
+
+    Raises:
+        BackupError: it is a dump of a whole cluster.
+    """
+    contents = Contents(Lexer(read, keep=KEEP, block=HEAD_BLOCK), path)
+    for piece in contents.lexer.pieces():
+        contents.note(piece)
+        if contents.past_head or contents.lexer.position > LARGEST_HEAD:
+            break
+    return contents.so_far()
 
 
 def rows(file: IO[bytes], path: str) -> dict[tuple[str, str], DecodeResult]:
@@ -86,10 +114,14 @@ def rows(file: IO[bytes], path: str) -> dict[tuple[str, str], DecodeResult]:
     Raises:
         BackupError: the rows of a table do not end.
     """
-    counted = _Rows(Lexer(file.read, keep=KEEP), path)
-    for piece in counted.lexer.pieces():
+    lexer = Lexer(file.read, keep=KEEP)
+    counted = _Rows(lexer, path)
+    for piece in lexer.pieces():
         if piece.kind == sql_lexer.STATEMENT:
-            counted.add(piece)
+            counted.begin(piece)
+        elif piece.kind == sql_lexer.ROWS:
+            counted.add(piece.text)
+    counted.end()
     return counted.by_table
 
 
@@ -99,20 +131,15 @@ class _Rows:
     def __init__(self, lexer: Lexer, path: str) -> None:
         self.lexer, self.path = lexer, path
         self.by_table: dict[tuple[str, str], DecodeResult] = {}
+        self._filled: tuple[str, str] | None = None
+        self._number = self._size = 0
 
-    def add(self, piece: Piece) -> bool:
-        """Count the rows of a statement, if it is a COPY or an INSERT; whether it is."""
+    def begin(self, piece: Piece) -> bool:
+        """Take a statement; return whether it is a COPY, whose rows follow, or an INSERT."""
+        self.end()
+        self._number = self._size = 0
         if piece.copy_in:
-            target = sql_lexer.copy_target(piece.text) or b""
-            table = self._table(target)
-            number = size = 0
-            for block in self.lexer.rows():
-                number += block.count(b"\n")
-                size += len(block)
-            if not self.lexer.complete:
-                text = _("the rows of %(table)s do not end", table=".".join(table))
-                raise damaged(text, self.path)
-            self._note(table, number, size)
+            self._filled = self._table(sql_lexer.copy_target(piece.text) or b"")
             return True
         found = _INSERT.match(piece.text)
         if found is None:
@@ -122,6 +149,25 @@ class _Rows:
             number -= 1
         self._note(self._table(found[1]), number, piece.size)
         return True
+
+    def add(self, block: bytes) -> None:
+        """Count a block of rows of the COPY that was taken last."""
+        self._number += block.count(b"\n")
+        self._size += len(block)
+
+    def end(self) -> None:
+        """End the rows of the COPY that was taken last.
+
+        Raises:
+            BackupError: they have no end mark.
+        """
+        table, self._filled = self._filled, None
+        if table is None:
+            return
+        if not self.lexer.complete:
+            text = _("the rows of %(table)s do not end", table=".".join(table))
+            raise damaged(text, self.path)
+        self._note(table, self._number, self._size)
 
     def _note(self, table: tuple[str, str], number: int, size: int) -> None:
         before = self.by_table.get(table, DecodeResult(0, 0))
@@ -146,36 +192,69 @@ class _Object:
     kept: int = 0
 
 
-class _Reader:
-    """One walk over one dump."""
+class Contents:
+    """What a plain dump holds, noted while a lexer walks over it.
 
-    def __init__(self, file: IO[bytes], path: str) -> None:
+    Whoever walks gives every piece to `note`, and rows that it takes from the lexer to `add_rows`.
+
+    Args:
+        lexer: walks over the dump.
+        path: the backup, for messages.
+
+    Attributes:
+        past_head: whether the walk is behind what the dump says of its database.
+    """
+
+    def __init__(self, lexer: Lexer, path: str) -> None:
         self.path = path
-        self.lexer = Lexer(file.read, keep=KEEP)
-        self.rows = _Rows(self.lexer, path)
+        self.lexer = lexer
+        self.past_head = False
+        self.rows = _Rows(lexer, path)
         self.versions = {b"from database": "", b"by pg_dump": ""}
         self.entries: list[Entry] = []
         self.open: _Object | None = None
         self.complete = self.row_security = False
 
-    def read(self) -> PlainDump:
-        """Walk to the end."""
-        for piece in self.lexer.pieces():
-            if piece.kind == sql_lexer.SPACE:
-                continue
-            if self.complete:
-                self._afterwards(piece)
-            elif piece.kind == sql_lexer.COMMENT:
-                self._comment(piece)
-            elif piece.kind == sql_lexer.STATEMENT:
-                self._statement(piece)
-        self._close()
+    def note(self, piece: Piece) -> None:
+        """Note a piece.
+
+        Raises:
+            BackupError: the dump is damaged there.
+        """
+        if piece.kind == sql_lexer.SPACE or piece.kind == sql_lexer.END:
+            return
+        if piece.kind == sql_lexer.ROWS:
+            self.rows.add(piece.text)
+        elif self.complete:
+            self._afterwards(piece)
+        elif piece.kind == sql_lexer.COMMENT:
+            self._comment(piece)
+        elif piece.kind == sql_lexer.STATEMENT:
+            self._statement(piece)
+
+    def add_rows(self, block: bytes) -> None:
+        """Count rows that the lexer gave to somebody else."""
+        self.rows.add(block)
+
+    def result(self) -> PlainDump:
+        """Return what the dump holds, once it was walked to its end.
+
+        Raises:
+            BackupError: it is cut off.
+        """
+        self.rows.end()
         if not self.complete:
             raise damaged(_("its completion line is missing"), self.path)
+        return self.so_far()
+
+    def so_far(self) -> PlainDump:
+        """Return what was noted so far."""
+        self._close()
         from_database, by_dump = self.versions.values()
         toc = Toc(
             *((1, 15), "plain", "none", "", from_database, by_dump),
             *(self.entries, 0, 4, self.row_security),
+            encoding=self.lexer.encoding,
         )
         return PlainDump(toc, self.rows.by_table)
 
@@ -205,6 +284,7 @@ class _Reader:
             self.versions[kind] = self.versions[kind] or version[2].decode("ascii", "replace")
         elif found := _HEADER.match(text):
             self._close()
+            self.past_head = self.past_head or found[2] not in _OF_DATABASE
             name, kind, schema, owner = (
                 "" if group == b"-" else sql_encoding.decoded(group, self.lexer.encoding)
                 for group in found.groups()
@@ -216,7 +296,7 @@ class _Reader:
             return
         if _ROW_SECURITY.match(piece.text):
             self.row_security = True
-        is_rows = self.rows.add(piece)
+        is_rows = self.rows.begin(piece)
         entry = self.open
         if entry is None:
             return

@@ -82,3 +82,21 @@ def check_room(needed: int, folder: str) -> None:
             value=folder,
             remedy=_("make room there, or name a folder on another filesystem"),
         )
+
+
+def watch_room(folder: str) -> None:
+    """End a restore before it fills the disk: of a packed dump no size is known beforehand.
+
+    Raises:
+        ResilienceError: too little is left.
+    """
+    while not os.path.isdir(folder):
+        folder = os.path.dirname(folder)
+    free = shutil.disk_usage(folder).free
+    if free < decompress.HEADROOM // 2:
+        raise ResilienceError(
+            _("while restoring, the disk became full: %(free)d MiB are left", free=free >> 20),
+            option="work_dir",
+            value=folder,
+            remedy=_("make room there, or name a folder on another filesystem"),
+        )

@@ -23,6 +23,8 @@ _SHARED_ROWS = re.compile(
     rb"(pg_(?:database|authid|auth_members|tablespace))\b",
     re.IGNORECASE,
 )
+# Settings of the database that the dump makes: the restored one has them already.
+DATABASE_SETTING = "ALTER DATABASE SET"
 SHARED_CATALOGUES = ("PG_DATABASE", "PG_AUTHID", "PG_AUTH_MEMBERS", "PG_TABLESPACE")
 # Most tokens of a GRANT before its ON: one for each column that is granted.
 MANY = 4000
@@ -69,6 +71,8 @@ def _definition_name(left_out: LeftOut, words: Sequence[str], second: str, text:
     first = words[0]
     if second == "USER" and words[2:3] == ["MAPPING"]:
         return f"{first} USER MAPPING" if left_out.links else ""
+    if [first, second] == ["ALTER", "DATABASE"] and words[3:4] == ["SET"]:
+        return DATABASE_SETTING if words[4:5] != ["TABLESPACE"] else "ALTER DATABASE"
     if second in SHARED or second in ("SYSTEM", "OWNED"):
         return f"{first} {second}"
     if first != "ALTER":

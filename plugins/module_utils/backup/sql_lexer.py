@@ -599,6 +599,18 @@ def words(text: bytes, most: int = 12) -> list[str]:
     return found
 
 
+def after_words(text: bytes, count: int) -> bytes:
+    """Return what of a statement follows its first tokens; comments among them do not count."""
+    at = 0
+    while count and (match := _TOKEN.search(text, at)):
+        at = match.end()
+        if match[0] == b"/*":
+            at = _comment_end(text, at)
+        elif not match[0].startswith(b"--"):
+            count -= 1
+    return text[at:]
+
+
 def _comment_end(text: bytes, at: int) -> int:
     """Return where a comment ends that began before a position, those nested in it included."""
     depth = 1

@@ -19,13 +19,14 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
-from typing import IO, Any
+from typing import Any
 
 from ..common import interrupt
 from ..common.safe_text import one_line
 from ..database.connection import driver, open_connection
 from ..database.postgres import Server
-from . import restore_errors, sql_lexer
+from . import decompress, restore_errors, sql_lexer
+from .plain_dump import Contents, PlainDump
 from .sql_left_out import LeftOut
 
 Progress = Callable[[int, int], None]
@@ -64,12 +65,14 @@ class LoadResult:
         harmless: failed, and nothing is lost.
         left_out: what was not executed, by its name, and how often.
         statements: that were executed.
+        contents: what the dump holds, where that was asked for.
     """
 
     errors: list[str] = dataclasses.field(default_factory=list)
     harmless: list[str] = dataclasses.field(default_factory=list)
     left_out: Counter[str] = dataclasses.field(default_factory=Counter)
     statements: int = 0
+    contents: PlainDump | None = None
 
 
 class _Stopped(Exception):
@@ -77,16 +80,25 @@ class _Stopped(Exception):
 
 
 class _Rows:
-    """The rows of one COPY as psycopg2 reads them."""
+    """The rows of one COPY as psycopg2 reads them.
+
+    Attributes:
+        error: why they could not be read; psycopg2 only passes its text on to the server.
+    """
 
     def __init__(self, blocks: Iterator[bytes], stopped: threading.Event) -> None:
         self._blocks, self._stopped = blocks, stopped
+        self.error: Exception | None = None
 
     def read(self, size: int = -1) -> bytes:
         """Return the next block, whatever its size; nothing at the end."""
         if self._stopped.is_set():
             raise _Stopped
-        return next(self._blocks, b"")
+        try:
+            return next(self._blocks, b"")
+        except Exception as error:  # raised again where the COPY ends
+            self.error = error
+            raise
 
     def readline(self) -> bytes:
         """Return the next block; psycopg2 requires this method, but does not call it."""
@@ -98,13 +110,15 @@ class _Loader:
 
     def __init__(
         self,
-        file: IO[bytes],
+        read: Callable[[int], bytes],
         connection: Any,
         left_out: LeftOut,
+        noted_as: str,
     ) -> None:
         self.connection, self.cursor = connection, connection.cursor()
         self.descriptor: int = connection.fileno()
-        self.lexer = sql_lexer.Lexer(file.read, keep=LONGEST, follow=False)
+        self.lexer = sql_lexer.Lexer(read, keep=LONGEST, follow=False)
+        self._contents = Contents(self.lexer, noted_as) if noted_as else None
         self.done = LoadResult()
         self.stopped = threading.Event()
         self._left_out = left_out
@@ -119,10 +133,14 @@ class _Loader:
 
         Raises:
             psycopg2.Error: the connection was lost.
+            BackupError: the dump is damaged.
         """
+        contents = self._contents
         for piece in self.lexer.pieces():
             if self.stopped.is_set():
                 return
+            if contents:
+                contents.note(piece)
             if piece.one_row:
                 self._collect(piece)
             elif piece.kind == sql_lexer.STATEMENT:
@@ -133,6 +151,8 @@ class _Loader:
             elif piece.kind == sql_lexer.COMMENT and _HEADER.match(piece.text):
                 self._cleaning = False
         self._send()
+        if contents:
+            self.done.contents = contents.result()
 
     def _collect(self, piece: sql_lexer.Piece) -> None:
         """Put an INSERT beside others: one trip to the server for each costs more than the row."""
@@ -206,10 +226,22 @@ class _Loader:
         return "it holds a zero byte" if b"\0" in piece.text else ""
 
     def _copy(self, piece: sql_lexer.Piece) -> None:
-        rows = self.lexer.rows()
-        self.cursor.copy_expert(piece.text, _Rows(rows, self.stopped), sql_lexer.BLOCK)
+        rows = _Rows(self._blocks(), self.stopped)
+        try:
+            self.cursor.copy_expert(piece.text, rows, sql_lexer.BLOCK)
+        except driver().Error:
+            if rows.error is not None:
+                raise rows.error from None
+            raise
         if not self.lexer.complete:
             self.done.errors.append(_error(piece, "its rows have no end mark"))
+
+    def _blocks(self) -> Iterator[bytes]:
+        """Yield the rows of a COPY, counted."""
+        for block in self.lexer.rows():
+            if self._contents:
+                self._contents.add_rows(block)
+            yield block
 
     def _foreign_rows(self, text: bytes) -> str:
         """Return a name if these are rows of a foreign table, which another server would get."""
@@ -252,19 +284,26 @@ def load(
     *,
     left_out: LeftOut,
     time_limit: float,
+    compression: str = "none",
+    note: bool = False,
+    watch: Callable[[], object] | None = None,
     progress: Progress | None = None,
 ) -> LoadResult:
     """Execute a plain dump in a database.
 
     Args:
-        path: the dump, unpacked.
+        path: the dump.
         server: where the database is.
         database: its name.
         left_out: what is not executed.
         time_limit: seconds.
+        compression: of the dump, which is unpacked meanwhile; `none` for one that is not packed.
+        note: whether to note what the dump holds, and prove it whole, in the same walk.
+        watch: called a few times a second; what it raises ends the load.
         progress: called with bytes read and bytes in all, a few times a second.
 
     Raises:
+        BackupError: the dump is damaged.
         TimeoutError: it did not end in time; its session was ended.
         ResilienceError: the server failed meanwhile.
         KeyboardInterrupt: an interrupt came; its session was ended.
@@ -275,14 +314,16 @@ def load(
         with contextlib.suppress(driver().Error), connection.cursor() as cursor:
             # Errors are judged by their English words.
             cursor.execute("SET lc_messages TO 'C'")
-        with open(path, "rb", buffering=0) as file:
-            run = _Loader(file, connection, left_out)
-            _run_beside(
-                run,
-                server.dsn(database),
-                time_limit,
-                lambda: progress(run.lexer.position, size) if progress else None,
-            )
+        with decompress.reading(path, compression, time_limit) as read:
+            run = _Loader(read, connection, left_out, path if note else "")
+
+            def look() -> None:
+                if watch:
+                    watch()
+                if progress:
+                    progress(run.lexer.position, size)
+
+            _run_beside(run, server.dsn(database), time_limit, look)
         return run.done
     finally:
         connection.close()

@@ -20,6 +20,7 @@ from typing import Any, Protocol
 from ..backup import (
     archive,
     backup_digest,
+    database_locale,
     expectation,
     manifest,
     restore,
@@ -179,27 +180,26 @@ class BackupProof:
         settings, place = self.settings, self.place
         self._fetch(folder)
         binaries = place.binaries()
-        known, digest = self._digest()
-        # The place is prepared beside the decoding; but nothing is started, and nothing restored,
-        # before all of the backup was decoded.
+        # The place is prepared meanwhile; but nothing is started, and nothing restored, before the
+        # digest was compared and all of the backup was decoded. A plain dump is decoded only once,
+        # while it is restored into a place of its own.
         with ThreadPoolExecutor(max_workers=1) as beside:
             prepared = beside.submit(place.prepare)
+            known, digest = self._digest()
             with self.phases.phase("decode"):
                 whole = archive.prepare(
-                    self.backup["path"], folder, binaries, time_limit=settings.time_limit
+                    self.backup["path"],
+                    folder,
+                    binaries,
+                    time_limit=settings.time_limit,
+                    in_one_walk=place.throwaway,
                 )
                 self.backup.update(archive.to_dict(whole))
         ready = place.selection(whole)
         self._part = ready is not whole
         # A manifest names all of the backup, so it does not state what a part must hold.
         known = None if self._part else known
-        expected = expectation.from_entries(ready.toc.entries, ready.rows)
-        lost = manifest.apply(known, expected) if known else []
-        set_aside = self.backup.get("set_aside", ())
-        evidence = archive_check.evidence(
-            ready, digest, expected, lost, self.backup["file"], set_aside
-        )
-        self.add_step("archive", evidence)
+        expected = self._expectation(ready, known, digest)
         with self.phases.phase(place.phase):
             prepared.result()
             place.check(ready)
@@ -207,7 +207,10 @@ class BackupProof:
             if data_folder:
                 restore_size.check_room(restore_size.estimate(ready, expected), data_folder)
             server = place.open()
-        self._restore(ready, server, folder)
+        read = self._restore(ready, known, server, folder, data_folder)
+        if not ready.proved:
+            self.backup.update(archive.to_dict(read))
+            expected = self._expectation(read, known, digest)
         place.restored(self, expected)
         with place.serving(server) as serving:
             self.validate(server, expected, serving)
@@ -259,7 +262,10 @@ class BackupProof:
         if seconds is None:
             seconds = self.phases.phases[-1]["seconds"] if self.phases.phases else 0.0
         check = checks.conclude(id, evidence, seconds)
-        self.steps.append(checks.without_ignored(check, self.place.validation.ignore).to_dict())
+        self.steps.append(self._without_ignored(check))
+
+    def _without_ignored(self, check: checks.CheckResult) -> dict[str, Any]:
+        return checks.without_ignored(check, self.place.validation.ignore).to_dict()
 
     def _fetch(self, folder: str) -> None:
         if self.chosen is None and self._source is not None:
@@ -285,9 +291,31 @@ class BackupProof:
         same = all(before.get(key) == self.backup[key] for key in ("path", "bytes", "mtime_ns"))
         return (before.get("sha256") if same else None), backup_digest.LAST_DRILL
 
-    def _restore(self, ready: Archive, server: Server, folder: str) -> None:
+    def _expectation(
+        self, ready: Archive, known: Manifest | None, digest: backup_digest.Digest
+    ) -> Expectation:
+        """Return what must be restored; add the check `archive` once the backup is proved."""
+        expected = expectation.from_entries(ready.toc.entries, ready.rows)
+        lost = manifest.apply(known, expected) if known else []
+        if ready.proved:
+            evidence = archive_check.evidence(
+                ready, digest, expected, lost, self.backup["file"], self.backup["set_aside"]
+            )
+            decoding = next(one for one in self.phases.phases if one["name"] == "decode")
+            check = checks.conclude("archive", evidence, decoding["seconds"])
+            self.steps.insert(0, self._without_ignored(check))
+        return expected
+
+    def _restore(
+        self,
+        ready: Archive,
+        known: Manifest | None,
+        server: Server,
+        folder: str,
+        data_folder: str | None,
+    ) -> Archive:
+        """Restore an archive, add the check, and return the archive, proved."""
         settings, place = self.settings, self.place
-        lacking = roles_needed.read(ready.toc.entries).missing(restore.roles(server)).in_words()
         with self.phases.phase("restore"):
             done = restore.restore(
                 ready,
@@ -297,16 +325,23 @@ class BackupProof:
                 time_limit=settings.time_limit,
                 replace=place.throwaway,
                 options=place.pg_restore_options(ready, folder),
+                made_as=(database_locale.clauses(known.encoding, known.locale) if known else None),
+                watch=(lambda: restore_size.watch_room(data_folder)) if data_folder else None,
             )
+            if done.contents:
+                ready = archive.with_contents(ready, done.contents)
+        lacking = roles_needed.read(ready.toc.entries).missing(restore.roles(server)).in_words()
         self.restored = {
-            **dataclasses.asdict(done),
+            **dataclasses.asdict(dataclasses.replace(done, contents=None)),
             "programs": server.binaries.bin_dir,
             "seconds": round(done.seconds, 3),
         }
+        del self.restored["contents"]
         errors = [of_restore_error(error) for error in done.errors]
         self.add_step("restore", Evidence(join([restore.evidence(done), lacking], "; "), errors))
         if place.throwaway and place.validation.amcheck:
             restore.add_amcheck(server, place.database)
+        return ready
 
     def _production_drift(self) -> Evidence | None:
         """Compare with production, where the settings name a user of it who may read."""

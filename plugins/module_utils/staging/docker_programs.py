@@ -70,7 +70,7 @@ class ImageBinaries(Binaries):
             *("--cap-drop=ALL", "--cap-add=DAC_READ_SEARCH", "--security-opt=no-new-privileges"),
             *("--user=0", "--read-only"),
             # Without a value they come from the caller's environment: a password in no list.
-            *("--env=PGPASSWORD", "--env=LC_ALL"),
+            *("--env=PGPASSWORD", "--env=PGOPTIONS", "--env=LC_ALL"),
             *(f"--entrypoint={program}", self.image, *kept),
         ]
 

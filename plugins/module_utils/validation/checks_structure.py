@@ -10,6 +10,7 @@ import dataclasses
 from collections import Counter
 from collections.abc import Mapping
 
+from ..backup import database_locale
 from ..checks.checks import Evidence
 from ..checks.findings import Finding
 from ..common.messages import _, join, ngettext
@@ -305,8 +306,7 @@ def collation(context: CheckContext) -> Evidence:
 
 
 _LOCALE = """
-SELECT datcollate, datctype, datlocprovider::text, coalesce(datcollversion, '')
-FROM pg_database WHERE datname = current_database()"""
+SELECT datcollate, datctype, to_jsonb(d) FROM pg_database d WHERE datname = current_database()"""
 
 
 def _unlike_production(context: CheckContext) -> list[Finding]:
@@ -315,9 +315,13 @@ def _unlike_production(context: CheckContext) -> list[Finding]:
     That proves nothing against the backup, but its sort order was not seen here.
     """
     expected = context.expected.locale
-    names = ("collate", "ctype", "provider", "version")
-    here = dict(zip_equal(names, context.catalogue.rows(_LOCALE)[0]))
-    differing = [name for name in names if name in expected and expected[name] != here[name]]
+    collate, ctype, row = context.catalogue.rows(_LOCALE)[0]
+    here = {"collate": collate, "ctype": ctype, **database_locale.of_catalogue(row)}
+    differing = [
+        name
+        for name, found in here.items()
+        if name in expected and _one_form(expected[name]) != _one_form(found)
+    ]
     if not differing:
         return []
     text = _(
@@ -328,7 +332,13 @@ def _unlike_production(context: CheckContext) -> list[Finding]:
     return [Finding("collation.unlike_production", "", text)]
 
 
+def _one_form(locale: str) -> str:
+    """Return a locale in one form: since version 16 PostgreSQL writes ICU's `pt_BR` as `pt-BR`."""
+    return locale.replace("_", "-").lower()
+
+
 def _sorting(locale: Mapping[str, str], here: Mapping[str, str]) -> str:
     """Locale and version, for people; what a dump does not record is taken to be as here."""
     version = locale.get("version", here["version"]) or _("of no version")
-    return join([locale.get("collate", ""), version], " ")
+    own = [locale.get("locale", ""), locale.get("rules", "")]
+    return join([locale.get("collate", ""), *filter(None, own), version], " ")
