@@ -169,7 +169,7 @@ def _folders(root: str, tiers: Sequence[str]) -> Iterator[BackupFile]:
                 yield BackupFile(
                     f"{tier}/{entry.name}",
                     tier,
-                    _size(entry.path),
+                    size(entry.path),
                     os.lstat(contents).st_mtime_ns,
                     None,
                     backup_names.taken_at(match) if match else None,
@@ -183,7 +183,7 @@ def _is_file(path: str) -> bool:
         return False
 
 
-def _size(path: str) -> int:
+def size(path: str) -> int:
     """Return the bytes of a file, or of the files of a folder."""
     if not os.path.isdir(path):
         return os.path.getsize(path)
@@ -202,7 +202,7 @@ def _at(path: str, pattern: str, now: datetime.datetime) -> ChosenBackup:
         else backup_names.compiled(pattern).match(name)
     )
     taken = backup_names.taken_at(match) if match else None
-    file = BackupFile(path, "", _size(path), seen.st_mtime_ns, None, taken)
+    file = BackupFile(path, "", size(path), seen.st_mtime_ns, None, taken)
     return _chosen(os.path.abspath(path), file, None, now)
 
 

@@ -17,6 +17,7 @@ import os
 import re
 
 from ..common.errors import BackupError, ResilienceError
+from ..common.files import replace_file
 from ..common.messages import _, join
 from ..inventory import tree_digests
 from .unreadable import unreadable_error
@@ -52,6 +53,31 @@ def take(path: str) -> str:
         return _of_folder(_file_digests(path)) if os.path.isdir(path) else tree_digests.sha256(path)
     except OSError as error:
         raise unreadable_error(path, error) from error
+
+
+def write(made: str, backup: str) -> str:
+    """Write `<backup>.sha256` in the form of sha256sum(1), and return the digest; see `Digest`.
+
+    Args:
+        made: where the backup lies now.
+        backup: where it will lie.
+
+    Raises:
+        ResilienceError: it cannot be read.
+        OSError: the file cannot be written.
+    """
+    if os.path.isdir(made):
+        try:
+            digests = _file_digests(made)
+        except OSError as error:
+            raise unreadable_error(made, error) from error
+        digest = _of_folder(digests)
+        lines = "".join(f"{one}  {name}\n" for name, one in sorted(digests.items()))
+    else:
+        digest = take(made)
+        lines = f"{digest}  {os.path.basename(backup)}\n"
+    replace_file(backup + DIGEST_SUFFIX, lines)
+    return digest
 
 
 def verify_digest(path: str, known: str | None = None, source: str = GIVEN) -> Digest:

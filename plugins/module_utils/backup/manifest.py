@@ -100,21 +100,23 @@ def of(held: SnapshotContent, sha256: str = "", size: int = 0) -> Manifest:
     return Manifest(sha256=sha256, bytes=size, **values)
 
 
-def write(backup: str, held: SnapshotContent) -> Manifest:
+def write(backup: str, held: SnapshotContent, *, made: str = "", sha256: str = "") -> Manifest:
     """Write a backup's manifest beside it and return it.
 
     Args:
         backup: the finished file or folder.
         held: what the database held at the backup's snapshot.
+        made: where the backup lies until it gets its name, if it has not got it.
+        sha256: its digest, if that was taken already.
 
     Raises:
         ResilienceError: the backup cannot be read, or the manifest not be written.
     """
-    sha256 = backup_digest.take(backup)
-    made = of(held, sha256, _size(backup))
+    where = made or backup
+    made_manifest = of(held, sha256 or backup_digest.take(where), _size(where))
     path = path_of(backup)
     try:
-        replace_json(path, made.to_dict())
+        replace_json(path, made_manifest.to_dict())
     except OSError as error:
         raise ResilienceError(
             _("the manifest cannot be written: %(why)s", why=reason(error)),
@@ -122,7 +124,7 @@ def write(backup: str, held: SnapshotContent) -> Manifest:
             value=path,
             remedy=_("make room there, or look who may write to that folder"),
         ) from error
-    return made
+    return made_manifest
 
 
 def _size(path: str) -> int:

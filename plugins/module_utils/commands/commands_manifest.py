@@ -2,32 +2,35 @@
 # Copyright (c) 2026, chefwell.resilience contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""`backup-manifest`: run the command that makes a backup, and write its manifest beside it.
+"""`backup-manifest`: make a backup and write its manifest beside it.
+
+    backup-manifest.sh --tier daily --dsn dbname=DB --roles --keep 7
 
     backup-manifest.sh --backup FILE --dsn dbname=DB -- bash -c 'set -o pipefail
       pg_dump -Fc ${BACKUP_SNAPSHOT:+--snapshot="$BACKUP_SNAPSHOT"} DB | gzip > "$0"' FILE
 
     backup-manifest.sh --orphans remove
 
-Whatever fails here, the command runs. Exit codes: 0 backup and manifest, 1 a backup without its
-manifest, 2 or 3 no backup. Afterwards manifests are removed whose backup was rotated away a day ago
-or more; `--orphans` lists or removes them all.
+The first form runs pg_dump itself. The second runs a command that makes the backup; whatever fails
+here, the command runs. Exit codes: 0 backup and manifest, 1 a backup without its manifest, 2 or 3
+no backup. Afterwards manifests are removed whose backup was rotated away a day ago or more;
+`--orphans` lists or removes them all.
 """
 
 from __future__ import annotations
 
 import argparse
-import contextlib
 import gzip
 import json
 import lzma
 import os
-import subprocess
 import zlib
 
-from ..backup import file_kind, manifest, manifest_snapshot
+from ..backup import dump_run, file_kind, manifest, snapshot_command
+from ..common import interrupt
 from ..common.errors import ResilienceError
 from ..common.language import translations
+from ..common.messages import translate
 from ..common.safe_text import clean
 from ..common.system_errors import reason
 from ..proof.restore_settings import RestoreSettings
@@ -43,13 +46,25 @@ from .command import (
 )
 
 DAY = 86400
-# Whoever names no database in one of these would get the one that has the user's name.
-DATABASE_VARIABLES = ("PGDATABASE", "PGSERVICE")
+# Options of the form that runs pg_dump itself, by their names in `DumpOptions`.
+OWN = {
+    "name": "name",
+    "format": "format",
+    "compress": "compress",
+    "jobs": "jobs",
+    "exclude_schema": "exclude_schemas",
+    "exclude_table": "exclude_tables",
+    "exclude_table_data": "exclude_table_data",
+    "roles": "roles",
+    "keep": "keep",
+}
 
 
 def _arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--backup", metavar="FILE", help="what the command makes")
-    parser.add_argument(
+    which = parser.add_mutually_exclusive_group()
+    which.add_argument("--tier", help="run pg_dump, and put the backup into this tier")
+    which.add_argument("--backup", metavar="FILE", help="what the command makes")
+    which.add_argument(
         "--orphans",
         choices=("list", "remove"),
         help="list or remove the manifests whose backups are gone, and run nothing",
@@ -60,84 +75,85 @@ def _arguments(parser: argparse.ArgumentParser) -> None:
         help="libpq connection string of the database that is dumped; its environment when left"
         " out, which must then hold PGDATABASE or PGSERVICE",
     )
+    own = parser.add_argument_group("with --tier")
+    own.add_argument("--name", help="the backup's name, before date and time (backup)")
+    own.add_argument("--format", choices=list(dump_run.FORMATS), help="as of pg_dump (custom)")
+    own.add_argument("--compress", metavar="METHOD[:LEVEL]", help="as of pg_dump")
+    own.add_argument("--jobs", type=int, help="of --format directory")
+    own.add_argument("--exclude-schema", action="append", metavar="PATTERN", help="as of pg_dump")
+    own.add_argument("--exclude-table", action="append", metavar="PATTERN", help="as of pg_dump")
+    own.add_argument(
+        "--exclude-table-data", action="append", metavar="PATTERN", help="as of pg_dump"
+    )
+    own.add_argument(
+        "--roles", action="store_true", default=None, help="save the roles of the server beside it"
+    )
+    own.add_argument(
+        "--keep", type=int, metavar="NUMBER", help="remove older backups of this name and tier"
+    )
     parser.add_argument("what", nargs="*", metavar="COMMAND", help="the command, behind --")
 
 
 def _run(settings: RestoreSettings, arguments: argparse.Namespace) -> int:
+    given = {
+        field: value
+        for argument, field in OWN.items()
+        if (value := getattr(arguments, argument)) is not None
+    }
+    if arguments.tier:
+        return _own_dump(settings, arguments, given)
+    if given:
+        raise ResilienceError(
+            "this option belongs to the form that runs pg_dump itself",
+            option="--" + next(one for one, field in OWN.items() if field in given),
+            remedy="give --tier TIER, or leave it out",
+        )
     if arguments.orphans:
         return _orphans(settings, arguments)
     if not arguments.backup or not arguments.what:
         raise ResilienceError(
             "there is no backup to make",
             option="--backup" if not arguments.backup else "COMMAND",
-            remedy="give --backup FILE -- COMMAND, or --orphans list",
+            remedy="give --tier TIER, or --backup FILE -- COMMAND, or --orphans list",
         )
-    code, held, problem = _dump(arguments)
-    made = None
-    lost = _missing(arguments.backup) if code == 0 else f"the command ended with {code}"
-    if held is not None and not lost:
+    code, held, problem = snapshot_command.run(lambda _snapshot: arguments.what, arguments.dsn)
+    result = dump_run.DumpResult(arguments.backup, code=code)
+    result.lost = _missing(arguments.backup) if code == 0 else f"the command ended with {code}"
+    if problem:
+        result.problems.append(problem)
+    if held is not None and not result.lost:
         try:
-            made = manifest.write(arguments.backup, held)
+            result.made = manifest.write(arguments.backup, held)
         except ResilienceError as error:
-            problem = str(error)
-    return _report(settings, arguments, code, lost, problem, made)
+            result.problems.append(str(error))
+    return _report(settings, arguments, result)
 
 
-def _dump(
-    arguments: argparse.Namespace,
-) -> tuple[int, manifest_snapshot.SnapshotContent | None, str]:
-    """Run the command; return its exit code, what was read meanwhile, and why nothing was read."""
-    with contextlib.ExitStack() as stack:
-        try:
-            _refuse_unnamed(arguments.dsn)
-            parameters = {"dsn": arguments.dsn}
-            snapshot = stack.enter_context(manifest_snapshot.export(parameters))
-        except Exception as error:  # pg_dump takes a snapshot of its own then
-            return _command(arguments.what), None, str(error)
-        with _running(arguments.what, snapshot.name) as running:
-            reading = manifest_snapshot.BackgroundReading(snapshot)
-            try:
-                code = running.wait()
-            finally:
-                if running.poll() != 0:
-                    reading.stop()
-        if code == 0:
-            return code, *reading.result()
-        if snapshot.alive():
-            return code, None, ""
-    # The snapshot was lost, which may be what ended the command.
-    return _command(arguments.what), None, "the session that held the snapshot was ended"
-
-
-def _refuse_unnamed(dsn: str) -> None:
-    named = "dbname" in dsn or "://" in dsn or "service" in dsn
-    if not named and not any(os.environ.get(name) for name in DATABASE_VARIABLES):
+def _own_dump(
+    settings: RestoreSettings, arguments: argparse.Namespace, given: dict[str, object]
+) -> int:
+    if arguments.what:
         raise ResilienceError(
-            "no database is named, and pg_dump may dump another than the one that would be read",
-            option="--dsn",
-            value=dsn,
-            remedy="give --dsn dbname=NAME",
-        )
-
-
-def _command(what: list[str]) -> int:
-    with _running(what, "") as running:
-        return running.wait()
-
-
-def _running(what: list[str], snapshot: str) -> subprocess.Popen[bytes]:
-    environment = {key: value for key, value in os.environ.items() if key != manifest.VARIABLE}
-    if snapshot:
-        environment[manifest.VARIABLE] = snapshot
-    try:
-        return subprocess.Popen(what, env=environment)
-    except OSError as error:
-        raise ResilienceError(
-            f"the command cannot be run: {reason(error)}",
+            "a command is given beside --tier, which runs pg_dump itself",
             option="COMMAND",
-            value=what[0],
-            remedy="give its full path",
-        ) from error
+            value=arguments.what[0],
+            remedy="leave out the command, or use --backup FILE instead of --tier",
+        )
+    lists = {name: tuple(value) for name, value in given.items() if isinstance(value, list)}
+    options = dump_run.DumpOptions(arguments.tier, **{**given, **lists})  # type: ignore[arg-type]
+    try:
+        result = dump_run.make(
+            options,
+            arguments.dsn,
+            root=settings.tree_root,
+            tiers=settings.tiers,
+            pattern=settings.backup_pattern,
+            bin_dir=settings.bin_dir,
+        )
+    except KeyboardInterrupt:
+        interrupt.begin_cleanup()
+        result = dump_run.DumpResult(lost="it was interrupted", code=-1)
+    return _report(settings, arguments, result)
 
 
 def _missing(backup: str) -> str:
@@ -163,46 +179,44 @@ def _missing(backup: str) -> str:
 
 
 def _report(
-    settings: RestoreSettings,
-    arguments: argparse.Namespace,
-    code: int,
-    lost: str,
-    problem: str,
-    made: manifest.Manifest | None,
+    settings: RestoreSettings, arguments: argparse.Namespace, result: dump_run.DumpResult
 ) -> int:
-    lines = [f"{now()} backup={json.dumps(arguments.backup)} command_exit={code}"]
-    if lost:
-        lines.append(f"{now()} no backup: {lost}")
-        warn(f"backup-manifest: no backup: {lost}")
-    if problem:
-        lines.append(f"{now()} no manifest: {problem}")
-        warn(f"backup-manifest: {problem}")
+    language = translations(settings.language)
+    backup, made = result.path or arguments.backup or arguments.tier, result.made
+    lines = [f"{now()} backup={json.dumps(backup)} command_exit={result.code}"]
+    if result.lost:
+        lines.append(f"{now()} no backup: {result.lost}")
+        warn(f"backup-manifest: no backup: {result.lost}")
+    for problem in result.problems:
+        lines.append(f"{now()} {'no manifest: ' if made is None else ''}{problem}")
+        warn(f"backup-manifest: {translate(language, problem)}")
     unreadable = dict(made.unreadable) if made else {}
     for name, why in sorted(unreadable.items()):
         lines.append(f"{now()} not in the manifest: {name}: {why}")
         warn(f"backup-manifest: not in the manifest: {clean(name)}: {clean(why)}")
     _log(settings, lines)
-    if lost:
+    if result.lost:
         return EXIT_CRITICAL
-    folder = os.path.dirname(os.path.abspath(arguments.backup))
-    gone = _remove(manifest.orphans(folder, older_than=DAY))
-    _log(settings, [f"{now()} removed {path}" for path in gone])
+    gone = _remove(manifest.orphans(os.path.dirname(os.path.abspath(backup)), older_than=DAY))
+    _log(settings, [f"{now()} removed {path}" for path in [*gone, *result.rotated]])
     if made is None:
         return EXIT_WARNING
     rows = sum(count for count, _digest in made.tables.values())
     if arguments.json:
-        result = {
-            "manifest": manifest.path_of(arguments.backup),
+        plain = {
+            "backup": backup,
+            "manifest": manifest.path_of(backup),
             "rows": rows,
             "removed": gone,
+            "rotated": result.rotated,
             "unreadable": unreadable,
         }
-        print_result(json.dumps(result))
+        print_result(json.dumps(plain))
     else:
-        gettext = translations(settings.language).gettext
         figures = {"tables": len(made.tables), "rows": rows}
-        print_result(gettext("✅ Manifest written: %(tables)d tables, %(rows)d rows") % figures)
-    return EXIT_OK
+        line = language.gettext("✅ Manifest written: %(tables)d tables, %(rows)d rows") % figures
+        print_result(line)
+    return EXIT_WARNING if result.problems else EXIT_OK
 
 
 def _orphans(settings: RestoreSettings, arguments: argparse.Namespace) -> int:

@@ -52,7 +52,7 @@ def replace_file(
             os.unlink(temporary)
         raise
     if durable:
-        _sync_folder(folder)
+        sync_folder(folder)
 
 
 def replace_json(path: str, value: Any, *, mode: int = 0o600) -> None:
@@ -65,7 +65,7 @@ def replace_json(path: str, value: Any, *, mode: int = 0o600) -> None:
     replace_file(path, json.dumps(value), mode=mode)
 
 
-def _sync_folder(folder: str) -> None:
+def sync_folder(folder: str) -> None:
     """Write the folder's new entry to the disk, where its filesystem can."""
     # The content is in place already: a filesystem that cannot sync a folder refuses nothing.
     with contextlib.suppress(OSError):
