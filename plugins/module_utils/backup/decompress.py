@@ -32,8 +32,8 @@ AHEAD = 4
 PROGRAMS = {"zstd": ("zstd", "-dcq"), "lz4": ("lz4", "-dcq")}
 
 
-class _EnoughReadError(Exception):
-    """Leaves a stream that is not read to its end."""
+class _EnoughReadError(BaseException):
+    """Leaves a stream that is not read to its end; no error, so that nobody looks for its cause."""
 
 
 @contextlib.contextmanager

@@ -21,7 +21,6 @@ from typing import Any
 from ..common.errors import ResilienceError
 from ..common.messages import _
 from ..common.safe_text import one_line
-from ..common.zip_equal import zip_equal
 from ..database import content_digest, structure
 from ..database.catalogue import LARGE_OBJECT_DIGESTS, ObjectName
 from ..database.connection import driver, open_connection

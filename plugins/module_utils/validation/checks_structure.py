@@ -14,7 +14,6 @@ from ..backup import database_locale
 from ..checks.checks import Evidence
 from ..checks.findings import Finding
 from ..common.messages import _, join, ngettext
-from ..common.zip_equal import zip_equal
 from ..database.catalogue import ObjectName
 from . import tenant_matrix
 from .check_context import CheckContext, combined_evidence, dotted_name, presence_evidence
