@@ -148,3 +148,31 @@ class TestBackupTree:
         (sync,) = offsite_config.syncs(settings)
         assert (sync.backup_path, sync.tiers) == ("/srv", ("dumps",))
         assert (sync.marker, sync.schedule) == ("dumps/.chefwell-backups", {"dumps": 24.0})
+
+
+@pytest.mark.parametrize(
+    ("text", "named"),
+    [
+        ('{"path": "/a\\u0000b"}', ["path", "zero byte"]),
+        ('{"path": "\\ud800"}', ["path", "half a character"]),
+        ('{"path": "/b", "anything": [{"x": ["\\u0000"]}]}', ["anything[0].x[0]", "zero byte"]),
+        ('{"path": "/b", "warning": NaN}', ["warning", "too large, or is none"]),
+        ('{"path": "/b", "warning": -Infinity}', ["warning", "too large, or is none"]),
+        ('{"path": "/b", "anything": [{"x": 1e400}]}', ["anything[0].x", "too large, or is none"]),
+        ('{"path": "/b", "limit": 1%s}' % ("0" * 400), ["[limit=", "too large, or is none"]),
+        ('{"path": "/b", "limit": 1000000001}', ["limit", "above 1000000000"]),
+        ('{"path": "/b", "inner": {"host": "h", "port": 10000000000}}', ["inner.port", "above"]),
+        ('{"path": "/b", "path": "/c"}', ["is not JSON", "'path' is given twice"]),
+        ('{"path": ' + "[" * 100_000, ["is not JSON"]),
+        ("\ufeff{}", ["is not JSON", "BOM"]),
+    ],
+)
+def test_what_no_option_can_mean_is_refused(tmp_path: Path, text: str, named: list[str]) -> None:
+    with pytest.raises(ResilienceError) as refused:
+        load(write(tmp_path, text), Outer)
+    for part in [*named, "stage.json"]:
+        assert part in str(refused.value), refused.value
+
+
+def test_half_characters_of_a_file_name_are_kept(tmp_path: Path) -> None:
+    assert load(write(tmp_path, '{"path": "/b\\udce9"}'), Outer).path == "/b\udce9"

@@ -28,6 +28,12 @@ from .system_errors import reason
 Settings = TypeVar("Settings")
 # What `X | Y` makes; Python 3.9 has none, so settings write Union and Optional.
 _UNION = getattr(types, "UnionType", Union)
+# Greatest values by the unit that ends an option's name: within them times and dates are computed.
+MOST = {"_days": 36_500, "_hours": 876_000, "_minutes": 52_560_000}
+# Of seconds, and of whatever is counted.
+MOST_OF_OTHERS = 1_000_000_000
+# Numbers beyond are no seconds, bytes or shares; every float up to it is exact.
+LARGEST = 2**53
 HIDDEN = "(not shown: it may hold a password)"
 
 
@@ -37,6 +43,7 @@ def option(
     required: bool = False,
     choices: tuple[str, ...] = (),
     minimum: float | None = None,
+    maximum: int | None = None,
     secret: bool = False,
 ) -> Any:
     """Declare a field of a settings class that is more than a type and a default.
@@ -46,9 +53,13 @@ def option(
         required: whether it must be given, and not be empty.
         choices: the values that it may have; all values of its type when empty.
         minimum: the least value of a number.
+        maximum: its greatest value; that of its unit when left out, see `MOST`.
         secret: whether no error may show its value.
     """
-    metadata = {"required": required, "choices": choices, "minimum": minimum, "secret": secret}
+    metadata = {
+        **{"required": required, "choices": choices, "secret": secret},
+        **{"minimum": minimum, "maximum": maximum},
+    }
     if isinstance(default, (dict, list)):
         # pylint: disable-next=invalid-field-call
         return dataclasses.field(default_factory=default.copy, metadata=metadata)
@@ -79,7 +90,7 @@ def read(path: str) -> dict[str, Any]:
     """
     try:
         with open(path, encoding="utf-8") as file:
-            values = json.load(file)
+            values = json.load(file, object_pairs_hook=_without_duplicates)
     except OSError as error:
         raise ResilienceError(
             f"the configuration cannot be read: {reason(error)}",
@@ -87,7 +98,7 @@ def read(path: str) -> dict[str, Any]:
             value=path,
             remedy="run the stage's playbook, which writes it, or name another file with --config",
         ) from error
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise ResilienceError(
             f"the configuration is not JSON: {error}",
             option="config",
@@ -96,6 +107,16 @@ def read(path: str) -> dict[str, Any]:
         ) from error
     if not isinstance(values, dict):
         raise ResilienceError("the configuration is not a JSON object", option="config", value=path)
+    return values
+
+
+def _without_duplicates(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """Return a JSON object; of a name that is given twice only one value would count."""
+    values = dict(pairs)
+    if len(values) < len(pairs):
+        names = [name for name, _value in pairs]
+        twice = next(name for name in names if names.count(name) > 1)
+        raise ValueError(f"the option {twice!r} is given twice")
     return values
 
 
@@ -123,6 +144,8 @@ def parse(
                 raise unknown_option(prefix + name, value, fields)
             where = f"{prefix}{name}"
             try:
+                if not prefix:
+                    _refuse_unusable(value, where)
                 parsed[name] = _value(value, hints[name], where)
                 _check_range(parsed[name], fields[name], where)
             except ResilienceError as error:
@@ -211,6 +234,46 @@ def _value(value: Any, hint: Any, where: str) -> Any:
     return value
 
 
+def _refuse_unusable(value: Any, where: str) -> None:
+    """Refuse what no option can mean: text that no file or program takes, numbers without a value.
+
+    Raises:
+        ResilienceError: the value, or one within it, is such.
+    """
+    if isinstance(value, str):
+        # Half characters that stand for single bytes of a file's name are kept.
+        if "\0" in value or not _is_encodable(value):
+            raise ResilienceError(
+                "the text has a zero byte or half a character",
+                option=where,
+                value=value,
+                remedy="write it without",
+            )
+    elif isinstance(value, Mapping):
+        for key, one in value.items():
+            _refuse_unusable(str(key), where)
+            _refuse_unusable(one, f"{where}.{key}")
+    elif isinstance(value, (list, tuple)):
+        for at, one in enumerate(value):
+            _refuse_unusable(one, f"{where}[{at}]")
+    elif isinstance(value, (int, float)) and not -LARGEST <= value <= LARGEST:
+        raise ResilienceError(
+            "the number is too large, or is none",
+            option=where,
+            # A number may have more digits than Python writes.
+            value=value if isinstance(value, float) else "(a long number)",
+            remedy=f"give a number below {LARGEST}",
+        )
+
+
+def _is_encodable(text: str) -> bool:
+    try:
+        text.encode("utf-8", "surrogateescape")
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
 def _fits(value: Any, hint: Any) -> bool:
     kind = type_name(hint)
     if kind == "list":
@@ -255,3 +318,14 @@ def _check_range(value: Any, field: Any, where: str) -> None:
             value=value,
             remedy=f"give {minimum:g} or more",
         )
+    if isinstance(value, (int, float)) and not isinstance(value, bool):
+        maximum = field.metadata.get("maximum") or next(
+            (most for unit, most in MOST.items() if field.name.endswith(unit)), MOST_OF_OTHERS
+        )
+        if value > maximum:
+            raise ResilienceError(
+                f"the value is above {maximum:d}",
+                option=where,
+                value=value,
+                remedy=f"give {maximum:d} or less",
+            )

@@ -11,7 +11,7 @@ import os
 from collections.abc import Mapping, Sequence
 
 from ..common.errors import ResilienceError, known_names
-from ..common.settings import option
+from ..common.settings import LARGEST, option
 from ..inventory import freshness
 from ..inventory.tree_settings import FLAT
 from ..notifications.notification_settings import StageSettings
@@ -96,7 +96,7 @@ class OffsiteSettings(StageSettings):
     marker: str = MARKER
     least_backups: int = 1
     change_percent: float = 40
-    least_bytes: int = 100
+    least_bytes: int = option(100, maximum=LARGEST)
     shrink_percent: float = 50
     rpo_hours: float = 24
     reread_days: float = 30

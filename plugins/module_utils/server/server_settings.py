@@ -9,7 +9,7 @@ from __future__ import annotations
 import dataclasses
 
 from ..common.language import LANGUAGES
-from ..common.settings import option
+from ..common.settings import LARGEST, option
 from ..notifications.notification_settings import NotificationSettings
 
 
@@ -35,7 +35,7 @@ class ServerSettings(NotificationSettings):
     backup_pattern: str = ""
     keep_days: float = 90
     change_percent: float = 40
-    least_bytes: int = 100
+    least_bytes: int = option(100, maximum=LARGEST)
     reserve_percent: float = 5
     reread_days: float = 30
     silent_hours: float = 50
