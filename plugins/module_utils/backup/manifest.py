@@ -12,14 +12,13 @@ from __future__ import annotations
 
 import dataclasses
 import errno
-import json
 import os
 import time
 from collections.abc import Mapping
 from typing import Any
 
 from ..checks.findings import Finding
-from ..common import iso_time
+from ..common import iso_time, json_text
 from ..common.errors import ResilienceError
 from ..common.files import replace_json
 from ..common.messages import _
@@ -142,7 +141,7 @@ def read(backup: str) -> Manifest | None:
     path = path_of(backup)
     try:
         with open(path, encoding="utf-8") as file:
-            values = json.load(file)
+            values = json_text.load(file)
         version = values.pop("version")
         values["tables"] = {
             (schema, table): (int(rows), str(digest))

@@ -12,9 +12,10 @@ colon. Without a level words decide: `errorHandler`, `0 errors` and `"error": nu
 
 from __future__ import annotations
 
-import json
 import re
 from typing import Any
+
+from ..common import json_text
 
 # Names of levels; what is in neither set is no level.
 _ERRORS = {
@@ -103,7 +104,7 @@ def _json_fields(line: str) -> dict[str, Any] | None:
     if begin < 0 or not line.endswith("}"):
         return None
     try:
-        fields = json.loads(line[begin:])
+        fields = json_text.loads(line[begin:])
     except (ValueError, RecursionError):
         return None
     if not isinstance(fields, dict):

@@ -241,7 +241,6 @@ def _refuse_unusable(value: Any, where: str) -> None:
         ResilienceError: the value, or one within it, is such.
     """
     if isinstance(value, str):
-        # Half characters that stand for single bytes of a file's name are kept.
         if "\0" in value or not _is_encodable(value):
             raise ResilienceError(
                 "the text has a zero byte or half a character",
@@ -268,7 +267,7 @@ def _refuse_unusable(value: Any, where: str) -> None:
 
 def _is_encodable(text: str) -> bool:
     try:
-        text.encode("utf-8", "surrogateescape")
+        text.encode("utf-8")
     except UnicodeEncodeError:
         return False
     return True

@@ -12,12 +12,12 @@ any of this changing.
 from __future__ import annotations
 
 import dataclasses
-import json
 import os
 import time
 from collections.abc import Mapping
 from typing import Any
 
+from ..common import json_text
 from ..common.files import replace_json
 from ..common.messages import _
 from ..common.system_errors import reason
@@ -100,7 +100,7 @@ class DigestCache:
         self.changed = False
         try:
             with open(path, encoding="utf-8", errors="surrogateescape") as file:
-                for name, (size, mtime, inode, ctime, digest, read) in json.load(file).items():
+                for name, (size, mtime, inode, ctime, digest, read) in json_text.load(file).items():
                     identity = (int(size), int(mtime), int(inode), int(ctime))
                     self.entries[name] = Known(identity, str(digest), float(read))
         except (OSError, ValueError, TypeError, AttributeError):

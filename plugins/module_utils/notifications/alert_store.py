@@ -11,12 +11,11 @@ place that needs no disk, so that a full one neither silences an alert nor repea
 from __future__ import annotations
 
 import contextlib
-import json
 import os
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from ..common import run_steps
+from ..common import json_text, run_steps
 from ..common.errors import ResilienceError
 from ..common.files import replace_json
 from ..common.system_errors import reason
@@ -67,7 +66,7 @@ class AlertStore:
         if not self._second_place:
             return {}
         with run_steps.step(STEP), open(self.path, encoding="utf-8") as file:
-            return dict(json.load(file))
+            return dict(json_text.load(file))
 
     @property
     def states(self) -> dict[str, AlertState]:

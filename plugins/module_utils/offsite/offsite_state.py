@@ -8,12 +8,12 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
-import json
 import os
 import time
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from ..common import json_text
 from ..common.errors import ResilienceError
 from ..common.files import replace_json
 from ..common.locks import lock_file
@@ -66,7 +66,7 @@ def load_state(settings: SyncSettings) -> tuple[SyncState, str | None]:
     path = state_path(settings, ".json")
     try:
         with open(path, encoding="utf-8") as file:
-            values = json.load(file)
+            values = json_text.load(file)
         good = values["last_good"]
         last_good = good and LastGood(
             str(good["time"]),
@@ -201,7 +201,7 @@ def count_busy(settings: SyncSettings, time_text: str) -> tuple[int, str]:
     runs, since = 0, time_text
     with contextlib.suppress(OSError, ValueError, KeyError, TypeError):
         with open(path, encoding="utf-8") as file:
-            values = json.load(file)
+            values = json_text.load(file)
         runs, since = int(values["runs"]), str(values["since"])
     replace_json(path, {"runs": runs + 1, "since": since})
     return runs + 1, since
@@ -233,7 +233,7 @@ def load_rotten(settings: SyncSettings) -> dict[str, str]:
     """Return what `save_rotten` stored."""
     try:
         with open(state_path(settings, "-rotten.json"), encoding="utf-8") as file:
-            values = json.load(file)
+            values = json_text.load(file)
         return {str(path): str(digest) for path, digest in values.items()}
     except (OSError, ValueError, AttributeError):
         return {}

@@ -13,12 +13,12 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import hashlib
-import json
 import os
 import re
 import stat
 from collections.abc import Iterable, Sequence
 
+from ..common import json_text
 from ..common.errors import ResilienceError
 from ..common.messages import _, from_form, join
 from ..inventory import backup_names, inventory
@@ -244,7 +244,7 @@ def parse(
             name, _space, form = rest.partition(" ")
             with contextlib.suppress(ValueError, KeyError):
                 since, why = alarms[name]
-                alarms[name] = (since, from_form(json.loads(form), why))
+                alarms[name] = (since, from_form(json_text.loads(form), why))
         elif kind in ("file", "entry"):
             path, seen = _parse_entry(rest, root, whole=kind == "entry")
             listed[path.removeprefix("./")] = seen

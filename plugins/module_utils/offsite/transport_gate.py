@@ -15,6 +15,7 @@ import os
 import threading
 from collections.abc import Sequence
 
+from ..common import json_text
 from ..common.errors import ResilienceError
 from ..common.messages import _, from_form
 from . import remote_listing
@@ -88,7 +89,7 @@ class GateTransport(AccountTransport):
         }
         output = self._output(_COMMIT, json.dumps(inventory).encode("ascii"))
         try:
-            result = json.loads(output)
+            result = json_text.loads(output)
             aside = [*result["aside"], *result["replaced"]]
             not_placed = tuple(result["missing"] + result["unfit"])
             refused = from_form(result.get("refused_message"), str(result["refused"]))

@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
-import json
 import os
 import re
 import shlex
@@ -21,7 +20,7 @@ import tempfile
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from ..common import iso_time, process
+from ..common import iso_time, json_text, process
 from ..common.errors import ResilienceError
 from ..common.messages import _, join
 from ..common.system_errors import reason
@@ -186,7 +185,7 @@ class RcloneTransport:
         """Return whether the service stores times of change, by its precision."""
         done = self._run("backend", "features", self._at(""))
         try:
-            precision = int(json.loads(done.output)["Precision"])
+            precision = int(json_text.loads(done.output)["Precision"])
         except (ValueError, KeyError, TypeError):
             return False
         return precision <= 10**9
@@ -320,7 +319,7 @@ class RcloneTransport:
     def _listed(self, folder: str, *options: str) -> list[dict[str, Any]]:
         done = self._run("lsjson", "--no-mimetype", *options, self._at(folder), absent=True)
         try:
-            entries = json.loads(done.output or "[]")
+            entries = json_text.loads(done.output or "[]")
         except ValueError as error:
             raise ResilienceError(
                 "rclone's answer cannot be read", option="rclone_remote", value=str(self)

@@ -6,11 +6,11 @@
 
 from __future__ import annotations
 
-import json
 import os
 from collections.abc import Mapping
 from typing import Any
 
+from ..common import json_text
 from ..common.errors import ResilienceError
 from ..common.files import replace_json
 from ..common.messages import _
@@ -54,7 +54,7 @@ def read(state_dir: str) -> PreviousDrill | str | None:
     """
     try:
         with open(os.path.join(state_dir, COUNTS), encoding="utf-8") as file:
-            values = json.load(file)
+            values = json_text.load(file)
         rows: dict[ObjectName, int] = {
             (name, table): int(count) for name, table, count in values["rows"]
         }

@@ -6,11 +6,11 @@
 
 from __future__ import annotations
 
-import json
 import os
 from collections.abc import Mapping
 from typing import Any
 
+from ..common import iso_time, json_text
 from ..common.errors import ResilienceError
 from ..common.files import replace_json
 from ..common.messages import _
@@ -30,10 +30,28 @@ def last_result(state_dir: str) -> dict[str, Any] | None:
     """Return the newest drill's result; None before one, or where it cannot be read."""
     try:
         with open(os.path.join(state_dir, RESULT), encoding="utf-8") as file:
-            found: dict[str, Any] = json.load(file)
-            return found
-    except (OSError, ValueError):
+            found: dict[str, Any] = json_text.load(file)
+        return found if _is_result(found) else None
+    except (OSError, ValueError, TypeError, KeyError, AttributeError):
         return None
+
+
+def _is_result(found: dict[str, Any]) -> bool:
+    """Return whether a file holds what its readers need of a result.
+
+    Raises:
+        TypeError, ValueError, KeyError, AttributeError: it is something else altogether.
+    """
+    iso_time.parse(found["time"])
+    backup, phases = found["backup"], found["phases"]
+    numbers = [found.get("rto_seconds"), found.get("rpo_seconds"), backup.get("bytes")]
+    numbers += [phase["seconds"] for phase in phases]
+    return (
+        found["verdict"] in EXIT_CODES
+        and isinstance(backup.get("file", ""), str)
+        and all(isinstance(phase["name"], str) for phase in phases)
+        and all(one is None or isinstance(one, (int, float)) for one in numbers)
+    )
 
 
 def save(state_dir: str, result: Mapping[str, Any]) -> None:

@@ -12,10 +12,10 @@ database that was gone gets the comment that its backup holds.
 from __future__ import annotations
 
 import contextlib
-import json
 import os
 from typing import Any
 
+from ..common import json_text
 from ..common.files import replace_json
 from ..database.connection import driver
 from . import recovery
@@ -84,7 +84,7 @@ def comment(settings: RecoverySettings, name: str) -> str | None:
 def _read(settings: RecoverySettings, name: str) -> dict[str, Any]:
     try:
         with open(_path(settings), encoding="utf-8") as file:
-            saved: dict[str, Any] = json.load(file)
+            saved: dict[str, Any] = json_text.load(file)
         # A damaged file is as good as none.
         known = isinstance(saved["counters"], dict) or saved["counters"] is None
         return saved if saved["name"] == name and known else {}

@@ -13,10 +13,10 @@ journal loses nothing but the state of the application.
 from __future__ import annotations
 
 import dataclasses
-import json
 import os
 from typing import Any
 
+from ..common import json_text
 from ..common.errors import ResilienceError
 from ..common.files import replace_json
 from ..common.messages import _
@@ -74,7 +74,7 @@ class SwitchJournal:
         """
         try:
             with open(self.path, encoding="utf-8") as file:
-                return SwitchRecord(**json.load(file))
+                return SwitchRecord(**json_text.load(file))
         except FileNotFoundError:
             return None
         except (OSError, ValueError, TypeError) as error:

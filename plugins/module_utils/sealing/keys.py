@@ -15,12 +15,12 @@ import dataclasses
 import datetime
 import hashlib
 import hmac
-import json
 import os
 import secrets
 import stat
 from typing import Any
 
+from ..common import json_text
 from ..common.errors import ResilienceError
 from ..common.files import replace_file, replace_json
 from ..common.messages import _
@@ -233,7 +233,7 @@ def _text(path: str) -> str:
 
 def _proofs(folder: str) -> dict[str, dict[str, str]]:
     try:
-        values = json.loads(_text(os.path.join(folder, PROOF)) or "{}")
+        values = json_text.loads(_text(os.path.join(folder, PROOF)) or "{}")
         return {
             str(one): {key: str(proof[key]) for key in ("word_sha256", "test", "proved", "time")}
             for one, proof in values.items()

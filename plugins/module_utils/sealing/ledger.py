@@ -19,6 +19,7 @@ import os
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+from ..common import json_text
 from ..common.files import replace_file
 from .links import Content, Position
 
@@ -107,7 +108,7 @@ class SealLedger:
         self._lines = len(lines)
         for line in lines:
             try:
-                self._apply(json.loads(line))
+                self._apply(json_text.loads(line))
             except (ValueError, KeyError, TypeError, AttributeError, IndexError, RecursionError):
                 self.damaged += 1
 

@@ -16,6 +16,7 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
+from ..common import json_text
 from ..common.messages import _
 from . import signatures
 
@@ -159,7 +160,7 @@ def verified(body: bytes, public_keys: list[str]) -> Link:
 
 
 def _parsed(text: bytes) -> Link:
-    values = json.loads(text)
+    values = json_text.loads(text)
     if values.pop("version") != VERSION:
         raise ValueError("version")
     present = values["present"]

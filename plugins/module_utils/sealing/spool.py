@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
-import json
 import os
 import secrets
 import shutil
@@ -20,6 +19,7 @@ import time
 from collections.abc import Iterable, Mapping
 from typing import NamedTuple
 
+from ..common import json_text
 from ..common.files import replace_file
 from ..inventory import backup_names, sealed_names, tree_digests
 from . import age
@@ -172,7 +172,7 @@ class Spool:
         with contextlib.suppress(OSError, ValueError, KeyError, TypeError):
             manifest = os.path.join(root, path + sealed_names.BESIDE[0])
             with open(manifest, encoding="utf-8") as file:
-                return str(json.load(file)["taken_at"])
+                return str(json_text.load(file)["taken_at"])
         match = backup_names.match_name(os.path.basename(path), self.pattern)
         return (match and backup_names.taken_at(match)) or ""
 

@@ -18,6 +18,7 @@ import re
 import time
 from typing import Any
 
+from ..common import json_text
 from ..common.errors import ResilienceError
 from ..common.files import replace_json
 from .server_store import Store
@@ -128,7 +129,7 @@ def refused(store: Store) -> list[RefusedInventory]:
             path = os.path.join(_folder(store), name)
             with contextlib.suppress(OSError, ValueError, KeyError, TypeError):
                 with open(path, encoding="utf-8") as file:
-                    values = json.load(file)
+                    values = json_text.load(file)
                 found.append(
                     RefusedInventory(
                         name[:-5], str(values["time"]), str(values["reason"]), values["inventory"]

@@ -33,7 +33,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import IO, NoReturn
 
-from ..common import settings
+from ..common import json_text, settings
 from ..common.errors import ResilienceError
 from ..common.messages import Message, _, to_form
 from ..common.zip_equal import zip_equal
@@ -289,7 +289,7 @@ class Gate:
             clear_obstructions(self.store)
             session.watch(sys.stdin.buffer)
             try:
-                values = json.loads(_input())
+                values = json_text.loads(_input())
             except (ValueError, RecursionError) as error:
                 raise ResilienceError(f"the inventory is not JSON: {error}") from error
             with _keepalive(b"\n"):

@@ -13,11 +13,11 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
-import json
 import os
 import time
 from typing import Any
 
+from ..common import json_text
 from ..common.files import replace_json
 from ..common.locks import lock_file
 from ..common.messages import _, from_form, to_form
@@ -135,7 +135,7 @@ class AlarmStore:
     def _read(self) -> dict[str, Alarm]:
         try:
             with open(self.path, encoding="utf-8") as file:
-                values = json.load(file)
+                values = json_text.load(file)
             return {str(kind): _alarm(value) for kind, value in values.items()}
         except FileNotFoundError:
             return {}

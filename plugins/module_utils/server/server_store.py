@@ -14,7 +14,6 @@ import contextlib
 import ctypes
 import dataclasses
 import errno
-import json
 import os
 import re
 import stat
@@ -22,6 +21,7 @@ import time
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
+from ..common import json_text
 from ..common.errors import ResilienceError
 from ..common.files import replace_json
 from ..common.locks import lock_file
@@ -287,7 +287,7 @@ class Store:
         path = self._path(name)
         try:
             with open(path, encoding="utf-8") as file:
-                values = json.load(file)
+                values = json_text.load(file)
             if isinstance(values, dict):
                 return values
         except FileNotFoundError:

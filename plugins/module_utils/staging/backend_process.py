@@ -25,7 +25,7 @@ import urllib.request
 from collections.abc import Callable, Iterator
 
 from ..checks.checks import Evidence
-from ..common import detached
+from ..common import detached, json_text
 from ..common.detached import DetachedProcess
 from ..common.errors import ResilienceError
 from ..common.messages import Message, _
@@ -227,7 +227,7 @@ class BackendProcess:
         """Return the application's process and the relay's, as they were started."""
         try:
             with open(self._process_file, encoding="utf-8") as file:
-                return [DetachedProcess(**one) for one in json.load(file)]
+                return [DetachedProcess(**one) for one in json_text.load(file)]
         except (OSError, ValueError, TypeError):
             return []
 

@@ -9,11 +9,11 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import datetime
-import json
 import os
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from ..common import json_text
 from ..common.errors import ResilienceError
 from ..common.files import replace_json
 from ..common.locks import lock_file
@@ -50,7 +50,7 @@ def read(settings: StagingSettings) -> StagingState | None:
     """Return the recorded state; None without one. A damaged record is as good as none."""
     try:
         with open(os.path.join(settings.work_dir, STATE), encoding="utf-8") as file:
-            return StagingState(**json.load(file))
+            return StagingState(**json_text.load(file))
     except (OSError, ValueError, TypeError):
         return None
 

@@ -34,6 +34,7 @@ from typing import Any
 from ..checks import checks
 from ..checks.checks import CheckResult, Evidence
 from ..checks.findings import Finding
+from ..common import json_text
 from ..common.errors import ResilienceError
 from ..common.messages import _, join
 
@@ -369,7 +370,7 @@ def _judge(
     if not needs:
         return None
     try:
-        response = json.loads(body)
+        response = json_text.loads(body)
     except ValueError as error:
         raise _Wrong(_("the answer is not JSON: %(begins)s", begins=begins), status) from error
     seen = {path: _at(response, path) for path in needs}
