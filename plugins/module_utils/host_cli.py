@@ -103,7 +103,12 @@ def parse(given: Sequence[str], commands: Mapping[str, Command]) -> argparse.Nam
                 action="store_true",
                 help="send one message to every address, print what came of each, and exit",
             )
+    # argparse takes the value of `--option=--` for none at all.
+    before = given[: given.index("--")] if "--" in given else given
+    wrong = next((one for one in before if one.startswith("--") and one.endswith("=--")), None)
     try:
+        if wrong:
+            parser.error(f"argument {wrong[:-3]}: '--' is no value")
         return parser.parse_args(given)
     except SystemExit as leave:
         # argparse leaves with 2 on bad usage, which monitoring reads as "critical".

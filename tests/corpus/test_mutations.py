@@ -315,6 +315,30 @@ MUTATIONS = {
         "CREATE FUNCTION public.more() RETURNS integer LANGUAGE sql AS 'SELECT 1'",
         "function public.more() is not in the manifest",
     ),
+    "how a column is stored": (
+        "ALTER TABLE public.thing ALTER c SET STORAGE EXTERNAL, ALTER c SET STATISTICS 77",
+        "column storage public.thing.c is not in the manifest",
+    ),
+    "replica identity": (
+        "ALTER TABLE public.thing REPLICA IDENTITY FULL",
+        "table storage public.thing is not in the manifest",
+    ),
+    "clustered index": (
+        "ALTER TABLE public.base CLUSTER ON base_pkey",
+        "table storage public.base is not in the manifest",
+    ),
+    "condition of a publication": (
+        'ALTER PUBLICATION news SET TABLE public.thing (a, b), public."order" WHERE (id > 6)',
+        "id > 6",
+    ),
+    "columns of a publication": (
+        'ALTER PUBLICATION news SET TABLE public.thing (a), public."order" WHERE (id > 5)',
+        "published table news public.thing is `a`, in production it was `a, b`",
+    ),
+    "operator family": (
+        "CREATE OPERATOR FAMILY public.more USING btree",
+        "operator family public.more using btree is not in the manifest",
+    ),
     "a schema too many": ("CREATE SCHEMA more", "schema more is not in the manifest"),
 }
 

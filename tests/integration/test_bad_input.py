@@ -45,6 +45,7 @@ def staging(root: Path, **more: Any) -> dict[str, Any]:
         ({"production": {"hots": "x"}}, [], ["production", "'hots'", "host"]),
         ({"api_users": [{"email": "a@b"}]}, [], ["api.users", "password"]),
         ({}, ["--date", "yesterday"], ["date", "'yesterday'", "2025-11-20"]),
+        ({}, ["--tier=--"], ["argument --tier: '--' is no value"]),
         ({}, ["--tier", "hourly"], ["tier", "'hourly'", "daily"]),
         ({}, ["--backup", "/nowhere"], ["backup", "'/nowhere'", "No such file"]),
         ({}, [], ["there is no backup", "backup_path"]),

@@ -21,8 +21,10 @@ import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
+from . import structure_details
 from .canonical_sql import canonical
 from .catalogue import ObjectName
+from .structure_details import SORTED, in_schemas, own
 
 # Kind, name and definition of the objects of one schema.
 Shape = dict[str, dict[str, str]]
@@ -54,20 +56,6 @@ SESSION = {
 }
 
 
-def _own(catalogue: str, oid: str) -> str:
-    """Return the SQL condition that an object is no member of an extension."""
-    return (
-        "NOT EXISTS (SELECT 1 FROM pg_depend e WHERE e.deptype = 'e'"
-        f" AND e.classid = '{catalogue}'::regclass AND e.objid = {oid})"
-    )
-
-
-def _in_schemas(catalogue: str, oid: str) -> str:
-    return f"n.nspname = ANY(%(schemas)s) AND {_own(catalogue, oid)}"
-
-
-# Text is sorted as everywhere, whatever the database's locale.
-_SORTED = "array_to_string(ARRAY(SELECT o FROM unnest({}) o ORDER BY o COLLATE \"C\"), ', ')"
 _ROW = "(to_jsonb(x) - ARRAY[{}])::text"
 
 # Each returns schema, name within it, definition.
@@ -89,16 +77,16 @@ SELECT n.nspname, quote_ident(c.relname), concat_ws(', ',
  CASE WHEN c.reloftype <> 0 THEN 'of ' || format_type(c.reloftype, NULL) END,
  CASE WHEN c.relrowsecurity THEN 'row security' END,
  CASE WHEN c.relforcerowsecurity THEN 'row security forced' END,
- nullif({_SORTED.format("c.reloptions")}, ''),
- (SELECT 'server ' || quote_ident(s.srvname) || ' ' || {_SORTED.format("f.ftoptions")}
+ nullif({SORTED.format("c.reloptions")}, ''),
+ (SELECT 'server ' || quote_ident(s.srvname) || ' ' || {SORTED.format("f.ftoptions")}
    FROM pg_foreign_table f JOIN pg_foreign_server s ON s.oid = f.ftserver
    WHERE f.ftrelid = c.oid))
 FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
-WHERE c.relkind IN ('r', 'p', 'v', 'm', 'f') AND {_in_schemas("pg_class", "c.oid")}""",
+WHERE c.relkind IN ('r', 'p', 'v', 'm', 'f') AND {in_schemas("pg_class", "c.oid")}""",
     "view": f"""
 SELECT n.nspname, quote_ident(c.relname), pg_get_viewdef(c.oid)
 FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
-WHERE c.relkind IN ('v', 'm') AND {_in_schemas("pg_class", "c.oid")}""",
+WHERE c.relkind IN ('v', 'm') AND {in_schemas("pg_class", "c.oid")}""",
     "column": f"""
 SELECT n.nspname, quote_ident(c.relname) || '.' || quote_ident(a.attname), concat_ws(' ',
  format_type(a.atttypid, a.atttypmod),
@@ -116,7 +104,7 @@ JOIN pg_namespace n ON n.oid = c.relnamespace
 JOIN pg_type t ON t.oid = a.atttypid
 LEFT JOIN pg_attrdef d ON d.adrelid = a.attrelid AND d.adnum = a.attnum
 WHERE a.attnum > 0 AND NOT a.attisdropped AND c.relkind IN ('r', 'p', 'v', 'm', 'f', 'c')
- AND {_in_schemas("pg_class", "c.oid")}""",
+ AND {in_schemas("pg_class", "c.oid")}""",
     # PostgreSQL makes the copies of a foreign key at partitions itself, under names of its choice;
     # NOT NULL, which is a constraint since version 18, is part of the column.
     "constraint": f"""
@@ -125,13 +113,13 @@ SELECT n.nspname, quote_ident(c.relname) || '.' || quote_ident(o.conname),
 FROM pg_constraint o JOIN pg_class c ON c.oid = o.conrelid
 JOIN pg_namespace n ON n.oid = c.relnamespace
 WHERE o.contype IN ('c', 'f', 'p', 'u', 'x') AND NOT (o.contype = 'f' AND o.conparentid <> 0)
- AND {_in_schemas("pg_class", "c.oid")}
+ AND {in_schemas("pg_class", "c.oid")}
 UNION ALL
 SELECT n.nspname, quote_ident(t.typname) || '.' || quote_ident(o.conname),
  pg_get_constraintdef(o.oid)
 FROM pg_constraint o JOIN pg_type t ON t.oid = o.contypid
 JOIN pg_namespace n ON n.oid = t.typnamespace
-WHERE o.contype = 'c' AND {_in_schemas("pg_type", "t.oid")}""",
+WHERE o.contype = 'c' AND {in_schemas("pg_type", "t.oid")}""",
     # The index of a constraint has the constraint's definition.
     "index": f"""
 SELECT n.nspname, quote_ident(c.relname), pg_get_indexdef(i.indexrelid)
@@ -140,21 +128,21 @@ FROM pg_index i JOIN pg_class c ON c.oid = i.indexrelid
 JOIN pg_namespace n ON n.oid = c.relnamespace
 WHERE NOT EXISTS (SELECT 1 FROM pg_constraint o
   WHERE o.conindid = i.indexrelid AND o.contype IN ('p', 'u', 'x'))
- AND {_in_schemas("pg_class", "i.indrelid")}""",
+ AND {in_schemas("pg_class", "i.indrelid")}""",
     "trigger": f"""
 SELECT n.nspname, quote_ident(c.relname) || '.' || quote_ident(g.tgname),
  pg_get_triggerdef(g.oid) || CASE g.tgenabled WHEN 'O' THEN '' WHEN 'D' THEN ' DISABLED'
  WHEN 'R' THEN ' ON REPLICA' ELSE ' ALWAYS' END
 FROM pg_trigger g JOIN pg_class c ON c.oid = g.tgrelid
 JOIN pg_namespace n ON n.oid = c.relnamespace
-WHERE NOT g.tgisinternal AND {_in_schemas("pg_class", "c.oid")}""",
+WHERE NOT g.tgisinternal AND {in_schemas("pg_class", "c.oid")}""",
     "rule": f"""
 SELECT n.nspname, quote_ident(c.relname) || '.' || quote_ident(r.rulename),
  pg_get_ruledef(r.oid)
  || CASE r.ev_enabled WHEN 'O' THEN '' ELSE ' (' || r.ev_enabled::text || ')' END
 FROM pg_rewrite r JOIN pg_class c ON c.oid = r.ev_class
 JOIN pg_namespace n ON n.oid = c.relnamespace
-WHERE r.rulename <> '_RETURN' AND {_in_schemas("pg_class", "c.oid")}""",
+WHERE r.rulename <> '_RETURN' AND {in_schemas("pg_class", "c.oid")}""",
     "policy": f"""
 SELECT n.nspname, quote_ident(c.relname) || '.' || quote_ident(p.polname), concat_ws(' ',
  CASE WHEN p.polpermissive THEN 'PERMISSIVE' ELSE 'RESTRICTIVE' END, 'FOR ' || p.polcmd::text,
@@ -164,7 +152,7 @@ SELECT n.nspname, quote_ident(c.relname) || '.' || quote_ident(p.polname), conca
  'WITH CHECK ' || pg_get_expr(p.polwithcheck, p.polrelid))
 FROM pg_policy p JOIN pg_class c ON c.oid = p.polrelid
 JOIN pg_namespace n ON n.oid = c.relnamespace
-WHERE {_in_schemas("pg_class", "c.oid")}""",
+WHERE {in_schemas("pg_class", "c.oid")}""",
     "function": f"""
 SELECT n.nspname, quote_ident(p.proname) || '(' || pg_get_function_identity_arguments(p.oid) || ')',
  CASE WHEN p.prokind <> 'a' THEN pg_get_functiondef(p.oid) ELSE (SELECT concat_ws(', ',
@@ -174,7 +162,7 @@ SELECT n.nspname, quote_ident(p.proname) || '(' || pg_get_function_identity_argu
   || nullif(x.aggsortop::regoperator::text, '0'))
   FROM pg_aggregate x WHERE x.aggfnoid = p.oid) END
 FROM pg_proc p JOIN pg_namespace n ON n.oid = p.pronamespace
-WHERE {_in_schemas("pg_proc", "p.oid")}""",
+WHERE {in_schemas("pg_proc", "p.oid")}""",
     "type": f"""
 SELECT n.nspname, quote_ident(t.typname), CASE t.typtype
  WHEN 'e' THEN 'enum ' || (SELECT string_agg(quote_literal(e.enumlabel), ', '
@@ -189,7 +177,7 @@ SELECT n.nspname, quote_ident(t.typname), CASE t.typtype
  ELSE concat_ws(' ', 'base', t.typlen, t.typalign, t.typinput, t.typoutput) END
 FROM pg_type t JOIN pg_namespace n ON n.oid = t.typnamespace
 LEFT JOIN pg_type b ON b.oid = t.typbasetype
-WHERE t.typtype IN ('e', 'd', 'r', 'c', 'b') AND {_in_schemas("pg_type", "t.oid")}
+WHERE t.typtype IN ('e', 'd', 'r', 'c', 'b') AND {in_schemas("pg_type", "t.oid")}
  AND NOT EXISTS (SELECT 1 FROM pg_type e WHERE e.typarray = t.oid)
  AND (t.typrelid = 0 OR EXISTS (SELECT 1 FROM pg_class c
   WHERE c.oid = t.typrelid AND c.relkind = 'c'))""",
@@ -207,11 +195,11 @@ SELECT n.nspname, quote_ident(c.relname), concat_ws(' ', format_type(s.seqtypid,
   AND d.deptype IN ('a', 'i')))
 FROM pg_sequence s JOIN pg_class c ON c.oid = s.seqrelid
 JOIN pg_namespace n ON n.oid = c.relnamespace
-WHERE {_in_schemas("pg_class", "c.oid")}""",
+WHERE {in_schemas("pg_class", "c.oid")}""",
     "statistics": f"""
 SELECT n.nspname, quote_ident(s.stxname), pg_get_statisticsobjdef(s.oid)
 FROM pg_statistic_ext s JOIN pg_namespace n ON n.oid = s.stxnamespace
-WHERE {_in_schemas("pg_statistic_ext", "s.oid")}""",
+WHERE {in_schemas("pg_statistic_ext", "s.oid")}""",
     "operator": f"""
 SELECT n.nspname, x.oprname || '(' || concat_ws(', ', format_type(nullif(x.oprleft, 0), NULL),
   format_type(nullif(x.oprright, 0), NULL)) || ')',
@@ -219,7 +207,7 @@ SELECT n.nspname, x.oprname || '(' || concat_ws(', ', format_type(nullif(x.oprle
   x.oprnegate::regoperator, x.oprrest::text, x.oprjoin::text, x.oprcanmerge,
   x.oprcanhash)
 FROM pg_operator x JOIN pg_namespace n ON n.oid = x.oprnamespace
-WHERE x.oprcode <> 0 AND {_in_schemas("pg_operator", "x.oid")}""",
+WHERE x.oprcode <> 0 AND {in_schemas("pg_operator", "x.oid")}""",
     "operator class": f"""
 SELECT n.nspname, quote_ident(x.opcname) || ' using ' || quote_ident(a.amname),
  concat_ws(' ', format_type(x.opcintype, NULL), CASE WHEN x.opcdefault THEN 'DEFAULT' END,
@@ -230,24 +218,24 @@ SELECT n.nspname, quote_ident(x.opcname) || ' using ' || quote_ident(a.amname),
    ORDER BY f.amprocnum, f.amproc::text COLLATE "C")
    FROM pg_amproc f WHERE f.amprocfamily = x.opcfamily))
 FROM pg_opclass x JOIN pg_namespace n ON n.oid = x.opcnamespace
-JOIN pg_am a ON a.oid = x.opcmethod WHERE {_in_schemas("pg_opclass", "x.oid")}""",
+JOIN pg_am a ON a.oid = x.opcmethod WHERE {in_schemas("pg_opclass", "x.oid")}""",
     "collation": f"""
 SELECT n.nspname, quote_ident(x.collname),
  {_ROW.format("'oid', 'collname', 'collnamespace', 'collowner', 'collversion', 'collencoding'")}
 FROM pg_collation x JOIN pg_namespace n ON n.oid = x.collnamespace
-WHERE {_in_schemas("pg_collation", "x.oid")}""",
+WHERE {in_schemas("pg_collation", "x.oid")}""",
     "text search configuration": f"""
 SELECT n.nspname, quote_ident(x.cfgname), concat_ws(' ', p.prsname,
  (SELECT string_agg(m.maptokentype || ' ' || m.mapdict::regdictionary::text, ', '
    ORDER BY m.maptokentype, m.mapseqno) FROM pg_ts_config_map m
    WHERE m.mapcfg = x.oid))
 FROM pg_ts_config x JOIN pg_namespace n ON n.oid = x.cfgnamespace
-JOIN pg_ts_parser p ON p.oid = x.cfgparser WHERE {_in_schemas("pg_ts_config", "x.oid")}""",
+JOIN pg_ts_parser p ON p.oid = x.cfgparser WHERE {in_schemas("pg_ts_config", "x.oid")}""",
     "text search dictionary": f"""
 SELECT n.nspname, quote_ident(x.dictname), concat_ws(' ', t.tmplname, x.dictinitoption)
 FROM pg_ts_dict x JOIN pg_namespace n ON n.oid = x.dictnamespace
 JOIN pg_ts_template t ON t.oid = x.dicttemplate
-WHERE {_in_schemas("pg_ts_dict", "x.oid")}""",
+WHERE {in_schemas("pg_ts_dict", "x.oid")}""",
     "comment": """
 SELECT i.schema, i.type || ' ' || i.identity, d.description
 FROM pg_description d,
@@ -264,7 +252,7 @@ _DATABASE_QUERIES: Mapping[str, str] = {
     "cast": f"""
 SELECT '', format_type(c.castsource, NULL) || ' to ' || format_type(c.casttarget, NULL),
  concat_ws(' ', c.castmethod, c.castcontext, c.castfunc::regprocedure)
-FROM pg_cast c WHERE c.oid >= 16384 AND {_own("pg_cast", "c.oid")}""",
+FROM pg_cast c WHERE c.oid >= 16384 AND {own("pg_cast", "c.oid")}""",
     "publication": """
 SELECT '', quote_ident(p.pubname), concat_ws(' ', CASE WHEN p.puballtables THEN 'all tables' END,
  p.pubinsert, p.pubupdate, p.pubdelete, p.pubtruncate, p.pubviaroot,
@@ -275,16 +263,16 @@ FROM pg_publication p""",
     "event trigger": f"""
 SELECT '', quote_ident(t.evtname), concat_ws(' ', t.evtevent, t.evtenabled,
  t.evtfoid::regproc::text,
- {_SORTED.format("t.evttags")})
-FROM pg_event_trigger t WHERE {_own("pg_event_trigger", "t.oid")}""",
+ {SORTED.format("t.evttags")})
+FROM pg_event_trigger t WHERE {own("pg_event_trigger", "t.oid")}""",
     "language": f"""
 SELECT '', quote_ident(l.lanname), '' FROM pg_language l
-WHERE l.oid >= 16384 AND {_own("pg_language", "l.oid")}""",
+WHERE l.oid >= 16384 AND {own("pg_language", "l.oid")}""",
     "foreign server": f"""
 SELECT '', quote_ident(s.srvname), concat_ws(' ', f.fdwname, s.srvtype, s.srvversion)
 FROM pg_foreign_server s
 JOIN pg_foreign_data_wrapper f ON f.oid = s.srvfdw
-WHERE {_own("pg_foreign_server", "s.oid")}""",
+WHERE {own("pg_foreign_server", "s.oid")}""",
     "comment": """
 SELECT '', i.type || ' ' || i.identity, d.description
 FROM pg_description d,
@@ -296,7 +284,7 @@ WHERE d.objoid >= 16384 AND i.schema IS NULL AND i.type <> 'extension' AND NOT E
 
 _SCHEMAS = f"""
 SELECT n.nspname FROM pg_namespace n WHERE n.nspname <> 'information_schema'
- AND n.nspname !~ '^pg_' AND {_own("pg_namespace", "n.oid")} ORDER BY 1"""
+ AND n.nspname !~ '^pg_' AND {own("pg_namespace", "n.oid")} ORDER BY 1"""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -306,10 +294,15 @@ class Structure:
     Attributes:
         schemas: the identifier of each schema's shape; `DATABASE` for what lies in none.
         shapes: by identifier.
+        kinds: of objects that were read; other versions of this collection read others.
     """
 
     schemas: dict[str, str] = dataclasses.field(default_factory=dict)
     shapes: dict[str, Shape] = dataclasses.field(default_factory=dict)
+    kinds: frozenset[str] = frozenset(
+        {*_QUERIES, *_DATABASE_QUERIES}
+        | {*structure_details.QUERIES, *structure_details.DATABASE_QUERIES}
+    )
 
     def add(self, schema: str, objects: Shape) -> None:
         """Keep the definitions of one schema.
@@ -335,7 +328,7 @@ class Structure:
 
     def to_dict(self) -> dict[str, Any]:
         """Return plain values, for JSON."""
-        return {"schemas": self.schemas, "shapes": self.shapes}
+        return {"schemas": self.schemas, "shapes": self.shapes, "kinds": sorted(self.kinds)}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -373,7 +366,9 @@ def queries(batch: Sequence[str]) -> Iterator[tuple[list[str], str, str]]:
     Yields:
         The schemas, the kind of objects and the SQL.
     """
-    for kind, query in (_DATABASE_QUERIES if DATABASE in batch else _QUERIES).items():
+    of_database = {**_DATABASE_QUERIES, **structure_details.DATABASE_QUERIES}
+    of_schemas = {**_QUERIES, **structure_details.QUERIES}
+    for kind, query in (of_database if DATABASE in batch else of_schemas).items():
         size = LOCKING_BATCH if kind in LOCKING else len(batch)
         for start in range(0, len(batch), size):
             yield list(batch[start : start + size]), kind, query
@@ -418,7 +413,8 @@ def differences(before: Structure, after: Structure, *, names_only: bool) -> Ite
             yield Difference(schema, "schema", "", *there)
             continue
         old_shape, new_shape = before.shapes[old], after.shapes[new]
-        for kind in sorted(old_shape.keys() | new_shape.keys()):
+        both = before.kinds & after.kinds
+        for kind in sorted((old_shape.keys() | new_shape.keys()) & both):
             was, now = old_shape.get(kind, {}), new_shape.get(kind, {})
             for name in sorted(was.keys() | now.keys()):
                 one, other = was.get(name), now.get(name)
@@ -439,7 +435,9 @@ def from_dict(values: Mapping[str, Any]) -> Structure:
     Raises:
         KeyError, TypeError, AttributeError: the values are something else.
     """
-    structure = Structure(dict(values["schemas"]), dict(values["shapes"]))
+    # The first manifests with definitions name no kinds.
+    kinds = values.get("kinds", [*_QUERIES, *_DATABASE_QUERIES])
+    structure = Structure(dict(values["schemas"]), dict(values["shapes"]), frozenset(kinds))
     for shape in structure.shapes.values():
         for named in shape.values():
             named.items()

@@ -21,7 +21,9 @@ from .check_context import CheckContext
 # Characters of a definition that a finding shows.
 SHOWN = 300
 # What staging may have more: its own check of indexes, and what a server's template brings.
-ADDED = {("extension", "amcheck"), ("extension", "plpgsql")}
+ADDED = {
+    (kind, name) for kind in ("extension", "extension's schema") for name in ("amcheck", "plpgsql")
+}
 
 
 def definitions(context: CheckContext) -> Evidence:
