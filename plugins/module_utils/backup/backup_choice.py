@@ -13,7 +13,8 @@ import os
 import re
 import stat
 import zlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
 
 from ..common.errors import ResilienceError
 from ..common.messages import _, join
@@ -45,6 +46,7 @@ class ChosenBackup:
         age_seconds: since then.
         bytes: its size.
         set_aside: newer files that were not chosen, each with the reason.
+        sealed: what was signed and opened of one that was fetched sealed; empty for any other.
     """
 
     path: str
@@ -53,6 +55,7 @@ class ChosenBackup:
     age_seconds: float
     bytes: int
     set_aside: tuple[str, ...] = ()
+    sealed: Mapping[str, Any] = dataclasses.field(default_factory=dict)
 
 
 def choose(

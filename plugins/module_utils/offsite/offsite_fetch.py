@@ -93,7 +93,12 @@ def fetch(
         backup = source.receive(tree, chosen.path)
         if not holds_roles_alone(backup):
             found = choose(tree, path=backup, pattern=pattern)
-            return dataclasses.replace(found, tier=chosen.tier, set_aside=tuple(set_aside))
+            return dataclasses.replace(
+                found,
+                tier=chosen.tier,
+                set_aside=tuple(set_aside),
+                sealed=server.evidence(chosen.path),
+            )
         # Only its content shows that; the next newest is the backup.
         name = readable(chosen.path)
         set_aside.append(_("%(file)s holds roles and no database", file=name))

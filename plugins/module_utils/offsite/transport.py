@@ -12,8 +12,8 @@ elsewhere. What a file is called there and which bytes it has is the matter of `
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Sequence
-from typing import NamedTuple, Protocol
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, NamedTuple, Protocol
 
 from .remote_listing import RemoteListing
 from .rsync import Transfer
@@ -177,6 +177,9 @@ class Transport(Protocol):
         Raises:
             ResilienceError: a file could not be fetched.
         """
+
+    def evidence(self, path: str) -> Mapping[str, Any]:
+        """Return what was signed and opened of a fetched backup; empty where it is not sealed."""
 
     def fetch_command(self, path: str, folder: str) -> str:
         """Return the command by which a person fetches one file without this collection."""

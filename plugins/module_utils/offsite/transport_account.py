@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from ..common.errors import ResilienceError
@@ -179,6 +179,10 @@ class AccountTransport:
     def fetch(self, paths: Sequence[str], folder: str) -> None:
         """Fetch files, as `Transport.fetch`."""
         rsync_fetch.fetch(self.destination, paths, folder)
+
+    def evidence(self, path: str) -> Mapping[str, Any]:
+        """Return nothing: it is not sealed, as `Transport.evidence`."""
+        return {}
 
     def fetch_command(self, path: str, folder: str) -> str:
         """Return the command for a person, as `Transport.fetch_command`."""

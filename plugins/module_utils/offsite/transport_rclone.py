@@ -17,7 +17,7 @@ import os
 import re
 import shlex
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from ..common import iso_time, json_text, process
@@ -283,6 +283,10 @@ class RcloneTransport:
             raise ResilienceError(
                 failed.problem, option="rclone_remote", value=str(self), remedy=failed.remedy
             )
+
+    def evidence(self, path: str) -> Mapping[str, Any]:
+        """Return nothing: it is not sealed, as `Transport.evidence`."""
+        return {}
 
     def fetch_command(self, path: str, folder: str) -> str:
         """Return the command for a person, as `Transport.fetch_command`."""

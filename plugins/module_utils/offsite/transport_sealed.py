@@ -16,6 +16,7 @@ import hashlib
 import os
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from typing import Any
 
 from ..common.errors import ResilienceError
 from ..common.messages import _, ngettext
@@ -474,6 +475,10 @@ class SealedTransport:
     def fetch(self, paths: Sequence[str], folder: str) -> None:
         """Fetch files and open them, as `Transport.fetch`."""
         self.fetching.fetch(paths, folder)
+
+    def evidence(self, path: str) -> Mapping[str, Any]:
+        """Return what was signed and opened, as `Transport.evidence`."""
+        return self.fetching.evidence.get(path, {})
 
     def fetch_command(self, path: str, folder: str) -> str:
         """Return the command for a person, as `Transport.fetch_command`."""

@@ -406,6 +406,13 @@ class _Page:
             title = self.translations.gettext("RECOVERY OBJECTIVES:")
             self.section(title, [status for status, _text in missed], lines)
 
+    def chain(self) -> None:
+        """Add the chain from production to the restored content, of a backup that came sealed."""
+        for check in entries(self.drill, "checks"):
+            # One that did not pass stands among those.
+            if check.get("id") == "sealed" and check.get("status") == "passed":
+                self.lines += [*wrap(f"🔗 {check.get('evidence')} {self.mark('passed')}", 3), ""]
+
     def result(self) -> None:
         tr = self.translations.gettext
         emoji, code = STATUSES[verdict_status(self.drill)]
@@ -445,5 +452,6 @@ def validation_report(
     page.not_passed()
     page.backend_log()
     page.objectives()
+    page.chain()
     page.result()
     return "\n".join(page.lines)

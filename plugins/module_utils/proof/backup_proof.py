@@ -42,7 +42,7 @@ from ..staging import isolation
 from ..validation import previous_counts, production_drift, restore_validation
 from ..validation.api_probe import Api
 from ..validation.check_context import ValidationSettings
-from . import archive_check, backup_source, drill_counts, drill_result
+from . import archive_check, backup_source, drill_counts, drill_result, sealed_chain
 from .backup_source import BackupSource
 from .phases import Phases
 from .proof_settings import COULD_NOT_VERIFY, FAILED, PASSED, ProofSettings
@@ -214,6 +214,10 @@ class BackupProof:
         place.restored(self, expected)
         with place.serving(server) as serving:
             self.validate(server, expected, serving)
+        if self.backup.get("sealed"):
+            made = self.validation["checks"]
+            evidence = sealed_chain.evidence(self.backup, made, recorded=known is not None)
+            self.add_step(sealed_chain.CHECK, evidence, 0.0)
 
     def validate(self, server: Server, expected: Expectation, serving: Serving) -> None:
         """Validate a restored database.

@@ -77,7 +77,9 @@ def offsite_of(settings: ProofSettings) -> Transport:
 
 def description(chosen: ChosenBackup) -> dict[str, Any]:
     """Return the description of the chosen backup, for a result."""
+    sealed = {"sealed": dict(chosen.sealed)} if chosen.sealed else {}
     return {
+        **sealed,
         "file": os.path.basename(chosen.path),
         "path": chosen.path,
         "bytes": chosen.bytes,
