@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime
+import json
 import os
 import re
 import subprocess
@@ -301,3 +302,48 @@ def test_what_has_no_default_is_required_first(
     assert run.returncode != 0
     assert expected in run.stdout and f"{key} is not set" in run.stdout
     assert not host.key.exists()
+
+
+def test_copies_are_sealed_once_the_offline_key_is_proved(host: Host, server: Sshd) -> None:
+    """Until then nothing changes: the configuration before it stays, and copies as before."""
+    play = "stage2_offsite_backup.yml"
+    plain = contents(host.backups)
+    assert host.play(play, **host.managed)["changed"] > 0
+    assert backups_of(server.backups) == plain
+    offline = host.root / "offline.key"
+    made = subprocess.run(
+        ["age-keygen", "-o", offline], capture_output=True, text=True, check=True
+    ).stderr
+    seal = {"recipients": [made.partition(": ")[2].strip()]}
+
+    refused = host.run(play, resilience_seal=seal, **host.managed)
+    assert refused.returncode != 0 and "nobody has opened the test file" in refused.stdout
+    secret = (host.root / "etc" / "sealing" / "identity").read_text().split()[-1]
+    assert "AGE-SECRET-KEY" in secret and secret not in refused.stdout + refused.stderr
+    assert host.command("sync-backups-offsite").returncode == 0
+    assert backups_of(server.backups) == plain
+
+    proof = json.loads((host.root / "etc" / "sealing" / "proof.json").read_text())
+    (test,) = [one["test"] for one in proof.values()]
+    assert test.splitlines()[1] in refused.stdout
+    word = subprocess.run(
+        ["age", "-d", "-i", offline], input=test, capture_output=True, text=True, check=True
+    ).stdout.strip()
+    seal["opened"] = word
+    assert host.play(play, resilience_seal=seal, **host.managed)["changed"] > 0
+    assert host.play(play, resilience_seal=seal, **host.managed)["changed"] == 0
+    held = backups_of(server.backups)
+    assert {name.removesuffix(".age") for name in held if name.endswith(".age")} == set(
+        name for name in plain if name.endswith(".gz")
+    )
+    assert not [name for name in held if name.endswith(".gz")]
+    shown = host.command("seal-keys", "--json")
+    assert shown.returncode == 0 and json.loads(shown.stdout)["proofs"][0]["proved"] == "opened"
+    fresh = json.loads(host.command("seal-keys", "--new-offline-key", "--json").stdout)
+    assert fresh["secret_key"].startswith("AGE-SECRET-KEY-1")
+    assert not [one for one in host.root.rglob("*") if one.is_file() and fresh["secret_key"]
+                in one.read_text(errors="replace")]  # fmt: skip
+    host.play("rollback_stage2.yml", resilience_seal=seal, **host.managed)
+    assert not (host.scripts / "seal-keys.sh").exists()
+    # The keys stay: without them nobody opens the copies that the server holds.
+    assert (host.root / "etc" / "sealing" / "identity").exists()

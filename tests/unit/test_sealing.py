@@ -352,6 +352,10 @@ def test_the_ledger_remembers_across_runs(tmp_path: Path) -> None:
     assert again.items == {"daily/a": item("daily/a", state=SENT)}
     assert again.last == ledger.last
     assert (again.cut_off, again.damaged) == (False, 0)
+    assert ledger_module.last_position(path) == str(ledger.last)
+    Path(path).write_bytes(Path(path).read_bytes() + b'{"last": "2025')
+    assert ledger_module.last_position(path) == ""
+    assert ledger_module.last_position(f"{path}.none") == ""
 
 
 def test_a_line_that_was_cut_off_is_no_damage_at_any_byte(tmp_path: Path) -> None:

@@ -14,7 +14,7 @@ import datetime
 import os
 import shutil
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from ..common.errors import BackupError, ResilienceError
@@ -37,7 +37,7 @@ class SealedFetching:
         inner: the transport.
         keys: what opens and verifies them.
         pattern: of the names of backups.
-        known: the last link that is known from elsewhere; None where none is.
+        known: returns the last link that is known from elsewhere; None where none is.
         time_limit: seconds for opening one file.
 
     Attributes:
@@ -50,7 +50,7 @@ class SealedFetching:
         keys: SealKeys,
         *,
         pattern: str,
-        known: Position | None,
+        known: Callable[[], Position | None],
         time_limit: float,
     ) -> None:
         self.inner = inner
@@ -60,6 +60,7 @@ class SealedFetching:
         self.time_limit = time_limit
         self.evidence: dict[str, dict[str, Any]] = {}
         self._judged = ChainJudgement()
+        self._last: Position | None = None
 
     def list_files(self, tiers: Sequence[str]) -> dict[str, RemoteFile]:
         """Return the backups under their plain names, with their plain sizes where these are known.
@@ -89,13 +90,14 @@ class SealedFetching:
                 ending = found.ending.removesuffix(sealed_names.SEALED) or sealed_names.SEALED
                 files.setdefault(backup, {})[ending] = ServedFile(file.bytes)
         backups = {path: held for path, held in files.items() if sealed_names.SEALED in held}
-        self._judged = chain.judge(self._links(backups), backups, self.keys.signers, self.known)
+        self._last = self.known()
+        self._judged = chain.judge(self._links(backups), backups, self.keys.signers, self._last)
         whole = [one.text for one in self._judged.serious("") if not one.path]
         if whole:
             raise BackupError(
                 join(whole, "; "),
                 option="seal.last_link",
-                value=str(self.known),
+                value=str(self._last),
                 remedy=_(
                     "get the newest backup elsewhere; to take what is there, clear the option"
                 ),
@@ -229,7 +231,7 @@ class SealedFetching:
             "sealed_at": link.time,
             "sealed_sha256": link.content.sealed_sha256,
             "opened_at": datetime.datetime.now().astimezone().isoformat(timespec="seconds"),
-            "known": self.known is not None,
+            "known": self._last is not None,
             "notes": [str(one.text) for one in self._judged.problems],
         }
 

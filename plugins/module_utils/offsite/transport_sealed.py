@@ -25,7 +25,7 @@ from ..inventory import backup_names, inventory, sealed_names
 from ..inventory.inventory import BackupFile, readable
 from ..sealing import age
 from ..sealing.keys import SealKeys
-from ..sealing.ledger import DELIVERED, MADE, SENT, LedgerItem, SealLedger
+from ..sealing.ledger import DELIVERED, MADE, SENT, LedgerItem, SealLedger, last_position
 from ..sealing.links import Position
 from ..sealing.spool import Spool, SpooledBackup, files_of
 from .remote_listing import RemoteListing
@@ -35,8 +35,9 @@ from .transport import Delivery, FinishResult, RemoteFile, TransferRequest, Tran
 
 # Of a listing that this transport reads itself.
 _ANY_NAME = "(?s:.*)"
-# So many bytes of backups are sealed and sent at a time. The spool folder takes twice as much room.
-BATCH_BYTES = 1 << 30
+# So many bytes of backups are sealed and sent at a time, at first and at most; each batch may be
+# four times the one before. The spool folder takes twice as much room.
+FIRST_BATCH_BYTES, BATCH_BYTES = 64 << 20, 1 << 30
 _SEALED_MARK = "sealed:"
 
 
@@ -78,26 +79,41 @@ class SealedTransport:
         self.keys = keys
         self.root = root
         self.pattern = backup_names.compiled(pattern)
-        try:
-            self.ledger = SealLedger(ledger_file)
-        except OSError as error:
-            raise ResilienceError(
-                _("the ledger of sealed backups cannot be read: %(why)s", why=reason(error)),
-                option="state_dir",
-                value=ledger_file,
-                remedy=_("look at the disk of that folder"),
-            ) from error
-        self.spool = Spool(spool_folder, keys, self.ledger, pattern, time_limit)
+        self.ledger_file = ledger_file
+        self.known = known
         self.fetching = SealedFetching(
-            inner,
-            keys,
-            pattern=pattern,
-            known=known or self.ledger.last_sent,
-            time_limit=time_limit,
+            inner, keys, pattern=pattern, known=self._known_link, time_limit=time_limit
         )
+        self._spool_settings = (spool_folder, pattern, time_limit)
+        self._spool: Spool | None = None
         self._held: dict[str, _Held] = {}
         self._gated = False
         self._plain_left = 0
+
+    @property
+    def spool(self) -> Spool:
+        """The spool folder, with the ledger; an unchanged copy needs neither."""
+        if self._spool is None:
+            folder, pattern, time_limit = self._spool_settings
+            try:
+                ledger = SealLedger(self.ledger_file)
+            except OSError as error:
+                raise ResilienceError(
+                    _("the ledger of sealed backups cannot be read: %(why)s", why=reason(error)),
+                    option="state_dir",
+                    value=self.ledger_file,
+                    remedy=_("look at the disk of that folder"),
+                ) from error
+            self._spool = Spool(folder, self.keys, ledger, pattern, time_limit)
+        return self._spool
+
+    @property
+    def ledger(self) -> SealLedger:
+        """The ledger of this copy."""
+        return self.spool.ledger
+
+    def _known_link(self) -> Position | None:
+        return self.known or self.ledger.last_sent
 
     @property
     def host(self) -> str:
@@ -107,7 +123,7 @@ class SealedTransport:
     @property
     def last_link(self) -> str:
         """The newest link, as `Transport.last_link`."""
-        return str(self.ledger.last or "")
+        return last_position(self.ledger_file)
 
     def __str__(self) -> str:
         return str(self.inner)
@@ -496,17 +512,17 @@ def _all_names(path: str) -> tuple[str, ...]:
 
 
 def _batches(names: Sequence[str], root: str) -> Iterator[list[str]]:
-    """Yield names in groups of `BATCH_BYTES` at most, or of one file."""
+    """Yield names in groups, each of some bytes at most or of one file."""
     batch: list[str] = []
-    total = 0
+    total, most = 0, FIRST_BATCH_BYTES
     for name in names:
         try:
             size = os.lstat(os.path.join(root, name)).st_size
         except OSError:
             continue
-        if batch and total + size > BATCH_BYTES:
+        if batch and total + size > most:
             yield batch
-            batch, total = [], 0
+            batch, total, most = [], 0, min(BATCH_BYTES, 4 * most)
         batch.append(name)
         total += size
     if batch:

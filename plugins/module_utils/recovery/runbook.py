@@ -23,6 +23,7 @@ from ..common.language import translations
 from ..common.safe_text import clean_all
 from ..common.system_errors import reason
 from ..offsite import offsite_fetch
+from ..offsite.transport_sealed import SealedTransport
 from ..pages import render_drill, render_titles
 from ..proof import restore_settings
 from ..proof.restore_settings import RestoreSettings
@@ -185,7 +186,7 @@ def _person(person: Mapping[str, Any]) -> dict[str, Any]:
     return {"name": str(person["name"]), "details": details}
 
 
-def _offsite(settings: RestoreSettings) -> dict[str, str] | None:
+def _offsite(settings: RestoreSettings) -> dict[str, Any] | None:
     """Return how a backup is fetched by hand; None where this host has no offsite stage."""
     path = settings.offsite_config
     if not os.path.exists(path):
@@ -193,4 +194,10 @@ def _offsite(settings: RestoreSettings) -> dict[str, str] | None:
     server = offsite_fetch.transport(path, settings.offsite_key_file, settings.offsite_destination)
     tier = settings.tiers[0]
     target = os.path.join(settings.tree_root, tier)
-    return {"place": str(server), "command": server.fetch_command(f"{tier}/BACKUP", target)}
+    return {
+        "place": str(server),
+        "command": server.fetch_command(f"{tier}/BACKUP", target),
+        "sealed": isinstance(server, SealedTransport),
+        "signers": server.keys.signers if isinstance(server, SealedTransport) else (),
+        "last_link": server.last_link,
+    }

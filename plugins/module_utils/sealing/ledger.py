@@ -27,6 +27,7 @@ from .links import Content, Position
 MADE, DELIVERED, SENT = "made", "delivered", "sent"
 # The file is written anew when it has so many lines more than it needs.
 MOST_SPARE = 500
+_LAST_MARK = b'{"last": '
 
 
 @dataclasses.dataclass(frozen=True)
@@ -74,6 +75,23 @@ class LedgerItem:
             recipients=str(values["recipients"]),
             state=str(values["state"]),
         )
+
+
+def last_position(path: str) -> str:
+    """Return the position of the last link in a ledger, which is not read whole for it."""
+    try:
+        with open(path, "rb") as file:
+            body = file.read()
+    except OSError:
+        return ""
+    start = body.rfind(_LAST_MARK)
+    line, ended, _rest = body[max(start, 0) :].partition(b"\n")
+    if start > 0 and body[start - 1 : start] != b"\n" or start < 0 or not ended:
+        return ""
+    try:
+        return str(Position.from_text(json.loads(line)["last"]))
+    except (ValueError, KeyError, TypeError, AttributeError):
+        return ""
 
 
 class SealLedger:
