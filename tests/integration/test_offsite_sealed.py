@@ -235,3 +235,48 @@ def test_a_plain_copy_becomes_sealed_night_by_night(
         assert len(sent) == len(set(sent)), "a backup was sent twice"
         assert not [name for name in client.copied() if name.endswith(".gz")]
         assert client.sync().files_sent == 0
+
+
+def test_lost_and_new_keys(gated: SealedClient, server: Sshd, tmp_path: Path) -> None:
+    """What is there is opened by the keys of its day; what comes, by the keys of today."""
+    old = max((gated.tree / "daily").glob("*.gz")).name
+    first_offline = gated.offline.read_bytes()
+    # The host's identity is lost, and the owner replaces the offline key.
+    (gated.keys_folder / "identity").unlink()
+    made = subprocess.run(["age-keygen"], capture_output=True, text=True, check=True)
+    gated.offline.write_text(made.stdout)
+    recipient = made.stderr.partition(": ")[2].strip()
+    gated.write(seal={"recipients": [recipient], "untested": True})
+    with pytest.raises(ResilienceError, match="not set up for these recipients"):
+        gated.sync()
+    gated.set_up_keys()
+    new = add_backup(gated.tree, "daily", -0.01).name
+    night = gated.sync()
+    assert night.sent == (f"daily/{new}",), night
+    assert gated.in_sync()
+    let_read(server)
+    fresh = gated.new_host(tmp_path / "fresh")
+    assert fresh.fetch(tmp_path / "there").name == new
+    assert gated.fetch(tmp_path / "here").name == new
+    before = old[16:24]
+    date = f"{before[:4]}-{before[4:6]}-{before[6:]}"
+    if before != new[16:24]:
+        for client in (fresh, gated):
+            with pytest.raises(ResilienceError, match="sealed for other keys"):
+                client.fetch(tmp_path / "there", date=date)
+    gated.offline.write_bytes(first_offline)
+    earlier = gated.new_host(tmp_path / "earlier")
+    with pytest.raises(ResilienceError, match="sealed for other keys"):
+        earlier.fetch(tmp_path / "there")
+    assert earlier.fetch(tmp_path / "there", tier="monthly").exists()
+
+
+def test_a_lost_ledger_costs_one_more_transfer(server: Sshd, tmp_path: Path) -> None:
+    with sealed_client("account", server, tmp_path) as client:
+        plan_tree(client.tree)
+        client.sync()
+        client.ledger_file.unlink()
+        assert not client.in_sync(), "unknown bytes do not count as equal"
+        again = client.sync(overrides=["mass-change"])
+        assert again.status in ("ok", "warning") and again.files_sent == 14, again
+        assert client.in_sync() and client.sync().files_sent == 0

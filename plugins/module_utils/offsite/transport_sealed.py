@@ -163,11 +163,10 @@ class SealedTransport:
 
     def list_backups(self, tiers: Sequence[str], pattern: str, known: str = "") -> RemoteListing:
         """List the backups, as `Transport.list_backups`, under their plain names."""
-        mark = f"{_SEALED_MARK}{self.keys.fingerprint}:"
-        known = known[len(mark) :] if known.startswith(mark) else ""
+        known = known[len(_SEALED_MARK) :] if known.startswith(_SEALED_MARK) else ""
         remote = self.inner.list_backups(tiers, _ANY_NAME, known)
         self._gated = remote.gate is not None
-        fingerprint = mark + remote.fingerprint if remote.fingerprint else ""
+        fingerprint = _SEALED_MARK + remote.fingerprint if remote.fingerprint else ""
         if remote.unchanged:
             return dataclasses.replace(remote, fingerprint=fingerprint)
         tree = dataclasses.replace(
@@ -209,7 +208,7 @@ class SealedTransport:
         }
 
     def _to_seal_now(self) -> set[str]:
-        """Return the backups on the server that the next sync seals, or seals for new recipients.
+        """Return the backups on the server that the next sync seals.
 
         Half of those that are left, the newest first: a server's guard takes the change of a whole
         tree for an attack, and the first night must not take many nights' time.
@@ -217,8 +216,7 @@ class SealedTransport:
         left = [
             path
             for path, held in self._held.items()
-            if os.path.lexists(os.path.join(self.root, path))
-            and (self._item(path, held) is None or self._is_for_others(path))
+            if os.path.lexists(os.path.join(self.root, path)) and self._item(path, held) is None
         ]
         self._plain_left = sum(
             held.plain is not None and self._item(path, held) is None
@@ -226,9 +224,6 @@ class SealedTransport:
         )
         left.sort(key=lambda path: os.path.basename(path), reverse=True)
         return set(left if len(left) <= 3 else left[: (len(left) + 1) // 2])
-
-    def _is_for_others(self, path: str) -> bool:
-        return self.ledger.items[path].recipients != self.keys.fingerprint
 
     def _item(self, path: str, held: _Held) -> LedgerItem | None:
         """Return the item of a backup whose sealed form the server holds as far as sizes say."""
@@ -376,7 +371,7 @@ class SealedTransport:
     def _is_there(self, path: str) -> bool:
         """Return whether a backup needs no transfer: what has arrived only waits for `finish`."""
         item = self.ledger.items.get(path)
-        if item is None or item.state == MADE or self._is_for_others(path):
+        if item is None or item.state == MADE:
             return False
         try:
             now = os.lstat(os.path.join(self.root, path))
