@@ -16,7 +16,12 @@ TEMPORARY_PREFIX = ".new-"
 
 
 def replace_file(
-    path: str, content: str | bytes, *, mode: int = 0o600, durable: bool = True
+    path: str,
+    content: str | bytes,
+    *,
+    mode: int = 0o600,
+    durable: bool = True,
+    sole_writer: bool = False,
 ) -> None:
     """Replace a file, or make it, whole.
 
@@ -30,14 +35,18 @@ def replace_file(
         mode: its permissions, whatever the umask.
         durable: whether to write it to the disk at once, so that a power failure leaves the old
             content or the new; not needed for what can be installed again.
+        sole_writer: whether the caller holds a lock: the name beside the file is always the same
+            then, so that what a killed writer left is replaced by the next one.
 
     Raises:
         OSError: it cannot be written; the old file is as it was, and nothing is left beside it.
     """
     data = content if isinstance(content, bytes) else content.encode("utf-8", "backslashreplace")
     folder = os.path.dirname(path) or "."
-    temporary = os.path.join(folder, f"{TEMPORARY_PREFIX}{os.urandom(8).hex()}")
-    flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
+    own = os.path.basename(path) if sole_writer else os.urandom(8).hex()
+    temporary = os.path.join(folder, f"{TEMPORARY_PREFIX}{own}")
+    flags = os.O_WRONLY | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC
+    flags |= os.O_TRUNC if sole_writer else os.O_EXCL
     descriptor = os.open(temporary, flags, 0o600)
     try:
         with open(descriptor, "wb") as file:
@@ -55,14 +64,14 @@ def replace_file(
         sync_folder(folder)
 
 
-def replace_json(path: str, value: Any, *, mode: int = 0o600) -> None:
+def replace_json(path: str, value: Any, *, mode: int = 0o600, sole_writer: bool = False) -> None:
     """Replace a file with a value as JSON; see `replace_file`.
 
     Raises:
         OSError: it cannot be written.
         TypeError: JSON has no form for the value.
     """
-    replace_file(path, json.dumps(value), mode=mode)
+    replace_file(path, json.dumps(value), mode=mode, sole_writer=sole_writer)
 
 
 def sync_folder(folder: str) -> None:

@@ -95,7 +95,7 @@ class SwitchJournal:
         values: dict[str, Any] = dataclasses.asdict(record)
         try:
             os.makedirs(os.path.dirname(self.path), mode=0o700, exist_ok=True)
-            replace_json(self.path, values)
+            replace_json(self.path, values, sole_writer=True)
         except OSError as error:
             raise ResilienceError(
                 _("the journal of the switch cannot be written: %(why)s", why=reason(error)),
