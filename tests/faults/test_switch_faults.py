@@ -22,6 +22,7 @@ from ansible_collections.chefwell.resilience.plugins.module_utils.recovery impor
     recovery,
     recovery_switch,
 )
+from ansible_collections.chefwell.resilience.plugins.module_utils.staging import private_cluster
 from ansible_collections.chefwell.resilience.plugins.module_utils.staging.private_cluster import (
     Cluster,
 )
@@ -202,7 +203,10 @@ class Scene:
 
 
 @pytest.fixture
-def scene(tmp_path: Path) -> Iterator[Scene]:
+def scene(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Scene]:
+    # A server that is thrown away acknowledges what a crash may lose; production's does not.
+    for name in ("fsync", "synchronous_commit", "full_page_writes"):
+        monkeypatch.setitem(private_cluster.SETTINGS, name, "on")
     made = Scene(tmp_path)
     try:
         yield made

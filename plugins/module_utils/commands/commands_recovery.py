@@ -11,18 +11,23 @@ import json
 import shlex
 from typing import Any
 
-from ..common import quantity
+from ..common import interrupt, quantity
+from ..common.errors import ResilienceError
 from ..common.language import translations
 from ..common.messages import translate, translate_result
+from ..common.safe_text import error_line
 from ..pages import render_titles
 from ..proof import drill_result, proof_settings, restore_settings
 from ..proof.restore_settings import RestoreSettings
-from ..recovery import recovery, recovery_run, recovery_switch, recovery_tenant
+from ..recovery import recovery, recovery_run, recovery_switch, recovery_tenant, switch_state
+from . import recovery_ending
 from .command import (
     EXIT_CRITICAL,
     EXIT_OK,
+    EXIT_UNKNOWN,
     EXIT_WARNING,
     Command,
+    OutputError,
     append_log,
     now,
     print_result,
@@ -57,16 +62,78 @@ def _arguments(parser: argparse.ArgumentParser) -> None:
     )
 
 
+class _Outcome:
+    """What a run did, for its last lines."""
+
+    restored: str | None = None
+    serves: bool | None = None
+
+
 def _run(settings: RestoreSettings, arguments: argparse.Namespace) -> int:
+    """Run the command; whatever happens, its last lines show how production stands."""
     settings = with_destination(settings, arguments)
     target = restore_settings.recovery_server(settings)
     recovery_settings = recovery.RecoverySettings(restore_settings.proof_settings(settings), target)
+    outcome, failed = _Outcome(), False
+    try:
+        return _perform(settings, recovery_settings, arguments, outcome)
+    except ResilienceError as error:
+        failed = True
+        warn(f"{NAME}: {error}")
+    except OutputError:
+        raise
+    except KeyboardInterrupt:
+        interrupt.begin_cleanup()
+        failed = True
+        warn(f"{NAME}: stopped before the end")
+    except Exception as error:  # no traceback hides which database serves
+        failed = True
+        warn(f"{NAME}: {error_line(error, 400)}")
+    finally:
+        with interrupt.deferred():
+            _print_ending(settings, recovery_settings, arguments, outcome, failed)
+    return EXIT_UNKNOWN
+
+
+def _print_ending(
+    settings: RestoreSettings,
+    recovery_settings: recovery.RecoverySettings,
+    arguments: argparse.Namespace,
+    outcome: _Outcome,
+    failed: bool,
+) -> None:
+    """Print the last lines: below the page, or beside a result for programs and an error."""
+    tenant = arguments.tenant or ""
+    state = switch_state.ending(recovery_settings, tenant)
+    lines = recovery_ending.lines(
+        settings.language,
+        state,
+        settings.scripts_dir,
+        recovery.host_name(),
+        tenant=tenant,
+        restored=outcome.restored,
+        serves=outcome.serves,
+    )
+    if failed:
+        _log(settings, [f"{now()} {line}" for line in lines])
+    if arguments.json or failed:
+        warn("\n".join(lines))
+    else:
+        print_result("\n".join(lines))
+
+
+def _perform(
+    settings: RestoreSettings,
+    recovery_settings: recovery.RecoverySettings,
+    arguments: argparse.Namespace,
+    outcome: _Outcome,
+) -> int:
     if arguments.status:
         return _status(settings, recovery_settings, arguments)
     if arguments.list:
         return _list(recovery_settings, arguments)
     if arguments.switch or arguments.resume or arguments.undo:
-        return _switch(settings, recovery_settings, arguments, arguments.switch)
+        return _switch(settings, recovery_settings, arguments, arguments.switch, outcome)
     if arguments.confirm is not None:
         recovery.refuse_unconfirmed(arguments.confirm)
     refuse_path_from_offsite(arguments)
@@ -86,7 +153,8 @@ def _run(settings: RestoreSettings, arguments: argparse.Namespace) -> int:
     _log(settings, [f"{now()} {_verdict_line(result)}"])
     passed = result["verdict"] == proof_settings.PASSED
     if passed and arguments.confirm and not result["doubts"]:
-        return _switch(settings, recovery_settings, arguments, result["name"], result)
+        return _switch(settings, recovery_settings, arguments, result["name"], outcome, result)
+    outcome.restored = result["name"]
     if arguments.json:
         print_result(json.dumps(result))
     else:
@@ -113,6 +181,7 @@ def _switch(
     recovery_settings: recovery.RecoverySettings,
     arguments: argparse.Namespace,
     name: str | None,
+    outcome: _Outcome,
     restored: dict[str, Any] | None = None,
 ) -> int:
     confirm = arguments.confirm
@@ -131,6 +200,7 @@ def _switch(
         )
     else:
         done = recovery_switch.switch(recovery_settings, str(name), confirm, show_message)
+    outcome.serves = done["serves"]
     _log(
         settings,
         [

@@ -31,9 +31,15 @@ from ..proof.proof_settings import PASSED
 from ..proof.restore_settings import RecoveryServer
 from ..staging import staging_state
 from ..validation.check_context import ValidationSettings
-from . import database_properties, lost_database, recovery, recovery_switch, restore_notes
+from . import (
+    database_properties,
+    lost_database,
+    recovery,
+    recovery_switch,
+    restore_notes,
+    switch_state,
+)
 from .recovery import MARK, RESTORING, VALIDATED, RecoverySettings
-from .switch_journal import SwitchJournal
 
 # Of one tenant these are left out: only its schema is transferred.
 OF_THE_DATABASE = (
@@ -340,7 +346,7 @@ def refuse_unfinished_switch(settings: RecoverySettings) -> None:
     Raises:
         ResilienceError: a switch is unfinished.
     """
-    record = SwitchJournal(settings.drill.state_dir).read()
+    record = switch_state.read(settings)
     if record is not None and not record.finished:
         raise recovery_switch.unfinished_error(record)
 

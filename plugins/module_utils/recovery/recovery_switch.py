@@ -28,12 +28,14 @@ from ..common.safe_text import one_line
 from ..database.connection import driver
 from ..proof.restore_settings import RecoveryServer
 from ..staging import staging_state
-from . import database_properties, recovery, restore_notes, service_control
+from . import database_properties, recovery, restore_notes, service_control, switch_state
 from .recovery import BEFORE, MARK, VALIDATED, RecoverySettings
 from .switch_journal import (
     ANNOUNCED,
     DONE,
+    STARTED,
     STARTING,
+    STOPPED,
     STOPPING,
     SWITCHING,
     UNDONE,
@@ -74,7 +76,7 @@ def switch(
     recovery.refuse_unconfirmed(confirm)
     with staging_state.locked(settings.drill.staging):
         journal = SwitchJournal(settings.drill.state_dir)
-        record = journal.read()
+        record = switch_state.read(settings)
         if record is not None and not record.finished:
             if record.name != name:
                 raise unfinished_error(record)
@@ -91,7 +93,7 @@ def resume(settings: RecoverySettings, show_message: ShowMessage) -> dict[str, A
     """
     with staging_state.locked(settings.drill.staging):
         journal = SwitchJournal(settings.drill.state_dir)
-        record = journal.read()
+        record = switch_state.read(settings)
         if record is None or record.finished:
             raise ResilienceError(
                 _("no switch is unfinished"),
@@ -115,7 +117,7 @@ def undo(
     """
     target = settings.target
     journal = SwitchJournal(settings.drill.state_dir)
-    record = journal.read()
+    record = switch_state.read(settings)
     if record is None or record.step == UNDONE or (record.finished and record.kept is None):
         raise ResilienceError(
             _("there is no switch to take back"),
@@ -131,7 +133,7 @@ def undo(
             if problem:
                 problems.append(problem)
             _restore_comment(target, record)
-            _record_step(journal, record, UNDONE, problems)
+            _record_step(journal, record, UNDONE, problems, _state_after(target, problem))
         return {
             **_result(record, began, problems),
             "name": None,
@@ -160,7 +162,7 @@ def status(settings: RecoverySettings) -> dict[str, Any]:
         `next` (the arguments of the command to run next; empty if nothing is to be done).
     """
     target = settings.target
-    record = SwitchJournal(settings.drill.state_dir).read()
+    record = switch_state.read(settings)
     with contextlib.closing(recovery.connect(target)) as connection:
         comments = recovery.databases(connection)
     with recovery.production_cursor(target) as cursor:
@@ -290,7 +292,7 @@ def _complete(
         problem = _start_application(target)
         if problem:
             problems.append(problem)
-        record = _record_step(journal, record, DONE, problems)
+        record = _record_step(journal, record, DONE, problems, _state_after(target, problem))
     result = {
         **_result(record, began, problems),
         "left_behind": behind,
@@ -306,11 +308,15 @@ def _complete(
 
 
 def _record_step(
-    journal: SwitchJournal, record: SwitchRecord, step: str, problems: list[Message]
+    journal: SwitchJournal,
+    record: SwitchRecord,
+    step: str,
+    problems: list[Message],
+    application: str = "",
 ) -> SwitchRecord:
     """Record a step after the application was stopped: a full disk must not leave it so."""
     try:
-        return journal.write(record, step)
+        return journal.write(record, step, application)
     except ResilienceError as error:
         problems.append(error.message())
         return record
@@ -336,7 +342,7 @@ def _stop(target: RecoveryServer, journal: SwitchJournal, record: SwitchRecord) 
     Raises:
         ResilienceError: it failed, met its limit or was interrupted; production is as it was.
     """
-    record = journal.write(record, STOPPING)
+    record = journal.write(record, STOPPING, STOPPED if target.stop_command else "")
     why: Message | str
     try:
         service_control.run_command(target.stop_command, "recovery.stop_command", target.seconds)
@@ -352,7 +358,7 @@ def _stop(target: RecoveryServer, journal: SwitchJournal, record: SwitchRecord) 
     with interrupt.deferred():
         problem = _start_application(target)
         _restore_comment(target, record)
-        _record_step(journal, record, UNDONE, [])
+        _record_step(journal, record, UNDONE, [], _state_after(target, problem))
     raise ResilienceError(
         _("the application could not be stopped: %(why)s", why=why),
         option="recovery.stop_command",
@@ -389,7 +395,7 @@ def _exchange_or_start_again(
             known = False
         if known:
             _restore_comment(target, record)
-            _record_step(journal, record, UNDONE, [])
+            _record_step(journal, record, UNDONE, [], _state_after(target, problem))
         raise ResilienceError(
             _("the names could not be changed: %(why)s", why=one_line(error)),
             option="switch",
@@ -490,6 +496,13 @@ def _start_application(target: RecoveryServer) -> Message | None:
     except ResilienceError as error:
         return error.message()
     return None
+
+
+def _state_after(target: RecoveryServer, problem: Message | None) -> str:
+    """Return the application's state after an attempt to start it; empty where none stops it."""
+    if not target.stop_command:
+        return ""
+    return STARTED if target.start_command and problem is None else STOPPED
 
 
 def _state_of_application(target: RecoveryServer, problem: Message | None) -> Message:

@@ -26,6 +26,9 @@ FILE = "recovery-switch.json"
 # The steps in their order; each is recorded before it begins. The last two are ends.
 ANNOUNCED, STOPPING, SWITCHING, STARTING = "announced", "stopping", "switching", "starting"
 DONE, UNDONE = "done", "undone"
+STEPS = (ANNOUNCED, STOPPING, SWITCHING, STARTING, DONE, UNDONE)
+# The application, as far as the switch knows it.
+STOPPED, STARTED = "stopped", "started"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -40,6 +43,8 @@ class SwitchRecord:
         kept: the name under which production's old database is kept; None if there was none.
         comment: the comment of `name` before the switch.
         step: the last one that was begun.
+        application: `stopped` from the moment on that it is about to be stopped, `started` once it
+            was started again; empty before.
     """
 
     moment: str
@@ -49,11 +54,26 @@ class SwitchRecord:
     kept: str | None
     comment: str
     step: str = ANNOUNCED
+    application: str = ""
+
+    def __post_init__(self) -> None:
+        texts = (self.moment, self.name, self.production, self.comment, self.application)
+        if (
+            not all(isinstance(one, str) for one in texts)
+            or not isinstance(self.name_oid, int)
+            or not isinstance(self.kept, (str, type(None)))
+            or self.step not in STEPS
+        ):
+            raise ValueError("a field has a value of another kind")
 
     @property
     def finished(self) -> bool:
         """Return whether nothing of it is left to do."""
         return self.step in (DONE, UNDONE)
+
+    def at(self, step: str, application: str = "") -> SwitchRecord:
+        """Return the record at another step; the application stays as it is if left out."""
+        return dataclasses.replace(self, step=step, application=application or self.application)
 
 
 class SwitchJournal:
@@ -85,13 +105,18 @@ class SwitchJournal:
                 remedy=_("look with --list which databases there are, then remove this file"),
             ) from error
 
-    def write(self, record: SwitchRecord, step: str) -> SwitchRecord:
+    def write(self, record: SwitchRecord, step: str, application: str = "") -> SwitchRecord:
         """Record that a step begins, durably, and return the record.
+
+        Args:
+            record: the switch.
+            step: the step.
+            application: its state; as before if left out.
 
         Raises:
             ResilienceError: it cannot be written; before the first step nothing was touched.
         """
-        record = dataclasses.replace(record, step=step)
+        record = record.at(step, application)
         values: dict[str, Any] = dataclasses.asdict(record)
         try:
             os.makedirs(os.path.dirname(self.path), mode=0o700, exist_ok=True)

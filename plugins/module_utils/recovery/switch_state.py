@@ -1,0 +1,155 @@
+# -*- coding: utf-8 -*-
+# Copyright (c) 2026, chefwell.resilience contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Where the last switch stands: from its journal, or from the databases where that is damaged.
+
+A disk that fails may damage the journal on the very day. The comments of the databases say as much,
+but for the state of the application: it is taken for stopped, and starting it again does no harm.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import re
+import shlex
+from typing import Any
+
+from ..common.errors import ResilienceError
+from ..common.messages import _
+from ..common.safe_text import error_line
+from ..proof.restore_settings import RecoveryServer
+from . import recovery
+from .recovery import BEFORE, MARK, RecoverySettings
+from .switch_journal import STARTING, STOPPED, SWITCHING, SwitchJournal, SwitchRecord
+
+_BEGUN = re.compile(
+    r"^(?P<held>.*); switch of (?P<moment>\d{8}_\d{6}) begun"
+    r"(?:, production is kept as (?P<kept>.+))?$",
+    re.DOTALL,
+)
+_KEPT = re.compile(
+    re.escape(MARK + BEFORE) + r" (?P<moment>\d{8}_\d{6}), replaced by (?P<name>[^;]+)"
+)
+
+
+def read(settings: RecoverySettings) -> SwitchRecord | None:
+    """Return the last switch; None before one.
+
+    Raises:
+        ResilienceError: the journal is damaged, and the server cannot be connected to.
+    """
+    try:
+        return SwitchJournal(settings.drill.state_dir).read()
+    except ResilienceError:
+        return rebuilt(settings.target)
+
+
+def damage(settings: RecoverySettings) -> str:
+    """Return why the journal cannot be read; empty if it can."""
+    try:
+        SwitchJournal(settings.drill.state_dir).read()
+    except ResilienceError as error:
+        return str(error.problem)
+    return ""
+
+
+def rebuilt(target: RecoveryServer) -> SwitchRecord | None:
+    """Return the last switch as the comments of the databases show it; None if they show none."""
+    with contextlib.closing(recovery.connect(target)) as connection, connection.cursor() as cursor:
+        comments = recovery.databases(connection)
+        cursor.execute("SELECT datname, oid FROM pg_catalog.pg_database")
+        numbers = {name: int(number) for name, number in cursor.fetchall()}
+    found: list[SwitchRecord] = []
+    for name, comment in comments.items():
+        begun, kept = _BEGUN.match(comment), _KEPT.match(comment)
+        if begun:
+            held = begun["held"].removeprefix(MARK)
+            record = SwitchRecord(
+                begun["moment"], name, numbers[name], target.dbname, begun["kept"], held
+            )
+            found.append(record.at(SWITCHING, STOPPED))
+        elif kept and target.dbname in numbers:
+            record = SwitchRecord(
+                kept["moment"], kept["name"], numbers[target.dbname], target.dbname, name, ""
+            )
+            found.append(record.at(STARTING, STOPPED))
+    return max(found, key=lambda record: record.moment, default=None)
+
+
+def ending(settings: RecoverySettings, tenant: str = "") -> dict[str, Any]:
+    """Return what people need to know at the end of every run, whatever it did.
+
+    Args:
+        settings: of the recovery.
+        tenant: the schema, where the run was about one tenant.
+
+    Returns:
+        `production` (its name), `serves` (whether it can be connected to; None if unknown),
+        `exists`, `switched` (the name under which the serving database was restored; None without
+        a switch), `kept` (the newest kept one), `unfinished`, `stopped` (the command that starts
+        the application, if a switch left it stopped), `validated` (the newest that may be switched
+        to), `damage` (of the journal) and `unknown` (why nothing is known).
+    """
+    target = settings.target
+    state: dict[str, Any] = {
+        "production": tenant or target.dbname,
+        "serves": None,
+        "exists": None,
+        "switched": None,
+        "kept": None,
+        "unfinished": False,
+        "stopped": "",
+        "validated": None,
+        "damage": "",
+        "unknown": "",
+    }
+    try:
+        state["damage"] = damage(settings)
+        record = read(settings)
+        comments = _comments(settings, tenant)
+        with recovery.production_cursor(target) as cursor:
+            connectable = cursor is not None
+    except Exception as error:  # whatever fails, people must see that nothing is known
+        state["unknown"] = error_line(error, 400)
+        return state
+    state["exists"] = (tenant or target.dbname) in comments
+    state["serves"] = connectable and state["exists"]
+    kept = [
+        (match["moment"], name, match["name"])
+        for name, comment in comments.items()
+        if (match := _KEPT.match(comment)) and _is_of(name, tenant, match["moment"])
+    ]
+    if kept:
+        _moment, state["kept"], state["switched"] = max(kept)
+    validated = [
+        one["name"]
+        for one in recovery.candidates(comments, tenant or target.dbname)
+        if not one["what"].startswith(BEFORE)
+        and (
+            not tenant or one["name"] == recovery.dated_name(tenant, "recovered", one["name"][-15:])
+        )
+    ]
+    state["validated"] = max(validated, key=lambda name: name[-15:], default=None)
+    if record is not None:
+        state["unfinished"] = not record.finished
+        if record.application == STOPPED and not state["damage"]:
+            state["stopped"] = shlex.join(target.start_command) or _(
+                "no recovery.start_command is configured"
+            )
+    return state
+
+
+def _comments(settings: RecoverySettings, tenant: str) -> dict[str, str]:
+    """Return the comments of all databases, or of all schemas of production's."""
+    target = settings.target
+    if tenant:
+        with recovery.production_cursor(target) as cursor:
+            return recovery.schemas(cursor) if cursor else {}
+    with contextlib.closing(recovery.connect(target)) as connection:
+        return recovery.databases(connection)
+
+
+def _is_of(name: str, tenant: str, moment: str) -> bool:
+    """Return whether a kept schema is this tenant's; of a database there is only one."""
+    return not tenant or name == recovery.dated_name(tenant, "before", moment)
