@@ -454,6 +454,55 @@ def test_a_dump_under_row_level_security(
     _fired({"archive.row_security"}, "pg_dump --enable-row-security")
 
 
+PARTS: dict[str, tuple[tuple[str, ...], set[str]]] = {
+    "definitions alone": (("--schema-only",), {"archive.partial"}),
+    "before the rows": (("--section=pre-data",), {"archive.partial"}),
+    "without the rows of one": (("--exclude-table-data=hr.title",), {"archive.partial"}),
+    "without the rows of one schema": (("--exclude-table-data=trade.*",), {"archive.partial"}),
+    "rows alone": (("--data-only",), {"restore.error"}),
+    "behind the rows": (("--section=post-data",), {"restore.error"}),
+    "one schema": (("--schema=trade",), {"restore.error"}),
+    "all but one schema": (("--exclude-schema=hr",), {"restore.error"}),
+    "one table": (("--table=trade.line",), {"restore.error"}),
+}
+
+
+@pytest.mark.parametrize("form", ["-Fc", "-Fp"])
+def test_a_part_is_never_a_passed_whole(
+    old: Lab, sources: dict[str, Path], tmp_path: Path, form: str
+) -> None:
+    """What is left out is named; what an archive cannot tell, a manifest tells."""
+    settings = settings_in(old, tmp_path)
+    drill.set_up(settings)
+    try:
+        for name, (options, raised) in PARTS.items():
+            result = drill.run(settings, path=str(old.dump("company", form, *options)))
+            assert result["verdict"] == "failed", name
+            assert raised <= set(found(result)), (name, found(result))
+        left = next(check for check in result["checks"] if check["id"] == "archive")
+        assert "only a manifest tells" in left["evidence"]
+        # A schema that nothing else refers to: the archive alone looks whole.
+        part = old.dump("library", form, "--schema=stock")
+        assert drill.run(settings, path=str(part))["verdict"] == "passed"
+        with manifest_snapshot.export({"dsn": old.server.url("library")}) as snapshot:
+            manifest.write(str(part), snapshot.read())
+        assert drill.run(settings, path=str(part))["verdict"] == "failed"
+        # Rows that the owner leaves out on purpose are ignored one by one, with the reason.
+        rule = findings.ignore_rules(
+            [{"finding": "archive.partial", "subject": "hr.title", "reason": "can be made again"}]
+        )
+        validation = dataclasses.replace(settings.validation, ignore=rule)
+        chosen = dataclasses.replace(settings, validation=validation)
+        path = old.dump("company", form, "--exclude-table-data=hr.title")
+        ignored = drill.run(chosen, path=str(path))
+        assert ignored["verdict"] == "passed", ignored["problem"]
+        archived = next(check for check in ignored["checks"] if check["id"] == "archive")
+        assert archived["status"] == "skipped" and "can be made again" in archived["evidence"]
+    finally:
+        drill.clean_up(settings)
+    _fired({"archive.partial"}, "pg_dump --schema-only and its like")
+
+
 def test_an_api_that_does_not_respond() -> None:
     steps = [{"id": "health", "path": "/"}]
     api = api_probe.Api(

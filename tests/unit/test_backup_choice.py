@@ -102,6 +102,30 @@ def test_a_name_in_another_time_zone_has_the_age_of_its_file(tmp_path: Path, ahe
     assert chosen.path == str(path) and 600 <= chosen.age_seconds < 660
 
 
+@pytest.mark.parametrize(("hours_ago", "ahead"), [(5, 3), (30, 10), (2, 14)])
+def test_a_name_in_utc_does_not_make_a_backup_younger(
+    tmp_path: Path, hours_ago: float, ahead: float
+) -> None:
+    """As on a host in São Paulo: the name is hours ahead of the file and still in the past."""
+    (tmp_path / "daily").mkdir()
+    finished = time.time() - hours_ago * 3600
+    named = datetime.datetime.fromtimestamp(finished + ahead * 3600)
+    path = tmp_path / "daily" / f"shop_{named:%Y%m%d_%H%M%S}.dump"
+    path.write_bytes(b"x")
+    os.utime(path, (finished, finished))
+    age = choose(str(tmp_path), tiers=("daily",)).age_seconds
+    assert hours_ago * 3600 <= age < hours_ago * 3600 + 60
+
+
+def test_a_dump_that_took_hours_has_the_age_of_its_beginning(tmp_path: Path) -> None:
+    (tmp_path / "daily").mkdir()
+    named = datetime.datetime.now() - datetime.timedelta(hours=6)
+    path = tmp_path / "daily" / f"shop_{named:%Y%m%d_%H%M%S}.dump"
+    path.write_bytes(b"x")
+    age = choose(str(tmp_path), tiers=("daily",)).age_seconds
+    assert 6 * 3600 <= age < 6 * 3600 + 60
+
+
 def test_manifests_and_digests_are_no_backups(tree: Path) -> None:
     for end in (".manifest.json", ".sha256"):
         (tree / "daily" / f"shop_20251125_030000.dump.gz{end}").write_bytes(b"x")

@@ -23,8 +23,6 @@ from ..inventory.inventory import BackupFile
 from . import file_kind
 from .unreadable import unreadable_error
 
-# Seconds by which a name may be ahead because it is written in another time zone (UTC+14).
-FURTHEST_ZONE = 14 * 3600
 # The names that the documentation gives to saved roles.
 ROLES_NAME = re.compile(r"(?i)(?:roles|globals)[_.-]")
 CLUSTER_MARK, DATABASE_MARK = b"PostgreSQL database cluster dump", b"PostgreSQL database dump"
@@ -127,7 +125,7 @@ def _newest(
         name = inventory.readable(newest.path)
         if holds_roles_alone(os.path.join(tree.root, newest.path)):
             why = _("%(file)s holds roles and no database", file=name)
-        elif newest.age_seconds(now) < -FURTHEST_ZONE:
+        elif newest.age_seconds(now) < -inventory.FURTHEST_ZONE:
             why = _("the name of %(file)s lies in the future", file=name)
         else:
             return newest, set_aside

@@ -80,6 +80,8 @@ class Expectation:
         sequence_positions: with two more members, the last value when the snapshot was taken, and
             the step.
         large_object_digests: by identifier.
+        without_rows: tables whose rows the dump leaves out; of a whole dump each has an entry for
+            them, also where there are none.
         others: kinds that no check covers, and how many there are of each.
     """
 
@@ -115,6 +117,7 @@ class Expectation:
     structure: dict[str, Any] = dataclasses.field(default_factory=dict)
     sequence_positions: set[ObjectName] = dataclasses.field(default_factory=set)
     large_object_digests: dict[str, str] = dataclasses.field(default_factory=dict)
+    without_rows: set[ObjectName] = dataclasses.field(default_factory=set)
     others: dict[str, int] = dataclasses.field(default_factory=dict)
 
     def to_dict(self) -> dict[str, Any]:
@@ -183,9 +186,12 @@ def from_entries(
     for (schema, table), count in (rows or {}).items():
         if (schema, table) in expected.tables:
             expected.rows[schema, table] = count
+    with_rows = {(entry.schema, entry.name) for entry in entries if entry.kind == "TABLE DATA"}
     for entry in entries:
         # The rows of a partitioned table are its partitions'.
         partitioned = entry.kind == "TABLE" and "\nPARTITION BY " in entry.definition
+        if entry.kind == "TABLE" and not partitioned:
+            expected.without_rows.update({(entry.schema, entry.name)} - with_rows)
         if rows and partitioned and expected.rows[entry.schema, entry.name] is None:
             expected.rows[entry.schema, entry.name] = 0
     expected.locale = database_locale.of(entries)

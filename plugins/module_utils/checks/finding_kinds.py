@@ -41,6 +41,11 @@ KINDS = {
         "dumping role does not see.",
         "Dump as a superuser or a role with BYPASSRLS, without `--enable-row-security`.",
     ),
+    "archive.partial": Kind(
+        "The dump leaves out the rows of tables that it defines: it is no whole backup.",
+        "Dump without `--schema-only`, `--section` and `--exclude-table-data`. Where the rows are "
+        "left out on purpose, ignore the finding of that table, with the reason.",
+    ),
     "restore.error": Kind(
         "Something did not restore.",
         "Read PostgreSQL's message; restore by hand the object that it names.",

@@ -238,6 +238,7 @@ class DrillRun:
             "total_seconds": round(seconds, 3),
             "rto_seconds": round(self.served_after, 3) if self.served_after else None,
             "rpo_seconds": proof.backup.get("age_seconds") if verdict == PASSED else None,
+            "rpo_broken": verdict == PASSED and proof.breaks_rpo(),
             "objectives": {
                 "rto_seconds": settings.rto_seconds,
                 "rpo_seconds": settings.rpo_seconds,

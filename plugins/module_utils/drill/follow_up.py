@@ -120,7 +120,8 @@ def summary(result: Mapping[str, Any]) -> dict[str, Any]:
 def level_of(result: Mapping[str, Any]) -> str:
     """Return the level of a drill; one that passed with a doubt is a warning."""
     level = LEVEL[result["verdict"]]
-    return WARNING if level == OK and _doubts(result) else level
+    doubtful = _doubts(result) or result.get("rpo_broken")
+    return WARNING if level == OK and doubtful else level
 
 
 def _doubts(result: Mapping[str, Any]) -> list[str]:

@@ -19,6 +19,7 @@ import time
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
+from ..common import iso_time
 from ..common.errors import ResilienceError
 from ..common.messages import _, join
 from ..common.system_errors import reason
@@ -28,6 +29,10 @@ from .backup_names import PATTERN, compiled, match_name, taken_at
 TIERS = ("daily", "weekly", "monthly")
 # A file that changed more recently than this is checked for processes that still write it.
 FRESH_SECONDS = 24 * 3600
+
+# Seconds by which a name may be ahead because it is written in another time zone (UTC+14), and by
+# which it is ahead of a file that was changed at the same time.
+FURTHEST_ZONE, LEAST_ZONE = 14 * 3600, 120
 
 
 class BackupFile(NamedTuple):
@@ -55,13 +60,18 @@ class BackupFile(NamedTuple):
         return os.path.basename(self.path)
 
     def age_seconds(self, now: datetime.datetime) -> float:
-        """Return seconds since it was taken, by its name or else its time of change."""
-        if self.taken_at:
-            # The name holds local time, as `timestamp` assumes.
-            taken = datetime.datetime.fromisoformat(self.taken_at).timestamp()
-        else:
-            taken = self.mtime_ns / 1e9
-        return now.timestamp() - taken
+        """Return seconds since it was taken, by its name or else its time of change.
+
+        A name that is some hours ahead of the file is written in another time zone: no backup is
+        taken after its file was finished, which is then the moment that counts.
+        """
+        changed = self.mtime_ns / 1e9
+        if not self.taken_at:
+            return now.timestamp() - changed
+        # The name holds local time, as `timestamp` assumes.
+        taken = iso_time.parse(self.taken_at).timestamp()
+        in_another_zone = LEAST_ZONE < taken - changed <= FURTHEST_ZONE
+        return now.timestamp() - (changed if in_another_zone else taken)
 
 
 @dataclasses.dataclass(frozen=True, eq=False)

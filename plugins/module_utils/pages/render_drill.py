@@ -50,17 +50,22 @@ def verdict(drill: dict[str, Any]) -> str:
 
 def verdict_status(drill: dict[str, Any]) -> str:
     """Return the verdict as a status, which has a mark and a colour."""
+    if drill.get("rpo_broken") and verdict(drill) == "passed":
+        return "skipped"
     return {"passed": "passed", "failed": "failed"}.get(verdict(drill), "unknown")
 
 
 def verdict_text(translations: gettext.NullTranslations, drill: dict[str, Any]) -> str:
     """Return the verdict as a sentence."""
     tr = translations.gettext
+    found = verdict(drill)
+    if found == "passed" and drill.get("rpo_broken"):
+        return tr("BACKUP VALID AND RESTORABLE, BUT OLDER THAN THE RPO")
     return {
         "passed": tr("BACKUP VALID AND RESTORABLE"),
         "failed": tr("BACKUP NOT VALIDATED"),
         "could_not_verify": tr("COULD NOT VERIFY - nothing is claimed about the backup"),
-    }[verdict(drill)]
+    }[found]
 
 
 def moment(text: object) -> str:

@@ -38,11 +38,12 @@ def evidence(
         if digest.source
         else _("no digest was recorded")
     )
-    findings = [*lost]
+    findings = [*lost, *_left_out(expected, file)]
     if ready.toc.row_security:
         text = _("it was dumped with row-level security on")
         findings.append(Finding("archive.row_security", file, text))
     beside = _("a manifest") if expected.digests else _("no manifest")
+    whole = "" if expected.digests else _("only a manifest tells whether all was dumped")
     unknown = ""
     if expected.row_security and ready.format != "plain" and not expected.digests:
         unknown = _(
@@ -50,5 +51,17 @@ def evidence(
             " dump lacks rows for it, a manifest would",
             count=len(expected.row_security),
         )
-    text = join([ready.proof, compared, beside, unknown, *set_aside], "; ")
+    text = join([ready.proof, compared, beside, whole, unknown, *set_aside], "; ")
     return checks.Evidence(text, findings)
+
+
+def _left_out(expected: expectation.Expectation, file: str) -> list[Finding]:
+    """Return which tables' rows the dump leaves out."""
+    tables = sorted(expected.without_rows)
+    if tables and not any(expected.rows.get(key) for key in expected.tables):
+        text = _("it has no rows of any of its %(count)d tables", count=len(tables))
+        return [Finding("archive.partial", file, text)]
+    return [
+        Finding("archive.partial", name, _("the dump leaves out the rows of %(table)s", table=name))
+        for name in (".".join(key) for key in tables)
+    ]

@@ -33,7 +33,7 @@ from ..backup.manifest import Manifest
 from ..checks import checks
 from ..checks.checks import Evidence
 from ..checks.findings import Finding, of_restore_error
-from ..common import interrupt
+from ..common import interrupt, iso_time
 from ..common.errors import BackupError, ResilienceError
 from ..common.messages import _, join
 from ..common.safe_text import error_line
@@ -261,6 +261,12 @@ class BackupProof:
             if check["status"] == checks.SKIPPED and check["findings"]
         ]
 
+    def breaks_rpo(self) -> bool:
+        """Return whether the newest backup of all is older than the objective allows."""
+        newest = self._source is not None and self._source.newest_of_all
+        age: float = self.backup.get("age_seconds", 0.0)
+        return newest and age > self.settings.rpo_seconds
+
     def add_step(self, id: str, evidence: Evidence, seconds: float | None = None) -> None:
         """Add a check of the path itself; without `seconds` it took as long as the last phase."""
         if seconds is None:
@@ -287,6 +293,10 @@ class BackupProof:
             )
             digest = backup_digest.verify_digest(self.backup["path"], recorded, source)
             self.backup["sha256"] = digest.sha256
+        if known:
+            # The one moment that is written with its time zone.
+            age = time.time() - iso_time.parse(known.taken_at).timestamp()
+            self.backup["age_seconds"] = round(max(age, 0.0), 1)
         return known, digest
 
     def _last_digest(self) -> tuple[str | None, str]:
@@ -343,6 +353,7 @@ class BackupProof:
         del self.restored["contents"]
         errors = [of_restore_error(error) for error in done.errors]
         self.add_step("restore", Evidence(join([restore.evidence(done), lacking], "; "), errors))
+        restore.analyze_catalogues(server, place.database)
         if place.throwaway and place.validation.amcheck:
             restore.add_amcheck(server, place.database)
         return ready

@@ -31,6 +31,11 @@ class BackupSource:
     date: str | None = None
     from_offsite: bool = False
 
+    @property
+    def newest_of_all(self) -> bool:
+        """Whether the newest backup is meant, whichever that is."""
+        return not (self.path or self.tier or self.date)
+
     def local_backup(self, settings: ProofSettings) -> ChosenBackup | None:
         """Return the backup on this host; None if it has to be fetched.
 

@@ -22,8 +22,11 @@ RESULT = "drill.json"
 
 
 def exit_code(result: Mapping[str, Any]) -> int:
-    """Return 0 passed, 2 failed or 3 could not verify (monitoring-plugins convention)."""
-    return EXIT_CODES[result["verdict"]]
+    """Return 0 passed, 2 failed or 3 could not verify (monitoring-plugins convention).
+
+    It is 1 where the newest backup passed and is older than the RPO allows.
+    """
+    return 1 if result.get("rpo_broken") else EXIT_CODES[result["verdict"]]
 
 
 def last_result(state_dir: str) -> dict[str, Any] | None:
