@@ -72,9 +72,10 @@ faults: setup  ## cause real faults and compare the outcome; ROWS=c1_ for some
 bench: setup  ## compare with reference commands, side by side; ROWS=archive ROUNDS=3 for less
 	$(VENV)/python -m bench $(ROWS) $(if $(ROUNDS),--rounds $(ROUNDS))
 
-generate: setup  ## write generated files: catalogues of translations, findings, options of the roles
+generate: setup  ## write generated files: catalogues of translations, findings, metrics, dashboard, options of the roles
 	$(VENV)/python tools/findings.py
 	$(VENV)/python tools/role_options.py
+	$(VENV)/python tools/monitoring.py
 	$(VENV)/python tools/catalogue.py
 
 lock: setup  ## renew requirements.lock from requirements.in

@@ -183,8 +183,8 @@ def test_each_tier_has_its_size_its_share_and_its_growth(tmp_path: Path, disks: 
         assert re.search(reported, english, re.MULTILINE), english
     assert re.search(r"Daily: 68\d KB, 1% do disco, \+\S+ KB por dia$", portuguese, re.MULTILINE)
     metrics = (tmp_path / "disk.prom").read_text()
-    growth = re.search(r'chefwell_backups_growth_bytes_per_day{tier="daily"} (\S+)', metrics)
-    assert growth and float(growth[1]) == pytest.approx(51200, rel=0.02)
+    growth = re.search(r'chefwell_backups_growth_bytes_per_second{tier="daily"} (\S+)', metrics)
+    assert growth and float(growth[1]) == pytest.approx(51200 / 86400, rel=0.02)
     assert f'chefwell_backups_disk_bytes{{tier="daily"}} {held.bytes_used:.1f}' in metrics
 
 

@@ -69,7 +69,7 @@ def test_a_good_drill_is_remembered_and_not_notified(host: Host, receiver: Recei
     gauges = host.gauges()
     assert gauges["passed"] == 1.0 and gauges["rto_seconds"] == event["rto_seconds"]
     assert gauges['checks{result="passed"}'] == event["passed"] > 10
-    assert gauges['phase_seconds{phase="restore"}'] > 0
+    assert gauges['phase_duration_seconds{phase="restore"}'] > 0
     assert receiver.messages() == []
     assert [action for action, _body in receiver.pings()] == ["/start", ""]
     assert event["file"] in (host.root / "runbook.md").read_text()

@@ -98,7 +98,7 @@ def test_a_run_on_twenty_mounts_stays_below_its_limit(tmp_path: Path) -> None:
             # This run did all of it: measurement, forecast, history, notification.
             assert text.count("days_to_full=") == MOUNTS + 1
             assert re.search(r"days_to_full=\d", text)
-            assert "chefwell_disk_used_percent{" in (tmp_path / "disk.prom").read_text()
+            assert "chefwell_disk_used_ratio{" in (tmp_path / "disk.prom").read_text()
             assert len(receiver.messages()) == 1
             assert [action for action, _body in receiver.pings()] == ["/start", "/fail"]
             assert held < MEMORY_LIMIT
@@ -146,7 +146,7 @@ def test_a_run_takes_no_longer_than_eight_idle_interpreters(tmp_path: Path) -> N
         plain.append(cost(host.command("monitor-disk-space")))
         host.settings["metrics_file"] = str(metrics)
         textfile.append(cost(host.command("monitor-disk-space")))
-    assert "chefwell_disk_used_percent{" in metrics.read_text()
+    assert "chefwell_disk_used_ratio{" in metrics.read_text()
     # The least of each: what else the machine does only adds to a run. The processor's time is
     # what is compared, because waiting for a processor hits the longer run harder.
     figures = {}

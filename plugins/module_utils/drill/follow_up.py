@@ -23,6 +23,7 @@ from ..common.levels import CRITICAL, OK, UNKNOWN, WARNING
 from ..history.history import Event, History, open_history
 from ..notifications import metrics, notify, ping
 from ..notifications.alerts import Condition
+from ..notifications.metric_catalogue import gauge
 from ..notifications.metrics import Gauge
 from ..pages import render_drill, render_history, status_file
 from ..proof import proof_settings, restore_settings
@@ -79,7 +80,8 @@ def follow(settings: RestoreSettings, result: Mapping[str, Any]) -> list[str]:
         attempt(lambda: _report(settings, history, result))
         attempt(lambda: _notify(settings, history, result))
         status_file.write_or_report(settings, history, time.time(), problems)
-    metrics.write_or_report(settings.metrics_file, lambda: _gauges(result), problems)
+        last_success = _last_success(history)
+    metrics.write_or_report(settings.metrics_file, lambda: _gauges(result, last_success), problems)
     action = "success" if result["verdict"] == proof_settings.PASSED else "fail"
     ping.ping_or_report(settings.ping_url, action, json.dumps(summary(result)), problems)
     attempt(lambda: renew_runbook(settings, result)[1])
@@ -175,39 +177,37 @@ def reason(language: gettext.NullTranslations, result: Mapping[str, Any]) -> str
     return f"{file}: {verdict}" + (f" - {'; '.join(reasons)}" if reasons else "")
 
 
-def _gauges(result: Mapping[str, Any]) -> list[Gauge]:
+def _last_success(history: History | None) -> float | None:
+    """Return when a drill last proved a backup; None where none is recorded."""
+    try:
+        events = history.events(STAGE, KIND, limit=render_history.MOST) if history else []
+    except ResilienceError:  # recording the drill has reported it
+        return None
+    passed = (one.time for one in events if one.data["verdict"] == proof_settings.PASSED)
+    return next(passed, None)
+
+
+def _gauges(result: Mapping[str, Any], last_success: float | None) -> list[Gauge]:
     name = "chefwell_restore_drill_"
     figures = summary(result)
+    confidence = figures["confidence"]
+    passed = {proof_settings.PASSED: 1.0, proof_settings.FAILED: 0.0}.get(result["verdict"])
     return [
-        Gauge(f"{name}time_seconds", "When the last drill ended, since 1970.", time.time()),
-        Gauge(
-            f"{name}passed",
-            "1 if the newest backup was proved to restore, 0 if it was proved not to;"
-            " absent if that could not be found out.",
-            {proof_settings.PASSED: 1.0, proof_settings.FAILED: 0.0}.get(result["verdict"]),
-        ),
+        gauge(f"{name}last_run_timestamp_seconds", time.time()),
+        gauge(f"{name}last_success_timestamp_seconds", time.time() if passed else last_success),
+        gauge(f"{name}passed", passed),
+        gauge(f"{name}rto_seconds", figures["rto_seconds"]),
+        gauge(f"{name}rpo_seconds", figures["rpo_seconds"]),
+        gauge(f"{name}restore_duration_seconds", figures["restore_seconds"]),
+        gauge(f"{name}duration_seconds", figures["total_seconds"]),
+        gauge(f"{name}confidence_ratio", None if confidence is None else confidence / 100),
+        gauge(f"{name}backup_bytes", figures["bytes"]),
         *(
-            Gauge(f"{name}{key}", text, figures[key])
-            for key, text in (
-                ("rto_seconds", "From the start of the drill to a validated, serving system."),
-                ("rpo_seconds", "Age of the newest backup that was proved to restore."),
-                ("restore_seconds", "What restoring took."),
-                ("total_seconds", "What the whole drill took."),
-                ("confidence", "Percent of the checks that passed."),
-            )
-        ),
-        Gauge(f"{name}backup_bytes", "Size of the backup that was tried.", figures["bytes"]),
-        *(
-            Gauge(f"{name}checks", "Checks by result.", result[status], {"result": status})
+            gauge(f"{name}checks", result[status], {"result": status})
             for status in ("passed", "failed", "skipped")
         ),
         *(
-            Gauge(
-                f"{name}phase_seconds",
-                "What a phase took.",
-                phase["seconds"],
-                {"phase": phase["name"]},
-            )
+            gauge(f"{name}phase_duration_seconds", phase["seconds"], {"phase": phase["name"]})
             for phase in result["phases"]
         ),
     ]

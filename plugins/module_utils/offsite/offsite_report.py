@@ -19,6 +19,7 @@ from ..common.messages import _, join, translate
 from ..history.history import Event, open_history
 from ..notifications import metrics, notify
 from ..notifications.alerts import Condition
+from ..notifications.metric_catalogue import gauge
 from ..notifications.metrics import Gauge
 from ..pages import status_file
 from . import offsite_verification
@@ -137,26 +138,20 @@ def alert_conditions(result: SyncResult, catalogue: gettext.NullTranslations) ->
 
 
 def _metrics(results: Sequence[SyncResult], moment: float) -> list[Gauge]:
-
-    found = [
-        metrics.Gauge(
-            "chefwell_offsite_last_run_timestamp_seconds", "When a sync last ran.", moment
-        )
-    ]
+    found = [gauge("chefwell_offsite_last_run_timestamp_seconds", moment)]
     for result in results:
         labels = {"destination": result.destination}
         good = _LEVELS.get(result.status, OK) != CRITICAL and result.status != LOCKED
-        values: dict[str, tuple[str, float | None]] = {
-            "success": ("1 when the last sync was done whole.", float(good)),
-            "last_success_timestamp_seconds": ("When that was.", _good_time(result, good)),
-            "files_sent": ("Backups sent.", result.files_sent),
-            "bytes_sent": ("Bytes on the wire.", result.bytes_sent),
-            "seconds": ("How long it took.", result.seconds),
-            "server_alarms": ("Alarms of the server's own job.", len(result.server_alarms)),
+        values = {
+            "success": float(good),
+            "last_success_timestamp_seconds": _good_time(result, good),
+            "files_sent": result.files_sent,
+            "sent_bytes": result.bytes_sent,
+            "duration_seconds": result.seconds,
+            "server_alarms": len(result.server_alarms),
         }
         found += [
-            metrics.Gauge(f"chefwell_offsite_{name}", text, value, labels)
-            for name, (text, value) in values.items()
+            gauge(f"chefwell_offsite_{name}", value, labels) for name, value in values.items()
         ]
     return found
 

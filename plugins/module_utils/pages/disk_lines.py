@@ -18,6 +18,7 @@ from ..disk import disk_causes, usage
 from ..disk.disk_check import DiskMeasurement
 from ..disk.forecast import DAY
 from ..notifications.alerts import AlertState, Condition
+from ..notifications.metric_catalogue import gauge
 from ..notifications.metrics import Gauge
 
 # Monitoring Plugins development guidelines, "Plugin Output for Nagios".
@@ -211,12 +212,7 @@ def alerts_in_force(
 
 def gauges(measured: DiskMeasurement) -> list[Gauge]:
     """Return the metrics of one measurement."""
-
-    found = [
-        Gauge(
-            "chefwell_disk_last_run_timestamp_seconds", "When the monitor last ran.", measured.time
-        )
-    ]
+    found = [gauge("chefwell_disk_last_run_timestamp_seconds", measured.time)]
     for result in measured.results:
         # Kind and path make a series unique; the name is for people.
         labels = {
@@ -225,47 +221,37 @@ def gauges(measured: DiskMeasurement) -> list[Gauge]:
             "path": clean(result.path),
         }
         until = ((result.forecast or {}).get("days_to") or {}).get("full")
-        values: dict[str, tuple[str, float | None]] = {
-            "level": ("0 ok, 1 unknown, 2 warning, 3 critical, 4 emergency.", _rank(result.level)),
-            "used_bytes": ("Bytes used.", result.bytes_used),
-            "available_bytes": ("Bytes left for users.", result.bytes_available),
-            "size_bytes": ("Size of the filesystem.", result.bytes_total),
-            "used_percent": ("Percent used, as df says.", result.percent_used),
-            "inodes_used_percent": ("Percent of inodes used.", result.inodes_percent_used),
-            "full_seconds": (
-                "Seconds until it is full, by the forecast.",
-                None if until is None else until * DAY,
-            ),
+        values = {
+            "level": _rank(result.level),
+            "used_bytes": result.bytes_used,
+            "available_bytes": result.bytes_available,
+            "size_bytes": result.bytes_total,
+            "used_ratio": _ratio(result.percent_used),
+            "inodes_used_ratio": _ratio(result.inodes_percent_used),
+            "time_to_full_seconds": None if until is None else until * DAY,
         }
-        found += [
-            Gauge(f"chefwell_disk_{name}", text, value, labels)
-            for name, (text, value) in values.items()
-        ]
+        found += [gauge(f"chefwell_disk_{name}", value, labels) for name, value in values.items()]
     if measured.backups is not None:
         for tier, summary in measured.backups.tiers().items():
-            found += [
-                Gauge("chefwell_backups", "Backups.", summary.count, {"tier": tier}),
-                Gauge("chefwell_backups_bytes", "Their size.", summary.bytes, {"tier": tier}),
-            ]
+            found.append(gauge("chefwell_backups", summary.count, {"tier": tier}))
+            found.append(gauge("chefwell_backups_size_bytes", summary.bytes, {"tier": tier}))
     for tier, use in measured.tiers.items():
-        growth: dict[str, tuple[str, float | None]] = {
-            "disk_bytes": ("What they take up on the disk.", use.bytes_used),
-            "growth_bytes_per_day": ("By how much that grows in a day.", use.growth_per_day),
-        }
-        found += [
-            Gauge(f"chefwell_backups_{name}", *value, {"tier": tier})
-            for name, value in growth.items()
-        ]
+        growth = None if use.growth_per_day is None else use.growth_per_day / DAY
+        found.append(gauge("chefwell_backups_disk_bytes", use.bytes_used, {"tier": tier}))
+        found.append(gauge("chefwell_backups_growth_bytes_per_second", growth, {"tier": tier}))
     if measured.fits is not None:
-        fit: dict[str, tuple[str, float | None]] = {
-            "next_dump_bytes": ("Expected size of tonight's dump.", measured.fits.next_dump),
-            "dump_fits": ("Whether tonight's dump fits.", measured.fits.dump_fits),
-            "drill_fits": ("Whether a restore drill fits.", measured.fits.drill_fits),
-            "retention_nights": ("Nights the retention plan fits for.", measured.fits.nights),
-        }
-        found += [Gauge(f"chefwell_disk_{name}", *value) for name, value in fit.items()]
+        found += [
+            gauge("chefwell_disk_next_dump_bytes", measured.fits.next_dump),
+            gauge("chefwell_disk_dump_fits", measured.fits.dump_fits),
+            gauge("chefwell_disk_drill_fits", measured.fits.drill_fits),
+            gauge("chefwell_disk_retention_nights", measured.fits.nights),
+        ]
     return found
 
 
 def _rank(level: str) -> int:
     return LEVELS.index(level)
+
+
+def _ratio(percent: float | None) -> float | None:
+    return None if percent is None else percent / 100
