@@ -8,7 +8,7 @@ export MYPYPATH := $(CURDIR)/build/collections
 # second, it reads each task of Ansible, 190 KB, byte by byte.
 unexport PYTHONDONTWRITEBYTECODE PYTHONUNBUFFERED
 
-.PHONY: help setup check lint types unit test test-docker molecule sanity lock faults bench demo demo-clean generate
+.PHONY: help setup check lint types unit test test-docker molecule sanity lock faults bench demo demo-clean generate docs pictures release-notes
 help:  ## print this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## / - /'
 
@@ -77,6 +77,25 @@ generate: setup  ## write generated files: catalogues of translations, findings,
 	$(VENV)/python tools/role_options.py
 	$(VENV)/python tools/monitoring.py
 	$(VENV)/python tools/catalogue.py
+
+DOCS := build/docs
+docs: setup  ## build the documentation site, follow its links and look at it at two widths
+	@mkdir -p $(DOCS)
+	@cmp -s requirements-docs.txt $(DOCS)/installed.txt || { rm -rf $(DOCS)/venv && $(VENV)/python -m venv $(DOCS)/venv \
+	  && $(DOCS)/venv/bin/pip install --quiet --disable-pip-version-check -r requirements-docs.txt \
+	  && cp requirements-docs.txt $(DOCS)/installed.txt; }
+	$(VENV)/python tools/docs_site.py
+	NO_MKDOCS_2_WARNING=1 $(DOCS)/venv/bin/mkdocs build --quiet --strict
+	$(VENV)/python tools/docs_check.py
+	@echo "read it: python3 -m http.server -d $(DOCS)/site"
+
+pictures: setup  ## make the pictures of the documentation from the demo, which must be there
+	$(VENV)/python tools/pictures.py $(DEMO_ROOT)
+
+# A release of a version that is there is made anew, from all fragments.
+release-notes: setup  ## write the release notes of the version in galaxy.yml from the fragments
+	$(VENV)/antsibull-changelog lint
+	$(VENV)/antsibull-changelog release --reload-plugins
 
 lock: setup  ## renew requirements.lock from requirements.in
 	rm -rf build/lock && python3 -m venv build/lock && build/lock/bin/pip install --quiet -r requirements.in
