@@ -18,7 +18,8 @@ from ..common.levels import CRITICAL, OK, UNKNOWN, WARNING
 from ..inventory.inventory import BackupFile
 from .disk_causes import Cause
 from .disk_settings import DRILL_FACTOR, RETENTION
-from .forecast import DAY, slopes
+from .forecast import slopes
+from .growth_patterns import DAY
 
 # Nights between two backups of a tier, when its name says so; others are taken for nightly.
 NIGHTS = {"daily": 1, "weekly": 7, "monthly": 30}

@@ -27,7 +27,8 @@ from . import backup_fit, disk_options, forecast, mounts, tier_usage, usage
 from .backup_fit import BackupFit
 from .disk_causes import Cause
 from .disk_settings import MonitorSettings
-from .forecast import DAY, Forecast
+from .forecast import Forecast
+from .growth_patterns import DAY
 from .usage import Target, TargetResult
 
 # Seconds for listing the backups, beside `time_limit` for the filesystem they are on.

@@ -23,9 +23,15 @@ requires more than the interval alone:
 - medium: the whole interval is growth, and the later half grows too;
 - low: anything else that grows.
 
-Where clean-ups repeat at like intervals (each night, each week, each retention cycle), the growth
-is that of the peaks before them, and the limit is reached by a peak. Its confidence is medium from
-three peaks on.
+Patterns (`growth_patterns`) that a line does not show:
+
+- Where clean-ups repeat at like intervals (each night, each week, each retention cycle), the last
+  cycle is expected again, higher by what the peaks gain. Its confidence is medium from three peaks
+  on, from two where the present cycle is higher than the last one, too.
+- A disk that was cleaned up before, but not so regularly, may be cleaned up again: its growth has a
+  low confidence until it holds more than before, and most of the emergency threshold.
+- Where each week adds about as much, the growth is that of the weeks.
+- A rise such as the disk has not had before is expected to go on for as long again.
 
 Without eight samples over two days since the last break there is not enough data.
 
@@ -38,9 +44,11 @@ import math
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
+from . import growth_patterns
+from .growth_patterns import BREAK_SHARE, DAY, Point, Rise, median, steps
+
 GROWING, NOT_GROWING, NOT_ENOUGH_DATA = "growing", "not growing", "not enough data"
 HIGH, MEDIUM, LOW = "high", "medium", "low"
-DAY = 86400.0
 LEAST_SAMPLES = 8
 LEAST_DAYS = 2.0
 WINDOW_DAYS = 30.0  # the time that is looked back on
@@ -49,26 +57,24 @@ WINDOW_DAYS = 30.0  # the time that is looked back on
 MOST_SAMPLES = 30
 # The latest days that are taken alone where they grow faster than all of them do.
 RECENT_DAYS = (2.5, 5.0)
-BREAK_SHARE = 0.02
 BREAK_DEVIATIONS = 6.0
 # The time in which clean-ups that repeat are looked for.
 CYCLE_DAYS = 90.0
 # A warning needs this share of the limit to be used already, and the larger one while the history
-# is shorter than `YOUNG_DAYS`: a clean-up that repeats cannot be known before it came twice.
-LEAST_SHARE, YOUNG_SHARE = 2 / 3, 5 / 6
+# is shorter than `YOUNG_DAYS`: a clean-up that repeats cannot be known before it came twice. So
+# short a history is also believed for no longer than it lasts.
+LEAST_SHARE, YOUNG_SHARE = 2 / 3, 3 / 4
 YOUNG_DAYS = 14.0
-# A clean-up frees this many times as much as usually comes or goes between two samples.
-CYCLE_STEPS = 4.0
-# Intervals are alike that differ by less than this factor.
-LIKE = 1.5
+# Below this share of the limit growth is not believed where the disk was cleaned up once.
+CLEANED_SHARE = 5 / 6
+# A clean-up so soon after the first sample is probably one of each week, or each two weeks.
+SOON_DAYS = 10.0
 # A run of days that grow is no jump when no single step makes more than this share of it.
 MOST_STEP = 0.6
 # Median absolute deviation to standard deviation, normal distribution.
 MAD_SCALE = 1.4826
 # 97.5 % quantile of the normal distribution: a 95 % interval.
 Z = 1.959964
-
-Point = tuple[float, float]
 
 
 class Forecast(NamedTuple):
@@ -117,10 +123,15 @@ def forecast(
         now: seconds since 1970.
     """
     known = [point for point in points if now - CYCLE_DAYS * DAY < point[0] <= now]
-    peaks = cycle_peaks(known, usable)
-    if peaks:
-        return _by_peaks(known, peaks, limits, usable)
-    window = [point for point in known if point[0] > now - WINDOW_DAYS * DAY]
+    peaks = growth_patterns.cycle_peaks(known, usable)
+    by_cycle = _by_cycle(known, peaks, limits, usable) if peaks else None
+    found = by_cycle or _by_growth(known, limits, usable)
+    return _sooner(found, known, limits, usable)
+
+
+def _by_growth(known: Sequence[Point], limits: Mapping[str, float], usable: float) -> Forecast:
+    """Return the forecast from the samples since the last break."""
+    window = [point for point in known if point[0] > known[-1][0] - WINDOW_DAYS * DAY]
     recent: Sequence[Point] = window[last_break(window, usable) :] if window else []
     days = _days(recent)
     if len(recent) < LEAST_SAMPLES or days < LEAST_DAYS:
@@ -133,18 +144,80 @@ def forecast(
         )
     growth = slopes(_thinned(recent))
     recent, growth = _faster(recent, growth)
-    few, days = _thinned(recent), _days(recent)
-    amount = recent[-1][1]
+    found = _without_confidence(recent, known, growth, limits, usable, _line(recent[-1][1]))
+    if found.status != GROWING:
+        return found
+    confidence = _confidence(_thinned(recent), *growth, _days(recent))
+    if _came_back_before(known, limits["emergency"], usable):
+        confidence = LOW
+    return found._replace(confidence=confidence)
+
+
+def _line(amount: float) -> Callable[[float, float], float | None]:
+    """Return what gives the days until a limit, at a growth a second."""
 
     def days_until(limit: float, rate: float) -> float | None:
         if amount >= limit:
             return 0.0
         return (limit - amount) / rate / DAY if rate > 0 else None
 
-    found = _without_confidence(recent, known, growth, limits, usable, days_until)
-    if found.status != GROWING:
+    return days_until
+
+
+def _came_back_before(known: Sequence[Point], emergency: float, usable: float) -> bool:
+    """Return whether the disk was cleaned up before, and so may be again before it is full."""
+    peaks = growth_patterns.clean_up_peaks(known, usable)
+    amount = known[-1][1]
+    if not peaks:
+        return False
+    if amount <= max(peak for _moment, peak in peaks) + BREAK_SHARE * usable:
+        soon = peaks[0][0] - known[0][0] < SOON_DAYS * DAY
+        if soon or len(peaks) > 1:
+            return True
+    return amount < CLEANED_SHARE * emergency
+
+
+def _sooner(
+    found: Forecast, known: Sequence[Point], limits: Mapping[str, float], usable: float
+) -> Forecast:
+    """Return the forecast by weekly steps or by a sudden rise where that is the nearer one."""
+    if not known:
         return found
-    return found._replace(confidence=_confidence(few, *growth, days))
+    others: list[tuple[Rise, str]] = []
+    sudden = growth_patterns.sudden_rise(known, usable)
+    if sudden:
+        within = (limits["emergency"] - known[-1][1]) / sudden[0].rate <= sudden[1] * DAY
+        others.append((sudden[0], MEDIUM if within else LOW))
+    if not growth_patterns.clean_up_peaks(known, usable):
+        weekly = growth_patterns.weekly_steps(known, usable)
+        if weekly:
+            others.append((weekly, MEDIUM))
+    for rise, confidence in others:
+        other = _without_confidence(known, known, rise, limits, usable, _line(known[-1][1]))
+        until, before = other.days_to["emergency"], found.days_to.get("emergency")
+        unsure = found.confidence not in (MEDIUM, HIGH) or before is None
+        nearer = before is None or (until is not None and until < before)
+        if other.status == GROWING and confidence == MEDIUM and (unsure or nearer):
+            found = other._replace(confidence=confidence)
+    return found
+
+
+def _by_cycle(
+    known: Sequence[Point], peaks: Sequence[Point], limits: Mapping[str, float], usable: float
+) -> Forecast:
+    """Return the forecast where clean-ups repeat."""
+    few = peaks[-MOST_SAMPLES:]
+    growth = slopes(few)
+    cycles = {rate: growth_patterns.Cycle(known, peaks, rate) for rate in growth}
+    found = _without_confidence(
+        known, known, growth, limits, usable, lambda limit, rate: cycles[rate].days_until(limit)
+    )
+    ahead = cycles[growth[0]]
+    excess = ahead.excess > BREAK_SHARE * usable
+    if found.status != GROWING and not excess:
+        return found
+    sure = excess or (growth[1] > 0 and (len(few) > 2 or ahead.confirmed))
+    return found._replace(status=GROWING, confidence=MEDIUM if sure else LOW)
 
 
 def _faster(
@@ -172,30 +245,6 @@ def _faster(
 def _thinned(points: Sequence[Point]) -> Sequence[Point]:
     """Return `MOST_SAMPLES` of them at most, at equal distances and with the last one."""
     return points[:: -math.ceil(len(points) / MOST_SAMPLES)][::-1]
-
-
-def _by_peaks(
-    known: Sequence[Point], peaks: Sequence[Point], limits: Mapping[str, float], usable: float
-) -> Forecast:
-    """Return the forecast where clean-ups repeat."""
-    few = peaks[-MOST_SAMPLES:]
-    slope, low, high = slopes(few)
-    moment, amount = known[-1]
-    peak = max(amount, peaks[-1][1] + max(0.0, slope) * (moment - peaks[-1][0]))
-    # A limit that a peak would reach by now is reached by the next one, six hours ahead or more.
-    next_peak = max(DAY / 4, peaks[-1][0] + _median(_intervals(peaks)) - moment)
-
-    def days_until(limit: float, rate: float) -> float | None:
-        if amount >= limit:
-            return 0.0
-        if peak >= limit:
-            return next_peak / DAY
-        return (limit - peak) / rate / DAY if rate > 0 else None
-
-    found = _without_confidence(known, known, (slope, low, high), limits, usable, days_until)
-    if found.status != GROWING:
-        return found
-    return found._replace(confidence=MEDIUM if low > 0 and len(few) > 2 else LOW)
 
 
 def _without_confidence(
@@ -240,45 +289,6 @@ def _days(points: Sequence[Point]) -> float:
     return (points[-1][0] - points[0][0]) / DAY if points else 0.0
 
 
-def _intervals(points: Sequence[Point]) -> list[float]:
-    """Return the seconds between each two of them."""
-    return [later[0] - earlier[0] for earlier, later in zip(points, points[1:])]
-
-
-def _steps(points: Sequence[Point]) -> list[float]:
-    """Return by how much the amount changes between each two of them."""
-    return [later[1] - earlier[1] for earlier, later in zip(points, points[1:])]
-
-
-def cycle_peaks(points: Sequence[Point], usable: float) -> list[Point]:
-    """Return the samples before clean-ups that repeat; none where they do not, or did not lately.
-
-    They repeat where at least two came at like intervals, of which none frees less than half of the
-    largest, where the next one is not overdue, and where the disk holds no more than it did before
-    the others.
-
-    Args:
-        points: in order of time.
-        usable: how much there is to be had.
-    """
-    steps = _steps(points)
-    if not steps or -min(steps) <= BREAK_SHARE * usable:
-        return []
-    least = max(BREAK_SHARE * usable, CYCLE_STEPS * _median([abs(step) for step in steps]))
-    least = max(least, -min(steps) / 2)
-    peaks = [point for point, step in zip(points, steps) if step < -least]
-    if len(peaks) < 2:
-        return []
-    intervals = _intervals(peaks)
-    usual = _median(intervals)
-    if any(not usual / LIKE < interval < usual * LIKE for interval in intervals[-3:]):
-        return []
-    moment, amount = points[-1]
-    overdue = moment - peaks[-1][0] > usual * LIKE
-    beyond = amount - peaks[-1][1] > least + max(0.0, *_steps(peaks))
-    return [] if overdue or beyond else peaks
-
-
 def warns(found: Forecast, amount: float, limit: float, days: float) -> tuple[bool, bool]:
     """Return whether a forecast warns, and whether a warning that is in force lasts.
 
@@ -291,9 +301,14 @@ def warns(found: Forecast, amount: float, limit: float, days: float) -> tuple[bo
     until = found.days_to.get("emergency")
     if found.status != GROWING or until is None or until <= 0:
         return False, False
-    share = YOUNG_SHARE if found.history_days < YOUNG_DAYS else LEAST_SHARE
+    young = found.history_days < YOUNG_DAYS
+    share = YOUNG_SHARE if young else LEAST_SHARE
+    # The next run would be too late for what it finds within the days.
+    if found.samples > 1:
+        days += min(1.0, found.days / (found.samples - 1))
     sure = found.confidence in (MEDIUM, HIGH) and amount >= share * limit
-    return sure and until <= days, until <= days * 1.5
+    within = min(days, found.days) if young else days
+    return sure and until <= within, until <= days * 1.5
 
 
 def _confidence(points: Sequence[Point], slope: float, low: float, high: float, days: float) -> str:
@@ -303,14 +318,6 @@ def _confidence(points: Sequence[Point], slope: float, low: float, high: float, 
         return LOW
     steady = (high - low) <= slope / 2 and abs(rate - slope) < slope / 2
     return HIGH if steady and days >= 7 else MEDIUM
-
-
-def _median(values: Sequence[float]) -> float:
-    ordered = sorted(values)
-    middle = len(ordered) // 2
-    if len(ordered) % 2:
-        return ordered[middle]
-    return (ordered[middle - 1] + ordered[middle]) / 2
 
 
 def slopes(points: Sequence[Point]) -> tuple[float, float, float]:
@@ -330,7 +337,7 @@ def slopes(points: Sequence[Point]) -> tuple[float, float, float]:
     spread = Z * math.sqrt(count * (count - 1) * (2 * count + 5) / 18)
     low = max(0, math.floor((len(every) - spread) / 2))
     high = min(len(every) - 1, math.ceil((len(every) + spread) / 2))
-    return _median(every), every[low], every[high]
+    return median(every), every[low], every[high]
 
 
 def last_break(points: Sequence[Point], usable: float) -> int:
@@ -350,8 +357,8 @@ def last_break(points: Sequence[Point], usable: float) -> int:
     ]
     if not changes:
         return 0
-    usual, least = _median(changes), BREAK_SHARE * usable
-    deviation = MAD_SCALE * _median([abs(change - usual) for change in changes])
+    usual, least = median(changes), BREAK_SHARE * usable
+    deviation = MAD_SCALE * median([abs(change - usual) for change in changes])
     for index in range(len(changes) - 1, -1, -1):
         change = changes[index]
         stands_out = abs(change - usual) > max(BREAK_DEVIATIONS * deviation, least)
@@ -361,9 +368,9 @@ def last_break(points: Sequence[Point], usable: float) -> int:
             if index - begins >= 1 and _spread(points[days[begins] :]):
                 return days[begins]
         if freed or (stands_out and len(changes) >= 4):
-            steps = range(days[index] + 1, days[index + 1] + 1)
+            within = range(days[index] + 1, days[index + 1] + 1)
             upwards = 1 if change > usual else -1
-            return max(steps, key=lambda i: upwards * (points[i][1] - points[i - 1][1]))
+            return max(within, key=lambda i: upwards * (points[i][1] - points[i - 1][1]))
     return 0
 
 
@@ -377,7 +384,7 @@ def _run(changes: Sequence[float], usual: float, least: float) -> int:
 
 def _spread(points: Sequence[Point]) -> bool:
     """Return whether growth is in many steps, and not in one."""
-    return max(_steps(points)) <= MOST_STEP * (points[-1][1] - points[0][1])
+    return max(steps(points)) <= MOST_STEP * (points[-1][1] - points[0][1])
 
 
 def _daily(points: Sequence[Point]) -> list[int]:

@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 from ..common.safe_text import clean
 from ..history.history import History, Sample
 from . import forecast
-from .forecast import DAY
+from .growth_patterns import DAY
 from .usage import TargetResult
 
 

@@ -16,7 +16,7 @@ from ..common.levels import LEVELS, OK, RISING, UNKNOWN
 from ..common.safe_text import clean
 from ..disk import disk_causes, usage
 from ..disk.disk_check import DiskMeasurement
-from ..disk.forecast import DAY
+from ..disk.growth_patterns import DAY
 from ..notifications.alerts import AlertState, Condition
 from ..notifications.metric_catalogue import gauge
 from ..notifications.metrics import Gauge
