@@ -11,7 +11,11 @@ from ansible_collections.chefwell.resilience.plugins.module_utils.common.languag
     translations,
 )
 from ansible_collections.chefwell.resilience.plugins.module_utils.drill import follow_up
-from ansible_collections.chefwell.resilience.plugins.module_utils.pages import junit, render
+from ansible_collections.chefwell.resilience.plugins.module_utils.pages import (
+    junit,
+    render_drill,
+    render_html,
+)
 
 # Words that sentences can hardly do without, and that are none in the other language, no word of
 # SQL and no name in the corpus.
@@ -80,10 +84,10 @@ def pages(drill: Mapping[str, Any], language: str) -> dict[str, str]:
     result = dict(drill)
     return {
         # Lines are broken at the page's width, so that a text of another would not be found.
-        "text": " ".join(render.validation_report(result, language, False).split()).replace(
+        "text": " ".join(render_drill.validation_report(result, language, False).split()).replace(
             " - ", "\n"
         ),
-        "html": render.html_report({"title": "", "drill": result, "only": "drill"}, language),
+        "html": render_html.html_report({"title": "", "drill": result, "only": "drill"}, language),
         "junit": junit.report(translations(language), result),
         "message": follow_up.reason(translations(language), result),
     }

@@ -31,7 +31,10 @@ from ansible_collections.chefwell.resilience.plugins.module_utils.offsite import
 from ansible_collections.chefwell.resilience.plugins.module_utils.offsite.offsite_settings import (
     SyncSettings,
 )
-from ansible_collections.chefwell.resilience.plugins.module_utils.pages import render
+from ansible_collections.chefwell.resilience.plugins.module_utils.pages import (
+    render_html,
+    render_offsite,
+)
 from ansible_collections.chefwell.resilience.plugins.module_utils.server import (
     placement,
     server_job,
@@ -151,10 +154,10 @@ def test_a6_hostile_names(
     for name in names:
         (tree / "daily" / os.fsdecode(name)).write_bytes(os.urandom(600))
     differing = offsite_verification.verify(settings)
-    text = render.offsite_report(differing, "en", False)
+    text = render_offsite.offsite_report(differing, "en", False)
     shown = all(line.isprintable() for line in text.splitlines())
     fault.see("page: all named", holds=shown and all(mark in text for mark in escaped))
-    page = render.html_report({"offsite": differing}, "en")
+    page = render_html.html_report({"offsite": differing}, "en")
     safe = "<script" not in page and "\x1b" not in page and "&lt;script&gt;alert(1)" in page
     fault.see("HTML: escaped", holds=safe and all(mark in page for mark in escaped))
 

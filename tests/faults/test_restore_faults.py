@@ -22,7 +22,10 @@ from ansible_collections.chefwell.resilience.plugins.module_utils.database.struc
     Structure,
 )
 from ansible_collections.chefwell.resilience.plugins.module_utils.drill import drill
-from ansible_collections.chefwell.resilience.plugins.module_utils.pages import render
+from ansible_collections.chefwell.resilience.plugins.module_utils.pages import (
+    render_drill,
+    render_html,
+)
 from ansible_collections.chefwell.resilience.plugins.module_utils.proof import proof_settings
 from ansible_collections.chefwell.resilience.plugins.module_utils.staging import staging
 from ansible_collections.chefwell.resilience.plugins.module_utils.validation import (
@@ -459,10 +462,10 @@ def test_d10_hostile_names_and_functions(fault: Fault, bench: Bench, tmp_path: P
         "schemas, tables, columns and rows named as HTML and SQL; a function with a program"
     )
     result = bench.drill(bench.dump("spoilt"))
-    page = render.html_report({"title": HOSTILE, "drill": result}, "en")
+    page = render_html.html_report({"title": HOSTILE, "drill": result}, "en")
     tags = _Tags()
     tags.feed(page)
-    text = render.validation_report(result, "en", False)
+    text = render_drill.validation_report(result, "en", False)
     fault.see(
         f"{result['verdict']}, {tags.scripts} scripts in the page, its file there: {mark.exists()}",
         holds=result["verdict"] == proof_settings.PASSED

@@ -13,7 +13,7 @@ from typing import Any
 import psycopg2
 import pytest
 from ansible_collections.chefwell.resilience.plugins.module_utils.drill import drill
-from ansible_collections.chefwell.resilience.plugins.module_utils.pages import render
+from ansible_collections.chefwell.resilience.plugins.module_utils.pages import render_drill
 from ansible_collections.chefwell.resilience.plugins.module_utils.proof import proof_settings
 from ansible_collections.chefwell.resilience.plugins.module_utils.staging import staging
 from ansible_collections.chefwell.resilience.plugins.module_utils.validation import (
@@ -143,7 +143,7 @@ def test_what_is_spoilt_in_the_database_turns_its_own_check_red(
     assert red(result) == ids
     texts = [check["evidence"] for check in result["checks"] if check["id"] in ids]
     assert any(text in evidence for evidence in texts), texts
-    page = render.validation_report(result, "en", False)
+    page = render_drill.validation_report(result, "en", False)
     assert "100%" not in page and "RESTORABLE" not in page.replace("NOT RESTORABLE", "")
     assert not red(drill.validate(restored))
 
@@ -216,7 +216,7 @@ def test_the_figures_follow_production(
     assert not red(before) and not red(after)
     assert after["totals"]["rows"] == before["totals"]["rows"] + 1
     assert after["backup"]["sha256"] != before["backup"]["sha256"]
-    old, new = (render.validation_report(one, "pt_BR", False) for one in (before, after))
+    old, new = (render_drill.validation_report(one, "pt_BR", False) for one in (before, after))
     for line, changed in (
         ("products: 28 registros", "products: 29 registros"),
         ("Indexes: 14/14", "Indexes: 15/15"),

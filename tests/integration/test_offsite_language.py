@@ -36,7 +36,7 @@ from ansible_collections.chefwell.resilience.plugins.module_utils.offsite.transp
 from ansible_collections.chefwell.resilience.plugins.module_utils.offsite.transport_gate import (
     GateTransport,
 )
-from ansible_collections.chefwell.resilience.plugins.module_utils.pages import render
+from ansible_collections.chefwell.resilience.plugins.module_utils.pages import render_offsite
 from support.backup_trees import add_backup
 from support.http_receiver import receiving
 from support.offsite_client import gated_sync
@@ -86,7 +86,7 @@ def test_the_page_of_a_copy_with_everything_wrong(settings: SyncSettings, server
     assert len(verification["server_alarms"]) == 2
     account = AccountTransport(settings.transport.destination)
     weaker = [*account.weaker(None), *settings.transport.weaker(NotConfined)]
-    page = render.offsite_report({**verification, "weaker": weaker}, "pt_BR", False)
+    page = render_offsite.offsite_report({**verification, "weaker": weaker}, "pt_BR", False)
     output = " ".join(page.split())
     print(page)
     assert english(page) == []
@@ -100,7 +100,7 @@ def test_the_page_of_a_copy_with_everything_wrong(settings: SyncSettings, server
         "Landlock",
     ):
         assert sentence in output
-    plain = render.offsite_report({**verification, "weaker": weaker}, "en", False)
+    plain = render_offsite.offsite_report({**verification, "weaker": weaker}, "en", False)
     assert "lost 4 of 7 backups since the last inventory" in " ".join(plain.split())
     # For programs it stays English, whatever the page's language.
     assert "lost 4 of 7 backups" in json.dumps(verification)
@@ -188,7 +188,7 @@ def test_no_such_file(settings: SyncSettings, tmp_path: Path) -> None:
     """A tier that is gone, and a key that is."""
     assert sync.sync(settings).status == "ok"
     shutil.rmtree(Path(settings.backup_path, "weekly"))
-    page = render.offsite_report(offsite_verification.verify(settings), "pt_BR", False)
+    page = render_offsite.offsite_report(offsite_verification.verify(settings), "pt_BR", False)
     assert "weekly: arquivo ou diretório inexistente" in page and english(page) == []
     missing = dataclasses.replace(
         settings.transport.destination, key_file=str(tmp_path / "no" / "key")

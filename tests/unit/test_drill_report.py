@@ -12,8 +12,9 @@ from ansible_collections.chefwell.resilience.plugins.module_utils.common import 
 from ansible_collections.chefwell.resilience.plugins.module_utils.drill import drill_report
 from ansible_collections.chefwell.resilience.plugins.module_utils.pages import (
     junit,
-    render,
+    render_drill,
     render_history,
+    render_html,
 )
 from support import page_data
 
@@ -164,9 +165,9 @@ def test_a_failed_drill_names_the_remedy_and_the_backends_log(
     other = {"id": "api.response_differs", "subject": "tenant_x", "text": "tenant_x: HTTP 500"}
     products = {"id": "api_products", "title": "", "status": "failed", "evidence": "1/2"}
     drill["checks"].append({**products, "seconds": 0.1, "findings": [other]})
-    html = render.html_report({"title": "h", "drill": drill, "only": "drill"}, language_name)
+    html = render_html.html_report({"title": "h", "drill": drill, "only": "drill"}, language_name)
     heading = html.index("<h1>")
     assert verdict in html[heading : html.index("</h1>")] and html.count(f"</b> {to_do}") == 1
     assert "Error: no route\n    at line 7 &lt;b&gt;\\x1b[31m</pre>" in html
-    text = render.validation_report(drill, language_name, False)
+    text = render_drill.validation_report(drill, language_name, False)
     assert log in text and "at line 7 <b>\\x1b[31m" in text and elsewhere in text

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 from ansible_collections.chefwell.resilience.plugins.module_utils.common import language
-from ansible_collections.chefwell.resilience.plugins.module_utils.pages import render
+from ansible_collections.chefwell.resilience.plugins.module_utils.pages import render_drill
 from babel.messages.catalog import Catalog
 from babel.messages.pofile import read_po
 from support import page_data
@@ -143,6 +143,6 @@ def test_a_missing_or_damaged_catalogue_yields_english(
         folder.mkdir(parents=True)
         (folder / f"{language.DOMAIN}.mo").write_bytes(content)
     monkeypatch.setattr(language, "CATALOGUES", str(tmp_path))
-    text = render.validation_report(page_data.drill(), "pt_BR", False)
-    assert text == render.validation_report(page_data.drill(), "en", False)
+    text = render_drill.validation_report(page_data.drill(), "pt_BR", False)
+    assert text == render_drill.validation_report(page_data.drill(), "en", False)
     assert "BACKUP VALID AND RESTORABLE" in text

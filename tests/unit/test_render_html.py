@@ -7,7 +7,10 @@ import re
 from typing import Any
 
 import pytest
-from ansible_collections.chefwell.resilience.plugins.module_utils.pages import render
+from ansible_collections.chefwell.resilience.plugins.module_utils.pages import (
+    render_drill,
+    render_html,
+)
 from support import page_data
 
 VOID = {"meta", "br"}
@@ -64,7 +67,7 @@ def results(stores: int = 99) -> dict[str, Any]:
 
 
 def test_all_is_well() -> None:
-    page = Page(render.html_report(results(), "pt_BR"))
+    page = Page(render_html.html_report(results(), "pt_BR"))
     assert page.headline == "✓ Tudo em ordem"
     assert len(page.cells("ok")) == 101
     assert not any(attributes.get("id") == "findings" for _tag, attributes in page.tags)
@@ -72,7 +75,7 @@ def test_all_is_well() -> None:
 
 
 def test_the_page_loads_nothing_and_runs_nothing() -> None:
-    text = render.html_report(results(), "en")
+    text = render_html.html_report(results(), "en")
     for tag, attributes in Page(text).tags:
         assert tag not in ("script", "link", "img", "iframe", "object")
         assert not attributes.keys() & {"src", "srcset", "onclick", "onload", "data"}
@@ -98,7 +101,7 @@ def test_everything_from_elsewhere_is_escaped() -> None:
     offsite["host"] = SCRIPT
     offsite["comparison"].update(in_sync=False, missing=[SCRIPT], unknown=[SCRIPT])
     disk["targets"][0].update(path=SCRIPT, level="critical", reason=SCRIPT)
-    text = render.html_report(data, "pt_BR")
+    text = render_html.html_report(data, "pt_BR")
     page = Page(text)
     assert {"script", "img"}.isdisjoint(tag for tag, _attributes in page.tags)
     assert "\x1b" not in text
@@ -112,7 +115,7 @@ def test_problems_come_first_with_their_evidence() -> None:
     drill["checks"][2].update(status="failed", evidence="17 rows instead of 18")
     drill["checks"][3].update(status="skipped", evidence="not asked")
     drill.update(verdict="failed", confidence=80.0, rto_seconds=700)
-    text = render.html_report(data, "pt_BR")
+    text = render_html.html_report(data, "pt_BR")
     page = Page(text)
     assert page.headline == "✕ É preciso agir"
     assert "BACKUP NÃO VALIDADO" in text and "VÁLIDO" not in text
@@ -129,20 +132,20 @@ def test_problems_come_first_with_their_evidence() -> None:
 
 @pytest.mark.parametrize("part", ["disk", "offsite", "drill"])
 def test_a_stage_that_was_not_run_is_named(part: str) -> None:
-    page = Page(render.html_report({**results(1), part: None}, "en"))
+    page = Page(render_html.html_report({**results(1), part: None}, "en"))
     assert page.headline == "✓ All is well in what was checked"
     assert "Not run" in page.texts
 
 
 def test_nothing_measured_is_not_well() -> None:
     nothing = {"disk": None, "offsite": None, "drill": None, "title": ""}
-    assert Page(render.html_report(nothing, "en")).headline == "– Nothing was measured"
+    assert Page(render_html.html_report(nothing, "en")).headline == "– Nothing was measured"
 
 
 def test_could_not_verify_is_neither_good_nor_bad() -> None:
     data = results(1)
     data["drill"] = {"verdict": "could_not_verify", "problem": "Docker is not running"}
-    text = render.html_report(data, "en")
+    text = render_html.html_report(data, "en")
     assert Page(text).headline == "? Not everything could be verified"
     assert "Docker is not running" in text
     assert "BACKUP VALID" not in text and "BACKUP NOT" not in text
@@ -154,29 +157,29 @@ def test_phases_that_did_not_run_have_no_figures() -> None:
     drill = data["drill"]
     drill |= {"verdict": "failed", "restore": None, "seconds": 0.0, "confidence": None}
     drill["backup"] = {"file": "x.dump.gz", "bytes": 39000, "taken_at": "2025-11-20T03:00:00"}
-    page = render.html_report(data, "en")
+    page = render_html.html_report(data, "en")
     assert "<dd>2025-11-20 03:00:00 · 38.1 KB</dd>" in page
     assert "<dd>not restored</dd>" in page and "?%" not in page
     drill["restore"] = {"seconds": 1.0, "engine": "embedded"}
-    assert "(embedded) · not validated</dd>" in render.html_report(data, "en")
-    text = render.validation_report(drill, "en", False)
+    assert "(embedded) · not validated</dd>" in render_html.html_report(data, "en")
+    text = render_drill.validation_report(drill, "en", False)
     assert "Backup Size: 39K\n" in text + "\n" and "compressed" not in text
 
 
 def test_a_skipped_check_or_a_missed_objective_is_a_warning() -> None:
     data = results(1)
     data["drill"]["checks"][1].update(status="skipped", evidence="not configured")
-    assert Page(render.html_report(data, "en")).headline == "! In order, with warnings"
+    assert Page(render_html.html_report(data, "en")).headline == "! In order, with warnings"
     data = results(1)
     data["drill"]["rpo_seconds"] = 90000
-    assert Page(render.html_report(data, "en")).headline == "! In order, with warnings"
+    assert Page(render_html.html_report(data, "en")).headline == "! In order, with warnings"
 
 
 @pytest.mark.parametrize("seconds", [0.0, 0.002, 3.0, 95.0, 4000.0, 200000.0])
 def test_the_time_axis_has_a_few_round_ticks(seconds: float) -> None:
     data = results(1)
     data["drill"]["phases"] = [{"name": "restore", "started": 5.0, "seconds": seconds}]
-    text = render.html_report(data, "en")
+    text = render_html.html_report(data, "en")
     Page(text)
     assert 2 <= text.count('class="tick"') <= 7
 
@@ -187,7 +190,7 @@ def test_the_ticks_of_a_short_drill_differ() -> None:
         {"name": "digest", "started": 0.0, "seconds": 0.0004},
         {"name": "staging", "started": 0.0005, "seconds": 0.0021},
     ]
-    ticks = re.findall(r'class="tick"[^>]*>([^<]+)<', render.html_report(data, "en"))
+    ticks = re.findall(r'class="tick"[^>]*>([^<]+)<', render_html.html_report(data, "en"))
     assert len(ticks) == len(set(ticks)) >= 2
 
 
@@ -206,7 +209,7 @@ def failed_everywhere() -> dict[str, Any]:
 
 
 def test_totals_and_every_schema_stand_before_many_findings_and_a_remedy_once() -> None:
-    text = render.html_report(failed_everywhere(), "en")
+    text = render_html.html_report(failed_everywhere(), "en")
     total = text.index("Failed: 80 of 101 schemas, 6 of 10 checks")
     attention = text[total : text.index('id="drill"')]
     assert attention.index('class="grid"') < attention.index("tenant_loja_001 differs")
@@ -220,12 +223,12 @@ def test_an_error_is_shown_once_with_its_remedy_and_option_apart() -> None:
     data = results(1)
     problem = "Docker does not answer [docker_host='unix:///x'] - start Docker"
     data["drill"] = {"verdict": "could_not_verify", "problem": problem}
-    page = Page(render.html_report(data, "en"))
+    page = Page(render_html.html_report(data, "en"))
     assert page.texts.count("Docker does not answer") == 1
     assert "docker_host='unix:///x'" in page.texts
     assert "start Docker" in "".join(page.texts) and problem not in "".join(page.texts)
     data["drill"]["problem"] = "a sentence [in brackets] without an option"
-    assert data["drill"]["problem"] in Page(render.html_report(data, "en")).texts
+    assert data["drill"]["problem"] in Page(render_html.html_report(data, "en")).texts
 
 
 def test_the_worst_target_stands_first() -> None:
@@ -234,11 +237,11 @@ def test_the_worst_target_stands_first() -> None:
     disk["level"] = "emergency"
     disk["targets"][0].update(level="critical", reason="space 85% used")
     disk["targets"][1].update(level="emergency", reason="space 97% used")
-    text = render.html_report(data, "en")
+    text = render_html.html_report(data, "en")
     assert text.index("Backups: EMERGENCY") < text.index("Root Filesystem: CRITICAL")
 
 
 def test_a_thousand_stores_fit_on_a_page_of_reasonable_size() -> None:
-    text = render.html_report(results(1000), "pt_BR")
+    text = render_html.html_report(results(1000), "pt_BR")
     assert len(Page(text).cells("ok")) == 1002
     assert len(text) < 1_500_000

@@ -14,7 +14,13 @@ import pytest
 from ansible_collections.chefwell.resilience.plugins.module_utils.common.errors import (
     ResilienceError,
 )
-from ansible_collections.chefwell.resilience.plugins.module_utils.pages import render, render_text
+from ansible_collections.chefwell.resilience.plugins.module_utils.pages import (
+    render_disk,
+    render_drill,
+    render_html,
+    render_offsite,
+    render_text,
+)
 from support import page_data
 
 PAGES = Path(__file__).parent / "pages"
@@ -29,20 +35,20 @@ def page(name: str) -> str:
 
 
 def validation(drill: dict[str, Any], language: str = "pt_BR", colour: bool = False) -> str:
-    return render.validation_report(drill, language, colour)
+    return render_drill.validation_report(drill, language, colour)
 
 
 def offsite(verification: dict[str, Any], language: str = "pt_BR") -> str:
-    return render.offsite_report(verification, language, False)
+    return render_offsite.offsite_report(verification, language, False)
 
 
 def dashboard(disk: dict[str, Any], backups: dict[str, Any] | None = None) -> str:
-    return render.dashboard(disk, backups or page_data.inventory(), "pt_BR", False)
+    return render_disk.dashboard(disk, backups or page_data.inventory(), "pt_BR", False)
 
 
 @pytest.mark.parametrize("language", ["pt_BR", "en"])
 def test_dashboard_is_the_expected_page(language: str) -> None:
-    text = render.dashboard(page_data.disk(), page_data.inventory(), language, False)
+    text = render_disk.dashboard(page_data.disk(), page_data.inventory(), language, False)
     assert text == page(f"dashboard.{language}.txt")
 
 
@@ -342,8 +348,10 @@ def test_hostile_names_are_written_out(text: str) -> None:
 
 def test_colour_is_used_only_on_request_and_changes_nothing_else() -> None:
     pages = [
-        lambda colour: render.dashboard(page_data.disk(), page_data.inventory(), "pt_BR", colour),
-        lambda colour: render.offsite_report(page_data.verification(), "pt_BR", colour),
+        lambda colour: render_disk.dashboard(
+            page_data.disk(), page_data.inventory(), "pt_BR", colour
+        ),
+        lambda colour: render_offsite.offsite_report(page_data.verification(), "pt_BR", colour),
         lambda colour: validation(failed_drill(), colour=colour),
     ]
     for write in pages:
@@ -367,10 +375,10 @@ def test_pages_fit_80_columns(language: str) -> None:
 
 def test_an_unknown_language_is_an_error_that_names_it() -> None:
     for write in (
-        lambda: render.dashboard({}, {}, "pt", False),
-        lambda: render.offsite_report({}, "", False),
-        lambda: render.validation_report({}, "../../en", False),
-        lambda: render.html_report({}, "de"),
+        lambda: render_disk.dashboard({}, {}, "pt", False),
+        lambda: render_offsite.offsite_report({}, "", False),
+        lambda: render_drill.validation_report({}, "../../en", False),
+        lambda: render_html.html_report({}, "de"),
     ):
         with pytest.raises(ResilienceError) as caught:
             write()
@@ -392,8 +400,8 @@ def test_text_pages_need_the_standard_library_only(tmp_path: Path) -> None:
     package.symlink_to(ENGINE)
     script = (
         f"import sys; sys.path[:0] = [{str(tmp_path)!r}, {str(Path(__file__).parents[1])!r}]\n"
-        "from support import page_data\nfrom engine.pages import render\n"
-        "print(render.validation_report(page_data.drill(), 'pt_BR', False))"
+        "from support import page_data\nfrom engine.pages import render_drill\n"
+        "print(render_drill.validation_report(page_data.drill(), 'pt_BR', False))"
     )
     done = subprocess.run(
         [sys.executable, "-I", "-S", "-X", "utf8", "-c", script],
@@ -408,7 +416,7 @@ def test_text_pages_need_the_standard_library_only(tmp_path: Path) -> None:
 @pytest.mark.parametrize("language", ["pt_BR", "en"])
 @pytest.mark.parametrize("owner", ["Bistro", "Café Ñandú", "食堂", "x" * 90, "a\x1b[31mb"])
 def test_the_title_is_the_owners(owner: str, language: str) -> None:
-    text = render.dashboard(page_data.disk(), page_data.inventory(), language, False, owner)
+    text = render_disk.dashboard(page_data.disk(), page_data.inventory(), language, False, owner)
     frame, title = text.splitlines()[:2]
     assert render_text.width(title) == render_text.width(frame) == 64
     assert "CHEFWELL" not in text and "\x1b" not in text

@@ -11,7 +11,7 @@ from ansible_collections.chefwell.resilience.plugins.module_utils.common import 
 from ansible_collections.chefwell.resilience.plugins.module_utils.common.language import (
     translations,
 )
-from ansible_collections.chefwell.resilience.plugins.module_utils.pages import render
+from ansible_collections.chefwell.resilience.plugins.module_utils.pages import render_html
 
 from .commands import Peaks
 from .layout import Layout
@@ -106,7 +106,7 @@ def write(layout: Layout, found: dict[str, Any], pages: dict[str, Any], language
         if language == "pt_BR"
         else (f"ChefWell - {found['stores']} stores")
     )
-    page = render.html_report({"title": title, **pages}, language)
+    page = render_html.html_report({"title": title, **pages}, language)
     layout.report.write_text(page, encoding="utf-8")
 
 

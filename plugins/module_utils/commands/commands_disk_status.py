@@ -66,8 +66,7 @@ def _show(settings: DiskSettings, as_json: bool, before: str = "", after: str = 
     if as_json:
         print_result(json.dumps({**shown, "problems": problems}))
     else:
-        language = translations(settings.language)
-        page = render_disk.dashboard(language, shown, backups, colour(), settings.owner)
+        page = render_disk.dashboard(shown, backups, settings.language, colour(), settings.owner)
         print_result(f"{before}{page}{after}")
         for problem in problems:
             warn(problem)

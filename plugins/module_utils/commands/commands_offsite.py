@@ -25,7 +25,7 @@ from ..offsite.offsite_settings import (
     SyncResult,
     SyncSettings,
 )
-from ..pages import render
+from ..pages import render_offsite
 from .command import EXIT_OK, Command, append_log, colour, now, print_result, warn
 
 
@@ -214,7 +214,7 @@ def _verify_destinations(
         codes.append(offsite_verification.verify_exit_code(verification))
         found.append(verification)
         if not arguments.json:
-            print_result(render.offsite_report(verification, settings.language, colour()))
+            print_result(render_offsite.offsite_report(verification, settings.language, colour()))
     for problem in offsite_report.record_verifications(settings, found):
         warn(problem)
     if arguments.json:

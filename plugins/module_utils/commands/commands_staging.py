@@ -19,7 +19,7 @@ from ..common import interrupt, quantity
 from ..common.errors import ResilienceError
 from ..common.language import translations
 from ..drill import drill, follow_up
-from ..pages import render
+from ..pages import render_drill
 from ..pages.render_titles import phase_title
 from ..proof import drill_result, proof_settings, restore_settings
 from ..proof.restore_settings import RestoreSettings
@@ -89,7 +89,7 @@ def _log_and_print(
     else:
         if sys.stderr.isatty():
             warn("\r\x1b[K", end="")
-        print_result(render.validation_report(result, settings.language, colour()))
+        print_result(render_drill.validation_report(result, settings.language, colour()))
     return drill_result.exit_code(result)
 
 

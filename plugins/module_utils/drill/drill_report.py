@@ -18,7 +18,7 @@ from typing import Any
 from ..common.errors import ResilienceError
 from ..common.files import replace_file
 from ..common.language import translations
-from ..pages import junit, render
+from ..pages import junit, render_html
 
 FILES = ("report.json", "report.html", "junit.xml")
 
@@ -44,7 +44,7 @@ def write(
     page = {"title": socket.gethostname(), "drill": dict(result), "history": list(past)}
     contents: dict[str, Callable[[], str]] = {
         "report.json": lambda: json.dumps(result, indent=1, ensure_ascii=False) + "\n",
-        "report.html": lambda: render.html_report({**page, "only": "drill"}, language),
+        "report.html": lambda: render_html.html_report({**page, "only": "drill"}, language),
         "junit.xml": lambda: junit.report(translations(language), result),
     }
     for name, content in contents.items():

@@ -10,6 +10,7 @@ import gettext
 from typing import Any
 
 from ..common import quantity, shares
+from ..common.language import translations as language_translations
 from ..common.levels import LEVEL_DISPLAY
 from ..common.safe_text import clean, clean_all
 from ..common.zip_equal import zip_equal
@@ -86,21 +87,25 @@ def _title(translations: gettext.NullTranslations, owner: str, columns: int) -> 
 
 
 def dashboard(
-    translations: gettext.NullTranslations,
     disk: dict[str, Any],
     backups: dict[str, Any],
+    language: str,
     colour: bool,
-    owner: str,
+    owner: str = "ChefWell",
 ) -> str:
     """Return the dashboard of the plan; what the plan does not have stands before its last line.
 
     Args:
-        translations: of the page's language.
-        disk: a measurement, as plain values.
-        backups: the backup tree, as plain values.
+        disk: `level` and `targets`, each as `disk.TargetResult.to_dict` gives it.
+        backups: the backup tree, as `inventory.Inventory.to_dict` gives it.
+        language: one of `language.LANGUAGES`.
         colour: whether to use ANSI colours.
         owner: whose system this is.
+
+    Raises:
+        ResilienceError: the language is not known.
     """
+    translations = language_translations(language)
     tr = translations.gettext
     disk, backups = clean_all(disk), clean_all(backups)
     targets = list(disk.get("targets") or [])

@@ -10,6 +10,7 @@ import gettext
 from typing import Any
 
 from ..common import iso_time, quantity, shares
+from ..common.language import translations as language_translations
 from ..common.messages import translate_result
 from ..common.safe_text import clean_all
 from ..common.zip_equal import zip_equal
@@ -443,10 +444,18 @@ class _Page:
         ]
 
 
-def validation_report(
-    translations: gettext.NullTranslations, drill: dict[str, Any], colour: bool
-) -> str:
-    """Return the report as the plan shows it, with further sections for what did not pass."""
+def validation_report(drill: dict[str, Any], language: str, colour: bool) -> str:
+    """Return the report as the plan shows it, with further sections for what did not pass.
+
+    Args:
+        drill: the drill's result.
+        language: one of `language.LANGUAGES`.
+        colour: whether to use ANSI colours.
+
+    Raises:
+        ResilienceError: the language is not known.
+    """
+    translations = language_translations(language)
     page = _Page(translations, clean_all(translate_result(translations, drill)), colour)
     page.head()
     page.schemas()

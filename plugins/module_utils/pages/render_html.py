@@ -19,6 +19,7 @@ from typing import Any
 
 from ..checks.finding_kinds import KINDS
 from ..common import quantity, shares
+from ..common.language import translations as language_translations
 from ..common.messages import translate_result
 from ..common.safe_text import clean_all
 from ..common.zip_equal import zip_equal
@@ -94,10 +95,20 @@ def error_item(state: str, title: str, error: str) -> AttentionItem:
     return AttentionItem(state, title, parts["problem"], (), remedies, parts["setting"])
 
 
-def html_report(
-    translations: gettext.NullTranslations, results: dict[str, Any], language: str
-) -> str:
-    """Return the page about all stages; `render.html_report` documents the arguments."""
+def html_report(results: dict[str, Any], language: str) -> str:
+    """Return one self-contained HTML page about all three stages.
+
+    Args:
+        results: `title`, and `disk` (with `backups` in it), `offsite` and `drill` as the text pages
+            take them; each of these may be None when that stage was not run. `history` has past
+            drills, see `render_history.plots`; `only`, if it is `drill`, leaves out what is about
+            the other stages.
+        language: one of `language.LANGUAGES`.
+
+    Raises:
+        ResilienceError: the language is not known.
+    """
+    translations = language_translations(language)
     results = clean_all(_with_log_lines(translate_result(translations, results)))
     alone = results.get("only") == "drill"
     parts = [

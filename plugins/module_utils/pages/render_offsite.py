@@ -9,6 +9,7 @@ from __future__ import annotations
 import gettext
 from typing import Any
 
+from ..common.language import translations as language_translations
 from ..common.levels import LEVEL_DISPLAY
 from ..common.messages import translate, translate_all
 from ..common.safe_text import clean_all
@@ -174,10 +175,18 @@ def remote_lines(
     ]
 
 
-def offsite_report(
-    translations: gettext.NullTranslations, verification: dict[str, Any], colour: bool
-) -> str:
-    """Return the verification page as the plan shows it."""
+def offsite_report(verification: dict[str, Any], language: str, colour: bool) -> str:
+    """Return the page about the verification of the offsite copy, as the plan shows it.
+
+    Args:
+        verification: `host`, the inventories `local` and `remote`, and their `comparison`.
+        language: one of `language.LANGUAGES`.
+        colour: whether to use ANSI colours.
+
+    Raises:
+        ResilienceError: the language is not known.
+    """
+    translations = language_translations(language)
     tr = translations.gettext
     verification = clean_all(translate_all(translations, verification))
     local = _side(verification, "local")
