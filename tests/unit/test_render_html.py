@@ -238,10 +238,85 @@ def test_the_worst_target_stands_first() -> None:
     disk["targets"][0].update(level="critical", reason="space 85% used")
     disk["targets"][1].update(level="emergency", reason="space 97% used")
     text = render_html.html_report(data, "en")
-    assert text.index("Backups: EMERGENCY") < text.index("Root Filesystem: CRITICAL")
+    assert text.index("Backups: EMERGENCY") < text.index("/: CRITICAL")
 
 
 def test_a_thousand_stores_fit_on_a_page_of_reasonable_size() -> None:
     text = render_html.html_report(results(1000), "pt_BR")
     assert len(Page(text).cells("ok")) == 1002
     assert len(text) < 1_500_000
+
+
+def test_disk_cards_show_their_thresholds() -> None:
+    data = results(1)
+    limits = {"warning": 70.0, "critical": 80.0, "emergency": 92.5}
+    data["disk"]["targets"][0].update(percent_used=84.0, level="critical", limits=limits)
+    text = render_html.html_report(data, "pt_BR")
+    assert "aviso 70% · crítico 80% · emergência 92.5%" in text
+    assert re.findall(r'<b style="left:([\d.]+)%"></b>', text.partition('id="disk"')[2]) == [
+        "70.00",
+        "80.00",
+        "92.50",
+    ]
+
+
+def test_a_portuguese_page_names_levels_and_tiers_in_portuguese() -> None:
+    data = results(1)
+    for number, level in enumerate(("warning", "critical", "emergency", "unknown")):
+        target = {**data["disk"]["targets"][0], "level": level, "path": f"/d{number}"}
+        cause = {"code": "space", "level": level, "falls_to": level}
+        values = {"percent": 84.0, "left": 5, "limit": 80.0, "limit_is_percent": True}
+        target["causes"] = [{**cause, "values": values}]
+        data["disk"]["targets"].append(target)
+    data["disk"]["level"] = "emergency"
+    page = Page(render_html.html_report(data, "pt_BR"))
+    text = "\n".join(one for one in page.texts if not one.startswith("\n:root"))
+    for word in ("EMERGÊNCIA", "CRÍTICO", "AVISO", "DESCONHECIDO", "crítico a partir de 80%"):
+        assert word in text
+    for word in ("Diário", "Semanal", "Mensal", "Chaves estrangeiras", "Restrições de unicidade"):
+        assert word in text
+    english = r"(?i)\b(emergency|critical|warning|unknown|daily|weekly|monthly|root filesystem)\b"
+    assert not re.search(english, text)
+    assert not re.search(r"Foreign Keys|Indexes|Unique Constraints", text)
+
+
+def test_what_is_said_about_several_checks_stands_once() -> None:
+    data = results(1)
+    for name in ("login", "products", "sales"):
+        check = {"id": f"api_{name}", "status": "skipped", "evidence": "no backend", "seconds": 0}
+        data["drill"]["checks"].append({**check, "title": name, "findings": []})
+    page = Page(render_html.html_report(data, "en"))
+    assert "API: Login, List Products, List Sales: skipped" in page.texts
+    # Once for all of them, and once with each check.
+    assert page.texts.count("no backend") == 1 + 3
+
+
+def test_many_items_are_folded_after_the_first() -> None:
+    data = failed_everywhere()
+    text = render_html.html_report(data, "en").partition('id="drill"')[0]
+    shown, _summary, folded = text.partition("<summary>")
+    assert shown.count('<li class="bad"><span') == 5 and folded.count('<li class="bad"><span') == 1
+    few = results(1)
+    few["drill"]["checks"][0].update(status="failed", evidence="x")
+    assert "<summary>" not in render_html.html_report(few, "en").partition('id="drill"')[0]
+
+
+def test_text_grows_with_the_readers_size_of_text() -> None:
+    """Sizes are in rem; only figures that are drawn have sizes of their own."""
+    style = render_html.html_report(results(1), "en").partition("<style>")[2].partition("</style>")
+    sizes = re.findall(r"font(?:-size)?:\s*([\d.]+)(px|rem|em|pt)", style[0])
+    assert sizes and {unit for _size, unit in sizes if _size not in ("11", "12", "13")} <= {
+        "rem",
+        "em",
+    }
+    # Cards and tables are no wider than the page, however large the text.
+    assert "minmax(1" not in style[0]
+
+
+def test_a_filesystem_is_shown_by_what_can_be_used_of_it() -> None:
+    """Used and left add up to the whole, of which the percentage is, where blocks are reserved."""
+    data = results(1)
+    gb = 1 << 30
+    target = {"bytes_total": 252 * gb, "bytes_used": 52 * gb, "bytes_available": 50 * gb}
+    data["disk"]["targets"][0].update(target, percent_used=51.0)
+    assert "52 GB / 102 GB (51%)" in render_html.html_report(data, "en")

@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 from ..common import quantity
-from ..common.messages import translate
+from ..common.messages import _, translate
 
 
 class Cause(NamedTuple):
@@ -34,6 +34,20 @@ class Cause(NamedTuple):
     def to_dict(self) -> dict[str, Any]:
         """Return plain values."""
         return {**self._asdict(), "values": dict(self.values)}
+
+
+_LEVELS = {
+    "ok": _("ok"),
+    "warning": _("warning"),
+    "critical": _("critical"),
+    "emergency": _("emergency"),
+    "unknown": _("unknown"),
+}
+
+
+def level_word(translations: gettext.NullTranslations, level: str) -> str:
+    """Return the word for a level, within a sentence."""
+    return translate(translations, _LEVELS[level])
 
 
 # Days; a month of samples says little of what lies further ahead than this.
@@ -98,7 +112,10 @@ def _usage_text(
         return used
     limit = values["limit"]
     begins = f"{limit:g}%" if values["limit_is_percent"] else left_text(translations, code, limit)
-    return used + tr(", %(level)s from %(limit)s") % {"level": level, "limit": begins}
+    return used + tr(", %(level)s from %(limit)s") % {
+        "level": level_word(translations, level),
+        "limit": begins,
+    }
 
 
 def alert_subject(

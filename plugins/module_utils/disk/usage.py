@@ -23,6 +23,7 @@ from ..common.levels import (
     CRITICAL,
     LEVELS,
     OK,
+    RISING,
     UNKNOWN,
     Thresholds,
     worst,
@@ -131,6 +132,7 @@ class TargetResult(NamedTuple):
         folders: bytes of each folder in a folder, by name.
         forecast, inodes_forecast: when it will be full, as `forecast.Forecast.to_dict` returns it;
             None where no history was read.
+        limits: the percentage used at which each level begins.
     """
 
     path: str
@@ -153,6 +155,7 @@ class TargetResult(NamedTuple):
     folders: dict[str, int] | None = None
     forecast: dict[str, Any] | None = None
     inodes_forecast: dict[str, Any] | None = None
+    limits: dict[str, float] | None = None
 
     @property
     def key(self) -> str:
@@ -400,6 +403,13 @@ def _result(target: Target, measured: _Measured, expected: Mapping[str, bool]) -
         inodes_total=None if inodes_percent is None else usage.inodes_total,
         inodes_used=None if inodes_percent is None else usage.inodes_used,
         folders=measured.folder.folders if measured.folder else None,
+        limits={
+            level: round(
+                target.thresholds.percent_at(level, usage.total if target.folder else usage.usable),
+                2,
+            )
+            for level in RISING
+        },
     )
 
 

@@ -51,7 +51,11 @@ def target_figures(target: dict[str, Any]) -> str:
     """Return a target's usage, such as `45.2 GB / 100 GB (45%)`; empty if it was not measured."""
     if target.get("bytes_used") is None:
         return ""
-    used, total = quantity.size(target["bytes_used"]), quantity.size(target.get("bytes_total"))
+    total = target.get("bytes_total")
+    if not target.get("folder") and target.get("bytes_available") is not None:
+        # What is reserved for root is not to be had: of the rest the share is taken.
+        total = target["bytes_used"] + target["bytes_available"]
+    used, total = quantity.size(target["bytes_used"]), quantity.size(total)
     share = target.get("percent_used")
     if share == 0 and target["bytes_used"]:
         share = 0.001  # rounded to 0 by the measurement, yet not nothing

@@ -10,89 +10,47 @@ both. Jinja2 is imported only when a page is made, because a host that never mak
 
 from __future__ import annotations
 
-import dataclasses
 import gettext
 import math
 import os
-import re
 from typing import Any
 
+from ..checks.check_titles import TITLES
 from ..checks.finding_kinds import KINDS
 from ..common import quantity, shares
 from ..common.language import translations as language_translations
-from ..common.messages import translate_result
+from ..common.messages import translate, translate_result
 from ..common.safe_text import clean_all
 from ..common.zip_equal import zip_equal
 from . import (
-    render_disk,
     render_drill,
     render_history,
     render_inventory,
     render_offsite,
     render_titles,
 )
-from .render_text import WORST_FIRST, known_level, known_status
+from .html_attention import (
+    OF_STATUS,
+    STATES,
+    AttentionItem,
+    error_item,
+    grouped,
+    joined,
+    remedies_once,
+    worst_state,
+)
+from .html_disk import disk_part, tier_rows
+from .render_text import known_status
 
 TEMPLATE = os.path.join(os.path.dirname(os.path.abspath(__file__)), "report.html.j2")
-# States of anything on the page, from best to worst; each has a colour and a sign.
-STATES = ("none", "ok", "warn", "unknown", "bad")
-OF_LEVEL = {
-    "ok": "ok",
-    "warning": "warn",
-    "critical": "bad",
-    "emergency": "bad",
-    "unknown": "unknown",
-}
-OF_STATUS = {"passed": "ok", "failed": "bad", "skipped": "warn", "unknown": "unknown"}
 # The most items under "Needs attention"; its own section has every item.
 MOST_FINDINGS = 30
+# How many of them are open; the rest is folded.
+OPEN_FINDINGS = 5
 # The most findings of one check under "Needs attention"; the check has all of them.
 NAMED_FINDINGS = 3
 # Distances between the ticks of a time axis, in seconds, as clocks have them.
 ROUND_SECONDS = (30, 60, 120, 300, 600, 1800, 3600, 7200, 21600, 43200, 86400)
-
-
-# An error as `ResilienceError` writes it: problem, option with its value, remedy.
-_ERROR = re.compile(r"(?P<problem>.*?) \[(?P<setting>[a-z_.]+=.*?)\](?: - (?P<remedy>.*))?", re.S)
-
-
-@dataclasses.dataclass(frozen=True)
-class AttentionItem:
-    """One item that needs attention.
-
-    Attributes:
-        state: one of `STATES`.
-        title: what it is about.
-        evidence: what was seen.
-        lines: its first findings.
-        remedies: what to do about it.
-        setting: the option and the value that an error names.
-    """
-
-    state: str
-    title: str
-    evidence: str = ""
-    lines: tuple[str, ...] = ()
-    remedies: tuple[str, ...] = ()
-    setting: str = ""
-
-
-def worst_state(states: list[str]) -> str:
-    """Return the worst of several states; `none` if there are none."""
-    return max(states, key=STATES.index, default="none")
-
-
-def grouped(number: int | None) -> str:
-    """Return a count with narrow spaces between thousands, in every language; `?` for None."""
-    return "?" if number is None else f"{number:,}".replace(",", "\N{NARROW NO-BREAK SPACE}")
-
-
-def error_item(state: str, title: str, error: str) -> AttentionItem:
-    """Return the item of an error, with its remedy and its option apart from the sentence."""
-    if not (parts := _ERROR.fullmatch(error)):
-        return AttentionItem(state, title, error)
-    remedies = (parts["remedy"],) if parts["remedy"] else ()
-    return AttentionItem(state, title, parts["problem"], (), remedies, parts["setting"])
 
 
 def html_report(results: dict[str, Any], language: str) -> str:
@@ -111,15 +69,16 @@ def html_report(results: dict[str, Any], language: str) -> str:
     translations = language_translations(language)
     results = clean_all(_with_log_lines(translate_result(translations, results)))
     alone = results.get("only") == "drill"
+    disk = results.get("disk")
     parts = [
-        _disk_part(translations, results.get("disk")),
+        _absent(translations) if disk is None else disk_part(translations, disk),
         _offsite_part(translations, results.get("offsite")),
         _drill_part(translations, results.get("drill"), results.get("history") or []),
     ]
     state = worst_state([part["state"] for part in parts])
     findings = [finding for part in parts for finding in part["findings"]]
     findings.sort(key=lambda finding: STATES.index(finding.state), reverse=True)
-    findings = _remedies_once(findings)
+    findings = remedies_once(joined(findings))
     page: str = _template(translations).render(
         language=language.replace("_", "-"),
         title=results.get("title") or "",
@@ -131,24 +90,14 @@ def html_report(results: dict[str, Any], language: str) -> str:
         disk=parts[0],
         offsite=parts[1],
         drill=parts[2],
-        findings=findings[:MOST_FINDINGS],
+        findings=findings[:OPEN_FINDINGS],
+        folded_findings=findings[OPEN_FINDINGS:MOST_FINDINGS],
         more_findings=max(0, len(findings) - MOST_FINDINGS),
         grouped=grouped,
         size=quantity.size,
         brief=quantity.brief_duration,
     )
     return page
-
-
-def _remedies_once(items: list[AttentionItem]) -> list[AttentionItem]:
-    """Return the items, each remedy with the first of them that has it."""
-    known: set[str] = set()
-    shown = []
-    for item in items:
-        new = tuple(remedy for remedy in item.remedies if remedy not in known)
-        known.update(new)
-        shown.append(dataclasses.replace(item, remedies=new))
-    return shown
 
 
 def _with_log_lines(results: dict[str, Any]) -> dict[str, Any]:
@@ -194,73 +143,6 @@ def _absent(translations: gettext.NullTranslations) -> dict[str, Any]:
 # --- disk -----------------------------------------------------------------------------------------
 
 
-def _disk_part(
-    translations: gettext.NullTranslations, disk: dict[str, Any] | None
-) -> dict[str, Any]:
-    if disk is None:
-        return _absent(translations)
-    tr = translations.gettext
-    targets = list(disk.get("targets") or [])
-    names = render_disk.target_names(targets)
-    backups = disk.get("backups")
-    found = render_disk.by_level(disk, backups)
-    rows = []
-    findings = []
-    worst_first = sorted(
-        zip_equal(names, targets),
-        key=lambda pair: WORST_FIRST.index(known_level(pair[1].get("level"))),
-    )
-    for name, target in worst_first:
-        state = OF_LEVEL[known_level(target.get("level"))]
-        row = {
-            "name": name,
-            "path": target.get("path") if target.get("path") != name else "",
-            "state": state,
-            "level": known_level(target.get("level")).upper(),
-            "figures": render_disk.target_figures(target),
-            "percent": target.get("percent_used"),
-            "free": target.get("bytes_available"),
-            "inodes": target.get("inodes_percent_used"),
-            "reason": render_disk.target_reason(translations, target) if state != "ok" else "",
-        }
-        rows.append(row)
-        if state != "ok":
-            findings.append(AttentionItem(state, f"{name}: {row['level']}", row["reason"]))
-    for problem in (backups or {}).get("problems") or []:
-        findings.append(
-            AttentionItem("unknown", tr("Backup folder not read in full"), str(problem))
-        )
-    state = worst_state([OF_LEVEL[level] for level in found])
-    if state == "ok":
-        summary = tr("All systems normal")
-    else:
-        summary = "; ".join(
-            f"{level.upper()}: {', '.join(held)}" for level, held in found.items() if level != "ok"
-        )
-    fullest = max(
-        (row for row in rows if row["percent"] is not None),
-        key=lambda row: float(row["percent"]),
-        default=None,
-    )
-    return {
-        "state": state,
-        "summary": summary,
-        "detail": f"{fullest['name']} {shares.percent(fullest['percent'])}" if fullest else "",
-        "findings": findings,
-        "targets": rows,
-        "backups": None if backups is None else _tiers(backups, render_inventory.tiers(backups)),
-    }
-
-
-def _tiers(inventory: dict[str, Any], tiers: list[str]) -> list[dict[str, Any]]:
-    rows = []
-    for tier in tiers:
-        count, size = render_inventory.tier_figures(inventory, tier)
-        rows.append({"name": tier.capitalize(), "count": count, "bytes": size})
-    count, size = render_inventory.total_figures(inventory)
-    return [*rows, {"name": "Total", "count": count, "bytes": size}]
-
-
 # --- offsite --------------------------------------------------------------------------------------
 
 
@@ -274,8 +156,8 @@ def _offsite_part(
     remote = verification.get("remote") or {}
     tiers = render_inventory.tiers(local)
     states = [OF_STATUS[render_offsite.tier_status(verification, tier)] for tier in tiers]
-    local_tiers = _tiers(local, tiers)
-    remote_tiers = _tiers(remote, tiers)
+    local_tiers = tier_rows(translations, local, tiers)
+    remote_tiers = tier_rows(translations, remote, tiers)
     differing = render_offsite.differences(verification)
     differences = [
         {"kind": render_offsite.kind_text(translations, kind), "path": path}
@@ -349,7 +231,7 @@ def _drill_part(
         "path": backup.get("path") or "",
         "bytes": backup.get("bytes"),
         "format": backup.get("format") or "?",
-        "tier": backup.get("tier") or "?",
+        "tier": render_inventory.tier_title(translations, str(backup.get("tier") or "?")).lower(),
         "sha256": backup.get("sha256") or "",
         "taken_at": render_drill.moment(backup["taken_at"]) if backup.get("taken_at") else "?",
         "engine": restore.get("engine") or "?",
@@ -613,11 +495,11 @@ def _totals(
         },
         {"name": tr("Rows"), "value": ("" if complete else "≥ ") + shown},
     ]
-    for key, title in render_drill.INTEGRITY:
+    for key, _plan_title in render_drill.INTEGRITY:
         status = render_drill.found_status(totals.get(key))
         figures.append(
             {
-                "name": title,
+                "name": translate(translations, TITLES[key]),
                 "value": render_drill.found_text(totals.get(key)),
                 "state": OF_STATUS[status],
             }

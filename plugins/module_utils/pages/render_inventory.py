@@ -10,8 +10,10 @@ import gettext
 from typing import Any
 
 from ..common import quantity
+from ..common.messages import _, translate
 
 TIERS = ("daily", "weekly", "monthly")
+_TITLES = {"daily": _("Daily"), "weekly": _("Weekly"), "monthly": _("Monthly")}
 
 
 def tiers(inventory: dict[str, Any]) -> list[str]:
@@ -21,6 +23,11 @@ def tiers(inventory: dict[str, Any]) -> list[str]:
         *(name for name in TIERS if name in held),
         *(name for name in held if name not in TIERS),
     ]
+
+
+def tier_title(translations: gettext.NullTranslations, tier: str) -> str:
+    """Return the title of a tier on pages that are not the plan's, which has English ones."""
+    return translate(translations, _TITLES[tier]) if tier in _TITLES else tier.capitalize()
 
 
 def count_and_size(translations: gettext.NullTranslations, count: int, size: int) -> str:
