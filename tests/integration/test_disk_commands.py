@@ -220,6 +220,19 @@ def test_colour_follows_the_terminal(tmp_path: Path) -> None:
         assert "✅" in shown.stdout
 
 
+def test_the_dashboard_fits_a_narrow_terminal(tmp_path: Path) -> None:
+    host = MonitorHost(tmp_path)
+    command = " ".join(host.command("disk-status"))
+    shown = subprocess.run(
+        ["script", "-qec", f"stty cols 50; NO_COLOR=1 {command}", "/dev/null"],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    frame = shown.stdout.splitlines()[0]
+    assert frame == "╔" + "═" * 48 + "╗"
+
+
 def test_watching_goes_on_until_it_is_stopped(tmp_path: Path) -> None:
     host = MonitorHost(tmp_path)
     watching = subprocess.Popen(

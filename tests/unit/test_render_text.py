@@ -421,3 +421,24 @@ def test_the_title_is_the_owners(owner: str, language: str) -> None:
     assert render_text.width(title) == render_text.width(frame) == 64
     assert "CHEFWELL" not in text and "\x1b" not in text
     assert title.strip("║ ").startswith(owner[:1].upper())
+
+
+@pytest.mark.parametrize("columns", [40, 60, 79])
+@pytest.mark.parametrize("language", ["en", "pt_BR"])
+def test_pages_fit_a_narrow_terminal(language: str, columns: int) -> None:
+    """The frame too; only a word that is longer than a line, which is to be copied, is not cut."""
+    for page in (
+        lambda: render_disk.dashboard(page_data.disk(), page_data.inventory(), language, False),
+        lambda: render_offsite.offsite_report(page_data.verification(), language, False),
+        lambda: render_drill.validation_report(failed_drill(), language, False),
+    ):
+        whole = page()
+        with render_text.lines_of(columns):
+            narrow = render_text.fitted(page(), columns)
+        assert all(
+            render_text.width(line) <= columns or len(line.split()) == 1
+            for line in narrow.splitlines()
+        ), narrow
+        # Nothing is lost but the rest of the frame.
+        assert re.sub(r"[═║╔╗╚╝\s]", "", narrow) == re.sub(r"[═║╔╗╚╝\s]", "", whole)
+        assert page() == whole

@@ -14,7 +14,7 @@ from ..checkpoint.checkpoint_settings import CheckpointSettings
 from ..common import iso_time
 from ..common.errors import ResilienceError
 from ..pages.render_checkpoint import checkpoint_page
-from .command import EXIT_CRITICAL, EXIT_OK, EXIT_UNKNOWN, Command, colour, print_result
+from .command import EXIT_CRITICAL, EXIT_OK, EXIT_UNKNOWN, Command, colour, print_page, print_result
 
 _EXITS = {"passed": EXIT_OK, "failed": EXIT_CRITICAL}
 
@@ -57,7 +57,7 @@ def _checkpoint(settings: CheckpointSettings, arguments: argparse.Namespace) -> 
     if arguments.json:
         print_result(json.dumps(result))
     else:
-        print_result(checkpoint_page(result, settings.language, colour()))
+        print_page(lambda: checkpoint_page(result, settings.language, colour()))
     return _EXITS.get(result["status"], EXIT_UNKNOWN)
 
 

@@ -11,6 +11,7 @@ import contextlib
 import json
 import sys
 import time
+from functools import partial
 
 from ..common.language import translations
 from ..common.levels import UNKNOWN, exit_code
@@ -19,7 +20,7 @@ from ..disk import disk_check
 from ..disk.disk_settings import DiskSettings
 from ..pages import dashboard_values, disk_lines, render_disk
 from . import disk_command
-from .command import Command, colour, now, print_result, warn
+from .command import Command, colour, now, print_page, print_result, warn
 
 WATCH_SECONDS = 5.0
 
@@ -66,8 +67,10 @@ def _show(settings: DiskSettings, as_json: bool, before: str = "", after: str = 
     if as_json:
         print_result(json.dumps({**shown, "problems": problems}))
     else:
-        page = render_disk.dashboard(shown, backups, settings.language, colour(), settings.owner)
-        print_result(f"{before}{page}{after}")
+        page = partial(
+            render_disk.dashboard, shown, backups, settings.language, colour(), settings.owner
+        )
+        print_page(lambda: f"{before}{page()}{after}")
         for problem in problems:
             warn(problem)
     return exit_code(measured.level)

@@ -11,6 +11,7 @@ import json
 import os
 import sys
 from collections.abc import Callable, Sequence
+from functools import partial
 
 from ..history.history import delete_stage
 from ..notifications import ping
@@ -26,7 +27,7 @@ from ..offsite.offsite_settings import (
     SyncSettings,
 )
 from ..pages import render_offsite
-from .command import EXIT_OK, Command, append_log, colour, now, print_result, warn
+from .command import EXIT_OK, Command, append_log, colour, now, print_page, print_result, warn
 
 
 def _destination_argument(parser: argparse.ArgumentParser) -> None:
@@ -214,7 +215,9 @@ def _verify_destinations(
         codes.append(offsite_verification.verify_exit_code(verification))
         found.append(verification)
         if not arguments.json:
-            print_result(render_offsite.offsite_report(verification, settings.language, colour()))
+            print_page(
+                partial(render_offsite.offsite_report, verification, settings.language, colour())
+            )
     for problem in offsite_report.record_verifications(settings, found):
         warn(problem)
     if arguments.json:

@@ -23,7 +23,7 @@ from ..pages import render_drill
 from ..pages.render_titles import phase_title
 from ..proof import drill_result, proof_settings, restore_settings
 from ..proof.restore_settings import RestoreSettings
-from .command import EXIT_OK, Command, append_log, colour, now, print_result, warn
+from .command import EXIT_OK, Command, append_log, colour, now, print_page, print_result, warn
 
 
 def _drill_arguments(parser: argparse.ArgumentParser) -> None:
@@ -89,7 +89,7 @@ def _log_and_print(
     else:
         if sys.stderr.isatty():
             warn("\r\x1b[K", end="")
-        print_result(render_drill.validation_report(result, settings.language, colour()))
+        print_page(lambda: render_drill.validation_report(result, settings.language, colour()))
     return drill_result.exit_code(result)
 
 

@@ -6,12 +6,15 @@
 
 from __future__ import annotations
 
+import contextlib
 import re
 import unicodedata
+from collections.abc import Iterator
 
 from ..common.levels import LEVEL_DISPLAY
 
 WIDTH = 80
+_columns = WIDTH
 
 WORST_FIRST = ("emergency", "critical", "warning", "unknown", "ok")
 
@@ -38,7 +41,7 @@ def width(text: str) -> int:
 
 
 def wrap(text: str, indent: int) -> list[str]:
-    """Return the text as lines of at most `WIDTH` columns.
+    """Return the text as lines of at most `WIDTH` columns, or of those of `lines_of`.
 
     Lines break at spaces only, so that paths and file names can be copied.
 
@@ -51,7 +54,7 @@ def wrap(text: str, indent: int) -> list[str]:
     line = ""
     for word in text.split():
         longer = f"{line} {word}" if line else margin + word
-        if line and width(longer) > WIDTH:
+        if line and width(longer) > _columns:
             lines.append(line)
             margin = " " * indent
             line = margin + word
@@ -59,6 +62,33 @@ def wrap(text: str, indent: int) -> list[str]:
             line = longer
     lines.append(line)
     return lines
+
+
+@contextlib.contextmanager
+def lines_of(columns: int) -> Iterator[None]:
+    """Let pages have shorter lines than `WIDTH` within the block, for a narrow terminal."""
+    global _columns
+    before, _columns = _columns, min(WIDTH, columns)
+    try:
+        yield
+    finally:
+        _columns = before
+
+
+def fitted(page: str, columns: int) -> str:
+    """Return a page whose frames, and lines that were not wrapped, fit into a narrow terminal."""
+    lines: list[str] = []
+    for line in page.split("\n"):
+        if width(line) <= columns:
+            lines.append(line)
+        elif line[0] in "╔╚":
+            lines.append(line[0] + "═" * (columns - 2) + line[-1])
+        elif line[0] == "║":
+            lines.append(f"║{centred(line.strip('║ '), columns - 2)}║")
+        else:
+            indent = len(line) - len(line.lstrip(" "))
+            lines += wrap(line, min(indent + 3, columns // 2))
+    return "\n".join(lines)
 
 
 def centred(text: str, columns: int) -> str:
