@@ -252,7 +252,7 @@ def test_disk_cards_show_their_thresholds() -> None:
     limits = {"warning": 70.0, "critical": 80.0, "emergency": 92.5}
     data["disk"]["targets"][0].update(percent_used=84.0, level="critical", limits=limits)
     text = render_html.html_report(data, "pt_BR")
-    assert "aviso 70% · crítico 80% · emergência 92.5%" in text
+    assert "atenção 70% · crítico 80% · emergência 92.5%" in text
     assert re.findall(r'<b style="left:([\d.]+)%"></b>', text.partition('id="disk"')[2]) == [
         "70.00",
         "80.00",
@@ -271,7 +271,7 @@ def test_a_portuguese_page_names_levels_and_tiers_in_portuguese() -> None:
     data["disk"]["level"] = "emergency"
     page = Page(render_html.html_report(data, "pt_BR"))
     text = "\n".join(one for one in page.texts if not one.startswith("\n:root"))
-    for word in ("EMERGÊNCIA", "CRÍTICO", "AVISO", "DESCONHECIDO", "crítico a partir de 80%"):
+    for word in ("EMERGÊNCIA", "CRÍTICO", "ATENÇÃO", "DESCONHECIDO", "crítico a partir de 80%"):
         assert word in text
     for word in ("Diário", "Semanal", "Mensal", "Chaves estrangeiras", "Restrições de unicidade"):
         assert word in text

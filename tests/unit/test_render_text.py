@@ -423,7 +423,7 @@ def test_the_title_is_the_owners(owner: str, language: str) -> None:
     assert title.strip("║ ").startswith(owner[:1].upper())
 
 
-@pytest.mark.parametrize("columns", [40, 60, 79])
+@pytest.mark.parametrize("columns", [46, 60, 79])
 @pytest.mark.parametrize("language", ["en", "pt_BR"])
 def test_pages_fit_a_narrow_terminal(language: str, columns: int) -> None:
     """The frame too; only a word that is longer than a line, which is to be copied, is not cut."""

@@ -47,7 +47,7 @@ _LEVELS = {
 
 def level_word(translations: gettext.NullTranslations, level: str) -> str:
     """Return the word for a level, within a sentence."""
-    return translate(translations, _LEVELS[level])
+    return translate(translations, _LEVELS.get(level, level))
 
 
 # Days; a month of samples says little of what lies further ahead than this.

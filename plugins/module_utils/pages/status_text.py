@@ -11,6 +11,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from ..common import quantity, shares
+from ..disk.disk_causes import level_word
 
 NONE, OK, WARN, UNKNOWN, BAD = "none", "ok", "warn", "unknown", "bad"
 # From best to worst. Each has a sign, so that nothing is said by colour alone.
@@ -106,14 +107,7 @@ def part_word(translations: gettext.NullTranslations, part: Mapping[str, Any], n
             "critical": tr("failed"),
             "unknown": tr("could not verify"),
         }[level]
-    word = {
-        "ok": tr("ok"),
-        "warning": tr("warning"),
-        "critical": tr("critical"),
-        "emergency": tr("emergency"),
-        "unknown": tr("unknown"),
-        "never": tr("never run"),
-    }.get(level, level)
+    word = tr("never run") if level == "never" else level_word(translations, level)
     if part["id"] == "disk" and part.get("targets"):
         return f"{word}, {shares.percent(fullest(part).get('percent'))}"
     if part["id"] == "offsite" and level == "critical":
