@@ -13,7 +13,7 @@ import psycopg2
 import pytest
 from ansible_collections.chefwell.resilience.plugins.module_utils.backup import backup_digest
 from ansible_collections.chefwell.resilience.plugins.module_utils.drill import drill
-from ansible_collections.chefwell.resilience.plugins.module_utils.pages import render
+from ansible_collections.chefwell.resilience.plugins.module_utils.pages import render_drill
 from ansible_collections.chefwell.resilience.plugins.module_utils.proof import restore_settings
 from ansible_collections.chefwell.resilience.plugins.module_utils.recovery import (
     recovery,
@@ -85,7 +85,7 @@ def test_a_drill_closes_the_chain_in_one_line(
     assert sealed["taken_at"] == manifest["taken_at"]
     assert sealed["taken_at"] < sealed["sealed_at"] or "+" in sealed["sealed_at"]
     for language, words in (("en", "equal link by link"), ("pt_BR", "igual elo por elo")):
-        page = render.validation_report(result, language, False)
+        page = render_drill.validation_report(result, language, False)
         assert words in " ".join(page.split()), page
     # A fresh host: the offline key and the public key are all that it has.
     fresh = client.new_host(tmp_path / "fresh", last_link=client.sync().last_link)
