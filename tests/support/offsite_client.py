@@ -16,6 +16,9 @@ from ansible_collections.chefwell.resilience.plugins.module_utils.offsite.offsit
     SyncSettings,
 )
 from ansible_collections.chefwell.resilience.plugins.module_utils.offsite.ssh import Destination
+from ansible_collections.chefwell.resilience.plugins.module_utils.offsite.transport_account import (
+    AccountTransport,
+)
 from ansible_collections.chefwell.resilience.plugins.module_utils.offsite.transport_gate import (
     GateTransport,
 )
@@ -87,6 +90,14 @@ def remote_sync(server: Sshd, copy: Path, root: Path, **gate: object) -> SyncSet
     return SyncSettings(
         GateTransport(destination), str(tree), str(root / "state"), retry_seconds=0.05
     )
+
+
+def account_sync(settings: SyncSettings, server: Sshd) -> SyncSettings:
+    """The same client in an account that the server does not restrict; its key opens it."""
+    key = (server.root / "client_key.pub").read_text()
+    server.authorized_keys.write_text(f"restrict {key}")
+    destination = dataclasses.replace(settings.transport.destination, mode="account")
+    return dataclasses.replace(settings, transport=AccountTransport(destination))
 
 
 def start_sync(settings: SyncSettings) -> subprocess.Popen[str]:

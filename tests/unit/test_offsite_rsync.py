@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shlex
 
 import pytest
@@ -142,7 +143,9 @@ def test_ssh_trusts_the_pinned_key_only_and_never_prompts() -> None:
     assert arguments[1:3] == ["-F", "none"]
     # rsync splits the remote shell by white space and single quotes, doubled within.
     (shell,) = [word[6:] for word in command() if word.startswith("--rsh=")]
-    assert shlex.split(shell.replace("''", "'\"'\"'")) == arguments
+    words = shlex.split(shell.replace("''", "'\"'\"'"))
+    assert words[:2] == ["env", f"HOME={os.environ['HOME']}"] and words[2:] == arguments
+    assert "LogLevel=ERROR" in options, "a server's banner is not taken for an error"
 
 
 @pytest.mark.parametrize(

@@ -148,6 +148,7 @@ def test_bit_rot_is_named_until_it_is_gone(copy: server_store.Store) -> None:
 
 def test_every_backup_is_read_within_the_days(copy: server_store.Store) -> None:
     weekly = make_store(Path(copy.root), reread_days=7)
+    assert server_job.run(weekly).read == 7, "each once soon after it was placed"
     before = {path: entry.read for path, entry in copy.ledger().items()}
     for _day in range(7):
         assert 1 <= server_job.run(weekly).read <= 2

@@ -7,15 +7,26 @@
 from __future__ import annotations
 
 import argparse
+import dataclasses
 import json
 import os
 import sys
 from collections.abc import Callable, Sequence
 from functools import partial
 
+from ..common.language import translations
+from ..common.messages import _, translate
+from ..common.safe_text import clean
 from ..history.history import delete_stage
 from ..notifications import ping
-from ..offsite import offsite_config, offsite_guards, offsite_report, offsite_verification, sync
+from ..offsite import (
+    offsite_config,
+    offsite_guards,
+    offsite_repair,
+    offsite_report,
+    offsite_verification,
+    sync,
+)
 from ..offsite.offsite_config import OffsiteSettings
 from ..offsite.offsite_settings import (
     FAILED,
@@ -123,7 +134,8 @@ _WORST = (FAILED, REFUSED, LOCKED, WARNING, OK)
 
 def _sync(settings: OffsiteSettings, arguments: argparse.Namespace) -> int:
     if arguments.forget:
-        if delete_stage(settings.state_dir, offsite_report.STAGE):
+        stages = (offsite_report.STAGE, offsite_report.VERIFICATION)
+        if any([delete_stage(settings.state_dir, stage) for stage in stages]):
             print_result("forgotten")
         return EXIT_OK
     chosen = offsite_config.syncs(settings, arguments.destination)
@@ -204,6 +216,38 @@ def _verify(settings: OffsiteSettings, arguments: argparse.Namespace) -> int:
         first.transport.cancel()
 
 
+def _repair(settings: OffsiteSettings, arguments: argparse.Namespace) -> int:
+    codes, results = [], []
+    catalogue = translations(settings.language)
+    for sync_settings in offsite_config.syncs(settings, arguments.destination):
+        done = offsite_repair.repair(
+            sync_settings, full=arguments.full, progress=_progress("reading")
+        )
+        codes.append(done.exit_code)
+        lines = [
+            f"{done.sync.destination}: {translate(catalogue, offsite_repair.message(done))}",
+            *(translate(catalogue, _("repaired: %(file)s", file=path)) for path in done.repaired),
+            *(
+                f"- {translate(catalogue, one.what)} → {translate(catalogue, one.remedy)}"
+                for one in done.left
+            ),
+        ]
+        results.append(
+            {
+                "destination": done.sync.destination,
+                "sync": done.sync.to_dict(),
+                "repaired": done.repaired,
+                "left": [dataclasses.asdict(one) for one in done.left],
+            }
+        )
+        _log(settings.log_file, [f"{now()} repair: {line}" for line in lines])
+        if not arguments.json:
+            print_result("\n".join(clean(line) for line in lines))
+    if arguments.json:
+        print_result(json.dumps({"destinations": results}))
+    return max(codes, key=(0, 1, 3, 2).index)
+
+
 def _verify_destinations(
     settings: OffsiteSettings, arguments: argparse.Namespace, chosen: Sequence[SyncSettings]
 ) -> int:
@@ -238,6 +282,13 @@ COMMANDS = {
         "compare the offsite copy by content",
         OffsiteSettings,
         _verify,
+        _verify_arguments,
+        notifies=True,
+    ),
+    "repair-offsite": Command(
+        "repair the offsite copy, and list what is left to do",
+        OffsiteSettings,
+        _repair,
         _verify_arguments,
     ),
 }

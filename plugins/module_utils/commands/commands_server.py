@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import argparse
 import dataclasses
+import datetime
 import json
 import os
 
@@ -17,7 +18,7 @@ from ..inventory.inventory import readable
 from ..notifications import ping
 from ..server import client_inventory, placement, rrsync_features, server_job
 from ..server import server_notifications as notifications
-from ..server.server_alarms import Alarm
+from ..server.server_alarms import WARNINGS, Alarm
 from ..server.server_job import JobResult
 from ..server.server_settings import ServerSettings
 from ..server.server_store import Store, WrongCopy
@@ -93,8 +94,10 @@ def _keep(settings: ServerSettings, arguments: argparse.Namespace) -> int:
         )
     elif result.alarms or result.over or problems or arguments.accept is not None or os.isatty(1):
         print_result("\n".join(lines))
-    if result.alarms:
+    if result.alarms.keys() - set(WARNINGS):
         return EXIT_CRITICAL
+    if result.alarms:
+        return EXIT_WARNING
     return EXIT_WARNING if problems or result.over else EXIT_OK
 
 
@@ -142,10 +145,21 @@ def _run_job(
             f"refused inventory {one.id} of {one.time}: {one.reason}"
             for one in client_inventory.refused(store)
         ),
+        *(f"previous version rotten: {readable(path)}" for path in result.rotten_previous),
+        _reading_line(result),
         f"read {result.read} backups again, dropped {len(result.dropped)} files that were kept "
         f"{store.settings.keep_days:g} days, {len(result.alarms)} alarms",
     ]
     return result
+
+
+def _reading_line(result: JobResult) -> str:
+    if result.oldest is None:
+        return "there is nothing to read"
+    if not result.oldest:
+        return "some files were not read since they were placed"
+    moment = datetime.datetime.fromtimestamp(result.oldest).astimezone()
+    return f"every file was read again since {moment.isoformat(timespec='seconds')}"
 
 
 def _alarm_lines(word: str, alarms: dict[str, Alarm]) -> list[str]:

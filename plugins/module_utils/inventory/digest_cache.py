@@ -14,7 +14,7 @@ from __future__ import annotations
 import dataclasses
 import os
 import time
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from ..common import json_text
@@ -55,6 +55,7 @@ def plan(
     now: float,
     full_days: float,
     full: bool = False,
+    written_once: bool = False,
 ) -> Plan:
     """Return which files to read. Pure.
 
@@ -65,6 +66,8 @@ def plan(
         full_days: every file is read at least this often; each run takes a share of the bytes that
             brings that about with one run a day.
         full: whether to read everything.
+        written_once: whether these files are never written again, so that other content with the
+            old size and time counts as changed in its place, whatever the inode says.
     """
     same = {
         path: entries[path]
@@ -72,16 +75,24 @@ def plan(
         if path in entries and entries[path].identity == identity
     }
     before = {path: known.sha256 for path, known in same.items()}
+    if written_once:
+        before |= {
+            path: entries[path].sha256
+            for path, identity in identities.items()
+            if path in entries and entries[path].identity[:2] == identity[:2]
+        }
     if full:
         return Plan({}, sorted(identities), before)
+    # A time in the future is that of a clock that was wrong.
+    read = {path: known.read if known.read <= now else 0.0 for path, known in same.items()}
     share = sum(identity[0] for identity in identities.values()) / max(1.0, full_days)
     again = set(identities) - set(same)
-    for path in sorted(same, key=lambda name: (same[name].read, name)):
-        overdue = now - same[path].read >= full_days * 86400
+    for path in sorted(same, key=lambda name: (read[name], name)):
+        overdue = now - read[path] >= full_days * 86400
         # The day's share is of what was not read today: a second run on one day reads nothing.
-        if not overdue and (share <= 0 or now - same[path].read < 86400 / 2):
+        if not overdue and (share <= 0 or now - read[path] < 86400 / 2):
             break
-        if same[path].read > 0:  # rotten files are read beside the share
+        if read[path] > 0:  # rotten files are read beside the share
             share -= identities[path][0]
         again.add(path)
     cached = {path: known.sha256 for path, known in same.items() if path not in again}
@@ -114,6 +125,11 @@ class DigestCache:
             if path in identities:
                 self.entries[path] = Known(identities[path], digest, now)
                 self.changed = True
+
+    def forget(self, paths: Iterable[str]) -> None:
+        """Remove files, so that what they hold now is what counts."""
+        for path in paths:
+            self.changed |= self.entries.pop(path, None) is not None
 
     def read_every_time(self, path: str) -> None:
         """Mark a file to be read in every run, because its content changed."""

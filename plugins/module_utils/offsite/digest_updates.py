@@ -7,6 +7,7 @@
 from __future__ import annotations
 
 import dataclasses
+import datetime
 from collections.abc import Mapping
 
 from ..inventory import digest_cache
@@ -23,16 +24,18 @@ class DigestSources:
         cached: how many digests came from the cache.
         rotted: files whose content changed while size and times did not, escaped.
         before: digests of earlier verifications, by path.
+        oldest: when the file that was not read for longest was read, ISO 8601; empty for none.
     """
 
     read: int
     cached: int
     rotted: list[str]
     before: Mapping[str, str]
+    oldest: str = ""
 
-    def counts(self) -> dict[str, int]:
-        """Return both counts as plain values."""
-        return {"read": self.read, "cached": self.cached}
+    def counts(self) -> dict[str, int | str]:
+        """Return the counts and the date as plain values."""
+        return {"read": self.read, "cached": self.cached, "oldest": self.oldest}
 
 
 def update_cache(
@@ -68,4 +71,9 @@ def update_cache(
     if problem:
         tree.problems.append(problem)
     rotted_names = [readable(path) for path in rotted]
-    return DigestSources(len(read), len(planned.cached), rotted_names, before)
+    # Rotten files are read in every run, whatever their date.
+    oldest = min((known.read for known in cache.entries.values() if known.read), default=0.0)
+    moment = datetime.datetime.fromtimestamp(oldest).astimezone().isoformat(timespec="seconds")
+    return DigestSources(
+        len(read), len(planned.cached), rotted_names, before, moment if oldest else ""
+    )

@@ -82,7 +82,8 @@ class OffsiteSettings(StageSettings):
         config_dir: folder of the pinned host keys.
         marker: file that must be in the tree, so that an empty mount point is not taken for it;
             empty for none.
-        least_backups, change_percent, least_bytes, shrink_percent, rpo_hours: limits of the guards.
+        least_backups, change_percent, least_bytes, shrink_percent, rpo_hours,
+            most_rewritten: limits of the guards.
         reread_days: a verification reads every file of both sides again at least this often.
         wait_minutes: how long a sync waits for backups that are still being written.
         schedule: hours between two backups by tier.
@@ -99,6 +100,7 @@ class OffsiteSettings(StageSettings):
     least_bytes: int = option(100, maximum=LARGEST)
     shrink_percent: float = 50
     rpo_hours: float = 24
+    most_rewritten: int = option(1, maximum=LARGEST)
     reread_days: float = 30
     wait_minutes: float = 30
     schedule: Mapping[str, float] = option(dict(freshness.SCHEDULE))
@@ -130,6 +132,7 @@ def syncs(settings: OffsiteSettings, chosen: Sequence[str] = ()) -> list[SyncSet
                 least_bytes=settings.least_bytes,
                 shrink_percent=settings.shrink_percent,
                 rpo_hours=settings.rpo_hours,
+                most_rewritten=settings.most_rewritten,
             ),
             name="" if name == DEFAULT else name,
             unfinished_seconds=60 * settings.wait_minutes,

@@ -18,11 +18,12 @@ from ..common.messages import Message, _, ngettext
 from ..inventory.inventory import BackupFile, Inventory, readable
 
 # Guards that refuse, in the order in which they are checked; each may be overridden once.
-SOURCE, LEAST, DUMP_SIZE, MASS_CHANGE, DESTINATION, ROOM = GUARDS = (
+SOURCE, LEAST, DUMP_SIZE, MASS_CHANGE, REWRITTEN, DESTINATION, ROOM = GUARDS = (
     "source-marker",
     "least-backups",
     "dump-size",
     "mass-change",
+    "rewritten",
     "destination",
     "room",
 )
@@ -45,6 +46,7 @@ class Limits:
         least_bytes: a newest backup below this holds nothing: gzip of nothing has 20 bytes.
         shrink_percent: a newest backup that is smaller than the one before by more is warned of.
         rpo_hours: the newest backup must not be older.
+        most_rewritten: how many backups may be written again in the days that are remembered.
     """
 
     least_backups: int = 1
@@ -52,6 +54,7 @@ class Limits:
     least_bytes: int = 100
     shrink_percent: float = 50
     rpo_hours: float = 24
+    most_rewritten: int = 1
 
 
 @dataclasses.dataclass(frozen=True)
@@ -301,6 +304,36 @@ def window_changes(
         len(days),
     )
     return [_allowed(what, since, limits) for what in found]
+
+
+def rewritten(
+    changed: int, days: Sequence[DayState], most: int, *, standing: bool = False
+) -> list[str]:
+    """Return why backups may not be written again, if too many are.
+
+    A backup is never written again: one may be a mistake, several over days are somebody who
+    replaces them by other content, slowly.
+
+    Args:
+        changed: how many are changed now.
+        days: the last days, as `with_today` returned them.
+        most: how many may be changed in all these days.
+        standing: whether earlier ones of these days are still there.
+    """
+    total = changed + sum(day.changed for day in days)
+    if not (changed or standing) or total <= most:
+        return []
+    return [
+        ngettext(
+            "%(count)d backup was written again in %(days)d days with a sync; up to %(most)d is "
+            "allowed, for a backup is never written again",
+            "%(count)d backups were written again in %(days)d days with a sync; up to %(most)d is "
+            "allowed, for a backup is never written again",
+            total,
+            days=len(days) or 1,
+            most=most,
+        )
+    ]
 
 
 def _allowed(what: str, since: str, limits: Limits) -> Message:

@@ -27,7 +27,7 @@ from .offsite_config import OffsiteSettings
 from .offsite_settings import FAILED, LOCKED, REFUSED, SyncResult
 from .offsite_settings import WARNING as DOUBTFUL
 
-STAGE = "offsite"
+STAGE, VERIFICATION = "offsite", "offsite-verification"
 # Of a verification's exit code. The server's alarms, its 1, have a condition of their own.
 _VERIFIED = {0: OK, 1: OK, 2: CRITICAL, 3: UNKNOWN}
 _LEVELS = {DOUBTFUL: WARNING, REFUSED: CRITICAL, FAILED: CRITICAL}
@@ -81,7 +81,7 @@ def report(settings: OffsiteSettings, results: Sequence[SyncResult]) -> list[str
 def record_verifications(
     settings: OffsiteSettings, verifications: Sequence[Mapping[str, Any]]
 ) -> list[str]:
-    """Store verifications in the history, and write the status page.
+    """Store verifications in the history, notify of what differs, and write the status page.
 
     Args:
         settings: of the stage.
@@ -92,6 +92,7 @@ def record_verifications(
     """
     problems: list[str] = []
     moment = time.time()
+    catalogue = translations(settings.language)
     with open_history(settings.state_dir, problems) as history:
         for one in verifications:
             if history is None or not history.writable:
@@ -105,8 +106,26 @@ def record_verifications(
                 history.add_event(Event(STAGE, "verify", moment, level, data))
             except ResilienceError as error:
                 problems.append(str(error))
+        conditions = [_verified(one, catalogue) for one in verifications]
+        outcome = notify.notify(VERIFICATION, conditions, settings, history, catalogue, now=moment)
+        problems += outcome.problems
         status_file.write_or_report(settings, history, moment, problems)
     return problems
+
+
+def _verified(verification: Mapping[str, Any], catalogue: gettext.NullTranslations) -> Condition:
+    comparison = verification["comparison"]
+    counts = {kind: len(comparison[kind]) for kind in ("missing", "extra", "different")}
+    differs = _(
+        "the copy differs from the backups: %(missing)d missing, %(extra)d extra, "
+        "%(different)d different",
+        **counts,
+    )
+    parts = [differs if any(counts.values()) else "", *comparison["unknown"]]
+    level = _VERIFIED[offsite_verification.verify_exit_code(verification)]
+    reason = translate(catalogue, join(parts, "; "))[:2000]
+    key = f"verification:{verification['name'] or 'default'}"
+    return Condition(key, f"offsite {verification['host']} (content)", level, level, reason)
 
 
 def _event(result: SyncResult, moment: float) -> Event:

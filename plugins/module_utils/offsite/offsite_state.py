@@ -21,7 +21,7 @@ from ..common.messages import _
 from ..common.system_errors import reason
 from ..inventory.inventory import Inventory
 from . import offsite_guards
-from .offsite_guards import MASS_CHANGE, DayState, FileState
+from .offsite_guards import MASS_CHANGE, REWRITTEN, DayState, FileState
 from .offsite_settings import OK, WARNING, SyncResult, SyncSettings
 
 
@@ -45,11 +45,35 @@ class LastGood:
 
 @dataclasses.dataclass(frozen=True)
 class SyncState:
-    """State between runs; `days` are the states of the last days with a sync."""
+    """State between runs.
+
+    Attributes:
+        last_good: the last sync that was completed.
+        days: the states of the last days with a sync.
+        quiet: backups that were written again with their old size and time, with their earlier
+            SHA-256.
+        old_folder: the last one that was used, `old_<date>_<time>`.
+        last_run: of any outcome.
+    """
 
     last_good: LastGood | None = None
     days: tuple[DayState, ...] = ()
     last_run: Mapping[str, Any] | None = None
+    quiet: Mapping[str, str] = dataclasses.field(default_factory=dict)
+    old_folder: str = ""
+
+
+@dataclasses.dataclass(frozen=True)
+class WrittenAgainState:
+    """What a sync leaves of backups that were written again.
+
+    Attributes:
+        withheld: those that did not replace the copy.
+        quiet: as `SyncState.quiet`.
+    """
+
+    withheld: frozenset[str] = frozenset()
+    quiet: Mapping[str, str] = dataclasses.field(default_factory=dict)
 
 
 def state_path(settings: SyncSettings, ending: str) -> str:
@@ -75,7 +99,9 @@ def load_state(settings: SyncSettings) -> tuple[SyncState, str | None]:
             str(good.get("fingerprint", "")),
         )
         days = tuple(offsite_guards.days_from(values.get("days")))
-        return SyncState(last_good, days, values["last_run"]), None
+        quiet = {str(name): str(digest) for name, digest in values.get("quiet", {}).items()}
+        old_folder = str(values.get("old_folder", ""))
+        return SyncState(last_good, days, values["last_run"], quiet, old_folder), None
     except FileNotFoundError:
         return SyncState(), None
     except OSError as error:
@@ -94,13 +120,27 @@ def save_state(
     tree: Inventory | None,
     left_out: set[str],
     fingerprint: str = "",
+    *,
+    again: WrittenAgainState | None = None,
+    old_folder: str = "",
 ) -> str | None:
-    """Store the state; return the problem, or None."""
+    """Store the state; return the problem, or None.
+
+    Args:
+        settings, result, tree: of the sync.
+        state: as it was loaded.
+        left_out: backups of the tree that were not copied.
+        fingerprint: as `LastGood.fingerprint`.
+        again: what was written again.
+        old_folder: the last one that was used.
+    """
     last_good = state.last_good
-    done = result.status in (OK, WARNING)
+    again = again or WrittenAgainState()
+    # What is new was copied all the same.
+    done = result.status in (OK, WARNING) or result.kind == REWRITTEN
     # The mass change was overridden here; the server now needs a confirmation of its own, and the
     # next run here must not need another one.
-    overridden = any(refusal.guard == MASS_CHANGE for refusal in result.overridden)
+    overridden = any(refusal.guard in (MASS_CHANGE, REWRITTEN) for refusal in result.overridden)
     passed = result.kind == "server_guard" and overridden
     days = [] if passed else list(state.days)
     if (done or passed) and tree is not None:
@@ -109,14 +149,14 @@ def save_state(
             for file in tree.files
             if file.path not in left_out
         }
+        # What was withheld is compared with what it was, until it passes.
+        files |= {path: last_good.files[path] for path in again.withheld} if last_good else {}
         if done:
             days = offsite_guards.with_today(
                 [] if overridden else state.days,
                 time.time(),
                 files,
-                offsite_guards.changed_count(
-                    files, state.last_good.files if state.last_good else {}
-                ),
+                0 if overridden else _changed_count(files, state, again),
             )
             last_good = LastGood(result.time, result.destination, files, fingerprint)
         elif last_good:
@@ -125,6 +165,8 @@ def save_state(
         "version": 1,
         "last_good": last_good and vars(last_good),
         "days": [dataclasses.asdict(day) for day in days],
+        "quiet": dict(again.quiet) if done or passed else dict(state.quiet),
+        "old_folder": old_folder or state.old_folder,
         "last_run": {key: getattr(result, key) for key in ("time", "status", "message")},
     }
     path = state_path(settings, ".json")
@@ -133,6 +175,14 @@ def save_state(
     except OSError as error:
         return _("the state %(path)s cannot be written: %(why)s", path=path, why=reason(error))
     return None
+
+
+def _changed_count(
+    files: Mapping[str, FileState], state: SyncState, again: WrittenAgainState
+) -> int:
+    before = state.last_good.files if state.last_good else {}
+    quiet = len(again.quiet.keys() - state.quiet.keys())
+    return offsite_guards.changed_count(files, before) + quiet
 
 
 @contextlib.contextmanager
@@ -155,62 +205,6 @@ def locked(settings: SyncSettings) -> Iterator[int | None]:
                 remedy=_("name a folder that may be written to, and make room there"),
             ) from error
         yield lock
-
-
-def lock_holders(settings: SyncSettings) -> list[str]:
-    """Return the processes that hold the lock: program, number and state, as far as permitted."""
-    path = state_path(settings, ".lock")
-    try:
-        lock = os.stat(path)
-    except OSError:
-        return []
-    found = []
-    for pid in filter(str.isdigit, os.listdir("/proc")):
-        with contextlib.suppress(OSError, IndexError):
-            descriptors = os.listdir(f"/proc/{pid}/fd")
-            if any(_is_same(f"/proc/{pid}/fd/{number}", lock) for number in descriptors):
-                # proc(5): the program's name in brackets, then the state, T for stopped.
-                with open(f"/proc/{pid}/stat", encoding="utf-8", errors="replace") as file:
-                    name, _bracket, fields = file.read().rpartition(")")
-                program, state = name.partition("(")[2], fields.split()[0]
-                found.append(f"{program} ({pid}{', stopped' if state in 'Tt' else ''})")
-    return [one for one in found if f"({os.getpid()}" not in one]
-
-
-def _is_same(path: str, status: os.stat_result) -> bool:
-    try:
-        return os.path.samestat(os.stat(path), status)
-    except OSError:
-        return False
-
-
-def count_busy(settings: SyncSettings, time_text: str) -> tuple[int, str]:
-    """Count a run that found another job at work.
-
-    Args:
-        settings: of the sync.
-        time_text: when the run began, ISO 8601.
-
-    Returns:
-        How many runs in a row found that, and when the first of them began.
-
-    Raises:
-        OSError: the count cannot be stored.
-    """
-    path = state_path(settings, "-busy.json")
-    runs, since = 0, time_text
-    with contextlib.suppress(OSError, ValueError, KeyError, TypeError):
-        with open(path, encoding="utf-8") as file:
-            values = json_text.load(file)
-        runs, since = int(values["runs"]), str(values["since"])
-    replace_json(path, {"runs": runs + 1, "since": since})
-    return runs + 1, since
-
-
-def reset_busy(settings: SyncSettings) -> None:
-    """Forget earlier runs that found another job at work."""
-    with contextlib.suppress(OSError):
-        os.unlink(state_path(settings, "-busy.json"))
 
 
 def save_rotten(settings: SyncSettings, digests: Mapping[str, str]) -> None:

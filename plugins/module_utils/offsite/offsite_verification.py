@@ -49,8 +49,9 @@ def verify(
         `host`, `name`, `local` and `remote` (inventories), `comparison`, `digests` (how many of
         each side were read now and how many came from the cache), `rotted` (paths by side whose
         content changed without anything else changing), `freshness` of each side by tier, `weaker`
-        (what this transport cannot promise), `server_alarms`, `last_good_sync` (ISO 8601 or None)
-        and `time`.
+        (what this transport cannot promise), `server_alarms`, `server_notices`,
+        `server_alarm_kinds`, `last_good_sync` (ISO 8601 or None) and `time`.
+
 
     Raises:
         ResilienceError: one side could not be read, so nothing is known.
@@ -97,6 +98,8 @@ def _verification(
         },
         "weaker": list(transport.weaker(listing)),
         "server_alarms": list(listing.alarms),
+        "server_notices": list(listing.notices),
+        "server_alarm_kinds": list(listing.alarm_kinds),
         "last_good_sync": state.last_good.time if state.last_good else None,
         "time": now.isoformat(timespec="seconds"),
     }
@@ -141,10 +144,7 @@ def _remote_with_digests(
         full=full,
     )
     read = settings.transport.digests(planned.to_read)
-    if remote.alarms and read:
-        # The server compared what it read with its ledger, so an alarm may have ended by it.
-        listed_again = settings.transport.list_backups(settings.tiers, settings.pattern)
-        remote = dataclasses.replace(remote, alarms=listed_again.alarms)
+    remote = settings.transport.standing(remote)
     digests = {**planned.cached, **read}
     tree = dataclasses.replace(remote.tree, files=[], problems=list(remote.tree.problems))
     for file in remote.tree.files:

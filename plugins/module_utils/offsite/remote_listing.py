@@ -10,7 +10,6 @@ that a file name may hold anything. Output without its last record is an error.
 
 from __future__ import annotations
 
-import contextlib
 import dataclasses
 import hashlib
 import os
@@ -18,22 +17,25 @@ import re
 import stat
 from collections.abc import Iterable, Sequence
 
-from ..common import json_text
 from ..common.errors import ResilienceError
-from ..common.messages import _, from_form, join
+from ..common.messages import _, join
 from ..inventory import backup_names, inventory
 from ..inventory.digest_cache import Identity
 from . import ssh, ssh_command
+from .foreign_messages import foreign_message
+from .ssh import ServerError
 
 # One line and no `!`, for the account's shell may be any. Its records, each ending with NUL:
-# absent | nowhere (the folder above is not there either) | closed | rsync VERSION | room DF-LINE
-# link TIER | missing TIER | unreadable TIER
+# begin | absent | nowhere (the folder above is not there either) | closed | rsync VERSION
+# room DF-LINE | link TIER | missing TIER | unreadable TIER
 # file TYPE SIZE MTIME INODE CTIME PATH | end
 # The server's gate (`gate`) writes also: gate PROTOCOL confined|loose | free BYTES
-# alarm KIND SINCE REASON | alarm-message KIND FORM (JSON) | rotten PATH
+# alarm KIND SINCE REASON | notice KIND SINCE REASON | alarm-message KIND FORM (JSON)
+# rotten PATH
 # entry TYPE SIZE MTIME_NS INODE CTIME_NS PATH
 _LIST_SCRIPT = "; ".join(
     (
+        'printf "begin\\0"',
         'cd -- "$1" 2>/dev/null || { if test -e "$1"; then printf "closed\\0"; '
         'else printf "absent\\0"; test -d "$(dirname -- "$1")" || '
         'printf "nowhere\\0"; fi; printf "end\\0"; exit 0; }',
@@ -62,6 +64,12 @@ _DIGEST_COMMANDS = "; ".join(
 _DIGEST_SCRIPT = f'cd -- "$1" || exit; {_DIGEST_COMMANDS}'
 # The last record of a list, and the one before it ends with NUL as well.
 LIST_END = b"\0end\0"
+# The first record of a list. What stands before it was written by the account's shell.
+LIST_BEGIN = b"begin\0"
+# Characters of a foreign text that are shown.
+_MOST_SHOWN = 500
+_MOST_ALARMS = 100
+_NUMBER = re.compile(r"-?[0-9]{1,19}")
 _DIGEST = re.compile(r"([0-9a-f]{64}) [ *](.*)", re.DOTALL)
 _KINDS = {"f": stat.S_IFREG, "d": stat.S_IFDIR, "l": stat.S_IFLNK, "p": stat.S_IFIFO}
 
@@ -81,6 +89,8 @@ class RemoteListing:
         confined: whether the kernel there keeps rsync in the gate's folder.
         rotten: backups whose content the server's own job found changed.
         alarms: the alarms of the server's own job, one sentence each.
+        notices: those of them that are warnings.
+        alarm_kinds: the kind of each, as the server calls it.
         keeps_times: whether it keeps a file's time of change; otherwise sizes alone are compared
             before something is sent.
         fingerprint: digest of the whole listing: the same again means the same files with the same
@@ -102,6 +112,8 @@ class RemoteListing:
     keeps_times: bool = True
     fingerprint: str = ""
     unchanged: bool = False
+    notices: tuple[str, ...] = ()
+    alarm_kinds: tuple[str, ...] = ()
 
 
 def list_command(
@@ -152,20 +164,44 @@ def _unescaped(line: bytes) -> bytes:
 
 
 def parse_digests(output: bytes, root: str) -> dict[str, str]:
-    """Return digests by path from the output of the gate.
+    """Return digests by path from the output of the gate or, as lines, of sha256sum.
 
     Raises:
         ResilienceError: the output is not whole.
     """
+    return digests_of(_records(output, root))
+
+
+def parse_read(output: bytes, root: str) -> tuple[dict[str, str], StandingAlarms]:
+    """Return digests by path, and the alarms that stand after the reading, of the gate's output.
+
+    Raises:
+        ResilienceError: the output is not whole.
+    """
+    records = _records(output, root)
+    return digests_of(records), standing_alarms(records)
+
+
+def digests_of(records: Iterable[bytes]) -> dict[str, str]:
+    """Return the digests by path among the records."""
     found = {}
-    for record in _records(output, root):
+    for record in records:
         if known := _DIGEST.fullmatch(os.fsdecode(record)):
             found[known[2].removeprefix("./")] = known[1]
     return found
 
 
+def shown(text: bytes | str) -> str:
+    """Return a text that the server gave, on one line, for people: bounded, and escaped."""
+    decoded = text if isinstance(text, str) else os.fsdecode(text[: 4 * _MOST_SHOWN])
+    return inventory.readable(decoded.strip()[:_MOST_SHOWN])
+
+
 def _records(output: bytes, root: str) -> list[bytes]:
-    records = output.split(b"\0")
+    before, begins, rest = output.partition(LIST_BEGIN)
+    if begins and before.strip():
+        raise ServerError(ssh.SHELL_PRINTS, shown(before), root)
+    records = (rest if begins else output).split(b"\0")
     if records[-2:] != [b"end", b""]:
         raise ResilienceError(
             "the server's answer is not whole",
@@ -217,7 +253,6 @@ def parse(
     gate: int | None = None
     confined = False
     rotten: set[str] = set()
-    alarms: dict[str, tuple[str, str]] = {}
     listed: dict[str, _Entry] = {}
     short = [record for record in records if not record.startswith(_FILE_RECORDS)]
     fingerprint = _fingerprint(record for record in records if record.startswith(_LIST_RECORDS))
@@ -229,22 +264,13 @@ def parse(
             version = found[1] if found else None
         elif kind == "room":
             fields = rest.split()
-            room = int(fields[3]) * 1024 if len(fields) > 3 and fields[3].isdigit() else None
+            kilobytes = _number(fields[3]) if len(fields) > 3 else None
+            room = None if kilobytes is None else kilobytes * 1024
         elif kind == "free":
-            room = int(rest) if rest.isdigit() else None
+            room = _number(rest)
         elif kind == "gate":
             number, _space, kept = rest.partition(" ")
-            gate, confined = (int(number) if number.isdigit() else 0), kept == "confined"
-        elif kind == "alarm":
-            name, _space, rest = rest.partition(" ")
-            since, _space, why = rest.partition(" ")
-            alarms[name] = (since, inventory.readable(why))
-        elif kind == "alarm-message":
-            # The same alarm as a translatable message; what is no message changes nothing.
-            name, _space, form = rest.partition(" ")
-            with contextlib.suppress(ValueError, KeyError):
-                since, why = alarms[name]
-                alarms[name] = (since, from_form(json_text.loads(form), why))
+            gate, confined = _number(number) or 0, kept == "confined"
         elif kind in ("file", "entry"):
             path, seen = _parse_entry(rest, root, whole=kind == "entry")
             listed[path.removeprefix("./")] = seen
@@ -256,6 +282,7 @@ def parse(
         elif kind == "unreadable":
             why = _("cannot be read whole")
             tree.problems.append(join([inventory.readable(rest), why], ": "))
+    standing = standing_alarms(short)
     identities = _fill(tree, listed, backup_names.compiled(pattern))
     return RemoteListing(
         b"absent" not in records,
@@ -267,12 +294,59 @@ def parse(
         gate,
         confined,
         frozenset(rotten),
-        tuple(
-            _("%(kind)s since %(since)s: %(reason)s", kind=name, since=since, reason=why)
-            for name, (since, why) in alarms.items()
-        ),
+        standing.alarms,
+        notices=standing.notices,
+        alarm_kinds=standing.kinds,
         fingerprint=fingerprint,
         unchanged=unchanged,
+    )
+
+
+@dataclasses.dataclass(frozen=True)
+class StandingAlarms:
+    """The alarms of the server's own job, one sentence each.
+
+    Attributes:
+        alarms: the critical ones.
+        notices: the warnings.
+        kinds: the kind of each, the critical ones first.
+    """
+
+    alarms: tuple[str, ...] = ()
+    notices: tuple[str, ...] = ()
+    kinds: tuple[str, ...] = ()
+
+
+def standing_alarms(records: Iterable[bytes]) -> StandingAlarms:
+    """Return the alarms among the records of the gate."""
+    found: dict[str, tuple[str, str]] = {}
+    notices = set()
+    for record in map(os.fsdecode, records):
+        kind, _space, rest = record.partition(" ")
+        name, _space, rest = rest.partition(" ")
+        if kind in ("alarm", "notice") and len(found) < _MOST_ALARMS:
+            since, _space, why = rest.partition(" ")
+            found[name] = (shown(since), shown(why))
+            if kind == "notice":
+                notices.add(name)
+        elif kind == "alarm-message" and name in found:
+            # The same alarm as a translatable message; what is no message changes nothing.
+            since, why = found[name]
+            found[name] = (since, foreign_message(rest, why))
+    kinds = sorted(found, key=lambda name: name in notices)
+    sentences = {
+        name: _(
+            "%(kind)s since %(since)s: %(reason)s",
+            kind=shown(name),
+            since=found[name][0],
+            reason=found[name][1],
+        )
+        for name in kinds
+    }
+    return StandingAlarms(
+        tuple(sentences[name] for name in kinds if name not in notices),
+        tuple(sentences[name] for name in kinds if name in notices),
+        tuple(map(shown, kinds)),
     )
 
 
@@ -293,10 +367,10 @@ def _parse_entry(rest: str, root: str, *, whole: bool) -> tuple[str, _Entry]:
         root: the name of the server's folder.
         whole: whether times are whole nanoseconds (`entry`), not seconds with a fraction (`file`).
     """
-    time_of = int if whole else _nanoseconds
+    time_of = _whole if whole else _nanoseconds
     try:
         letter, size, moment, inode, change, path = rest.split(" ", 5)
-        return path, _Entry(letter, int(size), time_of(moment), int(inode), time_of(change))
+        return path, _Entry(letter, _whole(size), time_of(moment), _whole(inode), time_of(change))
     except ValueError as error:
         raise ResilienceError(
             "the server's answer cannot be read",
@@ -306,9 +380,25 @@ def _parse_entry(rest: str, root: str, *, whole: bool) -> tuple[str, _Entry]:
         ) from error
 
 
+def _number(text: str) -> int | None:
+    return int(text) if _NUMBER.fullmatch(text) else None
+
+
+def _whole(text: str) -> int:
+    """Return a number that a filesystem can hold.
+
+    Raises:
+        ValueError: it is none.
+    """
+    number = _number(text)
+    if number is None or abs(number) >= 1 << 63:
+        raise ValueError(text)
+    return number
+
+
 def _nanoseconds(seconds: str) -> int:
     whole, _dot, fraction = seconds.partition(".")
-    return int(whole) * 10**9 + int(fraction[:9].ljust(9, "0"))
+    return _whole(whole) * 10**9 + _whole(fraction[:9].ljust(9, "0"))
 
 
 def _fill(

@@ -110,7 +110,7 @@ def command(
     ignore_times: bool = False,
 ) -> list[str]:
     """Return the command line; the list of names is its standard input."""
-    shell = " ".join("'" + word.replace("'", "''") + "'" for word in ssh.command(destination))
+    shell = ssh.rsync_shell(destination)
     gated = destination.mode == ssh.RESTRICTED
     target = "incoming" if gated else destination.path.rstrip("/")
     host = f"[{destination.host}]" if ":" in destination.host else destination.host
@@ -198,7 +198,7 @@ class RsyncRun:
                     stdin=subprocess.PIPE,
                     stdout=subprocess.PIPE,
                     stderr=self._errors,
-                    env=ssh.environment(),
+                    env=ssh.rsync_environment(),
                     pass_fds=tuple(keep_open),
                 )
             )

@@ -103,7 +103,7 @@ def _run(
 ) -> str:
     """Run rsync, again where another attempt may help, and return its output."""
     root = f"{_host(server)}:{server.path.rstrip('/')}/"
-    shell = " ".join("'" + word.replace("'", "''") + "'" for word in ssh.command(server))
+    shell = ssh.rsync_shell(server)
     command = [
         *("rsync", *options, "--no-human-readable"),
         *(f"--timeout={server.silence_seconds}", f"--rsh={shell}"),
@@ -114,7 +114,7 @@ def _run(
         ended = process.run(
             command,
             time_limit=server.time_limit,
-            env={**ssh.environment(), "TZ": "UTC"},
+            env=ssh.rsync_environment(),
             input=input,
         )
         if ended.code == 0 or ended.code in passes:

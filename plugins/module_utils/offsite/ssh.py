@@ -114,7 +114,7 @@ class Failure:
 class ServerError(ResilienceError):
     """The server could not be used, for the reason `failure`."""
 
-    def __init__(self, failure: Failure, detail: str, destination: Destination) -> None:
+    def __init__(self, failure: Failure, detail: str, destination: object) -> None:
         self.failure = failure
         problem = (
             _("%(why)s (%(detail)s)", why=failure.problem, detail=detail)
@@ -124,6 +124,19 @@ class ServerError(ResilienceError):
         super().__init__(problem, option="server", value=str(destination), remedy=failure.remedy)
 
 
+# Written to standard error where a command on the server begins: what stands before it is the
+# account's shell and says nothing of the command.
+MARK = "chefwell: begins"
+# Text that an account's shell writes before what a command writes makes rsync's protocol unusable.
+SHELL_PRINTS = Failure(
+    "shell_prints",
+    _("the account's shell prints text of its own before what a command writes"),
+    _(
+        "make its start-up files (.bashrc, .profile) print nothing where no terminal is: rsync "
+        "cannot work behind it"
+    ),
+    False,
+)
 # What ssh or the server's shell writes, and what it means. The first match counts.
 _FAILURES: tuple[tuple[str, Failure], ...] = (
     (
@@ -261,7 +274,19 @@ _FAILURES: tuple[tuple[str, Failure], ...] = (
         ),
     ),
     (
-        r"account is (currently )?not available|login access|nologin",
+        r"This service allows sftp connections only",
+        Failure(
+            "sftp_only",
+            _("the account allows SFTP alone, and no command"),
+            _(
+                "use transport: rclone with a remote of type sftp, or have commands allowed for "
+                "the account (no ForceCommand internal-sftp)"
+            ),
+            False,
+        ),
+    ),
+    (
+        r"account is (currently )?not available|^nologin|does not allow (shell|login) access",
         Failure(
             "no_login",
             _("the account on the server may not log in"),
@@ -311,16 +336,23 @@ _FAILURES: tuple[tuple[str, Failure], ...] = (
 
 def failure(errors: str) -> Failure | None:
     """Return the meaning of a text on standard error; None where it is not known."""
+    errors = _after_mark(errors)
     for pattern, meaning in _FAILURES:
-        if re.search(pattern, errors):
+        if re.search(pattern, errors, re.MULTILINE):
             return meaning
     return None
+
+
+def _after_mark(errors: str) -> str:
+    return errors.rpartition(MARK)[2]
 
 
 def command(destination: Destination) -> list[str]:
     """Return ssh and its options, without user and host."""
     options = [
         "BatchMode=yes",
+        # A server's banner is no message of ssh's, and must not be taken for one.
+        "LogLevel=ERROR",
         "StrictHostKeyChecking=yes",
         f"UserKnownHostsFile={_config_quoted(destination.known_hosts_file)}",
         "GlobalKnownHostsFile=/dev/null",
@@ -396,6 +428,18 @@ def environment() -> dict[str, str]:
     return {**kept, "LC_ALL": "C"}
 
 
+def rsync_environment() -> dict[str, str]:
+    """Return the environment of rsync: aliases in this account's ~/.popt change nothing."""
+    return {**environment(), "HOME": "/nonexistent", "TZ": "UTC"}
+
+
+def rsync_shell(destination: Destination) -> str:
+    """Return the value of rsync's `--rsh`: ssh, with this account's own home folder."""
+    home = [f"HOME={os.environ['HOME']}"] if "HOME" in os.environ else ["-u", "HOME"]
+    words = ["env", *home, *command(destination)]
+    return " ".join("'" + word.replace("'", "''") + "'" for word in words)
+
+
 # rsync's own summary of its exit code, ssh's frame around a changed key, and empty lines.
 _UNHELPFUL_LINES = re.compile(
     r"rsync error: |rsync: (\[\w+\] )?(connection unexpectedly closed|safe_read failed)|@|\s*$"
@@ -410,7 +454,7 @@ def error_line(errors: str) -> str:
     """
     if shown := re.search(r"IDENTIFICATION HAS CHANGED.*?(SHA256:[\w+/]{43})", errors, re.DOTALL):
         return _("it shows %(key)s", key=shown[1])
-    for line in errors.splitlines():
+    for line in _after_mark(errors).splitlines():
         if not _UNHELPFUL_LINES.match(line):
             text = line.strip()[:300]
             return system_message("".join(char if char.isprintable() else "?" for char in text))

@@ -21,6 +21,22 @@ from .ssh import Destination, Failure, ServerError
 # Output that is not read yet must not block the server: a list of 10,000 backups has 1 MB, and
 # the kernel lets a pipe hold as much (fcntl(2), F_SETPIPE_SZ; /proc/sys/fs/pipe-max-size).
 _PIPE_BYTES = 1 << 20
+# A list of two million backups has 300 MB.
+MOST_OUTPUT = 512 << 20
+_SHOWN_BYTES = 4096
+_TOO_MUCH = Failure(
+    "too_much",
+    _("the server's answer is longer than any list of backups"),
+    _("look what the server is: its answer is not used"),
+    False,
+)
+# ssh ends without a word where the server is silent for too long.
+_CUT = Failure(
+    "cut",
+    _("the connection was cut"),
+    _("check that sshd runs on the server and the line to it"),
+    True,
+)
 
 
 def shell_command(script: str, *arguments: str) -> list[str]:
@@ -30,7 +46,8 @@ def shell_command(script: str, *arguments: str) -> list[str]:
         script: for `sh -c`; `$1` and so on are the arguments.
         arguments: any text; quoted here.
     """
-    return ["exec", "env", "LC_ALL=C", "sh", "-c", script, "sh", *arguments]
+    marked = f"echo '{ssh.MARK}' >&2; {script}"
+    return ["exec", "env", "LC_ALL=C", "sh", "-c", marked, "sh", *arguments]
 
 
 def run_command(destination: Destination, arguments: Sequence[str], *, stdin: bytes = b"") -> bytes:
@@ -141,6 +158,9 @@ class SshCommand:
                 silence=self.destination.silence_seconds,
             ):
                 written += block
+                if len(written) > MOST_OUTPUT:
+                    process.kill_group(self._running)
+                    raise ServerError(_TOO_MUCH, "", self.destination)
                 if ending and written.endswith(ending):
                     break
         except process.TimeLimitError as error:
@@ -159,7 +179,12 @@ class SshCommand:
         detail = ssh.error_line(errors)
         if not detail and late is None:
             detail = process.ProcessResult(code, "", "").ending()
-        raise ServerError(ssh.failure(errors) or _unknown_failure(late), detail, self.destination)
+        # An account without a shell has its reason on standard output.
+        shown = written[:_SHOWN_BYTES].decode("utf-8", "backslashreplace")
+        known = ssh.failure(errors) or ssh.failure(shown)
+        if known is None and code == 255 and late is None:
+            known = _CUT
+        raise ServerError(known or _unknown_failure(late), detail, self.destination)
 
 
 def _unknown_failure(late: process.TimeLimitError | None) -> Failure:

@@ -21,30 +21,26 @@ from concurrent.futures import Future, ThreadPoolExecutor
 
 from ..common.errors import ResilienceError
 from ..common.messages import _, join, ngettext
-from ..common.system_errors import reason
-from ..inventory.inventory import BackupFile, Inventory, readable
-from . import offsite_guards, ssh
+from ..inventory.inventory import Inventory, readable
+from . import offsite_guards, ssh, sync_plan, written_again
+from .busy_runs import busy_result, lock_holders, reset_busy
 from .offsite_guards import Refusal
 from .offsite_settings import FAILED, LOCKED, OK, REFUSED, WARNING, SyncResult, SyncSettings
 from .offsite_state import (
-    count_busy,
+    WrittenAgainState,
     load_rotten,
     load_state,
-    lock_holders,
     locked,
-    reset_busy,
     save_rotten,
     save_state,
-    state_path,
 )
 from .remote_listing import RemoteListing
 from .rsync import Transfer
 from .transport import Delivery, FinishResult, TransferRequest
+from .written_again import WrittenAgain
 
 # Seconds between two scans while a backup is still being written.
 WAIT_STEP = 5.0
-# So many runs in a row that find another job at work are a failure.
-MOST_BUSY_RUNS = 2
 Outcome = tuple[str, str, str, str]
 
 
@@ -80,43 +76,27 @@ def sync(
     with locked(settings) as lock:
         if lock is None:
             message = _("another sync is running, so this one ends")
-            return _count_busy(settings, run.result(LOCKED, message), lock_holders(settings))
+            return busy_result(settings, run.result(LOCKED, message), lock_holders(settings))
         run.keep_open = (lock,)
         result = run.result(*run.run())
         if result.status == LOCKED:
-            return _count_busy(settings, result, [])
+            return busy_result(settings, result, [])
         reset_busy(settings)
-        problem = save_state(settings, run.state, result, run.tree, run.left_out, run.fingerprint)
+        problem = save_state(
+            settings,
+            run.state,
+            result,
+            run.tree,
+            run.left_out,
+            run.fingerprint,
+            again=run.again_state(),
+            old_folder=run.old_folder,
+        )
     if problem:
         doubtful = (*result.warnings, problem)
         status = WARNING if result.status == OK else result.status
         result = dataclasses.replace(result, warnings=doubtful, status=status)
     return result
-
-
-def _count_busy(settings: SyncSettings, result: SyncResult, holders: Sequence[str]) -> SyncResult:
-    """Return the result of a run that another job kept from working.
-
-    Once is no failure. Several times in a row is: then nothing is copied any more.
-    """
-    try:
-        runs, since = count_busy(settings, result.time)
-    except OSError as error:
-        path = state_path(settings, "-busy.json")
-        problem = _("the state %(path)s cannot be written: %(why)s", path=path, why=reason(error))
-        return dataclasses.replace(result, warnings=(*result.warnings, problem))
-    if runs < MOST_BUSY_RUNS:
-        return result
-    message = _(
-        "%(runs)d runs in a row since %(since)s found another job at work: %(why)s",
-        runs=runs,
-        since=since,
-        why=join([result.message, join(holders)], ": "),
-    )
-    remedy = _("look what the other job is doing, and end it if it hangs")
-    return dataclasses.replace(
-        result, status=FAILED, kind="locked_out", message=message, remedy=remedy
-    )
 
 
 class _SyncRun:
@@ -137,10 +117,8 @@ class _SyncRun:
         self.keep_open: tuple[int, ...] = ()
         self.began = datetime.datetime.now().astimezone()
         self.clock = time.monotonic()
-        # In UTC, and to the second: two runs of one day must not overwrite what the first kept.
-        moment = datetime.datetime.now(datetime.timezone.utc)
-        self.old_folder = f"old_{moment:%Y%m%d_%H%M%S}"
         self.state, state_problem = load_state(settings)
+        self.old_folder = sync_plan.next_old_folder(self.state.old_folder)
         self.warnings = [state_problem] if state_problem else []
         self.tree: Inventory | None = None
         self.sent: dict[str, int] = {}
@@ -156,7 +134,12 @@ class _SyncRun:
         self.server_alarms: tuple[str, ...] = ()
         self.fingerprint = ""
         self.rotten: set[str] = set()
+        self.forced: set[str] = set()
         self.repaired: set[str] = set()
+        self.again = WrittenAgain()
+        self.withheld: frozenset[str] = frozenset()
+        self.rewritten_refusals: list[Refusal] = []
+        self.not_placed: set[str] = set()
 
     def result(self, status: str, message: str, kind: str = "", remedy: str = "") -> SyncResult:
         return SyncResult(
@@ -214,8 +197,11 @@ class _SyncRun:
             return FAILED, error.problem, "key", error.remedy or ""
         if not self.dry_run and self._has_new_backups(self.tree):
             self.settings.transport.prepare_send(self._delivery(1))
+        self._note_written_again(self.tree)
         while True:
             self.attempts += 1
+            if self.attempts > 1:
+                self.old_folder = sync_plan.next_old_folder(self.old_folder)
             outcome, retryable = self._attempt(self.tree)
             if not retryable or self.attempts >= self.settings.tries:
                 return outcome
@@ -268,7 +254,41 @@ class _SyncRun:
         message = _("refused before anything was sent: %(why)s", why=problem)
         return REFUSED, message, "guard", remedy
 
+    def _note_written_again(self, tree: Inventory) -> None:
+        """Warn of backups that were written again; withhold them where they are too many."""
+        good = self.state.last_good
+        if good is None or good.destination != str(self.settings.transport):
+            return
+        self.again = again = written_again.find(tree, good, self.state.quiet, self.source)
+        if again.quiet:
+            self.warnings.append(again.quiet_warning())
+        if again.paths:
+            self.warnings.append(again.warning())
+            refusals = again.refusals(self.state, self.settings.limits)
+            if offsite_guards.REWRITTEN in self.overrides:
+                self.overridden += refusals
+                if again.quiet and not self.dry_run:
+                    self.source.accept(list(again.quiet))
+            elif refusals:
+                self.rewritten_refusals = refusals
+                self.withheld = again.changed
+                self.left_out |= self.withheld
+
+    def again_state(self) -> WrittenAgainState:
+        """Return what the next run has to know of backups that were written again."""
+        passes = offsite_guards.REWRITTEN in self.overrides
+        return WrittenAgainState(self.withheld, {} if passes else self.again.quiet)
+
     def _success_outcome(self) -> Outcome:
+        if self.rewritten_refusals:
+            self.refusals += [one for one in self.rewritten_refusals if one not in self.refusals]
+            _status, _message, _kind, remedy = self._refusal_outcome()
+            problem = _(
+                "what is new was copied, but backups that were written again did not replace the "
+                "copy: %(why)s",
+                why=join((refusal.reason for refusal in self.rewritten_refusals), "; "),
+            )
+            return REFUSED, problem, offsite_guards.REWRITTEN, remedy
         doubtful = [*self.warnings, *map(str, self.overridden)]
         sent = {"count": len(self.sent), "bytes": sum(self.sent.values())}
         if self.dry_run:
@@ -312,9 +332,15 @@ class _SyncRun:
                 where=str(settings.transport),
             )
             return (FAILED, problem, "no_folder", _("make it there: mkdir -p")), False
-        to_send = _to_send(tree, remote.tree, times=remote.keeps_times)
-        self.rotten = self._rotten(tree, remote) - to_send.keys()
-        to_send |= {file.path: file.bytes for file in tree.files if file.path in self.rotten}
+        self.warnings += [one for one in remote.notices if one not in self.warnings]
+        to_send = sync_plan.to_send(tree, remote.tree, times=remote.keeps_times)
+        self.rotten = self._rotten(tree, remote) - to_send.keys() - self.again.quiet.keys()
+        forced = self.rotten | self.not_placed
+        if offsite_guards.REWRITTEN in self.overrides:
+            forced |= self.again.quiet.keys()
+        to_send |= {file.path: file.bytes for file in tree.files if file.path in forced}
+        self.forced = forced
+        to_send = {path: size for path, size in to_send.items() if path not in self.withheld}
         self._warn_of_losses(tree, remote)
         aside = self._obsolete(tree, remote.tree)
         last_good = self.state.last_good
@@ -358,7 +384,7 @@ class _SyncRun:
         good = self.state.last_good
         if good is None or good.destination != str(self.settings.transport):
             return ""
-        if load_rotten(self.settings):
+        if load_rotten(self.settings) or self.again.quiet:
             return ""
         now = {file.path: (file.bytes, file.mtime_ns) for file in tree.files}
         return good.fingerprint if now == good.files else ""
@@ -436,13 +462,16 @@ class _SyncRun:
         self, tree: Inventory, aside: list[str], digests: Future[dict[str, str]] | None
     ) -> tuple[Outcome, bool]:
         whole = [file for file in tree.files if file.path not in self.left_out]
-        paths = {file.path for file in whole}
 
         def known() -> dict[str, str]:
             taken = digests.result() if digests else self._digests(tree)
-            return {path: digest for path, digest in taken.items() if path in paths}
+            return {file.path: taken[file.path] for file in whole if file.path in taken}
 
+        # The server leaves alone what it has under these names.
         changing = {path for path in self.left_out if path not in self.vanished}
+        if offsite_guards.REWRITTEN not in self.overrides:
+            changing |= self.again.quiet.keys()
+            whole = [file for file in whole if file.path not in self.again.quiet]
         request = TransferRequest(
             aside=aside,
             digests=known,
@@ -468,6 +497,7 @@ class _SyncRun:
             )
             self.refusals.append(Refusal("server-mass-change", finished.refused))
             return (REFUSED, problem, "server_guard", remedy), False
+        self.not_placed = set(finished.not_placed)
         if finished.not_placed:
             problem = _(
                 "%(count)d backups did not arrive as they are here: %(names)s",
@@ -480,7 +510,7 @@ class _SyncRun:
     def _recheck_source(self, tree: Inventory) -> tuple[Outcome, bool] | None:
         """Return a failure if backups vanished since the scan for another reason than rotation."""
         gone, changed = self._changes_since(tree)
-        self.left_out = {*gone, *changed}
+        self.left_out = {*gone, *changed, *self.withheld}
         self.warnings += [
             _(
                 "%(file)s changed while it was sent; the next run sends it again",
@@ -524,7 +554,7 @@ class _SyncRun:
             durable=self.settings.durable,
             progress=(lambda count: progress(count, total)) if progress and total else None,
             keep_open=self.keep_open,
-            ignore_times=bool(self.rotten),
+            ignore_times=bool(self.forced),
         )
 
     def _send_names(self, names: Sequence[str], total: int) -> Transfer:
@@ -557,16 +587,6 @@ class _SyncRun:
             and readable(file.tier) not in unread
             and self.source.state(file.path) is None
         ]
-
-
-def _to_send(tree: Inventory, remote: Inventory, *, times: bool = True) -> dict[str, int]:
-    """Return bytes by path of what rsync will send: size or time (in seconds) differs."""
-
-    def seen(file: BackupFile) -> tuple[int, int]:
-        return file.bytes, file.mtime_ns // 10**9 if times else 0
-
-    held = {file.path: seen(file) for file in remote.files}
-    return {file.path: file.bytes for file in tree.files if held.get(file.path) != seen(file)}
 
 
 def _names(paths: Sequence[str]) -> str:

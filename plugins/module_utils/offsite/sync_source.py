@@ -61,12 +61,18 @@ class Source(Protocol):
             progress: called with bytes read and bytes to read in all.
         """
 
+    def accept(self, paths: Sequence[str]) -> None:
+        """Let what these backups hold now be what they are compared with."""
+
     def digest(self, path: str) -> str:
         """Return the SHA-256 of the bytes that the server gets for one path, read now.
 
         Raises:
             OSError: it cannot be read.
         """
+
+    def earlier_digests(self, paths: Sequence[str]) -> dict[str, str]:
+        """Return the SHA-256 that was taken last of these paths, as far as one is known."""
 
     def state(self, path: str) -> tuple[int, int] | None:
         """Return size and time of change, as `scan` would now; None where it is gone."""
@@ -116,8 +122,7 @@ class PlainSource:
         progress: Progress | None = None,
     ) -> tuple[Inventory, DigestSources]:
         """Return the same tree with digests, as `Source.with_digests`."""
-        # All destinations share one cache, because the local tree is the same.
-        cache = DigestCache(os.path.join(self.state_dir, "offsite-digests.json"))
+        cache = self._cache()
         identities = {file.path: tree.identities[file.path] for file in tree.files}
         planned = digest_cache.plan(
             cache.entries,
@@ -125,15 +130,33 @@ class PlainSource:
             now=digest_cache.today(),
             full_days=self.reread_days if share else float("inf"),
             full=full,
+            written_once=True,
         )
         found = tree_digests.with_digests(tree, planned.cached, progress)
         digests = {file.path: file.sha256 or "" for file in found.files}
         sources = digest_updates.update_cache(cache, planned, identities, digests, found)
         return found, sources
 
+    def accept(self, paths: Sequence[str]) -> None:
+        """Forget the earlier digests, as `Source.accept`."""
+        tree = self.scan()
+        cache = self._cache()
+        cache.forget(paths)
+        cache.save(tree.identities)  # where it cannot be, they are reported again
+        self.with_digests(tree, share=False)
+
     def digest(self, path: str) -> str:
         """Return the SHA-256 of one backup, as `Source.digest`."""
         return tree_digests.sha256(os.path.join(self.folder, path))
+
+    def earlier_digests(self, paths: Sequence[str]) -> dict[str, str]:
+        """Return the digests of the cache, as `Source.earlier_digests`."""
+        known = self._cache().entries
+        return {path: known[path].sha256 for path in paths if path in known}
+
+    def _cache(self) -> DigestCache:
+        # All destinations share one cache, because the local tree is the same.
+        return DigestCache(os.path.join(self.state_dir, "offsite-digests.json"))
 
     def state(self, path: str) -> tuple[int, int] | None:
         """Return size and time of change of one backup, as `Source.state`."""

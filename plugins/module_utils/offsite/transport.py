@@ -144,6 +144,13 @@ class Transport(Protocol):
             ResilienceError: the server could not be reached.
         """
 
+    def standing(self, remote: RemoteListing) -> RemoteListing:
+        """Return a listing with the alarms that stand after the last `digests`.
+
+        Args:
+            remote: as `list_backups` returned it.
+        """
+
     def send(self, names: Sequence[str], delivery: Delivery) -> Transfer:
         """Send files, in one attempt.
 

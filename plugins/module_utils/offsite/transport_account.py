@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import os
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -162,9 +163,48 @@ class AccountTransport:
         output = self._output(self._digest_command(), remote_listing.digest_input(paths))
         return remote_listing.parse_sums(output, str(self.destination))
 
+    def standing(self, remote: RemoteListing) -> RemoteListing:
+        """Return the same listing, as `Transport.standing`: there are no alarms."""
+        return remote
+
     def send(self, names: Sequence[str], delivery: Delivery) -> Transfer:
         """Send files, as `Transport.send`."""
-        return self._run_rsync(names, delivery)
+        return self._confirmed(names, delivery, self._run_rsync(names, delivery))
+
+    def _confirmed(self, names: Sequence[str], delivery: Delivery, done: Transfer) -> Transfer:
+        """Return a failure where the server does not hold what rsync has sent.
+
+        The account's own settings may make its rsync do less than it says: an alias in `~/.popt`,
+        a program in rsync's place, a quota.
+        """
+        if delivery.dry_run or not done.ok:
+            return done
+        expected = {}
+        for name in names:
+            with contextlib.suppress(OSError):  # rotated away meanwhile
+                expected[name] = os.lstat(os.path.join(delivery.source, name)).st_size
+        tiers = sorted({name.partition("/")[0] for name in names})
+        output = ssh_command.run_command(self.destination, self._list_command(tiers))
+        held = remote_listing.parse(output, str(self.destination), tiers, ".+").tree.files
+        sizes = {file.path: file.bytes for file in held}
+        lost = [name for name, size in expected.items() if sizes.get(name) != size]
+        if not lost:
+            return done
+        return dataclasses.replace(
+            done,
+            code=1,
+            sent=(),
+            problem=_(
+                "rsync ended well, but the server does not hold what was sent: %(files)s",
+                files=", ".join(readable(name) for name in lost[:5]),
+            ),
+            kind="not_arrived",
+            remedy=_(
+                "look at the account on the server: aliases in ~/.popt, a program in rsync's "
+                "place, or a quota"
+            ),
+            retryable=True,
+        )
 
     def finish(self, request: TransferRequest, delivery: Delivery) -> FinishResult:
         """Move obsolete backups aside, as `Transport.finish`."""
@@ -205,7 +245,7 @@ class AccountTransport:
     def server_name(self) -> str:
         """Return the server's host name, as `Transport.server_name`."""
         output = ssh_command.run_command(self.destination, ["hostname"])
-        return readable(output.decode("utf-8", "replace").strip())
+        return remote_listing.shown(output)
 
     def _run_rsync(
         self, names: Sequence[str], delivery: Delivery, *, remove_missing: bool = False

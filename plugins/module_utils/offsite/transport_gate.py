@@ -10,6 +10,7 @@ inventory that `finish` sends.
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import os
 import threading
@@ -17,10 +18,12 @@ from collections.abc import Sequence
 
 from ..common import json_text
 from ..common.errors import ResilienceError
-from ..common.messages import _, from_form
+from ..common.messages import _
 from . import remote_listing
-from .remote_listing import RemoteListing
+from .foreign_messages import foreign_message, foreign_text
+from .remote_listing import RemoteListing, StandingAlarms
 from .rsync import Item, Transfer
+from .ssh import Destination
 from .transport import Delivery, FinishResult, TransferRequest
 from .transport_account import AccountTransport
 
@@ -30,6 +33,11 @@ _COMMIT_DELAY_SECONDS = 1.0
 
 class GateTransport(AccountTransport):
     """Transport to an account behind the gate."""
+
+    def __init__(self, destination: Destination) -> None:
+        super().__init__(destination)
+        # The alarms that came with the last digests: reading may raise or end one.
+        self._standing: StandingAlarms | None = None
 
     def send(self, names: Sequence[str], delivery: Delivery) -> Transfer:
         """Send files, as `Transport.send`.
@@ -48,6 +56,9 @@ class GateTransport(AccountTransport):
         finally:
             later.cancel()
             later.join()
+
+    def _confirmed(self, names: Sequence[str], delivery: Delivery, done: Transfer) -> Transfer:
+        return done  # the server places only what has the listed digest, and reports the rest
 
     def list_backups(self, tiers: Sequence[str], pattern: str, known: str = "") -> RemoteListing:
         """List the server's backups, as `Transport.list_backups`."""
@@ -74,7 +85,17 @@ class GateTransport(AccountTransport):
             return {}
         names = b"".join(os.fsencode(path) + b"\0" for path in paths)
         output = self._output(self._digest_command(), names)
-        return remote_listing.parse_digests(output, str(self))
+        digests, self._standing = remote_listing.parse_read(output, str(self))
+        return digests
+
+    def standing(self, remote: RemoteListing) -> RemoteListing:
+        """Return a listing with the alarms after the last reading, as `Transport.standing`."""
+        after, self._standing = self._standing, None
+        if after is None:
+            return remote
+        return dataclasses.replace(
+            remote, alarms=after.alarms, notices=after.notices, alarm_kinds=after.kinds
+        )
 
     def finish(self, request: TransferRequest, delivery: Delivery) -> FinishResult:
         """Send the inventory, as `Transport.finish`; the server puts files in place by it."""
@@ -92,10 +113,12 @@ class GateTransport(AccountTransport):
             result = json_text.loads(output)
             aside = [*result["aside"], *result["replaced"]]
             not_placed = tuple(result["missing"] + result["unfit"])
-            refused = from_form(result.get("refused_message"), str(result["refused"]))
+            refused = foreign_message(
+                result.get("refused_message"), foreign_text(result["refused"])
+            )
             rejected = tuple(map(str, result.get("rejected", ())))
             repaired = tuple(map(str, result.get("repaired", ())))
-        except (ValueError, KeyError, TypeError) as error:
+        except (ValueError, KeyError, TypeError, RecursionError) as error:
             raise ResilienceError(
                 "the server's answer cannot be read", option="server", value=str(self)
             ) from error

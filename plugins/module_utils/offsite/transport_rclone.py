@@ -207,6 +207,10 @@ class RcloneTransport:
                 found[known[2]] = known[1]
         return found
 
+    def standing(self, remote: RemoteListing) -> RemoteListing:
+        """Return the same listing, as `Transport.standing`: there are no alarms."""
+        return remote
+
     def send(self, names: Sequence[str], delivery: Delivery) -> Transfer:
         """Send files, as `Transport.send`."""
         total = {}

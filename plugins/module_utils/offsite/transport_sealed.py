@@ -269,6 +269,10 @@ class SealedTransport:
             if ending not in item.beside
         )
 
+    def standing(self, remote: RemoteListing) -> RemoteListing:
+        """Return the listing with the alarms after the last reading, as `Transport.standing`."""
+        return self.inner.standing(remote)
+
     def digests(self, paths: Sequence[str]) -> dict[str, str]:
         """Return the plain digests that the server's sealed content stands for.
 

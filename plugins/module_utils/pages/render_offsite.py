@@ -229,7 +229,10 @@ def _background(translations: gettext.NullTranslations, verification: dict[str, 
         values = {"side": _side_name(translations, side), **counts}
         text = tr("Digests verified, %(side)s: %(read)d read now, %(cached)d read before")
         lines.append("   " + text % values)
+        if counts.get("oldest"):
+            lines.append("   " + tr("   each of them was read since %(oldest)s") % counts)
     changed = tr("the content changed in its place")
+    warns = tr("The server warns")
     alarm, weaker = tr("The server raised an alarm"), tr("Weaker here")
     warnings = [
         *(
@@ -238,6 +241,7 @@ def _background(translations: gettext.NullTranslations, verification: dict[str, 
             for path in paths
         ),
         *(f"{alarm}: {sentence}" for sentence in verification.get("server_alarms") or ()),
+        *(f"{warns}: {sentence}" for sentence in verification.get("server_notices") or ()),
         *(translate(translations, one) for one in freshness.problems(fresh.get("local") or {})),
         *(f"{weaker}: {sentence}" for sentence in verification.get("weaker") or ()),
     ]

@@ -29,7 +29,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import IO, NoReturn
 
@@ -39,14 +39,14 @@ from ..common.messages import Message, _, to_form
 from ..common.zip_equal import zip_equal
 from ..inventory import tree_digests
 from ..inventory.inventory import readable
-from . import landlock, placement, server_notifications, server_verification
+from . import gate_limits, landlock, placement, server_notifications, server_verification
 from .incoming import (
     ArrivalSession,
     clear_obstructions,
     recover_sessions,
     resume_partial_files,
 )
-from .server_alarms import REFUSED
+from .server_alarms import REFUSED, WARNINGS
 from .server_settings import ServerSettings
 from .server_store import Busy, Store, WrongCopy
 
@@ -144,6 +144,12 @@ class Gate:
             "chefwell-commit": self._commit,
             "rsync": self._rsync,
         }
+        with gate_limits.session(self.store):
+            return self._served(request, parts, commands)
+
+    def _served(
+        self, request: str, parts: list[str], commands: Mapping[str, Callable[[list[str]], int]]
+    ) -> int:
         try:
             if not parts:
                 raise Refused(_("this key opens no shell"))
@@ -213,14 +219,8 @@ class Gate:
     def _list(self, arguments: list[str]) -> int:
         """Write the records that `remote_listing.parse` reads; after `--digest` digests follow."""
         version = _start_rsync_version()  # it runs while the copy is listed
-        records = [f"gate {PROTOCOL} {self._confinement()}", f"free {self.store.room()}"]
-        alarms = sorted(self.store.alarms.all().items())
-        records += [f"alarm {kind} {alarm.since} {alarm.reason}" for kind, alarm in alarms]
-        records += [
-            f"alarm-message {kind} {json.dumps(alarm.reason.form)}"
-            for kind, alarm in alarms
-            if isinstance(alarm.reason, Message)
-        ]
+        records = ["begin", f"gate {PROTOCOL} {self._confinement()}", f"free {self.store.room()}"]
+        records += self._alarm_records()
         records += [f"rotten {path}" for path in sorted(self.store.stored_paths("rotten"))]
         for tier in self.store.tiers:
             if tier in arguments:
@@ -228,6 +228,19 @@ class Gate:
         records.append(f"rsync {_rsync_version(version)}")
         self._write("".join(f"{record}\0" for record in [*records, "end"]))
         return self._digest([]) if "--digest" in arguments else 0
+
+    def _alarm_records(self) -> list[str]:
+        alarms = sorted(self.store.alarms.all().items())
+        records = [
+            f"{'notice' if kind in WARNINGS else 'alarm'} {kind} {alarm.since} {alarm.reason}"
+            for kind, alarm in alarms
+        ]
+        records += [
+            f"alarm-message {kind} {json.dumps(alarm.reason.form)}"
+            for kind, alarm in alarms
+            if isinstance(alarm.reason, Message)
+        ]
+        return records
 
     def _confinement(self) -> str:
         return "confined" if landlock.version() >= landlock.WHOLE else "loose"
@@ -262,7 +275,12 @@ class Gate:
 
         A digest that differs from the ledger's marks the backup as rotten.
         """
-        names = [os.fsdecode(name) for name in _input().split(b"\0") if name]
+        # Each name once, however often it is given, and one request of a key at a time.
+        names = dict.fromkeys(os.fsdecode(name) for name in _input().split(b"\0") if name)
+        with gate_limits.one_reading(self.store):
+            return self._digests(names)
+
+    def _digests(self, names: Iterable[str]) -> int:
         accepted = [name for name in names if self.store.accepts(name)]
         ledger = self.store.ledger() if accepted else {}
 
@@ -280,6 +298,7 @@ class Gate:
             with self._notifying():
                 server_verification.compare_with_ledger(self.store, ledger, digests)
         records = [f"{content} *{name}" for name, content in digests.items()]
+        records += self._alarm_records()  # reading may have raised or ended one
         return self._write("".join(f"{record}\0" for record in [*records, "end"]))
 
     def _commit(self, arguments: list[str]) -> int:
@@ -333,21 +352,35 @@ class Gate:
         return [*options, ".", f"{self.store.incoming}/"]
 
     def _sending(self, arguments: list[str]) -> list[str]:
-        """Return the arguments of an rsync that reads from the copy."""
+        """Return the arguments of an rsync that reads from the copy.
+
+        Its paths lie in tiers, of backups or of previous versions: a filter that keeps something
+        out could be cleared by the client.
+        """
         if self.allow != READ:
             raise Refused(_("this key may not read what is there"))
         options, paths = allowed_options(arguments, _SHORT_READ)
         os.chdir(self.store.root)
         root = os.path.realpath(self.store.root)
-        for number, path in enumerate(paths):
+        allowed = []
+        for path in paths:
             whole = os.path.realpath(os.path.join(root, path))
-            inside = whole == root or whole.startswith(f"{root}/")
-            state = whole.startswith(os.path.realpath(self.store.state_dir))
-            if not inside or state or set("*?[\\") & set(path) or path.startswith("-"):
-                raise Refused(_("this key may read the backups of one folder only"))
-            slash = "/" if path.endswith("/") else ""
-            paths[number] = os.path.relpath(whole, root) + slash
-        return ["--sender", *options, "--exclude=/.chefwell", ".", *paths]
+            inner = os.path.relpath(whole, root)
+            if inner == ".":
+                allowed += [name for name in sorted(os.listdir(root)) if self._is_readable(name)]
+            elif self._is_readable(inner) and not set("*?[\\") & set(path) and path[0] != "-":
+                allowed.append(inner + ("/" if path.endswith("/") else ""))
+            else:
+                tiers = ", ".join(self.store.tiers)
+                raise Refused(_("this key may read these folders only: %(tiers)s", tiers=tiers))
+        return ["--sender", *options, ".", *allowed]
+
+    def _is_readable(self, path: str) -> bool:
+        """Return whether a path lies in a tier, of backups or of previous versions."""
+        first, _slash, rest = path.partition("/")
+        if re.fullmatch(r"old_\d{8}_\d{6}", first):
+            return not rest or rest.partition("/")[0] in self.store.tiers
+        return first in self.store.tiers
 
     def _start_watch(self) -> None:
         """Start a process that watches over this one, the rsync that it becomes.

@@ -17,14 +17,14 @@ import datetime
 import os
 import time
 
-from ..common.messages import _, join
+from ..common.messages import _, join, ngettext
 from ..inventory import tree_digests
 from ..offsite import offsite_guards
 from ..offsite.offsite_guards import DayState, FileState
 from . import client_inventory
 from .client_inventory import ClientInventory
 from .incoming import ArrivalSession
-from .server_alarms import MASS_CHANGE, UNREADABLE
+from .server_alarms import MASS_CHANGE, REWRITTEN, UNREADABLE
 from .server_store import Intents, LedgerEntry, Store, names, rename_new
 
 
@@ -121,15 +121,25 @@ def recover_moves(store: Store) -> None:
         for path, folder in intents.aside.items()
         if os.path.lexists(os.path.join(store.root, folder, path))
     }
+    previous = store.previous_ledger()
     for path in moved:
-        ledger.pop(path, None)
+        _keep_entry(previous, ledger, intents.aside[path], path)
     for path, entry in intents.place.items():
         in_place = path in held and held[path].st_size == entry.bytes
         if in_place and (path in moved or path not in intents.aside):
-            # The next daily job reads it before all others: nobody saw the move complete.
-            ledger[path] = dataclasses.replace(entry, read=0.0)
+            ledger[path] = entry
+    if moved:
+        store.save_previous_ledger(previous)
     store.save_ledger(ledger)
     store.drop_intents()
+
+
+def _keep_entry(
+    previous: dict[str, LedgerEntry], ledger: dict[str, LedgerEntry], folder: str, path: str
+) -> None:
+    """Move what is known of a backup to what is known of previous versions."""
+    if entry := ledger.pop(path, None):
+        previous[f"{folder}/{path}"] = entry
 
 
 class _Placement:
@@ -186,7 +196,8 @@ class _Placement:
         if self.rotten.intersection(back):
             self.store.change_stored_paths("rotten", remove=back)
         replaced = [path for path in result.replaced if not self.store.is_beside(path)]
-        self._save_days([] if accept else days, len(replaced))
+        days = self._save_days([] if accept else days, 0 if accept else len(replaced))
+        note_rewritten(self.store, days, [] if accept else replaced)
         self.store.save("last", {"time": self.now, "listed": len(self.listed.files)})
         return result
 
@@ -269,6 +280,9 @@ class _Placement:
         since = offsite_guards.SINCE_INVENTORY
         found = offsite_guards.changes(after, limits, before, since=since)
         found = found or offsite_guards.window_changes(after, len(differing), days, limits)
+        again = [path for path in differing if path in self.arrived]
+        again = [path for path in again if not self.store.is_beside(path)]
+        found += offsite_guards.rewritten(len(again), days, self.store.settings.most_rewritten)
         return join(found, "; ")
 
     def _backups_of(self, states: dict[str, FileState]) -> dict[str, FileState]:
@@ -277,13 +291,14 @@ class _Placement:
     def _days(self) -> list[DayState]:
         return offsite_guards.days_from(self.store.load("days").get("days"))
 
-    def _save_days(self, days: list[DayState], replaced: int) -> None:
+    def _save_days(self, days: list[DayState], replaced: int) -> list[DayState]:
         aside = set(self.result.aside)
         sizes = {path: status.st_size for path, status in self.held.items() if path not in aside}
         sizes |= {path: self.listed.files[path].bytes for path in self.result.placed}
         backups = [path for path in sizes if not self.store.is_beside(path)]
         days = offsite_guards.with_today(days, self.now, backups, replaced)
         self.store.save("days", {"days": [dataclasses.asdict(day) for day in days]})
+        return days
 
     def _move(self, *, place: list[str], aside: list[str] | tuple[str, ...] = ()) -> None:
         """Move backups aside, then arrivals to their places; the intents are written first."""
@@ -291,14 +306,19 @@ class _Placement:
             folder = self.result.old_folder
             entries = {path: self._new_entry(path) for path in place}
             self.store.save_intents(Intents(entries, dict.fromkeys(aside, folder)))
+            previous = self.store.previous_ledger() if aside else {}
             for path in aside:
                 target = os.path.join(self.store.root, folder, path)
                 rename_new(os.path.join(self.store.root, path), target)
-                self.ledger.pop(path, None)
+                if path in self.rotten:  # its content is not the one that the ledger knows
+                    self.ledger.pop(path, None)
+                _keep_entry(previous, self.ledger, folder, path)
             for path in place:
                 rename_new(self.session.path(path), os.path.join(self.store.root, path))
                 self.ledger[path] = entries[path]
             self.ledger_changed = True
+            if aside:
+                self.store.save_previous_ledger(previous)
         if self.ledger_changed:
             self.store.save_ledger(self.ledger)
             self.store.drop_intents()
@@ -306,7 +326,27 @@ class _Placement:
 
     def _new_entry(self, path: str) -> LedgerEntry:
         size = os.lstat(self.session.path(path)).st_size
-        return LedgerEntry(self.session.digest(path), size, self.now, self.now)
+        # The next daily job reads it before all others: what was digested may not be on the disk.
+        return LedgerEntry(self.session.digest(path), size, self.now, 0.0)
+
+
+def note_rewritten(store: Store, days: list[DayState], replaced: list[str]) -> None:
+    """Raise the alarm of backups that were written again, or clear it when the days are over."""
+    count = sum(day.changed for day in days)
+    if replaced:
+        store.alarms.set(
+            REWRITTEN,
+            ngettext(
+                "%(count)d backup was written again by its client, last %(files)s; the earlier "
+                "content is kept in an old folder",
+                "%(count)d backups were written again by their client, last %(files)s; the earlier "
+                "content is kept in old folders",
+                count,
+                files=names(replaced),
+            ),
+        )
+    elif not count:
+        store.alarms.set(REWRITTEN, None)
 
 
 def _unused_old_folder(store: Store) -> str:

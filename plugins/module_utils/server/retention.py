@@ -9,12 +9,18 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import datetime
+import itertools
 import os
 import stat
 
 from ..backup import file_kind
 from ..inventory import backup_names, sealed_names
 from .server_store import Store
+
+# So many of the newest good backups of a tier stay, by name as by arrival.
+KEPT_GOOD = 1
+# A name may be ahead because it is written in another time zone.
+FUTURE_SECONDS = 14 * 3600
 
 
 @dataclasses.dataclass
@@ -42,14 +48,14 @@ def drop_old(store: Store, now: float) -> Dropped:
     """
     result = Dropped()
     old = store.previous_versions()
-    newest = _newest_good(store, old)
+    kept = _kept_good(store, old, now)
     for folder, paths in old.items():
         moved = datetime.datetime.strptime(f"{folder}+0000", "old_%Y%m%d_%H%M%S%z")
         if now - moved.timestamp() < store.settings.keep_days * 86400:
             continue
         for path in paths:
-            tier, whole = path.partition("/")[0], f"{folder}/{path}"
-            if newest.get(tier, whole) == store.owner(whole):
+            whole = f"{folder}/{path}"
+            if store.owner(whole) in kept:
                 result.kept_longer.append(whole)
                 continue
             os.unlink(os.path.join(store.root, whole))
@@ -61,22 +67,41 @@ def drop_old(store: Store, now: float) -> Dropped:
     return result
 
 
-def _newest_good(store: Store, old: dict[str, list[str]]) -> dict[str, str]:
-    """Return the newest good backup of each tier, in its place or moved aside."""
+def _kept_good(store: Store, old: dict[str, list[str]], now: float) -> set[str]:
+    """Return the good backups of each tier that stay: the newest by name, and by arrival.
+
+    Names alone are the client's: one who spells a name later than all others must not make the
+    genuine newest one go. A name that lies in the future counts for nothing.
+    """
     least = store.settings.least_bytes
-    rotten = store.stored_paths("rotten")
-    held = store.backups()
-    newest: dict[str, str] = {}
+    rotten = store.stored_paths("rotten") | store.stored_paths("rotten-previous")
+    ledger = {**store.ledger(), **store.previous_ledger()}
+    latest = datetime.datetime.fromtimestamp(now + FUTURE_SECONDS).isoformat()
+    found = set()
     for tier in store.tiers:
-        paths = [path for path in held if path.startswith(f"{tier}/") and path not in rotten]
+        paths = [path for path in store.backups() if path.startswith(f"{tier}/")]
         for folder, names in old.items():
             paths += [f"{folder}/{path}" for path in names if path.startswith(f"{tier}/")]
-        paths = [path for path in paths if not store.is_beside(path)]
-        for path in sorted(paths, key=lambda name: (_moment(name, store), name), reverse=True):
-            if is_good(os.path.join(store.root, path), least):
-                newest[tier] = path
-                break
-    return newest
+        paths = [
+            path
+            for path in paths
+            if path not in rotten and not store.is_beside(path) and _moment(path, store) <= latest
+        ]
+
+        def by_name(path: str) -> tuple[str, str]:
+            return _moment(path, store), path
+
+        def by_arrival(path: str) -> tuple[float, str]:
+            return (ledger[path].arrived if path in ledger else 0.0), _moment(path, store)
+
+        for order in (by_name, by_arrival):
+            good = (
+                path
+                for path in sorted(paths, key=order, reverse=True)
+                if is_good(os.path.join(store.root, path), least)
+            )
+            found |= set(itertools.islice(good, KEPT_GOOD))
+    return found
 
 
 def is_good(path: str, least_bytes: int) -> bool:

@@ -39,7 +39,7 @@ def known(program: str = "rrsync", options: Sequence[str] = OPTIONS) -> list[str
     found = []
     for option in options:
         try:
-            ended = process.run([program, option, os.sep], time_limit=10, env=env)
+            ended = process.run([program, option, os.sep], time_limit=60, env=env)
         except ResilienceError:
             return None
         if ended.code != 0 and _OPTIONS_PARSED in ended.errors:

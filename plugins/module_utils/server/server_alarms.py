@@ -26,7 +26,8 @@ from ..common.system_errors import reason as system_reason
 # A change of too much at once; content that changed in its place; a backup that is gone or cannot
 # be read; a client that sends nothing; a full disk; a request that a key may not make; something in
 # `incoming` that is in the way; a part of the daily job that failed; the server's own files lost or
-# damaged; a copy whose disk is not mounted.
+# damaged; a copy whose disk is not mounted; a previous version whose content changed; backups that
+# the client wrote again; a clock that jumped.
 (
     MASS_CHANGE,
     BIT_ROT,
@@ -39,6 +40,9 @@ from ..common.system_errors import reason as system_reason
     JOB_FAILED,
     STATE,
     NOT_MOUNTED,
+    PREVIOUS_ROT,
+    REWRITTEN,
+    CLOCK,
 ) = KINDS = (
     "mass-change",
     "bit-rot",
@@ -51,7 +55,12 @@ from ..common.system_errors import reason as system_reason
     "job-failed",
     "state-damaged",
     "copy-not-mounted",
+    "previous-version-rot",
+    "rewritten",
+    "clock-jumped",
 )
+# What is news, and may be all right; everything else is critical.
+WARNINGS = (REWRITTEN, CLOCK)
 # Alarms of something that happened once: a person clears them.
 UNTIL_CLEARED = (REFUSED, BLOCKED, STATE)
 _LOCK_SECONDS = 20

@@ -15,10 +15,16 @@ from collections.abc import Callable
 
 from ..common.errors import ResilienceError
 from ..common.messages import _, join
-from . import incoming, retention, server_verification
+from ..offsite import offsite_guards
+from . import incoming, placement, retention, server_verification
 from .placement import recover_moves
-from .server_alarms import JOB_FAILED, ROOM, SILENT, UNTIL_CLEARED, Alarm
+from .server_alarms import CLOCK, JOB_FAILED, ROOM, SILENT, UNTIL_CLEARED, Alarm
 from .server_store import Store
+
+# Seconds by which what counts as the time goes on from one run to the next at most.
+MOST_STEP = 2 * 86400
+# From so many seconds on a clock has jumped, or the server was off for long.
+CLOCK_STEP = 7 * 86400
 
 
 @dataclasses.dataclass
@@ -27,7 +33,7 @@ class JobResult:
 
     Attributes:
         dropped, kept_longer: as `retention.Dropped`.
-        read, rotten, unreadable: as `server_verification.Reread`.
+        read, rotten, rotten_previous, unreadable, oldest: as `server_verification.Reread`.
         alarms: the alarms that stand, by kind.
         over: the alarms that stood before the job and no longer do.
         failures: why a part of the job failed, by part.
@@ -37,7 +43,9 @@ class JobResult:
     kept_longer: list[str] = dataclasses.field(default_factory=list)
     read: int = 0
     rotten: list[str] = dataclasses.field(default_factory=list)
+    rotten_previous: list[str] = dataclasses.field(default_factory=list)
     unreadable: list[str] = dataclasses.field(default_factory=list)
+    oldest: float | None = None
     alarms: dict[str, Alarm] = dataclasses.field(default_factory=dict)
     over: dict[str, Alarm] = dataclasses.field(default_factory=dict)
     failures: dict[str, str] = dataclasses.field(default_factory=dict)
@@ -60,13 +68,21 @@ def run(store: Store, notify: Callable[[], object] = lambda: None) -> JobResult:
         except Exception as error:  # whatever it is, it must become an alarm
             result.failures[name] = _reason(error)
 
+    kept_time = now
+
+    def judge_clock() -> None:
+        nonlocal kept_time
+        kept_time = _judge_clock(store, now)
+
+    part("clock", judge_clock)
     part("silence", lambda: _judge_silence(store, now))
     part("room", lambda: _judge_room(store))
     part("losses", lambda: _judge_losses(store))
+    part("rewritten", lambda: _judge_rewritten(store))
     part("notifications", notify)
     part("verification", lambda: _verify(store, result))
-    part("retention", lambda: _drop(store, result, now))
-    part("incoming", lambda: incoming.clean(store, now))
+    part("retention", lambda: _drop(store, result, kept_time))
+    part("incoming", lambda: incoming.clean(store, kept_time))
     store.alarms.set(JOB_FAILED, _failure_message(result.failures))
     result.alarms = store.alarms.all()
     result.over = {kind: one for kind, one in before.items() if kind not in result.alarms}
@@ -88,12 +104,46 @@ def _failure_message(failures: dict[str, str]) -> str | None:
     return join(parts, "; ")
 
 
+def _judge_clock(store: Store, now: float) -> float:
+    """Return the time by which files count as old, and raise the alarm of a clock that jumped.
+
+    It goes on by at most `MOST_STEP` from run to run, so that a clock that is wrong for one run
+    makes nothing old. Where no run is on record, the last inventory stands for it.
+    """
+    record = store.load("job")
+    try:
+        last = float(record["time"]) if record else float(store.load("last").get("time", now))
+    except (KeyError, TypeError, ValueError):
+        store.report_damage("job", _("it holds no time"))
+        last = now
+    kept = min(now, last + MOST_STEP)
+    days = round((now - last) / 86400)
+    jumped = now - last > CLOCK_STEP or last - now > CLOCK_STEP
+    message = _(
+        "the clock stands %(days)s days from that of the last run: nothing is dropped by it at "
+        "once; look which of them was wrong",
+        days=days,
+    )
+    store.alarms.set(CLOCK, message if jumped else None)
+    store.save("job", {"time": kept})
+    return kept
+
+
+def _judge_rewritten(store: Store) -> None:
+    days = offsite_guards.days_from(store.load("days").get("days"))
+    placement.note_rewritten(store, days, [])
+
+
 def _judge_silence(store: Store, now: float) -> None:
     last = store.load("last")
     if not last and store.ledger():
         store.report_damage("last", _("it is missing, although backups were placed"))
     try:
-        hours = (now - float(last.get("time", now))) / 3600
+        moment = float(last.get("time", now))
+        if moment > now:  # from a clock that was ahead: silence counts from now on
+            moment = now
+            store.save("last", {**last, "time": now})
+        hours = (now - moment) / 3600
     except (TypeError, ValueError):
         store.report_damage("last", _("it holds no time"))
         return
@@ -121,7 +171,8 @@ def _verify(store: Store, result: JobResult) -> None:
     with store.locked("verification"):
         recover_moves(store)
         found = server_verification.reread(store)
-    result.read, result.rotten, result.unreadable = found.read, found.rotten, found.unreadable
+    for name, value in vars(found).items():
+        setattr(result, name, value)
 
 
 def _drop(store: Store, result: JobResult, now: float) -> None:
@@ -135,3 +186,11 @@ def clear(store: Store) -> None:
     for kind in UNTIL_CLEARED:
         store.alarms.set(kind, None)
     store.change_stored_paths("lost", remove=store.stored_paths("lost"))
+    seen = store.stored_paths("rotten-previous")
+    if seen:
+        # What they hold now counts from here on.
+        previous = store.previous_ledger()
+        store.save_previous_ledger(
+            {path: one for path, one in previous.items() if path not in seen}
+        )
+        store.change_stored_paths("rotten-previous", remove=seen)

@@ -19,13 +19,13 @@ from collections.abc import Mapping
 from ..common import detached
 from ..common.errors import ResilienceError
 from ..common.language import translations
-from ..common.levels import CRITICAL, OK
+from ..common.levels import CRITICAL, OK, WARNING
 from ..common.locks import single_run
 from ..common.messages import translate
 from ..history.history import open_history
 from ..notifications import notify
 from ..notifications.alerts import Condition
-from .server_alarms import KINDS, NOT_MOUNTED, Alarm
+from .server_alarms import KINDS, NOT_MOUNTED, WARNINGS, Alarm
 from .server_settings import ServerSettings
 from .server_store import STATE_FOLDER, Store
 
@@ -63,7 +63,7 @@ def _notify(settings: ServerSettings, state_dir: str, alarms: Mapping[str, Alarm
     catalogue = translations(settings.language)
     conditions = []
     for kind in KINDS if state_dir else alarms:
-        level = CRITICAL if kind in alarms else OK
+        level = (WARNING if kind in WARNINGS else CRITICAL) if kind in alarms else OK
         text = translate(catalogue, alarms[kind].reason) if kind in alarms else ""
         conditions.append(Condition(kind, f"{settings.root}: {kind}", level, level, text))
     settings = dataclasses.replace(settings, fallback_dir=state_dir or settings.fallback_dir)

@@ -22,7 +22,7 @@ class ServerSettings(NotificationSettings):
         identity: that the set-up wrote to the folder; empty where none was written.
         backup_tiers, backup_pattern: of the client's backup tree.
         keep_days: how long previous versions are kept.
-        change_percent, least_bytes: limits of the client's guards.
+        change_percent, least_bytes, most_rewritten: limits of the client's guards.
         reserve_percent: share of the disk that stays free.
         reread_days: each backup is read again at least this often.
         silent_hours: without a sync for that long, an alarm is raised.
@@ -36,6 +36,7 @@ class ServerSettings(NotificationSettings):
     keep_days: float = 90
     change_percent: float = 40
     least_bytes: int = option(100, maximum=LARGEST)
+    most_rewritten: int = option(1, maximum=LARGEST)
     reserve_percent: float = 5
     reread_days: float = 30
     silent_hours: float = 50

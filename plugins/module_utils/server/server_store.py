@@ -29,7 +29,7 @@ from ..common.messages import _, join
 from ..common.system_errors import reason
 from ..inventory import backup_names, sealed_names
 from ..inventory.inventory import TIERS, readable
-from .server_alarms import BIT_ROT, LOST, STATE, AlarmStore
+from .server_alarms import BIT_ROT, LOST, PREVIOUS_ROT, STATE, AlarmStore
 from .server_settings import ServerSettings
 
 STATE_FOLDER = ".chefwell"
@@ -53,7 +53,8 @@ class LedgerEntry:
         sha256: of its content when it arrived.
         bytes: its size.
         arrived: when it arrived, seconds since 1970.
-        read: when its content was last compared with the digest, seconds since 1970.
+        read: when its content was last compared with the digest, seconds since 1970; 0 where
+            that was not done since it got its place.
     """
 
     sha256: str
@@ -187,6 +188,17 @@ class Store:
                 found[name] = sorted(self._list(folder))
         return found
 
+    def previous_sizes(self) -> dict[str, int]:
+        """Return the bytes of every previous version, by path with its folder `old_...`."""
+        found = {}
+        for folder, paths in self.previous_versions().items():
+            for path in paths:
+                with contextlib.suppress(FileNotFoundError):
+                    found[f"{folder}/{path}"] = os.lstat(
+                        os.path.join(self.root, folder, path)
+                    ).st_size
+        return found
+
     def room(self) -> int:
         """Return the bytes that may still arrive: free space less the reserve.
 
@@ -239,12 +251,29 @@ class Store:
         """
         values = self.load("ledger")
         try:
-            entries = {path: LedgerEntry(**entry) for path, entry in values["files"].items()}
+            return _entries(values)
         except (KeyError, TypeError, AttributeError):
             if values or self.load("last"):
                 self.report_damage("ledger", _("it is missing, although inventories were applied"))
             return {}
-        return entries
+
+    def previous_ledger(self) -> dict[str, LedgerEntry]:
+        """Return what is known of previous versions, by path with its folder `old_...`."""
+        values = self.load("previous")
+        try:
+            return _entries(values)
+        except (KeyError, TypeError, AttributeError):
+            if values:
+                self.report_damage("previous", _("it is not readable"))
+            return {}
+
+    def save_previous_ledger(self, entries: Mapping[str, LedgerEntry]) -> None:
+        """Write what is known of previous versions.
+
+        Raises:
+            OSError: it cannot be written.
+        """
+        self.save("previous", {"files": {path: vars(entry) for path, entry in entries.items()}})
 
     def save_ledger(self, entries: Mapping[str, LedgerEntry]) -> None:
         """Write the ledger.
@@ -327,7 +356,7 @@ class Store:
         return os.path.join(self.state_dir, f"{name}.json")
 
     def stored_paths(self, name: str) -> set[str]:
-        """Return the set of paths that is stored under a name: `rotten` or `lost`."""
+        """Return the set of paths that is stored under a name: a key of `_MARKS`."""
         paths = self.load(name).get("paths", [])
         return {str(path) for path in paths} if isinstance(paths, list) else set()
 
@@ -337,7 +366,7 @@ class Store:
         """Change such a set, raise or clear its alarm, and return it.
 
         Args:
-            name: `rotten` or `lost`.
+            name: a key of `_MARKS`.
             add, remove: paths.
 
         Raises:
@@ -353,15 +382,27 @@ class Store:
         return paths
 
 
+def _entries(values: Mapping[str, Any]) -> dict[str, LedgerEntry]:
+    return {path: LedgerEntry(**entry) for path, entry in values["files"].items()}
+
+
 def _rot_message(paths: list[str]) -> str:
     return _("the content changed in its place: %(files)s", files=names(paths))
+
+
+def _previous_rot_message(paths: list[str]) -> str:
+    return _("the content of previous versions changed: %(files)s", files=names(paths))
 
 
 def _loss_message(paths: list[str]) -> str:
     return _("no longer in the copy: %(files)s", files=names(paths))
 
 
-_MARKS = {"rotten": (BIT_ROT, _rot_message), "lost": (LOST, _loss_message)}
+_MARKS = {
+    "rotten": (BIT_ROT, _rot_message),
+    "lost": (LOST, _loss_message),
+    "rotten-previous": (PREVIOUS_ROT, _previous_rot_message),
+}
 
 
 def names(paths: list[str], most: int = 5) -> str:

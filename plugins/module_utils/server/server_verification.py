@@ -9,7 +9,7 @@ from __future__ import annotations
 import dataclasses
 import os
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 
 from ..common.messages import _
 from ..inventory import tree_digests
@@ -22,62 +22,109 @@ class Reread:
     """What was read again.
 
     Attributes:
-        read: how many backups were compared with the ledger.
-        rotten: those of them whose content changed.
-        unreadable: backups that could not be read.
+        read: how many files were compared with the ledger, previous versions included.
+        rotten: backups whose content changed.
+        rotten_previous: previous versions whose content changed.
+        unreadable: files that could not be read.
+        oldest: when the file that was not read for longest was read, seconds since 1970; None
+            where there is none.
     """
 
     read: int = 0
     rotten: list[str] = dataclasses.field(default_factory=list)
+    rotten_previous: list[str] = dataclasses.field(default_factory=list)
     unreadable: list[str] = dataclasses.field(default_factory=list)
+    oldest: float | None = None
 
 
 def reread(store: Store) -> Reread:
-    """Read a day's share of the copy and what is overdue, those not read for longest first.
+    """Read what was not read since it was placed, a day's share of the rest, and what is overdue.
 
-    Backups that the ledger does not know are read, too, and their content is taken as it is. Call
-    it with the lock.
+    Those not read for longest come first; previous versions count like all others. Files that the
+    ledger does not know are read, too, and their content is taken as it is. Call it with the lock.
 
     Raises:
         OSError: a tier cannot be read, or the ledger cannot be written.
     """
-    ledger, held, now = store.ledger(), store.backups(), time.time()
+    ledger, previous, now = store.ledger(), store.previous_ledger(), time.time()
+    held = {path: status.st_size for path, status in store.backups().items()}
+    sizes = {**held, **store.previous_sizes()}
     lost = [path for path in ledger if path not in held]
+    dropped = [path for path in previous if path not in sizes]
     for path in lost:
         del ledger[path]
+    for path in dropped:
+        del previous[path]
     # A backup that is back is reported for the last time by the run that notices it.
     store.change_stored_paths("lost", add=lost, remove=store.stored_paths("lost") & held.keys())
     found, well = Reread(), []
-    days = store.settings.reread_days
-    share = sum(status.st_size for status in held.values()) / max(1, days)
-    for path in sorted(held, key=lambda name: ledger[name].read if name in ledger else 0.0):
-        entry = ledger.get(path)
-        if entry and share <= 0 and now - entry.read < days * 86400:
-            break
-        share -= held[path].st_size
+    entries = {**ledger, **previous}
+    for path in _to_read(sizes, entries, store.settings.reread_days, now):
+        whole = os.path.join(store.root, path)
+        known = ledger if path in held else previous
         try:
-            digest = tree_digests.sha256(os.path.join(store.root, path))
+            _forget_cached(whole)
+            digest = tree_digests.sha256(whole)
         except FileNotFoundError:
             continue  # moved aside meanwhile
         except OSError:
             found.unreadable.append(path)
             continue
         found.read += 1
-        if entry is None:
-            ledger[path] = LedgerEntry(digest, held[path].st_size, now, now)
-        elif entry.sha256 == digest:
-            ledger[path] = dataclasses.replace(entry, read=now)
+        if path not in entries:
+            # Nobody knows when a previous version arrived that the ledger lacks.
+            known[path] = LedgerEntry(digest, sizes[path], now if path in held else 0.0, now)
+        elif entries[path].sha256 == digest:
+            known[path] = dataclasses.replace(entries[path], read=now)
             well.append(path)
-        else:
+        elif path in held:
             found.rotten.append(path)
-    # A rotten backup stays marked until it reads well again, or is replaced.
+        else:
+            found.rotten_previous.append(path)
+    # A rotten file stays marked until it reads well again, or is replaced or dropped.
     store.change_stored_paths("rotten", add=found.rotten, remove=[*well, *lost])
+    store.change_stored_paths(
+        "rotten-previous", add=found.rotten_previous, remove=[*well, *dropped]
+    )
     store.alarms.set(
         UNREADABLE,
         _("cannot be read: %(files)s", files=names(found.unreadable)) if found.unreadable else None,
     )
     store.save_ledger(ledger)
+    store.save_previous_ledger(previous)
+    found.oldest = min(
+        (entry.read for entry in [*ledger.values(), *previous.values()]), default=None
+    )
     return found
+
+
+def _to_read(
+    sizes: Mapping[str, int], entries: Mapping[str, LedgerEntry], days: float, now: float
+) -> Iterator[str]:
+    """Yield the files to read now, those not read for longest first."""
+
+    def last_read(path: str) -> float:
+        # A time in the future is that of a clock that was wrong.
+        read = entries[path].read if path in entries else 0.0
+        return read if read <= now else 0.0
+
+    share = sum(sizes.values()) / max(1, days)
+    for path in sorted(sizes, key=last_read):
+        moment = last_read(path)
+        if share <= 0 and now - moment < days * 86400:
+            return
+        if moment:  # the first reading comes beside the day's share
+            share -= sizes[path]
+        yield path
+
+
+def _forget_cached(path: str) -> None:
+    """Let the kernel drop what it has in memory of a file, so that the disk is read."""
+    descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+    try:
+        os.posix_fadvise(descriptor, 0, 0, os.POSIX_FADV_DONTNEED)
+    finally:
+        os.close(descriptor)
 
 
 def compare_with_ledger(

@@ -1,0 +1,38 @@
+# -*- coding: utf-8 -*-
+# Copyright (c) 2026, chefwell.resilience contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What a sync sends, and where what it replaces is kept. Pure."""
+
+from __future__ import annotations
+
+import contextlib
+import datetime
+
+from ..inventory.inventory import BackupFile, Inventory
+
+
+def next_old_folder(last: str) -> str:
+    """Return the folder that takes what this attempt replaces: `old_<date>_<time>` in UTC.
+
+    No two attempts of a destination use the same one, so that neither overwrites what the other
+    has kept, whatever the clock does.
+
+    Args:
+        last: the folder of the attempt before.
+    """
+    moment = datetime.datetime.now(datetime.timezone.utc).replace(microsecond=0)
+    with contextlib.suppress(ValueError):
+        before = datetime.datetime.strptime(f"{last}+0000", "old_%Y%m%d_%H%M%S%z")
+        moment = max(moment, before + datetime.timedelta(seconds=1))
+    return f"old_{moment:%Y%m%d_%H%M%S}"
+
+
+def to_send(tree: Inventory, remote: Inventory, *, times: bool = True) -> dict[str, int]:
+    """Return bytes by path of what rsync will send: size or time (in seconds) differs."""
+
+    def seen(file: BackupFile) -> tuple[int, int]:
+        return file.bytes, file.mtime_ns // 10**9 if times else 0
+
+    held = {file.path: seen(file) for file in remote.files}
+    return {file.path: file.bytes for file in tree.files if held.get(file.path) != seen(file)}

@@ -1,0 +1,28 @@
+"""Row B13: the backup server killed at any moment; row B14: a year of nights."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from support.fault_log import Fault
+from support.killed_server import KilledServer
+
+THOROUGH = bool(os.environ.get("THOROUGH"))
+KILLS = 320 if THOROUGH else 12
+
+
+def test_b13_killed_at_any_moment(fault: Fault, tmp_path: Path) -> None:
+    """Placing, ledger, reading again, retention and cleaning; what is spoilt is reported."""
+    fault.cause(f"{KILLS} rounds with SIGKILL within the time that the work takes")
+    server = KilledServer(tmp_path / "copy", seed=13)
+    for number in range(KILLS):
+        server.round(number)
+    seen = server.seen
+    fault.note(f"{dict(seen.rounds)}, {seen.killed} of them killed at work")
+    wrong = [*seen.lost, *seen.half, *seen.stuck, *seen.unreported]
+    fault.see(
+        f"lost {len(seen.lost)}, half {len(seen.half)}, stuck {len(seen.stuck)}, "
+        f"unreported {len(seen.unreported)}: {wrong[:3]}",
+        holds=not wrong and seen.killed > KILLS // 3,
+    )
