@@ -7,6 +7,7 @@ from pathlib import Path
 
 from support.fault_log import Fault
 from support.killed_server import KilledServer
+from support.year_of_nights import Year
 
 THOROUGH = bool(os.environ.get("THOROUGH"))
 KILLS = 320 if THOROUGH else 12
@@ -25,4 +26,21 @@ def test_b13_killed_at_any_moment(fault: Fault, tmp_path: Path) -> None:
         f"lost {len(seen.lost)}, half {len(seen.half)}, stuck {len(seen.stuck)}, "
         f"unreported {len(seen.unreported)}: {wrong[:3]}",
         holds=not wrong and seen.killed > KILLS // 3,
+    )
+
+
+def test_b14_a_year_of_nights(fault: Fault, tmp_path: Path) -> None:
+    """Thieves, rot, losses, outages, clocks and rotation; each is named, and nothing is lost."""
+    nights, pause = (365, 5) if THOROUGH else (62, 3)
+    fault.cause(f"{nights} nights, the clock moved, with something every {pause} nights")
+    root = tmp_path / "year"
+    root.mkdir()
+    year = Year(root, pause=pause)
+    year.run(nights)
+    print(year.table())
+    fault.note(year.table().splitlines()[-1])
+    wrong = [*year.lost, *(f"{event.kind}, night {event.night}" for event in year.undetected)]
+    fault.see(
+        f"lost {len(year.lost)}, undetected {len(year.undetected)}: {wrong[:3]}",
+        holds=not wrong and len(year.events) > 10,
     )

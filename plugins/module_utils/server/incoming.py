@@ -50,6 +50,7 @@ class ArrivalSession:
         self.store = store
         self.folder = os.path.join(store.placing, secrets.token_hex(8))
         self._digests: dict[str, str] = {}
+        self._sizes: dict[str, int] = {}
         self._open = contextlib.ExitStack()
 
     def __enter__(self) -> ArrivalSession:
@@ -109,15 +110,23 @@ class ArrivalSession:
         status = os.lstat(own)
         safe = stat.S_ISREG(status.st_mode) and status.st_nlink == 1
         if safe:
-            os.chmod(own, status.st_mode & 0o777 | stat.S_IRUSR)
+            if not status.st_mode & stat.S_IRUSR:
+                os.chmod(own, status.st_mode & 0o777 | stat.S_IRUSR)
             safe = not open_files.being_written([own])
+            self._sizes[path] = status.st_size
         if not safe:
             os.unlink(own)
         return safe
 
     def path(self, path: str) -> str:
         """Return where an arrival lies once it was taken over."""
-        return os.path.join(self.folder, path)
+        return f"{self.folder}/{path}"
+
+    def size(self, path: str) -> int:
+        """Return the bytes of an arrival that was taken over: nobody can write to it any more."""
+        if path not in self._sizes:
+            self._sizes[path] = os.lstat(self.path(path)).st_size
+        return self._sizes[path]
 
     def digest(self, path: str) -> str:
         """Return the SHA-256 of an arrival that was taken over.
@@ -132,6 +141,7 @@ class ArrivalSession:
     def discard(self, path: str) -> None:
         """Delete an arrival that was taken over."""
         self._digests.pop(path, None)
+        self._sizes.pop(path, None)
         os.unlink(self.path(path))
 
 

@@ -25,7 +25,7 @@ from . import client_inventory
 from .client_inventory import ClientInventory
 from .incoming import ArrivalSession
 from .server_alarms import MASS_CHANGE, REWRITTEN, UNREADABLE
-from .server_store import Intents, LedgerEntry, Store, names, rename_new
+from .server_store import Intents, LedgerEntry, Store, names, rename_new, sync_filesystem
 
 
 @dataclasses.dataclass
@@ -254,7 +254,7 @@ class _Placement:
                     self.result.missing.append(path)
                 continue
             expected = self.listed.files[path]
-            size = os.lstat(self.session.path(path)).st_size
+            size = self.session.size(path)
             if size == expected.bytes and self.session.digest(path) == expected.sha256:
                 fit.append(path)
             else:
@@ -305,6 +305,8 @@ class _Placement:
         if place or aside:
             folder = self.result.old_folder
             entries = {path: self._new_entry(path) for path in place}
+            if place:  # a file gets its name only when it is on the disk
+                sync_filesystem(self.store.placing)
             self.store.save_intents(Intents(entries, dict.fromkeys(aside, folder)))
             previous = self.store.previous_ledger() if aside else {}
             for path in aside:
@@ -325,7 +327,7 @@ class _Placement:
             self.ledger_changed = False
 
     def _new_entry(self, path: str) -> LedgerEntry:
-        size = os.lstat(self.session.path(path)).st_size
+        size = self.session.size(path)
         # The next daily job reads it before all others: what was digested may not be on the disk.
         return LedgerEntry(self.session.digest(path), size, self.now, 0.0)
 

@@ -429,17 +429,37 @@ def rename_new(source: str, target: str) -> None:
         FileExistsError: there is something at the target; both are as they were.
         OSError: it cannot be renamed.
     """
-    os.makedirs(os.path.dirname(target), mode=0o700, exist_ok=True)
-    # renameat2(2); AT_FDCWD and RENAME_NOREPLACE are of linux/fcntl.h and linux/fs.h.
-    done = _libc.renameat2(-100, os.fsencode(source), -100, os.fsencode(target), 1)
-    if done == 0:
+    code = _rename(source, target)
+    if code == errno.ENOENT:  # most often the folder is there
+        os.makedirs(os.path.dirname(target), mode=0o700, exist_ok=True)
+        code = _rename(source, target)
+    if code == 0:
         return
-    code = ctypes.get_errno()
     if code not in (errno.EINVAL, errno.ENOSYS):
         raise OSError(code, os.strerror(code), target)
     # A filesystem without it: a link never replaces anything either.
     os.link(source, target, follow_symlinks=False)
     os.unlink(source)
+
+
+def _rename(source: str, target: str) -> int:
+    # renameat2(2); AT_FDCWD and RENAME_NOREPLACE are of linux/fcntl.h and linux/fs.h.
+    done = _libc.renameat2(-100, os.fsencode(source), -100, os.fsencode(target), 1)
+    return 0 if done == 0 else ctypes.get_errno()
+
+
+def sync_filesystem(folder: str) -> None:
+    """Write everything on a folder's filesystem through to its disk: one call for all files.
+
+    Raises:
+        OSError: it cannot be written.
+    """
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        if _libc.syncfs(descriptor) != 0:
+            raise OSError(ctypes.get_errno(), os.strerror(ctypes.get_errno()), folder)
+    finally:
+        os.close(descriptor)
 
 
 _libc = ctypes.CDLL(None, use_errno=True)
