@@ -1,4 +1,4 @@
-"""Row B13: the backup server killed at any moment; row B14: a year of nights."""
+"""Row B14: the backup server killed at any moment; row B15: a year of nights."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ THOROUGH = bool(os.environ.get("THOROUGH"))
 KILLS = 320 if THOROUGH else 12
 
 
-def test_b13_killed_at_any_moment(fault: Fault, tmp_path: Path) -> None:
+def test_b14_killed_at_any_moment(fault: Fault, tmp_path: Path) -> None:
     """Placing, ledger, reading again, retention and cleaning; what is spoilt is reported."""
     fault.cause(f"{KILLS} rounds with SIGKILL within the time that the work takes")
     server = KilledServer(tmp_path / "copy", seed=13)
@@ -29,7 +29,7 @@ def test_b13_killed_at_any_moment(fault: Fault, tmp_path: Path) -> None:
     )
 
 
-def test_b14_a_year_of_nights(fault: Fault, tmp_path: Path) -> None:
+def test_b15_a_year_of_nights(fault: Fault, tmp_path: Path) -> None:
     """Thieves, rot, losses, outages, clocks and rotation; each is named, and nothing is lost."""
     nights, pause = (365, 5) if THOROUGH else (62, 3)
     fault.cause(f"{nights} nights, the clock moved, with something every {pause} nights")

@@ -112,8 +112,7 @@ def taken_at(match: re.Match[str]) -> str | None:
         date = groups["Y"] + groups["m"] + groups["d"]
         hour = "".join(groups.get(part) or "00" for part in "HMS")
     else:
-        date = re.sub(r"\D", "", groups.get("date", ""))
-        hour = re.sub(r"\D", "", groups.get("time", "")).ljust(6, "0")
+        date, hour = _digits(groups.get("date", "")), _digits(groups.get("time", "")).ljust(6, "0")
     if len(date) != 8 or len(hour) != 6:
         return None
     text = f"{date[:4]}-{date[4:6]}-{date[6:]}T{hour[:2]}:{hour[2:4]}:{hour[4:]}"
@@ -123,3 +122,7 @@ def taken_at(match: re.Match[str]) -> str | None:
     except ValueError:
         return None
     return text
+
+
+def _digits(text: str) -> str:
+    return text if text.isdecimal() and text.isascii() else re.sub(r"\D", "", text)

@@ -188,6 +188,8 @@ def _age_key(file: BackupFile) -> tuple[str, int, str]:
 
 def readable(name: str) -> str:
     """Return a file name for people: control characters and bytes that are not UTF-8 escaped."""
+    if name.isprintable():  # no half of a surrogate pair is
+        return name
     text = os.fsencode(name).decode("utf-8", "backslashreplace")
     return "".join(
         char if char.isprintable() else char.encode("unicode_escape").decode("ascii")

@@ -378,6 +378,8 @@ def unescaped(name: str) -> str:
 
     rsync writes a byte that is not printable, and a backslash before `#`, as `\#ooo`.
     """
+    if "\\#" not in name:
+        return name
     raw = re.sub(
         rb"\\#([0-7]{3})", lambda found: bytes([int(found[1], 8) & 255]), os.fsencode(name)
     )
