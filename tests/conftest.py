@@ -31,6 +31,7 @@ sys.path.insert(0, str(ROOT / "build" / "collections"))
 # The packages support, testbed, docker_lab, corpus and plan.
 sys.path.insert(0, str(ROOT / "tests"))
 
+from ansible_collections.chefwell.resilience.plugins.module_utils.common import known_secrets
 from docker_lab import Engine, images
 from docker_lab.swarm import Swarm
 from support.filesystems import Disks
@@ -124,6 +125,13 @@ def blocking_input() -> None:
     ssh makes it non-blocking, and leaves it so when a test kills it; Ansible refuses such an input.
     """
     os.set_blocking(0, True)
+
+
+@pytest.fixture(autouse=True)
+def no_known_secrets() -> Iterator[None]:
+    """Forget the secrets that a test registered: a process of a user has one configuration."""
+    yield
+    known_secrets.forget()
 
 
 @pytest.fixture

@@ -13,6 +13,7 @@ version_added: "1.0.0"
 description:
   - Returns the configuration of a stage, those options of its role that the stage's settings class
     in the engine has. A new option of both needs no other line.
+  - The configuration is tried with the engine. One sentence names the variable that is wrong.
   - Internal. The roles call it.
 author:
   - chefwell.resilience contributors (@chefwell)
@@ -52,7 +53,7 @@ from typing import Any
 
 from ansible.plugins.lookup import LookupBase
 
-from ..plugin_utils.role_options import stage_config
+from ..plugin_utils.role_options import check_config, stage_config
 
 
 class LookupModule(LookupBase):
@@ -61,4 +62,9 @@ class LookupModule(LookupBase):
     def run(self, terms: list[str], variables: Any = None, **kwargs: Any) -> list[dict[str, Any]]:
         self.set_options(var_options=variables, direct=kwargs)
         values = {**self.get_option("options"), **self.get_option("host")}
-        return [stage_config(role, values, self.get_option("destination")) for role in terms]
+        destination = self.get_option("destination")
+        found = [stage_config(role, values, destination) for role in terms]
+        if destination is None:
+            for role, config in zip(terms, found):
+                check_config(role, config, variables or {})
+        return found

@@ -43,6 +43,7 @@ COMMAND_FILES = (
     "recovery",
     "checkpoint",
     "server",
+    "doctor",
 )
 # Commands that run often, or on a server that has none of the libraries of the others: only the
 # code of their own file is loaded for them.
@@ -53,6 +54,7 @@ FILE_OF = {
     "verify-offsite-backups": "offsite",
     "keep-offsite-copy": "server",
     "seal-keys": "sealing",
+    "doctor": "doctor",
 }
 # Commands that run by themselves, so that nobody ends one that blocks: they have a supervisor.
 SUPERVISED = ("monitor-disk-space",)
@@ -96,6 +98,7 @@ def parse(given: Sequence[str], commands: Mapping[str, Command]) -> argparse.Nam
         )
         chosen.add_argument("--config", required=True, help="the stage's configuration file")
         chosen.add_argument("--json", action="store_true", help="print the result as JSON")
+        chosen.add_argument("--check", action="store_true", help="check the configuration and exit")
         command.arguments(chosen)
         if command.notifies:
             chosen.add_argument(
@@ -162,6 +165,10 @@ def main(argv: Sequence[str] | None = None) -> int:
         values = settings.load(arguments.config, command.settings)
         if command.limits:
             run_steps.limit_run(*command.limits(values))
+        if arguments.check:
+            command.check(values, arguments.config)
+            print_result("the configuration is right")
+            return EXIT_OK
         if command.notifies and arguments.test_message:
             return int(_part("command_test_message").print_test_messages(values, arguments.json))
         return command.run(values, arguments)

@@ -83,6 +83,12 @@ from ansible.module_utils.basic import AnsibleModule
 from ..module_utils.common import crontab
 
 
+def shown(lines: list[str]) -> str:
+    """Return the lines as a diff shows them: bytes that are no UTF-8 written out."""
+    text = "".join(f"{line}\n" for line in lines)
+    return text.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
+
+
 def main() -> None:
     """Run the module."""
     module = AnsibleModule(
@@ -105,7 +111,10 @@ def main() -> None:
             module.exit_json(changed=False, lines=0)
         module.fail_json(msg="crontab was not found on this host - install cron (Debian)")
     command = [program, *(["-u", options["user"]] if options["user"] else [])]
-    code, output, errors = module.run_command([*command, "-l"])
+    # A crontab is bytes: lines of others may be in any encoding.
+    code, output, errors = module.run_command(
+        [*command, "-l"], encoding="utf-8", errors="surrogateescape"
+    )
     if code != 0 and "no crontab for" not in errors:
         if not present and "unknown" in errors:
             # The account is gone, and its crontab with it.
@@ -121,7 +130,11 @@ def main() -> None:
     if after != before and not module.check_mode:
         text = "".join(f"{line}\n" for line in after)
         if after:
-            code, _output, errors = module.run_command([*command, "-"], data=text, binary_data=True)
+            code, _output, errors = module.run_command(
+                [*command, "-"],
+                data=text.encode("utf-8", "surrogateescape"),
+                binary_data=True,
+            )
         else:
             code, _output, errors = module.run_command([*command, "-r"])
         if code != 0:
@@ -129,10 +142,7 @@ def main() -> None:
     module.exit_json(
         changed=after != before,
         lines=len(after),
-        diff={
-            "before": "".join(f"{line}\n" for line in before),
-            "after": "".join(f"{line}\n" for line in after),
-        },
+        diff={"before": shown(before), "after": shown(after)},
     )
 
 

@@ -109,6 +109,8 @@ def engine_files(options: dict[str, Any]) -> list[str]:
         os.path.join(options["lib_dir"], PACKAGE),
         os.path.join(options["config_dir"], CHECKPOINT),
         os.path.join(options["scripts_dir"], "checkpoint.sh"),
+        os.path.join(options["lib_dir"], "doctor.json"),
+        os.path.join(options["scripts_dir"], "doctor.sh"),
     ]
     state = options["state_dir"]
     if options["status_page"]:

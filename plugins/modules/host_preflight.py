@@ -38,6 +38,13 @@ options:
     type: list
     elements: str
     default: []
+  needs:
+    description:
+      - What each stage needs of the host, by the name of its configuration (C(disk), C(offsite),
+        C(staging)), as P(chefwell.resilience.stage_needs#lookup) returns it. Of a stage that is
+        installed already, only libraries and programs are looked for.
+    type: dict
+    default: {}
   folders:
     description:
       - Folders that are to be made or written in.
@@ -83,6 +90,27 @@ missing_libraries:
   type: list
   elements: str
   sample: [apprise]
+family:
+  description: V(debian), V(rhel), or empty for any other system.
+  returned: always
+  type: str
+  sample: debian
+problems:
+  description: What the host lacks of O(needs), each with its remedy; libraries are left out.
+  returned: always
+  type: list
+  elements: str
+  sample: ["rsync: not found on this host. Install rsync (Debian)"]
+install:
+  description: The command that installs what is missing, libraries too. Empty where nothing is.
+  returned: always
+  type: str
+  sample: apt-get install rsync
+needed_libraries:
+  description: Libraries of O(needs) that the interpreter lacks, and their packages.
+  returned: always
+  type: dict
+  sample: {psutil: python3-psutil}
 missing_programs:
   description: Those of O(programs) that were not found.
   returned: always
@@ -104,68 +132,13 @@ stages:
 """
 
 import getpass
-import json
 import os
-import shutil
-import subprocess
 
 from ansible.module_utils.basic import AnsibleModule
-
-# The search path of the host commands; the administrator's folders are not on every user's.
-PLACES = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
-# Where os-release(5) may lie; the first one that is there counts.
-RELEASES = ("/etc/os-release", "/usr/lib/os-release")
-# The oldest Python that the engine runs on.
-OLDEST = (3, 9)
-PROBE = """
-import importlib.util, json, sys
-missing = [name for name in sys.argv[1:] if importlib.util.find_spec(name) is None]
-print(json.dumps([list(sys.version_info[:2]), missing]))
-"""
-
-
-def system() -> dict[str, object]:
-    """Return the operating system's names; empty ones where it has no os-release file."""
-    found: dict[str, str] = {}
-    for path in RELEASES:
-        try:
-            with open(path, encoding="utf-8", errors="replace") as file:
-                for line in file:
-                    name, equals, value = line.strip().partition("=")
-                    if equals:
-                        found[name] = value.strip("\"'")
-        except OSError:
-            continue
-        break
-    name = found.get("PRETTY_NAME") or found.get("ID") or "a system without a name"
-    return {"id": found.get("ID", ""), "like": found.get("ID_LIKE", "").split(), "name": name}
-
-
-def interpreter(python: str, libraries: list[str]) -> tuple[str, list[str]]:
-    """Return why the interpreter cannot be used, and the libraries that it lacks."""
-    try:
-        probe = subprocess.run(
-            [python, "-c", PROBE, *libraries],
-            capture_output=True,
-            text=True,
-            timeout=60,
-            check=False,
-        )
-        version, missing = json.loads(probe.stdout)
-    except (OSError, subprocess.SubprocessError) as error:
-        return str(error), libraries
-    except ValueError:
-        return probe.stderr.strip() or "it prints nothing", libraries
-    if tuple(version) < OLDEST:
-        return f"it is Python {'.'.join(map(str, version))}", missing
-    return "", missing
-
-
-def writable(folder: str) -> bool:
-    """Return whether the folder can be written to, or made."""
-    while not os.path.lexists(folder) and folder != os.path.dirname(folder):
-        folder = os.path.dirname(folder)
-    return os.path.isdir(folder) and os.access(folder, os.W_OK | os.X_OK)
+from ansible_collections.chefwell.resilience.plugins.module_utils.preflight import (
+    host_problems,
+    packages,
+)
 
 
 def stages(config_dir: str) -> list[str]:
@@ -192,31 +165,51 @@ def main() -> None:
             "python": {"type": "path", "required": True},
             "libraries": {"type": "list", "elements": "str", "default": []},
             "programs": {"type": "list", "elements": "str", "default": []},
+            "needs": {"type": "dict", "default": {}},
             "folders": {"type": "list", "elements": "path", "default": []},
             "config_dir": {"type": "path", "required": True},
         },
         supports_check_mode=True,
     )
     options = module.params
-    problem, missing = interpreter(options["python"], options["libraries"])
-    folders = [folder for folder in options["folders"] if not writable(folder)]
+    python = options["python"]
+    problem, missing = host_problems.interpreter(python, options["libraries"])
+    folders = [folder for folder in options["folders"] if not host_problems.writable(folder)]
     try:
         installed = stages(options["config_dir"])
     except OSError as error:
         if options["config_dir"] not in folders:
             folders.append(error.filename)
         installed = []
+    system = packages.system()
+    family = packages.family([str(system["id"]), *system["like"]])
+    needs = [
+        need
+        for stage, wanted in options["needs"].items()
+        for need in wanted
+        if stage not in installed or need["kind"] in ("library", "program", "wrong")
+    ]
+    found = host_problems.problems(needs, python, family)
+    if not installed and options["folders"]:
+        found += filter(None, [host_problems.room_problem(options["folders"][0])])
+    lacking = [one.name for one in found if one.text.startswith(f"{python} lacks ")]
     module.exit_json(
         changed=False,
-        system=system(),
+        system=system,
+        family=family,
         user=user(),
         python_problem=problem,
         missing_libraries=missing,
         missing_programs=[
-            name for name in options["programs"] if not shutil.which(name, path=PLACES)
+            name for name in options["programs"] if not host_problems.has_program(name)
         ],
         not_writable=folders,
         stages=installed,
+        problems=[one.text for one in found if one.name not in lacking],
+        install=packages.install_command(family, {one.name for one in found if one.name}),
+        needed_libraries={
+            name: packages.PACKAGES.get(family, {}).get(name, name) for name in lacking
+        },
     )
 
 

@@ -29,9 +29,23 @@ options:
     required: true
   config:
     description:
-      - The configuration. It may hold passwords, so it is in no output and no diff.
+      - The configuration. A diff shows its options, but for those of O(secret_options).
+      - It is tried before it replaces the one that is there, also in check mode, by the first of
+        O(commands), where the host has the engine.
     type: dict
     required: true
+  secrets:
+    description:
+      - The secrets in O(config) and O(texts), which no output may show.
+    type: list
+    elements: str
+    default: []
+  secret_options:
+    description:
+      - Options of O(config) that hold secrets. A diff only says whether they differ.
+    type: list
+    elements: str
+    default: []
   scripts_dir:
     description:
       - Where the launchers go.
@@ -106,7 +120,8 @@ attributes:
     support: full
   diff_mode:
     description: Returns what has changed, or would, as a diff.
-    details: The content of files that only their owner may read is left out.
+    details: Secret options, and the content of other files that only their owner may read, are
+      left out.
     support: partial
 """
 
@@ -134,11 +149,14 @@ written:
 import json
 import os
 import shlex
+import subprocess
 from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.chefwell.resilience.plugins.module_utils.common import install_files
+from ansible_collections.chefwell.resilience.plugins.module_utils.common.files import replace_file
 from ansible_collections.chefwell.resilience.plugins.module_utils.common.install_files import (
+    Change,
     TextFile,
 )
 from ansible_collections.chefwell.resilience.plugins.module_utils.common.system_errors import reason
@@ -162,7 +180,7 @@ LOGROTATE = """# Written by chefwell.resilience; its rollback removes it.
 def launcher(options: dict[str, str], command: str) -> str:
     """Return the script that runs one command of the engine."""
     return LAUNCHER.format(
-        launch=shlex.quote(os.path.join(options["lib_dir"], "chefwell_resilience", "launch.py")),
+        launch=shlex.quote(launch_file(options["lib_dir"])),
         python=shlex.quote(options["python"]),
         command=shlex.quote(command),
         config=shlex.quote(options["config_file"]),
@@ -175,7 +193,7 @@ def stage_files(options: dict[str, Any]) -> list[TextFile]:
     Raises:
         ValueError: a mode is no octal number.
     """
-    config = json.dumps(options["config"], indent=4, ensure_ascii=False, sort_keys=True) + "\n"
+    config = json_text(options["config"])
     files = [TextFile(options["config_file"], config, 0o600)]
     for command in options["commands"]:
         path = os.path.join(options["scripts_dir"], f"{command}.sh")
@@ -186,12 +204,90 @@ def stage_files(options: dict[str, Any]) -> list[TextFile]:
     return files + install_files.text_files(options["texts"])
 
 
+def config_problem(folder: str, options: dict[str, Any], found: list[Change]) -> str:
+    """Return what is wrong with the new configuration, by the engine that is to read it.
+
+    Args:
+        folder: for the configuration while it is tried; only its owner may read it.
+        options: of the module.
+        found: the files that differ.
+    """
+    engine = launch_file(options["lib_dir"])
+    new = [one.file for one in found if one.file.path == options["config_file"]]
+    if not new or not os.path.exists(engine):
+        return ""
+    path = os.path.join(folder, os.path.basename(options["config_file"]))
+    replace_file(path, new[0].content, durable=False)
+    command = [options["python"], "-E", engine, "host_cli", options["commands"][0]]
+    try:
+        tried = subprocess.run(
+            [*command, "--config", path, "--check"],
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.PIPE,
+            timeout=120,
+            check=False,
+        )
+    except (OSError, subprocess.SubprocessError) as error:
+        return f"the configuration cannot be tried: {error} [python={options['python']!r}]"
+    finally:
+        os.unlink(path)
+    if tried.returncode == 0:
+        return ""
+    reported = tried.stderr.decode("utf-8", "replace").strip()
+    return reported.replace(path, options["config_file"]) or "the configuration is wrong"
+
+
+def config_diff(options: dict[str, Any], found: list[Change]) -> list[dict[str, str]]:
+    """Return what a diff shows of the configuration: secret options without their values."""
+    shown = []
+    for change in found:
+        if change.file.path == options["config_file"]:
+            before, after = parsed(change.before), options["config"]
+            for name in options["secret_options"]:
+                same = name not in before or before[name] == after.get(name)
+                if name in before:
+                    before = {**before, name: "(hidden)"}
+                if name in after:
+                    after = {**after, name: "(hidden)" if same else "(hidden, and it differs)"}
+            header = f"{change.file.path} (mode {change.file.mode:04o})"
+            shown.append(
+                {
+                    "before_header": header,
+                    "after_header": header,
+                    "before": json_text(before) if change.before is not None else "",
+                    "after": json_text(after),
+                }
+            )
+    return shown
+
+
+def parsed(text: str | None) -> dict[str, Any]:
+    """Return the object that a configuration file holds; an empty one where it holds none."""
+    try:
+        held = json.loads(text or "{}")
+    except ValueError:
+        return {}
+    return held if isinstance(held, dict) else {}
+
+
+def json_text(values: dict[str, Any]) -> str:
+    """Return a configuration as its file holds it."""
+    return json.dumps(values, indent=4, ensure_ascii=False, sort_keys=True) + "\n"
+
+
+def launch_file(lib_dir: str) -> str:
+    """Return the file that starts the engine's programs."""
+    return os.path.join(lib_dir, "chefwell_resilience", "launch.py")
+
+
 def main() -> None:
     """Run the module."""
     module = AnsibleModule(
         argument_spec={
             "config_file": {"type": "path", "required": True},
-            "config": {"type": "dict", "required": True, "no_log": True},
+            "config": {"type": "dict", "required": True},
+            "secrets": {"type": "list", "elements": "str", "default": [], "no_log": True},
+            "secret_options": {"type": "list", "elements": "str", "default": [], "no_log": False},
             "scripts_dir": {"type": "path", "required": True},
             "commands": {"type": "list", "elements": "str", "required": True},
             "python": {"type": "path", "required": True},
@@ -210,6 +306,9 @@ def main() -> None:
     try:
         made = install_files.folders_to_make(options["folders"])
         found = install_files.pending_changes(stage_files(options))
+        problem = config_problem(module.tmpdir, options, found)
+        if problem:
+            module.fail_json(msg=problem)
         if not module.check_mode:
             install_files.make_folders(made, options["folders"])
             install_files.write_files(found)
@@ -226,7 +325,8 @@ def main() -> None:
         written=made + [change.file.path for change in found],
         diff=[
             {"before": "", "after": folders, "after_header": "folders"},
-            *install_files.diff(found),
+            *config_diff(options, found),
+            *install_files.diff([one for one in found if one.file.path != options["config_file"]]),
         ],
     )
 

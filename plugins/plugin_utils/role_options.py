@@ -14,6 +14,7 @@ from __future__ import annotations
 import dataclasses
 import functools
 import importlib
+import re
 import typing
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -36,6 +37,9 @@ SETTINGS = {
     "checkpoint": ("checkpoint.checkpoint_settings", "CheckpointSettings"),
     "backup_server": ("server.server_settings", "ServerSettings"),
 }
+
+# What a settings class cannot see by itself.
+CHECKS = {"disk_monitor": ("disk.disk_check", "validate")}
 
 
 @functools.cache
@@ -90,8 +94,7 @@ def stage_config(
         destination: for `backup_server`: the destination whose server it is. Its `server_<option>`
             is the server's `<option>`.
     """
-    module, name = SETTINGS[role]
-    kind = getattr(importlib.import_module(f"{ENGINE}.{module}"), name)
+    kind = settings_class(role)
     values = dict(options)
     for key, held in (destination or {}).items():
         if key.startswith("server_"):
@@ -105,6 +108,117 @@ def stage_config(
     if values.get("ping_url"):
         values["ping_url"] = values["ping_url"].replace("{stage}", role.replace("_", "-"))
     return _known(values, kind)
+
+
+def check_config(role: str, config: Mapping[str, Any], variables: Mapping[str, Any]) -> None:
+    """Try a stage's configuration with the engine, as the host's commands will read it.
+
+    Args:
+        role: one of `SETTINGS`.
+        config: as `stage_config` returns it.
+        variables: the play's, to name the one that is wrong.
+
+    Raises:
+        AnsibleError: an option is wrong; one sentence that names the variable.
+    """
+    errors = importlib.import_module(f"{ENGINE}.common.errors")
+    settings = importlib.import_module(f"{ENGINE}.common.settings")
+    try:
+        parsed = settings.parse(config, settings_class(role))
+        if role in CHECKS:
+            module, name = CHECKS[role]
+            getattr(importlib.import_module(f"{ENGINE}.{module}"), name)(parsed)
+    except errors.ResilienceError as error:
+        error.option = variable_of(role, str(error.option), variables) if error.option else None
+        raise AnsibleError(str(error)) from error
+
+
+def variable_of(role: str, option: str, variables: Mapping[str, Any]) -> str:
+    """Return the variable from which an option of a role is taken, with what follows its name."""
+    name, rest = re.fullmatch(r"([a-z_]*)(.*)", option, re.DOTALL).groups()  # type: ignore[union-attr]
+    own, shared = f"{role}_{name}", f"{SHARED_ROLE}_{SHARED_NAMES.get(name, name)}"
+    return (own if own in variables or name not in shared_specification() else shared) + rest
+
+
+def stage_needs(
+    role: str, variables: Mapping[str, Any], value: Callable[[str], Any]
+) -> list[dict[str, Any]]:
+    """Return what a stage needs of its host; where its configuration is wrong, only what is wrong.
+
+    Args:
+        role: one of `SETTINGS`.
+        variables, value: as `role_options` takes them.
+    """
+    try:
+        options = _checked_options(role, variables, value)
+        if role == "staging_restore":
+            options["destinations"] = role_options("offsite_backup", variables, value)[
+                "destinations"
+            ]
+    except AnsibleError as error:
+        return [{"kind": "wrong", "text": str(error)}]
+    preflight = importlib.import_module(f"{ENGINE}.preflight.stage_needs")
+    return list(preflight.needs_of(role, options))
+
+
+def _checked_options(
+    role: str, variables: Mapping[str, Any], value: Callable[[str], Any]
+) -> dict[str, Any]:
+    options = role_options(role, variables, value)
+    host = {"state_dir": "/", "config_dir": "/", "scripts_dir": "/", "offsite_config": "/"}
+    if options.get("engine") == "auto":
+        host["engine"] = "embedded"  # what it is depends on the host
+    check_config(role, stage_config(role, {**options, **host}), variables)
+    return options
+
+
+def stage_secrets(role: str, config: Mapping[str, Any]) -> dict[str, list[str]]:
+    """Return the secrets in a stage's configuration, and the options that hold any.
+
+    Args:
+        role: one of `SETTINGS`.
+        config: as `stage_config` returns it.
+    """
+    kind = settings_class(role)
+    found = {
+        option: _secrets(kind, option, value, _names(config, value))
+        for option, value in config.items()
+    }
+    return {
+        "options": sorted(option for option, values in found.items() if values),
+        "values": sorted({one for values in found.values() for one in values}),
+    }
+
+
+def _secrets(kind: Any, option: str, value: Any, ordinary: list[str]) -> list[str]:
+    """Return the secrets in the value of an option, and in those of the options within it."""
+    known_secrets = importlib.import_module(f"{ENGINE}.common.known_secrets")
+    field = next((one for one in dataclasses.fields(kind) if one.name == option), None)
+    if field is None:
+        return []
+    if field.metadata.get("secret"):
+        return [str(one) for one in known_secrets.unlike(known_secrets.secrets_in(value), ordinary)]
+    hint = typing.get_type_hints(kind)[option]
+    inner = [one for one in (hint, *typing.get_args(hint)) if dataclasses.is_dataclass(one)]
+    parts = value if isinstance(value, list) else [value]
+    return [
+        secret
+        for part in parts
+        if inner and isinstance(part, Mapping)
+        for name, held in part.items()
+        for secret in _secrets(inner[0], name, held, _names(part, held))
+    ]
+
+
+def _names(values: Mapping[str, Any], without: Any) -> list[str]:
+    """Return the other texts among the values: a secret that is one of them hides nothing."""
+    return [one for one in values.values() if isinstance(one, str) and one != without]
+
+
+def settings_class(role: str) -> Any:
+    """Return the settings class of a stage."""
+    module, name = SETTINGS[role]
+    return getattr(importlib.import_module(f"{ENGINE}.{module}"), name)
 
 
 def tree_settings() -> Any:

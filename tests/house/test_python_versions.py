@@ -86,6 +86,22 @@ def test_what_is_newer_than_python_3_9_is_found(newer: str, tmp_path: Path) -> N
     assert oldest(file).returncode == 1
 
 
+# Keyword arguments that vermin does not see where they travel in `**options`.
+NEWER_KEYWORDS = {"pipesize", "process_group"}
+
+
+def newer_keywords(source: str) -> list[str]:
+    """Return the keyword arguments in a source that Python 3.9 does not know."""
+    calls = [node for node in ast.walk(ast.parse(source)) if isinstance(node, ast.Call)]
+    return [one.arg for call in calls for one in call.keywords if one.arg in NEWER_KEYWORDS]
+
+
+def test_no_newer_keyword_argument_is_given() -> None:
+    assert newer_keywords("start([], pipesize=9)") == ["pipesize"]
+    found = {path: newer_keywords(path.read_text()) for path in PLUGINS.rglob("*.py")}
+    assert {path: names for path, names in found.items() if names} == {}
+
+
 def test_nothing_in_the_plugins_is_newer() -> None:
     ended = oldest(PLUGINS)
     assert ended.returncode == 0, ended.stdout

@@ -27,6 +27,19 @@ FOREIGN = "15 2 * * 0 /usr/bin/true"
         ([MARK, "#Ansible: another", FOREIGN], ["#Ansible: another", FOREIGN, MARK, ENTRY], None),
         ([MARK], [MARK, ENTRY], []),
         ([MARK, "", "MAILTO=root"], ["", "MAILTO=root", MARK, ENTRY], ["", "MAILTO=root"]),
+        # The folder of the commands was moved.
+        (
+            [MARK, "0 */6 * * * /opt/old/monitor-disk-space.sh", FOREIGN],
+            [MARK, ENTRY, FOREIGN],
+            [FOREIGN],
+        ),
+        # The name of the entry was another one.
+        (["#Ansible: chefwell.resilience disk", ENTRY, FOREIGN], [MARK, ENTRY, FOREIGN], [FOREIGN]),
+        (
+            ["#Ansible: chefwell.resilience disk", FOREIGN],
+            ["#Ansible: chefwell.resilience disk", FOREIGN, MARK, ENTRY],
+            None,
+        ),
         # A line with the same command but without the comment belongs to the user.
         ([ENTRY], [ENTRY, MARK, ENTRY], [ENTRY]),
     ],

@@ -13,6 +13,8 @@ import sys
 from collections.abc import Callable, Sequence
 from typing import IO, Any, NamedTuple
 
+from ..common.errors import ResilienceError
+from ..common.mask import mask
 from ..common.system_errors import reason
 from ..pages import render_text
 
@@ -33,6 +35,8 @@ class Command(NamedTuple):
         notifies: whether it sends notifications, and so has `--test-message`.
         limits: returns the seconds that a run may take, and those of a filesystem, given the
             configuration; only for a command with a supervisor.
+        check: raises ResilienceError where the configuration is wrong in what its class cannot see;
+            given the configuration and its file.
     """
 
     summary: str
@@ -42,6 +46,7 @@ class Command(NamedTuple):
     failure: Callable[[Sequence[str], str], str] = lambda given, text: ""
     notifies: bool = False
     limits: Callable[[Any], tuple[float, float]] | None = None
+    check: Callable[[Any, str], object] = lambda values, path: None
 
 
 class OutputError(OSError):
@@ -57,7 +62,7 @@ def print_result(text: str, end: str = "\n") -> None:
     if sys.stdout is None:  # the command was started with it closed
         return
     try:
-        sys.stdout.write(text + end)
+        sys.stdout.write(mask(text) + end)
         sys.stdout.flush()
     except OSError as error:
         _discard(sys.stdout)
@@ -89,7 +94,7 @@ def warn(text: str, end: str = "\n") -> None:
     if sys.stderr is None:
         return
     try:
-        sys.stderr.write(text + end)
+        sys.stderr.write(mask(text) + end)
         sys.stderr.flush()
     except OSError:
         _discard(sys.stderr)
@@ -101,6 +106,23 @@ def _discard(stream: IO[str]) -> None:
     Otherwise the interpreter tries to write it again when it ends, and makes that its exit code.
     """
     os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
+
+
+def check_notifications(settings: Any, path: str) -> None:
+    """Check the addresses that a stage notifies.
+
+    Args:
+        settings: of the stage.
+        path: its configuration file.
+
+    Raises:
+        ResilienceError: one is wrong; names it and the file.
+    """
+    try:
+        settings.check_notifications()
+        settings.validate_services()
+    except ResilienceError as error:
+        raise error.of_file(path) from error
 
 
 def now() -> str:
@@ -124,7 +146,7 @@ def append_log(path: str, lines: Sequence[str]) -> str | None:
     """
     try:
         with open(path, "a", encoding="utf-8", errors="backslashreplace") as log:
-            log.writelines(f"{line}\n" for line in lines)
+            log.writelines(f"{mask(line)}\n" for line in lines)
     except OSError as error:
         return f"the log {path} cannot be written: {reason(error)}"
     return None

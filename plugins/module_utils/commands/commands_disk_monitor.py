@@ -11,6 +11,7 @@ import contextlib
 import json
 import time
 from collections.abc import Sequence
+from functools import partial
 from typing import Any
 
 from ..common import run_steps
@@ -78,10 +79,7 @@ def _forget(settings: DiskSettings) -> int:
 def _monitor(settings: DiskSettings, arguments: argparse.Namespace) -> int:
     if arguments.forget:
         return _forget(settings)
-    disk_command.check_settings(settings, arguments.config, services=arguments.check)
-    if arguments.check:
-        print_result("the configuration is right")
-        return exit_code(OK)
+    disk_command.check_settings(settings, arguments.config)
     with disk_command.one_child():
         return _plugin(settings) if arguments.nagios else _run(settings, arguments.json)
 
@@ -198,7 +196,6 @@ def _store(
 
 def _monitor_arguments(parser: argparse.ArgumentParser) -> None:
     chosen = parser.add_mutually_exclusive_group()
-    chosen.add_argument("--check", action="store_true", help="check the configuration and exit")
     chosen.add_argument(
         "--forget", action="store_true", help="delete the stored samples and alert state and exit"
     )
@@ -218,5 +215,6 @@ COMMANDS = {
         _plugin_failure,
         notifies=True,
         limits=lambda settings: (settings.run_time_limit, settings.time_limit),
+        check=partial(disk_command.check_settings, services=True),
     ),
 }

@@ -38,7 +38,17 @@ from ..offsite.offsite_settings import (
     SyncSettings,
 )
 from ..pages import render_offsite
-from .command import EXIT_OK, Command, append_log, colour, now, print_page, print_result, warn
+from .command import (
+    EXIT_OK,
+    Command,
+    append_log,
+    check_notifications,
+    colour,
+    now,
+    print_page,
+    print_result,
+    warn,
+)
 
 
 def _destination_argument(parser: argparse.ArgumentParser) -> None:
@@ -277,6 +287,7 @@ COMMANDS = {
         _sync,
         _sync_arguments,
         notifies=True,
+        check=check_notifications,
     ),
     "verify-offsite-backups": Command(
         "compare the offsite copy by content",

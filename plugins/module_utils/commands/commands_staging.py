@@ -23,7 +23,17 @@ from ..pages import render_drill
 from ..pages.render_titles import phase_title
 from ..proof import drill_result, proof_settings, restore_settings
 from ..proof.restore_settings import RestoreSettings
-from .command import EXIT_OK, Command, append_log, colour, now, print_page, print_result, warn
+from .command import (
+    EXIT_OK,
+    Command,
+    append_log,
+    check_notifications,
+    colour,
+    now,
+    print_page,
+    print_result,
+    warn,
+)
 
 
 def _drill_arguments(parser: argparse.ArgumentParser) -> None:
@@ -225,6 +235,7 @@ COMMANDS = {
         _drill,
         _drill_arguments,
         notifies=True,
+        check=check_notifications,
     ),
     "validate-staging": Command("validate the restored staging again", RestoreSettings, _validate),
     "cleanup-staging": Command("remove staging", RestoreSettings, _cleanup, _cleanup_arguments),

@@ -81,12 +81,7 @@ def check_settings(settings: DiskSettings, file: str, *, services: bool = False)
         if services:
             settings.validate_services()
     except ResilienceError as error:
-        raise ResilienceError(
-            f"{file}: {error.problem}",
-            option=error.option,
-            value=error.value,
-            remedy=error.remedy,
-        ) from error
+        raise error.of_file(file) from error
 
 
 @contextlib.contextmanager

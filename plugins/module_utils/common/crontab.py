@@ -7,17 +7,21 @@
 An entry is a line below a comment that names it, the same comment that `ansible.builtin.cron`
 writes. That module takes whatever line stands below for the entry: where a person has deleted the
 line and left the comment, the next line would be overwritten or removed. Here a line belongs to the
-entry only if it also runs the entry's command.
+entry only if it also runs the entry's command: the same file name, in whatever folder, because
+folders are moved.
 """
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Sequence
 
 # Five fields or one of crontab(5)'s words, then the command.
 _LINE = re.compile(r"\s*(?:@\w+|(?:[^\s#]\S*\s+){4}\S+)\s+(\S+)")
 _MARK = "#Ansible: {}"
+# What all comments of this collection begin with.
+_OURS = _MARK.format("chefwell.resilience ")
 
 
 def with_entry(lines: Sequence[str], name: str, job: str, schedule: str | None) -> list[str]:
@@ -26,7 +30,7 @@ def with_entry(lines: Sequence[str], name: str, job: str, schedule: str | None) 
     Args:
         lines: the crontab.
         name: of the entry, in the comment above it.
-        job: what it runs; its first word, a path, identifies the line.
+        job: what it runs; the file name of its first word, a path, identifies the line.
         schedule: the five fields; None to remove the entry.
 
     Returns:
@@ -38,16 +42,25 @@ def with_entry(lines: Sequence[str], name: str, job: str, schedule: str | None) 
     rest = list(lines)
     while rest:
         line = rest.pop(0)
-        if line.strip() != mark:
+        below = rest[0] if rest else ""
+        # An entry whose name has changed runs the very same job.
+        renamed = line.startswith(_OURS) and bool(below) and _runs(below, job)
+        if line.strip() != mark and not renamed:
             kept.append(line)
             continue
-        if rest and _command(rest[0]) == job.split()[0]:
+        if renamed or os.path.basename(_command(below) or "") == os.path.basename(job.split()[0]):
             rest.pop(0)
             place = len(kept) if place is None else place
     if schedule is not None:
         place = len(kept) if place is None else place
         kept[place:place] = [mark, f"{schedule} {job}"]
     return kept
+
+
+def _runs(line: str, job: str) -> bool:
+    """Return whether a line runs a job with the same arguments."""
+    found = _LINE.match(line)
+    return found is not None and line[found.start(1) :].split() == job.split()
 
 
 def _command(line: str) -> str | None:

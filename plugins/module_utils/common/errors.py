@@ -44,6 +44,12 @@ class ResilienceError(Exception):
             parts += [" - ", self.remedy]
         return join(parts, "")
 
+    def of_file(self, path: str) -> ResilienceError:
+        """Return the error of an option that a file holds."""
+        return ResilienceError(
+            f"{path}: {self.problem}", option=self.option, value=self.value, remedy=self.remedy
+        )
+
     def __str__(self) -> str:
         return str(self.message())
 

@@ -186,6 +186,7 @@ def run(
     stdout: IO[bytes] | int = subprocess.PIPE,
     input: bytes | None = None,
     cwd: str | None = None,
+    undecodable: str = "backslashreplace",
 ) -> ProcessResult:
     """Run a program to its end, or to the time limit.
 
@@ -196,6 +197,7 @@ def run(
         stdin, stdout: its input and output; by default none and captured.
         input: bytes for its standard input.
         cwd: the folder that it starts in.
+        undecodable: what becomes of output that is no UTF-8, as `bytes.decode` takes it.
 
     Raises:
         ResilienceError: the program does not exist or may not be run.
@@ -214,7 +216,7 @@ def run(
             output, errors = process.communicate()
     return ProcessResult(
         process.returncode,
-        (output or b"").decode("utf-8", "backslashreplace"),
+        (output or b"").decode("utf-8", undecodable),
         (errors or b"").decode("utf-8", "backslashreplace"),
         timed_out,
     )

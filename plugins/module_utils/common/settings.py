@@ -16,6 +16,7 @@ from __future__ import annotations
 
 import collections.abc
 import dataclasses
+import importlib
 import json
 import types
 import typing
@@ -160,16 +161,23 @@ def parse(
                     option=prefix + name,
                     remedy=f"give {prefix}{name}",
                 )
+        _remember_secrets(fields, parsed)
         return kind(**parsed)
     except ResilienceError as error:
         if source and not prefix:
-            raise ResilienceError(
-                f"{source}: {error.problem}",
-                option=error.option,
-                value=error.value,
-                remedy=error.remedy,
-            ) from error
+            raise error.of_file(source) from error
         raise
+
+
+def _remember_secrets(fields: Mapping[str, Any], parsed: Mapping[str, Any]) -> None:
+    """Register the secrets, so that they are masked wherever text is shown or kept."""
+    secret = [name for name in parsed if fields[name].metadata.get("secret")]
+    if secret and any(parsed[name] for name in secret):
+        ordinary = [value for name, value in parsed.items() if isinstance(value, str)]
+        ordinary = [value for value in ordinary if value not in [parsed[name] for name in secret]]
+        # Loaded where there is a secret only: most runs of the monitor have none.
+        known = importlib.import_module("..common.known_secrets", __package__)
+        known.remember(known.secrets_in([parsed[name] for name in secret]), ordinary)
 
 
 def unknown_option(

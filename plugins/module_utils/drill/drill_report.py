@@ -18,6 +18,7 @@ from typing import Any
 from ..common.errors import ResilienceError
 from ..common.files import replace_file
 from ..common.language import translations
+from ..common.mask import mask
 from ..pages import junit, render_html
 
 FILES = ("report.json", "report.html", "junit.xml")
@@ -59,4 +60,4 @@ def write(
 
 def _write(folder: str, name: str, text: str) -> None:
     os.makedirs(folder, mode=0o700, exist_ok=True)
-    replace_file(os.path.join(folder, name), text)
+    replace_file(os.path.join(folder, name), mask(text))

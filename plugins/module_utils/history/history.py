@@ -24,6 +24,7 @@ from typing import Any, NamedTuple
 from ..common import run_steps
 from ..common.errors import ResilienceError
 from ..common.locks import lock_folder
+from ..common.mask import mask
 from ..common.system_errors import reason
 
 FILE = "history.sqlite3"
@@ -378,7 +379,7 @@ class History:
         with self._writing() as database:
             database.execute(
                 "INSERT INTO event (stage, kind, time, level, data) VALUES (?, ?, ?, ?, ?)",
-                (event.stage, event.kind, event.time, event.level, json.dumps(event.data)),
+                (event.stage, event.kind, event.time, event.level, mask(json.dumps(event.data))),
             )
             database.execute(
                 "DELETE FROM event WHERE stage = ? AND kind = ? AND id <="
@@ -437,7 +438,7 @@ class History:
         """
         with self._writing() as database:
             database.execute(
-                "INSERT OR REPLACE INTO document VALUES (?, ?)", (name, json.dumps(content))
+                "INSERT OR REPLACE INTO document VALUES (?, ?)", (name, mask(json.dumps(content)))
             )
 
 

@@ -20,6 +20,7 @@ from typing import Any
 
 from ..common import process
 from ..common.errors import ResilienceError
+from ..common.mask import mask
 from .outbox import DeliveryOutcome
 
 # What a ping says (healthchecks.io, "Pinging API"): appended to the path of its address.
@@ -114,7 +115,9 @@ def ping(address: str, action: str, body: str = "", *, time_limit: float = 20) -
     Returns:
         None when it arrived, else the reason as text.
     """
-    work = {"ping": {"address": address, "path": PING_ACTIONS[action], "body": body[-PING_BODY:]}}
+    work = {
+        "ping": {"address": address, "path": PING_ACTIONS[action], "body": mask(body)[-PING_BODY:]}
+    }
     lines, problem = _run_worker(work, time_limit)
     for line in lines:
         return line["problem"] or None

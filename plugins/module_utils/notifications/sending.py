@@ -12,6 +12,7 @@ import gettext
 from collections.abc import Mapping, Sequence
 
 from ..common.levels import OK
+from ..common.mask import mask
 from . import alerts, delivery, outbox
 from .alert_store import AlertStore
 from .alerts import AlertState, Notification
@@ -119,8 +120,8 @@ def _message(
         notification.key,
         notification.level,
         notification.time,
-        title,
-        body,
+        mask(title),
+        mask(body),
     )
 
 

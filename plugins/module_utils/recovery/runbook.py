@@ -20,6 +20,7 @@ from ..common import quantity
 from ..common.errors import ResilienceError
 from ..common.files import replace_file
 from ..common.language import translations
+from ..common.mask import mask
 from ..common.safe_text import clean_all
 from ..common.system_errors import reason
 from ..offsite import offsite_fetch
@@ -63,7 +64,7 @@ def write(
         return False
     try:
         os.makedirs(os.path.dirname(path), mode=0o755, exist_ok=True)
-        replace_file(path, text)  # closed to others: it names people
+        replace_file(path, mask(text))  # closed to others: it names people
     except OSError as error:
         raise ResilienceError(
             f"the runbook cannot be written: {reason(error)}",

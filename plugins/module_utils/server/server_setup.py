@@ -302,7 +302,7 @@ def _schedule_job(setup: ClientSetup, root: str, changes: _Changes) -> None:
             )
         return
     command = [program, "-u", setup.account]
-    listed = process.run([*command, "-l"], time_limit=60)
+    listed = process.run([*command, "-l"], time_limit=60, undecodable="surrogateescape")
     before = listed.output.splitlines() if listed.code == 0 else []
     job = f"{os.path.join(setup.kit_dir, 'keep-offsite-copy.sh')} {setup.client}"
     name = f"chefwell.resilience offsite copy {root}"
@@ -311,7 +311,7 @@ def _schedule_job(setup: ClientSetup, root: str, changes: _Changes) -> None:
         return
 
     def change() -> None:
-        text = "".join(f"{line}\n" for line in after).encode()
+        text = "".join(f"{line}\n" for line in after).encode("utf-8", "surrogateescape")
         outcome = process.run([*command, "-"], time_limit=60, input=text)
         if outcome.code != 0:
             raise ResilienceError(

@@ -34,8 +34,9 @@ from typing import Any
 from ..checks import checks
 from ..checks.checks import CheckResult, Evidence
 from ..checks.findings import Finding
-from ..common import json_text
+from ..common import json_text, known_secrets
 from ..common.errors import ResilienceError
+from ..common.mask import mask
 from ..common.messages import _, join
 
 LARGEST_RESPONSE = 32 << 20
@@ -348,7 +349,8 @@ def _judge(
     schema: str,
     rows: Callable[[str, str], int | None],
 ) -> int | None:
-    begins = body[:120].decode("utf-8", "backslashreplace")
+    # Masked before it is cut, because half a secret is not recognized any more.
+    begins = mask(body[:4000].decode("utf-8", "backslashreplace"))[:120]
     expected = step.get("status", 200)
     if status != expected:
         raise _Wrong(
@@ -382,6 +384,8 @@ def _judge(
         )
     for name, path in step.get("capture", {}).items():
         values[name] = str(seen[path])
+        if name in ("token", "cookie", "session"):
+            known_secrets.remember([values[name]])
     for path, value in step.get("equals", {}).items():
         if seen[path] != value:
             raise _Wrong(_differs(path, seen[path], repr(value)), status)
@@ -404,7 +408,7 @@ def _differs(path: str, found: Any, expected: str) -> str:
     return _(
         "%(path)s is %(found)s instead of %(expected)s",
         path=path,
-        found=repr(found),
+        found=mask(repr(found)),
         expected=expected,
     )
 
@@ -424,7 +428,7 @@ def _counted(
         text = _(
             "%(path)s is no number and no list: %(found)s",
             path=step["count"]["at"],
-            found=repr(value)[:120],
+            found=mask(repr(value))[:120],
         )
         raise _Wrong(text, status)
     table = f"{schema}.{step['count']['table']}"

@@ -1,0 +1,129 @@
+"""What a stage needs of a host, and what of it is missing there."""
+
+from __future__ import annotations
+
+import socket
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+from ansible_collections.chefwell.resilience.plugins.module_utils.commands import commands_doctor
+from ansible_collections.chefwell.resilience.plugins.module_utils.preflight import (
+    host_problems,
+    packages,
+    stage_needs,
+)
+
+OFFSITE = {"destinations": [{"host": "backup", "port": 22}], "backup_path": "/b"}
+
+
+def names(stage: str, config: dict[str, Any]) -> set[str]:
+    return {str(need.get("name", need["kind"])) for need in stage_needs.needs_of(stage, config)}
+
+
+def test_a_stage_needs_what_its_options_use() -> None:
+    assert names("disk_monitor", {}) == {"psutil"}
+    assert names("disk_monitor", {"cron_enabled": True, "notify": ["x"], "metrics_file": "m"}) == {
+        *("psutil", "crontab", "apprise", "prometheus_client")
+    }
+    assert names("offsite_backup", OFFSITE) == {"folder", "reach", "rsync", "ssh", "ssh-keygen"}
+    rclone = {"destinations": [{"transport": "rclone"}]}
+    assert names("offsite_backup", rclone) == {"rclone"}
+    embedded = {"engine": "embedded", "sandbox": True, "source": "offsite"}
+    assert names("staging_restore", embedded) == {"psycopg2", "psutil", "bwrap", "postgres"}
+    compose = {"engine": "compose", "runbook": "/r", "source": "offsite"}
+    assert names("staging_restore", compose) == {
+        *("psycopg2", "jinja2", "docker", "docker program")
+    }
+
+
+def test_a_key_that_may_only_write_fetches_nothing() -> None:
+    offsite = {"engine": "external", "source": "offsite", "destinations": [{"host": "backup"}]}
+    (wrong,) = (need for need in stage_needs.needs_of("staging_restore", offsite) if "text" in need)
+    assert "staging_restore_offsite_key_file" in wrong["text"]
+    for more in (
+        {"offsite_key_file": "/root/.ssh/read"},
+        {"source": "local"},
+        {"destinations": [{"host": "backup", "mode": "account"}]},
+        {"destinations": [{"transport": "rclone"}]},
+    ):
+        assert "wrong" not in names("staging_restore", {**offsite, **more})
+
+
+def test_everything_that_is_missing_is_found_at_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(host_problems, "PLACES", str(tmp_path))
+    with socket.socket() as closed:
+        closed.bind(("127.0.0.1", 0))
+        port = closed.getsockname()[1]
+        needs = [
+            {"kind": "program", "name": "rsync"},
+            {"kind": "program", "name": "rsync"},
+            {"kind": "program", "name": "crontab", "instead": "turn it off"},
+            {"kind": "program", "name": "docker program", "docker": True},
+            {"kind": "library", "name": "no_such_library"},
+            {"kind": "library", "name": "json"},
+            {"kind": "folder", "option": "resilience_backup_path", "path": str(tmp_path / "none")},
+            {"kind": "reach", "option": "o", "host": "127.0.0.1", "port": port, "seconds": 1},
+            {"kind": "postgres", "bin_dir": str(tmp_path)},
+            {"kind": "account", "option": "user", "name": "nobody-of-this-name"},
+            {"kind": "wrong", "text": "a threshold is wrong"},
+        ]
+        found = host_problems.problems(needs, sys.executable, "debian")
+    texts = [one.text for one in found]
+    assert texts[0] == "rsync: not found on this host. Install rsync (Debian)"
+    assert texts[1].endswith("Install cron (Debian), or turn it off")
+    assert "No such file or directory [resilience_backup_path]; mount or make" in texts[2]
+    assert "cannot be reached from this host: Connection refused [o]" in texts[3]
+    assert "the folder lacks PostgreSQL's" in texts[4]
+    assert "useradd --create-home --shell /bin/sh nobody-of-this-name" in texts[5]
+    assert texts[6] == "a threshold is wrong"
+    assert texts[7] == f"{sys.executable} lacks no_such_library" and len(texts) == 8
+    command = packages.install_command("debian", {one.name for one in found})
+    assert command == "apt-get install cron rsync"
+
+
+@pytest.mark.parametrize(
+    ("known", "family"),
+    [
+        (["debian"], "debian"),
+        (["ubuntu", "debian"], "debian"),
+        (["rocky", "rhel", "centos", "fedora"], "rhel"),
+        (["alpine"], ""),
+    ],
+)
+def test_systems_have_families(known: list[str], family: str) -> None:
+    assert packages.family(known) == family
+
+
+def test_packages_have_the_names_of_the_family() -> None:
+    assert packages.install_command("rhel", ["crontab", "ssh"]) == (
+        "dnf install cronie openssh-clients"
+    )
+    assert packages.install_command("", ["crontab"]) == ""
+    assert set(packages.PACKAGES["debian"]) == set(packages.PACKAGES["rhel"])
+
+
+def test_an_interpreter_that_is_none_or_too_old_is_named(tmp_path: Path) -> None:
+    old = tmp_path / "python"
+    old.write_text('#!/bin/sh\necho "[[3, 8], []]"\n')
+    old.chmod(0o755)
+    assert host_problems.interpreter(str(old), [])[0] == "it is Python 3.8"
+    assert host_problems.interpreter("/bin/true", ["x"]) == ("it prints nothing", ["x"])
+    assert host_problems.interpreter(sys.executable, ["json"]) == ("", [])
+
+
+def test_doctor_finds_what_a_stage_lost(tmp_path: Path) -> None:
+    settings = commands_doctor.DoctorSettings(str(tmp_path), (str(tmp_path),))
+    assert "no stage is installed" in commands_doctor.diagnosis(settings)["problems"][0]
+    (tmp_path / "disk.json").write_text(f'{{"state_dir": "/s", "backup_path": "{tmp_path}"}}')
+    well = commands_doctor.diagnosis(settings)
+    assert well["problems"] == [] and well["stages"] == ["disk"]
+    (tmp_path / "offsite.json").write_text('{"state_dir": "/s", "desinations": []}')
+    (tmp_path / "disk.json").write_text('{"state_dir": "/s", "backup_path": "/nowhere"}')
+    ill = commands_doctor.diagnosis(settings)["problems"]
+    assert any("did you mean 'destinations'?" in one for one in ill)
+    assert any("/nowhere: No such file" in one for one in ill)
+    assert len(ill) == 2

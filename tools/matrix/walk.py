@@ -1,0 +1,163 @@
+"""The walk: from the built artifact to a proved restore, a second run and a rollback."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import os
+import re
+import subprocess
+import time
+from pathlib import Path
+
+from .bistro import VARIABLES
+from .controllers import Controller
+from .hosts import Host, ssh
+
+# What a host may keep: its own logs and caches, what PostgreSQL writes, Ansible's folder, and the
+# client's key, as docs/getting-started.md says. The crontab is compared by what it holds.
+LEFT = (
+    *(
+        "/proc",
+        "/sys",
+        "/dev",
+        "/run",
+        "/tmp",
+        "/var/tmp",
+        "/var/log",
+        "/var/cache",
+        "/var/lib/apt",
+    ),
+    *("/var/lib/postgresql", "/var/spool/cron", "/root/.ansible", "/root/.ssh", "/.old"),
+)
+SNAPSHOT = "find / -xdev {} ! -type d -printf '%p %m %u %s %T@\\n' | sort; crontab -l"
+
+
+@dataclasses.dataclass
+class Verdict:
+    """What came of one host.
+
+    Attributes:
+        host: its name.
+        problems: what was not as it must be; empty where all was.
+        first, second: seconds of the two runs of the play for all hosts.
+    """
+
+    host: str
+    problems: list[str]
+    first: float = 0.0
+    second: float = 0.0
+
+
+def walk(controller: Controller, hosts: list[Host], home: Path) -> list[Verdict]:
+    """Walk on all hosts but the last one, which is the backup server."""
+    *production, backup = hosts
+    write_project(home, hosts)
+    before = {host.name: snapshot(host) for host in production}
+    verdicts = {host.name: Verdict(host.name, []) for host in production}
+    first, seconds = play(controller, home, "site")
+    (home / "first.log").write_text(first)
+    for host in production:
+        one = verdicts[host.name]
+        one.first = seconds
+        one.problems += _first_run(host, backup, first)
+    second, seconds = play(controller, home, "site")
+    (home / "second.log").write_text(second)
+    for host in production:
+        verdicts[host.name].second = seconds
+        if not _recap(host, second, changed="0"):
+            verdicts[host.name].problems.append("the second run changed something, or failed")
+    back, _seconds = play(controller, home, "rollback_all")
+    (home / "rollback.log").write_text(back)
+    for host in production:
+        left = snapshot(host) ^ before[host.name]
+        if left:
+            verdicts[host.name].problems.append(f"rollback left {sorted(left)[:5]}")
+    return list(verdicts.values())
+
+
+def play(controller: Controller, home: Path, name: str, *words: str) -> tuple[str, float]:
+    """Run a playbook by its full name; return what it printed, and its seconds."""
+    started = time.monotonic()
+    ended = subprocess.run(
+        [
+            controller.program("ansible-playbook"),
+            "-i",
+            "inventory.yml",
+            f"chefwell.resilience.{name}",
+        ]
+        + list(words),
+        cwd=home,
+        env={
+            "PATH": os.environ["PATH"],
+            "HOME": str(home),
+            "LC_ALL": "C.UTF-8",
+            "ANSIBLE_NOCOLOR": "1",
+            "ANSIBLE_COLLECTIONS_PATH": f"{home / 'collections'}:{controller.collections}",
+        },
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        check=False,
+    )
+    return ended.stdout, time.monotonic() - started
+
+
+def snapshot(host: Host) -> set[str]:
+    """Return path, mode, owner, size and time of each file of a host, and its crontab."""
+    left_out = " ".join(f"-path {path} -prune -o" for path in LEFT)
+    return set(host.run(SNAPSHOT.format(left_out), check=False).splitlines())
+
+
+def _recap(host: Host, printed: str, *, changed: str) -> bool:
+    counts = rf"^{host.name} +: ok=\d+ +changed={changed} +unreachable=0 +failed=0"
+    return re.search(counts, printed, re.MULTILINE) is not None
+
+
+def _first_run(host: Host, backup: Host, printed: str) -> list[str]:
+    problems = []
+    if not _recap(host, printed, changed=r"\d+"):
+        reason = re.findall(rf"fatal: \[{host.name}[^\n]*", printed)
+        return [f"the play failed: {' '.join(reason)[:400]}"]
+    report = json.loads(host.run("cat /var/lib/chefwell-resilience/drill/report.json || echo '{}'"))
+    if report.get("verdict") != "passed":
+        problems.append(f"the drill: {report.get('verdict')} {report.get('problem')}")
+    if {"shop_north", "shop_south"} - {one["name"] for one in report.get("schemas", [])}:
+        problems.append("the report lacks a tenant")
+    copies = backup.run(f"ls -R /backups/{host.name} | grep -c 'bistro-.*sql.gz$'", check=False)
+    if copies.strip() != "3":
+        problems.append(f"the backup server has {copies.strip()} copies instead of 3")
+    for command in ("disk-status", "verify-offsite-backups", "doctor"):
+        page = host.run(f"/root/restaurante/scripts/{command}.sh", check=False)
+        if not page or re.search(r"chefwell(?![-._]resilience)", page, re.IGNORECASE):
+            problems.append(f"{command}: {page[:200]!r}")
+    scheduled = host.run("crontab -l")
+    if scheduled.count("chefwell.resilience") < 2 or "/root/dump-bistro.sh" not in scheduled:
+        problems.append(f"the crontab is {scheduled!r}")
+    return problems
+
+
+def write_project(home: Path, hosts: list[Host]) -> None:
+    """Write what the owner has: an inventory and one file of variables."""
+    *production, backup = hosts
+    key = backup.key
+    common = " ".join(ssh(key)[3:])
+    inventory = {
+        "all": {
+            "vars": {
+                "ansible_user": "root",
+                "ansible_ssh_private_key_file": str(key),
+                "ansible_ssh_common_args": common,
+            },
+            "children": {
+                "production": {
+                    "hosts": {one.name: {"ansible_host": one.address} for one in production}
+                },
+                "backup_servers": {"hosts": {backup.name: {"ansible_host": backup.address}}},
+            },
+        }
+    }
+    (home / "inventory.yml").write_text(json.dumps(inventory, indent=1))
+    (home / "group_vars").mkdir(exist_ok=True)
+    (home / "group_vars" / "production.yml").write_text(json.dumps(VARIABLES, indent=1))
