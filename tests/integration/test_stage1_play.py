@@ -144,7 +144,7 @@ def test_a_wrong_configuration_fails_the_play_and_is_named(host: Host) -> None:
     before = crontab()
     run = host.run(PLAYBOOK, disk_monitor_warning=95)
     assert run.returncode != 0 and "not before critical" in run.stdout, run.stdout
-    assert "[warning=95]" in run.stdout and str(host.root / "etc" / "disk.json") in run.stdout
+    assert "[disk_monitor_warning=95]" in run.stdout and "Traceback" not in run.stdout
     assert crontab() == before
 
 

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import functools
 import os
 import re
 import signal
@@ -96,6 +97,18 @@ class Transfer:
     def ok(self) -> bool:
         """Whether everything in the list is done; vanished files give `code` 24."""
         return self.code == 0
+
+
+@functools.lru_cache(maxsize=1)
+def local_version() -> tuple[int, ...]:
+    """Return the version of this host's rsync; an empty one where it states none.
+
+    Raises:
+        ResilienceError: there is no rsync.
+    """
+    stated = process.run(["rsync", "--version"], time_limit=20).output
+    found = re.search(r"version v?(\d+)\.(\d+)\.(\d+)", stated)
+    return tuple(int(part) for part in found.groups()) if found else ()
 
 
 def command(

@@ -22,7 +22,7 @@ from .ssh import Destination
 from .ssh_command import SshCommand
 from .transport import Delivery, FinishResult, RemoteFile, TransferRequest
 
-# rsync writes files through to disk (`--fsync`) from this version on.
+# rsync writes files through to disk (`--fsync`) from this version on, on both sides.
 _DURABLE_FROM = (3, 2, 4)
 
 
@@ -101,7 +101,8 @@ class AccountTransport:
 
         The server's rsync is assumed to be a recent one.
         """
-        options = _RunOptions.of(delivery, durable=delivery.durable)
+        durable = delivery.durable and rsync.local_version() >= _DURABLE_FROM
+        options = _RunOptions.of(delivery, durable=durable)
         with contextlib.suppress(ResilienceError, OSError):
             self._started_runs[options] = options.start(self.destination)
 
@@ -251,7 +252,7 @@ class AccountTransport:
         self, names: Sequence[str], delivery: Delivery, *, remove_missing: bool = False
     ) -> Transfer:
         version = tuple(int(part) for part in self._server_rsync.split("."))
-        durable = delivery.durable and version >= _DURABLE_FROM
+        durable = delivery.durable and min(version, rsync.local_version()) >= _DURABLE_FROM
         options = _RunOptions.of(delivery, durable=durable, remove_missing=remove_missing)
         run = self._started_runs.pop(options, None)
         _cancel_all(self._started_runs)
