@@ -11,6 +11,8 @@ import json
 import os
 from typing import Any
 
+from .mask import mask
+
 # Of names that no pattern of a backup or of a textfile collector fits.
 TEMPORARY_PREFIX = ".new-"
 
@@ -65,13 +67,13 @@ def replace_file(
 
 
 def replace_json(path: str, value: Any, *, mode: int = 0o600, sole_writer: bool = False) -> None:
-    """Replace a file with a value as JSON; see `replace_file`.
+    """Replace a file with a value as JSON, secrets masked; see `replace_file`.
 
     Raises:
         OSError: it cannot be written.
         TypeError: JSON has no form for the value.
     """
-    replace_file(path, json.dumps(value), mode=mode, sole_writer=sole_writer)
+    replace_file(path, mask(json.dumps(value)), mode=mode, sole_writer=sole_writer)
 
 
 def sync_folder(folder: str) -> None:

@@ -12,6 +12,7 @@ import os
 from ..common.errors import ResilienceError
 from ..common.files import replace_file
 from ..common.language import translations
+from ..common.mask import mask
 from ..common.system_errors import reason
 from ..history.history import History
 from ..notifications.notification_settings import StageSettings
@@ -45,8 +46,8 @@ def write_or_report(
     )
     try:
         # The next run makes it anew, so a power failure may take it.
-        replace_file(json_path(path), json.dumps(status), mode=mode, durable=False)
-        replace_file(path, page, mode=mode, durable=False)
+        replace_file(json_path(path), mask(json.dumps(status)), mode=mode, durable=False)
+        replace_file(path, mask(page), mode=mode, durable=False)
     except OSError as error:
         refused = ResilienceError(
             f"the status page cannot be written: {reason(error)}",
