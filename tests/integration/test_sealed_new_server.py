@@ -39,6 +39,7 @@ def test_a_fresh_host_recovers_with_the_offline_key_and_the_playbook(
         "signers": [signer],
         "last_link": sent.last_link,
     }
+    (tmp_path / "new").mkdir(mode=0o755)
     with production.alone(tmp_path / "new") as new:
         access = new.settings
         root = tmp_path / "host"
