@@ -42,6 +42,8 @@ def _swap(both: SealedLab, wanted: str, held: str) -> None:
         if held:
             shutil.move(folder, folder.with_name(f"{folder.name}-{held}"))
         if wanted:
+            if folder.exists():
+                folder.rmdir()  # the empty one of the beginning
             shutil.move(folder.with_name(f"{folder.name}-{wanted}"), folder)
         elif folder == both.lab.copy:
             folder.mkdir()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import shutil
 import socket
 import time
@@ -83,5 +84,8 @@ def test_a_fresh_host_recovers_with_the_offline_key_and_the_playbook(
         newest = max((server.backups / "daily").glob("*.age"))
         for path in server.backups.glob(f"*/{newest.name.removesuffix('.age')}*"):
             path.unlink()
-        refused = host.command("disaster-recovery", "--from-offsite")
-        assert refused.returncode != 0 and "withheld" in refused.stdout + refused.stderr
+        refused = host.command("disaster-recovery", "--from-offsite", "--json")
+        assert refused.returncode != 0 and "withheld" in json.loads(refused.stdout)["problem"]
+        page = host.command("disaster-recovery", "--from-offsite")
+        assert page.returncode != 0 and "Traceback" not in page.stderr, page.stderr
+        assert "❌" in page.stdout

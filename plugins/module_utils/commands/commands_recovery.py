@@ -255,10 +255,10 @@ def _page(settings: RestoreSettings, result: dict[str, Any]) -> list[str]:
     language = translations(settings.language)
     tr = language.gettext
     result = translate_result(language, result)
-    lines = [
-        tr("📁 Backup: %(file)s, of %(moment)s")
-        % {"file": result["backup"]["path"], "moment": result["backup"]["taken_at"]}
-    ]
+    lines = []
+    if result["backup"]:  # without one it could not be fetched
+        backup = {"file": result["backup"]["path"], "moment": result["backup"]["taken_at"]}
+        lines.append(tr("📁 Backup: %(file)s, of %(moment)s") % backup)
     for phase in result["phases"]:
         title = render_titles.phase_title(language, phase["name"])
         lines.append(f"   - {title}: {quantity.duration(language, phase['seconds'])}")
