@@ -75,6 +75,7 @@ class Lab:
             "state_dir": str(self.root / "state"),
             "log_file": str(self.root / "log"),
             "language": "en",
+            "bandwidth_kbps": 0,
             "rpo_hours": 800_000,
             "schedule": {tier: 800_000 for tier in TIERS},
         }

@@ -367,7 +367,8 @@ class _SyncRun:
         # Digests of what is new are taken while it is on its way.
 
         with ThreadPoolExecutor(max_workers=1) as pool:
-            digests = pool.submit(self._digests, tree) if remote.gate and to_send else None
+            early = settings.transport.takes_digests and to_send
+            digests = pool.submit(self._digests, tree) if early else None
             failed = self._send(tree, to_send) if to_send else self._recheck_source(tree)
         return failed or self._finish(tree, aside, digests)
 

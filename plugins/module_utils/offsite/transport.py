@@ -192,6 +192,10 @@ class Transport(Protocol):
         """Return the command by which a person fetches one file without this collection."""
 
     @property
+    def takes_digests(self) -> bool:
+        """Whether `finish` asks for the digest of every backup, as far as that is known before."""
+
+    @property
     def last_link(self) -> str:
         """The last signed link that was sent, `CHAIN/NUMBER/SHA-256`; empty where none is."""
 

@@ -75,6 +75,11 @@ class AccountTransport:
         return self.destination.host
 
     @property
+    def takes_digests(self) -> bool:
+        """No inventory is announced, as `Transport.takes_digests`."""
+        return False
+
+    @property
     def last_link(self) -> str:
         """No link: nothing is signed, as `Transport.last_link`."""
         return ""

@@ -39,6 +39,11 @@ class GateTransport(AccountTransport):
         # The alarms that came with the last digests: reading may raise or end one.
         self._standing: StandingAlarms | None = None
 
+    @property
+    def takes_digests(self) -> bool:
+        """The inventory holds them, as `Transport.takes_digests`."""
+        return True
+
     def send(self, names: Sequence[str], delivery: Delivery) -> Transfer:
         """Send files, as `Transport.send`.
 

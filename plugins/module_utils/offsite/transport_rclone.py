@@ -92,6 +92,11 @@ class RcloneTransport:
         return self.destination.remote.partition(":")[0]
 
     @property
+    def takes_digests(self) -> bool:
+        """No inventory is announced, as `Transport.takes_digests`."""
+        return False
+
+    @property
     def last_link(self) -> str:
         """No link: nothing is signed, as `Transport.last_link`."""
         return ""

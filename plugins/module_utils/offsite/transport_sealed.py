@@ -121,6 +121,11 @@ class SealedTransport:
         return self.inner.host
 
     @property
+    def takes_digests(self) -> bool:
+        """What is sealed was digested on the way, as `Transport.takes_digests`."""
+        return False
+
+    @property
     def last_link(self) -> str:
         """The newest link, as `Transport.last_link`."""
         return last_position(self.ledger_file)
