@@ -17,7 +17,7 @@ from ansible_collections.chefwell.resilience.plugins.module_utils.staging.privat
 )
 from testbed import production
 
-from corpus.lab import Lab, found
+from corpus.lab import HEALTHY, Lab, found
 
 FORMS = {"custom": "-Fc", "directory": "-Fd", "tar": "-Ft", "plain": "-Fp"}
 SERVER = """
@@ -116,6 +116,19 @@ def test_rows_under_the_name_of_the_root(
     assert found(lab.validate("tried", dump.expected)) == ["rows.differ"]
     lab.run("tried", "DROP TABLE public.ranged_1, public.ranged_2")
     assert "rows.differ" in found(lab.validate("tried", dump.expected))
+
+
+@pytest.mark.parametrize("way", [("-Fp",), ("-Fp", "--inserts"), ("-Fc",)], ids=" ".join)
+def test_a_whole_dump_has_the_rows_of_every_table_whatever_its_name(
+    labs: dict[int, Lab], way: tuple[str, ...]
+) -> None:
+    lab = labs[16]
+    if way == ("-Fp",):
+        (names,) = (path for path in HEALTHY if path.stem == "names")
+        lab.create("names", names.read_text(encoding="utf-8"))
+    assert lab.prepare(lab.dump("names", *way)).expected.without_rows == set()
+    part = lab.prepare(lab.dump("names", *way, '--exclude-table-data="-"."-"'))
+    assert part.expected.without_rows == {("-", "-")}
 
 
 OF_18 = """
