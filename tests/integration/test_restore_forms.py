@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import contextlib
+import gzip
+import lzma
 import os
 import subprocess
 from collections.abc import Iterator, Sequence
@@ -11,8 +13,9 @@ from typing import Any
 
 import psycopg2
 import pytest
-from ansible_collections.chefwell.resilience.plugins.module_utils.backup import restore
+from ansible_collections.chefwell.resilience.plugins.module_utils.backup import archive, restore
 from ansible_collections.chefwell.resilience.plugins.module_utils.common import process
+from ansible_collections.chefwell.resilience.plugins.module_utils.common.errors import BackupError
 from ansible_collections.chefwell.resilience.plugins.module_utils.database.postgres import Server
 from ansible_collections.chefwell.resilience.plugins.module_utils.drill import drill
 from ansible_collections.chefwell.resilience.plugins.module_utils.proof import proof_settings
@@ -125,6 +128,44 @@ def test_a_folder_of_another_user(
         os.chown(path, 1000, 1000)
         path.chmod(0o700 if path.is_dir() else 0o600)
     assert_restored_whole(settings, folder, "directory", "none")
+
+
+def _packed(program: Sequence[str], content: bytes) -> bytes:
+    return subprocess.run(program, input=content, capture_output=True, check=True).stdout
+
+
+OTHER_PACKINGS = {
+    "zstd --long": lambda content: _packed(["zstd", "-qc", "--long=31"], content),
+    "as pzstd": lambda content: (
+        b"\x50\x2a\x4d\x18\x04\0\0\0" + b"size" + _packed(["zstd", "-qc"], content)
+    ),
+    "zstd, a long frame to skip": lambda content: (
+        b"\x5f\x2a\x4d\x18"
+        + (9000).to_bytes(4, "little")
+        + b"x" * 9000
+        + _packed(["zstd", "-qc"], content[:5000])
+        + _packed(["zstd", "-qc"], content[5000:])
+    ),
+    "lz4 -l": lambda content: _packed(["lz4", "-qcl"], content),
+    "lz4 behind a frame to skip": lambda content: (
+        b"\x52\x2a\x4d\x18\x02\0\0\0ab" + _packed(["lz4", "-qc"], content)
+    ),
+    "xz, padded": lambda content: lzma.compress(content) + b"\0" * 4096,
+    "xz, several streams": lambda content: lzma.compress(content[:9]) + lzma.compress(content[9:]),
+    "gzip, padded": lambda content: gzip.compress(content) + b"\0" * 999,
+}
+
+
+@pytest.mark.parametrize("packing", OTHER_PACKINGS)
+def test_what_packers_make_with_options(server: Server, tmp_path: Path, packing: str) -> None:
+    content = dump(server, "-Fc")
+    path = tmp_path / "backup"
+    path.write_bytes(OTHER_PACKINGS[packing](content))
+    ready = archive.prepare(str(path), str(tmp_path), server.binaries)
+    assert Path(ready.ready_path).read_bytes() == content
+    path.write_bytes(OTHER_PACKINGS[packing](content)[:-6000])
+    with pytest.raises(BackupError):
+        archive.prepare(str(path), str(tmp_path), server.binaries)
 
 
 def test_deadlocks_of_processes_are_no_fault_of_the_backup(

@@ -6,6 +6,7 @@ import gzip
 
 import pytest
 from ansible_collections.chefwell.resilience.plugins.module_utils.backup.file_kind import (
+    compression,
     describe,
     dump_format,
 )
@@ -57,3 +58,18 @@ def test_no_beginning_of_a_file_raises_an_error() -> None:
     for first in range(256):
         for second in (b"", b"\x00", b"\xc0", b"\xff", b"\xc1\x03", b"\x05\x03"):
             assert describe(bytes([first]) + second)
+
+
+@pytest.mark.parametrize(
+    ("head", "name"),
+    [
+        (b"\x02\x21\x4c\x18", "lz4"),
+        (b"\x50\x2a\x4d\x18\x04\0\0\0size\x28\xb5\x2f\xfd", "zstd"),
+        (b"\x5f\x2a\x4d\x18\0\0\0\0\x51\x2a\x4d\x18\0\0\0\0\x04\x22\x4d\x18", "lz4"),
+        (b"\x5a\x2a\x4d\x18\xff\xff\0\0" + b"x" * 504, "zstd"),
+        (b"\x50\x2a\x4d\x18\0\0\0\0\x1f\x8b", None),
+        (b"\x60\x2a\x4d\x18\0\0\0\0\x28\xb5\x2f\xfd", None),
+    ],
+)
+def test_the_packing_behind_frames_without_data(head: bytes, name: str | None) -> None:
+    assert compression(head) == name

@@ -15,7 +15,7 @@ import shutil
 import threading
 import zlib
 from collections.abc import Callable, Iterator
-from typing import IO
+from typing import IO, cast
 
 from ..common import program_output
 from ..common.errors import ResilienceError
@@ -29,7 +29,35 @@ PIECE = 1 << 20
 HEADROOM = 256 << 20
 # Blocks that are unpacked ahead of whoever reads.
 AHEAD = 4
-PROGRAMS = {"zstd": ("zstd", "-dcq"), "lz4": ("lz4", "-dcq")}
+# A window of the largest size is allowed: zstd --long=31 makes such.
+PROGRAMS = {"zstd": ("zstd", "-dcq", "--long=31"), "lz4": ("lz4", "-dcq")}
+
+
+class _WithoutPadding:
+    """A file without the zero bytes at its end, which xz allows (Stream Padding in its format)."""
+
+    def __init__(self, file: IO[bytes]) -> None:
+        self._file = file
+        end = file.seek(0, os.SEEK_END)
+        self._left = end
+        while self._left and self._left % 4 == 0:
+            start = max(0, self._left - PIECE)
+            file.seek(start)
+            block = file.read(self._left - start)
+            kept = len(block.rstrip(b"\0"))
+            self._left = start + kept
+            if kept:
+                break
+        # Padding is whole groups of four bytes, as the stream before it is.
+        self._left = min(end, -(-self._left // 4) * 4)
+        file.seek(0)
+
+    def read(self, size: int = -1) -> bytes:
+        """Return the next bytes."""
+        wanted = self._left if size < 0 else min(size, self._left)
+        block = self._file.read(wanted)
+        self._left -= len(block)
+        return block
 
 
 class _EnoughReadError(BaseException):
@@ -45,7 +73,10 @@ def _opened(path: str, compression: str, time_limit: float) -> Iterator[IO[bytes
         with gzip.open(path, "rb") as stream:
             yield stream  # type: ignore[misc]
     elif compression == "xz":
-        with lzma.open(path, "rb") as stream:
+        with (
+            open(path, "rb") as source,
+            lzma.open(cast(IO[bytes], _WithoutPadding(source))) as stream,
+        ):
             yield stream
     else:
         with (

@@ -17,7 +17,11 @@ COMPRESSED = {
     b"\x28\xb5\x2f\xfd": "zstd",
     b"\xfd7zXZ\x00": "xz",
     b"\x04\x22\x4d\x18": "lz4",
+    b"\x02\x21\x4c\x18": "lz4",
 }
+# Frames of zstd and lz4 that hold no data, as pzstd puts one first: the low half of the first byte
+# is free, the length follows (zstd_compression_format.md, "Skippable Frames").
+_SKIPPABLE, _SKIPPABLE_HEAD = b"\x2a\x4d\x18", 8
 # Files that are found where a dump should be, and their names for people.
 OTHERS = (
     (b"\xff\xd8\xff", _("a JPEG picture")),
@@ -46,10 +50,15 @@ PLAIN_MARKS = (b"PostgreSQL database dump", b"PostgreSQL database cluster dump")
 
 def compression(head: bytes) -> str | None:
     """Return the compression of a file that begins with `head`; None if it is not compressed."""
+    at, skipped = 0, False
+    while head[at + 1 : at + 4] == _SKIPPABLE and head[at] & 0xF0 == 0x50:
+        skipped = True
+        at += _SKIPPABLE_HEAD + int.from_bytes(head[at + 4 : at + 8], "little")
     for mark, name in COMPRESSED.items():
-        if head.startswith(mark):
+        if head.startswith(mark, at) and (not skipped or name in ("zstd", "lz4")):
             return name
-    return None
+    # What such a frame skips may be longer than what is looked at; zstd reads those of lz4 as well.
+    return "zstd" if skipped and at >= len(head) else None
 
 
 def dump_format(head: bytes) -> str | None:
