@@ -6,6 +6,7 @@ import json
 from pathlib import Path
 from typing import Any
 
+import jsonschema
 import pytest
 from ansible_collections.chefwell.resilience.plugins.module_utils.backup import manifest
 from ansible_collections.chefwell.resilience.plugins.module_utils.backup.expectation import (
@@ -18,6 +19,7 @@ from ansible_collections.chefwell.resilience.plugins.module_utils.common.errors 
     ResilienceError,
 )
 
+ROOT = Path(__file__).resolve().parents[2]
 # As version 1 was written.
 FIRST: dict[str, Any] = {
     "version": 1,
@@ -60,6 +62,31 @@ def test_what_is_written_is_read_again(tmp_path: Path) -> None:
     assert manifest.read(backup) == made
     # Two schemas of one shape.
     assert len(held.structure.shapes) == 1
+
+
+def test_the_schema_describes_what_is_written(tmp_path: Path) -> None:
+    schema = json.loads((ROOT / "docs" / "manifest.schema.json").read_text())
+    jsonschema.Draft202012Validator.check_schema(schema)
+    held = SnapshotContent("2025-11-20T03:00:00-03:00", "16.3", "shop", "UTF8", {"provider": "i"})
+    held.tables = {("public", "sale"): (7, "-12")}
+    held.sequences = {("public", "new"): (None, 1)}
+    held.structure.add("c", {"schema": {"": "c"}, "view": {"v": "SELECT 1 FROM c.t"}})
+    backup = written(tmp_path, {})
+    manifest.write(backup, held)
+    values = json.loads(Path(manifest.path_of(backup)).read_text())
+    check = jsonschema.Draft202012Validator(schema).is_valid
+    jsonschema.Draft202012Validator(schema).validate(values)
+    assert values["version"] == manifest.VERSION
+    assert set(schema["required"]) == set(values)
+    for wrong in (
+        {"version": 3},
+        {"sha256": "x"},
+        {"taken_at": "2025-11-20T03:00:00"},
+        {"tables": [["public", "sale", 7]]},
+        {"locale": {"provider": "x"}},
+        {"more": 1},
+    ):
+        assert not check({**values, **wrong}), wrong
 
 
 @pytest.mark.parametrize(
