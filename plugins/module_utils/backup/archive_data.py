@@ -21,7 +21,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 from ..common.errors import ResilienceError
 from ..common.messages import _, ngettext
-from .archive_toc import Entry, Reader, Toc, damaged, entries_again, mapped
+from .archive_toc import Entry, Reader, Toc, damaged, mapped, same_again
 
 BLOCK_DATA, BLOCK_LARGE_OBJECTS = 1, 3
 # How pg_dump ends the rows of a table (dumpTableData_copy in pg_dump.c).
@@ -167,8 +167,7 @@ def _blocks(data: mmap.mmap, path: str, toc: Toc) -> Iterator[_Block]:
 def _pass_contents(reader: Reader, toc: Toc) -> None:
     """Skip the table of contents that may follow the data, which must be the same."""
     begins = reader.at
-    same = entries_again(reader, toc) == toc.entries
-    if not same or reader.at != len(reader.data):
+    if not same_again(reader, toc) or reader.at != len(reader.data):
         text = _("what stands behind its data, at byte %(at)d, is no part of it", at=begins)
         raise damaged(text, reader.path)
 

@@ -16,7 +16,9 @@ import dataclasses
 import mmap
 import os
 import re
-from typing import BinaryIO
+import sys
+from collections.abc import Iterable
+from typing import BinaryIO, NamedTuple
 
 from ..common.errors import BackupError, ResilienceError
 from ..common.messages import _
@@ -30,9 +32,8 @@ FORMATS = {1: "custom", 3: "tar", 5: "directory"}
 COMPRESSIONS = {0: "none", 1: "gzip", 2: "lz4", 3: "zstd"}
 
 
-@dataclasses.dataclass(frozen=True)
-class Entry:
-    """One line of a table of contents.
+class Entry(NamedTuple):
+    """One line of a table of contents; a tuple, because large databases have 200,000 of them.
 
     Attributes:
         dump_id: its number within the archive.
@@ -190,9 +191,10 @@ def _read(reader: Reader) -> Toc:
     if count < 0:
         raise damaged(_("its header names %(count)d entries", count=count), reader.path)
     archive_format = FORMATS[format_number]
-    entries = _decode_entries(
-        [_entry(reader, version, archive_format, offset_size) for _number in range(count)]
-    )
+    entries = [_entry(reader, version, archive_format, offset_size) for _number in range(count)]
+    encoding = _encoding(entries)
+    if encoding not in ("UTF8", "SQL_ASCII"):
+        entries = [_decoded(entry, encoding) for entry in entries]
     return Toc(
         version,
         archive_format,
@@ -206,15 +208,15 @@ def _read(reader: Reader) -> Toc:
     )
 
 
-def entries_again(reader: Reader, toc: Toc) -> list[Entry]:
-    """Return the entries of another table of contents that begins where the reader stands.
+def same_again(reader: Reader, toc: Toc) -> bool:
+    """Return whether another table of contents that begins where the reader stands is the same.
 
     `pg_dump -Fc > file` of PostgreSQL 16 leaves one behind the data: it opens its standard output
     for appending, and when it then goes back to enter where the data lies, what it writes lands at
     the end (`SetOutput` and `_CloseArchive` in its sources). What stands at the beginning is whole.
 
     Args:
-        reader: behind the last block of data.
+        reader: behind the last block of data; afterwards behind that table of contents.
         toc: the archive's.
 
     Raises:
@@ -223,35 +225,39 @@ def entries_again(reader: Reader, toc: Toc) -> list[Entry]:
     count = reader.integer()
     if count != len(toc.entries):
         raise damaged(_("no data block begins at byte %(at)d", at=reader.at), reader.path)
+    encoding = _encoding(toc.entries)
     # pg_dump writes offsets of eight bytes on every system of today.
-    return _decode_entries([_entry(reader, toc.version, toc.format, 8) for _number in range(count)])
+    return all(
+        _decoded(_entry(reader, toc.version, toc.format, 8), encoding) == entry
+        for entry in toc.entries
+    )
 
 
-def _decode_entries(entries: list[Entry]) -> list[Entry]:
-    """Return the entries with their texts in the archive's own encoding, which one of them names.
+def _encoding(entries: Iterable[Entry]) -> str:
+    """Return the archive's own encoding, which one of its entries names."""
+    named = (_ENCODING.search(entry.definition) for entry in entries if entry.kind == "ENCODING")
+    return next((found[1] for found in named if found), "UTF8")
+
+
+def _decoded(entry: Entry, encoding: str) -> Entry:
+    """Return an entry with its texts in the archive's encoding.
 
     They were read as UTF-8; other bytes are half surrogate pairs.
     """
-    named = (_ENCODING.search(entry.definition) for entry in entries if entry.kind == "ENCODING")
-    encoding = next((found[1] for found in named if found), "UTF8")
     if encoding in ("UTF8", "SQL_ASCII"):
-        return entries
+        return entry
 
     def decode(text: str) -> str:
         content = text.encode("utf-8", "surrogateescape")
         return text if text.isascii() else sql_encoding.decoded(content, encoding)
 
-    return [
-        dataclasses.replace(
-            entry,
-            name=decode(entry.name),
-            schema=decode(entry.schema),
-            owner=decode(entry.owner),
-            definition=decode(entry.definition),
-            copy_statement=entry.copy_statement and decode(entry.copy_statement),
-        )
-        for entry in entries
-    ]
+    return entry._replace(
+        name=decode(entry.name),
+        schema=sys.intern(decode(entry.schema)),
+        owner=sys.intern(decode(entry.owner)),
+        definition=decode(entry.definition),
+        copy_statement=entry.copy_statement and decode(entry.copy_statement),
+    )
 
 
 def _compression(reader: Reader, version: tuple[int, int]) -> str:
@@ -298,10 +304,11 @@ def _entry(
         )
     return Entry(
         dump_id,
-        kind,
+        # The same few texts in very many entries.
+        sys.intern(kind),
         name or "",
-        schema or "",
-        owner or "",
+        sys.intern(schema or ""),
+        sys.intern(owner or ""),
         definition or "",
         copy_statement or None,
         has_data,

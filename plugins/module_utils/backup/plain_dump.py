@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import dataclasses
 import re
+import sys
 from collections.abc import Callable
 from typing import IO
 
@@ -345,7 +346,9 @@ class Contents:
         if entry.copy is not None:
             copy = sql_encoding.decoded(entry.copy, self.lexer.encoding)
         number = len(self.entries) + 1
-        names = (entry.kind, entry.name, entry.schema, entry.owner)
+        # The same few texts in very many entries.
+        kind, schema, owner = map(sys.intern, (entry.kind, entry.schema, entry.owner))
+        names = (kind, entry.name, schema, owner)
         self.entries.append(Entry(number, *names, definition, copy, entry.has_rows))
 
 

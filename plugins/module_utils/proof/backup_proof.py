@@ -177,6 +177,20 @@ class BackupProof:
             BackupError: the backup is damaged.
             ResilienceError: the place is at fault.
         """
+        server, expected, has_manifest = self._restored(folder)
+        self.place.restored(self, expected)
+        with self.place.serving(server) as serving:
+            self.validate(server, expected, serving)
+        if self.backup.get("sealed"):
+            made = self.validation["checks"]
+            evidence = sealed_chain.evidence(self.backup, made, recorded=has_manifest)
+            self.add_step(sealed_chain.CHECK, evidence, 0.0)
+
+    def _restored(self, folder: str) -> tuple[Server, Expectation, bool]:
+        """Restore the backup; return the server, what it must hold, whether it has a manifest.
+
+        The archive's table of contents, which may be large, is not kept.
+        """
         settings, place = self.settings, self.place
         self._fetch(folder)
         binaries = place.binaries()
@@ -211,13 +225,7 @@ class BackupProof:
         if not ready.proved:
             self.backup.update(archive.to_dict(read))
             expected = self._expectation(read, known, digest)
-        place.restored(self, expected)
-        with place.serving(server) as serving:
-            self.validate(server, expected, serving)
-        if self.backup.get("sealed"):
-            made = self.validation["checks"]
-            evidence = sealed_chain.evidence(self.backup, made, recorded=known is not None)
-            self.add_step(sealed_chain.CHECK, evidence, 0.0)
+        return server, expected, known is not None
 
     def validate(self, server: Server, expected: Expectation, serving: Serving) -> None:
         """Validate a restored database.
