@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import io
 import random
+import re
 from collections.abc import Iterator
 
 import pytest
 from ansible_collections.chefwell.resilience.plugins.module_utils.backup import (
     sql_encoding,
     sql_lexer,
+    sql_words,
 )
 from ansible_collections.chefwell.resilience.plugins.module_utils.backup.sql_lexer import Piece
 
@@ -174,7 +176,7 @@ COPIES = {
 
 @pytest.mark.parametrize(("text", "target"), COPIES.items(), ids=range(len(COPIES)))
 def test_the_table_that_a_copy_fills(text: bytes, target: bytes | None) -> None:
-    assert sql_lexer.copy_target(text) == target
+    assert sql_words.copy_target(text) == target
 
 
 def test_meta_commands_are_pieces_of_their_own() -> None:
@@ -183,7 +185,7 @@ def test_meta_commands_are_pieces_of_their_own() -> None:
         b"SELECT 'drop' \\gexec\nSELECT 2;\n\\\n\\."
     )
     found = lexed(content)
-    names = [sql_lexer.meta_name(piece.text) for piece in found if piece.kind == sql_lexer.META]
+    names = [sql_words.meta_name(piece.text) for piece in found if piece.kind == sql_lexer.META]
     assert names == ["\\restrict", "\\connect", "\\!", "\\gexec", "\\", "\\."]
     cut = [piece for piece in found if piece.kind == sql_lexer.STATEMENT and not piece.whole]
     assert [piece.text for piece in cut] == [b"SELECT 'drop' "]
@@ -287,19 +289,51 @@ def test_inserts_of_one_row() -> None:
     ]
     for text, groups in alike.items():
         (piece,) = lexed(text)
-        assert piece.one_row and piece.groups == groups and piece.text == text
+        assert piece.plain_insert and piece.groups == groups and piece.text == text
     for text in others:
         (piece,) = lexed(text)
-        assert not piece.one_row and piece.whole and piece.text == text
+        assert not piece.plain_insert and piece.whole and piece.text == text
     (backslash, _other) = lexed(b"SET standard_conforming_strings=off;\n" + next(iter(alike)))
-    assert not _other.one_row and not backslash.one_row
+    assert not _other.plain_insert and not backslash.plain_insert
     # What does not end costs no more time than what does.
     assert not lexed(b"INSERT INTO t VALUES (" + b"'a', -1 " * 50_000)[0].whole
 
 
+ROWS_BELOW = {
+    "plain": b"(1, 'a', NULL)",
+    "quotes": b"(2, 'it''s; (', 'x),\n\t(y')",
+    "negative": b"(-3, '--', -4.5)",
+    "bits": b"(4, B'01', X'FF')",
+    "escapes": b"(5, E'a\\'b;', 'c')",
+    "dollars": b"(6, $$a;b$$, '$$')",
+    "nested": b"(7, ('a'), ('b'))",
+    "comment": b"(8, 'a' /* ; */, 'b')",
+    "long": b"(9, '" + b"wide " * 20_000 + b"')",
+}
+
+
+@pytest.mark.parametrize("number", range(12))
+def test_inserts_of_many_rows(number: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The short way over rows in pg_dump's form finds what the long way finds."""
+    draw = random.Random(number)
+    statements = []
+    for _statement in range(6):
+        chosen = draw.choices(list(ROWS_BELOW.values()), k=draw.randint(1, 9))
+        columns = draw.choice([b"", b'(id, "a (b", c) '])
+        rows = b",\n\t".join(chosen)
+        statements.append(b"INSERT INTO public.t " + columns + b"VALUES\n\t" + rows + b";\n")
+    content = b"-- a\n" + b"\n".join(statements) + b"SELECT 1;\n"
+    block = draw.choice([1, 7, 64, 4096, 1 << 20])
+    quick = [(one.kind, one.text, one.groups, one.line) for one in lexed(content, block)]
+    never = re.compile(rb"(?!)")
+    monkeypatch.setattr(sql_lexer, "_MANY_ROWS", never)
+    assert quick == [(one.kind, one.text, one.groups, one.line) for one in lexed(content, block)]
+    assert b"".join(text for _kind, text, _groups, _line in quick) == content
+
+
 def test_keywords_are_distinguished_from_names_and_values() -> None:
     text = b"/* it's */ alter  Table only \"Drop\".x -- y\n owner TO 'e';"
-    assert sql_lexer.words(text) == [
+    assert sql_words.words(text) == [
         "ALTER", "TABLE", "ONLY", '"Drop"', ".", "X", "OWNER", "TO", "'e'", ";",
     ]  # fmt: skip
 

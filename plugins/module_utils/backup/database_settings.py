@@ -17,7 +17,7 @@ from collections.abc import Iterable, Iterator
 
 from ..database.connection import driver, open_connection
 from ..database.postgres import Server
-from . import sql_lexer
+from . import sql_lexer, sql_words
 from .archive_toc import Entry
 
 KIND = "DATABASE PROPERTIES"
@@ -76,9 +76,9 @@ def _statements(entries: Iterable[Entry]) -> Iterator[tuple[str, bytes]]:
         for piece in sql_lexer.Lexer(text.read).pieces():
             if piece.kind != sql_lexer.STATEMENT or not piece.whole:
                 continue
-            words = sql_lexer.words(piece.text, 6)
+            words = sql_words.words(piece.text, 6)
             if words[:2] != ["ALTER", "DATABASE"] or words[3:4] != ["SET"]:
                 continue
             # A tablespace is a place on the server.
             if words[4:5] not in ([], ["TABLESPACE"]):
-                yield words[4].lower(), sql_lexer.after_words(piece.text, 3)
+                yield words[4].lower(), sql_words.after_words(piece.text, 3)

@@ -20,7 +20,7 @@ from typing import IO
 
 from ..common.errors import BackupError
 from ..common.messages import _
-from . import plain_names, sql_encoding, sql_lexer
+from . import plain_names, sql_encoding, sql_lexer, sql_words
 from .archive_data import DecodeResult
 from .archive_toc import Entry, Toc, damaged
 from .sql_lexer import Lexer, Piece
@@ -38,7 +38,7 @@ _ROW_SECURITY = re.compile(rb"SET row_security = on;")
 _UNRESTRICT = b"\\unrestrict"
 # Where the rows of an INSERT begin, and whether it lists its columns.
 _INSERT = re.compile(
-    rb"INSERT INTO (" + sql_lexer.NAME + rb"(?:\." + sql_lexer.NAME + rb")?)\s*"
+    rb"INSERT INTO (" + sql_words.NAME + rb"(?:\." + sql_words.NAME + rb")?)\s*"
     rb'(\([^()"]*(?:"[^"]*"[^()"]*)*\)\s*)?(?:OVERRIDING (?:SYSTEM|USER) VALUE\s+)?'
     rb"(DEFAULT\s+)?VALUES",
     re.IGNORECASE,
@@ -47,7 +47,7 @@ _INSERT = re.compile(
 _CONFLICT = re.compile(
     rb'\bON CONFLICT\s*\((?:[^()"\']|"(?:[^"]|"")*")*\)\s*DO\s+NOTHING\s*;\s*\Z', re.IGNORECASE
 )
-_NAME = re.compile(sql_lexer.NAME)
+_NAME = re.compile(sql_words.NAME)
 _BEFORE_ROWS = re.compile(rb"SET SESSION AUTHORIZATION |ALTER TABLE .* DISABLE TRIGGER ", re.DOTALL)
 _LARGE_OBJECT = re.compile(rb"SELECT pg_catalog\.lo_create\('?(\d+)'?\)")
 # The entries of the database itself, which stand before all others.
@@ -140,7 +140,7 @@ class _Rows:
         self.end()
         self._number = self._size = 0
         if piece.copy_in:
-            self._filled = self._table(sql_lexer.copy_target(piece.text) or b"")
+            self._filled = self._table(sql_words.copy_target(piece.text) or b"")
             return True
         found = _INSERT.match(piece.text)
         if found is None:

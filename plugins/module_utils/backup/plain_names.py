@@ -13,7 +13,7 @@ from __future__ import annotations
 import dataclasses
 import re
 
-from .sql_lexer import NAME
+from .sql_words import NAME
 
 _QUALIFIED = rb"(?P<first>" + NAME + rb")(?:\.(?P<second>" + NAME + rb"))?(?![\w.\"])"
 _IN_SCHEMA = rb"(?:(?P<schema>" + NAME + rb")\.)?" + NAME

@@ -14,7 +14,7 @@ import dataclasses
 import re
 from collections.abc import Sequence
 
-from . import sql_lexer
+from . import sql_words
 
 SHARED = ("DATABASE", "TABLESPACE", "ROLE", "USER", "GROUP", "SUBSCRIPTION")
 # Databases and roles are rows of these catalogues, which all databases of a server share.
@@ -54,7 +54,7 @@ class LeftOut:
             # The many; what all databases share is named by its first words.
             found = _SHARED_ROWS.match(text)
             return f"INSERT {found[1].decode().lower()}" if found else ""
-        words = sql_lexer.words(text)
+        words = sql_words.words(text)
         if not words:
             return ""
         first, second = words[0], words[1] if len(words) > 1 else ""
@@ -79,7 +79,7 @@ def _definition_name(left_out: LeftOut, words: Sequence[str], second: str, text:
         return ""
     if second == "DEFAULT":
         return "ALTER DEFAULT PRIVILEGES" if left_out.privileges else ""
-    every = sql_lexer.words(text, MANY)
+    every = sql_words.words(text, MANY)
     if left_out.owners and every[-4:-3] == ["OWNER"] and every[-3] == "TO":
         return "OWNER TO"
     return "SET TABLESPACE" if "TABLESPACE" in every else ""
@@ -96,7 +96,7 @@ def _comment_name(left_out: LeftOut, words: Sequence[str], second: str, text: by
 
 def _grant_name(left_out: LeftOut, words: Sequence[str], second: str, text: bytes) -> str:
     first = words[0]
-    every = sql_lexer.words(text, MANY)
+    every = sql_words.words(text, MANY)
     end = next((at for at, word in enumerate(every) if word in ("TO", "FROM")), len(every))
     before = every[:end]
     if "ON" not in before:
@@ -118,7 +118,7 @@ def _setting_name(left_out: LeftOut, words: Sequence[str], second: str, text: by
 
 
 def _copy_name(left_out: LeftOut, words: Sequence[str], second: str, text: bytes) -> str:
-    return "" if sql_lexer.copy_target(text) else "COPY"
+    return "" if sql_words.copy_target(text) else "COPY"
 
 
 def _catalogue_change_name(

@@ -15,6 +15,7 @@ import re
 from collections.abc import Callable, Iterator
 
 from . import sql_encoding
+from .sql_words import COMMENT_EDGE, COPY_IN, GAP, NAME, ON, SET_ENCODING, SET_STRINGS
 
 SPACE, COMMENT, META, STATEMENT, ROWS, END = (
     "space",
@@ -31,6 +32,8 @@ HEAD = 1 << 16
 BEHIND = 4
 # Comments and meta-commands are kept up to this length, where statements are limited, too.
 KEPT_OF_OTHERS = 1 << 16
+# Longer rows of an INSERT are passed over byte by byte.
+LONGEST_ROW = 4 << 20
 # A regular expression keeps a note for each repetition; a window bounds their number.
 WINDOW = 1 << 16
 
@@ -39,7 +42,6 @@ _IDENTIFIER_BYTES = frozenset(
 )
 _BLANK = re.compile(rb"[ \t\n\r\f\v]*")
 _NEWLINE = re.compile(rb"[\r\n]")
-_COMMENT_EDGE = re.compile(rb"/\*|\*/")
 # Text without any structure. Literals with a prefix are looked at one by one.
 _DULL = re.compile(rb"""[^'"$;()\\/-]*(?:(?:-(?=[^-])|/(?=[^*]))[^'"$;()\\/-]*)*""")
 _DULL_OR_LITERAL = re.compile(rb"""(?:[^'"$;()\\/-]+|(?<![eEbBxX&])'[^']*'|-(?=[^-])|/(?=[^*]))*""")
@@ -52,44 +54,27 @@ _ROUTINE_EVENT = re.compile(
 _ESCAPED = re.compile(rb"(?:[^'\\]+|\\[\x00-\xff])*")
 _TAG = re.compile(rb"\$(?:[A-Za-z_\x80-\xff][A-Za-z0-9_\x80-\xff]*)?")
 _BETWEEN_LITERALS = re.compile(rb"(?:[ \t\n\r\f\v]+|--[^\r\n]*)*")
-# One blank or one comment; a single byte each, so that no repetition is tried in many ways.
-GAP = rb"(?:[ \t\n\r\f\v]|--[^\r\n]*[\r\n]|/\*[^*]*\*+(?:[^/*][^*]*\*+)*/)"
 _ROUTINE = re.compile(
     rb"CREATE" + GAP + rb"+(?:OR" + GAP + rb"+REPLACE" + GAP + rb"+)?(?:FUNCTION|PROCEDURE)"
     rb"(?![A-Za-z0-9_$\x80-\xff])",
     re.IGNORECASE,
 )
 _ATOMIC = re.compile(GAP + rb"+ATOMIC(?![A-Za-z0-9_$\x80-\xff])", re.IGNORECASE)
-NAME = rb'(?:(?:[uU]&)?"(?:[^"]|"")*"|[A-Za-z_\x80-\xff][A-Za-z0-9_$\x80-\xff]*)'
 # An INSERT of one row as pg_dump writes the most of them, with its newline.
 _INSERT = re.compile(
     rb"INSERT INTO " + NAME + rb"(?:\." + NAME + rb")? "
     rb'(\([^()"]*(?:"[^"]*"[^()"]*)*\) )?(?:OVERRIDING SYSTEM VALUE )?VALUES '
     rb"""\([^'"$;()\\/-]*(?:(?:(?<![eEbBxX&])'[^']*'|-(?=[^-]))[^'"$;()\\/-]*)*\);\n"""
 )
-_COPY_IN = re.compile(
-    rb"COPY" + GAP + rb"+(?:BINARY" + GAP + rb"+)?"
-    rb"(" + NAME + rb"(?:" + GAP + rb"*\." + GAP + rb"*" + NAME + rb"){0,2})" + GAP + rb"*"
-    rb'(?:\([^()"]*(?:"[^"]*"[^()"]*)*\)' + GAP + rb"*)?FROM" + GAP + rb"+(?:STDIN|STDOUT)"
-    rb"(?![A-Za-z0-9_$\x80-\xff])",
-    re.IGNORECASE,
+# One of many rows, as pg_dump writes them below one another, and how such an INSERT begins.
+_MANY_ROWS = re.compile(
+    rb"INSERT INTO " + NAME + rb"(?:\." + NAME + rb")? "
+    rb'(\([^()"]*(?:"[^"]*"[^()"]*)*\) )?(?:OVERRIDING SYSTEM VALUE )?VALUES\n(?=\t\()'
 )
-_TOKEN = re.compile(
-    rb"--[^\r\n]*|/\*|" + NAME + rb"|'[^']*'|[0-9][0-9A-Za-z_.]*|\$\w*|[^ \t\n\r\f\v]"
+_ROW = re.compile(
+    rb"""\t\([^'"$;()\\/-]*(?:(?:(?<![eEbBxX&])'[^']*'|-(?=[^-]))[^'"$;()\\/-]*)*\)([,;])\n"""
 )
 _EMPTY_LINE = re.compile(rb"[ \t\f\v]*(?:--[^\r\n]*)?(?:\r\n?|\n)?")
-_META_NAME = re.compile(rb"\\(?:[A-Za-z_]+|[\x00-\xff])?")
-_SET_STRINGS = re.compile(
-    rb"(?:SET\s+(?:SESSION\s+|LOCAL\s+)?|SELECT\s+(?:pg_catalog\.)?set_config\(')"
-    rb"standard_conforming_strings'?\s*(?:=|,|\bTO\b)\s*'?(\w+)",
-    re.IGNORECASE,
-)
-_SET_ENCODING = re.compile(
-    rb"(?:SET\s+(?:SESSION\s+|LOCAL\s+)?|SELECT\s+(?:pg_catalog\.)?set_config\(')"
-    rb"(?:client_encoding'?\s*(?:=|,|\bTO\b)|NAMES\b)\s*['\"]?([\w-]+)",
-    re.IGNORECASE,
-)
-_ON = (b"on", b"true", b"yes", b"1", b"t", b"y")
 
 
 class Piece:
@@ -103,16 +88,16 @@ class Piece:
         whole: False for a statement that a meta-command or the end of the input cuts off.
         groups: pairs of parentheses that stand in no others; of statements only.
         copy_in: whether rows for a COPY follow.
-        one_row: whether it is an INSERT of one row in pg_dump's own writing.
+        plain_insert: whether it is an INSERT in pg_dump's own writing.
     """
 
-    __slots__ = ("copy_in", "groups", "kind", "line", "one_row", "size", "text", "whole")
+    __slots__ = ("copy_in", "groups", "kind", "line", "plain_insert", "size", "text", "whole")
 
     def __init__(self, kind: str, text: bytes, size: int, line: int) -> None:
         self.kind, self.text, self.size, self.line = kind, text, size, line
         self.whole = True
         self.groups = 0
-        self.copy_in = self.one_row = False
+        self.copy_in = self.plain_insert = False
 
     def __repr__(self) -> str:
         return f"Piece({self.kind!r}, {self.text[:60]!r}, line {self.line})"
@@ -283,12 +268,19 @@ class Lexer:
         if self.standard_strings and (insert := _INSERT.match(self._text, self._at)):
             self._at = insert.end()
             piece = self._piece(STATEMENT)
-            piece.one_row = True
+            piece.plain_insert = True
             piece.groups = 1 if insert[1] is None else 2
             return piece
         routine = _ROUTINE.match(self._text, self._at) is not None
-        depth = begins = groups = 0
-        whole = True
+        depth = begins = 0
+        groups, whole = 0, True
+        if self.standard_strings and (many := _MANY_ROWS.match(self._text, self._at)):
+            self._at = many.end()
+            groups, ended = self._rows_below(many[1] is not None)
+            if ended:
+                piece = self._piece(STATEMENT)
+                piece.plain_insert, piece.groups = True, groups
+                return piece
         while True:
             byte = self._event(routine)
             if byte == 59:  # ;
@@ -340,16 +332,38 @@ class Lexer:
             self._note(piece)
         return piece
 
+    def _rows_below(self, columns: bool) -> tuple[int, bool]:
+        """Pass over the rows of an INSERT as pg_dump writes them, while they have no other form.
+
+        Args:
+            columns: whether a list of columns stands before them.
+
+        Returns:
+            The pairs of parentheses so far, and whether the statement ended.
+        """
+        groups = int(columns)
+        while True:
+            row = _ROW.match(self._text, self._at)
+            if row is None:
+                # It may be cut off by the end of the buffer.
+                if len(self._text) - self._at > LONGEST_ROW or not self._fill():
+                    return groups, False
+                continue
+            self._at = row.end()
+            groups += 1
+            if row[1] == b";":
+                return groups, True
+
     def _note(self, piece: Piece) -> None:
         """Change how the text behind a statement is read, where the statement says so."""
         start = piece.text[:4].upper()
         if start == b"COPY":
-            if _COPY_IN.match(piece.text):
+            if COPY_IN.match(piece.text):
                 self._start_rows(piece)
         elif self._follow and (start[:3] == b"SET" or start == b"SELE"):
-            if found := _SET_STRINGS.match(piece.text):
-                self.standard_strings = found[1].lower() in _ON
-            elif found := _SET_ENCODING.match(piece.text):
+            if found := SET_STRINGS.match(piece.text):
+                self.standard_strings = found[1].lower() in ON
+            elif found := SET_ENCODING.match(piece.text):
                 self.encoding = found[1].decode("ascii", "replace")
 
     def _start_rows(self, piece: Piece) -> None:
@@ -476,7 +490,7 @@ class Lexer:
         """Pass over the rest of a comment, in which others may be nested; whether it ends."""
         depth = 1
         while depth:
-            found = _COMMENT_EDGE.search(self._text, self._at)
+            found = COMMENT_EDGE.search(self._text, self._at)
             if found:
                 self._at = found.end()
                 depth += 1 if found[0] == b"/*" else -1
@@ -582,51 +596,3 @@ class Lexer:
                 self._text += self._raw[whole:]
             else:
                 self._held, self._raw = self._raw[whole:], self._raw[:whole]
-
-
-def words(text: bytes, most: int = 12) -> list[str]:
-    """Return the first tokens of a statement, without its comments; unquoted words in capitals."""
-    found: list[str] = []
-    at = 0
-    while len(found) < most and (match := _TOKEN.search(text, at)):
-        at = match.end()
-        token = match[0]
-        if token == b"/*":
-            at = _comment_end(text, at)
-        elif not token.startswith(b"--"):
-            word = token.decode("utf-8", "surrogateescape")
-            found.append(word if word[0] in "\"'" or '"' in word else word.upper())
-    return found
-
-
-def after_words(text: bytes, count: int) -> bytes:
-    """Return what of a statement follows its first tokens; comments among them do not count."""
-    at = 0
-    while count and (match := _TOKEN.search(text, at)):
-        at = match.end()
-        if match[0] == b"/*":
-            at = _comment_end(text, at)
-        elif not match[0].startswith(b"--"):
-            count -= 1
-    return text[at:]
-
-
-def _comment_end(text: bytes, at: int) -> int:
-    """Return where a comment ends that began before a position, those nested in it included."""
-    depth = 1
-    while depth and (edge := _COMMENT_EDGE.search(text, at)):
-        at = edge.end()
-        depth += 1 if edge[0] == b"/*" else -1
-    return at if depth == 0 else len(text)
-
-
-def copy_target(text: bytes) -> bytes | None:
-    """Return the name, as it is written, of the table that a COPY … FROM stdin fills; else None."""
-    found = _COPY_IN.match(text)
-    return found[1] if found else None
-
-
-def meta_name(text: bytes) -> str:
-    r"""Return the name of a meta-command: `\connect`, `\!`."""
-    found = _META_NAME.match(text)
-    return found[0].decode("ascii", "backslashreplace") if found else ""

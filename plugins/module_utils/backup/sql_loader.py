@@ -25,7 +25,7 @@ from ..common import interrupt
 from ..common.safe_text import one_line
 from ..database.connection import driver, open_connection
 from ..database.postgres import Server
-from . import decompress, restore_errors, sql_lexer
+from . import decompress, restore_errors, sql_lexer, sql_words
 from .plain_dump import Contents, PlainDump
 from .sql_left_out import LeftOut
 
@@ -51,7 +51,7 @@ TICK, PATIENCE = 0.2, 10.0
 _HEADER = re.compile(rb"-- (?:Data for )?Name: ")
 _TARGET = re.compile(
     rb"(?:INSERT\s+INTO|CREATE\s+FOREIGN\s+TABLE(?:\s+IF\s+NOT\s+EXISTS)?)\s+"
-    rb"(" + sql_lexer.NAME + rb"(?:\." + sql_lexer.NAME + rb")?)",
+    rb"(" + sql_words.NAME + rb"(?:\." + sql_words.NAME + rb")?)",
     re.IGNORECASE,
 )
 
@@ -141,7 +141,7 @@ class _Loader:
                 return
             if contents:
                 contents.note(piece)
-            if piece.one_row:
+            if piece.plain_insert:
                 self._collect(piece)
             elif piece.kind == sql_lexer.STATEMENT:
                 self._send()
@@ -185,7 +185,7 @@ class _Loader:
         return bool(self._refusal(piece) or self._left_out.name(text) or self._foreign_rows(text))
 
     def _meta(self, piece: sql_lexer.Piece) -> None:
-        name = sql_lexer.meta_name(piece.text)
+        name = sql_words.meta_name(piece.text)
         self.done.left_out[name] += 1
         if name not in EXPECTED:
             self.done.errors.append(
@@ -249,7 +249,7 @@ class _Loader:
             if found := _TARGET.match(text):
                 self._foreign.add(found[1])
         elif self._foreign:
-            target = sql_lexer.copy_target(text) if text[:4].upper() == b"COPY" else None
+            target = sql_words.copy_target(text) if text[:4].upper() == b"COPY" else None
             found = _TARGET.match(text) if target is None else None
             if (target or (found and found[1])) in self._foreign:
                 return "rows of foreign tables"
@@ -259,7 +259,7 @@ class _Loader:
         primary = (error.diag.message_primary or str(error)).strip()
         detail = error.diag.message_detail or ""
         message = _error(piece, f"{primary} {detail}".strip(), error.diag.severity or "ERROR")
-        words = sql_lexer.words(piece.text, 3)
+        words = sql_words.words(piece.text, 3)
         first = words[0] if words else ""
         unknown_setting = first == "SET" and error.pgcode == UNDEFINED_OBJECT
         nothing_to_drop = error.pgcode in NOT_THERE and (first == "DROP" or self._cleaning)
