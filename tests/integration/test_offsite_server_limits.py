@@ -24,6 +24,7 @@ from ansible_collections.chefwell.resilience.plugins.module_utils.offsite.offsit
     SyncSettings,
 )
 from ansible_collections.chefwell.resilience.plugins.module_utils.server import (
+    client_inventory,
     gate_limits,
     server_job,
     server_setup,
@@ -315,6 +316,31 @@ class TestInRealLife:
         assert set(held.alarms.all()) == {"mass-change", "refused-request"}
         log = Path(held.state_dir, "refused.log").read_text().splitlines()
         assert len(log) == 40
+
+    def test_the_inventory_that_was_seen_is_accepted(
+        self,
+        copied: SyncSettings,
+        tree: Path,
+        server: Sshd,
+        capsys: pytest.CaptureFixture[str],
+    ) -> None:
+        """The owner's and a thief's wait; `--accept` alone chooses neither (O11)."""
+        for file in sorted((tree / "daily").iterdir())[:4]:
+            file.unlink()
+        owners = sync.sync(copied, overrides=["mass-change"])
+        assert owners.kind == "server_guard", owners
+        attacker = Attacker(copied, server)
+        thiefs = json.loads(attacker.commit({}).stdout)["refused_id"]
+        held = store(server)
+        waiting = [one.id for one in client_inventory.refused(held)]
+        assert len(waiting) == 2 and thiefs in waiting
+        command = ["keep-offsite-copy", "--config", str(server.root / "gate.json"), "--accept"]
+        assert host_cli.main(command) == 3
+        assert "several refused inventories wait" in capsys.readouterr().err
+        (own,) = set(waiting) - {thiefs}
+        assert host_cli.main([*command, own]) == 0
+        assert len(held.backups()) == 10 and client_inventory.refused(held) == []
+        assert sync.sync(copied).status == "ok"
 
     def test_a_disk_that_is_not_mounted(
         self, copied: SyncSettings, server: Sshd, tmp_path: Path

@@ -290,7 +290,8 @@ class Year:
         held[path] = os.urandom(len(held[path]))
         put(self.store(), {path: held[path]})
         placement.apply_inventory(self.store(), listed(held))
-        return Event("a thief writes a backup again", night, ("rewritten", path), self._clear)
+        signs = ("rewritten", "mass-change", path)
+        return Event("a thief writes a backup again", night, signs, self._clear)
 
     def _event_thief_lists_little(self, night: int) -> Event:
         held = self._held()

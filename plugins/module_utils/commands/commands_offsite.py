@@ -119,7 +119,8 @@ def _lines(result: SyncResult) -> list[str]:
         f"attempts={result.attempts} seconds={result.seconds:.1f}"
         + (f" last_link={result.last_link}" if result.last_link else "")
     )
-    return [f"{result.time} start", *(f"{now()} {line}" for line in [*lines, ending, counts])]
+    moment = now()
+    return [f"{result.time} start", *(f"{moment} {line}" for line in [*lines, ending, counts])]
 
 
 def _is_stdout(path: str) -> bool:

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import dataclasses
 import datetime
+import heapq
 from collections.abc import Iterable, Mapping, Sequence
 
 from ..common.messages import Message, _, ngettext
@@ -402,8 +403,11 @@ def check_destination(
 def warnings(tree: Inventory, limits: Limits, now: datetime.datetime) -> list[str]:
     """Return the warnings, which do not keep the sync from running."""
     found: list[str] = []
-    ages = {file.path: file.age_seconds(now) for file in tree.files}
-    future = [file for file in tree.files if ages[file.path] < -CLOCK_SECONDS]
+    # Times as texts: those of all backups are compared, and few are needed as numbers.
+    moments = {file.path: _moment(file) for file in tree.files}
+    local = now.astimezone().replace(tzinfo=None)
+    latest = (local + datetime.timedelta(seconds=CLOCK_SECONDS)).isoformat()
+    future = [file for file in tree.files if moments[file.path] > latest]
     found += [
         _(
             "%(file)s is from the future (%(when)s), so it does not count as fresh",
@@ -412,10 +416,10 @@ def warnings(tree: Inventory, limits: Limits, now: datetime.datetime) -> list[st
         )
         for file in future
     ]
-    past = [file for file in tree.files if ages[file.path] >= -CLOCK_SECONDS]
+    past = [file for file in tree.files if moments[file.path] <= latest]
     if past:
-        newest = min(past, key=lambda file: ages[file.path])
-        hours = ages[newest.path] / 3600
+        newest = max(past, key=lambda file: moments[file.path])
+        hours = newest.age_seconds(now) / 3600
         if hours > limits.rpo_hours:
             found.append(
                 _(
@@ -428,7 +432,9 @@ def warnings(tree: Inventory, limits: Limits, now: datetime.datetime) -> list[st
     else:
         found.append(_("there is no backup that could count as fresh"))
     for tier in tree.tier_names:
-        own = sorted((file for file in past if file.tier == tier), key=lambda f: -ages[f.path])
+        own = heapq.nlargest(
+            2, (file for file in past if file.tier == tier), key=lambda f: moments[f.path]
+        )[::-1]
         if len(own) > 1 and _fall(own[-2].bytes, own[-1].bytes) > limits.shrink_percent:
             found.append(
                 _(
@@ -442,6 +448,13 @@ def warnings(tree: Inventory, limits: Limits, now: datetime.datetime) -> list[st
             )
     found += [_("%(file)s: still being written, left out", file=name) for name in tree.in_progress]
     return found
+
+
+def _moment(file: BackupFile) -> str:
+    """Return when a backup was taken, local ISO 8601, by its name or else its time of change."""
+    if file.taken_at:
+        return file.taken_at
+    return datetime.datetime.fromtimestamp(file.mtime_ns / 1e9).isoformat()
 
 
 def _fall(before: int, after: int) -> float:

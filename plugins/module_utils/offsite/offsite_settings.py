@@ -162,4 +162,8 @@ class SyncResult:
     def to_dict(self) -> dict[str, Any]:
         """Plain values, for JSON and Ansible."""
         counts = {"files_sent": self.files_sent, "files_aside": self.files_aside}
-        return {**dataclasses.asdict(self), **counts}
+        guards = {
+            name: tuple(dataclasses.asdict(one) for one in getattr(self, name))
+            for name in ("refusals", "overridden")
+        }
+        return {**vars(self), **guards, **counts}

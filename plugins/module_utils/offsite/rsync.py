@@ -151,7 +151,7 @@ def command(
         arguments.append("--compress")
     if ignore_times and not gated:  # nothing of the same name waits behind the gate
         arguments.append("--ignore-times")
-    if durable and not gated:  # the gate writes all that arrived through to its disk at once
+    if durable:
         arguments.append("--fsync")
     if dry_run:
         arguments.append("--dry-run")

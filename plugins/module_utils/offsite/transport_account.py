@@ -106,8 +106,7 @@ class AccountTransport:
 
         The server's rsync is assumed to be a recent one.
         """
-        durable = delivery.durable and rsync.local_version() >= _DURABLE_FROM
-        options = _RunOptions.of(delivery, durable=durable)
+        options = _RunOptions.of(delivery, durable=self._is_durable(delivery))
         with contextlib.suppress(ResilienceError, OSError):
             self._started_runs[options] = options.start(self.destination)
 
@@ -253,11 +252,15 @@ class AccountTransport:
         output = ssh_command.run_command(self.destination, ["hostname"])
         return remote_listing.shown(output)
 
+    def _is_durable(self, delivery: Delivery) -> bool:
+        """Return whether rsync itself writes each file through to the server's disk."""
+        return delivery.durable and rsync.local_version() >= _DURABLE_FROM
+
     def _run_rsync(
         self, names: Sequence[str], delivery: Delivery, *, remove_missing: bool = False
     ) -> Transfer:
         version = tuple(int(part) for part in self._server_rsync.split("."))
-        durable = delivery.durable and min(version, rsync.local_version()) >= _DURABLE_FROM
+        durable = self._is_durable(delivery) and version >= _DURABLE_FROM
         options = _RunOptions.of(delivery, durable=durable, remove_missing=remove_missing)
         run = self._started_runs.pop(options, None)
         _cancel_all(self._started_runs)
