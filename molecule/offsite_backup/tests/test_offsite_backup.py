@@ -27,7 +27,7 @@ def server() -> Any:
 
 
 def test_the_files_of_the_plan(host: Any) -> None:
-    for name in ("sync-backups-offsite.sh", "verify-offsite-backups.sh"):
+    for name in ("sync-backups-offsite.sh", "verify-offsite-backups.sh", "repair-offsite.sh"):
         assert host.file(f"{SCRIPTS}/{name}").mode == 0o755
     assert host.file(KEY).mode == 0o600 and host.file(f"{KEY}.pub").exists
     assert host.file("/etc/chefwell-resilience/offsite.json").mode == 0o600
@@ -60,11 +60,12 @@ def test_the_key_opens_no_shell_and_deletes_nothing(host: Any) -> None:
     assert len(tree(server(), "/backups/chefwell")) == 15
 
 
-def test_cron_has_one_line_of_the_stage_beside_the_users_own(host: Any) -> None:
+def test_cron_has_two_lines_of_the_stage_beside_the_users_own(host: Any) -> None:
     lines = [line for line in host.check_output("crontab -l").splitlines() if line[:1] != "#"]
     assert lines == [
         f"7 3 * * * {SCRIPTS}/mine.sh",
         f"0 4 * * * {SCRIPTS}/sync-backups-offsite.sh >> {LOG} 2>&1",
+        f"30 7 * * * {SCRIPTS}/verify-offsite-backups.sh >> {LOG} 2>&1",
     ]
 
 
