@@ -84,6 +84,7 @@ docs: setup  ## build the documentation site, follow its links and look at it at
 	@cmp -s requirements-docs.txt $(DOCS)/installed.txt || { rm -rf $(DOCS)/venv && $(VENV)/python -m venv $(DOCS)/venv \
 	  && $(DOCS)/venv/bin/pip install --quiet --disable-pip-version-check -r requirements-docs.txt \
 	  && cp requirements-docs.txt $(DOCS)/installed.txt; }
+	$(if $(ROOT),@PYTHONPATH=tests $(VENV)/python -c 'from docker_lab import needs; needs.install(print, ["chromium"])')
 	$(VENV)/python tools/docs_site.py
 	NO_MKDOCS_2_WARNING=1 $(DOCS)/venv/bin/mkdocs build --quiet --strict
 	$(VENV)/python tools/docs_check.py

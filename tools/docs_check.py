@@ -17,6 +17,7 @@ SITE = ROOT / "build" / "docs" / "site"
 sys.path.insert(0, str(ROOT / "tests"))
 sys.path.insert(0, str(ROOT / "build" / "collections"))
 from support.browser import look
+from testbed.engine import ResilienceError
 
 WIDTHS = (412, 1200)
 
@@ -88,7 +89,12 @@ def main() -> int:
     """Print what is wrong; return 1 if anything is."""
     found = problems(SITE, "--external" in sys.argv)
     pages = sorted(str(path.relative_to(SITE)) for path in SITE.rglob("*.html"))
-    for one in look(SITE, pages, WIDTHS):
+    try:
+        seen = look(SITE, pages, WIDTHS)
+    except ResilienceError as error:
+        print(f"no page was looked at: {error}", file=sys.stderr)
+        return 1
+    for one in seen:
         if one["scroll"] > one["width"] or one["wide"]:
             found.append(
                 f"{one['page']}: {one['scroll']} wide at {one['width']}: {one['wide'][:1]}"

@@ -16,7 +16,7 @@ description:
   - Writes one static HTML page on the controller that shows the disk, the offsite copy and the last
     restore drill of each host with their age and trend. What is overdue is as red as what failed,
     and so is a host that could not be reached.
-  - The playbook P(chefwell.resilience.status#playbook) reads C(status.json) of each host and calls
+  - The playbook C(chefwell.resilience.status) reads C(status.json) of each host and calls
     this module.
 author:
   - chefwell.resilience contributors (@chefwell)

@@ -7,7 +7,7 @@ import fcntl
 import os
 import shutil
 import subprocess
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 from testbed.engine import ResilienceError
@@ -48,8 +48,8 @@ def program(name: str) -> str:
     return found
 
 
-def install(report: Callable[[str], None]) -> None:
-    """Install the missing packages.
+def install(report: Callable[[str], None], names: Sequence[str] = ()) -> None:
+    """Install the missing packages: those of these programs, or of all.
 
     Debian's package would start an engine of the system; the tests have their own, so it must not.
 
@@ -58,11 +58,13 @@ def install(report: Callable[[str], None]) -> None:
     """
     if os.geteuid() != 0:
         raise ResilienceError("a Docker engine is started by root only", remedy="run this as root")
-    missing = {package for name, package in PROGRAMS.items() if not shutil.which(name, path=PLACES)}
+    missing = {PROGRAMS[name] for name in names or PROGRAMS if not shutil.which(name, path=PLACES)}
     if not missing:
         return
     run(["apt-get", "update", "-qq"], 300)
     _install(missing, report)
+    if names:
+        return
     # Since Debian 13 the client is a package of its own.
     if not shutil.which("docker", path=PLACES):
         _install({"docker-cli"}, report)
