@@ -96,7 +96,7 @@ pictures: setup  ## make the pictures of the documentation from the demo, which 
 # A release of a version that is there is made anew, from all fragments.
 release-notes: setup  ## write the release notes of the version in galaxy.yml from the fragments
 	$(VENV)/antsibull-changelog lint
-	$(VENV)/antsibull-changelog release --reload-plugins
+	PATH="$(CURDIR)/$(VENV):$$PATH" $(VENV)/antsibull-changelog release --reload-plugins
 
 lock: setup  ## renew requirements.lock from requirements.in
 	rm -rf build/lock && python3 -m venv build/lock && build/lock/bin/pip install --quiet -r requirements.in

@@ -9,12 +9,14 @@ import sys
 from pathlib import Path
 
 import pytest
+import yaml
 from support.ansible_run import ROOT
 from support.play_host import PlayHost
 
 GALAXY = str(Path(sys.executable).with_name("ansible-galaxy"))
 NOT_SHIPPED = (
     *("tests", "tools", "bench", "build", ".venv", ".ci", ".config", "Makefile", "molecule"),
+    *(".github", ".gitlab", ".gitlab-ci.yml", "mkdocs.yml", "requirements-docs.txt"),
 )
 
 
@@ -57,6 +59,56 @@ def installed(tmp_path_factory: pytest.TempPathFactory) -> Path:
     )
     assert built.returncode == 0
     return installed
+
+
+def shipped(installed: Path) -> Path:
+    return installed / "ansible_collections" / "chefwell" / "resilience"
+
+
+def test_links_of_the_artifact_lead_to_files_of_the_artifact(installed: Path) -> None:
+    pages = sorted(shipped(installed).rglob("*.md"))
+    assert len(pages) > 30
+    wrong = [
+        f"{page.relative_to(shipped(installed))}: {link}"
+        for page in pages
+        for link in re.findall(r"\]\((?!https?:|mailto:|#)([^)#\s]+)", page.read_text())
+        if not (page.parent / link).exists()
+    ]
+    assert wrong == []
+
+
+def test_alert_rules_and_dashboard_are_shipped(installed: Path) -> None:
+    for name in ("prometheus/alerts.yml", "grafana/chefwell-resilience.json"):
+        assert (shipped(installed) / "monitoring" / name).is_file()
+
+
+def test_an_execution_environment_is_installed_from_its_files_alone(
+    installed: Path, tmp_path: Path
+) -> None:
+    """In a new virtual environment with its Python packages, a controller runs the modules."""
+    meta = shipped(installed) / "meta"
+    described = yaml.safe_load((meta / "execution-environment.yml").read_text())
+    files = described["dependencies"]
+    assert (shipped(installed) / files["system"]).is_file()
+    subprocess.run([sys.executable, "-m", "venv", str(tmp_path / "ee")], check=True)
+    python = tmp_path / "ee" / "bin" / "python"
+    wanted = str(shipped(installed) / files["python"])
+    subprocess.run(
+        [python, "-m", "pip", "install", "-q", "ansible-core~=2.19.0", "-r", wanted],
+        check=True,
+        capture_output=True,
+    )
+    done = subprocess.run(
+        [
+            str(python.with_name("ansible")),
+            *("localhost", "-m", "chefwell.resilience.disk_usage_check", "-a", "paths=/"),
+        ],
+        env={**os.environ, "ANSIBLE_COLLECTIONS_PATH": str(installed), "LC_ALL": "C.UTF-8"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0 and '"level"' in done.stdout, done.stdout + done.stderr
 
 
 # Tasks that need nothing of a host run with any tags.
