@@ -16,12 +16,16 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import psycopg2
 import pytest
-from support.ansible_run import recap
+from support.ansible_run import COLLECTIONS, recap
+from support.markdown import code_blocks
 from support.play_host import PlayHost
 from support.sshd import Sshd
+from support.thorough import rounds
 from testbed import production
 
+HOSTS: dict[str, dict[str, str]] = {"localhost": {}, "server": {}}
 SCHEMA = """
 CREATE TABLE public.shops (schema_name text PRIMARY KEY, opened date NOT NULL);
 CREATE SCHEMA shop_north; CREATE SCHEMA shop_south;
@@ -87,6 +91,97 @@ def server() -> Iterator[Sshd]:
     made.remove()
 
 
+def run_the_runbook(host: PlayHost, bistro: dict[str, Any], dumps: Path, root: Path) -> None:
+    """Run every command of the runbook as it stands, in its order; by hand, each format in turn.
+
+    Where it says that a step is for one case alone, that case is made first.
+    """
+    text = (root / "DISASTER-RECOVERY-PLAYBOOK.md").read_text()
+    blocks = [block.text for block in code_blocks(text, "bash")]
+    lines = [line for block in blocks for line in block.splitlines()]
+    assert "..." not in "".join(lines) and "BACKUP " not in "".join(lines), lines
+    inventory = root / "inventory.json"
+    inventory.write_text(json.dumps({"all": {"hosts": HOSTS, "vars": host.variables}}))
+    env = {
+        "PATH": f"{bistro['bin_dir']}:{Path(sys.executable).parent}:{os.defpath}",
+        "PGPASSWORD": bistro["password"],
+        "ANSIBLE_COLLECTIONS_PATH": str(COLLECTIONS),
+        "ANSIBLE_INVENTORY": str(inventory),
+        "LC_ALL": "C.UTF-8",
+        "HOME": str(root),
+    }
+
+    def run(script: str) -> str:
+        ended = subprocess.run(
+            ["bash", "-c", f"set -eo pipefail\n{script}"],
+            env=env,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert ended.returncode in (0, 1), (script, ended.stdout, ended.stderr)
+        return ended.stdout + ended.stderr
+
+    def sold(dbname: str = "bistro") -> int:
+        return count(bistro, dbname, "SELECT count(*) FROM shop_north.bills")
+
+    ran: list[str] = []
+    newest = max(dumps.glob("bistro-*"))
+    by_hand = next(block for block in blocks if "createdb" in block)
+    fetch = next(block for block in blocks if "rsync" in block)
+    for block in blocks:
+        if "ansible-playbook" in block and not rounds(0, 1):
+            continue  # at length in make faults; test_recovery_new_server.py plays the same
+        ran.append(block)
+        if block in (by_hand, fetch):
+            continue
+        for line in block.splitlines():
+            if "--undo" in line:
+                assert sold() == 300
+            printed = run(line)
+            if "--switch newest" in line:
+                assert sold() == 300 and "▶ Kept: bistro_before_" in printed, printed
+            # What is lost: rows that the backup has.
+            if line.endswith("disaster-recovery.sh"):
+                execute(bistro, "bistro", "DELETE FROM shop_north.bills WHERE id > 100")
+    assert "shop_" not in "".join(ran) or "--tenant" not in "".join(ran)
+
+    # The local backup is gone: it comes from the server, by a key that may fetch alone.
+    held = newest.read_bytes()
+    for path in dumps.glob("bistro-*"):
+        path.unlink()
+    run(fetch)
+    assert newest.read_bytes() == held
+    custom = subprocess.run(
+        [f"{bistro['bin_dir']}/pg_dump", "-Fc", "-h", bistro["host"], "-p", str(bistro["port"]),
+         "-U", bistro["user"], "bistro"],
+        env=env, capture_output=True, check=True,
+    ).stdout  # fmt: skip
+    created = gzip.decompress(held).replace(
+        b"\n--\n-- Name:", b"\nCREATE DATABASE bistro;\n\\connect bistro\n\n--\n-- Name:", 1
+    )
+    for content in (held, gzip.compress(custom), gzip.compress(created)):
+        newest.write_bytes(content)
+        execute(bistro, "postgres", "DROP DATABASE IF EXISTS bistro_before")
+        execute(bistro, "bistro", "DELETE FROM shop_north.bills")
+        run(by_hand)
+        assert (sold(), sold("bistro_before")) == (300, 0)
+
+
+def execute(bistro: dict[str, Any], dbname: str, statement: str) -> Any:
+    known = ("host", "port", "user", "password")
+    access = {name: bistro[name] for name in known}
+    with contextlib.closing(psycopg2.connect(**access, dbname=dbname)) as connection:
+        connection.autocommit = True
+        with connection.cursor() as cursor:
+            cursor.execute(statement)
+            return cursor.fetchall() if cursor.description else []
+
+
+def count(bistro: dict[str, Any], dbname: str, query: str) -> int:
+    return int(execute(bistro, dbname, query)[0][0])
+
+
 def test_one_play_from_nothing_to_a_proved_restore(
     bistro: dict[str, Any], dumps: Path, server: Sshd, tmp_path: Path
 ) -> None:
@@ -127,6 +222,11 @@ def test_one_play_from_nothing_to_a_proved_restore(
         # No path may have the product's name that the pages must not have.
         "offsite_backup_key_file": str(tmp_path / "key"),
     }
+    # For the day itself: who may restore into production, and a key that may fetch.
+    recovery = {
+        "staging_restore_recovery": {"user": bistro["user"], "password": bistro["password"]},
+        "staging_restore_offsite_key_file": str(tmp_path / "read_key"),
+    }
     before = {path.name: path.read_bytes() for path in dumps.iterdir()}
     host = PlayHost(tmp_path, inventory="localhost,server,", **variables, **moved)
     host.play("site.yml")
@@ -157,7 +257,16 @@ def test_one_play_from_nothing_to_a_proved_restore(
         assert "chefwell" not in mine, page
 
     second = host.run("site.yml")
-    assert second.returncode == 0 and recap(second.stdout)["changed"] == 0, second.stdout
+    tasks = second.stdout.split("\nTASK ")
+    changed = [task for task in tasks if "\nchanged: " in task]
+    assert second.returncode == 0 and changed == [], second.stdout
+    assert recap(second.stdout)["changed"] == 0
+
+    host.variables.update(recovery)
+    host.play("stage3_staging_restore.yml", staging_restore_drill_now=False)
+    run_the_runbook(host, bistro, dumps, tmp_path)
+    for path in dumps.iterdir():
+        path.write_bytes(before[path.name])
 
     host.play("rollback_all.yml")
     left = {path.name: path.read_bytes() for path in dumps.iterdir()}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
@@ -15,6 +16,7 @@ from ansible_collections.chefwell.resilience.plugins.module_utils.recovery impor
     recovery_run,
     recovery_switch,
 )
+from support.filesystems import Disks
 from support.production_server import (
     HOST,
     PRODUCTION,
@@ -273,3 +275,23 @@ def test_slots_and_publications_are_named_beforehand(
     assert any("publication new_feed" in text for text in announced)
     names = run_sql(server, PRODUCTION, "SELECT pubname FROM pg_publication")
     assert names == [("old_feed",)]
+
+
+def test_no_room_beside_production_is_found_out_beforehand(disks: Disks, tmp_path: Path) -> None:
+    """The server's disk is nearly full: nothing is made, and production goes on."""
+    tmp_path.chmod(0o755)
+    disk = disks.memory("production", pages=180_000, inodes=20_000)
+    disk.parent.chmod(0o755)
+    with production_server(disk) as server:
+        run_sql(server, "postgres", f"CREATE DATABASE {PRODUCTION}")
+        run_sql(server, PRODUCTION, "CREATE TABLE content AS SELECT 'old'::text AS whose")
+        backup = back_up(server, tmp_path, "-Fc")
+        settings = recovery_settings(server, tmp_path)
+        with open(disk / "filler", "wb") as filler:
+            os.posix_fallocate(filler.fileno(), 0, shutil.disk_usage(disk).free - (200 << 20))
+        result = recovery_run.restore_beside(settings, path=backup)
+        assert result["verdict"] == "could_not_verify", result
+        assert "needs about" in result["problem"] and "MiB" in result["problem"]
+        assert databases(server) == {PRODUCTION}
+        (disk / "filler").unlink()
+        assert recovery_run.restore_beside(settings, path=backup)["verdict"] == "passed"

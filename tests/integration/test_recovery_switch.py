@@ -22,9 +22,6 @@ from ansible_collections.chefwell.resilience.plugins.module_utils.common.errors 
     ResilienceError,
 )
 from ansible_collections.chefwell.resilience.plugins.module_utils.database.postgres import Server
-from ansible_collections.chefwell.resilience.plugins.module_utils.proof.restore_settings import (
-    RecoveryServer,
-)
 from ansible_collections.chefwell.resilience.plugins.module_utils.recovery import (
     database_properties,
     recovery,
@@ -32,15 +29,17 @@ from ansible_collections.chefwell.resilience.plugins.module_utils.recovery impor
     recovery_switch,
     switch_journal,
 )
-from ansible_collections.chefwell.resilience.plugins.module_utils.staging.private_cluster import (
-    Cluster,
+from support.production_server import (
+    HOST,
+    PRODUCTION,
+    databases,
+    production_server,
+    recovery_settings,
+    run_sql,
 )
-from support.drill_settings import drill_settings
 from support.waiting import wait_for
-from testbed import production
 
-HOST = socket.gethostname()
-PRODUCTION, RESTORED = "shop", "shop_recovered_20251120_030000"
+RESTORED = f"{PRODUCTION}_recovered_20251120_030000"
 STEPS = (
     switch_journal.ANNOUNCED,
     switch_journal.STOPPING,
@@ -54,32 +53,8 @@ STEPS = (
 
 @pytest.fixture(scope="module")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    folder = tmp_path_factory.mktemp("production")
-    folder.chmod(0o755)
-    cluster = Cluster(str(folder / "cluster"), production.binaries())
-    cluster.create()
-    try:
-        yield cluster.start()
-    finally:
-        cluster.remove()
-
-
-def run_sql(server: Server, dbname: str, *statements: str) -> list[tuple[Any, ...]]:
-    with contextlib.closing(psycopg2.connect(**server.dsn(dbname))) as connection:
-        connection.autocommit = True
-        with connection.cursor() as cursor:
-            for statement in statements:
-                cursor.execute(statement)
-            return cursor.fetchall() if cursor.description else []
-
-
-def databases(server: Server) -> set[str]:
-    return {
-        name
-        for (name,) in run_sql(
-            server, "postgres", "SELECT datname FROM pg_database WHERE datname LIKE 'shop%'"
-        )
-    }
+    with production_server(tmp_path_factory.mktemp("production")) as made:
+        yield made
 
 
 def content(server: Server, dbname: str) -> str:
@@ -96,19 +71,12 @@ def settings(server: Server, tmp_path: Path) -> Iterator[recovery.RecoverySettin
         run_sql(server, name, f"CREATE TABLE content AS SELECT '{whose}'::text AS whose")
     comment = f"{recovery.MARK}{recovery.VALIDATED}, from a.dump"
     run_sql(server, "postgres", f"COMMENT ON DATABASE {RESTORED} IS '{comment}'")
-    drill = drill_settings(tmp_path, production.binaries().bin_dir)
-    target = RecoveryServer(
-        host=server.host,
-        port=server.port,
-        user=server.user,
-        password=server.password,
-        dbname=PRODUCTION,
-        bin_dir=production.binaries().bin_dir,
+    yield recovery_settings(
+        server,
+        tmp_path,
         stop_command=[str(script(tmp_path, "stop"))],
         start_command=[str(script(tmp_path, "start"))],
-        seconds=20,
     )
-    yield recovery.RecoverySettings(drill, target)
     for name in databases(server):
         run_sql(server, "postgres", f'DROP DATABASE "{name}" WITH (FORCE)')
 
@@ -149,8 +117,8 @@ def switch_that_dies(
 ) -> None:
     write, exchange = switch_journal.SwitchJournal.write, recovery_switch._exchange
 
-    def dying_write(self: Any, record: Any, now: str) -> Any:
-        recorded = write(self, record, now)
+    def dying_write(self: Any, record: Any, now: str, *more: Any) -> Any:
+        recorded = write(self, record, now, *more)
         if now == step:
             die()
         return recorded

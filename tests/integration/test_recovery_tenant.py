@@ -55,6 +55,8 @@ def make_tenant(server: Server, tenant: str) -> None:
         f'CREATE TABLE "{tenant}".goods (id int PRIMARY KEY, name text, kind text)',
         f"""INSERT INTO "{tenant}".goods SELECT n, 'new', 'x' FROM generate_series(1, 5) n""",
         f'CREATE SEQUENCE "{tenant}".numbers',
+        # Its triggers are on both tables.
+        f'ALTER TABLE "{tenant}".goods ADD COLUMN shared int REFERENCES shared',
         f"""CREATE FUNCTION "{tenant}".fits(goods int) RETURNS boolean LANGUAGE sql
             RETURN goods < 100""",
     )
@@ -111,7 +113,8 @@ KNOWN = (
     "SELECT pubname, schemaname, tablename, attnames, rowfilter FROM pg_publication_tables"
     " ORDER BY 1, 2, 3",
     "SELECT pg_get_ruledef(oid) FROM pg_rewrite WHERE rulename = 'kept'",
-    "SELECT pg_get_triggerdef(oid) FROM pg_trigger WHERE tgrelid = 'shared'::regclass",
+    "SELECT pg_get_triggerdef(oid) FROM pg_trigger WHERE tgrelid = 'shared'::regclass"
+    " AND NOT tgisinternal",
 )
 
 

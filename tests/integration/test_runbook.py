@@ -58,7 +58,7 @@ def test_it_has_commands_people_and_what_was_measured(values: RestoreSettings) -
     text = path.read_text()
     for line in (
         "/root/restaurante/scripts/disaster-recovery.sh --from-offsite",
-        f"--switch restaurante_recovered_... --confirm {recovery.host_name()}",
+        f"--switch newest --confirm {recovery.host_name()}",
         "--tenant tenant_chefwell",
         "pg_restore -h db.chefwell.pro -p 5432 -U postgres -d restaurante_recovered",
         "u@backup.example:/b",

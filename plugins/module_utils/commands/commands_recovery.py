@@ -41,6 +41,8 @@ from .commands_staging import (
 )
 
 NAME = "disaster-recovery"
+# In place of a name, so that nobody has to type one.
+NEWEST = "newest"
 
 
 def _arguments(parser: argparse.ArgumentParser) -> None:
@@ -48,7 +50,11 @@ def _arguments(parser: argparse.ArgumentParser) -> None:
     which.add_argument("--backup", metavar="FILE", help="this backup")
     which.add_argument("--tier", help="the newest of this tier")
     which.add_argument("--date", metavar="YYYY-MM-DD", help="the newest taken on this day")
-    which.add_argument("--switch", metavar="NAME", help="put this one in production's place")
+    which.add_argument(
+        "--switch",
+        metavar="NAME",
+        help=f"put this one in production's place; `{NEWEST}` for the newest that was validated",
+    )
     which.add_argument("--list", action="store_true", help="list what --switch takes")
     which.add_argument(
         "--status", action="store_true", help="show how production stands and what is unfinished"
@@ -132,6 +138,9 @@ def _perform(
         return _status(settings, recovery_settings, arguments)
     if arguments.list:
         return _list(recovery_settings, arguments)
+    if arguments.switch == NEWEST:
+        newest = switch_state.newest_validated(recovery_settings, arguments.tenant or "")
+        return _switch(settings, recovery_settings, arguments, newest, outcome)
     if arguments.switch or arguments.resume or arguments.undo:
         return _switch(settings, recovery_settings, arguments, arguments.switch, outcome)
     if arguments.confirm is not None:

@@ -83,7 +83,8 @@ def _escaped(name: str) -> str:
 
 def fetch_command(server: Destination, path: str, folder: str) -> str:
     """Return the command for a person, as `Transport.fetch_command`."""
-    shell = shlex.join(["ssh", "-i", server.key_file, "-p", str(server.port)])
+    known = f"UserKnownHostsFile={server.known_hosts_file}"
+    shell = shlex.join(["ssh", "-i", server.key_file, "-p", str(server.port), "-o", known])
     source = f"{_host(server)}:{server.path.rstrip('/')}/{path}"
     return shlex.join(["rsync", "-t", "-e", shell, source, os.path.join(folder, "")])
 

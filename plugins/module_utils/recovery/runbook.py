@@ -127,7 +127,9 @@ def _content(
             "health_url": target.health_url,
         },
         "store": settings.featured_tenant or f"{settings.tenants.prefix}x",
-        "offsite": _offsite(settings),
+        "offsite": _offsite(settings, (drill.get("backup") or {}).get("file")),
+        "plain": str((drill.get("backup") or {}).get("format", "")).startswith("plain"),
+        "bin_dir": target.bin_dir,
         "contacts": [_person(person) for person in settings.contacts],
         "backups": settings.backup_path,
         "tree": settings.tree_root,
@@ -187,8 +189,13 @@ def _person(person: Mapping[str, Any]) -> dict[str, Any]:
     return {"name": str(person["name"]), "details": details}
 
 
-def _offsite(settings: RestoreSettings) -> dict[str, Any] | None:
-    """Return how a backup is fetched by hand; None where this host has no offsite stage."""
+def _offsite(settings: RestoreSettings, file: str | None) -> dict[str, Any] | None:
+    """Return how a backup is fetched by hand; None where this host has no offsite stage.
+
+    Args:
+        settings: of the stage.
+        file: the newest backup that was drilled; None before a drill.
+    """
     path = settings.offsite_config
     if not os.path.exists(path):
         return None
@@ -197,7 +204,7 @@ def _offsite(settings: RestoreSettings) -> dict[str, Any] | None:
     target = os.path.join(settings.tree_root, tier)
     return {
         "place": str(server),
-        "command": server.fetch_command(f"{tier}/BACKUP", target),
+        "command": server.fetch_command(f"{tier}/{file or 'BACKUP'}", target),
         "sealed": isinstance(server, SealedTransport),
         "signers": server.keys.signers if isinstance(server, SealedTransport) else (),
         "last_link": server.last_link,

@@ -122,15 +122,7 @@ def ending(settings: RecoverySettings, tenant: str = "") -> dict[str, Any]:
     ]
     if kept:
         _moment, state["kept"], state["switched"] = max(kept)
-    validated = [
-        one["name"]
-        for one in recovery.candidates(comments, tenant or target.dbname)
-        if not one["what"].startswith(BEFORE)
-        and (
-            not tenant or one["name"] == recovery.dated_name(tenant, "recovered", one["name"][-15:])
-        )
-    ]
-    state["validated"] = max(validated, key=lambda name: name[-15:], default=None)
+    state["validated"] = _newest_validated(settings, tenant, comments)
     if record is not None:
         state["unfinished"] = not record.finished
         if record.application == STOPPED and not state["damage"]:
@@ -138,6 +130,35 @@ def ending(settings: RecoverySettings, tenant: str = "") -> dict[str, Any]:
                 "no recovery.start_command is configured"
             )
     return state
+
+
+def newest_validated(settings: RecoverySettings, tenant: str = "") -> str:
+    """Return the newest database, or schema of a tenant, that was restored and validated.
+
+    Raises:
+        ResilienceError: there is none, or the server cannot be connected to.
+    """
+    name: str | None = _newest_validated(settings, tenant, _comments(settings, tenant))
+    if name is None:
+        raise ResilienceError(
+            _("nothing was restored beside production"),
+            option="switch",
+            value="newest",
+            remedy=_("run the command without --switch first"),
+        )
+    return name
+
+
+def _newest_validated(
+    settings: RecoverySettings, tenant: str, comments: dict[str, str]
+) -> str | None:
+    validated = [
+        one["name"]
+        for one in recovery.candidates(comments, tenant or settings.target.dbname)
+        if not one["what"].startswith(BEFORE)
+        and _is_of(one["name"], tenant, one["name"][-15:], "recovered")
+    ]
+    return max(validated, key=lambda name: name[-15:], default=None)
 
 
 def _comments(settings: RecoverySettings, tenant: str) -> dict[str, str]:
@@ -150,6 +171,6 @@ def _comments(settings: RecoverySettings, tenant: str) -> dict[str, str]:
         return recovery.databases(connection)
 
 
-def _is_of(name: str, tenant: str, moment: str) -> bool:
-    """Return whether a kept schema is this tenant's; of a database there is only one."""
-    return not tenant or name == recovery.dated_name(tenant, "before", moment)
+def _is_of(name: str, tenant: str, moment: str, purpose: str = "before") -> bool:
+    """Return whether a schema is this tenant's; of a database there is only one."""
+    return not tenant or name == recovery.dated_name(tenant, purpose, moment)

@@ -48,10 +48,7 @@ _HOMES = (
     *(("pg_ts_template", "tmplnamespace"),),
 )
 # Parts of a table, and where the table stands.
-_PARTS = (
-    *(("pg_attrdef", "adrelid"), ("pg_rewrite", "ev_class")),
-    *(("pg_trigger", "tgrelid"), ("pg_policy", "polrelid")),
-)
+_PARTS = (("pg_attrdef", "adrelid"), ("pg_rewrite", "ev_class"), ("pg_policy", "polrelid"))
 _HELD = " UNION ALL ".join(
     [
         "SELECT 'pg_catalog.pg_namespace'::regclass::oid, oid FROM pg_catalog.pg_namespace"
@@ -70,6 +67,11 @@ _HOME_OF = " ".join(
             f" (SELECT {column} FROM pg_catalog.{catalogue} WHERE oid = d.objid)"
             for catalogue, column in _HOMES
         ),
+        # The triggers of a foreign key are where the key is, also those on the other table.
+        "WHEN 'pg_catalog.pg_trigger'::regclass THEN (SELECT CASE WHEN tgisinternal"
+        " THEN (SELECT connamespace FROM pg_catalog.pg_constraint WHERE oid = tgconstraint)"
+        " ELSE (SELECT relnamespace FROM pg_catalog.pg_class WHERE oid = tgrelid) END"
+        " FROM pg_catalog.pg_trigger WHERE oid = d.objid)",
         *(
             f"WHEN 'pg_catalog.{catalogue}'::regclass THEN"
             f" (SELECT relnamespace FROM pg_catalog.{catalogue} p"
