@@ -146,7 +146,9 @@ _WORST = (FAILED, REFUSED, LOCKED, WARNING, OK)
 def _sync(settings: OffsiteSettings, arguments: argparse.Namespace) -> int:
     if arguments.forget:
         stages = (offsite_report.STAGE, offsite_report.VERIFICATION)
-        if any([delete_stage(settings.state_dir, stage) for stage in stages]):
+        # A list, since both are deleted, not only the first that is there.
+        deleted = [delete_stage(settings.state_dir, stage) for stage in stages]
+        if any(deleted):
             print_result("forgotten")
         return EXIT_OK
     chosen = offsite_config.syncs(settings, arguments.destination)

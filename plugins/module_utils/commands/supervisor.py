@@ -164,7 +164,7 @@ class _Child:
             os.close(lock)
 
     def _deadline(self) -> float:
-        times = [self._began + self.limit, self._stop_at, *(until for *_, until in self._steps)]
+        times = [self._began + self.limit, self._stop_at, *(step[-1] for step in self._steps)]
         return min(times)
 
     def _stop(self, _number: int, _frame: FrameType | None) -> None:

@@ -88,7 +88,7 @@ def _parts(address: str) -> list[str]:
         if len(part) >= 12 and re.search(r"\d", part) and re.search(r"[A-Za-z]", part)
     ]
     password = found.netloc.rpartition("@")[0].partition(":")[2]
-    return [one for part in (password, *random) for one in {part, urllib.parse.unquote(part)}]
+    return [one for part in (password, *random) for one in (part, urllib.parse.unquote(part))]
 
 
 def _forms(secret: str) -> set[str]:

@@ -227,7 +227,7 @@ class SealedTransport:
             held.plain is not None and self._item(path, held) is None
             for path, held in self._held.items()
         )
-        left.sort(key=lambda path: os.path.basename(path), reverse=True)
+        left.sort(key=os.path.basename, reverse=True)
         return set(left if len(left) <= 3 else left[: (len(left) + 1) // 2])
 
     def _item(self, path: str, held: _Held) -> LedgerItem | None:
