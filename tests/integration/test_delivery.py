@@ -7,7 +7,9 @@ import dataclasses
 import email.utils
 import gettext
 import multiprocessing
+import socket
 import sqlite3
+import threading
 import time
 from collections.abc import Mapping
 from pathlib import Path
@@ -233,6 +235,21 @@ def test_a_ping_address_with_user_and_password_is_authenticated(receiver: Receiv
     assert receiver.pings() == [("/start", "")]
     delivery.ping(receiver.check, "start")
     assert "Authorization" not in receiver.headers[1]
+
+
+def test_what_answers_a_ping_with_no_http_is_quoted_clean() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+
+        def answer() -> None:
+            for _try in range(3):
+                connection, _address = server.accept()
+                with connection:
+                    connection.recv(4096)
+                    connection.sendall(b"\x1b[31mred\x07 %s\r\nforged\r\n\r\n")
+
+        threading.Thread(target=answer, daemon=True).start()
+        address = f"http://127.0.0.1:{server.getsockname()[1]}/x"
+        assert delivery.ping(address, "start", "", time_limit=20) == "\\x1b[31mred\\x07 %s"
 
 
 def test_more_than_ten_messages_are_one_digest(tmp_path: Path, receiver: Receiver) -> None:

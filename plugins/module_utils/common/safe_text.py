@@ -31,13 +31,13 @@ def clean(text: str) -> str:
 
 
 def one_line(text: object, limit: int | None = None) -> str:
-    """Return a text of another program, or an exception's, on one line.
+    """Return a text of another program or host, or an exception's, on one line and clean.
 
     Args:
         text: is turned into a string.
         limit: characters to keep at most.
     """
-    return " ".join(str(text).split())[:limit]
+    return clean(" ".join(str(text).split()))[:limit]
 
 
 def error_line(error: BaseException, limit: int = 300) -> str:

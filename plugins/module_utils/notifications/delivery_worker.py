@@ -22,6 +22,8 @@ import urllib.parse
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from ..common.safe_text import one_line
+
 PING_TRIES = 3
 PING_SECONDS = 5
 # Attempts for one parcel within a run, and the seconds before the second and the third.
@@ -247,7 +249,8 @@ def _ping(address: str, path: str, body: str) -> None:
         try:
             status = _post(address, path, body)
         except (OSError, ValueError, http.client.HTTPException) as error:
-            problem = str(error)
+            # A server that answers with no HTTP is quoted in it.
+            problem = one_line(error, 200)
             continue
         # A switch that moved (3xx) has not counted the ping either.
         if 200 <= status < 300:
