@@ -12,6 +12,7 @@ that are given. All that was started there ends with its first process.
 from __future__ import annotations
 
 import dataclasses
+import functools
 import os
 import re
 import shutil
@@ -90,13 +91,13 @@ def command(
             mounts += ["--symlink", os.readlink(folder), folder]
         elif os.path.isdir(folder):
             mounts += ["--ro-bind", folder, folder]
-    mounts += ["--perms", "0755", "--dir", "/etc"]
+    mounts += [*_permissions("0755"), "--dir", "/etc"]
     for file in SYSTEM_FILES:
         mounts += ["--ro-bind-try", file, file]
-    mounts += ["--proc", "/proc", "--dev", "/dev", "--perms", "1777", "--tmpfs", "/tmp"]
+    mounts += ["--proc", "/proc", "--dev", "/dev", *_permissions("1777"), "--tmpfs", "/tmp"]
     mounts += _binds(reads, writes)
     return [
-        *(shutil.which("bwrap", path=PROGRAM_PATH) or "bwrap",),
+        _program(),
         *namespaces,
         *(() if outlives else ("--die-with-parent",)),
         *capabilities,
@@ -190,6 +191,25 @@ def folders_of(command: Sequence[str], search: str) -> list[str]:
     return outside_system(dict.fromkeys(found))
 
 
+@functools.lru_cache(maxsize=1)
+def _knows_permissions() -> bool:
+    """Return whether this bubblewrap has `--perms`, which is there since 0.5.
+
+    Older ones, as in Debian 11, make folders with 0755, and so a folder /tmp that only root writes
+    to; nothing that is started here needs another one.
+    """
+    return "--perms" in process.run([_program(), "--help"], time_limit=20).output
+
+
+def _permissions(mode: str) -> list[str]:
+    """Return the options that give the next folder its permissions."""
+    return ["--perms", mode] if _knows_permissions() else []
+
+
+def _program() -> str:
+    return shutil.which("bwrap", path=PROGRAM_PATH) or "bwrap"
+
+
 def _binds(reads: Iterable[str], writes: Iterable[str]) -> list[str]:
     """Return the options that show these paths in the sandbox, at the same places."""
     options: list[str] = []
@@ -203,7 +223,7 @@ def _binds(reads: Iterable[str], writes: Iterable[str]) -> list[str]:
                 way.append(above)
                 above = os.path.dirname(above)
             for folder in reversed(way):
-                options += ["--perms", "0755", "--dir", folder]
+                options += [*_permissions("0755"), "--dir", folder]
                 made.add(folder)
             options += [option, path, path]
             made.add(path)
