@@ -8,7 +8,7 @@ export MYPYPATH := $(CURDIR)/build/collections
 # second, it reads each task of Ansible, 190 KB, byte by byte.
 unexport PYTHONDONTWRITEBYTECODE PYTHONUNBUFFERED
 
-.PHONY: help setup check lint types unit test test-docker molecule sanity lock faults bench demo demo-clean generate docs pictures release-notes
+.PHONY: help setup check lint types unit test test-docker molecule sanity lock matrix faults bench demo demo-clean generate docs pictures release-notes
 help:  ## print this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## / - /'
 
@@ -64,6 +64,10 @@ demo:  ## run all three stages on this machine and show their pages
 
 demo-clean:  ## stop and remove everything of the demo
 	@tools/setup.sh && $(DEMO) clean $(DEMO_OPTIONS)
+
+matrix: setup  ## walk as a new owner on hosts of Debian 11 to 13, by every ansible-core (root; minutes); OWN=1 for one
+	$(if $(ROOT),@PYTHONPATH=tests $(VENV)/python -c 'from docker_lab import needs; needs.install(print)')
+	PYTHONPATH=tools $(VENV)/python -m matrix $(if $(OWN),--own)
 
 faults: setup  ## cause real faults and compare the outcome; ROWS=c1_ for some
 	THOROUGH=1 $(VENV)/python -m pytest -q tests/faults $(if $(ROWS),-k "$(ROWS)")
