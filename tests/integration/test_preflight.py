@@ -58,6 +58,7 @@ def test_a_wrong_variable_leaves_a_working_host_as_it_is(tmp_path: Path) -> None
         resilience_backup_path=str(tmp_path),
         disk_monitor_paths=[str(tmp_path)],
         disk_monitor_cron_enabled=False,
+        resilience_language="en",
         resilience_ping_url=f"http://127.0.0.1:9/{TOKEN}",
     )
     told = host.run("stage1_disk_monitor.yml", "-vvv", "--diff")

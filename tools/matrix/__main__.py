@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import os
 import shutil
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -33,6 +34,9 @@ def main(arguments: list[str] | None = None) -> int:
         print("make matrix needs root: its hosts are namespaces of this machine", file=sys.stderr)
         return 2
     assert len(VARIABLES) <= 8
+    # The hosts end with the block that runs them, so a signal must leave it in order.
+    signal.signal(signal.SIGTERM, lambda *_given: sys.exit(1))
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     rows, failed = [], False
     more, lacking = ([], []) if options.own else others(FOLDER)
     for controller in [own(), *more]:

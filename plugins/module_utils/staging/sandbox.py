@@ -46,7 +46,7 @@ def check() -> None:
     if not shutil.which("bwrap", path=PROGRAM_PATH):
         why = _("bubblewrap is not installed")
     else:
-        ended = process.run(command(["/usr/bin/true"]), time_limit=20, cwd="/")
+        ended = process.run(command([_true()]), time_limit=20, cwd="/")
         if ended.code != 0:
             why = ended.errors.strip()[-300:] or ended.ending()
     if why:
@@ -204,6 +204,11 @@ def _knows_permissions() -> bool:
 def _permissions(mode: str) -> list[str]:
     """Return the options that give the next folder its permissions."""
     return ["--perms", mode] if _knows_permissions() else []
+
+
+def _true() -> str:
+    # Debian 11 may still have it in a folder /bin of its own.
+    return shutil.which("true", path=PROGRAM_PATH) or "/usr/bin/true"
 
 
 def _program() -> str:
