@@ -264,7 +264,7 @@ def add_amcheck(server: Server, database: str) -> None:
         ResilienceError: it cannot be installed.
     """
     psycopg2 = driver()
-    connection = open_connection(server.dsn(database))
+    connection = open_connection(server.dsn(database), settings=database_settings.OVERRIDES)
     try:
         with connection.cursor() as cursor:
             cursor.execute("SELECT 1 FROM pg_available_extensions WHERE name = 'amcheck'")

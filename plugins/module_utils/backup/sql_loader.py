@@ -25,7 +25,7 @@ from ..common import interrupt
 from ..common.safe_text import one_line
 from ..database.connection import driver, open_connection
 from ..database.postgres import Server
-from . import decompress, restore_errors, sql_lexer, sql_words
+from . import database_settings, decompress, restore_errors, sql_lexer, sql_words
 from .plain_dump import Contents, PlainDump
 from .sql_left_out import LeftOut
 
@@ -309,7 +309,7 @@ def load(
         KeyboardInterrupt: an interrupt came; its session was ended.
     """
     size = os.path.getsize(path)
-    connection = open_connection(server.dsn(database))
+    connection = open_connection(server.dsn(database), settings=database_settings.OVERRIDES)
     try:
         with contextlib.suppress(driver().Error), connection.cursor() as cursor:
             # Errors are judged by their English words.
