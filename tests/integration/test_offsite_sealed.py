@@ -12,7 +12,9 @@ from ansible_collections.chefwell.resilience.plugins.module_utils.common.errors 
     BackupError,
     ResilienceError,
 )
+from ansible_collections.chefwell.resilience.plugins.module_utils.server import placement
 from support.backup_trees import add_backup, plan_tree
+from support.gated_backup_server import store
 from support.sealed_client import SealedClient, let_read, sealed_client
 from support.sshd import Sshd, server
 
@@ -280,3 +282,21 @@ def test_a_lost_ledger_costs_one_more_transfer(server: Sshd, tmp_path: Path) -> 
         again = client.sync(overrides=["mass-change"])
         assert again.status in ("ok", "warning") and again.files_sent == 14, again
         assert client.in_sync() and client.sync().files_sent == 0
+
+
+def test_a_sealed_copy_becomes_plain_again(gated: SealedClient, server: Sshd) -> None:
+    """Everything is sent plain once; what is sealed stays until a person on the server agrees."""
+    sealed = set(gated.copied())
+    gated.write(seal={})
+    # A guard of the host refuses first: of what was sent nothing is there under its plain name.
+    assert gated.sync().status == "refused" and set(gated.copied()) == sealed
+    back = gated.sync(overrides=["destination"])
+    held = set(gated.copied())
+    plain = {str(path.relative_to(gated.tree)) for path in gated.tree.glob("*/*.gz")}
+    assert plain <= held and sealed <= held
+    assert back.status == "refused" and "accept" in back.remedy, back
+    assert placement.accept_refused(store(server)) is not None
+    assert set(gated.copied()) == plain
+    again = gated.sync()
+    assert (again.status, again.files_sent) == ("ok", 0), again
+    assert gated.in_sync()
