@@ -515,8 +515,12 @@ def test_an_output_that_is_no_utf_8_replaces_what_it_cannot_show(
     point = disks.memory("memória 💾")
     fill(point, 85)
     host = MonitorHost(tmp_path, paths=[str(point)], language="pt_BR")
+    (script, *options) = host.command(*arguments)
+    # The launcher has the interpreter ignore this variable, and a locale that is no UTF-8 is rare.
+    text = Path(script).read_text()
+    Path(script).write_text(text.replace(" -E ", " ", 1))
     shown = subprocess.run(
-        host.command(*arguments),
+        [script, *options],
         capture_output=True,
         check=False,
         env={"PYTHONIOENCODING": encoding},

@@ -16,6 +16,7 @@ from pathlib import Path
 
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
+from support.exposition import families
 from support.filesystems import Disks, fill, run
 from support.monitor_host import ENGINE, MonitorHost
 
@@ -48,7 +49,16 @@ def parsed(line: str) -> tuple[str, str, dict[str, tuple[str, ...]]]:
         assert item, data[position:]
         assert item[1] not in found, f"{item[1]} is there twice: {data}"
         found[item[1]] = item.groups()[1:]
-        position = item.end() + 1
+        value, unit, *limits = found[item[1]]
+        warning, critical, least, most = (float(one) if one else None for one in limits)
+        # In the unit of the value; 0 to 100 for percent; the worse threshold further on.
+        assert least is None or least <= float(value), item[0]
+        assert most is None or float(value) <= most, item[0]
+        assert unit != "%" or (least, most) == (0, 100), item[0]
+        assert warning is None or critical is None or warning <= critical, item[0]
+        position = item.end()
+        assert position == len(data) or data[position] == " ", data[position:]
+        position += 1
     return status, shown, found
 
 
@@ -152,6 +162,7 @@ def test_labels_and_series_are_unique_by_kind_and_path(tmp_path: Path, disks: Di
     assert len(data) == 5 + 4  # each with its inodes, but for the folder
     host.monitor()
     metrics = (tmp_path / "disk.prom").read_text()
+    assert len(families(metrics)) > 5
     series = [
         (sample.name, *sorted(sample.labels.items()))
         for family in text_string_to_metric_families(metrics)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import subprocess
 from pathlib import Path
 
@@ -14,6 +15,7 @@ from ansible_collections.chefwell.resilience.plugins.module_utils.notifications 
 from ansible_collections.chefwell.resilience.plugins.module_utils.notifications.metrics import Gauge
 from prometheus_client.core import GaugeMetricFamily
 from prometheus_client.parser import text_string_to_metric_families
+from support.exposition import families
 from support.filesystems import Disks
 
 ENGINE = Path(__file__).resolve().parents[2] / "plugins" / "module_utils"
@@ -35,6 +37,51 @@ def test_what_is_written_reads_back_and_unknown_is_left_out(tmp_path: Path) -> N
     assert values == {"/": 12.0, '/a "b"\n\\c\\udcff': 7.0}
     assert [path.name for path in tmp_path.iterdir()] == ["disk.prom"]
     assert file.stat().st_mode & 0o777 == 0o644
+
+
+def test_it_follows_the_exposition_format_to_the_letter(tmp_path: Path) -> None:
+    """By a parser of the format that accepts nothing else, and by promtool where it is there."""
+    metrics.write(str(tmp_path / "disk.prom"), GAUGES)
+    text = (tmp_path / "disk.prom").read_text()
+    found = families(text)
+    assert found["chefwell_disk_used_bytes"].samples == {
+        (("target", "/"),): 12.0,
+        (("target", '/a "b"\n\\c\\udcff'),): 7.0,
+    }
+    promtool_accepts(text)
+
+
+def promtool_accepts(text: str) -> None:
+    """Fail where promtool, if it is installed, finds anything wrong or bad style."""
+    if shutil.which("promtool"):
+        checked = subprocess.run(
+            ["promtool", "check", "metrics"],
+            input=text,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert (checked.returncode, checked.stdout, checked.stderr) == (0, "", ""), checked
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "a 1",  # no line feed at the end
+        "a 1\n",  # no type
+        "# TYPE a gauge\na 1\na 2\n",  # twice
+        "# TYPE a gauge\n# TYPE a gauge\na 1\n",
+        '# TYPE a gauge\na{x="1",x="2"} 1\n',  # a label twice
+        '# TYPE a gauge\na{x="\\q"} 1\n',  # an escape that there is not
+        "# TYPE a gauge\na{x=1} 1\n",
+        "# TYPE a gauge\na one\n",
+        '# TYPE a gauge\na 1\n# TYPE b gauge\nb 1\na{x="1"} 2\n',  # not together
+        "# TYPE 1a gauge\n1a 1\n",
+    ],
+)
+def test_the_parser_accepts_nothing_else(text: str) -> None:
+    with pytest.raises(ValueError, match="line"):
+        families(text)
 
 
 def test_on_a_full_disk_the_earlier_file_stays_whole(tmp_path: Path) -> None:
