@@ -16,7 +16,6 @@ from typing import IO, Any, NamedTuple
 from ..common.errors import ResilienceError
 from ..common.mask import mask
 from ..common.system_errors import reason
-from ..pages import render_text
 
 # Exit codes, by the monitoring-plugins convention.
 EXIT_OK, EXIT_WARNING, EXIT_CRITICAL, EXIT_UNKNOWN = 0, 1, 2, 3
@@ -67,26 +66,6 @@ def print_result(text: str, end: str = "\n") -> None:
     except OSError as error:
         _discard(sys.stdout)
         raise OutputError(error.errno, error.strerror) from error
-
-
-def print_page(render: Callable[[], str]) -> None:
-    """Write a page to standard output, at once; on a narrow terminal with shorter lines.
-
-    Args:
-        render: returns the page.
-
-    Raises:
-        OutputError: it cannot be written.
-    """
-    try:
-        columns = os.get_terminal_size(sys.stdout.fileno()).columns
-    except (AttributeError, OSError, ValueError):
-        columns = 0  # no terminal
-    if not 0 < columns < render_text.WIDTH:
-        print_result(render())
-        return
-    with render_text.lines_of(columns):
-        print_result(render_text.fitted(render(), columns))
 
 
 def warn(text: str, end: str = "\n") -> None:

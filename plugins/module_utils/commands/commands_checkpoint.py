@@ -14,7 +14,8 @@ from ..checkpoint.checkpoint_settings import CheckpointSettings
 from ..common import iso_time
 from ..common.errors import ResilienceError
 from ..pages.render_checkpoint import checkpoint_page
-from .command import EXIT_CRITICAL, EXIT_OK, EXIT_UNKNOWN, Command, colour, print_page, print_result
+from .command import EXIT_CRITICAL, EXIT_OK, EXIT_UNKNOWN, Command, colour, print_result
+from .page_output import print_page
 
 _EXITS = {"passed": EXIT_OK, "failed": EXIT_CRITICAL}
 

@@ -20,7 +20,8 @@ from ..disk import disk_check
 from ..disk.disk_settings import DiskSettings
 from ..pages import dashboard_values, disk_lines, render_disk
 from . import disk_command
-from .command import Command, colour, now, print_page, print_result, warn
+from .command import Command, colour, now, print_result, warn
+from .page_output import print_page
 
 WATCH_SECONDS = 5.0
 

@@ -45,10 +45,10 @@ from .command import (
     check_notifications,
     colour,
     now,
-    print_page,
     print_result,
     warn,
 )
+from .page_output import print_page
 
 
 def _destination_argument(parser: argparse.ArgumentParser) -> None:

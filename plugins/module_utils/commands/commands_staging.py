@@ -30,10 +30,10 @@ from .command import (
     check_notifications,
     colour,
     now,
-    print_page,
     print_result,
     warn,
 )
+from .page_output import print_page
 
 
 def _drill_arguments(parser: argparse.ArgumentParser) -> None:
