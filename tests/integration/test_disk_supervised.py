@@ -54,7 +54,7 @@ def timed(host: MonitorHost, *arguments: str) -> subprocess.CompletedProcess[str
     return done
 
 
-@pytest.mark.parametrize("setting", ["state_dir", "log_file", "metrics_file"])
+@pytest.mark.parametrize("setting", ["state_dir", "log_file", "metrics_file", "status_path"])
 def test_where_the_monitor_writes_begins_to_hang(
     tmp_path: Path, disks: Disks, deceives: FuseFilesystem, setting: str
 ) -> None:

@@ -11,24 +11,24 @@
 
 from __future__ import annotations
 
-import decimal
 
-
-def _cut(value: float, places: str) -> decimal.Decimal:
-    # Through repr: 0.57 * 100 is a float just under 57, and floor() would say 56.
-    exact = decimal.Decimal(repr(round(float(value), 9)))
-    return exact.quantize(decimal.Decimal(places), rounding=decimal.ROUND_DOWN)
+def _cut(digits: str, places: int) -> str:
+    """Return a number, written out, with so many decimals and no rounding."""
+    whole, _point, decimals = digits.partition(".")
+    return f"{whole}.{decimals[:places].ljust(places, '0')}" if places else whole
 
 
 def percent(value: float | None) -> str:
     """Return a share in percent, such as `45%` or `0.05%`; `?%` when it is not known."""
     if value is None:
         return "?%"
-    if value >= 1:
-        return f"{_cut(value, '1')}%"
     if 0 < value < 0.01:
         return "<0.01%"
-    return f"{_cut(value, '0.01')}".rstrip("0").rstrip(".") + "%"
+    # 0.57 * 100 is a float just under 57, which is meant to be 57.
+    digits = f"{round(float(value), 9):.9f}"
+    if value >= 1:
+        return f"{_cut(digits, 0)}%"
+    return _cut(digits, 2).rstrip("0").rstrip(".") + "%"
 
 
 def confidence(value: float | None) -> str:
@@ -37,5 +37,5 @@ def confidence(value: float | None) -> str:
         return "?%"
     if value == 100:
         return "100%"
-    exact = decimal.Decimal(repr(float(value)))
-    return f"{exact.quantize(decimal.Decimal('0.1'), rounding=decimal.ROUND_DOWN)}%"
+    digits = repr(float(value))
+    return f"{_cut('0' if 'e' in digits else digits, 1)}%"
