@@ -13,12 +13,10 @@ from __future__ import annotations
 import argparse
 import contextlib
 import importlib
-import io
 import os
 import sys
 from collections.abc import Mapping, Sequence
 from types import ModuleType
-from typing import NoReturn
 
 from .commands.command import (
     EXIT_OK,
@@ -28,7 +26,7 @@ from .commands.command import (
     print_result,
     warn,
 )
-from .common import interrupt, run_steps, settings
+from .common import interrupt, run_steps, settings, standard_streams
 from .common.errors import ResilienceError
 from .common.system_errors import reason
 
@@ -56,8 +54,6 @@ FILE_OF = {
     "seal-keys": "sealing",
     "doctor": "doctor",
 }
-# Commands that run by themselves, so that nobody ends one that blocks: they have a supervisor.
-SUPERVISED = ("monitor-disk-space",)
 
 
 def _part(name: str) -> ModuleType:
@@ -126,13 +122,11 @@ def fail(command: Command, given: Sequence[str], text: str) -> None:
             print_result(line)
 
 
-def _supervised(given: Sequence[str]) -> int:
-    """Run one command in a child process that is left behind when it blocks."""
-    end = _part("supervisor").supervise(lambda: main(given))
-    if end.code is not None:
-        return int(end.code)
-    warn(f"{given[0]}: {end.problem}")
-    fail(commands_for(given[0])[given[0]], given, end.problem)
+def unfinished(problem: str) -> int:
+    """Report that the command of this process did not come to its end; return the exit code."""
+    given = sys.argv[1:]
+    warn(f"{given[0]}: {problem}")
+    fail(commands_for(given[0])[given[0]], given, problem)
     return EXIT_UNKNOWN
 
 
@@ -146,12 +140,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         The exit code: 0 ok, 1 warning, 2 critical or emergency, 3 unknown.
     """
     given = sys.argv[1:] if argv is None else argv
-    for stream in (sys.stdout, sys.stderr):
-        if isinstance(stream, io.TextIOWrapper):
-            # An output that is no UTF-8 shows what it can of a page, instead of nothing.
-            stream.reconfigure(errors="backslashreplace" if stream is sys.stderr else "replace")
-    if given and given[0] in SUPERVISED and not run_steps.is_supervised():
-        return _supervised(given)
+    standard_streams.replace_what_they_cannot_show()
     commands = commands_for(given[0] if given else "")
     arguments = parse(given, commands)
     if isinstance(arguments, int):
@@ -184,14 +173,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         return EXIT_UNKNOWN
 
 
-def leave(exit_code: int) -> NoReturn:
-    """End the process of `main`."""
-    if sys.argv[1:2] and sys.argv[1] in SUPERVISED:
-        _part("supervisor").leave(exit_code)
-    raise SystemExit(exit_code)
-
-
 if __name__ == "__main__":
-    code = main()
+    exit_code = main()
     interrupt.ignore()
-    leave(code)
+    raise SystemExit(exit_code)

@@ -13,13 +13,31 @@ from __future__ import annotations
 import importlib
 import os
 import sys
+from typing import NoReturn
+
+# Commands that run by themselves, so that nobody ends one that blocks: they have a supervisor. It
+# starts before their code is loaded, which its child alone holds then.
+SUPERVISED = ("monitor-disk-space",)
+
+
+def supervised(package: str, name: str) -> NoReturn:
+    """Run a program in a child process that is left behind when it blocks, and end this one."""
+    supervisor = importlib.import_module(f"{package}.commands.supervisor")
+    end = supervisor.supervise(lambda: importlib.import_module(f"{package}.{name}").main())
+    code = end.code
+    if code is None:
+        code = importlib.import_module(f"{package}.{name}").unfinished(end.problem)
+    raise SystemExit(supervisor.leave(code))
+
 
 if __name__ == "__main__":
     engine = os.path.dirname(os.path.abspath(__file__))
     sys.path[0] = os.path.dirname(engine)
     package = os.path.basename(engine)
-    program = importlib.import_module(f"{package}.{sys.argv.pop(1)}")
-    exit_code = program.main()
+    name = sys.argv.pop(1)
+    if sys.argv[1:2] and sys.argv[1] in SUPERVISED:
+        supervised(package, name)
+    exit_code = importlib.import_module(f"{package}.{name}").main()
     # The work is done: a signal that still comes must not change the exit code.
     importlib.import_module(f"{package}.common.interrupt").ignore()
-    getattr(program, "leave", sys.exit)(exit_code)
+    raise SystemExit(exit_code)

@@ -26,8 +26,7 @@ from collections.abc import Callable, Sequence
 from types import FrameType
 from typing import Any, NamedTuple, NoReturn, TextIO
 
-from ..common import run_steps
-from ..common.interrupt import SIGNALS
+from ..common import interrupt, run_steps, standard_streams
 
 # Seconds until the settings are read and set a limit.
 START_SECONDS = 120.0
@@ -46,6 +45,7 @@ def leave(code: int) -> NoReturn:
 
     Only for a process without threads and functions that wait for its end (`atexit`).
     """
+    interrupt.ignore()
     _flush()
     os._exit(code)
 
@@ -64,6 +64,7 @@ def supervise(work: Callable[[], int], start_seconds: float = START_SECONDS) -> 
         work: returns an exit code.
         start_seconds: the limit until it sets one.
     """
+    standard_streams.replace_what_they_cannot_show()
     blocked: dict[str, float] = {}
     done: set[str] = set()
     began, limit = time.monotonic(), start_seconds
@@ -117,7 +118,7 @@ class _Child:
         """Serve the child until it ends; return None when it is late."""
         before = {
             number: signal.signal(number, self._stop)
-            for number in SIGNALS
+            for number in interrupt.SIGNALS
             if signal.getsignal(number) is not signal.SIG_IGN
         }
         try:

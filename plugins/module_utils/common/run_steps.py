@@ -37,11 +37,6 @@ def begin_run(report: Report, blocked: Mapping[str, float], done: frozenset[str]
     _report, _blocked, _done = report, blocked, done
 
 
-def is_supervised() -> bool:
-    """Return whether this process belongs to a supervisor."""
-    return _report is not None
-
-
 def limit_run(run_seconds: float, step_seconds: float) -> None:
     """Set the limits of this run.
 
