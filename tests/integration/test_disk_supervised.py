@@ -23,6 +23,9 @@ from support.waiting import wait_for
 LIMIT, MOST = 1, 40
 
 
+NAMES = {"metrics_file": "disk.prom", "status_page": "status.html"}
+
+
 @pytest.fixture
 def disks(tmp_path: Path) -> Iterator[Disks]:
     (tmp_path / "disks").mkdir()
@@ -54,7 +57,7 @@ def timed(host: MonitorHost, *arguments: str) -> subprocess.CompletedProcess[str
     return done
 
 
-@pytest.mark.parametrize("setting", ["state_dir", "log_file", "metrics_file", "status_path"])
+@pytest.mark.parametrize("setting", ["state_dir", "log_file", "metrics_file", "status_page"])
 def test_where_the_monitor_writes_begins_to_hang(
     tmp_path: Path, disks: Disks, deceives: FuseFilesystem, setting: str
 ) -> None:
@@ -63,7 +66,9 @@ def test_where_the_monitor_writes_begins_to_hang(
     with receiving() as receiver:
         host = MonitorHost(tmp_path, paths=[str(full)], time_limit=LIMIT, notify=[receiver.webhook])
         point = deceives.point
-        host.settings[setting] = str(point if setting == "state_dir" else point / "disk.prom")
+        host.settings[setting] = str(
+            point if setting == "state_dir" else point / NAMES.get(setting, "log")
+        )
         done = timed(host, "--json")
         assert stuck(), "nothing hung, so nothing was tested"
         result = json.loads(done.stdout)
@@ -84,7 +89,7 @@ def test_where_the_monitor_writes_begins_to_hang(
         if setting != "state_dir":
             with History(host.settings["state_dir"]) as history:
                 assert history.samples(f"mount:{full}")
-    host.settings[setting] = str(tmp_path / "elsewhere.prom")
+    host.settings[setting] = str(tmp_path / NAMES.get(setting, "elsewhere"))
     assert timed(host).returncode == 2
 
 

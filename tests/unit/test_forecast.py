@@ -173,3 +173,21 @@ def test_the_promise_is_broken_by_a_forecast_that_waits_for_two_weeks(
     monkeypatch.setattr(forecast, "LEAST_DAYS", 14.0)
     with pytest.raises((AssertionError, IndexError)):
         test_the_promise_holds_whatever_came_before(_cleaned_up, 0.0)
+
+
+@pytest.mark.parametrize("limits", [LIMITS, {"full": 100.0}])
+def test_there_is_a_forecast_of_whatever_a_history_holds(limits: dict[str, float]) -> None:
+    """Gaps, repeated moments, jumps, clean-ups, and disks of which nothing is to be had."""
+    for seed in range(300):
+        rng = random.Random(seed)
+        moment, amount, points = NOW - 60 * DAY, rng.uniform(0, 100), list[tuple[float, float]]()
+        for _turn in range(rng.randint(0, 60)):
+            moment += rng.choice([0, 300, 21600, 21600, 21600, 86400, 604800])
+            change = rng.choice([0, 0, rng.uniform(-3, 5), rng.uniform(-3, 5), -20, 30])
+            amount = max(0.0, min(100.0, amount + change))
+            points.append((moment, amount))
+        found = forecast.forecast(points, limits, rng.choice([0.0, 100.0, 1e9]), moment)
+        assert found.status in ("growing", "not growing", "not enough data")
+        days = [one for one in found.days_to.values() if one is not None]
+        assert all(0 <= one < float("inf") for one in days), (seed, found)
+        forecast.warns(found, amount, 90.0, 7.0)

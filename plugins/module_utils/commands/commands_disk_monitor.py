@@ -9,6 +9,7 @@ from __future__ import annotations
 import argparse
 import contextlib
 import json
+import os
 import time
 from collections.abc import Sequence
 from functools import partial
@@ -118,7 +119,8 @@ def _run(settings: DiskSettings, as_json: bool) -> int:
                         settings.metrics_file, lambda: disk_lines.gauges(measured), problems
                     )
             if "status_path" in silent:
-                problems.append(silent["status_path"])
+                if os.path.dirname(settings.status_path) != settings.state_dir:
+                    problems.append(silent["status_path"])
             else:
                 with run_steps.step("status_path"):
                     status_file.write_or_report(settings, history, measured.time, problems)

@@ -122,7 +122,8 @@ def forecast(
         usable: how much there is to be had; what counts as a break depends on it.
         now: seconds since 1970.
     """
-    known = [point for point in points if now - CYCLE_DAYS * DAY < point[0] <= now]
+    # Of two samples of one moment the later one counts: a clock may stand still.
+    known = list({p[0]: p for p in points if now - CYCLE_DAYS * DAY < p[0] <= now}.values())
     peaks = growth_patterns.cycle_peaks(known, usable)
     by_cycle = _by_cycle(known, peaks, limits, usable) if peaks else None
     found = by_cycle or _by_growth(known, limits, usable)
@@ -148,7 +149,7 @@ def _by_growth(known: Sequence[Point], limits: Mapping[str, float], usable: floa
     if found.status != GROWING:
         return found
     confidence = _confidence(_thinned(recent), *growth, _days(recent))
-    if _came_back_before(known, limits["emergency"], usable):
+    if _came_back_before(known, limits[_first(limits)], usable):
         confidence = LOW
     return found._replace(confidence=confidence)
 
@@ -164,7 +165,12 @@ def _line(amount: float) -> Callable[[float, float], float | None]:
     return days_until
 
 
-def _came_back_before(known: Sequence[Point], emergency: float, usable: float) -> bool:
+def _first(limits: Mapping[str, float]) -> str:
+    """Return the limit that alerts are about: `emergency`, or `full` where there is none."""
+    return "emergency" if "emergency" in limits else "full"
+
+
+def _came_back_before(known: Sequence[Point], limit: float, usable: float) -> bool:
     """Return whether the disk was cleaned up before, and so may be again before it is full."""
     peaks = growth_patterns.clean_up_peaks(known, usable)
     amount = known[-1][1]
@@ -174,7 +180,7 @@ def _came_back_before(known: Sequence[Point], emergency: float, usable: float) -
         soon = peaks[0][0] - known[0][0] < SOON_DAYS * DAY
         if soon or len(peaks) > 1:
             return True
-    return amount < CLEANED_SHARE * emergency
+    return amount < CLEANED_SHARE * limit
 
 
 def _sooner(
@@ -184,9 +190,10 @@ def _sooner(
     if not known:
         return found
     others: list[tuple[Rise, str]] = []
+    first = _first(limits)
     sudden = growth_patterns.sudden_rise(known, usable)
     if sudden:
-        within = (limits["emergency"] - known[-1][1]) / sudden[0].rate <= sudden[1] * DAY
+        within = (limits[first] - known[-1][1]) / sudden[0].rate <= sudden[1] * DAY
         others.append((sudden[0], MEDIUM if within else LOW))
     if not growth_patterns.clean_up_peaks(known, usable):
         weekly = growth_patterns.weekly_steps(known, usable)
@@ -194,7 +201,7 @@ def _sooner(
             others.append((weekly, MEDIUM))
     for rise, confidence in others:
         other = _without_confidence(known, known, rise, limits, usable, _line(known[-1][1]))
-        until, before = other.days_to["emergency"], found.days_to.get("emergency")
+        until, before = other.days_to[first], found.days_to.get(first)
         unsure = found.confidence not in (MEDIUM, HIGH) or before is None
         nearer = before is None or (until is not None and until < before)
         if other.status == GROWING and confidence == MEDIUM and (unsure or nearer):
