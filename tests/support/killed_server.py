@@ -48,12 +48,13 @@ class KilledServer:
     """A copy whose jobs are killed, and the client's files that it must hold.
 
     Args:
-        root: a folder for the copy.
+        root: the folder of the copy; it is made.
         seed: of the random moments.
     """
 
     def __init__(self, root: Path, seed: int) -> None:
         self.root, self.rng = root, random.Random(seed)
+        root.mkdir(exist_ok=True)
         self.files = {path: content(path) for path in BACKUPS}
         place(self.store(), self.files)
         self.ever = set(self.files.values())
