@@ -13,6 +13,7 @@ import dataclasses
 import hashlib
 import importlib
 import json
+import os
 import re
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -218,6 +219,17 @@ def proves_the_copy_and_finds_what_rotted(bed: Bed, command: str) -> None:
     bed.typed("verify-offsite-backups.sh --full")
 
 
+def repairs_and_lists_what_is_left(bed: Bed, command: str) -> None:
+    """One that rots is equal again; what earlier steps left for a person is listed."""
+    victim = sorted((bed.copy / "monthly").iterdir())[0]
+    good = victim.read_bytes()
+    status = victim.stat()
+    victim.write_bytes(bytes([good[0] ^ 1]) + good[1:])
+    os.utime(victim, ns=(status.st_atime_ns, status.st_mtime_ns))
+    assert victim.name in bed.typed(f"{command} --full", 0, 1)
+    assert victim.read_bytes() == good
+
+
 def copies_to_further_destinations(bed: Bed, block: str) -> None:
     """Another server, of the inventory, and whatever rclone knows."""
     bed.host.write("/root/further.yml", block)
@@ -341,6 +353,7 @@ STEPS: tuple[tuple[str, str, Step], ...] = (
     (DOCUMENT, "keep-offsite-copy.sh CLIENT --accept", a_person_on_the_server_lets_it_through),
     (DOCUMENT, "keep-offsite-copy.sh CLIENT", the_servers_job_has_nothing_to_say),
     (DOCUMENT, "verify-offsite-backups.sh", proves_the_copy_and_finds_what_rotted),
+    (DOCUMENT, "repair-offsite.sh", repairs_and_lists_what_is_left),
     (README, "resilience_offsite:", copies_to_further_destinations),
     (DOCUMENT, "# host_vars/production.yml", knows_the_servers_key_from_the_inventory),
     (
