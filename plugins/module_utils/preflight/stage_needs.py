@@ -26,7 +26,8 @@ def needs_of(stage: str, config: Mapping[str, Any]) -> list[dict[str, Any]]:
         config: its configuration, and `cron_enabled` and `runbook` of the role where it is known.
     """
     found = [_library(name) for name in _notification_libraries(config)]
-    found += [_program("crontab")] if config.get("cron_enabled") else []
+    scheduled = config.get("cron_enabled") or config.get("verify_cron_enabled")
+    found += [_program("crontab")] if scheduled else []
     return found + _OF_STAGE[stage](config)
 
 
