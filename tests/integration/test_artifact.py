@@ -137,10 +137,10 @@ def listed_tasks(listed: str) -> dict[str, list[str]]:
     for line in listed.splitlines():
         if play := re.match(r"\s+play #\d+ \(.*\): (Roll back s|S)tage (\d)", line):
             stage = f"-{play[2]}" if play[1] == "Roll back s" else play[2]
-        elif "): Preflight" in line:
-            stage = "preflight"
+        elif re.match(r"\s+play #", line):
+            stage = "other"
         elif (
-            stage != "preflight"
+            stage != "other"
             and (task := re.match(r"\s{6}(\S.*?)\s+TAGS: ", line))
             and not ALWAYS.search(task[1])
         ):
