@@ -8,7 +8,7 @@ from __future__ import annotations
 
 DOCUMENTATION = r"""
 name: role_options
-short_description: Options of a role of this collection
+short_description: (internal) Options of a role of this collection
 version_added: "1.0.0"
 description:
   - Returns the options of one of this collection's roles, by their names without the role's, from

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 DOCUMENTATION = r"""
 name: stage_config
-short_description: Configuration of a stage on a host
+short_description: (internal) Configuration of a stage on a host
 version_added: "1.0.0"
 description:
   - Returns the configuration of a stage, those options of its role that the stage's settings class

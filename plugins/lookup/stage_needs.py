@@ -8,7 +8,7 @@ from __future__ import annotations
 
 DOCUMENTATION = r"""
 name: stage_needs
-short_description: What stages need of their host
+short_description: (internal) What stages need of their host
 version_added: "1.0.0"
 description:
   - Returns the libraries, programs, folders and addresses that stages need, from the play's

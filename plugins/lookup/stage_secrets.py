@@ -8,7 +8,7 @@ from __future__ import annotations
 
 DOCUMENTATION = r"""
 name: stage_secrets
-short_description: Secrets in the configuration of a stage
+short_description: (internal) Secrets in the configuration of a stage
 version_added: "1.0.0"
 description:
   - Returns the values that Ansible must not show, and the names of the options that hold them, so

@@ -10,7 +10,7 @@ from __future__ import annotations
 DOCUMENTATION = r"""
 ---
 module: cron_entry
-short_description: Manage one crontab entry
+short_description: (internal) Manage one crontab entry
 version_added: "0.1.0"
 description:
   - Makes sure that a crontab has one entry that runs O(job), or that it has none.

@@ -10,7 +10,7 @@ from __future__ import annotations
 DOCUMENTATION = r"""
 ---
 module: engine_install
-short_description: Install the collection's engine on a host
+short_description: (internal) Install the collection's engine on a host
 version_added: "0.1.0"
 description:
   - Writes the collection's C(plugins/module_utils) of the controller into a folder of the host, so

@@ -10,7 +10,7 @@ from __future__ import annotations
 DOCUMENTATION = r"""
 ---
 module: engine_remove
-short_description: Remove the engine from a host on which no stage uses it
+short_description: (internal) Remove the engine from a host on which no stage uses it
 version_added: "0.1.0"
 description:
   - Does nothing while a stage has a configuration.

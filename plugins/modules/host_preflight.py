@@ -10,7 +10,7 @@ from __future__ import annotations
 DOCUMENTATION = r"""
 ---
 module: host_preflight
-short_description: Find out which requirements of the stages a host meets
+short_description: (internal) Find out which requirements of the stages a host meets
 version_added: "0.1.0"
 description:
   - Changes nothing and decides nothing. Returns which system it is, which programs and Python

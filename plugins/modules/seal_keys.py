@@ -10,7 +10,7 @@ from __future__ import annotations
 DOCUMENTATION = r"""
 ---
 module: seal_keys
-short_description: Set up the keys that seal offsite copies
+short_description: (internal) Set up the keys that seal offsite copies
 version_added: "0.1.0"
 description:
   - Makes the identity of age and the key that signs, unless they are there, and writes for

@@ -10,7 +10,7 @@ from __future__ import annotations
 DOCUMENTATION = r"""
 ---
 module: server_client
-short_description: Set up one client on a backup server
+short_description: (internal) Set up one client on a backup server
 version_added: "1.0.0"
 description:
   - Makes the client's folder, configuration, keys and daily job on a backup server, by the engine

@@ -10,7 +10,7 @@ from __future__ import annotations
 DOCUMENTATION = r"""
 ---
 module: stage_install
-short_description: Install the configuration and the commands of one stage
+short_description: (internal) Install the configuration and the commands of one stage
 version_added: "0.1.0"
 description:
   - Writes a stage's configuration file (JSON, mode 0600) and the launchers of its commands (mode

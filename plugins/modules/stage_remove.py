@@ -10,7 +10,7 @@ from __future__ import annotations
 DOCUMENTATION = r"""
 ---
 module: stage_remove
-short_description: Remove the files and folders of one stage
+short_description: (internal) Remove the files and folders of one stage
 version_added: "0.1.0"
 description:
   - Removes what is named, and nothing else; what does not exist is left out.
