@@ -10,6 +10,7 @@ import subprocess
 import sys
 import tempfile
 from pathlib import Path
+from typing import Any
 
 ROOT = Path(__file__).resolve().parent.parent
 PICTURES = ROOT / "docs" / "pictures"
@@ -21,7 +22,7 @@ from ansible_collections.chefwell.resilience.plugins.module_utils.common.languag
 from ansible_collections.chefwell.resilience.plugins.module_utils.pages import status_html
 from demo.layout import Layout
 from docker_lab import needs
-from support.status_hosts import NOW, fill_all, many, status
+from support.status_hosts import NOW, fill_all, status
 
 TERMINAL = """<!DOCTYPE html><meta charset="utf-8"><style>body {{ margin: 0; background: #10151b; }}
 pre {{ margin: 0; padding: 24px; color: #e7ecf2; font: 15px/1.35 "DejaVu Sans Mono", monospace; }}
@@ -47,6 +48,14 @@ def shoot(page: Path, name: str, width: int, height: int) -> None:
     print(f"{name}.png: {(PICTURES / f'{name}.png').stat().st_size >> 10} KB")
 
 
+def hosts_of_a_picture(held: Path) -> list[dict[str, Any]]:
+    """Return twenty hosts, three of which need a look."""
+    kinds = ["ok"] * 17 + ["warning", "late", "broken"]
+    return [
+        status(held / kind, f"shop{number:02d}.example.com") for number, kind in enumerate(kinds, 1)
+    ]
+
+
 def main() -> None:
     """Make all pictures."""
     demo = Path(sys.argv[1] if len(sys.argv) > 1 else ROOT / "build" / "demo").resolve()
@@ -59,7 +68,7 @@ def main() -> None:
         held = fill_all(work / "hosts")
         for name, hosts, height in (
             ("status", [status(held / "ok", "bistro.example.com")], 500),
-            ("status-hosts", many(held, 20), 1400),
+            ("status-hosts", hosts_of_a_picture(held), 1400),
         ):
             # What happened is fixed in time: the page is shown as of then, without its script.
             text = status_html.status_page(translations("en"), hosts, "en", NOW, "Bistro")

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from ansible_collections.chefwell.resilience.plugins.module_utils.common import shares
 from ansible_collections.chefwell.resilience.plugins.module_utils.common.errors import (
     ResilienceError,
 )
@@ -252,3 +253,10 @@ def test_wrong_options_are_named(tmp_path: Path, values: dict[str, Any], named: 
     with pytest.raises(ResilienceError) as raised:
         settings(tmp_path, "web1", **values).check_status_page()
     assert named in str(raised.value).replace("'", "") and raised.value.remedy
+
+
+@pytest.mark.parametrize(
+    "percent", [None, 0.0, 0.004, 0.05, 0.999, 1.0, 28.999, 57.0, 99.99, 100.0]
+)
+def test_a_share_is_that_of_the_other_pages(percent: float | None) -> None:
+    assert status_text.share(percent) == shares.percent(percent)

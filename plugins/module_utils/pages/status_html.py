@@ -17,7 +17,6 @@ import time
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from ..common import shares
 from ..common.messages import translate_result
 from . import status_assets, status_text
 from .status_text import BAD, NONE, OK, SIGNS, UNKNOWN, WARN
@@ -217,7 +216,7 @@ def _targets(translations: gettext.NullTranslations, part: Mapping[str, Any]) ->
         rows.append(
             f'<li class="{state}"><div class="line"><span class="sign" aria-hidden="true">'
             f"{SIGNS[state]}</span> <code>{text(target['path'])}</code>{_spark(target)}"
-            f" <b>{shares.percent(percent)}</b></div>"
+            f" <b>{status_text.share(percent)}</b></div>"
             f'<div class="bar" aria-hidden="true"><i style="width:{width:.1f}%"></i></div>'
             f'<div class="line soft"><span>{text(free)}</span> '
             f"<span>{text(status_text.disk_trend(translations, target))}</span></div></li>"

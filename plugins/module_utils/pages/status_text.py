@@ -10,7 +10,7 @@ import gettext
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from ..common import quantity, shares
+from ..common import quantity
 from ..disk.disk_causes import level_word
 
 NONE, OK, WARN, UNKNOWN, BAD = "none", "ok", "warn", "unknown", "bad"
@@ -109,10 +109,23 @@ def part_word(translations: gettext.NullTranslations, part: Mapping[str, Any], n
         }[level]
     word = tr("never run") if level == "never" else level_word(translations, level)
     if part["id"] == "disk" and part.get("targets"):
-        return f"{word}, {shares.percent(fullest(part).get('percent'))}"
+        return f"{word}, {share(fullest(part).get('percent'))}"
     if part["id"] == "offsite" and level == "critical":
         return tr("failed")
     return word
+
+
+def share(percent: float | None) -> str:
+    """Return a share in percent, cut as `shares.percent` does it.
+
+    Not that function, because the module `decimal` takes longer to load than the page to make.
+    """
+    if percent is None:
+        return "?%"
+    if 0 < percent < 0.01:
+        return "<0.01%"
+    cut = int(percent + 1e-9) if percent >= 1 else int(percent * 100 + 1e-9) / 100
+    return f"{cut:g}%"
 
 
 def fullest(part: Mapping[str, Any]) -> Mapping[str, Any]:
