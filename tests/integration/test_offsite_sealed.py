@@ -300,3 +300,21 @@ def test_a_sealed_copy_becomes_plain_again(gated: SealedClient, server: Sshd) ->
     again = gated.sync()
     assert (again.status, again.files_sent) == ("ok", 0), again
     assert gated.in_sync()
+
+
+def test_a_move_that_was_cut_off_is_ended(server: Sshd, tmp_path: Path) -> None:
+    """A link without its backup is moved aside, or the backup is sent again."""
+    with sealed_client("account", server, tmp_path) as client:
+        plan_tree(client.tree)
+        client.sync()
+        oldest, second = sorted((client.tree / "daily").glob("*.gz"))[:2]
+        oldest.unlink()
+        for name in (oldest.name, second.name):
+            (client.copy / "daily" / f"{name}.age").unlink()
+        result = client.sync()
+        assert (result.sent, result.aside) == (
+            (f"daily/{second.name}",),
+            (f"daily/{oldest.name}",),
+        ), result
+        assert not list((client.copy / "daily").glob(f"{oldest.name}*"))
+        assert client.in_sync()

@@ -183,8 +183,8 @@ class SealedTransport:
         for path, held in sorted(self._held.items()):
             found = self._as_backup(path, held, again=path in chosen, times=remote.keeps_times)
             tree.files.append(found)
-            shown = held.files.get(sealed_names.sealed(path)) or held.plain
-            if shown and shown.path in remote.identities:
+            shown = _shown(path, held)
+            if shown.path in remote.identities:
                 identities[path] = remote.identities[shown.path]
         rotten = frozenset(
             path for path, held in self._held.items() if remote.rotten.intersection(held.files)
@@ -205,12 +205,9 @@ class SealedTransport:
                 found.setdefault(file.path, _Held()).plain = file
             else:
                 tree.ignored.append(readable(file.path))
-        # What lies beside a backup that is gone is none.
-        return {
-            path: held
-            for path, held in found.items()
-            if held.plain or sealed_names.sealed(path) in held.files
-        }
+        # What a killed move left beside a backup that is gone counts as that backup: the next sync
+        # moves it, too.
+        return found
 
     def _to_seal_now(self) -> set[str]:
         """Return the backups on the server that the next sync seals.
@@ -251,9 +248,7 @@ class SealedTransport:
             times: whether the server keeps times of change.
         """
         item = self._item(path, held)
-        shown = held.files.get(sealed_names.sealed(path)) or held.plain
-        if shown is None:
-            raise ValueError(path)
+        shown = _shown(path, held)
         match = backup_names.match_name(os.path.basename(path), self.pattern)
         size = item.content.bytes if item else shown.bytes
         # No backup is from 1970, or has fewer than no bytes.
@@ -291,8 +286,8 @@ class SealedTransport:
                 names[path] = list(files_of(item))
             elif sealed_names.sealed(path) in held.files:
                 names[path] = [sealed_names.sealed(path)]
-            elif held.plain:
-                names[path] = [path]
+            elif path in self._held:
+                names[path] = [_shown(path, held).path]
         read = self.inner.digests([name for listed in names.values() for name in listed])
         found = {}
         for path, listed in names.items():
@@ -509,6 +504,13 @@ class SealedTransport:
         tier, slash, file = name.rpartition("/")
         found = sealed_names.match(file, self.pattern)
         return f"{tier}{slash}{found.backup}" if found else name
+
+
+def _shown(path: str, held: _Held) -> BackupFile:
+    """Return the file that stands for a backup: sealed, plain, or what is left beside it."""
+    return (
+        held.files.get(sealed_names.sealed(path)) or held.plain or next(iter(held.files.values()))
+    )
 
 
 def _all_names(path: str) -> tuple[str, ...]:
