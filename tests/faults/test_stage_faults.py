@@ -204,7 +204,7 @@ def test_e7_an_unsupported_system(fault: Fault, host: PlayHost, tmp_path: Path) 
     other.write_text('ID=alpine\nPRETTY_NAME="Alpine Linux v3.22"\n')
     fault.cause("the host says that it is Alpine Linux v3.22")
     with covered(("/etc/os-release", str(other))):
-        words = ("Alpine Linux v3.22 is not supported", "Debian 12", "host_kit_any_system")
+        words = ("Alpine Linux v3.22 is not supported", "Debian 11", "host_kit_any_system")
         assert_refused(fault, host, "stage1_disk_monitor.yml", *words)
 
 
