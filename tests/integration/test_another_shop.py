@@ -265,8 +265,8 @@ def test_one_play_from_nothing_to_a_proved_restore(
     host.variables.update(recovery)
     host.play("stage3_staging_restore.yml", staging_restore_drill_now=False)
     run_the_runbook(host, bistro, dumps, tmp_path)
-    for path in dumps.iterdir():
-        path.write_bytes(before[path.name])
+    for name, body in before.items():
+        (dumps / name).write_bytes(body)
 
     host.play("rollback_all.yml")
     left = {path.name: path.read_bytes() for path in dumps.iterdir()}

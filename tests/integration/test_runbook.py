@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import dataclasses
+import gzip
 import json
+import os
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -16,6 +19,8 @@ from ansible_collections.chefwell.resilience.plugins.module_utils.proof.restore_
     RestoreSettings,
 )
 from ansible_collections.chefwell.resilience.plugins.module_utils.recovery import recovery, runbook
+from support.markdown import code_blocks
+from support.production_server import PRODUCTION, production_server, run_sql
 from support.stage_config import offsite_config
 
 DRILL = {
@@ -102,3 +107,40 @@ def test_a_contact_that_cannot_be_used_is_named(
     with pytest.raises(ResilienceError, match="contact"):
         runbook.write(dataclasses.replace(values, contacts=[person]), TARGET, None)
     assert not Path(values.runbook).exists()
+
+
+def test_by_hand_every_format_is_restored(
+    values: RestoreSettings, tmp_path: Path, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    """With PostgreSQL's programs alone; a dump that names production goes beside it."""
+    daily = tmp_path / "backups" / "daily"
+    daily.mkdir(parents=True)
+    settings = dataclasses.replace(values, backup_path=str(tmp_path / "backups"), offsite_config="")
+    with production_server(tmp_path_factory.mktemp("production")) as server:
+        run_sql(server, "postgres", f"CREATE DATABASE {PRODUCTION}")
+        run_sql(server, PRODUCTION, "CREATE TABLE content AS SELECT generate_series(1, 9) AS id")
+        target = dataclasses.replace(
+            TARGET, host=server.host, port=server.port, user=server.user, dbname=PRODUCTION
+        )
+        text = runbook.render(settings, target, None)
+        (block,) = [one.text for one in code_blocks(text, "bash") if "createdb" in one.text]
+        env = {"PATH": f"{server.binaries.bin_dir}:{os.defpath}", "PGPASSWORD": server.password}
+        for number, options in enumerate((["-Fc"], ["-Fp"], ["-Fp", "--create"], ["-Ft"])):
+            dump = [server.binaries.path("pg_dump"), *options, server.url(PRODUCTION)]
+            made = subprocess.run(dump, capture_output=True, check=True).stdout
+            kind = {"-Fc": "dump", "-Ft": "tar"}.get(options[0], "sql")
+            (daily / f"shop_2025112{number}_030000.{kind}.gz").write_bytes(gzip.compress(made))
+            (daily / f"shop_2025112{number}_030000.{kind}.gz.sha256").write_text("0\n")
+            run_sql(server, PRODUCTION, "DELETE FROM content")
+            ran = subprocess.run(
+                ["bash", "-c", f"set -eo pipefail\n{block}"],
+                env=env,
+                capture_output=True,
+                text=True,
+                check=False,
+            )
+            assert ran.returncode == 0, (options, ran.stdout, ran.stderr)
+            count = "SELECT count(*) FROM content"
+            assert run_sql(server, PRODUCTION, count) == [(9,)], options
+            assert run_sql(server, f"{PRODUCTION}_before", count) == [(0,)], options
+            run_sql(server, "postgres", f"DROP DATABASE {PRODUCTION}_before")
