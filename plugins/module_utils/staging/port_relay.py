@@ -79,8 +79,10 @@ def inside(path: str, port: int, command: Sequence[str]) -> int:
     """Run the application, and pass connections on to its port meanwhile; return its exit code."""
     with contextlib.suppress(FileNotFoundError):
         os.unlink(path)
+    # By the folder's descriptor: the path of a socket has at most 107 bytes (unix(7)).
+    folder = os.open(os.path.dirname(path), os.O_PATH | os.O_DIRECTORY)
     with socket.socket(socket.AF_UNIX) as listener:
-        listener.bind(path)
+        listener.bind(f"/proc/self/fd/{folder}/{os.path.basename(path)}")
         listener.listen(64)
 
         def connect() -> socket.socket:
