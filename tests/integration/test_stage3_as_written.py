@@ -268,7 +268,7 @@ def test_the_database(host: Written, bed: Testbed) -> None:
     assert "restaurante_before_" in switched
     assert count(bed) == 28 and healthy(bed.record["backend"]["url"])
     # The way back is the same command.
-    (kept,) = re.findall(r"--switch (restaurante_before_\w+)", switched)
+    (kept,) = set(re.findall(r"--switch (restaurante_before_\w+)", switched))
     host.type(switch, NAME=kept, HOST=HOST)
     assert count(bed) == 0
     assert "aceita conexões" in host.type(status).stdout
@@ -292,7 +292,7 @@ def test_one_store_alone(host: Written, bed: Testbed) -> None:
     beside, switch = lines(DAY, "disaster-recovery.sh --tenant tenant_x", 2)
     lose(bed)
     output = host.type(beside, tenant_x=STORE).stdout
-    (name,) = re.findall(rf"--switch {STORE}_recovered_(\w+)", output)
+    (name,) = set(re.findall(rf"--switch {STORE}_recovered_(\w+)", output))
     assert count(bed) == 0
     host.type(switch.replace("tenant_x", STORE), **{"<time>": name}, HOST=HOST)
     assert count(bed) == 28
@@ -302,15 +302,15 @@ def test_by_hand_with_postgresqls_programs_alone(host: Written, bed: Testbed) ->
     """The runbook's commands for a host without the collection's commands."""
     runbook = (host.root / "root/restaurante/DISASTER-RECOVERY-PLAYBOOK.md").read_text()
     section = runbook.partition("## 5.")[2].partition("## 6.")[0]
-    (block,) = [found.text for found in code_blocks(section, "bash")]
-    assert len(block.splitlines()) == 6
+    fetch, restore = [found.text for found in code_blocks(section, "bash")]
+    assert [len(fetch.splitlines()), len(restore.splitlines())] == [2, 6]
     lose(bed)
     newest = max((host.root / "root/backups/daily").glob("*.gz")).name
     server, postgres = bed.record["ssh"], bed.record["postgres"]
     # The local backup is gone; and that the server is the right one was seen to before.
     host.must(f"rm /root/backups/daily/{newest}")
     host.must(f"ssh-keyscan -p {server['port']} {server['host']} >> /root/.ssh/known_hosts")
-    script = "set -e\n" + block.replace("BACKUP", newest)
+    script = f"set -e\n{fetch.replace('BACKUP', newest)}\n{restore}"
     host.write("/root/by-hand.sh", script)
     access = f"PGPASSWORD={postgres['password']} PATH={postgres['bin_dir']}:$PATH"
     host.must(f"{access} bash /root/by-hand.sh")
