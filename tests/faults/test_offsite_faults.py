@@ -327,6 +327,8 @@ def test_b9_ransomware(fault, copied: SyncSettings, tree: Path, server: Sshd) ->
     result = sync.sync(copied)
     fault.see(result.message[:100], holds=result.status == "refused")
     forced = sync.sync(copied, overrides=["mass-change"])
+    fault.see(forced.message[:100], holds=forced.kind == "rewritten")
+    forced = sync.sync(copied, overrides=["mass-change", "rewritten"])
     fault.see(forced.message[:100], holds=forced.kind == "server_guard")
     fault.see("the copy is untouched", holds=copied_backups(server) == before)
     placement.accept_refused(server_store.Store(ServerSettings(root=str(server.backups))))

@@ -17,9 +17,12 @@ def test_b14_killed_at_any_moment(fault: Fault, tmp_path: Path) -> None:
     """Placing, ledger, reading again, retention and cleaning; what is spoilt is reported."""
     fault.cause(f"{KILLS} rounds with SIGKILL within the time that the work takes")
     server = KilledServer(tmp_path / "copy", seed=13)
-    for number in range(KILLS):
-        server.round(number)
     seen = server.seen
+    # On a busy machine some kills come when the work is done: so many more rounds make up for them.
+    for number in range(4 * KILLS):
+        if number >= KILLS and seen.killed > KILLS // 3:
+            break
+        server.round(number)
     fault.note(f"{dict(seen.rounds)}, {seen.killed} of them killed at work")
     wrong = [*seen.lost, *seen.half, *seen.stuck, *seen.unreported]
     fault.see(

@@ -274,8 +274,9 @@ def _refuse_unusable(value: Any, where: str) -> None:
 
 
 def _is_encodable(text: str) -> bool:
+    """Return whether a text can be written; bytes of a path that are no UTF-8 can (PEP 383)."""
     try:
-        text.encode("utf-8")
+        text.encode("utf-8", "surrogateescape")
     except UnicodeEncodeError:
         return False
     return True
