@@ -135,7 +135,7 @@ def test_as_another_user_it_names_what_it_may_not_read() -> None:
         ({"warnig": 70}, (), "no such option"),
         ({"paths": ["srv"]}, (), "no absolute path"),
         ({}, ("--no-such-option",), "arguments are wrong"),
-        ({}, ("--check",), "arguments are wrong"),
+        ({}, ("--warning",), "arguments are wrong"),
     ],
 )
 def test_what_is_wrong_is_one_line_on_standard_output(
