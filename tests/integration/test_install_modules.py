@@ -37,7 +37,8 @@ def test_a_host_is_described_as_it_is(tmp_path: Path) -> None:
 def test_files_are_put_there_kept_and_taken_away(tmp_path: Path) -> None:
     stage = {
         "config_file": str(tmp_path / "etc" / "disk.json"),
-        "config": {"password": "hidden"},
+        "config": {"password": "s3cret-word", "language": "en"},
+        "secret_options": ["password"],
         "scripts_dir": str(tmp_path / "scripts"),
         "commands": ["disk-status"],
         "python": sys.executable,
@@ -55,7 +56,7 @@ def test_files_are_put_there_kept_and_taken_away(tmp_path: Path) -> None:
     }
     foretold = run_module("stage_install", "--check", "--diff", **stage)
     assert foretold["changed"] and not held(tmp_path) and "+new" in foretold["output"]
-    assert "hidden" not in foretold["output"]
+    assert "s3cret-word" not in foretold["output"] and '"language": "en"' in foretold["output"]
     done = run_module("stage_install", **stage)
     assert done["written"] == foretold["written"] and done["changed"]
     (tmp_path / "staging" / "env").write_text("SECRET=1\n")
