@@ -272,6 +272,9 @@ targets:
     read_only:
       description: Whether it is mounted read-only.
       type: bool
+    limits:
+      description: Percent used at which each level begins.
+      type: dict
     also_at:
       description: Other targets that are the same filesystem.
       type: list
@@ -315,6 +318,7 @@ targets:
       mount_point: /
       filesystem: ext4
       read_only: false
+      limits: {warning: 70.0, critical: 80.0, emergency: 90.0}
       also_at: []
       folders: null
       forecast:
