@@ -86,6 +86,7 @@ def textfiles(tmp_path_factory: pytest.TempPathFactory, server: Sshd) -> dict[st
     settings = RestoreSettings(
         state_dir=str(folder / "drill"),
         fallback_dir=str(folder),
+        report_dir="",
         metrics_file=str(found[HOSTS[0]] / "chefwell_restore_drill.prom"),
     )
     assert follow_up.follow(settings, {**page_data.drill(), "total_seconds": 56.0}) == []

@@ -114,7 +114,7 @@ def test_a_mail_has_a_clear_subject_and_keeps_its_lines(
         "en": ("disk {} on web1", "space 85.0% used (600 KB left), critical from 80%", "Not ok"),
         "pt_BR": (
             "disco {} em web1",
-            "espaço 85.0% usado (600 KB livres), critical a partir de 80%",
+            "espaço 85.0% usado (600 KB livres), crítico a partir de 80%",
             "Sem normalizar",
         ),
     }[language]

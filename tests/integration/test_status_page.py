@@ -69,7 +69,9 @@ def test_every_run_of_a_stage_writes_it(tmp_path: Path, settings: SyncSettings) 
     assert host_cli.main(["verify-offsite-backups", "--config", str(config)]) == 2
     assert parts(state)["offsite"] == "critical"
 
-    drill = RestoreSettings(state_dir=str(state), language="en", fallback_dir=str(tmp_path / "run"))
+    drill = RestoreSettings(
+        state_dir=str(state), language="en", fallback_dir=str(tmp_path / "run"), report_dir=""
+    )
     assert follow_up.follow(drill, {**page_data.drill(), "total_seconds": 56.0}) == []
     assert parts(state)["drill"] == "ok"
 
