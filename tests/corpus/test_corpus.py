@@ -313,9 +313,8 @@ def test_another_sort_order(old: Lab, restored: dict[str, Dump]) -> None:
     for entry in foreign.ready.toc.entries:
         if entry.kind == "DATABASE":
             elsewhere = entry.definition.replace("'C'", "'xx_XX.utf8'")
-            foreign.ready.toc.entries[foreign.ready.toc.entries.index(entry)] = dataclasses.replace(
-                entry, definition=elsewhere
-            )
+            place = foreign.ready.toc.entries.index(entry)
+            foreign.ready.toc.entries[place] = entry._replace(definition=elsewhere)
     # A locale that this server does not have: the restore goes on without it.
     assert old.restore(foreign, "like") == []
     for database in ("plain", "like"):

@@ -133,6 +133,6 @@ def test_a_shared_child_that_blocks_or_ends_is_replaced() -> None:
         first = results([call(os.getpid)])[0].value()
         assert isinstance(results([call(partial(time.sleep, 60), 0.1)])[0].error, TimeoutError)
         second = results([call(os.getpid)])[0].value()
-        assert "ended" in str(results([call(partial(os._exit, 9))])[0].error)
+        assert "ended" in str(results([call(partial(os._exit, 9), 30)])[0].error)
         third = results([call(os.getpid)])[0].value()
     assert len({first, second, third}) == 3

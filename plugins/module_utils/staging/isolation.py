@@ -169,12 +169,12 @@ def judge_sandboxes(sandboxes: Sequence[SandboxNetwork], variables: Iterable[str
     unread = [one.unread for one in sandboxes if one.unread]
     gone = [one.name for one in sandboxes if not one.running and not one.unread]
     if not findings and (unread or gone):
-        why = unread[0] if unread else _("%(names)s does not run", names=", ".join(gone))
+        why = unread[0] if unread else _("%(names)s does not run", names=join(gone, ", "))
         text = _("the sandbox could not be looked into: %(why)s", why=why)
         return Evidence(join([text, _variables(variables)], "; "), skipped=True)
     text = _(
         "%(names)s: each in a sandbox with a network of its own",
-        names=", ".join(one.name for one in sandboxes),
+        names=join([one.name for one in sandboxes], ", "),
     )
     closed = "" if findings else _("which has loopback alone and no route")
     return Evidence(join([text, closed, _variables(variables)], "; "), findings)
