@@ -66,7 +66,7 @@ def raise_pending() -> None:
 def begin_cleanup() -> None:
     """Record that an interrupt is being handled: what comes now is the clean-up.
 
-    Another signal does not interrupt that any more.
+    Another signal does not interrupt that any more, until `listen` is called again.
     """
     global _pending, _deferred
     _pending, _deferred = False, True

@@ -143,16 +143,17 @@ class DrillRun:
         verdict, problem = self.proof.attempt(restore_and_validate)
         if verdict != COULD_NOT_VERIFY and self.proof.validation:
             self.served_after = self.phases.seconds()
-        # No signal breaks what comes now: each of its steps has a time limit.
-        with interrupt.deferred():
-            if self.place.keep and verdict == PASSED:
-                problem = self._record_served_after()
-            report(self._result(verdict, problem))
-            with self.phases.phase("cleanup"):
-                shutil.rmtree(folder, ignore_errors=True)
-                if not self.place.keep:
-                    problem = self._remove(problem)
-            return self._result(verdict, problem)
+        # No signal breaks what comes now, until the caller has shown the result: each of its steps
+        # has a time limit.
+        interrupt.begin_cleanup()
+        if self.place.keep and verdict == PASSED:
+            problem = self._record_served_after()
+        report(self._result(verdict, problem))
+        with self.phases.phase("cleanup"):
+            shutil.rmtree(folder, ignore_errors=True)
+            if not self.place.keep:
+                problem = self._remove(problem)
+        return self._result(verdict, problem)
 
     def validate_only(
         self,
