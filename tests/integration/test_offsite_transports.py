@@ -138,7 +138,8 @@ def test_a_drill_and_a_recovery_from_it(bed: Testbed, config: Path, tmp_path: Pa
 def test_it_lists_what_can_be_fetched(config: Path, held: Path) -> None:
     """Sizes and times are those of the files; the command for a person names the file."""
     transport = offsite_fetch.transport(str(config), name="far")
-    listed = transport.list_files(("daily", "weekly", "nowhere"))
+    shutil.rmtree(held / "monthly", ignore_errors=True)
+    listed = transport.list_files(("daily", "weekly", "monthly"))
     local = {
         str(file.relative_to(held)): file.stat()
         for tier in ("daily", "weekly")
