@@ -51,8 +51,9 @@ place = staging.StagingSettings("embedded", work + "/staging", bin_dir=bin_dir)
 result = drill.run(proof_settings.ProofSettings(place, work + "/state", work), path=dump)
 print(json.dumps([result["verdict"], result["problem"], result["totals"]]))
 """
-# How much more the large dump may take than the small one, which has a twelfth of its rows.
-SLACK = 24 << 20
+# How much more the large dump may take than the small one, which has a twelfth of its rows: 9 MiB on
+# an idle machine, up to 25 where it is busy and several programs hold data at the same moment.
+SLACK = 32 << 20
 
 
 @pytest.fixture(scope="module")
@@ -148,9 +149,11 @@ def held_by(root: int) -> int:
 def test_a_whole_drill_takes_as_little_for_a_large_dump_as_for_a_small_one(
     dumps: dict[str, Path], tmp_path: Path
 ) -> None:
-    peaks = {}
-    for size in ("small", "custom"):
-        work = tmp_path / size
+    peaks: dict[str, int] = {}
+    # The drill of the small dump is short, and a busy machine looks into it seldom: several show
+    # the most that it holds.
+    for number, size in enumerate(("small", "small", "small", "custom")):
+        work = tmp_path / f"{size}{number}"
         work.mkdir()
         for folder in (tmp_path, work):
             folder.chmod(0o755)
@@ -170,7 +173,7 @@ def test_a_whole_drill_takes_as_little_for_a_large_dump_as_for_a_small_one(
         verdict, problem, totals = json.loads(output)
         assert verdict == "passed", problem
         assert samples > 20 and peak > 10 << 20
-        peaks[size] = peak
+        peaks[size] = max(peak, peaks.get(size, 0))
         print(f"\n{size}: {totals['rows']} rows, at most {peak >> 20} MiB in {samples} looks")
     assert max(peaks.values()) < LIMIT
     assert peaks["custom"] - peaks["small"] < SLACK, peaks

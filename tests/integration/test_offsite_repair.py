@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import json
 import os
@@ -150,10 +151,11 @@ class TestBusy:
 
         def stop() -> bool:
             for pid in descendants(os.getpid()):
-                command = Path(f"/proc/{pid}/cmdline").read_bytes()
-                if command.startswith(b"rsync\0") and pid not in stopped:
-                    os.kill(pid, signal.SIGSTOP)
-                    stopped.append(pid)
+                with contextlib.suppress(OSError):  # it has ended meanwhile
+                    command = Path(f"/proc/{pid}/cmdline").read_bytes()
+                    if command.startswith(b"rsync\0") and pid not in stopped:
+                        os.kill(pid, signal.SIGSTOP)
+                        stopped.append(pid)
             return bool(stopped)
 
         time.sleep(1)
