@@ -51,8 +51,8 @@ place = staging.StagingSettings("embedded", work + "/staging", bin_dir=bin_dir)
 result = drill.run(proof_settings.ProofSettings(place, work + "/state", work), path=dump)
 print(json.dumps([result["verdict"], result["problem"], result["totals"]]))
 """
-# How much more the large dump may take than the small one, which has a twelfth of its rows: 9 MiB on
-# an idle machine, up to 25 where it is busy and several programs hold data at the same moment.
+# How much more the large dump may take than the small one, of a twelfth of its rows: 9 MiB on an
+# idle machine, up to 25 where it is busy and several programs hold data at the same moment.
 SLACK = 32 << 20
 
 
