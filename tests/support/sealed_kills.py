@@ -66,5 +66,11 @@ def killed_syncs(client: SealedClient, number: int, seed: str) -> list[str]:
         complete = {f"{name}{end}" for name in names for end in (".age", ".link")} == set(held)
         fine = result.status in ("ok", "warning") and f"daily/{new.name}.age" in held and complete
         if not fine or not client.in_sync() or client.spool.exists():
-            wrong.append(f"night {night}, killed after {moment:.2f} s: {result}")
+            odd = sorted(
+                {f"{name}{end}" for name in names for end in (".age", ".link")} ^ set(held)
+            )
+            wrong.append(
+                f"night {night}, killed after {moment:.2f} s: {odd}, in sync {client.in_sync()}, "
+                f"spool {client.spool.exists()}: {result}"
+            )
     return wrong

@@ -142,7 +142,9 @@ class SealedTransport:
         self.inner.prefetch(tiers, digests=digests)
 
     def prepare_send(self, delivery: Delivery) -> None:
-        """Do nothing: a login would grow old while backups are sealed."""
+        """Delete what a killed sync left in the spool; a login would grow old during sealing."""
+        if not delivery.dry_run:
+            self.spool.clear()
 
     def cancel(self) -> None:
         """End what was started, as `Transport.cancel`."""
