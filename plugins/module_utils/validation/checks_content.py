@@ -117,7 +117,7 @@ def content(context: CheckContext) -> Evidence:
 
 
 def references(context: CheckContext) -> Evidence:
-    """Every foreign key holds, but for those that PostgreSQL is told not to enforce."""
+    """Every foreign key holds, but for those that are declared NOT ENFORCED."""
     every = context.settings.foreign_keys == "all"
     enforced = [key for key in context.foreign_keys if key.enforced]
     followed = [key for key in enforced if every or not key.validated]
