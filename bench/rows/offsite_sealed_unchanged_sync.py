@@ -36,15 +36,15 @@ def before(both: SealedLab, side: str) -> None:
     both.side = side
 
 
-def _swap(both: SealedLab, wanted: str, held: str) -> None:
+def _swap(both: SealedLab, needed: str, held: str) -> None:
     """Keep what is in its place under a side's name, and put another side's there."""
     for folder in (both.lab.copy, both.lab.root / "state"):
         if held:
             shutil.move(folder, folder.with_name(f"{folder.name}-{held}"))
-        if wanted:
+        if needed:
             if folder.exists():
                 folder.rmdir()  # the empty one of the beginning
-            shutil.move(folder.with_name(f"{folder.name}-{wanted}"), folder)
+            shutil.move(folder.with_name(f"{folder.name}-{needed}"), folder)
         elif folder == both.lab.copy:
             folder.mkdir()
 

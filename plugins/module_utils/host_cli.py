@@ -82,7 +82,7 @@ def _help_formatter(prog: str) -> argparse.HelpFormatter:
 
 
 def parse(given: Sequence[str], commands: Mapping[str, Command]) -> argparse.Namespace | int:
-    """Return the parsed arguments, or the exit code where they are wrong or ask for help."""
+    """Return the parsed arguments, or the exit code where they are wrong or request help."""
     parser = argparse.ArgumentParser(prog="chefwell-resilience", formatter_class=_help_formatter)
     choices = parser.add_subparsers(dest="command", required=True)
     for name, command in commands.items():

@@ -5,7 +5,7 @@
 """Run a program of the engine by its path: `python3 -E .../launch.py host_cli COMMAND`.
 
 Nothing is imported from the folder that it is called from, as `python3 -m` would do: it may belong
-to somebody else. (Python 3.11 has the option -P for that, Python 3.9 has not.)
+to another user. (Python 3.11 has the option -P for that, Python 3.9 has not.)
 """
 
 from __future__ import annotations

@@ -185,8 +185,8 @@ def main() -> None:
     family = packages.family([str(system["id"]), *system["like"]])
     needs = [
         need
-        for stage, wanted in options["needs"].items()
-        for need in wanted
+        for stage, required in options["needs"].items()
+        for need in required
         if stage not in installed or need["kind"] in ("library", "program", "wrong")
     ]
     found = host_problems.problems(needs, python, family)

@@ -78,12 +78,12 @@ def main() -> None:
     )
     folder = module.params["folder"]
     try:
-        wanted = settings.parse(module.params["seal"], SealSettings, prefix="seal.")
+        seal = settings.parse(module.params["seal"], SealSettings, prefix="seal.")
         if module.check_mode and not os.path.isdir(folder):
             module.exit_json(changed=True)
-        changed = not module.check_mode and keys.set_up(folder, wanted)
-        keys.load(folder, wanted)
-        found = keys.status(folder, wanted)
+        changed = not module.check_mode and keys.set_up(folder, seal)
+        keys.load(folder, seal)
+        found = keys.status(folder, seal)
     except ResilienceError as error:
         module.fail_json(msg=str(error))
     except OSError as error:

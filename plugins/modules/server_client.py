@@ -80,14 +80,14 @@ def version(python: str) -> tuple[int, ...]:
         OSError: it cannot be run.
         ValueError: it is no Python.
     """
-    asked = subprocess.run(
+    listed = subprocess.run(
         [python, "-E", "-c", "import sys; print(*sys.version_info[:2])"],
         capture_output=True,
         text=True,
         timeout=60,
         check=False,
     )
-    return tuple(int(part) for part in asked.stdout.split())
+    return tuple(int(part) for part in listed.stdout.split())
 
 
 def main() -> None:

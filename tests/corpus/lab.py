@@ -1,4 +1,4 @@
-"""A cluster in which databases are made from SQL, dumped, restored, spoilt and questioned."""
+"""A cluster in which databases are made from SQL, dumped, restored, spoilt and validated."""
 
 from __future__ import annotations
 

@@ -35,7 +35,7 @@ GIVING_AWAY = {
 # The values of a text in which other programs' words stand, PostgreSQL's or a backend's.
 FOREIGN = {"why", "begins", "line", "reason"}
 # Findings whose text is PostgreSQL's own, in its language.
-POSTGRES_SPEAKS = {
+POSTGRES_WRITES = {
     *("restore.error", "restore.role_missing", "restore.extension_missing", "check.error"),
 }
 SQL = ("timestamp with time zone",)
@@ -68,13 +68,13 @@ def given_away(page: str, language: str, ignore: Sequence[str] = ()) -> list[str
     read_aloud = re.findall(r'(?:title|aria-label|message)="([^"]*)"', page)
     lines = [*re.sub(r"<[^>]*>", "\n", page).splitlines(), *read_aloud]
     lines = [" ".join(html.unescape(line).split()) for line in lines]
-    telling = re.compile(rf"(?<![\w.-])(?:{'|'.join(GIVING_AWAY[language])})(?![\w.-])", re.I)
+    revealing = re.compile(rf"(?<![\w.-])(?:{'|'.join(GIVING_AWAY[language])})(?![\w.-])", re.I)
     wrong = []
     for line in lines:
         rest = line
         for other in sorted({*ignore, *SQL}, key=len, reverse=True):
             rest = rest.replace(" ".join(other.split()), "")
-        if telling.search(rest):
+        if revealing.search(rest):
             wrong.append(line)
     return wrong
 
@@ -100,7 +100,7 @@ def foreign_texts(checks: Sequence[Mapping[str, Any]]) -> list[str]:
         check["evidence_message"] for check in checks
     ]
     others = {text for form in forms for text in others_words(form)}
-    others |= {one["text"] for one in raised if one["id"] in POSTGRES_SPEAKS}
+    others |= {one["text"] for one in raised if one["id"] in POSTGRES_WRITES}
     others |= {f"({check['id']})" for check in checks}
     others |= {one["reason"] for one in raised if "reason" in one}
     return sorted(others)

@@ -121,8 +121,8 @@ def test_a_healthy_one_raises_nothing(
         manifest.apply(manifest.of(snapshot.read()), dump.expected)
     tried = f"try {name}"
     raised = target.restore(dump, tried)
-    asks_for_stores = TENANT_QUERY if name == "stores" else None
-    result = target.validate(tried, dump.expected, tenant_query=asks_for_stores, foreign_keys="all")
+    tenant_query = TENANT_QUERY if name == "stores" else None
+    result = target.validate(tried, dump.expected, tenant_query=tenant_query, foreign_keys="all")
     target.drop(tried)
     HEALTHY_RUNS[f"{name}, {form}"] = [*raised, *found(result)]
     text = [*target.form, *_words(result)]
@@ -470,7 +470,7 @@ PARTS: dict[str, tuple[tuple[str, ...], set[str]]] = {
 def test_a_part_is_never_a_passed_whole(
     old: Lab, sources: dict[str, Path], tmp_path: Path, form: str
 ) -> None:
-    """What is left out is named; what an archive cannot tell, a manifest tells."""
+    """What is left out is named; what an archive cannot show, a manifest does."""
     settings = settings_in(old, tmp_path)
     drill.set_up(settings)
     try:
@@ -480,7 +480,7 @@ def test_a_part_is_never_a_passed_whole(
             assert raised <= set(found(result)), (name, found(result))
             SEEN.extend(check for check in result["checks"] if check["id"] == "archive")
         left = next(check for check in result["checks"] if check["id"] == "archive")
-        assert "only a manifest tells" in left["evidence"]
+        assert "only a manifest shows" in left["evidence"]
         # A schema that nothing else refers to: the archive alone looks whole.
         part = old.dump("library", form, "--schema=stock")
         assert drill.run(settings, path=str(part))["verdict"] == "passed"
@@ -616,7 +616,7 @@ def test_every_finding_is_in_the_pages_language(language: str) -> None:
     assert {one["id"] for one in raised} >= set(KINDS), set(KINDS) - {one["id"] for one in raised}
     silent = {
         one["id"] for one in raised if one["text_message"] is None
-    } - languages.POSTGRES_SPEAKS
+    } - languages.POSTGRES_WRITES
     assert not silent, f"not translatable, so in English everywhere: {silent}"
     others = languages.foreign_texts(SEEN)
     for name, page in languages.pages(languages.drill_of(SEEN), language).items():

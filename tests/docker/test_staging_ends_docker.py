@@ -124,10 +124,10 @@ def test_a_neighbour_reaches_no_port(kept: DockerHost) -> None:
 
 
 class NameServer:
-    """A name server on all addresses of the engine's network, which counts what it is asked."""
+    """A name server on all addresses of the engine's network, which counts the queries to it."""
 
     def __init__(self, engine: Engine) -> None:
-        self.questions: list[bytes] = []
+        self.queries: list[bytes] = []
         with engine.network():
             self.socket = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
             self.socket.bind(("0.0.0.0", 53))
@@ -136,17 +136,17 @@ class NameServer:
     def _listen(self) -> None:
         with contextlib.suppress(OSError):
             while True:
-                question, peer = self.socket.recvfrom(4096)
-                self.questions.append(question)
-                # No such name (RFC 1035): the header with the bits of a response, and the question.
-                header = question[:2] + struct.pack(">HHHHH", 0x8183, 1, 0, 0, 0)
-                self.socket.sendto(header + question[12:], peer)
+                query, peer = self.socket.recvfrom(4096)
+                self.queries.append(query)
+                # No such name (RFC 1035): the header with the bits of a response, and the query.
+                header = query[:2] + struct.pack(">HHHHH", 0x8183, 1, 0, 0, 0)
+                self.socket.sendto(header + query[12:], peer)
 
 
 LOOK_UP = "import socket; socket.getaddrinfo('what-the-backup-holds.example.com', 80)"
 
 
-def test_no_name_server_is_asked(kept: DockerHost) -> None:
+def test_no_name_server_is_queried(kept: DockerHost) -> None:
     """Neither this host's nor another; the names within staging are found."""
     engine = kept.engine
     server = NameServer(engine)
@@ -154,15 +154,15 @@ def test_no_name_server_is_asked(kept: DockerHost) -> None:
         compared = ["run", "--rm", "--dns", engine.bridge(), "chefwell-test/base:1"]
         with contextlib.suppress(ResilienceError):
             engine.docker(*compared, "python3", "-c", LOOK_UP)
-        assert server.questions, "the name server of the test is not asked at all"
-        server.questions.clear()
+        assert server.queries, "the name server of the test gets no query at all"
+        server.queries.clear()
         for service in ("postgres", "backend", "forward"):
             container = f"chefwell-staging-{service}_staging-1"
             with contextlib.suppress(ResilienceError):
                 engine.docker("exec", container, "python3", "-c", LOOK_UP)
             found = "import socket; print(socket.gethostbyname('postgres_staging'))"
             assert engine.docker("exec", container, "python3", "-c", found).count(".") == 3
-        assert server.questions == []
+        assert server.queries == []
         report = result(kept.command("validate-staging", "--json"))
         (check,) = [one for one in report["checks"] if one["id"] == "isolation"]
         assert check["status"] == "passed", check

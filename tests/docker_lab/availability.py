@@ -73,7 +73,7 @@ class Availability:
             with self.engine.network():
                 while not end.is_set():
                     for name, path in self.paths:
-                        self._ask(trusting, name, path)
+                        self._request(trusting, name, path)
                     now = time.monotonic()
                     self.longest_gap = max(self.longest_gap, now - last)
                     last = now
@@ -82,7 +82,7 @@ class Availability:
         except BaseException as error:  # raised again by `watched`, in the test's own thread
             died.append(error)
 
-    def _ask(self, trusting: ssl.SSLContext, name: str, path: str) -> None:
+    def _request(self, trusting: ssl.SSLContext, name: str, path: str) -> None:
         self.requests += 1
         connection = http.client.HTTPSConnection(
             "127.0.0.1", timeout=self.patience, context=trusting

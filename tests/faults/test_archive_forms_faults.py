@@ -303,8 +303,8 @@ def test_c9_digest_files(fault: Fault, dumps: Dumps, tmp_path: Path) -> None:
         evidence = result["problem"] or check_of(result, "archive")["evidence"]
         seen[name] = (result["verdict"], evidence)
     fault.see(
-        "; ".join(f"{name}: {verdict}" for name, (verdict, _said) in seen.items()),
-        holds=[verdict for verdict, _said in seen.values()]
+        "; ".join(f"{name}: {verdict}" for name, (verdict, _evidence) in seen.items()),
+        holds=[verdict for verdict, _evidence in seen.values()]
         == ["passed", "passed", "failed", "could_not_verify", "could_not_verify"]
         and "no digest was recorded" in seen["missing"][1]
         and "SHA-256 as in" in seen["right"][1]

@@ -238,7 +238,7 @@ def running_setup(host: DockerHost) -> subprocess.Popen[bytes]:
 
 
 def test_d9_a_volume_of_another_program(fault: Fault, host: DockerHost) -> None:
-    fault.cause("a volume of the very name that staging wants, and not its own")
+    fault.cause("a volume of the very name of staging's, and not its own")
     host.engine.docker("volume", "create", "staging_postgres_data")
     try:
         code, result = drill(host)

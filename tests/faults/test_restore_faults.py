@@ -77,7 +77,7 @@ class Bench:
         return drill_settings(
             self.root,
             self.dumps.binaries.bin_dir,
-            validation=_questions(),
+            validation=_validation_settings(),
             featured_schema="tenant_chefwell",
             **more,
         )
@@ -86,7 +86,7 @@ class Bench:
         return drill.run(self.settings(**more), path=str(path))
 
     def drill_after(self, path: Path, *spoils: Callable[[Any], None]) -> list[dict[str, Any]]:
-        """Restores once; spoils what was restored in one way after the other, and questions it."""
+        """Restores once; spoils what was restored in one way after the other, and validates it."""
         settings = self.settings()
         database = settings.staging.database
         results = []
@@ -126,7 +126,7 @@ def doing(statement: str) -> Callable[[Any], None]:
     return lambda cursor: cursor.execute(statement)
 
 
-def _questions() -> check_context.ValidationSettings:
+def _validation_settings() -> check_context.ValidationSettings:
     return check_context.ValidationSettings(tenant_query=TENANT_QUERY)
 
 

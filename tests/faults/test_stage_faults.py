@@ -111,12 +111,12 @@ def test_e2_an_item_fails_before_a_stage(fault: Fault, plan: Plan) -> None:
     before, lines = plan.held(), crontab()
     fault.cause("the products' table is renamed before site.yml runs")
     with products_gone(plan.bed):
-        played, output = plan.run()
+        recap, output = plan.run()
     printed = final(output)
     fault.see(
-        f"{played.failed} failed, {played.changed} changed: {printed}",
-        holds=played.failed == 1
-        and played.changed == 0
+        f"{recap.failed} failed, {recap.changed} changed: {printed}",
+        holds=recap.failed == 1
+        and recap.changed == 0
         and "does not start, nothing was touched" in printed
         and "Products load: failed" in printed,
     )
@@ -227,7 +227,7 @@ def test_e7_no_docker(fault: Fault, host: PlayHost, tmp_path: Path) -> None:
     nothing.touch(mode=0o644)
     places = ("/usr/local/sbin", "/usr/local/bin", "/usr/sbin", "/usr/bin")
     docker = [f"{place}/docker" for place in places if os.path.exists(f"{place}/docker")]
-    fault.cause(f"stage 3 wants Docker, and the host has none ({len(docker)} programs covered)")
+    fault.cause(f"stage 3 is to use Docker, and the host has none ({len(docker)} programs covered)")
     with covered(*((path, str(nothing)) for path in docker)):
         words = ("docker: not found", "Install docker.io", "staging_restore_engine")
         compose = {"staging_restore_engine": "compose"}

@@ -92,9 +92,9 @@ def test_an_execution_environment_is_installed_from_its_files_alone(
     assert (shipped(installed) / files["system"]).is_file()
     subprocess.run([sys.executable, "-m", "venv", str(tmp_path / "ee")], check=True)
     python = tmp_path / "ee" / "bin" / "python"
-    wanted = str(shipped(installed) / files["python"])
+    requirements = str(shipped(installed) / files["python"])
     subprocess.run(
-        [python, "-m", "pip", "install", "-q", "ansible-core~=2.19.0", "-r", wanted],
+        [python, "-m", "pip", "install", "-q", "ansible-core~=2.19.0", "-r", requirements],
         check=True,
         capture_output=True,
     )

@@ -193,7 +193,7 @@ def test_a_filesystem_is_reported_once(disks: Disks) -> None:
     results = usage.check([Target(str(first)), Target(str(second)), Target(str(other))])
     assert [result.path for result in results] == [str(first), str(other)]
     assert results[0].also_at == [str(second)]
-    # Other thresholds are another question.
+    # Other thresholds are another measurement.
     own = usage.check([Target(str(first)), Target(str(second), thresholds=Thresholds(1, 2, 3))])
     assert len(own) == 2
 

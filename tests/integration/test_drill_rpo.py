@@ -65,7 +65,7 @@ def test_twenty_one_days_old_and_nothing_newer(settings: proof_settings.ProofSet
     assert drill_result.exit_code(result) == 1
     assert follow_up.level_of(result) == "warning"
     assert "OLDER THAN THE RPO" in follow_up.reason(translations("en"), result)
-    # Whoever names an old backup does not ask how old the newest is.
+    # Where an old backup is named, the age of the newest is no condition.
     named = drill.run(settings, path=str(path))
     assert (named["verdict"], named["rpo_broken"]) == ("passed", False)
     assert drill_result.exit_code(named) == 0

@@ -1,4 +1,4 @@
-"""What the reports say comes from the databases and files: each thing that is spoilt turns its own
+"""What the reports show comes from the databases and files: each thing that is spoilt turns its own
 check red and no other, and the figures change when what they count changes."""
 
 from __future__ import annotations
@@ -58,7 +58,7 @@ def red(result: dict[str, Any]) -> set[str]:
 
 @contextlib.contextmanager
 def spoilt(settings: proof_settings.ProofSettings, spoil: str, repair: str) -> Iterator[None]:
-    """The restored database with something spoilt, mended again afterwards."""
+    """The restored database with something spoilt, repaired afterwards."""
     server = staging.make_engine(settings.staging).find()
     assert server
     with contextlib.closing(psycopg2.connect(**server.dsn(settings.staging.database))) as staged:

@@ -63,8 +63,8 @@ def test_files_are_put_there_kept_and_taken_away(tmp_path: Path) -> None:
     assert not run_module("stage_install", **stage)["changed"]
     (tmp_path / "staging" / "env").chmod(0o644)
     (tmp_path / "staging" / "open").write_text("another\n")
-    mended = run_module("stage_install", **stage)
-    assert len(mended["written"]) == 2
+    repaired = run_module("stage_install", **stage)
+    assert len(repaired["written"]) == 2
     assert (tmp_path / "staging" / "env").stat().st_mode & 0o777 == 0o600
     assert (tmp_path / "staging" / "env").read_text() == "SECRET=1\n"
     assert (tmp_path / "staging" / "open").read_text() == "new\n"

@@ -209,8 +209,8 @@ def test_an_application_in_a_sandbox_reaches_nothing(
 
 def test_a_drill_without_an_application_is_checked_too(bed: Testbed, tmp_path: Path) -> None:
     server = bed.record["postgres"]
-    asked = drill_settings(tmp_path, server["bin_dir"], backup_path=bed.record["backups"])
-    check = check_of(drill.run(asked))
+    configured = drill_settings(tmp_path, server["bin_dir"], backup_path=bed.record["backups"])
+    check = check_of(drill.run(configured))
     assert check["status"] == "passed" and "the server: each in a sandbox" in check["evidence"]
 
 
@@ -257,7 +257,7 @@ def test_a_server_that_calls_out_fails(bed: Testbed, far: RemoteHost, tmp_path: 
         drill.clean_up(configured)
 
 
-def test_the_staging_server_may_be_spoken_to(far: RemoteHost) -> None:
+def test_the_staging_server_may_be_reached(far: RemoteHost) -> None:
     """Where it is another machine, as with the engine external."""
     program = subprocess.Popen(
         [sys.executable, "-c", CALLS, far.address, str(PORT), "child", "/dev/null"]

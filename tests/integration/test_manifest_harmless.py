@@ -265,7 +265,9 @@ def test_the_session_of_the_snapshot_is_ended_from_outside(
         (': > "$0"', None),
     ],
 )
-def test_no_backup_is_told_from_no_manifest(back_up: Any, line: str, dsn: str | None) -> None:
+def test_no_backup_is_distinguished_from_no_manifest(
+    back_up: Any, line: str, dsn: str | None
+) -> None:
     ended = back_up(line=line, dsn=dsn, shell=("sh", "-c"))
     assert ended.code == 2 and ended.manifest is None
     assert "no backup" in ended.errors

@@ -72,7 +72,7 @@ def shell_of(server: Sshd, *lines: str) -> None:
 
 
 class TestDiagnosis:
-    """Each is told apart, with its remedy (O19)."""
+    """Each is distinguished, with its remedy (O19)."""
 
     @pytest.mark.parametrize("mode", ["account", "restricted"])
     def test_a_banner_is_no_diagnosis(self, server: Sshd, tmp_path: Path, mode: str) -> None:

@@ -98,7 +98,7 @@ class TestNoiseUnderAnAnnouncedDigest:
     def test_a_second_session_that_swaps_a_file(
         self, attacker: Attacker, copied: SyncSettings, tmp_path: Path
     ) -> None:
-        """While an honest sync runs, the thief writes the same name again and again."""
+        """While an honest sync runs, the attacker writes the same name again and again."""
         tree = Path(copied.backup_path)
         new = add_backup(tree, "daily", -0.01, size=300_000)
         noise = tmp_path / "noise"

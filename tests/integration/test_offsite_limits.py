@@ -89,7 +89,7 @@ def test_pauses_grow_and_vary(settings: SyncSettings) -> None:
             came.clear()
             result = sync.sync(settings)
             assert (result.status, result.kind, result.attempts) == ("failed", "cut", 3), result
-            # The first try also begins to log in for rsync, which ends when the question fails.
+            # The first also begins to log in for rsync, which ends when that command fails.
             assert len(came) in (3, 4)
             tries = came[-3:]
             gaps.append([second - first for first, second in zip(tries, tries[1:], strict=False)])

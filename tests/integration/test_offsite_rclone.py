@@ -1,7 +1,7 @@
 """rclone's transport against servers: SFTP and WebDAV by `rclone serve`, and for S3 a stand-in.
 
-The stand-in is moto's server (PyPI): it speaks S3 and keeps objects in memory. It shows that what
-goes to S3 is S3, not what a provider's own rules are.
+The stand-in is moto's server (PyPI): it has S3's interface and keeps objects in memory. It
+shows that what goes to S3 is S3, not what a provider's own rules are.
 """
 
 from __future__ import annotations

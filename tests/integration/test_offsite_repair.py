@@ -197,7 +197,7 @@ class TestBusy:
         assert f"retention, process {os.getpid()}" in results[2].message
         assert sync.sync(copied).status == "ok"
 
-    def test_the_server_job_tells_who_holds_its_lock(
+    def test_the_server_job_names_who_holds_its_lock(
         self, copied: SyncSettings, server: Sshd, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         monkeypatch.setattr(server_store, "LOCK_SECONDS", 0.2)

@@ -61,7 +61,7 @@ def test_rot_refused_inventories_and_what_is_in_the_way(
     rot(tree / "weekly" / here.name)
     lost = sorted((server.backups / "daily").iterdir())[0]
     lost.unlink()
-    # A thief's inventory waits, and a folder of theirs is in the way.
+    # An attacker's inventory waits, and a folder of that attacker is in the way.
     attacker = Attacker(copied, server)
     assert json.loads(attacker.commit({}).stdout)["refused"]
     hostile = tmp_path / "hostile"

@@ -96,7 +96,7 @@ def test_one_a_day(
     assert offsite_verification.verify(client, full=True)["comparison"]["in_sync"]
 
 
-def test_a_thief_with_the_key_alone(copied: SyncSettings, server: Sshd) -> None:
+def test_an_attacker_with_the_key_alone(copied: SyncSettings, server: Sshd) -> None:
     """The server counts by itself: one is a notice there, the next one is refused."""
     attacker = Attacker(copied, server)
     before = {

@@ -142,7 +142,7 @@ def test_the_server_hands_out_something_else(
     link.write_bytes(older.with_suffix(".link").read_bytes())
     newest.write_bytes(kept[older])
     refused("the link is that of")
-    # A backup that somebody else made for the host's public keys: anybody can.
+    # A backup that an attacker made for the host's public keys: anybody can.
     recipients = tmp_path / "recipients"
     recipients.write_text(gated.recipient + "\n")
     forged = subprocess.run(
@@ -161,7 +161,7 @@ def test_newer_backups_are_withheld(gated: SealedClient, server: Sshd, tmp_path:
     for path in gated.copy.glob(f"*/{newest.name.removesuffix('.age')}*"):
         path.unlink()
     let_read(server)
-    # What is left is an older state, genuine in itself: only who knows the last link can tell.
+    # What is left is an older state, genuine in itself: only who knows the last link sees it.
     fresh = gated.new_host(tmp_path / "fresh")
     assert fresh.fetch(tmp_path / "there").name < newest.name
     informed = gated.new_host(tmp_path / "informed", last_link=last)

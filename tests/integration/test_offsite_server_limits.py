@@ -324,20 +324,20 @@ class TestInRealLife:
         server: Sshd,
         capsys: pytest.CaptureFixture[str],
     ) -> None:
-        """The owner's and a thief's wait; `--accept` alone chooses neither (O11)."""
+        """The owner's and an attacker's wait; `--accept` alone chooses neither (O11)."""
         for file in sorted((tree / "daily").iterdir())[:4]:
             file.unlink()
         owners = sync.sync(copied, overrides=["mass-change"])
         assert owners.kind == "server_guard", owners
         attacker = Attacker(copied, server)
-        thiefs = json.loads(attacker.commit({}).stdout)["refused_id"]
+        foreign = json.loads(attacker.commit({}).stdout)["refused_id"]
         held = store(server)
         waiting = [one.id for one in client_inventory.refused(held)]
-        assert len(waiting) == 2 and thiefs in waiting
+        assert len(waiting) == 2 and foreign in waiting
         command = ["keep-offsite-copy", "--config", str(server.root / "gate.json"), "--accept"]
         assert host_cli.main(command) == 3
         assert "several refused inventories wait" in capsys.readouterr().err
-        (own,) = set(waiting) - {thiefs}
+        (own,) = set(waiting) - {foreign}
         assert host_cli.main([*command, own]) == 0
         assert len(held.backups()) == 10 and client_inventory.refused(held) == []
         assert sync.sync(copied).status == "ok"

@@ -137,5 +137,5 @@ def test_compression_finds_a_small_backup_in_the_one_before_it(
         saved[megabytes] = saved_by_compression(server, tmp_path / str(megabytes), files)
         print(f"two alike of {megabytes} MB: -z saves {saved[megabytes]:.1f} % on the wire")
     assert saved[12] < 1
-    # Only where both rsync speak zstd, which does not begin anew with each file.
+    # Only where both rsync know zstd, which does not begin anew with each file.
     assert saved[1] < 1 or saved[1] > 40

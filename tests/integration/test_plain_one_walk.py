@@ -1,4 +1,4 @@
-"""A plain dump is unpacked, loaded, counted and proved in one walk; a damaged one is told so."""
+"""A plain dump is unpacked, loaded, counted and proved in one walk; a damaged one is reported."""
 
 from __future__ import annotations
 

@@ -61,11 +61,11 @@ def test_a_wrong_variable_leaves_a_working_host_as_it_is(tmp_path: Path) -> None
         resilience_language="en",
         resilience_ping_url=f"http://127.0.0.1:9/{TOKEN}",
     )
-    told = host.run("stage1_disk_monitor.yml", "-vvv", "--diff")
-    assert told.returncode == 0, told.stdout
+    shown = host.run("stage1_disk_monitor.yml", "-vvv", "--diff")
+    assert shown.returncode == 0, shown.stdout
     # What is no secret is readable, and the secret is nowhere.
-    assert TOKEN not in told.stdout + told.stderr
-    assert '"backup_path"' in told.stdout and "(hidden)" in told.stdout
+    assert TOKEN not in shown.stdout + shown.stderr
+    assert '"backup_path"' in shown.stdout and "(hidden)" in shown.stdout
     before = (tmp_path / "etc" / "disk.json").read_bytes()
     for wrong, words in (
         ({"disk_monitor_hysteresis": -3}, ["--check"]),

@@ -272,7 +272,7 @@ TORN = {
 
 @pytest.mark.parametrize("how", TORN)
 def test_a_torn_journal(host: Host, how: str) -> None:
-    """The databases say what it said: here, a switch that was killed before the exchange."""
+    """The databases show what it held: here, a switch that was killed before the exchange."""
     host.begin_switch()
     (host.state / "recovery-switch.json").write_bytes(TORN[how])
     _code, output, errors = host.run_whole("--status")

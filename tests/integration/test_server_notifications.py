@@ -60,7 +60,7 @@ def server(tmp_path: Path, receiver: Receiver) -> Server:
 
 
 def test_an_attack_is_notified_at_once_and_once(server: Server, receiver: Receiver) -> None:
-    """An attacker announces nothing, and tries to get a shell again and again."""
+    """An attacker sends nothing, and opens a shell again and again."""
     refused = server.run_command("chefwell-commit")
     assert "lost 7 of 7" in json.loads(refused.stdout)["refused"]
     wait_for(receiver.messages, 20)

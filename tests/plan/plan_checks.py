@@ -112,7 +112,7 @@ def silent(one: Ended) -> bool:
 def whole(one: Ended) -> bool:
     """`docker service ls` shows the services of production with all replicas."""
     shown = re.findall(r"^\S+ +(chefwell_\S+) +\S+ +(\d+)/(\d+) ", one.output, re.MULTILINE)
-    names = tuple(sorted(name for name, _running, _wanted in shown))
+    names = tuple(sorted(name for name, _running, _replicas in shown))
     return (
         one.code == 0
         and names == SERVICES

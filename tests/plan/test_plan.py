@@ -31,7 +31,7 @@ from plan import plan_checks, plan_text
 from plan.plan_checks import Seen
 from plan.plan_coverage import Coverage, code, different
 
-# Seconds without a question from outside in which something could have been missed.
+# Seconds without a request from outside in which something could have been missed.
 LONGEST_GAP = 10
 ROOT = Path(__file__).resolve().parents[2]
 PAGE = ROOT / "docs" / "plan-coverage.md"
@@ -48,7 +48,7 @@ PAGES = {
     (2, "Saída esperada"): "verify-offsite-backups.sh",
     (3, "Relatório de Validação"): "validate-staging.sh",
 }
-# Commands that the plan shows before stage 2 is there: the owner makes the key himself.
+# Commands that the plan shows before stage 2 is there: the owner makes the key by hand.
 BY_HAND_BEFORE = ("Gerar chave SSH", "Copiar chave pública para servidor remoto", "Testar conexão")
 EXPLAINED = "Características do rsync"
 WITHOUT_TOKEN = "Testes Automatizados"
@@ -118,10 +118,10 @@ class Plan:
     def _row_of_shown(self, block: plan_text.Block, command: str, one: Ended) -> None:
         passed: bool | None = one.code == 0
         note = ""
-        asks_without_token = block.title == WITHOUT_TOKEN and "/api/auth/" not in command
+        without_token = block.title == WITHOUT_TOKEN and "/api/auth/" not in command
         if block.title == EXPLAINED and one.code != 0:
             passed, note = None, REASONS[EXPLAINED]
-        elif asks_without_token and "curl" in command and "a token is needed" in one.output:
+        elif without_token and "curl" in command and "a token is needed" in one.output:
             passed, note = None, REASONS[WITHOUT_TOKEN]
         self.coverage.add(
             block.stage,

@@ -59,7 +59,7 @@ class _Quiet(SimpleHTTPRequestHandler):
         """Print no line for each request."""
 
     def copyfile(self, source: Any, outputfile: Any) -> None:
-        """Send a file; a frame that is closed already wants no more of it."""
+        """Send a file; a frame that is closed already takes no more of it."""
         with contextlib.suppress(BrokenPipeError, ConnectionResetError):
             super().copyfile(source, outputfile)
 

@@ -61,9 +61,9 @@ class Plan:
         started = time.monotonic()
         with self.start(*arguments, playbook=playbook) as running:
             output = running.communicate()[0]
-        played = play.recap(output, time.monotonic() - started)
-        assert played, output
-        return played, output
+        recap = play.recap(output, time.monotonic() - started)
+        assert recap, output
+        return recap, output
 
     def interrupt(self, task: str, number: int, *arguments: str) -> None:
         """Run `site.yml` until shortly after a task begins, then send all of it a signal."""

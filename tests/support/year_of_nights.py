@@ -285,34 +285,36 @@ class Year:
         self._write(path, self.genuine[path], status.st_mtime)
         os.utime(self.tree / path, ns=(status.st_mtime_ns, status.st_mtime_ns))
 
-    def _event_thief_rewrites(self, night: int) -> Event:
+    def _event_attacker_rewrites(self, night: int) -> Event:
         path, held = self._in_place(), self._held()
         held[path] = os.urandom(len(held[path]))
         put(self.store(), {path: held[path]})
         placement.apply_inventory(self.store(), listed(held))
         signs = ("rewritten", "mass-change", path)
-        return Event("a thief writes a backup again", night, signs, self._clear)
+        return Event("an attacker writes a backup again", night, signs, self._clear)
 
-    def _event_thief_lists_little(self, night: int) -> Event:
+    def _event_attacker_lists_little(self, night: int) -> Event:
         held = self._held()
         few = {path: held[path] for path in sorted(held)[: len(held) // 3]}
         placement.apply_inventory(self.store(), listed(few))
-        return Event("a thief lists a third", night, ("mass-change",), self._clear)
+        return Event("an attacker lists a third", night, ("mass-change",), self._clear)
 
-    def _event_thief_cuts_slowly(self, night: int) -> Event:
+    def _event_attacker_cuts_slowly(self, night: int) -> Event:
         for _step in range(6):
             held = self._held()
             for path in self.rng.sample(sorted(held), max(1, len(held) // 5)):
                 del held[path]
             placement.apply_inventory(self.store(), listed(held))
-        return Event("a thief lists less, six times", night, ("mass-change", "gone"), self._clear)
+        return Event(
+            "an attacker lists less, six times", night, ("mass-change", "gone"), self._clear
+        )
 
-    def _event_thief_plants(self, night: int) -> Event:
+    def _event_attacker_plants(self, night: int) -> Event:
         path = "weekly/chefwell_backup_20991231_030000.dump.gz"
         held = {**self._held(), path: b"\x1f\x8b" + os.urandom(500)}
         put(self.store(), {path: held[path]})
         placement.apply_inventory(self.store(), listed(held))
-        return Event("a thief plants a backup", night, (path,), self._clear)
+        return Event("an attacker plants a backup", night, (path,), self._clear)
 
     def _spoil(self, file: Path) -> None:
         status, body = file.stat(), bytearray(file.read_bytes())

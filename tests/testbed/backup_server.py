@@ -190,7 +190,7 @@ def _remove_user(user: str) -> None:
     except KeyError:
         pass
     else:
-        left = [one for one in psutil.process_iter() if uid in _uids(one) and _ours(one)]
+        left = [one for one in psutil.process_iter() if uid in _uids(one) and _owned(one)]
         end_all(left)
         # userdel leaves the account's crontab, and what stage 2 runs on the server is in there.
         if process.run(["crontab", "-l", "-u", user], time_limit=10).code == 0:
@@ -219,7 +219,7 @@ def _free_number() -> int:
     return secrets.choice([number for number in range(50000, 60000) if number not in taken])
 
 
-def _ours(one: psutil.Process) -> bool:
+def _owned(one: psutil.Process) -> bool:
     """Whether it is in our own process namespace: a container's accounts are not this system's."""
     with contextlib.suppress(OSError):
         return os.readlink(f"/proc/{one.pid}/ns/pid") == os.readlink("/proc/self/ns/pid")

@@ -120,7 +120,7 @@ def test_a_whole_plan_needs_room_for_one_more_and_then_goes_on_for_ever() -> Non
     assert levels(fits(full_plan(), GB - 1), GB)["retention_fit"] == ("critical", "critical")
 
 
-def test_a_plan_that_is_still_filling_up_is_played_to_its_end() -> None:
+def test_a_plan_that_is_still_filling_up_is_simulated_to_its_end() -> None:
     first = [backup("daily", 0, GB)]
     # Nights 2 to 7 fill the daily tier; the weekly one takes its first on the seventh.
     assert fits(first, 5 * GB).nights == 5

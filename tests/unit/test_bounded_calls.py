@@ -74,7 +74,7 @@ def test_all_of_it_ends_however_many_block(monkeypatch: pytest.MonkeyPatch) -> N
     found = results(calls)
     assert time.monotonic() - started < 3
     assert {type(result.error) for result in found} == {TimeoutError}
-    assert "not asked" in str(found[-1].error)
+    assert "not measured" in str(found[-1].error)
 
 
 def test_a_child_that_is_left_behind_holds_neither_locks_nor_pipes(
@@ -96,7 +96,7 @@ def test_a_child_that_is_left_behind_holds_neither_locks_nor_pipes(
     with (tmp_path / "lock").open() as again:
         fcntl.flock(again, fcntl.LOCK_EX | fcntl.LOCK_NB)
     os.close(reading)
-    # While it is stuck the same is not asked again: a page that is shown every second would else
+    # While it is stuck the same is not measured again: a page that is shown every second would else
     # leave a child behind each time.
     (again_found,) = results([stuck])
     assert isinstance(again_found.error, TimeoutError) and len(killed) == 1

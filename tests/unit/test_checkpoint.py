@@ -222,7 +222,7 @@ def test_an_order_that_was_refused_may_be_made_again(api: Api) -> None:
     assert check(api, tries=2)[1]["pos"] == "passed"
 
 
-def test_no_order_unless_it_is_wanted(api: Api) -> None:
+def test_no_order_unless_it_is_configured(api: Api) -> None:
     assert check(api, test_order=False)[1]["pos"] == "skipped"
     settings = Settings(api_url=api.url, test_order=True, tries=1)
     assert checkpoint.run(settings, read_only=True).items[1].status == "skipped"
@@ -248,7 +248,7 @@ def test_what_cannot_be_checked_is_unknown(
     monkeypatch: pytest.MonkeyPatch, more: dict[str, Any], cause: str
 ) -> None:
     if cause == "no library":
-        # A missing library cannot be caused where the tests need it: import alone is played.
+        # A missing library cannot be caused where the tests need it: import alone is replaced.
         real = importlib.import_module
 
         def without(name: str) -> Any:

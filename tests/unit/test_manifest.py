@@ -1,4 +1,4 @@
-"""Versions of manifests, and what they say of a backup."""
+"""Versions of manifests, and what they hold of a backup."""
 
 from __future__ import annotations
 

@@ -53,7 +53,7 @@ def test_the_time_limit_is_named() -> None:
     assert "5 s" in done.problem
 
 
-def test_the_telling_line_is_shown_and_not_the_summary() -> None:
+def test_the_line_with_the_cause_is_shown_and_not_the_summary() -> None:
     errors = 'rsync: [sender] opendir "/x" failed: Input/output error (5)\n' + SUMMARY
     assert "Input/output error" in rsync.transfer_result(23, [], errors).problem
 

@@ -22,7 +22,7 @@ def test_a_writer_is_seen_and_a_reader_is_not(tmp_path: Path) -> None:
 
 
 def test_another_process_may_write_at_any_moment(tmp_path: Path) -> None:
-    """Our asking neither holds up nor fails the writer, and the kernel's signal does not end us."""
+    """The look neither holds up nor fails the writer, and the kernel's signal does not end us."""
     file = tmp_path / "file"
     file.write_text("x")
     script = (

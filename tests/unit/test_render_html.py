@@ -113,7 +113,7 @@ def test_problems_come_first_with_their_evidence() -> None:
     drill = data["drill"]
     drill["schemas"][5]["tables"][2].update(rows=17, status="failed")
     drill["checks"][2].update(status="failed", evidence="17 rows instead of 18")
-    drill["checks"][3].update(status="skipped", evidence="not asked")
+    drill["checks"][3].update(status="skipped", evidence="not configured")
     drill.update(verdict="failed", confidence=80.0, rto_seconds=700)
     text = render_html.html_report(data, "pt_BR")
     page = Page(text)
@@ -121,7 +121,7 @@ def test_problems_come_first_with_their_evidence() -> None:
     assert "BACKUP NÃO VALIDADO" in text and "VÁLIDO" not in text
     order = [
         text.index(needle)
-        for needle in ("É preciso agir", "17 rows instead of 18", "not asked", 'id="drill"')
+        for needle in ("É preciso agir", "17 rows instead of 18", "not configured", 'id="drill"')
     ]
     assert order == sorted(order)
     [tip] = page.cells("bad")
@@ -280,7 +280,7 @@ def test_a_portuguese_page_names_levels_and_tiers_in_portuguese() -> None:
     assert not re.search(r"Foreign Keys|Indexes|Unique Constraints", text)
 
 
-def test_what_is_said_about_several_checks_stands_once() -> None:
+def test_what_concerns_several_checks_stands_once() -> None:
     data = results(1)
     for name in ("login", "products", "sales"):
         check = {"id": f"api_{name}", "status": "skipped", "evidence": "no backend", "seconds": 0}

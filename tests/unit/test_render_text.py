@@ -128,7 +128,7 @@ def test_inodes_explain_a_level_that_bytes_do_not() -> None:
     assert "(45%) 🟠 CRITICAL - inodes 88%" in dashboard(disk)
 
 
-def test_a_mount_point_is_named_by_its_path_and_several_folders_by_theirs() -> None:
+def test_a_mount_point_and_several_folders_are_named_by_their_paths() -> None:
     disk = page_data.disk()
     disk["targets"].append({**disk["targets"][0], "path": "/srv"})
     assert "   /srv: 45.2 GB" in dashboard(disk)

@@ -46,7 +46,7 @@ def test_then_there_is_one() -> None:
     assert text([*GROWN, *(12 + number / 5 for number in range(9))]).startswith("Forecast: +")
 
 
-def test_it_is_said_in_portuguese() -> None:
+def test_it_is_written_in_portuguese() -> None:
     assert text([*GROWN, 12, 12.2, 12.4], "pt_BR") == (
         "Previsão: em 36 horas, depois de uma limpeza ou salto há 12 horas"
     )

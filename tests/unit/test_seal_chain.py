@@ -216,7 +216,7 @@ def test_every_attack_has_its_name(copy: Copy, attack: Callable[[Copy], None], k
 def test_withheld_nights_are_known_by_the_last_link_alone(copy: Copy) -> None:
     last = copy.links[-1].position
     copy.drop(copy.paths[4])
-    # The rest is a genuine, older state: nothing in it can tell.
+    # The rest is a genuine, older state: nothing in it shows that.
     assert copy.kinds() == set()
     assert copy.kinds(last) == {chain.WITHHELD}
     for path in copy.paths[:4]:
@@ -224,7 +224,7 @@ def test_withheld_nights_are_known_by_the_last_link_alone(copy: Copy) -> None:
     assert copy.kinds(last) == {chain.WITHHELD}
 
 
-def test_another_link_under_the_last_known_number_is_told_apart(copy: Copy) -> None:
+def test_another_link_under_the_last_known_number_is_distinguished(copy: Copy) -> None:
     last = copy.links[-1].position
     copy.put(dataclasses.replace(copy.links[4], taken_at="2025-11-04T03:00:00"))
     assert chain.OUT_OF_ORDER in copy.kinds(last)

@@ -176,7 +176,7 @@ def test_the_time_limit_ends_age(
     assert not (tmp_path / "out").exists()
 
 
-def test_names_of_sealed_backups_are_told_apart() -> None:
+def test_names_of_sealed_backups_are_distinguished() -> None:
     known = backup_names.compiled("")
     name = "chefwell_backup_20251108_030000.dump.gz"
     for ending in (".age", ".link", ".manifest.json.age", ".roles.sql.age", ".sha256.age"):

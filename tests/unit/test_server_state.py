@@ -172,14 +172,14 @@ class TestRefusedInventories:
     def test_a_person_accepts_the_one_that_was_seen(
         self, copy: server_store.Store, tmp_path: Path, capsys: pytest.CaptureFixture[str]
     ) -> None:
-        """A thief's inventory comes after the owner's; neither takes the other's place (O11)."""
+        """An attacker's comes after the owner's; neither takes the other's place (O11)."""
         files = held_content(copy)
         owners = {path: files[path] for path in BACKUPS[4:]}
         first = placement.apply_inventory(copy, listed(owners))
-        thiefs = placement.apply_inventory(copy, listed({}))
-        assert first.refused and thiefs.refused and first.refused_id != thiefs.refused_id
+        foreign = placement.apply_inventory(copy, listed({}))
+        assert first.refused and foreign.refused and first.refused_id != foreign.refused_id
         waiting = {one.id for one in client_inventory.refused(copy)}
-        assert waiting == {first.refused_id, thiefs.refused_id}
+        assert waiting == {first.refused_id, foreign.refused_id}
         with pytest.raises(ResilienceError, match="several refused inventories wait"):
             placement.accept_refused(copy)
         with pytest.raises(ResilienceError, match="no such refused inventory"):
@@ -257,7 +257,7 @@ def test_killed_at_any_moment(tmp_path: Path) -> None:
     assert everything <= kept
 
 
-def test_a_lost_backup_is_told_by_whoever_sees_it_first(copy: server_store.Store) -> None:
+def test_a_lost_backup_is_reported_by_whoever_sees_it_first(copy: server_store.Store) -> None:
     """Backups removed on the server, and an inventory before the daily job (O12)."""
     files = held_content(copy)
     for path in BACKUPS[:5]:

@@ -1,4 +1,4 @@
-"""The status page: overdue is as red as failed, and nothing is said by colour alone."""
+"""The status page: overdue is as red as failed, and nothing depends on colour alone."""
 
 from __future__ import annotations
 
@@ -193,7 +193,7 @@ def test_many_hosts_worst_first(held: Path, language: str, count: int) -> None:
 
 
 @pytest.mark.parametrize("language", LANGUAGES)
-def test_nothing_is_said_by_colour_alone(held: Path, language: str) -> None:
+def test_nothing_depends_on_colour_alone(held: Path, language: str) -> None:
     """Each state has a sign of its own and a word beside it, which a screen reader reads."""
     assert len(set(status_text.SIGNS.values())) == len(status_text.STATES)
     seen = set()

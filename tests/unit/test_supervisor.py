@@ -111,7 +111,7 @@ def test_the_limit_is_that_of_all_attempts_together(tmp_path: Path) -> None:
 def test_the_lock_of_one_that_is_left_behind_is_free(tmp_path: Path) -> None:
     """SIGKILL does not end a process in state D, which here is one whose end nobody waits for."""
     state = tmp_path / "state"
-    keeper = tmp_path / "pid"
+    holder = tmp_path / "pid"
 
     def work() -> int:
         run_steps.limit_run(30, 0.3)
@@ -120,7 +120,7 @@ def test_the_lock_of_one_that_is_left_behind_is_free(tmp_path: Path) -> None:
                 return 0 if alone else 9
             # Another process that has the lock open is what a process in state D is to a lock.
             start = ["sh", "-c", "sleep 600 >/dev/null & echo $!"]
-            keeper.write_bytes(subprocess.run(start, close_fds=False, stdout=-1).stdout)
+            holder.write_bytes(subprocess.run(start, close_fds=False, stdout=-1).stdout)
             with run_steps.step("disk"):
                 block()
         return 8
@@ -136,9 +136,9 @@ def test_the_lock_of_one_that_is_left_behind_is_free(tmp_path: Path) -> None:
 
     try:
         assert supervisor.supervise(opened) == supervisor.RunEnd(0)
-        assert not has_ended(int(keeper.read_text()))
+        assert not has_ended(int(holder.read_text()))
     finally:
-        os.kill(int(keeper.read_text()), signal.SIGKILL)
+        os.kill(int(holder.read_text()), signal.SIGKILL)
 
 
 def test_one_that_is_killed_is_no_success() -> None:

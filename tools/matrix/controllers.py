@@ -60,21 +60,22 @@ def others(folder: Path) -> tuple[list[Controller], list[tuple[str, str]]]:
         if not (place / "bin" / "ansible-playbook").exists():
             print(f"installing ansible-core {core}", flush=True)
             subprocess.run([python, "-m", "venv", str(place)], check=True)
-            wanted = f"ansible-core>={core}.0rc1,<{core}.999"
+            requirement = f"ansible-core>={core}.0rc1,<{core}.999"
             done = subprocess.run(
-                [str(place / "bin" / "pip"), "install", "--quiet", "--pre", wanted], check=False
+                [str(place / "bin" / "pip"), "install", "--quiet", "--pre", requirement],
+                check=False,
             )
             if done.returncode != 0:
                 lacking.append((core, "pip does not find it"))
                 continue
-        told = subprocess.run(
+        printed = subprocess.run(
             [str(place / "bin" / "ansible-playbook"), "--version"],
             capture_output=True,
             text=True,
             check=True,
         ).stdout
-        version = re.search(r"\[core ([^\]]+)\]", told)
-        running = re.search(r"python version = (\d+\.\d+)", told)
+        version = re.search(r"\[core ([^\]]+)\]", printed)
+        running = re.search(r"python version = (\d+\.\d+)", printed)
         found.append(
             Controller(
                 version[1] if version else core,

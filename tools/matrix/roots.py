@@ -1,4 +1,4 @@
-"""Root folders of Debian, as its installer leaves them, with what the README asks for."""
+"""Root folders of Debian, as its installer leaves them, with what the README requires."""
 
 from __future__ import annotations
 

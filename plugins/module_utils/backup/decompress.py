@@ -54,8 +54,8 @@ class _WithoutPadding:
 
     def read(self, size: int = -1) -> bytes:
         """Return the next bytes."""
-        wanted = self._left if size < 0 else min(size, self._left)
-        block = self._file.read(wanted)
+        size_now = self._left if size < 0 else min(size, self._left)
+        block = self._file.read(size_now)
         self._left -= len(block)
         return block
 

@@ -234,7 +234,7 @@ class Contents:
             self._statement(piece)
 
     def add_rows(self, block: bytes) -> None:
-        """Count rows that the lexer gave to somebody else."""
+        """Count rows that another reader took from the lexer."""
         self.rows.add(block)
 
     def result(self) -> PlainDump:

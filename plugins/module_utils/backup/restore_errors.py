@@ -2,7 +2,7 @@
 # Copyright (c) 2026, chefwell.resilience contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Tell errors of a restore that lose something from harmless ones and from a broken place."""
+"""Separate errors of a restore that lose something from harmless ones and from a broken place."""
 
 from __future__ import annotations
 

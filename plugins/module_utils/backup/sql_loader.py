@@ -65,7 +65,7 @@ class LoadResult:
         harmless: failed, and nothing is lost.
         left_out: what was not executed, by its name, and how often.
         statements: that were executed.
-        contents: what the dump holds, where that was asked for.
+        contents: what the dump holds, where that was requested.
     """
 
     errors: list[str] = dataclasses.field(default_factory=list)

@@ -23,7 +23,7 @@ from . import checkpoint_items
 from .checkpoint_settings import ITEMS, TITLES, CheckpointSettings
 
 UNKNOWN = "unknown"
-# A response that asks to wait longer than this is not waited for to its end.
+# A response that demands a longer wait than this is not waited for to its end.
 LONGEST_WAIT = 120.0
 
 

@@ -40,7 +40,7 @@ class Attempt:
     Attributes:
         evidence: its result.
         again: whether another attempt may have another result, and does no harm.
-        wait: seconds that the system asks to wait before that; None if it does not.
+        wait: seconds that the system demands to wait before that; None if it does not.
     """
 
     evidence: Evidence

@@ -134,7 +134,7 @@ def _not_used(name: str, path: str, why: str) -> str:
 
 
 def _reach(path: str) -> None:
-    """Ask the filesystem of a path, or of the nearest folder above it that can be reached."""
+    """Measure the filesystem of a path, or of the nearest folder above it that can be reached."""
     try:
         os.statvfs(path)
     except OSError:

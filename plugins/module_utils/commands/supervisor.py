@@ -107,12 +107,12 @@ class _Child:
         self._steps: list[tuple[str, float, float]] = []
         self._locks: list[int] = []
         self._code: int | None = None
-        self._channel, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        self._channel, worker_end = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         self.pid = os.fork()
         if self.pid == 0:
             self._channel.close()
-            _work(work, theirs, blocked, done)
-        theirs.close()
+            _work(work, worker_end, blocked, done)
+        worker_end.close()
 
     def follow(self) -> RunEnd | None:
         """Serve the child until it ends; return None when it is late."""

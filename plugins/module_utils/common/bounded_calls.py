@@ -103,7 +103,7 @@ class _Child:
         self.received += block
         if not block:
             self.ended = True
-            return CallResult(error=OSError(0, _("the process that asked for it ended")))
+            return CallResult(error=OSError(0, _("the process that called it ended")))
         size = int.from_bytes(self.received[:8], "big")
         if len(self.received) < 8 + size or len(self.received) < 8:
             return None
@@ -219,7 +219,7 @@ def _no_answer(call: BoundedCall[Any]) -> CallResult[Any]:
 
 
 def _not_called() -> CallResult[Any]:
-    text = _("not asked, because too much else gave no answer")
+    text = _("not measured, because too much else gave no answer")
     return CallResult(error=TimeoutError(errno.ETIMEDOUT, text))
 
 

@@ -21,7 +21,7 @@ from collections.abc import Sequence
 _LINE = re.compile(r"\s*(?:@\w+|(?:[^\s#]\S*\s+){4}\S+)\s+(\S+)")
 _MARK = "#Ansible: {}"
 # What all comments of this collection begin with.
-_OURS = _MARK.format("chefwell.resilience ")
+_NAMED = _MARK.format("chefwell.resilience ")
 
 
 def with_entry(lines: Sequence[str], name: str, job: str, schedule: str | None) -> list[str]:
@@ -44,7 +44,7 @@ def with_entry(lines: Sequence[str], name: str, job: str, schedule: str | None) 
         line = rest.pop(0)
         below = rest[0] if rest else ""
         # An entry whose name has changed runs the very same job.
-        renamed = line.startswith(_OURS) and bool(below) and _runs(below, job)
+        renamed = line.startswith(_NAMED) and bool(below) and _runs(below, job)
         if line.strip() != mark and not renamed:
             kept.append(line)
             continue

@@ -15,7 +15,7 @@ from typing import Any
 
 from .mask import set_pattern
 
-# A shorter value cannot be told from ordinary text.
+# A shorter value cannot be distinguished from ordinary text.
 SHORTEST = 4
 # A value of fewer characters is masked only where no letter or digit stands beside it.
 WITHIN_WORDS = 8

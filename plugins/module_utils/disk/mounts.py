@@ -6,8 +6,8 @@
 
 Source of the format: proc(5), "/proc/pid/mountinfo".
 
-`psutil.disk_partitions` does not serve here: it gives neither the device's number, which tells
-which mounts are one filesystem, nor the folder that a bind mount shows; and before psutil 6.0
+`psutil.disk_partitions` does not serve here: it gives neither the device's number, by which mounts
+of one filesystem are found, nor the folder that a bind mount shows; and before psutil 6.0
 (Debian 12 has 5.9) it calls `pathconf` on every mount point, which blocks where a daemon hangs.
 """
 

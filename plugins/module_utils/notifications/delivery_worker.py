@@ -5,8 +5,8 @@
 """The process that `delivery` starts: work on standard input, JSON lines on standard output.
 
 A line `{"number": n}` marks a parcel that is being tried, one with `problem` (empty for none) what
-came of it, with `retry_after` seconds where the service asks to wait and `tried` false where there
-was no time left.
+came of it, with `retry_after` seconds where the service demands a wait and `tried` false where
+there was no time left.
 """
 
 from __future__ import annotations
@@ -56,7 +56,7 @@ class _HttpResponses:
 
     Attributes:
         statuses: of the responses.
-        retry_after: the wait that one of them asks for, seconds, or 0.
+        retry_after: the wait that one of them demands, seconds, or 0.
         timed_out: whether an response did not come in time: the message may have arrived.
     """
 

@@ -68,7 +68,7 @@ class DeliveryOutcome:
     Attributes:
         problem: why it was not delivered; empty when it was.
         tried: whether there was time to try it at all.
-        retry_after: seconds that the service asks to wait, or 0.
+        retry_after: seconds that the service demands to wait, or 0.
     """
 
     problem: str = ""

@@ -155,7 +155,9 @@ def _problems(
     counts = collections.Counter(
         (
             addresses[message.service],
-            outcomes[message.id].problem if message.id in outcomes else "it asked to wait",
+            outcomes[message.id].problem
+            if message.id in outcomes
+            else "the service demands a wait",
         )
         for message in kept
     )

@@ -88,8 +88,8 @@ def fetch(
     while True:
         chosen = _choice(server, tree, listed, tiers=tiers, pattern=pattern, tier=tier, date=date)
         set_aside += [why for why in chosen.set_aside if why not in set_aside]
-        wanted = {path: file for path, file in listed.items() if _belongs(path, chosen.path)}
-        _fetch_whole(server, tree, {there[path]: file for path, file in wanted.items()})
+        needed = {path: file for path, file in listed.items() if _belongs(path, chosen.path)}
+        _fetch_whole(server, tree, {there[path]: file for path, file in needed.items()})
         backup = source.receive(tree, chosen.path)
         if not holds_roles_alone(backup):
             found = choose(tree, path=backup, pattern=pattern)
@@ -102,7 +102,7 @@ def fetch(
         # Only its content shows that; the next newest is the backup.
         name = readable(chosen.path)
         set_aside.append(_("%(file)s holds roles and no database", file=name))
-        listed = {path: file for path, file in listed.items() if path not in wanted}
+        listed = {path: file for path, file in listed.items() if path not in needed}
 
 
 def _backups(
@@ -189,12 +189,12 @@ def _require_room(size: int, folder: str, server: Transport) -> None:
         )
 
 
-def _fetch_whole(server: Transport, tree: str, wanted: Mapping[str, RemoteFile]) -> None:
+def _fetch_whole(server: Transport, tree: str, needed: Mapping[str, RemoteFile]) -> None:
     """Fetch files, and compare them with what was listed: an exit code alone proves nothing."""
-    _require_room(sum(file.bytes for file in wanted.values()), tree, server)
-    server.fetch(list(wanted), tree)
+    _require_room(sum(file.bytes for file in needed.values()), tree, server)
+    server.fetch(list(needed), tree)
     short = []
-    for path, file in wanted.items():
+    for path, file in needed.items():
         try:
             size = os.lstat(os.path.join(tree, path)).st_size
         except OSError:

@@ -31,7 +31,7 @@ EXIT_REASONS = {
     1: _("syntax or usage error: this rsync does not know one of the options"),
     2: _("the two rsync have no protocol in common, or the account's shell prints text of its own"),
     3: _("a file or folder that was named could not be selected"),
-    4: _("an action was asked for that one side was built without"),
+    4: _("an action was requested that one side was built without"),
     5: _("the protocol with the server could not be started"),
     6: _("the server could not write its log"),
     10: _("network error"),

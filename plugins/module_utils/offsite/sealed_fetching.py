@@ -119,17 +119,17 @@ class SealedFetching:
 
     def _links(self, backups: Mapping[str, Mapping[str, ServedFile]]) -> dict[str, bytes | None]:
         """Return the content of each backup's link."""
-        wanted = {
+        needed = {
             path: sealed_names.link(path)
             for path, held in backups.items()
             if 0 < held.get(sealed_names.LINK, ServedFile(0)).bytes <= links.MOST_BYTES
         }
         found: dict[str, bytes | None] = dict.fromkeys(backups)
-        if not wanted:
+        if not needed:
             return found
         with tempfile.TemporaryDirectory(prefix="chefwell-links-") as folder:
-            self.inner.fetch(list(wanted.values()), folder)
-            for path, name in wanted.items():
+            self.inner.fetch(list(needed.values()), folder)
+            for path, name in needed.items():
                 with contextlib.suppress(OSError), open(os.path.join(folder, name), "rb") as file:
                     found[path] = file.read(links.MOST_BYTES + 1)
         return found

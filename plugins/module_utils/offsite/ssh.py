@@ -4,7 +4,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """ssh to the backup server with a pinned host key, and the meaning of its errors.
 
-ssh ends with exit code 255 whatever went wrong; its standard error tells the cases apart.
+ssh ends with exit code 255 whatever went wrong; its standard error distinguishes the cases.
 """
 
 from __future__ import annotations
@@ -232,7 +232,7 @@ _FAILURES: tuple[tuple[str, Failure], ...] = (
             _(
                 "check the user's name, and that the public key is in the user's "
                 "authorized_keys on "
-                "the server, writable by nobody else"
+                "the server, writable by no other user"
             ),
             False,
         ),

@@ -249,7 +249,8 @@ class _SyncRun:
         problem = join((refusal.message() for refusal in self.refusals), "; ")
         once = " ".join(f"--override {guard}" for guard in guards)
         remedy = _(
-            "look at the backups; if all is as you want it, run once with %(options)s", options=once
+            "look at the backups; if all is as it should be, run once with %(options)s",
+            options=once,
         )
         message = _("refused before anything was sent: %(why)s", why=problem)
         return REFUSED, message, "guard", remedy
@@ -493,8 +494,8 @@ class _SyncRun:
                 why=finished.refused,
             )
             remedy = _(
-                "if all is as you want it, accept it on the server, where the client's key cannot: "
-                "keep-offsite-copy.sh CLIENT --accept"
+                "if all is as it should be, accept it on the server, where the client's key "
+                "cannot: keep-offsite-copy.sh CLIENT --accept"
             )
             self.refusals.append(Refusal("server-mass-change", finished.refused))
             return (REFUSED, problem, "server_guard", remedy), False

@@ -193,7 +193,7 @@ class Transport(Protocol):
 
     @property
     def takes_digests(self) -> bool:
-        """Whether `finish` asks for the digest of every backup, as far as that is known before."""
+        """Whether `finish` requests the digest of every backup, as far as that is known before."""
 
     @property
     def last_link(self) -> str:

@@ -31,8 +31,8 @@ class WrittenAgain:
     """Backups of a tree that were written again.
 
     Attributes:
-        changed: those whose size or time of change tells it, since the last good sync.
-        quiet: those of which only the content tells it, with the SHA-256 that they had before.
+        changed: those whose size or time of change shows it, since the last good sync.
+        quiet: those of which only the content shows it, with the SHA-256 that they had before.
     """
 
     changed: frozenset[str] = frozenset()

@@ -14,7 +14,7 @@ from ..common import quantity
 from ..disk.disk_causes import level_word
 
 NONE, OK, WARN, UNKNOWN, BAD = "none", "ok", "warn", "unknown", "bad"
-# From best to worst. Each has a sign, so that nothing is said by colour alone.
+# From best to worst. Each has a sign, so that nothing depends on colour alone.
 STATES = (NONE, OK, WARN, UNKNOWN, BAD)
 SIGNS = {NONE: "–", OK: "✓", WARN: "!", UNKNOWN: "?", BAD: "✕"}
 OF_LEVEL = {

@@ -84,16 +84,16 @@ def problems(needs: Iterable[Mapping[str, Any]], python: str, family: str) -> li
         family: of the operating system, see `packages.family`.
     """
     docker = has_program("docker program")
-    wanted: list[Mapping[str, Any]] = []
+    required: list[Mapping[str, Any]] = []
     for need in needs:
         plain = {key: value for key, value in need.items() if key != "docker"}
-        if need.get("docker", docker) == docker and plain not in wanted:
-            wanted.append(plain)
+        if need.get("docker", docker) == docker and plain not in required:
+            required.append(plain)
     found = []
-    for need in wanted:
+    for need in required:
         problem = _CHECKS[need["kind"]](need, family) if need["kind"] in _CHECKS else None
         found += [problem] if problem else []
-    libraries = [str(need["name"]) for need in wanted if need["kind"] == "library"]
+    libraries = [str(need["name"]) for need in required if need["kind"] == "library"]
     missing = sorted(interpreter(python, libraries)[1]) if libraries else []
     return found + [Problem(f"{python} lacks {name}", name) for name in missing]
 

@@ -43,11 +43,11 @@ def evidence(
         text = _("it was dumped with row-level security on")
         findings.append(Finding("archive.row_security", file, text))
     beside = _("a manifest") if expected.digests else _("no manifest")
-    whole = "" if expected.digests else _("only a manifest tells whether all was dumped")
+    whole = "" if expected.digests else _("only a manifest shows whether all was dumped")
     unknown = ""
     if expected.row_security and ready.format != "plain" and not expected.digests:
         unknown = _(
-            "tables with row-level security: %(count)d; this format does not tell whether the"
+            "tables with row-level security: %(count)d; this format does not show whether the"
             " dump lacks rows for it, a manifest would",
             count=len(expected.row_security),
         )

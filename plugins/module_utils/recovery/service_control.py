@@ -52,7 +52,7 @@ def run_command(command: Sequence[str], option: str, seconds: float) -> None:
 def serves(target: RecoveryServer) -> bool | None:
     """Return whether production responds in time; None if no address is configured.
 
-    An address that does not speak HTTP does not serve.
+    An address without HTTP does not serve.
     """
     if not target.health_url:
         return None

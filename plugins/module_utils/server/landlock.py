@@ -14,7 +14,7 @@ import ctypes
 import os
 
 _CREATE_RULESET, _ADD_RULE, _RESTRICT_SELF = 444, 445, 446  # the same on every architecture
-_ASK_VERSION = 1
+_REPORT_VERSION = 1
 _PATH_BENEATH = 1
 _NO_NEW_PRIVILEGES = 38  # PR_SET_NO_NEW_PRIVS, linux/prctl.h
 _WRITE_FILE = 1 << 1
@@ -38,7 +38,7 @@ class _Beneath(ctypes.Structure):
 
 def version() -> int:
     """Return the kernel's version of Landlock; 0 where it has none, or it is switched off."""
-    return max(0, _syscall(_CREATE_RULESET, None, 0, _ASK_VERSION))
+    return max(0, _syscall(_CREATE_RULESET, None, 0, _REPORT_VERSION))
 
 
 def write_only_in(folder: str) -> bool:

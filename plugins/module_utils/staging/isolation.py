@@ -42,7 +42,7 @@ class ContainerNetworks:
         networks: all that it is in.
         routes: each route of its own that leads out, as `device` or `device via gateway`; None
             where its routing table cannot be read from here.
-        name_servers: what Docker's own name server passes questions on to; empty for those of its
+        name_servers: what Docker's own name server passes queries on to; empty for those of its
             host.
     """
 
@@ -130,13 +130,13 @@ def _ways_out(container: ContainerNetworks) -> list[Message]:
             texts.append(_("%(container)s is in %(network)s, which is not internal", **values))
         elif network.holds_host:
             texts.append(_("%(container)s reaches this host, which is in %(network)s", **values))
-    asked = [one for one in container.name_servers if one != NOBODY]
-    if asked or not container.name_servers:
+    outside = [one for one in container.name_servers if one != NOBODY]
+    if outside or not container.name_servers:
         texts.append(
             _(
                 "names that %(container)s looks up go to a name server outside: %(servers)s",
                 container=container.name,
-                servers=", ".join(asked) or _("the one of this host"),
+                servers=", ".join(outside) or _("the one of this host"),
             )
         )
     for route in container.routes or ():

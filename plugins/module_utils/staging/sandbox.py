@@ -128,7 +128,7 @@ class SandboxedBinaries(Binaries):
     ) -> list[str]:
         """Return the command that runs a program in a sandbox."""
         reads = [os.path.realpath(path) for path in reads]
-        # pg_restore asks with access(2) which files of a folder there are, and that takes no
+        # pg_restore looks with access(2) which files of a folder there are, and that takes no
         # account of a capability unless the user is root: root without any other capability.
         folder = any(os.path.isdir(path) for path in reads)
         sockets = [self.folder] if os.path.isdir(self.folder) else []

@@ -234,7 +234,7 @@ def make_engine(settings: StagingSettings) -> Engine:
     """Return the engine that the settings name.
 
     Raises:
-        ResilienceError: psutil is missing, by which each engine tells processes.
+        ResilienceError: psutil is missing, by which each engine identifies processes.
     """
     load_psutil()
     module = importlib.import_module(f".engine_{settings.engine}", __package__)

@@ -138,7 +138,7 @@ class StepResult:
         problem: why it failed; None if it passed.
         seconds: how long the response took.
         captured: the values that the step captured, by name.
-        retry_after: seconds that the response asks to wait (RFC 9110, "Retry-After"); None if it
+        retry_after: seconds that the response demands to wait (RFC 9110, "Retry-After"); None if it
             does not.
     """
 
