@@ -57,6 +57,20 @@ def test_everything_once(setup: server_setup.ClientSetup, tmp_path: Path) -> Non
     assert keys.read_text().splitlines() == [f'{gate} write" {KEY}', f'{gate} read" {READ_KEY}']
 
 
+def test_a_blank_that_others_leave_at_the_end_of_a_line_is_no_change(
+    setup: server_setup.ClientSetup,
+) -> None:
+    """Ansible's authorized_key, which lets the reading key in, writes every line anew so."""
+    server_setup.set_up(setup)
+    keys = Path(setup.authorized_keys)
+    keys.write_text("".join(f"{line} \n" for line in keys.read_text().splitlines()))
+    assert server_setup.set_up(setup) == []
+    # What differs by more than blanks is written: here the key that reads would write.
+    keys.write_text(keys.read_text().replace(' read"', ' write"'))
+    assert server_setup.set_up(setup) == [str(keys)]
+    assert keys.read_text().splitlines()[1].endswith(f'shop read" {READ_KEY}')
+
+
 def test_what_stands_beside_it_stays(setup: server_setup.ClientSetup) -> None:
     keys = Path(setup.authorized_keys)
     keys.parent.mkdir()

@@ -41,25 +41,27 @@ SYSTEMS = (
 
 def root(system: System, folder: Path) -> Path:
     """Return the system's root folder, made by mmdebstrap if it is not there."""
-    archive, unpacked = folder / f"{system.suite}.tar", folder / system.suite
+    unpacked = folder / system.suite
+    if unpacked.exists():
+        return unpacked
+    print(f"making a root of {system.name} (a minute or two)", flush=True)
     folder.mkdir(parents=True, exist_ok=True)
-    if not archive.exists():
-        print(f"making a root of {system.name} (a minute or two)", flush=True)
-        partial = folder / f"{system.suite}.partial.tar"
-        packages = ",".join((*PACKAGES, f"postgresql-{system.postgres}"))
-        subprocess.run(
-            [
-                *("mmdebstrap", "--quiet", "--variant=minbase", f"--include={packages}"),
-                '--aptopt=Acquire::Check-Valid-Until "false"',
-                *(system.suite, str(partial), MIRROR),
-            ],
-            check=True,
-        )
-        partial.rename(archive)
-    if not (unpacked / "usr" / "bin" / "python3").exists():
-        shutil.rmtree(unpacked, ignore_errors=True)
-        unpacked.mkdir()
-        subprocess.run(
-            ["tar", "-C", str(unpacked), "--exclude=./dev/*", "-xpf", str(archive)], check=True
-        )
+    archive, partial = folder / f"{system.suite}.tar", folder / f"{system.suite}.partial"
+    shutil.rmtree(partial, ignore_errors=True)
+    partial.mkdir()
+    packages = ",".join((*PACKAGES, f"postgresql-{system.postgres}"))
+    subprocess.run(
+        [
+            *("mmdebstrap", "--quiet", "--variant=minbase", f"--include={packages}"),
+            '--aptopt=Acquire::Check-Valid-Until "false"',
+            *(system.suite, str(archive), MIRROR),
+        ],
+        check=True,
+    )
+    subprocess.run(
+        ["tar", "-C", str(partial), "--exclude=./dev/*", "-xpf", str(archive)], check=True
+    )
+    archive.unlink()
+    # Last, so that a root that is there is whole.
+    partial.rename(unpacked)
     return unpacked

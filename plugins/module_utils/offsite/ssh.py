@@ -357,6 +357,8 @@ def command(destination: Destination) -> list[str]:
         f"UserKnownHostsFile={_config_quoted(destination.known_hosts_file)}",
         "GlobalKnownHostsFile=/dev/null",
         "UpdateHostKeys=no",
+        # OpenSSH before 8.5 would add the address of the server to the file of the pinned key.
+        "CheckHostIP=no",
         "IdentitiesOnly=yes",
         "IdentityAgent=none",
         "PreferredAuthentications=publickey",

@@ -285,7 +285,8 @@ def with_key(lines: Sequence[str], key: str, options: str) -> list[str]:
         if content not in one.split():
             result.append(one)
         elif not found:
-            result.append(line)
+            # Others who write the file, such as Ansible's authorized_key, end a line with a blank.
+            result.append(one if one.split() == line.split() else line)
             found = True
     return result if found else [*result, line]
 
