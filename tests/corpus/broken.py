@@ -282,6 +282,14 @@ CASES = {
             ]
         },
     ),
+    # A function that the backup holds reports what a limit does.
+    "a check that is cut off": _broken(
+        "growing",
+        """CREATE FUNCTION public.cancelled() RETURNS int LANGUAGE plpgsql AS
+        'BEGIN RAISE SQLSTATE ''57014''; END'""",
+        "check.cut_off",
+        settings={"queries": [{"name": "limit", "sql": "SELECT public.cancelled()"}]},
+    ),
     "a check that raises an error": _broken(
         "growing",
         "SELECT",

@@ -37,6 +37,7 @@ FOREIGN = {"why", "begins", "line", "reason"}
 # Findings whose text is PostgreSQL's own, in its language.
 POSTGRES_WRITES = {
     *("restore.error", "restore.role_missing", "restore.extension_missing", "check.error"),
+    "check.cut_off",
 }
 SQL = ("timestamp with time zone",)
 

@@ -29,6 +29,9 @@ from ansible_collections.chefwell.resilience.plugins.module_utils.recovery impor
     recovery_switch,
     switch_journal,
 )
+from ansible_collections.chefwell.resilience.plugins.module_utils.validation import (
+    database_validation,
+)
 from support.production_server import (
     HOST,
     PRODUCTION,
@@ -475,6 +478,33 @@ def test_a_role_that_only_a_grant_names_is_named_beforehand(
     before = databases(server)
     result = recovery_run.restore_beside(settings, path=str(backup))
     assert result["verdict"] == "could_not_verify" and "seen_once" in result["problem"]
+    assert databases(server) == before
+
+
+@pytest.mark.parametrize("wrong", [False, True], ids=["slow alone", "slow and wrong"])
+def test_a_check_that_meets_its_limit_proves_nothing(
+    settings: recovery.RecoverySettings,
+    server: Server,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    wrong: bool,
+) -> None:
+    """On a busy machine a healthy backup has not failed; what is wrong beside it still has."""
+    monkeypatch.setattr(database_validation, "STATEMENT_LIMIT", 0.3)
+    backup = tmp_path / "shop_20251120_030000.dump"
+    dump = [server.binaries.path("pg_dump"), "-Fc", f"--file={backup}", server.url(PRODUCTION)]
+    subprocess.run(dump, check=True)
+    queries = [{"name": "slow", "sql": "SELECT pg_sleep(2)"}]
+    if wrong:
+        queries.append({"name": "wrong", "sql": "SELECT 1", "rows": [[2]]})
+    validation = dataclasses.replace(settings.drill.validation, queries=tuple(queries))
+    slow = dataclasses.replace(
+        settings, drill=dataclasses.replace(settings.drill, validation=validation)
+    )
+    before = databases(server)
+    result = recovery_run.restore_beside(slow, path=str(backup))
+    assert result["verdict"] == ("failed" if wrong else "could_not_verify"), result
+    assert wrong or "statement timeout" in result["problem"]
     assert databases(server) == before
 
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import dataclasses
 import subprocess
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -276,6 +278,47 @@ def test_writes_since_the_restore_are_counted(
     run_sql(server, PRODUCTION, f"INSERT INTO {OTHER}.goods VALUES (50)")
     run_sql(server, PRODUCTION, f"INSERT INTO {TENANT}.goods VALUES (50)")
     assert switch(settings, restored["name"])["written_since"] == 1
+
+
+def test_folders_that_are_closed_to_others(
+    settings: recovery.RecoverySettings, server: Server, tmp_path: Path
+) -> None:
+    """The socket and the work folder are root's alone; the backup is open to everybody."""
+    closed = tmp_path / "closed"
+    closed.mkdir(mode=0o700)
+    (closed / "sockets").symlink_to(server.host)
+    behind = recovery_settings(
+        dataclasses.replace(server, host=str(closed / "sockets")), closed / "host"
+    )
+    with tempfile.TemporaryDirectory() as folder:
+        Path(folder).chmod(0o755)
+        restored = restore(behind, back_up(server, Path(folder)))
+    assert switch(behind, restored["name"])["kept"]
+
+
+def test_a_server_that_fails_meanwhile_proves_nothing(
+    settings: recovery.RecoverySettings,
+    server: Server,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Production lets nobody in any more when the tenant is copied into it."""
+    backup = back_up(server, tmp_path)
+    run_sql(
+        server, "postgres", f"ALTER DATABASE {PRODUCTION} SET default_transaction_read_only = on"
+    )
+    restore(settings, backup)  # a setting for its application
+
+    rename = recovery_tenant._rename_schema
+
+    def rename_and_close(*arguments: Any) -> None:
+        rename(*arguments)
+        run_sql(server, "postgres", f"ALTER DATABASE {PRODUCTION} ALLOW_CONNECTIONS false")
+
+    monkeypatch.setattr(recovery_tenant, "_rename_schema", rename_and_close)
+    result = recovery_tenant.restore_beside(settings, TENANT, path=backup)
+    assert result["verdict"] == "could_not_verify", result
+    assert "not currently accepting connections" in result["problem"]
 
 
 @pytest.mark.parametrize(

@@ -19,7 +19,7 @@ from ..common.messages import _, join
 from ..common.safe_text import one_line
 from ..database import marked_database
 from ..database.connection import driver, open_connection
-from ..database.postgres import Server, unprivileged
+from ..database.postgres import Server, client_prefix
 from . import (
     archive_left_out,
     database_locale,
@@ -140,9 +140,7 @@ def restore(
             value=time_limit,
             remedy=_("a damaged dump can keep pg_restore busy for ever; else give it more time"),
         ) from error
-    failure = next(
-        (error for error in done.errors if restore_errors.PLACE_FAILED.search(error)), None
-    )
+    failure = next((error for error in done.errors if restore_errors.is_of_the_place(error)), None)
     if failure:
         raise restore_errors.place_failure(failure)
     left_out = {**done.left_out, **{f"SET {name}": 1 for name in not_set}}
@@ -355,19 +353,18 @@ def _command(archive: Archive, server: Server, database: str, options: Sequence[
     ]
     binaries, path = server.binaries, archive.ready_path
     lists = [one.partition("=")[2] for one in options if one.startswith("--use-list=")]
-    prefix = [] if binaries.contained else _unprivileged(server, archive)
+    prefix = [] if binaries.contained else _unprivileged(server, archive, lists)
     arguments = [*options, *connection, path]
     return [*prefix, *binaries.command("pg_restore", arguments, [path, *lists])]
 
 
-def _unprivileged(server: Server, archive: Archive) -> list[str]:
-    sockets = [os.path.join(server.host, "socket")] if server.host.startswith("/") else []
-    needs = [server.binaries.bin_dir, archive.ready_path, *sockets]
+def _unprivileged(server: Server, archive: Archive, lists: Sequence[str]) -> list[str]:
+    needs = [archive.ready_path, *lists]
     if archive.format != "directory":
-        return unprivileged(needs)
+        return client_prefix(server, *needs)
     # pg_restore looks with access(2) which of its files exist, and that takes no account of the
     # capability to read them unless the user is root: root without any other capability.
-    return unprivileged([*needs, os.path.join(archive.ready_path, "toc.dat")], uid=0)
+    return client_prefix(server, *needs, os.path.join(archive.ready_path, "toc.dat"), uid=0)
 
 
 def evidence(done: RestoreResult) -> str:

@@ -25,6 +25,11 @@ PLACE_FAILED = re.compile(
     r"|server closed the connection unexpectedly|terminating connection (?:due to|because of)"
     r"|the database system is (?:shutting down|starting up|in recovery mode|not yet accepting)"
 )
+# What a client reports that has no session, or loses what it waits for; likewise of the place.
+NO_SESSION = re.compile(
+    r"connection to server .* failed|could not connect|the connection was lost"
+    r"|canceling statement due to|deadlock detected|too many connections|remaining connection slots"
+)
 # Processes of one pg_restore may stand in each other's way, as two that attach indexes to
 # partitions of one table: PostgreSQL then ends one of them. That says nothing of the backup.
 DEADLOCK = re.compile(r"deadlock detected")
@@ -39,6 +44,15 @@ def is_harmless(error: str) -> bool:
         error: in English, with the statement that failed.
     """
     return any(known.search(error) for known in HARMLESS)
+
+
+def is_of_the_place(error: str) -> bool:
+    """Return whether an error says something about the server or the machine, not the backup.
+
+    Args:
+        error: in English, as a client program reports it.
+    """
+    return bool(PLACE_FAILED.search(error) or NO_SESSION.search(error))
 
 
 def classify(text: str) -> tuple[list[str], list[str]]:

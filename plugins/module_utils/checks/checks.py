@@ -11,12 +11,18 @@ import time
 from collections.abc import Callable, Sequence
 from typing import Any
 
+from ..common.errors import BackupError, ResilienceError
 from ..common.messages import Message, _, join, with_forms
 from ..common.safe_text import error_line
 from .check_titles import title_of
 from .findings import Finding, IgnoreRule, reason_for
 
 PASSED, FAILED, SKIPPED = "passed", "failed", "skipped"
+# The finding of a check that was cut off, which proves nothing about what it checks.
+CUT_OFF = "check.cut_off"
+# What PostgreSQL reports of a limit, a lock, missing room, or a server that ends: classes and codes
+# of the manual's "PostgreSQL Error Codes".
+PLACE_CLASSES, PLACE_CODES = ("08", "53", "57"), ("40P01", "55P03")
 # The most findings that the evidence names; all of them are in `findings`.
 MOST_NAMED = 5
 
@@ -68,7 +74,9 @@ class Evidence:
 
 
 def run_check(id: str, function: Callable[[], Evidence], title: str = "") -> CheckResult:
-    """Run one check and return its result. A check that raises an error has failed.
+    """Run one check and return its result. A check that raises an error has not passed.
+
+    An error of the place, as a limit that a busy machine met, is a finding of its own (`CUT_OFF`).
 
     Args:
         id: of the check.
@@ -79,9 +87,28 @@ def run_check(id: str, function: Callable[[], Evidence], title: str = "") -> Che
     try:
         evidence = function()
     except Exception as error:  # a failed read never reads as ok
-        found = Finding("check.error", id, error_line(error))
-        evidence = Evidence(_("the check raised an error"), [found])
+        if is_of_the_place(error):
+            found = Finding(CUT_OFF, id, error_line(error))
+            evidence = Evidence(_("the check was cut off"), [found])
+        else:
+            found = Finding("check.error", id, error_line(error))
+            evidence = Evidence(_("the check raised an error"), [found])
     return conclude(id, evidence, time.monotonic() - started, title)
+
+
+def is_of_the_place(error: Exception) -> bool:
+    """Return whether an error says something about the server or the machine, not about the data.
+
+    An error of psycopg2 without a code is one of a connection that ended.
+    """
+    if isinstance(error, ResilienceError):
+        return not isinstance(error, BackupError)
+    if not hasattr(error, "pgcode"):
+        return isinstance(error, (MemoryError, OSError))
+    code = error.pgcode
+    if code is None:
+        return type(error).__name__ in ("OperationalError", "InterfaceError")
+    return str(code).startswith(PLACE_CLASSES) or code in PLACE_CODES
 
 
 def conclude(id: str, evidence: Evidence, seconds: float, title: str = "") -> CheckResult:

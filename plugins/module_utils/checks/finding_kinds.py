@@ -302,6 +302,10 @@ KINDS = {
         "Switch off in `staging_restore_backend_env` what made it, and look what was sent; or use "
         "the engine compose, whose network is closed.",
     ),
+    "check.cut_off": Kind(
+        "A check met a time limit or a lock, or its server ended. The verdict is could not verify.",
+        "Read the error, give the server more time, room or memory, and run it again.",
+    ),
     "check.error": Kind(
         "A check raised an error.",
         "Read the error; a failed read never reads as ok.",

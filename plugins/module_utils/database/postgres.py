@@ -212,6 +212,20 @@ def unprivileged(paths: Sequence[str], uid: int = UNPRIVILEGED) -> list[str]:
     return [*prefix, f"--inh-caps={keep}", f"--ambient-caps={keep}", f"--bounding-set={keep}"]
 
 
+def client_prefix(server: Server, *paths: str, uid: int = UNPRIVILEGED) -> list[str]:
+    """Return what to put before a client program of a server so that it does not run as root.
+
+    Its socket may lie in a folder that is closed to others, now or by the next call.
+
+    Args:
+        server: where the program connects to.
+        paths: files and folders that it must reach beside the programs and the socket.
+        uid: as of `unprivileged`.
+    """
+    sockets = [os.path.join(server.host, "socket")] if server.host.startswith("/") else []
+    return unprivileged([server.binaries.bin_dir, *paths, *sockets], uid=uid)
+
+
 def open_to_others(path: str) -> bool:
     """Return whether every user can reach a path and read it, of a folder the files in it, too."""
     if os.path.isfile(path) and not os.stat(path).st_mode & 0o004:

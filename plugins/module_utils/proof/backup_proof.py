@@ -396,9 +396,20 @@ class BackupProof:
         """Return the verdict of the checks, and why there is none.
 
         A place that was not closed says nothing about the backup: its application may have
-        responded with production's data.
+        responded with production's data. Nor does a check that a limit or a lost server cut off.
         """
-        failed = {check["id"] for check in self.all_checks() if check["status"] == checks.FAILED}
-        if failed == {isolation.CHECK}:
+        failed = [check for check in self.all_checks() if check["status"] == checks.FAILED]
+        cut_off = [check for check in failed if _is_cut_off(check)]
+        proving = {check["id"] for check in failed if check not in cut_off}
+        if proving == {isolation.CHECK}:
             return COULD_NOT_VERIFY, _("something may have left staging; see its check")
-        return (FAILED if failed else PASSED), ""
+        if cut_off and not proving:
+            why = str(cut_off[0]["findings"][0]["text"])
+            return COULD_NOT_VERIFY, _(
+                "a check was cut off (%(check)s): %(why)s", check=cut_off[0]["id"], why=why
+            )
+        return (FAILED if proving else PASSED), ""
+
+
+def _is_cut_off(check: dict[str, Any]) -> bool:
+    return all(found["id"] == checks.CUT_OFF for found in check["findings"])

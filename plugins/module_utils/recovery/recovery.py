@@ -19,6 +19,7 @@ import time
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
+from ..backup import database_settings
 from ..common.errors import ResilienceError
 from ..common.messages import Message, _
 from ..database import connection as database_connection
@@ -34,6 +35,14 @@ MARK = "chefwell.resilience: "
 RESTORING, VALIDATED, BEFORE = "restoring", "validated", "production until"
 # PostgreSQL cuts longer names (NAMEDATALEN - 1), in bytes.
 LONGEST_NAME = 63
+# Of every session of a recovery: what production's database or its user is set to is for its
+# application, and no function of production's schemas stands in for one of PostgreSQL's.
+SESSION = {
+    **database_settings.OVERRIDES,
+    "idle_session_timeout": "0",
+    "transaction_timeout": "0",
+    "search_path": "pg_catalog, pg_temp",
+}
 DUMP_PROGRAMS = (*postgres.CLIENTS, "pg_dump")
 
 
@@ -102,6 +111,7 @@ def connect(target: RecoveryServer, database: str | None = None) -> Any:
         what=_("the production server"),
         option="recovery.host",
         remedy=_("start it, or install one, and check its user and password"),
+        settings=SESSION,
     )
 
 

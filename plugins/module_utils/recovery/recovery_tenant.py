@@ -18,7 +18,7 @@ import time
 from collections.abc import Sequence
 from typing import Any
 
-from ..backup import restore_errors
+from ..backup import database_settings, restore_errors
 from ..checks import checks
 from ..common import interrupt, process
 from ..common.errors import ResilienceError
@@ -302,16 +302,26 @@ def _rename_schema(settings: RecoverySettings, database: str, old: str, new: str
 def _copy(
     settings: RecoverySettings, server: Server, source: str, schema: str, folder: str
 ) -> list[str]:
-    """Copy a schema from one database of the server into production's; return the errors."""
+    """Copy a schema from one database of the server into production's; return the errors.
+
+    Raises:
+        ResilienceError: the server or the machine failed, which proves nothing about the backup.
+    """
     os.chmod(folder, 0o700)
     path = os.path.join(folder, "tenant-dump")
-    limit = settings.drill.time_limit
     connection = [f"--host={server.host}", f"--port={server.port}", f"--username={server.user}"]
-    env = {"PATH": os.defpath, "LC_ALL": "C.UTF-8", "PGPASSWORD": server.password}
+    env = {
+        "PATH": os.defpath,
+        "LC_ALL": "C.UTF-8",
+        "PGPASSWORD": server.password,
+        # Limits of production's database or user are for its application.
+        "PGOPTIONS": database_settings.SESSION,
+    }
+    options: dict[str, Any] = {"time_limit": settings.drill.time_limit, "env": env, "cwd": "/"}
     with open(path, "wb") as out:
         dumped = process.run(
             [
-                *postgres.unprivileged([server.binaries.bin_dir]),
+                *postgres.client_prefix(server),
                 server.binaries.path("pg_dump"),
                 *connection,
                 # The name of the schema is read in this encoding.
@@ -320,31 +330,30 @@ def _copy(
                 '--schema="' + schema.replace('"', '""') + '"',
                 source,
             ],
-            time_limit=limit,
-            env=env,
             stdout=out,
-            cwd="/",
+            **options,
         )
     if dumped.code != 0:
-        return [f"pg_dump ended with {dumped.ending()}: {dumped.errors.strip()[-300:]}"]
+        raise restore_errors.place_failure(f"pg_dump: {dumped.ending()}: {dumped.errors.strip()}")
     with open(path, "rb") as dump:
         brought = process.run(
             [
-                *postgres.unprivileged([server.binaries.bin_dir]),
+                *postgres.client_prefix(server),
                 server.binaries.path("pg_restore"),
                 *connection,
                 *("--no-password", f"--dbname={settings.target.dbname}"),
                 *("--single-transaction", "--exit-on-error"),
             ],
-            time_limit=limit,
-            env=env,
             stdin=dump,
-            cwd="/",
+            **options,
         )
     if brought.code == 0:
         return []
     errors, harmless = restore_errors.classify(brought.errors)
-    return errors or harmless or [f"it ended with {brought.ending()}"]
+    why = (errors or harmless or [brought.errors.strip()])[0]
+    if brought.timed_out or brought.cut_off or not errors or restore_errors.is_of_the_place(why):
+        raise restore_errors.place_failure(f"pg_restore: {brought.ending()}: {why}")
+    return errors
 
 
 def _comment(settings: RecoverySettings, schema: str, text: str) -> None:

@@ -24,7 +24,7 @@ from . import checks_content, checks_definitions, checks_structure, partition_ro
 from .check_context import CheckContext, ValidationSettings
 
 # Seconds that one statement may take.
-STATEMENT_LIMIT = 300
+STATEMENT_LIMIT = 300.0
 
 _CHECKS: tuple[tuple[str, Callable[[CheckContext], Evidence]], ...] = (
     ("schemas", checks_structure.schemas),
@@ -97,7 +97,7 @@ def validate(
     started = time.monotonic()
     connection.set_session(readonly=True, autocommit=True)
     with connection.cursor() as cursor:
-        cursor.execute("SET statement_timeout = %s", (STATEMENT_LIMIT * 1000,))
+        cursor.execute("SET statement_timeout = %s", (int(STATEMENT_LIMIT * 1000),))
         cursor.execute("SET search_path = pg_catalog")
         cursor.execute("SET lock_timeout = '30s'")
     context = CheckContext(Catalogue(connection), expected, settings or ValidationSettings())
