@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import html
 import json
+import sys
 import urllib.parse
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -136,3 +138,19 @@ def test_half_a_secret_is_not_left_where_a_text_is_cut(before: int) -> None:
     with pytest.raises(Exception, match="HTTP 401") as raised:
         api_probe._judge({"id": "login"}, 401, body, {}, "shop", lambda schema, table: None)
     assert "correct" not in str(raised.value)
+
+
+def test_many_threads_bring_secrets_at_once() -> None:
+    """As the users of an API do, each with a token; once a drill ended by it."""
+    secrets = [f"token-number-{number}-of-many" for number in range(150)]
+    interval = sys.getswitchinterval()
+    sys.setswitchinterval(1e-6)
+    try:
+        with ThreadPoolExecutor(max_workers=8) as pool:
+            seen = list(
+                pool.map(lambda one: (known_secrets.remember([one]), mask(one))[1], secrets)
+            )
+    finally:
+        sys.setswitchinterval(interval)
+    assert set(seen) == {MARK}
+    assert {mask(one) for one in secrets} == {MARK}

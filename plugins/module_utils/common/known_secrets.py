@@ -9,11 +9,12 @@ from __future__ import annotations
 import html
 import json
 import re
+import threading
 import urllib.parse
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from .mask import set_pattern
+from .mask import set_source
 
 # A shorter value cannot be distinguished from ordinary text.
 SHORTEST = 4
@@ -23,6 +24,9 @@ WITHIN_WORDS = 8
 SECRET_KEY = r"pass|secret|token|credential|api_?key|private|dsn|database_url"
 
 _known: set[str] = set()
+_pattern: re.Pattern[str] | None = None
+# Users of an API are walked side by side, and each brings a token.
+_lock = threading.Lock()
 
 
 def remember(values: Iterable[str], ordinary: Iterable[str] = ()) -> None:
@@ -33,12 +37,25 @@ def remember(values: Iterable[str], ordinary: Iterable[str] = ()) -> None:
         ordinary: names that are no secrets; a secret that is one of them would make pages
             unreadable and hide nothing.
     """
+    global _pattern
     found = set(unlike(values, ordinary))
-    if found - _known:
-        _known.update(found)
-        written = {form for secret in _known for form in _forms(secret)}
-        longest_first = sorted(written, key=lambda one: (-len(one), one))
-        set_pattern(re.compile("|".join(map(_expression, longest_first))))
+    with _lock:
+        if found - _known:
+            _known.update(found)
+            _pattern = None
+    if found:
+        set_source(_expression_of_all)
+
+
+def _expression_of_all() -> re.Pattern[str]:
+    """Return what finds each known secret; made when a text needs it, not for every new secret."""
+    global _pattern
+    with _lock:
+        if _pattern is None:
+            written = {form for secret in _known for form in _forms(secret)}
+            longest_first = sorted(written, key=lambda one: (-len(one), one))
+            _pattern = re.compile("|".join(map(_expression, longest_first)))
+        return _pattern
 
 
 def unlike(values: Iterable[str], ordinary: Iterable[str]) -> list[str]:
@@ -49,8 +66,11 @@ def unlike(values: Iterable[str], ordinary: Iterable[str]) -> list[str]:
 
 def forget() -> None:
     """Mask nothing any more."""
-    _known.clear()
-    set_pattern(None)
+    global _pattern
+    with _lock:
+        _known.clear()
+        _pattern = None
+    set_source(None)
 
 
 def secrets_in(value: Any, within: bool = False) -> list[str]:

@@ -11,28 +11,28 @@ history, messages) masks them by their values: a backend that repeats a request 
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 MARK = "********"
 
-_pattern: re.Pattern[str] | None = None
+_source: Callable[[], re.Pattern[str]] | None = None
 
 
-def set_pattern(pattern: re.Pattern[str] | None) -> None:
-    """Mask what this expression finds from now on; None for nothing."""
-    global _pattern
-    _pattern = pattern
+def set_source(source: Callable[[], re.Pattern[str]] | None) -> None:
+    """Mask what the expression of this function finds from now on; None for nothing."""
+    global _source
+    _source = source
 
 
 def mask(text: str) -> str:
     """Return the text without the secrets that are known."""
-    return text if _pattern is None else _pattern.sub(MARK, text)
+    return text if _source is None else _source().sub(MARK, text)
 
 
 def mask_all(value: Any) -> Any:
     """Return plain values with the secrets masked in each text."""
-    if _pattern is None:
+    if _source is None:
         return value
     if isinstance(value, str):
         return mask(value)

@@ -349,8 +349,6 @@ def _judge(
     schema: str,
     rows: Callable[[str, str], int | None],
 ) -> int | None:
-    # Masked before it is cut, because half a secret is not recognized any more.
-    begins = mask(body[:4000].decode("utf-8", "backslashreplace"))[:120]
     expected = step.get("status", 200)
     if status != expected:
         raise _Wrong(
@@ -358,7 +356,7 @@ def _judge(
                 "HTTP %(status)d instead of %(expected)d: %(begins)s",
                 status=status,
                 expected=expected,
-                begins=begins,
+                begins=_beginning(body),
             ),
             status,
         )
@@ -374,12 +372,17 @@ def _judge(
     try:
         response = json_text.loads(body)
     except ValueError as error:
+        begins = _beginning(body)
         raise _Wrong(_("the answer is not JSON: %(begins)s", begins=begins), status) from error
     seen = {path: _at(response, path) for path in needs}
     lacking = [path for path, value in seen.items() if value is None]
     if lacking:
         raise _Wrong(
-            _("the answer lacks %(paths)s: %(begins)s", paths=", ".join(lacking), begins=begins),
+            _(
+                "the answer lacks %(paths)s: %(begins)s",
+                paths=", ".join(lacking),
+                begins=_beginning(body),
+            ),
             status,
         )
     for name, path in step.get("capture", {}).items():
@@ -402,6 +405,11 @@ def _judge(
                 status,
             )
     return _counted(step, seen, schema, rows, status)
+
+
+def _beginning(body: bytes) -> str:
+    """Return how a response begins; masked before it is cut, because half a secret is unknown."""
+    return mask(body[:4000].decode("utf-8", "backslashreplace"))[:120]
 
 
 def _differs(path: str, found: Any, expected: str) -> str:
