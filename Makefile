@@ -30,7 +30,8 @@ unit: setup  ## run the unit tests, and check that imports follow the architectu
 	$(VENV)/python -m pytest tests --collect-only -q > /dev/null
 	$(VENV)/python -m pytest tests/unit tests/house/test_architecture.py tests/house/test_engine_names.py
 
-check: lint types unit  ## run the fast part: format, lint, types, unit tests, architecture
+check: setup  ## run the fast part, two parts side by side: format, lint, types, unit tests, architecture
+	@$(MAKE) --no-print-directory --jobs 2 --output-sync=target types lint unit
 
 sanity: setup  ## run ansible-test sanity
 	tools/sanity.sh
