@@ -33,6 +33,10 @@ offsite_backup_metrics_file: /var/lib/prometheus/node-exporter/chefwell_offsite.
 staging_restore_metrics_file: /var/lib/prometheus/node-exporter/chefwell_restore_drill.prom
 ```
 
+The verification of the offsite copy writes `chefwell_offsite_verification.prom` beside the sync's
+file. On the backup server, `server_metrics_file` of a destination names the textfile of its daily
+job, in a folder that the account may write to. No holder of the client's key changes it.
+
 The host needs `python3-prometheus-client` and `prometheus-node-exporter`. What is not known is left
 out and never 0: an alert on a value also needs one on its absence or age. All are gauges, because
 each run writes its own result. Names end in their base unit (seconds, bytes, ratio from 0 to 1).
@@ -63,6 +67,8 @@ against a Prometheus that scraped the textfiles of real runs.
 TITLES = {
     "disk_monitor": "Disk monitor",
     "offsite_backup": "Offsite backup",
+    "verification": "Verification of the offsite copy",
+    "backup_server": "Backup server",
     "staging_restore": "Restore drill",
 }
 
@@ -231,6 +237,25 @@ def panels() -> list[dict[str, Any]]:
             "Alarms of the server",
             ("offsite_server_alarms", "{{instance}} {{destination}}", "none", ()),
         ),
+        (
+            "Verified by content",
+            ("offsite_verification_passed", "{{instance}} {{destination}}", "none", ()),
+        ),
+        (
+            "Backups that differ",
+            (
+                "offsite_verification_backups",
+                "{{instance}} {{destination}} {{result}}",
+                "none",
+                (("red", 1),),
+            ),
+        ),
+        ("Backup server", None),
+        (
+            "Alarms that stand",
+            ("offsite_server_alarm", "{{instance}} {{copy}} {{kind}}", "none", (("red", 1),)),
+        ),
+        ("Backups of the copy", ("offsite_server_backups", "{{instance}} {{copy}}", "none", ())),
         ("Restore drill", None),
         ("Recovery time (RTO)", ("restore_drill_rto_seconds", "{{instance}}", "s", ())),
         ("Age of the proved backup (RPO)", ("restore_drill_rpo_seconds", "{{instance}}", "s", ())),

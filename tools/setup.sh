@@ -1,6 +1,9 @@
 #!/usr/bin/env bash
 # Install what this checkout needs: Debian packages (named first) and a virtual environment with the
 # pinned Python packages. Running it again changes nothing.
+#
+# ANSIBLE_CORE=2.21 takes that ansible-core in place of the pinned one, PYTHON=/path/python3.13 that Python:
+# with these two the forges' jobs run the same commands on every supported version.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -16,13 +19,14 @@ missing=()
 for command in "${!needed[@]}"; do
   command -v "$command" >/dev/null || missing+=("${needed[$command]}")
 done
-digest=$(sha256sum requirements.lock | cut -d' ' -f1)
+digest=$(sha256sum requirements.lock | cut -d' ' -f1)${ANSIBLE_CORE:+ $ANSIBLE_CORE}${PYTHON:+ $PYTHON}
 environment=missing
 [[ -x .venv/bin/python && "$(cat .venv/.lock-digest 2>/dev/null)" == "$digest" ]] && environment=there
 # Prefer Debian 12's Python: one of a version manager is often built without optimization and a fifth
 # slower.
 python=python3
 /usr/bin/python3.11 -c 'import ensurepip, venv' 2>/dev/null && python=/usr/bin/python3.11
+python=${PYTHON:-$python}
 if [[ $environment == missing ]]; then
   # Without ensurepip, which is in Debian's python3-venv, no virtual environment can be made.
   "$python" -c 'import ensurepip, venv' 2>/dev/null || missing+=(python3-venv)
@@ -52,9 +56,13 @@ fi
 
 if [[ $environment == missing ]]; then
   echo "setup: installing the pinned Python packages into .venv (about a minute)"
-  "$python" -m venv .venv
+  "$python" -m venv --clear .venv
   # Compiling every module takes longer than the installation; Python compiles what is imported.
   .venv/bin/pip install --quiet --disable-pip-version-check --no-compile -r requirements.lock
+  if [[ -n ${ANSIBLE_CORE:-} ]]; then
+    # The collections of the package `ansible` stay; pip warns that it was made with another core.
+    .venv/bin/pip install --quiet --disable-pip-version-check "ansible-core~=$ANSIBLE_CORE.0"
+  fi
   echo "$digest" > .venv/.lock-digest
 fi
 # The collection under its full name, for tools that look for ansible_collections/<namespace>/<name>.

@@ -11,7 +11,7 @@ DOCUMENTATION = r"""
 ---
 module: backup_inventory
 short_description: Take the inventory of a backup tree and compare it with another
-version_added: "0.1.0"
+version_added: "1.0.0"
 description:
   - Reads a tree of backups, tier by tier, and returns count, bytes, newest and oldest of each
     tier, and every backup with its SHA-256.

@@ -11,7 +11,7 @@ DOCUMENTATION = r"""
 ---
 module: cron_entry
 short_description: (internal) Manage one crontab entry
-version_added: "0.1.0"
+version_added: "1.0.0"
 description:
   - Makes sure that a crontab has one entry that runs O(job), or that it has none.
   - The entry is a line below a comment that names it, as M(ansible.builtin.cron) writes it;

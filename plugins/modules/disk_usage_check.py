@@ -11,7 +11,7 @@ DOCUMENTATION = r"""
 ---
 module: disk_usage_check
 short_description: Check filesystem and folder usage against thresholds
-version_added: "0.1.0"
+version_added: "1.0.0"
 description:
   - Measures filesystems and folders, bytes and inodes, and gives each a level by its thresholds.
   - Percent used is what C(df) says, used / (used + available). Blocks that are reserved for root

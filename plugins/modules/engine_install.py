@@ -11,7 +11,7 @@ DOCUMENTATION = r"""
 ---
 module: engine_install
 short_description: (internal) Install the collection's engine on a host
-version_added: "0.1.0"
+version_added: "1.0.0"
 description:
   - Writes the collection's C(plugins/module_utils) of the controller into a folder of the host, so
     that the host's commands run the very same code without Ansible.

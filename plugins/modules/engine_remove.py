@@ -11,7 +11,7 @@ DOCUMENTATION = r"""
 ---
 module: engine_remove
 short_description: (internal) Remove the engine from a host on which no stage uses it
-version_added: "0.1.0"
+version_added: "1.0.0"
 description:
   - Does nothing while a stage has a configuration.
   - Otherwise removes the engine, the command C(checkpoint.sh) with its configuration, the status

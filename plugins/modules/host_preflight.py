@@ -11,7 +11,7 @@ DOCUMENTATION = r"""
 ---
 module: host_preflight
 short_description: (internal) Find out which requirements of the stages a host meets
-version_added: "0.1.0"
+version_added: "1.0.0"
 description:
   - Changes nothing and decides nothing. Returns which system it is, which programs and Python
     libraries are missing, where its user may not write, and which stages are installed.

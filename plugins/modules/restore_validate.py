@@ -11,7 +11,7 @@ DOCUMENTATION = r"""
 ---
 module: restore_validate
 short_description: Validate a restored PostgreSQL database and the API over it
-version_added: "0.1.0"
+version_added: "1.0.0"
 description:
   - Reads what a backup holds from the backup's own table of contents and rows, and checks that a
     restored database holds all of it - every schema, table, row count, key, index, constraint and

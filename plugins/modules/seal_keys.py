@@ -11,7 +11,7 @@ DOCUMENTATION = r"""
 ---
 module: seal_keys
 short_description: (internal) Set up the keys that seal offsite copies
-version_added: "0.1.0"
+version_added: "1.0.0"
 description:
   - Makes the identity of age and the key that signs, unless they are there, and writes for
     whom copies are sealed.

@@ -11,7 +11,7 @@ DOCUMENTATION = r"""
 ---
 module: stage_install
 short_description: (internal) Install the configuration and the commands of one stage
-version_added: "0.1.0"
+version_added: "1.0.0"
 description:
   - Writes a stage's configuration file (JSON, mode 0600) and the launchers of its commands (mode
     0755), and makes the folders for them.

@@ -11,7 +11,7 @@ DOCUMENTATION = r"""
 ---
 module: stage_remove
 short_description: (internal) Remove the files and folders of one stage
-version_added: "0.1.0"
+version_added: "1.0.0"
 description:
   - Removes what is named, and nothing else; what does not exist is left out.
   - Internal. The rollbacks call it; one task instead of one a file keeps them short.

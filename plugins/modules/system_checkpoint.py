@@ -11,7 +11,7 @@ DOCUMENTATION = r"""
 ---
 module: system_checkpoint
 short_description: Check whether the system in production works, item by item
-version_added: "0.1.0"
+version_added: "1.0.0"
 description:
   - Checks up to seven items. Login works, a test order can be made and taken back,
     products load, the dashboard shows stats, the backend's logs hold no new error, PostgreSQL

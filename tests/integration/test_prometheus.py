@@ -66,7 +66,7 @@ def monitor(folder: Path, textfiles: Path) -> None:
 
 @pytest.fixture(scope="module")
 def textfiles(tmp_path_factory: pytest.TempPathFactory, server: Sshd) -> dict[str, Path]:
-    """By host, the folder with the textfiles of its three stages."""
+    """By host, the folder with the textfiles of its jobs; of the first also those of its server."""
     found = {}
     for name in HOSTS:
         folder = tmp_path_factory.mktemp(name)
@@ -83,6 +83,17 @@ def textfiles(tmp_path_factory: pytest.TempPathFactory, server: Sshd) -> dict[st
         metrics_file=str(found[HOSTS[0]] / "chefwell_offsite.prom"),
     )
     assert host_cli.main(["sync-backups-offsite", "--config", str(config)]) == 0
+    assert host_cli.main(["verify-offsite-backups", "--config", str(config)]) == 0
+    job = folder / "server.json"
+    job.write_text(
+        json.dumps(
+            {
+                "root": str(server.backups),
+                "metrics_file": str(found[HOSTS[0]] / "chefwell_offsite_server.prom"),
+            }
+        )
+    )
+    assert host_cli.main(["keep-offsite-copy", "--config", str(job)]) == 0
     settings = RestoreSettings(
         state_dir=str(folder / "drill"),
         fallback_dir=str(folder),
@@ -254,7 +265,7 @@ def test_the_overview_has_a_row_for_each_host(prometheus: Prometheus) -> None:
 
 def test_prometheus_loads_the_rules_and_none_fails(prometheus: Prometheus) -> None:
     rules = [rule for group in prometheus.get("rules")["groups"] for rule in group["rules"]]
-    assert len(rules) == 12
+    assert len(rules) == 17
     wait_for(
         lambda: all(
             rule["health"] == "ok"

@@ -25,7 +25,8 @@ DASHBOARD = json.loads((ROOT / "monitoring/grafana/chefwell-resilience.json").re
 NAME = r"chefwell_[a-z_]+"
 # Counts and states, which have no unit.
 UNITLESS = (
-    "level|chefwell_backups|_fits|_nights|_success|_files_sent|_server_alarms|_passed|_checks"
+    "level|_backups|_fits|_nights|_success|_files_sent|_server_alarms?|_passed|_checks"
+    "|_backups_read|_dropped_files"
 )
 
 

@@ -15,8 +15,8 @@ import os
 from ..common.errors import ResilienceError
 from ..common.system_errors import reason
 from ..inventory.inventory import readable
-from ..notifications import ping
-from ..server import client_inventory, placement, rrsync_features, server_job
+from ..notifications import metrics, ping
+from ..server import client_inventory, placement, rrsync_features, server_job, server_metrics
 from ..server import server_notifications as notifications
 from ..server.server_alarms import WARNINGS, Alarm
 from ..server.server_job import JobResult
@@ -54,6 +54,7 @@ def _arguments(parser: argparse.ArgumentParser) -> None:
 
 def _keep(settings: ServerSettings, arguments: argparse.Namespace) -> int:
     settings.check_notifications()
+    metrics.validate_path(settings.metrics_file, "chefwell_offsite_server.prom")
     if arguments.notify:
         return _notify(settings)
     problems: list[str] = []
@@ -63,7 +64,9 @@ def _keep(settings: ServerSettings, arguments: argparse.Namespace) -> int:
     try:
         store = Store(settings)
         result = _run_job(store, arguments, lines, problems)
+        problems += server_metrics.write_or_report(settings, store, result)
     except WrongCopy as error:
+        problems += server_metrics.write_not_mounted(settings)
         problems += notifications.notify_not_mounted(settings, error.message())
         lines.append(str(error))
         raise

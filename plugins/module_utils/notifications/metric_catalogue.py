@@ -80,6 +80,42 @@ OFFSITE = {
         "Alarms of the backup server's own job.", ("destination",)
     ),
 }
+_NOT_SEEN = "the copy's folder is not there"
+_COPY = ("copy",)
+VERIFICATION = {
+    "chefwell_offsite_verification_last_run_timestamp_seconds": Metric(
+        "When a verification last ran."
+    ),
+    "chefwell_offsite_verification_passed": Metric(
+        "1 if both sides are the same by content, 0 if they differ.",
+        ("destination",),
+        "that could not be verified",
+    ),
+    "chefwell_offsite_verification_backups": Metric(
+        "Backups that differ, by how: missing, extra, different; unknown are folders and files "
+        "that could not be read.",
+        ("destination", "result"),
+    ),
+}
+SERVER = {
+    "chefwell_offsite_server_last_run_timestamp_seconds": Metric(
+        "When the server's daily job last ran.", _COPY
+    ),
+    "chefwell_offsite_server_alarm": Metric("1 if an alarm stands, 0 if not.", (*_COPY, "kind")),
+    "chefwell_offsite_server_last_sync_timestamp_seconds": Metric(
+        "When the client's last inventory was applied.", _COPY, "none ever was"
+    ),
+    "chefwell_offsite_server_backups": Metric("Backups of the copy.", _COPY, _NOT_SEEN),
+    "chefwell_offsite_server_oldest_reading_timestamp_seconds": Metric(
+        "Since when every backup was read again.", _COPY, "there is one that never was"
+    ),
+    "chefwell_offsite_server_backups_read": Metric(
+        "Backups that the last job read again.", _COPY, _NOT_SEEN
+    ),
+    "chefwell_offsite_server_dropped_files": Metric(
+        "Previous versions that the last job deleted.", _COPY, _NOT_SEEN
+    ),
+}
 DRILL = {
     "chefwell_restore_drill_last_run_timestamp_seconds": Metric("When the last drill ended."),
     "chefwell_restore_drill_last_success_timestamp_seconds": Metric(
@@ -110,7 +146,13 @@ DRILL = {
     "chefwell_restore_drill_phase_duration_seconds": Metric("Duration of a phase.", ("phase",)),
 }
 # By the stage that writes them, each to a textfile of its own.
-METRICS = {"disk_monitor": DISK, "offsite_backup": OFFSITE, "staging_restore": DRILL}
+METRICS = {
+    "disk_monitor": DISK,
+    "offsite_backup": OFFSITE,
+    "verification": VERIFICATION,
+    "backup_server": SERVER,
+    "staging_restore": DRILL,
+}
 BY_NAME = {name: metric for group in METRICS.values() for name, metric in group.items()}
 
 

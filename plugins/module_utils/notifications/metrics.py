@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from types import MappingProxyType
 from typing import NamedTuple
@@ -41,6 +42,16 @@ def validate_path(path: str, example: str) -> None:
             value=path,
             remedy=f"give it a name such as {example}",
         )
+
+
+def beside(path: str, subject: str) -> str:
+    """Return the textfile of another job of the same stage, beside the stage's; empty for none."""
+    return path and f"{path.removesuffix('.prom')}_{subject}.prom"
+
+
+def available() -> bool:
+    """Return whether the library is installed that writes the textfiles."""
+    return importlib.util.find_spec("prometheus_client") is not None
 
 
 def write_or_report(path: str, gauges: Callable[[], Sequence[Gauge]], problems: list[str]) -> None:

@@ -110,6 +110,11 @@ def record_verifications(
         outcome = notify.notify(VERIFICATION, conditions, settings, history, catalogue, now=moment)
         problems += outcome.problems
         status_file.write_or_report(settings, history, moment, problems)
+    metrics.write_or_report(
+        metrics.beside(settings.metrics_file, "verification"),
+        lambda: _verification_metrics(verifications, moment),
+        problems,
+    )
     return problems
 
 
@@ -171,6 +176,21 @@ def _metrics(results: Sequence[SyncResult], moment: float) -> list[Gauge]:
         }
         found += [
             gauge(f"chefwell_offsite_{name}", value, labels) for name, value in values.items()
+        ]
+    return found
+
+
+def _verification_metrics(verifications: Sequence[Mapping[str, Any]], moment: float) -> list[Gauge]:
+    prefix = "chefwell_offsite_verification"
+    found = [gauge(f"{prefix}_last_run_timestamp_seconds", moment)]
+    passed = {OK: 1.0, CRITICAL: 0.0}
+    for one in verifications:
+        labels = {"destination": one["destination"]}
+        level = _VERIFIED[offsite_verification.verify_exit_code(one)]
+        found.append(gauge(f"{prefix}_passed", passed.get(level), labels))
+        found += [
+            gauge(f"{prefix}_backups", len(one["comparison"][kind]), {**labels, "result": kind})
+            for kind in ("missing", "extra", "different", "unknown")
         ]
     return found
 

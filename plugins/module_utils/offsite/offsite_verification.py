@@ -46,12 +46,11 @@ def verify(
         progress: called with local bytes read and local bytes to read in all.
 
     Returns:
-        `host`, `name`, `local` and `remote` (inventories), `comparison`, `digests` (how many of
-        each side were read now and how many came from the cache), `rotted` (paths by side whose
-        content changed without anything else changing), `freshness` of each side by tier, `weaker`
-        (what this transport cannot promise), `server_alarms`, `server_notices`,
+        `host`, `destination`, `name`, `local` and `remote` (inventories), `comparison`, `digests`
+        (how many of each side were read now and how many came from the cache), `rotted` (paths by
+        side whose content changed without anything else changing), `freshness` of each side by
+        tier, `weaker` (what this transport cannot promise), `server_alarms`, `server_notices`,
         `server_alarm_kinds`, `last_good_sync` (ISO 8601 or None) and `time`.
-
 
     Raises:
         ResilienceError: one side could not be read, so nothing is known.
@@ -86,6 +85,7 @@ def _verification(
         local.problems.append(join([readable(path), reason(error)], ": "))
     return {
         "host": transport.host,
+        "destination": str(transport),
         "name": settings.name,
         "local": inventory_names.printable(local).to_dict(),
         "remote": inventory_names.printable(remote).to_dict(),

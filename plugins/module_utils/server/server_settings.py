@@ -27,6 +27,7 @@ class ServerSettings(NotificationSettings):
         reread_days: each backup is read again at least this often.
         silent_hours: without a sync for that long, an alarm is raised.
         language: of messages.
+        metrics_file: Prometheus textfile of the daily job, ending in `.prom`; empty for none.
     """
 
     root: str = option(required=True)
@@ -41,3 +42,4 @@ class ServerSettings(NotificationSettings):
     reread_days: float = 30
     silent_hours: float = 50
     language: str = option("pt_BR", choices=LANGUAGES)
+    metrics_file: str = ""

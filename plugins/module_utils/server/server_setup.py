@@ -28,6 +28,7 @@ from ..common import crontab, process, settings
 from ..common.errors import ResilienceError
 from ..common.files import replace_file
 from ..common.system_errors import reason
+from ..notifications import metrics
 from . import server_clients
 from .server_settings import ServerSettings
 from .server_store import IDENTITY_FILE, STATE_FOLDER, identity_of
@@ -109,6 +110,13 @@ def set_up(setup: ClientSetup, *, check: bool = False) -> list[str]:
             f"{setup.python} lacks apprise, which the server's notifications need",
             option="server_notify",
             remedy="install apprise (Debian)",
+        )
+    metrics.validate_path(config.metrics_file, "chefwell_offsite_server.prom")
+    if config.metrics_file and not metrics.available():
+        raise ResilienceError(
+            f"{setup.python} lacks prometheus_client, which the server's metrics need",
+            option="server_metrics_file",
+            remedy="install prometheus_client (Debian: apt install python3-prometheus-client)",
         )
     try:
         account = pwd.getpwnam(setup.account)
