@@ -56,7 +56,7 @@ fi
 
 if [[ $environment == missing ]]; then
   echo "setup: installing the pinned Python packages into .venv (about a minute)"
-  "$python" -m venv --clear .venv
+  "$python" -m venv ${PYTHON:+--clear} .venv
   # Compiling every module takes longer than the installation; Python compiles what is imported.
   .venv/bin/pip install --quiet --disable-pip-version-check --no-compile -r requirements.lock
   if [[ -n ${ANSIBLE_CORE:-} ]]; then

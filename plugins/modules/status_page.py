@@ -48,13 +48,8 @@ options:
       - Whose systems these are, for the title. Empty for that of the first host.
     type: str
     default: ""
-attributes:
-  check_mode:
-    description: Can run in check mode without writing the page.
-    support: full
-  diff_mode:
-    description: Returns what has changed, or would, as a diff.
-    support: none
+extends_documentation_fragment:
+  - chefwell.resilience.attributes
 """
 
 EXAMPLES = r"""
