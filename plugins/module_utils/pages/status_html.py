@@ -107,13 +107,15 @@ def _ago(translations: gettext.NullTranslations, moment: float | None, now: floa
 
 
 def _counts(translations: gettext.NullTranslations, states: Sequence[str]) -> str:
-    names = status_text.state_words(translations)
-    items = [
-        f'<li class="{state}"><span class="sign" aria-hidden="true">{SIGNS[state]}</span> '
-        f"<b>{states.count(state)}</b> {text(names[state])}</li>"
-        for state in (BAD, UNKNOWN, WARN, NONE, OK)
-        if state in states
-    ]
+    items = []
+    for state in (BAD, UNKNOWN, WARN, NONE, OK):
+        count = states.count(state)
+        if count:
+            word = status_text.state_word(translations, state, count)
+            items.append(
+                f'<li class="{state}"><span class="sign" aria-hidden="true">{SIGNS[state]}</span> '
+                f"<b>{count}</b> {text(word)}</li>"
+            )
     label = text(translations.gettext("Hosts"))
     return f'<ul class="counts" aria-label="{label}">{"".join(items)}</ul>'
 

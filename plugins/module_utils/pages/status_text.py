@@ -67,16 +67,16 @@ def headline(translations: gettext.NullTranslations, state: str) -> str:
     }[state]
 
 
-def state_words(translations: gettext.NullTranslations) -> dict[str, str]:
-    """Return what each state of a host is called after a number of hosts."""
+def state_word(translations: gettext.NullTranslations, state: str, hosts: int) -> str:
+    """Return what a state of hosts is called after their number."""
     tr = translations.gettext
     return {
         NONE: tr("nothing yet"),
         OK: tr("ok"),
         WARN: tr("with warnings"),
         UNKNOWN: tr("not verified"),
-        BAD: tr("need action"),
-    }
+        BAD: translations.ngettext("needs action", "need action", hosts),
+    }[state]
 
 
 def part_title(translations: gettext.NullTranslations, part: Mapping[str, Any]) -> str:
