@@ -13,9 +13,13 @@ git ls-files -z --cached --others --exclude-standard -- . ':!bench' ':!molecule'
 git -C "$tree" init -q .
 git -C "$tree" add -A
 
-# `--venv` downloads a bootstrap of pip if this file is missing. Python's ensurepip does the same
-# without the network.
-bootstrap=${HOME:-/root}/.ansible/test/cache/get_pip_24_2.py
+# `--venv` downloads a bootstrap of pip if this file is missing, which has the version of ansible-test's own
+# pip in its name. Python's ensurepip does the same without the network.
+pip_version=$("$here/.venv/bin/python" -c '
+import pathlib, re, ansible_test
+source = pathlib.Path(ansible_test.__path__[0], "_internal", "python_requirements.py").read_text()
+print(re.search("""pip=.([0-9.]+)""", source)[1].replace(".", "_"))')
+bootstrap=${HOME:-/root}/.ansible/test/cache/get_pip_$pip_version.py
 if [[ ! -e $bootstrap ]]; then
   mkdir -p "$(dirname "$bootstrap")"
   printf 'import ensurepip\n\nensurepip.bootstrap()\n' > "$bootstrap"
