@@ -92,7 +92,7 @@ def server() -> Iterator[Sshd]:
 
 
 def run_the_runbook(host: PlayHost, bistro: dict[str, Any], dumps: Path, root: Path) -> None:
-    """Run the commands of the runbook as they stand; test_runbook.py runs those by hand.
+    """Run every command of the runbook as it stands, in its order; by hand, two formats.
 
     Where it says that a step is for one case alone, that case is made first.
     """
@@ -119,7 +119,7 @@ def run_the_runbook(host: PlayHost, bistro: dict[str, Any], dumps: Path, root: P
             text=True,
             check=False,
         )
-        assert ended.returncode in (0, 1), (script, ended.stdout, ended.stderr)
+        assert ended.returncode == 0, (script, ended.stdout, ended.stderr)
         return ended.stdout + ended.stderr
 
     def sold(dbname: str = "bistro") -> int:
@@ -127,13 +127,13 @@ def run_the_runbook(host: PlayHost, bistro: dict[str, Any], dumps: Path, root: P
 
     ran: list[str] = []
     newest = max(dumps.glob("bistro-*"))
-    by_hand = next(block for block in blocks if "createdb" in block)
+    by_hand = [block for block in blocks if "createdb" in block or "to_char" in block]
     fetch = next(block for block in blocks if "rsync" in block)
     for block in blocks:
         if "ansible-playbook" in block and not rounds(0, 1):
             continue  # at length in make faults; test_recovery_new_server.py plays the same
         ran.append(block)
-        if block in (by_hand, fetch):
+        if block in (*by_hand, fetch):
             continue
         for line in block.splitlines():
             if "--undo" in line:
@@ -152,6 +152,17 @@ def run_the_runbook(host: PlayHost, bistro: dict[str, Any], dumps: Path, root: P
         path.unlink()
     run(fetch)
     assert newest.read_bytes() == held
+    # By hand, beside a file of roles whose name sorts after the backups'.
+    access = ("-h", bistro["host"], "-p", str(bistro["port"]), "-U", bistro["user"], "bistro")
+    dump = [f"{bistro['bin_dir']}/pg_dump", "-Fc", *access]
+    custom = subprocess.run(dump, env=env, capture_output=True, check=True).stdout
+    # The second one was taken after rows were lost.
+    for content, rows in ((held, 300), (gzip.compress(custom), 100)):
+        newest.write_bytes(content)
+        execute(bistro, "bistro", "DELETE FROM shop_north.bills")
+        printed = "".join(run(block) for block in by_hand)
+        kept = printed.partition("kept: ")[2].split()[0]
+        assert str(newest) in printed and (sold(), sold(kept)) == (rows, 0)
 
 
 def execute(bistro: dict[str, Any], dbname: str, statement: str) -> Any:

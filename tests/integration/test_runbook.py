@@ -2,18 +2,24 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import gzip
 import json
 import os
 import subprocess
+import threading
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
+import psycopg2
 import pytest
 from ansible_collections.chefwell.resilience.plugins.module_utils.common.errors import (
     ResilienceError,
 )
 from ansible_collections.chefwell.resilience.plugins.module_utils.common.settings import parse
+from ansible_collections.chefwell.resilience.plugins.module_utils.database.postgres import Server
 from ansible_collections.chefwell.resilience.plugins.module_utils.proof import restore_settings
 from ansible_collections.chefwell.resilience.plugins.module_utils.proof.restore_settings import (
     RestoreSettings,
@@ -65,7 +71,8 @@ def test_it_has_commands_people_and_what_was_measured(values: RestoreSettings) -
         "/root/restaurante/scripts/disaster-recovery.sh --from-offsite",
         f"--switch newest --confirm {recovery.host_name()}",
         "--tenant tenant_chefwell",
-        "pg_restore -h db.chefwell.pro -p 5432 -U postgres -d restaurante_recovered",
+        "export PGHOST=db.chefwell.pro PGPORT=5432 PGUSER=postgres",
+        "createdb -T template0 -- restaurante_restoring",
         "u@backup.example:/b",
         "58 segundos | < 10 minutos | ✅",
         "25 horas | < 24 horas | ❌",
@@ -109,38 +116,203 @@ def test_a_contact_that_cannot_be_used_is_named(
     assert not Path(values.runbook).exists()
 
 
-def test_by_hand_every_format_is_restored(
-    values: RestoreSettings, tmp_path: Path, tmp_path_factory: pytest.TempPathFactory
-) -> None:
-    """With PostgreSQL's programs alone; a dump that names production goes beside it."""
+class ByHand:
+    """A production of any name, a folder of backups, and the runbook's blocks without the tool."""
+
+    def __init__(self, settings: RestoreSettings, folder: Path, dbname: str) -> None:
+        self.settings, self.folder, self.dbname = settings, folder, dbname
+
+    @contextlib.contextmanager
+    def production(self, server: Server) -> Iterator[None]:
+        self.server = server
+        name = self.dbname.replace('"', '""')
+        run_sql(server, "postgres", f'CREATE DATABASE "{name}"')
+        run_sql(server, self.dbname, "CREATE TABLE content AS SELECT generate_series(1, 9) AS id")
+        yield
+        for one in self.databases():
+            quoted = one.replace('"', '""')
+            run_sql(server, "postgres", f'DROP DATABASE "{quoted}" WITH (FORCE)')
+
+    def databases(self) -> list[str]:
+        query = "SELECT datname FROM pg_database WHERE datname ~ 'shop' ORDER BY oid"
+        return [name for (name,) in run_sql(self.server, "postgres", query)]
+
+    def rows(self, name: str = "") -> Any:
+        return run_sql(self.server, name or self.dbname, "SELECT count(*) FROM content")[0][0]
+
+    def dump(self, *options: str) -> bytes:
+        environment = {"PGPASSWORD": self.server.password, "PGDATABASE": self.dbname}
+        where = ["-h", self.server.host, "-p", str(self.server.port), "-U", self.server.user]
+        made = [self.server.binaries.path("pg_dump"), *options, *where]
+        return subprocess.run(made, capture_output=True, check=True, env=environment).stdout
+
+    def run(self, block: str) -> subprocess.CompletedProcess[str]:
+        """Paste a block into a shell that goes on after errors, as people's do."""
+        server = self.server
+        target = dataclasses.replace(
+            TARGET, host=server.host, port=server.port, user=server.user, dbname=self.dbname
+        )
+        text = runbook.render(self.settings, target, None)
+        blocks = {
+            name: next(one.text for one in code_blocks(text, "bash") if program in one.text)
+            for name, program in (("restore", "createdb"), ("switch", "to_char"))
+        }
+        return subprocess.run(
+            ["bash"],
+            input=blocks[block],
+            env={"PATH": f"{server.binaries.bin_dir}:{os.defpath}", "PGPASSWORD": server.password},
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+
+    def must(self, block: str) -> str:
+        ran = self.run(block)
+        assert ran.returncode == 0, (ran.stdout, ran.stderr)
+        return ran.stdout + ran.stderr
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    with production_server(tmp_path_factory.mktemp("production")) as made:
+        yield made
+
+
+@pytest.fixture
+def by_hand(
+    values: RestoreSettings, server: Server, tmp_path: Path, request: pytest.FixtureRequest
+) -> Iterator[ByHand]:
+    """Production, and beside its backups what sorts after them and is none."""
     daily = tmp_path / "backups" / "daily"
     daily.mkdir(parents=True)
     settings = dataclasses.replace(values, backup_path=str(tmp_path / "backups"), offsite_config="")
-    with production_server(tmp_path_factory.mktemp("production")) as server:
-        run_sql(server, "postgres", f"CREATE DATABASE {PRODUCTION}")
-        run_sql(server, PRODUCTION, "CREATE TABLE content AS SELECT generate_series(1, 9) AS id")
-        target = dataclasses.replace(
-            TARGET, host=server.host, port=server.port, user=server.user, dbname=PRODUCTION
-        )
-        text = runbook.render(settings, target, None)
-        (block,) = [one.text for one in code_blocks(text, "bash") if "createdb" in one.text]
-        env = {"PATH": f"{server.binaries.bin_dir}:{os.defpath}", "PGPASSWORD": server.password}
-        for number, options in enumerate((["-Fc"], ["-Fp"], ["-Fp", "--create"], ["-Ft"])):
-            dump = [server.binaries.path("pg_dump"), *options, server.url(PRODUCTION)]
-            made = subprocess.run(dump, capture_output=True, check=True).stdout
-            kind = {"-Fc": "dump", "-Ft": "tar"}.get(options[0], "sql")
-            (daily / f"shop_2025112{number}_030000.{kind}.gz").write_bytes(gzip.compress(made))
-            (daily / f"shop_2025112{number}_030000.{kind}.gz.sha256").write_text("0\n")
+    made = ByHand(settings, daily, getattr(request, "param", PRODUCTION))
+    with made.production(server):
+        (daily / "roles_20301120_030000.sql").write_text("CREATE ROLE waiter;\n")
+        (daily / "notes.txt").write_text("the cook's\n")
+        (daily / "zz_old_20201120_030000.dump").write_bytes(b"PGDMP of years ago")
+        yield made
+
+
+FORMATS = {
+    "dump.gz": ("-Fc",),
+    "sql.gz": ("-Fp",),
+    "sql": ("-Fp", "--create", "--clean"),
+    "tar.gz": ("-Ft",),
+    "dump": ("-Fc",),
+}
+
+
+def test_by_hand_every_format_is_restored(by_hand: ByHand, server: Server) -> None:
+    """With PostgreSQL's programs alone; a dump that names production goes beside it."""
+    run_sql(
+        server,
+        "postgres",
+        "CREATE ROLE owner_of_shop",
+        f"ALTER DATABASE {PRODUCTION} OWNER TO owner_of_shop",
+        f"ALTER DATABASE {PRODUCTION} SET work_mem = '7MB'",
+        f"REVOKE CONNECT ON DATABASE {PRODUCTION} FROM PUBLIC",
+        f"COMMENT ON DATABASE {PRODUCTION} IS 'the shop''s'",
+    )
+    # Text that looks like what is left out of a plain dump.
+    lines = "E'x\\nCREATE DATABASE kept;\\nGRANT ALL ON DATABASE shop TO nobody;'"
+    run_sql(server, PRODUCTION, f"CREATE TABLE lines AS SELECT {lines}::text AS held")
+    (held,) = run_sql(server, PRODUCTION, "SELECT held FROM lines")
+    properties = (
+        "SELECT pg_get_userbyid(datdba), (SELECT array_agg(one::text ORDER BY one::text)"
+        " FROM unnest(datacl) one), shobj_description(oid, 'pg_database'),"
+        " (SELECT setconfig FROM pg_db_role_setting WHERE setdatabase = d.oid)"
+        f" FROM pg_database d WHERE datname = '{PRODUCTION}'"
+    )
+    before = run_sql(server, "postgres", properties)
+    try:
+        for number, (ending, options) in enumerate(FORMATS.items()):
+            made = by_hand.dump(*options)
+            packed = gzip.compress(made) if ending.endswith(".gz") else made
+            (by_hand.folder / f"shop_2025112{number}_030000.{ending}").write_bytes(packed)
+            (by_hand.folder / f"shop_2025112{number}_030000.{ending}.sha256").write_text("0\n")
             run_sql(server, PRODUCTION, "DELETE FROM content")
-            ran = subprocess.run(
-                ["bash", "-c", f"set -eo pipefail\n{block}"],
-                env=env,
-                capture_output=True,
-                text=True,
-                check=False,
-            )
-            assert ran.returncode == 0, (options, ran.stdout, ran.stderr)
-            count = "SELECT count(*) FROM content"
-            assert run_sql(server, PRODUCTION, count) == [(9,)], options
-            assert run_sql(server, f"{PRODUCTION}_before", count) == [(0,)], options
-            run_sql(server, "postgres", f"DROP DATABASE {PRODUCTION}_before")
+            assert f"{PRODUCTION}_recovered" in by_hand.must("restore").splitlines()
+            assert (by_hand.rows(), by_hand.rows(f"{PRODUCTION}_recovered")) == (0, 9)
+            printed = by_hand.must("switch")
+            (kept,) = set(by_hand.databases()) - {PRODUCTION}
+            assert f"kept: {kept}" in printed
+            assert (by_hand.rows(), by_hand.rows(kept)) == (9, 0), options
+            assert run_sql(server, PRODUCTION, "SELECT held FROM lines") == [held], options
+            assert run_sql(server, "postgres", properties) == before, options
+            run_sql(server, "postgres", f"DROP DATABASE {kept}")
+    finally:
+        run_sql(server, "postgres", f"ALTER DATABASE {PRODUCTION} OWNER TO {server.user}")
+        run_sql(server, "postgres", "DROP ROLE owner_of_shop")
+
+
+@pytest.mark.parametrize(
+    "by_hand",
+    ['My "shop"; it\'s', "shop_" + "é" * 29, "-shop=1", "shop$a$ \\ x"],
+    indirect=True,
+)
+def test_by_hand_any_name_of_the_database(by_hand: ByHand) -> None:
+    (by_hand.folder / "shop_20251120_030000.dump").write_bytes(by_hand.dump("-Fc"))
+    run_sql(by_hand.server, by_hand.dbname, "DELETE FROM content")
+    by_hand.must("restore")
+    by_hand.must("switch")
+    (kept,) = set(by_hand.databases()) - {by_hand.dbname}
+    assert (by_hand.rows(), by_hand.rows(kept)) == (9, 0)
+
+
+def test_by_hand_nothing_unfinished_takes_productions_place(by_hand: ByHand) -> None:
+    """Both blocks are pasted, whatever the first one printed."""
+    whole = by_hand.dump("-Fc")
+    backup = by_hand.folder / "shop_20251120_030000.dump"
+    backup.write_bytes(whole)
+    by_hand.must("restore")
+    by_hand.must("switch")
+    (kept,) = set(by_hand.databases()) - {PRODUCTION}
+    plain = by_hand.dump("-Fp")
+    tables = (b"PGDMP", whole[: len(whole) // 2], b"", plain[: len(plain) // 2] + b"SELECT 1 FROM")
+    for content in (*tables, b"CREATE ROLE IF;\n", b"SELECT 1;\n"):
+        backup.unlink()
+        backup = backup.with_suffix(".sql" if content[:5] != b"PGDMP" else ".dump")
+        backup.write_bytes(content)
+        assert by_hand.run("restore").returncode != 0, content[:30]
+        assert by_hand.run("switch").returncode != 0
+        assert by_hand.rows() == 9 and set(by_hand.databases()) <= {
+            *(PRODUCTION, kept, f"{PRODUCTION}_restoring")
+        }
+    for path in by_hand.folder.iterdir():
+        path.unlink()
+    assert "NAME" in by_hand.run("restore").stderr
+
+
+def test_by_hand_under_clients_and_without_production(by_hand: ByHand, server: Server) -> None:
+    """Clients reconnect all the time, one session is idle; then the database is gone."""
+    (by_hand.folder / "shop_20251120_030000.dump").write_bytes(by_hand.dump("-Fc"))
+    run_sql(server, PRODUCTION, "DELETE FROM content")
+    by_hand.must("restore")
+    stop, refusals = threading.Event(), []
+
+    def reconnect() -> None:
+        while not stop.wait(0.02):
+            try:
+                with contextlib.closing(psycopg2.connect(**server.dsn(PRODUCTION))) as client:
+                    client.cursor().execute("SELECT 1")
+            except psycopg2.Error as error:
+                refusals.append(str(error))
+
+    clients = [threading.Thread(target=reconnect) for _number in range(3)]
+    with contextlib.closing(psycopg2.connect(**server.dsn(PRODUCTION))) as idle:
+        idle.cursor().execute("SELECT 1")
+        for client in clients:
+            client.start()
+        try:
+            by_hand.must("switch")
+        finally:
+            stop.set()
+            for client in clients:
+                client.join()
+    assert by_hand.rows() == 9
+    assert [text for text in refusals if "not currently accepting" in text] == []
+    run_sql(server, "postgres", f"DROP DATABASE {PRODUCTION} WITH (FORCE)")
+    by_hand.must("restore")
+    by_hand.must("switch")
+    assert by_hand.rows() == 9

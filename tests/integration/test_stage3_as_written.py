@@ -302,15 +302,15 @@ def test_by_hand_with_postgresqls_programs_alone(host: Written, bed: Testbed) ->
     """The runbook's commands for a host without the collection's commands."""
     runbook = (host.root / "root/restaurante/DISASTER-RECOVERY-PLAYBOOK.md").read_text()
     section = runbook.partition("## 5.")[2].partition("## 6.")[0]
-    fetch, restore = [found.text for found in code_blocks(section, "bash")]
-    assert [len(fetch.splitlines()), len(restore.splitlines())] == [2, 6]
+    fetch, restore, switch = [found.text for found in code_blocks(section, "bash")]
+    assert "rsync" in fetch and "createdb" in restore and "RENAME" in switch
     lose(bed)
     newest = max((host.root / "root/backups/daily").glob("*.gz")).name
     server, postgres = bed.record["ssh"], bed.record["postgres"]
     # The local backup is gone; and that the server is the right one was seen to before.
     host.must(f"rm /root/backups/daily/{newest}")
     host.must(f"ssh-keyscan -p {server['port']} {server['host']} >> /root/.ssh/known_hosts")
-    script = f"set -e\n{fetch.replace('BACKUP', newest)}\n{restore}"
+    script = f"set -e\n{fetch.replace('BACKUP', newest)}\n{restore}\n{switch}"
     host.write("/root/by-hand.sh", script)
     access = f"PGPASSWORD={postgres['password']} PATH={postgres['bin_dir']}:$PATH"
     host.must(f"{access} bash /root/by-hand.sh")

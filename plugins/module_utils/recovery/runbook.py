@@ -28,7 +28,7 @@ from ..offsite.transport_sealed import SealedTransport
 from ..pages import render_drill, render_titles
 from ..proof import restore_settings
 from ..proof.restore_settings import RestoreSettings
-from . import recovery
+from . import by_hand, recovery
 
 TEMPLATE = os.path.join(os.path.dirname(os.path.abspath(__file__)), "runbook.md.j2")
 MEASURED = re.compile(r"<!-- measured -->.*?<!-- /measured -->", re.DOTALL)
@@ -130,6 +130,7 @@ def _content(
         "offsite": _offsite(settings, (drill.get("backup") or {}).get("file")),
         "plain": str((drill.get("backup") or {}).get("format", "")).startswith("plain"),
         "bin_dir": target.bin_dir,
+        "by_hand": _by_hand(settings, target),
         "contacts": [_person(person) for person in settings.contacts],
         "backups": settings.backup_path,
         "tree": settings.tree_root,
@@ -187,6 +188,20 @@ def _person(person: Mapping[str, Any]) -> dict[str, Any]:
         )
     details = [str(person[key]) for key in PERSON[1:] if person.get(key)]
     return {"name": str(person["name"]), "details": details}
+
+
+def _by_hand(
+    settings: RestoreSettings, target: restore_settings.RecoveryServer
+) -> dict[str, Any] | None:
+    """Return the commands without this collection; None where no server is configured."""
+    if not target.host:
+        return None
+    folder = os.path.join(settings.tree_root, settings.tiers[0])
+    return {
+        "restore": by_hand.restore(target, folder, settings.backup_pattern),
+        "switch": by_hand.switch(target),
+        "restored": by_hand.name_beside(target, "recovered"),
+    }
 
 
 def _offsite(settings: RestoreSettings, file: str | None) -> dict[str, Any] | None:

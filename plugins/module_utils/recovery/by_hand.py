@@ -1,0 +1,166 @@
+# -*- coding: utf-8 -*-
+# Copyright (c) 2026, chefwell.resilience contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The runbook's commands for a host without this collection: PostgreSQL's programs alone.
+
+They are pasted on the worst day, perhaps into a shell that goes on after an error. So each block is
+a subshell that ends at its first error, only a finished restore gets the name that the switch
+takes, and the switch is one statement: production is never closed to connections by a setting.
+"""
+
+from __future__ import annotations
+
+import re
+import shlex
+
+from ..inventory import backup_names
+from ..proof.restore_settings import RecoveryServer
+from . import recovery
+
+# Prints the time in the name and the name of what is a backup, as `backup_choice` chooses it.
+_NAMES = r"""chomp; next if /^(?:\.|(?:roles|globals)[_.-])/i; my %d;
+if (/$ENV{PATTERN}/) { %d = %+ } elsif (-e "$ENV{FROM}/$_/toc.dat" and
+/_(?<date>\d{8})_(?<time>\d{6})(?!\d)/) { %d = %+ } else { next }
+my $t = join "", map { $d{$_} // "" } qw(date time Y m d H M S); $t =~ s/\D//g; print "$t $_\n" """
+# Leaves out of a plain dump what names the database that was dumped. Rows are copied as they are.
+_PLAIN = r"""if ($rows) { $rows = 0 if /^\\\.$/; print; next } $rows = 1 if /^COPY .* FROM stdin;$/;
+next if /^\\(?:connect|restrict|unrestrict) / or /^CREATE SCHEMA public;$/;
+next if /^(?:GRANT|REVOKE) [A-Z, ]+ ON DATABASE .*;$/ or /^COMMENT ON EXTENSION .*;$/;
+next if !$body and /^(?:CREATE|DROP|ALTER|COMMENT ON) DATABASE |^ALTER ROLE .* IN DATABASE /;
+$body = 1 if /^(?:CREATE|COPY|INSERT) /; print"""
+# Entries of an archive that fail in every new database, or connect to another server.
+_LEFT_OUT = r"^[0-9]+; [0-9]+ [0-9]+ (SCHEMA - public|COMMENT - EXTENSION|SUBSCRIPTION)"
+_PROPERTIES = r"^[0-9]+; [0-9]+ [0-9]+ (DATABASE|ACL - DATABASE|COMMENT - DATABASE) "
+# As long as what `to_char` writes.
+LIKE_NOW = "20251120_030000"
+_TABLES = (
+    "SELECT count(*) FROM information_schema.tables WHERE table_type = $a$BASE TABLE$a$"
+    " AND table_schema NOT IN ($a$pg_catalog$a$, $a$information_schema$a$)"
+)
+
+
+def restore(target: RecoveryServer, folder: str, pattern: str) -> list[str]:
+    """Return the lines that restore the newest backup beside production.
+
+    Args:
+        target: the production server.
+        folder: of the backups.
+        pattern: of their names, as configured.
+    """
+    making, made = name_beside(target, "restoring"), name_beside(target, "recovered")
+    exists = f"SELECT 1 FROM pg_catalog.pg_database WHERE datname = {_literal(made)}"
+    rename = f"ALTER DATABASE {_identifier(making)} RENAME TO {_identifier(made)}"
+    where = f"-d {shlex.quote(_connection(making))}"
+    server = f"-d {shlex.quote(_connection(target.maintenance_db))}"
+    names = backup_names.compiled(pattern).pattern
+    return [
+        *_begin(target),
+        f"export FROM={shlex.quote(folder)} PATTERN={shlex.quote(names)}",
+        'NAME=$(find "$FROM" -mindepth 1 -maxdepth 1 -printf "%f\\n"'
+        f" | perl -ne {shlex.quote(_on_one_line(_NAMES))} | sort | tail -n 1 | cut -d ' ' -f 2-)",
+        'echo "$FROM/${NAME:?}"; SOURCE="$FROM/$NAME"',
+        f'test -z "$(psql -XAt {server} -c {shlex.quote(exists)})"',
+        'test -d "$SOURCE" || { case "$NAME" in *.gz) gunzip -c "$SOURCE" ;;'
+        ' *.xz) xz -dc "$SOURCE" ;; *.zst) zstd -dc "$SOURCE" ;; *.lz4) lz4 -dc "$SOURCE" ;;'
+        ' *) cat "$SOURCE" ;; esac > "$WORK/dump"; SOURCE="$WORK/dump"; }',
+        'HEAD=$(test -d "$SOURCE" || head -c 5 "$SOURCE" | tr -d "\\0")',
+        f"dropdb --if-exists -- {shlex.quote(making)}",
+        f"createdb -T template0 -- {shlex.quote(making)}",
+        'case "$HEAD" in ""|PGDMP|toc.d) pg_restore -l "$SOURCE"'
+        f' | grep -vE {shlex.quote(_LEFT_OUT)} > "$WORK/list"',
+        f'JOBS=4; test "$HEAD" != toc.d || JOBS=1; pg_restore {where} -j "$JOBS"'
+        ' -L "$WORK/list" "$SOURCE" ;;',
+        f'*) perl -ne {shlex.quote(_on_one_line(_PLAIN))} "$SOURCE"'
+        f" | psql -Xq -v ON_ERROR_STOP=1 {where} ;; esac",
+        f'test "$(psql -XAt {where} -c {shlex.quote(_TABLES)})" -gt 0',
+        f"psql -Xq -v ON_ERROR_STOP=1 {server} -c {shlex.quote(rename)}",
+        f"echo {shlex.quote(made)}",
+        ")",
+    ]
+
+
+def switch(target: RecoveryServer) -> list[str]:
+    """Return the lines that put the restored database in production's place.
+
+    Its properties are production's: those of the old one are read beforehand, where it can be read.
+    """
+    made, production = name_beside(target, "recovered"), target.dbname
+    server = f"-d {shlex.quote(_connection(target.maintenance_db))}"
+    psql = f"psql -X -v ON_ERROR_STOP=1 {server}"
+    old, new = _literal(production), _literal(made)
+    # Sessions end while the names are locked; the loop ends with the restored one's name.
+    end = (
+        "DO $do$ DECLARE both_of oid[] := ARRAY(SELECT oid FROM pg_database"
+        f" WHERE datname IN ({old}, {new})); BEGIN FOR n IN 1..140 LOOP"
+        f" EXIT WHEN NOT EXISTS (SELECT FROM pg_database WHERE datname = {new});"
+        " PERFORM pg_terminate_backend(pid) FROM pg_stat_activity WHERE datid = ANY(both_of);"
+        " PERFORM pg_stat_clear_snapshot(); PERFORM pg_sleep(0.05); END LOOP; END $do$"
+    )
+    kept = _literal(recovery.dated_name(production, "before", LIKE_NOW)[: -len(LIKE_NOW)])
+    exchange = (
+        f"DO $do$ DECLARE kept text := {kept} || to_char(now(), $a$YYYYMMDD_HH24MISS$a$); BEGIN"
+        f" IF EXISTS (SELECT FROM pg_database WHERE datname = {old}) THEN"
+        f" EXECUTE format($a$ALTER DATABASE %I RENAME TO %I$a$, {old}, kept);"
+        " RAISE NOTICE $a$kept: %$a$, kept; END IF;"
+        f" EXECUTE format($a$ALTER DATABASE %I RENAME TO %I$a$, {new}, {old}); END $do$"
+    )
+    return [
+        *_begin(target),
+        f'timeout 60 pg_dump -Fc -C -s -f "$WORK/old" {shlex.quote(_connection(production))}'
+        ' && pg_restore -C -l "$WORK/old"'
+        f' | grep -E {shlex.quote(_PROPERTIES)} > "$WORK/list"'
+        ' && pg_restore -C -L "$WORK/list" -f - "$WORK/old"'
+        " | grep -E '^(ALTER|GRANT|REVOKE|COMMENT|SET SESSION AUTH|RESET SESSION AUTH)'"
+        ' > "$WORK/properties"'
+        ' || { echo "owner, privileges, settings: ?"; : > "$WORK/properties"; }',
+        f'{psql} -qc {shlex.quote(end)} > "$WORK/ended" &',
+        f"{psql} -qc {shlex.quote(exchange)}",
+        "wait",
+        f'psql -Xq {server} -f "$WORK/properties"',
+        f"psql -X {server} -c {shlex.quote(_shown(production))}",
+        ")",
+    ]
+
+
+def _begin(target: RecoveryServer) -> list[str]:
+    port, host, user = str(target.port), shlex.quote(target.host), shlex.quote(target.user)
+    return [
+        "(",
+        "set -euo pipefail; umask 077; WORK=$(mktemp -d); trap 'rm -rf \"$WORK\"' EXIT",
+        f"export PGHOST={host} PGPORT={port} PGUSER={user}",
+    ]
+
+
+def name_beside(target: RecoveryServer, purpose: str) -> str:
+    """Return the name of the database while it is beside production, within PostgreSQL's limit."""
+    return recovery.dated_name(target.dbname, purpose, "")[:-1]
+
+
+def _shown(production: str) -> str:
+    """Return the query that shows the databases of production's names."""
+    begin = _literal(production.encode()[:30].decode("utf-8", "ignore"))
+    return (
+        "SELECT datname, pg_get_userbyid(datdba) AS owner, datallowconn, datacl"
+        f" FROM pg_catalog.pg_database WHERE starts_with(datname::text, {begin}) ORDER BY 1"
+    )
+
+
+def _on_one_line(program: str) -> str:
+    return " ".join(program.split("\n")).strip()
+
+
+def _literal(text: str) -> str:
+    """Return a literal of SQL; without quotes where it may be, as the shell's are around it."""
+    return "'" + text.replace("'", "''") + "'" if "$" in text else f"$a${text}$a$"
+
+
+def _identifier(name: str) -> str:
+    return '"' + name.replace('"', '""') + '"'
+
+
+def _connection(dbname: str) -> str:
+    """Return a database's name for `-d`, which takes some names for a connection string."""
+    if re.fullmatch(r"\w+", dbname):
+        return dbname
+    return "dbname='" + dbname.replace("\\", "\\\\").replace("'", "\\'") + "'"
