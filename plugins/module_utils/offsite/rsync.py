@@ -193,6 +193,7 @@ class RsyncRun:
         ignore_times: bool = False,
     ) -> None:
         self.destination = destination
+        self._began = time.monotonic()
         arguments = command(
             destination,
             source,
@@ -216,6 +217,12 @@ class RsyncRun:
                 )
             )
             self._open = stack.pop_all()
+
+    @property
+    def is_fresh(self) -> bool:
+        """Whether it still waits for names, and the server for it."""
+        waited = time.monotonic() - self._began
+        return self._running.poll() is None and waited < self.destination.silence_seconds / 2
 
     def cancel(self) -> None:
         """End it; it got no names, so it has sent nothing."""

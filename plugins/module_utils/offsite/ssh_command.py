@@ -7,7 +7,6 @@
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import shlex
 import subprocess
 import tempfile
@@ -19,11 +18,6 @@ from ..common.messages import _
 from . import ssh
 from .ssh import Destination, Failure, ServerError
 
-# Output that is not read yet must not block the server: a list of 10,000 backups has 1 MB, and
-# the kernel lets a pipe hold as much (fcntl(2), F_SETPIPE_SZ; /proc/sys/fs/pipe-max-size).
-_PIPE_BYTES = 1 << 20
-# fcntl(2); Python names it since 3.10.
-_F_SETPIPE_SZ = 1031
 # A list of two million backups has 300 MB.
 MOST_OUTPUT = 512 << 20
 _SHOWN_BYTES = 4096
@@ -108,8 +102,9 @@ class SshCommand:
                     env=ssh.environment(),
                 )
             )
-            with contextlib.suppress(OSError):  # the user's pipes may have a limit
-                fcntl.fcntl(process.output_of(self._running), _F_SETPIPE_SZ, _PIPE_BYTES)
+            # Output that is not read yet must not block the server: a list of 10,000 backups has
+            # 1 MB.
+            process.widen(process.output_of(self._running))
             self._open = stack.pop_all()
 
     def cancel(self) -> None:

@@ -264,6 +264,9 @@ class AccountTransport:
         options = _RunOptions.of(delivery, durable=durable, remove_missing=remove_missing)
         run = self._started_runs.pop(options, None)
         _cancel_all(self._started_runs)
+        if run and not run.is_fresh:
+            run.cancel()
+            run = None
         return (run or options.start(self.destination)).send(names, delivery.progress)
 
 

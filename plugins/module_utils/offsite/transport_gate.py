@@ -48,9 +48,15 @@ class GateTransport(AccountTransport):
         """Send files, as `Transport.send`.
 
         The commit command is started meanwhile and waits for the inventory, so that the server
-        digests what has arrived while the rest is on its way.
+        digests what has arrived while the rest is on its way. One that waits since an earlier send
+        goes on.
         """
+        waiting = self._started.pop(_COMMIT, None)
         self._cancel_commands()
+        if waiting and waiting.is_running and not delivery.dry_run:
+            self._started[_COMMIT] = waiting
+        elif waiting:
+            waiting.cancel()
         if delivery.dry_run:
             return super().send(names, delivery)
         # Not at once: two logins at one moment would slow each other down.

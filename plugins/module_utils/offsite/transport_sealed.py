@@ -15,7 +15,6 @@ import dataclasses
 import hashlib
 import os
 from collections.abc import Iterator, Mapping, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any
 
 from ..common.errors import ResilienceError
@@ -23,21 +22,18 @@ from ..common.messages import _, ngettext
 from ..common.system_errors import reason
 from ..inventory import backup_names, inventory, sealed_names
 from ..inventory.inventory import BackupFile, readable
-from ..sealing import age
 from ..sealing.keys import SealKeys
 from ..sealing.ledger import DELIVERED, MADE, SENT, LedgerItem, SealLedger, last_position
 from ..sealing.links import Position
-from ..sealing.spool import Spool, SpooledBackup, files_of
+from ..sealing.spool import Spool, files_of
 from .remote_listing import RemoteListing
 from .rsync import Item, Transfer
 from .sealed_fetching import SealedFetching
+from .sealed_sending import SealedSending
 from .transport import Delivery, FinishResult, RemoteFile, TransferRequest, Transport
 
 # Of a listing that this transport reads itself.
 _ANY_NAME = "(?s:.*)"
-# So many bytes of backups are sealed and sent at a time, at first and at most; each batch may be
-# four times the one before. The spool folder takes twice as much room.
-FIRST_BATCH_BYTES, BATCH_BYTES = 64 << 20, 1 << 30
 _SEALED_MARK = "sealed:"
 
 
@@ -315,64 +311,10 @@ class SealedTransport:
         there = [] if delivery.ignore_times else [one for one in names if self._is_there(one)]
         # The newest backup gets the newest link.
         to_seal = sorted((name for name in names if name not in there), key=self._age_key)
-        done = Transfer(0, sent=tuple(self._plain_items(there, delivery.source)))
         self.spool.clear()
-        with ThreadPoolExecutor(max_workers=1) as pool:
-            batches = iter(list(_batches(to_seal, delivery.source)))
-            coming = self._sealing(pool, next(batches, None), delivery.source)
-            while coming is not None:
-                try:
-                    sealed = coming.result()
-                    items = [self.spool.announce(delivery.source, one) for one in sealed]
-                except (ResilienceError, OSError) as error:
-                    return _failed_sealing(done, error)
-                # The next batch is sealed while this one is on its way.
-                coming = self._sealing(pool, next(batches, None), delivery.source)
-                sent = self._send_batch(items, delivery)
-                done = dataclasses.replace(
-                    sent,
-                    sent=done.sent + sent.sent,
-                    bytes_sent=done.bytes_sent + sent.bytes_sent,
-                )
-                if not sent.ok:
-                    return done
-        return done
-
-    def _sealing(
-        self, pool: ThreadPoolExecutor, names: Sequence[str] | None, root: str
-    ) -> Future[list[SpooledBackup]] | None:
-        return None if names is None else pool.submit(self._seal_batch, names, root)
-
-    def _seal_batch(self, names: Sequence[str], root: str) -> list[SpooledBackup]:
-        """Seal backups; those that are gone or change are left out, and the sync sees that."""
-        sealed = []
-        for name in names:
-            try:
-                sealed.append(self.spool.seal(root, name))
-            except (age.ChangedFile, FileNotFoundError):
-                continue
-        return sealed
-
-    def _send_batch(self, items: Sequence[LedgerItem], delivery: Delivery) -> Transfer:
-        if not items:
-            return Transfer(0)
-        names = {name: item for item in items for name in files_of(item)}
-        sent = self.inner.send(
-            list(names),
-            # A name that was sealed anew has the size and time of the one before it.
-            dataclasses.replace(delivery, source=self.spool.folder, ignore_times=True),
-        )
-        arrived = {item.path for item in sent.sent}
-        backups = tuple(
-            Item(item.path, item.content.bytes)
-            for item in items
-            if sealed_names.sealed(item.path) in arrived
-        )
-        if sent.ok:
-            self.ledger.mark([item.path for item in items], DELIVERED)
-            self.spool.remove(items)
-            backups = tuple(Item(item.path, item.content.bytes) for item in items)
-        return dataclasses.replace(sent, sent=backups)
+        sent = SealedSending(self.inner, self.spool, delivery).send(to_seal)
+        already = tuple(self._plain_items(there, delivery.source))
+        return dataclasses.replace(sent, sent=already + sent.sent)
 
     def _is_there(self, path: str) -> bool:
         """Return whether a backup needs no transfer: what has arrived only waits for `finish`."""
@@ -517,30 +459,3 @@ def _shown(path: str, held: _Held) -> BackupFile:
 
 def _all_names(path: str) -> tuple[str, ...]:
     return (path, sealed_names.sealed(path), *sealed_names.beside(path))
-
-
-def _batches(names: Sequence[str], root: str) -> Iterator[list[str]]:
-    """Yield names in groups, each of some bytes at most or of one file."""
-    batch: list[str] = []
-    total, most = 0, FIRST_BATCH_BYTES
-    for name in names:
-        try:
-            size = os.lstat(os.path.join(root, name)).st_size
-        except OSError:
-            continue
-        if batch and total + size > most:
-            yield batch
-            batch, total, most = [], 0, min(BATCH_BYTES, 4 * most)
-        batch.append(name)
-        total += size
-    if batch:
-        yield batch
-
-
-def _failed_sealing(done: Transfer, error: ResilienceError | OSError) -> Transfer:
-    if isinstance(error, ResilienceError):
-        problem, remedy = error.problem, error.remedy or ""
-    else:
-        problem = _("a backup could not be sealed: %(why)s", why=reason(error))
-        remedy = _("look at the free disk space of the state folder")
-    return dataclasses.replace(done, code=1, problem=problem, kind="seal", remedy=remedy)

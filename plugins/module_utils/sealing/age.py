@@ -189,6 +189,11 @@ def _pass_through(
             )
         )
 
+        output = process.output_of(running)
+        process.widen(output)
+        if running.stdin:
+            process.widen(running.stdin)
+
         def feed() -> None:
             try:
                 while running.stdin:
@@ -210,7 +215,7 @@ def _pass_through(
         feeder = threading.Thread(target=feed, daemon=True)
         feeder.start()
         try:
-            for block in process.blocks(process.output_of(running), time_limit=time_limit):
+            for block in process.blocks(output, time_limit=time_limit, size=BLOCK):
                 outgoing.add(block)
                 written.write(block)
         except OSError:

@@ -16,6 +16,7 @@ import dataclasses
 import errno
 import json
 import os
+import threading
 from collections.abc import Iterable, Mapping
 from typing import Any
 
@@ -117,6 +118,8 @@ class SealLedger:
         self.cut_off = False
         self.damaged = 0
         self._lines = 0
+        # One backup is sealed while another one is sent.
+        self._writing = threading.RLock()
         with contextlib.suppress(FileNotFoundError), open(path, "rb") as file:
             self._read(file.read())
 
@@ -151,8 +154,9 @@ class SealLedger:
         Raises:
             OSError: it cannot be written, so nothing may be sent.
         """
-        self.last = position
-        self._append([{"last": str(position)}])
+        with self._writing:
+            self.last = position
+            self._append([{"last": str(position)}])
 
     def add(self, items: Iterable[LedgerItem]) -> None:
         """Write down items.
@@ -160,10 +164,11 @@ class SealLedger:
         Raises:
             OSError: they cannot be written, so nothing may be sent.
         """
-        listed = list(items)
-        for item in listed:
-            self.items[item.path] = item
-        self._append([{"item": item.to_dict()} for item in listed])
+        with self._writing:
+            listed = list(items)
+            for item in listed:
+                self.items[item.path] = item
+            self._append([{"item": item.to_dict()} for item in listed])
 
     def mark(self, paths: Iterable[str], state: str) -> None:
         """Write down the new state of items."""
@@ -172,8 +177,9 @@ class SealLedger:
 
     def drop(self, paths: Iterable[str]) -> None:
         """Forget items."""
-        known = [path for path in paths if self.items.pop(path, None)]
-        self._append([{"dropped": path} for path in known])
+        with self._writing:
+            known = [path for path in paths if self.items.pop(path, None)]
+            self._append([{"dropped": path} for path in known])
 
     def _append(self, lines: list[dict[str, Any]]) -> None:
         if not lines:

@@ -152,7 +152,7 @@ class Spool:
         number = last.number + 1 if last else 1
         present = {
             one.path: one.number
-            for one in self.ledger.items.values()
+            for one in list(self.ledger.items.values())
             if one.path != path and os.path.lexists(os.path.join(root, one.path))
         }
         return Link(

@@ -341,7 +341,8 @@ class Gate:
         with self._notifying():
             clear_obstructions(self.store)
         recover_sessions(self.store)
-        resume_partial_files(self.store)
+        if gate_limits.receives_alone(self.store):
+            resume_partial_files(self.store)
         os.umask(0o077)
         # One file may not take the reserve either. Python ignores SIGXFSZ, and rsync inherits that,
         # so that it reports "File too large".

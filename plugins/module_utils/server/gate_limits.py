@@ -11,6 +11,7 @@ becomes: the descriptor is inherited.
 from __future__ import annotations
 
 import contextlib
+import fcntl
 import os
 import signal
 from collections.abc import Iterator
@@ -19,7 +20,7 @@ from ..common.locks import lock_file
 from ..common.messages import _
 from .server_store import LOCK_SECONDS, Busy, Store
 
-# A sync needs three at once: a listing, a transfer and a commit.
+# A sync needs four at once: a listing, two transfers and a commit.
 MOST_SESSIONS = 12
 # Seconds after which a session is ended, whatever it does; a transfer of days is continued.
 MOST_SECONDS = 2 * 86400
@@ -54,6 +55,28 @@ def session(store: Store) -> Iterator[None]:
         else:
             raise Busy(_("%(count)d sessions of this client are open", count=MOST_SESSIONS))
         yield
+
+
+def receives_alone(store: Store) -> bool:
+    """Join the processes that receive files, and return whether no other one does.
+
+    The lock lasts as long as this process, also as the rsync that it becomes. Between an rsync's
+    last write and the final name of its file, nothing else tells that file from one that a killed
+    rsync has left.
+    """
+    path = os.path.join(store.state_dir, "receiving.lock")
+    try:
+        descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
+    except OSError:  # a full disk must not keep a client from being told so
+        return True
+    os.set_inheritable(descriptor, True)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        alone = True
+    except BlockingIOError:
+        alone = False
+    fcntl.flock(descriptor, fcntl.LOCK_SH)
+    return alone
 
 
 @contextlib.contextmanager
