@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import base64
+import datetime
+import hashlib
 import json
+import re
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -13,7 +17,10 @@ import psycopg2
 import pytest
 from ansible_collections.chefwell.resilience.plugins.module_utils.backup import backup_digest
 from ansible_collections.chefwell.resilience.plugins.module_utils.drill import drill
-from ansible_collections.chefwell.resilience.plugins.module_utils.pages import render_drill
+from ansible_collections.chefwell.resilience.plugins.module_utils.pages import (
+    render_drill,
+    render_html,
+)
 from ansible_collections.chefwell.resilience.plugins.module_utils.proof import restore_settings
 from ansible_collections.chefwell.resilience.plugins.module_utils.recovery import (
     recovery,
@@ -87,6 +94,15 @@ def test_a_drill_closes_the_chain_in_one_line(
     for language, words in (("en", "equal link by link"), ("pt_BR", "igual elo por elo")):
         page = render_drill.validation_report(result, language, False)
         assert words in " ".join(page.split()), page
+    # Each link has its time: of the dump by its time of change, to the second.
+    written = datetime.datetime.fromtimestamp(backup.stat().st_mtime, datetime.UTC)
+    assert sealed["written_at"] == written.isoformat(timespec="seconds")
+    times = re.findall(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d[^ ,:]*", check["evidence"])
+    assert len(times) == 5, check["evidence"]
+    for language, word in (("en", "Chain"), ("pt_BR", "Cadeia")):
+        page = render_html.html_report({"drill": result}, language)
+        row = re.search(rf"<dt>{word}</dt><dd class=\"ok\">(.*?)</dd>", page, re.DOTALL)
+        assert row and sealed["sha256"][:12] in row[1] and " → " in row[1], page
     # A fresh host: the offline key and the public key are all that it has.
     fresh = client.new_host(tmp_path / "fresh", last_link=client.sync().last_link)
     access = bed.record["postgres"]
@@ -127,6 +143,12 @@ def test_the_server_holds_no_word_of_the_customers(
     client.sync()
     assert client.in_sync()
     words = [value.encode() for value in known_values(bed)]
+    # A digest in clear would tell whether a guess at a file is right.
+    plain = [path for path in (client.tree / "daily").glob("*") if path.is_file()]
+    assert len(plain) >= 2
+    for path in plain:
+        digest = hashlib.sha256(path.read_bytes()).digest()
+        words += [digest, digest.hex().encode(), base64.b64encode(digest)[:40]]
     assert len(words) > 50
     backup = next((client.tree / "daily").glob("*.sql")).read_bytes()
     local = [word for word in words if word in backup]

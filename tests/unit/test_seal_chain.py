@@ -12,7 +12,11 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from ansible_collections.chefwell.resilience.plugins.module_utils.common.errors import (
+    BackupError,
+)
 from ansible_collections.chefwell.resilience.plugins.module_utils.sealing import (
+    age,
     chain,
     links,
     signatures,
@@ -107,8 +111,37 @@ def test_an_honest_copy_has_no_problem(copy: Copy) -> None:
     assert copy.kinds() == set()
     assert copy.kinds(last) == set()
     judged = chain.judge(copy.served, copy.files, copy.signers, last)
-    assert judged.newest == copy.links[-1]
+    assert judged.newest.position == copy.links[-1].position
     assert Position.from_text(str(last)) == last
+
+
+def test_a_link_holds_the_plain_digests_for_its_recipients_alone(
+    copy: Copy, tmp_path: Path
+) -> None:
+    identity, recipients, other = (tmp_path / name for name in ("id", "recipients", "other"))
+    secret, public = age.new_identity()
+    identity.write_text(f"{secret}\n")
+    other.write_text(f"{age.new_identity()[0]}\n")
+    recipients.write_text(f"{public}\n")
+    plain = copy.links[0]
+    hidden = [
+        links.hidden_digests(plain.content, plain.beside, str(recipients)) for _time in range(2)
+    ]
+    assert hidden[0] != hidden[1], "equal files would be seen to be equal"
+    link = dataclasses.replace(plain, hidden=hidden[0])
+    body = link.file_content(copy.key)
+    for digest in (plain.content.sha256, plain.beside[MANIFEST].sha256):
+        assert digest.encode() not in body
+    read = links.verified(body, copy.signers)
+    assert (read.content.sha256, read.content.bytes) == ("", plain.content.bytes)
+    opened = links.opened(read, [str(identity)])
+    assert opened == link and opened.position == read.position
+    with pytest.raises(age.WrongIdentity):
+        links.opened(read, [str(other)])
+    damaged = hidden[0][:-60] + ("A" if hidden[0][-60] != "A" else "B") + hidden[0][-59:]
+    for wrong in (damaged, "", age.seal_text(b"[]", str(recipients))):
+        with pytest.raises(BackupError):
+            links.opened(dataclasses.replace(read, hidden=wrong), [str(identity)])
 
 
 def test_rotation_is_no_attack(copy: Copy) -> None:
@@ -250,7 +283,8 @@ def test_a_new_chain_comes_after_the_old_one(copy: Copy) -> None:
     )
     copy.put(first)
     assert copy.kinds(copy.links[-1].position) == set()
-    assert chain.judge(copy.served, copy.files, copy.signers).newest == first
+    newest = chain.judge(copy.served, copy.files, copy.signers).newest
+    assert newest.position == first.position
     copy.drop(first.name)
     assert copy.kinds(first.position) == {chain.WITHHELD}
 

@@ -141,6 +141,7 @@ class SealedFetching:
             BackupError: one is not what was signed, or cannot be opened whole.
             ResilienceError: it cannot be fetched, or was sealed for other keys.
         """
+        self._open_links(paths)
         parts = self._parts(paths)
         sealed_bytes = sum(content.sealed_bytes for _name, content in parts.values())
         self._require_room(sealed_bytes + sum(one.bytes for _name, one in parts.values()), folder)
@@ -157,6 +158,13 @@ class SealedFetching:
         for path in paths:
             if path in self._judged.links:
                 self.evidence[path] = self._evidence(self._judged.links[path])
+
+    def _open_links(self, paths: Sequence[str]) -> None:
+        """Decrypt what the links of these files hold of the plain ones."""
+        for path, link in list(self._judged.links.items()):
+            names = {path, *(path + ending for ending in link.beside)}
+            if names.intersection(paths) and not self._judged.serious(path):
+                self._judged.links[path] = links.opened(link, self.keys.identity_files)
 
     def _parts(self, paths: Sequence[str]) -> dict[str, tuple[str, Content]]:
         """Return the sealed name and the signed content of each file.
@@ -227,6 +235,7 @@ class SealedFetching:
         return {
             "position": str(link.position),
             "taken_at": link.taken_at,
+            "written_at": link.written_at,
             "sha256": link.content.sha256,
             "sealed_at": link.time,
             "sealed_sha256": link.content.sealed_sha256,

@@ -209,6 +209,7 @@ def _drill_part(
         state = worst_state([min(finding.state, "warn", key=STATES.index) for finding in findings])
     tenants = [_tenant(translations, schema) for schema in render_drill.entries(drill, "schemas")]
     featured = render_drill.split_schemas(drill)[1]
+    chain = render_drill.chain_check(drill)
     detail = ""
     if drill.get("confidence") is not None:
         percent = shares.confidence(drill["confidence"])
@@ -233,6 +234,7 @@ def _drill_part(
         "format": backup.get("format") or "?",
         "tier": render_inventory.tier_title(translations, str(backup.get("tier") or "?")).lower(),
         "sha256": backup.get("sha256") or "",
+        "chain": _check(translations, chain) if chain else None,
         "taken_at": render_drill.moment(backup["taken_at"]) if backup.get("taken_at") else "?",
         "engine": restore.get("engine") or "?",
         "restore_seconds": restore.get("seconds"),

@@ -36,9 +36,10 @@ def evidence(
     failed = [id for id, status in statuses.items() if status == checks.FAILED]
     compared = recorded and statuses.get("content") == checks.PASSED
     line = _(
-        "production at %(taken)s → dump %(dump)s → sealed copy of %(sealed)s, %(copy)s → "
-        "opened at %(opened)s → restored content at %(restored)s",
+        "production at %(taken)s → dump of %(written)s, %(dump)s → sealed copy of %(sealed)s, "
+        "%(copy)s → opened at %(opened)s → restored content at %(restored)s",
         taken=sealed["taken_at"] or "?",
+        written=sealed["written_at"] or "?",
         dump=sealed["sha256"][:SHORT],
         sealed=sealed["sealed_at"],
         copy=sealed["sealed_sha256"][:SHORT],

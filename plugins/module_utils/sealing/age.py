@@ -159,6 +159,28 @@ def seal_text(text: bytes, recipients_file: str) -> str:
     return done.output
 
 
+def open_text(armored: str, name: str, identity_files: Sequence[str]) -> bytes:
+    """Return what `seal_text` encrypted.
+
+    Args:
+        armored: the text.
+        name: of what it belongs to, for errors.
+        identity_files: identities that open it.
+
+    Raises:
+        BackupError: it is damaged.
+        WrongIdentity: it was encrypted for other keys.
+        ResilienceError: age is missing, or an identity cannot be used.
+    """
+    arguments = [PROGRAM, "--decrypt"]
+    for one in identity_files:
+        arguments += ["--identity", one]
+    done = process.run(arguments, time_limit=60, input=armored.encode("utf-8"))
+    if done.code != 0:
+        raise _opening_failure(done.errors, name, identity_files)
+    return done.output.encode("utf-8")
+
+
 class _Side:
     """Digest and count of what went by."""
 

@@ -6,6 +6,9 @@
 
 The file is text: one line of JSON, which is what is signed, and the armored signature. Who has the
 public key can read and verify it without this collection.
+
+The digests of the plain files are encrypted in it: a server that saw them could tell whether a
+file that it guessed is the one that was backed up.
 """
 
 from __future__ import annotations
@@ -13,12 +16,13 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from ..common import json_text
+from ..common.errors import BackupError
 from ..common.messages import _
-from . import signatures
+from . import age, signatures
 
 VERSION = 1
 # A link of a tree with more backups names none of them: it would be larger than small backups are.
@@ -29,7 +33,10 @@ MOST_BYTES = 1 << 20
 
 @dataclasses.dataclass(frozen=True)
 class Content:
-    """SHA-256 and size of a file, plain and sealed."""
+    """SHA-256 and size of a file, plain and sealed.
+
+    The digest of the plain file is empty in a link that was not opened.
+    """
 
     sha256: str
     bytes: int
@@ -45,6 +52,10 @@ class Content:
     def to_list(self) -> list[Any]:
         """Return plain values."""
         return [self.sha256, self.bytes, self.sealed_sha256, self.sealed_bytes]
+
+    def to_public_list(self) -> list[Any]:
+        """Return plain values of what the server may see."""
+        return [self.bytes, self.sealed_sha256, self.sealed_bytes]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -86,8 +97,10 @@ class Link:
         number: of the link in its chain, from 1.
         time: when the backup was sealed, ISO 8601.
         taken_at: when production was dumped, by the manifest or the name; empty if not known.
+        written_at: when the dump was complete, by its time of change.
         content: of the backup.
         beside: content of each file that was sealed with it, by its ending.
+        hidden: the digests of the plain files, encrypted by age and armored.
         previous: digest of what was signed in the link before; empty for the first.
         present: numbers of the links of all backups that the tree held, by path; None where there
             are too many.
@@ -100,6 +113,8 @@ class Link:
     taken_at: str
     content: Content
     beside: Mapping[str, Content] = dataclasses.field(default_factory=dict)
+    written_at: str = ""
+    hidden: str = ""
     previous: str = ""
     present: Mapping[str, int] | None = None
 
@@ -108,8 +123,8 @@ class Link:
         values = {
             "version": VERSION,
             **{field.name: getattr(self, field.name) for field in dataclasses.fields(self)},
-            "content": self.content.to_list(),
-            "beside": {ending: one.to_list() for ending, one in self.beside.items()},
+            "content": self.content.to_public_list(),
+            "beside": {ending: one.to_public_list() for ending, one in self.beside.items()},
             "present": None if self.present is None else dict(self.present),
         }
         return json.dumps(values, sort_keys=True, separators=(",", ":")).encode("ascii") + b"\n"
@@ -128,6 +143,41 @@ class Link:
         """
         text = self.signed_text()
         return text + signatures.sign(text, key_file).encode("ascii")
+
+
+def hidden_digests(content: Content, beside: Mapping[str, Content], recipients_file: str) -> str:
+    """Return the digests of the plain files, encrypted for recipients: `Link.hidden`.
+
+    Raises:
+        ResilienceError: age is missing or failed.
+    """
+    digests = {"": content.sha256, **{ending: one.sha256 for ending, one in beside.items()}}
+    return age.seal_text(json.dumps(digests, sort_keys=True).encode("ascii"), recipients_file)
+
+
+def opened(link: Link, identity_files: Sequence[str]) -> Link:
+    """Return a link with the digests of the plain files, which it holds encrypted.
+
+    Raises:
+        WrongIdentity: it was made for other keys.
+        BackupError: what it holds cannot be used.
+        ResilienceError: age is missing, or an identity cannot be used.
+    """
+    text = age.open_text(link.hidden, link.name, identity_files)
+    try:
+        digests = {str(end): str(one) for end, one in json_text.loads(text).items()}
+        return dataclasses.replace(
+            link,
+            content=dataclasses.replace(link.content, sha256=digests[""]),
+            beside={
+                ending: dataclasses.replace(one, sha256=digests[ending])
+                for ending, one in link.beside.items()
+            },
+        )
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+        raise BackupError(
+            _("its signed link holds no digests"), option="backup", value=link.name
+        ) from error
 
 
 class NoLink(Exception):
@@ -170,8 +220,10 @@ def _parsed(text: bytes) -> Link:
         number=int(values["number"]),
         time=str(values["time"]),
         taken_at=str(values["taken_at"]),
-        content=Content.from_list(values["content"]),
-        beside={str(end): Content.from_list(one) for end, one in values["beside"].items()},
+        content=Content.from_list(["", *values["content"]]),
+        beside={str(end): Content.from_list(["", *one]) for end, one in values["beside"].items()},
+        written_at=str(values["written_at"]),
+        hidden=str(values["hidden"]),
         previous=str(values["previous"]),
         present=None
         if present is None

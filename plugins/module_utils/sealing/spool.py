@@ -22,10 +22,12 @@ from typing import NamedTuple
 from ..common import json_text
 from ..common.files import replace_file
 from ..inventory import backup_names, sealed_names, tree_digests
-from . import age
+from . import age, links
 from .keys import SealKeys
 from .ledger import MADE, LedgerItem, SealLedger
 from .links import MOST_PRESENT, Content, Link
+
+_UTC = "%Y-%m-%dT%H:%M:%S+00:00"
 
 
 class SpooledBackup(NamedTuple):
@@ -100,7 +102,7 @@ class Spool:
         if spooled.item:
             return spooled.item
         path, mtime_ns = spooled.path, spooled.mtime_ns
-        link = self._link(root, path, spooled.content, spooled.beside)
+        link = self._link(root, spooled)
         body = link.file_content(self.keys.signing_key)
         target = os.path.join(self.folder, sealed_names.link(path))
         replace_file(target, body, durable=False)
@@ -143,8 +145,9 @@ class Spool:
                     return item
         return None
 
-    def _link(self, root: str, path: str, content: Content, beside: Mapping[str, Content]) -> Link:
+    def _link(self, root: str, spooled: SpooledBackup) -> Link:
         """Return the next link, not yet written down."""
+        path, content, beside = spooled.path, spooled.content, spooled.beside
         now = time.gmtime()
         last = self.ledger.last
         began = time.strftime("%Y%m%dT%H%M%SZ", now)
@@ -159,10 +162,12 @@ class Spool:
             name=path,
             chain=chain,
             number=number,
-            time=time.strftime("%Y-%m-%dT%H:%M:%S+00:00", now),
+            time=time.strftime(_UTC, now),
             taken_at=self._taken_at(root, path),
             content=content,
             beside=beside,
+            written_at=time.strftime(_UTC, time.gmtime(spooled.mtime_ns // 10**9)),
+            hidden=links.hidden_digests(content, beside, self.keys.recipients_file),
             previous=last.sha256 if last else "",
             present={**present, path: number} if len(present) < MOST_PRESENT else None,
         )
