@@ -143,7 +143,7 @@ def test_the_server_holds_no_word_of_the_customers(
     client.sync()
     assert client.in_sync()
     words = [value.encode() for value in known_values(bed)]
-    # A digest in clear would tell whether a guess at a file is right.
+    # By a digest in clear the server could verify a guess at a file.
     plain = [path for path in (client.tree / "daily").glob("*") if path.is_file()]
     assert len(plain) >= 2
     for path in plain:

@@ -7,8 +7,8 @@
 The file is text: one line of JSON, which is what is signed, and the armored signature. Who has the
 public key can read and verify it without this collection.
 
-The digests of the plain files are encrypted in it: a server that saw them could tell whether a
-file that it guessed is the one that was backed up.
+The digests of the plain files are encrypted in it: a server that saw them could verify a guess at
+the content of a file.
 """
 
 from __future__ import annotations

@@ -61,13 +61,12 @@ def receives_alone(store: Store) -> bool:
     """Join the processes that receive files, and return whether no other one does.
 
     The lock lasts as long as this process, also as the rsync that it becomes. Between an rsync's
-    last write and the final name of its file, nothing else tells that file from one that a killed
-    rsync has left.
+    last write and the final name of its file, that file looks like one of a killed rsync.
     """
     path = os.path.join(store.state_dir, "receiving.lock")
     try:
         descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
-    except OSError:  # a full disk must not keep a client from being told so
+    except OSError:  # a full disk: the client gets its message later
         return True
     os.set_inheritable(descriptor, True)
     try:
