@@ -20,8 +20,8 @@ from ..common.libraries import load_psutil
 from ..common.system_errors import reason
 from ..common.zip_equal import zip_equal
 from ..disk import disk_check
-from ..disk.disk_options import check_absolute
 from ..disk.disk_settings import DiskSettings
+from ..disk.monitor_targets import check_absolute
 from ..history.history import History, open_history
 from ..notifications import metrics, notify
 from ..notifications.alerts import AlertState, Condition

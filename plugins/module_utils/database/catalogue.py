@@ -14,9 +14,8 @@ from typing import Any, NamedTuple, cast
 # A schema, or a schema and what it contains: the parts of a name, unquoted.
 ObjectName = tuple[str, ...]
 
-
 # The condition that schema `n` is not one of PostgreSQL's own.
-_USER_SCHEMA = "n.nspname NOT IN ('information_schema') AND n.nspname !~ '^pg_'"
+_USER_SCHEMA = "n.nspname <> 'information_schema' AND n.nspname !~ '^pg_'"
 
 
 def _not_of_extension(catalogue: str, alias: str) -> str:
@@ -148,7 +147,6 @@ JOIN pg_namespace n ON n.oid = t.relnamespace JOIN pg_class r ON r.oid = c.confr
 JOIN pg_namespace rn ON rn.oid = r.relnamespace
 WHERE c.contype = 'f' AND {_USER_SCHEMA} AND NOT EXISTS (SELECT 1 FROM pg_constraint p
  WHERE p.oid = c.conparentid AND p.conrelid = c.conrelid) ORDER BY 1, 2, 3"""
-
 
 LARGE_OBJECT_DIGESTS = """
 SELECT loid::text, sum(hashtextextended(pageno || ' ' || encode(data, 'base64'), 0))::text

@@ -23,7 +23,7 @@ from ..common.messages import join, to_form
 from ..common.system_errors import reason
 from ..history.history import History, Sample
 from ..inventory import backup_names, inventory
-from . import backup_fit, disk_options, forecast, mounts, tier_usage, usage
+from . import backup_fit, forecast, monitor_targets, mounts, tier_usage, usage
 from .backup_fit import BackupFit
 from .disk_causes import Cause
 from .disk_settings import MonitorSettings
@@ -51,7 +51,7 @@ class DiskMeasurement(NamedTuple):
     results: list[TargetResult]
     backups: inventory.Inventory | None
     fits: BackupFit | None
-    monitored: disk_options.MonitorTargets
+    monitored: monitor_targets.MonitorTargets
     time: float
     problems: list[str]
     tiers: dict[str, tier_usage.TierUsage]
@@ -114,7 +114,7 @@ def measurement(settings: MonitorSettings, history: History | None, now: float) 
     return DiskMeasurement(results, tree, fits, monitored, now, problems, tiers)
 
 
-def validate(settings: MonitorSettings) -> disk_options.MonitorTargets:
+def validate(settings: MonitorSettings) -> monitor_targets.MonitorTargets:
     """Return the targets that settings name, once all settings are right; nothing is measured.
 
     Raises:
@@ -138,8 +138,8 @@ def validate(settings: MonitorSettings) -> disk_options.MonitorTargets:
                 remedy="give how many backups the tier keeps, such as 7",
             )
     if settings.drill_path:
-        disk_options.check_absolute("drill_path", settings.drill_path)
-    return disk_options.monitor_targets(settings)
+        monitor_targets.check_absolute("drill_path", settings.drill_path)
+    return monitor_targets.monitor_targets(settings)
 
 
 def samples(measured: DiskMeasurement) -> list[Sample]:

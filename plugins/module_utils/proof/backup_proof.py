@@ -289,7 +289,7 @@ class BackupProof:
         if self.chosen is None and self._source is not None:
             with self.phases.phase("fetch"):
                 self.chosen = self._source.fetch(self.settings, folder)
-            source = str(backup_source.offsite_of(self.settings))
+            source = str(backup_source.offsite_transport(self.settings))
             self.backup = {**backup_source.description(self.chosen), "fetched_from": source}
 
     def _digest(self) -> tuple[Manifest | None, backup_digest.Digest]:

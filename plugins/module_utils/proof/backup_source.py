@@ -60,7 +60,7 @@ class BackupSource:
             ResilienceError: it cannot be fetched.
         """
         return offsite_fetch.fetch(
-            offsite_of(settings),
+            offsite_transport(settings),
             folder,
             tiers=settings.tiers,
             pattern=settings.pattern,
@@ -69,7 +69,7 @@ class BackupSource:
         )
 
 
-def offsite_of(settings: ProofSettings) -> Transport:
+def offsite_transport(settings: ProofSettings) -> Transport:
     """Return what fetches from the offsite copy.
 
     Raises:

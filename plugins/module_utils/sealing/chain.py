@@ -2,10 +2,10 @@
 # Copyright (c) 2026, chefwell.resilience contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Judges the links of a sealed copy: forged, altered, out of order, replayed, withheld.
+"""Judge the links of a sealed copy: forged, altered, out of order, replayed, withheld.
 
-Pure but for the signatures: it is given what the server handed out, and the public keys that this
-host or its owner trusts.
+It reads no files and no network: links, files and trusted public keys are given. Only a signature
+is verified by another program (`links.verified`).
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from .links import Link, Position
 
 FORGED, ALTERED, MISSING_LINK = "forged", "altered", "without_link"
 OUT_OF_ORDER, REPLAYED, WITHHELD, GONE = "out_of_order", "replayed", "withheld", "gone"
-# What says that the server is not honest, or is damaged. A backup that is gone may be rotated away.
+# Problems that no honest, undamaged server has. A backup that is gone may be rotated away.
 SERIOUS = (FORGED, ALTERED, MISSING_LINK, OUT_OF_ORDER, REPLAYED, WITHHELD)
 
 

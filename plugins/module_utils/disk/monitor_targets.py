@@ -59,7 +59,7 @@ def monitor_targets(settings: MonitorSettings) -> MonitorTargets:
             )
         _check_hysteresis(where + "hysteresis", entry.hysteresis)
         target = _target(settings, entry, where)
-        # An entry for a path that `paths` names too says more about it.
+        # It replaces the target of the same path in `paths`.
         targets[target.path, target.folder] = target
         if entry.silence_until:
             silences[target.path] = _date(entry.silence_until, where)
