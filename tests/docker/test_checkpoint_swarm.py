@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
 import time
 from pathlib import Path
@@ -66,22 +65,14 @@ def check(swarm: Swarm, since: float | None = None, **more: Any) -> Checked:
     return Checked(result)
 
 
-def run_sql(swarm: Swarm, statement: str) -> Any:
-    with swarm.engine.network(), contextlib.closing(swarm.connect()) as connection:
-        connection.autocommit = True
-        with connection.cursor() as cursor:
-            cursor.execute(statement)
-            return cursor.fetchall() if cursor.description else None
-
-
 def test_a_working_system_passes_whole(swarm: Swarm) -> None:
     count = "SELECT count(*) FROM tenant_chefwell.orders"
-    before = run_sql(swarm, count)
+    before = swarm.run_sql(count)
     checked = check(swarm, tries=3)
     assert checked.result.status == "passed"
     assert set(checked.statuses) == FOUND and not checked.not_passed()
     assert "chefwell_backend 2/2" in checked.evidence["services"]
-    assert run_sql(swarm, count) == before
+    assert swarm.run_sql(count) == before
 
 
 def test_routes_that_are_broken_are_named(swarm: Swarm) -> None:
@@ -103,11 +94,11 @@ def test_routes_that_are_broken_are_named(swarm: Swarm) -> None:
 
 def test_an_error_in_the_log_counts_only_if_it_is_new(swarm: Swarm) -> None:
     began = time.time()
-    run_sql(swarm, "ALTER TABLE tenant_chefwell.products RENAME TO away")
+    swarm.run_sql("ALTER TABLE tenant_chefwell.products RENAME TO away")
     try:
         assert check(swarm, since=began).not_passed() == {"products", "dashboard", "pos", "logs"}
     finally:
-        run_sql(swarm, "ALTER TABLE tenant_chefwell.away RENAME TO products")
+        swarm.run_sql("ALTER TABLE tenant_chefwell.away RENAME TO products")
     # The system works again, and the log still has what happened in between.
     after = check(swarm, since=began, tries=3)
     assert after.not_passed() == {"logs"}

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
 import socket
 import subprocess
@@ -72,14 +71,6 @@ def host(swarm: Swarm, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Swa
     yield made
 
 
-def run_sql(swarm: Swarm, statement: str, dbname: str) -> list[tuple[Any, ...]]:
-    with swarm.engine.network(), contextlib.closing(swarm.connect(dbname)) as connection:
-        connection.autocommit = True
-        with connection.cursor() as cursor:
-            cursor.execute(statement)
-            return cursor.fetchall() if cursor.description else []
-
-
 def starts(swarm: Swarm) -> set[str]:
     """The backend's containers; one that was scaled away and back is another one."""
     return set(swarm.containers("chefwell_backend"))
@@ -87,13 +78,13 @@ def starts(swarm: Swarm) -> set[str]:
 
 def test_production_is_lost_and_the_playbook_brings_it_back(host: SwarmHost, swarm: Swarm) -> None:
     assert not host.scripts.exists()
-    run_sql(swarm, "DROP DATABASE restaurante WITH (FORCE)", "postgres")
+    swarm.run_sql("DROP DATABASE restaurante WITH (FORCE)", "postgres")
     with swarm.engine.network():
         assert not swarm.healthy()
     before = starts(swarm)
     play = host.run("disaster_recovery.yml", staging_restore_recovery_confirm=HOST)
     assert play.returncode == 0, play.stdout + play.stderr
-    ((rows,),) = run_sql(swarm, "SELECT count(*) FROM tenant_chefwell.products", "restaurante")
+    ((rows,),) = swarm.run_sql("SELECT count(*) FROM tenant_chefwell.products", "restaurante")
     assert rows == 28
     with swarm.engine.network():
         assert swarm.healthy()

@@ -98,6 +98,14 @@ class Swarm:
         """A connection as superuser; only within the engine's network."""
         return production.connect(self.settings, dbname)
 
+    def run_sql(self, statement: str, dbname: str | None = None) -> list[tuple[Any, ...]]:
+        """Run a statement as superuser; return the rows, where there are some."""
+        with self.engine.network(), contextlib.closing(self.connect(dbname)) as connection:
+            connection.autocommit = True
+            with connection.cursor() as cursor:
+                cursor.execute(statement)
+                return cursor.fetchall() if cursor.description else []
+
     def database_answers(self) -> bool:
         """Whether PostgreSQL accepts connections; only within the engine's network."""
         try:

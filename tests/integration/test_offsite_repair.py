@@ -26,7 +26,7 @@ from ansible_collections.chefwell.resilience.plugins.module_utils.server import 
     server_job,
     server_store,
 )
-from support.backup_trees import add_backup
+from support.backup_trees import add_backup, rot
 from support.gated_backup_server import copied, settings, tree
 from support.offsite_client import in_sync, with_destination
 from support.processes import descendants, kill
@@ -35,16 +35,6 @@ from support.sshd import Sshd, server
 from support.waiting import wait_for
 
 __all__ = ["copied", "server", "settings", "tree"]
-
-
-def rot(file: Path) -> bytes:
-    """Change one byte of a file, and leave its size and times as they are; return the content."""
-    status = file.stat()
-    body = bytearray(file.read_bytes())
-    body[100] ^= 1
-    file.write_bytes(body)
-    os.utime(file, ns=(status.st_atime_ns, status.st_mtime_ns))
-    return bytes(body)
 
 
 class TestRot:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +18,7 @@ from ansible_collections.chefwell.resilience.plugins.module_utils.offsite.offsit
 from ansible_collections.chefwell.resilience.plugins.module_utils.offsite.transport_gate import (
     GateTransport,
 )
-from support.backup_trees import add_backup
+from support.backup_trees import add_backup, rot
 from support.gated_backup_server import Attacker, copied, settings, store, tree
 from support.http_receiver import Receiver
 from support.offsite_client import in_sync
@@ -27,14 +26,6 @@ from support.sshd import Sshd, server
 from support.stage_config import write_offsite_config
 
 __all__ = ["copied", "server", "settings", "tree"]
-
-
-def rot(file: Path) -> None:
-    """Change one byte, and leave size and times as they are."""
-    status, body = file.stat(), bytearray(file.read_bytes())
-    body[50] ^= 1
-    file.write_bytes(body)
-    os.utime(file, ns=(status.st_atime_ns, status.st_mtime_ns))
 
 
 def run(

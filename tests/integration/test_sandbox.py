@@ -8,7 +8,6 @@ import shutil
 import signal
 import subprocess
 import time
-from collections.abc import Iterator
 from pathlib import Path
 
 import psutil
@@ -22,19 +21,12 @@ from ansible_collections.chefwell.resilience.plugins.module_utils.proof.proof_se
     ProofSettings,
 )
 from ansible_collections.chefwell.resilience.plugins.module_utils.staging import sandbox, staging
-from support.drill_settings import drill_settings
+from support.drill_settings import settings
 from support.waiting import wait_for
-from testbed import production
+
+__all__ = ["settings"]
 
 SECRET = "what only this host knows"
-
-
-@pytest.fixture
-def settings(tmp_path: Path) -> Iterator[ProofSettings]:
-    tmp_path.chmod(0o755)
-    made = drill_settings(tmp_path, production.binaries().bin_dir)
-    yield made
-    drill.clean_up(made)
 
 
 def program(settings: ProofSettings, script: str) -> str:

@@ -116,3 +116,21 @@ def test_the_log_names_what_the_servers_own_rrsync_could_refuse(server: Server) 
     result = json.loads(done.stdout)["rrsync"]
     assert result == rrsync_features.known() and result is not None
     assert "rrsync here" in (server.copy / ".chefwell" / "server.log").read_text()
+
+
+def test_a_copy_that_is_not_mounted_is_an_alarm_in_the_metrics_too(server: Server) -> None:
+    textfile = server.config.with_name("server.prom")
+    values = {**server.values, "metrics_file": str(textfile)}
+    server.config.write_text(json.dumps(values))
+    assert server.job().returncode == 0
+    alarm = f'chefwell_offsite_server_alarm{{copy="{server.copy}",kind="copy-not-mounted"}}'
+    assert f"{alarm} 0.0" in textfile.read_text()
+    assert "chefwell_offsite_server_backups{" in textfile.read_text()
+    server.copy.rename(server.copy.with_name("elsewhere"))
+    assert server.job().returncode == 3
+    assert f"{alarm} 1.0" in textfile.read_text()
+    assert "chefwell_offsite_server_backups{" not in textfile.read_text()
+
+    server.config.write_text(json.dumps({**values, "metrics_file": "/x/server.txt"}))
+    done = server.job()
+    assert done.returncode == 3 and "only textfiles whose name ends in .prom" in done.stderr

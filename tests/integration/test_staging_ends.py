@@ -11,7 +11,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -31,17 +31,11 @@ from ansible_collections.chefwell.resilience.plugins.module_utils.staging import
     staging,
     staging_state,
 )
-from support.drill_settings import drill_settings
+from support.drill_settings import drill_settings, settings
 from support.waiting import wait_for
 from testbed import production
 
-
-@pytest.fixture
-def settings(tmp_path: Path) -> Iterator[ProofSettings]:
-    tmp_path.chmod(0o755)
-    made = drill_settings(tmp_path, production.binaries().bin_dir)
-    yield made
-    drill.clean_up(made)
+__all__ = ["settings"]
 
 
 @pytest.fixture(scope="module")

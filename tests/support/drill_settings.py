@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
+import pytest
+from ansible_collections.chefwell.resilience.plugins.module_utils.drill import drill
 from ansible_collections.chefwell.resilience.plugins.module_utils.proof.proof_settings import (
     ProofSettings,
 )
@@ -13,7 +15,7 @@ from ansible_collections.chefwell.resilience.plugins.module_utils.staging.stagin
     ProductionSettings,
     StagingSettings,
 )
-from testbed import Testbed
+from testbed import Testbed, production
 from testbed.services import free_port
 
 
@@ -83,3 +85,12 @@ def drill_of_testbed(
             **options,
         },
     )
+
+
+@pytest.fixture
+def settings(tmp_path: Path) -> Iterator[ProofSettings]:
+    """Fixture: settings of a drill below the test's folder, whose staging is removed afterwards."""
+    tmp_path.chmod(0o755)
+    made = drill_settings(tmp_path, production.binaries().bin_dir)
+    yield made
+    drill.clean_up(made)
