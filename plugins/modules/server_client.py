@@ -80,7 +80,7 @@ def version(python: str) -> tuple[int, ...]:
         OSError: it cannot be run.
         ValueError: it is no Python.
     """
-    listed = subprocess.run(
+    listed = subprocess.run(  # pylint: disable=ansible-bad-function
         [python, "-E", "-c", "import sys; print(*sys.version_info[:2])"],
         capture_output=True,
         text=True,
@@ -118,7 +118,7 @@ def main() -> None:
     if module.check_mode and not os.path.exists(launch):
         module.exit_json(changed=True, changes=[launch])
     command = [python, "-B", "-E", "-s", launch, "server.server_setup"]
-    done = subprocess.run(
+    done = subprocess.run(  # pylint: disable=ansible-bad-function
         command + (["--check"] if module.check_mode else []),
         input=json.dumps(module.params["setup"]),
         capture_output=True,

@@ -220,7 +220,7 @@ def config_problem(folder: str, options: dict[str, Any], found: list[Change]) ->
     replace_file(path, new[0].content, durable=False)
     command = [options["python"], "-E", engine, "host_cli", options["commands"][0]]
     try:
-        tried = subprocess.run(
+        tried = subprocess.run(  # pylint: disable=ansible-bad-function
             [*command, "--config", path, "--check"],
             stdout=subprocess.DEVNULL,
             stderr=subprocess.PIPE,

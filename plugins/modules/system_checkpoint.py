@@ -201,7 +201,7 @@ message:
   returned: always
   type: str
   sample: 6 of 7 items checked, all passed
-items:
+checks:
   description: Every item in the plan's order.
   returned: always
   type: list

@@ -12,7 +12,7 @@ SCRIPTS = "/root/restaurante/scripts"
 def test_the_system_works_item_by_item(host: Any) -> None:
     ran = host.run(f"{SCRIPTS}/checkpoint.sh --json")
     assert ran.rc == 0, ran.stdout + ran.stderr
-    items = {one["id"]: one["status"] for one in json.loads(ran.stdout)["items"]}
+    items = {one["id"]: one["status"] for one in json.loads(ran.stdout)["checks"]}
     named = ("login", "pos", "products", "dashboard", "logs", "postgres", "services")
     assert items == dict.fromkeys(named, "passed")
 

@@ -95,7 +95,9 @@ def _running(
     if ended_with_us:
         return process.running_program(command, env=environment, stdin=subprocess.DEVNULL)
     try:
-        return subprocess.Popen(list(command), env=environment)
+        return subprocess.Popen(  # pylint: disable=ansible-bad-function
+            list(command), env=environment
+        )
     except OSError as error:
         raise ResilienceError(
             _("the command cannot be run: %(why)s", why=reason(error)),

@@ -45,7 +45,7 @@ class CheckpointResult:
         """Return plain values, for JSON and Ansible."""
         return {
             "status": self.status,
-            "items": [item.to_dict() for item in self.items],
+            "checks": [item.to_dict() for item in self.items],
             "began": self.began,
             "message": self.message,
         }

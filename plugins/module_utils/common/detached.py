@@ -44,7 +44,7 @@ def start(
     """
     with open(log_path, "ab") as log:
         try:
-            process = subprocess.Popen(
+            process = subprocess.Popen(  # pylint: disable=ansible-bad-function
                 list(arguments),
                 stdin=subprocess.DEVNULL,
                 stdout=log,

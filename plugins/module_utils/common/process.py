@@ -96,7 +96,10 @@ def running_program(arguments: Sequence[str], **options: Any) -> Iterator[subpro
         ResilienceError: the program does not exist or may not be run.
     """
     try:
-        process = subprocess.Popen(list(arguments), start_new_session=True, **options)
+        # The engine runs without Ansible, so `run_command` of its modules is not there.
+        process = subprocess.Popen(  # pylint: disable=ansible-bad-function
+            list(arguments), start_new_session=True, **options
+        )
     except OSError as error:
         raise cannot_run_error(arguments[0], error) from error
     try:

@@ -29,6 +29,7 @@ from .system_errors import reason
 Settings = TypeVar("Settings")
 # What `X | Y` makes; Python 3.9 has none, so settings write Union and Optional.
 _UNION = getattr(types, "UnionType", Union)
+_NONE = type(None)
 # Greatest values by the unit that ends an option's name: within them times and dates are computed.
 MOST = {"_days": 36_500, "_hours": 876_000, "_minutes": 52_560_000}
 # Of seconds, and of whatever is counted.
@@ -210,7 +211,7 @@ def type_name(hint: Any) -> str:
     """Return the name that Ansible gives to an annotation's type: `str`, `int`, `list`, …"""
     origin = typing.get_origin(hint)
     if origin in (Union, _UNION):
-        rest = {type_name(one) for one in typing.get_args(hint) if one is not type(None)}
+        rest = {type_name(one) for one in typing.get_args(hint) if one is not _NONE}
         return rest.pop() if len(rest) == 1 else "raw"
     if origin is tuple or origin in (list, collections.abc.Sequence):
         return "list"
@@ -225,10 +226,10 @@ def _value(value: Any, hint: Any, where: str) -> Any:
     if hint is Any:
         return value
     if origin in (Union, _UNION):
-        if value is None and type(None) in inner:
+        if value is None and _NONE in inner:
             return None
         for one in inner:
-            if one is not type(None) and _fits(value, one):
+            if one is not _NONE and _fits(value, one):
                 return _value(value, one, where)
         raise _wrong_type(where, value, hint)
     if not _fits(value, hint):
@@ -296,7 +297,7 @@ def _fits(value: Any, hint: Any) -> bool:
 
 
 def _wrong_type(where: str, value: Any, hint: Any) -> ResilienceError:
-    kinds = [one for one in typing.get_args(hint) if one is not type(None)]
+    kinds = [one for one in typing.get_args(hint) if one is not _NONE]
     union = typing.get_origin(hint) in (Union, _UNION)
     names = [type_name(one) for one in kinds] if union else [type_name(hint)]
     return ResilienceError(

@@ -28,7 +28,7 @@ def checkpoint_page(result: dict[str, Any], language: str, colour: bool) -> str:
     catalogue = translations(language)
     tr = catalogue.gettext
     result = clean_all(result)
-    checked = [item for item in result["items"] if item["status"] != "skipped"]
+    checked = [item for item in result["checks"] if item["status"] != "skipped"]
     passed = [item for item in checked if item["status"] == "passed"]
     title = {
         "passed": tr("✅ System working:"),
@@ -38,7 +38,7 @@ def checkpoint_page(result: dict[str, Any], language: str, colour: bool) -> str:
     }[known_status(result["status"])]
     code = {"passed": "32", "failed": "1;31", "unknown": "35", "skipped": "33"}
     lines = [paint(title, code[known_status(result["status"])], colour)]
-    for number, item in enumerate(result["items"], 1):
+    for number, item in enumerate(result["checks"], 1):
         lines.append(f"{number}. {mark(item['status'], colour)} {_title(catalogue, item)}")
         if item["evidence"]:
             lines += wrap(f"      {item['evidence']}", 6)
@@ -48,7 +48,7 @@ def checkpoint_page(result: dict[str, Any], language: str, colour: bool) -> str:
         % {
             "passed": len(passed),
             "checked": len(checked),
-            "left": len(result["items"]) - len(checked),
+            "left": len(result["checks"]) - len(checked),
         },
     ]
     return "\n".join(lines)

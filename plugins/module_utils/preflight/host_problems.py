@@ -53,7 +53,7 @@ class Problem(NamedTuple):
 def interpreter(python: str, libraries: list[str]) -> tuple[str, list[str]]:
     """Return why the interpreter cannot be used, and the libraries that it lacks."""
     try:
-        probe = subprocess.run(
+        probe = subprocess.run(  # pylint: disable=ansible-bad-function
             [python, "-E", "-c", PROBE, *libraries],
             capture_output=True,
             text=True,

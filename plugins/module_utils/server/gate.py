@@ -489,7 +489,7 @@ _LETTERS: Mapping[int, str] = {0o100000: "f", 0o040000: "d", 0o120000: "l", 0o01
 
 def _start_rsync_version() -> subprocess.Popen[bytes] | None:
     try:
-        return subprocess.Popen(
+        return subprocess.Popen(  # pylint: disable=ansible-bad-function
             ["rsync", "--version"],
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
