@@ -145,3 +145,30 @@ def test_contributing_names_files_that_exist() -> None:
     engine = ROOT / "plugins" / "module_utils"
     assert len(named) > 20
     assert sorted(one for one in named if not any((p / one).exists() for p in (ROOT, engine))) == []
+
+
+# Links that leave the repository. Each was looked at when it was added: tests have no network.
+# The collection's own address is that of galaxy.yml, where its owner publishes it.
+EXTERNAL = {
+    "https://github.com/caronc/apprise",
+    "https://github.com/prometheus/node_exporter",
+    "https://docs.ansible.com/ansible/latest/community/code_of_conduct.html",
+    "https://json-schema.org/draft/2020-12/schema",
+}
+
+
+def test_links_that_leave_the_repository_were_looked_at() -> None:
+    galaxy = yaml.safe_load((ROOT / "galaxy.yml").read_text())
+    own = {galaxy[key] for key in ("repository", "documentation", "issues")}
+    assert all(link.startswith(galaxy["repository"]) for link in own)
+    found = set()
+    for page in [
+        *PAGES,
+        ROOT / "docs" / "manifest.schema.json",
+        ROOT / "docs" / "results.schema.json",
+    ]:
+        text = re.sub(r"```.*?```", "", page.read_text(), flags=re.DOTALL)
+        found |= set(re.findall(r"(?<![`\w])https?://[^\s)>\"`]+", text))
+    # The plan's own product, and addresses that show what an option looks like.
+    examples = r"https?://(\w+\.chefwell\.pro|hc-ping\.com|localhost|127\.0\.0\.1|[\w.]*example(\.com)?)\b.*"
+    assert {link for link in found - EXTERNAL - own if not re.fullmatch(examples, link)} == set()
