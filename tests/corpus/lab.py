@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import psycopg2
+import pytest
 from ansible_collections.chefwell.resilience.plugins.module_utils.backup import (
     archive,
     expectation,
@@ -22,7 +23,13 @@ from ansible_collections.chefwell.resilience.plugins.module_utils.backup.expecta
 from ansible_collections.chefwell.resilience.plugins.module_utils.checks.findings import (
     of_restore_error,
 )
-from ansible_collections.chefwell.resilience.plugins.module_utils.database.postgres import Server
+from ansible_collections.chefwell.resilience.plugins.module_utils.database.postgres import (
+    Binaries,
+    Server,
+)
+from ansible_collections.chefwell.resilience.plugins.module_utils.staging.private_cluster import (
+    Cluster,
+)
 from ansible_collections.chefwell.resilience.plugins.module_utils.validation import (
     check_context,
     restore_validation,
@@ -32,6 +39,8 @@ HEALTHY = sorted((Path(__file__).parent / "healthy").glob("*.sql"))
 ROLE = "corpus_clerk"
 # Every check of a run as results have it, for the tests that look at all of them together.
 SEEN: list[dict[str, Any]] = []
+# The forms of an archive, and what pg_dump is given for each.
+FORMS = {"custom": "-Fc", "directory": "-Fd", "tar": "-Ft", "plain": "-Fp"}
 TENANT_QUERY = "SELECT schema_name FROM public.companies"
 
 
@@ -124,6 +133,17 @@ def found(result: dict[str, Any]) -> list[str]:
     return sorted({one["id"] for check in result["checks"] for one in check["findings"]})
 
 
+def evidence_of(result: dict[str, Any], identifier: str) -> str:
+    """The evidence of a check."""
+    return str(next(one["evidence"] for one in result["checks"] if one["id"] == identifier))
+
+
+def with_amcheck() -> str:
+    """The programs of an installed PostgreSQL that has amcheck."""
+    control = max(Path("/usr/share/postgresql").glob("*/extension/amcheck.control"))
+    return f"/usr/lib/postgresql/{control.parts[4]}/bin"
+
+
 def finding_texts(result: dict[str, Any], identifiers: Sequence[str]) -> str:
     """Return the texts of the findings of these kinds."""
     return "; ".join(
@@ -132,3 +152,18 @@ def finding_texts(result: dict[str, Any], identifiers: Sequence[str]) -> str:
         for one in check["findings"]
         if one["id"] in identifiers
     )
+
+
+def running_lab(factory: pytest.TempPathFactory, binaries: Binaries) -> Iterator[Lab]:
+    """Yield a lab on a cluster of its own."""
+    root = factory.mktemp("lab")
+    for folder in (root, *root.parents[:1]):
+        folder.chmod(0o755)
+    cluster = Cluster(str(root / "cluster"), binaries)
+    cluster.create()
+    try:
+        lab = Lab(cluster.start(), root)
+        lab.run("postgres", f"CREATE ROLE {ROLE} NOLOGIN")
+        yield lab
+    finally:
+        cluster.remove()

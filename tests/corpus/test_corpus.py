@@ -9,7 +9,6 @@ import json
 import socket
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -37,20 +36,29 @@ from ansible_collections.chefwell.resilience.plugins.module_utils.staging import
     connection_monitor,
     isolation,
 )
-from ansible_collections.chefwell.resilience.plugins.module_utils.staging.private_cluster import (
-    Cluster,
-)
 from ansible_collections.chefwell.resilience.plugins.module_utils.validation import (
     api_probe,
     previous_counts,
     production_drift,
 )
 from support.drill_settings import drill_settings
-from testbed import production
 
 from corpus import languages
 from corpus.broken import CASES
-from corpus.lab import HEALTHY, ROLE, SEEN, TENANT_QUERY, Dump, Lab, finding_texts, found
+from corpus.lab import (
+    FORMS,
+    HEALTHY,
+    ROLE,
+    SEEN,
+    TENANT_QUERY,
+    Dump,
+    Lab,
+    evidence_of,
+    finding_texts,
+    found,
+    running_lab,
+    with_amcheck,
+)
 
 # Where the figures of a whole run are put, beside the results of the other harnesses.
 RESULTS = Path(__file__).resolve().parents[2] / "build" / "corpus" / "results.json"
@@ -58,55 +66,6 @@ RESULTS = Path(__file__).resolve().parents[2] / "build" / "corpus" / "results.js
 ELSEWHERE: dict[str, str] = {}
 FIRED: dict[str, str] = {}
 HEALTHY_RUNS: dict[str, list[str]] = {}
-
-
-@pytest.fixture(scope="module")
-def old(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
-    """PostgreSQL 16."""
-    yield from _lab(tmp_path_factory, production.binaries())
-
-
-@pytest.fixture(scope="module")
-def new(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
-    """PostgreSQL 18, from the same Python package."""
-    of_16 = production.binaries().bin_dir
-    yield from _lab(
-        tmp_path_factory, postgres.find_binaries(of_16.replace("pginstall", "pginstall18"))
-    )
-
-
-def _lab(factory: pytest.TempPathFactory, binaries: postgres.Binaries) -> Iterator[Lab]:
-    root = factory.mktemp("lab")
-    for folder in (root, *root.parents[:1]):
-        folder.chmod(0o755)
-    cluster = Cluster(str(root / "cluster"), binaries)
-    cluster.create()
-    try:
-        lab = Lab(cluster.start(), root)
-        lab.run("postgres", f"CREATE ROLE {ROLE} NOLOGIN")
-        yield lab
-    finally:
-        cluster.remove()
-
-
-@pytest.fixture(scope="module")
-def sources(old: Lab) -> dict[str, Path]:
-    """The healthy databases, made; where their SQL lies."""
-    for path in HEALTHY:
-        old.create(path.stem, path.read_text(encoding="utf-8"))
-    return {path.stem: path for path in HEALTHY}
-
-
-@pytest.fixture(scope="module")
-def restored(old: Lab, sources: dict[str, Path]) -> dict[str, Dump]:
-    """Each of them dumped, and restored under `restored <name>` to be copied and spoilt."""
-    dumps = {name: old.prepare(old.dump(name)) for name in sources}
-    for name, dump in dumps.items():
-        assert old.restore(dump, f"restored {name}") == []
-    return dumps
-
-
-FORMS = {"custom": "-Fc", "directory": "-Fd", "tar": "-Ft", "plain": "-Fp"}
 
 
 @pytest.mark.parametrize("form", [*FORMS, "custom, on PostgreSQL 18"])
@@ -370,7 +329,7 @@ def test_owners_and_grants_in_a_plain_dump_are_harmless(old: Lab, new: Lab) -> N
 
 def test_a_damaged_index(tmp_path_factory: pytest.TempPathFactory) -> None:
     """On Debian's PostgreSQL, which has amcheck: an index loses the entry of a row that stays."""
-    for lab in _lab(tmp_path_factory, postgres.find_binaries(_with_amcheck())):
+    for lab in running_lab(tmp_path_factory, postgres.find_binaries(with_amcheck())):
         lab.create(
             "sound",
             "CREATE TABLE public.t (a integer PRIMARY KEY); INSERT INTO public.t"
@@ -379,7 +338,7 @@ def test_a_damaged_index(tmp_path_factory: pytest.TempPathFactory) -> None:
         dump = lab.prepare(lab.dump("sound"))
         sound = lab.validate("sound", dump.expected, amcheck=True)
         assert found(sound) == []
-        assert _evidence(sound, "corruption") == "1/1 indexes sound"
+        assert evidence_of(sound, "corruption") == "1/1 indexes sound"
         # A row that no index knows: what a crash without fsync can leave behind.
         lab.run(
             "sound",
@@ -394,17 +353,6 @@ def test_a_damaged_index(tmp_path_factory: pytest.TempPathFactory) -> None:
         assert found(spoilt) == ["corruption.found"], _words(spoilt)
         assert "public.t_pkey" in finding_texts(spoilt, ["corruption.found"])
         _fired({"corruption.found"}, "an index that lacks a row")
-
-
-def _with_amcheck() -> str:
-    """The programs of an installed PostgreSQL that has amcheck."""
-    control = max(Path("/usr/share/postgresql").glob("*/extension/amcheck.control"))
-    return f"/usr/lib/postgresql/{control.parts[4]}/bin"
-
-
-def _evidence(result: dict[str, object], identifier: str) -> object:
-    checks: list[dict[str, object]] = result["checks"]  # type: ignore[assignment]
-    return next(check["evidence"] for check in checks if check["id"] == identifier)
 
 
 def test_archives(old: Lab, sources: dict[str, Path], tmp_path: Path) -> None:

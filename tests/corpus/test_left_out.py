@@ -17,9 +17,8 @@ from ansible_collections.chefwell.resilience.plugins.module_utils.staging.privat
 )
 from testbed import production
 
-from corpus.lab import HEALTHY, Lab, found
+from corpus.lab import FORMS, HEALTHY, Lab, found
 
-FORMS = {"custom": "-Fc", "directory": "-Fd", "tar": "-Ft", "plain": "-Fp"}
 SERVER = """
 SET allow_in_place_tablespaces = on; CREATE TABLESPACE "fast disk" LOCATION '';
 """
