@@ -66,9 +66,9 @@ demo:  ## run all three stages on this machine and show their pages
 demo-clean:  ## stop and remove everything of the demo
 	@tools/setup.sh && $(DEMO) clean $(DEMO_OPTIONS)
 
-matrix: setup  ## walk as a new owner on hosts of Debian 11 to 13, by every ansible-core (root; minutes); OWN=1 for one
+matrix: setup  ## walk as a new owner on hosts of Debian 11 to 13, by every ansible-core (root; minutes); OWN=1 or CORE=2.21 for one
 	$(if $(ROOT),@PYTHONPATH=tests $(VENV)/python -c 'from docker_lab import needs; needs.install(print)')
-	PYTHONPATH=tools $(VENV)/python -m matrix $(if $(OWN),--own)
+	PYTHONPATH=tools $(VENV)/python -m matrix $(if $(OWN),--own) $(if $(CORE),--core $(CORE)) --document
 
 faults: setup  ## cause real faults and compare the outcome; ROWS=c1_ for some
 	THOROUGH=1 $(VENV)/python -m pytest -q tests/faults $(if $(ROWS),-k "$(ROWS)")

@@ -61,6 +61,18 @@ options:
           - Whether an existing file keeps its content.
         type: bool
         default: false
+      unless:
+        description:
+          - For a file that is made once and never again, a path that is there from the first time
+            on. Such a file is not made where its folder is missing. Empty for other files.
+        type: str
+        default: ""
+  record:
+    description:
+      - The file that records what is installed. Where a path has changed since, what lies under the
+        earlier one is removed. Empty for none.
+    type: str
+    default: ""
   digests:
     description:
       - The engine's files by path in the package, and the SHA-256 of each. The action plugin of the
@@ -109,7 +121,10 @@ import hashlib
 import os
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.chefwell.resilience.plugins.module_utils.common import install_files
+from ansible_collections.chefwell.resilience.plugins.module_utils.common import (
+    install_files,
+    installed_record,
+)
 from ansible_collections.chefwell.resilience.plugins.module_utils.common.files import replace_file
 from ansible_collections.chefwell.resilience.plugins.module_utils.common.system_errors import reason
 
@@ -137,6 +152,7 @@ def main() -> None:
             "dest": {"type": "path", "required": True},
             "folders": {"type": "dict", "default": {}},
             "texts": install_files.TEXTS_SPEC,
+            "record": {"type": "str", "default": ""},
             "digests": {"type": "dict", "default": {}},
             "files": {"type": "dict", "default": {}},
         },
@@ -156,7 +172,15 @@ def main() -> None:
             module.exit_json(changed=False, missing=missing)
         removed = sorted(installed.keys() - digests.keys())
         made = install_files.folders_to_make(folders)
-        texts = install_files.pending_changes(install_files.text_files(module.params["texts"]))
+        beside = install_files.text_files(module.params["texts"])
+        left = []
+        if module.params["record"]:
+            paths = [dest, *(file.path for file in beside)]
+            before = installed_record.recorded(module.params["record"])
+            left = installed_record.left_behind(before, paths)
+            text = installed_record.text(paths)
+            beside.append(install_files.TextFile(module.params["record"], text, 0o644))
+        texts = install_files.pending_changes(beside)
         if not module.check_mode:
             install_files.make_folders(made, folders)
             install_files.write_files(texts)
@@ -167,6 +191,7 @@ def main() -> None:
                 replace_file(path, content, mode=0o644, durable=False)
             for name in removed:
                 os.unlink(os.path.join(dest, name))
+            installed_record.remove(left)
     except ValueError as error:
         module.fail_json(msg=f"a mode is no octal number: {error} - write it as 0700")
     except OSError as error:
@@ -177,9 +202,9 @@ def main() -> None:
     names = "".join(f"{name}\n" for name in sorted(installed))
     after = "".join(f"{name}\n" for name in [*sorted(digests), *made])
     module.exit_json(
-        changed=bool(made or written or removed or texts),
+        changed=bool(made or written or removed or texts or left),
         written=made + written + [change.file.path for change in texts],
-        removed=removed,
+        removed=removed + left,
         diff=[
             {"before_header": dest, "after_header": dest, "before": names, "after": after},
             *install_files.diff(texts),

@@ -86,10 +86,13 @@ from fnmatch import fnmatch
 from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
+from ansible_collections.chefwell.resilience.plugins.module_utils.common import installed_record
 from ansible_collections.chefwell.resilience.plugins.module_utils.common.system_errors import reason
 
 PACKAGE = "chefwell_resilience"
 CHECKPOINT = "checkpoint.json"
+# What engine_install recorded.
+RECORD = "engine.installed"
 # Files that all stages share; each stage's own are removed by its rollback.
 HISTORY = "history.sqlite3*"
 LOCKS = "*.lock"
@@ -111,7 +114,11 @@ def engine_files(options: dict[str, Any]) -> list[str]:
         os.path.join(options["scripts_dir"], "checkpoint.sh"),
         os.path.join(options["lib_dir"], "doctor.json"),
         os.path.join(options["scripts_dir"], "doctor.sh"),
+        os.path.join(options["config_dir"], RECORD),
     ]
+    for config in (CHECKPOINT, RECORD):
+        record = installed_record.record_of(os.path.join(options["config_dir"], config))
+        named += [*installed_record.left_behind(installed_record.recorded(record), ()), record]
     state = options["state_dir"]
     if options["status_page"]:
         page = os.path.join(state, options["status_page"])
@@ -120,7 +127,7 @@ def engine_files(options: dict[str, Any]) -> list[str]:
     for name in listed(state):
         if any(fnmatch(name, pattern) for pattern in patterns):
             named.append(os.path.join(state, name))
-    return [path for path in named if os.path.lexists(path)]
+    return [path for path in dict.fromkeys(named) if os.path.lexists(path)]
 
 
 def empty_folders(options: dict[str, Any], removed: list[str]) -> list[str]:

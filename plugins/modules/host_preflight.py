@@ -70,10 +70,10 @@ EXAMPLES = r"""
 
 RETURN = r"""
 system:
-  description: The operating system, C(ID), C(ID_LIKE) and C(PRETTY_NAME) of os-release(5).
+  description: The operating system, some values of os-release(5).
   returned: always
   type: dict
-  sample: {id: debian, like: [], name: Debian GNU/Linux 12 (bookworm)}
+  sample: {id: debian, like: [], name: Debian GNU/Linux 12 (bookworm), version: "12"}
 user:
   description: The user who will write.
   returned: always
@@ -192,7 +192,13 @@ def main() -> None:
     found = host_problems.problems(needs, python, family)
     if not installed and options["folders"]:
         found += filter(None, [host_problems.room_problem(options["folders"][0])])
-    lacking = [one.name for one in found if one.text.startswith(f"{python} lacks ")]
+    found = [
+        one._replace(text=f"{one.text}; {by_pip}", name="")
+        if (by_pip := packages.by_pip(system, one.name, python))
+        else one
+        for one in found
+    ]
+    lacking = [one.name for one in found if one.name and one.text.startswith(f"{python} lacks ")]
     module.exit_json(
         changed=False,
         system=system,
@@ -205,7 +211,7 @@ def main() -> None:
         ],
         not_writable=folders,
         stages=installed,
-        problems=[one.text for one in found if one.name not in lacking],
+        problems=[one.text for one in found if not one.name or one.name not in lacking],
         install=packages.install_command(family, {one.name for one in found if one.name}),
         needed_libraries={
             name: packages.PACKAGES.get(family, {}).get(name, name) for name in lacking

@@ -37,6 +37,11 @@ options:
       - What the client needs, the fields of C(ClientSetup) in C(server/server_setup.py).
     type: dict
     required: true
+  host_key_file:
+    description:
+      - The server's own public host key, to be returned. Empty for none.
+    type: str
+    default: ""
   secrets:
     description:
       - The secrets in O(setup), which no output may show.
@@ -62,6 +67,11 @@ changes:
   type: list
   elements: str
   sample: [crontab]
+host_key:
+  description: What O(host_key_file) holds.
+  returned: success
+  type: str
+  sample: ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIH root@backup
 """
 
 import json
@@ -90,6 +100,21 @@ def version(python: str) -> tuple[int, ...]:
     return tuple(int(part) for part in listed.stdout.split())
 
 
+def read_host_key(module: AnsibleModule, path: str) -> str:
+    """Return the server's public host key; empty for no file."""
+    if not path:
+        return ""
+    try:
+        with open(path, encoding="utf-8") as file:
+            return file.read()
+    except (OSError, UnicodeDecodeError) as error:
+        module.fail_json(
+            msg=f"the server's host key cannot be read: {error} [host_key_file={path!r}] - name the"
+            " file of its public key in host_key_file of the destination, or give host_key"
+        )
+        raise
+
+
 def main() -> None:
     """Run the module."""
     module = AnsibleModule(
@@ -97,6 +122,7 @@ def main() -> None:
             "python": {"type": "path", "required": True},
             "kit_dir": {"type": "path", "required": True},
             "setup": {"type": "dict", "required": True},
+            "host_key_file": {"type": "str", "default": ""},
             "secrets": {"type": "list", "elements": "str", "default": [], "no_log": True},
         },
         supports_check_mode=True,
@@ -114,9 +140,10 @@ def main() -> None:
             " - install python3 (Debian 11 or newer), name another one in server_python of the"
             " destination, or set mode: account, for a server that cannot restrict the key"
         )
+    host_key = read_host_key(module, module.params["host_key_file"])
     launch = os.path.join(module.params["kit_dir"], "chefwell_resilience", "launch.py")
     if module.check_mode and not os.path.exists(launch):
-        module.exit_json(changed=True, changes=[launch])
+        module.exit_json(changed=True, changes=[launch], host_key=host_key)
     command = [python, "-B", "-E", "-s", launch, "server.server_setup"]
     done = subprocess.run(  # pylint: disable=ansible-bad-function
         command + (["--check"] if module.check_mode else []),
@@ -132,11 +159,12 @@ def main() -> None:
     except ValueError:
         changes = []
     if module.check_mode and done.returncode not in (0, 2):
-        module.exit_json(changed=True, changes=[launch])  # an engine that will be replaced
+        # an engine that will be replaced
+        module.exit_json(changed=True, changes=[launch], host_key=host_key)
     if done.returncode != 0:
         last = done.stderr.strip().splitlines() or [f"it ended with {done.returncode}"]
         module.fail_json(msg=last[-1])
-    module.exit_json(changed=bool(changes), changes=changes)
+    module.exit_json(changed=bool(changes), changes=changes, host_key=host_key)
 
 
 if __name__ == "__main__":

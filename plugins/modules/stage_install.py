@@ -15,6 +15,8 @@ version_added: "1.0.0"
 description:
   - Writes a stage's configuration file (JSON, mode 0600) and the launchers of its commands (mode
     0755), and makes the folders for them.
+  - What was installed is recorded beside the configuration. Where a path has changed since, the
+    file under the earlier one is removed.
   - With O(logrotate_file), also writes the rule by which the stage's log is rotated.
   - Only what differs is written, each file whole or not at all.
   - Internal. The roles of the stages call it; one task instead of one a file keeps a second run
@@ -114,6 +116,51 @@ options:
           - Whether an existing file keeps its content.
         type: bool
         default: false
+      unless:
+        description:
+          - For a file that is made once and never again, a path that is there from the first time
+            on. Such a file is not made where its folder is missing. Empty for other files.
+        type: str
+        default: ""
+  cron:
+    description:
+      - Entries of the crontab of the user who runs this, as M(chefwell.resilience.cron_entry) takes
+        them.
+    type: list
+    elements: dict
+    default: []
+    suboptions:
+      name:
+        description:
+          - Name of the entry, in the comment above it.
+        type: str
+        required: true
+      job:
+        description:
+          - Command that it runs. Its first word is a path, which identifies the line.
+        type: str
+        required: true
+      minute:
+        description:
+          - Minute field.
+        type: str
+        default: "*"
+      hour:
+        description:
+          - Hour field.
+        type: str
+        default: "*"
+      weekday:
+        description:
+          - Field of the day of the week.
+        type: str
+        default: "*"
+      state:
+        description:
+          - Whether the entry exists. On a host without cron there is none to remove.
+        type: str
+        choices: [present, absent]
+        default: present
 attributes:
   check_mode:
     description: Can run in check mode without changing the target.
@@ -144,6 +191,12 @@ written:
   type: list
   elements: str
   sample: [/root/restaurante/scripts/disk-status.sh]
+removed:
+  description: Files of earlier paths that were removed, or would be.
+  returned: always
+  type: list
+  elements: str
+  sample: []
 """
 
 import json
@@ -153,7 +206,11 @@ import subprocess
 from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.chefwell.resilience.plugins.module_utils.common import install_files
+from ansible_collections.chefwell.resilience.plugins.module_utils.common import (
+    crontab_program,
+    install_files,
+    installed_record,
+)
 from ansible_collections.chefwell.resilience.plugins.module_utils.common.files import replace_file
 from ansible_collections.chefwell.resilience.plugins.module_utils.common.install_files import (
     Change,
@@ -297,6 +354,7 @@ def main() -> None:
             "logrotate_weeks": {"type": "int", "default": 12},
             "folders": {"type": "dict", "default": {}},
             "texts": install_files.TEXTS_SPEC,
+            "cron": {**crontab_program.ENTRIES_SPEC, "default": []},
         },
         supports_check_mode=True,
     )
@@ -305,13 +363,25 @@ def main() -> None:
         module.fail_json(msg="logrotate_file is given without log_file - name the log")
     try:
         made = install_files.folders_to_make(options["folders"])
-        found = install_files.pending_changes(stage_files(options))
+        files = stage_files(options)
+        record = installed_record.record_of(options["config_file"])
+        before = installed_record.recorded(record)
+        paths = [file.path for file in files]
+        left = installed_record.left_behind(before, paths)
+        files.append(TextFile(record, installed_record.text(paths), 0o644))
+        found = install_files.pending_changes(files, before)
         problem = config_problem(module.tmpdir, options, found)
         if problem:
             module.fail_json(msg=problem)
+        lines, scheduled = (
+            crontab_program.pending(module, options["cron"]) if options["cron"] else ([], [])
+        )
         if not module.check_mode:
             install_files.make_folders(made, options["folders"])
             install_files.write_files(found)
+            installed_record.remove(left)
+            if scheduled != lines:
+                crontab_program.write(module, scheduled)
     except ValueError as error:
         module.fail_json(msg=f"a mode is no octal number: {error} - write it as 0600")
     except OSError as error:
@@ -321,11 +391,18 @@ def main() -> None:
         )
     folders = "".join(f"{path}\n" for path in made)
     module.exit_json(
-        changed=bool(made or found),
+        changed=bool(made or found or left or scheduled != lines),
         written=made + [change.file.path for change in found],
+        removed=left,
         diff=[
             {"before": "", "after": folders, "after_header": "folders"},
             *config_diff(options, found),
+            {
+                "before": "".join(f"{path}\n" for path in left),
+                "after": "",
+                "before_header": "removed",
+            },
+            crontab_program.diff(lines, scheduled),
             *install_files.diff([one for one in found if one.file.path != options["config_file"]]),
         ],
     )

@@ -27,6 +27,12 @@ options:
     type: list
     elements: str
     default: []
+  config_file:
+    description:
+      - The configuration of the stage, which is removed with everything that its installation
+        recorded, under earlier paths too. Empty for none.
+    type: str
+    default: ""
   logs:
     description:
       - Logs, which are removed with their rotated files. An empty string names nothing.
@@ -58,6 +64,7 @@ import os
 import shutil
 
 from ansible.module_utils.basic import AnsibleModule
+from ansible_collections.chefwell.resilience.plugins.module_utils.common import installed_record
 from ansible_collections.chefwell.resilience.plugins.module_utils.common.system_errors import reason
 
 
@@ -82,11 +89,17 @@ def main() -> None:
     module = AnsibleModule(
         argument_spec={
             "paths": {"type": "list", "elements": "str", "default": []},
+            "config_file": {"type": "str", "default": ""},
             "logs": {"type": "list", "elements": "str", "default": []},
         },
         supports_check_mode=True,
     )
-    removed = existing(module.params["paths"], module.params["logs"])
+    paths = list(module.params["paths"])
+    if module.params["config_file"]:
+        record = installed_record.record_of(module.params["config_file"])
+        paths += installed_record.left_behind(installed_record.recorded(record), ())
+        paths += [module.params["config_file"], record]
+    removed = existing(paths, module.params["logs"])
     relative = [
         path for path in removed if not os.path.isabs(path) or os.path.realpath(path) == "/"
     ]

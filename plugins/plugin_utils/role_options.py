@@ -14,6 +14,7 @@ from __future__ import annotations
 import dataclasses
 import functools
 import importlib
+import os
 import re
 import typing
 from collections.abc import Callable, Mapping
@@ -39,7 +40,10 @@ SETTINGS = {
 }
 
 # What a settings class cannot see by itself.
-CHECKS = {"disk_monitor": ("disk.disk_check", "validate")}
+CHECKS = {
+    "disk_monitor": ("disk.disk_check", "validate"),
+    "offsite_backup": ("offsite.offsite_config", "check"),
+}
 
 
 @functools.cache
@@ -80,6 +84,9 @@ def role_options(
         variable = next((one for one in candidates if one in variables), None)
         given = value(variable) if variable else option.get("default")
         found[name] = _validated(variable or candidates[0], option, given)
+    if "%" in os.path.basename(found.get("backup_path") or "") and not found.get("backup_pattern"):
+        # The name of one backup in place of their folder.
+        found["backup_path"], found["backup_pattern"] = os.path.split(found["backup_path"])
     return found
 
 

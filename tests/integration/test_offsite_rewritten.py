@@ -96,6 +96,27 @@ def test_one_a_day(
     assert offsite_verification.verify(client, full=True)["comparison"]["in_sync"]
 
 
+@pytest.mark.parametrize("lost", [0, 4], ids=["all replaced", "some lost, too"])
+def test_one_look_and_one_override_are_enough(
+    copied: SyncSettings, tree: Path, server: Sshd, lost: int
+) -> None:
+    """The guards behind the first one are in the same refusal, and what it prints passes all."""
+    client = account_sync(copied, server)
+    assert sync.sync(client).status == "ok"
+    files = sorted(one for one in tree.rglob("*.gz"))
+    time.sleep(1.1)
+    for file in files[lost:]:
+        write_again(file, backdated=False)
+    for file in files[:lost]:
+        file.unlink()
+    refused = sync.sync(client)
+    assert {one.guard for one in refused.refusals} == {"mass-change", "rewritten"}, refused
+    named = refused.remedy.split("--override ")[1:]
+    once = sync.sync(client, overrides=[words.split()[0] for words in named])
+    assert (once.status, once.refusals) == ("warning", ()), once
+    assert offsite_verification.verify(client, full=True)["comparison"]["in_sync"]
+
+
 def test_an_attacker_with_the_key_alone(copied: SyncSettings, server: Sshd) -> None:
     """The server counts by itself: one is a notice there, the next one is refused."""
     attacker = Attacker(copied, server)

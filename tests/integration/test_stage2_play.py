@@ -23,7 +23,7 @@ ROOT = Path(__file__).resolve().parents[2]
 FROM_KEYS = ("--start-at-task", "Create and authorize the keys, and pin the servers")
 FROM_MARKER = (
     "--start-at-task",
-    "Check whether this is a first installation on an existing tree",
+    "Install the stage's configuration, commands and marker, and pin the servers' host keys",
 )
 
 

@@ -38,6 +38,30 @@ def test_a_stage_needs_what_its_options_use() -> None:
     }
 
 
+@pytest.mark.parametrize(
+    ("config", "named"),
+    [
+        ({"backend_build": "/srv/app"}, "/srv/app"),
+        ({"backend_build": "app", "dir": "/srv/staging"}, "/srv/staging/app"),
+        # The plan's own folder is used only where it is there; the rest is built elsewhere.
+        ({"backend_build": "../backend"}, None),
+        ({"backend_build": "app", "backend_image": "bistro:1"}, None),
+        ({"backend_build": "https://git.example.com/app.git"}, None),
+        ({"backend_build": "git@git.example.com:app.git"}, None),
+    ],
+)
+def test_a_folder_to_build_from_that_is_named_must_be_there(
+    config: dict[str, str], named: str | None, tmp_path: Path
+) -> None:
+    needs = stage_needs.needs_of("staging_restore", {"engine": "compose", **config})
+    assert [need["path"] for need in needs if need["kind"] == "build"] == ([named] if named else [])
+    need = {"kind": "build", "option": "staging_restore_backend_build", "path": str(tmp_path)}
+    (problem,) = host_problems.problems([need], sys.executable, "debian")
+    assert "has no Dockerfile [staging_restore_backend_build]" in problem.text
+    (tmp_path / "Dockerfile").write_text("FROM scratch\n")
+    assert host_problems.problems([need], sys.executable, "debian") == []
+
+
 def test_a_key_that_may_only_write_fetches_nothing() -> None:
     offsite = {"engine": "external", "source": "offsite", "destinations": [{"host": "backup"}]}
     (wrong,) = (need for need in stage_needs.needs_of("staging_restore", offsite) if "text" in need)
@@ -96,6 +120,14 @@ def test_everything_that_is_missing_is_found_at_once(
 )
 def test_systems_have_families(known: list[str], family: str) -> None:
     assert packages.family(known) == family
+
+
+def test_a_library_without_a_package_is_installed_by_pip() -> None:
+    bullseye = {"id": "debian", "version": "11", "name": "Debian GNU/Linux 11 (bullseye)"}
+    helps = packages.by_pip(bullseye, "apprise", "/usr/bin/python3")
+    assert helps.endswith("has no package of it: /usr/bin/python3 -m pip install apprise")
+    assert packages.by_pip(bullseye, "psutil", "/usr/bin/python3") == ""
+    assert packages.by_pip({**bullseye, "version": "12"}, "apprise", "/usr/bin/python3") == ""
 
 
 def test_packages_have_the_names_of_the_family() -> None:

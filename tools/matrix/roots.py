@@ -49,7 +49,8 @@ def root(system: System, folder: Path) -> Path:
     archive, partial = folder / f"{system.suite}.tar", folder / f"{system.suite}.partial"
     shutil.rmtree(partial, ignore_errors=True)
     partial.mkdir()
-    packages = ",".join((*PACKAGES, f"postgresql-{system.postgres}"))
+    more = () if system.suite == "bullseye" else ("apprise",)
+    packages = ",".join((*PACKAGES, *more, f"postgresql-{system.postgres}"))
     subprocess.run(
         [
             *("mmdebstrap", "--quiet", "--variant=minbase", f"--include={packages}"),

@@ -10,7 +10,7 @@ import subprocess
 import time
 from pathlib import Path
 
-from .bistro import VARIABLES
+from .bistro import VARIABLES, WITHOUT_NOTIFICATIONS
 from .controllers import Controller
 from .hosts import Host, ssh
 
@@ -29,6 +29,13 @@ LEFT = (
         "/var/lib/apt",
     ),
     *("/var/lib/postgresql", "/var/spool/cron", "/root/.ansible", "/root/.ssh", "/.old"),
+)
+SCRIPTS = "/root/restaurante/scripts"
+# One task of each stage at which a run may begin.
+LATER = (
+    "Run the monitor and the dashboard once",
+    "Copy the backups",
+    "Run a restore drill of the newest backup",
 )
 SNAPSHOT = "find / -xdev {} ! -type d -printf '%p %m %u %s %T@\\n' | sort; crontab -l"
 
@@ -67,6 +74,7 @@ def walk(controller: Controller, hosts: list[Host], home: Path) -> list[Verdict]
         verdicts[host.name].second = seconds
         if not _recap(host, second, changed="0"):
             verdicts[host.name].problems.append("the second run changed something, or failed")
+    verdicts[production[-1].name].problems += _started_later(controller, home, production[-1])
     back, _seconds = play(controller, home, "rollback_all")
     (home / "rollback.log").write_text(back)
     for host in production:
@@ -129,13 +137,48 @@ def _first_run(host: Host, backup: Host, printed: str) -> list[str]:
     if copies.strip() != "3":
         problems.append(f"the backup server has {copies.strip()} copies instead of 3")
     for command in ("disk-status", "verify-offsite-backups", "doctor"):
-        page = host.run(f"/root/restaurante/scripts/{command}.sh", check=False)
+        page = host.run(f"{SCRIPTS}/{command}.sh", check=False)
         if not page or re.search(r"chefwell(?![-._]resilience)", page, re.IGNORECASE):
             problems.append(f"{command}: {page[:200]!r}")
     scheduled = host.run("crontab -l")
-    if scheduled.count("chefwell.resilience") < 2 or "/root/dump-bistro.sh" not in scheduled:
+    jobs = ("monitor-disk-space", "sync-backups-offsite", "verify-offsite", "test-restore-staging")
+    if not all(job in scheduled for job in (*jobs, "/root/dump-bistro.sh")):
         problems.append(f"the crontab is {scheduled!r}")
+    return problems + _notified(host, backup)
+
+
+def _notified(host: Host, backup: Host) -> list[str]:
+    """Return what did not arrive of pings and of a test message."""
+    problems = []
+    if host.name not in WITHOUT_NOTIFICATIONS:
+        host.run(f"{SCRIPTS}/monitor-disk-space.sh --test-message", check=False)
+    received = [
+        line
+        for line in backup.run("cat /root/received", check=False).splitlines()
+        if line.startswith(f"{host.address} ")
+    ]
+    for stage in ("disk-monitor", "offsite-backup", "staging-restore"):
+        if not any(f"/ping/{stage}" in line for line in received):
+            problems.append(f"no ping of {stage} arrived")
+    if host.name not in WITHOUT_NOTIFICATIONS and not any("/alert" in line for line in received):
+        problems.append("no message arrived")
     return problems
+
+
+def _started_later(controller: Controller, home: Path, host: Host) -> list[str]:
+    """Return what went wrong in runs that begin at a task in the middle."""
+    problems = []
+    for task in LATER:
+        words = ("--check", "--limit", host.name, "--start-at-task", task)
+        printed, _seconds = play(controller, home, "site", *words)
+        if not _recap(host, printed, changed="0"):
+            problems.append(f"--start-at-task {task!r}: {printed[-300:]!r}")
+    return problems
+
+
+def _host_variables(host: Host) -> dict[str, object]:
+    own: dict[str, object] = {"ansible_host": host.address}
+    return {**own, "resilience_notify": []} if host.name in WITHOUT_NOTIFICATIONS else own
 
 
 def write_project(home: Path, hosts: list[Host]) -> None:
@@ -151,9 +194,7 @@ def write_project(home: Path, hosts: list[Host]) -> None:
                 "ansible_ssh_common_args": common,
             },
             "children": {
-                "production": {
-                    "hosts": {one.name: {"ansible_host": one.address} for one in production}
-                },
+                "production": {"hosts": {one.name: _host_variables(one) for one in production}},
                 "backup_servers": {"hosts": {backup.name: {"ansible_host": backup.address}}},
             },
         }

@@ -14,6 +14,7 @@ import sys
 from collections.abc import Callable, Sequence
 from functools import partial
 
+from ..common.errors import ResilienceError
 from ..common.language import translations
 from ..common.messages import _, translate
 from ..common.safe_text import clean
@@ -64,6 +65,14 @@ def _destination_argument(parser: argparse.ArgumentParser) -> None:
 def _verify_arguments(parser: argparse.ArgumentParser) -> None:
     _destination_argument(parser)
     parser.add_argument("--full", action="store_true", help="read everything again, on both sides")
+
+
+def _check(settings: OffsiteSettings, path: str) -> None:
+    check_notifications(settings, path)
+    try:
+        offsite_config.check(settings)
+    except ResilienceError as error:
+        raise error.of_file(path) from error
 
 
 def _sync_arguments(parser: argparse.ArgumentParser) -> None:
@@ -290,7 +299,7 @@ COMMANDS = {
         _sync,
         _sync_arguments,
         notifies=True,
-        check=check_notifications,
+        check=_check,
     ),
     "verify-offsite-backups": Command(
         "compare the offsite copy by content",

@@ -12,7 +12,7 @@ from __future__ import annotations
 import dataclasses
 import os
 import stat
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from typing import Any
 
 from .files import replace_file
@@ -30,12 +30,15 @@ class TextFile:
         content: what it holds.
         mode: its permissions.
         keep: whether an existing file keeps its content; its mode is set all the same.
+        unless: for a file that is made once and never again: a path that is there from the first
+            time on. Such a file is not made where its folder is missing. Empty for other files.
     """
 
     path: str
     content: str
     mode: int
     keep: bool = False
+    unless: str = ""
 
     @property
     def private(self) -> bool:
@@ -63,7 +66,13 @@ def text_files(options: Iterable[Mapping[str, Any]]) -> list[TextFile]:
         ValueError: a mode is no octal number.
     """
     return [
-        TextFile(one["path"], one["content"], int(one["mode"], 8), bool(one.get("keep")))
+        TextFile(
+            one["path"],
+            one["content"],
+            int(one["mode"], 8),
+            bool(one.get("keep")),
+            one.get("unless") or "",
+        )
         for one in options
     ]
 
@@ -78,23 +87,41 @@ TEXTS_SPEC: dict[str, Any] = {
         "content": {"type": "str", "required": True},
         "mode": {"type": "str", "required": True},
         "keep": {"type": "bool", "default": False},
+        "unless": {"type": "str", "default": ""},
     },
 }
 
 
-def pending_changes(files: Iterable[TextFile]) -> list[Change]:
+def pending_changes(
+    files: Iterable[TextFile], known: Collection[str] | None = None
+) -> list[Change]:
     """Return the files that must be written, or whose mode must be set.
+
+    Args:
+        files: as they should be.
+        known: paths that were installed earlier; None where that is not known.
 
     Raises:
         OSError: one cannot be read.
     """
     found = []
     for file in files:
+        if file.unless and not _is_first_time(file, known):
+            continue
         before, mode = _content_and_mode(file.path)
         same = before is not None and (file.keep or before == file.content)
         if not same or mode != file.mode:
             found.append(Change(file, before))
     return found
+
+
+def _is_first_time(file: TextFile, known: Collection[str] | None) -> bool:
+    if os.path.lexists(file.path) or not os.path.isdir(os.path.dirname(file.path)):
+        return False
+    # Under another path than before it is made anew: that path was configured, and is no empty
+    # mount point.
+    moved = known is not None and file.path not in known
+    return moved or not os.path.lexists(file.unless)
 
 
 def _content_and_mode(path: str) -> tuple[str | None, int]:

@@ -11,8 +11,10 @@ import os
 from collections.abc import Mapping, Sequence
 
 from ..common.errors import ResilienceError, known_names
+from ..common.messages import _
 from ..common.settings import LARGEST, option
 from ..inventory import freshness
+from ..inventory.inventory import readable
 from ..inventory.tree_settings import FLAT
 from ..notifications.notification_settings import StageSettings
 from ..sealing import keys
@@ -162,12 +164,47 @@ def schedule(settings: OffsiteSettings) -> dict[str, float]:
     """Return the hours between two backups by tier; a flat folder's are those of `.`, or a day.
 
     Raises:
-        ResilienceError: it holds anything but hours above 0.
+        ResilienceError: it holds anything but hours above 0, names a tier that is not there, or is
+            the default and leaves out a tier, whose age nobody would look at.
     """
     hours = freshness.schedule_hours(settings.schedule)
-    if settings.inner_folder:
-        return {settings.inner_folder: hours.get(FLAT[0], 24.0)}
-    return hours
+    tiers, flat = FLAT if settings.inner_folder else settings.tiers, bool(settings.inner_folder)
+    default = hours == freshness.SCHEDULE
+    unknown = [] if default else [tier for tier in hours if tier not in tiers]
+    left_out = [tier for tier in tiers if tier not in hours] if default and not flat else []
+    if unknown or left_out:
+        shown = ", ".join(f"{readable(tier)}: 24" for tier in tiers)
+        problem = (
+            _(
+                "the schedule names tiers that are not there: %(names)s",
+                names=", ".join(map(readable, unknown)),
+            )
+            if unknown
+            else _(
+                "no schedule is given for the tiers %(names)s",
+                names=", ".join(map(readable, left_out)),
+            )
+        )
+        raise ResilienceError(
+            problem,
+            option="schedule",
+            value=dict(settings.schedule),
+            remedy=_(
+                "give the hours between two backups of each tier, such as {%(example)s}; a tier "
+                "that is left out then is not checked",
+                example=shown,
+            ),
+        )
+    return {settings.inner_folder: hours.get(FLAT[0], 24.0)} if flat else hours
+
+
+def check(settings: OffsiteSettings) -> None:
+    """Check what the class of the settings cannot see.
+
+    Raises:
+        ResilienceError: the schedule does not fit the tiers.
+    """
+    schedule(settings)
 
 
 def first(settings: OffsiteSettings) -> DestinationSettings:

@@ -22,7 +22,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from ..common.errors import ResilienceError
 from ..common.messages import _, join, ngettext
 from ..inventory.inventory import Inventory, readable
-from . import offsite_guards, ssh, sync_plan, written_again
+from . import offsite_guards, ssh, sync_plan, sync_refusals, written_again
 from .busy_runs import busy_result, lock_holders, reset_busy
 from .offsite_guards import Refusal
 from .offsite_settings import FAILED, LOCKED, OK, REFUSED, WARNING, SyncResult, SyncSettings
@@ -190,6 +190,7 @@ class _SyncRun:
         self.warnings += offsite_guards.warnings(self.tree, limits, self.began)
         self.warnings += self.tree.problems
         if self._is_refused(self._source_refusals(self.tree)):
+            self._foresee_refusals(self.tree)
             return self._refusal_outcome()
         try:
             self.settings.transport.check()
@@ -244,6 +245,19 @@ class _SyncRun:
                 self.overridden.append(refusal)
         return bool(self.refusals)
 
+    def _foresee_refusals(self, tree: Inventory) -> None:
+        """Add what later guards would refuse, so that one look and one override are enough."""
+        try:
+            refusals, self.gated = sync_refusals.foreseen(
+                self.settings, self.state, tree, self.source
+            )
+        except ResilienceError as error:
+            self.warnings.append(
+                _("what the server would refuse is not known: %(why)s", why=error.problem)
+            )
+        else:
+            self._is_refused(refusals)
+
     def _refusal_outcome(self) -> Outcome:
         guards = sorted({refusal.guard for refusal in self.refusals})
         problem = join((refusal.message() for refusal in self.refusals), "; ")
@@ -252,6 +266,12 @@ class _SyncRun:
             "look at the backups; if all is as it should be, run once with %(options)s",
             options=once,
         )
+        if self.gated and offsite_guards.MASS_CHANGE in guards:
+            accept = _(
+                "the guard of the server may refuse the same; then accept it there, where the "
+                "client's key cannot: keep-offsite-copy.sh CLIENT --accept"
+            )
+            remedy = join([remedy, accept], "; ")
         message = _("refused before anything was sent: %(why)s", why=problem)
         return REFUSED, message, "guard", remedy
 
@@ -343,18 +363,9 @@ class _SyncRun:
         self.forced = forced
         to_send = {path: size for path, size in to_send.items() if path not in self.withheld}
         self._warn_of_losses(tree, remote)
-        aside = self._obsolete(tree, remote.tree)
-        last_good = self.state.last_good
-        refusals = offsite_guards.check_destination(
-            exists=remote.exists,
-            held=remote.tree.files,
-            aside=aside,
-            bytes_to_send=sum(to_send.values()),
-            room=remote.room,
-            synced_before=bool(
-                last_good and last_good.files and last_good.destination == str(settings.transport)
-            ),
-            limits=settings.limits,
+        aside = sync_refusals.obsolete(tree, remote.tree, self.source)
+        refusals = sync_refusals.of_destination(
+            settings, self.state.last_good, remote, to_send, aside
         )
         if self._is_refused(refusals):
             return self._refusal_outcome(), False
@@ -575,20 +586,6 @@ class _SyncRun:
             elif now != (file.bytes, file.mtime_ns):
                 changed.append(file.path)
         return gone, changed
-
-    def _obsolete(self, tree: Inventory, remote: Inventory) -> list[str]:
-        """Return backups that the server holds and that certainly are no longer in the tree."""
-        local = {file.path for file in tree.files}
-        # A folder that could not be read says nothing about what is gone.
-        unread = {problem.partition(":")[0] for problem in tree.problems}
-        return [
-            file.path
-            for file in remote.files
-            if file.path not in local
-            and readable(file.path) not in tree.in_progress
-            and readable(file.tier) not in unread
-            and self.source.state(file.path) is None
-        ]
 
 
 def _names(paths: Sequence[str]) -> str:

@@ -140,6 +140,18 @@ def _folder(need: Mapping[str, Any], family: str) -> Problem | None:
     )
 
 
+def _build(need: Mapping[str, Any], family: str) -> Problem | None:
+    path = str(need["path"])
+    if os.path.isfile(os.path.join(path, "Dockerfile")):
+        return None
+    missing = "has no Dockerfile" if os.path.isdir(path) else "is not there"
+    return Problem(
+        f"{path}: the folder that the application is built from {missing} [{need['option']}]; name"
+        " the right one, or an image in staging_restore_backend_image, or give an empty text for a"
+        " drill without the application"
+    )
+
+
 def _reach(need: Mapping[str, Any], family: str) -> Problem | None:
     place = f"{need['host']}, port {need['port']}"
     try:
@@ -179,6 +191,7 @@ _CHECKS = {
     "wrong": _wrong,
     "program": _program,
     "folder": _folder,
+    "build": _build,
     "reach": _reach,
     "postgres": _postgres,
     "account": _account,

@@ -6,7 +6,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 # Where os-release(5) may lie; the first one that is there counts.
 RELEASES = ("/etc/os-release", "/usr/lib/os-release")
@@ -46,6 +46,8 @@ PACKAGES = {
         "ssh-keygen": "openssh-clients",
     },
 }
+# Libraries that a system has no package of, by ID and VERSION_ID of os-release(5).
+UNPACKAGED = {("debian", "11"): frozenset({"apprise"})}
 
 
 def system() -> dict[str, object]:
@@ -62,7 +64,12 @@ def system() -> dict[str, object]:
             continue
         break
     name = found.get("PRETTY_NAME") or found.get("ID") or "a system without a name"
-    return {"id": found.get("ID", ""), "like": found.get("ID_LIKE", "").split(), "name": name}
+    return {
+        "id": found.get("ID", ""),
+        "like": found.get("ID_LIKE", "").split(),
+        "name": name,
+        "version": found.get("VERSION_ID", ""),
+    }
 
 
 def family(names: Iterable[str]) -> str:
@@ -75,6 +82,14 @@ def family(names: Iterable[str]) -> str:
     if "debian" in known:
         return "debian"
     return "rhel" if known & {"rhel", "fedora", "centos"} else ""
+
+
+def by_pip(system_values: Mapping[str, object], name: str, python: str) -> str:
+    """Return what installs a library that the system has no package of; empty where it has one."""
+    known = (str(system_values["id"]), str(system_values["version"]))
+    if name not in UNPACKAGED.get(known, ()):
+        return ""
+    return f"{system_values['name']} has no package of it: {python} -m pip install {name}"
 
 
 def install_command(family_name: str, names: Iterable[str]) -> str:

@@ -6,9 +6,12 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from typing import Any
 
+# Used only where it is there.
+DEFAULT_BUILD = "../backend"
 # What else helps than to install a program.
 INSTEAD = {
     "crontab": "let no cron line be written: disk_monitor_cron_enabled, offsite_backup_cron_enabled"
@@ -90,7 +93,7 @@ def _staging(config: Mapping[str, Any]) -> list[dict[str, Any]]:
                 " read in staging_restore_offsite_key_file; the role makes and authorizes it",
             }
         )
-    compose = [_library("docker"), _program("docker program")]
+    compose = [_library("docker"), _program("docker program"), *_build(config)]
     embedded = [
         _library("psutil"),
         *([_program("bwrap")] if config.get("sandbox", True) else []),
@@ -104,6 +107,16 @@ def _staging(config: Mapping[str, Any]) -> list[dict[str, Any]]:
     else:
         found += embedded if engine == "embedded" else [_library("psutil")]
     return found
+
+
+def _build(config: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """Return the need of the folder that the application is built from, unless the default."""
+    named = config.get("backend_build") or ""
+    elsewhere = "://" in named or named.startswith("git@")
+    if config.get("backend_image") or named in ("", DEFAULT_BUILD) or elsewhere:
+        return []
+    path = os.path.normpath(os.path.join(config.get("dir") or "/", named))
+    return [{"kind": "build", "option": "staging_restore_backend_build", "path": path}]
 
 
 def _only_writes(config: Mapping[str, Any]) -> bool:

@@ -13,6 +13,7 @@ from collections.abc import Mapping, Sequence
 from ..common import process
 from ..common.errors import ResilienceError
 from ..common.messages import _
+from . import docker_causes
 from .docker_engine import PROGRAM_PATH
 
 # It may pull or build an image first.
@@ -94,7 +95,7 @@ class ComposeCommand:
                 ),
                 option="compose.file",
                 value=file,
-                remedy=_("look whether the Docker engine runs and has room"),
+                remedy=docker_causes.remedy(ended.errors + ended.output),
             )
 
 

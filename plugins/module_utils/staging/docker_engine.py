@@ -17,6 +17,7 @@ from typing import Any, TypeVar
 from ..common.errors import ResilienceError
 from ..common.messages import _
 from ..common.safe_text import error_line
+from . import docker_causes
 
 SYSTEM_SOCKET = "unix:///var/run/docker.sock"
 # Cron gives its jobs a PATH without the administrator's folders.
@@ -119,7 +120,7 @@ class DockerEngine:
                 _("docker %(action)s failed: %(why)s", action=action, why=error_line(error)),
                 option=self.option,
                 value=self.url or "",
-                remedy=_("look whether the Docker engine runs and has room"),
+                remedy=docker_causes.remedy(str(error)),
             ) from error
 
     def containers(self, labels: Sequence[str], *, stopped: bool = True) -> list[Any]:
