@@ -18,7 +18,9 @@ from typing import Any
 
 import psycopg2
 import pytest
-from support.ansible_run import COLLECTIONS, recap
+import yaml
+from support.ansible_run import COLLECTIONS, ROOT, recap
+from support.http_receiver import Receiver
 from support.markdown import code_blocks
 from support.play_host import PlayHost
 from support.sshd import Sshd
@@ -179,15 +181,23 @@ def count(bistro: dict[str, Any], dbname: str, query: str) -> int:
     return int(execute(bistro, dbname, query)[0][0])
 
 
+def documented_variables() -> set[str]:
+    """The variables of the page that this test plays."""
+    page = (ROOT / "docs" / "getting-started-bistro.md").read_text()
+    (variables,) = (
+        block.text for block in code_blocks(page, "yaml") if "resilience_owner" in block.text
+    )
+    return set(yaml.safe_load(variables))
+
+
 def test_one_play_from_nothing_to_a_proved_restore(
-    bistro: dict[str, Any], dumps: Path, server: Sshd, tmp_path: Path
+    bistro: dict[str, Any], dumps: Path, server: Sshd, receiver: Receiver, tmp_path: Path
 ) -> None:
     # All that the owner writes down.
     variables = {
         "resilience_owner": "Bistro",
         "resilience_language": "en",
-        "resilience_backup_path": str(dumps),
-        "resilience_backup_pattern": "bistro-%Y-%m-%d.sql.gz",
+        "resilience_backup_path": f"{dumps}/bistro-%Y-%m-%d.sql.gz",
         "resilience_database": {
             "host": bistro["host"],
             "port": bistro["port"],
@@ -209,8 +219,10 @@ def test_one_play_from_nothing_to_a_proved_restore(
             "server_kit_dir": str(tmp_path / "kit"),
             "server_python": sys.executable,
         },
+        "resilience_notify": [receiver.webhook],
+        "resilience_ping_url": f"http://127.0.0.1:{receiver.port}/ping/{{stage}}",
     }
-    assert len(variables) <= 8
+    assert variables.keys() == documented_variables() and len(variables) <= 8
     # Paths of the machine, moved below one folder because this is a test.
     moved = {
         "staging_restore_engine": "embedded",
@@ -235,6 +247,15 @@ def test_one_play_from_nothing_to_a_proved_restore(
     assert {"shop_north", "shop_south"} <= {schema["name"] for schema in report["schemas"]}
     copies = {path.name: path.read_bytes() for path in (server.backups / "dumps").iterdir()}
     assert copies == {name: body for name, body in before.items() if name.startswith("bistro-")}
+
+    # Nobody has to think of it later: drills are scheduled, silence is noticed, messages arrive.
+    scheduled = subprocess.run(["crontab", "-l"], capture_output=True, text=True, check=True).stdout
+    jobs = ("monitor-disk-space", "sync-backups", "verify-offsite", "test-restore-staging")
+    assert [job for job in jobs if f"/{job}" not in scheduled] == []
+    pinged = {path for _method, path, *_rest in receiver.requests if path.startswith("/ping/")}
+    assert pinged >= {f"/ping/{one}" for one in ("disk-monitor", "offsite-backup")}, pinged
+    assert "/ping/staging-restore" in pinged, pinged
+    assert host.command("monitor-disk-space", "--test-message").returncode == 0
 
     dashboard = host.command("disk-status").stdout
     assert "BISTRO - DISK SPACE MONITOR" in dashboard and "CHEFWELL" not in dashboard, dashboard

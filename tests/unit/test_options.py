@@ -256,3 +256,25 @@ class TestValues:
         found = self.options("disk_monitor", resilience_ping_url="https://ping.example/k/{stage}")
         config = role_options.stage_config("disk_monitor", found)
         assert config["ping_url"] == "https://ping.example/k/disk-monitor"
+
+
+@pytest.mark.parametrize(
+    ("given", "folder", "pattern"),
+    [
+        ("/srv/dumps/bistro-%Y-%m-%d.sql.gz", "/srv/dumps", "bistro-%Y-%m-%d.sql.gz"),
+        ("/%Y/x_%s.dump", "/%Y", "x_%s.dump"),
+        ("/srv/dumps", "/srv/dumps", ""),
+        ("/srv/100%25/dumps", "/srv/100%25/dumps", ""),
+    ],
+)
+@pytest.mark.parametrize("role", ["disk_monitor", "offsite_backup", "staging_restore"])
+def test_a_path_may_end_with_the_name_of_a_backup(
+    role: str, given: str, folder: str, pattern: str
+) -> None:
+    """One variable for folder and names; every stage reads it alike."""
+    variables = {"resilience_backup_path": given}
+    found = role_options.role_options(role, variables, variables.__getitem__)
+    assert (found["backup_path"], found["backup_pattern"]) == (folder, pattern)
+    variables["resilience_backup_pattern"] = "other-%Y.sql"
+    found = role_options.role_options(role, variables, variables.__getitem__)
+    assert (found["backup_path"], found["backup_pattern"]) == (given, "other-%Y.sql")

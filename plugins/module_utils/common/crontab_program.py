@@ -31,7 +31,7 @@ def pending(
 ) -> tuple[list[str], list[str]]:
     """Return the lines of a crontab as they are, and as they should be.
 
-    The module fails where the crontab cannot be read, or an entry is requested and there is no cron.
+    The module fails where the crontab cannot be read, or an entry is needed and there is no cron.
 
     Args:
         module: that runs.
