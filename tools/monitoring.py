@@ -146,6 +146,7 @@ def overview() -> dict[str, Any]:
         "Disk measured": age % "disk_last_run",
         "Sync": f"min by (instance) (chefwell_offsite_success{HOST})",
         "Last good sync": age % "offsite_last_success",
+        "Copy verified": f"min by (instance) (chefwell_offsite_verification_passed{HOST})",
         "Drill": f"min by (instance) (chefwell_restore_drill_passed{HOST})",
         "Last proved backup": age % "restore_drill_last_success",
     }
@@ -199,6 +200,11 @@ def panels() -> list[dict[str, Any]]:
         "Disks critical": (count.format(f"chefwell_disk_level{HOST} >= 3"), red),
         "Syncs failed": (count.format(f"chefwell_offsite_success{HOST} == 0"), red),
         "Syncs overdue": (count.format(old % ("offsite_last_success", 30)), red),
+        "Copies that differ": (
+            count.format(f"chefwell_offsite_verification_passed{HOST} == 0"),
+            red,
+        ),
+        "Server alarms": (count.format("chefwell_offsite_server_alarm == 1"), red),
         "Drills failed": (count.format(f"chefwell_restore_drill_passed{HOST} == 0"), red),
         "Drills overdue": (count.format(old % ("restore_drill_last_success", 192)), red),
     }
@@ -211,7 +217,7 @@ def panels() -> list[dict[str, Any]]:
         place({"title": title, "type": "row", "collapsed": False, "panels": []}, 0, y, 24, 1)
 
     for number, (title, (expr, steps)) in enumerate(stats.items()):
-        place(panel(title, "stat", [target(expr)], "none", steps), 4 * number, 0, 4, 4)
+        place(panel(title, "stat", [target(expr)], "none", steps), 3 * number, 0, 3, 4)
     place(overview(), 0, 4, 24, 8)
 
     target_legend = "{{instance}} {{target}}"
