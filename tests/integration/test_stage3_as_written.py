@@ -232,7 +232,7 @@ def test_the_commands_of_the_table(host: Written, bed: Testbed) -> None:
         assert command in written, command
         done = host.type(command + after, **filled)
         assert seen in done.stdout, f"{command}\n{done.stdout}"
-    removed = host.type("cleanup-staging.sh --forget --json")
+    removed = host.type("cleanup-staging.sh --remove-image --json")
     assert json.loads(removed.stdout) == {"removed": []}
 
 

@@ -70,16 +70,16 @@ def _notify(
     )
 
 
-def _forget(settings: DiskSettings) -> int:
+def _delete_state(settings: DiskSettings) -> int:
     """Delete this stage's samples and alert states from the history, which other stages share."""
     if delete_stage(settings.state_dir, disk_command.STAGE):
-        print_result("forgotten")
+        print_result("deleted")
     return exit_code(OK)
 
 
 def _monitor(settings: DiskSettings, arguments: argparse.Namespace) -> int:
-    if arguments.forget:
-        return _forget(settings)
+    if arguments.delete_state:
+        return _delete_state(settings)
     disk_command.check_settings(settings, arguments.config)
     with disk_command.one_child():
         return _plugin(settings) if arguments.nagios else _run(settings, arguments.json)
@@ -199,7 +199,9 @@ def _store(
 def _monitor_arguments(parser: argparse.ArgumentParser) -> None:
     chosen = parser.add_mutually_exclusive_group()
     chosen.add_argument(
-        "--forget", action="store_true", help="delete the stored samples and alert state and exit"
+        "--delete-state",
+        action="store_true",
+        help="delete the stored samples and alert state and exit",
     )
     chosen.add_argument(
         "--nagios",

@@ -86,7 +86,7 @@ def _sync_arguments(parser: argparse.ArgumentParser) -> None:
         help=f"let this guard pass once: {', '.join(offsite_guards.GUARDS)}",
     )
     parser.add_argument(
-        "--forget", action="store_true", help="delete the stored alert state and exit"
+        "--delete-state", action="store_true", help="delete the stored alert state and exit"
     )
     parser.add_argument(
         "--test-connection", action="store_true", help="only log in and print the server's name"
@@ -153,12 +153,12 @@ _WORST = (FAILED, REFUSED, LOCKED, WARNING, OK)
 
 
 def _sync(settings: OffsiteSettings, arguments: argparse.Namespace) -> int:
-    if arguments.forget:
+    if arguments.delete_state:
         stages = (offsite_report.STAGE, offsite_report.VERIFICATION)
         # A list, since both are deleted, not only the first that is there.
         deleted = [delete_stage(settings.state_dir, stage) for stage in stages]
         if any(deleted):
-            print_result("forgotten")
+            print_result("deleted")
         return EXIT_OK
     chosen = offsite_config.syncs(settings, arguments.destination)
     if arguments.test_connection:

@@ -206,14 +206,16 @@ def _validate(settings: RestoreSettings, arguments: argparse.Namespace) -> int:
 
 def _cleanup_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
-        "--forget",
+        "--remove-image",
         action="store_true",
         help="remove also the backend's image that was built, which the next staging uses again",
     )
 
 
 def _cleanup(settings: RestoreSettings, arguments: argparse.Namespace) -> int:
-    removed = drill.clean_up(restore_settings.proof_settings(settings), cached=arguments.forget)
+    removed = drill.clean_up(
+        restore_settings.proof_settings(settings), cached=arguments.remove_image
+    )
     names = removed or ["nothing: there was no staging"]
     _log(settings, [f"{now()} removed {name}" for name in names])
     tr = translations(settings.language).gettext
