@@ -108,6 +108,11 @@ def taken_at(match: re.Match[str]) -> str | None:
         match: of an expression of `compiled`.
     """
     groups = match.groupdict("")
+    if len(groups) == 2:  # most often: no `Y` is among them, and both are digits
+        date, hour = groups.get("date", ""), groups.get("time", "")
+        plain = len(date) == 8 and len(hour) == 6 and (date + hour).isdecimal()
+        if plain and date.isascii() and hour.isascii():
+            return _moment(date, hour)
     if "Y" in groups:
         date = groups["Y"] + groups["m"] + groups["d"]
         hour = "".join(groups.get(part) or "00" for part in "HMS")
@@ -115,6 +120,10 @@ def taken_at(match: re.Match[str]) -> str | None:
         date, hour = _digits(groups.get("date", "")), _digits(groups.get("time", "")).ljust(6, "0")
     if len(date) != 8 or len(hour) != 6:
         return None
+    return _moment(date, hour)
+
+
+def _moment(date: str, hour: str) -> str | None:
     text = f"{date[:4]}-{date[4:6]}-{date[6:]}T{hour[:2]}:{hour[2:4]}:{hour[4:]}"
     try:
         # strptime says the same, but takes ten times as long.

@@ -15,7 +15,7 @@ import dataclasses
 import os
 import time
 from collections.abc import Iterable, Mapping
-from typing import Any
+from typing import Any, NamedTuple
 
 from ..common import json_text
 from ..common.files import replace_json
@@ -26,8 +26,14 @@ from ..common.system_errors import reason
 Identity = tuple[int, int, int, int]
 
 
-@dataclasses.dataclass(frozen=True)
-class Known:
+class TakenDigest(NamedTuple):
+    """The identity of a file when it was opened, and the SHA-256 of what was read then."""
+
+    identity: Identity
+    sha256: str
+
+
+class Known(NamedTuple):
     """One digest, the identity of its file, and when it was read, seconds since 1970."""
 
     identity: Identity
@@ -75,7 +81,7 @@ def plan(
         if path in entries and entries[path].identity == identity
     }
     before = {path: known.sha256 for path, known in same.items()}
-    if written_once:
+    if written_once and len(same) < len(identities):
         before |= {
             path: entries[path].sha256
             for path, identity in identities.items()
@@ -86,7 +92,11 @@ def plan(
     # A time in the future is that of a clock that was wrong.
     read = {path: known.read if known.read <= now else 0.0 for path, known in same.items()}
     share = sum(identity[0] for identity in identities.values()) / max(1.0, full_days)
-    again = set(identities) - set(same)
+    again = identities.keys() - same.keys()
+    if full_days == float("inf"):  # no share, and nothing is overdue
+        cached = before if len(before) == len(same) else {}
+        cached = cached or {path: known.sha256 for path, known in same.items()}
+        return Plan(cached, sorted(again), {path: before[path] for path in again & before.keys()})
     for path in sorted(same, key=lambda name: (read[name], name)):
         overdue = now - read[path] >= full_days * 86400
         # The day's share is of what was not read today: a second run on one day reads nothing.
@@ -126,6 +136,21 @@ class DigestCache:
                 self.entries[path] = Known(identities[path], digest, now)
                 self.changed = True
 
+    def learn_new(
+        self, identities: Mapping[str, Identity], taken: Mapping[str, TakenDigest], now: float
+    ) -> None:
+        """Add digests of files that are as they were when they were read.
+
+        A file whose size and time are known with another digest is left out: it is read again, and
+        reported.
+        """
+        for path, one in taken.items():
+            known = self.entries.get(path)
+            same = known is not None and known.identity[:2] == one.identity[:2]
+            if not same and identities.get(path) == one.identity:
+                self.entries[path] = Known(one.identity, one.sha256, now)
+                self.changed = True
+
     def forget(self, paths: Iterable[str]) -> None:
         """Remove files, so that what they hold now is what counts."""
         for path in paths:
@@ -133,7 +158,7 @@ class DigestCache:
 
     def read_every_time(self, path: str) -> None:
         """Mark a file to be read in every run, because its content changed."""
-        self.entries[path] = dataclasses.replace(self.entries[path], read=0.0)
+        self.entries[path] = self.entries[path]._replace(read=0.0)
         self.changed = True
 
     def save(self, identities: Mapping[str, Identity]) -> str | None:

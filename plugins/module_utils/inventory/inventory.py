@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import dataclasses
 import datetime
+import functools
 import os
 import re
 import stat
@@ -108,6 +109,11 @@ class Inventory:
     identities: dict[str, tuple[int, int, int, int]] = dataclasses.field(
         default_factory=dict, repr=False, compare=False
     )
+
+    @functools.cached_property
+    def states(self) -> dict[str, tuple[int, int]]:
+        """Size and time of change (nanoseconds) of each backup, by path."""
+        return {file.path: (file.bytes, file.mtime_ns) for file in self.files}
 
     @property
     def total_count(self) -> int:

@@ -20,6 +20,8 @@ import os
 import signal
 from collections.abc import Iterable
 
+_URGENT = int(signal.SIGURG)
+
 
 def being_written(paths: Iterable[str]) -> set[str]:
     """Return those files that some process has open for writing; missing files are not."""
@@ -43,15 +45,25 @@ def has_writer(path: str) -> bool:
     """
     number = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
     try:
+        return opened_has_writer(number)
+    finally:
+        os.close(number)
+
+
+def opened_has_writer(number: int) -> bool:
+    """Return whether some process has the file of a descriptor, opened to read, open for writing.
+
+    Raises:
+        OSError: the kernel grants no lease for it.
+    """
+    try:
         # A process that opens the file during the lease makes the kernel signal this one; the
         # default signal would end it, this one is ignored by default.
-        fcntl.fcntl(number, fcntl.F_SETSIG, signal.SIGURG)
+        fcntl.fcntl(number, fcntl.F_SETSIG, _URGENT)
         fcntl.fcntl(number, fcntl.F_SETLEASE, fcntl.F_RDLCK)
         fcntl.fcntl(number, fcntl.F_SETLEASE, fcntl.F_UNLCK)
     except BlockingIOError:
         return True
-    finally:
-        os.close(number)
     return False
 
 

@@ -19,6 +19,8 @@ SEALED = ".age"
 LINK = ".link"
 # Files that are sealed with a backup where they lie beside it.
 BESIDE = (".manifest.json", ".roles.sql", ".sha256")
+# The longer endings come first.
+_ENDINGS = (LINK, *(f"{ending}{SEALED}" for ending in BESIDE), SEALED)
 
 
 class SealedName(NamedTuple):
@@ -60,8 +62,9 @@ def match(name: str, pattern: re.Pattern[str]) -> SealedName | None:
         name: of a file, without its folder.
         pattern: of `backup_names.compiled`.
     """
-    endings = (LINK, *(f"{ending}{SEALED}" for ending in BESIDE), SEALED)
-    for ending in endings:
+    if not name.endswith((LINK, SEALED)):  # most names of a copy that is not sealed
+        return None
+    for ending in _ENDINGS:
         if name.endswith(ending):
             plain = name[: -len(ending)]
             if backup_names.match_name(plain, pattern):

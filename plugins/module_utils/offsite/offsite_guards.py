@@ -125,7 +125,7 @@ def check_source(
         for file in _newest_by_tier(tree)
         if file.bytes < limits.least_bytes
     )
-    now = {file.path: (file.bytes, file.mtime_ns) for file in tree.files}
+    now = tree.states
     found = changes(now, limits, last_good)
     found = found or window_changes(now, changed_count(now, last_good), days, limits)
     refusals += (Refusal(MASS_CHANGE, reason) for reason in found)
@@ -201,6 +201,8 @@ def changes(
 
 def changed_count(now: Mapping[str, FileState], last_good: Mapping[str, FileState]) -> int:
     """Return how many backups that are still there were changed."""
+    if now == last_good:
+        return 0
     return sum(now[path] != last_good[path] for path in last_good.keys() & now.keys())
 
 
@@ -404,10 +406,10 @@ def warnings(tree: Inventory, limits: Limits, now: datetime.datetime) -> list[st
     """Return the warnings, which do not keep the sync from running."""
     found: list[str] = []
     # Times as texts: those of all backups are compared, and few are needed as numbers.
-    moments = {file.path: _moment(file) for file in tree.files}
+    moments = [(file.taken_at or _moment(file), file) for file in tree.files]
     local = now.astimezone().replace(tzinfo=None)
     latest = (local + datetime.timedelta(seconds=CLOCK_SECONDS)).isoformat()
-    future = [file for file in tree.files if moments[file.path] > latest]
+    future = [file for moment, file in moments if moment > latest]
     found += [
         _(
             "%(file)s is from the future (%(when)s), so it does not count as fresh",
@@ -416,9 +418,9 @@ def warnings(tree: Inventory, limits: Limits, now: datetime.datetime) -> list[st
         )
         for file in future
     ]
-    past = [file for file in tree.files if moments[file.path] <= latest]
+    past = [one for one in moments if one[0] <= latest] if future else moments
     if past:
-        newest = max(past, key=lambda file: moments[file.path])
+        newest = max(past, key=_first)[1]
         hours = newest.age_seconds(now) / 3600
         if hours > limits.rpo_hours:
             found.append(
@@ -432,9 +434,8 @@ def warnings(tree: Inventory, limits: Limits, now: datetime.datetime) -> list[st
     else:
         found.append(_("there is no backup that could count as fresh"))
     for tier in tree.tier_names:
-        own = heapq.nlargest(
-            2, (file for file in past if file.tier == tier), key=lambda f: moments[f.path]
-        )[::-1]
+        latest_two = heapq.nlargest(2, (one for one in past if one[1].tier == tier), key=_first)
+        own = [file for _time, file in reversed(latest_two)]
         if len(own) > 1 and _fall(own[-2].bytes, own[-1].bytes) > limits.shrink_percent:
             found.append(
                 _(
@@ -450,10 +451,12 @@ def warnings(tree: Inventory, limits: Limits, now: datetime.datetime) -> list[st
     return found
 
 
+def _first(one: tuple[str, BackupFile]) -> str:
+    return one[0]
+
+
 def _moment(file: BackupFile) -> str:
-    """Return when a backup was taken, local ISO 8601, by its name or else its time of change."""
-    if file.taken_at:
-        return file.taken_at
+    """Return when a backup last changed, local ISO 8601."""
     return datetime.datetime.fromtimestamp(file.mtime_ns / 1e9).isoformat()
 
 

@@ -144,11 +144,7 @@ def save_state(
     passed = result.kind == "server_guard" and overridden
     days = [] if passed else list(state.days)
     if (done or passed) and tree is not None:
-        files = {
-            file.path: (file.bytes, file.mtime_ns)
-            for file in tree.files
-            if file.path not in left_out
-        }
+        files = {path: seen for path, seen in tree.states.items() if path not in left_out}
         # What was withheld is compared with what it was, until it passes.
         files |= {path: last_good.files[path] for path in again.withheld} if last_good else {}
         if done:

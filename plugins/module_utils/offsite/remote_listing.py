@@ -32,6 +32,7 @@ from .ssh import ServerError
 # The server's gate (`gate`) writes also: gate PROTOCOL confined|loose | free BYTES
 # alarm KIND SINCE REASON | notice KIND SINCE REASON | alarm-message KIND FORM (JSON)
 # rotten PATH
+# packed
 # entry TYPE SIZE MTIME_NS INODE CTIME_NS PATH
 _LIST_SCRIPT = "; ".join(
     (
@@ -97,6 +98,7 @@ class RemoteListing:
             sizes, times and inodes. Empty where there is none.
         unchanged: whether the fingerprint is the known one, so that the listing was not parsed:
             `tree` and `identities` are empty.
+        takes_packed: whether a commit there may begin with files of `inventory.packed_stream`.
     """
 
     exists: bool
@@ -114,6 +116,7 @@ class RemoteListing:
     unchanged: bool = False
     notices: tuple[str, ...] = ()
     alarm_kinds: tuple[str, ...] = ()
+    takes_packed: bool = False
 
 
 def list_command(
@@ -297,6 +300,7 @@ def parse(
         standing.alarms,
         notices=standing.notices,
         alarm_kinds=standing.kinds,
+        takes_packed=b"packed" in short,
         fingerprint=fingerprint,
         unchanged=unchanged,
     )

@@ -19,10 +19,12 @@ import signal
 import subprocess
 import tempfile
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from typing import NamedTuple
 
 from ..common import process
 from ..common.messages import _, join
+from ..inventory.digest_cache import TakenDigest
 from . import ssh
 from .ssh import Destination
 
@@ -61,8 +63,7 @@ _FINAL_CODES = {1, 2, 3, 4, 6, 22, 25, 126, 127}
 _VANISHED = 24
 
 
-@dataclasses.dataclass(frozen=True)
-class Item:
+class Item(NamedTuple):
     """One file that rsync sent or removed: its name, undecoded bytes escaped, and its size."""
 
     path: str
@@ -82,6 +83,7 @@ class Transfer:
         sent: the files that were sent, or would be.
         removed: the files that were moved aside, or would be.
         bytes_sent: bytes written to the server, rsync's own protocol included.
+        taken: digests that were taken while files were read to be sent, by path.
     """
 
     code: int
@@ -92,6 +94,7 @@ class Transfer:
     sent: tuple[Item, ...] = ()
     removed: tuple[Item, ...] = ()
     bytes_sent: int = 0
+    taken: Mapping[str, TakenDigest] = dataclasses.field(default_factory=dict)
 
     @property
     def ok(self) -> bool:
@@ -278,7 +281,9 @@ def _lines(
             ):
                 *whole, rest = re.split(rb"[\r\n]+", rest + block)
                 for line in whole:
-                    if found := re.match(rb"\s+(\d+)\s+\d+%\s", line):
+                    if line[:1] == b"<":  # a file that was sent, by far the most
+                        lines.append(os.fsdecode(line))
+                    elif found := re.match(rb"\s+(\d+)\s+\d+%\s", line):
                         if progress:
                             progress(int(found[1]))
                     elif line:
@@ -330,7 +335,11 @@ def transfer_result(
     """
     sent, removed, bytes_sent = [], [], 0
     for line in lines:
-        if found := _ITEM.fullmatch(line):
+        # What `_ITEM` finds, faster: most lines are of files that were sent.
+        size, _space, name = line[12:].partition(" ")
+        if line.startswith("<f") and line[11:12] == " " and size.isdecimal():
+            sent.append(Item(unescaped(name), int(size)))
+        elif found := _ITEM.fullmatch(line):
             item = Item(unescaped(found["name"]), int(found["bytes"]))
             if found["what"].startswith("*deleting"):
                 removed.append(item)

@@ -7,6 +7,8 @@
 from __future__ import annotations
 
 import contextlib
+import os
+import selectors
 import shlex
 import subprocess
 import tempfile
@@ -115,6 +117,36 @@ class SshCommand:
     def is_running(self) -> bool:
         """Whether the command still runs, so that it can be given input."""
         return self._running.poll() is None
+
+    def feed(self, block: bytes) -> None:
+        """Write a part of the command's standard input; more follows.
+
+        Raises:
+            ServerError: the command ended, or took nothing for the time that the destination
+                allows.
+        """
+        stream = self._running.stdin
+        if stream is None:
+            raise ValueError("the command was started without a pipe for its input")
+        number, left = stream.fileno(), memoryview(block)
+        os.set_blocking(number, False)
+        try:
+            with selectors.DefaultSelector() as selector:
+                selector.register(number, selectors.EVENT_WRITE)
+                while left:
+                    if not selector.select(self.destination.silence_seconds):
+                        seconds = self.destination.silence_seconds
+                        self._whole_output(
+                            bytearray(), process.TimeLimitError(seconds, silent=True)
+                        )
+                    with contextlib.suppress(BlockingIOError):
+                        left = left[os.write(number, left) :]
+        except BrokenPipeError:
+            self._whole_output(*self._read())
+            raise ServerError(_CUT, "", self.destination) from None
+        finally:
+            with contextlib.suppress(OSError, ValueError):
+                os.set_blocking(number, True)
 
     def read_until(self, ending: bytes) -> bytes:
         """Return the output up to an ending, after which the command waits for input.

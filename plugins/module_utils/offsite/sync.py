@@ -21,6 +21,8 @@ from concurrent.futures import Future, ThreadPoolExecutor
 
 from ..common.errors import ResilienceError
 from ..common.messages import _, join, ngettext
+from ..inventory import packed_stream
+from ..inventory.digest_cache import TakenDigest
 from ..inventory.inventory import Inventory, readable
 from . import offsite_guards, ssh, sync_plan, sync_refusals, written_again
 from .busy_runs import busy_result, lock_holders, reset_busy
@@ -140,6 +142,7 @@ class _SyncRun:
         self.withheld: frozenset[str] = frozenset()
         self.rewritten_refusals: list[Refusal] = []
         self.not_placed: set[str] = set()
+        self.taken: dict[str, TakenDigest] = {}
 
     def result(self, status: str, message: str, kind: str = "", remedy: str = "") -> SyncResult:
         return SyncResult(
@@ -379,7 +382,7 @@ class _SyncRun:
         # Digests of what is new are taken while it is on its way.
 
         with ThreadPoolExecutor(max_workers=1) as pool:
-            early = settings.transport.takes_digests and to_send
+            early = settings.transport.takes_digests and _are_large(to_send)
             digests = pool.submit(self._digests, tree) if early else None
             failed = self._send(tree, to_send) if to_send else self._recheck_source(tree)
         return failed or self._finish(tree, aside, digests)
@@ -399,8 +402,7 @@ class _SyncRun:
             return ""
         if load_rotten(self.settings) or self.again.quiet:
             return ""
-        now = {file.path: (file.bytes, file.mtime_ns) for file in tree.files}
-        return good.fingerprint if now == good.files else ""
+        return good.fingerprint if tree.states == good.files else ""
 
     def _rotten(self, tree: Inventory, remote: RemoteListing) -> set[str]:
         """Return backups whose copy is rotten, while the backup here is as it was."""
@@ -465,10 +467,10 @@ class _SyncRun:
         good = self.state.last_good
         if good is None or good.destination != str(self.settings.transport):
             return bool(tree.files)
-        return any(file.path not in good.files for file in tree.files)
+        return not good.files.keys() >= tree.states.keys()
 
     def _digests(self, tree: Inventory) -> dict[str, str]:
-        found, _reading = self.source.with_digests(tree, share=False)
+        found, _reading = self.source.with_digests(tree, share=False, taken=self.taken)
         return {file.path: file.sha256 for file in found.files if file.sha256}
 
     def _finish(
@@ -574,6 +576,7 @@ class _SyncRun:
         with self.source.provided(names):
             done = self.settings.transport.send(names, self._delivery(total))
         self.bytes_sent += done.bytes_sent
+        self.taken.update(done.taken)
         return done
 
     def _changes_since(self, tree: Inventory) -> tuple[list[str], list[str]]:
@@ -586,6 +589,11 @@ class _SyncRun:
             elif now != (file.bytes, file.mtime_ns):
                 changed.append(file.path)
         return gone, changed
+
+
+def _are_large(sizes: dict[str, int]) -> bool:
+    """Return whether reading these files takes some time; digests of small ones come by sending."""
+    return sum(sizes.values()) > packed_stream.MOST_BYTES * len(sizes)
 
 
 def _names(paths: Sequence[str]) -> str:

@@ -17,7 +17,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Protocol
 
 from ..inventory import digest_cache, inventory, tree_digests
-from ..inventory.digest_cache import DigestCache
+from ..inventory.digest_cache import DigestCache, TakenDigest
 from ..inventory.inventory import Inventory
 from . import digest_updates
 from .digest_updates import DigestSources
@@ -51,6 +51,7 @@ class Source(Protocol):
         full: bool = False,
         share: bool = True,
         progress: Progress | None = None,
+        taken: Mapping[str, TakenDigest] | None = None,
     ) -> tuple[Inventory, DigestSources]:
         """Return the same backups with the SHA-256 of the bytes that the server gets.
 
@@ -59,6 +60,7 @@ class Source(Protocol):
             full: whether to read everything.
             share: whether to read a share of the known files again.
             progress: called with bytes read and bytes to read in all.
+            taken: digests that were taken since the scan, while files were sent.
         """
 
     def accept(self, paths: Sequence[str]) -> None:
@@ -120,10 +122,14 @@ class PlainSource:
         full: bool = False,
         share: bool = True,
         progress: Progress | None = None,
+        taken: Mapping[str, TakenDigest] | None = None,
     ) -> tuple[Inventory, DigestSources]:
         """Return the same tree with digests, as `Source.with_digests`."""
         cache = self._cache()
-        identities = {file.path: tree.identities[file.path] for file in tree.files}
+        identities = tree.identities
+        if len(identities) != len(tree.files):  # those that are still written are left out
+            identities = {file.path: identities[file.path] for file in tree.files}
+        cache.learn_new(identities, taken or {}, digest_cache.today())
         planned = digest_cache.plan(
             cache.entries,
             identities,
@@ -161,7 +167,7 @@ class PlainSource:
     def state(self, path: str) -> tuple[int, int] | None:
         """Return size and time of change of one backup, as `Source.state`."""
         try:
-            now = os.lstat(os.path.join(self.folder, path))
+            now = os.lstat(f"{self.folder}/{path}")
         except OSError:
             return None
         return now.st_size, now.st_mtime_ns

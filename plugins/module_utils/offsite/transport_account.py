@@ -113,10 +113,10 @@ class AccountTransport:
     def cancel(self) -> None:
         """End what was started, as `Transport.cancel`."""
         self._cancel_commands()
-        _cancel_all(self._started_runs)
+        cancel_all(self._started_runs)
 
     def _cancel_commands(self) -> None:
-        _cancel_all(self._started)
+        cancel_all(self._started)
 
     def _start(self, arguments: Sequence[str], stdin: bytes | None = b"") -> None:
         if tuple(arguments) not in self._started:
@@ -263,13 +263,14 @@ class AccountTransport:
         durable = self._is_durable(delivery) and version >= _DURABLE_FROM
         options = _RunOptions.of(delivery, durable=durable, remove_missing=remove_missing)
         run = self._started_runs.pop(options, None)
-        _cancel_all(self._started_runs)
+        cancel_all(self._started_runs)
         if run and not run.is_fresh:
             run.cancel()
             run = None
         return (run or options.start(self.destination)).send(names, delivery.progress)
 
 
-def _cancel_all(started: dict[Any, SshCommand] | dict[Any, rsync.RsyncRun]) -> None:
+def cancel_all(started: dict[Any, SshCommand] | dict[Any, rsync.RsyncRun]) -> None:
+    """End commands or runs that were started and are not needed any more."""
     while started:
         started.popitem()[1].cancel()

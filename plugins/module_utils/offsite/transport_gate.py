@@ -19,15 +19,17 @@ from collections.abc import Sequence
 from ..common import json_text
 from ..common.errors import ResilienceError
 from ..common.messages import _
-from . import remote_listing
+from . import packed_sending, remote_listing
 from .foreign_messages import foreign_message, foreign_text
 from .remote_listing import RemoteListing, StandingAlarms
 from .rsync import Item, Transfer
 from .ssh import Destination
+from .ssh_command import SshCommand
 from .transport import Delivery, FinishResult, TransferRequest
-from .transport_account import AccountTransport
+from .transport_account import AccountTransport, cancel_all
 
 _COMMIT = ("chefwell-commit",)
+_PACKED_COMMIT = ("chefwell-commit", "packed")
 _COMMIT_DELAY_SECONDS = 1.0
 
 
@@ -38,6 +40,7 @@ class GateTransport(AccountTransport):
         super().__init__(destination)
         # The alarms that came with the last digests: reading may raise or end one.
         self._standing: StandingAlarms | None = None
+        self._takes_packed = False
 
     @property
     def takes_digests(self) -> bool:
@@ -59,14 +62,43 @@ class GateTransport(AccountTransport):
             waiting.cancel()
         if delivery.dry_run:
             return super().send(names, delivery)
-        # Not at once: two logins at one moment would slow each other down.
-        later = threading.Timer(_COMMIT_DELAY_SECONDS, self._start, (_COMMIT, None))
+        if self._takes_packed and len(names) >= packed_sending.LEAST_FILES:
+            return self._send_packed(names, delivery)
+        # Two logins at one moment would slow each other down.
+        delay = 0.0 if self._started_runs else _COMMIT_DELAY_SECONDS
+        later = threading.Timer(delay, self._start, (_COMMIT, None))
         later.start()
         try:
             return super().send(names, delivery)
         finally:
             later.cancel()
             later.join()
+
+    def _send_packed(self, names: Sequence[str], delivery: Delivery) -> Transfer:
+        """Send small files in one stream to the commit, and the others by rsync after them."""
+        command = SshCommand(self.destination, _PACKED_COMMIT, stdin=None)
+        packed, left = packed_sending.send(
+            command, names, delivery, self.destination.bandwidth_kbps
+        )
+        if not packed.ok:
+            command.cancel()
+            return packed
+        self._started[_COMMIT] = command
+        if not left:
+            cancel_all(self._started_runs)
+            return packed
+        if progress := delivery.progress:
+            before = sum(item.bytes for item in packed.sent)
+            delivery = dataclasses.replace(
+                delivery, progress=lambda count: progress(before + count)
+            )
+        done = super().send(left, delivery)
+        return dataclasses.replace(
+            done,
+            sent=(*packed.sent, *done.sent),
+            bytes_sent=packed.bytes_sent + done.bytes_sent,
+            taken=packed.taken,
+        )
 
     def _is_durable(self, delivery: Delivery) -> bool:
         return False  # the server writes all that arrived through to its disk before it places it
@@ -84,6 +116,7 @@ class GateTransport(AccountTransport):
                 value=str(self),
                 remedy="set up the server's part, or mode: account",
             )
+        self._takes_packed = remote.takes_packed
         return remote
 
     def _list_command(self, tiers: Sequence[str], *, digests: bool = False) -> list[str]:

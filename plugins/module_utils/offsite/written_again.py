@@ -83,16 +83,15 @@ def find(
     if good is None:
         return WrittenAgain()
     since = datetime.datetime.fromisoformat(good.time).timestamp() - _SLACK_SECONDS
-    changed, suspects = set(), []
-    for file in tree.files:
-        before = good.files.get(file.path)
-        if before is None:
-            continue
-        if before != (file.bytes, file.mtime_ns):
-            changed.add(file.path)
-        elif file.path in known or tree.identities[file.path][3] >= since * 1e9:
-            # The inode changed since: by chmod, or because it was written with its old time.
-            suspects.append(file.path)
+    since_ns = since * 1e9
+    now, before = tree.states, good.files
+    changed = set()
+    if now != before:
+        changed = {path for path in now.keys() & before.keys() if now[path] != before[path]}
+    # The inode changed since: by chmod, or because it was written with its old time.
+    touched = {path for path, seen in tree.identities.items() if seen[3] >= since_ns}
+    kept = (touched | known.keys()) & now.keys() & before.keys()
+    suspects = sorted(kept - changed)
     earlier = {**source.earlier_digests(suspects), **known} if suspects else {}
     quiet = {}
     for path in suspects:

@@ -16,7 +16,7 @@ import json
 import os
 import re
 import time
-from typing import Any
+from typing import Any, NamedTuple
 
 from ..common import json_text
 from ..common.errors import ResilienceError
@@ -24,10 +24,10 @@ from ..common.files import replace_json
 from .server_store import Store
 
 MOST_REFUSED = 20
+_DIGEST = re.compile(r"[0-9a-f]{64}")
 
 
-@dataclasses.dataclass(frozen=True)
-class ListedBackup:
+class ListedBackup(NamedTuple):
     """One backup of a client's inventory: SHA-256 and bytes of its content."""
 
     sha256: str
@@ -63,7 +63,7 @@ def parse(values: object, store: Store) -> ClientInventory:
         if not isinstance(values, dict):
             raise TypeError("not an object")
         for path, (digest, size) in values["files"].items():
-            if not re.fullmatch(r"[0-9a-f]{64}", digest):
+            if not _DIGEST.fullmatch(digest):
                 raise ValueError("a digest is not a SHA-256")
             if store.accepts(path):
                 files[path] = ListedBackup(digest, int(size))

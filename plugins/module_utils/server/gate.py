@@ -17,6 +17,7 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import gc
 import json
 import os
 import re
@@ -39,22 +40,31 @@ from ..common.messages import Message, _, to_form
 from ..common.zip_equal import zip_equal
 from ..inventory import tree_digests
 from ..inventory.inventory import readable
-from . import gate_limits, landlock, placement, server_notifications, server_verification
+from . import (
+    gate_limits,
+    landlock,
+    packed_files,
+    placement,
+    server_notifications,
+    server_verification,
+)
 from .incoming import (
     ArrivalSession,
     clear_obstructions,
     recover_sessions,
     resume_partial_files,
 )
+from .packed_files import FULL
 from .server_alarms import REFUSED, WARNINGS
 from .server_settings import ServerSettings
 from .server_store import Busy, Store, WrongCopy
 
 PROTOCOL = 1
 WRITE, READ = "write", "read"
+# What a commit may begin with: files of `inventory.packed_stream`.
+PACKED = "packed"
 # An inventory of 100,000 backups has 20 MB.
 MOST_INPUT = 64 << 20
-FULL = _("the disk is full up to its reserve")
 # Seconds between two looks at the room that is left while something arrives.
 LOOK_SECONDS = 0.1
 # Protocol features of the client's rsync follow `e`; they end the short options.
@@ -93,6 +103,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     request = os.environ.get("SSH_ORIGINAL_COMMAND", "")
     try:
         server_settings = settings.load(path, ServerSettings)
+        # Nothing here makes cycles, and looking for them takes a share of the time of many backups.
+        gc.set_threshold(200_000, 50, 1000)
         try:
             return Gate(Store(server_settings), allow, path).serve(request)
         except WrongCopy:
@@ -220,6 +232,7 @@ class Gate:
         """Write the records that `remote_listing.parse` reads; after `--digest` digests follow."""
         version = _start_rsync_version()  # it runs while the copy is listed
         records = ["begin", f"gate {PROTOCOL} {self._confinement()}", f"free {self.store.room()}"]
+        records.append(PACKED)
         records += self._alarm_records()
         records += [f"rotten {path}" for path in sorted(self.store.stored_paths("rotten"))]
         for tier in self.store.tiers:
@@ -306,9 +319,14 @@ class Gate:
             raise Refused(_("this key may only read"))
         with self._notifying(), ArrivalSession(self.store) as session:
             clear_obstructions(self.store)
-            session.watch(sys.stdin.buffer)
+            rest = b""
+            if arguments == [PACKED]:
+                with _keepalive(b"\n"):
+                    rest = packed_files.receive(self.store, session, sys.stdin.fileno())
+            if not rest:
+                session.watch(sys.stdin.buffer)
             try:
-                values = json_text.loads(_input())
+                values = json_text.loads(rest + _input())
             except (ValueError, RecursionError) as error:
                 raise ResilienceError(f"the inventory is not JSON: {error}") from error
             with _keepalive(b"\n"):

@@ -12,6 +12,8 @@ for writing. So the bytes that are digested are the bytes that get their place.
 from __future__ import annotations
 
 import contextlib
+import errno
+import hashlib
 import os
 import re
 import secrets
@@ -70,17 +72,23 @@ class ArrivalSession:
 
     def watch(self, stream: IO[bytes]) -> None:
         """Take over and digest what arrives, until `stream` has input or has ended."""
-        os.nice(5)  # the rsync that receives comes first
+        is_polite = False
         while not select.select([stream], [], [], LOOK_SECONDS)[0]:
             try:
                 arrived = self.store.incoming_backups()
             except OSError:
                 return  # the placement meets it again, and reports it
-            for path in arrived:
-                if self.take_over(path):
+            if arrived and not is_polite:
+                os.nice(5)  # the rsync that receives comes first
+                is_polite = True
+            for number, path in enumerate(arrived):
+                if self.take_over(path) and path not in self._digests:
                     with contextlib.suppress(OSError):
                         self.digest(path)
-                if select.select([stream], [], [], 0)[0]:
+                # A look costs as much as a small file.
+                if (number % 16 == 0 or self._sizes.get(path, 0) > tree_digests.BLOCK) and (
+                    select.select([stream], [], [], 0)[0]
+                ):
                     return
 
     def take_over(self, path: str) -> bool:
@@ -95,6 +103,7 @@ class ArrivalSession:
         except FileNotFoundError:
             return os.path.lexists(target) or self._from_other_session(path)
         self._digests.pop(path, None)
+        self._sizes.pop(path, None)
         return self._check(path)
 
     def _from_other_session(self, path: str) -> bool:
@@ -106,17 +115,64 @@ class ArrivalSession:
         return False
 
     def _check(self, path: str) -> bool:
+        """Return whether an arrival is safe; a small one is digested by the same opening."""
         own = self.path(path)
-        status = os.lstat(own)
-        safe = stat.S_ISREG(status.st_mode) and status.st_nlink == 1
-        if safe:
-            if not status.st_mode & stat.S_IRUSR:
-                os.chmod(own, status.st_mode & 0o777 | stat.S_IRUSR)
-            safe = not open_files.being_written([own])
-            self._sizes[path] = status.st_size
+        number = _opened_arrival(own)
+        try:
+            safe = number is not None and self._is_owned(own, number)
+            if safe and number is not None:
+                size = os.fstat(number).st_size
+                self._sizes[path] = size
+                if size <= tree_digests.BLOCK:
+                    with contextlib.suppress(OSError):  # `digest` meets it again
+                        self._digests[path] = tree_digests.opened_sha256(number, size)
+        finally:
+            if number is not None:
+                os.close(number)
         if not safe:
             os.unlink(own)
         return safe
+
+    @staticmethod
+    def _is_owned(own: str, number: int) -> bool:
+        """Return whether nobody else can write to an opened arrival any more."""
+        status = os.fstat(number)
+        if not stat.S_ISREG(status.st_mode) or status.st_nlink != 1:
+            return False
+        if not status.st_mode & stat.S_IRUSR:
+            os.fchmod(number, status.st_mode & 0o777 | stat.S_IRUSR)
+        try:
+            return not open_files.opened_has_writer(number)
+        except OSError:  # the kernel grants no lease there
+            return not open_files.being_written([own])
+
+    def add(self, path: str, content: bytes, mode: int, mtime_ns: int) -> None:
+        """Write an arrival that nobody else has ever had open, and digest it.
+
+        Raises:
+            OSError: it cannot be written; nothing is left of it.
+        """
+        own = self.path(path)
+        if path in self._sizes:
+            self.discard(path)
+        flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
+        number = os.open(own, flags, 0o600)
+        try:
+            if os.write(number, content) != len(content):
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), own)
+            os.utime(number, ns=(mtime_ns, mtime_ns))
+            os.fchmod(number, mode | stat.S_IRUSR)
+        except BaseException:
+            os.unlink(own)
+            raise
+        finally:
+            os.close(number)
+        self._sizes[path] = len(content)
+        self._digests[path] = hashlib.sha256(content).hexdigest()
+
+    def has(self, path: str) -> bool:
+        """Return whether an arrival was taken over."""
+        return path in self._sizes
 
     def path(self, path: str) -> str:
         """Return where an arrival lies once it was taken over."""
@@ -143,6 +199,19 @@ class ArrivalSession:
         self._digests.pop(path, None)
         self._sizes.pop(path, None)
         os.unlink(self.path(path))
+
+
+def _opened_arrival(path: str) -> int | None:
+    """Return a descriptor of an arrival, opened to read; None where it is no regular file."""
+    flags = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
+    try:
+        return os.open(path, flags)
+    except OSError:
+        mode = os.lstat(path).st_mode
+        if not stat.S_ISREG(mode):
+            return None
+        os.chmod(path, mode & 0o777 | stat.S_IRUSR)
+        return os.open(path, flags)
 
 
 def recover_sessions(store: Store) -> None:

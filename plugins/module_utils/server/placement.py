@@ -247,7 +247,9 @@ class _Placement:
         for path in sorted(paths):
             if path in self.result.replaced or path in self.result.repaired:
                 continue
-            if not self.session.take_over(path):
+            # What was taken over already is moved again only where a newer one has arrived.
+            known = self.session.has(path) and path not in self.arrived
+            if not known and not self.session.take_over(path):
                 if path in self.arrived:
                     self.result.unfit.append(path)
                 elif path not in self.rotten:
@@ -316,7 +318,7 @@ class _Placement:
                     self.ledger.pop(path, None)
                 _keep_entry(previous, self.ledger, folder, path)
             for path in place:
-                rename_new(self.session.path(path), os.path.join(self.store.root, path))
+                rename_new(self.session.path(path), f"{self.store.root}/{path}")
                 self.ledger[path] = entries[path]
             self.ledger_changed = True
             if aside:

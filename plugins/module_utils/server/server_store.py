@@ -19,7 +19,7 @@ import re
 import stat
 import time
 from collections.abc import Iterable, Iterator, Mapping
-from typing import Any
+from typing import Any, NamedTuple
 
 from ..common import json_text
 from ..common.errors import ResilienceError
@@ -45,8 +45,7 @@ class WrongCopy(ResilienceError):
     """The copy's folder is not the one that was set up: its disk is not mounted."""
 
 
-@dataclasses.dataclass(frozen=True)
-class LedgerEntry:
+class LedgerEntry(NamedTuple):
     """What the server knows of one backup.
 
     Attributes:
@@ -251,7 +250,7 @@ class Store:
         """
         values = self.load("ledger")
         try:
-            return _entries(values)
+            return _entries(values["files"])
         except (KeyError, TypeError, AttributeError):
             if values or self.load("last"):
                 self.report_damage("ledger", _("it is missing, although inventories were applied"))
@@ -261,7 +260,7 @@ class Store:
         """Return what is known of previous versions, by path with its folder `old_...`."""
         values = self.load("previous")
         try:
-            return _entries(values)
+            return _entries(values["files"])
         except (KeyError, TypeError, AttributeError):
             if values:
                 self.report_damage("previous", _("it is not readable"))
@@ -273,7 +272,7 @@ class Store:
         Raises:
             OSError: it cannot be written.
         """
-        self.save("previous", {"files": {path: vars(entry) for path, entry in entries.items()}})
+        self.save("previous", {"files": dict(entries)})
 
     def save_ledger(self, entries: Mapping[str, LedgerEntry]) -> None:
         """Write the ledger.
@@ -281,7 +280,7 @@ class Store:
         Raises:
             OSError: it cannot be written.
         """
-        self.save("ledger", {"files": {path: vars(entry) for path, entry in entries.items()}})
+        self.save("ledger", {"files": dict(entries)})
 
     def intents(self) -> Intents | None:
         """Return the moves of a job that did not end; None where there are none."""
@@ -289,7 +288,7 @@ class Store:
         if not values:
             return None
         try:
-            place = {path: LedgerEntry(**entry) for path, entry in values["place"].items()}
+            place = _entries(values["place"])
             return Intents(place, {str(path): str(to) for path, to in values["aside"].items()})
         except (KeyError, TypeError, AttributeError):
             self.report_damage("intents", _("it is not readable"))
@@ -301,8 +300,7 @@ class Store:
         Raises:
             OSError: they cannot be written, so nothing may be moved.
         """
-        place = {path: vars(entry) for path, entry in intents.place.items()}
-        self.save("intents", {"place": place, "aside": intents.aside})
+        self.save("intents", {"place": intents.place, "aside": intents.aside})
 
     def drop_intents(self) -> None:
         """Forget the moves: they are done, and the ledger knows them."""
@@ -383,7 +381,11 @@ class Store:
 
 
 def _entries(values: Mapping[str, Any]) -> dict[str, LedgerEntry]:
-    return {path: LedgerEntry(**entry) for path, entry in values["files"].items()}
+    # An entry was an object in earlier versions.
+    return {
+        path: LedgerEntry(**entry) if isinstance(entry, dict) else LedgerEntry(*entry)
+        for path, entry in values.items()
+    }
 
 
 def _rot_message(paths: list[str]) -> str:

@@ -75,7 +75,7 @@ def reread(store: Store) -> Reread:
             # Nobody knows when a previous version arrived that the ledger lacks.
             known[path] = LedgerEntry(digest, sizes[path], now if path in held else 0.0, now)
         elif entries[path].sha256 == digest:
-            known[path] = dataclasses.replace(entries[path], read=now)
+            known[path] = entries[path]._replace(read=now)
             well.append(path)
         elif path in held:
             found.rotten.append(path)

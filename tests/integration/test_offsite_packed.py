@@ -1,0 +1,197 @@
+"""Many small backups travel in one stream: as they are here, owned at once, and without trust."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from pathlib import Path
+
+import pytest
+from ansible_collections.chefwell.resilience.plugins.module_utils.inventory import packed_stream
+from ansible_collections.chefwell.resilience.plugins.module_utils.inventory.packed_stream import (
+    Header,
+)
+from ansible_collections.chefwell.resilience.plugins.module_utils.offsite import (
+    packed_sending,
+    ssh_command,
+    sync,
+)
+from ansible_collections.chefwell.resilience.plugins.module_utils.offsite.offsite_settings import (
+    SyncSettings,
+)
+from support.backup_trees import add_backup
+from support.gated_backup_server import Attacker, attacker, settings, store, tree
+from support.offsite_client import copied_backups, in_sync
+from support.sshd import Sshd, server
+
+__all__ = ["attacker", "server", "settings", "tree"]
+
+COUNT = packed_sending.LEAST_FILES
+NAME = "daily/chefwell_backup_20251120_0300{:02}.dump.gz"
+
+
+@pytest.fixture
+def many(settings: SyncSettings, tree: Path) -> dict[str, bytes]:
+    """A tree of so many small backups that they are packed, and one large one."""
+    for number in range(COUNT):
+        add_backup(tree, "daily", 30 + number / 24, size=number)
+    add_backup(tree, "weekly", 20, size=packed_stream.MOST_BYTES + 1)
+    odd = tree / "daily" / "loja\nnova_20240101_030000.dump.gz"
+    odd.write_bytes(b"x" * packed_stream.MOST_BYTES)
+    odd.chmod(0o640)
+    return {
+        f"{file.parent.name}/{file.name}": file.read_bytes()
+        for file in tree.glob("*/*")
+        if not file.name.startswith(".")
+    }
+
+
+def stream(files: dict[str, bytes], *, end: bytes = b"end\0") -> bytes:
+    """Return files as a client packs them."""
+    parts = [
+        packed_stream.packed(Header(path, len(body), 10**18, 0o600)) + body
+        for path, body in files.items()
+    ]
+    return b"".join([*parts, end])
+
+
+def test_what_is_packed_arrives_as_it_is_here(
+    settings: SyncSettings, tree: Path, many: dict[str, bytes], server: Sshd
+) -> None:
+    requests = []
+    start = ssh_command.SshCommand.__init__
+
+    def noted(self: ssh_command.SshCommand, destination, arguments, **more) -> None:
+        requests.append(tuple(arguments))
+        start(self, destination, arguments, **more)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(ssh_command.SshCommand, "__init__", noted)
+        result = sync.sync(settings)
+    assert ("chefwell-commit", "packed") in requests
+    assert (result.status, result.files_sent) == ("ok", len(many)), result
+    assert result.bytes_sent > sum(map(len, many.values()))
+    assert copied_backups(server) == many
+    for local in tree.glob("*/*.gz"):
+        remote = (server.backups / local.parent.name / local.name).stat()
+        seen = local.stat()
+        assert (remote.st_mtime_ns, remote.st_mode) == (seen.st_mtime_ns, seen.st_mode)
+    assert os.listdir(store(server).placing) == []
+    assert sync.sync(settings).message.startswith("0 files") and in_sync(settings, full=True)
+
+
+def test_a_change_between_scan_and_sending_is_not_placed_under_the_old_digest(
+    settings: SyncSettings, tree: Path, many: dict[str, bytes], server: Sshd
+) -> None:
+    victim = sorted((tree / "daily").glob("*.gz"))[7]
+    send = packed_sending.send
+
+    def changed(*arguments):
+        victim.write_bytes(b"written again meanwhile")
+        return send(*arguments)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(packed_sending, "send", changed)
+        result = sync.sync(settings)
+    assert "changed while it was sent" in "".join(map(str, result.warnings))
+    path = f"daily/{victim.name}"
+    assert path not in copied_backups(server)
+    assert sync.sync(settings).status in ("ok", "warning")
+    assert copied_backups(server)[path] == b"written again meanwhile"
+
+
+def test_what_a_cut_connection_left_is_completed_by_the_next_sync(
+    settings: SyncSettings, many: dict[str, bytes], server: Sshd
+) -> None:
+    feed, fed = ssh_command.SshCommand.feed, []
+
+    def cut(self: ssh_command.SshCommand, block: bytes) -> None:
+        fed.append(block)
+        if len(fed) == 2:
+            self._running.kill()
+            self._running.wait()
+        feed(self, block)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(ssh_command.SshCommand, "feed", cut)
+        patch.setattr(packed_sending, "_BLOCK_BYTES", 4096)
+        broken = sync.sync(settings)
+    assert broken.attempts == 2 and broken.status == "warning", broken
+    assert copied_backups(server) == many
+    assert store(server).intents() is None
+
+
+@pytest.mark.parametrize(
+    "header",
+    [
+        b"file 70000 0 600 daily/x\0",
+        b"file -1 0 600 daily/x\0",
+        b"file 1 99999999999999999999 600 daily/x\0",
+        b"file 1 0 4755 daily/x\0x",
+        b"directory 1 0 600 daily/x\0",
+        b"\0",
+        b"x" * 20_000,
+        b"",
+    ],
+)
+def test_a_stream_that_is_none_changes_nothing(
+    attacker: Attacker, server: Sshd, header: bytes
+) -> None:
+    before = copied_backups(server)
+    done = attacker.run("chefwell-commit", "packed", input=header)
+    assert done.returncode == 2 and b"Traceback" not in done.stderr
+    assert copied_backups(server) == before
+    assert os.listdir(store(server).placing) == []
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "../../../../tmp/pwned",
+        "daily/../../x",
+        "/etc/cron.d/x",
+        ".chefwell/ledger.json",
+        "daily/.x",
+    ],
+)
+def test_no_path_leads_out_of_the_session(attacker: Attacker, server: Sshd, path: str) -> None:
+    body = stream({path: b"mine"}) + b'{"files": {}, "unread": ["daily"], "in_progress": []}'
+    attacker.run("chefwell-commit", "packed", input=body)
+    found = [file for file in server.root.rglob("*") if file.is_file()]
+    assert not any(file.read_bytes() == b"mine" for file in found)
+    assert not os.path.lexists("/tmp/pwned") and not os.path.lexists("/etc/cron.d/x")
+
+
+def test_packed_noise_never_gets_a_place(attacker: Attacker, server: Sshd) -> None:
+    """The last of several with one name counts, and only with the digest that is announced."""
+    before = copied_backups(server)
+    good, noise = b"g" * 300, b"n" * 300
+    first, second = NAME.format(1), NAME.format(2)
+    listed = attacker_inventory({first: good, second: good}, before)
+    body = stream({first: good}, end=b"") + stream({first: noise, second: noise}, end=b"")
+    done = attacker.run("chefwell-commit", "packed", input=body + stream({second: good}) + listed)
+    assert done.returncode == 0, done.stderr
+    assert copied_backups(server) == {**before, second: good}
+
+
+def test_a_packed_file_replaces_what_waits_of_the_same_name(
+    attacker: Attacker, server: Sshd
+) -> None:
+    before = copied_backups(server)
+    path = NAME.format(3)
+    waits = Path(store(server).incoming, path)
+    waits.parent.mkdir(exist_ok=True)
+    waits.write_bytes(b"half of an earlier one")
+    listed = attacker_inventory({path: b"whole"}, before)
+    assert attacker.run("chefwell-commit", "packed", input=stream({path: b"whole"}) + listed)
+    assert copied_backups(server) == {**before, path: b"whole"}
+
+
+def attacker_inventory(files: dict[str, bytes], held: dict[str, bytes]) -> bytes:
+    """Return the inventory of these files and of all that the copy holds."""
+    listed = {
+        path: [hashlib.sha256(body).hexdigest(), len(body)]
+        for path, body in {**held, **files}.items()
+    }
+    return json.dumps({"files": listed, "unread": [], "in_progress": []}).encode()
