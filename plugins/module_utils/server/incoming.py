@@ -135,7 +135,7 @@ class ArrivalSession:
 
     @staticmethod
     def _is_owned(own: str, number: int) -> bool:
-        """Return whether nobody else can write to an opened arrival any more."""
+        """Return whether no other process can write to an opened arrival any more."""
         status = os.fstat(number)
         if not stat.S_ISREG(status.st_mode) or status.st_nlink != 1:
             return False
@@ -147,7 +147,7 @@ class ArrivalSession:
             return not open_files.being_written([own])
 
     def add(self, path: str, content: bytes, mode: int, mtime_ns: int) -> None:
-        """Write an arrival that nobody else has ever had open, and digest it.
+        """Write an arrival that no other process has ever had open, and digest it.
 
         Raises:
             OSError: it cannot be written; nothing is left of it.

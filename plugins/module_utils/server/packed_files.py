@@ -5,7 +5,7 @@
 """Small files that a client sends in one stream, because rsync costs too much for each of many.
 
 They are written straight into the folder of the commit's session, where no key leads, and are
-digested as they arrive: nobody else has ever had them open.
+digested as they arrive: no other process has ever had them open.
 """
 
 from __future__ import annotations
