@@ -284,7 +284,10 @@ def _verify_destinations(
     codes, found = [], []
     for sync_settings in chosen:
         verification = offsite_verification.verify(
-            sync_settings, full=arguments.full, progress=_progress("reading")
+            sync_settings,
+            full=arguments.full,
+            files=arguments.json,
+            progress=_progress("reading"),
         )
         codes.append(offsite_verification.verify_exit_code(verification))
         found.append(verification)

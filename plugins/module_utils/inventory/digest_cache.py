@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import dataclasses
 import os
+import sys
 import time
 from collections.abc import Iterable, Mapping
 from typing import Any, NamedTuple
@@ -123,7 +124,7 @@ class DigestCache:
             with open(path, encoding="utf-8", errors="surrogateescape") as file:
                 for name, (size, mtime, inode, ctime, digest, read) in json_text.load(file).items():
                     identity = (int(size), int(mtime), int(inode), int(ctime))
-                    self.entries[name] = Known(identity, str(digest), float(read))
+                    self.entries[sys.intern(name)] = Known(identity, str(digest), float(read))
         except (OSError, ValueError, TypeError, AttributeError):
             self.entries = {}
 

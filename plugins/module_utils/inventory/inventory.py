@@ -16,6 +16,7 @@ import functools
 import os
 import re
 import stat
+import sys
 import time
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
@@ -255,7 +256,7 @@ def _scan_tier(found: Inventory, tier: str, expression: re.Pattern[str]) -> None
         found.problems.append(reading_problem(tier, error))
         return
     for entry in entries:
-        path = f"{tier}/{entry.name}"
+        path = sys.intern(f"{tier}/{entry.name}")  # states and caches hold the same names
         try:
             seen = entry.stat(follow_symlinks=False)
         except OSError as error:

@@ -23,11 +23,19 @@ def printable(tree: Inventory) -> Inventory:
     differ in them never count as equal.
     """
     files = [file._replace(path=readable(file.path)) for file in tree.files]
-    seen: set[str] = set()
+    return dataclasses.replace(tree, files=files, problems=printable_problems(tree))
+
+
+def printable_problems(tree: Inventory) -> list[str]:
+    """Return the problems of an inventory, names that are the same once escaped included."""
     problems = list(tree.problems)
-    for file in files:
-        if file.path in seen:
+    if all(file.path.isprintable() for file in tree.files):
+        return problems
+    seen: set[str] = set()
+    for file in tree.files:
+        path = readable(file.path)
+        if path in seen:
             why = _("two names that look the same once escaped")
-            problems.append(join([file.path, why], ": "))
-        seen.add(file.path)
-    return dataclasses.replace(tree, files=files, problems=problems)
+            problems.append(join([path, why], ": "))
+        seen.add(path)
+    return problems

@@ -7,8 +7,8 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterable
-from typing import Any
+from collections.abc import Container, Iterable
+from typing import Any, Optional
 
 from ..common.messages import join
 from .inventory import BackupFile, Inventory, readable
@@ -40,6 +40,46 @@ class Comparison:
     def to_dict(self) -> dict[str, Any]:
         """Return plain values, for JSON and Ansible."""
         return {**dataclasses.asdict(self), "in_sync": self.in_sync}
+
+
+# A backup as the content of a tier is judged by it: path, tier, and SHA-256 where it is known.
+Content = tuple[str, str, Optional[str]]
+
+
+def tier_contents(
+    local: Iterable[Content],
+    remote: Iterable[Content],
+    *,
+    unfinished: Container[str] = (),
+    by_digest: bool,
+) -> dict[str, str]:
+    """Return whether both sides hold the same files in each tier: passed, failed or unknown.
+
+    Args:
+        local, remote: the backups of both sides.
+        unfinished: backups that either side still writes: they count on neither side yet.
+        by_digest: whether both sides were compared by SHA-256.
+    """
+    held = {path: (tier, sha256) for path, tier, sha256 in local if path not in unfinished}
+    states: dict[str, str] = {}
+    for tier, sha256 in held.values():
+        known = "passed" if by_digest and sha256 else "unknown"
+        states[tier] = _worse(states.get(tier, "passed"), known)
+    for path, tier, sha256 in remote:
+        if path in unfinished:
+            continue
+        own_tier, own = held.pop(path, ("", None))
+        if own_tier != tier or (own and sha256 and own != sha256):
+            states[tier] = "failed"
+        elif not sha256:
+            states[tier] = _worse(states.get(tier, "passed"), "unknown")
+    for tier, _sha256 in held.values():  # only the local side has them
+        states[tier] = "failed"
+    return states
+
+
+def _worse(one: str, other: str) -> str:
+    return max(one, other, key=("passed", "unknown", "failed").index)
 
 
 def compare(local: Inventory, other: Inventory) -> Comparison:

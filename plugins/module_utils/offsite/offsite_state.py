@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import os
+import sys
 import time
 from collections.abc import Iterator, Mapping
 from typing import Any
@@ -92,10 +93,12 @@ def load_state(settings: SyncSettings) -> tuple[SyncState, str | None]:
         with open(path, encoding="utf-8") as file:
             values = json_text.load(file)
         good = values["last_good"]
+        files = good["files"] if good else {}
         last_good = good and LastGood(
             str(good["time"]),
             str(good["destination"]),
-            {str(name): (int(size), int(mtime)) for name, (size, mtime) in good["files"].items()},
+            # The scan has the same names: each is in memory once.
+            {sys.intern(name): (int(size), int(mtime)) for name, (size, mtime) in files.items()},
             str(good.get("fingerprint", "")),
         )
         days = tuple(offsite_guards.days_from(values.get("days")))

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import dataclasses
 import datetime
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
@@ -33,6 +33,7 @@ def verify(
     settings: SyncSettings,
     *,
     full: bool = False,
+    files: bool = True,
     progress: Callable[[int, int], None] | None = None,
 ) -> dict[str, Any]:
     """Compare both sides by SHA-256, which each side takes of its own content.
@@ -43,10 +44,12 @@ def verify(
     Args:
         settings: settings of the sync to verify.
         full: whether to read everything on both sides.
+        files: whether the inventories of the result list each backup.
         progress: called with local bytes read and local bytes to read in all.
 
     Returns:
-        `host`, `destination`, `name`, `local` and `remote` (inventories), `comparison`, `digests`
+        `host`, `destination`, `name`, `local` and `remote` (inventories), `content` (of each tier:
+        `passed`, `failed` or `unknown`), `comparison`, `digests`
         (how many of each side were read now and how many came from the cache), `rotted` (paths by
         side whose content changed without anything else changing), `freshness` of each side by
         tier, `weaker` (what this transport cannot promise), `server_alarms`, `server_notices`,
@@ -57,13 +60,16 @@ def verify(
     """
     settings.transport.prefetch(settings.tiers, digests=True)
     try:
-        return _verification(settings, full, progress)
+        return _verification(settings, full, files, progress)
     finally:
         settings.transport.cancel()
 
 
 def _verification(
-    settings: SyncSettings, full: bool, progress: Callable[[int, int], None] | None
+    settings: SyncSettings,
+    full: bool,
+    files: bool,
+    progress: Callable[[int, int], None] | None,
 ) -> dict[str, Any]:
     transport, source = settings.transport, settings.source
     transport.check()
@@ -87,8 +93,9 @@ def _verification(
         "host": transport.host,
         "destination": str(transport),
         "name": settings.name,
-        "local": inventory_names.printable(local).to_dict(),
-        "remote": inventory_names.printable(remote).to_dict(),
+        "local": _side(local, files),
+        "remote": _side(remote, files),
+        "content": _tier_contents(local, remote, comparison.compared_by == "sha256"),
         "comparison": comparison.to_dict(),
         "digests": {"local": local_digests.counts(), "remote": remote_digests.counts()},
         "rotted": {"local": local_digests.rotted, "remote": remote_digests.rotted},
@@ -103,6 +110,27 @@ def _verification(
         "last_good_sync": state.last_good.time if state.last_good else None,
         "time": now.isoformat(timespec="seconds"),
     }
+
+
+def _side(tree: Inventory, files: bool) -> dict[str, Any]:
+    if files:
+        return inventory_names.printable(tree).to_dict()
+    figures = {name: dataclasses.asdict(tier) for name, tier in tree.tiers().items()}
+    totals = {"total_count": tree.total_count, "total_bytes": tree.total_bytes}
+    values = {"tiers": figures, "problems": inventory_names.printable_problems(tree), **totals}
+    return {**dataclasses.replace(tree, files=[]).to_dict(), **values}
+
+
+def _tier_contents(local: Inventory, remote: Inventory, by_digest: bool) -> dict[str, str]:
+    unfinished = {*local.in_progress, *remote.in_progress}
+
+    def contents(tree: Inventory) -> Iterator[tree_comparison.Content]:
+        for file in tree.files:
+            yield readable(file.path), file.tier, file.sha256
+
+    return tree_comparison.tier_contents(
+        contents(local), contents(remote), unfinished=unfinished, by_digest=by_digest
+    )
 
 
 def _rotten_copies(

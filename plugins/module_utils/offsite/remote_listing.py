@@ -12,10 +12,13 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
+import itertools
 import os
 import re
 import stat
-from collections.abc import Iterable, Sequence
+import sys
+from collections.abc import Iterable, Iterator, Sequence
+from typing import NamedTuple
 
 from ..common.errors import ResilienceError
 from ..common.messages import _, join
@@ -70,6 +73,7 @@ LIST_BEGIN = b"begin\0"
 # Characters of a foreign text that are shown.
 _MOST_SHOWN = 500
 _MOST_ALARMS = 100
+_PART_BYTES = 1 << 20
 _NUMBER = re.compile(r"-?[0-9]{1,19}")
 _DIGEST = re.compile(r"([0-9a-f]{64}) [ *](.*)", re.DOTALL)
 _KINDS = {"f": stat.S_IFREG, "d": stat.S_IFDIR, "l": stat.S_IFLNK, "p": stat.S_IFIFO}
@@ -201,11 +205,26 @@ def shown(text: bytes | str) -> str:
 
 
 def _records(output: bytes, root: str) -> list[bytes]:
+    return list(_each_record(_body(output, root)))
+
+
+def _each_record(body: bytes) -> Iterator[bytes]:
+    """Yield the records of an output, not all of them in memory at a time."""
+    at = 0
+    while at < len(body):
+        end = body.find(b"\0", min(at + _PART_BYTES, len(body)))
+        end = len(body) if end < 0 else end
+        yield from body[at:end].split(b"\0")
+        at = end + 1
+
+
+def _body(output: bytes, root: str) -> bytes:
+    """Return an output without what marks its beginning and its end."""
     before, begins, rest = output.partition(LIST_BEGIN)
     if begins and before.strip():
         raise ServerError(ssh.SHELL_PRINTS, shown(before), root)
-    records = (rest if begins else output).split(b"\0")
-    if records[-2:] != [b"end", b""]:
+    body = rest if begins else output
+    if body != b"end\0" and not body.endswith(LIST_END):
         raise ResilienceError(
             "the server's answer is not whole",
             option="server",
@@ -213,11 +232,10 @@ def _records(output: bytes, root: str) -> list[bytes]:
             remedy="make sure that the account's shell prints nothing of its own, that "
             "mode of the destination is what the server is set up for, and try again",
         )
-    return records[:-2]
+    return body[: -len(LIST_END)]
 
 
-@dataclasses.dataclass(frozen=True)
-class _Entry:
+class _Entry(NamedTuple):
     letter: str
     size: int
     mtime_ns: int
@@ -242,8 +260,10 @@ def parse(
     Raises:
         ResilienceError: the output is not whole, or the folder may not be entered.
     """
-    records = _records(output, root)
-    if b"closed" in records:
+    body = _body(output, root)
+    del output
+    short, fingerprint = _summary(body)
+    if b"closed" in short:
         raise ResilienceError(
             "the folder on the server cannot be entered",
             option="server_path",
@@ -257,10 +277,8 @@ def parse(
     confined = False
     rotten: set[str] = set()
     listed: dict[str, _Entry] = {}
-    short = [record for record in records if not record.startswith(_FILE_RECORDS)]
-    fingerprint = _fingerprint(record for record in records if record.startswith(_LIST_RECORDS))
     unchanged = bool(known) and fingerprint == known
-    for record in map(os.fsdecode, short if unchanged else records):
+    for record in map(os.fsdecode, short if unchanged else _each_record(body)):
         kind, _space, rest = record.partition(" ")
         if kind == "rsync":
             found = re.search(r"version v?(\d+(\.\d+)+)", rest)
@@ -276,7 +294,7 @@ def parse(
             gate, confined = _number(number) or 0, kept == "confined"
         elif kind in ("file", "entry"):
             path, seen = _parse_entry(rest, root, whole=kind == "entry")
-            listed[path.removeprefix("./")] = seen
+            listed[sys.intern(path.removeprefix("./"))] = seen
         elif kind == "rotten":
             rotten.add(rest)
         elif kind == "link":
@@ -288,8 +306,8 @@ def parse(
     standing = standing_alarms(short)
     identities = _fill(tree, listed, backup_names.compiled(pattern))
     return RemoteListing(
-        b"absent" not in records,
-        b"nowhere" not in records,
+        b"absent" not in short,
+        b"nowhere" not in short,
         tree,
         version,
         room,
@@ -358,9 +376,18 @@ _FILE_RECORDS = (b"entry ", b"file ")
 _LIST_RECORDS = (*_FILE_RECORDS, b"link ", b"missing ", b"unreadable ", b"rotten ")
 
 
-def _fingerprint(records: Iterable[bytes]) -> str:
-
-    return hashlib.sha256(b"\0".join(records)).hexdigest()
+def _summary(body: bytes) -> tuple[list[bytes], str]:
+    """Return the records that are not of files, and the digest of the whole list."""
+    short: list[bytes] = []
+    digest = hashlib.sha256()
+    records = _each_record(body)
+    while part := list(itertools.islice(records, 5000)):
+        files = [record for record in part if record.startswith(_FILE_RECORDS)]
+        if len(files) < len(part):
+            short += [record for record in part if not record.startswith(_FILE_RECORDS)]
+            files = [record for record in part if record.startswith(_LIST_RECORDS)]
+        digest.update(b"\0".join([*files, b""]))
+    return short, digest.hexdigest()
 
 
 def _parse_entry(rest: str, root: str, *, whole: bool) -> tuple[str, _Entry]:

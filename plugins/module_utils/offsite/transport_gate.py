@@ -62,7 +62,8 @@ class GateTransport(AccountTransport):
             waiting.cancel()
         if delivery.dry_run:
             return super().send(names, delivery)
-        if self._takes_packed and len(names) >= packed_sending.LEAST_FILES:
+        is_free = _COMMIT not in self._started
+        if self._takes_packed and is_free and len(names) >= packed_sending.LEAST_FILES:
             return self._send_packed(names, delivery)
         # Two logins at one moment would slow each other down.
         delay = 0.0 if self._started_runs else _COMMIT_DELAY_SECONDS

@@ -7,6 +7,7 @@
 from __future__ import annotations
 
 import gettext
+from collections.abc import Iterator
 from typing import Any
 
 from ..common.language import translations as language_translations
@@ -15,6 +16,7 @@ from ..common.messages import translate, translate_all
 from ..common.safe_text import clean_all
 from ..common.zip_equal import zip_equal
 from ..inventory import freshness
+from ..inventory.tree_comparison import Content, tier_contents
 from . import render_inventory
 from .render_text import STATUSES, mark, paint, wrap
 
@@ -48,45 +50,41 @@ def _unfinished(verification: dict[str, Any]) -> set[str]:
     }
 
 
-def _files(verification: dict[str, Any], side: str) -> dict[str, dict[str, Any]]:
-    """Return the complete backups of one side by path."""
-    unfinished = _unfinished(verification)
-    files = {str(file.get("path")): file for file in _side(verification, side).get("files") or []}
-    return {path: file for path, file in files.items() if path not in unfinished}
+def _files(verification: dict[str, Any], side: str) -> Iterator[Content]:
+    for file in _side(verification, side).get("files") or []:
+        yield str(file.get("path")), str(file.get("tier") or ""), file.get("sha256")
+
+
+def summarised(verification: dict[str, Any]) -> dict[str, Any]:
+    """Return a verification with the state of each tier's content in place of all files."""
+    if "content" in verification:
+        return verification
+    content = tier_contents(
+        _files(verification, "local"),
+        _files(verification, "remote"),
+        unfinished=_unfinished(verification),
+        by_digest=_comparison(verification).get("compared_by") == "sha256",
+    )
+    sides = {side: {**_side(verification, side), "files": []} for side in ("local", "remote")}
+    return {**verification, **sides, "content": content}
 
 
 def differences(verification: dict[str, Any]) -> dict[str, list[tuple[str, str]]]:
     """Return the differences of each tier as (kind, path); those of no tier under an empty name."""
     tiers = render_inventory.tiers(_side(verification, "local"))
-    tier_of = {
-        path: str(file.get("tier") or "")
-        for side in ("remote", "local")
-        for path, file in _files(verification, side).items()
-    }
     found: dict[str, list[tuple[str, str]]] = {}
     for kind in KINDS:
         for path in map(str, _comparison(verification).get(kind) or []):
-            tier = tier_of.get(path) or path.split("/", 1)[0]
+            tier = path.split("/", 1)[0]
             found.setdefault(tier if tier in tiers else "", []).append((kind, path))
     return found
 
 
 def _content(verification: dict[str, Any], tier: str) -> str:
     """Return whether both sides hold the same files in one tier: passed, failed or unknown."""
-    local, remote = (
-        {
-            path: file.get("sha256")
-            for path, file in _files(verification, side).items()
-            if file.get("tier") == tier
-        }
-        for side in ("local", "remote")
-    )
-    if local.keys() != remote.keys():
-        return "failed"
-    if any(local[path] and remote[path] and local[path] != remote[path] for path in local):
-        return "failed"
     proved = _comparison(verification).get("compared_by") == "sha256"
-    return "passed" if proved and all(local[path] and remote[path] for path in local) else "unknown"
+    of_none = "passed" if proved else "unknown"
+    return str(summarised(verification)["content"].get(tier, of_none))
 
 
 def _same_figures(
@@ -188,7 +186,7 @@ def offsite_report(verification: dict[str, Any], language: str, colour: bool) ->
     """
     translations = language_translations(language)
     tr = translations.gettext
-    verification = clean_all(translate_all(translations, verification))
+    verification = clean_all(translate_all(translations, summarised(verification)))
     local = _side(verification, "local")
     lines = [
         tr("🔍 Verifying the remote backups on %(host)s...") % {"host": verification.get("host")},

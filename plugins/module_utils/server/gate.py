@@ -18,6 +18,7 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import gc
+import itertools
 import json
 import os
 import re
@@ -235,11 +236,11 @@ class Gate:
         records.append(PACKED)
         records += self._alarm_records()
         records += [f"rotten {path}" for path in sorted(self.store.stored_paths("rotten"))]
+        self._write_records(records)
         for tier in self.store.tiers:
             if tier in arguments:
-                records += self._tier(tier)
-        records.append(f"rsync {_rsync_version(version)}")
-        self._write("".join(f"{record}\0" for record in [*records, "end"]))
+                self._write_records(self._tier(tier))
+        self._write_records([f"rsync {_rsync_version(version)}", "end"])
         return self._digest([]) if "--digest" in arguments else 0
 
     def _alarm_records(self) -> list[str]:
@@ -258,13 +259,20 @@ class Gate:
     def _confinement(self) -> str:
         return "confined" if landlock.version() >= landlock.WHOLE else "loose"
 
-    def _tier(self, tier: str) -> list[str]:
+    def _write_records(self, records: Iterable[str]) -> None:
+        """Write records in parts, so that a large copy takes no memory."""
+        remaining = iter(records)
+        while part := list(itertools.islice(remaining, 2000)):
+            self._write("".join(f"{record}\0" for record in part))
+
+    def _tier(self, tier: str) -> Iterator[str]:
         folder = os.path.join(self.store.root, tier)
         if os.path.islink(folder):
-            return [f"link {tier}"]
+            yield f"link {tier}"
+            return
         if not os.path.isdir(folder):
-            return [f"missing {tier}"]
-        records = []
+            yield f"missing {tier}"
+            return
         try:
             # By its descriptor, so that the kernel does not walk the folder's path for each file.
             descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
@@ -273,15 +281,14 @@ class Gate:
                     for entry in entries:
                         status = entry.stat(follow_symlinks=False)
                         letter = offsite_letter(status.st_mode)
-                        records.append(
+                        yield (
                             f"entry {letter} {status.st_size} {status.st_mtime_ns} "
                             f"{status.st_ino} {status.st_ctime_ns} {tier}/{entry.name}"
                         )
             finally:
                 os.close(descriptor)
         except OSError:
-            records.append(f"unreadable {tier}")
-        return records
+            yield f"unreadable {tier}"
 
     def _digest(self, arguments: list[str]) -> int:
         """Read names from standard input and write the SHA-256 of every such backup.

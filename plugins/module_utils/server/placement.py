@@ -125,7 +125,7 @@ def recover_moves(store: Store) -> None:
     for path in moved:
         _keep_entry(previous, ledger, intents.aside[path], path)
     for path, entry in intents.place.items():
-        in_place = path in held and held[path].st_size == entry.bytes
+        in_place = held.get(path) == entry.bytes
         if in_place and (path in moved or path not in intents.aside):
             ledger[path] = entry
     if moved:
@@ -229,9 +229,9 @@ class _Placement:
     def _held_digest(self, path: str) -> str:
         """Return the digest of a backup of the copy, from the ledger or read now."""
         entry = self.ledger.get(path)
-        if entry is None or entry.bytes != self.held[path].st_size:
+        if entry is None or entry.bytes != self.held[path]:
             digest = tree_digests.sha256(os.path.join(self.store.root, path))
-            entry = LedgerEntry(digest, self.held[path].st_size, self.now, self.now)
+            entry = LedgerEntry(digest, self.held[path], self.now, self.now)
             self.ledger[path] = entry
             self.ledger_changed = True
         return entry.sha256
@@ -269,13 +269,11 @@ class _Placement:
         if not (differing or self.gone):
             return ""
         limits = offsite_guards.Limits(change_percent=self.store.settings.change_percent)
-        before: dict[str, FileState] = {
-            path: (status.st_size, 0) for path, status in self.held.items()
-        }
+        before: dict[str, FileState] = {path: (size, 0) for path, size in self.held.items()}
         after = {path: state for path, state in before.items() if path not in self.gone}
         after |= {path: (self.listed.files[path].bytes, 0) for path in self.result.placed}
         # Only what arrived counts: a size that was merely announced says nothing.
-        after |= {path: (self.held[path].st_size, 1) for path in differing}
+        after |= {path: (self.held[path], 1) for path in differing}
         # Only backups count, not what lies beside a sealed one.
         before, after = self._backups_of(before), self._backups_of(after)
         differing = [path for path in differing if not self.store.is_beside(path)]
@@ -295,7 +293,7 @@ class _Placement:
 
     def _save_days(self, days: list[DayState], replaced: int) -> list[DayState]:
         aside = set(self.result.aside)
-        sizes = {path: status.st_size for path, status in self.held.items() if path not in aside}
+        sizes = {path: size for path, size in self.held.items() if path not in aside}
         sizes |= {path: self.listed.files[path].bytes for path in self.result.placed}
         backups = [path for path in sizes if not self.store.is_beside(path)]
         days = offsite_guards.with_today(days, self.now, backups, replaced)

@@ -143,16 +143,16 @@ class Store:
         """Return whether a file lies beside a sealed backup and is none itself."""
         return sealed_names.is_beside(path, self.pattern)
 
-    def backups(self) -> dict[str, os.stat_result]:
-        """Return every backup of the copy by path.
+    def backups(self) -> dict[str, int]:
+        """Return the bytes of every backup of the copy by path.
 
         Raises:
             OSError: a tier cannot be read.
         """
         return self._list(self.root)
 
-    def incoming_backups(self) -> dict[str, os.stat_result]:
-        """Return every backup that waits in `incoming`, by path."""
+    def incoming_backups(self) -> dict[str, int]:
+        """Return the bytes of every backup that waits in `incoming`, by path."""
         for tier in self.tiers:
             folder = os.path.join(self.incoming, tier)
             with contextlib.suppress(OSError):
@@ -160,7 +160,7 @@ class Store:
                     os.chmod(folder, 0o700)  # whatever mode the client gave it
         return self._list(self.incoming)
 
-    def _list(self, root: str) -> dict[str, os.stat_result]:
+    def _list(self, root: str) -> dict[str, int]:
         found = {}
         for tier in self.tiers:
             folder = os.path.join(root, tier)
@@ -175,7 +175,7 @@ class Store:
                     path = f"{tier}/{entry.name}"
                     status = entry.stat(follow_symlinks=False)
                     if stat.S_ISREG(status.st_mode) and self.accepts(path):
-                        found[path] = status
+                        found[path] = status.st_size
         return found
 
     def previous_versions(self) -> dict[str, list[str]]:

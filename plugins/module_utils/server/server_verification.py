@@ -47,7 +47,7 @@ def reread(store: Store) -> Reread:
         OSError: a tier cannot be read, or the ledger cannot be written.
     """
     ledger, previous, now = store.ledger(), store.previous_ledger(), time.time()
-    held = {path: status.st_size for path, status in store.backups().items()}
+    held = store.backups()
     sizes = {**held, **store.previous_sizes()}
     lost = [path for path in ledger if path not in held]
     dropped = [path for path in previous if path not in sizes]
