@@ -6,12 +6,13 @@ import hashlib
 import json
 import os
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
-from ansible_collections.chefwell.resilience.plugins.module_utils.inventory import packed_stream
-from ansible_collections.chefwell.resilience.plugins.module_utils.inventory.packed_stream import (
-    Header,
+from ansible_collections.chefwell.resilience.plugins.module_utils.common.errors import (
+    ResilienceError,
 )
+from ansible_collections.chefwell.resilience.plugins.module_utils.inventory import packed_stream
 from ansible_collections.chefwell.resilience.plugins.module_utils.offsite import (
     packed_sending,
     ssh_command,
@@ -20,9 +21,15 @@ from ansible_collections.chefwell.resilience.plugins.module_utils.offsite import
 from ansible_collections.chefwell.resilience.plugins.module_utils.offsite.offsite_settings import (
     SyncSettings,
 )
+from ansible_collections.chefwell.resilience.plugins.module_utils.offsite.transport import Delivery
+from ansible_collections.chefwell.resilience.plugins.module_utils.server import packed_files
+from ansible_collections.chefwell.resilience.plugins.module_utils.server.incoming import (
+    ArrivalSession,
+)
 from support.backup_trees import add_backup
 from support.gated_backup_server import Attacker, attacker, settings, store, tree
 from support.offsite_client import copied_backups, in_sync
+from support.server_copies import make_store, packed
 from support.sshd import Sshd, server
 
 __all__ = ["attacker", "server", "settings", "tree"]
@@ -45,15 +52,6 @@ def many(settings: SyncSettings, tree: Path) -> dict[str, bytes]:
         for file in tree.glob("*/*")
         if not file.name.startswith(".")
     }
-
-
-def stream(files: dict[str, bytes], *, end: bytes = b"end\0") -> bytes:
-    """Return files as a client packs them."""
-    parts = [
-        packed_stream.packed(Header(path, len(body), 10**18, 0o600)) + body
-        for path, body in files.items()
-    ]
-    return b"".join([*parts, end])
 
 
 def test_what_is_packed_arrives_as_it_is_here(
@@ -156,11 +154,44 @@ def test_a_stream_that_is_none_changes_nothing(
     ],
 )
 def test_no_path_leads_out_of_the_session(attacker: Attacker, server: Sshd, path: str) -> None:
-    body = stream({path: b"mine"}) + b'{"files": {}, "unread": ["daily"], "in_progress": []}'
+    body = packed({path: b"mine"}) + b'{"files": {}, "unread": ["daily"], "in_progress": []}'
     attacker.run("chefwell-commit", "packed", input=body)
     found = [file for file in server.root.rglob("*") if file.is_file()]
     assert not any(file.read_bytes() == b"mine" for file in found)
     assert not os.path.lexists("/tmp/pwned") and not os.path.lexists("/etc/cron.d/x")
+
+
+def test_more_files_than_an_inventory_lists_end_the_stream(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(packed_files, "MOST_FILES", 2)
+    copy = make_store(tmp_path)
+    readable, writable = os.pipe()
+    os.write(writable, packed({NAME.format(number): b"x" for number in range(3)}))
+    with ArrivalSession(copy) as session, pytest.raises(ResilienceError, match="more packed"):
+        packed_files.receive(copy, session, readable)
+
+
+def test_the_reserve_of_the_disk_stays(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    copy = make_store(tmp_path, reserve_percent=100)
+    readable, writable = os.pipe()
+    os.write(writable, packed({NAME.format(1): b"x"}))
+    with ArrivalSession(copy) as session, pytest.raises(ResilienceError, match="No space left"):
+        packed_files.receive(copy, session, readable)
+    assert copy.incoming_backups() == {}
+
+
+def test_the_bandwidth_is_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The stream is a stand-in that takes no time: only the pauses are looked at."""
+    names = [f"{number}.dump.gz" for number in range(100)]
+    for name in names:
+        (tmp_path / name).write_bytes(os.urandom(20_000))
+    pauses: list[float] = []
+    monkeypatch.setattr(packed_sending.time, "sleep", pauses.append)
+    fed = SimpleNamespace(feed=lambda block: None)
+    done, left = packed_sending.send(fed, names, Delivery(str(tmp_path), "old"), 1000)
+    assert done.ok and left == [] and done.bytes_sent > 2_000_000
+    assert 1.5 < pauses[-1] < 2.1  # seconds behind the wall clock, which did not move
 
 
 def test_packed_noise_never_gets_a_place(attacker: Attacker, server: Sshd) -> None:
@@ -169,8 +200,8 @@ def test_packed_noise_never_gets_a_place(attacker: Attacker, server: Sshd) -> No
     good, noise = b"g" * 300, b"n" * 300
     first, second = NAME.format(1), NAME.format(2)
     listed = attacker_inventory({first: good, second: good}, before)
-    body = stream({first: good}, end=b"") + stream({first: noise, second: noise}, end=b"")
-    done = attacker.run("chefwell-commit", "packed", input=body + stream({second: good}) + listed)
+    body = packed({first: good}, end=b"") + packed({first: noise, second: noise}, end=b"")
+    done = attacker.run("chefwell-commit", "packed", input=body + packed({second: good}) + listed)
     assert done.returncode == 0, done.stderr
     assert copied_backups(server) == {**before, second: good}
 
@@ -184,7 +215,7 @@ def test_a_packed_file_replaces_what_waits_of_the_same_name(
     waits.parent.mkdir(exist_ok=True)
     waits.write_bytes(b"half of an earlier one")
     listed = attacker_inventory({path: b"whole"}, before)
-    assert attacker.run("chefwell-commit", "packed", input=stream({path: b"whole"}) + listed)
+    assert attacker.run("chefwell-commit", "packed", input=packed({path: b"whole"}) + listed)
     assert copied_backups(server) == {**before, path: b"whole"}
 
 

@@ -8,6 +8,10 @@ import os
 from pathlib import Path
 from typing import Any
 
+from ansible_collections.chefwell.resilience.plugins.module_utils.inventory import packed_stream
+from ansible_collections.chefwell.resilience.plugins.module_utils.inventory.packed_stream import (
+    Header,
+)
 from ansible_collections.chefwell.resilience.plugins.module_utils.server import (
     placement,
     server_store,
@@ -43,6 +47,15 @@ def listed(files: dict[str, bytes]) -> dict[str, Any]:
     """Return the inventory of these contents by path."""
     entries = {path: [hashlib.sha256(body).hexdigest(), len(body)] for path, body in files.items()}
     return {"files": entries, "unread": [], "in_progress": []}
+
+
+def packed(files: dict[str, bytes], *, end: bytes = b"end\0") -> bytes:
+    """Return files as a client packs them into one stream."""
+    parts = [
+        packed_stream.packed(Header(path, len(body), 10**18, 0o600)) + body
+        for path, body in files.items()
+    ]
+    return b"".join([*parts, end])
 
 
 def place(store: server_store.Store, files: dict[str, bytes]) -> placement.PlacementResult:

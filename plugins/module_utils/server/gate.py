@@ -66,6 +66,8 @@ WRITE, READ = "write", "read"
 PACKED = "packed"
 # An inventory of 100,000 backups has 20 MB.
 MOST_INPUT = 64 << 20
+# Files that one task digests at most.
+_MOST_SHARE = 64
 # Seconds between two looks at the room that is left while something arrives.
 LOOK_SECONDS = 0.1
 # Protocol features of the client's rsync follow `e`; they end the short options.
@@ -314,7 +316,11 @@ class Gate:
             _keepalive(b"\0"),
             ThreadPoolExecutor(max_workers=min(8, os.cpu_count() or 1)) as pool,
         ):
-            digests = dict(filter(None, pool.map(digest, accepted)))
+            # In shares: a task for each of many small files would cost more than reading them.
+            most = min(_MOST_SHARE, 1 + len(accepted) // (8 * (os.cpu_count() or 1)))
+            shares = [accepted[at : at + most] for at in range(0, len(accepted), most)]
+            read = pool.map(lambda share: list(map(digest, share)), shares)
+            digests = dict(one for share in read for one in share if one)
             with self._notifying():
                 server_verification.compare_with_ledger(self.store, ledger, digests)
         records = [f"{content} *{name}" for name, content in digests.items()]

@@ -20,6 +20,8 @@ from .incoming import ArrivalSession
 from .server_store import Store
 
 FULL = _("the disk is full up to its reserve")
+# An inventory of so many has more bytes than the gate reads of one.
+MOST_FILES = 1_000_000
 _READ_BYTES = 1 << 18
 # Files between two looks at the room that is left.
 _LOOK_FILES = 64
@@ -45,6 +47,8 @@ def receive(store: Store, session: ArrivalSession, descriptor: int) -> bytes:
         if count % _LOOK_FILES == 0 and store.room() == 0:
             raise ResilienceError(f"No space left on device: {FULL}")
         count += 1
+        if count > MOST_FILES:
+            raise ResilienceError(_("more packed files than an inventory can list"))
         body = stream.content(header.bytes)
         if not store.accepts(header.path):
             continue  # the inventory rejects it, and says so
