@@ -120,6 +120,16 @@ def test_what_a_cut_connection_left_is_completed_by_the_next_sync(
     assert store(server).intents() is None
 
 
+def test_a_full_disk_is_a_failed_transfer(
+    settings: SyncSettings, many: dict[str, bytes], server: Sshd
+) -> None:
+    server.install_gate(reserve_percent=100)
+    # The guard would refuse before anything is sent.
+    result = sync.sync(settings, overrides=("room",))
+    assert result.status == "failed" and "No space left" in result.message, result
+    assert copied_backups(server) == {} and os.listdir(store(server).placing) == []
+
+
 @pytest.mark.parametrize(
     "header",
     [
@@ -188,7 +198,7 @@ def test_the_bandwidth_is_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
         (tmp_path / name).write_bytes(os.urandom(20_000))
     pauses: list[float] = []
     monkeypatch.setattr(packed_sending.time, "sleep", pauses.append)
-    fed = SimpleNamespace(feed=lambda block: None)
+    fed = SimpleNamespace(feed=lambda block: None, read_until=lambda ending: ending)
     done, left = packed_sending.send(fed, names, Delivery(str(tmp_path), "old"), 1000)
     assert done.ok and left == [] and done.bytes_sent > 2_000_000
     assert 1.5 < pauses[-1] < 2.1  # seconds behind the wall clock, which did not move

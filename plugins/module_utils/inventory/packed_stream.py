@@ -5,7 +5,7 @@
 """Many small files in one stream. Client and server share its form.
 
 Each file is a header, `file BYTES MTIME_NS MODE PATH` and a NUL byte, and then its content. After
-the last file follows `end` and a NUL byte.
+the last file follows `end` and a NUL byte. When the server has them all, it writes `RECEIVED`.
 """
 
 from __future__ import annotations
@@ -15,6 +15,8 @@ import re
 from typing import NamedTuple
 
 END = b"end"
+# What the server writes when it has all files: white space, for JSON follows in the same output.
+RECEIVED = b"\t"
 # A larger file gains nothing by it: rsync sends it, and can go on where it was interrupted.
 MOST_BYTES = 1 << 16
 MOST_HEADER = 1 << 13

@@ -21,7 +21,7 @@ from ..inventory.digest_cache import TakenDigest
 from ..inventory.packed_stream import MOST_BYTES, Header
 from . import ssh
 from .rsync import Item, Transfer
-from .ssh_command import SshCommand
+from .ssh_command import CUT, SshCommand
 from .transport import Delivery
 
 # With fewer, a session of rsync costs no more.
@@ -57,6 +57,9 @@ def send(
             if kilobytes:
                 ahead = written / (kilobytes * 1024) - (time.monotonic() - began)
                 time.sleep(max(0.0, ahead))
+        # Until the server says so, what was written may be on its way.
+        if not command.read_until(packed_stream.RECEIVED).endswith(packed_stream.RECEIVED):
+            raise ssh.ServerError(CUT, "", command.destination)
     except ssh.ServerError as error:
         failure = error.failure
         why = (error.problem, failure.kind, failure.remedy, failure.retryable)

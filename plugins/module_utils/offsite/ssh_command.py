@@ -30,7 +30,7 @@ _TOO_MUCH = Failure(
     False,
 )
 # ssh ends without a word where the server is silent for too long.
-_CUT = Failure(
+CUT = Failure(
     "cut",
     _("the connection was cut"),
     _("check that sshd runs on the server and the line to it"),
@@ -143,7 +143,7 @@ class SshCommand:
                         left = left[os.write(number, left) :]
         except BrokenPipeError:
             self._whole_output(*self._read())
-            raise ServerError(_CUT, "", self.destination) from None
+            raise ServerError(CUT, "", self.destination) from None
         finally:
             with contextlib.suppress(OSError, ValueError):
                 os.set_blocking(number, True)
@@ -214,7 +214,7 @@ class SshCommand:
         shown = written[:_SHOWN_BYTES].decode("utf-8", "backslashreplace")
         known = ssh.failure(errors) or ssh.failure(shown)
         if known is None and code == 255 and late is None:
-            known = _CUT
+            known = CUT
         raise ServerError(known or _unknown_failure(late), detail, self.destination)
 
 

@@ -39,7 +39,7 @@ from ..common import json_text, settings
 from ..common.errors import ResilienceError
 from ..common.messages import Message, _, to_form
 from ..common.zip_equal import zip_equal
-from ..inventory import tree_digests
+from ..inventory import packed_stream, tree_digests
 from ..inventory.inventory import readable
 from . import (
     gate_limits,
@@ -336,6 +336,7 @@ class Gate:
             if arguments == [PACKED]:
                 with _keepalive(b"\n"):
                     rest = packed_files.receive(self.store, session, sys.stdin.fileno())
+                self._write(packed_stream.RECEIVED.decode("ascii"))
             if not rest:
                 session.watch(sys.stdin.buffer)
             try:
