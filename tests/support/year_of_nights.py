@@ -61,7 +61,7 @@ class _CapturedGate(gate.Gate):
     written = b""
 
     def _write(self, text: str) -> int:
-        self.written = os.fsencode(text)
+        self.written += os.fsencode(text)  # a list is written in parts
         return 0
 
 
@@ -348,7 +348,7 @@ class Year:
 
         def heal() -> None:
             (self.tree / path).write_bytes(self.genuine[path])
-            moment = datetime.datetime.strptime(path[-22:-8], "%Y%m%d_%H%M%S").timestamp()
+            moment = datetime.datetime.strptime(path[-23:-8], "%Y%m%d_%H%M%S").timestamp()
             os.utime(self.tree / path, (moment, moment))
             sync.sync(self.settings, overrides=["rewritten"])
             self._clear()

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import subprocess
+import tempfile
+from pathlib import Path
+
 import pytest
 from ansible_collections.chefwell.resilience.plugins.module_utils.common.errors import (
     ResilienceError,
@@ -11,6 +15,9 @@ from ansible_collections.chefwell.resilience.plugins.module_utils.inventory impo
     inventory,
 )
 from ansible_collections.chefwell.resilience.plugins.module_utils.offsite import remote_listing
+from ansible_collections.chefwell.resilience.plugins.module_utils.offsite.sync_source import (
+    PlainSource,
+)
 
 NAME = "chefwell_backup_20251120_030000.dump.gz"
 DIGEST = "a" * 64
@@ -87,3 +94,27 @@ def test_an_absent_folder() -> None:
 def test_a_record_that_cannot_be_read_is_reported() -> None:
     with pytest.raises(ResilienceError, match="cannot be read"):
         parse("file f many 1.0 7 1.0 ./daily/x", "end")
+
+
+def test_a_time_that_no_date_can_be_made_of_costs_nothing() -> None:
+    """A filesystem keeps any time that somebody sets; one such backup must not stop all others."""
+    seen = {}
+    for moment in (10**18, -(10**18), 10**20, -(10**20), 1 << 63, ((1 << 63) - 1) * 10**9):
+        listing = parse("begin", f"entry f 5 {moment} 7 8 daily/{NAME}", "end")
+        ((_path, (_size, seen[moment])),) = listing.tree.states.items()
+    most = (1 << 63) - 1
+    assert list(seen.values()) == [10**18, -(10**18), most, -most, most, most]
+
+
+def test_a_scan_bounds_such_times_as_well(tmp_path: Path) -> None:
+    if not Path("/dev/shm").is_dir():
+        pytest.fail("no filesystem in memory")
+    with tempfile.TemporaryDirectory(dir="/dev/shm") as folder:
+        backup = Path(folder, "daily", NAME)
+        backup.parent.mkdir()
+        backup.write_bytes(b"x")
+        subprocess.run(["touch", "-d", "@99999999999999", backup], check=True)
+        (file,) = inventory.scan(folder, tiers=("daily",)).files
+        assert file.mtime_ns == (1 << 63) - 1 < backup.stat().st_mtime_ns
+        source = PlainSource(folder, ("daily",), backup_names.PATTERN, folder, 30)
+        assert source.state(f"daily/{NAME}") == (1, file.mtime_ns)

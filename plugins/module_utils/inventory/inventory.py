@@ -37,6 +37,10 @@ FRESH_SECONDS = 24 * 3600
 FURTHEST_ZONE, LEAST_ZONE = 14 * 3600, 120
 
 
+# Until the year 2262, and as far back.
+MOST_NS = (1 << 63) - 1
+
+
 class BackupFile(NamedTuple):
     """One backup.
 
@@ -268,12 +272,19 @@ def _scan_tier(found: Inventory, tier: str, expression: re.Pattern[str]) -> None
         elif not match:
             found.ignored.append(readable(path))
         else:
+            mtime_ns = bounded_ns(seen.st_mtime_ns)
             found.files.append(
-                BackupFile(path, tier, seen.st_size, seen.st_mtime_ns, None, taken_at(match))
+                BackupFile(path, tier, seen.st_size, mtime_ns, None, taken_at(match))
             )
-            found.identities[path] = (
-                seen.st_size, seen.st_mtime_ns, seen.st_ino, seen.st_ctime_ns,
-            )  # fmt: skip
+            found.identities[path] = (seen.st_size, mtime_ns, seen.st_ino, seen.st_ctime_ns)
+
+
+def bounded_ns(moment: int) -> int:
+    """Return a file's time in nanoseconds within the years that others can count with.
+
+    Some filesystems keep any time that somebody sets, and no date can be made of most of them.
+    """
+    return moment if -MOST_NS < moment < MOST_NS else MOST_NS * (1 if moment > 0 else -1)
 
 
 def reading_problem(path: str, error: OSError) -> str:

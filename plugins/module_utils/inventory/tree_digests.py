@@ -14,7 +14,7 @@ from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 
 from ..common.messages import _
-from .inventory import BackupFile, Inventory, readable, reading_problem
+from .inventory import BackupFile, Inventory, bounded_ns, readable, reading_problem
 
 BLOCK = 1 << 20
 _LEAST_BLOCK = 1 << 15
@@ -136,7 +136,7 @@ def _digest_all(
             )
         except OSError as error:
             return reading_problem(file.path, error)
-        if (after.st_size, after.st_mtime_ns) != (file.bytes, file.mtime_ns):
+        if (after.st_size, bounded_ns(after.st_mtime_ns)) != (file.bytes, file.mtime_ns):
             found.in_progress.append(readable(file.path))
             return None
         return file._replace(sha256=content)

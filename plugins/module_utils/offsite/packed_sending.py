@@ -18,6 +18,7 @@ from collections.abc import Iterator, Sequence
 
 from ..inventory import packed_stream
 from ..inventory.digest_cache import TakenDigest
+from ..inventory.inventory import bounded_ns
 from ..inventory.packed_stream import MOST_BYTES, Header
 from . import ssh
 from .rsync import Item, Transfer
@@ -88,7 +89,7 @@ def _blocks(
         if content is None:
             left.append(name)
             continue
-        mtime_ns = status.st_mtime_ns
+        mtime_ns = bounded_ns(status.st_mtime_ns)
         sent.append(Item(name, len(content)))
         identity = (status.st_size, mtime_ns, status.st_ino, status.st_ctime_ns)
         taken[name] = TakenDigest(identity, hashlib.sha256(content).hexdigest())

@@ -398,7 +398,7 @@ def _parse_entry(rest: str, root: str, *, whole: bool) -> tuple[str, _Entry]:
         root: the name of the server's folder.
         whole: whether times are whole nanoseconds (`entry`), not seconds with a fraction (`file`).
     """
-    time_of = _whole if whole else _nanoseconds
+    time_of = _moment if whole else _nanoseconds
     try:
         letter, size, moment, inode, change, path = rest.split(" ", 5)
         return path, _Entry(letter, _whole(size), time_of(moment), _whole(inode), time_of(change))
@@ -427,9 +427,23 @@ def _whole(text: str) -> int:
     return number
 
 
+def _moment(nanoseconds: str) -> int:
+    """Return a time that a filesystem can hold, within bounds.
+
+    Raises:
+        ValueError: it is none.
+    """
+    number = _number(nanoseconds)
+    if number is not None and abs(number) <= inventory.MOST_NS:
+        return number
+    # Seconds have 63 bits on some filesystems, whoever set them.
+    return inventory.bounded_ns(_whole(nanoseconds[:-9]) * 10**9 + _whole(nanoseconds[-9:]))
+
+
 def _nanoseconds(seconds: str) -> int:
     whole, _dot, fraction = seconds.partition(".")
-    return _whole(whole) * 10**9 + _whole(fraction[:9].ljust(9, "0"))
+    moment = _whole(whole) * 10**9 + _whole(fraction[:9].ljust(9, "0"))
+    return inventory.bounded_ns(moment)
 
 
 def _fill(

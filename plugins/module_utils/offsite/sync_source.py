@@ -170,7 +170,7 @@ class PlainSource:
             now = os.lstat(f"{self.folder}/{path}")
         except OSError:
             return None
-        return now.st_size, now.st_mtime_ns
+        return now.st_size, inventory.bounded_ns(now.st_mtime_ns)
 
     @contextlib.contextmanager
     def provided(self, paths: Sequence[str]) -> Iterator[None]:
