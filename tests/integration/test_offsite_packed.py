@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import hashlib
 import json
 import os
@@ -28,7 +29,7 @@ from ansible_collections.chefwell.resilience.plugins.module_utils.server.incomin
 )
 from support.backup_trees import add_backup
 from support.gated_backup_server import Attacker, attacker, settings, store, tree
-from support.offsite_client import copied_backups, in_sync
+from support.offsite_client import copied_backups, in_sync, with_destination
 from support.server_copies import make_store, packed
 from support.sshd import Sshd, server
 
@@ -118,6 +119,17 @@ def test_what_a_cut_connection_left_is_completed_by_the_next_sync(
     assert broken.attempts == 2 and broken.status == "warning", broken
     assert copied_backups(server) == many
     assert store(server).intents() is None
+
+
+def test_a_stream_has_the_time_limit_of_an_attempt(
+    settings: SyncSettings, many: dict[str, bytes], server: Sshd
+) -> None:
+    slow = with_destination(settings, bandwidth_kbps=16, time_limit=1.5)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(packed_sending, "_BLOCK_BYTES", 4096)
+        result = sync.sync(dataclasses.replace(slow, tries=1))
+    assert (result.status, result.kind) == ("failed", "time_limit"), result
+    assert result.seconds < 10 and not copied_backups(server)
 
 
 def test_a_full_disk_is_a_failed_transfer(

@@ -12,6 +12,7 @@ import selectors
 import shlex
 import subprocess
 import tempfile
+import time
 from collections.abc import Sequence
 from typing import IO
 
@@ -86,6 +87,7 @@ class SshCommand:
         self, destination: Destination, arguments: Sequence[str], *, stdin: bytes | None = b""
     ) -> None:
         self.destination = destination
+        self._end = time.monotonic() + destination.time_limit
         self.arguments = tuple(arguments)
         with contextlib.ExitStack() as stack:
             source: IO[bytes] | int = subprocess.PIPE
@@ -134,11 +136,13 @@ class SshCommand:
             with selectors.DefaultSelector() as selector:
                 selector.register(number, selectors.EVENT_WRITE)
                 while left:
-                    if not selector.select(self.destination.silence_seconds):
-                        seconds = self.destination.silence_seconds
-                        self._whole_output(
-                            bytearray(), process.TimeLimitError(seconds, silent=True)
-                        )
+                    left_seconds = max(0.0, self._end - time.monotonic())
+                    silence = self.destination.silence_seconds
+                    if not (left_seconds and selector.select(min(silence, left_seconds))):
+                        is_silent = silence < left_seconds
+                        seconds = silence if is_silent else self.destination.time_limit
+                        late = process.TimeLimitError(seconds, silent=is_silent)
+                        self._whole_output(bytearray(), late)
                     with contextlib.suppress(BlockingIOError):
                         left = left[os.write(number, left) :]
         except BrokenPipeError:
