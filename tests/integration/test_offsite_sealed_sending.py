@@ -48,6 +48,11 @@ def test_three_transfers_share_one_commit(
     # The list and the commit, and a login for each transfer of at most five backups.
     assert 2 + 3 <= logins <= 2 + 14 + 1, logins
     assert client.in_sync() and not client.spool.exists()
+    # What a killed sync left goes, also where nothing is new.
+    left = client.spool / "daily" / "chefwell_backup_20250101_030000.dump.gz.age"
+    left.parent.mkdir(parents=True)
+    left.write_bytes(b"left by a killed sync")
+    assert client.sync().files_sent == 0 and not client.spool.exists()
 
 
 def test_what_waits_in_the_spool_has_a_bound(

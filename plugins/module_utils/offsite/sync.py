@@ -21,7 +21,6 @@ from concurrent.futures import Future, ThreadPoolExecutor
 
 from ..common.errors import ResilienceError
 from ..common.messages import _, join, ngettext
-from ..inventory import packed_stream
 from ..inventory.digest_cache import TakenDigest
 from ..inventory.inventory import Inventory, readable
 from . import offsite_guards, ssh, sync_plan, sync_refusals, written_again
@@ -199,6 +198,8 @@ class _SyncRun:
             self.settings.transport.check()
         except ResilienceError as error:
             return FAILED, error.problem, "key", error.remedy or ""
+        if not self.dry_run:
+            self.settings.transport.discard_leftovers()
         if not self.dry_run and self._has_new_backups(self.tree):
             self.settings.transport.prepare_send(self._delivery(1))
         self._note_written_again(self.tree)
@@ -382,7 +383,7 @@ class _SyncRun:
         # Digests of what is new are taken while it is on its way.
 
         with ThreadPoolExecutor(max_workers=1) as pool:
-            early = settings.transport.takes_digests and _are_large(to_send)
+            early = settings.transport.takes_digests and sync_plan.are_large(to_send)
             digests = pool.submit(self._digests, tree) if early else None
             failed = self._send(tree, to_send) if to_send else self._recheck_source(tree)
         return failed or self._finish(tree, aside, digests)
@@ -589,11 +590,6 @@ class _SyncRun:
             elif now != (file.bytes, file.mtime_ns):
                 changed.append(file.path)
         return gone, changed
-
-
-def _are_large(sizes: dict[str, int]) -> bool:
-    """Return whether reading these files takes some time; digests of small ones come by sending."""
-    return sum(sizes.values()) > packed_stream.MOST_BYTES * len(sizes)
 
 
 def _names(paths: Sequence[str]) -> str:

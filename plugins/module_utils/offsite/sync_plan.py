@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import datetime
 
+from ..inventory import packed_stream
 from ..inventory.inventory import BackupFile, Inventory
 
 
@@ -36,3 +37,8 @@ def to_send(tree: Inventory, remote: Inventory, *, times: bool = True) -> dict[s
 
     held = {file.path: seen(file) for file in remote.files}
     return {file.path: file.bytes for file in tree.files if held.get(file.path) != seen(file)}
+
+
+def are_large(sizes: dict[str, int]) -> bool:
+    """Return whether reading these files takes some time; digests of small ones come by sending."""
+    return sum(sizes.values()) > packed_stream.MOST_BYTES * len(sizes)

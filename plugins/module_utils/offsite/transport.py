@@ -121,6 +121,9 @@ class Transport(Protocol):
         Never fails, as `prefetch`.
         """
 
+    def discard_leftovers(self) -> None:
+        """Delete what a killed sync left on this host and no sync needs any more."""
+
     def cancel(self) -> None:
         """End what `prefetch` and `prepare_send` started and nobody used."""
 

@@ -110,6 +110,9 @@ class AccountTransport:
         with contextlib.suppress(ResilienceError, OSError):
             self._started_runs[options] = options.start(self.destination)
 
+    def discard_leftovers(self) -> None:
+        """Do nothing: nothing is left on this host, as `Transport.discard_leftovers`."""
+
     def cancel(self) -> None:
         """End what was started, as `Transport.cancel`."""
         self._cancel_commands()

@@ -156,6 +156,9 @@ class RcloneTransport:
     def prepare_send(self, delivery: Delivery) -> None:
         """Do nothing: rclone cannot log in in advance."""
 
+    def discard_leftovers(self) -> None:
+        """Do nothing: nothing is left on this host, as `Transport.discard_leftovers`."""
+
     def cancel(self) -> None:
         """Do nothing: nothing was started."""
 

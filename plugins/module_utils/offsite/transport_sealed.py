@@ -138,8 +138,11 @@ class SealedTransport:
         self.inner.prefetch(tiers, digests=digests)
 
     def prepare_send(self, delivery: Delivery) -> None:
-        """Delete what a killed sync left in the spool; a login would grow old during sealing."""
-        if not delivery.dry_run:
+        """Do nothing: a login would grow old during sealing."""
+
+    def discard_leftovers(self) -> None:
+        """Delete what a killed sync left in the spool; mostly there is none."""
+        if os.path.isdir(self._spool_settings[0]):
             self.spool.clear()
 
     def cancel(self) -> None:
