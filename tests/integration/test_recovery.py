@@ -243,7 +243,8 @@ def test_a_recovery_that_was_killed_is_tidied_up_by_the_next(
     assert databases(bed) != before
     # And one that was killed before the new database had its mark.
     limit = marked_database.NEWBORN_LIMIT
-    query(bed, f"CREATE DATABASE unmarked CONNECTION LIMIT {limit}", "postgres")
+    unmarked = "restaurante_recovered_20251120_030000"
+    query(bed, f"CREATE DATABASE {unmarked} CONNECTION LIMIT {limit}", "postgres")
     assert result(host.command("disaster-recovery", "--list", "--json")) == []
     # Of what the killed one began nothing is left by the next one, here one that finds no backup.
     nothing = host.command("disaster-recovery", "--backup", os.devnull, "--json")
@@ -310,10 +311,11 @@ def test_foreign_keys_to_the_present_tenant_stop_the_switch(host: PlayHost, bed:
     query(bed, f"CREATE TABLE public.favourites (id int REFERENCES {tenant}.categories)")
     unknown = host.command("disaster-recovery", "--tenant", "tenant_nobody", "--json")
     assert "does not hold this tenant" in result(unknown)["problem"]
-    query(bed, f"CREATE SCHEMA {tenant}_recovered_x")
-    query(bed, f"COMMENT ON SCHEMA {tenant}_recovered_x IS 'chefwell.resilience: validated'")
-    switch = ("--tenant", tenant, "--switch", f"{tenant}_recovered_x", "--confirm", HOST)
+    restored = f"{tenant}_recovered_20251120_030000"
+    query(bed, f"CREATE SCHEMA {restored}")
+    query(bed, f"COMMENT ON SCHEMA {restored} IS 'chefwell.resilience: validated'")
+    switch = ("--tenant", tenant, "--switch", restored, "--confirm", HOST)
     refused = host.command("disaster-recovery", *switch)
     assert refused.returncode == 3 and "favourites_id_fkey" in refused.stderr
     query(bed, "DROP TABLE public.favourites")
-    query(bed, f"DROP SCHEMA {tenant}_recovered_x")
+    query(bed, f"DROP SCHEMA {restored}")

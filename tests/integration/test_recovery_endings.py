@@ -2,32 +2,16 @@
 
 from __future__ import annotations
 
-import contextlib
-import io
-import json
-import os
-import re
 import signal
 import subprocess
-import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
-from ansible_collections.chefwell.resilience.plugins.module_utils import host_cli
-from ansible_collections.chefwell.resilience.plugins.module_utils.common import interrupt
 from ansible_collections.chefwell.resilience.plugins.module_utils.database.postgres import Server
-from ansible_collections.chefwell.resilience.plugins.module_utils.recovery import recovery
-from support.production_server import (
-    HOST,
-    PRODUCTION,
-    databases,
-    production_server,
-    recovery_settings,
-    run_sql,
-)
+from support.production_server import HOST, PRODUCTION, databases, production_server, run_sql
+from support.recovery_host import RecoveryHost, last_lines
 from support.waiting import wait_for
 
 RESTORED = f"{PRODUCTION}_recovered_20251120_030000"
@@ -40,113 +24,19 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
         yield made
 
 
-class Host:
-    """A host with the command, its configuration and production."""
-
-    def __init__(self, server: Server, root: Path) -> None:
-        self.server, self.root = server, root
-        settings = recovery_settings(server, root)
-        target = settings.target
-        self.state = Path(settings.drill.state_dir)
-        self.values: dict[str, Any] = {
-            "engine": "embedded",
-            "work_dir": settings.drill.staging.work_dir,
-            "state_dir": settings.drill.state_dir,
-            "bin_dir": target.bin_dir,
-            "backup_path": str(root),
-            "scripts_dir": "/scripts",
-            "tenants": {"query": ""},
-            "log_file": str(root / "log"),
-            "language": "en",
-            "recovery": {
-                "host": target.host,
-                "port": target.port,
-                "user": target.user,
-                "password": target.password,
-                "dbname": target.dbname,
-                "bin_dir": target.bin_dir,
-                "seconds": 5,
-                "stop_command": [str(self.script("stop"))],
-                "start_command": [str(self.script("start"))],
-            },
-        }
-
-    def script(self, name: str, then: str = "") -> Path:
-        path = self.root / f"{name}.sh"
-        path.write_text(f"#!/bin/sh\n{then}\n")
-        path.chmod(0o755)
-        return path
-
-    def start(self, *arguments: str) -> subprocess.Popen[str]:
-        config = self.root / "staging.json"
-        config.write_text(json.dumps(self.values))
-        collection = "ansible_collections.chefwell.resilience.plugins.module_utils"
-        command = [sys.executable, "-m", f"{collection}.host_cli", "disaster-recovery"]
-        return subprocess.Popen(
-            [*command, *arguments, f"--config={config}"],
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-            env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)},
-        )
-
-    def run(self, *arguments: str) -> tuple[int, list[str]]:
-        """Run the command here; return its exit code and the last four lines that people see."""
-        code, output, errors = self.run_whole(*arguments)
-        return code, last_lines(output, errors)
-
-    def run_whole(self, *arguments: str) -> tuple[int, str, str]:
-        config = self.root / "staging.json"
-        config.write_text(json.dumps(self.values))
-        output, errors = io.StringIO(), io.StringIO()
-        handlers = {number: signal.getsignal(number) for number in interrupt.SIGNALS}
-        try:
-            with contextlib.redirect_stdout(output), contextlib.redirect_stderr(errors):
-                code = host_cli.main(["disaster-recovery", *arguments, f"--config={config}"])
-        finally:
-            for number, handler in handlers.items():
-                signal.signal(number, handler)
-        return code, output.getvalue(), errors.getvalue()
-
-    def begin_switch(self) -> None:
-        """Begin a switch that dies while the application stops."""
-        pid = os.fork()
-        if pid == 0:
-            self.script("stop", f"kill -9 {os.getpid()}")
-            with contextlib.suppress(BaseException):
-                self.run_whole("--switch", RESTORED, "--confirm", HOST)
-            os._exit(0)
-        os.waitpid(pid, 0)
-        self.script("stop")
-
-
-def last_lines(output: str, errors: str) -> list[str]:
-    assert "Traceback" not in output + errors, output + errors
-    text = output if "▶" in output else errors
-    found = re.search(
-        r"^▶ Serves: (.+)\n▶ Kept: (.+)\n▶ Stopped: (.+)\n▶ Next: (.+)\n\Z", text, re.MULTILINE
-    )
-    assert found, (output, errors)
-    return list(found.groups())
-
-
 @pytest.fixture
-def host(server: Server, tmp_path: Path) -> Iterator[Host]:
+def host(server: Server, tmp_path: Path) -> Iterator[RecoveryHost]:
     tmp_path.chmod(0o755)
-    for name, whose in ((PRODUCTION, "old"), (RESTORED, "new")):
-        run_sql(server, "postgres", f"CREATE DATABASE {name}")
-        run_sql(server, name, f"CREATE TABLE content AS SELECT '{whose}'::text AS whose")
-    mark = f"{recovery.MARK}{recovery.VALIDATED}, from a.dump"
-    run_sql(server, "postgres", f"COMMENT ON DATABASE {RESTORED} IS '{mark}'")
-    yield Host(server, tmp_path)
-    for name in databases(server):
-        run_sql(server, "postgres", f'DROP DATABASE "{name}" WITH (FORCE)')
+    made = RecoveryHost(server, tmp_path)
+    made.make_databases()
+    yield made
+    made.drop_databases()
 
 
 SWITCH = f"/scripts/disaster-recovery.sh --switch {RESTORED} --confirm {HOST}"
 
 
-def test_a_switch_and_its_way_back(host: Host) -> None:
+def test_a_switch_and_its_way_back(host: RecoveryHost) -> None:
     code, (serves, kept, stopped, after) = host.run("--switch", RESTORED, "--confirm", HOST)
     assert code == 0 and serves == f"{PRODUCTION}, which was {RESTORED} until the switch"
     assert kept.startswith(f"{PRODUCTION}_before_") and kept in databases(host.server)
@@ -169,13 +59,13 @@ def test_a_switch_and_its_way_back(host: Host) -> None:
     ],
     ids=" ".join,
 )
-def test_a_refusal(host: Host, arguments: tuple[str, ...]) -> None:
+def test_a_refusal(host: RecoveryHost, arguments: tuple[str, ...]) -> None:
     code, lines = host.run(*arguments)
     assert code == 3
     assert lines == [PRODUCTION, "nothing", "nothing", "nothing needs to be done"]
 
 
-def test_a_restore_names_the_switch(host: Host) -> None:
+def test_a_restore_names_the_switch(host: RecoveryHost) -> None:
     backup = host.root / "shop_20251120_030000.dump"
     dump = [host.server.binaries.path("pg_dump"), "-Fc", f"--file={backup}"]
     subprocess.run([*dump, host.server.url(PRODUCTION)], check=True)
@@ -188,7 +78,7 @@ def test_a_restore_names_the_switch(host: Host) -> None:
     assert code == 2 and lines[3] == "nothing needs to be done"
 
 
-def test_an_application_that_does_not_start(host: Host) -> None:
+def test_an_application_that_does_not_start(host: RecoveryHost) -> None:
     host.script("start", "exit 1")
     code, lines = host.run("--switch", RESTORED, "--confirm", HOST)
     assert code == 2
@@ -200,7 +90,7 @@ def test_an_application_that_does_not_start(host: Host) -> None:
     assert code == 0 and lines[2] == "nothing"
 
 
-def test_an_application_that_cannot_be_stopped(host: Host) -> None:
+def test_an_application_that_cannot_be_stopped(host: RecoveryHost) -> None:
     host.script("stop", "exit 1")
     host.script("start", "exit 1")
     code, lines = host.run("--switch", RESTORED, "--confirm", HOST)
@@ -208,7 +98,7 @@ def test_an_application_that_cannot_be_stopped(host: Host) -> None:
     assert lines == [PRODUCTION, "nothing", "the application", f"{host.root}/start.sh"]
 
 
-def test_a_system_that_does_not_respond(host: Host) -> None:
+def test_a_system_that_does_not_respond(host: RecoveryHost) -> None:
     host.values["recovery"]["health_url"] = "http://127.0.0.1:9/"
     host.values["recovery"]["seconds"] = 1
     code, lines = host.run("--switch", RESTORED, "--confirm", HOST)
@@ -217,7 +107,7 @@ def test_a_system_that_does_not_respond(host: Host) -> None:
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
-def test_a_signal(host: Host, number: signal.Signals) -> None:
+def test_a_signal(host: RecoveryHost, number: signal.Signals) -> None:
     host.script("stop", f"touch {host.root}/stopping; sleep 30")
     with host.start("--switch", RESTORED, "--confirm", HOST) as running:
         wait_for(lambda: (host.root / "stopping").exists(), 30)
@@ -228,7 +118,7 @@ def test_a_signal(host: Host, number: signal.Signals) -> None:
     assert lines == [PRODUCTION, "nothing", "nothing", "nothing needs to be done"]
 
 
-def test_a_switch_that_was_killed(host: Host) -> None:
+def test_a_switch_that_was_killed(host: RecoveryHost) -> None:
     host.begin_switch()
     code, lines = host.run("--status")
     assert code == 2 and lines[0] == PRODUCTION
@@ -240,7 +130,7 @@ def test_a_switch_that_was_killed(host: Host) -> None:
 
 
 @pytest.mark.parametrize("how", ["gone", "closed"])
-def test_production_that_is_not_there(host: Host, how: str) -> None:
+def test_production_that_is_not_there(host: RecoveryHost, how: str) -> None:
     if how == "gone":
         run_sql(host.server, "postgres", f"DROP DATABASE {PRODUCTION}")
     else:
@@ -252,7 +142,9 @@ def test_production_that_is_not_there(host: Host, how: str) -> None:
 
 
 @pytest.mark.parametrize("arguments", [("--status",), ("--list",), ("--resume",), ()], ids=" ".join)
-def test_a_server_that_cannot_be_connected_to(host: Host, arguments: tuple[str, ...]) -> None:
+def test_a_server_that_cannot_be_connected_to(
+    host: RecoveryHost, arguments: tuple[str, ...]
+) -> None:
     host.values["recovery"]["host"] = str(host.root / "no-sockets")
     code, lines = host.run(*arguments)
     assert code == 3 and lines[0].startswith("unknown: ")
@@ -271,7 +163,7 @@ TORN = {
 
 
 @pytest.mark.parametrize("how", TORN)
-def test_a_torn_journal(host: Host, how: str) -> None:
+def test_a_torn_journal(host: RecoveryHost, how: str) -> None:
     """The databases show what it held: here, a switch that was killed before the exchange."""
     host.begin_switch()
     (host.state / "recovery-switch.json").write_bytes(TORN[how])
@@ -285,7 +177,7 @@ def test_a_torn_journal(host: Host, how: str) -> None:
     assert len(databases(host.server)) == 2
 
 
-def test_a_journal_torn_after_the_exchange(host: Host) -> None:
+def test_a_journal_torn_after_the_exchange(host: RecoveryHost) -> None:
     assert host.run("--switch", RESTORED, "--confirm", HOST)[0] == 0
     (host.state / "recovery-switch.json").write_bytes(b"{")
     code, lines = host.run("--status")
@@ -297,14 +189,14 @@ def test_a_journal_torn_after_the_exchange(host: Host) -> None:
     assert run_sql(host.server, PRODUCTION, "SELECT whose FROM content") == [("old",)]
 
 
-def test_a_journal_that_is_a_folder(host: Host) -> None:
+def test_a_journal_that_is_a_folder(host: RecoveryHost) -> None:
     (host.state / "recovery-switch.json").mkdir(parents=True)
     code, lines = host.run("--switch", RESTORED, "--confirm", HOST)
     assert code == 3 and lines[0] == PRODUCTION
     assert run_sql(host.server, PRODUCTION, "SELECT whose FROM content") == [("old",)]
 
 
-def test_a_connection_that_ends_meanwhile(host: Host) -> None:
+def test_a_connection_that_ends_meanwhile(host: RecoveryHost) -> None:
     """Each session of the tool is ended as soon as it is there."""
     with host.start("--switch", RESTORED, "--confirm", HOST) as running:
         deadline = time.monotonic() + 5
@@ -324,7 +216,7 @@ def test_a_connection_that_ends_meanwhile(host: Host) -> None:
         assert code in (0, 2)
 
 
-def test_a_tenant(host: Host) -> None:
+def test_a_tenant(host: RecoveryHost) -> None:
     run_sql(
         host.server,
         PRODUCTION,
@@ -341,5 +233,12 @@ def test_a_tenant(host: Host) -> None:
     code, lines = host.run(*one, "--switch", name, "--confirm", HOST)
     assert code == 0 and lines[0] == f"{TENANT}, which was {name} until the switch"
     assert lines[1].startswith(f"{TENANT}_before_") and lines[2] == "nothing"
+    assert host.run(*one, "--resume")[0] == 3
+    # The way back is the tenant's alone; the database stays as it is.
+    assert host.run(*one, "--undo")[0] == 3
+    code, lines = host.run(*one, "--undo", "--confirm", HOST)
+    assert code == 0 and lines[0].startswith(f"{TENANT}, which was {TENANT}_before_")
+    assert RESTORED in databases(host.server)
+    assert run_sql(host.server, PRODUCTION, "SELECT whose FROM content") == [("old",)]
     code, lines = host.run(*one, "--switch", "nobody", "--confirm", HOST)
     assert code == 3 and lines[0].startswith(TENANT)

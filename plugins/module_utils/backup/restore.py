@@ -19,7 +19,7 @@ from ..common.messages import _, join
 from ..common.safe_text import one_line
 from ..database import marked_database
 from ..database.connection import driver, open_connection
-from ..database.postgres import Server, client_prefix
+from ..database.postgres import Server, client_prefix, connection_string
 from . import (
     archive_left_out,
     database_locale,
@@ -348,7 +348,7 @@ def _command(archive: Archive, server: Server, database: str, options: Sequence[
         f"--host={server.host}",
         f"--port={server.port}",
         f"--username={server.user}",
-        f"--dbname={database}",
+        f"--dbname={connection_string(database)}",
         "--no-password",
     ]
     binaries, path = server.binaries, archive.ready_path

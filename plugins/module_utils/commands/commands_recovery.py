@@ -14,7 +14,7 @@ from typing import Any
 from ..common import interrupt, quantity
 from ..common.errors import ResilienceError
 from ..common.language import translations
-from ..common.messages import translate, translate_result
+from ..common.messages import _, translate, translate_result
 from ..common.safe_text import error_line
 from ..pages import render_titles
 from ..proof import drill_result, proof_settings, restore_settings
@@ -141,6 +141,17 @@ def _perform(
     if arguments.switch == NEWEST:
         newest = switch_state.newest_validated(recovery_settings, arguments.tenant or "")
         return _switch(settings, recovery_settings, arguments, newest, outcome)
+    if arguments.tenant and arguments.resume:
+        raise ResilienceError(
+            _("the switch of one tenant is one transaction: it is never unfinished"),
+            option="tenant",
+            value=arguments.tenant,
+            remedy=_("look with --status; for a switch of the database leave --tenant out"),
+        )
+    if arguments.tenant and arguments.undo:
+        recovery.refuse_unconfirmed(arguments.confirm)
+        kept = switch_state.newest_kept(recovery_settings, arguments.tenant)
+        return _switch(settings, recovery_settings, arguments, kept, outcome)
     if arguments.switch or arguments.resume or arguments.undo:
         return _switch(settings, recovery_settings, arguments, arguments.switch, outcome)
     if arguments.confirm is not None:
@@ -199,14 +210,14 @@ def _switch(
         _log(settings, [f"{now()} switch: {text}"])
         warn(f"{now()} {translate(translations(settings.language), text)}")
 
-    if arguments.resume:
-        done = recovery_switch.resume(recovery_settings, show_message)
-    elif arguments.undo:
-        done = recovery_switch.undo(recovery_settings, confirm, show_message)
-    elif arguments.tenant:
+    if arguments.tenant:
         done = recovery_tenant.switch(
             recovery_settings, arguments.tenant, str(name), confirm, show_message
         )
+    elif arguments.resume:
+        done = recovery_switch.resume(recovery_settings, show_message)
+    elif arguments.undo:
+        done = recovery_switch.undo(recovery_settings, confirm, show_message)
     else:
         done = recovery_switch.switch(recovery_settings, str(name), confirm, show_message)
     outcome.serves = done["serves"]
@@ -255,8 +266,12 @@ def _status_page(settings: RestoreSettings, state: dict[str, Any]) -> list[str]:
             if state["switched"]
             else tr("⚠️ The switch to %(name)s was cut off; the names are as before") % state
         )
-        lines.append(tr("   To finish it, or to take it back:"))
-        lines += [f"   {NAME}.sh --resume", f"   {NAME}.sh --undo"]
+        if "--resume" in state["next"]:
+            lines.append(tr("   To finish it, or to take it back:"))
+            lines.append(f"   {NAME}.sh --resume")
+        else:
+            lines.append(tr("   What it switches to is not there any more. To take it back:"))
+        lines.append(f"   {NAME}.sh --undo")
     return lines
 
 

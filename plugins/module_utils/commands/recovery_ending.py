@@ -90,7 +90,7 @@ def _next(
 ) -> str:
     """Return the one command to run next; empty for none."""
     if state["unfinished"]:
-        return f"{command} --resume"
+        return f"{command} --resume" if state["can_resume"] else f"{command} --undo"
     if state["stopped"]:
         return str(state["stopped"])
     confirm = ["--confirm", host]

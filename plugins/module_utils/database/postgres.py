@@ -226,6 +226,13 @@ def client_prefix(server: Server, *paths: str, uid: int = UNPRIVILEGED) -> list[
     return unprivileged([server.binaries.bin_dir, *paths, *sockets], uid=uid)
 
 
+def connection_string(dbname: str) -> str:
+    """Return a database's name for `--dbname`, which takes some names for a connection string."""
+    if re.fullmatch(r"\w+", dbname):
+        return dbname
+    return "dbname='" + dbname.replace("\\", "\\\\").replace("'", "\\'") + "'"
+
+
 def open_to_others(path: str) -> bool:
     """Return whether every user can reach a path and read it, of a folder the files in it, too."""
     if os.path.isfile(path) and not os.stat(path).st_mode & 0o004:

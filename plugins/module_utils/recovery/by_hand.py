@@ -11,9 +11,9 @@ takes, and the switch is one statement: production is never closed to connection
 
 from __future__ import annotations
 
-import re
 import shlex
 
+from ..database import postgres
 from ..inventory import backup_names
 from ..proof.restore_settings import RecoveryServer
 from . import recovery
@@ -51,8 +51,8 @@ def restore(target: RecoveryServer, folder: str, pattern: str) -> list[str]:
     making, made = name_beside(target, "restoring"), name_beside(target, "recovered")
     exists = f"SELECT 1 FROM pg_catalog.pg_database WHERE datname = {_literal(made)}"
     rename = f"ALTER DATABASE {_identifier(making)} RENAME TO {_identifier(made)}"
-    where = f"-d {shlex.quote(_connection(making))}"
-    server = f"-d {shlex.quote(_connection(target.maintenance_db))}"
+    where = f"-d {shlex.quote(postgres.connection_string(making))}"
+    server = f"-d {shlex.quote(postgres.connection_string(target.maintenance_db))}"
     names = backup_names.compiled(pattern).pattern
     return [
         *_begin(target),
@@ -86,7 +86,8 @@ def switch(target: RecoveryServer) -> list[str]:
     Its properties are production's: those of the old one are read beforehand, where it can be read.
     """
     made, production = name_beside(target, "recovered"), target.dbname
-    server = f"-d {shlex.quote(_connection(target.maintenance_db))}"
+    here = shlex.quote(postgres.connection_string(production))
+    server = f"-d {shlex.quote(postgres.connection_string(target.maintenance_db))}"
     psql = f"psql -X -v ON_ERROR_STOP=1 {server}"
     old, new = _literal(production), _literal(made)
     # Sessions end while the names are locked; the loop ends with the restored one's name.
@@ -107,7 +108,7 @@ def switch(target: RecoveryServer) -> list[str]:
     )
     return [
         *_begin(target),
-        f'timeout 60 pg_dump -Fc -C -s -f "$WORK/old" {shlex.quote(_connection(production))}'
+        f'timeout 60 pg_dump -Fc -C -s -f "$WORK/old" {here}'
         ' && pg_restore -C -l "$WORK/old"'
         f' | grep -E {shlex.quote(_PROPERTIES)} > "$WORK/list"'
         ' && pg_restore -C -L "$WORK/list" -f - "$WORK/old"'
@@ -157,10 +158,3 @@ def _literal(text: str) -> str:
 
 def _identifier(name: str) -> str:
     return '"' + name.replace('"', '""') + '"'
-
-
-def _connection(dbname: str) -> str:
-    """Return a database's name for `-d`, which takes some names for a connection string."""
-    if re.fullmatch(r"\w+", dbname):
-        return dbname
-    return "dbname='" + dbname.replace("\\", "\\\\").replace("'", "\\'") + "'"

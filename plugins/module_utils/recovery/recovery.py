@@ -14,6 +14,7 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import datetime
+import re
 import socket
 import time
 from collections.abc import Iterable, Iterator, Mapping
@@ -35,6 +36,9 @@ MARK = "chefwell.resilience: "
 RESTORING, VALIDATED, BEFORE = "restoring", "validated", "production until"
 # PostgreSQL cuts longer names (NAMEDATALEN - 1), in bytes.
 LONGEST_NAME = 63
+# The time at the end of a name.
+MOMENT_LENGTH = len("20251120_030000")
+_MOMENT = re.compile(r"\d{8}_\d{6}")
 # Of every session of a recovery: what production's database or its user is set to is for its
 # application, and no function of production's schemas stands in for one of PostgreSQL's.
 SESSION = {
@@ -181,6 +185,23 @@ def dated_name(name: str, purpose: str, moment: str) -> str:
     return name.encode()[:room].decode("utf-8", "ignore") + tail
 
 
+def is_beside(production: str, name: str, *purposes: str) -> bool:
+    """Return whether a name is one that a recovery of this database, or schema, gives.
+
+    Several products may have their databases on one server, each with its own recoveries.
+
+    Args:
+        production: the name that is recovered.
+        name: of another database, or schema.
+        purposes: what it is for; `recovered` or `before` when left out.
+    """
+    moment = name[-MOMENT_LENGTH:]
+    return bool(_MOMENT.fullmatch(moment)) and any(
+        name == dated_name(production, purpose, moment)
+        for purpose in purposes or ("recovered", "before")
+    )
+
+
 def comment_database(target: RecoveryServer, name: str, text: str | None) -> None:
     """Write the comment on a database, or remove it."""
     sql = driver().sql
@@ -208,7 +229,8 @@ def remove_unfinished(target: RecoveryServer) -> None:
     sql = driver().sql
     with contextlib.closing(connect(target)) as connection, connection.cursor() as cursor:
         for name, text in databases(connection).items():
-            if text.startswith(MARK + RESTORING):
+            mine = is_beside(target.dbname, name, "recovered", "tenant")
+            if mine and text.startswith(MARK + RESTORING):
                 drop = sql.SQL("DROP DATABASE {} WITH (FORCE)")
                 cursor.execute(drop.format(sql.Identifier(name)))
     with production_cursor(target) as cursor:
@@ -249,12 +271,13 @@ def candidates(comments: Mapping[str, str], production: str) -> list[dict[str, s
 
     Args:
         comments: by name of the database or schema.
-        production: the name that is switched.
+        production: the name that is switched; empty for those of every schema.
     """
     return [
         {"name": name, "what": text.removeprefix(MARK)}
         for name, text in sorted(comments.items())
-        if name != production and text.startswith((MARK + VALIDATED, MARK + BEFORE))
+        if text.startswith((MARK + VALIDATED, MARK + BEFORE))
+        and (not production or is_beside(production, name))
     ]
 
 

@@ -115,6 +115,13 @@ def undo(
     Raises:
         ResilienceError: there is nothing to take back, or a switch that was done is not confirmed.
     """
+    with staging_state.locked(settings.drill.staging):
+        return _undo(settings, confirm, show_message)
+
+
+def _undo(
+    settings: RecoverySettings, confirm: str | None, show_message: ShowMessage
+) -> dict[str, Any]:
     target = settings.target
     journal = SwitchJournal(settings.drill.state_dir)
     record = switch_state.read(settings)
@@ -127,7 +134,7 @@ def undo(
         )
     if not record.finished and not is_switched(target, record):
         problems: list[Message] = []
-        with staging_state.locked(settings.drill.staging), interrupt.deferred():
+        with interrupt.deferred():
             began = time.monotonic()
             problem = _start_application(target)
             if problem:
@@ -149,7 +156,8 @@ def undo(
             remedy=_("run --resume"),
         )
     journal.write(record, DONE)
-    return switch(settings, record.kept, confirm, show_message)
+    back = _new_record(settings, journal, record.kept)
+    return _complete(settings, journal, back, show_message)
 
 
 def status(settings: RecoverySettings) -> dict[str, Any]:
@@ -169,6 +177,7 @@ def status(settings: RecoverySettings) -> dict[str, Any]:
         connectable = cursor is not None
     unfinished = record if record is not None and not record.finished else None
     switched = is_switched(target, record) if record else None
+    can_resume = unfinished is not None and switch_state.can_be_resumed(target, unfinished)
     return {
         "production": target.dbname,
         "exists": target.dbname in comments,
@@ -178,7 +187,7 @@ def status(settings: RecoverySettings) -> dict[str, Any]:
         "name": record.name if record else None,
         "kept": record.kept if record else None,
         "switched": switched,
-        "next": ["--resume"] if unfinished else [],
+        "next": (["--resume"] if can_resume else ["--undo"]) if unfinished else [],
     }
 
 
@@ -199,6 +208,8 @@ def refuse_unfit(production: str, name: str, comment: str | None) -> None:
         why = _("there is nothing of this name")
     elif not comment.startswith((MARK + VALIDATED, MARK + BEFORE)):
         why = _("a recovery did not restore and validate it, nor was it production before")
+    elif not recovery.is_beside(production, name):
+        why = _("by its name it was not restored for %(production)s", production=production)
     else:
         return
     raise ResilienceError(
@@ -253,9 +264,17 @@ def _new_record(settings: RecoverySettings, journal: SwitchJournal, name: str) -
     record = SwitchRecord(moment, name, oid, target.dbname, kept, held)
     record = journal.write(record, ANNOUNCED)
     note = f"{held.partition('; switch of ')[0]}; switch of {moment} begun"
-    recovery.comment_database(
-        target, name, f"{note}, production is kept as {kept}" if kept else note
-    )
+    note += f", production is kept as {kept}" if kept else ""
+    try:
+        recovery.comment_database(target, name, note)
+    except (ResilienceError, driver().Error) as error:
+        journal.write(record, UNDONE)
+        raise ResilienceError(
+            _("the switch cannot begin: %(why)s", why=one_line(error)),
+            option="recovery.user",
+            value=target.user,
+            remedy=_("name a superuser, or the owner of both databases; nothing was changed"),
+        ) from error
     return record
 
 
@@ -281,6 +300,11 @@ def _complete(
     written = None
     problems: list[Message] = []
     if not done:
+        with (
+            contextlib.closing(recovery.connect(target)) as connection,
+            connection.cursor() as cursor,
+        ):
+            _refuse_another(cursor, record)
         record = _stop(target, journal, record)
         with interrupt.deferred():
             written = restore_notes.tables_written(settings, record.name)
@@ -432,6 +456,7 @@ def _exchange(
         cursor.execute("BEGIN")
         cursor.execute(f"SET LOCAL lock_timeout = '{LOCK_SECONDS}s'")
         cursor.execute("SET LOCAL statement_timeout = 0")
+        _refuse_another(cursor, record)
         before = database_properties.read(cursor, record.production)
         # The old one first: the name must be free.
         if record.kept:
@@ -447,6 +472,22 @@ def _exchange(
         if before:
             database_properties.apply(cursor, record.production, before)
         cursor.execute("COMMIT")
+
+
+def _refuse_another(cursor: Any, record: SwitchRecord) -> None:
+    """Refuse a database that was made under the candidate's name since, or on another server."""
+    cursor.execute(
+        "SELECT oid FROM pg_catalog.pg_database WHERE datname = %s",
+        [record.name],
+    )
+    row = cursor.fetchone()
+    if row is None or int(row[0]) != record.name_oid:
+        raise ResilienceError(
+            _("it is not there, or another database has its name by now"),
+            option="switch",
+            value=record.name,
+            remedy=_("take the switch back with --undo, then look with --list"),
+        )
 
 
 @contextlib.contextmanager
@@ -485,7 +526,12 @@ def _sessions_ended(target: RecoveryServer, names: list[str]) -> Iterator[None]:
 
 def _restore_comment(target: RecoveryServer, record: SwitchRecord) -> None:
     """Give the candidate its comment of before, if it is there and has not been switched to."""
-    with contextlib.suppress(ResilienceError, driver().Error):
+    with (
+        contextlib.suppress(ResilienceError, driver().Error),
+        contextlib.closing(recovery.connect(target)) as connection,
+        connection.cursor() as cursor,
+    ):
+        _refuse_another(cursor, record)
         recovery.comment_database(target, record.name, record.comment)
 
 

@@ -328,7 +328,7 @@ def _copy(
                 *("--no-password", "--format=custom", "--compress=0", "--encoding=UTF8"),
                 # Quoted, because the option takes a pattern.
                 '--schema="' + schema.replace('"', '""') + '"',
-                source,
+                postgres.connection_string(source),
             ],
             stdout=out,
             **options,
@@ -341,7 +341,10 @@ def _copy(
                 *postgres.client_prefix(server),
                 server.binaries.path("pg_restore"),
                 *connection,
-                *("--no-password", f"--dbname={settings.target.dbname}"),
+                *(
+                    "--no-password",
+                    f"--dbname={postgres.connection_string(settings.target.dbname)}",
+                ),
                 *("--single-transaction", "--exit-on-error"),
             ],
             stdin=dump,

@@ -21,7 +21,7 @@ from ..common.safe_text import error_line
 from ..proof.restore_settings import RecoveryServer
 from . import recovery
 from .recovery import BEFORE, MARK, RecoverySettings
-from .switch_journal import STARTING, STOPPED, SWITCHING, SwitchJournal, SwitchRecord
+from .switch_journal import DONE, STARTING, STOPPED, SWITCHING, SwitchJournal, SwitchRecord
 
 _BEGUN = re.compile(
     r"^(?P<held>.*); switch of (?P<moment>\d{8}_\d{6}) begun"
@@ -29,7 +29,9 @@ _BEGUN = re.compile(
     re.DOTALL,
 )
 _KEPT = re.compile(
-    re.escape(MARK + BEFORE) + r" (?P<moment>\d{8}_\d{6}), replaced by (?P<name>[^;]+)"
+    re.escape(MARK + BEFORE)
+    + r" (?P<moment>\d{8}_\d{6}), replaced by (?P<name>.+?_\d{8}_\d{6})(?:;|$)",
+    re.DOTALL,
 )
 
 
@@ -37,12 +39,32 @@ def read(settings: RecoverySettings) -> SwitchRecord | None:
     """Return the last switch; None before one.
 
     Raises:
-        ResilienceError: the journal is damaged, and the server cannot be connected to.
+        ResilienceError: the journal is damaged or gone, and the server cannot be connected to.
     """
     try:
-        return SwitchJournal(settings.drill.state_dir).read()
+        record = SwitchJournal(settings.drill.state_dir).read()
     except ResilienceError:
         return rebuilt(settings.target)
+    if record is None and settings.target.host:
+        record = rebuilt(settings.target)
+        # A new host has no journal either: a switch whose names are changed may be of long ago.
+        if record is not None and record.step == STARTING:
+            record = record.at(DONE)
+    return record
+
+
+def can_be_resumed(target: RecoveryServer, record: SwitchRecord) -> bool:
+    """Return whether the database that takes production's place is there: by its number.
+
+    Raises:
+        ResilienceError: the server cannot be connected to.
+    """
+    with contextlib.closing(recovery.connect(target)) as connection, connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT count(*) FROM pg_catalog.pg_database WHERE oid = %s AND datname IN (%s, %s)",
+            [record.name_oid, record.name, record.production],
+        )
+        return bool(cursor.fetchone()[0])
 
 
 def damage(settings: RecoverySettings) -> str:
@@ -62,6 +84,8 @@ def rebuilt(target: RecoveryServer) -> SwitchRecord | None:
         numbers = {name: int(number) for name, number in cursor.fetchall()}
     found: list[SwitchRecord] = []
     for name, comment in comments.items():
+        if not recovery.is_beside(target.dbname, name):
+            continue
         begun, kept = _BEGUN.match(comment), _KEPT.match(comment)
         if begun:
             held = begun["held"].removeprefix(MARK)
@@ -87,9 +111,9 @@ def ending(settings: RecoverySettings, tenant: str = "") -> dict[str, Any]:
     Returns:
         `production` (its name), `serves` (whether it can be connected to; None if unknown),
         `exists`, `switched` (the name under which the serving database was restored; None without
-        a switch), `kept` (the newest kept one), `unfinished`, `stopped` (the command that starts
-        the application, if a switch left it stopped), `validated` (the newest that may be switched
-        to), `damage` (of the journal) and `unknown` (why nothing is known).
+        a switch), `kept` (the newest kept one), `unfinished`, `can_resume`, `stopped` (the command
+        that starts the application, if a switch left it stopped), `validated` (the newest that may
+        be switched to), `damage` (of the journal) and `unknown` (why nothing is known).
     """
     target = settings.target
     state: dict[str, Any] = {
@@ -99,6 +123,7 @@ def ending(settings: RecoverySettings, tenant: str = "") -> dict[str, Any]:
         "switched": None,
         "kept": None,
         "unfinished": False,
+        "can_resume": False,
         "stopped": "",
         "validated": None,
         "damage": "",
@@ -110,6 +135,9 @@ def ending(settings: RecoverySettings, tenant: str = "") -> dict[str, Any]:
         comments = _comments(settings, tenant)
         with recovery.production_cursor(target) as cursor:
             connectable = cursor is not None
+        state["unfinished"] = record is not None and not record.finished
+        if record is not None and state["unfinished"]:
+            state["can_resume"] = can_be_resumed(target, record)
     except Exception as error:  # whatever fails, people must see that nothing is known
         state["unknown"] = error_line(error, 400)
         return state
@@ -118,17 +146,16 @@ def ending(settings: RecoverySettings, tenant: str = "") -> dict[str, Any]:
     kept = [
         (match["moment"], name, match["name"])
         for name, comment in comments.items()
-        if (match := _KEPT.match(comment)) and _is_of(name, tenant, match["moment"])
+        if (match := _KEPT.match(comment))
+        and recovery.is_beside(tenant or target.dbname, name, "before")
     ]
     if kept:
         _moment, state["kept"], state["switched"] = max(kept)
     state["validated"] = _newest_validated(settings, tenant, comments)
-    if record is not None:
-        state["unfinished"] = not record.finished
-        if record.application == STOPPED and not state["damage"]:
-            state["stopped"] = shlex.join(target.start_command) or _(
-                "no recovery.start_command is configured"
-            )
+    if record is not None and record.application == STOPPED and not state["damage"]:
+        state["stopped"] = shlex.join(target.start_command) or _(
+            "no recovery.start_command is configured"
+        )
     return state
 
 
@@ -149,6 +176,27 @@ def newest_validated(settings: RecoverySettings, tenant: str = "") -> str:
     return name
 
 
+def newest_kept(settings: RecoverySettings, tenant: str) -> str:
+    """Return the schema that was a tenant's until its last switch.
+
+    Raises:
+        ResilienceError: there is none, or the server cannot be connected to.
+    """
+    kept = [
+        name
+        for name, comment in _comments(settings, tenant).items()
+        if _KEPT.match(comment) and recovery.is_beside(tenant, name, "before")
+    ]
+    if not kept:
+        raise ResilienceError(
+            _("there is no switch to take back"),
+            option="undo",
+            value=True,
+            remedy=_("look with --status"),
+        )
+    return max(kept, key=lambda name: name[-recovery.MOMENT_LENGTH :])
+
+
 def _newest_validated(
     settings: RecoverySettings, tenant: str, comments: dict[str, str]
 ) -> str | None:
@@ -156,9 +204,8 @@ def _newest_validated(
         one["name"]
         for one in recovery.candidates(comments, tenant or settings.target.dbname)
         if not one["what"].startswith(BEFORE)
-        and _is_of(one["name"], tenant, one["name"][-15:], "recovered")
     ]
-    return max(validated, key=lambda name: name[-15:], default=None)
+    return max(validated, key=lambda name: name[-recovery.MOMENT_LENGTH :], default=None)
 
 
 def _comments(settings: RecoverySettings, tenant: str) -> dict[str, str]:
@@ -169,8 +216,3 @@ def _comments(settings: RecoverySettings, tenant: str) -> dict[str, str]:
             return recovery.schemas(cursor) if cursor else {}
     with contextlib.closing(recovery.connect(target)) as connection:
         return recovery.databases(connection)
-
-
-def _is_of(name: str, tenant: str, moment: str, purpose: str = "before") -> bool:
-    """Return whether a schema is this tenant's; of a database there is only one."""
-    return not tenant or name == recovery.dated_name(tenant, purpose, moment)
