@@ -31,11 +31,12 @@ from ansible_collections.chefwell.resilience.plugins.module_utils.staging import
     connection_monitor,
     isolation,
     sandbox_network,
+    shared_server,
     staging,
 )
 from support.drill_settings import backend_of, drill_of_testbed, drill_settings
 from support.remote_host import RemoteHost
-from testbed import Testbed
+from testbed import Testbed, production
 
 PORT = 5125
 # Accepts connections and sends nothing, as a slow mail server would.
@@ -279,3 +280,61 @@ def test_what_was_not_seen_is_not_passed() -> None:
     with connection_monitor.ConnectionMonitor(lambda: [], [], lambda *_end: False, 0) as monitor:
         found = monitor.evidence([])
     assert found.skipped and "could not be read" in found.evidence
+
+
+CALLS_FROM_SQL = """CREATE FUNCTION public.calls() RETURNS text LANGUAGE plpgsql AS $$ BEGIN
+COPY (SELECT 1) TO PROGRAM 'bash -c "exec 3<>/dev/tcp/{address}/{port}; sleep 2"';
+RETURN 'called'; END $$"""
+
+
+@pytest.mark.parametrize("calls", [False, True], ids=["silent", "a backup that calls out"])
+def test_the_sessions_of_an_external_server_of_this_host(
+    far: RemoteHost, tmp_path: Path, tmp_path_factory: pytest.TempPathFactory, calls: bool
+) -> None:
+    """Without an application; a client that is connected to the server is no way out."""
+    backup = tmp_path / "shop_20251120_030000.dump"
+    with production.alone(tmp_path_factory.mktemp("other")) as made:
+        with contextlib.closing(made.connect("postgres")) as connection:
+            connection.autocommit = True
+            connection.cursor().execute(CALLS_FROM_SQL.format(address=far.address, port=PORT))
+            connection.cursor().execute("CREATE TABLE goods AS SELECT 1 AS id")
+        access = {name: made.settings[name] for name in ("host", "port", "user", "password")}
+        dump = [str(Path(made.settings["bin_dir"]) / "pg_dump"), "-Fc", f"--file={backup}"]
+        where = ["-h", access["host"], "-p", str(access["port"]), "-U", access["user"], "postgres"]
+        subprocess.run([*dump, *where], env={"PGPASSWORD": access["password"]}, check=True)
+        configured = drill_settings(
+            tmp_path,
+            made.settings["bin_dir"],
+            staging={"engine": "external", "external": staging.ExternalSettings(**access)},
+        )
+        query = {"name": "calls", "sql": "SELECT public.calls()" if calls else "SELECT 1"}
+        validation = dataclasses.replace(configured.validation, queries=(query,))
+        result = drill.run(dataclasses.replace(configured, validation=validation), path=str(backup))
+    check = check_of(result)
+    assert "its user may run programs on it" in check["evidence"], check
+    assert "sessions on this host were read as well" in check["evidence"], check
+    if calls:
+        assert (result["verdict"], check["status"]) == ("could_not_verify", "failed"), result
+        assert check["findings"][0]["subject"] == f"{far.address}:{PORT}"
+    else:
+        assert (result["verdict"], check["status"]) == ("passed", "passed"), result
+
+
+def test_an_external_server_elsewhere_is_named_as_unseen() -> None:
+    """Its process is another host's, or a container's: the number is that of another program."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        client = socket.create_connection(listener.getsockname())
+
+        class Session:
+            """As psycopg2's connection to a server whose process numbers are another host's."""
+
+            class info:
+                backend_pid = os.getpid()
+
+            @staticmethod
+            def fileno() -> int:
+                return client.fileno()
+
+        assert shared_server.own_process(Session()) is None
+        client.send(b"the socket is still open")
+        client.close()

@@ -261,6 +261,9 @@ class ProcessBackedEngine:
         backend: the application.
     """
 
+    # Port of a server among the programs: what is connected to it are its clients.
+    served_port = 0
+
     def __init__(self, settings: StagingSettings, *, sandboxed: bool = False) -> None:
         self.settings = settings
         self.backend = BackendProcess(settings.backend, settings.work_dir, sandboxed=sandboxed)
@@ -298,6 +301,7 @@ class ProcessBackedEngine:
             _addresses(server),
             functools.partial(production_guard.is_production, settings),
             settings.production.port if settings.production.host else 0,
+            self.served_port,
         ) as monitor:
             yield functools.partial(monitor.evidence, settings.backend.env)
 

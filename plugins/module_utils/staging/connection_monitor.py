@@ -35,6 +35,7 @@ class ConnectionMonitor:
         allowed: address and port of what they may be connected to beside loopback.
         production: whether an address and a port are production's, loopback or not.
         production_port: the only port that is compared with production's.
+        served_port: a port of the programs; their own clients there are no finding.
     """
 
     def __init__(
@@ -43,9 +44,11 @@ class ConnectionMonitor:
         allowed: Iterable[tuple[str, int]],
         production: Callable[[str, int], bool],
         production_port: int,
+        served_port: int = 0,
     ) -> None:
         self._programs, self._allowed = programs, set(allowed)
         self._production, self._production_port = production, production_port
+        self._served_port = served_port
         self._began = self._ended = time.monotonic()
         self._looks = 0
         self._unread = ""
@@ -102,7 +105,7 @@ class ConnectionMonitor:
         read = getattr(process, "net_connections", None) or process.connections
         with _ended():
             for socket in read(kind="inet"):
-                if not socket.raddr:
+                if not socket.raddr or socket.laddr[1] == self._served_port:
                     continue
                 end = (plain_address(socket.raddr[0]), int(socket.raddr[1]))
                 if end not in self._seen and end not in self._harmless:

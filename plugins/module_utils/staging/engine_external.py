@@ -17,11 +17,12 @@ from typing import Any
 
 from ..checks.checks import Evidence
 from ..common.errors import ResilienceError
-from ..common.messages import _
+from ..common.libraries import load_psutil
+from ..common.messages import _, join
 from ..database import marked_database, postgres
-from ..database.connection import administrator, connect
+from ..database.connection import administrator, connect, open_connection
 from ..database.postgres import Binaries, Server
-from . import production_guard, staging_state
+from . import production_guard, shared_server, staging_state
 from .backend_process import ProcessBackedEngine
 from .staging import StagingSettings
 
@@ -32,6 +33,7 @@ class ExternalEngine(ProcessBackedEngine):
     def __init__(self, settings: StagingSettings) -> None:
         super().__init__(settings)
         self.external = settings.external
+        self._first: int | None = None
         self.mark = f"chefwell.resilience staging of {settings.work_dir}"
 
     def binaries(self) -> Binaries:
@@ -78,13 +80,47 @@ class ExternalEngine(ProcessBackedEngine):
 
     @contextlib.contextmanager
     def isolation(self, server: Server) -> Iterator[Callable[[], Evidence]]:
-        """Monitor the application's connections; those of the server are another owner's."""
-        if self.serves():
-            with super().isolation(server) as evidence:
-                yield evidence
-            return
-        text = _("the server is not this staging's own: its connections cannot be seen from here")
-        yield lambda: Evidence(text, skipped=True)
+        """Monitor the application's connections, and the server's where it runs on this host."""
+        with (
+            contextlib.closing(open_connection(server.dsn(self.settings.database))) as connection,
+            self._server_is_here(connection),
+            super().isolation(server) as evidence,
+        ):
+            yield lambda: self._with_the_server(evidence(), connection)
+
+    def programs(self) -> list[int]:
+        """Return staging's programs on this host: the application, and sessions in its database."""
+        if self._first is None:
+            return super().programs()
+        return [
+            *super().programs(),
+            *shared_server.sessions(self._first, self.settings.database),
+        ]
+
+    @contextlib.contextmanager
+    def _server_is_here(self, connection: Any) -> Iterator[None]:
+        """Find the server's first process, if it runs on this host."""
+        number = shared_server.own_process(connection)
+        self._first = load_psutil().Process(number).ppid() if number else None
+        self.served_port = self.external.port if number else 0
+        try:
+            yield
+        finally:
+            self._first, self.served_port = None, 0
+
+    def _with_the_server(self, evidence: Evidence, connection: Any) -> Evidence:
+        """Return the evidence with what is known of the server's own network.
+
+        Where the server runs elsewhere and there is no application, nothing was seen.
+        """
+        if self._first is not None:
+            seen = _("the server's sessions on this host were read as well")
+        else:
+            seen = _("the server's own connections cannot be seen from here")
+        able = shared_server.abilities(connection)
+        return Evidence(
+            join([evidence.evidence, seen, able], "; "), evidence.findings, evidence.skipped
+        )
 
     def down(self) -> list[str]:
         """Stop the backend, and drop the database if it has staging's comment."""
