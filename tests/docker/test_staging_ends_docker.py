@@ -212,6 +212,32 @@ def test_a_clean_up_that_was_killed(kept: DockerHost) -> None:
     assert labelled(kept) == NOTHING
 
 
+def test_a_guest_in_stagings_network(host: DockerHost) -> None:
+    """Somebody's container is in it: the data goes all the same, the guest stays and is named."""
+    assert host.command("setup-staging").returncode == 0
+    engine = host.engine
+    network = NETWORKS[0]
+    engine.docker(
+        *("run", "--detach", "--name", "guest", "--network", network),
+        *("chefwell-test/base:1", "sleep", "600"),
+    )
+    try:
+        cleaned = host.command("cleanup-staging", "--json")
+        assert network in cleaned.stdout + cleaned.stderr, cleaned
+        assert "Traceback" not in cleaned.stderr
+        left = labelled(host)
+        assert left["container"] == left["volume"] == [] and left["network"] != [], left
+        assert engine.docker("inspect", "--format", "{{.State.Running}}", "guest").strip() == "true"
+        # A drill beside the guest has a verdict of its own, and leaves no data either.
+        drill = result(host.command("test-restore-staging", "--json"))
+        assert drill["verdict"] in ("passed", "could_not_verify"), drill
+        assert labelled(host)["volume"] == []
+    finally:
+        engine.docker("rm", "--force", "guest")
+    assert host.command("cleanup-staging", "--json").returncode == 0
+    assert labelled(host) == NOTHING
+
+
 @pytest.mark.parametrize("moment", [1.0, 1.8])
 def test_killed_and_the_next_command_at_once(host: DockerHost, moment: float) -> None:
     """What a killed drill started goes on without it, and makes nothing after the clean-up."""

@@ -290,6 +290,7 @@ def test_names_that_cannot_be_changed_leave_production_as_it_was(
 ) -> None:
     """Another command renames the database at the same time, and does not come to its end."""
     monkeypatch.setattr(recovery_switch, "LOCK_SECONDS", 1)
+    monkeypatch.setattr(recovery, "PRODUCTION_SECONDS", 1)
     with contextlib.closing(psycopg2.connect(**server.dsn("postgres"))) as other:
         other.cursor().execute(f"ALTER DATABASE {PRODUCTION} RENAME TO shop_elsewhere")
         with pytest.raises(ResilienceError, match="names could not be changed") as caught:

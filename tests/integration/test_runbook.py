@@ -198,8 +198,7 @@ FORMATS = {
     "dump.gz": ("-Fc",),
     "sql.gz": ("-Fp",),
     "sql": ("-Fp", "--create", "--clean"),
-    "tar.gz": ("-Ft",),
-    "dump": ("-Fc",),
+    "tar": ("-Ft",),
 }
 
 

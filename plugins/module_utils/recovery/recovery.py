@@ -47,6 +47,8 @@ SESSION = {
     "transaction_timeout": "0",
     "search_path": "pg_catalog, pg_temp",
 }
+# Until an attempt to look into production's own database is given up, which may hang.
+PRODUCTION_SECONDS = 5.0
 DUMP_PROGRAMS = (*postgres.CLIENTS, "pg_dump")
 
 
@@ -93,12 +95,18 @@ def refuse_unconfirmed(confirm: str | None) -> None:
         )
 
 
-def connect(target: RecoveryServer, database: str | None = None) -> Any:
+def connect(
+    target: RecoveryServer,
+    database: str | None = None,
+    *,
+    seconds: float = database_connection.CONNECT_TIMEOUT,
+) -> Any:
     """Return an autocommit connection to the production server.
 
     Args:
         target: the server.
         database: its database; the maintenance database if left out.
+        seconds: until the attempt is given up.
 
     Raises:
         ResilienceError: it cannot be connected to.
@@ -116,6 +124,7 @@ def connect(target: RecoveryServer, database: str | None = None) -> Any:
         option="recovery.host",
         remedy=_("start it, or install one, and check its user and password"),
         settings=SESSION,
+        connect_timeout=seconds,
     )
 
 
@@ -126,7 +135,7 @@ def production_cursor(target: RecoveryServer) -> Iterator[Any]:
     On the day of a recovery that database may be damaged, or closed to connections.
     """
     try:
-        connection = connect(target, target.dbname)
+        connection = connect(target, target.dbname, seconds=PRODUCTION_SECONDS)
     except ResilienceError:
         yield None
         return
