@@ -7,6 +7,7 @@
 from __future__ import annotations
 
 import datetime
+import functools
 import re
 
 from ..common.errors import ResilienceError
@@ -107,12 +108,14 @@ def taken_at(match: re.Match[str]) -> str | None:
     Args:
         match: of an expression of `compiled`.
     """
+    names = match.re.groupindex
+    if "date" in names and "time" in names and "Y" not in names:  # most often, and all digits
+        date, hour = match.group("date", "time")
+        if date and hour and len(date) == 8 and len(hour) == 6:
+            both = date + hour
+            if both.isascii() and both.isdecimal():
+                return _moment(date, hour)
     groups = match.groupdict("")
-    if len(groups) == 2:  # most often: no `Y` is among them, and both are digits
-        date, hour = groups.get("date", ""), groups.get("time", "")
-        plain = len(date) == 8 and len(hour) == 6 and (date + hour).isdecimal()
-        if plain and date.isascii() and hour.isascii():
-            return _moment(date, hour)
     if "Y" in groups:
         date = groups["Y"] + groups["m"] + groups["d"]
         hour = "".join(groups.get(part) or "00" for part in "HMS")
@@ -124,12 +127,22 @@ def taken_at(match: re.Match[str]) -> str | None:
 
 
 def _moment(date: str, hour: str) -> str | None:
-    text = f"{date[:4]}-{date[4:6]}-{date[6:]}T{hour[:2]}:{hour[2:4]}:{hour[4:]}"
+    """Return the moment of eight and six ASCII digits; None where there is no such one."""
+    day = _day(date)
+    if not day or hour[:2] > "23" or hour[2:4] > "59" or hour[4:] > "59":
+        return None
+    return f"{day}T{hour[:2]}:{hour[2:4]}:{hour[4:]}"
+
+
+@functools.lru_cache(maxsize=4096)
+def _day(date: str) -> str:
+    """Return a day as ISO 8601 writes it; empty where the calendar has none such."""
+    text = f"{date[:4]}-{date[4:6]}-{date[6:]}"
     try:
         # strptime says the same, but takes ten times as long.
         datetime.datetime.fromisoformat(text)
     except ValueError:
-        return None
+        return ""
     return text
 
 
