@@ -228,10 +228,6 @@ def test_a_guest_in_stagings_network(host: DockerHost) -> None:
         left = labelled(host)
         assert left["container"] == left["volume"] == [] and left["network"] != [], left
         assert engine.docker("inspect", "--format", "{{.State.Running}}", "guest").strip() == "true"
-        # A drill beside the guest has a verdict of its own, and leaves no data either.
-        drill = result(host.command("test-restore-staging", "--json"))
-        assert drill["verdict"] in ("passed", "could_not_verify"), drill
-        assert labelled(host)["volume"] == []
     finally:
         engine.docker("rm", "--force", "guest")
     assert host.command("cleanup-staging", "--json").returncode == 0
