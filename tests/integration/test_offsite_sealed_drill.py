@@ -6,6 +6,7 @@ import base64
 import datetime
 import hashlib
 import json
+import os
 import re
 import subprocess
 import sys
@@ -36,9 +37,11 @@ __all__ = ["server"]
 
 
 @pytest.fixture
-def client(bed: Testbed, server: Sshd, tmp_path: Path) -> Iterator[SealedClient]:
+def client(
+    bed: Testbed, server: Sshd, tmp_path: Path, request: pytest.FixtureRequest
+) -> Iterator[SealedClient]:
     """A client with one backup of the testbed's database, plain SQL, and its manifest, sealed."""
-    with sealed_client("gate", server, tmp_path) as made:
+    with sealed_client(getattr(request, "param", "gate"), server, tmp_path) as made:
         daily = made.tree / "daily"
         for tier in ("daily", "weekly", "monthly"):
             (made.tree / tier).mkdir(parents=True)
@@ -102,8 +105,14 @@ def test_a_drill_closes_the_chain_in_one_line(
     for language, word in (("en", "Chain"), ("pt_BR", "Cadeia")):
         page = render_html.html_report({"drill": result}, language)
         row = re.search(rf"<dt>{word}</dt><dd class=\"ok\">(.*?)</dd>", page, re.DOTALL)
-        assert row and sealed["sha256"][:12] in row[1] and " → " in row[1], page
-    # A fresh host: the offline key and the public key are all that it has.
+        assert row and sealed["sha256"][:12] in row[1] and " → " in row[1], re.findall(
+            "<dt>.*", page
+        )
+    recover_on_a_fresh_host(bed, client, tmp_path)
+
+
+def recover_on_a_fresh_host(bed: Testbed, client: SealedClient, tmp_path: Path) -> None:
+    """Restore beside production; the offline key and the public key are all that the host has."""
     fresh = client.new_host(tmp_path / "fresh", last_link=client.sync().last_link)
     access = bed.record["postgres"]
     target = restore_settings.RecoveryServer(
@@ -116,6 +125,29 @@ def test_a_drill_closes_the_chain_in_one_line(
     )
     assert recovered["verdict"] == "passed", recovered
     assert any(one["id"] == "sealed" for one in recovered["checks"]), recovered["checks"]
+
+
+@pytest.mark.parametrize("client", ["s3"], indirect=True)
+def test_a_drill_and_a_recovery_from_object_storage(
+    bed: Testbed, client: SealedClient, tmp_path: Path
+) -> None:
+    """S3 by moto's server, a stand-in: there is no S3 server among the packages."""
+    again = client.sync()
+    assert (again.status, again.files_sent) == ("ok", 0), again
+    assert client.in_sync()
+    (backup,) = (client.tree / "daily").glob("*.sql")
+    (file,) = client.root.glob("rclone.conf")
+    listed = subprocess.run(
+        ["rclone", f"--config={file}", "lsf", "-R", "--files-only", "there:copy"],
+        capture_output=True, text=True, check=True, env={"PATH": os.environ["PATH"]},
+    ).stdout.split()  # fmt: skip
+    endings = (".age", ".link", ".manifest.json.age")
+    assert sorted(listed) == sorted(f"daily/{backup.name}{ending}" for ending in endings)
+    result = drill.run(settings_of(bed, client, tmp_path / "drill"), from_offsite=True)
+    assert result["verdict"] == "passed", result
+    check = next(one for one in result["checks"] if one["id"] == "sealed")
+    assert check["status"] == "passed" and "equal link by link" in check["evidence"], check
+    recover_on_a_fresh_host(bed, client, tmp_path)
 
 
 def known_values(bed: Testbed) -> list[str]:

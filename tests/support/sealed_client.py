@@ -154,7 +154,7 @@ class SealedClient:
 
 @contextlib.contextmanager
 def sealed_client(kind: str, server: Sshd, root: Path) -> Iterator[SealedClient]:
-    """A client of a destination: `gate`, `account`, or of rclone `sftp` or `webdav`.
+    """A client of a destination: `gate`, `account`, or of rclone `sftp`, `webdav` or `s3`.
 
     Args:
         kind: of the destination.
