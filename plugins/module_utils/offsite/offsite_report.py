@@ -149,7 +149,8 @@ def alert_conditions(result: SyncResult, catalogue: gettext.NullTranslations) ->
     """
     level = _LEVELS.get(result.status, OK)
     link = _("last link %(link)s", link=result.last_link) if result.last_link else ""
-    reason = translate(catalogue, join([result.message, *result.warnings, link], "; "))[:2000]
+    # Before the warnings, of which many are cut off.
+    reason = translate(catalogue, join([result.message, link, *result.warnings], "; "))[:2000]
     name = f"offsite {result.destination}"
     key = result.name or "default"
     found = [Condition(f"sync:{key}", name, level, level, reason)]
