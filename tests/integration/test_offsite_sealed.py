@@ -41,6 +41,8 @@ def gated(server: Sshd, tmp_path: Path) -> Iterator[SealedClient]:
     """A client of a gated server with the plan's tree after one sealed sync."""
     with sealed_client("gate", server, tmp_path) as made:
         plan_tree(made.tree)
+        newest = max((made.tree / "daily").iterdir())
+        newest.with_name(f"{newest.name}.manifest.json").write_text('{"tables": []}')
         assert made.sync().status == "ok"
         yield made
 
@@ -117,10 +119,11 @@ def test_the_server_hands_out_something_else(
 ) -> None:
     let_read(server)
     fresh = gated.new_host(tmp_path / "fresh")
-    newest = max((gated.copy / "daily").glob("*.age"))
-    older = sorted((gated.copy / "daily").glob("*.age"))[-2]
+    newest = max((gated.copy / "daily").glob("*.gz.age"))
+    older = sorted((gated.copy / "daily").glob("*.gz.age"))[-2]
     link = newest.with_suffix(".link")
-    kept = {path: path.read_bytes() for path in (newest, link, older)}
+    manifest = newest.with_name(f"{newest.stem}.manifest.json.age")
+    kept = {path: path.read_bytes() for path in (newest, link, older, manifest)}
 
     def refused(match: str) -> None:
         with pytest.raises(BackupError, match=match):
@@ -135,6 +138,10 @@ def test_the_server_hands_out_something_else(
     refused("not the one that was signed")
     newest.write_bytes(kept[older])
     refused("not the one that was signed")
+    manifest.write_bytes(kept[manifest][:-1] + bytes([kept[manifest][-1] ^ 1]))
+    refused("not the one that was signed|damaged")
+    manifest.unlink()
+    refused("signed, but not there")
     link.write_bytes(kept[link].replace(b'"number":', b'"number":1', 1))
     refused("forged or altered")
     link.unlink()
@@ -154,7 +161,7 @@ def test_the_server_hands_out_something_else(
 
 
 def test_newer_backups_are_withheld(gated: SealedClient, server: Sshd, tmp_path: Path) -> None:
-    newest = max((gated.copy / "daily").glob("*.age"))
+    newest = max((gated.copy / "daily").glob("*.gz.age"))
     transport = gated.sync_settings().transport
     last = str(transport.ledger.last)
     assert gated.sync().last_link == last

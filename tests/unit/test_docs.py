@@ -124,6 +124,15 @@ def test_every_threat_has_a_test_or_is_not_withstood() -> None:
         assert "`test_" in tests or (not withstands and "**everything" in weakness), threat
 
 
+def test_every_threat_to_a_sealed_copy_has_a_test() -> None:
+    text = (ROOT / "docs" / "security.md").read_text()
+    rows = re.findall(r"^\|(.+)\|$", text.partition("| threat |")[2], re.MULTILINE)[1:]
+    assert len(rows) > 12
+    for row in rows:
+        threat, stands_against, tests = (cell.strip() for cell in row.split("|"))
+        assert stands_against and "`test_" in tests, threat
+
+
 def test_the_page_of_the_tests_names_every_folder_and_every_helper() -> None:
     rows = re.findall(r"^\| `([^`]+)` \|", (ROOT / "tests" / "README.md").read_text(), re.MULTILINE)
     tests = ROOT / "tests"

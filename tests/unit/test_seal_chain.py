@@ -159,6 +159,28 @@ def spoil_bit(copy: Copy) -> None:
     copy.served[copy.paths[2]] = bytes(body)
 
 
+def test_a_bit_flipped_anywhere_in_a_link_or_its_signature_is_found(copy: Copy) -> None:
+    """What is left alone by a flip in the armor's white space is the signed text itself."""
+    body = copy.served[copy.paths[2]]
+    assert body
+    signature = body.index(b"\n") + 1
+    edges = [0, signature - 2, signature - 1, signature, signature + 40, len(body) - 2]
+    chosen = random.Random(18)
+    places = {*edges, *(chosen.randrange(len(body)) for _place in range(60))}
+    for place in sorted(places):
+        for bit in (1, 1 << chosen.randrange(1, 7)):
+            spoilt = bytearray(body)
+            spoilt[place] ^= bit
+            try:
+                read = links.verified(bytes(spoilt), copy.signers)
+            except links.NoLink:
+                continue
+            assert place >= signature and read.position == copy.links[2].position, (place, bit)
+    for end in (*range(0, signature, 97), signature, signature + 100, len(body) - 40):
+        with pytest.raises(links.NoLink):
+            links.verified(body[:end], copy.signers)
+
+
 def cut_link(copy: Copy) -> None:
     copy.served[copy.paths[2]] = (copy.served[copy.paths[2]] or b"")[:-90]
 

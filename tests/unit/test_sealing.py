@@ -10,6 +10,7 @@ import hashlib
 import json
 import os
 import random
+import shutil
 import stat
 import subprocess
 import threading
@@ -268,6 +269,59 @@ def test_a_lost_identity_is_made_again_and_an_old_one_still_opens(tmp_path: Path
     opened = tmp_path / "opened"
     age.open_file(str(target), str(opened), after.identity_files, time_limit=60)
     assert opened.read_bytes() == b"content"
+
+
+def test_a_signing_key_that_was_deleted_counts_no_more(tmp_path: Path) -> None:
+    public = made_identity(tmp_path, "offline")[1]
+    folder = tmp_path / "sealing"
+    settings = SealSettings(recipients=(public,), untested=True)
+    keys.set_up(str(folder), settings)
+    before = keys.load(str(folder), settings)
+    stolen = signatures.sign(b"text", before.signing_key)
+    assert signatures.is_signed_by(b"text", stolen, list(before.signers))
+    for name in ("signing", "signing.pub"):
+        (folder / name).unlink()
+    assert keys.set_up(str(folder), settings)
+    after = keys.load(str(folder), settings)
+    assert after.signers and not set(after.signers) & set(before.signers)
+    assert not signatures.is_signed_by(b"text", stolen, list(after.signers))
+
+
+def test_no_secret_key_is_in_an_argument(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Wrappers around the programs note arguments and environment, and run the real ones."""
+    seen = tmp_path / "seen"
+    programs = tmp_path / "bin"
+    programs.mkdir()
+    for name in ("age", "age-keygen", "ssh-keygen"):
+        wrapper = programs / name
+        wrapper.write_text(
+            f'#!/bin/sh\necho "$0 $*" >> {seen}\nenv >> {seen}\nexec {shutil.which(name)} "$@"\n'
+        )
+        wrapper.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{programs}:{os.environ['PATH']}")
+    offline, public = made_identity(tmp_path, "offline")
+    folder = tmp_path / "sealing"
+    settings = SealSettings(recipients=(public,), untested=True, identity_files=(str(offline),))
+    keys.set_up(str(folder), settings)
+    loaded = keys.load(str(folder), settings)
+    target, _done = sealed(tmp_path, b"content", Path(loaded.recipients_file))
+    age.open_file(str(target), str(tmp_path / "o"), loaded.identity_files, time_limit=60)
+    text = age.seal_text(b"text", loaded.recipients_file)
+    assert age.open_text(text, "x", loaded.identity_files) == b"text"
+    assert signatures.is_signed_by(
+        b"text", signatures.sign(b"text", loaded.signing_key), list(loaded.signers)
+    )
+    log = seen.read_text()
+    for name in ("age ", "age-keygen", "ssh-keygen"):
+        assert f"bin/{name}" in log
+    secrets = [
+        line
+        for path in (offline, folder / "identity", folder / "signing")
+        for line in path.read_text().splitlines()
+        if not line.startswith(("#", "-"))
+    ]
+    assert len(secrets) >= 5
+    assert [secret for secret in secrets if secret in log] == []
 
 
 @pytest.mark.parametrize("name", ["identity", "signing"])
