@@ -12,7 +12,10 @@ from ansible_collections.chefwell.resilience.plugins.module_utils.common.errors 
     BackupError,
     ResilienceError,
 )
-from ansible_collections.chefwell.resilience.plugins.module_utils.server import placement
+from ansible_collections.chefwell.resilience.plugins.module_utils.server import (
+    placement,
+    server_job,
+)
 from support.backup_trees import add_backup, plan_tree
 from support.gated_backup_server import store
 from support.sealed_client import SealedClient, let_read, sealed_client
@@ -101,14 +104,18 @@ def test_sealed_sent_once_and_compared(client: SealedClient, server: Sshd, tmp_p
     assert fresh.fetch(tmp_path / "there").read_bytes() == new.read_bytes()
 
 
-def test_a_rotten_copy_is_sealed_and_sent_again(gated: SealedClient) -> None:
+def test_a_rotten_copy_is_found_by_both_sides_sealed_and_sent_again(
+    gated: SealedClient, server: Sshd
+) -> None:
     newest = max((gated.tree / "daily").glob("*.gz"))
-    path = gated.copy / "daily" / f"{newest.name}.age"
-    body = path.read_bytes()
-    status = path.stat()
-    path.write_bytes(body[:-1] + bytes([body[-1] ^ 1]))
-    os.utime(path, ns=(status.st_mtime_ns, status.st_mtime_ns))
+    rotten = [f"daily/{newest.name}{end}" for end in (".age", ".link", ".manifest.json.age")]
+    for name in rotten:
+        path = gated.copy / name
+        body, status = path.read_bytes(), path.stat()
+        path.write_bytes(body[:-1] + bytes([body[-1] ^ 1]))
+        os.utime(path, ns=(status.st_mtime_ns, status.st_mtime_ns))
     assert not gated.in_sync()
+    assert sorted(server_job.run(store(server)).rotten) == sorted(rotten)
     repaired = gated.sync()
     assert repaired.sent == (f"daily/{newest.name}",), repaired
     assert gated.in_sync()

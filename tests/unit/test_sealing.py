@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import hashlib
 import json
 import os
@@ -13,6 +14,7 @@ import random
 import shutil
 import stat
 import subprocess
+import sys
 import threading
 from pathlib import Path
 
@@ -48,6 +50,7 @@ from ansible_collections.chefwell.resilience.plugins.module_utils.sealing.seal_s
 )
 
 # Around the 64 KiB blocks of age's format.
+COLLECTIONS = Path(__file__).resolve().parents[2] / "build" / "collections"
 SIZES = (0, 1, 65535, 65536, 65537, 200000)
 
 
@@ -133,6 +136,63 @@ def test_a_foreign_identity_and_a_missing_one_are_named(
         with pytest.raises(ResilienceError, match="identity cannot be used") as caught:
             age.open_file(str(target), str(tmp_path / "out"), [str(bad)], time_limit=60)
         assert not isinstance(caught.value, BackupError)
+
+
+@pytest.mark.parametrize("kind", ["ed25519", "rsa"])
+def test_an_ssh_key_opens_what_is_sealed_for_it(tmp_path: Path, kind: str) -> None:
+    """The owner may keep an SSH key as the offline key; its comment is no part of it."""
+    key, folder = tmp_path / "key", tmp_path / "sealing"
+    subprocess.run(
+        ["ssh-keygen", "-q", "-t", kind, "-N", "", "-C", "owner, 2026", "-f", key], check=True
+    )
+    public = key.with_suffix(".pub").read_text().strip()
+    settings = SealSettings(recipients=(public,), identity_files=(str(key),))
+    keys.set_up(str(folder), settings)
+    (proof,) = keys.status(str(folder), settings)["proofs"]
+    word = age.open_text(proof["test"], "test", [str(key)]).decode().strip()
+    proved = dataclasses.replace(settings, opened=word)
+    keys.set_up(str(folder), proved)
+    loaded = keys.load(str(folder), proved)
+    target, done = sealed(tmp_path, b"content", Path(loaded.recipients_file))
+    for identities in ([str(key)], [str(folder / "identity")], loaded.identity_files):
+        opened = age.open_file(str(target), str(tmp_path / "o"), identities, time_limit=60)
+        assert opened == done and (tmp_path / "o").read_bytes() == b"content"
+
+
+_MEMORY = """
+import json, re, sys
+sys.path.insert(0, sys.argv[1])
+from ansible_collections.chefwell.resilience.plugins.module_utils.sealing import age
+peaks = []
+def peak():
+    # The programs that were started have ended: of them, getrusage(2) knows the largest.
+    import resource
+    own = re.search(r"VmHWM:\\s+(\\d+)", open("/proc/self/status").read())[1]
+    peaks.append([int(own) << 10, resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss << 10])
+plain, target, opened, recipients, identity = sys.argv[2:]
+peak()
+age.seal(plain, target, recipients, time_limit=60)
+age.open_file(target, opened, [identity], time_limit=60)
+peak()
+print(json.dumps(peaks))
+"""
+
+
+def test_memory_does_not_grow_with_the_file(tmp_path: Path, pair: tuple[Path, Path]) -> None:
+    identity, recipients = pair
+    plain = tmp_path / "plain"
+    with plain.open("wb") as file:
+        file.truncate(100 << 20)
+    places = [str(tmp_path / "sealed"), str(tmp_path / "opened"), str(recipients), str(identity)]
+    done = subprocess.run(
+        [sys.executable, "-c", _MEMORY, str(COLLECTIONS), str(plain), *places],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    (before, _programs), (after, programs) = json.loads(done.stdout)
+    assert after - before < 16 << 20 and programs < 80 << 20, done.stdout
+    assert os.path.getsize(places[1]) == 100 << 20
 
 
 def test_a_file_that_changes_is_not_sealed(tmp_path: Path, pair: tuple[Path, Path]) -> None:
