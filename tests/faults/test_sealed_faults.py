@@ -13,7 +13,7 @@ __all__ = ["server"]
 
 
 def test_b13_a_sealed_sync_killed(fault, server: Sshd, tmp_path: Path) -> None:
-    number = rounds(2, 50)
+    number = rounds(1, 50)
     fault.cause(f"SIGKILL to {2 * number} syncs that seal, at random moments")
     for kind in ("gate", "account"):
         with sealed_client(kind, server, tmp_path / kind) as client:

@@ -241,10 +241,12 @@ def test_a_plain_copy_becomes_sealed_night_by_night(
             for path in client.tree.glob("*/*.gz"):
                 name = str(path.relative_to(client.tree))
                 assert name in held or f"{name}.age" in held
-            verified = client.verify(full=True)
+            is_sealed = not [name for name in held if name.endswith(".gz")]
+            # The first and the last night read every byte.
+            verified = client.verify(full=night == 0 or is_sealed)
             assert verified["comparison"]["in_sync"], verified["comparison"]
             left = [one for one in verified["weaker"] if "readable" in one]
-            if not [name for name in held if name.endswith(".gz")]:
+            if is_sealed:
                 assert not left
                 break
             assert left
