@@ -146,13 +146,21 @@ class SealedFetching:
         sealed_bytes = sum(content.sealed_bytes for _name, content in parts.values())
         self._require_room(sealed_bytes + sum(one.bytes for _name, one in parts.values()), folder)
         sealed = tempfile.mkdtemp(prefix=".sealed-", dir=folder)
+        opened: list[str] = []
         try:
             self.inner.fetch([name for name, _content in parts.values()], sealed)
             for path, (name, content) in parts.items():
                 target = os.path.join(folder, path)
                 os.makedirs(os.path.dirname(target), mode=0o755, exist_ok=True)
+                opened.append(target)
                 self._open(os.path.join(sealed, name), target, path, content)
                 os.unlink(os.path.join(sealed, name))
+        except BaseException:
+            # A backup without its manifest looks whole, and is readable.
+            for target in opened:
+                with contextlib.suppress(OSError):
+                    os.unlink(target)
+            raise
         finally:
             shutil.rmtree(sealed, ignore_errors=True)
         for path in paths:
