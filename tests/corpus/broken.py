@@ -195,6 +195,13 @@ CASES = {
         *("sequence.behind", "sequence.differs"),
         names="tenant_a.products_id_seq is at 12",
     ),
+    "a sequence behind its column, unlike production": _broken(
+        "stores",
+        "SELECT setval('tenant_a.products_id_seq', 12)",
+        *("sequence.behind", "sequence.differs"),
+        names="tenant_a.products_id_seq is at 12, in production it was at",
+        manifest=True,
+    ),
     "a sequence elsewhere": _broken(
         "objects", "SELECT setval('public.down', -40)", "sequence.differs"
     ),

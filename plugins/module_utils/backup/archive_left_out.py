@@ -21,6 +21,7 @@ from .sql_left_out import LeftOut
 
 # A subscription connects to another server, and its database cannot be dropped.
 ALWAYS = ("SUBSCRIPTION", "SUBSCRIPTION TABLE")
+EVENT_TRIGGER = "EVENT TRIGGER"
 # Passwords for other servers, which name roles, and labels of security modules.
 LINKS = ("USER MAPPING", "SECURITY LABEL")
 
@@ -31,20 +32,37 @@ def names(entries: Iterable[Entry], left_out: LeftOut) -> Counter[str]:
     return Counter(entry.kind for entry in entries if entry.kind in kinds)
 
 
+def stands_last(entry: Entry) -> bool:
+    """Return whether an entry is restored when all others are there.
+
+    An event trigger fires while the rest is restored, on each refresh of a materialized view: it
+    may forbid that, or write rows that production does not have.
+    """
+    return entry.kind == EVENT_TRIGGER or (
+        entry.kind == "COMMENT" and entry.name.startswith(EVENT_TRIGGER + " ")
+    )
+
+
 @contextlib.contextmanager
-def list_file(entries: Iterable[Entry], left_out: LeftOut) -> Iterator[str]:
+def list_file(entries: Iterable[Entry], left_out: LeftOut, *, last: bool) -> Iterator[str]:
     """Yield a file for `pg_restore --use-list` with the entries that are restored.
 
-    It is empty text where nothing is left out, and then no list is needed.
+    It is empty text where all of them are, and then no list is needed.
+
+    Args:
+        entries: of the archive.
+        left_out: what is not restored of them.
+        last: list the entries that `stands_last` names, instead of those before them.
     """
     entries = list(entries)
     kinds = names(entries, left_out)
-    if not kinds:
+    chosen = [one for one in entries if one.kind not in kinds and stands_last(one) == last]
+    if len(chosen) == len(entries):
         yield ""
         return
     with tempfile.NamedTemporaryFile("w", encoding="ascii", suffix=".list") as file:
         # pg_restore reads the number and takes the rest of the line for a comment.
-        file.writelines(f"{entry.dump_id};\n" for entry in entries if entry.kind not in kinds)
+        file.writelines(f"{entry.dump_id};\n" for entry in chosen)
         file.flush()
         os.chmod(file.name, 0o644)
         yield file.name

@@ -77,11 +77,13 @@ class Expectation:
             `version`.
         structure: the definitions of all objects, as `Structure.to_dict` gives them; only a
             manifest has them, as well as the next two.
-        sequence_positions: with two more members, the last value when the snapshot was taken, and
-            the step.
+        sequence_positions: with two more members, the last value when the snapshot was taken,
+            empty before the first, and the step.
         large_object_digests: by identifier.
         without_rows: tables whose rows the dump leaves out; of a whole dump each has an entry for
             them, also where there are none.
+        unlogged: those whose rows a crash loses, and the dump leaves out (of a standby server
+            pg_dump cannot read them).
         others: kinds that no check covers, and how many there are of each.
     """
 
@@ -118,6 +120,7 @@ class Expectation:
     sequence_positions: set[ObjectName] = dataclasses.field(default_factory=set)
     large_object_digests: dict[str, str] = dataclasses.field(default_factory=dict)
     without_rows: set[ObjectName] = dataclasses.field(default_factory=set)
+    unlogged: set[ObjectName] = dataclasses.field(default_factory=set)
     others: dict[str, int] = dataclasses.field(default_factory=dict)
 
     def to_dict(self) -> dict[str, Any]:
@@ -191,7 +194,9 @@ def from_entries(
         # The rows of a partitioned table are its partitions'.
         partitioned = entry.kind == "TABLE" and "\nPARTITION BY " in entry.definition
         if entry.kind == "TABLE" and not partitioned and _in_comment(entry) not in with_rows:
-            expected.without_rows.add((entry.schema, entry.name))
+            unlogged = entry.definition.startswith("CREATE UNLOGGED TABLE ")
+            left_out = expected.unlogged if unlogged else expected.without_rows
+            left_out.add((entry.schema, entry.name))
         if rows and partitioned and expected.rows[entry.schema, entry.name] is None:
             expected.rows[entry.schema, entry.name] = 0
     expected.locale = database_locale.of(entries)

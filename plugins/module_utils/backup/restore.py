@@ -28,6 +28,7 @@ from . import (
     sql_loader,
 )
 from .archive import Archive
+from .archive_left_out import stands_last
 from .plain_dump import PlainDump
 from .sql_left_out import DATABASE_SETTING, LeftOut
 
@@ -190,11 +191,10 @@ def _restore_archive(
     count = (jobs or best_jobs(archive)) if archive.format in PARALLEL else 1
     left_out, entries = _left_out(options), archive.toc.entries
 
-    def attempt(replace: bool) -> tuple[list[str], process.ProcessResult]:
-        not_set = create(replace)
-        with archive_left_out.list_file(entries, left_out) as path:
+    def run(*, last: bool) -> process.ProcessResult:
+        with archive_left_out.list_file(entries, left_out, last=last) as path:
             lists = [f"--use-list={path}"] if path else []
-            return not_set, process.run(
+            return process.run(
                 _command(archive, server, database, [*options, *lists, f"--jobs={count}"]),
                 time_limit=time_limit - (time.monotonic() - started),
                 env={
@@ -205,6 +205,15 @@ def _restore_archive(
                 },
                 cwd="/",
             )
+
+    def attempt(replace: bool) -> tuple[list[str], process.ProcessResult]:
+        not_set = create(replace)
+        outcome = run(last=False)
+        if outcome.timed_out or outcome.cut_off or not any(map(stands_last, entries)):
+            return not_set, outcome
+        after = run(last=True)
+        code, errors = outcome.code or after.code, outcome.errors + after.errors
+        return not_set, after._replace(code=code, errors=errors)
 
     not_set, outcome = attempt(replace)
     if count > 1 and restore_errors.DEADLOCK.search(outcome.errors):

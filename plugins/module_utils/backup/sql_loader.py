@@ -54,6 +54,8 @@ _TARGET = re.compile(
     rb"(" + sql_words.NAME + rb"(?:\." + sql_words.NAME + rb")?)",
     re.IGNORECASE,
 )
+# As pg_dump writes what `archive_left_out.stands_last` names.
+_EVENT_TRIGGER = re.compile(rb"(?:CREATE|ALTER|COMMENT ON) EVENT TRIGGER ", re.IGNORECASE)
 
 
 @dataclasses.dataclass
@@ -127,6 +129,8 @@ class _Loader:
         self._foreign: set[bytes] = set()
         self._inserts: list[sql_lexer.Piece] = []
         self._inserts_size = 0
+        # Event triggers, which would fire on what is still to come.
+        self._last: list[sql_lexer.Piece] = []
 
     def run(self) -> None:
         """Execute all of it.
@@ -145,12 +149,18 @@ class _Loader:
                 self._collect(piece)
             elif piece.kind == sql_lexer.STATEMENT:
                 self._send()
-                self._statement(piece)
+                if _EVENT_TRIGGER.match(piece.text) and piece.whole:
+                    self._last.append(piece)
+                else:
+                    self._statement(piece)
             elif piece.kind == sql_lexer.META:
                 self._meta(piece)
             elif piece.kind == sql_lexer.COMMENT and _HEADER.match(piece.text):
                 self._cleaning = False
         self._send()
+        last, self._last = self._last, []
+        for piece in last:
+            self._statement(piece)
         if contents:
             self.done.contents = contents.result()
 

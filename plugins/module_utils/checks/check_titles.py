@@ -39,6 +39,7 @@ TITLES: Mapping[str, Message] = {
     "isolation": _("Staging isolation"),
     "production": _("Comparison with production"),
     "previous": _("Comparison with the last drill"),
+    "numbering": _("Gaps in the archive's numbers"),
     "sealed": _("Chain from production to the restored content"),
     "transfer": _("Transfer into production"),
 }

@@ -46,6 +46,14 @@ KINDS = {
         "Dump without `--schema-only`, `--section` and `--exclude-table-data`. Where the rows are "
         "left out on purpose, ignore the finding of that table, with the reason.",
     ),
+    "archive.numbers_missing": Kind(
+        "pg_dump numbered more tables and schemas than the archive has: `-n`, `-N`, `-t` or `-T` "
+        "left some out, or sessions had temporary tables. That proves nothing, so the check is "
+        "skipped, and the drill could not verify the backup.",
+        "Dump the whole database. Where that was done, write a manifest (`backup-manifest.sh`) or "
+        "name a user of production (`staging_restore_database`), which show it for certain; or "
+        "ignore the finding, with the reason.",
+    ),
     "restore.error": Kind(
         "Something did not restore.",
         "Read PostgreSQL's message; restore by hand the object that it names.",

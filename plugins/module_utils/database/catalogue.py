@@ -81,6 +81,12 @@ JOIN pg_namespace n ON n.oid = c.relnamespace
 WHERE a.attnum > 0 AND NOT a.attisdropped AND c.relkind IN ('r', 'p', 'f') AND {_USER_SCHEMA}
  AND {_not_of_extension("pg_class", "c")}"""
 
+_OID_COLUMNS = f"""
+SELECT count(*) FROM pg_attribute a JOIN pg_class c ON c.oid = a.attrelid
+JOIN pg_namespace n ON n.oid = c.relnamespace JOIN pg_type t ON t.oid = a.atttypid
+WHERE a.attnum > 0 AND NOT a.attisdropped AND c.relkind = 'r' AND {_USER_SCHEMA}
+ AND 'oid'::regtype IN (t.oid, t.typbasetype) AND {_not_of_extension("pg_class", "c")}"""
+
 _TYPES = f"""
 SELECT n.nspname, t.typname FROM pg_type t JOIN pg_namespace n ON n.oid = t.typnamespace
 WHERE {_USER_SCHEMA} AND {_not_of_extension("pg_type", "t")}"""
@@ -265,6 +271,10 @@ class Catalogue:
     def large_object_digests(self) -> dict[str, str]:
         """Return a digest of the content of each large object."""
         return dict(self.rows(LARGE_OBJECT_DIGESTS))
+
+    def oid_columns(self) -> int:
+        """Return how many columns of tables may refer to large objects: of type oid or its kind."""
+        return int(self.rows(_OID_COLUMNS)[0][0])
 
     def partitions(self) -> dict[ObjectName, list[tuple[ObjectName, bool]]]:
         """Return the partitions that hold rows, each with what it is a partition of.

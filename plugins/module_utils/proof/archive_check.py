@@ -51,7 +51,10 @@ def evidence(
             " dump lacks rows for it, a manifest would",
             count=len(expected.row_security),
         )
-    text = join([ready.proof, compared, beside, whole, unknown, *set_aside], "; ")
+    unlogged = ""
+    if expected.unlogged:
+        unlogged = _("unlogged tables without their rows: %(count)d", count=len(expected.unlogged))
+    text = join([ready.proof, compared, beside, whole, unlogged, unknown, *set_aside], "; ")
     return checks.Evidence(text, findings)
 
 

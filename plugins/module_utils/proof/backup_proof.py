@@ -19,6 +19,7 @@ from typing import Any, Protocol
 
 from ..backup import (
     archive,
+    archive_numbers,
     backup_digest,
     database_locale,
     expectation,
@@ -28,6 +29,7 @@ from ..backup import (
     roles_needed,
 )
 from ..backup.archive import Archive
+from ..backup.archive_numbers import Numbers
 from ..backup.expectation import Expectation
 from ..backup.manifest import Manifest
 from ..checks import checks
@@ -42,7 +44,14 @@ from ..staging import isolation
 from ..validation import previous_counts, production_drift, restore_validation
 from ..validation.api_probe import Api
 from ..validation.check_context import ValidationSettings
-from . import archive_check, backup_source, drill_counts, drill_result, sealed_chain
+from . import (
+    archive_check,
+    backup_source,
+    drill_counts,
+    drill_result,
+    numbering,
+    sealed_chain,
+)
 from .backup_source import BackupSource
 from .phases import Phases
 from .proof_settings import COULD_NOT_VERIFY, FAILED, PASSED, ProofSettings
@@ -145,6 +154,7 @@ class BackupProof:
         self.validation: dict[str, Any] = {}
         # Whether only a part of the backup is restored.
         self._part = False
+        self._numbers: Numbers | None = None
 
     def attempt(self, work: Callable[[], object]) -> tuple[str, str]:
         """Do some work, and return the verdict and why there is none.
@@ -213,6 +223,7 @@ class BackupProof:
         self._part = ready is not whole
         # A manifest names all of the backup, so it does not state what a part must hold.
         known = None if self._part else known
+        self._numbers = archive_numbers.read(whole.toc)
         expected = self._expectation(ready, known, digest)
         with self.phases.phase(place.phase):
             prepared.result()
@@ -256,6 +267,7 @@ class BackupProof:
         drift = self._production_drift()
         if not expected.digests and (drift is None or drift.skipped):
             self._compare_with_previous()
+            self._look_for_gaps(server)
 
     def all_checks(self) -> list[dict[str, Any]]:
         """Return every check that was made."""
@@ -392,6 +404,15 @@ class BackupProof:
             )
         self.add_step("previous", evidence)
 
+    def _look_for_gaps(self, server: Server) -> None:
+        """Look whether the archive's own numbers show that something was left out."""
+        if self._numbers:
+            found = numbering.evidence(
+                self._numbers, server, self.place.database, self.backup["file"]
+            )
+            if found:
+                self.add_step(numbering.CHECK, found)
+
     def _verdict(self) -> tuple[str, str]:
         """Return the verdict of the checks, and why there is none.
 
@@ -408,7 +429,13 @@ class BackupProof:
             return COULD_NOT_VERIFY, _(
                 "a check was cut off (%(check)s): %(why)s", check=cut_off[0]["id"], why=why
             )
-        return (FAILED if proving else PASSED), ""
+        if proving or not self.place.throwaway:
+            return (FAILED if proving else PASSED), ""
+        gaps = next((check for check in self.steps if check["id"] == numbering.CHECK), None)
+        if gaps and gaps["findings"]:
+            # A recovery says so as well, and leaves it to people.
+            return COULD_NOT_VERIFY, _("something may have been left out; see its check")
+        return PASSED, ""
 
 
 def _is_cut_off(check: dict[str, Any]) -> bool:

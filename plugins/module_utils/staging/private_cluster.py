@@ -50,6 +50,9 @@ SETTINGS = {
     "log_min_messages": "warning",
     "logging_collector": "off",
 }
+# Settings that PostgreSQL has since some version. A trigger on logins would run for each check, and
+# might write or refuse.
+SINCE = {"event_triggers": (17, "off")}
 SUPERUSER = "postgres"
 PORT = 5432
 # A Unix socket's path may have 107 bytes (sockaddr_un, unix(7)); `/.s.PGSQL.5432` takes 14.
@@ -151,6 +154,11 @@ class Cluster:
                     f"--unix_socket_directories={sockets}",
                     f"--port={PORT}",
                     *(f"--{name}={value}" for name, value in SETTINGS.items()),
+                    *(
+                        f"--{name}={value}"
+                        for name, (since, value) in SINCE.items()
+                        if self.binaries.major >= since
+                    ),
                 ),
             ],
             log_path=self.log,

@@ -7,10 +7,11 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 from ..backup.expectation import SOURCES
+from ..checks import checks
 from ..checks.checks import Evidence
 from ..checks.findings import Finding
 from ..common.messages import Message, _, join, ngettext
@@ -219,9 +220,11 @@ def sequences(context: CheckContext) -> Evidence:
         and values[schema, name] != (int(value) if called == "true" else None)
     ]
     moved_back = _moved_back(context, values)
-    behind, fed = _behind(context)
+    moved = {one.subject for one in (*differing, *moved_back)}
+    behind, as_before, fed = _behind(context, moved)
     compared_too = _("%(count)d of them compared with their columns", count=fed)
-    evidence = join([presence.evidence, compared_too])
+    taken = checks.named(as_before, ", ") if as_before else ""
+    evidence = join([presence.evidence, compared_too, taken])
     return Evidence(evidence, [*presence.findings, *differing, *moved_back, *behind])
 
 
@@ -229,26 +232,43 @@ def _position(value: int | None) -> str:
     return _("its beginning") if value is None else str(value)
 
 
-def _behind(context: CheckContext) -> tuple[list[Finding], int]:
+def _behind(
+    context: CheckContext, moved: Collection[str]
+) -> tuple[list[Finding], list[Message], int]:
+    """Return the sequences whose next value is taken, those of production, and how many were seen.
+
+    Where a sequence stands as in production, its next value was taken there, too: its owner must
+    know, but the backup is not at fault.
+
+    Args:
+        context: what the database holds and must hold.
+        moved: the sequences that do not stand as in production.
+    """
     sequences = context.catalogue.unique_column_sequences()
     batches = [sequences[start : start + BATCH] for start in range(0, len(sequences), BATCH)]
     results = parallel_queries.each(context.catalogue.connection, batches, _collisions)
-    behind = [
-        Finding(
-            "sequence.behind",
-            f"{schema}.{name}",
-            _(
+    known = {key[:2] for key in context.expected.sequence_positions}
+    behind, as_before = [], []
+    for batch in results:
+        for (schema, name, *column, _step, _only), last, following in batch:
+            sequence = dotted_name((schema, name))
+            values = {"next": following, "column": dotted_name(column), "sequence": sequence}
+            if (schema, name) in known and sequence not in moved:
+                as_before.append(
+                    _(
+                        "in production, too, the next value %(next)s of %(sequence)s is in"
+                        " %(column)s already",
+                        **values,
+                    )
+                )
+                continue
+            text = _(
                 "%(sequence)s is at %(found)s, its next value %(next)s is in %(column)s already",
-                sequence=f"{schema}.{name}",
                 found=_position(last),
-                next=following,
-                column=f"{table_schema}.{table}.{column}",
-            ),
-        )
-        for batch in results
-        for (schema, name, table_schema, table, column, *_rest), last, following in batch
-    ]
-    return behind, len(sequences)
+                **values,
+            )
+            behind.append(Finding("sequence.behind", sequence, text))
+    return behind, as_before, len(sequences)
 
 
 def _collisions(
@@ -286,7 +306,7 @@ def _moved_back(context: CheckContext, values: Mapping[ObjectName, int | None]) 
     findings = []
     for schema, name, value, step in sorted(context.expected.sequence_positions):
         key, forwards = (schema, name), int(step) > 0
-        if key not in values:
+        if key not in values or not value:
             continue
         found = values[key]
         if found is None or (found < int(value) if forwards else found > int(value)):
@@ -383,7 +403,15 @@ def large_objects(context: CheckContext) -> Evidence:
                 text = _("large object %(number)s has other content", number=identifier)
                 findings.append(Finding("large_object.differs", identifier, text))
     evidence = _("%(found)d/%(expected)d large objects", found=found, expected=expected)
-    return Evidence(evidence, findings)
+    referring = 0 if expected or digests else context.catalogue.oid_columns()
+    unknown = ngettext(
+        "%(count)d column of type oid: whether large objects were left out (--no-blobs) only a"
+        " manifest shows",
+        "%(count)d columns of type oid: whether large objects were left out (--no-blobs) only a"
+        " manifest shows",
+        referring,
+    )
+    return Evidence(join([evidence, unknown if referring else ""], "; "), findings)
 
 
 def query(context: CheckContext, configured: Mapping[str, Any]) -> Evidence:
