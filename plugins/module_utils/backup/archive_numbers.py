@@ -18,7 +18,7 @@ import re
 
 from .archive_toc import Toc
 
-# Before the first relation stand extensions, schemas and relations of PostgreSQL itself.
+# What is missing before the first one is not seen: schemas for temporary tables are numbered there.
 RELATIONS = frozenset({"TABLE", "FOREIGN TABLE", "VIEW", "MATERIALIZED VIEW", "SEQUENCE"})
 _COMPOSITE = re.compile(r"CREATE TYPE [^\n]*? AS \(")
 
@@ -28,18 +28,12 @@ class Numbers:
     """Of the relations of an archive.
 
     Attributes:
-        first: the lowest one.
         missing: how many are missing between the lowest and the highest.
         composites: composite types in the archive, which take a number among the relations.
-        uses_public: whether the schema `public` has a relation.
-        server_version: of the server that was dumped.
     """
 
-    first: int
     missing: int
     composites: int
-    uses_public: bool
-    server_version: str
 
 
 def read(toc: Toc) -> Numbers | None:
@@ -52,9 +46,6 @@ def read(toc: Toc) -> Numbers | None:
     numbers = {entry.dump_id for entry in relations}
     types = (entry.definition for entry in toc.entries if entry.kind == "TYPE")
     return Numbers(
-        min(numbers),
         max(numbers) - min(numbers) + 1 - len(numbers),
         sum(_COMPOSITE.match(one) is not None for one in types),
-        any(entry.schema == "public" for entry in relations),
-        toc.server_version,
     )

@@ -47,9 +47,9 @@ KINDS = {
         "left out on purpose, ignore the finding of that table, with the reason.",
     ),
     "archive.numbers_missing": Kind(
-        "pg_dump numbered more tables and schemas than the archive has: `-n`, `-N`, `-t` or `-T` "
-        "left some out, or sessions had temporary tables. That proves nothing, so the check is "
-        "skipped, and the drill could not verify the backup.",
+        "pg_dump numbered more tables, views and sequences than the archive has: `-n`, `-N`, `-t` "
+        "or `-T` left some out, or sessions had temporary tables. That proves nothing, so the "
+        "check is skipped, and the drill could not verify the backup.",
         "Dump the whole database. Where that was done, write a manifest (`backup-manifest.sh`) or "
         "name a user of production (`staging_restore_database`), which show it for certain; or "
         "ignore the finding, with the reason.",

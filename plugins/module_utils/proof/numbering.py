@@ -11,7 +11,6 @@ something is missing: no gap does not prove that an archive is whole.
 from __future__ import annotations
 
 import contextlib
-import re
 
 from ..backup.archive_numbers import Numbers
 from ..checks.checks import Evidence
@@ -22,16 +21,11 @@ from ..database.connection import open_connection
 from ..database.postgres import Server
 
 CHECK = "numbering"
-# Objects of initdb have identifiers below 16384 (FirstNormalObjectId in access/transam.h).
-_BEFORE = """
-SELECT (SELECT count(*) FROM pg_extension)
- + (SELECT count(*) FROM pg_namespace WHERE nspname !~ '^pg_(toast_)?temp_')
- + (SELECT count(*) FROM pg_class WHERE oid < 16384
-   AND relkind IN ('r', 'S', 'v', 'c', 'm', 'f', 'p'))"""
+# A composite type of an extension has a relation that is no member itself.
 _OF_EXTENSIONS = """
-SELECT count(*) FROM pg_depend d JOIN pg_class c ON c.oid = d.objid
-WHERE d.deptype = 'e' AND d.classid = 'pg_class'::regclass
- AND c.relkind IN ('r', 'S', 'v', 'c', 'm', 'f', 'p')"""
+SELECT count(*) FROM pg_class c WHERE c.relkind IN ('r', 'S', 'v', 'c', 'm', 'f', 'p')
+ AND EXISTS (SELECT 1 FROM pg_depend d WHERE d.deptype = 'e'
+  AND (d.classid, d.objid) IN (('pg_class'::regclass, c.oid), ('pg_type'::regclass, c.reltype)))"""
 
 
 def evidence(numbers: Numbers, server: Server, database: str, file: str) -> Evidence | None:
@@ -47,20 +41,14 @@ def evidence(numbers: Numbers, server: Server, database: str, file: str) -> Evid
         of_extensions = int(catalogue.rows(_OF_EXTENSIONS)[0][0])
         # Other versions of an extension have a few relations more or less.
         missing = numbers.missing - numbers.composites - 2 * of_extensions
-        before = 0
-        major = re.match(r"\d+", numbers.server_version)
-        if numbers.uses_public and major and int(major[0]) == connection.server_version // 10000:
-            before = numbers.first - 1 - int(catalogue.rows(_BEFORE)[0][0]) - of_extensions
-    # Each session that had temporary tables has two schemas for them, for ever.
-    lacking = max(missing, 0) + (before if before > 0 and before % 2 else 0)
-    if not lacking:
+    if missing <= 0:
         return None
     text = ngettext(
-        "pg_dump numbered %(count)d relation or schema that is not in the archive: left out by -n,"
-        " -N, -t or -T, or a temporary table of that moment",
-        "pg_dump numbered %(count)d relations or schemas that are not in the archive: left out by"
-        " -n, -N, -t or -T, or temporary tables of that moment",
-        lacking,
+        "pg_dump numbered %(count)d relation that is not in the archive: left out by -n, -N, -t or"
+        " -T, or a temporary table of that moment",
+        "pg_dump numbered %(count)d relations that are not in the archive: left out by -n, -N, -t"
+        " or -T, or temporary tables of that moment",
+        missing,
     )
     found = Finding("archive.numbers_missing", file, text)
     return Evidence(
