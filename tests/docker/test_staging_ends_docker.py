@@ -228,6 +228,9 @@ def test_a_guest_in_stagings_network(host: DockerHost) -> None:
         left = labelled(host)
         assert left["container"] == left["volume"] == [] and left["network"] != [], left
         assert engine.docker("inspect", "--format", "{{.State.Running}}", "guest").strip() == "true"
+        # The staging was set up for people, and stands again after a drill.
+        drill = result(host.command("test-restore-staging", "--json"))
+        assert drill["verdict"] == "passed", drill
     finally:
         engine.docker("rm", "--force", "guest")
     assert host.command("cleanup-staging", "--json").returncode == 0
