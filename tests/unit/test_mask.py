@@ -47,6 +47,11 @@ WRITTEN = [
     urllib.parse.quote,
     urllib.parse.quote_plus,
     repr,
+    # A response that repeats its request, in a report that is JSON, and in a page of that.
+    lambda text: json.dumps(json.dumps({"password": text})),
+    lambda text: json.dumps(json.dumps(text), ensure_ascii=False),
+    lambda text: html.escape(json.dumps({"password": text}, ensure_ascii=False)),
+    lambda text: html.escape(json.dumps(json.dumps(text))),
 ]
 
 

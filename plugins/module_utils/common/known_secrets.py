@@ -112,18 +112,26 @@ def _parts(address: str) -> list[str]:
 
 
 def _forms(secret: str) -> set[str]:
-    """Return the ways in which JSON, HTML, addresses and Python write a value."""
+    """Return the ways in which JSON, HTML, addresses and Python write a value.
+
+    JSON also within JSON: a response that repeats its request stands in a report that is JSON.
+    """
+    once = _json_forms(secret)
+    twice = {form for one in once for form in _json_forms(one)}
+    plain = {secret, *once, *twice}
     return {
-        secret,
-        json.dumps(secret)[1:-1],
-        json.dumps(secret, ensure_ascii=False)[1:-1],
-        html.escape(secret),
-        html.escape(secret, quote=False),
+        *plain,
+        *(html.escape(one) for one in plain),
+        *(html.escape(one, quote=False) for one in plain),
         urllib.parse.quote(secret),
         urllib.parse.quote(secret, safe=""),
         urllib.parse.quote_plus(secret),
         repr(secret)[1:-1],
     }
+
+
+def _json_forms(text: str) -> set[str]:
+    return {json.dumps(text)[1:-1], json.dumps(text, ensure_ascii=False)[1:-1]}
 
 
 def _expression(form: str) -> str:
