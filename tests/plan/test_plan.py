@@ -325,6 +325,8 @@ def backups(plan: Plan) -> str:
     )
 
 
+# The plan has no schedule for stage 3; the role's is a drill a week.
+DRILL_CRON = "30 5 * * 0 /root/restaurante/scripts/test-restore-staging.sh > /dev/null 2>&1"
 # What a person does in the editor that `crontab -e` opens.
 EDITOR = "#!/bin/sh\nsleep 1\nexec sed -i '/{}/d' \"$1\"\n"
 
@@ -361,7 +363,7 @@ def test_what_was_taken_away_by_hand_comes_back(plan: Plan) -> None:
     (synced,) = plan_text.cron_lines(2)
     verified = synced.replace("0 4 ", "30 7 ", 1).replace("sync-backups-off", "verify-off", 1)
     verified = verified.replace("verify-offsite.sh", "verify-offsite-backups.sh")
-    assert sorted(plan.cron()) == sorted([*OWN_CRON, *lines, verified])
+    assert sorted(plan.cron()) == sorted([*OWN_CRON, *lines, verified, DRILL_CRON])
 
 
 def test_a_system_that_is_not_whole_is_reported(plan: Plan) -> None:

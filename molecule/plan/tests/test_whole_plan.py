@@ -46,6 +46,6 @@ def test_the_scripts_of_all_stages_are_there(host: Any) -> None:
         assert f"{name}.sh" in there
 
 
-def test_cron_has_three_lines_of_the_stages_beside_the_users_own(host: Any) -> None:
+def test_cron_has_four_lines_of_the_stages_beside_the_users_own(host: Any) -> None:
     lines = [line for line in host.check_output("crontab -l").splitlines() if line[:1] != "#"]
-    assert len(lines) == 4 and lines[0] == f"7 3 * * * {SCRIPTS}/mine.sh"
+    assert len(lines) == 5 and lines[0] == f"7 3 * * * {SCRIPTS}/mine.sh"

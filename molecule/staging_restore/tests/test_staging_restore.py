@@ -40,6 +40,7 @@ def test_what_the_killed_drill_left_is_cleaned_up(host: Any) -> None:
         assert not host.socket(f"tcp://127.0.0.1:{port}").is_listening
 
 
-def test_cron_has_the_users_own_line_only(host: Any) -> None:
+def test_cron_has_the_weekly_drill_beside_the_users_own_line(host: Any) -> None:
     lines = [line for line in host.check_output("crontab -l").splitlines() if line[:1] != "#"]
-    assert lines == [f"7 3 * * * {SCRIPTS}/mine.sh"]
+    drill = f"30 5 * * 0 {SCRIPTS}/test-restore-staging.sh > /dev/null 2>&1"
+    assert lines == [f"7 3 * * * {SCRIPTS}/mine.sh", drill]
