@@ -189,15 +189,9 @@ def main() -> None:
         for need in required
         if stage not in installed or need["kind"] in ("library", "program", "wrong")
     ]
-    found = host_problems.problems(needs, python, family)
+    found = host_problems.problems(needs, python, family, system)
     if not installed and options["folders"]:
         found += filter(None, [host_problems.room_problem(options["folders"][0])])
-    found = [
-        one._replace(text=f"{one.text}; {by_pip}", name="")
-        if (by_pip := packages.by_pip(system, one.name, python))
-        else one
-        for one in found
-    ]
     lacking = [one.name for one in found if one.name and one.text.startswith(f"{python} lacks ")]
     module.exit_json(
         changed=False,

@@ -128,6 +128,10 @@ def test_a_library_without_a_package_is_installed_by_pip() -> None:
     assert helps.endswith("has no package of it: /usr/bin/python3 -m pip install apprise")
     assert packages.by_pip(bullseye, "psutil", "/usr/bin/python3") == ""
     assert packages.by_pip({**bullseye, "version": "12"}, "apprise", "/usr/bin/python3") == ""
+    needs = [{"kind": "library", "name": "apprise"}, {"kind": "library", "name": "psutil"}]
+    none = "/usr/bin/false"  # an interpreter that lacks everything
+    pip, package = host_problems.problems(needs, none, "debian", bullseye)
+    assert (pip.name, package.name) == ("", "psutil") and "-m pip install apprise" in pip.text
 
 
 def test_packages_have_the_names_of_the_family() -> None:

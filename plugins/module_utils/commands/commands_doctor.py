@@ -78,7 +78,7 @@ def diagnosis(settings: DoctorSettings) -> dict[str, Any]:
             problems.append(host_problems.Problem(f"{folder}: this user may not write there"))
         room = host_problems.room_problem(folder)
         problems += [room] if room else []
-    problems += host_problems.problems(needs, sys.executable, family)
+    problems += host_problems.problems(needs, sys.executable, family, system)
     return {
         "host": socket.gethostname(),
         "system": system["name"],

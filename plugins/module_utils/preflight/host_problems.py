@@ -75,13 +75,20 @@ def has_program(name: str) -> bool:
     return shutil.which(name.partition(" ")[0], path=PLACES) is not None
 
 
-def problems(needs: Iterable[Mapping[str, Any]], python: str, family: str) -> list[Problem]:
+def problems(
+    needs: Iterable[Mapping[str, Any]],
+    python: str,
+    family: str,
+    system: Mapping[str, object] | None = None,
+) -> list[Problem]:
     """Return everything that is missing, libraries last and in one sentence.
 
     Args:
         needs: of the stages, see stage_needs.py; one that several have counts once.
         python: the interpreter of the host commands.
         family: of the operating system, see `packages.family`.
+        system: its names, see `packages.system`; with them a library that it has no package of is
+            a problem without a name.
     """
     docker = has_program("docker program")
     required: list[Mapping[str, Any]] = []
@@ -95,7 +102,11 @@ def problems(needs: Iterable[Mapping[str, Any]], python: str, family: str) -> li
         found += [problem] if problem else []
     libraries = [str(need["name"]) for need in required if need["kind"] == "library"]
     missing = sorted(interpreter(python, libraries)[1]) if libraries else []
-    return found + [Problem(f"{python} lacks {name}", name) for name in missing]
+    for name in missing:
+        by_pip = packages.by_pip(system, name, python) if system else ""
+        text = f"{python} lacks {name}"
+        found.append(Problem(f"{text}; {by_pip}") if by_pip else Problem(text, name))
+    return found
 
 
 def room_problem(folder: str) -> Problem | None:
