@@ -34,6 +34,8 @@ PATIENCE = 0.1
 MOST_CHILDREN = 32
 # Seconds beyond a call's limit in which the call itself, which may have the same limit, reports.
 GRACE = 1.0
+# Seconds for a killed child to end, before it counts as left behind.
+BURIAL = 0.02
 # A call that waits for a free child does so for this many times the longest limit at most.
 MOST_ROUNDS = 2
 
@@ -115,9 +117,16 @@ class _Child:
         os.close(self.requests)
         os.close(self.answers)
         os.kill(self.pid, signal.SIGKILL)
-        # An idle child waits for its pipe, from which a signal frees it at once.
-        ended, _status = os.waitpid(self.pid, os.WNOHANG if self.index is not None else 0)
-        return ended != 0
+        if self.index is None:
+            # An idle child waits for its pipe, from which a signal frees it at once.
+            return os.waitpid(self.pid, 0)[0] != 0
+        # One that only sleeps ends at once, too, but not before a busy machine lets it.
+        end = time.monotonic() + BURIAL
+        while os.waitpid(self.pid, os.WNOHANG)[0] == 0:
+            if time.monotonic() > end:
+                return False
+            time.sleep(0.002)
+        return True
 
 
 # Process ids of children that were left behind, by the name of their call.
