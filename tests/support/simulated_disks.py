@@ -44,13 +44,13 @@ def calm_then_leak(rng: random.Random) -> Disk:
 
 def nightly(rng: random.Random) -> Disk:
     """A dump is there for some hours each night."""
-    level, size, lasts = rng.uniform(30, 68), rng.uniform(3, 15), rng.randint(2, 9)
+    level, size, lasts = rng.uniform(30, 72), rng.uniform(3, 16), rng.randint(2, 9)
     return lambda hour: level + (size if 2 <= hour % 24 < 2 + lasts else 0) + rng.uniform(0, 0.3)
 
 
 def weekly(rng: random.Random) -> Disk:
     """Dumps are added each night and cleaned up once a week."""
-    peak, base, phase = rng.uniform(45, 62), rng.uniform(15, 30), rng.randint(0, 167)
+    peak, base, phase = rng.uniform(45, 70), rng.uniform(10, 35), rng.randint(0, 167)
     step = (peak - base) / 7
     return lambda hour: base + step * (1 + (hour + phase) % 168 // 24) + rng.uniform(0, 0.3)
 
@@ -63,7 +63,7 @@ def weekly_and_leak(rng: random.Random) -> Disk:
 
 def monthly(rng: random.Random) -> Disk:
     """It grows for a retention cycle of four to five weeks and is cleaned up."""
-    base, height, phase = rng.uniform(25, 50), rng.uniform(15, 28), rng.randint(0, 700)
+    base, height, phase = rng.uniform(25, 55), rng.uniform(15, 30), rng.randint(0, 700)
     length = rng.randint(28 * 24, 35 * 24)
     return lambda hour: base + height * ((hour + phase) % length) / length + rng.uniform(0, 0.5)
 
@@ -79,11 +79,11 @@ def one_deletion(rng: random.Random) -> Disk:
 
 def jumps(rng: random.Random) -> Disk:
     """Now and then something large is put there or taken away; nothing leaks."""
-    level, moments = rng.uniform(30, 55), []
-    for _turn in range(rng.randint(2, 6)):
-        moments.append((rng.randint(24, LONGEST * 24), rng.uniform(-10, 10)))
+    level, moments = rng.uniform(30, 60), []
+    for _turn in range(rng.randint(2, 8)):
+        moments.append((rng.randint(24, LONGEST * 24), rng.uniform(-14, 14)))
     return lambda hour: (
-        level + sum(size for at, size in moments if hour >= at) + rng.uniform(0, 0.4)
+        min(80, level + sum(size for at, size in moments if hour >= at)) + rng.uniform(0, 0.4)
     )
 
 
@@ -162,14 +162,14 @@ def biweekly(rng: random.Random) -> Disk:
 
 def weekly_high(rng: random.Random) -> Disk:
     """Like `weekly`, up to 75 %."""
-    peak, base, phase = rng.uniform(60, 75), rng.uniform(20, 45), rng.randint(0, 167)
+    peak, base, phase = rng.uniform(60, 82), rng.uniform(20, 45), rng.randint(0, 167)
     step = (peak - base) / 7
     return lambda hour: base + step * (1 + (hour + phase) % 168 // 24) + rng.uniform(0, 0.3)
 
 
 def weekly_restore(rng: random.Random) -> Disk:
     """Once a week something large is there for half a day to two days."""
-    level, size, phase = rng.uniform(30, 60), rng.uniform(10, 25), rng.randint(0, 167)
+    level, size, phase = rng.uniform(30, 65), rng.uniform(10, 22), rng.randint(0, 167)
     lasts = rng.randint(10, 40)
 
     def used(hour: int) -> float:
@@ -181,7 +181,7 @@ def weekly_restore(rng: random.Random) -> Disk:
 
 def monthly_and_leak(rng: random.Random) -> Disk:
     """A retention cycle of four to five weeks, and a leak beside it."""
-    base, height, phase = rng.uniform(10, 22), rng.uniform(15, 28), rng.randint(0, 700)
+    base, height, phase = rng.uniform(10, 25), rng.uniform(15, 30), rng.randint(0, 700)
     length, rate = rng.randint(28 * 24, 35 * 24), rng.uniform(0.5, 0.9)
     return lambda hour: (
         base + height * ((hour + phase) % length) / length + rate * hour / 24 + rng.uniform(0, 0.5)
@@ -220,7 +220,7 @@ def steep_young(rng: random.Random) -> Disk:
 
 def burst(rng: random.Random) -> Disk:
     """Within hours or two days something large is put there, and stays."""
-    level, size, lasts = rng.uniform(30, 48), rng.uniform(8, 18), rng.randint(3, 48)
+    level, size, lasts = rng.uniform(30, 60), rng.uniform(8, 25), rng.randint(3, 48)
     begins = rng.randint(100, 1500)
     return lambda hour: level + size * min(1, max(0, (hour - begins) / lasts)) + rng.uniform(0, 0.3)
 

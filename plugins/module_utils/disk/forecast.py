@@ -8,19 +8,21 @@ Nothing is measured here.
 
 Method. The samples since the last break are taken; a break is a clean-up or a jump: a day whose
 change stands out from the other days' (more than six scaled median absolute deviations and more
-than 2 % of what there is), or a day that frees more than 2 % of it. Days up to the present one that
-all stand out upwards, in many steps and not in one, are no jumps: growth has begun with the first
-of them. Where the latest days grow faster than all of them do, and their ranges do not touch, they
-alone are taken. Of more than 30 samples every second, third ... one is taken, counted back from the
-latest: with four samples a day that is one a day, at the same hour. The growth is the median of the
-slopes between all pairs (Theil 1950, Sen 1968), which stays right while up to 29 % of them are off,
-so that nightly files that come and go do not matter. The range is Sen's 95 % interval of the same
-slopes. It takes samples for independent, which those of a disk are not quite, so the confidence
-requires more than the interval alone:
+than 2 % of what there is), or a day that frees more than three of them and 2 %. Days up to the
+present one that all stand out upwards, in many steps and not in one, are no jumps: growth has begun
+with the first of them; it is believed for twice as long as it lasts beyond two days, and no longer
+once it has ended: what is put there within two days is no growth. Where the latest days grow faster
+than all of them do, and their ranges do not touch, they alone are taken. Of more than 30 samples
+every second, third ... one is taken, counted back from the latest: with four samples a day that is
+one a day, at the same hour. The growth is the median of the slopes between all pairs (Theil 1950,
+Sen 1968), which stays right while up to 29 % of them are off, so that nightly files that come and
+go do not matter. The range is Sen's 95 % interval of the same slopes. It takes samples for
+independent, which those of a disk are not quite, so the confidence requires more than the interval
+alone:
 
 - high: a week of data, the whole interval is growth, no wider than half the growth itself, and the
   later half of the data grows at a rate that differs by less than half;
-- medium: the whole interval is growth, and the later half grows too;
+- medium: the whole interval is growth, and the later half grows by a third of it at least;
 - low: anything else that grows.
 
 Patterns (`growth_patterns`) that a line does not show:
@@ -29,9 +31,15 @@ Patterns (`growth_patterns`) that a line does not show:
   cycle is expected again, higher by what the peaks gain. Its confidence is medium from three peaks
   on, from two where the present cycle is higher than the last one, too.
 - A disk that was cleaned up before, but not so regularly, may be cleaned up again: its growth has a
-  low confidence until it holds more than before, and most of the emergency threshold.
+  low confidence until it holds more than the clean-ups before let expect (Student's t), and most of
+  the emergency threshold. So has that of a disk which one clean-up took back to where it began.
+- Growth in one step a day is that of nightly dumps, which are often cleaned up each week: in the
+  first eight days it has a low confidence.
 - Where each week adds about as much, the growth is that of the weeks.
-- A rise such as the disk has not had before is expected to go on for as long again.
+- A rise such as the disk has not had before, which has not slowed down, is expected to go on for a
+  day.
+
+Whatever the clean-ups before, a limit that is a day away is near.
 
 Without eight samples over two days since the last break there is not enough data.
 
@@ -57,18 +65,32 @@ WINDOW_DAYS = 30.0  # the time that is looked back on
 MOST_SAMPLES = 30
 # The latest days that are taken alone where they grow faster than all of them do.
 RECENT_DAYS = (2.5, 5.0)
-BREAK_DEVIATIONS = 6.0
+BREAK_DEVIATIONS, FREED_DEVIATIONS = 6.0, 3.0
 # The time in which clean-ups that repeat are looked for.
 CYCLE_DAYS = 90.0
 # A warning needs this share of the limit to be used already, and the larger one while the history
 # is shorter than `YOUNG_DAYS`: a clean-up that repeats cannot be known before it came twice. So
-# short a history is also believed for no longer than it lasts.
+# short a history is also believed for no longer than `YOUNG_AHEAD` times what it lasts.
 LEAST_SHARE, YOUNG_SHARE = 2 / 3, 3 / 4
-YOUNG_DAYS = 14.0
+YOUNG_DAYS, YOUNG_AHEAD = 14.0, 2.5
+# Growth in nightly steps is not believed before a week and a day are known.
+WEEKLY_DAYS = 8.0
+# Until a month is known, and where the disk was cleaned up before, a warning looks less far ahead.
+MONTH_DAYS, LESS_AHEAD = 28.0, 0.78
+# A limit that is so many days away is near, whatever was cleaned up before.
+SOON = 1.0
+# A clean-up takes a disk back to where it began where it ends no further from there than this share
+# of what had come.
+RESET = 0.15
+# Growth that began lately is believed for twice as long as it has lasted beyond these days.
+NEW_DAYS = 2.25
 # Below this share of the limit growth is not believed where the disk was cleaned up once.
 CLEANED_SHARE = 5 / 6
 # A clean-up so soon after the first sample is probably one of each week, or each two weeks.
 SOON_DAYS = 10.0
+# What is recent grows by at least this share of what all of it does: the later half of the samples,
+# and of growth that began lately its last day.
+LEAST_LATER = 1 / 3
 # A run of days that grow is no jump when no single step makes more than this share of it.
 MOST_STEP = 0.6
 # Median absolute deviation to standard deviation, normal distribution.
@@ -91,6 +113,7 @@ class Forecast(NamedTuple):
         samples: how many were used.
         days: how long a time they cover.
         history_days: how long a time all samples of the last `CYCLE_DAYS` cover.
+        cleaned: whether a clean-up is among these samples.
     """
 
     status: str
@@ -104,6 +127,7 @@ class Forecast(NamedTuple):
     samples: int = 0
     days: float = 0.0
     history_days: float = 0.0
+    cleaned: bool = False
 
     def to_dict(self) -> dict[str, Any]:
         """Return plain values."""
@@ -133,7 +157,8 @@ def forecast(
 def _by_growth(known: Sequence[Point], limits: Mapping[str, float], usable: float) -> Forecast:
     """Return the forecast from the samples since the last break."""
     window = [point for point in known if point[0] > known[-1][0] - WINDOW_DAYS * DAY]
-    recent: Sequence[Point] = window[last_break(window, usable) :] if window else []
+    begin = last_break(window, usable) if window else 0
+    recent: Sequence[Point] = window[begin:]
     days = _days(recent)
     if len(recent) < LEAST_SAMPLES or days < LEAST_DAYS:
         return Forecast(
@@ -149,9 +174,16 @@ def _by_growth(known: Sequence[Point], limits: Mapping[str, float], usable: floa
     if found.status != GROWING:
         return found
     confidence = _confidence(_thinned(recent), *growth, _days(recent))
-    if _came_back_before(known, limits[_first(limits)], usable):
+    first = _first(limits)
+    until = found.days_to[first]
+    soon = until is not None and until <= SOON
+    believed = 2 * (days - NEW_DAYS)
+    if begin > 0 and (until is None or until > believed or _ended(recent, growth[0])):
         confidence = LOW
-    return found._replace(confidence=confidence)
+    peaks = growth_patterns.clean_up_peaks(known, usable)
+    if not soon and (_dumps(known, recent) or _comes_back(known, peaks, limits[first], usable)):
+        confidence = LOW
+    return found._replace(confidence=confidence, cleaned=bool(peaks))
 
 
 def _line(amount: float) -> Callable[[float, float], float | None]:
@@ -170,17 +202,46 @@ def _first(limits: Mapping[str, float]) -> str:
     return "emergency" if "emergency" in limits else "full"
 
 
-def _came_back_before(known: Sequence[Point], limit: float, usable: float) -> bool:
-    """Return whether the disk was cleaned up before, and so may be again before it is full."""
-    peaks = growth_patterns.clean_up_peaks(known, usable)
-    amount = known[-1][1]
+def _ended(points: Sequence[Point], slope: float) -> bool:
+    """Return whether growth has hardly gone on in the latest day."""
+    latest = [point for point in points if point[0] >= points[-1][0] - DAY]
+    return latest[-1][1] - latest[0][1] < slope * LEAST_LATER * DAY
+
+
+def _dumps(known: Sequence[Point], recent: Sequence[Point]) -> bool:
+    """Return whether growth may be that of nightly dumps before their first weekly clean-up."""
+    return _days(known) < WEEKLY_DAYS and growth_patterns.nightly_steps(recent)
+
+
+def _comes_back(
+    known: Sequence[Point], peaks: Sequence[Point], limit: float, usable: float
+) -> bool:
+    """Return whether a disk that was cleaned up before may be so again before it is full.
+
+    Args:
+        known: all samples.
+        peaks: those before clean-ups.
+        limit: the one that alerts are about.
+        usable: how much there is to be had.
+    """
     if not peaks:
         return False
-    if amount <= max(peak for _moment, peak in peaks) + BREAK_SHARE * usable:
-        soon = peaks[0][0] - known[0][0] < SOON_DAYS * DAY
-        if soon or len(peaks) > 1:
-            return True
-    return amount < CLEANED_SHARE * limit
+    amount = known[-1][1]
+    once = len(peaks) == 1
+    if once and _is_reset(known, peaks[0]):
+        return True
+    known_habit = not once or peaks[0][0] - known[0][0] < SOON_DAYS * DAY
+    usual = growth_patterns.next_peak([peak for _moment, peak in peaks], usable)
+    return (known_habit and amount <= usual) or amount < CLEANED_SHARE * limit
+
+
+def _is_reset(points: Sequence[Point], peak: Point) -> bool:
+    """Return whether the clean-up after a peak took the disk back to where it began, and the next
+    one, which may come after as long a time again, is not overdue."""
+    overdue = points[-1][0] - peak[0] > growth_patterns.LIKE * (peak[0] - points[0][0])
+    before = min(amount for moment, amount in points if moment <= peak[0])
+    after = min(amount for moment, amount in points if moment > peak[0])
+    return not overdue and abs(after - before) <= RESET * (peak[1] - before)
 
 
 def _sooner(
@@ -193,8 +254,8 @@ def _sooner(
     first = _first(limits)
     sudden = growth_patterns.sudden_rise(known, usable)
     if sudden:
-        within = (limits[first] - known[-1][1]) / sudden[0].rate <= sudden[1] * DAY
-        others.append((sudden[0], MEDIUM if within else LOW))
+        within = (limits[first] - known[-1][1]) / sudden.rate <= SOON * DAY
+        others.append((sudden, MEDIUM if within else LOW))
     if not growth_patterns.clean_up_peaks(known, usable):
         weekly = growth_patterns.weekly_steps(known, usable)
         if weekly:
@@ -215,12 +276,14 @@ def _by_cycle(
     """Return the forecast where clean-ups repeat."""
     few = peaks[-MOST_SAMPLES:]
     growth = slopes(few)
-    cycles = {rate: growth_patterns.Cycle(known, peaks, rate) for rate in growth}
+    cycles = {rate: growth_patterns.Cycle(known, peaks, rate, usable) for rate in growth}
     found = _without_confidence(
         known, known, growth, limits, usable, lambda limit, rate: cycles[rate].days_until(limit)
     )
     ahead = cycles[growth[0]]
-    excess = ahead.excess > BREAK_SHARE * usable
+    least = BREAK_SHARE * usable
+    # The cycles need not begin at the same level: only what no peak reached is beyond them.
+    excess = ahead.excess > least and known[-1][1] > max(peak for _moment, peak in few)
     if found.status != GROWING and not excess:
         return found
     sure = excess or (growth[1] > 0 and (len(few) > 2 or ahead.confirmed))
@@ -314,14 +377,17 @@ def warns(found: Forecast, amount: float, limit: float, days: float) -> tuple[bo
     if found.samples > 1:
         days += min(1.0, found.days / (found.samples - 1))
     sure = found.confidence in (MEDIUM, HIGH) and amount >= share * limit
-    within = min(days, found.days) if young else days
+    less = found.history_days < MONTH_DAYS or found.cleaned
+    within = days * LESS_AHEAD if less else days
+    if young:
+        within = min(within, YOUNG_AHEAD * found.days)
     return sure and until <= within, until <= days * 1.5
 
 
 def _confidence(points: Sequence[Point], slope: float, low: float, high: float, days: float) -> str:
     later = [point for point in points if point[0] >= points[-1][0] - days * DAY / 2]
     rate = slopes(later)[0] if len(later) > 2 else 0.0
-    if low <= 0 or rate <= 0:
+    if low <= 0 or rate < slope * LEAST_LATER:
         return LOW
     steady = (high - low) <= slope / 2 and abs(rate - slope) < slope / 2
     return HIGH if steady and days >= 7 else MEDIUM
@@ -369,7 +435,7 @@ def last_break(points: Sequence[Point], usable: float) -> int:
     for index in range(len(changes) - 1, -1, -1):
         change = changes[index]
         stands_out = abs(change - usual) > max(BREAK_DEVIATIONS * deviation, least)
-        freed = usual >= 0 and change < -least
+        freed = usual >= 0 and change < -max(FREED_DEVIATIONS * deviation, least)
         if stands_out and change > usual and index == len(changes) - 1 and len(changes) >= 4:
             begins = _run(changes, usual, max(BREAK_DEVIATIONS * deviation, least))
             if index - begins >= 1 and _spread(points[days[begins] :]):

@@ -26,9 +26,13 @@ LIKE = 1.5
 # A weekly step is one of at least so many, the smallest at least half as high as the usual one.
 LEAST_WEEKS = 3
 # A sudden rise goes on for two samples or more, over half a day or more. It exceeds every earlier
-# one of its length by this factor, and is believed for as long again as it has lasted.
+# one of its length by this factor, and its latest step is no less than this share of the largest.
 UNSEEN = 1.5
-SUDDEN_STEPS, SUDDEN_DAYS, SUDDEN_AHEAD = 2, 2.5, 1.0
+SUDDEN_STEPS, SUDDEN_DAYS, SUDDEN_LATEST = 2, 2.5, 0.75
+# Growth comes in nightly steps where one step a day makes this share of it.
+NIGHTLY_SHARE = 0.8
+# 95 % quantiles of Student's t, of 1, 2, 3 ... degrees of freedom.
+T_95 = (6.31, 2.92, 2.35, 2.13, 2.02, 1.94, 1.89, 1.86, 1.83, 1.81)
 # How long the history must be to know what is usual.
 KNOWN_DAYS = 8.0
 
@@ -76,6 +80,29 @@ def clean_up_peaks(points: Sequence[Point], usable: float) -> list[Point]:
     return [point for point, change in zip(points, changes) if change < -least]
 
 
+def nightly_steps(points: Sequence[Point]) -> bool:
+    """Return whether growth comes in one step a day, as that of a folder of nightly dumps."""
+    days = math.ceil((points[-1][0] - points[0][0]) / DAY)
+    ordered = sorted(steps(points), reverse=True)
+    gained = points[-1][1] - points[0][1]
+    return len(ordered) >= 2 * days and sum(ordered[:days]) >= NIGHTLY_SHARE * gained > 0
+
+
+def next_peak(heights: Sequence[float], usable: float) -> float:
+    """Return up to where a disk may grow before somebody cleans it up again as they see fit.
+
+    It is the upper end of the one-sided 95 % prediction interval, given earlier ones (Student's t).
+    """
+    count = len(heights)
+    mean = sum(heights) / count
+    beyond = 0.0
+    if count > 1:
+        variance = sum((height - mean) ** 2 for height in heights) / (count - 1)
+        quantile = T_95[min(count, len(T_95) + 1) - 2]
+        beyond = quantile * math.sqrt(variance * (1 + 1 / count))
+    return max(mean + beyond, max(heights) + BREAK_SHARE * usable)
+
+
 def _least_clean_up(changes: Sequence[float], usable: float) -> float:
     usual = median([abs(change) for change in changes])
     return max(BREAK_SHARE * usable, CYCLE_STEPS * usual, -min(changes) / 2)
@@ -114,15 +141,19 @@ class Cycle:
             peaks were.
     """
 
-    def __init__(self, points: Sequence[Point], peaks: Sequence[Point], slope: float) -> None:
+    def __init__(
+        self, points: Sequence[Point], peaks: Sequence[Point], slope: float, usable: float
+    ) -> None:
         """Compare the present cycle with the one before.
 
         Args:
             points: all samples, in order of time.
             peaks: the samples before clean-ups, at least two.
             slope: by how much the peaks grow, a second.
+            usable: how much there is to be had.
         """
         moment, self.amount = points[-1]
+        self._least = BREAK_SHARE * usable / 2
         begin, end = peaks[-2][0], peaks[-1][0]
         self._period = median(intervals(peaks))
         self._gain = max(0.0, slope) * self._period
@@ -140,6 +171,11 @@ class Cycle:
         """Return the days until a limit is reached; None where it never is."""
         if self.amount >= limit:
             return 0.0
+        # What is next need not be to the percent what came then.
+        for offset, amount in zip(self._offsets, self._amounts):
+            ahead = offset - self._since
+            if 0 < ahead <= DAY and amount + self._gain + self.excess >= limit - self._least:
+                return ahead / DAY
         above = limit - max(self._amounts) - self._gain - self.excess
         rounds = 0
         if above > 0:
@@ -182,8 +218,8 @@ def weekly_steps(points: Sequence[Point], usable: float) -> Rise | None:
     return Rise(usual / WEEK, min(alike) / WEEK, max(alike) / WEEK)
 
 
-def sudden_rise(points: Sequence[Point], usable: float) -> tuple[Rise, float] | None:
-    """Return a rise such as this disk has not had before, and for how many days it is believed.
+def sudden_rise(points: Sequence[Point], usable: float) -> Rise | None:
+    """Return a rise such as this disk has not had before, and which has not slowed down.
 
     Args:
         points: in order of time.
@@ -204,7 +240,9 @@ def sudden_rise(points: Sequence[Point], usable: float) -> tuple[Rise, float] | 
     if gained <= UNSEEN * _largest_rise(before, lasted):
         return None
     rates = [step / seconds for step, seconds in zip(steps(rise), intervals(rise))]
-    return Rise(gained / lasted, min(rates), max(rates)), SUDDEN_AHEAD * lasted / DAY
+    if rates[-1] < SUDDEN_LATEST * max(rates):  # it has come to its end
+        return None
+    return Rise(gained / lasted, min(rates), max(rates))
 
 
 def _largest_rise(points: Sequence[Point], seconds: float) -> float:
