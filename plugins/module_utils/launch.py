@@ -15,9 +15,9 @@ import os
 import sys
 from typing import NoReturn
 
-# Commands that run by themselves, so that nobody ends one that blocks: they have a supervisor. It
+# Commands that look at filesystems, any of which may block for ever: they have a supervisor. It
 # starts before their code is loaded, which its child alone holds then.
-SUPERVISED = ("monitor-disk-space",)
+SUPERVISED = ("monitor-disk-space", "disk-status")
 
 
 def supervised(package: str, name: str) -> NoReturn:

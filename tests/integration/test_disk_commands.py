@@ -50,7 +50,7 @@ def test_growth_is_notified_before_any_threshold(tmp_path: Path, disks: Disks) -
     limits = {"warning": 85, "critical": 88, "emergency": 90}
     with receiving() as receiver:
         host = MonitorHost(tmp_path, paths=[str(point)], notify=[receiver.webhook], **limits)
-        remember(host, point, [780 - (40 - n) * 5 for n in range(40)])  # 2 % a day
+        remember(host, point, [780 - (120 - n) * 5 for n in range(120)])  # 2 % a day, 30 days
         code, result = host.monitor()
         target = result["targets"][0]
         assert (code, target["level"]) == (1, "warning")

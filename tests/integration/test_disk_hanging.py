@@ -5,14 +5,12 @@ from __future__ import annotations
 import contextlib
 import json
 import subprocess
-import time
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from ansible_collections.chefwell.resilience.plugins.module_utils.history.history import History
 from support.filesystems import Disks, fill
-from support.fuse_filesystem import FuseFilesystem, stuck
+from support.fuse_filesystem import FuseFilesystem, hanging, stuck
 from support.http_receiver import receiving
 from support.monitor_host import MonitorHost
 
@@ -21,38 +19,10 @@ from support.monitor_host import MonitorHost
 LIMIT, MOST = 1, 12
 
 
-@pytest.fixture
-def disks(tmp_path: Path) -> Iterator[Disks]:
-    (tmp_path / "disks").mkdir()
-    made = Disks(tmp_path / "disks")
-    yield made
-    made.close()
-
-
-@contextlib.contextmanager
-def hanging(disks: Disks, name: str = "hangs", kind: str = "fuse") -> Iterator[FuseFilesystem]:
-    made = FuseFilesystem(disks, name, kind=kind, hangs=True)
-    try:
-        yield made
-    finally:
-        made.close()
-
-
-def timed(host: MonitorHost, *arguments: str) -> subprocess.CompletedProcess[str]:
-    """Run the monitor, as cron does: all who hold its output must end, too."""
-    started = time.monotonic()
-    command = arguments[0] if arguments else "monitor-disk-space"
-    done = subprocess.run(
-        host.command(command, *arguments[1:]),
-        capture_output=True,
-        text=True,
-        check=False,
-        env={},
-        timeout=60,
-    )
-    assert time.monotonic() - started < MOST, done
-    assert "Traceback" not in done.stderr, done.stderr
-    return done
+def timed(
+    host: MonitorHost, command: str = "monitor-disk-space", *arguments: str
+) -> subprocess.CompletedProcess[str]:
+    return host.timed(command, *arguments, most=MOST)
 
 
 @pytest.mark.parametrize("kind", ["fuse", "fuse.sshfs", "fuse.no_type_that_anybody_knows"])

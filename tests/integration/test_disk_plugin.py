@@ -11,7 +11,6 @@ import re
 import shutil
 import subprocess
 import tempfile
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -25,14 +24,6 @@ ITEM = re.compile(
     rf"'((?:[^'=|]|'')+)'=({NUMBER})(B|%);({NUMBER})?;({NUMBER})?;({NUMBER})?;({NUMBER})?"
 )
 NOBODY = ["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups"]
-
-
-@pytest.fixture
-def disks(tmp_path: Path) -> Iterator[Disks]:
-    (tmp_path / "disks").mkdir()
-    made = Disks(tmp_path / "disks")
-    yield made
-    made.close()
 
 
 def parsed(line: str) -> tuple[str, str, dict[str, tuple[str, ...]]]:

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 from ansible_collections.chefwell.resilience.plugins.module_utils.history.history import History
 from support.filesystems import Disks, fill
-from support.fuse_filesystem import CREATES, FuseFilesystem, stuck
+from support.fuse_filesystem import CREATES, LOOKS_UP, FuseFilesystem, hanging, stuck
 from support.http_receiver import receiving
 from support.monitor_host import MonitorHost
 from support.processes import descendants, has_ended, kill
@@ -27,34 +27,14 @@ NAMES = {"metrics_file": "disk.prom", "status_page": "status.html"}
 
 
 @pytest.fixture
-def disks(tmp_path: Path) -> Iterator[Disks]:
-    (tmp_path / "disks").mkdir()
-    made = Disks(tmp_path / "disks")
-    yield made
-    made.close()
-
-
-@pytest.fixture
 def deceives(disks: Disks) -> Iterator[FuseFilesystem]:
     """A filesystem that states its figures, and hangs when a file is made."""
-    made = FuseFilesystem(disks, "deceives", hangs_on=CREATES)
-    yield made
-    made.close()
+    with hanging(disks, "deceives", hangs_on=CREATES) as made:
+        yield made
 
 
 def timed(host: MonitorHost, *arguments: str) -> subprocess.CompletedProcess[str]:
-    started = time.monotonic()
-    done = subprocess.run(
-        host.command("monitor-disk-space", *arguments),
-        capture_output=True,
-        text=True,
-        check=False,
-        env={},
-        timeout=120,
-    )
-    assert time.monotonic() - started < MOST, done
-    assert "Traceback" not in done.stderr, done.stderr
-    return done
+    return host.timed("monitor-disk-space", *arguments, most=MOST)
 
 
 @pytest.mark.parametrize("setting", ["state_dir", "log_file", "metrics_file", "status_page"])
@@ -103,8 +83,13 @@ def test_a_log_that_nobody_reads_costs_itself_alone(tmp_path: Path) -> None:
     assert plugin.stdout.startswith("DISK ") and plugin.returncode != 3
 
 
-@pytest.mark.parametrize("arguments", [("--nagios",), ()])
-def test_the_whole_run_ends_within_its_limit(tmp_path: Path, arguments: tuple[str, ...]) -> None:
+@pytest.mark.parametrize(
+    ("command", "arguments"),
+    [("monitor-disk-space", ("--nagios",)), ("monitor-disk-space", ()), ("disk-status", ())],
+)
+def test_the_whole_run_ends_within_its_limit(
+    tmp_path: Path, command: str, arguments: tuple[str, ...]
+) -> None:
     """The backup folder takes longer than the run may, and less than a folder may."""
     (tmp_path / "bin").mkdir()
     slow = tmp_path / "bin" / "du"
@@ -113,7 +98,7 @@ def test_the_whole_run_ends_within_its_limit(tmp_path: Path, arguments: tuple[st
     host = MonitorHost(tmp_path, paths=["/"], run_time_limit=3)
     for number in range(3000):
         (host.backups / "daily" / f"file{number}").touch()
-    (script,) = host.command("monitor-disk-space")
+    (script,) = host.command(command)
     text = Path(script).read_text()
     Path(script).write_text(text.replace("exec ", f"export PATH={slow.parent}:$PATH\nexec ", 1))
     started = time.monotonic()
@@ -126,7 +111,7 @@ def test_the_whole_run_ends_within_its_limit(tmp_path: Path, arguments: tuple[st
     # Nothing of it is left but what cannot be ended, and its lock is free.
     wait_for(lambda: has_ended(int((tmp_path / "pid").read_text())))
     host.settings["run_time_limit"] = 900
-    assert timed(host).returncode != 3
+    assert host.timed(command, most=MOST).returncode != 3
 
 
 def test_a_run_that_is_stopped_leaves_nothing_behind(tmp_path: Path) -> None:
@@ -145,3 +130,27 @@ def test_a_run_that_is_stopped_leaves_nothing_behind(tmp_path: Path) -> None:
         kill(pid)
     host.settings["log_file"] = str(tmp_path / "log")
     assert timed(host).returncode != 3
+
+
+def test_the_dashboard_leaves_out_a_history_that_begins_to_hang(
+    tmp_path: Path, disks: Disks
+) -> None:
+    """Its folder's filesystem states its figures, and does not respond to who looks for a file."""
+    with hanging(disks, hangs_on=LOOKS_UP) as mounted:
+        host = MonitorHost(tmp_path, paths=["/"], time_limit=LIMIT, state_dir=str(mounted.point))
+        done = host.timed("disk-status", most=MOST)
+        assert stuck(), "nothing hung, so nothing was tested"
+        assert "DISK SPACE MONITOR" in done.stdout and done.returncode != 3
+        assert "no answer within" in done.stderr and "[state_dir]" in done.stderr
+        result = json.loads(host.timed("disk-status", "--json", most=MOST).stdout)
+        assert [problem.endswith("[state_dir]") for problem in result["problems"]] == [True]
+        # Watching goes on without it, and ends as ever.
+        with (tmp_path / "watched").open("wb") as file:
+            watching = subprocess.Popen(
+                host.command("disk-status", "--watch", "0.2"), stdout=file, stderr=file, env={}
+            )
+        wait_for(lambda: (tmp_path / "watched").read_text().count("Ctrl-C ends it") > 1, MOST)
+        watching.send_signal(signal.SIGINT)
+        assert watching.wait(timeout=20) == 0
+    host.settings["state_dir"] = str(tmp_path / "elsewhere")
+    assert host.timed("disk-status", most=MOST).stderr == ""

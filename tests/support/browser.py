@@ -33,7 +33,8 @@ function next() {
   frame.style.cssText = `width:${width}px;height:900px;border:0`;
   frame.onload = () => setTimeout(() => {
     const held = frame.contentDocument, root = held.documentElement;
-    const inner = (one) => one.closest("pre, code, .md-typeset__scrollwrap, nav, [hidden]");
+    const scrolls = "pre, code, .scroll, .md-typeset__scrollwrap, nav, [hidden]";
+    const inner = (one) => one.closest(scrolls);
     const wide = [...held.body.querySelectorAll("*")]
       .filter((one) => one.getBoundingClientRect().right > width + 1 && !inner(one))
       .map((one) => one.outerHTML.slice(0, 120));
@@ -65,7 +66,7 @@ class _Quiet(SimpleHTTPRequestHandler):
 
 
 def look(
-    folder: Path, pages: Sequence[str], widths: Sequence[int] = WIDTHS
+    folder: Path, pages: Sequence[str], widths: Sequence[int] = WIDTHS, text_size: int = 16
 ) -> list[dict[str, Any]]:
     """Return what a browser makes of pages at each width.
 
@@ -73,6 +74,7 @@ def look(
         folder: is served over HTTP on loopback.
         pages: paths in it.
         widths: in CSS pixels.
+        text_size: that the reader has chosen in the browser, in CSS pixels.
 
     Returns:
         For each page and width: `scroll`, as wide as the page is; `wide`, elements that reach
@@ -85,7 +87,8 @@ def look(
     threading.Thread(target=server.serve_forever, daemon=True).start()
     try:
         with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as profile:
-            text = _dump(f"http://127.0.0.1:{server.server_port}/{probe.name}", profile, len(jobs))
+            address = f"http://127.0.0.1:{server.server_port}/{probe.name}"
+            text = _dump(address, profile, len(jobs), text_size)
     finally:
         server.shutdown()
         probe.unlink()
@@ -96,12 +99,13 @@ def look(
     return found
 
 
-def _dump(address: str, profile: str, jobs: int) -> str:
+def _dump(address: str, profile: str, jobs: int, text_size: int) -> str:
     return subprocess.run(
         [
             needs.program("chromium"),
             *("--headless", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage"),
             *("--no-first-run", f"--user-data-dir={profile}", "--window-size=1400,1000"),
+            f"--blink-settings=defaultFontSize={text_size}",
             f"--virtual-time-budget={5_000 + 250 * jobs}",
             *("--dump-dom", address),
         ],

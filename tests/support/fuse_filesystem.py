@@ -7,6 +7,7 @@ that reads it is in state D, which not even SIGKILL ends, until the daemon is go
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
 import errno
 import json
@@ -16,6 +17,7 @@ import struct
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 from support.filesystems import Disks
@@ -24,6 +26,8 @@ FORGET, GETATTR, STATFS, INIT, OPENDIR, READDIR, RELEASEDIR = 2, 3, 17, 26, 27, 
 INTERRUPT, BATCH_FORGET = 36, 42
 # Whatever makes a file or a folder: MKNOD, MKDIR, CREATE.
 CREATES = (8, 9, 35)
+# Whoever looks for a name in a folder: LOOKUP.
+LOOKS_UP = (1,)
 MODE = 0o040755
 
 
@@ -85,6 +89,18 @@ class FuseFilesystem:
         self.daemon.kill()
         self.daemon.communicate()
         self.disks.unmount(self.point)
+
+
+@contextlib.contextmanager
+def hanging(
+    disks: Disks, name: str = "hangs", kind: str = "fuse", hangs_on: tuple[int, ...] = ()
+) -> Iterator[FuseFilesystem]:
+    """One that hangs for as long as the block lasts: on everything, or on some operations alone."""
+    made = FuseFilesystem(disks, name, kind=kind, hangs=not hangs_on, hangs_on=hangs_on)
+    try:
+        yield made
+    finally:
+        made.close()
 
 
 def stuck() -> list[int]:

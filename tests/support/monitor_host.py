@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+import time
 from pathlib import Path
 from typing import Any
 
@@ -62,6 +63,21 @@ class MonitorHost:
         return subprocess.run(
             self.command(name, *arguments), capture_output=True, text=True, check=False, env={}
         )
+
+    def timed(self, name: str, *arguments: str, most: float) -> subprocess.CompletedProcess[str]:
+        """Run a command, as cron does, within so many seconds: all who hold its output must end."""
+        started = time.monotonic()
+        done = subprocess.run(
+            self.command(name, *arguments),
+            capture_output=True,
+            text=True,
+            check=False,
+            env={},
+            timeout=120,
+        )
+        assert time.monotonic() - started < most, done
+        assert "Traceback" not in done.stderr, done.stderr
+        return done
 
     def monitor(self) -> tuple[int, dict[str, Any]]:
         """Run the monitor; return its exit code and its result."""

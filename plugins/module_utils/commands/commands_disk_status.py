@@ -7,12 +7,12 @@
 from __future__ import annotations
 
 import argparse
-import contextlib
 import json
 import sys
 import time
 from functools import partial
 
+from ..common import interrupt, run_steps
 from ..common.language import translations
 from ..common.levels import UNKNOWN, exit_code
 from ..common.zip_equal import zip_equal
@@ -34,8 +34,9 @@ def _status(settings: DiskSettings, arguments: argparse.Namespace) -> int:
     if sys.stdout.isatty() and not arguments.json:
         before = "\x1b[H\x1b[2J\x1b[3J"
     # Ctrl-C is the usual end, so it is no failure.
-    with contextlib.suppress(KeyboardInterrupt):
+    try:
         while True:
+            run_steps.begin_round()
             if not arguments.json:
                 values = {"time": now(), "seconds": f"{arguments.watch:g}"}
                 tr = translations(settings.language).gettext
@@ -43,6 +44,8 @@ def _status(settings: DiskSettings, arguments: argparse.Namespace) -> int:
                 after = f"\n\n{text}"
             code = _show(settings, arguments.json, before, after)
             time.sleep(arguments.watch)
+    except KeyboardInterrupt:
+        interrupt.begin_cleanup()
     return code
 
 
@@ -96,5 +99,11 @@ def _status_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 COMMANDS = {
-    "disk-status": Command("show the disk dashboard", DiskSettings, _status, _status_arguments),
+    "disk-status": Command(
+        "show the disk dashboard",
+        DiskSettings,
+        _status,
+        _status_arguments,
+        limits=lambda settings: (settings.run_time_limit, settings.time_limit),
+    ),
 }

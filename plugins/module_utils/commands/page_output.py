@@ -14,6 +14,17 @@ from ..pages import render_text
 from .command import print_result
 
 
+def _columns() -> int:
+    """Return how wide the terminal is; 0 where there is none."""
+    # The output of a supervised command is written by its supervisor, which knows the terminal.
+    if hasattr(sys.stdout, "columns"):
+        return int(sys.stdout.columns())
+    try:
+        return os.get_terminal_size(sys.stdout.fileno()).columns
+    except (AttributeError, OSError, ValueError):
+        return 0
+
+
 def print_page(render: Callable[[], str]) -> None:
     """Write a page to standard output, at once; on a narrow terminal with shorter lines.
 
@@ -23,10 +34,7 @@ def print_page(render: Callable[[], str]) -> None:
     Raises:
         OutputError: it cannot be written.
     """
-    try:
-        columns = os.get_terminal_size(sys.stdout.fileno()).columns
-    except (AttributeError, OSError, ValueError):
-        columns = 0  # no terminal
+    columns = _columns()
     if not 0 < columns < render_text.WIDTH:
         print_result(render())
         return

@@ -71,7 +71,7 @@ def supervise(work: Callable[[], int], start_seconds: float = START_SECONDS) -> 
     for _attempt in range(MOST_ATTEMPTS):
         child = _Child(work, blocked, frozenset(done), began, limit)
         try:
-            end, limit = child.follow(), child.limit
+            end, limit, began = child.follow(), child.limit, child.began
         finally:
             child.leave()
         done |= child.done
@@ -89,6 +89,7 @@ class _Child:
     """One attempt: a child process that does the work.
 
     Attributes:
+        began: when the run began, or its latest round did.
         limit: seconds for all attempts.
         done: the steps that it did.
     """
@@ -102,7 +103,7 @@ class _Child:
         limit: float,
     ) -> None:
         self.limit, self.done = limit, set[str]()
-        self._began, self._stop_at = began, float("inf")
+        self.began, self._stop_at = began, float("inf")
         # The steps it is in, the innermost last: name, seconds, and when these are over.
         self._steps: list[tuple[str, float, float]] = []
         self._locks: list[int] = []
@@ -165,7 +166,7 @@ class _Child:
             os.close(lock)
 
     def _deadline(self) -> float:
-        times = [self._began + self.limit, self._stop_at, *(step[-1] for step in self._steps)]
+        times = [self.began + self.limit, self._stop_at, *(step[-1] for step in self._steps)]
         return min(times)
 
     def _stop(self, _number: int, _frame: FrameType | None) -> None:
@@ -182,17 +183,22 @@ class _Child:
             self.done.add(self._steps.pop()[0])
         elif kind == "limit":
             self.limit = values[0]
+        elif kind == "round":
+            self.began = time.monotonic()
         elif kind == "lock":
             self._locks += descriptors
         elif kind == "code":
             self._code = values[0]
+        elif kind == "columns":
+            self._send([_columns(sys.stdout)])
         else:
             stream = sys.stdout if kind == "stdout" else sys.stderr
             error = _write(stream, values[0], self._deadline)
-            with contextlib.suppress(OSError):  # it ended meanwhile, which shows at the next turn
-                self._channel.send(
-                    json.dumps([error.errno, error.strerror] if error else []).encode()
-                )
+            self._send([error.errno, error.strerror] if error else [])
+
+    def _send(self, answer: Sequence[Any]) -> None:
+        with contextlib.suppress(OSError):  # it ended meanwhile, which shows at the next turn
+            self._channel.send(json.dumps(answer).encode())
 
     def _ended(self) -> RunEnd:
         """Return the end of a child that sent no exit code."""
@@ -210,6 +216,14 @@ def _descendants(pid: int) -> list[int]:
     except OSError:
         return []
     return children + [one for child in children for one in _descendants(child)]
+
+
+def _columns(stream: TextIO | None) -> int:
+    """Return how wide a stream's terminal is; 0 where it is none."""
+    try:
+        return os.get_terminal_size(stream.fileno()).columns if stream else 0
+    except (OSError, ValueError):
+        return 0
 
 
 def _write(stream: TextIO, text: str, deadline: Callable[[], float]) -> OSError | None:
@@ -232,9 +246,18 @@ class _RelayedStream(io.TextIOBase):
     Its file descriptor is the child's own, which leads nowhere.
     """
 
-    def __init__(self, kind: str, channel: socket.socket, number: int) -> None:
+    def __init__(self, kind: str, channel: socket.socket, number: int, terminal: bool) -> None:
         self._kind, self._channel, self._number = kind, channel, number
-        self._text = ""
+        self._text, self._terminal = "", terminal
+
+    def isatty(self) -> bool:
+        return self._terminal
+
+    def columns(self) -> int:
+        """Return how wide the terminal is now; 0 where it is none."""
+        self._channel.send(json.dumps(["columns"]).encode())
+        (columns,) = json.loads(self._channel.recv(1 << 16) or "[0]")
+        return int(columns)
 
     def fileno(self) -> int:
         return self._number
@@ -271,14 +294,17 @@ def _work(
     # A run ends before garbage of its own is worth the time to look for it.
     gc.disable()
     try:
+        # The supervisor alone gets a terminal's signals, and passes each on once.
+        os.setpgid(0, 0)
+        terminals = [os.isatty(number) for number in (0, 1, 2)]
         null = os.open(os.devnull, os.O_RDWR)
         for number in (0, 1, 2):
             if number != channel.fileno():
                 os.dup2(null, number)
         if sys.stdout is not None:
-            sys.stdout = _RelayedStream("stdout", channel, 1)
+            sys.stdout = _RelayedStream("stdout", channel, 1, terminals[1])
         if sys.stderr is not None:
-            sys.stderr = _RelayedStream("stderr", channel, 2)
+            sys.stderr = _RelayedStream("stderr", channel, 2, terminals[2])
         run_steps.begin_run(report, blocked, done)
         try:
             code = work()

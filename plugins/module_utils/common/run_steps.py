@@ -50,6 +50,12 @@ def limit_run(run_seconds: float, step_seconds: float) -> None:
         _report(["limit", run_seconds], ())
 
 
+def begin_round() -> None:
+    """Give a command that repeats its work, such as `--watch`, the whole limit once more."""
+    if _report:
+        _report(["round"], ())
+
+
 @contextlib.contextmanager
 def step(name: str, more_seconds: float = 0) -> Iterator[None]:
     """Report that a step is done within the block.

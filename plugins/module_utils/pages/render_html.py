@@ -79,6 +79,8 @@ def html_report(results: dict[str, Any], language: str) -> str:
     findings = [finding for part in parts for finding in part["findings"]]
     findings.sort(key=lambda finding: STATES.index(finding.state), reverse=True)
     findings = remedies_once(joined(findings))
+    # A single one is shown: to unfold it takes as much room.
+    shown = OPEN_FINDINGS if len(findings) > OPEN_FINDINGS + 1 else len(findings)
     page: str = _template(translations).render(
         language=language.replace("_", "-"),
         title=results.get("title") or "",
@@ -90,9 +92,10 @@ def html_report(results: dict[str, Any], language: str) -> str:
         disk=parts[0],
         offsite=parts[1],
         drill=parts[2],
-        findings=findings[:OPEN_FINDINGS],
-        folded_findings=findings[OPEN_FINDINGS:MOST_FINDINGS],
+        findings=findings[:shown],
+        folded_findings=findings[shown:MOST_FINDINGS],
         more_findings=max(0, len(findings) - MOST_FINDINGS),
+        state_words=_state_words(translations),
         grouped=grouped,
         size=quantity.size,
         brief=quantity.brief_duration,
@@ -122,6 +125,18 @@ def _template(translations: gettext.NullTranslations) -> Any:
     environment.install_gettext_translations(translations, newstyle=True)  # type: ignore[attr-defined]
     with open(TEMPLATE, encoding="utf-8") as file:
         return environment.from_string(file.read())
+
+
+def _state_words(translations: gettext.NullTranslations) -> dict[str, str]:
+    """Return what a screen reader says for a sign that has no word beside it."""
+    tr = translations.gettext
+    return {
+        "none": tr("not measured"),
+        "ok": tr("passed"),
+        "warn": tr("warning"),
+        "unknown": tr("unknown"),
+        "bad": tr("failed"),
+    }
 
 
 def _headline(translations: gettext.NullTranslations, state: str, complete: bool) -> str:
@@ -241,7 +256,7 @@ def _drill_part(
         "validation_seconds": drill.get("seconds"),
         "errors": restore.get("errors") or [],
         "harmless": restore.get("harmless") or [],
-        "objectives": [_objective(translations, drill, key) for key in ("rto", "rpo")],
+        "objectives": _objectives(translations, drill),
         "history": render_history.plots(
             translations, past, (drill.get("objectives") or {}).get("rto_seconds")
         ),
@@ -322,7 +337,8 @@ def _drill_findings(
     findings = []
     if render_drill.verdict(drill) != "passed" and drill.get("problem"):
         state = OF_STATUS[render_drill.verdict_status(drill)]
-        findings.append(error_item(state, tr("Reason"), str(drill["problem"])))
+        title = tr("Restore of the newest backup")
+        findings.append(error_item(state, title, str(drill["problem"])))
     for error in (drill.get("restore") or {}).get("errors") or []:
         findings.append(AttentionItem("bad", tr("Error while restoring"), str(error)))
     for check in render_drill.entries(drill, "checks"):
@@ -357,6 +373,14 @@ def _check_item(
     kinds = dict.fromkeys(str(one["id"]) for one in found)
     remedies = [translations.gettext(KINDS[kind].remedy) for kind in kinds if kind in KINDS]
     return AttentionItem(row["state"], title, "", tuple(lines), tuple(remedies))
+
+
+def _objectives(
+    translations: gettext.NullTranslations, drill: dict[str, Any]
+) -> list[dict[str, Any]]:
+    """Return both objectives; none where neither was measured and none is set."""
+    found = [_objective(translations, drill, key) for key in ("rto", "rpo")]
+    return found if any(one["limit"] or one["state"] != "unknown" for one in found) else []
 
 
 def _objective(
