@@ -94,9 +94,12 @@ def states_from(values: Mapping[str, Any]) -> dict[str, AlertState]:
     found = {}
     for key, value in values.items():
         try:
-            found[key] = AlertState(**value)
-        except TypeError:
+            state = AlertState(**value)
+            float(state.since), float(state.notified_at)
+        except (TypeError, ValueError):
             continue
+        if state.level in LEVELS and state.notified_level in LEVELS:
+            found[key] = state
     return found
 
 

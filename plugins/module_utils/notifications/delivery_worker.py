@@ -12,14 +12,17 @@ there was no time left.
 from __future__ import annotations
 
 import base64
+import contextlib
 import email.utils
 import http.client
+import io
 import json
 import logging
 import sys
+import threading
 import time
 import urllib.parse
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from ..common.safe_text import one_line
@@ -31,6 +34,9 @@ TRIES = 3
 PAUSES = (1.0, 2.0)
 # HTTP responses after which the same request may succeed (RFC 9110, RFC 6585).
 TEMPORARY = (408, 425, 429, 500, 502, 503, 504)
+# What is read of a response's body: so many bytes, in so many seconds. Its status says whether the
+# message arrived, and must not be lost because the body breaks off, or never ends.
+BODY_BYTES, BODY_SECONDS = 1 << 16, 5.0
 # Seconds that are left for printing the outcome before the run ends this process.
 MARGIN = 0.5
 
@@ -93,10 +99,33 @@ def _seconds(retry_after: str) -> float:
         return 0.0
 
 
-def _observe(responses: _HttpResponses) -> None:
+def _body(response: Any, seconds: float) -> bytes:
+    """Return what came of a response's body within the limits."""
+    found = bytearray()
+
+    def read() -> None:
+        # Whatever ends it (the connection, the encoding, TLS), the status has arrived.
+        with contextlib.suppress(Exception):
+            for block in response.raw.stream(BODY_BYTES // 16, decode_content=True):
+                found.extend(block)
+                if len(found) >= BODY_BYTES:
+                    break
+
+    # A server that sends a byte now and then keeps a read from its own time limit.
+    reader = threading.Thread(target=read, daemon=True)
+    reader.start()
+    reader.join(max(0.0, seconds))
+    return bytes(found)
+
+
+def _observe(responses: _HttpResponses, left: Callable[[], float]) -> None:
     """Follow no redirect and record every response, whichever plugin of Apprise sends.
 
     Apprise calls `requests` itself, and only its newest versions have an option for redirects.
+
+    Args:
+        responses: where they are recorded.
+        left: returns the seconds that are left.
     """
     try:
         import requests
@@ -105,7 +134,7 @@ def _observe(responses: _HttpResponses) -> None:
     send = requests.Session.send
 
     def observed_send(self: Any, request: Any, **options: Any) -> Any:
-        options["allow_redirects"] = False
+        options["allow_redirects"], options["stream"] = False, True
         try:
             response = send(self, request, **options)
         except requests.ReadTimeout:
@@ -113,6 +142,7 @@ def _observe(responses: _HttpResponses) -> None:
             raise
         responses.statuses.append(response.status_code)
         responses.retry_after = _seconds(response.headers.get("Retry-After") or "0")
+        response.raw = io.BytesIO(_body(response, min(BODY_SECONDS, left())))
         return response
 
     setattr(requests.Session, "send", observed_send)  # noqa: B010  (mypy knows it as a method)
@@ -183,7 +213,7 @@ def _send_all(parcels: Sequence[Mapping[str, Any]], address: str, time_limit: fl
         return
     pending, service_pause, retry_pause = list(parcels), 0.0, 0.0
     failed: dict[int, dict[str, Any]] = {}
-    _observe(service.responses)
+    _observe(service.responses, service.left)
     for attempt in range(TRIES):
         retry = []
         if attempt:

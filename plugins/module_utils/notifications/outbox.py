@@ -82,9 +82,12 @@ def messages_from(values: Iterable[Any], services: Iterable[str]) -> list[Queued
     for value in values:
         try:
             message = QueuedMessage(**value)
-        except TypeError:
+            usable = message.service in known and message.level in LEVELS
+            # What was damaged, or written by another program, must not stop the others.
+            float(message.time), float(message.not_before), int(message.tries)
+        except (TypeError, ValueError):
             continue
-        if message.service in known:
+        if usable:
             found.append(message)
     return found
 
