@@ -6,6 +6,8 @@ import gettext
 import itertools
 import json
 import socket
+import ssl
+import subprocess
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -115,12 +117,22 @@ def test_each_temper_costs_no_more_than_its_limit_and_delivers_once() -> None:
         assert kept.not_before == 1000.0 + outbox.LONGEST_PAUSE
 
 
-def test_a_service_with_a_wrong_certificate_is_no_delivery() -> None:
-    with raw_server(sends(b"HTTP/1.1 200 OK\r\n" + EMPTY)) as server:
+def test_a_service_with_a_wrong_certificate_is_no_delivery(tmp_path: Path) -> None:
+    key, certificate = tmp_path / "key.pem", tmp_path / "certificate.pem"
+    command = ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-subj", "/CN=127.0.0.1"]
+    files = ["-keyout", str(key), "-out", str(certificate)]
+    subprocess.run([*command, *files], check=True, capture_output=True)
+    tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    tls.load_cert_chain(certificate, key)
+    with raw_server(sends(b"HTTP/1.1 200 OK\r\n" + EMPTY), tls) as server:
         address = server.webhook.replace("json://", "jsons://")
         parcels = {"it": [Parcel(("one",), "title", "body", "failure")]}
         outcome = delivery.deliver(parcels, {"it": address}, time_limit=LIMIT)["one"]
         assert outcome.problem and server.requests == []
+        # The same server is one where its certificate is not checked.
+        trusting = {"it": f"{address}?verify=no"}
+        assert delivery.deliver(parcels, trusting, time_limit=LIMIT)["one"].problem == ""
+        assert len(server.requests) == 1
 
 
 @pytest.mark.parametrize("reason", ["ü" * 100_000 + "\U0001f4be", "a\x00b\x1b[31m\u202ec\nd " * 50])

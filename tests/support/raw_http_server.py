@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import socket
+import ssl
 import threading
 from collections.abc import Callable, Iterator
 
@@ -14,9 +15,13 @@ class RawHttpServer:
     Attributes:
         requests: the bodies of the requests, in order.
         webhook: its address as an Apprise JSON webhook.
+        tls: its certificate; None for plain HTTP.
     """
 
-    def __init__(self, respond: Callable[[socket.socket], object]) -> None:
+    def __init__(
+        self, respond: Callable[[socket.socket], object], tls: ssl.SSLContext | None = None
+    ) -> None:
+        self.tls = tls
         self.requests: list[bytes] = []
         self._respond = respond
         self._server = socket.create_server(("127.0.0.1", 0))
@@ -36,7 +41,11 @@ class RawHttpServer:
 
     def _take(self, connection: socket.socket) -> None:
         # A client that has seen enough closes the connection.
-        with connection, contextlib.suppress(OSError):
+        with contextlib.ExitStack() as stack:
+            stack.enter_context(contextlib.suppress(OSError))
+            stack.enter_context(connection)
+            if self.tls:
+                connection = stack.enter_context(self.tls.wrap_socket(connection, server_side=True))
             received = b""
             while b"\r\n\r\n" not in received:
                 block = connection.recv(65536)
@@ -53,9 +62,11 @@ class RawHttpServer:
 
 
 @contextlib.contextmanager
-def raw_server(respond: Callable[[socket.socket], object]) -> Iterator[RawHttpServer]:
+def raw_server(
+    respond: Callable[[socket.socket], object], tls: ssl.SSLContext | None = None
+) -> Iterator[RawHttpServer]:
     """A server that listens for as long as the block lasts."""
-    server = RawHttpServer(respond)
+    server = RawHttpServer(respond, tls)
     try:
         yield server
     finally:
