@@ -194,6 +194,11 @@ def test_nothing_is_deleted_by_a_clock_that_was_wrong(tmp_path: Path) -> None:
         history.add_samples([sample(40 * 86400.0)])
         assert len(history.samples("mount:/")) == 41
         assert len(history.events("staging", "drill")) == 1
+        # Nor by one that begins at 1970, as that of a board without a battery does.
+        history.add_samples([sample(0.0)])
+        history.add_event(Event("staging", "drill", 0.0, "ok", {}))
+        assert len(history.samples("mount:/")) == 42
+        assert len(history.events("staging", "drill")) == 2
 
 
 def test_the_newest_are_kept_by_their_number(tmp_path: Path) -> None:

@@ -304,8 +304,12 @@ def test_failed_tenants_are_named_up_to_a_limit_and_the_rest_counted() -> None:
     for schema in drill["schemas"][2:]:
         schema["status"] = "failed"
     text = validation(drill)
-    assert text.count("   - tenant_loja_") == 20
-    assert "   - e mais 79 que não passaram\n" in text
+    assert text.count("   - tenant_loja_") == 5
+    assert "   - e mais 94 que não passaram\n" in text
+    # The total stands before the first of them.
+    assert re.search(
+        r"- \+99 lojas \([^)]*\)\s+❌\s+99 não\s+passaram\n   - tenant_loja_001 ", text
+    )
 
 
 def test_missed_and_unmeasured_objectives_are_shown() -> None:

@@ -23,7 +23,7 @@ INTEGRITY = (
     ("unique_constraints", "Unique Constraints"),
 )
 # This many schemas that did not pass are named on the page; the other reports name all of them.
-NAMED_SCHEMAS = 20
+NAMED_SCHEMAS = 5
 
 
 def entries(drill: dict[str, Any], key: str) -> list[dict[str, Any]]:
@@ -306,7 +306,11 @@ class _Page:
         more = ngettext("+%(count)d store", "+%(count)d stores", tenants) % {"count": tenants}
         bad = [schema for schema in schemas if schema_status(schema) in ("failed", "unknown")]
         status = self.mark(worst_status([schema_status(schema) for schema in schemas]))
-        lines = wrap(f"   - {more} ({counted}) {status}", 5)
+        line = f"   - {more} ({counted}) {status}"
+        if len(bad) > 1:
+            text = ngettext("%(count)d did not pass", "%(count)d did not pass", len(bad))
+            line += " " + text % {"count": len(bad)}
+        lines = wrap(line, 5)
         for schema in bad[:NAMED_SCHEMAS]:
             lines += wrap(f"   - {schema.get('name')} {self.mark(schema_status(schema))}", 5)
             lines += self.bad_tables(schema)
