@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from ansible_collections.chefwell.resilience.plugins.module_utils.common import messages
 from ansible_collections.chefwell.resilience.plugins.module_utils.common.errors import (
     ResilienceError,
 )
@@ -119,6 +120,22 @@ def test_a_backup_folder_that_was_not_read_whole_is_not_normal() -> None:
     text = dashboard(page_data.disk(), backups)
     assert "   ❓ UNKNOWN - weekly: No such file or directory\n" in text
     assert text.endswith("❓ UNKNOWN em Backups")
+
+
+def test_why_a_backup_folder_was_not_read_is_said_once_and_in_portuguese() -> None:
+    problem = messages.join(["monthly", messages._("No such file or directory")], ": ")
+    backups = {**page_data.inventory(), "problems": [problem]}
+    assert "❓ UNKNOWN - monthly: arquivo ou diretório inexistente\n" in dashboard(
+        page_data.disk(), backups
+    )
+    disk = page_data.disk()
+    values = {"why": messages.to_form(problem)}
+    cause = {"code": "backups", "level": "warning", "falls_to": "warning", "values": values}
+    disk["targets"][1].update(level="warning", causes=[cause])
+    disk["level"] = "warning"
+    text = dashboard(disk, backups)
+    assert text.count("inexistente") == 1 and text.endswith("🟡 WARNING em Backups")
+    assert "UNKNOWN" not in text
 
 
 def test_inodes_explain_a_level_that_bytes_do_not() -> None:

@@ -12,6 +12,7 @@ from typing import Any
 from ..common import quantity, shares
 from ..common.language import translations as language_translations
 from ..common.levels import LEVEL_DISPLAY
+from ..common.messages import translate_all
 from ..common.safe_text import clean, clean_all
 from ..common.zip_equal import zip_equal
 from ..disk import disk_causes
@@ -62,6 +63,13 @@ def target_figures(target: dict[str, Any]) -> str:
     return f"{used} / {total} ({shares.percent(share)})"
 
 
+def _is_reported(targets: list[dict[str, Any]]) -> bool:
+    """Return whether the backup folder's own causes say why it could not be read in full."""
+    return any(
+        cause.get("code") == "backups" for target in targets for cause in target.get("causes") or []
+    )
+
+
 def by_level(disk: dict[str, Any], backups: dict[str, Any] | None) -> dict[str, list[str]]:
     """Return the names of the targets at each level, the worst level first.
 
@@ -73,7 +81,8 @@ def by_level(disk: dict[str, Any], backups: dict[str, Any] | None) -> dict[str, 
     found: dict[str, list[str]] = {level: [] for level in WORST_FIRST}
     for name, target in zip_equal(names, targets):
         found[known_level(target.get("level"))].append(name)
-    if backups is not None and backups.get("problems") and "Backups" not in found["unknown"]:
+    unread = backups is not None and backups.get("problems") and not _is_reported(targets)
+    if unread and "Backups" not in found["unknown"]:
         found["unknown"].append("Backups")
     whole = known_level(disk.get("level"))
     if not any(found[level] for level in WORST_FIRST[: WORST_FIRST.index(whole) + 1]):
@@ -111,7 +120,7 @@ def dashboard(
     """
     translations = language_translations(language)
     tr = translations.gettext
-    disk, backups = clean_all(disk), clean_all(backups)
+    disk, backups = clean_all(disk), clean_all(translate_all(translations, backups))
     targets = list(disk.get("targets") or [])
     rule = "═" * 62
     lines = [
@@ -132,7 +141,7 @@ def dashboard(
     lines += ["", tr("🗂️  BACKUP DETAILS:"), *render_inventory.lines(translations, backups)]
     for line in render_inventory.unfinished_lines(translations, backups):
         lines += wrap(f"   {line}", 6)
-    for problem in backups.get("problems") or []:
+    for problem in [] if _is_reported(targets) else backups.get("problems") or []:
         lines += wrap(f"   {level_text('unknown', colour)} - {problem}", 6)
     trend = render_trend.trend_lines(
         translations, target_names(targets), targets, colour, disk.get("tiers")
