@@ -15,7 +15,7 @@ from collections.abc import Sequence
 from functools import partial
 from typing import Any
 
-from ..common import run_steps
+from ..common import run_steps, started_by
 from ..common.errors import ResilienceError
 from ..common.language import translations
 from ..common.levels import OK, UNKNOWN, exit_code
@@ -132,7 +132,11 @@ def _run(settings: DiskSettings, as_json: bool) -> int:
     action = "success" if exit_code(measured.level) <= 1 else "fail"
     ping.ping_or_report(settings.ping_url, action, "\n".join([*lines, *problems]), problems)
     result["problems"] = list(dict.fromkeys(problems))
-    _print_result(json.dumps(result) if as_json else "\n".join(lines))
+    if as_json:
+        _print_result(json.dumps(result))
+    # Cron sends a mail with whatever is printed, and this is news for nobody.
+    elif measured.level != OK or result["problems"] or not started_by.cron():
+        _print_result("\n".join(lines))
     for problem in result["problems"]:
         warn(problem)
     return exit_code(measured.level)
