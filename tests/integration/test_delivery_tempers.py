@@ -182,7 +182,7 @@ def test_a_document_that_is_damaged_costs_what_is_damaged_alone(
             "order": 3,
             "states": states,
             "queue": queue,
-            "heard": {service: {"b": "warning"}},
+            "heard": {service: {"b": "warning"}, "other": 3},
         }
         history.set_document("disk@web1", document)
         result = notify.notify(
@@ -192,3 +192,22 @@ def test_a_document_that_is_damaged_costs_what_is_damaged_alone(
     titles = [message["title"] for message in receiver.messages()]
     assert titles[0] == "kept title" and len(titles) == 5
     assert sorted(title.split()[2] for title in titles[1:]) == ["c", "d", "e", "f"], titles
+
+
+@pytest.mark.parametrize(
+    "content",
+    ["[]", "3", '{"order": "x", "states": [1], "queue": {"a": 1}, "heard": [2]}', "{", ""],
+)
+def test_a_document_that_is_something_else_is_begun_anew(tmp_path: Path, content: str) -> None:
+    """In either place; what is in force is notified again."""
+    settings = notification_settings.NotificationSettings(fallback_dir=str(tmp_path / "run"))
+    (tmp_path / "run").mkdir()
+    (tmp_path / "run" / "disk.json").write_text(content)
+    condition = Condition("a", "a", "warning", "warning", "why")
+    translations = gettext.NullTranslations()
+    with History(str(tmp_path / "state")) as history:
+        if content.startswith("{") and content.endswith("}"):
+            history.set_document(f"disk@{settings.named_host}", json.loads(content))
+        for expected in (1, 0):
+            result = notify.notify("disk", [condition], settings, history, translations, now=1e9)
+            assert (len(result.notifications), result.problems) == (expected, [])

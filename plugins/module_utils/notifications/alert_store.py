@@ -54,12 +54,12 @@ class AlertStore:
         self._second_place = not why
         if why:
             self.problems.append(f"{fallback_dir} is not used in this run: {why} [{STEP}]")
-        with contextlib.suppress(OSError, ValueError, AttributeError):
+        with contextlib.suppress(OSError, ValueError, TypeError):
             second = self._second()
             # A count and not the time says which is newer: clocks go back.
-            if second.get("order", 0) > self._content.get("order", 0):
+            if _order(second) > _order(self._content):
                 self._content = second
-        self._order = int(self._content.get("order", 0))
+        self._order = _order(self._content)
 
     def _second(self) -> dict[str, Any]:
         """Return the document of the second place; empty where that blocked before."""
@@ -71,17 +71,24 @@ class AlertStore:
     @property
     def states(self) -> dict[str, AlertState]:
         """The states, by the condition's key."""
-        return states_from(self._content.get("states") or {})
+        return states_from(self._mapping("states"))
 
     @property
     def queue(self) -> list[Any]:
         """The waiting messages, as plain values."""
-        return list(self._content.get("queue") or [])
+        queue = self._content.get("queue")
+        return queue if isinstance(queue, list) else []
 
     @property
     def notified_levels(self) -> dict[str, dict[str, str]]:
         """By service, the last notified level of each condition that is not ok."""
-        return {service: dict(one) for service, one in (self._content.get("heard") or {}).items()}
+        heard = self._mapping("heard").items()
+        return {service: dict(one) for service, one in heard if isinstance(one, Mapping)}
+
+    def _mapping(self, name: str) -> Mapping[str, Any]:
+        """Return a part of the document; empty where it is damaged."""
+        part = self._content.get(name)
+        return part if isinstance(part, Mapping) else {}
 
     def save(
         self,
@@ -129,3 +136,8 @@ class AlertStore:
         if self._second_place:
             with run_steps.step(STEP), contextlib.suppress(OSError):
                 os.unlink(self.path)
+
+
+def _order(content: Mapping[str, Any]) -> int:
+    order = content.get("order", 0)
+    return order if isinstance(order, int) else 0
