@@ -192,6 +192,15 @@ def test_many_hosts_worst_first(held: Path, language: str, count: int) -> None:
         assert f"<b>{counted['bad']}</b>" in text and f"<b>{counted['ok']}</b>" in text
 
 
+def test_what_failed_stands_before_what_is_overdue(held: Path) -> None:
+    late, broken = ({**status(held / kind), "host": kind} for kind in ("late", "broken"))
+    away = status_values.unreachable("unreachable", "connection timed out")
+    late["host"] = "a-late-one"
+    shown = page([late, {**broken, "host": "z-broken"}, away])
+    rows = re.findall(r"<th[^>]*>.*?(a-late-one|z-broken|unreachable)", shown, re.DOTALL)
+    assert rows == ["unreachable", "z-broken", "a-late-one"]
+
+
 @pytest.mark.parametrize("language", LANGUAGES)
 def test_nothing_depends_on_colour_alone(held: Path, language: str) -> None:
     """Each state has a sign of its own and a word beside it, which a screen reader reads."""

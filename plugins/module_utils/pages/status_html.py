@@ -52,7 +52,13 @@ def status_page(
         (status_text.host_state(host, now), host) for host in translate_result(translations, hosts)
     ]
     order = (BAD, UNKNOWN, WARN, NONE, OK)
-    judged.sort(key=lambda one: (order.index(one[0]), str(one[1].get("host"))))
+    judged.sort(
+        key=lambda one: (
+            order.index(one[0]),
+            -status_text.bad_parts(one[1]),
+            str(one[1].get("host")),
+        )
+    )
     state = status_text.worst([state for state, _host in judged])
     alone = len(judged) == 1
     headline = status_text.headline(translations, state)

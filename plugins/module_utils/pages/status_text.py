@@ -12,6 +12,7 @@ from typing import Any
 
 from ..common import quantity
 from ..disk.disk_causes import level_word
+from ..notifications.notification_settings import OVERDUE_HOURS
 
 NONE, OK, WARN, UNKNOWN, BAD = "none", "ok", "warn", "unknown", "bad"
 # From best to worst. Each has a sign, so that nothing depends on colour alone.
@@ -53,6 +54,16 @@ def host_state(host: Mapping[str, Any], now: float) -> str:
     states = [part_state(part, now) for part in parts]
     # What never ran says nothing, so the host is not ok.
     return worst([UNKNOWN if state == NONE else state for state in states])
+
+
+def bad_parts(host: Mapping[str, Any]) -> int:
+    """Return how many parts of a host failed: it stands before those that are only overdue.
+
+    One that gave no status may have failed in all.
+    """
+    parts = host.get("parts") or []
+    levels = [OF_LEVEL.get(str(part.get("level")), UNKNOWN) for part in parts]
+    return len(OVERDUE_HOURS) if host.get("problem") else levels.count(BAD)
 
 
 def headline(translations: gettext.NullTranslations, state: str) -> str:
