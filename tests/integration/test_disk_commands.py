@@ -241,9 +241,14 @@ def test_watching_goes_on_until_it_is_stopped(tmp_path: Path) -> None:
         text=True,
         env={},
     )
-    time.sleep(3)
+    assert watching.stdout is not None
+    out = ""
+    while out.count("Ctrl-C ends it") < 2:
+        line = watching.stdout.readline()
+        assert line, out
+        out += line
     watching.send_signal(signal.SIGINT)
-    out, _errors = watching.communicate(timeout=10)
+    out += watching.communicate(timeout=10)[0]
     assert watching.returncode == 0
     assert out.count("DISK SPACE MONITOR") > 1
     assert re.search(r"^\d{4}-\S+, again every 0\.2 s; Ctrl-C ends it$", out, re.MULTILINE)
