@@ -74,7 +74,7 @@ TEMPERS = {
         "",
         1,
     ),
-    "a body that breaks off": (sends(b"HTTP/1.1 200 OK\r\nContent-Length: 50\r\n\r\nab"), "", 1),
+    "a body that is cut off": (sends(b"HTTP/1.1 200 OK\r\nContent-Length: 50\r\n\r\nab"), "", 1),
     "an error without end": (without_end(b"500 Error"), "500", 3),
     "a head that drips": (slowly(b"HTTP/1.1 200 OK\r\nX: ", b"y"), "no answer within 9 s", 1),
     "nothing": (sends(b""), "Connection error", 3),
@@ -110,7 +110,7 @@ def test_each_temper_costs_no_more_than_its_limit_and_delivers_once() -> None:
         assert (bool(outcome.problem), requests) == (bool(problem), tries), (name, outcome)
         assert problem in outcome.problem and outcome.problem.isprintable(), (name, outcome)
         assert seconds < LIMIT + 5, name
-    # What a service asks for is obeyed for a day at most.
+    # What a service requests is obeyed for a day at most.
     message = outbox.QueuedMessage("one", "it", "key", "critical", 0.0, "title", "body")
     for name in ("wait for ever", "wait until 9999"):
         ((kept,), _given_up) = outbox.after_delivery([message], {"one": found[name][0]}, 1000.0)

@@ -122,7 +122,7 @@ def test_a_backup_folder_that_was_not_read_whole_is_not_normal() -> None:
     assert text.endswith("❓ UNKNOWN em Backups")
 
 
-def test_why_a_backup_folder_was_not_read_is_said_once_and_in_portuguese() -> None:
+def test_why_a_backup_folder_was_not_read_is_shown_once_and_in_portuguese() -> None:
     problem = messages.join(["monthly", messages._("No such file or directory")], ": ")
     backups = {**page_data.inventory(), "problems": [problem]}
     assert "❓ UNKNOWN - monthly: arquivo ou diretório inexistente\n" in dashboard(

@@ -35,7 +35,7 @@ PAUSES = (1.0, 2.0)
 # HTTP responses after which the same request may succeed (RFC 9110, RFC 6585).
 TEMPORARY = (408, 425, 429, 500, 502, 503, 504)
 # What is read of a response's body: so many bytes, in so many seconds. Its status says whether the
-# message arrived, and must not be lost because the body breaks off, or never ends.
+# message arrived, and must not be lost because the body is cut off, or never ends.
 BODY_BYTES, BODY_SECONDS = 1 << 16, 5.0
 # Seconds that are left for printing the outcome before the run ends this process.
 MARGIN = 0.5
