@@ -20,6 +20,10 @@ from ..common.system_errors import reason
 # Exit codes, by the monitoring-plugins convention.
 EXIT_OK, EXIT_WARNING, EXIT_CRITICAL, EXIT_UNKNOWN = 0, 1, 2, 3
 
+# The daemons of cron, cronie, anacron and fcron, as proc(5) names them. Each sends a mail with
+# whatever its jobs print.
+CRON = (b"cron", b"crond", b"anacron", b"fcron")
+
 
 class Command(NamedTuple):
     """One command of a host.
@@ -114,6 +118,24 @@ def colour() -> bool:
     (no-color.org)."""
     refused = os.environ.get("NO_COLOR") or os.environ.get("TERM") == "dumb"
     return bool(sys.stdout and sys.stdout.isatty() and not refused)
+
+
+def started_by_cron() -> bool:
+    """Return whether cron is among the ancestors of this process; False where that is unknown."""
+    pid = os.getppid()
+    while pid > 1:
+        try:
+            file = os.open(f"/proc/{pid}/stat", os.O_RDONLY)
+            try:
+                before, _end, after = os.read(file, 512).rpartition(b")")
+            finally:
+                os.close(file)
+            name, pid = before.partition(b"(")[2].lower(), int(after.split()[1])
+        except (OSError, IndexError, ValueError):
+            return False
+        if name in CRON:
+            return True
+    return False
 
 
 def append_log(path: str, lines: Sequence[str]) -> str | None:

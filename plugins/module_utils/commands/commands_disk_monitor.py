@@ -15,7 +15,7 @@ from collections.abc import Sequence
 from functools import partial
 from typing import Any
 
-from ..common import run_steps, started_by
+from ..common import run_steps
 from ..common.errors import ResilienceError
 from ..common.language import translations
 from ..common.levels import OK, UNKNOWN, exit_code
@@ -29,7 +29,7 @@ from ..notifications import metrics, notify, ping
 from ..notifications.alerts import Condition
 from ..pages import disk_lines, status_file
 from . import disk_command
-from .command import Command, OutputError, append_log, now, print_result, warn
+from .command import Command, OutputError, append_log, now, print_result, started_by_cron, warn
 
 
 def _gone(
@@ -135,7 +135,7 @@ def _run(settings: DiskSettings, as_json: bool) -> int:
     if as_json:
         _print_result(json.dumps(result))
     # Cron sends a mail with whatever is printed, and this is news for nobody.
-    elif measured.level != OK or result["problems"] or not started_by.cron():
+    elif measured.level != OK or result["problems"] or not started_by_cron():
         _print_result("\n".join(lines))
     for problem in result["problems"]:
         warn(problem)
