@@ -69,11 +69,19 @@ from ansible_collections.chefwell.resilience.plugins.module_utils.common.system_
 
 
 def existing(paths: list[str], logs: list[str]) -> list[str]:
-    """Return every named path that exists."""
+    """Return every named path that exists, without those that go with a folder of the list."""
     found = list(paths)
     for log in filter(None, logs):
         found += [log, *sorted(glob.glob(f"{glob.escape(log)}.[0-9]*"))]
-    return [path for path in dict.fromkeys(found) if path and os.path.lexists(path)]
+    there = [path for path in dict.fromkeys(found) if path and os.path.lexists(path)]
+    return [path for path in there if not any(_is_below(path, folder) for folder in there)]
+
+
+def _is_below(path: str, folder: str) -> bool:
+    """Return whether a path lies in a folder that is removed whole."""
+    if path == folder or os.path.islink(folder) or not os.path.isdir(folder):
+        return False
+    return os.path.normpath(path).startswith(os.path.normpath(folder).rstrip("/") + "/")
 
 
 def remove(path: str) -> None:

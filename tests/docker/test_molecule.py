@@ -39,8 +39,8 @@ class Least:
 AFTER_ROLLBACK = 11  # for each host
 BOTH = {"shop", "backup-server"}
 LEAST = {
-    "disk_monitor": Least({"shop"}, tasks=12, changed=3, tests=6),
-    "offsite_backup": Least(BOTH, tasks=20, changed=8, tests=7),
+    "disk_monitor": Least({"shop"}, tasks=12, changed=2, tests=6),
+    "offsite_backup": Least(BOTH, tasks=20, changed=7, tests=7),
     "staging_restore": Least({"shop"}, tasks=12, changed=3, tests=4),
     "plan": Least(BOTH, tasks=50, changed=12, tests=6),
 }

@@ -74,8 +74,10 @@ def test_files_are_put_there_kept_and_taken_away(tmp_path: Path) -> None:
     (tmp_path / "log").write_text("")
     (tmp_path / "log.1").write_text("")
     (tmp_path / "logged").write_text("")
+    # A file of a folder that goes whole is named beside it, as the record of the stage does.
+    names = ("etc", "scripts", "staging", "nowhere", "staging/env", "log")
     away = {
-        "paths": [str(tmp_path / name) for name in ("etc", "scripts", "staging", "nowhere")] + [""],
+        "paths": [str(tmp_path / name) for name in names] + [""],
         "logs": [str(tmp_path / "log"), ""],
     }
     before = held(tmp_path)
