@@ -25,6 +25,7 @@ from .commands.command import (
     OutputError,
     print_result,
     warn,
+    warn_unforeseen,
 )
 from .common import interrupt, run_steps, settings, standard_streams
 from .common.errors import ResilienceError
@@ -170,6 +171,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         return EXIT_UNKNOWN
     except KeyboardInterrupt:
         warn(f"{arguments.command}: stopped before the end")
+        return EXIT_UNKNOWN
+    except Exception as error:  # people get one line, not a traceback
+        fail(command, given, warn_unforeseen(arguments.command, error))
         return EXIT_UNKNOWN
 
 

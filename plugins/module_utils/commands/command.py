@@ -15,6 +15,7 @@ from typing import IO, Any, NamedTuple
 
 from ..common.errors import ResilienceError
 from ..common.mask import mask
+from ..common.safe_text import error_line
 from ..common.system_errors import reason
 
 # Exit codes, by the monitoring-plugins convention.
@@ -23,6 +24,8 @@ EXIT_OK, EXIT_WARNING, EXIT_CRITICAL, EXIT_UNKNOWN = 0, 1, 2, 3
 # The daemons of cron, cronie, anacron and fcron, as proc(5) names them. Each sends a mail with
 # whatever its jobs print.
 CRON = (b"cron", b"crond", b"anacron", b"fcron")
+# Environment variable: where it is set, an unforeseen error is printed with its traceback.
+DEBUG = "RESILIENCE_DEBUG"
 
 
 class Command(NamedTuple):
@@ -81,6 +84,28 @@ def warn(text: str, end: str = "\n") -> None:
         sys.stderr.flush()
     except OSError:
         _discard(sys.stderr)
+
+
+def warn_unforeseen(name: str, error: BaseException) -> str:
+    """Report an exception that no code foresaw, on one line; return what it says of it.
+
+    Args:
+        name: of the command.
+        error: the exception.
+    """
+    place, where = error.__traceback__, ""
+    while place is not None:
+        file = os.path.basename(place.tb_frame.f_code.co_filename)
+        where, place = f"{file}:{place.tb_lineno}", place.tb_next
+    problem = f"unexpected error, {error_line(error, 400)} (at {where})"
+    if os.environ.get(DEBUG):
+        import traceback  # hardly any run needs it
+
+        warn("".join(traceback.format_exception(type(error), error, error.__traceback__)), end="")
+        warn(f"{name}: {problem}")
+    else:
+        warn(f"{name}: {problem} - run it again with {DEBUG}=1 for the traceback, and report it")
+    return problem
 
 
 def _discard(stream: IO[str]) -> None:

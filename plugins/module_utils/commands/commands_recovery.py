@@ -15,7 +15,6 @@ from ..common import interrupt, quantity
 from ..common.errors import ResilienceError
 from ..common.language import translations
 from ..common.messages import _, translate, translate_result
-from ..common.safe_text import error_line
 from ..pages import render_titles
 from ..proof import drill_result, proof_settings, restore_settings
 from ..proof.restore_settings import RestoreSettings
@@ -32,6 +31,7 @@ from .command import (
     now,
     print_result,
     warn,
+    warn_unforeseen,
 )
 from .commands_staging import (
     from_offsite_argument,
@@ -94,7 +94,7 @@ def _run(settings: RestoreSettings, arguments: argparse.Namespace) -> int:
         warn(f"{NAME}: stopped before the end")
     except Exception as error:  # no traceback hides which database serves
         failed = True
-        warn(f"{NAME}: {error_line(error, 400)}")
+        warn_unforeseen(NAME, error)
     finally:
         with interrupt.deferred():
             _print_ending(settings, recovery_settings, arguments, outcome, failed)
