@@ -190,6 +190,42 @@ def test_a_service_that_is_not_whole(swarm: Swarm) -> None:
         swarm.engine.docker("service", "rm", "third", "falls")
 
 
+def test_jobs_that_finished_and_a_global_service_in_update(swarm: Swarm) -> None:
+    """None of them is scaled to nothing."""
+    docker, base = swarm.engine.docker, "chefwell-test/base:1"
+    new = ("service", "create", "--detach", "--quiet")
+    docker(*new, "--name", "jobs-done", "--mode", "replicated-job", "--replicas", "2", base, "true")
+    docker(*new, "--name", "jobs-each", "--mode", "global-job", base, "true")
+    docker(*new, "--name", "jobs-bad", "--mode", "replicated-job", base, "sh", "-c", "exit 3")
+    # It takes its time to stop, and its next task waits for that.
+    slow = ("sh", "-c", "trap : TERM; while :; do sleep 0.2; done")
+    docker(
+        *new, "--name", "everywhere", "--mode", "global", "--stop-grace-period", "6s", base, *slow
+    )
+    only: dict[str, Any] = {"items": ["services"], "tries": 30, "retry_seconds": 0.5}
+    try:
+        well = check(swarm, services=["jobs-done", "jobs-each", "everywhere"], **only)
+        assert well.statuses["services"] == "passed"
+        for text in ("jobs-done 2/2", "jobs-each 1/1", "everywhere 1/1"):
+            assert text in well.evidence["services"]
+        bad = check(swarm, services=["jobs-bad"], **(only | {"tries": 1}))
+        assert bad.statuses["services"] == "failed"
+        docker("service", "update", "--detach", "--quiet", "--force", "everywhere")
+        until = time.monotonic() + 5
+        while True:
+            update = check(swarm, services=["everywhere"], **(only | {"tries": 1}))
+            assert "scaled to nothing" not in update.evidence["services"]
+            assert "no node runs it" not in update.evidence["services"]
+            if update.statuses["services"] == "failed":
+                break
+            assert time.monotonic() < until
+        assert "it is being updated" in update.evidence["services"]
+        after = check(swarm, services=["everywhere"], **only)
+        assert after.statuses["services"] == "passed"
+    finally:
+        docker("service", "rm", "jobs-done", "jobs-each", "jobs-bad", "everywhere")
+
+
 def test_plain_containers_and_compose_projects(swarm: Swarm, tmp_path: Path) -> None:
     engine: Engine = swarm.engine
     file = tmp_path / "compose.yml"

@@ -253,6 +253,34 @@ def test_d9_a_volume_of_another_program(fault: Fault, host: DockerHost) -> None:
         host.engine.docker("volume", "rm", "staging_postgres_data")
 
 
+@pytest.mark.parametrize("whose", ["another program", "a second installation"])
+def test_d9_a_compose_project_of_our_name(fault: Fault, host: DockerHost, whose: str) -> None:
+    """By every name it is staging's; the label alone is missing, or names another work folder."""
+    fault.cause(f"the project, service and container of staging's names belong to {whose}")
+    docker, name = host.engine.docker, "chefwell-staging-postgres_staging-1"
+    labels = ["com.docker.compose.project=chefwell-staging"]
+    labels += ["com.docker.compose.service=postgres_staging"]
+    if whose == "a second installation":
+        labels += ["pro.chefwell.resilience.staging=/srv/second/staging"]
+        labels += [f"pro.chefwell.resilience.expires={int(time.time()) + 3600}"]
+    given = [word for label in labels for word in ("--label", label)]
+    docker("run", "--detach", "--name", name, *given, "chefwell-test/base:1", "sleep", "infinity")
+    shown = ("inspect", "--format", "{{.Id}} {{.State.StartedAt}} {{.State.Running}}", name)
+    try:
+        before = docker(*shown)
+        code, drilled = drill(host)
+        removed = result(host.command("cleanup-staging", "--json"))["removed"]
+        fault.see(
+            f"{drilled['verdict']} ({code}): {str(drilled['problem'])[:90]};"
+            f" removed {removed}; as before: {docker(*shown) == before}",
+            holds=(code, drilled["verdict"], removed) == (3, "could_not_verify", [])
+            and f"this staging did not make {name}" in drilled["problem"]
+            and docker(*shown) == before,
+        )
+    finally:
+        docker("rm", "--force", name)
+
+
 class Listener:
     """Listens on all addresses of the engine's network, as production on this host would."""
 

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import email.utils
 import importlib
 import json
 import threading
+import time
 import types
 from collections.abc import Callable, Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -199,6 +201,22 @@ def test_a_limit_on_logins_is_waited_for(api: Api, written: str | None, waited: 
     waits: list[float] = []
     assert check(api, waits.append, tries=2)[0].status == "passed"
     assert waits == [waited]
+
+
+@pytest.mark.parametrize(
+    ("seconds", "least", "most"),
+    [(30, 20, 30), (-30, 0, 2), (86_400, 120, checkpoint.LONGEST_WAIT)],
+)
+def test_a_limit_on_logins_until_a_date_is_waited_for(
+    api: Api, seconds: int, least: float, most: float
+) -> None:
+    """An HTTP date (RFC 9110, 10.2.3), also one that has passed or is too far away."""
+    until = email.utils.formatdate(time.time() + seconds, usegmt=True)
+    api.responses[LOGIN] = [(429, {}, ("Retry-After", until)), (200, {"token": TOKEN})]
+    waits: list[float] = []
+    assert check(api, waits.append, tries=2)[0].status == "passed"
+    assert len(waits) == 1 and least <= waits[0] <= most
+    assert api.requests.count(LOGIN) == 2
 
 
 @pytest.mark.parametrize("status", [409, 500, 502])
