@@ -129,7 +129,7 @@ def run_the_runbook(host: PlayHost, bistro: dict[str, Any], dumps: Path, root: P
 
     ran: list[str] = []
     newest = max(dumps.glob("bistro-*"))
-    by_hand = [block for block in blocks if "createdb" in block or "to_char" in block]
+    by_hand = [block for block in blocks if "TEMPLATE template0" in block or "to_char" in block]
     fetch = next(block for block in blocks if "rsync" in block)
     for block in blocks:
         if "ansible-playbook" in block and not rounds(0, 1):

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import subprocess
 import tempfile
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import psycopg2
 import pytest
 from ansible_collections.chefwell.resilience.plugins.module_utils.common.errors import (
     ResilienceError,
@@ -16,6 +19,7 @@ from ansible_collections.chefwell.resilience.plugins.module_utils.common.errors 
 from ansible_collections.chefwell.resilience.plugins.module_utils.database.postgres import Server
 from ansible_collections.chefwell.resilience.plugins.module_utils.recovery import (
     recovery,
+    recovery_run,
     recovery_tenant,
 )
 from support.production_server import (
@@ -215,6 +219,43 @@ def test_what_cannot_be_moved_refuses_the_switch(
             )
 
 
+FORBIDS = (
+    "CREATE FUNCTION forbid() RETURNS event_trigger LANGUAGE plpgsql AS $$"
+    " BEGIN RAISE EXCEPTION 'no DDL here: %', tg_tag; END $$",
+    "CREATE EVENT TRIGGER forbidding ON ddl_command_start EXECUTE FUNCTION forbid()",
+)
+
+
+def test_an_event_trigger_that_forbids_ddl_is_named(
+    settings: recovery.RecoverySettings, server: Server, tmp_path: Path
+) -> None:
+    """One in production: neither the restore nor the switch is half done, and it says why."""
+    schemas = "SELECT nspname FROM pg_namespace WHERE nspname ~ 'tenant' ORDER BY 1"
+    backup = back_up(server, tmp_path)
+    restored = restore(settings, backup)
+    before = run_sql(server, PRODUCTION, schemas)
+    run_sql(server, PRODUCTION, *FORBIDS)
+    try:
+        with pytest.raises(ResilienceError) as caught:
+            switch(settings, restored["name"])
+        assert "no DDL here: ALTER SCHEMA" in str(caught.value)
+        assert "nothing was changed" in str(caught.value)
+        failed = recovery_tenant.restore_beside(settings, TENANT, path=backup)
+        wrong = " ".join(one["evidence"] for one in failed["checks"] if one["status"] == "failed")
+        assert failed["verdict"] != "passed" and failed["name"] is None
+        assert "no DDL here" in f"{failed['problem']} {wrong}", failed
+        assert run_sql(server, PRODUCTION, schemas) == before
+        assert databases(server) == {PRODUCTION}
+        # The whole database is restored elsewhere, where nothing forbids it; then it forbids again.
+        whole = recovery_run.restore_beside(settings, path=back_up(server, tmp_path))
+        assert whole["verdict"] == "passed", whole
+        with pytest.raises(psycopg2.Error, match="no DDL here"):
+            run_sql(server, whole["name"], "CREATE TABLE forbidden ()")
+    finally:
+        run_sql(server, PRODUCTION, "DROP EVENT TRIGGER forbidding")
+    assert switch(settings, restored["name"])["kept"]
+
+
 def test_a_foreign_key_whose_rows_the_backup_lacks(
     settings: recovery.RecoverySettings, server: Server, tmp_path: Path
 ) -> None:
@@ -346,3 +387,63 @@ def test_names_are_bytes(
     switch(settings, done["kept"], tenant)
     rows = run_sql(server, PRODUCTION, f'SELECT DISTINCT name FROM "{quoted}".goods')
     assert rows == [("spoilt",)]
+
+
+@contextlib.contextmanager
+def processes_that_hold(password: str) -> Iterator[dict[str, set[str]]]:
+    """The programs in whose arguments, or environment, a password is seen meanwhile.
+
+    `open to others`: those whose environment another user can read.
+    """
+    found: dict[str, set[str]] = {"arguments": set(), "environment": set(), "open to others": set()}
+    end = threading.Event()
+
+    def read(path: Path) -> bytes:
+        with contextlib.suppress(OSError):
+            return path.read_bytes()
+        return b""
+
+    def watch() -> None:
+        while not end.wait(0.002):
+            for folder in Path("/proc").glob("[0-9]*"):
+                program = read(folder / "comm").decode().strip()
+                if password.encode() in read(folder / "cmdline"):
+                    found["arguments"].add(program)
+                if password.encode() in read(folder / "environ"):
+                    found["environment"].add(program)
+                    with contextlib.suppress(OSError):
+                        if (folder / "environ").stat().st_mode & 0o777 != 0o400:
+                            found["open to others"].add(program)
+
+    watcher = threading.Thread(target=watch)
+    watcher.start()
+    try:
+        yield found
+    finally:
+        end.set()
+        watcher.join()
+
+
+def test_the_password_is_in_no_arguments_and_in_no_psql(
+    settings: recovery.RecoverySettings, server: Server, tmp_path: Path
+) -> None:
+    """A dump is code: what reads SQL of it as a program of its own knows no password."""
+    run_sql(
+        server,
+        PRODUCTION,
+        f"CREATE TABLE {TENANT}.slow (id int CHECK (pg_sleep(0.2) IS NOT NULL))",
+        f"INSERT INTO {TENANT}.slow VALUES (1), (2)",
+    )
+    backup, plain = back_up(server, tmp_path), tmp_path / "shop_20251121_030000.sql"
+    dump = [server.binaries.path("pg_dump"), f"--file={plain}", server.url(PRODUCTION)]
+    subprocess.run(dump, check=True)
+    with processes_that_hold(server.password) as held:
+        restore(settings, backup)
+    # `setpriv` becomes the program that it starts.
+    assert "pg_restore" in held["environment"]
+    assert held["environment"] <= {"setpriv", "pg_restore", "pg_dump"}, held
+    assert (held["arguments"], held["open to others"]) == (set(), set())
+    with processes_that_hold(server.password) as held:
+        result = recovery_run.restore_beside(settings, path=str(plain))
+    assert result["verdict"] == "passed", result
+    assert held == {"arguments": set(), "environment": set(), "open to others": set()}

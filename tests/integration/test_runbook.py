@@ -72,7 +72,7 @@ def test_it_has_commands_people_and_what_was_measured(values: RestoreSettings) -
         f"--switch newest --confirm {recovery.host_name()}",
         "--tenant tenant_chefwell",
         "export PGHOST=db.chefwell.pro PGPORT=5432 PGUSER=postgres",
-        "createdb -T template0 -- restaurante_restoring",
+        'CREATE DATABASE "restaurante_restoring" TEMPLATE template0',
         "u@backup.example:/b",
         "58 segundos | < 10 minutos | ✅",
         "25 horas | < 24 horas | ❌",
@@ -121,6 +121,7 @@ class ByHand:
 
     def __init__(self, settings: RestoreSettings, folder: Path, dbname: str) -> None:
         self.settings, self.folder, self.dbname = settings, folder, dbname
+        self.programs, self.environment = "", dict[str, str]()
 
     @contextlib.contextmanager
     def production(self, server: Server) -> Iterator[None]:
@@ -155,16 +156,27 @@ class ByHand:
         text = runbook.render(self.settings, target, None)
         blocks = {
             name: next(one.text for one in code_blocks(text, "bash") if program in one.text)
-            for name, program in (("restore", "createdb"), ("switch", "to_char"))
+            for name, program in (("restore", "TEMPLATE template0"), ("switch", "to_char(now()"))
         }
         return subprocess.run(
             ["bash"],
             input=blocks[block],
-            env={"PATH": f"{server.binaries.bin_dir}:{os.defpath}", "PGPASSWORD": server.password},
+            env={
+                "PATH": f"{self.programs or server.binaries.bin_dir}:{os.defpath}",
+                "PGPASSWORD": server.password,
+                **self.environment,
+            },
             capture_output=True,
             text=True,
             check=False,
         )
+
+    def locale(self, name: str) -> Any:
+        query = (
+            "SELECT pg_encoding_to_char(encoding), datcollate, datctype, datlocprovider,"
+            f" daticulocale FROM pg_database WHERE datname = '{name}'"
+        )
+        return run_sql(self.server, "postgres", query)[0]
 
     def must(self, block: str) -> str:
         ran = self.run(block)
@@ -314,4 +326,93 @@ def test_by_hand_under_clients_and_without_production(by_hand: ByHand, server: S
     run_sql(server, "postgres", f"DROP DATABASE {PRODUCTION} WITH (FORCE)")
     by_hand.must("restore")
     by_hand.must("switch")
+    assert by_hand.rows() == 9
+
+
+@pytest.mark.parametrize("form", ["-Fc", "-Ft", "-Fp"])
+def test_by_hand_encoding_and_locale_are_productions(
+    by_hand: ByHand, server: Server, form: str
+) -> None:
+    """Where it is gone they are the backup's; a plain dump holds them with `--create` alone."""
+    run_sql(
+        server,
+        "postgres",
+        f"DROP DATABASE {PRODUCTION}",
+        f"CREATE DATABASE {PRODUCTION} TEMPLATE template0 ENCODING 'LATIN1' LOCALE 'C'",
+    )
+    run_sql(server, PRODUCTION, "CREATE TABLE content AS SELECT generate_series(1, 9) AS id")
+    run_sql(server, PRODUCTION, "CREATE TABLE names AS SELECT 'João'::text AS name")
+    before = by_hand.locale(PRODUCTION)
+    assert before[:3] == ("LATIN1", "C", "C")
+    ending = "sql" if form == "-Fp" else "dump"
+    backup = by_hand.folder / f"shop_20251120_030000.{ending}"
+    backup.write_bytes(by_hand.dump(form, *(["--create"] if form == "-Fp" else [])))
+    run_sql(server, "postgres", f"ALTER DATABASE {PRODUCTION} ALLOW_CONNECTIONS false")
+    if form != "-Ft":  # an archive as the first one
+        by_hand.must("restore")
+        assert by_hand.locale(f"{PRODUCTION}_recovered") == before
+        run_sql(server, "postgres", f"DROP DATABASE {PRODUCTION}_recovered")
+    run_sql(server, "postgres", f"DROP DATABASE {PRODUCTION}")
+    by_hand.must("restore")
+    assert by_hand.locale(f"{PRODUCTION}_recovered") == before
+    assert run_sql(server, f"{PRODUCTION}_recovered", "SELECT name FROM names") == [("João",)]
+
+
+HOSTILE = (
+    ("\\! touch {file}\n", "\nCREATE TABLE "),
+    ("\\! touch {file}\n", "\n\\unrestrict"),
+    ("SELECT 1 \\g |touch {file}\n", "\nCREATE TABLE "),
+    ("\\o |touch {file}\nSELECT 1;\n", "\n\\unrestrict"),
+)
+
+
+@pytest.mark.parametrize(("line", "place"), HOSTILE)
+def test_by_hand_a_plain_dump_runs_no_program(
+    by_hand: ByHand, tmp_path: Path, line: str, place: str
+) -> None:
+    file, plain = tmp_path / "was-here", by_hand.dump("-Fp").decode()
+    assert plain.count(place) == 1
+    text = plain.replace(place, "\n" + line.format(file=file) + place[1:])
+    (by_hand.folder / "shop_20251120_030000.sql").write_text(text)
+    ran = by_hand.run("restore")
+    assert ran.returncode != 0 and "restricted" in ran.stderr and not file.exists(), ran
+    assert by_hand.databases() == [PRODUCTION, f"{PRODUCTION}_restoring"]
+
+
+def test_by_hand_an_old_psql_needs_trust(by_hand: ByHand, tmp_path: Path) -> None:
+    """No psql so old is at hand: one that knows no `\\restrict` is made of the present one."""
+    programs, real = tmp_path / "old", by_hand.server.binaries.bin_dir
+    programs.mkdir()
+    for name in ("dropdb", "pg_restore", "pg_dump"):
+        (programs / name).symlink_to(f"{real}/{name}")
+    psql = programs / "psql"
+    psql.write_text(f"#!/bin/sh\n{real}/psql \"$@\" | sed '/^ *.restrict /d'\n")
+    psql.chmod(0o755)
+    (by_hand.folder / "shop_20251120_030000.sql").write_bytes(by_hand.dump("-Fp"))
+    by_hand.programs = str(programs)
+    ran = by_hand.run("restore")
+    assert ran.returncode != 0 and "TRUST_DUMP=yes" in ran.stderr
+    assert by_hand.databases() == [PRODUCTION]
+    by_hand.environment = {"TRUST_DUMP": "yes"}
+    by_hand.must("restore")
+    assert by_hand.rows(f"{PRODUCTION}_recovered") == 9
+
+
+def test_by_hand_the_owner_of_production_runs_no_program(
+    by_hand: ByHand, server: Server, tmp_path: Path
+) -> None:
+    """What the old database was set to is SQL from elsewhere, too: lines of it may be any."""
+    file = tmp_path / "was-here"
+    held = f"x\nend\nALTER y; \\! touch {file}\nALTER z; \\! touch {file}"
+    run_sql(
+        server,
+        "postgres",
+        f"COMMENT ON DATABASE {PRODUCTION} IS 'a\nz'",
+        f"ALTER DATABASE {PRODUCTION} SET \"shop.a\" TO '{held}'",
+        f"ALTER DATABASE {PRODUCTION} SET \"shop.b\" TO '\\! touch {file}'",
+    )
+    (by_hand.folder / "shop_20251120_030000.dump").write_bytes(by_hand.dump("-Fc"))
+    by_hand.must("restore")
+    ran = by_hand.run("switch")
+    assert not file.exists() and "restricted" in ran.stderr, ran
     assert by_hand.rows() == 9

@@ -303,7 +303,7 @@ def test_by_hand_with_postgresqls_programs_alone(host: Written, bed: Testbed) ->
     runbook = (host.root / "root/restaurante/DISASTER-RECOVERY-PLAYBOOK.md").read_text()
     section = runbook.partition("## 5.")[2].partition("## 6.")[0]
     fetch, restore, switch = [found.text for found in code_blocks(section, "bash")]
-    assert "rsync" in fetch and "createdb" in restore and "RENAME" in switch
+    assert "rsync" in fetch and "CREATE DATABASE" in restore and "RENAME" in switch
     lose(bed)
     newest = max((host.root / "root/backups/daily").glob("*.gz")).name
     server, postgres = bed.record["ssh"], bed.record["postgres"]

@@ -7,6 +7,9 @@
 They are pasted on the worst day, perhaps into a shell that goes on after an error. So each block is
 a subshell that ends at its first error, only a finished restore gets the name that the switch
 takes, and the switch is one statement: production is never closed to connections by a setting.
+
+A dump is code, and psql would run programs on this host that a plain one names (`\\!`): it reads
+SQL from elsewhere in restricted mode alone, which an old psql lacks.
 """
 
 from __future__ import annotations
@@ -32,6 +35,30 @@ $body = 1 if /^(?:CREATE|COPY|INSERT) /; print"""
 # Entries of an archive that fail in every new database, or connect to another server.
 _LEFT_OUT = r"^[0-9]+; [0-9]+ [0-9]+ (SCHEMA - public|COMMENT - EXTENSION|SUBSCRIPTION)"
 _PROPERTIES = r"^[0-9]+; [0-9]+ [0-9]+ (DATABASE|ACL - DATABASE|COMMENT - DATABASE) "
+# Of psql's own commands none is obeyed after this one, whose key no dump can know.
+_RESTRICTED = (
+    'GUARD="\\\\restrict $(head -c 16 /dev/urandom | od -An -tx1 | tr -d " \\n")"',
+    'case "$(psql -X --help=commands)" in *\\\\restrict*) ;; *) GUARD="";'
+    ' test "${TRUST_DUMP:-}" = yes || { psql --version;'
+    ' echo "psql < 13.22, 14.19, 15.14, 16.10, 17.6: TRUST_DUMP=yes ?"; exit 1; } >&2 ;; esac',
+)
+# Encoding and locale of a database, as CREATE DATABASE takes them. ICU's locale and the provider
+# have had several names since PostgreSQL 15.
+_LOCALE = (
+    "SELECT format($a$ENCODING %%L LC_COLLATE %%L LC_CTYPE %%L$a$, pg_encoding_to_char(encoding),"
+    " datcollate, datctype) || CASE j->>$a$datlocprovider$a$"
+    " WHEN $a$i$a$ THEN format($a$ LOCALE_PROVIDER icu ICU_LOCALE %%L$a$,"
+    " coalesce(j->>$a$datlocale$a$, j->>$a$daticulocale$a$))"
+    " || coalesce($a$ ICU_RULES $a$ || quote_literal(j->>$a$daticurules$a$), $a$$a$)"
+    " WHEN $a$b$a$ THEN format($a$ LOCALE_PROVIDER builtin BUILTIN_LOCALE %%L$a$,"
+    " j->>$a$datlocale$a$) ELSE $a$$a$ END"
+    " FROM pg_catalog.pg_database d, to_jsonb(d) j WHERE datname = %s"
+)
+# The same out of what pg_dump wrote, where there is no production to read it from.
+_DUMPED_LOCALE = (
+    "s/^CREATE DATABASE .* WITH TEMPLATE = template0((( (ENCODING|LOCALE|LC_COLLATE|LC_CTYPE"
+    "|ICU_LOCALE|ICU_RULES|BUILTIN_LOCALE) = '[^']*')|( LOCALE_PROVIDER = [a-z]+))*)( .*)?;$/\\1/p"
+)
 # As long as what `to_char` writes.
 LIKE_NOW = "20251120_030000"
 _TABLES = (
@@ -51,6 +78,7 @@ def restore(target: RecoveryServer, folder: str, pattern: str) -> list[str]:
     making, made = name_beside(target, "restoring"), name_beside(target, "recovered")
     exists = f"SELECT 1 FROM pg_catalog.pg_database WHERE datname = {_literal(made)}"
     rename = f"ALTER DATABASE {_identifier(making)} RENAME TO {_identifier(made)}"
+    create = f"CREATE DATABASE {_identifier(making)} TEMPLATE template0"
     where = f"-d {shlex.quote(postgres.connection_string(making))}"
     server = f"-d {shlex.quote(postgres.connection_string(target.maintenance_db))}"
     names = backup_names.compiled(pattern).pattern
@@ -66,12 +94,17 @@ def restore(target: RecoveryServer, folder: str, pattern: str) -> list[str]:
         ' *) cat "$SOURCE" ;; esac > "$WORK/dump"; SOURCE="$WORK/dump"; }',
         'HEAD=$(test -d "$SOURCE" || head -c 5 "$SOURCE" | tr -d "\\0")',
         f"dropdb --if-exists -- {shlex.quote(making)}",
-        f"createdb -T template0 -- {shlex.quote(making)}",
+        f"AS=$(psql -XAt {server} -c {shlex.quote(_LOCALE % _literal(target.dbname))})",
+        'test -n "$AS" || AS=$(case "$HEAD" in ""|PGDMP|toc.d) pg_restore -l "$SOURCE"'
+        ' | { grep -E "^[0-9]+; [0-9]+ [0-9]+ DATABASE " || :; } > "$WORK/list"'
+        ' && pg_restore -C -L "$WORK/list" -f - "$SOURCE" ;; *) head -n 300 "$SOURCE" ;; esac'
+        f" | sed -nE {shlex.quote(_DUMPED_LOCALE)})",
+        f'psql -Xq -v ON_ERROR_STOP=1 {server} -c {shlex.quote(create)}" $AS"',
         'case "$HEAD" in ""|PGDMP|toc.d) pg_restore -l "$SOURCE"'
         f' | grep -vE {shlex.quote(_LEFT_OUT)} > "$WORK/list"',
         f'JOBS=4; test "$HEAD" != toc.d || JOBS=1; pg_restore {where} -j "$JOBS"'
         ' -L "$WORK/list" "$SOURCE" ;;',
-        f'*) perl -ne {shlex.quote(_on_one_line(_PLAIN))} "$SOURCE"'
+        f'*) {{ printf "%s\\n" "$GUARD"; perl -ne {shlex.quote(_on_one_line(_PLAIN))} "$SOURCE"; }}'
         f" | psql -Xq -v ON_ERROR_STOP=1 {where} ;; esac",
         f'test "$(psql -XAt {where} -c {shlex.quote(_TABLES)})" -gt 0',
         f"psql -Xq -v ON_ERROR_STOP=1 {server} -c {shlex.quote(rename)}",
@@ -118,7 +151,7 @@ def switch(target: RecoveryServer) -> list[str]:
         f'{psql} -qc {shlex.quote(end)} > "$WORK/ended" &',
         f"{psql} -qc {shlex.quote(exchange)}",
         "wait",
-        f'psql -Xq {server} -f "$WORK/properties"',
+        f'{{ printf "%s\\n" "$GUARD"; cat "$WORK/properties"; }} | psql -Xq {server}',
         f"psql -X {server} -c {shlex.quote(_shown(production))}",
         ")",
     ]
@@ -130,6 +163,7 @@ def _begin(target: RecoveryServer) -> list[str]:
         "(",
         "set -euo pipefail; umask 077; WORK=$(mktemp -d); trap 'rm -rf \"$WORK\"' EXIT",
         f"export PGHOST={host} PGPORT={port} PGUSER={user}",
+        *_RESTRICTED,
     ]
 
 

@@ -143,6 +143,61 @@ def production_cursor(target: RecoveryServer) -> Iterator[Any]:
         yield cursor
 
 
+def refuse_standby(target: RecoveryServer) -> None:
+    """Refuse a server that replays another one's changes: nothing can be written there.
+
+    Raises:
+        ResilienceError: it does, or it cannot be connected to.
+    """
+    with contextlib.closing(connect(target)) as connection, connection.cursor() as cursor:
+        cursor.execute("SELECT pg_is_in_recovery()")
+        if not cursor.fetchone()[0]:
+            return
+    raise ResilienceError(
+        _("the server is a standby, to which nothing can be written"),
+        option="recovery.host",
+        value=target.host,
+        remedy=_(
+            "name the primary server, or promote this one (SELECT pg_promote()); nothing was"
+            " touched"
+        ),
+    )
+
+
+def refuse_prepared_transactions(target: RecoveryServer, names: Iterable[str]) -> None:
+    """Refuse databases with prepared transactions, which PostgreSQL does not rename.
+
+    No session ends them: whoever prepared them, or the administrator, commits or rolls them back.
+
+    Raises:
+        ResilienceError: there are some.
+    """
+    with contextlib.closing(connect(target)) as connection, connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT gid, database, owner, prepared::text FROM pg_catalog.pg_prepared_xacts"
+            " WHERE database = ANY(%s) ORDER BY prepared, gid",
+            [list(names)],
+        )
+        found = cursor.fetchall()
+    if not found:
+        return
+    gid, database = found[0][:2]
+    raise ResilienceError(
+        _(
+            "prepared transactions stand in the way of the switch: %(names)s",
+            names="; ".join(f"{one[0]} ({', '.join(one[1:])})" for one in found),
+        ),
+        option="switch",
+        value=database,
+        remedy=_(
+            "in the database %(database)s run COMMIT PREPARED %(gid)s or ROLLBACK PREPARED"
+            " %(gid)s, then the same command again; production is as it was",
+            database=database,
+            gid="'" + gid.replace("'", "''") + "'",
+        ),
+    )
+
+
 def left_behind(target: RecoveryServer, production: str, restored: str) -> list[Message]:
     """Return what belongs to production's database and is not in the other one.
 

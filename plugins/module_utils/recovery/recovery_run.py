@@ -311,12 +311,13 @@ def restore_beside(
         database that did not pass is removed.
 
     Raises:
-        ResilienceError: there is no such backup, the server cannot be connected to, or a switch is
-            unfinished: nothing was touched.
+        ResilienceError: there is no such backup, the server cannot be connected to or is a standby,
+            or a switch is unfinished: nothing was touched.
     """
     drill, target = settings.drill, settings.target
     with staging_state.locked(drill.staging):
         refuse_unfinished_switch(settings)
+        recovery.refuse_standby(target)
         phases = Phases(progress)
         source = BackupSource(path, tier, date, from_offsite)
         unpack_folder.remove_unpacked(drill.staging.work_dir)

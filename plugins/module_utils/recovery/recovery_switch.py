@@ -251,10 +251,12 @@ def unfinished_error(record: SwitchRecord) -> ResilienceError:
 def _new_record(settings: RecoverySettings, journal: SwitchJournal, name: str) -> SwitchRecord:
     """Choose the names, and record them in the journal and in the comment."""
     target = settings.target
+    recovery.refuse_standby(target)
     with contextlib.closing(recovery.connect(target)) as connection, connection.cursor() as cursor:
         comments = recovery.databases(connection)
         comment = comments.get(name)
         refuse_unfit(target.dbname, name, comment)
+        recovery.refuse_prepared_transactions(target, [target.dbname, name])
         moment = recovery.unused_timestamp(comments)
         exists = target.dbname in comments
         kept = recovery.dated_name(target.dbname, "before", moment) if exists else None
@@ -300,6 +302,7 @@ def _complete(
     written = None
     problems: list[Message] = []
     if not done:
+        recovery.refuse_standby(target)
         with (
             contextlib.closing(recovery.connect(target)) as connection,
             connection.cursor() as cursor,

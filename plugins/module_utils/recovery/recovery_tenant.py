@@ -73,6 +73,7 @@ def restore_beside(
     drill, target = settings.drill, settings.target
     with staging_state.locked(drill.staging):
         recovery_run.refuse_unfinished_switch(settings)
+        recovery.refuse_standby(target)
         phases = Phases(progress)
         source = BackupSource(path, tier, date, from_offsite)
         unpack_folder.remove_unpacked(drill.staging.work_dir)
@@ -148,6 +149,7 @@ def switch(
     target = settings.target
     with staging_state.locked(settings.drill.staging):
         began = time.monotonic()
+        recovery.refuse_standby(target)
         with contextlib.closing(recovery.connect(target, target.dbname)) as connection:
             with connection.cursor() as cursor:
                 comments = recovery.schemas(cursor)
