@@ -11,7 +11,7 @@ cd "$(dirname "$0")/.."
 declare -A needed=(
   [rsync]=rsync [rclone]=rclone [age]=age [sshd]=openssh-server [ssh]=openssh-client [crontab]=cron [logrotate]=logrotate [mkfs.ext4]=e2fsprogs
   [ip]=iproute2 [iptables]=iptables [mkfs.btrfs]=btrfs-progs
-  [check_disk]=monitoring-plugins-basic [setpriv]=util-linux [bwrap]=bubblewrap
+  [check_disk]=monitoring-plugins-basic [setpriv]=util-linux [bwrap]=bubblewrap [locale-gen]=locales
   [python3]=python3 [shellcheck]=shellcheck [zstd]=zstd [lz4]=lz4 [xz]=xz-utils
 )
 PATH="$PATH:/usr/sbin:/sbin:/usr/lib/nagios/plugins"

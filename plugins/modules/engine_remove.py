@@ -88,6 +88,7 @@ from typing import Any
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.chefwell.resilience.plugins.module_utils.common import installed_record
 from ansible_collections.chefwell.resilience.plugins.module_utils.common.system_errors import reason
+from ansible_collections.chefwell.resilience.plugins.module_utils.preflight import moved_folders
 
 PACKAGE = "chefwell_resilience"
 CHECKPOINT = "checkpoint.json"
@@ -154,6 +155,12 @@ def main() -> None:
         supports_check_mode=True,
     )
     options = module.params
+    # Otherwise stages under the earlier path would lose their engine, and their folders be left.
+    moved = moved_folders.problems(
+        *(options[name] for name in ("lib_dir", "scripts_dir", "config_dir", "state_dir"))
+    )
+    if moved:
+        module.fail_json(msg="\n".join(moved))
     try:
         stages = [
             name

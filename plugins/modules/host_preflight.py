@@ -56,6 +56,22 @@ options:
       - The folder of the stages' configurations.
     type: path
     required: true
+  lib_dir:
+    description:
+      - The folder of the engine. With O(scripts_dir) and O(state_dir), an installation whose
+        configuration or history is in another folder is a problem. Empty for a backup server.
+    type: str
+    default: ""
+  scripts_dir:
+    description:
+      - The folder of the commands.
+    type: str
+    default: ""
+  state_dir:
+    description:
+      - The folder of history and state.
+    type: str
+    default: ""
 """
 
 EXAMPLES = r"""
@@ -137,8 +153,11 @@ import os
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.chefwell.resilience.plugins.module_utils.preflight import (
     host_problems,
+    moved_folders,
     packages,
 )
+
+FOLDERS = ("lib_dir", "scripts_dir", "state_dir")
 
 
 def stages(config_dir: str) -> list[str]:
@@ -168,6 +187,7 @@ def main() -> None:
             "needs": {"type": "dict", "default": {}},
             "folders": {"type": "list", "elements": "path", "default": []},
             "config_dir": {"type": "path", "required": True},
+            **{name: {"type": "str", "default": ""} for name in FOLDERS},
         },
         supports_check_mode=True,
     )
@@ -192,6 +212,10 @@ def main() -> None:
     found = host_problems.problems(needs, python, family, system)
     if not installed and options["folders"]:
         found += filter(None, [host_problems.room_problem(options["folders"][0])])
+    if options["lib_dir"]:
+        lib_dir, scripts_dir, state_dir = (options[name] for name in FOLDERS)
+        moved = moved_folders.problems(lib_dir, scripts_dir, options["config_dir"], state_dir)
+        found += map(host_problems.Problem, moved)
     lacking = [one.name for one in found if one.name and one.text.startswith(f"{python} lacks ")]
     module.exit_json(
         changed=False,

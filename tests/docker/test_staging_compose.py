@@ -280,6 +280,33 @@ def test_without_an_engine_there_is_no_verdict(host: DockerHost) -> None:
     assert "docker" in drill["problem"] and drill["confidence"] is None, drill
 
 
+def test_a_missing_image_and_a_missing_folder_have_their_remedies(host: DockerHost) -> None:
+    compose = host.root / "staging" / COMPOSE
+    written = compose.read_text()
+    folder = f'context: "{host.root}/backend"'
+    built = f"build:\n      {folder}"
+    assert "image: postgres:" in written.replace('"', "") and built in written, written
+    elsewhere = "build:\n      context: /nowhere/backend"
+    causes = {
+        "staging_restore_postgres_image": written.replace("postgres:16", "bistro-db:16"),
+        # Under another name, because an image that is there is not built again.
+        "staging_restore_backend_build": written.replace(built, f"image: new:1\n    {elsewhere}"),
+    }
+    try:
+        for option, text in causes.items():
+            compose.write_text(text)
+            ended = host.command("setup-staging")
+            assert ended.returncode == 3 and option in ended.stderr, (option, ended)
+            assert "look whether" not in ended.stderr and "Traceback" not in ended.stderr
+        compose.unlink()  # as the plan's rollback by hand does, which leaves the cron line
+        ended = host.command("test-restore-staging")
+        assert ended.returncode == 3 and "crontab -e" in ended.stderr, ended
+    finally:
+        compose.write_text(written)
+        host.command("cleanup-staging")
+    assert labelled(host) == {"container": [], "network": [], "volume": []}
+
+
 def test_what_was_left_over_long_ago_is_removed(host: DockerHost) -> None:
     labels = {
         "pro.chefwell.resilience.staging": "/another/folder",

@@ -2,12 +2,26 @@
 
 from __future__ import annotations
 
+import json
+import subprocess
 import sys
 from pathlib import Path
 from typing import Any
 
 from support.ansible_run import run_module
+from support.filesystems import private_crontabs
 from support.play_host import PlayHost
+
+TWICE = """
+- hosts: localhost
+  gather_facts: false
+  tasks:
+    - ansible.builtin.include_role:
+        name: chefwell.resilience.disk_monitor
+      vars:
+        host_kit_scripts_dir: "{{ item }}"
+      loop: FOLDERS
+"""
 
 
 def stage(root: Path, scripts: str, backups: str) -> dict[str, Any]:
@@ -97,3 +111,38 @@ def test_the_engine_moves_as_a_whole(tmp_path: Path) -> None:
     assert after == before and len(after) > 200
     assert not (tmp_path / "old" / "chefwell_resilience").exists()
     assert not (tmp_path / "old" / "doctor.json").exists()
+
+
+def test_a_role_twice_in_a_play_has_one_cron_line(tmp_path: Path) -> None:
+    """Of the last one; the commands of the first one go with its line."""
+    first, last = tmp_path / "first", tmp_path / "last"
+    host = PlayHost(tmp_path, resilience_backup_path=str(tmp_path / "dumps"))
+    del host.variables["host_kit_scripts_dir"]
+    playbook = tmp_path / "twice.yml"
+    playbook.write_text(TWICE.replace("FOLDERS", json.dumps([str(first), str(last)])))
+    with private_crontabs():
+        own = "1 1 * * * /usr/local/bin/monitor-disk-space.sh\n"
+        subprocess.run(["crontab", "-"], input=own, text=True, check=True)
+        missing = host.run(str(playbook))  # the reason, and not the command's exit code
+        assert f"{tmp_path}/dumps: cannot be measured: No such file" in missing.stdout
+        (tmp_path / "dumps").mkdir()
+        host.play(str(playbook))
+        listed = subprocess.run(["crontab", "-l"], capture_output=True, text=True, check=True)
+        job = f"0 */6 * * * {last}/monitor-disk-space.sh"
+        mark = "#Ansible: chefwell.resilience disk monitor"
+        assert listed.stdout.splitlines() == [own.strip(), mark, job]
+        assert not first.exists() and (last / "disk-status.sh").exists()
+
+        # Configuration and history that a run would leave behind are named before it.
+        host.variables["host_kit_scripts_dir"] = str(last)
+        elsewhere = str(tmp_path / "elsewhere")
+        refused = host.run("stage1_disk_monitor.yml", "--check", host_kit_state_dir=elsewhere)
+        assert refused.returncode == 2 and "changed=0" in refused.stdout, refused.stdout
+        assert f"[host_kit_state_dir='{elsewhere}'] - move it before" in refused.stdout
+
+        refused = host.run("rollback_stage1.yml", host_kit_config_dir=elsewhere)
+        assert refused.returncode == 2 and "host_kit_config_dir" in refused.stdout, refused.stdout
+        host.play("rollback_stage1.yml")
+        listed = subprocess.run(["crontab", "-l"], capture_output=True, text=True, check=True)
+    assert listed.stdout == own
+    assert files(tmp_path) == {"twice.yml"} and not last.exists()

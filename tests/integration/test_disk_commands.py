@@ -515,25 +515,36 @@ def test_a_dumb_terminal_gets_no_colours(tmp_path: Path) -> None:
     assert "✅ OK" in shown.stdout and "\x1b" not in shown.stdout
 
 
-@pytest.mark.parametrize("encoding", ["ascii", "latin-1"])
+@pytest.fixture(scope="module")
+def latin_locale(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
+    """The environment of an old server: its locale, made where this machine may lack it."""
+    folder = tmp_path_factory.mktemp("locales")
+    made = ["localedef", "--no-archive", "-i", "pt_BR", "-f", "ISO-8859-1"]
+    subprocess.run([*made, str(folder / "pt_BR.ISO-8859-1")], check=True)
+    return {"LANG": "pt_BR.ISO-8859-1", "LOCPATH": str(folder)}
+
+
+@pytest.mark.parametrize("encoding", ["ascii", "latin-1", "locale"])
 @pytest.mark.parametrize("arguments", [("disk-status",), ("monitor-disk-space", "--nagios")])
 def test_an_output_that_is_no_utf_8_replaces_what_it_cannot_show(
-    tmp_path: Path, disks: Disks, encoding: str, arguments: tuple[str, ...]
+    tmp_path: Path,
+    disks: Disks,
+    latin_locale: dict[str, str],
+    encoding: str,
+    arguments: tuple[str, ...],
 ) -> None:
     point = disks.memory("memória 💾")
     fill(point, 85)
     host = MonitorHost(tmp_path, paths=[str(point)], language="pt_BR")
     (script, *options) = host.command(*arguments)
-    # The launcher has the interpreter ignore this variable, and a locale that is no UTF-8 is rare.
-    text = Path(script).read_text()
-    Path(script).write_text(text.replace(" -E ", " ", 1))
-    shown = subprocess.run(
-        [script, *options],
-        capture_output=True,
-        check=False,
-        env={"PYTHONIOENCODING": encoding},
-    )
+    environment = latin_locale
+    if encoding != "locale":
+        # The launcher has the interpreter ignore this variable.
+        text = Path(script).read_text()
+        Path(script).write_text(text.replace(" -E ", " ", 1))
+        environment = {"PYTHONIOENCODING": encoding}
+    shown = subprocess.run([script, *options], capture_output=True, check=False, env=environment)
     assert shown.returncode == 2 and shown.stderr == b""
-    text = shown.stdout.decode(encoding)
+    text = shown.stdout.decode("latin-1" if encoding == "locale" else encoding)
     assert "CRITICAL" in text and "85" in text
     assert ("mem?ria" if encoding == "ascii" else "memória") in text

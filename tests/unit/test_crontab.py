@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import subprocess
+from pathlib import Path
+
 import pytest
+import yaml
 from ansible_collections.chefwell.resilience.plugins.module_utils.common import crontab
 
 NAME = "chefwell.resilience disk monitor"
@@ -51,3 +55,16 @@ def test_one_line_comes_and_goes(
     assert crontab.with_entry(with_it, NAME, JOB, "0 */6 * * *") == with_it
     if without_it is not None:
         assert crontab.with_entry(before, NAME, JOB, None) == without_it
+
+
+def test_a_drill_whose_command_was_removed_by_hand_mails_nothing(tmp_path: Path) -> None:
+    """cron mails what a line prints, and the shell prints that it finds no command."""
+    tasks = Path(__file__).parents[2] / "roles" / "staging_restore" / "tasks" / "main.yml"
+    (job,) = (
+        entry["job"]
+        for task in yaml.safe_load(tasks.read_text())
+        for entry in task.get("chefwell.resilience.cron_entry", {}).get("entries", [])
+    )
+    line = job.replace("{{ host_kit_scripts_dir }}", str(tmp_path / "gone"))
+    ended = subprocess.run(["/bin/sh", "-c", line], capture_output=True, check=False)
+    assert (ended.returncode, ended.stdout, ended.stderr) == (127, b"", b"")

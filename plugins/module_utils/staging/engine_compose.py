@@ -106,7 +106,10 @@ class ComposeEngine:
                 _("the compose file of staging is missing"),
                 option="compose.file",
                 value=self.compose_settings.file,
-                remedy=_("run the stage's playbook, which writes it"),
+                remedy=_(
+                    "run the stage's playbook, which writes it; after a rollback by hand, delete "
+                    "the drill's line with crontab -e"
+                ),
             )
         self._refuse_other_owners()
         if not self._containers(FORWARDER):
