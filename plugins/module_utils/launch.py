@@ -30,7 +30,19 @@ def supervised(package: str, name: str) -> NoReturn:
     raise SystemExit(supervisor.leave(code))
 
 
+def in_utf_8() -> None:
+    """Start this program again where names of files would be written in the locale's encoding.
+
+    Under a locale such as pt_BR.ISO-8859-1 Python looks for other files than the configuration
+    names, or for none: an encoding is no part of a file's name.
+    """
+    if sys.getfilesystemencoding().lower() != "utf-8":
+        words = ["-E"] if sys.flags.ignore_environment else []
+        os.execv(sys.executable, [sys.executable, *words, "-X", "utf8", *sys.argv])
+
+
 if __name__ == "__main__":
+    in_utf_8()
     engine = os.path.dirname(os.path.abspath(__file__))
     sys.path[0] = os.path.dirname(engine)
     package = os.path.basename(engine)

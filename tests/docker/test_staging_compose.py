@@ -283,24 +283,23 @@ def test_without_an_engine_there_is_no_verdict(host: DockerHost) -> None:
 def test_a_missing_image_and_a_missing_folder_have_their_remedies(host: DockerHost) -> None:
     compose = host.root / "staging" / COMPOSE
     written = compose.read_text()
-    folder = f'context: "{host.root}/backend"'
-    built = f"build:\n      {folder}"
-    assert "image: postgres:" in written.replace('"', "") and built in written, written
-    elsewhere = "build:\n      context: /nowhere/backend"
+    built = 'build:\n      context: "../backend"'
+    assert 'image: "postgres:16-alpine"' in written and built in written, written
+    # Under another name, because an image that is there is not built again.
+    elsewhere = "image: new:1\n    build:\n      context: /nowhere/backend"
     causes = {
-        "staging_restore_postgres_image": written.replace("postgres:16", "bistro-db:16"),
-        # Under another name, because an image that is there is not built again.
-        "staging_restore_backend_build": written.replace(built, f"image: new:1\n    {elsewhere}"),
+        "staging_restore_postgres_image": written.replace("postgres:16-alpine", "bistro-db:1"),
+        "staging_restore_backend_build": written.replace(built, elsewhere),
     }
     try:
         for option, text in causes.items():
             compose.write_text(text)
-            ended = host.command("setup-staging")
-            assert ended.returncode == 3 and option in ended.stderr, (option, ended)
-            assert "look whether" not in ended.stderr and "Traceback" not in ended.stderr
+            ended = host.command("test-restore-staging", "--json")
+            assert ended.returncode == 3 and option in result(ended)["problem"], (option, ended)
+            assert "Traceback" not in ended.stderr
         compose.unlink()  # as the plan's rollback by hand does, which leaves the cron line
-        ended = host.command("test-restore-staging")
-        assert ended.returncode == 3 and "crontab -e" in ended.stderr, ended
+        ended = host.command("test-restore-staging", "--json")
+        assert ended.returncode == 3 and "crontab -e" in result(ended)["problem"], ended
     finally:
         compose.write_text(written)
         host.command("cleanup-staging")
