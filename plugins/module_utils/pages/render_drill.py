@@ -368,7 +368,7 @@ class _Page:
             statuses.append(status)
             if status != "passed" and call.get("evidence") and not is_checked(self.drill, call):
                 lines += wrap(f"     {call['evidence']}", 5)
-        self.section(self.translations.gettext("APPLICATION:"), statuses, lines)
+        self.section(self.translations.gettext("FUNCTIONS:"), statuses, lines)
 
     def not_passed(self) -> None:
         """Add every check that did not pass, with its evidence; nothing when all passed."""
