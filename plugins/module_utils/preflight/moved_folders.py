@@ -58,9 +58,9 @@ def _named_by_command(scripts_dir: str) -> str:
     return named[1].strip("'") if named else ""
 
 
-def _is_left(used: str, wanted: str) -> bool:
+def _is_left(used: str, requested: str) -> bool:
     """Return whether a folder with something in it would be left under its earlier path."""
-    if os.path.realpath(used) == os.path.realpath(wanted):
+    if os.path.realpath(used) == os.path.realpath(requested):
         return False
     try:
         return bool(os.listdir(used))
