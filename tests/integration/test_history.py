@@ -15,9 +15,9 @@ from ansible_collections.chefwell.resilience.plugins.module_utils.common.errors 
 )
 from ansible_collections.chefwell.resilience.plugins.module_utils.common.locks import single_run
 from ansible_collections.chefwell.resilience.plugins.module_utils.history.history import (
+    ALWAYS_CHECKED_BYTES,
     FILE,
     KEEP_SAMPLES,
-    SMALL,
     VERSION,
     Event,
     History,
@@ -78,7 +78,7 @@ def test_damage_in_a_large_file_is_found_by_use_or_by_the_first_start_of_a_day(
     with History(str(tmp_path)) as history:
         history.add_samples([sample(moment) for moment in range(1, 40_000)])
     content = file.read_bytes()
-    assert len(content) > SMALL
+    assert len(content) > ALWAYS_CHECKED_BYTES
     broken = content[:4096] + random.Random(1).randbytes(len(content) - 4096)
     file.write_bytes(broken)
     with History(str(tmp_path)) as history:  # not looked through: it was written today

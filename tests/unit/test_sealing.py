@@ -73,7 +73,7 @@ def pair(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
     return identity, recipients
 
 
-def sealed(folder: Path, body: bytes, recipients: Path) -> tuple[Path, age.Passage]:
+def sealed(folder: Path, body: bytes, recipients: Path) -> tuple[Path, age.AgeResult]:
     plain = folder / "plain"
     plain.write_bytes(body)
     target = folder / "plain.age"

@@ -38,7 +38,7 @@ Progress = Callable[[int, int], None]
 PARALLEL = ("custom", "directory")
 # From so many entries on, of so few bytes each, one process restores sooner than several.
 MANY_ENTRIES, SMALL_ENTRY = 20_000, 4096
-# Those that the checks join.
+# The system catalogues that the queries of the checks join.
 CATALOGUES = (
     *("pg_attrdef", "pg_attribute", "pg_class", "pg_constraint", "pg_depend", "pg_description"),
     *("pg_index", "pg_inherits", "pg_namespace", "pg_proc", "pg_rewrite", "pg_sequence"),
@@ -54,11 +54,11 @@ class RestoreResult:
 
     Attributes:
         seconds: from creating the database to the last object.
-        jobs: restored in parallel; 1 also where processes stood in each other's way before.
+        jobs: processes of pg_restore; 1 also where a deadlock between several was repeated alone.
         errors: what failed, in PostgreSQL's words; with any, the restore failed.
         harmless: what PostgreSQL reported that loses nothing.
-        left_out: what was not executed, by its name, and how often.
-        contents: what a plain dump holds, if it was proved meanwhile.
+        left_out: kinds of statements that were not executed, and how many of each.
+        contents: what a plain dump holds, if it was proved while it was loaded.
     """
 
     seconds: float
@@ -70,14 +70,14 @@ class RestoreResult:
 
 
 def default_jobs() -> int:
-    """Return twice the processors, at most 8: while one process waits another works."""
+    """Return twice the number of processors, at most 8: while one process waits another works."""
     return min(8, 2 * (os.cpu_count() or 1))
 
 
 def best_jobs(archive: Archive) -> int:
-    """Return how many to restore in parallel: one where there are very many small tables.
+    """Return how many processes restore best: one where there are very many small tables.
 
-    pg_restore sorts all that is left each time that it hands out an entry, which costs more than
+    pg_restore sorts the remaining entries each time that it hands one out, which costs more than
     the parallel work gains: 3,000 tenants took 177 s with four jobs and 52 s with one.
     """
     many = len(archive.toc.entries) > MANY_ENTRIES
@@ -104,7 +104,7 @@ def restore(
         archive: from `archive.prepare`.
         server: the staging server.
         database: name of the database, which must not exist unless it may be replaced.
-        jobs: how many to restore in parallel; a tar or plain dump has one (`PARALLEL`).
+        jobs: processes of pg_restore; a tar or plain dump has one (`PARALLEL`).
         time_limit: seconds, after which pg_restore and its children are ended.
         replace: drop a database of that name first, those connected to it included.
         options: of pg_restore, beside where and what; `OPTIONS` for a staging. Of a plain dump the
@@ -115,8 +115,8 @@ def restore(
 
     Raises:
         BackupError: a plain dump that is proved meanwhile is damaged.
-        ResilienceError: the database cannot be created, the time limit was reached, or the place
-            failed meanwhile, which proves nothing about the backup.
+        ResilienceError: the database cannot be created, the time limit was reached, or the server
+            or the machine failed meanwhile, which proves nothing about the backup.
     """
     started = time.monotonic()
     database_options = database_locale.created_as(archive.toc, made_as or {})
@@ -141,9 +141,11 @@ def restore(
             value=time_limit,
             remedy=_("a damaged dump can keep pg_restore busy for ever; else give it more time"),
         ) from error
-    failure = next((error for error in done.errors if restore_errors.is_of_the_place(error)), None)
+    failure = next(
+        (error for error in done.errors if restore_errors.is_environment_error(error)), None
+    )
     if failure:
-        raise restore_errors.place_failure(failure)
+        raise restore_errors.environment_failure(failure)
     left_out = {**done.left_out, **{f"SET {name}": 1 for name in not_set}}
     seconds = time.monotonic() - started
     return dataclasses.replace(done, seconds=seconds, left_out=left_out)
@@ -170,10 +172,12 @@ def _load(
         progress=progress,
     )
     left_out = dict(loaded.left_out)
-    others = left_out.pop(DATABASE_SETTING, 0) - database_settings.count(archive.toc.entries)
-    if others > 0:
-        # Those of the dumped database were applied when this one was made, or are named.
-        left_out["ALTER DATABASE"] = left_out.get("ALTER DATABASE", 0) + others
+    # The settings of the dumped database were applied when this one was made (or are reported by
+    # name); those of other databases were not executed.
+    of_others = left_out.pop(DATABASE_SETTING, 0) - database_settings.count(archive.toc.entries)
+    if of_others > 0:
+        left_out["ALTER DATABASE"] = left_out.get("ALTER DATABASE", 0) + of_others
+    # The caller knows when the whole restore began, and sets its seconds.
     return RestoreResult(0.0, 1, loaded.errors, loaded.harmless, left_out, loaded.contents)
 
 
@@ -217,7 +221,7 @@ def _restore_archive(
 
     not_set, outcome = attempt(replace)
     if count > 1 and restore_errors.DEADLOCK.search(outcome.errors):
-        # One process meets no other; the database was made here, so it may be replaced.
+        # One process cannot deadlock; the database was created above, so it may be replaced.
         count = 1
         not_set, outcome = attempt(True)
     if outcome.timed_out:
@@ -304,7 +308,7 @@ def analyze_catalogues(server: Server, database: str) -> None:
             names = ", ".join(f"pg_catalog.{name}" for name in CATALOGUES)
             cursor.execute(f"ANALYZE {names}")
         except psycopg2.Error as error:
-            raise restore_errors.place_failure(one_line(error)) from error
+            raise restore_errors.environment_failure(one_line(error)) from error
 
 
 def roles(server: Server) -> set[str]:
@@ -325,7 +329,7 @@ def _create(server: Server, database: str, replace: bool, options: Mapping[str, 
     try:
         with connection.cursor() as cursor:
             if server.mark:
-                _refuse_others(cursor, server.mark, database)
+                _refuse_unmarked(cursor, server.mark, database)
             if replace:
                 drop = sql.SQL("DROP DATABASE IF EXISTS {} WITH (FORCE)")
                 cursor.execute(drop.format(sql.Identifier(database)))
@@ -341,7 +345,7 @@ def _create(server: Server, database: str, replace: bool, options: Mapping[str, 
         connection.close()
 
 
-def _refuse_others(cursor: Any, mark: str, database: str) -> None:
+def _refuse_unmarked(cursor: Any, mark: str, database: str) -> None:
     """Refuse a database that is there and does not carry the mark."""
     if marked_database.marks(cursor, mark).get(database, mark) != mark:
         raise ResilienceError(

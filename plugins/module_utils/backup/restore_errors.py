@@ -2,7 +2,7 @@
 # Copyright (c) 2026, chefwell.resilience contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Separate errors of a restore that lose something from harmless ones and from a broken place."""
+"""Sort the errors of a restore: data lost, harmless, or a failure of the environment."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ HARMLESS = (
     # Comments on extensions belong to the extension's owner; they are no data.
     re.compile(r"must be owner of extension"),
 )
-# Errors of the place and not of the backup: no room, no memory, a server that was ended (errors
-# of the classes 53, 57 and 08 in the manual, "PostgreSQL Error Codes").
-PLACE_FAILED = re.compile(
+# Errors of the environment (server, machine) and not of the backup: no room, no memory, a server
+# that was ended (errors of the classes 53, 57 and 08 in the manual, "PostgreSQL Error Codes").
+ENVIRONMENT_FAILED = re.compile(
     r"No space left on device|Disk quota exceeded|could not extend file|out of (?:shared )?memory"
     r"|server closed the connection unexpectedly|terminating connection (?:due to|because of)"
     r"|the database system is (?:shutting down|starting up|in recovery mode|not yet accepting)"
 )
-# What a client reports that has no session, or loses what it waits for; likewise of the place.
+# What a client reports that has no session, or loses what it waits for: also the environment.
 NO_SESSION = re.compile(
     r"connection to server .* failed|could not connect|the connection was lost"
     r"|canceling statement due to|deadlock detected|too many connections|remaining connection slots"
@@ -46,13 +46,13 @@ def is_harmless(error: str) -> bool:
     return any(known.search(error) for known in HARMLESS)
 
 
-def is_of_the_place(error: str) -> bool:
+def is_environment_error(error: str) -> bool:
     """Return whether an error says something about the server or the machine, not the backup.
 
     Args:
         error: in English, as a client program reports it.
     """
-    return bool(PLACE_FAILED.search(error) or NO_SESSION.search(error))
+    return bool(ENVIRONMENT_FAILED.search(error) or NO_SESSION.search(error))
 
 
 def classify(text: str) -> tuple[list[str], list[str]]:
@@ -80,7 +80,7 @@ def cut_off(why: str) -> ResilienceError:
     )
 
 
-def place_failure(why: str) -> ResilienceError:
+def environment_failure(why: str) -> ResilienceError:
     """Return the error for a server that failed, which proves nothing about the backup."""
     return ResilienceError(
         _("the server that restores the backup failed: %(why)s", why=why[:300]),

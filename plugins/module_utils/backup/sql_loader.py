@@ -367,7 +367,7 @@ def _run_beside(
     if not failed:
         return
     if isinstance(failed[0], driver().Error):
-        raise restore_errors.place_failure(one_line(failed[0])) from failed[0]
+        raise restore_errors.environment_failure(one_line(failed[0])) from failed[0]
     raise failed[0]
 
 

@@ -76,7 +76,8 @@ class Evidence:
 def run_check(id: str, function: Callable[[], Evidence], title: str = "") -> CheckResult:
     """Run one check and return its result. A check that raises an error has not passed.
 
-    An error of the place, as a limit that a busy machine met, is a finding of its own (`CUT_OFF`).
+    An error of the environment, such as a time limit on a busy machine, is a finding of its own
+    (`CUT_OFF`).
 
     Args:
         id: of the check.
@@ -87,7 +88,7 @@ def run_check(id: str, function: Callable[[], Evidence], title: str = "") -> Che
     try:
         evidence = function()
     except Exception as error:  # a failed read never reads as ok
-        if is_of_the_place(error):
+        if is_environment_error(error):
             found = Finding(CUT_OFF, id, error_line(error))
             evidence = Evidence(_("the check was cut off"), [found])
         else:
@@ -96,7 +97,7 @@ def run_check(id: str, function: Callable[[], Evidence], title: str = "") -> Che
     return conclude(id, evidence, time.monotonic() - started, title)
 
 
-def is_of_the_place(error: Exception) -> bool:
+def is_environment_error(error: Exception) -> bool:
     """Return whether an error says something about the server or the machine, not about the data.
 
     An error of psycopg2 without a code is one of a connection that ended.

@@ -64,7 +64,7 @@ def with_destination(settings: RestoreSettings, arguments: argparse.Namespace) -
 
 
 def refuse_path_from_offsite(arguments: argparse.Namespace) -> None:
-    """Refuse a path together with `--from-offsite`: the path is on this host."""
+    """Refuse `--backup` together with `--from-offsite`: that path is on this host."""
     if arguments.backup and arguments.from_offsite is not None:
         raise ResilienceError(
             "a file of this host cannot be fetched from offsite",
@@ -170,12 +170,12 @@ def _drill(settings: RestoreSettings, arguments: argparse.Namespace) -> int:
         keep=arguments.keep,
         progress=progress_printer(settings.language),
     )
-    # The drill is done: no signal keeps its report from people, each step has a time limit.
+    # The drill is over: a signal must not prevent its report. Each step of it has a time limit.
     with interrupt.deferred():
-        return _follow(settings, arguments, result, problems)
+        return _report_drill(settings, arguments, result, problems)
 
 
-def _follow(
+def _report_drill(
     settings: RestoreSettings,
     arguments: argparse.Namespace,
     result: dict[str, Any],

@@ -2,9 +2,10 @@
 # Copyright (c) 2026, chefwell.resilience contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Compare a schema of one database with its copy in another: definitions, rows, sequences.
+"""Compare a schema of a restored backup with its copy in another database.
 
-Rows are compared by a sum of hashes, which needs no order and no memory.
+Definitions, rows and sequences are compared. Rows are compared by a sum of hashes, which needs no
+order and no memory.
 """
 
 from __future__ import annotations
@@ -14,8 +15,8 @@ from typing import Any
 from ..checks.checks import Evidence
 from .connection import driver
 
-# What a schema holds, one query a kind: name and definition. With an empty search path every name
-# in a definition is written in full, so two databases write it alike.
+# The objects of a schema: for each kind a query of names and definitions. With an empty search path
+# every name in a definition is qualified, so that two databases write it alike.
 _DEFINITIONS = {
     "column": (
         "SELECT attrelid::regclass || '.' || attname, format_type(atttypid, atttypmod)"
@@ -63,7 +64,8 @@ def compare(source: Any, copy: Any, schema: str) -> Evidence:
     """Compare a schema of two databases.
 
     Args:
-        source, copy: psycopg2 connections in autocommit mode.
+        source: a connection (psycopg2, autocommit) to the database restored from the backup.
+        copy: one to the database that holds the copy.
         schema: its name, the same in both.
 
     Returns:
@@ -84,13 +86,17 @@ def compare(source: Any, copy: Any, schema: str) -> Evidence:
 
 
 def _read(connection: Any, schema: str) -> dict[tuple[str, str], str]:
-    sql = driver().sql
+    """Return the definition of each object by (kind, name), and rows and hash of each table.
 
+    It empties the connection's search path.
+    """
+    sql = driver().sql
     quoted = '"' + schema.replace('"', '""') + '"'
     found: dict[tuple[str, str], str] = {}
     with connection.cursor() as cursor:
         cursor.execute("SET search_path = ''")
         for kind, query in _DEFINITIONS.items():
+            # `pg_sequences` has the name as text; the other queries cast it to regnamespace.
             value = schema if kind == "sequence" else quoted
             cursor.execute(query, {"schema": value})
             found |= {(kind, name): definition for name, definition in cursor.fetchall()}
@@ -100,7 +106,7 @@ def _read(connection: Any, schema: str) -> dict[tuple[str, str], str]:
             [quoted],
         )
         for (table,) in cursor.fetchall():
-            # A hash of each row's text; numeric, because the sum of many is large.
+            # The sum of a hash of each row's text; numeric, because it exceeds a bigint.
             rows = sql.SQL(
                 "SELECT count(*) || ' rows, hash '"
                 " || coalesce(sum(hashtextextended(t::text, 0)::numeric), 0) FROM ONLY {} t"

@@ -15,7 +15,7 @@ from ..common.settings import option
 from ..inventory.tree_settings import BackupTreeSettings
 from ..notifications.notification_settings import StageSettings
 
-# Percent used, or what is left (`20GB`, `50000 left`).
+# Percent used, or the space or inodes left (`20GB`, `50000 left`).
 Threshold = Union[float, str]
 # Percentage points below a threshold at which a level that was reached is left again.
 HYSTERESIS = 2.0
@@ -28,17 +28,17 @@ DRILL_FACTOR = 12.0
 
 @dataclasses.dataclass(frozen=True, repr=False)
 class TargetSettings:
-    """One target with settings of its own; what is None is as for all targets.
+    """One target with settings of its own; None stands for the setting of all targets.
 
     Attributes:
         path: mount point or folder.
-        name: for people.
-        folder: whether what the folder itself holds is measured.
+        name: shown to people in place of the path.
+        folder: whether the folder's own contents are measured, not its filesystem.
         warning, critical, emergency: thresholds of bytes.
         inodes_warning, inodes_critical, inodes_emergency: thresholds of inodes.
         hysteresis: percentage points below a threshold at which an alert ends.
         must_be_mount: whether it is unknown when nothing is mounted there; None as fstab says.
-        may_be_read_only: whether a read-only mount is as it should be; None as fstab says.
+        may_be_read_only: whether a read-only mount is expected; None as fstab says.
         time_limit: seconds that a filesystem has to answer.
         silence_until: no alerts before that date, ISO 8601.
     """
@@ -100,7 +100,7 @@ class DiskSettings(MonitorSettings, StageSettings):
 
     Attributes:
         log_file: each run appends a line for each target to it.
-        run_time_limit: seconds that a whole run may take, with whatever does not respond.
+        run_time_limit: seconds that a whole run may take, even if filesystems do not respond.
     """
 
     log_file: str = "/var/log/chefwell-disk-monitor.log"

@@ -5,9 +5,9 @@
 """History between runs: one SQLite file that all stages share.
 
 It holds samples of disks, events (a sync, a drill: anything with a time, a level and plain values)
-and one small document a stage and host, for the state of its alerts. A run is worth more than its
-history: a damaged file is set aside and a new one begun, and a file that cannot be written is still
-read.
+and for each stage and host one JSON document with the state of its alerts. A run never fails for
+its history: a damaged file is set aside and a new one made, and a file that cannot be written is
+still read.
 """
 
 from __future__ import annotations
@@ -31,15 +31,15 @@ FILE = "history.sqlite3"
 # Seconds to wait for another process that writes.
 PATIENCE = 5.0
 DAY = 86400.0
-# How much is kept, counted and not by age: a clock that was wrong once must delete nothing. 400
-# days of a sample every 15 minutes; of events, years of a daily one.
+# How many are kept, by number and not by age: a clock that was wrong once must delete nothing. For
+# samples, 400 days of one every 15 minutes; for events, years of a daily one.
 KEEP_SAMPLES = 40_000
 KEEP_EVENTS = 4_000
 # The version of the tables below, kept in SQLite's `user_version`.
 VERSION = 2
-# A file of up to so many bytes is checked at each start; a larger one, which twenty targets reach
-# in some months, at the first start of a day and after it could not be read.
-SMALL = 1 << 20
+# A file of up to so many bytes is checked (`quick_check`) each time it is opened; a larger one,
+# which twenty targets reach in some months, once a day and after an error.
+ALWAYS_CHECKED_BYTES = 1 << 20
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS sample (
     host TEXT NOT NULL, target TEXT NOT NULL, time REAL NOT NULL, bytes_used INTEGER,
@@ -51,7 +51,7 @@ CREATE TABLE IF NOT EXISTS event (
 CREATE INDEX IF NOT EXISTS event_by_kind ON event (stage, kind, time);
 CREATE TABLE IF NOT EXISTS document (stage TEXT PRIMARY KEY, content TEXT NOT NULL);
 """
-# Version 1 did not know which of several hosts that share the folder a sample was of.
+# Version 1 had no column for the host, though several may share the folder.
 _FROM_VERSION_1 = """
 ALTER TABLE sample RENAME TO sample_1;
 {schema}
@@ -115,7 +115,7 @@ class History:
             ResilienceError: it can be neither written nor read.
         """
         self.path = os.path.join(folder, FILE)
-        # Hosts may share the folder.
+        # Several hosts may share the folder: each reads and writes its own rows.
         self._host = os.uname().nodename
         self.writable = True
         self.set_aside: str | None = None
@@ -142,8 +142,9 @@ class History:
             self._database = self._open_readable(error)
 
     def _open_writable(self) -> sqlite3.Connection:
+        """Open it for writing; a damaged file is set aside first."""
         try:
-            return self._prepared()
+            return self._open_checked()
         except sqlite3.OperationalError:
             raise
         except sqlite3.DatabaseError as error:
@@ -153,9 +154,10 @@ class History:
             self.problem = f"the history was damaged ({error}); set aside as {self.set_aside}"
             with contextlib.suppress(FileNotFoundError):
                 os.unlink(f"{self.path}-journal")
-            return self._prepared()
+            return self._open_checked()
 
-    def _prepared(self) -> sqlite3.Connection:
+    def _open_checked(self) -> sqlite3.Connection:
+        """Open it for writing, checked, and with the tables of this version."""
         new = not os.path.exists(self.path)
         if new:
             os.close(os.open(self.path, os.O_CREAT | os.O_WRONLY | os.O_CLOEXEC, 0o600))
@@ -189,22 +191,23 @@ class History:
         return database
 
     def _needs_check(self) -> bool:
-        held = os.stat(self.path)
-        return held.st_size <= SMALL or held.st_mtime // DAY != time.time() // DAY
+        status = os.stat(self.path)
+        return (
+            status.st_size <= ALWAYS_CHECKED_BYTES or status.st_mtime // DAY != time.time() // DAY
+        )
 
     def _mark_for_check(self, error: sqlite3.Error) -> None:
-        """Have the next start check a damaged file, which it does for an old time of change."""
+        """Set the time of change back, so that the next run checks the file (`_needs_check`)."""
         if self.writable and not isinstance(error, sqlite3.OperationalError):
             with contextlib.suppress(OSError):
                 os.utime(self.path, (0, 0))
 
     def _open_readable(self, why: Exception | None) -> sqlite3.Connection:
         """Open it for reading; `why` says why it cannot be opened for writing."""
-        # `immutable` reads past another program's lock: what was remembered last is better than
-        # nothing, and nobody waits twice.
-        address = (
-            f"file:{_quoted(self.path)}?mode=ro{'&immutable=1' if why and _is_locked(why) else ''}"
-        )
+        # `immutable` ignores another program's lock: old rows are better than none, and the run has
+        # waited for that lock once.
+        immutable = "&immutable=1" if why and _is_locked(why) else ""
+        address = f"file:{_quoted(self.path)}?mode=ro{immutable}"
         try:
             database = sqlite3.connect(address, uri=True, timeout=PATIENCE, isolation_level=None)
             database.execute(f"SELECT host, {_COLUMNS} FROM sample LIMIT 1").fetchall()
@@ -221,7 +224,7 @@ class History:
 
     def close(self) -> None:
         """Close the file."""
-        with _step():
+        with _waiting():
             self._database.close()
 
     def __enter__(self) -> History:
@@ -236,7 +239,7 @@ class History:
         if not self.writable:
             raise ResilienceError(str(self.problem), option="state_dir")
         try:
-            with _step():
+            with _waiting():
                 self._database.execute("BEGIN IMMEDIATE")
                 try:
                     yield self._database
@@ -249,7 +252,7 @@ class History:
             self._mark_for_check(error)
             problem = f"the history {self.path} cannot be written: {error}"
             if _is_locked(error):
-                # Whoever waited once for another program's lock does not wait again.
+                # A run waits only once for another program's lock.
                 self.writable, self.problem = False, problem
                 self._database.close()
                 self._database = self._open_readable(error)
@@ -262,7 +265,7 @@ class History:
 
     def _rows(self, query: str, values: Sequence[object]) -> list[tuple[Any, ...]]:
         try:
-            with _step():
+            with _waiting():
                 return self._database.execute(query, values).fetchall()
         except sqlite3.Error as error:
             self._mark_for_check(error)
@@ -274,7 +277,7 @@ class History:
             ) from error
 
     def add_samples(self, samples: Sequence[Sample]) -> None:
-        """Remember measurements; of each target the newest `KEEP_SAMPLES` are kept.
+        """Store measurements; of each target the newest `KEEP_SAMPLES` are kept.
 
         Raises:
             ResilienceError: they cannot be written.
@@ -399,8 +402,8 @@ class History:
             " ORDER BY time DESC, id DESC LIMIT ?"
         )
         return [
-            Event(of, what, moment, level, json.loads(data))
-            for of, what, moment, level, data in self._rows(query, (stage, kind, limit))
+            Event(of_stage, of_kind, moment, level, json.loads(data))
+            for of_stage, of_kind, moment, level, data in self._rows(query, (stage, kind, limit))
         ]
 
     def remove_stage(self, stage: str) -> bool:
@@ -442,8 +445,8 @@ class History:
             )
 
 
-def _step() -> contextlib.AbstractContextManager[None]:
-    """Return the step of a run that uses the file, and may wait for other programs."""
+def _waiting() -> contextlib.AbstractContextManager[None]:
+    """Return the step of a run (`run_steps`) in which the file's lock may be waited for."""
     return run_steps.step("state_dir", 2 * PATIENCE)
 
 
@@ -484,7 +487,7 @@ def delete_stage(folder: str, stage: str) -> bool:
         ResilienceError: it cannot be written.
     """
     path = os.path.join(folder, FILE)
-    with _step():
+    with _waiting():
         if not os.path.exists(path):
             return False
         history = History(folder)
@@ -530,7 +533,7 @@ def open_history(
         The history, or None where it can be neither written nor read.
     """
     try:
-        with _step():
+        with _waiting():
             opened = History(state_dir, read_only=read_only)
     except ResilienceError as error:
         problems.append(str(error))

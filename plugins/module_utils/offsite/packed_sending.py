@@ -4,6 +4,9 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Send many small files to the gate in one stream, before its commit gets the inventory.
 
+The gate is the program on the backup server that limits what the client's key can do; its command
+`commit` takes an inventory and makes the files that have arrived part of the copy.
+
 rsync reads its list of names byte by byte and runs three processes for each file; with 100,000
 small files that is most of the time of a sync.
 """
@@ -25,9 +28,11 @@ from .rsync import Item, Transfer
 from .ssh_command import CUT, SshCommand
 from .transport import Delivery
 
-# With fewer, a session of rsync costs no more.
+# With fewer files, a session of rsync takes no longer.
 LEAST_FILES = 256
 _BLOCK_BYTES = 1 << 17
+# About what the header of a file takes in the stream.
+_HEADER_BYTES = 64
 
 
 def send(
@@ -58,7 +63,7 @@ def send(
             if kilobytes:
                 ahead = written / (kilobytes * 1024) - (time.monotonic() - began)
                 time.sleep(max(0.0, ahead))
-        # Until the server says so, what was written may be on its way.
+        # The server confirms when it has everything; until then, data may still be in transit.
         if not command.read_until(packed_stream.RECEIVED).endswith(packed_stream.RECEIVED):
             raise ssh.ServerError(CUT, "", command.destination)
     except ssh.ServerError as error:
@@ -75,7 +80,10 @@ def _blocks(
     taken: dict[str, TakenDigest],
     left: list[str],
 ) -> Iterator[bytes]:
-    """Yield the stream in blocks; note what was packed with its digest, and what is left."""
+    """Yield the stream in blocks.
+
+    Fills `sent` and `taken` with what was packed and its digests, `left` with what rsync must send.
+    """
     parts: list[bytes] = []
     size = 0
     for name in names:
@@ -95,7 +103,7 @@ def _blocks(
         taken[name] = TakenDigest(identity, hashlib.sha256(content).hexdigest())
         header = Header(name, len(content), mtime_ns, status.st_mode)
         parts += (packed_stream.packed(header), content)
-        size += len(content) + 64
+        size += len(content) + _HEADER_BYTES
         if size >= _BLOCK_BYTES:
             yield b"".join(parts)
             parts, size = [], 0
@@ -103,16 +111,16 @@ def _blocks(
 
 
 def _read(folder: str, name: str) -> tuple[os.stat_result, bytes | None]:
-    """Return a file's status and its content; None where it is too large."""
+    """Return a file's status and its content; None where it is too large or changes meanwhile."""
     flags = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
-    number = os.open(f"{folder}/{name}", flags)
+    descriptor = os.open(f"{folder}/{name}", flags)
     try:
-        status = os.fstat(number)
+        status = os.fstat(descriptor)
         if not stat.S_ISREG(status.st_mode):
             raise OSError(0, "not a regular file", name)
         if status.st_size > MOST_BYTES:
             return status, None
-        content = os.read(number, status.st_size + 1)
+        content = os.read(descriptor, status.st_size + 1)
     finally:
-        os.close(number)
+        os.close(descriptor)
     return status, content if len(content) == status.st_size else None

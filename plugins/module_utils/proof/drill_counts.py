@@ -25,8 +25,8 @@ def save(state_dir: str, result: Mapping[str, Any]) -> None:
     """Save a drill's row counts.
 
     Args:
-        state_dir: of the stage.
-        result: of a drill that passed.
+        state_dir: the state folder of the stage.
+        result: the report of a drill that passed.
 
     Raises:
         ResilienceError: the state folder cannot be written to.
@@ -49,8 +49,8 @@ def read(state_dir: str) -> PreviousDrill | str | None:
     """Return the row counts of the last drill that passed.
 
     Returns:
-        None before one; the reason as text, if they cannot be read: damaged is never taken for
-        none.
+        None where no drill has passed yet; the reason as text, if the counts cannot be read: a
+        damaged file is not taken for a missing one.
     """
     try:
         with open(os.path.join(state_dir, COUNTS), encoding="utf-8") as file:

@@ -336,7 +336,9 @@ def _copy(
             **options,
         )
     if dumped.code != 0:
-        raise restore_errors.place_failure(f"pg_dump: {dumped.ending()}: {dumped.errors.strip()}")
+        raise restore_errors.environment_failure(
+            f"pg_dump: {dumped.ending()}: {dumped.errors.strip()}"
+        )
     with open(path, "rb") as dump:
         brought = process.run(
             [
@@ -356,8 +358,13 @@ def _copy(
         return []
     errors, harmless = restore_errors.classify(brought.errors)
     why = (errors or harmless or [brought.errors.strip()])[0]
-    if brought.timed_out or brought.cut_off or not errors or restore_errors.is_of_the_place(why):
-        raise restore_errors.place_failure(f"pg_restore: {brought.ending()}: {why}")
+    if (
+        brought.timed_out
+        or brought.cut_off
+        or not errors
+        or restore_errors.is_environment_error(why)
+    ):
+        raise restore_errors.environment_failure(f"pg_restore: {brought.ending()}: {why}")
     return errors
 
 

@@ -4,8 +4,9 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """The program `age`: encrypt a file for recipients, decrypt it with an identity.
 
-Each file goes through once, block by block, and both digests are taken on the way. Keys are given
-by files or through a pipe: the arguments of a process can be read by every account of the host.
+Each file goes through age once, block by block; the digests of input and output are computed on the
+way. Keys are given by files or through a pipe: the arguments of a process can be read by every
+account of the host.
 """
 
 from __future__ import annotations
@@ -30,14 +31,14 @@ PROGRAM, KEY_PROGRAM = "age", "age-keygen"
 BLOCK = 1 << 20
 # X25519 in Bech32, or a public key of SSH.
 _RECIPIENT = re.compile(r"age1[02-9ac-hj-np-z]{58}|ssh-(ed25519|rsa) [A-Za-z0-9+/]+={0,2}( .*)?")
-# age's own words: the file is for other keys.
+# age's own message where the file is for other keys.
 _OTHER_KEYS = "no identity matched"
 _KEY_PROBLEMS = ("failed to open file", "failed to read", "malformed", "unknown identity type")
 
 
 @dataclasses.dataclass(frozen=True)
-class Passage:
-    """One file that went through age: SHA-256 and bytes of both sides."""
+class AgeResult:
+    """SHA-256 and size of a file that age encrypted or decrypted: plain, and sealed."""
 
     sha256: str
     bytes: int
@@ -46,7 +47,7 @@ class Passage:
 
 
 class WrongIdentity(ResilienceError):
-    """The identity is none of those that the file was sealed for."""
+    """The file was sealed for other identities."""
 
 
 class ChangedFile(Exception):
@@ -54,7 +55,7 @@ class ChangedFile(Exception):
 
 
 def is_recipient(text: str) -> bool:
-    """Return whether a text is a public key that age takes."""
+    """Return whether a text is a public key that age accepts."""
     return bool(_RECIPIENT.fullmatch(text))
 
 
@@ -90,7 +91,7 @@ def recipient_of(identity_file: str) -> str:
     return lines[0]
 
 
-def seal(source: str, target: str, recipients_file: str, *, time_limit: float) -> Passage:
+def seal(source: str, target: str, recipients_file: str, *, time_limit: float) -> AgeResult:
     """Encrypt a file for recipients, in one pass.
 
     The target gets the time of change of the source, by which rsync compares.
@@ -106,26 +107,26 @@ def seal(source: str, target: str, recipients_file: str, *, time_limit: float) -
         ResilienceError: age is missing or failed.
         OSError: a file cannot be read or written.
     """
-    number = os.open(source, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
-    with open(number, "rb", buffering=0) as read:
-        before = os.fstat(number)
+    descriptor = os.open(source, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+    with open(descriptor, "rb", buffering=0) as read:
+        before = os.fstat(descriptor)
         if not stat.S_ISREG(before.st_mode):
             raise OSError(0, "not a regular file", source)
         arguments = [PROGRAM, "--encrypt", "--recipients-file", recipients_file]
         with _temporary(target) as written:
-            plain, sealed_side, errors = _pass_through(arguments, read, written, time_limit)
+            plain, sealed, errors = _run_age(arguments, read, written, time_limit)
             if errors is not None:
                 raise _failure(errors)
             after = os.lstat(source)
-            if _state(after) != _state(before) or plain.count != before.st_size:
+            if _size_time_inode(after) != _size_time_inode(before) or plain.count != before.st_size:
                 raise ChangedFile(source)
             os.utime(written.fileno(), ns=(before.st_mtime_ns, before.st_mtime_ns))
-    return Passage(plain.hexdigest, plain.count, sealed_side.hexdigest, sealed_side.count)
+    return AgeResult(plain.hexdigest, plain.count, sealed.hexdigest, sealed.count)
 
 
 def open_file(
     source: str, target: str, identity_files: Sequence[str], *, time_limit: float
-) -> Passage:
+) -> AgeResult:
     """Decrypt a file, in one pass; the target is there only if every byte was authentic.
 
     Raises:
@@ -139,11 +140,11 @@ def open_file(
         arguments += ["--identity", one]
     with open(source, "rb", buffering=0) as read, _temporary(target) as written:
         before = os.fstat(read.fileno())
-        sealed_side, plain, errors = _pass_through(arguments, read, written, time_limit)
+        sealed, plain, errors = _run_age(arguments, read, written, time_limit)
         if errors is not None:
             raise _opening_failure(errors, source, identity_files)
         os.utime(written.fileno(), ns=(before.st_mtime_ns, before.st_mtime_ns))
-    return Passage(plain.hexdigest, plain.count, sealed_side.hexdigest, sealed_side.count)
+    return AgeResult(plain.hexdigest, plain.count, sealed.hexdigest, sealed.count)
 
 
 def seal_text(text: bytes, recipients_file: str) -> str:
@@ -181,8 +182,8 @@ def open_text(armored: str, name: str, identity_files: Sequence[str]) -> bytes:
     return done.output.encode("utf-8")
 
 
-class _Side:
-    """Digest and count of what went by."""
+class _DigestCounter:
+    """Digest and number of the bytes that were added."""
 
     def __init__(self) -> None:
         self._digest = hashlib.sha256()
@@ -197,11 +198,15 @@ class _Side:
         return self._digest.hexdigest()
 
 
-def _pass_through(
+def _run_age(
     arguments: Sequence[str], read: IO[bytes], written: IO[bytes], time_limit: float
-) -> tuple[_Side, _Side, str | None]:
-    """Feed a file to age and write its output; return both sides, and age's error if it failed."""
-    incoming, outgoing = _Side(), _Side()
+) -> tuple[_DigestCounter, _DigestCounter, str | None]:
+    """Feed a file to age and write its output.
+
+    Returns:
+        Digest and size of what was read and of what was written; age's error if it failed.
+    """
+    read_counter, written_counter = _DigestCounter(), _DigestCounter()
     problems: list[OSError] = []
     with contextlib.ExitStack() as stack:
         errors = stack.enter_context(tempfile.TemporaryFile())
@@ -222,7 +227,7 @@ def _pass_through(
                     block = read.read(BLOCK)
                     if not block:
                         break
-                    incoming.add(block)
+                    read_counter.add(block)
                     running.stdin.write(block)
             except BrokenPipeError:
                 pass  # age has ended; its exit code says why
@@ -238,7 +243,7 @@ def _pass_through(
         feeder.start()
         try:
             for block in process.blocks(output, time_limit=time_limit, size=BLOCK):
-                outgoing.add(block)
+                written_counter.add(block)
                 written.write(block)
         except OSError:
             process.kill_group(running)
@@ -252,7 +257,7 @@ def _pass_through(
                 remedy=_("raise time_limit of the destination"),
             ) from late
         finally:
-            # The thread that feeds age ends when age has ended.
+            # The feeding thread ends when age has ended.
             if running.poll() is None and not _ends_soon(running):
                 process.kill_group(running)
             feeder.join()
@@ -261,11 +266,11 @@ def _pass_through(
         code = running.wait()
         errors.seek(0)
         text = errors.read(4000).decode("utf-8", "backslashreplace")
-    return incoming, outgoing, None if code == 0 else text
+    return read_counter, written_counter, None if code == 0 else text
 
 
 def _ends_soon(running: subprocess.Popen[bytes]) -> bool:
-    """Return whether a program whose output has ended ends by itself."""
+    """Return whether a program that closed its output ends by itself within ten seconds."""
     try:
         running.wait(10)
     except subprocess.TimeoutExpired:
@@ -287,7 +292,7 @@ def _temporary(target: str) -> Iterator[IO[bytes]]:
         raise
 
 
-def _state(status: os.stat_result) -> tuple[int, int, int]:
+def _size_time_inode(status: os.stat_result) -> tuple[int, int, int]:
     return status.st_size, status.st_mtime_ns, status.st_ino
 
 

@@ -25,12 +25,12 @@ class Network:
     Attributes:
         name: its name.
         internal: whether Docker gives it no way out.
-        holds_host: whether the machine of the engine has an address in it.
+        host_has_address: whether the machine of the engine has an address in it.
     """
 
     name: str
     internal: bool
-    holds_host: bool
+    host_has_address: bool
 
 
 @dataclasses.dataclass(frozen=True)
@@ -128,7 +128,7 @@ def _ways_out(container: ContainerNetworks) -> list[Message]:
         values = {"container": container.name, "network": network.name}
         if not network.internal:
             texts.append(_("%(container)s is in %(network)s, which is not internal", **values))
-        elif network.holds_host:
+        elif network.host_has_address:
             texts.append(_("%(container)s reaches this host, which is in %(network)s", **values))
     outside = [one for one in container.name_servers if one != NOBODY]
     if outside or not container.name_servers:
