@@ -101,7 +101,7 @@ def parse(given: Sequence[str], commands: Mapping[str, Command]) -> argparse.Nam
             chosen.add_argument(
                 "--test-message",
                 action="store_true",
-                help="send one message to every address, print what came of each, and exit",
+                help="send one message to every address, print the result of each, and exit",
             )
     # argparse takes the value of `--option=--` for none at all.
     before = given[: given.index("--")] if "--" in given else given

@@ -24,10 +24,8 @@ from ansible_collections.chefwell.resilience.plugins.module_utils.backup.expecta
 )
 from ansible_collections.chefwell.resilience.plugins.module_utils.checks import checks, findings
 from ansible_collections.chefwell.resilience.plugins.module_utils.checks.finding_kinds import KINDS
-from ansible_collections.chefwell.resilience.plugins.module_utils.checks.findings import IgnoreRule
 from ansible_collections.chefwell.resilience.plugins.module_utils.common.errors import (
     BackupError,
-    ResilienceError,
 )
 from ansible_collections.chefwell.resilience.plugins.module_utils.database import postgres
 from ansible_collections.chefwell.resilience.plugins.module_utils.drill import drill
@@ -544,23 +542,6 @@ def test_an_ignored_finding_stays_visible(old: Lab, restored: dict[str, Dump]) -
     assert {schema["name"]: schema["status"] for schema in after["schemas"]}[
         "tenant_a"
     ] == "skipped"
-
-
-@pytest.mark.parametrize(
-    ("rule", "expected"),
-    [
-        ({"finding": "index.missing"}, "without a reason"),
-        ({"finding": "index.missing", "reason": "because"}, "without a reason"),
-        ({"finding": "index.mising", "reason": "long enough"}, "did you mean 'index.missing'"),
-        ({"finding": "*", "reason": "long enough", "until": 1}, "unknown key 'until'"),
-    ],
-)
-def test_ignoring_needs_a_reason_and_a_finding(rule: dict[str, object], expected: str) -> None:
-    with pytest.raises(ResilienceError, match=expected):
-        findings.ignore_rules([rule])
-    assert not IgnoreRule("index.*", "x", "a.*").covers(
-        findings.Finding("index.missing", "b.c", "")
-    )
 
 
 @pytest.mark.parametrize("language", ["pt_BR", "en"])

@@ -33,7 +33,7 @@ from ansible_collections.chefwell.resilience.plugins.module_utils.server.server_
     ServerSettings,
 )
 from support.backup_trees import add_backup, contents
-from support.filesystems import Disks, enter_private_mounts
+from support.filesystems import Disks, enter_private_mounts, run
 from support.http_receiver import DeadMan, receiving
 from support.offsite_client import (
     backups_of,
@@ -54,10 +54,6 @@ from testbed.services import free_port
 __all__ = ["copied", "remote_host", "server", "settings", "tree"]
 
 COLLECTIONS = Path(__file__).resolve().parents[2] / "build" / "collections"
-
-
-def run(*command: str) -> None:
-    subprocess.run(command, check=True, capture_output=True)
 
 
 def arrived(copy: Path) -> int:

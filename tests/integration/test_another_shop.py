@@ -23,7 +23,7 @@ from support.ansible_run import COLLECTIONS, ROOT, recap
 from support.http_receiver import Receiver
 from support.markdown import code_blocks
 from support.play_host import PlayHost
-from support.sshd import Sshd
+from support.sshd import Sshd, sshd_without_keys
 from support.thorough import rounds
 from testbed import production
 
@@ -86,11 +86,8 @@ def dumps(bistro: dict[str, Any], tmp_path_factory: pytest.TempPathFactory) -> P
 
 @pytest.fixture(scope="module")
 def server() -> Iterator[Sshd]:
-    made = Sshd()
-    made.authorized_keys.write_text("")
-    made.start()
-    yield made
-    made.remove()
+    with sshd_without_keys() as made:
+        yield made
 
 
 def run_the_runbook(host: PlayHost, bistro: dict[str, Any], dumps: Path, root: Path) -> None:

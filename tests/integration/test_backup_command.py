@@ -30,6 +30,7 @@ from ansible_collections.chefwell.resilience.plugins.module_utils.staging.privat
     Cluster,
 )
 from support.drill_settings import drill_settings
+from support.production_server import run_sql
 from testbed import production
 
 # Debian's, which has every compression; else the wheel's.
@@ -45,8 +46,10 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     cluster.create()
     try:
         made = cluster.start()
-        run(made, "postgres", "CREATE DATABASE shop", "CREATE ROLE clerk LOGIN PASSWORD 'secret'")
-        run(
+        run_sql(
+            made, "postgres", "CREATE DATABASE shop", "CREATE ROLE clerk LOGIN PASSWORD 'secret'"
+        )
+        run_sql(
             made,
             "shop",
             "CREATE SCHEMA old; CREATE TABLE old.sale (id integer)",
@@ -60,14 +63,6 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
         yield made
     finally:
         cluster.remove()
-
-
-def run(server: Server, dbname: str, *statements: str) -> None:
-    with contextlib.closing(psycopg2.connect(**server.dsn(dbname))) as connection:
-        connection.autocommit = True
-        with connection.cursor() as cursor:
-            for statement in statements:
-                cursor.execute(statement)
 
 
 def dsn(server: Server, user: str = "", dbname: str = "dbname=shop") -> str:
@@ -92,7 +87,7 @@ class Tree:
         }
         self.errors = ""
 
-    def run(self, *options: str, tier: str = "daily", connection: str | None = None) -> int:
+    def run_sql(self, *options: str, tier: str = "daily", connection: str | None = None) -> int:
         config = self.root / "staging.json"
         config.write_text(json.dumps(self.config))
         given = dsn(self.server) if connection is None else connection

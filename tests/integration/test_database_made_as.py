@@ -20,7 +20,7 @@ from ansible_collections.chefwell.resilience.plugins.module_utils.drill import d
 from ansible_collections.chefwell.resilience.plugins.module_utils.proof import proof_settings
 from ansible_collections.chefwell.resilience.plugins.module_utils.staging import staging
 from corpus.lab import Lab
-from support.drill_settings import drill_settings
+from support.drill_settings import standing_staging
 
 # Debian's PostgreSQL has ICU and every conversion.
 DEBIAN = "/usr/lib/postgresql/15/bin"
@@ -31,14 +31,8 @@ FROM pg_database WHERE datname = %s"""
 
 @pytest.fixture(scope="module")
 def settings(tmp_path_factory: pytest.TempPathFactory) -> Iterator[proof_settings.ProofSettings]:
-    root = tmp_path_factory.mktemp("made")
-    root.chmod(0o755)
-    made = drill_settings(root, DEBIAN)
-    drill.set_up(made)
-    try:
+    with standing_staging(tmp_path_factory.mktemp("made"), DEBIAN) as made:
         yield made
-    finally:
-        drill.clean_up(made)
 
 
 @pytest.fixture(scope="module")

@@ -19,6 +19,7 @@ from typing import Any
 import jsonschema
 import psutil
 import pytest
+from support.crontab import crontab
 
 ROOT = Path(__file__).resolve().parents[2]
 STORES = 3
@@ -27,10 +28,6 @@ OUTSIDE = ("/etc", "/etc/cron.d", "/etc/logrotate.d", "/root", "/root/.ssh", "/u
 OUTSIDE += ("/var/lib", "/var/log")
 PROJECT_NAMES = re.compile(r"chefwell|resilience|restaurante")
 CRONTABS = "/var/spool/cron/crontabs"
-
-
-def crontab() -> str:
-    return subprocess.run(["crontab", "-l"], capture_output=True, text=True, check=False).stdout
 
 
 def outside() -> dict[str, list[str]]:

@@ -25,6 +25,7 @@ from ansible_collections.chefwell.resilience.plugins.module_utils.database.postg
 from ansible_collections.chefwell.resilience.plugins.module_utils.staging.private_cluster import (
     Cluster,
 )
+from support.production_server import run_sql
 from testbed import production
 
 DEBIAN = Path("/usr/lib/postgresql")
@@ -52,19 +53,13 @@ def server(tmp_path_factory: pytest.TempPathFactory, request: Any) -> Iterator[S
         cluster.remove()
 
 
-def run(server: Server, dbname: str, *statements: str) -> None:
-    with contextlib.closing(psycopg2.connect(**server.dsn(dbname))) as connection:
-        connection.autocommit = True
-        with connection.cursor() as cursor:
-            for statement in statements:
-                cursor.execute(statement)
-
-
 @pytest.fixture
 def database(server: Server) -> Iterator[str]:
     """A database with a table of 2,000 rows, one with an accent, and a role that may read both."""
-    run(server, "postgres", "CREATE DATABASE shop", "CREATE ROLE dumper LOGIN PASSWORD 'secret'")
-    run(
+    run_sql(
+        server, "postgres", "CREATE DATABASE shop", "CREATE ROLE dumper LOGIN PASSWORD 'secret'"
+    )
+    run_sql(
         server,
         "shop",
         "CREATE TABLE public.sale (id serial PRIMARY KEY, what text)",
@@ -75,8 +70,14 @@ def database(server: Server) -> Iterator[str]:
         "GRANT SELECT ON ALL SEQUENCES IN SCHEMA public TO dumper",
     )
     yield "shop"
-    run(server, "shop", "SET default_transaction_read_only = off", "DROP OWNED BY dumper")
-    run(server, "postgres", "DROP DATABASE shop WITH (FORCE)", "DROP ROLE dumper")
+    run_sql(
+        server,
+        "shop",
+        "SET statement_timeout = 0",
+        "SET default_transaction_read_only = off",
+        "DROP OWNED BY dumper",
+    )
+    run_sql(server, "postgres", "DROP DATABASE shop WITH (FORCE)", "DROP ROLE dumper")
 
 
 class Ended:
@@ -157,7 +158,7 @@ def test_a_healthy_database(back_up: Any) -> None:
 def test_the_databases_own_settings(
     server: Server, database: str, back_up: Any, setting: str
 ) -> None:
-    run(server, database, f"ALTER DATABASE {database} SET {setting}")
+    run_sql(server, database, f"ALTER DATABASE {database} SET {setting}")
     # The dump begins late, so that whatever ends idle sessions does so before.
     ended = back_up(before="sleep 0.5; ")
     assert (ended.code, ended.tables) == (0, ALL), ended.errors
@@ -166,7 +167,7 @@ def test_the_databases_own_settings(
 
 
 def test_a_schema_that_the_role_may_not_read(server: Server, database: str, back_up: Any) -> None:
-    run(server, database, "CREATE SCHEMA secret", "CREATE TABLE secret.plan (id integer)")
+    run_sql(server, database, "CREATE SCHEMA secret", "CREATE TABLE secret.plan (id integer)")
     ended = back_up(user="dumper", more="-N secret")
     assert (ended.code, ended.tables) == (0, ALL), ended.errors
     assert "permission denied" in ended.manifest.unreadable["secret.plan"]
@@ -175,7 +176,7 @@ def test_a_schema_that_the_role_may_not_read(server: Server, database: str, back
 
 
 def test_a_table_that_hides_rows_from_the_role(server: Server, database: str, back_up: Any) -> None:
-    run(
+    run_sql(
         server,
         database,
         "CREATE TABLE public.hidden (id integer)",
@@ -191,7 +192,7 @@ def test_a_table_that_is_locked(
     server: Server, database: str, back_up: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setitem(manifest_snapshot.SESSION, "lock_timeout", 100)
-    run(server, database, "CREATE TABLE public.moving (id integer)")
+    run_sql(server, database, "CREATE TABLE public.moving (id integer)")
     with contextlib.closing(psycopg2.connect(**server.dsn(database))) as other:
         other.cursor().execute("LOCK TABLE public.moving")
         ended = back_up(more="-T public.moving")
@@ -202,7 +203,7 @@ def test_a_table_that_is_locked(
 def test_locks_are_few_whatever_the_number_of_tables(
     server: Server, database: str, back_up: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    run(
+    run_sql(
         server,
         database,
         "DO $$ BEGIN FOR n IN 1..200 LOOP EXECUTE format('CREATE TABLE public.many_%s"

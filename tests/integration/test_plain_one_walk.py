@@ -18,7 +18,7 @@ from ansible_collections.chefwell.resilience.plugins.module_utils.drill import d
 from ansible_collections.chefwell.resilience.plugins.module_utils.proof import proof_settings
 from ansible_collections.chefwell.resilience.plugins.module_utils.staging import staging
 from corpus.lab import Lab
-from support.drill_settings import drill_settings
+from support.drill_settings import standing_staging
 from testbed import production
 
 SOURCE = """
@@ -34,14 +34,8 @@ PACKERS = {"none": None, "gzip": ["gzip", "-c"], "zstd": ["zstd", "-qc"], "xz": 
 
 @pytest.fixture(scope="module")
 def settings(tmp_path_factory: pytest.TempPathFactory) -> Iterator[proof_settings.ProofSettings]:
-    root = tmp_path_factory.mktemp("walk")
-    root.chmod(0o755)
-    made = drill_settings(root, production.binaries().bin_dir)
-    drill.set_up(made)
-    try:
+    with standing_staging(tmp_path_factory.mktemp("walk"), production.binaries().bin_dir) as made:
         yield made
-    finally:
-        drill.clean_up(made)
 
 
 @pytest.fixture(scope="module")

@@ -10,18 +10,14 @@ from pathlib import Path
 
 import pytest
 from ansible_collections.chefwell.resilience.plugins.module_utils.database.postgres import Server
-from support.production_server import HOST, PRODUCTION, databases, production_server, run_sql
+from support.production_server import HOST, PRODUCTION, databases, run_sql, server
 from support.recovery_host import RecoveryHost, last_lines
 from support.waiting import wait_for
 
+__all__ = ["server"]
+
 RESTORED = f"{PRODUCTION}_recovered_20251120_030000"
 TENANT = "tenant_chefwell"
-
-
-@pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    with production_server(tmp_path_factory.mktemp("production")) as made:
-        yield made
 
 
 @pytest.fixture

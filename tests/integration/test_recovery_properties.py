@@ -24,15 +24,12 @@ from support.production_server import (
     production_server,
     recovery_settings,
     run_sql,
+    server,
 )
 
+__all__ = ["server"]
+
 ROLES = ("shop_owner", "reader", "granter", "clerk", "nobody_grants")
-
-
-@pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    with production_server(tmp_path_factory.mktemp("production")) as made:
-        yield made
 
 
 @pytest.fixture

@@ -13,17 +13,13 @@ import psycopg2
 import pytest
 from ansible_collections.chefwell.resilience.plugins.module_utils.database.postgres import Server
 from ansible_collections.chefwell.resilience.plugins.module_utils.recovery import recovery
-from support.production_server import HOST, PRODUCTION, production_server, run_sql
+from support.production_server import HOST, PRODUCTION, run_sql, server
 from support.recovery_host import RecoveryHost, make_database, quoted
 from support.thorough import rounds
 
+__all__ = ["server"]
+
 MARKED = f"{recovery.MARK}{recovery.VALIDATED}, from a.dump"
-
-
-@pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    with production_server(tmp_path_factory.mktemp("production")) as made:
-        yield made
 
 
 @contextlib.contextmanager

@@ -36,11 +36,13 @@ from support.production_server import (
     HOST,
     PRODUCTION,
     databases,
-    production_server,
     recovery_settings,
     run_sql,
+    server,
 )
 from support.waiting import wait_for
+
+__all__ = ["server"]
 
 RESTORED = f"{PRODUCTION}_recovered_20251120_030000"
 STEPS = (
@@ -52,12 +54,6 @@ STEPS = (
     switch_journal.STARTING,
     switch_journal.DONE,
 )
-
-
-@pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    with production_server(tmp_path_factory.mktemp("production")) as made:
-        yield made
 
 
 def content(server: Server, dbname: str) -> str:

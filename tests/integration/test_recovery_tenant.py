@@ -26,18 +26,14 @@ from support.production_server import (
     HOST,
     PRODUCTION,
     databases,
-    production_server,
     recovery_settings,
     run_sql,
+    server,
 )
 
+__all__ = ["server"]
+
 TENANT, OTHER = "tenant_chefwell", "tenant_b"
-
-
-@pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    with production_server(tmp_path_factory.mktemp("production")) as made:
-        yield made
 
 
 @pytest.fixture

@@ -20,7 +20,7 @@ from ansible_collections.chefwell.resilience.plugins.module_utils.database.postg
 from ansible_collections.chefwell.resilience.plugins.module_utils.drill import drill
 from ansible_collections.chefwell.resilience.plugins.module_utils.proof import proof_settings
 from ansible_collections.chefwell.resilience.plugins.module_utils.staging import staging
-from support.drill_settings import drill_settings
+from support.drill_settings import standing_staging
 from testbed import production
 
 FORMATS = {"custom": "-Fc", "tar": "-Ft", "plain": "-Fp"}
@@ -48,14 +48,8 @@ SELECT lo_from_bytea(0, 'a large object')
 @pytest.fixture(scope="module")
 def settings(tmp_path_factory: pytest.TempPathFactory) -> Iterator[proof_settings.ProofSettings]:
     """A staging that stands, so that no drill needs a cluster of its own."""
-    root = tmp_path_factory.mktemp("forms")
-    root.chmod(0o755)
-    made = drill_settings(root, production.binaries().bin_dir)
-    drill.set_up(made)
-    try:
+    with standing_staging(tmp_path_factory.mktemp("forms"), production.binaries().bin_dir) as made:
         yield made
-    finally:
-        drill.clean_up(made)
 
 
 @pytest.fixture(scope="module")

@@ -26,8 +26,10 @@ from ansible_collections.chefwell.resilience.plugins.module_utils.proof.restore_
 )
 from ansible_collections.chefwell.resilience.plugins.module_utils.recovery import recovery, runbook
 from support.markdown import code_blocks
-from support.production_server import PRODUCTION, production_server, run_sql
+from support.production_server import PRODUCTION, run_sql, server
 from support.stage_config import offsite_config
+
+__all__ = ["server"]
 
 DRILL = {
     "time": "2025-11-20T15:30:00-03:00",
@@ -182,12 +184,6 @@ class ByHand:
         ran = self.run(block)
         assert ran.returncode == 0, (ran.stdout, ran.stderr)
         return ran.stdout + ran.stderr
-
-
-@pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    with production_server(tmp_path_factory.mktemp("production")) as made:
-        yield made
 
 
 @pytest.fixture

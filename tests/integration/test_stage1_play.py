@@ -15,15 +15,12 @@ from ansible_collections.chefwell.resilience.plugins.module_utils.history.histor
     Event,
     History,
 )
+from support.crontab import crontab
 from support.filesystems import private_crontabs
 from support.http_receiver import receiving
 from support.play_host import PlayHost
 
 PLAYBOOK, ROLLBACK = "stage1_disk_monitor.yml", "rollback_stage1.yml"
-
-
-def crontab() -> str:
-    return subprocess.run(["crontab", "-l"], capture_output=True, text=True, check=False).stdout
 
 
 def write_crontab(text: str) -> None:

@@ -12,10 +12,11 @@ from pathlib import Path
 
 import pytest
 from support.backup_trees import contents
+from support.crontab import crontab
 from support.http_receiver import Receiver
 from support.offsite_client import backups_of
 from support.play_host import PlayHost
-from support.sshd import Sshd, make_key
+from support.sshd import Sshd, make_key, sshd_without_keys
 from support.waiting import wait_for
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -25,10 +26,6 @@ FROM_MARKER = (
     "--start-at-task",
     "Install the stage's configuration, commands and marker, and pin the servers' host keys",
 )
-
-
-def crontab() -> str:
-    return subprocess.run(["crontab", "-l"], capture_output=True, text=True, check=False).stdout
 
 
 def add_backup(backups: Path, tier: str, hours_ago: float) -> str:
@@ -82,11 +79,8 @@ class Host(PlayHost):
 
 @pytest.fixture
 def server():
-    made = Sshd()
-    made.authorized_keys.write_text("")
-    made.start()
-    yield made
-    made.remove()
+    with sshd_without_keys() as made:
+        yield made
 
 
 @pytest.fixture

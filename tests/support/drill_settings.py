@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
@@ -43,6 +44,18 @@ def drill_settings(
         backup_path=backup_path or str(root),
         **options,
     )
+
+
+@contextlib.contextmanager
+def standing_staging(root: Path, bin_dir: str) -> Iterator[ProofSettings]:
+    """Settings of a drill whose staging stands for the block, so that no drill makes its own."""
+    root.chmod(0o755)
+    made = drill_settings(root, bin_dir)
+    drill.set_up(made)
+    try:
+        yield made
+    finally:
+        drill.clean_up(made)
 
 
 def backend_of(

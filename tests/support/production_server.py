@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import psycopg2
+import pytest
 from ansible_collections.chefwell.resilience.plugins.module_utils.database.postgres import Server
 from ansible_collections.chefwell.resilience.plugins.module_utils.proof.restore_settings import (
     RecoveryServer,
@@ -36,6 +37,13 @@ def production_server(folder: Path) -> Iterator[Server]:
         yield cluster.start()
     finally:
         cluster.remove()
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    """Fixture: such a server for a file of tests."""
+    with production_server(tmp_path_factory.mktemp("production")) as made:
+        yield made
 
 
 def recovery_settings(server: Server, root: Path, **options: Any) -> recovery.RecoverySettings:

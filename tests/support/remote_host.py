@@ -7,14 +7,10 @@ from __future__ import annotations
 
 import contextlib
 import secrets
-import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
-
-def run(*command: str) -> None:
-    """Run one command, which must succeed."""
-    subprocess.run(command, check=True, capture_output=True)
+from support.filesystems import run
 
 
 class RemoteHost:

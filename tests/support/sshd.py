@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import getpass
 import json
 import os
@@ -166,3 +167,13 @@ def server() -> Iterator[Sshd]:
     server.start()
     yield server
     server.remove()
+
+
+@contextlib.contextmanager
+def sshd_without_keys() -> Iterator[Sshd]:
+    """An sshd for the block that lets no key in yet."""
+    made = Sshd()
+    made.authorized_keys.write_text("")
+    made.start()
+    yield made
+    made.remove()

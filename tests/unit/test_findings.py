@@ -7,9 +7,15 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+from ansible_collections.chefwell.resilience.plugins.module_utils.checks import findings
 from ansible_collections.chefwell.resilience.plugins.module_utils.checks.finding_kinds import KINDS
 from ansible_collections.chefwell.resilience.plugins.module_utils.checks.findings import (
+    IgnoreRule,
     of_restore_error,
+)
+from ansible_collections.chefwell.resilience.plugins.module_utils.common.errors import (
+    ResilienceError,
 )
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -47,3 +53,20 @@ def test_the_findings_of_restore_errors() -> None:
     for message, expected in output.items():
         found = of_restore_error(f"pg_restore: error: {message}")
         assert (found.id, found.subject) == expected
+
+
+@pytest.mark.parametrize(
+    ("rule", "expected"),
+    [
+        ({"finding": "index.missing"}, "without a reason"),
+        ({"finding": "index.missing", "reason": "because"}, "without a reason"),
+        ({"finding": "index.mising", "reason": "long enough"}, "did you mean 'index.missing'"),
+        ({"finding": "*", "reason": "long enough", "until": 1}, "unknown key 'until'"),
+    ],
+)
+def test_ignoring_needs_a_reason_and_a_finding(rule: dict[str, object], expected: str) -> None:
+    with pytest.raises(ResilienceError, match=expected):
+        findings.ignore_rules([rule])
+    assert not IgnoreRule("index.*", "x", "a.*").covers(
+        findings.Finding("index.missing", "b.c", "")
+    )

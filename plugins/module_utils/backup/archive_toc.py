@@ -150,7 +150,7 @@ def read(path: str) -> Toc:
         OSError: it cannot be read.
     """
     with open(path, "rb") as file, mapped(file, path) as data:
-        return _read(Reader(data, path))
+        return _read_toc(Reader(data, path))
 
 
 def mapped(file: BinaryIO, path: str) -> mmap.mmap:
@@ -159,7 +159,7 @@ def mapped(file: BinaryIO, path: str) -> mmap.mmap:
     return mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
 
 
-def _read(reader: Reader) -> Toc:
+def _read_toc(reader: Reader) -> Toc:
     if reader.take(5) != MAGIC:
         raise damaged(_("it does not begin as a PostgreSQL archive"), reader.path)
     version = (reader.byte(), reader.byte())

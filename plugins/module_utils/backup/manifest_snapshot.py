@@ -129,10 +129,10 @@ class BackgroundReading:
         self._stop, self._snapshot = threading.Event(), snapshot
         self._problem = ""
         self._held: SnapshotContent | None = None
-        self._thread = threading.Thread(target=self._read, args=[snapshot], daemon=True)
+        self._thread = threading.Thread(target=self._read_in_thread, args=[snapshot], daemon=True)
         self._thread.start()
 
-    def _read(self, snapshot: Snapshot) -> None:
+    def _read_in_thread(self, snapshot: Snapshot) -> None:
         try:
             self._held = snapshot.read(self._stop.is_set)
         except Exception as error:  # the dump goes on, whatever happened here

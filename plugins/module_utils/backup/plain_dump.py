@@ -148,7 +148,7 @@ class _Rows:
         number = 1 if found[3] else piece.groups - (found[2] is not None)
         if not found[3] and _CONFLICT.search(piece.text, max(0, len(piece.text) - 4096)):
             number -= 1
-        self._note(self._table(found[1]), number, piece.size)
+        self._add_data(self._table(found[1]), number, piece.size)
         return True
 
     def add(self, block: bytes) -> None:
@@ -168,9 +168,9 @@ class _Rows:
         if not self.lexer.complete:
             text = _("the rows of %(table)s do not end", table=".".join(table))
             raise damaged(text, self.path)
-        self._note(table, self._number, self._size)
+        self._add_data(table, self._number, self._size)
 
-    def _note(self, table: tuple[str, str], number: int, size: int) -> None:
+    def _add_data(self, table: tuple[str, str], number: int, size: int) -> None:
         before = self.by_table.get(table, DecodeResult(0, 0))
         self.by_table[table] = DecodeResult((before.rows or 0) + number, before.bytes + size)
 

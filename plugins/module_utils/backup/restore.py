@@ -122,7 +122,7 @@ def restore(
     database_options = database_locale.created_as(archive.toc, made_as or {})
 
     def create(replace: bool) -> list[str]:
-        _create(server, database, replace, database_options)
+        _create_database(server, database, replace, database_options)
         return database_settings.apply(server, database, archive.toc.entries)
 
     try:
@@ -321,7 +321,9 @@ def roles(server: Server) -> set[str]:
         return {str(row[0]) for row in cursor.fetchall()}
 
 
-def _create(server: Server, database: str, replace: bool, options: Mapping[str, str]) -> None:
+def _create_database(
+    server: Server, database: str, replace: bool, options: Mapping[str, str]
+) -> None:
     """Create the database, with encoding and locale of the one that was dumped, where it can."""
     psycopg2 = driver()
     sql = psycopg2.sql

@@ -15,7 +15,7 @@ from .command import EXIT_CRITICAL, EXIT_OK, EXIT_UNKNOWN, print_result
 
 
 def print_test_messages(values: Any, as_json: bool) -> int:
-    """Send a test message to every address, and print what came of each."""
+    """Send a test message to every address, and print the result of each."""
     values.check_notifications()
     results = channel_test.send_test_messages(values, translations(values.language))
     if as_json:

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import argparse
 import dataclasses
-import gc
 import json
 import os
 import sys
@@ -149,11 +148,6 @@ def _log(path: str, lines: Sequence[str]) -> None:
         warn(problem)
 
 
-def _collect_rarely() -> None:
-    """Let Python look for cycles of objects rarely: it would look at every backup each time."""
-    gc.set_threshold(200_000, 50, 1000)
-
-
 # From bad to good: the status of several destinations is that of the worst.
 _WORST = (FAILED, REFUSED, LOCKED, WARNING, OK)
 
@@ -176,7 +170,6 @@ def _sync(settings: OffsiteSettings, arguments: argparse.Namespace) -> int:
             print_result(name)
         return EXIT_OK
     first = chosen[0]
-    _collect_rarely()
     # The first server lists its backups while the tree is scanned.
     first.transport.prefetch(first.tiers)
     try:
@@ -238,7 +231,6 @@ def _sync_destinations(
 def _verify(settings: OffsiteSettings, arguments: argparse.Namespace) -> int:
     chosen = offsite_config.syncs(settings, arguments.destination)
     first = chosen[0]
-    _collect_rarely()
     first.transport.prefetch(first.tiers, digests=True)
     try:
         return _verify_destinations(settings, arguments, chosen)

@@ -56,7 +56,7 @@ def _keep(settings: ServerSettings, arguments: argparse.Namespace) -> int:
     settings.check_notifications()
     metrics.validate_path(settings.metrics_file, "chefwell_offsite_server.prom")
     if arguments.notify:
-        return _notify(settings)
+        return _notify_only(settings)
     problems: list[str] = []
     lines: list[str] = []
     result: JobResult | None = None
@@ -104,7 +104,7 @@ def _keep(settings: ServerSettings, arguments: argparse.Namespace) -> int:
     return EXIT_WARNING if problems or result.over else EXIT_OK
 
 
-def _notify(settings: ServerSettings) -> int:
+def _notify_only(settings: ServerSettings) -> int:
     try:
         problems = notifications.notify_alarms(Store(settings))
     except WrongCopy as error:

@@ -41,12 +41,14 @@ MESSAGE = 16_000
 
 
 def leave(code: int) -> NoReturn:
-    """End this process without the interpreter's own end, which takes longer than a short run.
+    """End this process without the interpreter's own end, for which the limit of a run has no room.
 
-    Only for a process without threads and functions that wait for its end (`atexit`).
+    A run of the monitor may take eight idle interpreters (tests/integration/test_monitor_cost.py).
+    It takes 7.8, and 8.8 with that end, because a process that has forked copies its memory when it
+    clears it. Only for a process without threads and functions that wait for its end (`atexit`).
     """
     interrupt.ignore()
-    _flush()
+    _flush_streams()
     os._exit(code)
 
 
@@ -190,10 +192,10 @@ class _Child:
         elif kind == "code":
             self._code = values[0]
         elif kind == "columns":
-            self._send([_columns(sys.stdout)])
+            self._send([_terminal_columns(sys.stdout)])
         else:
             stream = sys.stdout if kind == "stdout" else sys.stderr
-            error = _write(stream, values[0], self._deadline)
+            error = _write_at_once(stream, values[0], self._deadline)
             self._send([error.errno, error.strerror] if error else [])
 
     def _send(self, answer: Sequence[Any]) -> None:
@@ -218,7 +220,7 @@ def _descendants(pid: int) -> list[int]:
     return children + [one for child in children for one in _descendants(child)]
 
 
-def _columns(stream: TextIO | None) -> int:
+def _terminal_columns(stream: TextIO | None) -> int:
     """Return how wide a stream's terminal is; 0 where it is none."""
     try:
         return os.get_terminal_size(stream.fileno()).columns if stream else 0
@@ -226,7 +228,7 @@ def _columns(stream: TextIO | None) -> int:
         return 0
 
 
-def _write(stream: TextIO, text: str, deadline: Callable[[], float]) -> OSError | None:
+def _write_at_once(stream: TextIO, text: str, deadline: Callable[[], float]) -> OSError | None:
     """Write a text at once, but wait no longer than the deadline for somebody who reads it."""
     content = text.encode(stream.encoding, stream.errors or "strict")
     try:
@@ -285,13 +287,14 @@ def _work(
     blocked: dict[str, float],
     done: frozenset[str],
 ) -> None:
-    """Do the work in this process, and end it without the interpreter's own slow end."""
+    """Do the work in this process, which was forked for it, and end the process."""
 
     def report(message: Sequence[object], descriptors: Sequence[int]) -> None:
         socket.send_fds(channel, [json.dumps(message).encode()], descriptors)
 
     code = 3
-    # A run ends before garbage of its own is worth the time to look for it.
+    # The garbage collector would copy the memory shared with the supervisor: a run takes 8.2 idle
+    # interpreters with it, and may take 8.
     gc.disable()
     try:
         # The supervisor alone gets a terminal's signals, and passes each on once.
@@ -310,13 +313,14 @@ def _work(
             code = work()
         except BaseException:
             sys.excepthook(*sys.exc_info())
-        _flush()
+        _flush_streams()
         report(["code", code], ())
     finally:
+        # What ends a child of `os.fork`: it must not return into its parent's code.
         os._exit(code)
 
 
-def _flush() -> None:
+def _flush_streams() -> None:
     for stream in (sys.stdout, sys.stderr):
         if stream is not None:
             with contextlib.suppress(OSError):

@@ -261,6 +261,7 @@ def _serve(calls: Sequence[BoundedCall[Any]], requests: int, answers: int) -> No
             function = calls[request].function if isinstance(request, int) else request
             _write_object(answers, _pickled(function))
     finally:
+        # What ends a child of `os.fork`: it must not return into its parent's code.
         os._exit(0)
 
 

@@ -2,7 +2,7 @@
 # Copyright (c) 2026, chefwell.resilience contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Filesystems and folders: how full they are, and the level of each.
+"""Usage of filesystems and folders, and the level of each by its thresholds.
 
 psutil measures a filesystem's bytes. Percent used is what `df` prints: used / (used + available),
 so that blocks reserved for root count as used (statvfs(3): `f_bavail` leaves them out, `f_bfree`

@@ -50,7 +50,7 @@ def write(
     }
     for name, content in contents.items():
         try:
-            _write(folder, name, content())
+            _write_file(folder, name, content())
         except ImportError:
             problems.append(f"{name} was not written: install python3-jinja2")
         except (OSError, ResilienceError) as error:
@@ -58,6 +58,6 @@ def write(
     return problems
 
 
-def _write(folder: str, name: str, text: str) -> None:
+def _write_file(folder: str, name: str, text: str) -> None:
     os.makedirs(folder, mode=0o700, exist_ok=True)
     replace_file(os.path.join(folder, name), mask(text))

@@ -69,7 +69,7 @@ def deliver(
         time_limit: seconds for all together; services are tried at the same time.
 
     Returns:
-        By message id, what came of it.
+        The result of each message, by its id.
     """
 
     def serve(service: str) -> dict[str, DeliveryOutcome]:

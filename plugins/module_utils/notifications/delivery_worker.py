@@ -100,7 +100,7 @@ def _seconds(retry_after: str) -> float:
 
 
 def _body(response: Any, seconds: float) -> bytes:
-    """Return what came of a response's body within the limits."""
+    """Return the part of a response's body that arrived within the limits."""
     found = bytearray()
 
     def read() -> None:
@@ -198,7 +198,7 @@ class _Service:
 
 
 def _send_all(parcels: Sequence[Mapping[str, Any]], address: str, time_limit: float) -> None:
-    """Send parcels to one service, in order; print what came of each."""
+    """Send parcels to one service, in order; print the result of each."""
     deadline = time.monotonic() + time_limit - min(MARGIN, time_limit / 4)
     try:
         service = _Service(address, deadline)

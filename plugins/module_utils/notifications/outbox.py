@@ -63,7 +63,7 @@ class QueuedMessage:
 
 @dataclasses.dataclass(frozen=True)
 class DeliveryOutcome:
-    """What came of one attempt to deliver.
+    """The result of one attempt to deliver.
 
     Attributes:
         problem: why it was not delivered; empty when it was.

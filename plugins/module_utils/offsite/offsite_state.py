@@ -12,7 +12,6 @@ import os
 import sys
 import time
 from collections.abc import Iterator, Mapping
-from typing import Any
 
 from ..common import json_text
 from ..common.errors import ResilienceError
@@ -54,12 +53,10 @@ class SyncState:
         quiet: backups that were written again with their old size and time, with their earlier
             SHA-256.
         old_folder: the last one that was used, `old_<date>_<time>`.
-        last_run: of any outcome.
     """
 
     last_good: LastGood | None = None
     days: tuple[DayState, ...] = ()
-    last_run: Mapping[str, Any] | None = None
     quiet: Mapping[str, str] = dataclasses.field(default_factory=dict)
     old_folder: str = ""
 
@@ -104,7 +101,7 @@ def load_state(settings: SyncSettings) -> tuple[SyncState, str | None]:
         days = tuple(offsite_guards.days_from(values.get("days")))
         quiet = {str(name): str(digest) for name, digest in values.get("quiet", {}).items()}
         old_folder = str(values.get("old_folder", ""))
-        return SyncState(last_good, days, values["last_run"], quiet, old_folder), None
+        return SyncState(last_good, days, quiet, old_folder), None
     except FileNotFoundError:
         return SyncState(), None
     except OSError as error:
@@ -166,7 +163,6 @@ def save_state(
         "days": [dataclasses.asdict(day) for day in days],
         "quiet": dict(again.quiet) if done or passed else dict(state.quiet),
         "old_folder": old_folder or state.old_folder,
-        "last_run": {key: getattr(result, key) for key in ("time", "status", "message")},
     }
     path = state_path(settings, ".json")
     try:

@@ -97,9 +97,9 @@ class AccountTransport:
         Listing and digests share a single login, for each login costs a key exchange.
         """
         if digests:
-            self._start(self._list_command(tiers, digests=True), stdin=None)
+            self._start_command(self._list_command(tiers, digests=True), stdin=None)
         else:
-            self._start(self._list_command(tiers))
+            self._start_command(self._list_command(tiers))
 
     def prepare_send(self, delivery: Delivery) -> None:
         """Log in for the next `send`, as `Transport.prepare_send`.
@@ -121,7 +121,7 @@ class AccountTransport:
     def _cancel_commands(self) -> None:
         cancel_all(self._started)
 
-    def _start(self, arguments: Sequence[str], stdin: bytes | None = b"") -> None:
+    def _start_command(self, arguments: Sequence[str], stdin: bytes | None = b"") -> None:
         if tuple(arguments) not in self._started:
             # Without ssh, `_output` raises the error.
             with contextlib.suppress(ResilienceError):

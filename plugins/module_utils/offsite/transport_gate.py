@@ -67,7 +67,7 @@ class GateTransport(AccountTransport):
             return self._send_packed(names, delivery)
         # Two logins at one moment would slow each other down.
         delay = 0.0 if self._started_runs else _COMMIT_DELAY_SECONDS
-        later = threading.Timer(delay, self._start, (_COMMIT, None))
+        later = threading.Timer(delay, self._start_command, (_COMMIT, None))
         later.start()
         try:
             return super().send(names, delivery)

@@ -187,7 +187,7 @@ class BackupProof:
             BackupError: the backup is damaged.
             ResilienceError: the place is at fault.
         """
-        server, expected, has_manifest = self._restored(folder)
+        server, expected, has_manifest = self._restore_backup(folder)
         self.place.restored(self, expected)
         with self.place.serving(server) as serving:
             self.validate(server, expected, serving)
@@ -196,7 +196,7 @@ class BackupProof:
             evidence = sealed_chain.evidence(self.backup, made, recorded=has_manifest)
             self.add_step(sealed_chain.CHECK, evidence, 0.0)
 
-    def _restored(self, folder: str) -> tuple[Server, Expectation, bool]:
+    def _restore_backup(self, folder: str) -> tuple[Server, Expectation, bool]:
         """Restore the backup; return the server, what it must hold, whether it has a manifest.
 
         The archive's table of contents, which may be large, is not kept.

@@ -116,10 +116,10 @@ def undo(
         ResilienceError: there is nothing to take back, or a switch that was done is not confirmed.
     """
     with staging_state.locked(settings.drill.staging):
-        return _undo(settings, confirm, show_message)
+        return _undo_switch(settings, confirm, show_message)
 
 
-def _undo(
+def _undo_switch(
     settings: RecoverySettings, confirm: str | None, show_message: ShowMessage
 ) -> dict[str, Any]:
     target = settings.target

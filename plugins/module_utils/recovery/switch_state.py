@@ -151,7 +151,7 @@ def ending(settings: RecoverySettings, tenant: str = "") -> dict[str, Any]:
     ]
     if kept:
         _moment, state["kept"], state["switched"] = max(kept)
-    state["validated"] = _newest_validated(settings, tenant, comments)
+    state["validated"] = _newest_marked(settings, tenant, comments)
     if record is not None and record.application == STOPPED and not state["damage"]:
         state["stopped"] = shlex.join(target.start_command) or _(
             "no recovery.start_command is configured"
@@ -165,7 +165,7 @@ def newest_validated(settings: RecoverySettings, tenant: str = "") -> str:
     Raises:
         ResilienceError: there is none, or the server cannot be connected to.
     """
-    name: str | None = _newest_validated(settings, tenant, _comments(settings, tenant))
+    name: str | None = _newest_marked(settings, tenant, _comments(settings, tenant))
     if name is None:
         raise ResilienceError(
             _("nothing was restored beside production"),
@@ -197,9 +197,7 @@ def newest_kept(settings: RecoverySettings, tenant: str) -> str:
     return max(kept, key=lambda name: name[-recovery.MOMENT_LENGTH :])
 
 
-def _newest_validated(
-    settings: RecoverySettings, tenant: str, comments: dict[str, str]
-) -> str | None:
+def _newest_marked(settings: RecoverySettings, tenant: str, comments: dict[str, str]) -> str | None:
     validated = [
         one["name"]
         for one in recovery.candidates(comments, tenant or settings.target.dbname)

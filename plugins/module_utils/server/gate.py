@@ -17,7 +17,6 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
-import gc
 import itertools
 import json
 import os
@@ -106,8 +105,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
     request = os.environ.get("SSH_ORIGINAL_COMMAND", "")
     try:
         server_settings = settings.load(path, ServerSettings)
-        # Nothing here makes cycles, and looking for them takes a share of the time of many backups.
-        gc.set_threshold(200_000, 50, 1000)
         try:
             return Gate(Store(server_settings), allow, path).serve(request)
         except WrongCopy:
@@ -155,7 +152,7 @@ class Gate:
             "echo": self._echo,
             "chefwell-hello": self._hello,
             "chefwell-list": self._list,
-            "chefwell-digest": self._digest,
+            "chefwell-digest": self._send_digests,
             "chefwell-commit": self._commit,
             "rsync": self._rsync,
         }
@@ -208,18 +205,18 @@ class Gate:
     def _hostname(self, arguments: list[str]) -> int:
         if arguments:
             raise Refused(_("hostname takes no arguments"))
-        return self._write(os.uname().nodename + "\n")
+        return self._send(os.uname().nodename + "\n")
 
     def _echo(self, arguments: list[str]) -> int:
-        return self._write(" ".join(arguments) + "\n")
+        return self._send(" ".join(arguments) + "\n")
 
-    def _write(self, text: str) -> int:
+    def _send(self, text: str) -> int:
         sys.stdout.buffer.write(os.fsencode(text))
         sys.stdout.buffer.flush()
         return 0
 
     def _hello(self, arguments: list[str]) -> int:
-        return self._write(
+        return self._send(
             json.dumps(
                 {
                     "protocol": PROTOCOL,
@@ -243,7 +240,7 @@ class Gate:
             if tier in arguments:
                 self._write_records(self._tier(tier))
         self._write_records([f"rsync {_rsync_version(version)}", "end"])
-        return self._digest([]) if "--digest" in arguments else 0
+        return self._send_digests([]) if "--digest" in arguments else 0
 
     def _alarm_records(self) -> list[str]:
         alarms = sorted(self.store.alarms.all().items())
@@ -265,7 +262,7 @@ class Gate:
         """Write records in parts, so that a large copy takes no memory."""
         remaining = iter(records)
         while part := list(itertools.islice(remaining, 2000)):
-            self._write("".join(f"{record}\0" for record in part))
+            self._send("".join(f"{record}\0" for record in part))
 
     def _tier(self, tier: str) -> Iterator[str]:
         folder = os.path.join(self.store.root, tier)
@@ -292,7 +289,7 @@ class Gate:
         except OSError:
             yield f"unreadable {tier}"
 
-    def _digest(self, arguments: list[str]) -> int:
+    def _send_digests(self, arguments: list[str]) -> int:
         """Read names from standard input and write the SHA-256 of every such backup.
 
         A digest that differs from the ledger's marks the backup as rotten.
@@ -325,7 +322,7 @@ class Gate:
                 server_verification.compare_with_ledger(self.store, ledger, digests)
         records = [f"{content} *{name}" for name, content in digests.items()]
         records += self._alarm_records()  # reading may have raised or ended one
-        return self._write("".join(f"{record}\0" for record in [*records, "end"]))
+        return self._send("".join(f"{record}\0" for record in [*records, "end"]))
 
     def _commit(self, arguments: list[str]) -> int:
         if self.allow != WRITE:
@@ -336,7 +333,7 @@ class Gate:
             if arguments == [PACKED]:
                 with _keepalive(b"\n"):
                     rest = packed_files.receive(self.store, session, sys.stdin.fileno())
-                self._write(packed_stream.RECEIVED.decode("ascii"))
+                self._send(packed_stream.RECEIVED.decode("ascii"))
             if not rest:
                 session.watch(sys.stdin.buffer)
             try:
@@ -346,7 +343,7 @@ class Gate:
             with _keepalive(b"\n"):
                 result = placement.apply_inventory(self.store, values, session=session)
         output = {**dataclasses.asdict(result), "refused_message": to_form(result.refused)}
-        return self._write(json.dumps(output) + "\n")
+        return self._send(json.dumps(output) + "\n")
 
     def _rsync(self, arguments: list[str]) -> NoReturn:
         if arguments[:2] == ["--server", "--sender"]:
@@ -446,6 +443,7 @@ class Gate:
             with self._notifying():
                 clear_obstructions(self.store)
         finally:
+            # What ends a child of `os.fork`: it must not return into its parent's code.
             os._exit(0)
 
     def _is_nested(self) -> bool:

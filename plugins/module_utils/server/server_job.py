@@ -72,7 +72,7 @@ def run(store: Store, notify: Callable[[], object] = lambda: None) -> JobResult:
 
     def judge_clock() -> None:
         nonlocal kept_time
-        kept_time = _judge_clock(store, now)
+        kept_time = _time_by_clock(store, now)
 
     part("clock", judge_clock)
     part("silence", lambda: _judge_silence(store, now))
@@ -104,7 +104,7 @@ def _failure_message(failures: dict[str, str]) -> str | None:
     return join(parts, "; ")
 
 
-def _judge_clock(store: Store, now: float) -> float:
+def _time_by_clock(store: Store, now: float) -> float:
     """Return the time by which files count as old, and raise the alarm of a clock that jumped.
 
     It goes on by at most `MOST_STEP` from run to run, so that a clock that is wrong for one run

@@ -204,9 +204,9 @@ class ComposeEngine:
     @contextlib.contextmanager
     def isolation(self, server: Server) -> Iterator[Callable[[], Evidence]]:
         """Yield the check of the networks; it queries Docker when it is called."""
-        yield self._isolation
+        yield self._isolation_evidence
 
-    def _isolation(self) -> Evidence:
+    def _isolation_evidence(self) -> Evidence:
         services = (SERVER, BACKEND) if self.serves() else (SERVER,)
         found = {service: self._containers(service) for service in services}
         gone = [service for service, containers in found.items() if not containers]

@@ -121,12 +121,12 @@ class EmbeddedEngine(ProcessBackedEngine):
     def isolation(self, server: Server) -> Iterator[Callable[[], Evidence]]:
         """Yield the check: of the sandboxes' networks, or of connections where there are none."""
         if self.settings.sandbox:
-            yield self._isolation
+            yield self._isolation_evidence
             return
         with super().isolation(server) as evidence:
             yield evidence
 
-    def _isolation(self) -> Evidence:
+    def _isolation_evidence(self) -> Evidence:
         found = {_("the server"): self._cluster().server_process()}
         if self.serves():
             found[_("the application")] = self.backend.running()
