@@ -98,3 +98,21 @@ def test_a_name_that_is_gone_is_found() -> None:
     module = ROOT / "plugins" / "modules" / "x.py"
     relative = "from ..module_utils.room import module\nmodule.gone"
     assert missing(module, relative, names) == ["x.py:2 uses module.gone"]
+
+
+def underscore_pairs(source: str) -> list[str]:
+    """Return the names of functions and classes that another of the file has with an underscore."""
+    named = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)
+    names = {node.name for node in ast.walk(ast.parse(source)) if isinstance(node, named)}
+    return sorted(name for name in names if f"_{name}" in names)
+
+
+def test_no_two_names_of_a_file_differ_by_an_underscore_alone() -> None:
+    found = {
+        path.relative_to(ENGINE).as_posix(): underscore_pairs(path.read_text(encoding="utf-8"))
+        for path in ENGINE.rglob("*.py")
+    }
+    assert {name: pairs for name, pairs in found.items() if pairs} == {}
+    assert underscore_pairs(
+        "def read():\n  def _write(): ...\nclass A:\n  def write(self): ..."
+    ) == ["write"]

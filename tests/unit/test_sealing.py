@@ -312,11 +312,16 @@ def test_a_second_recipient_needs_a_proof_of_its_own(tmp_path: Path) -> None:
     assert keys.load(folder, both).fingerprint != before.fingerprint
 
 
-def test_a_lost_identity_is_made_again_and_an_old_one_still_opens(tmp_path: Path) -> None:
-    public = made_identity(tmp_path, "offline")[1]
-    folder = tmp_path / "sealing"
-    settings = SealSettings(recipients=(public,), untested=True)
+def untested_keys(root: Path) -> tuple[Path, SealSettings]:
+    """A folder with the keys of a host for one recipient, who has opened nothing yet."""
+    folder = root / "sealing"
+    settings = SealSettings(recipients=(made_identity(root, "offline")[1],), untested=True)
     keys.set_up(str(folder), settings)
+    return folder, settings
+
+
+def test_a_lost_identity_is_made_again_and_an_old_one_still_opens(tmp_path: Path) -> None:
+    folder, settings = untested_keys(tmp_path)
     before = keys.load(str(folder), settings)
     target, _done = sealed(tmp_path, b"content", Path(before.recipients_file))
     (folder / "identity").rename(folder / "identity.2025")
@@ -332,10 +337,7 @@ def test_a_lost_identity_is_made_again_and_an_old_one_still_opens(tmp_path: Path
 
 
 def test_a_signing_key_that_was_deleted_counts_no_more(tmp_path: Path) -> None:
-    public = made_identity(tmp_path, "offline")[1]
-    folder = tmp_path / "sealing"
-    settings = SealSettings(recipients=(public,), untested=True)
-    keys.set_up(str(folder), settings)
+    folder, settings = untested_keys(tmp_path)
     before = keys.load(str(folder), settings)
     stolen = signatures.sign(b"text", before.signing_key)
     assert signatures.is_signed_by(b"text", stolen, list(before.signers))
