@@ -60,7 +60,7 @@ class _CapturedGate(gate.Gate):
 
     written = b""
 
-    def _write(self, text: str) -> int:
+    def _send(self, text: str) -> int:
         self.written += os.fsencode(text)  # a list is written in parts
         return 0
 
