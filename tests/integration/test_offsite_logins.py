@@ -1,4 +1,4 @@
-"""How often a sync and a verification log in, and that nothing comes of a login made ahead.
+"""How often a sync and a verification log in, and that a login made ahead changes nothing.
 
 A login costs a key exchange: more than a small sync's work on a fast line, and six times the way
 on a slow one. A server that bans who logs in too often counts them, too.

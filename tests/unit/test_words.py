@@ -15,7 +15,7 @@ INSTEAD = {
     "spoken|speak|speaks": "the protocol or language by its name",
     "keeper|keepers": "server, gate, retention, holder",
     "settle|settles|settled|mend|mends|mended|mending": "place, fix, repair",
-    "came to|comes to": "result",
+    "came to|comes to|came of|comes of": "result",
     "ours|theirs|somebody else|somebody else's|nobody else": "whose it is",
     "he|his|him|himself|thief": "they, the owner, an attacker",
     "want|wants|wanted": "requested, needed, required",

@@ -53,7 +53,7 @@ SNAPSHOT = "find / -xdev {} ! -type d -printf '%p %m %u %s %T@\\n' | sort; cront
 
 @dataclasses.dataclass
 class Verdict:
-    """What came of one host.
+    """The result of one host.
 
     Attributes:
         host: its name.

@@ -4,8 +4,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """The process that `delivery` starts: work on standard input, JSON lines on standard output.
 
-A line `{"number": n}` marks a parcel that is being tried, one with `problem` (empty for none) what
-came of it, with `retry_after` seconds where the service demands a wait and `tried` false where
+A line `{"number": n}` marks a parcel that is being tried, one with `problem` (empty for none) its
+result, with `retry_after` seconds where the service demands a wait and `tried` false where
 there was no time left.
 """
 
