@@ -39,7 +39,7 @@ umount -l .old
 rmdir .old
 ip link set lo up
 ssh-keygen -q -A
-chown postgres:postgres /run/postgresql 2>/dev/null || true
+chown postgres:postgres /run/postgresql 2>/dev/null || true  # not there without PostgreSQL
 sed -i 's/^session.*pam_loginuid.*//' /etc/pam.d/sshd /etc/pam.d/cron
 cron
 if [ {postgres} != 0 ]; then pg_ctlcluster {postgres} main start; fi

@@ -139,7 +139,7 @@ def set_up(setup: ClientSetup, *, check: bool = False) -> list[str]:
 
 def _has_apprise() -> bool:
     try:
-        import apprise  # noqa: F401
+        import apprise  # noqa: F401  (only whether it can be)
     except ImportError:
         return False
     return True
