@@ -87,7 +87,7 @@ class Tree:
         }
         self.errors = ""
 
-    def run_sql(self, *options: str, tier: str = "daily", connection: str | None = None) -> int:
+    def run(self, *options: str, tier: str = "daily", connection: str | None = None) -> int:
         config = self.root / "staging.json"
         config.write_text(json.dumps(self.config))
         given = dsn(self.server) if connection is None else connection
