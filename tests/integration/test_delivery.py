@@ -6,6 +6,7 @@ import base64
 import dataclasses
 import email.utils
 import gettext
+import json
 import multiprocessing
 import socket
 import sqlite3
@@ -38,6 +39,7 @@ from ansible_collections.chefwell.resilience.plugins.module_utils.notifications.
 )
 from support.http_receiver import Receiver, receiving
 from support.monitor_host import MonitorHost
+from support.stage_config import offsite_config
 
 ENGLISH = gettext.NullTranslations()
 HOURS = 3600.0
@@ -348,6 +350,34 @@ def test_a_test_message_goes_to_every_address_and_its_outcome_is_printed(
         assert titles(receiver)[1] == "🔔 Mensagem de teste de web1"
         host.settings["notify"] = []
         assert host.run("monitor-disk-space", "--test-message").returncode == 3
+
+
+@pytest.mark.parametrize("command", ["sync-backups-offsite", "test-restore-staging"])
+def test_every_stage_sends_a_test_message_and_does_nothing_else(
+    command: str, tmp_path: Path, receiver: Receiver, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The destination and the backups do not exist: whatever else a run did would fail."""
+    values: dict[str, object] = {
+        "backup_path": str(tmp_path / "none"),
+        "state_dir": str(tmp_path / "state"),
+        "log_file": str(tmp_path / "log"),
+        "host_name": "web1",
+        "language": "en",
+        "notify": [receiver.webhook],
+        "ping_url": receiver.check,
+    }
+    if command == "sync-backups-offsite":
+        access = {"host": "127.0.0.1", "port": 1, "path": "/nowhere", "key_file": "/nowhere/key"}
+        values = offsite_config({**values, **access})
+    config = tmp_path / "stage.json"
+    config.write_text(json.dumps(values))
+    assert host_cli.main([command, "--config", str(config), "--test-message"]) == 0
+    assert capsys.readouterr().out == "✅ json:// delivered\n"
+    assert titles(receiver) == ["🔔 Test message from web1"]
+    assert receiver.pings() == [] and [*tmp_path.iterdir()] == [config]
+    receiver.status = 403
+    assert host_cli.main([command, "--config", str(config), "--test-message"]) == 2
+    assert "403" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize(

@@ -53,6 +53,32 @@ def parsed(line: str) -> tuple[str, str, dict[str, tuple[str, ...]]]:
     return status, shown, found
 
 
+@pytest.mark.parametrize(
+    "data",
+    [
+        "'a'b'=1B;;;0;1",  # a quote that is not doubled
+        "'a=b'=1B;;;0;1",
+        "a=1B;;;0;1",
+        "'a'=nanB;;;0;1",
+        "'a'=infB;;;0;1",
+        "'a'=1B;10:20;;0;1",  # a range, which this plugin has no use for
+        "'a'=1B;@5;;0;1",
+        "'a'=1%;;;0;50",
+        "'a'=1B;9;8;0;10",
+        "'a'=11B;8;9;0;10",
+        "'a'=1B;8;9;0;10  'b'=1B;8;9;0;10",
+        "'a'=1B;8;9;0;10 'a'=2B;8;9;0;10",
+        "'a'=1,5B;8;9;0;10",
+    ],
+)
+def test_the_parser_accepts_nothing_else(data: str) -> None:
+    assert parsed("DISK OK - x | 'it''s 1'=1B;8;9;0;10\n")[2] == {
+        "it''s 1": ("1", "B", "8", "9", "0", "10")
+    }
+    with pytest.raises(AssertionError):
+        parsed(f"DISK OK - x | {data}\n")
+
+
 def plugin(host: MonitorHost, *more: str) -> tuple[int, str, str, dict[str, tuple[str, ...]]]:
     done = host.run("monitor-disk-space", "--nagios", *more)
     assert "Traceback" not in done.stderr, done.stderr
@@ -183,8 +209,10 @@ def test_two_targets_of_one_name_are_refused(tmp_path: Path, name: str) -> None:
 
 def test_a_name_of_its_own_is_the_label(tmp_path: Path, disks: Disks) -> None:
     point = disks.memory("memory")
-    host = MonitorHost(tmp_path, targets=[{"path": str(point), "name": "O'Hara"}])
-    data = plugin(host)[3]
-    assert "O''Hara" in data
+    for name, label in (("O'Hara", "O''Hara"), ("'a'=b ção", "''a''_b ção")):
+        root = tmp_path / str(len(name))
+        root.mkdir()
+        host = MonitorHost(root, targets=[{"path": str(point), "name": name}])
+        assert label in plugin(host)[3]
     assert run("stat", "-c", "%n", str(point)).strip() == str(point)
     assert os.path.ismount(point)

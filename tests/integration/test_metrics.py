@@ -51,6 +51,29 @@ def test_it_follows_the_exposition_format_to_the_letter(tmp_path: Path) -> None:
     promtool_accepts(text)
 
 
+LABELS = (
+    'back\\slash\\n and "quotes"',
+    "linha\nnova, ção, 店, 🗂",
+    'a="b",c',
+    "\\",
+    "}{ # TYPE",
+)
+
+
+@pytest.mark.parametrize("value", [float("inf"), float("-inf"), float("nan"), -0.5, 2.0**63, 1e-9])
+def test_odd_labels_and_values_read_back(tmp_path: Path, value: float) -> None:
+    name, file = "chefwell_disk_used_bytes", tmp_path / "disk.prom"
+    gauges = [Gauge(name, 'Used, "so" \\ to say.', value, {"target": one}) for one in LABELS]
+    metrics.write(str(file), gauges)
+    text = file.read_text()
+    samples = families(text)[name].samples
+    assert {*samples} == {(("target", one),) for one in LABELS}
+    assert all(read == value or (read != read and value != value) for read in samples.values())
+    (family,) = text_string_to_metric_families(text)
+    assert {sample.labels["target"] for sample in family.samples} == {*LABELS}
+    promtool_accepts(text)
+
+
 def promtool_accepts(text: str) -> None:
     """Fail where promtool, if it is installed, finds anything wrong or bad style."""
     if shutil.which("promtool"):
@@ -77,6 +100,11 @@ def promtool_accepts(text: str) -> None:
         "# TYPE a gauge\na one\n",
         '# TYPE a gauge\na 1\n# TYPE b gauge\nb 1\na{x="1"} 2\n',  # not together
         "# TYPE 1a gauge\n1a 1\n",
+        "# TYPE a gauge\na nan\n",  # NaN alone
+        "# TYPE a gauge\na inf\n",
+        "# TYPE a gauge\na 0x10\n",
+        '# TYPE a gauge\na{x="a"b"} 1\n',  # a quote that is not escaped
+        '# TYPE a gauge\na{x="a\nb"} 1\n',  # a line feed that is not
     ],
 )
 def test_the_parser_accepts_nothing_else(text: str) -> None:

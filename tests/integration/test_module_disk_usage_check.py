@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 import importlib
+import sqlite3
 from pathlib import Path
 
 import pytest
 import yaml
-from ansible_collections.chefwell.resilience.plugins.module_utils.history.history import History
+from ansible_collections.chefwell.resilience.plugins.module_utils.history.history import (
+    FILE,
+    VERSION,
+    History,
+)
 from support.ansible_run import run_module
 from support.filesystems import Disks, fill
 
@@ -92,6 +97,27 @@ def test_inodes_left_for_every_target_or_for_one(disks: Disks) -> None:
     assert target["causes"][0]["values"]["left"] == left
     own = {"path": str(point), "inodes_warning": 75}
     assert run_module("disk_usage_check", targets=[own])["level"] == "ok"
+
+
+def test_a_history_that_is_not_there_yet_or_newer_costs_the_forecast_alone(
+    disks: Disks, tmp_path: Path
+) -> None:
+    point = disks.memory("memory")
+    fill(point, 50)
+    state = tmp_path / "state"
+    result = run_module("disk_usage_check", paths=[str(point)], state_dir=str(state))
+    (target,) = result["targets"]
+    assert (result["failed"], target["level"]) == (False, "ok")
+    assert target["forecast"]["status"] == "not enough data"
+    assert not state.exists(), "a module that only measures makes none"
+    with History(str(state)):
+        pass
+    with sqlite3.connect(state / FILE) as database:
+        database.execute(f"PRAGMA user_version = {VERSION + 1}")
+    before = (state / FILE).read_bytes()
+    result = run_module("disk_usage_check", paths=[str(point)], state_dir=str(state))
+    assert (result["failed"], result["targets"][0]["percent_used"]) == (False, 50.0)
+    assert (state / FILE).read_bytes() == before
 
 
 def test_an_unknown_level_fails_too_and_everything_is_watched_by_default(disks: Disks) -> None:

@@ -340,3 +340,36 @@ def test_a_filesystem_is_shown_by_what_can_be_used_of_it() -> None:
     target = {"bytes_total": 252 * gb, "bytes_used": 52 * gb, "bytes_available": 50 * gb}
     data["disk"]["targets"][0].update(target, percent_used=51.0)
     assert "52 GB / 102 GB (51%)" in render_html.html_report(data, "en")
+
+
+def damaged_drill() -> dict[str, Any]:
+    """The result of a drill of a cut file, as the engine returns it."""
+    text = "the file is damaged or truncated"
+    found = {"id": "archive.unreadable", "subject": "", "text": text}
+    check = {"id": "archive", "status": "failed", "evidence": text, "findings": [found]}
+    problem = f"{text} [backup='/b/x.dump.gz'] - make another backup"
+    return {"verdict": "failed", "problem": problem, "checks": [check], "schemas": []}
+
+
+def test_what_ended_a_drill_and_what_its_check_found_stand_once() -> None:
+    page = render_html.html_report({"title": "x", "drill": damaged_drill()}, "en")
+    attention = page.split("<h2", 2)[1]
+    assert attention.count("the file is damaged or truncated") == 1
+    assert attention.count("backup=&#39;/b/x.dump.gz&#39;") == 1
+    # A problem of its own is shown beside the check.
+    other = {**damaged_drill(), "problem": "the disk is full"}
+    attention = render_html.html_report({"title": "x", "drill": other}, "en").split("<h2", 2)[1]
+    assert "the disk is full" in attention and "damaged or truncated" in attention
+
+
+def test_the_total_counts_schemas_only_where_there_are_some() -> None:
+    page = render_html.html_report({"title": "x", "drill": damaged_drill()}, "en")
+    assert "Failed: 1 of 1 checks" in page and "0 of 0" not in page
+
+
+def test_what_differs_in_a_schema_is_named_in_the_language_of_the_page() -> None:
+    drill = page_data.drill(3)
+    drill["schemas"][1]["foreign_keys"] = {"found": 8, "expected": 9}
+    page = render_html.html_report({"title": "x", "drill": drill}, "pt_BR")
+    assert "Chaves estrangeiras" in page and "Foreign Keys" not in page
+    assert "Unique Constraints" not in page

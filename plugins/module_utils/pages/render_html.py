@@ -10,6 +10,7 @@ both. Jinja2 is imported only when a page is made, because a host that never mak
 
 from __future__ import annotations
 
+import dataclasses
 import gettext
 import math
 import os
@@ -282,9 +283,13 @@ def _overview(
     failed = sum(known_status(check.get("status")) in ("failed", "unknown") for check in checks)
     if not schemas and not failed:
         return ""
-    text = translations.gettext(
-        "Failed: %(schemas)s of %(all_schemas)s schemas, %(checks)s of %(all_checks)s checks"
-    )
+    tr = translations.gettext
+    if tenants:
+        text = tr(
+            "Failed: %(schemas)s of %(all_schemas)s schemas, %(checks)s of %(all_checks)s checks"
+        )
+    else:  # the drill ended before it saw one
+        text = tr("Failed: %(checks)s of %(all_checks)s checks")
     return text % {
         "schemas": grouped(schemas),
         "all_schemas": grouped(len(tenants)),
@@ -335,16 +340,22 @@ def _drill_findings(
 ) -> list[AttentionItem]:
     tr = translations.gettext
     findings = []
+    problem = None
     if render_drill.verdict(drill) != "passed" and drill.get("problem"):
         state = OF_STATUS[render_drill.verdict_status(drill)]
-        title = tr("Restore of the newest backup")
-        findings.append(error_item(state, title, str(drill["problem"])))
+        problem = error_item(state, tr("Restore of the newest backup"), str(drill["problem"]))
     for error in (drill.get("restore") or {}).get("errors") or []:
         findings.append(AttentionItem("bad", tr("Error while restoring"), str(error)))
     for check in render_drill.entries(drill, "checks"):
         row = _check(translations, check)
         if row["state"] != "ok":
-            findings.append(_check_item(translations, check, row))
+            item = _check_item(translations, check, row)
+            if problem and problem.evidence in (item.evidence, *item.lines):
+                # What ended the drill is what this check found: it stands once.
+                item, problem = dataclasses.replace(item, setting=problem.setting), None
+            findings.append(item)
+    if problem:
+        findings.insert(0, problem)
     for call in render_drill.entries(drill, "api"):
         shown = _call(translations, drill, call)
         if shown["state"] != "ok" and not render_drill.is_checked(drill, call):
@@ -472,15 +483,18 @@ def _tenant(translations: gettext.NullTranslations, schema: dict[str, Any]) -> d
         for table in tables
         if render_drill.table_status(table) in ("failed", "unknown")
     ]
+    titles = {key: translate(translations, TITLES[key]) for key in figures}
     bad += [
-        {"name": title, "rows": figures[key].split("/")[0], "expected": figures[key].split("/")[1]}
-        for key, title in render_drill.INTEGRITY
+        {"name": titles[key], "rows": found, "expected": expected}
+        for key, (found, _slash, expected) in (
+            (key, text.partition("/")) for key, text in figures.items()
+        )
         if schema.get(key) and render_drill.found_status(schema[key]) != "passed"
     ]
     tip = [
         f"{schema.get('name')} - {_status_word(translations, status)}",
         count % {"count": len(tables)} + ", " + rows_tip,
-        ", ".join(f"{title} {figures[key]}" for key, title in render_drill.INTEGRITY),
+        ", ".join(f"{titles[key]} {figures[key]}" for key in figures),
         *(f"{part['name']}: {part['rows']} / {part['expected']}" for part in bad[:10]),
     ]
     return {
