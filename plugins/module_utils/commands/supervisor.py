@@ -38,6 +38,8 @@ STOP_SECONDS, EXIT_SECONDS = 15.0, 1.0
 AT_ONCE = 4096
 # Characters of one message: a socket takes about 200 kB, and JSON six bytes for one of them.
 MESSAGE = 16_000
+# Bytes of the largest message, and of a file descriptor in a message (cmsg(3): an int).
+LARGEST, DESCRIPTOR = 1 << 18, 4
 
 
 def leave(code: int) -> NoReturn:
@@ -110,6 +112,7 @@ class _Child:
         self._steps: list[tuple[str, float, float]] = []
         self._locks: list[int] = []
         self._code: int | None = None
+        self._received = bytearray(LARGEST)
         self._channel, worker_end = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         self.pid = os.fork()
         if self.pid == 0:
@@ -132,7 +135,7 @@ class _Child:
                 # A signal alone does not end this wait, and may bring the end nearer.
                 if not select.select([self._channel], [], [], min(left, 1.0))[0]:
                     continue
-                message, descriptors, _flags, _from = socket.recv_fds(self._channel, 1 << 18, 1)
+                message, descriptors = self._receive()
                 if not message:
                     return self._ended()
                 self._take(json.loads(message), descriptors)
@@ -197,6 +200,21 @@ class _Child:
             stream = sys.stdout if kind == "stdout" else sys.stderr
             error = _write_at_once(stream, values[0], self._deadline)
             self._send([error.errno, error.strerror] if error else [])
+
+    def _receive(self) -> tuple[bytes, list[int]]:
+        """Return the next message and the file descriptors that come with it.
+
+        Into one buffer for all: a run sends some eighty, and a new one costs more than to read it.
+        """
+        size, control, _flags, _from = self._channel.recvmsg_into(
+            [self._received], socket.CMSG_SPACE(DESCRIPTOR)
+        )
+        descriptors = [
+            int.from_bytes(data[:DESCRIPTOR], sys.byteorder)
+            for level, kind, data in control
+            if (level, kind) == (socket.SOL_SOCKET, socket.SCM_RIGHTS)
+        ]
+        return bytes(self._received[:size]), descriptors
 
     def _send(self, answer: Sequence[Any]) -> None:
         with contextlib.suppress(OSError):  # it ended meanwhile, which shows at the next turn
@@ -290,7 +308,11 @@ def _work(
     """Do the work in this process, which was forked for it, and end the process."""
 
     def report(message: Sequence[object], descriptors: Sequence[int]) -> None:
-        socket.send_fds(channel, [json.dumps(message).encode()], descriptors)
+        content = json.dumps(message).encode()
+        if descriptors:
+            socket.send_fds(channel, [content], descriptors)
+        else:
+            channel.send(content)
 
     code = 3
     # The garbage collector would copy the memory shared with the supervisor: a run takes 8.2 idle
