@@ -333,6 +333,7 @@ targets:
         samples: 112
         days: 28.0
         history_days: 89.75
+        cleaned: false
       inodes_forecast: null
 backups:
   description: What the backup tree holds, as M(chefwell.resilience.backup_inventory) returns it,

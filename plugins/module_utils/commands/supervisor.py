@@ -206,9 +206,12 @@ class _Child:
 
         Into one buffer for all: a run sends some eighty, and a new one costs more than to read it.
         """
-        size, control, _flags, _from = self._channel.recvmsg_into(
-            [self._received], socket.CMSG_SPACE(DESCRIPTOR)
-        )
+        space = socket.CMSG_SPACE(DESCRIPTOR)
+        try:
+            size, control, _flags, _from = self._channel.recvmsg_into([self._received], space)
+        except ConnectionResetError:
+            # The child ended before it had read a reply. What it sent is still there.
+            size, control, _flags, _from = self._channel.recvmsg_into([self._received], space)
         descriptors = [
             int.from_bytes(data[:DESCRIPTOR], sys.byteorder)
             for level, kind, data in control

@@ -132,8 +132,12 @@ def switch(target: RecoveryServer) -> list[str]:
         " PERFORM pg_stat_clear_snapshot(); PERFORM pg_sleep(0.05); END LOOP; END $do$"
     )
     kept = _literal(recovery.dated_name(production, "before", LIKE_NOW)[: -len(LIKE_NOW)])
+    # A switch of the same second has taken its name: the next second's is free.
     exchange = (
-        f"DO $do$ DECLARE kept text := {kept} || to_char(now(), $a$YYYYMMDD_HH24MISS$a$); BEGIN"
+        "DO $do$ DECLARE at timestamptz := now(); kept text; BEGIN LOOP"
+        f" kept := {kept} || to_char(at, $a$YYYYMMDD_HH24MISS$a$);"
+        " EXIT WHEN NOT EXISTS (SELECT FROM pg_database WHERE datname = kept);"
+        " at := at + interval $a$1 second$a$; END LOOP;"
         f" IF EXISTS (SELECT FROM pg_database WHERE datname = {old}) THEN"
         f" EXECUTE format($a$ALTER DATABASE %I RENAME TO %I$a$, {old}, kept);"
         " RAISE NOTICE $a$kept: %$a$, kept; END IF;"
