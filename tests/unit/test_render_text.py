@@ -276,6 +276,14 @@ def test_a_restore_error_is_listed_and_is_no_pass() -> None:
     assert "VÁLIDO" not in text
 
 
+def test_of_many_restore_errors_some_are_listed_and_the_rest_counted() -> None:
+    drill = page_data.drill()
+    drill["restore"]["errors"] = [f"error {number}" for number in range(80)]
+    text = validation(drill)
+    assert "❌ ERROS DA RESTAURAÇÃO (80):\n   - error 0\n" in text
+    assert "   - error 4\n   - e mais 75\n" in text and "error 5" not in text
+
+
 def test_a_pass_without_a_passed_check_verified_nothing() -> None:
     text = validation({**page_data.drill(), "checks": []})
     assert "VÁLIDO" not in text

@@ -22,8 +22,8 @@ INTEGRITY = (
     ("indexes", "Indexes"),
     ("unique_constraints", "Unique Constraints"),
 )
-# This many schemas that did not pass are named on the page; the other reports name all of them.
-NAMED_SCHEMAS = 5
+# Of schemas that did not pass, and of errors, the page names so many; other reports name them all.
+MOST_NAMED = 5
 
 
 def entries(drill: dict[str, Any], key: str) -> list[dict[str, Any]]:
@@ -311,11 +311,11 @@ class _Page:
             text = ngettext("%(count)d did not pass", "%(count)d did not pass", len(bad))
             line += " " + text % {"count": len(bad)}
         lines = wrap(line, 5)
-        for schema in bad[:NAMED_SCHEMAS]:
+        for schema in bad[:MOST_NAMED]:
             lines += wrap(f"   - {schema.get('name')} {self.mark(schema_status(schema))}", 5)
             lines += self.bad_tables(schema)
-        if len(bad) > NAMED_SCHEMAS:
-            rest = len(bad) - NAMED_SCHEMAS
+        if len(bad) > MOST_NAMED:
+            rest = len(bad) - MOST_NAMED
             lines.append("   - " + tr("and %(count)d more that did not pass") % {"count": rest})
         return lines
 
@@ -413,8 +413,11 @@ class _Page:
                 "count": len(errors)
             }
             self.lines.append(f"{self.mark('failed')} {title}")
-            for error in errors:
+            for error in errors[:MOST_NAMED]:
                 self.lines += wrap(f"   - {error}", 5)
+            if len(errors) > MOST_NAMED:
+                rest = {"count": len(errors) - MOST_NAMED}
+                self.lines.append("   - " + self.translations.gettext("and %(count)d more") % rest)
             self.lines.append("")
 
     def objectives(self) -> None:
