@@ -158,7 +158,7 @@ class ByHand:
         text = runbook.render(self.settings, target, None)
         blocks = {
             name: next(one.text for one in code_blocks(text, "bash") if program in one.text)
-            for name, program in (("restore", "TEMPLATE template0"), ("switch", "to_char(now()"))
+            for name, program in (("restore", "TEMPLATE template0"), ("switch", "to_char(at, "))
         }
         return subprocess.run(
             ["bash"],
