@@ -74,7 +74,7 @@ def back_up(server: Server, folder: Path) -> str:
 def restore(settings: recovery.RecoverySettings, backup: str, tenant: str = TENANT) -> Any:
     restored = recovery_tenant.restore_beside(settings, tenant, path=backup)
     wrong = [one for one in restored.get("checks", []) if one["status"] != "passed"]
-    assert restored["verdict"] == "passed", (restored.get("message"), wrong)
+    assert restored["verdict"] == "passed", (restored.get("problem"), wrong)
     return restored
 
 
