@@ -204,7 +204,9 @@ def unprivileged(paths: Sequence[str], uid: int = UNPRIVILEGED) -> list[str]:
         return []
     prefix = ["setpriv", f"--reuid={uid}", f"--regid={uid}", "--clear-groups", "--no-new-privs"]
     keep = "-all"
-    if not all(open_to_others(os.path.realpath(path)) for path in paths):
+    # The folder of a link may be closed as well as the one that the link leads to.
+    ways = {way for path in paths for way in (os.path.abspath(path), os.path.realpath(path))}
+    if not all(map(open_to_others, ways)):
         keep += ",+dac_read_search"
         # access(2) leaves capabilities out of account for a user that is not root, unless this bit
         # is set (capabilities(7), "The securebits flags"); initdb calls it.
