@@ -330,6 +330,20 @@ def databases(connection: Any) -> dict[str, str]:
         return marked_database.marks(cursor, f"{MARK}{RESTORING}, cut off at its very beginning")
 
 
+def has_name(target: RecoveryServer, oid: int, *names: str) -> bool:
+    """Return whether a database, known by its number, has one of these names now.
+
+    Raises:
+        ResilienceError: the server cannot be connected to.
+    """
+    with contextlib.closing(connect(target)) as connection, connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT count(*) FROM pg_catalog.pg_database WHERE oid = %s AND datname = ANY(%s)",
+            [oid, list(names)],
+        )
+        return bool(cursor.fetchone()[0])
+
+
 def candidates(comments: Mapping[str, str], production: str) -> list[dict[str, str]]:
     """Return what may be switched to, with name and comment. Never production itself.
 

@@ -132,7 +132,7 @@ def _undo_switch(
             value=True,
             remedy=_("look with --status"),
         )
-    if not record.finished and not is_switched(target, record):
+    if not record.finished and not switch_state.is_switched(target, record):
         problems: list[Message] = []
         with interrupt.deferred():
             began = time.monotonic()
@@ -176,7 +176,7 @@ def status(settings: RecoverySettings) -> dict[str, Any]:
     with recovery.production_cursor(target) as cursor:
         connectable = cursor is not None
     unfinished = record if record is not None and not record.finished else None
-    switched = is_switched(target, record) if record else None
+    switched = switch_state.is_switched(target, record) if record else None
     can_resume = unfinished is not None and switch_state.can_be_resumed(target, unfinished)
     return {
         "production": target.dbname,
@@ -218,20 +218,6 @@ def refuse_unfit(production: str, name: str, comment: str | None) -> None:
         value=name,
         remedy=_("look with --list; nothing was touched"),
     )
-
-
-def is_switched(target: RecoveryServer, record: SwitchRecord) -> bool:
-    """Return whether a switch has changed the names.
-
-    Raises:
-        ResilienceError: the server cannot be connected to.
-    """
-    with contextlib.closing(recovery.connect(target)) as connection, connection.cursor() as cursor:
-        cursor.execute(
-            "SELECT count(*) FROM pg_catalog.pg_database WHERE oid = %s AND datname = %s",
-            [record.name_oid, record.production],
-        )
-        return bool(cursor.fetchone()[0])
 
 
 def unfinished_error(record: SwitchRecord) -> ResilienceError:
@@ -291,7 +277,7 @@ def _complete(
     began = time.monotonic()
     if record.kept:
         show_message(_("the old database is kept as %(kept)s", kept=record.kept))
-    done = is_switched(target, record)
+    done = switch_state.is_switched(target, record)
     behind = (
         recovery.left_behind(target, record.kept or record.production, record.production)
         if done
@@ -416,7 +402,7 @@ def _exchange_or_start_again(
         problem = _start_application(target)
         known = True
         try:
-            if is_switched(target, record):
+            if switch_state.is_switched(target, record):
                 return
         except ResilienceError:
             known = False

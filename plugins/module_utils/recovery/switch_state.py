@@ -54,17 +54,21 @@ def read(settings: RecoverySettings) -> SwitchRecord | None:
 
 
 def can_be_resumed(target: RecoveryServer, record: SwitchRecord) -> bool:
-    """Return whether the database that takes production's place is there: by its number.
+    """Return whether the database that takes production's place is there, before or after it did.
 
     Raises:
         ResilienceError: the server cannot be connected to.
     """
-    with contextlib.closing(recovery.connect(target)) as connection, connection.cursor() as cursor:
-        cursor.execute(
-            "SELECT count(*) FROM pg_catalog.pg_database WHERE oid = %s AND datname IN (%s, %s)",
-            [record.name_oid, record.name, record.production],
-        )
-        return bool(cursor.fetchone()[0])
+    return recovery.has_name(target, record.name_oid, record.name, record.production)
+
+
+def is_switched(target: RecoveryServer, record: SwitchRecord) -> bool:
+    """Return whether a switch has changed the names.
+
+    Raises:
+        ResilienceError: the server cannot be connected to.
+    """
+    return recovery.has_name(target, record.name_oid, record.production)
 
 
 def damage(settings: RecoverySettings) -> str:
