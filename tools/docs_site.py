@@ -24,7 +24,7 @@ ROOT = Path(__file__).resolve().parent.parent
 SOURCE = ROOT / "build" / "docs" / "source"
 COLLECTION = "chefwell.resilience"
 PAGES = ("*.md", "docs/**/*.md", "roles/*/README.md", "tests/**/README.md", "bench/README.md")
-PAGES += ("molecule/README.md",)
+PAGES += ("extensions/molecule/README.md",)
 LINK = re.compile(r"(\]\()(?!https?:|mailto:|#)([^)#\s]+)")
 
 

@@ -17,7 +17,7 @@ from . import instance_ssh
 from .engine import Engine
 
 ROOT = Path(__file__).resolve().parents[2]
-SCENARIOS = ROOT / "molecule"
+SCENARIOS = ROOT / "extensions" / "molecule"
 BUILD = ROOT / "build" / "molecule"
 SECONDS = 900
 
@@ -73,7 +73,7 @@ class Scenario:
     """One scenario.
 
     Args:
-        name: its folder below `molecule/`.
+        name: its folder below `extensions/molecule/`.
         engine: a running one, with its images.
         backups: a tree of the owner's backups that the hosts get.
         environment: variables beside this process's, which the scenario's files read.

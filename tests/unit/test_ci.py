@@ -12,7 +12,9 @@ import yaml
 
 ROOT = Path(__file__).resolve().parents[2]
 TARGETS = set(re.findall(r"^([a-z-]+):.*##", (ROOT / "Makefile").read_text(), re.M))
-SCENARIOS = sorted(path.parent.name for path in (ROOT / "molecule").glob("*/molecule.yml"))
+SCENARIOS = sorted(
+    path.parent.name for path in (ROOT / "extensions" / "molecule").glob("*/molecule.yml")
+)
 # Python of each Debian, and of each ansible-core the oldest controller's.
 PYTHON = {"12": 11, "13": 13}
 OLDEST = {"2.19": 11, "2.20": 12, "2.21": 12}

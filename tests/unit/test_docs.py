@@ -20,7 +20,7 @@ PAGES = [
     *sorted((ROOT / "docs").rglob("*.md")),
     *sorted((ROOT / "roles").glob("*/README.md")),
     ROOT / "bench" / "README.md",
-    ROOT / "molecule" / "README.md",
+    ROOT / "extensions" / "molecule" / "README.md",
     *sorted((ROOT / "tests").rglob("README.md")),
 ]
 NAMES = [str(page.relative_to(ROOT)) for page in PAGES]
