@@ -234,7 +234,8 @@ def test_totals_and_every_schema_stand_before_many_findings_and_a_remedy_once() 
     assert attention.index('class="grid"') < attention.index("tenant_loja_001 differs")
     assert text.count('class="grid"') == 1 and len(Page(text).cells("bad")) == 80
     assert attention.count("tenant_loja_001 differs") == 6
-    assert "tenant_loja_004 differs" not in attention and "and 77 more" in attention
+    same = "of the same kind in 79 more schemas: tenant_loja_002, "
+    assert attention.count(same) == 6 and "tenant_loja_002 differs" not in attention
     assert attention.count("What to do") == 1
 
 
@@ -373,3 +374,39 @@ def test_what_differs_in_a_schema_is_named_in_the_language_of_the_page() -> None
     page = render_html.html_report({"title": "x", "drill": drill}, "pt_BR")
     assert "Chaves estrangeiras" in page and "Foreign Keys" not in page
     assert "Unique Constraints" not in page
+
+
+def restore_errors(count: int) -> list[str]:
+    """Return errors as pg_restore reports one fault in many tenants, and one of its own."""
+    fault = (
+        "pg_restore: error: from TOC entry {0}; ERROR: insert violates foreign key"
+        ' constraint "orders_product_id_fkey" DETAIL: Key (product_id)=({0}) is not present in'
+        ' table "products". Command was: ALTER TABLE ONLY tenant_{0:03d}.orders ADD CONSTRAINT'
+        " orders_product_id_fkey FOREIGN KEY (product_id) REFERENCES tenant_{0:03d}.products(id);"
+    )
+    return [*(fault.format(number) for number in range(1, count)), "out of memory"]
+
+
+@pytest.mark.parametrize("checked", [False, True])
+def test_equal_errors_while_restoring_are_counted_once(checked: bool) -> None:
+    data = results(1)
+    drill, errors = data["drill"], restore_errors(81)
+    drill.update(verdict="failed", failed=1)
+    drill["restore"]["errors"] = errors
+    if checked:
+        found = [{"id": "restore", "subject": "", "text": error} for error in errors]
+        check = {"id": "restore", "status": "failed", "evidence": "x", "findings": found}
+        drill["checks"].append(check)
+    for language, same in (
+        ("en", "of the same kind in 79 more schemas: tenant_002, tenant_003"),
+        ("pt_BR", "do mesmo tipo em mais 79 schemas: tenant_002, tenant_003"),
+    ):
+        page = render_html.html_report(data, language)
+        attention = page[page.index("<h2") : page.index('id="drill"')]
+        assert attention.count("Key (product_id)=(1)") == 1 and same in attention
+        assert "Key (product_id)=(2)" not in attention and attention.count("out of memory") == 1
+        section = page[page.index('id="drill"') : page.index('id="offsite"')]
+        section = section[section.rindex("<h3") :]
+        assert "(81)" in section and section.count("orders_product_id_fkey") == 2
+    text = " ".join(render_drill.validation_report(drill, "en", False).split())
+    assert ("RESTORE ERRORS (81):" in text) is not checked

@@ -14,7 +14,9 @@ from typing import Any
 from ..common.errors import BackupError, ResilienceError
 from ..common.messages import Message, _, join, with_forms
 from ..common.safe_text import error_line
+from . import equal_texts
 from .check_titles import title_of
+from .equal_texts import MOST_NAMED
 from .findings import Finding, IgnoreRule, reason_for
 
 PASSED, FAILED, SKIPPED = "passed", "failed", "skipped"
@@ -23,8 +25,6 @@ CUT_OFF = "check.cut_off"
 # What PostgreSQL reports of a limit, a lock, missing room, or a server that ends: classes and codes
 # of the manual's "PostgreSQL Error Codes".
 PLACE_CLASSES, PLACE_CODES = ("08", "53", "57"), ("40P01", "55P03")
-# The most findings that the evidence names; all of them are in `findings`.
-MOST_NAMED = 5
 
 
 @dataclasses.dataclass(frozen=True)
@@ -125,7 +125,7 @@ def conclude(id: str, evidence: Evidence, seconds: float, title: str = "") -> Ch
     ]
     text = evidence.evidence
     if findings:
-        text = join([text, named([found.text for found in findings])], ": ")
+        text = join([text, named_findings(findings)], ": ")
     return CheckResult(id, title or title_of(id), _status(evidence), text, seconds, findings)
 
 
@@ -136,6 +136,16 @@ def named(texts: Sequence[str], between: str = "; ") -> Message:
         return first
     rest = len(texts) - MOST_NAMED
     return _("%(named)s and %(count)d more", named=first, count=rest)
+
+
+def named_findings(findings: Sequence[Finding]) -> Message:
+    """Return the first few kinds of findings, each once, and the number of the others."""
+    kinds = equal_texts.grouped(
+        [found.text for found in findings], [found.subject for found in findings]
+    )
+    first = join([kind.line() for kind in kinds[:MOST_NAMED]], "; ")
+    rest = sum(kind.count for kind in kinds[MOST_NAMED:])
+    return _("%(named)s and %(count)d more", named=first, count=rest) if rest else first
 
 
 def without_ignored(check: CheckResult, rules: Sequence[IgnoreRule]) -> CheckResult:
@@ -160,7 +170,7 @@ def without_ignored(check: CheckResult, rules: Sequence[IgnoreRule]) -> CheckRes
     ]
     evidence = _("ignored: %(findings)s", findings=named(texts))
     if left:
-        evidence = join([named([found.text for found in left]), evidence], "; ")
+        evidence = join([named_findings(left), evidence], "; ")
     return dataclasses.replace(
         check,
         status=check.status if left else SKIPPED,

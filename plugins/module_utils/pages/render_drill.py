@@ -9,9 +9,10 @@ from __future__ import annotations
 import gettext
 from typing import Any
 
+from ..checks import equal_texts
 from ..common import iso_time, quantity, shares
 from ..common.language import translations as language_translations
-from ..common.messages import translate_result
+from ..common.messages import translate, translate_result
 from ..common.safe_text import clean_all
 from ..common.zip_equal import zip_equal
 from . import render_titles
@@ -169,6 +170,14 @@ def is_checked(drill: dict[str, Any], call: dict[str, Any]) -> bool:
     name = f"api_{call.get('id')}"
     return any(
         check.get("id") == name and check.get("status") != "passed"
+        for check in entries(drill, "checks")
+    )
+
+
+def names_restore_errors(drill: dict[str, Any]) -> bool:
+    """Return whether the check of the restore, which did not pass, names its errors already."""
+    return any(
+        check.get("id") == "restore" and check.get("status") == "failed" and check.get("findings")
         for check in entries(drill, "checks")
     )
 
@@ -408,16 +417,18 @@ class _Page:
 
     def restore_errors(self) -> None:
         errors = (self.drill.get("restore") or {}).get("errors") or []
-        if errors:
+        if errors and not names_restore_errors(self.drill):
             title = self.translations.gettext("RESTORE ERRORS (%(count)d):") % {
                 "count": len(errors)
             }
             self.lines.append(f"{self.mark('failed')} {title}")
-            for error in errors[:MOST_NAMED]:
-                self.lines += wrap(f"   - {error}", 5)
-            if len(errors) > MOST_NAMED:
-                rest = {"count": len(errors) - MOST_NAMED}
-                self.lines.append("   - " + self.translations.gettext("and %(count)d more") % rest)
+            kinds = equal_texts.grouped(errors)
+            for kind in kinds[:MOST_NAMED]:
+                line = translate(self.translations, kind.line())
+                self.lines += wrap(f"   - {line}", 5)
+            if rest := sum(kind.count for kind in kinds[MOST_NAMED:]):
+                more = self.translations.gettext("and %(count)d more") % {"count": rest}
+                self.lines.append(f"   - {more}")
             self.lines.append("")
 
     def objectives(self) -> None:

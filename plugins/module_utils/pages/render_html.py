@@ -16,6 +16,7 @@ import math
 import os
 from typing import Any
 
+from ..checks import equal_texts
 from ..checks.check_titles import TITLES
 from ..checks.finding_kinds import KINDS
 from ..common import quantity, shares
@@ -156,9 +157,6 @@ def _absent(translations: gettext.NullTranslations) -> dict[str, Any]:
     return {"state": "none", "summary": text, "detail": "", "findings": []}
 
 
-# --- disk -----------------------------------------------------------------------------------------
-
-
 # --- offsite --------------------------------------------------------------------------------------
 
 
@@ -255,8 +253,8 @@ def _drill_part(
         "engine": restore.get("engine") or "?",
         "restore_seconds": restore.get("seconds"),
         "validation_seconds": drill.get("seconds"),
-        "errors": restore.get("errors") or [],
-        "harmless": restore.get("harmless") or [],
+        "errors": _equal_errors(translations, restore.get("errors") or []),
+        "harmless": _equal_errors(translations, restore.get("harmless") or []),
         "objectives": _objectives(translations, drill),
         "history": render_history.plots(
             translations, past, (drill.get("objectives") or {}).get("rto_seconds")
@@ -272,6 +270,20 @@ def _drill_part(
         "calls": [_call(translations, drill, call) for call in render_drill.entries(drill, "api")],
         "checks": [_check(translations, check) for check in render_drill.entries(drill, "checks")],
     }
+
+
+def _equal_errors(
+    translations: gettext.NullTranslations, errors: list[str]
+) -> list[dict[str, Any]]:
+    """Return errors of one kind as one, with the number of the others."""
+    return [
+        {
+            "first": kind.first,
+            "count": kind.count,
+            "more": translate(translations, kind.more()) if kind.count > 1 else "",
+        }
+        for kind in equal_texts.grouped(errors)
+    ]
 
 
 def _overview(
@@ -344,8 +356,10 @@ def _drill_findings(
     if render_drill.verdict(drill) != "passed" and drill.get("problem"):
         state = OF_STATUS[render_drill.verdict_status(drill)]
         problem = error_item(state, tr("Restore of the newest backup"), str(drill["problem"]))
-    for error in (drill.get("restore") or {}).get("errors") or []:
-        findings.append(AttentionItem("bad", tr("Error while restoring"), str(error)))
+    if not render_drill.names_restore_errors(drill):
+        for errors in equal_texts.grouped((drill.get("restore") or {}).get("errors") or []):
+            lines = tuple(translate(translations, line) for line in errors.lines())
+            findings.append(AttentionItem("bad", tr("Error while restoring"), "", lines))
     for check in render_drill.entries(drill, "checks"):
         row = _check(translations, check)
         if row["state"] != "ok":
@@ -377,9 +391,10 @@ def _check_item(
     found = check.get("findings") or []
     if not found:
         return AttentionItem(row["state"], title, str(row["evidence"]))
-    lines = [str(one["text"]) for one in found[:NAMED_FINDINGS]]
-    if len(found) > NAMED_FINDINGS:
-        rest = len(found) - NAMED_FINDINGS
+    texts, subjects = zip(*((str(one["text"]), str(one.get("subject") or "")) for one in found))
+    same = equal_texts.grouped(texts, subjects)
+    lines = [translate(translations, line) for one in same[:NAMED_FINDINGS] for line in one.lines()]
+    if rest := sum(one.count for one in same[NAMED_FINDINGS:]):
         lines.append(translations.gettext("and %(count)d more that did not pass") % {"count": rest})
     kinds = dict.fromkeys(str(one["id"]) for one in found)
     remedies = [translations.gettext(KINDS[kind].remedy) for kind in kinds if kind in KINDS]
