@@ -23,12 +23,14 @@ from .commands.command import (
     EXIT_UNKNOWN,
     Command,
     OutputError,
+    in_language,
     print_result,
     warn,
     warn_unforeseen,
 )
 from .common import interrupt, run_steps, settings, standard_streams
 from .common.errors import ResilienceError
+from .common.messages import _
 from .common.system_errors import reason
 
 # The files of the commands, `commands/commands_<name>.py`.
@@ -150,27 +152,28 @@ def main(argv: Sequence[str] | None = None) -> int:
         return arguments
     # A command that is sent SIGTERM cleans up as it does on Ctrl-C.
     interrupt.listen()
-    command = commands[arguments.command]
+    command, values = commands[arguments.command], None
     try:
         values = settings.load(arguments.config, command.settings)
         if command.limits:
             run_steps.limit_run(*command.limits(values))
         if arguments.check:
             command.check(values, arguments.config)
-            print_result("the configuration is right")
+            print_result(in_language(values, _("the configuration is right")))
             return EXIT_OK
         if command.notifies and arguments.test_message:
             return int(_part("command_test_message").print_test_messages(values, arguments.json))
         return command.run(values, arguments)
     except ResilienceError as error:
-        warn(f"{arguments.command}: {error}")
+        warn(f"{arguments.command}: {in_language(values, error.message())}")
         fail(command, given, str(error))
         return EXIT_UNKNOWN
     except OutputError as error:
-        warn(f"{arguments.command}: the output cannot be written: {reason(error)}")
+        problem = _("the output cannot be written: %(why)s", why=reason(error))
+        warn(f"{arguments.command}: {in_language(values, problem)}")
         return EXIT_UNKNOWN
     except KeyboardInterrupt:
-        warn(f"{arguments.command}: stopped before the end")
+        warn(f"{arguments.command}: {in_language(values, _('stopped before the end'))}")
         return EXIT_UNKNOWN
     except Exception as error:  # people get one line, not a traceback
         fail(command, given, warn_unforeseen(arguments.command, error))

@@ -1,4 +1,4 @@
-"""Errors that end a drill are in the page's language: every one of them is a message."""
+"""Errors of a run are in the page's language: every one of them is a message."""
 
 from __future__ import annotations
 
@@ -26,19 +26,31 @@ from ansible_collections.chefwell.resilience.plugins.module_utils.staging.docker
 
 ENGINE = Path(__file__).resolve().parents[2] / "plugins" / "module_utils"
 ROOMS = ("staging", "drill", "database", "backup", "proof", "recovery")
-FILES = ("backup/backup_choice.py", "offsite/offsite_fetch.py", "validation/restore_validation.py")
+FILES = (
+    "disk/mounts.py",
+    "notifications/metrics.py",
+    "offsite/offsite_fetch.py",
+    "offsite/remote_listing.py",
+    "offsite/transport_gate.py",
+    "offsite/transport_rclone.py",
+    "pages/status_file.py",
+    "server/server_store.py",
+    "validation/restore_validation.py",
+)
 # They find fault with the configuration, in English as its keys are, before there is any page; are
 # of the checkpoint, which has pages of its own; or of the runbook, whose problems are no drill's.
 ELSEWHERE = {
     ("staging.py", "__post_init__"),
     ("staging.py", "from_mapping"),
     ("docker_services.py", ""),
+    ("metrics.py", "validate_path"),
+    ("transport_rclone.py", "__post_init__"),
     ("runbook.py", ""),
 }
 
 
 def errors() -> Iterator[tuple[str, ast.Call]]:
-    """Each error that is made on a drill's way: where, and how."""
+    """Each error that a run can end with: where, and how."""
     paths = [path for room in ROOMS for path in (ENGINE / room).glob("*.py")]
     for path in sorted([*paths, *(ENGINE / name for name in FILES)]):
         if (path.name, "") in ELSEWHERE:
@@ -53,11 +65,12 @@ def errors() -> Iterator[tuple[str, ast.Call]]:
         for node in ast.walk(tree):
             if not isinstance(node, ast.Call) or not isinstance(node.func, ast.Name):
                 continue
-            if node.func.id in ("ResilienceError", "BackupError") and id(node) not in exempt:
+            error = node.func.id in ("ResilienceError", "BackupError", "WrongCopy")
+            if error and id(node) not in exempt:
                 yield f"{path.name}:{node.lineno}", node
 
 
-def test_no_error_on_a_drills_way_is_plain_text() -> None:
+def test_no_error_of_a_run_is_plain_text() -> None:
     plain = []
     for where, call in errors():
         shown = [*call.args[:1], *(one.value for one in call.keywords if one.arg == "remedy")]
@@ -93,3 +106,18 @@ def test_frequent_errors_are_in_the_owners_language(tmp_path: Path, problem: str
     assert text != english and expected[problem] in text, text
     remedy = translate(translations("pt_BR"), raised.value.remedy)
     assert remedy in text and remedy != raised.value.remedy
+
+
+def test_no_problem_that_a_run_reports_is_plain_text() -> None:
+    """They are printed to standard error, in the owner's language."""
+    plain = []
+    for room in ("commands", "disk", "drill", "notifications", "offsite", "pages", "server"):
+        for path in sorted((ENGINE / room).glob("*.py")):
+            for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+                if not isinstance(node, ast.Call) or not ast.unparse(node.func).endswith(
+                    ("problems.append", "problems.insert", "warn_problems")
+                ):
+                    continue
+                if any(isinstance(one, (ast.Constant, ast.JoinedStr)) for one in node.args[-1:]):
+                    plain.append(f"{path.name}:{node.lineno}")
+    assert plain == []

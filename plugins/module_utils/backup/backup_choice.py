@@ -96,14 +96,15 @@ def choose(
     fitting = [file for file in held if not date or _moment(file)[:10] == date]
     newest, set_aside = _newest(tree, fitting, now)
     if newest is None:
-        unread = f" ({'; '.join(tree.problems)})" if tree.problems else ""
+        problems = join(tree.problems, "; ")
+        unread = join([" (", problems, ")"], "") if problems else ""
         raise ResilienceError(
             join(
                 [
                     _("there is no backup"),
                     *(_(" of %(what)s", what=what) for what in (tier, date) if what),
                     unread,
-                    f" ({'; '.join(set_aside)})" if set_aside else "",
+                    join([" (", join(set_aside, "; "), ")"], "") if set_aside else "",
                 ],
                 "",
             ),

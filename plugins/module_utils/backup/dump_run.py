@@ -137,7 +137,7 @@ def make(
         if problem:
             result.problems.append(problem)
         if code != 0 or not os.path.exists(made):
-            result.lost = f"pg_dump ended with {code}"
+            result.lost = _("pg_dump ended with %(code)s", code=code)
             return result
         _sync(made)
         if options.roles:
@@ -153,8 +153,8 @@ def make(
         except (OSError, ResilienceError) as error:
             for beside in dump_rotation.beside(path):
                 _remove(beside)
-            why = reason(error) if isinstance(error, OSError) else str(error)
-            result.lost = f"it could not be placed: {why}"
+            why = reason(error)
+            result.lost = _("it could not be placed: %(why)s", why=why)
             return result
         result.path = path
     if options.keep:

@@ -108,7 +108,7 @@ def _repeat(
             result = checks.conclude(name, attempt.evidence, seconds, TITLES[name])
         except checkpoint_items.CannotCheck as error:
             seconds = time.monotonic() - started
-            result = CheckResult(name, TITLES[name], UNKNOWN, str(error), seconds)
+            result = CheckResult(name, TITLES[name], UNKNOWN, error.reason, seconds)
         except Exception as error:  # whatever failed, the check was not made
             seconds = time.monotonic() - started
             result = CheckResult(name, TITLES[name], UNKNOWN, error_line(error), seconds)

@@ -32,6 +32,10 @@ REFUSED = {400, 401, 403, 404, 405, 406, 410, 411, 413, 414, 415, 422, 429}
 class CannotCheck(Exception):
     """The check could not be made, and why."""
 
+    def __init__(self, reason: str) -> None:
+        self.reason = reason
+        super().__init__(reason)
+
 
 @dataclasses.dataclass(frozen=True)
 class Attempt:
@@ -249,7 +253,7 @@ def _query_over_network(settings: CheckpointSettings) -> str | None:
     try:
         psycopg2 = driver()
     except ResilienceError as error:
-        raise CannotCheck(str(error)) from error
+        raise CannotCheck(error.message()) from error
     limit = max(1, int(settings.time_limit))
     try:
         database = open_connection(
@@ -284,6 +288,6 @@ def _docker(
         engine.ping()
         yield DockerServices(engine)
     except ResilienceError as error:
-        raise CannotCheck(str(error)) from error
+        raise CannotCheck(error.message()) from error
     finally:
         engine.close()

@@ -10,11 +10,13 @@ import argparse
 import datetime
 import os
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import IO, Any, NamedTuple
 
 from ..common.errors import ResilienceError
+from ..common.language import translations
 from ..common.mask import mask
+from ..common.messages import _, translate
 from ..common.safe_text import error_line
 from ..common.system_errors import reason
 
@@ -84,6 +86,22 @@ def warn(text: str, end: str = "\n") -> None:
         sys.stderr.flush()
     except OSError:
         _discard(sys.stderr)
+
+
+def in_language(values: Any, text: str) -> str:
+    """Return a text in the language of a stage's pages.
+
+    Args:
+        values: settings of the stage; without a language the text stays English.
+        text: translated if it is a message.
+    """
+    return translate(translations(getattr(values, "language", "en")), text)
+
+
+def warn_problems(values: Any, problems: Iterable[str]) -> None:
+    """Write the problems of a run to standard error, in the language of the stage's pages."""
+    for problem in problems:
+        warn(in_language(values, problem))
 
 
 def warn_unforeseen(name: str, error: BaseException) -> str:
@@ -174,5 +192,5 @@ def append_log(path: str, lines: Sequence[str]) -> str | None:
         with open(path, "a", encoding="utf-8", errors="backslashreplace") as log:
             log.writelines(f"{mask(line)}\n" for line in lines)
     except OSError as error:
-        return f"the log {path} cannot be written: {reason(error)}"
+        return _("the log %(path)s cannot be written: %(why)s", path=path, why=reason(error))
     return None

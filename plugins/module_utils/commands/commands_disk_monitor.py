@@ -20,6 +20,7 @@ from ..common.errors import ResilienceError
 from ..common.language import translations
 from ..common.levels import OK, UNKNOWN, exit_code
 from ..common.locks import single_run
+from ..common.messages import _
 from ..common.safe_text import clean
 from ..common.system_errors import reason
 from ..disk import disk_check, mounts
@@ -29,7 +30,16 @@ from ..notifications import metrics, notify, ping
 from ..notifications.alerts import Condition
 from ..pages import disk_lines, status_file
 from . import disk_command
-from .command import Command, OutputError, append_log, now, print_result, started_by_cron, warn
+from .command import (
+    Command,
+    OutputError,
+    append_log,
+    now,
+    print_result,
+    started_by_cron,
+    warn,
+    warn_problems,
+)
 
 
 def _gone(
@@ -125,7 +135,7 @@ def _run(settings: DiskSettings, as_json: bool) -> int:
                 with run_steps.step("status_path"):
                     status_file.write_or_report(settings, history, measured.time, problems)
         else:
-            problems.append("another run is at work; history and alerts are left to it")
+            problems.append(_("another run is at work; history and alerts are left to it"))
     if result["log_problem"]:
         problems.insert(0, result["log_problem"])
     # The host's own levels decide; unknown is a failure too, because nothing was measured.
@@ -137,8 +147,7 @@ def _run(settings: DiskSettings, as_json: bool) -> int:
     # Cron sends a mail with whatever is printed, and this is news for nobody.
     elif measured.level != OK or result["problems"] or not started_by_cron():
         _print_result("\n".join(lines))
-    for problem in result["problems"]:
-        warn(problem)
+    warn_problems(settings, result["problems"])
     return exit_code(measured.level)
 
 
@@ -183,7 +192,7 @@ def _store(
     """Send notifications, and then store the samples."""
     why = run_steps.why_blocked("notify")
     if why:
-        problems.append(f"alerts are left to the next run: {why} [notify]")
+        problems.append(_("alerts are left to the next run: %(why)s [notify]", why=why))
     else:
         outcome = _notify(measured, settings, history)
         problems += outcome.problems
@@ -197,7 +206,7 @@ def _store(
         try:
             history.add_samples(disk_check.samples(measured))
         except ResilienceError as error:
-            problems.append(str(error))
+            problems.append(error.message())
 
 
 def _monitor_arguments(parser: argparse.ArgumentParser) -> None:

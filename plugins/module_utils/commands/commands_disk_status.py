@@ -20,7 +20,7 @@ from ..disk import disk_check
 from ..disk.disk_settings import DiskSettings
 from ..pages import dashboard_values, disk_lines, render_disk
 from . import disk_command
-from .command import Command, colour, now, print_result, warn
+from .command import Command, colour, now, print_result, warn_problems
 from .page_output import print_page
 
 WATCH_SECONDS = 5.0
@@ -75,8 +75,7 @@ def _show(settings: DiskSettings, as_json: bool, before: str = "", after: str = 
             render_disk.dashboard, shown, backups, settings.language, colour(), settings.owner
         )
         print_page(lambda: f"{before}{page()}{after}")
-        for problem in problems:
-            warn(problem)
+        warn_problems(settings, problems)
     return exit_code(measured.level)
 
 

@@ -65,7 +65,7 @@ def diagnosis(settings: DoctorSettings) -> dict[str, Any]:
             held = configuration.read(path)
             configuration.parse(held, kind, source=path)
         except ResilienceError as error:
-            problems.append(host_problems.Problem(str(error)))
+            problems.append(host_problems.Problem(error.message()))
             continue
         language = language or str(held.get("language") or "")
         needs += stage_needs.needs_of(role, held) if role else []

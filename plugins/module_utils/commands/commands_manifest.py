@@ -30,9 +30,9 @@ from ..backup import dump_run, file_kind, manifest, snapshot_command
 from ..common import interrupt
 from ..common.errors import ResilienceError
 from ..common.language import translations
-from ..common.messages import translate
+from ..common.messages import _
 from ..common.safe_text import clean
-from ..common.system_errors import reason
+from ..common.system_errors import reason, system_message
 from ..proof.restore_settings import RestoreSettings
 from .command import (
     EXIT_CRITICAL,
@@ -40,9 +40,11 @@ from .command import (
     EXIT_WARNING,
     Command,
     append_log,
+    in_language,
     now,
     print_result,
     warn,
+    warn_problems,
 )
 
 DAY = 86400
@@ -118,14 +120,16 @@ def _run(settings: RestoreSettings, arguments: argparse.Namespace) -> int:
         )
     code, held, problem = snapshot_command.run(lambda _snapshot: arguments.what, arguments.dsn)
     result = dump_run.DumpResult(arguments.backup, code=code)
-    result.lost = _missing(arguments.backup) if code == 0 else f"the command ended with {code}"
+    result.lost = (
+        _missing(arguments.backup) if code == 0 else _("the command ended with %(code)s", code=code)
+    )
     if problem:
         result.problems.append(problem)
     if held is not None and not result.lost:
         try:
             result.made = manifest.write(arguments.backup, held)
         except ResilienceError as error:
-            result.problems.append(str(error))
+            result.problems.append(error.message())
     return _report(settings, arguments, result)
 
 
@@ -174,8 +178,8 @@ def _missing(backup: str) -> str:
             with lzma.open(backup, "rb") as unpacked_xz:
                 head = unpacked_xz.read(1)
     except (OSError, EOFError, zlib.error, lzma.LZMAError) as error:
-        return f"{backup} cannot be read: {error}"
-    return "" if head else f"{backup} is empty"
+        return _("%(path)s cannot be read: %(why)s", path=backup, why=system_message(str(error)))
+    return "" if head else _("%(path)s is empty", path=backup)
 
 
 def _report(
@@ -186,18 +190,22 @@ def _report(
     lines = [f"{now()} backup={json.dumps(backup)} command_exit={result.code}"]
     if result.lost:
         lines.append(f"{now()} no backup: {result.lost}")
-        warn(f"backup-manifest: no backup: {result.lost}")
+        lost = in_language(settings, _("no backup: %(why)s", why=result.lost))
+        warn(f"backup-manifest: {lost}")
     for problem in result.problems:
         lines.append(f"{now()} {'no manifest: ' if made is None else ''}{problem}")
-        warn(f"backup-manifest: {translate(language, problem)}")
+        warn(f"backup-manifest: {in_language(settings, problem)}")
     unreadable = dict(made.unreadable) if made else {}
     for name, why in sorted(unreadable.items()):
         lines.append(f"{now()} not in the manifest: {name}: {why}")
-        warn(f"backup-manifest: not in the manifest: {clean(name)}: {clean(why)}")
+        left_out = _("not in the manifest: %(name)s: %(why)s", name=clean(name), why=clean(why))
+        warn(f"backup-manifest: {in_language(settings, left_out)}")
     _log(settings, lines)
     if result.lost:
         return EXIT_CRITICAL
-    gone = _remove(manifest.orphans(os.path.dirname(os.path.abspath(backup)), older_than=DAY))
+    gone = _remove(
+        settings, manifest.orphans(os.path.dirname(os.path.abspath(backup)), older_than=DAY)
+    )
     _log(settings, [f"{now()} removed {path}" for path in [*gone, *result.rotated]])
     if made is None:
         return EXIT_WARNING
@@ -224,7 +232,7 @@ def _orphans(settings: RestoreSettings, arguments: argparse.Namespace) -> int:
     found = [path for folder in folders for path in manifest.orphans(folder)]
     removing = arguments.orphans == "remove"
     if removing:
-        found = _remove(found)
+        found = _remove(settings, found)
         _log(settings, [f"{now()} removed {path}" for path in found])
     if arguments.json:
         print_result(json.dumps({"orphans": found, "removed": removing}))
@@ -238,14 +246,15 @@ def _orphans(settings: RestoreSettings, arguments: argparse.Namespace) -> int:
     return EXIT_OK
 
 
-def _remove(paths: list[str]) -> list[str]:
+def _remove(settings: RestoreSettings, paths: list[str]) -> list[str]:
     """Remove manifests; return those that are gone now."""
     gone = []
     for path in paths:
         try:
             os.unlink(path)
         except OSError as error:
-            warn(f"{path} cannot be removed: {reason(error)}")
+            kept = _("%(path)s cannot be removed: %(why)s", path=path, why=reason(error))
+            warn_problems(settings, [kept])
         else:
             gone.append(path)
     return gone
@@ -254,7 +263,7 @@ def _remove(paths: list[str]) -> list[str]:
 def _log(settings: RestoreSettings, lines: list[str]) -> None:
     problem = append_log(settings.log_file, lines)
     if problem:
-        warn(problem)
+        warn_problems(settings, [problem])
 
 
 COMMANDS = {

@@ -16,7 +16,7 @@ from functools import partial
 
 from ..common.errors import ResilienceError
 from ..common.language import translations
-from ..common.messages import _, translate
+from ..common.messages import _, join, translate
 from ..common.safe_text import clean
 from ..history.history import delete_stage
 from ..notifications import ping
@@ -45,9 +45,11 @@ from .command import (
     append_log,
     check_notifications,
     colour,
+    in_language,
     now,
     print_result,
     warn,
+    warn_problems,
 )
 from .page_output import print_page
 
@@ -93,11 +95,13 @@ def _sync_arguments(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def _progress(label: str) -> Callable[[int, int], None] | None:
+def _progress(
+    settings: OffsiteSettings, what: str, name: str = ""
+) -> Callable[[int, int], None] | None:
     """Return a callback that prints the progress; None where there is no terminal."""
     if not sys.stderr.isatty():
         return None
-    shown = -1
+    label, shown = " ".join(filter(None, [in_language(settings, what), name])), -1
 
     def show(done: int, total: int) -> None:
         nonlocal shown
@@ -109,27 +113,47 @@ def _progress(label: str) -> Callable[[int, int], None] | None:
     return show
 
 
-def _lines(result: SyncResult) -> list[str]:
+# What the log calls each status.
+_STATUS = {
+    OK: _("ok"),
+    WARNING: _("warning"),
+    LOCKED: _("locked"),
+    REFUSED: _("refused"),
+    FAILED: _("failed"),
+}
+
+
+def _lines(settings: OffsiteSettings, result: SyncResult) -> list[str]:
     """Return the log's lines for one sync. A file's name never breaks a line."""
-    would = "would " if result.dry_run else ""
+    tr = translations(settings.language)
+    # What the log says of each part; what a dry run says of it.
+    parts: tuple[tuple[str, str, Sequence[str]], ...] = (
+        (
+            _("override %(what)s"),
+            _("would override %(what)s"),
+            [one.message() for one in result.overridden],
+        ),
+        (_("warning: %(what)s"), "", result.warnings),
+        (_("server alarm: %(what)s"), "", result.server_alarms),
+        (_("weaker: %(what)s"), "", result.weaker),
+        (_("send %(what)s"), _("would send %(what)s"), result.sent),
+        (_("move aside %(what)s"), _("would move aside %(what)s"), result.aside),
+    )
     lines = [
-        *(f"{would}override {refusal}" for refusal in result.overridden),
-        *(f"warning: {warning}" for warning in result.warnings),
-        *(f"server alarm: {alarm}" for alarm in result.server_alarms),
-        *(f"weaker: {sentence}" for sentence in result.weaker),
-        *(f"{would}send {path}" for path in result.sent),
-        *(f"{would}move aside {path}" for path in result.aside),
+        tr.gettext(planned if planned and result.dry_run else done) % {"what": translate(tr, one)}
+        for done, planned, found in parts
+        for one in found
     ]
-    ending = f"{result.status}: {result.message}"
-    if result.remedy:
-        ending += f" - {result.remedy}"
+    sentence = join([result.message, result.remedy], " - ")
+    ending = translate(tr, join([_STATUS[result.status], sentence], ": "))
     counts = (
         f"destination={result.destination} bytes_sent={result.bytes_sent} "
         f"attempts={result.attempts} seconds={result.seconds:.1f}"
         + (f" last_link={result.last_link}" if result.last_link else "")
     )
     moment = now()
-    return [f"{result.time} start", *(f"{moment} {line}" for line in [*lines, ending, counts])]
+    start = tr.gettext("start")
+    return [f"{result.time} {start}", *(f"{moment} {line}" for line in [*lines, ending, counts])]
 
 
 def _is_stdout(path: str) -> bool:
@@ -140,12 +164,12 @@ def _is_stdout(path: str) -> bool:
         return False
 
 
-def _log(path: str, lines: Sequence[str]) -> None:
-    if _is_stdout(path):
+def _log(settings: OffsiteSettings, lines: Sequence[str]) -> None:
+    if _is_stdout(settings.log_file):
         return
-    problem = append_log(path, lines)
+    problem = append_log(settings.log_file, lines)
     if problem:
-        warn(problem)
+        warn_problems(settings, [problem])
 
 
 # From bad to good: the status of several destinations is that of the worst.
@@ -192,13 +216,13 @@ def _sync_destinations(
                 sync_settings,
                 dry_run=arguments.dry_run,
                 overrides=arguments.override,
-                progress=_progress(f"sending {sync_settings.name}".rstrip()),
+                progress=_progress(settings, _("sending"), sync_settings.name),
             )
         )
-        lines = _lines(results[-1])
+        lines = _lines(settings, results[-1])
         if not arguments.json:
             print_result("\n".join(lines))
-        _log(settings.log_file, lines)
+        _log(settings, lines)
     if not arguments.dry_run:
         problems += offsite_report.report(settings, results)
         failed = [result for result in results if result.status in (FAILED, REFUSED)]
@@ -211,9 +235,9 @@ def _sync_destinations(
         if any(result.status != LOCKED for result in results):
             action = "fail" if failed else "success"
             ping.ping_or_report(settings.ping_url, action, messages, problems)
-        _log(settings.log_file, [f"{now()} problem: {problem}" for problem in problems])
-    for problem in problems:
-        warn(problem)
+        found = [in_language(settings, _("problem: %(what)s", what=one)) for one in problems]
+        _log(settings, [f"{now()} {line}" for line in found])
+    warn_problems(settings, problems)
     worst = min(results, key=lambda result: _WORST.index(result.status))
     if arguments.json:
         print_result(
@@ -243,7 +267,7 @@ def _repair(settings: OffsiteSettings, arguments: argparse.Namespace) -> int:
     catalogue = translations(settings.language)
     for sync_settings in offsite_config.syncs(settings, arguments.destination):
         done = offsite_repair.repair(
-            sync_settings, full=arguments.full, progress=_progress("reading")
+            sync_settings, full=arguments.full, progress=_progress(settings, _("reading"))
         )
         codes.append(done.exit_code)
         lines = [
@@ -262,7 +286,8 @@ def _repair(settings: OffsiteSettings, arguments: argparse.Namespace) -> int:
                 "left": [dataclasses.asdict(one) for one in done.left],
             }
         )
-        _log(settings.log_file, [f"{now()} repair: {line}" for line in lines])
+        repair = catalogue.gettext("repair: %(what)s")
+        _log(settings, [f"{now()} {repair % {'what': line}}" for line in lines])
         if not arguments.json:
             print_result("\n".join(clean(line) for line in lines))
     if arguments.json:
@@ -279,7 +304,7 @@ def _verify_destinations(
             sync_settings,
             full=arguments.full,
             files=arguments.json,
-            progress=_progress("reading"),
+            progress=_progress(settings, _("reading")),
         )
         codes.append(offsite_verification.verify_exit_code(verification))
         found.append(verification)
@@ -287,8 +312,7 @@ def _verify_destinations(
             print_page(
                 partial(render_offsite.offsite_report, verification, settings.language, colour())
             )
-    for problem in offsite_report.record_verifications(settings, found):
-        warn(problem)
+    warn_problems(settings, offsite_report.record_verifications(settings, found))
     if arguments.json:
         worst = found[codes.index(max(codes, key=(0, 1, 3, 2).index))]
         print_result(json.dumps({**worst, "destinations": found}))

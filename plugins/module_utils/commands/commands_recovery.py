@@ -28,9 +28,11 @@ from .command import (
     Command,
     OutputError,
     append_log,
+    in_language,
     now,
     print_result,
     warn,
+    warn_problems,
     warn_unforeseen,
 )
 from .commands_staging import (
@@ -85,13 +87,13 @@ def _run(settings: RestoreSettings, arguments: argparse.Namespace) -> int:
         return _perform(settings, recovery_settings, arguments, outcome)
     except ResilienceError as error:
         failed = True
-        warn(f"{NAME}: {error}")
+        warn(f"{NAME}: {in_language(settings, error.message())}")
     except OutputError:
         raise
     except KeyboardInterrupt:
         interrupt.begin_cleanup()
         failed = True
-        warn(f"{NAME}: stopped before the end")
+        warn(f"{NAME}: {in_language(settings, _('stopped before the end'))}")
     except Exception as error:  # no traceback hides which database serves
         failed = True
         warn_unforeseen(NAME, error)
@@ -357,7 +359,7 @@ def _verdict_line(result: dict[str, Any]) -> str:
 def _log(settings: RestoreSettings, lines: list[str]) -> None:
     problem = append_log(settings.log_file, lines)
     if problem:
-        warn(problem)
+        warn_problems(settings, [problem])
 
 
 COMMANDS = {

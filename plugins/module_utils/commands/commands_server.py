@@ -13,6 +13,7 @@ import json
 import os
 
 from ..common.errors import ResilienceError
+from ..common.messages import join
 from ..common.system_errors import reason
 from ..inventory.inventory import readable
 from ..notifications import metrics, ping
@@ -30,7 +31,7 @@ from .command import (
     append_log,
     now,
     print_result,
-    warn,
+    warn_problems,
 )
 
 
@@ -81,8 +82,7 @@ def _keep(settings: ServerSettings, arguments: argparse.Namespace) -> int:
         outcome = "success" if good else "fail"
         ping.ping_or_report(settings.ping_url, outcome, "\n".join(lines), problems)
         if result is None:
-            for problem in problems:
-                warn(problem)
+            warn_problems(settings, problems)
     # Cron mails what is written, so a quiet day prints nothing.
     lines += problems
     log = os.path.join(store.state_dir, notifications.LOG_FILE)
@@ -109,8 +109,7 @@ def _notify_only(settings: ServerSettings) -> int:
         problems = notifications.notify_alarms(Store(settings))
     except WrongCopy as error:
         problems = notifications.notify_not_mounted(settings, error.message())
-    for problem in problems:
-        warn(f"{now()} {problem}")
+    warn_problems(settings, [join([now(), problem], " ") for problem in problems])
     return EXIT_WARNING if problems else EXIT_OK
 
 

@@ -32,6 +32,7 @@ from .command import (
     now,
     print_result,
     warn,
+    warn_problems,
 )
 from .page_output import print_page
 
@@ -117,7 +118,7 @@ def _verdict_line(result: dict[str, Any]) -> str:
 def _log(settings: RestoreSettings, lines: Sequence[str]) -> None:
     problem = append_log(settings.log_file, lines)
     if problem:
-        warn(problem)
+        warn_problems(settings, [problem])
 
 
 def _setup_arguments(parser: argparse.ArgumentParser) -> None:
@@ -182,8 +183,7 @@ def _report_drill(
     problems: list[str],
 ) -> int:
     problems += follow_up.follow(settings, result)
-    for problem in problems:
-        warn(problem)
+    warn_problems(settings, problems)
     _log(settings, [f"{now()} problem={json.dumps(problem)}" for problem in problems])
     return _log_and_print(settings, arguments, result)
 

@@ -15,6 +15,8 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 
+from .messages import _
+
 # Takes a message, and descriptors to share.
 Report = Callable[[Sequence[object], Sequence[int]], None]
 
@@ -82,7 +84,7 @@ def share_lock(descriptor: int) -> None:
 
 def why_blocked(name: str) -> str:
     """Return why a step must be left out of this attempt; empty where it need not be."""
-    return f"no answer within {_blocked[name]:g} s" if name in _blocked else ""
+    return _("no answer within %(limit)g s", limit=_blocked[name]) if name in _blocked else ""
 
 
 def was_done(name: str) -> bool:

@@ -10,6 +10,7 @@ process that sets no locale. In English the text stays as it was, to the letter.
 
 from __future__ import annotations
 
+from .errors import ResilienceError
 from .messages import _, join
 
 PHRASES = (
@@ -64,5 +65,7 @@ def system_message(text: str) -> str:
 
 
 def reason(error: Exception) -> str:
-    """Return why the system or a library refused something; the system's own text translates."""
+    """Return why the system, a library or the engine refused something; the text translates."""
+    if isinstance(error, ResilienceError):
+        return error.message()
     return system_message(getattr(error, "strerror", None) or str(error))

@@ -99,7 +99,7 @@ def measurement(settings: MonitorSettings, history: History | None, now: float) 
             try:
                 before = history.amounts(result.key, now - forecast.CYCLE_DAYS * DAY, now)
             except ResilienceError as error:
-                problems.append(str(error))
+                problems.append(error.message())
                 break
             results[index] = _with_forecasts(result, target, before, now, settings.forecast_days)
     tree, fits, tiers = None, None, dict[str, tier_usage.TierUsage]()
@@ -110,7 +110,7 @@ def measurement(settings: MonitorSettings, history: History | None, now: float) 
             try:
                 tiers = tier_usage.tier_usages(result, settings.tiers, history, now)
             except ResilienceError as error:
-                problems.append(str(error))
+                problems.append(error.message())
     return DiskMeasurement(results, tree, fits, monitored, now, problems, tiers)
 
 

@@ -19,6 +19,7 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import NamedTuple
 
 from ..common.errors import ResilienceError
+from ..common.messages import _
 
 MOUNTINFO = "/proc/self/mountinfo"
 FSTAB = "/etc/fstab"
@@ -95,10 +96,10 @@ def mount_table(path: str = MOUNTINFO) -> list[Mount]:
             return parse(file)
     except (OSError, IndexError) as error:
         raise ResilienceError(
-            f"the table of mounts cannot be read: {error}",
+            _("the table of mounts cannot be read: %(why)s", why=str(error)),
             option="mountinfo",
             value=path,
-            remedy="run on Linux with /proc mounted",
+            remedy=_("run on Linux with /proc mounted"),
         ) from error
 
 

@@ -19,6 +19,8 @@ from ..common.errors import ResilienceError
 from ..common.files import replace_file
 from ..common.language import translations
 from ..common.mask import mask
+from ..common.messages import _
+from ..common.system_errors import reason
 from ..pages import junit, render_html
 
 FILES = ("report.json", "report.html", "junit.xml")
@@ -41,7 +43,7 @@ def write(
     Returns:
         A text for each that could not be written. The others are.
     """
-    problems = []
+    problems: list[str] = []
     page = {"title": socket.gethostname(), "drill": dict(result), "history": list(past)}
     contents: dict[str, Callable[[], str]] = {
         "report.json": lambda: json.dumps(result, indent=1, ensure_ascii=False) + "\n",
@@ -52,9 +54,9 @@ def write(
         try:
             _write_file(folder, name, content())
         except ImportError:
-            problems.append(f"{name} was not written: install python3-jinja2")
+            problems.append(_("%(name)s was not written: install python3-jinja2", name=name))
         except (OSError, ResilienceError) as error:
-            problems.append(f"{name} was not written: {error}")
+            problems.append(_("%(name)s was not written: %(why)s", name=name, why=reason(error)))
     return problems
 
 

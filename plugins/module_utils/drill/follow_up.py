@@ -73,7 +73,7 @@ def follow(settings: RestoreSettings, result: Mapping[str, Any]) -> list[str]:
         try:
             problems.extend(part() or ())
         except ResilienceError as error:
-            problems.append(str(error))
+            problems.append(error.message())
 
     with open_history(settings.state_dir, problems) as history:
         attempt(lambda: _record(history, result))

@@ -18,6 +18,7 @@ from typing import Any
 from ..common import json_text, run_steps
 from ..common.errors import ResilienceError
 from ..common.files import replace_json
+from ..common.messages import _, join
 from ..common.system_errors import reason
 from ..history.history import History
 from .alerts import AlertState, states_from
@@ -48,12 +49,21 @@ class AlertStore:
         if history is not None:
             try:
                 self._content = history.document(self.name)
-            except (ResilienceError, ValueError) as error:
+            except ResilienceError as error:
+                self.problems.append(error.message())
+            except ValueError as error:
                 self.problems.append(str(error))
         why = run_steps.why_blocked(STEP)
         self._second_place = not why
         if why:
-            self.problems.append(f"{fallback_dir} is not used in this run: {why} [{STEP}]")
+            self.problems.append(
+                _(
+                    "%(folder)s is not used in this run: %(why)s [%(option)s]",
+                    folder=fallback_dir,
+                    why=why,
+                    option=STEP,
+                )
+            )
         with contextlib.suppress(OSError, ValueError, TypeError):
             second = self._second()
             # A count and not the time says which is newer: clocks go back.
@@ -113,7 +123,7 @@ class AlertStore:
             try:
                 self.history.set_document(self.name, content)
             except ResilienceError as error:
-                problem = str(error)
+                problem = error.message()
             else:
                 self._remove_second()
                 return
@@ -124,7 +134,8 @@ class AlertStore:
                 os.makedirs(os.path.dirname(self.path), mode=0o700, exist_ok=True)
                 replace_json(self.path, content)
         except OSError as error:
-            problem = f"{self.path} cannot be written: {reason(error)}; {problem}"
+            written = _("%(path)s cannot be written: %(why)s", path=self.path, why=reason(error))
+            problem = join([written, problem], "; ")
         if problem and problem not in self.problems:
             self.problems.append(problem)
 

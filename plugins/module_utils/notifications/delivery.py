@@ -21,6 +21,7 @@ from typing import Any
 from ..common import process
 from ..common.errors import ResilienceError
 from ..common.mask import mask
+from ..common.messages import _, from_form
 from .outbox import DeliveryOutcome
 
 # What a ping says (healthchecks.io, "Pinging API"): appended to the path of its address.
@@ -55,6 +56,11 @@ def service_name(address: str) -> str:
     return f"{address.partition('://')[0]}://"
 
 
+def _problem(printed: Any) -> str:
+    """Return what the worker printed of a problem: a text, or the form of a message."""
+    return from_form(printed, str(printed))
+
+
 def deliver(
     parcels: Mapping[str, Sequence[Parcel]],
     addresses: Mapping[str, str],
@@ -85,12 +91,12 @@ def deliver(
         found = {}
         for number, parcel in enumerate(own):
             line = outcomes.get(number) or {
-                "problem": problem or f"no answer within {time_limit:g} s",
+                "problem": problem or _("no answer within %(limit)g s", limit=time_limit),
                 # A worker that never ran has tried nothing, and will not next time either.
                 "tried": number in begun or not begun,
             }
             outcome = DeliveryOutcome(
-                line["problem"], line.get("tried", True), line.get("retry_after", 0.0)
+                _problem(line["problem"]), line.get("tried", True), line.get("retry_after", 0.0)
             )
             found.update(dict.fromkeys(parcel.ids, outcome))
         return found
@@ -120,8 +126,8 @@ def ping(address: str, action: str, body: str = "", *, time_limit: float = 20) -
     }
     lines, problem = _run_worker(work, time_limit)
     for line in lines:
-        return line["problem"] or None
-    return problem or f"no answer within {time_limit:g} s"
+        return _problem(line["problem"]) or None
+    return problem or _("no answer within %(limit)g s", limit=time_limit)
 
 
 def _run_worker(work: Mapping[str, Any], time_limit: float) -> tuple[list[dict[str, Any]], str]:
@@ -139,7 +145,7 @@ def _run_worker(work: Mapping[str, Any], time_limit: float) -> tuple[list[dict[s
             cwd="/",
         )
     except ResilienceError as error:
-        return [], str(error)
+        return [], error.message()
     lines = []
     for text in outcome.output.splitlines():
         try:
@@ -150,5 +156,5 @@ def _run_worker(work: Mapping[str, Any], time_limit: float) -> tuple[list[dict[s
             lines.append(line)
     if outcome.code != 0 and not outcome.timed_out:
         errors = outcome.errors.strip().splitlines() or [outcome.ending()]
-        return lines, f"the worker failed: {errors[-1]}"
+        return lines, _("the worker failed: %(why)s", why=errors[-1])
     return lines, ""

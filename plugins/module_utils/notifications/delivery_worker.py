@@ -25,7 +25,9 @@ import urllib.parse
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+from ..common.messages import _, to_form
 from ..common.safe_text import one_line
+from ..common.system_errors import system_message
 
 PING_TRIES = 3
 PING_SECONDS = 5
@@ -41,7 +43,9 @@ BODY_BYTES, BODY_SECONDS = 1 << 16, 5.0
 MARGIN = 0.5
 
 
-def _print_line(**values: object) -> None:
+def _print_line(**values: Any) -> None:
+    if "problem" in values:
+        values["problem"] = to_form(values["problem"])
     sys.stdout.write(json.dumps(values) + "\n")
     sys.stdout.flush()
 
@@ -165,7 +169,7 @@ class _Service:
         logger.propagate = False
         self._sender = apprise.Apprise()
         added = self._sender.add(address)
-        self.problem = "" if added else "Apprise does not understand the address"
+        self.problem = "" if added else _("Apprise does not understand the address")
         # An address may name its own limits (`rto`, `cto`).
         given = urllib.parse.parse_qs(urllib.parse.urlsplit(address).query)
         self._limits = {"rto": "socket_read_timeout", "cto": "socket_connect_timeout"}
@@ -191,10 +195,13 @@ class _Service:
             body_format=self._apprise.NotifyFormat.TEXT,
         )
         if self.responses.redirected:
-            return f"answered {self.responses.statuses[-1]}: the address has moved"
+            return _(
+                "answered %(status)d: the address has moved",
+                status=self.responses.statuses[-1],
+            )
         if arrived:
             return ""
-        return "; ".join(self._log.lines) or "Apprise could not deliver it"
+        return "; ".join(self._log.lines) or _("Apprise could not deliver it")
 
 
 def _send_all(parcels: Sequence[Mapping[str, Any]], address: str, time_limit: float) -> None:
@@ -203,9 +210,9 @@ def _send_all(parcels: Sequence[Mapping[str, Any]], address: str, time_limit: fl
     try:
         service = _Service(address, deadline)
     except ImportError as error:
-        problem = f"{error} - install apprise (Debian: apt install apprise)"
+        missing = _("%(why)s - install apprise (Debian: apt install apprise)", why=str(error))
         for parcel in parcels:
-            _print_line(number=parcel["number"], problem=problem)
+            _print_line(number=parcel["number"], problem=missing)
         return
     if service.problem:
         for parcel in parcels:
@@ -223,7 +230,7 @@ def _send_all(parcels: Sequence[Mapping[str, Any]], address: str, time_limit: fl
             service_wait = max(0.0, service_pause - time.monotonic())
             wait = max(service_wait, retry_pause - time.monotonic())
             if wait >= service.left():
-                late = {"problem": "there was no time left to try it", "tried": False}
+                late = {"problem": _("there was no time left to try it"), "tried": False}
                 failed.setdefault(number, late)["retry_after"] = service_wait
                 continue
             time.sleep(wait)
@@ -280,13 +287,13 @@ def _ping(address: str, path: str, body: str) -> None:
             status = _post(address, path, body)
         except (OSError, ValueError, http.client.HTTPException) as error:
             # A server that answers with no HTTP is quoted in it.
-            problem = one_line(error, 200)
+            problem = system_message(one_line(error, 200))
             continue
         # A switch that moved (3xx) has not counted the ping either.
         if 200 <= status < 300:
             _print_line(problem="")
             return
-        problem = f"answered {status}"
+        problem = _("answered %(status)d", status=status)
     _print_line(problem=problem)
 
 

@@ -13,6 +13,7 @@ from typing import NamedTuple
 
 from ..common.errors import ResilienceError
 from ..common.files import replace_file
+from ..common.messages import _
 from ..common.system_errors import reason
 
 
@@ -66,7 +67,7 @@ def write_or_report(path: str, gauges: Callable[[], Sequence[Gauge]], problems: 
         try:
             write(path, gauges())
         except ResilienceError as error:
-            problems.append(str(error))
+            problems.append(error.message())
 
 
 def write(path: str, gauges: Iterable[Gauge]) -> None:
@@ -83,10 +84,10 @@ def write(path: str, gauges: Iterable[Gauge]) -> None:
         import prometheus_client  # a host may lack it
     except ImportError as error:
         raise ResilienceError(
-            f"the metrics cannot be written: {error}",
+            _("the metrics cannot be written: %(why)s", why=str(error)),
             option="metrics_file",
             value=path,
-            remedy="install prometheus_client (Debian: apt install python3-prometheus-client)",
+            remedy=_("install prometheus_client (Debian: apt install python3-prometheus-client)"),
         ) from error
     registry = prometheus_client.CollectorRegistry()
     families: dict[str, prometheus_client.Gauge] = {}
@@ -106,10 +107,10 @@ def write(path: str, gauges: Iterable[Gauge]) -> None:
         replace_file(path, content, mode=0o644)  # node_exporter runs as another user
     except OSError as error:
         raise ResilienceError(
-            f"the metrics cannot be written: {reason(error)}",
+            _("the metrics cannot be written: %(why)s", why=reason(error)),
             option="metrics_file",
             value=path,
-            remedy="name a file in the folder of node_exporter's textfile collector",
+            remedy=_("name a file in the folder of node_exporter's textfile collector"),
         ) from error
 
 

@@ -7,6 +7,7 @@
 from __future__ import annotations
 
 from ..common import run_steps
+from ..common.messages import _
 from . import channel
 
 # Seconds for all tries of one ping.
@@ -29,4 +30,10 @@ def ping_or_report(address: str, action: str, body: str, problems: list[str]) ->
         with run_steps.step("ping_url", TIME_LIMIT):
             why = channel.load("delivery").ping(address, action, body, time_limit=TIME_LIMIT)
     if why:
-        problems.append(f"the dead man's switch could not be pinged ({action}): {why}")
+        problems.append(
+            _(
+                "the dead man's switch could not be pinged (%(action)s): %(why)s",
+                action=action,
+                why=why,
+            )
+        )

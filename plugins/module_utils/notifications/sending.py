@@ -13,6 +13,7 @@ from collections.abc import Mapping, Sequence
 
 from ..common.levels import OK
 from ..common.mask import mask
+from ..common.messages import _
 from . import alerts, delivery, outbox
 from .alert_store import AlertStore
 from .alerts import AlertState, Notification
@@ -157,19 +158,29 @@ def _problems(
             addresses[message.service],
             outcomes[message.id].problem
             if message.id in outcomes
-            else "the service demands a wait",
+            else _("the service demands a wait"),
         )
         for message in kept
     )
     return [
         *(
-            f"{count} not delivered to {delivery.service_name(address)}, kept for the next run:"
-            f" {why}"
+            _(
+                "%(count)d not delivered to %(service)s, kept for the next run: %(why)s",
+                count=count,
+                service=delivery.service_name(address),
+                why=why,
+            )
             for (address, why), count in counts.items()
         ),
         *(
-            f"{len(messages)} given up after {messages[0].tries} runs, not delivered to"
-            f" {delivery.service_name(addresses[service])}, the worst: {messages[0].title}"
+            _(
+                "%(count)d given up after %(tries)d runs, not delivered to %(service)s, the worst:"
+                " %(title)s",
+                count=len(messages),
+                tries=messages[0].tries,
+                service=delivery.service_name(addresses[service]),
+                title=messages[0].title,
+            )
             for service, messages in outbox.by_service(given_up).items()
         ),
     ]

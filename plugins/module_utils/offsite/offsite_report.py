@@ -61,7 +61,7 @@ def report(settings: OffsiteSettings, results: Sequence[SyncResult]) -> list[str
                 try:
                     history.add_event(_event(result, moment))
                 except ResilienceError as error:
-                    problems.append(str(error))
+                    problems.append(error.message())
         if len(known) == len(results):
             # While another sync runs, the state is not known.
             outcome = notify.notify(
@@ -105,7 +105,7 @@ def record_verifications(
             try:
                 history.add_event(Event(STAGE, "verify", moment, level, data))
             except ResilienceError as error:
-                problems.append(str(error))
+                problems.append(error.message())
         conditions = [_verified(one, catalogue) for one in verifications]
         outcome = notify.notify(VERIFICATION, conditions, settings, history, catalogue, now=moment)
         problems += outcome.problems

@@ -226,11 +226,13 @@ def _body(output: bytes, root: str) -> bytes:
     body = rest if begins else output
     if body != b"end\0" and not body.endswith(LIST_END):
         raise ResilienceError(
-            "the server's answer is not whole",
+            _("the server's answer is not whole"),
             option="server",
             value=root,
-            remedy="make sure that the account's shell prints nothing of its own, that "
-            "mode of the destination is what the server is set up for, and try again",
+            remedy=_(
+                "make sure that the account's shell prints nothing of its own, that "
+                "mode of the destination is what the server is set up for, and try again"
+            ),
         )
     return body[: -len(LIST_END)]
 
@@ -265,10 +267,10 @@ def parse(
     short, fingerprint = _summary(body)
     if b"closed" in short:
         raise ResilienceError(
-            "the folder on the server cannot be entered",
+            _("the folder on the server cannot be entered"),
             option="server_path",
             value=root,
-            remedy="let the account own it",
+            remedy=_("let the account own it"),
         )
     tree = inventory.Inventory(root, [], tuple(tiers))
     version: str | None = None
@@ -404,10 +406,10 @@ def _parse_entry(rest: str, root: str, *, whole: bool) -> tuple[str, _Entry]:
         return path, _Entry(letter, _whole(size), time_of(moment), _whole(inode), time_of(change))
     except ValueError as error:
         raise ResilienceError(
-            "the server's answer cannot be read",
+            _("the server's answer cannot be read"),
             option="server",
             value=root,
-            remedy="install GNU findutils there",
+            remedy=_("install GNU findutils there"),
         ) from error
 
 

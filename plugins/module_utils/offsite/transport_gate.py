@@ -112,10 +112,10 @@ class GateTransport(AccountTransport):
         remote = super().list_backups(tiers, pattern, known)
         if remote.gate is None:
             raise ResilienceError(
-                "the server's answer is not the gate's",
+                _("the server's answer is not the gate's"),
                 option="server",
                 value=str(self),
-                remedy="set up the server's part, or mode: account",
+                remedy=_("set up the server's part, or mode: account"),
             )
         self._takes_packed = remote.takes_packed
         return remote
@@ -168,7 +168,7 @@ class GateTransport(AccountTransport):
             repaired = tuple(map(str, result.get("repaired", ())))
         except (ValueError, KeyError, TypeError, RecursionError) as error:
             raise ResilienceError(
-                "the server's answer cannot be read", option="server", value=str(self)
+                _("the server's answer cannot be read"), option="server", value=str(self)
             ) from error
         moved = Transfer(0, removed=tuple(Item(str(path), 0) for path in aside))
         return FinishResult(moved, refused, not_placed, rejected, repaired)

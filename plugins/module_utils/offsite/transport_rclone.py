@@ -338,7 +338,7 @@ class RcloneTransport:
             entries = json_text.loads(done.output or "[]")
         except ValueError as error:
             raise ResilienceError(
-                "rclone's answer cannot be read", option="rclone_remote", value=str(self)
+                _("rclone's answer cannot be read"), option="rclone_remote", value=str(self)
             ) from error
         return [entry for entry in entries if isinstance(entry, dict) and "Name" in entry]
 
@@ -416,10 +416,10 @@ def _listing(names: Sequence[str]) -> Iterator[str]:
     for name in names:
         if "\n" in name or "\r" in name:
             raise ResilienceError(
-                "rclone cannot be given a name with a line break",
+                _("rclone cannot be given a name with a line break"),
                 option="pattern",
                 value=inventory.readable(name),
-                remedy="rename the file, or let the pattern not match it",
+                remedy=_("rename the file, or let the pattern not match it"),
             )
     with tempfile.NamedTemporaryFile(prefix="chefwell-names-") as file:
         file.write(b"".join(os.fsencode(name) + b"\n" for name in names))

@@ -13,6 +13,7 @@ from ..common.errors import ResilienceError
 from ..common.files import replace_file
 from ..common.language import translations
 from ..common.mask import mask
+from ..common.messages import _
 from ..common.system_errors import reason
 from ..history.history import History
 from ..notifications.notification_settings import StageSettings
@@ -50,9 +51,9 @@ def write_or_report(
         replace_file(path, mask(page), mode=mode, durable=False)
     except OSError as error:
         refused = ResilienceError(
-            f"the status page cannot be written: {reason(error)}",
+            _("the status page cannot be written: %(why)s", why=reason(error)),
             option="status_page",
             value=path,
-            remedy="name a file in a folder that exists and takes writes, or leave it empty",
+            remedy=_("name a file in a folder that exists and takes writes, or leave it empty"),
         )
-        problems.append(str(refused))
+        problems.append(refused.message())

@@ -49,7 +49,7 @@ def host_status(settings: StageSettings, history: History | None, now: float) ->
         try:
             parts = _parts(settings, history, now)
         except ResilienceError as error:
-            problem = str(error)
+            problem = error.message()
     status = {
         "version": VERSION,
         "host": settings.named_host,

@@ -179,7 +179,7 @@ def _postgres(need: Mapping[str, Any], family: str) -> Problem | None:
     try:
         postgres.find_binaries(bin_dir=need["bin_dir"] or None)
     except ResilienceError as error:
-        return Problem(str(error))
+        return Problem(error.message())
     return None
 
 

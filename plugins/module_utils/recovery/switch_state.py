@@ -142,6 +142,9 @@ def ending(settings: RecoverySettings, tenant: str = "") -> dict[str, Any]:
         state["unfinished"] = record is not None and not record.finished
         if record is not None and state["unfinished"]:
             state["can_resume"] = can_be_resumed(target, record)
+    except ResilienceError as error:
+        state["unknown"] = error.message()
+        return state
     except Exception as error:  # whatever fails, people must see that nothing is known
         state["unknown"] = error_line(error, 400)
         return state

@@ -97,10 +97,10 @@ class Store:
         self.quarantine = os.path.join(self.state_dir, "quarantine")
         if not os.path.isabs(self.root) or not os.path.isdir(self.root):
             raise WrongCopy(
-                "the folder of the copy is not there",
+                _("the folder of the copy is not there"),
                 option="root",
                 value=self.root,
-                remedy="mount its disk, or make it and let the account own it",
+                remedy=_("mount its disk, or make it and let the account own it"),
             )
         self._require_identity()
         try:
@@ -111,7 +111,7 @@ class Store:
                 _("the server's own folder cannot be made: %(why)s", why=reason(error)),
                 option="root",
                 value=self.state_dir,
-                remedy="let the account own the copy's folder, and make room there",
+                remedy=_("let the account own the copy's folder, and make room there"),
             ) from error
         self.alarms = AlarmStore(self.state_dir)
 
@@ -122,8 +122,10 @@ class Store:
                 _("the folder of the copy is not the one that was set up: its identity is missing"),
                 option="root",
                 value=self.root,
-                remedy="mount the copy's disk; after a move to another disk set the server's part "
-                "up again",
+                remedy=_(
+                    "mount the copy's disk; after a move to another disk set the server's part "
+                    "up again"
+                ),
             )
 
     def accepts(self, path: str) -> bool:
