@@ -165,7 +165,9 @@ def main(argv: Sequence[str] | None = None) -> int:
             return int(_part("command_test_message").print_test_messages(values, arguments.json))
         return command.run(values, arguments)
     except ResilienceError as error:
-        warn(f"{arguments.command}: {in_language(values, error.message())}")
+        # What programs read is English.
+        language = None if arguments.json else values
+        warn(f"{arguments.command}: {in_language(language, error.message())}")
         fail(command, given, str(error))
         return EXIT_UNKNOWN
     except OutputError as error:

@@ -180,7 +180,7 @@ def test_a_paused_staging_is_not_removed(kept: DockerHost) -> None:
         assert drill["verdict"] == "could_not_verify", drill
         assert "does not respond" in drill["problem"] and "unpause" in drill["problem"], drill
         again = kept.command("setup-staging")
-        assert again.returncode == 3 and "does not respond" in again.stderr, again
+        assert again.returncode == 3 and "não responde" in again.stderr, again
     finally:
         engine.docker("unpause", SERVER)
     now = engine.docker("inspect", "--format", "{{.Id}} {{.State.StartedAt}}", SERVER)

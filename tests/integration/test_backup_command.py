@@ -81,6 +81,7 @@ class Tree:
         self.config: dict[str, Any] = {
             "backup_path": str(root / "backups"),
             "backup_tiers": ["daily"],
+            "language": "en",
             "bin_dir": BINARIES.bin_dir,
             "log_file": str(root / "log"),
             **{name: str(root) for name in ("work_dir", "state_dir")},

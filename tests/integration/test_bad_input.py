@@ -31,6 +31,7 @@ def staging(root: Path, **more: Any) -> dict[str, Any]:
         "state_dir": str(root / "state"),
         "backup_path": str(root / "backups"),
         "log_file": str(root / "log"),
+        "language": "en",
         **more,
     }
 

@@ -120,7 +120,8 @@ def back_up(
         backup = tmp_path / "shop.dump.gz"
         config = tmp_path / "staging.json"
         places = {name: str(tmp_path) for name in ("work_dir", "state_dir", "backup_path")}
-        config.write_text(json.dumps({**places, "log_file": str(tmp_path / "log")}))
+        values = {**places, "language": "en", "log_file": str(tmp_path / "log")}
+        config.write_text(json.dumps(values))
         pg_dump = server.binaries.path("pg_dump")
         command = before + line.format(pg_dump=pg_dump, more=more, to=f"'{text}'")
         arguments = ["backup-manifest", "--config", str(config), "--backup", str(backup)]

@@ -113,7 +113,7 @@ def test_the_commands_of_the_document(host: HostCopy) -> None:
         elif "--nagios" in command:
             assert re.match(r"DISK (OK|WARNING|CRITICAL) - .+ \| .+B;\d+;\d+;0;\d+", done.stdout)
         elif "--check" in command:
-            assert done.stdout == "the configuration is right\n"
+            assert done.stdout == "a configuração está correta\n"
         else:
             assert "level=" in done.stdout or "CHEFWELL - DISK SPACE MONITOR" in done.stdout
 

@@ -180,8 +180,8 @@ def test_converges_syncs_verifies_and_rolls_back(
     reported = host.log.read_text().splitlines()[before:]
     assert manual.stdout.splitlines() == reported
     assert all(re.match(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\S* ", entry) for entry in reported)
-    sends = [entry.split(" ", 1)[1] for entry in reported if " send " in entry]
-    assert sends == [f"send {new}"] * 3
+    sends = [entry.split(" ", 1)[1] for entry in reported if " envia " in entry]
+    assert sends == [f"envia {new}"] * 3
 
     # As cron runs it: the output goes to the log, and each line is there once.
     (cron,) = re.findall(r"^0 4 \* \* \* (.*)$", crontab(), re.MULTILINE)
@@ -189,14 +189,14 @@ def test_converges_syncs_verifies_and_rolls_back(
     subprocess.run(["sh", "-c", cron], check=True, env={})
     reported = host.log.read_text().splitlines()[before:]
     # Start, ending and counts of each, and what is weaker with rclone.
-    assert sum(" weaker: " in entry for entry in reported) == 2
-    assert len(reported) == 3 * 3 + 2 and reported[0].endswith(" start")
+    assert sum(" garantia menor: " in entry for entry in reported) == 2
+    assert len(reported) == 3 * 3 + 2 and reported[0].endswith(" início")
 
     page = host.command("verify-offsite-backups")
     assert page.returncode == 0, page.stdout + page.stderr
     assert page.stdout.count("Daily: 2 backups") == 6
     listed = host.command("sync-backups-offsite", "--dry-run")
-    assert listed.returncode == 0 and "0 files" in listed.stdout
+    assert listed.returncode == 0 and "0 arquivos" in listed.stdout
 
     copies = {copy: contents(copy) for copy in (server.backups, second, third)}
     local = {**plain, new: (host.backups / new).read_bytes()}

@@ -257,12 +257,12 @@ def test_a_backup_is_made_with_its_manifest(host: PlayHost, bed: Testbed, tmp_pa
     nowhere = host.command(
         "backup-manifest", "--backup", str(backup), "--dsn", "host=/nowhere dbname=x", "--", *lone
     )
-    assert nowhere.returncode == 1 and "cannot be read for the manifest" in nowhere.stderr
+    assert nowhere.returncode == 1 and "não pode ser lido para o manifesto" in nowhere.stderr
     assert backup.read_text() == "ran without\n" and not beside.exists()
     failed = host.command(
         "backup-manifest", "--backup", str(backup), "--dsn", dsn, "--", "/bin/sh", "-c", "exit 7"
     )
-    assert failed.returncode == 2 and "ended with 7" in failed.stderr and not beside.exists()
+    assert failed.returncode == 2 and "terminou com 7" in failed.stderr and not beside.exists()
 
 
 def test_a_damaged_backup_fails_the_drill_and_the_play(host: PlayHost, tmp_path: Path) -> None:

@@ -87,7 +87,7 @@ def _run(settings: RestoreSettings, arguments: argparse.Namespace) -> int:
         return _perform(settings, recovery_settings, arguments, outcome)
     except ResilienceError as error:
         failed = True
-        warn(f"{NAME}: {in_language(settings, error.message())}")
+        warn(f"{NAME}: {in_language(None if arguments.json else settings, error.message())}")
     except OutputError:
         raise
     except KeyboardInterrupt:
