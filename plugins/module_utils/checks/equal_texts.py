@@ -15,8 +15,9 @@ from collections.abc import Sequence
 
 from ..common.messages import Message, join, ngettext
 
-# Up to so many texts are shown as they are.
+# Up to so many texts are shown as they are, unless one is longer than so many characters.
 MOST_NAMED = 5
+SHORT = 160
 # So much of a text is compared: a long one was cut where the names in it let it be.
 COMPARED = 240
 # The first part of a dotted name: the schema in `tenant_x.orders`.
@@ -75,7 +76,7 @@ def grouped(texts: Sequence[str], subjects: Sequence[str] = ()) -> list[EqualTex
         texts: findings or errors.
         subjects: what each is about, as in `Finding`.
     """
-    if len(texts) <= MOST_NAMED:
+    if len(texts) <= MOST_NAMED and all(len(text) <= SHORT for text in texts):
         return [EqualTexts(text, 1) for text in texts]
     kinds: dict[str, list[tuple[str, list[str]]]] = {}
     for number, text in enumerate(texts):

@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import dataclasses
 import gettext
-import math
 import os
 from typing import Any
 
@@ -25,6 +24,7 @@ from ..common.messages import translate, translate_result
 from ..common.safe_text import clean_all
 from ..common.zip_equal import zip_equal
 from . import (
+    html_figures,
     render_drill,
     render_history,
     render_inventory,
@@ -51,8 +51,6 @@ MOST_FINDINGS = 30
 OPEN_FINDINGS = 5
 # The most findings of one check under "Needs attention"; the check has all of them.
 NAMED_FINDINGS = 3
-# Distances between the ticks of a time axis, in seconds, as clocks have them.
-ROUND_SECONDS = (30, 60, 120, 300, 600, 1800, 3600, 7200, 21600, 43200, 86400)
 
 
 def html_report(results: dict[str, Any], language: str) -> str:
@@ -183,11 +181,17 @@ def _offsite_part(
         AttentionItem("unknown", translations.gettext("Offsite copy not read in full"), problem)
         for problem in problems
     ]
+    by_kind: dict[str, list[str]] = {}
+    for difference in differences:
+        by_kind.setdefault(difference["kind"], []).append(difference["path"])
     findings += [
         AttentionItem(
-            "bad", translations.gettext("Offsite copy: %(kind)s") % difference, difference["path"]
+            "bad",
+            translations.gettext("Offsite copy: %(kind)s") % {"kind": kind},
+            "",
+            _first_lines(translations, paths),
         )
-        for difference in differences
+        for kind, paths in by_kind.items()
     ]
     if state != "ok" and not findings:
         findings.append(
@@ -206,6 +210,15 @@ def _offsite_part(
         "problems": problems,
         "by_digest": (verification.get("comparison") or {}).get("compared_by") == "sha256",
     }
+
+
+def _first_lines(translations: gettext.NullTranslations, lines: list[str]) -> tuple[str, ...]:
+    """Return the first few lines, and how many more there are."""
+    rest = len(lines) - NAMED_FINDINGS
+    if rest <= 0:
+        return tuple(lines)
+    more = translations.gettext("and %(count)d more") % {"count": rest}
+    return (*lines[:NAMED_FINDINGS], more)
 
 
 # --- drill ----------------------------------------------------------------------------------------
@@ -253,13 +266,15 @@ def _drill_part(
         "engine": restore.get("engine") or "?",
         "restore_seconds": restore.get("seconds"),
         "validation_seconds": drill.get("seconds"),
-        "errors": _equal_errors(translations, restore.get("errors") or []),
+        "errors": []
+        if render_drill.names_restore_errors(drill)
+        else _equal_errors(translations, restore.get("errors") or []),
         "harmless": _equal_errors(translations, restore.get("harmless") or []),
-        "objectives": _objectives(translations, drill),
+        "objectives": html_figures.objectives(translations, drill),
         "history": render_history.plots(
             translations, past, (drill.get("objectives") or {}).get("rto_seconds")
         ),
-        "phases": _phases(translations, render_drill.entries(drill, "phases")),
+        "phases": html_figures.phases(translations, render_drill.entries(drill, "phases")),
         "tenants": tenants,
         "totals": _totals(translations, drill, tenants),
         "featured": [_featured(schema) for schema in featured],
@@ -399,84 +414,6 @@ def _check_item(
     kinds = dict.fromkeys(str(one["id"]) for one in found)
     remedies = [translations.gettext(KINDS[kind].remedy) for kind in kinds if kind in KINDS]
     return AttentionItem(row["state"], title, "", tuple(lines), tuple(remedies))
-
-
-def _objectives(
-    translations: gettext.NullTranslations, drill: dict[str, Any]
-) -> list[dict[str, Any]]:
-    """Return both objectives; none where neither was measured and none is set."""
-    found = [_objective(translations, drill, key) for key in ("rto", "rpo")]
-    return found if any(one["limit"] or one["state"] != "unknown" for one in found) else []
-
-
-def _objective(
-    translations: gettext.NullTranslations, drill: dict[str, Any], key: str
-) -> dict[str, Any]:
-    tr = translations.gettext
-    measured = drill.get(f"{key}_seconds")
-    limit = (drill.get("objectives") or {}).get(f"{key}_seconds")
-    if measured is None:
-        state = "unknown"
-    elif limit is None:
-        state = "none"
-    else:
-        state = "ok" if measured <= limit else "bad"
-    longest = max(measured or 0, limit or 0) or 1
-    return {
-        "name": key.upper(),
-        "meaning": tr("from the start of a restore to a validated, serving system")
-        if key == "rto"
-        else tr("age of the newest restorable backup"),
-        "state": state,
-        "measured": quantity.duration(translations, measured),
-        "limit": None if limit is None else quantity.duration(translations, limit),
-        "share": 100 * (measured or 0) / longest,
-        "limit_share": None if limit is None else 100 * limit / longest,
-    }
-
-
-def _step(span: float) -> float:
-    """Return a round distance between two ticks, so that about five of them fit."""
-    rough = max(span / 5, 0.001)  # a tick is a millisecond at least
-    if 20 < rough <= 86400:
-        return float(next(step for step in ROUND_SECONDS if step >= rough))
-    power = 10.0 ** math.floor(math.log10(rough))
-    return next(step * power for step in (1, 2, 5, 10) if step * power >= rough)
-
-
-def _phases(
-    translations: gettext.NullTranslations, phases: list[dict[str, Any]]
-) -> dict[str, Any] | None:
-    """Return the phases on a time axis; positions in percent of its length."""
-    known = [
-        (str(phase.get("name")), float(phase["started"]), float(phase["seconds"]))
-        for phase in phases
-        if phase.get("started") is not None and phase.get("seconds") is not None
-    ]
-    if not known:
-        return None
-    start = min(started for _name, started, _seconds in known)
-    end = max(started + seconds for _name, started, seconds in known)
-    span = max(end - start, 0.001)
-    step = _step(span)
-    longest = max(seconds for _name, _started, seconds in known)
-    return {
-        "span": span,
-        "ticks": [
-            {"at": 100 * step * number / span, "seconds": step * number}
-            for number in range(int(span / step + 1e-9) + 1)
-        ],
-        "bars": [
-            {
-                "name": render_titles.phase_title(translations, name),
-                "at": 100 * (started - start) / span,
-                "length": 100 * seconds / span,
-                "seconds": seconds,
-                "longest": seconds == longest,
-            }
-            for name, started, seconds in known
-        ],
-    }
 
 
 def _tenant(translations: gettext.NullTranslations, schema: dict[str, Any]) -> dict[str, Any]:
