@@ -175,7 +175,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         warn(f"{arguments.command}: {in_language(values, problem)}")
         return EXIT_UNKNOWN
     except KeyboardInterrupt:
-        warn(f"{arguments.command}: {in_language(values, _('stopped before the end'))}")
+        stopped = in_language(values, _("stopped before the end"))
+        warn(f"{arguments.command}: {stopped}")
         return EXIT_UNKNOWN
     except Exception as error:  # people get one line, not a traceback
         fail(command, given, warn_unforeseen(arguments.command, error))

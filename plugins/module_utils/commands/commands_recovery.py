@@ -93,7 +93,8 @@ def _run(settings: RestoreSettings, arguments: argparse.Namespace) -> int:
     except KeyboardInterrupt:
         interrupt.begin_cleanup()
         failed = True
-        warn(f"{NAME}: {in_language(settings, _('stopped before the end'))}")
+        stopped = in_language(settings, _("stopped before the end"))
+        warn(f"{NAME}: {stopped}")
     except Exception as error:  # no traceback hides which database serves
         failed = True
         warn_unforeseen(NAME, error)
