@@ -227,6 +227,10 @@ totals:
   description: The same over all schemas.
   returned: success
   type: dict
+called_schema:
+  description: The tenant of the first user; empty where nobody logs in.
+  returned: success
+  type: str
 api:
   description: Result of each call of the first user.
   returned: success

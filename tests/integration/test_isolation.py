@@ -108,6 +108,9 @@ def test_nothing_leaves_a_staging_without_a_sandbox(
     check = check_of(result)
     assert (result["verdict"], check["status"]) == ("passed", "passed"), result
     assert "none led beyond this host" in check["evidence"], check
+    # No tenant is named for the report, so it shows one whose user logged in.
+    assert result["featured_schema"] in {user["schema"] for user in bed.record["users"]}
+    assert [call["id"] for call in result["api"]][:2] == ["login", "products"]
     assert "weaker than a closed network" in check["evidence"], check
     assert "JWT_SECRET, MAIL_ENABLED" in check["evidence"], check
     assert "no-value-is-shown" not in str(result)

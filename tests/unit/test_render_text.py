@@ -278,10 +278,14 @@ def test_a_restore_error_is_listed_and_is_no_pass() -> None:
 
 def test_of_many_restore_errors_some_are_listed_and_the_rest_counted() -> None:
     drill = page_data.drill()
-    drill["restore"]["errors"] = [f"error {number}" for number in range(80)]
+    letters = "abcdefghijklmnopqrst"
+    drill["restore"]["errors"] = [f"error {one}{two}" for one in "abcd" for two in letters]
     text = validation(drill)
-    assert "❌ ERROS DA RESTAURAÇÃO (80):\n   - error 0\n" in text
-    assert "   - error 4\n   - e mais 75\n" in text and "error 5" not in text
+    assert "❌ ERROS DA RESTAURAÇÃO (80):\n   - error aa\n" in text
+    assert "   - error ae\n   - e mais 75\n" in text and "error af" not in text
+    # What differs in numbers alone is of one kind.
+    drill["restore"]["errors"] = [f"error {number}" for number in range(80)]
+    assert "   - error 0; do mesmo tipo: mais 79\n" in validation(drill)
 
 
 def test_a_pass_without_a_passed_check_verified_nothing() -> None:

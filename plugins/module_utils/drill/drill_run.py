@@ -230,7 +230,9 @@ class DrillRun:
                 for schema in validation.get("schemas", [])
             ],
             "totals": validation.get("totals", {}),
-            "featured_schema": settings.featured_schema or self._first_tenant(),
+            "featured_schema": settings.featured_schema
+            or validation.get("called_schema")
+            or self._first_tenant(),
             "api": validation.get("api", []),
             "backend_log": self.backend_log,
             "checks": made,

@@ -37,12 +37,13 @@ def validate_restore(
         expected: what must be there.
         settings: what to check beyond that.
         api: the backend; None skips its checks, which are shown as skipped.
-        featured_schema: the tenant whose calls are reported one by one.
+        featured_schema: the tenant whose calls are reported one by one; the first tenant that was
+            called where this one was not.
         progress: called with the title of each check.
 
     Returns:
         `checks` (dicts of `CheckResult`), `passed`, `failed`, `skipped`, `confidence`, `schemas`,
-        `totals`, `api` (the featured tenant's calls) and `seconds`.
+        `totals`, `api` (the calls of one tenant, `called_schema`) and `seconds`.
 
     Raises:
         ResilienceError: the database cannot be connected to.
@@ -57,6 +58,8 @@ def validate_restore(
         if progress:
             progress("API")
         api_results, calls = api_probe.probe(api, _rows(report.schemas))
+    called = sorted({call.schema for call in calls})
+    shown = featured_schema if featured_schema in called else next(iter(called), "")
     results = [
         *report.checks,
         *(checks.without_ignored(result, settings.ignore) for result in api_results),
@@ -66,10 +69,11 @@ def validate_restore(
         **checks.tally(results),
         "schemas": report.schemas,
         "totals": report.totals,
+        "called_schema": shown,
         "api": [
             _call(step, call)
             for call in calls
-            if call.schema == featured_schema and api
+            if call.schema == shown and api
             for step in api.steps
             if step["id"] == call.id
         ],
