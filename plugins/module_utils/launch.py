@@ -27,7 +27,9 @@ def supervised(package: str, name: str) -> NoReturn:
     code = end.code
     if code is None:
         code = importlib.import_module(f"{package}.{name}").unfinished(end.problem)
-    raise SystemExit(supervisor.leave(code))
+    # The work is done: a signal that still comes must not change the exit code.
+    importlib.import_module(f"{package}.common.interrupt").ignore()
+    raise SystemExit(code)
 
 
 def in_utf_8() -> None:

@@ -23,45 +23,12 @@ author:
   - chefwell.resilience contributors (@chefwell)
 extends_documentation_fragment:
   - chefwell.resilience.attributes.writes
+  - chefwell.resilience.installing.crontab
 options:
-  entries:
+  cron_entries:
     description:
       - Entries of the crontab.
-    type: list
-    elements: dict
     required: true
-    suboptions:
-      name:
-        description:
-          - Name of the entry, in the comment above it.
-        type: str
-        required: true
-      job:
-        description:
-          - Command that it runs. Its first word is a path, which identifies the line.
-        type: str
-        required: true
-      minute:
-        description:
-          - Minute field.
-        type: str
-        default: "*"
-      hour:
-        description:
-          - Hour field.
-        type: str
-        default: "*"
-      weekday:
-        description:
-          - Field of the day of the week.
-        type: str
-        default: "*"
-      state:
-        description:
-          - Whether the entry exists. On a host without cron there is none to remove.
-        type: str
-        choices: [present, absent]
-        default: present
   user:
     description:
       - User whose crontab it is. By default that of the user who runs this.
@@ -71,7 +38,7 @@ options:
 EXAMPLES = r"""
 - name: Run the monitor from cron
   chefwell.resilience.cron_entry:
-    entries:
+    cron_entries:
       - name: chefwell.resilience disk monitor
         minute: "0"
         hour: "*/6"
@@ -94,13 +61,13 @@ def main() -> None:
     """Run the module."""
     module = AnsibleModule(
         argument_spec={
-            "entries": {**crontab_program.ENTRIES_SPEC, "required": True},
+            "cron_entries": {**crontab_program.ENTRIES_SPEC, "required": True},
             "user": {"type": "str"},
         },
         supports_check_mode=True,
     )
     user = module.params["user"]
-    before, after = crontab_program.pending(module, module.params["entries"], user)
+    before, after = crontab_program.pending(module, module.params["cron_entries"], user)
     if after != before and not module.check_mode:
         crontab_program.write(module, after, user)
     module.exit_json(

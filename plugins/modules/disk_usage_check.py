@@ -397,18 +397,16 @@ fits:
     nights: 120
 """
 
-import contextlib
-import time
-
 from ansible.module_utils.basic import AnsibleModule
 
+from ..module_utils.common import separate_call
 from ..module_utils.common.errors import ResilienceError
 from ..module_utils.common.levels import reaches
-from ..module_utils.common.settings import parse
 from ..module_utils.disk import disk_check
 from ..module_utils.disk.backup_fit import RETENTION
-from ..module_utils.disk.disk_settings import MonitorSettings
-from ..module_utils.history import history
+
+# Seconds for a whole measurement; those of each filesystem are an option.
+TIME_LIMIT = 900.0
 
 
 def thresholds(with_default: bool) -> dict[str, dict[str, object]]:
@@ -466,18 +464,14 @@ def main() -> None:
     # Unlike the monitor on a host, a task measures the backup tree only where it names one.
     options.setdefault("backup_path", "")
     try:
-        with contextlib.ExitStack() as stack:
-            stored = None
-            if state_dir:
-                stored = stack.enter_context(history.History(state_dir, read_only=True))
-            settings = parse(options, MonitorSettings)
-            measured = disk_check.measurement(settings, stored, time.time())
+        found = separate_call.value(
+            disk_check.values, options, state_dir or "", time_limit=TIME_LIMIT
+        )
     except ResilienceError as error:
         module.fail_json(msg=str(error))
-    found = measured.to_dict()
-    level, results = found["level"], measured.results
-    if any(reaches(result.level, fail_on) for result in results):
-        reasons = [f"{result.path}: {result.reason}" for result in results if result.level != "ok"]
+    level, results = found["level"], found["targets"]
+    if any(reaches(result["level"], fail_on) for result in results):
+        reasons = [f"{one['path']}: {one['reason']}" for one in results if one["level"] != "ok"]
         module.fail_json(msg=f"the level is {level}: {'; '.join(reasons)}", changed=False, **found)
     module.exit_json(changed=False, **found)
 

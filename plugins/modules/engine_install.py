@@ -22,6 +22,7 @@ author:
   - chefwell.resilience contributors (@chefwell)
 extends_documentation_fragment:
   - chefwell.resilience.attributes.writes
+  - chefwell.resilience.installing.texts
 options:
   dest:
     description:
@@ -37,36 +38,6 @@ options:
   texts:
     description:
       - More files beside the engine.
-    type: list
-    elements: dict
-    default: []
-    suboptions:
-      path:
-        description:
-          - Where the file goes.
-        type: path
-        required: true
-      content:
-        description:
-          - Its content. It is in a diff unless O(texts[].mode) lets its owner alone read it.
-        type: str
-        required: true
-      mode:
-        description:
-          - Its permissions, such as C("0755").
-        type: str
-        required: true
-      keep:
-        description:
-          - Whether an existing file keeps its content.
-        type: bool
-        default: false
-      unless:
-        description:
-          - For a file that is made once and never again, a path that is there from the first time
-            on. Such a file is not made where its folder is missing. Empty for other files.
-        type: str
-        default: ""
   record:
     description:
       - The file that records what is installed. Where a path has changed since, what lies under the

@@ -81,12 +81,12 @@ removed:
 """
 
 import os
-import shutil
 from fnmatch import fnmatch
 from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.chefwell.resilience.plugins.module_utils.common import installed_record
+from ansible_collections.chefwell.resilience.plugins.module_utils.common.removal import remove_path
 from ansible_collections.chefwell.resilience.plugins.module_utils.common.system_errors import reason
 from ansible_collections.chefwell.resilience.plugins.module_utils.preflight import moved_folders
 
@@ -171,10 +171,7 @@ def main() -> None:
         empty = [] if stages else empty_folders(options, files)
         if not module.check_mode:
             for path in files:
-                if os.path.isdir(path) and not os.path.islink(path):
-                    shutil.rmtree(path)
-                else:
-                    os.unlink(path)
+                remove_path(path)
             for folder in empty:
                 os.rmdir(folder)
     except OSError as error:

@@ -23,6 +23,9 @@ description:
     short.
 author:
   - chefwell.resilience contributors (@chefwell)
+extends_documentation_fragment:
+  - chefwell.resilience.installing.crontab
+  - chefwell.resilience.installing.texts
 options:
   config_file:
     description:
@@ -92,75 +95,11 @@ options:
   texts:
     description:
       - More files of the stage.
-    type: list
-    elements: dict
-    default: []
-    suboptions:
-      path:
-        description:
-          - Where the file goes.
-        type: path
-        required: true
-      content:
-        description:
-          - Its content. It is in a diff unless O(texts[].mode) lets its owner alone read it.
-        type: str
-        required: true
-      mode:
-        description:
-          - Its permissions, such as C("0600").
-        type: str
-        required: true
-      keep:
-        description:
-          - Whether an existing file keeps its content.
-        type: bool
-        default: false
-      unless:
-        description:
-          - For a file that is made once and never again, a path that is there from the first time
-            on. Such a file is not made where its folder is missing. Empty for other files.
-        type: str
-        default: ""
-  cron:
+  cron_entries:
     description:
       - Entries of the crontab of the user who runs this, as M(chefwell.resilience.cron_entry) takes
         them.
-    type: list
-    elements: dict
     default: []
-    suboptions:
-      name:
-        description:
-          - Name of the entry, in the comment above it.
-        type: str
-        required: true
-      job:
-        description:
-          - Command that it runs. Its first word is a path, which identifies the line.
-        type: str
-        required: true
-      minute:
-        description:
-          - Minute field.
-        type: str
-        default: "*"
-      hour:
-        description:
-          - Hour field.
-        type: str
-        default: "*"
-      weekday:
-        description:
-          - Field of the day of the week.
-        type: str
-        default: "*"
-      state:
-        description:
-          - Whether the entry exists. On a host without cron there is none to remove.
-        type: str
-        choices: [present, absent]
-        default: present
 attributes:
   check_mode:
     description: Can run in check mode without changing the target.
@@ -354,7 +293,7 @@ def main() -> None:
             "logrotate_weeks": {"type": "int", "default": 12},
             "folders": {"type": "dict", "default": {}},
             "texts": install_files.TEXTS_SPEC,
-            "cron": {**crontab_program.ENTRIES_SPEC, "default": []},
+            "cron_entries": {**crontab_program.ENTRIES_SPEC, "default": []},
         },
         supports_check_mode=True,
     )
@@ -374,7 +313,9 @@ def main() -> None:
         if problem:
             module.fail_json(msg=problem)
         lines, scheduled = (
-            crontab_program.pending(module, options["cron"]) if options["cron"] else ([], [])
+            crontab_program.pending(module, options["cron_entries"])
+            if options["cron_entries"]
+            else ([], [])
         )
         if not module.check_mode:
             install_files.make_folders(made, options["folders"])

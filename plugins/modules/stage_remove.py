@@ -61,10 +61,10 @@ removed:
 
 import glob
 import os
-import shutil
 
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.chefwell.resilience.plugins.module_utils.common import installed_record
+from ansible_collections.chefwell.resilience.plugins.module_utils.common.removal import remove_path
 from ansible_collections.chefwell.resilience.plugins.module_utils.common.system_errors import reason
 
 
@@ -82,14 +82,6 @@ def _is_below(path: str, folder: str) -> bool:
     if path == folder or os.path.islink(folder) or not os.path.isdir(folder):
         return False
     return os.path.normpath(path).startswith(os.path.normpath(folder).rstrip("/") + "/")
-
-
-def remove(path: str) -> None:
-    """Remove a file, a link or a whole folder."""
-    if os.path.isdir(path) and not os.path.islink(path):
-        shutil.rmtree(path)
-    else:
-        os.unlink(path)
 
 
 def main() -> None:
@@ -119,7 +111,7 @@ def main() -> None:
     try:
         if not module.check_mode:
             for path in removed:
-                remove(path)
+                remove_path(path)
     except OSError as error:
         module.fail_json(
             msg=f"the stage cannot be removed: {reason(error)} [path={error.filename!r}]"

@@ -14,10 +14,10 @@ from pathlib import Path
 
 import pytest
 from ansible_collections.chefwell.resilience.plugins.module_utils.history.history import (
-    FILE,
     History,
     Sample,
 )
+from ansible_collections.chefwell.resilience.plugins.module_utils.history.history_file import FILE
 from support.fault_log import Fault
 from support.filesystems import Disks, fill, run
 from support.http_receiver import Receiver

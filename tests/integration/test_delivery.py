@@ -21,9 +21,11 @@ from ansible_collections.chefwell.resilience.plugins.module_utils.common.languag
     translations,
 )
 from ansible_collections.chefwell.resilience.plugins.module_utils.history.history import (
+    open_history,
+)
+from ansible_collections.chefwell.resilience.plugins.module_utils.history.history_file import (
     FILE,
     PATIENCE,
-    open_history,
 )
 from ansible_collections.chefwell.resilience.plugins.module_utils.notifications import (
     delivery,

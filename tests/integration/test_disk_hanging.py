@@ -8,11 +8,18 @@ import subprocess
 from pathlib import Path
 
 import pytest
+from ansible_collections.chefwell.resilience.plugins.module_utils.common import separate_call
+from ansible_collections.chefwell.resilience.plugins.module_utils.common.errors import (
+    ResilienceError,
+)
 from ansible_collections.chefwell.resilience.plugins.module_utils.history.history import History
+from ansible_collections.chefwell.resilience.plugins.module_utils.preflight import host_problems
+from support.ansible_run import run_module
 from support.filesystems import Disks, fill
 from support.fuse_filesystem import FuseFilesystem, hanging, stuck
 from support.http_receiver import receiving
 from support.monitor_host import MonitorHost
+from support.waiting import wait_for
 
 # Seconds a filesystem has to answer here, and that a run takes at most: it waits for what is
 # measured, for what is listed and for where it writes.
@@ -83,6 +90,21 @@ def test_one_that_was_not_named_is_found_and_costs_only_itself(
         levels = {target["path"]: target["level"] for target in result["targets"]}
         assert levels[str(mounted.point)] == "unknown"
         assert levels["/"] != "unknown"
+
+
+def test_a_task_ends_though_what_it_measured_hangs(tmp_path: Path, disks: Disks) -> None:
+    """A module has no supervisor: what blocks is in a process of its own, and is left behind."""
+    full = disks.memory("full")
+    fill(full, 95)
+    with hanging(disks) as mounted:
+        paths = [str(mounted.point), str(full)]
+        found = run_module("disk_usage_check", paths=paths, time_limit=LIMIT)
+        levels = {target["path"]: target["level"] for target in found["targets"]}
+        assert levels == {str(mounted.point): "unknown", str(full): "emergency"}
+        assert stuck(), "nothing hung, so nothing was tested"
+        with pytest.raises(ResilienceError, match="no answer within 1 s"):
+            separate_call.value(host_problems.listing_problem, paths[0], time_limit=LIMIT)
+    wait_for(lambda: not stuck())
 
 
 @pytest.mark.parametrize("below", ["", "daily"])

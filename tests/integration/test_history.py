@@ -15,13 +15,15 @@ from ansible_collections.chefwell.resilience.plugins.module_utils.common.errors 
 )
 from ansible_collections.chefwell.resilience.plugins.module_utils.common.locks import single_run
 from ansible_collections.chefwell.resilience.plugins.module_utils.history.history import (
-    ALWAYS_CHECKED_BYTES,
-    FILE,
     KEEP_SAMPLES,
-    VERSION,
     Event,
     History,
     Sample,
+)
+from ansible_collections.chefwell.resilience.plugins.module_utils.history.history_file import (
+    ALWAYS_CHECKED_BYTES,
+    FILE,
+    VERSION,
 )
 from support.filesystems import Disks, run
 
@@ -246,7 +248,7 @@ def test_hosts_that_share_the_folder_have_samples_of_their_own(
     with History(str(tmp_path)) as history:
         assert history.samples("mount:/") == []
         history.add_samples([sample(1)._replace(bytes_used=99)])
-        assert history.amounts("mount:/", 0, 10) == [(1.0, 99, 1)]
+        assert history.amounts(["mount:/"], 0, 10) == {"mount:/": [(1.0, 99, 1)]}
     monkeypatch.undo()
     with History(str(tmp_path)) as history:
         assert history.samples("mount:/") == [sample(1), sample(2)]

@@ -8,10 +8,10 @@ from pathlib import Path
 
 import pytest
 import yaml
-from ansible_collections.chefwell.resilience.plugins.module_utils.history.history import (
+from ansible_collections.chefwell.resilience.plugins.module_utils.history.history import History
+from ansible_collections.chefwell.resilience.plugins.module_utils.history.history_file import (
     FILE,
     VERSION,
-    History,
 )
 from support.ansible_run import run_module
 from support.filesystems import Disks, fill

@@ -14,10 +14,8 @@ from pathlib import Path
 
 import pytest
 from ansible_collections.chefwell.resilience.plugins.module_utils.common import language
-from ansible_collections.chefwell.resilience.plugins.module_utils.history.history import (
-    FILE,
-    History,
-)
+from ansible_collections.chefwell.resilience.plugins.module_utils.history.history import History
+from ansible_collections.chefwell.resilience.plugins.module_utils.history.history_file import FILE
 from ansible_collections.chefwell.resilience.plugins.module_utils.notifications import (
     delivery,
     notification_settings,

@@ -112,13 +112,13 @@ def test_a_crontab_is_bytes(tmp_path: Path) -> None:
     subprocess.run(["crontab", "-"], input=own, check=True)
     entry = {"name": "chefwell.resilience disk monitor", "job": "/opt/scripts/monitor.sh"}
     try:
-        assert run_module("cron_entry", "--diff", entries=[entry])["changed"]
-        assert not run_module("cron_entry", entries=[entry])["changed"]
+        assert run_module("cron_entry", "--diff", cron_entries=[entry])["changed"]
+        assert not run_module("cron_entry", cron_entries=[entry])["changed"]
         moved = {**entry, "job": "/srv/scripts/monitor.sh"}
-        assert run_module("cron_entry", entries=[moved])["lines"] == 4
+        assert run_module("cron_entry", cron_entries=[moved])["lines"] == 4
         listed = subprocess.run(["crontab", "-l"], capture_output=True, check=True).stdout
         assert listed.startswith(own) and b"/opt/scripts" not in listed
-        assert run_module("cron_entry", entries=[{**moved, "state": "absent"}])["changed"]
+        assert run_module("cron_entry", cron_entries=[{**moved, "state": "absent"}])["changed"]
         listed = subprocess.run(["crontab", "-l"], capture_output=True, check=True).stdout
         assert listed == own
     finally:

@@ -6,7 +6,6 @@ import contextlib
 import dataclasses
 import subprocess
 import tempfile
-import threading
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -30,6 +29,7 @@ from support.production_server import (
     run_sql,
     server,
 )
+from support.repeated import repeated
 
 __all__ = ["server"]
 
@@ -392,32 +392,25 @@ def processes_that_hold(password: str) -> Iterator[dict[str, set[str]]]:
     `open to others`: those whose environment another user can read.
     """
     found: dict[str, set[str]] = {"arguments": set(), "environment": set(), "open to others": set()}
-    end = threading.Event()
 
     def read(path: Path) -> bytes:
         with contextlib.suppress(OSError):
             return path.read_bytes()
         return b""
 
-    def watch() -> None:
-        while not end.wait(0.002):
-            for folder in Path("/proc").glob("[0-9]*"):
-                program = read(folder / "comm").decode().strip()
-                if password.encode() in read(folder / "cmdline"):
-                    found["arguments"].add(program)
-                if password.encode() in read(folder / "environ"):
-                    found["environment"].add(program)
-                    with contextlib.suppress(OSError):
-                        if (folder / "environ").stat().st_mode & 0o777 != 0o400:
-                            found["open to others"].add(program)
+    def look() -> None:
+        for folder in Path("/proc").glob("[0-9]*"):
+            program = read(folder / "comm").decode().strip()
+            if password.encode() in read(folder / "cmdline"):
+                found["arguments"].add(program)
+            if password.encode() in read(folder / "environ"):
+                found["environment"].add(program)
+                with contextlib.suppress(OSError):
+                    if (folder / "environ").stat().st_mode & 0o777 != 0o400:
+                        found["open to others"].add(program)
 
-    watcher = threading.Thread(target=watch)
-    watcher.start()
-    try:
+    with repeated(look, 0.002):
         yield found
-    finally:
-        end.set()
-        watcher.join()
 
 
 def test_the_password_is_in_no_arguments_and_in_no_psql(

@@ -15,8 +15,6 @@ import html
 import json
 import subprocess
 import sys
-import threading
-import time
 from collections.abc import Iterator
 from pathlib import Path
 from urllib.parse import quote
@@ -24,6 +22,7 @@ from urllib.parse import quote
 import pytest
 from support.http_receiver import Receiver
 from support.play_host import PlayHost
+from support.repeated import repeated
 from testbed import production
 from testbed.services import free_port
 
@@ -70,26 +69,18 @@ def leaks(text: str) -> list[str]:
 def process_lists() -> Iterator[dict[str, str]]:
     """Arguments of every process that is seen meanwhile, by the secret that they hold."""
     found: dict[str, str] = {"samples": "0"}
-    end = threading.Event()
 
-    def watch() -> None:
-        while not end.is_set():
-            for file in Path("/proc").glob("[0-9]*/cmdline"):
-                with contextlib.suppress(OSError):
-                    arguments = file.read_bytes().replace(b"\0", b" ").decode("utf-8", "replace")
-                    # The tests hand variables to ansible-playbook, as no owner does.
-                    if "ansible-playbook" not in arguments:
-                        found.update({one: arguments for one in leaks(arguments)})
-            found["samples"] = str(int(found["samples"]) + 1)
-            time.sleep(0.02)
+    def look() -> None:
+        for file in Path("/proc").glob("[0-9]*/cmdline"):
+            with contextlib.suppress(OSError):
+                arguments = file.read_bytes().replace(b"\0", b" ").decode("utf-8", "replace")
+                # The tests hand variables to ansible-playbook, as no owner does.
+                if "ansible-playbook" not in arguments:
+                    found.update({one: arguments for one in leaks(arguments)})
+        found["samples"] = str(int(found["samples"]) + 1)
 
-    watcher = threading.Thread(target=watch)
-    watcher.start()
-    try:
+    with repeated(look, 0.02):
         yield found
-    finally:
-        end.set()
-        watcher.join()
 
 
 @pytest.fixture

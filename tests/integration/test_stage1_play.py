@@ -11,10 +11,10 @@ from pathlib import Path
 
 import pytest
 from ansible_collections.chefwell.resilience.plugins.module_utils.history.history import (
-    FILE,
     Event,
     History,
 )
+from ansible_collections.chefwell.resilience.plugins.module_utils.history.history_file import FILE
 from support.crontab import crontab
 from support.filesystems import private_crontabs
 from support.http_receiver import receiving

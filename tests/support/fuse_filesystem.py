@@ -104,9 +104,9 @@ def hanging(
 
 
 def stuck() -> list[int]:
-    """Return the processes that are in state D while they wait for a FUSE daemon."""
+    """Return the threads that are in state D while they wait for a FUSE daemon."""
     found = []
-    for folder in Path("/proc").glob("[0-9]*"):
+    for folder in Path("/proc").glob("[0-9]*/task/[0-9]*"):
         try:
             state = folder.joinpath("stat").read_text().rpartition(")")[2].split()[0]
             where = folder.joinpath("wchan").read_text()

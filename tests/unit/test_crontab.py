@@ -63,7 +63,7 @@ def test_a_drill_whose_command_was_removed_by_hand_mails_nothing(tmp_path: Path)
     (job,) = (
         entry["job"]
         for task in yaml.safe_load(tasks.read_text())
-        for entry in task.get("chefwell.resilience.cron_entry", {}).get("entries", [])
+        for entry in task.get("chefwell.resilience.cron_entry", {}).get("cron_entries", [])
     )
     line = job.replace("{{ host_kit_scripts_dir }}", str(tmp_path / "gone"))
     ended = subprocess.run(["/bin/sh", "-c", line], capture_output=True, check=False)

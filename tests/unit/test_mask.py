@@ -11,8 +11,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from ansible_collections.chefwell.resilience.plugins.module_utils.checkpoint.checkpoint_settings import (  # noqa: E501
-    CheckpointSettings,
+from ansible_collections.chefwell.resilience.plugins.module_utils.checkpoint import (
+    checkpoint_settings,
 )
 from ansible_collections.chefwell.resilience.plugins.module_utils.commands.command import (
     append_log,
@@ -90,7 +90,7 @@ def test_without_secrets_nothing_is_masked() -> None:
             ["https", "hc.example"],
         ),
         (
-            CheckpointSettings,
+            checkpoint_settings.CheckpointSettings,
             {"api_url": "http://x", "api_email": "cook@x", "api_password": "geheim99"},
             ["geheim99"],
             ["cook@x"],

@@ -13,9 +13,7 @@ import pytest
 import yaml
 from ansible_collections.chefwell.resilience.plugins.module_utils.notifications import (
     metric_catalogue,
-)
-from ansible_collections.chefwell.resilience.plugins.module_utils.notifications.notification_settings import (  # noqa: E501
-    OVERDUE_HOURS,
+    notification_settings,
 )
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -73,7 +71,7 @@ def test_alerts_and_queries_name_metrics_that_exist(expr: str) -> None:
     ],
 )
 def test_overdue_is_what_the_status_page_calls_so(alert: str, part: str) -> None:
-    assert ALERTS[alert]["expr"].endswith(f"> {OVERDUE_HOURS[part]} * 3600")
+    assert ALERTS[alert]["expr"].endswith(f"> {notification_settings.OVERDUE_HOURS[part]} * 3600")
 
 
 def test_every_alert_is_tried_both_ways() -> None:

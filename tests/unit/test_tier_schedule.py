@@ -56,14 +56,22 @@ def test_a_schedule_of_tiers_that_are_not_there_is_refused(
         offsite_config.check(settings(*tiers, schedule=schedule))
 
 
-def test_what_is_healthy_needs_none() -> None:
-    for healthy in (
-        settings(),
-        settings("daily"),
-        settings("daily", "weekly", schedule={"daily": 24}),
-        settings("daily", schedule={}),
-        settings("."),
-        settings(".", schedule={".": 6}),
-        settings(backup_pattern="bistro-%Y-%m-%d.sql.gz"),
-    ):
-        offsite_config.check(healthy)
+PLAN = {"daily": 24.0, "weekly": 168.0, "monthly": 744.0}
+
+
+@pytest.mark.parametrize(
+    ("healthy", "schedule"),
+    [
+        (settings(), PLAN),
+        (settings("daily"), PLAN),
+        (settings("daily", "weekly", schedule={"daily": 24}), {"daily": 24.0}),
+        (settings("daily", schedule={}), {}),
+        (settings("."), {"backups": 24.0}),
+        (settings(".", schedule={".": 6}), {"backups": 6.0}),
+        (settings(backup_pattern="bistro-%Y-%m-%d.sql.gz"), {"backups": 24.0}),
+    ],
+)
+def test_what_is_healthy_needs_none(healthy: OffsiteSettings, schedule: dict[str, float]) -> None:
+    offsite_config.check(healthy)
+    (sync,) = offsite_config.syncs(healthy)
+    assert sync.schedule == schedule

@@ -24,6 +24,7 @@ from ..common import process
 from ..common.errors import ResilienceError
 from ..common.files import replace_file, sync_folder
 from ..common.messages import Message, _
+from ..common.removal import remove_path
 from ..common.system_errors import reason
 from ..database import postgres
 from ..inventory import backup_names
@@ -129,7 +130,8 @@ def make(
         made = os.path.join(work, "backup")
 
         def command(snapshot: str) -> list[str]:
-            _remove(made)
+            with contextlib.suppress(FileNotFoundError):
+                remove_path(made)
             return _pg_dump(binaries.path("pg_dump"), options, dsn, snapshot, made)
 
         code, held, problem = snapshot_command.run(command, dsn, ended_with_us=True)
@@ -152,7 +154,8 @@ def make(
             sync_folder(folder)
         except (OSError, ResilienceError) as error:
             for beside in dump_rotation.beside(path):
-                _remove(beside)
+                with contextlib.suppress(FileNotFoundError):
+                    remove_path(beside)
             why = reason(error)
             result.lost = _("it could not be placed: %(why)s", why=why)
             return result
@@ -314,14 +317,6 @@ def _sync(path: str) -> None:
         os.close(descriptor)
 
 
-def _remove(path: str) -> None:
-    if os.path.isdir(path) and not os.path.islink(path):
-        shutil.rmtree(path)
-    else:
-        with contextlib.suppress(FileNotFoundError):
-            os.unlink(path)
-
-
 def _rotate(options: DumpOptions, path: str, pattern: str, result: DumpResult) -> None:
     """Remove the oldest backups of this name, unless something about the new one is wrong."""
     if result.made is None:
@@ -331,7 +326,8 @@ def _rotate(options: DumpOptions, path: str, pattern: str, result: DumpResult) -
         surplus = dump_rotation.surplus(path, pattern, options.keep or 1)
         for old in surplus:
             for one in (old, *dump_rotation.beside(old)):
-                _remove(one)
+                with contextlib.suppress(FileNotFoundError):
+                    remove_path(one)
             result.rotated.append(old)
     except (OSError, ResilienceError) as error:
         why = reason(error) if isinstance(error, OSError) else error.problem

@@ -10,6 +10,7 @@ import argparse
 import datetime
 import os
 import sys
+import traceback
 from collections.abc import Callable, Iterable, Sequence
 from typing import IO, Any, NamedTuple
 
@@ -117,8 +118,6 @@ def warn_unforeseen(name: str, error: BaseException) -> str:
         where, place = f"{file}:{place.tb_lineno}", place.tb_next
     problem = f"unexpected error, {error_line(error, 400)} (at {where})"
     if os.environ.get(DEBUG):
-        import traceback  # hardly any run needs it
-
         warn("".join(traceback.format_exception(type(error), error, error.__traceback__)), end="")
         warn(f"{name}: {problem}")
     else:

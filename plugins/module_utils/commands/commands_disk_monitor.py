@@ -91,8 +91,7 @@ def _monitor(settings: DiskSettings, arguments: argparse.Namespace) -> int:
     if arguments.delete_state:
         return _delete_state(settings)
     disk_command.check_settings(settings, arguments.config)
-    with disk_command.one_child():
-        return _plugin(settings) if arguments.nagios else _run(settings, arguments.json)
+    return _plugin(settings) if arguments.nagios else _run(settings, arguments.json)
 
 
 def _run(settings: DiskSettings, as_json: bool) -> int:

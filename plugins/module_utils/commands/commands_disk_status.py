@@ -57,7 +57,7 @@ def _show(settings: DiskSettings, as_json: bool, before: str = "", after: str = 
     """
     problems: list[str] = []
     moment = time.time()
-    with disk_command.one_child(), disk_command.open_stored_history(settings, problems) as history:
+    with disk_command.open_stored_history(settings, problems) as history:
         measured = disk_check.measurement(settings, history, moment)
         states = disk_command.alert_states(settings, history)
         days = [dashboard_values.days(history, result, moment) for result in measured.results]

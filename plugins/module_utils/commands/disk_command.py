@@ -16,7 +16,6 @@ from ..common import bounded_calls, run_steps
 from ..common.bounded_calls import BoundedCall
 from ..common.errors import ResilienceError
 from ..common.language import translations
-from ..common.libraries import load_psutil
 from ..common.system_errors import reason
 from ..common.zip_equal import zip_equal
 from ..disk import disk_check
@@ -82,15 +81,6 @@ def check_settings(settings: DiskSettings, file: str, *, services: bool = False)
             settings.validate_services()
     except ResilienceError as error:
         raise error.of_file(file) from error
-
-
-@contextlib.contextmanager
-def one_child() -> Iterator[None]:
-    """Let one child process, which has psutil, make all calls of a run that may block."""
-    with contextlib.suppress(ResilienceError):  # a missing psutil is the measurement's to report
-        load_psutil()
-    with bounded_calls.shared_child():
-        yield
 
 
 @contextlib.contextmanager

@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import contextlib
 import fcntl
-import gc
 import io
 import json
 import os
@@ -24,9 +23,9 @@ import sys
 import time
 from collections.abc import Callable, Sequence
 from types import FrameType
-from typing import Any, NamedTuple, NoReturn, TextIO
+from typing import Any, NamedTuple, TextIO
 
-from ..common import interrupt, run_steps, standard_streams
+from ..common import interrupt, process_tree, run_steps, standard_streams
 
 # Seconds until the settings are read and set a limit.
 START_SECONDS = 120.0
@@ -42,18 +41,6 @@ MESSAGE = 16_000
 LARGEST, DESCRIPTOR = 1 << 18, 4
 
 
-def leave(code: int) -> NoReturn:
-    """End this process without the interpreter's own end, for which the limit of a run has no room.
-
-    A run of the monitor may take eight idle interpreters (tests/integration/test_monitor_cost.py).
-    It takes 7.8, and 8.8 with that end, because a process that has forked copies its memory when it
-    clears it. Only for a process without threads and functions that wait for its end (`atexit`).
-    """
-    interrupt.ignore()
-    _flush_streams()
-    os._exit(code)
-
-
 class RunEnd(NamedTuple):
     """How a supervised run ended: its exit code, or None and why there is none."""
 
@@ -64,16 +51,23 @@ class RunEnd(NamedTuple):
 def supervise(work: Callable[[], int], start_seconds: float = START_SECONDS) -> RunEnd:
     """Do some work in a child process, within the limit that it sets for itself.
 
+    The child process ends by `SystemExit`, which its caller must not catch.
+
     Args:
         work: returns an exit code.
         start_seconds: the limit until it sets one.
+
+    Raises:
+        SystemExit: in the child process, with the exit code of the work.
     """
     standard_streams.replace_what_they_cannot_show()
     blocked: dict[str, float] = {}
     done: set[str] = set()
     began, limit = time.monotonic(), start_seconds
     for _attempt in range(MOST_ATTEMPTS):
-        child = _Child(work, blocked, frozenset(done), began, limit)
+        child = _Child(began, limit)
+        if child.pid == 0:
+            raise SystemExit(child.work(work, blocked, frozenset(done)))
         try:
             end, limit, began = child.follow(), child.limit, child.began
         finally:
@@ -93,32 +87,64 @@ class _Child:
     """One attempt: a child process that does the work.
 
     Attributes:
+        pid: its process id; 0 in the child process itself.
         began: when the run began, or its latest round did.
         limit: seconds for all attempts.
         done: the steps that it did.
     """
 
-    def __init__(
-        self,
-        work: Callable[[], int],
-        blocked: dict[str, float],
-        done: frozenset[str],
-        began: float,
-        limit: float,
-    ) -> None:
+    def __init__(self, began: float, limit: float) -> None:
         self.limit, self.done = limit, set[str]()
         self.began, self._stop_at = began, float("inf")
         # The steps it is in, the innermost last: name, seconds, and when these are over.
         self._steps: list[tuple[str, float, float]] = []
         self._locks: list[int] = []
         self._code: int | None = None
+        self._waited_for = False
         self._received = bytearray(LARGEST)
         self._channel, worker_end = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         self.pid = os.fork()
         if self.pid == 0:
-            self._channel.close()
-            _work(work, worker_end, blocked, done)
+            self._channel, worker_end = worker_end, self._channel
         worker_end.close()
+
+    def work(self, work: Callable[[], int], blocked: dict[str, float], done: frozenset[str]) -> int:
+        """Do the work, in the child process; return the exit code.
+
+        Args:
+            work: returns the exit code.
+            blocked: the steps that blocked in earlier attempts, with their seconds.
+            done: those that an earlier attempt did.
+        """
+        # The supervisor alone gets a terminal's signals, and passes each on once.
+        os.setpgid(0, 0)
+        terminals = [os.isatty(number) for number in (0, 1, 2)]
+        _release_descriptors(self._channel.fileno())
+        if sys.stdout is not None:
+            sys.stdout = _RelayedStream("stdout", self._channel, 1, terminals[1])
+        if sys.stderr is not None:
+            sys.stderr = _RelayedStream("stderr", self._channel, 2, terminals[2])
+        run_steps.begin_run(self._report, blocked, done)
+        code = 3
+        try:
+            code = work()
+        except BaseException:
+            sys.excepthook(*sys.exc_info())
+        for stream in (sys.stdout, sys.stderr):
+            if stream is not None:
+                with contextlib.suppress(OSError):
+                    stream.flush()
+        # What comes now is the interpreter's own end.
+        interrupt.ignore()
+        self._report(["code", code], ())
+        return code
+
+    def _report(self, message: Sequence[object], descriptors: Sequence[int]) -> None:
+        content = json.dumps(message).encode()
+        if descriptors:
+            socket.send_fds(self._channel, [content], descriptors)
+        else:
+            self._channel.send(content)
 
     def follow(self) -> RunEnd | None:
         """Serve the child until it ends; return None when it is late."""
@@ -154,12 +180,13 @@ class _Child:
         return "", self.limit
 
     def leave(self) -> None:
-        """End the process, or leave it behind where it cannot be ended; free its lock."""
-        if self._code is None:
-            # What it started has sessions of its own, and would go on without it.
-            for pid in [self.pid, *_descendants(self.pid)]:
-                with contextlib.suppress(ProcessLookupError, PermissionError):
-                    os.kill(pid, signal.SIGKILL)
+        """End the process, or leave it behind where it cannot be ended; free its lock.
+
+        One that has reported its exit code is done: what it still waits for, or clears away, is
+        nothing of the run.
+        """
+        if not self._waited_for:
+            process_tree.kill_with_descendants(self.pid)
         until = time.monotonic() + EXIT_SECONDS
         with contextlib.suppress(ChildProcessError):
             while not os.waitpid(self.pid, os.WNOHANG)[0] and time.monotonic() < until:
@@ -226,19 +253,10 @@ class _Child:
     def _ended(self) -> RunEnd:
         """Return the end of a child that sent no exit code."""
         _pid, status = os.waitpid(self.pid, 0)
+        self._waited_for = True
         self._code = os.waitstatus_to_exitcode(status)
         name = signal.Signals(-self._code).name if self._code < 0 else f"exit code {self._code}"
         return RunEnd(None, f"the run was ended from outside ({name})")
-
-
-def _descendants(pid: int) -> list[int]:
-    """Return the children of a process, their children, and so on (proc(5), `children`)."""
-    try:
-        with open(f"/proc/{pid}/task/{pid}/children", encoding="ascii") as file:
-            children = [int(text) for text in file.read().split()]
-    except OSError:
-        return []
-    return children + [one for child in children for one in _descendants(child)]
 
 
 def _terminal_columns(stream: TextIO | None) -> int:
@@ -302,51 +320,17 @@ class _RelayedStream(io.TextIOBase):
                 raise OSError(*error)
 
 
-def _work(
-    work: Callable[[], int],
-    channel: socket.socket,
-    blocked: dict[str, float],
-    done: frozenset[str],
-) -> None:
-    """Do the work in this process, which was forked for it, and end the process."""
+def _release_descriptors(kept: int) -> None:
+    """Close what this process has open, but for one; standard streams lead nowhere.
 
-    def report(message: Sequence[object], descriptors: Sequence[int]) -> None:
-        content = json.dumps(message).encode()
-        if descriptors:
-            socket.send_fds(channel, [content], descriptors)
-        else:
-            channel.send(content)
-
-    code = 3
-    # The garbage collector would copy the memory shared with the supervisor: a run takes 8.2 idle
-    # interpreters with it, and may take 8.
-    gc.disable()
-    try:
-        # The supervisor alone gets a terminal's signals, and passes each on once.
-        os.setpgid(0, 0)
-        terminals = [os.isatty(number) for number in (0, 1, 2)]
-        null = os.open(os.devnull, os.O_RDWR)
-        for number in (0, 1, 2):
-            if number != channel.fileno():
-                os.dup2(null, number)
-        if sys.stdout is not None:
-            sys.stdout = _RelayedStream("stdout", channel, 1, terminals[1])
-        if sys.stderr is not None:
-            sys.stderr = _RelayedStream("stderr", channel, 2, terminals[2])
-        run_steps.begin_run(report, blocked, done)
-        try:
-            code = work()
-        except BaseException:
-            sys.excepthook(*sys.exc_info())
-        _flush_streams()
-        report(["code", code], ())
-    finally:
-        # What ends a child of `os.fork`: it must not return into its parent's code.
-        os._exit(code)
-
-
-def _flush_streams() -> None:
-    for stream in (sys.stdout, sys.stderr):
-        if stream is not None:
-            with contextlib.suppress(OSError):
-                stream.flush()
+    A process that is left behind must hold nothing that others wait for: a lock is free, and a pipe
+    at its end, only when no process has it open.
+    """
+    null = os.open(os.devnull, os.O_RDWR)
+    for number in (0, 1, 2):
+        if number != kept:
+            os.dup2(null, number)
+    for number in [int(name) for name in os.listdir("/proc/self/fd")]:
+        if number > 2 and number != kept:
+            with contextlib.suppress(OSError):  # that of the list itself
+                os.close(number)

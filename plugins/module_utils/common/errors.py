@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+import difflib
 from collections.abc import Collection
 
 from .messages import Message, join
@@ -85,8 +86,6 @@ def known_names(name: str, known: Collection[str], otherwise: str = "") -> str:
         known: the names that exist.
         otherwise: the remedy in place of all names where none is like it.
     """
-    import difflib  # most runs need no remedy
-
     near = difflib.get_close_matches(name, known, n=1)
     if near:
         return f"did you mean {near[0]!r}?"

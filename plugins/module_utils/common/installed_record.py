@@ -12,8 +12,9 @@ from __future__ import annotations
 
 import json
 import os
-import shutil
 from collections.abc import Collection, Iterable
+
+from .removal import remove_path
 
 # The engine's own folder, the only one that is removed with what it holds.
 PACKAGE = "chefwell_resilience"
@@ -51,10 +52,7 @@ def remove(paths: Iterable[str]) -> None:
         OSError: one cannot be removed.
     """
     for path in paths:
-        if os.path.isdir(path) and not os.path.islink(path):
-            shutil.rmtree(path)
-        else:
-            os.unlink(path)
+        remove_path(path)
         folder = os.path.dirname(path)
         # A folder of others, such as that of the backups, stays.
         own = path.endswith(".sh") or os.path.basename(path) == PACKAGE

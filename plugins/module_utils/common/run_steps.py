@@ -23,6 +23,8 @@ Report = Callable[[Sequence[object], Sequence[int]], None]
 _report: Report | None = None
 _blocked: Mapping[str, float] = {}
 _done: frozenset[str] = frozenset()
+# The names of the steps that this process is in.
+_open: list[str] = []
 # Seconds that a filesystem has to respond; the supervisor's until the settings are known.
 _seconds = 10.0
 
@@ -60,19 +62,21 @@ def begin_round() -> None:
 
 @contextlib.contextmanager
 def step(name: str, more_seconds: float = 0) -> Iterator[None]:
-    """Report that a step is done within the block.
+    """Report that a step is done within the block; one within a step of its own name is a part.
 
     Args:
         name: of the setting that it follows, such as `state_dir`.
         more_seconds: that it may take beside those that a filesystem has to respond.
     """
-    if _report is None:
+    if _report is None or name in _open:
         yield
         return
     _report(["begin", name, _seconds + more_seconds], ())
+    _open.append(name)
     try:
         yield
     finally:
+        _open.remove(name)
         _report(["end", name], ())
 
 

@@ -10,7 +10,9 @@ and an Ansible task get the same result.
 
 from __future__ import annotations
 
+import contextlib
 import os
+import time
 from collections.abc import Mapping, Sequence
 from functools import partial
 from typing import Any, NamedTuple
@@ -20,8 +22,9 @@ from ..common.bounded_calls import BoundedCall
 from ..common.errors import ResilienceError
 from ..common.levels import OK, RISING, UNKNOWN, WARNING
 from ..common.messages import join, to_form
+from ..common.settings import parse
 from ..common.system_errors import reason
-from ..history.history import History, Sample
+from ..history.history import Amount, History, Sample
 from ..inventory import backup_names, inventory
 from . import backup_fit, forecast, monitor_targets, mounts, tier_usage, usage
 from .backup_fit import BackupFit
@@ -91,17 +94,20 @@ def measurement(settings: MonitorSettings, history: History | None, now: float) 
     problems: list[str] = []
     results = usage.check(monitored.targets, discover=monitored.discover)
     if history is not None:
+        keys = [result.key for result in results if result.bytes_used is not None]
+        try:
+            before = history.amounts(keys, now - forecast.CYCLE_DAYS * DAY, now)
+        except ResilienceError as error:
+            problems.append(error.message())
+            before = {}
         targets = {(target.path, target.folder): target for target in monitored.targets}
         for index, result in enumerate(results):
             target = targets.get((result.path, result.folder), monitored.discover)
-            if target is None or result.bytes_used is None:
-                continue
-            try:
-                before = history.amounts(result.key, now - forecast.CYCLE_DAYS * DAY, now)
-            except ResilienceError as error:
-                problems.append(error.message())
-                break
-            results[index] = _with_forecasts(result, target, before, now, settings.forecast_days)
+            if target is not None and result.key in before:
+                amounts = before[result.key]
+                results[index] = _with_forecasts(
+                    result, target, amounts, now, settings.forecast_days
+                )
     tree, fits, tiers = None, None, dict[str, tier_usage.TierUsage]()
     path = settings.backup_path
     for index, result in enumerate(results):
@@ -112,6 +118,21 @@ def measurement(settings: MonitorSettings, history: History | None, now: float) 
             except ResilienceError as error:
                 problems.append(error.message())
     return DiskMeasurement(results, tree, fits, monitored, now, problems, tiers)
+
+
+def values(options: dict[str, Any], state_dir: str) -> dict[str, Any]:
+    """Measure as `measurement` does; return plain values.
+
+    Args:
+        options: of `MonitorSettings`, not yet parsed.
+        state_dir: the folder of the history; empty for no forecasts.
+
+    Raises:
+        ResilienceError: as `measurement`, or the history cannot be read.
+    """
+    with contextlib.ExitStack() as stack:
+        history = stack.enter_context(History(state_dir, read_only=True)) if state_dir else None
+        return measurement(parse(options, MonitorSettings), history, time.time()).to_dict()
 
 
 def validate(settings: MonitorSettings) -> monitor_targets.MonitorTargets:
@@ -167,7 +188,7 @@ def samples(measured: DiskMeasurement) -> list[Sample]:
 def _with_forecasts(
     result: TargetResult,
     target: Target,
-    before: list[tuple[float, int | None, int | None]],
+    before: Sequence[Amount],
     now: float,
     days: float,
 ) -> TargetResult:

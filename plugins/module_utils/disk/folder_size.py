@@ -68,7 +68,7 @@ def counted(path: str) -> FolderSize | None:
             with os.scandir(folder) as entries:
                 for entry in entries:
                     count += 1
-                    status = entry.stat(follow_symlinks=False)
+                    status = os.lstat(entry.path)
                     is_folder = stat.S_ISDIR(status.st_mode)
                     if count > FEW or status.st_dev != top.st_dev:
                         return None

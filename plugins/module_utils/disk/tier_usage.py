@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 from ..common.safe_text import clean
-from ..history.history import History, Sample
+from ..history.history import Amount, History, Sample
 from . import forecast
 from .growth_patterns import DAY
 from .usage import TargetResult
@@ -54,15 +54,16 @@ def tier_usages(
     """
     found = {}
     whole = folder.bytes_total or 0
-    for tier in tiers:
-        amount = (folder.folders or {}).get(tier)
-        if amount is None:
-            continue
+    sizes = {tier: size for tier in tiers if (size := (folder.folders or {}).get(tier)) is not None}
+    before: dict[str, list[Amount]] = {}
+    if history is not None:
+        keys = [_key(folder, tier) for tier in sizes]
+        before = history.amounts(keys, now - forecast.WINDOW_DAYS * DAY, now)
+    for tier, amount in sizes.items():
         growth = None
         if history is not None:
-            since = now - forecast.WINDOW_DAYS * DAY
-            before = history.amounts(_key(folder, tier), since, now)
-            points = [(moment, size) for moment, size, _inodes in before if size is not None]
+            earlier = before[_key(folder, tier)]
+            points = [(moment, size) for moment, size, _inodes in earlier if size is not None]
             growth = forecast.forecast(
                 [*points, (now, amount)], {"full": whole}, whole, now
             ).per_day

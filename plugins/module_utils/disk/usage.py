@@ -231,7 +231,7 @@ def check(
         ResilienceError: there is nothing to watch, psutil is missing, or the kernel's table cannot
             be read.
     """
-    load_psutil()  # once, for all child processes
+    load_psutil()  # an error of all targets, not of each
     every = mounts.mount_table() if table is None else table
     mounted = mounts.by_point(every)
     expected = mounts.fstab() if fstab is None else fstab

@@ -262,7 +262,7 @@ def _scan_tier(found: Inventory, tier: str, expression: re.Pattern[str]) -> None
     for entry in entries:
         path = sys.intern(f"{tier}/{entry.name}")  # states and caches hold the same names
         try:
-            seen = entry.stat(follow_symlinks=False)
+            seen = os.lstat(entry.path)
         except OSError as error:
             found.problems.append(reading_problem(path, error))
             continue

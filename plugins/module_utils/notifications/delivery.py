@@ -12,13 +12,11 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import json
-import os
-import sys
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
-from ..common import process
+from ..common import engine_program, process
 from ..common.errors import ResilienceError
 from ..common.mask import mask
 from ..common.messages import _, from_form
@@ -133,16 +131,13 @@ def ping(address: str, action: str, body: str = "", *, time_limit: float = 20) -
 def _run_worker(work: Mapping[str, Any], time_limit: float) -> tuple[list[dict[str, Any]], str]:
     """Return the lines that the worker printed, and what went wrong with itself."""
     # Addresses hold passwords: they travel by standard input, which no process list shows.
-    arguments = [sys.executable, "-m", f"{__package__}.delivery_worker"]
-    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
     try:
-        # With -m, Python imports from the folder that it starts in, so that is root's alone.
         outcome = process.run(
-            arguments,
+            engine_program.command(f"{__package__}.delivery_worker"),
             time_limit=time_limit,
-            env=environment,
+            env=engine_program.environment(),
             input=json.dumps(work).encode(),
-            cwd="/",
+            cwd=engine_program.FOLDER,
         )
     except ResilienceError as error:
         return [], error.message()

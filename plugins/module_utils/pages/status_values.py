@@ -129,11 +129,13 @@ def _disk(history: History, states: Mapping[str, AlertState], now: float) -> dic
             }
         )
     targets.sort(key=lambda one: (-LEVELS.index(one["level"]), -(one["percent"] or 0.0)))
-    for target in targets[:MOST_TARGETS]:
-        days = history.most_used_by_day(target["key"], now, DAYS)
+    shown = targets[:MOST_TARGETS]
+    days = history.most_used_by_day([target["key"] for target in shown], now, DAYS)
+    for target in shown:
         whole = target["whole"]
         target["days"] = [
-            None if used is None or not whole else 100.0 * used / whole for used in days
+            None if used is None or not whole else 100.0 * used / whole
+            for used in days[target["key"]]
         ]
     moment = max((sample.time for sample in samples), default=None)
     return _part(
@@ -143,7 +145,7 @@ def _disk(history: History, states: Mapping[str, AlertState], now: float) -> dic
         good=moment,
         reasons=_reasons(bad),
         figures={"targets": len(targets)},
-        targets=targets[:MOST_TARGETS],
+        targets=shown,
     )
 
 

@@ -13,11 +13,9 @@ import shutil
 import socket
 import subprocess
 from collections.abc import Iterable, Mapping
-from functools import partial
 from typing import Any, NamedTuple
 
-from ..common import bounded_calls
-from ..common.bounded_calls import BoundedCall
+from ..common import separate_call
 from ..common.errors import ResilienceError
 from ..common.system_errors import reason
 from ..database import postgres
@@ -142,13 +140,25 @@ def _program(need: Mapping[str, Any], family: str) -> Problem | None:
 
 def _folder(need: Mapping[str, Any], family: str) -> Problem | None:
     path = str(need["path"])
-    (listed,) = bounded_calls.results([BoundedCall(path, partial(os.listdir, path), PATIENCE)])
-    if listed.error is None:
+    try:
+        why = separate_call.value(listing_problem, path, time_limit=PATIENCE)
+    except ResilienceError as error:
+        why = error.problem
+    if not why:
         return None
     return Problem(
-        f"{path}: {reason(listed.error)} [{need['option']}]; mount or make the folder of the"
-        " backups, or name another one"
+        f"{path}: {why} [{need['option']}]; mount or make the folder of the backups, or name"
+        " another one"
     )
+
+
+def listing_problem(path: str) -> str:
+    """Return why a folder cannot be listed; empty if it can. It blocks where its disk hangs."""
+    try:
+        os.listdir(path)
+    except OSError as error:
+        return reason(error)
+    return ""
 
 
 def _build(need: Mapping[str, Any], family: str) -> Problem | None:

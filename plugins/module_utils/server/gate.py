@@ -22,10 +22,8 @@ import json
 import os
 import re
 import resource
-import select
 import shlex
 import shutil
-import signal
 import subprocess
 import sys
 import threading
@@ -42,6 +40,7 @@ from ..inventory import packed_stream, tree_digests
 from ..inventory.inventory import readable
 from . import (
     gate_limits,
+    gate_watch,
     landlock,
     packed_files,
     placement,
@@ -67,8 +66,6 @@ PACKED = "packed"
 MOST_INPUT = 64 << 20
 # Files that one task digests at most.
 _MOST_SHARE = 64
-# Seconds between two looks at the room that is left while something arrives.
-LOOK_SECONDS = 0.1
 # Protocol features of the client's rsync follow `e`; they end the short options.
 _SHORT_WRITE = re.compile(r"-[trpvnzR]*(e[0-9A-Za-z.]*)?")
 _SHORT_READ = re.compile(r"-[vtprlogDnzR]*(e[0-9A-Za-z.]*)?")
@@ -192,15 +189,9 @@ class Gate:
                 with open(path, "a", encoding="utf-8") as log:
                     log.write(line + "\n")
 
-    @contextlib.contextmanager
-    def _notifying(self) -> Iterator[None]:
+    def _notifying(self) -> contextlib.AbstractContextManager[None]:
         """Start the notifications if an alarm is raised within."""
-        before = self.store.alarms.all().keys()
-        try:
-            yield
-        finally:
-            if self.store.alarms.all().keys() - before:
-                server_notifications.notify_in_background(self.store.settings, self.config_file)
+        return server_notifications.notifying_new_alarms(self.store, self.config_file)
 
     def _hostname(self, arguments: list[str]) -> int:
         if arguments:
@@ -377,7 +368,7 @@ class Gate:
         # so that it reports "File too large".
         resource.setrlimit(resource.RLIMIT_FSIZE, (room, room))
         os.chdir(self.store.incoming)
-        self._start_watch()
+        gate_watch.start(self.config_file)
         landlock.write_only_in(self.store.incoming)
         return [*options, ".", f"{self.store.incoming}/"]
 
@@ -411,57 +402,6 @@ class Gate:
         if re.fullmatch(r"old_\d{8}_\d{6}", first):
             return not rest or rest.partition("/")[0] in self.store.tiers
         return first in self.store.tiers
-
-    def _start_watch(self) -> None:
-        """Start a process that watches over this one, the rsync that it becomes.
-
-        It ends the rsync when the disk is full up to its reserve (the limit of one file is none for
-        many, and several may arrive at once) or when folders are nested deeper than a backup tree
-        needs. Afterwards it moves what is in the way to the quarantine.
-        """
-        watched = os.pidfd_open(os.getpid())
-        if os.fork():
-            os.close(watched)
-            return
-        try:
-            null = os.open(os.devnull, os.O_RDWR)
-            for number in (0, 1):  # rsync's own connection to the client, which must see its end
-                os.dup2(null, number)
-            while not select.select([watched], [], [], LOOK_SECONDS)[0]:
-                problem = ""
-                if self.store.room() == 0:
-                    problem = f"No space left on device: {FULL}"
-                elif self._is_nested():
-                    problem = "refused: folders are nested deeper than a backup tree needs"
-                if problem:
-                    # A client that cannot read it is ended, too.
-                    with contextlib.suppress(OSError):
-                        os.write(2, f"chefwell gate: {problem}\n".encode())
-                    signal.pidfd_send_signal(watched, signal.SIGTERM)
-                    select.select([watched], [], [], 5)
-                    break
-            with self._notifying():
-                clear_obstructions(self.store)
-        finally:
-            # What ends a child of `os.fork`: it must not return into its parent's code.
-            os._exit(0)
-
-    def _is_nested(self) -> bool:
-        """Return whether `incoming` or a tier in it holds more folders than a sync makes.
-
-        The number of links of a folder counts the folders in it; where a filesystem does not count
-        them (btrfs), they are moved away when the rsync has ended.
-        """
-        try:
-            if os.lstat(self.store.incoming).st_nlink > 2 + len(self.store.tiers):
-                return True
-            for tier in self.store.tiers:
-                with contextlib.suppress(FileNotFoundError):
-                    if os.lstat(os.path.join(self.store.incoming, tier)).st_nlink > 3:
-                        return True
-        except OSError:
-            return True
-        return False
 
 
 def allowed_options(

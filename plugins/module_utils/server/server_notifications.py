@@ -12,11 +12,10 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import os
-import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 
-from ..common import detached
+from ..common import detached, engine_program
 from ..common.errors import ResilienceError
 from ..common.language import translations
 from ..common.levels import CRITICAL, OK, WARNING
@@ -84,6 +83,22 @@ def _notify(settings: ServerSettings, state_dir: str, alarms: Mapping[str, Alarm
     return problems + outcome.problems
 
 
+@contextlib.contextmanager
+def notifying_new_alarms(store: Store, config_file: str) -> Iterator[None]:
+    """Start a process that notifies if an alarm is raised within the block.
+
+    Args:
+        store: whose alarms.
+        config_file: the file that holds the client's configuration.
+    """
+    before = store.alarms.all().keys()
+    try:
+        yield
+    finally:
+        if store.alarms.all().keys() - before:
+            notify_in_background(store.settings, config_file)
+
+
 def notify_in_background(settings: ServerSettings, config_file: str) -> None:
     """Start a process that notifies, so that the one that raised an alarm need not wait.
 
@@ -94,16 +109,12 @@ def notify_in_background(settings: ServerSettings, config_file: str) -> None:
     if not settings.notify:
         return
     package = (__package__ or "").rpartition(".")[0]
-    command = [sys.executable, "-s", "-m", f"{package}.host_cli", "keep-offsite-copy"]
-    environment = {
-        "PATH": "/usr/local/bin:/usr/bin:/bin",
-        "PYTHONPATH": os.pathsep.join(filter(None, sys.path)),
-    }
+    command = [*engine_program.command(f"{package}.host_cli"), "keep-offsite-copy"]
     log = os.path.join(settings.root, STATE_FOLDER, LOG_FILE)
     # Where no process can be started, the daily job notifies.
     with contextlib.suppress(ResilienceError, OSError):
         detached.start(
             [*command, "--config", config_file, "--notify"],
             log_path=log if os.path.isdir(os.path.dirname(log)) else os.devnull,
-            env=environment,
+            env=engine_program.environment({"PATH": "/usr/local/bin:/usr/bin:/bin"}),
         )
