@@ -82,7 +82,7 @@ def _reply(process: subprocess.Popen[bytes], request: bytes, time_limit: float) 
         _("a process of the engine ended early: %(why)s", why=errors.strip().rpartition("\n")[2]),
         option="python",
         value=sys.executable,
-        remedy=_("run the same function in this interpreter to see why"),
+        remedy=_("check this interpreter and its libraries"),
     )
 
 
