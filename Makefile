@@ -56,12 +56,12 @@ test-docker:  ## run the tests that need Docker, on an engine of their own
 molecule: setup  ## run molecule's scenarios on a Docker engine of their own; SCENARIO=plan for one
 	$(VENV)/python -m pytest tests/docker/test_molecule.py $(if $(SCENARIO),-k "$(SCENARIO)") -s --durations=0 --durations-min=1
 
-# Variables: DEMO_STORES=100, DEMO_LANGUAGE=pt_BR or en, DEMO_ROOT (a folder).
+# Variables: DEMO_TENANTS=100, DEMO_LANGUAGE=pt_BR or en, DEMO_ROOT (a folder).
 DEMO := PYTHONPATH=tools:tests:build/collections $(VENV)/python -m demo
 DEMO_OPTIONS := $(if $(DEMO_ROOT),--root $(DEMO_ROOT))
 demo:  ## run all three stages on this machine and show their pages
 	@started=$$(date +%s.%N) && tools/setup.sh && DEMO_STARTED=$$started $(DEMO) up $(DEMO_OPTIONS) \
-	  $(if $(DEMO_STORES),--stores $(DEMO_STORES)) $(if $(DEMO_LANGUAGE),--language $(DEMO_LANGUAGE))
+	  $(if $(DEMO_TENANTS),--tenants $(DEMO_TENANTS)) $(if $(DEMO_LANGUAGE),--language $(DEMO_LANGUAGE))
 
 demo-clean:  ## stop and remove everything of the demo
 	@tools/setup.sh && $(DEMO) clean $(DEMO_OPTIONS)

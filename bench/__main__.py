@@ -24,7 +24,7 @@ def main(arguments: list[str] | None = None) -> int:
     )
     parser.add_argument("rows", nargs="*", help="names, or parts of them; all when left out")
     parser.add_argument("--rounds", type=int, help="runs of each side")
-    parser.add_argument("--stores", type=int, default=100, help="of the testbed (100)")
+    parser.add_argument("--tenants", type=int, default=100, help="of the testbed (100)")
     parser.add_argument("--scale", type=float, default=1, help="factor on its rows (1)")
     parser.add_argument("--results", type=Path, default=RESULTS, help="where to write them")
     options = parser.parse_args(arguments)
@@ -36,13 +36,13 @@ def main(arguments: list[str] | None = None) -> int:
         # PostgreSQL runs as another user than root, and must reach its folder.
         Path(folder).chmod(0o755)
         bed = Testbed.up(
-            Path(folder) / "bed", stores=options.stores, scale=options.scale, report=report
+            Path(folder) / "bed", tenants=options.tenants, scale=options.scale, report=report
         )
         try:
             measured = [harness.measure(row, bed, options.rounds, report) for row in rows]
         finally:
             bed.down()
-    found = harness.results(measured, options.stores, options.scale)
+    found = harness.results(measured, options.tenants, options.scale)
     harness.write(options.results, found)
     for line in harness.table(found):
         print(line)

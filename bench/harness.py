@@ -101,13 +101,13 @@ def figures(seconds: Sequence[float]) -> dict[str, Any]:
     }
 
 
-def results(measured: Sequence[Measurement], stores: int, scale: float) -> dict[str, Any]:
+def results(measured: Sequence[Measurement], tenants: int, scale: float) -> dict[str, Any]:
     """Return what the JSON file holds."""
     return {
         "version": VERSION,
         "time": datetime.datetime.now().astimezone().isoformat(timespec="seconds"),
         "machine": {"cpus": os.cpu_count(), "system": platform.platform()},
-        "stores": stores,
+        "tenants": tenants,
         "scale": scale,
         "rows": [_row(one) for one in measured],
         "failed": sum(one.problem is not None for one in measured),
@@ -141,7 +141,7 @@ def _row(one: Measurement) -> dict[str, Any]:
 
 def table(found: dict[str, Any]) -> list[str]:
     """Return the results as lines of text."""
-    lines = [f"{found['stores']} stores, {found['machine']['cpus']} processors"]
+    lines = [f"{found['tenants']} stores, {found['machine']['cpus']} processors"]
     for row in found["rows"]:
         lines += ["", f"{row['row']}: {row['title']}"]
         if row["problem"]:

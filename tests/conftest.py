@@ -154,9 +154,9 @@ def receiver() -> Iterator[Receiver]:
 def bed(
     request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Testbed]:
-    """ChefWell in miniature for one module: two stores, or as many as its `STORES` says."""
-    stores = getattr(request.module, "STORES", 2)
-    bed = Testbed.up(tmp_path_factory.mktemp("bed") / "bed", stores=stores)
+    """ChefWell in miniature for one module: two stores, or as many as its `TENANTS` says."""
+    tenants = getattr(request.module, "TENANTS", 2)
+    bed = Testbed.up(tmp_path_factory.mktemp("bed") / "bed", tenants=tenants)
     yield bed
     bed.down()
 

@@ -12,8 +12,8 @@ from testbed import Testbed
 from bench import offsite_lab
 from bench.offsite_lab import Lab
 
-COPIES, STORES, SCALE, RATE = 14, 100, 6, "200mbit"
-TITLE = f"{COPIES} dumps of {STORES} stores sent over ssh and a link of 200 Mbit/s"
+COPIES, TENANTS, SCALE, RATE = 14, 100, 6, "200mbit"
+TITLE = f"{COPIES} dumps of {TENANTS} stores sent over ssh and a link of 200 Mbit/s"
 COLLECTION = "the default: compress off"
 REFERENCE = "compress on: -z, as in the plan"
 NOTE = (
@@ -31,7 +31,7 @@ def prepared(bed: object) -> Iterator[Lab]:
     with offsite_lab.lab(0, 0, RATE) as found:
         with tempfile.TemporaryDirectory(prefix="chefwell-bench-") as folder:
             Path(folder).chmod(0o755)  # PostgreSQL runs as another user than root
-            larger = Testbed.up(Path(folder) / "bed", stores=STORES, scale=SCALE)
+            larger = Testbed.up(Path(folder) / "bed", tenants=TENANTS, scale=SCALE)
             try:
                 _copy(sorted(Path(larger.record["backups"], "daily").glob("*.gz")), found.tree)
             finally:

@@ -78,12 +78,12 @@ END $grow$"""
 def prepared(bed: Testbed) -> Iterator[Fixture]:
     backup = max(Path(bed.record["backups"], "daily").iterdir())
     binaries = postgres.find_binaries(bed.record["postgres"]["bin_dir"])
-    stores = int(bed.record["stores"])
+    tenants = int(bed.record["tenants"])
     with validation_alone.restored(backup, binaries, PATTERN) as first:
         server = first.server
         expected = {}
         begun = 1  # the first tenant itself
-        for name, count, template in ((FEW, stores, DATABASE), (MANY, stores * TIMES, FEW)):
+        for name, count, template in ((FEW, tenants, DATABASE), (MANY, tenants * TIMES, FEW)):
             with _connected(server, "postgres") as cursor:
                 cursor.execute(f"CREATE DATABASE {name} TEMPLATE {template}")
             with _connected(server, name) as cursor:
@@ -140,8 +140,8 @@ def _validate(fixture: Fixture, database: str) -> int:
 
 
 def collection(fixture: Fixture) -> dict[str, int]:
-    return {"stores": _validate(fixture, MANY)}
+    return {"tenants": _validate(fixture, MANY)}
 
 
 def reference(fixture: Fixture) -> dict[str, int]:
-    return {"stores": sum(_validate(fixture, FEW) for _number in range(TIMES))}
+    return {"tenants": sum(_validate(fixture, FEW) for _number in range(TIMES))}

@@ -38,7 +38,7 @@ def server_of(host: str) -> str:
 def fleet(engine: Engine, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     """The containers; an inventory for them."""
     folder = tmp_path_factory.mktemp("fleet")
-    bed = Testbed.up(folder / "bed", stores=1)
+    bed = Testbed.up(folder / "bed", tenants=1)
     addresses = {}
     opened = instance_ssh.environment(folder)[instance_ssh.OPENED_BY]
     try:

@@ -15,7 +15,7 @@ from support.ansible_run import changed_by_playbook
 from testbed import Testbed
 
 # As many as the Swarm's production has, so that the testbed's backups could be its own.
-STORES = 3
+TENANTS = 3
 STEPS = 10
 
 
@@ -49,7 +49,7 @@ LEAST = {
 @pytest.fixture(scope="module")
 def backups(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     """The owner's backups, from a real database."""
-    bed = Testbed.up(tmp_path_factory.mktemp("bed"), stores=STORES)
+    bed = Testbed.up(tmp_path_factory.mktemp("bed"), tenants=TENANTS)
     yield Path(bed.record["backups"])
     bed.down()
 

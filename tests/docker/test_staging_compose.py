@@ -23,7 +23,7 @@ from docker_lab.staging_host import (
 )
 from testbed import Testbed
 
-STORES = 3
+TENANTS = 3
 
 
 @pytest.fixture(scope="module")

@@ -53,7 +53,7 @@ class Swarm:
         engine: Engine,
         root: Path,
         *,
-        stores: int = 3,
+        tenants: int = 3,
         seed: int = 1,
         report: Callable[[str], None] = lambda line: None,
     ) -> Iterator[Swarm]:
@@ -62,7 +62,7 @@ class Swarm:
         Args:
             engine: a running one, in no swarm.
             root: a folder of its own.
-            stores: how many, ChefWell's own included.
+            tenants: how many, ChefWell's own included.
             seed: the same one gives the same rows.
             report: called with a line about the progress.
         """
@@ -84,11 +84,11 @@ class Swarm:
             made._deploy()
             with engine.network():
                 made.await_ready(made.database_answers, "PostgreSQL")
-                made._seed(stores, seed)
+                made._seed(tenants, seed)
                 made.await_ready(made.healthy, "the system")
             # One replica responds before the other one runs.
             made.await_ready(made.complete, "every replica")
-            report(f"production is up: {stores} stores")
+            report(f"production is up: {tenants} stores")
             yield made
         finally:
             engine.empty()
@@ -185,9 +185,9 @@ class Swarm:
             environment=own,
         )
 
-    def _seed(self, stores: int, seed: int) -> None:
+    def _seed(self, tenants: int, seed: int) -> None:
         with contextlib.closing(self.connect()) as connection:
-            seeding = Seeding(connection, sample.stores(stores, seed))
+            seeding = Seeding(connection, sample.stores(tenants, seed))
             seeding.make_tables()
             seeding.grow(Fraction(1))
             seeding.finish()

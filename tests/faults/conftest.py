@@ -25,6 +25,6 @@ __all__ = [
 @pytest.fixture(scope="session")
 def bed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Testbed]:
     """A testbed of two stores for all faults: tests only read it."""
-    made = Testbed.up(tmp_path_factory.mktemp("faults") / "bed", stores=2)
+    made = Testbed.up(tmp_path_factory.mktemp("faults") / "bed", tenants=2)
     yield made
     made.down()

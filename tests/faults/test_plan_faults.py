@@ -25,7 +25,7 @@ INTERRUPTION = "Create the key pair, unless there is one"
 def fresh(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Plan]:
     """A fresh host, its production and its backup server."""
     layout = Layout(tmp_path_factory.mktemp("plan") / "root")
-    made = Plan(layout, Testbed.up(layout.bed, stores=1))
+    made = Plan(layout, Testbed.up(layout.bed, tenants=1))
     try:
         yield made
     finally:

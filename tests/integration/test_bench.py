@@ -74,7 +74,7 @@ def test_figures() -> None:
 
 def test_a_run_on_a_real_testbed(tmp_path: Path) -> None:
     results = tmp_path / "results.json"
-    command = [sys.executable, "-m", "bench", "--rounds", "1", "--stores", "1"]
+    command = [sys.executable, "-m", "bench", "--rounds", "1", "--tenants", "1"]
     # The other rows take minutes each; the harness is the same for all.
     ended = subprocess.run(
         [*command, "archive_proof", "drill_against_plan", "--results", str(results)],

@@ -22,7 +22,7 @@ import pytest
 from support.crontab import crontab
 
 ROOT = Path(__file__).resolve().parents[2]
-STORES = 3
+TENANTS = 3
 # Places outside the demo's folder that an installation would use, and names it would use there.
 OUTSIDE = ("/etc", "/etc/cron.d", "/etc/logrotate.d", "/root", "/root/.ssh", "/usr/local/lib")
 OUTSIDE += ("/var/lib", "/var/log")
@@ -66,20 +66,20 @@ class Demo:
     def __init__(self, checkout: Path, root: Path, home: Path, user: str | None = None) -> None:
         self.checkout, self.root, self.home, self.user = checkout, root, home, user
 
-    def command(self, target: str, stores: int = STORES) -> list[str]:
+    def command(self, target: str, tenants: int = TENANTS) -> list[str]:
         as_user: list[str] = []
         if self.user:
             as_user = ["setpriv", f"--reuid={self.user}", f"--regid={self.user}", "--init-groups"]
-        return [*as_user, "make", target, f"DEMO_STORES={stores}", f"DEMO_ROOT={self.root}"]
+        return [*as_user, "make", target, f"DEMO_TENANTS={tenants}", f"DEMO_ROOT={self.root}"]
 
     @property
     def environment(self) -> dict[str, str]:
         # An ordinary user's path: without /usr/sbin.
         return {"HOME": str(self.home), "PATH": "/usr/local/bin:/usr/bin:/bin", "LANG": "C.UTF-8"}
 
-    def make(self, target: str, stores: int = STORES) -> subprocess.CompletedProcess[str]:
+    def make(self, target: str, tenants: int = TENANTS) -> subprocess.CompletedProcess[str]:
         return subprocess.run(
-            self.command(target, stores),
+            self.command(target, tenants),
             cwd=self.checkout,
             env=self.environment,
             stdin=subprocess.DEVNULL,
@@ -130,7 +130,7 @@ def test_the_results_are_as_documented(demo: Demo) -> None:
     documented = (ROOT / "docs" / "results.md").read_text()
     assert all(f"`{key}`" in documented for key in found)
 
-    assert (found["stores"], found["tables"]) == (STORES, 2 + 8 * STORES)
+    assert (found["tenants"], found["tables"]) == (TENANTS, 2 + 8 * TENANTS)
     assert found["validation"]["confidence"] == 100.0 and found["validation"]["failed"] == 0
     assert found["offsite"]["in_sync"] and found["offsite"]["compared_by"] == "sha256"
     assert found["offsite"]["local"] == found["offsite"]["remote"]
@@ -153,7 +153,7 @@ def test_the_pages_and_the_summary_are_on_the_terminal(demo: Demo) -> None:
         "   - Foreign Keys: 9/9 ✅",
         "✅ RESULTADO: BACKUP VÁLIDO E RESTAURÁVEL",
         "TASK [chefwell.resilience.staging_restore : ",
-        f"{STORES} stores, {found['tables']} tables, {found['rows']} rows",
+        f"{TENANTS} stores, {found['tables']} tables, {found['rows']} rows",
         "limit 90 s",
         str(demo.root / "report.html"),
         str(demo.root / "results.json"),
@@ -162,7 +162,7 @@ def test_the_pages_and_the_summary_are_on_the_terminal(demo: Demo) -> None:
     assert "cannot be written" not in output and "WARNING" not in output, output
     page = (demo.root / "report.html").read_text()
     assert found["backup"]["file"] in page and "BACKUP VÁLIDO E RESTAURÁVEL" in page
-    assert f"ChefWell - {STORES} lojas" in page and "Local e remoto sincronizados" in page
+    assert f"ChefWell - {TENANTS} lojas" in page and "Local e remoto sincronizados" in page
 
 
 def test_nothing_lies_outside_its_folder_but_marked_cron_lines(demo: Demo) -> None:
@@ -177,9 +177,9 @@ def test_nothing_lies_outside_its_folder_but_marked_cron_lines(demo: Demo) -> No
 
 
 def test_another_number_of_stores_is_refused_and_the_remedy_named(demo: Demo) -> None:
-    other = demo.make("demo", STORES + 1)
+    other = demo.make("demo", TENANTS + 1)
     assert other.returncode != 0
-    assert f"a testbed with stores {STORES} is up there" in other.stdout
+    assert f"a testbed with tenants {TENANTS} is up there" in other.stdout
     assert "make demo-clean" in other.stdout
 
 
@@ -290,7 +290,7 @@ def test_an_ordinary_user(ordinary: Demo) -> None:
     ended = ordinary.make("demo", 2)
     assert ended.returncode == 0, ended.stdout
     found = ordinary.results()
-    assert (found["stores"], found["validation"]["confidence"]) == (2, 100.0)
+    assert (found["tenants"], found["validation"]["confidence"]) == (2, 100.0)
     assert found["play"]["second"]["changed"] == 0 and found["offsite"]["in_sync"]
     cleaned = ordinary.make("demo-clean")
     assert cleaned.returncode == 0, cleaned.stdout

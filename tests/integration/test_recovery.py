@@ -19,7 +19,7 @@ from testbed import Testbed
 from testbed.backend_service import healthy
 
 HOST = socket.gethostname()
-STORES = 3
+TENANTS = 3
 
 
 @pytest.fixture(scope="module")

@@ -21,7 +21,7 @@ PLAYBOOK = "disaster_recovery.yml"
 @pytest.fixture(scope="module")
 def lost(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Testbed]:
     """A testbed of which nothing is left but the copies on the backup server."""
-    bed = Testbed.up(tmp_path_factory.mktemp("bed"), stores=2)
+    bed = Testbed.up(tmp_path_factory.mktemp("bed"), tenants=2)
     held = Path(bed.record["ssh"]["path"])
     shutil.copytree(bed.record["backups"], held, dirs_exist_ok=True)
     for path in [held, *held.rglob("*")]:

@@ -19,7 +19,7 @@ from testbed import Testbed
 from testbed.services import free_port
 
 PLAYBOOK = "stage3_staging_restore.yml"
-STORES = 3
+TENANTS = 3
 
 
 @pytest.fixture(scope="module")

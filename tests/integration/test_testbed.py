@@ -31,7 +31,7 @@ from support.page_data import STORE_ROWS
 from testbed import Testbed, backup_tree
 from testbed.engine import ResilienceError
 
-STORES = 3
+TENANTS = 3
 
 
 @pytest.fixture
@@ -84,14 +84,14 @@ def digest(bed: Testbed) -> str:
         "SELECT format('%I.%I', schemaname, tablename) FROM pg_tables"
         " WHERE schemaname = 'public' OR schemaname LIKE 'tenant%' ORDER BY 1",
     )
-    assert len(tables) == 2 + 8 * bed.record["stores"]
+    assert len(tables) == 2 + 8 * bed.record["tenants"]
     rows = [query(bed, f"SELECT t::text FROM {table} t ORDER BY id") for (table,) in tables]
     return hashlib.md5(repr(rows).encode()).hexdigest()
 
 
 def test_the_database_has_what_the_plans_report_shows(bed: Testbed) -> None:
     tenants = [user["schema"] for user in bed.record["users"]]
-    assert len(tenants) == len(set(tenants)) == STORES
+    assert len(tenants) == len(set(tenants)) == TENANTS
     counts = {
         name: query(bed, f"SELECT count(*) FROM tenant_chefwell.{name}")[0][0]
         for name in STORE_ROWS
@@ -116,7 +116,7 @@ def test_every_reference_holds_and_every_sequence_is_past_its_rows(bed: Testbed)
         " FROM pg_constraint c JOIN pg_attribute a"
         " ON a.attrelid = c.conrelid AND a.attnum = c.conkey[1] WHERE contype = 'f'",
     )
-    assert len(keys) == 9 * STORES + 1
+    assert len(keys) == 9 * TENANTS + 1
     linked = 0
     for table, column, target in keys:
         ((orphans, links),) = query(
@@ -147,7 +147,7 @@ def test_the_backups_are_real_dumps_of_a_growing_database(bed: Testbed) -> None:
             path = bed.root / "backups" / tier / backup_tree.file_name(moment)
             assert path.stat().st_mtime == moment.timestamp()
             found[moment] = pg_restore(bed, path, "-l")
-            assert found[moment].count(" TABLE DATA ") == 2 + 8 * STORES
+            assert found[moment].count(" TABLE DATA ") == 2 + 8 * TENANTS
     newest = bed.root / "backups" / "daily" / backup_tree.file_name(max(found))
     oldest = bed.root / "backups" / "monthly" / backup_tree.file_name(min(found))
     sales = [
@@ -354,7 +354,7 @@ def test_the_backup_server_accepts_authorized_keys(bed: Testbed, tmp_path: Path)
 def test_up_again_changes_nothing_but_starts_what_has_ended(bed: Testbed) -> None:
     reported: list[str] = []
     status = bed.status()
-    again = Testbed.up(bed.root, stores=STORES, report=reported.append)
+    again = Testbed.up(bed.root, tenants=TENANTS, report=reported.append)
     assert again.status() == status and all(status.values())
     assert reported == ["is up already, nothing changed"]
     for name in ("backend", "postgres"):
@@ -363,19 +363,19 @@ def test_up_again_changes_nothing_but_starts_what_has_ended(bed: Testbed) -> Non
         os.kill(pid, signal.SIGKILL)
         psutil.wait_procs([psutil.Process(pid)], timeout=10)
     assert again.status()["postgres"] is None
-    again = Testbed.up(bed.root, stores=STORES, report=reported.append)
+    again = Testbed.up(bed.root, tenants=TENANTS, report=reported.append)
     assert all(again.status().values()) and again.status()["sshd"] == status["sshd"]
     assert query(again, "SELECT count(*) FROM tenant_chefwell.sales") == [(STORE_ROWS["sales"],)]
     assert log_in(again)
-    with pytest.raises(ResilienceError, match=f"stores {STORES} is up there"):
-        Testbed.up(bed.root, stores=STORES + 1)
+    with pytest.raises(ResilienceError, match=f"tenants {TENANTS} is up there"):
+        Testbed.up(bed.root, tenants=TENANTS + 1)
 
 
 def test_the_same_seed_gives_the_same_rows_and_down_leaves_nothing(
     bed: Testbed, open_folder: Path
 ) -> None:
     (open_folder / "somebody's").write_text("stays")
-    twin = Testbed.up(open_folder, stores=STORES)
+    twin = Testbed.up(open_folder, tenants=TENANTS)
     try:
         assert digest(twin) == digest(bed)
         pids = [pid for pid in twin.status().values() if pid]
@@ -390,7 +390,7 @@ def test_the_same_seed_gives_the_same_rows_and_down_leaves_nothing(
     assert [path.name for path in open_folder.iterdir()] == ["somebody's"]
     twin.down()
     assert all(bed.status().values())
-    other = Testbed.up(open_folder, stores=2, seed=2)
+    other = Testbed.up(open_folder, tenants=2, seed=2)
     try:
         assert [user["schema"] for user in other.record["users"]] != [
             user["schema"] for user in bed.record["users"][:2]
@@ -402,7 +402,7 @@ def test_the_same_seed_gives_the_same_rows_and_down_leaves_nothing(
 def test_down_after_a_start_that_was_killed(open_folder: Path) -> None:
     root = open_folder / "bed"
     started = subprocess.Popen(
-        [sys.executable, "-m", "testbed", "up", "--root", str(root), "--stores", "40"],
+        [sys.executable, "-m", "testbed", "up", "--root", str(root), "--tenants", "40"],
         env={**os.environ, "PYTHONPATH": str(TESTS)},
         stderr=subprocess.PIPE,
         text=True,
@@ -422,7 +422,7 @@ def test_down_after_a_start_that_was_killed(open_folder: Path) -> None:
 
 def test_a_container_whose_account_has_the_same_number_lives_on(open_folder: Path) -> None:
     """Accounts of a container are its own; their numbers may be those of accounts here."""
-    bed = Testbed.up(open_folder / "bed", stores=1)
+    bed = Testbed.up(open_folder / "bed", tenants=1)
     number = str(pwd.getpwnam(bed.record["ssh"]["user"]).pw_uid)
     as_account = ["setpriv", "--reuid", number, "--clear-groups", "sleep", "300"]
     apart = ["unshare", "--pid", "--fork", "--kill-child"]
@@ -460,5 +460,5 @@ def assert_nothing_is_left(bed: Testbed) -> None:
 def test_a_folder_that_no_testbed_made_is_refused(tmp_path: Path) -> None:
     (tmp_path / "backups").mkdir()
     with pytest.raises(ResilienceError, match="which no testbed made"):
-        Testbed.up(tmp_path, stores=1)
+        Testbed.up(tmp_path, tenants=1)
     assert [path.name for path in tmp_path.iterdir()] == ["backups"]

@@ -2,7 +2,7 @@
 
 from testbed import Testbed
 
-bed = Testbed.up(root, stores=3)
+bed = Testbed.up(root, tenants=3)
 bed.down()
 """
 

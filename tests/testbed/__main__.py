@@ -23,7 +23,7 @@ def main(arguments: list[str] | None = None) -> int:
         command = commands.add_parser(name, help=says)
         command.add_argument("--root", required=True, help="its folder")
         if name == "up":
-            command.add_argument("--stores", type=int, default=100, help="how many (100)")
+            command.add_argument("--tenants", type=int, default=100, help="how many (100)")
             command.add_argument("--seed", type=int, default=1, help="same seed, same rows (1)")
             command.add_argument("--scale", type=float, default=1, help="factor on the rows (1)")
     options = parser.parse_args(arguments)
@@ -31,7 +31,7 @@ def main(arguments: list[str] | None = None) -> int:
         if options.command == "up":
             bed = Testbed.up(
                 options.root,
-                stores=options.stores,
+                tenants=options.tenants,
                 seed=options.seed,
                 scale=options.scale,
                 report=_report,

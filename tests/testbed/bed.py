@@ -53,7 +53,7 @@ class Testbed:
         cls,
         root: str | os.PathLike[str],
         *,
-        stores: int = 100,
+        tenants: int = 100,
         seed: int = 1,
         scale: float = 1,
         report: Report | None = None,
@@ -63,7 +63,7 @@ class Testbed:
 
         Args:
             root: its folder, made if it is not there.
-            stores: how many, ChefWell's own included.
+            tenants: how many, ChefWell's own included.
             seed: the same one gives the same rows.
             scale: factor on the rows of the stores other than ChefWell's own; 60 makes 500 MB of
                 100 stores.
@@ -76,8 +76,8 @@ class Testbed:
         """
         folder = Path(root).resolve()
         report = report or _silent
-        expected = {"stores": stores, "seed": seed, "scale": scale}
-        if stores < 1 or scale <= 0:
+        expected = {"tenants": tenants, "seed": seed, "scale": scale}
+        if tenants < 1 or scale <= 0:
             raise ResilienceError("a testbed has at least one store and rows", value=expected)
         root_made = not folder.exists()
         if root_made:
@@ -179,7 +179,7 @@ class Testbed:
         self.production.start()
         self._save()
         progress(f"PostgreSQL 16 on port {self.record['postgres']['port']}")
-        expected = sample.stores(self.record["stores"], self.record["seed"], self.record["scale"])
+        expected = sample.stores(self.record["tenants"], self.record["seed"], self.record["scale"])
         self.record["users"] = [
             {"email": store.admin.email, "password": sample.PASSWORD, "schema": store.schema}
             for store in expected

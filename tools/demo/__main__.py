@@ -34,7 +34,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="demo", description="all three stages on this machine")
     parser.add_argument("command", choices=("up", "clean"))
     parser.add_argument("--root", type=Path, default=ROOT / "build" / "demo", help="its folder")
-    parser.add_argument("--stores", type=int, default=100, help="how many (100)")
+    parser.add_argument("--tenants", type=int, default=100, help="how many (100)")
     parser.add_argument("--language", choices=LANGUAGES, default="pt_BR")
     options = parser.parse_args(arguments)
     layout = Layout(options.root.resolve())
@@ -46,7 +46,7 @@ def main(arguments: list[str] | None = None) -> int:
             clean(layout)
             return 0
         with _alone(layout):
-            return up(layout, options.stores, options.language)
+            return up(layout, options.tenants, options.language)
     except (DemoError, ResilienceError) as error:
         report()
         report(str(error))
@@ -57,9 +57,9 @@ def main(arguments: list[str] | None = None) -> int:
     return 1
 
 
-def up(layout: Layout, stores: int, language: str) -> int:
+def up(layout: Layout, tenants: int, language: str) -> int:
     """Start the testbed, run the play twice, show pages and summary; return 0 or 1."""
-    setup = _set_up(layout, stores, language)
+    setup = _set_up(layout, tenants, language)
     plays = _play(layout)
     host = Host(layout)
     heading("Stage 1: the disk dashboard")
@@ -76,7 +76,7 @@ def up(layout: Layout, stores: int, language: str) -> int:
     # The two commands that cron runs, to measure their memory.
     host.result("monitor-disk-space")
     host.result("sync-backups-offsite")
-    found = summary.results(stores, setup, pages, plays, host.peaks)
+    found = summary.results(tenants, setup, pages, plays, host.peaks)
     summary.write(layout, found, pages, language)
     heading("Summary")
     for line in summary.lines(found):
@@ -89,12 +89,12 @@ def up(layout: Layout, stores: int, language: str) -> int:
     return 0 if kept else 1
 
 
-def _set_up(layout: Layout, stores: int, language: str) -> dict[str, float]:
+def _set_up(layout: Layout, tenants: int, language: str) -> dict[str, float]:
     """Start the testbed and write the inventory; return the seconds of each part."""
     begun = time.monotonic()
     packages = max(0.0, time.time() - float(os.environ.get(STARTED) or time.time()))
-    heading(f"Set-up: ChefWell in miniature with {stores} stores, in {layout.root}")
-    bed = Testbed.up(layout.bed, stores=stores, report=report)
+    heading(f"Set-up: ChefWell in miniature with {tenants} stores, in {layout.root}")
+    bed = Testbed.up(layout.bed, tenants=tenants, report=report)
     newest = max(path.stat().st_mtime for path in (layout.bed / "backups").rglob("*.dump.gz"))
     if time.time() - newest > DAY:
         report("the newest backup is more than a day old: the backup script makes another")

@@ -28,7 +28,7 @@ LIMITS = {
 
 
 def results(
-    stores: int,
+    tenants: int,
     setup: dict[str, float],
     pages: dict[str, Any],
     plays: dict[str, PlayRecap],
@@ -37,7 +37,7 @@ def results(
     """Return the results, as documented in docs/results.md.
 
     Args:
-        stores: of the testbed.
+        tenants: of the testbed.
         setup: seconds, by part.
         pages: `disk`, `offsite` and `drill`, the results of the commands.
         plays: `first` and `second`.
@@ -47,7 +47,7 @@ def results(
     return {
         "version": VERSION,
         "time": datetime.datetime.now().astimezone().isoformat(timespec="seconds"),
-        "stores": stores,
+        "tenants": tenants,
         "tables": drill["totals"].get("tables"),
         "rows": drill["totals"].get("rows"),
         "backup": {name: drill["backup"].get(name) for name in ("file", "bytes", "format")},
@@ -102,9 +102,9 @@ def write(layout: Layout, found: dict[str, Any], pages: dict[str, Any], language
     text = json.dumps(found, indent=2, ensure_ascii=False) + "\n"
     layout.results.write_text(text, encoding="utf-8")
     title = (
-        f"ChefWell - {found['stores']} lojas"
+        f"ChefWell - {found['tenants']} lojas"
         if language == "pt_BR"
-        else (f"ChefWell - {found['stores']} stores")
+        else (f"ChefWell - {found['tenants']} stores")
     )
     page = render_html.html_report({"title": title, **pages}, language)
     layout.report.write_text(page, encoding="utf-8")
@@ -133,7 +133,7 @@ def lines(found: dict[str, Any]) -> list[str]:
         ("RPO, age of that backup", _age(found["rpo_seconds"]), ""),
     ]
     head = (
-        f"{found['stores']} stores, {found['tables']} tables, {found['rows']} rows;"
+        f"{found['tenants']} stores, {found['tables']} tables, {found['rows']} rows;"
         f" {found['backup']['file']}, {quantity.size(found['backup']['bytes'] or 0)}"
     )
     verdict = (

@@ -126,7 +126,7 @@ def _content(
             "dbname": target.dbname,
             "health_url": target.health_url,
         },
-        "store": settings.featured_tenant or f"{settings.tenants.prefix}x",
+        "tenant": settings.featured_tenant or f"{settings.tenants.prefix}x",
         "offsite": _offsite(settings, (drill.get("backup") or {}).get("file")),
         "plain": str((drill.get("backup") or {}).get("format", "")).startswith("plain"),
         "bin_dir": target.bin_dir,
