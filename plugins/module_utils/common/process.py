@@ -120,6 +120,13 @@ def output_of(running: subprocess.Popen[bytes]) -> IO[bytes]:
     return running.stdout
 
 
+def input_of(running: subprocess.Popen[bytes]) -> IO[bytes]:
+    """Return the standard input of a program that was started with a pipe for it."""
+    if running.stdin is None:
+        raise ValueError("the program was started without a pipe for its input")
+    return running.stdin
+
+
 class TimeLimitError(Exception):
     """A program took longer than its time limit.
 

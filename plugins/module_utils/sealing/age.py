@@ -198,6 +198,36 @@ class _DigestCounter:
         return self._digest.hexdigest()
 
 
+class _Feeder(threading.Thread):
+    """Writes a file to a program's standard input, and closes that.
+
+    Attributes:
+        counter: of what was read.
+        problem: why the file could not be read; the program is ended then.
+    """
+
+    def __init__(self, read: IO[bytes], running: subprocess.Popen[bytes], sink: IO[bytes]) -> None:
+        super().__init__(daemon=True)
+        self._read, self._running, self._sink = read, running, sink
+        self.counter = _DigestCounter()
+        self.problem: OSError | None = None
+
+    def run(self) -> None:
+        """Write all of it."""
+        try:
+            while block := self._read.read(BLOCK):
+                self.counter.add(block)
+                self._sink.write(block)
+        except BrokenPipeError:
+            pass  # the program has ended; its exit code says why
+        except OSError as error:
+            self.problem = error
+            process.kill_group(self._running)
+        finally:
+            with contextlib.suppress(OSError):
+                self._sink.close()
+
+
 def _run_age(
     arguments: Sequence[str], read: IO[bytes], written: IO[bytes], time_limit: float
 ) -> tuple[_DigestCounter, _DigestCounter, str | None]:
@@ -206,8 +236,7 @@ def _run_age(
     Returns:
         Digest and size of what was read and of what was written; age's error if it failed.
     """
-    read_counter, written_counter = _DigestCounter(), _DigestCounter()
-    problems: list[OSError] = []
+    written_counter = _DigestCounter()
     with contextlib.ExitStack() as stack:
         errors = stack.enter_context(tempfile.TemporaryFile())
         running = stack.enter_context(
@@ -215,31 +244,10 @@ def _run_age(
                 arguments, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=errors
             )
         )
-
-        output = process.output_of(running)
+        output, sink = process.output_of(running), process.input_of(running)
         process.widen(output)
-        if running.stdin:
-            process.widen(running.stdin)
-
-        def feed() -> None:
-            try:
-                while running.stdin:
-                    block = read.read(BLOCK)
-                    if not block:
-                        break
-                    read_counter.add(block)
-                    running.stdin.write(block)
-            except BrokenPipeError:
-                pass  # age has ended; its exit code says why
-            except OSError as error:
-                problems.append(error)
-                process.kill_group(running)
-            finally:
-                with contextlib.suppress(OSError):
-                    if running.stdin:
-                        running.stdin.close()
-
-        feeder = threading.Thread(target=feed, daemon=True)
+        process.widen(sink)
+        feeder = _Feeder(read, running, sink)
         feeder.start()
         try:
             for block in process.blocks(output, time_limit=time_limit, size=BLOCK):
@@ -261,12 +269,12 @@ def _run_age(
             if running.poll() is None and not _ends_soon(running):
                 process.kill_group(running)
             feeder.join()
-        if problems:
-            raise problems[0]
+        if feeder.problem:
+            raise feeder.problem
         code = running.wait()
         errors.seek(0)
         text = errors.read(4000).decode("utf-8", "backslashreplace")
-    return read_counter, written_counter, None if code == 0 else text
+    return feeder.counter, written_counter, None if code == 0 else text
 
 
 def _ends_soon(running: subprocess.Popen[bytes]) -> bool:
