@@ -17,6 +17,7 @@ import os
 import sys
 from collections.abc import Mapping, Sequence
 from types import ModuleType
+from typing import Any
 
 from .commands.command import (
     EXIT_OK,
@@ -133,6 +134,12 @@ def unfinished(problem: str) -> int:
     return EXIT_UNKNOWN
 
 
+def _report_of_thread(given: Any) -> None:
+    """Report what ended a thread, on one line (`threading.excepthook`)."""
+    if given.exc_value is not None and given.exc_type is not SystemExit:
+        warn_unforeseen(given.thread.name if given.thread else "thread", given.exc_value)
+
+
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command.
 
@@ -145,6 +152,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     given = sys.argv[1:] if argv is None else argv
     standard_streams.replace_what_they_cannot_show()
     commands = commands_for(given[0] if given else "")
+    if "threading" in sys.modules:  # what has threads of its own loads it
+        sys.modules["threading"].excepthook = _report_of_thread  # type: ignore[attr-defined]
     arguments = parse(given, commands)
     if isinstance(arguments, int):
         if arguments != EXIT_OK and given and given[0] in commands:

@@ -84,7 +84,10 @@ def main() -> None:
     path = module.params["path"]
     program = module.get_bin_path("ssh-keygen")
     if not program:
-        module.fail_json(msg="ssh-keygen was not found - install openssh-client (Debian)")
+        module.fail_json(
+            msg="ssh-keygen was not found - install openssh-client (Debian) or openssh-clients"
+            " (RHEL)"
+        )
     try:
         missing = not os.path.lexists(path)
         if missing and module.check_mode:

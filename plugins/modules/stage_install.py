@@ -159,7 +159,11 @@ from ansible_collections.chefwell.resilience.plugins.module_utils.common.system_
 
 # -E: nothing is imported because of the environment that it is called in.
 LAUNCHER = """#!/bin/sh
-exec {python} -E {launch} host_cli {command} --config {config} "$@"
+launch={launch}
+test -s "$launch" && command -v {python} >/dev/null || {{
+echo {command}": the installation is broken: $launch or "{python}" is missing -" \\
+"run the stage's playbook again" >&2; exit 3; }}
+exec {python} -E "$launch" host_cli {command} --config {config} "$@"
 """
 
 LOGROTATE = """# Written by chefwell.resilience; its rollback removes it.

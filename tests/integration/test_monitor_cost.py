@@ -50,7 +50,7 @@ def peak(host: MonitorHost, extra: int = 0) -> tuple[int, str]:
     """
     (script,) = host.command("monitor-disk-space")
     launched = Path(script).read_text()
-    (launch,) = re.findall(r"\S+/launch\.py", launched)
+    (launch,) = re.findall(r"[^\s=]+/launch\.py", launched)
     wrapped = launched.replace(launch, f"{host.root}/larger.py", 1)
     assert wrapped != launched
     (host.root / "larger.py").write_text(LARGER.format(extra=extra, launch=launch))

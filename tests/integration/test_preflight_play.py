@@ -52,6 +52,21 @@ def test_everything_is_found_at_once_and_nothing_is_touched(
     assert not (tmp_path / "host").exists()
 
 
+@pytest.mark.parametrize("playbook", ["stage1_disk_monitor", "stage3_staging_restore"])
+def test_a_stage_that_runs_alone_looks_first_too(tmp_path: Path, playbook: str) -> None:
+    host = PlayHost(
+        tmp_path / "host",
+        resilience_backup_path=str(tmp_path / "no backups"),
+        staging_restore_engine="embedded",
+    )
+    run = host.run(f"{playbook}.yml", "--check")
+    assert run.returncode != 0
+    (fatal,) = (line for line in run.stdout.splitlines() if line.startswith("fatal:"))
+    (found,) = json.loads(fatal.partition("=> ")[2])["msg"].splitlines()
+    assert found.startswith(f"{tmp_path}/no backups: No such file or directory"), found
+    assert not (tmp_path / "host").exists()
+
+
 def test_a_wrong_variable_leaves_a_working_host_as_it_is(tmp_path: Path) -> None:
     host = PlayHost(
         tmp_path,

@@ -39,6 +39,50 @@ def test_a_switch_and_its_way_back(host: RecoveryHost) -> None:
     assert (stopped, after) == ("nothing", "nothing needs to be done")
     code, lines = host.run("--undo", "--confirm", HOST)
     assert code == 0 and lines[0].startswith(f"{PRODUCTION}, which was {kept}")
+    # A second one does not go forward again; that takes the name.
+    code, output, errors = host.run_whole("--undo", "--confirm", HOST)
+    assert code == 3 and last_lines(output, errors) == lines
+    assert f"{PRODUCTION} is what it was" in errors and f"--switch {lines[1]}" in errors
+    assert host.databases()[PRODUCTION] == "old"
+    assert host.run("--switch", lines[1], "--confirm", HOST)[0] == 0
+    assert host.databases()[PRODUCTION] == "new"
+    # And a switch by name may be taken back again, also where the journal is lost.
+    (host.state / "recovery-switch.json").unlink()
+    assert host.run("--undo", "--confirm", HOST)[0] == 0
+    (host.state / "recovery-switch.json").unlink()
+    assert host.run("--undo", "--confirm", HOST)[0] == 3
+    assert host.databases()[PRODUCTION] == "old"
+
+
+@pytest.mark.parametrize("lost", [False, True])
+def test_a_way_back_that_was_killed_goes_on_by_the_same_command(
+    host: RecoveryHost, lost: bool
+) -> None:
+    """Where the journal is lost, it may be that it is given up; another one leads back."""
+    assert host.run("--switch", RESTORED, "--confirm", HOST)[0] == 0
+    host.begin("--undo", "--confirm", HOST)
+    assert host.databases()[PRODUCTION] == "new"
+    assert host.run("--status")[1][3] == "/scripts/disaster-recovery.sh --resume"
+    if lost:
+        (host.state / "recovery-switch.json").unlink()
+    code, lines = host.run("--undo", "--confirm", HOST)
+    assert code == 0 and lines[2:] == ["nothing", "nothing needs to be done"]
+    assert host.databases()[PRODUCTION] == "old"
+    assert host.run("--undo", "--confirm", HOST)[0] == 3
+    assert host.databases()[PRODUCTION] == "old"
+
+
+def test_a_way_back_whose_application_cannot_be_stopped_may_be_tried_again(
+    host: RecoveryHost,
+) -> None:
+    assert host.run("--switch", RESTORED, "--confirm", HOST)[0] == 0
+    host.script("stop", "exit 1")
+    assert host.run("--undo", "--confirm", HOST)[0] == 3
+    assert host.databases()[PRODUCTION] == "new"
+    host.script("stop")
+    assert host.run("--undo")[0] == 3  # without its confirmation
+    assert host.run("--undo", "--confirm", HOST)[0] == 0
+    assert host.databases()[PRODUCTION] == "old"
 
 
 @pytest.mark.parametrize(
@@ -100,6 +144,9 @@ def test_a_system_that_does_not_respond(host: RecoveryHost) -> None:
     code, lines = host.run("--switch", RESTORED, "--confirm", HOST)
     assert code == 2
     assert lines[3] == f"/scripts/disaster-recovery.sh --undo --confirm {HOST}"
+    code, lines = host.run("--undo", "--confirm", HOST)
+    assert code == 2
+    assert lines[3] == f"/scripts/disaster-recovery.sh --switch {lines[1]} --confirm {HOST}"
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
@@ -236,5 +283,8 @@ def test_a_tenant(host: RecoveryHost) -> None:
     assert code == 0 and lines[0].startswith(f"{TENANT}, which was {TENANT}_before_")
     assert RESTORED in databases(host.server)
     assert run_sql(host.server, PRODUCTION, "SELECT whose FROM content") == [("old",)]
+    code, output, errors = host.run_whole(*one, "--undo", "--confirm", HOST)
+    assert code == 3 and last_lines(output, errors) == lines
+    assert f"--switch {lines[1]}" in errors
     code, lines = host.run(*one, "--switch", "nobody", "--confirm", HOST)
     assert code == 3 and lines[0].startswith(TENANT)

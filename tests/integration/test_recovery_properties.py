@@ -45,6 +45,12 @@ def settings(server: Server, tmp_path: Path) -> Iterator[recovery.RecoverySettin
         f"REVOKE CONNECT ON DATABASE {PRODUCTION} FROM PUBLIC",
         f"GRANT CONNECT ON DATABASE {PRODUCTION} TO granter WITH GRANT OPTION",
         f"SET ROLE granter; GRANT CONNECT ON DATABASE {PRODUCTION} TO reader; RESET ROLE",
+        # Who grants first in the catalogue's order got the right from one who comes later.
+        f"GRANT CONNECT ON DATABASE {PRODUCTION} TO clerk WITH GRANT OPTION",
+        f"SET ROLE clerk; GRANT CONNECT ON DATABASE {PRODUCTION} TO reader; RESET ROLE",
+        f"SET ROLE granter; GRANT CONNECT ON DATABASE {PRODUCTION} TO clerk WITH GRANT OPTION;"
+        " RESET ROLE",
+        f"REVOKE CONNECT ON DATABASE {PRODUCTION} FROM clerk",
         f"GRANT TEMPORARY, CREATE ON DATABASE {PRODUCTION} TO clerk",
         f"REVOKE CREATE ON DATABASE {PRODUCTION} FROM shop_owner",
         f"ALTER DATABASE {PRODUCTION} CONNECTION LIMIT 41",

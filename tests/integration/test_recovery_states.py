@@ -187,6 +187,13 @@ def test_without_a_superuser_nothing_is_half_done(
         assert code == 3 and lines[2:] == ["nothing", "nothing needs to be done"]
         assert host.databases() == before
         host.values["recovery"] |= {"user": "owner_of_shop"}
+        # What only a superuser may set is found out before the application is stopped.
+        run_sql(server, "postgres", f"ALTER DATABASE {host.dbname} SET log_statement = 'all'")
+        host.script("stop", f"touch {host.root}/stopped")
+        code, output, errors = host.run_whole("--switch", host.restored, "--confirm", HOST)
+        assert code == 3 and "log_statement" in errors and "name a superuser" in errors
+        assert host.databases() == before and not (host.root / "stopped").exists()
+        run_sql(server, "postgres", f"ALTER DATABASE {host.dbname} RESET log_statement")
         code, lines = host.run("--switch", host.restored, "--confirm", HOST)
         assert code == 0 and host.databases()[host.dbname] == "new"
         owner = f"SELECT pg_get_userbyid(datdba) FROM pg_database WHERE datname = '{host.dbname}'"
@@ -194,6 +201,23 @@ def test_without_a_superuser_nothing_is_half_done(
     finally:
         host.drop_databases()
         run_sql(server, "postgres", "DROP ROLE owner_of_shop, other_user")
+
+
+def test_a_server_without_a_database_postgres(
+    host: RecoveryHost, server: Server, tmp_path: Path
+) -> None:
+    backup = tmp_path / "shop_20251120_030000.dump"
+    dump = [server.binaries.path("pg_dump"), "-Fc", f"--file={backup}", server.url(PRODUCTION)]
+    subprocess.run(dump, check=True)
+    run_sql(server, "template1", "ALTER DATABASE postgres RENAME TO maintenance")
+    try:
+        host.values["recovery"] |= {"maintenance_db": "maintenance"}
+        code, lines = host.run("--backup", str(backup))
+        assert code == 0
+        assert host.follow(lines)[0].startswith(f"{PRODUCTION}, which was shop_recovered_2")
+        assert host.run("--undo", "--confirm", HOST)[0] == 0
+    finally:
+        run_sql(server, "template1", "ALTER DATABASE maintenance RENAME TO postgres")
 
 
 def test_properties_of_the_database_that_stand_in_the_way(

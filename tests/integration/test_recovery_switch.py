@@ -115,6 +115,12 @@ def switch_that_dies(
     settings: recovery.RecoverySettings, step: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     write, exchange = switch_journal.SwitchJournal.write, recovery_switch._exchange
+    apply = database_properties.apply
+
+    def dying_apply(cursor: Any, name: str, properties: Any) -> None:
+        if name == PRODUCTION:  # not in the rehearsal
+            die()
+        apply(cursor, name, properties)
 
     def dying_write(self: Any, record: Any, now: str, *more: Any) -> Any:
         recorded = write(self, record, now, *more)
@@ -129,7 +135,7 @@ def switch_that_dies(
     def switch() -> None:
         monkeypatch.setattr(switch_journal.SwitchJournal, "write", dying_write)
         if step == "in the transaction":
-            monkeypatch.setattr(database_properties, "apply", die)
+            monkeypatch.setattr(database_properties, "apply", dying_apply)
         if step == "after the transaction":
             monkeypatch.setattr(recovery_switch, "_exchange", dying_exchange)
         recovery_switch.switch(settings, RESTORED, HOST, lambda text: None)
@@ -302,10 +308,11 @@ def test_its_own_connection_is_ended(
 ) -> None:
     apply = database_properties.apply
 
-    def ended(cursor: Any, *arguments: Any) -> None:
-        number = cursor.connection.get_backend_pid()
-        run_sql(server, "postgres", f"SELECT pg_terminate_backend({number})")
-        apply(cursor, *arguments)
+    def ended(cursor: Any, name: str, properties: Any) -> None:
+        if name == PRODUCTION:  # not in the rehearsal
+            number = cursor.connection.get_backend_pid()
+            run_sql(server, "postgres", f"SELECT pg_terminate_backend({number})")
+        apply(cursor, name, properties)
 
     with monkeypatch.context() as patch:
         patch.setattr(database_properties, "apply", ended)
@@ -325,6 +332,9 @@ def test_back_and_forth(settings: recovery.RecoverySettings, server: Server) -> 
     back = recovery_switch.undo(settings, HOST, lambda text: None)
     assert back["name"] == done["kept"] and content(server, PRODUCTION) == "old"
     assert content(server, back["kept"]) == "new"
+    with pytest.raises(ResilienceError, match="taken back already"):
+        recovery_switch.undo(settings, HOST, lambda text: None)
+    assert content(server, PRODUCTION) == "old"
 
 
 def test_an_address_without_http(settings: recovery.RecoverySettings) -> None:
@@ -462,16 +472,35 @@ def test_rows_written_meanwhile_are_reported(
     assert done["written_since"] == 1
 
 
+NAMED_ONCE = {
+    "a grant": ["GRANT SELECT ON content TO seen_once"],
+    "a default privilege": ["ALTER DEFAULT PRIVILEGES GRANT SELECT ON TABLES TO seen_once"],
+    "a user mapping": [
+        "CREATE FOREIGN DATA WRAPPER remote",
+        "CREATE SERVER branch FOREIGN DATA WRAPPER remote",
+        "CREATE USER MAPPING FOR seen_once SERVER branch",
+        "CREATE USER MAPPING FOR PUBLIC SERVER branch",
+    ],
+}
+
+
+@pytest.mark.parametrize("what", NAMED_ONCE)
 def test_a_role_that_only_a_grant_names_is_named_beforehand(
-    settings: recovery.RecoverySettings, server: Server, tmp_path: Path
+    settings: recovery.RecoverySettings, server: Server, tmp_path: Path, what: str
 ) -> None:
     backup = tmp_path / "shop_20251120_030000.dump"
-    run_sql(server, PRODUCTION, "CREATE ROLE seen_once", "GRANT SELECT ON content TO seen_once")
+    run_sql(server, PRODUCTION, "CREATE ROLE seen_once", *NAMED_ONCE[what])
     try:
         dump = [server.binaries.path("pg_dump"), "-Fc", f"--file={backup}", server.url(PRODUCTION)]
         subprocess.run(dump, check=True)
     finally:
-        run_sql(server, PRODUCTION, "DROP OWNED BY seen_once", "DROP ROLE seen_once")
+        run_sql(
+            server,
+            PRODUCTION,
+            "DROP FOREIGN DATA WRAPPER IF EXISTS remote CASCADE",
+            "DROP OWNED BY seen_once",
+            "DROP ROLE seen_once",
+        )
     before = databases(server)
     result = recovery_run.restore_beside(settings, path=str(backup))
     assert result["verdict"] == "could_not_verify" and "seen_once" in result["problem"]

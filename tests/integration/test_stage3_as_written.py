@@ -275,8 +275,9 @@ def test_the_database(host: Written, bed: Testbed) -> None:
     assert "no switch is unfinished" in host.type(resume, code=3).stderr
     host.type(undo, HOST=HOST)
     assert count(bed) == 28
-    host.type(undo, HOST=HOST)
-    assert count(bed) == 0
+    assert "--switch restaurante_before_" in host.type(undo, code=3, HOST=HOST).stderr
+    assert count(bed) == 28
+    lose(bed)
 
 
 def test_the_database_from_the_machine_with_the_inventory(host: Written, bed: Testbed) -> None:

@@ -128,11 +128,15 @@ class RecoveryHost:
 
     def begin_switch(self) -> None:
         """Begin a switch that dies while the application stops."""
+        self.begin("--switch", self.restored, "--confirm", HOST)
+
+    def begin(self, *arguments: str) -> None:
+        """Run the command until it stops the application, and kill it then."""
         pid = os.fork()
         if pid == 0:
             self.script("stop", f"kill -9 {os.getpid()}")
             with contextlib.suppress(BaseException):
-                self.run_whole("--switch", self.restored, "--confirm", HOST)
+                self.run_whole(*arguments)
             os._exit(0)
         os.waitpid(pid, 0)
         self.script("stop")

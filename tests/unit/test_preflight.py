@@ -142,6 +142,50 @@ def test_packages_have_the_names_of_the_family() -> None:
     assert set(packages.PACKAGES["debian"]) == set(packages.PACKAGES["rhel"])
 
 
+# os-release(5) of systems that are no Debian, and what installs everything on a host without any.
+RELEASES = {
+    "Rocky Linux 9.4 (Blue Onyx)": 'ID="rocky"\nID_LIKE="rhel centos fedora"\nVERSION_ID="9.4"',
+    "AlmaLinux 10.0": 'ID="almalinux"\nID_LIKE="rhel centos fedora"\nVERSION_ID="10.0"',
+    "Red Hat Enterprise Linux 9.4 (Plow)": 'ID="rhel"\nID_LIKE="fedora"\nVERSION_ID="9.4"',
+    "Ubuntu 22.04.4 LTS": "ID=ubuntu\nID_LIKE=debian\nVERSION_ID='22.04'",
+    "Ubuntu 24.04.2 LTS": "ID=ubuntu\nID_LIKE=debian\nVERSION_ID='24.04'",
+}
+DNF = (
+    "dnf install age apprise bubblewrap cronie docker-ce openssh-clients python3-docker"
+    " python3-jinja2 python3-prometheus_client python3-psutil python3-psycopg2 rclone rsync"
+)
+APT = (
+    "apt-get install age apprise bubblewrap cron docker.io openssh-client python3-docker"
+    " python3-jinja2 python3-prometheus-client python3-psutil python3-psycopg2 rclone rsync"
+)
+
+
+@pytest.mark.parametrize("name", RELEASES)
+def test_on_other_systems_everything_has_their_names(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """No such host is at hand: its os-release, and a search path without any program."""
+    release = tmp_path / "os-release"
+    release.write_text(f'PRETTY_NAME="{name}"\n{RELEASES[name]}\n')
+    monkeypatch.setattr(packages, "RELEASES", (str(release),))
+    monkeypatch.setattr(host_problems, "PLACES", str(tmp_path))
+    system = packages.system()
+    family = packages.family([str(system["id"]), *system["like"]])  # type: ignore[misc]
+    assert system["name"] == name and family == ("rhel" if "rhel" in RELEASES[name] else "debian")
+    everything = packages.PACKAGES["debian"]
+    libraries = {"apprise", "docker", "jinja2", "prometheus_client", "psutil", "psycopg2"}
+    needs = [
+        {"kind": "library" if one in libraries else "program", "name": one} for one in everything
+    ]
+    found = host_problems.problems(needs, "/usr/bin/false", family, system)
+    assert len(found) == len(everything)
+    texts = "\n".join(one.text for one in found)
+    assert ("(Debian)" in texts, "(RHEL" in texts) == (family == "debian", family == "rhel")
+    assert ("rclone (RHEL, from EPEL)" in texts) == (family == "rhel")
+    command = packages.install_command(family, {one.name for one in found if one.name})
+    assert command == (DNF if family == "rhel" else APT)
+
+
 def test_an_interpreter_that_is_none_or_too_old_is_named(tmp_path: Path) -> None:
     old = tmp_path / "python"
     old.write_text('#!/bin/sh\necho "[[3, 8], []]"\n')

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import threading
 from pathlib import Path
 from typing import Any
 
@@ -62,3 +63,22 @@ def test_what_reads_the_output_gets_the_reason_too(
     monkeypatch.setattr(host_cli.settings, "load", lambda path, kind: None)
     assert host_cli.main([name, f"--config={config}", "--nagios"]) == 3
     assert "KeyError" in capsys.readouterr().out
+
+
+def test_a_thread_that_breaks_down_is_one_line_too(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    def run(*_given: object) -> int:
+        worker = threading.Thread(target=break_down, name="sessions")
+        worker.start()
+        worker.join()
+        return 0
+
+    monkeypatch.setattr(threading, "excepthook", threading.excepthook)
+    name = "disaster-recovery"
+    commands = commands_recovery.COMMANDS
+    monkeypatch.setitem(commands, name, commands[name]._replace(run=run))
+    monkeypatch.setattr(host_cli.settings, "load", lambda path, kind: None)
+    assert host_cli.main([name, f"--config={tmp_path}/none.json"]) == 0
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith("sessions: unexpected error, KeyError: "), line

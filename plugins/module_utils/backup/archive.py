@@ -18,6 +18,7 @@ import os
 import re
 import shutil
 import tarfile
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
@@ -48,6 +49,7 @@ class Archive:
         rows: of the archive, by (schema, table); None where they cannot be counted.
         proof: text on how its completeness was proved.
         data_bytes: of the rows and large objects, as text, decompressed.
+        schema_bytes: of the rows by schema; empty for `plain`.
         proved: False for a plain dump that is to be read while it is restored: only the head of
             its table of contents is known, and `ready_path` is packed as the backup is.
     """
@@ -61,6 +63,7 @@ class Archive:
     rows: dict[tuple[str, str], int | None]
     proof: str
     data_bytes: int = 0
+    schema_bytes: Mapping[str, int] = dataclasses.field(default_factory=dict)
     proved: bool = True
 
     @property
@@ -273,7 +276,10 @@ def _archive_with_rows(
     }
     rows = {key: decoded.rows for key, decoded in by_table.items() if key in tables}
     size = sum(decoded.bytes for decoded in by_table.values())
-    return dataclasses.replace(archive, rows=rows, data_bytes=size)
+    by_schema: Counter[str] = Counter()
+    for (schema, _table), decoded in by_table.items():
+        by_schema[schema] += decoded.bytes
+    return dataclasses.replace(archive, rows=rows, data_bytes=size, schema_bytes=by_schema)
 
 
 def _through_pg_restore(

@@ -51,7 +51,7 @@ def apply(server: Server, database: str, entries: Iterable[Entry]) -> list[str]:
         return []
     sql = psycopg2.sql
     target = sql.SQL("ALTER DATABASE {} ").format(sql.Identifier(database))
-    connection = open_connection(server.dsn("postgres"))
+    connection = open_connection(server.dsn(server.maintenance_db))
     with contextlib.closing(connection), connection.cursor() as cursor:
         begin = target.as_string(connection).encode()
         for name, setting in statements:

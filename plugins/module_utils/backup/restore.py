@@ -252,7 +252,7 @@ def create_roles(server: Server, names: Sequence[str]) -> None:
     """
     psycopg2 = driver()
     sql = psycopg2.sql
-    connection = open_connection(server.dsn("postgres"))
+    connection = open_connection(server.dsn(server.maintenance_db))
     try:
         with connection.cursor() as cursor:
             for name in sorted(set(names) - roles(server)):
@@ -314,7 +314,7 @@ def analyze_catalogues(server: Server, database: str) -> None:
 def roles(server: Server) -> set[str]:
     """Return the names of the roles that a server has."""
     with (
-        contextlib.closing(open_connection(server.dsn("postgres"))) as connection,
+        contextlib.closing(open_connection(server.dsn(server.maintenance_db))) as connection,
         connection.cursor() as cursor,
     ):
         cursor.execute("SELECT rolname FROM pg_catalog.pg_roles")
@@ -327,7 +327,7 @@ def _create_database(
     """Create the database, with encoding and locale of the one that was dumped, where it can."""
     psycopg2 = driver()
     sql = psycopg2.sql
-    connection = open_connection(server.dsn("postgres"))
+    connection = open_connection(server.dsn(server.maintenance_db))
     try:
         with connection.cursor() as cursor:
             if server.mark:

@@ -17,6 +17,7 @@ from .identifiers import unquoted
 _NAME = r'"(?:[^"]|"")+"|[^\s,;()"]+'
 _GRANTED = re.compile(rf"\bTO (?:GROUP )?({_NAME})")
 _POLICY = re.compile(rf"\bTO ((?:{_NAME})(?:, (?:{_NAME}))*)(?=\s+(?:USING|WITH)\b|;|$)")
+_MAPPED = re.compile(rf"\bUSER MAPPING FOR ({_NAME})")
 _PUBLIC = {"PUBLIC", "public", "CURRENT_USER", "SESSION_USER"}
 
 
@@ -25,7 +26,8 @@ class RolesNeeded:
     """Roles by what needs them.
 
     Attributes:
-        owners: own something; without them everything belongs to the restoring role.
+        owners: own something; without them everything belongs to the restoring role. Those of user
+            mappings count as owners of theirs.
         grantees: were granted something; a restore into staging leaves privileges out.
         policies: named by row-level security policies, which cannot be made without them.
     """
@@ -62,8 +64,10 @@ def read(entries: Iterable[Entry]) -> RolesNeeded:
             owners.add(entry.owner)
         if entry.kind in ("ACL", "DEFAULT ACL"):
             grantees.update(unquoted(name) for name in _GRANTED.findall(entry.definition))
+        elif entry.kind == "USER MAPPING":
+            owners.update(unquoted(name) for name in _MAPPED.findall(entry.definition))
         elif entry.kind == "POLICY" and (found := _POLICY.search(entry.definition)):
             policies.update(unquoted(name) for name in re.findall(_NAME, found[1]))
     return RolesNeeded(
-        frozenset(owners), frozenset(grantees - _PUBLIC), frozenset(policies - _PUBLIC)
+        frozenset(owners - _PUBLIC), frozenset(grantees - _PUBLIC), frozenset(policies - _PUBLIC)
     )

@@ -10,15 +10,14 @@ import argparse
 import datetime
 import os
 import sys
-import traceback
 from collections.abc import Callable, Iterable, Sequence
 from typing import IO, Any, NamedTuple
 
+from ..common import unforeseen
 from ..common.errors import ResilienceError
 from ..common.language import translations
 from ..common.mask import mask
 from ..common.messages import _, translate
-from ..common.safe_text import error_line
 from ..common.system_errors import reason
 
 # Exit codes, by the monitoring-plugins convention.
@@ -27,8 +26,6 @@ EXIT_OK, EXIT_WARNING, EXIT_CRITICAL, EXIT_UNKNOWN = 0, 1, 2, 3
 # The daemons of cron, cronie, anacron and fcron, as proc(5) names them. Each sends a mail with
 # whatever its jobs print.
 CRON = (b"cron", b"crond", b"anacron", b"fcron")
-# Environment variable: where it is set, an unforeseen error is printed with its traceback.
-DEBUG = "RESILIENCE_DEBUG"
 
 
 class Command(NamedTuple):
@@ -112,17 +109,8 @@ def warn_unforeseen(name: str, error: BaseException) -> str:
         name: of the command.
         error: the exception.
     """
-    place, where = error.__traceback__, ""
-    while place is not None:
-        file = os.path.basename(place.tb_frame.f_code.co_filename)
-        where, place = f"{file}:{place.tb_lineno}", place.tb_next
-    problem = f"unexpected error, {error_line(error, 400)} (at {where})"
-    if os.environ.get(DEBUG):
-        warn("".join(traceback.format_exception(type(error), error, error.__traceback__)), end="")
-        warn(f"{name}: {problem}")
-    else:
-        warn(f"{name}: {problem} - run it again with {DEBUG}=1 for the traceback, and report it")
-    return problem
+    warn(f"{name}: {unforeseen.report(error)}")
+    return unforeseen.explained(error)[0]
 
 
 def _discard(stream: IO[str]) -> None:

@@ -62,7 +62,9 @@ def _arguments(parser: argparse.ArgumentParser) -> None:
         "--status", action="store_true", help="show how production stands and what is unfinished"
     )
     which.add_argument("--resume", action="store_true", help="finish a switch that was cut off")
-    which.add_argument("--undo", action="store_true", help="take the last switch back")
+    which.add_argument(
+        "--undo", action="store_true", help="take the last switch back; never forward again"
+    )
     from_offsite_argument(parser)
     parser.add_argument("--tenant", metavar="SCHEMA", help="one tenant alone")
     parser.add_argument(
@@ -215,7 +217,8 @@ def _switch(
 
     if arguments.tenant:
         done = recovery_tenant.switch(
-            recovery_settings, arguments.tenant, str(name), confirm, show_message
+            *(recovery_settings, arguments.tenant, str(name), confirm, show_message),
+            undo=arguments.undo,
         )
     elif arguments.resume:
         done = recovery_switch.resume(recovery_settings, show_message)

@@ -95,7 +95,7 @@ def _next(
         return str(state["stopped"])
     confirm = ["--confirm", host]
     if serves is False:
-        if again and state["kept"]:
+        if state["kept"] and (again or state["undone"]):
             return shlex.join([command, *again, "--switch", state["kept"], *confirm])
         return shlex.join([command, "--undo", *confirm])
     if restored:

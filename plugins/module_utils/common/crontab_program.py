@@ -43,7 +43,9 @@ def pending(
     program = module.get_bin_path("crontab")
     if not program:
         if present:
-            module.fail_json(msg="crontab was not found on this host - install cron (Debian)")
+            module.fail_json(
+                msg="crontab was not found on this host - install cron (Debian) or cronie (RHEL)"
+            )
         return [], []
     # A crontab is bytes: lines of others may be in any encoding.
     code, output, errors = module.run_command(

@@ -11,19 +11,23 @@ from types import ModuleType
 
 from .errors import ResilienceError
 from .messages import _
+from .safe_text import error_line
 
 
 def load_psutil() -> ModuleType:
     """Return psutil.
 
     Raises:
-        ResilienceError: it is missing.
+        ResilienceError: it is missing or damaged.
     """
     try:
         import psutil
-    except ImportError as error:
+    except Exception as error:  # a damaged one raises anything
         raise ResilienceError(
-            _("psutil is missing, which reads filesystems and processes"),
+            _(
+                "psutil cannot be loaded, which reads filesystems and processes: %(why)s",
+                why=error_line(error),
+            ),
             option="python",
             value=sys.executable,
             remedy=_("install python3-psutil (Debian), or psutil for this interpreter"),

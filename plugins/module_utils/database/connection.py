@@ -12,13 +12,14 @@ from __future__ import annotations
 import codecs
 import contextlib
 import os
+import sys
 import threading
 from collections.abc import Iterator, Mapping
 from typing import Any
 
 from ..common.errors import ResilienceError
 from ..common.messages import _
-from ..common.safe_text import one_line
+from ..common.safe_text import error_line, one_line
 
 # Seconds until an attempt to connect is given up.
 CONNECT_TIMEOUT = 10
@@ -41,10 +42,16 @@ def driver() -> Any:
         import psycopg2
         import psycopg2.errors
         import psycopg2.sql
-    except ImportError as error:
+    except Exception as error:  # a damaged one raises anything
         raise ResilienceError(
-            _("the Python library %(library)s is missing", library="psycopg2"),
-            remedy=_("install python3-psycopg2 (Debian)"),
+            _(
+                "the Python library %(library)s cannot be loaded: %(why)s",
+                library="psycopg2",
+                why=error_line(error),
+            ),
+            option="python",
+            value=sys.executable,
+            remedy=_("install python3-psycopg2 (Debian), or psycopg2 for this interpreter"),
         ) from error
     # psycopg2 looks encodings up without their underscores.
     psycopg2.extensions.encodings[NO_ENCODING.replace("_", "")] = BYTES

@@ -76,6 +76,7 @@ class Server:
         binaries: the programs that match it.
         mark: comment that identifies the databases of this collection there; empty where the
             whole server belongs to it.
+        maintenance_db: the database to connect to for what concerns others, such as to make one.
     """
 
     host: str
@@ -84,6 +85,7 @@ class Server:
     password: str
     binaries: Binaries
     mark: str = ""
+    maintenance_db: str = "postgres"
 
     def dsn(self, database: str) -> dict[str, Any]:
         """Return the parameters of a connection to a database of it."""

@@ -82,6 +82,10 @@ class StagingPlace:
         """Leave out owners and privileges: the roles are not in staging."""
         return restore.OPTIONS
 
+    def made_as(self, ready: Archive) -> dict[str, str]:
+        """Return nothing: only the backup and its manifest know what the dumped database was."""
+        return {}
+
     def restored(self, proof: BackupProof, expected: expectation.Expectation) -> None:
         """Record what was restored, so that `validate` can check it later."""
         path = os.path.join(self.settings.staging.work_dir, staging_state.EXPECTED)

@@ -103,6 +103,7 @@ def problems(
     for name in missing:
         by_pip = packages.by_pip(system, name, python) if system else ""
         text = f"{python} lacks {name}"
+        text += f"; install {packages.package(family, name)}" if family == "rhel" else ""
         found.append(Problem(f"{text}; {by_pip}") if by_pip else Problem(text, name))
     return found
 
@@ -131,10 +132,9 @@ def _program(need: Mapping[str, Any], family: str) -> Problem | None:
     name = str(need["name"])
     if has_program(name):
         return None
-    package = packages.PACKAGES.get(family, {}).get(name, name)
+    package = packages.package(family, name)
     instead = need.get("instead") or stage_needs.INSTEAD.get(name)
-    label = {"debian": " (Debian)", "rhel": " (RHEL)"}.get(family, "")
-    text = f"{name.partition(' ')[0]}: not found on this host. Install {package}{label}"
+    text = f"{name.partition(' ')[0]}: not found on this host. Install {package}"
     return Problem(f"{text}, or {instead}" if instead else text, name)
 
 

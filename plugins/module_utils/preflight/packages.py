@@ -46,6 +46,11 @@ PACKAGES = {
         "ssh-keygen": "openssh-clients",
     },
 }
+# Where a package of the RHEL family comes from, if not from the system itself.
+FROM = {
+    **dict.fromkeys(("apprise", "docker", "prometheus_client", "age", "rclone"), "EPEL"),
+    "docker program": "Docker's repository",
+}
 # Libraries that a system has no package of, by ID and VERSION_ID of os-release(5).
 UNPACKAGED = {("debian", "11"): frozenset({"apprise"})}
 
@@ -90,6 +95,14 @@ def by_pip(system_values: Mapping[str, object], name: str, python: str) -> str:
     if name not in UNPACKAGED.get(known, ()):
         return ""
     return f"{system_values['name']} has no package of it: {python} -m pip install {name}"
+
+
+def package(family_name: str, name: str) -> str:
+    """Return the package of a program, its family, and where that has it from, for people."""
+    found = PACKAGES.get(family_name, {}).get(name, name)
+    if family_name == "rhel":
+        return f"{found} (RHEL{', from ' + FROM[name] if name in FROM else ''})"
+    return f"{found} (Debian)" if family_name == "debian" else found
 
 
 def install_command(family_name: str, names: Iterable[str]) -> str:

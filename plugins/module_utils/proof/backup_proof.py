@@ -116,6 +116,12 @@ class Place(Protocol):
             folder: for files of its own.
         """
 
+    def made_as(self, ready: Archive) -> dict[str, str]:
+        """Return encoding and locale as options of CREATE DATABASE, if this place knows them.
+
+        Used where neither the backup nor its manifest holds them.
+        """
+
     def restored(self, proof: BackupProof, expected: Expectation) -> None:
         """Note that the backup was restored, before it is validated."""
 
@@ -359,7 +365,8 @@ class BackupProof:
                 time_limit=settings.time_limit,
                 replace=place.throwaway,
                 options=place.pg_restore_options(ready, folder),
-                made_as=(database_locale.clauses(known.encoding, known.locale) if known else None),
+                made_as=(database_locale.clauses(known.encoding, known.locale) if known else None)
+                or place.made_as(ready),
                 watch=(lambda: restore_size.watch_room(data_folder)) if data_folder else None,
             )
             if done.contents:

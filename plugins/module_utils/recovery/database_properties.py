@@ -15,7 +15,7 @@ import dataclasses
 from collections.abc import Sequence
 from typing import Any
 
-from ..backup import dumped_database
+from ..backup import database_locale, dumped_database
 from ..common.messages import Message, _
 from ..database.connection import driver
 
@@ -84,6 +84,21 @@ def read(cursor: Any, name: str) -> DatabaseProperties | None:
         settings=_settings(cursor, oid),
         locale=tuple(locale),
     )
+
+
+def made_as(cursor: Any, name: str) -> dict[str, str]:
+    """Return encoding and locale of a database as options of CREATE DATABASE; none without one."""
+    cursor.execute(
+        "SELECT pg_encoding_to_char(encoding), datcollate, datctype, to_jsonb(d)"
+        " FROM pg_catalog.pg_database d WHERE datname = %s",
+        [name],
+    )
+    row = cursor.fetchone()
+    if row is None:
+        return {}
+    encoding, collate, ctype, whole = row
+    locale = {"collate": collate, "ctype": ctype, **database_locale.of_catalogue(whole)}
+    return database_locale.clauses(encoding, locale)
 
 
 def apply(cursor: Any, name: str, properties: DatabaseProperties) -> None:
@@ -181,6 +196,57 @@ def unlike(production: DatabaseProperties, candidate: DatabaseProperties) -> lis
     return texts
 
 
+def rehearse(cursor: Any, production: str, candidate: str) -> list[Message]:
+    """Return what `apply` will not carry over, found out by doing it and taking it back.
+
+    Args:
+        cursor: in autocommit mode, of the user who is to do it.
+        production: the database whose properties they are.
+        candidate: the one that is to get them.
+
+    Raises:
+        psycopg2.Error: one cannot be applied.
+    """
+    before = read(cursor, production)
+    if before is None:
+        return []
+    cursor.execute("BEGIN")
+    try:
+        cursor.execute("SET LOCAL lock_timeout = '15s'")
+        apply(cursor, candidate, before)
+        after = read(cursor, candidate)
+    finally:
+        cursor.execute("ROLLBACK")
+    return _differences(before, after) if after else []
+
+
+def _differences(before: DatabaseProperties, after: DatabaseProperties) -> list[Message]:
+    """Return the names of the properties that differ, but for tablespace and locale."""
+    lost = set(before.grants or ()) - set(after.grants or ())
+    texts = [
+        _(
+            "privilege %(privilege)s of %(grantee)s",
+            privilege=one.privilege,
+            grantee=one.grantee or "PUBLIC",
+        )
+        for one in sorted(lost, key=lambda one: (one.grantee, one.privilege))
+    ]
+    changed = set(before.settings) - set(after.settings)
+    texts += [
+        _("setting %(name)s", name=f"{role}: {name}" if role else name)
+        for role, name, _value in sorted(changed)
+    ]
+    others = {
+        "owner": _("owner of the database"),
+        "connection_limit": _("connection limit of the database"),
+        "template": _("template flag of the database"),
+        "comment": _("comment of the database"),
+    }
+    return texts + [
+        text for name, text in others.items() if getattr(before, name) != getattr(after, name)
+    ]
+
+
 def left_behind(cursor: Any, name: str) -> list[Message]:
     """Return what belongs to a database alone and stays with it whatever it is called.
 
@@ -261,8 +327,21 @@ def _apply_grants(cursor: Any, name: str, properties: DatabaseProperties) -> Non
 
 
 def _in_order(owner: str, grants: Sequence[Grant]) -> list[Grant]:
-    """Return the grants so that each grantor has the privilege before granting it on."""
-    return sorted(grants, key=lambda grant: grant.grantor != owner)
+    """Return the grants so that each grantor has the privilege before granting it on.
+
+    The catalogue's own order is no such one: who granted first may have lost it, and got it again
+    from another role. PostgreSQL warns only where nothing was granted.
+    """
+    ordered: list[Grant] = []
+    waiting = list(grants)
+    while waiting:
+        may = {(one.grantee, one.privilege) for one in ordered if one.grantable}
+        ready = [
+            one for one in waiting if one.grantor == owner or (one.grantor, one.privilege) in may
+        ]
+        ordered += ready or waiting
+        waiting = [one for one in waiting if one not in ready] if ready else []
+    return ordered
 
 
 def _role(name: str) -> Any:

@@ -23,6 +23,7 @@ from typing import Any
 from ..backup import database_settings
 from ..common.errors import ResilienceError
 from ..common.messages import Message, _
+from ..common.safe_text import one_line
 from ..database import connection as database_connection
 from ..database import marked_database, postgres
 from ..database.connection import driver
@@ -34,9 +35,12 @@ from . import database_properties
 # How the comment on a database or schema of a recovery begins, and what follows.
 MARK = "chefwell.resilience: "
 RESTORING, VALIDATED, BEFORE = "restoring", "validated", "production until"
+# How the comment on a kept one ends where a switch was taken back.
+BY_UNDO = " by --undo"
 # PostgreSQL cuts longer names (NAMEDATALEN - 1), in bytes.
 LONGEST_NAME = 63
-# The time at the end of a name.
+# The time at the end of a name, as strftime(3) writes it.
+MOMENT = "%Y%m%d_%H%M%S"
 MOMENT_LENGTH = len("20251120_030000")
 _MOMENT = re.compile(r"\d{8}_\d{6}")
 # Of every session of a recovery: what production's database or its user is set to is for its
@@ -208,6 +212,11 @@ def left_behind(target: RecoveryServer, production: str, restored: str) -> list[
     """
     with contextlib.closing(connect(target)) as connection, connection.cursor() as cursor:
         texts = database_properties.left_behind(cursor, production)
+        if production == target.dbname:  # before the switch
+            try:
+                texts += database_properties.rehearse(cursor, production, restored)
+            except driver().Error as error:
+                texts.append(_("properties of the database: %(why)s", why=one_line(error)))
     publications = []
     for name in (production, restored):
         with production_cursor(dataclasses.replace(target, dbname=name)) as cursor:
@@ -223,7 +232,12 @@ def server_of(target: RecoveryServer, mark: str = "") -> Server:
     with contextlib.closing(connect(target)) as connection:
         major = int(connection.server_version) // 10000
     binaries = postgres.find_binaries(target.bin_dir or None, at_most=major, programs=DUMP_PROGRAMS)
-    return Server(target.host, target.port, target.user, target.password, binaries, mark)
+    return Server(
+        *(target.host, target.port, target.user, target.password),
+        binaries,
+        mark,
+        target.maintenance_db,
+    )
 
 
 def unused_timestamp(taken: Iterable[str] = ()) -> str:
@@ -233,7 +247,7 @@ def unused_timestamp(taken: Iterable[str] = ()) -> str:
     """
     names = tuple(taken)
     while True:
-        moment = datetime.datetime.now().strftime("%Y%m%d_%H%M%S")
+        moment = datetime.datetime.now().strftime(MOMENT)
         if not any(name.endswith(moment) for name in names):
             return moment
         time.sleep(0.05)
@@ -322,6 +336,16 @@ def names_in_use(target: RecoveryServer) -> list[str]:
         if cursor:
             names += schemas(cursor)
     return names
+
+
+def replaced_by(name: str, undo: bool) -> str:
+    """Return what the comment on a kept database, or schema, says of the one in its place.
+
+    Args:
+        name: the one that took its place.
+        undo: whether that took a switch back.
+    """
+    return f"replaced by {name}{BY_UNDO if undo else ''}"
 
 
 def databases(connection: Any) -> dict[str, str]:

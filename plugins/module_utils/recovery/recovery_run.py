@@ -13,7 +13,7 @@ import shutil
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
-from ..backup import dumped_database, restore, roles_needed
+from ..backup import dumped_database, restore, restore_size, roles_needed
 from ..backup.archive import Archive
 from ..backup.dumped_database import DumpedDatabase
 from ..backup.expectation import Expectation
@@ -29,13 +29,12 @@ from ..proof.backup_source import BackupSource
 from ..proof.phases import Phases
 from ..proof.proof_settings import PASSED
 from ..proof.restore_settings import RecoveryServer
-from ..staging import staging_state
 from ..validation.check_context import ValidationSettings
 from . import (
     database_properties,
     lost_database,
     recovery,
-    recovery_switch,
+    recovery_lock,
     restore_notes,
     switch_state,
 )
@@ -121,6 +120,19 @@ class ProductionPlace:
             file.writelines(f"{entry.dump_id};\n" for entry in ready.toc.entries)
         os.chmod(list_path, 0o644)
         return [f"--use-list={list_path}"]
+
+    def made_as(self, ready: Archive) -> dict[str, str]:
+        """Return encoding and locale of production's database, which a plain dump does not hold.
+
+        Nothing where it is gone, or where the dump is text of another encoding.
+        """
+        target = self.settings.target
+        with (
+            contextlib.closing(recovery.connect(target)) as connection,
+            connection.cursor() as cursor,
+        ):
+            found = database_properties.made_as(cursor, target.dbname)
+        return found if found.get("ENCODING") == ready.toc.encoding else {}
 
     def restored(self, proof: BackupProof, expected: Expectation) -> None:
         """Nothing is validated later: the database is removed unless it passes now."""
@@ -279,7 +291,17 @@ def _only_tenant(
         if not key[0].startswith(prefix) or key[0] == tenant
     }
     toc = dataclasses.replace(ready.toc, entries=entries)
-    return dataclasses.replace(ready, toc=toc, rows=rows), left_out
+    of_others = sum(
+        size
+        for schema, size in ready.schema_bytes.items()
+        if schema.startswith(prefix) and schema != tenant
+    )
+    # The tenant is copied once more, from its own database into production's.
+    copy = ready.schema_bytes.get(tenant, 0) + sum(
+        (count or 0) * restore_size.ROW_BYTES for key, count in rows.items() if key[0] == tenant
+    )
+    size = ready.data_bytes - of_others + copy
+    return dataclasses.replace(ready, toc=toc, rows=rows, data_bytes=size), left_out
 
 
 def _names_schema(entry: Any) -> bool:
@@ -315,7 +337,7 @@ def restore_beside(
             or a switch is unfinished: nothing was touched.
     """
     drill, target = settings.drill, settings.target
-    with staging_state.locked(drill.staging):
+    with recovery_lock.locked(settings):
         refuse_unfinished_switch(settings)
         recovery.refuse_standby(target)
         phases = Phases(progress)
@@ -349,7 +371,7 @@ def refuse_unfinished_switch(settings: RecoverySettings) -> None:
     """
     record = switch_state.read(settings)
     if record is not None and not record.finished:
-        raise recovery_switch.unfinished_error(record)
+        raise switch_state.unfinished_error(record)
 
 
 def data_folder(target: RecoveryServer) -> str | None:

@@ -27,8 +27,14 @@ from ..common.messages import Message, _, join
 from ..common.safe_text import one_line
 from ..database.connection import driver
 from ..proof.restore_settings import RecoveryServer
-from ..staging import staging_state
-from . import database_properties, recovery, restore_notes, service_control, switch_state
+from . import (
+    database_properties,
+    recovery,
+    recovery_lock,
+    restore_notes,
+    service_control,
+    switch_state,
+)
 from .recovery import BEFORE, MARK, VALIDATED, RecoverySettings
 from .switch_journal import (
     ANNOUNCED,
@@ -74,12 +80,12 @@ def switch(
             whether the application was started again.
     """
     recovery.refuse_unconfirmed(confirm)
-    with staging_state.locked(settings.drill.staging):
+    with recovery_lock.locked(settings):
         journal = SwitchJournal(settings.drill.state_dir)
         record = switch_state.read(settings)
         if record is not None and not record.finished:
             if record.name != name:
-                raise unfinished_error(record)
+                raise switch_state.unfinished_error(record)
         else:
             record = _new_record(settings, journal, name)
         return _complete(settings, journal, record, show_message)
@@ -91,7 +97,7 @@ def resume(settings: RecoverySettings, show_message: ShowMessage) -> dict[str, A
     Raises:
         ResilienceError: there is none.
     """
-    with staging_state.locked(settings.drill.staging):
+    with recovery_lock.locked(settings):
         journal = SwitchJournal(settings.drill.state_dir)
         record = switch_state.read(settings)
         if record is None or record.finished:
@@ -115,7 +121,7 @@ def undo(
     Raises:
         ResilienceError: there is nothing to take back, or a switch that was done is not confirmed.
     """
-    with staging_state.locked(settings.drill.staging):
+    with recovery_lock.locked(settings):
         return _undo_switch(settings, confirm, show_message)
 
 
@@ -125,6 +131,8 @@ def _undo_switch(
     target = settings.target
     journal = SwitchJournal(settings.drill.state_dir)
     record = switch_state.read(settings)
+    if record is not None and record.undo:
+        return _undo_again(settings, journal, record, confirm, show_message)
     if record is None or record.step == UNDONE or (record.finished and record.kept is None):
         raise ResilienceError(
             _("there is no switch to take back"),
@@ -133,20 +141,7 @@ def _undo_switch(
             remedy=_("look with --status"),
         )
     if not record.finished and not switch_state.is_switched(target, record):
-        problems: list[Message] = []
-        with interrupt.deferred():
-            began = time.monotonic()
-            problem = _start_application(target)
-            if problem:
-                problems.append(problem)
-            _restore_comment(target, record)
-            _record_step(journal, record, UNDONE, problems, _state_after(target, problem))
-        return {
-            **_result(record, began, problems),
-            "name": None,
-            "kept": None,
-            "serves": service_control.serves(target),
-        }
+        return _give_up(target, journal, record)
     recovery.refuse_unconfirmed(confirm)
     if record.kept is None:
         raise ResilienceError(
@@ -156,8 +151,50 @@ def _undo_switch(
             remedy=_("run --resume"),
         )
     journal.write(record, DONE)
-    back = _new_record(settings, journal, record.kept)
+    back = _new_record(settings, journal, record.kept, undo=True)
     return _complete(settings, journal, back, show_message)
+
+
+def _undo_again(
+    settings: RecoverySettings,
+    journal: SwitchJournal,
+    record: SwitchRecord,
+    confirm: str | None,
+    show_message: ShowMessage,
+) -> dict[str, Any]:
+    """Go on with the way back that was begun last; never forward again.
+
+    Raises:
+        ResilienceError: it was finished.
+    """
+    if record.step == DONE:
+        raise switch_state.undone_error(record.production, record.kept or record.name)
+    if record.step == UNDONE:  # the application could not be stopped, or the names not changed
+        recovery.refuse_unconfirmed(confirm)
+        record = _new_record(settings, journal, record.name, undo=True)
+    elif not switch_state.can_be_resumed(settings.target, record):
+        return _give_up(settings.target, journal, record)
+    return _complete(settings, journal, record, show_message)
+
+
+def _give_up(
+    target: RecoveryServer, journal: SwitchJournal, record: SwitchRecord
+) -> dict[str, Any]:
+    """End a switch before the names are changed: production is as it was."""
+    problems: list[Message] = []
+    with interrupt.deferred():
+        began = time.monotonic()
+        problem = _start_application(target)
+        if problem:
+            problems.append(problem)
+        _restore_comment(target, record)
+        _record_step(journal, record, UNDONE, problems, _state_after(target, problem))
+    return {
+        **_result(record, began, problems),
+        "name": None,
+        "kept": None,
+        "serves": service_control.serves(target),
+    }
 
 
 def status(settings: RecoverySettings) -> dict[str, Any]:
@@ -220,21 +257,9 @@ def refuse_unfit(production: str, name: str, comment: str | None) -> None:
     )
 
 
-def unfinished_error(record: SwitchRecord) -> ResilienceError:
-    """Return the error for a switch that another one stands in the way of."""
-    return ResilienceError(
-        _(
-            "the switch to %(name)s of %(moment)s is unfinished",
-            name=record.name,
-            moment=record.moment,
-        ),
-        option="switch",
-        value=record.name,
-        remedy=_("run --resume to finish it, or --undo to take it back"),
-    )
-
-
-def _new_record(settings: RecoverySettings, journal: SwitchJournal, name: str) -> SwitchRecord:
+def _new_record(
+    settings: RecoverySettings, journal: SwitchJournal, name: str, *, undo: bool = False
+) -> SwitchRecord:
     """Choose the names, and record them in the journal and in the comment."""
     target = settings.target
     recovery.refuse_standby(target)
@@ -245,25 +270,34 @@ def _new_record(settings: RecoverySettings, journal: SwitchJournal, name: str) -
         recovery.refuse_prepared_transactions(target, [target.dbname, name])
         moment = recovery.unused_timestamp(comments)
         exists = target.dbname in comments
+        try:
+            database_properties.rehearse(cursor, target.dbname, name)
+        except driver().Error as error:
+            raise _cannot_begin(target, error) from error
         kept = recovery.dated_name(target.dbname, "before", moment) if exists else None
         cursor.execute("SELECT oid FROM pg_catalog.pg_database WHERE datname = %s", [name])
         oid = int(cursor.fetchone()[0])
     held = (comment or "").removeprefix(MARK)
-    record = SwitchRecord(moment, name, oid, target.dbname, kept, held)
+    record = SwitchRecord(moment, name, oid, target.dbname, kept, held, undo=undo)
     record = journal.write(record, ANNOUNCED)
-    note = f"{held.partition('; switch of ')[0]}; switch of {moment} begun"
+    note = f"{held.partition('; switch of ')[0].partition('; undo of ')[0]}"
+    note += f"; {'undo' if undo else 'switch'} of {moment} begun"
     note += f", production is kept as {kept}" if kept else ""
     try:
         recovery.comment_database(target, name, note)
     except (ResilienceError, driver().Error) as error:
         journal.write(record, UNDONE)
-        raise ResilienceError(
-            _("the switch cannot begin: %(why)s", why=one_line(error)),
-            option="recovery.user",
-            value=target.user,
-            remedy=_("name a superuser, or the owner of both databases; nothing was changed"),
-        ) from error
+        raise _cannot_begin(target, error) from error
     return record
+
+
+def _cannot_begin(target: RecoveryServer, error: Exception) -> ResilienceError:
+    return ResilienceError(
+        _("the switch cannot begin: %(why)s", why=one_line(error)),
+        option="recovery.user",
+        value=target.user,
+        remedy=_("name a superuser, or the owner of both databases; nothing was changed"),
+    )
 
 
 def _complete(
@@ -306,10 +340,11 @@ def _complete(
         if problem:
             problems.append(problem)
         record = _record_step(journal, record, DONE, problems, _state_after(target, problem))
+        since = restore_notes.tables_written(settings, record.name, kept=record.kept)
     result = {
         **_result(record, began, problems),
         "left_behind": behind,
-        "written_since": written,
+        "written_since": written if since is None else since,
         "serves": None,
     }
     try:
@@ -451,7 +486,8 @@ def _exchange(
         if record.kept:
             kept = sql.Identifier(record.kept)
             cursor.execute(rename.format(production, kept))
-            text = f"{MARK}{BEFORE} {record.moment}, replaced by {record.name}"
+            by = recovery.replaced_by(record.name, record.undo)
+            text = f"{MARK}{BEFORE} {record.moment}, {by}"
             if before and before.comment and not before.comment.startswith(MARK):
                 text += f"; {before.comment}"
             cursor.execute(comment.format(kept, sql.Literal(text)))

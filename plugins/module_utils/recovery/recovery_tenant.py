@@ -30,16 +30,16 @@ from ..proof import unpack_folder
 from ..proof.backup_source import BackupSource
 from ..proof.phases import Phases
 from ..proof.proof_settings import PASSED, Progress
-from ..staging import staging_state
 from . import (
     recovery,
+    recovery_lock,
     recovery_run,
     recovery_switch,
     restore_notes,
     service_control,
     tenant_dependants,
 )
-from .recovery import BEFORE, MARK, RESTORING, RecoverySettings
+from .recovery import BEFORE, MARK, RESTORING, RecoverySettings, replaced_by
 from .recovery_run import RecoveryRun
 from .recovery_switch import ShowMessage
 from .tenant_dependants import CannotMove, Dependant
@@ -71,7 +71,7 @@ def restore_beside(
         ResilienceError: there is no such backup or tenant, or the server cannot be connected to.
     """
     drill, target = settings.drill, settings.target
-    with staging_state.locked(drill.staging):
+    with recovery_lock.locked(settings):
         recovery_run.refuse_unfinished_switch(settings)
         recovery.refuse_standby(target)
         phases = Phases(progress)
@@ -87,10 +87,12 @@ def restore_beside(
 
         written = restore_notes.counters(settings, tenant)
         absent: list[str] = []
+        described: list[str] = []
 
         def transfer(folder: str) -> None:
             with phases.phase("transfer"):
                 absent.extend(_absent(settings, between, tenant))
+                described.append(_comment_of(settings, between, tenant))
                 _rename_schema(settings, between, tenant, name)
                 errors = _copy(settings, server, between, name, folder)
                 evidence = checks.Evidence("in one transaction", errors)
@@ -108,7 +110,7 @@ def restore_beside(
             with interrupt.deferred():
                 recovery.drop_marked(target, between, mark)
         if result["verdict"] == PASSED:
-            restore_notes.save(settings, name, written)
+            restore_notes.save(settings, name, written, described[0] or None)
             _comment(settings, name, run.comment())
             result["name"] = name
             result["unlike"] = _unlike(run.left_out, absent)
@@ -124,6 +126,8 @@ def switch(
     name: str,
     confirm: str | None,
     show_message: ShowMessage,
+    *,
+    undo: bool = False,
 ) -> dict[str, Any]:
     """Put a schema in place of production's; both names change in one transaction.
 
@@ -133,6 +137,7 @@ def switch(
         name: the schema that takes its place.
         confirm: the host's name.
         show_message: takes the name under which the old schema is kept, before anything is done.
+        undo: whether this takes the last switch back.
 
     Returns:
         As `recovery_switch.switch`, and `moved`: what of other schemas depended on production's
@@ -147,7 +152,7 @@ def switch(
 
     recovery.refuse_unconfirmed(confirm)
     target = settings.target
-    with staging_state.locked(settings.drill.staging):
+    with recovery_lock.locked(settings):
         began = time.monotonic()
         recovery.refuse_standby(target)
         with contextlib.closing(recovery.connect(target, target.dbname)) as connection:
@@ -170,10 +175,15 @@ def switch(
                 if exists:
                     old, new = sql.Identifier(tenant), sql.Identifier(kept)
                     cursor.execute(rename.format(old, new))
-                    text = sql.Literal(f"{MARK}{BEFORE} {moment}, replaced by {name}")
-                    cursor.execute(comment.format(new, text))
+                    text = f"{MARK}{BEFORE} {moment}, {replaced_by(name, undo)}"
+                    held = comments[tenant]
+                    text += f"; {held}" if held and not held.startswith(MARK) else ""
+                    cursor.execute(comment.format(new, sql.Literal(text)))
                 cursor.execute(rename.format(sql.Identifier(name), sql.Identifier(tenant)))
-                cursor.execute(comment.format(sql.Identifier(tenant), sql.SQL("NULL")))
+                # Production's own one; that of a tenant which is gone was noted from the backup.
+                own = comments[tenant] if exists else restore_notes.comment(settings, name)
+                named = sql.Literal(own) if own else sql.SQL("NULL")
+                cursor.execute(comment.format(sql.Identifier(tenant), named))
                 for one in dependants:
                     tenant_dependants.run(cursor, one, one.after)
                 if exists:
@@ -268,6 +278,15 @@ def _absent(settings: RecoverySettings, database: str, tenant: str) -> list[str]
         ):
             names.append([one.name for one in tenant_dependants.find(cursor, tenant)])
     return [name for name in names[0] if name not in names[1]]
+
+
+def _comment_of(settings: RecoverySettings, database: str, schema: str) -> str:
+    """Return the comment on a schema; empty without one."""
+    with (
+        contextlib.closing(recovery.connect(settings.target, database)) as connection,
+        connection.cursor() as cursor,
+    ):
+        return recovery.schemas(cursor).get(schema, "")
 
 
 def _unlike(left_out: Sequence[str], absent: Sequence[str]) -> list[Message]:

@@ -12,6 +12,7 @@ database that was gone gets the comment that its backup holds.
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import os
 from typing import Any
 
@@ -66,9 +67,22 @@ def save(
         replace_json(_path(settings), values)
 
 
-def tables_written(settings: RecoverySettings, name: str, schema: str = "") -> int | None:
-    """Return how many tables of production were written to since a restore; None if unknown."""
+def tables_written(
+    settings: RecoverySettings, name: str, schema: str = "", *, kept: str | None = None
+) -> int | None:
+    """Return how many tables of production were written to since a restore; None if unknown.
+
+    Args:
+        settings: of the recovery.
+        name: the restored database, or schema.
+        schema: the only schema that counts; empty for all.
+        kept: the name under which production's database is kept by now; left out before a switch.
+            Sessions count what they write when they end, so it is known best after that.
+    """
     before: dict[str, int] | None = _read(settings, name).get("counters")
+    if kept:
+        target = dataclasses.replace(settings.target, dbname=kept)
+        settings = dataclasses.replace(settings, target=target)
     now = counters(settings, schema)
     if before is None or now is None:
         return None

@@ -45,6 +45,7 @@ class SwitchRecord:
         step: the last one that was begun.
         application: `stopped` from the moment on that it is about to be stopped, `started` once it
             was started again; empty before.
+        undo: whether it takes an earlier switch back.
     """
 
     moment: str
@@ -55,6 +56,7 @@ class SwitchRecord:
     comment: str
     step: str = ANNOUNCED
     application: str = ""
+    undo: bool = False
 
     def __post_init__(self) -> None:
         texts = (self.moment, self.name, self.production, self.comment, self.application)
@@ -62,6 +64,7 @@ class SwitchRecord:
             not all(isinstance(one, str) for one in texts)
             or not isinstance(self.name_oid, int)
             or not isinstance(self.kept, (str, type(None)))
+            or not isinstance(self.undo, bool)
             or self.step not in STEPS
         ):
             raise ValueError("a field has a value of another kind")

@@ -11,6 +11,8 @@ but for the state of the application: it is taken for stopped, and starting it a
 from __future__ import annotations
 
 import contextlib
+import dataclasses
+import datetime
 import re
 import shlex
 from typing import Any
@@ -20,17 +22,18 @@ from ..common.messages import _
 from ..common.safe_text import error_line
 from ..proof.restore_settings import RecoveryServer
 from . import recovery
-from .recovery import BEFORE, MARK, RecoverySettings
+from .recovery import BEFORE, BY_UNDO, MARK, RecoverySettings
 from .switch_journal import DONE, STARTING, STOPPED, SWITCHING, SwitchJournal, SwitchRecord
 
 _BEGUN = re.compile(
-    r"^(?P<held>.*); switch of (?P<moment>\d{8}_\d{6}) begun"
+    r"^(?P<held>.*); (?P<kind>switch|undo) of (?P<moment>\d{8}_\d{6}) begun"
     r"(?:, production is kept as (?P<kept>.+))?$",
     re.DOTALL,
 )
 _KEPT = re.compile(
     re.escape(MARK + BEFORE)
-    + r" (?P<moment>\d{8}_\d{6}), replaced by (?P<name>.+?_\d{8}_\d{6})(?:;|$)",
+    + r" (?P<moment>\d{8}_\d{6}), replaced by (?P<name>.+?_\d{8}_\d{6})"
+    + rf"(?P<undo>{BY_UNDO})?(?:;|$)",
     re.DOTALL,
 )
 
@@ -47,10 +50,18 @@ def read(settings: RecoverySettings) -> SwitchRecord | None:
         return rebuilt(settings.target)
     if record is None and settings.target.host:
         record = rebuilt(settings.target)
-        # A new host has no journal either: a switch whose names are changed may be of long ago.
+        # A new host, or another one, has no journal either: a switch whose names are changed was
+        # finished there, or is of long ago. Only of a late one is the application in doubt.
         if record is not None and record.step == STARTING:
-            record = record.at(DONE)
+            application = STOPPED if _is_late(record.moment) else ""
+            record = dataclasses.replace(record, step=DONE, application=application)
     return record
+
+
+def _is_late(moment: str) -> bool:
+    """Return whether a switch began within the last hour, or in what a clock takes for later."""
+    began = datetime.datetime.strptime(moment, recovery.MOMENT)
+    return datetime.datetime.now() - began < datetime.timedelta(hours=1)
 
 
 def can_be_resumed(target: RecoveryServer, record: SwitchRecord) -> bool:
@@ -69,6 +80,20 @@ def is_switched(target: RecoveryServer, record: SwitchRecord) -> bool:
         ResilienceError: the server cannot be connected to.
     """
     return recovery.has_name(target, record.name_oid, record.production)
+
+
+def unfinished_error(record: SwitchRecord) -> ResilienceError:
+    """Return the error for a switch that another one stands in the way of."""
+    return ResilienceError(
+        _(
+            "the switch to %(name)s of %(moment)s is unfinished",
+            name=record.name,
+            moment=record.moment,
+        ),
+        option="switch",
+        value=record.name,
+        remedy=_("run --resume to finish it, or --undo to take it back"),
+    )
 
 
 def damage(settings: RecoverySettings) -> str:
@@ -94,12 +119,14 @@ def rebuilt(target: RecoveryServer) -> SwitchRecord | None:
         if begun:
             held = begun["held"].removeprefix(MARK)
             record = SwitchRecord(
-                begun["moment"], name, numbers[name], target.dbname, begun["kept"], held
+                *(begun["moment"], name, numbers[name], target.dbname, begun["kept"], held),
+                undo=begun["kind"] == "undo",
             )
             found.append(record.at(SWITCHING, STOPPED))
         elif kept and target.dbname in numbers:
             record = SwitchRecord(
-                kept["moment"], kept["name"], numbers[target.dbname], target.dbname, name, ""
+                *(kept["moment"], kept["name"], numbers[target.dbname], target.dbname, name, ""),
+                undo=bool(kept["undo"]),
             )
             found.append(record.at(STARTING, STOPPED))
     return max(found, key=lambda record: record.moment, default=None)
@@ -115,9 +142,10 @@ def ending(settings: RecoverySettings, tenant: str = "") -> dict[str, Any]:
     Returns:
         `production` (its name), `serves` (whether it can be connected to; None if unknown),
         `exists`, `switched` (the name under which the serving database was restored; None without
-        a switch), `kept` (the newest kept one), `unfinished`, `can_resume`, `stopped` (the command
-        that starts the application, if a switch left it stopped), `validated` (the newest that may
-        be switched to), `damage` (of the journal) and `unknown` (why nothing is known).
+        a switch), `undone` (whether `--undo` did that), `kept` (the newest one), `unfinished`,
+        `can_resume`, `stopped` (the command that starts the application, if a switch left it
+        stopped), `validated` (the newest that may be switched to), `damage` (of the journal) and
+        `unknown` (why nothing is known).
     """
     target = settings.target
     state: dict[str, Any] = {
@@ -125,6 +153,7 @@ def ending(settings: RecoverySettings, tenant: str = "") -> dict[str, Any]:
         "serves": None,
         "exists": None,
         "switched": None,
+        "undone": False,
         "kept": None,
         "unfinished": False,
         "can_resume": False,
@@ -151,13 +180,13 @@ def ending(settings: RecoverySettings, tenant: str = "") -> dict[str, Any]:
     state["exists"] = (tenant or target.dbname) in comments
     state["serves"] = connectable and state["exists"]
     kept = [
-        (match["moment"], name, match["name"])
+        (match["moment"], name, match["name"], bool(match["undo"]))
         for name, comment in comments.items()
         if (match := _KEPT.match(comment))
         and recovery.is_beside(tenant or target.dbname, name, "before")
     ]
     if kept:
-        _moment, state["kept"], state["switched"] = max(kept)
+        _moment, state["kept"], state["switched"], state["undone"] = max(kept)
     state["validated"] = _newest_marked(settings, tenant, comments)
     if record is not None and record.application == STOPPED and not state["damage"]:
         state["stopped"] = shlex.join(target.start_command) or _(
@@ -189,11 +218,11 @@ def newest_kept(settings: RecoverySettings, tenant: str) -> str:
     Raises:
         ResilienceError: there is none, or the server cannot be connected to.
     """
-    kept = [
-        name
+    kept = {
+        name: match
         for name, comment in _comments(settings, tenant).items()
-        if _KEPT.match(comment) and recovery.is_beside(tenant, name, "before")
-    ]
+        if (match := _KEPT.match(comment)) and recovery.is_beside(tenant, name, "before")
+    }
     if not kept:
         raise ResilienceError(
             _("there is no switch to take back"),
@@ -201,7 +230,27 @@ def newest_kept(settings: RecoverySettings, tenant: str) -> str:
             value=True,
             remedy=_("look with --status"),
         )
-    return max(kept, key=lambda name: name[-recovery.MOMENT_LENGTH :])
+    newest = max(kept, key=lambda name: name[-recovery.MOMENT_LENGTH :])
+    if kept[newest]["undo"]:
+        raise undone_error(tenant, newest)
+    return newest
+
+
+def undone_error(production: str, kept: str) -> ResilienceError:
+    """Return the error for an `--undo` after an `--undo`, which must not go forward again."""
+    return ResilienceError(
+        _(
+            "the last switch was taken back already: %(production)s is what it was before that"
+            " switch",
+            production=production,
+        ),
+        option="undo",
+        value=True,
+        remedy=_(
+            "nothing was touched; if the restored one shall serve again, give --switch %(kept)s",
+            kept=kept,
+        ),
+    )
 
 
 def _newest_marked(settings: RecoverySettings, tenant: str, comments: dict[str, str]) -> str | None:

@@ -97,6 +97,10 @@ _DEPENDANTS = f"""
     SELECT classid::regclass::text, objid, pg_describe_object(classid, objid, 0)
     FROM found LEFT JOIN pg_catalog.pg_namespace n ON n.oid = home
     WHERE nspname IS DISTINCT FROM %(schema)s
+    -- That of a partition is made again with the one of its partitioned table.
+    AND NOT (classid = 'pg_catalog.pg_constraint'::regclass AND EXISTS (SELECT
+        FROM pg_catalog.pg_constraint c WHERE c.oid = found.objid AND conparentid <> 0
+        AND contype = 'f'))
     AND (nspname IS NULL OR nspname !~ '^pg_(toast|temp)')
     ORDER BY classid = 'pg_catalog.pg_constraint'::regclass, 3
 """
@@ -138,6 +142,20 @@ NONE: Statements = ([], [])
 def _row(cursor: Any, query: str, number: int) -> Any:
     cursor.execute(query, {"oid": number})
     return cursor.fetchone()
+
+
+def _comment(cursor: Any, number: int, catalogue: str, what: str) -> list[str]:
+    """Return the statement that gives an object its comment again; none without one.
+
+    Args:
+        cursor: psycopg2's.
+        number: of the object.
+        catalogue: where it is listed.
+        what: how COMMENT ON names it.
+    """
+    cursor.execute("SELECT quote_literal(obj_description(%s, %s))", [number, catalogue])
+    (text,) = cursor.fetchone()
+    return [f"COMMENT ON {what} IS {text}"] if text else []
 
 
 def _view(cursor: Any, number: int) -> Statements:
@@ -206,7 +224,10 @@ def _constraint(cursor: Any, number: int) -> Statements:
         return NONE
     return (
         [f"ALTER TABLE {table} DROP CONSTRAINT {name}"],
-        [f"ALTER TABLE {table} ADD CONSTRAINT {name} {definition}"],
+        [
+            f"ALTER TABLE {table} ADD CONSTRAINT {name} {definition}",
+            *_comment(cursor, number, "pg_constraint", f"CONSTRAINT {name} ON {table}"),
+        ],
     )
 
 
@@ -218,18 +239,28 @@ def _trigger(cursor: Any, number: int) -> Statements:
         " WHERE oid = %(oid)s",
         number,
     )
-    return ([f"DROP TRIGGER {name} ON {table}"], [definition]) if plain else NONE
+    if not plain:
+        return NONE
+    comment = _comment(cursor, number, "pg_trigger", f"TRIGGER {name} ON {table}")
+    return [f"DROP TRIGGER {name} ON {table}"], [definition, *comment]
 
 
 def _statistics(cursor: Any, number: int) -> Statements:
-    name, definition, owner = _row(
+    name, definition, owner, target = _row(
         cursor,
         "SELECT format('%%I.%%I', nspname, stxname), pg_get_statisticsobjdef(s.oid),"
-        " quote_ident(pg_get_userbyid(stxowner)) FROM pg_catalog.pg_statistic_ext s"
+        " quote_ident(pg_get_userbyid(stxowner)), coalesce(stxstattarget, -1)"
+        " FROM pg_catalog.pg_statistic_ext s"
         " JOIN pg_catalog.pg_namespace n ON n.oid = stxnamespace WHERE s.oid = %(oid)s",
         number,
     )
-    return [f"DROP STATISTICS {name}"], [definition, f"ALTER STATISTICS {name} OWNER TO {owner}"]
+    change = f"ALTER STATISTICS {name}"
+    return [f"DROP STATISTICS {name}"], [
+        definition,
+        f"{change} OWNER TO {owner}",
+        *([f"{change} SET STATISTICS {target}"] if target >= 0 else []),
+        *_comment(cursor, number, "pg_statistic_ext", f"STATISTICS {name}"),
+    ]
 
 
 def _published_table(cursor: Any, number: int) -> Statements:

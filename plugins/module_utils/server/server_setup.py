@@ -33,18 +33,31 @@ from . import server_clients
 from .server_settings import ServerSettings
 from .server_store import IDENTITY_FILE, STATE_FOLDER, identity_of
 
-_GATE = """#!/bin/sh
+# Before a program is started: Python may have moved, and a damaged disk may have emptied the file.
+_CHECK = """test -s {launch} && command -v {python} >/dev/null || {{
+echo "the installation is broken: "{launch}" or "{python}" is missing -" \\
+"run the stage's playbook again" >&2; exit 3; }}
+"""
+_GATE = (
+    """#!/bin/sh
 # The forced command of a client's keys: `gate.sh CLIENT write` or `read`; see server/gate.py.
-exec {python} -E -s {launch} server.gate \
+"""
+    + _CHECK
+    + """exec {python} -E -s {launch} server.gate \
 --config {kit}/clients/"$1".json --allow "$2"
 """
-_JOB = """#!/bin/sh
+)
+_JOB = (
+    """#!/bin/sh
 # The daily job of one client's copy: `keep-offsite-copy.sh CLIENT`; more options with --help.
 client="${{1:?name the client, one of: $(cd {kit}/clients && echo *.json)}}"
 shift
-exec {python} -E -s {launch} host_cli keep-offsite-copy \
+"""
+    + _CHECK
+    + """exec {python} -E -s {launch} host_cli keep-offsite-copy \
 --config {kit}/clients/"${{client%.json}}".json "$@"
 """
+)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -307,7 +320,7 @@ def _schedule_job(setup: ClientSetup, root: str, changes: _Changes) -> None:
                 "the server has no crontab for the daily job",
                 option="server_cron_enabled",
                 value=True,
-                remedy="install cron (Debian)",
+                remedy="install cron (Debian) or cronie (RHEL)",
             )
         return
     command = [program, "-u", setup.account]

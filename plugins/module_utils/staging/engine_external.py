@@ -158,6 +158,7 @@ class ExternalEngine(ProcessBackedEngine):
             external.password,
             self.binaries(),
             self.mark,
+            external.maintenance_db,
         )
 
     def _connect(self) -> Any:
