@@ -26,8 +26,8 @@ class RolesNeeded:
     """Roles by what needs them.
 
     Attributes:
-        owners: own something; without them everything belongs to the restoring role. Those of user
-            mappings count as owners of theirs.
+        owners: own something; without them everything belongs to the restoring role. The roles of
+            user mappings count as owners, too.
         grantees: were granted something; a restore into staging leaves privileges out.
         policies: named by row-level security policies, which cannot be made without them.
     """
