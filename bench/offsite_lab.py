@@ -27,6 +27,19 @@ PYTHON = "/usr/bin/python3"
 TIERS = ("daily", "weekly", "monthly")
 GATE = "chefwell_resilience.server.gate"
 
+# The peak of this process alone: what getrusage(2) has begins with what its parent held.
+_NOTE_PEAK = """
+import atexit, os, re, sys
+
+def note():
+    peak = re.search(r"VmHWM:\\s+(\\d+)", open("/proc/self/status").read())[1]
+    name = os.environ.get("SSH_ORIGINAL_COMMAND") or " ".join(sys.argv[1:2])
+    with open("{path}", "a") as noted:
+        noted.write(peak + " " + name.split("\\n")[0][:60] + "\\n")
+
+atexit.register(note)
+"""
+
 
 class Lab:
     """One host with a backup tree, and the server that takes its copies."""
@@ -81,19 +94,19 @@ class Lab:
         }
         self.config.write_text(json.dumps(offsite_config({**values, **more})))
 
-    def fill(self, count: int, size: int) -> None:
-        """Write backups of random bytes, an hour apart, in the three tiers in turn."""
+    def fill(self, count: int, size: int, minutes: int = 60) -> None:
+        """Write backups of random bytes, so many minutes apart, in the three tiers in turn."""
         now = datetime.datetime.now()
         with open("/dev/urandom", "rb") as noise:
             for number in range(count):
-                taken = now - datetime.timedelta(hours=number + 1)
+                taken = now - datetime.timedelta(minutes=minutes * (number + 1))
                 name = f"chefwell_backup_{taken:%Y%m%d_%H%M%S}.dump.gz"
                 file = self.tree / TIERS[number % len(TIERS)] / name
                 with file.open("wb") as backup:
                     left = size
                     while left:
                         left -= backup.write(noise.read(min(left, 1 << 20)))
-                moment = time.time() - (number + 1) * 3600
+                moment = time.time() - (number + 1) * minutes * 60
                 os.utime(file, (moment, moment))
 
     def command(self, name: str, *arguments: str) -> dict[str, Any]:
@@ -110,6 +123,36 @@ class Lab:
                 f"{name} ended with {done.returncode}: {done.stdout[-500:]!r}{done.stderr[-500:]!r}"
             )
         return dict(json.loads(done.stdout))
+
+    def plain_command(self, name: str) -> None:
+        """Run one of the host's commands as cron does, whose output names no single file.
+
+        Raises:
+            ValueError: its exit code is not 0.
+        """
+        line = [PYTHON, "-m", "chefwell_resilience.host_cli", name, "--config", str(self.config)]
+        done = subprocess.run(line, env=self.environment, capture_output=True, check=False)
+        if done.returncode != 0:
+            raise ValueError(f"{name} ended with {done.returncode}: {done.stderr[-500:]!r}")
+
+    def note_memory(self) -> None:
+        """Let every Python process of both sides note its peak of memory when it ends."""
+        (self.root / "lib" / "sitecustomize.py").write_text(
+            _NOTE_PEAK.format(path=self.root / "peaks")
+        )
+
+    def peaks(self) -> list[tuple[str, int]]:
+        """Return what the processes noted since the last call: their command, and their MB."""
+        noted = self.root / "peaks"
+        lines = noted.read_text().splitlines() if noted.exists() else []
+        noted.unlink(missing_ok=True)
+        return [(name, int(peak) // 1024) for peak, name in (line.split(" ", 1) for line in lines)]
+
+    def keep(self) -> None:
+        """Run the daily job of the server."""
+        line = [PYTHON, "-m", "chefwell_resilience.host_cli", "keep-offsite-copy"]
+        line += ["--config", str(self.root / "server.json")]
+        subprocess.run(line, env=self.environment, check=True, capture_output=True)
 
     @property
     def ssh(self) -> list[str]:

@@ -185,3 +185,37 @@ def test_the_page_shows_what_it_is_based_on(host: Host) -> None:
     assert "Last good sync: 20" in output
     assert "Digests verified, remote: 13 read now, 0 read before" in output
     assert "daily: no backup was taken at" in output
+
+
+def test_what_raises_an_error_is_reported_and_the_other_destination_is_done(
+    host: Host, receiver: Receiver, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The sync, then the verification of one destination breaks: neither is silent about it."""
+    other, conf = host.root / "other", host.root / "rclone.conf"
+    other.mkdir()
+    conf.write_text("[here]\ntype = local\n")
+    conf.chmod(0o600)
+    second = {"name": "second", "transport": "rclone", "rclone_remote": f"here:{other}"}
+    more = {"destinations": [{**second, "rclone_config_file": str(conf)}]}
+    # No lock can be made, as on a full disk of the state.
+    lock = host.root / "state" / "offsite.lock"
+    lock.mkdir(parents=True)
+    assert host.run("sync-backups-offsite", **more)[0] == 3
+    assert "the lock cannot be made" in capsys.readouterr().err
+    assert len(list(other.rglob("*.gz"))) == 14, "the other destination is synced all the same"
+    sent = [(path, body) for _method, path, body in receiver.requests]
+    assert any(path.endswith("/fail") and "the lock cannot be made" in body for path, body in sent)
+    assert any(path == "/hook" and "the lock cannot be made" in body for path, body in sent)
+    receiver.requests.clear()
+    lock.rmdir()
+    key = Path(str(host.values["key_file"]))
+    key.chmod(0o644)  # ssh refuses it: nothing is known of that copy
+    assert host.run("verify-offsite-backups", **more)[0] == 3
+    bodies = [body for _method, path, body in receiver.requests if path == "/hook"]
+    assert any("the copy could not be verified" in body for body in bodies), bodies
+    key.chmod(0o600)
+    assert host.run("sync-backups-offsite", **more)[0] == 0
+    receiver.requests.clear()
+    assert host.run("verify-offsite-backups", **more)[0] == 0
+    bodies = [body for _method, path, body in receiver.requests if path == "/hook"]
+    assert any("(content)" in body for body in bodies), "the recovery is notified"

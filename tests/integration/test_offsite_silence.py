@@ -121,4 +121,4 @@ def test_an_account_that_reads_for_long_is_not_silent(
 
 
 def send_inventory(settings: SyncSettings) -> None:
-    ssh_command.run_command(settings.transport.destination, ["chefwell-commit"], stdin=NOTHING)
+    ssh_command.run_command(settings.transport.destination, ["chefwell-commit"], stdin=[NOTHING])

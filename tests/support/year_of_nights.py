@@ -10,19 +10,26 @@ import contextlib
 import dataclasses
 import datetime
 import gzip
+import io
 import os
 import random
 import shutil
 import statistics
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
+from ansible_collections.chefwell.resilience.plugins.module_utils.inventory.path_table import (
+    PathList,
+)
 from ansible_collections.chefwell.resilience.plugins.module_utils.offsite import (
     offsite_verification,
     ssh,
     sync,
+)
+from ansible_collections.chefwell.resilience.plugins.module_utils.offsite.command_output import (
+    CommandOutput,
 )
 from ansible_collections.chefwell.resilience.plugins.module_utils.offsite.offsite_settings import (
     MARKER,
@@ -86,10 +93,13 @@ class NearGate(GateTransport):
     def prepare_send(self, delivery: Delivery) -> None:
         """There is no login."""
 
-    def _list_output(self, tiers: Sequence[str]) -> bytes:
+    def _list_output(self, tiers: Sequence[str]) -> CommandOutput:
         return self._output(self._list_command(tiers))
 
-    def _output(self, arguments: Sequence[str], stdin: bytes = b"") -> bytes:
+    def _output(
+        self, arguments: Sequence[str], stdin: Callable[[], Iterable[bytes]] | None = None
+    ) -> CommandOutput:
+        given = b"".join(stdin()) if stdin else b""
         if self.down:
             raise ssh.ServerError(DOWN, "", self.destination)
         try:
@@ -101,12 +111,13 @@ class NearGate(GateTransport):
         if arguments[0] == "chefwell-list":
             served._list(list(arguments[1:]))
         elif arguments[0] == "chefwell-digest":
-            served._digests(dict.fromkeys(map(os.fsdecode, filter(None, stdin.split(b"\0")))))
+            served._digests(PathList(map(os.fsdecode, filter(None, given.split(b"\0")))))
         else:
-            result = placement.apply_inventory(served.store, gate.json.loads(stdin))
-            values = {**dataclasses.asdict(result), "refused_message": None}
-            return gate.json.dumps(values).encode()
-        return served.written
+            announced = client_inventory.read(io.StringIO(given.decode("ascii")), served.store)
+            result = placement.apply_inventory(served.store, announced)
+            values = {**vars(result), "placed": list(result.placed), "refused_message": None}
+            return CommandOutput(gate.json.dumps(values).encode())
+        return CommandOutput(served.written)
 
     def send(self, names: Sequence[str], delivery: Delivery) -> Transfer:
         """Copy files into `incoming`."""

@@ -82,15 +82,15 @@ def test_a_cache_keeps_what_is_there_and_a_damaged_one_is_empty(tmp_path: Path) 
 
 def test_other_content_with_the_old_size_and_time() -> None:
     """Of a file that is never written again it counts as changed in its place."""
-    entries = {"a": Known((5, 7, 1, 1), "old", 50.0)}
+    entries = {"a": Known((5, 7, 1, 1), "a" * 64, 50.0)}
     now = {"a": (5, 7, 2, 9)}
     plain = plan(entries, now, now=100.0, full_days=30)
     assert (plain.to_read, plain.before) == (["a"], {})
     once = plan(entries, now, now=100.0, full_days=30, written_once=True)
-    assert (once.to_read, once.before) == (["a"], {"a": "old"})
+    assert (once.to_read, once.before) == (["a"], {"a": "a" * 64})
 
 
 def test_a_clock_that_was_ahead_keeps_nothing_from_being_read() -> None:
-    entries = {"a": Known((5, 7, 1, 1), "old", 10.0**10)}
+    entries = {"a": Known((5, 7, 1, 1), "a" * 64, 10.0**10)}
     found = plan(entries, {"a": (5, 7, 1, 1)}, now=10.0**9, full_days=30)
     assert found.to_read == ["a"]

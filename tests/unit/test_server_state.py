@@ -18,13 +18,24 @@ from ansible_collections.chefwell.resilience.plugins.module_utils.common.errors 
 )
 from ansible_collections.chefwell.resilience.plugins.module_utils.server import (
     client_inventory,
+    incoming,
+    packed_files,
     placement,
     server_alarms,
     server_job,
     server_store,
     server_verification,
 )
-from support.server_copies import BACKUPS, content, held_content, listed, make_store, place, put
+from support.server_copies import (
+    BACKUPS,
+    content,
+    held_content,
+    listed,
+    make_store,
+    packed,
+    place,
+    put,
+)
 
 FORK = multiprocessing.get_context("fork")
 
@@ -126,7 +137,7 @@ class TestJob:
         def full(*_arguments: object, **_options: object) -> None:
             raise OSError(28, "No space left on device")
 
-        monkeypatch.setattr(server_store, "replace_json", full)
+        monkeypatch.setattr(server_store.json_stream, "replace", full)
         monkeypatch.setattr(server_alarms, "replace_json", full)
         store = make_store(Path(copy.root), reserve_percent=100)
         seen: list[set[str]] = []
@@ -194,8 +205,74 @@ class TestRefusedInventories:
 
     def test_they_are_not_kept_without_limit(self, copy: server_store.Store) -> None:
         for number in range(client_inventory.MOST_REFUSED + 5):
-            client_inventory.keep_refused(copy, {"number": number}, "much")
+            values = {"files": {}, "unread": [], "in_progress": [str(number)]}
+            client_inventory.keep_refused(copy, client_inventory.parse(values, copy), "much")
         assert len(client_inventory.refused(copy)) == client_inventory.MOST_REFUSED
+
+
+def test_backups_that_the_server_cut_off_are_repaired_not_refused(copy: server_store.Store) -> None:
+    """A power cut empties several: that is rot, and no client has written them again (O5, O10)."""
+    files = held_content(copy)
+    spoilt = BACKUPS[:3]
+    for path, size in zip(spoilt, (0, 10, 10_000)):
+        os.truncate(Path(copy.root, path), size)
+    put(copy, {path: files[path] for path in spoilt})
+    result = placement.apply_inventory(copy, listed(files))
+    assert (result.repaired, result.replaced, result.refused) == (spoilt, [], "")
+    assert held_content(copy) == files and copy.alarms.all() == {}
+    aside = [path for path in copy.previous_sizes() if path.partition("/")[2] in spoilt]
+    assert len(aside) == 3, "what was found is kept"
+
+
+def test_a_backup_that_was_cut_off_and_not_sent_again_stays_marked(
+    copy: server_store.Store,
+) -> None:
+    files = held_content(copy)
+    os.truncate(Path(copy.root, BACKUPS[0]), 0)
+    placement.apply_inventory(copy, listed(files))
+    assert copy.stored_paths("rotten") == {BACKUPS[0]} and "bit-rot" in copy.alarms.all()
+    assert copy.ledger()[BACKUPS[0]].bytes == len(files[BACKUPS[0]]), "what it was is still known"
+
+
+def test_a_name_that_no_filesystem_has_costs_itself_alone(copy: server_store.Store) -> None:
+    """Too long for this one, or half a surrogate pair: everything else is placed (O7)."""
+    new = "daily/chefwell_backup_20251201_030000.dump.gz"
+    long = f"daily/{'x' * 300}_20251202_030000.dump.gz"
+    half = "daily/\ud800_20251203_030000.dump.gz"
+    files = {**held_content(copy), new: content(new), long: content(long)}
+    put(copy, {new: files[new]})
+    values = listed(files)
+    values["files"][half] = ["0" * 64, 5]
+    result = placement.apply_inventory(copy, values)
+    assert (result.placed, result.missing, result.rejected) == ([new], [long], [half])
+    assert result.refused == "" and new in copy.ledger()
+
+
+def test_a_packed_file_that_this_filesystem_cannot_name_is_left_out(
+    copy: server_store.Store, tmp_path: Path
+) -> None:
+    new = "daily/chefwell_backup_20251201_030000.dump.gz"
+    long = f"daily/{'x' * 300}_20251202_030000.dump.gz"
+    files = {long: b"long", new: b"new"}
+    stream = tmp_path / "stream"
+    stream.write_bytes(packed(files))
+    with incoming.ArrivalSession(copy) as session, stream.open("rb") as file:
+        assert packed_files.receive(copy, session, file.fileno()) == b""
+        values = listed({**held_content(copy), **files})
+        result = placement.apply_inventory(copy, values, session=session)
+    assert (result.placed, result.missing) == ([new], [long])
+
+
+@pytest.mark.parametrize("size", [float("inf"), float("nan"), None, [], "many", 10**400])
+def test_a_size_that_is_none(copy: server_store.Store, size: object) -> None:
+    """One clear error, or a size that nothing has; never a traceback."""
+    path = "daily/chefwell_backup_20251201_030000.dump.gz"
+    values = {"files": {path: ["0" * 64, size]}, "unread": ["daily"], "in_progress": []}
+    if size == 10**400:
+        assert placement.apply_inventory(copy, values).missing == [path]
+        return
+    with pytest.raises(ResilienceError, match="the inventory cannot be used"):
+        placement.apply_inventory(copy, values)
 
 
 def test_killed_at_any_moment(tmp_path: Path) -> None:

@@ -168,7 +168,7 @@ def started_by_cron() -> bool:
     return False
 
 
-def append_log(path: str, lines: Sequence[str]) -> str | None:
+def append_log(path: str, lines: Iterable[str]) -> str | None:
     """Append lines to a log.
 
     Returns:

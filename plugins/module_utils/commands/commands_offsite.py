@@ -11,8 +11,9 @@ import dataclasses
 import json
 import os
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import partial
+from itertools import chain, islice
 
 from ..common.errors import ResilienceError
 from ..common.language import translations
@@ -123,8 +124,8 @@ _STATUS = {
 }
 
 
-def _lines(settings: OffsiteSettings, result: SyncResult) -> list[str]:
-    """Return the log's lines for one sync. A file's name never breaks a line."""
+def _lines(settings: OffsiteSettings, result: SyncResult) -> Iterator[str]:
+    """Yield the log's lines for one sync. A file's name never breaks a line."""
     tr = translations(settings.language)
     # What the log says of each part; what a dry run says of it.
     parts: tuple[tuple[str, str, Sequence[str]], ...] = (
@@ -139,11 +140,11 @@ def _lines(settings: OffsiteSettings, result: SyncResult) -> list[str]:
         (_("send %(what)s"), _("would send %(what)s"), result.sent),
         (_("move aside %(what)s"), _("would move aside %(what)s"), result.aside),
     )
-    lines = [
+    lines = (
         tr.gettext(planned if planned and result.dry_run else done) % {"what": translate(tr, one)}
         for done, planned, found in parts
         for one in found
-    ]
+    )
     sentence = join([result.message, result.remedy], " - ")
     ending = translate(tr, join([_STATUS[result.status], sentence], ": "))
     counts = (
@@ -152,8 +153,9 @@ def _lines(settings: OffsiteSettings, result: SyncResult) -> list[str]:
         + (f" last_link={result.last_link}" if result.last_link else "")
     )
     moment = now()
-    start = tr.gettext("start")
-    return [f"{result.time} {start}", *(f"{moment} {line}" for line in [*lines, ending, counts])]
+    yield f"{result.time} {tr.gettext('start')}"
+    for line in chain(lines, (ending, counts)):
+        yield f"{moment} {line}"
 
 
 def _is_stdout(path: str) -> bool:
@@ -164,7 +166,7 @@ def _is_stdout(path: str) -> bool:
         return False
 
 
-def _log(settings: OffsiteSettings, lines: Sequence[str]) -> None:
+def _log(settings: OffsiteSettings, lines: Iterable[str]) -> None:
     if _is_stdout(settings.log_file):
         return
     problem = append_log(settings.log_file, lines)
@@ -172,6 +174,8 @@ def _log(settings: OffsiteSettings, lines: Sequence[str]) -> None:
         warn_problems(settings, [problem])
 
 
+# Lines that are written at one time.
+_MOST_LINES = 1000
 # From bad to good: the status of several destinations is that of the worst.
 _WORST = (FAILED, REFUSED, LOCKED, WARNING, OK)
 
@@ -206,23 +210,29 @@ def _sync_destinations(
     settings: OffsiteSettings, arguments: argparse.Namespace, chosen: Sequence[SyncSettings]
 ) -> int:
     offsite_report.check_settings(settings)
+    sync.check_overrides(arguments.override)
     problems: list[str] = []
     if not arguments.dry_run:
         ping.ping_or_report(settings.ping_url, "start", "", problems)
     results = []
+    broken: Exception | None = None
     for sync_settings in chosen:
-        results.append(
-            sync.sync(
+        try:
+            result = sync.sync(
                 sync_settings,
                 dry_run=arguments.dry_run,
                 overrides=arguments.override,
                 progress=_progress(settings, _("sending"), sync_settings.name),
             )
-        )
-        lines = _lines(settings, results[-1])
+        except Exception as error:  # whatever it is, it is reported, and the others are synced
+            broken = broken or error
+            result = sync.broken_result(sync_settings, error, dry_run=arguments.dry_run)
+        results.append(result)
         if not arguments.json:
-            print_result("\n".join(lines))
-        _log(settings, lines)
+            remaining = _lines(settings, result)
+            while some := list(islice(remaining, _MOST_LINES)):
+                print_result("\n".join(some))
+        _log(settings, _lines(settings, result))
     if not arguments.dry_run:
         problems += offsite_report.report(settings, results)
         failed = [result for result in results if result.status in (FAILED, REFUSED)]
@@ -238,6 +248,8 @@ def _sync_destinations(
         found = [in_language(settings, _("problem: %(what)s", what=one)) for one in problems]
         _log(settings, [f"{now()} {line}" for line in found])
     warn_problems(settings, problems)
+    if broken:
+        raise broken
     worst = min(results, key=lambda result: _WORST.index(result.status))
     if arguments.json:
         print_result(
@@ -299,20 +311,27 @@ def _verify_destinations(
     settings: OffsiteSettings, arguments: argparse.Namespace, chosen: Sequence[SyncSettings]
 ) -> int:
     codes, found = [], []
+    broken: list[tuple[SyncSettings, Exception]] = []
     for sync_settings in chosen:
-        verification = offsite_verification.verify(
-            sync_settings,
-            full=arguments.full,
-            files=arguments.json,
-            progress=_progress(settings, _("reading")),
-        )
+        try:
+            verification = offsite_verification.verify(
+                sync_settings,
+                full=arguments.full,
+                files=arguments.json,
+                progress=_progress(settings, _("reading")),
+            )
+        except Exception as error:  # whatever it is, it is reported, and the others are verified
+            broken.append((sync_settings, error))
+            continue
         codes.append(offsite_verification.verify_exit_code(verification))
         found.append(verification)
         if not arguments.json:
             print_page(
                 partial(render_offsite.offsite_report, verification, settings.language, colour())
             )
-    warn_problems(settings, offsite_report.record_verifications(settings, found))
+    warn_problems(settings, offsite_report.record_verifications(settings, found, broken))
+    if broken:
+        raise broken[0][1]
     if arguments.json:
         worst = found[codes.index(max(codes, key=(0, 1, 3, 2).index))]
         print_result(json.dumps({**worst, "destinations": found}))

@@ -90,3 +90,10 @@ def known_names(name: str, known: Collection[str], otherwise: str = "") -> str:
     if near:
         return f"did you mean {near[0]!r}?"
     return otherwise or f"known keys: {', '.join(sorted(known))}"
+
+
+def explanation(error: Exception) -> str:
+    """Return an error for people: its whole text, or the kind of one that no code foresaw."""
+    if isinstance(error, ResilienceError):
+        return error.message()
+    return f"{type(error).__name__}: {error}"

@@ -9,7 +9,8 @@ from __future__ import annotations
 import contextlib
 import json
 import os
-from typing import Any
+from collections.abc import Iterator
+from typing import IO, Any
 
 from .mask import mask
 
@@ -44,6 +45,19 @@ def replace_file(
         OSError: it cannot be written; the old file is as it was, and nothing is left beside it.
     """
     data = content if isinstance(content, bytes) else content.encode("utf-8", "backslashreplace")
+    with replaced_file(path, mode=mode, durable=durable, sole_writer=sole_writer) as file:
+        file.write(data)
+
+
+@contextlib.contextmanager
+def replaced_file(
+    path: str, *, mode: int = 0o600, durable: bool = True, sole_writer: bool = False
+) -> Iterator[IO[bytes]]:
+    """Replace a file by what is written within the context; the arguments are `replace_file`'s.
+
+    Raises:
+        OSError: as `replace_file`; an error within the context leaves the old file as it was, too.
+    """
     folder = os.path.dirname(path) or "."
     own = os.path.basename(path) if sole_writer else os.urandom(8).hex()
     temporary = os.path.join(folder, f"{TEMPORARY_PREFIX}{own}")
@@ -52,7 +66,7 @@ def replace_file(
     descriptor = os.open(temporary, flags, 0o600)
     try:
         with open(descriptor, "wb") as file:
-            file.write(data)
+            yield file
             file.flush()
             os.fchmod(file.fileno(), mode)
             if durable:

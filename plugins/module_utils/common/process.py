@@ -18,7 +18,7 @@ import signal
 import subprocess
 import threading
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import IO, Any, NamedTuple
 
 from .errors import ResilienceError
@@ -141,22 +141,22 @@ class TimeLimitError(Exception):
         self.silent = silent
 
 
-def write_input(process: subprocess.Popen[Any], text: bytes) -> threading.Thread:
+def write_input(process: subprocess.Popen[Any], text: Iterable[bytes]) -> threading.Thread:
     """Write a program's standard input while its output is read.
 
     Args:
         process: one whose input is no pipe gets nothing.
-        text: all of the input; it is closed afterwards.
+        text: all parts of the input; it is closed afterwards.
 
     Returns:
         The thread that writes: to be joined once the program has ended.
     """
 
     def write() -> None:
-        with contextlib.suppress(OSError, ValueError):  # it has ended; its exit code shows why
-            if process.stdin:
-                process.stdin.write(text)
-                process.stdin.close()
+        if process.stdin:
+            # It has ended; its exit code shows why.
+            with contextlib.suppress(OSError, ValueError), process.stdin as stream:
+                stream.writelines(text)
 
     writer = threading.Thread(target=write, daemon=True)
     writer.start()

@@ -13,15 +13,15 @@ from __future__ import annotations
 
 import dataclasses
 import os
-import sys
 import time
-from collections.abc import Iterable, Mapping
+from array import array
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
-from ..common import json_text
-from ..common.files import replace_json
+from ..common import json_stream
 from ..common.messages import _
 from ..common.system_errors import reason
+from .path_table import DIGESTS, IDENTITIES, SHA256, PathList, PathTable, RowForm, only_in
 
 # Size, mtime in nanoseconds, inode, ctime in nanoseconds.
 Identity = tuple[int, int, int, int]
@@ -42,6 +42,31 @@ class Known(NamedTuple):
     read: float
 
 
+_KNOWN: RowForm[Known] = RowForm(
+    f"qqQq{SHA256}d",
+    lambda known: (*known.identity, known.sha256, known.read),
+    lambda _path, size, mtime, inode, ctime, sha256, read: Known(
+        (size, mtime, inode, ctime), sha256, read
+    ),
+)
+_TAKEN: RowForm[TakenDigest] = RowForm(
+    f"qqQq{SHA256}",
+    lambda taken: (*taken.identity, taken.sha256),
+    lambda _path, size, mtime, inode, ctime, sha256: TakenDigest(
+        (size, mtime, inode, ctime), sha256
+    ),
+)
+
+
+def taken_table() -> PathTable[TakenDigest]:
+    """Return an empty table of digests that are taken while files are sent."""
+    return PathTable(_TAKEN)
+
+
+# As they stand in the file.
+_FLAT: RowForm[tuple[Any, ...]] = RowForm(_KNOWN.codes, lambda row: row, lambda _path, *row: row)
+
+
 @dataclasses.dataclass(frozen=True)
 class Plan:
     """Digests from the cache, and files to read.
@@ -50,9 +75,9 @@ class Plan:
     digest now means that the content rotted.
     """
 
-    cached: dict[str, str]
-    to_read: list[str]
-    before: dict[str, str]
+    cached: Mapping[str, str]
+    to_read: Sequence[str]
+    before: Mapping[str, str]
 
 
 def plan(
@@ -76,38 +101,71 @@ def plan(
         written_once: whether these files are never written again, so that other content with the
             old size and time counts as changed in its place, whatever the inode says.
     """
-    same = {
-        path: entries[path]
-        for path, identity in identities.items()
-        if path in entries and entries[path].identity == identity
-    }
-    before = {path: known.sha256 for path, known in same.items()}
-    if written_once and len(same) < len(identities):
-        before |= {
-            path: entries[path].sha256
-            for path, identity in identities.items()
-            if path in entries and entries[path].identity[:2] == identity[:2]
-        }
+    known = entries if isinstance(entries, PathTable) else PathTable(_KNOWN, entries)
+    files = identities if isinstance(identities, PathTable) else PathTable(IDENTITIES, identities)
+    same = _same(known, files)
+    again = PathList(files) if full or not known else PathList()
+    before: PathTable[str] = PathTable(DIGESTS)
+    if known and len(same) < len(files):
+        for path, identity in files.items():
+            if path in same:
+                continue
+            again.add(path)
+            one = known.get(path) if written_once else None
+            if one is not None and one.identity[:2] == identity[:2]:
+                before[path] = one.sha256
+    if not full and full_days != float("inf"):  # otherwise no share, and nothing is overdue
+        again.update(_due(known, files, same, now, full_days))
+    for path in again:
+        if path in same:
+            before[path] = same[path]
     if full:
-        return Plan({}, sorted(identities), before)
+        return Plan({}, again, before)
+    if before:
+        same = same.view(DIGESTS, 0)
+        for path in before:
+            same.pop(path, None)
+    return Plan(same, again, before)
+
+
+def _same(known: PathTable[Known], files: PathTable[Identity]) -> PathTable[str]:
+    """Return the digests of the files whose identity is the known one."""
+    if known.share_fields(files, len(IDENTITIES.codes)):
+        return known.view(DIGESTS, len(IDENTITIES.codes))
+    same: PathTable[str] = PathTable(DIGESTS)
+    for path, identity in files.items():
+        one = known.get(path)
+        if one is not None and one.identity == identity:
+            same.add(path, (one.sha256,))
+    return same
+
+
+def _due(
+    known: PathTable[Known],
+    files: PathTable[Identity],
+    same: PathTable[str],
+    now: float,
+    full_days: float,
+) -> Iterator[str]:
+    """Yield the unchanged files that are read again now, those not read for longest first."""
     # A time in the future is that of a clock that was wrong.
-    read = {path: known.read if known.read <= now else 0.0 for path, known in same.items()}
-    share = sum(identity[0] for identity in identities.values()) / max(1.0, full_days)
-    again = identities.keys() - same.keys()
-    if full_days == float("inf"):  # no share, and nothing is overdue
-        cached = before if len(before) == len(same) else {}
-        cached = cached or {path: known.sha256 for path, known in same.items()}
-        return Plan(cached, sorted(again), {path: before[path] for path in again & before.keys()})
-    for path in sorted(same, key=lambda name: (read[name], name)):
-        overdue = now - read[path] >= full_days * 86400
+    if known.same_paths(same):
+        times = known.column(len(_KNOWN.codes) - 1)
+        read = array("d", (one if one <= now else 0.0 for one in times))
+    else:
+        read = array(
+            "d", (one if one <= now else 0.0 for one in (known[path].read for path in same))
+        )
+    share = sum(files.column(0)) / max(1.0, full_days)
+    for at in sorted(range(len(read)), key=read.__getitem__) if read else ():
+        overdue = now - read[at] >= full_days * 86400
         # The day's share is of what was not read today: a second run on one day reads nothing.
-        if not overdue and (share <= 0 or now - read[path] < 86400 / 2):
-            break
-        if read[path] > 0:  # rotten files are read beside the share
-            share -= identities[path][0]
-        again.add(path)
-    cached = {path: known.sha256 for path, known in same.items() if path not in again}
-    return Plan(cached, sorted(again), {path: before[path] for path in again & set(before)})
+        if not overdue and (share <= 0 or now - read[at] < 86400 / 2):
+            return
+        path = same.path_at(at)
+        if read[at] > 0:  # rotten files are read beside the share
+            share -= files[path][0]
+        yield path
 
 
 class DigestCache:
@@ -118,22 +176,35 @@ class DigestCache:
 
     def __init__(self, path: str) -> None:
         self.path = path
-        self.entries: dict[str, Known] = {}
+        self.entries: PathTable[Known] = PathTable(_KNOWN)
         self.changed = False
+
+        def take(name: str, values: Any) -> None:
+            size, mtime, inode, ctime, digest, read = values
+            fields = (int(size), int(mtime), int(inode), int(ctime), str(digest), float(read))
+            self.entries.add(name, fields)
+
         try:
-            with open(path, encoding="utf-8", errors="surrogateescape") as file:
-                for name, (size, mtime, inode, ctime, digest, read) in json_text.load(file).items():
-                    identity = (int(size), int(mtime), int(inode), int(ctime))
-                    self.entries[sys.intern(name)] = Known(identity, str(digest), float(read))
-        except (OSError, ValueError, TypeError, AttributeError):
-            self.entries = {}
+            with json_stream.opened(path) as file:
+                if json_stream.load(file, {(): take}) != {}:
+                    raise ValueError("not an object")
+        except (OSError, ValueError, TypeError, AttributeError, OverflowError):
+            self.entries = PathTable(_KNOWN)
 
     def learn(
         self, identities: Mapping[str, Identity], digests: Mapping[str, str], now: float
     ) -> None:
         """Add digests that were just read."""
+        if (
+            isinstance(digests, PathTable)
+            and isinstance(identities, PathTable)
+            and digests
+            and not self.entries
+            and self._adopt_read(identities, digests, now)
+        ):
+            return
         for path, digest in digests.items():
-            if path in identities:
+            if digest and path in identities:
                 self.entries[path] = Known(identities[path], digest, now)
                 self.changed = True
 
@@ -145,12 +216,43 @@ class DigestCache:
         A file whose size and time are known with another digest is left out: it is read again, and
         reported.
         """
+        if not self.entries and self._adopt(identities, taken, now):
+            return
         for path, one in taken.items():
             known = self.entries.get(path)
             same = known is not None and known.identity[:2] == one.identity[:2]
             if not same and identities.get(path) == one.identity:
                 self.entries[path] = Known(one.identity, one.sha256, now)
                 self.changed = True
+
+    def _adopt_read(
+        self, identities: PathTable[Identity], digests: PathTable[str], now: float
+    ) -> bool:
+        """Use the memory of digests of all files, none of which is missing."""
+        if not (digests.same_paths(identities) and all(digests.values())):
+            return False
+        return self._adopt(identities, identities.extended(_TAKEN, digests.column(0)), now)
+
+    def _adopt(
+        self, identities: Mapping[str, Identity], taken: Mapping[str, TakenDigest], now: float
+    ) -> bool:
+        """Use the memory of digests that were taken of just these files, if they are unchanged."""
+        if not (isinstance(identities, PathTable) and isinstance(taken, PathTable) and taken):
+            return False
+        if not taken.share_fields(identities, len(IDENTITIES.codes)):
+            return False
+        self.entries = taken.extended(_KNOWN, array("d", [now]) * len(taken))
+        self.changed = True
+        return True
+
+    def digests(self) -> PathTable[str]:
+        """Return the digests as they are now, also when they change later."""
+        return self.entries.view(DIGESTS, len(IDENTITIES.codes))
+
+    def oldest(self) -> float:
+        """Return when the file was read that was not read for longest; 0 where none was."""
+        times = self.entries.column(len(_KNOWN.codes) - 1)
+        return min((read for read in times if read), default=0.0)
 
     def forget(self, paths: Iterable[str]) -> None:
         """Remove files, so that what they hold now is what counts."""
@@ -168,17 +270,15 @@ class DigestCache:
         Returns:
             The problem, or None.
         """
-        gone = self.entries.keys() - identities.keys()
+        gone = list(only_in(self.entries, identities))
         if not (gone or self.changed):
             return None
-        values: dict[str, Any] = {
-            path: [*known.identity, known.sha256, known.read]
-            for path, known in self.entries.items()
-            if path not in gone
-        }
+        for path in gone:
+            del self.entries[path]
+        rows = self.entries.view(_FLAT, *range(len(_FLAT.codes)))
         try:
             os.makedirs(os.path.dirname(self.path), mode=0o700, exist_ok=True)
-            replace_json(self.path, values)
+            json_stream.replace(self.path, rows)
         except OSError as error:
             return _(
                 "the digests %(path)s cannot be stored: %(why)s", path=self.path, why=reason(error)

@@ -7,12 +7,14 @@
 from __future__ import annotations
 
 import datetime
+from array import array
+from collections import deque
 from collections.abc import Mapping
 from typing import Any
 
 from ..common.errors import ResilienceError
 from ..common.messages import _
-from .inventory import BackupFile, Inventory
+from .inventory import BackupFiles, Inventory
 
 # Hours between two backups of a tier: the plan's nights, weeks and months.
 SCHEDULE = {"daily": 24.0, "weekly": 168.0, "monthly": 744.0}
@@ -40,7 +42,7 @@ def of(tree: Inventory, schedule: Mapping[str, float], now: datetime.datetime) -
         ResilienceError: the schedule is malformed.
     """
     return {
-        tier: _tier([file for file in tree.files if file.tier == tier], hours, now)
+        tier: _tier(tree.rows, tree.rows.table.rows_of(tier), hours, now)
         for tier, hours in schedule_hours(schedule).items()
         if tier in tree.tier_names
     }
@@ -63,10 +65,12 @@ def schedule_hours(schedule: Mapping[str, Any]) -> dict[str, float]:
     return {tier: float(hours) for tier, hours in schedule.items()}
 
 
-def _tier(files: list[BackupFile], hours: float, now: datetime.datetime) -> dict[str, Any]:
-    ages = {file.path: file.age_seconds(now) / 3600 for file in files}
+def _tier(files: BackupFiles, rows: range, hours: float, now: datetime.datetime) -> dict[str, Any]:
+    first = rows.start
+    ages = array("d", (files[row].age_seconds(now) / 3600 for row in rows))
     past = sorted(
-        (file for file in files if ages[file.path] >= -CLOCK_HOURS), key=lambda f: -ages[f.path]
+        (row for row in rows if ages[row - first] >= -CLOCK_HOURS),
+        key=lambda row: -ages[row - first],
     )
     if not past:
         return {
@@ -76,19 +80,19 @@ def _tier(files: list[BackupFile], hours: float, now: datetime.datetime) -> dict
             "fresh": False,
             "gaps": [],
         }
-    newest = past[-1].path
-    gaps = []
+    age = ages[past[-1] - first]
+    gaps: deque[str] = deque(maxlen=MOST_GAPS)
     for earlier, later in zip(past, past[1:]):
-        between = ages[earlier.path] - ages[later.path]
+        between = ages[earlier - first] - ages[later - first]
         for number in range(1, round(between / hours)):
-            missed = now - datetime.timedelta(hours=ages[earlier.path] - number * hours)
+            missed = now - datetime.timedelta(hours=ages[earlier - first] - number * hours)
             gaps.append(missed.astimezone().isoformat(timespec="minutes"))
     return {
-        "newest": newest,
-        "age_hours": round(ages[newest], 2),
+        "newest": files[past[-1]].path,
+        "age_hours": round(age, 2),
         "expected_hours": hours,
-        "fresh": ages[newest] <= hours * PATIENCE,
-        "gaps": gaps[-MOST_GAPS:],
+        "fresh": age <= hours * PATIENCE,
+        "gaps": list(gaps),
     }
 
 

@@ -16,9 +16,9 @@ import functools
 import os
 import re
 import stat
-import sys
 import time
-from collections.abc import Mapping, Sequence
+from array import array
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from ..common import iso_time
@@ -27,6 +27,7 @@ from ..common.messages import _, join
 from ..common.system_errors import reason
 from . import open_files
 from .backup_names import PATTERN, compiled, match_name, taken_at
+from .path_table import DIGESTS, IDENTITIES, SHA256, SIZES, STATES, PathTable, RowForm
 
 TIERS = ("daily", "weekly", "monthly")
 # A file that changed more recently than this is checked for processes that still write it.
@@ -80,6 +81,152 @@ class BackupFile(NamedTuple):
         return now.timestamp() - (changed if in_another_zone else taken)
 
 
+def moment_number(moment: str | None) -> int:
+    """Return a moment `2026-01-31T03:00:00` as a number, `20260131030000`; -1 for none."""
+    if moment is None:
+        return -1
+    return int(
+        moment[:4] + moment[5:7] + moment[8:10] + moment[11:13] + moment[14:16] + moment[17:19]
+    )
+
+
+def _moment(number: int) -> str | None:
+    if number < 0:
+        return None
+    text = f"{number:014d}"
+    date = f"{text[:4]}-{text[4:6]}-{text[6:8]}"
+    return f"{date}T{text[8:10]}:{text[10:12]}:{text[12:]}"
+
+
+def _of_fields(
+    path: str, size: int, mtime_ns: int, _inode: int, _ctime: int, taken: int, sha256: str = ""
+) -> BackupFile:
+    tier = path.partition("/")[0]
+    return BackupFile(path, tier, size, mtime_ns, sha256 or None, _moment(taken))
+
+
+# A path; its size, time of change, inode and its time of change, and the moment of its name.
+FileRow = tuple[str, tuple[int, int, int, int, int]]
+_FILES: RowForm[BackupFile] = RowForm(
+    "qqQqq",
+    lambda file: (file.bytes, file.mtime_ns, 0, 0, moment_number(file.taken_at)),
+    _of_fields,
+)
+_DIGESTED: RowForm[BackupFile] = RowForm(
+    f"qqQqq{SHA256}",
+    lambda file: (file.bytes, file.mtime_ns, 0, 0, moment_number(file.taken_at), file.sha256 or ""),
+    _of_fields,
+)
+
+
+class BackupFiles(Sequence[BackupFile]):
+    """Backups in order of their paths, in little memory; each is made when it is needed.
+
+    Args:
+        table: as `table_of_files` makes it, with digests at its end or without.
+    """
+
+    def __init__(self, table: PathTable[BackupFile]) -> None:
+        self.table = table
+
+    @classmethod
+    def of(cls, files: Iterable[BackupFile]) -> BackupFiles:
+        """Return these backups, without their digests."""
+        return cls.of_rows((file.path, tuple(_FILES.fields(file))) for file in files)
+
+    @classmethod
+    def of_rows(cls, rows: Iterable[FileRow]) -> BackupFiles:
+        """Return the backups of rows in any order; of one path, the last row counts."""
+        return cls(PathTable.sorted_from(_FILES, rows))
+
+    def with_digests(self, digests: Any) -> BackupFiles:
+        """Return the same backups with their digests, a column in their order."""
+        plain = self.table.view(_FILES, *range(len(_FILES.codes)))
+        return BackupFiles(plain.extended(_DIGESTED, digests))
+
+    @property
+    def has_digests(self) -> bool:
+        """Whether digests were taken."""
+        return self.table.field_count == len(_DIGESTED.codes)
+
+    @property
+    def digests(self) -> PathTable[str]:
+        """The SHA-256 by path; empty ones where they were not taken."""
+        return self.table.view(DIGESTS, len(_FILES.codes))
+
+    @property
+    def sizes(self) -> PathTable[int]:
+        """The bytes by path."""
+        return self.table.view(SIZES, 0)
+
+    @property
+    def identities(self) -> PathTable[tuple[int, int, int, int]]:
+        """As `Inventory.identities`."""
+        return self.table.view(IDENTITIES, 0, 1, 2, 3)
+
+    @property
+    def states(self) -> PathTable[tuple[int, int]]:
+        """As `Inventory.states`."""
+        return self.table.view(STATES, 0, 1)
+
+    @functools.cached_property
+    def moments(self) -> Sequence[int]:
+        """When each was taken, by its name or else its time of change: `20260131030000`."""
+        taken: array[int] = self.table.column(4)
+        if not taken or min(taken) >= 0:
+            return taken
+        changed = self.table.column(1)
+        return array(
+            "q",
+            (
+                one if one >= 0 else moment_number(_local(mtime_ns))
+                for one, mtime_ns in zip(taken, changed)
+            ),
+        )
+
+    def total_bytes(self, rows: range | None = None) -> int:
+        """Return the bytes of all, or of some rows."""
+        sizes = self.table.column(0)
+        return sum(sizes if rows is None else sizes[rows.start : rows.stop])
+
+    def newest(self, rows: range) -> int:
+        """Return the row of the one taken last, of some rows."""
+        return max(rows, key=self._age_key)
+
+    def oldest(self, rows: range) -> int:
+        """Return the row of the one taken first, of some rows."""
+        return min(rows, key=self._age_key)
+
+    def _age_key(self, row: int) -> tuple[int, int, int]:
+        return self.moments[row], self.table.column(1)[row], row
+
+    def __len__(self) -> int:
+        return len(self.table)
+
+    def __iter__(self) -> Iterator[BackupFile]:
+        return iter(self.table.values())
+
+    def __getitem__(self, at: Any) -> Any:
+        if isinstance(at, slice):
+            return [self.table.value_at(one) for one in range(*at.indices(len(self)))]
+        return self.table.value_at(range(len(self))[at])
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, (list, tuple, BackupFiles)):
+            return NotImplemented
+        return list(self) == list(other)
+
+    __hash__ = None  # type: ignore[assignment]
+
+    def __repr__(self) -> str:
+        return f"BackupFiles({list(self)!r})"
+
+
+def _local(mtime_ns: int) -> str:
+    moment = datetime.datetime.fromtimestamp(mtime_ns / 1e9)
+    return moment.isoformat(timespec="seconds")
+
+
 @dataclasses.dataclass(frozen=True, eq=False)
 class TierSummary:
     """One tier: how many backups, how many bytes, and the paths of its newest and oldest."""
@@ -106,19 +253,37 @@ class Inventory:
     """
 
     root: str
-    files: list[BackupFile]
+    files: Sequence[BackupFile]
     tier_names: tuple[str, ...] = TIERS
     ignored: list[str] = dataclasses.field(default_factory=list)
     in_progress: list[str] = dataclasses.field(default_factory=list)
     problems: list[str] = dataclasses.field(default_factory=list)
-    identities: dict[str, tuple[int, int, int, int]] = dataclasses.field(
+    identities: Mapping[str, tuple[int, int, int, int]] = dataclasses.field(
         default_factory=dict, repr=False, compare=False
     )
 
     @functools.cached_property
-    def states(self) -> dict[str, tuple[int, int]]:
+    def rows(self) -> BackupFiles:
+        """The backups as a table."""
+        return self.files if isinstance(self.files, BackupFiles) else BackupFiles.of(self.files)
+
+    @functools.cached_property
+    def states(self) -> PathTable[tuple[int, int]]:
         """Size and time of change (nanoseconds) of each backup, by path."""
-        return {file.path: (file.bytes, file.mtime_ns) for file in self.files}
+        return self.rows.states
+
+    @functools.cached_property
+    def digests(self) -> Mapping[str, str]:
+        """The SHA-256 of each backup, by path; an empty text where it was not taken."""
+        files = self.files
+        if isinstance(files, BackupFiles) and files.has_digests:
+            return files.digests
+        return {file.path: file.sha256 or "" for file in files}
+
+    @property
+    def has_all_digests(self) -> bool:
+        """Whether the SHA-256 of every backup is known."""
+        return all(self.digests.values())
 
     @property
     def total_count(self) -> int:
@@ -128,24 +293,28 @@ class Inventory:
     @property
     def total_bytes(self) -> int:
         """Their size together, bytes."""
-        return sum(file.bytes for file in self.files)
+        return self.rows.total_bytes()
 
     def tiers(self) -> dict[str, TierSummary]:
         """Return each tier's summary, in the order given."""
-        summaries = {}
+        summaries, files = {}, self.rows
         for tier in self.tier_names:
-            own = sorted((file for file in self.files if file.tier == tier), key=_age_key)
+            own = files.table.rows_of(tier)
             summaries[tier] = TierSummary(
                 len(own),
-                sum(file.bytes for file in own),
-                own[-1].path if own else None,
-                own[0].path if own else None,
+                files.total_bytes(own),
+                files.table.path_at(files.newest(own)) if own else None,
+                files.table.path_at(files.oldest(own)) if own else None,
             )
         return summaries
 
     def newest(self) -> BackupFile | None:
         """Return the backup taken last, of any tier; None for an empty tree."""
-        return max(self.files, key=_age_key, default=None)
+        files = self.rows
+        if not files:
+            return None
+        path = files.table.path_at(files.newest(range(len(files))))
+        return next(file for file in self.files if file.path == path)
 
     def to_dict(self) -> dict[str, Any]:
         """Return plain values, for JSON and Ansible."""
@@ -187,14 +356,6 @@ def from_dict(values: Mapping[str, Any], *, option: str = "compare_with") -> Inv
             value=str(values)[:80],
             remedy="give the `inventory` that backup_inventory returned",
         ) from error
-
-
-def _age_key(file: BackupFile) -> tuple[str, int, str]:
-    taken = file.taken_at
-    if taken is None:
-        moment = datetime.datetime.fromtimestamp(file.mtime_ns / 1e9)
-        taken = moment.isoformat(timespec="seconds")
-    return taken, file.mtime_ns, file.path
 
 
 def readable(name: str) -> str:
@@ -245,38 +406,62 @@ def scan(
             remedy=_("name the folder that holds the tiers"),
         )
     found = Inventory(root, [], tuple(tiers))
-    for tier in tiers:
-        _scan_tier(found, tier, expression)
-    _set_aside_unfinished(found, known or {})
-    found.files.sort(key=lambda file: file.path)
-    return found
-
-
-def _scan_tier(found: Inventory, tier: str, expression: re.Pattern[str]) -> None:
-    """Add one tier to the inventory."""
-    try:
-        entries = sorted(os.scandir(os.path.join(found.root, tier)), key=lambda entry: entry.name)
-    except OSError as error:
-        found.problems.append(reading_problem(tier, error))
-        return
-    for entry in entries:
-        path = sys.intern(f"{tier}/{entry.name}")  # states and caches hold the same names
+    table: PathTable[BackupFile] = PathTable(_FILES)
+    for tier in sorted(tiers, key=lambda name: f"{name}/"):
         try:
-            seen = os.lstat(entry.path)
+            descriptor = os.open(
+                os.path.join(root, tier), os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
+            )
+        except OSError as error:
+            found.problems.append(reading_problem(tier, error))
+            continue
+        try:
+            _scan_tier(found, table, tier, descriptor, expression)
+        except OSError as error:
+            found.problems.append(reading_problem(tier, error))
+        finally:
+            os.close(descriptor)
+    _set_aside_unfinished(found, table, known or {})
+    files = BackupFiles(table)
+    return dataclasses.replace(found, files=files, identities=files.identities)
+
+
+def _scan_tier(
+    found: Inventory,
+    table: PathTable[BackupFile],
+    tier: str,
+    descriptor: int,
+    expression: re.Pattern[str],
+) -> None:
+    """Add one tier, opened, to the inventory.
+
+    Raises:
+        OSError: it cannot be read.
+    """
+    for name in sorted(os.listdir(descriptor)):
+        path = f"{tier}/{name}"
+        try:
+            seen = os.stat(name, dir_fd=descriptor, follow_symlinks=False)
         except OSError as error:
             found.problems.append(reading_problem(path, error))
             continue
-        match = match_name(entry.name, expression)
+        match = match_name(name, expression)
         if not stat.S_ISREG(seen.st_mode):
             found.ignored.append(f"{readable(path)} ({kind_of_file(seen.st_mode)})")
         elif not match:
             found.ignored.append(readable(path))
         else:
-            mtime_ns = bounded_ns(seen.st_mtime_ns)
-            found.files.append(
-                BackupFile(path, tier, seen.st_size, mtime_ns, None, taken_at(match))
+            taken = moment_number(taken_at(match))
+            table.add(
+                path,
+                (
+                    seen.st_size,
+                    bounded_ns(seen.st_mtime_ns),
+                    seen.st_ino,
+                    bounded_ns(seen.st_ctime_ns),
+                    taken,
+                ),
             )
-            found.identities[path] = (seen.st_size, mtime_ns, seen.st_ino, seen.st_ctime_ns)
 
 
 def bounded_ns(moment: int) -> int:
@@ -303,15 +488,19 @@ def kind_of_file(mode: int) -> str:
     return next((name for test, name in kinds if test(mode)), "device, not opened")
 
 
-def _set_aside_unfinished(found: Inventory, known: Mapping[str, tuple[int, int]]) -> None:
-    """Move backups that some process still writes from `files` to `in_progress`."""
+def _set_aside_unfinished(
+    found: Inventory, table: PathTable[BackupFile], known: Mapping[str, tuple[int, int]]
+) -> None:
+    """Move backups that some process still writes from the table to `in_progress`."""
     oldest = (time.time() - FRESH_SECONDS) * 1e9
-    doubtful = {
-        os.path.join(found.root, file.path): file.path
-        for file in found.files
-        if file.mtime_ns > oldest and known.get(file.path) != (file.bytes, file.mtime_ns)
-    }
-    unfinished = {doubtful[path] for path in open_files.being_written(doubtful)}
-    if unfinished:
-        found.files[:] = [file for file in found.files if file.path not in unfinished]
-        found.in_progress.extend(map(readable, sorted(unfinished)))
+    before = os.path.join(found.root, "")
+    states = table.view(STATES, 0, 1)
+    fresh = (
+        before + path
+        for path, state in states.items()
+        if state[1] > oldest and known.get(path) != state
+    )
+    unfinished = sorted(path[len(before) :] for path in open_files.being_written(fresh))
+    for path in unfinished:
+        del table[path]
+    found.in_progress.extend(map(readable, unfinished))

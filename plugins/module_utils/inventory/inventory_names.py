@@ -11,9 +11,12 @@ characters.
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Iterator, Sequence
+from typing import Any
 
 from ..common.messages import _, join
 from .inventory import Inventory, readable
+from .path_table import PathList, PathTable
 
 
 def printable(tree: Inventory) -> Inventory:
@@ -29,13 +32,40 @@ def printable(tree: Inventory) -> Inventory:
 def printable_problems(tree: Inventory) -> list[str]:
     """Return the problems of an inventory, names that are the same once escaped included."""
     problems = list(tree.problems)
-    if all(file.path.isprintable() for file in tree.files):
+    if all(path.isprintable() for path in tree.states):
         return problems
     seen: set[str] = set()
-    for file in tree.files:
-        path = readable(file.path)
+    for path in map(readable, tree.states):
         if path in seen:
             why = _("two names that look the same once escaped")
             problems.append(join([path, why], ": "))
         seen.add(path)
     return problems
+
+
+class ReadablePaths(Sequence[str]):
+    """Paths for people, in their order; each is escaped when it is needed.
+
+    Args:
+        table: a table of the paths.
+    """
+
+    def __init__(self, table: PathTable[Any]) -> None:
+        self._paths = PathList(table)
+
+    def __len__(self) -> int:
+        return len(self._paths)
+
+    def __iter__(self) -> Iterator[str]:
+        return map(readable, self._paths)
+
+    def __getitem__(self, at: Any) -> Any:
+        found = self._paths[at]
+        return [readable(path) for path in found] if isinstance(at, slice) else readable(found)
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, Sequence):
+            return NotImplemented
+        return tuple(self) == tuple(other)
+
+    __hash__ = None  # type: ignore[assignment]

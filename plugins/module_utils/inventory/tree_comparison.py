@@ -7,11 +7,12 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Container, Iterable
+from collections.abc import Container, Iterable, Iterator, Mapping
 from typing import Any, Optional
 
 from ..common.messages import join
-from .inventory import BackupFile, Inventory, readable
+from .inventory import Inventory, readable
+from .path_table import only_in
 
 
 @dataclasses.dataclass(frozen=True)
@@ -87,26 +88,18 @@ def compare(local: Inventory, other: Inventory) -> Comparison:
 
     Two empty trees are equal; two trees with problems are not known to be.
     """
-    local_files = {file.path: file for file in local.files}
-    other_files = {file.path: file for file in other.files}
-    by_digest = all(file.sha256 for file in [*local.files, *other.files])
+    here, there = local.states, other.states
+    by_digest = local.has_all_digests and other.has_all_digests
     # A backup that is still being written is on neither side yet.
     unfinished = {*local.in_progress, *other.in_progress}
-
-    def content(file: BackupFile) -> object:
-        return file.sha256 if by_digest else file.bytes
 
     def named(paths: Iterable[str]) -> list[str]:
         return sorted(name for name in map(readable, paths) if name not in unfinished)
 
     return Comparison(
-        missing=named(local_files.keys() - other_files.keys()),
-        extra=named(other_files.keys() - local_files.keys()),
-        different=named(
-            path
-            for path in local_files.keys() & other_files.keys()
-            if content(local_files[path]) != content(other_files[path])
-        ),
+        missing=named(only_in(here, there)),
+        extra=named(only_in(there, here)),
+        different=named(_differing(local, other, by_digest)),
         compared_by="sha256" if by_digest else "bytes",
         unknown=[
             join([side, problem], ": ")
@@ -114,3 +107,14 @@ def compare(local: Inventory, other: Inventory) -> Comparison:
             for problem in tree.problems
         ],
     )
+
+
+def _differing(local: Inventory, other: Inventory, by_digest: bool) -> Iterator[str]:
+    """Yield the paths of both trees whose content differs."""
+    if by_digest and local.digests == other.digests:
+        return
+    here: Mapping[str, Any] = local.digests if by_digest else local.rows.sizes
+    there: Mapping[str, Any] = other.digests if by_digest else other.rows.sizes
+    for path, content in here.items():
+        if there.get(path, content) != content:
+            yield path

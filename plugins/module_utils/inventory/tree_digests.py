@@ -8,16 +8,27 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
+import itertools
 import os
 import stat
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 
 from ..common.messages import _
-from .inventory import BackupFile, Inventory, bounded_ns, readable, reading_problem
+from .inventory import (
+    BackupFile,
+    BackupFiles,
+    Inventory,
+    bounded_ns,
+    readable,
+    reading_problem,
+)
+from .path_table import DigestColumn, PathTable
 
 BLOCK = 1 << 20
 _LEAST_BLOCK = 1 << 15
+# Shares that wait for a thread at one time.
+_MOST_SHARES = 256
 
 
 def sha256(path: str, report_progress: Callable[[int], None] | None = None) -> str:
@@ -77,44 +88,35 @@ def with_digests(
         progress: called with bytes read and bytes to read in all.
     """
     found = dataclasses.replace(
-        tree,
-        files=list(tree.files),
-        in_progress=list(tree.in_progress),
-        problems=list(tree.problems),
+        tree, in_progress=list(tree.in_progress), problems=list(tree.problems)
     )
-    _digest_all(found, progress, known)
-    return found
+    files = _digest_all(found, progress, known or {})
+    return dataclasses.replace(found, files=files)
 
 
-def _with_digest(file: BackupFile, sha256: str) -> BackupFile:
-    # `_replace` takes four times as long.
-    return BackupFile(file.path, file.tier, file.bytes, file.mtime_ns, sha256, file.taken_at)
-
-
-def _shares(files: list[BackupFile], known: Mapping[str, str]) -> list[list[BackupFile]]:
-    """Return the files in shares, each of some work for one thread, in their order."""
-    shares: list[list[BackupFile]] = []
-    room = 0
+def _shares(files: Iterable[BackupFile], known: Mapping[str, str]) -> Iterator[list[BackupFile]]:
+    """Yield the files in shares, each of some work for one thread, in their order."""
+    share: list[BackupFile] = []
+    room = BLOCK
     for file in files:
-        if room <= 0:
-            shares.append([])
-            room = BLOCK
-        shares[-1].append(file)
+        share.append(file)
         # Opening a file costs as much as reading some kilobytes of it.
         room -= 64 if file.path in known else file.bytes + 4096
-    return shares
+        if room <= 0:
+            yield share
+            share, room = [], BLOCK
+    if share:
+        yield share
 
 
 def _digest_all(
-    found: Inventory,
-    progress: Callable[[int, int], None] | None,
-    known: Mapping[str, str] | None = None,
-) -> None:
-    held = known or {}
-    if all(file.path in held for file in found.files):
-        found.files[:] = [_with_digest(file, held[file.path]) for file in found.files]
-        return
-    total = sum(file.bytes for file in found.files if file.path not in held)
+    found: Inventory, progress: Callable[[int, int], None] | None, held: Mapping[str, str]
+) -> BackupFiles:
+    """Return the files with digests; what has none is left out, and noted in `found`."""
+    files = found.rows
+    if isinstance(held, PathTable) and held.same_paths(files.table):
+        return files.with_digests(held.column(0))
+    total = sum(size for path, size in files.sizes.items() if path not in held)
     done = 0
 
     def report_progress(count: int) -> None:
@@ -123,33 +125,45 @@ def _digest_all(
         if progress:
             progress(done, total)
 
-    def one(file: BackupFile) -> BackupFile | str | None:
+    def one(file: BackupFile) -> str | None:
+        """Return the digest, or None where there is none."""
         if digest := held.get(file.path):
-            return _with_digest(file, digest)
+            return digest
         path = os.path.join(found.root, file.path)
         try:
             content = sha256(path, report_progress)
             after = os.lstat(path)
         except FileNotFoundError:
-            return _(
+            problem = _(
                 "%(file)s: vanished while it was read (rotated away?)", file=readable(file.path)
             )
+            found.problems.append(problem)
+            return None
         except OSError as error:
-            return reading_problem(file.path, error)
+            found.problems.append(reading_problem(file.path, error))
+            return None
         if (after.st_size, bounded_ns(after.st_mtime_ns)) != (file.bytes, file.mtime_ns):
             found.in_progress.append(readable(file.path))
             return None
-        return file._replace(sha256=content)
+        return content
 
-    def all_of(files: list[BackupFile]) -> list[BackupFile | str | None]:
-        return [one(file) for file in files]
+    def all_of(share: list[BackupFile]) -> list[str | None]:
+        return [one(file) for file in share]
 
     # hashlib releases the interpreter lock, so threads use every core.
     # With small files they would mostly wait for that lock.
-    large = total > _LEAST_BLOCK * len(found.files)
+    large = total > _LEAST_BLOCK * len(files)
     workers = min(8, os.cpu_count() or 1) if large else 1
+    digests, without = DigestColumn(), []
     with ThreadPoolExecutor(max_workers=workers) as pool:
-        shares = _shares(found.files, held)
-        results = [result for share in pool.map(all_of, shares) for result in share]
-    found.problems.extend(result for result in results if isinstance(result, str))
-    found.files[:] = [result for result in results if isinstance(result, BackupFile)]
+        shares = _shares(files, held)
+        while some := list(itertools.islice(shares, _MOST_SHARES)):
+            for share, results in zip(some, pool.map(all_of, some)):
+                for file, digest in zip(share, results):
+                    digests.append(digest or "")
+                    if digest is None:
+                        without.append(file.path)
+    digested = files.with_digests(digests)
+    for path in without:
+        del digested.table[path]
+    return digested

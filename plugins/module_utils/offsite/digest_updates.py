@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import dataclasses
 import datetime
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 from ..inventory import digest_cache
 from ..inventory.digest_cache import DigestCache, Identity
@@ -54,17 +54,24 @@ def update_cache(
         digests: SHA-256 by path.
         tree: takes the problem, if the cache cannot be stored.
     """
-    before = {path: known.sha256 for path, known in cache.entries.items()}
-    read = {path: digests[path] for path in planned.to_read if digests.get(path)}
-    rotted = sorted(
-        path for path, digest in read.items() if planned.before.get(path, digest) != digest
-    )
-    # A rotten file keeps its old digest, so that it is reported again until it is replaced.
-    cache.learn(
-        identities,
-        {path: digest for path, digest in read.items() if path not in rotted},
-        digest_cache.today(),
-    )
+    before = cache.digests()
+    count, rotted = 0, []
+    now = digest_cache.today()
+    to_read: Iterable[str] = planned.to_read
+    if not cache.entries and not planned.before:
+        count = sum(1 for digest in digests.values() if digest)
+        cache.learn(identities, digests, now)
+        to_read = ()
+    for path in to_read:
+        digest = digests.get(path)
+        if not digest:
+            continue
+        count += 1
+        # A rotten file keeps its old digest, so that it is reported again until it is replaced.
+        if planned.before.get(path, digest) == digest:
+            cache.learn(identities, {path: digest}, now)
+        else:
+            rotted.append(path)
     for path in rotted:
         cache.read_every_time(path)
     problem = cache.save(identities)
@@ -72,8 +79,6 @@ def update_cache(
         tree.problems.append(problem)
     rotted_names = [readable(path) for path in rotted]
     # Rotten files are read in every run, whatever their date.
-    oldest = min((known.read for known in cache.entries.values() if known.read), default=0.0)
+    oldest = cache.oldest()
     moment = datetime.datetime.fromtimestamp(oldest).astimezone().isoformat(timespec="seconds")
-    return DigestSources(
-        len(read), len(planned.cached), rotted_names, before, moment if oldest else ""
-    )
+    return DigestSources(count, len(planned.cached), rotted_names, before, moment if oldest else "")

@@ -13,6 +13,7 @@ from __future__ import annotations
 import dataclasses
 import datetime
 import heapq
+from array import array
 from collections.abc import Iterable, Mapping, Sequence
 
 from ..common.messages import Message, _, ngettext
@@ -133,8 +134,9 @@ def check_source(
 
 
 def _newest_by_tier(tree: Inventory) -> list[BackupFile]:
-    newest = {summary.newest for summary in tree.tiers().values()}
-    return [file for file in tree.files if file.path in newest]
+    files = tree.rows
+    tiers = (files.table.rows_of(tier) for tier in tree.tier_names)
+    return sorted(files[files.newest(rows)] for rows in tiers if rows)
 
 
 def changes(
@@ -158,20 +160,19 @@ def changes(
     if now == last_good:
         return []
     found, lost = [], 0
-    for tier in sorted({path.partition("/")[0] for path in last_good}):
-        before = [seen for path, seen in last_good.items() if path.startswith(f"{tier}/")]
-        after = [seen for path, seen in now.items() if path.startswith(f"{tier}/")]
-        fewer = max(0, len(before) - len(after))
+    then, after = _tier_totals(last_good), _tier_totals(now)
+    for tier, (count_before, bytes_before) in sorted(then.items()):
+        count_after, bytes_after = after.get(tier, (0, 0))
+        fewer = max(0, count_before - count_after)
         lost += fewer
-        bytes_before = sum(size for size, _time in before)
-        bytes_fewer = max(0, bytes_before - sum(size for size, _time in after))
-        if _beyond(fewer, len(before), limits):
+        bytes_fewer = max(0, bytes_before - bytes_after)
+        if _beyond(fewer, count_before, limits):
             found.append(
                 _(
                     "%(tier)s lost %(part)s of %(whole)s backups",
                     tier=readable(tier),
                     part=fewer,
-                    whole=len(before),
+                    whole=count_before,
                 )
             )
         elif _beyond(bytes_fewer, bytes_before, limits):
@@ -183,7 +184,6 @@ def changes(
                     whole=bytes_before,
                 )
             )
-    kept = last_good.keys() & now.keys()
     changed = changed_count(now, last_good)
     if _beyond(changed + lost, len(last_good), limits) and (changed or not found):
         found.append(
@@ -194,7 +194,8 @@ def changes(
                 lost=lost,
             )
         )
-    if len(last_good) > 3 and not kept and not found:
+    none_kept = not any(path in now for path in last_good)
+    if len(last_good) > 3 and none_kept and not found:
         found.append(_("none of the %(whole)s backups is left", whole=len(last_good)))
     return [_allowed(what, since, limits) for what in found]
 
@@ -203,7 +204,18 @@ def changed_count(now: Mapping[str, FileState], last_good: Mapping[str, FileStat
     """Return how many backups that are still there were changed."""
     if now == last_good:
         return 0
-    return sum(now[path] != last_good[path] for path in last_good.keys() & now.keys())
+    missing = object()
+    return sum(now.get(path, missing) not in (missing, seen) for path, seen in last_good.items())
+
+
+def _tier_totals(states: Mapping[str, FileState]) -> dict[str, tuple[int, int]]:
+    """Return how many backups each tier holds, and their bytes."""
+    totals: dict[str, tuple[int, int]] = {}
+    for path, (size, _time) in states.items():
+        tier = path.partition("/")[0]
+        count, held = totals.get(tier, (0, 0))
+        totals[tier] = (count + 1, held + size)
+    return totals
 
 
 @dataclasses.dataclass(frozen=True)
@@ -355,7 +367,7 @@ def _beyond(part: float, whole: float, limits: Limits) -> bool:
 def check_destination(
     *,
     exists: bool,
-    held: Sequence[BackupFile],
+    held: Sequence[object],
     aside: Iterable[str],
     bytes_to_send: int,
     room: int | None,
@@ -405,22 +417,23 @@ def check_destination(
 def warnings(tree: Inventory, limits: Limits, now: datetime.datetime) -> list[str]:
     """Return the warnings, which do not keep the sync from running."""
     found: list[str] = []
-    # Times as texts: those of all backups are compared, and few are needed as numbers.
-    moments = [(file.taken_at or _moment(file), file) for file in tree.files]
-    local = now.astimezone().replace(tzinfo=None)
-    latest = (local + datetime.timedelta(seconds=CLOCK_SECONDS)).isoformat()
-    future = [file for moment, file in moments if moment > latest]
-    found += [
-        _(
-            "%(file)s is from the future (%(when)s), so it does not count as fresh",
-            file=readable(file.path),
-            when=file.taken_at or _("by its time of change"),
-        )
-        for file in future
-    ]
-    past = [one for one in moments if one[0] <= latest] if future else moments
+    files, local = tree.rows, now.astimezone().replace(tzinfo=None)
+    latest = int(f"{local + datetime.timedelta(seconds=CLOCK_SECONDS):%Y%m%d%H%M%S}")
+    moments, everything = files.moments, range(len(files))
+    past: Sequence[int] = everything
+    if files and max(moments) > latest:
+        past = array("Q", (row for row in everything if moments[row] <= latest))
+        found += [
+            _(
+                "%(file)s is from the future (%(when)s), so it does not count as fresh",
+                file=readable(files[row].path),
+                when=files[row].taken_at or _("by its time of change"),
+            )
+            for row in everything
+            if moments[row] > latest
+        ]
     if past:
-        newest = max(past, key=_first)[1]
+        newest = files[max(past, key=moments.__getitem__)]
         hours = newest.age_seconds(now) / 3600
         if hours > limits.rpo_hours:
             found.append(
@@ -434,8 +447,8 @@ def warnings(tree: Inventory, limits: Limits, now: datetime.datetime) -> list[st
     else:
         found.append(_("there is no backup that could count as fresh"))
     for tier in tree.tier_names:
-        latest_two = heapq.nlargest(2, (one for one in past if one[1].tier == tier), key=_first)
-        own = [file for _time, file in reversed(latest_two)]
+        rows = (row for row in files.table.rows_of(tier) if moments[row] <= latest)
+        own = [files[row] for row in reversed(heapq.nlargest(2, rows, key=moments.__getitem__))]
         if len(own) > 1 and _fall(own[-2].bytes, own[-1].bytes) > limits.shrink_percent:
             found.append(
                 _(
@@ -449,15 +462,6 @@ def warnings(tree: Inventory, limits: Limits, now: datetime.datetime) -> list[st
             )
     found += [_("%(file)s: still being written, left out", file=name) for name in tree.in_progress]
     return found
-
-
-def _first(one: tuple[str, BackupFile]) -> str:
-    return one[0]
-
-
-def _moment(file: BackupFile) -> str:
-    """Return when a backup last changed, local ISO 8601."""
-    return datetime.datetime.fromtimestamp(file.mtime_ns / 1e9).isoformat()
 
 
 def _fall(before: int, after: int) -> float:

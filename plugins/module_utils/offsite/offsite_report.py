@@ -12,7 +12,7 @@ import time
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from ..common.errors import ResilienceError
+from ..common.errors import ResilienceError, explanation
 from ..common.language import translations
 from ..common.levels import CRITICAL, OK, UNKNOWN, WARNING
 from ..common.messages import _, join, translate
@@ -24,7 +24,7 @@ from ..notifications.metrics import Gauge
 from ..pages import status_file
 from . import offsite_verification
 from .offsite_config import OffsiteSettings
-from .offsite_settings import FAILED, LOCKED, REFUSED, SyncResult
+from .offsite_settings import FAILED, LOCKED, REFUSED, SyncResult, SyncSettings
 from .offsite_settings import WARNING as DOUBTFUL
 
 STAGE, VERIFICATION = "offsite", "offsite-verification"
@@ -79,13 +79,16 @@ def report(settings: OffsiteSettings, results: Sequence[SyncResult]) -> list[str
 
 
 def record_verifications(
-    settings: OffsiteSettings, verifications: Sequence[Mapping[str, Any]]
+    settings: OffsiteSettings,
+    verifications: Sequence[Mapping[str, Any]],
+    broken: Sequence[tuple[SyncSettings, Exception]] = (),
 ) -> list[str]:
     """Store verifications in the history, notify of what differs, and write the status page.
 
     Args:
         settings: of the stage.
         verifications: as `offsite_verification.verify` returns them.
+        broken: what was raised by those that could not be done.
 
     Returns:
         The problems met, one sentence each.
@@ -107,6 +110,7 @@ def record_verifications(
             except ResilienceError as error:
                 problems.append(error.message())
         conditions = [_verified(one, catalogue) for one in verifications]
+        conditions += [_not_verified(one, error, catalogue) for one, error in broken]
         outcome = notify.notify(VERIFICATION, conditions, settings, history, catalogue, now=moment)
         problems += outcome.problems
         status_file.write_or_report(settings, history, moment, problems)
@@ -133,10 +137,21 @@ def _verified(verification: Mapping[str, Any], catalogue: gettext.NullTranslatio
     return Condition(key, f"offsite {verification['host']} (content)", level, level, reason)
 
 
+def _not_verified(
+    settings: SyncSettings, error: Exception, catalogue: gettext.NullTranslations
+) -> Condition:
+    reason = translate(
+        catalogue, _("the copy could not be verified: %(why)s", why=explanation(error))
+    )[:2000]
+    key = f"verification:{settings.name or 'default'}"
+    name = f"offsite {settings.transport.host} (content)"
+    return Condition(key, name, UNKNOWN, UNKNOWN, reason)
+
+
 def _event(result: SyncResult, moment: float) -> Event:
     kept = ("status", "kind", "message", "destination", "name", "files_sent", "files_aside")
-    values = result.to_dict()
-    data = {key: values[key] for key in (*kept, "bytes_of_files", "bytes_sent", "seconds")}
+    more = ("bytes_of_files", "bytes_sent", "seconds")
+    data = {key: getattr(result, key) for key in (*kept, *more)}
     return Event(STAGE, "sync", moment, _LEVELS.get(result.status, OK), data)
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import dataclasses
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from ..common.errors import ResilienceError
@@ -126,7 +126,7 @@ class SyncResult:
     time: str
     kind: str = ""
     remedy: str = ""
-    sent: tuple[str, ...] = ()
+    sent: Sequence[str] = ()
     aside: tuple[str, ...] = ()
     vanished: tuple[str, ...] = ()
     in_progress: tuple[str, ...] = ()
@@ -166,4 +166,4 @@ class SyncResult:
             name: tuple(dataclasses.asdict(one) for one in getattr(self, name))
             for name in ("refusals", "overridden")
         }
-        return {**vars(self), **guards, **counts}
+        return {**vars(self), "sent": tuple(self.sent), **guards, **counts}

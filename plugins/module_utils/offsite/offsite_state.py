@@ -9,17 +9,18 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import os
-import sys
 import time
 from collections.abc import Iterator, Mapping
+from typing import Any
 
-from ..common import json_text
+from ..common import json_stream, json_text
 from ..common.errors import ResilienceError
 from ..common.files import replace_json
 from ..common.locks import lock_file
 from ..common.messages import _
 from ..common.system_errors import reason
 from ..inventory.inventory import Inventory
+from ..inventory.path_table import STATES, PathTable
 from . import offsite_guards
 from .offsite_guards import MASS_CHANGE, REWRITTEN, DayState, FileState
 from .offsite_settings import OK, WARNING, SyncResult, SyncSettings
@@ -39,7 +40,7 @@ class LastGood:
 
     time: str
     destination: str
-    files: dict[str, FileState]
+    files: Mapping[str, FileState]
     fingerprint: str = ""
 
 
@@ -87,15 +88,21 @@ def load_state(settings: SyncSettings) -> tuple[SyncState, str | None]:
     """
     path = state_path(settings, ".json")
     try:
-        with open(path, encoding="utf-8") as file:
-            values = json_text.load(file)
+        files: PathTable[FileState] = PathTable(STATES)
+
+        def take(name: str, state: Any) -> None:
+            size, mtime = state
+            files.add(name, (int(size), int(mtime)))
+
+        with json_stream.opened(path) as file:
+            values = json_stream.load(file, {("last_good", "files"): take})
         good = values["last_good"]
-        files = good["files"] if good else {}
+        if good and good["files"] != {}:
+            raise ValueError("files is not an object")
         last_good = good and LastGood(
             str(good["time"]),
             str(good["destination"]),
-            # The scan has the same names: each is in memory once.
-            {sys.intern(name): (int(size), int(mtime)) for name, (size, mtime) in files.items()},
+            files,
             str(good.get("fingerprint", "")),
         )
         days = tuple(offsite_guards.days_from(values.get("days")))
@@ -107,7 +114,7 @@ def load_state(settings: SyncSettings) -> tuple[SyncState, str | None]:
     except OSError as error:
         problem = _("the state %(path)s cannot be read: %(why)s", path=path, why=reason(error))
         return SyncState(), problem
-    except (ValueError, TypeError, KeyError, AttributeError):
+    except (ValueError, TypeError, KeyError, AttributeError, OverflowError):
         return SyncState(), _(
             "the state %(path)s is damaged, so the last good sync is not known", path=path
         )
@@ -144,9 +151,12 @@ def save_state(
     passed = result.kind == "server_guard" and overridden
     days = [] if passed else list(state.days)
     if (done or passed) and tree is not None:
-        files = {path: seen for path, seen in tree.states.items() if path not in left_out}
+        files = tree.rows.states
+        for path in left_out:
+            files.pop(path, None)
         # What was withheld is compared with what it was, until it passes.
-        files |= {path: last_good.files[path] for path in again.withheld} if last_good else {}
+        if last_good:
+            files.update((path, last_good.files[path]) for path in again.withheld)
         if done:
             days = offsite_guards.with_today(
                 [] if overridden else state.days,
@@ -166,7 +176,7 @@ def save_state(
     }
     path = state_path(settings, ".json")
     try:
-        replace_json(path, values)
+        json_stream.replace(path, values)
     except OSError as error:
         return _("the state %(path)s cannot be written: %(why)s", path=path, why=reason(error))
     return None

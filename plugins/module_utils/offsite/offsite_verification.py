@@ -22,6 +22,7 @@ from ..inventory import (
 )
 from ..inventory.digest_cache import DigestCache
 from ..inventory.inventory import Inventory, readable
+from ..inventory.path_table import DigestColumn, PathTable
 from . import digest_updates
 from .digest_updates import DigestSources
 from .offsite_settings import SyncSettings
@@ -76,9 +77,11 @@ def _verification(
     state, _problem = load_state(settings)
     now = datetime.datetime.now().astimezone()
 
+    # The server lists meanwhile, and reads while this host reads.
+    tree = source.scan()
     with ThreadPoolExecutor(max_workers=1) as pool:
-        remote_future = pool.submit(_remote_with_digests, settings, full)
-        local, local_digests = source.with_digests(source.scan(), full=full, progress=progress)
+        remote_future = pool.submit(_remote_with_digests, settings, full, tree)
+        local, local_digests = source.with_digests(tree, full=full, progress=progress)
         remote, listing, remote_digests = remote_future.result()
     if not listing.exists:
         remote.problems.append(_("%(where)s: no such folder on the server", where=str(transport)))
@@ -123,6 +126,8 @@ def _side(tree: Inventory, files: bool) -> dict[str, Any]:
 
 def _tier_contents(local: Inventory, remote: Inventory, by_digest: bool) -> dict[str, str]:
     unfinished = {*local.in_progress, *remote.in_progress}
+    if by_digest and not unfinished and local.digests == remote.digests:
+        return {tier: "passed" for tier, one in local.tiers().items() if one.count}
 
     def contents(tree: Inventory) -> Iterator[tree_comparison.Content]:
         for file in tree.files:
@@ -146,24 +151,28 @@ def _rotten_copies(
         local, remote: both sides with digests.
         before: digests of the copies by an earlier verification.
     """
-    known = {**before, **load_rotten(settings)}
-    copies = {file.path: file for file in remote.files}
+    known = load_rotten(settings)
     found = {}
-    for file in local.files:
-        copy = copies.get(file.path)
-        if copy is None or not file.sha256 or copy.sha256 == file.sha256:
+    for path, sha256 in local.digests.items():
+        copy = remote.digests.get(path)
+        if copy is None or not sha256 or copy == sha256:
             continue
-        same_time = copy.mtime_ns // 10**9 == file.mtime_ns // 10**9
-        if copy.bytes == file.bytes and same_time and known.get(file.path) == file.sha256:
-            found[file.path] = file.sha256
+        size, mtime_ns = local.states[path]
+        copy_size, copy_mtime_ns = remote.states[path]
+        same_time = copy_mtime_ns // 10**9 == mtime_ns // 10**9
+        if copy_size == size and same_time and (known.get(path) or before.get(path)) == sha256:
+            found[path] = sha256
     return found
 
 
 def _remote_with_digests(
-    settings: SyncSettings, full: bool
+    settings: SyncSettings, full: bool, local: Inventory
 ) -> tuple[Inventory, RemoteListing, DigestSources]:
     remote = settings.transport.list_backups(settings.tiers, settings.pattern)
+    remote.tree.rows.table.share(local.rows.table)
     cache = DigestCache(state_path(settings, "-remote-digests.json"))
+    if isinstance(remote.identities, PathTable):
+        cache.entries.share(remote.identities)
     planned = digest_cache.plan(
         cache.entries,
         remote.identities,
@@ -172,20 +181,30 @@ def _remote_with_digests(
         full=full,
     )
     read = settings.transport.digests(planned.to_read)
+    if isinstance(read, PathTable):
+        read.share(remote.tree.rows.table)
     remote = settings.transport.standing(remote)
-    digests = {**planned.cached, **read}
-    tree = dataclasses.replace(remote.tree, files=[], problems=list(remote.tree.problems))
-    for file in remote.tree.files:
-        if file.path in digests:
-            tree.files.append(file._replace(sha256=digests[file.path]))
-        else:
-            tree.problems.append(
-                _("%(file)s: the server could not read it", file=readable(file.path))
-            )
+    files = remote.tree.rows
+    problems = list(remote.tree.problems)
+    cached = planned.cached
+    if not isinstance(cached, PathTable) or not files.table.same_paths(cached):
+        column, unread = DigestColumn(), []
+        for path in remote.tree.states:
+            digest = read.get(path) or cached.get(path) or ""
+            column.append(digest)
+            if not digest:
+                unread.append(path)
+                problems.append(_("%(file)s: the server could not read it", file=readable(path)))
+        files = files.with_digests(column)
+        for path in unread:
+            del files.table[path]
+    else:
+        files = files.with_digests(cached.column(0))
+    tree = dataclasses.replace(remote.tree, files=files, problems=problems)
     return (
         tree,
         remote,
-        digest_updates.update_cache(cache, planned, remote.identities, digests, tree),
+        digest_updates.update_cache(cache, planned, remote.identities, files.digests, tree),
     )
 
 

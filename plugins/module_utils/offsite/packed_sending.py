@@ -18,11 +18,13 @@ import os
 import stat
 import time
 from collections.abc import Iterator, Sequence
+from typing import Any
 
 from ..inventory import packed_stream
-from ..inventory.digest_cache import TakenDigest
+from ..inventory.digest_cache import TakenDigest, taken_table
 from ..inventory.inventory import bounded_ns
 from ..inventory.packed_stream import MOST_BYTES, Header
+from ..inventory.path_table import PathTable
 from . import ssh
 from .rsync import Item, Transfer
 from .ssh_command import CUT, SshCommand
@@ -49,13 +51,12 @@ def send(
     Returns:
         The transfer, and the names that are left for rsync: large files, and what cannot be read.
     """
-    sent: list[Item] = []
-    taken: dict[str, TakenDigest] = {}
+    taken = taken_table()
     left: list[str] = []
     written = 0
     began = time.monotonic()
     try:
-        for block in _blocks(delivery.source, names, sent, taken, left):
+        for block in _blocks(delivery.source, names, taken, left):
             command.feed(block)
             written += len(block)
             if delivery.progress:
@@ -70,19 +71,33 @@ def send(
         failure = error.failure
         why = (error.problem, failure.kind, failure.remedy, failure.retryable)
         return Transfer(1, *why, bytes_sent=written), []
-    return Transfer(0, sent=tuple(sent), bytes_sent=written, taken=taken), left
+    return Transfer(0, sent=_Sent(taken), bytes_sent=written, taken=taken), left
+
+
+class _Sent(Sequence[Item]):
+    """The packed files as what was sent."""
+
+    def __init__(self, taken: PathTable[TakenDigest]) -> None:
+        self._taken = taken
+
+    def __len__(self) -> int:
+        return len(self._taken)
+
+    def __getitem__(self, at: Any) -> Any:
+        if isinstance(at, slice):
+            return [self[one] for one in range(*at.indices(len(self)))]
+        return Item(self._taken.path_at(at), self._taken.value_at(at).identity[0])
 
 
 def _blocks(
     folder: str,
     names: Sequence[str],
-    sent: list[Item],
-    taken: dict[str, TakenDigest],
+    taken: PathTable[TakenDigest],
     left: list[str],
 ) -> Iterator[bytes]:
     """Yield the stream in blocks.
 
-    Fills `sent` and `taken` with what was packed and its digests, `left` with what rsync must send.
+    Fills `taken` with what was packed and its digests, `left` with what rsync must send.
     """
     parts: list[bytes] = []
     size = 0
@@ -98,7 +113,6 @@ def _blocks(
             left.append(name)
             continue
         mtime_ns = bounded_ns(status.st_mtime_ns)
-        sent.append(Item(name, len(content)))
         identity = (status.st_size, mtime_ns, status.st_ino, status.st_ctime_ns)
         taken[name] = TakenDigest(identity, hashlib.sha256(content).hexdigest())
         header = Header(name, len(content), mtime_ns, status.st_mode)

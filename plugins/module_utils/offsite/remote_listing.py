@@ -16,15 +16,15 @@ import itertools
 import os
 import re
 import stat
-import sys
-from collections.abc import Iterable, Iterator, Sequence
-from typing import NamedTuple
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from ..common.errors import ResilienceError
 from ..common.messages import _, join
 from ..inventory import backup_names, inventory
 from ..inventory.digest_cache import Identity
+from ..inventory.path_table import DIGESTS, PathTable
 from . import ssh, ssh_command
+from .command_output import CommandOutput
 from .foreign_messages import foreign_message
 from .ssh import ServerError
 
@@ -73,7 +73,7 @@ LIST_BEGIN = b"begin\0"
 # Characters of a foreign text that are shown.
 _MOST_SHOWN = 500
 _MOST_ALARMS = 100
-_PART_BYTES = 1 << 20
+_PART_NAMES = 10_000
 _NUMBER = re.compile(r"-?[0-9]{1,19}")
 _DIGEST = re.compile(r"([0-9a-f]{64}) [ *](.*)", re.DOTALL)
 _KINDS = {"f": stat.S_IFREG, "d": stat.S_IFDIR, "l": stat.S_IFLNK, "p": stat.S_IFIFO}
@@ -110,7 +110,7 @@ class RemoteListing:
     tree: inventory.Inventory
     rsync: str | None
     room: int | None
-    identities: dict[str, Identity] = dataclasses.field(default_factory=dict)
+    identities: Mapping[str, Identity] = dataclasses.field(default_factory=dict)
     gate: int | None = None
     confined: bool = False
     rotten: frozenset[str] = frozenset()
@@ -147,19 +147,25 @@ def digest_command(destination: ssh.Destination) -> list[str]:
     return ssh_command.shell_command(_DIGEST_SCRIPT, destination.path)
 
 
-def digest_input(paths: Sequence[str]) -> bytes:
-    """Return the standard input of `digest_command`."""
-    return b"".join(os.fsencode(f"./{path}") + b"\0" for path in paths)
+def digest_input(paths: Iterable[str]) -> Iterator[bytes]:
+    """Yield the standard input of `digest_command`."""
+    yield from name_parts(f"./{path}" for path in paths)
 
 
-def parse_sums(output: bytes, root: str) -> dict[str, str]:
+def name_parts(paths: Iterable[str]) -> Iterator[bytes]:
+    """Yield names, each ended by NUL, in parts of some size."""
+    remaining = iter(paths)
+    while some := list(itertools.islice(remaining, _PART_NAMES)):
+        yield b"".join(os.fsencode(path) + b"\0" for path in some)
+
+
+def parse_sums(output: bytes | CommandOutput, root: str) -> PathTable[str]:
     """Return digests by path from the output of sha256sum; an unreadable file has none.
 
     Raises:
         ResilienceError: the output is not whole.
     """
-    lines = [_unescaped(line) for line in output.split(b"\n")]
-    return parse_digests(b"\0".join(lines), root)
+    return digests_of(map(_unescaped, _Body(output, root, b"\n").records()))
 
 
 def _unescaped(line: bytes) -> bytes:
@@ -170,32 +176,34 @@ def _unescaped(line: bytes) -> bytes:
     return re.sub(rb"\\([nr\\])", lambda found: plain[found[1]], line[1:])
 
 
-def parse_digests(output: bytes, root: str) -> dict[str, str]:
-    """Return digests by path from the output of the gate or, as lines, of sha256sum.
+def parse_digests(output: bytes | CommandOutput, root: str) -> PathTable[str]:
+    """Return digests by path from the output of the gate.
 
     Raises:
         ResilienceError: the output is not whole.
     """
-    return digests_of(_records(output, root))
+    return digests_of(_Body(output, root).records())
 
 
-def parse_read(output: bytes, root: str) -> tuple[dict[str, str], StandingAlarms]:
+def parse_read(output: bytes | CommandOutput, root: str) -> tuple[PathTable[str], StandingAlarms]:
     """Return digests by path, and the alarms that stand after the reading, of the gate's output.
 
     Raises:
         ResilienceError: the output is not whole.
     """
-    records = _records(output, root)
-    return digests_of(records), standing_alarms(records)
+    body = _Body(output, root)
+    return digests_of(body.records()), standing_alarms(body.records())
 
 
-def digests_of(records: Iterable[bytes]) -> dict[str, str]:
+def digests_of(records: Iterable[bytes]) -> PathTable[str]:
     """Return the digests by path among the records."""
-    found = {}
+    return PathTable.sorted_from(DIGESTS, _each_digest(records))
+
+
+def _each_digest(records: Iterable[bytes]) -> Iterator[tuple[str, tuple[str]]]:
     for record in records:
         if known := _DIGEST.fullmatch(os.fsdecode(record)):
-            found[known[2].removeprefix("./")] = known[1]
-    return found
+            yield known[2].removeprefix("./"), (known[1],)
 
 
 def shown(text: bytes | str) -> str:
@@ -204,49 +212,52 @@ def shown(text: bytes | str) -> str:
     return inventory.readable(decoded.strip()[:_MOST_SHOWN])
 
 
-def _records(output: bytes, root: str) -> list[bytes]:
-    return list(_each_record(_body(output, root)))
+class _Body:
+    """An output without what marks its beginning and its end.
 
+    Args:
+        output: what the server wrote.
+        root: the name of the server's folder.
+        separator: ends each record.
 
-def _each_record(body: bytes) -> Iterator[bytes]:
-    """Yield the records of an output, not all of them in memory at a time."""
-    at = 0
-    while at < len(body):
-        end = body.find(b"\0", min(at + _PART_BYTES, len(body)))
-        end = len(body) if end < 0 else end
-        yield from body[at:end].split(b"\0")
-        at = end + 1
+    Raises:
+        ResilienceError: the output is not whole.
+    """
 
+    def __init__(self, output: bytes | CommandOutput, root: str, separator: bytes = b"\0") -> None:
+        self._output = CommandOutput(output) if isinstance(output, bytes) else output
+        self._separator = separator
+        found = self._output.find(LIST_BEGIN)
+        before = b"".join(self._output.parts(0, max(0, found)))
+        if before.strip():
+            raise ServerError(ssh.SHELL_PRINTS, shown(before), root)
+        self._begin = found + len(LIST_BEGIN) if found >= 0 else 0
+        ending = separator + b"end" + separator
+        length = len(self._output) - self._begin
+        is_empty = length == len(ending) - 1 and self._output.endswith(ending[1:])
+        if not is_empty and (length < len(ending) or not self._output.endswith(ending)):
+            raise ResilienceError(
+                _("the server's answer is not whole"),
+                option="server",
+                value=root,
+                remedy=_(
+                    "make sure that the account's shell prints nothing of its own, that "
+                    "mode of the destination is what the server is set up for, and try again"
+                ),
+            )
+        self._end = max(self._begin, len(self._output) - len(ending))
 
-def _body(output: bytes, root: str) -> bytes:
-    """Return an output without what marks its beginning and its end."""
-    before, begins, rest = output.partition(LIST_BEGIN)
-    if begins and before.strip():
-        raise ServerError(ssh.SHELL_PRINTS, shown(before), root)
-    body = rest if begins else output
-    if body != b"end\0" and not body.endswith(LIST_END):
-        raise ResilienceError(
-            _("the server's answer is not whole"),
-            option="server",
-            value=root,
-            remedy=_(
-                "make sure that the account's shell prints nothing of its own, that "
-                "mode of the destination is what the server is set up for, and try again"
-            ),
-        )
-    return body[: -len(LIST_END)]
-
-
-class _Entry(NamedTuple):
-    letter: str
-    size: int
-    mtime_ns: int
-    inode: int
-    ctime_ns: int
+    def records(self) -> Iterator[bytes]:
+        """Yield the records, not all of them in memory at a time."""
+        return self._output.records(self._begin, self._end, self._separator)
 
 
 def parse(
-    output: bytes, root: str, tiers: Sequence[str], pattern: str, known: str = ""
+    output: bytes | CommandOutput,
+    root: str,
+    tiers: Sequence[str],
+    pattern: str,
+    known: str = "",
 ) -> RemoteListing:
     """Return the listing from the server's output.
 
@@ -262,9 +273,8 @@ def parse(
     Raises:
         ResilienceError: the output is not whole, or the folder may not be entered.
     """
-    body = _body(output, root)
-    del output
-    short, fingerprint = _summary(body)
+    body = _Body(output, root)
+    short, fingerprint = _summary(body.records())
     if b"closed" in short:
         raise ResilienceError(
             _("the folder on the server cannot be entered"),
@@ -278,9 +288,8 @@ def parse(
     gate: int | None = None
     confined = False
     rotten: set[str] = set()
-    listed: dict[str, _Entry] = {}
     unchanged = bool(known) and fingerprint == known
-    for record in map(os.fsdecode, short if unchanged else _each_record(body)):
+    for record in map(os.fsdecode, short):
         kind, _space, rest = record.partition(" ")
         if kind == "rsync":
             found = re.search(r"version v?(\d+(\.\d+)+)", rest)
@@ -294,9 +303,6 @@ def parse(
         elif kind == "gate":
             number, _space, kept = rest.partition(" ")
             gate, confined = _number(number) or 0, kept == "confined"
-        elif kind in ("file", "entry"):
-            path, seen = _parse_entry(rest, root, whole=kind == "entry")
-            listed[sys.intern(path.removeprefix("./"))] = seen
         elif kind == "rotten":
             rotten.add(rest)
         elif kind == "link":
@@ -306,14 +312,17 @@ def parse(
             why = _("cannot be read whole")
             tree.problems.append(join([inventory.readable(rest), why], ": "))
     standing = standing_alarms(short)
-    identities = _fill(tree, listed, backup_names.compiled(pattern))
+    rows = () if unchanged else _rows(tree, body.records(), backup_names.compiled(pattern))
+    files = inventory.BackupFiles.of_rows(rows)
+    tree.ignored.sort()
+    tree = dataclasses.replace(tree, files=files)
     return RemoteListing(
         b"absent" not in short,
         b"nowhere" not in short,
         tree,
         version,
         room,
-        identities,
+        files.identities,
         gate,
         confined,
         frozenset(rotten),
@@ -378,11 +387,10 @@ _FILE_RECORDS = (b"entry ", b"file ")
 _LIST_RECORDS = (*_FILE_RECORDS, b"link ", b"missing ", b"unreadable ", b"rotten ")
 
 
-def _summary(body: bytes) -> tuple[list[bytes], str]:
+def _summary(records: Iterator[bytes]) -> tuple[list[bytes], str]:
     """Return the records that are not of files, and the digest of the whole list."""
     short: list[bytes] = []
     digest = hashlib.sha256()
-    records = _each_record(body)
     while part := list(itertools.islice(records, 5000)):
         files = [record for record in part if record.startswith(_FILE_RECORDS)]
         if len(files) < len(part):
@@ -392,25 +400,38 @@ def _summary(body: bytes) -> tuple[list[bytes], str]:
     return short, digest.hexdigest()
 
 
-def _parse_entry(rest: str, root: str, *, whole: bool) -> tuple[str, _Entry]:
-    """Return the path and the values of one `file` or `entry` record.
-
-    Args:
-        rest: the record without its first word.
-        root: the name of the server's folder.
-        whole: whether times are whole nanoseconds (`entry`), not seconds with a fraction (`file`).
-    """
-    time_of = _moment if whole else _nanoseconds
-    try:
-        letter, size, moment, inode, change, path = rest.split(" ", 5)
-        return path, _Entry(letter, _whole(size), time_of(moment), _whole(inode), time_of(change))
-    except ValueError as error:
-        raise ResilienceError(
-            _("the server's answer cannot be read"),
-            option="server",
-            value=root,
-            remedy=_("install GNU findutils there"),
-        ) from error
+def _rows(
+    tree: inventory.Inventory, records: Iterable[bytes], pattern: re.Pattern[str]
+) -> Iterator[inventory.FileRow]:
+    """Yield the rows of the backups among `file` and `entry` records; others are ignored names."""
+    for record in records:
+        if not record.startswith(_FILE_RECORDS):
+            continue
+        # Times are whole nanoseconds (`entry`), or seconds with a fraction (`file`).
+        time_of = _moment if record.startswith(b"entry") else _nanoseconds
+        try:
+            _kind, letter, *numbers, path = os.fsdecode(record).split(" ", 6)
+            size, mtime, inode, ctime = numbers
+            fields = (_whole(size), time_of(mtime), _inode(inode), time_of(ctime))
+        except ValueError as error:
+            raise ResilienceError(
+                _("the server's answer cannot be read"),
+                option="server",
+                value=tree.root,
+                remedy=_("install GNU findutils there"),
+            ) from error
+        path = path.removeprefix("./")
+        tier, _slash, name = path.partition("/")
+        if tier not in tree.tier_names or "/" in name or name in ("", ".", ".."):
+            continue
+        match = backup_names.match_name(name, pattern)
+        if letter != "f":
+            kind = inventory.kind_of_file(_KINDS.get(letter, 0))
+            tree.ignored.append(f"{inventory.readable(path)} ({kind})")
+        elif not match:
+            tree.ignored.append(inventory.readable(path))
+        else:
+            yield path, (*fields, inventory.moment_number(backup_names.taken_at(match)))
 
 
 def _number(text: str) -> int | None:
@@ -425,6 +446,13 @@ def _whole(text: str) -> int:
     """
     number = _number(text)
     if number is None or abs(number) >= 1 << 63:
+        raise ValueError(text)
+    return number
+
+
+def _inode(text: str) -> int:
+    number = _number(text) if len(text) < 20 else int(text) if text.isdecimal() else None
+    if number is None or not 0 <= number < 1 << 64:
         raise ValueError(text)
     return number
 
@@ -446,26 +474,3 @@ def _nanoseconds(seconds: str) -> int:
     whole, _dot, fraction = seconds.partition(".")
     moment = _whole(whole) * 10**9 + _whole(fraction[:9].ljust(9, "0"))
     return inventory.bounded_ns(moment)
-
-
-def _fill(
-    tree: inventory.Inventory, listed: dict[str, _Entry], pattern: re.Pattern[str]
-) -> dict[str, Identity]:
-    identities: dict[str, Identity] = {}
-    for path, seen in sorted(listed.items()):
-        tier, _slash, name = path.partition("/")
-        if tier not in tree.tier_names or "/" in name or name in ("", ".", ".."):
-            continue
-        match = backup_names.match_name(name, pattern)
-        if seen.letter != "f":
-            kind = inventory.kind_of_file(_KINDS.get(seen.letter, 0))
-            tree.ignored.append(f"{inventory.readable(path)} ({kind})")
-        elif not match:
-            tree.ignored.append(inventory.readable(path))
-        else:
-            taken = backup_names.taken_at(match)
-            tree.files.append(
-                inventory.BackupFile(path, tier, seen.size, seen.mtime_ns, None, taken)
-            )
-            identities[path] = (seen.size, seen.mtime_ns, seen.inode, seen.ctime_ns)
-    return identities

@@ -91,7 +91,7 @@ class Transfer:
     kind: str = ""
     remedy: str = ""
     retryable: bool = False
-    sent: tuple[Item, ...] = ()
+    sent: Sequence[Item] = ()
     removed: tuple[Item, ...] = ()
     bytes_sent: int = 0
     taken: Mapping[str, TakenDigest] = dataclasses.field(default_factory=dict)
@@ -238,7 +238,7 @@ class RsyncRun:
             names: relative to the source.
             progress: called with the bytes of files done so far.
         """
-        listed = b"".join(os.fsencode(name) + b"\0" for name in names)
+        listed = (os.fsencode(name) + b"\0" for name in names)
         running = self._running
         with self._open:
             feeder = process.write_input(running, listed)

@@ -69,7 +69,7 @@ class SealedSending:
                 sent_bytes += total
                 done = dataclasses.replace(
                     sent,
-                    sent=done.sent + sent.sent,
+                    sent=[*done.sent, *sent.sent],
                     bytes_sent=done.bytes_sent + sent.bytes_sent,
                 )
                 if not sent.ok:

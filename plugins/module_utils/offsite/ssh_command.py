@@ -13,12 +13,13 @@ import shlex
 import subprocess
 import tempfile
 import time
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import IO
 
 from ..common import process
 from ..common.messages import _
 from . import ssh
+from .command_output import CommandOutput
 from .ssh import Destination, Failure, ServerError
 
 # A list of two million backups has 300 MB.
@@ -50,13 +51,15 @@ def shell_command(script: str, *arguments: str) -> list[str]:
     return ["exec", "env", "LC_ALL=C", "sh", "-c", marked, "sh", *arguments]
 
 
-def run_command(destination: Destination, arguments: Sequence[str], *, stdin: bytes = b"") -> bytes:
+def run_command(
+    destination: Destination, arguments: Sequence[str], *, stdin: Iterable[bytes] = ()
+) -> CommandOutput:
     """Run a command on the server, by its shell or by the gate in its place.
 
     Args:
         destination: the server.
         arguments: the command and its arguments; quoted here.
-        stdin: bytes for its standard input.
+        stdin: parts of its standard input.
 
     Returns:
         Its standard output.
@@ -77,14 +80,18 @@ class SshCommand:
     Args:
         destination: the server.
         arguments: as for `run_command`.
-        stdin: bytes for the command's standard input; None where only `output` gives them.
+        stdin: parts of the command's standard input; None where only `output` gives them.
 
     Raises:
         ResilienceError: ssh is not installed here.
     """
 
     def __init__(
-        self, destination: Destination, arguments: Sequence[str], *, stdin: bytes | None = b""
+        self,
+        destination: Destination,
+        arguments: Sequence[str],
+        *,
+        stdin: Iterable[bytes] | None = (),
     ) -> None:
         self.destination = destination
         self._end = time.monotonic() + destination.time_limit
@@ -93,7 +100,7 @@ class SshCommand:
             source: IO[bytes] | int = subprocess.PIPE
             if stdin is not None:
                 source = stack.enter_context(tempfile.TemporaryFile())
-                source.write(stdin)
+                source.writelines(stdin)
                 source.seek(0)
             self._errors = stack.enter_context(tempfile.TemporaryFile())
             ssh_arguments = [*ssh.command(destination), "-l", destination.user, "--"]
@@ -142,7 +149,7 @@ class SshCommand:
                         is_silent = silence < left_seconds
                         seconds = silence if is_silent else self.destination.time_limit
                         late = process.TimeLimitError(seconds, silent=is_silent)
-                        self._whole_output(bytearray(), late)
+                        self._whole_output(CommandOutput(), late)
                     with contextlib.suppress(BlockingIOError):
                         left = left[os.write(number, left) :]
         except BrokenPipeError:
@@ -152,7 +159,7 @@ class SshCommand:
             with contextlib.suppress(OSError, ValueError):
                 os.set_blocking(number, True)
 
-    def read_until(self, ending: bytes) -> bytes:
+    def read_until(self, ending: bytes) -> CommandOutput:
         """Return the output up to an ending, after which the command waits for input.
 
         Args:
@@ -166,14 +173,14 @@ class SshCommand:
         """
         written, late = self._read(ending)
         if late is None and written.endswith(ending):
-            return bytes(written)
+            return written
         return self._whole_output(written, late)
 
-    def output(self, stdin: bytes = b"") -> bytes:
+    def output(self, stdin: Iterable[bytes] = ()) -> CommandOutput:
         """Return the output that follows what was read already.
 
         Args:
-            stdin: bytes for the command's standard input, where it waits for them.
+            stdin: parts of the command's standard input, where it waits for them.
 
         Raises:
             ServerError: the server could not be reached, or the command failed.
@@ -184,15 +191,15 @@ class SshCommand:
         feeder.join()
         return output
 
-    def _read(self, ending: bytes = b"") -> tuple[bytearray, process.TimeLimitError | None]:
-        written = bytearray()
+    def _read(self, ending: bytes = b"") -> tuple[CommandOutput, process.TimeLimitError | None]:
+        written = CommandOutput()
         try:
             for block in process.blocks(
                 process.output_of(self._running),
                 time_limit=self.destination.time_limit,
                 silence=self.destination.silence_seconds,
             ):
-                written += block
+                written.append(block)
                 if len(written) > MOST_OUTPUT:
                     process.kill_group(self._running)
                     raise ServerError(_TOO_MUCH, "", self.destination)
@@ -202,7 +209,9 @@ class SshCommand:
             return written, error
         return written, None
 
-    def _whole_output(self, written: bytearray, late: process.TimeLimitError | None) -> bytes:
+    def _whole_output(
+        self, written: CommandOutput, late: process.TimeLimitError | None
+    ) -> CommandOutput:
         with self._open:
             if late:
                 process.kill_group(self._running)
@@ -210,12 +219,13 @@ class SshCommand:
             self._errors.seek(0)
             errors = self._errors.read(1 << 20).decode("utf-8", "backslashreplace")
         if code == 0 and late is None:
-            return bytes(written)
+            return written
         detail = ssh.error_line(errors)
         if not detail and late is None:
             detail = process.ProcessResult(code, "", "").ending()
         # An account without a shell has its reason on standard output.
-        shown = written[:_SHOWN_BYTES].decode("utf-8", "backslashreplace")
+        head = b"".join(written.parts(0, min(_SHOWN_BYTES, len(written))))
+        shown = head.decode("utf-8", "backslashreplace")
         known = ssh.failure(errors) or ssh.failure(shown)
         if known is None and code == 255 and late is None:
             known = CUT

@@ -16,13 +16,15 @@ import datetime
 import os
 import random
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 
-from ..common.errors import ResilienceError
+from ..common.errors import ResilienceError, explanation
 from ..common.messages import _, join, ngettext
-from ..inventory.digest_cache import TakenDigest
+from ..inventory.digest_cache import TakenDigest, taken_table
 from ..inventory.inventory import Inventory, readable
+from ..inventory.inventory_names import ReadablePaths
+from ..inventory.path_table import SIZES, PathList, PathTable, only_in
 from . import offsite_guards, ssh, sync_plan, sync_refusals, written_again
 from .busy_runs import busy_result, lock_holders, reset_busy
 from .offsite_guards import Refusal
@@ -63,14 +65,7 @@ def sync(
     Raises:
         ResilienceError: a setting is wrong, or rsync or ssh is not installed.
     """
-    for name in overrides:
-        if name not in offsite_guards.GUARDS:
-            raise ResilienceError(
-                "there is no such guard",
-                option="override",
-                value=name,
-                remedy=f"name one of {', '.join(offsite_guards.GUARDS)}",
-            )
+    check_overrides(overrides)
     run = _SyncRun(settings, dry_run, tuple(overrides), progress)
     if dry_run:
         return run.result(*run.run())
@@ -100,6 +95,41 @@ def sync(
     return result
 
 
+def check_overrides(names: Sequence[str]) -> None:
+    """Check the names of guards that may not refuse a run.
+
+    Raises:
+        ResilienceError: there is no such guard.
+    """
+    for name in names:
+        if name not in offsite_guards.GUARDS:
+            raise ResilienceError(
+                "there is no such guard",
+                option="override",
+                value=name,
+                remedy=f"name one of {', '.join(offsite_guards.GUARDS)}",
+            )
+
+
+def broken_result(settings: SyncSettings, error: Exception, *, dry_run: bool) -> SyncResult:
+    """Return the result of a sync that raised an error.
+
+    Args:
+        settings: of the sync.
+        error: what it raised.
+        dry_run: whether nothing should have been done.
+    """
+    return SyncResult(
+        FAILED,
+        explanation(error),
+        str(settings.transport),
+        dry_run,
+        datetime.datetime.now().astimezone().isoformat(timespec="seconds"),
+        kind="error",
+        name=settings.name,
+    )
+
+
 class _SyncRun:
     """State of one sync."""
 
@@ -122,7 +152,7 @@ class _SyncRun:
         self.old_folder = sync_plan.next_old_folder(self.state.old_folder)
         self.warnings = [state_problem] if state_problem else []
         self.tree: Inventory | None = None
-        self.sent: dict[str, int] = {}
+        self.sent: PathTable[int] = PathTable(SIZES)
         self.aside: list[str] = []
         self.vanished: list[str] = []
         self.left_out: set[str] = set()
@@ -141,7 +171,7 @@ class _SyncRun:
         self.withheld: frozenset[str] = frozenset()
         self.rewritten_refusals: list[Refusal] = []
         self.not_placed: set[str] = set()
-        self.taken: dict[str, TakenDigest] = {}
+        self.taken: PathTable[TakenDigest] = taken_table()
 
     def result(self, status: str, message: str, kind: str = "", remedy: str = "") -> SyncResult:
         return SyncResult(
@@ -152,7 +182,7 @@ class _SyncRun:
             time=self.began.isoformat(timespec="seconds"),
             kind=kind,
             remedy=remedy,
-            sent=tuple(readable(path) for path in sorted(self.sent)),
+            sent=ReadablePaths(self.sent),
             aside=tuple(readable(path) for path in self.aside),
             vanished=tuple(readable(path) for path in self.vanished),
             in_progress=tuple(self.tree.in_progress) if self.tree else (),
@@ -363,9 +393,12 @@ class _SyncRun:
         forced = self.rotten | self.not_placed
         if offsite_guards.REWRITTEN in self.overrides:
             forced |= self.again.quiet.keys()
-        to_send |= {file.path: file.bytes for file in tree.files if file.path in forced}
+        states = tree.states
+        to_send.update((path, states[path][0]) for path in sorted(forced) if path in states)
         self.forced = forced
-        to_send = {path: size for path, size in to_send.items() if path not in self.withheld}
+        for path in self.withheld:
+            to_send.pop(path, None)
+        to_send.share(states)
         self._warn_of_losses(tree, remote)
         aside = sync_refusals.obsolete(tree, remote.tree, self.source)
         refusals = sync_refusals.of_destination(
@@ -407,23 +440,22 @@ class _SyncRun:
 
     def _rotten(self, tree: Inventory, remote: RemoteListing) -> set[str]:
         """Return backups whose copy is rotten, while the backup here is as it was."""
-        held = {file.path for file in remote.tree.files}
+        held, states = remote.tree.states, tree.states
         found = {path for path in remote.rotten if path in held}
         for path, digest in load_rotten(self.settings).items():
             if path in held:
                 with contextlib.suppress(OSError):
                     if self.source.digest(path) == digest:
                         found.add(path)
-        return found & {file.path for file in tree.files}
+        return {path for path in found if path in states}
 
     def _warn_of_losses(self, tree: Inventory, remote: RemoteListing) -> None:
         """Warn of backups that the last good sync left on the server and that are gone there."""
         good = self.state.last_good
         if good is None or good.destination != str(self.settings.transport) or not remote.exists:
             return
-        held = {file.path for file in remote.tree.files}
-        local = {file.path for file in tree.files}
-        lost = sorted(path for path in good.files if path in local and path not in held)
+        local = tree.states
+        lost = [path for path in only_in(good.files, remote.tree.states) if path in local]
         if lost:
             warning = ngettext(
                 "%(count)d backup of the last good sync is gone on the server: %(files)s",
@@ -468,30 +500,40 @@ class _SyncRun:
         good = self.state.last_good
         if good is None or good.destination != str(self.settings.transport):
             return bool(tree.files)
-        return not good.files.keys() >= tree.states.keys()
+        return next(only_in(tree.states, good.files), None) is not None
 
-    def _digests(self, tree: Inventory) -> dict[str, str]:
+    def _digests(self, tree: Inventory) -> PathTable[str]:
         found, _reading = self.source.with_digests(tree, share=False, taken=self.taken)
-        return {file.path: file.sha256 for file in found.files if file.sha256}
+        self.taken = taken_table()  # they are in the cache now
+        digests = found.rows.digests
+        if not found.has_all_digests:
+            for path in [path for path, digest in digests.items() if not digest]:
+                del digests[path]
+        return digests
 
     def _finish(
-        self, tree: Inventory, aside: list[str], digests: Future[dict[str, str]] | None
+        self, tree: Inventory, aside: list[str], digests: Future[PathTable[str]] | None
     ) -> tuple[Outcome, bool]:
-        whole = [file for file in tree.files if file.path not in self.left_out]
+        whole = tree.rows.sizes
 
-        def known() -> dict[str, str]:
+        def known() -> Mapping[str, str]:
             taken = digests.result() if digests else self._digests(tree)
-            return {file.path: taken[file.path] for file in whole if file.path in taken}
+            for path in list(only_in(taken, whole)):
+                del taken[path]
+            return taken
 
         # The server leaves alone what it has under these names.
         changing = {path for path in self.left_out if path not in self.vanished}
+        without = set(self.left_out)
         if offsite_guards.REWRITTEN not in self.overrides:
             changing |= self.again.quiet.keys()
-            whole = [file for file in whole if file.path not in self.again.quiet]
+            without |= self.again.quiet.keys()
+        for path in without:
+            whole.pop(path, None)
         request = TransferRequest(
             aside=aside,
             digests=known,
-            sizes={file.path: file.bytes for file in whole},
+            sizes=whole,
             unread=frozenset(problem.partition(":")[0] for problem in tree.problems),
             in_progress=frozenset({*tree.in_progress, *changing}),
         )
@@ -553,10 +595,12 @@ class _SyncRun:
         )
         return (FAILED, message, "vanished", _("look at the backup tree")), False
 
-    def _send(self, tree: Inventory, to_send: dict[str, int]) -> tuple[Outcome, bool] | None:
+    def _send(self, tree: Inventory, to_send: PathTable[int]) -> tuple[Outcome, bool] | None:
         """Send every backup that the server lacks; return the failure, or None."""
-        done = self._send_names(list(to_send), sum(to_send.values()))
-        self.sent |= {item.path: item.bytes for item in done.sent}
+        done = self._send_names(PathList(to_send), sum(to_send.values()))
+        for item in done.sent:
+            self.sent[item.path] = item.bytes
+        self.sent.share(to_send)
         if not done.ok and not (done.code == 24 and self._changes_since(tree)[0]):
             return (FAILED, done.problem, done.kind, done.remedy), done.retryable
         return self._recheck_source(tree)
@@ -577,18 +621,21 @@ class _SyncRun:
         with self.source.provided(names):
             done = self.settings.transport.send(names, self._delivery(total))
         self.bytes_sent += done.bytes_sent
-        self.taken.update(done.taken)
+        if isinstance(done.taken, PathTable) and not self.taken:
+            self.taken = done.taken
+        else:
+            self.taken.update(done.taken)
         return done
 
     def _changes_since(self, tree: Inventory) -> tuple[list[str], list[str]]:
         """Return backups that are gone, and those that changed, since the scan."""
         gone, changed = [], []
-        for file in tree.files:
-            now = self.source.state(file.path)
+        for path, state in tree.states.items():
+            now = self.source.state(path)
             if now is None:
-                gone.append(file.path)
-            elif now != (file.bytes, file.mtime_ns):
-                changed.append(file.path)
+                gone.append(path)
+            elif now != state:
+                changed.append(path)
         return gone, changed
 
 

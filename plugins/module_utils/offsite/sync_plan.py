@@ -8,9 +8,11 @@ from __future__ import annotations
 
 import contextlib
 import datetime
+from collections.abc import Mapping
 
 from ..inventory import packed_stream
-from ..inventory.inventory import BackupFile, Inventory
+from ..inventory.inventory import Inventory
+from ..inventory.path_table import SIZES, PathTable
 
 
 def next_old_folder(last: str) -> str:
@@ -29,16 +31,16 @@ def next_old_folder(last: str) -> str:
     return f"old_{moment:%Y%m%d_%H%M%S}"
 
 
-def to_send(tree: Inventory, remote: Inventory, *, times: bool = True) -> dict[str, int]:
+def to_send(tree: Inventory, remote: Inventory, *, times: bool = True) -> PathTable[int]:
     """Return bytes by path of what rsync will send: size or time (in seconds) differs."""
+    held, found = remote.states, PathTable(SIZES)
+    for path, (size, mtime_ns) in tree.states.items():
+        there = held.get(path)
+        if there is None or there[0] != size or times and there[1] // 10**9 != mtime_ns // 10**9:
+            found.add(path, (size,))
+    return found
 
-    def seen(file: BackupFile) -> tuple[int, int]:
-        return file.bytes, file.mtime_ns // 10**9 if times else 0
 
-    held = {file.path: seen(file) for file in remote.files}
-    return {file.path: file.bytes for file in tree.files if held.get(file.path) != seen(file)}
-
-
-def are_large(sizes: dict[str, int]) -> bool:
+def are_large(sizes: Mapping[str, int]) -> bool:
     """Return whether reading these files takes some time; digests of small ones come by sending."""
     return sum(sizes.values()) > packed_stream.MOST_BYTES * len(sizes)

@@ -12,6 +12,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from ..inventory.inventory import Inventory, readable
+from ..inventory.path_table import only_in
 from . import offsite_guards, sync_plan, written_again
 from .offsite_guards import Refusal
 from .offsite_settings import SyncSettings
@@ -79,14 +80,13 @@ def of_destination(
 
 def obsolete(tree: Inventory, remote: Inventory, source: Source) -> list[str]:
     """Return backups that the server holds and that certainly are no longer in the tree."""
-    local = {file.path for file in tree.files}
+    local = tree.states
     # A folder that could not be read says nothing about what is gone.
     unread = {problem.partition(":")[0] for problem in tree.problems}
     return [
-        file.path
-        for file in remote.files
-        if file.path not in local
-        and readable(file.path) not in tree.in_progress
-        and readable(file.tier) not in unread
-        and source.state(file.path) is None
+        path
+        for path in only_in(remote.states, local)
+        if readable(path) not in tree.in_progress
+        and readable(path.partition("/")[0]) not in unread
+        and source.state(path) is None
     ]

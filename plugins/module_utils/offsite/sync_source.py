@@ -19,6 +19,7 @@ from typing import Protocol
 from ..inventory import digest_cache, inventory, tree_digests
 from ..inventory.digest_cache import DigestCache, TakenDigest
 from ..inventory.inventory import Inventory
+from ..inventory.path_table import PathTable
 from . import digest_updates
 from .digest_updates import DigestSources
 
@@ -127,9 +128,9 @@ class PlainSource:
         """Return the same tree with digests, as `Source.with_digests`."""
         cache = self._cache()
         identities = tree.identities
-        if len(identities) != len(tree.files):  # those that are still written are left out
-            identities = {file.path: identities[file.path] for file in tree.files}
         cache.learn_new(identities, taken or {}, digest_cache.today())
+        if isinstance(identities, PathTable):
+            cache.entries.share(identities)
         planned = digest_cache.plan(
             cache.entries,
             identities,
@@ -139,7 +140,7 @@ class PlainSource:
             written_once=True,
         )
         found = tree_digests.with_digests(tree, planned.cached, progress)
-        digests = {file.path: file.sha256 or "" for file in found.files}
+        digests = found.rows.digests
         sources = digest_updates.update_cache(cache, planned, identities, digests, found)
         return found, sources
 

@@ -55,8 +55,8 @@ class TransferRequest:
     """
 
     aside: Sequence[str]
-    digests: Callable[[], dict[str, str]]
-    sizes: dict[str, int]
+    digests: Callable[[], Mapping[str, str]]
+    sizes: Mapping[str, int]
     unread: frozenset[str]
     in_progress: frozenset[str]
 
@@ -140,7 +140,7 @@ class Transport(Protocol):
             ResilienceError: the server could not be listed.
         """
 
-    def digests(self, paths: Sequence[str]) -> dict[str, str]:
+    def digests(self, paths: Sequence[str]) -> Mapping[str, str]:
         """Return SHA-256 by path of the server's content, read there or fetched from there.
 
         Raises:

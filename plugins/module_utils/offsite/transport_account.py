@@ -9,13 +9,14 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 from ..common.errors import ResilienceError
 from ..common.messages import _
 from ..inventory.inventory import readable
 from . import remote_listing, rsync, rsync_fetch, ssh, ssh_command
+from .command_output import CommandOutput
 from .remote_listing import RemoteListing
 from .rsync import Transfer
 from .ssh import Destination
@@ -121,7 +122,7 @@ class AccountTransport:
     def _cancel_commands(self) -> None:
         cancel_all(self._started)
 
-    def _start_command(self, arguments: Sequence[str], stdin: bytes | None = b"") -> None:
+    def _start_command(self, arguments: Sequence[str], stdin: Iterable[bytes] | None = ()) -> None:
         if tuple(arguments) not in self._started:
             # Without ssh, `_output` raises the error.
             with contextlib.suppress(ResilienceError):
@@ -129,17 +130,27 @@ class AccountTransport:
                     self.destination, arguments, stdin=stdin
                 )
 
-    def _output(self, arguments: Sequence[str], stdin: bytes = b"") -> bytes:
-        """Return the output of a command that was started before, or is run now."""
+    def _output(
+        self, arguments: Sequence[str], stdin: Callable[[], Iterable[bytes]] | None = None
+    ) -> CommandOutput:
+        """Return the output of a command that was started before, or is run now.
+
+        Args:
+            arguments: the command.
+            stdin: returns the parts of its standard input.
+        """
         started = self._started.pop(tuple(arguments), None)
         if started and stdin and not started.is_running:
             started.cancel()
             started = None
         # A server that ended without output did not know that input would follow.
-        output = started.output(stdin) if started else b""
-        return output or ssh_command.run_command(self.destination, arguments, stdin=stdin)
+        output = started.output(stdin() if stdin else ()) if started else None
+        if output:
+            return output
+        parts = stdin() if stdin else ()
+        return ssh_command.run_command(self.destination, arguments, stdin=parts)
 
-    def _list_output(self, tiers: Sequence[str]) -> bytes:
+    def _list_output(self, tiers: Sequence[str]) -> CommandOutput:
         """Return the output of the listing; its command may then wait for names to digest."""
         arguments = tuple(self._list_command(tiers, digests=True))
         if arguments not in self._started:
@@ -164,11 +175,11 @@ class AccountTransport:
     def _digest_command(self) -> list[str]:
         return remote_listing.digest_command(self.destination)
 
-    def digests(self, paths: Sequence[str]) -> dict[str, str]:
+    def digests(self, paths: Sequence[str]) -> Mapping[str, str]:
         """Return the server's digests, as `Transport.digests`."""
         if not paths:
             return {}
-        output = self._output(self._digest_command(), remote_listing.digest_input(paths))
+        output = self._output(self._digest_command(), lambda: remote_listing.digest_input(paths))
         return remote_listing.parse_sums(output, str(self.destination))
 
     def standing(self, remote: RemoteListing) -> RemoteListing:
@@ -187,15 +198,15 @@ class AccountTransport:
         """
         if delivery.dry_run or not done.ok:
             return done
-        expected = {}
-        for name in names:
-            with contextlib.suppress(OSError):  # rotated away meanwhile
-                expected[name] = os.lstat(os.path.join(delivery.source, name)).st_size
         tiers = sorted({name.partition("/")[0] for name in names})
         output = ssh_command.run_command(self.destination, self._list_command(tiers))
-        held = remote_listing.parse(output, str(self.destination), tiers, ".+").tree.files
-        sizes = {file.path: file.bytes for file in held}
-        lost = [name for name, size in expected.items() if sizes.get(name) != size]
+        held = remote_listing.parse(output, str(self.destination), tiers, ".+").tree.rows.sizes
+        lost = []
+        for name in names:
+            with contextlib.suppress(OSError):  # rotated away meanwhile
+                size = os.lstat(os.path.join(delivery.source, name)).st_size
+                if held.get(name) != size:
+                    lost.append(name)
         if not lost:
             return done
         return dataclasses.replace(
@@ -253,7 +264,7 @@ class AccountTransport:
     def server_name(self) -> str:
         """Return the server's host name, as `Transport.server_name`."""
         output = ssh_command.run_command(self.destination, ["hostname"])
-        return remote_listing.shown(output)
+        return remote_listing.shown(output.whole())
 
     def _is_durable(self, delivery: Delivery) -> bool:
         """Return whether rsync itself writes each file through to the server's disk."""

@@ -11,14 +11,13 @@ inventory that `finish` sends.
 from __future__ import annotations
 
 import dataclasses
-import json
-import os
 import threading
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
-from ..common import json_text
+from ..common import json_stream, json_text
 from ..common.errors import ResilienceError
 from ..common.messages import _
+from ..inventory.path_table import only_in
 from . import packed_sending, remote_listing
 from .foreign_messages import foreign_message, foreign_text
 from .remote_listing import RemoteListing, StandingAlarms
@@ -31,6 +30,22 @@ from .transport_account import AccountTransport, cancel_all
 _COMMIT = ("chefwell-commit",)
 _PACKED_COMMIT = ("chefwell-commit", "packed")
 _COMMIT_DELAY_SECONDS = 1.0
+
+
+class _Listed(Mapping[str, "list[object]"]):
+    """The backups of an inventory, each with its SHA-256 and bytes, made when they are sent."""
+
+    def __init__(self, digests: Mapping[str, str], sizes: Mapping[str, int]) -> None:
+        self._digests, self._sizes = digests, sizes
+
+    def __len__(self) -> int:
+        return len(self._digests)
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._digests)
+
+    def __getitem__(self, path: str) -> list[object]:
+        return [self._digests[path], self._sizes[path]]
 
 
 class GateTransport(AccountTransport):
@@ -96,7 +111,7 @@ class GateTransport(AccountTransport):
         done = super().send(left, delivery)
         return dataclasses.replace(
             done,
-            sent=(*packed.sent, *done.sent),
+            sent=[*packed.sent, *done.sent] if done.sent else packed.sent,
             bytes_sent=packed.bytes_sent + done.bytes_sent,
             taken=packed.taken,
         )
@@ -127,12 +142,11 @@ class GateTransport(AccountTransport):
     def _digest_command(self) -> list[str]:
         return ["chefwell-digest"]
 
-    def digests(self, paths: Sequence[str]) -> dict[str, str]:
+    def digests(self, paths: Sequence[str]) -> Mapping[str, str]:
         """Return the server's digests, as `Transport.digests`."""
         if not paths:
             return {}
-        names = b"".join(os.fsencode(path) + b"\0" for path in paths)
-        output = self._output(self._digest_command(), names)
+        output = self._output(self._digest_command(), lambda: remote_listing.name_parts(paths))
         digests, self._standing = remote_listing.parse_read(output, str(self))
         return digests
 
@@ -150,15 +164,17 @@ class GateTransport(AccountTransport):
         if delivery.dry_run:
             return FinishResult(Transfer(0, removed=tuple(Item(path, 0) for path in request.aside)))
         digests = request.digests()
-        unsure = {path for path in request.sizes if path not in digests} | request.in_progress
+        unsure = {*only_in(request.sizes, digests), *request.in_progress}
         inventory = {
-            "files": {path: [digest, request.sizes[path]] for path, digest in digests.items()},
+            "files": _Listed(digests, request.sizes),
             "unread": sorted(request.unread),
             "in_progress": sorted(unsure),
         }
-        output = self._output(_COMMIT, json.dumps(inventory).encode("ascii"))
+        output = self._output(
+            _COMMIT, lambda: (part.encode("ascii") for part in json_stream.parts(inventory))
+        )
         try:
-            result = json_text.loads(output)
+            result = json_text.loads(output.whole())
             aside = [*result["aside"], *result["replaced"]]
             not_placed = tuple(result["missing"] + result["unfit"])
             refused = foreign_message(

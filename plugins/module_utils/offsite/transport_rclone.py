@@ -164,7 +164,8 @@ class RcloneTransport:
 
     def list_backups(self, tiers: Sequence[str], pattern: str, known: str = "") -> RemoteListing:
         """List the remote's backups, as `Transport.list_backups`."""
-        tree = inventory.Inventory(str(self), [], tuple(tiers))
+        files: list[inventory.BackupFile] = []
+        tree = inventory.Inventory(str(self), files, tuple(tiers))
         expression = backup_names.compiled(pattern)
         identities: dict[str, Identity] = {}
         names = {entry["Name"] for entry in self._listed("") if entry.get("IsDir")}
@@ -179,13 +180,13 @@ class RcloneTransport:
                     continue
                 moment = _nanoseconds(str(entry["ModTime"]))
                 size = int(entry["Size"])
-                tree.files.append(
+                files.append(
                     inventory.BackupFile(
                         path, tier, size, moment, None, backup_names.taken_at(match)
                     )
                 )
                 identities[path] = (size, moment, 0, 0)
-        tree.files.sort(key=lambda file: file.path)
+        files.sort(key=lambda file: file.path)
         times = self._keeps_times()
         return RemoteListing(bool(names), True, tree, "0", None, identities, keeps_times=times)
 

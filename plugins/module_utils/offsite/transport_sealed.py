@@ -175,15 +175,19 @@ class SealedTransport:
         fingerprint = _SEALED_MARK + remote.fingerprint if remote.fingerprint else ""
         if remote.unchanged:
             return dataclasses.replace(remote, fingerprint=fingerprint)
+        files: list[inventory.BackupFile] = []
         tree = dataclasses.replace(
-            remote.tree, files=[], ignored=list(remote.tree.ignored), problems=remote.tree.problems
+            remote.tree,
+            files=files,
+            ignored=list(remote.tree.ignored),
+            problems=remote.tree.problems,
         )
         self._held = self._sorted(remote, tree)
         identities = {}
         chosen = self._to_seal_now()
         for path, held in sorted(self._held.items()):
             found = self._as_backup(path, held, again=path in chosen, times=remote.keeps_times)
-            tree.files.append(found)
+            files.append(found)
             shown = _shown(path, held)
             if shown.path in remote.identities:
                 identities[path] = remote.identities[shown.path]
@@ -317,7 +321,7 @@ class SealedTransport:
         self.spool.clear()
         sent = SealedSending(self.inner, self.spool, delivery).send(to_seal)
         already = tuple(self._plain_items(there, delivery.source))
-        return dataclasses.replace(sent, sent=already + sent.sent)
+        return dataclasses.replace(sent, sent=[*already, *sent.sent])
 
     def _is_there(self, path: str) -> bool:
         """Return whether a backup needs no transfer: what has arrived only waits for `finish`."""

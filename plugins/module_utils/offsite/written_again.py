@@ -14,6 +14,7 @@ import contextlib
 import dataclasses
 import datetime
 from collections.abc import Mapping
+from itertools import chain
 
 from ..common.messages import Message, _, ngettext
 from ..inventory.inventory import Inventory, readable
@@ -87,10 +88,10 @@ def find(
     now, before = tree.states, good.files
     changed = set()
     if now != before:
-        changed = {path for path in now.keys() & before.keys() if now[path] != before[path]}
+        changed = {path for path, seen in now.items() if before.get(path, seen) != seen}
     # The inode changed since: by chmod, or because it was written with its old time.
-    touched = {path for path, seen in tree.identities.items() if seen[3] >= since_ns}
-    kept = (touched | known.keys()) & now.keys() & before.keys()
+    touched = (path for path, seen in tree.identities.items() if seen[3] >= since_ns)
+    kept = {path for path in chain(touched, known) if path in now and path in before}
     suspects = sorted(kept - changed)
     earlier = {**source.earlier_digests(suspects), **known} if suspects else {}
     quiet = {}

@@ -12,18 +12,20 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import hashlib
-import json
 import os
 import re
 import time
-from typing import Any, NamedTuple
+from collections.abc import Iterator, Mapping
+from typing import IO, Any, NamedTuple
 
-from ..common import json_text
+from ..common import json_stream
 from ..common.errors import ResilienceError
-from ..common.files import replace_json
+from ..inventory.path_table import SHA256, PathTable, RowForm
 from .server_store import Store
 
 MOST_REFUSED = 20
+# An inventory lists no more backups than these: what is known of each takes memory.
+MOST_FILES = 1_000_000
 _DIGEST = re.compile(r"[0-9a-f]{64}")
 
 
@@ -32,6 +34,11 @@ class ListedBackup(NamedTuple):
 
     sha256: str
     bytes: int
+
+
+_LISTED = RowForm(f"{SHA256}q", lambda one: one, lambda _path, *fields: ListedBackup(*fields))
+# More bytes than any file can have.
+_MOST_BYTES = (1 << 63) - 1
 
 
 @dataclasses.dataclass(frozen=True)
@@ -45,10 +52,18 @@ class ClientInventory:
         rejected: paths that are not a backup's by the server's tiers and pattern.
     """
 
-    files: dict[str, ListedBackup]
+    files: PathTable[ListedBackup]
     unread: frozenset[str]
     in_progress: frozenset[str]
     rejected: tuple[str, ...] = ()
+
+    def values(self) -> dict[str, Any]:
+        """Return what a client sends for such an inventory, rejected paths left out."""
+        return {
+            "files": self.files,
+            "unread": sorted(self.unread),
+            "in_progress": sorted(self.in_progress),
+        }
 
 
 def parse(values: object, store: Store) -> ClientInventory:
@@ -57,27 +72,89 @@ def parse(values: object, store: Store) -> ClientInventory:
     Raises:
         ResilienceError: they are not an inventory.
     """
-    files: dict[str, ListedBackup] = {}
-    rejected = []
-    try:
+    reader = _Reader(store)
+    with reader.errors_named():
         if not isinstance(values, dict):
             raise TypeError("not an object")
-        for path, (digest, size) in values["files"].items():
-            if not _DIGEST.fullmatch(digest):
-                raise ValueError("a digest is not a SHA-256")
-            if store.accepts(path):
-                files[path] = ListedBackup(digest, int(size))
-            else:
-                rejected.append(path)
+        for path, one in values["files"].items():
+            reader.take(path, one)
+        return reader.inventory(values)
+
+
+def read(stream: IO[str], store: Store) -> ClientInventory:
+    """Return the inventory that a client sends as JSON, read part by part.
+
+    Raises:
+        ResilienceError: it is not an inventory.
+        ValueError: it is no JSON.
+    """
+    return _read(stream, store, ())
+
+
+def _read(stream: IO[str], store: Store, keys: tuple[str, ...]) -> ClientInventory:
+    """Return the inventory in a JSON value, to which these keys lead."""
+    reader = _Reader(store)
+    problem: list[ResilienceError] = []
+
+    def take(path: str, one: Any) -> None:
+        if not problem:
+            try:
+                with reader.errors_named():
+                    reader.take(path, one)
+            except ResilienceError as error:  # raised when it is known to be JSON
+                problem.append(error)
+
+    values = json_stream.load(stream, {(*keys, "files"): take})
+    if problem:
+        raise problem[0]
+    with reader.errors_named():
+        for key in keys:
+            values = values[key]
+        if not isinstance(values, dict):
+            raise TypeError("not an object")
+        if values["files"] != {}:
+            raise TypeError("files is not an object")
+        return reader.inventory(values)
+
+
+class _Reader:
+    """Collects the backups of one inventory."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+        self._files: PathTable[ListedBackup] = PathTable(_LISTED)
+        self._rejected: list[str] = []
+
+    @staticmethod
+    @contextlib.contextmanager
+    def errors_named() -> Iterator[None]:
+        """Turn what malformed values raise within the context into one error."""
+        try:
+            yield
+        except (KeyError, TypeError, ValueError, AttributeError, OverflowError) as error:
+            raise ResilienceError(
+                f"the inventory cannot be used: {type(error).__name__}: {str(error)[:200]}",
+                option="inventory",
+                remedy="use the same version of the collection on both sides",
+            ) from error
+
+    def take(self, path: str, one: Any) -> None:
+        """Add one backup of the inventory."""
+        digest, size = one
+        if not _DIGEST.fullmatch(digest):
+            raise ValueError("a digest is not a SHA-256")
+        if len(self._files) + len(self._rejected) >= MOST_FILES:
+            raise ValueError(f"more than {MOST_FILES} backups")
+        if self._store.accepts(path):
+            self._files.add(path, (digest, max(-1, min(int(size), _MOST_BYTES))))
+        else:
+            self._rejected.append(path)
+
+    def inventory(self, values: Mapping[str, Any]) -> ClientInventory:
+        """Return the inventory with the other values of it."""
         unread = frozenset(str(tier) for tier in values["unread"])
         in_progress = frozenset(str(path) for path in values["in_progress"])
-    except (KeyError, TypeError, ValueError, AttributeError) as error:
-        raise ResilienceError(
-            f"the inventory cannot be used: {type(error).__name__}: {str(error)[:200]}",
-            option="inventory",
-            remedy="use the same version of the collection on both sides",
-        ) from error
-    return ClientInventory(files, unread, in_progress, tuple(sorted(rejected)))
+        return ClientInventory(self._files, unread, in_progress, tuple(sorted(self._rejected)))
 
 
 @dataclasses.dataclass(frozen=True)
@@ -88,16 +165,14 @@ class RefusedInventory:
         id: names it for `--accept`.
         time: when it was refused, ISO 8601.
         reason: why.
-        values: as the client sent it.
     """
 
     id: str
     time: str
     reason: str
-    values: Any
 
 
-def keep_refused(store: Store, values: object, reason: str) -> str:
+def keep_refused(store: Store, listed: ClientInventory, reason: str) -> str:
     """Store a refused inventory and return its identifier.
 
     The same inventory has the same identifier; beyond `MOST_REFUSED` the oldest are dropped.
@@ -105,12 +180,14 @@ def keep_refused(store: Store, values: object, reason: str) -> str:
     Raises:
         OSError: it cannot be stored.
     """
-    content = json.dumps(values, sort_keys=True)
-    name = hashlib.sha256(content.encode()).hexdigest()[:12]
+    content, values = hashlib.sha256(), listed.values()
+    for part in json_stream.parts(values):
+        content.update(part.encode())
+    name = content.hexdigest()[:12]
     folder = _folder(store)
     os.makedirs(folder, mode=0o700, exist_ok=True)
     moment = time.strftime("%Y-%m-%dT%H:%M:%S%z")
-    replace_json(
+    json_stream.replace(
         os.path.join(folder, f"{name}.json"),
         {"time": moment, "reason": str(reason), "inventory": values},
     )
@@ -128,14 +205,38 @@ def refused(store: Store) -> list[RefusedInventory]:
                 continue
             path = os.path.join(_folder(store), name)
             with contextlib.suppress(OSError, ValueError, KeyError, TypeError):
-                with open(path, encoding="utf-8") as file:
-                    values = json_text.load(file)
-                found.append(
-                    RefusedInventory(
-                        name[:-5], str(values["time"]), str(values["reason"]), values["inventory"]
+                with json_stream.opened(path) as file:
+                    # What it lists is read when a person chooses it.
+                    values = json_stream.load(file, {("inventory", "files"): _skip})
+                if isinstance(values["inventory"], dict):
+                    found.append(
+                        RefusedInventory(name[:-5], str(values["time"]), str(values["reason"]))
                     )
-                )
     return sorted(found, key=lambda one: (one.time, one.id))
+
+
+def _skip(_path: str, _one: object) -> None:
+    """Take nothing."""
+
+
+def listed_of(store: Store, waiting: RefusedInventory) -> ClientInventory:
+    """Return what a refused inventory lists.
+
+    Raises:
+        ResilienceError: it is not an inventory any more.
+        OSError: it cannot be read.
+    """
+    path = os.path.join(_folder(store), f"{waiting.id}.json")
+    try:
+        with json_stream.opened(path) as file:
+            return _read(file, store, ("inventory",))
+    except ValueError as error:
+        raise ResilienceError(
+            "the refused inventory is damaged",
+            option="--accept",
+            value=waiting.id,
+            remedy="let the client sync again, which sends it once more",
+        ) from error
 
 
 def chosen_refused(store: Store, name: str) -> RefusedInventory | None:

@@ -30,23 +30,28 @@ import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from typing import IO, NoReturn
+from typing import NoReturn
 
-from ..common import json_text, settings
+from ..common import settings
 from ..common.errors import ResilienceError
 from ..common.messages import Message, _, to_form
 from ..common.zip_equal import zip_equal
 from ..inventory import packed_stream, tree_digests
 from ..inventory.inventory import readable
+from ..inventory.path_table import DIGESTS, PathList, PathTable
 from . import (
+    client_inventory,
+    gate_input,
     gate_limits,
     gate_watch,
     landlock,
     packed_files,
     placement,
     server_notifications,
+    server_store,
     server_verification,
 )
+from .gate_input import Refused
 from .incoming import (
     ArrivalSession,
     clear_obstructions,
@@ -62,10 +67,11 @@ PROTOCOL = 1
 WRITE, READ = "write", "read"
 # What a commit may begin with: files of `inventory.packed_stream`.
 PACKED = "packed"
-# An inventory of 100,000 backups has 20 MB.
-MOST_INPUT = 64 << 20
-# Files that one task digests at most.
+# Files that one task digests at most, and tasks that wait at one time.
 _MOST_SHARE = 64
+_MOST_TASKS = 64
+# Paths of placed backups that the result of a commit names.
+_MOST_NAMED = 1000
 # Protocol features of the client's rsync follow `e`; they end the short options.
 _SHORT_WRITE = re.compile(r"-[trpvnzR]*(e[0-9A-Za-z.]*)?")
 _SHORT_READ = re.compile(r"-[vtprlogDnzR]*(e[0-9A-Za-z.]*)?")
@@ -73,14 +79,6 @@ _LONG = re.compile(
     r"--(log-format=[%\w ]{0,40}|timeout=\d{1,6}|bwlimit=[\d.]{1,12}|stats|fsync|no-inc-recursive)"
 )
 _PARTIAL = ("--partial-dir", ".rsync-partial")
-
-
-class Refused(Exception):
-    """The request is not allowed; `reason` is translatable."""
-
-    def __init__(self, reason: str) -> None:
-        super().__init__(reason)
-        self.reason = reason
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -227,7 +225,7 @@ class Gate:
         records += self._alarm_records()
         records += [f"rotten {path}" for path in sorted(self.store.stored_paths("rotten"))]
         self._write_records(records)
-        for tier in self.store.tiers:
+        for tier in sorted(self.store.tiers, key=lambda name: f"{name}/"):
             if tier in arguments:
                 self._write_records(self._tier(tier))
         self._write_records([f"rsync {_rsync_version(version)}", "end"])
@@ -267,14 +265,14 @@ class Gate:
             # By its descriptor, so that the kernel does not walk the folder's path for each file.
             descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
             try:
-                with os.scandir(descriptor) as entries:
-                    for entry in entries:
-                        status = entry.stat(follow_symlinks=False)
-                        letter = offsite_letter(status.st_mode)
-                        yield (
-                            f"entry {letter} {status.st_size} {status.st_mtime_ns} "
-                            f"{status.st_ino} {status.st_ctime_ns} {tier}/{entry.name}"
-                        )
+                # In their order, which spares the client from sorting them.
+                for name in sorted(os.listdir(descriptor)):
+                    status = os.stat(name, dir_fd=descriptor, follow_symlinks=False)
+                    letter = offsite_letter(status.st_mode)
+                    yield (
+                        f"entry {letter} {status.st_size} {status.st_mtime_ns} "
+                        f"{status.st_ino} {status.st_ctime_ns} {tier}/{name}"
+                    )
             finally:
                 os.close(descriptor)
         except OSError:
@@ -286,13 +284,16 @@ class Gate:
         A digest that differs from the ledger's marks the backup as rotten.
         """
         # Each name once, however often it is given, and one request of a key at a time.
-        names = dict.fromkeys(os.fsdecode(name) for name in _input().split(b"\0") if name)
+        names = PathList(
+            name for name in gate_input.names(gate_input.whole()) if self.store.accepts(name)
+        )
         with gate_limits.one_reading(self.store):
             return self._digests(names)
 
-    def _digests(self, names: Iterable[str]) -> int:
-        accepted = [name for name in names if self.store.accepts(name)]
-        ledger = self.store.ledger() if accepted else {}
+    def _digests(self, names: PathList) -> int:
+        ledger = self.store.ledger() if names else server_store.ledger_table()
+        ledger.share(names.table)
+        digests: PathTable[str] = PathTable(DIGESTS)
 
         def digest(name: str) -> tuple[str, str] | None:
             try:
@@ -300,20 +301,23 @@ class Gate:
             except OSError:
                 return None
 
-        with (
-            _keepalive(b"\0"),
-            ThreadPoolExecutor(max_workers=min(8, os.cpu_count() or 1)) as pool,
-        ):
-            # In shares: a task for each of many small files would cost more than reading them.
-            most = min(_MOST_SHARE, 1 + len(accepted) // (8 * (os.cpu_count() or 1)))
-            shares = [accepted[at : at + most] for at in range(0, len(accepted), most)]
-            read = pool.map(lambda share: list(map(digest, share)), shares)
-            digests = dict(one for share in read for one in share if one)
+        with _keepalive(b"\0"):
+            with ThreadPoolExecutor(max_workers=min(8, os.cpu_count() or 1)) as pool:
+                # In shares: a task for each of many small files would cost more than reading them.
+                most = min(_MOST_SHARE, 1 + len(names) // (8 * (os.cpu_count() or 1)))
+                remaining = iter(names)
+                while some := list(itertools.islice(remaining, most * _MOST_TASKS)):
+                    shares = [some[at : at + most] for at in range(0, len(some), most)]
+                    for share in pool.map(lambda share: list(map(digest, share)), shares):
+                        for one in filter(None, share):
+                            digests.add(one[0], (one[1],))
+            digests.share(names.table)
             with self._notifying():
                 server_verification.compare_with_ledger(self.store, ledger, digests)
-        records = [f"{content} *{name}" for name, content in digests.items()]
-        records += self._alarm_records()  # reading may have raised or ended one
-        return self._send("".join(f"{record}\0" for record in [*records, "end"]))
+        self._write_records(f"{content} *{name}" for name, content in digests.items())
+        # Reading may have raised or ended an alarm.
+        self._write_records([*self._alarm_records(), "end"])
+        return 0
 
     def _commit(self, arguments: list[str]) -> int:
         if self.allow != WRITE:
@@ -328,12 +332,17 @@ class Gate:
             if not rest:
                 session.watch(sys.stdin.buffer)
             try:
-                values = json_text.loads(rest + _input())
-            except (ValueError, RecursionError) as error:
+                listed = client_inventory.read(gate_input.text(rest), self.store)
+            except ValueError as error:
                 raise ResilienceError(f"the inventory is not JSON: {error}") from error
             with _keepalive(b"\n"):
-                result = placement.apply_inventory(self.store, values, session=session)
-        output = {**dataclasses.asdict(result), "refused_message": to_form(result.refused)}
+                result = placement.apply_inventory(self.store, listed, session=session)
+        output = {
+            **{field.name: getattr(result, field.name) for field in dataclasses.fields(result)},
+            "placed": result.placed[:_MOST_NAMED],
+            "placed_count": len(result.placed),
+            "refused_message": to_form(result.refused),
+        }
         return self._send(json.dumps(output) + "\n")
 
     def _rsync(self, arguments: list[str]) -> NoReturn:
@@ -479,13 +488,6 @@ def _rsync_version(started: subprocess.Popen[bytes] | None) -> str:
             started.kill()
             return ""
     return os.fsdecode(output).partition("\n")[0]
-
-
-def _input(stream: IO[bytes] | None = None) -> bytes:
-    content = (stream or sys.stdin.buffer).read(MOST_INPUT + 1)
-    if len(content) > MOST_INPUT:
-        raise Refused(_("more input than an inventory can have"))
-    return content
 
 
 if __name__ == "__main__":

@@ -22,19 +22,25 @@ import shutil
 import stat
 import time
 from collections.abc import Iterator
-from typing import IO
+from typing import IO, Any
 
 from ..common.locks import lock_file
 from ..common.messages import _
 from ..inventory import open_files, tree_digests
+from ..inventory.path_table import SHA256, PathTable, RowForm
 from .server_alarms import BLOCKED
-from .server_store import Store, names, rename_new
+from .server_store import Store, is_impossible, names, rename_new
 
 # Seconds between two looks at what arrives.
 LOOK_SECONDS = 0.5
 # Days after which files are dropped that arrived and were never listed by an inventory.
 INCOMING_DAYS = 7
 PARTIAL_FOLDER = ".rsync-partial"
+# SHA-256 and bytes of an arrival; empty and -1 where they are not known yet.
+_ARRIVALS: RowForm[tuple[str, int]] = RowForm(
+    f"{SHA256}q", lambda one: one, lambda _path, sha256, size: (sha256, size)
+)
+_NEW = ("", -1)
 # The lock in the folder of a session; no tier can be called so.
 LOCK = ".lock"
 
@@ -51,8 +57,7 @@ class ArrivalSession:
     def __init__(self, store: Store) -> None:
         self.store = store
         self.folder = os.path.join(store.placing, secrets.token_hex(8))
-        self._digests: dict[str, str] = {}
-        self._sizes: dict[str, int] = {}
+        self._arrivals: PathTable[tuple[str, int]] = PathTable(_ARRIVALS)
         self._open = contextlib.ExitStack()
 
     def __enter__(self) -> ArrivalSession:
@@ -82,11 +87,11 @@ class ArrivalSession:
                 os.nice(5)  # the rsync that receives comes first
                 is_polite = True
             for number, path in enumerate(arrived):
-                if self.take_over(path) and path not in self._digests:
+                if self.take_over(path) and not self._known(path)[0]:
                     with contextlib.suppress(OSError):
                         self.digest(path)
                 # A look costs as much as a small file.
-                if (number % 16 == 0 or self._sizes.get(path, 0) > tree_digests.BLOCK) and (
+                if (number % 16 == 0 or self._known(path)[1] > tree_digests.BLOCK) and (
                     select.select([stream], [], [], 0)[0]
                 ):
                     return
@@ -102,8 +107,11 @@ class ArrivalSession:
             os.rename(source, target)
         except FileNotFoundError:
             return os.path.lexists(target) or self._from_other_session(path)
-        self._digests.pop(path, None)
-        self._sizes.pop(path, None)
+        except OSError as error:
+            if is_impossible(error):
+                return False
+            raise
+        self._arrivals.pop(path, None)
         return self._check(path)
 
     def _from_other_session(self, path: str) -> bool:
@@ -121,11 +129,11 @@ class ArrivalSession:
         try:
             safe = number is not None and self._is_owned(own, number)
             if safe and number is not None:
-                size = os.fstat(number).st_size
-                self._sizes[path] = size
+                size, digest = os.fstat(number).st_size, ""
                 if size <= tree_digests.BLOCK:
                     with contextlib.suppress(OSError):  # `digest` meets it again
-                        self._digests[path] = tree_digests.opened_sha256(number, size)
+                        digest = tree_digests.opened_sha256(number, size)
+                self._arrivals.add(path, (digest, size))
         finally:
             if number is not None:
                 os.close(number)
@@ -153,7 +161,7 @@ class ArrivalSession:
             OSError: it cannot be written; nothing is left of it.
         """
         own = self.path(path)
-        if path in self._sizes:
+        if path in self._arrivals:
             self.discard(path)
         flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
         number = os.open(own, flags, 0o600)
@@ -167,22 +175,31 @@ class ArrivalSession:
             raise
         finally:
             os.close(number)
-        self._sizes[path] = len(content)
-        self._digests[path] = hashlib.sha256(content).hexdigest()
+        self._arrivals.add(path, (hashlib.sha256(content).hexdigest(), len(content)))
 
     def has(self, path: str) -> bool:
         """Return whether an arrival was taken over."""
-        return path in self._sizes
+        return path in self._arrivals
+
+    def share_paths(self, listed: PathTable[Any]) -> None:
+        """Use the memory of an inventory for the paths, if it lists just these arrivals."""
+        self._arrivals.share(listed)
 
     def path(self, path: str) -> str:
         """Return where an arrival lies once it was taken over."""
         return f"{self.folder}/{path}"
 
+    def _known(self, path: str) -> tuple[str, int]:
+        known: tuple[str, int] = self._arrivals.get(path, _NEW)
+        return known
+
     def size(self, path: str) -> int:
         """Return the bytes of an arrival that was taken over: nobody can write to it any more."""
-        if path not in self._sizes:
-            self._sizes[path] = os.lstat(self.path(path)).st_size
-        return self._sizes[path]
+        digest, size = self._known(path)
+        if size < 0:
+            size = os.lstat(self.path(path)).st_size
+            self._arrivals.add(path, (digest, size))
+        return size
 
     def digest(self, path: str) -> str:
         """Return the SHA-256 of an arrival that was taken over.
@@ -190,14 +207,15 @@ class ArrivalSession:
         Raises:
             OSError: it cannot be read.
         """
-        if path not in self._digests:
-            self._digests[path] = tree_digests.sha256(self.path(path))
-        return self._digests[path]
+        digest, size = self._known(path)
+        if not digest:
+            digest = tree_digests.sha256(self.path(path))
+            self._arrivals.add(path, (digest, size))
+        return digest
 
     def discard(self, path: str) -> None:
         """Delete an arrival that was taken over."""
-        self._digests.pop(path, None)
-        self._sizes.pop(path, None)
+        self._arrivals.pop(path, None)
         os.unlink(self.path(path))
 
 

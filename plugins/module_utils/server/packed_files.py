@@ -17,7 +17,7 @@ from ..common.errors import ResilienceError
 from ..common.messages import _
 from ..inventory.packed_stream import END, MOST_HEADER, Header, header_of
 from .incoming import ArrivalSession
-from .server_store import Store
+from .server_store import Store, is_impossible
 
 FULL = _("the disk is full up to its reserve")
 # An inventory of so many has more bytes than the gate reads of one.
@@ -40,7 +40,7 @@ def receive(store: Store, session: ArrivalSession, descriptor: int) -> bytes:
         OSError: a file cannot be written.
     """
     stream = _Stream(descriptor)
-    waiting = set(store.incoming_backups())
+    waiting = store.incoming_backups()
     count = 0
     while (header := stream.header()) is not None:
         # A file has no more than `MOST_BYTES`, so that the reserve is never missed by much.
@@ -53,10 +53,14 @@ def receive(store: Store, session: ArrivalSession, descriptor: int) -> bytes:
         if not store.accepts(header.path):
             continue  # the inventory rejects it, and says so
         if header.path in waiting:  # an earlier arrival must not replace this one
-            waiting.discard(header.path)
+            del waiting[header.path]
             with contextlib.suppress(FileNotFoundError):
                 os.unlink(f"{store.incoming}/{header.path}")
-        session.add(header.path, body, header.mode, header.mtime_ns)
+        try:
+            session.add(header.path, body, header.mode, header.mtime_ns)
+        except OSError as error:
+            if not is_impossible(error):
+                raise  # otherwise the inventory misses it, and says so
     return stream.rest()
 
 

@@ -16,13 +16,16 @@ import dataclasses
 import datetime
 import os
 import time
+from collections.abc import Callable, Iterable, Iterator, Mapping, MutableMapping, Sequence
+from itertools import chain
 
 from ..common.messages import _, join, ngettext
 from ..inventory import tree_digests
+from ..inventory.path_table import SIZES, STATES, PathList, PathTable, only_in
 from ..offsite import offsite_guards
 from ..offsite.offsite_guards import DayState, FileState
 from . import client_inventory
-from .client_inventory import ClientInventory
+from .client_inventory import ClientInventory, parse
 from .incoming import ArrivalSession
 from .server_alarms import MASS_CHANGE, REWRITTEN, UNREADABLE
 from .server_store import Intents, LedgerEntry, Store, names, rename_new, sync_filesystem
@@ -47,7 +50,7 @@ class PlacementResult:
         old_folder: where backups are moved aside to, relative to the copy.
     """
 
-    placed: list[str] = dataclasses.field(default_factory=list)
+    placed: PathList = dataclasses.field(default_factory=PathList)
     replaced: list[str] = dataclasses.field(default_factory=list)
     repaired: list[str] = dataclasses.field(default_factory=list)
     aside: list[str] = dataclasses.field(default_factory=list)
@@ -72,7 +75,7 @@ def apply_inventory(
 
     Args:
         store: the copy.
-        values: the inventory as the client sent it.
+        values: the inventory, or its values as the client sent them.
         accept: whether a person on the server lets a mass change pass.
         session: the arrivals that were taken over already; a new session when left out.
 
@@ -80,13 +83,13 @@ def apply_inventory(
         ResilienceError: the inventory cannot be used.
         OSError: the copy cannot be read or written to.
     """
-    listed = client_inventory.parse(values, store)
+    listed = values if isinstance(values, ClientInventory) else parse(values, store)
     if session is None:
         with ArrivalSession(store) as session:
-            return apply_inventory(store, values, accept=accept, session=session)
+            return apply_inventory(store, listed, accept=accept, session=session)
     with store.locked("placement"):
         recover_moves(store)
-        return _Placement(store, listed, session).run(values, accept=accept)
+        return _Placement(store, listed, session).run(accept=accept)
 
 
 def accept_refused(store: Store, name: str = "") -> PlacementResult | None:
@@ -103,7 +106,9 @@ def accept_refused(store: Store, name: str = "") -> PlacementResult | None:
         ResilienceError, OSError: as `apply_inventory` and `client_inventory.chosen_refused`.
     """
     waiting = client_inventory.chosen_refused(store, name)
-    return apply_inventory(store, waiting.values, accept=True) if waiting else None
+    if waiting is None:
+        return None
+    return apply_inventory(store, client_inventory.listed_of(store, waiting), accept=True)
 
 
 def recover_moves(store: Store) -> None:
@@ -135,7 +140,10 @@ def recover_moves(store: Store) -> None:
 
 
 def _keep_entry(
-    previous: dict[str, LedgerEntry], ledger: dict[str, LedgerEntry], folder: str, path: str
+    previous: MutableMapping[str, LedgerEntry],
+    ledger: MutableMapping[str, LedgerEntry],
+    folder: str,
+    path: str,
 ) -> None:
     """Move what is known of a backup to what is known of previous versions."""
     if entry := ledger.pop(path, None):
@@ -151,7 +159,7 @@ class _Placement:
         self.session = session
         self.ledger = store.ledger()
         self.held = store.backups()
-        self.arrived = set(store.incoming_backups())
+        self.arrived = store.incoming_backups()
         self.rotten = store.stored_paths("rotten")
         self.now = time.time()
         self.result = PlacementResult(
@@ -160,40 +168,44 @@ class _Placement:
         self.ledger_changed = not store.has("ledger")
         self.gone = sorted(
             path
-            for path in self.held.keys() - listed.files.keys()
+            for path in only_in(self.held, listed.files)
             if path.partition("/")[0] not in listed.unread and path not in listed.in_progress
         )
 
-    def run(self, values: object, *, accept: bool) -> PlacementResult:
+    def run(self, *, accept: bool) -> PlacementResult:
         """Place what is new, then replace and move aside unless that must be refused."""
         result = self.result
         self._note_lost()
-        new = {path for path in self.listed.files if path not in self.held}
-        result.placed = self._arrived(new)
+        self._note_cut_off()
+        result.placed = PathList(self._arrived(only_in(self.listed.files, self.held)))
+        result.placed.table.share(self.listed.files)
+        self.session.share_paths(self.listed.files)
         self._move(place=result.placed)
         differing = self._differing()
-        repaired = self._arrived(self.rotten & self.held.keys() & self.listed.files.keys())
+        held = (path for path in sorted(self.rotten) if path in self.held)
+        repaired = list(self._arrived(path for path in held if path in self.listed.files))
         result.repaired = [path for path in repaired if self._is_known_content(path)]
         days = self._days()
         refused = "" if accept else self._refusal(differing, days)
         if refused:
             result.refused = refused
             self._move(aside=result.repaired, place=result.repaired)
-            result.refused_id = client_inventory.keep_refused(self.store, values, refused)
+            result.refused_id = client_inventory.keep_refused(self.store, self.listed, refused)
             self.store.alarms.set(
                 MASS_CHANGE,
                 _("%(why)s; refused inventory %(id)s", why=refused, id=result.refused_id),
             )
         else:
-            result.replaced = self._arrived(differing)
+            result.replaced = list(self._arrived(differing))
             result.aside = self.gone
             place = sorted({*result.replaced, *result.repaired})
             self._move(aside=sorted({*place, *self.gone}), place=place)
             self.store.alarms.set(MASS_CHANGE, None)
             client_inventory.drop_refused(self.store)
-        result.placed = sorted({*result.placed, *result.replaced, *result.repaired})
-        back = [*result.placed, *result.aside]
-        if self.rotten.intersection(back):
+        result.placed.update([*result.replaced, *result.repaired])
+        aside = set(result.aside)
+        back = [path for path in self.rotten if path in result.placed or path in aside]
+        if back:
             self.store.change_stored_paths("rotten", remove=back)
         replaced = [path for path in result.replaced if not self.store.is_beside(path)]
         days = self._save_days([] if accept else days, 0 if accept else len(replaced))
@@ -203,7 +215,7 @@ class _Placement:
 
     def _note_lost(self) -> None:
         """Report backups that the ledger knows and that are gone."""
-        lost = [path for path in self.ledger if path not in self.held]
+        lost = list(only_in(self.ledger, self.held))
         for path in lost:
             del self.ledger[path]
         if lost:
@@ -211,12 +223,27 @@ class _Placement:
             self.result.lost = sorted(lost)
             self.store.change_stored_paths("lost", add=lost)
 
+    def _note_cut_off(self) -> None:
+        """Mark backups as rotten whose size is not the one that the ledger knows.
+
+        A server that lost power may leave them empty. No client has written them: what the next
+        sync brings repairs them, as it does other rot.
+        """
+        known = self.ledger.view(SIZES, 1)
+        if known == self.held:
+            return
+        changed = [path for path, size in known.items() if self.held.get(path) != size]
+        if changed:
+            self.rotten |= self.store.change_stored_paths("rotten", add=changed)
+
     def _differing(self) -> list[str]:
         """Return listed backups of which the copy holds other content than listed."""
         found = []
-        for path in sorted(self.listed.files.keys() & self.held.keys()):
+        for path, listed in self.listed.files.items():
+            if path not in self.held:
+                continue
             try:
-                if self._held_digest(path) != self.listed.files[path].sha256:
+                if self._held_digest(path) != listed.sha256:
                     found.append(path)
             except OSError:
                 self.result.unreadable.append(path)
@@ -228,8 +255,8 @@ class _Placement:
 
     def _held_digest(self, path: str) -> str:
         """Return the digest of a backup of the copy, from the ledger or read now."""
-        entry = self.ledger.get(path)
-        if entry is None or entry.bytes != self.held[path]:
+        entry: LedgerEntry | None = self.ledger.get(path)
+        if entry is None:
             digest = tree_digests.sha256(os.path.join(self.store.root, path))
             entry = LedgerEntry(digest, self.held[path], self.now, self.now)
             self.ledger[path] = entry
@@ -241,10 +268,9 @@ class _Placement:
         entry = self.ledger.get(path)
         return entry is not None and entry.sha256 == self.listed.files[path].sha256
 
-    def _arrived(self, paths: set[str] | list[str]) -> list[str]:
-        """Return those backups that have arrived with the listed content; note the others."""
-        fit = []
-        for path in sorted(paths):
+    def _arrived(self, paths: Iterable[str]) -> Iterator[str]:
+        """Yield those backups that have arrived with the listed content; note the others."""
+        for path in paths:
             if path in self.result.replaced or path in self.result.repaired:
                 continue
             # What was taken over already is moved again only where a newer one has arrived.
@@ -258,25 +284,25 @@ class _Placement:
             expected = self.listed.files[path]
             size = self.session.size(path)
             if size == expected.bytes and self.session.digest(path) == expected.sha256:
-                fit.append(path)
+                yield path
             else:
                 self.session.discard(path)
                 self.result.unfit.append(path)
-        return fit
 
     def _refusal(self, differing: list[str], days: list[DayState]) -> str:
         """Return why the changes look like an attack or a mistake; empty where they do not."""
         if not (differing or self.gone):
             return ""
         limits = offsite_guards.Limits(change_percent=self.store.settings.change_percent)
-        before: dict[str, FileState] = {path: (size, 0) for path, size in self.held.items()}
-        after = {path: state for path, state in before.items() if path not in self.gone}
-        after |= {path: (self.listed.files[path].bytes, 0) for path in self.result.placed}
-        # Only what arrived counts: a size that was merely announced says nothing.
-        after |= {path: (self.held[path], 1) for path in differing}
         # Only backups count, not what lies beside a sealed one.
-        before, after = self._backups_of(before), self._backups_of(after)
+        before = self._backups_of(self.held)
+        after = self._backups_of(self.held)
+        for path in self.gone:
+            after.pop(path, None)
+        after.update(self._backups_of(self._placed_sizes()))
         differing = [path for path in differing if not self.store.is_beside(path)]
+        # Only what arrived counts: a size that was merely announced says nothing.
+        after.update((path, (self.held[path], 1)) for path in differing)
         since = offsite_guards.SINCE_INVENTORY
         found = offsite_guards.changes(after, limits, before, since=since)
         found = found or offsite_guards.window_changes(after, len(differing), days, limits)
@@ -285,26 +311,35 @@ class _Placement:
         found += offsite_guards.rewritten(len(again), days, self.store.settings.most_rewritten)
         return join(found, "; ")
 
-    def _backups_of(self, states: dict[str, FileState]) -> dict[str, FileState]:
-        return {path: state for path, state in states.items() if not self.store.is_beside(path)}
+    def _backups_of(
+        self, sizes: Mapping[str, int] | Iterable[tuple[str, int]]
+    ) -> PathTable[FileState]:
+        items = sizes.items() if isinstance(sizes, Mapping) else sizes
+        return PathTable(
+            STATES, ((path, (size, 0)) for path, size in items if not self.store.is_beside(path))
+        )
+
+    def _placed_sizes(self) -> Iterator[tuple[str, int]]:
+        for path in self.result.placed:
+            yield path, self.listed.files[path].bytes
 
     def _days(self) -> list[DayState]:
         return offsite_guards.days_from(self.store.load("days").get("days"))
 
     def _save_days(self, days: list[DayState], replaced: int) -> list[DayState]:
         aside = set(self.result.aside)
-        sizes = {path: size for path, size in self.held.items() if path not in aside}
-        sizes |= {path: self.listed.files[path].bytes for path in self.result.placed}
-        backups = [path for path in sizes if not self.store.is_beside(path)]
+        placed = self.result.placed
+        kept = (path for path in self.held if path not in aside and path not in placed)
+        backups = (path for path in chain(kept, placed) if not self.store.is_beside(path))
         days = offsite_guards.with_today(days, self.now, backups, replaced)
         self.store.save("days", {"days": [dataclasses.asdict(day) for day in days]})
         return days
 
-    def _move(self, *, place: list[str], aside: list[str] | tuple[str, ...] = ()) -> None:
+    def _move(self, *, place: Sequence[str], aside: Sequence[str] = ()) -> None:
         """Move backups aside, then arrivals to their places; the intents are written first."""
         if place or aside:
             folder = self.result.old_folder
-            entries = {path: self._new_entry(path) for path in place}
+            entries = _NewEntries(place, self._new_entry)
             if place:  # a file gets its name only when it is on the disk
                 sync_filesystem(self.store.placing)
             self.store.save_intents(Intents(entries, dict.fromkeys(aside, folder)))
@@ -321,6 +356,7 @@ class _Placement:
             self.ledger_changed = True
             if aside:
                 self.store.save_previous_ledger(previous)
+            self.ledger.share(self.listed.files)
         if self.ledger_changed:
             self.store.save_ledger(self.ledger)
             self.store.drop_intents()
@@ -330,6 +366,22 @@ class _Placement:
         size = self.session.size(path)
         # The next daily job reads it before all others: what was digested may not be on the disk.
         return LedgerEntry(self.session.digest(path), size, self.now, 0.0)
+
+
+class _NewEntries(Mapping[str, LedgerEntry]):
+    """The ledger's entries of backups that get their place, each made when it is needed."""
+
+    def __init__(self, paths: Sequence[str], entry: Callable[[str], LedgerEntry]) -> None:
+        self._paths, self._entry = paths, entry
+
+    def __len__(self) -> int:
+        return len(self._paths)
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._paths)
+
+    def __getitem__(self, path: str) -> LedgerEntry:
+        return self._entry(path)
 
 
 def note_rewritten(store: Store, days: list[DayState], replaced: list[str]) -> None:

@@ -9,9 +9,13 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import datetime
+import heapq
 import itertools
 import os
 import stat
+from collections import ChainMap
+from collections.abc import Callable, Iterator
+from typing import Any
 
 from ..backup import file_kind
 from ..inventory import backup_names, sealed_names
@@ -19,6 +23,8 @@ from .server_store import Store
 
 # So many of the newest good backups of a tier stay, by name as by arrival.
 KEPT_GOOD = 1
+# How many backups of a tier are looked at before all are sorted.
+_FIRST_LOOK = 64
 # A name may be ahead because it is written in another time zone.
 FUTURE_SECONDS = 14 * 3600
 
@@ -75,18 +81,25 @@ def _kept_good(store: Store, old: dict[str, list[str]], now: float) -> set[str]:
     """
     least = store.settings.least_bytes
     rotten = store.stored_paths("rotten") | store.stored_paths("rotten-previous")
-    ledger = {**store.ledger(), **store.previous_ledger()}
+    ledger = ChainMap(store.ledger(), store.previous_ledger())
+    held = store.backups()
     latest = datetime.datetime.fromtimestamp(now + FUTURE_SECONDS).isoformat()
     found = set()
     for tier in store.tiers:
-        paths = [path for path in store.backups() if path.startswith(f"{tier}/")]
-        for folder, names in old.items():
-            paths += [f"{folder}/{path}" for path in names if path.startswith(f"{tier}/")]
-        paths = [
-            path
-            for path in paths
-            if path not in rotten and not store.is_beside(path) and _moment(path, store) <= latest
-        ]
+
+        def paths(tier: str = tier) -> Iterator[str]:
+            of_tier = (held.path_at(at) for at in held.rows_of(tier))
+            former = (
+                f"{folder}/{path}"
+                for folder, names in old.items()
+                for path in names
+                if path.startswith(f"{tier}/")
+            )
+            for path in itertools.chain(of_tier, former):
+                if path in rotten or store.is_beside(path):
+                    continue
+                if _moment(path, store) <= latest:
+                    yield path
 
         def by_name(path: str) -> tuple[str, str]:
             return _moment(path, store), path
@@ -97,11 +110,19 @@ def _kept_good(store: Store, old: dict[str, list[str]], now: float) -> set[str]:
         for order in (by_name, by_arrival):
             good = (
                 path
-                for path in sorted(paths, key=order, reverse=True)
+                for path in _latest(paths, order)
                 if is_good(os.path.join(store.root, path), least)
             )
             found |= set(itertools.islice(good, KEPT_GOOD))
     return found
+
+
+def _latest(paths: Callable[[], Iterator[str]], order: Callable[[str], Any]) -> Iterator[str]:
+    """Yield paths, the last in an order first; most often only the first few are needed."""
+    first = heapq.nlargest(_FIRST_LOOK, paths(), key=order)
+    yield from first
+    if len(first) == _FIRST_LOOK:
+        yield from sorted(paths(), key=order, reverse=True)[_FIRST_LOOK:]
 
 
 def is_good(path: str, least_bytes: int) -> bool:

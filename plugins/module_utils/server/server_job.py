@@ -15,6 +15,7 @@ from collections.abc import Callable
 
 from ..common.errors import ResilienceError
 from ..common.messages import _, join
+from ..inventory.path_table import only_in
 from ..offsite import offsite_guards
 from . import incoming, placement, retention, server_verification
 from .placement import recover_moves
@@ -162,7 +163,7 @@ def _judge_losses(store: Store) -> None:
     held = store.backups()
     intents = store.intents()
     moving = intents.aside if intents else {}
-    lost = [path for path in store.ledger() if path not in held and path not in moving]
+    lost = [path for path in only_in(store.ledger(), held) if path not in moving]
     if lost:
         store.change_stored_paths("lost", add=lost)
 
@@ -190,7 +191,7 @@ def clear(store: Store) -> None:
     if seen:
         # What they hold now counts from here on.
         previous = store.previous_ledger()
-        store.save_previous_ledger(
-            {path: one for path, one in previous.items() if path not in seen}
-        )
+        for path in seen:
+            previous.pop(path, None)
+        store.save_previous_ledger(previous)
         store.change_stored_paths("rotten-previous", remove=seen)

@@ -21,14 +21,14 @@ import time
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, NamedTuple
 
-from ..common import json_text
+from ..common import json_stream
 from ..common.errors import ResilienceError
-from ..common.files import replace_json
 from ..common.locks import lock_file
 from ..common.messages import _, join
 from ..common.system_errors import reason
 from ..inventory import backup_names, sealed_names
 from ..inventory.inventory import TIERS, readable
+from ..inventory.path_table import SHA256, SIZES, PathTable, RowForm
 from .server_alarms import BIT_ROT, LOST, PREVIOUS_ROT, STATE, AlarmStore
 from .server_settings import ServerSettings
 
@@ -62,6 +62,15 @@ class LedgerEntry(NamedTuple):
     read: float
 
 
+# The ledger of half a million backups takes some 60 MB.
+_ENTRIES = RowForm(f"{SHA256}qdd", lambda entry: entry, lambda _path, *fields: LedgerEntry(*fields))
+
+
+def ledger_table(entries: Mapping[str, LedgerEntry] | None = None) -> PathTable[LedgerEntry]:
+    """Return a ledger with these entries."""
+    return PathTable(_ENTRIES, entries or {})
+
+
 @dataclasses.dataclass
 class Intents:
     """Moves that were decided, written down before the first of them.
@@ -71,7 +80,7 @@ class Intents:
         aside: folders `old_...` by path of backups that are moved aside.
     """
 
-    place: dict[str, LedgerEntry] = dataclasses.field(default_factory=dict)
+    place: Mapping[str, LedgerEntry] = dataclasses.field(default_factory=dict)
     aside: dict[str, str] = dataclasses.field(default_factory=dict)
 
 
@@ -135,6 +144,10 @@ class Store:
         """
         tier, slash, name = path.partition("/")
         known = bool(slash) and tier in self.tiers
+        try:
+            os.fsencode(name)
+        except UnicodeEncodeError:  # half a surrogate pair: no file is called so
+            return False
         return known and sealed_names.match_stored(name, self.pattern) is not None
 
     def owner(self, path: str) -> str:
@@ -145,7 +158,7 @@ class Store:
         """Return whether a file lies beside a sealed backup and is none itself."""
         return sealed_names.is_beside(path, self.pattern)
 
-    def backups(self) -> dict[str, int]:
+    def backups(self) -> PathTable[int]:
         """Return the bytes of every backup of the copy by path.
 
         Raises:
@@ -153,7 +166,7 @@ class Store:
         """
         return self._list(self.root)
 
-    def incoming_backups(self) -> dict[str, int]:
+    def incoming_backups(self) -> PathTable[int]:
         """Return the bytes of every backup that waits in `incoming`, by path."""
         for tier in self.tiers:
             folder = os.path.join(self.incoming, tier)
@@ -162,9 +175,12 @@ class Store:
                     os.chmod(folder, 0o700)  # whatever mode the client gave it
         return self._list(self.incoming)
 
-    def _list(self, root: str) -> dict[str, int]:
-        found = {}
-        for tier in self.tiers:
+    def _list(
+        self, root: str, found: PathTable[int] | None = None, before: str = ""
+    ) -> PathTable[int]:
+        """Return the bytes of every backup below a folder, by path with `before` in front."""
+        found = PathTable(SIZES) if found is None else found
+        for tier in sorted(self.tiers, key=lambda name: f"{name}/"):
             folder = os.path.join(root, tier)
             try:
                 mode = os.lstat(folder).st_mode
@@ -172,32 +188,40 @@ class Store:
                 continue
             if stat.S_ISLNK(mode):
                 raise OSError(errno.ELOOP, "symbolic link, not followed", folder)
-            with os.scandir(folder) as entries:
-                for entry in entries:
-                    path = f"{tier}/{entry.name}"
-                    status = entry.stat(follow_symlinks=False)
-                    if stat.S_ISREG(status.st_mode) and self.accepts(path):
-                        found[path] = status.st_size
+            descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+            try:
+                for name in sorted(os.listdir(descriptor)):
+                    path = f"{tier}/{name}"
+                    if not self.accepts(path):
+                        continue
+                    with contextlib.suppress(FileNotFoundError):  # moved away meanwhile
+                        status = os.stat(name, dir_fd=descriptor, follow_symlinks=False)
+                        if stat.S_ISREG(status.st_mode):
+                            found.add(before + path, (status.st_size,))
+            finally:
+                os.close(descriptor)
         return found
 
     def previous_versions(self) -> dict[str, list[str]]:
         """Return the backups of each folder `old_...`, as paths relative to it."""
-        found: dict[str, list[str]] = {}
-        for name in sorted(os.listdir(self.root)):
-            folder = os.path.join(self.root, name)
-            if re.fullmatch(r"old_\d{8}_\d{6}", name) and not os.path.islink(folder):
-                found[name] = sorted(self._list(folder))
-        return found
+        return {
+            name: list(self._list(os.path.join(self.root, name))) for name in self.old_folders()
+        }
 
-    def previous_sizes(self) -> dict[str, int]:
+    def old_folders(self) -> list[str]:
+        """Return the folders `old_...` of the copy, in their order."""
+        return [
+            name
+            for name in sorted(os.listdir(self.root))
+            if re.fullmatch(r"old_\d{8}_\d{6}", name)
+            and not os.path.islink(os.path.join(self.root, name))
+        ]
+
+    def previous_sizes(self) -> PathTable[int]:
         """Return the bytes of every previous version, by path with its folder `old_...`."""
-        found = {}
-        for folder, paths in self.previous_versions().items():
-            for path in paths:
-                with contextlib.suppress(FileNotFoundError):
-                    found[f"{folder}/{path}"] = os.lstat(
-                        os.path.join(self.root, folder, path)
-                    ).st_size
+        found: PathTable[int] = PathTable(SIZES)
+        for folder in self.old_folders():
+            self._list(os.path.join(self.root, folder), found, f"{folder}/")
         return found
 
     def room(self) -> int:
@@ -244,29 +268,38 @@ class Store:
         except (OSError, ValueError):
             return "?"
 
-    def ledger(self) -> dict[str, LedgerEntry]:
+    def ledger(self) -> PathTable[LedgerEntry]:
         """Return the ledger: what is known of each backup by path.
 
         A ledger that is lost or damaged raises an alarm, for whatever is found then has to be
         taken as it is.
         """
-        values = self.load("ledger")
-        try:
-            return _entries(values["files"])
-        except (KeyError, TypeError, AttributeError):
-            if values or self.load("last"):
-                self.report_damage("ledger", _("it is missing, although inventories were applied"))
-            return {}
+        values, entries = self._load_entries("ledger", "files")
+        if "files" not in values and (values or self.load("last")):
+            self.report_damage("ledger", _("it is missing, although inventories were applied"))
+        return entries
 
-    def previous_ledger(self) -> dict[str, LedgerEntry]:
+    def previous_ledger(self) -> PathTable[LedgerEntry]:
         """Return what is known of previous versions, by path with its folder `old_...`."""
-        values = self.load("previous")
-        try:
-            return _entries(values["files"])
-        except (KeyError, TypeError, AttributeError):
-            if values:
-                self.report_damage("previous", _("it is not readable"))
-            return {}
+        values, entries = self._load_entries("previous", "files")
+        if values and "files" not in values:
+            self.report_damage("previous", _("it is not readable"))
+        return entries
+
+    def _load_entries(self, name: str, key: str) -> tuple[dict[str, Any], PathTable[LedgerEntry]]:
+        """Return one of the server's files, and the ledger that it holds under a key."""
+        entries: PathTable[LedgerEntry] = ledger_table()
+
+        def take(path: str, entry: Any) -> None:
+            if isinstance(entry, dict):  # an entry was an object in earlier versions
+                entry = LedgerEntry(**entry)
+            sha256, size, arrived, read = entry
+            entries.add(path, (str(sha256), int(size), float(arrived), float(read)))
+
+        values = self.load(name, {(key,): take})
+        if values.get(key) != {}:  # also where the file was found damaged half way
+            return {one: value for one, value in values.items() if one != key}, ledger_table()
+        return values, entries
 
     def save_previous_ledger(self, entries: Mapping[str, LedgerEntry]) -> None:
         """Write what is known of previous versions.
@@ -274,7 +307,7 @@ class Store:
         Raises:
             OSError: it cannot be written.
         """
-        self.save("previous", {"files": dict(entries)})
+        self.save("previous", {"files": entries})
 
     def save_ledger(self, entries: Mapping[str, LedgerEntry]) -> None:
         """Write the ledger.
@@ -282,15 +315,16 @@ class Store:
         Raises:
             OSError: it cannot be written.
         """
-        self.save("ledger", {"files": dict(entries)})
+        self.save("ledger", {"files": entries})
 
     def intents(self) -> Intents | None:
         """Return the moves of a job that did not end; None where there are none."""
-        values = self.load("intents")
+        values, place = self._load_entries("intents", "place")
         if not values:
             return None
         try:
-            place = _entries(values["place"])
+            if "place" not in values:
+                raise KeyError("place")
             return Intents(place, {str(path): str(to) for path, to in values["aside"].items()})
         except (KeyError, TypeError, AttributeError):
             self.report_damage("intents", _("it is not readable"))
@@ -308,15 +342,21 @@ class Store:
         """Forget the moves: they are done, and the ledger knows them."""
         self.delete("intents")
 
-    def load(self, name: str) -> dict[str, Any]:
+    def load(
+        self, name: str, large: Mapping[tuple[str, ...], json_stream.Take] | None = None
+    ) -> dict[str, Any]:
         """Return the content of one of the server's files; empty where there is none.
 
         A damaged file is kept under another name and raises an alarm.
+
+        Args:
+            name: of the file.
+            large: as for `json_stream.load`.
         """
         path = self._path(name)
         try:
-            with open(path, encoding="utf-8") as file:
-                values = json_text.load(file)
+            with json_stream.opened(path) as file:
+                values = json_stream.load(file, large or {})
             if isinstance(values, dict):
                 return values
         except FileNotFoundError:
@@ -324,7 +364,7 @@ class Store:
         except OSError as error:
             self.report_damage(name, reason(error))
             return {}
-        except ValueError:
+        except (ValueError, TypeError, OverflowError):
             pass
         with contextlib.suppress(OSError):
             os.replace(path, f"{path}.damaged")
@@ -341,7 +381,7 @@ class Store:
         Raises:
             OSError: it cannot be written; the old one is as it was.
         """
-        replace_json(self._path(name), values)
+        json_stream.replace(self._path(name), values)
 
     def has(self, name: str) -> bool:
         """Return whether one of the server's files is there."""
@@ -382,14 +422,6 @@ class Store:
         return paths
 
 
-def _entries(values: Mapping[str, Any]) -> dict[str, LedgerEntry]:
-    # An entry was an object in earlier versions.
-    return {
-        path: LedgerEntry(**entry) if isinstance(entry, dict) else LedgerEntry(*entry)
-        for path, entry in values.items()
-    }
-
-
 def _rot_message(paths: list[str]) -> str:
     return _("the content changed in its place: %(files)s", files=names(paths))
 
@@ -424,6 +456,11 @@ def identity_of(root: str) -> str:
             return file.read(200).strip()
     except (OSError, ValueError):
         return ""
+
+
+def is_impossible(error: OSError) -> bool:
+    """Return whether this filesystem can hold no file of that name, whatever another one can."""
+    return error.errno in (errno.ENAMETOOLONG, errno.EINVAL, errno.EILSEQ)
 
 
 def rename_new(source: str, target: str) -> None:

@@ -9,10 +9,13 @@ from __future__ import annotations
 import dataclasses
 import os
 import time
-from collections.abc import Iterator, Mapping
+from array import array
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from itertools import chain
 
 from ..common.messages import _
 from ..inventory import tree_digests
+from ..inventory.path_table import PathTable, only_in
 from .server_alarms import UNREADABLE
 from .server_store import LedgerEntry, Store, names
 
@@ -47,21 +50,23 @@ def reread(store: Store) -> Reread:
         OSError: a tier cannot be read, or the ledger cannot be written.
     """
     ledger, previous, now = store.ledger(), store.previous_ledger(), time.time()
-    held = store.backups()
-    sizes = {**held, **store.previous_sizes()}
-    lost = [path for path in ledger if path not in held]
-    dropped = [path for path in previous if path not in sizes]
+    held, old = store.backups(), store.previous_sizes()
+    ledger.share(held)
+    lost, dropped = list(only_in(ledger, held)), list(only_in(previous, old))
     for path in lost:
         del ledger[path]
     for path in dropped:
         del previous[path]
     # A backup that is back is reported for the last time by the run that notices it.
-    store.change_stored_paths("lost", add=lost, remove=store.stored_paths("lost") & held.keys())
-    found, well = Reread(), []
-    entries = {**ledger, **previous}
-    for path in _to_read(sizes, entries, store.settings.reread_days, now):
+    back = [path for path in store.stored_paths("lost") if path in held]
+    store.change_stored_paths("lost", add=lost, remove=back)
+    # What was rotten and reads well.
+    marked, well = store.stored_paths("rotten") | store.stored_paths("rotten-previous"), []
+    found = Reread()
+    order = _to_read(((held, ledger), (old, previous)), store.settings.reread_days, now)
+    for path, is_old in order:
         whole = os.path.join(store.root, path)
-        known = ledger if path in held else previous
+        sizes, known = (old, previous) if is_old else (held, ledger)
         try:
             _forget_cached(whole)
             digest = tree_digests.sha256(whole)
@@ -71,16 +76,18 @@ def reread(store: Store) -> Reread:
             found.unreadable.append(path)
             continue
         found.read += 1
-        if path not in entries:
+        entry = known.get(path)
+        if entry is None:
             # Nobody knows when a previous version arrived that the ledger lacks.
-            known[path] = LedgerEntry(digest, sizes[path], now if path in held else 0.0, now)
-        elif entries[path].sha256 == digest:
-            known[path] = entries[path]._replace(read=now)
-            well.append(path)
-        elif path in held:
-            found.rotten.append(path)
-        else:
+            known[path] = LedgerEntry(digest, sizes[path], 0.0 if is_old else now, now)
+        elif entry.sha256 == digest:
+            known[path] = entry._replace(read=now)
+            if path in marked:
+                well.append(path)
+        elif is_old:
             found.rotten_previous.append(path)
+        else:
+            found.rotten.append(path)
     # A rotten file stays marked until it reads well again, or is replaced or dropped.
     store.change_stored_paths("rotten", add=found.rotten, remove=[*well, *lost])
     store.change_stored_paths(
@@ -92,30 +99,41 @@ def reread(store: Store) -> Reread:
     )
     store.save_ledger(ledger)
     store.save_previous_ledger(previous)
-    found.oldest = min(
-        (entry.read for entry in [*ledger.values(), *previous.values()]), default=None
-    )
+    found.oldest = min(chain(_read_times(ledger), _read_times(previous)), default=None)
     return found
 
 
+def _read_times(entries: PathTable[LedgerEntry]) -> Iterable[float]:
+    return (entry.read for entry in entries.values())
+
+
 def _to_read(
-    sizes: Mapping[str, int], entries: Mapping[str, LedgerEntry], days: float, now: float
-) -> Iterator[str]:
-    """Yield the files to read now, those not read for longest first."""
+    groups: Sequence[tuple[PathTable[int], PathTable[LedgerEntry]]], days: float, now: float
+) -> Iterator[tuple[str, int]]:
+    """Yield the files to read now, those not read for longest first, and the number of their group.
 
-    def last_read(path: str) -> float:
-        # A time in the future is that of a clock that was wrong.
-        read = entries[path].read if path in entries else 0.0
-        return read if read <= now else 0.0
-
-    share = sum(sizes.values()) / max(1, days)
-    for path in sorted(sizes, key=last_read):
-        moment = last_read(path)
+    Args:
+        groups: bytes by path of files, and what is known of them.
+        days: within which each is read.
+        now: seconds since 1970.
+    """
+    moments = array("d")
+    for sizes, entries in groups:
+        for path in sizes:
+            entry = entries.get(path)
+            # A time in the future is that of a clock that was wrong.
+            moments.append(entry.read if entry and entry.read <= now else 0.0)
+    share = sum(sum(sizes.values()) for sizes, _entries in groups) / max(1, days)
+    first = len(groups[0][0])
+    for at in sorted(range(len(moments)), key=moments.__getitem__):
+        moment = moments[at]
         if share <= 0 and now - moment < days * 86400:
             return
+        group = int(at >= first)
+        path = groups[group][0].path_at(at - group * first)
         if moment:  # the first reading comes beside the day's share
-            share -= sizes[path]
-        yield path
+            share -= groups[group][0].value_at(at - group * first)
+        yield path, group
 
 
 def _forget_cached(path: str) -> None:
@@ -142,9 +160,13 @@ def compare_with_ledger(
     Returns:
         The rotten ones.
     """
-    known = {path: digest for path, digest in digests.items() if path in before}
-    suspects = {path for path, digest in known.items() if digest != before[path].sha256}
-    well = store.stored_paths("rotten") & (known.keys() - suspects)
+    suspects = set()
+    for path, digest in digests.items():
+        entry = before.get(path)
+        if entry is not None and digest != entry.sha256:
+            suspects.add(path)
+    read = (path for path in store.stored_paths("rotten") if path in digests and path in before)
+    well = {path for path in read if path not in suspects}
     if not suspects and not well:
         return []
     ledger = store.ledger()

@@ -1,0 +1,60 @@
+"""Peaks of memory of a sync, a verification and the server's job with 500,000 backups."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator
+
+from bench import offsite_lab
+from bench.offsite_lab import Lab
+
+FILES = 500_000
+AIM = 200
+TITLE = f"memory of every process of both sides with {FILES} small backups, both sides in memory"
+COLLECTION = "a first and an unchanged sync, two verifications, the server's job twice"
+REFERENCE = "rsync --archive over the same sshd"
+NOTE = ""
+ROUNDS = 1
+
+
+@contextlib.contextmanager
+def prepared(bed: object) -> Iterator[Lab]:
+    """Make a lab in which nothing was sent yet."""
+    with offsite_lab.in_memory(), offsite_lab.lab(0, 0) as found:
+        found.fill(FILES, 200, minutes=1)
+        found.note_memory()
+        yield found
+
+
+def collection(lab: Lab) -> dict[str, int]:
+    """Run everything; the note names the peak of each process beside the aim."""
+    global NOTE
+    peaks = work(lab)
+    worst = max(peak for _step, peak in peaks)
+    NOTE = f"peaks in MB, the aim is below {AIM}, the worst {worst}: " + ", ".join(
+        f"{step} {peak}" for step, peak in peaks
+    )
+    return offsite_lab.held(lab.copy)
+
+
+def work(lab: Lab) -> list[tuple[str, int]]:
+    """Return the peak of memory, in MB, of each process of each step."""
+    steps = [
+        ("first sync", lambda: lab.plain_command("sync-backups-offsite")),
+        ("unchanged sync", lambda: lab.plain_command("sync-backups-offsite")),
+        ("first verification", lambda: lab.plain_command("verify-offsite-backups")),
+        ("verification", lambda: lab.plain_command("verify-offsite-backups")),
+        ("first job", lab.keep),
+        ("job", lab.keep),
+    ]
+    found = []
+    for name, step in steps:
+        step()
+        found += [(f"{name}: {process}", peak) for process, peak in lab.peaks()]
+    return found
+
+
+def reference(lab: Lab) -> dict[str, int]:
+    """Run the plan's rsync."""
+    lab.rsync()
+    return offsite_lab.held(lab.plain)

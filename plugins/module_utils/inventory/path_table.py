@@ -1,0 +1,494 @@
+# -*- coding: utf-8 -*-
+# Copyright (c) 2026, chefwell.resilience contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Tables of many paths: a mapping that takes about a hundred bytes a path, not a thousand.
+
+Paths stand one after the other in one sorted block, and each field of the values in one array. A
+table reads like a dict, in order of the paths. Two tables are compared as fast as two sorted lists
+are merged: a lookup begins where the last one ended.
+"""
+
+from __future__ import annotations
+
+import bisect
+from array import array
+from collections.abc import Callable, Iterable, Iterator, Mapping, MutableMapping, Sequence
+from itertools import chain, zip_longest
+from typing import Any, Generic, TypeVar, cast
+
+V = TypeVar("V")
+# A field that is a SHA-256, hexadecimal; all others are type codes of `array`.
+SHA256 = "h"
+_DIGEST_BYTES = 32
+_PART_BYTES = _DIGEST_BYTES << 14
+# Rows out of order are kept apart up to this number, or an eighth of the table.
+_MOST_LATE = 4096
+
+
+class DigestColumn:
+    """SHA-256 digests, 32 bytes each; one that is not known is an empty text."""
+
+    def __init__(self, content: bytes | bytearray = b"") -> None:
+        self.content = bytearray(content)
+
+    def __len__(self) -> int:
+        return len(self.content) // _DIGEST_BYTES
+
+    def append(self, digest: str) -> None:
+        """Add a digest.
+
+        Raises:
+            ValueError: it is none.
+        """
+        self.content += _packed(digest)
+
+    def __getitem__(self, at: Any) -> Any:
+        if isinstance(at, slice):
+            begin, end = (at.start or 0) * _DIGEST_BYTES, at.stop
+            whole = self.content[begin : None if end is None else end * _DIGEST_BYTES]
+            return DigestColumn(whole)
+        part = self.content[at * _DIGEST_BYTES : (at + 1) * _DIGEST_BYTES]
+        return part.hex() if any(part) else ""
+
+    def __setitem__(self, at: int, digest: str) -> None:
+        self.content[at * _DIGEST_BYTES : (at + 1) * _DIGEST_BYTES] = _packed(digest)
+
+    def __iter__(self) -> Iterator[str]:
+        for begin in range(0, len(self.content), _PART_BYTES):
+            block = bytes(self.content[begin : begin + _PART_BYTES])
+            for at in range(0, len(block), _DIGEST_BYTES):
+                part = block[at : at + _DIGEST_BYTES]
+                yield part.hex() if any(part) else ""
+
+    def extend(self, other: DigestColumn) -> None:
+        """Add the digests of another column."""
+        self.content += other.content
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, DigestColumn) and self.content == other.content
+
+    __hash__ = None  # type: ignore[assignment]
+
+
+def _packed(digest: str) -> bytes:
+    if not digest:
+        return bytes(_DIGEST_BYTES)
+    packed = bytes.fromhex(digest)
+    if len(packed) != _DIGEST_BYTES:
+        raise ValueError(digest[:100])
+    return packed
+
+
+class RowForm(Generic[V]):
+    """How the values of a table are kept.
+
+    Args:
+        codes: a letter for each field: `SHA256`, or a type code of `array`.
+        fields: returns the fields of a value.
+        value: returns the value of a path and its fields.
+    """
+
+    def __init__(
+        self, codes: str, fields: Callable[[V], Iterable[Any]], value: Callable[..., V]
+    ) -> None:
+        self.codes, self.fields, self.value = codes, fields, value
+
+    def columns(self) -> list[Any]:
+        """Return empty columns."""
+        return [DigestColumn() if code == SHA256 else array(code) for code in self.codes]
+
+
+def encoded(path: str) -> bytes:
+    """Return a path as bytes that sort as the paths do, whatever is in it."""
+    return path.encode("utf-8", "surrogatepass")
+
+
+class _Paths:
+    """Paths, sorted, in one block of memory."""
+
+    def __init__(self) -> None:
+        self.block = bytearray()
+        self.ends = array("Q")
+        self.hint = 0
+
+    def __len__(self) -> int:
+        return len(self.ends)
+
+    def __getitem__(self, at: int) -> bytearray:
+        return self.block[self.ends[at - 1] if at else 0 : self.ends[at]]
+
+    def append(self, path: bytes) -> None:
+        """Add a path that is behind all others."""
+        self.block += path
+        self.ends.append(len(self.block))
+
+    def copy(self) -> _Paths:
+        """Return a copy that may be changed."""
+        copied = _Paths()
+        copied.block, copied.ends = self.block[:], self.ends[:]
+        return copied
+
+    def place(self, path: bytes) -> tuple[int, bool]:
+        """Return where a path is, or belongs, and whether it is there."""
+        at, count = self.hint, len(self.ends)
+        seen = bytes(self[at]) if at < count else None
+        if seen == path:
+            self.hint = at + 1
+            return at, True
+        before = bytes(self[at - 1]) if at else None
+        if before == path:
+            return at - 1, True
+        if (seen is None or seen > path) and (before is None or before < path):
+            return at, False
+        at = bisect.bisect_left(cast("Any", self), path)
+        found = at < count and self[at] == path
+        self.hint = at + found
+        return at, found
+
+    def __iter__(self) -> Iterator[str]:
+        begin, block = 0, self.block
+        for end in self.ends:
+            yield block[begin:end].decode("utf-8", "surrogatepass")
+            begin = end
+
+
+class PathTable(MutableMapping[str, V]):
+    """A mapping from paths to values, sorted by path.
+
+    Adding paths in their order is fastest. While one iterates over it, only values of known paths
+    may be changed.
+
+    Args:
+        form: of the values.
+        items: the first paths and values.
+    """
+
+    def __init__(
+        self, form: RowForm[V], items: Iterable[tuple[str, V]] | Mapping[str, V] = ()
+    ) -> None:
+        self._form = form
+        self._paths = _Paths()
+        # Whether another table has the same memory, which is copied before it is changed.
+        self._shares_paths = self._shares_columns = False
+        self._columns: list[Any] = form.columns()
+        self._late: dict[bytes, V] = {}
+        self._gone: set[int] = set()
+        self._last = b""
+        for path, value in items.items() if isinstance(items, Mapping) else items:
+            self[path] = value
+
+    def add(self, path: str, fields: Iterable[Any]) -> None:
+        """Add a path by the fields of its value.
+
+        Raises:
+            ValueError, OverflowError, TypeError: a field does not fit; nothing was added.
+        """
+        key = encoded(path)
+        if self._shares_columns:
+            self._columns = [column[:] for column in self._columns]
+            self._shares_columns = False
+        if key > self._last or not self._paths:
+            if self._shares_paths:
+                self._paths, self._shares_paths = self._paths.copy(), False
+            count = len(self._paths)
+            try:
+                for column, field in zip(self._columns, fields):
+                    column.append(field)
+            except BaseException:
+                self._columns = [column[:count] for column in self._columns]
+                raise
+            self._paths.append(key)
+            self._last = key
+            return
+        at, found = self._paths.place(key)
+        if found:
+            for column, field in zip(self._columns, fields):
+                column[at] = field
+            self._gone.discard(at)
+            return
+        probe = self._form.columns()
+        for column, field in zip(probe, fields):
+            column.append(field)
+        self._late[key] = self._form.value(path, *(column[0] for column in probe))
+        if len(self._late) > max(_MOST_LATE, len(self._paths) >> 3):
+            self._merge()
+
+    def __setitem__(self, path: str, value: V) -> None:
+        self.add(path, self._form.fields(value))
+
+    def _find(self, path: str) -> int:
+        """Return the row of a path; below 0 where it has none."""
+        at, found = self._paths.place(encoded(path))
+        return at if found and at not in self._gone else -1
+
+    def __getitem__(self, path: str) -> V:
+        at = self._find(path)
+        if at >= 0:
+            return self._form.value(path, *(column[at] for column in self._columns))
+        if self._late:
+            return self._late[encoded(path)]
+        raise KeyError(path)
+
+    def get(self, path: str, default: Any = None) -> Any:
+        """Return the value of a path, or the default."""
+        at = self._find(path)
+        if at >= 0:
+            return self._form.value(path, *(column[at] for column in self._columns))
+        return self._late.get(encoded(path), default) if self._late else default
+
+    def __contains__(self, path: object) -> bool:
+        if not isinstance(path, str):
+            return False
+        return self._find(path) >= 0 or bool(self._late) and encoded(path) in self._late
+
+    def __delitem__(self, path: str) -> None:
+        at = self._find(path)
+        if at >= 0:
+            self._gone.add(at)
+        else:
+            del self._late[encoded(path)]
+
+    def __len__(self) -> int:
+        return len(self._paths) - len(self._gone) + len(self._late)
+
+    def __iter__(self) -> Iterator[str]:
+        self._merge()
+        return iter(self._paths)
+
+    def items(self) -> Any:
+        """Return all paths with their values, in order, as an iterator."""
+        self._merge()
+        value = self._form.value
+        for path, *fields in zip(self._paths, *self._columns):
+            yield path, value(path, *fields)
+
+    def values(self) -> Any:
+        """Return all values in the order of their paths, as an iterator."""
+        return (value for _path, value in self.items())
+
+    @property
+    def field_count(self) -> int:
+        """How many fields a value has."""
+        return len(self._columns)
+
+    def column(self, number: int) -> Any:
+        """Return one field of all values, in the order of the paths; not to be changed."""
+        self._merge()
+        return self._columns[number]
+
+    def path_at(self, at: int) -> str:
+        """Return the path of a row, counted from 0."""
+        self._merge()
+        return self._paths[at].decode("utf-8", "surrogatepass")
+
+    def value_at(self, at: int) -> V:
+        """Return the value of a row, counted from 0."""
+        return self._form.value(self.path_at(at), *(column[at] for column in self._columns))
+
+    def rows_of(self, folder: str) -> range:
+        """Return the rows whose paths begin with a folder."""
+        self._merge()
+        first = bisect.bisect_left(cast("Any", self._paths), encoded(f"{folder}/"))
+        # `0` follows `/`.
+        return range(first, bisect.bisect_left(cast("Any", self._paths), encoded(f"{folder}0")))
+
+    def view(self, form: RowForm[Any], *numbers: int) -> PathTable[Any]:
+        """Return a table of some of the fields; it takes no memory while neither is changed."""
+        self._merge()
+        return self._with(form, [self._columns[number] for number in numbers])
+
+    def extended(self, form: RowForm[Any], column: Any) -> PathTable[Any]:
+        """Return a table with one more field at the end; as `view` otherwise."""
+        self._merge()
+        return self._with(form, [*self._columns, column])
+
+    @classmethod
+    def sorted_from(
+        cls, form: RowForm[V], rows: Iterable[tuple[str, tuple[Any, ...]]]
+    ) -> PathTable[V]:
+        """Return a table of paths and fields in any order; of one path, the last row counts."""
+        made: PathTable[V] = cls(form)
+        block, last, is_sorted = made._paths, b"", True
+        for path, fields in rows:
+            key = encoded(path)
+            is_sorted = is_sorted and (key > last or not last)
+            for column, field in zip(made._columns, fields):
+                column.append(field)
+            block.append(key)
+            last = key
+        made._last = last
+        if is_sorted:
+            return made
+        order = sorted(range(len(block)), key=lambda at: bytes(block[at]))
+        result: PathTable[V] = cls(form)
+        for at, after in zip_longest(order, order[1:]):
+            key = bytes(block[at])
+            if after is None or block[after] != key:
+                result._paths.append(key)
+                for column, source in zip(result._columns, made._columns):
+                    column.append(source[at])
+                result._last = key
+        return result
+
+    def _with(self, form: RowForm[Any], columns: list[Any]) -> PathTable[Any]:
+        made: PathTable[Any] = PathTable(form)
+        made._paths, made._columns, made._last = self._paths, columns, self._last
+        made._shares_paths = self._shares_paths = True
+        made._shares_columns = self._shares_columns = True
+        return made
+
+    def share(self, other: PathTable[Any]) -> None:
+        """Use the memory of another table for the paths, if they are the same."""
+        self._merge()
+        other._merge()
+        mine, theirs = self._paths, other._paths
+        if mine is not theirs and mine.ends == theirs.ends and mine.block == theirs.block:
+            self._paths = theirs
+            self._shares_paths = other._shares_paths = True
+
+    def share_fields(self, other: PathTable[Any], count: int) -> bool:
+        """Use the memory of another table for the first fields, if both have the same in all rows.
+
+        Args:
+            other: the other table.
+            count: how many fields.
+        """
+        if not self.same_paths(other):
+            return False
+        if any(mine != theirs for mine, theirs in zip(self._columns[:count], other._columns)):
+            return False
+        self._columns[:count] = other._columns[:count]
+        self._shares_columns = other._shares_columns = True
+        return True
+
+    def same_paths(self, other: PathTable[Any]) -> bool:
+        """Return whether both tables have the same paths."""
+        self.share(other)
+        return self._paths is other._paths
+
+    def __eq__(self, other: object) -> bool:
+        if isinstance(other, PathTable) and other._form.codes == self._form.codes:
+            return self.same_paths(other) and self._columns == other._columns
+        if not isinstance(other, Mapping):
+            return NotImplemented
+        return len(self) == len(other) and all(
+            path in other and other[path] == value for path, value in self.items()
+        )
+
+    __hash__ = None  # type: ignore[assignment]
+
+    def __repr__(self) -> str:
+        return f"PathTable({dict(self.items())!r})"
+
+    def _merge(self) -> None:
+        """Give the rows that came late their places, and drop those that are gone."""
+        if not (self._late or self._gone):
+            return
+        late = sorted(self._late.items())
+        # Where rows are put in before (a value) or left out (None).
+        changes: list[tuple[int, int, tuple[bytes, V] | None]] = [
+            (self._paths.place(key)[0], 0, (key, value)) for key, value in late
+        ]
+        changes += [(at, 1, None) for at in self._gone]
+        changes.sort(key=lambda change: change[:2])
+        old, old_columns = self._paths, self._columns
+        self._paths, self._columns = _Paths(), self._form.columns()
+        self._late, self._gone = {}, set()
+        self._shares_paths = self._shares_columns = False
+        begin = 0
+        for at, _order, row in chain(changes, [(len(old), 0, None)]):
+            self._copy_rows(old, old_columns, begin, at)
+            begin = at
+            if row is not None:
+                key, value = row
+                self._paths.append(key)
+                for column, field in zip(self._columns, self._form.fields(value)):
+                    column.append(field)
+            elif at < len(old):
+                begin = at + 1
+        self._last = bytes(self._paths[len(self._paths) - 1]) if self._paths else b""
+
+    def _copy_rows(self, old: _Paths, old_columns: list[Any], begin: int, end: int) -> None:
+        if begin >= end:
+            return
+        first = old.ends[begin - 1] if begin else 0
+        moved = len(self._paths.block) - first
+        self._paths.block += old.block[first : old.ends[end - 1]]
+        part = old.ends[begin:end]
+        self._paths.ends.extend(array("Q", [one + moved for one in part]) if moved else part)
+        for column, source in zip(self._columns, old_columns):
+            column.extend(source[begin:end])
+
+
+def only_in(table: Mapping[str, Any], other: Mapping[str, Any]) -> Iterator[str]:
+    """Yield the paths of one mapping that another one lacks."""
+    if isinstance(table, PathTable) and isinstance(other, PathTable) and table.same_paths(other):
+        return
+    for path in table:
+        if path not in other:
+            yield path
+
+
+SIZES: RowForm[int] = RowForm("q", lambda size: (size,), lambda _path, size: cast("int", size))
+# Size, and time of change in nanoseconds.
+STATES: RowForm[tuple[int, int]] = RowForm(
+    "qq", lambda state: state, lambda _path, size, mtime: (size, mtime)
+)
+# Size, time of change, inode, and time of the inode's change.
+IDENTITIES: RowForm[tuple[int, int, int, int]] = RowForm(
+    "qqQq", lambda identity: identity, lambda _path, *fields: cast("Any", fields)
+)
+
+
+_NOTHING: RowForm[None] = RowForm("", lambda _value: (), lambda _path: None)
+
+
+class PathList(Sequence[str]):
+    """Paths in their order, each once; made of paths in any order."""
+
+    def __init__(self, paths: Iterable[str] = ()) -> None:
+        if isinstance(paths, PathTable):
+            self.table: PathTable[None] = paths.view(_NOTHING)
+            return
+        self.table = PathTable(_NOTHING)
+        self.update(paths)
+
+    def add(self, path: str) -> None:
+        """Add a path."""
+        self.table.add(path, ())
+
+    def update(self, paths: Iterable[str]) -> None:
+        """Add several paths."""
+        for path in paths:
+            self.table.add(path, ())
+
+    def __len__(self) -> int:
+        return len(self.table)
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self.table)
+
+    def __contains__(self, path: object) -> bool:
+        return path in self.table
+
+    def __getitem__(self, at: Any) -> Any:
+        if isinstance(at, slice):
+            return [self.table.path_at(one) for one in range(*at.indices(len(self)))]
+        return self.table.path_at(range(len(self))[at])
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, (list, tuple, PathList)):
+            return NotImplemented
+        return len(self) == len(other) and all(one == two for one, two in zip(self, other))
+
+    __hash__ = None  # type: ignore[assignment]
+
+    def __repr__(self) -> str:
+        return f"PathList({list(self)!r})"
+
+
+# A SHA-256 by path.
+DIGESTS: RowForm[str] = RowForm(
+    SHA256, lambda digest: (digest,), lambda _path, digest: cast("str", digest)
+)

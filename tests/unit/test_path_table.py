@@ -1,0 +1,102 @@
+"""A table of paths reads and changes like a dict, in order; memory is shared unseen."""
+
+from __future__ import annotations
+
+import random
+
+import pytest
+from ansible_collections.chefwell.resilience.plugins.module_utils.inventory import path_table
+from ansible_collections.chefwell.resilience.plugins.module_utils.inventory.path_table import (
+    DIGESTS,
+    SIZES,
+    STATES,
+    PathList,
+    PathTable,
+    only_in,
+)
+
+# Half a surrogate pair stands for a byte that is not UTF-8; it sorts before what is beyond it.
+PIECES = ["a", "daily/", "/", "\udcff", "\U0001f600", "é", "0", "\n"]
+
+
+def random_path(rng: random.Random) -> str:
+    return rng.choice(PIECES) * rng.randrange(3) + str(rng.randrange(50))
+
+
+@pytest.mark.parametrize("most_late", [1, 4, 4096])
+def test_it_does_what_a_dict_does(most_late: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(path_table, "_MOST_LATE", most_late)
+    rng = random.Random(most_late)
+    for _round in range(60):
+        table: PathTable[tuple[int, int]] = PathTable(STATES)
+        expected: dict[str, tuple[int, int]] = {}
+        for _step in range(rng.randrange(150)):
+            path, value = random_path(rng), (rng.randrange(9), rng.randrange(9))
+            action = rng.random()
+            if action < 0.6:
+                table[path] = expected[path] = value
+            elif action < 0.8:
+                assert (path in table) == (path in expected)
+                assert table.pop(path, None) == expected.pop(path, None)
+            elif action < 0.9:
+                assert list(table.items()) == sorted(expected.items())
+            else:
+                assert table.get(path) == expected.get(path)
+            assert len(table) == len(expected)
+        assert table == expected and list(table) == sorted(expected)
+        rows = [(path, value) for path, value in expected.items()]
+        rng.shuffle(rows)
+        assert PathTable.sorted_from(STATES, rows + rows[:5]) == table
+
+
+def test_a_view_shares_memory_and_sees_no_later_change() -> None:
+    table: PathTable[tuple[int, int]] = PathTable(STATES, {"a": (1, 2), "c": (3, 4)})
+    for change in ("a", "b", "d"):
+        view = table.view(SIZES, 0)
+        before = dict(view.items())
+        table[change] = (9, 9)
+        assert dict(view.items()) == before and table[change] == (9, 9)
+        view["0"] = 5
+        assert "0" not in table
+    del table["a"]
+    assert list(table) == ["b", "c", "d"]
+
+
+def test_the_same_paths_are_in_memory_once() -> None:
+    names = [f"daily/{number:04d}" for number in range(100)]
+    one, two = PathTable(SIZES, dict.fromkeys(names, 1)), PathTable(SIZES, dict.fromkeys(names, 2))
+    assert one.same_paths(two) and one != two and list(only_in(one, two)) == []
+    two["daily/0100"] = 3
+    assert not one.same_paths(two) and list(only_in(two, one)) == ["daily/0100"]
+    assert list(one) == names and one["daily/0099"] == 1
+
+
+def test_rows_of_a_folder() -> None:
+    table: PathTable[int] = PathTable(SIZES, {"a-/x": 1, "a/x": 2, "a/y": 3, "a0/x": 4, "b/x": 5})
+    assert [table.path_at(row) for row in table.rows_of("a")] == ["a/x", "a/y"]
+    assert list(table.rows_of("c")) == []
+
+
+@pytest.mark.parametrize("digest", ["x", "ab", "a" * 63 + "g", "a" * 66])
+def test_what_does_not_fit_is_refused_and_changes_nothing(digest: str) -> None:
+    table: PathTable[str] = PathTable(DIGESTS, {"b": "b" * 64})
+    for path in ("a", "b", "c"):
+        with pytest.raises(ValueError):
+            table[path] = digest
+    assert dict(table.items()) == {"b": "b" * 64}
+    sizes: PathTable[int] = PathTable(SIZES)
+    with pytest.raises(OverflowError):
+        sizes["a"] = 1 << 63
+    assert len(sizes) == 0
+
+
+def test_a_digest_that_is_not_known_is_empty() -> None:
+    table: PathTable[str] = PathTable(DIGESTS, {"a": "", "b": "b" * 64})
+    assert list(table.values()) == ["", "b" * 64] and table["a"] == ""
+
+
+def test_a_list_of_paths_is_in_order_each_once() -> None:
+    paths = PathList(["b", "a", "b"])
+    paths.add("aa")
+    assert paths == ["a", "aa", "b"] and paths[0] == "a" and paths[1:] == ["aa", "b"]
+    assert paths[-1] == "b" and "aa" in paths and "c" not in paths and len(paths) == 3
