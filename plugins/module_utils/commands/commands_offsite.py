@@ -153,7 +153,8 @@ def _lines(settings: OffsiteSettings, result: SyncResult) -> Iterator[str]:
         + (f" last_link={result.last_link}" if result.last_link else "")
     )
     moment = now()
-    yield f"{result.time} {tr.gettext('start')}"
+    start = tr.gettext("start")
+    yield f"{result.time} {start}"
     for line in chain(lines, (ending, counts)):
         yield f"{moment} {line}"
 
