@@ -342,9 +342,9 @@ class PathTable(MutableMapping[str, V]):
         """Use the memory of another table for the paths, if they are the same."""
         self._merge()
         other._merge()
-        mine, theirs = self._paths, other._paths
-        if mine is not theirs and mine.ends == theirs.ends and mine.block == theirs.block:
-            self._paths = theirs
+        here, there = self._paths, other._paths
+        if here is not there and here.ends == there.ends and here.block == there.block:
+            self._paths = there
             self._shares_paths = other._shares_paths = True
 
     def share_fields(self, other: PathTable[Any], count: int) -> bool:
@@ -356,7 +356,7 @@ class PathTable(MutableMapping[str, V]):
         """
         if not self.same_paths(other):
             return False
-        if any(mine != theirs for mine, theirs in zip(self._columns[:count], other._columns)):
+        if any(here != there for here, there in zip(self._columns[:count], other._columns)):
             return False
         self._columns[:count] = other._columns[:count]
         self._shares_columns = other._shares_columns = True

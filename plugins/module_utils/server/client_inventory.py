@@ -88,10 +88,10 @@ def read(stream: IO[str], store: Store) -> ClientInventory:
         ResilienceError: it is not an inventory.
         ValueError: it is no JSON.
     """
-    return _read(stream, store, ())
+    return _read_at(stream, store, ())
 
 
-def _read(stream: IO[str], store: Store, keys: tuple[str, ...]) -> ClientInventory:
+def _read_at(stream: IO[str], store: Store, keys: tuple[str, ...]) -> ClientInventory:
     """Return the inventory in a JSON value, to which these keys lead."""
     reader = _Reader(store)
     problem: list[ResilienceError] = []
@@ -229,7 +229,7 @@ def listed_of(store: Store, waiting: RefusedInventory) -> ClientInventory:
     path = os.path.join(_folder(store), f"{waiting.id}.json")
     try:
         with json_stream.opened(path) as file:
-            return _read(file, store, ("inventory",))
+            return _read_at(file, store, ("inventory",))
     except ValueError as error:
         raise ResilienceError(
             "the refused inventory is damaged",
