@@ -12,6 +12,7 @@ from ansible_collections.chefwell.resilience.plugins.module_utils.inventory.path
     STATES,
     PathList,
     PathTable,
+    TableBuilder,
     only_in,
 )
 
@@ -100,3 +101,18 @@ def test_a_list_of_paths_is_in_order_each_once() -> None:
     paths.add("aa")
     assert paths == ["a", "aa", "b"] and paths[0] == "a" and paths[1:] == ["aa", "b"]
     assert paths[-1] == "b" and "aa" in paths and "c" not in paths and len(paths) == 3
+
+
+@pytest.mark.parametrize(
+    "paths", [["a", "b", "c"], ["a", "b"], ["a", "b", "c", "d"], ["a", "x"], ["b"], ["c", "a"], []]
+)
+def test_a_table_that_is_built_like_another_one(paths: list[str]) -> None:
+    like: PathTable[int] = PathTable(SIZES, {"a": 1, "b": 2, "c": 3})
+    rows = TableBuilder(SIZES, like)
+    for number, path in enumerate(paths):
+        rows.add(path, (number,))
+    table = rows.table()
+    expected = {path: number for number, path in enumerate(paths)}
+    assert table == expected and list(table) == sorted(paths)
+    table["aa"] = 9
+    assert dict(like.items()) == {"a": 1, "b": 2, "c": 3} and table["aa"] == 9

@@ -22,7 +22,7 @@ from .mask import mask
 
 # Called with the key and the value of each member of an object.
 Take = Callable[[str, Any], object]
-_PART = 1 << 20
+_PART = 1 << 18
 # A single value longer than this is in no file of this collection.
 _MOST_VALUE = 64 << 20
 _PART_MEMBERS = 4000

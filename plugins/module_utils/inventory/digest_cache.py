@@ -21,7 +21,16 @@ from typing import Any, NamedTuple
 from ..common import json_stream
 from ..common.messages import _
 from ..common.system_errors import reason
-from .path_table import DIGESTS, IDENTITIES, SHA256, PathList, PathTable, RowForm, only_in
+from .path_table import (
+    DIGESTS,
+    IDENTITIES,
+    SHA256,
+    PathList,
+    PathTable,
+    RowForm,
+    TableBuilder,
+    only_in,
+)
 
 # Size, mtime in nanoseconds, inode, ctime in nanoseconds.
 Identity = tuple[int, int, int, int]
@@ -156,6 +165,8 @@ def _due(
         read = array(
             "d", (one if one <= now else 0.0 for one in (known[path].read for path in same))
         )
+    if not read or now - min(read) < min(86400 / 2, full_days * 86400):
+        return
     share = sum(files.column(0)) / max(1.0, full_days)
     for at in sorted(range(len(read)), key=read.__getitem__) if read else ():
         overdue = now - read[at] >= full_days * 86400
@@ -172,22 +183,27 @@ class DigestCache:
     """The digests of one side of one destination, in one file.
 
     A file that is lost or damaged is an empty one: everything is read again.
+
+    Args:
+        path: the file.
+        like: a table of the files as they are, whose memory is used as far as it can be.
     """
 
-    def __init__(self, path: str) -> None:
+    def __init__(self, path: str, like: Mapping[str, object] | None = None) -> None:
         self.path = path
-        self.entries: PathTable[Known] = PathTable(_KNOWN)
         self.changed = False
+        rows = TableBuilder(_KNOWN, like if isinstance(like, PathTable) else None)
 
         def take(name: str, values: Any) -> None:
             size, mtime, inode, ctime, digest, read = values
             fields = (int(size), int(mtime), int(inode), int(ctime), str(digest), float(read))
-            self.entries.add(name, fields)
+            rows.add(name, fields)
 
         try:
             with json_stream.opened(path) as file:
                 if json_stream.load(file, {(): take}) != {}:
                     raise ValueError("not an object")
+            self.entries = rows.table()
         except (OSError, ValueError, TypeError, AttributeError, OverflowError):
             self.entries = PathTable(_KNOWN)
 

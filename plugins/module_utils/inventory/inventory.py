@@ -27,7 +27,7 @@ from ..common.messages import _, join
 from ..common.system_errors import reason
 from . import open_files
 from .backup_names import PATTERN, compiled, match_name, taken_at
-from .path_table import DIGESTS, IDENTITIES, SHA256, SIZES, STATES, PathTable, RowForm
+from .path_table import DIGESTS, IDENTITIES, SHA256, SIZES, STATES, PathTable, RowForm, TableBuilder
 
 TIERS = ("daily", "weekly", "monthly")
 # A file that changed more recently than this is checked for processes that still write it.
@@ -406,7 +406,7 @@ def scan(
             remedy=_("name the folder that holds the tiers"),
         )
     found = Inventory(root, [], tuple(tiers))
-    table: PathTable[BackupFile] = PathTable(_FILES)
+    rows = TableBuilder(_FILES, known if isinstance(known, PathTable) else None)
     for tier in sorted(tiers, key=lambda name: f"{name}/"):
         try:
             descriptor = os.open(
@@ -416,11 +416,12 @@ def scan(
             found.problems.append(reading_problem(tier, error))
             continue
         try:
-            _scan_tier(found, table, tier, descriptor, expression)
+            _scan_tier(found, rows, tier, descriptor, expression)
         except OSError as error:
             found.problems.append(reading_problem(tier, error))
         finally:
             os.close(descriptor)
+    table = rows.table()
     _set_aside_unfinished(found, table, known or {})
     files = BackupFiles(table)
     return dataclasses.replace(found, files=files, identities=files.identities)
@@ -428,7 +429,7 @@ def scan(
 
 def _scan_tier(
     found: Inventory,
-    table: PathTable[BackupFile],
+    rows: TableBuilder[BackupFile],
     tier: str,
     descriptor: int,
     expression: re.Pattern[str],
@@ -452,7 +453,7 @@ def _scan_tier(
             found.ignored.append(readable(path))
         else:
             taken = moment_number(taken_at(match))
-            table.add(
+            rows.add(
                 path,
                 (
                     seen.st_size,

@@ -308,28 +308,10 @@ class PathTable(MutableMapping[str, V]):
         cls, form: RowForm[V], rows: Iterable[tuple[str, tuple[Any, ...]]]
     ) -> PathTable[V]:
         """Return a table of paths and fields in any order; of one path, the last row counts."""
-        made: PathTable[V] = cls(form)
-        block, last, is_sorted = made._paths, b"", True
+        builder = TableBuilder(form)
         for path, fields in rows:
-            key = encoded(path)
-            is_sorted = is_sorted and (key > last or not last)
-            for column, field in zip(made._columns, fields):
-                column.append(field)
-            block.append(key)
-            last = key
-        made._last = last
-        if is_sorted:
-            return made
-        order = sorted(range(len(block)), key=lambda at: bytes(block[at]))
-        result: PathTable[V] = cls(form)
-        for at, after in zip_longest(order, order[1:]):
-            key = bytes(block[at])
-            if after is None or block[after] != key:
-                result._paths.append(key)
-                for column, source in zip(result._columns, made._columns):
-                    column.append(source[at])
-                result._last = key
-        return result
+            builder.add(path, fields)
+        return builder.table()
 
     def _with(self, form: RowForm[Any], columns: list[Any]) -> PathTable[Any]:
         made: PathTable[Any] = PathTable(form)
@@ -419,6 +401,77 @@ class PathTable(MutableMapping[str, V]):
         self._paths.ends.extend(array("Q", [one + moved for one in part]) if moved else part)
         for column, source in zip(self._columns, old_columns):
             column.extend(source[begin:end])
+
+
+class TableBuilder(Generic[V]):
+    """Builds a table of paths in any order; of one path, the last row counts.
+
+    Args:
+        form: of the values.
+        like: a table with probably the same paths: as long as they are, its memory is used.
+    """
+
+    def __init__(self, form: RowForm[V], like: PathTable[Any] | None = None) -> None:
+        self._form = form
+        self._made: PathTable[V] = PathTable(form)
+        self._own = self._made._paths
+        self._like: _Paths | None = None
+        if like is not None:
+            like._merge()
+            self._like, self._other = like._paths, like
+        self._count = 0
+        self._last = b""
+        self._is_sorted = True
+
+    def add(self, path: str, fields: Iterable[Any]) -> None:
+        """Add a path by the fields of its value.
+
+        Raises:
+            ValueError, OverflowError, TypeError: a field does not fit; the table is of no use then.
+        """
+        key = encoded(path)
+        for column, field in zip(self._made._columns, fields):
+            column.append(field)
+        if self._like is not None:
+            if self._count < len(self._like) and self._like[self._count] == key:
+                self._count += 1
+                return
+            self._follow_no_longer()
+        self._is_sorted = self._is_sorted and (key > self._last or not self._own)
+        self._own.append(key)
+        self._last = key
+
+    def _follow_no_longer(self) -> None:
+        """Copy the paths that were those of the other table so far."""
+        if self._like is not None and self._count:
+            self._own.ends = self._like.ends[: self._count]
+            self._own.block = self._like.block[: self._own.ends[-1]]
+            self._last = bytes(self._own[self._count - 1])
+        self._like = None
+
+    def table(self) -> PathTable[V]:
+        """Return the table; nothing may be added afterwards."""
+        made = self._made
+        if self._like is not None and self._count == len(self._like):
+            made._paths, made._last = self._like, self._other._last
+            made._shares_paths = self._other._shares_paths = True
+            return made
+        self._follow_no_longer()
+        made._last = self._last
+        return made if self._is_sorted else self._sorted(made)
+
+    def _sorted(self, made: PathTable[V]) -> PathTable[V]:
+        block = made._paths
+        order = sorted(range(len(block)), key=lambda at: bytes(block[at]))
+        result: PathTable[V] = PathTable(self._form)
+        for at, after in zip_longest(order, order[1:]):
+            key = bytes(block[at])
+            if after is None or block[after] != key:
+                result._paths.append(key)
+                for column, source in zip(result._columns, made._columns):
+                    column.append(source[at])
+                result._last = key
+        return result
 
 
 def only_in(table: Mapping[str, Any], other: Mapping[str, Any]) -> Iterator[str]:

@@ -170,9 +170,7 @@ def _remote_with_digests(
 ) -> tuple[Inventory, RemoteListing, DigestSources]:
     remote = settings.transport.list_backups(settings.tiers, settings.pattern)
     remote.tree.rows.table.share(local.rows.table)
-    cache = DigestCache(state_path(settings, "-remote-digests.json"))
-    if isinstance(remote.identities, PathTable):
-        cache.entries.share(remote.identities)
+    cache = DigestCache(state_path(settings, "-remote-digests.json"), remote.identities)
     planned = digest_cache.plan(
         cache.entries,
         remote.identities,

@@ -19,7 +19,6 @@ from typing import Protocol
 from ..inventory import digest_cache, inventory, tree_digests
 from ..inventory.digest_cache import DigestCache, TakenDigest
 from ..inventory.inventory import Inventory
-from ..inventory.path_table import PathTable
 from . import digest_updates
 from .digest_updates import DigestSources
 
@@ -126,11 +125,9 @@ class PlainSource:
         taken: Mapping[str, TakenDigest] | None = None,
     ) -> tuple[Inventory, DigestSources]:
         """Return the same tree with digests, as `Source.with_digests`."""
-        cache = self._cache()
         identities = tree.identities
+        cache = self._cache(identities)
         cache.learn_new(identities, taken or {}, digest_cache.today())
-        if isinstance(identities, PathTable):
-            cache.entries.share(identities)
         planned = digest_cache.plan(
             cache.entries,
             identities,
@@ -161,9 +158,9 @@ class PlainSource:
         known = self._cache().entries
         return {path: known[path].sha256 for path in paths if path in known}
 
-    def _cache(self) -> DigestCache:
+    def _cache(self, like: Mapping[str, object] | None = None) -> DigestCache:
         # All destinations share one cache, because the local tree is the same.
-        return DigestCache(os.path.join(self.state_dir, "offsite-digests.json"))
+        return DigestCache(os.path.join(self.state_dir, "offsite-digests.json"), like)
 
     def state(self, path: str) -> tuple[int, int] | None:
         """Return size and time of change of one backup, as `Source.state`."""
