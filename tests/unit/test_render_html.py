@@ -424,3 +424,13 @@ def test_copies_that_differ_in_one_way_are_one_item() -> None:
     assert attention.count("<li ") == 2
     assert "daily/2.dump.gz" in attention and "daily/3.dump.gz" not in attention
     assert "and 17 more" in attention and "weekly/x.dump.gz" in attention
+
+
+def test_an_alarm_of_the_backup_server_needs_attention() -> None:
+    data = results(1)
+    data["offsite"]["server_alarms"] = ["bit-rot since 2025-11-20: x"]
+    page = Page(render_html.html_report(data, "en"))
+    assert page.headline == "! In order, with warnings"
+    assert (
+        "The server raised an alarm" in page.texts and "bit-rot since 2025-11-20: x" in page.texts
+    )

@@ -329,12 +329,14 @@ class _Page:
         return lines
 
     def tables(self) -> None:
-        name = self.drill.get("featured_schema") or "?"
+        name = self.drill.get("featured_schema")
         tables = [
             table for schema in split_schemas(self.drill)[1] for table in schema.get("tables") or []
         ]
         lines = [line for table in tables for line in self.table(table, "   - ")]
         title = self.translations.gettext("TABLES (%(schema)s):") % {"schema": name}
+        if not name:
+            title = self.translations.gettext("TABLES:")
         self.section(title, [table_status(table) for table in tables], lines)
 
     def integrity(self) -> None:

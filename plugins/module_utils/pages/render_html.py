@@ -197,6 +197,11 @@ def _offsite_part(
         findings.append(
             AttentionItem(state, render_offsite.verdict_text(translations, verification))
         )
+    alarms = [str(one) for one in verification.get("server_alarms") or ()]
+    if alarms:
+        title = translations.gettext("The server raised an alarm")
+        findings.append(AttentionItem("warn", title, "", _first_lines(translations, alarms)))
+        state = worst_state([state, "warn"])
     return {
         "state": state,
         "summary": render_offsite.verdict_text(translations, verification),

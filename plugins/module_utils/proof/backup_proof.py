@@ -173,7 +173,7 @@ class BackupProof:
             return self._verdict()
         except BackupError as error:
             found = Finding(error.finding, self.backup.get("file", ""), error.problem)
-            self.add_step("archive", Evidence(_("it is not"), [found]))
+            self.add_step("archive", Evidence("", [found]))
             return FAILED, error.message()
         except ResilienceError as error:
             return COULD_NOT_VERIFY, error.message()
