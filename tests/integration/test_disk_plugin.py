@@ -120,6 +120,13 @@ def test_a_damaged_history_is_reported_and_left_where_it_is(
     assert state(host) == before
 
 
+def test_a_state_folder_that_is_none_is_reported(tmp_path: Path) -> None:
+    host = MonitorHost(tmp_path, paths=["/"], warning=98, critical=99, emergency=100)
+    Path(host.settings["state_dir"]).write_text("")
+    code, status, text, _data = plugin(host)
+    assert (code, status) == (3, "DISK UNKNOWN") and "state is no folder" in text
+
+
 def test_as_another_user_it_names_what_it_may_not_read() -> None:
     """In /tmp, for the tests' own folder is closed to others; by Debian's Python for the same
     reason."""

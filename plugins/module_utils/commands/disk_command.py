@@ -16,6 +16,7 @@ from ..common import bounded_calls, run_steps
 from ..common.bounded_calls import BoundedCall
 from ..common.errors import ResilienceError
 from ..common.language import translations
+from ..common.messages import _
 from ..common.system_errors import reason
 from ..common.zip_equal import zip_equal
 from ..disk import disk_check
@@ -91,6 +92,11 @@ def open_stored_history(settings: DiskSettings, problems: list[str]) -> Iterator
         problems += silent.values()
         yield None
         return
+    if os.path.lexists(settings.state_dir) and not os.path.isdir(settings.state_dir):
+        # To read only, a folder that is not there yet is no problem; this is none at all.
+        problems.append(_("%(path)s is no folder [state_dir]", path=settings.state_dir))
+        yield None
+        return
     with open_history(settings.state_dir, problems, read_only=True) as history:
         yield history
 
@@ -120,7 +126,12 @@ def paths_without_answer(settings: DiskSettings, *names: str) -> dict[str, str]:
 def _not_used(name: str, path: str, why: str) -> str:
     """Return why a path is not used, with the option that it is of."""
     option = "status_page" if name == "status_path" else name
-    return f"{path} is not used in this run: {why} [{option}]"
+    return _(
+        "%(folder)s is not used in this run: %(why)s [%(option)s]",
+        folder=path,
+        why=why,
+        option=option,
+    )
 
 
 def _reach(path: str) -> None:
