@@ -193,6 +193,24 @@ def test_an_altered_backup_turns_its_own_check_red(
     assert ("SHA-256" if digest else "does not unpack") in failed[0]["evidence"]
 
 
+def held(bed: Testbed) -> list[Any]:
+    """Return what production's server holds: databases, roles, relations, content of its tables."""
+    with contextlib.closing(bed.connect()) as production, production.cursor() as cursor:
+        cursor.execute(
+            "SELECT datname FROM pg_database UNION ALL SELECT rolname FROM pg_roles"
+            " UNION ALL SELECT oid::regclass::text FROM pg_class WHERE relkind IN ('r', 'i', 'S')"
+            " ORDER BY 1"
+        )
+        found: list[Any] = cursor.fetchall()
+        cursor.execute(
+            "SELECT oid::regclass::text FROM pg_class WHERE relkind = 'r' AND oid > 16383"
+        )
+        for (table,) in sorted(cursor.fetchall()):
+            cursor.execute(f"SELECT count(*), sum(hashtextextended(t::text, 0)) FROM {table} t")
+            found.append((table, *cursor.fetchone()))
+    return found
+
+
 def test_the_figures_follow_production(
     bed: Testbed, settings: proof_settings.ProofSettings, tmp_path: Path
 ) -> None:
@@ -201,8 +219,13 @@ def test_the_figures_follow_production(
         work_dir=str(tmp_path / "staging"),
         backend=dataclasses.replace(settings.staging.backend, port=free_port()),
     )
-    mine = dataclasses.replace(settings, staging=place, state_dir=str(tmp_path))
+    server = bed.record["postgres"]
+    # With a user, the drill counts in production, too.
+    dsn = {key: server[key] for key in ("host", "port", "user", "password", "dbname")}
+    mine = dataclasses.replace(settings, staging=place, state_dir=str(tmp_path), production_dsn=dsn)
+    untouched = held(bed)
     before = drill.run(mine)
+    assert held(bed) == untouched, "a drill only reads production"
     with contextlib.closing(bed.connect()) as production, production.cursor() as cursor:
         cursor.execute(
             f"INSERT INTO {STORE}.products SELECT 29, category_id, 'novo', 'Novo', '', 1, true"
