@@ -23,6 +23,7 @@ from ansible_collections.chefwell.resilience.plugins.module_utils.common.errors 
 from ansible_collections.chefwell.resilience.plugins.module_utils.common.redact import redact
 from ansible_collections.chefwell.resilience.plugins.module_utils.pages import render_checkpoint
 from ansible_collections.chefwell.resilience.plugins.module_utils.staging import docker_services
+from support.english_words import english
 
 ITEMS, Settings = checkpoint_settings.ITEMS, checkpoint_settings.CheckpointSettings
 PASSWORD = "senha-secreta-1"
@@ -102,7 +103,9 @@ def check(
     result = checkpoint.run(settings, sleep=sleep)
     shown = json.dumps(result.to_dict())
     for language in ("pt_BR", "en"):
-        shown += render_checkpoint.checkpoint_page(result.to_dict(), language, False)
+        page = render_checkpoint.checkpoint_page(result.to_dict(), language, False)
+        assert language == "en" or english(page) == [], page
+        shown += page
     assert PASSWORD not in shown and TOKEN not in shown
     return result, {item.id: item.status for item in result.items}
 

@@ -12,11 +12,12 @@ from __future__ import annotations
 
 import dataclasses
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from ..checks import checks
 from ..checks.checks import FAILED, PASSED, SKIPPED, CheckResult
+from ..common.messages import _, from_form, join, to_form
 from ..common.redact import redact
 from ..common.safe_text import error_line
 from . import checkpoint_items
@@ -83,7 +84,7 @@ def run(
     items = []
     for name in ITEMS:
         if name not in settings.items:
-            result = CheckResult(name, TITLES[name], SKIPPED, "not configured")
+            result = CheckResult(name, TITLES[name], SKIPPED, _("not configured"))
         elif isinstance(check := item_checks[name], str):
             result = CheckResult(name, TITLES[name], SKIPPED, check)
         else:
@@ -118,16 +119,39 @@ def _repeat(
         wait = (attempt.wait if attempt else None) or 0
         sleep(max(settings.retry_seconds, min(wait, LONGEST_WAIT)))
     if number > 1:
-        result = dataclasses.replace(result, evidence=f"{result.evidence} (try {number})")
+        result = dataclasses.replace(
+            result, evidence=join([result.evidence, _("(try %(number)d)", number=number)], " ")
+        )
     return result
+
+
+def _without(text: str, secrets: Sequence[str]) -> str:
+    """Return a text without secrets; a message stays one, with values that hold none."""
+    return from_form(_form_without(to_form(text), secrets), redact(text, secrets))
+
+
+def _form_without(form: Any, secrets: Sequence[str]) -> Any:
+    if isinstance(form, str):
+        return redact(form, secrets)
+    if not isinstance(form, Mapping):
+        return form
+    kept = dict(form)
+    if "parts" in form:
+        kept["parts"] = [_form_without(part, secrets) for part in form["parts"]]
+    if "values" in form:
+        kept["values"] = {
+            name: _form_without(value, secrets) for name, value in form["values"].items()
+        }
+    return kept
 
 
 def _redacted(check: CheckResult, secrets: Sequence[str]) -> CheckResult:
     return dataclasses.replace(
         check,
-        evidence=redact(check.evidence, secrets),
+        evidence=_without(check.evidence, secrets),
         findings=[
-            dataclasses.replace(found, text=redact(found.text, secrets)) for found in check.findings
+            dataclasses.replace(found, text=_without(found.text, secrets))
+            for found in check.findings
         ],
     )
 

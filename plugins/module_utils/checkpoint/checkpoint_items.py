@@ -15,6 +15,7 @@ from collections.abc import Callable, Iterator, Mapping
 
 from ..checks.checks import Evidence
 from ..common.errors import ResilienceError
+from ..common.messages import _, join
 from ..common.safe_text import one_line
 from ..database.connection import driver, open_connection
 from ..staging.docker_engine import DockerEngine
@@ -59,11 +60,11 @@ def item_checks(
     settings: CheckpointSettings, since: float, read_only: bool
 ) -> dict[str, Check | str]:
     """Return a check for each item, or the reason why there is none."""
-    no_api = "" if settings.api_url else "no address of the API is given"
+    no_api = "" if settings.api_url else _("no address of the API is given")
     no_order = no_api or (
-        "off: it would make an order (test_order)"
+        _("off: it would make an order (test_order)")
         if not settings.test_order
-        else "a run that changes nothing makes no order"
+        else _("a run that changes nothing makes no order")
         if read_only
         else ""
     )
@@ -75,13 +76,13 @@ def item_checks(
         "dashboard": no_api or (lambda: session.step("dashboard")),
         "logs": (lambda: _logs(settings, since))
         if settings.log_sources
-        else "no source of logs is given",
+        else _("no source of logs is given"),
         "postgres": (lambda: _postgres(settings))
         if settings.postgres
-        else "no PostgreSQL is given",
+        else _("no PostgreSQL is given"),
         "services": (lambda: _services(settings, since))
         if settings.services
-        else "no service is given",
+        else _("no service is given"),
     }
 
 
@@ -120,22 +121,27 @@ class ApiSession:
         values = {**self._captured(), "mark": mark}
         made = self._send("order_create", values)
         if made.problem and made.http_status in REFUSED:
-            evidence = Evidence("no order was made", [str(made.problem)])
+            evidence = Evidence(_("no order was made"), [made.problem])
             return Attempt(evidence, True, made.retry_after)
-        problems = [str(made.problem)] if made.problem else []
+        problems: list[str] = [made.problem] if made.problem else []
         found = dict(made.captured) or self._find_order(values)
         if not found:
-            problems = problems or ["the response does not identify the order"]
-            problems[-1] += f"; look for an order with the note {mark!r}"
-            return Attempt(Evidence("an order may have been made", problems), False)
+            problems = problems or [_("the response does not identify the order")]
+            look = _("look for an order with the note %(mark)s", mark=repr(mark))
+            problems[-1] = join([problems[-1], look], "; ")
+            return Attempt(Evidence(_("an order may have been made"), problems), False)
         deleted = self._send("order_delete", {**values, **found})
         if deleted.problem:
             problems.append(
-                f"the order with the note {mark!r} was not taken back: {deleted.problem}"
+                _(
+                    "the order with the note %(mark)s was not taken back: %(why)s",
+                    mark=repr(mark),
+                    why=deleted.problem,
+                )
             )
-            return Attempt(Evidence("an order was made", problems), False)
+            return Attempt(Evidence(_("an order was made"), problems), False)
         total = made.seconds + deleted.seconds
-        text = f"an order was made and taken back in {total * 1000:.0f} ms"
+        text = _("an order was made and taken back in %(ms)d ms", ms=round(total * 1000))
         return Attempt(Evidence(text, problems), False)
 
     def _find_order(self, values: Mapping[str, str]) -> Mapping[str, str]:
@@ -155,7 +161,7 @@ class ApiSession:
         login = self._login
         if login is None or login.problem is None:
             return None
-        evidence = Evidence("not checked", [f"login: {login.problem}"])
+        evidence = Evidence(_("not checked"), [join([_("login"), login.problem], ": ")])
         return Attempt(evidence, not own_item, login.retry_after)
 
     def _captured(self) -> Mapping[str, str]:
@@ -169,8 +175,9 @@ class ApiSession:
 
 
 def _attempt(result: api_probe.StepResult) -> Attempt:
-    text = f"HTTP {result.http_status} in {result.seconds * 1000:.0f} ms"
-    problems = [str(result.problem)] if result.problem else []
+    milliseconds = round(result.seconds * 1000)
+    text = _("HTTP %(status)s in %(ms)d ms", status=result.http_status, ms=milliseconds)
+    problems = [result.problem] if result.problem else []
     return Attempt(Evidence(text, problems), True, result.retry_after)
 
 
@@ -180,16 +187,16 @@ def _logs(settings: CheckpointSettings, since: float) -> Attempt:
         is_error = re.compile(settings.log_pattern).search
     ignored = [re.compile(one) for one in settings.log_ignore]
     count = 0
-    findings = []
+    findings: list[str] = []
     with _docker(settings) as docker:
         for source in settings.log_sources:
             selector = ServiceSelector.of(source, "log_sources")
             try:
                 lines, cut = docker.log(selector, since)
             except ResilienceError as problem:
-                raise CannotCheck(str(problem)) from problem
+                raise CannotCheck(problem.message()) from problem
             if cut:
-                findings.append(f"{selector}: its log is longer than is read")
+                findings.append(join([str(selector), _("its log is longer than is read")], ": "))
             count += len(lines)
             findings += [
                 f"{selector}: {line.strip()[:LINE]}"
@@ -198,24 +205,30 @@ def _logs(settings: CheckpointSettings, since: float) -> Attempt:
             ]
     moment = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(since))
     # What was written stays written: another attempt changes nothing.
-    return Attempt(Evidence(f"{count} lines since {moment}", findings), False)
+    text = _("%(count)d lines since %(moment)s", count=count, moment=moment)
+    return Attempt(Evidence(text, findings), False)
 
 
 def _services(settings: CheckpointSettings, since: float) -> Attempt:
     seen = []
-    findings = []
+    findings: list[str] = []
     with _docker(settings) as docker:
         for service in settings.services:
             selector = ServiceSelector.of(service, "services")
             states = docker.states(selector, since)
             if not states:
-                findings.append(f"{selector}: there is none")
+                findings.append(join([str(selector), _("there is none")], ": "))
             for state in states:
                 seen.append(f"{state.name} {state.running}/{state.expected}")
                 if state.running < state.expected:
-                    findings.append(f"{state.name}: {state.running} of {state.expected} run")
-                findings += [f"{state.name}: {problem}" for problem in state.problems]
-    return Attempt(Evidence(", ".join(seen) or "nothing runs", findings))
+                    text = _(
+                        "%(running)d of %(expected)d run",
+                        running=state.running,
+                        expected=state.expected,
+                    )
+                    findings.append(join([state.name, text], ": "))
+                findings += [join([state.name, problem], ": ") for problem in state.problems]
+    return Attempt(Evidence(", ".join(seen) or _("nothing runs"), findings))
 
 
 def _postgres(settings: CheckpointSettings) -> Attempt:
@@ -237,13 +250,13 @@ def _query_in_container(settings: CheckpointSettings) -> str | None:
     with _docker(settings, settings.time_limit + 5) as docker:
         selector = ServiceSelector.of(postgres["container"], "postgres")
         if not any(state.running for state in docker.states(selector, time.time())):
-            return f"{selector} does not run"
+            return _("%(what)s does not run", what=str(selector))
         code, output = docker.execute(selector, command)
     line = one_line(output)[:LINE]
     if code in (126, 127):
-        raise CannotCheck(f"psql cannot be run there: {line}")
+        raise CannotCheck(_("psql cannot be run there: %(why)s", why=line))
     if code != 0 or line != "42":
-        return f"psql ended with {code}: {line or 'no output'}"
+        return _("psql ended with %(code)d: %(why)s", code=code, why=line or _("no output"))
     return None
 
 
@@ -276,7 +289,7 @@ def _query_over_network(settings: CheckpointSettings) -> str | None:
         if "authentication failed" in line or "no password supplied" in line:
             raise CannotCheck(line) from error
         return line
-    return None if row == (42,) else f"40 + 2 is {row}"
+    return None if row == (42,) else _("40 + 2 is %(row)s", row=str(row))
 
 
 @contextlib.contextmanager

@@ -10,6 +10,7 @@ import gettext
 from typing import Any
 
 from ..common.language import translations
+from ..common.messages import translate_result
 from ..common.safe_text import clean_all
 from .render_text import known_status, mark, paint, wrap
 
@@ -27,7 +28,7 @@ def checkpoint_page(result: dict[str, Any], language: str, colour: bool) -> str:
     """
     catalogue = translations(language)
     tr = catalogue.gettext
-    result = clean_all(result)
+    result = clean_all(translate_result(catalogue, result))
     checked = [item for item in result["checks"] if item["status"] != "skipped"]
     passed = [item for item in checked if item["status"] == "passed"]
     title = {

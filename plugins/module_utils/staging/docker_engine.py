@@ -17,6 +17,7 @@ from typing import Any, TypeVar
 from ..common.errors import ResilienceError
 from ..common.messages import _
 from ..common.safe_text import error_line
+from ..common.system_errors import system_message
 from . import docker_causes
 
 SYSTEM_SOCKET = "unix:///var/run/docker.sock"
@@ -78,7 +79,10 @@ class DockerEngine:
             client.ping()
         except Exception as error:  # the SDK lets errors of three libraries through
             raise ResilienceError(
-                _("the Docker engine does not answer: %(why)s", why=error_line(error)),
+                _(
+                    "the Docker engine does not answer: %(why)s",
+                    why=system_message(error_line(error)),
+                ),
                 option=self.option,
                 value=self.url or "",
                 remedy=_("start it, or give its address"),
@@ -117,7 +121,11 @@ class DockerEngine:
             raise
         except _sdk_errors(client) as error:
             raise ResilienceError(
-                _("docker %(action)s failed: %(why)s", action=action, why=error_line(error)),
+                _(
+                    "docker %(action)s failed: %(why)s",
+                    action=action,
+                    why=system_message(error_line(error)),
+                ),
                 option=self.option,
                 value=self.url or "",
                 remedy=docker_causes.remedy(str(error)),

@@ -17,6 +17,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from ..common.errors import ResilienceError
+from ..common.messages import _
 from .docker_engine import DockerEngine
 
 KINDS = ("swarm", "container", "compose")
@@ -219,22 +220,26 @@ def service_state(service: Any, since: float) -> ServiceState:
     else:
         # A global service has as many tasks as nodes; while it is updated some are on their way.
         expected = mode.get("Replicated", {}).get("Replicas", len(meant))
-    problems = [
-        f"a task {task['Status']['State']}: {task['Status'].get('Err') or 'no reason given'}"
+    problems: list[str] = [
+        _(
+            "a task %(state)s: %(why)s",
+            state=task["Status"]["State"],
+            why=task["Status"].get("Err") or _("no reason given"),
+        )
         for task in tasks
         if task["Status"].get("State") in ("failed", "rejected")
         and _unix(task["Status"]["Timestamp"]) >= since
     ]
     update = service.attrs.get("UpdateStatus", {}).get("State", "")
     if "paused" in update:
-        problems.append(f"its update is {update}")
+        problems.append(_("its update is %(state)s", state=update))
     if "Replicated" in mode and not expected:
-        problems.append("it is scaled to nothing")
+        problems.append(_("it is scaled to nothing"))
     elif "Global" in mode and not meant:
         problems.append(
-            "none of its tasks runs yet: it is being updated"
+            _("none of its tasks runs yet: it is being updated")
             if update == "updating"
-            else "no node runs it"
+            else _("no node runs it")
         )
     return ServiceState(service.name, running, expected, tuple(problems))
 
@@ -260,12 +265,12 @@ def _read_log(source: Any, is_service: bool, since: float) -> tuple[str, bool]:
 
 def _container_state(container: Any) -> ServiceState:
     state = container.attrs["State"]
-    problems = []
+    problems: list[str] = []
     health = (state.get("Health") or {}).get("Status", "")
     if health not in ("", "healthy", "none"):
-        problems.append(f"its health check says {health}")
+        problems.append(_("its health check says %(state)s", state=health))
     if state["Status"] != "running":
-        problems.append(f"it is {state['Status']}")
+        problems.append(_("it is %(state)s", state=state["Status"]))
     return ServiceState(container.name, int(state["Status"] == "running"), 1, tuple(problems))
 
 
