@@ -229,7 +229,7 @@ def failed_everywhere(checks: int = 6) -> dict[str, Any]:
 
 def test_totals_and_every_schema_stand_before_many_findings_and_a_remedy_once() -> None:
     text = render_html.html_report(failed_everywhere(), "en")
-    total = text.index("Failed: 80 of 101 schemas, 6 of 10 checks")
+    total = text.index("Restore: 80 of 101 schemas and 6 of 10 checks failed")
     attention = text[total : text.index('id="drill"')]
     assert attention.index('class="grid"') < attention.index("tenant_loja_001 differs")
     assert text.count('class="grid"') == 1 and len(Page(text).cells("bad")) == 80
@@ -312,7 +312,7 @@ def test_what_concerns_several_checks_stands_once() -> None:
 
 
 def test_many_items_are_folded_after_the_first() -> None:
-    for checks, open_ones in ((6, 6), (7, 5)):  # a single one takes no more room unfolded
+    for checks, open_ones in ((7, 7), (8, 6)):  # a single one takes no more room unfolded
         text = render_html.html_report(failed_everywhere(checks), "en").partition('id="drill"')[0]
         shown, _summary, folded = text.partition("<summary>")
         assert shown.count('<li class="bad"><span') == open_ones
@@ -364,8 +364,12 @@ def test_what_ended_a_drill_and_what_its_check_found_stand_once() -> None:
 
 
 def test_the_total_counts_schemas_only_where_there_are_some() -> None:
-    page = render_html.html_report({"title": "x", "drill": damaged_drill()}, "en")
-    assert "Failed: 1 of 1 checks" in page and "0 of 0" not in page
+    drill = damaged_drill()
+    page = render_html.html_report({"title": "x", "drill": drill}, "en")
+    assert "0 of 0" not in page and "1 of 1" not in page, "the one check says it"
+    drill["checks"].append({"id": "restore", "status": "passed", "evidence": "x"})
+    page = render_html.html_report({"title": "x", "drill": drill}, "en")
+    assert "Restore: 1 of 2 checks failed" in page and "0 of 0" not in page
 
 
 def test_what_differs_in_a_schema_is_named_in_the_language_of_the_page() -> None:
@@ -434,3 +438,32 @@ def test_an_alarm_of_the_backup_server_needs_attention() -> None:
     assert (
         "The server raised an alarm" in page.texts and "bit-rot since 2025-11-20: x" in page.texts
     )
+
+
+def test_of_many_items_some_of_each_part_are_open() -> None:
+    data = failed_everywhere(8)
+    data["disk"]["targets"][0].update(level="critical", reason="space 85% used")
+    data["disk"].update(level="critical")
+    kinds = {kind: [f"daily/{kind}.dump.gz"] for kind in ("missing", "extra", "different")}
+    data["offsite"]["comparison"].update(in_sync=False, **kinds)
+    page = render_html.html_report(data, "en")
+    shown = page[page.index("<h2") :].partition("<summary>")[0]
+    assert shown.count('<li class="bad"><span') == 6
+    assert "space 85% used" in shown and shown.count("Offsite copy: ") == 3
+    assert shown.count("tenant_loja_001 differs") == 2
+
+
+def test_checks_that_passed_are_folded_beside_some_that_did_not() -> None:
+    page = render_html.html_report(failed_everywhere(2), "en")
+    folded = page[page.index("8 checks passed</summary>") : page.index('id="offsite"')]
+    assert folded.count('<small class="path">') == 8
+    assert "checks passed</summary>" not in render_html.html_report(results(1), "en")
+
+
+def test_an_objective_that_a_drill_could_not_reach_needs_no_attention_of_its_own() -> None:
+    data = results(1)
+    data["drill"].update(rto_seconds=None)
+    assert "Recovery objective not measured" in render_html.html_report(data, "en")
+    data["drill"].update(verdict="could_not_verify", problem="there is no room")
+    page = render_html.html_report(data, "en")
+    assert "Recovery objective not measured" not in page and "not measured" in page

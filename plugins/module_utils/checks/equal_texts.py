@@ -17,7 +17,7 @@ from ..common.messages import Message, join, ngettext
 
 # Up to so many texts are shown as they are, unless one is longer than so many characters.
 MOST_NAMED = 5
-SHORT = 160
+SHORT = 100
 # So much of a text is compared: a long one was cut where the names in it let it be.
 COMPARED = 240
 # The first part of a dotted name: the schema in `tenant_x.orders`.

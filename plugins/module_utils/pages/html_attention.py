@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+import collections
 import dataclasses
 import re
 from collections.abc import Sequence
@@ -36,6 +37,7 @@ class AttentionItem:
         lines: its first findings.
         remedies: what to do about it.
         setting: the option and the value that an error names.
+        part: the part of the page that it is of.
     """
 
     state: str
@@ -44,6 +46,7 @@ class AttentionItem:
     lines: tuple[str, ...] = ()
     remedies: tuple[str, ...] = ()
     setting: str = ""
+    part: int = 0
 
 
 def worst_state(states: list[str]) -> str:
@@ -73,6 +76,24 @@ def remedies_once(items: Sequence[AttentionItem]) -> list[AttentionItem]:
         known.update(new)
         shown.append(dataclasses.replace(item, remedies=new))
     return shown
+
+
+def opened(items: Sequence[AttentionItem], most: int, of_each: int) -> list[AttentionItem]:
+    """Return the items that are shown, in their order: some of each part, then the first ones.
+
+    Args:
+        items: the worst first.
+        most: how many are shown; one more if it is the only other one, which to unfold takes room.
+        of_each: how many of a part are shown before any other one.
+    """
+    if len(items) <= most + 1:
+        return list(items)
+    seen: collections.Counter[int] = collections.Counter()
+    before, behind = list[int](), list[int]()
+    for number, item in enumerate(items):
+        seen[item.part] += 1
+        (before if seen[item.part] <= of_each else behind).append(number)
+    return [items[number] for number in sorted([*before, *behind][:most])]
 
 
 def joined(items: Sequence[AttentionItem]) -> list[AttentionItem]:

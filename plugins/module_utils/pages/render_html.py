@@ -38,6 +38,7 @@ from .html_attention import (
     error_item,
     grouped,
     joined,
+    opened,
     remedies_once,
     worst_state,
 )
@@ -48,7 +49,9 @@ TEMPLATE = os.path.join(os.path.dirname(os.path.abspath(__file__)), "report.html
 # The most items under "Needs attention"; its own section has every item.
 MOST_FINDINGS = 30
 # How many of them are open; the rest is folded.
-OPEN_FINDINGS = 5
+OPEN_FINDINGS = 6
+# Of each part so many are open before others are.
+OPEN_OF_EACH = 2
 # The most findings of one check under "Needs attention"; the check has all of them.
 NAMED_FINDINGS = 3
 
@@ -76,11 +79,15 @@ def html_report(results: dict[str, Any], language: str) -> str:
         _drill_part(translations, results.get("drill"), results.get("history") or []),
     ]
     state = worst_state([part["state"] for part in parts])
-    findings = [finding for part in parts for finding in part["findings"]]
+    findings = [
+        dataclasses.replace(finding, part=number)
+        for number, part in enumerate(parts)
+        for finding in part["findings"]
+    ]
     findings.sort(key=lambda finding: STATES.index(finding.state), reverse=True)
     findings = remedies_once(joined(findings))
-    # A single one is shown: to unfold it takes as much room.
-    shown = OPEN_FINDINGS if len(findings) > OPEN_FINDINGS + 1 else len(findings)
+    shown = opened(findings, OPEN_FINDINGS, OPEN_OF_EACH)
+    folded = [finding for finding in findings if finding not in shown]
     page: str = _template(translations).render(
         language=language.replace("_", "-"),
         title=results.get("title") or "",
@@ -92,8 +99,8 @@ def html_report(results: dict[str, Any], language: str) -> str:
         disk=parts[0],
         offsite=parts[1],
         drill=parts[2],
-        findings=findings[:shown],
-        folded_findings=findings[shown:MOST_FINDINGS],
+        findings=shown,
+        folded_findings=folded[: MOST_FINDINGS - len(shown)],
         more_findings=max(0, len(findings) - MOST_FINDINGS),
         state_words=_state_words(translations),
         grouped=grouped,
@@ -288,7 +295,7 @@ def _drill_part(
             for check in render_drill.entries(drill, "checks")
         ),
         "calls": [_call(translations, drill, call) for call in render_drill.entries(drill, "api")],
-        "checks": [_check(translations, check) for check in render_drill.entries(drill, "checks")],
+        **_checks(translations, drill),
     }
 
 
@@ -313,15 +320,17 @@ def _overview(
     schemas = sum(tenant["state"] in ("bad", "unknown") for tenant in tenants)
     checks = render_drill.entries(drill, "checks")
     failed = sum(known_status(check.get("status")) in ("failed", "unknown") for check in checks)
-    if not schemas and not failed:
+    # Where a drill ended with its first check, that one says it all.
+    if (not schemas and not failed) or (not tenants and len(checks) < 2):
         return ""
     tr = translations.gettext
     if tenants:
         text = tr(
-            "Failed: %(schemas)s of %(all_schemas)s schemas, %(checks)s of %(all_checks)s checks"
+            "Restore: %(schemas)s of %(all_schemas)s schemas and %(checks)s of %(all_checks)s"
+            " checks failed"
         )
     else:  # the drill ended before it saw one
-        text = tr("Failed: %(checks)s of %(all_checks)s checks")
+        text = tr("Restore: %(checks)s of %(all_checks)s checks failed")
     return text % {
         "schemas": grouped(schemas),
         "all_schemas": grouped(len(tenants)),
@@ -346,6 +355,18 @@ def _check(translations: gettext.NullTranslations, check: dict[str, Any]) -> dic
         "evidence": check.get("evidence") or "",
         "seconds": check.get("seconds"),
     }
+
+
+def _checks(translations: gettext.NullTranslations, drill: dict[str, Any]) -> dict[str, Any]:
+    """Return the checks; beside some that did not pass those that did are folded."""
+    made = [_check(translations, check) for check in render_drill.entries(drill, "checks")]
+    passed = [check for check in made if check["state"] == "ok"]
+    if any(check["state"] in ("bad", "unknown") for check in made):
+        return {
+            "checks": [check for check in made if check["state"] != "ok"],
+            "folded_checks": passed,
+        }
+    return {"checks": made, "folded_checks": []}
 
 
 def _call(
@@ -398,7 +419,8 @@ def _drill_findings(
     for status, text in render_drill.missed_objectives(translations, drill):
         if status == "failed":
             findings.append(AttentionItem("bad", tr("Recovery objective not met"), text))
-        else:
+        elif render_drill.verdict(drill) == "passed":
+            # A drill that ended before it could not measure one, which its figures show.
             findings.append(AttentionItem("unknown", tr("Recovery objective not measured"), text))
     return findings
 
