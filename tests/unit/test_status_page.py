@@ -269,3 +269,13 @@ def test_wrong_options_are_named(tmp_path: Path, values: dict[str, Any], named: 
 )
 def test_a_share_is_that_of_the_other_pages(percent: float | None) -> None:
     assert status_text.share(percent) == shares.percent(percent)
+
+
+def test_of_many_hosts_that_need_attention_the_first_are_open(held: Path) -> None:
+    broken = status(held / "broken")
+    for count, opened in ((8, 8), (9, 9), (10, 8), (40, 8)):
+        shown = page([{**broken, "host": f"shop{number}"} for number in range(count)])
+        first, _summary, folded = shown.partition("<summary>")
+        assert first.count("<article") == opened
+        assert (f"{count - 8} more hosts need attention" in folded) is (count > 9)
+        assert ("10 more hosts in the table below" in folded) is (count == 40)

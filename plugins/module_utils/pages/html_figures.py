@@ -11,7 +11,7 @@ import math
 from typing import Any
 
 from ..common import quantity
-from . import render_titles
+from . import render_drill, render_titles
 
 # Distances between the ticks of a time axis, in seconds, as clocks have them.
 ROUND_SECONDS = (30, 60, 120, 300, 600, 1800, 3600, 7200, 21600, 43200, 86400)
@@ -33,8 +33,8 @@ def _objective(
     limit = (drill.get("objectives") or {}).get(f"{key}_seconds")
     if measured is None:
         state = "unknown"
-    elif limit is None:
-        state = "none"
+    elif limit is None or render_drill.verdict(drill) == "failed":
+        state = "none"  # a system that did not pass is no objective that was met
     else:
         state = "ok" if measured <= limit else "bad"
     longest = max(measured or 0, limit or 0) or 1

@@ -23,6 +23,8 @@ from .status_text import BAD, NONE, OK, SIGNS, UNKNOWN, WARN
 
 # Hosts under "Needs attention"; the table has every host.
 MOST_ATTENTION = 30
+# How many of them are open; the others are folded.
+OPEN_ATTENTION = 8
 
 
 def text(value: object) -> str:
@@ -281,11 +283,17 @@ def _many_hosts(
     if wrong:
         title = tr("Needs attention")
         parts.append(f"<section><h2>{text(title)}</h2>")
-        for state, host in wrong[:MOST_ATTENTION]:
-            parts.append(_attention(translations, state, host, now))
-        if len(wrong) > MOST_ATTENTION:
-            rest = status_text.more_hosts_text(translations, len(wrong) - MOST_ATTENTION)
-            parts.append(f'<p class="soft">{text(rest)}</p>')
+        # A single one more is shown: to unfold it takes as much room.
+        shown = OPEN_ATTENTION if len(wrong) > OPEN_ATTENTION + 1 else len(wrong)
+        found = [_attention(translations, *one, now) for one in wrong[:MOST_ATTENTION]]
+        parts += found[:shown]
+        if len(wrong) > shown:
+            rest = status_text.folded_hosts_text(translations, len(wrong) - shown)
+            parts.append(f"<details><summary>{text(rest)}</summary>{''.join(found[shown:])}")
+            if len(wrong) > MOST_ATTENTION:
+                beyond = status_text.more_hosts_text(translations, len(wrong) - MOST_ATTENTION)
+                parts.append(f'<p class="soft">{text(beyond)}</p>')
+            parts.append("</details>")
         parts.append("</section>\n")
     title = tr("All hosts")
     heads = [tr("Host"), tr("Disk"), tr("Offsite copy"), tr("Restore drill")]
