@@ -35,6 +35,7 @@ def mass_failure() -> dict[str, Any]:
     for schema in drill["schemas"][2:82]:
         schema.update(status="failed", name=LONG)
         schema["tables"][0].update(rows=1, status="failed")
+    drill["schemas"][1]["name"] = drill["featured_schema"] = f"{LONG}_too"
     for check in drill["checks"][:6]:
         check.update(status="failed", evidence="80 of 100", findings=found)
     drill.update(verdict="failed", passed=4, failed=6, confidence=40.0, rto_seconds=700)
