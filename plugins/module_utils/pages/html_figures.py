@@ -69,8 +69,8 @@ def phases(
         for phase in measured
         if phase.get("started") is not None and phase.get("seconds") is not None
     ]
-    if not known:
-        return None
+    if not known or {name for name, _started, _seconds in known} == {"cleanup"}:
+        return None  # a drill that only cleaned up did nothing that takes time
     start = min(started for _name, started, _seconds in known)
     end = max(started + seconds for _name, started, seconds in known)
     span = max(end - start, 0.001)

@@ -36,7 +36,7 @@ def schemas(context: CheckContext) -> Evidence:
 def tenants(context: CheckContext) -> Evidence:
     """Every tenant that is listed has its schema, and the reverse."""
     if not context.settings.tenant_query:
-        return Evidence(_("no query for the tenants is configured (tenant_query)"), skipped=True)
+        return Evidence(_("no query for the tenants is configured (resilience_tenants)"), skipped=True)
     tenants = context.tenants
     listed = [str(row[0]) for row in context.catalogue.rows(context.settings.tenant_query)]
     findings = [
