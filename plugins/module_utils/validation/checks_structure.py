@@ -36,7 +36,8 @@ def schemas(context: CheckContext) -> Evidence:
 def tenants(context: CheckContext) -> Evidence:
     """Every tenant that is listed has its schema, and the reverse."""
     if not context.settings.tenant_query:
-        return Evidence(_("no query for the tenants is configured (resilience_tenants)"), skipped=True)
+        missing = _("no query for the tenants is configured (resilience_tenants)")
+        return Evidence(missing, skipped=True)
     tenants = context.tenants
     listed = [str(row[0]) for row in context.catalogue.rows(context.settings.tenant_query)]
     findings = [
