@@ -67,7 +67,8 @@ def _notify(history: History, own: DiskSettings, stage: str, found: list[Conditi
 
 def _disk(history: History, own: DiskSettings, kind: str, end: float) -> None:
     rng = random.Random(kind)
-    root = 88.0 if kind == "broken" else rng.uniform(20, 60)
+    root = rng.uniform(20, 60)
+    root = {"broken": 88.0, "warning": 68.8}.get(kind, root)
     filesystems = {
         "mount:/": (root, 100),
         "mount:/var/lib/docker": (rng.uniform(10, 50), 50),
