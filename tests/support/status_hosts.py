@@ -68,7 +68,7 @@ def _notify(history: History, own: DiskSettings, stage: str, found: list[Conditi
 def _disk(history: History, own: DiskSettings, kind: str, end: float) -> None:
     rng = random.Random(kind)
     root = rng.uniform(20, 60)
-    root = {"broken": 88.0, "warning": 68.8}.get(kind, root)
+    root = {"broken": 84.0, "warning": 68.8}.get(kind, root)
     filesystems = {
         "mount:/": (root, 100),
         "mount:/var/lib/docker": (rng.uniform(10, 50), 50),
@@ -84,7 +84,7 @@ def _disk(history: History, own: DiskSettings, kind: str, end: float) -> None:
     history.add_samples(samples)
     found = []
     if kind == "broken":
-        text = "space 90.4% used (critical from 80%); full in 4 days"
+        text = "space 86.4% used (critical from 80%); full in 4 days"
         found.append(Condition("mount:/", "/", "critical", "critical", text))
         text = "no longer mounted; its last level was warning"
         found.append(Condition("mount:/mnt/x", "/mnt/x", "unknown", "unknown", text))
