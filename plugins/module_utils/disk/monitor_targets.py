@@ -43,7 +43,8 @@ def monitor_targets(settings: MonitorSettings) -> MonitorTargets:
     silences = {}
     for path in settings.paths:
         check_absolute("paths", path)
-        targets[path, False] = _target(settings, TargetSettings(path), "")
+        target = _target(settings, TargetSettings(path), "")
+        targets[target.path, False] = target
     if settings.backup_path:
         check_absolute("backup_path", settings.backup_path)
         folder = TargetSettings(settings.backup_path, folder=True)
@@ -114,7 +115,8 @@ def _target(settings: MonitorSettings, entry: TargetSettings, where: str) -> Tar
             remedy="give seconds, such as 10",
         )
     return Target(
-        path=entry.path,
+        # On Linux two slashes at the beginning are one; os.path keeps them apart.
+        path="/" + entry.path.lstrip("/"),
         name=entry.name or "",
         folder=bool(entry.folder),
         thresholds=thresholds(""),
