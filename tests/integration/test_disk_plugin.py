@@ -200,13 +200,13 @@ def test_labels_and_series_are_unique_by_kind_and_path(tmp_path: Path, disks: Di
     }
 
 
-@pytest.mark.parametrize("name", ["data", "/srv/other"])
 def test_two_slashes_at_the_beginning_are_one(tmp_path: Path) -> None:
     host = MonitorHost(tmp_path, paths=["/", "//", "/./"], backup_path="")
     _code, _status, _text, data = plugin(host)
     assert sorted(data) == ["/", "/ inodes"]
 
 
+@pytest.mark.parametrize("name", ["data", "/srv/other"])
 def test_two_targets_of_one_name_are_refused(tmp_path: Path, name: str) -> None:
     host = MonitorHost(
         tmp_path,
