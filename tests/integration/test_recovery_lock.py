@@ -111,9 +111,7 @@ def test_a_session_of_a_host_that_is_gone_is_ended_by_what_the_error_names(
     monkeypatch.setattr(recovery_lock, "WAIT_SECONDS", 0.2)
     with contextlib.closing(psycopg2.connect(**server.dsn("postgres"))) as gone:
         cursor = gone.cursor()
-        number = recovery_lock.number_of(PRODUCTION)
-        signed = number - (1 << 32 if number >> 31 else 0)
-        cursor.execute("SELECT pg_advisory_lock(%s, %s)", [recovery_lock.KEY, signed])
+        cursor.execute("SELECT pg_advisory_lock(%s, %s)", recovery_lock.key_of(PRODUCTION))
         switch = ("--switch", hosts[0].restored, "--confirm", HOST)
         errors = hosts[0].run_whole(*switch)[2]
         statement = errors.partition("run ")[2].partition(";")[0]

@@ -24,7 +24,11 @@ from ansible_collections.chefwell.resilience.plugins.module_utils.proof import r
 from ansible_collections.chefwell.resilience.plugins.module_utils.proof.restore_settings import (
     RestoreSettings,
 )
-from ansible_collections.chefwell.resilience.plugins.module_utils.recovery import recovery, runbook
+from ansible_collections.chefwell.resilience.plugins.module_utils.recovery import (
+    recovery,
+    recovery_lock,
+    runbook,
+)
 from support.markdown import code_blocks
 from support.production_server import PRODUCTION, run_sql, server
 from support.stage_config import offsite_config
@@ -286,6 +290,15 @@ def test_by_hand_nothing_unfinished_takes_productions_place(by_hand: ByHand) -> 
         assert by_hand.rows() == 9 and set(by_hand.databases()) <= {
             *(PRODUCTION, kept, f"{PRODUCTION}_restoring")
         }
+    backup.write_bytes(plain)
+    by_hand.must("restore")
+    with contextlib.closing(psycopg2.connect(**by_hand.server.dsn("postgres"))) as other:
+        other.cursor().execute(
+            "SELECT pg_advisory_lock(%s, %s)", recovery_lock.key_of(by_hand.dbname)
+        )
+        ran = by_hand.run("switch")
+        assert ran.returncode != 0 and "another recovery is at work" in ran.stderr
+    assert kept in by_hand.databases() and f"{PRODUCTION}_recovered" in by_hand.databases()
     for path in by_hand.folder.iterdir():
         path.unlink()
     assert "NAME" in by_hand.run("restore").stderr

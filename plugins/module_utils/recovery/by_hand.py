@@ -19,7 +19,7 @@ import shlex
 from ..database import postgres
 from ..inventory import backup_names
 from ..proof.restore_settings import RecoveryServer
-from . import recovery
+from . import recovery, recovery_lock
 
 # Prints the time in the name and the name of what is a backup, as `backup_choice` chooses it.
 _NAMES = r"""chomp; next if /^(?:\.|(?:roles|globals)[_.-])/i; my %d;
@@ -132,9 +132,12 @@ def switch(target: RecoveryServer) -> list[str]:
         " PERFORM pg_stat_clear_snapshot(); PERFORM pg_sleep(0.05); END LOOP; END $do$"
     )
     kept = _literal(recovery.dated_name(production, "before", LIKE_NOW)[: -len(LIKE_NOW)])
+    first, second = recovery_lock.key_of(production)
     # A switch of the same second has taken its name: the next second's is free.
     exchange = (
-        "DO $do$ DECLARE at timestamptz := now(); kept text; BEGIN LOOP"
+        "DO $do$ DECLARE at timestamptz := now(); kept text; BEGIN"
+        f" IF NOT pg_try_advisory_xact_lock({first}, {second}) THEN"
+        " RAISE EXCEPTION $a$another recovery is at work$a$; END IF; LOOP"
         f" kept := {kept} || to_char(at, $a$YYYYMMDD_HH24MISS$a$);"
         " EXIT WHEN NOT EXISTS (SELECT FROM pg_database WHERE datname = kept);"
         " at := at + interval $a$1 second$a$; END LOOP;"

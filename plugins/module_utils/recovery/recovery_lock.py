@@ -57,23 +57,26 @@ def locked(settings: RecoverySettings) -> Iterator[None]:
 
 
 def number_of(dbname: str) -> int:
-    """Return the second half of the lock's key."""
+    """Return the second half of the lock's key, as `pg_locks` shows it."""
     return zlib.crc32(dbname.encode())
 
 
+def key_of(dbname: str) -> tuple[int, int]:
+    """Return the lock's key, as PostgreSQL's functions take it: signed numbers."""
+    number = number_of(dbname)
+    return KEY, number - (1 << 32 if number >> 31 else 0)
+
+
 def _take(connection: Any, target: RecoveryServer) -> None:
-    number = number_of(target.dbname)
-    # The function takes signed numbers, and the view shows unsigned ones.
-    signed = number - (1 << 32 if number >> 31 else 0)
     end = time.monotonic() + WAIT_SECONDS
     with connection.cursor() as cursor:
         for name, seconds in KEEPALIVES.items():
             cursor.execute("SELECT pg_catalog.set_config(%s, %s, false)", [name, str(seconds)])
         while True:
             # First taken, then looked: of two at once in two databases one sees the other.
-            cursor.execute("SELECT pg_catalog.pg_try_advisory_lock(%s, %s)", [KEY, signed])
+            cursor.execute("SELECT pg_catalog.pg_try_advisory_lock(%s, %s)", key_of(target.dbname))
             taken = cursor.fetchone()[0]
-            cursor.execute(_OTHERS, [KEY, number])
+            cursor.execute(_OTHERS, [KEY, number_of(target.dbname)])
             others = cursor.fetchall()
             if taken and not others:
                 return
