@@ -160,8 +160,8 @@ from ansible_collections.chefwell.resilience.plugins.module_utils.common.system_
 # -E: nothing is imported because of the environment that it is called in.
 LAUNCHER = """#!/bin/sh
 launch={launch}
-test -s "$launch" && command -v {python} >/dev/null || {{
-echo {command}": the installation is broken: $launch or "{python}" is missing -" \\
+test -r "$launch" && test -s "$launch" && command -v {python} >/dev/null || {{
+echo {command}": the installation is broken: $launch or "{python}" cannot be read -" \\
 "run the stage's playbook again" >&2; exit 3; }}
 exec {python} -E "$launch" host_cli {command} --config {config} "$@"
 """

@@ -34,8 +34,8 @@ from .server_settings import ServerSettings
 from .server_store import IDENTITY_FILE, STATE_FOLDER, identity_of
 
 # Before a program is started: Python may have moved, and a damaged disk may have emptied the file.
-_CHECK = """test -s {launch} && command -v {python} >/dev/null || {{
-echo "the installation is broken: "{launch}" or "{python}" is missing -" \\
+_CHECK = """test -r {launch} && test -s {launch} && command -v {python} >/dev/null || {{
+echo "the installation is broken: "{launch}" or "{python}" cannot be read -" \\
 "run the stage's playbook again" >&2; exit 3; }}
 """
 _GATE = (
