@@ -468,3 +468,22 @@ def test_the_password_is_in_no_arguments_and_in_no_psql(
         result = recovery_run.restore_beside(settings, path=str(plain))
     assert result["verdict"] == "passed", result
     assert held == {"arguments": set(), "environment": set(), "open to others": set()}
+
+
+def test_rows_that_others_have_too_are_not_restored_beside_them(
+    settings: recovery.RecoverySettings, server: Server, tmp_path: Path
+) -> None:
+    """A partition would not fit beside production's, and a child would double its parent's rows."""
+    run_sql(
+        server,
+        PRODUCTION,
+        "CREATE TABLE events (at int) PARTITION BY RANGE (at)",
+        f"CREATE TABLE {TENANT}.events PARTITION OF events DEFAULT",
+        "CREATE TABLE base (at int)",
+        f"CREATE TABLE {TENANT}.own () INHERITS (base)",
+        f"INSERT INTO {TENANT}.own VALUES (1)",
+    )
+    refused = recovery_tenant.restore_beside(settings, TENANT, path=back_up(server, tmp_path))
+    assert refused["verdict"] == "could_not_verify"
+    assert "events in public.events, own in public.base" in refused["problem"]
+    assert run_sql(server, PRODUCTION, "SELECT count(*) FROM base") == [(1,)]

@@ -26,7 +26,15 @@ from ..common import program_output
 from ..common.errors import BackupError, ResilienceError
 from ..common.messages import _, join, ngettext, with_forms
 from ..database import postgres
-from . import archive_data, archive_toc, decompress, file_kind, plain_dump, restore_errors
+from . import (
+    archive_data,
+    archive_toc,
+    archive_whole,
+    decompress,
+    file_kind,
+    plain_dump,
+    restore_errors,
+)
 from .archive_data import DecodeResult
 from .identifiers import copy_table
 from .unreadable import unreadable_error
@@ -113,6 +121,8 @@ def _folder(path: str) -> Archive:
     with _readable(path):
         size = sum(entry.stat().st_size for entry in os.scandir(path))
         toc = archive_toc.read(os.path.join(path, CONTENTS))
+        size_of_contents = os.path.getsize(os.path.join(path, CONTENTS))
+    archive_whole.check_contents_end(toc, size_of_contents, path)
     # The head of its table of contents calls itself a tar's (_CloseArchive in
     # pg_backup_directory.c), as both keep an entry a file.
     toc = dataclasses.replace(toc, format="directory")
@@ -207,7 +217,9 @@ def _tar_contents(path: str) -> archive_toc.Toc:
             if member is None:
                 raise archive_toc.damaged(_("its toc.dat is no file"), path)
             shutil.copyfileobj(member, file)
-        return archive_toc.read(toc_path)
+        toc = archive_toc.read(toc_path)
+        archive_whole.check_contents_end(toc, os.path.getsize(toc_path), path)
+        return toc
     except (tarfile.TarError, KeyError) as error:
         raise archive_toc.damaged(str(error), path) from error
     finally:
@@ -243,6 +255,8 @@ def _proved(
         return archive  # it was read whole to find out what it holds
     if archive_data.supports(toc):
         by_id = archive_data.decode(archive.ready_path, toc, progress=progress)
+        held = sum(decoded.large_objects for decoded in by_id.values())
+        archive_whole.check_large_objects(toc, held, archive.path)
         entries = {entry.dump_id: entry for entry in toc.entries}
         by_table = {
             # Large objects are in no table; their bytes count all the same.
@@ -311,6 +325,12 @@ def _through_pg_restore(
         if error.cut_off:
             raise restore_errors.cut_off(str(error)) from error
         raise archive_toc.damaged(str(error), archive.path) from error
+    if archive.format == "tar":
+        held = archive_whole.tar_large_objects(archive.ready_path)
+        archive_whole.check_large_objects(archive.toc, held, archive.path)
+    elif archive.format == "directory":
+        held = archive_whole.folder_large_objects(archive.ready_path, archive.toc)
+        archive_whole.check_large_objects(archive.toc, held, archive.path)
     expected = {
         copy_table(entry.copy_statement)
         for entry in archive.toc.entries

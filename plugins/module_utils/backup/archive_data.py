@@ -21,6 +21,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 from ..common.errors import ResilienceError
 from ..common.messages import _, ngettext
+from . import archive_whole
 from .archive_toc import Entry, Reader, Toc, damaged, mapped, same_again
 
 BLOCK_DATA, BLOCK_LARGE_OBJECTS = 1, 3
@@ -29,7 +30,6 @@ END_OF_ROWS = b"\\.\n\n\n"
 PIECE = 1 << 20
 # After so many bytes the pages that were read are given back.
 WINDOW = 16 << 20
-LARGE_OBJECTS = ("BLOBS", "LARGE OBJECTS")
 
 Progress = Callable[[int, int], None]
 
@@ -202,7 +202,7 @@ def _decode_block(
     reader.at, reader.int_size = block.start, toc.int_size
     packed = toc.compression == "gzip"
     name: str = f"{entry.schema}.{entry.name}"
-    if block.large_objects or entry.kind in LARGE_OBJECTS:
+    if block.large_objects or entry.kind in archive_whole.CONTENTS:
         size = 0
         while reader.integer():
             pieces = _joined_pieces(reader, block.dump_id)
@@ -277,7 +277,7 @@ def _decode_folder(path: str, toc: Toc, progress: Progress | None) -> dict[int, 
 
     def one(entry: Entry) -> tuple[int, DecodeResult]:
         nonlocal done
-        if entry.kind in LARGE_OBJECTS:
+        if entry.kind in archive_whole.CONTENTS:
             decoded = _decode_large_objects(path, entry)
         else:
             pieces = _file_pieces(path, entry.filename or "", entry.name)

@@ -36,10 +36,14 @@ def stands_last(entry: Entry) -> bool:
     """Return whether an entry is restored when all others are there.
 
     An event trigger fires while the rest is restored, on each refresh of a materialized view: it
-    may forbid that, or write rows that production does not have.
+    may forbid that, or write rows that production does not have. And a trigger that is switched
+    otherwise at a partition alone may stand before the one that makes it, of a table two levels
+    above (pg_dump knows no dependency between them).
     """
-    return entry.kind == EVENT_TRIGGER or (
-        entry.kind == "COMMENT" and entry.name.startswith(EVENT_TRIGGER + " ")
+    return (
+        entry.kind == EVENT_TRIGGER
+        or (entry.kind == "COMMENT" and entry.name.startswith(EVENT_TRIGGER + " "))
+        or (entry.kind == "TRIGGER" and entry.definition.lstrip().startswith("ALTER "))
     )
 
 

@@ -20,7 +20,7 @@ from ..common.errors import ResilienceError
 from ..common.messages import _
 from ..common.safe_text import error_line
 from ..database.catalogue import ObjectName
-from . import database_locale
+from . import archive_whole, database_locale
 from .archive_toc import Entry
 from .identifiers import copy_columns, unquoted
 
@@ -269,7 +269,7 @@ def _add(expected: Expectation, entry: Entry, tables: list[str]) -> None:
         found = re.search(r"'([^']+)'", entry.definition)
         expected.encoding = found[1] if found else None
     elif kind in ("BLOB", "BLOB METADATA"):
-        expected.large_objects += _large_objects(entry)
+        expected.large_objects += archive_whole.large_objects([entry])
     else:
         expected.others[kind] = expected.others.get(kind, 0) + 1
 
@@ -281,10 +281,3 @@ def _split(name: str, tables: list[str]) -> tuple[str, str]:
             return table, name[len(table) + 1 :]
     table, _space, own = name.partition(" ")
     return table, own
-
-
-def _large_objects(entry: Entry) -> int:
-    """Return how many an entry has: one, or since PostgreSQL 17 a list of them."""
-    if entry.kind == "BLOB METADATA":
-        return entry.definition.count("\n") or 1
-    return 1

@@ -19,7 +19,7 @@ from collections.abc import Callable
 from typing import IO
 
 from ..common.errors import BackupError
-from ..common.messages import _
+from ..common.messages import _, ngettext
 from . import plain_names, sql_encoding, sql_lexer, sql_words
 from .archive_data import DecodeResult
 from .archive_toc import Entry, Toc, damaged
@@ -56,6 +56,16 @@ _OF_DATABASE = (b"DATABASE", b"DATABASE PROPERTIES", b"COMMENT", b"ACL", b"SECUR
 HEAD_BLOCK, LARGEST_HEAD = 1 << 16, 4 << 20
 # These have no statement of their own where there is nothing in them.
 _MAY_BE_EMPTY = ("TABLE DATA", "BLOBS")
+# pg_dump writes a statement below the comment of each of these; where none is, it was lost. What
+# else people cut out of a dump (extensions, comments, privileges) is not missed.
+_NEVER_EMPTY = (
+    *("TABLE", "FOREIGN TABLE", "VIEW", "MATERIALIZED VIEW", "SEQUENCE", "TYPE", "DOMAIN"),
+    *("INDEX", "CONSTRAINT", "FK CONSTRAINT", "CHECK CONSTRAINT", "TRIGGER", "RULE", "POLICY"),
+    *("FUNCTION", "PROCEDURE", "AGGREGATE"),
+)
+# The lines above and below the comment of an entry.
+_FRAME = b"--"
+_SET = re.compile(rb"SET ", re.IGNORECASE)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -181,7 +191,13 @@ class _Rows:
 
 @dataclasses.dataclass
 class _Object:
-    """An entry while its statements are read."""
+    """An entry while its statements are read.
+
+    Attributes:
+        line: of its comment.
+        framed: whether that comment stands between the two lines that pg_dump writes around it.
+        alone: whether no statement stands below its comment.
+    """
 
     kind: str
     name: str
@@ -191,6 +207,9 @@ class _Object:
     copy: bytes | None = None
     has_rows: bool = False
     kept: int = 0
+    line: int = 0
+    framed: bool = False
+    alone: bool = True
 
 
 class Contents:
@@ -215,6 +234,9 @@ class Contents:
         self.entries: list[Entry] = []
         self.open: _Object | None = None
         self.complete = self.row_security = False
+        self._comment_before = (b"", 0)
+        # Tables without anything below the comment of their rows.
+        self._without_rows: list[str] = []
 
     def note(self, piece: Piece) -> None:
         """Note a piece.
@@ -246,7 +268,18 @@ class Contents:
         self.rows.end()
         if not self.complete:
             raise damaged(_("its completion line is missing"), self.path)
-        return self.so_far()
+        held = self.so_far()
+        lost = self._without_rows
+        # A COPY is there for a table without rows, too; of INSERT commands none is.
+        if lost and any(entry.copy_statement for entry in self.entries):
+            text = ngettext(
+                "it lacks the rows of %(count)d table: %(names)s",
+                "it lacks the rows of %(count)d tables: %(names)s",
+                len(lost),
+                names=", ".join(lost[:3]),
+            )
+            raise damaged(text, self.path)
+        return held
 
     def so_far(self) -> PlainDump:
         """Return what was noted so far."""
@@ -270,6 +303,11 @@ class Contents:
 
     def _comment(self, piece: Piece) -> None:
         text = piece.text
+        # Only what pg_dump's own lines are around is believed where no statement confirms it.
+        framed = self._comment_before == (_FRAME, piece.line - 1)
+        if self.open and self.open.line == self._comment_before[1]:
+            self.open.framed &= (text, piece.line) == (_FRAME, self.open.line + 1)
+        self._comment_before = (text, piece.line)
         if text == COMPLETION:
             self.complete = True
         elif text == CLUSTER:
@@ -290,7 +328,7 @@ class Contents:
                 "" if group == b"-" else sql_encoding.decoded(group, self.lexer.encoding)
                 for group in found.groups()
             )
-            self.open = _Object(kind, name, schema, owner)
+            self.open = _Object(kind, name, schema, owner, line=piece.line, framed=framed)
 
     def _statement(self, piece: Piece) -> None:
         if not piece.whole:
@@ -299,8 +337,10 @@ class Contents:
             self.row_security = True
         is_rows = self.rows.begin(piece)
         entry = self.open
-        if entry is None:
+        if entry is None or (entry.alone and _SET.match(piece.text)):
+            # Above the comment of the next entry may stand the settings that this one needs.
             return
+        entry.alone = False
         if not entry.statements and not entry.has_rows:
             named = plain_names.read(entry.kind, piece.text)
             if named is None:
@@ -332,8 +372,12 @@ class Contents:
         entry, self.open = self.open, None
         if entry is None:
             return
-        if not entry.statements and not entry.has_rows and entry.kind not in _MAY_BE_EMPTY:
-            return
+        if not entry.statements and not entry.has_rows:
+            lost = entry.alone and entry.framed and entry.kind in _NEVER_EMPTY
+            if not lost and entry.kind not in _MAY_BE_EMPTY:
+                return
+            if entry.kind == "TABLE DATA":
+                self._without_rows.append(f"{entry.schema}.{entry.name}")
         if entry.kind == "BLOB METADATA":
             # One line for each, as the other formats have it.
             numbers = [_LARGE_OBJECT.match(one) for one in entry.statements]

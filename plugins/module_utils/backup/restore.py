@@ -54,7 +54,7 @@ class RestoreResult:
 
     Attributes:
         seconds: from creating the database to the last object.
-        jobs: processes of pg_restore; 1 also where a deadlock between several was repeated alone.
+        jobs: processes of pg_restore; 1 also where several failed, and one was tried afterwards.
         errors: what failed, in PostgreSQL's words; with any, the restore failed.
         harmless: what PostgreSQL reported that loses nothing.
         left_out: kinds of statements that were not executed, and how many of each.
@@ -220,8 +220,9 @@ def _restore_archive(
         return not_set, after._replace(code=code, errors=errors)
 
     not_set, outcome = attempt(replace)
-    if count > 1 and restore_errors.DEADLOCK.search(outcome.errors):
-        # One process cannot deadlock; the database was created above, so it may be replaced.
+    if count > 1 and restore_errors.may_be_of_order(outcome.errors):
+        # One process keeps the archive's order; the database was created above, so it may be
+        # replaced.
         count = 1
         not_set, outcome = attempt(True)
     if outcome.timed_out:

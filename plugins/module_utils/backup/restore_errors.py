@@ -30,8 +30,7 @@ NO_SESSION = re.compile(
     r"connection to server .* failed|could not connect|the connection was lost"
     r"|canceling statement due to|deadlock detected|too many connections|remaining connection slots"
 )
-# Processes of one pg_restore may stand in each other's way, as two that attach indexes to
-# partitions of one table: PostgreSQL then ends one of them. That says nothing of the backup.
+# PostgreSQL ends one of two processes that wait for each other.
 DEADLOCK = re.compile(r"deadlock detected")
 # pg_restore begins each of its messages so.
 _BEGINS = re.compile(r"^(?=pg_restore[:\s])", re.MULTILINE)
@@ -53,6 +52,22 @@ def is_environment_error(error: str) -> bool:
         error: in English, as a client program reports it.
     """
     return bool(ENVIRONMENT_FAILED.search(error) or NO_SESSION.search(error))
+
+
+def may_be_of_order(text: str) -> bool:
+    """Return whether one process of pg_restore may restore what several could not.
+
+    Several take entries in another order than the archive's. pg_dump does not note all that an
+    entry needs (as the trigger of a partition that is switched off needs the one of the table
+    above), and two may stand in each other's way, as two that attach indexes to partitions of one
+    table. So an error of several says nothing of the backup.
+
+    Args:
+        text: the standard error of pg_restore.
+    """
+    errors, _harmless = classify(text)
+    place = any(is_environment_error(DEADLOCK.sub("", error)) for error in errors)
+    return bool(DEADLOCK.search(text) or (errors and not place))
 
 
 def classify(text: str) -> tuple[list[str], list[str]]:

@@ -55,7 +55,12 @@ _TARGET = re.compile(
     re.IGNORECASE,
 )
 # As pg_dump writes what `archive_left_out.stands_last` names.
-_EVENT_TRIGGER = re.compile(rb"(?:CREATE|ALTER|COMMENT ON) EVENT TRIGGER ", re.IGNORECASE)
+_LAST = re.compile(
+    rb"(?:CREATE|ALTER|COMMENT ON) EVENT TRIGGER |ALTER TABLE (?:ONLY )?"
+    + (sql_words.NAME + rb"(?:\." + sql_words.NAME + rb")?")
+    + rb" (?:DISABLE|ENABLE(?: ALWAYS| REPLICA)?) TRIGGER (?!ALL\b|USER\b)",
+    re.IGNORECASE,
+)
 
 
 @dataclasses.dataclass
@@ -129,7 +134,7 @@ class _Loader:
         self._foreign: set[bytes] = set()
         self._inserts: list[sql_lexer.Piece] = []
         self._inserts_size = 0
-        # Event triggers, which would fire on what is still to come.
+        # What would fire on what is still to come, or needs it.
         self._last: list[sql_lexer.Piece] = []
 
     def run(self) -> None:
@@ -149,7 +154,7 @@ class _Loader:
                 self._collect(piece)
             elif piece.kind == sql_lexer.STATEMENT:
                 self._send()
-                if _EVENT_TRIGGER.match(piece.text) and piece.whole:
+                if _LAST.match(piece.text) and piece.whole:
                     self._last.append(piece)
                 else:
                     self._statement(piece)

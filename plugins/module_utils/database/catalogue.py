@@ -154,9 +154,22 @@ JOIN pg_namespace rn ON rn.oid = r.relnamespace
 WHERE c.contype = 'f' AND {_USER_SCHEMA} AND NOT EXISTS (SELECT 1 FROM pg_constraint p
  WHERE p.oid = c.conparentid AND p.conrelid = c.conrelid) ORDER BY 1, 2, 3"""
 
+# Where nothing was written, an object has no page or a short one, and reads as zero bytes; what is
+# dumped and restored has these bytes. So each page but the last is filled up. A page has a quarter
+# of a block (LOBLKSIZE in large_object.h).
 LARGE_OBJECT_DIGESTS = """
-SELECT loid::text, sum(hashtextextended(pageno || ' ' || encode(data, 'base64'), 0))::text
-FROM pg_catalog.pg_largeobject GROUP BY loid"""
+WITH object AS (
+ SELECT loid, max(pageno) AS last, count(*) AS pages, current_setting('block_size')::int / 4 AS size
+ FROM pg_catalog.pg_largeobject GROUP BY loid)
+SELECT loid::text, sum(hashtextextended(pageno || ' ' || encode(data, 'base64'), 0))::text FROM (
+ SELECT p.loid, p.pageno, CASE WHEN p.pageno < o.last AND length(p.data) < o.size
+  THEN p.data || decode(repeat('00', o.size - length(p.data)), 'hex') ELSE p.data END AS data
+ FROM pg_catalog.pg_largeobject p JOIN object o USING (loid)
+ UNION ALL
+ SELECT o.loid, n, decode(repeat('00', o.size), 'hex') FROM object o, generate_series(0, o.last) n
+ WHERE o.pages <= o.last AND NOT EXISTS (
+  SELECT 1 FROM pg_catalog.pg_largeobject p WHERE p.loid = o.loid AND p.pageno = n)) page
+GROUP BY loid"""
 
 
 class ForeignKey(NamedTuple):

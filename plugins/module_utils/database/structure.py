@@ -21,7 +21,8 @@ import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
-from . import structure_details
+from ..common.zip_equal import zip_equal
+from . import parallel_queries, structure_details
 from .canonical_sql import canonical
 from .catalogue import ObjectName
 from .structure_details import SORTED, in_schemas, own
@@ -40,6 +41,8 @@ PARSED = (
 )
 # What belongs to no schema is kept under this name.
 DATABASE = ""
+# Ends the definition of an index that is not valid, not ready or not live.
+INVALID = " INVALID"
 # Stands for the name of the schema in its shape. No name contains it: PostgreSQL's names are text.
 _SELF = "\x01."
 # What decides how PostgreSQL prints definitions: names are qualified, values have one form.
@@ -123,7 +126,7 @@ WHERE o.contype = 'c' AND {in_schemas("pg_type", "t.oid")}""",
     # The index of a constraint has the constraint's definition.
     "index": f"""
 SELECT n.nspname, quote_ident(c.relname), pg_get_indexdef(i.indexrelid)
- || CASE WHEN i.indisvalid AND i.indisready AND i.indislive THEN '' ELSE ' INVALID' END
+ || CASE WHEN i.indisvalid AND i.indisready AND i.indislive THEN '' ELSE '{INVALID}' END
 FROM pg_index i JOIN pg_class c ON c.oid = i.indexrelid
 JOIN pg_namespace n ON n.oid = c.relnamespace
 WHERE NOT EXISTS (SELECT 1 FROM pg_constraint o
@@ -170,7 +173,8 @@ SELECT n.nspname, quote_ident(t.typname), CASE t.typtype
  WHEN 'd' THEN concat_ws(' ', 'domain', format_type(t.typbasetype, t.typtypmod),
   CASE WHEN t.typcollation <> b.typcollation THEN (SELECT 'COLLATE ' || quote_ident(l.collname)
    FROM pg_collation l WHERE l.oid = t.typcollation) END,
-  CASE WHEN t.typnotnull THEN 'NOT NULL' END, 'DEFAULT ' || t.typdefault)
+  CASE WHEN t.typnotnull THEN 'NOT NULL' END,
+  'DEFAULT ' || coalesce(pg_get_expr(t.typdefaultbin, 'pg_type'::regclass), t.typdefault))
  WHEN 'r' THEN (SELECT concat_ws(' ', 'range of', format_type(r.rngsubtype, NULL),
   r.rngcanonical::text, r.rngsubdiff::text) FROM pg_range r WHERE r.rngtypid = t.oid)
  WHEN 'c' THEN 'composite'
@@ -273,11 +277,16 @@ SELECT '', quote_ident(s.srvname), concat_ws(' ', f.fdwname, s.srvtype, s.srvver
 FROM pg_foreign_server s
 JOIN pg_foreign_data_wrapper f ON f.oid = s.srvfdw
 WHERE {own("pg_foreign_server", "s.oid")}""",
+    # Owners choose the numbers of large objects, and may rename the schema public.
     "comment": """
 SELECT '', i.type || ' ' || i.identity, d.description
 FROM pg_description d,
  LATERAL pg_identify_object(d.classoid, d.objoid, d.objsubid) i
-WHERE d.objoid >= 16384 AND i.schema IS NULL AND i.type <> 'extension' AND NOT EXISTS (
+WHERE (d.objoid >= 16384
+  OR d.classoid IN ('pg_largeobject'::regclass, 'pg_namespace'::regclass))
+ AND i.schema IS NULL AND i.type <> 'extension' AND NOT (i.type = 'schema'
+  AND (i.identity ~ '^pg_' OR i.identity IN ('public', 'information_schema')))
+ AND NOT EXISTS (
  SELECT 1 FROM pg_depend e WHERE e.deptype = 'e' AND e.classid = d.classoid
  AND e.objid = d.objoid)""",
 }
@@ -389,6 +398,53 @@ def read(
         named = into.setdefault(schema, {}).setdefault(kind, {})
         text = str(definition or "")
         named[str(name)] = canonical(text) if kind in PARSED else text
+
+
+def restored(connection: Any, expected: Structure) -> Structure:
+    """Return the definitions of a restored database.
+
+    Args:
+        connection: psycopg2, in autocommit mode.
+        expected: of production.
+    """
+    with connection.cursor() as cursor:
+        schemas = schema_names(cursor)
+    together = list(batches(sorted(schemas)))
+    made = Structure()
+    for batch, objects in zip_equal(
+        together, parallel_queries.each(connection, together, _objects)
+    ):
+        for schema in batch:
+            # The schema `public` is there even where production dropped it.
+            held = objects.get(schema, {})
+            if schema != "public" or schema in expected.schemas or held.keys() - {"schema"}:
+                made.add(schema, held)
+    return made
+
+
+def _objects(connection: Any, batch: Sequence[str]) -> dict[str, Shape]:
+    objects: dict[str, Shape] = {}
+    with connection.cursor() as cursor:
+        for schemas, kind, query in queries(batch):
+            cursor.execute("BEGIN READ ONLY")
+            try:
+                settings(cursor, local=True)
+                read(cursor, schemas, kind, query, objects)
+            finally:
+                cursor.execute("ROLLBACK")
+    return objects
+
+
+def definition(structure: Structure, schema: tuple[str, str], kind: str, name: str) -> str | None:
+    """Return how one object is defined; None where it is not known.
+
+    Args:
+        structure: of the database.
+        schema: its name, and the same quoted.
+        kind, name: of the object, quoted.
+    """
+    shape = structure.shapes.get(structure.schemas.get(schema[0], ""), {})
+    return _absolute(shape.get(kind, {}).get(_relative(name, schema[1])), schema[0])
 
 
 def settings(cursor: Any, *, local: bool = False) -> None:

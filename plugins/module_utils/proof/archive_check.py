@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from ..backup import backup_digest, expectation
+from ..backup import archive_whole, backup_digest, expectation
 from ..backup.archive import Archive
 from ..checks import checks
 from ..checks.findings import Finding
@@ -59,12 +59,17 @@ def evidence(
 
 
 def _left_out(expected: expectation.Expectation, file: str) -> list[Finding]:
-    """Return which tables' rows the dump leaves out."""
+    """Return which rows and large objects the dump leaves out."""
     tables = sorted(expected.without_rows)
+    found = []
     if tables and not any(expected.rows.get(key) for key in expected.tables):
         text = _("it has no rows of any of its %(count)d tables", count=len(tables))
-        return [Finding("archive.partial", file, text)]
-    return [
-        Finding("archive.partial", name, _("the dump leaves out the rows of %(table)s", table=name))
-        for name in (".".join(key) for key in tables)
-    ]
+        found.append(Finding("archive.partial", file, text))
+    else:
+        for name in (".".join(key) for key in tables):
+            text = _("the dump leaves out the rows of %(table)s", table=name)
+            found.append(Finding("archive.partial", name, text))
+    if expected.large_objects and not set(archive_whole.CONTENTS) & expected.others.keys():
+        text = _("the dump leaves out the content of its large objects")
+        found.append(Finding("archive.partial", file, text))
+    return found

@@ -91,6 +91,7 @@ def restore_beside(
 
         def transfer(folder: str) -> None:
             with phases.phase("transfer"):
+                _refuse_shared_rows(settings, between, tenant)
                 absent.extend(_absent(settings, between, tenant))
                 described.append(_comment_of(settings, between, tenant))
                 _rename_schema(settings, between, tenant, name)
@@ -265,6 +266,38 @@ def _refuse_unmovable(dependants: Sequence[Dependant], tenant: str) -> None:
             option="tenant",
             value=tenant,
             remedy=_("drop them, switch, and create them again; nothing was changed"),
+        )
+
+
+_SHARED = """
+SELECT quote_ident(c.relname) || ' in ' || quote_ident(pn.nspname) || '.' || quote_ident(p.relname)
+FROM pg_inherits i JOIN pg_class c ON c.oid = i.inhrelid
+JOIN pg_namespace n ON n.oid = c.relnamespace JOIN pg_class p ON p.oid = i.inhparent
+JOIN pg_namespace pn ON pn.oid = p.relnamespace
+WHERE c.relkind IN ('r', 'p', 'f') AND n.nspname = %s AND pn.nspname <> n.nspname ORDER BY 1"""
+
+
+def _refuse_shared_rows(settings: RecoverySettings, database: str, tenant: str) -> None:
+    """Refuse a tenant whose rows are rows of tables of other schemas, too.
+
+    Its partitions, and what inherits from other schemas, would stand there beside production's.
+    """
+    with (
+        contextlib.closing(recovery.connect(settings.target, database)) as connection,
+        connection.cursor() as cursor,
+    ):
+        cursor.execute(_SHARED, [tenant])
+        names = [name for (name,) in cursor.fetchall()]
+    if names:
+        raise ResilienceError(
+            _(
+                "tables of the tenant are partitions or children of tables of other schemas, where"
+                " their rows would be twice: %(names)s",
+                names=checks.named(names, ", "),
+            ),
+            option="tenant",
+            value=tenant,
+            remedy=_("restore the whole database beside production, and take the rows from there"),
         )
 
 

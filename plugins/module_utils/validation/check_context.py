@@ -16,7 +16,7 @@ from ..checks.checks import Evidence
 from ..checks.findings import Finding, IgnoreRule
 from ..common.messages import _, join
 from ..common.settings import option
-from ..database import parallel_queries
+from ..database import parallel_queries, structure
 from ..database.catalogue import Catalogue, ForeignKey, ObjectName
 from ..database.connection import driver, identifier
 
@@ -91,6 +91,31 @@ class CheckContext:
         An entry of a table of contents does not record which of them it is.
         """
         return self.catalogue.constraints("pux")
+
+    @functools.cached_property
+    def differences(self) -> list[structure.Difference]:
+        """What is defined otherwise than in production; nothing where no manifest is."""
+        if not self.expected.structure:
+            return []
+        before = structure.from_dict(self.expected.structure)
+        after = structure.restored(self.catalogue.connection, before)
+        return list(structure.differences(before, after, names_only=not self.same_major))
+
+    @property
+    def same_major(self) -> bool:
+        """Whether production's PostgreSQL, as the manifest names it, is of this major version."""
+        here = self.catalogue.connection.server_version // 10000
+        return self.expected.digest_version.split(".")[0] == str(here)
+
+    def was_not_valid(self, key: ForeignKey) -> bool:
+        """Return whether production, too, had a foreign key that it had not validated."""
+        if not self.expected.structure:
+            return False
+        names = "SELECT quote_ident(%s), quote_ident(%s) || '.' || quote_ident(%s)"
+        schema, name = self.catalogue.rows(names, *key[:3])[0]
+        before = structure.from_dict(self.expected.structure)
+        text = structure.definition(before, (key.schema, schema), "constraint", name)
+        return text is not None and text.endswith(" NOT VALID")
 
     @functools.cached_property
     def rows(self) -> dict[ObjectName, int]:

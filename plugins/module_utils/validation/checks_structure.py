@@ -11,9 +11,10 @@ from collections import Counter
 from collections.abc import Mapping
 
 from ..backup import database_locale
+from ..checks import checks
 from ..checks.checks import Evidence
 from ..checks.findings import Finding
-from ..common.messages import _, join, ngettext
+from ..common.messages import Message, _, join, ngettext
 from ..database.catalogue import ObjectName
 from . import tenant_matrix
 from .check_context import CheckContext, combined_evidence, dotted_name, presence_evidence
@@ -67,7 +68,7 @@ def tenants(context: CheckContext) -> Evidence:
             if count > 1
         ),
     ]
-    if not listed:
+    if not listed and (tenants or not context.expected.structure):
         findings.append(Finding("tenant.none_listed", "", _("no tenant is listed")))
     evidence = _(
         "tenants listed: %(listed)d, schemas of tenants: %(schemas)d",
@@ -83,13 +84,23 @@ def tenant_structure(context: CheckContext) -> Evidence:
     if len(tenants) < 3:
         few = _("tenants: %(count)d; fewer than three cannot be compared", count=len(tenants))
         return Evidence(few)
-    findings = tenant_matrix.compare(context.catalogue, tenants)
-    differing = {found.subject.split(".")[0] for found in findings}
-    evidence = _(
+    found = tenant_matrix.compare(context.catalogue, tenants)
+    known = frozenset(tenants)
+    differing = {tenant_matrix.tenant_of(one, known) for one in found}
+    evidence: Message = _(
         "%(found)d/%(expected)d tenants alike",
         found=len(tenants) - len(differing),
         expected=len(tenants),
     )
+    if not found or not context.expected.structure:
+        return Evidence(evidence, found)
+    # Where a tenant is as production had it, its release is another one, and the backup whole.
+    changed = {one.schema for one in context.differences}
+    findings = [one for one in found if tenant_matrix.tenant_of(one, known) in changed]
+    as_before = [one.text for one in found if tenant_matrix.tenant_of(one, known) not in changed]
+    if as_before:
+        so = _("in production, too: %(named)s", named=checks.named(as_before))
+        evidence = join([evidence, so], "; ")
     return Evidence(evidence, findings)
 
 

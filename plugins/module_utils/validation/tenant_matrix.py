@@ -11,6 +11,8 @@ by their definitions, not by their names, because a tenant's name may be part of
 
 from __future__ import annotations
 
+from collections.abc import Collection
+
 from ..checks.findings import Finding
 from ..common.messages import _, join
 from ..database.catalogue import Catalogue
@@ -93,6 +95,18 @@ def compare(catalogue: Catalogue, tenants: list[str]) -> list[Finding]:
                     continue  # the table as a whole is a finding already
                 findings.append(_finding(kind, tenant, place, what, missing=common))
     return findings
+
+
+def tenant_of(finding: Finding, tenants: Collection[str]) -> str:
+    """Return the tenant whose structure is a finding; its name may have dots, as a table's.
+
+    Args:
+        finding: one of `compare`.
+        tenants: their schemas.
+    """
+    parts = finding.subject.split(".")
+    names = (".".join(parts[:count]) for count in range(len(parts) - 1, 0, -1))
+    return next((name for name in names if name in tenants), parts[0])
 
 
 def _finding(kind: str, tenant: str, table: str, what: str, *, missing: bool) -> Finding:
