@@ -133,7 +133,8 @@ class Lab:
         line = [PYTHON, "-m", "chefwell_resilience.host_cli", name, "--config", str(self.config)]
         done = subprocess.run(line, env=self.environment, capture_output=True, check=False)
         if done.returncode != 0:
-            raise ValueError(f"{name} ended with {done.returncode}: {done.stderr[-500:]!r}")
+            written = done.stdout[-500:] + done.stderr[-500:]
+            raise ValueError(f"{name} ended with {done.returncode}: {written!r}")
 
     def note_memory(self) -> None:
         """Let every Python process of both sides note its peak of memory when it ends."""
