@@ -131,12 +131,15 @@ class _Paths:
 
     def place(self, path: bytes) -> tuple[int, bool]:
         """Return where a path is, or belongs, and whether it is there."""
-        at, count = self.hint, len(self.ends)
-        seen = bytes(self[at]) if at < count else None
+        at, ends, block = self.hint, self.ends, self.block
+        count = len(ends)
+        begin = ends[at - 1] if at else 0
+        # Slices of their own: this is what a lookup costs.
+        seen: Any = block[begin : ends[at]] if at < count else None
         if seen == path:
             self.hint = at + 1
             return at, True
-        before = bytes(self[at - 1]) if at else None
+        before: Any = block[ends[at - 2] if at > 1 else 0 : begin] if at else None
         if before == path:
             return at - 1, True
         if (seen is None or seen > path) and (before is None or before < path):

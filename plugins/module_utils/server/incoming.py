@@ -177,9 +177,13 @@ class ArrivalSession:
             os.close(number)
         self._arrivals.add(path, (hashlib.sha256(content).hexdigest(), len(content)))
 
-    def has(self, path: str) -> bool:
-        """Return whether an arrival was taken over."""
-        return path in self._arrivals
+    def arrival(self, path: str) -> tuple[str, int] | None:
+        """Return SHA-256 and bytes of an arrival; None where it was not taken over.
+
+        They are those that are known: `digest` and `size` find out what is not.
+        """
+        known: tuple[str, int] | None = self._arrivals.get(path)
+        return known
 
     def share_paths(self, listed: PathTable[Any]) -> None:
         """Use the memory of an inventory for the paths, if it lists just these arrivals."""

@@ -274,16 +274,21 @@ class _Placement:
             if path in self.result.replaced or path in self.result.repaired:
                 continue
             # What was taken over already is moved again only where a newer one has arrived.
-            known = self.session.has(path) and path not in self.arrived
-            if not known and not self.session.take_over(path):
+            arrival = self.session.arrival(path)
+            if arrival is not None and path in self.arrived:
+                arrival = None
+            if arrival is None and not self.session.take_over(path):
                 if path in self.arrived:
                     self.result.unfit.append(path)
                 elif path not in self.rotten:
                     self.result.missing.append(path)
                 continue
             expected = self.listed.files[path]
-            size = self.session.size(path)
-            if size == expected.bytes and self.session.digest(path) == expected.sha256:
+            sha256, size = arrival or ("", self.session.size(path))
+            # What has another size is not read.
+            if size == expected.bytes and (
+                (sha256 or self.session.digest(path)) == expected.sha256
+            ):
                 yield path
             else:
                 self.session.discard(path)
@@ -363,9 +368,10 @@ class _Placement:
             self.ledger_changed = False
 
     def _new_entry(self, path: str) -> LedgerEntry:
-        size = self.session.size(path)
+        sha256, size = self.session.arrival(path) or ("", 0)
+        sha256, size = sha256 or self.session.digest(path), size or self.session.size(path)
         # The next daily job reads it before all others: what was digested may not be on the disk.
-        return LedgerEntry(self.session.digest(path), size, self.now, 0.0)
+        return LedgerEntry(sha256, size, self.now, 0.0)
 
 
 class _NewEntries(Mapping[str, LedgerEntry]):
