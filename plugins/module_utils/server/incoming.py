@@ -214,7 +214,7 @@ class ArrivalSession:
         digest, size = self._known(path)
         if not digest:
             digest = tree_digests.sha256(self.path(path))
-            self._arrivals.add(path, (digest, size))
+            self._arrivals.add(path, (digest, size if size >= 0 else self.size(path)))
         return digest
 
     def discard(self, path: str) -> None:
