@@ -72,6 +72,11 @@ def taken_table() -> PathTable[TakenDigest]:
     return PathTable(_TAKEN)
 
 
+def taken_rows(like: PathTable[Any] | None) -> TableBuilder[TakenDigest]:
+    """Return what builds such a table, probably of the same paths as another one."""
+    return TableBuilder(_TAKEN, like)
+
+
 # As they stand in the file.
 _FLAT: RowForm[tuple[Any, ...]] = RowForm(_KNOWN.codes, lambda row: row, lambda _path, *row: row)
 

@@ -21,10 +21,10 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 from ..inventory import packed_stream
-from ..inventory.digest_cache import TakenDigest, taken_table
+from ..inventory.digest_cache import TakenDigest, taken_rows
 from ..inventory.inventory import bounded_ns
 from ..inventory.packed_stream import MOST_BYTES, Header
-from ..inventory.path_table import PathTable
+from ..inventory.path_table import PathList, PathTable, TableBuilder
 from . import ssh
 from .rsync import Item, Transfer
 from .ssh_command import CUT, SshCommand
@@ -51,12 +51,12 @@ def send(
     Returns:
         The transfer, and the names that are left for rsync: large files, and what cannot be read.
     """
-    taken = taken_table()
+    rows = taken_rows(names.table if isinstance(names, PathList) else None)
     left: list[str] = []
     written = 0
     began = time.monotonic()
     try:
-        for block in _blocks(delivery.source, names, taken, left):
+        for block in _blocks(delivery.source, names, rows, left):
             command.feed(block)
             written += len(block)
             if delivery.progress:
@@ -71,6 +71,7 @@ def send(
         failure = error.failure
         why = (error.problem, failure.kind, failure.remedy, failure.retryable)
         return Transfer(1, *why, bytes_sent=written), []
+    taken = rows.table()
     return Transfer(0, sent=_Sent(taken), bytes_sent=written, taken=taken), left
 
 
@@ -92,7 +93,7 @@ class _Sent(Sequence[Item]):
 def _blocks(
     folder: str,
     names: Sequence[str],
-    taken: PathTable[TakenDigest],
+    taken: TableBuilder[TakenDigest],
     left: list[str],
 ) -> Iterator[bytes]:
     """Yield the stream in blocks.
@@ -114,7 +115,7 @@ def _blocks(
             continue
         mtime_ns = bounded_ns(status.st_mtime_ns)
         identity = (status.st_size, mtime_ns, status.st_ino, status.st_ctime_ns)
-        taken[name] = TakenDigest(identity, hashlib.sha256(content).hexdigest())
+        taken.add(name, (*identity, hashlib.sha256(content).hexdigest()))
         header = Header(name, len(content), mtime_ns, status.st_mode)
         parts += (packed_stream.packed(header), content)
         size += len(content) + _HEADER_BYTES

@@ -24,7 +24,7 @@ from ..common.messages import _, join, ngettext
 from ..inventory.digest_cache import TakenDigest, taken_table
 from ..inventory.inventory import Inventory, readable
 from ..inventory.inventory_names import ReadablePaths
-from ..inventory.path_table import SIZES, PathList, PathTable, only_in
+from ..inventory.path_table import SIZES, PathList, PathTable, TableBuilder, only_in
 from . import offsite_guards, ssh, sync_plan, sync_refusals, written_again
 from .busy_runs import busy_result, lock_holders, reset_busy
 from .offsite_guards import Refusal
@@ -598,9 +598,13 @@ class _SyncRun:
     def _send(self, tree: Inventory, to_send: PathTable[int]) -> tuple[Outcome, bool] | None:
         """Send every backup that the server lacks; return the failure, or None."""
         done = self._send_names(PathList(to_send), sum(to_send.values()))
+        rows = TableBuilder(SIZES, to_send)
         for item in done.sent:
-            self.sent[item.path] = item.bytes
-        self.sent.share(to_send)
+            rows.add(item.path, (item.bytes,))
+        if self.sent:
+            self.sent.update(rows.table())
+        else:
+            self.sent = rows.table()
         if not done.ok and not (done.code == 24 and self._changes_since(tree)[0]):
             return (FAILED, done.problem, done.kind, done.remedy), done.retryable
         return self._recheck_source(tree)
