@@ -28,6 +28,14 @@ BEHIND = {
         " (INCREMENT -2 MAXVALUE -1 START -1) PRIMARY KEY);"
         " INSERT INTO public.t SELECT FROM generate_series(1, 3); INSERT INTO public.t VALUES (-7);"
     ),
+    "a numeric column": (
+        "CREATE TABLE public.t (id numeric PRIMARY KEY); CREATE SEQUENCE public.t_id_seq OWNED BY"
+        " public.t.id; ALTER TABLE public.t ALTER id SET DEFAULT nextval('public.t_id_seq');"
+        " INSERT INTO public.t VALUES (1.0), (2);"
+    ),
+    "a smallint column": (
+        "CREATE TABLE public.t (id smallserial PRIMARY KEY); INSERT INTO public.t VALUES (1);"
+    ),
     "not given out yet": (
         "CREATE TABLE public.t (id serial PRIMARY KEY); INSERT INTO public.t VALUES (9);"
         " SELECT setval('public.t_id_seq', 9, false);"

@@ -279,14 +279,20 @@ def _behind(
 def _collisions(
     connection: Any, batch: Sequence[tuple[Any, ...]]
 ) -> list[tuple[tuple[Any, ...], int | None, int]]:
-    """Return the sequences whose next value their column has already; with last and next value."""
+    """Return the sequences whose next value their column has already; with last and next value.
+
+    The next value is compared as a bigint, so that the column's index finds it: a sequence has no
+    value beyond that, and `integer = numeric` would read the whole table.
+    """
     sql = driver().sql
     query = sql.SQL(" UNION ALL ").join(
         sql.SQL(
             "SELECT {number}, CASE WHEN is_called THEN last_value END, following FROM (SELECT"
             " is_called, last_value, CASE WHEN is_called THEN last_value::numeric + {step}"
             " ELSE last_value END AS following FROM {sequence}) s"
-            " WHERE EXISTS (SELECT 1 FROM {only}{table} t WHERE t.{column} = s.following)"
+            " WHERE EXISTS (SELECT 1 FROM {only}{table} t WHERE t.{column} = CASE WHEN"
+            " s.following BETWEEN -9223372036854775808 AND 9223372036854775807"
+            " THEN s.following::bigint END)"
         ).format(
             number=sql.Literal(number),
             step=sql.Literal(row[5]),
