@@ -44,7 +44,8 @@ options:
       - The groups C(date) (year, month, day) and C(time) (hour, minute, second) give the time at
         which a backup was taken. Only their digits count, so that C(2025-11-20) and C(03h00) work;
         without C(time) it is the day's beginning, and without C(date) the file's time of change.
-      - Left out, names such as C(chefwell_backup_20251120_030000.dump.gz) match.
+      - Left out, names such as C(chefwell_backup_20251120_030000.dump.gz) match. Each matches with
+        C(.age) behind it as well, as a sealed backup has it.
     type: str
   digest:
     description:

@@ -73,6 +73,25 @@ def test_what_waits_in_the_spool_has_a_bound(
     assert seen == names and sealer.is_done and sealer.error is None
 
 
+def test_one_that_cannot_be_sealed_holds_up_no_other(client: SealedClient) -> None:
+    """The name of the sealed one would be too long; or it is a folder by now."""
+    ending = "_20250101_030000.dump.gz"
+    long = client.tree / "daily" / ("x" * (255 - len(ending)) + ending)
+    long.write_bytes(os.urandom(2000))
+    for _night in range(2):
+        result = client.sync()
+        assert result.status == "warning", result
+        assert any("not sealed and not sent" in str(one) for one in result.warnings), result
+    assert len([name for name in client.copied() if name.endswith(".gz.age")]) == 14
+    assert client.verify()["comparison"]["missing"] == [f"daily/{long.name}"]
+    spool = client.sync_settings().transport.spool
+    (client.tree / "daily" / f"folder{ending}").mkdir()
+    names = [f"daily/folder{ending}", f"daily/{long.name}", f"daily/gone{ending}"]
+    with sealed_sending.Sealer(spool, str(client.tree), names) as sealer:
+        assert sealer.take() == []
+    assert list(sealer.left_out) == names[:2] and sealer.error is None
+
+
 def test_an_error_of_sealing_ends_it_after_what_is_sealed(client: SealedClient) -> None:
     spool = client.sync_settings().transport.spool
     names = sorted(str(path.relative_to(client.tree)) for path in client.tree.glob("*/*.gz"))

@@ -29,6 +29,10 @@ from ansible_collections.chefwell.resilience.plugins.module_utils.recovery impor
     recovery_lock,
     runbook,
 )
+from ansible_collections.chefwell.resilience.plugins.module_utils.sealing import age, keys
+from ansible_collections.chefwell.resilience.plugins.module_utils.sealing.seal_settings import (
+    SealSettings,
+)
 from support.markdown import code_blocks
 from support.production_server import PRODUCTION, run_sql, server
 from support.stage_config import offsite_config
@@ -255,6 +259,34 @@ def test_by_hand_every_format_is_restored(by_hand: ByHand, server: Server) -> No
     finally:
         run_sql(server, "postgres", f"ALTER DATABASE {PRODUCTION} OWNER TO {server.user}")
         run_sql(server, "postgres", "DROP ROLE owner_of_shop")
+
+
+def test_by_hand_a_sealed_backup_is_opened_first(by_hand: ByHand, tmp_path: Path) -> None:
+    """By the host's key, or by the file that IDENTITY names; without both nothing is made."""
+    secret, public = age.new_identity()
+    offline = tmp_path / "offline.key"
+    offline.write_text(f"{secret}\n")
+    offline.chmod(0o600)
+    seal = SealSettings(recipients=(public,), untested=True)
+    folder = keys.folder_of(str(tmp_path / "etc"))
+    keys.set_up(folder, seal)
+    by_hand.settings = dataclasses.replace(
+        by_hand.settings, config_dir=str(tmp_path / "etc"), seal=seal
+    )
+    backup = by_hand.folder / "shop_20251120_030000.sql.gz.age"
+    recipients = str(Path(folder, keys.RECIPIENTS))
+    age.seal_bytes(gzip.compress(by_hand.dump("-Fp")), str(backup), recipients)
+    (by_hand.folder / "shop_20251120_030000.sql.gz.manifest.json.age").write_bytes(b"sealed")
+    assert by_hand.must("restore").splitlines()[0].endswith(backup.name)
+    restored = f"{PRODUCTION}_recovered"
+    assert by_hand.rows(restored) == 9
+    run_sql(by_hand.server, "postgres", f"DROP DATABASE {restored}")
+    Path(folder, keys.IDENTITY).unlink()
+    assert by_hand.run("restore").returncode != 0
+    assert by_hand.databases() == [PRODUCTION]
+    by_hand.environment["IDENTITY"] = str(offline)
+    by_hand.must("restore")
+    assert by_hand.rows(restored) == 9
 
 
 @pytest.mark.parametrize(

@@ -14,6 +14,7 @@ from xml.etree import ElementTree
 
 import psutil
 import pytest
+from ansible_collections.chefwell.resilience.plugins.module_utils.sealing import age
 from support.play_host import PlayHost
 from testbed import Testbed
 from testbed.services import free_port
@@ -286,3 +287,28 @@ def test_check_mode_on_a_fresh_host_touches_nothing(bed: Testbed, tmp_path: Path
     )
     assert fresh.play(PLAYBOOK, "--check", "--diff")["changed"] >= 2
     assert list(tmp_path.iterdir()) == []
+
+
+def test_backups_are_sealed_on_the_host_where_at_rest_is_set(
+    host: PlayHost, bed: Testbed, tmp_path: Path
+) -> None:
+    """Without stage 2 the play makes the keys, too; what it installs seals, opens and drills."""
+    _secret, public = age.new_identity()
+    seal = {"recipients": [public], "untested": True, "at_rest": True}
+    backups = tmp_path / "backups"
+    (backups / "daily").mkdir(parents=True)
+    host.play(
+        PLAYBOOK,
+        staging_restore_drill_now=False,
+        staging_restore_backup_path=str(backups),
+        resilience_backup_tiers=["daily"],
+        resilience_seal=seal,
+    )
+    server = bed.record["postgres"]
+    dsn = " ".join(f"{key}={server[key]}" for key in ("host", "port", "user", "password", "dbname"))
+    made = host.command("backup-manifest", "--tier", "daily", "--dsn", dsn)
+    assert made.returncode == 0, made.stderr
+    assert {path.suffix for path in (backups / "daily").iterdir()} == {".age"}
+    drill = result(host.command("test-restore-staging", "--json"))
+    assert drill["verdict"] == "passed" and drill["backup"]["opened_from"].endswith(".dump.age")
+    assert host.play(PLAYBOOK, staging_restore_drill_now=False)["changed"] > 0

@@ -96,6 +96,16 @@ def test_a_dump_is_notified_before_it_does_not_fit(spare: float, expected: tuple
     assert found.dump_fits == (expected[0] != "critical")
 
 
+def test_a_sealed_dump_is_opened_before_it_is_restored() -> None:
+    plain = full_plan()
+    sealed = [one._replace(path=f"{one.path}.age") if one == plain[0] else one for one in plain]
+    needs = {fits(found, 10 * GB).drill_needs for found in (plain, sealed)}
+    assert max(needs) - min(needs) == GB
+    # An older one that is sealed costs nothing.
+    older = [one._replace(path=f"{one.path}.age") if one == plain[3] else one for one in plain]
+    assert fits(older, 10 * GB).drill_needs == min(needs)
+
+
 def test_a_drill_takes_the_newest_dump_many_times_and_is_never_critical() -> None:
     backups = [backup("daily", 0, GB), backup("daily", 1, 9 * GB)]
     needs = 13 * GB + DRILL_BASE

@@ -7,6 +7,7 @@
 from __future__ import annotations
 
 import dataclasses
+import json
 import random
 from collections.abc import Callable
 from pathlib import Path
@@ -316,9 +317,37 @@ def test_nothing_unsigned_is_parsed(copy: Copy) -> None:
     for body in (b"", b"\n", b"{}\n", huge, b"\xff" * 100, b"x" * (links.MOST_BYTES + 1)):
         with pytest.raises(links.NoLink):
             links.verified(body, copy.signers)
-    signed = b'{"version":1}\n'
+    signed = b'{"version":2}\n'
     body = signed + signatures.sign(signed, copy.key).encode()
     with pytest.raises(links.NoLink, match="cannot be used"):
         links.verified(body, copy.signers)
     with pytest.raises(links.NoLink):
         links.verified(copy.served[copy.paths[0]] or b"", [])
+
+
+FIRST_FORM = (
+    b'{"beside":{},"chain":"20251101T030000Z-0123abcd","content":["%064x",1,"%064x",217],"name":'
+    b'"daily/chefwell_backup_20251105_030000.dump.gz","number":5,"present":null,"previous":"",'
+    b'"taken_at":"","time":"2025-11-05T04:00:00+00:00","version":1}\n' % (1, 2)
+)
+
+
+@pytest.mark.parametrize("version", [1, 3, 0, -1, "2", True, None, [2], 2.0])
+def test_a_link_of_another_version_is_named_so(copy: Copy, version: object) -> None:
+    """What a trusted key signed in a form that is not known is no forgery, and is not read."""
+    path = copy.paths[-1]
+    values = json.loads(copy.links[-1].signed_text()) | {"version": version}
+    text = json.dumps(values, sort_keys=True, separators=(",", ":")).encode() + b"\n"
+    copy.served[path] = text + signatures.sign(text, copy.key).encode("ascii")
+    if version == 1 and version is not True:  # of earlier releases, and as readable as 2
+        assert copy.kinds() == set()
+        found = chain.judge(copy.served, copy.files, copy.signers).links[path]
+        assert found.version == 1 and found.content.bytes == copy.links[-1].content.bytes
+        text = FIRST_FORM
+        copy.served[path] = text + signatures.sign(text, copy.key).encode("ascii")
+    judged = chain.judge(copy.served, copy.files, copy.signers)
+    assert [one.kind for one in judged.problems] == [chain.UNREADABLE]
+    assert judged.serious(path) and "known is 2" in str(judged.problems[0].text)
+    # Without a signature nobody looks at the number.
+    copy.served[path] = text + b"-----BEGIN SSH SIGNATURE-----\n"
+    assert copy.kinds() == {chain.FORGED}

@@ -7,6 +7,7 @@
 from __future__ import annotations
 
 import dataclasses
+import errno
 import hashlib
 import json
 import os
@@ -30,6 +31,7 @@ from ansible_collections.chefwell.resilience.plugins.module_utils.inventory impo
 from ansible_collections.chefwell.resilience.plugins.module_utils.sealing import (
     age,
     keys,
+    opened_backup,
     signatures,
 )
 from ansible_collections.chefwell.resilience.plugins.module_utils.sealing import (
@@ -120,6 +122,88 @@ def test_any_flipped_bit_and_any_cut_is_found(tmp_path: Path, pair: tuple[Path, 
         with pytest.raises((BackupError, age.WrongIdentity)):
             age.open_file(str(target), str(opened), [str(identity)], time_limit=60)
         assert not opened.exists()
+
+
+def test_a_sealed_backup_is_known_by_its_first_bytes(
+    tmp_path: Path, pair: tuple[Path, Path]
+) -> None:
+    """Whatever its name is; age writes it binary, or as text that can be pasted."""
+    identity, recipients = pair
+    backup = tmp_path / "shop_20260101_030000.dump"
+    for options in ([], ["--armor"]):
+        subprocess.run(
+            ["age", *options, "-R", recipients, "-o", backup], input=b"PGDMP", check=True
+        )
+        Path(f"{backup}.sha256").write_text("plain, as a script leaves it")
+        assert opened_backup.is_sealed(str(backup))
+        (folder := tmp_path / f"at{len(options)}").mkdir()
+        found = Path(
+            opened_backup.open_backup(str(backup), str(folder), [str(identity)], time_limit=60)
+        )
+        assert found.read_bytes() == b"PGDMP" and found.name == backup.name
+        assert found.with_name(f"{backup.name}.sha256").read_text().startswith("plain")
+        backup.unlink()
+    for body in (b"", b"age-encryption.org/v", b"PGDMP"):
+        backup.write_bytes(body)
+        assert not opened_backup.is_sealed(str(backup))
+    assert not opened_backup.is_sealed(str(tmp_path))
+    assert not opened_backup.is_sealed(str(tmp_path / "nothing"))
+
+
+def test_a_sealed_file_is_sealed_again_for_others(tmp_path: Path, pair: tuple[Path, Path]) -> None:
+    """Nothing plain is written; a source that is not whole, or for others, leaves nothing."""
+    identity, recipients = pair
+    body = random.Random(3).randbytes(3 << 20)
+    source, done = sealed(tmp_path, body, recipients)
+    (tmp_path / "plain").unlink()
+    other, public = made_identity(tmp_path, "other")
+    others = tmp_path / "others"
+    others.write_text(f"{public}\n")
+    target = tmp_path / "again.age"
+
+    def again(by: Path) -> tuple[age.AgeResult, tuple[str, int]]:
+        return age.seal_again(str(source), str(target), [str(by)], str(others), time_limit=60)
+
+    result, local = again(identity)
+    assert (result.sha256, result.bytes) == (done.sha256, done.bytes)
+    assert local == (done.sealed_sha256, done.sealed_bytes)
+    assert result.sealed_sha256 == hashlib.sha256(target.read_bytes()).hexdigest()
+    assert target.stat().st_mtime_ns == source.stat().st_mtime_ns
+    plain = subprocess.run(["age", "-d", "-i", other, target], capture_output=True, check=True)
+    assert plain.stdout == body
+    target.unlink()
+    with pytest.raises(age.WrongIdentity):
+        again(other)
+    with pytest.raises(ResilienceError, match="no key to open"):
+        age.seal_again(str(source), str(target), [], str(others), time_limit=60)
+    for spoilt in (b"", body[:10], *(source.read_bytes()[:end] for end in (100, 70000, -1))):
+        source.write_bytes(spoilt)
+        with pytest.raises(BackupError):
+            again(identity)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["other", "others", "plain.age"]
+
+
+def test_a_full_disk_is_an_error_also_in_the_last_block(pair: tuple[Path, Path]) -> None:
+    """The kernel writes a part of the block and reports nothing: the next write would."""
+    code = (
+        "import io, os, resource, signal, sys\n"
+        "from ansible_collections.chefwell.resilience.plugins.module_utils.sealing import age\n"
+        "signal.signal(signal.SIGXFSZ, signal.SIG_IGN)\n"
+        "folder = sys.argv[1]\n"
+        "plain = os.path.join(folder, 'plain')\n"
+        "with open(plain, 'wb') as file: file.write(b'x' * 100000)\n"
+        "resource.setrlimit(resource.RLIMIT_FSIZE, (99000, 99000))\n"
+        "try: age.seal(plain, plain + '.age', sys.argv[2], time_limit=60)\n"
+        "except OSError as error: print(error.errno, sorted(os.listdir(folder)))\n"
+    )
+    folder = pair[0].parent / "full"
+    folder.mkdir()
+    done = subprocess.run(
+        [sys.executable, "-c", code, str(folder), str(pair[1])],
+        env={**os.environ, "PYTHONPATH": str(COLLECTIONS)},
+        capture_output=True, text=True, check=True,
+    )  # fmt: skip
+    assert done.stdout == f"{errno.EFBIG} ['plain']\n", done
 
 
 def test_a_foreign_identity_and_a_missing_one_are_named(
@@ -246,7 +330,8 @@ def test_names_of_sealed_backups_are_distinguished() -> None:
         assert found.backup == name
         assert found.is_backup == (ending == ".age")
         assert sealed_names.is_beside(f"daily/{name}{ending}", known) != found.is_backup
-        assert backup_names.match_name(name + ending, known) is None
+        # A sealed backup is a backup under its own name, too; what lies beside it is none.
+        assert (backup_names.match_name(name + ending, known) is None) == (ending != ".age")
     for other in (name, f"{name}.gpg", f"{name}.manifest.json", f".{name}.age", "x.age", ".age"):
         assert sealed_names.match(other, known) is None
     assert sealed_names.match_stored(name, known)

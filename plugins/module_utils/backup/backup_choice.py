@@ -18,7 +18,7 @@ from typing import Any
 
 from ..common.errors import ResilienceError
 from ..common.messages import _, join
-from ..inventory import backup_names, inventory
+from ..inventory import backup_names, inventory, sealed_names
 from ..inventory.inventory import BackupFile
 from . import file_kind
 from .unreadable import unreadable_error
@@ -201,7 +201,7 @@ def _at(path: str, pattern: str, now: datetime.datetime) -> ChosenBackup:
     match = (
         FOLDER_NAME.search(name)
         if os.path.isdir(path)
-        else backup_names.compiled(pattern).match(name)
+        else backup_names.compiled(pattern).match(sealed_names.plain(name))
     )
     taken = backup_names.taken_at(match) if match else None
     file = BackupFile(path, "", size(path), seen.st_mtime_ns, None, taken)

@@ -17,7 +17,6 @@ import os
 import re
 
 from ..common.errors import BackupError, ResilienceError
-from ..common.files import replace_file
 from ..common.messages import _, join
 from ..inventory import tree_digests
 from .unreadable import unreadable_error
@@ -55,16 +54,16 @@ def take(path: str) -> str:
         raise unreadable_error(path, error) from error
 
 
-def write(made: str, backup: str) -> str:
-    """Write `<backup>.sha256` in the form of sha256sum(1), and return the digest; see `Digest`.
+def lines_of(made: str, backup: str, digest: str = "") -> tuple[str, str]:
+    """Return the lines of sha256sum(1) over a backup, and its digest; see `Digest`.
 
     Args:
         made: where the backup lies now.
         backup: where it will lie.
+        digest: of a file, if that was taken already.
 
     Raises:
         ResilienceError: it cannot be read.
-        OSError: the file cannot be written.
     """
     if os.path.isdir(made):
         try:
@@ -74,10 +73,9 @@ def write(made: str, backup: str) -> str:
         digest = _of_folder(digests)
         lines = "".join(f"{one}  {name}\n" for name, one in sorted(digests.items()))
     else:
-        digest = take(made)
+        digest = digest or take(made)
         lines = f"{digest}  {os.path.basename(backup)}\n"
-    replace_file(backup + DIGEST_SUFFIX, lines)
-    return digest
+    return lines, digest
 
 
 def verify_digest(path: str, known: str | None = None, source: str = GIVEN) -> Digest:

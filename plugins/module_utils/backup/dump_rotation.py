@@ -4,8 +4,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Which old backups a new one makes superfluous.
 
-Only backups of the same name and ending count, as the command that rotates makes them: a tier may
-hold those of another database. Names in the future are left alone.
+Only backups of the same name and ending count, as the command that rotates makes them, sealed or
+not: a tier may hold those of another database. Names in the future are left alone.
 """
 
 from __future__ import annotations
@@ -15,17 +15,21 @@ import re
 
 from ..common.errors import ResilienceError
 from ..common.messages import _
-from ..inventory import backup_names
+from ..inventory import backup_names, sealed_names
 from .backup_choice import CONTENTS, FOLDER_NAME, size
 
-BESIDE = (".manifest.json", ".sha256", ".roles.sql")
 # A new backup below this share of the one before it rotates nothing.
 LEAST_SHARE = 0.5
 
 
 def beside(backup: str) -> list[str]:
     """Return the paths of what belongs to a backup."""
-    return [backup + ending for ending in BESIDE]
+    plain = sealed_names.plain(backup)
+    return [
+        plain + ending + form
+        for ending in sealed_names.BESIDE
+        for form in ("", sealed_names.SEALED)
+    ]
 
 
 def surplus(newest: str, pattern: str, keep: int) -> list[str]:
@@ -80,4 +84,5 @@ def _family(name: str, pattern: str, folder: bool) -> tuple[str, str] | None:
         return None
     spans = [match.span(group) for group in match.groupdict() if match.span(group) != (-1, -1)]
     first, last = min(start for start, _end in spans), max(end for _start, end in spans)
-    return f"{name[:first]}*{name[last:]}", moment
+    plain = match.string
+    return f"{plain[:first]}*{plain[last:]}", moment

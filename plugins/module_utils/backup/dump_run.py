@@ -6,6 +6,9 @@
 
 The backup is written into a hidden folder of its tier, written to the disk, and gets its name last:
 whoever sees it sees all of it, its manifest, its digest and the saved roles.
+
+Where it is sealed, it is so on its way from pg_dump to the disk, and so is what lies beside it:
+nothing of it is ever written plain.
 """
 
 from __future__ import annotations
@@ -19,6 +22,7 @@ import shutil
 import tempfile
 import time
 from collections.abc import Iterator, Sequence
+from typing import IO
 
 from ..common import process
 from ..common.errors import ResilienceError
@@ -27,17 +31,24 @@ from ..common.messages import Message, _
 from ..common.removal import remove_path
 from ..common.system_errors import reason
 from ..database import postgres
-from ..inventory import backup_names
+from ..inventory import backup_names, sealed_names
+from ..sealing import age
+from ..sealing.keys import SealKeys
 from . import backup_digest, dump_rotation, manifest, snapshot_command
 from .backup_choice import FOLDER_NAME
 
 FORMATS = {"custom": ".dump", "directory": "", "tar": ".tar", "plain": ".sql"}
 PACKED = {"gzip": ".gz", "lz4": ".lz4", "zstd": ".zst"}
+# What pg_dump can write into a pipe without a plain file of its own; a tar archive takes one for
+# each table.
+SEALABLE = ("custom", "plain")
 ROLES_SUFFIX = ".roles.sql"
 # Of the folders that a backup is written into; hidden files are never backups.
 WORK_PREFIX = ".new-backup-"
 # Seconds after which such a folder is what a killed run left.
 DAY = 86400
+# A dump has no time limit; what seals it has one that no dump reaches.
+_LONGEST_SECONDS = 7 * DAY
 _COMPRESS = re.compile(r"(?:(?P<method>none|gzip|lz4|zstd)(?::[\w=,-]+)?|(?P<level>\d))\Z")
 
 
@@ -106,6 +117,7 @@ def make(
     tiers: Sequence[str],
     pattern: str,
     bin_dir: str = "",
+    seal: SealKeys | None = None,
 ) -> DumpResult:
     """Dump a database into a tier.
 
@@ -114,27 +126,37 @@ def make(
         dsn: libpq connection string of the database; its environment has what this lacks.
         root, tiers, pattern: of the backup tree.
         bin_dir: PostgreSQL's programs; the newest installed ones when empty.
+        seal: for whom the backup is sealed; it stays plain when left out.
 
     Raises:
         ResilienceError: an option is wrong, or the tier cannot be written to; nothing was made.
     """
-    check(options, tiers)
+    recipients_file = seal.recipients_file if seal else ""
+    check(options, tiers, sealed=seal is not None)
     snapshot_command.refuse_unnamed(dsn)
     folder = os.path.join(root, options.tier)
     moment = datetime.datetime.now()
-    path = os.path.join(folder, file_name(options, pattern, moment))
-    refuse_taken(path)
+    plain = os.path.join(folder, file_name(options, pattern, moment))
+    path = sealed_names.sealed(plain) if seal else plain
+    refuse_taken(plain)
     programs = ["pg_dump", *(["pg_dumpall"] if options.roles else [])]
     binaries = postgres.find_binaries(bin_dir or None, programs=programs)
     with _work_folder(folder) as work:
         made = os.path.join(work, "backup")
+        to = _Sealing(made, recipients_file) if recipients_file else None
 
         def command(snapshot: str) -> list[str]:
             with contextlib.suppress(FileNotFoundError):
                 remove_path(made)
-            return _pg_dump(binaries.path("pg_dump"), options, dsn, snapshot, made)
+            where = "" if to else made
+            return _pg_dump(binaries.path("pg_dump"), options, dsn, snapshot, where)
 
-        code, held, problem = snapshot_command.run(command, dsn, ended_with_us=True)
+        try:
+            code, held, problem = snapshot_command.run(
+                command, dsn, ended_with_us=True, reader=to.seal if to else None
+            )
+        except _NotSealedError as error:
+            return DumpResult(lost=error.why, code=-1)
         result = DumpResult(code=code)
         if problem:
             result.problems.append(problem)
@@ -143,13 +165,20 @@ def make(
             return result
         _sync(made)
         if options.roles:
-            unsaved = _save_roles(binaries, dsn, path + ROLES_SUFFIX)
+            roles, unsaved = _roles(binaries, dsn)
             result.problems += [unsaved] if unsaved else []
         try:
-            refuse_taken(path)
-            digest = backup_digest.write(made, path)
+            refuse_taken(plain)
+            size = to.done.bytes if to else manifest.backup_size(made)
+            lines, digest = backup_digest.lines_of(made, plain, to.done.sha256 if to else "")
+            _write_beside(plain + backup_digest.DIGEST_SUFFIX, lines, recipients_file)
+            if options.roles and not unsaved:
+                _write_beside(plain + ROLES_SUFFIX, roles, recipients_file)
             if held is not None:
-                result.made = manifest.write(path, held, made=made, sha256=digest)
+                sealed_for = seal.fingerprint if seal else ""
+                content = manifest.of(held, digest, size, sealed_for=sealed_for)
+                _write_beside(plain + manifest.SUFFIX, content.file_content(), recipients_file)
+                result.made = content
             os.rename(made, path)
             sync_folder(folder)
         except (OSError, ResilienceError) as error:
@@ -165,8 +194,56 @@ def make(
     return result
 
 
-def check(options: DumpOptions, tiers: Sequence[str]) -> None:
-    """Refuse options that contradict each other or the tree.
+class _NotSealedError(Exception):
+    """What pg_dump writes could not be sealed; `why`, translatable, is the sentence."""
+
+    def __init__(self, why: str) -> None:
+        super().__init__(why)
+        self.why = why
+
+
+class _Sealing:
+    """A dump that is sealed on its way to the disk.
+
+    Args:
+        target: the file that is written.
+        recipients_file: for whom.
+
+    Attributes:
+        done: digests and sizes, plain and sealed.
+    """
+
+    def __init__(self, target: str, recipients_file: str) -> None:
+        self.target, self.recipients_file = target, recipients_file
+        self.done = age.AgeResult("", 0, "", 0)
+
+    def seal(self, output: IO[bytes]) -> None:
+        """Seal what pg_dump writes.
+
+        Raises:
+            _NotSealedError: it cannot be.
+        """
+        try:
+            with open(self.target, "wb", buffering=0) as written:
+                os.fchmod(written.fileno(), 0o600)
+                self.done = age.seal_stream(
+                    output, written, self.recipients_file, time_limit=_LONGEST_SECONDS
+                )
+        except (OSError, ResilienceError) as error:
+            why = reason(error)
+            raise _NotSealedError(_("it could not be sealed: %(why)s", why=why)) from error
+
+
+def _write_beside(path: str, content: str, recipients_file: str) -> None:
+    if recipients_file:
+        data = content.encode("utf-8", "backslashreplace")
+        age.seal_bytes(data, sealed_names.sealed(path), recipients_file)
+    else:
+        replace_file(path, content)
+
+
+def check(options: DumpOptions, tiers: Sequence[str], *, sealed: bool = False) -> None:
+    """Refuse options that contradict each other, the tree or sealing.
 
     Raises:
         ResilienceError: one is wrong.
@@ -191,6 +268,13 @@ def check(options: DumpOptions, tiers: Sequence[str]) -> None:
             "--compress",
             options.compress,
             "pg_dump does not compress a tar archive; use --format custom",
+        ),
+        (
+            sealed and options.format not in SEALABLE,
+            "--format",
+            options.format,
+            "pg_dump writes plain files for it, and backups are sealed here (seal.at_rest); use "
+            "--format custom",
         ),
         (
             options.keep is not None and options.keep < 1,
@@ -243,7 +327,7 @@ def refuse_taken(path: str) -> None:
     Raises:
         ResilienceError: it is.
     """
-    if os.path.lexists(path):
+    if os.path.lexists(sealed_names.stored(path)):
         raise ResilienceError(
             _("a backup of this name exists"),
             option="--tier",
@@ -276,7 +360,8 @@ def _work_folder(folder: str) -> Iterator[str]:
 
 
 def _pg_dump(program: str, options: DumpOptions, dsn: str, snapshot: str, to: str) -> list[str]:
-    command = [program, f"--format={options.format}", f"--file={to}", "--no-password"]
+    command = [program, f"--format={options.format}", "--no-password"]
+    command += [f"--file={to}"] if to else []
     if snapshot:
         command.append(f"--snapshot={snapshot}")
     if options.compress:
@@ -290,8 +375,8 @@ def _pg_dump(program: str, options: DumpOptions, dsn: str, snapshot: str, to: st
     return [*command, *([f"--dbname={dsn}"] if dsn else [])]
 
 
-def _save_roles(binaries: postgres.Binaries, dsn: str, path: str) -> Message | None:
-    """Save the roles of the server; return why they could not be saved.
+def _roles(binaries: postgres.Binaries, dsn: str) -> tuple[str, Message | None]:
+    """Return SQL that makes the roles of the server, or why it could not be had.
 
     Only a superuser may read their passwords; without them they are saved all the same.
     """
@@ -300,10 +385,9 @@ def _save_roles(binaries: postgres.Binaries, dsn: str, path: str) -> Message | N
     for more in ([], ["--no-role-passwords"]):
         ended = process.run([*command, *more], time_limit=600, env=dict(os.environ))
         if ended.code == 0:
-            replace_file(path, ended.output)
-            return None
+            return ended.output, None
     last = (ended.errors.strip().splitlines() or [ended.ending()])[-1]
-    return _("the roles were not saved: %(why)s", why=last)
+    return "", _("the roles were not saved: %(why)s", why=last)
 
 
 def _sync(path: str) -> None:

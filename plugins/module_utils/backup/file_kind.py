@@ -10,6 +10,7 @@ The signatures are those of file(1) and of the formats' own specifications.
 from __future__ import annotations
 
 from ..common.messages import _
+from ..inventory import sealed_names
 
 HEAD_BYTES = 512
 COMPRESSED = {
@@ -44,7 +45,6 @@ OTHERS = (
     (b"SQLite format 3\x00", _("a SQLite database")),
     (b"\x7fELF", _("a program")),
 )
-SEALED_MARK = b"age-encryption.org/v1\n"
 PLAIN_MARKS = (b"PostgreSQL database dump", b"PostgreSQL database cluster dump")
 
 
@@ -83,7 +83,7 @@ def is_tar(head: bytes) -> bool:
 
 def is_sealed(head: bytes) -> bool:
     """Return whether a file that begins with `head` was encrypted by age, as sealed backups are."""
-    return head.startswith(SEALED_MARK)
+    return sealed_names.is_sealed(head)
 
 
 def describe(head: bytes) -> str:

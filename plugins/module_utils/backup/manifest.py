@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import dataclasses
 import errno
+import json
 import os
 import time
 from collections.abc import Mapping
@@ -20,12 +21,14 @@ from typing import Any
 from ..checks.findings import Finding
 from ..common import iso_time, json_text
 from ..common.errors import ResilienceError
-from ..common.files import replace_json
+from ..common.files import replace_file
+from ..common.mask import mask
 from ..common.messages import _
 from ..common.system_errors import reason
 from ..database import content_digest, structure
 from ..database.catalogue import ObjectName
 from ..database.structure import Structure
+from ..inventory import sealed_names
 from . import backup_digest
 from .expectation import MANIFEST, Expectation
 from .manifest_snapshot import SnapshotContent
@@ -58,6 +61,8 @@ class Manifest:
         sequences: last value and step of each sequence, by (schema, name).
         large_objects: digest by identifier; None where they could not be read.
         unreadable: what could not be read, with the reason.
+        sealed_for: names the recipients that the backup was sealed for on the host, as
+            `SealKeys.fingerprint`; empty, and not in the file, where it is plain.
     """
 
     taken_at: str
@@ -73,6 +78,7 @@ class Manifest:
     sequences: Mapping[ObjectName, tuple[int | None, int]] = dataclasses.field(default_factory=dict)
     large_objects: Mapping[str, str] | None = None
     unreadable: Mapping[str, str] = dataclasses.field(default_factory=dict)
+    sealed_for: str = ""
 
     def to_dict(self) -> dict[str, Any]:
         """Return plain values, as the file holds them."""
@@ -80,7 +86,13 @@ class Manifest:
         plain["tables"] = [[*key, *value] for key, value in sorted(self.tables.items())]
         plain["sequences"] = [[*key, *value] for key, value in sorted(self.sequences.items())]
         plain["structure"] = self.structure and self.structure.to_dict()
+        if not self.sealed_for:
+            del plain["sealed_for"]
         return {"version": VERSION, **plain}
+
+    def file_content(self) -> str:
+        """Return the text of the manifest's file; no secret is in it."""
+        return mask(json.dumps(self.to_dict()))
 
 
 def path_of(backup: str) -> str:
@@ -88,34 +100,32 @@ def path_of(backup: str) -> str:
     return backup.rstrip("/") + SUFFIX
 
 
-def of(held: SnapshotContent, sha256: str = "", size: int = 0) -> Manifest:
+def of(held: SnapshotContent, sha256: str = "", size: int = 0, *, sealed_for: str = "") -> Manifest:
     """Return the manifest of a backup that was made in a snapshot.
 
     Args:
         held: what the database held.
         sha256, size: of the backup.
+        sealed_for: as `Manifest.sealed_for`.
     """
     values = {field.name: getattr(held, field.name) for field in dataclasses.fields(held)}
-    return Manifest(sha256=sha256, bytes=size, **values)
+    return Manifest(sha256=sha256, bytes=size, sealed_for=sealed_for, **values)
 
 
-def write(backup: str, held: SnapshotContent, *, made: str = "", sha256: str = "") -> Manifest:
+def write(backup: str, held: SnapshotContent) -> Manifest:
     """Write a backup's manifest beside it and return it.
 
     Args:
         backup: the finished file or folder.
         held: what the database held at the backup's snapshot.
-        made: where the backup lies until it gets its name, if it has not got it.
-        sha256: its digest, if that was taken already.
 
     Raises:
         ResilienceError: the backup cannot be read, or the manifest not be written.
     """
-    where = made or backup
-    made_manifest = of(held, sha256 or backup_digest.take(where), _size(where))
+    made_manifest = of(held, backup_digest.take(backup), backup_size(backup))
     path = path_of(backup)
     try:
-        replace_json(path, made_manifest.to_dict())
+        replace_file(path, made_manifest.file_content())
     except OSError as error:
         raise ResilienceError(
             _("the manifest cannot be written: %(why)s", why=reason(error)),
@@ -126,7 +136,8 @@ def write(backup: str, held: SnapshotContent, *, made: str = "", sha256: str = "
     return made_manifest
 
 
-def _size(path: str) -> int:
+def backup_size(path: str) -> int:
+    """Return the bytes of a file, or of the files of a folder."""
     if os.path.isdir(path):
         return sum(entry.stat().st_size for entry in os.scandir(path))
     return os.path.getsize(path)
@@ -191,9 +202,11 @@ def orphans(folder: str, *, older_than: float = 0) -> list[str]:
     found = []
     for name in sorted(os.listdir(folder)) if os.path.isdir(folder) else []:
         path = os.path.join(folder, name)
-        if not name.endswith(SUFFIX) or os.path.islink(path) or not os.path.isfile(path):
+        plain = sealed_names.plain(name)
+        if not plain.endswith(SUFFIX) or os.path.islink(path) or not os.path.isfile(path):
             continue
-        if os.path.lexists(path[: -len(SUFFIX)]):
+        backup = os.path.join(folder, plain[: -len(SUFFIX)])
+        if os.path.lexists(sealed_names.stored(backup)):
             continue
         if time.time() - os.stat(path).st_mtime >= older_than:
             found.append(path)

@@ -13,6 +13,7 @@ import contextlib
 import os
 import subprocess
 from collections.abc import Callable, Sequence
+from typing import IO, Optional
 
 from ..common import process
 from ..common.errors import ResilienceError
@@ -27,7 +28,11 @@ DATABASE_VARIABLES = ("PGDATABASE", "PGSERVICE")
 
 
 def run(
-    command: Callable[[str], Sequence[str]], dsn: str, *, ended_with_us: bool = False
+    command: Callable[[str], Sequence[str]],
+    dsn: str,
+    *,
+    ended_with_us: bool = False,
+    reader: Callable[[IO[bytes]], object] | None = None,
 ) -> tuple[int, SnapshotContent | None, str]:
     """Run the command.
 
@@ -36,6 +41,8 @@ def run(
             `BACKUP_SNAPSHOT` as well; empty without one.
         dsn: libpq connection string of the database; its environment has what this lacks.
         ended_with_us: whether the command is killed where this is interrupted.
+        reader: takes the standard output of a command that is ended with us; it goes where that of
+            this process goes when left out.
 
     Returns:
         Its exit code, what the database held (None if that was not read), and why not.
@@ -48,11 +55,11 @@ def run(
             refuse_unnamed(dsn)
             snapshot = stack.enter_context(manifest_snapshot.export({"dsn": dsn}))
         except Exception as error:  # pg_dump takes a snapshot of its own then
-            return _wait(command(""), "", ended_with_us), None, str(error)
-        with _running(command(snapshot.name), snapshot.name, ended_with_us) as running:
+            return _wait(command(""), ended_with_us, reader), None, str(error)
+        with _running(command(snapshot.name), snapshot.name, ended_with_us, reader) as running:
             reading = manifest_snapshot.BackgroundReading(snapshot)
             try:
-                code = running.wait()
+                code = _ended(running, reader)
             finally:
                 if running.poll() != 0:
                     reading.stop()
@@ -62,7 +69,7 @@ def run(
             return code, None, ""
     # The snapshot was lost, which may be what ended the command.
     why = "the session that held the snapshot was ended"
-    return _wait(command(""), "", ended_with_us), None, why
+    return _wait(command(""), ended_with_us, reader), None, why
 
 
 def refuse_unnamed(dsn: str) -> None:
@@ -81,19 +88,31 @@ def refuse_unnamed(dsn: str) -> None:
         )
 
 
-def _wait(command: Sequence[str], snapshot: str, ended_with_us: bool) -> int:
-    with _running(command, snapshot, ended_with_us) as running:
-        return running.wait()
+_Reader = Optional[Callable[[IO[bytes]], object]]
+
+
+def _wait(command: Sequence[str], ended_with_us: bool, reader: _Reader) -> int:
+    with _running(command, "", ended_with_us, reader) as running:
+        return _ended(running, reader)
+
+
+def _ended(running: subprocess.Popen[bytes], reader: _Reader) -> int:
+    if reader:
+        reader(process.output_of(running))
+    return running.wait()
 
 
 def _running(
-    command: Sequence[str], snapshot: str, ended_with_us: bool
+    command: Sequence[str], snapshot: str, ended_with_us: bool, reader: _Reader
 ) -> contextlib.AbstractContextManager[subprocess.Popen[bytes]]:
     environment = {key: value for key, value in os.environ.items() if key != VARIABLE}
     if snapshot:
         environment[VARIABLE] = snapshot
     if ended_with_us:
-        return process.running_program(command, env=environment, stdin=subprocess.DEVNULL)
+        output = subprocess.PIPE if reader else None
+        return process.running_program(
+            command, env=environment, stdin=subprocess.DEVNULL, stdout=output
+        )
     try:
         return subprocess.Popen(  # pylint: disable=ansible-bad-function
             list(command), env=environment

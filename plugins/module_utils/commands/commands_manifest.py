@@ -12,7 +12,8 @@
     backup-manifest.sh --orphans remove
 
 The first form runs pg_dump itself. The second runs a command that makes the backup; whatever fails
-here, the command runs. Exit codes: 0 backup and manifest, 1 a backup without its manifest, 2 or 3
+here, the command runs. With `seal.at_rest` the first form writes FILE.age, and what belongs to it
+sealed as well. Exit codes: 0 backup and manifest, 1 a backup without its manifest, 2 or 3
 no backup. Afterwards manifests are removed whose backup was rotated away a day ago or more;
 `--orphans` lists or removes them all.
 """
@@ -33,7 +34,9 @@ from ..common.language import translations
 from ..common.messages import _
 from ..common.safe_text import clean
 from ..common.system_errors import reason, system_message
+from ..inventory import sealed_names
 from ..proof.restore_settings import RestoreSettings
+from ..sealing import keys
 from .command import (
     EXIT_CRITICAL,
     EXIT_OK,
@@ -125,7 +128,15 @@ def _run(settings: RestoreSettings, arguments: argparse.Namespace) -> int:
     )
     if problem:
         result.problems.append(problem)
-    if held is not None and not result.lost:
+    if arguments.backup.endswith(sealed_names.SEALED):
+        # A plain manifest beside it would name every table.
+        result.problems.append(
+            _(
+                "%(file)s: what its command sealed gets no manifest; use --tier with seal.at_rest",
+                file=clean(arguments.backup),
+            )
+        )
+    elif held is not None and not result.lost:
         try:
             result.made = manifest.write(arguments.backup, held)
         except ResilienceError as error:
@@ -143,6 +154,9 @@ def _own_dump(
             value=arguments.what[0],
             remedy="leave out the command, or use --backup FILE instead of --tier",
         )
+    seal = None
+    if settings.seal.at_rest:
+        seal = keys.load(keys.folder_of(settings.config_dir), settings.seal)
     lists = {name: tuple(value) for name, value in given.items() if isinstance(value, list)}
     options = dump_run.DumpOptions(arguments.tier, **{**given, **lists})  # type: ignore[arg-type]
     try:
@@ -153,6 +167,7 @@ def _own_dump(
             tiers=settings.tiers,
             pattern=settings.backup_pattern,
             bin_dir=settings.bin_dir,
+            seal=seal,
         )
     except KeyboardInterrupt:
         interrupt.begin_cleanup()
@@ -213,7 +228,7 @@ def _report(
     if arguments.json:
         plain = {
             "backup": backup,
-            "manifest": manifest.path_of(backup),
+            "manifest": sealed_names.stored(manifest.path_of(sealed_names.plain(backup))),
             "rows": rows,
             "removed": gone,
             "rotated": result.rotated,

@@ -287,7 +287,8 @@ def _page(settings: RestoreSettings, result: dict[str, Any]) -> list[str]:
     result = translate_result(language, result)
     lines = []
     if result["backup"]:  # without one it could not be fetched
-        backup = {"file": result["backup"]["path"], "moment": result["backup"]["taken_at"]}
+        path = result["backup"].get("opened_from") or result["backup"]["path"]
+        backup = {"file": path, "moment": result["backup"]["taken_at"]}
         lines.append(tr("📁 Backup: %(file)s, of %(moment)s") % backup)
     for phase in result["phases"]:
         title = render_titles.phase_title(language, phase["name"])

@@ -15,6 +15,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 from ..common.levels import CRITICAL, OK, UNKNOWN, WARNING
+from ..inventory.backup_names import SEALED
 from ..inventory.inventory import BackupFile
 from .disk_causes import Cause
 from .disk_settings import DRILL_FACTOR, RETENTION
@@ -85,7 +86,9 @@ def backup_fit(
         growth = max(0.0, slopes(dumps)[0] * DAY)
     # The largest of the last week: one small dump does not make the next one small.
     following = max(size for _taken_at, size in dumps[-7:]) + growth
-    needs = int(newest * (1 + drill_factor)) + DRILL_BASE
+    # A sealed one is opened into a file of its own first.
+    opened = max(backups, key=_taken_at).path.endswith(SEALED)
+    needs = int(newest * (1 + opened + drill_factor)) + DRILL_BASE
     return BackupFit(
         next_dump=int(following),
         dump_growth=growth,

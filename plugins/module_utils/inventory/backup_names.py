@@ -15,6 +15,8 @@ from ..common.errors import ResilienceError
 # The names of the plan, with any prefix. Groups `date` and `time` are when a backup was taken.
 # A file name may hold a newline, which `.` and `$` would stumble over.
 PATTERN = r"^(?s:.+)_(?P<date>\d{8})_(?P<time>\d{6})\.(dump|sql|tar)(\.(gz|zst|xz|lz4))?\Z"
+# The ending of a backup that age encrypted.
+SEALED = ".age"
 # What strftime(3) writes for a directive, as far as a backup's name has use for it.
 DIRECTIVES = {
     "Y": r"\d{4}",
@@ -89,6 +91,7 @@ def match_name(name: str, pattern: re.Pattern[str]) -> re.Match[str] | None:
     """Return the match of a backup's file name, or None; the rule of client and server.
 
     A hidden file is never a backup: rsync and others write their temporary files under such names.
+    A sealed backup has the name of the plain one and an ending, which the match leaves out.
 
     Args:
         name: of a file, without its folder.
@@ -96,7 +99,10 @@ def match_name(name: str, pattern: re.Pattern[str]) -> re.Match[str] | None:
     """
     if name.startswith(".") or "/" in name or "\0" in name:
         return None
-    return pattern.match(name)
+    found = pattern.match(name)
+    if found is None and name.endswith(SEALED):
+        found = pattern.match(name[: -len(SEALED)])
+    return found
 
 
 def taken_at(match: re.Match[str]) -> str | None:

@@ -26,7 +26,7 @@ from ..common.errors import ResilienceError
 from ..common.messages import _, join
 from ..common.system_errors import reason
 from . import open_files
-from .backup_names import PATTERN, compiled, match_name, taken_at
+from .backup_names import PATTERN, SEALED, compiled, match_name, taken_at
 from .path_table import DIGESTS, IDENTITIES, SHA256, SIZES, STATES, PathTable, RowForm, TableBuilder
 
 TIERS = ("daily", "weekly", "monthly")
@@ -250,6 +250,8 @@ class Inventory:
         problems: what could not be read, one sentence each; then the inventory is not complete.
         identities: by path size, time of change, inode, and time of the inode's change
             (nanoseconds), by which an unchanged file is recognised; only `scan` sets them.
+        stored: where sealed backups lie, by their plain paths; only `scan` with `plain_names`
+            sets it.
     """
 
     root: str
@@ -261,6 +263,7 @@ class Inventory:
     identities: Mapping[str, tuple[int, int, int, int]] = dataclasses.field(
         default_factory=dict, repr=False, compare=False
     )
+    stored: dict[str, str] = dataclasses.field(default_factory=dict, repr=False, compare=False)
 
     @functools.cached_property
     def rows(self) -> BackupFiles:
@@ -375,6 +378,7 @@ def scan(
     tiers: Sequence[str] = TIERS,
     pattern: str = PATTERN,
     known: Mapping[str, tuple[int, int]] | None = None,
+    plain_names: bool = False,
 ) -> Inventory:
     """Scan a backup tree; `tree_digests.with_digests` adds what takes reading the files.
 
@@ -384,6 +388,7 @@ def scan(
         pattern: regular expression for the names of backups; what does not match is `ignored`.
         known: size and time of change (nanoseconds) of backups that were complete before. One that
             is unchanged is not checked for processes that write it.
+        plain_names: whether a sealed backup is listed under the name that it has when it is open.
 
     Raises:
         ResilienceError: the root is missing or not a folder, or the pattern is malformed.
@@ -416,7 +421,7 @@ def scan(
             found.problems.append(reading_problem(tier, error))
             continue
         try:
-            _scan_tier(found, rows, tier, descriptor, expression)
+            _scan_tier(found, rows, tier, descriptor, expression, plain_names)
         except OSError as error:
             found.problems.append(reading_problem(tier, error))
         finally:
@@ -433,13 +438,21 @@ def _scan_tier(
     tier: str,
     descriptor: int,
     expression: re.Pattern[str],
+    plain_names: bool,
 ) -> None:
     """Add one tier, opened, to the inventory.
 
     Raises:
         OSError: it cannot be read.
     """
-    for name in sorted(os.listdir(descriptor)):
+
+    def place(name: str) -> str:
+        """Return the name under which a file is listed."""
+        sealed = plain_names and name.endswith(SEALED)
+        match = match_name(name, expression) if sealed else None
+        return match.string if match else name
+
+    for name in sorted(os.listdir(descriptor), key=place):
         path = f"{tier}/{name}"
         try:
             seen = os.stat(name, dir_fd=descriptor, follow_symlinks=False)
@@ -447,11 +460,17 @@ def _scan_tier(
             found.problems.append(reading_problem(path, error))
             continue
         match = match_name(name, expression)
+        # What the name is without the ending of a sealed backup.
+        opened = match.string if match and match.string != name else ""
         if not stat.S_ISREG(seen.st_mode):
             found.ignored.append(f"{readable(path)} ({kind_of_file(seen.st_mode)})")
-        elif not match:
+        elif not match or (opened and os.path.lexists(os.path.join(found.root, tier, opened))):
+            # Of one backup the plain file counts.
             found.ignored.append(readable(path))
         else:
+            if opened and plain_names:
+                found.stored[f"{tier}/{opened}"] = path
+                path = f"{tier}/{opened}"
             taken = moment_number(taken_at(match))
             rows.add(
                 path,
@@ -497,11 +516,13 @@ def _set_aside_unfinished(
     before = os.path.join(found.root, "")
     states = table.view(STATES, 0, 1)
     fresh = (
-        before + path
+        before + found.stored.get(path, path)
         for path, state in states.items()
         if state[1] > oldest and known.get(path) != state
     )
-    unfinished = sorted(path[len(before) :] for path in open_files.being_written(fresh))
+    listed = {path: plain for plain, path in found.stored.items()}
+    writing = (path[len(before) :] for path in open_files.being_written(fresh))
+    unfinished = sorted(listed.get(path, path) for path in writing)
     for path in unfinished:
         del table[path]
     found.in_progress.extend(map(readable, unfinished))

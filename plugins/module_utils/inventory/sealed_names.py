@@ -4,19 +4,23 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Names of sealed backups: `x.dump.gz.age`, and of what lies beside each.
 
-Beside a sealed backup lie its sealed manifest (`x.dump.gz.manifest.json.age`) and its signed link
-(`x.dump.gz.link`). Client and server share these rules.
+Beside a sealed backup lie its sealed manifest (`x.dump.gz.manifest.json.age`) and, on the server,
+its signed link (`x.dump.gz.link`). Client and server share these rules.
 """
 
 from __future__ import annotations
 
+import os
 import re
 from typing import NamedTuple
 
 from . import backup_names
 
-SEALED = ".age"
+SEALED = backup_names.SEALED
 LINK = ".link"
+# With these bytes begins a file that age encrypted (age-encryption.org/v1): binary, or as text.
+_MARKS = (b"age-encryption.org/v1\n", b"-----BEGIN AGE ENCRYPTED FILE-----")
+HEAD_BYTES = max(map(len, _MARKS))
 # Files that are sealed with a backup where they lie beside it.
 BESIDE = (".manifest.json", ".roles.sql", ".sha256")
 # The longer endings come first.
@@ -38,6 +42,37 @@ class SealedName(NamedTuple):
     def is_backup(self) -> bool:
         """Whether it is the backup itself, not what lies beside it."""
         return self.ending == SEALED
+
+
+def is_sealed(head: bytes) -> bool:
+    """Return whether a file that begins with `head` was encrypted by age."""
+    return head.startswith(_MARKS)
+
+
+def plain(path: str) -> str:
+    """Return the path of a backup without the ending of a sealed one."""
+    return path[: -len(SEALED)] if path.endswith(SEALED) else path
+
+
+def stored(path: str) -> str:
+    """Return where a backup lies on this host: sealed, where there is no plain one."""
+    if not os.path.lexists(path) and os.path.lexists(sealed(path)):
+        return sealed(path)
+    return path
+
+
+def stored_beside(path: str) -> dict[str, str]:
+    """Return the files that lie beside a backup of this host, plain or sealed, by their ending.
+
+    Args:
+        path: of the backup, without the ending of a sealed one.
+    """
+    found = {ending: stored(path + ending) for ending in BESIDE}
+    return {
+        ending: one
+        for ending, one in found.items()
+        if os.path.isfile(one) and not os.path.islink(one)
+    }
 
 
 def sealed(path: str) -> str:
@@ -66,9 +101,9 @@ def match(name: str, pattern: re.Pattern[str]) -> SealedName | None:
         return None
     for ending in _ENDINGS:
         if name.endswith(ending):
-            plain = name[: -len(ending)]
-            if backup_names.match_name(plain, pattern):
-                return SealedName(plain, ending)
+            backup = name[: -len(ending)]
+            if pattern.match(backup) and backup_names.match_name(backup, pattern):
+                return SealedName(backup, ending)
     return None
 
 

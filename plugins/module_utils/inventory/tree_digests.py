@@ -129,7 +129,7 @@ def _digest_all(
         """Return the digest, or None where there is none."""
         if digest := held.get(file.path):
             return digest
-        path = os.path.join(found.root, file.path)
+        path = os.path.join(found.root, found.stored.get(file.path, file.path))
         try:
             content = sha256(path, report_progress)
             after = os.lstat(path)

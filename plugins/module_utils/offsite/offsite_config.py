@@ -146,6 +146,7 @@ def syncs(settings: OffsiteSettings, chosen: Sequence[str] = ()) -> list[SyncSet
             tries=destination.tries,
             retry_seconds=destination.retry_seconds,
             durable=destination.durable,
+            sealed=settings.seal.is_on,
         )
         for name, destination in _by_name(settings).items()
         if not chosen or name in chosen

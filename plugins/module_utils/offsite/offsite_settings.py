@@ -42,6 +42,7 @@ class SyncSettings:
         reread_days: a verification reads every file of both sides again at least this often.
         unfinished_seconds: how long a sync waits for backups that are still being written.
         schedule: hours between two backups by tier; a verification reports missing ones.
+        sealed: whether the copies are sealed.
     """
 
     transport: Transport
@@ -58,12 +59,18 @@ class SyncSettings:
     reread_days: float = 30
     unfinished_seconds: float = 0
     schedule: Mapping[str, float] = dataclasses.field(default_factory=lambda: freshness.SCHEDULE)
+    sealed: bool = False
 
     @property
     def source(self) -> Source:
         """The backups as the server gets them."""
         return PlainSource(
-            self.backup_path, self.tiers, self.pattern, self.state_dir, self.reread_days
+            self.backup_path,
+            self.tiers,
+            self.pattern,
+            self.state_dir,
+            self.reread_days,
+            plain_names=self.sealed,
         )
 
     def __post_init__(self) -> None:

@@ -84,6 +84,7 @@ class Transfer:
         removed: the files that were moved aside, or would be.
         bytes_sent: bytes written to the server, rsync's own protocol included.
         taken: digests that were taken while files were read to be sent, by path.
+        left_out: a sentence on each backup that could not be sent although others could, by path.
     """
 
     code: int
@@ -95,6 +96,7 @@ class Transfer:
     removed: tuple[Item, ...] = ()
     bytes_sent: int = 0
     taken: Mapping[str, TakenDigest] = dataclasses.field(default_factory=dict)
+    left_out: Mapping[str, str] = dataclasses.field(default_factory=dict)
 
     @property
     def ok(self) -> bool:

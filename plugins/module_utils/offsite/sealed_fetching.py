@@ -75,12 +75,7 @@ class SealedFetching:
                 option="seal.signers",
                 remedy=_("give the host's public key as the play printed it; the runbook has it"),
             )
-        if not self.keys.identity_files:
-            raise ResilienceError(
-                _("there is no key to open sealed backups with"),
-                option="seal.identity_files",
-                remedy=_("copy the offline key to this host, mode 0600, and name its file"),
-            )
+        age.require_identity(self.keys.identity_files)
         listed = self.inner.list_files(tiers)
         files: dict[str, dict[str, ServedFile]] = {}
         for path, file in listed.items():

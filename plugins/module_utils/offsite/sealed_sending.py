@@ -12,14 +12,16 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import errno
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
-from ..common.errors import ResilienceError
+from ..common.errors import BackupError, ResilienceError
 from ..common.messages import _
 from ..common.system_errors import reason
 from ..inventory import sealed_names
+from ..inventory.inventory import readable
 from ..sealing import age
 from ..sealing.ledger import DELIVERED, LedgerItem
 from ..sealing.spool import Spool, files_of
@@ -74,6 +76,7 @@ class SealedSending:
                 )
                 if not sent.ok:
                     return done
+        done = dataclasses.replace(done, left_out=sealer.left_out)
         return _failed_sealing(done, sealer.error) if sealer.error else done
 
     def _send_batch(
@@ -87,14 +90,14 @@ class SealedSending:
             sent = self.inner.send(list(names), dataclasses.replace(self.delivery, progress=watch))
         arrived = {item.path for item in sent.sent}
         backups = tuple(
-            Item(item.path, item.content.bytes)
+            Item(item.path, item.local_bytes)
             for item in items
             if sealed_names.sealed(item.path) in arrived
         )
         if sent.ok:
             self.spool.ledger.mark([item.path for item in items], DELIVERED)
             self.spool.remove(items)
-            backups = tuple(Item(item.path, item.content.bytes) for item in items)
+            backups = tuple(Item(item.path, item.local_bytes) for item in items)
         return dataclasses.replace(sent, sent=backups)
 
 
@@ -110,12 +113,14 @@ class Sealer:
 
     Attributes:
         error: what ended it early.
+        left_out: a sentence on each backup that could not be sealed for a reason of its own.
     """
 
     def __init__(self, spool: Spool, root: str, names: Sequence[str]) -> None:
         self.spool = spool
         self.root = root
         self.error: ResilienceError | OSError | None = None
+        self.left_out: dict[str, str] = {}
         self._names = list(names)
         self._ready: list[LedgerItem] = []
         self._changed = threading.Condition()
@@ -156,7 +161,10 @@ class Sealer:
         try:
             while name := self._next():
                 # Those that are gone or change are left out, and the sync sees that.
-                with contextlib.suppress(age.ChangedFile, FileNotFoundError):
+                with (
+                    contextlib.suppress(age.ChangedFile, FileNotFoundError),
+                    self._others_go_on(name),
+                ):
                     item = self.spool.announce(self.root, self.spool.seal(self.root, name))
                     with self._changed:
                         self._ready.append(item)
@@ -167,6 +175,19 @@ class Sealer:
             with self._changed:
                 self._is_ended = True
                 self._changed.notify_all()
+
+    @contextlib.contextmanager
+    def _others_go_on(self, name: str) -> Iterator[None]:
+        """Leave out a backup that cannot be sealed for a reason of its own."""
+        try:
+            yield
+        except (BackupError, OSError) as error:
+            if isinstance(error, OSError) and not _is_of_one_file(error):
+                raise
+            why = reason(error) if isinstance(error, OSError) else error.problem
+            self.left_out[name] = _(
+                "%(file)s was not sealed and not sent: %(why)s", file=readable(name), why=why
+            )
 
     def _next(self) -> str:
         """Return the next name once the spool has room for it; an empty one after the last."""
@@ -217,6 +238,11 @@ class _Progress:
             action, self.near_end = self.near_end, None
         if action:
             action()
+
+
+def _is_of_one_file(error: OSError) -> bool:
+    """Return whether an error says nothing about the other backups: they have room and names."""
+    return isinstance(error, age.UnreadableFile) or error.errno == errno.ENAMETOOLONG
 
 
 def _size(items: Sequence[LedgerItem]) -> int:

@@ -172,6 +172,7 @@ class _SyncRun:
         self.rewritten_refusals: list[Refusal] = []
         self.not_placed: set[str] = set()
         self.taken: PathTable[TakenDigest] = taken_table()
+        self.unsent: set[str] = set()
 
     def result(self, status: str, message: str, kind: str = "", remedy: str = "") -> SyncResult:
         return SyncResult(
@@ -568,7 +569,7 @@ class _SyncRun:
     def _recheck_source(self, tree: Inventory) -> tuple[Outcome, bool] | None:
         """Return a failure if backups vanished since the scan for another reason than rotation."""
         gone, changed = self._changes_since(tree)
-        self.left_out = {*gone, *changed, *self.withheld}
+        self.left_out = {*gone, *changed, *self.withheld, *self.unsent}
         self.warnings += [
             _(
                 "%(file)s changed while it was sent; the next run sends it again",
@@ -629,6 +630,8 @@ class _SyncRun:
             self.taken = done.taken
         else:
             self.taken.update(done.taken)
+        self.unsent = set(done.left_out)
+        self.warnings += done.left_out.values()
         return done
 
     def _changes_since(self, tree: Inventory) -> tuple[list[str], list[str]]:

@@ -16,7 +16,7 @@ import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Protocol
 
-from ..inventory import digest_cache, inventory, tree_digests
+from ..inventory import digest_cache, inventory, sealed_names, tree_digests
 from ..inventory.digest_cache import DigestCache, TakenDigest
 from ..inventory.inventory import Inventory
 from . import digest_updates
@@ -102,18 +102,34 @@ class PlainSource:
         tiers, pattern: of the tree.
         state_dir: takes the cache of digests.
         reread_days: every backup is read again at least this often.
+        plain_names: whether backups that lie sealed in the tree have the names of plain ones, as
+            where the copy is sealed in any case.
     """
 
     def __init__(
-        self, root: str, tiers: Sequence[str], pattern: str, state_dir: str, reread_days: float
+        self,
+        root: str,
+        tiers: Sequence[str],
+        pattern: str,
+        state_dir: str,
+        reread_days: float,
+        *,
+        plain_names: bool = False,
     ) -> None:
         self.folder = root
         self.tiers, self.pattern = tuple(tiers), pattern
         self.state_dir, self.reread_days = state_dir, reread_days
+        self.plain_names = plain_names
 
     def scan(self, known: Mapping[str, tuple[int, int]] | None = None) -> Inventory:
         """Return the backups of the tree, as `Source.scan`."""
-        return inventory.scan(self.folder, tiers=self.tiers, pattern=self.pattern, known=known)
+        return inventory.scan(
+            self.folder,
+            tiers=self.tiers,
+            pattern=self.pattern,
+            known=known,
+            plain_names=self.plain_names,
+        )
 
     def with_digests(
         self,
@@ -151,12 +167,16 @@ class PlainSource:
 
     def digest(self, path: str) -> str:
         """Return the SHA-256 of one backup, as `Source.digest`."""
-        return tree_digests.sha256(os.path.join(self.folder, path))
+        return tree_digests.sha256(self._at(path))
 
     def earlier_digests(self, paths: Sequence[str]) -> dict[str, str]:
         """Return the digests of the cache, as `Source.earlier_digests`."""
         known = self._cache().entries
         return {path: known[path].sha256 for path in paths if path in known}
+
+    def _at(self, path: str) -> str:
+        whole = f"{self.folder}/{path}"
+        return sealed_names.stored(whole) if self.plain_names else whole
 
     def _cache(self, like: Mapping[str, object] | None = None) -> DigestCache:
         # All destinations share one cache, because the local tree is the same.
@@ -165,7 +185,7 @@ class PlainSource:
     def state(self, path: str) -> tuple[int, int] | None:
         """Return size and time of change of one backup, as `Source.state`."""
         try:
-            now = os.lstat(f"{self.folder}/{path}")
+            now = os.lstat(self._at(path))
         except OSError:
             return None
         return now.st_size, inventory.bounded_ns(now.st_mtime_ns)

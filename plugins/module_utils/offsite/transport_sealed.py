@@ -223,7 +223,7 @@ class SealedTransport:
         left = [
             path
             for path, held in self._held.items()
-            if os.path.lexists(os.path.join(self.root, path)) and self._item(path, held) is None
+            if os.path.lexists(self._stored(path)) and self._item(path, held) is None
         ]
         self._plain_left = sum(
             held.plain is not None and self._item(path, held) is None
@@ -255,7 +255,7 @@ class SealedTransport:
         item = self._item(path, held)
         shown = _shown(path, held)
         match = backup_names.match_name(os.path.basename(path), self.pattern)
-        size = item.content.bytes if item else shown.bytes
+        size = item.local_bytes if item else shown.bytes
         # No backup is from 1970, or has fewer than no bytes.
         mtime = 0 if again else shown.mtime_ns
         if again and not times:
@@ -267,12 +267,11 @@ class SealedTransport:
 
     def _has_more_beside(self, item: LedgerItem) -> bool:
         """Return whether something lies beside a backup that was not there when it was sealed."""
-        source = os.path.join(self.root, item.path)
-        return any(
-            os.path.isfile(source + ending)
-            for ending in sealed_names.BESIDE
-            if ending not in item.beside
-        )
+        there = sealed_names.stored_beside(os.path.join(self.root, item.path))
+        return bool(there.keys() - item.beside.keys())
+
+    def _stored(self, path: str) -> str:
+        return sealed_names.stored(os.path.join(self.root, path))
 
     def standing(self, remote: RemoteListing) -> RemoteListing:
         """Return the listing with the alarms after the last reading, as `Transport.standing`."""
@@ -305,7 +304,7 @@ class SealedTransport:
             expected = {name: digest for name, (digest, _size) in files_of(item).items()}
             seen = {name: read.get(name, "") for name in listed}
             found[path] = (
-                item.content.sha256
+                item.local_sha256
                 if seen == expected
                 else hashlib.sha256(repr(sorted(seen.items())).encode()).hexdigest()
             )
@@ -329,10 +328,10 @@ class SealedTransport:
         if item is None or item.state == MADE:
             return False
         try:
-            now = os.lstat(os.path.join(self.root, path))
+            now = os.lstat(self._stored(path))
         except OSError:
             return False
-        same = (now.st_size, now.st_mtime_ns) == (item.content.bytes, item.mtime_ns)
+        same = (now.st_size, now.st_mtime_ns) == (item.local_bytes, item.mtime_ns)
         if not same or self._has_more_beside(item):
             return False
         waits_for_gate = item.state == DELIVERED and self._gated
@@ -346,7 +345,7 @@ class SealedTransport:
     def _plain_items(names: Sequence[str], root: str) -> Iterator[Item]:
         for name in names:
             try:
-                yield Item(name, os.lstat(os.path.join(root, name)).st_size)
+                yield Item(name, os.lstat(sealed_names.stored(os.path.join(root, name))).st_size)
             except OSError:
                 continue
 
@@ -359,7 +358,7 @@ class SealedTransport:
             for path, size in request.sizes.items()
             if path in self.ledger.items
             and self.ledger.items[path].state != MADE
-            and self.ledger.items[path].content.bytes == size
+            and self.ledger.items[path].local_bytes == size
         }
         plain = {
             path: size

@@ -27,6 +27,7 @@ _CALLS: Mapping[str, Message] = {
 }
 _PHASES: Mapping[str, str] = {
     "fetch": _("Fetch"),
+    "open": _("Open the sealed backup"),
     "digest": _("Digest"),
     "decode": _("Full decode"),
     "staging": _("Staging"),

@@ -80,6 +80,8 @@ def _offsite(config: Mapping[str, Any]) -> list[dict[str, Any]]:
 def _staging(config: Mapping[str, Any]) -> list[dict[str, Any]]:
     engine = config.get("engine", "auto")
     found = [_library("psycopg2")]
+    if (config.get("seal") or {}).get("at_rest"):
+        found.append(_program("ssh-keygen"))  # the key that signs is made with the one that opens
     if config.get("runbook"):
         found.append(_library("jinja2"))
     if config.get("source", "local") != "offsite":

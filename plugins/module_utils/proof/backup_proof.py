@@ -40,6 +40,7 @@ from ..common.errors import BackupError, ResilienceError
 from ..common.messages import _, join
 from ..common.safe_text import error_line
 from ..database.postgres import Binaries, Server
+from ..sealing import opened_backup
 from ..staging import isolation
 from ..validation import previous_counts, production_drift, restore_validation
 from ..validation.api_probe import Api
@@ -309,6 +310,12 @@ class BackupProof:
                 self.chosen = self._source.fetch(self.settings, folder)
             source = str(backup_source.offsite_transport(self.settings))
             self.backup = {**backup_source.description(self.chosen), "fetched_from": source}
+        if self.chosen and opened_backup.is_sealed(self.chosen.path):
+            sealed = self.chosen.path
+            with self.phases.phase("open"):
+                self.chosen = backup_source.opened(self.settings, self.chosen, folder)
+            opened = backup_source.description(self.chosen)
+            self.backup = {**self.backup, **opened, "opened_from": sealed}
 
     def _digest(self) -> tuple[Manifest | None, backup_digest.Digest]:
         """Compare the digest with the recorded one; return the manifest and the digest."""

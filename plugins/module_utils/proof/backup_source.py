@@ -13,6 +13,7 @@ from typing import Any
 from ..backup.backup_choice import ChosenBackup, choose
 from ..offsite import offsite_fetch
 from ..offsite.transport import Transport
+from ..sealing import keys, opened_backup
 from .proof_settings import ProofSettings
 
 
@@ -40,11 +41,11 @@ class BackupSource:
         """Return the backup on this host; None if it has to be fetched.
 
         Raises:
-            ResilienceError: there is none.
+            ResilienceError: there is none, or it is sealed and there is no key that opens it.
         """
         if self.from_offsite:
             return None
-        return choose(
+        chosen = choose(
             settings.backup_path,
             tiers=settings.tiers,
             pattern=settings.pattern,
@@ -52,6 +53,8 @@ class BackupSource:
             tier=self.tier,
             date=self.date,
         )
+        opened_backup.require_key(chosen.path, _identity_files(settings, chosen))
+        return chosen
 
     def fetch(self, settings: ProofSettings, folder: str) -> ChosenBackup:
         """Fetch the backup from the offsite copy into a folder.
@@ -67,6 +70,27 @@ class BackupSource:
             tier=self.tier,
             date=self.date,
         )
+
+
+def opened(settings: ProofSettings, chosen: ChosenBackup, folder: str) -> ChosenBackup:
+    """Return a backup that is not sealed: opened into a folder, or the same one.
+
+    Raises:
+        BackupError: it is sealed, and damaged.
+        ResilienceError: it is sealed, and cannot be opened here.
+    """
+    if not opened_backup.is_sealed(chosen.path):
+        return chosen
+    path = opened_backup.open_backup(
+        chosen.path, folder, _identity_files(settings, chosen), time_limit=settings.time_limit
+    )
+    return dataclasses.replace(chosen, path=path, bytes=os.path.getsize(path))
+
+
+def _identity_files(settings: ProofSettings, chosen: ChosenBackup) -> tuple[str, ...]:
+    if not opened_backup.is_sealed(chosen.path):
+        return ()
+    return keys.load_for_opening(settings.keys_folder, settings.seal).identity_files
 
 
 def offsite_transport(settings: ProofSettings) -> Transport:

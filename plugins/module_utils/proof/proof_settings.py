@@ -11,6 +11,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from ..inventory import backup_names, inventory
+from ..sealing.seal_settings import SealSettings
 from ..staging import staging
 from ..validation import previous_counts
 from ..validation.api_probe import STEPS
@@ -46,6 +47,7 @@ class ProofSettings:
         offsite_config: the offsite stage's configuration, for a backup that is fetched from there.
         offsite_key_file: a key that may read there; the stage's own when empty.
         offsite_destination: the destination to fetch from; the first when empty.
+        keys_folder, seal: what opens a backup that lies sealed.
     """
 
     staging: staging.StagingSettings
@@ -69,3 +71,5 @@ class ProofSettings:
     offsite_config: str = ""
     offsite_key_file: str = ""
     offsite_destination: str = ""
+    keys_folder: str = ""
+    seal: SealSettings = SealSettings()

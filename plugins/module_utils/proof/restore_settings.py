@@ -15,6 +15,8 @@ from typing import Any, Optional
 from ..checks import findings
 from ..common.settings import option
 from ..notifications.notification_settings import StageSettings
+from ..sealing import keys
+from ..sealing.seal_settings import SealSettings
 from ..staging import staging
 from ..validation import api_probe, check_context, previous_counts
 from .proof_settings import ProofSettings
@@ -148,6 +150,8 @@ class RestoreSettings(StageSettings):
         offsite_config, offsite_key_file, offsite_destination: how a backup is fetched from
             offsite.
         scripts_dir: folder of the commands, for the runbook.
+        config_dir: folder of the configurations; the keys of sealing lie in it.
+        seal: for whom backups are sealed, and what opens them.
         log_file: each run appends its lines to it.
     """
 
@@ -215,6 +219,8 @@ class RestoreSettings(StageSettings):
     offsite_key_file: str = ""
     offsite_destination: str = ""
     scripts_dir: str = ""
+    config_dir: str = "/etc/chefwell-resilience"
+    seal: SealSettings = SealSettings()
     log_file: str = "/var/log/chefwell-staging-restore.log"
 
     @property
@@ -294,6 +300,8 @@ def proof_settings(settings: RestoreSettings) -> ProofSettings:
             amcheck=settings.amcheck,
         ),
         state_dir=settings.state_dir,
+        keys_folder=keys.folder_of(settings.config_dir),
+        seal=settings.seal,
         backup_path=settings.tree_root,
         tiers=settings.tiers,
         pattern=settings.backup_pattern,

@@ -23,7 +23,8 @@ from . import recovery, recovery_lock
 
 # Prints the time in the name and the name of what is a backup, as `backup_choice` chooses it.
 _NAMES = r"""chomp; next if /^(?:\.|(?:roles|globals)[_.-])/i; my %d;
-if (/$ENV{PATTERN}/) { %d = %+ } elsif (-e "$ENV{FROM}/$_/toc.dat" and
+if (/$ENV{PATTERN}/ or s/\.age$//r =~ /$ENV{PATTERN}/) { %d = %+ }
+elsif (-e "$ENV{FROM}/$_/toc.dat" and
 /_(?<date>\d{8})_(?<time>\d{6})(?!\d)/) { %d = %+ } else { next }
 my $t = join "", map { $d{$_} // "" } qw(date time Y m d H M S); $t =~ s/\D//g; print "$t $_\n" """
 # Leaves out of a plain dump what names the database that was dumped. Rows are copied as they are.
@@ -59,6 +60,11 @@ _DUMPED_LOCALE = (
     "s/^CREATE DATABASE .* WITH TEMPLATE = template0((( (ENCODING|LOCALE|LC_COLLATE|LC_CTYPE"
     "|ICU_LOCALE|ICU_RULES|BUILTIN_LOCALE) = '[^']*')|( LOCALE_PROVIDER = [a-z]+))*)( .*)?;$/\\1/p"
 )
+# Opens a sealed backup with the host's key, or with the one that IDENTITY names.
+_OPEN = (
+    'case "$NAME" in *.age) age -d -i "${IDENTITY:-%s}" "$SOURCE" > "$WORK/opened";'
+    ' SOURCE="$WORK/opened"; NAME="${NAME%%.age}" ;; esac'
+)
 # As long as what `to_char` writes.
 LIKE_NOW = "20251120_030000"
 _TABLES = (
@@ -67,13 +73,14 @@ _TABLES = (
 )
 
 
-def restore(target: RecoveryServer, folder: str, pattern: str) -> list[str]:
+def restore(target: RecoveryServer, folder: str, pattern: str, identity: str = "") -> list[str]:
     """Return the lines that restore the newest backup beside production.
 
     Args:
         target: the production server.
         folder: of the backups.
         pattern: of their names, as configured.
+        identity: file of the secret key that opens sealed backups; empty where none are.
     """
     making, made = name_beside(target, "restoring"), name_beside(target, "recovered")
     exists = f"SELECT 1 FROM pg_catalog.pg_database WHERE datname = {_literal(made)}"
@@ -88,6 +95,7 @@ def restore(target: RecoveryServer, folder: str, pattern: str) -> list[str]:
         'NAME=$(find "$FROM" -mindepth 1 -maxdepth 1 -printf "%f\\n"'
         f" | perl -ne {shlex.quote(_on_one_line(_NAMES))} | sort | tail -n 1 | cut -d ' ' -f 2-)",
         'echo "$FROM/${NAME:?}"; SOURCE="$FROM/$NAME"',
+        *([_OPEN % identity] if identity else []),
         f'test -z "$(psql -XAt {server} -c {shlex.quote(exists)})"',
         'test -d "$SOURCE" || { case "$NAME" in *.gz) gunzip -c "$SOURCE" ;;'
         ' *.xz) xz -dc "$SOURCE" ;; *.zst) zstd -dc "$SOURCE" ;; *.lz4) lz4 -dc "$SOURCE" ;;'

@@ -28,6 +28,7 @@ from ..offsite.transport_sealed import SealedTransport
 from ..pages import render_drill, render_titles
 from ..proof import restore_settings
 from ..proof.restore_settings import RestoreSettings
+from ..sealing import keys
 from . import by_hand, recovery
 
 TEMPLATE = os.path.join(os.path.dirname(os.path.abspath(__file__)), "runbook.md.j2")
@@ -197,8 +198,10 @@ def _by_hand(
     if not target.host:
         return None
     folder = os.path.join(settings.tree_root, settings.tiers[0])
+    own = os.path.join(keys.folder_of(settings.config_dir), keys.IDENTITY)
+    identity = own if settings.seal.opens or os.path.exists(own) else ""
     return {
-        "restore": by_hand.restore(target, folder, settings.backup_pattern),
+        "restore": by_hand.restore(target, folder, settings.backup_pattern, identity),
         "switch": by_hand.switch(target),
         "restored": by_hand.name_beside(target, "recovered"),
     }

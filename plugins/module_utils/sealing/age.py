@@ -14,13 +14,16 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import hashlib
+import io
 import os
 import re
+import shutil
 import stat
 import subprocess
 import tempfile
 import threading
 from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from typing import IO
 
 from ..common import process
@@ -28,7 +31,10 @@ from ..common.errors import BackupError, ResilienceError
 from ..common.messages import _
 
 PROGRAM, KEY_PROGRAM = "age", "age-keygen"
+OPENING_OPTION = "seal.identity_files"
 BLOCK = 1 << 20
+# After age has ended, the thread that feeds it may still wait for its source, and ends with that.
+_FEEDER_SECONDS = 1.0
 # X25519 in Bech32, or a public key of SSH.
 _RECIPIENT = re.compile(r"age1[02-9ac-hj-np-z]{58}|ssh-(ed25519|rsa) [A-Za-z0-9+/]+={0,2}( .*)?")
 # age's own message where the file is for other keys.
@@ -48,6 +54,10 @@ class AgeResult:
 
 class WrongIdentity(ResilienceError):
     """The file was sealed for other identities."""
+
+
+class UnreadableFile(OSError):
+    """The file that was to be encrypted or decrypted cannot be read."""
 
 
 class ChangedFile(Exception):
@@ -84,7 +94,7 @@ def recipient_of(identity_file: str) -> str:
     if done.code != 0 or not lines:
         raise ResilienceError(
             _("the file holds no identity of age"),
-            option="identity_file",
+            option=OPENING_OPTION,
             value=identity_file,
             remedy=_("name the file that age-keygen wrote"),
         )
@@ -107,20 +117,92 @@ def seal(source: str, target: str, recipients_file: str, *, time_limit: float) -
         ResilienceError: age is missing or failed.
         OSError: a file cannot be read or written.
     """
-    descriptor = os.open(source, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
-    with open(descriptor, "rb", buffering=0) as read:
-        before = os.fstat(descriptor)
-        if not stat.S_ISREG(before.st_mode):
-            raise OSError(0, "not a regular file", source)
-        arguments = [PROGRAM, "--encrypt", "--recipients-file", recipients_file]
-        with _temporary(target) as written:
-            plain, sealed, errors = _run_age(arguments, read, written, time_limit)
-            if errors is not None:
-                raise _failure(errors)
-            after = os.lstat(source)
-            if _size_time_inode(after) != _size_time_inode(before) or plain.count != before.st_size:
-                raise ChangedFile(source)
-            os.utime(written.fileno(), ns=(before.st_mtime_ns, before.st_mtime_ns))
+    with _regular(source) as (read, before), _temporary(target) as written:
+        done = seal_stream(read, written, recipients_file, time_limit=time_limit)
+        _require_unchanged(source, before, done.bytes)
+        _keep_time(before, written)
+    return done
+
+
+def seal_again(
+    source: str,
+    target: str,
+    identity_files: Sequence[str],
+    recipients_file: str,
+    *,
+    time_limit: float,
+) -> tuple[AgeResult, tuple[str, int]]:
+    """Open a sealed file and encrypt it for recipients, as `seal`; nothing plain is written.
+
+    Returns:
+        The result for the new file, and SHA-256 and bytes of the source.
+
+    Raises:
+        BackupError: the source is damaged, cut off, or was not made by age.
+        WrongIdentity: it was sealed for other keys.
+        ChangedFile, ResilienceError, OSError: as `seal`.
+    """
+    arguments = _decrypting(identity_files)
+    reading, writing = os.pipe()
+    with contextlib.ExitStack() as stack:
+        plain = stack.enter_context(open(reading, "rb", buffering=0))
+        into = stack.enter_context(open(writing, "wb", buffering=0))
+        read, before = stack.enter_context(_regular(source))
+        pool = stack.enter_context(ThreadPoolExecutor(max_workers=1))
+        # Without a reader, age that opens ends at once.
+        stack.callback(plain.close)
+        process.widen(into)
+
+        def open_it() -> tuple[_DigestCounter, _DigestCounter, str | None]:
+            with into:
+                return _run_age(arguments, read, into, time_limit)
+
+        written = stack.enter_context(_temporary(target))
+        opening = pool.submit(open_it)
+        done = seal_stream(plain, written, recipients_file, time_limit=time_limit)
+        found, _opened, errors = opening.result()
+        if errors is not None:
+            raise _opening_failure(errors, source, identity_files)
+        _require_unchanged(source, before, found.count)
+        _keep_time(before, written)
+    return done, (found.hexdigest, found.count)
+
+
+def linked(
+    source: str, target: str, identity_files: Sequence[str], *, time_limit: float
+) -> AgeResult:
+    """Make the target a second name of a sealed file that age opens to its end; or a copy of it.
+
+    Raises:
+        BackupError, WrongIdentity, ChangedFile, ResilienceError, OSError: as `seal_again`.
+    """
+    with _regular(source) as (read, before), open(os.devnull, "wb", buffering=0) as nowhere:
+        sealed, plain, errors = _run_age(_decrypting(identity_files), read, nowhere, time_limit)
+        if errors is not None:
+            raise _opening_failure(errors, source, identity_files)
+        _require_unchanged(source, before, sealed.count)
+    with contextlib.suppress(FileNotFoundError):
+        os.unlink(target)
+    try:
+        os.link(source, target, follow_symlinks=False)
+    except OSError:  # on another filesystem, or one that has no such links
+        shutil.copy2(source, target, follow_symlinks=False)
+    return AgeResult(plain.hexdigest, plain.count, sealed.hexdigest, sealed.count)
+
+
+def seal_stream(
+    read: IO[bytes], written: IO[bytes], recipients_file: str, *, time_limit: float
+) -> AgeResult:
+    """Encrypt all that can be read from one file into another.
+
+    Raises:
+        ResilienceError: age is missing or failed.
+        OSError: one of them cannot be read or written.
+    """
+    arguments = [PROGRAM, "--encrypt", "--recipients-file", recipients_file]
+    plain, sealed, errors = _run_age(arguments, read, written, time_limit)
+    if errors is not None:
+        raise _failure(errors)
     return AgeResult(plain.hexdigest, plain.count, sealed.hexdigest, sealed.count)
 
 
@@ -135,16 +217,25 @@ def open_file(
         ResilienceError: age is missing, or an identity cannot be used.
         OSError: a file cannot be read or written.
     """
-    arguments = [PROGRAM, "--decrypt"]
-    for one in identity_files:
-        arguments += ["--identity", one]
+    arguments = _decrypting(identity_files)
     with open(source, "rb", buffering=0) as read, _temporary(target) as written:
-        before = os.fstat(read.fileno())
         sealed, plain, errors = _run_age(arguments, read, written, time_limit)
         if errors is not None:
             raise _opening_failure(errors, source, identity_files)
-        os.utime(written.fileno(), ns=(before.st_mtime_ns, before.st_mtime_ns))
+        _keep_time(os.fstat(read.fileno()), written)
     return AgeResult(plain.hexdigest, plain.count, sealed.hexdigest, sealed.count)
+
+
+def seal_bytes(content: bytes, target: str, recipients_file: str) -> None:
+    """Encrypt a content into a file, which is on the disk before it gets its name.
+
+    Raises:
+        ResilienceError: age is missing or failed.
+        OSError: the file cannot be written.
+    """
+    with _temporary(target) as written:
+        seal_stream(io.BytesIO(content), written, recipients_file, time_limit=60)
+        os.fsync(written.fileno())
 
 
 def seal_text(text: bytes, recipients_file: str) -> str:
@@ -173,13 +264,36 @@ def open_text(armored: str, name: str, identity_files: Sequence[str]) -> bytes:
         WrongIdentity: it was encrypted for other keys.
         ResilienceError: age is missing, or an identity cannot be used.
     """
-    arguments = [PROGRAM, "--decrypt"]
-    for one in identity_files:
-        arguments += ["--identity", one]
-    done = process.run(arguments, time_limit=60, input=armored.encode("utf-8"))
+    return open_bytes(armored.encode("utf-8"), name, identity_files)
+
+
+def open_bytes(sealed: bytes, name: str, identity_files: Sequence[str]) -> bytes:
+    """Return the UTF-8 text of a small sealed file; arguments and errors as `open_text`."""
+    done = process.run(_decrypting(identity_files), time_limit=60, input=sealed)
     if done.code != 0:
         raise _opening_failure(done.errors, name, identity_files)
     return done.output.encode("utf-8")
+
+
+def require_identity(identity_files: Sequence[str]) -> None:
+    """Require a secret key that opens what is sealed.
+
+    Raises:
+        ResilienceError: there is none.
+    """
+    if not identity_files:
+        raise ResilienceError(
+            _("there is no key to open sealed backups with"),
+            option=OPENING_OPTION,
+            value="",
+            remedy=_("copy the offline key to this host, mode 0600, and name its file"),
+        )
+
+
+def _decrypting(identity_files: Sequence[str]) -> list[str]:
+    """Return the command that opens what comes on its standard input."""
+    require_identity(identity_files)
+    return [PROGRAM, "--decrypt", *(part for one in identity_files for part in ("-i", one))]
 
 
 class _DigestCounter:
@@ -218,8 +332,8 @@ class _Feeder(threading.Thread):
             while block := self._read.read(BLOCK):
                 self.counter.add(block)
                 self._sink.write(block)
-        except BrokenPipeError:
-            pass  # the program has ended; its exit code says why
+        except (BrokenPipeError, ValueError):
+            pass  # the program has ended, perhaps long ago; its exit code says why
         except OSError as error:
             self.problem = error
             process.kill_group(self._running)
@@ -252,29 +366,39 @@ def _run_age(
         try:
             for block in process.blocks(output, time_limit=time_limit, size=BLOCK):
                 written_counter.add(block)
-                written.write(block)
-        except OSError:
+                _write_whole(written, block)
+        except BaseException as error:
             process.kill_group(running)
+            feeder.join(_FEEDER_SECONDS)
+            if isinstance(error, process.TimeLimitError):
+                raise _late(error) from error
             raise
-        except process.TimeLimitError as late:
+        if not _ends_soon(running):
             process.kill_group(running)
-            raise ResilienceError(
-                _("age took longer than %(seconds)s s and was ended", seconds=f"{late.seconds:g}"),
-                option="time_limit",
-                value=time_limit,
-                remedy=_("raise time_limit of the destination"),
-            ) from late
-        finally:
-            # The feeding thread ends when age has ended.
-            if running.poll() is None and not _ends_soon(running):
-                process.kill_group(running)
-            feeder.join()
-        if feeder.problem:
-            raise feeder.problem
         code = running.wait()
+        # Who read all of its input has let it come to its end.
+        feeder.join(None if code == 0 else _FEEDER_SECONDS)
+        if feeder.problem:
+            raise UnreadableFile(feeder.problem.errno, feeder.problem.strerror) from feeder.problem
         errors.seek(0)
         text = errors.read(4000).decode("utf-8", "backslashreplace")
     return feeder.counter, written_counter, None if code == 0 else text
+
+
+def _late(error: process.TimeLimitError) -> ResilienceError:
+    return ResilienceError(
+        _("age took longer than %(seconds)s s and was ended", seconds=f"{error.seconds:g}"),
+        option="time_limit",
+        value=f"{error.seconds:g}",
+        remedy=_("raise time_limit of the destination"),
+    )
+
+
+def _write_whole(file: IO[bytes], block: bytes) -> None:
+    """Write a block to an unbuffered file, which a full disk lets write a part of it."""
+    rest = memoryview(block)
+    while rest:
+        rest = rest[file.write(rest) :]
 
 
 def _ends_soon(running: subprocess.Popen[bytes]) -> bool:
@@ -298,6 +422,40 @@ def _temporary(target: str) -> Iterator[IO[bytes]]:
         with contextlib.suppress(OSError):
             os.unlink(temporary)
         raise
+
+
+@contextlib.contextmanager
+def _regular(source: str) -> Iterator[tuple[IO[bytes], os.stat_result]]:
+    """Provide a regular file to read, and its status before; a link is not followed."""
+    flags = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
+    with contextlib.ExitStack() as stack:
+        try:
+            read = stack.enter_context(
+                open(source, "rb", buffering=0, opener=lambda path, _flags: os.open(path, flags))
+            )
+        except FileNotFoundError:
+            raise
+        except OSError as error:
+            raise UnreadableFile(error.errno, error.strerror, source) from error
+        before = os.fstat(read.fileno())
+        if not stat.S_ISREG(before.st_mode):
+            raise UnreadableFile(0, "not a regular file", source)
+        yield read, before
+
+
+def _require_unchanged(source: str, before: os.stat_result, count: int) -> None:
+    """Require that a file is what it was before, and that so many bytes are all of it.
+
+    Raises:
+        ChangedFile: it is not.
+    """
+    now = os.lstat(source)
+    if _size_time_inode(now) != _size_time_inode(before) or count != before.st_size:
+        raise ChangedFile(source)
+
+
+def _keep_time(status: os.stat_result, written: IO[bytes]) -> None:
+    os.utime(written.fileno(), ns=(status.st_mtime_ns, status.st_mtime_ns))
 
 
 def _size_time_inode(status: os.stat_result) -> tuple[int, int, int]:
@@ -325,7 +483,7 @@ def _opening_failure(errors: str, source: str, identity_files: Sequence[str]) ->
     if _OTHER_KEYS in text:
         return WrongIdentity(
             _("the file was sealed for other keys"),
-            option="identity_file",
+            option=OPENING_OPTION,
             value=", ".join(identity_files),
             remedy=_("give the identity of this host or the owner's offline key"),
         )
@@ -333,7 +491,7 @@ def _opening_failure(errors: str, source: str, identity_files: Sequence[str]) ->
     if "header" not in text and any(problem in text for problem in _KEY_PROBLEMS):
         return ResilienceError(
             _("an identity cannot be used: %(why)s", why=text),
-            option="identity_file",
+            option=OPENING_OPTION,
             value=", ".join(identity_files),
             remedy=_("name the file that age-keygen wrote"),
         )

@@ -19,9 +19,10 @@ from . import links
 from .links import Link, Position
 
 FORGED, ALTERED, MISSING_LINK = "forged", "altered", "without_link"
+UNREADABLE = "unreadable"
 OUT_OF_ORDER, REPLAYED, WITHHELD, GONE = "out_of_order", "replayed", "withheld", "gone"
 # Problems that no honest, undamaged server has. A backup that is gone may be rotated away.
-SERIOUS = (FORGED, ALTERED, MISSING_LINK, OUT_OF_ORDER, REPLAYED, WITHHELD)
+SERIOUS = (FORGED, ALTERED, MISSING_LINK, UNREADABLE, OUT_OF_ORDER, REPLAYED, WITHHELD)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -104,6 +105,10 @@ def _judge_one(
         return
     try:
         link = links.verified(body, public_keys)
+    except links.OtherVersion as error:
+        text = _("%(file)s: the link cannot be read: %(why)s", file=name, why=error.why)
+        found.problems.append(ChainProblem(UNREADABLE, path, text))
+        return
     except links.NoLink as error:
         text = _("%(file)s: the link is forged or altered: %(why)s", file=name, why=error.why)
         found.problems.append(ChainProblem(FORGED, path, text))

@@ -44,6 +44,9 @@ class LedgerItem:
         number: of its link.
         recipients: fingerprint of the recipients that it was sealed for.
         state: `MADE`, `DELIVERED` or `SENT`.
+        local: SHA-256 and bytes of the file in the tree: of `content`, or of the sealed file where
+            the backup lies sealed there. None in ledgers of earlier versions, which knew only the
+            former.
     """
 
     path: str
@@ -54,6 +57,17 @@ class LedgerItem:
     number: int
     recipients: str
     state: str = MADE
+    local: tuple[str, int] | None = None
+
+    @property
+    def local_sha256(self) -> str:
+        """SHA-256 of the file in the tree."""
+        return self.local[0] if self.local else self.content.sha256
+
+    @property
+    def local_bytes(self) -> int:
+        """Size of the file in the tree."""
+        return self.local[1] if self.local else self.content.bytes
 
     def to_dict(self) -> dict[str, Any]:
         """Return plain values, as a line holds them."""
@@ -66,6 +80,7 @@ class LedgerItem:
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> LedgerItem:
         """Return the item of which `to_dict` returned these values."""
+        local = values.get("local")
         return cls(
             path=str(values["path"]),
             mtime_ns=int(values["mtime_ns"]),
@@ -75,6 +90,7 @@ class LedgerItem:
             number=int(values["number"]),
             recipients=str(values["recipients"]),
             state=str(values["state"]),
+            local=(str(local[0]), int(local[1])) if local else None,
         )
 
 

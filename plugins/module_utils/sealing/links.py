@@ -24,7 +24,9 @@ from ..common.errors import BackupError
 from ..common.messages import _
 from . import age, signatures
 
-VERSION = 1
+# Of what is signed. 1 is as 2, but was also written in a form that showed the digests of the plain
+# files and is not read any more.
+VERSION, READABLE = 2, (1, 2)
 # A link of a tree with more backups names none of them: it would be larger than small backups are.
 MOST_PRESENT = 1000
 # Nothing that is larger is read as a link.
@@ -104,6 +106,7 @@ class Link:
         previous: digest of what was signed in the link before; empty for the first.
         present: numbers of the links of all backups that the tree held, by path; None where there
             are too many.
+        version: of the form in which it is signed.
     """
 
     name: str
@@ -117,11 +120,11 @@ class Link:
     hidden: str = ""
     previous: str = ""
     present: Mapping[str, int] | None = None
+    version: int = VERSION
 
     def signed_text(self) -> bytes:
         """Return what is signed."""
         values = {
-            "version": VERSION,
             **{field.name: getattr(self, field.name) for field in dataclasses.fields(self)},
             "content": self.content.to_public_list(),
             "beside": {ending: one.to_public_list() for ending, one in self.beside.items()},
@@ -188,11 +191,16 @@ class NoLink(Exception):
         super().__init__(why)
 
 
+class OtherVersion(NoLink):
+    """A known key signed the link, in a form that this version of the collection does not know."""
+
+
 def verified(body: bytes, public_keys: list[str]) -> Link:
     """Return the link of a file, if one of these keys signed it.
 
     Raises:
         NoLink: it is none, or none of these keys signed it.
+        OtherVersion: one of them signed it in a form that is not known.
         ResilienceError: ssh-keygen is missing.
     """
     text, newline, signature = body.partition(b"\n")
@@ -211,8 +219,17 @@ def verified(body: bytes, public_keys: list[str]) -> Link:
 
 def _parsed(text: bytes) -> Link:
     values = json_text.loads(text)
-    if values.pop("version") != VERSION:
-        raise ValueError("version")
+    version = values["version"]
+    first_form = version == 1 and "hidden" not in values
+    if type(version) is not int or version not in READABLE or first_form:
+        raise OtherVersion(
+            _(
+                "it has version %(found)s, known is %(known)d; open it with the collection that "
+                "wrote it, or let the host seal its copies anew",
+                found=str(version)[:20],
+                known=VERSION,
+            )
+        )
     present = values["present"]
     link = Link(
         name=str(values["name"]),
@@ -228,6 +245,7 @@ def _parsed(text: bytes) -> Link:
         present=None
         if present is None
         else {str(path): int(number) for path, number in present.items()},
+        version=version,
     )
     if link.signed_text() != text:
         raise ValueError("not in its own form")

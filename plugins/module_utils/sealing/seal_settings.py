@@ -24,6 +24,7 @@ class SealSettings:
             there is one.
         opened: the word of the test file, once the owner opened it with the offline key.
         untested: the owner declares that the offline key works, without the test.
+        at_rest: whether `backup-manifest` seals the backups that it makes on this host, too.
         identity_files: identities that open copies on this host, beside the host's own.
         signers: public keys that may have signed links, beside the host's own.
         last_link: the last link that was sent, as a notification or the runbook shows it.
@@ -32,6 +33,7 @@ class SealSettings:
     recipients: tuple[str, ...] = ()
     opened: str = ""
     untested: bool = False
+    at_rest: bool = False
     identity_files: tuple[str, ...] = ()
     signers: tuple[str, ...] = ()
     last_link: str = ""
@@ -47,6 +49,13 @@ class SealSettings:
                     remedy="give the public key, age1..., that age-keygen prints, or ssh-ed25519 "
                     "...; the secret key stays away from this host",
                 )
+        if self.at_rest and not self.recipients:
+            raise ResilienceError(
+                "backups on this host cannot be sealed without a public key of the owner",
+                option=f"{OPTION}.at_rest",
+                value="true",
+                remedy=f"name one in {OPTION}.recipients, or set it to false",
+            )
         for one in self.signers:
             if not signatures.is_public_key(one):
                 raise ResilienceError(

@@ -17,9 +17,10 @@ import secrets
 import shutil
 import time
 from collections.abc import Iterable, Mapping
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from ..common import json_text
+from ..common.errors import ResilienceError
 from ..common.files import replace_file
 from ..inventory import backup_names, sealed_names, tree_digests
 from . import age, links
@@ -37,6 +38,8 @@ class SpooledBackup(NamedTuple):
         path: of the backup in the tree.
         mtime_ns: its time of change.
         content, beside: of the backup, and of what lies beside it by ending.
+        local: SHA-256 and bytes of the file in the tree.
+        taken_at: when production was dumped, by the manifest or the name; empty if not known.
         item: of the ledger, where an earlier run announced it already.
     """
 
@@ -44,6 +47,8 @@ class SpooledBackup(NamedTuple):
     mtime_ns: int
     content: Content
     beside: Mapping[str, Content]
+    local: tuple[str, int]
+    taken_at: str = ""
     item: LedgerItem | None = None
 
 
@@ -70,27 +75,41 @@ class Spool:
     def seal(self, root: str, path: str) -> SpooledBackup:
         """Seal a backup and what lies beside it; `announce` must follow before it is sent.
 
+        What lies sealed in the tree for the recipients of today is read once, to know that it is
+        whole, and linked. What was sealed for others is opened and sealed again on its way: nothing
+        plain is written. What this host cannot open is sealed once more, as it is.
+
         Args:
             root: the backup tree.
-            path: of the backup in it.
+            path: of the backup in it, without the ending of a sealed one.
 
         Raises:
             age.ChangedFile: it changed meanwhile.
+            BackupError: it lies sealed in the tree, and is damaged.
             ResilienceError: age is missing or failed.
             OSError: a file cannot be read or written.
         """
-        source = os.path.join(root, path)
-        mtime_ns = os.lstat(source).st_mtime_ns
+        whole = os.path.join(root, path)
+        mtime_ns = os.lstat(sealed_names.stored(whole)).st_mtime_ns
         waiting = self._waiting(root, path)
         if waiting:
-            return SpooledBackup(path, mtime_ns, waiting.content, waiting.beside, waiting)
+            local = (waiting.local_sha256, waiting.local_bytes)
+            return SpooledBackup(
+                path, mtime_ns, waiting.content, waiting.beside, local, item=waiting
+            )
         self._make(os.path.dirname(path))
-        content = self._seal_one(source, sealed_names.sealed(path))
-        beside = {}
-        for ending in sealed_names.BESIDE:
-            if os.path.isfile(source + ending) and not os.path.islink(source + ending):
-                beside[ending] = self._seal_one(source + ending, sealed_names.sealed(path + ending))
-        return SpooledBackup(path, mtime_ns, content, beside)
+        manifest = self._manifest(whole)
+        is_current = manifest.get("sealed_for") == self.keys.fingerprint
+        taken_at = str(manifest.get("taken_at") or self._time_in_name(path))
+        del manifest  # it may be large
+        content, local = self._seal_one(whole, sealed_names.sealed(path), is_current)
+        beside = {
+            ending: self._seal_one(whole + ending, sealed_names.sealed(path + ending), is_current)[
+                0
+            ]
+            for ending in sealed_names.stored_beside(whole)
+        }
+        return SpooledBackup(path, mtime_ns, content, beside, local, taken_at)
 
     def announce(self, root: str, spooled: SpooledBackup) -> LedgerItem:
         """Sign the link of a sealed backup, write both down, and return the ledger's item.
@@ -115,19 +134,34 @@ class Spool:
             link=(hashlib.sha256(body).hexdigest(), len(body)),
             number=link.number,
             recipients=self.keys.fingerprint,
+            local=spooled.local,
         )
         self.ledger.add_link(link.position)
         self.ledger.add([item])
         return item
 
-    def _seal_one(self, source: str, name: str) -> Content:
-        done = age.seal(
-            source,
-            os.path.join(self.folder, name),
-            self.keys.recipients_file,
-            time_limit=self.time_limit,
-        )
-        return Content(done.sha256, done.bytes, done.sealed_sha256, done.sealed_bytes)
+    def _seal_one(self, plain: str, name: str, is_current: bool) -> tuple[Content, tuple[str, int]]:
+        """Seal a file; return its content, and digest and size of the file as it lies.
+
+        Args:
+            plain: its path without the ending of a sealed one.
+            name: of the sealed file in the spool folder.
+            is_current: whether it is for the recipients of today, where it lies sealed.
+        """
+        target, to = os.path.join(self.folder, name), self.keys.recipients_file
+        source, done = sealed_names.stored(plain), None
+        if source != plain:
+            with contextlib.suppress(age.WrongIdentity):
+                by, limit = self.keys.identity_files, self.time_limit
+                if is_current:
+                    done = age.linked(source, target, by, time_limit=limit)
+                    local = (done.sealed_sha256, done.sealed_bytes)
+                else:
+                    done, local = age.seal_again(source, target, by, to, time_limit=limit)
+        if done is None:
+            done = age.seal(source, target, to, time_limit=self.time_limit)
+            local = (done.sha256, done.bytes)
+        return Content(done.sha256, done.bytes, done.sealed_sha256, done.sealed_bytes), local
 
     def _waiting(self, root: str, path: str) -> LedgerItem | None:
         """Return the item of a backup that an earlier run sealed and did not send."""
@@ -135,8 +169,8 @@ class Spool:
         if item is None or item.state != MADE or item.recipients != self.keys.fingerprint:
             return None
         with contextlib.suppress(OSError):
-            now = os.lstat(os.path.join(root, path))
-            if (now.st_size, now.st_mtime_ns) == (item.content.bytes, item.mtime_ns):
+            now = os.lstat(sealed_names.stored(os.path.join(root, path)))
+            if (now.st_size, now.st_mtime_ns) == (item.local_bytes, item.mtime_ns):
                 found = {name: digest for name, (digest, _size) in files_of(item).items()}
                 if all(
                     tree_digests.sha256(os.path.join(self.folder, name)) == digest
@@ -156,14 +190,15 @@ class Spool:
         present = {
             one.path: one.number
             for one in list(self.ledger.items.values())
-            if one.path != path and os.path.lexists(os.path.join(root, one.path))
+            if one.path != path
+            and os.path.lexists(sealed_names.stored(os.path.join(root, one.path)))
         }
         return Link(
             name=path,
             chain=chain,
             number=number,
             time=time.strftime(_UTC, now),
-            taken_at=self._taken_at(root, path),
+            taken_at=spooled.taken_at,
             content=content,
             beside=beside,
             written_at=time.strftime(_UTC, time.gmtime(spooled.mtime_ns // 10**9)),
@@ -172,14 +207,21 @@ class Spool:
             present={**present, path: number} if len(present) < MOST_PRESENT else None,
         )
 
-    def _taken_at(self, root: str, path: str) -> str:
-        """Return when production was dumped: by the manifest, or else by the name."""
-        with contextlib.suppress(OSError, ValueError, KeyError, TypeError):
-            manifest = os.path.join(root, path + sealed_names.BESIDE[0])
-            with open(manifest, encoding="utf-8") as file:
-                return str(json_text.load(file)["taken_at"])
+    def _time_in_name(self, path: str) -> str:
         match = backup_names.match_name(os.path.basename(path), self.pattern)
         return (match and backup_names.taken_at(match)) or ""
+
+    def _manifest(self, whole: str) -> Mapping[str, Any]:
+        """Return what the manifest beside a backup holds; nothing where it cannot be read."""
+        path = sealed_names.stored(whole + sealed_names.BESIDE[0])
+        with contextlib.suppress(OSError, ValueError, ResilienceError):
+            with open(path, "rb") as file:
+                text = file.read()
+            if sealed_names.is_sealed(text[: sealed_names.HEAD_BYTES]):
+                text = age.open_bytes(text, path, self.keys.identity_files)
+            found = json_text.loads(text)
+            return found if isinstance(found, dict) else {}
+        return {}
 
     def make_folder(self) -> None:
         """Make the folder, if it is not there."""
