@@ -222,7 +222,10 @@ class PathTable(MutableMapping[str, V]):
 
     def _find(self, path: str) -> int:
         """Return the row of a path; below 0 where it has none."""
-        at, found = self._paths.place(encoded(path))
+        key = encoded(path)
+        if key > self._last:  # most often one that is added next
+            return -1
+        at, found = self._paths.place(key)
         return at if found and at not in self._gone else -1
 
     def __getitem__(self, path: str) -> V:

@@ -26,6 +26,8 @@ from .server_store import Store
 MOST_REFUSED = 20
 # An inventory lists no more backups than these: what is known of each takes memory.
 MOST_FILES = 1_000_000
+# What malformed values raise where they are used.
+_MALFORMED = (KeyError, TypeError, ValueError, AttributeError, OverflowError)
 _DIGEST = re.compile(r"[0-9a-f]{64}")
 
 
@@ -94,20 +96,19 @@ def read(stream: IO[str], store: Store) -> ClientInventory:
 def _read_at(stream: IO[str], store: Store, keys: tuple[str, ...]) -> ClientInventory:
     """Return the inventory in a JSON value, to which these keys lead."""
     reader = _Reader(store)
-    problem: list[ResilienceError] = []
+    problem: list[Exception] = []
 
     def take(path: str, one: Any) -> None:
         if not problem:
             try:
-                with reader.errors_named():
-                    reader.take(path, one)
-            except ResilienceError as error:  # raised when it is known to be JSON
+                reader.take(path, one)
+            except _MALFORMED as error:  # raised when it is known to be JSON
                 problem.append(error)
 
     values = json_stream.load(stream, {(*keys, "files"): take})
-    if problem:
-        raise problem[0]
     with reader.errors_named():
+        if problem:
+            raise problem[0]
         for key in keys:
             values = values[key]
         if not isinstance(values, dict):
@@ -131,7 +132,7 @@ class _Reader:
         """Turn what malformed values raise within the context into one error."""
         try:
             yield
-        except (KeyError, TypeError, ValueError, AttributeError, OverflowError) as error:
+        except _MALFORMED as error:
             raise ResilienceError(
                 f"the inventory cannot be used: {type(error).__name__}: {str(error)[:200]}",
                 option="inventory",
