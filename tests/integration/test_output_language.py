@@ -68,6 +68,10 @@ def test_the_monitor_and_its_dashboard(printed: Printed, tmp_path: Path) -> None
     ):
         assert sentence in text
     assert english(printed("disk-status", **values)) == []
+    (tmp_path / "state" / "history.sqlite3").write_bytes(b"no database" * 100)
+    assert english(printed("disk-status", **values)) == []
+    text = printed("monitor-disk-space", **{**values, "notify": []})
+    assert english(text) == [] and "o histórico estava danificado" in text
 
 
 @pytest.fixture

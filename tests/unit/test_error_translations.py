@@ -28,6 +28,7 @@ ENGINE = Path(__file__).resolve().parents[2] / "plugins" / "module_utils"
 ROOMS = ("staging", "drill", "database", "backup", "proof", "recovery")
 FILES = (
     "disk/mounts.py",
+    "history/history_file.py",
     "notifications/metrics.py",
     "offsite/offsite_fetch.py",
     "offsite/remote_listing.py",

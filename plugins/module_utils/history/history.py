@@ -285,7 +285,7 @@ def open_history(
         with waiting():
             opened = History(state_dir, read_only=read_only)
     except ResilienceError as error:
-        problems.append(str(error))
+        problems.append(error.message())
         yield None
         return
     with opened:

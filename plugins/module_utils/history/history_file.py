@@ -21,6 +21,7 @@ from typing import Any, TypeVar
 from ..common import run_steps
 from ..common.errors import ResilienceError
 from ..common.locks import lock_folder
+from ..common.messages import Message, _, join
 from ..common.system_errors import reason
 
 Opened = TypeVar("Opened", bound="HistoryFile")
@@ -61,7 +62,7 @@ class FolderLockedError(OSError):
     """Another program has held the folder's lock for too long."""
 
 
-class NewerVersionError(Exception):
+class NewerVersionError(ResilienceError):
     """The file was written by a program that is newer than this one."""
 
 
@@ -93,11 +94,11 @@ class HistoryFile:
         self.problem: str | None = None
         if read_only:
             self.writable = False
-            self.problem = "the history was opened for reading only"
+            self.problem = _("the history was opened for reading only")
             if exists(folder):
                 self._database = self._open_readable(None)
             else:
-                self.problem = f"there is no history in {folder} yet"
+                self.problem = _("there is no history in %(folder)s yet", folder=folder)
                 self._database = sqlite3.connect(":memory:", isolation_level=None)
                 self._database.executescript(_SCHEMA)
             return
@@ -105,11 +106,12 @@ class HistoryFile:
             os.makedirs(folder, mode=0o700, exist_ok=True)
             with lock_folder(folder, PATIENCE) as lock:
                 if lock is None:
-                    raise FolderLockedError(0, f"another program has held it for {PATIENCE:g} s")
+                    held = _("another program has held it for %(seconds)g s", seconds=PATIENCE)
+                    raise FolderLockedError(0, held)
                 self._database = self._open_writable()
         except (OSError, sqlite3.OperationalError, NewerVersionError) as error:
             self.writable = False
-            self.problem = f"the history {self.path} cannot be written: {reason(error)}"
+            self.problem = _unwritten(self.path, reason(error))
             self._database = self._open_readable(error)
 
     def _open_writable(self) -> sqlite3.Connection:
@@ -122,7 +124,11 @@ class HistoryFile:
             moment = time.strftime("%Y%m%dT%H%M%S")
             self.set_aside = f"{self.path}.damaged-{moment}-{os.getpid()}"
             os.replace(self.path, self.set_aside)
-            self.problem = f"the history was damaged ({error}); set aside as {self.set_aside}"
+            self.problem = _(
+                "the history was damaged (%(why)s); set aside as %(path)s",
+                why=str(error),
+                path=self.set_aside,
+            )
             with contextlib.suppress(FileNotFoundError):
                 os.unlink(f"{self.path}-journal")
             return self._open_checked()
@@ -152,7 +158,12 @@ class HistoryFile:
                 )
             elif version > VERSION:
                 raise NewerVersionError(
-                    f"a newer version wrote it ({version}; this program knows up to {VERSION})"
+                    _(
+                        "a newer version wrote it (%(version)d; this program knows up to"
+                        " %(known)d)",
+                        version=version,
+                        known=VERSION,
+                    )
                 )
         except (sqlite3.Error, NewerVersionError):
             database.close()
@@ -186,7 +197,10 @@ class HistoryFile:
             if why is None:
                 raise _unreadable(self.path, str(error)) from error
             raise ResilienceError(
-                f"the history can be neither written nor read: {reason(why)}; {error}",
+                _(
+                    "the history can be neither written nor read: %(why)s",
+                    why=join([reason(why), str(error)], "; "),
+                ),
                 option="state_dir",
                 value=os.path.dirname(self.path),
                 remedy=_remedy(why),
@@ -208,7 +222,7 @@ class HistoryFile:
     def writing(self) -> Iterator[sqlite3.Connection]:
         """Run one transaction: all of it is stored, or nothing."""
         if not self.writable:
-            raise ResilienceError(str(self.problem), option="state_dir")
+            raise ResilienceError(self.problem or "", option="state_dir")
         try:
             with waiting():
                 self._database.execute("BEGIN IMMEDIATE")
@@ -221,7 +235,7 @@ class HistoryFile:
                     raise
         except sqlite3.Error as error:
             self._mark_for_check(error)
-            problem = f"the history {self.path} cannot be written: {error}"
+            problem = _unwritten(self.path, str(error))
             if _is_locked(error):
                 # A run waits only once for another program's lock.
                 self.writable, self.problem = False, problem
@@ -241,10 +255,10 @@ class HistoryFile:
         except sqlite3.Error as error:
             self._mark_for_check(error)
             raise ResilienceError(
-                f"the history {self.path} cannot be read: {error}",
+                _("the history %(path)s cannot be read: %(why)s", path=self.path, why=str(error)),
                 option="state_dir",
                 value=os.path.dirname(self.path),
-                remedy="the next run sets a damaged file aside",
+                remedy=_("the next run sets a damaged file aside"),
             ) from error
 
 
@@ -269,12 +283,18 @@ def exists(folder: str) -> bool:
     return True
 
 
+def _unwritten(path: str, why: str) -> Message:
+    return _("the history %(path)s cannot be written: %(why)s", path=path, why=why)
+
+
 def _unreadable(path: str, why: str) -> ResilienceError:
     return ResilienceError(
-        f"the history {path} cannot be read: {why}",
+        _("the history %(path)s cannot be read: %(why)s", path=path, why=why),
         option="state_dir",
         value=os.path.dirname(path),
-        remedy="run as the user that the monitor runs as; its next run sets a damaged file aside",
+        remedy=_(
+            "run as the user that the monitor runs as; its next run sets a damaged file aside"
+        ),
     )
 
 
@@ -290,7 +310,7 @@ def _is_locked(error: Exception) -> bool:
 
 def _remedy(error: Exception) -> str:
     if isinstance(error, NewerVersionError):
-        return "run the stage's playbook, which puts the newest program there"
+        return _("run the stage's playbook, which puts the newest program there")
     if _is_locked(error):
-        return "see which program holds it: fuser -v on the file"
-    return "make room, or name a folder that can be written to"
+        return _("see which program holds it: fuser -v on the file")
+    return _("make room, or name a folder that can be written to")
