@@ -23,7 +23,7 @@ from support.drill_settings import drill_of_testbed
 from testbed import Testbed
 from testbed.services import free_port
 
-TENANTS = "SELECT schema_name FROM public.companies"
+TENANT_QUERY = "SELECT schema_name FROM public.companies"
 
 
 @pytest.fixture(scope="module")
@@ -35,7 +35,7 @@ def settings(
     return drill_of_testbed(
         bed,
         folder,
-        validation=check_context.ValidationSettings(tenant_query=TENANTS),
+        validation=check_context.ValidationSettings(tenant_query=TENANT_QUERY),
         featured_schema="tenant_chefwell",
     )
 
