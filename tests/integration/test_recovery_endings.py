@@ -116,6 +116,20 @@ def test_a_restore_names_the_switch(host: RecoveryHost) -> None:
     backup.write_bytes(backup.read_bytes()[:-200])
     code, lines = host.run("--backup", str(backup))
     assert code == 2 and lines[3] == "nothing needs to be done"
+    # An older one is named where there is one, and the copy elsewhere before that.
+    older = host.root / "shop_20251119_030000.dump"
+    subprocess.run([*dump[:-1], f"--file={older}", host.server.url(PRODUCTION)], check=True)
+    host.values["backup_tiers"] = ["."]
+    command = "/scripts/disaster-recovery.sh"
+    assert host.run()[1][3] == f"{command} --backup {older}"
+    host.values["offsite_config"] = str(host.root / "offsite.json")
+    assert host.run()[1][3] == f"{command} --from-offsite"
+    assert host.run("--date", "2025-11-18")[1][3] == f"{command} --from-offsite --date 2025-11-18"
+    assert host.run("--date", "2025-11-19")[1][3].startswith(f"{command} --switch ")
+    host.values["offsite_config"] = ""
+    code, output, errors = host.run_whole("--from-offsite")
+    assert code == 3 and "no offsite copy is configured" in output + errors
+    assert last_lines(output, errors)[3] == "nothing needs to be done"
 
 
 def test_an_application_that_does_not_start(host: RecoveryHost) -> None:

@@ -116,6 +116,27 @@ def choose(
     return dataclasses.replace(chosen, set_aside=tuple(set_aside))
 
 
+def next_older(
+    root: str, *, tiers: tuple[str, ...], pattern: str, before: str
+) -> ChosenBackup | None:
+    """Return the newest backup that was taken before another one; None without any.
+
+    Args:
+        root, tiers, pattern: of the tree.
+        before: when that one was taken, as `ChosenBackup.taken_at`.
+    """
+    now = datetime.datetime.now().astimezone()
+    try:
+        tree = inventory.scan(root, tiers=tiers, pattern=pattern)
+        held = [*tree.files, *_folders(root, tree.tier_names)]
+        newest, _set_aside = _newest(tree, [one for one in held if _moment(one) < before], now)
+    except (ResilienceError, OSError):
+        return None
+    if newest is None:
+        return None
+    return _chosen(os.path.join(os.path.abspath(root), newest.path), newest, newest.tier, now)
+
+
 def _newest(
     tree: inventory.Inventory, files: Sequence[BackupFile], now: datetime.datetime
 ) -> tuple[BackupFile | None, list[str]]:

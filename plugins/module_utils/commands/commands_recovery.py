@@ -9,8 +9,10 @@ from __future__ import annotations
 import argparse
 import json
 import shlex
+from collections.abc import Mapping, Sequence
 from typing import Any
 
+from ..backup import backup_choice
 from ..common import interrupt, quantity
 from ..common.errors import ResilienceError
 from ..common.language import translations
@@ -77,6 +79,7 @@ class _Outcome:
 
     restored: str | None = None
     serves: bool | None = None
+    instead: Sequence[str] = ()
 
 
 def _run(settings: RestoreSettings, arguments: argparse.Namespace) -> int:
@@ -124,6 +127,7 @@ def _print_ending(
         tenant=tenant,
         restored=outcome.restored,
         serves=outcome.serves,
+        instead=outcome.instead,
     )
     if failed:
         _log(settings, [f"{now()} {line}" for line in lines])
@@ -169,14 +173,24 @@ def _perform(
         "from_offsite": arguments.from_offsite is not None,
     }
     progress = progress_printer(settings.language)
-    if arguments.tenant:
-        result = recovery_tenant.restore_beside(
-            recovery_settings, arguments.tenant, **which, progress=progress
-        )
-    else:
-        result = recovery_run.restore_beside(recovery_settings, **which, progress=progress)
+    try:
+        if arguments.tenant:
+            result = recovery_tenant.restore_beside(
+                recovery_settings, arguments.tenant, **which, progress=progress
+            )
+        else:
+            result = recovery_run.restore_beside(recovery_settings, **which, progress=progress)
+    except ResilienceError as error:
+        if error.option == "backup_path":  # there is none here
+            outcome.instead = _instead(settings, recovery_settings, arguments, {})
+        raise
     _log(settings, [f"{now()} {_verdict_line(result)}"])
     passed = result["verdict"] == proof_settings.PASSED
+    outcome.instead = (
+        _instead(settings, recovery_settings, arguments, result["backup"])
+        if result["verdict"] == proof_settings.FAILED
+        else ()
+    )
     if passed and arguments.confirm and not result["doubts"]:
         return _switch(settings, recovery_settings, arguments, result["name"], outcome, result)
     outcome.restored = result["name"]
@@ -185,6 +199,33 @@ def _perform(
     else:
         print_result("\n".join(_page(settings, result)))
     return EXIT_WARNING if passed and result["doubts"] else drill_result.exit_code(result)
+
+
+def _instead(
+    settings: RestoreSettings,
+    recovery_settings: recovery.RecoverySettings,
+    arguments: argparse.Namespace,
+    backup: Mapping[str, Any],
+) -> Sequence[str]:
+    """Return the arguments that name another backup than this run's; none where there is none.
+
+    The same one from offsite comes first: that copy may be whole. Then it is the next older one.
+
+    Args:
+        settings, recovery_settings: of the run.
+        arguments: of the run.
+        backup: its description; empty where none was found.
+    """
+    if arguments.from_offsite is None and settings.offsite_config and not arguments.backup:
+        which = [("--tier", arguments.tier), ("--date", arguments.date)]
+        return ["--from-offsite", *(word for pair in which if pair[1] for word in pair)]
+    if arguments.from_offsite is not None or not backup:
+        return ()
+    drill = recovery_settings.drill
+    older = backup_choice.next_older(
+        drill.backup_path, tiers=drill.tiers, pattern=drill.pattern, before=backup["taken_at"]
+    )
+    return ["--backup", older.path] if older else ()
 
 
 def _list(recovery_settings: recovery.RecoverySettings, arguments: argparse.Namespace) -> int:

@@ -23,6 +23,7 @@ def lines(
     tenant: str = "",
     restored: str | None = None,
     serves: bool | None = None,
+    instead: Sequence[str] = (),
 ) -> list[str]:
     """Return the last lines of a run.
 
@@ -34,6 +35,7 @@ def lines(
         tenant: the schema, where the run was about one tenant.
         restored: what this run restored and did not switch to.
         serves: whether the application responded after a switch of this run.
+        instead: arguments that name another backup, where this run's could not be restored.
     """
     words = translations(language)
     tr = words.gettext
@@ -60,7 +62,7 @@ def lines(
         % {"what": tr("the application") if stopped else _maybe_stopped(tr, state)},
         tr("▶ Next: %(command)s")
         % {
-            "command": _next(state, command, [*again], host, restored, serves)
+            "command": _next(state, command, [*again], host, restored, serves, instead)
             or tr("nothing needs to be done")
         },
     ]
@@ -87,6 +89,7 @@ def _next(
     host: str,
     restored: str | None,
     serves: bool | None,
+    instead: Sequence[str],
 ) -> str:
     """Return the one command to run next; empty for none."""
     if state["unfinished"]:
@@ -100,6 +103,8 @@ def _next(
         return shlex.join([command, "--undo", *confirm])
     if restored:
         return shlex.join([command, *again, "--switch", restored, *confirm])
+    if instead:
+        return shlex.join([command, *again, *instead])
     if state["serves"]:
         return ""
     if state["validated"]:

@@ -11,6 +11,8 @@ import os
 from typing import Any
 
 from ..backup.backup_choice import ChosenBackup, choose
+from ..common.errors import ResilienceError
+from ..common.messages import _
 from ..offsite import offsite_fetch
 from ..offsite.transport import Transport
 from ..sealing import keys, opened_backup
@@ -99,6 +101,13 @@ def offsite_transport(settings: ProofSettings) -> Transport:
     Raises:
         ResilienceError: this host has no offsite stage, or no such destination.
     """
+    if not settings.offsite_config:
+        raise ResilienceError(
+            _("no offsite copy is configured for this host"),
+            option="offsite_config",
+            value="",
+            remedy=_("set resilience_offsite and run the playbook, or name a backup of this host"),
+        )
     return offsite_fetch.transport(
         settings.offsite_config, settings.offsite_key_file, settings.offsite_destination
     )
