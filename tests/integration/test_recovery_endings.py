@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import http.server
 import signal
 import subprocess
+import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -132,13 +134,36 @@ def test_a_restore_names_the_switch(host: RecoveryHost) -> None:
     assert last_lines(output, errors)[3] == "nothing needs to be done"
 
 
+class Healthy(http.server.BaseHTTPRequestHandler):
+    """An application that somebody has started by hand."""
+
+    def do_GET(self) -> None:
+        self.send_response(200)
+        self.end_headers()
+
+    def log_message(self, *_arguments: object) -> None:
+        pass
+
+
 def test_an_application_that_does_not_start(host: RecoveryHost) -> None:
     host.script("start", "exit 1")
     code, lines = host.run("--switch", RESTORED, "--confirm", HOST)
     assert code == 2
     assert lines[2:] == ["the application", f"{host.root}/start.sh"]
-    # It stays so until a run has started it.
+    # It stays so until a run has started it, or its address responds.
     assert host.run("--status")[1][2] == "the application"
+    with http.server.HTTPServer(("127.0.0.1", 0), Healthy) as healthy:
+        threading.Thread(target=healthy.serve_forever, daemon=True).start()
+        host.values["recovery"]["health_url"] = f"http://127.0.0.1:{healthy.server_port}/"
+        assert host.run("--status")[1][2:] == ["nothing", "nothing needs to be done"]
+        healthy.shutdown()
+    del host.values["recovery"]["health_url"]
+    assert host.run("--resume")[0] == 2
+    host.script("start", f"touch {host.root}/started")
+    code, lines = host.run("--resume")
+    assert code == 0 and lines[2:] == ["nothing", "nothing needs to be done"]
+    assert (host.root / "started").exists()
+    assert host.run("--resume")[0] == 3
     host.script("start")
     code, lines = host.run("--undo", "--confirm", HOST)
     assert code == 0 and lines[2] == "nothing"

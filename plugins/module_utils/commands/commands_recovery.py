@@ -63,7 +63,11 @@ def _arguments(parser: argparse.ArgumentParser) -> None:
     which.add_argument(
         "--status", action="store_true", help="show how production stands and what is unfinished"
     )
-    which.add_argument("--resume", action="store_true", help="finish a switch that was cut off")
+    which.add_argument(
+        "--resume",
+        action="store_true",
+        help="finish a switch that was cut off, or start the application that one left stopped",
+    )
     which.add_argument(
         "--undo", action="store_true", help="take the last switch back; never forward again"
     )

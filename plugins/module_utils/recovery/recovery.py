@@ -383,6 +383,35 @@ def candidates(comments: Mapping[str, str], production: str) -> list[dict[str, s
     ]
 
 
+def refuse_unfit(production: str, name: str, comment: str | None) -> None:
+    """Refuse production itself, what does not exist and what was never validated.
+
+    Args:
+        production: the name that is switched.
+        name: what is to take its place.
+        comment: on that; None if there is nothing of this name.
+
+    Raises:
+        ResilienceError: it is one of these.
+    """
+    if name == production:
+        why = _("it is production itself")
+    elif comment is None:
+        why = _("there is nothing of this name")
+    elif not comment.startswith((MARK + VALIDATED, MARK + BEFORE)):
+        why = _("a recovery did not restore and validate it, nor was it production before")
+    elif not is_beside(production, name):
+        why = _("by its name it was not restored for %(production)s", production=production)
+    else:
+        return
+    raise ResilienceError(
+        _("it cannot take production's place: %(why)s", why=why),
+        option="switch",
+        value=name,
+        remedy=_("look with --list; nothing was touched"),
+    )
+
+
 def switchable_databases(settings: RecoverySettings) -> list[dict[str, str]]:
     """Return the databases that may be switched to."""
     target = settings.target

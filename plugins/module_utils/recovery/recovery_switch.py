@@ -35,7 +35,7 @@ from . import (
     service_control,
     switch_state,
 )
-from .recovery import BEFORE, MARK, VALIDATED, RecoverySettings
+from .recovery import BEFORE, MARK, RecoverySettings
 from .switch_journal import (
     ANNOUNCED,
     DONE,
@@ -92,7 +92,9 @@ def switch(
 
 
 def resume(settings: RecoverySettings, show_message: ShowMessage) -> dict[str, Any]:
-    """Finish the switch that was cut off; arguments, result and errors as those of `switch`.
+    """Finish the switch that was cut off, or start the application that one has left stopped.
+
+    Arguments, result and errors are those of `switch`.
 
     Raises:
         ResilienceError: there is none.
@@ -100,6 +102,9 @@ def resume(settings: RecoverySettings, show_message: ShowMessage) -> dict[str, A
     with recovery_lock.locked(settings):
         journal = SwitchJournal(settings.drill.state_dir)
         record = switch_state.read(settings)
+        stopped = record is not None and record.finished and record.application == STOPPED
+        if record is not None and stopped and settings.target.start_command:
+            return _start_late(settings.target, journal, record)
         if record is None or record.finished:
             raise ResilienceError(
                 _("no switch is unfinished"),
@@ -177,6 +182,26 @@ def _undo_again(
     return _complete(settings, journal, record, show_message)
 
 
+def _start_late(
+    target: RecoveryServer, journal: SwitchJournal, record: SwitchRecord
+) -> dict[str, Any]:
+    """Start the application that a finished switch could not start."""
+    problems: list[Message] = []
+    began = time.monotonic()
+    with interrupt.deferred():
+        problem = _start_application(target)
+        if problem:
+            problems.append(problem)
+        _record_step(journal, record, record.step, problems, _state_after(target, problem))
+    done = record.step == DONE
+    return {
+        **_result(record, began, problems),
+        "name": record.name if done else None,
+        "kept": record.kept if done else None,
+        "serves": service_control.serves(target),
+    }
+
+
 def _give_up(
     target: RecoveryServer, journal: SwitchJournal, record: SwitchRecord
 ) -> dict[str, Any]:
@@ -228,35 +253,6 @@ def status(settings: RecoverySettings) -> dict[str, Any]:
     }
 
 
-def refuse_unfit(production: str, name: str, comment: str | None) -> None:
-    """Refuse production itself, what does not exist and what was never validated.
-
-    Args:
-        production: the name that is switched.
-        name: what is to take its place.
-        comment: on that; None if there is nothing of this name.
-
-    Raises:
-        ResilienceError: it is one of these.
-    """
-    if name == production:
-        why = _("it is production itself")
-    elif comment is None:
-        why = _("there is nothing of this name")
-    elif not comment.startswith((MARK + VALIDATED, MARK + BEFORE)):
-        why = _("a recovery did not restore and validate it, nor was it production before")
-    elif not recovery.is_beside(production, name):
-        why = _("by its name it was not restored for %(production)s", production=production)
-    else:
-        return
-    raise ResilienceError(
-        _("it cannot take production's place: %(why)s", why=why),
-        option="switch",
-        value=name,
-        remedy=_("look with --list; nothing was touched"),
-    )
-
-
 def _new_record(
     settings: RecoverySettings, journal: SwitchJournal, name: str, *, undo: bool = False
 ) -> SwitchRecord:
@@ -266,7 +262,7 @@ def _new_record(
     with contextlib.closing(recovery.connect(target)) as connection, connection.cursor() as cursor:
         comments = recovery.databases(connection)
         comment = comments.get(name)
-        refuse_unfit(target.dbname, name, comment)
+        recovery.refuse_unfit(target.dbname, name, comment)
         recovery.refuse_prepared_transactions(target, [target.dbname, name])
         moment = recovery.unused_timestamp(comments)
         exists = target.dbname in comments

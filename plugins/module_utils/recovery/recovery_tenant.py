@@ -34,7 +34,6 @@ from . import (
     recovery,
     recovery_lock,
     recovery_run,
-    recovery_switch,
     restore_notes,
     service_control,
     tenant_dependants,
@@ -161,7 +160,7 @@ def switch(
                 comments = recovery.schemas(cursor)
             moment = recovery.unused_timestamp(comments)
             kept = recovery.dated_name(tenant, "before", moment)
-            recovery_switch.refuse_unfit(tenant, name, comments.get(name))
+            recovery.refuse_unfit(tenant, name, comments.get(name))
             exists = tenant in comments
             written = restore_notes.tables_written(settings, name, tenant)
             if exists:

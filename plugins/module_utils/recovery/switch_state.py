@@ -21,10 +21,12 @@ from ..common.errors import ResilienceError
 from ..common.messages import _
 from ..common.safe_text import error_line
 from ..proof.restore_settings import RecoveryServer
-from . import recovery
+from . import recovery, service_control
 from .recovery import BEFORE, BY_UNDO, MARK, RecoverySettings
 from .switch_journal import DONE, STARTING, STOPPED, SWITCHING, SwitchJournal, SwitchRecord
 
+# Until an address that does not respond is taken for an application that is stopped.
+PROBE_SECONDS = 2.0
 _BEGUN = re.compile(
     r"^(?P<held>.*); (?P<kind>switch|undo) of (?P<moment>\d{8}_\d{6}) begun"
     r"(?:, production is kept as (?P<kept>.+))?$",
@@ -189,6 +191,10 @@ def ending(settings: RecoverySettings, tenant: str = "") -> dict[str, Any]:
         _moment, state["kept"], state["switched"], state["undone"] = max(kept)
     state["validated"] = _newest_marked(settings, tenant, comments)
     if record is not None and record.application == STOPPED and not state["damage"]:
+        # Somebody may have run the command by hand.
+        quick = dataclasses.replace(target, seconds=min(target.seconds, PROBE_SECONDS))
+        if record.finished and service_control.serves(quick):
+            return state
         state["stopped"] = shlex.join(target.start_command) or _(
             "no recovery.start_command is configured"
         )
