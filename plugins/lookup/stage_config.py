@@ -53,7 +53,7 @@ from typing import Any
 
 from ansible.plugins.lookup import LookupBase
 
-from ..plugin_utils.role_options import check_config, stage_config
+from ..plugin_utils.role_options import parsed_config, stage_config
 
 
 class LookupModule(LookupBase):
@@ -66,5 +66,5 @@ class LookupModule(LookupBase):
         found = [stage_config(role, values, destination) for role in terms]
         if destination is None:
             for role, config in zip(terms, found):
-                check_config(role, config, variables or {})
+                parsed_config(role, config, variables or {})
         return found

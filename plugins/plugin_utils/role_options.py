@@ -117,8 +117,8 @@ def stage_config(
     return _known(values, kind)
 
 
-def check_config(role: str, config: Mapping[str, Any], variables: Mapping[str, Any]) -> None:
-    """Try a stage's configuration with the engine, as the host's commands will read it.
+def parsed_config(role: str, config: Mapping[str, Any], variables: Mapping[str, Any]) -> Any:
+    """Return a stage's settings, as the host's commands will read its configuration.
 
     Args:
         role: one of `SETTINGS`.
@@ -135,6 +135,7 @@ def check_config(role: str, config: Mapping[str, Any], variables: Mapping[str, A
         if role in CHECKS:
             module, name = CHECKS[role]
             getattr(importlib.import_module(f"{ENGINE}.{module}"), name)(parsed)
+        return parsed
     except errors.ResilienceError as error:
         error.option = variable_of(role, str(error.option), variables) if error.option else None
         raise AnsibleError(str(error)) from error
@@ -156,27 +157,21 @@ def stage_needs(
         role: one of `SETTINGS`.
         variables, value: as `role_options` takes them.
     """
+    host = {"state_dir": "/", "config_dir": "/", "scripts_dir": "/", "offsite_config": "/"}
+
+    def settings_of(name: str) -> tuple[Any, dict[str, Any]]:
+        options = role_options(name, variables, value)
+        return parsed_config(name, stage_config(name, {**options, **host}), variables), options
+
     try:
-        options = _checked_options(role, variables, value)
-        if role == "staging_restore":
-            options["destinations"] = role_options("offsite_backup", variables, value)[
-                "destinations"
-            ]
+        settings, options = settings_of(role)
+        drill = role == "staging_restore" and settings.source == "offsite"
+        destinations = settings_of("offsite_backup")[0].destinations if drill else ()
     except AnsibleError as error:
         return [{"kind": "wrong", "text": str(error)}]
-    preflight = importlib.import_module(f"{ENGINE}.preflight.stage_needs")
-    return list(preflight.needs_of(role, options))
-
-
-def _checked_options(
-    role: str, variables: Mapping[str, Any], value: Callable[[str], Any]
-) -> dict[str, Any]:
-    options = role_options(role, variables, value)
-    host = {"state_dir": "/", "config_dir": "/", "scripts_dir": "/", "offsite_config": "/"}
-    if options.get("engine") == "auto":
-        host["engine"] = "embedded"  # what it is depends on the host
-    check_config(role, stage_config(role, {**options, **host}), variables)
-    return options
+    needs_of = importlib.import_module(f"{ENGINE}.preflight.stage_needs").needs_of
+    scheduled = bool(options.get("cron_enabled") or options.get("verify_cron_enabled"))
+    return list(needs_of(settings, scheduled=scheduled, destinations=destinations))
 
 
 def stage_secrets(role: str, config: Mapping[str, Any]) -> dict[str, list[str]]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import socket
 import sys
 from pathlib import Path
@@ -9,28 +10,57 @@ from typing import Any
 
 import pytest
 from ansible_collections.chefwell.resilience.plugins.module_utils.commands import commands_doctor
+from ansible_collections.chefwell.resilience.plugins.module_utils.common.settings import parse
+from ansible_collections.chefwell.resilience.plugins.module_utils.disk.disk_settings import (
+    DiskSettings,
+)
+from ansible_collections.chefwell.resilience.plugins.module_utils.offsite.offsite_config import (
+    DestinationSettings,
+    OffsiteSettings,
+)
 from ansible_collections.chefwell.resilience.plugins.module_utils.preflight import (
     host_problems,
     packages,
     stage_needs,
 )
+from ansible_collections.chefwell.resilience.plugins.module_utils.proof.restore_settings import (
+    RestoreSettings,
+)
 
-OFFSITE = {"destinations": [{"host": "backup", "port": 22}], "backup_path": "/b"}
+CLASSES = {
+    "disk_monitor": DiskSettings,
+    "offsite_backup": OffsiteSettings,
+    "staging_restore": RestoreSettings,
+}
 
 
-def names(stage: str, config: dict[str, Any]) -> set[str]:
-    return {str(need.get("name", need["kind"])) for need in stage_needs.needs_of(stage, config)}
+def needs(stage: str, config: dict[str, Any], **more: Any) -> list[dict[str, Any]]:
+    """What a stage with these options needs, without a folder of backups unless they name one."""
+    host = {"state_dir": "/s", "config_dir": "/c", "scripts_dir": "/p", "backup_path": ""}
+    kind = CLASSES[stage]
+    names = {field.name for field in dataclasses.fields(kind)}
+    known = {key: value for key, value in host.items() if key in names}
+    return stage_needs.needs_of(parse({**known, **config}, kind), **more)
+
+
+def names(stage: str, config: dict[str, Any], **more: Any) -> set[str]:
+    return {str(need.get("name", need["kind"])) for need in needs(stage, config, **more)}
 
 
 def test_a_stage_needs_what_its_options_use() -> None:
     assert names("disk_monitor", {}) == {"psutil"}
-    assert names("disk_monitor", {"cron_enabled": True, "notify": ["x"], "metrics_file": "m"}) == {
-        *("psutil", "crontab", "apprise", "prometheus_client")
+    monitored = {"notify": ["json://x"], "metrics_file": "/m", "backup_path": "/b"}
+    assert names("disk_monitor", monitored, scheduled=True) == {
+        *("psutil", "crontab", "apprise", "prometheus_client", "folder")
     }
-    assert names("offsite_backup", OFFSITE) == {"folder", "reach", "rsync", "ssh", "ssh-keygen"}
+    offsite = {"destinations": [{"host": "backup", "port": 22}], "backup_path": "/b"}
+    assert names("offsite_backup", offsite) == {"folder", "reach", "rsync", "ssh", "ssh-keygen"}
+    (reach,) = (one for one in needs("offsite_backup", offsite) if one["kind"] == "reach")
+    default = DestinationSettings()
+    assert (reach["port"], reach["seconds"]) == (default.port, default.connect_seconds)
     rclone = {"destinations": [{"transport": "rclone"}]}
     assert names("offsite_backup", rclone) == {"rclone"}
-    embedded = {"engine": "embedded", "sandbox": True, "source": "offsite"}
+    embedded = {"engine": "embedded", "sandbox": True, "source": "offsite", "runbook": ""}
     assert names("staging_restore", embedded) == {"psycopg2", "psutil", "bwrap", "postgres"}
     compose = {"engine": "compose", "runbook": "/r", "source": "offsite"}
     assert names("staging_restore", compose) == {
@@ -53,8 +83,8 @@ def test_a_stage_needs_what_its_options_use() -> None:
 def test_a_folder_to_build_from_that_is_named_must_be_there(
     config: dict[str, str], named: str | None, tmp_path: Path
 ) -> None:
-    needs = stage_needs.needs_of("staging_restore", {"engine": "compose", **config})
-    assert [need["path"] for need in needs if need["kind"] == "build"] == ([named] if named else [])
+    found = needs("staging_restore", {"engine": "compose", **config})
+    assert [need["path"] for need in found if need["kind"] == "build"] == ([named] if named else [])
     need = {"kind": "build", "option": "staging_restore_backend_build", "path": str(tmp_path)}
     (problem,) = host_problems.problems([need], sys.executable, "debian")
     assert "has no Dockerfile [staging_restore_backend_build]" in problem.text
@@ -63,16 +93,22 @@ def test_a_folder_to_build_from_that_is_named_must_be_there(
 
 
 def test_a_key_that_may_only_write_fetches_nothing() -> None:
-    offsite = {"engine": "external", "source": "offsite", "destinations": [{"host": "backup"}]}
-    (wrong,) = (need for need in stage_needs.needs_of("staging_restore", offsite) if "text" in need)
+    offsite = {"engine": "external", "source": "offsite"}
+    gated = (DestinationSettings(host="backup"),)
+    found = needs("staging_restore", offsite, destinations=gated)
+    (wrong,) = (need for need in found if "text" in need)
     assert "staging_restore_offsite_key_file" in wrong["text"]
-    for more in (
-        {"offsite_key_file": "/root/.ssh/read"},
-        {"source": "local"},
-        {"destinations": [{"host": "backup", "mode": "account"}]},
-        {"destinations": [{"transport": "rclone"}]},
+    for more, destinations in (
+        ({"offsite_key_file": "/root/.ssh/read"}, gated),
+        ({"source": "local"}, gated),
+        ({"offsite_destination": "other"}, gated),
+        ({}, (DestinationSettings(host="backup", mode="account"),)),
+        ({}, (DestinationSettings(transport="rclone"),)),
+        ({}, ()),
     ):
-        assert "wrong" not in names("staging_restore", {**offsite, **more})
+        assert "wrong" not in names(
+            "staging_restore", {**offsite, **more}, destinations=destinations
+        )
 
 
 def test_everything_that_is_missing_is_found_at_once(

@@ -26,12 +26,12 @@ from ..preflight import host_problems, packages, stage_needs
 from ..proof.restore_settings import RestoreSettings
 from .command import EXIT_CRITICAL, EXIT_OK, Command, print_result
 
-# The configuration of each stage: its file, the role that wrote it, and its settings class.
-STAGES: dict[str, tuple[str, type[Any]]] = {
-    "disk": ("disk_monitor", DiskSettings),
-    "offsite": ("offsite_backup", OffsiteSettings),
-    "staging": ("staging_restore", RestoreSettings),
-    "checkpoint": ("", CheckpointSettings),
+# The configuration of each stage: its file and its settings class.
+STAGES: dict[str, type[Any]] = {
+    "disk": DiskSettings,
+    "offsite": OffsiteSettings,
+    "staging": RestoreSettings,
+    "checkpoint": CheckpointSettings,
 }
 
 
@@ -56,19 +56,19 @@ def diagnosis(settings: DoctorSettings) -> dict[str, Any]:
     problems: list[host_problems.Problem] = []
     needs: list[dict[str, Any]] = []
     found, language = [], ""
-    for name, (role, kind) in STAGES.items():
+    for name, kind in STAGES.items():
         path = os.path.join(settings.config_dir, f"{name}.json")
         if not os.path.exists(path):
             continue
         found.append(name)
         try:
             held = configuration.read(path)
-            configuration.parse(held, kind, source=path)
+            parsed = configuration.parse(held, kind, source=path)
         except ResilienceError as error:
             problems.append(host_problems.Problem(error.message()))
             continue
         language = language or str(held.get("language") or "")
-        needs += stage_needs.needs_of(role, held) if role else []
+        needs += stage_needs.needs_of(parsed) if name != "checkpoint" else []
     if not found:
         folder = settings.config_dir
         text = f"no stage is installed, {folder} has no configuration; run the playbooks"

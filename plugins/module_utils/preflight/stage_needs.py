@@ -7,8 +7,14 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Sequence
 from typing import Any
+
+from ..disk.disk_settings import DiskSettings
+from ..notifications.notification_settings import StageSettings
+from ..offsite.offsite_config import DestinationSettings, OffsiteSettings
+from ..offsite.ssh import RESTRICTED
+from ..proof.restore_settings import AUTO, RestoreSettings
 
 # Used only where it is there.
 DEFAULT_BUILD = "../backend"
@@ -21,17 +27,29 @@ INSTEAD = {
 }
 
 
-def needs_of(stage: str, config: Mapping[str, Any]) -> list[dict[str, Any]]:
+def needs_of(
+    settings: StageSettings,
+    *,
+    scheduled: bool = False,
+    destinations: Sequence[DestinationSettings] = (),
+) -> list[dict[str, Any]]:
     """Return what a stage needs, each as plain values: its `kind` and what it names.
 
     Args:
-        stage: its role, such as `disk_monitor`.
-        config: its configuration, and `cron_enabled` and `runbook` of the role where it is known.
+        settings: of the stage.
+        scheduled: whether its role writes crontab entries.
+        destinations: for the settings of a drill, those of stage 2 where they are known.
     """
-    found = [_library(name) for name in _notification_libraries(config)]
-    scheduled = config.get("cron_enabled") or config.get("verify_cron_enabled")
+    found = [_library("apprise")] if settings.notify else []
+    found += [_library("prometheus_client")] if settings.metrics_file else []
     found += [_program("crontab")] if scheduled else []
-    return found + _OF_STAGE[stage](config)
+    if isinstance(settings, DiskSettings):
+        found += [_library("psutil"), *_backups(settings.backup_path)]
+    elif isinstance(settings, OffsiteSettings):
+        found += _offsite(settings)
+    elif isinstance(settings, RestoreSettings):
+        found += _staging(settings, destinations)
+    return found
 
 
 def _library(name: str) -> dict[str, Any]:
@@ -42,34 +60,22 @@ def _program(name: str) -> dict[str, Any]:
     return {"kind": "program", "name": name}
 
 
-def _notification_libraries(config: Mapping[str, Any]) -> list[str]:
-    return [
-        *(["apprise"] if config.get("notify") else []),
-        *(["prometheus_client"] if config.get("metrics_file") else []),
-    ]
-
-
-def _disk(config: Mapping[str, Any]) -> list[dict[str, Any]]:
-    return [_library("psutil"), *_backups(config)]
-
-
-def _backups(config: Mapping[str, Any]) -> list[dict[str, Any]]:
-    path = config.get("backup_path")
+def _backups(path: str) -> list[dict[str, Any]]:
     return [{"kind": "folder", "option": "resilience_backup_path", "path": path}] if path else []
 
 
-def _offsite(config: Mapping[str, Any]) -> list[dict[str, Any]]:
-    found, transports = _backups(config), set()
-    for number, destination in enumerate(config.get("destinations") or []):
-        transports.add(destination.get("transport", "rsync"))
-        if destination.get("transport", "rsync") == "rsync" and destination.get("host"):
+def _offsite(settings: OffsiteSettings) -> list[dict[str, Any]]:
+    found, transports = _backups(settings.backup_path), set()
+    for number, destination in enumerate(settings.destinations):
+        transports.add(destination.transport)
+        if destination.transport == "rsync" and destination.host:
             found.append(
                 {
                     "kind": "reach",
                     "option": f"resilience_offsite[{number}].host",
-                    "host": destination["host"],
-                    "port": int(destination.get("port") or 22),
-                    "seconds": float(destination.get("connect_seconds") or 10),
+                    "host": destination.host,
+                    "port": destination.port,
+                    "seconds": float(destination.connect_seconds),
                 }
             )
     if "rsync" in transports:
@@ -77,16 +83,17 @@ def _offsite(config: Mapping[str, Any]) -> list[dict[str, Any]]:
     return found + ([_program("rclone")] if "rclone" in transports else [])
 
 
-def _staging(config: Mapping[str, Any]) -> list[dict[str, Any]]:
-    engine = config.get("engine", "auto")
+def _staging(
+    settings: RestoreSettings, destinations: Sequence[DestinationSettings]
+) -> list[dict[str, Any]]:
     found = [_library("psycopg2")]
-    if (config.get("seal") or {}).get("at_rest"):
+    if settings.seal.at_rest:
         found.append(_program("ssh-keygen"))  # the key that signs is made with the one that opens
-    if config.get("runbook"):
+    if settings.runbook:
         found.append(_library("jinja2"))
-    if config.get("source", "local") != "offsite":
-        found += _backups(config)
-    elif not config.get("offsite_key_file") and _only_writes(config):
+    if settings.source != "offsite":
+        found += _backups(settings.backup_path)
+    elif not settings.offsite_key_file and _only_writes(settings, destinations):
         found.append(
             {
                 "kind": "wrong",
@@ -95,46 +102,36 @@ def _staging(config: Mapping[str, Any]) -> list[dict[str, Any]]:
                 " read in staging_restore_offsite_key_file; the role makes and authorizes it",
             }
         )
-    compose = [_library("docker"), _program("docker program"), *_build(config)]
+    compose = [_library("docker"), _program("docker program"), *_build(settings)]
     embedded = [
         _library("psutil"),
-        *([_program("bwrap")] if config.get("sandbox", True) else []),
-        {"kind": "postgres", "bin_dir": config.get("bin_dir") or ""},
+        *([_program("bwrap")] if settings.sandbox else []),
+        {"kind": "postgres", "bin_dir": settings.bin_dir},
     ]
-    if engine == "auto":
+    if settings.engine == AUTO:
         found += [{**one, "docker": True} for one in compose]
         found += [{**one, "docker": False} for one in embedded]
-    elif engine == "compose":
+    elif settings.engine == "compose":
         found += compose
     else:
-        found += embedded if engine == "embedded" else [_library("psutil")]
+        found += embedded if settings.engine == "embedded" else [_library("psutil")]
     return found
 
 
-def _build(config: Mapping[str, Any]) -> list[dict[str, Any]]:
+def _build(settings: RestoreSettings) -> list[dict[str, Any]]:
     """Return the need of the folder that the application is built from, unless the default."""
-    named = config.get("backend_build") or ""
+    named = settings.backend_build
     elsewhere = "://" in named or named.startswith("git@")
-    if config.get("backend_image") or named in ("", DEFAULT_BUILD) or elsewhere:
+    if settings.backend_image or named in ("", DEFAULT_BUILD) or elsewhere:
         return []
-    path = os.path.normpath(os.path.join(config.get("dir") or "/", named))
+    path = os.path.normpath(os.path.join(settings.dir, named))
     return [{"kind": "build", "option": "staging_restore_backend_build", "path": path}]
 
 
-def _only_writes(config: Mapping[str, Any]) -> bool:
+def _only_writes(settings: RestoreSettings, destinations: Sequence[DestinationSettings]) -> bool:
     """Return whether the destination that is read from has a gate, as far as it is known."""
-    name = config.get("offsite_destination")
-    for destination in config.get("destinations") or []:
-        if not name or destination.get("name") == name:
-            return bool(
-                destination.get("transport", "rsync") == "rsync"
-                and destination.get("mode", "restricted") == "restricted"
-            )
+    name = settings.offsite_destination
+    for destination in destinations:
+        if not name or destination.name == name:
+            return destination.transport == "rsync" and destination.mode == RESTRICTED
     return False
-
-
-_OF_STAGE = {
-    "disk_monitor": _disk,
-    "offsite_backup": _offsite,
-    "staging_restore": _staging,
-}
