@@ -19,10 +19,17 @@ from ..common import separate_call
 from ..common.errors import ResilienceError
 from ..common.system_errors import reason
 from ..database import postgres
-from . import packages, stage_needs
+from . import packages
 
 # The search path of the host commands; the administrator's folders are not on every user's.
 PLACES = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+# What else helps than to install a program.
+INSTEAD = {
+    "crontab": "let no cron line be written: disk_monitor_cron_enabled, offsite_backup_cron_enabled"
+    " or staging_restore_cron_enabled set to false",
+    "bwrap": "set staging_restore_sandbox to false if you trust your backups",
+    "docker program": "restore without Docker: staging_restore_engine set to embedded or external",
+}
 # The oldest Python that the engine runs on.
 OLDEST = (3, 9)
 # Seconds for a look at a folder that may be on a mount that hangs.
@@ -133,7 +140,7 @@ def _program(need: Mapping[str, Any], family: str) -> Problem | None:
     if has_program(name):
         return None
     package = packages.package(family, name)
-    instead = need.get("instead") or stage_needs.INSTEAD.get(name)
+    instead = need.get("instead") or INSTEAD.get(name)
     text = f"{name.partition(' ')[0]}: not found on this host. Install {package}"
     return Problem(f"{text}, or {instead}" if instead else text, name)
 

@@ -18,13 +18,6 @@ from ..proof.restore_settings import AUTO, RestoreSettings
 
 # Used only where it is there.
 DEFAULT_BUILD = "../backend"
-# What else helps than to install a program.
-INSTEAD = {
-    "crontab": "let no cron line be written: disk_monitor_cron_enabled, offsite_backup_cron_enabled"
-    " or staging_restore_cron_enabled set to false",
-    "bwrap": "set staging_restore_sandbox to false if you trust your backups",
-    "docker program": "restore without Docker: staging_restore_engine set to embedded or external",
-}
 
 
 def needs_of(
