@@ -69,10 +69,11 @@ def test_one_that_blocks_costs_itself_alone() -> None:
 def test_all_of_it_ends_however_many_block(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(bounded_calls, "MOST_THREADS", 4)
     monkeypatch.setattr(bounded_calls, "GRACE", 0.1)
-    started = time.monotonic()
+    started, busy = time.monotonic(), time.process_time()
     calls = [call(lambda: time.sleep(60), limit=0.4, name=f"stuck {n}") for n in range(40)]
     found = results(calls)
     assert time.monotonic() - started < 3
+    assert time.process_time() - busy < 0.2, "it waits, and does not look again and again"
     assert {type(result.error) for result in found} == {TimeoutError}
     assert "not measured" in str(found[-1].error)
 

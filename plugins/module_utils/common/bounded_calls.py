@@ -13,13 +13,14 @@ ordinary case one thread makes all calls; another one takes over the rest only w
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import errno
 import queue
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Generic, TypeVar
 
 from .messages import _
@@ -92,11 +93,7 @@ class _Caller(Generic[Value]):
         self.thread.start()
 
     def _work(self) -> None:
-        while self._waiting and not self.given_up:
-            try:
-                index = self._waiting.popleft()
-            except IndexError:  # another thread took the last one
-                return
+        for index in _taken(self._waiting):
             call = self._calls[index]
             self.busy = index, time.monotonic() + call.time_limit + GRACE
             try:
@@ -107,6 +104,15 @@ class _Caller(Generic[Value]):
                 result = CallResult(error=RuntimeError(f"{type(error).__name__}: {error}"))
             self.busy = None
             self._ended.put((index, result))
+            if self.given_up:
+                break
+
+
+def _taken(waiting: deque[int]) -> Iterator[int]:
+    """Take what waits, one by one, while other threads do so, too."""
+    with contextlib.suppress(IndexError):
+        while True:
+            yield waiting.popleft()
 
 
 # Threads that were given up, by the name of their call.
@@ -143,8 +149,7 @@ def results(calls: Sequence[BoundedCall[Value]]) -> list[CallResult[Value]]:
                 found.setdefault(busy[0], _no_answer(calls[busy[0]]))
                 _stuck[calls[busy[0]].name] = caller.thread
         if now >= last_start:
-            while waiting:
-                found[waiting.popleft()] = _not_called()
+            found.update({index: _not_called() for index in _taken(waiting)})
         callers = [one for one in callers if one.thread.is_alive() and not one.given_up]
         late = not callers or now >= progress + PATIENCE
         if waiting and late and len(callers) < MOST_THREADS:
@@ -152,7 +157,9 @@ def results(calls: Sequence[BoundedCall[Value]]) -> list[CallResult[Value]]:
             progress = now
         times = [caller.busy[1] if caller.busy else now + PATIENCE for caller in callers]
         if waiting:
-            times += [progress + PATIENCE, last_start]
+            times.append(last_start)
+            if len(callers) < MOST_THREADS:
+                times.append(progress + PATIENCE)
         until = min(times, default=now)
         try:
             index, result = ended.get(timeout=max(0.0, until - now))
