@@ -134,9 +134,11 @@ class _Child:
             if stream is not None:
                 with contextlib.suppress(OSError):
                     stream.flush()
-        # What comes now is the interpreter's own end.
         interrupt.ignore()
         self._report(["code", code], ())
+        # The supervisor ends this process; where it is gone itself, there is nothing to receive.
+        with contextlib.suppress(OSError):
+            self._channel.recv(1)
         return code
 
     def _report(self, message: Sequence[object], descriptors: Sequence[int]) -> None:

@@ -13,14 +13,12 @@ ordinary case one thread makes all calls; another one takes over the rest only w
 
 from __future__ import annotations
 
-import contextlib
 import dataclasses
 import errno
-import queue
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from typing import Generic, TypeVar
 
 from .messages import _
@@ -72,47 +70,61 @@ class CallResult(Generic[Value]):
         return self.returned  # type: ignore[return-value]
 
 
-class _Caller(Generic[Value]):
-    """A thread that makes calls, one after another.
+class _Group(Generic[Value]):
+    """Calls that are made at the same time.
 
     Attributes:
-        busy: the index of the call that it makes, and when that is given up; None between calls.
-        given_up: whether nobody waits for it any more.
+        found: the results so far, by the call's index.
+        waiting: the indexes of calls that no thread has begun.
+        busy: by thread, the index of the call that it makes, and when that is given up.
+        progress: when a thread was started or a call returned, last.
+        changed: to be held by whoever uses any of these; notified where a call has returned.
     """
 
-    def __init__(
-        self,
-        calls: Sequence[BoundedCall[Value]],
-        waiting: deque[int],
-        ended: queue.SimpleQueue[tuple[int, CallResult[Value]]],
-    ) -> None:
-        self._calls, self._waiting, self._ended = calls, waiting, ended
-        self.busy: tuple[int, float] | None = None
-        self.given_up = False
-        self.thread = threading.Thread(target=self._work, name="bounded calls", daemon=True)
-        self.thread.start()
+    def __init__(self, calls: Sequence[BoundedCall[Value]]) -> None:
+        self.calls = calls
+        self.found: dict[int, CallResult[Value]] = {}
+        self.waiting: deque[int] = deque()
+        self.busy: dict[threading.Thread, tuple[int, float]] = {}
+        self.progress = time.monotonic()
+        self.changed = threading.Condition()
 
-    def _work(self) -> None:
-        for index in _taken(self._waiting):
-            call = self._calls[index]
-            self.busy = index, time.monotonic() + call.time_limit + GRACE
-            try:
-                result = CallResult(call.function())
-            except Exception as error:
-                result = CallResult(error=error)
-            except BaseException as error:  # a thread that ends so would leave its caller waiting
-                result = CallResult(error=RuntimeError(f"{type(error).__name__}: {error}"))
-            self.busy = None
-            self._ended.put((index, result))
-            if self.given_up:
-                break
+    def start(self) -> None:
+        """Start a thread that makes the next call, and what still waits after it."""
+        index = self.waiting.popleft()
+        thread = threading.Thread(
+            target=self._work, args=(index,), name="bounded calls", daemon=True
+        )
+        self._begin(thread, index)
+        self.progress = time.monotonic()
+        thread.start()
 
+    def give_up(self, now: float) -> None:
+        """Wait no longer for calls whose time is over."""
+        for thread, (index, until) in list(self.busy.items()):
+            if now >= until:
+                del self.busy[thread]
+                self.found[index] = _no_answer(self.calls[index])
+                _stuck[self.calls[index].name] = thread
 
-def _taken(waiting: deque[int]) -> Iterator[int]:
-    """Take what waits, one by one, while other threads do so, too."""
-    with contextlib.suppress(IndexError):
+    def _begin(self, thread: threading.Thread, index: int) -> None:
+        self.busy[thread] = index, time.monotonic() + self.calls[index].time_limit + GRACE
+
+    def _work(self, index: int) -> None:
+        thread = threading.current_thread()
         while True:
-            yield waiting.popleft()
+            result = _result(self.calls[index])
+            with self.changed:
+                if thread not in self.busy:  # it was given up
+                    return
+                del self.busy[thread]
+                self.found[index] = result
+                self.progress = time.monotonic()
+                self.changed.notify()
+                if not self.waiting:
+                    return
+                index = self.waiting.popleft()
+                self._begin(thread, index)
 
 
 # Threads that were given up, by the name of their call.
@@ -132,42 +144,40 @@ def results(calls: Sequence[BoundedCall[Value]]) -> list[CallResult[Value]]:
     for name, thread in list(_stuck.items()):
         if not thread.is_alive():
             del _stuck[name]
-    found: dict[int, CallResult[Value]] = {
-        index: _no_answer(call) for index, call in enumerate(calls) if call.name in _stuck
-    }
-    waiting = deque(index for index in range(len(calls)) if index not in found)
-    ended: queue.SimpleQueue[tuple[int, CallResult[Value]]] = queue.SimpleQueue()
-    callers: list[_Caller[Value]] = []
-    progress = time.monotonic()
-    last_start = progress + MOST_ROUNDS * max((call.time_limit for call in calls), default=0.0)
-    while len(found) < len(calls):
-        now = time.monotonic()
-        for caller in callers:
-            busy = caller.busy
-            if busy and now >= busy[1]:
-                caller.given_up = True
-                found.setdefault(busy[0], _no_answer(calls[busy[0]]))
-                _stuck[calls[busy[0]].name] = caller.thread
-        if now >= last_start:
-            found.update({index: _not_called() for index in _taken(waiting)})
-        callers = [one for one in callers if one.thread.is_alive() and not one.given_up]
-        late = not callers or now >= progress + PATIENCE
-        if waiting and late and len(callers) < MOST_THREADS:
-            callers.append(_Caller(calls, waiting, ended))
-            progress = now
-        times = [caller.busy[1] if caller.busy else now + PATIENCE for caller in callers]
-        if waiting:
-            times.append(last_start)
-            if len(callers) < MOST_THREADS:
-                times.append(progress + PATIENCE)
-        until = min(times, default=now)
-        try:
-            index, result = ended.get(timeout=max(0.0, until - now))
-        except queue.Empty:
-            continue
-        found.setdefault(index, result)
-        progress = time.monotonic()
-    return [found[index] for index in range(len(calls))]
+    group = _Group(calls)
+    last_start = group.progress + MOST_ROUNDS * max((call.time_limit for call in calls), default=0)
+    with group.changed:
+        for index, call in enumerate(calls):
+            if call.name in _stuck:
+                group.found[index] = _no_answer(call)
+            else:
+                group.waiting.append(index)
+        while len(group.found) < len(calls):
+            now = time.monotonic()
+            group.give_up(now)
+            if now >= last_start:
+                group.found.update({index: _not_called() for index in group.waiting})
+                group.waiting.clear()
+            may_start = bool(group.waiting) and len(group.busy) < MOST_THREADS
+            if may_start and (not group.busy or now >= group.progress + PATIENCE):
+                group.start()
+            until = [until for _index, until in group.busy.values()]
+            if group.waiting:
+                until.append(last_start)
+            if group.waiting and len(group.busy) < MOST_THREADS:
+                until.append(group.progress + PATIENCE)
+            if until:
+                group.changed.wait(max(0.0, min(until) - time.monotonic()))
+    return [group.found[index] for index in range(len(calls))]
+
+
+def _result(call: BoundedCall[Value]) -> CallResult[Value]:
+    try:
+        return CallResult(call.function())
+    except Exception as error:
+        return CallResult(error=error)
+    except BaseException as error:  # a thread that ends so would leave its caller waiting
+        return CallResult(error=RuntimeError(f"{type(error).__name__}: {error}"))
 
 
 def _no_answer(call: BoundedCall[Value]) -> CallResult[Value]:

@@ -92,7 +92,8 @@ def measurement(settings: MonitorSettings, history: History | None, now: float) 
     """
     monitored = validate(settings)
     problems: list[str] = []
-    results = usage.check(monitored.targets, discover=monitored.discover)
+    table = mounts.mount_table()
+    results = usage.check(monitored.targets, discover=monitored.discover, table=table)
     if history is not None:
         keys = [result.key for result in results if result.bytes_used is not None]
         try:
@@ -112,7 +113,7 @@ def measurement(settings: MonitorSettings, history: History | None, now: float) 
     path = settings.backup_path
     for index, result in enumerate(results):
         if path and result.folder and result.path == path:
-            tree, fits = _with_backups(settings, results, index)
+            tree, fits = _with_backups(settings, results, index, table)
             try:
                 tiers = tier_usage.tier_usages(result, settings.tiers, history, now)
             except ResilienceError as error:
@@ -247,13 +248,16 @@ def _forecast_causes(
 
 
 def _with_backups(
-    settings: MonitorSettings, results: list[TargetResult], index: int
+    settings: MonitorSettings,
+    results: list[TargetResult],
+    index: int,
+    table: Sequence[mounts.Mount],
 ) -> tuple[inventory.Inventory | None, BackupFit | None]:
     """Add the causes of the backups to their folder's result; return the tree and what fits."""
     folder = results[index]
     listing = partial(_listed, settings.tree_root, settings.tiers, settings.backup_pattern)
     drill_path = settings.drill_path or folder.path
-    room = partial(_available_at, mounts.by_point(mounts.mount_table()), drill_path)
+    room = partial(_available_at, mounts.by_point(table), drill_path)
     # A folder that could not be measured may belong to a filesystem that hangs.
     limit = settings.time_limit if folder.bytes_used is None else LISTING_TIME_LIMIT
     calls: list[BoundedCall[Any]] = [
