@@ -35,6 +35,8 @@ def test_only_what_a_host_may_lack_is_imported_late() -> None:
         for path, tree in sources()
         for name in late_imports(tree)
         if name.partition(".")[0] not in OPTIONAL
+        # It describes a broken installation, whose other files may be what is broken.
+        and (path, name) != ("module_utils/common/unforeseen.py", "mask")
     ]
     assert found == []
     assert late_imports(ast.parse("def f():\n    import os\n    from . import a\n")) == ["os", "."]

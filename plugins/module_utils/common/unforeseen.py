@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import os
 import sys
+import traceback
 
 ENGINE = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 # Environment variable: where it is set, an unforeseen error is printed with its traceback.
@@ -65,8 +66,6 @@ def report(error: BaseException) -> str:
     cause, remedy = explained(error)
     if not os.environ.get(DEBUG):
         return f"{cause} - {remedy}"
-    import traceback  # hardly any run needs it
-
     if sys.stderr is not None:
         parts = traceback.format_exception(type(error), error, error.__traceback__)
         sys.stderr.write(_masked("".join(parts)))
