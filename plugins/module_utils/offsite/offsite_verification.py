@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
+from ..common import memory
 from ..common.messages import _, join
 from ..common.system_errors import reason
 from ..inventory import (
@@ -73,6 +74,7 @@ def _verification(
     progress: Callable[[int, int], None] | None,
 ) -> dict[str, Any]:
     transport, source = settings.transport, settings.source
+    memory.give_large_blocks_back()
     transport.check()
     state, _problem = load_state(settings)
     now = datetime.datetime.now().astimezone()
