@@ -83,10 +83,10 @@ def test_production_is_lost_and_comes_back(host: PlayHost, bed: Testbed) -> None
     assert query(bed, "SELECT to_regclass('tenant_chefwell.products')") == [(None,)]
 
     another = host.command("disaster-recovery", "--switch", name, "--confirm", "another-host")
-    assert another.returncode == 3 and "does not name this host" in another.stderr
+    assert another.returncode == 3 and "não traz o nome deste servidor" in another.stderr
     assert host.command("disaster-recovery", "--switch", name).returncode == 3
     others = host.command("disaster-recovery", "--switch", "postgres", "--confirm", HOST)
-    assert others.returncode == 3 and "nor was it production before" in others.stderr
+    assert others.returncode == 3 and "nem foi produção antes" in others.stderr
 
     switched = result(
         host.command("disaster-recovery", "--switch", name, "--confirm", HOST, "--json")

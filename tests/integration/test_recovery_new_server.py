@@ -112,7 +112,8 @@ def test_the_commands_fetch_from_offsite_too(host: PlayHost, new: production.Pro
     result = json.loads(beside.stdout)
     assert (beside.returncode, result["verdict"]) == (0, "passed"), result
     assert result["backup"]["tier"] == "weekly" and rows(new, result["name"]) > 0
-    both = host.command("disaster-recovery", "--from-offsite", "--backup", "/nowhere")
+    which = ["--from-offsite", "--backup", "/nowhere"]
+    both = host.command("disaster-recovery", *which, "--json")
     assert both.returncode == 3 and "cannot be fetched from offsite" in both.stderr
 
 

@@ -272,7 +272,7 @@ def test_the_database(host: Written, bed: Testbed) -> None:
     host.type(switch, NAME=kept, HOST=HOST)
     assert count(bed) == 0
     assert "aceita conexões" in host.type(status).stdout
-    assert "no switch is unfinished" in host.type(resume, code=3).stderr
+    assert "nenhuma troca está inacabada" in host.type(resume, code=3).stderr
     host.type(undo, HOST=HOST)
     assert count(bed) == 28
     assert "--switch restaurante_before_" in host.type(undo, code=3, HOST=HOST).stderr
