@@ -95,6 +95,42 @@ def test_settings_on_which_rows_depend(
         lab.drop("zoned")
 
 
+def test_a_manifest_has_the_settings_that_a_dump_lacks(
+    settings: proof_settings.ProofSettings, lab: Lab, tmp_path: Path
+) -> None:
+    """Those of the database in a plain dump without --create; those of a server in any."""
+    sold = "CREATE TABLE sale (at timestamptz, day date, price money, CHECK (day = at::date))"
+    row = "INSERT INTO sale VALUES ('2025-01-01 02:00+00', '2024-12-31', 5)"
+    lab.create("zoned")
+    lab.run("postgres", "ALTER DATABASE zoned SET timezone TO 'America/Sao_Paulo'")
+    lab.run("zoned", sold, row)
+    try:
+        path = tmp_path / "shop.sql"
+        shutil.copy(lab.dump("zoned", "-Fp"), path)
+        without = drill.run(settings, path=str(path))
+        with manifest_snapshot.export({"dsn": lab.server.url("zoned")}) as snapshot:
+            manifest.write(str(path), snapshot.read())
+        result = drill.run(settings, path=str(path))
+    finally:
+        lab.drop("zoned")
+    # Such a dump alone does not fit any server.
+    assert without["verdict"] == "failed" and "violates check constraint" in str(without["checks"])
+    assert (result["verdict"], result["problem"]) == ("passed", None), result["checks"]
+
+
+def test_money_is_read_as_it_was_written(settings: proof_settings.ProofSettings, lab: Lab) -> None:
+    """No dump names its locale, so it is the database's: initdb gives a server one for all."""
+    lab.run("postgres", "CREATE DATABASE paid TEMPLATE template0 LOCALE 'C.UTF-8'")
+    try:
+        result = drill.run(settings, path=str(lab.dump("paid")))
+    finally:
+        lab.drop("paid")
+    assert (result["verdict"], result["problem"]) == ("passed", None), result["checks"]
+    with lab.connected(settings.staging.database) as connection, connection.cursor() as cursor:
+        cursor.execute("SHOW lc_monetary")
+        assert cursor.fetchone() == ("C.UTF-8",)
+
+
 def test_a_setting_that_the_server_does_not_take_is_named(lab: Lab) -> None:
     """As of a newer PostgreSQL; and a tablespace, which is a place on the server."""
     definition = (

@@ -487,3 +487,17 @@ def test_rows_that_others_have_too_are_not_restored_beside_them(
     assert refused["verdict"] == "could_not_verify"
     assert "events in public.events, own in public.base" in refused["problem"]
     assert run_sql(server, PRODUCTION, "SELECT count(*) FROM base") == [(1,)]
+
+
+def test_an_extension_cannot_be_there_twice(
+    settings: recovery.RecoverySettings, server: Server
+) -> None:
+    """That of the tests' PostgreSQL cannot be moved by a statement."""
+    run_sql(
+        server,
+        PRODUCTION,
+        f"UPDATE pg_extension SET extnamespace = '{TENANT}'::regnamespace",
+    )
+    with pytest.raises(ResilienceError, match="a database has each of them once: plpgsql"):
+        recovery_tenant.refuse_inseparable(settings, PRODUCTION, TENANT)
+    recovery_tenant.refuse_inseparable(settings, PRODUCTION, OTHER)

@@ -13,8 +13,9 @@ from __future__ import annotations
 
 import contextlib
 import io
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 
+from ..common.zip_equal import zip_equal
 from ..database.connection import driver, open_connection
 from ..database.postgres import Server
 from . import sql_lexer, sql_words
@@ -30,31 +31,50 @@ OVERRIDES = {
     "role": "none",
 }
 # The same for libpq (PGOPTIONS).
+# On these depend checks, defaults and values as they are written, such as of `money` or a day in a
+# time zone. No archive has them where they are not the database's own but its server's, nor has a
+# plain dump without --create; a manifest has.
+MEANING = (
+    *("timezone", "datestyle", "intervalstyle", "lc_monetary", "lc_numeric", "lc_time"),
+    *("default_text_search_config", "array_nulls", "transform_null_equals", "xmlbinary"),
+)
 SESSION = " ".join(f"-c {name}={value}" for name, value in OVERRIDES.items())
 
 
-def apply(server: Server, database: str, entries: Iterable[Entry]) -> list[str]:
+def apply(
+    server: Server, database: str, entries: Iterable[Entry], known: Mapping[str, str]
+) -> list[str]:
     """Give a new database the settings of the one that was dumped.
 
     Args:
         server: where it is.
         database: its name.
         entries: of the archive's table of contents.
+        known: the same from elsewhere, of a manifest; those of the archive go before them.
 
     Returns:
         The names of the settings that this server does not take.
     """
     psycopg2 = driver()
+    sql = psycopg2.sql
     refused = []
     statements = list(_statements(entries))
-    if not statements:
+    named = {name for name, _setting in statements}
+    others = [(name, value) for name, value in known.items() if name.lower() not in named]
+    if not statements and not others:
         return []
-    sql = psycopg2.sql
     target = sql.SQL("ALTER DATABASE {} ").format(sql.Identifier(database))
-    connection = open_connection(server.dsn(server.maintenance_db))
+    connection = open_connection(server.dsn("postgres"))
     with contextlib.closing(connection), connection.cursor() as cursor:
         begin = target.as_string(connection).encode()
-        for name, setting in statements:
+        made = [
+            sql.SQL("SET {} = {}").format(sql.Identifier(name), sql.Literal(value))
+            for name, value in others
+        ]
+        clauses = [setting for _name, setting in statements]
+        clauses += [one.as_string(connection).encode() for one in made]
+        names = [name for name, _setting in statements] + [name for name, _value in others]
+        for name, setting in zip_equal(names, clauses):
             try:
                 cursor.execute(begin + setting)
             except psycopg2.Error:

@@ -63,6 +63,8 @@ class Manifest:
         unreadable: what could not be read, with the reason.
         sealed_for: names the recipients that the backup was sealed for on the host, as
             `SealKeys.fingerprint`; empty, and not in the file, where it is plain.
+        settings: with which the database's sessions begin, see `database_settings.MEANING`; empty
+            in older manifests.
     """
 
     taken_at: str
@@ -79,6 +81,7 @@ class Manifest:
     large_objects: Mapping[str, str] | None = None
     unreadable: Mapping[str, str] = dataclasses.field(default_factory=dict)
     sealed_for: str = ""
+    settings: Mapping[str, str] = dataclasses.field(default_factory=dict)
 
     def to_dict(self) -> dict[str, Any]:
         """Return plain values, as the file holds them."""

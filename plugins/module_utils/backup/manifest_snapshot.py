@@ -24,7 +24,7 @@ from ..common.safe_text import one_line
 from ..database import content_digest, structure
 from ..database.catalogue import LARGE_OBJECT_DIGESTS, ObjectName
 from ..database.connection import driver, open_connection
-from . import database_locale
+from . import database_locale, database_settings
 
 # The owner's settings of database and role must not end these sessions (pg_dump does the same, see
 # setup_connection in pg_dump.c). Milliseconds; 0 is without a limit.
@@ -59,6 +59,7 @@ class SnapshotContent:
             was taken: a dump reads them later, when they may have moved on.
         large_objects: digest by identifier; None where they cannot be read.
         unreadable: what could not be read, with the reason.
+        settings: of the database's sessions, see `database_settings.MEANING`.
     """
 
     taken_at: str
@@ -71,6 +72,7 @@ class SnapshotContent:
     sequences: dict[ObjectName, tuple[int | None, int]] = dataclasses.field(default_factory=dict)
     large_objects: dict[str, str] | None = None
     unreadable: dict[str, str] = dataclasses.field(default_factory=dict)
+    settings: dict[str, str] = dataclasses.field(default_factory=dict)
 
 
 class Snapshot:
@@ -169,6 +171,7 @@ def export(parameters: Mapping[str, Any]) -> Iterator[Snapshot]:
         with connection.cursor() as cursor:
             sequences = _positions(cursor)
             encoding, locale = _locale(cursor)
+            settings = _settings(cursor)
             cursor.execute("SHOW server_version")
             version = str(cursor.fetchone()[0])
             cursor.execute("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY")
@@ -178,7 +181,11 @@ def export(parameters: Mapping[str, Any]) -> Iterator[Snapshot]:
         connection.close()
         raise unreadable(error) from error
     taken_at = moment.astimezone().isoformat(timespec="seconds")
-    held = SnapshotContent(taken_at, version, str(database), encoding, locale, sequences=sequences)
+    held = SnapshotContent(
+        *(taken_at, version, str(database), encoding, locale),
+        sequences=sequences,
+        settings=settings,
+    )
     try:
         yield Snapshot(parameters, connection, str(name), held)
     finally:
@@ -292,6 +299,15 @@ def _positions(cursor: Any) -> dict[ObjectName, tuple[int | None, int]]:
 def _large_objects(cursor: Any) -> dict[str, str]:
     cursor.execute(LARGE_OBJECT_DIGESTS)
     return dict(cursor.fetchall())
+
+
+def _settings(cursor: Any) -> dict[str, str]:
+    """Return the settings with which sessions begin, of the server, the database or the role."""
+    cursor.execute(
+        "SELECT name, reset_val FROM pg_catalog.pg_settings WHERE lower(name) = ANY(%s)",
+        [list(database_settings.MEANING)],
+    )
+    return {str(name): str(value) for name, value in cursor.fetchall()}
 
 
 def _locale(cursor: Any) -> tuple[str, dict[str, str]]:

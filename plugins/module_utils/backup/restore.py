@@ -95,6 +95,7 @@ def restore(
     replace: bool = False,
     options: Sequence[str] = OPTIONS,
     made_as: Mapping[str, str] | None = None,
+    settings: Mapping[str, str] | None = None,
     watch: Callable[[], object] | None = None,
     progress: Progress | None = None,
 ) -> RestoreResult:
@@ -110,6 +111,7 @@ def restore(
         options: of pg_restore, beside where and what; `OPTIONS` for a staging. Of a plain dump the
             same is left out.
         made_as: encoding and locale of the database; those that the archive names when left out.
+        settings: of the database, beside those that the archive names.
         watch: called a few times a second while a plain dump is loaded; what it raises ends it.
         progress: called with bytes of a plain dump read, and bytes in all.
 
@@ -123,7 +125,7 @@ def restore(
 
     def create(replace: bool) -> list[str]:
         _create_database(server, database, replace, database_options)
-        return database_settings.apply(server, database, archive.toc.entries)
+        return database_settings.apply(server, database, archive.toc.entries, settings or {})
 
     try:
         if archive.format == "plain":

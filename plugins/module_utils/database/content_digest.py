@@ -29,6 +29,7 @@ SESSION = {
     "TimeZone": "UTC",
     "bytea_output": "hex",
     "extra_float_digits": "1",
+    "lc_monetary": "C",
     "xmlbinary": "base64",
     # A table that hides rows from this user is an error then, and not a smaller table.
     "row_security": "off",

@@ -185,8 +185,14 @@ WHERE t.typtype IN ('e', 'd', 'r', 'c', 'b') AND {in_schemas("pg_type", "t.oid")
  AND NOT EXISTS (SELECT 1 FROM pg_type e WHERE e.typarray = t.oid)
  AND (t.typrelid = 0 OR EXISTS (SELECT 1 FROM pg_class c
   WHERE c.oid = t.typrelid AND c.relkind = 'c'))""",
+    # An identity's sequence gets the type of its column from a dump; LIKE gives it another one.
     "sequence": f"""
-SELECT n.nspname, quote_ident(c.relname), concat_ws(' ', format_type(s.seqtypid, NULL),
+SELECT n.nspname, quote_ident(c.relname), concat_ws(' ', format_type(coalesce((
+  SELECT a.atttypid FROM pg_depend d
+  JOIN pg_attribute a ON a.attrelid = d.refobjid AND a.attnum = d.refobjsubid
+  WHERE d.classid = 'pg_class'::regclass AND d.objid = c.oid
+  AND d.refclassid = 'pg_class'::regclass AND d.refobjsubid > 0 AND d.deptype = 'i'),
+ s.seqtypid), NULL),
  'START', s.seqstart, 'INCREMENT', s.seqincrement, 'MINVALUE', s.seqmin, 'MAXVALUE', s.seqmax,
  'CACHE', s.seqcache, CASE WHEN s.seqcycle THEN 'CYCLE' END,
  (SELECT 'OWNED BY ' || quote_ident(tn.nspname) || '.' || quote_ident(t.relname) || '.'

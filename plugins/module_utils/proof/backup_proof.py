@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import dataclasses
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager
 from typing import Any, Protocol
@@ -374,6 +374,8 @@ class BackupProof:
                 options=place.pg_restore_options(ready, folder),
                 made_as=(database_locale.clauses(known.encoding, known.locale) if known else None)
                 or place.made_as(ready),
+                # Production's server has its own, which a recovered database must not override.
+                settings=self._settings(ready, known) if place.throwaway else None,
                 watch=(lambda: restore_size.watch_room(data_folder)) if data_folder else None,
             )
             if done.contents:
@@ -391,6 +393,14 @@ class BackupProof:
         if place.throwaway and place.validation.amcheck:
             restore.add_amcheck(server, place.database)
         return ready
+
+    def _settings(self, ready: Archive, known: Manifest | None) -> Mapping[str, str]:
+        """Return the settings that production's sessions have, as far as they are known."""
+        if known and known.settings:
+            return known.settings
+        # initdb gives a server one locale for all; `money` is written in it.
+        locale = database_locale.of(ready.toc.entries).get("collate")
+        return {"lc_monetary": locale} if locale else {}
 
     def _production_drift(self) -> Evidence | None:
         """Compare with production, where the settings name a user of it who may read."""

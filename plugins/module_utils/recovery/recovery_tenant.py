@@ -22,7 +22,7 @@ from ..backup import database_settings, restore_errors
 from ..checks import checks
 from ..common import interrupt, process
 from ..common.errors import ResilienceError
-from ..common.messages import Message, _
+from ..common.messages import Message, _, join
 from ..common.safe_text import one_line
 from ..database import postgres, schema_copy
 from ..database.postgres import Server
@@ -90,7 +90,7 @@ def restore_beside(
 
         def transfer(folder: str) -> None:
             with phases.phase("transfer"):
-                _refuse_shared_rows(settings, between, tenant)
+                refuse_inseparable(settings, between, tenant)
                 absent.extend(_absent(settings, between, tenant))
                 described.append(_comment_of(settings, between, tenant))
                 _rename_schema(settings, between, tenant, name)
@@ -276,24 +276,50 @@ JOIN pg_namespace pn ON pn.oid = p.relnamespace
 WHERE c.relkind IN ('r', 'p', 'f') AND n.nspname = %s AND pn.nspname <> n.nspname ORDER BY 1"""
 
 
-def _refuse_shared_rows(settings: RecoverySettings, database: str, tenant: str) -> None:
-    """Refuse a tenant whose rows are rows of tables of other schemas, too.
+_EXTENSIONS = """
+SELECT quote_ident(x.extname) FROM pg_extension x JOIN pg_namespace n ON n.oid = x.extnamespace
+WHERE n.nspname = %s ORDER BY 1"""
 
-    Its partitions, and what inherits from other schemas, would stand there beside production's.
+
+def refuse_inseparable(settings: RecoverySettings, database: str, tenant: str) -> None:
+    """Refuse a tenant that cannot be in production's database twice.
+
+    Its partitions of tables of other schemas, and what inherits from these, would stand there
+    beside production's; and a database has each extension once.
+
+    Args:
+        settings: of the recovery.
+        database: on production's server, which has the tenant.
+        tenant: its schema.
     """
     with (
         contextlib.closing(recovery.connect(settings.target, database)) as connection,
         connection.cursor() as cursor,
     ):
         cursor.execute(_SHARED, [tenant])
-        names = [name for (name,) in cursor.fetchall()]
-    if names:
-        raise ResilienceError(
+        tables = [name for (name,) in cursor.fetchall()]
+        cursor.execute(_EXTENSIONS, [tenant])
+        extensions = [name for (name,) in cursor.fetchall()]
+    why: list[Message] = []
+    if tables:
+        why.append(
             _(
                 "tables of the tenant are partitions or children of tables of other schemas, where"
                 " their rows would be twice: %(names)s",
-                names=checks.named(names, ", "),
-            ),
+                names=checks.named(tables, ", "),
+            )
+        )
+    if extensions:
+        why.append(
+            _(
+                "the tenant's schema has extensions, and a database has each of them once:"
+                " %(names)s",
+                names=", ".join(extensions),
+            )
+        )
+    if why:
+        raise ResilienceError(
+            join(why, "; "),
             option="tenant",
             value=tenant,
             remedy=_("restore the whole database beside production, and take the rows from there"),
