@@ -631,7 +631,7 @@ class _SyncRun:
         else:
             self.taken.update(done.taken)
         self.unsent = set(done.left_out)
-        self.warnings += done.left_out.values()
+        self.warnings += [one for one in done.left_out.values() if one not in self.warnings]
         return done
 
     def _changes_since(self, tree: Inventory) -> tuple[list[str], list[str]]:
