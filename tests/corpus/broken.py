@@ -304,3 +304,16 @@ CASES = {
         settings={"queries": [{"name": "nonsense", "sql": "SELECT FROM nowhere"}]},
     ),
 }
+
+# An extension with an entry and a comment, which every server has.
+WITH_SIGNS = """
+DROP EXTENSION plpgsql; CREATE EXTENSION plpgsql; CREATE SCHEMA north; CREATE TABLE public.one ();
+CREATE TABLE north.two (); CREATE TABLE public.image (content oid);
+INSERT INTO public.image VALUES (lo_from_bytea(0, 'a picture'));
+"""
+SIGNS = {
+    "archive.numbers_missing": "--exclude-table=north.two",
+    "archive.schemas_chosen": "--schema=public",
+    "archive.comments_missing": "--no-comments",
+    "archive.large_objects_missing": "--no-blobs",
+}

@@ -130,6 +130,35 @@ def test_a_whole_dump_has_the_rows_of_every_table_whatever_its_name(
     assert part.expected.without_rows == {("-", "-")}
 
 
+# Constraints of domains that are NOT VALID, and rows that are older than they.
+OF_DOMAINS = """
+CREATE DOMAIN public.amount AS integer; CREATE DOMAIN public.price AS public.amount;
+CREATE DOMAIN public.filled AS text CONSTRAINT short CHECK (length(VALUE) < 9);
+CREATE TABLE public.sold (id serial PRIMARY KEY, price public.price, of public.amount[]);
+CREATE TABLE public.noted (note public.filled);
+INSERT INTO public.sold (price, of) SELECT -n, ARRAY[-n] FROM generate_series(1, 40000) n;
+INSERT INTO public.noted VALUES (NULL), ('old');
+ALTER DOMAIN public.amount ADD CONSTRAINT above CHECK (VALUE > 0) NOT VALID;
+ALTER DOMAIN public.filled ADD CONSTRAINT there CHECK (VALUE IS NOT NULL) NOT VALID;
+ALTER DOMAIN public.filled ADD CONSTRAINT "is new" CHECK (VALUE <> 'old') NOT VALID;
+COMMENT ON CONSTRAINT "is new" ON DOMAIN public.filled IS 'since version 3';
+"""
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_rows_that_are_older_than_their_domains_constraint(labs: dict[int, Lab], form: str) -> None:
+    """PostgreSQL keeps such rows, and refuses them as new ones: they are restored before it."""
+    lab = labs[16]
+    if form == "custom":
+        lab.create("of domains")
+        lab.run("of domains", *OF_DOMAINS.split(";")[:-1])
+    dump = lab.prepare(lab.dump("of domains", FORMS[form]))
+    with manifest_snapshot.export({"dsn": lab.server.url("of domains")}) as snapshot:
+        assert manifest.apply(manifest.of(snapshot.read()), dump.expected) == []
+    assert lab.restore(dump, "restored domains") == [], lab.form
+    assert found(lab.validate("restored domains", dump.expected)) == []
+
+
 OF_18 = """
 CREATE TABLE public.u (id integer PRIMARY KEY);
 CREATE TABLE public.loose (a integer CHECK (a > 0) NOT ENFORCED, b integer);

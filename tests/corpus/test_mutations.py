@@ -301,6 +301,11 @@ MUTATIONS = {
         "SELECT lo_unlink(4711), lo_put(lo_create(4713), 0, 'one')",
         "large object 4711 is missing",
     ),
+    "large object too many": ("SELECT lo_create(4799)", "large object"),
+    "materialized view not populated": (
+        "REFRESH MATERIALIZED VIEW public.kept WITH NO DATA",
+        "public.kept is `not populated`, in production it was `populated`",
+    ),
     "a table too many": ("CREATE TABLE public.more (id integer)", "public.more is not in the"),
     "a trigger too many": (
         "CREATE TRIGGER more BEFORE DELETE ON public.thing FOR EACH ROW"

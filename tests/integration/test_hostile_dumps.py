@@ -16,11 +16,20 @@ from ansible_collections.chefwell.resilience.plugins.module_utils.staging.privat
     Cluster,
 )
 from corpus.lab import Lab
+from support import thorough
 from support.drill_settings import drill_settings
 from support.waiting import wait_for
+from testbed import production
 
-# Debian's PostgreSQL, which has dblink and postgres_fdw.
-BIN_DIR = "/usr/lib/postgresql/15/bin"
+# Debian's PostgreSQL has dblink and postgres_fdw; those of the wheel have no extensions, and are of
+# the majors that read other dumps. 16 is tried by `make faults`.
+OF_WHEEL = production.binaries().bin_dir
+BIN_DIRS = {
+    "15": "/usr/lib/postgresql/15/bin",
+    "16": OF_WHEEL,
+    "18": OF_WHEEL.replace("pginstall", "pginstall18"),
+}
+VERSIONS = ["15", "18", *["16"] * thorough.rounds(0, 1)]
 SLEEP = "54321"
 # Each view is filled while this is harmless, and refreshed by the restore when it is not.
 HARMLESS = """
@@ -51,6 +60,17 @@ BEGIN
 EXCEPTION WHEN OTHERS THEN
  BEGIN PERFORM count(*) FROM public.far; EXCEPTION WHEN OTHERS THEN NULL; END;
  RETURN 1;
+END $call$;
+"""
+# The same without an extension: both functions run programs of the server.
+BY_PROGRAM = """
+CREATE OR REPLACE FUNCTION public.run() RETURNS integer LANGUAGE plpgsql AS $run$
+BEGIN EXECUTE $copy$COPY (SELECT 1) TO PROGRAM $program${program}$program$$copy$; RETURN 1; END
+$run$;
+CREATE OR REPLACE FUNCTION public.call() RETURNS integer LANGUAGE plpgsql AS $call$
+BEGIN
+ EXECUTE $copy$COPY (SELECT 2) TO PROGRAM $program${program}$program$$copy$; RETURN 1;
+EXCEPTION WHEN OTHERS THEN RETURN 1;
 END $call$;
 """
 # What only plain text can hold, before its completion line.
@@ -101,8 +121,10 @@ def own_address() -> str:
     return addresses[0] if addresses else "127.0.0.1"
 
 
-def test_it_reaches_nothing(tmp_path: Path, reached: tuple[int, list[str]]) -> None:
+@pytest.mark.parametrize("version", VERSIONS)
+def test_it_reaches_nothing(tmp_path: Path, reached: tuple[int, list[str]], version: str) -> None:
     port, seen = reached
+    bin_dir, with_extensions = BIN_DIRS[version], version == "15"
     for folder in (tmp_path, *tmp_path.parents[:2]):
         folder.chmod(0o755)
     taken = tmp_path / "taken"
@@ -117,13 +139,16 @@ def test_it_reaches_nothing(tmp_path: Path, reached: tuple[int, list[str]]) -> N
         f" setsid sleep {SLEEP} > /dev/null 2>&1 & true"
     )
     values = {"port": port, "program": program, "address": own_address()}
-    cluster = Cluster(str(tmp_path / "cluster"), postgres.find_binaries(BIN_DIR))
+    cluster = Cluster(str(tmp_path / "cluster"), postgres.find_binaries(bin_dir))
     cluster.create()
     try:
         lab = Lab(cluster.start(), tmp_path)
         lab.create("hostile")
-        lab.run("hostile", *HARMLESS.format(**values).split(";\n")[:-1])
-        lab.run("hostile", HOSTILE.format(**values))
+        harmless = (
+            HARMLESS if with_extensions else HARMLESS[HARMLESS.index("CREATE SUBSCRIPTION") :]
+        )
+        lab.run("hostile", *harmless.format(**values).split(";\n")[:-1])
+        lab.run("hostile", (HOSTILE if with_extensions else BY_PROGRAM).format(**values))
         dumps = [lab.dump("hostile", "-Fc"), lab.dump("hostile", "-Fp")]
     finally:
         cluster.remove()
@@ -131,7 +156,7 @@ def test_it_reaches_nothing(tmp_path: Path, reached: tuple[int, list[str]]) -> N
     end = "--\n-- PostgreSQL database dump complete\n"
     assert end in text
     dumps[1].write_text(text.replace(end, PLAIN.format(**values) + end))
-    settings = drill_settings(tmp_path / "drill", BIN_DIR)
+    settings = drill_settings(tmp_path / "drill", bin_dir)
     (tmp_path / "drill").mkdir()
     for path in dumps:
         result = drill.run(settings, path=str(path))
@@ -143,7 +168,7 @@ def test_it_reaches_nothing(tmp_path: Path, reached: tuple[int, list[str]]) -> N
         else:
             # A meta-command that pg_dump never writes is named, and nothing else went wrong.
             assert len(errors) == 1 and "\\! was not obeyed" in errors[0]
-        for name in ("SUBSCRIPTION", "USER MAPPING"):
+        for name in ("SUBSCRIPTION", "USER MAPPING")[: 2 if with_extensions else 1]:
             assert name in checks["restore"]["evidence"]
         assert list(taken.iterdir()) == [] and seen == []
         wait_for(lambda: not sleeping())

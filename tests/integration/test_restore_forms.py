@@ -109,6 +109,38 @@ def test_a_folder(
     assert_restored_whole(settings, tmp_path / "backup", "directory", "none")
 
 
+def test_a_folder_that_holds_more_and_a_link_to_it(
+    settings: proof_settings.ProofSettings, server: Server, tmp_path: Path
+) -> None:
+    """A folder within a directory dump is no part of it; a link is followed, and named."""
+    dump(server, "-Fd", "-f", str(tmp_path / "backup"))
+    (tmp_path / "backup" / "lost+found").mkdir()
+    (tmp_path / "backup" / "lost+found" / "x").write_bytes(b"x")
+    (tmp_path / "latest").symlink_to("backup")
+    assert_restored_whole(settings, tmp_path / "latest", "directory", "none")
+    result = drill.run(settings, path=str(tmp_path / "latest"))
+    (evidence,) = (one["evidence"] for one in result["checks"] if one["id"] == "archive")
+    assert f"latest is a symbolic link to {tmp_path / 'backup'}" in evidence
+
+
+def test_what_is_no_dump_at_all_is_named(
+    settings: proof_settings.ProofSettings, tmp_path: Path
+) -> None:
+    for name in ("data/base/1", "around/dump", "empty"):
+        (tmp_path / name).mkdir(parents=True)
+    (tmp_path / "data" / "PG_VERSION").write_text("16\n")
+    (tmp_path / "around" / "dump" / "toc.dat").write_bytes(b"PGDMP")
+    os.mkfifo(tmp_path / "pipe")
+    for name, what in {
+        "data": "a data folder of PostgreSQL",
+        "around": "a folder around the directory dump dump",
+        "empty": "a folder without toc.dat",
+        "pipe": "a device, a named pipe or a socket",
+    }.items():
+        result = drill.run(settings, path=str(tmp_path / name))
+        assert result["verdict"] == "failed" and what in result["problem"], result["problem"]
+
+
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root makes files of other users")
 @pytest.mark.parametrize("closed", ["the folder", "its files"])
 def test_a_folder_of_another_user(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime
 import gzip
+import lzma
 import os
 import time
 from pathlib import Path
@@ -65,6 +66,9 @@ ROLES = b"--\n-- PostgreSQL database cluster dump\n--\nCREATE ROLE app;\n"
         ("globals-shop_20251125_030000.sql", b"x", "holds roles"),
         ("all_20251125_030000.sql", ROLES, "holds roles"),
         ("all_20251125_030000.sql.gz", gzip.compress(ROLES, mtime=0), "holds roles"),
+        ("all_20251125_030000.sql.xz", lzma.compress(ROLES), "holds roles"),
+        ("users_20251125_030000.sql", b"-- by hand\nCREATE USER app;\n", "holds roles"),
+        ("many_20251125_030000.sql", ROLES + b"ALTER ROLE app;\n" * 200_000, "holds roles"),
     ],
 )
 def test_what_is_newer_and_no_backup_is_set_aside_and_named(
@@ -75,6 +79,48 @@ def test_what_is_newer_and_no_backup_is_set_aside_and_named(
     assert chosen.path == str(tree / "daily" / "shop_20251120_030000")
     assert len(chosen.set_aside) == 1
     assert name in chosen.set_aside[0] and why in chosen.set_aside[0]
+
+
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [
+        ("roles-bakery_20251125_030000.dump", b"PGDMP\x01\x0e\x00"),
+        ("globals_20251125_030000.sql", b"--\n-- PostgreSQL database dump\n--\nCREATE ROLE x;\n"),
+        ("roles_20251125_030000.sql.gz", gzip.compress(b"PGDMP\x01\x0e\x00", mtime=0)),
+        ("roles_20251125_030000.sql", b""),
+        ("shop_20251125_030000.sql", b"CREATE USER x;\nCREATE TABLE t (id int);\n"),
+    ],
+)
+def test_a_product_may_be_called_roles(tree: Path, name: str, content: bytes) -> None:
+    """A dump is a backup whatever its name, and a broken one is no reason to take an older one."""
+    (tree / "daily" / name).write_bytes(content)
+    chosen = choose(str(tree))
+    assert (os.path.basename(chosen.path), chosen.set_aside) == (name, ())
+
+
+def test_a_link_is_named_and_what_it_leads_to_is_the_backup(tree: Path) -> None:
+    target = tree / "daily" / "shop_20251119_030000.dump.gz"
+    for number, link in enumerate((tree / "latest", tree / "latest of latest")):
+        link.symlink_to(target if not number else tree / "latest")
+        chosen = choose(str(tree), path=str(link))
+        assert (chosen.path, chosen.taken_at) == (str(target), "2025-11-19T03:00:00")
+        assert chosen.set_aside == (f"{link.name} is a symbolic link to {target}",)
+        with pytest.raises(ResilienceError, match="symbolic link"):
+            choose(str(tree), path=str(link), follow=False)
+    (tree / "dangling").symlink_to(tree / "gone")
+    with pytest.raises(ResilienceError, match="No such file"):
+        choose(str(tree), path=str(tree / "dangling"))
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["shop.sql.gz", "shop_2025-11-25.dump", "shop_20251125_030000.dump.gpg", "shop_20251125.part1"],
+)
+def test_where_no_name_fits_the_pattern_the_files_are_named(tmp_path: Path, name: str) -> None:
+    (tmp_path / "daily").mkdir()
+    (tmp_path / "daily" / name).write_bytes(b"x")
+    with pytest.raises(ResilienceError, match=f"not recognised as a backup: daily/{name}"):
+        choose(str(tmp_path), tiers=("daily",))
 
 
 def test_a_dump_of_a_whole_server_is_a_backup(tree: Path) -> None:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import gzip
+import io
+import tarfile
 
 import pytest
 from ansible_collections.chefwell.resilience.plugins.module_utils.backup.file_kind import (
@@ -24,8 +26,22 @@ ENCRYPTED = {
         b"age-encryption.org/v1\n-> X25519 abc\n",
         b"-----BEGIN AGE ENCRYPTED FILE-----\nYWdl",
     ),
-    "openssl": (b"Salted__\x01\x02\x03\x04\x05\x06\x07\x08" + b"\x99" * 400,),
+    "openssl": (
+        b"Salted__\x01\x02\x03\x04\x05\x06\x07\x08" + b"\x99" * 400,
+        b"U2FsdGVkX1/GvZ0fFhN1\nAAAA",
+        b"-----BEGIN PKCS7-----\nMIIB",
+        bytes.fromhex("3082010006092a864886f70d010703a0820120") + b"\x99" * 400,
+        bytes.fromhex("308006092a864886f70d010703a080308002") + b"\x99" * 400,
+    ),
+    "Ansible Vault": (b"$ANSIBLE_VAULT;1.1;AES256\n6162",),
 }
+
+
+def _tar_of(name: str) -> bytes:
+    made = io.BytesIO()
+    with tarfile.open(fileobj=made, mode="w") as tar:
+        tar.addfile(tarfile.TarInfo(name))
+    return made.getvalue()[:512]
 
 
 @pytest.mark.parametrize(
@@ -44,6 +60,17 @@ def test_what_is_encrypted_is_not_called_damaged(program: str, head: bytes) -> N
         (b"7z\xbc\xaf\x27\x1c\x00\x04", "a 7-Zip archive"),
         (gzip.compress(b"x", mtime=0), "data compressed once more, by gzip"),
         ("-- PostgreSQL database dump".encode("utf-16"), "text in UTF-16"),
+        ("-- PostgreSQL database dump".encode("utf-16-le"), "text in UTF-16"),
+        ("-- PostgreSQL database dump".encode("utf-16-be"), "text in UTF-16"),
+        ("-- PostgreSQL database dump".encode("utf-32"), "text in UTF-32"),
+        (b"Rar!\x1a\x07\x01\x00", "a RAR archive"),
+        (b"\x1f\x9d\x90" + b"x" * 99, "data compressed by compress"),
+        (b"-- MySQL dump 10.13  Distrib 8.0", "a dump of MySQL or MariaDB"),
+        (b"pg_dump: error: connection to server failed", "messages of pg_dump"),
+        (b"[repository]\nversion = 1", "text that is no dump"),
+        (_tar_of("dump/toc.dat"), "a tar archive of a folder"),
+        (_tar_of("backup_label"), "a tar archive of a data folder"),
+        (_tar_of("notes.txt"), "a tar archive that pg_dump did not make"),
         (b"\x80\x02}q\x00", "unknown data"),
         (b"\xde\xad\x00\xef" * 100, "unknown data"),
         (b"\xff" * 512, "unknown data"),

@@ -17,6 +17,7 @@ import io
 import os
 import re
 import shutil
+import stat
 import tarfile
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
@@ -26,6 +27,7 @@ from ..common import program_output
 from ..common.errors import BackupError, ResilienceError
 from ..common.messages import _, join, ngettext, with_forms
 from ..database import postgres
+from ..inventory.inventory import readable
 from . import (
     archive_data,
     archive_toc,
@@ -113,13 +115,34 @@ def prepare(
     return _proved(archive, binaries, time_limit, progress)
 
 
-def _folder(path: str) -> Archive:
-    if not os.path.isfile(os.path.join(path, CONTENTS)):
-        if os.path.isfile(os.path.join(path, "PG_VERSION")):
-            raise _no_dump(path, _("a data folder of PostgreSQL"))
-        raise _no_dump(path, _("a folder without %(file)s", file=CONTENTS))
+def check_kind(path: str) -> None:
+    """Refuse what is neither a file nor a directory dump, before any of it is read.
+
+    Raises:
+        BackupError: it is something else, which the message names.
+        ResilienceError: it cannot be read.
+    """
     with _readable(path):
-        size = sum(entry.stat().st_size for entry in os.scandir(path))
+        mode = os.stat(path).st_mode
+    if not stat.S_ISREG(mode) and not stat.S_ISDIR(mode):
+        raise _no_dump(path, _("a device, a named pipe or a socket"))
+    if stat.S_ISREG(mode) or os.path.isfile(os.path.join(path, CONTENTS)):
+        return
+    if os.path.isfile(os.path.join(path, "PG_VERSION")):
+        raise _no_dump(path, _("a data folder of PostgreSQL"))
+    with _readable(path):
+        inner = [name for name in sorted(os.listdir(path)) if os.path.isdir(f"{path}/{name}")]
+    for name in inner:
+        if os.path.isfile(os.path.join(path, name, CONTENTS)):
+            what = _("a folder around the directory dump %(name)s", name=readable(name))
+            raise _no_dump(path, what)
+    raise _no_dump(path, _("a folder without %(file)s", file=CONTENTS))
+
+
+def _folder(path: str) -> Archive:
+    check_kind(path)
+    with _readable(path):
+        size = sum(entry.stat().st_size for entry in os.scandir(path) if entry.is_file())
         toc = archive_toc.read(os.path.join(path, CONTENTS))
         size_of_contents = os.path.getsize(os.path.join(path, CONTENTS))
     archive_whole.check_contents_end(toc, size_of_contents, path)

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import re
 import tempfile
 from collections import Counter
 from collections.abc import Iterable, Iterator
@@ -22,6 +23,7 @@ from .sql_left_out import LeftOut
 # A subscription connects to another server, and its database cannot be dropped.
 ALWAYS = ("SUBSCRIPTION", "SUBSCRIPTION TABLE")
 EVENT_TRIGGER = "EVENT TRIGGER"
+_OF_DOMAIN = re.compile(r"CONSTRAINT .* ON DOMAIN ", re.DOTALL)
 # Passwords for other servers, which name roles, and labels of security modules.
 LINKS = ("USER MAPPING", "SECURITY LABEL")
 
@@ -36,15 +38,18 @@ def stands_last(entry: Entry) -> bool:
     """Return whether an entry is restored when all others are there.
 
     An event trigger fires while the rest is restored, on each refresh of a materialized view: it
-    may forbid that, or write rows that production does not have. And a trigger that is switched
+    may forbid that, or write rows that production does not have. A trigger that is switched
     otherwise at a partition alone may stand before the one that makes it, of a table two levels
-    above (pg_dump knows no dependency between them).
+    above (pg_dump knows no dependency between them). And a constraint of a domain that is NOT VALID
+    refuses the rows that are older than it: several processes of pg_restore may make it before
+    them.
     """
-    return (
-        entry.kind == EVENT_TRIGGER
-        or (entry.kind == "COMMENT" and entry.name.startswith(EVENT_TRIGGER + " "))
-        or (entry.kind == "TRIGGER" and entry.definition.lstrip().startswith("ALTER "))
-    )
+    if entry.kind == "COMMENT":
+        return entry.name.startswith(EVENT_TRIGGER + " ") or bool(_OF_DOMAIN.match(entry.name))
+    if entry.kind == "CHECK CONSTRAINT":
+        return entry.definition.startswith("ALTER DOMAIN ")
+    switched = entry.kind == "TRIGGER" and entry.definition.lstrip().startswith("ALTER ")
+    return switched or entry.kind == EVENT_TRIGGER
 
 
 @contextlib.contextmanager

@@ -4,11 +4,12 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """What the numbers of an archive's entries show of relations that were not dumped.
 
-pg_dump numbers all relations of a database in the order of their making, and writes the entries of
-those that it dumps (getSchemaData and getTables in pg_dump.c; the numbers stand in the archive). A
-number that is missing among them is a relation of the database that is not in the archive: what
-`-n`, `-N`, `-t` or `-T` left out, a member of an extension, a composite type, whose entry has a
-number of its own, or a temporary table of some session.
+pg_dump numbers all schemas and extensions of a database, and then all relations by OID: those of
+the system first (getSchemaData in common.c, getTables in pg_dump.c). It writes the entries of
+those that it dumps. So a number that is missing among them is a schema or relation of the database
+that is not in the archive: what `-n`, `-N`, `-t` or `-T` left out, a member of an extension, a
+composite type, whose entry has a number of its own, or a temporary table of some session. Each
+session that ever had one leaves a pair of schemas, `pg_temp_1` and `pg_toast_temp_1`.
 """
 
 from __future__ import annotations
@@ -18,22 +19,30 @@ import re
 
 from .archive_toc import Toc
 
-# What is missing before the first one is not seen: schemas for temporary tables are numbered there.
 RELATIONS = frozenset({"TABLE", "FOREIGN TABLE", "VIEW", "MATERIALIZED VIEW", "SEQUENCE"})
 _COMPOSITE = re.compile(r"CREATE TYPE [^\n]*? AS \(")
+# pg_catalog, pg_toast, information_schema and public; plpgsql, which seldom has an entry.
+_OF_SYSTEM, _OF_LANGUAGE = 4, 1
+PUBLIC = "public"
 
 
 @dataclasses.dataclass(frozen=True)
 class Numbers:
-    """Of the relations of an archive.
+    """Of an archive.
 
     Attributes:
-        missing: how many are missing between the lowest and the highest.
-        composites: composite types in the archive, which take a number among the relations.
+        before: numbers before that of the first relation, without those that schemas and extensions
+            of the archive and of every database have.
+        missing: numbers between the first and the last relation that are no relation's, and no
+            composite type's.
+        major: of the server that was dumped, 0 where it is not known.
+        has_public: whether the archive shows that the schema `public` was there.
     """
 
+    before: int
     missing: int
-    composites: int
+    major: int
+    has_public: bool
 
 
 def read(toc: Toc) -> Numbers | None:
@@ -43,9 +52,24 @@ def read(toc: Toc) -> Numbers | None:
     relations = [entry for entry in toc.entries if entry.kind in RELATIONS]
     if not relations:
         return None
-    numbers = {entry.dump_id for entry in relations}
-    types = (entry.definition for entry in toc.entries if entry.kind == "TYPE")
+    first = min(entry.dump_id for entry in relations)
+    last = max(relations, key=lambda entry: entry.dump_id)
+    # One that was made after the last relation has a number behind it.
+    composites = sum(
+        entry.kind == "TYPE" and entry.oid <= last.oid and bool(_COMPOSITE.match(entry.definition))
+        for entry in toc.entries
+    )
+    counted = sum(
+        entry.kind in ("EXTENSION", "SCHEMA") and entry.name not in ("plpgsql", PUBLIC)
+        for entry in toc.entries
+    )
+    made = re.match(r"\d+", toc.server_version)
     return Numbers(
-        max(numbers) - min(numbers) + 1 - len(numbers),
-        sum(_COMPOSITE.match(one) is not None for one in types),
+        first - 1 - _OF_SYSTEM - _OF_LANGUAGE - counted,
+        last.dump_id - first + 1 - len(relations) - composites,
+        int(made[0]) if made else 0,
+        any(
+            entry.schema == PUBLIC or (entry.kind == "SCHEMA" and entry.name == PUBLIC)
+            for entry in toc.entries
+        ),
     )

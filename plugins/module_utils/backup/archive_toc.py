@@ -46,6 +46,7 @@ class Entry(NamedTuple):
         has_data: whether data belongs to it in the archive.
         filename: of its data in a directory or tar archive.
         depends_on: numbers of entries that must be restored before it; none in a plain dump.
+        oid: of the object in the database that was dumped; 0 in a plain dump.
     """
 
     dump_id: int
@@ -58,6 +59,7 @@ class Entry(NamedTuple):
     has_data: bool
     filename: str | None = None
     depends_on: tuple[int, ...] = ()
+    oid: int = 0
 
 
 @dataclasses.dataclass(frozen=True)
@@ -275,7 +277,7 @@ def _entry(
     dump_id = reader.integer()
     has_data = bool(reader.integer())
     reader.raw()  # oid of the catalogue
-    reader.raw()  # oid of the object
+    oid = reader.raw() or b""
     name, kind = reader.text(), reader.text()
     reader.integer()  # section
     definition = reader.text()
@@ -314,4 +316,5 @@ def _entry(
         has_data,
         filename,
         tuple(depends_on),
+        int(oid) if oid.isdigit() else 0,
     )

@@ -9,25 +9,20 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import datetime
+import errno
 import os
 import re
 import stat
-import zlib
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from ..common.errors import ResilienceError
 from ..common.messages import _, join
-from ..inventory import backup_names, inventory, sealed_names
+from ..inventory import backup_names, inventory, sealed_names, unrecognised
 from ..inventory.inventory import BackupFile
-from . import file_kind
+from .roles_file import holds_roles_alone
 from .unreadable import unreadable_error
 
-# The names that the documentation gives to saved roles.
-ROLES_NAME = re.compile(r"(?i)(?:roles|globals)[_.-]")
-CLUSTER_MARK, DATABASE_MARK = b"PostgreSQL database cluster dump", b"PostgreSQL database dump"
-# Bytes; thousands of roles fit.
-LARGEST_ROLES_FILE = 1 << 20
 # The file that marks a directory dump, and the date in its name; the name needs no ending.
 CONTENTS = "toc.dat"
 FOLDER_NAME = re.compile(r"_(?P<date>\d{8})_(?P<time>\d{6})(?!\d)")
@@ -64,6 +59,7 @@ def choose(
     path: str | None = None,
     tier: str | None = None,
     date: str | None = None,
+    follow: bool = True,
 ) -> ChosenBackup:
     """Return the backup to restore.
 
@@ -73,13 +69,14 @@ def choose(
         path: this very file, in the tree or elsewhere.
         tier: the newest of this tier.
         date: the newest taken on this day, YYYY-MM-DD.
+        follow: whether `path` may be a symbolic link; in the tree none is followed.
 
     Raises:
         ResilienceError: there is none, or the tree or the file cannot be read.
     """
     now = datetime.datetime.now().astimezone()
     if path:
-        return _at(path, pattern, now)
+        return _at(path, pattern, now, follow=follow)
     if tier and tier not in tiers:
         raise ResilienceError(
             _("there is no such tier"),
@@ -98,6 +95,7 @@ def choose(
     if newest is None:
         problems = join(tree.problems, "; ")
         unread = join([" (", problems, ")"], "") if problems else ""
+        others = unrecognised.warning(tree)
         raise ResilienceError(
             join(
                 [
@@ -105,6 +103,7 @@ def choose(
                     *(_(" of %(what)s", what=what) for what in (tier, date) if what),
                     unread,
                     join([" (", join(set_aside, "; "), ")"], "") if set_aside else "",
+                    join([" (", others, ")"], "") if others else "",
                 ],
                 "",
             ),
@@ -156,26 +155,6 @@ def _newest(
     return None, set_aside
 
 
-def holds_roles_alone(path: str) -> bool:
-    """Return whether a file is what `pg_dumpall --roles-only` or `--globals-only` writes.
-
-    It stands beside a backup and has its date. A dump of a whole server begins alike and goes on
-    with its databases.
-    """
-    if ROLES_NAME.match(os.path.basename(path)):
-        return True
-    if os.path.isdir(path) or os.path.getsize(path) > LARGEST_ROLES_FILE:
-        return False
-    try:
-        with open(path, "rb") as file:
-            content = file.read()
-        if file_kind.compression(content) == "gzip":
-            content = zlib.decompressobj(wbits=31).decompress(content, LARGEST_ROLES_FILE)
-    except (OSError, zlib.error):
-        return False
-    return CLUSTER_MARK in content and DATABASE_MARK not in content
-
-
 def _folders(root: str, tiers: Sequence[str]) -> Iterator[BackupFile]:
     """Yield backups that are folders, as `pg_dump -Fd` writes them; links are not followed.
 
@@ -213,7 +192,11 @@ def size(path: str) -> int:
     return sum(entry.stat(follow_symlinks=False).st_size for entry in os.scandir(path))
 
 
-def _at(path: str, pattern: str, now: datetime.datetime) -> ChosenBackup:
+def _at(path: str, pattern: str, now: datetime.datetime, *, follow: bool) -> ChosenBackup:
+    link = path if os.path.islink(path) else ""
+    if link and not follow:
+        raise unreadable_error(path, OSError(errno.ELOOP, os.strerror(errno.ELOOP)))
+    path = os.path.realpath(path) if link else path
     try:
         seen = os.stat(path)
     except OSError as error:
@@ -226,7 +209,12 @@ def _at(path: str, pattern: str, now: datetime.datetime) -> ChosenBackup:
     )
     taken = backup_names.taken_at(match) if match else None
     file = BackupFile(path, "", size(path), seen.st_mtime_ns, None, taken)
-    return _chosen(os.path.abspath(path), file, None, now)
+    chosen = _chosen(os.path.abspath(path), file, None, now)
+    if not link:
+        return chosen
+    name = inventory.readable(os.path.basename(link))
+    text = _("%(link)s is a symbolic link to %(file)s", link=name, file=inventory.readable(path))
+    return dataclasses.replace(chosen, set_aside=(text,))
 
 
 def _chosen(path: str, file: BackupFile, tier: str | None, now: datetime.datetime) -> ChosenBackup:

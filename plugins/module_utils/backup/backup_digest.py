@@ -136,8 +136,11 @@ def _changed(path: str, change: str) -> BackupError:
 
 
 def _file_digests(folder: str) -> dict[str, str]:
+    """Return the digest of each file; a folder within a directory dump is no part of it."""
     return {
-        name: tree_digests.sha256(os.path.join(folder, name)) for name in sorted(os.listdir(folder))
+        name: tree_digests.sha256(path)
+        for name in sorted(os.listdir(folder))
+        if os.path.islink(path := os.path.join(folder, name)) or not os.path.isdir(path)
     }
 
 

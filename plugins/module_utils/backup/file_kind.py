@@ -9,6 +9,9 @@ The signatures are those of file(1) and of the formats' own specifications.
 
 from __future__ import annotations
 
+import os
+import re
+
 from ..common.messages import _
 from ..inventory import sealed_names
 
@@ -23,6 +26,8 @@ COMPRESSED = {
 # Frames of zstd and lz4 that hold no data, as pzstd puts one first: the low half of the first byte
 # is free, the length follows (zstd_compression_format.md, "Skippable Frames").
 _SKIPPABLE, _SKIPPABLE_HEAD = b"\x2a\x4d\x18", 8
+# CMS (RFC 5652) in DER: a sequence that begins with the type "enveloped data".
+_ENVELOPED = bytes.fromhex("06092a864886f70d010703")
 # Files that are found where a dump should be, and their names for people.
 OTHERS = (
     (b"\xff\xd8\xff", _("a JPEG picture")),
@@ -30,16 +35,30 @@ OTHERS = (
     (b"GIF8", _("a GIF picture")),
     (b"%PDF", _("a PDF document")),
     (b"PK\x03\x04", _("a ZIP archive")),
+    (b"PK\x05\x06", _("a ZIP archive")),
+    (b"Rar!\x1a\x07", _("a RAR archive")),
+    (b"07070", _("a cpio archive")),
     (b"BZh", _("bzip2-compressed data")),
+    (b"LZIP", _("lzip-compressed data")),
+    (b"\x5d\x00\x00", _("LZMA-compressed data")),
+    (b"\x89LZO\x00", _("lzop-compressed data")),
+    (b"\x1f\x9d", _("data compressed by compress(1)")),
+    (b"\xff\x06\x00\x00sNaPpY", _("Snappy-compressed data")),
     (b"7z\xbc\xaf\x27\x1c", _("a 7-Zip archive")),
     (b"-----BEGIN PGP MESSAGE", _("data encrypted by gpg")),
     (b"age-encryption.org/v1", _("data encrypted by age")),
     (b"-----BEGIN AGE ENCRYPTED", _("data encrypted by age")),
     (b"Salted__", _("data encrypted by openssl")),
+    (b"U2FsdGVkX1", _("data encrypted by openssl")),  # the same in base64
+    (b"-----BEGIN PKCS7", _("data encrypted by openssl")),
+    (b"-----BEGIN CMS", _("data encrypted by openssl")),
+    (b"$ANSIBLE_VAULT;", _("data encrypted by Ansible Vault")),
+    (b"version https://git-lfs", _("a pointer of Git LFS and not the file itself")),
     *(
         (mark, _("data compressed once more, by %(name)s", name=name))
         for mark, name in COMPRESSED.items()
     ),
+    (b"\xff\xfe\x00\x00", _("text in UTF-32; a dump is UTF-8 or an encoding of PostgreSQL")),
     (b"\xff\xfe", _("text in UTF-16; a dump is UTF-8 or an encoding of PostgreSQL")),
     (b"\xfe\xff", _("text in UTF-16; a dump is UTF-8 or an encoding of PostgreSQL")),
     (b"SQLite format 3\x00", _("a SQLite database")),
@@ -93,14 +112,22 @@ def describe(head: bytes) -> str:
     for mark, name in OTHERS:
         if head.startswith(mark):
             return name
+    if head.startswith(b"\x30") and _ENVELOPED in head[:32]:
+        return _("data encrypted by openssl")
     if _is_openpgp(head):
         return _("data encrypted by gpg")
     if is_tar(head):
-        return _("a tar archive that pg_dump did not make")
+        return _tar(head)
+    if _is_utf_16(head[:64]):
+        return _("text in UTF-16; a dump is UTF-8 or an encoding of PostgreSQL")
     start = head.lstrip().lower()
+    if start.startswith((b"-- mysql dump", b"-- mariadb dump", b"/*m!999999")):
+        return _("a dump of MySQL or MariaDB")
+    if start.startswith((b"pg_dump:", b"pg_dumpall:", b"pg_dump (")):
+        return _("messages of pg_dump and not its output")
     if start.startswith((b"<!doctype html", b"<html", b"<head", b"<?xml")):
         return _("an HTML page") if b"html" in start else _("an XML document")
-    if start.startswith((b"{", b"[")):
+    if re.match(rb'\{|\[\s*(?:[\[{"\d\]-]|true|false|null)', start):
         return _("JSON text")
     if not head.strip(b"\0"):
         return _("nothing but zero bytes")
@@ -109,6 +136,25 @@ def describe(head: bytes) -> str:
     except ValueError:
         return _("unknown data")
     return _("text that is no dump") if text and text.isprintable() else _text_or_data(head)
+
+
+def _is_utf_16(head: bytes) -> bool:
+    """Return whether a text has a zero byte beside each ASCII character; it may lack its mark."""
+    pairs = ((head[::2], head[1::2]), (head[1::2], head[::2]))
+    return any(
+        len(text) > 1 and not zeros.strip(b"\0") and re.fullmatch(rb"[\t\n\r -~]+", text)
+        for text, zeros in pairs
+    )
+
+
+def _tar(head: bytes) -> str:
+    """Return what a tar archive is whose first member is none of pg_dump's."""
+    name = head[:100].rstrip(b"\0")
+    if os.path.basename(name) in (b"backup_label", b"PG_VERSION", b"tablespace_map"):
+        return _("a tar archive of a data folder of PostgreSQL")
+    if name.endswith(b"/") or os.path.basename(name) == b"toc.dat":
+        return _("a tar archive of a folder; a directory dump is drilled where it is unpacked")
+    return _("a tar archive that pg_dump did not make")
 
 
 def _is_openpgp(head: bytes) -> bool:

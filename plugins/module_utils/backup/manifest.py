@@ -25,7 +25,7 @@ from ..common.files import replace_file
 from ..common.mask import mask
 from ..common.messages import _
 from ..common.system_errors import reason
-from ..database import content_digest, structure
+from ..database import content_digest, structure, structure_details
 from ..database.catalogue import ObjectName
 from ..database.structure import Structure
 from ..inventory import sealed_names
@@ -251,6 +251,7 @@ def apply(manifest: Manifest, expected: Expectation) -> list[Finding]:
             findings.append(Finding("rows.differ", name, text))
         expected.rows[key] = rows
         expected.digests.add((*key, digest))
+    findings += _large_objects(manifest, expected)
     expected.row_source = MANIFEST
     expected.encoding = expected.encoding or manifest.encoding or None
     expected.locale = {**expected.locale, **manifest.locale}
@@ -262,3 +263,19 @@ def apply(manifest: Manifest, expected: Expectation) -> list[Finding]:
     }
     expected.large_object_digests = dict(manifest.large_objects or {})
     return findings
+
+
+def _large_objects(manifest: Manifest, expected: Expectation) -> list[Finding]:
+    """Return what differs in how many large objects the backup holds and there were."""
+    kinds = manifest.structure.kinds if manifest.structure else frozenset()
+    if manifest.large_objects is None or structure_details.VIEW_STATE not in kinds:
+        # Earlier manifests lack those that are empty.
+        return []
+    held, known = expected.large_objects, len(manifest.large_objects)
+    if held == known:
+        return []
+    text = _(
+        "large objects in the backup: %(held)d, in the manifest: %(known)d", held=held, known=known
+    )
+    kind = "large_object.missing" if held < known else "large_object.differs"
+    return [Finding(kind, "", text)]

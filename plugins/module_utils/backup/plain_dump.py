@@ -54,8 +54,9 @@ _LARGE_OBJECT = re.compile(rb"SELECT pg_catalog\.lo_create\('?(\d+)'?\)")
 _OF_DATABASE = (b"DATABASE", b"DATABASE PROPERTIES", b"COMMENT", b"ACL", b"SECURITY LABEL")
 # Bytes that are read at once, and at most, of the head.
 HEAD_BLOCK, LARGEST_HEAD = 1 << 16, 4 << 20
-# These have no statement of their own where there is nothing in them.
-_MAY_BE_EMPTY = ("TABLE DATA", "BLOBS")
+# These have no statement of their own where there is nothing in them; comments on extensions are
+# often taken out by hand, since only a superuser may make them.
+_MAY_BE_EMPTY = ("TABLE DATA", "BLOBS", "COMMENT")
 # pg_dump writes a statement below the comment of each of these; where none is, it was lost. What
 # else people cut out of a dump (extensions, comments, privileges) is not missed.
 _NEVER_EMPTY = (

@@ -40,6 +40,7 @@ TITLES: Mapping[str, Message] = {
     "production": _("Comparison with production"),
     "previous": _("Comparison with the last drill"),
     "numbering": _("Gaps in the archive's numbers"),
+    "left_out": _("Signs that something was left out"),
     "sealed": _("Chain from production to the restored content"),
     "transfer": _("Transfer into production"),
 }

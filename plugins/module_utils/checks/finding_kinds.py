@@ -47,12 +47,31 @@ KINDS = {
         "left out on purpose, ignore the finding of that table, with the reason.",
     ),
     "archive.numbers_missing": Kind(
-        "pg_dump numbered more tables, views and sequences than the archive has: `-n`, `-N`, `-t` "
-        "or `-T` left some out, or sessions had temporary tables. That proves nothing, so the "
-        "check is skipped, and the drill could not verify the backup.",
+        "pg_dump numbered more schemas, tables, views and sequences than the archive has: `-n`, "
+        "`-N`, `-t` or `-T` left some out. What it is nothing shows, so the check is skipped, and "
+        "the drill could not verify the backup.",
         "Dump the whole database. Where that was done, write a manifest (`backup-manifest.sh`) or "
         "name a user of production (`staging_restore_database`), which show it for certain; or "
         "ignore the finding, with the reason.",
+    ),
+    "archive.schemas_chosen": Kind(
+        "The dump creates the schema `public`, which a dump of a whole database does not: it was "
+        "made with `-n`, so other schemas, extensions and large objects may be missing.",
+        "Dump the whole database. Where that is all of it, write a manifest (`backup-manifest.sh`) "
+        "or name a user of production (`staging_restore_database`); or ignore the finding, with "
+        "the reason.",
+    ),
+    "archive.comments_missing": Kind(
+        "The dump has no comment at all, not even that of an extension: it was made with "
+        "`--no-comments`.",
+        "Dump without `--no-comments`. Where nobody needs the comments, ignore the finding, with "
+        "the reason.",
+    ),
+    "archive.large_objects_missing": Kind(
+        "The dump has no large objects, and a column refers to some: they were left out "
+        "(`--no-blobs`, `-n`, `-t`), or were deleted in production.",
+        "Dump with `--blobs`. Where the column holds something else, ignore the finding, with the "
+        "reason.",
     ),
     "restore.error": Kind(
         "Something did not restore.",
@@ -243,7 +262,8 @@ KINDS = {
         "Dump with `--large-objects` (`-b`); look at the errors of the restore.",
     ),
     "large_object.differs": Kind(
-        "A large object has other content than in production when the backup was taken.",
+        "A large object has other content than in production when the backup was taken, or was not "
+        "there.",
         "Do not trust this backup; take another one, and find out what changed it.",
     ),
     "encoding.differs": Kind(

@@ -169,7 +169,10 @@ SELECT loid::text, sum(hashtextextended(pageno || ' ' || encode(data, 'base64'),
  SELECT o.loid, n, decode(repeat('00', o.size), 'hex') FROM object o, generate_series(0, o.last) n
  WHERE o.pages <= o.last AND NOT EXISTS (
   SELECT 1 FROM pg_catalog.pg_largeobject p WHERE p.loid = o.loid AND p.pageno = n)) page
-GROUP BY loid"""
+GROUP BY loid
+UNION ALL
+SELECT m.oid::text, '0' FROM pg_catalog.pg_largeobject_metadata m
+WHERE NOT EXISTS (SELECT 1 FROM pg_catalog.pg_largeobject p WHERE p.loid = m.oid)"""
 
 
 class ForeignKey(NamedTuple):

@@ -37,6 +37,7 @@ def _digest(options: str) -> str:
     )
 
 
+VIEW_STATE = "state of a materialized view"
 # Each returns schema, name within it, definition.
 QUERIES: Mapping[str, str] = {
     "column storage": f"""
@@ -65,6 +66,12 @@ LATERAL (SELECT concat_ws(', ',
   FROM pg_class s WHERE s.oid = c.reltoastrelid)) AS definition) d
 WHERE c.relkind IN ('r', 'p', 'm') AND d.definition <> ''
  AND {in_schemas("pg_class", "c.oid")}""",
+    # pg_dump refreshes only those that had rows.
+    VIEW_STATE: f"""
+SELECT n.nspname, quote_ident(c.relname),
+ CASE WHEN c.relispopulated THEN 'populated' ELSE 'not populated' END
+FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
+WHERE c.relkind = 'm' AND {in_schemas("pg_class", "c.oid")}""",
     "conversion": f"""
 SELECT n.nspname, quote_ident(x.conname), concat_ws(' ', CASE WHEN x.condefault THEN 'DEFAULT' END,
  pg_encoding_to_char(x.conforencoding), pg_encoding_to_char(x.contoencoding), x.conproc::text)

@@ -17,6 +17,9 @@ from ..common.errors import ResilienceError
 PATTERN = r"^(?s:.+)_(?P<date>\d{8})_(?P<time>\d{6})\.(dump|sql|tar)(\.(gz|zst|xz|lz4))?\Z"
 # The ending of a backup that age encrypted.
 SEALED = ".age"
+# Files that belong to a backup, by what stands behind its name.
+COMPANIONS = (".manifest.json", ".roles.sql", ".sha256")
+_NEVER = (*COMPANIONS, *(ending + SEALED for ending in COMPANIONS))
 # What strftime(3) writes for a directive, as far as a backup's name has use for it.
 DIRECTIVES = {
     "Y": r"\d{4}",
@@ -27,6 +30,15 @@ DIRECTIVES = {
     "S": r"\d{2}",
 }
 SHORT = {"F": "%Y-%m-%d", "T": "%H:%M:%S"}
+
+
+# The names that the documentation gives to the output of pg_dumpall.
+ROLES_NAME = re.compile(r"(?i)(?:roles|globals)[_.-].*\.sql(?:\.\w+)?\Z", re.DOTALL)
+
+
+def names_roles(name: str) -> bool:
+    """Return whether a file's name is one that saved roles have."""
+    return ROLES_NAME.match(name) is not None
 
 
 def compiled(pattern: str) -> re.Pattern[str]:
@@ -91,6 +103,7 @@ def match_name(name: str, pattern: re.Pattern[str]) -> re.Match[str] | None:
     """Return the match of a backup's file name, or None; the rule of client and server.
 
     A hidden file is never a backup: rsync and others write their temporary files under such names.
+    Nor is a file that belongs to one.
     A sealed backup has the name of the plain one and an ending, which the match leaves out.
 
     Args:
@@ -98,6 +111,8 @@ def match_name(name: str, pattern: re.Pattern[str]) -> re.Match[str] | None:
         pattern: of `compiled`.
     """
     if name.startswith(".") or "/" in name or "\0" in name:
+        return None
+    if name.endswith(_NEVER):  # a pattern may leave a name's end open
         return None
     found = pattern.match(name)
     if found is None and name.endswith(SEALED):

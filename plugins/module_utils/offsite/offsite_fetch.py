@@ -15,7 +15,8 @@ import os
 import tempfile
 from collections.abc import Mapping, Sequence
 
-from ..backup.backup_choice import CONTENTS, ChosenBackup, choose, holds_roles_alone
+from ..backup.backup_choice import CONTENTS, ChosenBackup, choose
+from ..backup.roles_file import holds_roles_alone
 from ..common.errors import ResilienceError
 from ..common.messages import _, ngettext
 from ..common.settings import load
@@ -28,7 +29,7 @@ from .transport import RemoteFile, Transport
 
 PREFIX = "fetched-"
 # Endings of the files that belong to a backup.
-BESIDE = (".sha256", ".manifest.json")
+BESIDE = backup_names.COMPANIONS
 
 
 def transport(config_file: str, key_file: str = "", name: str = "") -> Transport:
@@ -92,7 +93,7 @@ def fetch(
         _fetch_whole(server, tree, {there[path]: file for path, file in needed.items()})
         backup = source.receive(tree, chosen.path)
         if not holds_roles_alone(backup):
-            found = choose(tree, path=backup, pattern=pattern)
+            found = choose(tree, path=backup, pattern=pattern, follow=False)
             return dataclasses.replace(
                 found,
                 tier=chosen.tier,

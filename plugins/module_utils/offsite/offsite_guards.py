@@ -17,6 +17,7 @@ from array import array
 from collections.abc import Iterable, Mapping, Sequence
 
 from ..common.messages import Message, _, ngettext
+from ..inventory import unrecognised
 from ..inventory.inventory import BackupFile, Inventory, readable
 
 # Guards that refuse, in the order in which they are checked; each may be overridden once.
@@ -461,6 +462,8 @@ def warnings(tree: Inventory, limits: Limits, now: datetime.datetime) -> list[st
                 )
             )
     found += [_("%(file)s: still being written, left out", file=name) for name in tree.in_progress]
+    if others := unrecognised.warning(tree):
+        found.append(others)
     return found
 
 

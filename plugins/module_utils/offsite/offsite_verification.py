@@ -20,6 +20,7 @@ from ..inventory import (
     freshness,
     inventory_names,
     tree_comparison,
+    unrecognised,
 )
 from ..inventory.digest_cache import DigestCache
 from ..inventory.inventory import Inventory, readable
@@ -55,7 +56,8 @@ def verify(
         (how many of each side were read now and how many came from the cache), `rotted` (paths by
         side whose content changed without anything else changing), `freshness` of each side by
         tier, `weaker` (what this transport cannot promise), `server_alarms`, `server_notices`,
-        `server_alarm_kinds`, `last_good_sync` (ISO 8601 or None) and `time`.
+        `server_alarm_kinds`, `unrecognised` (files of this host that look like backups and whose
+        names do not fit the pattern), `last_good_sync` (ISO 8601 or None) and `time`.
 
     Raises:
         ResilienceError: one side could not be read, so nothing is known.
@@ -87,6 +89,9 @@ def _verification(
         remote, listing, remote_digests = remote_future.result()
     if not listing.exists:
         remote.problems.append(_("%(where)s: no such folder on the server", where=str(transport)))
+    if not local.files and (others := unrecognised.warning(local)):
+        # Two sides without a backup are equal, but nothing is in sync.
+        local.problems.append(others)
     comparison = tree_comparison.compare(local, remote)
     try:
         if listing.gate is None:
@@ -111,6 +116,7 @@ def _verification(
         "weaker": list(transport.weaker(listing)),
         "server_alarms": list(listing.alarms),
         "server_notices": list(listing.notices),
+        "unrecognised": unrecognised.names(local),
         "server_alarm_kinds": list(listing.alarm_kinds),
         "last_good_sync": state.last_good.time if state.last_good else None,
         "time": now.isoformat(timespec="seconds"),
@@ -209,9 +215,12 @@ def _remote_with_digests(
 
 
 def verify_exit_code(verification: Mapping[str, Any]) -> int:
-    """Return 0 in sync, 1 in sync but the server has alarms, 2 not in sync, 3 could not verify."""
+    """Return 0 in sync, 1 in sync with something to look at, 2 not in sync, 3 could not verify.
+
+    To look at are alarms of the server, and files that are not recognised as backups.
+    """
     comparison = verification["comparison"]
     if comparison["in_sync"]:
-        return 1 if verification["server_alarms"] else 0
+        return 1 if verification["server_alarms"] or verification["unrecognised"] else 0
     differs = comparison["missing"] or comparison["extra"] or comparison["different"]
     return 2 if differs else 3

@@ -15,7 +15,7 @@ from ..common.levels import LEVEL_DISPLAY
 from ..common.messages import translate, translate_all
 from ..common.safe_text import clean_all
 from ..common.zip_equal import zip_equal
-from ..inventory import freshness
+from ..inventory import freshness, unrecognised
 from ..inventory.tree_comparison import Content, tier_contents
 from . import render_inventory
 from .render_text import STATUSES, mark, paint, wrap
@@ -240,12 +240,17 @@ def _background(translations: gettext.NullTranslations, verification: dict[str, 
         ),
         *(f"{alarm}: {sentence}" for sentence in verification.get("server_alarms") or ()),
         *(f"{warns}: {sentence}" for sentence in verification.get("server_notices") or ()),
+        *filter(None, [_unrecognised(translations, verification)]),
         *(translate(translations, one) for one in freshness.problems(fresh.get("local") or {})),
         *(f"{weaker}: {sentence}" for sentence in verification.get("weaker") or ()),
     ]
     for sentence in warnings:
         lines += wrap(f"   {LEVEL_DISPLAY['warning'][0]} {sentence}", 6)
     return ["", *lines] if lines else []
+
+
+def _unrecognised(translations: gettext.NullTranslations, verification: dict[str, Any]) -> str:
+    return translate(translations, unrecognised.sentence(verification.get("unrecognised") or []))
 
 
 def _side_name(translations: gettext.NullTranslations, side: str) -> str:

@@ -24,6 +24,7 @@ from ..backup import (
     database_locale,
     expectation,
     manifest,
+    part_signs,
     restore,
     restore_size,
     roles_needed,
@@ -32,6 +33,7 @@ from ..backup.archive import Archive
 from ..backup.archive_numbers import Numbers
 from ..backup.expectation import Expectation
 from ..backup.manifest import Manifest
+from ..backup.part_signs import PartSigns
 from ..checks import checks
 from ..checks.checks import Evidence
 from ..checks.findings import Finding, of_restore_error
@@ -50,6 +52,7 @@ from . import (
     backup_source,
     drill_counts,
     drill_result,
+    left_out,
     numbering,
     sealed_chain,
 )
@@ -162,6 +165,7 @@ class BackupProof:
         # Whether only a part of the backup is restored.
         self._part = False
         self._numbers: Numbers | None = None
+        self._signs: PartSigns | None = None
 
     def attempt(self, work: Callable[[], object]) -> tuple[str, str]:
         """Do some work, and return the verdict and why there is none.
@@ -240,6 +244,7 @@ class BackupProof:
                 restore_size.check_room(restore_size.estimate(ready, expected), data_folder)
             server = place.open()
         read = self._restore(ready, known, server, folder, data_folder)
+        self._signs = part_signs.read(read.toc)
         if not ready.proved:
             self.backup.update(archive.to_dict(read))
             expected = self._expectation(read, known, digest)
@@ -274,7 +279,7 @@ class BackupProof:
         drift = self._production_drift()
         if not expected.digests and (drift is None or drift.skipped):
             self._compare_with_previous()
-            self._look_for_gaps(server)
+            self._look_for_parts(server)
 
     def all_checks(self) -> list[dict[str, Any]]:
         """Return every check that was made."""
@@ -320,6 +325,7 @@ class BackupProof:
     def _digest(self) -> tuple[Manifest | None, backup_digest.Digest]:
         """Compare the digest with the recorded one; return the manifest and the digest."""
         with self.phases.phase("digest"):
+            archive.check_kind(self.backup["path"])
             known = manifest.read(self.backup["path"])
             recorded, source = (
                 (known.sha256, backup_digest.MANIFEST) if known else self._last_digest()
@@ -428,14 +434,13 @@ class BackupProof:
             )
         self.add_step("previous", evidence)
 
-    def _look_for_gaps(self, server: Server) -> None:
-        """Look whether the archive's own numbers show that something was left out."""
-        if self._numbers:
-            found = numbering.evidence(
-                self._numbers, server, self.place.database, self.backup["file"]
-            )
-            if found:
-                self.add_step(numbering.CHECK, found)
+    def _look_for_parts(self, server: Server) -> None:
+        """Look whether the backup itself shows that something was left out."""
+        restored = (server, self.place.database, self.backup["file"])
+        if self._numbers and (gaps := numbering.evidence(self._numbers, *restored)):
+            self.add_step(numbering.CHECK, gaps)
+        if self._signs and (signs := left_out.evidence(self._signs, *restored)):
+            self.add_step(left_out.CHECK, signs)
 
     def _verdict(self) -> tuple[str, str]:
         """Return the verdict of the checks, and why there is none.
@@ -455,8 +460,8 @@ class BackupProof:
             )
         if proving or not self.place.throwaway:
             return (FAILED if proving else PASSED), ""
-        gaps = next((check for check in self.steps if check["id"] == numbering.CHECK), None)
-        if gaps and gaps["findings"]:
+        parts = (check for check in self.steps if check["id"] in (numbering.CHECK, left_out.CHECK))
+        if any(check["findings"] for check in parts):
             # A recovery says so as well, and leaves it to people.
             return COULD_NOT_VERIFY, _("something may have been left out; see its check")
         return PASSED, ""

@@ -5,7 +5,8 @@
 """The check `numbering`: whether an archive lacks relations that its database had.
 
 It is made where neither a manifest nor production shows what the database held, and only where
-something is missing: no gap does not prove that an archive is whole.
+something is missing: no gap does not prove that an archive is whole. A gap is a finding only where
+no temporary table can be its cause.
 """
 
 from __future__ import annotations
@@ -21,11 +22,14 @@ from ..database.connection import open_connection
 from ..database.postgres import Server
 
 CHECK = "numbering"
-# A composite type of an extension has a relation that is no member itself.
-_OF_EXTENSIONS = """
-SELECT count(*) FROM pg_class c WHERE c.relkind IN ('r', 'S', 'v', 'c', 'm', 'f', 'p')
+# A composite type of an extension has a relation that is no member itself. Schemas that extensions
+# make have no entry either.
+_RELATIONS = """
+SELECT count(*) FILTER (WHERE c.oid < 16384), count(*) FILTER (WHERE c.oid >= 16384
  AND EXISTS (SELECT 1 FROM pg_depend d WHERE d.deptype = 'e'
-  AND (d.classid, d.objid) IN (('pg_class'::regclass, c.oid), ('pg_type'::regclass, c.reltype)))"""
+  AND (d.classid, d.objid) IN (('pg_class'::regclass, c.oid), ('pg_type'::regclass, c.reltype))))
+ + (SELECT count(*) FROM pg_depend d WHERE d.deptype = 'e' AND d.classid = 'pg_namespace'::regclass)
+FROM pg_class c WHERE c.relkind IN ('r', 'S', 'v', 'c', 'm', 'f', 'p')"""
 
 
 def evidence(numbers: Numbers, server: Server, database: str, file: str) -> Evidence | None:
@@ -36,21 +40,52 @@ def evidence(numbers: Numbers, server: Server, database: str, file: str) -> Evid
         server, database: where it was restored.
         file: the backup's name.
     """
-    with contextlib.closing(open_connection(server.dsn(database), read_only=True)) as connection:
-        catalogue = Catalogue(connection)
-        of_extensions = int(catalogue.rows(_OF_EXTENSIONS)[0][0])
-        # Other versions of an extension have a few relations more or less.
-        missing = numbers.missing - numbers.composites - 2 * of_extensions
+    dsn = server.dsn(database)
+    with contextlib.closing(open_connection(dsn, read_only=True)) as connection:
+        of_system, of_extensions = map(int, Catalogue(connection).rows(_RELATIONS)[0])
+        same_major = numbers.major == connection.server_version // 10000
+    before = numbers.before - of_system if same_major else 0
+    proved = _proved(numbers, before, of_extensions) if same_major else 0
+    if proved:
+        text = ngettext(
+            "pg_dump numbered %(count)d schema or relation that is not in the archive: it was left"
+            " out by -n, -N, -t or -T",
+            "pg_dump numbered %(count)d schemas and relations that are not in the archive: they"
+            " were left out by -n, -N, -t or -T",
+            proved,
+        )
+        found = Finding("archive.numbers_missing", file, text)
+        only = _("only a manifest or production shows whether all was dumped")
+        return Evidence(only, [found], skipped=True)
+    missing = numbers.missing - of_extensions
+    if before > 0 and before % 2 and not of_extensions:
+        missing = max(missing, 1)
     if missing <= 0:
         return None
     text = ngettext(
-        "pg_dump numbered %(count)d relation that is not in the archive: left out by -n, -N, -t or"
-        " -T, or a temporary table of that moment",
-        "pg_dump numbered %(count)d relations that are not in the archive: left out by -n, -N, -t"
-        " or -T, or temporary tables of that moment",
+        "pg_dump numbered %(count)d object that is not in the archive: left out by -n, -N, -t or"
+        " -T, a temporary table of that moment, or of an extension; only a manifest or production"
+        " shows which",
+        "pg_dump numbered %(count)d objects that are not in the archive: left out by -n, -N, -t"
+        " or -T, temporary tables of that moment, or of an extension; only a manifest or production"
+        " shows which",
         missing,
     )
-    found = Finding("archive.numbers_missing", file, text)
-    return Evidence(
-        _("only a manifest or production shows whether all was dumped"), [found], skipped=True
-    )
+    return Evidence(text, skipped=True)
+
+
+def _proved(numbers: Numbers, before: int, of_extensions: int) -> int:
+    """Return how many schemas and relations were left out for certain, at least.
+
+    Args:
+        numbers: of the archive.
+        before: numbers before the first relation that nothing in the archive accounts for: pairs
+            of schemas for temporary tables, schemas and relations that were left out, and relations
+            of extensions.
+        of_extensions: relations and schemas of extensions in the restored database.
+    """
+    if not numbers.has_public:  # where it was dropped, there is one number less
+        return 0
+    if before == 0:  # nobody ever had a temporary table
+        return max(0, numbers.missing - of_extensions)
+    return 1 if before > 0 and before % 2 and not of_extensions else 0
