@@ -221,6 +221,6 @@ def verify_exit_code(verification: Mapping[str, Any]) -> int:
     """
     comparison = verification["comparison"]
     if comparison["in_sync"]:
-        return 1 if verification["server_alarms"] or verification["unrecognised"] else 0
+        return 1 if verification["server_alarms"] or verification.get("unrecognised") else 0
     differs = comparison["missing"] or comparison["extra"] or comparison["different"]
     return 2 if differs else 3
