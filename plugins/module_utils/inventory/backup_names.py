@@ -19,7 +19,6 @@ PATTERN = r"^(?s:.+)_(?P<date>\d{8})_(?P<time>\d{6})\.(dump|sql|tar)(\.(gz|zst|x
 SEALED = ".age"
 # Files that belong to a backup, by what stands behind its name.
 COMPANIONS = (".manifest.json", ".roles.sql", ".sha256")
-_NEVER = (*COMPANIONS, *(ending + SEALED for ending in COMPANIONS))
 # What strftime(3) writes for a directive, as far as a backup's name has use for it.
 DIRECTIVES = {
     "Y": r"\d{4}",
@@ -112,7 +111,7 @@ def match_name(name: str, pattern: re.Pattern[str]) -> re.Match[str] | None:
     """
     if name.startswith(".") or "/" in name or "\0" in name:
         return None
-    if name.endswith(_NEVER):  # a pattern may leave a name's end open
+    if name.endswith(COMPANIONS):  # a pattern may leave a name's end open
         return None
     found = pattern.match(name)
     if found is None and name.endswith(SEALED):
