@@ -11,7 +11,7 @@ from bench.offsite_lab import Lab
 FILES = 500_000
 AIM = 200
 TITLE = f"memory of every process of both sides with {FILES} small backups, both sides in memory"
-COLLECTION = "a first and an unchanged sync, two verifications, the server's job twice"
+COLLECTION = "two syncs, three verifications (one a day later), the server's job twice"
 REFERENCE = "rsync --archive over the same sshd"
 NOTE = ""
 ROUNDS = 1
@@ -44,11 +44,15 @@ def work(lab: Lab) -> list[tuple[str, int]]:
         ("unchanged sync", lambda: lab.plain_command("sync-backups-offsite")),
         ("first verification", lambda: lab.plain_command("verify-offsite-backups")),
         ("verification", lambda: lab.plain_command("verify-offsite-backups")),
+        # A share of the backups is read again each day.
+        ("a day later", lambda: lab.plain_command("verify-offsite-backups")),
         ("first job", lab.keep),
         ("job", lab.keep),
     ]
     found = []
     for name, step in steps:
+        if name == "a day later":
+            offsite_lab.age_digests(lab)
         step()
         found += [(f"{name}: {process}", peak) for process, peak in lab.peaks()]
     return found

@@ -94,3 +94,30 @@ def test_a_clock_that_was_ahead_keeps_nothing_from_being_read() -> None:
     entries = {"a": Known((5, 7, 1, 1), "a" * 64, 10.0**10)}
     found = plan(entries, {"a": (5, 7, 1, 1)}, now=10.0**9, full_days=30)
     assert found.to_read == ["a"]
+
+
+def test_a_share_is_in_the_order_of_the_times() -> None:
+    """Whether all were read in a few runs, or each at a time of its own."""
+    for times in (3, 7, 5000):
+        count = 2000
+        ages = {
+            f"f{number:04d}": 1 + number * 7919 % count % times / times for number in range(count)
+        }
+        files = dict.fromkeys(ages, identity())
+        found = plan({name: known(ages[name]) for name in files}, files, now=NOW, full_days=10)
+        oldest = sorted(sorted(ages), key=lambda name: -ages[name])
+        assert found.to_read == sorted(oldest[: count // 10])
+        rest = dict.fromkeys(oldest[count // 10 :], "a" * 64)
+        assert found.cached == rest and len(found.cached) == len(rest)
+        first, left_out = next(iter(sorted(rest))), oldest[0]
+        assert found.cached.get(first) == found.cached[first] == "a" * 64
+        assert left_out not in found.cached and found.cached.get(left_out) is None
+        assert found.before == dict.fromkeys(oldest[: count // 10], "a" * 64)
+
+
+def test_what_is_both_new_and_of_the_share_is_left_out_of_the_cached_ones() -> None:
+    files = {"changed": identity(size=7), "new": identity(), "old": identity(), "kept": identity()}
+    entries = {"changed": known(2), "old": known(40), "kept": known(0.1)}
+    found = plan(entries, files, now=NOW, full_days=30, written_once=True)
+    assert found.to_read == ["changed", "new", "old"] and found.before == {"old": "a" * 64}
+    assert found.cached == {"kept": "a" * 64} and len(found.cached) == 1

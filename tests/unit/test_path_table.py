@@ -63,6 +63,25 @@ def test_a_view_shares_memory_and_sees_no_later_change() -> None:
     assert list(table) == ["b", "c", "d"]
 
 
+def test_of_a_shared_table_only_what_changes_is_copied() -> None:
+    names = [f"daily/{number:04d}" for number in range(10)]
+    table: PathTable[tuple[int, int]] = PathTable(STATES, dict.fromkeys(names, (1, 2)))
+    sizes, both = table.view(SIZES, 0), table.view(STATES, 0, 1)
+    table[names[3]] = (1, 9)
+    assert table.column(0) is sizes.column(0) is both.column(0)
+    assert table.column(1) is not both.column(1)
+    assert (table[names[3]], both[names[3]], sizes[names[3]]) == ((1, 9), (1, 2), 1)
+    table[names[4]] = (8, 2)
+    sizes[names[5]] = 7
+    assert (table[names[4]], both[names[4]], sizes[names[4]]) == ((8, 2), (1, 2), 1)
+    assert (table[names[5]], both[names[5]], sizes[names[5]]) == ((1, 2), (1, 2), 7)
+    other: PathTable[tuple[int, int]] = PathTable(STATES, both)
+    assert other.share_fields(both, 1) and other.column(0) is both.column(0)
+    other["daily/9999"] = (5, 5)
+    both[names[0]] = (4, 4)
+    assert len(both) == 10 and (other[names[0]], other["daily/9999"]) == ((1, 2), (5, 5))
+
+
 def test_the_same_paths_are_in_memory_once() -> None:
     names = [f"daily/{number:04d}" for number in range(100)]
     one, two = PathTable(SIZES, dict.fromkeys(names, 1)), PathTable(SIZES, dict.fromkeys(names, 2))

@@ -77,6 +77,8 @@ def taken_rows(like: PathTable[Any] | None) -> TableBuilder[TakenDigest]:
     return TableBuilder(_TAKEN, like)
 
 
+# More moments than runs that have read something within the years.
+_MOST_TIMES = 1000
 # As they stand in the file.
 _FLAT: RowForm[tuple[Any, ...]] = RowForm(_KNOWN.codes, lambda row: row, lambda _path, *row: row)
 
@@ -135,11 +137,32 @@ def plan(
             before[path] = same[path]
     if full:
         return Plan({}, again, before)
-    if before:
-        same = same.view(DIGESTS, 0)
-        for path in before:
-            same.pop(path, None)
-    return Plan(same, again, before)
+    return Plan(_Without(same, again.table) if before else same, again, before)
+
+
+class _Without(Mapping[str, str]):
+    """The digests of a table without some paths, in no memory of its own."""
+
+    def __init__(self, table: PathTable[str], left_out: PathTable[Any]) -> None:
+        self._table, self._left_out = table, left_out
+        self._count = len(table) - sum(1 for path in left_out if path in table)
+
+    def __len__(self) -> int:
+        return self._count
+
+    def __iter__(self) -> Iterator[str]:
+        return only_in(self._table, self._left_out)
+
+    def get(self, path: str, default: Any = None) -> Any:
+        return default if path in self._left_out else self._table.get(path, default)
+
+    def __contains__(self, path: object) -> bool:
+        return path not in self._left_out and path in self._table
+
+    def __getitem__(self, path: str) -> str:
+        if path in self._left_out:
+            raise KeyError(path)
+        return self._table[path]
 
 
 def _same(known: PathTable[Known], files: PathTable[Identity]) -> PathTable[str]:
@@ -173,7 +196,7 @@ def _due(
     if not read or now - min(read) < min(86400 / 2, full_days * 86400):
         return
     share = sum(files.column(0)) / max(1.0, full_days)
-    for at in sorted(range(len(read)), key=read.__getitem__) if read else ():
+    for at in _by_time(read):
         overdue = now - read[at] >= full_days * 86400
         # The day's share is of what was not read today: a second run on one day reads nothing.
         if not overdue and (share <= 0 or now - read[at] < 86400 / 2):
@@ -182,6 +205,21 @@ def _due(
         if read[at] > 0:  # rotten files are read beside the share
             share -= files[path][0]
         yield path
+
+
+def _by_time(read: array[float]) -> Iterator[int]:
+    """Yield the rows of some times, the earliest first, most often without sorting all of them.
+
+    What one run reads has one time.
+    """
+    times = set()
+    for time_read in read:
+        times.add(time_read)
+        if len(times) > _MOST_TIMES:
+            yield from sorted(range(len(read)), key=read.__getitem__)
+            return
+    for moment in sorted(times):
+        yield from (at for at, time_read in enumerate(read) if time_read == moment)
 
 
 class DigestCache:

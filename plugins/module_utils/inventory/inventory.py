@@ -135,9 +135,9 @@ class BackupFiles(Sequence[BackupFile]):
         return cls.of_rows((file.path, tuple(_FILES.fields(file))) for file in files)
 
     @classmethod
-    def of_rows(cls, rows: Iterable[FileRow]) -> BackupFiles:
-        """Return the backups of rows in any order; of one path, the last row counts."""
-        return cls(PathTable.sorted_from(_FILES, rows))
+    def of_rows(cls, rows: Iterable[FileRow], like: PathTable[Any] | None = None) -> BackupFiles:
+        """Return the backups of rows in any order, as `PathTable.sorted_from`."""
+        return cls(PathTable.sorted_from(_FILES, rows, like))
 
     def with_digests(self, digests: Any) -> BackupFiles:
         """Return the same backups with their digests, a column in their order."""

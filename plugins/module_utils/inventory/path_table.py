@@ -172,8 +172,10 @@ class PathTable(MutableMapping[str, V]):
     ) -> None:
         self._form = form
         self._paths = _Paths()
-        # Whether another table has the same memory, which is copied before it is changed.
-        self._shares_paths = self._shares_columns = False
+        # Whether another table has the same memory, which is copied before it is changed: of the
+        # paths, and of which columns.
+        self._shares_paths = False
+        self._shared: set[int] = set()
         self._columns: list[Any] = form.columns()
         self._late: dict[bytes, V] = {}
         self._gone: set[int] = set()
@@ -188,10 +190,9 @@ class PathTable(MutableMapping[str, V]):
             ValueError, OverflowError, TypeError: a field does not fit; nothing was added.
         """
         key = encoded(path)
-        if self._shares_columns:
-            self._columns = [column[:] for column in self._columns]
-            self._shares_columns = False
         if key > self._last or not self._paths:
+            while self._shared:
+                self._own(next(iter(self._shared)))
             if self._shares_paths:
                 self._paths, self._shares_paths = self._paths.copy(), False
             count = len(self._paths)
@@ -206,8 +207,10 @@ class PathTable(MutableMapping[str, V]):
             return
         at, found = self._paths.place(key)
         if found:
-            for column, field in zip(self._columns, fields):
-                column[at] = field
+            for number, field in enumerate(fields):
+                if self._columns[number][at] != field:
+                    self._own(number)
+                    self._columns[number][at] = field
             self._gone.discard(at)
             return
         probe = self._form.columns()
@@ -216,6 +219,12 @@ class PathTable(MutableMapping[str, V]):
         self._late[key] = self._form.value(path, *(column[0] for column in probe))
         if len(self._late) > max(_MOST_LATE, len(self._paths) >> 3):
             self._merge()
+
+    def _own(self, number: int) -> None:
+        """Copy a column that another table has, too, before it is changed."""
+        if number in self._shared:
+            self._columns[number] = self._columns[number][:]
+            self._shared.discard(number)
 
     def __setitem__(self, path: str, value: V) -> None:
         self.add(path, self._form.fields(value))
@@ -302,19 +311,30 @@ class PathTable(MutableMapping[str, V]):
     def view(self, form: RowForm[Any], *numbers: int) -> PathTable[Any]:
         """Return a table of some of the fields; it takes no memory while neither is changed."""
         self._merge()
+        self._shared.update(numbers)
         return self._with(form, [self._columns[number] for number in numbers])
 
     def extended(self, form: RowForm[Any], column: Any) -> PathTable[Any]:
         """Return a table with one more field at the end; as `view` otherwise."""
         self._merge()
+        self._shared.update(range(len(self._columns)))
         return self._with(form, [*self._columns, column])
 
     @classmethod
     def sorted_from(
-        cls, form: RowForm[V], rows: Iterable[tuple[str, tuple[Any, ...]]]
+        cls,
+        form: RowForm[V],
+        rows: Iterable[tuple[str, tuple[Any, ...]]],
+        like: PathTable[Any] | None = None,
     ) -> PathTable[V]:
-        """Return a table of paths and fields in any order; of one path, the last row counts."""
-        builder = TableBuilder(form)
+        """Return a table of paths and fields in any order; of one path, the last row counts.
+
+        Args:
+            form: of the values.
+            rows: the paths and fields.
+            like: a table with probably the same paths, as for `TableBuilder`.
+        """
+        builder = TableBuilder(form, like)
         for path, fields in rows:
             builder.add(path, fields)
         return builder.table()
@@ -323,7 +343,7 @@ class PathTable(MutableMapping[str, V]):
         made: PathTable[Any] = PathTable(form)
         made._paths, made._columns, made._last = self._paths, columns, self._last
         made._shares_paths = self._shares_paths = True
-        made._shares_columns = self._shares_columns = True
+        made._shared = set(range(len(columns)))
         return made
 
     def share(self, other: PathTable[Any]) -> None:
@@ -347,7 +367,8 @@ class PathTable(MutableMapping[str, V]):
         if any(here != there for here, there in zip(self._columns[:count], other._columns)):
             return False
         self._columns[:count] = other._columns[:count]
-        self._shares_columns = other._shares_columns = True
+        self._shared.update(range(count))
+        other._shared.update(range(count))
         return True
 
     def same_paths(self, other: PathTable[Any]) -> bool:
@@ -383,7 +404,7 @@ class PathTable(MutableMapping[str, V]):
         old, old_columns = self._paths, self._columns
         self._paths, self._columns = _Paths(), self._form.columns()
         self._late, self._gone = {}, set()
-        self._shares_paths = self._shares_columns = False
+        self._shares_paths, self._shared = False, set()
         begin = 0
         for at, _order, row in chain(changes, [(len(old), 0, None)]):
             self._copy_rows(old, old_columns, begin, at)

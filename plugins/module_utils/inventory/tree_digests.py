@@ -27,8 +27,9 @@ from .path_table import DigestColumn, PathTable
 
 BLOCK = 1 << 20
 _LEAST_BLOCK = 1 << 15
-# Shares that wait for a thread at one time.
+# Shares that wait for a thread at one time, and the files of one: each is an object meanwhile.
 _MOST_SHARES = 256
+_MOST_SHARE_FILES = 64
 
 
 def sha256(path: str, report_progress: Callable[[int], None] | None = None) -> str:
@@ -102,7 +103,7 @@ def _shares(files: Iterable[BackupFile], known: Mapping[str, str]) -> Iterator[l
         share.append(file)
         # Opening a file costs as much as reading some kilobytes of it.
         room -= 64 if file.path in known else file.bytes + 4096
-        if room <= 0:
+        if room <= 0 or len(share) >= _MOST_SHARE_FILES:
             yield share
             share, room = [], BLOCK
     if share:

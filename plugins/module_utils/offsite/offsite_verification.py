@@ -78,15 +78,21 @@ def _verification(
     transport, source = settings.transport, settings.source
     memory.give_large_blocks_back()
     transport.check()
-    state, _problem = load_state(settings)
+    last_good_sync = _last_good_sync(settings)
     now = datetime.datetime.now().astimezone()
 
-    # The server lists meanwhile, and reads while this host reads.
+    # The server lists meanwhile.
     tree = source.scan()
+    side = _Remote(settings, full, tree)
     with ThreadPoolExecutor(max_workers=1) as pool:
-        remote_future = pool.submit(_remote_with_digests, settings, full, tree)
+        # It reads while this host reads. The rest is done one side after the other, for while a
+        # side's tables are made it takes the most memory.
+        reading = pool.submit(transport.digests, side.planned.to_read)
         local, local_digests = source.with_digests(tree, full=full, progress=progress)
-        remote, listing, remote_digests = remote_future.result()
+        # Earlier digests of this side are in no result.
+        local_digests = dataclasses.replace(local_digests, before={})
+        read = reading.result()
+    remote, listing, remote_digests = side.with_digests(read)
     if not listing.exists:
         remote.problems.append(_("%(where)s: no such folder on the server", where=str(transport)))
     if not local.files and (others := unrecognised.warning(local)):
@@ -118,9 +124,15 @@ def _verification(
         "server_notices": list(listing.notices),
         "unrecognised": unrecognised.names(local),
         "server_alarm_kinds": list(listing.alarm_kinds),
-        "last_good_sync": state.last_good.time if state.last_good else None,
+        "last_good_sync": last_good_sync,
         "time": now.isoformat(timespec="seconds"),
     }
+
+
+def _last_good_sync(settings: SyncSettings) -> str | None:
+    """Return when the last good sync was; all that the state names is not kept in memory."""
+    state, _problem = load_state(settings)
+    return state.last_good.time if state.last_good else None
 
 
 def _side(tree: Inventory, files: bool) -> dict[str, Any]:
@@ -173,45 +185,66 @@ def _rotten_copies(
     return found
 
 
-def _remote_with_digests(
-    settings: SyncSettings, full: bool, local: Inventory
-) -> tuple[Inventory, RemoteListing, DigestSources]:
-    remote = settings.transport.list_backups(settings.tiers, settings.pattern)
-    remote.tree.rows.table.share(local.rows.table)
-    cache = DigestCache(state_path(settings, "-remote-digests.json"), remote.identities)
-    planned = digest_cache.plan(
-        cache.entries,
-        remote.identities,
-        now=digest_cache.today(),
-        full_days=settings.reread_days,
-        full=full,
-    )
-    read = settings.transport.digests(planned.to_read)
-    if isinstance(read, PathTable):
-        read.share(remote.tree.rows.table)
-    remote = settings.transport.standing(remote)
-    files = remote.tree.rows
-    problems = list(remote.tree.problems)
-    cached = planned.cached
-    if not isinstance(cached, PathTable) or not files.table.same_paths(cached):
-        column, unread = DigestColumn(), []
-        for path in remote.tree.states:
-            digest = read.get(path) or cached.get(path) or ""
-            column.append(digest)
-            if not digest:
-                unread.append(path)
-                problems.append(_("%(file)s: the server could not read it", file=readable(path)))
-        files = files.with_digests(column)
-        for path in unread:
-            del files.table[path]
-    else:
-        files = files.with_digests(cached.column(0))
-    tree = dataclasses.replace(remote.tree, files=files, problems=problems)
-    return (
-        tree,
-        remote,
-        digest_updates.update_cache(cache, planned, remote.identities, files.digests, tree),
-    )
+class _Remote:
+    """The server's side: what it holds, and which of it is to be read.
+
+    Args:
+        settings: of the sync.
+        full: whether everything is read.
+        local: this host's side, most often with the same paths.
+
+    Raises:
+        ResilienceError: the server could not be listed.
+    """
+
+    def __init__(self, settings: SyncSettings, full: bool, local: Inventory) -> None:
+        self.settings = settings
+        self.listing = settings.transport.list_backups(
+            settings.tiers, settings.pattern, "", local.rows.table
+        )
+        identities = self.listing.identities
+        self.cache = DigestCache(state_path(settings, "-remote-digests.json"), identities)
+        self.planned = digest_cache.plan(
+            self.cache.entries,
+            identities,
+            now=digest_cache.today(),
+            full_days=settings.reread_days,
+            full=full,
+        )
+
+    def with_digests(
+        self, read: Mapping[str, str]
+    ) -> tuple[Inventory, RemoteListing, DigestSources]:
+        """Return the backups with their digests.
+
+        Args:
+            read: what the server has read now, as `Transport.digests` returned it.
+        """
+        listing = self.settings.transport.standing(self.listing)
+        if isinstance(read, PathTable):
+            read.share(listing.tree.rows.table)
+        files = listing.tree.rows
+        problems = list(listing.tree.problems)
+        cached = self.planned.cached
+        if not isinstance(cached, PathTable) or not files.table.same_paths(cached):
+            column, unread = DigestColumn(), []
+            for path in listing.tree.states:
+                digest = read.get(path) or cached.get(path) or ""
+                column.append(digest)
+                if not digest:
+                    unread.append(path)
+                    why = _("%(file)s: the server could not read it", file=readable(path))
+                    problems.append(why)
+            files = files.with_digests(column)
+            for path in unread:
+                del files.table[path]
+        else:
+            files = files.with_digests(cached.column(0))
+        tree = dataclasses.replace(listing.tree, files=files, problems=problems)
+        sources = digest_updates.update_cache(
+            self.cache, self.planned, listing.identities, files.digests, tree
+        )
+        return tree, listing, sources
 
 
 def verify_exit_code(verification: Mapping[str, Any]) -> int:

@@ -17,12 +17,13 @@ import os
 import re
 import stat
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Any
 
 from ..common.errors import ResilienceError
 from ..common.messages import _, join
 from ..inventory import backup_names, inventory
 from ..inventory.digest_cache import Identity
-from ..inventory.path_table import DIGESTS, PathTable
+from ..inventory.path_table import DIGESTS, PathList, PathTable
 from . import ssh, ssh_command
 from .command_output import CommandOutput
 from .foreign_messages import foreign_message
@@ -159,13 +160,20 @@ def name_parts(paths: Iterable[str]) -> Iterator[bytes]:
         yield b"".join(os.fsencode(path) + b"\0" for path in some)
 
 
-def parse_sums(output: bytes | CommandOutput, root: str) -> PathTable[str]:
+def parse_sums(
+    output: bytes | CommandOutput, root: str, names: Sequence[str] = ()
+) -> PathTable[str]:
     """Return digests by path from the output of sha256sum; an unreadable file has none.
+
+    Args:
+        output: what the server wrote.
+        root: the name of its folder.
+        names: the files to digest; the memory of a `PathList` is used.
 
     Raises:
         ResilienceError: the output is not whole.
     """
-    return digests_of(map(_unescaped, _Body(output, root, b"\n").records()))
+    return digests_of(map(_unescaped, _Body(output, root, b"\n").records()), names)
 
 
 def _unescaped(line: bytes) -> bytes:
@@ -185,19 +193,27 @@ def parse_digests(output: bytes | CommandOutput, root: str) -> PathTable[str]:
     return digests_of(_Body(output, root).records())
 
 
-def parse_read(output: bytes | CommandOutput, root: str) -> tuple[PathTable[str], StandingAlarms]:
+def parse_read(
+    output: bytes | CommandOutput, root: str, names: Sequence[str] = ()
+) -> tuple[PathTable[str], StandingAlarms]:
     """Return digests by path, and the alarms that stand after the reading, of the gate's output.
+
+    Args:
+        output: what the server wrote.
+        root: the name of its folder.
+        names: as for `parse_sums`.
 
     Raises:
         ResilienceError: the output is not whole.
     """
     body = _Body(output, root)
-    return digests_of(body.records()), standing_alarms(body.records())
+    return digests_of(body.records(), names), standing_alarms(body.records())
 
 
-def digests_of(records: Iterable[bytes]) -> PathTable[str]:
-    """Return the digests by path among the records."""
-    return PathTable.sorted_from(DIGESTS, _each_digest(records))
+def digests_of(records: Iterable[bytes], names: Sequence[str] = ()) -> PathTable[str]:
+    """Return the digests by path among the records, probably of these files."""
+    like = names.table if isinstance(names, PathList) else None
+    return PathTable.sorted_from(DIGESTS, _each_digest(records), like)
 
 
 def _each_digest(records: Iterable[bytes]) -> Iterator[tuple[str, tuple[str]]]:
@@ -258,6 +274,7 @@ def parse(
     tiers: Sequence[str],
     pattern: str,
     known: str = "",
+    like: PathTable[Any] | None = None,
 ) -> RemoteListing:
     """Return the listing from the server's output.
 
@@ -269,6 +286,7 @@ def parse(
         tiers: the tiers that count.
         pattern: regular expression for the names of backups.
         known: the fingerprint of a listing that need not be parsed again.
+        like: a table with probably the same paths, whose memory is used.
 
     Raises:
         ResilienceError: the output is not whole, or the folder may not be entered.
@@ -313,7 +331,7 @@ def parse(
             tree.problems.append(join([inventory.readable(rest), why], ": "))
     standing = standing_alarms(short)
     rows = () if unchanged else _rows(tree, body.records(), backup_names.compiled(pattern))
-    files = inventory.BackupFiles.of_rows(rows)
+    files = inventory.BackupFiles.of_rows(rows, like)
     tree.ignored.sort()
     tree = dataclasses.replace(tree, files=files)
     return RemoteListing(

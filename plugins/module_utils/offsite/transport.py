@@ -15,6 +15,7 @@ import dataclasses
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple, Protocol
 
+from ..inventory.path_table import PathTable
 from .remote_listing import RemoteListing
 from .rsync import Transfer
 
@@ -127,7 +128,13 @@ class Transport(Protocol):
     def cancel(self) -> None:
         """End what `prefetch` and `prepare_send` started and nobody used."""
 
-    def list_backups(self, tiers: Sequence[str], pattern: str, known: str = "") -> RemoteListing:
+    def list_backups(
+        self,
+        tiers: Sequence[str],
+        pattern: str,
+        known: str = "",
+        like: PathTable[Any] | None = None,
+    ) -> RemoteListing:
         """Return what the server holds.
 
         Args:
@@ -135,6 +142,7 @@ class Transport(Protocol):
             pattern: regular expression for the names of backups.
             known: `RemoteListing.fingerprint` of an earlier listing; where it is the same again,
                 the result is `RemoteListing.unchanged`.
+            like: a table with probably the same paths, whose memory is used where possible.
 
         Raises:
             ResilienceError: the server could not be listed.

@@ -15,6 +15,7 @@ from typing import Any
 from ..common.errors import ResilienceError
 from ..common.messages import _
 from ..inventory.inventory import readable
+from ..inventory.path_table import PathTable
 from . import remote_listing, rsync, rsync_fetch, ssh, ssh_command
 from .command_output import CommandOutput
 from .remote_listing import RemoteListing
@@ -162,10 +163,16 @@ class AccountTransport:
             self._started[tuple(self._digest_command())] = started
         return output
 
-    def list_backups(self, tiers: Sequence[str], pattern: str, known: str = "") -> RemoteListing:
+    def list_backups(
+        self,
+        tiers: Sequence[str],
+        pattern: str,
+        known: str = "",
+        like: PathTable[Any] | None = None,
+    ) -> RemoteListing:
         """List the server's backups, as `Transport.list_backups`."""
         output = self._list_output(tiers)
-        remote = remote_listing.parse(output, str(self.destination), tiers, pattern, known)
+        remote = remote_listing.parse(output, str(self.destination), tiers, pattern, known, like)
         self._server_rsync = remote.rsync or "0"
         return remote
 
@@ -180,7 +187,7 @@ class AccountTransport:
         if not paths:
             return {}
         output = self._output(self._digest_command(), lambda: remote_listing.digest_input(paths))
-        return remote_listing.parse_sums(output, str(self.destination))
+        return remote_listing.parse_sums(output, str(self.destination), paths)
 
     def standing(self, remote: RemoteListing) -> RemoteListing:
         """Return the same listing, as `Transport.standing`: there are no alarms."""

@@ -13,11 +13,12 @@ from __future__ import annotations
 import dataclasses
 import threading
 from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
 
 from ..common import json_stream, json_text
 from ..common.errors import ResilienceError
 from ..common.messages import _
-from ..inventory.path_table import only_in
+from ..inventory.path_table import PathTable, only_in
 from . import packed_sending, remote_listing
 from .foreign_messages import foreign_message, foreign_text
 from .remote_listing import RemoteListing, StandingAlarms
@@ -122,9 +123,15 @@ class GateTransport(AccountTransport):
     def _confirmed(self, names: Sequence[str], delivery: Delivery, done: Transfer) -> Transfer:
         return done  # the server places only what has the listed digest, and reports the rest
 
-    def list_backups(self, tiers: Sequence[str], pattern: str, known: str = "") -> RemoteListing:
+    def list_backups(
+        self,
+        tiers: Sequence[str],
+        pattern: str,
+        known: str = "",
+        like: PathTable[Any] | None = None,
+    ) -> RemoteListing:
         """List the server's backups, as `Transport.list_backups`."""
-        remote = super().list_backups(tiers, pattern, known)
+        remote = super().list_backups(tiers, pattern, known, like)
         if remote.gate is None:
             raise ResilienceError(
                 _("the server's answer is not the gate's"),
@@ -147,7 +154,7 @@ class GateTransport(AccountTransport):
         if not paths:
             return {}
         output = self._output(self._digest_command(), lambda: remote_listing.name_parts(paths))
-        digests, self._standing = remote_listing.parse_read(output, str(self))
+        digests, self._standing = remote_listing.parse_read(output, str(self), paths)
         return digests
 
     def standing(self, remote: RemoteListing) -> RemoteListing:

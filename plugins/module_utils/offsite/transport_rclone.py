@@ -26,6 +26,7 @@ from ..common.messages import _, join
 from ..common.system_errors import reason
 from ..inventory import backup_names, inventory
 from ..inventory.digest_cache import Identity
+from ..inventory.path_table import PathTable
 from . import rsync
 from .remote_listing import RemoteListing
 from .rsync import Item, Transfer
@@ -162,7 +163,13 @@ class RcloneTransport:
     def cancel(self) -> None:
         """Do nothing: nothing was started."""
 
-    def list_backups(self, tiers: Sequence[str], pattern: str, known: str = "") -> RemoteListing:
+    def list_backups(
+        self,
+        tiers: Sequence[str],
+        pattern: str,
+        known: str = "",
+        like: PathTable[Any] | None = None,
+    ) -> RemoteListing:
         """List the remote's backups, as `Transport.list_backups`."""
         files: list[inventory.BackupFile] = []
         tree = inventory.Inventory(str(self), files, tuple(tiers))

@@ -22,6 +22,7 @@ from ..common.messages import _, ngettext
 from ..common.system_errors import reason
 from ..inventory import backup_names, inventory, sealed_names
 from ..inventory.inventory import BackupFile, readable
+from ..inventory.path_table import PathTable
 from ..sealing.keys import SealKeys
 from ..sealing.ledger import DELIVERED, MADE, SENT, LedgerItem, SealLedger, last_position
 from ..sealing.links import Position
@@ -167,7 +168,13 @@ class SealedTransport:
             ),
         )
 
-    def list_backups(self, tiers: Sequence[str], pattern: str, known: str = "") -> RemoteListing:
+    def list_backups(
+        self,
+        tiers: Sequence[str],
+        pattern: str,
+        known: str = "",
+        like: PathTable[Any] | None = None,
+    ) -> RemoteListing:
         """List the backups, as `Transport.list_backups`, under their plain names."""
         known = known[len(_SEALED_MARK) :] if known.startswith(_SEALED_MARK) else ""
         remote = self.inner.list_backups(tiers, _ANY_NAME, known)
