@@ -142,7 +142,7 @@ def test_a6_hostile_names(
     )
     fault.see("JSON: escaped", holds=all(path.isprintable() for path in sent["sent"]))
     log = (tmp_path / "log").read_bytes().decode("utf-8")
-    lines = [line for line in log.splitlines() if " send daily/" in line]
+    lines = [line for line in log.splitlines() if " envia daily/" in line]
     escaped = ("new\\nline", "\\x1b[31m", "\\xff", "\\u202e")
     plain = all(line.isprintable() for line in log.splitlines())
     whole = len(lines) == 7 + len(names) and all(mark in log for mark in escaped)

@@ -168,11 +168,11 @@ def lists_and_writes_nothing(bed: Bed, command: str) -> None:
     new = add_backup(bed.tree, "daily", -0.01)
     before = hashes(bed.copy)
     output = bed.typed(command)
-    assert f"would send daily/{new.name}" in output and hashes(bed.copy) == before
+    assert f"enviaria daily/{new.name}" in output and hashes(bed.copy) == before
 
 
 def sends_what_is_new(bed: Bed, command: str) -> None:
-    assert bed.typed(command).count(" send daily/") == 1
+    assert bed.typed(command).count(" envia daily/") == 1
     assert hashes(bed.copy) == hashes(bed.tree)
 
 
@@ -182,7 +182,7 @@ def lets_a_guard_pass_once(bed: Bed, command: str) -> None:
     refused = bed.typed("sync-backups-offsite.sh", 2)
     assert "source-marker" in refused and "--override source-marker" in refused
     passed = bed.typed(command.replace("GUARD", "source-marker"), 0, 1)
-    assert "override guard source-marker" in passed
+    assert "ignora guarda source-marker" in passed
     assert "source-marker" in bed.typed("sync-backups-offsite.sh", 2)  # once, and not for ever
     bed.host.must("mv /root/marker /root/backups/.chefwell-backups")
 
@@ -285,7 +285,7 @@ def rotates_its_log(bed: Bed, _nothing: str) -> None:
     assert bed.host.run(f"test -s {LOG}").returncode != 0
     bed.typed("sync-backups-offsite.sh")
     after = bed.host.must(f"cat {LOG}")
-    assert after.splitlines()[0].endswith(" start") and before not in after
+    assert after.splitlines()[0].endswith(" início") and before not in after
     # Not due again for a week, and never without a log: by the rule, not by the option.
     bed.host.must(f"logrotate --state /root/rotated {file} && rm {LOG}")
     assert "error" not in bed.host.must(f"logrotate --state /root/rotated --force {file} 2>&1")

@@ -153,8 +153,8 @@ def made_backup(one: Ended) -> str:
 
 def sent(log: Ended) -> list[str]:
     """What the log says was sent in the last sync."""
-    last = log.output.rstrip().rsplit(" start\n", 1)[-1]
-    return re.findall(r" send (\S+)$", last, re.MULTILINE)
+    last = log.output.rstrip().rsplit(" início\n", 1)[-1]
+    return re.findall(r" envia (\S+)$", last, re.MULTILINE)
 
 
 @of("T1.1")
@@ -226,7 +226,7 @@ def t2_2(got: Seen) -> bool:
     (ran,) = got.ended
     return (
         got.ok
-        and f"would send daily/{got.new_backup}" in ran.output
+        and f"enviaria daily/{got.new_backup}" in ran.output
         and got.backup.must(f"find {BACKUP_PATH} -name '{got.new_backup}'") == ""
     )
 
@@ -238,7 +238,7 @@ def t2_3(got: Seen) -> bool:
     file = f"daily/{got.new_backup}"
     here = got.host.must(f"sha256sum < /root/backups/{file}")
     there = got.backup.must(f"sha256sum < {BACKUP_PATH}/{file}")
-    return got.ok and f"send {file}" in ran.output and here == there
+    return got.ok and f"envia {file}" in ran.output and here == there
 
 
 @of("T2.4")
@@ -261,7 +261,7 @@ def t2_5(got: Seen) -> bool:
     return (
         got.ok
         and sent(got.ended[2]) == [f"daily/{made_backup(got.ended[0])}"]
-        and (f"send daily/{made_backup(got.ended[0])}" in got.ended[1].output)
+        and (f"envia daily/{made_backup(got.ended[0])}" in got.ended[1].output)
     )
 
 

@@ -23,6 +23,13 @@ def command(module: str) -> list[str]:
     return [sys.executable, "-s", "-m", module]
 
 
-def environment(inherited: Mapping[str, str] = os.environ) -> dict[str, str]:
-    """Return the environment in which that module, and what it imports, is found."""
-    return {**inherited, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
+def environment(inherited: Mapping[str, str] | None = None) -> dict[str, str]:
+    """Return the environment in which that module, and what it imports, is found.
+
+    Args:
+        inherited: what it is based on; this process's environment when left out.
+    """
+    return {
+        **(os.environ if inherited is None else inherited),
+        "PYTHONPATH": os.pathsep.join(filter(None, sys.path)),
+    }

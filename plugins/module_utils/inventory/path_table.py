@@ -245,12 +245,12 @@ class PathTable(MutableMapping[str, V]):
             return self._late[encoded(path)]
         raise KeyError(path)
 
-    def get(self, path: str, default: Any = None) -> Any:
+    def get(self, key: str, default: Any = None) -> Any:
         """Return the value of a path, or the default."""
-        at = self._find(path)
+        at = self._find(key)
         if at >= 0:
-            return self._form.value(path, *(column[at] for column in self._columns))
-        return self._late.get(encoded(path), default) if self._late else default
+            return self._form.value(key, *(column[at] for column in self._columns))
+        return self._late.get(encoded(key), default) if self._late else default
 
     def __contains__(self, path: object) -> bool:
         if not isinstance(path, str):

@@ -221,7 +221,9 @@ def _parsed(text: bytes) -> Link:
     values = json_text.loads(text)
     version = values["version"]
     first_form = version == 1 and "hidden" not in values
-    if type(version) is not int or version not in READABLE or first_form:
+    # JSON's true and 1.0 equal 1.
+    whole = isinstance(version, int) and not isinstance(version, bool)
+    if not whole or version not in READABLE or first_form:
         raise OtherVersion(
             _(
                 "it has version %(found)s, known is %(known)d; open it with the collection that "
