@@ -18,7 +18,7 @@ import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
-from ..common.errors import ResilienceError
+from ..common.errors import ResilienceError, explanation
 from ..common.messages import _
 from ..common.safe_text import one_line
 from ..database import content_digest, structure
@@ -138,7 +138,7 @@ class BackgroundReading:
         try:
             self._held = snapshot.read(self._stop.is_set)
         except Exception as error:  # the dump goes on, whatever happened here
-            self._problem = str(error)
+            self._problem = explanation(error)
 
     def result(self) -> tuple[SnapshotContent | None, str]:
         """Wait for the end; return what was read, or None and the problem."""

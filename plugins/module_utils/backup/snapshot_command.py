@@ -16,7 +16,7 @@ from collections.abc import Callable, Sequence
 from typing import IO, Optional
 
 from ..common import process
-from ..common.errors import ResilienceError
+from ..common.errors import ResilienceError, explanation
 from ..common.messages import _
 from ..common.system_errors import reason
 from . import manifest_snapshot
@@ -55,7 +55,7 @@ def run(
             refuse_unnamed(dsn)
             snapshot = stack.enter_context(manifest_snapshot.export({"dsn": dsn}))
         except Exception as error:  # pg_dump takes a snapshot of its own then
-            return _wait(command(""), ended_with_us, reader), None, str(error)
+            return _wait(command(""), ended_with_us, reader), None, explanation(error)
         with _running(command(snapshot.name), snapshot.name, ended_with_us, reader) as running:
             reading = manifest_snapshot.BackgroundReading(snapshot)
             try:
@@ -68,7 +68,7 @@ def run(
         if snapshot.alive():
             return code, None, ""
     # The snapshot was lost, which may be what ended the command.
-    why = "the session that held the snapshot was ended"
+    why = _("the session that held the snapshot was ended")
     return _wait(command(""), ended_with_us, reader), None, why
 
 
