@@ -223,9 +223,12 @@ def test_a_plain_copy_becomes_sealed_night_by_night(
 ) -> None:
     with sealed_client(kind, server, tmp_path) as client:
         plan_tree(client.tree)
+        oldest = min((client.tree / "daily").iterdir())
+        manifest = f"daily/{oldest.name}.manifest.json"
+        (client.tree / manifest).write_text("{}")
         seal = client.options["seal"]
         client.write(seal={})
-        assert client.sync().files_sent == 14
+        assert client.sync().files_sent == 14 + 1
         client.write(seal=seal)
         sent: list[str] = []
         for night in range(6):
@@ -241,6 +244,9 @@ def test_a_plain_copy_becomes_sealed_night_by_night(
             for path in client.tree.glob("*/*.gz"):
                 name = str(path.relative_to(client.tree))
                 assert name in held or f"{name}.age" in held
+            # A manifest is there in the form of its backup.
+            assert (manifest in held) == (f"daily/{oldest.name}" in held)
+            assert (f"{manifest}.age" in held) == (f"daily/{oldest.name}.age" in held)
             is_sealed = not [name for name in held if name.endswith(".gz")]
             # The first and the last night read every byte.
             verified = client.verify(full=night == 0 or is_sealed)
@@ -251,7 +257,7 @@ def test_a_plain_copy_becomes_sealed_night_by_night(
                 break
             assert left
         assert len(sent) == len(set(sent)), "a backup was sent twice"
-        assert not [name for name in client.copied() if name.endswith(".gz")]
+        assert not [name for name in client.copied() if name.endswith((".gz", ".json"))]
         assert client.sync().files_sent == 0
 
 
@@ -319,7 +325,9 @@ def test_a_sealed_copy_becomes_plain_again(gated: SealedClient, server: Sshd) ->
     # Nor may so many go as the sealed ones are, which it does not have here.
     back = gated.sync(overrides=["destination", "mass-change"])
     held = set(gated.copied())
-    plain = {str(path.relative_to(gated.tree)) for path in gated.tree.glob("*/*.gz")}
+    # The manifest beside the newest one comes along.
+    local = (*gated.tree.glob("*/*.gz"), *gated.tree.glob("*/*.manifest.json"))
+    plain = {str(path.relative_to(gated.tree)) for path in local}
     assert plain <= held and sealed <= held
     assert back.status == "refused" and "accept" in back.remedy, back
     assert placement.accept_refused(store(server)) is not None

@@ -35,6 +35,17 @@ def test_a_whole_schedule_owes_nothing() -> None:
     assert found["daily"]["newest"] == "daily/0" and found["daily"]["age_hours"] == 9
 
 
+def test_saved_roles_are_no_fresh_backup() -> None:
+    """They have a backup's date; a product that is called so has its backups all the same."""
+    taken = NOW.replace(tzinfo=None).isoformat(timespec="seconds")
+    for name, fresh in (("roles_20251120_120000.sql", False), ("shop_20251120.sql.gz", True)):
+        held = tree(daily=[3])
+        held.files.append(BackupFile(f"daily/{name}", "daily", 1, 0, None, taken))
+        assert freshness.of(held, {"daily": 24}, NOW)["daily"]["fresh"] is fresh
+    files = [BackupFile("daily/roles-bakery_20251120_120000.sql", "daily", 1, 0, None, taken)]
+    assert freshness.of(Inventory("/b", files), {"daily": 24}, NOW)["daily"]["fresh"]
+
+
 def test_a_missing_night_is_named_by_its_date() -> None:
     found = freshness.of(tree(daily=[0, 1, 4, 5]), {"daily": 24}, NOW)
     assert [gap[:16] for gap in found["daily"]["gaps"]] == ["2025-11-17T03:00", "2025-11-18T03:00"]

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import datetime
+import gzip
 import os
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 from ansible_collections.chefwell.resilience.plugins.module_utils.common.errors import (
     ResilienceError,
 )
+from ansible_collections.chefwell.resilience.plugins.module_utils.inventory import backup_names
 from ansible_collections.chefwell.resilience.plugins.module_utils.server import (
     incoming,
     placement,
@@ -188,9 +191,20 @@ def sealed_backup(path: str) -> dict[str, bytes]:
     }
 
 
-def test_the_newest_sealed_backup_is_kept_with_all_that_lies_beside_it(tmp_path: Path) -> None:
+def plain_backup(path: str) -> dict[str, bytes]:
+    """The files of a backup that is not sealed, by path."""
+    return {
+        path: gzip.compress(os.urandom(300)),
+        **{f"{path}{ending}": os.urandom(20) for ending in backup_names.COMPANIONS},
+    }
+
+
+@pytest.mark.parametrize("form", [sealed_backup, plain_backup])
+def test_the_newest_backup_is_kept_with_all_that_lies_beside_it(
+    tmp_path: Path, form: Callable[[str], dict[str, bytes]]
+) -> None:
     store = make_store(tmp_path)
-    files = {name: body for path in BACKUPS[:3] for name, body in sealed_backup(path).items()}
+    files = {name: body for path in BACKUPS[:3] for name, body in form(path).items()}
     done = place(store, files)
     assert sorted(done.placed) == sorted(files)
     assert done.rejected == [] and sorted(store.backups()) == sorted(files)
@@ -200,20 +214,24 @@ def test_the_newest_sealed_backup_is_kept_with_all_that_lies_beside_it(tmp_path:
     for path in files:
         (tmp_path / path).rename(folder / Path(path).name)
     dropped = retention.drop_old(store, time.time())
-    newest = {f"old_20200101_000000/{name}" for name in sealed_backup(BACKUPS[2])}
+    newest = {f"old_20200101_000000/{name}" for name in form(BACKUPS[2])}
     assert set(dropped.kept_longer) == newest
-    assert len(dropped.dropped) == 6
+    assert len(dropped.dropped) == 2 * len(newest)
     assert {str(path.relative_to(tmp_path)) for path in folder.iterdir()} == newest
 
 
-def test_a_guard_counts_sealed_backups_and_not_what_lies_beside_them(tmp_path: Path) -> None:
+@pytest.mark.parametrize("form", [sealed_backup, plain_backup])
+def test_a_guard_counts_backups_and_not_what_lies_beside_them(
+    tmp_path: Path, form: Callable[[str], dict[str, bytes]]
+) -> None:
     store = make_store(tmp_path)
-    files = {name: body for path in BACKUPS for name, body in sealed_backup(path).items()}
+    files = {name: body for path in BACKUPS for name, body in form(path).items()}
     place(store, files)
     # Manifests that are written anew are no mass change; backups that are, are one.
     beside = dict(files)
-    for path in BACKUPS:
-        beside[f"{path}.manifest.json.age"] += b"new"
+    for path in files:
+        if ".manifest.json" in path:
+            beside[path] += b"new"
     assert not place(store, beside).refused
     gone = {name: body for name, body in beside.items() if not name.startswith(BACKUPS[0])}
     assert not place(store, gone).refused

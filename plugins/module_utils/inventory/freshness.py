@@ -14,6 +14,7 @@ from typing import Any
 
 from ..common.errors import ResilienceError
 from ..common.messages import _
+from . import backup_names
 from .inventory import BackupFiles, Inventory
 
 # Hours between two backups of a tier: the plan's nights, weeks and months.
@@ -41,11 +42,22 @@ def of(tree: Inventory, schedule: Mapping[str, float], now: datetime.datetime) -
     Raises:
         ResilienceError: the schedule is malformed.
     """
+    backups = _of_databases(tree)
     return {
-        tier: _tier(tree.rows, tree.rows.table.rows_of(tier), hours, now)
+        tier: _tier(backups, backups.table.rows_of(tier), hours, now)
         for tier, hours in schedule_hours(schedule).items()
         if tier in tree.tier_names
     }
+
+
+def _of_databases(tree: Inventory) -> BackupFiles:
+    """Return the backups without saved roles, which have a backup's date and no database.
+
+    A product may be called `roles`: where all names begin so, they are its backups.
+    """
+    backups = tree.backups
+    found = backups.without(lambda path: backup_names.names_roles(path.rpartition("/")[2]))
+    return found if len(found) else backups
 
 
 def schedule_hours(schedule: Mapping[str, Any]) -> dict[str, float]:

@@ -18,14 +18,14 @@ import re
 import stat
 import time
 from array import array
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from ..common import iso_time
 from ..common.errors import ResilienceError
 from ..common.messages import _, join
 from ..common.system_errors import reason
-from . import open_files
+from . import companions, open_files
 from .backup_names import PATTERN, SEALED, compiled, match_name, taken_at
 from .path_table import DIGESTS, IDENTITIES, SHA256, SIZES, STATES, PathTable, RowForm, TableBuilder
 
@@ -144,6 +144,11 @@ class BackupFiles(Sequence[BackupFile]):
         plain = self.table.view(_FILES, *range(len(_FILES.codes)))
         return BackupFiles(plain.extended(_DIGESTED, digests))
 
+    def without(self, leave_out: Callable[[str], bool]) -> BackupFiles:
+        """Return these files without some paths; the same ones where none is left out."""
+        table = self.table.without(leave_out)
+        return self if table is self.table else BackupFiles(table)
+
     @property
     def has_digests(self) -> bool:
         """Whether digests were taken."""
@@ -243,7 +248,8 @@ class Inventory:
 
     Attributes:
         root: the tree.
-        files: its backups, by path.
+        files: its backups, by path; with them the files that belong to one, where those were
+            requested. These are in no count and no summary.
         tier_names: the tiers that were scanned, in the order given.
         ignored: names that are no backup's, links and special files, escaped.
         in_progress: backups that some process still writes; they are in no other list.
@@ -267,17 +273,24 @@ class Inventory:
 
     @functools.cached_property
     def rows(self) -> BackupFiles:
-        """The backups as a table."""
+        """All files as a table."""
         return self.files if isinstance(self.files, BackupFiles) else BackupFiles.of(self.files)
 
     @functools.cached_property
+    def backups(self) -> BackupFiles:
+        """The backups as a table, without the files that belong to one."""
+        files = self.rows
+        table = companions.without(files.table)
+        return BackupFiles(table) if isinstance(table, PathTable) else files
+
+    @functools.cached_property
     def states(self) -> PathTable[tuple[int, int]]:
-        """Size and time of change (nanoseconds) of each backup, by path."""
+        """Size and time of change (nanoseconds) of each file, by path."""
         return self.rows.states
 
     @functools.cached_property
     def digests(self) -> Mapping[str, str]:
-        """The SHA-256 of each backup, by path; an empty text where it was not taken."""
+        """The SHA-256 of each file, by path; an empty text where it was not taken."""
         files = self.files
         if isinstance(files, BackupFiles) and files.has_digests:
             return files.digests
@@ -285,22 +298,22 @@ class Inventory:
 
     @property
     def has_all_digests(self) -> bool:
-        """Whether the SHA-256 of every backup is known."""
+        """Whether the SHA-256 of every file is known."""
         return all(self.digests.values())
 
     @property
     def total_count(self) -> int:
         """How many backups there are."""
-        return len(self.files)
+        return len(self.backups)
 
     @property
     def total_bytes(self) -> int:
         """Their size together, bytes."""
-        return self.rows.total_bytes()
+        return self.backups.total_bytes()
 
     def tiers(self) -> dict[str, TierSummary]:
         """Return each tier's summary, in the order given."""
-        summaries, files = {}, self.rows
+        summaries, files = {}, self.backups
         for tier in self.tier_names:
             own = files.table.rows_of(tier)
             summaries[tier] = TierSummary(
@@ -313,7 +326,7 @@ class Inventory:
 
     def newest(self) -> BackupFile | None:
         """Return the backup taken last, of any tier; None for an empty tree."""
-        files = self.rows
+        files = self.backups
         if not files:
             return None
         path = files.table.path_at(files.newest(range(len(files))))
@@ -379,6 +392,7 @@ def scan(
     pattern: str = PATTERN,
     known: Mapping[str, tuple[int, int]] | None = None,
     plain_names: bool = False,
+    with_companions: bool = False,
 ) -> Inventory:
     """Scan a backup tree; `tree_digests.with_digests` adds what takes reading the files.
 
@@ -389,6 +403,8 @@ def scan(
         known: size and time of change (nanoseconds) of backups that were complete before. One that
             is unchanged is not checked for processes that write it.
         plain_names: whether a sealed backup is listed under the name that it has when it is open.
+        with_companions: whether the files that belong to a backup are listed with it, under their
+            own names; also one that is still there when its backup is gone.
 
     Raises:
         ResilienceError: the root is missing or not a folder, or the pattern is malformed.
@@ -421,7 +437,7 @@ def scan(
             found.problems.append(reading_problem(tier, error))
             continue
         try:
-            _scan_tier(found, rows, tier, descriptor, expression, plain_names)
+            _scan_tier(found, rows, tier, descriptor, expression, plain_names, with_companions)
         except OSError as error:
             found.problems.append(reading_problem(tier, error))
         finally:
@@ -439,6 +455,7 @@ def _scan_tier(
     descriptor: int,
     expression: re.Pattern[str],
     plain_names: bool,
+    with_companions: bool,
 ) -> None:
     """Add one tier, opened, to the inventory.
 
@@ -459,9 +476,10 @@ def _scan_tier(
         except OSError as error:
             found.problems.append(reading_problem(path, error))
             continue
-        match = match_name(name, expression)
+        owner = companions.owner(name) if with_companions else ""
+        match = match_name(owner or name, expression)
         # What the name is without the ending of a sealed backup.
-        opened = match.string if match and match.string != name else ""
+        opened = match.string if match and match.string != name and not owner else ""
         if not stat.S_ISREG(seen.st_mode):
             found.ignored.append(f"{readable(path)} ({kind_of_file(seen.st_mode)})")
         elif not match or (opened and os.path.lexists(os.path.join(found.root, tier, opened))):

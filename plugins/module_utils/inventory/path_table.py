@@ -320,6 +320,27 @@ class PathTable(MutableMapping[str, V]):
         self._shared.update(range(len(self._columns)))
         return self._with(form, [*self._columns, column])
 
+    def has_text(self, *texts: str) -> bool:
+        """Return whether one of these texts is among the paths, which is seen without each one."""
+        self._merge()
+        return any(encoded(text) in self._paths.block for text in texts)
+
+    def without(self, leave_out: Callable[[str], bool]) -> PathTable[V]:
+        """Return a table without some of the paths; the same one where none is left out."""
+        self._merge()
+        made: PathTable[V] = PathTable(self._form)
+        made._columns = [column[:0] for column in self._columns]
+        begin = 0
+        for at, path in enumerate(self._paths):
+            if leave_out(path):
+                made._copy_rows(self._paths, self._columns, begin, at)
+                begin = at + 1
+        if not begin:
+            return self
+        made._copy_rows(self._paths, self._columns, begin, len(self._paths))
+        made._last = bytes(made._paths[len(made._paths) - 1]) if made._paths else b""
+        return made
+
     @classmethod
     def sorted_from(
         cls,

@@ -14,7 +14,7 @@ import os
 import re
 from typing import NamedTuple
 
-from . import backup_names
+from . import backup_names, companions
 
 SEALED = backup_names.SEALED
 LINK = ".link"
@@ -22,7 +22,7 @@ LINK = ".link"
 _MARKS = (b"age-encryption.org/v1\n", b"-----BEGIN AGE ENCRYPTED FILE-----")
 HEAD_BYTES = max(map(len, _MARKS))
 # Files that are sealed with a backup where they lie beside it.
-BESIDE = (".manifest.json", ".roles.sql", ".sha256")
+BESIDE = backup_names.COMPANIONS
 # The longer endings come first.
 _ENDINGS = (LINK, *(f"{ending}{SEALED}" for ending in BESIDE), SEALED)
 
@@ -108,19 +108,23 @@ def match(name: str, pattern: re.Pattern[str]) -> SealedName | None:
 
 
 def match_stored(name: str, pattern: re.Pattern[str]) -> re.Match[str] | None:
-    """Return the match of a plain or sealed backup's name, or of what lies beside a sealed one."""
+    """Return the match of a plain or sealed backup's name, or of what lies beside one."""
     found = match(name, pattern)
-    return backup_names.match_name(found.backup if found else name, pattern)
+    return companions.match_name(found.backup if found else name, pattern)
 
 
 def owner(path: str, pattern: re.Pattern[str]) -> str:
-    """Return the sealed backup that a file lies beside; the path itself where it does not."""
+    """Return the backup that a file is, or lies beside, without the ending of a sealed one."""
+    if companions.is_companion(path):
+        return companions.owner(path)
     folder, slash, name = path.rpartition("/")
     found = match(name, pattern)
-    return f"{folder}{slash}{sealed(found.backup)}" if found else path
+    return f"{folder}{slash}{found.backup}" if found else path
 
 
 def is_beside(name: str, pattern: re.Pattern[str]) -> bool:
-    """Return whether a name, or path, is of a file that lies beside a sealed backup."""
+    """Return whether a name, or path, is of a file that lies beside a backup."""
+    if companions.is_companion(name):
+        return True
     found = match(name.rpartition("/")[2], pattern)
     return found is not None and not found.is_backup

@@ -13,7 +13,7 @@ import re
 from collections.abc import Sequence
 
 from ..common.messages import Message, ngettext
-from .backup_names import COMPANIONS
+from . import companions
 from .inventory import Inventory
 
 # Names that a warning lists.
@@ -31,7 +31,7 @@ def names(tree: Inventory) -> list[str]:
         path
         for path in tree.ignored
         if not path.partition("/")[2].startswith(".")
-        and not path.endswith(COMPANIONS)
+        and not companions.is_companion(path)
         and _LIKE_A_BACKUP.search(path.partition("/")[2].partition(" (")[0])
     ]
 

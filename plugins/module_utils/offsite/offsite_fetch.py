@@ -20,7 +20,7 @@ from ..backup.roles_file import holds_roles_alone
 from ..common.errors import ResilienceError
 from ..common.messages import _, ngettext
 from ..common.settings import load
-from ..inventory import backup_names, inventory
+from ..inventory import backup_names, companions, inventory, sealed_names
 from ..inventory.inventory import readable
 from . import offsite_config
 from .offsite_config import OffsiteSettings
@@ -28,8 +28,6 @@ from .sync_source import PlainSource, Source
 from .transport import RemoteFile, Transport
 
 PREFIX = "fetched-"
-# Endings of the files that belong to a backup.
-BESIDE = backup_names.COMPANIONS
 
 
 def transport(config_file: str, key_file: str = "", name: str = "") -> Transport:
@@ -117,11 +115,12 @@ def _backups(
         folder, inner = os.path.split(name)
         if tier not in tiers or "/" in folder or _is_hidden(name):
             continue
-        owner = _owner(path)
+        owner = companions.owner(path)
         if folder:
             counts = f"{tier}/{folder}/{CONTENTS}" in listed
         else:
-            counts = owner in listed or f"{owner}/{CONTENTS}" in listed
+            owners = (owner, sealed_names.sealed(owner), f"{owner}/{CONTENTS}")
+            counts = any(one in listed for one in owners)
         if counts or not folder and backup_names.match_name(inner, known):
             found[path] = file
     return found
@@ -131,13 +130,10 @@ def _is_hidden(name: str) -> bool:
     return any(not part or part.startswith(".") for part in name.split("/"))
 
 
-def _owner(path: str) -> str:
-    """Return the backup that a file of this name would belong to; empty where there is none."""
-    return next((path[: -len(ending)] for ending in BESIDE if path.endswith(ending)), "")
-
-
 def _belongs(path: str, backup: str) -> bool:
-    return path == backup or path.startswith(f"{backup}/") or _owner(path) == backup
+    if path == backup or path.startswith(f"{backup}/"):
+        return True
+    return companions.owner(path) == sealed_names.plain(backup)
 
 
 def _choice(
@@ -155,7 +151,7 @@ def _choice(
         for name in tiers:
             os.makedirs(os.path.join(names, name))
         for path, file in listed.items():
-            if _owner(path):
+            if companions.is_companion(path):
                 continue
             whole = os.path.join(names, path)
             os.makedirs(os.path.dirname(whole), exist_ok=True)

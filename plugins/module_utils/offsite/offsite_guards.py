@@ -17,7 +17,7 @@ from array import array
 from collections.abc import Iterable, Mapping, Sequence
 
 from ..common.messages import Message, _, ngettext
-from ..inventory import unrecognised
+from ..inventory import companions, unrecognised
 from ..inventory.inventory import BackupFile, Inventory, readable
 
 # Guards that refuse, in the order in which they are checked; each may be overridden once.
@@ -127,7 +127,7 @@ def check_source(
         for file in _newest_by_tier(tree)
         if file.bytes < limits.least_bytes
     )
-    now = tree.states
+    now = companions.without(tree.states)
     found = changes(now, limits, last_good)
     found = found or window_changes(now, changed_count(now, last_good), days, limits)
     refusals += (Refusal(MASS_CHANGE, reason) for reason in found)
@@ -135,7 +135,7 @@ def check_source(
 
 
 def _newest_by_tier(tree: Inventory) -> list[BackupFile]:
-    files = tree.rows
+    files = tree.backups
     tiers = (files.table.rows_of(tier) for tier in tree.tier_names)
     return sorted(files[files.newest(rows)] for rows in tiers if rows)
 
@@ -158,6 +158,7 @@ def changes(
         last_good: the backups as they were.
         since: what to call that time.
     """
+    now, last_good = companions.without(now), companions.without(last_good)
     if now == last_good:
         return []
     found, lost = [], 0
@@ -203,6 +204,7 @@ def changes(
 
 def changed_count(now: Mapping[str, FileState], last_good: Mapping[str, FileState]) -> int:
     """Return how many backups that are still there were changed."""
+    now, last_good = companions.without(now), companions.without(last_good)
     if now == last_good:
         return 0
     missing = object()
@@ -277,6 +279,8 @@ def with_today(
 def _counts(paths: Iterable[str]) -> dict[str, int]:
     counts: dict[str, int] = {}
     for path in paths:
+        if companions.is_companion(path):
+            continue
         tier = path.partition("/")[0]
         counts[tier] = counts.get(tier, 0) + 1
     return counts
@@ -395,7 +399,7 @@ def check_destination(
             "the server holds none of the backups that were sent: is its disk mounted there?"
         )
         refusals.append(Refusal(DESTINATION, reason))
-    moved = len(list(aside))
+    moved = sum(not companions.is_companion(path) for path in aside)
     if moved > 1 and _beyond(moved, len(held), limits):
         reason = _(
             "%(part)s of the %(whole)s backups on the server would be moved aside, more than "
@@ -418,7 +422,7 @@ def check_destination(
 def warnings(tree: Inventory, limits: Limits, now: datetime.datetime) -> list[str]:
     """Return the warnings, which do not keep the sync from running."""
     found: list[str] = []
-    files, local = tree.rows, now.astimezone().replace(tzinfo=None)
+    files, local = tree.backups, now.astimezone().replace(tzinfo=None)
     latest = int(f"{local + datetime.timedelta(seconds=CLOCK_SECONDS):%Y%m%d%H%M%S}")
     moments, everything = files.moments, range(len(files))
     past: Sequence[int] = everything

@@ -71,6 +71,8 @@ class SyncSettings:
             self.state_dir,
             self.reread_days,
             plain_names=self.sealed,
+            # Where the copy is sealed, they are sealed with their backup.
+            with_companions=not self.sealed,
         )
 
     def __post_init__(self) -> None:

@@ -95,7 +95,7 @@ def _verification(
     remote, listing, remote_digests = side.with_digests(read)
     if not listing.exists:
         remote.problems.append(_("%(where)s: no such folder on the server", where=str(transport)))
-    if not local.files and (others := unrecognised.warning(local)):
+    if not local.backups and (others := unrecognised.warning(local)):
         # Two sides without a backup are equal, but nothing is in sync.
         local.problems.append(others)
     comparison = tree_comparison.compare(local, remote)

@@ -21,7 +21,7 @@ from typing import Any
 
 from ..common.errors import ResilienceError
 from ..common.messages import _, join
-from ..inventory import backup_names, inventory
+from ..inventory import backup_names, companions, inventory
 from ..inventory.digest_cache import Identity
 from ..inventory.path_table import DIGESTS, PathList, PathTable
 from . import ssh, ssh_command
@@ -442,7 +442,7 @@ def _rows(
         tier, _slash, name = path.partition("/")
         if tier not in tree.tier_names or "/" in name or name in ("", ".", ".."):
             continue
-        match = backup_names.match_name(name, pattern)
+        match = companions.match_name(name, pattern)
         if letter != "f":
             kind = inventory.kind_of_file(_KINDS.get(letter, 0))
             tree.ignored.append(f"{inventory.readable(path)} ({kind})")

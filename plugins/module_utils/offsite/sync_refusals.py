@@ -69,7 +69,7 @@ def of_destination(
     known = good is not None and good.files and good.destination == str(settings.transport)
     return offsite_guards.check_destination(
         exists=remote.exists,
-        held=remote.tree.files,
+        held=remote.tree.backups,
         aside=aside,
         bytes_to_send=sum(to_send.values()),
         room=remote.room,

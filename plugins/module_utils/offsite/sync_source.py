@@ -104,6 +104,7 @@ class PlainSource:
         reread_days: every backup is read again at least this often.
         plain_names: whether backups that lie sealed in the tree have the names of plain ones, as
             where the copy is sealed in any case.
+        with_companions: whether the files that belong to a backup are copied as files of their own.
     """
 
     def __init__(
@@ -115,11 +116,12 @@ class PlainSource:
         reread_days: float,
         *,
         plain_names: bool = False,
+        with_companions: bool = False,
     ) -> None:
         self.folder = root
         self.tiers, self.pattern = tuple(tiers), pattern
         self.state_dir, self.reread_days = state_dir, reread_days
-        self.plain_names = plain_names
+        self.plain_names, self.with_companions = plain_names, with_companions
 
     def scan(self, known: Mapping[str, tuple[int, int]] | None = None) -> Inventory:
         """Return the backups of the tree, as `Source.scan`."""
@@ -129,6 +131,7 @@ class PlainSource:
             pattern=self.pattern,
             known=known,
             plain_names=self.plain_names,
+            with_companions=self.with_companions,
         )
 
     def with_digests(

@@ -24,7 +24,7 @@ from ..common import iso_time, json_text, process
 from ..common.errors import ResilienceError
 from ..common.messages import _, join
 from ..common.system_errors import reason
-from ..inventory import backup_names, inventory
+from ..inventory import backup_names, companions, inventory
 from ..inventory.digest_cache import Identity
 from ..inventory.path_table import PathTable
 from . import rsync
@@ -179,7 +179,7 @@ class RcloneTransport:
         for tier in tiers:
             for entry in self._listed(tier) if tier in names else ():
                 name = str(entry["Name"])
-                match = backup_names.match_name(name, expression)
+                match = companions.match_name(name, expression)
                 path = f"{tier}/{name}"
                 if entry.get("IsDir") or not match:
                     kind = " (folder)" if entry.get("IsDir") else ""

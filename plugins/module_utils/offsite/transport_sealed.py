@@ -20,7 +20,7 @@ from typing import Any
 from ..common.errors import ResilienceError
 from ..common.messages import _, ngettext
 from ..common.system_errors import reason
-from ..inventory import backup_names, inventory, sealed_names
+from ..inventory import backup_names, companions, inventory, sealed_names
 from ..inventory.inventory import BackupFile, readable
 from ..inventory.path_table import PathTable
 from ..sealing.keys import SealKeys
@@ -40,10 +40,17 @@ _SEALED_MARK = "sealed:"
 
 @dataclasses.dataclass
 class _Held:
-    """What the server holds of one backup: the files of its sealed form by name, and the plain."""
+    """What the server holds of one backup.
+
+    Attributes:
+        files: of its sealed form, by name.
+        plain: the backup as it was copied before copies were sealed.
+        beside: the files that belong to that one.
+    """
 
     files: dict[str, BackupFile] = dataclasses.field(default_factory=dict)
     plain: BackupFile | None = None
+    beside: list[BackupFile] = dataclasses.field(default_factory=list)
 
 
 class SealedTransport:
@@ -213,10 +220,12 @@ class SealedTransport:
             if sealed:
                 path = f"{file.tier}/{sealed.backup}"
                 found.setdefault(path, _Held()).files[file.path] = file
-            elif backup_names.match_name(file.name, self.pattern):
-                found.setdefault(file.path, _Held()).plain = file
-            else:
+            elif not companions.match_name(file.name, self.pattern):
                 tree.ignored.append(readable(file.path))
+            elif owner := companions.owner(file.path):
+                found.setdefault(owner, _Held()).beside.append(file)
+            else:
+                found.setdefault(file.path, _Held()).plain = file
         # What a killed move left beside a backup that is gone counts as that backup: the next sync
         # moves it, too.
         return found
@@ -268,7 +277,7 @@ class SealedTransport:
         if again and not times:
             size = -1
         taken = match and backup_names.taken_at(match)
-        if item and (held.plain or self._has_more_beside(item)):
+        if item and (held.plain or held.beside or self._has_more_beside(item)):
             mtime = 0  # what is superseded is still to be moved aside
         return BackupFile(path, path.partition("/")[0], size, mtime, None, taken)
 
@@ -384,6 +393,10 @@ class SealedTransport:
 
         aside = [name for path in request.aside for name in self._names_there(path)]
         superseded = [path for path in sealed if self._held.get(path, _Held()).plain]
+        superseded += [one.path for path in sealed for one in self._held.get(path, _Held()).beside]
+        left_alone = (name for path in unsure for name in _all_names(path))
+        # They stay until their backup is sealed.
+        with_plain = (one.path for path in plain for one in self._held[path].beside)
         self.spool.make_folder()
         finished = self.inner.finish(
             TransferRequest(
@@ -391,7 +404,7 @@ class SealedTransport:
                 digests=digests,
                 sizes={**{name: size for name, (_digest, size) in known.items()}, **plain},
                 unread=request.unread,
-                in_progress=frozenset(name for path in unsure for name in _all_names(path)),
+                in_progress=frozenset((*left_alone, *with_plain)),
             ),
             dataclasses.replace(delivery, source=self.spool.folder),
         )
@@ -400,7 +413,7 @@ class SealedTransport:
 
     def _names_there(self, path: str) -> list[str]:
         held = self._held.get(path, _Held())
-        return [*held.files, *([path] if held.plain else [])]
+        return [*held.files, *([path] if held.plain else []), *(one.path for one in held.beside)]
 
     def _finished(
         self,
@@ -458,17 +471,15 @@ class SealedTransport:
 
     def _backup_of(self, name: str) -> str:
         """Return the backup that a name on the server belongs to."""
-        tier, slash, file = name.rpartition("/")
-        found = sealed_names.match(file, self.pattern)
-        return f"{tier}{slash}{found.backup}" if found else name
+        return sealed_names.owner(name, self.pattern)
 
 
 def _shown(path: str, held: _Held) -> BackupFile:
     """Return the file that stands for a backup: sealed, plain, or what is left beside it."""
-    return (
-        held.files.get(sealed_names.sealed(path)) or held.plain or next(iter(held.files.values()))
-    )
+    sealed = held.files.get(sealed_names.sealed(path))
+    return sealed or held.plain or next(iter((*held.files.values(), *held.beside)))
 
 
 def _all_names(path: str) -> tuple[str, ...]:
-    return (path, sealed_names.sealed(path), *sealed_names.beside(path))
+    plain = (path, *(path + ending for ending in sealed_names.BESIDE))
+    return (*plain, sealed_names.sealed(path), *sealed_names.beside(path))

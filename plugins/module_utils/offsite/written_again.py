@@ -17,6 +17,7 @@ from collections.abc import Mapping
 from itertools import chain
 
 from ..common.messages import Message, _, ngettext
+from ..inventory import companions
 from ..inventory.inventory import Inventory, readable
 from . import offsite_guards
 from .offsite_guards import Limits, Refusal
@@ -85,7 +86,7 @@ def find(
         return WrittenAgain()
     since = datetime.datetime.fromisoformat(good.time).timestamp() - _SLACK_SECONDS
     since_ns = since * 1e9
-    now, before = tree.states, good.files
+    now, before = companions.without(tree.states), companions.without(good.files)
     changed = set()
     if now != before:
         changed = {path for path, seen in now.items() if before.get(path, seen) != seen}

@@ -299,7 +299,7 @@ class _Placement:
         if not (differing or self.gone):
             return ""
         limits = offsite_guards.Limits(change_percent=self.store.settings.change_percent)
-        # Only backups count, not what lies beside a sealed one.
+        # Only backups count, not what lies beside one.
         before = self._backups_of(self.held)
         after = self._backups_of(self.held)
         for path in self.gone:

@@ -74,7 +74,9 @@ def drop_old(store: Store, now: float) -> Dropped:
 
 
 def _kept_good(store: Store, old: dict[str, list[str]], now: float) -> set[str]:
-    """Return the good backups of each tier that stay: the newest by name, and by arrival.
+    """Return the good backups of each tier that stay, as `Store.owner` calls them.
+
+    They are the newest by name, and by arrival.
 
     Names alone are the client's: one who spells a name later than all others must not make the
     genuine newest one go. A name that lies in the future counts for nothing.
@@ -113,7 +115,7 @@ def _kept_good(store: Store, old: dict[str, list[str]], now: float) -> set[str]:
                 for path in _latest(paths, order)
                 if is_good(os.path.join(store.root, path), least)
             )
-            found |= set(itertools.islice(good, KEPT_GOOD))
+            found |= set(map(store.owner, itertools.islice(good, KEPT_GOOD)))
     return found
 
 

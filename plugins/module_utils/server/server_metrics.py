@@ -60,7 +60,7 @@ def _state(settings: ServerSettings, store: Store, result: JobResult) -> list[Ga
     values = {
         "last_sync_timestamp_seconds": last_sync,
         "oldest_reading_timestamp_seconds": result.oldest or None,
-        "backups": len(store.ledger()),
+        "backups": sum(not store.is_beside(path) for path in store.ledger()),
         "backups_read": result.read,
         "dropped_files": len(result.dropped),
     }

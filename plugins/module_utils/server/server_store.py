@@ -140,7 +140,7 @@ class Store:
     def accepts(self, path: str) -> bool:
         """Return whether a path is that of a backup: a matching name directly in a tier.
 
-        That of a sealed backup, and of what lies beside one, counts as well.
+        That of a sealed backup, and of what lies beside a backup, counts as well.
         """
         tier, slash, name = path.partition("/")
         known = bool(slash) and tier in self.tiers
@@ -151,11 +151,11 @@ class Store:
         return known and sealed_names.match_stored(name, self.pattern) is not None
 
     def owner(self, path: str) -> str:
-        """Return the sealed backup that a file lies beside; the path itself where it does not."""
+        """Return the backup that a file is, or lies beside, without the ending of a sealed one."""
         return sealed_names.owner(path, self.pattern)
 
     def is_beside(self, path: str) -> bool:
-        """Return whether a file lies beside a sealed backup and is none itself."""
+        """Return whether a file lies beside a backup and is none itself."""
         return sealed_names.is_beside(path, self.pattern)
 
     def backups(self) -> PathTable[int]:
