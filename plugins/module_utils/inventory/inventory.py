@@ -23,7 +23,7 @@ from typing import Any, NamedTuple
 
 from ..common import iso_time
 from ..common.errors import ResilienceError
-from ..common.messages import _, join
+from ..common.messages import Message, _, join
 from ..common.system_errors import reason
 from . import companions, open_files
 from .backup_names import PATTERN, SEALED, compiled, match_name, taken_at
@@ -481,7 +481,7 @@ def _scan_tier(
         # What the name is without the ending of a sealed backup.
         opened = match.string if match and match.string != name and not owner else ""
         if not stat.S_ISREG(seen.st_mode):
-            found.ignored.append(f"{readable(path)} ({kind_of_file(seen.st_mode)})")
+            found.ignored.append(unfit(path, kind_of_file(seen.st_mode)))
         elif not match or (opened and os.path.lexists(os.path.join(found.root, tier, opened))):
             # Of one backup the plain file counts.
             found.ignored.append(readable(path))
@@ -515,15 +515,20 @@ def reading_problem(path: str, error: OSError) -> str:
     return join([readable(path), reason(error)], ": ")
 
 
-def kind_of_file(mode: int) -> str:
+def unfit(path: str, kind: str) -> Message:
+    """Return how a path is named that is no regular file, and so no backup."""
+    return join([readable(path), " (", kind, ")"], "")
+
+
+def kind_of_file(mode: int) -> Message:
     """Return what a file that is not a regular one is."""
     kinds = (
-        (stat.S_ISLNK, "symbolic link, not followed"),
-        (stat.S_ISDIR, "folder"),
-        (stat.S_ISFIFO, "named pipe, not opened"),
-        (stat.S_ISSOCK, "socket, not opened"),
+        (stat.S_ISLNK, _("symbolic link, not followed")),
+        (stat.S_ISDIR, _("folder")),
+        (stat.S_ISFIFO, _("named pipe, not opened")),
+        (stat.S_ISSOCK, _("socket, not opened")),
     )
-    return next((name for test, name in kinds if test(mode)), "device, not opened")
+    return next((name for test, name in kinds if test(mode)), _("device, not opened"))
 
 
 def _set_aside_unfinished(

@@ -12,7 +12,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
-from ..common.messages import Message, ngettext
+from ..common.messages import Message, join, ngettext
 from . import companions
 from .inventory import Inventory
 
@@ -50,5 +50,5 @@ def sentence(found: Sequence[str]) -> Message | str:
         "%(count)d file is not recognised as a backup: %(files)s",
         "%(count)d files are not recognised as backups: %(files)s",
         len(found),
-        files=", ".join(found[:SHOWN]) + more,
+        files=join([join(found[:SHOWN], ", "), more], ""),
     )

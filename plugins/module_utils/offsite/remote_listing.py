@@ -445,7 +445,7 @@ def _rows(
         match = companions.match_name(name, pattern)
         if letter != "f":
             kind = inventory.kind_of_file(_KINDS.get(letter, 0))
-            tree.ignored.append(f"{inventory.readable(path)} ({kind})")
+            tree.ignored.append(inventory.unfit(path, kind))
         elif not match:
             tree.ignored.append(inventory.readable(path))
         else:

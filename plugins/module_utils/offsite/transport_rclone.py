@@ -182,8 +182,10 @@ class RcloneTransport:
                 match = companions.match_name(name, expression)
                 path = f"{tier}/{name}"
                 if entry.get("IsDir") or not match:
-                    kind = " (folder)" if entry.get("IsDir") else ""
-                    tree.ignored.append(inventory.readable(path) + kind)
+                    folder = entry.get("IsDir")
+                    tree.ignored.append(
+                        inventory.unfit(path, _("folder")) if folder else inventory.readable(path)
+                    )
                     continue
                 moment = _nanoseconds(str(entry["ModTime"]))
                 size = int(entry["Size"])
