@@ -12,7 +12,6 @@ import pytest
 from ansible_collections.chefwell.resilience.plugins.module_utils.common import bounded_calls
 from ansible_collections.chefwell.resilience.plugins.module_utils.common.bounded_calls import (
     BoundedCall,
-    CallResult,
     results,
 )
 from ansible_collections.chefwell.resilience.plugins.module_utils.common.errors import (
@@ -53,7 +52,7 @@ def test_errors_come_back_as_they_were_raised() -> None:
     assert (raised.value.option, raised.value.remedy) == ("paths", "correct it")
     assert isinstance(odd.error, ZeroDivisionError)
     assert isinstance(ended.error, RuntimeError) and "SystemExit" in str(ended.error)
-    assert after == CallResult("after")
+    assert (after.returned, after.error) == ("after", None)
 
 
 def test_one_that_blocks_costs_itself_alone() -> None:

@@ -13,7 +13,6 @@ ordinary case one thread makes all calls; another one takes over the rest only w
 
 from __future__ import annotations
 
-import dataclasses
 import errno
 import threading
 import time
@@ -35,11 +34,10 @@ GRACE = 1.0
 MOST_ROUNDS = 2
 
 
-@dataclasses.dataclass(frozen=True, eq=False)
 class BoundedCall(Generic[Value]):
     """One call that may block.
 
-    Attributes:
+    Args:
         name: what is called, such as a path. While an earlier call of that name is still stuck in
             this process, it is not made again.
         function: called without arguments in another thread. What blocks in it lets other threads
@@ -47,17 +45,15 @@ class BoundedCall(Generic[Value]):
         time_limit: seconds that it may take.
     """
 
-    name: str
-    function: Callable[[], Value]
-    time_limit: float
+    def __init__(self, name: str, function: Callable[[], Value], time_limit: float) -> None:
+        self.name, self.function, self.time_limit = name, function, time_limit
 
 
-@dataclasses.dataclass(frozen=True)
 class CallResult(Generic[Value]):
     """What a call returned, or the error that it raised; `TimeoutError` where it did not return."""
 
-    returned: Value | None = None
-    error: Exception | None = None
+    def __init__(self, returned: Value | None = None, error: Exception | None = None) -> None:
+        self.returned, self.error = returned, error
 
     def value(self) -> Value:
         """Return the value.

@@ -6,7 +6,6 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Collection
 
 from .messages import Message, join
@@ -86,6 +85,8 @@ def known_names(name: str, known: Collection[str], otherwise: str = "") -> str:
         known: the names that exist.
         otherwise: the remedy in place of all names where none is like it.
     """
+    import difflib  # only a wrong name needs it, and each run of the monitor would load it
+
     near = difflib.get_close_matches(name, known, n=1)
     if near:
         return f"did you mean {near[0]!r}?"

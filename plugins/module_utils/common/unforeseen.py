@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import os
 import sys
-import traceback
 
 ENGINE = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 # Environment variable: where it is set, an unforeseen error is printed with its traceback.
@@ -67,6 +66,8 @@ def report(error: BaseException) -> str:
     if not os.environ.get(DEBUG):
         return f"{cause} - {remedy}"
     if sys.stderr is not None:
+        import traceback  # it loads more of Python's library, which may be what is broken
+
         parts = traceback.format_exception(type(error), error, error.__traceback__)
         sys.stderr.write(_masked("".join(parts)))
     return cause
