@@ -63,7 +63,8 @@ CHANGES = {
     "ALTER SEQUENCE fast SET LOGGED": "sequence storage public.fast is missing",
     "ALTER PUBLICATION news SET TABLES IN SCHEMA other": "published schema news shown is missing",
     "REFRESH MATERIALIZED VIEW full_one WITH NO DATA": (
-        "materialized view without data public.full_one is not in the manifest"
+        "materialized view state public.full_one is `not populated`, in production it was"
+        " `populated`"
     ),
     "COMMENT ON SCHEMA public IS NULL": "comment of schema public public is ``",
     "COMMENT ON LARGE OBJECT 7001 IS 'two'": "comment large object 7001 is `two`",

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-UNPOPULATED = "materialized view without data"
+VIEW_STATE, UNPOPULATED = "materialized view state", "not populated"
 # Text is sorted as everywhere, whatever the database's locale.
 SORTED = "array_to_string(ARRAY(SELECT o FROM unnest({}) o ORDER BY o COLLATE \"C\"), ', ')"
 
@@ -37,7 +37,6 @@ def _digest(options: str) -> str:
     )
 
 
-VIEW_STATE = "state of a materialized view"
 # Each returns schema, name within it, definition.
 QUERIES: Mapping[str, str] = {
     "column storage": f"""
@@ -69,7 +68,7 @@ WHERE c.relkind IN ('r', 'p', 'm') AND d.definition <> ''
     # pg_dump refreshes only those that had rows.
     VIEW_STATE: f"""
 SELECT n.nspname, quote_ident(c.relname),
- CASE WHEN c.relispopulated THEN 'populated' ELSE 'not populated' END
+ CASE WHEN c.relispopulated THEN 'populated' ELSE '{UNPOPULATED}' END
 FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
 WHERE c.relkind = 'm' AND {in_schemas("pg_class", "c.oid")}""",
     "conversion": f"""
@@ -154,10 +153,6 @@ SELECT n.nspname, quote_ident(p.proname) || '(' || pg_get_function_identity_argu
  p.proparallel::text
 FROM pg_proc p JOIN pg_namespace n ON n.oid = p.pronamespace
 WHERE p.prokind = 'a' AND {in_schemas("pg_proc", "p.oid")}""",
-    UNPOPULATED: f"""
-SELECT n.nspname, quote_ident(c.relname), ''
-FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
-WHERE c.relkind = 'm' AND NOT c.relispopulated AND {in_schemas("pg_class", "c.oid")}""",
     "operator class's family": f"""
 SELECT n.nspname, quote_ident(x.opcname) || ' using ' || quote_ident(a.amname), concat_ws(' ',
  quote_ident(fn.nspname) || '.' || quote_ident(f.opfname),

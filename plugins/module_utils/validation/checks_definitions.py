@@ -29,11 +29,11 @@ def definitions(context: CheckContext) -> Evidence:
     before = structure.from_dict(context.expected.structure)
     differing = context.differences
     not_dumped = {one for one in differing if _not_dumped(one)}
-    if any(structure.names(before, structure_details.UNPOPULATED)):
+    if _has_unpopulated_view(before):
         # One that was populated over one without data is not refreshed by a restore
         # (buildMatViewRefreshDependencies in pg_dump.c).
-        kind = structure_details.UNPOPULATED
-        not_dumped |= {one for one in differing if one.kind == kind and one.before is None}
+        state, empty = structure_details.VIEW_STATE, structure_details.UNPOPULATED
+        not_dumped |= {one for one in differing if (one.kind, one.after) == (state, empty)}
     their_comments = {f"index {'.'.join(_parts(one))}" for one in not_dumped}
     findings = [
         _finding(one)
@@ -62,6 +62,14 @@ def definitions(context: CheckContext) -> Evidence:
         return Evidence(evidence, findings)
     return Evidence(
         _("%(count)d definitions compared with those in the manifest", count=count), findings
+    )
+
+
+def _has_unpopulated_view(held: structure.Structure) -> bool:
+    return any(
+        structure_details.UNPOPULATED
+        in held.shapes[identifier].get(structure_details.VIEW_STATE, {}).values()
+        for identifier in held.schemas.values()
     )
 
 
