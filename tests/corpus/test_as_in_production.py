@@ -23,7 +23,7 @@ PRODUCTION = (
     )
     + """ALTER TABLE tenant_a.goods ADD price int; CREATE TABLE tenant_b.news (id int);
 CREATE TABLE "Orders" (goods int); INSERT INTO "Orders" VALUES (4711);
-ALTER TABLE "Orders" ADD CONSTRAINT "of Goods" FOREIGN KEY (goods)
+ALTER TABLE "Orders" ADD CONSTRAINT "to Goods" FOREIGN KEY (goods)
  REFERENCES tenant_a.goods NOT VALID;
 """
 )
@@ -60,7 +60,7 @@ def test_a_manifest_shows_that_it_was_so(made: tuple[Lab, manifest.Manifest, Dum
     assert "in production, too: tenant_b.news has what most" in structure
     assert "column price integer" in structure
     keys = evidence_of(result, "referential_integrity")
-    assert "NOT VALID in production, too, so no fault: public.Orders (of Goods): goods=4711" in keys
+    assert "NOT VALID in production, too, so no fault: public.Orders (to Goods): goods=4711" in keys
 
 
 def test_without_one_it_is_a_finding(made: tuple[Lab, manifest.Manifest, Dump]) -> None:
@@ -78,7 +78,7 @@ def test_what_was_not_so_is_a_finding(made: tuple[Lab, manifest.Manifest, Dump])
     assert not set(TENANTS) & set(found(result))
     valid = copy.deepcopy(held)
     keys = valid.structure.shapes[valid.structure.schemas["public"]]["constraint"]
-    keys['"Orders"."of Goods"'] = keys['"Orders"."of Goods"'].replace(" NOT VALID", "")
+    keys['"Orders"."to Goods"'] = keys['"Orders"."to Goods"'].replace(" NOT VALID", "")
     assert "foreign_key.orphan" in found(_checked(lab, dump, valid))
 
 
