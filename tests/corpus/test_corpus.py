@@ -66,6 +66,12 @@ FIRED: dict[str, str] = {}
 HEALTHY_RUNS: dict[str, list[str]] = {}
 
 
+@pytest.fixture(scope="module", autouse=True)
+def _results_of_this_file() -> None:
+    """Forget what other files of the lane have seen: their databases have other names."""
+    SEEN.clear()
+
+
 @pytest.mark.parametrize("form", [*FORMS, "custom, on PostgreSQL 18"])
 @pytest.mark.parametrize("name", [path.stem for path in HEALTHY])
 def test_a_healthy_one_raises_nothing(
