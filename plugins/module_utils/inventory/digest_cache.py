@@ -153,8 +153,8 @@ class _Without(Mapping[str, str]):
     def __iter__(self) -> Iterator[str]:
         return only_in(self._table, self._left_out)
 
-    def get(self, path: str, default: Any = None) -> Any:
-        return default if path in self._left_out else self._table.get(path, default)
+    def get(self, key: str, default: Any = None) -> Any:
+        return default if key in self._left_out else self._table.get(key, default)
 
     def __contains__(self, path: object) -> bool:
         return path not in self._left_out and path in self._table
