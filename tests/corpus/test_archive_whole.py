@@ -116,7 +116,7 @@ def test_the_whole_one_is_not(old: Lab, dumps: dict[str, Path], form: str) -> No
 
 
 def test_zeros_behind_a_tar_are_its_padding(old: Lab, dumps: dict[str, Path]) -> None:
-    old.prepare(_spoilt(dumps, "tar", _append(bytes(9000))))
+    assert _findings(old.prepare(_spoilt(dumps, "tar", _append(bytes(9000))))) == []
 
 
 def test_inserts_of_an_empty_table_are_none(old: Lab, dumps: dict[str, Path]) -> None:

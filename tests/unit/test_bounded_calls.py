@@ -105,3 +105,4 @@ def test_no_thread_is_left_where_all_return() -> None:
     before = set(threading.enumerate())
     results([call(lambda: 1)])
     wait_for(lambda: set(threading.enumerate()) <= before, 5)
+    assert set(threading.enumerate()) <= before
