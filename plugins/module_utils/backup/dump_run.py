@@ -171,13 +171,15 @@ def make(
             refuse_taken(plain)
             size = to.done.bytes if to else manifest.backup_size(made)
             lines, digest = backup_digest.lines_of(made, plain, to.done.sha256 if to else "")
-            _write_beside(plain + backup_digest.DIGEST_SUFFIX, lines, recipients_file)
+            _write_beside(plain + backup_digest.DIGEST_SUFFIX, lines, recipients_file, work)
             if options.roles and not unsaved:
-                _write_beside(plain + ROLES_SUFFIX, roles, recipients_file)
+                _write_beside(plain + ROLES_SUFFIX, roles, recipients_file, work)
             if held is not None:
                 sealed_for = seal.fingerprint if seal else ""
                 content = manifest.of(held, digest, size, sealed_for=sealed_for)
-                _write_beside(plain + manifest.SUFFIX, content.file_content(), recipients_file)
+                _write_beside(
+                    plain + manifest.SUFFIX, content.file_content(), recipients_file, work
+                )
                 result.made = content
             os.rename(made, path)
             sync_folder(folder)
@@ -234,12 +236,15 @@ class _Sealing:
             raise _NotSealedError(_("it could not be sealed: %(why)s", why=why)) from error
 
 
-def _write_beside(path: str, content: str, recipients_file: str) -> None:
+def _write_beside(path: str, content: str, recipients_file: str, work: str) -> None:
+    """Write a file beside the backup, by way of the work folder, which a killed run leaves."""
+    target = sealed_names.sealed(path) if recipients_file else path
+    made = os.path.join(work, os.path.basename(target))
     if recipients_file:
-        data = content.encode("utf-8", "backslashreplace")
-        age.seal_bytes(data, sealed_names.sealed(path), recipients_file)
+        age.seal_bytes(content.encode("utf-8", "backslashreplace"), made, recipients_file)
     else:
-        replace_file(path, content)
+        replace_file(made, content)
+    os.rename(made, target)
 
 
 def check(options: DumpOptions, tiers: Sequence[str], *, sealed: bool = False) -> None:
