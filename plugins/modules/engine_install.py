@@ -38,6 +38,33 @@ options:
   texts:
     description:
       - More files beside the engine.
+  scripts:
+    description:
+      - Scripts beside the engine, each of which runs one of its commands.
+    type: list
+    elements: dict
+    default: []
+    suboptions:
+      path:
+        description:
+          - Where it goes; its mode is 0755.
+        type: path
+        required: true
+      command:
+        description:
+          - The command, such as C(doctor).
+        type: str
+        required: true
+      config:
+        description:
+          - The file with the command's configuration.
+        type: path
+        required: true
+      python:
+        description:
+          - The interpreter that runs it.
+        type: path
+        required: true
   record:
     description:
       - The file that records what is installed. Where a path has changed since, what lies under the
@@ -97,6 +124,9 @@ from ansible_collections.chefwell.resilience.plugins.module_utils.common import 
     installed_record,
 )
 from ansible_collections.chefwell.resilience.plugins.module_utils.common.files import replace_file
+from ansible_collections.chefwell.resilience.plugins.module_utils.common.launcher import (
+    command_script,
+)
 from ansible_collections.chefwell.resilience.plugins.module_utils.common.system_errors import reason
 
 # Python makes these itself.
@@ -123,6 +153,17 @@ def main() -> None:
             "dest": {"type": "path", "required": True},
             "folders": {"type": "dict", "default": {}},
             "texts": install_files.TEXTS_SPEC,
+            "scripts": {
+                "type": "list",
+                "elements": "dict",
+                "default": [],
+                "options": {
+                    "path": {"type": "path", "required": True},
+                    "command": {"type": "str", "required": True},
+                    "config": {"type": "path", "required": True},
+                    "python": {"type": "path", "required": True},
+                },
+            },
             "record": {"type": "str", "default": ""},
             "digests": {"type": "dict", "default": {}},
             "files": {"type": "dict", "default": {}},
@@ -144,6 +185,10 @@ def main() -> None:
         removed = sorted(installed.keys() - digests.keys())
         made = install_files.folders_to_make(folders)
         beside = install_files.text_files(module.params["texts"])
+        launch = os.path.join(dest, "launch.py")
+        for one in module.params["scripts"]:
+            text = command_script(one["python"], launch, one["command"], one["config"])
+            beside.append(install_files.TextFile(one["path"], text, 0o755))
         left = []
         if module.params["record"]:
             paths = [dest, *(file.path for file in beside)]

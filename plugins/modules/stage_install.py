@@ -140,7 +140,6 @@ removed:
 
 import json
 import os
-import shlex
 import subprocess
 from typing import Any
 
@@ -155,16 +154,10 @@ from ansible_collections.chefwell.resilience.plugins.module_utils.common.install
     Change,
     TextFile,
 )
+from ansible_collections.chefwell.resilience.plugins.module_utils.common.launcher import (
+    command_script,
+)
 from ansible_collections.chefwell.resilience.plugins.module_utils.common.system_errors import reason
-
-# -E: nothing is imported because of the environment that it is called in.
-LAUNCHER = """#!/bin/sh
-launch={launch}
-test -r "$launch" && test -s "$launch" && command -v {python} >/dev/null || {{
-echo {command}": the installation is broken: $launch or "{python}" cannot be read -" \\
-"run the stage's playbook again" >&2; exit 3; }}
-exec {python} -E "$launch" host_cli {command} --config {config} "$@"
-"""
 
 LOGROTATE = """# Written by chefwell.resilience; its rollback removes it.
 {log} {{
@@ -179,12 +172,8 @@ LOGROTATE = """# Written by chefwell.resilience; its rollback removes it.
 
 def launcher(options: dict[str, str], command: str) -> str:
     """Return the script that runs one command of the engine."""
-    return LAUNCHER.format(
-        launch=shlex.quote(launch_file(options["lib_dir"])),
-        python=shlex.quote(options["python"]),
-        command=shlex.quote(command),
-        config=shlex.quote(options["config_file"]),
-    )
+    launch = launch_file(options["lib_dir"])
+    return command_script(options["python"], launch, command, options["config_file"])
 
 
 def stage_files(options: dict[str, Any]) -> list[TextFile]:

@@ -6,7 +6,6 @@ import contextlib
 import dataclasses
 import json
 import os
-import shlex
 import subprocess
 import sys
 import time
@@ -182,20 +181,13 @@ def test_the_accounts_home_is_not_searched_for_modules(server: Sshd, tmp_path: P
     copy = tmp_path / "copy"
     copy.mkdir()
     (kit / "clients" / "shop.json").write_text(json.dumps({"root": str(copy)}))
-    values = {
-        "kit": shlex.quote(str(kit)),
-        "python": shlex.quote(sys.executable),
-        "launch": shlex.quote(str(kit / "chefwell_resilience" / "launch.py")),
-    }
-    for name, text, words in (
-        ("gate.sh", server_setup._GATE, ["shop", "write"]),
-        ("keep-offsite-copy.sh", server_setup._JOB, ["shop", "--json"]),
-    ):
+    words = {"gate.sh": ["shop", "write"], "keep-offsite-copy.sh": ["shop", "--json"]}
+    for name, text in server_setup.scripts(str(kit), sys.executable).items():
         script = kit / name
-        script.write_text(text.format(**values))
+        script.write_text(text)
         script.chmod(0o755)
         done = subprocess.run(
-            [str(script), *words],
+            [str(script), *words[name]],
             cwd=home,
             env={"PATH": os.environ["PATH"], "SSH_ORIGINAL_COMMAND": "hostname", "HOME": str(home)},
             capture_output=True,

@@ -238,31 +238,78 @@ LAUNCHERS: dict[str, Callable[[Path, str], str]] = {
     "a stage's": lambda root, python: stage_install.launcher(
         {"lib_dir": str(root), "python": python, "config_file": "/none"}, "disaster-recovery"
     ),
-    "the gate's": lambda root, python: _filled(server_setup._GATE, root, python),
-    "the server job's": lambda root, python: _filled(server_setup._JOB, root, python),
+    "the gate's": lambda root, python: server_setup.scripts(str(root), python)["gate.sh"],
+    "the server job's": lambda root, python: server_setup.scripts(str(root), python)[
+        "keep-offsite-copy.sh"
+    ],
 }
 
 
-def _filled(text: str, root: Path, python: str) -> str:
-    engine = root / ENGINE_NAME / "launch.py"
-    return text.format(kit=str(root), python=python, launch=str(engine))
+def _in_the_middle(source: bytes, text: bytes) -> bytes:
+    half = len(source) // 2
+    return source[:half] + text + source[half + len(text) :]
 
 
-@pytest.mark.parametrize("which", LAUNCHERS)
-@pytest.mark.parametrize("how", ["no Python", "no engine", "an empty file"])
-def test_a_launcher_without_what_it_launches(tmp_path: Path, which: str, how: str) -> None:
-    engine = tmp_path / ENGINE_NAME
-    if how != "no engine":
-        engine.mkdir()
-        (engine / "launch.py").write_text("" if how == "an empty file" else "pass\n")
-    python = str(tmp_path / "python3.9") if how == "no Python" else sys.executable
-    text = LAUNCHERS[which](tmp_path, python)
-    ended = subprocess.run(
-        ["/bin/sh", "-c", text, "name", "client", "write"],
+SOURCE = (ENGINE / "launch.py").read_bytes()
+DAMAGED = {
+    "no engine": None,
+    "an empty file": b"",
+    "cut in its middle": SOURCE[: len(SOURCE) // 2],
+    "cut where a statement ends": SOURCE[: SOURCE.index(b"def main()")],
+    "without its last line": SOURCE[: SOURCE.rindex(b"if __name__")],
+    "another text in its middle": _in_the_middle(SOURCE, b"\n(((\xff"),
+    "zeros in its middle": _in_the_middle(SOURCE, bytes(512)),
+    "zeros": bytes(len(SOURCE)),
+    "a name that is not there": SOURCE.replace(b"import os", b"import so"),
+}
+
+
+def run_script(text: str, *given: str) -> Any:
+    return subprocess.run(
+        ["/bin/sh", "-c", text, "name", "client", "write", *given],
         capture_output=True,
         text=True,
         check=False,
     )
-    line = one_line(ended)
+
+
+@pytest.mark.parametrize("which", LAUNCHERS)
+@pytest.mark.parametrize("how", ["no Python", *DAMAGED])
+def test_a_launcher_without_what_it_launches(tmp_path: Path, which: str, how: str) -> None:
+    engine = tmp_path / ENGINE_NAME / "launch.py"
+    engine.parent.mkdir()
+    content = DAMAGED.get(how, SOURCE)
+    if content is not None:
+        engine.write_bytes(content)
+    python = str(tmp_path / "python3.9") if how == "no Python" else sys.executable
+    line = one_line(run_script(LAUNCHERS[which](tmp_path, python)))
     assert "the installation is broken" in line and "playbook again" in line, line
     assert (python if how == "no Python" else str(engine)) in line
+
+
+def test_a_monitoring_system_reads_of_a_damaged_launch_file_too(tmp_path: Path) -> None:
+    (tmp_path / ENGINE_NAME).mkdir()
+    (tmp_path / ENGINE_NAME / "launch.py").write_bytes(SOURCE[:-600])
+    ended = run_script(LAUNCHERS["a stage's"](tmp_path, sys.executable), "--nagios")
+    one_line(ended)
+    assert ended.stdout.startswith("UNKNOWN - the installation is broken: ")
+
+
+@pytest.mark.parametrize("python", OLD)
+def test_an_old_python_reports_of_a_damaged_launch_file(tmp_path: Path, python: Path) -> None:
+    (tmp_path / ENGINE_NAME).mkdir()
+    (tmp_path / ENGINE_NAME / "launch.py").write_bytes(SOURCE[: len(SOURCE) // 2])
+    assert "broken" in one_line(run_script(LAUNCHERS["a stage's"](tmp_path, str(python))))
+
+
+@pytest.mark.parametrize("which", LAUNCHERS)
+def test_a_launcher_that_was_cut_runs_nothing(tmp_path: Path, which: str) -> None:
+    """Wherever it ends, from its first command on: a shell error, and nothing has begun."""
+    (tmp_path / ENGINE_NAME).mkdir()
+    (tmp_path / ENGINE_NAME / "launch.py").write_text("print('begun')\nraise SystemExit(0)\n")
+    whole = LAUNCHERS[which](tmp_path, sys.executable)
+    assert run_script(whole).stdout == "begun\n"
+    for end in range(whole.index("\n{") + 2, len(whole) - 2, 40):
+        ended = run_script(whole[:end])
+        assert ended.returncode == 2 and not ended.stdout, (end, ended)
+        assert len(ended.stderr.splitlines()) == 1, ended.stderr

@@ -6,6 +6,9 @@ import json
 from pathlib import Path
 
 import pytest
+from ansible_collections.chefwell.resilience.plugins.module_utils.common.launcher import (
+    command_script,
+)
 from ansible_collections.chefwell.resilience.plugins.module_utils.preflight import moved_folders
 
 
@@ -17,8 +20,8 @@ def install(root: Path) -> None:
     (root / "state" / "history.sqlite3").write_text("")
     named = {"config_dir": str(root / "etc"), "folders": [str(root / "lib"), str(root / "state")]}
     (root / "lib" / "doctor.json").write_text(json.dumps(named))
-    command = f"#!/bin/sh\nexec python \\\n  doctor --config '{root}/lib/doctor.json' \"$@\"\n"
-    (root / "scripts" / "doctor.sh").write_text(command)
+    script = command_script("/usr/bin/python3", "/launch.py", "doctor", f"{root}/lib/doctor.json")
+    (root / "scripts" / "doctor.sh").write_text(script)
 
 
 def found(root: Path, **changed: str) -> list[str]:

@@ -24,7 +24,7 @@ import uuid
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from ..common import crontab, process, settings
+from ..common import crontab, launcher, process, settings
 from ..common.errors import ResilienceError
 from ..common.files import replace_file
 from ..common.system_errors import reason
@@ -32,32 +32,6 @@ from ..notifications import metrics
 from . import server_clients
 from .server_settings import ServerSettings
 from .server_store import IDENTITY_FILE, STATE_FOLDER, identity_of
-
-# Before a program is started: Python may have moved, and a damaged disk may have emptied the file.
-_CHECK = """test -r {launch} && test -s {launch} && command -v {python} >/dev/null || {{
-echo "the installation is broken: "{launch}" or "{python}" cannot be read -" \\
-"run the stage's playbook again" >&2; exit 3; }}
-"""
-_GATE = (
-    """#!/bin/sh
-# The forced command of a client's keys: `gate.sh CLIENT write` or `read`; see server/gate.py.
-"""
-    + _CHECK
-    + """exec {python} -E -s {launch} server.gate \
---config {kit}/clients/"$1".json --allow "$2"
-"""
-)
-_JOB = (
-    """#!/bin/sh
-# The daily job of one client's copy: `keep-offsite-copy.sh CLIENT`; more options with --help.
-client="${{1:?name the client, one of: $(cd {kit}/clients && echo *.json)}}"
-shift
-"""
-    + _CHECK
-    + """exec {python} -E -s {launch} host_cli keep-offsite-copy \
---config {kit}/clients/"${{client%.json}}".json "$@"
-"""
-)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -222,17 +196,42 @@ def _config_file(setup: ClientSetup) -> str:
     return os.path.join(setup.kit_dir, "clients", f"{setup.client}.json")
 
 
+def scripts(kit_dir: str, python: str) -> dict[str, str]:
+    """Return the scripts of all clients on the server, by their file names.
+
+    Args:
+        kit_dir: folder of the engine and of all clients' configurations.
+        python: the server's interpreter.
+    """
+    launch = os.path.join(kit_dir, "chefwell_resilience", "launch.py")
+    clients = shlex.quote(os.path.join(kit_dir, "clients"))
+    gate = launcher.script(
+        python,
+        launch,
+        "server.gate",
+        f'--config {clients}/"$1".json --allow "$2"',
+        name="the gate",
+        options="-E -s",
+        about="The forced command of a client's keys: `gate.sh CLIENT write` or `read`.",
+    )
+    job = launcher.script(
+        python,
+        launch,
+        "host_cli",
+        f'keep-offsite-copy --config {clients}/"${{client%.json}}".json "$@"',
+        name="keep-offsite-copy",
+        options="-E -s",
+        about="The daily job of one client's copy: `keep-offsite-copy.sh CLIENT`; --help has more.",
+        before=f'client="${{1:?name the client, one of: $(cd {clients} && echo *.json)}}"\nshift\n',
+    )
+    return {"gate.sh": gate, "keep-offsite-copy.sh": job}
+
+
 def _write_kit(
     setup: ClientSetup, account: pwd.struct_passwd, identity: str, changes: _Changes
 ) -> None:
-    launch = os.path.join(setup.kit_dir, "chefwell_resilience", "launch.py")
-    values = {
-        "kit": shlex.quote(setup.kit_dir),
-        "python": shlex.quote(setup.python),
-        "launch": shlex.quote(launch),
-    }
-    for name, text in (("gate.sh", _GATE), ("keep-offsite-copy.sh", _JOB)):
-        _write(os.path.join(setup.kit_dir, name), text.format(**values), 0o755, None, changes)
+    for name, text in scripts(setup.kit_dir, setup.python).items():
+        _write(os.path.join(setup.kit_dir, name), text, 0o755, None, changes)
     values = {**setup.config, "identity": identity}
     text = json.dumps(values, indent=4, sort_keys=True, ensure_ascii=False) + "\n"
     # The account reads it and must not write it; the addresses in it may hold passwords.
