@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import itertools
 import os
+import threading
 from pathlib import Path
 
 import pytest
@@ -14,6 +16,7 @@ from ansible_collections.chefwell.resilience.plugins.module_utils.disk import (
     usage,
 )
 from ansible_collections.chefwell.resilience.plugins.module_utils.disk.usage import Target
+from ansible_collections.chefwell.resilience.plugins.module_utils.inventory import inventory
 from support import filesystems
 from support.filesystems import Disks, fill, percent_used, run
 
@@ -210,6 +213,85 @@ def test_discovery_leaves_out_pseudo_filesystems_and_names_devices_once(disks: D
     assert len(devices) == len({*devices})
     named = usage.check([Target(str(first))], discover=Target("/"))
     assert [result.path for result in named].count(str(second)) == 0
+
+
+def test_a_filesystem_below_a_later_mount_is_not_discovered(disks: Disks) -> None:
+    """Its path leads to the later one: no figures of that, and no error, are its own."""
+    below = disks.memory("stacked")
+    (below / "in").mkdir()
+    image = disks.root / "hidden.img"
+    with image.open("wb") as file:
+        file.truncate(16 << 20)
+    run("mkfs.ext4", "-q", "-F", str(image))
+    run("mount", "-o", "loop", str(image), str(below / "in"))
+    try:
+        assert str(below / "in") in {one.path for one in usage.check([], discover=Target("/"))}
+        run("mount", "-t", "tmpfs", "later", str(below))
+        try:
+            for _folder_of_that_name in (False, True):
+                found = {one.path for one in usage.check([], discover=Target("/"))}
+                assert str(below / "in") not in found
+                (below / "in").mkdir(exist_ok=True)
+        finally:
+            run("umount", str(below))
+    finally:
+        run("umount", str(below / "in"))
+
+
+def test_subvolumes_of_btrfs_belong_to_their_folder_and_other_mounts_do_not(disks: Disks) -> None:
+    image = disks.root / "btrfs.img"
+    with image.open("wb") as file:
+        file.truncate(128 << 20)
+    run("mkfs.btrfs", "-q", str(image))
+    point = disks._mount("btrfs", "-o", "loop", str(image))
+    tree = point / "back*ups [1]"
+    tree.mkdir()
+    (disks.root / "link").symlink_to(tree)
+    run("btrfs", "subvolume", "create", str(tree / "daily"))
+    (tree / "daily" / "x.dump").write_bytes(b"x" * (5 << 20))
+    (tree / "other?").mkdir()
+    run("mount", "-t", "tmpfs", "other", str(tree / "other?"))
+    try:
+        (tree / "other?" / "large").write_bytes(b"x" * (9 << 20))
+        run("sync", "--file-system", str(point))
+        for path in (tree, disks.root / "link"):
+            result = measured(path, folder=True)
+            assert result.folders is not None
+            assert result.folders["daily"] >= 5 << 20, result
+            assert result.bytes_used is not None and result.bytes_used < 6 << 20, result
+    finally:
+        run("umount", str(tree / "other?"))
+
+
+def test_files_that_are_deleted_meanwhile_are_no_error(disks: Disks) -> None:
+    tree = disks.memory("churn", pages=20000, inodes=20000) / "tree"
+    (tree / "daily").mkdir(parents=True)
+    for number in range(2000):
+        (tree / "daily" / f"{number}").write_bytes(b"x")
+    ended = threading.Event()
+
+    def delete_and_make() -> None:
+        for number in itertools.cycle(range(2000, 2400)):
+            if ended.is_set():
+                return
+            (tree / "daily" / f"{number}").touch()
+            (tree / "daily" / f"{2000 + number * 7 % 400}").unlink(missing_ok=True)
+
+    threads = [threading.Thread(target=delete_and_make) for _number in range(2)]
+    for thread in threads:
+        thread.start()
+    try:
+        for _attempt in range(6):
+            assert folder_size.sized_by_du(str(tree), 60).total >= 2000 * 4096
+            assert inventory.scan(str(tree), tiers=("daily",)).problems == []
+    finally:
+        ended.set()
+        for thread in threads:
+            thread.join()
+    # A folder that is gone itself has no size.
+    run("rm", "-r", str(tree))
+    with pytest.raises(FileNotFoundError):
+        folder_size.sized_by_du(str(tree), 60)
 
 
 def test_a_folder_of_thousands_of_files_is_sized_as_du_does(disks: Disks) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import multiprocessing
 import os
 import random
@@ -26,6 +27,7 @@ from ansible_collections.chefwell.resilience.plugins.module_utils.history.histor
     VERSION,
 )
 from support.filesystems import Disks, run
+from support.monitor_host import MonitorHost
 
 
 def sample(moment: float, target: str = "mount:/") -> Sample:
@@ -276,3 +278,56 @@ def test_to_read_only_a_history_that_is_not_there_yet_makes_none(tmp_path: Path)
         assert history.samples("mount:/") == []
         assert history.problem and "no history" in history.problem
     assert not (tmp_path / "state").exists()
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        "DROP TABLE document",
+        "DROP TABLE event",
+        "DROP TABLE sample",
+        "DROP TABLE sample; CREATE TABLE sample (host TEXT, target TEXT)",
+    ],
+)
+def test_a_file_without_what_its_version_has_is_set_aside(tmp_path: Path, damage: str) -> None:
+    with History(str(tmp_path)) as history:
+        history.add_samples([sample(1)])
+    with contextlib.closing(sqlite3.connect(tmp_path / FILE)) as database:
+        database.executescript(damage)
+    with History(str(tmp_path)) as history:
+        assert history.writable and "set aside" in str(history.problem)
+        history.add_samples([sample(2)])
+        history.set_document("disk", {"a": 1})
+    with History(str(tmp_path)) as history:
+        assert (history.problem, history.samples("mount:/")) == (None, [sample(2)])
+
+
+def test_values_of_another_kind_cost_themselves_alone(tmp_path: Path, disks: Disks) -> None:
+    """SQLite keeps any value in any column, and its check of the file finds none of that wrong."""
+    host = MonitorHost(tmp_path, paths=[str(disks.memory("a"))], language="pt_BR")
+    assert host.monitor()[0] == 0
+    file = tmp_path / "state" / FILE
+    columns = "bytes_available, bytes_total, inodes_used, inodes_total, level"
+    with contextlib.closing(sqlite3.connect(file)) as database:
+        for moment in ("time - 60", "9e999", "-9e999", "'yesterday'", "x'00ff'", "1e15"):
+            for used in ("'lots'", "x'00ff'", "9e999", "-1e300", "NULL"):
+                database.execute(
+                    "INSERT OR REPLACE INTO sample"
+                    f" SELECT host, target, {moment}, {used}, {columns} FROM sample"
+                )
+        database.execute(
+            "INSERT INTO event (stage, kind, time, level, data) VALUES"
+            " ('staging', 'drill', 9e999, 'ok', '{}'), ('staging', 'drill', 5, 'ok', '{'),"
+            " ('staging', 'drill', 6, 'ok', '3'), ('staging', 'drill', 7, 'ok', '{\"a\": 1}')"
+        )
+        database.execute("UPDATE document SET content = '12'")
+        database.commit()
+    done = host.run("monitor-disk-space")
+    (problem,) = done.stderr.splitlines()
+    assert done.returncode == 0 and problem.startswith("o que está guardado dos alertas"), problem
+    for command in ("disk-status", "monitor-disk-space"):
+        done = host.run(command)
+        assert (done.returncode, done.stderr) == (0, "")
+    with History(str(tmp_path / "state")) as history:
+        assert [event.data for event in history.events("staging", "drill")] == [{"a": 1}]
+        assert all(0 < one.time < 1e12 for one in history.newest_samples())

@@ -475,3 +475,14 @@ def test_pages_fit_a_narrow_terminal(language: str, columns: int) -> None:
         # Nothing is lost but the rest of the frame.
         assert re.sub(r"[═║╔╗╚╝\s]", "", narrow) == re.sub(r"[═║╔╗╚╝\s]", "", whole)
         assert page() == whole
+
+
+@pytest.mark.parametrize("columns", [1, 2, 3, 12])
+def test_a_terminal_of_few_columns_gets_a_page_all_the_same(columns: int) -> None:
+    with render_text.lines_of(columns):
+        page = render_disk.dashboard(page_data.disk(), page_data.inventory(), "en", False)
+        narrow = render_text.fitted(page, columns)
+    assert narrow.split() and all(
+        render_text.width(line) <= max(2, columns) or len(line.split()) == 1
+        for line in narrow.splitlines()
+    )

@@ -32,6 +32,8 @@ PSEUDO_TYPES = frozenset(
     + ("squashfs", "iso9660", "udf", "erofs", "cramfs")
     + ("fuse.gvfsd-fuse", "fuse.portal", "fuse.lxcfs", "fuse.snapfuse")
 )
+# Filesystems of one mount whose files and folders have several device numbers.
+SEVERAL_DEVICES = frozenset(("overlay", "btrfs"))
 
 
 class Mount(NamedTuple):
@@ -44,6 +46,8 @@ class Mount(NamedTuple):
         device: the kernel's number of the device, `254:0`; equal for two mounts of one filesystem.
         root: the folder of that filesystem that is seen here; not `/` for a bind mount.
         read_only: whether the mount, or the filesystem under it, takes no writes.
+        number: the kernel's number of the mount.
+        parent: the number of the mount that this one was made on.
     """
 
     point: str
@@ -52,6 +56,8 @@ class Mount(NamedTuple):
     device: str
     root: str
     read_only: bool
+    number: str = ""
+    parent: str = ""
 
 
 def _unescaped(text: str) -> str:
@@ -80,20 +86,46 @@ def parse(lines: Iterable[str]) -> list[Mount]:
                 fields[2],
                 _unescaped(fields[3]),
                 "ro" in options,
+                fields[0],
+                fields[1],
             )
         )
     return found
 
 
+def reachable(mounts: Sequence[Mount]) -> list[Mount]:
+    """Return the mounts of a table that paths lead to.
+
+    What was mounted later over a folder above a mount hides it: its path then leads to another
+    filesystem, or to nothing. A mount at the same point is no matter of this: see `by_point`.
+    """
+    by_number = {mount.number: mount for mount in mounts}
+    taken = {(mount.parent, mount.point) for mount in mounts}
+    known: dict[str, bool] = {}
+
+    def hidden(mount: Mount) -> bool:
+        if mount.number not in known:
+            known[mount.number] = False  # a mount may be called its own parent
+            above, parent = os.path.dirname(mount.point), by_number.get(mount.parent)
+            while above != "/" and (mount.parent, above) not in taken:
+                above = os.path.dirname(above)
+            # Had that mount been there first, this one would have been made on it.
+            covered = (mount.parent, above) in taken and mount.point != "/"
+            known[mount.number] = covered or (parent is not None and hidden(parent))
+        return known[mount.number]
+
+    return [mount for mount in mounts if not hidden(mount)]
+
+
 def mount_table(path: str = MOUNTINFO) -> list[Mount]:
-    """Return what is mounted now.
+    """Return what is mounted now, as far as paths lead to it.
 
     Raises:
         ResilienceError: the kernel's table cannot be read.
     """
     try:
         with open(path, encoding="utf-8", errors="surrogateescape") as file:
-            return parse(file)
+            return reachable(parse(file))
     except (OSError, IndexError) as error:
         raise ResilienceError(
             _("the table of mounts cannot be read: %(why)s", why=str(error)),
@@ -175,7 +207,7 @@ def fillable(
     for mount in by_point(mounts).values():
         if mount.type in PSEUDO_TYPES and mount.point != "/":
             continue
-        if mount.point in skipped and mount.read_only:
+        if mount.read_only and (mount.point in skipped or _is_never_written(mount)):
             continue
         if mount.point in files:
             continue
@@ -183,6 +215,16 @@ def fillable(
         if other is None or _rank(mount) < _rank(other):
             best[mount.device] = mount
     return sorted(best.values(), key=lambda mount: mount.point)
+
+
+def _is_never_written(mount: Mount) -> bool:
+    """Return whether a read-only mount was meant to be one, and did not become one by an error.
+
+    FUSE has no such errors: what is read-only there are archives, AppImages, repositories of
+    software, backups. ZFS mounts a snapshot, `pool/data@name`, whenever somebody looks into it.
+    """
+    snapshot = mount.type == "zfs" and "@" in mount.source
+    return snapshot or mount.type.partition(".")[0] == "fuse"
 
 
 def _rank(mount: Mount) -> tuple[bool, int, str]:

@@ -325,7 +325,9 @@ def _measurements(targets: Sequence[Target], mounted: Mapping[str, Mount]) -> li
         for number, target in enumerate(targets)
         if target.folder and measured[number].problem is None
     ]
-    sizes = bounded_calls.results([_folder_call(targets[n], measured[n].mount) for n in folders])
+    sizes = bounded_calls.results(
+        [_folder_call(targets[n], measured[n].mount, mounted) for n in folders]
+    )
     for number, size in zip_equal(folders, sizes):
         problem = None if size.error is None else reason(size.error)
         measured[number] = measured[number]._replace(folder=size.returned, problem=problem)
@@ -346,9 +348,13 @@ def _mount_and_usage(
     return mounts.mount_of(mounted, path), filesystem_usage(path)
 
 
-def _folder_call(target: Target, mount: Mount | None) -> BoundedCall[FolderSize]:
-    limit, overlay = target.folder_time_limit, mount is not None and mount.type == "overlay"
-    size = partial(folder_size, target.path, limit, overlay=overlay)
+def _folder_call(
+    target: Target, mount: Mount | None, mounted: Mapping[str, Mount]
+) -> BoundedCall[FolderSize]:
+    limit, apart = target.folder_time_limit, None
+    if mount is not None and mount.type in mounts.SEVERAL_DEVICES:
+        apart = [point for point, one in mounted.items() if one.device != mount.device]
+    size = partial(folder_size, target.path, limit, apart=apart)
     return BoundedCall(f"size of {target.path}", size, limit)
 
 

@@ -18,12 +18,27 @@ from typing import Any, NamedTuple
 
 from ..common.errors import ResilienceError
 from ..common.mask import mask
-from .history_file import DAY, FILE, SAMPLE_COLUMNS, HistoryFile, waiting
+from ..common.messages import _
+from .history_file import DAY, FILE, HistoryFile, waiting
 
 # How many are kept, by number and not by age: a clock that was wrong once must delete nothing. For
 # samples, 400 days of one every 15 minutes; for events, years of a daily one.
 KEEP_SAMPLES = 40_000
 KEEP_EVENTS = 4_000
+# The end of the year 9999, seconds since 1970: no date can be made of a later time.
+_LAST_TIME = 253_402_300_799
+
+
+def _number(column: str) -> str:
+    """Return SQL for a column that holds whole numbers; NULL where it holds something else."""
+    # SQLite keeps a value of any kind in any column. Compared here, as it takes longer in Python.
+    return f"CASE typeof({column}) WHEN 'integer' THEN {column} END"
+
+
+_NUMBERS = ("bytes_used", "bytes_available", "bytes_total", "inodes_used", "inodes_total")
+_SAMPLE = f"target, time, {', '.join(map(_number, _NUMBERS))}, level"
+# A time that can be one; text sorts after every number.
+_DATED = f"time >= 0 AND time <= {_LAST_TIME}"
 
 
 class Sample(NamedTuple):
@@ -87,8 +102,8 @@ class History(HistoryFile):
             ResilienceError: they cannot be read.
         """
         query = (
-            f"SELECT {SAMPLE_COLUMNS} FROM sample WHERE host = ? AND target = ? AND time >= ?"
-            " ORDER BY time"
+            f"SELECT {_SAMPLE} FROM sample WHERE host = ? AND target = ? AND time >= ?"
+            f" AND {_DATED} ORDER BY time"
         )
         return [Sample(*row) for row in self.rows(query, (self.host, target, since))]
 
@@ -103,7 +118,7 @@ class History(HistoryFile):
             ResilienceError: they cannot be read.
         """
         query = (
-            "SELECT time, bytes_used, inodes_used FROM sample"
+            f"SELECT time, {_number('bytes_used')}, {_number('inodes_used')} FROM sample"
             " WHERE host = ? AND target = ? AND time >= ? AND time < ? ORDER BY time"
         )
         with waiting():
@@ -128,7 +143,7 @@ class History(HistoryFile):
             " SELECT target FROM known WHERE target IS NOT NULL"
         )
         newest = (
-            f"SELECT {SAMPLE_COLUMNS} FROM sample WHERE host = ? AND target = ?"
+            f"SELECT {_SAMPLE} FROM sample WHERE host = ? AND target = ? AND {_DATED}"
             " ORDER BY time DESC LIMIT 1"
         )
         with waiting():
@@ -149,8 +164,8 @@ class History(HistoryFile):
             ResilienceError: they cannot be read.
         """
         query = (
-            "SELECT CAST((? - time) / ? AS INTEGER) AS age, max(bytes_used) FROM sample"
-            " WHERE host = ? AND target = ? AND time > ? AND time <= ? GROUP BY age"
+            f"SELECT CAST((? - time) / ? AS INTEGER) AS age, max({_number('bytes_used')})"
+            " FROM sample WHERE host = ? AND target = ? AND time > ? AND time <= ? GROUP BY age"
         )
         found = {}
         with waiting():
@@ -166,7 +181,10 @@ class History(HistoryFile):
         Raises:
             ResilienceError: they cannot be read.
         """
-        query = "SELECT min(time) FROM sample WHERE host = ?1 UNION ALL SELECT min(time) FROM event"
+        query = (
+            f"SELECT min(time) FROM sample WHERE host = ?1 AND {_DATED}"
+            f" UNION ALL SELECT min(time) FROM event WHERE {_DATED}"
+        )
         known = [time for (time,) in self.rows(query, (self.host,)) if time is not None]
         return min(known, default=None)
 
@@ -189,19 +207,21 @@ class History(HistoryFile):
             )
 
     def events(self, stage: str, kind: str, *, limit: int = 100) -> list[Event]:
-        """Return the latest events of one kind, the newest first.
+        """Return the latest events of one kind, the newest first; without those that are damaged.
 
         Raises:
             ResilienceError: they cannot be read.
         """
         query = (
             "SELECT stage, kind, time, level, data FROM event WHERE stage = ? AND kind = ?"
-            " ORDER BY time DESC, id DESC LIMIT ?"
+            f" AND {_DATED} ORDER BY time DESC, id DESC LIMIT ?"
         )
-        return [
-            Event(of_stage, of_kind, moment, level, json.loads(data))
-            for of_stage, of_kind, moment, level, data in self.rows(query, (stage, kind, limit))
-        ]
+        found = []
+        for of_stage, of_kind, moment, level, data in self.rows(query, (stage, kind, limit)):
+            values = _mapping(data)
+            if values is not None:
+                found.append(Event(of_stage, of_kind, moment, level, values))
+        return found
 
     def remove_stage(self, stage: str) -> bool:
         """Delete what is stored of a stage; return whether nothing at all is left.
@@ -225,10 +245,17 @@ class History(HistoryFile):
         """Return the stored document of this name (`stage@host`); empty where there is none yet.
 
         Raises:
-            ResilienceError: it cannot be read.
+            ResilienceError: it cannot be read, or is damaged.
         """
         rows = self.rows("SELECT content FROM document WHERE stage = ?", (name,))
-        return dict(json.loads(rows[0][0])) if rows else {}
+        values = _mapping(rows[0][0]) if rows else {}
+        if values is None:
+            raise ResilienceError(
+                _("what is stored of alerts is damaged, and begun anew: %(path)s", path=self.path),
+                option="state_dir",
+                value=os.path.dirname(self.path),
+            )
+        return values
 
     def set_document(self, name: str, content: dict[str, Any]) -> None:
         """Store a document in place of the one that was there.
@@ -240,6 +267,15 @@ class History(HistoryFile):
             database.execute(
                 "INSERT OR REPLACE INTO document VALUES (?, ?)", (name, mask(json.dumps(content)))
             )
+
+
+def _mapping(content: Any) -> dict[str, Any] | None:
+    """Return the values of a stored JSON text; None where it is no mapping."""
+    try:
+        values = json.loads(content)
+    except (TypeError, ValueError, RecursionError):
+        return None
+    return values if isinstance(values, dict) else None
 
 
 def delete_stage(folder: str, stage: str) -> bool:

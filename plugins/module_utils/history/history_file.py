@@ -56,6 +56,12 @@ DROP TABLE sample_1;
 SAMPLE_COLUMNS = (
     "target, time, bytes_used, bytes_available, bytes_total, inodes_used, inodes_total, level"
 )
+# Of each table, what this program reads and writes.
+_USED = (
+    f"SELECT host, {SAMPLE_COLUMNS} FROM sample LIMIT 0",
+    "SELECT id, stage, kind, time, level, data FROM event LIMIT 0",
+    "SELECT stage, content FROM document LIMIT 0",
+)
 
 
 class FolderLockedError(OSError):
@@ -165,6 +171,14 @@ class HistoryFile:
                         known=VERSION,
                     )
                 )
+            try:
+                for query in _USED:
+                    database.execute(query)
+            except sqlite3.OperationalError as error:
+                if _is_locked(error):
+                    raise
+                # A table or a column is not there: no later run would find it either.
+                raise sqlite3.DatabaseError(str(error)) from error
         except (sqlite3.Error, NewerVersionError):
             database.close()
             if new:

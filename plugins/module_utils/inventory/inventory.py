@@ -469,10 +469,14 @@ def _scan_tier(
         match = match_name(name, expression) if sealed else None
         return match.string if match else name
 
+    absent: dict[str, OSError] = {}
     for name in sorted(os.listdir(descriptor), key=place):
         path = f"{tier}/{name}"
         try:
             seen = os.stat(name, dir_fd=descriptor, follow_symlinks=False)
+        except FileNotFoundError as error:
+            absent[name] = error
+            continue
         except OSError as error:
             found.problems.append(reading_problem(path, error))
             continue
@@ -500,6 +504,29 @@ def _scan_tier(
                     taken,
                 ),
             )
+    for name in _still_listed(descriptor, absent):
+        found.problems.append(reading_problem(f"{tier}/{name}", absent[name]))
+
+
+def _still_listed(descriptor: int, names: Iterable[str]) -> list[str]:
+    """Return which names a folder lists though nothing is found under them.
+
+    Any other was deleted after it was listed, and perhaps made again.
+    """
+    left = set(names)
+    for _round in range(5):
+        if left:
+            left &= set(os.listdir(descriptor))
+            left = {name for name in left if not _is_there(name, descriptor)}
+    return sorted(left)
+
+
+def _is_there(name: str, descriptor: int) -> bool:
+    try:
+        os.stat(name, dir_fd=descriptor, follow_symlinks=False)
+    except FileNotFoundError:
+        return False
+    return True
 
 
 def bounded_ns(moment: int) -> int:

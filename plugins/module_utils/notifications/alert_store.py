@@ -51,8 +51,6 @@ class AlertStore:
                 self._content = history.document(self.name)
             except ResilienceError as error:
                 self.problems.append(error.message())
-            except ValueError as error:
-                self.problems.append(str(error))
         why = run_steps.why_blocked(STEP)
         self._second_place = not why
         if why:

@@ -94,8 +94,8 @@ def fitted(page: str, columns: int) -> str:
 def centred(text: str, columns: int) -> str:
     """Return the text in the middle of that many columns, cut if it is longer."""
     # Not one by one from a long end; a column has few characters, combining ones with them.
-    text = text[: 4 * columns]
-    while width(text) > columns:
+    text = text[: max(0, 4 * columns)]
+    while text and width(text) > columns:
         text = text[:-1]
     return text.center(columns - width(text) + len(text))
 
