@@ -19,6 +19,7 @@ from ..common import json_text, run_steps
 from ..common.errors import ResilienceError
 from ..common.files import replace_json
 from ..common.messages import _, join
+from ..common.safe_text import clean
 from ..common.system_errors import reason
 from ..history.history import History
 from .alerts import AlertState, states_from
@@ -43,7 +44,8 @@ class AlertStore:
             history: open, or None where it cannot be opened.
             fallback_dir: the folder of the second place.
         """
-        self.name, self.history, self.problems = f"{stage}@{host}", history, list[str]()
+        # SQLite takes no half of a surrogate pair, which a name of bytes that are no UTF-8 has.
+        self.name, self.history, self.problems = f"{stage}@{clean(host)}", history, list[str]()
         self.path = os.path.join(fallback_dir, f"{stage}.json")
         self._content: dict[str, Any] = {}
         if history is not None:
