@@ -295,16 +295,39 @@ def test_lost_and_new_keys(gated: SealedClient, server: Sshd, tmp_path: Path) ->
     assert earlier.fetch(tmp_path / "there", tier="monthly").exists()
 
 
+def test_in_an_account_a_sealed_copy_becomes_plain_at_once(server: Sshd, tmp_path: Path) -> None:
+    """Of what was sealed only the links stay; the rest is moved aside in the same sync."""
+    with sealed_client("account", server, tmp_path) as client:
+        plan_tree(client.tree)
+        newest = max((client.tree / "daily").iterdir())
+        newest.with_name(f"{newest.name}.manifest.json").write_text('{"tables": []}')
+        client.sync()
+        client.write(seal={})
+        assert client.sync().status == "refused"
+        assert client.sync(overrides=["destination", "mass-change"]).files_sent == 15
+        held = {name for name in client.copied() if not name.endswith(".link")}
+        assert not [name for name in held if name.endswith(".age")] and len(held) == 15
+        assert client.in_sync() and client.sync().status == "ok"
+
+
 @pytest.mark.parametrize("kind", ["account", "gate"])
 def test_a_lost_ledger_costs_one_more_transfer(kind: str, server: Sshd, tmp_path: Path) -> None:
-    """Behind the gate a person on the server agrees, once; until then the copy is as it was."""
+    """Behind the gate a person on the server agrees, once; until then the copy is as it was.
+
+    In an account the signing key was stolen, too, and is deleted as the documents say.
+    """
     with sealed_client(kind, server, tmp_path) as client:
         plan_tree(client.tree)
         client.sync()
         client.ledger_file.unlink()
         assert not client.in_sync(), "unknown bytes do not count as equal"
+        signed = (client.keys_folder / "signing.pub").read_text()
+        if kind == "account":
+            (client.keys_folder / "signing").unlink()
+            (client.keys_folder / "signing.pub").unlink()
+            client.set_up_keys()
         before = client.copied()
-        again = client.sync(overrides=["mass-change"])
+        again = client.sync()
         if kind == "gate":
             assert again.status == "refused" and "accept" in again.remedy, again
             assert client.copied() == before
@@ -312,6 +335,7 @@ def test_a_lost_ledger_costs_one_more_transfer(kind: str, server: Sshd, tmp_path
             again = client.sync()
         else:
             assert again.files_sent == 14, again
+            assert (client.keys_folder / "signing.pub").read_text() != signed
         assert again.status in ("ok", "warning"), again
         assert client.in_sync() and client.sync().files_sent == 0
 

@@ -88,6 +88,29 @@ def test_molecule_runs_every_scenario(file: str) -> None:
     assert sorted(found) == SCENARIOS and len(SCENARIOS) == 4
 
 
+# What GitHub takes in the elements of an issue form; with anything else it shows no form at all.
+FORM_KEYS = {"label", "description", "placeholder", "value", "render", "options", "multiple"}
+
+
+def unknown_keys(form: str) -> list[str]:
+    """The attributes of an issue form that GitHub does not know."""
+    return [
+        key
+        for element in yaml.safe_load(form)["body"]
+        for key in element["attributes"]
+        if key not in FORM_KEYS
+    ]
+
+
+@pytest.mark.parametrize("form", ["bug", "feature"])
+def test_issue_forms_have_the_keys_that_the_forge_knows(form: str) -> None:
+    text = (ROOT / ".github" / "ISSUE_TEMPLATE" / f"{form}.yml").read_text()
+    assert unknown_keys(text) == []
+    assert unknown_keys("body: [{attributes: {label: Seen, description: This, that.}}]") == [
+        "that."
+    ]
+
+
 def test_a_run_that_is_excluded_is_not_counted() -> None:
     assert len(product({"a": ["1", "2"], "b": "3"})) == 2
     cores = [run["core"] for run in runs(GITHUB, "molecule") if run["debian"] == "12"]
