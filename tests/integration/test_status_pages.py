@@ -163,6 +163,10 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
     long = "a" * 60 + ".example.com"
     cases = {kind: [status(held / kind)] for kind in KINDS}
     cases |= {f"hosts{count}": many(held, count) for count in (1, 20, 200)}
+    cases["broken200"] = [
+        {**status(held / "broken"), "host": f"shop{number:03d}.example.com"}
+        for number in range(200)
+    ]
     cases["long"] = [{**status(held / "broken"), "host": long}] * 2
     for language in LANGUAGES:
         for name, hosts in cases.items():
@@ -174,8 +178,11 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_no_page_scrolls_sideways_at_any_width(site: Path) -> None:
     pages = sorted(path.name for path in site.glob("*.html"))
     found = look(site, pages)
-    assert len(found) == len(pages) * len(WIDTHS) == 60
+    assert len(found) == len(pages) * len(WIDTHS) == 66
     assert [one for one in found if one["scroll"] > one["width"] or one["wide"]] == []
+    # Of two hundred hosts that are all broken, too, the first ones and their number are in sight.
+    tall = [one["height"] for one in found if one["page"].startswith("/broken200")]
+    assert len(tall) == 6 and max(tall) < 6000, tall
     large = [f"{name}-{language}.html" for name in ("broken", "hosts20") for language in LANGUAGES]
     found = look(site, large, text_size=32)
     assert [one for one in found if one["scroll"] > one["width"] or one["wide"]] == []
@@ -190,11 +197,17 @@ def test_a_page_that_is_too_wide_is_seen(site: Path) -> None:
 def test_an_old_page_turns_red_by_itself(site: Path) -> None:
     """Each was written when all was well, long before it is looked at now."""
     headlines = {"en": "Action needed", "pt_BR": "É preciso agir"}
-    pages = [f"{name}-{language}.html" for language in headlines for name in ("ok", "hosts20")]
+    names = ("ok", "hosts20", "hosts200")
+    pages = [f"{name}-{language}.html" for language in headlines for name in names]
+    late = {"en": "some are overdue by now", "pt_BR": "alguns já estão atrasados"}
     for page in look(site, pages, [800]):
         (language,) = (one for one in headlines if f"-{one}." in page["page"])
         assert "bad" in page["header"] and headlines[language] in page["h1"][0]
         assert {"overdue", "atrasado"} & set(page["words"])
         assert not {"ok", "proved to restore", "restauração comprovada"} & set(page["words"])
         assert page["title"].startswith("✕")
+        if "hosts200" in page["page"]:
+            *_groups, (state, summary) = page["groups"]
+            assert state == "group bad" and summary.startswith("✕ 89 ok"), page["groups"]
+            assert late[language] in summary
         assert any("days ago" in age or "dias" in age for age in page["ages"])

@@ -42,6 +42,9 @@ function next() {
       title: held.title, header: (held.querySelector("header") || {}).className || "",
       h1: [...held.querySelectorAll("h1")].map((one) => one.textContent.trim()),
       words: [...held.querySelectorAll(".word")].map((one) => one.textContent),
+      height: root.scrollHeight,
+      groups: [...held.querySelectorAll("details.group")].map((one) =>
+        [one.className, one.firstElementChild.innerText]),
       ages: [...held.querySelectorAll("time")].map((one) => one.textContent),
       wide: wide.slice(0, 3)};
     frame.remove();
@@ -78,7 +81,8 @@ def look(
 
     Returns:
         For each page and width: `scroll`, as wide as the page is; `wide`, elements that reach
-        beyond the width; and `title`, `h1`, the classes of its `header`, `words` and `ages`.
+        beyond the width; its `height`; and `title`, `h1`, the classes of its `header`, `words`,
+        `ages`, and class and summary of its folded `groups`.
     """
     jobs = [[f"/{page}", width] for page in pages for width in widths]
     probe = folder / "probe-of-the-test.html"

@@ -309,8 +309,11 @@ def test_killed_at_any_moment(tmp_path: Path) -> None:
             os.kill(child.pid or 0, signal.SIGKILL)
         child.join()
         if child.exitcode == 0:
-            whole = min(whole, time.monotonic() - started)
-        killed += child.exitcode == -signal.SIGKILL
+            # On a machine whose pace changes most would end before their kill.
+            whole = min(0.8 * whole, time.monotonic() - started)
+        else:
+            killed, whole = killed + 1, 1.1 * whole
+            assert child.exitcode == -signal.SIGKILL
         # The next sync sends again what is not in place.
         store = make_store(tmp_path, change_percent=10**6, most_rewritten=10**6)
         put(store, {path: files[path] for path in (new, changed)})

@@ -272,10 +272,27 @@ def test_a_share_is_that_of_the_other_pages(percent: float | None) -> None:
 
 
 def test_of_many_hosts_that_need_attention_the_first_are_open(held: Path) -> None:
+    """Each of the others is a line that names what is wrong, and unfolds."""
     broken = status(held / "broken")
-    for count, opened in ((8, 8), (9, 9), (10, 8), (40, 8)):
-        shown = page([{**broken, "host": f"shop{number}"} for number in range(count)])
-        first, _summary, folded = shown.partition("<summary>")
-        assert first.count("<article") == opened
-        assert (f"{count - 8} more hosts need attention" in folded) is (count > 9)
-        assert ("10 more hosts in the table below" in folded) is (count == 40)
+    for count, shown, opened in ((1, 0, 0), (2, 2, 2), (4, 4, 3), (40, 30, 3)):
+        text = page([{**broken, "host": f"shop{number}"} for number in range(count)])
+        found = re.findall(r'<details class="host bad"( open)?><summary>(.*?)</summary>', text)
+        assert len(found) == shown and sum(bool(one) for one, _line in found) == opened
+        assert all("Disk: critical, 86%" in line for _open, line in found)
+        assert ("10 more hosts in the table below" in text) is (count == 40)
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_the_table_of_many_hosts_is_a_part_for_each_state(held: Path, language: str) -> None:
+    """Of 200 hosts a reader unfolds those of one state; of 30 all are there at once."""
+    assert '<details class="group' not in page(many(held, 30), language)
+    hosts = many(held, 200)
+    text = page(hosts, language)
+    groups = re.findall(r'<details class="group (\w+)">(.*?)</details>', text, re.DOTALL)
+    assert [state for state, _part in groups] == ["bad", "warn", "none", "ok"]
+    for state, part in groups:
+        rows = re.findall(r'<tr class="(\w+)">', part)
+        assert set(rows) == {state}
+        assert f"<b>{len(rows)}</b>" in part.partition("</summary>")[0]
+        assert part.count(" hidden>") == 1, "what the script shows when one is overdue by now"
+    assert sum(part.count("<tr class=") for _state, part in groups) == len(hosts)

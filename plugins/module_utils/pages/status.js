@@ -20,6 +20,11 @@
     one.querySelector(".word").textContent = one.dataset.late;
     var row = one.closest("tr");
     if (row && !row.classList.contains("bad")) { turn(row); }
+    var group = one.closest("details.group");
+    if (group && !group.classList.contains("bad")) {
+      turn(group);
+      group.querySelector(".late").hidden = false;
+    }
   });
   var top = document.querySelector("header.top");
   if (late && !top.classList.contains("bad")) {

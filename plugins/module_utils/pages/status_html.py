@@ -23,8 +23,10 @@ from .status_text import BAD, NONE, OK, SIGNS, UNKNOWN, WARN
 
 # Hosts under "Needs attention"; the table has every host.
 MOST_ATTENTION = 30
-# How many of them are open; the others are folded.
-OPEN_ATTENTION = 8
+# How many of them show their reasons at once; the others show a line, and unfold.
+OPEN_ATTENTION = 3
+# The table of more hosts is folded into one part for each state.
+FEW_HOSTS = 30
 
 
 def text(value: object) -> str:
@@ -281,48 +283,83 @@ def _many_hosts(
     wrong = [(state, host) for state, host in judged if state not in (OK, NONE)]
     parts = []
     if wrong:
-        title = tr("Needs attention")
-        parts.append(f"<section><h2>{text(title)}</h2>")
-        # A single one more is shown: to unfold it takes as much room.
-        shown = OPEN_ATTENTION if len(wrong) > OPEN_ATTENTION + 1 else len(wrong)
-        found = [_attention(translations, *one, now) for one in wrong[:MOST_ATTENTION]]
-        parts += found[:shown]
-        if len(wrong) > shown:
-            rest = status_text.folded_hosts_text(translations, len(wrong) - shown)
-            parts.append(f"<details><summary>{text(rest)}</summary>{''.join(found[shown:])}")
-            if len(wrong) > MOST_ATTENTION:
-                beyond = status_text.more_hosts_text(translations, len(wrong) - MOST_ATTENTION)
-                parts.append(f'<p class="soft">{text(beyond)}</p>')
-            parts.append("</details>")
+        parts.append(f"<section><h2>{text(tr('Needs attention'))}</h2>")
+        parts += [
+            _attention(translations, *one, now, is_open=number < OPEN_ATTENTION)
+            for number, one in enumerate(wrong[:MOST_ATTENTION])
+        ]
+        if len(wrong) > MOST_ATTENTION:
+            beyond = status_text.more_hosts_text(translations, len(wrong) - MOST_ATTENTION)
+            parts.append(f'<p class="soft">{text(beyond)}</p>')
         parts.append("</section>\n")
-    title = tr("All hosts")
-    heads = [tr("Host"), tr("Disk"), tr("Offsite copy"), tr("Restore drill")]
-    parts += [
-        f"<section><h2>{text(title)}</h2><table><thead><tr>",
-        *(f'<th scope="col">{text(head)}</th>' for head in heads),
-        "</tr></thead><tbody>\n",
-        *(_row(translations, state, host, heads, now) for state, host in judged),
-        "</tbody></table></section>\n",
-    ]
+    parts.append(f"<section><h2>{text(tr('All hosts'))}</h2>")
+    if len(judged) <= FEW_HOSTS:
+        parts.append(_table(translations, judged, now))
+    else:
+        for state in (BAD, UNKNOWN, WARN, NONE, OK):
+            parts.append(
+                _folded(translations, state, [one for one in judged if one[0] == state], now)
+            )
+    parts.append("</section>\n")
     return "".join(parts)
 
 
-def _attention(
-    translations: gettext.NullTranslations, state: str, host: Mapping[str, Any], now: float
+def _folded(
+    translations: gettext.NullTranslations,
+    state: str,
+    judged: Sequence[tuple[str, Mapping[str, Any]]],
+    now: float,
 ) -> str:
-    lines = []
+    """Return the table of the hosts of one state, folded; the script marks it when one is late."""
+    if not judged:
+        return ""
+    word = status_text.state_word(translations, state, len(judged))
+    late = text(translations.gettext("some are overdue by now"))
+    return (
+        f'<details class="group {state}"><summary><span class="sign" aria-hidden="true">'
+        f"{SIGNS[state]}</span> <b>{len(judged)}</b> {text(word)}"
+        f'<span class="late" hidden> · {late}</span></summary>'
+        f"{_table(translations, judged, now)}</details>\n"
+    )
+
+
+def _table(
+    translations: gettext.NullTranslations,
+    judged: Sequence[tuple[str, Mapping[str, Any]]],
+    now: float,
+) -> str:
+    tr = translations.gettext
+    heads = [tr("Host"), tr("Disk"), tr("Offsite copy"), tr("Restore drill")]
+    columns = "".join(f'<th scope="col">{text(head)}</th>' for head in heads)
+    rows = "".join(_row(translations, state, host, heads, now) for state, host in judged)
+    return f"<table><thead><tr>{columns}</tr></thead><tbody>\n{rows}</tbody></table>"
+
+
+def _attention(
+    translations: gettext.NullTranslations,
+    state: str,
+    host: Mapping[str, Any],
+    now: float,
+    *,
+    is_open: bool,
+) -> str:
+    lines, brief = [], []
     if host.get("problem"):
         lines.append(text(host["problem"]))
+        brief.append(text(host["problem"]))
     for part in host.get("parts") or []:
         if status_text.part_state(part, now) == OK:
             continue
         title = status_text.part_title(translations, part)
         word = status_text.part_word(translations, part, now)
         lines.append(f"<b>{text(title)}: {text(word)}</b>{_reasons(translations, part, now)}")
+        brief.append(f"{text(title)}: {text(word)}")
     shown = "".join(f"<li>{line}</li>" for line in lines)
     return (
-        f'<article class="host {state}"><h3><span class="sign" aria-hidden="true">{SIGNS[state]}'
-        f'</span> {text(host.get("host"))}</h3><ul class="lines">{shown}</ul></article>\n'
+        f'<details class="host {state}"{" open" if is_open else ""}><summary><h3><span '
+        f'class="sign" aria-hidden="true">{SIGNS[state]}</span> {text(host.get("host"))}</h3> '
+        f'<span class="brief soft">{" · ".join(brief)}</span></summary>'
+        f'<ul class="lines">{shown}</ul></details>\n'
     )
 
 

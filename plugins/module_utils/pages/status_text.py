@@ -266,14 +266,6 @@ def more_text(translations: gettext.NullTranslations, count: int) -> str:
     return text % {"count": count}
 
 
-def folded_hosts_text(translations: gettext.NullTranslations, count: int) -> str:
-    """Return how many more hosts need attention."""
-    text = translations.ngettext(
-        "%(count)d more host needs attention", "%(count)d more hosts need attention", count
-    )
-    return text % {"count": count}
-
-
 def more_hosts_text(translations: gettext.NullTranslations, count: int) -> str:
     """Return how many hosts are only in the table."""
     text = translations.ngettext(
