@@ -1,5 +1,4 @@
-"""The lab of the offsite rows: a backup tree, a real sshd with the server's gate, the host's
-command, and the plan's rsync."""
+"""The lab of the offsite rows: a backup tree, a gated backup server on a real sshd, bare rsync."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Archives of a server with tablespaces, subscriptions and roles that staging has not; and rows
+"""Archives of a server with tablespaces, subscriptions and roles that staging lacks; and rows
 that a dump has under the name of the table above their partition."""
 
 from __future__ import annotations

@@ -1,5 +1,8 @@
-"""What the reports show comes from the databases and files: each thing that is spoilt turns its own
-check red and no other, and the figures change when what they count changes."""
+"""What the reports show comes from the databases and files.
+
+Each thing that is spoilt turns its own check red and no other, and the figures change when what
+they count changes.
+"""
 
 from __future__ import annotations
 

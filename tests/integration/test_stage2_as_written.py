@@ -1,6 +1,7 @@
-"""Stage 2's examples as they are written: on a copy of this machine, with backup servers that are
-copies of it too, each at the end of a cable with an sshd on port 22, as backup.example.com and
-backup2.example.com.
+"""Stage 2's examples as they are written, on a copy of this machine.
+
+Its backup servers are copies of this machine, too, each at the end of a cable with an sshd on port
+22, as backup.example.com and backup2.example.com.
 
 The steps are in the order in which a reader of the pages would take them. Each runs what the page
 shows word for word; only placeholders in capitals are filled in.

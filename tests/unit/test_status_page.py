@@ -188,6 +188,10 @@ def test_many_hosts_worst_first(held: Path, language: str, count: int) -> None:
         order = ("bad", "unknown", "warn", "none", "ok")
         assert rows == sorted(rows, key=order.index) and len(rows) == count
         assert "connection timed out" in shown
+        # The age of what failed is that of the last good run, and the page says so.
+        assert {"en": "last success: 14 days ago", "pt_BR": "último sucesso: há 14 dias"}[
+            language
+        ] in shown
         counted = {state: rows.count(state) for state in order}
         assert f"<b>{counted['bad']}</b>" in text and f"<b>{counted['ok']}</b>" in text
 

@@ -2,9 +2,7 @@
 # Copyright (c) 2026, chefwell.resilience contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Stage 3 on the host: `setup-staging`, `test-restore-staging`, `validate-staging` and
-`cleanup-staging`.
-"""
+"""Stage 3 on the host: `test-restore-staging`; and to set up, validate, clean up a staging."""
 
 from __future__ import annotations
 

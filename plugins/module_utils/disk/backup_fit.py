@@ -2,8 +2,7 @@
 # Copyright (c) 2026, chefwell.resilience contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Whether tonight's dump and a restore drill fit on the disk, and for how many nights the retention
-plan does.
+"""What fits on the disk: tonight's dump, a restore drill, the next nights of the retention plan.
 
 Nothing is measured here.
 """

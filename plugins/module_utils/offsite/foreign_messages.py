@@ -2,7 +2,7 @@
 # Copyright (c) 2026, chefwell.resilience contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Messages that the server gives: data, whatever they look like.
+"""Messages from the backup server, taken as data: none becomes a format that was not checked.
 
 A translatable message of the server's is shown in the reader's language, but its text becomes a
 format only if every conversion in it is a plain `%(name)s` or `%(name)d`, and only with values that

@@ -2,8 +2,7 @@
 # Copyright (c) 2026, chefwell.resilience contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What the dashboard adds to the plan's page: bars, the last 30 days, forecasts, what fits, and the
-alerts in force."""
+"""What the dashboard adds to the plan's page: bars, trends, forecasts, what fits, alerts."""
 
 from __future__ import annotations
 

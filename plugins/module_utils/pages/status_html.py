@@ -283,7 +283,8 @@ def _many_hosts(
     wrong = [(state, host) for state, host in judged if state not in (OK, NONE)]
     parts = []
     if wrong:
-        parts.append(f"<section><h2>{text(tr('Needs attention'))}</h2>")
+        title = text(tr("Needs attention"))
+        parts.append(f"<section><h2>{title}</h2>")
         parts += [
             _attention(translations, *one, now, is_open=number < OPEN_ATTENTION)
             for number, one in enumerate(wrong[:MOST_ATTENTION])
@@ -292,7 +293,8 @@ def _many_hosts(
             beyond = status_text.more_hosts_text(translations, len(wrong) - MOST_ATTENTION)
             parts.append(f'<p class="soft">{text(beyond)}</p>')
         parts.append("</section>\n")
-    parts.append(f"<section><h2>{text(tr('All hosts'))}</h2>")
+    title = text(tr("All hosts"))
+    parts.append(f"<section><h2>{title}</h2>")
     if len(judged) <= FEW_HOSTS:
         parts.append(_table(translations, judged, now))
     else:
@@ -390,6 +392,10 @@ def _cell(translations: gettext.NullTranslations, part: Mapping[str, Any], now: 
     word = status_text.part_word(translations, part, now)
     trend = status_text.brief_trend(translations, part)
     age = _ago(translations, part["good"] if part["id"] != "disk" else part["time"], now)
+    if part["id"] != "disk" and state not in (OK, WARN):
+        # Its age is that of the last good run, and not of what the word says.
+        last = text(translations.gettext("last success:"))
+        age = f"{last} {age}"
     after = f" · {age}" if part["time"] is not None else ""
     more = f'<span class="soft"> · {text(trend)}</span>' if trend else ""
     return (
