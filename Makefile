@@ -84,7 +84,7 @@ generate: setup  ## write generated files: catalogues of translations, findings,
 	$(VENV)/python tools/catalogue.py
 
 DOCS := build/docs
-docs: setup  ## build the documentation site, follow its links and look at it at two widths
+docs: setup  ## build the documentation site, follow its links and look at it at three widths
 	@mkdir -p $(DOCS)
 	@cmp -s requirements-docs.txt $(DOCS)/installed.txt || { rm -rf $(DOCS)/venv && $(VENV)/python -m venv $(DOCS)/venv \
 	  && $(DOCS)/venv/bin/pip install --quiet --disable-pip-version-check -r requirements-docs.txt \

@@ -1,10 +1,11 @@
-"""Check the built documentation site: every link, nothing from elsewhere, no page too wide.
+"""Check the built documentation site: links, lists, nothing from elsewhere, no page too wide.
 
 python3 tools/docs_check.py [--external]   with --external, also request each address elsewhere
 """
 
 from __future__ import annotations
 
+import re
 import sys
 import urllib.error
 import urllib.parse
@@ -19,7 +20,7 @@ sys.path.insert(0, str(ROOT / "build" / "collections"))
 from support.browser import look
 from testbed.engine import ResilienceError
 
-WIDTHS = (412, 1200)
+WIDTHS = (320, 412, 1280)
 
 
 class Page(HTMLParser):
@@ -44,10 +45,19 @@ class Page(HTMLParser):
             self.loaded.add(values["src"])
 
 
+# A list that does not begin with 1 was torn in two; a paragraph with the mark of an item is none.
+TORN_LIST = re.compile(r'<ol start="[^"]*">|<p>(?:[^<]|<(?!/p>))*?\n(?:[-*]|\d+\.) \S[^\n]*')
+
+
 def problems(site: Path, external: bool) -> list[str]:
-    """Return what is wrong with the links of the site."""
-    pages = {path: Page(path.read_text(encoding="utf-8")) for path in site.rglob("*.html")}
-    found: list[str] = []
+    """Return what is wrong with the links and lists of the site."""
+    texts = {path: path.read_text(encoding="utf-8") for path in site.rglob("*.html")}
+    pages = {path: Page(text) for path, text in texts.items()}
+    found = [
+        f"{path.relative_to(site)}: a list is torn: {torn[0][-100:]!r}"
+        for path, text in texts.items()
+        for torn in TORN_LIST.finditer(text)
+    ]
     elsewhere: set[str] = set()
     for path, page in sorted(pages.items()):
         name = path.relative_to(site)

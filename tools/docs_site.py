@@ -50,14 +50,37 @@ def _copy(path: Path) -> None:
 
 
 def _page_text(path: Path) -> str:
-    """Return a page as the site has it: a link to a folder leads to its page."""
+    """Return a page as the site has it: a link to a folder leads to its page; see `four_spaces`."""
 
     def lead(match: re.Match[str]) -> str:
         target = (path.parent / match[2]).resolve()
         page = target / "README.md"
         return match[0].rstrip("/") + "/README.md" if page.is_file() else match[0]
 
-    return LINK.sub(lead, path.read_text(encoding="utf-8"))
+    return LINK.sub(lead, four_spaces(path.read_text(encoding="utf-8")))
+
+
+def four_spaces(text: str) -> str:
+    """Return a page in which what belongs to an item of a list is indented by four spaces.
+
+    The forges' Markdown takes as many as the item's mark is wide. The site's takes four: with less
+    it ends the list there, and begins to count anew.
+    """
+    lines: list[str] = []
+    more, width, fenced, has_blocks = 0, 0, False, False
+    for line in text.splitlines():
+        blank, indent = not line.strip(), len(line) - len(line.lstrip())
+        mark = None if fenced else re.match(r"(?:\d+\.|[-*]) +", line)
+        if mark:
+            if has_blocks and lines[-1].strip():
+                lines.append("")
+            width, more, has_blocks = len(mark[0]), max(4 - len(mark[0]), 0), False
+        elif width and not blank and indent < width and not fenced:
+            width, has_blocks = 0, False
+        has_blocks = has_blocks or (blank and bool(width))
+        lines.append(" " * more + line if width and not mark and not blank else line)
+        fenced ^= line.lstrip().startswith("```")
+    return "\n".join(lines) + "\n"
 
 
 # --- reference ------------------------------------------------------------------------------------

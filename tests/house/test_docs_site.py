@@ -15,6 +15,10 @@ import pytest
 import yaml
 
 ROOT = Path(__file__).resolve().parents[2]
+sys.path.insert(0, str(ROOT / "tools"))
+import docs_check
+import docs_site
+
 SOURCE = ROOT / "build" / "docs" / "source"
 # `(internal)` in its short description, or not: what ansible-doc lists.
 PUBLIC = {
@@ -92,3 +96,26 @@ def test_internal_modules_say_so_in_the_list_of_ansible_doc() -> None:
     for path in (ROOT / "plugins" / "modules").glob("*.py"):
         (short,) = re.findall(r"^short_description: (.+)$", path.read_text(), re.MULTILINE)
         assert short.startswith("(internal)") == (path.stem not in PUBLIC), path.stem
+
+
+def test_what_belongs_to_an_item_of_a_list_stays_in_it() -> None:
+    """The site's Markdown ends a list where a block is indented by fewer than four spaces."""
+    page = "1. One:\n   - a\n     b\n\n   ```\n   c\n   ```\n2. Two\n\nText\n"
+    expected = "1. One:\n    - a\n      b\n\n    ```\n    c\n    ```\n\n2. Two\n\nText\n"
+    assert docs_site.four_spaces(page) == expected
+    assert docs_site.four_spaces("- Three\n  four\n") == "- Three\n    four\n"
+    fence = "- a\n\n  ```\n1. no item\n  ```\n"
+    assert "\n  1. no item\n" in docs_site.four_spaces(fence)
+
+
+@pytest.mark.parametrize(
+    ("text", "torn"),
+    [
+        ('<ol start="3"><li>Three</li></ol>', 1),
+        ("<p>Two\n3. Three</p>", 1),
+        ("<p>Some\n- <code>one</code></p>", 1),
+        ("<ol><li>One</li></ol><p>1 - 2 - 3</p>\n<pre>\n- a</pre>", 0),
+    ],
+)
+def test_a_list_that_is_torn_is_found(text: str, torn: int) -> None:
+    assert len(docs_check.TORN_LIST.findall(text)) == torn
