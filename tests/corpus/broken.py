@@ -26,6 +26,7 @@ class Broken:
         also: findings that go with them.
         names: what their texts must name.
         manifest: whether the backup has a manifest, which knows definitions and content.
+        access: whether owners and privileges are compared, too.
         settings: of the validation.
     """
 
@@ -35,6 +36,7 @@ class Broken:
     also: frozenset[str] = frozenset()
     names: str = ""
     manifest: bool = False
+    access: bool = False
     settings: dict[str, Any] = dataclasses.field(default_factory=dict)
 
 
@@ -115,6 +117,22 @@ CASES = {
         "definition.differs",
         names="column public.one.id is",
         manifest=True,
+    ),
+    "another owner": _broken(
+        "growing",
+        "ALTER TABLE public.one OWNER TO corpus_clerk",
+        "owner.differs",
+        names="owner of relation public.one is `corpus_clerk`, in production it was `postgres`",
+        manifest=True,
+        access=True,
+    ),
+    "a grant more": _broken(
+        "growing",
+        "GRANT SELECT ON public.one TO corpus_clerk",
+        "privileges.differ",
+        names="corpus_clerk: SELECT`, in production it was `default`",
+        manifest=True,
+        access=True,
     ),
     "a column too many": _broken(
         "rental", "ALTER TABLE public.film ADD COLUMN more text", "column.unexpected"

@@ -14,6 +14,7 @@ import pytest
 from ansible_collections.chefwell.resilience.plugins.module_utils.backup import (
     archive,
     expectation,
+    manifest,
     restore,
 )
 from ansible_collections.chefwell.resilience.plugins.module_utils.backup.archive import Archive
@@ -111,9 +112,19 @@ class Lab:
         ready = archive.prepare(str(path), str(self.folder), binaries)
         return Dump(path, ready, expectation.from_entries(ready.toc.entries, ready.rows))
 
-    def restore(self, dump: Dump, database: str, server: Server | None = None) -> list[str]:
-        """Restores it; identifiers of what was found while restoring."""
-        done = restore.restore(dump.ready, server or self.server, database, jobs=2, replace=True)
+    def restore(
+        self,
+        dump: Dump,
+        database: str,
+        server: Server | None = None,
+        held: manifest.Manifest | None = None,
+    ) -> list[str]:
+        """Restores it, with owners and privileges if a manifest is given; what was found then."""
+        place, roles = server or self.server, held.roles if held else None
+        done = restore.restore(dump.ready, place, database, jobs=2, replace=True, roles=roles)
+        if held:
+            assert done.access == "" and held.access
+            dump.expected.access = held.access.to_dict()
         self.form, self.left_out = done.errors, done.left_out
         return [of_restore_error(error).id for error in done.errors]
 

@@ -81,9 +81,10 @@ def test_a_healthy_one_raises_nothing(
     path = old.dump(name, FORMS[form.split(",")[0]])
     dump = target.prepare(path)
     with manifest_snapshot.export({"dsn": old.server.url(name)}) as snapshot:
-        manifest.apply(manifest.of(snapshot.read()), dump.expected)
+        held = manifest.of(snapshot.read())
+    manifest.apply(held, dump.expected)
     tried = f"try {name}"
-    raised = target.restore(dump, tried)
+    raised = target.restore(dump, tried, held=held)
     tenant_query = TENANT_QUERY if name == "stores" else None
     result = target.validate(tried, dump.expected, tenant_query=tenant_query, foreign_keys="all")
     target.drop(tried)
@@ -102,7 +103,7 @@ def test_a_broken_one_raises_its_finding(old: Lab, restored: dict[str, Dump], ca
         old.run("spoilt", broken.sql)
         expected = restored[broken.base].expected
         if broken.manifest:
-            expected = _with_manifest(old, broken.base, expected)
+            expected = _with_manifest(old, broken.base, expected, access=broken.access)
         result = old.validate("spoilt", expected, **broken.settings)
     finally:
         old.drop("spoilt")
@@ -113,12 +114,17 @@ def test_a_broken_one_raises_its_finding(old: Lab, restored: dict[str, Dump], ca
     _fired(broken.expected, case)
 
 
-def _with_manifest(lab: Lab, name: str, expected: Expectation) -> Expectation:
+def _with_manifest(
+    lab: Lab, name: str, expected: Expectation, *, access: bool = False
+) -> Expectation:
     with manifest_snapshot.export({"dsn": lab.server.url(name)}) as snapshot:
         held = manifest.of(snapshot.read())
     assert not held.unreadable
     extended = copy.deepcopy(expected)
     assert manifest.apply(held, extended) == []
+    if access:
+        assert held.access
+        extended.access = held.access.to_dict()
     return extended
 
 

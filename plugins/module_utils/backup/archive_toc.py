@@ -30,6 +30,10 @@ OLDEST, NEWEST = (1, 12), (1, 16)
 CLIENT_FOR = {(1, 12): 9, (1, 13): 10, (1, 14): 12, (1, 15): 16, (1, 16): 17}
 FORMATS = {1: "custom", 3: "tar", 5: "directory"}
 COMPRESSIONS = {0: "none", 1: "gzip", 2: "lz4", 3: "zstd"}
+# Kinds that are known by their arguments, too.
+WITH_ARGUMENTS = (
+    *("FUNCTION", "PROCEDURE", "AGGREGATE", "OPERATOR", "OPERATOR CLASS", "OPERATOR FAMILY"),
+)
 
 
 class Entry(NamedTuple):
@@ -47,6 +51,7 @@ class Entry(NamedTuple):
         filename: of its data in a directory or tar archive.
         depends_on: numbers of entries that must be restored before it; none in a plain dump.
         oid: of the object in the database that was dumped; 0 in a plain dump.
+        removal: the SQL that drops it, of kinds that their name alone does not identify.
     """
 
     dump_id: int
@@ -60,6 +65,7 @@ class Entry(NamedTuple):
     filename: str | None = None
     depends_on: tuple[int, ...] = ()
     oid: int = 0
+    removal: str = ""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -259,6 +265,7 @@ def _decoded(entry: Entry, encoding: str) -> Entry:
         owner=sys.intern(decode(entry.owner)),
         definition=decode(entry.definition),
         copy_statement=entry.copy_statement and decode(entry.copy_statement),
+        removal=decode(entry.removal),
     )
 
 
@@ -281,7 +288,7 @@ def _entry(
     name, kind = reader.text(), reader.text()
     reader.integer()  # section
     definition = reader.text()
-    reader.raw()  # the statement that drops it
+    removal = reader.text() if kind in WITH_ARGUMENTS else reader.raw() and ""
     copy_statement = reader.text()
     schema = reader.text()
     reader.raw()  # tablespace
@@ -317,4 +324,5 @@ def _entry(
         filename,
         tuple(depends_on),
         int(oid) if oid.isdigit() else 0,
+        removal or "",
     )

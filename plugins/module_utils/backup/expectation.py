@@ -77,6 +77,7 @@ class Expectation:
             `version`.
         structure: the definitions of all objects, as `Structure.to_dict` gives them; only a
             manifest has them, as well as the next two.
+        access: owners and privileges in the same form, where they were restored.
         sequence_positions: with two more members, the last value when the snapshot was taken,
             empty before the first, and the step.
         large_object_digests: by identifier.
@@ -119,6 +120,7 @@ class Expectation:
     structure: dict[str, Any] = dataclasses.field(default_factory=dict)
     sequence_positions: set[ObjectName] = dataclasses.field(default_factory=set)
     large_object_digests: dict[str, str] = dataclasses.field(default_factory=dict)
+    access: dict[str, Any] = dataclasses.field(default_factory=dict)
     without_rows: set[ObjectName] = dataclasses.field(default_factory=set)
     unlogged: set[ObjectName] = dataclasses.field(default_factory=set)
     others: dict[str, int] = dataclasses.field(default_factory=dict)

@@ -65,6 +65,9 @@ class Manifest:
             `SealKeys.fingerprint`; empty, and not in the file, where it is plain.
         settings: with which the database's sessions begin, see `database_settings.MEANING`; empty
             in older manifests.
+        access: owners and privileges of all objects, in the form of definitions; None in older
+            manifests, and where they could not be read.
+        roles: of production, which objects of the database name, see `access.roles`.
     """
 
     taken_at: str
@@ -82,6 +85,8 @@ class Manifest:
     unreadable: Mapping[str, str] = dataclasses.field(default_factory=dict)
     sealed_for: str = ""
     settings: Mapping[str, str] = dataclasses.field(default_factory=dict)
+    access: Structure | None = None
+    roles: Mapping[str, Mapping[str, Any]] = dataclasses.field(default_factory=dict)
 
     def to_dict(self) -> dict[str, Any]:
         """Return plain values, as the file holds them."""
@@ -89,6 +94,7 @@ class Manifest:
         plain["tables"] = [[*key, *value] for key, value in sorted(self.tables.items())]
         plain["sequences"] = [[*key, *value] for key, value in sorted(self.sequences.items())]
         plain["structure"] = self.structure and self.structure.to_dict()
+        plain["access"] = self.access and self.access.to_dict()
         if not self.sealed_for:
             del plain["sealed_for"]
         return {"version": VERSION, **plain}
@@ -165,8 +171,11 @@ def read(backup: str) -> Manifest | None:
             (schema, name): (value, step)
             for schema, name, value, step in values.get("sequences", ())
         }
-        if values.get("structure") is not None:
-            values["structure"] = structure.from_dict(values["structure"])
+        for name in ("structure", "access"):
+            if values.get(name) is not None:
+                values[name] = structure.from_dict(values[name])
+        for role in values.get("roles", {}).values():
+            list(role["member_of"])
         found = Manifest(**values)
         iso_time.parse(found.taken_at)
     except (OSError, ValueError, TypeError, KeyError, AttributeError) as error:

@@ -21,9 +21,10 @@ from typing import Any
 from ..common.errors import ResilienceError, explanation
 from ..common.messages import _
 from ..common.safe_text import one_line
-from ..database import content_digest, structure
+from ..database import access, content_digest, structure
 from ..database.catalogue import LARGE_OBJECT_DIGESTS, ObjectName
 from ..database.connection import driver, open_connection
+from ..database.structure import Structure
 from . import database_locale, database_settings
 
 # The owner's settings of database and role must not end these sessions (pg_dump does the same, see
@@ -60,6 +61,8 @@ class SnapshotContent:
         large_objects: digest by identifier; None where they cannot be read.
         unreadable: what could not be read, with the reason.
         settings: of the database's sessions, see `database_settings.MEANING`.
+        access: owners and privileges of all objects; None where they could not be read.
+        roles: those that objects of the database name, as `access.roles` has them.
     """
 
     taken_at: str
@@ -73,6 +76,8 @@ class SnapshotContent:
     large_objects: dict[str, str] | None = None
     unreadable: dict[str, str] = dataclasses.field(default_factory=dict)
     settings: dict[str, str] = dataclasses.field(default_factory=dict)
+    access: Structure | None = None
+    roles: dict[str, dict[str, Any]] = dataclasses.field(default_factory=dict)
 
 
 class Snapshot:
@@ -208,6 +213,7 @@ class _Reader:
         schemas = self._transaction(structure.schema_names)
         for batch in structure.batches(schemas):
             self._definitions(batch)
+        self._access(schemas)
         with self._connection.cursor() as cursor:
             content_digest.settings(cursor)
         tables = self._transaction(content_digest.columns)
@@ -248,6 +254,23 @@ class _Reader:
                 return
         for schema in batch:
             self._held.structure.add(schema, objects.get(schema, {}))
+
+    def _access(self, schemas: Sequence[str]) -> None:
+        """Read owners and privileges, and the roles that have them."""
+        made = structure.Structure(kinds=access.KINDS)
+        try:
+            for batch in structure.batches(schemas):
+                if self._stopped():
+                    return
+                objects: dict[str, structure.Shape] = {}
+                self._transaction(functools.partial(access.read, batch=batch, into=objects))
+                for schema in batch:
+                    made.add(schema, objects.get(schema, {}))
+            self._held.roles = self._transaction(access.roles)
+        except driver().Error as error:
+            self._note(_("owners and privileges"), error)
+        else:
+            self._held.access = made
 
     def _tables(self, batch: Sequence[content_digest.Columns]) -> list[content_digest.Columns]:
         """Read some tables, one by one where they cannot be read together; return what is left."""

@@ -10,22 +10,25 @@ import contextlib
 import dataclasses
 import os
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 from ..common import process
 from ..common.errors import ResilienceError
-from ..common.messages import _, join
+from ..common.messages import Message, _, join
 from ..common.safe_text import one_line
 from ..database import marked_database
 from ..database.connection import driver, open_connection
 from ..database.postgres import Server, client_prefix, connection_string
 from . import (
+    access_restore,
     archive_left_out,
     database_locale,
     database_settings,
     restore_errors,
+    roles_needed,
     sql_loader,
+    staging_roles,
 )
 from .archive import Archive
 from .archive_left_out import stands_last
@@ -59,6 +62,8 @@ class RestoreResult:
         harmless: what PostgreSQL reported that loses nothing.
         left_out: kinds of statements that were not executed, and how many of each.
         contents: what a plain dump holds, if it was proved while it was loaded.
+        access: why owners and privileges were not restored afterwards; empty where they were, None
+            where that was not requested.
     """
 
     seconds: float
@@ -67,6 +72,7 @@ class RestoreResult:
     harmless: list[str]
     left_out: dict[str, int] = dataclasses.field(default_factory=dict)
     contents: PlainDump | None = None
+    access: Message | str | None = None
 
 
 def default_jobs() -> int:
@@ -96,6 +102,7 @@ def restore(
     options: Sequence[str] = OPTIONS,
     made_as: Mapping[str, str] | None = None,
     settings: Mapping[str, str] | None = None,
+    roles: Mapping[str, Mapping[str, Any]] | None = None,
     watch: Callable[[], object] | None = None,
     progress: Progress | None = None,
 ) -> RestoreResult:
@@ -112,6 +119,8 @@ def restore(
             same is left out.
         made_as: encoding and locale of the database; those that the archive names when left out.
         settings: of the database, beside those that the archive names.
+        roles: of production, as `access.roles` has them: they are created in a throw-away server,
+            and own and may do there what the backup says when all else is restored.
         watch: called a few times a second while a plain dump is loaded; what it raises ends it.
         progress: called with bytes of a plain dump read, and bytes in all.
 
@@ -120,22 +129,42 @@ def restore(
         ResilienceError: the database cannot be created, the time limit was reached, or the server
             or the machine failed meanwhile, which proves nothing about the backup.
     """
-    started = time.monotonic()
+    started, entries = time.monotonic(), archive.toc.entries
     database_options = database_locale.created_as(archive.toc, made_as or {})
 
     def create(replace: bool) -> list[str]:
         _create_database(server, database, replace, database_options)
-        return database_settings.apply(server, database, archive.toc.entries, settings or {})
+        if replace and not server.mark:
+            staging_roles.remove_marked(server)
+        if roles is not None:
+            needed = roles_needed.read(entries)
+            named = needed.owners | needed.grantees | needed.policies
+            staging_roles.create_marked(server, roles, named)
+        return database_settings.apply(server, database, entries, settings or {})
 
     try:
         if archive.format == "plain":
             not_set = create(replace)
             left = time_limit - (time.monotonic() - started)
-            done = _load(archive, server, database, left, options, watch, progress)
+            kept: list[str] = []
+            later = kept if roles is not None else None
+            done = _load(archive, server, database, left, options, later, watch, progress)
+            if roles is not None and done.contents:
+                # All of its roles are known now.
+                needed = roles_needed.read(done.contents.toc.entries)
+                staging_roles.create_marked(server, {}, needed.owners | needed.grantees)
+            statements: Iterable[str] = kept
+            held = done.contents.toc.entries if done.contents else entries
+            nameless = access_restore.is_nameless(held, kept)
         else:
             not_set, done = _restore_archive(
                 archive, server, database, jobs, time_limit, options, create, replace
             )
+            statements, nameless = access_restore.of_archive(entries, server.user), False
+        if roles is not None:
+            left = time_limit - (time.monotonic() - started)
+            why = access_restore.restore(server, database, statements, left, nameless=nameless)
+            done = dataclasses.replace(done, access=why)
     except TimeoutError as error:
         raise ResilienceError(
             _("the restore did not end within %(seconds)s s", seconds=f"{time_limit:g}"),
@@ -159,6 +188,7 @@ def _load(
     database: str,
     time_limit: float,
     options: Sequence[str],
+    later: list[str] | None,
     watch: Callable[[], object] | None,
     progress: Progress | None,
 ) -> RestoreResult:
@@ -166,13 +196,15 @@ def _load(
         archive.ready_path,
         server,
         database,
-        left_out=_left_out(options),
+        left_out=dataclasses.replace(_left_out(options), later=later is not None),
         time_limit=time_limit,
         compression="none" if archive.proved else archive.compression,
         note=not archive.proved,
         watch=watch,
         progress=progress,
     )
+    if later is not None:
+        later += loaded.access
     left_out = dict(loaded.left_out)
     # The settings of the dumped database were applied when this one was made (or are reported by
     # name); those of other databases were not executed.
@@ -247,30 +279,6 @@ def _left_out(options: Sequence[str]) -> LeftOut:
     )
 
 
-def create_roles(server: Server, names: Sequence[str]) -> None:
-    """Create roles without any right, for policies that name them; those that exist stay.
-
-    Raises:
-        ResilienceError: one cannot be made.
-    """
-    psycopg2 = driver()
-    sql = psycopg2.sql
-    connection = open_connection(server.dsn(server.maintenance_db))
-    try:
-        with connection.cursor() as cursor:
-            for name in sorted(set(names) - roles(server)):
-                cursor.execute(sql.SQL("CREATE ROLE {} NOLOGIN").format(sql.Identifier(name)))
-    except psycopg2.Error as error:
-        raise ResilienceError(
-            _("a role cannot be made in staging: %(why)s", why=one_line(error)),
-            option="roles",
-            value=list(names),
-            remedy=_("name roles as PostgreSQL allows them"),
-        ) from error
-    finally:
-        connection.close()
-
-
 def add_amcheck(server: Server, database: str) -> None:
     """Install amcheck in a restored database, where the server has it.
 
@@ -312,16 +320,6 @@ def analyze_catalogues(server: Server, database: str) -> None:
             cursor.execute(f"ANALYZE {names}")
         except psycopg2.Error as error:
             raise restore_errors.environment_failure(one_line(error)) from error
-
-
-def roles(server: Server) -> set[str]:
-    """Return the names of the roles that a server has."""
-    with (
-        contextlib.closing(open_connection(server.dsn(server.maintenance_db))) as connection,
-        connection.cursor() as cursor,
-    ):
-        cursor.execute("SELECT rolname FROM pg_catalog.pg_roles")
-        return {str(row[0]) for row in cursor.fetchall()}
 
 
 def _create_database(

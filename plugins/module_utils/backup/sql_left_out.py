@@ -25,6 +25,9 @@ _SHARED_ROWS = re.compile(
 )
 # Settings of the database that the dump makes: the restored one has them already.
 DATABASE_SETTING = "ALTER DATABASE SET"
+# What concerns owners and privileges, by the names of `LeftOut.name`.
+OWNER, AS_ROLE = "OWNER TO", "SET ROLE"
+ACCESS = (OWNER, AS_ROLE, "GRANT", "REVOKE", "ALTER DEFAULT PRIVILEGES")
 SHARED_CATALOGUES = ("PG_DATABASE", "PG_AUTHID", "PG_AUTH_MEMBERS", "PG_TABLESPACE")
 # Most tokens of a GRANT before its ON: one for each column that is granted.
 MANY = 4000
@@ -38,11 +41,13 @@ class LeftOut:
         owners: who owns what, and the change to another role.
         privileges: grants, and privileges by default.
         links: passwords for other servers, and labels of security modules.
+        later: whether owners and privileges are kept for afterwards.
     """
 
     owners: bool = False
     privileges: bool = False
     links: bool = False
+    later: bool = False
 
     def name(self, text: bytes) -> str:
         """Return the name of a statement that is left out; empty for one that is executed.
@@ -81,7 +86,7 @@ def _definition_name(left_out: LeftOut, words: Sequence[str], second: str, text:
         return "ALTER DEFAULT PRIVILEGES" if left_out.privileges else ""
     every = sql_words.words(text, MANY)
     if left_out.owners and every[-4:-3] == ["OWNER"] and every[-3] == "TO":
-        return "OWNER TO"
+        return OWNER
     return "SET TABLESPACE" if "TABLESPACE" in every else ""
 
 
@@ -113,7 +118,7 @@ def _setting_name(left_out: LeftOut, words: Sequence[str], second: str, text: by
         return "SET default_tablespace"
     role = named[:1] in (["AUTHORIZATION"], ["ROLE"])
     if left_out.owners and role and named[1:] not in (["DEFAULT"], ["NONE"]):
-        return "SET ROLE"
+        return AS_ROLE
     return ""
 
 

@@ -25,9 +25,9 @@ from ..common import interrupt
 from ..common.safe_text import one_line
 from ..database.connection import driver, open_connection
 from ..database.postgres import Server
-from . import database_settings, decompress, restore_errors, sql_lexer, sql_words
+from . import database_settings, decompress, restore_errors, sql_encoding, sql_lexer, sql_words
 from .plain_dump import Contents, PlainDump
-from .sql_left_out import LeftOut
+from .sql_left_out import ACCESS, AS_ROLE, LeftOut
 
 Progress = Callable[[int, int], None]
 # PostgreSQL takes no longer statement (MaxAllocSize in memutils.h).
@@ -73,6 +73,7 @@ class LoadResult:
         left_out: what was not executed, by its name, and how often.
         statements: that were executed.
         contents: what the dump holds, where that was requested.
+        access: statements on owners and privileges that were kept for afterwards, in their order.
     """
 
     errors: list[str] = dataclasses.field(default_factory=list)
@@ -80,6 +81,7 @@ class LoadResult:
     left_out: Counter[str] = dataclasses.field(default_factory=Counter)
     statements: int = 0
     contents: PlainDump | None = None
+    access: list[str] = dataclasses.field(default_factory=list)
 
 
 class _Stopped(Exception):
@@ -216,6 +218,9 @@ class _Loader:
         if text.strip() == b";":
             return
         name = self._left_out.name(text) or self._foreign_rows(text)
+        if self._left_out.later and self._is_access(name, text):
+            self.done.access.append(sql_encoding.decoded(text, self.lexer.encoding))
+            return
         if name:
             self.done.left_out[name] += 1
             return
@@ -231,6 +236,13 @@ class _Loader:
                 raise
             self._failed(piece, error)
         self._follow()
+
+    def _is_access(self, name: str, text: bytes) -> bool:
+        """Return whether a statement is kept for the end, with the role that executes it."""
+        if name == AS_ROLE or not name:
+            words = sql_words.words(text, 3)
+            return words[1:3] == ["SESSION", "AUTHORIZATION"] and words[0] in ("SET", "RESET")
+        return name in ACCESS
 
     def _refusal(self, piece: sql_lexer.Piece) -> str:
         """Return why a statement cannot be executed; empty where it can."""

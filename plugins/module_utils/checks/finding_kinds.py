@@ -299,6 +299,16 @@ KINDS = {
         "The restored database has an object that production did not have.",
         "Restore into an empty database; look at how the backup is made.",
     ),
+    "owner.differs": Kind(
+        "An object belongs to another role than in production when the backup was taken.",
+        "Look at how the backup is made; whoever owns an object may change and drop it.",
+    ),
+    "privileges.differ": Kind(
+        "Other roles may use an object, or may do other things with it, than in production when "
+        "the backup was taken.",
+        "Look at how the backup is made: `--no-privileges` leaves grants out. Where that is meant, "
+        "ignore this finding.",
+    ),
     "production.table_missing": Kind(
         "Production has a table that the backup does not have.",
         "If the table is older than the backup, the backup leaves something out: look at how it "

@@ -27,7 +27,11 @@ CONNECT_TIMEOUT = 10
 # surrogate pairs, and are written as they were.
 BYTES, NO_ENCODING = "utf_8_bytes", "SQL_ASCII"
 # Settings that older versions lack, with the first version that has them.
-SINCE = {"idle_session_timeout": 140000, "transaction_timeout": 170000}
+SINCE = {
+    "idle_session_timeout": 140000,
+    "transaction_timeout": 170000,
+    "event_triggers": 170000,
+}
 # The environment belongs to the whole process, so one thread at a time hides a part of it.
 _ENVIRONMENT = threading.Lock()
 

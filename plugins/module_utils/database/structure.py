@@ -515,6 +515,12 @@ def names(structure: Structure, kind: str) -> Iterable[ObjectName]:
             yield schema, name
 
 
+def names_in(structure: Structure, schema: str, kind: str) -> set[str]:
+    """Return the names of the objects of a kind in one schema."""
+    shape = structure.shapes.get(structure.schemas.get(schema, ""), {})
+    return {_absolute(name, schema) or "" for name in shape.get(kind, {})}
+
+
 def _absolute(text: str | None, schema: str) -> str | None:
     return text if text is None else text.replace(_SELF, schema + ".")
 

@@ -13,7 +13,7 @@ import shutil
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
-from ..backup import expectation, restore
+from ..backup import expectation, restore, staging_roles
 from ..backup.archive import Archive
 from ..checks import checks
 from ..common import interrupt
@@ -74,12 +74,12 @@ class StagingPlace:
         staging_state.write(self.settings.staging, kept=self.keep, restored=None)
         server = self.engine.up()
         production_guard.refuse_production(self.settings.staging, server.host, server.port)
-        restore.create_roles(server, self.settings.roles)
+        staging_roles.create(server, self.settings.roles)
         self.engine.stop_backend()
         return server
 
     def pg_restore_options(self, ready: Archive, folder: str) -> Sequence[str]:
-        """Leave out owners and privileges: the roles are not in staging."""
+        """Leave out owners and privileges: they are restored when all else is there, if at all."""
         return restore.OPTIONS
 
     def made_as(self, ready: Archive) -> dict[str, str]:

@@ -28,18 +28,20 @@ from ..backup import (
     restore,
     restore_size,
     roles_needed,
+    staging_roles,
 )
 from ..backup.archive import Archive
 from ..backup.archive_numbers import Numbers
 from ..backup.expectation import Expectation
 from ..backup.manifest import Manifest
 from ..backup.part_signs import PartSigns
+from ..backup.restore import RestoreResult
 from ..checks import checks
 from ..checks.checks import Evidence
 from ..checks.findings import Finding, of_restore_error
 from ..common import interrupt, iso_time
 from ..common.errors import BackupError, ResilienceError
-from ..common.messages import _, join
+from ..common.messages import Message, _, join
 from ..common.safe_text import error_line
 from ..database.postgres import Binaries, Server
 from ..sealing import opened_backup
@@ -166,6 +168,8 @@ class BackupProof:
         self._part = False
         self._numbers: Numbers | None = None
         self._signs: PartSigns | None = None
+        # Whether owners and privileges were restored, and can be compared.
+        self._has_access = False
 
     def attempt(self, work: Callable[[], object]) -> tuple[str, str]:
         """Do some work, and return the verdict and why there is none.
@@ -248,6 +252,8 @@ class BackupProof:
         if not ready.proved:
             self.backup.update(archive.to_dict(read))
             expected = self._expectation(read, known, digest)
+        if known and known.access and self._has_access:
+            expected.access = known.access.to_dict()
         return server, expected, known is not None
 
     def validate(self, server: Server, expected: Expectation, serving: Serving) -> None:
@@ -369,6 +375,8 @@ class BackupProof:
     ) -> Archive:
         """Restore an archive, add the check, and return the archive, proved."""
         settings, place = self.settings, self.place
+        # The roles of a server with other databases are not this collection's to make.
+        own_server = place.throwaway and not server.mark
         with self.phases.phase("restore"):
             done = restore.restore(
                 ready,
@@ -382,23 +390,40 @@ class BackupProof:
                 or place.made_as(ready),
                 # Production's server has its own, which a recovered database must not override.
                 settings=self._settings(ready, known) if place.throwaway else None,
+                roles=known.roles if known and known.access and own_server else None,
                 watch=(lambda: restore_size.watch_room(data_folder)) if data_folder else None,
             )
             if done.contents:
                 ready = archive.with_contents(ready, done.contents)
-        lacking = roles_needed.read(ready.toc.entries).missing(restore.roles(server)).in_words()
+        lacking = (
+            roles_needed.read(ready.toc.entries).missing(staging_roles.names(server)).in_words()
+        )
         self.restored = {
-            **dataclasses.asdict(dataclasses.replace(done, contents=None)),
+            **dataclasses.asdict(dataclasses.replace(done, contents=None, access=None)),
             "programs": server.binaries.bin_dir,
             "seconds": round(done.seconds, 3),
         }
-        del self.restored["contents"]
+        del self.restored["contents"], self.restored["access"]
         errors = [of_restore_error(error) for error in done.errors]
-        self.add_step("restore", Evidence(join([restore.evidence(done), lacking], "; "), errors))
+        evidence = [restore.evidence(done), lacking, self._access_evidence(known, done)]
+        self.add_step("restore", Evidence(join(evidence, "; "), errors))
         restore.analyze_catalogues(server, place.database)
         if place.throwaway and place.validation.amcheck:
             restore.add_amcheck(server, place.database)
         return ready
+
+    def _access_evidence(self, known: Manifest | None, done: RestoreResult) -> Message | str:
+        """Return what became of owners and privileges; empty without a manifest."""
+        self._has_access = done.access == ""
+        if known is None or not self.place.throwaway:
+            return ""
+        if self._has_access:
+            return _("owners and privileges restored, with %(count)d roles", count=len(known.roles))
+        if known.access is None:
+            why: Message | str = _("the manifest has none")
+        else:
+            why = done.access or _("no roles are made on this server")
+        return _("owners and privileges are not compared: %(why)s", why=why)
 
     def _settings(self, ready: Archive, known: Manifest | None) -> Mapping[str, str]:
         """Return the settings that production's sessions have, as far as they are known."""

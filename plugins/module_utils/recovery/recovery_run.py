@@ -13,7 +13,7 @@ import shutil
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
-from ..backup import dumped_database, restore, restore_size, roles_needed
+from ..backup import dumped_database, restore_size, roles_needed, staging_roles
 from ..backup.archive import Archive
 from ..backup.dumped_database import DumpedDatabase
 from ..backup.expectation import Expectation
@@ -88,7 +88,7 @@ class ProductionPlace:
     def check(self, ready: Archive) -> None:
         """Refuse an archive that names roles which the server lacks."""
         self.dumped = dumped_database.read(ready.toc.entries)
-        needed = roles_needed.read(ready.toc.entries).missing(restore.roles(self.server))
+        needed = roles_needed.read(ready.toc.entries).missing(staging_roles.names(self.server))
         missing = sorted(needed.owners | needed.grantees | needed.policies)
         if missing:
             raise ResilienceError(

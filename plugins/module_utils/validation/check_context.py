@@ -16,7 +16,7 @@ from ..checks.checks import Evidence
 from ..checks.findings import Finding, IgnoreRule
 from ..common.messages import _, join
 from ..common.settings import option
-from ..database import parallel_queries, structure
+from ..database import access, parallel_queries, structure
 from ..database.catalogue import Catalogue, ForeignKey, ObjectName
 from ..database.connection import driver, identifier
 
@@ -100,6 +100,14 @@ class CheckContext:
         before = structure.from_dict(self.expected.structure)
         after = structure.restored(self.catalogue.connection, before)
         return list(structure.differences(before, after, names_only=not self.same_major))
+
+    @functools.cached_property
+    def access_differences(self) -> list[structure.Difference]:
+        """Who owns or may do what otherwise than in production, where that was restored."""
+        if not self.expected.access:
+            return []
+        before = structure.from_dict(self.expected.access)
+        return access.differences(before, access.restored(self.catalogue.connection))
 
     @property
     def same_major(self) -> bool:

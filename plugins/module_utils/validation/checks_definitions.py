@@ -14,6 +14,7 @@ from ..common.messages import Message, _
 from ..common.safe_text import one_line
 from ..database import structure, structure_details
 from ..database.structure import Difference
+from . import checks_access
 from .check_context import CheckContext
 
 # Characters of a definition that a finding shows.
@@ -44,6 +45,7 @@ def definitions(context: CheckContext) -> Evidence:
             or (one.kind == "comment" and one.after is None and one.name in their_comments)
         )
     ]
+    findings += checks_access.findings(context)
     count = sum(
         len(named)
         for identifier in before.schemas.values()

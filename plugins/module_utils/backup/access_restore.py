@@ -1,0 +1,209 @@
+# -*- coding: utf-8 -*-
+# Copyright (c) 2026, chefwell.resilience contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Restore owners and privileges, when all else is there.
+
+pg_restore does it object by object, and then builds indexes and refreshes materialized views as
+their owners. In staging these may lack what production's roles have from elsewhere, so everything
+is built by the superuser first.
+"""
+
+from __future__ import annotations
+
+import re
+import time
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Any
+
+from ..common.messages import Message, _
+from ..common.safe_text import one_line
+from ..database.connection import driver, open_connection
+from ..database.postgres import Server
+from . import database_settings, restore_errors
+from .archive_toc import WITH_ARGUMENTS, Entry
+
+# Kinds that are known by schema and name, and those that lie in no schema, as in
+# `_getObjectDescription` of pg_backup_archiver.c.
+IN_SCHEMA = (
+    *("TABLE", "VIEW", "MATERIALIZED VIEW", "FOREIGN TABLE", "TYPE", "DOMAIN", "COLLATION"),
+    *("CONVERSION", "STATISTICS", "TEXT SEARCH DICTIONARY", "TEXT SEARCH CONFIGURATION"),
+)
+IN_NONE = (
+    *("SCHEMA", "SERVER", "FOREIGN DATA WRAPPER", "EVENT TRIGGER", "PUBLICATION"),
+    "PROCEDURAL LANGUAGE",
+)
+SEQUENCE = "SEQUENCE"
+# Of all databases of a server.
+OF_DATABASE = "DATABASE "
+# Statements that are sent at once: each locks what it changes until all of them are done.
+TOGETHER = 100
+# What would fire, or apply, while owners are restored.
+SESSION: dict[str, str | int] = {
+    **database_settings.OVERRIDES,
+    "session_replication_role": "replica",
+    "event_triggers": "off",
+    "lc_messages": "C",
+}
+_NAME = r'(?:"(?:[^"]|"")*"|[^\s";]+)'
+# Only a superuser may own these.
+_OF_SUPERUSER = re.compile(
+    rf"\s*ALTER (?:EVENT TRIGGER|FOREIGN DATA WRAPPER) {_NAME} OWNER TO ({_NAME});?\s*\Z"
+)
+_AS_ANOTHER = re.compile(r"\s*SET SESSION AUTHORIZATION (?!DEFAULT\b)", re.IGNORECASE)
+_AS_BEFORE = re.compile(
+    r"\s*(?:RESET SESSION AUTHORIZATION|SET SESSION AUTHORIZATION DEFAULT)", re.IGNORECASE
+)
+
+
+def of_archive(entries: Sequence[Entry], restorer: str) -> Iterator[str]:
+    """Yield the SQL that gives a restored archive its owners and privileges.
+
+    Args:
+        entries: of its table of contents.
+        restorer: the role that owns everything so far.
+    """
+    # A sequence of a column has its table's owner, and is given one only if it is no column's.
+    for last in (False, True):
+        for entry in entries:
+            if entry.owner and entry.owner != restorer and (entry.kind == SEQUENCE) == last:
+                what = _described(entry)
+                if what:
+                    yield f"ALTER {what} OWNER TO {_quoted(entry.owner)};"
+    for entry in entries:
+        if entry.kind == "DEFAULT ACL" or (
+            entry.kind == "ACL" and not entry.name.startswith(OF_DATABASE)
+        ):
+            yield entry.definition
+
+
+def is_nameless(entries: Iterable[Entry], statements: Iterable[str]) -> bool:
+    """Return whether a plain dump has objects and names no owner of them.
+
+    Those that are made with --no-owner or --use-set-session-authorization do not.
+
+    Args:
+        entries: of its contents.
+        statements: on owners and privileges in it.
+    """
+    if any(" OWNER TO " in one for one in statements):
+        return False
+    return any(entry.kind in (*IN_SCHEMA, *WITH_ARGUMENTS, SEQUENCE) for entry in entries)
+
+
+def _described(entry: Entry) -> str:
+    """Return an object as ALTER names it; empty where it has no owner of its own."""
+    if entry.kind in WITH_ARGUMENTS:
+        return entry.removal.strip().rstrip(";").partition("DROP ")[2]
+    if entry.kind in IN_SCHEMA or entry.kind == SEQUENCE:
+        return f"{entry.kind} {_quoted(entry.schema)}.{_quoted(entry.name)}"
+    return f"{entry.kind} {_quoted(entry.name)}" if entry.kind in IN_NONE else ""
+
+
+def restore(
+    server: Server,
+    database: str,
+    statements: Iterable[str],
+    time_limit: float,
+    *,
+    nameless: bool = False,
+) -> Message | str:
+    """Restore owners and privileges; return why they were not, empty where they were.
+
+    Args:
+        server: throw-away, with all roles.
+        database: the restored one.
+        statements: in their order.
+        time_limit: seconds.
+        nameless: whether the dump names no owner, and nothing is restored.
+
+    Raises:
+        TimeoutError: it did not end in time.
+        ResilienceError: the server failed.
+    """
+    if nameless:
+        return _("the dump names no owners")
+    try:
+        errors = apply(server, database, statements, time_limit)
+    except driver().Error as error:
+        raise restore_errors.environment_failure(one_line(error)) from error
+    if errors:
+        return _("%(count)d statements failed, first %(error)s", count=len(errors), error=errors[0])
+    return ""
+
+
+def apply(server: Server, database: str, statements: Iterable[str], time_limit: float) -> list[str]:
+    """Execute statements that change owners and privileges; return what failed.
+
+    What fails is tried again when all others are done: it may need one of them.
+
+    Args:
+        server: throw-away, with all roles.
+        database: the restored one.
+        statements: in their order.
+        time_limit: seconds.
+
+    Raises:
+        TimeoutError: it did not end in time.
+        psycopg2.Error: the server failed.
+    """
+    deadline = time.monotonic() + time_limit
+    connection = open_connection(server.dsn(database), settings=SESSION)
+    try:
+        with connection.cursor() as cursor:
+            failed: list[str] = []
+            for batch in _batches(_units(statements, server.user)):
+                if time.monotonic() > deadline:
+                    raise TimeoutError
+                if len(batch) > 1 and not _error(cursor, "\n".join(batch)):
+                    continue
+                failed += [one for one in batch if _error(cursor, one)]
+            errors = [(one, _error(cursor, one)) for one in failed]
+        return [f"{why} STATEMENT: {one_line(one, 200)}" for one, why in errors if why]
+    finally:
+        connection.close()
+
+
+def _units(statements: Iterable[str], restorer: str) -> Iterator[str]:
+    """Yield statements; those that are executed as another role together."""
+    held: list[str] = []
+    for statement in statements:
+        if held or (_AS_ANOTHER.match(statement) and not _AS_BEFORE.search(statement)):
+            held.append(statement)
+            if not _AS_BEFORE.match(statement):
+                continue
+            statement, held = "\n".join(held), []
+        found = _OF_SUPERUSER.match(statement)
+        if found and found[1] not in (restorer, _quoted(restorer)):
+            role = found[1]
+            statement = f"ALTER ROLE {role} SUPERUSER; {statement} ALTER ROLE {role} NOSUPERUSER;"
+        yield statement
+    if held:
+        yield "\n".join(held)
+
+
+def _batches(units: Iterable[str]) -> Iterator[list[str]]:
+    batch: list[str] = []
+    for unit in units:
+        batch.append(unit)
+        if len(batch) == TOGETHER:
+            yield batch
+            batch = []
+    if batch:
+        yield batch
+
+
+def _error(cursor: Any, statement: str) -> str:
+    """Execute a statement; return why PostgreSQL refused it, else nothing."""
+    psycopg2 = driver()
+    try:
+        cursor.execute(statement)
+    except psycopg2.Error as error:
+        if cursor.connection.closed:
+            raise
+        return one_line(error.diag.message_primary or error, 300)
+    return ""
+
+
+def _quoted(name: str) -> str:
+    return '"' + name.replace('"', '""') + '"'
