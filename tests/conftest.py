@@ -59,7 +59,7 @@ LONG = tuple(
         "integration/test_stage3_as_written",
     )
 )
-FOLDERS = ("plan", "docker", "faults", "integration", "house", "corpus", "unit")
+FOLDERS = ("timing", "plan", "docker", "faults", "integration", "house", "corpus", "unit")
 
 
 def folder(path: str) -> str:

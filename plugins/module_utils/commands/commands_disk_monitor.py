@@ -122,7 +122,7 @@ def _run(settings: DiskSettings, as_json: bool) -> int:
             _store(measured, settings, history, result, problems)
             if "metrics_file" in silent:
                 problems.append(silent["metrics_file"])
-            else:
+            elif settings.metrics_file:
                 with run_steps.step("metrics_file"):
                     metrics.write_or_report(
                         settings.metrics_file, lambda: disk_lines.gauges(measured), problems

@@ -232,17 +232,16 @@ def _local(mtime_ns: int) -> str:
     return moment.isoformat(timespec="seconds")
 
 
-@dataclasses.dataclass(frozen=True, eq=False)
-class TierSummary:
+class TierSummary(NamedTuple):
     """One tier: how many backups, how many bytes, and the paths of its newest and oldest."""
 
-    count: int
+    count: int  # type: ignore[assignment]  # `tuple.count` is of no use here
     bytes: int
     newest: str | None
     oldest: str | None
 
 
-@dataclasses.dataclass(frozen=True, eq=False)
+@dataclasses.dataclass(frozen=True, eq=False, repr=False)
 class Inventory:
     """Inventory of a backup tree.
 
@@ -266,10 +265,8 @@ class Inventory:
     ignored: list[str] = dataclasses.field(default_factory=list)
     in_progress: list[str] = dataclasses.field(default_factory=list)
     problems: list[str] = dataclasses.field(default_factory=list)
-    identities: Mapping[str, tuple[int, int, int, int]] = dataclasses.field(
-        default_factory=dict, repr=False, compare=False
-    )
-    stored: dict[str, str] = dataclasses.field(default_factory=dict, repr=False, compare=False)
+    identities: Mapping[str, tuple[int, int, int, int]] = dataclasses.field(default_factory=dict)
+    stored: dict[str, str] = dataclasses.field(default_factory=dict)
 
     @functools.cached_property
     def rows(self) -> BackupFiles:
@@ -336,7 +333,7 @@ class Inventory:
         """Return plain values, for JSON and Ansible."""
         return {
             "root": self.root,
-            "tiers": {name: dataclasses.asdict(tier) for name, tier in self.tiers().items()},
+            "tiers": {name: tier._asdict() for name, tier in self.tiers().items()},
             "total_count": self.total_count,
             "total_bytes": self.total_bytes,
             "files": [file._asdict() for file in self.files],

@@ -138,7 +138,7 @@ def _last_good_sync(settings: SyncSettings) -> str | None:
 def _side(tree: Inventory, files: bool) -> dict[str, Any]:
     if files:
         return inventory_names.printable(tree).to_dict()
-    figures = {name: dataclasses.asdict(tier) for name, tier in tree.tiers().items()}
+    figures = {name: tier._asdict() for name, tier in tree.tiers().items()}
     totals = {"total_count": tree.total_count, "total_bytes": tree.total_bytes}
     values = {"tiers": figures, "problems": inventory_names.printable_problems(tree), **totals}
     return {**dataclasses.replace(tree, files=[]).to_dict(), **values}

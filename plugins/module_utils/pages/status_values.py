@@ -13,12 +13,14 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from ..common import run_steps
 from ..common.errors import ResilienceError
 from ..common.levels import LEVELS, OK
 from ..common.messages import _, with_forms
 from ..common.safe_text import clean_all
 from ..history.history import Event, History
-from ..notifications import notify
+from ..history.history_file import waiting
+from ..notifications import alert_store, notify
 from ..notifications.alerts import AlertState
 from ..notifications.notification_settings import StageSettings
 
@@ -47,7 +49,9 @@ def host_status(settings: StageSettings, history: History | None, now: float) ->
         problem = _("the history cannot be opened; the log says why")
     else:
         try:
-            parts = _parts(settings, history, now)
+            # One step for all that is read: each one costs two messages to the supervisor.
+            with waiting():
+                parts = _parts(settings, history, now)
         except ResilienceError as error:
             problem = error.message()
     status = {
@@ -64,10 +68,13 @@ def host_status(settings: StageSettings, history: History | None, now: float) ->
 
 def _parts(settings: StageSettings, history: History, now: float) -> list[dict[str, Any]]:
     began = history.began()
-    alerts = {
-        stage: notify.states_in_force(stage, settings.named_host, history, settings.fallback_dir)
-        for stage in ("disk", "offsite", "staging")
-    }
+    with run_steps.step(alert_store.STEP):
+        alerts = {
+            stage: notify.states_in_force(
+                stage, settings.named_host, history, settings.fallback_dir
+            )
+            for stage in ("disk", "offsite", "staging")
+        }
     found = [
         _disk(history, alerts["disk"], now),
         *_offsite(history, alerts["offsite"]),
