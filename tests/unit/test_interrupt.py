@@ -16,7 +16,8 @@ from ansible_collections.chefwell.resilience.plugins.module_utils.proof.phases i
 
 @pytest.fixture(autouse=True)
 def handlers() -> Iterator[None]:
-    before = {number: signal.getsignal(number) for number in interrupt.SIGNALS}
+    # `nohup` lets tests ignore SIGHUP, which would not be listened for then.
+    before = {number: signal.signal(number, signal.SIG_DFL) for number in interrupt.SIGNALS}
     interrupt.listen()
     yield
     interrupt.begin_cleanup()
