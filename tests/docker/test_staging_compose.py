@@ -17,6 +17,7 @@ from docker_lab.staging_host import (
     COMPOSE,
     PLAYBOOK,
     PORT,
+    REACH,
     DockerHost,
     labelled,
     result,
@@ -116,17 +117,6 @@ def test_ansible_lets_it_stand_by_compose(host: DockerHost) -> None:
     assert labelled(host) == {"container": [], "network": [], "volume": []}
 
 
-REACH = """
-import socket, sys
-for host, port in (one.rsplit(":", 1) for one in sys.argv[1:]):
-    try:
-        socket.create_connection((host, int(port)), 2).close()
-        print(host, port, "answered")
-    except OSError as error:
-        print(host, port, "no:", error)
-"""
-
-
 def listening(engine: Engine, *within: str) -> subprocess.Popen[bytes]:
     """A server on port 5432 of all addresses of the engine's network, or of another one."""
     serve = [sys.executable, "-m", "http.server", "5432", "--bind", "0.0.0.0"]
@@ -135,54 +125,13 @@ def listening(engine: Engine, *within: str) -> subprocess.Popen[bytes]:
     )
 
 
-def test_nothing_leads_out_and_loopback_works(host: DockerHost, tmp_path: Path) -> None:
-    """Both promises at once; a container in an ordinary network is what they are compared with."""
-    engine = host.engine
+@pytest.fixture(scope="class")
+def restored(host: DockerHost) -> Iterator[DockerHost]:
+    """A host with a restored staging that is kept for people, for the tests of one class."""
     assert host.command("setup-staging").returncode == 0
     assert host.command("test-restore-staging").returncode == 0
-    # This host listens everywhere, as production's published ports do.
-    listener = listening(engine)
-    # And there is a world beyond it, in a network of its own.
-    beyond = listening(engine, "unshare", "--net")
-    outside = "203.0.113.7"
-    inside = f"nsenter --net --target {beyond.pid} ip"
-    cabled = host.sh(
-        "set -e; ip link add beyond type veth peer name cable"
-        "; ip addr add 203.0.113.1/24 dev beyond"
-        f"; ip link set beyond up; ip link set cable netns {beyond.pid}"
-        f"; {inside} addr add {outside}/24 dev cable; {inside} link set cable up"
-    )
-    assert cabled.returncode == 0, cabled
-    try:
-        shown = "{{range .IPAM.Config}}{{.Gateway}} {{end}}"
-        gateways = [
-            engine.docker("network", "inspect", "--format", shown, name)
-            for name in ("chefwell-staging_staging_network", "chefwell-staging_staging_loopback")
-        ]
-        places = [f"{address}:5432" for address in (*gateways, engine.bridge(), outside)]
-        time.sleep(1)
-        compared = engine.docker(
-            *("run", "--rm", "chefwell-test/base:1", "python3", "-c", REACH, *places[2:])
-        )
-        assert compared.count("answered") == 2, compared
-        for service in ("postgres", "backend"):
-            text = engine.docker(
-                *("exec", f"chefwell-staging-{service}_staging-1"),
-                *("python3", "-c", REACH, *places),
-            )
-            assert text.count("no:") == len(places) and "answered" not in text, text
-        reached = host.sh(
-            f"{sys.executable} -c '{REACH}' 127.0.0.1:{PORT} 127.0.0.1:{BACKEND_PORT}"
-        )
-        assert reached.stdout.count("answered") == 2, reached
-        others = host.sh(f"{sys.executable} -c '{REACH}' {outside}:{PORT} {outside}:{BACKEND_PORT}")
-        assert others.stdout.count("no:") == 2, others
-    finally:
-        for one in (listener, beyond):
-            one.kill()
-            one.wait()
-        host.sh("ip link del beyond")
-        assert host.command("cleanup-staging").returncode == 0
+    yield host
+    assert host.command("cleanup-staging").returncode == 0
 
 
 def isolation(host: DockerHost) -> dict[str, Any]:
@@ -193,55 +142,104 @@ def isolation(host: DockerHost) -> dict[str, Any]:
     return dict(found)
 
 
-def test_the_report_shows_that_nothing_left(host: DockerHost) -> None:
-    """And a second network, which is not internal, fails it: that of the backend, or the server."""
-    engine = host.engine
-    assert host.command("setup-staging").returncode == 0
-    assert host.command("test-restore-staging").returncode == 0
-    try:
-        check = isolation(host)
-        assert check["status"] == "passed", check
-        for shown in (
-            *(
-                "postgres_staging-1",
-                "backend_staging-1",
-                "in the networks chefwell-staging_staging_net",
-            ),
-            *("internal, and this host has no address in them", "their routes lead nowhere else"),
-            *("COST", "DATABASE_URL", "JWT_SECRET", "MAIL", "NODE_ENV"),
-        ):
-            assert shown in check["evidence"], check
-        secrets = (host.root / "staging" / "backend_staging.env").read_text().splitlines()
-        for line in secrets:
-            assert line.partition("=")[2] not in check["evidence"]
-        engine.docker("network", "create", "--internal", "beside-this-host")
-        for service in ("postgres", "backend"):
-            container = f"chefwell-staging-{service}_staging-1"
-            for network, shown in (
-                ("bridge", "is in bridge, which is not internal"),
-                ("beside-this-host", "reaches this host, which is in beside-this-host"),
+class TestARestoredStaging:
+    def test_nothing_leads_out_and_loopback_works(self, restored: DockerHost) -> None:
+        """Both promises at once, beside a container in an ordinary network."""
+        engine = restored.engine
+        # This host listens everywhere, as production's published ports do.
+        listener = listening(engine)
+        # And there is a world beyond it, in a network of its own.
+        beyond = listening(engine, "unshare", "--net")
+        outside = "203.0.113.7"
+        inside = f"nsenter --net --target {beyond.pid} ip"
+        cabled = restored.sh(
+            "set -e; ip link add beyond type veth peer name cable"
+            "; ip addr add 203.0.113.1/24 dev beyond"
+            f"; ip link set beyond up; ip link set cable netns {beyond.pid}"
+            f"; {inside} addr add {outside}/24 dev cable; {inside} link set cable up"
+        )
+        assert cabled.returncode == 0, cabled
+        try:
+            shown = "{{range .IPAM.Config}}{{.Gateway}} {{end}}"
+            gateways = [
+                engine.docker("network", "inspect", "--format", shown, name)
+                for name in (
+                    "chefwell-staging_staging_network",
+                    "chefwell-staging_staging_loopback",
+                )
+            ]
+            places = [f"{address}:5432" for address in (*gateways, engine.bridge(), outside)]
+            time.sleep(1)
+            compared = engine.docker(
+                *("run", "--rm", "chefwell-test/base:1", "python3", "-c", REACH, *places[2:])
+            )
+            assert compared.count("answered") == 2, compared
+            for service in ("postgres", "backend"):
+                text = engine.docker(
+                    *("exec", f"chefwell-staging-{service}_staging-1"),
+                    *("python3", "-c", REACH, *places),
+                )
+                assert text.count("no:") == len(places) and "answered" not in text, text
+            reached = restored.sh(
+                f"{sys.executable} -c '{REACH}' 127.0.0.1:{PORT} 127.0.0.1:{BACKEND_PORT}"
+            )
+            assert reached.stdout.count("answered") == 2, reached
+            others = restored.sh(
+                f"{sys.executable} -c '{REACH}' {outside}:{PORT} {outside}:{BACKEND_PORT}"
+            )
+            assert others.stdout.count("no:") == 2, others
+        finally:
+            for one in (listener, beyond):
+                one.kill()
+                one.wait()
+            restored.sh("ip link del beyond")
+
+    def test_the_report_shows_that_nothing_left(self, restored: DockerHost) -> None:
+        """And a second network fails it: one of the backend, or of the server."""
+        engine = restored.engine
+        try:
+            check = isolation(restored)
+            assert check["status"] == "passed", check
+            for shown in (
+                *(
+                    "postgres_staging-1",
+                    "backend_staging-1",
+                    "in the networks chefwell-staging_staging_net",
+                ),
+                *(
+                    "internal, and this host has no address in them",
+                    "their routes lead nowhere else",
+                ),
+                *("COST", "DATABASE_URL", "JWT_SECRET", "MAIL", "NODE_ENV"),
             ):
-                engine.docker("network", "connect", network, container)
-                check = isolation(host)
-                texts = [one["text"] for one in check["findings"]]
-                assert check["status"] == "failed" and f"{container} {shown}" in texts, check
-                assert {one["id"] for one in check["findings"]} == {"isolation.way_out"}
-                routes = [text for text in texts if f"{container} has a route out: eth" in text]
-                assert routes or network != "bridge", texts
-                engine.docker("network", "disconnect", network, container)
-                assert isolation(host)["status"] == "passed"
-    finally:
-        engine.docker("network", "rm", "beside-this-host")
-        assert host.command("cleanup-staging").returncode == 0
+                assert shown in check["evidence"], check
+            secrets = (restored.root / "staging" / "backend_staging.env").read_text().splitlines()
+            for line in secrets:
+                assert line.partition("=")[2] not in check["evidence"]
+            engine.docker("network", "create", "--internal", "beside-this-host")
+            for service in ("postgres", "backend"):
+                container = f"chefwell-staging-{service}_staging-1"
+                for network, shown in (
+                    ("bridge", "is in bridge, which is not internal"),
+                    ("beside-this-host", "reaches this host, which is in beside-this-host"),
+                ):
+                    engine.docker("network", "connect", network, container)
+                    check = isolation(restored)
+                    texts = [one["text"] for one in check["findings"]]
+                    assert check["status"] == "failed" and f"{container} {shown}" in texts, check
+                    assert {one["id"] for one in check["findings"]} == {"isolation.way_out"}
+                    routes = [text for text in texts if f"{container} has a route out: eth" in text]
+                    assert routes or network != "bridge", texts
+                    engine.docker("network", "disconnect", network, container)
+                    assert isolation(restored)["status"] == "passed"
+        finally:
+            engine.docker("network", "rm", "beside-this-host")
 
-
-def test_secrets_are_nowhere_to_be_read(host: DockerHost) -> None:
-    assert host.command("setup-staging").returncode == 0
-    try:
-        folder = host.root / "staging"
+    def test_secrets_are_nowhere_to_be_read(self, restored: DockerHost) -> None:
+        folder = restored.root / "staging"
         secret = (folder / "postgres_staging.env").read_text().split("=", 1)[1].strip()
         assert len(secret) >= 24
-        for path in host.root.rglob("*"):
+        for path in restored.root.rglob("*"):
             if path.is_file() and path.stat().st_mode & 0o044:
                 assert secret.encode() not in path.read_bytes(), path
         for entry in Path("/proc").glob("[0-9]*/cmdline"):
@@ -250,8 +248,6 @@ def test_secrets_are_nowhere_to_be_read(host: DockerHost) -> None:
             except OSError:
                 continue
         assert secret not in (folder / COMPOSE).read_text()
-    finally:
-        assert host.command("cleanup-staging").returncode == 0
 
 
 def test_a_host_without_programs_restores_in_the_container(host: DockerHost, bed: Testbed) -> None:

@@ -13,11 +13,12 @@ import sys
 import threading
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
 from docker_lab import Engine
-from docker_lab.staging_host import BACKEND_PORT, PORT, DockerHost, labelled, result
+from docker_lab.staging_host import BACKEND_PORT, PORT, REACH, DockerHost, labelled, result
 from testbed import Testbed
 from testbed.engine import ResilienceError
 
@@ -30,7 +31,8 @@ NETWORKS = ("chefwell-staging_staging_network", "chefwell-staging_staging_loopba
 def host(
     engine: Engine, bed: Testbed, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[DockerHost]:
-    made = DockerHost.installed(engine, bed, tmp_path_factory.mktemp("host"))
+    root = tmp_path_factory.mktemp("host")
+    made = DockerHost.installed(engine, bed, root, staging_restore_drill_now=False)
     yield made
     made.play("rollback_stage3.yml")
 
@@ -41,18 +43,6 @@ def kept(host: DockerHost) -> DockerHost:
     assert host.command("setup-staging").returncode == 0
     assert host.command("test-restore-staging").returncode == 0
     return host
-
-
-CONNECT = """
-import socket, sys
-for place in sys.argv[1:]:
-    address, port = place.rsplit(":", 1)
-    try:
-        socket.create_connection((address, int(port)), 2).close()
-        print(place, "answered")
-    except OSError as error:
-        print(place, "no:", error)
-"""
 
 
 @contextlib.contextmanager
@@ -112,14 +102,14 @@ def test_a_neighbour_reaches_no_port(kept: DockerHost) -> None:
     assert len(places) >= 8
     try:
         with neighbour(engine) as inside:
-            run = [*inside, sys.executable, "-c", CONNECT, f"{compared}:5432", *places]
+            run = [*inside, sys.executable, "-c", REACH, f"{compared}:5432", *places]
             reached = subprocess.run(run, capture_output=True, text=True, check=True).stdout
     finally:
         engine.docker("rm", "--force", "published")
     answered = [line for line in reached.splitlines() if line.endswith("answered")]
     assert answered == [f"{compared}:5432 answered"], reached
     # And loopback is as it was.
-    local = kept.sh(f"{sys.executable} -c '{CONNECT}' 127.0.0.1:{PORT} 127.0.0.1:{BACKEND_PORT}")
+    local = kept.sh(f"{sys.executable} -c '{REACH}' 127.0.0.1:{PORT} 127.0.0.1:{BACKEND_PORT}")
     assert local.stdout.count("answered") == 2, local
 
 
@@ -156,10 +146,17 @@ def test_no_name_server_is_queried(kept: DockerHost) -> None:
             engine.docker(*compared, "python3", "-c", LOOK_UP)
         assert server.queries, "the name server of the test gets no query at all"
         server.queries.clear()
-        for service in ("postgres", "backend", "forward"):
-            container = f"chefwell-staging-{service}_staging-1"
+        services = ("postgres", "backend", "forward")
+        containers = [f"chefwell-staging-{service}_staging-1" for service in services]
+
+        def look_up(container: str) -> None:
             with contextlib.suppress(ResilienceError):
                 engine.docker("exec", container, "python3", "-c", LOOK_UP)
+
+        # At once: the programs wait until the name server's silence is long enough for them.
+        with ThreadPoolExecutor() as pool:
+            list(pool.map(look_up, containers))
+        for container in containers:
             found = "import socket; print(socket.gethostbyname('postgres_staging'))"
             assert engine.docker("exec", container, "python3", "-c", found).count(".") == 3
         assert server.queries == []
@@ -262,7 +259,7 @@ def test_an_engine_that_ends_while_the_backup_is_restored(
         connection.autocommit = True
         connection.cursor().execute(
             "CREATE TABLE public.bulk AS SELECT n, repeat(md5(n::text), 20) AS text"
-            " FROM generate_series(1, 150000) n"
+            " FROM generate_series(1, 90000) n"
         )
     backup = bed.back_up()
     before = volumes(engine)

@@ -21,6 +21,20 @@ from support.play_host import PlayHost
 PLAYBOOK = "stage3_staging_restore.yml"
 COMPOSE = "docker-compose.staging.yml"
 PORT, BACKEND_PORT = 5433, 3001
+# A program that connects to all its arguments at once, and prints a line for each.
+REACH = """
+import socket, sys
+from concurrent.futures import ThreadPoolExecutor
+def reach(place):
+    address, port = place.rsplit(":", 1)
+    try:
+        socket.create_connection((address, int(port)), 2).close()
+        return place + " answered"
+    except OSError as error:
+        return place + " no: " + str(error)
+with ThreadPoolExecutor(32) as pool:
+    print(*pool.map(reach, sys.argv[1:]), sep=chr(10))
+"""
 
 
 class DockerHost(PlayHost):

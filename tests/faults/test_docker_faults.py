@@ -32,7 +32,8 @@ LIKE_NETWORK = "chefwell-staging_staging_network2"
 def host(
     engine: Engine, bed: Testbed, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[DockerHost]:
-    made = DockerHost.installed(engine, bed, tmp_path_factory.mktemp("host"))
+    root = tmp_path_factory.mktemp("host")
+    made = DockerHost.installed(engine, bed, root, staging_restore_drill_now=False)
     engine.docker("network", "create", LIKE_NETWORK)
     engine.docker("volume", "create", LIKE_VOLUME)
     engine.docker(

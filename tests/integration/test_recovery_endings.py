@@ -134,6 +134,24 @@ def test_a_restore_names_the_switch(host: RecoveryHost) -> None:
     assert last_lines(output, errors)[3] == "nothing needs to be done"
 
 
+def test_on_a_new_server_the_next_command_fetches_the_copy(host: RecoveryHost) -> None:
+    """There is no database and no backup; whatever was run last, the copy elsewhere is next."""
+    host.drop_databases()
+    command = "/scripts/disaster-recovery.sh"
+    assert host.run("--status")[1][3] == command  # there is no copy either
+    host.values["offsite_config"] = str(host.root / "offsite.json")
+    for arguments in (["--status"], ["--list"], ["--undo", "--confirm", HOST], ["--resume"], []):
+        assert host.run(*arguments)[1][3] == f"{command} --from-offsite", arguments
+    assert host.run("--tenant", "shop")[1][3] == f"{command} --tenant shop --from-offsite"
+    # What kept it from being fetched is named, and then the same command is the next one.
+    again = ["--from-offsite=second", "--date", "2025-11-18"]
+    assert host.run(*again)[1][3] == " ".join([command, *again])
+    assert "nothing was restored beside production" in host.run_whole("--list")[1]
+    (host.root / "shop_20251120_030000.dump").write_bytes(b"PGDMP")
+    host.values["backup_tiers"] = ["."]
+    assert host.run("--status")[1][3] == command
+
+
 class Healthy(http.server.BaseHTTPRequestHandler):
     """An application that somebody has started by hand."""
 

@@ -45,6 +45,33 @@ def program(settings: ProofSettings, script: str) -> str:
             return str(cursor.fetchone()[0])
 
 
+@pytest.mark.skipif(os.geteuid() != 0, reason="an ordinary user's sandbox is that user's own")
+def test_a_program_of_the_database_leads_nobody_to_another_server(settings: ProofSettings) -> None:
+    """Where the server listens, and by which password, is what a later command believes."""
+    drill.set_up(settings)
+    server = staging.make_engine(settings.staging).find()
+    assert server
+    folder, socket = (
+        Path(settings.staging.work_dir) / "cluster",
+        Path(server.host) / ".s.PGSQL.5432",
+    )
+    held = {name: (folder / name).read_text() for name in ("sockets", "password")}
+    before = socket.lstat()
+    output = program(
+        settings,
+        f"cd {folder}; cat password; echo /elsewhere > sockets; echo known > password;"
+        f" rm -rf password sockets; ln -s /etc/shadow server.log;"
+        f" rm -f {socket}; mv {socket} {socket}.gone; ln -sf /run/other {socket};"
+        f" mv {server.host} {server.host}.gone; mount -t tmpfs tmpfs {server.host}",
+    )
+    assert server.password not in output
+    assert {name: (folder / name).read_text() for name in held} == held
+    assert not (folder / "server.log").is_symlink()
+    assert (socket.lstat().st_ino, socket.is_symlink()) == (before.st_ino, False), output
+    assert staging.make_engine(settings.staging).find() == server
+    psycopg2.connect(**server.dsn("postgres")).close()
+
+
 def test_a_program_of_the_database_reaches_nothing(settings: ProofSettings, tmp_path: Path) -> None:
     (tmp_path / "secret").write_text(SECRET)
     (tmp_path / "secret").chmod(0o644)

@@ -15,6 +15,7 @@ from typing import Any
 import pytest
 from ansible_collections.chefwell.resilience.plugins.module_utils.checkpoint import (
     checkpoint,
+    checkpoint_items,
     checkpoint_settings,
 )
 from ansible_collections.chefwell.resilience.plugins.module_utils.common.errors import (
@@ -61,6 +62,10 @@ class Handler(BaseHTTPRequestHandler):
         # A list is used up from its first response; the last one stays.
         if isinstance(response, list):
             response = response.pop(0) if len(response) > 1 else response[0]
+        if isinstance(response, bytes):  # as it stands, and then the connection ends
+            self.wfile.write(response)
+            self.close_connection = True
+            return
         status, body, *headers = response
         content = json.dumps(body).encode()
         self.send_response(status)
@@ -196,7 +201,7 @@ def test_a_failed_login_is_not_repeated_by_every_item(api: Api) -> None:
 
 @pytest.mark.parametrize(
     ("written", "waited"),
-    [("7", 7.0), ("100000", checkpoint.LONGEST_WAIT), ("soon", 2.0), (None, 2.0)],
+    [("7", 7.0), ("120", checkpoint.LONGEST_WAIT), ("soon", 2.0), ("nan", 2.0), (None, 2.0)],
 )
 def test_a_limit_on_logins_is_waited_for(api: Api, written: str | None, waited: float) -> None:
     headers = [("Retry-After", written)] if written else []
@@ -208,18 +213,30 @@ def test_a_limit_on_logins_is_waited_for(api: Api, written: str | None, waited: 
 
 @pytest.mark.parametrize(
     ("seconds", "least", "most"),
-    [(30, 20, 30), (-30, 0, 2), (86_400, 120, checkpoint.LONGEST_WAIT)],
+    [(30, 20, 30), (-30, 0, 2)],
 )
 def test_a_limit_on_logins_until_a_date_is_waited_for(
     api: Api, seconds: int, least: float, most: float
 ) -> None:
-    """An HTTP date (RFC 9110, 10.2.3), also one that has passed or is too far away."""
+    """An HTTP date (RFC 9110, 10.2.3), also one that has passed."""
     until = email.utils.formatdate(time.time() + seconds, usegmt=True)
     api.responses[LOGIN] = [(429, {}, ("Retry-After", until)), (200, {"token": TOKEN})]
     waits: list[float] = []
     assert check(api, waits.append, tries=2)[0].status == "passed"
     assert len(waits) == 1 and least <= waits[0] <= most
     assert api.requests.count(LOGIN) == 2
+
+
+@pytest.mark.parametrize("written", ["121", "900", "1e400", 86_400])
+def test_a_wait_that_is_too_long_is_named_and_no_login_follows(api: Api, written: Any) -> None:
+    """Each login that comes too early may make the wait longer."""
+    if isinstance(written, int):
+        written = email.utils.formatdate(time.time() + written, usegmt=True)
+    api.responses[LOGIN] = [(429, {}, ("Retry-After", written)), (200, {"token": TOKEN})]
+    waits: list[float] = []
+    result, statuses = check(api, waits.append, tries=3)
+    assert statuses["login"] == "failed" and waits == [] and api.requests.count(LOGIN) == 1
+    assert "not tried again: it demands a wait of" in result.items[0].evidence
 
 
 @pytest.mark.parametrize("status", [409, 500, 502])
@@ -235,6 +252,49 @@ def test_an_order_that_may_have_been_made_is_looked_for_or_named(api: Api, statu
     result, statuses = check(api, tries=3, api_steps=[find])
     assert statuses["pos"] == "failed" and "taken back" in result.items[1].evidence
     assert ("DELETE", "/api/orders/77") in api.requests
+
+
+@pytest.mark.parametrize(
+    "raw",
+    [
+        b"garbage\r\n\r\n",
+        b'HTTP/1.1 201 Created\r\nTransfer-Encoding: chunked\r\n\r\n20\r\n{"id"',
+        b"HTTP/1.1 500 Oops\r\nTransfer-Encoding: chunked\r\n\r\n20\r\nno",
+        b'HTTP/1.1 201 Created\r\nContent-Length: 90\r\n\r\n{"id":',
+        b"HTTP/1.1 201 Created\r\n" + b"X-Way: " + b"too long " * 9000 + b"\r\n\r\n{}",
+        b"",
+    ],
+)
+def test_an_order_whose_response_is_damaged_is_made_once_and_named(api: Api, raw: bytes) -> None:
+    api.responses[("POST", "/api/orders")] = raw
+    result, statuses = check(api, tries=3)
+    assert statuses["pos"] == "failed" and "look for an order" in result.items[1].evidence
+    assert api.requests.count(("POST", "/api/orders")) == 1
+
+
+@pytest.mark.parametrize(
+    ("identifier", "path"), [("A 77", "A%2077"), ("né\n7", "n%C3%A9%0A7"), ("a/b%2F", "a/b%2F")]
+)
+def test_an_order_of_any_identifier_is_taken_back(api: Api, identifier: str, path: str) -> None:
+    api.responses[("POST", "/api/orders")] = (201, {"id": identifier})
+    api.responses[("DELETE", f"/api/orders/{path}")] = (200, {"deleted": identifier})
+    assert check(api, tries=3)[1]["pos"] == "passed"
+    assert api.requests.count(("POST", "/api/orders")) == 1
+
+
+def test_an_error_after_the_order_was_made_does_not_repeat_it(
+    api: Api, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of the checkpoint's own code, which is made to fail here."""
+
+    def fails(*_arguments: object) -> None:
+        raise RuntimeError("unforeseen")
+
+    monkeypatch.setattr(checkpoint_items.ApiSession, "_find_order", fails)
+    api.responses[("POST", "/api/orders")] = (500, {})
+    result, statuses = check(api, tries=3)
+    assert statuses["pos"] == "failed" and "look for an order" in result.items[1].evidence
+    assert api.requests.count(("POST", "/api/orders")) == 1
 
 
 def test_an_order_that_was_refused_may_be_made_again(api: Api) -> None:
@@ -394,6 +454,22 @@ def test_services_and_jobs_are_distinguished(
     state = docker_services.service_state(service(mode, states, update), since=0)
     assert (state.running, state.expected) == numbers
     assert bool(state.problems) == bool(problem) and problem in "; ".join(state.problems)
+
+
+@pytest.mark.parametrize(
+    ("now", "numbers"), [("complete", (1, 1)), ("running", (1, 1)), ("pending", (0, 1))]
+)
+@pytest.mark.parametrize("mode", [{"ReplicatedJob": {"TotalCompletions": 1}}, {"GlobalJob": {}}])
+def test_of_a_job_its_last_run_counts(
+    mode: dict[str, Any], now: str, numbers: tuple[int, int]
+) -> None:
+    """Not what an earlier run completed; and a run that is under way is as it should be."""
+    job = service(mode, [("complete", "complete"), ("complete", now)])
+    job.attrs["JobStatus"] = {"JobIteration": {"Index": 7}}
+    for task, number in zip(job.tasks(), (0, 7), strict=True):
+        task.update(NodeID="n", JobIteration={"Index": number} if number else None)
+    state = docker_services.service_state(job, since=0)
+    assert (state.running, state.expected) == numbers and not state.problems
 
 
 def test_titles_and_items_agree() -> None:

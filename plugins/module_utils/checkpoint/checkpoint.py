@@ -117,7 +117,11 @@ def _repeat(
         if result.status == PASSED or not again or number == settings.tries:
             break
         wait = (attempt.wait if attempt else None) or 0
-        sleep(max(settings.retry_seconds, min(wait, LONGEST_WAIT)))
+        if wait > LONGEST_WAIT:
+            text = _("not tried again: it demands a wait of %(seconds)d s", seconds=min(wait, 1e9))
+            result = dataclasses.replace(result, evidence=join([result.evidence, text], "; "))
+            break
+        sleep(max(settings.retry_seconds, wait))
     if number > 1:
         result = dataclasses.replace(
             result, evidence=join([result.evidence, _("(try %(number)d)", number=number)], " ")

@@ -16,7 +16,7 @@ from collections.abc import Callable, Iterator, Mapping
 from ..checks.checks import Evidence
 from ..common.errors import ResilienceError
 from ..common.messages import _, join
-from ..common.safe_text import one_line
+from ..common.safe_text import error_line, one_line
 from ..database.connection import driver, open_connection
 from ..staging.docker_engine import DockerEngine
 from ..staging.docker_services import DockerServices, ServiceSelector
@@ -118,6 +118,13 @@ class ApiSession:
         if refused:
             return refused
         mark = f"chefwell.resilience checkpoint {uuid.uuid4().hex[:12]}"
+        try:
+            return self._make_order(mark)
+        except Exception as error:  # the order may be there, whatever failed afterwards
+            problem = join([error_line(error), _look(mark)], "; ")
+            return Attempt(Evidence(_("an order may have been made"), [problem]), False)
+
+    def _make_order(self, mark: str) -> Attempt:
         values = {**self._captured(), "mark": mark}
         made = self._send("order_create", values)
         if made.problem and made.http_status in REFUSED:
@@ -127,8 +134,7 @@ class ApiSession:
         found = dict(made.captured) or self._find_order(values)
         if not found:
             problems = problems or [_("the response does not identify the order")]
-            look = _("look for an order with the note %(mark)s", mark=repr(mark))
-            problems[-1] = join([problems[-1], look], "; ")
+            problems[-1] = join([problems[-1], _look(mark)], "; ")
             return Attempt(Evidence(_("an order may have been made"), problems), False)
         deleted = self._send("order_delete", {**values, **found})
         if deleted.problem:
@@ -172,6 +178,10 @@ class ApiSession:
             api(self.settings, [name], values), lambda _schema, _table: None
         )
         return results[0]
+
+
+def _look(mark: str) -> str:
+    return _("look for an order with the note %(mark)s", mark=repr(mark))
 
 
 def _attempt(result: api_probe.StepResult) -> Attempt:

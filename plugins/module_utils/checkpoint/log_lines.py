@@ -42,6 +42,9 @@ _CAPITALS = re.compile(r"(?<![\w\"'/.=-])([A-Z]{3,12}[0-9]?)(?![\w\"'/.=(-])")
 _FIRST_WORD = re.compile(r"^\s*([A-Za-z]{3,12}):(?=\s)")
 # klog and glog: `E0102 15:04:05.000000`.
 _KLOG = re.compile(r"^([IWEF])\d{4} \d\d:\d\d:\d\d")
+# Monolog: `[2025-11-20T03:00:00] production.ERROR: text`. .NET: `fail: Shop.Orders[0]`.
+_MONOLOG = re.compile(r"^\[[^\]]*\]\s[\w-]+\.([A-Z]{4,9}):(?=\s)")
+_DOTNET = re.compile(r"^(trce|dbug|info|warn|fail|crit): [\w.]+\[\d+\]")
 # Where a level stands, if the line has one: after times, host, program and process number.
 _HEAD = 120
 
@@ -88,6 +91,12 @@ def _level(line: str) -> bool | None:
     klog = _KLOG.match(line)
     if klog:
         return klog.group(1) in "EF"
+    dotnet = _DOTNET.match(line)
+    if dotnet:
+        return dotnet.group(1) in ("fail", "crit")
+    monolog = _MONOLOG.match(line)
+    if monolog:
+        return monolog.group(1).lower() in _ERRORS
     found = [(match.start(), match.group(1).lower()) for match in _LOGFMT.finditer(line)]
     if not found:
         head = line[:_HEAD]

@@ -132,6 +132,7 @@ def _print_ending(
         restored=outcome.restored,
         serves=outcome.serves,
         instead=outcome.instead,
+        begin=() if state["serves"] else _beginning(settings, recovery_settings, arguments),
     )
     if failed:
         _log(settings, [f"{now()} {line}" for line in lines])
@@ -150,7 +151,7 @@ def _perform(
     if arguments.status:
         return _status(settings, recovery_settings, arguments)
     if arguments.list:
-        return _list(recovery_settings, arguments)
+        return _list(settings, recovery_settings, arguments)
     if arguments.switch == NEWEST:
         newest = switch_state.newest_validated(recovery_settings, arguments.tenant or "")
         return _switch(settings, recovery_settings, arguments, newest, outcome)
@@ -232,7 +233,34 @@ def _instead(
     return ["--backup", older.path] if older else ()
 
 
-def _list(recovery_settings: recovery.RecoverySettings, arguments: argparse.Namespace) -> int:
+def _beginning(
+    settings: RestoreSettings,
+    recovery_settings: recovery.RecoverySettings,
+    arguments: argparse.Namespace,
+) -> Sequence[str]:
+    """Return the arguments with which a recovery begins: from offsite where no backup is here."""
+    if arguments.from_offsite is not None:
+        which = [("--tier", arguments.tier), ("--date", arguments.date)]
+        chosen = [word for pair in which if pair[1] for word in pair]
+        return [
+            f"--from-offsite{'=' * bool(arguments.from_offsite)}{arguments.from_offsite}",
+            *chosen,
+        ]
+    if not settings.offsite_config:
+        return ()
+    drill = recovery_settings.drill
+    try:
+        backup_choice.choose(drill.backup_path, tiers=drill.tiers, pattern=drill.pattern)
+    except (ResilienceError, OSError):
+        return ["--from-offsite"]
+    return ()
+
+
+def _list(
+    settings: RestoreSettings,
+    recovery_settings: recovery.RecoverySettings,
+    arguments: argparse.Namespace,
+) -> int:
     tenants = bool(arguments.tenant)
     found = (
         recovery_tenant.switchable_schemas(recovery_settings)
@@ -241,8 +269,10 @@ def _list(recovery_settings: recovery.RecoverySettings, arguments: argparse.Name
     )
     if arguments.json:
         print_result(json.dumps(found))
-    else:
+    elif found:
         print_result("\n".join(f"{one['name']}: {one['what']}" for one in found))
+    else:
+        print_result(in_language(settings, _("nothing was restored beside production")))
     return EXIT_OK
 
 

@@ -24,6 +24,7 @@ def lines(
     restored: str | None = None,
     serves: bool | None = None,
     instead: Sequence[str] = (),
+    begin: Sequence[str] = (),
 ) -> list[str]:
     """Return the last lines of a run.
 
@@ -36,6 +37,7 @@ def lines(
         restored: what this run restored and did not switch to.
         serves: whether the application responded after a switch of this run.
         instead: arguments that name another backup, where this run's could not be restored.
+        begin: arguments with which a recovery begins on this host.
     """
     words = translations(language)
     tr = words.gettext
@@ -62,7 +64,7 @@ def lines(
         % {"what": tr("the application") if stopped else _maybe_stopped(tr, state)},
         tr("▶ Next: %(command)s")
         % {
-            "command": _next(state, command, [*again], host, restored, serves, instead)
+            "command": _next(state, command, [*again], host, restored, serves, instead, begin)
             or tr("nothing needs to be done")
         },
     ]
@@ -90,6 +92,7 @@ def _next(
     restored: str | None,
     serves: bool | None,
     instead: Sequence[str],
+    begin: Sequence[str],
 ) -> str:
     """Return the one command to run next; empty for none."""
     if state["unfinished"]:
@@ -109,4 +112,4 @@ def _next(
         return ""
     if state["validated"]:
         return shlex.join([command, *again, "--switch", state["validated"], *confirm])
-    return shlex.join([command, *again])
+    return shlex.join([command, *again, *begin])

@@ -78,7 +78,7 @@ class ServiceState:
 
     Attributes:
         name: its name in Docker.
-        running: how many of it run, or of a job have completed.
+        running: how many of it run; of a job, how many have completed, or all while it runs.
         expected: how many should.
         problems: what is wrong beside that, such as a task that failed.
     """
@@ -214,9 +214,15 @@ def service_state(service: Any, since: float) -> ServiceState:
     running = sum(task["Status"].get("State") == "running" for task in meant)
     job = "ReplicatedJob" in mode or "GlobalJob" in mode
     if job:
-        running = sum(task["Status"].get("State") == "complete" for task in tasks)
-        # A global job runs once on each node, so it has as many tasks as it should complete.
-        expected = mode.get("ReplicatedJob", {}).get("TotalCompletions", len(tasks))
+        # What earlier runs of the job completed says nothing about this one.
+        current = _iteration(service.attrs.get("JobStatus"))
+        own = [task for task in tasks if _iteration(task) == current]
+        states = [task["Status"].get("State") for task in own]
+        # A global job runs once on each node.
+        nodes = len({task.get("NodeID") for task in own})
+        expected = mode.get("ReplicatedJob", {}).get("TotalCompletions", nodes)
+        # A job that is under way has not completed, and is as it should be.
+        running = expected if "running" in states else states.count("complete")
     else:
         # A global service has as many tasks as nodes; while it is updated some are on their way.
         expected = mode.get("Replicated", {}).get("Replicas", len(meant))
@@ -242,6 +248,11 @@ def service_state(service: Any, since: float) -> ServiceState:
             else _("no node runs it")
         )
     return ServiceState(service.name, running, expected, tuple(problems))
+
+
+def _iteration(attributes: Any) -> Any:
+    """Return the number of a job's run, of its service's status or of a task."""
+    return ((attributes or {}).get("JobIteration") or {}).get("Index")
 
 
 def _read_log(source: Any, is_service: bool, since: float) -> tuple[str, bool]:

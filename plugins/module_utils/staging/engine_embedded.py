@@ -21,7 +21,7 @@ from ..database.postgres import Server
 from . import sandbox, sandbox_network
 from .backend_process import ProcessBackedEngine
 from .isolation import SandboxNetwork, judge_sandboxes
-from .private_cluster import Cluster
+from .private_cluster import Cluster, socket_folder
 from .sandbox import SandboxedBinaries
 from .staging import StagingSettings
 
@@ -47,7 +47,8 @@ class EmbeddedEngine(ProcessBackedEngine):
             return found
         # The linker follows no link of this host's in the sandbox.
         bin_dir = os.path.realpath(found.bin_dir)
-        return SandboxedBinaries(bin_dir, found.major, found.version, self.folder)
+        sockets = socket_folder(self.folder)
+        return SandboxedBinaries(bin_dir, found.major, found.version, sockets)
 
     def data_folder(self) -> str:
         """Return the cluster's folder."""

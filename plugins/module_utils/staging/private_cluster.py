@@ -13,6 +13,7 @@ import shutil
 import signal
 import tempfile
 import time
+from collections.abc import Sequence
 
 from ..common import detached, process
 from ..common.detached import DetachedProcess
@@ -93,15 +94,18 @@ class Cluster:
         os.chmod(self.folder, 0o711)
         with open(self._password, "w", encoding="ascii", opener=_open_private) as file:
             file.write(secrets.token_urlsafe(24))
-        sockets = self.folder
+        os.mkdir(self.data, mode=0o700)
+        sockets = socket_folder(self.folder)
+        os.mkdir(sockets)
         # The backend is not root and must reach the socket, so no closed state folder can hold it.
-        reachable = os.geteuid() != 0 or postgres.open_to_others(os.path.join(self.folder, "data"))
-        if len(self.folder) > LONGEST_SOCKET_FOLDER or not reachable:
+        os.chmod(sockets, 0o755)
+        reachable = os.geteuid() != 0 or postgres.open_to_others(sockets + "/socket")
+        if len(sockets) > LONGEST_SOCKET_FOLDER or not reachable:
             sockets = tempfile.mkdtemp(prefix=SOCKETS_PREFIX)
         with open(self._sockets, "w", encoding="utf-8") as file:
             file.write(sockets)
         if os.geteuid() == 0:
-            for path in (self.folder, self._password, sockets):
+            for path in (self.data, self._password, sockets):
                 os.chown(path, postgres.UNPRIVILEGED, postgres.UNPRIVILEGED)
         initdb = process.run(
             [
@@ -115,12 +119,15 @@ class Cluster:
                     "--encoding=UTF8",
                     "--locale=C.UTF-8",
                     "--no-sync",
+                    reads=[self._password],
                 ),
             ],
             time_limit=time_limit,
             env=environment_without_libpq(),
             cwd="/",
         )
+        if os.geteuid() == 0:
+            os.chown(self._password, 0, 0)
         if initdb.code != 0:
             raise ResilienceError(
                 _(
@@ -171,6 +178,10 @@ class Cluster:
         except BaseException:
             self._stop(running)
             raise
+        if os.geteuid() == 0:
+            # What a backup runs there must not lay another server's socket under this name.
+            os.chown(sockets, 0, 0)
+            os.chmod(sockets, 0o755)
         return server
 
     def running_server(self) -> Server | None:
@@ -191,16 +202,22 @@ class Cluster:
         shutil.rmtree(self.folder, ignore_errors=True)
         return True
 
-    def _command(self, sockets: str, *arguments: str) -> list[str]:
-        """Return the command that runs a program over the cluster, not as root."""
+    def _command(self, sockets: str, *arguments: str, reads: Sequence[str] = ()) -> list[str]:
+        """Return the command that runs a program over the cluster, not as root.
+
+        It writes to the data and the sockets alone. What this process reads beside them, the
+        password and where the sockets are, is out of reach of what a backup runs.
+        """
         if self.sandboxed:
             return sandbox.command(
                 arguments,
-                reads=sandbox.program_folders(self.binaries.bin_dir),
-                writes=[self.folder, sockets],
+                reads=[*sandbox.program_folders(self.binaries.bin_dir), *reads],
+                writes=[self.data, sockets],
                 outlives=True,
             )
-        paths = [self.binaries.bin_dir, self.data, os.path.join(sockets, "socket")]
+        # The data folder is that user's own.
+        ways = [os.path.join(folder, "file") for folder in (self.folder, sockets)]
+        paths = [self.binaries.bin_dir, *ways]
         return [*postgres.unprivileged(paths), *arguments]
 
     def _server(self) -> Server:
@@ -256,6 +273,11 @@ class Cluster:
     def _read(path: str) -> str:
         with open(path, encoding="utf-8", errors="backslashreplace") as file:
             return file.read()
+
+
+def socket_folder(folder: str) -> str:
+    """Return where a cluster's sockets are, unless nobody else can reach that."""
+    return os.path.join(folder, "run")
 
 
 def _open_private(path: str, flags: int) -> int:

@@ -22,10 +22,12 @@ from __future__ import annotations
 
 import dataclasses
 import email.utils
+import http.client
 import json
 import ssl
 import time
 import urllib.error
+import urllib.parse
 import urllib.request
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -40,6 +42,8 @@ from ..common.mask import mask
 from ..common.messages import _, join
 
 LARGEST_RESPONSE = 32 << 20
+# All that may stand in an address; anything else that a path was filled with is written as %XX.
+_IN_A_PATH = "!#$%&'()*+,/:;=?@[]~"
 WORKERS = 8
 
 _AUTHORIZED = {"Authorization": "Bearer {token}"}
@@ -291,8 +295,9 @@ def _request(
     if body is not None:
         data = json.dumps(body).encode()
         headers["Content-Type"] = "application/json"
+    path = urllib.parse.quote(_filled(step["path"], values), safe=_IN_A_PATH)
     request = urllib.request.Request(
-        api.url.rstrip("/") + _filled(step["path"], values),
+        api.url.rstrip("/") + path,
         data=data,
         headers=headers,
         method=step.get("method", "GET"),
@@ -303,15 +308,26 @@ def _request(
             status, content = response.status, response.read(LARGEST_RESPONSE)
     except urllib.error.HTTPError as error:
         with error:
-            return error.code, error.read(2000), _retry_after(error.headers.get("Retry-After"))
+            return error.code, _read(error), _retry_after(error.headers.get("Retry-After"))
     except (OSError, ValueError) as error:
         reason = getattr(error, "reason", error)
         raise _Wrong(_("no answer: %(why)s", why=str(reason))) from error
+    except http.client.HTTPException as error:
+        kind = type(error).__name__
+        raise _Wrong(_("the response is damaged (%(kind)s)", kind=kind)) from error
     if time.monotonic() > deadline:
         raise _Wrong(
             _("the answer took longer than %(limit)s s", limit=f"{api.time_limit:g}"), status
         )
     return status, content, None
+
+
+def _read(error: urllib.error.HTTPError) -> bytes:
+    """Return how the body of a refusal begins; nothing where the connection ends within it."""
+    try:
+        return error.read(2000)
+    except (OSError, ValueError, http.client.HTTPException):
+        return b""
 
 
 def _retry_after(written: str | None) -> float | None:
