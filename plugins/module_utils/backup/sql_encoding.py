@@ -18,6 +18,7 @@ from collections.abc import Callable
 # to whole characters.
 Mask = Callable[[bytes], tuple[bytes, int]]
 
+# Of each: a whole character, or, as a group, one that is cut off where the text ends.
 _TWO = rb"[\x80-\xff][\x00-\xff]|([\x80-\xff]\Z)"
 _PATTERNS = {
     "sjis": rb"[\x80-\xa0\xe0-\xff][\x00-\xff]|([\x80-\xa0\xe0-\xff]\Z)",
@@ -72,7 +73,11 @@ def _plain(name: str) -> str:
 
 
 def mask_of(name: str) -> Mask | None:
-    """Return what hides characters of an encoding; None where no byte of one is ASCII."""
+    """Return a function that replaces the characters of more than one byte by 0xFF.
+
+    Returns:
+        None for an encoding in which no byte of such a character equals one of ASCII.
+    """
     known = _plain(name)
     pattern = _PATTERNS.get(_ALIASES.get(known, known))
     if pattern is None:

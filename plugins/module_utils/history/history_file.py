@@ -117,7 +117,7 @@ class HistoryFile:
                 self._database = self._open_writable()
         except (OSError, sqlite3.OperationalError, NewerVersionError) as error:
             self.writable = False
-            self.problem = _unwritten(self.path, reason(error))
+            self.problem = _write_problem(self.path, reason(error))
             self._database = self._open_readable(error)
 
     def _open_writable(self) -> sqlite3.Connection:
@@ -209,7 +209,7 @@ class HistoryFile:
             database.execute(f"SELECT host, {SAMPLE_COLUMNS} FROM sample LIMIT 1").fetchall()
         except sqlite3.Error as error:
             if why is None:
-                raise _unreadable(self.path, str(error)) from error
+                raise _read_error(self.path, str(error)) from error
             raise ResilienceError(
                 _(
                     "the history can be neither written nor read: %(why)s",
@@ -249,7 +249,7 @@ class HistoryFile:
                     raise
         except sqlite3.Error as error:
             self._mark_for_check(error)
-            problem = _unwritten(self.path, str(error))
+            problem = _write_problem(self.path, str(error))
             if _is_locked(error):
                 # A run waits only once for another program's lock.
                 self.writable, self.problem = False, problem
@@ -263,6 +263,11 @@ class HistoryFile:
             ) from error
 
     def rows(self, query: str, values: Sequence[object]) -> list[tuple[Any, ...]]:
+        """Return the rows of a query.
+
+        Raises:
+            ResilienceError: the file cannot be read.
+        """
         try:
             with waiting():
                 return self._database.execute(query, values).fetchall()
@@ -293,15 +298,15 @@ def exists(folder: str) -> bool:
     except (FileNotFoundError, NotADirectoryError):
         return False
     except OSError as error:
-        raise _unreadable(path, reason(error)) from error
+        raise _read_error(path, reason(error)) from error
     return True
 
 
-def _unwritten(path: str, why: str) -> Message:
+def _write_problem(path: str, why: str) -> Message:
     return _("the history %(path)s cannot be written: %(why)s", path=path, why=why)
 
 
-def _unreadable(path: str, why: str) -> ResilienceError:
+def _read_error(path: str, why: str) -> ResilienceError:
     return ResilienceError(
         _("the history %(path)s cannot be read: %(why)s", path=path, why=why),
         option="state_dir",

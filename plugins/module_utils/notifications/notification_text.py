@@ -2,7 +2,7 @@
 # Copyright (c) 2026, chefwell.resilience contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The texts of notifications and digests, in the language of their readers."""
+"""The texts of notifications, and of a summary of many, in the language of their readers."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ from . import alerts
 from .alerts import Notification
 from .outbox import QueuedMessage
 
-# Lines of a digest; most services cut longer texts.
-DIGEST_LINES = 30
+# Lines of a summary; most services cut longer texts.
+SUMMARY_LINES = 30
 
 
 def notification_text(
@@ -74,8 +74,8 @@ def summary_text(
     }
     lines = [
         f"{message.title}: {message.body.partition(chr(10))[0]}"
-        for message in messages[:DIGEST_LINES]
+        for message in messages[:SUMMARY_LINES]
     ]
-    if len(messages) > DIGEST_LINES:
-        lines.append(tr("and %(count)d more") % {"count": len(messages) - DIGEST_LINES})
+    if len(messages) > SUMMARY_LINES:
+        lines.append(tr("and %(count)d more") % {"count": len(messages) - SUMMARY_LINES})
     return title, "\n".join(lines)

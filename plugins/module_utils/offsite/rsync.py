@@ -327,7 +327,7 @@ def transfer_result(
     *,
     late: process.TimeLimitError | None = None,
 ) -> Transfer:
-    """Return the result of one run of rsync. Pure.
+    """Return the result of one run of rsync, from what it wrote and how it ended.
 
     Args:
         code: its exit code, negative for a signal.

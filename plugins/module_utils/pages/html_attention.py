@@ -83,12 +83,14 @@ def opened(items: Sequence[AttentionItem], most: int, of_each: int) -> list[Atte
 
     Args:
         items: the worst first.
-        most: how many are shown; one more if it is the only other one, which to unfold takes room.
+        most: how many are shown. Where one alone would be left out, it is shown, too: the line
+            that unfolds it takes as much room.
         of_each: how many of a part are shown before any other one.
     """
     if len(items) <= most + 1:
         return list(items)
     seen: collections.Counter[int] = collections.Counter()
+    # Places of the items that come first, and of those that fill up what is left.
     before, behind = list[int](), list[int]()
     for number, item in enumerate(items):
         seen[item.part] += 1

@@ -168,10 +168,10 @@ def seal_again(
     return done, (found.hexdigest, found.count)
 
 
-def linked(
+def link_verified(
     source: str, target: str, identity_files: Sequence[str], *, time_limit: float
 ) -> AgeResult:
-    """Make the target a second name of a sealed file that age opens to its end; or a copy of it.
+    """Check that age opens a sealed file to its end, and link it as the target; or copy it.
 
     Raises:
         BackupError, WrongIdentity, ChangedFile, ResilienceError, OSError: as `seal_again`.

@@ -154,7 +154,7 @@ class Spool:
             with contextlib.suppress(age.WrongIdentity):
                 by, limit = self.keys.identity_files, self.time_limit
                 if is_current:
-                    done = age.linked(source, target, by, time_limit=limit)
+                    done = age.link_verified(source, target, by, time_limit=limit)
                     local = (done.sealed_sha256, done.sealed_bytes)
                 else:
                     done, local = age.seal_again(source, target, by, to, time_limit=limit)
