@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import http.server
 import signal
 import subprocess
@@ -12,7 +13,15 @@ from pathlib import Path
 
 import pytest
 from ansible_collections.chefwell.resilience.plugins.module_utils.database.postgres import Server
-from support.production_server import HOST, PRODUCTION, databases, run_sql, server
+from ansible_collections.chefwell.resilience.plugins.module_utils.recovery import recovery
+from support.production_server import (
+    HOST,
+    PRODUCTION,
+    databases,
+    recovery_settings,
+    run_sql,
+    server,
+)
 from support.recovery_host import RecoveryHost, last_lines
 from support.waiting import wait_for
 
@@ -132,6 +141,17 @@ def test_a_restore_names_the_switch(host: RecoveryHost) -> None:
     code, output, errors = host.run_whole("--from-offsite")
     assert code == 3 and "no offsite copy is configured" in output + errors
     assert last_lines(output, errors)[3] == "nothing needs to be done"
+
+
+def test_the_programs_of_drills_serve_a_recovery_where_they_fit(
+    server: Server, tmp_path: Path
+) -> None:
+    target = dataclasses.replace(recovery_settings(server, tmp_path).target, bin_dir="")
+    own = server.binaries.bin_dir
+    fitting = recovery.server_of(dataclasses.replace(target, drills_bin_dir=own))
+    assert fitting.binaries.bin_dir == own
+    newer = dataclasses.replace(target, drills_bin_dir=own.replace("pginstall", "pginstall18"))
+    assert recovery.server_of(newer).binaries.major <= server.binaries.major
 
 
 def test_on_a_new_server_the_next_command_fetches_the_copy(host: RecoveryHost) -> None:

@@ -30,7 +30,7 @@ PING_BODY = 10_000
 
 @dataclasses.dataclass(frozen=True)
 class Parcel:
-    """What is sent at once: one message, or a digest in place of several.
+    """What is sent at once: one message, or a summary in place of several.
 
     Attributes:
         ids: of the messages in it.

@@ -6,7 +6,7 @@
 
 A message belongs to one service. The worst goes first, and among equals the newest. What was not
 delivered is kept for the next run with a count of the runs that tried; above ten waiting messages
-a service gets one digest of them all.
+a service gets one summary of them all.
 """
 
 from __future__ import annotations

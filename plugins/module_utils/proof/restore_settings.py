@@ -93,6 +93,8 @@ class RecoveryServer(RecoveryConduct):
         host, port, user, password: of a superuser, or of a role that may create databases and owns
             what it restores.
         dbname: production's database.
+        drills_bin_dir: folder of the programs of drills, which serve where `bin_dir` is empty and
+            they are not newer than the server.
     """
 
     host: str = ""
@@ -100,6 +102,7 @@ class RecoveryServer(RecoveryConduct):
     user: str = "postgres"
     password: str = option("", secret=True)
     dbname: str = "restaurante"
+    drills_bin_dir: str = ""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -245,6 +248,7 @@ def recovery_server(settings: RestoreSettings) -> RecoveryServer:
         "user": database.user or "postgres",
         "password": database.password,
         "dbname": database.dbname or RecoveryServer.dbname,
+        "drills_bin_dir": settings.bin_dir,
     }
     given = {field.name: getattr(options, field.name) for field in dataclasses.fields(options)}
     return RecoveryServer(**{**defaults, **{k: v for k, v in given.items() if v is not None}})

@@ -231,13 +231,25 @@ def server_of(target: RecoveryServer, mark: str = "") -> Server:
     """Return the production server with client programs that fit it."""
     with contextlib.closing(connect(target)) as connection:
         major = int(connection.server_version) // 10000
-    binaries = postgres.find_binaries(target.bin_dir or None, at_most=major, programs=DUMP_PROGRAMS)
+    folder = target.bin_dir or _fitting(target.drills_bin_dir, major)
+    binaries = postgres.find_binaries(folder or None, at_most=major, programs=DUMP_PROGRAMS)
     return Server(
         *(target.host, target.port, target.user, target.password),
         binaries,
         mark,
         target.maintenance_db,
     )
+
+
+def _fitting(bin_dir: str, major: int) -> str:
+    """Return a folder if it holds client programs that are not newer than a server, else ''."""
+    if not bin_dir:
+        return ""
+    try:
+        postgres.find_binaries(bin_dir, at_most=major, programs=DUMP_PROGRAMS)
+    except ResilienceError:
+        return ""
+    return bin_dir
 
 
 def unused_timestamp(taken: Iterable[str] = ()) -> str:
