@@ -226,7 +226,7 @@ def test_a_system_that_does_not_respond(host: RecoveryHost) -> None:
     assert lines[3] == f"/scripts/disaster-recovery.sh --switch {lines[1]} --confirm {HOST}"
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT])
 def test_a_signal(host: RecoveryHost, number: signal.Signals) -> None:
     host.script("stop", f"touch {host.root}/stopping; sleep 30")
     with host.start("--switch", RESTORED, "--confirm", HOST) as running:
