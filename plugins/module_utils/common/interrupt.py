@@ -5,8 +5,8 @@
 """Turn signals that end a command into `KeyboardInterrupt`, and lose none.
 
 These are SIGINT (Ctrl-C), SIGTERM and SIGHUP (a terminal or an ssh connection that is gone). Others
-would end a program that does not expect them: SIGQUIT (Ctrl-Backslash), SIGXCPU (a limit of processor
-time), and SIGUSR1 and SIGUSR2, which other programs take for a message.
+would end a program that does not expect them: SIGQUIT (Ctrl-Backslash), SIGXCPU (a limit of
+processor time), and SIGUSR1 and SIGUSR2, which other programs take for a message.
 
 An exception that is raised within C code may be cleared there: `import psycopg2` (2.9) cleared the
 interrupt in 48 of 400 tries at random moments, and a drill then went on to its end. So a signal is
