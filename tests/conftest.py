@@ -39,9 +39,10 @@ from support.http_receiver import Receiver, receiving
 from support.lane_times import LaneTimes
 from testbed import Testbed
 
-# A test runner in the background ignores Ctrl-C, and every process that it starts inherits that.
-# Tests send the signal to their own processes, so it must work.
+# A test runner in the background ignores Ctrl-C and Ctrl-Backslash, and every process that it starts
+# inherits that. Tests send these signals to their own processes, so they must work.
 signal.signal(signal.SIGINT, signal.default_int_handler)
+signal.signal(signal.SIGQUIT, signal.SIG_DFL)
 
 
 # The longest files start first, so that all lanes end at about the same time. When a file becomes
