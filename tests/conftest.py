@@ -39,8 +39,8 @@ from support.http_receiver import Receiver, receiving
 from support.lane_times import LaneTimes
 from testbed import Testbed
 
-# A test runner in the background ignores Ctrl-C and Ctrl-Backslash, and every process that it starts
-# inherits that. Tests send these signals to their own processes, so they must work.
+# A test runner in the background ignores Ctrl-C and Ctrl-Backslash, and so does every process that
+# it starts. Tests send these signals to their own processes, so they must work.
 signal.signal(signal.SIGINT, signal.default_int_handler)
 signal.signal(signal.SIGQUIT, signal.SIG_DFL)
 

@@ -10,6 +10,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from ansible_collections.chefwell.resilience.plugins.module_utils.common.errors import (
+    ResilienceError,
+)
 from ansible_collections.chefwell.resilience.plugins.module_utils.database.postgres import Server
 from ansible_collections.chefwell.resilience.plugins.module_utils.recovery import (
     recovery,
@@ -189,6 +192,41 @@ def test_a_setting_of_a_role_that_is_gone_is_named(
     run_sql(server, "postgres", "DROP ROLE nobody_grants")
     restored, _done = recover(settings, backup)
     assert any("work_mem of the role nobody_grants" in text for text in restored["unlike"])
+
+
+@pytest.mark.parametrize("whose", ["", "ROLE reader IN "])
+def test_a_setting_that_would_close_the_restored_database_refuses_the_switch(
+    settings: recovery.RecoverySettings, server: Server, tmp_path: Path, whose: str
+) -> None:
+    """Nobody can connect to production because of it, and nobody could afterwards."""
+    restored = recovery_run.restore_beside(settings, path=back_up(server, tmp_path, "-Fc"))
+    alter = f"ALTER {whose}DATABASE {PRODUCTION} SET"
+    run_sql(server, "postgres", f"{alter} session_preload_libraries TO 'no such', 'library'")
+    before = run_sql(server, "postgres", "SELECT datname, oid FROM pg_database ORDER BY oid")
+
+    def switch() -> Any:
+        return recovery_switch.switch(settings, restored["name"], HOST, lambda text: None)
+
+    with pytest.raises(ResilienceError, match="would close the restored database") as refused:
+        switch()
+    after = run_sql(server, "postgres", "SELECT datname, oid FROM pg_database ORDER BY oid")
+    assert after == before
+    remedy = str(refused.value.remedy)
+    statement = remedy[remedy.index("ALTER ") : remedy.index(", then")]
+    run_sql(server, "postgres", statement)
+    assert switch()["problems"] == [] and state(server)
+
+
+def test_a_setting_of_the_backup_that_would_close_the_database_is_named(
+    settings: recovery.RecoverySettings, server: Server, tmp_path: Path
+) -> None:
+    alter = f"ALTER ROLE reader IN DATABASE {PRODUCTION} SET local_preload_libraries TO 'missing'"
+    run_sql(server, "postgres", alter)
+    backup = back_up(server, tmp_path, "-Fc")
+    run_sql(server, "postgres", f"DROP DATABASE {PRODUCTION} WITH (FORCE)")
+    restored, _done = recover(settings, backup)
+    assert any("setting local_preload_libraries: " in text for text in restored["unlike"]), restored
+    assert "missing" not in str(run_sql(server, "postgres", "SELECT * FROM pg_db_role_setting"))
 
 
 def test_a_tablespace_is_production_s_or_named(

@@ -11,14 +11,18 @@ from typing import Any
 from ..backup.dumped_database import DumpedDatabase
 from ..common.messages import Message, _
 from ..database.connection import driver
-from . import database_properties
+from ..proof.restore_settings import RecoveryServer
+from . import closing_settings, database_properties
 from .database_properties import DatabaseProperties, Grant
 
 
-def apply(cursor: Any, name: str, dumped: DumpedDatabase | None) -> list[Message]:
+def apply(
+    target: RecoveryServer, cursor: Any, name: str, dumped: DumpedDatabase | None
+) -> list[Message]:
     """Give a restored database the properties that the backup holds of it.
 
     Args:
+        target: the server.
         cursor: of an administrator, in another database.
         name: of the restored database.
         dumped: from `dumped_database.read`.
@@ -50,6 +54,8 @@ def apply(cursor: Any, name: str, dumped: DumpedDatabase | None) -> list[Message
             lost.append(text)
         else:
             settings.append((role, setting, value))
+    settings, closing = closing_settings.left_out(target, name, settings)
+    lost += closing
     tablespace = dumped.tablespace
     if tablespace and tablespace not in tablespaces:
         lost.append(_("tablespace %(name)s, which the server lacks", name=tablespace))

@@ -404,7 +404,7 @@ def _match_production(
         production = database_properties.read(cursor, target.dbname)
         restored = database_properties.read(cursor, name)
         if production is None:
-            return {"unlike": lost_database.apply(cursor, name, dumped), "left_behind": []}
+            return {"unlike": lost_database.apply(target, cursor, name, dumped), "left_behind": []}
         if restored is None:
             return {"unlike": [], "left_behind": []}
         if production.tablespace != restored.tablespace:

@@ -28,6 +28,7 @@ from ..common.safe_text import one_line
 from ..database.connection import driver
 from ..proof.restore_settings import RecoveryServer
 from . import (
+    closing_settings,
     database_properties,
     recovery,
     recovery_lock,
@@ -270,6 +271,9 @@ def _new_record(
             database_properties.rehearse(cursor, target.dbname, name)
         except driver().Error as error:
             raise _cannot_begin(target, error) from error
+        before = database_properties.read(cursor, target.dbname)
+        if before is not None:
+            closing_settings.refuse(target, name, before)
         kept = recovery.dated_name(target.dbname, "before", moment) if exists else None
         cursor.execute("SELECT oid FROM pg_catalog.pg_database WHERE datname = %s", [name])
         oid = int(cursor.fetchone()[0])
