@@ -74,6 +74,8 @@ def test_the_line_with_the_cause_is_shown_and_not_the_summary() -> None:
         ("Connection closed by 1.2.3.4 port 22", "cut", True),
         ("kex_exchange_identification: read: Connection reset by peer", "cut", True),
         ("bash: line 1: rsync: command not found", "program_missing", False),
+        ("bash: line 1: /kit/gate.sh: No such file or directory", "gate_missing", False),
+        ("sh: 1: /kit/gate.sh: not found", "gate_missing", False),
         ("sh: 1: find: not found", "program_missing", False),
         ('rsync: write failed on "/b/x": No space left on device (28)', "no_space", False),
         ('rsync: write failed on "/b/x": Disk quota exceeded (122)', "quota", False),

@@ -295,6 +295,15 @@ _FAILURES: tuple[tuple[str, Failure], ...] = (
         ),
     ),
     (
+        r"/gate\.sh: .*(No such file|not found)",
+        Failure(
+            "gate_missing",
+            _("the gate, to which the key leads, is not installed on the server"),
+            _("run stage 2's playbook, which sets the server up"),
+            False,
+        ),
+    ),
+    (
         r"(sh|find|sha256sum|xargs|rsync): .*not found|command not found|No such file .*rsync"
         r"|chefwell_resilience'|No module named",
         Failure(

@@ -276,7 +276,7 @@ class Cluster:
 
 
 def socket_folder(folder: str) -> str:
-    """Return where a cluster's sockets are, unless nobody else can reach that."""
+    """Return where a cluster has its sockets, unless that is closed to other users."""
     return os.path.join(folder, "run")
 
 
