@@ -96,6 +96,7 @@ def test_one_play_brings_production_to_a_new_server(
     )
     assert play.returncode == 0, play.stdout + play.stderr
     assert "there was none" in play.stdout
+    assert "Not as before: replication slots of the lost database" in play.stdout
     assert databases(new) == {"postgres", "restaurante"}
     assert rows(new, "restaurante") == 28
 
