@@ -3,13 +3,20 @@
 from __future__ import annotations
 
 import contextlib
+import gzip
 import json
+import os
 import shutil
 import socket
 import time
 from collections.abc import Callable
 from pathlib import Path
 
+import pytest
+from ansible_collections.chefwell.resilience.plugins.module_utils.common.errors import (
+    ResilienceError,
+)
+from ansible_collections.chefwell.resilience.plugins.module_utils.offsite import offsite_fetch
 from support.play_host import PlayHost
 from support.sealed_client import sealed_client
 from support.sshd import Sshd, server
@@ -19,6 +26,34 @@ __all__ = ["server"]
 
 HOST = socket.gethostname()
 KNOWN = ("host", "port", "user", "password", "dbname", "bin_dir")
+
+
+def test_sealed_copies_of_a_flat_folder_are_found_by_the_owners_pattern(
+    server: Sshd, tmp_path: Path
+) -> None:
+    """A new server's configuration says where to fetch from; names are what its stage 3 knows."""
+    pattern = "shop-%Y-%m-%d.sql.gz"
+    (tmp_path / "old").mkdir()
+    with sealed_client("account", server, tmp_path / "old") as old:
+        old.tree.mkdir()
+        (old.tree / ".chefwell-backups").touch()
+        backup = old.tree / "shop-2026-01-02.sql.gz"
+        backup.write_bytes(gzip.compress(b"-- PostgreSQL database dump\n"))
+        os.utime(backup, (1.7e9, 1.7e9))
+        old.write(backup_pattern=pattern)
+        sent = old.sync()
+        assert sent.status in ("ok", "warning") and sent.sent, sent
+        new = old.new_host(tmp_path / "new")
+        new.write(backup_pattern="", backup_path="/root/backups")
+        transport = offsite_fetch.transport(str(new.config_file), pattern=pattern)
+        which = {"tiers": (old.tree.name,), "pattern": pattern}
+        fetched = offsite_fetch.fetch(transport, str(tmp_path), **which)
+        assert Path(fetched.path).read_bytes() == backup.read_bytes()
+        # Without it the names are those of the configuration, ChefWell's.
+        with pytest.raises(ResilienceError, match="there is no backup"):
+            offsite_fetch.fetch(
+                offsite_fetch.transport(str(new.config_file)), str(tmp_path), **which
+            )
 
 
 def test_a_fresh_host_recovers_with_the_offline_key_and_the_playbook(

@@ -30,19 +30,25 @@ from .transport import RemoteFile, Transport
 PREFIX = "fetched-"
 
 
-def transport(config_file: str, key_file: str = "", name: str = "") -> Transport:
+def transport(
+    config_file: str, key_file: str = "", name: str = "", *, pattern: str = ""
+) -> Transport:
     """Return what fetches from a destination of the offsite stage's configuration.
 
     Args:
         config_file: the offsite stage's configuration.
         key_file: a key that may read at the first destination, where the stage's own may not.
         name: of the destination; empty for the first.
+        pattern: of the names of the backups, as the stage that fetches knows it; that of the
+            configuration when empty. A new server may know no more than where to fetch from.
 
     Raises:
         ResilienceError: the stage is not installed on this host, its configuration is incomplete,
             or it has no such destination.
     """
     settings = load(config_file, OffsiteSettings)
+    if pattern:
+        settings = dataclasses.replace(settings, backup_pattern=pattern)
     first = offsite_config.first(settings)
     chosen = offsite_config.named(settings, name) if name else first
     if key_file and chosen == first:

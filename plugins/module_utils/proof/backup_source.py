@@ -109,7 +109,10 @@ def offsite_transport(settings: ProofSettings) -> Transport:
             remedy=_("set resilience_offsite and run the playbook, or name a backup of this host"),
         )
     return offsite_fetch.transport(
-        settings.offsite_config, settings.offsite_key_file, settings.offsite_destination
+        settings.offsite_config,
+        settings.offsite_key_file,
+        settings.offsite_destination,
+        pattern=settings.pattern,
     )
 
 
