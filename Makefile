@@ -90,7 +90,7 @@ generate: setup  ## write generated files: catalogues of translations, findings,
 	$(VENV)/python tools/catalogue.py
 
 DOCS := build/docs
-docs: setup  ## build the documentation site, follow its links and look at it at three widths
+docs: setup  ## build the documentation site, follow its links, look at it at three widths; check the dashboard
 	@mkdir -p $(DOCS)
 	@cmp -s requirements-docs.txt $(DOCS)/installed.txt || { rm -rf $(DOCS)/venv && $(VENV)/python -m venv $(DOCS)/venv \
 	  && $(DOCS)/venv/bin/pip install --quiet --disable-pip-version-check -r requirements-docs.txt \
@@ -99,6 +99,7 @@ docs: setup  ## build the documentation site, follow its links and look at it at
 	$(VENV)/python tools/docs_site.py
 	NO_MKDOCS_2_WARNING=1 $(DOCS)/venv/bin/mkdocs build --quiet --strict
 	$(VENV)/python tools/docs_check.py
+	$(DOCS)/venv/bin/python tools/dashboard_check.py
 	@echo "read it: python3 -m http.server -d $(DOCS)/site"
 
 pictures: setup  ## make the pictures of the documentation from the demo, which must be there
