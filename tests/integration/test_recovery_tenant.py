@@ -501,3 +501,15 @@ def test_an_extension_cannot_be_there_twice(
     with pytest.raises(ResilienceError, match="a database has each of them once: plpgsql"):
         recovery_tenant.refuse_inseparable(settings, PRODUCTION, TENANT)
     recovery_tenant.refuse_inseparable(settings, PRODUCTION, OTHER)
+
+
+def test_a_plain_dump_cannot_be_restored_in_part(
+    settings: recovery.RecoverySettings, server: Server, tmp_path: Path
+) -> None:
+    path = tmp_path / "shop_20251120_030000.sql"
+    dump = [server.binaries.path("pg_dump"), f"--file={path}", server.url(PRODUCTION)]
+    subprocess.run(dump, check=True)
+    refused = recovery_tenant.restore_beside(settings, TENANT, path=str(path))
+    assert refused["verdict"] == "could_not_verify"
+    assert "a plain dump cannot be restored in part" in refused["problem"]
+    assert run_sql(server, "postgres", "SELECT count(*) FROM pg_database") == [(4,)]

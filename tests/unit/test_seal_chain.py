@@ -321,6 +321,11 @@ def test_nothing_unsigned_is_parsed(copy: Copy) -> None:
     body = signed + signatures.sign(signed, copy.key).encode()
     with pytest.raises(links.NoLink, match="cannot be used"):
         links.verified(body, copy.signers)
+    # The same values in another form than the one in which links are signed.
+    signed = json.dumps(json.loads(copy.links[0].signed_text()), sort_keys=True).encode() + b"\n"
+    body = signed + signatures.sign(signed, copy.key).encode()
+    with pytest.raises(links.NoLink, match="cannot be used"):
+        links.verified(body, copy.signers)
     with pytest.raises(links.NoLink):
         links.verified(copy.served[copy.paths[0]] or b"", [])
 
