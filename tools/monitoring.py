@@ -60,8 +60,8 @@ hours.
 `monitoring/grafana/chefwell-resilience.json` is a dashboard for Grafana: all hosts in one table,
 and below it disk, offsite copy and restore drill of those that are chosen. Import it under
 *Dashboards, New, Import*, and choose the Prometheus data source. A test runs each of its queries
-against a Prometheus that scraped the textfiles of real runs, and `make docs` reads it with Grafana's
-own library, which must know each of its keys. It was not yet seen in a running Grafana.
+against a Prometheus that scraped the textfiles of real runs, and `make docs` reads it with
+Grafana's own library, which must know each of its keys. It was not yet seen in a running Grafana.
 
 ## Every metric
 """
