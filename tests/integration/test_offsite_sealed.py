@@ -134,12 +134,12 @@ def test_the_server_hands_out_something_else(
 
     def refused(match: str) -> None:
         with pytest.raises(BackupError, match=match):
-            fresh.fetch(tmp_path / "there")
+            fresh.fetch(tmp_path / "there", tier="daily")
         assert not list((tmp_path / "there").rglob("*.dump.gz"))
         for path, body in kept.items():
             path.write_bytes(body)
 
-    newest.write_bytes(kept[newest][:-1] + b"\0")
+    newest.write_bytes(kept[newest][:-1] + bytes([kept[newest][-1] ^ 1]))
     refused("not the one that was signed|damaged")
     newest.write_bytes(kept[newest][:-1])
     refused("not the one that was signed")
@@ -164,7 +164,12 @@ def test_the_server_hands_out_something_else(
     ).stdout
     newest.write_bytes(forged)
     refused("not the one that was signed")
-    assert fresh.fetch(tmp_path / "there").name == newest.name.removesuffix(".age")
+    assert fresh.fetch(tmp_path / "there", tier="daily").name == newest.stem
+    # Of equal names in two tiers the time decides: the signed one, not that of the server's file.
+    chosen = fresh.fetch(tmp_path / "there").parent.name
+    for tier in ("daily", "weekly", "monthly"):
+        os.utime(gated.copy / tier / newest.name)
+        assert fresh.fetch(tmp_path / "there").parent.name == chosen, tier
 
 
 def test_newer_backups_are_withheld(gated: SealedClient, server: Sshd, tmp_path: Path) -> None:

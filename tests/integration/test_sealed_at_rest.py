@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import hashlib
+import json
 import os
 import subprocess
 import sys
@@ -193,21 +195,52 @@ def test_without_age_there_is_no_backup_and_no_plain_one(
         assert why in sealed.errors and sealed.names() == [], sealed.errors
 
 
-def test_what_a_command_sealed_itself_gets_no_plain_manifest(
-    sealed: SealedTree, capfd: pytest.CaptureFixture[str]
+def run_own(tree: SealedTree, target: Path, script: str) -> int:
+    """Run a script of the owner's that makes a backup; $0 is its path."""
+    config = str(tree.root / "staging.json")
+    own = ["--config", config, "--backup", target, "--dsn", dsn(tree.server)]
+    return subprocess.run(
+        [sys.executable, "-c", COMMAND, "backup-manifest", *own, "--", "sh", "-c", script, target],
+        env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}, check=False,
+    ).returncode  # fmt: skip
+
+
+def test_what_a_command_sealed_itself_gets_a_sealed_manifest(
+    sealed: SealedTree, tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
     target = sealed.daily / "shop_20260101_030000.dump.age"
     recipients = Path(sealed.keys_folder, keys.RECIPIENTS)
-    dump = f'{BINARIES.path("pg_dump")} -Fc "{dsn(sealed.server)}" | age -R "{recipients}" > "$0"'
+    program = f'{BINARIES.path("pg_dump")} -Fc "{dsn(sealed.server)}"'
+    with_snapshot = f'{program} ${{BACKUP_SNAPSHOT:+--snapshot="$BACKUP_SNAPSHOT"}}'
+    dump = f'{with_snapshot} | age -R "{recipients}" > "$0"'
     assert sealed.run() == 0
-    config = str(sealed.root / "staging.json")
-    code = subprocess.run(
-        [sys.executable, "-c", COMMAND, "backup-manifest", "--config", config, "--backup", target,
-         "--dsn", dsn(sealed.server), "--", "sh", "-c", dump, target],
-        env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}, check=False,
-    ).returncode  # fmt: skip
-    assert code == 1 and "no manifest" in capfd.readouterr().err
-    assert target.exists() and found_in(sealed.daily.parent) == {}
+    before = sealed.names()
+    # What it would write plain is refused, and the command does not run.
+    for name in ("shop_20260101_030000.dump", "shop_20260101_030000.dump.gz"):
+        assert run_own(sealed, sealed.daily / name, f"{program} > $0") == 3
+        errors = capfd.readouterr().err
+        assert "--backup" in errors and f"age -R {recipients}" in errors, errors
+    assert sealed.names() == before
+    assert run_own(sealed, target, dump) == 0, capfd.readouterr().err
+    manifest = f"{target.name.removesuffix('.age')}.manifest.json.age"
+    assert sealed.names() == sorted([*before, target.name, manifest])
+    assert found_in(sealed.daily.parent) == {}
+    values = json.loads(opened(target.with_name(manifest), sealed.offline))
+    assert values["sha256"] == hashlib.sha256(opened(target, sealed.offline)).hexdigest()
+    # The command may have named other keys: the copy is sealed anew for those of today.
+    assert "sealed_for" not in values
+    drilled = drill.run(sealed.settings(tmp_path / "drill"), date="2026-01-01")
+    assert (drilled["verdict"], drilled["backup"]["opened_from"]) == ("passed", str(target)), (
+        drilled
+    )
+    assert {one["id"]: one["status"] for one in drilled["checks"]}["content"] == "passed"
+    # A name alone seals nothing; neither does it where nothing is sealed at rest.
+    assert run_own(sealed, sealed.daily / "shop_20260102_030000.dump.age", f"{program} > $0") == 1
+    assert "not sealed, though its name ends in .age" in capfd.readouterr().err
+    sealed.config["seal"]["at_rest"] = False
+    assert sealed.run("--name", "plain") == 0
+    assert run_own(sealed, sealed.daily / "shop_20260103_030000.dump.age", dump) == 1
+    assert "gets no manifest" in capfd.readouterr().err
 
 
 def test_a_killed_run_leaves_nothing_plain_and_nothing_that_counts(sealed: SealedTree) -> None:

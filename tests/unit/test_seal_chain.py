@@ -9,6 +9,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import random
+import subprocess
 from collections.abc import Callable
 from pathlib import Path
 
@@ -113,7 +114,12 @@ def test_an_honest_copy_has_no_problem(copy: Copy) -> None:
     assert copy.kinds(last) == set()
     judged = chain.judge(copy.served, copy.files, copy.signers, last)
     assert judged.newest.position == copy.links[-1].position
-    assert Position.from_text(str(last)) == last
+    assert Position.from_text(f" {last}\n") == last
+    for wrong in ("", "a/1", f"{last}/", f"/1/{'a' * 64}", f"c/0/{'a' * 64}", f"c/-1/{'a' * 64}",
+                  f"c/1/{'A' * 64}", f"c/1/{'g' * 64}", f"c/\u0661/{'a' * 64}", f"c d/1/{'a' * 64}",
+                  f"c/{'9' * 5000}/{'a' * 64}", f"c/1/{'a' * 63}"):  # fmt: skip
+        with pytest.raises(ValueError, match=r".*"):
+            Position.from_text(wrong)
 
 
 def test_a_link_holds_the_plain_digests_for_its_recipients_alone(
@@ -161,7 +167,6 @@ def spoil_bit(copy: Copy) -> None:
 
 
 def test_a_bit_flipped_anywhere_in_a_link_or_its_signature_is_found(copy: Copy) -> None:
-    """What is left alone by a flip in the armor's white space is the signed text itself."""
     body = copy.served[copy.paths[2]]
     assert body
     signature = body.index(b"\n") + 1
@@ -172,14 +177,58 @@ def test_a_bit_flipped_anywhere_in_a_link_or_its_signature_is_found(copy: Copy) 
         for bit in (1, 1 << chosen.randrange(1, 7)):
             spoilt = bytearray(body)
             spoilt[place] ^= bit
-            try:
-                read = links.verified(bytes(spoilt), copy.signers)
-            except links.NoLink:
-                continue
-            assert place >= signature and read.position == copy.links[2].position, (place, bit)
+            with pytest.raises(links.NoLink):
+                links.verified(bytes(spoilt), copy.signers)
     for end in (*range(0, signature, 97), signature, signature + 100, len(body) - 40):
         with pytest.raises(links.NoLink):
             links.verified(body[:end], copy.signers)
+
+
+def test_a_link_is_one_line_and_one_signature_to_the_byte(copy: Copy) -> None:
+    """ssh-keygen itself ignores what follows a signature, and how its lines are broken."""
+    body = copy.served[copy.paths[2]] or b""
+    text, _newline, armored = body.partition(b"\n")
+    text += b"\n"
+    begin, *lines, end = armored.splitlines(keepends=True)
+    block, key = b"".join(lines), Path(copy.key)
+    loose = [
+        armored + b"\n",
+        armored + b"x",
+        armored + b"\0",
+        armored + b'{"version":2}\n',
+        armored * 2,
+        armored + body,
+        b"\n" + armored,
+        b" " + armored,
+        b"comment\n" + armored,
+        armored.replace(b"\n", b"\r\n"),
+        armored[:-1],
+        begin + block.replace(b"\n", b"") + b"\n" + end,
+        begin + b"\n" + block + end,
+        begin + block.replace(b"\n", b" \n", 1) + end,
+        begin + lines[0][:30] + b"\n" + lines[0][30:] + b"".join(lines[1:]) + end,
+        begin.replace(b"-----B", b"----- B") + block + end,
+    ]
+    (key.with_name("text")).write_bytes(text)
+    tolerated = []
+    for number, signature in enumerate(loose):
+        with pytest.raises(links.NoLink):
+            links.verified(text + signature, copy.signers)
+        tolerated += [number] * tolerated_by_ssh_keygen(key, text, signature)
+    assert len(tolerated) > 5, "these would count without the rule"
+    assert links.verified(body, copy.signers).position == copy.links[2].position
+
+
+def tolerated_by_ssh_keygen(key: Path, text: bytes, signature: bytes) -> bool:
+    signers, armored = key.with_name("signers"), key.with_name("armored")
+    signers.write_text("x " + key.with_suffix(".pub").read_text())
+    armored.write_bytes(signature)
+    verify = ["ssh-keygen", "-q", "-Y", "verify", "-f", signers, "-I", "x"]
+    done = subprocess.run(
+        [*verify, "-n", signatures.NAMESPACE, "-s", armored],
+        input=text, capture_output=True, check=False,
+    )  # fmt: skip
+    return done.returncode == 0
 
 
 def cut_link(copy: Copy) -> None:
@@ -238,6 +287,16 @@ def rewrite_history(copy: Copy) -> None:
     copy.put(other)
 
 
+def one_more_under_a_number(copy: Copy) -> None:
+    """In the middle, beside the one that has it."""
+    other = dataclasses.replace(copy.links[1], name="daily/chefwell_backup_20251101_000000.dump.gz")
+    copy.put(other)
+    judged = chain.judge(copy.served, copy.files, copy.signers)
+    assert judged.serious(other.name) and judged.serious(copy.paths[1]), (
+        "either may be the true one"
+    )
+
+
 def same_number_twice(copy: Copy) -> None:
     other = dataclasses.replace(copy.links[2], name="weekly/other_20251103_030000.dump.gz")
     copy.put(other)
@@ -258,6 +317,7 @@ ATTACKS = [
     (withhold_the_link, chain.MISSING_LINK),
     (rewrite_history, chain.OUT_OF_ORDER),
     (same_number_twice, chain.OUT_OF_ORDER),
+    (one_more_under_a_number, chain.OUT_OF_ORDER),
 ]
 
 
@@ -308,8 +368,30 @@ def test_a_new_chain_comes_after_the_old_one(copy: Copy) -> None:
     assert copy.kinds(copy.links[-1].position) == set()
     newest = chain.judge(copy.served, copy.files, copy.signers).newest
     assert newest.position == first.position
+    # What was sent last is gone, and another chain, whoever's it is, does not stand for it.
+    copy.drop(copy.paths[-1])
+    assert copy.kinds(copy.links[-1].position) == {chain.WITHHELD}
+    for path in copy.paths[:-1]:
+        copy.drop(path)
+    judged = chain.judge(copy.served, copy.files, copy.signers, copy.links[-1].position)
+    assert "a new chain began since" in str(judged.serious("")[0].text)
     copy.drop(first.name)
     assert copy.kinds(first.position) == {chain.WITHHELD}
+
+
+def test_nights_of_a_chain_that_began_while_the_clock_was_wrong_are_not_withheld_unseen(
+    copy: Copy,
+) -> None:
+    """Its name comes before that of the older chain, whose links are still there."""
+    early = [
+        dataclasses.replace(link, chain="20200101T000000Z-0123abcd", name=f"weekly/{link.name[6:]}")
+        for link in copy.links[:2]
+    ]
+    for link in early:
+        copy.put(link)
+    assert chain.WITHHELD not in copy.kinds(early[1].position)
+    copy.drop(early[1].name)
+    assert chain.WITHHELD in copy.kinds(early[1].position)
 
 
 def test_nothing_unsigned_is_parsed(copy: Copy) -> None:

@@ -13,9 +13,10 @@
 
 The first form runs pg_dump itself. The second runs a command that makes the backup; whatever fails
 here, the command runs. With `seal.at_rest` the first form writes FILE.age, and what belongs to it
-sealed as well. Exit codes: 0 backup and manifest, 1 a backup without its manifest, 2 or 3
-no backup. Afterwards manifests are removed whose backup was rotated away a day ago or more;
-`--orphans` lists or removes them all.
+sealed as well; the second runs only a command whose FILE ends in .age, because what it writes plain
+would lie readable, and seals the manifest. Exit codes: 0 backup and manifest, 1 a backup without
+its manifest, 2 or 3 no backup. Afterwards manifests are removed whose backup was rotated away a day
+ago or more; `--orphans` lists or removes them all.
 """
 
 from __future__ import annotations
@@ -27,7 +28,7 @@ import lzma
 import os
 import zlib
 
-from ..backup import dump_run, file_kind, manifest, snapshot_command
+from ..backup import dump_run, file_kind, manifest, sealed_manifest, snapshot_command
 from ..common import interrupt
 from ..common.errors import ResilienceError
 from ..common.language import translations
@@ -121,6 +122,16 @@ def _run(settings: RestoreSettings, arguments: argparse.Namespace) -> int:
             option="--backup" if not arguments.backup else "COMMAND",
             remedy="give --tier TIER, or --backup FILE -- COMMAND, or --orphans list",
         )
+    seal = _keys(settings)
+    is_sealed = arguments.backup.endswith(sealed_names.SEALED)
+    if seal and not is_sealed:
+        raise ResilienceError(
+            "the command would write a plain backup, and backups are sealed here (seal.at_rest)",
+            option="--backup",
+            value=arguments.backup,
+            remedy="use --tier, or let the command pipe its dump through `age -R "
+            f"{seal.recipients_file}` into a file whose name ends in {sealed_names.SEALED}",
+        )
     code, held, problem = snapshot_command.run(lambda _snapshot: arguments.what, arguments.dsn)
     result = dump_run.DumpResult(arguments.backup, code=code)
     result.lost = (
@@ -128,7 +139,7 @@ def _run(settings: RestoreSettings, arguments: argparse.Namespace) -> int:
     )
     if problem:
         result.problems.append(problem)
-    if arguments.backup.endswith(sealed_names.SEALED):
+    if is_sealed and not seal:
         # A plain manifest beside it would name every table.
         result.problems.append(
             _(
@@ -138,7 +149,11 @@ def _run(settings: RestoreSettings, arguments: argparse.Namespace) -> int:
         )
     elif held is not None and not result.lost:
         try:
-            result.made = manifest.write(arguments.backup, held)
+            result.made = (
+                sealed_manifest.write(arguments.backup, held, seal)
+                if seal
+                else manifest.write(arguments.backup, held)
+            )
         except ResilienceError as error:
             result.problems.append(error.message())
     return _report(settings, arguments, result)
@@ -154,9 +169,7 @@ def _own_dump(
             value=arguments.what[0],
             remedy="leave out the command, or use --backup FILE instead of --tier",
         )
-    seal = None
-    if settings.seal.at_rest:
-        seal = keys.load(keys.folder_of(settings.config_dir), settings.seal)
+    seal = _keys(settings)
     lists = {name: tuple(value) for name, value in given.items() if isinstance(value, list)}
     options = dump_run.DumpOptions(arguments.tier, **{**given, **lists})  # type: ignore[arg-type]
     try:
@@ -173,6 +186,17 @@ def _own_dump(
         interrupt.begin_cleanup()
         result = dump_run.DumpResult(lost="it was interrupted", code=-1)
     return _report(settings, arguments, result)
+
+
+def _keys(settings: RestoreSettings) -> keys.SealKeys | None:
+    """Return for whom backups are sealed on this host; None where they stay plain.
+
+    Raises:
+        ResilienceError: they are to be sealed and cannot be.
+    """
+    if not settings.seal.at_rest:
+        return None
+    return keys.load(keys.folder_of(settings.config_dir), settings.seal)
 
 
 def _missing(backup: str) -> str:

@@ -55,14 +55,20 @@ def list_files(server: Destination, tiers: Sequence[str]) -> dict[str, RemoteFil
 def fetch(server: Destination, paths: Sequence[str], folder: str) -> None:
     """Fetch files, as `Transport.fetch`."""
     ssh.check_key(server)
-    for tier in dict.fromkeys(path.partition("/")[0] for path in paths):
-        names = [path.partition("/")[2] for path in paths if path.startswith(f"{tier}/")]
-        target = os.path.join(folder, tier)
-        os.makedirs(target, exist_ok=True)
-        options = ["--recursive", "--times", "--partial-dir=.rsync-partial", "--from0"]
-        options += ["--include-from=-", "--exclude=*"]
-        rules = b"".join(os.fsencode(rule) + b"\0" for rule in patterns(names))
-        _run(server, options, [f"{tier}/"], target, input=rules)
+    # One login, however many tiers. What is there already keeps its permissions.
+    tiers = list(dict.fromkeys(path.partition("/")[0] for path in paths))
+    for tier in tiers:
+        os.makedirs(os.path.join(folder, tier), exist_ok=True)
+    options = ["--recursive", "--times", "--omit-dir-times", "--partial-dir=.rsync-partial"]
+    rules = b"".join(os.fsencode(rule) + b"\0" for rule in patterns(paths))
+    if tiers:
+        _run(
+            server,
+            [*options, "--from0", "--include-from=-", "--exclude=*"],
+            tiers,
+            folder,
+            input=rules,
+        )
 
 
 def patterns(names: Iterable[str]) -> list[str]:

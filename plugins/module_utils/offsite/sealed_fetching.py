@@ -17,6 +17,7 @@ import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+from ..common import iso_time
 from ..common.errors import BackupError, ResilienceError
 from ..common.messages import _, join
 from ..inventory import backup_names, sealed_names
@@ -99,10 +100,20 @@ class SealedFetching:
                 finding=_FINDING,
             )
         return {
-            name: RemoteFile(size, listed[sealed_names.sealed(path)].mtime_ns)
+            name: RemoteFile(size, self._written_ns(path, listed[sealed_names.sealed(path)]))
             for path, held in backups.items()
             for name, size in self._plain_sizes(path, held).items()
         }
+
+    def _written_ns(self, path: str, listed: RemoteFile) -> int:
+        """Return the signed time of a backup: by it the newest is chosen where names hold none."""
+        link = self._judged.links.get(path)
+        with contextlib.suppress(ValueError):  # links of early versions hold none
+            second = int(iso_time.parse(link.written_at if link else "").timestamp())
+            # The server's time has its fraction, which is not signed.
+            if listed.mtime_ns // 10**9 != second:
+                return second * 10**9
+        return listed.mtime_ns
 
     def _plain_sizes(self, path: str, held: Mapping[str, ServedFile]) -> dict[str, int]:
         link = self._judged.links.get(path)

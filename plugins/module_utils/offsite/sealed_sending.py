@@ -125,6 +125,7 @@ class Sealer:
         self._ready: list[LedgerItem] = []
         self._changed = threading.Condition()
         self._is_ended = False
+        self._unforeseen: BaseException | None = None
         self._thread = threading.Thread(target=self._run, daemon=True)
 
     def __enter__(self) -> Sealer:
@@ -152,7 +153,9 @@ class Sealer:
             while self._ready and (not taken or _size([*taken, self._ready[0]]) <= BATCH_BYTES):
                 taken.append(self._ready.pop(0))
             self._changed.notify_all()
-            return taken
+        if not taken and self._unforeseen:
+            raise self._unforeseen
+        return taken
 
     def _size(self) -> int:
         return _size(self._ready)
@@ -171,6 +174,8 @@ class Sealer:
                         self._changed.notify_all()
         except (ResilienceError, OSError) as error:
             self.error = error
+        except BaseException as error:  # raised in the thread that waits for what is ready
+            self._unforeseen = error
         finally:
             with self._changed:
                 self._is_ended = True

@@ -64,7 +64,7 @@ class SealedTransport:
         ledger_file: of this copy.
         spool_folder: of this copy.
         time_limit: seconds for sealing or opening one file.
-        known: the last link that is known from elsewhere; that of the ledger when left out.
+        known: the last link that is known from elsewhere, if one is.
     """
 
     def __init__(
@@ -117,7 +117,11 @@ class SealedTransport:
         return self.spool.ledger
 
     def _known_link(self) -> Position | None:
-        return self.known or self.ledger.last_sent
+        """Return the newest link that is known: a host that sends by itself knows it best."""
+        own, given = self.ledger.last_sent, self.known
+        if own and given and own.chain == given.chain:
+            return max(own, given, key=lambda one: one.number)
+        return own or given
 
     @property
     def host(self) -> str:

@@ -28,6 +28,7 @@ from typing import IO
 
 from ..common import process
 from ..common.errors import BackupError, ResilienceError
+from ..common.files import replaced_file
 from ..common.messages import _
 
 PROGRAM, KEY_PROGRAM = "age", "age-keygen"
@@ -39,6 +40,8 @@ _FEEDER_SECONDS = 1.0
 _RECIPIENT = re.compile(r"age1[02-9ac-hj-np-z]{58}|ssh-(ed25519|rsa) [A-Za-z0-9+/]+={0,2}( .*)?")
 # age's own message where the file is for other keys.
 _OTHER_KEYS = "no identity matched"
+_NO_PASSPHRASE = "could not read passphrase"
+_BY_PASSPHRASE = "passphrase-encrypted"
 _KEY_PROBLEMS = ("failed to open file", "failed to read", "malformed", "unknown identity type")
 
 
@@ -65,8 +68,24 @@ class ChangedFile(Exception):
 
 
 def is_recipient(text: str) -> bool:
-    """Return whether a text is a public key that age accepts."""
-    return bool(_RECIPIENT.fullmatch(text))
+    """Return whether a text looks like a public key that age accepts, in one line."""
+    return bool(_RECIPIENT.fullmatch(text)) and text.isprintable()
+
+
+def require_recipient(text: str, option: str) -> None:
+    """Require that age encrypts for a public key: its checksum, kind and length are right.
+
+    Raises:
+        ResilienceError: it does not.
+    """
+    done = process.run([PROGRAM, "--encrypt", "--recipient", text], time_limit=60, input=b"")
+    if done.code != 0:
+        raise ResilienceError(
+            _("age refuses this public key: %(why)s", why=_error_text(done.errors)),
+            option=option,
+            value=text,
+            remedy=_("copy it whole from where the key was made; RSA needs 2048 bits or more"),
+        )
 
 
 def new_identity() -> tuple[str, str]:
@@ -117,7 +136,7 @@ def seal(source: str, target: str, recipients_file: str, *, time_limit: float) -
         ResilienceError: age is missing or failed.
         OSError: a file cannot be read or written.
     """
-    with _regular(source) as (read, before), _temporary(target) as written:
+    with _regular(source) as (read, before), replaced_file(target, durable=False) as written:
         done = seal_stream(read, written, recipients_file, time_limit=time_limit)
         _require_unchanged(source, before, done.bytes)
         _keep_time(before, written)
@@ -157,7 +176,7 @@ def seal_again(
             with into:
                 return _run_age(arguments, read, into, time_limit)
 
-        written = stack.enter_context(_temporary(target))
+        written = stack.enter_context(replaced_file(target, durable=False))
         opening = pool.submit(open_it)
         done = seal_stream(plain, written, recipients_file, time_limit=time_limit)
         found, _opened, errors = opening.result()
@@ -176,17 +195,27 @@ def link_verified(
     Raises:
         BackupError, WrongIdentity, ChangedFile, ResilienceError, OSError: as `seal_again`.
     """
-    with _regular(source) as (read, before), open(os.devnull, "wb", buffering=0) as nowhere:
-        sealed, plain, errors = _run_age(_decrypting(identity_files), read, nowhere, time_limit)
-        if errors is not None:
-            raise _opening_failure(errors, source, identity_files)
-        _require_unchanged(source, before, sealed.count)
+    done = read_whole(source, identity_files, time_limit=time_limit)
     with contextlib.suppress(FileNotFoundError):
         os.unlink(target)
     try:
         os.link(source, target, follow_symlinks=False)
     except OSError:  # on another filesystem, or one that has no such links
         shutil.copy2(source, target, follow_symlinks=False)
+    return done
+
+
+def read_whole(source: str, identity_files: Sequence[str], *, time_limit: float) -> AgeResult:
+    """Open a sealed file to its end, and write nothing: its digests and sizes.
+
+    Raises:
+        BackupError, WrongIdentity, ChangedFile, ResilienceError, OSError: as `seal_again`.
+    """
+    with _regular(source) as (read, before), open(os.devnull, "wb", buffering=0) as nowhere:
+        sealed, plain, errors = _run_age(_decrypting(identity_files), read, nowhere, time_limit)
+        if errors is not None:
+            raise _opening_failure(errors, source, identity_files)
+        _require_unchanged(source, before, sealed.count)
     return AgeResult(plain.hexdigest, plain.count, sealed.hexdigest, sealed.count)
 
 
@@ -218,7 +247,7 @@ def open_file(
         OSError: a file cannot be read or written.
     """
     arguments = _decrypting(identity_files)
-    with open(source, "rb", buffering=0) as read, _temporary(target) as written:
+    with open(source, "rb", buffering=0) as read, replaced_file(target, durable=False) as written:
         sealed, plain, errors = _run_age(arguments, read, written, time_limit)
         if errors is not None:
             raise _opening_failure(errors, source, identity_files)
@@ -233,9 +262,8 @@ def seal_bytes(content: bytes, target: str, recipients_file: str) -> None:
         ResilienceError: age is missing or failed.
         OSError: the file cannot be written.
     """
-    with _temporary(target) as written:
+    with replaced_file(target) as written:
         seal_stream(io.BytesIO(content), written, recipients_file, time_limit=60)
-        os.fsync(written.fileno())
 
 
 def seal_text(text: bytes, recipients_file: str) -> str:
@@ -395,7 +423,7 @@ def _late(error: process.TimeLimitError) -> ResilienceError:
 
 
 def _write_whole(file: IO[bytes], block: bytes) -> None:
-    """Write a block to an unbuffered file, which a full disk lets write a part of it."""
+    """Write a block: a full disk lets an unbuffered file write a part of it."""
     rest = memoryview(block)
     while rest:
         rest = rest[file.write(rest) :]
@@ -408,20 +436,6 @@ def _ends_soon(running: subprocess.Popen[bytes]) -> bool:
     except subprocess.TimeoutExpired:
         return False
     return True
-
-
-@contextlib.contextmanager
-def _temporary(target: str) -> Iterator[IO[bytes]]:
-    """Provide a file that gets the name of the target when the block succeeds."""
-    descriptor, temporary = tempfile.mkstemp(prefix=".new-", dir=os.path.dirname(target) or ".")
-    try:
-        with open(descriptor, "wb", buffering=0) as file:
-            yield file
-        os.replace(temporary, target)
-    except BaseException:
-        with contextlib.suppress(OSError):
-            os.unlink(temporary)
-        raise
 
 
 @contextlib.contextmanager
@@ -455,6 +469,7 @@ def _require_unchanged(source: str, before: os.stat_result, count: int) -> None:
 
 
 def _keep_time(status: os.stat_result, written: IO[bytes]) -> None:
+    written.flush()  # a later write would change the time
     os.utime(written.fileno(), ns=(status.st_mtime_ns, status.st_mtime_ns))
 
 
@@ -487,7 +502,24 @@ def _opening_failure(errors: str, source: str, identity_files: Sequence[str]) ->
             value=", ".join(identity_files),
             remedy=_("give the identity of this host or the owner's offline key"),
         )
+    if _NO_PASSPHRASE in text:
+        return ResilienceError(
+            _("an identity cannot be used: it is protected by a passphrase"),
+            option=OPENING_OPTION,
+            value=", ".join(identity_files),
+            remedy=_(
+                "write it without one for the time of the restore: `age -d -o NEW FILE` for a key "
+                "of age, `ssh-keygen -p -N '' -f COPY` for one of SSH; mode 0600"
+            ),
+        )
     name = os.path.basename(source)
+    if _BY_PASSPHRASE in text:
+        return BackupError(
+            _("the file was encrypted with a passphrase, not for a public key"),
+            option="backup",
+            value=name,
+            remedy=_("take another copy of it, or open it by hand with age"),
+        )
     if "header" not in text and any(problem in text for problem in _KEY_PROBLEMS):
         return ResilienceError(
             _("an identity cannot be used: %(why)s", why=text),

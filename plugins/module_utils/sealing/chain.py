@@ -136,15 +136,16 @@ def _judge_one(
 def _judge_order(found: ChainJudgement) -> None:
     """Compare each link with the one before it, where both are there."""
     by_order: dict[tuple[str, int], Link] = {}
-    for path, link in sorted(found.links.items()):
+    for _path, link in sorted(found.links.items()):
         other = by_order.setdefault(link.position.order, link)
-        if other is not link:
+        # Which of them belongs there, nobody can know.
+        for one, same in ((link, other), (other, link)) if other is not link else ():
             text = _(
                 "%(file)s: its link has the number of that of %(other)s",
-                file=readable(path),
-                other=readable(other.name),
+                file=readable(one.name),
+                other=readable(same.name),
             )
-            found.problems.append(ChainProblem(OUT_OF_ORDER, path, text))
+            found.problems.append(ChainProblem(OUT_OF_ORDER, one.name, text))
     for order, link in sorted(by_order.items()):
         before = by_order.get((link.chain, link.number - 1))
         if before is not None and before.position.sha256 != link.previous:
@@ -159,13 +160,26 @@ def _judge_order(found: ChainJudgement) -> None:
 def _judge_newest(found: ChainJudgement, known: Position | None) -> None:
     newest = found.newest
     if known is not None:
-        if newest is None or newest.position.order < known.order:
-            text = _(
-                "the newest link is number %(number)s, but number %(known)d was sent: newer "
-                "backups are withheld",
-                number=str(newest.number if newest else 0),
-                known=known.number,
-            )
+        # Another chain proves nothing: it may be of a host whose key is trusted as well.
+        numbers = [link.number for link in found.links.values() if link.chain == known.chain]
+        last = max(numbers, default=0)
+        if last < known.number:
+            if newest is not None and not numbers:
+                text = _(
+                    "the newest link is of chain %(chain)s, but number %(known)d of chain %(sent)s "
+                    "was sent: newer backups are withheld, or that link went to another "
+                    "destination, or a new chain began since",
+                    chain=newest.chain,
+                    known=known.number,
+                    sent=known.chain,
+                )
+            else:
+                text = _(
+                    "the newest link is number %(number)s, but number %(known)d was sent: newer "
+                    "backups are withheld",
+                    number=str(last),
+                    known=known.number,
+                )
             found.problems.append(ChainProblem(WITHHELD, "", text))
         for path, link in found.links.items():
             same = link.position.order == known.order

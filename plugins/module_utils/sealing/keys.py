@@ -5,12 +5,13 @@
 """The keys of sealing on this host, and the proof that the owner's offline key works.
 
 In one folder, mode 0700: `identity` (opens copies), `signing` (signs links), `recipients` (for whom
-copies are sealed) and `proof.json`. A key that was replaced stays as `identity.NAME` or
-`signing.NAME.pub`, and still opens or verifies what is older.
+copies are sealed), `proof.json` and `chain` (the newest one that began). A key that was replaced
+stays as `identity.NAME` or `signing.NAME.pub`, and still opens or verifies what is older.
 """
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import datetime
 import hashlib
@@ -29,8 +30,10 @@ from . import age, signatures
 from .seal_settings import OPTION, SealSettings
 
 IDENTITY, SIGNING, RECIPIENTS, PROOF = "identity", "signing", "recipients", "proof.json"
+CHAIN = "chain"
 # How the owner's key was proved.
 OPENED, DECLARED = "opened", "declared"
+_CHAIN_TIME = "%Y%m%dT%H%M%SZ"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -64,6 +67,24 @@ class SealKeys:
         """Names the recipients: what was sealed for others is sealed anew."""
         return hashlib.sha256("\n".join(sorted(self.recipients)).encode()).hexdigest()[:16]
 
+    def new_chain(self) -> str:
+        """Return the name of a new chain, which comes after all that began with these keys.
+
+        It begins with the time, or with a second after the last chain's if the clock has gone back.
+
+        Raises:
+            OSError: it cannot be written down.
+        """
+        path = os.path.join(self.folder, CHAIN)
+        moment = datetime.datetime.now(datetime.timezone.utc)
+        with contextlib.suppress(ValueError):
+            last = datetime.datetime.strptime(_text(path).partition("-")[0], _CHAIN_TIME)
+            second = datetime.timedelta(seconds=1)
+            moment = max(moment, last.replace(tzinfo=datetime.timezone.utc) + second)
+        name = f"{moment.strftime(_CHAIN_TIME)}-{secrets.token_hex(4)}"
+        replace_file(path, f"{name}\n")
+        return name
+
 
 def folder_of(config_dir: str) -> str:
     """Return the folder of the keys."""
@@ -81,6 +102,10 @@ def set_up(folder: str, settings: SealSettings) -> bool:
         OSError: the folder cannot be written to.
     """
     changed = False
+    known = _proofs(folder)
+    for one in settings.recipients:
+        if one not in known:
+            age.require_recipient(one, f"{OPTION}.recipients")
     os.makedirs(folder, mode=0o700, exist_ok=True)
     os.chmod(folder, 0o700)
     identity, signing = os.path.join(folder, IDENTITY), os.path.join(folder, SIGNING)
@@ -257,7 +282,11 @@ def _require_private(path: str) -> None:
             value=path,
             remedy=_("run the playbook, which makes the host's own keys, or name the right file"),
         ) from error
-    if not stat.S_ISREG(mode) or mode & 0o077:
+    if not stat.S_ISREG(mode):
+        raise ResilienceError(
+            _("a secret key is no file"), option=OPTION, value=path, remedy=_("name its file")
+        )
+    if mode & 0o077:
         raise ResilienceError(
             _("a secret key may be read by others"),
             option=OPTION,

@@ -6,7 +6,8 @@
 
 A file of lines, to which each is added before what it announces is done. A line that a kill cut off
 is the last one and ends without a line break: it announces something that was not done. Any other
-line that cannot be read is damage.
+line that cannot be read, or whose checksum is wrong, is damage. After damage a new chain begins:
+which number was the last one is not sure any more.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ import errno
 import json
 import os
 import threading
+import zlib
 from collections.abc import Iterable, Mapping
 from typing import Any
 
@@ -29,6 +31,10 @@ MADE, DELIVERED, SENT = "made", "delivered", "sent"
 # The file is written anew when it has so many lines more than it needs.
 MOST_SPARE = 500
 _LAST_MARK = b'{"last": '
+# Before the checksum of a line, which lines of earlier versions do not have.
+_CHECK_MARK = b', "check": "'
+# Of an item whose line does not name its chain, where the ledger was damaged.
+_UNKNOWN_CHAIN = "-"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -47,6 +53,7 @@ class LedgerItem:
         local: SHA-256 and bytes of the file in the tree: of `content`, or of the sealed file where
             the backup lies sealed there. None in ledgers of earlier versions, which knew only the
             former.
+        chain: of its link; empty in ledgers of earlier versions, which have one chain each.
     """
 
     path: str
@@ -58,6 +65,7 @@ class LedgerItem:
     recipients: str
     state: str = MADE
     local: tuple[str, int] | None = None
+    chain: str = ""
 
     @property
     def local_sha256(self) -> str:
@@ -91,7 +99,29 @@ class LedgerItem:
             recipients=str(values["recipients"]),
             state=str(values["state"]),
             local=(str(local[0]), int(local[1])) if local else None,
+            chain=str(values.get("chain", "")),
         )
+
+
+def _line(values: Mapping[str, Any]) -> bytes:
+    """Return a line of the file."""
+    body = json.dumps(values).encode("ascii")[:-1]
+    return body + _CHECK_MARK + b'%08x"}\n' % zlib.crc32(body)
+
+
+def _values(line: bytes) -> dict[str, Any]:
+    """Return what a line holds.
+
+    Raises:
+        ValueError, RecursionError: it is damaged.
+    """
+    body, mark, check = line.rpartition(_CHECK_MARK)
+    if mark and check != b'%08x"}' % zlib.crc32(body):
+        raise ValueError(line)
+    found = json_text.loads(line)
+    if not isinstance(found, dict):
+        raise ValueError(line)
+    return found
 
 
 def last_position(path: str) -> str:
@@ -106,8 +136,8 @@ def last_position(path: str) -> str:
     if start > 0 and body[start - 1 : start] != b"\n" or start < 0 or not ended:
         return ""
     try:
-        return str(Position.from_text(json.loads(line)["last"]))
-    except (ValueError, KeyError, TypeError, AttributeError):
+        return str(Position.from_text(_values(line)["last"]))
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
         return ""
 
 
@@ -145,9 +175,15 @@ class SealLedger:
         self._lines = len(lines)
         for line in lines:
             try:
-                self._apply(json_text.loads(line))
+                self._apply(_values(line))
             except (ValueError, KeyError, TypeError, AttributeError, IndexError, RecursionError):
                 self.damaged += 1
+        if self.damaged:
+            self.last = None
+        chain = self.last.chain if self.last else _UNKNOWN_CHAIN
+        for path, item in self.items.items():
+            if not item.chain:
+                self.items[path] = dataclasses.replace(item, chain=chain)
 
     def _apply(self, values: Mapping[str, Any]) -> None:
         if "last" in values:
@@ -161,8 +197,12 @@ class SealLedger:
     @property
     def last_sent(self) -> Position | None:
         """Position of the newest link that is known to be in its place; its digest is not known."""
-        numbers = [item.number for item in self.items.values() if item.state == SENT]
-        return Position(self.last.chain, max(numbers)) if self.last and numbers else None
+        if self.last is None:
+            return None
+        chain = self.last.chain
+        sent = (one for one in self.items.values() if one.state == SENT and one.chain == chain)
+        number = max((item.number for item in sent), default=0)
+        return Position(chain, number) if number else None
 
     def add_link(self, position: Position) -> None:
         """Write down the last link, before anything is sent that holds it.
@@ -203,12 +243,12 @@ class SealLedger:
         if self.cut_off or self.damaged or self._lines > 2 * len(self.items) + MOST_SPARE:
             self._rewrite()
             return
-        body = "".join(json.dumps(line) + "\n" for line in lines)
+        body = b"".join(map(_line, lines))
         number = os.open(self.path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o600)
         with open(number, "ab", buffering=0) as file:
             size = os.fstat(number).st_size
             try:
-                if file.write(body.encode("ascii")) != len(body):
+                if file.write(body) != len(body):
                     raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), self.path)
                 os.fsync(number)
             except OSError:
@@ -224,5 +264,5 @@ class SealLedger:
         if self.damaged:
             with contextlib.suppress(OSError):
                 os.replace(self.path, f"{self.path}.damaged")
-        replace_file(self.path, "".join(json.dumps(line) + "\n" for line in lines))
+        replace_file(self.path, b"".join(map(_line, lines)))
         self._lines, self.cut_off, self.damaged = len(lines), False, 0

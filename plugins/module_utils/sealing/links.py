@@ -16,6 +16,7 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import json
+import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -31,6 +32,7 @@ VERSION, READABLE = 2, (1, 2)
 MOST_PRESENT = 1000
 # Nothing that is larger is read as a link.
 MOST_BYTES = 1 << 20
+_POSITION = re.compile(r"([^/\s]+)/([1-9][0-9]{0,17})/([0-9a-f]{64})")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -83,10 +85,10 @@ class Position:
         Raises:
             ValueError: it is none.
         """
-        chain, number, digest = text.strip().split("/")
-        if len(digest) != 64 or not chain:
+        match = _POSITION.fullmatch(text.strip())
+        if match is None:
             raise ValueError(text)
-        return cls(chain, int(number), digest)
+        return cls(match[1], int(match[2]), match[3])
 
 
 @dataclasses.dataclass(frozen=True)

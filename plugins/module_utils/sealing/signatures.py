@@ -22,6 +22,8 @@ from ..common.system_errors import reason
 NAMESPACE = "backup-link@chefwell.resilience"
 SIGNER = "resilience"
 _SECONDS = 60
+_BEGIN, _END = "-----BEGIN SSH SIGNATURE-----\n", "-----END SSH SIGNATURE-----\n"
+_LINE = 70  # of the armor
 _PUBLIC_KEY = re.compile(r"(ssh-ed25519|ecdsa-sha2-nistp\d+|ssh-rsa) [A-Za-z0-9+/]+={0,2}( .*)?")
 
 
@@ -82,7 +84,7 @@ def sign(text: bytes, key_file: str) -> str:
         time_limit=_SECONDS,
         input=text,
     )
-    if done.code != 0 or "BEGIN SSH SIGNATURE" not in done.output:
+    if done.code != 0 or not _is_one_block(done.output):
         raise _failure(done.errors, key_file)
     return done.output
 
@@ -90,22 +92,44 @@ def sign(text: bytes, key_file: str) -> str:
 def is_signed_by(text: bytes, signature: str, public_keys: list[str]) -> bool:
     """Return whether a signature of a text is by one of these keys, in this namespace.
 
+    It counts as `sign` returns it, to the byte: nothing is before, within or behind its one block.
+
     Raises:
         ResilienceError: ssh-keygen is missing.
     """
+    if not _is_one_block(signature):
+        return False
     with tempfile.TemporaryDirectory(prefix="chefwell-signature-") as folder:
         signers, armored = os.path.join(folder, "signers"), os.path.join(folder, "signature")
         with open(signers, "w", encoding="ascii") as file:
             for key in public_keys:
                 kind, body = key.split(" ")[:2]
                 file.write(f'{SIGNER} namespaces="{NAMESPACE}" {kind} {body}\n')
-        with open(armored, "w", encoding="utf-8", errors="replace") as file:
+        with open(armored, "w", encoding="ascii") as file:
             file.write(signature)
         command = ["ssh-keygen", "-q", "-Y", "verify", "-f", signers, "-I", SIGNER]
         done = process.run(
             [*command, "-n", NAMESPACE, "-s", armored], time_limit=_SECONDS, input=text
         )
     return done.code == 0
+
+
+def _is_one_block(signature: str) -> bool:
+    """Return whether a text is one armored signature in the one form that ssh-keygen writes.
+
+    ssh-keygen itself ignores what follows the block, and how its lines are broken.
+    """
+    if not (signature.startswith(_BEGIN) and signature.endswith(_END)):
+        return False
+    lines = signature[len(_BEGIN) : -len(_END)]
+    try:
+        body = base64.b64decode(lines.replace("\n", ""), validate=True)
+    except ValueError:
+        return False
+    encoded = base64.b64encode(body).decode("ascii")
+    return lines == "".join(
+        f"{encoded[start : start + _LINE]}\n" for start in range(0, len(encoded), _LINE)
+    )
 
 
 def _failure(errors: str, path: str) -> ResilienceError:

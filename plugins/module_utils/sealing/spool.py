@@ -13,7 +13,6 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import os
-import secrets
 import shutil
 import time
 from collections.abc import Iterable, Mapping
@@ -29,6 +28,8 @@ from .ledger import MADE, LedgerItem, SealLedger
 from .links import MOST_PRESENT, Content, Link
 
 _UTC = "%Y-%m-%dT%H:%M:%S+00:00"
+# Times that ISO 8601 can write; filesystems have others.
+_FIRST_SECOND, _LAST_SECOND = 0, 253402300799
 
 
 class SpooledBackup(NamedTuple):
@@ -135,6 +136,7 @@ class Spool:
             number=link.number,
             recipients=self.keys.fingerprint,
             local=spooled.local,
+            chain=link.chain,
         )
         self.ledger.add_link(link.position)
         self.ledger.add([item])
@@ -183,9 +185,9 @@ class Spool:
         """Return the next link, not yet written down."""
         path, content, beside = spooled.path, spooled.content, spooled.beside
         now = time.gmtime()
+        written = min(max(spooled.mtime_ns // 10**9, _FIRST_SECOND), _LAST_SECOND)
         last = self.ledger.last
-        began = time.strftime("%Y%m%dT%H%M%SZ", now)
-        chain = last.chain if last else f"{began}-{secrets.token_hex(4)}"
+        chain = last.chain if last else self.keys.new_chain()
         number = last.number + 1 if last else 1
         present = {
             one.path: one.number
@@ -201,7 +203,7 @@ class Spool:
             taken_at=spooled.taken_at,
             content=content,
             beside=beside,
-            written_at=time.strftime(_UTC, time.gmtime(spooled.mtime_ns // 10**9)),
+            written_at=time.strftime(_UTC, time.gmtime(written)),
             hidden=links.hidden_digests(content, beside, self.keys.recipients_file),
             previous=last.sha256 if last else "",
             present={**present, path: number} if len(present) < MOST_PRESENT else None,
