@@ -67,6 +67,21 @@ def test_the_owner_proves_the_offline_key_with_the_test_file(tmp_path: Path) -> 
     assert word not in Path(folder, "proof.json").read_text()
 
 
+def test_the_offline_key_on_the_host_after_a_recovery_is_its_own_proof(tmp_path: Path) -> None:
+    offline, public = made_identity(tmp_path, "offline")
+    other, _public = made_identity(tmp_path, "other")
+    folder = str(tmp_path / "sealing")
+    for wrong in (str(other), str(tmp_path / "nowhere")):
+        keys.set_up(folder, SealSettings(recipients=(public,), identity_files=(wrong,)))
+        assert keys.status(folder, SealSettings(recipients=(public,)))["proofs"][0]["proved"] == ""
+    settings = SealSettings(recipients=(public,), identity_files=(str(offline),))
+    assert keys.set_up(folder, settings) is True
+    assert keys.set_up(folder, settings) is False
+    # It is proved for good: the key can leave the host again.
+    assert keys.load(folder, SealSettings(recipients=(public,))).recipients[1:] == (public,)
+    assert keys.status(folder, settings)["proofs"][0]["proved"] == keys.OPENED
+
+
 def test_a_second_recipient_needs_a_proof_of_its_own(tmp_path: Path) -> None:
     first = made_identity(tmp_path, "first")[1]
     second = made_identity(tmp_path, "second")[1]

@@ -141,7 +141,7 @@ def _make_tests(folder: str, settings: SealSettings) -> bool:
             kept[one] = {"word_sha256": _digest(word), "test": test, "proved": "", "time": ""}
     changed = kept != proofs
     for proof in kept.values():
-        how = OPENED if settings.opened and _is_word(proof, settings.opened) else ""
+        how = OPENED if _is_opened(proof, settings) else ""
         how = how or (DECLARED if settings.untested else "")
         if how and not proof["proved"]:
             moment = datetime.datetime.now().astimezone()
@@ -238,6 +238,21 @@ def status(folder: str, settings: SealSettings) -> dict[str, Any]:
 
 def _is_of(name: str, kind: str) -> bool:
     return name == kind or name.startswith(f"{kind}.")
+
+
+def _is_opened(proof: dict[str, str], settings: SealSettings) -> bool:
+    """Return whether the owner's key opened the test file: by its word, or on this host just now.
+
+    After a recovery the offline key lies on the new host, and is the proof itself.
+    """
+    if settings.opened and _is_word(proof, settings.opened):
+        return True
+    if not settings.identity_files or proof["proved"]:
+        return False
+    with contextlib.suppress(ResilienceError):
+        word = age.open_text(proof["test"], PROOF, settings.identity_files)
+        return _is_word(proof, word.decode("utf-8", "replace"))
+    return False
 
 
 def _is_word(proof: dict[str, str], word: str) -> bool:
