@@ -345,6 +345,27 @@ def test_a_lost_ledger_costs_one_more_transfer(kind: str, server: Sshd, tmp_path
         assert client.in_sync() and client.sync().files_sent == 0
 
 
+def test_what_a_key_signed_that_is_gone_is_sealed_anew(server: Sshd, tmp_path: Path) -> None:
+    """Lost or stolen and deleted: nothing that it signed counts, and no copy may depend on it."""
+    with sealed_client("account", server, tmp_path) as client:
+        for tier in ("daily", "weekly", "monthly"):
+            (client.tree / tier).mkdir(parents=True)
+        (client.tree / ".chefwell-backups").touch()
+        for day in (0, 1, 2):
+            add_backup(client.tree, "daily", day)
+        assert client.sync().files_sent == 3
+        before = client.copied()
+        for name in ("signing", "signing.pub"):
+            (client.keys_folder / name).unlink()
+        client.set_up_keys()
+        assert not client.in_sync(), "what nobody trusts does not count as equal"
+        assert client.sync(overrides=["mass-change"]).files_sent == 3
+        assert client.in_sync() and client.sync().files_sent == 0
+        links = [path for path in before if path.endswith(".link")]
+        assert all(client.copied()[path] != before[path] for path in links)
+        assert client.new_host(tmp_path / "fresh").fetch(tmp_path / "there").exists()
+
+
 def test_a_sealed_copy_becomes_plain_again(gated: SealedClient, server: Sshd) -> None:
     """Everything is sent plain once; what is sealed stays until a person on the server agrees."""
     sealed = set(gated.copied())

@@ -253,9 +253,14 @@ class SealedTransport:
         return set(left if len(left) <= 3 else left[: (len(left) + 1) // 2])
 
     def _item(self, path: str, held: _Held) -> LedgerItem | None:
-        """Return the item of a backup whose sealed form the server holds as far as sizes say."""
+        """Return the item of a backup whose sealed form the server holds as far as sizes say.
+
+        Nothing is held that a key signed which does not count any more: it is sealed anew.
+        """
         item = self.ledger.items.get(path)
         if item is None or item.state == MADE or (item.state == DELIVERED and self._gated):
+            return None
+        if not self.keys.trusts(item.signer):
             return None
         sizes = {name: size for name, (_digest, size) in files_of(item).items()}
         same = all(
@@ -345,7 +350,7 @@ class SealedTransport:
     def _is_there(self, path: str) -> bool:
         """Return whether a backup needs no transfer: what has arrived only waits for `finish`."""
         item = self.ledger.items.get(path)
-        if item is None or item.state == MADE:
+        if item is None or item.state == MADE or not self.keys.trusts(item.signer):
             return False
         try:
             now = os.lstat(self._stored(path))

@@ -67,6 +67,15 @@ class SealKeys:
         """Names the recipients: what was sealed for others is sealed anew."""
         return hashlib.sha256("\n".join(sorted(self.recipients)).encode()).hexdigest()[:16]
 
+    @property
+    def signer(self) -> str:
+        """Names the key that signs."""
+        return signer_of(signatures.public_key(self.signing_key))
+
+    def trusts(self, signer: str) -> bool:
+        """Return whether what a key signed still counts; empty for one that is not known."""
+        return not signer or signer in map(signer_of, self.signers)
+
     def new_chain(self) -> str:
         """Return the name of a new chain, which comes after all that began with these keys.
 
@@ -84,6 +93,11 @@ class SealKeys:
         name = f"{moment.strftime(_CHAIN_TIME)}-{secrets.token_hex(4)}"
         replace_file(path, f"{name}\n")
         return name
+
+
+def signer_of(public_key: str) -> str:
+    """Return what names a public key in the ledger."""
+    return hashlib.sha256(public_key.encode()).hexdigest()[:16]
 
 
 def folder_of(config_dir: str) -> str:

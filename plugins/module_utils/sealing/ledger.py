@@ -54,6 +54,7 @@ class LedgerItem:
             the backup lies sealed there. None in ledgers of earlier versions, which knew only the
             former.
         chain: of its link; empty in ledgers of earlier versions, which have one chain each.
+        signer: names the key that signed its link; empty in ledgers of earlier versions.
     """
 
     path: str
@@ -66,6 +67,7 @@ class LedgerItem:
     state: str = MADE
     local: tuple[str, int] | None = None
     chain: str = ""
+    signer: str = ""
 
     @property
     def local_sha256(self) -> str:
@@ -100,6 +102,7 @@ class LedgerItem:
             state=str(values["state"]),
             local=(str(local[0]), int(local[1])) if local else None,
             chain=str(values.get("chain", "")),
+            signer=str(values.get("signer", "")),
         )
 
 

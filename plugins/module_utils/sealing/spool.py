@@ -137,6 +137,7 @@ class Spool:
             recipients=self.keys.fingerprint,
             local=spooled.local,
             chain=link.chain,
+            signer=self.keys.signer,
         )
         self.ledger.add_link(link.position)
         self.ledger.add([item])
@@ -169,6 +170,8 @@ class Spool:
         """Return the item of a backup that an earlier run sealed and did not send."""
         item = self.ledger.items.get(path)
         if item is None or item.state != MADE or item.recipients != self.keys.fingerprint:
+            return None
+        if not self.keys.trusts(item.signer):
             return None
         with contextlib.suppress(OSError):
             now = os.lstat(sealed_names.stored(os.path.join(root, path)))
