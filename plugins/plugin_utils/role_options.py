@@ -25,6 +25,8 @@ import yaml
 from ansible.errors import AnsibleError
 from ansible.module_utils.common.arg_spec import ArgumentSpecValidator
 
+from . import destination_options
+
 ROLES = Path(__file__).resolve().parents[2] / "roles"
 ENGINE = "ansible_collections.chefwell.resilience.plugins.module_utils"
 SHARED_ROLE = "resilience"
@@ -169,6 +171,11 @@ def stage_needs(
         destinations = settings_of("offsite_backup")[0].destinations if drill else ()
     except AnsibleError as error:
         return [{"kind": "wrong", "text": str(error)}]
+    wrong = (
+        destination_options.problems(options["destinations"]) if role == "offsite_backup" else []
+    )
+    if wrong:
+        return [{"kind": "wrong", "text": text} for text in wrong]
     needs_of = importlib.import_module(f"{ENGINE}.preflight.stage_needs").needs_of
     scheduled = bool(options.get("cron_enabled") or options.get("verify_cron_enabled"))
     return list(needs_of(settings, scheduled=scheduled, destinations=destinations))
