@@ -117,6 +117,7 @@ removed:
 import base64
 import hashlib
 import os
+from collections.abc import Iterable
 
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.chefwell.resilience.plugins.module_utils.common import (
@@ -144,6 +145,15 @@ def installed_digests(dest: str) -> dict[str, str]:
                 digest = hashlib.sha256(file.read()).hexdigest()
             found[os.path.relpath(path, dest)] = digest
     return found
+
+
+def engine_folders(dest: str, names: Iterable[str]) -> dict[str, str]:
+    """Return the folders of the engine with their modes: other users run the monitoring plugin."""
+    found = {dest}
+    for name in names:
+        while name := os.path.dirname(name):
+            found.add(os.path.join(dest, name))
+    return dict.fromkeys(sorted(found), "0755")
 
 
 def main() -> None:
@@ -183,6 +193,7 @@ def main() -> None:
         if missing and not module.check_mode:
             module.exit_json(changed=False, missing=missing)
         removed = sorted(installed.keys() - digests.keys())
+        folders = {**engine_folders(dest, digests), **folders}
         made = install_files.folders_to_make(folders)
         beside = install_files.text_files(module.params["texts"])
         launch = os.path.join(dest, "launch.py")
@@ -202,7 +213,6 @@ def main() -> None:
             install_files.write_files(texts)
             for name in written:
                 path = os.path.join(dest, name)
-                os.makedirs(os.path.dirname(path), mode=0o755, exist_ok=True)
                 content = base64.b64decode(files[name])
                 replace_file(path, content, mode=0o644, durable=False)
             for name in removed:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from pathlib import Path
 
+import pytest
 from support.ansible_run import run_module
 
 
@@ -89,3 +91,32 @@ def test_files_are_put_there_kept_and_taken_away(tmp_path: Path) -> None:
     assert not run_module("stage_remove", **away)["changed"]
     refused = run_module("stage_remove", paths=["/"])
     assert refused["failed"] and "no place for a stage's file" in refused["msg"]
+
+
+@pytest.mark.parametrize("umask", [0o077, 0o002])
+def test_folders_have_one_mode_whatever_the_umask_is(tmp_path: Path, umask: int) -> None:
+    """Commands of root lie in them, and other users run the monitoring plugin."""
+    engine = {"dest": str(tmp_path / "lib" / "engine")}
+    before = os.umask(umask)
+    try:
+        run_module(
+            "stage_install",
+            config_file=str(tmp_path / "a" / "etc" / "disk.json"),
+            config={},
+            scripts_dir=str(tmp_path / "b" / "c" / "scripts"),
+            commands=["disk-status"],
+            python=sys.executable,
+            lib_dir=str(tmp_path / "lib"),
+        )
+        assert run_module("engine_install", **engine)["changed"]
+    finally:
+        os.umask(before)
+    modes = {str(path): path.stat().st_mode & 0o777 for path in tmp_path.rglob("*/")}
+    assert modes.pop(str(tmp_path / "a" / "etc")) == 0o700
+    assert len(modes) > 20 and set(modes.values()) == {0o755}, modes
+    assert not run_module("engine_install", **engine)["changed"]
+    if umask == 0o077:
+        # As an earlier version left it.
+        (tmp_path / "lib" / "engine" / "locale").chmod(0o700)
+        assert run_module("engine_install", **engine)["changed"]
+        assert (tmp_path / "lib" / "engine" / "locale").stat().st_mode & 0o777 == 0o755

@@ -90,6 +90,19 @@ def replace_json(path: str, value: Any, *, mode: int = 0o600, sole_writer: bool 
     replace_file(path, mask(json.dumps(value)), mode=mode, sole_writer=sole_writer)
 
 
+@contextlib.contextmanager
+def usual_umask() -> Iterator[None]:
+    """Let others enter the folders that are made within the block, whatever umask the caller has.
+
+    It is the whole process's, so it is for programs of one thread.
+    """
+    before = os.umask(0o022)
+    try:
+        yield
+    finally:
+        os.umask(before)
+
+
 def sync_folder(folder: str) -> None:
     """Write the folder's new entry to the disk, where its filesystem can."""
     # The content is in place already: a filesystem that cannot sync a folder refuses nothing.

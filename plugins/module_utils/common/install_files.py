@@ -15,7 +15,7 @@ import stat
 from collections.abc import Collection, Iterable, Mapping
 from typing import Any
 
-from .files import replace_file
+from .files import replace_file, usual_umask
 
 # A file with none of these bits is read by its owner alone, so its content is in no diff.
 PRIVATE = 0o077
@@ -155,13 +155,14 @@ def folders_to_make(folders: Mapping[str, str]) -> list[str]:
 
 
 def make_folders(paths: Iterable[str], folders: Mapping[str, str]) -> None:
-    """Make folders, and set their modes.
+    """Make folders, and set their modes; everybody may enter what has to be made above them.
 
     Raises:
         OSError: one cannot be made.
     """
     for path in paths:
-        os.makedirs(path, exist_ok=True)
+        with usual_umask():
+            os.makedirs(path, exist_ok=True)
         os.chmod(path, int(folders[path], 8))
 
 
@@ -180,7 +181,8 @@ def write_files(changes: Iterable[Change]) -> None:
             os.chmod(file.path, file.mode)
             continue
         folder = os.path.dirname(file.path)
-        os.makedirs(folder, mode=0o700 if file.private else 0o755, exist_ok=True)
+        with usual_umask():
+            os.makedirs(folder, mode=0o700 if file.private else 0o755, exist_ok=True)
         replace_file(file.path, file.content, mode=file.mode, durable=False)
 
 

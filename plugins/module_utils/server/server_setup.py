@@ -26,7 +26,7 @@ from typing import Any
 
 from ..common import crontab, launcher, process, settings
 from ..common.errors import ResilienceError
-from ..common.files import replace_file
+from ..common.files import replace_file, usual_umask
 from ..common.system_errors import reason
 from ..notifications import metrics
 from . import server_clients
@@ -143,11 +143,8 @@ def _make_folders(
 def _require_folder(path: str, mode: int, owner: int | None, changes: _Changes) -> None:
     def change() -> None:
         # The account must be able to enter the folders above.
-        before = os.umask(0o022)
-        try:
+        with usual_umask():
             os.makedirs(path, exist_ok=True)
-        finally:
-            os.umask(before)
         if owner is not None:
             os.chown(path, owner, -1)
         os.chmod(path, mode)
