@@ -34,7 +34,7 @@ def problems(destinations: Sequence[Mapping[str, Any]]) -> list[str]:
     Args:
         destinations: as the role's options have them, with defaults.
     """
-    if not destinations:
+    if not any(one.get(option) for one in destinations for option in _REMEDIES):
         return [NO_DESTINATION]
     names = Counter(one.get("name") for one in destinations)
     found = []

@@ -19,6 +19,7 @@ from support.filesystems import Disks, fill
 from support.fuse_filesystem import FuseFilesystem, hanging, stuck
 from support.http_receiver import receiving
 from support.monitor_host import MonitorHost
+from support.side_by_side import side_by_side
 from support.waiting import wait_for
 
 # Seconds a filesystem has to answer here, and that a run takes at most: it waits for what is
@@ -32,44 +33,46 @@ def timed(
     return host.timed(command, *arguments, most=MOST)
 
 
-@pytest.mark.parametrize("kind", ["fuse", "fuse.sshfs", "fuse.no_type_that_anybody_knows"])
-def test_a_mount_of_any_type_that_hangs_costs_itself_alone(
-    tmp_path: Path, disks: Disks, kind: str
-) -> None:
+def test_a_mount_of_any_type_that_hangs_costs_itself_alone(tmp_path: Path, disks: Disks) -> None:
     full = disks.memory("full")
     fill(full, 95)
-    with hanging(disks, kind=kind) as mounted, receiving() as receiver:
-        host = MonitorHost(
-            tmp_path,
-            paths=[str(mounted.point), str(full)],
-            time_limit=LIMIT,
-            notify=[receiver.webhook],
-        )
-        result = json.loads(timed(host, "monitor-disk-space", "--json").stdout)
-        targets = {target["path"]: target for target in result["targets"]}
-        hung = targets[str(mounted.point)]
-        assert (hung["level"], hung["filesystem"]) == ("unknown", kind)
-        assert hung["reason"] == f"cannot be measured: no answer within {LIMIT} s"
-        assert targets[str(full)]["level"] == "emergency"
-        assert targets[str(host.backups)]["level"] in ("ok", "warning", "critical", "emergency")
-        titles = " ".join(message["title"] for message in receiver.messages())
-        assert "UNKNOWN" in titles and "EMERGENCY" in titles
-        # It truly blocks: the process that reads it is still there, and nothing ends it.
-        assert stuck()
-        # It holds neither the lock nor the history, so the next run is not held up.
-        again = json.loads(timed(host, "monitor-disk-space", "--json").stdout)
-        assert again["level"] == "emergency" and not again["problems"]
-        with History(host.settings["state_dir"]) as history:
-            assert len(history.samples(f"mount:{full}")) == 2
-        plugin = timed(host, "monitor-disk-space", "--nagios")
-        assert plugin.returncode == 2 and "no answer within" in plugin.stdout
-        host.settings["language"] = "pt_BR"
-        page = timed(host, "disk-status")
-        assert f"sem resposta em {LIMIT} s" in " ".join(page.stdout.split())
-        assert "no answer" not in page.stdout
-    assert not stuck()
-    host.settings["paths"] = [str(full)]
-    assert timed(host).returncode == 2
+
+    def case(folder: Path, kind: str) -> None:
+        with hanging(disks, folder.name, kind) as mounted, receiving() as receiver:
+            host = MonitorHost(
+                folder,
+                paths=[str(mounted.point), str(full)],
+                time_limit=LIMIT,
+                notify=[receiver.webhook],
+            )
+            result = json.loads(timed(host, "monitor-disk-space", "--json").stdout)
+            targets = {target["path"]: target for target in result["targets"]}
+            hung = targets[str(mounted.point)]
+            assert (hung["level"], hung["filesystem"]) == ("unknown", kind)
+            assert hung["reason"] == f"cannot be measured: no answer within {LIMIT} s"
+            assert targets[str(full)]["level"] == "emergency"
+            assert targets[str(host.backups)]["level"] in ("ok", "warning", "critical", "emergency")
+            titles = " ".join(message["title"] for message in receiver.messages())
+            assert "UNKNOWN" in titles and "EMERGENCY" in titles
+            # It truly blocks: the process that reads it is still there, and nothing ends it.
+            assert stuck(str(folder))
+            # It holds neither the lock nor the history, so the next run is not held up.
+            again = json.loads(timed(host, "monitor-disk-space", "--json").stdout)
+            assert again["level"] == "emergency" and not again["problems"]
+            with History(host.settings["state_dir"]) as history:
+                assert len(history.samples(f"mount:{full}")) == 2
+            plugin = timed(host, "monitor-disk-space", "--nagios")
+            assert plugin.returncode == 2 and "no answer within" in plugin.stdout
+            host.settings["language"] = "pt_BR"
+            page = timed(host, "disk-status")
+            assert f"sem resposta em {LIMIT} s" in " ".join(page.stdout.split())
+            assert "no answer" not in page.stdout
+        assert not stuck(str(folder))
+        host.settings["paths"] = [str(full)]
+        assert timed(host).returncode == 2
+
+    kinds = ("fuse", "fuse.sshfs", "fuse.no_type_that_anybody_knows")
+    side_by_side(case, kinds, tmp_path)
 
 
 def test_many_that_hang_take_no_longer_than_one(tmp_path: Path, disks: Disks) -> None:
@@ -107,49 +110,59 @@ def test_a_task_ends_though_what_it_measured_hangs(tmp_path: Path, disks: Disks)
     wait_for(lambda: not stuck())
 
 
-@pytest.mark.parametrize("below", ["", "daily"])
-def test_a_backup_folder_that_hangs_is_unknown(tmp_path: Path, disks: Disks, below: str) -> None:
+def test_a_backup_folder_that_hangs_is_unknown(tmp_path: Path, disks: Disks) -> None:
     """Or a part of it: a folder's size is measured, and its list of backups."""
-    host = MonitorHost(tmp_path, time_limit=LIMIT, paths=["/"])
-    if below:
-        host.backups.joinpath(below).rmdir()
-        disks.root = host.backups
-    with hanging(disks, below or "hangs") as mounted:
-        if not below:
-            host.settings["backup_path"] = str(mounted.point)
-        result = json.loads(timed(host, "monitor-disk-space", "--json").stdout)
-        targets = {target["path"]: target for target in result["targets"]}
-        backups = targets[host.settings["backup_path"]]
-        assert backups["level"] == "unknown" and backups["reason"].count("no answer") == 1
-        assert targets["/"]["level"] != "unknown"
-        page = timed(host, "disk-status")
-        assert "no answer within" in " ".join(page.stdout.split())
+
+    def case(folder: Path, below: str) -> None:
+        host = MonitorHost(folder, time_limit=LIMIT, paths=["/"])
+        place = disks
+        if below:
+            host.backups.joinpath(below).rmdir()
+            place = Disks(host.backups)
+        with hanging(place, below or folder.name) as mounted:
+            if not below:
+                host.settings["backup_path"] = str(mounted.point)
+            result = json.loads(timed(host, "monitor-disk-space", "--json").stdout)
+            targets = {target["path"]: target for target in result["targets"]}
+            backups = targets[host.settings["backup_path"]]
+            assert backups["level"] == "unknown" and backups["reason"].count("no answer") == 1
+            assert targets["/"]["level"] != "unknown"
+            page = timed(host, "disk-status")
+            assert "no answer within" in " ".join(page.stdout.split())
+
+    side_by_side(case, ("", "daily"), tmp_path)
 
 
-@pytest.mark.parametrize("setting", ["state_dir", "log_file", "metrics_file", "drill_path"])
-def test_where_the_monitor_writes_hangs(tmp_path: Path, disks: Disks, setting: str) -> None:
+def test_where_the_monitor_writes_hangs(tmp_path: Path, disks: Disks) -> None:
     full = disks.memory("full")
     fill(full, 95)
-    with hanging(disks) as mounted, receiving() as receiver:
-        host = MonitorHost(tmp_path, paths=[str(full)], time_limit=LIMIT, notify=[receiver.webhook])
-        dump = host.backups / "daily" / "chefwell_backup_20251120_030000.dump"
-        dump.write_bytes(b"x" * 100)
-        host.settings[setting] = str(mounted.point / "deeper" / "disk.prom")
-        done = timed(host, "monitor-disk-space", "--json")
-        result = json.loads(done.stdout)
-        assert done.returncode == 2 and len(result["targets"]) == 2
-        titles = [message["title"] for message in receiver.messages()]
-        assert any("EMERGENCY" in title for title in titles)
-        if setting == "drill_path":
-            assert result["fits"]["drill_fits"] is None
-            assert any("restore drill" in title for title in titles)
-        else:
-            (problem,) = result["problems"]
-            assert f"no answer within {LIMIT} s [{setting}]" in problem
-        assert (setting == "log_file") == (result["log_problem"] is not None)
-        # What was sent is remembered elsewhere, so that it is sent once.
-        timed(host)
-        assert len(receiver.messages()) == len(titles)
+
+    def case(folder: Path, setting: str) -> None:
+        with hanging(disks, folder.name) as mounted, receiving() as receiver:
+            host = MonitorHost(
+                folder, paths=[str(full)], time_limit=LIMIT, notify=[receiver.webhook]
+            )
+            dump = host.backups / "daily" / "chefwell_backup_20251120_030000.dump"
+            dump.write_bytes(b"x" * 100)
+            host.settings[setting] = str(mounted.point / "deeper" / "disk.prom")
+            done = timed(host, "monitor-disk-space", "--json")
+            result = json.loads(done.stdout)
+            assert done.returncode == 2 and len(result["targets"]) == 2
+            titles = [message["title"] for message in receiver.messages()]
+            assert any("EMERGENCY" in title for title in titles)
+            if setting == "drill_path":
+                assert result["fits"]["drill_fits"] is None
+                assert any("restore drill" in title for title in titles)
+            else:
+                (problem,) = result["problems"]
+                assert f"no answer within {LIMIT} s [{setting}]" in problem
+            assert (setting == "log_file") == (result["log_problem"] is not None)
+            # What was sent is remembered elsewhere, so that it is sent once.
+            timed(host)
+            assert len(receiver.messages()) == len(titles)
+
+    settings = ("state_dir", "log_file", "metrics_file", "drill_path")
+    side_by_side(case, settings, tmp_path)
 
 
 FIGURES = [

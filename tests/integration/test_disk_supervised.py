@@ -7,16 +7,16 @@ import os
 import signal
 import subprocess
 import time
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from ansible_collections.chefwell.resilience.plugins.module_utils.history.history import History
 from support.filesystems import Disks, fill
-from support.fuse_filesystem import CREATES, LOOKS_UP, FuseFilesystem, hanging, stuck
+from support.fuse_filesystem import CREATES, LOOKS_UP, hanging, stuck
 from support.http_receiver import receiving
 from support.monitor_host import MonitorHost
 from support.processes import descendants, has_ended, kill
+from support.side_by_side import side_by_side
 from support.waiting import wait_for
 
 # Seconds that a filesystem has to respond here. The history has ten more: it waits for programs.
@@ -26,51 +26,53 @@ LIMIT, MOST = 1, 40
 NAMES = {"metrics_file": "disk.prom", "status_page": "status.html"}
 
 
-@pytest.fixture
-def deceives(disks: Disks) -> Iterator[FuseFilesystem]:
-    """A filesystem that states its figures, and hangs when a file is made."""
-    with hanging(disks, "deceives", hangs_on=CREATES) as made:
-        yield made
-
-
 def timed(host: MonitorHost, *arguments: str) -> subprocess.CompletedProcess[str]:
     return host.timed("monitor-disk-space", *arguments, most=MOST)
 
 
-@pytest.mark.parametrize("setting", ["state_dir", "log_file", "metrics_file", "status_page"])
-def test_where_the_monitor_writes_begins_to_hang(
-    tmp_path: Path, disks: Disks, deceives: FuseFilesystem, setting: str
-) -> None:
+def test_where_the_monitor_writes_begins_to_hang(tmp_path: Path, disks: Disks) -> None:
+    """A filesystem that states its figures, and hangs when a file is made."""
     full = disks.memory("full")
     fill(full, 95)
-    with receiving() as receiver:
-        host = MonitorHost(tmp_path, paths=[str(full)], time_limit=LIMIT, notify=[receiver.webhook])
-        point = deceives.point
-        host.settings[setting] = str(
-            point if setting == "state_dir" else point / NAMES.get(setting, "log")
-        )
-        done = timed(host, "--json")
-        assert stuck(), "nothing hung, so nothing was tested"
-        result = json.loads(done.stdout)
-        assert done.returncode == 2 and result["level"] == "emergency"
-        (problem,) = result["problems"]
-        assert problem.endswith(f"[{setting}]") and "no answer within" in problem
-        assert (setting == "log_file") == (result["log_problem"] is not None)
-        messages = receiver.messages()
-        assert ["EMERGENCY" in message["title"] for message in messages] == [True]
-        if setting != "log_file":
-            lines = Path(host.settings["log_file"]).read_text().splitlines()
-            assert len(lines) == 2, "the lines of the attempt that hung are not repeated"
-        # The lock is free, though a process that cannot be ended still has it; the alert is known.
-        started = time.monotonic()
-        timed(host)
-        assert time.monotonic() - started < MOST / 2
-        assert len(receiver.messages()) == len(messages)
-        if setting != "state_dir":
-            with History(host.settings["state_dir"]) as history:
-                assert history.samples(f"mount:{full}")
-    host.settings[setting] = str(tmp_path / NAMES.get(setting, "elsewhere"))
-    assert timed(host).returncode == 2
+
+    def case(folder: Path, setting: str) -> None:
+        with (
+            hanging(disks, folder.name, hangs_on=CREATES) as deceives,
+            receiving() as receiver,
+        ):
+            host = MonitorHost(
+                folder, paths=[str(full)], time_limit=LIMIT, notify=[receiver.webhook]
+            )
+            point = deceives.point
+            host.settings[setting] = str(
+                point if setting == "state_dir" else point / NAMES.get(setting, "log")
+            )
+            done = timed(host, "--json")
+            assert stuck(str(folder)), "nothing hung, so nothing was tested"
+            result = json.loads(done.stdout)
+            assert done.returncode == 2 and result["level"] == "emergency"
+            (problem,) = result["problems"]
+            assert problem.endswith(f"[{setting}]") and "no answer within" in problem
+            assert (setting == "log_file") == (result["log_problem"] is not None)
+            messages = receiver.messages()
+            assert ["EMERGENCY" in message["title"] for message in messages] == [True]
+            if setting != "log_file":
+                lines = Path(host.settings["log_file"]).read_text().splitlines()
+                assert len(lines) == 2, "the lines of the attempt that hung are not repeated"
+            # The lock is free, though a process that cannot be ended still has it; the alert is
+            # known.
+            started = time.monotonic()
+            timed(host)
+            assert time.monotonic() - started < MOST / 2
+            assert len(receiver.messages()) == len(messages)
+            if setting != "state_dir":
+                with History(host.settings["state_dir"]) as history:
+                    assert history.samples(f"mount:{full}")
+        host.settings[setting] = str(folder / NAMES.get(setting, "elsewhere"))
+        assert timed(host).returncode == 2
+
+    settings = ("state_dir", "log_file", "metrics_file", "status_page")
+    side_by_side(case, settings, tmp_path)
 
 
 def test_a_log_that_nobody_reads_costs_itself_alone(tmp_path: Path) -> None:
@@ -138,17 +140,24 @@ def test_the_dashboard_leaves_out_a_history_that_begins_to_hang(
     """Its folder's filesystem states its figures, and does not respond to who looks for a file."""
     with hanging(disks, hangs_on=LOOKS_UP) as mounted:
         host = MonitorHost(tmp_path, paths=["/"], time_limit=LIMIT, state_dir=str(mounted.point))
-        done = host.timed("disk-status", most=MOST)
-        assert stuck(), "nothing hung, so nothing was tested"
-        assert "DISK SPACE MONITOR" in done.stdout and done.returncode != 3
-        assert "no answer within" in done.stderr and "[state_dir]" in done.stderr
-        result = json.loads(host.timed("disk-status", "--json", most=MOST).stdout)
-        assert [problem.endswith("[state_dir]") for problem in result["problems"]] == [True]
+        host.command("disk-status")
+
+        def page(_folder: Path, as_json: bool) -> None:
+            done = host.timed("disk-status", *(["--json"] if as_json else []), most=MOST)
+            if as_json:
+                problems = json.loads(done.stdout)["problems"]
+                assert [problem.endswith("[state_dir]") for problem in problems] == [True]
+                return
+            assert stuck(str(tmp_path)), "nothing hung, so nothing was tested"
+            assert "DISK SPACE MONITOR" in done.stdout and done.returncode != 3
+            assert "no answer within" in done.stderr and "[state_dir]" in done.stderr
+
         # Watching goes on without it, and ends as ever.
         with (tmp_path / "watched").open("wb") as file:
             watching = subprocess.Popen(
                 host.command("disk-status", "--watch", "0.2"), stdout=file, stderr=file, env={}
             )
+        side_by_side(page, (False, True), tmp_path)
         wait_for(lambda: (tmp_path / "watched").read_text().count("Ctrl-C ends it") > 1, MOST)
         watching.send_signal(signal.SIGINT)
         assert watching.wait(timeout=20) == 0

@@ -103,14 +103,21 @@ def hanging(
         made.close()
 
 
-def stuck() -> list[int]:
-    """Return the threads that are in state D while they wait for a FUSE daemon."""
+def stuck(named: str = "") -> list[int]:
+    """Return the threads that are in state D while they wait for a FUSE daemon.
+
+    Args:
+        named: only those of programs with this text in their command line.
+    """
     found = []
     for folder in Path("/proc").glob("[0-9]*/task/[0-9]*"):
         try:
             state = folder.joinpath("stat").read_text().rpartition(")")[2].split()[0]
             where = folder.joinpath("wchan").read_text()
+            words = folder.joinpath("cmdline").read_text() if named else ""
         except OSError:
+            continue
+        if named not in words:
             continue
         if state == "D" and ("fuse" in where or "request_wait_answer" in where):
             found.append(int(folder.name))

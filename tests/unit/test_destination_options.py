@@ -28,10 +28,14 @@ def wrong(offsite: Any) -> list[str]:
     [
         (None, ["resilience_offsite is not set"]),
         ([], ["resilience_offsite is not set"]),
-        ({}, [f"default: {one} is not set" for one in ("host", "user", "path", "host_key")]),
+        ({}, ["resilience_offsite is not set"]),
+        (
+            {"host": "backup"},
+            [f"default: {one} is not set" for one in ("user", "path", "host_key")],
+        ),
         ({**GOOD, "user": ""}, ["Destination default: user is not set"]),
         ({**GOOD, "inventory_host": ""}, ["ssh-keyscan -t ed25519 -p 22 backup`"]),
-        ({"transport": "rclone"}, ["rclone_remote is not set"]),
+        ([GOOD, {"name": "b2", "transport": "rclone"}], ["b2: rclone_remote is not set"]),
         ([GOOD, GOOD], ["default: give each further destination a name of its own"] * 2),
         ([GOOD, {**GOOD, "name": "ü/.."}], ["Destination ü/..: give each further"]),
         ([GOOD, {**GOOD, "name": "far", "path": None}], ["Destination far: path is not set"]),
