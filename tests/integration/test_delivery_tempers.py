@@ -135,10 +135,16 @@ def test_a_service_with_a_wrong_certificate_is_no_delivery(tmp_path: Path) -> No
         assert len(server.requests) == 1
 
 
+def test_an_address_that_is_none_costs_itself_alone() -> None:
+    parcels = {"it": [Parcel(("one",), "title", "body", "failure")]}
+    outcome = delivery.deliver(parcels, {"it": "json://[::1"}, time_limit=LIMIT)["one"]
+    assert outcome.problem == "Apprise does not understand the address"
+
+
 @pytest.mark.parametrize("reason", ["ü" * 100_000 + "\U0001f4be", "a\x00b\x1b[31m\u202ec\nd " * 50])
 def test_any_text_arrives_whole_or_clean(tmp_path: Path, receiver: Receiver, reason: str) -> None:
     settings = notification_settings.NotificationSettings(
-        (receiver.webhook,), host_name="web1", fallback_dir=str(tmp_path / "run")
+        (receiver.webhook,), host_name="web1\nX: \udcff", fallback_dir=str(tmp_path / "run")
     )
     condition = Condition("a", "/srv/\udcff ü", "critical", "critical", reason)
     with History(str(tmp_path / "state")) as history:

@@ -473,7 +473,7 @@ def test_a_target_that_is_watched_no_longer_is_notified(tmp_path: Path, disks: D
         host.monitor()
         texts = [message["message"] for message in receiver.messages()]
         assert len(texts) == 2
-        assert texts[1].startswith("não é mais monitorado; seu último nível foi emergency")
+        assert texts[1].startswith("não é mais monitorado; seu último nível foi emergência")
 
 
 @pytest.mark.parametrize(
@@ -491,6 +491,12 @@ def test_a_target_that_is_watched_no_longer_is_notified(tmp_path: Path, disks: D
         ("targets", [{"path": ""}]),
         ("notify", ["json://127.0.0.1/hook", "nosuchservice://user:s3cret@host/path"]),
         ("notify", ["mailto://"]),
+        ("notify", ["json://[::1"]),
+        ("notify", ["json://127.0.0.1/\udcff"]),
+        ("ping_url", "https://"),
+        ("ping_url", "https://[::1/ping"),
+        ("ping_url", "https://hc.example.com:99999/ping"),
+        ("ping_url", "https://hc.example.com/s3cret ping"),
     ],
 )
 def test_paths_and_services_are_checked(tmp_path: Path, key: str, value: object) -> None:

@@ -241,6 +241,8 @@ def test_pings_follow_the_healthchecks_protocol(receiver: Receiver) -> None:
     ]
     delivery.ping(receiver.check + "?create=1", "start")
     assert receiver.pings()[-1][0] == "/start?create=1"
+    delivery.ping(f"{receiver.check}/café%20?is=ü", "start")
+    assert receiver.pings()[-1][0] == "/caf%C3%A9%20/start?is=%C3%BC"
 
 
 def test_a_ping_is_tried_three_times_within_its_limit(receiver: Receiver) -> None:

@@ -50,7 +50,7 @@ def test_each_lack_is_a_sentence_of_its_own(offsite: Any, words: list[str]) -> N
     assert all(word in text for word, text in zip(words, found, strict=True)), found
 
 
-def test_the_options_that_are_asked_for_exist() -> None:
+def test_the_options_that_are_named_exist() -> None:
     options = role_options.specification("offsite_backup")["destinations"]["options"]
     named = {*destination_options._REMEDIES, "name", "transport", "inventory_host", "host_key_file"}
     assert named <= options.keys()

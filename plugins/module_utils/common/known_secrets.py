@@ -123,9 +123,10 @@ def _forms(secret: str) -> set[str]:
         *plain,
         *(html.escape(one) for one in plain),
         *(html.escape(one, quote=False) for one in plain),
-        urllib.parse.quote(secret),
-        urllib.parse.quote(secret, safe=""),
-        urllib.parse.quote_plus(secret),
+        # Bytes that are no UTF-8 are halves of surrogate pairs in text.
+        urllib.parse.quote(secret, errors="surrogateescape"),
+        urllib.parse.quote(secret, safe="", errors="surrogateescape"),
+        urllib.parse.quote_plus(secret, errors="surrogateescape"),
         repr(secret)[1:-1],
     }
 

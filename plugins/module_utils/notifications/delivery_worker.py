@@ -18,6 +18,7 @@ import http.client
 import io
 import json
 import logging
+import string
 import sys
 import threading
 import time
@@ -168,10 +169,13 @@ class _Service:
         logger.addHandler(self._log)
         logger.propagate = False
         self._sender = apprise.Apprise()
-        added = self._sender.add(address)
+        try:
+            added, parts = self._sender.add(address), urllib.parse.urlsplit(address)
+        except ValueError:  # such as a bracket that is not closed
+            added, parts = False, urllib.parse.urlsplit("")
         self.problem = "" if added else _("Apprise does not understand the address")
         # An address may name its own limits (`rto`, `cto`).
-        given = urllib.parse.parse_qs(urllib.parse.urlsplit(address).query)
+        given = urllib.parse.parse_qs(parts.query)
         self._limits = {"rto": "socket_read_timeout", "cto": "socket_connect_timeout"}
         self._limits = {key: name for key, name in self._limits.items() if key not in given}
 
@@ -256,7 +260,9 @@ def _send_all(parcels: Sequence[Mapping[str, Any]], address: str, time_limit: fl
 
 def _target(parts: urllib.parse.SplitResult, path: str) -> str:
     """Return what a ping requests: its action goes behind the path and before a query."""
-    return urllib.parse.urlunsplit(("", "", parts.path.rstrip("/") + path or "/", parts.query, ""))
+    whole = urllib.parse.urlunsplit(("", "", parts.path.rstrip("/") + path or "/", parts.query, ""))
+    # As browsers do: what is no ASCII is encoded, what is encoded already stays.
+    return urllib.parse.quote(whole, safe=string.punctuation)
 
 
 def _post(address: str, path: str, body: str) -> int:

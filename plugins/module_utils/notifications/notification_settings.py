@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import dataclasses
 import os
+import re
 from collections.abc import Mapping
 
 from ..common.errors import ResilienceError
@@ -20,6 +21,10 @@ FALLBACK = "/run/chefwell-resilience"
 # Hours after which each part of the status page is overdue: two runs of the monitor missed, one
 # night's sync, a week without a proved backup.
 OVERDUE_HOURS = {"disk": 13, "offsite": 30, "drill": 192}
+# An http or https address (RFC 3986); text that is no ASCII is encoded when it is used.
+_PING_URL = re.compile(
+    r"https?://([^\s/?#@]*@)?(\[[0-9A-Fa-f:.]+\]|[^\s/?#@:\[\]]{1,253})(:(?P<port>\d{1,5}))?([/?#]\S*)?"
+)
 
 
 @dataclasses.dataclass(frozen=True, eq=False, repr=False)
@@ -54,7 +59,7 @@ class NotificationSettings:
             ResilienceError: one is wrong; the message never shows it, for it may hold a password.
         """
         for address in self.notify:
-            if "://" not in address:
+            if "://" not in address or not address.isprintable():
                 raise ResilienceError(
                     "one of the addresses is no Apprise URL",
                     option="notify",
@@ -65,6 +70,15 @@ class NotificationSettings:
             raise ResilienceError(
                 "the address of the dead man's switch is no http or https address",
                 option="ping_url",
+                remedy="write it as https://hc-ping.com/...",
+            )
+        found = _PING_URL.fullmatch(self.ping_url)
+        sound = found and int(found["port"] or 1) < 1 << 16 and self.ping_url.isprintable()
+        if self.ping_url and not sound:
+            raise ResilienceError(
+                "the address of the dead man's switch is no address that could be pinged",
+                option="ping_url",
+                value=HIDDEN,
                 remedy="write it as https://hc-ping.com/...",
             )
 

@@ -37,7 +37,7 @@ def notification_text(
         "level": f"{emoji} {word}",
         "previous": LEVEL_DISPLAY[notification.previous][1],
         "name": clean(notification.name),
-        "host": host,
+        "host": clean(host),
     }
     lines = [clean(notification.reason)]
     lasted = quantity.duration(translations, notification.seconds)
@@ -69,7 +69,7 @@ def summary_text(
     title = tr("%(emoji)s %(count)d notifications on %(host)s: %(levels)s") % {
         "emoji": LEVEL_DISPLAY[messages[0].level][0],
         "count": len(messages),
-        "host": host,
+        "host": clean(host),
         "levels": ", ".join(counts),
     }
     lines = [

@@ -95,7 +95,8 @@ def gone(
         if mounted
         else tr("no longer mounted; its last level was %(level)s")
     )
-    return Condition(key, state.name, UNKNOWN, UNKNOWN, text % {"level": state.level})
+    word = disk_causes.level_word(translations, state.level)
+    return Condition(key, state.name, UNKNOWN, UNKNOWN, text % {"level": word})
 
 
 def nagios(measured: DiskMeasurement, problems: Sequence[str] = ()) -> str:
