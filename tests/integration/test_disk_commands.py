@@ -476,6 +476,15 @@ def test_a_target_that_is_watched_no_longer_is_notified(tmp_path: Path, disks: D
         assert texts[1].startswith("não é mais monitorado; seu último nível foi emergência")
 
 
+def test_what_is_right_passes_the_check(tmp_path: Path) -> None:
+    for address in ("", "https://ops:p%40ss@[::1]:8443/ping/café?create=1", "http://hc-ping.com"):
+        root = tmp_path / str(len(address))
+        root.mkdir()
+        host = MonitorHost(root, notify=["json://127.0.0.1:1/hook"])
+        host.settings["ping_url"] = address
+        assert host.run("monitor-disk-space", "--check").returncode == 0
+
+
 @pytest.mark.parametrize(
     ("key", "value"),
     [
@@ -500,9 +509,7 @@ def test_a_target_that_is_watched_no_longer_is_notified(tmp_path: Path, disks: D
     ],
 )
 def test_paths_and_services_are_checked(tmp_path: Path, key: str, value: object) -> None:
-    host = MonitorHost(tmp_path, notify=["json://127.0.0.1:1/hook"])
-    assert host.run("monitor-disk-space", "--check").returncode == 0
-    host.settings[key] = value
+    host = MonitorHost(tmp_path, **{"notify": ["json://127.0.0.1:1/hook"], key: value})
     ended = host.run("monitor-disk-space", "--check")
     assert (ended.returncode, ended.stdout) == (3, "") and key in ended.stderr, ended.stderr
     assert len(ended.stderr.splitlines()) == 1 and "s3cret" not in ended.stderr
