@@ -52,7 +52,7 @@ def monitor(folder: Path, textfiles: Path) -> None:
     now = time.time()
     with History(host.settings["state_dir"]) as history:
         grown = []
-        for sample in history.newest_samples():
+        for sample in history.newest_samples(time.time()):
             used = sample.bytes_used or 0
             step = max(used // 200, 1000)
             for run in range(1, 61):

@@ -19,6 +19,7 @@ from ansible_collections.chefwell.resilience.plugins.module_utils.common.languag
     LANGUAGES,
     translations,
 )
+from ansible_collections.chefwell.resilience.plugins.module_utils.drill import follow_up
 from ansible_collections.chefwell.resilience.plugins.module_utils.history.history import (
     Event,
     History,
@@ -300,3 +301,23 @@ def test_the_table_of_many_hosts_is_a_part_for_each_state(held: Path, language: 
         assert f"<b>{len(rows)}</b>" in part.partition("</summary>")[0]
         assert part.count(" hidden>") == 1, "what the script shows when one is overdue by now"
     assert sum(part.count("<tr class=") for _state, part in groups) == len(hosts)
+
+
+def test_a_clock_that_was_ahead_hides_nothing_that_came_after_it(tmp_path: Path) -> None:
+    """In ten years all was well; now the disk is full and nothing works."""
+    ahead = NOW + 3650 * 86400
+    with History(str(tmp_path)) as history:
+        for moment, level, verdict in ((ahead, "ok", "passed"), (NOW - 60, "critical", "failed")):
+            sample = Sample("mount:/", moment, 10 if level == "ok" else 99, 1, 100, 1, 9, level)
+            history.add_samples([sample])
+            history.add_event(Event("offsite", "sync", moment, level, {"message": level}))
+            history.add_event(Event("offsite", "verify", moment, level, {"missing": 1}))
+            history.add_event(Event("staging", "drill", moment, level, {"verdict": verdict}))
+        found = status_values.host_status(settings(tmp_path, "web1"), history, NOW)
+        last_success = follow_up._last_success(history)
+    disk, offsite, drill = found["parts"]
+    assert disk["time"] == offsite["time"] == drill["time"] == NOW - 60
+    assert disk["targets"][0]["percent"] == 99.0
+    assert (offsite["level"], drill["level"]) == ("critical", "critical")
+    assert offsite["good"] is drill["good"] is last_success is None
+    assert all(part["due"] < ahead for part in found["parts"])

@@ -180,10 +180,14 @@ def reason(language: gettext.NullTranslations, result: Mapping[str, Any]) -> str
 def _last_success(history: History | None) -> float | None:
     """Return when a drill last proved a backup; None where none is recorded."""
     try:
-        events = history.events(STAGE, KIND, limit=render_history.MOST) if history else []
+        events = (
+            history.events(STAGE, KIND, limit=render_history.MOST, now=time.time())
+            if history
+            else []
+        )
     except ResilienceError:  # recording the drill has reported it
         return None
-    passed = (one.time for one in events if one.data["verdict"] == proof_settings.PASSED)
+    passed = (one.time for one in events if one.data.get("verdict") == proof_settings.PASSED)
     return next(passed, None)
 
 

@@ -25,6 +25,8 @@ from .history_file import DAY, FILE, HistoryFile, waiting
 # samples, 400 days of one every 15 minutes; for events, years of a daily one.
 KEEP_SAMPLES = 40_000
 KEEP_EVENTS = 4_000
+# What is dated later than now by so many seconds is of a clock that was wrong, and set back since.
+CLOCK_SLACK = 60.0
 # The end of the year 9999, seconds since 1970: no date can be made of a later time.
 _LAST_TIME = 253_402_300_799
 
@@ -129,8 +131,11 @@ class History(HistoryFile):
                 for target in targets
             }
 
-    def newest_samples(self) -> list[Sample]:
+    def newest_samples(self, now: float) -> list[Sample]:
         """Return the newest measurement of each target of the last run that measured any.
+
+        Args:
+            now: seconds since 1970; what is dated later is left out.
 
         Raises:
             ResilienceError: they cannot be read.
@@ -144,13 +149,13 @@ class History(HistoryFile):
         )
         newest = (
             f"SELECT {_SAMPLE} FROM sample WHERE host = ? AND target = ? AND {_DATED}"
-            " ORDER BY time DESC LIMIT 1"
+            " AND time <= ? ORDER BY time DESC LIMIT 1"
         )
         with waiting():
             found = [
                 Sample(*row)
                 for (target,) in self.rows(targets, (self.host,))
-                for row in self.rows(newest, (self.host, target))
+                for row in self.rows(newest, (self.host, target, now + CLOCK_SLACK))
             ]
         last = max((sample.time for sample in found), default=0.0)
         return [sample for sample in found if sample.time == last]
@@ -206,21 +211,29 @@ class History(HistoryFile):
                 (event.stage, event.kind, event.stage, event.kind, KEEP_EVENTS),
             )
 
-    def events(self, stage: str, kind: str, *, limit: int = 100) -> list[Event]:
+    def events(
+        self, stage: str, kind: str, *, limit: int = 100, now: float = _LAST_TIME
+    ) -> list[Event]:
         """Return the latest events of one kind, the newest first; without those that are damaged.
+
+        Args:
+            stage, kind: of the events.
+            limit: how many at most.
+            now: seconds since 1970; what is dated later is left out.
 
         Raises:
             ResilienceError: they cannot be read.
         """
         query = (
             "SELECT stage, kind, time, level, data FROM event WHERE stage = ? AND kind = ?"
-            f" AND {_DATED} ORDER BY time DESC, id DESC LIMIT ?"
+            f" AND {_DATED} AND time <= ? ORDER BY time DESC, id DESC LIMIT ?"
         )
         found = []
-        for of_stage, of_kind, moment, level, data in self.rows(query, (stage, kind, limit)):
-            values = _mapping(data)
-            if values is not None:
-                found.append(Event(of_stage, of_kind, moment, level, values))
+        values = (stage, kind, now + CLOCK_SLACK, limit)
+        for of_stage, of_kind, moment, level, data in self.rows(query, values):
+            held = _mapping(data)
+            if held is not None:
+                found.append(Event(of_stage, of_kind, moment, level, held))
         return found
 
     def remove_stage(self, stage: str) -> bool:

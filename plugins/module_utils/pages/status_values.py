@@ -77,8 +77,8 @@ def _parts(settings: StageSettings, history: History, now: float) -> list[dict[s
         }
     found = [
         _disk(history, alerts["disk"], now),
-        *_offsite(history, alerts["offsite"]),
-        _drill(history, alerts["staging"]),
+        *_offsite(history, alerts["offsite"], now),
+        _drill(history, alerts["staging"], now),
     ]
     hours = settings.overdue_hours
     for part in found:
@@ -111,7 +111,7 @@ def _part(part: str, **values: Any) -> dict[str, Any]:
 def _disk(history: History, states: Mapping[str, AlertState], now: float) -> dict[str, Any]:
     samples = [
         sample
-        for sample in history.newest_samples()
+        for sample in history.newest_samples(now)
         if sample.target.partition(":")[0] in ("mount", "folder")
     ]
     bad = {key: state for key, state in states.items() if state.level != OK}
@@ -165,9 +165,11 @@ def _reasons(states: Mapping[str, AlertState]) -> list[dict[str, Any]]:
     ]
 
 
-def _offsite(history: History, states: Mapping[str, AlertState]) -> list[dict[str, Any]]:
-    by_name = _by_destination(history, "sync")
-    verified = _by_destination(history, "verify")
+def _offsite(
+    history: History, states: Mapping[str, AlertState], now: float
+) -> list[dict[str, Any]]:
+    by_name = _by_destination(history, "sync", now)
+    verified = _by_destination(history, "verify", now)
     newest = max((events[0].time for events in by_name.values()), default=0.0)
     found = []
     for name, events in by_name.items():
@@ -209,16 +211,16 @@ def _verification_reason(event: Event) -> dict[str, Any]:
     return {"name": "", "level": event.level, "text": "", "since": event.time, "counts": counts}
 
 
-def _by_destination(history: History, kind: str) -> dict[str, list[Event]]:
+def _by_destination(history: History, kind: str, now: float) -> dict[str, list[Event]]:
     """Return the events of each destination, the newest first."""
     by_name: dict[str, list[Event]] = {}
-    for event in history.events("offsite", kind, limit=10 * RUNS):
+    for event in history.events("offsite", kind, limit=10 * RUNS, now=now):
         by_name.setdefault(str(event.data.get("name") or "default"), []).append(event)
     return by_name
 
 
-def _drill(history: History, states: Mapping[str, AlertState]) -> dict[str, Any]:
-    events = history.events("staging", "drill", limit=RUNS)
+def _drill(history: History, states: Mapping[str, AlertState], now: float) -> dict[str, Any]:
+    events = history.events("staging", "drill", limit=RUNS, now=now)
     if not events:
         return _part(DRILL)
     bad = {key: state for key, state in states.items() if key == "drill" and state.level != OK}
