@@ -195,6 +195,7 @@ def test_each_tier_has_its_size_its_share_and_its_growth(tmp_path: Path, disks: 
         ("notify", ["no address"], "no Apprise URL"),
         ("ping_url", "hc-ping.com/1", "no http or https address"),
         ("remind_hours", -1, "below 0"),
+        ("targets", [{"path": "/", "silence_until": "0001-01-01"}], "this is no date"),
     ],
 )
 def test_trying_the_configuration_names_what_is_wrong(

@@ -140,12 +140,12 @@ def _check_hysteresis(option: str, value: float | None) -> None:
 
 def _date(text: str, where: str) -> datetime.datetime:
     try:
-        moment = iso_time.parse(text)
-    except ValueError as error:
+        # A moment of the first or the last day of all years may be none elsewhere.
+        return iso_time.parse(text).astimezone()
+    except (OverflowError, ValueError) as error:
         raise ResilienceError(
             "this is no date",
             option=f"{where}silence_until",
             value=text,
             remedy="write it as 2026-12-31 or 2026-12-31T18:00",
         ) from error
-    return moment.astimezone()
