@@ -12,11 +12,15 @@ import re
 import subprocess
 import sys
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
+from ansible_collections.chefwell.resilience.plugins.module_utils.offsite.offsite_settings import (
+    MARKER,
+)
 from docker_lab import Engine, instance_ssh
-from testbed import Testbed
+from support.backup_trees import plan_tree
 
 ROOT = Path(__file__).resolve().parents[2]
 HOSTS = [f"shop-{number:02}" for number in range(1, 21)]
@@ -38,30 +42,35 @@ def server_of(host: str) -> str:
 def fleet(engine: Engine, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     """The containers; an inventory for them."""
     folder = tmp_path_factory.mktemp("fleet")
-    bed = Testbed.up(folder / "bed", tenants=1)
-    addresses = {}
+    backups = plan_tree(folder / "backups")
+    (backups / MARKER).unlink()
+    addresses: dict[str, str] = {}
     opened = instance_ssh.environment(folder)[instance_ssh.OPENED_BY]
+
+    def start(name: str) -> None:
+        known = [f"--add-host={server}:{address}" for server, address in addresses.items()]
+        engine.docker(
+            *("run", "--detach", "--init", "--label", LABEL, "--name", name),
+            *("--hostname", name, *known, "--env", f"{instance_ssh.OPENED_BY}={opened}"),
+            "chefwell-test/host:1",
+        )
+        if name not in SERVERS:
+            engine.docker("cp", f"{backups}/.", f"{name}:/root/backups")
+
     try:
-        for name in SERVERS + HOSTS:
-            known = [f"--add-host={server}:{address}" for server, address in addresses.items()]
-            engine.docker(
-                *("run", "--detach", "--init", "--label", LABEL, "--name", name),
-                *("--hostname", name, *known, "--env", f"{instance_ssh.OPENED_BY}={opened}"),
-                "chefwell-test/host:1",
-            )
-            if name in SERVERS:
-                shown = "{{.NetworkSettings.IPAddress}}"
-                addresses[name] = engine.docker("inspect", "--format", shown, name)
-                made = "useradd --create-home --password '*' --shell /bin/bash backupuser"
-                engine.docker("exec", name, "sh", "-c", f"{made} && mkdir -p /backups")
-            else:
-                engine.docker("cp", f"{bed.record['backups']}/.", f"{name}:/root/backups")
+        for name in SERVERS:
+            start(name)
+            shown = "{{.NetworkSettings.IPAddress}}"
+            addresses[name] = engine.docker("inspect", "--format", shown, name)
+            made = "useradd --create-home --password '*' --shell /bin/bash backupuser"
+            engine.docker("exec", name, "sh", "-c", f"{made} && mkdir -p /backups")
+        with ThreadPoolExecutor(4) as pool:
+            list(pool.map(start, HOSTS))
         engine.docker("exec", WITHOUT_CRON, "rm", "/usr/bin/crontab")
         engine.docker("exec", WITHOUT_RSYNC, "rm", "/usr/bin/rsync")
         engine.docker("kill", AWAY)
         yield _write_inventory(folder / "inventory.json")
     finally:
-        bed.down()
         names = engine.docker("ps", "--all", "--quiet", "--filter", f"label={LABEL}").split()
         engine.docker("rm", "--force", "--volumes", *names)
 
@@ -150,11 +159,16 @@ def test_eighteen_of_twenty_hosts_are_watched(engine: Engine, fleet: Path) -> No
     ran = play(engine, fleet, "stage1_disk_monitor.yml", SERIAL, HOSTS)
     assert_bad_alone(ran, HOSTS, [AWAY, WITHOUT_CRON], SERIAL)
     assert "crontab: not found on this host. Install cron (Debian)" in ran.stdout
-    for host in HOSTS:
-        if host not in (AWAY, WITHOUT_CRON):
-            lines = engine.docker("exec", host, "crontab", "-l").splitlines()
-            assert sum("monitor-disk-space" in line for line in lines) == 1, host
-            log = engine.docker("exec", host, "cat", "/var/log/chefwell-disk-monitor.log")
+    watched = [host for host in HOSTS if host not in (AWAY, WITHOUT_CRON)]
+    shown = "crontab -l && echo == && cat /var/log/chefwell-disk-monitor.log"
+    with ThreadPoolExecutor(4) as pool:
+        for host, seen in zip(
+            watched,
+            pool.map(lambda name: engine.docker("exec", name, "sh", "-c", shown), watched),
+            strict=True,
+        ):
+            lines, _between, log = seen.partition("\n==\n")
+            assert sum("monitor-disk-space" in line for line in lines.splitlines()) == 1, host
             assert "level=" in log, host
 
 
