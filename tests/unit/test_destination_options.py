@@ -69,3 +69,14 @@ def test_only_rollbacks_loop_over_a_module() -> None:
                 and not any(key.startswith("ansible.builtin.include") for key in one)
             }
     assert looped == {"offsite_backup/remove_key.yml", "offsite_backup/rollback.yml"}
+
+
+def test_no_role_ends_before_its_end() -> None:
+    """With `--skip-tags always` ansible-core 2.19 raises an exception at `meta: end_role`."""
+    files = [*(ROOT / "roles").glob("*/tasks/*.yml"), *(ROOT / "playbooks").rglob("*.yml")]
+    assert files and not [file for file in files if "meta: end_role" in _code(file)]
+
+
+def _code(file: Path) -> str:
+    lines = file.read_text().splitlines()
+    return "\n".join(line for line in lines if not line.lstrip().startswith("#"))
