@@ -8,11 +8,13 @@ import subprocess
 import sys
 from pathlib import Path
 
-import artifact
 import pytest
 import yaml
 from support.ansible_run import ROOT
 from support.play_host import PlayHost
+
+sys.path.insert(0, str(ROOT / "tools"))
+import artifact
 
 GALAXY = str(Path(sys.executable).with_name("ansible-galaxy"))
 NOT_SHIPPED = (
