@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import os
 import shutil
+import signal
 import subprocess
 import tempfile
 from pathlib import Path
 
+import psycopg2
+from ansible_collections.chefwell.resilience.plugins.module_utils.common import detached
 from ansible_collections.chefwell.resilience.plugins.module_utils.database import postgres
 from ansible_collections.chefwell.resilience.plugins.module_utils.staging.private_cluster import (
     Cluster,
@@ -29,6 +32,11 @@ def test_the_socket_of_a_cluster_below_a_closed_folder() -> None:
             other = postgres.unprivileged(["/usr/bin/test"])
             assert not any("dac_read_search" in word for word in other), other
             subprocess.run([*other, "test", "-w", str(socket)], check=True)
+            # Its folder is root's by now, and a server that was killed starts again all the same.
+            running = cluster.server_process()
+            assert running and socket.parent.stat().st_uid == 0
+            detached.stop(running, [signal.SIGKILL])
+            psycopg2.connect(**cluster.start().dsn("postgres")).close()
     finally:
         cluster.remove()
         shutil.rmtree(folder)

@@ -151,6 +151,9 @@ class Cluster:
             ResilienceError: it does not start; the message has the end of its log.
         """
         sockets = self._read(self._sockets)
+        if os.geteuid() == 0:
+            # The server makes its socket there, and takes away what an earlier one left.
+            os.chown(sockets, postgres.UNPRIVILEGED, postgres.UNPRIVILEGED)
         running = detached.start(
             [
                 *self._command(
