@@ -422,3 +422,29 @@ def test_a_dump_of_a_changed_database(bench: Bench, mutation: str) -> None:
     # pg_dump leaves an index out that is not valid.
     expected = named if mutation != "index invalid" else "public.plain_index is missing"
     assert raised == [] and expected in texts
+
+
+# Changes that do not meet, of as many kinds as there are, in one database.
+WORST = (
+    *("index on another column", "foreign key dropped", "check weakened", "domain's check"),
+    *("exclusion dropped", "trigger disabled", "view with another body", "rule dropped"),
+    *("function with another body", "procedure dropped", "default changed", "policy changed"),
+    *("generated otherwise", "identity of another kind", "column's collation", "enum value added"),
+    *("comment changed", "row security off", "partition detached", "inheritance cut", "logged"),
+    *("sequence's increment", "sequence behind", "large object changed", "publication changed"),
+    *("operator dropped", "cast dropped", "statistics dropped", "a table too many"),
+)
+
+
+@pytest.mark.parametrize("form", ["-Fp", "-Fp --inserts", "-Fd", "-Ft"])
+def test_the_worst_in_other_forms(bench: Bench, form: str) -> None:
+    changed(bench.lab, "changed", BASE, "; ".join(MUTATIONS[name][0] for name in WORST))
+    try:
+        dump = bench.lab.prepare(bench.lab.dump("changed", *form.split()))
+        raised: list[Any] = bench.lab.restore(dump, "from changed")
+        texts = bench.texts("from changed", dump)
+    finally:
+        bench.lab.drop("changed")
+        bench.lab.drop("from changed")
+    assert raised == []
+    assert [name for name in WORST if MUTATIONS[name][1] not in texts] == [], texts

@@ -150,6 +150,44 @@ def test_a_backup_that_lacks_rows_of_its_manifest_does_not_pass(
     assert databases(bed) == {"restaurante", "postgres"}
 
 
+def test_a_backup_with_other_privileges_than_its_manifest_does_not_pass(
+    host: PlayHost, bed: Testbed, tmp_path: Path
+) -> None:
+    """A recovery restores owners and privileges as they were, and compares them as a drill does."""
+    postgres = bed.record["postgres"]
+    backup = tmp_path / "chefwell_backup.dump"
+    dsn = " ".join(
+        f"{name}={postgres[name]}" for name in ("host", "port", "user", "password", "dbname")
+    )
+    psql = 'psql --no-psqlrc --quiet "$DSN" --command "$CHANGE"'
+    dump = f'exec {postgres["bin_dir"]}/pg_dump -Fc --file="{backup}" "$DSN"'
+
+    def recover(change: str) -> dict[str, Any]:
+        """Recover from a dump that was made after a change, and its manifest before."""
+        command = f"{postgres['bin_dir']}/{psql} && {dump}"
+        made = ("env", f"DSN={dsn}", f"CHANGE={change}", "/bin/sh", "-c", command)
+        ended = host.command("backup-manifest", "--backup", str(backup), "--dsn", dsn, "--", *made)
+        assert ended.returncode == 0, ended.stderr
+        return result(host.command("disaster-recovery", "--backup", str(backup), "--json"))
+
+    query(bed, "CREATE ROLE recovered_waiter")
+    try:
+        query(bed, "GRANT SELECT ON public.companies TO recovered_waiter")
+        same = recover("SELECT 1")
+        assert same["verdict"] == "passed", same["checks"]
+        query(bed, f'DROP DATABASE "{same["name"]}"', "postgres")
+        report = recover("GRANT DELETE ON public.companies TO recovered_waiter")
+    finally:
+        for name in databases(bed) - {"restaurante", "postgres"}:
+            query(bed, f'DROP DATABASE "{name}"', "postgres")
+        query(bed, "DROP OWNED BY recovered_waiter")
+        query(bed, "DROP ROLE recovered_waiter")
+    raised = [found for check in report["checks"] for found in check["findings"]]
+    assert (report["verdict"], [one["id"] for one in raised]) == ("failed", ["privileges.differ"])
+    assert "recovered_waiter: DELETE, SELECT`, in production it was" in raised[0]["text"]
+    assert databases(bed) == {"restaurante", "postgres"}
+
+
 @pytest.mark.parametrize(
     "options",
     [("--create",), ("--clean", "--create"), ("--clean", "--if-exists", "--create", "--inserts")],

@@ -11,6 +11,7 @@ is built by the superuser first.
 
 from __future__ import annotations
 
+import contextlib
 import re
 import time
 from collections.abc import Iterable, Iterator, Sequence
@@ -29,12 +30,13 @@ IN_SCHEMA = (
     *("TABLE", "VIEW", "MATERIALIZED VIEW", "FOREIGN TABLE", "TYPE", "DOMAIN", "COLLATION"),
     *("CONVERSION", "STATISTICS", "TEXT SEARCH DICTIONARY", "TEXT SEARCH CONFIGURATION"),
 )
+_DB = "DATABASE"
 IN_NONE = (
-    *("SCHEMA", "SERVER", "FOREIGN DATA WRAPPER", "EVENT TRIGGER", "PUBLICATION"),
+    *(_DB, "SCHEMA", "SERVER", "FOREIGN DATA WRAPPER", "EVENT TRIGGER", "PUBLICATION"),
     "PROCEDURAL LANGUAGE",
 )
 SEQUENCE = "SEQUENCE"
-# Of all databases of a server.
+# Of the database itself, which has another name in staging.
 OF_DATABASE = "DATABASE "
 # Statements that are sent at once: each locks what it changes until all of them are done.
 TOGETHER = 100
@@ -50,30 +52,34 @@ _NAME = r'(?:"(?:[^"]|"")*"|[^\s";]+)'
 _OF_SUPERUSER = re.compile(
     rf"\s*ALTER (?:EVENT TRIGGER|FOREIGN DATA WRAPPER) {_NAME} OWNER TO ({_NAME});?\s*\Z"
 )
+_ON_DATABASE = re.compile(rf"\bON DATABASE {_NAME} (?=TO |FROM |IS )")
 _AS_ANOTHER = re.compile(r"\s*SET SESSION AUTHORIZATION (?!DEFAULT\b)", re.IGNORECASE)
 _AS_BEFORE = re.compile(
     r"\s*(?:RESET SESSION AUTHORIZATION|SET SESSION AUTHORIZATION DEFAULT)", re.IGNORECASE
 )
 
 
-def of_archive(entries: Sequence[Entry], restorer: str) -> Iterator[str]:
+def of_archive(entries: Sequence[Entry], database: str, restorer: str) -> Iterator[str]:
     """Yield the SQL that gives a restored archive its owners and privileges.
 
     Args:
         entries: of its table of contents.
+        database: the name of the restored one, which gets its comment, too.
         restorer: the role that owns everything so far.
     """
+    here = f"ON DATABASE {_quoted(database)} ".replace("\\", r"\\")
     # A sequence of a column has its table's owner, and is given one only if it is no column's.
     for last in (False, True):
         for entry in entries:
             if entry.owner and entry.owner != restorer and (entry.kind == SEQUENCE) == last:
-                what = _described(entry)
+                what = _described(entry._replace(name=database) if entry.kind == _DB else entry)
                 if what:
                     yield f"ALTER {what} OWNER TO {_quoted(entry.owner)};"
     for entry in entries:
-        if entry.kind == "DEFAULT ACL" or (
-            entry.kind == "ACL" and not entry.name.startswith(OF_DATABASE)
-        ):
+        if entry.kind in ("ACL", "COMMENT") and entry.name.startswith(OF_DATABASE):
+            count = 1 if entry.kind == "COMMENT" else 0
+            yield _ON_DATABASE.sub(here, entry.definition, count)
+        elif entry.kind in ("DEFAULT ACL", "ACL"):
             yield entry.definition
 
 
@@ -150,7 +156,7 @@ def apply(server: Server, database: str, statements: Iterable[str], time_limit: 
     deadline = time.monotonic() + time_limit
     connection = open_connection(server.dsn(database), settings=SESSION)
     try:
-        with connection.cursor() as cursor:
+        with connection.cursor() as cursor, _no_event_triggers(cursor):
             failed: list[str] = []
             for batch in _batches(_units(statements, server.user)):
                 if time.monotonic() > deadline:
@@ -162,6 +168,25 @@ def apply(server: Server, database: str, statements: Iterable[str], time_limit: 
         return [f"{why} STATEMENT: {one_line(one, 200)}" for one, why in errors if why]
     finally:
         connection.close()
+
+
+@contextlib.contextmanager
+def _no_event_triggers(cursor: Any) -> Iterator[None]:
+    """Switch off what fires in every session, which servers before 17 have no setting for."""
+    states = {"A": "ENABLE ALWAYS", "R": "ENABLE REPLICA"}
+    cursor.execute(
+        "SELECT pg_catalog.quote_ident(evtname), evtenabled::text FROM pg_catalog.pg_event_trigger"
+        " WHERE evtenabled = ANY(%s)",
+        [list(states)],
+    )
+    firing = cursor.fetchall()
+    for name, _state in firing:
+        cursor.execute(f"ALTER EVENT TRIGGER {name} DISABLE")
+    try:
+        yield
+    finally:
+        for name, state in firing:
+            cursor.execute(f"ALTER EVENT TRIGGER {name} {states[state]}")
 
 
 def _units(statements: Iterable[str], restorer: str) -> Iterator[str]:

@@ -160,7 +160,7 @@ def restore(
             not_set, done = _restore_archive(
                 archive, server, database, jobs, time_limit, options, create, replace
             )
-            statements, nameless = access_restore.of_archive(entries, server.user), False
+            statements, nameless = access_restore.of_archive(entries, database, server.user), False
         if roles is not None:
             left = time_limit - (time.monotonic() - started)
             why = access_restore.restore(server, database, statements, left, nameless=nameless)

@@ -8,12 +8,13 @@ Kept apart from the definitions, in the same form: tenants are alike in their de
 may have a role of its own. Privileges are those that differ from what PostgreSQL grants by itself;
 an owner is written as such in them, so that another owner is one difference and not two.
 
-Left out: members of extensions, the system's own objects, large objects and the database itself.
+The database itself is among them, with its comment and settings. Left out: members of extensions,
+the system's own objects and large objects.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Any
 
 from . import parallel_queries, structure
@@ -21,6 +22,10 @@ from .structure import DATABASE, Difference, Shape, Structure
 from .structure_details import in_schemas, own
 
 OWNER, PRIVILEGES, DEFAULTS = "owner of", "privileges on", "default privileges"
+DB = "database"
+COMMENT, SETTING = "comment of database", "setting of database"
+# What only an archive holds: a plain dump has it as statements on a database of production's name.
+OF_ARCHIVES = frozenset({f"{OWNER} {DB}", f"{PRIVILEGES} {DB}", COMMENT, SETTING})
 # The schema that every database has. Its first owner is the server's, and no dump holds that one.
 PUBLIC, FIRST_OWNER = "public", " (as initdb)"
 # What an object has where all its privileges were revoked.
@@ -62,11 +67,13 @@ SELECT n.nspname, quote_ident(c.relname), c.relowner, c.relacl,
  acldefault(CASE c.relkind WHEN 'S' THEN 's' ELSE 'r' END::"char", c.relowner)
 FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
 WHERE c.relkind IN ('r', 'p', 'v', 'm', 'f', 'S') AND {in_schemas("pg_class", "c.oid")}"""
+# The constructors of a range type belong to the server, whoever made the type.
 _FUNCTIONS = f"""
 SELECT n.nspname, quote_ident(p.proname) || '(' || pg_get_function_identity_arguments(p.oid) || ')',
  p.proowner, p.proacl, acldefault('f', p.proowner)
 FROM pg_proc p JOIN pg_namespace n ON n.oid = p.pronamespace
-WHERE {in_schemas("pg_proc", "p.oid")}"""
+WHERE {in_schemas("pg_proc", "p.oid")} AND NOT EXISTS (SELECT 1 FROM pg_depend i
+ WHERE i.classid = 'pg_proc'::regclass AND i.objid = p.oid AND i.deptype = 'i')"""
 _TYPES = f"""
 SELECT n.nspname, quote_ident(t.typname), t.typowner, t.typacl, acldefault('T', t.typowner)
 FROM pg_type t JOIN pg_namespace n ON n.oid = t.typnamespace
@@ -181,6 +188,21 @@ _DATABASE_QUERIES = (
         "SELECT '', quote_ident(t.evtname), t.evtowner, NULL::aclitem[], NULL::aclitem[]"
         f" FROM pg_event_trigger t WHERE {own('pg_event_trigger', 't.oid')}",
     ),
+    _objects(
+        DB,
+        "SELECT '', '', d.datdba, d.datacl, acldefault('d', d.datdba)"
+        " FROM pg_database d WHERE d.datname = current_database()",
+    ),
+    f"""
+SELECT '', '{COMMENT}', '', coalesce(shobj_description(d.oid, 'pg_database'), '')
+FROM pg_database d WHERE d.datname = current_database()""",
+    # A setting of the application's own may be a secret.
+    f"""
+SELECT '', '{SETTING}', lower(split_part(s, '=', 1)), CASE WHEN split_part(s, '=', 1) LIKE '%%.%%'
+ THEN 'md5 ' || md5(s) ELSE substr(s, strpos(s, '=') + 1) END
+FROM pg_db_role_setting r, unnest(r.setconfig) s
+WHERE r.setrole = 0
+ AND r.setdatabase = (SELECT oid FROM pg_database WHERE datname = current_database())""",
     _DEFAULTS,
 )
 # Roles that own something here, have privileges or are named by policies, and what these are
@@ -197,7 +219,7 @@ FROM used u JOIN pg_roles r ON r.oid = u.oid WHERE r.rolname !~ '^pg_' ORDER BY 
 
 # The objects of one kind have owners, privileges, or both.
 KINDS = frozenset(
-    {OWNER + " schema", PRIVILEGES + " schema", PRIVILEGES + " column", DEFAULTS}
+    {OWNER + " schema", PRIVILEGES + " schema", PRIVILEGES + " column", DEFAULTS, *OF_ARCHIVES}
     | {
         f"{what} {kind}"
         for what in (OWNER, PRIVILEGES)
@@ -263,15 +285,41 @@ def _objects_in(connection: Any, batch: Sequence[str]) -> dict[str, Shape]:
     return objects
 
 
-def differences(before: Structure, after: Structure) -> list[Difference]:
+def of_dump(held: Structure, *, itself: bool, refused: Collection[str]) -> Structure:
+    """Return what a restored dump can hold of it.
+
+    Args:
+        held: of production.
+        itself: whether the database itself was restored as well, which a plain dump lacks.
+        refused: settings that the server does not take.
+    """
+    identifier = held.schemas.get(DATABASE, "")
+    shape = dict(held.shapes.get(identifier, {}))
+    named = shape.get(SETTING, {})
+    shape[SETTING] = {name: text for name, text in named.items() if name not in refused}
+    kinds = held.kinds if itself else held.kinds - OF_ARCHIVES
+    return Structure(held.schemas, {**held.shapes, identifier: shape}, kinds)
+
+
+def differences(
+    before: Structure, after: Structure, given: Collection[str] = ()
+) -> list[Difference]:
     """Return who owns or may do what otherwise.
 
     What is in one of the databases alone is left out: its definition is missing there, too.
+
+    Args:
+        before, after: of production, and of the restored database.
+        given: settings that the restored database may have for itself.
     """
     owned: dict[tuple[str, str], list[set[str]]] = {}
     found = []
     for one in structure.differences(before, after, names_only=False):
         if one.kind not in KINDS or _same(one):
+            continue
+        if one.kind in (COMMENT, SETTING):
+            if one.before is not None or one.name not in given:
+                found.append(one)
             continue
         kind = f"{OWNER} {'relation' if _of_column(one) else object_kind(one)}"
         if (one.schema, kind) not in owned:

@@ -178,6 +178,10 @@ DATABASE_QUERIES: Mapping[str, str] = {
     "comment of schema public": """
 SELECT '', 'public', coalesce(obj_description(n.oid, 'pg_namespace'), '')
 FROM pg_namespace n WHERE n.nspname = 'public'""",
+    # What a template brings has its comment from there, and pg_dump leaves it out.
+    "comment of extension": """
+SELECT '', quote_ident(extname), obj_description(oid, 'pg_extension') FROM pg_extension
+WHERE extname <> 'plpgsql' AND obj_description(oid, 'pg_extension') IS NOT NULL""",
     "extension's schema": """
 SELECT '', quote_ident(x.extname), quote_ident(n.nspname)
 FROM pg_extension x JOIN pg_namespace n ON n.oid = x.extnamespace""",

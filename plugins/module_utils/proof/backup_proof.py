@@ -18,6 +18,7 @@ from contextlib import AbstractContextManager
 from typing import Any, Protocol
 
 from ..backup import (
+    access_restore,
     archive,
     archive_numbers,
     backup_digest,
@@ -43,6 +44,7 @@ from ..common import interrupt, iso_time
 from ..common.errors import BackupError, ResilienceError
 from ..common.messages import Message, _, join
 from ..common.safe_text import error_line
+from ..database import access
 from ..database.postgres import Binaries, Server
 from ..sealing import opened_backup
 from ..staging import isolation
@@ -253,7 +255,11 @@ class BackupProof:
             self.backup.update(archive.to_dict(read))
             expected = self._expectation(read, known, digest)
         if known and known.access and self._has_access:
-            expected.access = known.access.to_dict()
+            left_out = (self.restored or {}).get("left_out", {})
+            refused = {name[len("SET ") :] for name in left_out if name.startswith("SET ")}
+            # A recovered database gets what is its own when it becomes production.
+            itself = self.place.throwaway and read.format != "plain"
+            expected.access = access.of_dump(known.access, itself=itself, refused=refused).to_dict()
         return server, expected, known is not None
 
     def validate(self, server: Server, expected: Expectation, serving: Serving) -> None:
@@ -405,17 +411,26 @@ class BackupProof:
         }
         del self.restored["contents"], self.restored["access"]
         errors = [of_restore_error(error) for error in done.errors]
-        evidence = [restore.evidence(done), lacking, self._access_evidence(known, done)]
+        evidence = [restore.evidence(done), lacking, self._access_evidence(ready, known, done)]
         self.add_step("restore", Evidence(join(evidence, "; "), errors))
         restore.analyze_catalogues(server, place.database)
         if place.throwaway and place.validation.amcheck:
             restore.add_amcheck(server, place.database)
         return ready
 
-    def _access_evidence(self, known: Manifest | None, done: RestoreResult) -> Message | str:
+    def _access_evidence(
+        self, ready: Archive, known: Manifest | None, done: RestoreResult
+    ) -> Message | str:
         """Return what became of owners and privileges; empty without a manifest."""
         self._has_access = done.access == ""
-        if known is None or not self.place.throwaway:
+        if known is None:
+            return ""
+        if not self.place.throwaway:
+            # Production has the roles, so owners and privileges were restored with all else.
+            statements = (entry.definition for entry in ready.toc.entries)
+            plain = ready.format == "plain"
+            nameless = plain and access_restore.is_nameless(ready.toc.entries, statements)
+            self._has_access = known.access is not None and not nameless
             return ""
         if self._has_access:
             return _("owners and privileges restored, with %(count)d roles", count=len(known.roles))

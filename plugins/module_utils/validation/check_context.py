@@ -11,6 +11,7 @@ import functools
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Optional
 
+from ..backup import database_settings
 from ..backup.expectation import Expectation
 from ..checks.checks import Evidence
 from ..checks.findings import Finding, IgnoreRule
@@ -107,7 +108,8 @@ class CheckContext:
         if not self.expected.access:
             return []
         before = structure.from_dict(self.expected.access)
-        return access.differences(before, access.restored(self.catalogue.connection))
+        after = access.restored(self.catalogue.connection)
+        return access.differences(before, after, database_settings.MEANING)
 
     @property
     def same_major(self) -> bool:

@@ -26,7 +26,11 @@ def findings(context: CheckContext) -> Iterator[Finding]:
         if not owner and not context.same_major:
             # Other versions have other privileges.
             continue
-        yield Finding("owner.differs" if owner else "privileges.differ", _name(one), _text(one))
+        if one.kind in (access.COMMENT, access.SETTING):
+            kind = "definition.differs"
+        else:
+            kind = "owner.differs" if owner else "privileges.differ"
+        yield Finding(kind, _name(one), _text(one))
 
 
 def _name(one: Difference) -> str:
@@ -36,9 +40,13 @@ def _name(one: Difference) -> str:
 
 
 def _what(one: Difference) -> Message:
+    if one.kind == access.COMMENT:
+        return _("the comment of the database")
+    if one.kind == access.SETTING:
+        return _("the setting %(name)s of the database", name=one.name)
     if one.kind == access.DEFAULTS:
         return _("privileges by default %(what)s", what=_name(one))
-    what = f"{access.object_kind(one)} {_name(one)}"
+    what = f"{access.object_kind(one)} {_name(one)}".strip()
     if one.kind.startswith(access.OWNER):
         return _("the owner of %(what)s", what=what)
     return _("privileges on %(what)s", what=what)

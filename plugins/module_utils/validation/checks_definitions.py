@@ -21,7 +21,9 @@ from .check_context import CheckContext
 SHOWN = 300
 # What staging may have more: its own check of indexes, and what a server's template brings.
 ADDED = {
-    (kind, name) for kind in ("extension", "extension's schema") for name in ("amcheck", "plpgsql")
+    (kind, name)
+    for kind in ("extension", "extension's schema", "comment of extension")
+    for name in ("amcheck", "plpgsql")
 } | {("comment of schema public", "public")}
 
 
