@@ -21,10 +21,9 @@ FALLBACK = "/run/chefwell-resilience"
 # Hours after which each part of the status page is overdue: two runs of the monitor missed, one
 # night's sync, a week without a proved backup.
 OVERDUE_HOURS = {"disk": 13, "offsite": 30, "drill": 192}
-# An http or https address (RFC 3986); text that is no ASCII is encoded when it is used.
-_PING_URL = re.compile(
-    r"https?://([^\s/?#@]*@)?(\[[0-9A-Fa-f:.]+\]|[^\s/?#@:\[\]]{1,253})(:(?P<port>\d{1,5}))?([/?#]\S*)?"
-)
+# An http or https address (RFC 3986); text that is no ASCII is encoded when it is used. Compiled
+# only where there is one.
+_PING_URL = r"https?://([^\s/?#@]*@)?(\[[0-9A-Fa-f:.]+\]|[^\s/?#@:\[\]]{1,253})(:(?P<port>\d{1,5}))?([/?#]\S*)?"
 
 
 @dataclasses.dataclass(frozen=True, eq=False, repr=False)
@@ -72,7 +71,7 @@ class NotificationSettings:
                 option="ping_url",
                 remedy="write it as https://hc-ping.com/...",
             )
-        found = _PING_URL.fullmatch(self.ping_url)
+        found = re.fullmatch(_PING_URL, self.ping_url) if self.ping_url else None
         sound = found and int(found["port"] or 1) < 1 << 16 and self.ping_url.isprintable()
         if self.ping_url and not sound:
             raise ResilienceError(
