@@ -24,10 +24,11 @@ __all__ = ["copied", "server", "settings", "tree"]
 # hits a moment that takes microseconds.
 KILLED_GATE = """
 import os, signal, sys
-from {engine}.server import gate, placement, server_store
+from {engine}.server import gate, new_names, placement, server_store
 
 moment, count, flag = {moment!r}, {count}, {flag!r}
-place = server_store.Store if hasattr(server_store.Store, moment) else placement
+places = (server_store.Store, new_names.FolderMove, placement)
+place = next(one for one in places if hasattr(one, moment))
 original, calls = getattr(place, moment), []
 
 def killed(*arguments):
@@ -46,9 +47,9 @@ sys.exit(gate.main(sys.argv[1:]))
     ("moment", "count"),
     [
         ("save_intents", 1),
-        ("rename_new", 2),
+        ("move", 2),
         ("save_ledger", 1),
-        ("rename_new", 3),
+        ("rename_new", 1),
         ("save_previous_ledger", 1),
     ],
 )

@@ -90,7 +90,7 @@ class NearGate(GateTransport):
     def prefetch(self, tiers: Sequence[str], *, digests: bool = False) -> None:
         """There is no login."""
 
-    def prepare_send(self, delivery: Delivery) -> None:
+    def prepare_send(self, delivery: Delivery, count: int) -> None:
         """There is no login."""
 
     def _list_output(self, tiers: Sequence[str]) -> CommandOutput:

@@ -16,6 +16,7 @@ from ansible_collections.chefwell.resilience.plugins.module_utils.common.errors 
 from ansible_collections.chefwell.resilience.plugins.module_utils.inventory import backup_names
 from ansible_collections.chefwell.resilience.plugins.module_utils.server import (
     incoming,
+    new_names,
     placement,
     retention,
     server_job,
@@ -82,7 +83,7 @@ def test_a_rename_never_replaces(tmp_path: Path) -> None:
     one.write_text("new")
     two.write_text("old")
     with pytest.raises(FileExistsError):
-        server_store.rename_new(str(one), str(two))
+        new_names.rename_new(str(one), str(two))
     assert (one.read_text(), two.read_text()) == ("new", "old")
 
 

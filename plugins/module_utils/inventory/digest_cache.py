@@ -288,7 +288,7 @@ class DigestCache:
         self, identities: PathTable[Identity], digests: PathTable[str], now: float
     ) -> bool:
         """Use the memory of digests of all files, none of which is missing."""
-        if not (digests.same_paths(identities) and all(digests.values())):
+        if not (digests.same_paths(identities) and digests.column(0).is_complete):
             return False
         return self._adopt(identities, identities.extended(_TAKEN, digests.column(0)), now)
 

@@ -296,7 +296,10 @@ class Inventory:
     @property
     def has_all_digests(self) -> bool:
         """Whether the SHA-256 of every file is known."""
-        return all(self.digests.values())
+        digests = self.digests
+        if isinstance(digests, PathTable):
+            return bool(digests.column(0).is_complete)
+        return all(digests.values())
 
     @property
     def total_count(self) -> int:
@@ -467,7 +470,7 @@ def _scan_tier(
         return match.string if match else name
 
     absent: dict[str, OSError] = {}
-    for name in sorted(os.listdir(descriptor), key=place):
+    for name in sorted(os.listdir(descriptor), key=place if plain_names else None):
         path = f"{tier}/{name}"
         try:
             seen = os.stat(name, dir_fd=descriptor, follow_symlinks=False)

@@ -65,6 +65,11 @@ class DigestColumn:
         """Add the digests of another column."""
         self.content += other.content
 
+    @property
+    def is_complete(self) -> bool:
+        """Whether every digest is known."""
+        return not self.content.count(bytes(_DIGEST_BYTES)) or all(self)
+
     def __eq__(self, other: object) -> bool:
         return isinstance(other, DigestColumn) and self.content == other.content
 
@@ -314,11 +319,11 @@ class PathTable(MutableMapping[str, V]):
         self._shared.update(numbers)
         return self._with(form, [self._columns[number] for number in numbers])
 
-    def extended(self, form: RowForm[Any], column: Any) -> PathTable[Any]:
-        """Return a table with one more field at the end; as `view` otherwise."""
+    def extended(self, form: RowForm[Any], *columns: Any) -> PathTable[Any]:
+        """Return a table with more fields at the end; as `view` otherwise."""
         self._merge()
         self._shared.update(range(len(self._columns)))
-        return self._with(form, [*self._columns, column])
+        return self._with(form, [*self._columns, *columns])
 
     def has_text(self, *texts: str) -> bool:
         """Return whether one of these texts is among the paths, which is seen without each one."""
@@ -532,6 +537,13 @@ def only_in(table: Mapping[str, Any], other: Mapping[str, Any]) -> Iterator[str]
 
 
 SIZES: RowForm[int] = RowForm("q", lambda size: (size,), lambda _path, size: cast("int", size))
+
+
+def total_bytes(sizes: Mapping[str, int]) -> int:
+    """Return the sum of sizes; of a table without looking at its paths."""
+    return sum(sizes.column(0) if isinstance(sizes, PathTable) else sizes.values())
+
+
 # Size, and time of change in nanoseconds.
 STATES: RowForm[tuple[int, int]] = RowForm(
     "qq", lambda state: state, lambda _path, size, mtime: (size, mtime)

@@ -24,7 +24,7 @@ from ..inventory import packed_stream
 from ..inventory.digest_cache import TakenDigest, taken_rows
 from ..inventory.inventory import bounded_ns
 from ..inventory.packed_stream import MOST_BYTES, Header
-from ..inventory.path_table import PathList, PathTable, TableBuilder
+from ..inventory.path_table import SIZES, PathList, PathTable, TableBuilder
 from . import ssh
 from .rsync import Item, Transfer
 from .ssh_command import CUT, SshCommand
@@ -75,19 +75,31 @@ def send(
     return Transfer(0, sent=_Sent(taken), bytes_sent=written, taken=taken), left
 
 
+def sizes(sent: Sequence[Item], like: PathTable[Any]) -> PathTable[int]:
+    """Return the bytes of what was sent, by path.
+
+    Args:
+        sent: of a transfer, packed or not.
+        like: a table with probably the same paths.
+    """
+    if isinstance(sent, _Sent):
+        return sent.taken.view(SIZES, 0)
+    return PathTable.sorted_from(SIZES, ((item.path, (item.bytes,)) for item in sent), like)
+
+
 class _Sent(Sequence[Item]):
     """The packed files as what was sent."""
 
     def __init__(self, taken: PathTable[TakenDigest]) -> None:
-        self._taken = taken
+        self.taken = taken
 
     def __len__(self) -> int:
-        return len(self._taken)
+        return len(self.taken)
 
     def __getitem__(self, at: Any) -> Any:
         if isinstance(at, slice):
             return [self[one] for one in range(*at.indices(len(self)))]
-        return Item(self._taken.path_at(at), self._taken.value_at(at).identity[0])
+        return Item(self.taken.path_at(at), self.taken.value_at(at).identity[0])
 
 
 def _blocks(

@@ -64,7 +64,7 @@ class SealedSending:
         sent_bytes = 0
         with Sealer(self.spool, self.root, names) as sealer:
             if names:
-                self.inner.prepare_send(self.delivery)
+                self.inner.prepare_send(self.delivery, 1)
             while items := sealer.take():
                 total = _size(items)
                 sent = self._send_batch(items, sent_bytes, total, sealer)
@@ -85,7 +85,7 @@ class SealedSending:
         names = {name: item for item in items for name in files_of(item)}
         watch = _Progress(before, total, self.progress)
         if not sealer.is_done:
-            watch.near_end = lambda: self.inner.prepare_send(self.delivery)
+            watch.near_end = lambda: self.inner.prepare_send(self.delivery, 1)
         with watch:
             sent = self.inner.send(list(names), dataclasses.replace(self.delivery, progress=watch))
         arrived = {item.path for item in sent.sent}

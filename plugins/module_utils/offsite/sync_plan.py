@@ -12,7 +12,7 @@ from collections.abc import Mapping
 
 from ..inventory import packed_stream
 from ..inventory.inventory import Inventory
-from ..inventory.path_table import SIZES, PathTable
+from ..inventory.path_table import SIZES, PathTable, total_bytes
 
 
 def next_old_folder(last: str) -> str:
@@ -34,6 +34,8 @@ def next_old_folder(last: str) -> str:
 def to_send(tree: Inventory, remote: Inventory, *, times: bool = True) -> PathTable[int]:
     """Return bytes by path of what rsync will send: size or time (in seconds) differs."""
     held, found = remote.states, PathTable(SIZES)
+    if not held:
+        return tree.states.view(SIZES, 0)
     for path, (size, mtime_ns) in tree.states.items():
         there = held.get(path)
         if there is None or there[0] != size or times and there[1] // 10**9 != mtime_ns // 10**9:
@@ -43,4 +45,4 @@ def to_send(tree: Inventory, remote: Inventory, *, times: bool = True) -> PathTa
 
 def are_large(sizes: Mapping[str, int]) -> bool:
     """Return whether reading these files takes some time; digests of small ones come by sending."""
-    return sum(sizes.values()) > packed_stream.MOST_BYTES * len(sizes)
+    return total_bytes(sizes) > packed_stream.MOST_BYTES * len(sizes)

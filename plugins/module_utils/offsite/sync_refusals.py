@@ -12,7 +12,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from ..inventory.inventory import Inventory, readable
-from ..inventory.path_table import only_in
+from ..inventory.path_table import only_in, total_bytes
 from . import offsite_guards, sync_plan, written_again
 from .offsite_guards import Refusal
 from .offsite_settings import SyncSettings
@@ -71,7 +71,7 @@ def of_destination(
         exists=remote.exists,
         held=remote.tree.backups,
         aside=aside,
-        bytes_to_send=sum(to_send.values()),
+        bytes_to_send=total_bytes(to_send),
         room=remote.room,
         synced_before=bool(known),
         limits=settings.limits,

@@ -116,8 +116,12 @@ class Transport(Protocol):
         Never fails: errors are raised where the output is read.
         """
 
-    def prepare_send(self, delivery: Delivery) -> None:
+    def prepare_send(self, delivery: Delivery, count: int) -> None:
         """Log in for the next `send`, where possible. Nothing is sent by it.
+
+        Args:
+            delivery: its options.
+            count: how many files it will probably send.
 
         Never fails, as `prefetch`.
         """

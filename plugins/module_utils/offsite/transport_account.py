@@ -103,7 +103,7 @@ class AccountTransport:
         else:
             self._start_command(self._list_command(tiers))
 
-    def prepare_send(self, delivery: Delivery) -> None:
+    def prepare_send(self, delivery: Delivery, count: int) -> None:
         """Log in for the next `send`, as `Transport.prepare_send`.
 
         The server's rsync is assumed to be a recent one.

@@ -63,6 +63,13 @@ class GateTransport(AccountTransport):
         """The inventory holds them, as `Transport.takes_digests`."""
         return True
 
+    def prepare_send(self, delivery: Delivery, count: int) -> None:
+        """Log in for the next `send`, as `Transport.prepare_send`."""
+        if count >= packed_sending.LEAST_FILES:
+            self._start_command(_PACKED_COMMIT, stdin=None)
+        else:
+            super().prepare_send(delivery, count)
+
     def send(self, names: Sequence[str], delivery: Delivery) -> Transfer:
         """Send files, as `Transport.send`.
 
@@ -70,17 +77,22 @@ class GateTransport(AccountTransport):
         digests what has arrived while the rest is on its way. One that waits since an earlier send
         goes on.
         """
-        waiting = self._started.pop(_COMMIT, None)
+        waiting, prepared = (
+            self._started.pop(_COMMIT, None),
+            self._started.pop(_PACKED_COMMIT, None),
+        )
         self._cancel_commands()
         if waiting and waiting.is_running and not delivery.dry_run:
             self._started[_COMMIT] = waiting
         elif waiting:
             waiting.cancel()
+        is_free = not delivery.dry_run and _COMMIT not in self._started
+        if self._takes_packed and is_free and len(names) >= packed_sending.LEAST_FILES:
+            return self._send_packed(names, delivery, prepared)
+        if prepared:
+            prepared.cancel()
         if delivery.dry_run:
             return super().send(names, delivery)
-        is_free = _COMMIT not in self._started
-        if self._takes_packed and is_free and len(names) >= packed_sending.LEAST_FILES:
-            return self._send_packed(names, delivery)
         # Two logins at one moment would slow each other down.
         delay = 0.0 if self._started_runs else _COMMIT_DELAY_SECONDS
         later = threading.Timer(delay, self._start_command, (_COMMIT, None))
@@ -91,9 +103,14 @@ class GateTransport(AccountTransport):
             later.cancel()
             later.join()
 
-    def _send_packed(self, names: Sequence[str], delivery: Delivery) -> Transfer:
+    def _send_packed(
+        self, names: Sequence[str], delivery: Delivery, prepared: SshCommand | None
+    ) -> Transfer:
         """Send small files in one stream to the commit, and the others by rsync after them."""
-        command = SshCommand(self.destination, _PACKED_COMMIT, stdin=None)
+        if prepared and not prepared.is_running:
+            prepared.cancel()
+            prepared = None
+        command = prepared or SshCommand(self.destination, _PACKED_COMMIT, stdin=None)
         packed, left = packed_sending.send(
             command, names, delivery, self.destination.bandwidth_kbps
         )

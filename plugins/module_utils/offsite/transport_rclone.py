@@ -154,7 +154,7 @@ class RcloneTransport:
     def prefetch(self, tiers: Sequence[str], *, digests: bool = False) -> None:
         """Do nothing: rclone cannot list in advance."""
 
-    def prepare_send(self, delivery: Delivery) -> None:
+    def prepare_send(self, delivery: Delivery, count: int) -> None:
         """Do nothing: rclone cannot log in in advance."""
 
     def discard_leftovers(self) -> None:

@@ -149,7 +149,7 @@ class SealedTransport:
         """Start the listing, as `Transport.prefetch`."""
         self.inner.prefetch(tiers, digests=digests)
 
-    def prepare_send(self, delivery: Delivery) -> None:
+    def prepare_send(self, delivery: Delivery, count: int) -> None:
         """Do nothing: a login would grow old during sealing."""
 
     def discard_leftovers(self) -> None:

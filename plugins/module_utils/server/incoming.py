@@ -28,8 +28,9 @@ from ..common.locks import lock_file
 from ..common.messages import _
 from ..inventory import open_files, tree_digests
 from ..inventory.path_table import SHA256, PathTable, RowForm
+from .new_names import is_impossible, rename_new
 from .server_alarms import BLOCKED
-from .server_store import Store, is_impossible, names, rename_new
+from .server_store import Store, names
 
 # Seconds between two looks at what arrives.
 LOOK_SECONDS = 0.5
@@ -59,6 +60,9 @@ class ArrivalSession:
         self.folder = os.path.join(store.placing, secrets.token_hex(8))
         self._arrivals: PathTable[tuple[str, int]] = PathTable(_ARRIVALS)
         self._open = contextlib.ExitStack()
+        self._tiers: dict[str, int] = {}
+        self._umask = os.umask(0o077)
+        os.umask(self._umask)
 
     def __enter__(self) -> ArrivalSession:
         recover_sessions(self.store)
@@ -160,22 +164,37 @@ class ArrivalSession:
         Raises:
             OSError: it cannot be written; nothing is left of it.
         """
-        own = self.path(path)
         if path in self._arrivals:
             self.discard(path)
+        tier, _slash, name = path.partition("/")
         flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
-        number = os.open(own, flags, 0o600)
+        mode |= stat.S_IRUSR
+        number = os.open(name, flags, mode, dir_fd=self._tier(tier))
         try:
             if os.write(number, content) != len(content):
-                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), own)
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), self.path(path))
             os.utime(number, ns=(mtime_ns, mtime_ns))
-            os.fchmod(number, mode | stat.S_IRUSR)
+            if mode & self._umask:
+                os.fchmod(number, mode)
         except BaseException:
-            os.unlink(own)
+            os.unlink(self.path(path))
             raise
         finally:
             os.close(number)
         self._arrivals.add(path, (hashlib.sha256(content).hexdigest(), len(content)))
+
+    def _tier(self, tier: str) -> int:
+        """Return a descriptor of a tier's folder, so that the kernel walks to it only once."""
+        if tier not in self._tiers:
+            folder = os.path.join(self.folder, tier)
+            self._tiers[tier] = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+            self._open.callback(os.close, self._tiers[tier])
+        return self._tiers[tier]
+
+    @property
+    def arrivals(self) -> PathTable[tuple[str, int]]:
+        """SHA-256 and bytes of what was taken over, by path, as far as they are known."""
+        return self._arrivals
 
     def arrival(self, path: str) -> tuple[str, int] | None:
         """Return SHA-256 and bytes of an arrival; None where it was not taken over.

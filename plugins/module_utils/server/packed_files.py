@@ -17,7 +17,8 @@ from ..common.errors import ResilienceError
 from ..common.messages import _
 from ..inventory.packed_stream import END, MOST_HEADER, Header, header_of
 from .incoming import ArrivalSession
-from .server_store import Store, is_impossible
+from .new_names import is_impossible
+from .server_store import Store
 
 FULL = _("the disk is full up to its reserve")
 # An inventory of so many has more bytes than the gate reads of one.

@@ -27,8 +27,9 @@ from ..offsite.offsite_guards import DayState, FileState
 from . import client_inventory
 from .client_inventory import ClientInventory, parse
 from .incoming import ArrivalSession
+from .new_names import FolderMove, rename_new, sync_filesystem
 from .server_alarms import MASS_CHANGE, REWRITTEN, UNREADABLE
-from .server_store import Intents, LedgerEntry, Store, names, rename_new, sync_filesystem
+from .server_store import Intents, LedgerEntry, Store, names, new_entries
 
 
 @dataclasses.dataclass
@@ -177,7 +178,7 @@ class _Placement:
         result = self.result
         self._note_lost()
         self._note_cut_off()
-        result.placed = PathList(self._arrived(only_in(self.listed.files, self.held)))
+        result.placed = self._new()
         result.placed.table.share(self.listed.files)
         self.session.share_paths(self.listed.files)
         self._move(place=result.placed)
@@ -213,6 +214,16 @@ class _Placement:
         self.store.save("last", {"time": self.now, "listed": len(self.listed.files)})
         return result
 
+    def _new(self) -> PathList:
+        """Return the backups that the copy lacks and that have arrived with the listed content."""
+        if not (self.held or self.arrived) and self._is_all_new():
+            return PathList(self.listed.files)
+        return PathList(self._arrived(only_in(self.listed.files, self.held)))
+
+    def _is_all_new(self) -> bool:
+        """Return whether just what is listed was taken over, with the listed content."""
+        return self.session.arrivals == self.listed.files
+
     def _note_lost(self) -> None:
         """Report backups that the ledger knows and that are gone."""
         lost = list(only_in(self.ledger, self.held))
@@ -238,8 +249,8 @@ class _Placement:
 
     def _differing(self) -> list[str]:
         """Return listed backups of which the copy holds other content than listed."""
-        found = []
-        for path, listed in self.listed.files.items():
+        found: list[str] = []
+        for path, listed in self.listed.files.items() if self.held else ():
             if path not in self.held:
                 continue
             try:
@@ -344,7 +355,7 @@ class _Placement:
         """Move backups aside, then arrivals to their places; the intents are written first."""
         if place or aside:
             folder = self.result.old_folder
-            entries = _NewEntries(place, self._new_entry)
+            entries = self._entries(place)
             if place:  # a file gets its name only when it is on the disk
                 sync_filesystem(self.store.placing)
             self.store.save_intents(Intents(entries, dict.fromkeys(aside, folder)))
@@ -355,9 +366,13 @@ class _Placement:
                 if path in self.rotten:  # its content is not the one that the ledger knows
                     self.ledger.pop(path, None)
                 _keep_entry(previous, self.ledger, folder, path)
-            for path in place:
-                rename_new(self.session.path(path), f"{self.store.root}/{path}")
-                self.ledger[path] = entries[path]
+            with FolderMove(self.session.folder, self.store.root) as folders:
+                for path in place:
+                    folders.move(path)
+            if isinstance(entries, PathTable) and not self.ledger:
+                self.ledger = entries
+            else:
+                self.ledger.update(entries)
             self.ledger_changed = True
             if aside:
                 self.store.save_previous_ledger(previous)
@@ -366,6 +381,12 @@ class _Placement:
             self.store.save_ledger(self.ledger)
             self.store.drop_intents()
             self.ledger_changed = False
+
+    def _entries(self, place: Sequence[str]) -> Mapping[str, LedgerEntry]:
+        """Return the ledger's entries of backups that get their place."""
+        if len(place) == len(self.listed.files) and self._is_all_new():
+            return new_entries(self.session.arrivals, self.now)
+        return _NewEntries(place, self._new_entry)
 
     def _new_entry(self, path: str) -> LedgerEntry:
         sha256, size = self.session.arrival(path) or ("", 0)

@@ -11,13 +11,13 @@ so that a move is a rename. Clients write to `incoming` in it, and nowhere else.
 from __future__ import annotations
 
 import contextlib
-import ctypes
 import dataclasses
 import errno
 import os
 import re
 import stat
 import time
+from array import array
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, NamedTuple
 
@@ -69,6 +69,17 @@ _ENTRIES = RowForm(f"{SHA256}qdd", lambda entry: entry, lambda _path, *fields: L
 def ledger_table(entries: Mapping[str, LedgerEntry] | None = None) -> PathTable[LedgerEntry]:
     """Return a ledger with these entries."""
     return PathTable(_ENTRIES, entries or {})
+
+
+def new_entries(arrivals: PathTable[Any], now: float) -> PathTable[LedgerEntry]:
+    """Return the entries of backups that get their place now.
+
+    Args:
+        arrivals: their SHA-256 and bytes by path.
+        now: seconds since 1970.
+    """
+    count = len(arrivals)
+    return arrivals.extended(_ENTRIES, array("d", [now]) * count, array("d", [0.0]) * count)
 
 
 @dataclasses.dataclass
@@ -456,51 +467,3 @@ def identity_of(root: str) -> str:
             return file.read(200).strip()
     except (OSError, ValueError):
         return ""
-
-
-def is_impossible(error: OSError) -> bool:
-    """Return whether this filesystem can hold no file of that name, whatever another one can."""
-    return error.errno in (errno.ENAMETOOLONG, errno.EINVAL, errno.EILSEQ)
-
-
-def rename_new(source: str, target: str) -> None:
-    """Rename a file, but never over another one.
-
-    Raises:
-        FileExistsError: there is something at the target; both are as they were.
-        OSError: it cannot be renamed.
-    """
-    code = _rename(source, target)
-    if code == errno.ENOENT:  # most often the folder is there
-        os.makedirs(os.path.dirname(target), mode=0o700, exist_ok=True)
-        code = _rename(source, target)
-    if code == 0:
-        return
-    if code not in (errno.EINVAL, errno.ENOSYS):
-        raise OSError(code, os.strerror(code), target)
-    # A filesystem without it: a link never replaces anything either.
-    os.link(source, target, follow_symlinks=False)
-    os.unlink(source)
-
-
-def _rename(source: str, target: str) -> int:
-    # renameat2(2); AT_FDCWD and RENAME_NOREPLACE are of linux/fcntl.h and linux/fs.h.
-    done = _libc.renameat2(-100, os.fsencode(source), -100, os.fsencode(target), 1)
-    return 0 if done == 0 else ctypes.get_errno()
-
-
-def sync_filesystem(folder: str) -> None:
-    """Write everything on a folder's filesystem through to its disk: one call for all files.
-
-    Raises:
-        OSError: it cannot be written.
-    """
-    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        if _libc.syncfs(descriptor) != 0:
-            raise OSError(ctypes.get_errno(), os.strerror(ctypes.get_errno()), folder)
-    finally:
-        os.close(descriptor)
-
-
-_libc = ctypes.CDLL(None, use_errno=True)
