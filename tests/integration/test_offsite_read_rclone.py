@@ -6,7 +6,7 @@ import json
 from pathlib import Path
 
 from ansible_collections.chefwell.resilience.plugins.module_utils.common import settings
-from ansible_collections.chefwell.resilience.plugins.module_utils.offsite import offsite_config
+from ansible_collections.chefwell.resilience.plugins.module_utils.offsite import destinations
 from ansible_collections.chefwell.resilience.plugins.module_utils.offsite.offsite_config import (
     OffsiteSettings,
 )
@@ -47,7 +47,7 @@ def test_it_is_written_once_and_reads_the_copy(tmp_path: Path) -> None:
         file = tmp_path / "etc" / "offsite_read.json"
         assert file.stat().st_mode & 0o777 == 0o600
         assert "secret" not in json.dumps(json.loads(file.read_text()))
-        (source,) = offsite_config.syncs(settings.load(str(file), OffsiteSettings), ())
+        (source,) = destinations.syncs(settings.load(str(file), OffsiteSettings), ())
         listed = source.transport.list_files(("daily", "weekly", "monthly"))
         assert len(listed) == 14
         fetched = tmp_path / "fetched"

@@ -12,7 +12,7 @@ from typing import Any
 
 from ansible_collections.chefwell.resilience.plugins.module_utils.common import settings
 from ansible_collections.chefwell.resilience.plugins.module_utils.offsite import (
-    offsite_config,
+    destinations,
     offsite_fetch,
     offsite_verification,
     sync,
@@ -100,7 +100,7 @@ class SealedClient:
     def sync_settings(self) -> SyncSettings:
         """The settings of one sync, with the ledger as it is now."""
         loaded = settings.load(str(self.config_file), OffsiteSettings)
-        return offsite_config.syncs(loaded)[0]
+        return destinations.syncs(loaded)[0]
 
     def sync(self, **options: Any) -> SyncResult:
         """Run one sync."""

@@ -11,6 +11,7 @@ import dataclasses
 import datetime
 import gzip
 import io
+import json
 import os
 import random
 import shutil
@@ -46,7 +47,9 @@ from ansible_collections.chefwell.resilience.plugins.module_utils.offsite.transp
 )
 from ansible_collections.chefwell.resilience.plugins.module_utils.server import (
     client_inventory,
-    gate,
+    gate_digests,
+    gate_listing,
+    gate_session,
     placement,
     server_job,
     server_store,
@@ -62,12 +65,12 @@ KEPT = {"daily": 14, "weekly": 8, "monthly": 6}
 DOWN = ssh.Failure("refused", "nothing listens on that port of the server", "start it", False)
 
 
-class _CapturedGate(gate.Gate):
+class _CapturedGate(gate_session.GateSession):
     """The gate, with its output in memory."""
 
     written = b""
 
-    def _send(self, text: str) -> int:
+    def send(self, text: str) -> int:
         self.written += os.fsencode(text)  # a list is written in parts
         return 0
 
@@ -109,14 +112,15 @@ class NearGate(GateTransport):
                 ssh.Failure("command_failed", error.problem, "mount it", False), "", "near"
             ) from error
         if arguments[0] == "chefwell-list":
-            served._list(list(arguments[1:]))
+            gate_listing.COMMANDS["chefwell-list"](served, list(arguments[1:]))
         elif arguments[0] == "chefwell-digest":
-            served._digests(PathList(map(os.fsdecode, filter(None, given.split(b"\0")))))
+            names = map(os.fsdecode, filter(None, given.split(b"\0")))
+            gate_digests.write_digests(served, PathList(names))
         else:
             announced = client_inventory.read(io.StringIO(given.decode("ascii")), served.store)
             result = placement.apply_inventory(served.store, announced)
             values = {**vars(result), "placed": list(result.placed), "refused_message": None}
-            return CommandOutput(gate.json.dumps(values).encode())
+            return CommandOutput(json.dumps(values).encode())
         return CommandOutput(served.written)
 
     def send(self, names: Sequence[str], delivery: Delivery) -> Transfer:

@@ -20,7 +20,7 @@ from ansible_collections.chefwell.resilience.plugins.module_utils.common.setting
 from ansible_collections.chefwell.resilience.plugins.module_utils.inventory.tree_settings import (
     BackupTreeSettings,
 )
-from ansible_collections.chefwell.resilience.plugins.module_utils.offsite import offsite_config
+from ansible_collections.chefwell.resilience.plugins.module_utils.offsite import destinations
 from ansible_collections.chefwell.resilience.plugins.module_utils.offsite.offsite_config import (
     DestinationSettings,
     OffsiteSettings,
@@ -145,7 +145,7 @@ class TestBackupTree:
             state_dir="/s",
             destinations=(DestinationSettings(host="h", user="u", path="/b", mode="account"),),
         )
-        (sync,) = offsite_config.syncs(settings)
+        (sync,) = destinations.syncs(settings)
         assert (sync.backup_path, sync.tiers) == ("/srv", ("dumps",))
         assert (sync.marker, sync.schedule) == ("dumps/.chefwell-backups", {"dumps": 24.0})
 

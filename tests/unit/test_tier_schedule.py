@@ -8,7 +8,10 @@ import pytest
 from ansible_collections.chefwell.resilience.plugins.module_utils.common.errors import (
     ResilienceError,
 )
-from ansible_collections.chefwell.resilience.plugins.module_utils.offsite import offsite_config
+from ansible_collections.chefwell.resilience.plugins.module_utils.offsite import (
+    destinations,
+    offsite_config,
+)
 from ansible_collections.chefwell.resilience.plugins.module_utils.offsite.offsite_config import (
     DestinationSettings,
     OffsiteSettings,
@@ -29,14 +32,14 @@ def settings(*tiers: str, **more: Any) -> OffsiteSettings:
 )
 def test_renamed_tiers_need_a_schedule(tiers: tuple[str, ...]) -> None:
     """Else "Newest backup: none" stood over seven backups, and the exit code was 0."""
-    for tried in (offsite_config.check, offsite_config.syncs):
+    for tried in (offsite_config.check, destinations.syncs):
         with pytest.raises(ResilienceError) as refused:
             tried(settings(*tiers))
         text = str(refused.value)
         assert "no schedule is given for the tiers" in text and "[schedule=" in text
         assert all(tier in text for tier in tiers)
     given = settings(*tiers, schedule=dict.fromkeys(tiers, 12))
-    (sync,) = offsite_config.syncs(given)
+    (sync,) = destinations.syncs(given)
     assert sync.schedule == dict.fromkeys(tiers, 12.0)
 
 
@@ -73,5 +76,5 @@ PLAN = {"daily": 24.0, "weekly": 168.0, "monthly": 744.0}
 )
 def test_what_is_healthy_needs_none(healthy: OffsiteSettings, schedule: dict[str, float]) -> None:
     offsite_config.check(healthy)
-    (sync,) = offsite_config.syncs(healthy)
+    (sync,) = destinations.syncs(healthy)
     assert sync.schedule == schedule

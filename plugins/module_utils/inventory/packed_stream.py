@@ -14,6 +14,8 @@ import os
 import re
 from typing import NamedTuple
 
+# What a request for a commit begins with where files follow, and what a gate lists that takes them.
+WORD = "packed"
 END = b"end"
 # What the server writes when it has all files: white space, for JSON follows in the same output.
 RECEIVED = b"\t"

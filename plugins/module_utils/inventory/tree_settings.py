@@ -12,6 +12,9 @@ from collections.abc import Sequence
 
 from .inventory import TIERS
 
+# The file that shows that a folder is the backup tree, not the empty folder that it is mounted on.
+MARKER = ".chefwell-backups"
+
 # All backups lie in one flat folder, which counts as the only tier of its parent.
 FLAT = (".",)
 

@@ -8,25 +8,17 @@ from __future__ import annotations
 
 import dataclasses
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 
 from ..common.errors import ResilienceError, known_names
 from ..common.messages import _
 from ..common.settings import LARGEST, option
 from ..inventory import freshness
 from ..inventory.inventory import readable
-from ..inventory.tree_settings import FLAT
+from ..inventory.tree_settings import FLAT, MARKER
 from ..notifications.notification_settings import StageSettings
-from ..sealing import keys
 from ..sealing.seal_settings import SealSettings
-from . import offsite_guards
-from .offsite_settings import MARKER, SyncSettings
 from .ssh import RESTRICTED, Destination
-from .transport import Transport
-from .transport_account import AccountTransport
-from .transport_gate import GateTransport
-from .transport_rclone import RcloneDestination, RcloneTransport
-from .transport_sealed import SealedTransport
 
 DEFAULT = "default"
 
@@ -110,49 +102,6 @@ class OffsiteSettings(StageSettings):
     seal: SealSettings = SealSettings()
 
 
-def syncs(settings: OffsiteSettings, chosen: Sequence[str] = ()) -> list[SyncSettings]:
-    """Return the settings of the sync to each destination.
-
-    Args:
-        settings: of the stage.
-        chosen: names of the destinations; all when empty.
-
-    Raises:
-        ResilienceError: there is no destination, two have one name, a setting of one is wrong, or a
-            chosen one does not exist.
-    """
-    for name in chosen:
-        named(settings, name)
-    return [
-        SyncSettings(
-            transport=transport(settings, destination),
-            tiers=settings.tiers,
-            pattern=settings.backup_pattern,
-            limits=offsite_guards.Limits(
-                least_backups=settings.least_backups,
-                change_percent=settings.change_percent,
-                least_bytes=settings.least_bytes,
-                shrink_percent=settings.shrink_percent,
-                rpo_hours=settings.rpo_hours,
-                most_rewritten=settings.most_rewritten,
-            ),
-            name="" if name == DEFAULT else name,
-            unfinished_seconds=60 * settings.wait_minutes,
-            schedule=schedule(settings),
-            backup_path=settings.tree_root,
-            state_dir=settings.state_dir,
-            marker=marker(settings),
-            reread_days=settings.reread_days,
-            tries=destination.tries,
-            retry_seconds=destination.retry_seconds,
-            durable=destination.durable,
-            sealed=settings.seal.is_on,
-        )
-        for name, destination in _by_name(settings).items()
-        if not chosen or name in chosen
-    ]
-
-
 def marker(settings: OffsiteSettings) -> str:
     """Return the marker file, relative to the tree; empty for none.
 
@@ -214,7 +163,7 @@ def first(settings: OffsiteSettings) -> DestinationSettings:
     Raises:
         ResilienceError: there is none.
     """
-    return next(iter(_by_name(settings).values()))
+    return next(iter(by_name(settings).values()))
 
 
 def named(settings: OffsiteSettings, name: str) -> DestinationSettings:
@@ -223,7 +172,7 @@ def named(settings: OffsiteSettings, name: str) -> DestinationSettings:
     Raises:
         ResilienceError: there is none.
     """
-    known = _by_name(settings)
+    known = by_name(settings)
     if name not in known:
         raise ResilienceError(
             "there is no such destination",
@@ -234,7 +183,12 @@ def named(settings: OffsiteSettings, name: str) -> DestinationSettings:
     return known[name]
 
 
-def _by_name(settings: OffsiteSettings) -> dict[str, DestinationSettings]:
+def by_name(settings: OffsiteSettings) -> dict[str, DestinationSettings]:
+    """Return the destinations by their names, in their order.
+
+    Raises:
+        ResilienceError: there is none, or two have one name.
+    """
     if not settings.destinations:
         raise ResilienceError(
             "there is no destination for the copies",
@@ -289,60 +243,3 @@ def ssh_destination(settings: OffsiteSettings, destination: DestinationSettings)
         connect_seconds=destination.connect_seconds,
         silence_seconds=destination.silence_seconds,
     )
-
-
-def transport(
-    settings: OffsiteSettings, destination: DestinationSettings, *, fetches: bool = False
-) -> Transport:
-    """Return what carries copies to a destination.
-
-    Args:
-        settings: of the stage.
-        destination: one of its destinations.
-        fetches: whether it only fetches; then no key is needed that seals.
-
-    Raises:
-        ResilienceError: a setting is wrong, or the keys that seal are not ready.
-    """
-    carrier = _carrier(settings, destination)
-    if settings.seal.is_on or (fetches and settings.seal.opens):
-        return _sealed(settings, destination, carrier, fetches=fetches)
-    return carrier
-
-
-def _sealed(
-    settings: OffsiteSettings,
-    destination: DestinationSettings,
-    carrier: Transport,
-    *,
-    fetches: bool,
-) -> SealedTransport:
-    folder = keys.folder_of(settings.config_dir)
-    loaded = (keys.load_for_opening if fetches else keys.load)(folder, settings.seal)
-    own = "" if destination.name == DEFAULT else f"-{destination.name}"
-    return SealedTransport(
-        carrier,
-        loaded,
-        root=settings.tree_root,
-        pattern=settings.backup_pattern,
-        ledger_file=os.path.join(settings.state_dir, f"offsite-sealed{own}.jsonl"),
-        spool_folder=os.path.join(settings.state_dir, f"sealing{own}"),
-        time_limit=destination.time_limit,
-        known=settings.seal.known_link,
-    )
-
-
-def _carrier(settings: OffsiteSettings, destination: DestinationSettings) -> Transport:
-    if destination.transport == "rclone":
-        return RcloneTransport(
-            RcloneDestination(
-                remote=destination.rclone_remote,
-                config_file=destination.rclone_config_file,
-                bandwidth_kbps=destination.bandwidth_kbps or None,
-                time_limit=destination.time_limit,
-                connect_seconds=destination.connect_seconds,
-                silence_seconds=destination.silence_seconds,
-            )
-        )
-    reached = ssh_destination(settings, destination)
-    return GateTransport(reached) if destination.mode == RESTRICTED else AccountTransport(reached)

@@ -22,7 +22,7 @@ from ..common.messages import _, ngettext
 from ..common.settings import load
 from ..inventory import backup_names, companions, inventory, sealed_names
 from ..inventory.inventory import readable
-from . import offsite_config
+from . import destinations, offsite_config
 from .offsite_config import OffsiteSettings
 from .sync_source import PlainSource, Source
 from .transport import RemoteFile, Transport
@@ -53,7 +53,7 @@ def transport(
     chosen = offsite_config.named(settings, name) if name else first
     if key_file and chosen == first:
         chosen = dataclasses.replace(chosen, key_file=key_file)
-    return offsite_config.transport(settings, chosen, fetches=True)
+    return destinations.transport(settings, chosen, fetches=True)
 
 
 def fetch(

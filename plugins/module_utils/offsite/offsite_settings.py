@@ -13,13 +13,13 @@ from typing import Any
 
 from ..common.errors import ResilienceError
 from ..inventory import backup_names, freshness, inventory
+from ..inventory.tree_settings import MARKER
 from .offsite_guards import Limits, Refusal
 from .sync_source import PlainSource, Source
 from .transport import Transport
 
 OK, WARNING, LOCKED, REFUSED, FAILED = "ok", "warning", "locked", "refused", "failed"
 EXIT_CODES = {OK: 0, WARNING: 1, LOCKED: 1, REFUSED: 2, FAILED: 2}
-MARKER = ".chefwell-backups"
 
 
 @dataclasses.dataclass(frozen=True)

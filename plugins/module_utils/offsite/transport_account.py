@@ -18,6 +18,7 @@ from ..inventory.inventory import readable
 from ..inventory.path_table import PathTable
 from . import remote_listing, rsync, rsync_fetch, ssh, ssh_command
 from .command_output import CommandOutput
+from .early_listing import Started
 from .remote_listing import RemoteListing
 from .rsync import Transfer
 from .ssh import Destination
@@ -61,13 +62,18 @@ class _RunOptions:
 
 
 class AccountTransport:
-    """Transport to an account without a gate."""
+    """Transport to an account without a gate.
 
-    def __init__(self, destination: Destination) -> None:
+    Args:
+        destination: the account.
+        started: commands that run on its server already.
+    """
+
+    def __init__(self, destination: Destination, started: Started | None = None) -> None:
         self.destination = destination
         self._server_rsync = "0"
         # Commands that were started before their output is needed, by their arguments.
-        self._started: dict[tuple[str, ...], SshCommand] = {}
+        self._started: Started = {} if started is None else started
         # Runs of rsync that were started before their names are known, by their options.
         self._started_runs: dict[_RunOptions, rsync.RsyncRun] = {}
 

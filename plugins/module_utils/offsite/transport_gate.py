@@ -19,7 +19,8 @@ from ..common import json_stream, json_text
 from ..common.errors import ResilienceError
 from ..common.messages import _
 from ..inventory.path_table import PathTable, only_in
-from . import packed_sending, remote_listing
+from . import gate_requests, packed_sending, remote_listing
+from .early_listing import Started
 from .foreign_messages import foreign_message, foreign_text
 from .remote_listing import RemoteListing, StandingAlarms
 from .rsync import Item, Transfer
@@ -52,8 +53,8 @@ class _Listed(Mapping[str, "list[object]"]):
 class GateTransport(AccountTransport):
     """Transport to an account behind the gate."""
 
-    def __init__(self, destination: Destination) -> None:
-        super().__init__(destination)
+    def __init__(self, destination: Destination, started: Started | None = None) -> None:
+        super().__init__(destination, started)
         # The alarms that came with the last digests: reading may raise or end one.
         self._standing: StandingAlarms | None = None
         self._takes_packed = False
@@ -160,8 +161,7 @@ class GateTransport(AccountTransport):
         return remote
 
     def _list_command(self, tiers: Sequence[str], *, digests: bool = False) -> list[str]:
-        # A gate that does not know the last word ends after the list.
-        return ["chefwell-list", *tiers, *(("--digest",) if digests else ())]
+        return gate_requests.listing(tiers, digests=digests)
 
     def _digest_command(self) -> list[str]:
         return ["chefwell-digest"]
