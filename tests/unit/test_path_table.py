@@ -14,6 +14,7 @@ from ansible_collections.chefwell.resilience.plugins.module_utils.inventory.path
     PathTable,
     TableBuilder,
     only_in,
+    total_bytes,
 )
 
 # Half a surrogate pair stands for a byte that is not UTF-8; it sorts before what is beyond it.
@@ -95,6 +96,24 @@ def test_rows_of_a_folder() -> None:
     table: PathTable[int] = PathTable(SIZES, {"a-/x": 1, "a/x": 2, "a/y": 3, "a0/x": 4, "b/x": 5})
     assert [table.path_at(row) for row in table.rows_of("a")] == ["a/x", "a/y"]
     assert list(table.rows_of("c")) == []
+
+
+def test_counts_and_sums_of_whole_tables() -> None:
+    sizes = {"a-/x": 1, "a/x": 2, "a/y": 3, "a0/x": 4, "b": 5, "b/x": 6, "/x": 7}
+    table: PathTable[int] = PathTable(SIZES, sizes)
+    assert table.count_by_folder() == {"": 1, "a-": 1, "a": 2, "a0": 1, "b": 2}
+    assert PathTable(SIZES).count_by_folder() == {}
+    del table["a/y"]
+    assert total_bytes(table) == sum(sizes.values()) - 3 == total_bytes(dict(table))
+
+
+def test_a_column_knows_whether_a_digest_is_missing() -> None:
+    zeros = "0" * 62
+    whole: PathTable[str] = PathTable(DIGESTS, {"a": f"ff{zeros}", "b": f"{zeros}ff"})
+    assert whole.column(0).is_complete  # the zeros of two neighbours are no digest
+    assert PathTable(DIGESTS).column(0).is_complete
+    whole["c"] = ""
+    assert not whole.column(0).is_complete
 
 
 @pytest.mark.parametrize("digest", ["x", "ab", "a" * 63 + "g", "a" * 66])

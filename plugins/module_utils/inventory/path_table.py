@@ -17,72 +17,13 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, MutableMappin
 from itertools import chain, zip_longest
 from typing import Any, Generic, TypeVar, cast
 
+from .digest_column import DigestColumn
+
 V = TypeVar("V")
 # A field that is a SHA-256, hexadecimal; all others are type codes of `array`.
 SHA256 = "h"
-_DIGEST_BYTES = 32
-_PART_BYTES = _DIGEST_BYTES << 14
 # Rows out of order are kept apart up to this number, or an eighth of the table.
 _MOST_LATE = 4096
-
-
-class DigestColumn:
-    """SHA-256 digests, 32 bytes each; one that is not known is an empty text."""
-
-    def __init__(self, content: bytes | bytearray = b"") -> None:
-        self.content = bytearray(content)
-
-    def __len__(self) -> int:
-        return len(self.content) // _DIGEST_BYTES
-
-    def append(self, digest: str) -> None:
-        """Add a digest.
-
-        Raises:
-            ValueError: it is none.
-        """
-        self.content += _packed(digest)
-
-    def __getitem__(self, at: Any) -> Any:
-        if isinstance(at, slice):
-            begin, end = (at.start or 0) * _DIGEST_BYTES, at.stop
-            whole = self.content[begin : None if end is None else end * _DIGEST_BYTES]
-            return DigestColumn(whole)
-        part = self.content[at * _DIGEST_BYTES : (at + 1) * _DIGEST_BYTES]
-        return part.hex() if any(part) else ""
-
-    def __setitem__(self, at: int, digest: str) -> None:
-        self.content[at * _DIGEST_BYTES : (at + 1) * _DIGEST_BYTES] = _packed(digest)
-
-    def __iter__(self) -> Iterator[str]:
-        for begin in range(0, len(self.content), _PART_BYTES):
-            block = bytes(self.content[begin : begin + _PART_BYTES])
-            for at in range(0, len(block), _DIGEST_BYTES):
-                part = block[at : at + _DIGEST_BYTES]
-                yield part.hex() if any(part) else ""
-
-    def extend(self, other: DigestColumn) -> None:
-        """Add the digests of another column."""
-        self.content += other.content
-
-    @property
-    def is_complete(self) -> bool:
-        """Whether every digest is known."""
-        return not self.content.count(bytes(_DIGEST_BYTES)) or all(self)
-
-    def __eq__(self, other: object) -> bool:
-        return isinstance(other, DigestColumn) and self.content == other.content
-
-    __hash__ = None  # type: ignore[assignment]
-
-
-def _packed(digest: str) -> bytes:
-    if not digest:
-        return bytes(_DIGEST_BYTES)
-    packed = bytes.fromhex(digest)
-    if len(packed) != _DIGEST_BYTES:
-        raise ValueError(digest[:100])
-    return packed
 
 
 class RowForm(Generic[V]):
@@ -312,6 +253,17 @@ class PathTable(MutableMapping[str, V]):
         first = bisect.bisect_left(cast("Any", self._paths), encoded(f"{folder}/"))
         # `0` follows `/`.
         return range(first, bisect.bisect_left(cast("Any", self._paths), encoded(f"{folder}0")))
+
+    def count_by_folder(self) -> dict[str, int]:
+        """Return how many paths begin with each first folder, without looking at each path."""
+        counts: dict[str, int] = {}
+        at = 0
+        while at < len(self):
+            folder, slash, _name = self.path_at(at).partition("/")
+            count = len(self.rows_of(folder)) if slash else 1
+            counts[folder] = counts.get(folder, 0) + count
+            at += count
+        return counts
 
     def view(self, form: RowForm[Any], *numbers: int) -> PathTable[Any]:
         """Return a table of some of the fields; it takes no memory while neither is changed."""

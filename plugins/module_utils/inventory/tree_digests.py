@@ -15,6 +15,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 
 from ..common.messages import _
+from .digest_column import DigestColumn
 from .inventory import (
     BackupFile,
     BackupFiles,
@@ -23,7 +24,7 @@ from .inventory import (
     readable,
     reading_problem,
 )
-from .path_table import DigestColumn, PathTable
+from .path_table import PathTable
 
 BLOCK = 1 << 20
 _LEAST_BLOCK = 1 << 15

@@ -19,6 +19,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from ..common.messages import Message, _, ngettext
 from ..inventory import companions, unrecognised
 from ..inventory.inventory import BackupFile, Inventory, readable
+from ..inventory.path_table import PathTable
 
 # Guards that refuse, in the order in which they are checked; each may be overridden once.
 SOURCE, LEAST, DUMP_SIZE, MASS_CHANGE, REWRITTEN, DESTINATION, ROOM = GUARDS = (
@@ -277,6 +278,10 @@ def with_today(
 
 
 def _counts(paths: Iterable[str]) -> dict[str, int]:
+    if isinstance(paths, PathTable):
+        backups = companions.without(paths)
+        if isinstance(backups, PathTable):
+            return backups.count_by_folder()
     counts: dict[str, int] = {}
     for path in paths:
         if companions.is_companion(path):

@@ -23,8 +23,9 @@ from ..inventory import (
     unrecognised,
 )
 from ..inventory.digest_cache import DigestCache
+from ..inventory.digest_column import DigestColumn
 from ..inventory.inventory import Inventory, readable
-from ..inventory.path_table import DigestColumn, PathTable
+from ..inventory.path_table import PathTable
 from . import digest_updates
 from .digest_updates import DigestSources
 from .offsite_settings import SyncSettings
