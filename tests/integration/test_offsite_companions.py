@@ -9,6 +9,7 @@ import pytest
 from ansible_collections.chefwell.resilience.plugins.module_utils.backup import backup_digest
 from ansible_collections.chefwell.resilience.plugins.module_utils.offsite import (
     offsite_fetch,
+    offsite_repair,
     offsite_verification,
     sync,
 )
@@ -90,9 +91,16 @@ def test_what_belongs_to_a_backup_travels_with_it(settings: SyncSettings, server
     assert verified(settings) == (True, 14, 14)
     assert (server.backups / "daily" / forgotten.name).exists()
 
-    # One that is lost there is missing in the copy.
     if settings.transport.takes_digests:
+        # What a rotation forgot is named by a repair, and goes from the copy when it goes here.
+        (left,) = offsite_repair.repair(settings).left
+        name = f"daily/{forgotten.name}"
+        assert left.what == f"1 file belongs to a backup that is gone: {name}", left
+        forgotten.unlink()
+        repaired = offsite_repair.repair(settings)
+        assert (repaired.sync.aside, repaired.left, repaired.exit_code) == ((name,), (), 0)
         return
+    # One that is lost there is missing in the copy.
     (server.backups / "daily" / f"{newest.name}.manifest.json").unlink()
     assert verified(settings) == (False, 14, 14)
 

@@ -12,7 +12,7 @@ rules.
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import TypeVar
 
 from . import backup_names
@@ -39,6 +39,21 @@ def owner(path: str) -> str:
     backup = next(path[: -len(ending)] for ending in ENDINGS if path.endswith(ending))
     # A digest may be that of a sealed file: `x.dump.gz.age.sha256`.
     return backup[: -len(backup_names.SEALED)] if backup.endswith(backup_names.SEALED) else backup
+
+
+def left_behind(files: Iterable[str], exists: Callable[[str], bool]) -> list[str]:
+    """Return the files that belong to a backup which is gone.
+
+    Args:
+        files: paths.
+        exists: returns whether something, of whatever kind, has a path.
+    """
+    found = []
+    for path in files:
+        backup = owner(path)
+        if backup and not (exists(backup) or exists(backup + backup_names.SEALED)):
+            found.append(path)
+    return found
 
 
 def match_name(name: str, pattern: re.Pattern[str]) -> re.Match[str] | None:

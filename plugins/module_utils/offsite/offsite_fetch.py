@@ -19,6 +19,7 @@ from ..backup.backup_choice import CONTENTS, ChosenBackup, choose
 from ..backup.roles_file import holds_roles_alone
 from ..common.errors import ResilienceError
 from ..common.messages import _, ngettext
+from ..common.room import require_room
 from ..common.settings import load
 from ..inventory import backup_names, companions, inventory, sealed_names
 from ..inventory.inventory import readable
@@ -176,25 +177,17 @@ def _choice(
         return dataclasses.replace(chosen, path=os.path.relpath(chosen.path, names))
 
 
-def _require_room(size: int, folder: str, server: Transport) -> None:
-    room = os.statvfs(folder)
-    free = room.f_bavail * room.f_frsize
-    if size > free:
-        raise ResilienceError(
-            _(
-                "the backup on the server has %(size)d bytes, of which %(free)d fit here",
-                size=size,
-                free=free,
-            ),
-            option="work_dir",
-            value=folder,
-            remedy=_("make room there, or name a folder on another filesystem"),
-        )
+def _too_large(size: int, free: int) -> str:
+    return _(
+        "the backup on the server has %(size)d bytes, of which %(free)d fit here",
+        size=size,
+        free=free,
+    )
 
 
 def _fetch_whole(server: Transport, tree: str, needed: Mapping[str, RemoteFile]) -> None:
     """Fetch files, and compare them with what was listed: an exit code alone proves nothing."""
-    _require_room(sum(file.bytes for file in needed.values()), tree, server)
+    require_room(sum(file.bytes for file in needed.values()), tree, _too_large)
     server.fetch(list(needed), tree)
     short = []
     for path, file in needed.items():

@@ -10,14 +10,19 @@ What a sync cannot do takes a person: each of it is listed with what to do.
 from __future__ import annotations
 
 import dataclasses
+import os
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from ..common.messages import _, join
+from ..common.messages import _, join, ngettext
+from ..inventory import companions
+from ..inventory.inventory import readable
 from . import offsite_verification
 from .offsite_settings import FAILED, LOCKED, REFUSED, SyncResult, SyncSettings
 from .sync import sync
 
+# Files that a sentence names.
+_SHOWN = 5
 _ACCEPT = _(
     "look at the refused inventories on the server (keep-offsite-copy.sh CLIENT), and accept the "
     "one that is right: --accept ID"
@@ -98,7 +103,8 @@ def repair(
     done = sync(settings)
     after = offsite_verification.verify(settings)
     repaired = sorted(_differing(before) - _differing(after))
-    return Repair(done, before, after, tuple(repaired), tuple(_left(done, after)))
+    left = [*_left(done, after), *_left_behind(settings)]
+    return Repair(done, before, after, tuple(repaired), tuple(left))
 
 
 def _differing(verification: Mapping[str, Any]) -> set[str]:
@@ -129,6 +135,28 @@ def _left(done: SyncResult, after: Mapping[str, Any]) -> list[Left]:
     for kind, sentence in zip(after["server_alarm_kinds"], sentences):
         found.append(Left(sentence, _REMEDIES.get(kind, _CLEAR)))
     return found
+
+
+def _left_behind(settings: SyncSettings) -> list[Left]:
+    """Return what a rotation has left behind here of backups that it deleted.
+
+    The copy mirrors the tree, so these files stay in it for as long as they are here.
+    """
+    root = settings.backup_path
+    found = companions.left_behind(
+        settings.source.scan().states, lambda path: os.path.lexists(os.path.join(root, path))
+    )
+    if not found:
+        return []
+    shown = ", ".join(map(readable, found[:_SHOWN])) + (", …" if len(found) > _SHOWN else "")
+    what = ngettext(
+        "%(count)d file belongs to a backup that is gone: %(files)s",
+        "%(count)d files belong to backups that are gone: %(files)s",
+        len(found),
+        files=shown,
+    )
+    remedy = _("delete them here; the next sync moves their copies to an old folder")
+    return [Left(what, remedy)]
 
 
 def message(repaired: Repair) -> str:

@@ -20,6 +20,7 @@ from typing import Any
 from ..common import iso_time
 from ..common.errors import BackupError, ResilienceError
 from ..common.messages import _, join
+from ..common.room import require_room
 from ..inventory import backup_names, sealed_names
 from ..inventory.inventory import readable
 from ..sealing import age, chain, links
@@ -150,7 +151,8 @@ class SealedFetching:
         self._open_links(paths)
         parts = self._parts(paths)
         sealed_bytes = sum(content.sealed_bytes for _name, content in parts.values())
-        self._require_room(sealed_bytes + sum(one.bytes for _name, one in parts.values()), folder)
+        opened_bytes = sum(one.bytes for _name, one in parts.values())
+        require_room(sealed_bytes + opened_bytes, folder, _too_large)
         sealed = tempfile.mkdtemp(prefix=".sealed-", dir=folder)
         opened: list[str] = []
         try:
@@ -229,22 +231,6 @@ class SealedFetching:
                 finding=_FINDING,
             )
 
-    def _require_room(self, size: int, folder: str) -> None:
-        room = os.statvfs(folder)
-        free = room.f_bavail * room.f_frsize
-        if size > free:
-            raise ResilienceError(
-                _(
-                    "the sealed backup and the opened one have %(size)d bytes, of which "
-                    "%(free)d fit here",
-                    size=size,
-                    free=free,
-                ),
-                option="work_dir",
-                value=folder,
-                remedy=_("make room there, or name a folder on another filesystem"),
-            )
-
     def _evidence(self, link: Link) -> dict[str, Any]:
         return {
             "position": str(link.position),
@@ -261,3 +247,11 @@ class SealedFetching:
     def fetch_command(self, path: str, folder: str) -> str:
         """Return the command for a person, as `Transport.fetch_command`."""
         return self.inner.fetch_command(sealed_names.sealed(path), folder)
+
+
+def _too_large(size: int, free: int) -> str:
+    return _(
+        "the sealed backup and the opened one have %(size)d bytes, of which %(free)d fit here",
+        size=size,
+        free=free,
+    )

@@ -17,6 +17,7 @@ from collections.abc import Sequence
 
 from ..common.errors import ResilienceError
 from ..common.messages import _
+from ..common.room import require_room
 from ..common.system_errors import reason
 from ..inventory import sealed_names
 from . import age
@@ -59,7 +60,7 @@ def open_backup(path: str, folder: str, identity_files: Sequence[str], *, time_l
     """
     plain = sealed_names.plain(path)
     sources = {"": path, **sealed_names.stored_beside(plain)}
-    _require_room(sum(os.path.getsize(one) for one in sources.values()), folder)
+    require_room(sum(os.path.getsize(one) for one in sources.values()), folder, _too_large)
     inner = tempfile.mkdtemp(prefix=_PREFIX, dir=folder)
     # The restore does not run as root, and must reach what is in it; others cannot list it.
     os.chmod(inner, 0o711)
@@ -81,17 +82,7 @@ def open_backup(path: str, folder: str, identity_files: Sequence[str], *, time_l
     return opened
 
 
-def _require_room(size: int, folder: str) -> None:
-    room = os.statvfs(folder)
-    free = room.f_bavail * room.f_frsize
-    if size > free:
-        raise ResilienceError(
-            _(
-                "the opened backup has %(size)d bytes, of which %(free)d fit here",
-                size=size,
-                free=free,
-            ),
-            option="work_dir",
-            value=folder,
-            remedy=_("make room there, or name a folder on another filesystem"),
-        )
+def _too_large(size: int, free: int) -> str:
+    return _(
+        "the opened backup has %(size)d bytes, of which %(free)d fit here", size=size, free=free
+    )
