@@ -19,6 +19,11 @@ class DigestColumn:
     def __init__(self, content: bytes | bytearray = b"") -> None:
         self.content = bytearray(content)
 
+    @classmethod
+    def unknown(cls, count: int) -> DigestColumn:
+        """Return a column of so many digests that are not known yet."""
+        return cls(bytes(count * _DIGEST_BYTES))
+
     def __len__(self) -> int:
         return len(self.content) // _DIGEST_BYTES
 

@@ -243,6 +243,11 @@ class PathTable(MutableMapping[str, V]):
         self._merge()
         return self._paths[at].decode("utf-8", "surrogatepass")
 
+    def row_of(self, path: str) -> int:
+        """Return the row of a path, counted from 0; below 0 where it has none."""
+        self._merge()
+        return self._find(path)
+
     def value_at(self, at: int) -> V:
         """Return the value of a row, counted from 0."""
         return self._form.value(self.path_at(at), *(column[at] for column in self._columns))

@@ -23,6 +23,7 @@ from ..common.errors import ResilienceError
 from ..common.messages import _, join
 from ..inventory import backup_names, companions, inventory
 from ..inventory.digest_cache import Identity
+from ..inventory.digest_column import DigestColumn
 from ..inventory.path_table import DIGESTS, PathList, PathTable
 from . import ssh, ssh_command
 from .command_output import CommandOutput
@@ -49,8 +50,8 @@ _LIST_SCRIPT = "; ".join(
         'printf "room %s\\0" "$(df -Pk . 2>/dev/null | tail -n 1)"',
         'for tier do if test -L "$tier"; then printf "link %s\\0" "$tier"; '
         'elif test -d "$tier"; then '
-        'find "./$tier" -mindepth 1 -maxdepth 1 -printf "file %y %s %T@ %i %C@ %p\\0" '
-        '|| printf "unreadable %s\\0" "$tier"; '
+        '{ find "./$tier" -mindepth 1 -maxdepth 1 -printf "file %y %s %T@ %i %C@ %p\\0" '
+        '|| printf "unreadable %s\\0" "$tier"; } | sort -z -t " " -k 7; '
         'else printf "missing %s\\0" "$tier"; fi; done',
         'printf "end\\0"',
     )
@@ -137,7 +138,9 @@ def list_command(
         digests: whether it goes on, after `LIST_END`, as `digest_command` does.
     """
     script = f"{_LIST_SCRIPT}; {_DIGEST_COMMANDS}" if digests else _LIST_SCRIPT
-    return ssh_command.shell_command(script, destination.path, *tiers)
+    # In the order of the paths, which spares the client from sorting them.
+    in_order = sorted(tiers, key=lambda name: f"{name}/")
+    return ssh_command.shell_command(script, destination.path, *in_order)
 
 
 def digest_command(destination: ssh.Destination) -> list[str]:
@@ -212,8 +215,19 @@ def parse_read(
 
 def digests_of(records: Iterable[bytes], names: Sequence[str] = ()) -> PathTable[str]:
     """Return the digests by path among the records, probably of these files."""
-    like = names.table if isinstance(names, PathList) else None
-    return PathTable.sorted_from(DIGESTS, _each_digest(records), like)
+    if not isinstance(names, PathList):
+        return PathTable.sorted_from(DIGESTS, _each_digest(records))
+    # Several programs digest at a time, so that they come out of order.
+    column = DigestColumn.unknown(len(names))
+    for path, (digest,) in _each_digest(records):
+        row = names.table.row_of(path)
+        if row >= 0:
+            column[row] = digest
+    table = names.table.extended(DIGESTS, column)
+    if not column.is_complete:
+        for path in [path for path, digest in table.items() if not digest]:
+            del table[path]
+    return table
 
 
 def _each_digest(records: Iterable[bytes]) -> Iterator[tuple[str, tuple[str]]]:
