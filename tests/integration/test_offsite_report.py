@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 from ansible_collections.chefwell.resilience.plugins.module_utils import host_cli
 from ansible_collections.chefwell.resilience.plugins.module_utils.history.history import History
-from ansible_collections.chefwell.resilience.plugins.module_utils.offsite import sync
+from ansible_collections.chefwell.resilience.plugins.module_utils.offsite import sync, sync_run
 from support.backup_trees import add_backup, plan_tree
 from support.http_receiver import Receiver
 from support.sshd import Sshd, server
@@ -154,7 +154,7 @@ def test_several_destinations_each_with_its_own(host: Host) -> None:
 def test_it_waits_for_a_backup_that_is_being_written(
     host: Host, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(sync, "WAIT_STEP", 0.1)
+    monkeypatch.setattr(sync_run, "WAIT_STEP", 0.1)
     file = host.tree / "daily" / "chefwell_backup_20991231_030000.dump.gz"
     growing = file.open("wb")
     growing.write(os.urandom(500))
