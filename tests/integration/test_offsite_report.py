@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 from ansible_collections.chefwell.resilience.plugins.module_utils import host_cli
 from ansible_collections.chefwell.resilience.plugins.module_utils.history.history import History
-from ansible_collections.chefwell.resilience.plugins.module_utils.offsite import sync, sync_run
+from ansible_collections.chefwell.resilience.plugins.module_utils.offsite import sync_run
 from support.backup_trees import add_backup, plan_tree
 from support.http_receiver import Receiver
 from support.sshd import Sshd, server
