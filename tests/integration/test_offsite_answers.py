@@ -100,8 +100,16 @@ class TestDiagnosis:
             (("seq 1 100000",), "shell_prints", "1\\n2\\n3"),
             (("exec /usr/sbin/nologin",), "no_login", "may not log in"),
             (("echo 'Permission denied (publickey)' >&2", "exit 3"), "permission_denied", ""),
+            (('exec git-shell -c "$SSH_ORIGINAL_COMMAND"',), "no_commands", "unrecognized command"),
+            (('exec rbash -c "$SSH_ORIGINAL_COMMAND"',), "no_commands", "restricted"),
+            (("echo '1) status 2) quit'", "exit 0"), "no_commands", "1) status"),
+            (("exec /bin/false",), "no_commands", "exit 1"),
+            (("echo 'WARNING: Your password has expired.' >&2", "exit 1"), "expired", ""),
         ],
-        ids=["a line", "escapes", "many lines", "no shell", "an error of ssh's"],
+        ids=[
+            *("a line", "escapes", "many lines", "no shell", "an error of ssh's"),
+            *("git alone", "a restricted shell", "a menu", "no command", "expired"),
+        ],
     )
     def test_an_account_whose_shell_prints(
         self, server: Sshd, tmp_path: Path, lines: tuple[str, ...], kind: str, part: str
@@ -167,6 +175,25 @@ class TestAccountsThatDoLess:
         result = sync.sync(settings)
         assert (result.status, result.kind) == ("failed", "not_arrived"), result
         assert "daily/" in result.message
+
+    def test_a_replacement_that_is_ignored(self, server: Sshd, tmp_path: Path) -> None:
+        """What is there already stays as it is, and rsync finds nothing to send."""
+        server.start()
+        settings = client(server, tmp_path, "account")
+        assert sync.sync(settings).status == "ok"
+        newest = max((tmp_path / "backups" / "daily").iterdir())
+        newest.write_bytes(newest.read_bytes()[::-1])
+        folder = tmp_path / "bin"
+        folder.mkdir()
+        (folder / "rsync").write_text(
+            '#!/bin/sh\ncase "$*" in *--server*) set -- "$1" --ignore-existing "$@";; esac\n'
+            'exec /usr/bin/rsync "$@"\n'
+        )
+        (folder / "rsync").chmod(0o755)
+        shell_of(server, f"export PATH={folder}:$PATH")
+        result = sync.sync(settings)
+        assert (result.status, result.kind) == ("failed", "not_arrived"), result
+        assert newest.name in result.message
 
     def test_an_alias_on_this_host(
         self, server: Sshd, tmp_path: Path, monkeypatch: pytest.MonkeyPatch

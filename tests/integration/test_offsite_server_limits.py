@@ -32,7 +32,7 @@ from ansible_collections.chefwell.resilience.plugins.module_utils.server import 
 from support.backup_trees import add_backup, contents
 from support.gated_backup_server import Attacker, attacker, copied, settings, store, tree
 from support.offsite_client import account_sync
-from support.server_copies import make_store
+from support.server_copies import BACKUPS, content, make_store, place
 from support.sshd import COLLECTIONS, ENGINE, Sshd, server
 from support.waiting import wait_for
 
@@ -232,6 +232,24 @@ class TestClock:
         server_job.run(held)
         monkeypatch.setattr(time, "time", lambda: real() + 3 * DAY)
         assert "silent" in server_job.run(held).alarms
+
+    @pytest.mark.parametrize("runs", [1, 3])
+    def test_a_clock_without_a_battery(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, runs: int
+    ) -> None:
+        """In 1970 for some runs: it is reported, and after one run all is as it was (O21)."""
+        held = make_store(tmp_path)
+        place(held, {path: content(path) for path in BACKUPS})
+        assert server_job.run(held).alarms == {}
+        real = time.time
+        monkeypatch.setattr(time, "time", lambda: real() % DAY)
+        for _run in range(runs):
+            alarms = server_job.run(held).alarms
+        assert set(alarms) <= {"clock-jumped"} and ("clock-jumped" in alarms) is (runs == 1)
+        monkeypatch.undo()
+        back = server_job.run(held).alarms
+        assert ("clock-jumped" in back) is (runs > 1)
+        assert back.keys() <= ({"clock-jumped", "silent"} if runs > 1 else set())
 
     def test_a_server_that_was_off_drops_later(
         self, copied: SyncSettings, tree: Path, server: Sshd, monkeypatch: pytest.MonkeyPatch

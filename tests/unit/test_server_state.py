@@ -203,6 +203,19 @@ class TestRefusedInventories:
         assert sorted(copy.backups()) == sorted(owners)
         assert client_inventory.refused(copy) == [] and copy.alarms.all() == {}
 
+    def test_only_what_was_refused_is_accepted(self, copy: server_store.Store) -> None:
+        """A file of the server's that was spoilt, and still is JSON, moves nothing (O11)."""
+        refused = placement.apply_inventory(copy, listed({}))
+        file = Path(copy.state_dir, "refused", f"{refused.refused_id}.json")
+        values = json.loads(file.read_text())
+        other = {**values, "inventory": {**values["inventory"], "unread": ["daily"]}}
+        for spoilt, problem in ((other, "is damaged"), ({}, "no such refused inventory")):
+            file.write_text(json.dumps(spoilt))
+            with pytest.raises(ResilienceError, match=problem) as raised:
+                placement.accept_refused(copy, refused.refused_id)
+            assert raised.value.remedy == "let the client sync again, which sends it once more"
+        assert sorted(copy.backups()) == BACKUPS
+
     def test_they_are_not_kept_without_limit(self, copy: server_store.Store) -> None:
         for number in range(client_inventory.MOST_REFUSED + 5):
             values = {"files": {}, "unread": [], "in_progress": [str(number)]}

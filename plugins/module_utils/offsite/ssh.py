@@ -127,6 +127,17 @@ class ServerError(ResilienceError):
 # Written to standard error where a command on the server begins: what stands before it is the
 # account's shell and says nothing of the command.
 MARK = "chefwell: begins"
+_MARK_LINE = re.compile(rf"^{MARK}$", re.MULTILINE)
+# A shell that runs no command may end with any exit code, and write anything.
+NO_COMMANDS = Failure(
+    "no_commands",
+    _("the account's shell did not run the command"),
+    _(
+        "give the account a shell that runs any command (sh, bash), or use transport: rclone with "
+        "a remote of type sftp"
+    ),
+    False,
+)
 # Text that an account's shell writes before what a command writes makes rsync's protocol unusable.
 SHELL_PRINTS = Failure(
     "shell_prints",
@@ -286,6 +297,15 @@ _FAILURES: tuple[tuple[str, Failure], ...] = (
         ),
     ),
     (
+        r"[Pp]assword has expired|[Pp]assword change required|account has expired",
+        Failure(
+            "expired",
+            _("the account on the server, or its password, has expired"),
+            _("renew it on the server: chage -E -1 -M -1 ACCOUNT"),
+            False,
+        ),
+    ),
+    (
         r"account is (currently )?not available|^nologin|does not allow (shell|login) access",
         Failure(
             "no_login",
@@ -352,8 +372,14 @@ def failure(errors: str) -> Failure | None:
     return None
 
 
+def begins(errors: str) -> bool:
+    """Return whether a text on standard error shows that the command began."""
+    return _MARK_LINE.search(errors) is not None
+
+
 def _after_mark(errors: str) -> str:
-    return errors.rpartition(MARK)[2]
+    # A line of its own: a shell that rejects the command may repeat it.
+    return _MARK_LINE.split(errors)[-1]
 
 
 def command(destination: Destination) -> list[str]:

@@ -25,6 +25,7 @@ from .ssh import Destination, Failure, ServerError
 # A list of two million backups has 300 MB.
 MOST_OUTPUT = 512 << 20
 _SHOWN_BYTES = 4096
+_MOST_ERRORS = 1 << 20
 _TOO_MUCH = Failure(
     "too_much",
     _("the server's answer is longer than any list of backups"),
@@ -96,6 +97,7 @@ class SshCommand:
         self.destination = destination
         self._end = time.monotonic() + destination.time_limit
         self.arguments = tuple(arguments)
+        self._is_marked = any(ssh.MARK in one for one in arguments)
         with contextlib.ExitStack() as stack:
             source: IO[bytes] | int = subprocess.PIPE
             if stdin is not None:
@@ -216,9 +218,12 @@ class SshCommand:
             if late:
                 process.kill_group(self._running)
             code = self._running.wait()
-            self._errors.seek(0)
-            errors = self._errors.read(1 << 20).decode("utf-8", "backslashreplace")
-        if code == 0 and late is None:
+            size = self._errors.seek(0, os.SEEK_END)
+            # The end: what stands before the command began says nothing of it.
+            self._errors.seek(max(0, size - _MOST_ERRORS))
+            errors = self._errors.read(_MOST_ERRORS).decode("utf-8", "backslashreplace")
+        began = not self._is_marked or size > _MOST_ERRORS or ssh.begins(errors)
+        if code == 0 and late is None and began:
             return written
         detail = ssh.error_line(errors)
         if not detail and late is None:
@@ -229,6 +234,9 @@ class SshCommand:
         known = ssh.failure(errors) or ssh.failure(shown)
         if known is None and code == 255 and late is None:
             known = CUT
+        if known is None and not began and late is None:
+            known, detail = ssh.NO_COMMANDS, detail if code else ""
+            detail = ssh.error_line(errors) or ssh.error_line(shown) or detail
         raise ServerError(known or _unknown_failure(late), detail, self.destination)
 
 

@@ -213,12 +213,16 @@ class AccountTransport:
             return done
         tiers = sorted({name.partition("/")[0] for name in names})
         output = ssh_command.run_command(self.destination, self._list_command(tiers))
-        held = remote_listing.parse(output, str(self.destination), tiers, ".+").tree.rows.sizes
+        held = remote_listing.parse(output, str(self.destination), tiers, ".+").tree.states
+        sent = {item.path for item in done.sent}
         lost = []
         for name in names:
             with contextlib.suppress(OSError):  # rotated away meanwhile
-                size = os.lstat(os.path.join(delivery.source, name)).st_size
-                if held.get(name) != size:
+                local = os.lstat(os.path.join(delivery.source, name))
+                size, changed = held.get(name, (-1, 0))
+                # What rsync found equal is so by its time, too.
+                is_old = name not in sent and changed // 10**9 != local.st_mtime_ns // 10**9
+                if size != local.st_size or is_old:
                     lost.append(name)
         if not lost:
             return done

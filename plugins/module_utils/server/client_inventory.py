@@ -181,10 +181,7 @@ def keep_refused(store: Store, listed: ClientInventory, reason: str) -> str:
     Raises:
         OSError: it cannot be stored.
     """
-    content, values = hashlib.sha256(), listed.values()
-    for part in json_stream.parts(values):
-        content.update(part.encode())
-    name = content.hexdigest()[:12]
+    name, values = _identifier(listed), listed.values()
     folder = _folder(store)
     os.makedirs(folder, mode=0o700, exist_ok=True)
     moment = time.strftime("%Y-%m-%dT%H:%M:%S%z")
@@ -195,6 +192,13 @@ def keep_refused(store: Store, listed: ClientInventory, reason: str) -> str:
     for old in refused(store)[:-MOST_REFUSED]:
         drop_refused(store, old.id)
     return name
+
+
+def _identifier(listed: ClientInventory) -> str:
+    content = hashlib.sha256()
+    for part in json_stream.parts(listed.values()):
+        content.update(part.encode())
+    return content.hexdigest()[:12]
 
 
 def refused(store: Store) -> list[RefusedInventory]:
@@ -230,14 +234,18 @@ def listed_of(store: Store, waiting: RefusedInventory) -> ClientInventory:
     path = os.path.join(_folder(store), f"{waiting.id}.json")
     try:
         with json_stream.opened(path) as file:
-            return _read_at(file, store, ("inventory",))
+            listed = _read_at(file, store, ("inventory",))
+        # What is accepted is just what was refused.
+        if _identifier(listed) != waiting.id:
+            raise ValueError("it lists something else")
     except ValueError as error:
         raise ResilienceError(
-            "the refused inventory is damaged",
+            f"the refused inventory is damaged: {error}",
             option="--accept",
             value=waiting.id,
             remedy="let the client sync again, which sends it once more",
         ) from error
+    return listed
 
 
 def chosen_refused(store: Store, name: str) -> RefusedInventory | None:
@@ -264,7 +272,9 @@ def chosen_refused(store: Store, name: str) -> RefusedInventory | None:
         option="--accept",
         value=name,
         remedy="name one of these: "
-        + "; ".join(f"{one.id} ({one.time}: {one.reason[:200]})" for one in waiting),
+        + "; ".join(f"{one.id} ({one.time}: {one.reason[:200]})" for one in waiting)
+        if waiting
+        else "let the client sync again, which sends it once more",
     )
 
 

@@ -69,14 +69,15 @@ def run(store: Store, notify: Callable[[], object] = lambda: None) -> JobResult:
         except Exception as error:  # whatever it is, it must become an alarm
             result.failures[name] = _reason(error)
 
-    kept_time = now
+    kept_time, is_back = now, False
 
     def judge_clock() -> None:
-        nonlocal kept_time
-        kept_time = _time_by_clock(store, now)
+        nonlocal kept_time, is_back
+        kept_time, is_back = _time_by_clock(store, now)
 
     part("clock", judge_clock)
-    part("silence", lambda: _judge_silence(store, now))
+    if not is_back:  # a clock that is wrong says nothing of a silence
+        part("silence", lambda: _judge_silence(store, now))
     part("room", lambda: _judge_room(store))
     part("losses", lambda: _judge_losses(store))
     part("rewritten", lambda: _judge_rewritten(store))
@@ -105,19 +106,26 @@ def _failure_message(failures: dict[str, str]) -> str | None:
     return join(parts, "; ")
 
 
-def _time_by_clock(store: Store, now: float) -> float:
+def _time_by_clock(store: Store, now: float) -> tuple[float, bool]:
     """Return the time by which files count as old, and raise the alarm of a clock that jumped.
 
     It goes on by at most `MOST_STEP` from run to run, so that a clock that is wrong for one run
-    makes nothing old. Where no run is on record, the last inventory stands for it.
+    makes nothing old. A clock that stands far back for one run, as after a start without a battery,
+    is not kept either: from there it would take years. Where no run is on record, the last
+    inventory stands for it.
+
+    Returns:
+        The time, and whether the clock stands far back, and did not so at the last run.
     """
     record = store.load("job")
     try:
         last = float(record["time"]) if record else float(store.load("last").get("time", now))
+        clock = float(record.get("clock", last))
     except (KeyError, TypeError, ValueError):
         store.report_damage("job", _("it holds no time"))
-        last = now
+        last = clock = now
     kept = min(now, last + MOST_STEP)
+    is_back = last - now > CLOCK_STEP and abs(now - clock) > CLOCK_STEP
     days = round((now - last) / 86400)
     jumped = now - last > CLOCK_STEP or last - now > CLOCK_STEP
     message = _(
@@ -126,8 +134,8 @@ def _time_by_clock(store: Store, now: float) -> float:
         days=days,
     )
     store.alarms.set(CLOCK, message if jumped else None)
-    store.save("job", {"time": kept})
-    return kept
+    store.save("job", {"time": last if is_back else kept, "clock": now})
+    return kept, is_back
 
 
 def _judge_rewritten(store: Store) -> None:
