@@ -27,8 +27,8 @@ from ansible_collections.chefwell.resilience.plugins.module_utils.sealing.chain 
 from ansible_collections.chefwell.resilience.plugins.module_utils.sealing.links import (
     Content,
     Link,
-    Position,
 )
+from ansible_collections.chefwell.resilience.plugins.module_utils.sealing.positions import Position
 
 CHAIN = "20251101T030000Z-0123abcd"
 MANIFEST = ".manifest.json"

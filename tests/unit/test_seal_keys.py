@@ -19,6 +19,7 @@ from ansible_collections.chefwell.resilience.plugins.module_utils.common.errors 
 from ansible_collections.chefwell.resilience.plugins.module_utils.sealing import (
     age,
     keys,
+    public_keys,
     signatures,
 )
 from ansible_collections.chefwell.resilience.plugins.module_utils.sealing.seal_settings import (
@@ -210,7 +211,7 @@ def test_a_signature_counts_for_its_text_its_key_and_its_namespace(tmp_path: Pat
     signatures.new_key(mine)
     signatures.new_key(other)
     trusted = [signatures.public_key(mine)]
-    assert signatures.is_public_key(trusted[0])
+    assert public_keys.is_public_key(trusted[0])
     signature = signatures.sign(b"text\n", mine)
     assert signatures.is_signed_by(b"text\n", signature, trusted)
     assert signatures.is_signed_by(b"text\n", signature, [signatures.public_key(other), *trusted])

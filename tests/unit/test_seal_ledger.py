@@ -24,8 +24,8 @@ from ansible_collections.chefwell.resilience.plugins.module_utils.sealing.ledger
 )
 from ansible_collections.chefwell.resilience.plugins.module_utils.sealing.links import (
     Content,
-    Position,
 )
+from ansible_collections.chefwell.resilience.plugins.module_utils.sealing.positions import Position
 
 CHAIN = "20251108T030000Z-aa"
 

@@ -26,7 +26,8 @@ from ..inventory.inventory import readable
 from ..sealing import age, chain, links
 from ..sealing.chain import ChainJudgement, ServedFile
 from ..sealing.keys import SealKeys
-from ..sealing.links import Content, Link, Position
+from ..sealing.links import Content, Link
+from ..sealing.positions import Position
 from .transport import RemoteFile, Transport
 
 _FINDING = "archive.digest_differs"

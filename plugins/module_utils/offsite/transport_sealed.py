@@ -25,7 +25,7 @@ from ..inventory.inventory import BackupFile, readable
 from ..inventory.path_table import PathTable
 from ..sealing.keys import SealKeys
 from ..sealing.ledger import DELIVERED, MADE, SENT, LedgerItem, SealLedger, last_position
-from ..sealing.links import Position
+from ..sealing.positions import Position
 from ..sealing.spool import Spool, files_of
 from .remote_listing import RemoteListing
 from .rsync import Item, Transfer

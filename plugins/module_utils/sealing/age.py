@@ -30,14 +30,13 @@ from ..common import process
 from ..common.errors import BackupError, ResilienceError
 from ..common.files import replaced_file
 from ..common.messages import _
+from .public_keys import is_recipient
 
 PROGRAM, KEY_PROGRAM = "age", "age-keygen"
 OPENING_OPTION = "seal.identity_files"
 BLOCK = 1 << 20
 # After age has ended, the thread that feeds it may still wait for its source, and ends with that.
 _FEEDER_SECONDS = 1.0
-# X25519 in Bech32, or a public key of SSH.
-_RECIPIENT = re.compile(r"age1[02-9ac-hj-np-z]{58}|ssh-(ed25519|rsa) [A-Za-z0-9+/]+={0,2}( .*)?")
 # age's own message where the file is for other keys.
 _OTHER_KEYS = "no identity matched"
 _NO_PASSPHRASE = "could not read passphrase"
@@ -65,11 +64,6 @@ class UnreadableFile(OSError):
 
 class ChangedFile(Exception):
     """The file changed while it was sealed."""
-
-
-def is_recipient(text: str) -> bool:
-    """Return whether a text looks like a public key that age accepts, in one line."""
-    return bool(_RECIPIENT.fullmatch(text)) and text.isprintable()
 
 
 def require_recipient(text: str, option: str) -> None:

@@ -16,7 +16,8 @@ from collections.abc import Mapping, Sequence
 from ..common.messages import _
 from ..inventory.inventory import readable
 from . import links
-from .links import Link, Position
+from .links import Link
+from .positions import Position
 
 FORGED, ALTERED, MISSING_LINK = "forged", "altered", "without_link"
 UNREADABLE = "unreadable"

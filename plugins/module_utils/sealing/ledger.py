@@ -24,7 +24,8 @@ from typing import Any
 
 from ..common import json_text
 from ..common.files import replace_file
-from .links import Content, Position
+from .links import Content
+from .positions import Position
 
 # Of an item: sealed and waiting in the spool folder; arrived at the server; in its place there.
 MADE, DELIVERED, SENT = "made", "delivered", "sent"

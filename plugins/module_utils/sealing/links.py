@@ -16,7 +16,6 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import json
-import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -24,6 +23,7 @@ from ..common import json_text
 from ..common.errors import BackupError
 from ..common.messages import _
 from . import age, signatures
+from .positions import Position
 
 # Of what is signed. 1 is as 2, but was also written in a form that showed the digests of the plain
 # files and is not read any more.
@@ -32,7 +32,6 @@ VERSION, READABLE = 2, (1, 2)
 MOST_PRESENT = 1000
 # Nothing that is larger is read as a link.
 MOST_BYTES = 1 << 20
-_POSITION = re.compile(r"([^/\s]+)/([1-9][0-9]{0,17})/([0-9a-f]{64})")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -60,35 +59,6 @@ class Content:
     def to_public_list(self) -> list[Any]:
         """Return plain values of what the server may see."""
         return [self.bytes, self.sealed_sha256, self.sealed_bytes]
-
-
-@dataclasses.dataclass(frozen=True)
-class Position:
-    """Where a link stands: its chain, its number in it, and the digest of what was signed."""
-
-    chain: str
-    number: int
-    sha256: str = ""
-
-    @property
-    def order(self) -> tuple[str, int]:
-        """Positions of one host in their order: the name of a chain begins with its time."""
-        return self.chain, self.number
-
-    def __str__(self) -> str:
-        return f"{self.chain}/{self.number}/{self.sha256}"
-
-    @classmethod
-    def from_text(cls, text: str) -> Position:
-        """Return the position that `str` wrote.
-
-        Raises:
-            ValueError: it is none.
-        """
-        match = _POSITION.fullmatch(text.strip())
-        if match is None:
-            raise ValueError(text)
-        return cls(match[1], int(match[2]), match[3])
 
 
 @dataclasses.dataclass(frozen=True)

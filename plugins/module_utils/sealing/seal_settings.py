@@ -9,8 +9,8 @@ from __future__ import annotations
 import dataclasses
 
 from ..common.errors import ResilienceError
-from . import age, signatures
-from .links import Position
+from . import public_keys
+from .positions import Position
 
 OPTION = "seal"
 
@@ -40,7 +40,7 @@ class SealSettings:
 
     def __post_init__(self) -> None:
         for one in self.recipients:
-            if not age.is_recipient(one):
+            if not public_keys.is_recipient(one):
                 shown = "(not shown: it is a secret key)" if "SECRET" in one.upper() else one
                 raise ResilienceError(
                     "this is no public key of age or SSH",
@@ -57,7 +57,7 @@ class SealSettings:
                 remedy=f"name one in {OPTION}.recipients, or set it to false",
             )
         for one in self.signers:
-            if not signatures.is_public_key(one):
+            if not public_keys.is_public_key(one):
                 raise ResilienceError(
                     "this is no public key of SSH",
                     option=f"{OPTION}.signers",

@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import base64
 import os
-import re
 import tempfile
 
 from ..common import process
@@ -24,20 +23,6 @@ SIGNER = "resilience"
 _SECONDS = 60
 _BEGIN, _END = "-----BEGIN SSH SIGNATURE-----\n", "-----END SSH SIGNATURE-----\n"
 _LINE = 70  # of the armor
-_PUBLIC_KEY = re.compile(r"(ssh-ed25519|ecdsa-sha2-nistp\d+|ssh-rsa) [A-Za-z0-9+/]+={0,2}( .*)?")
-
-
-def is_public_key(text: str) -> bool:
-    """Return whether a text is a public key of SSH."""
-    if not _PUBLIC_KEY.fullmatch(text):
-        return False
-    kind, encoded = text.split(" ")[:2]
-    try:
-        body = base64.b64decode(encoded, validate=True)
-    except ValueError:
-        return False
-    size = int.from_bytes(body[:4], "big")
-    return body[4 : 4 + size] == kind.encode("ascii")
 
 
 def new_key(path: str) -> None:
