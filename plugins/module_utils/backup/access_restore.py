@@ -22,6 +22,7 @@ from ..common.safe_text import one_line
 from ..database.connection import driver, open_connection
 from ..database.postgres import Server
 from . import database_settings, restore_errors
+from .archive import Archive
 from .archive_toc import WITH_ARGUMENTS, Entry
 
 # Kinds that are known by schema and name, and those that lie in no schema, as in
@@ -81,6 +82,21 @@ def of_archive(entries: Sequence[Entry], database: str, restorer: str) -> Iterat
             yield _ON_DATABASE.sub(here, entry.definition, count)
         elif entry.kind in ("DEFAULT ACL", "ACL"):
             yield entry.definition
+
+
+def holds_the_database(archive: Archive) -> bool:
+    """Return whether a backup has owner, privileges, comment and settings of the database itself.
+
+    A plain dump has them as statements on a database of production's name, if at all.
+    """
+    return archive.format != "plain"
+
+
+def names_owners(archive: Archive) -> bool:
+    """Return whether a backup names the owners of its objects."""
+    entries = archive.toc.entries
+    statements = (entry.definition for entry in entries)
+    return archive.format != "plain" or not is_nameless(entries, statements)
 
 
 def is_nameless(entries: Iterable[Entry], statements: Iterable[str]) -> bool:

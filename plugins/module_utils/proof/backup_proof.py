@@ -258,7 +258,7 @@ class BackupProof:
             left_out = (self.restored or {}).get("left_out", {})
             refused = {name[len("SET ") :] for name in left_out if name.startswith("SET ")}
             # A recovered database gets what is its own when it becomes production.
-            itself = self.place.throwaway and read.format != "plain"
+            itself = self.place.throwaway and access_restore.holds_the_database(read)
             expected.access = access.of_dump(known.access, itself=itself, refused=refused).to_dict()
         return server, expected, known is not None
 
@@ -427,10 +427,7 @@ class BackupProof:
             return ""
         if not self.place.throwaway:
             # Production has the roles, so owners and privileges were restored with all else.
-            statements = (entry.definition for entry in ready.toc.entries)
-            plain = ready.format == "plain"
-            nameless = plain and access_restore.is_nameless(ready.toc.entries, statements)
-            self._has_access = known.access is not None and not nameless
+            self._has_access = known.access is not None and access_restore.names_owners(ready)
             return ""
         if self._has_access:
             return _("owners and privileges restored, with %(count)d roles", count=len(known.roles))
