@@ -10,11 +10,11 @@ import tempfile
 from pathlib import Path
 
 import psycopg2
-from ansible_collections.chefwell.resilience.plugins.module_utils.common import detached
 from ansible_collections.chefwell.resilience.plugins.module_utils.database import postgres
 from ansible_collections.chefwell.resilience.plugins.module_utils.staging.private_cluster import (
     Cluster,
 )
+from support.waiting import wait_for
 from testbed.production import binaries
 
 
@@ -32,11 +32,13 @@ def test_the_socket_of_a_cluster_below_a_closed_folder() -> None:
             other = postgres.unprivileged(["/usr/bin/test"])
             assert not any("dac_read_search" in word for word in other), other
             subprocess.run([*other, "test", "-w", str(socket)], check=True)
-            # Its folder is root's by now, and a server that was killed starts again all the same.
-            running = cluster.server_process()
-            assert running and socket.parent.stat().st_uid == 0
-            detached.stop(running, [signal.SIGKILL])
-            psycopg2.connect(**cluster.start().dsn("postgres")).close()
+            # Its folder is root's by now, and a server that ended starts again all the same.
+            for number in (signal.SIGKILL, signal.SIGQUIT):
+                running = cluster.server_process()
+                assert running and socket.parent.stat().st_uid == 0
+                os.kill(running.pid, number)
+                wait_for(lambda: cluster.server_process() is None)
+                psycopg2.connect(**cluster.start().dsn("postgres")).close()
     finally:
         cluster.remove()
         shutil.rmtree(folder)

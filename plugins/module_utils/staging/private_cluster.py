@@ -152,8 +152,11 @@ class Cluster:
         """
         sockets = self._read(self._sockets)
         if os.geteuid() == 0:
-            # The server makes its socket there, and takes away what an earlier one left.
             os.chown(sockets, postgres.UNPRIVILEGED, postgres.UNPRIVILEGED)
+        # A server that ends cannot remove them from a folder of root's.
+        for name in (f".s.PGSQL.{PORT}", f".s.PGSQL.{PORT}.lock"):
+            with contextlib.suppress(FileNotFoundError):
+                os.unlink(os.path.join(sockets, name))
         running = detached.start(
             [
                 *self._command(
