@@ -228,12 +228,16 @@ def test_a_plain_copy_becomes_sealed_night_by_night(
 ) -> None:
     with sealed_client(kind, server, tmp_path) as client:
         plan_tree(client.tree)
+        # Nine are enough for three nights.
+        for tier in ("weekly", "monthly"):
+            for path in sorted((client.tree / tier).iterdir())[:-1]:
+                path.unlink()
         oldest = min((client.tree / "daily").iterdir())
         manifest = f"daily/{oldest.name}.manifest.json"
         (client.tree / manifest).write_text("{}")
         seal = client.options["seal"]
         client.write(seal={})
-        assert client.sync().files_sent == 14 + 1
+        assert client.sync().files_sent == 9 + 1
         client.write(seal=seal)
         sent: list[str] = []
         for night in range(6):
@@ -258,7 +262,7 @@ def test_a_plain_copy_becomes_sealed_night_by_night(
             assert verified["comparison"]["in_sync"], verified["comparison"]
             left = [one for one in verified["weaker"] if "readable" in one]
             if is_sealed:
-                assert not left
+                assert night >= 2 and not left
                 break
             assert left
         assert len(sent) == len(set(sent)), "a backup was sent twice"
