@@ -167,9 +167,9 @@ def test_the_server_hands_out_something_else(
     assert fresh.fetch(tmp_path / "there", tier="daily").name == newest.stem
     # Of equal names in two tiers the time decides: the signed one, not that of the server's file.
     chosen = fresh.fetch(tmp_path / "there").parent.name
-    for tier in ("daily", "weekly", "monthly"):
+    for tier in {"daily", "weekly", "monthly"} - {chosen}:
         os.utime(gated.copy / tier / newest.name)
-        assert fresh.fetch(tmp_path / "there").parent.name == chosen, tier
+    assert fresh.fetch(tmp_path / "there").parent.name == chosen
 
 
 def test_newer_backups_are_withheld(gated: SealedClient, server: Sshd, tmp_path: Path) -> None:
