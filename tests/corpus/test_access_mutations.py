@@ -282,7 +282,9 @@ class Bench:
         texts = [one.text for one in manifest.apply(self.held, expected)]
         assert self.held.access
         itself = dump.ready.format != "plain"
-        expected.access = access.of_dump(self.held.access, itself=itself, refused=()).to_dict()
+        expected.access = access.of_dump(
+            self.held.access, itself=itself, privileges=True, refused=()
+        ).to_dict()
         result = self.new.validate(database, expected)
         texts += [one["text"] for check in result["checks"] for one in check["findings"]]
         return "; ".join(texts)
@@ -401,6 +403,10 @@ def test_drills(bench: Bench, tmp_path: Path) -> None:
         ownerless, evidence = run(_with_manifest(bench, "-Fp", "--no-owner"))
         assert "not compared: the dump names no owners" in evidence
         assert ownerless["verdict"] == "passed", found(ownerless)
+        for form in ("-Fp", "-Fc"):
+            ungranted, evidence = run(_with_manifest(bench, form, "--no-privileges"))
+            assert "owners restored, with 8 roles; no privileges: the dump has none" in evidence
+            assert ungranted["verdict"] == "passed", found(ungranted)
         plain = Path(manifest.path_of(whole))
         older = json.loads(plain.read_text())
         del older["access"], older["roles"]

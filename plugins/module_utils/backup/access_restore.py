@@ -99,6 +99,15 @@ def names_owners(archive: Archive) -> bool:
     return archive.format != "plain" or not is_nameless(entries, statements)
 
 
+def names_privileges(entries: Iterable[Entry]) -> bool:
+    """Return whether a backup has any privileges; one that is made with --no-privileges has none.
+
+    Args:
+        entries: of its contents.
+    """
+    return any(entry.kind in ("ACL", "DEFAULT ACL") for entry in entries)
+
+
 def is_nameless(entries: Iterable[Entry], statements: Iterable[str]) -> bool:
     """Return whether a plain dump has objects and names no owner of them.
 

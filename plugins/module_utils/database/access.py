@@ -285,12 +285,20 @@ def _objects_in(connection: Any, batch: Sequence[str]) -> dict[str, Shape]:
     return objects
 
 
-def of_dump(held: Structure, *, itself: bool, refused: Collection[str]) -> Structure:
+def of_privileges(kind: str) -> bool:
+    """Return whether a kind of `KINDS` is about what roles may do."""
+    return kind == DEFAULTS or kind.startswith(PRIVILEGES)
+
+
+def of_dump(
+    held: Structure, *, itself: bool, privileges: bool, refused: Collection[str]
+) -> Structure:
     """Return what a restored dump can hold of it.
 
     Args:
         held: of production.
         itself: whether the database itself was restored as well, which a plain dump lacks.
+        privileges: whether the dump has any, which one with --no-privileges has not.
         refused: settings that the server does not take.
     """
     identifier = held.schemas.get(DATABASE, "")
@@ -298,6 +306,8 @@ def of_dump(held: Structure, *, itself: bool, refused: Collection[str]) -> Struc
     named = shape.get(SETTING, {})
     shape[SETTING] = {name: text for name, text in named.items() if name not in refused}
     kinds = held.kinds if itself else held.kinds - OF_ARCHIVES
+    if not privileges:
+        kinds = frozenset(kind for kind in kinds if not of_privileges(kind))
     return Structure(held.schemas, {**held.shapes, identifier: shape}, kinds)
 
 

@@ -259,7 +259,10 @@ class BackupProof:
             refused = {name[len("SET ") :] for name in left_out if name.startswith("SET ")}
             # A recovered database gets what is its own when it becomes production.
             itself = self.place.throwaway and access_restore.holds_the_database(read)
-            expected.access = access.of_dump(known.access, itself=itself, refused=refused).to_dict()
+            privileges = access_restore.names_privileges(read.toc.entries)
+            expected.access = access.of_dump(
+                known.access, itself=itself, privileges=privileges, refused=refused
+            ).to_dict()
         return server, expected, known is not None
 
     def validate(self, server: Server, expected: Expectation, serving: Serving) -> None:
@@ -430,7 +433,14 @@ class BackupProof:
             self._has_access = known.access is not None and access_restore.names_owners(ready)
             return ""
         if self._has_access:
-            return _("owners and privileges restored, with %(count)d roles", count=len(known.roles))
+            count = len(known.roles)
+            held = done.contents.toc.entries if done.contents else ready.toc.entries
+            if not access_restore.names_privileges(held):
+                return _(
+                    "owners restored, with %(count)d roles; no privileges: the dump has none",
+                    count=count,
+                )
+            return _("owners and privileges restored, with %(count)d roles", count=count)
         if known.access is None:
             why: Message | str = _("the manifest has none")
         else:
