@@ -121,6 +121,26 @@ def test_a_rotten_copy_is_found_by_both_sides_sealed_and_sent_again(
     assert gated.in_sync()
 
 
+@pytest.mark.parametrize("kind", ["account", "sftp"])
+def test_a_sealed_file_of_another_time_is_sent_once_more(
+    kind: str, server: Sshd, tmp_path: Path
+) -> None:
+    """What is said to be sent was sent, and not again in the next night."""
+    with sealed_client(kind, server, tmp_path) as client:
+        plan_tree(client.tree)
+        name = f"daily/{max((client.tree / 'daily').glob('*.gz')).name}"
+        assert client.sync().files_sent == 14
+        sealed = client.copy / f"{name}.age"
+        body = sealed.read_bytes()
+        sealed.write_bytes(body[:-1] + bytes([body[-1] ^ 1]))
+        os.utime(sealed, (10**9, 10**9))
+        assert client.sync().sent == (name,)
+        assert sealed.stat().st_mtime > 10**9 and sealed.read_bytes() != body[:-1]
+        assert client.verify(full=True)["comparison"]["different"] == []
+        again = client.sync()
+        assert (again.status, again.sent) == ("ok", ()), again
+
+
 def test_the_server_hands_out_something_else(
     gated: SealedClient, server: Sshd, tmp_path: Path
 ) -> None:

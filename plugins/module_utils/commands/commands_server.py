@@ -19,6 +19,7 @@ from ..inventory.inventory import readable
 from ..notifications import metrics, ping
 from ..server import client_inventory, placement, rrsync_features, server_job, server_metrics
 from ..server import server_notifications as notifications
+from ..server.copy_owner import act_as_owner
 from ..server.server_alarms import WARNINGS, Alarm
 from ..server.server_job import JobResult
 from ..server.server_settings import ServerSettings
@@ -54,6 +55,7 @@ def _arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def _keep(settings: ServerSettings, arguments: argparse.Namespace) -> int:
+    act_as_owner(settings.root)
     settings.check_notifications()
     metrics.validate_path(settings.metrics_file, "chefwell_offsite_server.prom")
     if arguments.notify:

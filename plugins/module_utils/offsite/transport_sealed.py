@@ -92,6 +92,7 @@ class SealedTransport:
         self._spool: Spool | None = None
         self._held: dict[str, _Held] = {}
         self._gated = False
+        self._keeps_times = True
         self._plain_left = 0
 
     @property
@@ -190,6 +191,7 @@ class SealedTransport:
         known = known[len(_SEALED_MARK) :] if known.startswith(_SEALED_MARK) else ""
         remote = self.inner.list_backups(tiers, _ANY_NAME, known)
         self._gated = remote.gate is not None
+        self._keeps_times = remote.keeps_times
         fingerprint = _SEALED_MARK + remote.fingerprint if remote.fingerprint else ""
         if remote.unchanged:
             return dataclasses.replace(remote, fingerprint=fingerprint)
@@ -359,8 +361,16 @@ class SealedTransport:
         same = (now.st_size, now.st_mtime_ns) == (item.local_bytes, item.mtime_ns)
         if not same or self._has_more_beside(item):
             return False
-        waits_for_gate = item.state == DELIVERED and self._gated
-        return waits_for_gate or self._item(path, self._held.get(path, _Held())) is not None
+        if item.state == DELIVERED and self._gated:
+            return True
+        held = self._held.get(path, _Held())
+        return self._item(path, held) is not None and self._has_time(item, held)
+
+    def _has_time(self, item: LedgerItem, held: _Held) -> bool:
+        """Return whether the server's file has the time with which it was sent."""
+        file = held.files.get(sealed_names.sealed(item.path))
+        same = file is not None and file.mtime_ns // 10**9 == item.mtime_ns // 10**9
+        return same or not self._keeps_times
 
     def _age_key(self, path: str) -> tuple[str, str]:
         match = backup_names.match_name(os.path.basename(path), self.pattern)
