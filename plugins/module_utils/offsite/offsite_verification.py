@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import dataclasses
 import datetime
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
@@ -102,7 +102,9 @@ def _verification(
     comparison = tree_comparison.compare(local, remote)
     try:
         if listing.gate is None:
-            save_rotten(settings, _rotten_copies(settings, local, remote, remote_digests.before))
+            equal_once = (load_rotten(settings), transport.arrived_digests(), remote_digests.before)
+            times = listing.keeps_times
+            save_rotten(settings, _rotten_copies(local, remote, equal_once, times=times))
     except OSError as error:
         path = state_path(settings, "-rotten.json")
         local.problems.append(join([readable(path), reason(error)], ": "))
@@ -160,19 +162,22 @@ def _tier_contents(local: Inventory, remote: Inventory, by_digest: bool) -> dict
 
 
 def _rotten_copies(
-    settings: SyncSettings, local: Inventory, remote: Inventory, before: Mapping[str, str]
+    local: Inventory,
+    remote: Inventory,
+    equal_once: Sequence[Mapping[str, str]],
+    *,
+    times: bool,
 ) -> dict[str, str]:
     """Return the digests, by path, of backups whose copy was equal once and no longer is.
 
-    Size and time are still equal, so rsync would skip them: the next sync is given these paths to
+    Size and time are still equal, so a sync would skip them: the next sync is given these paths to
     send again. A server with a gate finds its rotten copies itself.
 
     Args:
-        settings: of the sync.
         local, remote: both sides with digests.
-        before: digests of the copies by an earlier verification.
+        equal_once: digests of the copies when they were equal; the first that has a path counts.
+        times: whether the server keeps times of change; otherwise sizes alone are compared.
     """
-    known = load_rotten(settings)
     found = {}
     for path, sha256 in local.digests.items():
         copy = remote.digests.get(path)
@@ -180,8 +185,9 @@ def _rotten_copies(
             continue
         size, mtime_ns = local.states[path]
         copy_size, copy_mtime_ns = remote.states[path]
-        same_time = copy_mtime_ns // 10**9 == mtime_ns // 10**9
-        if copy_size == size and same_time and (known.get(path) or before.get(path)) == sha256:
+        same_time = not times or copy_mtime_ns // 10**9 == mtime_ns // 10**9
+        was = next((held[path] for held in equal_once if held.get(path)), "")
+        if copy_size == size and same_time and was == sha256:
             found[path] = sha256
     return found
 

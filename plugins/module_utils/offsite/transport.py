@@ -203,6 +203,12 @@ class Transport(Protocol):
     def evidence(self, path: str) -> Mapping[str, Any]:
         """Return what was signed and opened of a fetched backup; empty where it is not sealed."""
 
+    def arrived_digests(self) -> Mapping[str, str]:
+        """Return the SHA-256, by path, of backups that are known to have arrived whole.
+
+        Empty where this host keeps no ledger of what it sent.
+        """
+
     def fetch_command(self, path: str, folder: str) -> str:
         """Return the command by which a person fetches one file without this collection."""
 

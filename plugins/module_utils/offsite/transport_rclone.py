@@ -97,6 +97,10 @@ class RcloneTransport:
         """No inventory is announced, as `Transport.takes_digests`."""
         return False
 
+    def arrived_digests(self) -> Mapping[str, str]:
+        """Nothing: no ledger is kept, as `Transport.arrived_digests`."""
+        return {}
+
     @property
     def last_link(self) -> str:
         """No link: nothing is signed, as `Transport.last_link`."""

@@ -134,6 +134,11 @@ class SealedTransport:
         """What is sealed was digested on the way, as `Transport.takes_digests`."""
         return False
 
+    def arrived_digests(self) -> Mapping[str, str]:
+        """What the ledger knows to have arrived, as `Transport.arrived_digests`."""
+        items = self.ledger.items
+        return {path: one.local_sha256 for path, one in items.items() if one.state != MADE}
+
     @property
     def last_link(self) -> str:
         """The newest link, as `Transport.last_link`."""
