@@ -375,10 +375,10 @@ class TestFailures:
         server.authorized_keys.write_text(
             'command="echo hello" ' + (server.root / "client_key.pub").read_text()
         )
-        with pytest.raises(ResilienceError, match="not whole"):
+        with pytest.raises(ResilienceError, match="shell did not run the command"):
             offsite_verification.verify(settings)
         result = sync.sync(settings)
-        assert (result.status, result.kind) == ("failed", "answer")
+        assert (result.status, result.kind) == ("failed", "no_commands")
 
 
 def test_a_session_that_dies_is_tried_again(

@@ -14,6 +14,13 @@ from ansible_collections.chefwell.resilience.plugins.modules.stage_install impor
 ENGINE = Path(__file__).resolve().parents[2] / "plugins" / "module_utils"
 
 
+def _write(path: Path, text: str, mode: int) -> None:
+    """Write a file, unless it is there: a program that is open for writing cannot be run."""
+    if not path.exists() or path.read_text() != text:
+        path.write_text(text, encoding="utf-8")
+        path.chmod(mode)
+
+
 class MonitorHost:
     """A host with the commands of stage 1.
 
@@ -47,15 +54,14 @@ class MonitorHost:
 
     def command(self, name: str, *arguments: str) -> list[str]:
         """Write the configuration and the launcher of a command; return its command line."""
-        self.config.write_text(json.dumps(self.settings), encoding="utf-8")
+        _write(self.config, json.dumps(self.settings), 0o644)
         script = self.root / f"{name}.sh"
         options = {
             "lib_dir": str(self.library),
             "python": self.python,
             "config_file": str(self.config),
         }
-        script.write_text(launcher(options, name))
-        script.chmod(0o755)
+        _write(script, launcher(options, name), 0o755)
         return [str(script), *arguments]
 
     def run(self, name: str, *arguments: str) -> subprocess.CompletedProcess[str]:
