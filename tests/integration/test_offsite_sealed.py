@@ -142,7 +142,7 @@ def test_a_changed_copy_is_sent_once_more(kind: str, server: Sshd, tmp_path: Pat
                 assert client.verify(full=True)["comparison"]["different"] == [name]
             assert list(client.sync().sent) == [name]
             assert sealed.read_bytes() != spoilt
-            # What is said to be sent was sent, and not again in the next night.
+            # What is reported as sent was sent, and not again in the next night.
             assert client.verify(full=True)["comparison"]["different"] == []
             again = client.sync()
             assert (again.status, list(again.sent)) == ("ok", []), again
