@@ -16,7 +16,7 @@ TIME_LIMIT = 0.25
 IDLE_INTERPRETERS = 8
 # What else the machine does only adds to a run, and a long one is rarely spared: there are more
 # turns while the aim is not met.
-TURNS, MOST_TURNS = 40, 160
+TURNS, MOST_TURNS = 40, 240
 
 
 def cost(command: list[str]) -> tuple[float, float]:
