@@ -219,6 +219,11 @@ def _sync_destinations(
     return worst.exit_code
 
 
+def _worst(codes: Sequence[int]) -> int:
+    """Return the exit code of several destinations: a difference outweighs no result."""
+    return max(codes, key=(0, 1, 3, 2).index)
+
+
 def verify_offsite(
     settings: OffsiteSettings, arguments: argparse.Namespace, started: Started
 ) -> int:
@@ -265,7 +270,7 @@ def repair_offsite(
             print_result("\n".join(clean(line) for line in lines))
     if arguments.json:
         print_result(json.dumps({"destinations": results}))
-    return max(codes, key=(0, 1, 3, 2).index)
+    return _worst(codes)
 
 
 def _verify_destinations(
@@ -294,6 +299,6 @@ def _verify_destinations(
     if broken:
         raise broken[0][1]
     if arguments.json:
-        worst = found[codes.index(max(codes, key=(0, 1, 3, 2).index))]
+        worst = found[codes.index(_worst(codes))]
         print_result(json.dumps({**worst, "destinations": found}))
-    return max(codes, key=(0, 1, 3, 2).index)
+    return _worst(codes)

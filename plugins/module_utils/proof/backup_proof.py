@@ -434,8 +434,7 @@ class BackupProof:
             return ""
         if self._has_access:
             count = len(known.roles)
-            held = done.contents.toc.entries if done.contents else ready.toc.entries
-            if not access_restore.names_privileges(held):
+            if not access_restore.names_privileges(ready.toc.entries):
                 return _(
                     "owners restored, with %(count)d roles; no privileges: the dump has none",
                     count=count,
