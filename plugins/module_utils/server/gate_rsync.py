@@ -65,7 +65,7 @@ def _receiving(session: GateSession, arguments: list[str]) -> list[str]:
     # so that it reports "File too large".
     resource.setrlimit(resource.RLIMIT_FSIZE, (room, room))
     os.chdir(session.store.incoming)
-    gate_watch.start(session.config_file)
+    gate_watch.start(session.store, session.config_file)
     landlock.write_only_in(session.store.incoming)
     return [*options, ".", f"{session.store.incoming}/"]
 

@@ -2,69 +2,90 @@
 # Copyright (c) 2026, chefwell.resilience contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The program that watches a transfer to the backup server, while the gate has become its rsync.
+"""The process that watches a transfer to the backup server, while the gate has become its rsync.
 
 It ends the rsync when the disk is full up to its reserve (the limit of one file is none for many,
 and several may arrive at once) or when folders are nested deeper than a backup tree needs.
-Afterwards it moves what is in the way to the quarantine. It is a program of its own because the
-kernel keeps the rsync in `incoming` (`landlock`), and would keep a child process of it there too.
+Afterwards it moves what is in the way to the quarantine. It begins before the kernel keeps the gate
+in `incoming` (`landlock`): that would keep every later process of the gate there too.
 """
 
 from __future__ import annotations
 
-import argparse
 import contextlib
 import os
 import select
 import signal
-import subprocess
+from typing import NoReturn
 
-from ..common import engine_program, settings
-from ..common.errors import ResilienceError
-from ..common.process import cannot_run_error
+from ..common.errors import ResilienceError, explanation
 from .incoming import clear_obstructions
 from .packed_files import FULL
 from .server_notifications import notifying_new_alarms
-from .server_settings import ServerSettings
 from .server_store import Store
 
 # Seconds between two looks at the room that is left, and for the rsync to end by itself.
 LOOK_SECONDS, END_SECONDS = 0.1, 5.0
-# Seconds for the program to start: nothing is received before.
-START_SECONDS = 30.0
-READY = b"ready"
 
 
-def start(config_file: str) -> None:
-    """Watch over this process, and the program that it becomes; return once that is so.
+def start(store: Store, config_file: str) -> None:
+    """Watch over this process, and the program that it becomes.
+
+    Call it while this process has one thread, and no rights were taken from it.
 
     Args:
+        store: the copy that it will write to.
         config_file: the file that holds the client's configuration.
 
     Raises:
         ResilienceError: it cannot be watched; nothing may be received then.
     """
-    watched = os.pidfd_open(os.getpid())
     try:
-        program = subprocess.Popen(  # pylint: disable=ansible-bad-function,consider-using-with
-            [
-                *engine_program.command(__name__),
-                *("--config", config_file, "--process", str(watched)),
-            ],
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            env=engine_program.environment(),
-            cwd=engine_program.FOLDER,
-            pass_fds=[watched],
-        )
+        # Of the process, not its number, which may be another one's by the time.
+        watched = os.pidfd_open(os.getpid())
+        try:
+            # Not a program of its own, whose start the client would wait for.
+            if os.fork() == 0:
+                _work(store, config_file, watched)
+        finally:
+            os.close(watched)
     except OSError as error:
-        raise cannot_run_error(engine_program.command(__name__)[0], error) from error
+        raise ResilienceError(
+            f"the transfer cannot be watched: {os.strerror(error.errno or 0)}",
+            remedy="see the server's load",
+        ) from error
+
+
+def _work(store: Store, config_file: str, watched: int) -> NoReturn:
+    """Watch over the parent process until it ends, clear up behind it, and end."""
+    code = 1
+    try:
+        _let_go(watched)
+        _watch(store, watched)
+        with notifying_new_alarms(store, config_file):
+            clear_obstructions(store)
+        code = 0
+    except Exception as error:
+        _report(explanation(error))
     finally:
-        os.close(watched)
-    output = program.stdout.fileno() if program.stdout else -1
-    if not select.select([output], [], [], START_SECONDS)[0] or os.read(output, 64) != READY:
-        program.kill()
-        raise ResilienceError("the transfer cannot be watched", remedy="see the server's load")
+        os._exit(code)
+
+
+def _let_go(watched: int) -> None:
+    """Close what the gate has open: its locks, the input and the output of its rsync."""
+    null = os.open(os.devnull, os.O_RDWR)
+    os.dup2(null, 0)
+    os.dup2(null, 1)
+    for number in map(int, os.listdir("/proc/self/fd")):
+        if number > 2 and number != watched:
+            with contextlib.suppress(OSError):  # that of the list itself
+                os.close(number)
+    os.chdir("/")
+
+
+def _report(problem: str) -> None:
+    with contextlib.suppress(OSError):  # the client may be gone
+        os.write(2, f"chefwell gate: {problem}\n".encode())
 
 
 def _is_nested(store: Store) -> bool:
@@ -99,27 +120,7 @@ def _watch(store: Store, watched: int) -> None:
         elif _is_nested(store):
             problem = "refused: folders are nested deeper than a backup tree needs"
         if problem:
-            # A client that cannot read it is ended, too.
-            with contextlib.suppress(OSError):
-                os.write(2, f"chefwell gate: {problem}\n".encode())
+            _report(problem)  # a client that cannot read it is ended, too
             signal.pidfd_send_signal(watched, signal.SIGTERM)
             select.select([watched], [], [], END_SECONDS)
             return
-
-
-def main() -> None:
-    """Watch the process whose descriptor was inherited, then clear up behind it."""
-    parser = argparse.ArgumentParser()
-    parser.add_argument("--config", required=True)
-    parser.add_argument("--process", required=True, type=int)
-    given = parser.parse_args()
-    store = Store(settings.load(given.config, ServerSettings))
-    os.write(1, READY)
-    os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
-    _watch(store, given.process)
-    with notifying_new_alarms(store, given.config):
-        clear_obstructions(store)
-
-
-if __name__ == "__main__":
-    main()

@@ -28,7 +28,7 @@ from ..common.locks import lock_file
 from ..common.messages import _
 from ..inventory import open_files, tree_digests
 from ..inventory.path_table import SHA256, PathTable, RowForm
-from .new_names import is_impossible, rename_new
+from .new_names import is_impossible, rename_new, start_writing
 from .server_alarms import BLOCKED
 from .server_store import Store, names
 
@@ -94,6 +94,8 @@ class ArrivalSession:
                 if self.take_over(path) and not self._known(path)[0]:
                     with contextlib.suppress(OSError):
                         self.digest(path)
+                        # Otherwise all of it waits for the disk when the last one has arrived.
+                        start_writing(self.path(path))
                 # A look costs as much as a small file.
                 if (number % 16 == 0 or self._known(path)[1] > tree_digests.BLOCK) and (
                     select.select([stream], [], [], 0)[0]
