@@ -80,6 +80,9 @@ ALTER DEFAULT PRIVILEGES FOR ROLE {CLERK} REVOKE EXECUTE ON FUNCTIONS FROM PUBLI
 ALTER TABLE shop.sale ENABLE ROW LEVEL SECURITY;
 CREATE POLICY mine ON shop.sale TO {BAKER}, {ODD_READER} USING (true);
 GRANT CREATE ON SCHEMA public TO {CLERK};
+SELECT lo_create(number) FROM generate_series(8001, 8004) number;
+ALTER LARGE OBJECT 8001 OWNER TO {CLERK}; ALTER LARGE OBJECT 8002 OWNER TO {ODD_OWNER};
+GRANT SELECT ON LARGE OBJECT 8002 TO {ODD_READER}; GRANT SELECT ON LARGE OBJECT 8003 TO PUBLIC;
 ALTER DATABASE shop OWNER TO {CLERK}; REVOKE TEMPORARY ON DATABASE shop FROM PUBLIC;
 GRANT CREATE ON DATABASE shop TO {ODD_READER}; COMMENT ON DATABASE shop IS 'the shop';
 ALTER DATABASE shop SET search_path = shop, public; ALTER DATABASE shop SET shop.key = 'secret';
@@ -232,6 +235,22 @@ FIRST_ROUND = {
     "owner of an event trigger": (
         "ALTER EVENT TRIGGER watched OWNER TO postgres",
         "owner of event trigger watched is `postgres`, in production it was `access_root`",
+    ),
+    "owner of a large object": (
+        f"ALTER LARGE OBJECT 8001 OWNER TO {BAKER}",
+        f"the owner of large object 8001 is `{BAKER}`, in production it was `{CLERK}`",
+    ),
+    "owner of a large object of an odd name": (
+        f"ALTER LARGE OBJECT 8002 OWNER TO {BAKER}",
+        "the owner of large object 8002 is `access_baker`, in production it was `The",
+    ),
+    "privilege of a large object": (
+        "REVOKE SELECT ON LARGE OBJECT 8003 FROM PUBLIC",
+        "privileges on large object 8003 is `default`, in production it was `(owner): SELECT",
+    ),
+    "privilege more of a large object": (
+        f"GRANT UPDATE ON LARGE OBJECT 8004 TO {ODD_READER}",
+        "privileges on large object 8004 is `",
     ),
     "comment of an extension": (
         "COMMENT ON EXTENSION vector IS 'unlike'",
@@ -472,3 +491,29 @@ def test_the_database_itself(bench: Bench, form: str) -> None:
 def _assert_named(texts: str) -> None:
     missed = [name for name, (_sql, named) in OF_THE_DATABASE.items() if named not in texts]
     assert missed == [] and "found out" not in texts, texts
+
+
+def test_large_objects_of_one_entry(new: Lab) -> None:
+    """Since PostgreSQL 17 an archive has those of one owner and the same privileges together."""
+    new.run("postgres", f"CREATE ROLE {CLERK}", f"CREATE ROLE {ODD_READER}")
+    new.create(
+        "images",
+        "SELECT lo_create(number) FROM generate_series(1, 1205) number;"
+        " DO $$ BEGIN FOR number IN 1..1203 LOOP"
+        f" EXECUTE format('ALTER LARGE OBJECT %s OWNER TO {CLERK}', number);"
+        f" EXECUTE format('GRANT SELECT ON LARGE OBJECT %s TO {ODD_READER}', number);"
+        " END LOOP; END $$; GRANT UPDATE ON LARGE OBJECT 1204 TO PUBLIC;"
+        f" REVOKE ALL ON LARGE OBJECT 1203 FROM {CLERK}, {ODD_READER}",
+    )
+    with new.connected("images") as connection:
+        before = access.restored(connection)
+    for form in ("-Fc", "-Fp"):
+        dump = new.prepare(new.dump("images", form))
+        done = restore.restore(dump.ready, new.server, "images again", replace=True, roles={})
+        assert (done.errors, done.access) == ([], "")
+        with new.connected("images again") as connection:
+            assert access.differences(before, access.restored(connection)) == []
+    new.run("images again", "ALTER LARGE OBJECT 700 OWNER TO postgres")
+    with new.connected("images again") as connection:
+        found = access.differences(before, access.restored(connection))
+    assert [(one.name, one.before, one.after) for one in found][:1] == [("700", CLERK, "postgres")]

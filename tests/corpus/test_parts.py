@@ -163,6 +163,24 @@ def test_what_was_left_out_is_no_passed_whole(lab: Lab, settings: ProofSettings,
     assert "left out by -n" in check_of(result, "numbering")["evidence"]
 
 
+def test_types_of_rows_have_numbers_wherever_they_were_made(
+    lab: Lab, settings: ProofSettings, tmp_path: Path
+) -> None:
+    """Before the first relation of the database, between two, and behind the last one."""
+    lab.create(
+        "typed",
+        "CREATE TYPE public.early AS (a integer); CREATE TYPE public.early_2 AS (a public.early);"
+        " CREATE TABLE public.one (p public.early_2); CREATE TYPE public.between AS (a integer);"
+        " CREATE VIEW public.two AS SELECT 1; CREATE TYPE public.late AS (a integer)",
+    )
+    chosen = dataclasses.replace(settings, state_dir=str(tmp_path / "state"))
+    result = drill.run(chosen, path=str(lab.dump("typed", "-Ft")))
+    assert (result["verdict"], found(result)) == ("passed", [])
+    assert "numbering" not in {one["id"] for one in result["checks"]}
+    part = drill.run(chosen, path=str(lab.dump("typed", "-Ft", "-T", "public.one")))
+    assert "archive.numbers_missing" in found(part)
+
+
 def test_what_is_left_out_on_purpose_is_ignored_with_its_reason(
     lab: Lab, settings: ProofSettings
 ) -> None:

@@ -34,6 +34,14 @@ DOCUMENTED = (
     '{pg_dump} -Fc {more} ${{BACKUP_SNAPSHOT:+--snapshot="$BACKUP_SNAPSHOT"}} {to} | gzip > "$0"'
 )
 
+# With the names of PostgreSQL's, and another meaning.
+OPERATORS = (
+    "CREATE SCHEMA own",
+    "CREATE FUNCTION own.never(name, name) RETURNS boolean LANGUAGE sql AS 'SELECT false'",
+    "CREATE OPERATOR own.= (LEFTARG = name, RIGHTARG = name, FUNCTION = own.never)",
+    "CREATE FUNCTION own.pg_get_viewdef(oid) RETURNS text LANGUAGE sql AS 'SELECT NULL::text'",
+)
+
 
 def _places() -> dict[str, str | None]:
     debian = sorted(DEBIAN.glob("*/bin/initdb"))
@@ -154,11 +162,14 @@ def test_a_healthy_database(back_up: Any) -> None:
         "search_path = 'nowhere'",
         "row_security = off",
         "default_transaction_read_only = on",
+        "search_path = own, pg_catalog",
     ],
 )
 def test_the_databases_own_settings(
     server: Server, database: str, back_up: Any, setting: str
 ) -> None:
+    if "own" in setting:
+        run_sql(server, database, *OPERATORS)
     run_sql(server, database, f"ALTER DATABASE {database} SET {setting}")
     # The dump begins late, so that whatever ends idle sessions does so before.
     ended = back_up(before="sleep 0.5; ")

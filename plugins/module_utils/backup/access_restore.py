@@ -37,6 +37,10 @@ IN_NONE = (
     "PROCEDURAL LANGUAGE",
 )
 SEQUENCE = "SEQUENCE"
+# Since PostgreSQL 17 an entry has many large objects, each on a line of its own, and its privileges
+# are written for the first of them.
+LARGE_OBJECT, LARGE_OBJECTS = "BLOB", "BLOB METADATA"
+OF_LARGE_OBJECTS = "LARGE OBJECTS "
 # Of the database itself, which has another name in staging.
 OF_DATABASE = "DATABASE "
 # Statements that are sent at once: each locks what it changes until all of them are done.
@@ -53,6 +57,7 @@ _NAME = r'(?:"(?:[^"]|"")*"|[^\s";]+)'
 _OF_SUPERUSER = re.compile(
     rf"\s*ALTER (?:EVENT TRIGGER|FOREIGN DATA WRAPPER) {_NAME} OWNER TO ({_NAME});?\s*\Z"
 )
+_ON_LARGE_OBJECT = re.compile(r"^((?:GRANT|REVOKE) [A-Z, ]*ON LARGE OBJECT )\d+(?= )", re.MULTILINE)
 _ON_DATABASE = re.compile(rf"\bON DATABASE {_NAME} (?=TO |FROM |IS )")
 _AS_ANOTHER = re.compile(r"\s*SET SESSION AUTHORIZATION (?!DEFAULT\b)", re.IGNORECASE)
 _AS_BEFORE = re.compile(
@@ -68,18 +73,22 @@ def of_archive(entries: Sequence[Entry], database: str, restorer: str) -> Iterat
         database: the name of the restored one, which gets its comment, too.
         restorer: the role that owns everything so far.
     """
-    here = f"ON DATABASE {_quoted(database)} ".replace("\\", r"\\")
+    on_database = f"ON DATABASE {_quoted(database)} ".replace("\\", r"\\")
     # A sequence of a column has its table's owner, and is given one only if it is no column's.
     for last in (False, True):
         for entry in entries:
             if entry.owner and entry.owner != restorer and (entry.kind == SEQUENCE) == last:
-                what = _described(entry._replace(name=database) if entry.kind == _DB else entry)
-                if what:
+                here = entry._replace(name=database) if entry.kind == _DB else entry
+                for what in filter(None, _described(here)):
                     yield f"ALTER {what} OWNER TO {_quoted(entry.owner)};"
+    many = {one.dump_id: _numbers(one) for one in entries if one.kind == LARGE_OBJECTS}
     for entry in entries:
         if entry.kind in ("ACL", "COMMENT") and entry.name.startswith(OF_DATABASE):
             count = 1 if entry.kind == "COMMENT" else 0
-            yield _ON_DATABASE.sub(here, entry.definition, count)
+            yield _ON_DATABASE.sub(on_database, entry.definition, count)
+        elif entry.kind == "ACL" and entry.name.startswith(OF_LARGE_OBJECTS):
+            for number in many.get(entry.depends_on[0] if entry.depends_on else 0, ()):
+                yield _ON_LARGE_OBJECT.sub(rf"\g<1>{number}", entry.definition)
         elif entry.kind in ("DEFAULT ACL", "ACL"):
             yield entry.definition
 
@@ -122,13 +131,23 @@ def is_nameless(entries: Iterable[Entry], statements: Iterable[str]) -> bool:
     return any(entry.kind in (*IN_SCHEMA, *WITH_ARGUMENTS, SEQUENCE) for entry in entries)
 
 
-def _described(entry: Entry) -> str:
-    """Return an object as ALTER names it; empty where it has no owner of its own."""
+def _described(entry: Entry) -> Iterator[str]:
+    """Yield the objects of an entry as ALTER names them; none where it has no owner of its own."""
     if entry.kind in WITH_ARGUMENTS:
-        return entry.removal.strip().rstrip(";").partition("DROP ")[2]
-    if entry.kind in IN_SCHEMA or entry.kind == SEQUENCE:
-        return f"{entry.kind} {_quoted(entry.schema)}.{_quoted(entry.name)}"
-    return f"{entry.kind} {_quoted(entry.name)}" if entry.kind in IN_NONE else ""
+        yield entry.removal.strip().rstrip(";").partition("DROP ")[2]
+    elif entry.kind in IN_SCHEMA or entry.kind == SEQUENCE:
+        yield f"{entry.kind} {_quoted(entry.schema)}.{_quoted(entry.name)}"
+    elif entry.kind in IN_NONE:
+        yield f"{entry.kind} {_quoted(entry.name)}"
+    elif entry.kind in (LARGE_OBJECT, LARGE_OBJECTS):
+        for number in _numbers(entry):
+            yield f"LARGE OBJECT {number}"
+
+
+def _numbers(entry: Entry) -> list[str]:
+    """Return the numbers of an entry's large objects."""
+    named = entry.name if entry.kind == LARGE_OBJECT else entry.definition
+    return [number for number in named.split() if number.isdigit()]
 
 
 def restore(
@@ -200,8 +219,10 @@ def _no_event_triggers(cursor: Any) -> Iterator[None]:
     """Switch off what fires in every session, which servers before 17 have no setting for."""
     states = {"A": "ENABLE ALWAYS", "R": "ENABLE REPLICA"}
     cursor.execute(
-        "SELECT pg_catalog.quote_ident(evtname), evtenabled::text FROM pg_catalog.pg_event_trigger"
-        " WHERE evtenabled = ANY(%s)",
+        # The database's own path of schemas applies, as statements of old dumps need it.
+        "SELECT pg_catalog.quote_ident(evtname), evtenabled::pg_catalog.text"
+        " FROM pg_catalog.pg_event_trigger"
+        " WHERE evtenabled::pg_catalog.text OPERATOR(pg_catalog.=) ANY(%s)",
         [list(states)],
     )
     firing = cursor.fetchall()

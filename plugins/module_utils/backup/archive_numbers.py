@@ -31,8 +31,8 @@ class Numbers:
     """Of an archive.
 
     Attributes:
-        before: numbers before that of the first relation, without those that schemas and extensions
-            of the archive and of every database have.
+        before: numbers before that of the first relation, without those that schemas, extensions
+            and composite types of the archive, and schemas of every database, have.
         missing: numbers between the first and the last relation that are no relation's, and no
             composite type's.
         major: of the server that was dumped, 0 where it is not known.
@@ -52,21 +52,24 @@ def read(toc: Toc) -> Numbers | None:
     relations = [entry for entry in toc.entries if entry.kind in RELATIONS]
     if not relations:
         return None
-    first = min(entry.dump_id for entry in relations)
+    first = min(relations, key=lambda entry: entry.dump_id)
     last = max(relations, key=lambda entry: entry.dump_id)
-    # One that was made after the last relation has a number behind it.
-    composites = sum(
-        entry.kind == "TYPE" and entry.oid <= last.oid and bool(_COMPOSITE.match(entry.definition))
+    # One that was made before the first relation, or after the last one, has its number there.
+    composites = [
+        entry.oid
         for entry in toc.entries
-    )
+        if entry.kind == "TYPE" and _COMPOSITE.match(entry.definition)
+    ]
+    earlier = sum(oid < first.oid for oid in composites)
+    between = sum(first.oid < oid < last.oid for oid in composites)
     counted = sum(
         entry.kind in ("EXTENSION", "SCHEMA") and entry.name not in ("plpgsql", PUBLIC)
         for entry in toc.entries
     )
     made = re.match(r"\d+", toc.server_version)
     return Numbers(
-        first - 1 - _OF_SYSTEM - _OF_LANGUAGE - counted,
-        last.dump_id - first + 1 - len(relations) - composites,
+        first.dump_id - 1 - _OF_SYSTEM - _OF_LANGUAGE - counted - earlier,
+        last.dump_id - first.dump_id + 1 - len(relations) - between,
         int(made[0]) if made else 0,
         any(
             entry.schema == PUBLIC or (entry.kind == "SCHEMA" and entry.name == PUBLIC)

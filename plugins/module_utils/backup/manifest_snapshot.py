@@ -36,6 +36,8 @@ SESSION: dict[str, str | int] = {
     "transaction_timeout": 0,
     "lock_timeout": 5_000,
     "row_security": "off",
+    # Operators and functions of the database's own may have the names of PostgreSQL's.
+    "search_path": "pg_catalog",
 }
 # Sequences whose positions one transaction reads: each is locked until its end.
 SEQUENCES = 50

@@ -8,8 +8,8 @@ Kept apart from the definitions, in the same form: tenants are alike in their de
 may have a role of its own. Privileges are those that differ from what PostgreSQL grants by itself;
 an owner is written as such in them, so that another owner is one difference and not two.
 
-The database itself is among them, with its comment and settings. Left out: members of extensions,
-the system's own objects and large objects.
+The database itself is among them, with its comment and settings. Left out: members of extensions
+and the system's own objects.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from .structure import DATABASE, Difference, Shape, Structure
 from .structure_details import in_schemas, own
 
 OWNER, PRIVILEGES, DEFAULTS = "owner of", "privileges on", "default privileges"
-DB = "database"
+DB, LARGE_OBJECT = "database", "large object"
 COMMENT, SETTING = "comment of database", "setting of database"
 # What only an archive holds: a plain dump has it as statements on a database of production's name.
 OF_ARCHIVES = frozenset({f"{OWNER} {DB}", f"{PRIVILEGES} {DB}", COMMENT, SETTING})
@@ -189,6 +189,11 @@ _DATABASE_QUERIES = (
         f" FROM pg_event_trigger t WHERE {own('pg_event_trigger', 't.oid')}",
     ),
     _objects(
+        LARGE_OBJECT,
+        "SELECT '', m.oid::text, m.lomowner, m.lomacl, acldefault('L', m.lomowner)"
+        " FROM pg_largeobject_metadata m",
+    ),
+    _objects(
         DB,
         "SELECT '', '', d.datdba, d.datacl, acldefault('d', d.datdba)"
         " FROM pg_database d WHERE d.datname = current_database()",
@@ -225,7 +230,7 @@ KINDS = frozenset(
         for what in (OWNER, PRIVILEGES)
         for kind in (
             *("relation", "function", "type", *_OWNED, "language", "foreign data wrapper"),
-            *("foreign server", "publication", "event trigger"),
+            *("foreign server", "publication", "event trigger", LARGE_OBJECT),
         )
     }
 )

@@ -41,7 +41,8 @@ def evidence(numbers: Numbers, server: Server, database: str, file: str) -> Evid
         file: the backup's name.
     """
     dsn = server.dsn(database)
-    with contextlib.closing(open_connection(dsn, read_only=True)) as connection:
+    session = open_connection(dsn, read_only=True, settings={"search_path": "pg_catalog"})
+    with contextlib.closing(session) as connection:
         of_system, of_extensions = map(int, Catalogue(connection).rows(_RELATIONS)[0])
         same_major = numbers.major == connection.server_version // 10000
     before = numbers.before - of_system if same_major else 0

@@ -24,7 +24,12 @@ from ..database.connection import driver, open_connection
 from .check_context import CheckContext, ValidationSettings, dotted_name
 
 # Milliseconds that one statement, and waiting for one lock, may take: production has other work.
-SESSION = {"statement_timeout": 120_000, "lock_timeout": 5_000}
+SESSION: dict[str, str | int] = {
+    "statement_timeout": 120_000,
+    "lock_timeout": 5_000,
+    # Production may have operators and functions with the names of PostgreSQL's.
+    "search_path": "pg_catalog",
+}
 
 
 def compare(dsn: Mapping[str, Any], schemas: Sequence[Mapping[str, Any]]) -> Evidence:
