@@ -55,7 +55,7 @@ def evidence(signs: PartSigns, server: Server, database: str, file: str) -> Evid
         server, database: where it was restored.
         file: the backup's name.
     """
-    settings = {"statement_timeout": 60_000, "search_path": "pg_catalog"}
+    settings: dict[str, str | int] = {"statement_timeout": 60_000, "search_path": "pg_catalog"}
     dsn = server.dsn(database)
     connection = open_connection(dsn, read_only=True, settings=settings)
     with contextlib.closing(connection):
