@@ -16,7 +16,7 @@ from ansible_collections.chefwell.resilience.plugins.module_utils.backup import 
     expectation,
     restore,
 )
-from ansible_collections.chefwell.resilience.plugins.module_utils.backup.archive_toc import Entry
+from ansible_collections.chefwell.resilience.plugins.module_utils.backup.archive_entry import Entry
 from ansible_collections.chefwell.resilience.plugins.module_utils.backup.expectation import (
     Expectation,
 )

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 from ansible_collections.chefwell.resilience.plugins.module_utils.backup import (
+    archive_entry,
     archive_toc,
     database_locale,
     manifest,
@@ -139,7 +140,7 @@ def test_a_setting_that_the_server_does_not_take_is_named(lab: Lab) -> None:
         "ALTER DATABASE shop SET TABLESPACE fast;\n"
         "ALTER ROLE clerk IN DATABASE shop SET search_path TO 'x';\n"
     )
-    entry = archive_toc.Entry(1, "DATABASE PROPERTIES", "shop", "", "", definition, None, False)
+    entry = archive_entry.Entry(1, "DATABASE PROPERTIES", "shop", "", "", definition, None, False)
     path = lab.dump("postgres", "-Fp")
     toc = lab.prepare(path).ready.toc
     toc = archive_toc.Toc(**{**toc.__dict__, "entries": [entry]})

@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 import pytest
-from ansible_collections.chefwell.resilience.plugins.module_utils.backup import archive_toc, restore
+from ansible_collections.chefwell.resilience.plugins.module_utils.backup import (
+    archive_entry,
+    archive_toc,
+    restore,
+)
 from ansible_collections.chefwell.resilience.plugins.module_utils.backup.archive import Archive
 
 
@@ -20,7 +24,7 @@ from ansible_collections.chefwell.resilience.plugins.module_utils.backup.archive
     ],
 )
 def test_very_many_small_tables_take_one(entries: int, data: int, several: bool) -> None:
-    entry = archive_toc.Entry(1, "TABLE", "t", "public", "", "", None, False)
+    entry = archive_entry.Entry(1, "TABLE", "t", "public", "", "", None, False)
     toc = archive_toc.Toc((1, 16), "custom", "gzip", "", "16", "16", [entry] * entries, 0, 4)
     made = Archive("x", "x", "custom", "none", 1, toc, {}, "", data)
     assert (restore.best_jobs(made) > 1) == several

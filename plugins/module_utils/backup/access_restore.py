@@ -23,7 +23,8 @@ from ..database.connection import driver, open_connection
 from ..database.postgres import Server
 from . import database_settings, restore_errors
 from .archive import Archive
-from .archive_toc import WITH_ARGUMENTS, Entry
+from .archive_entry import Entry
+from .archive_toc import WITH_ARGUMENTS
 
 # Kinds that are known by schema and name, and those that lie in no schema, as in
 # `_getObjectDescription` of pg_backup_archiver.c.

@@ -280,7 +280,7 @@ def _proved(
         by_id = archive_data.decode(archive.ready_path, toc, progress=progress)
         held = sum(decoded.large_objects for decoded in by_id.values())
         archive_whole.check_large_objects(toc, held, archive.path)
-        entries = {entry.dump_id: entry for entry in toc.entries}
+        entries = {entry.dump_id: entry for entry in toc.entries if entry.dump_id in by_id}
         by_table = {
             # Large objects are in no table; their bytes count all the same.
             (entries[number].schema, entries[number].name): held

@@ -12,30 +12,31 @@ checksum: only the marks are. Memory is bounded by the number of entries, not by
 
 from __future__ import annotations
 
-import dataclasses
 import mmap
 import os
 import zlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from typing import NamedTuple, TypeVar
 
 from ..common.errors import ResilienceError
 from ..common.messages import _, ngettext
 from . import archive_whole
-from .archive_toc import Entry, Reader, Toc, damaged, mapped, same_again
+from .archive_entry import Entry
+from .archive_toc import Reader, Toc, damaged, give_back, mapped, same_again
 
 BLOCK_DATA, BLOCK_LARGE_OBJECTS = 1, 3
 # How pg_dump ends the rows of a table (dumpTableData_copy in pg_dump.c).
 END_OF_ROWS = b"\\.\n\n\n"
 PIECE = 1 << 20
-# After so many bytes the pages that were read are given back.
-WINDOW = 16 << 20
+# Blocks of data that wait for a thread.
+WAITING = 1000
 
 Progress = Callable[[int, int], None]
+Part = TypeVar("Part")
 
 
-@dataclasses.dataclass(frozen=True)
-class DecodeResult:
+class DecodeResult(NamedTuple):
     """The figures of one entry's data.
 
     Attributes:
@@ -90,11 +91,21 @@ def _workers() -> int:
     return min(8, os.cpu_count() or 1)
 
 
+def _in_threads(
+    decode_one: Callable[[Part], tuple[int, DecodeResult]], parts: Sequence[Part]
+) -> dict[int, DecodeResult]:
+    """Return what each part holds; some wait for a thread at a time, as each takes 2 KB there."""
+    held: dict[int, DecodeResult] = {}
+    with ThreadPoolExecutor(max_workers=_workers()) as pool:
+        for start in range(0, len(parts), WAITING):
+            held.update(pool.map(decode_one, parts[start : start + WAITING]))
+    return held
+
+
 # --- one file -------------------------------------------------------------------------------------
 
 
-@dataclasses.dataclass(frozen=True)
-class _Block:
+class _Block(NamedTuple):
     """The data of one entry: from where to where it lies in the file."""
 
     dump_id: int
@@ -106,9 +117,9 @@ class _Block:
 def _decode_file(
     data: mmap.mmap, path: str, toc: Toc, progress: Progress | None
 ) -> dict[int, DecodeResult]:
-    by_id = {entry.dump_id: entry for entry in toc.entries}
     blocks = list(_blocks(data, path, toc))
     there = {block.dump_id for block in blocks}
+    by_id = {entry.dump_id: entry for entry in toc.entries if entry.dump_id in there}
     _complain_of_missing(
         [entry for entry in toc.entries if entry.has_data and entry.dump_id not in there], path
     )
@@ -120,13 +131,13 @@ def _decode_file(
         if entry is None:
             raise damaged(_("data for an unknown entry %(entry)d", entry=block.dump_id), path)
         decoded = _decode_block(data, path, toc, block, entry)
+        give_back(data, block.start, block.end)
         done += block.end - block.start
         if progress:
             progress(min(done, total), total)
         return block.dump_id, decoded
 
-    with ThreadPoolExecutor(max_workers=_workers()) as pool:
-        return dict(pool.map(one, blocks))
+    return _in_threads(one, blocks)
 
 
 def _complain_of_missing(entries: list[Entry], path: str) -> None:
@@ -144,7 +155,9 @@ def _complain_of_missing(entries: list[Entry], path: str) -> None:
 def _blocks(data: mmap.mmap, path: str, toc: Toc) -> Iterator[_Block]:
     reader = Reader(data, path)
     reader.at, reader.int_size = toc.data_offset, toc.int_size
+    seen = reader.at
     while reader.at < len(data):
+        seen = reader.give_back(seen)
         if data[reader.at] == 0:
             # No block is of kind 0, and a number that is not negative begins with this byte.
             _pass_contents(reader, toc)
@@ -182,17 +195,7 @@ def _pieces(reader: Reader, dump_id: int) -> Iterator[tuple[int, int]]:
             )
         yield reader.at, length
         reader.at += length
-        if reader.at - seen > WINDOW:
-            _give_back(reader.data, seen, reader.at)
-            seen = reader.at
-
-
-def _give_back(data: bytes | mmap.mmap, start: int, end: int) -> None:
-    """Release pages that were read, so that a large archive does not fill the memory."""
-    first = -(-start // mmap.PAGESIZE) * mmap.PAGESIZE
-    length = end // mmap.PAGESIZE * mmap.PAGESIZE - first
-    if isinstance(data, mmap.mmap) and length > 0:
-        data.madvise(mmap.MADV_DONTNEED, first, length)
+        seen = reader.give_back(seen)
 
 
 def _decode_block(
@@ -287,8 +290,7 @@ def _decode_folder(path: str, toc: Toc, progress: Progress | None) -> dict[int, 
             progress(min(done, total), total)
         return entry.dump_id, decoded
 
-    with ThreadPoolExecutor(max_workers=_workers()) as pool:
-        return dict(pool.map(one, entries))
+    return _in_threads(one, entries)
 
 
 def _size(folder: str, name: str) -> int:

@@ -17,7 +17,7 @@ import tempfile
 from collections import Counter
 from collections.abc import Iterable, Iterator
 
-from .archive_toc import Entry
+from .archive_entry import Entry
 from .sql_left_out import LeftOut
 
 # A subscription connects to another server, and its database cannot be dropped.

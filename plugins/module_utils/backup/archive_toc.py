@@ -16,13 +16,13 @@ import dataclasses
 import mmap
 import os
 import re
-import sys
 from collections.abc import Iterable
-from typing import BinaryIO, NamedTuple
+from typing import BinaryIO
 
 from ..common.errors import BackupError, ResilienceError
 from ..common.messages import _
 from . import sql_encoding
+from .archive_entry import Entry, EntryMaker
 
 MAGIC = b"PGDMP"
 OLDEST, NEWEST = (1, 12), (1, 16)
@@ -34,38 +34,6 @@ COMPRESSIONS = {0: "none", 1: "gzip", 2: "lz4", 3: "zstd"}
 WITH_ARGUMENTS = (
     *("FUNCTION", "PROCEDURE", "AGGREGATE", "OPERATOR", "OPERATOR CLASS", "OPERATOR FAMILY"),
 )
-
-
-class Entry(NamedTuple):
-    """One line of a table of contents; a tuple, because large databases have 200,000 of them.
-
-    Attributes:
-        dump_id: its number within the archive.
-        kind: what it is, as PostgreSQL names it: `TABLE`, `FK CONSTRAINT`, `TABLE DATA`…
-        name: its name; for what belongs to a table, the table's name, a space, its own.
-        schema: empty for what lies in none.
-        owner: the role that owns it.
-        definition: the SQL that makes it.
-        copy_statement: the COPY command before a table's rows; None where there is none.
-        has_data: whether data belongs to it in the archive.
-        filename: of its data in a directory or tar archive.
-        depends_on: numbers of entries that must be restored before it; none in a plain dump.
-        oid: of the object in the database that was dumped; 0 in a plain dump.
-        removal: the SQL that drops it, of kinds that their name alone does not identify.
-    """
-
-    dump_id: int
-    kind: str
-    name: str
-    schema: str
-    owner: str
-    definition: str
-    copy_statement: str | None
-    has_data: bool
-    filename: str | None = None
-    depends_on: tuple[int, ...] = ()
-    oid: int = 0
-    removal: str = ""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -99,6 +67,8 @@ class Toc:
     encoding: str = ""
 
 
+# After so many bytes the pages that were read are given back.
+WINDOW = 16 << 20
 _ENCODING = re.compile(r"client_encoding = '([^']+)'")
 
 
@@ -132,11 +102,15 @@ class Reader:
         return self.take(1)[0]
 
     def integer(self) -> int:
-        negative = self.byte()
-        if negative > 1:
+        content = self.data[self.at : self.at + 1 + self.int_size]
+        if not content or content[0] > 1:
+            self.byte()
             raise damaged(_("no integer at byte %(at)d", at=self.at - 1), self.path)
-        value = int.from_bytes(self.take(self.int_size), "little")
-        return -value if negative else value
+        if len(content) <= self.int_size:
+            self.take(1 + self.int_size)
+        self.at += len(content)
+        value = int.from_bytes(content[1:], "little")
+        return -value if content[0] else value
 
     def raw(self) -> bytes | None:
         length = self.integer()
@@ -145,6 +119,17 @@ class Reader:
     def text(self) -> str | None:
         value = self.raw()
         return None if value is None else value.decode("utf-8", "surrogateescape")
+
+    def give_back(self, since: int) -> int:
+        """Give back the pages that were read, if they are many; return from where on some are held.
+
+        Args:
+            since: from where on pages are held.
+        """
+        if self.at - since <= WINDOW:
+            return since
+        give_back(self.data, since, self.at)
+        return self.at
 
 
 def read(path: str) -> Toc:
@@ -165,6 +150,14 @@ def mapped(file: BinaryIO, path: str) -> mmap.mmap:
     if os.fstat(file.fileno()).st_size == 0:
         raise damaged(_("it is empty"), path)
     return mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
+
+
+def give_back(data: bytes | mmap.mmap, start: int, end: int) -> None:
+    """Release pages that were read, so that a large archive does not fill the memory."""
+    first = -(-start // mmap.PAGESIZE) * mmap.PAGESIZE
+    length = end // mmap.PAGESIZE * mmap.PAGESIZE - first
+    if isinstance(data, mmap.mmap) and length > 0:
+        data.madvise(mmap.MADV_DONTNEED, first, length)
 
 
 def _read_toc(reader: Reader) -> Toc:
@@ -199,10 +192,13 @@ def _read_toc(reader: Reader) -> Toc:
     if count < 0:
         raise damaged(_("its header names %(count)d entries", count=count), reader.path)
     archive_format = FORMATS[format_number]
-    entries = [_entry(reader, version, archive_format, offset_size) for _number in range(count)]
+    maker, entries, seen = EntryMaker(), [], reader.at
+    for _number in range(count):
+        entries.append(_entry(reader, version, archive_format, offset_size, maker))
+        seen = reader.give_back(seen)
     encoding = _encoding(entries)
     if encoding not in ("UTF8", "SQL_ASCII"):
-        entries = [_decoded(entry, encoding) for entry in entries]
+        entries = [_decoded(entry, encoding, maker) for entry in entries]
     return Toc(
         version,
         archive_format,
@@ -233,10 +229,10 @@ def same_again(reader: Reader, toc: Toc) -> bool:
     count = reader.integer()
     if count != len(toc.entries):
         raise damaged(_("no data block begins at byte %(at)d", at=reader.at), reader.path)
-    encoding = _encoding(toc.entries)
+    encoding, maker = _encoding(toc.entries), EntryMaker()
     # pg_dump writes offsets of eight bytes on every system of today.
     return all(
-        _decoded(_entry(reader, toc.version, toc.format, 8), encoding) == entry
+        _decoded(_entry(reader, toc.version, toc.format, 8, maker), encoding, maker) == entry
         for entry in toc.entries
     )
 
@@ -247,7 +243,7 @@ def _encoding(entries: Iterable[Entry]) -> str:
     return next((found[1] for found in named if found), "UTF8")
 
 
-def _decoded(entry: Entry, encoding: str) -> Entry:
+def _decoded(entry: Entry, encoding: str, maker: EntryMaker) -> Entry:
     """Return an entry with its texts in the archive's encoding.
 
     They were read as UTF-8; other bytes are half surrogate pairs.
@@ -259,13 +255,19 @@ def _decoded(entry: Entry, encoding: str) -> Entry:
         content = text.encode("utf-8", "surrogateescape")
         return text if text.isascii() else sql_encoding.decoded(content, encoding)
 
-    return entry._replace(
-        name=decode(entry.name),
-        schema=sys.intern(decode(entry.schema)),
-        owner=sys.intern(decode(entry.owner)),
-        definition=decode(entry.definition),
-        copy_statement=entry.copy_statement and decode(entry.copy_statement),
-        removal=decode(entry.removal),
+    return maker.make(
+        entry.dump_id,
+        entry.kind,
+        decode(entry.name),
+        decode(entry.schema),
+        decode(entry.owner),
+        decode(entry.definition),
+        entry.copy_statement and decode(entry.copy_statement),
+        entry.has_data,
+        entry.filename,
+        entry.needs,
+        entry.oid,
+        decode(entry.removal),
     )
 
 
@@ -279,7 +281,11 @@ def _compression(reader: Reader, version: tuple[int, int]) -> str:
 
 
 def _entry(
-    reader: Reader, version: tuple[int, int], archive_format: str, offset_size: int
+    reader: Reader,
+    version: tuple[int, int],
+    archive_format: str,
+    offset_size: int,
+    maker: EntryMaker,
 ) -> Entry:
     dump_id = reader.integer()
     has_data = bool(reader.integer())
@@ -298,10 +304,10 @@ def _entry(
         reader.integer()  # kind of relation
     owner = reader.text()
     reader.raw()  # WITH OIDS, long gone
-    depends_on = []
+    needs = []
     while (number := reader.raw()) is not None:
         if number.isdigit():
-            depends_on.append(int(number))
+            needs.append(number)
     filename = None
     if archive_format == "custom":
         reader.take(1 + offset_size)  # where its data lies, if pg_dump could seek
@@ -311,18 +317,17 @@ def _entry(
         raise damaged(
             _("an entry before byte %(at)d has no number or kind", at=reader.at), reader.path
         )
-    return Entry(
+    return maker.make(
         dump_id,
-        # The same few texts in very many entries.
-        sys.intern(kind),
+        kind,
         name or "",
-        sys.intern(schema or ""),
-        sys.intern(owner or ""),
+        schema or "",
+        owner or "",
         definition or "",
         copy_statement or None,
         has_data,
         filename,
-        tuple(depends_on),
+        b" ".join(needs),
         int(oid) if oid.isdigit() else 0,
         removal or "",
     )

@@ -15,7 +15,8 @@ import re
 from collections.abc import Iterable
 
 from ..common.messages import _, ngettext
-from .archive_toc import Entry, Toc, damaged
+from .archive_entry import Entry
+from .archive_toc import Toc, damaged
 
 # The entries that hold the content of large objects, by the version of PostgreSQL.
 CONTENTS = ("BLOBS", "LARGE OBJECTS")

@@ -16,7 +16,8 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from . import sql_encoding
-from .archive_toc import Entry, Toc
+from .archive_entry import Entry
+from .archive_toc import Toc
 
 _OPTION = re.compile(
     r"\b(ENCODING|LOCALE_PROVIDER|LOCALE|LC_COLLATE|LC_CTYPE|ICU_LOCALE|ICU_RULES|BUILTIN_LOCALE)"

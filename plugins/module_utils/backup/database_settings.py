@@ -19,7 +19,7 @@ from ..common.zip_equal import zip_equal
 from ..database.connection import driver, open_connection
 from ..database.postgres import Server
 from . import sql_lexer, sql_words
-from .archive_toc import Entry
+from .archive_entry import Entry
 
 KIND = "DATABASE PROPERTIES"
 # What must not apply to the sessions that restore, whatever the database's settings are.

@@ -14,7 +14,7 @@ import dataclasses
 import re
 from collections.abc import Iterable, Iterator, Sequence
 
-from .archive_toc import Entry
+from .archive_entry import Entry
 
 ALL = ("CREATE", "TEMPORARY", "CONNECT")
 PUBLIC = ""

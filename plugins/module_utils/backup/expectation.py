@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import dataclasses
 import re
+import sys
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from typing import Any
@@ -21,7 +22,7 @@ from ..common.messages import _
 from ..common.safe_text import error_line
 from ..database.catalogue import ObjectName
 from . import archive_whole, database_locale
-from .archive_toc import Entry
+from .archive_entry import Entry
 from .identifiers import copy_columns, unquoted
 
 BACKUP, MANIFEST = "backup", "manifest"
@@ -280,6 +281,7 @@ def _split(name: str, tables: list[str]) -> tuple[str, str]:
     """Return table and own name; `tables` has the longest first: `a b c` is of `a b` before `a`."""
     for table in tables:
         if name.startswith(table + " "):
-            return table, name[len(table) + 1 :]
+            # Tenants have the same names.
+            return table, sys.intern(name[len(table) + 1 :])
     table, _space, own = name.partition(" ")
-    return table, own
+    return sys.intern(table), sys.intern(own)

@@ -7,6 +7,7 @@
 from __future__ import annotations
 
 import re
+import sys
 
 NAME = r'"(?:[^"]|"")+"|[^\s,;()".]+'
 _NAME = re.compile(NAME)
@@ -25,7 +26,8 @@ def copy_columns(statement: str) -> list[str]:
     while at < len(statement):
         if found := _NAME.match(statement, at):
             if listed:
-                columns.append(unquoted(found[0]))
+                # Tenants have the same columns.
+                columns.append(sys.intern(unquoted(found[0])))
             at = found.end()
             continue
         character = statement[at]

@@ -41,12 +41,15 @@ SESSION: dict[str, str | int] = {
 }
 # Sequences whose positions one transaction reads: each is locked until its end.
 SEQUENCES = 50
+_ALL_SEQUENCES = """
+SELECT oid::bigint FROM pg_catalog.pg_class WHERE relkind = 'S' AND relpersistence <> 't'
+ORDER BY oid"""
+# What the view pg_sequences shows of these alone: to find them there takes a look at all of them.
 _POSITIONS = """
-SELECT schemaname, sequencename, last_value, increment_by FROM pg_catalog.pg_sequences
-WHERE (schemaname, sequencename) IN (
- SELECT n.nspname, c.relname FROM pg_catalog.pg_class c
- JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
- WHERE c.relkind = 'S' AND c.relpersistence <> 't' ORDER BY c.oid LIMIT %s OFFSET %s)"""
+SELECT n.nspname, c.relname, CASE WHEN pg_catalog.has_sequence_privilege(c.oid, 'SELECT, USAGE')
+ THEN pg_catalog.pg_sequence_last_value(c.oid) END, s.seqincrement
+FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
+JOIN pg_catalog.pg_sequence s ON s.seqrelid = c.oid WHERE c.oid = ANY(%s::oid[])"""
 
 
 @dataclasses.dataclass
@@ -313,9 +316,10 @@ def _session(parameters: Mapping[str, Any]) -> Any:
 
 def _positions(cursor: Any) -> dict[ObjectName, tuple[int | None, int]]:
     found: dict[ObjectName, tuple[int | None, int]] = {}
-    cursor.execute("SELECT count(*) FROM pg_catalog.pg_class WHERE relkind = 'S'")
-    for start in range(0, cursor.fetchone()[0], SEQUENCES):
-        cursor.execute(_POSITIONS, [SEQUENCES, start])
+    cursor.execute(_ALL_SEQUENCES)
+    numbers = [number for (number,) in cursor.fetchall()]
+    for start in range(0, len(numbers), SEQUENCES):
+        cursor.execute(_POSITIONS, [numbers[start : start + SEQUENCES]])
         for schema, name, value, step in cursor:
             found[schema, name] = (value, step)
     return found

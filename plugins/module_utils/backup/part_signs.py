@@ -14,7 +14,8 @@ from __future__ import annotations
 import dataclasses
 import re
 
-from .archive_toc import Entry, Toc
+from .archive_entry import Entry
+from .archive_toc import Toc
 
 SINCE = 15
 LARGE_OBJECTS = frozenset({"BLOB", "BLOB METADATA", "BLOBS", "LARGE OBJECTS"})

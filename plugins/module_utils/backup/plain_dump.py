@@ -14,7 +14,6 @@ from __future__ import annotations
 
 import dataclasses
 import re
-import sys
 from collections.abc import Callable
 from typing import IO
 
@@ -22,7 +21,8 @@ from ..common.errors import BackupError
 from ..common.messages import _, ngettext
 from . import plain_names, sql_encoding, sql_lexer, sql_words
 from .archive_data import DecodeResult
-from .archive_toc import Entry, Toc, damaged
+from .archive_entry import Entry, EntryMaker
+from .archive_toc import Toc, damaged
 from .sql_lexer import Lexer, Piece
 
 COMPLETION = b"-- PostgreSQL database dump complete"
@@ -233,6 +233,7 @@ class Contents:
         self.rows = _Rows(lexer, path)
         self.versions = {b"from database": "", b"by pg_dump": ""}
         self.entries: list[Entry] = []
+        self._maker = EntryMaker()
         self.open: _Object | None = None
         self.complete = self.row_security = False
         self._comment_before = (b"", 0)
@@ -391,10 +392,8 @@ class Contents:
         if entry.copy is not None:
             copy = sql_encoding.decoded(entry.copy, self.lexer.encoding)
         number = len(self.entries) + 1
-        # The same few texts in very many entries.
-        kind, schema, owner = map(sys.intern, (entry.kind, entry.schema, entry.owner))
-        names = (kind, entry.name, schema, owner)
-        self.entries.append(Entry(number, *names, definition, copy, entry.has_rows))
+        names = (entry.kind, entry.name, entry.schema, entry.owner)
+        self.entries.append(self._maker.make(number, *names, definition, copy, entry.has_rows))
 
 
 def _identifier(name: bytes, encoding: str) -> str:

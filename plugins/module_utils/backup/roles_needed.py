@@ -11,7 +11,7 @@ import re
 from collections.abc import Iterable
 
 from ..common.messages import _, join
-from .archive_toc import Entry
+from .archive_entry import Entry
 from .identifiers import unquoted
 
 _NAME = r'"(?:[^"]|"")+"|[^\s,;()"]+'
