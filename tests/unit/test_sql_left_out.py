@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import pytest
-from ansible_collections.chefwell.resilience.plugins.module_utils.backup.sql_left_out import LeftOut
+from ansible_collections.chefwell.resilience.plugins.module_utils.backup.sql_left_out import (
+    LeftOut,
+    loss,
+)
 
 STAGING, RECOVERY = LeftOut(owners=True, privileges=True, links=True), LeftOut()
 # Statement, and what it is called in staging and in a recovery; nothing where it is executed.
@@ -73,3 +76,20 @@ STATEMENTS = {
 @pytest.mark.parametrize(("text", "names"), STATEMENTS.items(), ids=STATEMENTS)
 def test_what_is_left_out(text: str, names: tuple[str, str]) -> None:
     assert (STAGING.name(text.encode()), RECOVERY.name(text.encode())) == names
+
+
+@pytest.mark.parametrize(
+    ("text", "lost"),
+    [
+        ("COPY t FROM PROGRAM 'id';", "rows"),
+        ("COPY t (a, \"to\") /* to */ FROM '/a/file' (FORMAT csv);", "rows"),
+        ("COPY t TO '/a/file';", ""),
+        ("COPY (SELECT * FROM t) TO PROGRAM 'cat';", ""),
+        ("IMPORT FOREIGN SCHEMA x FROM SERVER s INTO y;", "tables"),
+        ("ALTER SYSTEM RESET ALL;", ""),
+    ],
+)
+def test_what_is_lost_with_it(text: str, lost: str) -> None:
+    statement = text.encode()
+    found = loss(STAGING.name(statement), statement)
+    assert bool(found) == bool(lost) and lost in found

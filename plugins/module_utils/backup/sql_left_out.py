@@ -71,6 +71,26 @@ class LeftOut:
         return ""
 
 
+def loss(name: str, text: bytes) -> str:
+    """Return what the database lacks without a statement that is left out; empty where nothing.
+
+    pg_dump writes none of these.
+
+    Args:
+        name: the statement's, from `LeftOut.name`.
+        text: the statement.
+    """
+    if name == "IMPORT":
+        return "its tables are those of another server, which is not connected to"
+    if name == "COPY":
+        words = sql_words.words(text, MANY)
+        # Of a query, which stands in parentheses, or of a table and some of its columns.
+        direction = next((word for word in words if word in ("FROM", "TO")), "TO")
+        if direction == "FROM" and words[1:2] != ["("]:
+            return "its rows lie in a file or come from a program, which is not read"
+    return ""
+
+
 def _definition_name(left_out: LeftOut, words: Sequence[str], second: str, text: bytes) -> str:
     """Return the name of a CREATE, ALTER or DROP that is left out; else empty."""
     first = words[0]

@@ -27,7 +27,7 @@ from ..database.connection import driver, open_connection
 from ..database.postgres import Server
 from . import database_settings, decompress, restore_errors, sql_encoding, sql_lexer, sql_words
 from .plain_dump import Contents, PlainDump
-from .sql_left_out import ACCESS, AS_ROLE, LeftOut
+from .sql_left_out import ACCESS, AS_ROLE, LeftOut, loss
 
 Progress = Callable[[int, int], None]
 # PostgreSQL takes no longer statement (MaxAllocSize in memutils.h).
@@ -223,6 +223,9 @@ class _Loader:
             return
         if name:
             self.done.left_out[name] += 1
+            lost = loss(name, text)
+            if lost:
+                self.done.errors.append(_error(piece, lost))
             return
         try:
             if piece.copy_in:
