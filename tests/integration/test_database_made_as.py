@@ -133,11 +133,13 @@ def test_money_is_read_as_it_was_written(settings: proof_settings.ProofSettings,
 
 
 def test_a_setting_that_the_server_does_not_take_is_named(lab: Lab) -> None:
-    """As of a newer PostgreSQL; and a tablespace, which is a place on the server."""
+    """As of a newer PostgreSQL; a library that it lacks; a tablespace, which is a place on it."""
     definition = (
         "ALTER DATABASE shop SET transaction_timeout TO '1h';\n"
         "ALTER DATABASE shop SET \"TimeZone\" TO 'UTC'; DROP DATABASE postgres;\n"
         "ALTER DATABASE shop SET TABLESPACE fast;\n"
+        "ALTER DATABASE shop SET session_preload_libraries TO 'no_such_library', 'nor_this';\n"
+        "ALTER DATABASE shop SET local_preload_libraries TO 'nowhere';\n"
         "ALTER ROLE clerk IN DATABASE shop SET search_path TO 'x';\n"
     )
     entry = archive_entry.Entry(1, "DATABASE PROPERTIES", "shop", "", "", definition, None, False)
@@ -145,8 +147,11 @@ def test_a_setting_that_the_server_does_not_take_is_named(lab: Lab) -> None:
     toc = lab.prepare(path).ready.toc
     toc = archive_toc.Toc(**{**toc.__dict__, "entries": [entry]})
     ready = Archive(str(path), str(path), "plain", "none", 1, toc, {}, "")
-    done = restore.restore(ready, lab.server, "named", replace=True)
-    assert done.errors == [] and done.left_out["SET transaction_timeout"] == 1
+    others = {"log_statement": "all", "TimeZone": "Asia/Tokyo", "work_mem": "1MB"}
+    done = restore.restore(ready, lab.server, "named", replace=True, settings=others)
+    assert done.errors == []
+    refused = ("transaction_timeout", "session_preload_libraries", "local_preload_libraries")
+    assert [done.left_out[f"SET {name}"] for name in refused] == [1, 1, 1]
     with lab.connected("named") as connection, connection.cursor() as cursor:
         cursor.execute(
             "SELECT setconfig FROM pg_db_role_setting JOIN pg_database d"

@@ -18,7 +18,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from ..common.zip_equal import zip_equal
 from ..database.connection import driver, open_connection
 from ..database.postgres import Server
-from . import sql_lexer, sql_words
+from . import identifiers, sql_lexer, sql_words
 from .archive_entry import Entry
 
 KIND = "DATABASE PROPERTIES"
@@ -38,6 +38,8 @@ MEANING = (
     *("timezone", "datestyle", "intervalstyle", "lc_monetary", "lc_numeric", "lc_time"),
     *("default_text_search_config", "array_nulls", "transform_null_equals", "xmlbinary"),
 )
+# Libraries that each session loads: without one of them nobody can connect to the database.
+LIBRARIES = ("session_preload_libraries", "local_preload_libraries")
 SESSION = " ".join(f"-c {name}={value}" for name, value in OVERRIDES.items())
 
 
@@ -60,7 +62,12 @@ def apply(
     refused = []
     statements = list(_statements(entries))
     named = {name for name, _setting in statements}
-    others = [(name, value) for name, value in known.items() if name.lower() not in named]
+    # A manifest has no others.
+    others = [
+        (name, value)
+        for name, value in known.items()
+        if name.lower() in MEANING and name.lower() not in named
+    ]
     if not statements and not others:
         return []
     target = sql.SQL("ALTER DATABASE {} ").format(sql.Identifier(database))
@@ -79,7 +86,21 @@ def apply(
                 cursor.execute(begin + setting)
             except psycopg2.Error:
                 refused.append(name)
+        loading = [name for name in names if name in LIBRARIES and name not in refused]
+        if loading and not _opens(server, database):
+            for name in loading:
+                cursor.execute(begin + b"RESET " + name.encode())
+            refused += loading
     return refused
+
+
+def _opens(server: Server, database: str) -> bool:
+    """Return whether sessions of a database can begin."""
+    try:
+        open_connection(server.dsn(database)).close()
+    except driver().Error:
+        return False
+    return True
 
 
 def count(entries: Iterable[Entry]) -> int:
@@ -101,4 +122,4 @@ def _statements(entries: Iterable[Entry]) -> Iterator[tuple[str, bytes]]:
                 continue
             # A tablespace is a place on the server.
             if words[4:5] not in ([], ["TABLESPACE"]):
-                yield words[4].lower(), sql_words.after_words(piece.text, 3)
+                yield identifiers.unquoted(words[4]).lower(), sql_words.after_words(piece.text, 3)
