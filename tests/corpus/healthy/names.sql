@@ -60,3 +60,7 @@ CREATE SEQUENCE "a
 b"."s
 1";
 SELECT nextval(E'"a\nb"."s\n1"');
+-- As many columns as a table may have, with long names.
+DO $$ BEGIN EXECUTE 'CREATE TABLE public.wide (' || (SELECT string_agg(format('%I smallint', rpad('column ' || n, 60, 'x')), ', ')
+  FROM generate_series(1, 1600) n) || ')'; END $$;
+INSERT INTO public.wide DEFAULT VALUES;
