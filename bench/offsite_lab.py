@@ -123,13 +123,14 @@ class Lab:
             )
         return dict(json.loads(done.stdout))
 
-    def plain_command(self, name: str) -> None:
-        """Run one of the host's commands as cron does, whose output names no single file.
+    def plain_command(self, name: str, *arguments: str) -> None:
+        """Run one of the host's commands as cron does; nothing is made of its output.
 
         Raises:
             ValueError: its exit code is not 0.
         """
         line = [PYTHON, "-m", "chefwell_resilience.host_cli", name, "--config", str(self.config)]
+        line += arguments
         done = subprocess.run(line, env=self.environment, capture_output=True, check=False)
         if done.returncode != 0:
             written = done.stdout[-500:] + done.stderr[-500:]

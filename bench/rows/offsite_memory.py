@@ -11,7 +11,10 @@ from bench.offsite_lab import Lab
 FILES = 500_000
 AIM = 200
 TITLE = f"memory of every process of both sides with {FILES} small backups, both sides in memory"
-COLLECTION = "two syncs, three verifications (one a day later), the server's job twice"
+COLLECTION = (
+    "two syncs (the first with --json), three verifications (the last a day later and with --json),"
+    " the server's job twice"
+)
 REFERENCE = "rsync --archive over the same sshd"
 NOTE = ""
 ROUNDS = 1
@@ -40,12 +43,13 @@ def collection(lab: Lab) -> dict[str, int]:
 def work(lab: Lab) -> list[tuple[str, int]]:
     """Return the peak of memory, in MB, of each process of each step."""
     steps = [
-        ("first sync", lambda: lab.plain_command("sync-backups-offsite")),
+        # With --json, a command names every file.
+        ("first sync", lambda: lab.plain_command("sync-backups-offsite", "--json")),
         ("unchanged sync", lambda: lab.plain_command("sync-backups-offsite")),
         ("first verification", lambda: lab.plain_command("verify-offsite-backups")),
         ("verification", lambda: lab.plain_command("verify-offsite-backups")),
         # A share of the backups is read again each day.
-        ("a day later", lambda: lab.plain_command("verify-offsite-backups")),
+        ("a day later", lambda: lab.plain_command("verify-offsite-backups", "--json")),
         ("first job", lab.keep),
         ("job", lab.keep),
     ]

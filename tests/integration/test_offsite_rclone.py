@@ -19,6 +19,7 @@ from ansible_collections.chefwell.resilience.plugins.module_utils.common.errors 
 from ansible_collections.chefwell.resilience.plugins.module_utils.offsite import (
     offsite_verification,
     sync,
+    transport_rclone,
 )
 from ansible_collections.chefwell.resilience.plugins.module_utils.offsite.offsite_settings import (
     SyncSettings,
@@ -167,6 +168,28 @@ def test_what_has_the_name_already_is_not_overwritten(tmp_path: Path, kind: str)
         assert failed is not None and not failed.ok
         print(f"{kind}: {failed.problem}")
         assert far.held()["daily/a.dump"] == b"another's"
+
+
+def test_many_files_go_by_parts(
+    tmp_path: Path, calls: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """rclone keeps each name of a call in memory, so a call gets no more than some of them."""
+    tree = plan_tree(tmp_path / "backups")
+    (tmp_path / "copy").mkdir()
+    far = Far(tmp_path, f"type = alias\nremote = {tmp_path}/copy\n")
+    chosen = settings(far)
+    monkeypatch.setattr(transport_rclone, "MOST_NAMES", 5)
+    assert sync.sync(chosen).files_sent == 14
+    assert taken(calls).count("copy") == 3
+    verification = offsite_verification.verify(chosen)
+    assert verification["comparison"]["in_sync"], verification["comparison"]
+    assert taken(calls).count("hashsum") == 3
+    # The one that differs is in the last part.
+    changed = sorted((tree / "weekly").iterdir())[-1]
+    changed.write_bytes(os.urandom(5000))
+    assert offsite_verification.verify(chosen)["comparison"]["different"] == [
+        f"weekly/{changed.name}"
+    ]
 
 
 def test_a_file_that_did_not_arrive_is_no_success(tmp_path: Path) -> None:

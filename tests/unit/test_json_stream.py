@@ -5,12 +5,14 @@ from __future__ import annotations
 import io
 import json
 import random
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import pytest
 from ansible_collections.chefwell.resilience.plugins.module_utils.common import json_stream
 from ansible_collections.chefwell.resilience.plugins.module_utils.inventory.path_table import (
+    SIZES,
     STATES,
     PathTable,
 )
@@ -71,3 +73,33 @@ def test_a_table_is_written_and_read_again(tmp_path: Path) -> None:
     assert again == table and rest == {"last": {"files": {}, "time": "x"}, "empty": {}}
     plain = json.loads(Path(path).read_text())
     assert plain["last"]["files"]["daily/00003"] == [3, 7], "earlier versions read the same file"
+
+
+class Numbers(Sequence[int]):
+    """A sequence of numbers that no list holds."""
+
+    def __init__(self, count: int) -> None:
+        self.count = count
+
+    def __len__(self) -> int:
+        return self.count
+
+    def __getitem__(self, at: Any) -> Any:
+        return range(self.count)[at]
+
+
+@pytest.mark.parametrize("count", [0, 1, 4000, 4001, 9000])
+def test_what_is_written_part_by_part_is_what_json_writes(count: int) -> None:
+    numbers = Numbers(count)
+    table = PathTable(SIZES, ((f"daily/{number:05}", number) for number in numbers))
+    for value in (
+        numbers,
+        {"a": numbers, "b": [{"c": numbers}, ["d"], {}], "e": ("f", None), "g": table},
+        [numbers, numbers],
+        {"1": {}, "2": []},
+        ["text", {"x": 1.5}],
+    ):
+        whole = list(json_stream.parts(value))
+        plain = json.dumps(value, default=lambda one: dict(one) if one is table else list(one))
+        assert "".join(whole) == plain
+        assert max(map(len, whole)) < 200_000

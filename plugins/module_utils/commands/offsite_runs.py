@@ -18,6 +18,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import partial
 from itertools import chain, islice
 
+from ..common import json_stream
 from ..common.language import translations
 from ..common.messages import _, join, translate
 from ..common.safe_text import clean
@@ -128,6 +129,13 @@ def _log(settings: OffsiteSettings, lines: Iterable[str]) -> None:
         warn_problems(settings, [problem])
 
 
+def _print_json(value: object) -> None:
+    """Print one line of JSON, part by part: it may list very many files."""
+    for part in json_stream.parts(value):
+        print_result(part, end="")
+    print_result("")
+
+
 # Lines that are written at one time.
 _MOST_LINES = 1000
 # From bad to good: the status of several destinations is that of the worst.
@@ -207,15 +215,8 @@ def _sync_destinations(
         raise broken
     worst = min(results, key=lambda result: _WORST.index(result.status))
     if arguments.json:
-        print_result(
-            json.dumps(
-                {
-                    **worst.to_dict(),
-                    "destinations": [one.to_dict() for one in results],
-                    "problems": problems,
-                }
-            )
-        )
+        synced = [one.values() for one in results]
+        _print_json({**worst.values(), "destinations": synced, "problems": problems})
     return worst.exit_code
 
 
@@ -259,7 +260,7 @@ def repair_offsite(
         results.append(
             {
                 "destination": done.sync.destination,
-                "sync": done.sync.to_dict(),
+                "sync": done.sync.values(),
                 "repaired": done.repaired,
                 "left": [dataclasses.asdict(one) for one in done.left],
             }
@@ -269,7 +270,7 @@ def repair_offsite(
         if not arguments.json:
             print_result("\n".join(clean(line) for line in lines))
     if arguments.json:
-        print_result(json.dumps({"destinations": results}))
+        _print_json({"destinations": results})
     return _worst(codes)
 
 
@@ -300,5 +301,5 @@ def _verify_destinations(
         raise broken[0][1]
     if arguments.json:
         worst = found[codes.index(_worst(codes))]
-        print_result(json.dumps({**worst, "destinations": found}))
+        _print_json({**worst, "destinations": found})
     return _worst(codes)

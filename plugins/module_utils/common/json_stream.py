@@ -2,7 +2,7 @@
 # Copyright (c) 2026, chefwell.resilience contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""JSON with an object of very many members: read and written part by part.
+"""JSON with an object of very many members, or a list: read and written part by part.
 
 Such a member is a file's entry in an inventory or a ledger. Read at once, half a million of them
 take a gigabyte.
@@ -14,7 +14,7 @@ import contextlib
 import itertools
 import json
 import os
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import IO, Any
 
 from .files import replaced_file
@@ -166,11 +166,14 @@ class _Reader:
 def parts(value: Any) -> Iterator[str]:
     """Yield a value as JSON, part by part.
 
-    A mapping in it that is no dict is written without ever being in memory as a whole.
+    A mapping in it that is no dict, and a sequence that is no list, is written without ever being
+    in memory as a whole.
     """
-    if isinstance(value, Mapping) and not isinstance(value, dict):
-        yield from _member_parts(value.items())
-    elif isinstance(value, dict) and any(isinstance(one, Mapping) for one in value.values()):
+    if _is_large(value):
+        yield from _mapping_parts(value) if isinstance(value, Mapping) else _item_parts(value)
+    elif not _holds_large(value):
+        yield json.dumps(value)
+    elif isinstance(value, dict):
         before = "{"
         for key, one in value.items():
             yield f"{before}{json.dumps(str(key))}: "
@@ -178,16 +181,41 @@ def parts(value: Any) -> Iterator[str]:
             before = ", "
         yield "}"
     else:
-        yield json.dumps(value)
+        before = "["
+        for one in value:
+            yield before
+            yield from parts(one)
+            before = ", "
+        yield "]"
 
 
-def _member_parts(items: Iterable[tuple[str, Any]]) -> Iterator[str]:
-    before = "{"
-    remaining = iter(items)
+def _is_large(value: Any) -> bool:
+    is_plain = isinstance(value, (dict, list, tuple, str))
+    return not is_plain and isinstance(value, (Mapping, Sequence))
+
+
+def _holds_large(value: Any) -> bool:
+    if isinstance(value, dict):
+        return any(map(_holds_large, value.values()))
+    if isinstance(value, (list, tuple)):
+        return any(map(_holds_large, value))
+    return _is_large(value)
+
+
+def _mapping_parts(value: Mapping[str, Any]) -> Iterator[str]:
+    before, remaining = "{", iter(value.items())
     while members := dict(itertools.islice(remaining, _PART_MEMBERS)):
         yield before + json.dumps(members)[1:-1]
         before = ", "
     yield "}" if before == ", " else "{}"
+
+
+def _item_parts(value: Sequence[Any]) -> Iterator[str]:
+    before, remaining = "[", iter(value)
+    while items := list(itertools.islice(remaining, _PART_MEMBERS)):
+        yield before + json.dumps(items)[1:-1]
+        before = ", "
+    yield "]" if before == ", " else "[]"
 
 
 def replace(path: str, value: Any) -> None:

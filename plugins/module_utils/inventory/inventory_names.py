@@ -15,7 +15,7 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 from ..common.messages import _, join
-from .inventory import Inventory, readable
+from .inventory import BackupFile, Inventory, readable
 from .path_table import PathList, PathTable
 
 
@@ -69,3 +69,35 @@ class ReadablePaths(Sequence[str]):
         return tuple(self) == tuple(other)
 
     __hash__ = None  # type: ignore[assignment]
+
+
+class ReadableFiles(Sequence["dict[str, Any]"]):
+    """Backups as plain values, their paths escaped for people; each is made when it is needed.
+
+    Args:
+        files: the backups.
+    """
+
+    def __init__(self, files: Sequence[BackupFile]) -> None:
+        self._files = files
+
+    def __len__(self) -> int:
+        return len(self._files)
+
+    def __iter__(self) -> Iterator[dict[str, Any]]:
+        return map(_plain, self._files)
+
+    def __getitem__(self, at: Any) -> Any:
+        found = self._files[at]
+        return list(map(_plain, found)) if isinstance(at, slice) else _plain(found)
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, Sequence):
+            return NotImplemented
+        return list(self) == list(other)
+
+    __hash__ = None  # type: ignore[assignment]
+
+
+def _plain(file: BackupFile) -> dict[str, Any]:
+    return file._replace(path=readable(file.path))._asdict()

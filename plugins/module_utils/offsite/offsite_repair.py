@@ -99,9 +99,9 @@ def repair(
     Raises:
         ResilienceError: one side could not be read, so nothing is known.
     """
-    before = offsite_verification.verify(settings, full=full, progress=progress)
+    before = offsite_verification.verify(settings, full=full, files=False, progress=progress)
     done = sync(settings)
-    after = offsite_verification.verify(settings)
+    after = offsite_verification.verify(settings, files=False)
     repaired = sorted(_differing(before) - _differing(after))
     left = [*_left(done, after), *_left_behind(settings)]
     return Repair(done, before, after, tuple(repaired), tuple(left))

@@ -168,11 +168,15 @@ class SyncResult:
         """By the monitoring-plugins convention."""
         return EXIT_CODES[self.status]
 
-    def to_dict(self) -> dict[str, Any]:
-        """Plain values, for JSON and Ansible."""
+    def values(self) -> dict[str, Any]:
+        """Values for `json_stream`: of very many files that were sent, no list is made."""
         counts = {"files_sent": self.files_sent, "files_aside": self.files_aside}
         guards = {
             name: tuple(dataclasses.asdict(one) for one in getattr(self, name))
             for name in ("refusals", "overridden")
         }
-        return {**vars(self), "sent": tuple(self.sent), **guards, **counts}
+        return {**vars(self), **guards, **counts}
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values."""
+        return {**self.values(), "sent": tuple(self.sent)}

@@ -48,7 +48,8 @@ def verify(
     Args:
         settings: settings of the sync to verify.
         full: whether to read everything on both sides.
-        files: whether the inventories of the result list each backup.
+        files: whether the inventories of the result list each backup, in a sequence that makes each
+            when it is needed.
         progress: called with local bytes read and local bytes to read in all.
 
     Returns:
@@ -139,12 +140,21 @@ def _last_good_sync(settings: SyncSettings) -> str | None:
 
 
 def _side(tree: Inventory, files: bool) -> dict[str, Any]:
-    if files:
-        return inventory_names.printable(tree).to_dict()
-    figures = {name: tier._asdict() for name, tier in tree.tiers().items()}
-    totals = {"total_count": tree.total_count, "total_bytes": tree.total_bytes}
-    values = {"tiers": figures, "problems": inventory_names.printable_problems(tree), **totals}
-    return {**dataclasses.replace(tree, files=[]).to_dict(), **values}
+    figures = {
+        name: tier._replace(
+            newest=tier.newest and readable(tier.newest),
+            oldest=tier.oldest and readable(tier.oldest),
+        )._asdict()
+        for name, tier in tree.tiers().items()
+    }
+    return {
+        **dataclasses.replace(tree, files=[]).to_dict(),
+        "tiers": figures,
+        "total_count": tree.total_count,
+        "total_bytes": tree.total_bytes,
+        "files": inventory_names.ReadableFiles(tree.rows) if files else [],
+        "problems": inventory_names.printable_problems(tree),
+    }
 
 
 def _tier_contents(local: Inventory, remote: Inventory, by_digest: bool) -> dict[str, str]:

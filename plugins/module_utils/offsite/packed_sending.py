@@ -26,7 +26,7 @@ from ..inventory.inventory import bounded_ns
 from ..inventory.packed_stream import MOST_BYTES, Header
 from ..inventory.path_table import SIZES, PathList, PathTable, TableBuilder
 from . import ssh
-from .rsync import Item, Transfer
+from .rsync import Item, SentFiles, Transfer
 from .ssh_command import CUT, SshCommand
 from .transport import Delivery
 
@@ -72,34 +72,19 @@ def send(
         why = (error.problem, failure.kind, failure.remedy, failure.retryable)
         return Transfer(1, *why, bytes_sent=written), []
     taken = rows.table()
-    return Transfer(0, sent=_Sent(taken), bytes_sent=written, taken=taken), left
+    return Transfer(0, sent=SentFiles(taken), bytes_sent=written, taken=taken), left
 
 
 def sizes(sent: Sequence[Item], like: PathTable[Any]) -> PathTable[int]:
     """Return the bytes of what was sent, by path.
 
     Args:
-        sent: of a transfer, packed or not.
+        sent: of a transfer.
         like: a table with probably the same paths.
     """
-    if isinstance(sent, _Sent):
-        return sent.taken.view(SIZES, 0)
+    if isinstance(sent, SentFiles):
+        return sent.table.view(SIZES, 0)
     return PathTable.sorted_from(SIZES, ((item.path, (item.bytes,)) for item in sent), like)
-
-
-class _Sent(Sequence[Item]):
-    """The packed files as what was sent."""
-
-    def __init__(self, taken: PathTable[TakenDigest]) -> None:
-        self.taken = taken
-
-    def __len__(self) -> int:
-        return len(self.taken)
-
-    def __getitem__(self, at: Any) -> Any:
-        if isinstance(at, slice):
-            return [self[one] for one in range(*at.indices(len(self)))]
-        return Item(self.taken.path_at(at), self.taken.value_at(at).identity[0])
 
 
 def _blocks(

@@ -19,12 +19,13 @@ import signal
 import subprocess
 import tempfile
 import time
-from collections.abc import Callable, Mapping, Sequence
-from typing import NamedTuple
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any, NamedTuple
 
 from ..common import process
 from ..common.messages import _, join
 from ..inventory.digest_cache import TakenDigest
+from ..inventory.path_table import PathTable
 from . import ssh
 from .ssh import Destination
 
@@ -68,6 +69,28 @@ class Item(NamedTuple):
 
     path: str
     bytes: int
+
+
+class SentFiles(Sequence[Item]):
+    """Very many files that were sent.
+
+    Args:
+        table: of their paths; its first field is their size.
+    """
+
+    def __init__(self, table: PathTable[Any]) -> None:
+        self.table = table
+
+    def __len__(self) -> int:
+        return len(self.table)
+
+    def __iter__(self) -> Iterator[Item]:
+        return map(Item, self.table, self.table.column(0))
+
+    def __getitem__(self, at: Any) -> Any:
+        if isinstance(at, slice):
+            return [self[one] for one in range(*at.indices(len(self)))]
+        return Item(self.table.path_at(at), self.table.column(0)[at])
 
 
 @dataclasses.dataclass(frozen=True)

@@ -16,25 +16,28 @@ import dataclasses
 import os
 import re
 import shlex
+import subprocess
 import tempfile
-from collections.abc import Iterator, Mapping, Sequence
-from typing import Any
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from itertools import chain, islice
+from typing import IO, Any
 
 from ..common import iso_time, json_text, process
 from ..common.errors import ResilienceError
 from ..common.messages import _, join
 from ..common.system_errors import reason
 from ..inventory import backup_names, companions, inventory
-from ..inventory.digest_cache import Identity
-from ..inventory.path_table import PathTable
+from ..inventory.path_table import DIGESTS, SIZES, PathList, PathTable, total_bytes
 from . import rsync
 from .remote_listing import RemoteListing
-from .rsync import Item, Transfer
+from .rsync import Item, SentFiles, Transfer
 from .ssh import error_line
 from .transport import Delivery, FinishResult, RemoteFile, TransferRequest
 
 INCOMING = ".chefwell-incoming"
 FETCH_TRIES = 3
+# Names of one call: rclone takes some two kilobytes for each.
+MOST_NAMES = 30_000
 # rclone(1), "Exit code".
 _EXIT_REASONS = {
     1: ("failed", _("rclone failed"), True),
@@ -175,33 +178,37 @@ class RcloneTransport:
         like: PathTable[Any] | None = None,
     ) -> RemoteListing:
         """List the remote's backups, as `Transport.list_backups`."""
-        files: list[inventory.BackupFile] = []
-        tree = inventory.Inventory(str(self), files, tuple(tiers))
-        expression = backup_names.compiled(pattern)
-        identities: dict[str, Identity] = {}
-        names = {entry["Name"] for entry in self._listed("") if entry.get("IsDir")}
+        tree = inventory.Inventory(str(self), [], tuple(tiers))
+        folders = {entry["Name"] for entry in self._listed("") if entry.get("IsDir")}
+        there = [tier for tier in tiers if tier in folders]
+        rows = self._rows(there, tree.ignored, backup_names.compiled(pattern))
+        files = inventory.BackupFiles.of_rows(rows, like)
+        return RemoteListing(
+            bool(folders),
+            True,
+            dataclasses.replace(tree, files=files),
+            "0",
+            None,
+            files.identities,
+            keeps_times=self._keeps_times(),
+        )
+
+    def _rows(
+        self, tiers: Sequence[str], ignored: list[str], pattern: re.Pattern[str]
+    ) -> Iterator[inventory.FileRow]:
+        """Yield the rows of the backups in some tiers; other names go into `ignored`."""
         for tier in tiers:
-            for entry in self._listed(tier) if tier in names else ():
-                name = str(entry["Name"])
-                match = companions.match_name(name, expression)
-                path = f"{tier}/{name}"
-                if entry.get("IsDir") or not match:
-                    folder = entry.get("IsDir")
-                    tree.ignored.append(
-                        inventory.unfit(path, _("folder")) if folder else inventory.readable(path)
-                    )
-                    continue
-                moment = _nanoseconds(str(entry["ModTime"]))
-                size = int(entry["Size"])
-                files.append(
-                    inventory.BackupFile(
-                        path, tier, size, moment, None, backup_names.taken_at(match)
-                    )
-                )
-                identities[path] = (size, moment, 0, 0)
-        files.sort(key=lambda file: file.path)
-        times = self._keeps_times()
-        return RemoteListing(bool(names), True, tree, "0", None, identities, keeps_times=times)
+            for entry in self._listed(tier):
+                path = f"{tier}/{entry['Name']}"
+                match = companions.match_name(str(entry["Name"]), pattern)
+                if entry.get("IsDir"):
+                    ignored.append(inventory.unfit(path, _("folder")))
+                elif not match:
+                    ignored.append(inventory.readable(path))
+                else:
+                    moment = inventory.bounded_ns(_nanoseconds(str(entry["ModTime"])))
+                    taken = inventory.moment_number(backup_names.taken_at(match))
+                    yield path, (int(entry["Size"]), moment, 0, 0, taken)
 
     def _keeps_times(self) -> bool:
         """Return whether the service stores times of change, by its precision."""
@@ -212,22 +219,28 @@ class RcloneTransport:
             return False
         return precision <= 10**9
 
-    def digests(self, paths: Sequence[str]) -> dict[str, str]:
+    def digests(self, paths: Sequence[str]) -> Mapping[str, str]:
         """Return digests of fetched content, as `Transport.digests`.
 
         A digest that the service stored says nothing of the content that it holds today.
         """
         if not paths:
             return {}
+        like = paths.table if isinstance(paths, PathList) else None
+        sums = chain.from_iterable(map(self._sums_of, _batches(paths)))
+        return PathTable.sorted_from(DIGESTS, sums, like)
+
+    def _sums_of(self, paths: Sequence[str]) -> Iterator[tuple[str, tuple[str]]]:
+        """Yield some paths and their digests."""
         with _listing(paths) as names:
-            done = self._run(
+            lines = self._output(
                 "hashsum", "sha256", "--download", "--files-from-raw", names, self._at("")
             )
-        found = {}
-        for line in done.output.splitlines():
-            if known := re.fullmatch(r"([0-9a-f]{64})  (.*)", line):
-                found[known[2]] = known[1]
-        return found
+        with lines:
+            for line in lines:
+                text = os.fsdecode(line).rstrip("\n")
+                if known := re.fullmatch(r"([0-9a-f]{64})  (.*)", text):
+                    yield known[2], (known[1],)
 
     def standing(self, remote: RemoteListing) -> RemoteListing:
         """Return the same listing, as `Transport.standing`: there are no alarms."""
@@ -235,18 +248,25 @@ class RcloneTransport:
 
     def send(self, names: Sequence[str], delivery: Delivery) -> Transfer:
         """Send files, as `Transport.send`."""
-        total = {}
+        total: PathTable[int] = PathTable(SIZES)
         for name in names:
-            try:
-                total[name] = os.lstat(os.path.join(delivery.source, name)).st_size
-            except OSError:
-                continue  # rotated away: the sync looks for that itself
-        sent = tuple(Item(name, size) for name, size in total.items())
+            # One that was rotated away is left out: the sync looks for that itself.
+            with contextlib.suppress(OSError):
+                total.add(name, (os.lstat(os.path.join(delivery.source, name)).st_size,))
+        sent = SentFiles(total)
         if delivery.dry_run:
             return Transfer(0, sent=sent)
-        if not total:
-            return Transfer(0)
-        with _listing(list(total)) as listed:
+        for some in _batches(total):
+            failed = self._send_batch(some, total, delivery)
+            if failed:
+                return failed
+        return Transfer(0, sent=sent, bytes_sent=total_bytes(total))
+
+    def _send_batch(
+        self, names: Sequence[str], sizes: Mapping[str, int], delivery: Delivery
+    ) -> Transfer | None:
+        """Send some files and give them their places; return the failure, or None."""
+        with _listing(names) as listed:
             failed = self._failure_of(
                 "copy", "--files-from-raw", listed, "--no-traverse", delivery.source,
                 self._at(INCOMING),
@@ -255,32 +275,31 @@ class RcloneTransport:
                 return failed
             # Older content of the same name is moved aside first: nothing is overwritten.
             replaced = self._sizes(listed)
-            failed = self._moved(list(replaced), "", delivery.old_folder)
-            failed = failed or self._moved(list(total), INCOMING, "")
+            failed = self._moved(replaced, "", delivery.old_folder)
+            failed = failed or self._moved(names, INCOMING, "")
             if failed:
                 return failed
             placed = self._sizes(listed)
-        lost = [name for name, size in total.items() if placed.get(name) != size]
-        if lost:
-            names = ", ".join(inventory.readable(name) for name in lost[:5])
-            return Transfer(
-                1,
-                problem=_(
-                    "%(count)d backups did not arrive as they are here: %(files)s",
-                    count=len(lost),
-                    files=names,
-                ),
-                kind="not_placed",
-                remedy=_("look whether they still change, or were rotated away"),
-                retryable=True,
-            )
-        return Transfer(0, sent=sent, bytes_sent=sum(total.values()))
+        lost = [name for name in names if placed.get(name) != sizes[name]]
+        if not lost:
+            return None
+        return Transfer(
+            1,
+            problem=_(
+                "%(count)d backups did not arrive as they are here: %(files)s",
+                count=len(lost),
+                files=", ".join(inventory.readable(name) for name in lost[:5]),
+            ),
+            kind="not_placed",
+            remedy=_("look whether they still change, or were rotated away"),
+            retryable=True,
+        )
 
     def finish(self, request: TransferRequest, delivery: Delivery) -> FinishResult:
         """Move obsolete backups aside, as `Transport.finish`."""
         removed = tuple(Item(path, 0) for path in request.aside)
         if not delivery.dry_run:
-            failed = self._moved(list(request.aside), "", delivery.old_folder)
+            failed = self._moved(request.aside, "", delivery.old_folder)
             if failed:
                 return FinishResult(failed)
         return FinishResult(Transfer(0, removed=removed))
@@ -319,14 +338,15 @@ class RcloneTransport:
         config = f"--config={self.destination.config_file}"
         return shlex.join(["rclone", config, "copy", self._at(path), folder])
 
-    def _moved(self, paths: Sequence[str], source: str, target: str) -> Transfer | None:
+    def _moved(self, paths: Iterable[str], source: str, target: str) -> Transfer | None:
         """Move files on the remote, one call a tier; return the failure, or None.
 
         rclone moves nothing between folders of which one holds the other. `--immutable`: what has
         the name already is not overwritten.
         """
-        for tier in dict.fromkeys(path.partition("/")[0] for path in paths):
-            names = [path.partition("/")[2] for path in paths if path.startswith(f"{tier}/")]
+        moved = PathList(paths)
+        for tier in moved.table.count_by_folder():
+            names = (moved[at].partition("/")[2] for at in moved.table.rows_of(tier))
             ends = [self._at("/".join(filter(None, (end, tier)))) for end in (source, target)]
             with _listing(names) as listed:
                 failed = self._failure_of(
@@ -336,40 +356,76 @@ class RcloneTransport:
                 return failed
         return None
 
-    def _sizes(self, listed: str) -> dict[str, int]:
+    def _sizes(self, listed: str) -> PathTable[int]:
         """Return bytes by path of those names in the list that are there."""
         entries = self._listed("", "-R", "--files-only", "--files-from-raw", listed)
-        return {str(entry["Path"]): int(entry["Size"]) for entry in entries}
+        return PathTable.sorted_from(
+            SIZES, ((str(entry["Path"]), (int(entry["Size"]),)) for entry in entries)
+        )
 
     def _at(self, path: str) -> str:
         remote = self.destination.remote
         separator = "" if remote.endswith((":", "/")) or not path else "/"
         return f"{remote}{separator}{path}"
 
-    def _listed(self, folder: str, *options: str) -> list[dict[str, Any]]:
-        done = self._run("lsjson", "--no-mimetype", *options, self._at(folder), absent=True)
-        try:
-            entries = json_text.loads(done.output or "[]")
-        except ValueError as error:
-            raise ResilienceError(
-                _("rclone's answer cannot be read"), option="rclone_remote", value=str(self)
-            ) from error
-        return [entry for entry in entries if isinstance(entry, dict) and "Name" in entry]
+    def _listed(self, folder: str, *options: str) -> Iterator[dict[str, Any]]:
+        """Return the entries of a folder, each read when it is needed; none where it is absent."""
+        lines = self._output("lsjson", "--no-mimetype", *options, self._at(folder), absent=True)
+        return self._entries(lines)
 
-    def _run(self, *arguments: str, absent: bool = False) -> process.ProcessResult:
+    def _entries(self, lines: IO[bytes]) -> Iterator[dict[str, Any]]:
+        """Yield what `rclone lsjson` has written: a list with a line for each entry."""
+        with lines:
+            for line in lines:
+                text = line.strip().removesuffix(b",")
+                if text in (b"", b"[", b"]"):
+                    continue
+                try:
+                    entry = json_text.loads(os.fsdecode(text))
+                except ValueError as error:
+                    raise ResilienceError(
+                        _("rclone's answer cannot be read"),
+                        option="rclone_remote",
+                        value=str(self),
+                    ) from error
+                if isinstance(entry, dict) and "Name" in entry:
+                    yield entry
+
+    def _output(self, *arguments: str, absent: bool = False) -> IO[bytes]:
+        """Return what rclone writes, in a file: of many backups it is too much for memory.
+
+        Args:
+            arguments: its command.
+            absent: whether the folder may be absent; then there is nothing.
+        """
+        with contextlib.ExitStack() as stack:
+            output = stack.enter_context(tempfile.TemporaryFile(prefix="chefwell-output-"))
+            done = self._execute(arguments, output)
+            output.seek(0)
+            if done.code == 3 and absent:
+                output.truncate()
+            else:
+                self._check_done(done)
+            stack.pop_all()
+        return output
+
+    def _run(self, *arguments: str) -> process.ProcessResult:
         done = self._execute(arguments)
-        if done.code == 3 and absent:
-            return done._replace(output="[]")
+        self._check_done(done)
+        return done
+
+    def _check_done(self, done: process.ProcessResult) -> None:
         if done.code != 0:
             failed = _transfer_failure(done, self.destination.time_limit)
             raise ResilienceError(failed.problem, option="rclone_remote", value=str(self))
-        return done
 
     def _failure_of(self, *arguments: str) -> Transfer | None:
         done = self._execute(arguments)
         return None if done.code == 0 else _transfer_failure(done, self.destination.time_limit)
 
-    def _execute(self, arguments: Sequence[str]) -> process.ProcessResult:
+    def _execute(
+        self, arguments: Sequence[str], output: IO[bytes] | int = subprocess.PIPE
+    ) -> process.ProcessResult:
         destination = self.destination
         command = [
             "rclone",
@@ -389,6 +445,7 @@ class RcloneTransport:
             [*command, *arguments[1:]],
             time_limit=destination.time_limit,
             env={"PATH": "/usr/local/bin:/usr/bin:/bin", **kept},
+            stdout=output,
         )
 
 
@@ -420,22 +477,28 @@ def _nanoseconds(text: str) -> int:
     return int(moment.timestamp()) * 10**9 + int(fraction)
 
 
+def _batches(names: Iterable[str]) -> Iterator[list[str]]:
+    remaining = iter(names)
+    while some := list(islice(remaining, MOST_NAMES)):
+        yield some
+
+
 @contextlib.contextmanager
-def _listing(names: Sequence[str]) -> Iterator[str]:
+def _listing(names: Iterable[str]) -> Iterator[str]:
     """Provide a file of names for `--files-from-raw`.
 
     Raises:
         ResilienceError: a name holds a line break, which that format cannot express.
     """
-    for name in names:
-        if "\n" in name or "\r" in name:
-            raise ResilienceError(
-                _("rclone cannot be given a name with a line break"),
-                option="pattern",
-                value=inventory.readable(name),
-                remedy=_("rename the file, or let the pattern not match it"),
-            )
     with tempfile.NamedTemporaryFile(prefix="chefwell-names-") as file:
-        file.write(b"".join(os.fsencode(name) + b"\n" for name in names))
+        for name in names:
+            if "\n" in name or "\r" in name:
+                raise ResilienceError(
+                    _("rclone cannot be given a name with a line break"),
+                    option="pattern",
+                    value=inventory.readable(name),
+                    remedy=_("rename the file, or let the pattern not match it"),
+                )
+            file.write(os.fsencode(name) + b"\n")
         file.flush()
         yield file.name
