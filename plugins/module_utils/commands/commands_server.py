@@ -20,6 +20,7 @@ from ..notifications import metrics, ping
 from ..server import client_inventory, placement, rrsync_features, server_job, server_metrics
 from ..server import server_notifications as notifications
 from ..server.copy_owner import act_as_owner
+from ..server.new_alarms import LOG_FILE
 from ..server.server_alarms import WARNINGS, Alarm
 from ..server.server_job import JobResult
 from ..server.server_settings import ServerSettings
@@ -87,7 +88,7 @@ def _keep(settings: ServerSettings, arguments: argparse.Namespace) -> int:
             warn_problems(settings, problems)
     # Cron mails what is written, so a quiet day prints nothing.
     lines += problems
-    log = os.path.join(store.state_dir, notifications.LOG_FILE)
+    log = os.path.join(store.state_dir, LOG_FILE)
     log_problem = append_log(log, [f"{now()} {line}" for line in lines])
     if log_problem:
         problems.append(log_problem)

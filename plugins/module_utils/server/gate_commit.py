@@ -18,7 +18,7 @@ from . import client_inventory, gate_input, packed_files, placement
 from .gate_input import Refused
 from .gate_session import WRITE, GateSession, keepalive
 from .incoming import ArrivalSession, clear_obstructions
-from .server_notifications import notifying_new_alarms
+from .new_alarms import notifying_new_alarms
 
 # Paths of placed backups that the result of a commit names.
 _MOST_NAMED = 1000

@@ -15,7 +15,7 @@ from ..inventory import tree_digests
 from ..inventory.path_table import DIGESTS, PathList, PathTable
 from . import gate_input, gate_limits, server_store, server_verification
 from .gate_session import GateSession, keepalive
-from .server_notifications import notifying_new_alarms
+from .new_alarms import notifying_new_alarms
 
 # Files that one task digests at most, and tasks that wait at one time.
 _MOST_SHARE = 64

@@ -13,8 +13,8 @@ import time
 from ..common.messages import _
 from ..inventory.inventory import readable
 from .gate_session import GateSession
+from .new_alarms import notify_in_background, notifying_new_alarms
 from .server_alarms import REFUSED
-from .server_notifications import notify_in_background, notifying_new_alarms
 from .server_settings import ServerSettings
 
 

@@ -20,8 +20,8 @@ from . import gate_limits, gate_watch, landlock
 from .gate_input import Refused
 from .gate_session import READ, WRITE, GateSession
 from .incoming import clear_obstructions, recover_sessions, resume_partial_files
+from .new_alarms import notifying_new_alarms
 from .packed_files import FULL
-from .server_notifications import notifying_new_alarms
 
 # Protocol features of the client's rsync follow `e`; they end the short options.
 _SHORT_WRITE = re.compile(r"-[trpvnzR]*(e[0-9A-Za-z.]*)?")

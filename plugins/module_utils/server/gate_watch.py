@@ -20,8 +20,8 @@ from typing import NoReturn
 
 from ..common.errors import ResilienceError, explanation
 from .incoming import clear_obstructions
+from .new_alarms import notifying_new_alarms
 from .packed_files import FULL
-from .server_notifications import notifying_new_alarms
 from .server_store import Store
 
 # Seconds between two looks at the room that is left, and for the rsync to end by itself.

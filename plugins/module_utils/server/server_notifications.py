@@ -4,19 +4,16 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Notifications of the backup server's alarms, by channels that no client can close.
 
-The daily job sends them, and the gate starts a process that does when it raises an alarm.
+The daily job sends them, and the process that the gate starts when it raises one (`new_alarms`).
 """
 
 from __future__ import annotations
 
 import contextlib
 import dataclasses
-import os
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 
-from ..common import detached, engine_program
-from ..common.errors import ResilienceError
 from ..common.language import translations
 from ..common.levels import CRITICAL, OK, WARNING
 from ..common.locks import single_run
@@ -26,10 +23,9 @@ from ..notifications import notify
 from ..notifications.alerts import Condition
 from .server_alarms import KINDS, NOT_MOUNTED, WARNINGS, Alarm
 from .server_settings import ServerSettings
-from .server_store import STATE_FOLDER, Store
+from .server_store import Store
 
 OWNER = "offsite-server"
-LOG_FILE = "server.log"
 
 
 def notify_alarms(store: Store) -> list[str]:
@@ -81,40 +77,3 @@ def _notify(settings: ServerSettings, state_dir: str, alarms: Mapping[str, Alarm
             now=time.time(),
         )
     return problems + outcome.problems
-
-
-@contextlib.contextmanager
-def notifying_new_alarms(store: Store, config_file: str) -> Iterator[None]:
-    """Start a process that notifies if an alarm is raised within the block.
-
-    Args:
-        store: whose alarms.
-        config_file: the file that holds the client's configuration.
-    """
-    before = store.alarms.all().keys()
-    try:
-        yield
-    finally:
-        if store.alarms.all().keys() - before:
-            notify_in_background(store.settings, config_file)
-
-
-def notify_in_background(settings: ServerSettings, config_file: str) -> None:
-    """Start a process that notifies, so that the one that raised an alarm need not wait.
-
-    Args:
-        settings: the client's configuration.
-        config_file: the file that holds it.
-    """
-    if not settings.notify:
-        return
-    package = (__package__ or "").rpartition(".")[0]
-    command = [*engine_program.command(f"{package}.host_cli"), "keep-offsite-copy"]
-    log = os.path.join(settings.root, STATE_FOLDER, LOG_FILE)
-    # Where no process can be started, the daily job notifies.
-    with contextlib.suppress(ResilienceError, OSError):
-        detached.start(
-            [*command, "--config", config_file, "--notify"],
-            log_path=log if os.path.isdir(os.path.dirname(log)) else os.devnull,
-            env=engine_program.environment({"PATH": "/usr/local/bin:/usr/bin:/bin"}),
-        )
