@@ -33,8 +33,8 @@ def processor_seconds(lab: Lab, work: Callable[[], object]) -> float:
         own = resource.getrusage(resource.RUSAGE_CHILDREN)
         # Of the sessions of sshd that have ended (proc(5), `cutime` and `cstime`).
         fields = Path(f"/proc/{lab.server.process.pid}/stat").read_text().rpartition(") ")[2]
-        theirs = sum(map(int, fields.split()[13:15])) / os.sysconf("SC_CLK_TCK")
-        return own.ru_utime + own.ru_stime + theirs
+        of_server = sum(map(int, fields.split()[13:15])) / os.sysconf("SC_CLK_TCK")
+        return own.ru_utime + own.ru_stime + of_server
 
     before = used()
     work()

@@ -135,6 +135,31 @@ def test_the_newest_good_backup_of_a_tier_is_never_dropped(copy: server_store.St
     assert server_job.run(copy).dropped == [f"{folder}/{BACKUPS[-1]}"]
 
 
+@pytest.mark.parametrize("ahead_hours", [10, 24 * 365])
+def test_a_name_that_is_spelled_later_makes_no_genuine_backup_go(
+    tmp_path: Path, ahead_hours: int
+) -> None:
+    """Names are the client's (O22): a decoy that arrived before the genuine newest one."""
+    copy = make_store(tmp_path)
+    later = datetime.datetime.now() + datetime.timedelta(hours=ahead_hours)
+    decoy = f"daily/chefwell_backup_{later:%Y%m%d_%H%M%S}.dump.gz"
+    files = {decoy: content(decoy)}
+    place(copy, files)
+    place(copy, {**files, **{path: content(path) for path in BACKUPS}})
+    noise = {"daily/chefwell_backup_20260101_030000.dump.gz": b"noise" * 90}
+    put(copy, noise)
+    assert placement.apply_inventory(copy, listed(noise)).refused
+    accepted = placement.accept_refused(copy)
+    assert accepted and len(accepted.aside) == 8
+    kept = retention.drop_old(copy, time.time() + 200 * 86400).kept_longer
+    genuine = f"{accepted.old_folder}/{BACKUPS[-1]}"
+    # By its name the decoy is the newest, as long as that lies not in the future.
+    assert set(kept) == {
+        genuine,
+        *([f"{accepted.old_folder}/{decoy}"] if ahead_hours == 10 else []),
+    }
+
+
 def test_bit_rot_is_named_until_it_is_gone(copy: server_store.Store) -> None:
     assert server_job.run(copy).alarms == {}
     victim = Path(copy.root, BACKUPS[2])

@@ -147,7 +147,12 @@ def colour() -> bool:
     """Return whether to print colour: only to a terminal that knows it, and not with NO_COLOR
     (no-color.org)."""
     refused = os.environ.get("NO_COLOR") or os.environ.get("TERM") == "dumb"
-    return bool(sys.stdout and sys.stdout.isatty() and not refused)
+    return is_terminal(sys.stdout) and not refused
+
+
+def is_terminal(stream: IO[str] | None) -> bool:
+    """Return whether a stream leads to a terminal; it is None where it was closed at the start."""
+    return stream is not None and stream.isatty()
 
 
 def started_by_cron() -> bool:

@@ -20,7 +20,7 @@ from ..disk import disk_check
 from ..disk.disk_settings import DiskSettings
 from ..pages import dashboard_values, disk_lines, render_disk
 from . import disk_command
-from .command import Command, colour, now, print_result, warn_problems
+from .command import Command, colour, is_terminal, now, print_result, warn_problems
 from .page_output import print_page
 
 WATCH_SECONDS = 5.0
@@ -31,7 +31,7 @@ def _status(settings: DiskSettings, arguments: argparse.Namespace) -> int:
     if arguments.watch is None:
         return _show(settings, arguments.json)
     code, before, after = exit_code(UNKNOWN), "", ""
-    if sys.stdout.isatty() and not arguments.json:
+    if is_terminal(sys.stdout) and not arguments.json:
         before = "\x1b[H\x1b[2J\x1b[3J"
     # Ctrl-C is the usual end, so it is no failure.
     try:

@@ -27,6 +27,7 @@ from .command import (
     append_log,
     check_notifications,
     colour,
+    is_terminal,
     now,
     print_result,
     warn,
@@ -75,7 +76,7 @@ def refuse_path_from_offsite(arguments: argparse.Namespace) -> None:
 
 def progress_printer(language: str) -> proof_settings.Progress:
     """Return a function that prints one line for each phase; on a terminal also its progress."""
-    terminal = sys.stderr.isatty()
+    terminal = is_terminal(sys.stderr)
 
     def show(phase: str, detail: str) -> None:
         title = phase_title(translations(language), phase)
@@ -96,7 +97,7 @@ def _log_and_print(
     if arguments.json:
         print_result(json.dumps(result))
     else:
-        if sys.stderr.isatty():
+        if is_terminal(sys.stderr):
             warn("\r\x1b[K", end="")
         print_page(lambda: render_drill.validation_report(result, settings.language, colour()))
     return drill_result.exit_code(result)

@@ -42,6 +42,7 @@ from .command import (
     append_log,
     colour,
     in_language,
+    is_terminal,
     now,
     print_result,
     warn,
@@ -54,7 +55,7 @@ def _progress(
     settings: OffsiteSettings, what: str, name: str = ""
 ) -> Callable[[int, int], None] | None:
     """Return a callback that prints the progress; None where there is no terminal."""
-    if not sys.stderr.isatty():
+    if not is_terminal(sys.stderr):
         return None
     label, shown = " ".join(filter(None, [in_language(settings, what), name])), -1
 
@@ -115,6 +116,8 @@ def _lines(settings: OffsiteSettings, result: SyncResult) -> Iterator[str]:
 
 def _is_stdout(path: str) -> bool:
     """Return whether standard output already goes to the file: cron redirects it to the log."""
+    if sys.stdout is None:  # the command was started with it closed
+        return False
     try:
         return os.path.samestat(os.stat(path), os.fstat(sys.stdout.fileno()))
     except (OSError, ValueError):
