@@ -288,6 +288,7 @@ def _verify_destinations(
                 sync_settings,
                 full=arguments.full,
                 files=arguments.json,
+                streamed=True,
                 progress=_progress(settings, _("reading")),
             )
         except Exception as error:  # whatever it is, it is reported, and the others are verified

@@ -38,6 +38,7 @@ def verify(
     *,
     full: bool = False,
     files: bool = True,
+    streamed: bool = False,
     progress: Callable[[int, int], None] | None = None,
 ) -> dict[str, Any]:
     """Compare both sides by SHA-256, which each side takes of its own content.
@@ -48,8 +49,8 @@ def verify(
     Args:
         settings: settings of the sync to verify.
         full: whether to read everything on both sides.
-        files: whether the inventories of the result list each backup, in a sequence that makes each
-            when it is needed.
+        files: whether the inventories of the result list each backup.
+        streamed: whether these lists make each entry when it is needed, as `json_stream` writes it.
         progress: called with local bytes read and local bytes to read in all.
 
     Returns:
@@ -66,9 +67,12 @@ def verify(
     """
     settings.transport.prefetch(settings.tiers, digests=True)
     try:
-        return _verification(settings, full, files, progress)
+        found = _verification(settings, full, files, progress)
     finally:
         settings.transport.cancel()
+    for side in () if streamed else (found["local"], found["remote"]):
+        side["files"] = list(side["files"])
+    return found
 
 
 def _verification(
