@@ -36,7 +36,11 @@ def main(arguments: list[str] | None = None) -> int:
         # PostgreSQL runs as another user than root, and must reach its folder.
         Path(folder).chmod(0o755)
         bed = Testbed.up(
-            Path(folder) / "bed", tenants=options.tenants, scale=options.scale, report=report
+            Path(folder) / "bed",
+            tenants=options.tenants,
+            scale=options.scale,
+            report=report,
+            newest_only=True,
         )
         try:
             measured = [harness.measure(row, bed, options.rounds, report) for row in rows]

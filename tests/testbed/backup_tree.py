@@ -96,7 +96,13 @@ def remove_script(root: Path) -> None:
 
 
 def fill(
-    folder: Path, production: Production, passfile: str, seeding: Seeding, now: datetime.datetime
+    folder: Path,
+    production: Production,
+    passfile: str,
+    seeding: Seeding,
+    now: datetime.datetime,
+    *,
+    newest_only: bool = False,
 ) -> int:
     """Fill the database up to its present state, with backups on the way.
 
@@ -108,11 +114,14 @@ def fill(
         passfile: its password, for libpq.
         seeding: has made the tables, and no rows yet.
         now: local time.
+        newest_only: make the newest daily backup alone.
 
     Returns:
         How many dumps were made; the other backups are copies.
     """
     expected = moments(now)
+    if newest_only:
+        expected = {"daily": expected["daily"][:1], "weekly": [], "monthly": []}
     for tier in TIERS:
         (folder / tier).mkdir(mode=0o700, parents=True)
     ascending = sorted({moment for tier in TIERS for moment in expected[tier]})

@@ -58,6 +58,7 @@ class Testbed:
         scale: float = 1,
         report: Report | None = None,
         now: datetime.datetime | None = None,
+        newest_only: bool = False,
     ) -> Testbed:
         """Make a testbed and start it; one that is up gets its ended parts started again.
 
@@ -69,6 +70,7 @@ class Testbed:
                 100 stores.
             report: called with a line about the progress.
             now: local time, from which the backups' dates go back.
+            newest_only: make the newest daily backup alone, which is much sooner.
 
         Raises:
             ResilienceError: a bad value, a root that is something else's, a program that is
@@ -97,7 +99,7 @@ class Testbed:
                 folder.mkdir(exist_ok=True)
             bed = cls(folder, _describe(folder, expected, root_made))
             try:
-                bed._make(report, now or datetime.datetime.now())
+                bed._make(report, now or datetime.datetime.now(), newest_only)
             except BaseException:
                 with contextlib.suppress(Exception):
                     bed._remove(report)
@@ -168,7 +170,7 @@ class Testbed:
         else:
             report("is up already, nothing changed")
 
-    def _make(self, report: Report, now: datetime.datetime) -> None:
+    def _make(self, report: Report, now: datetime.datetime, newest_only: bool) -> None:
         started = time.monotonic()
 
         def progress(text: str) -> None:
@@ -194,10 +196,16 @@ class Testbed:
             progress(f"{len(expected)} stores, {8 * len(expected) + 2} tables")
             self.record |= backup_tree.install_script(self.root, self.record["postgres"])
             dumps = backup_tree.fill(
-                self.root / "backups", self.production, self.record["passfile"], seeding, now
+                self.root / "backups",
+                self.production,
+                self.record["passfile"],
+                seeding,
+                now,
+                newest_only=newest_only,
             )
             seeding.finish()
-        progress(f"rows, and 14 backups from {dumps} dumps, in {self.record['backups']}")
+        count = 1 if newest_only else 14
+        progress(f"rows, and {count} backups from {dumps} dumps, in {self.record['backups']}")
         self.server.make()
         self.server.start()
         progress(f"backup server, sshd on port {self.record['ssh']['port']}")

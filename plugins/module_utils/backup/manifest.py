@@ -14,6 +14,7 @@ import dataclasses
 import errno
 import json
 import os
+import sys
 import time
 from collections.abc import Mapping
 from typing import Any
@@ -164,11 +165,11 @@ def read(backup: str) -> Manifest | None:
             values = json_text.load(file)
         version = values.pop("version")
         values["tables"] = {
-            (schema, table): (int(rows), str(digest))
+            (sys.intern(schema), sys.intern(table)): (int(rows), str(digest))
             for schema, table, rows, digest in values["tables"]
         }
         values["sequences"] = {
-            (schema, name): (value, step)
+            (sys.intern(schema), sys.intern(name)): (value, step)
             for schema, name, value, step in values.get("sequences", ())
         }
         for name in ("structure", "access"):

@@ -215,10 +215,10 @@ class _Reader:
         held = self._held
         with self._connection.cursor() as cursor:
             structure.settings(cursor)
-        schemas = self._transaction(structure.schema_names)
-        for batch in structure.batches(schemas):
+        together = self._transaction(structure.batches)
+        for batch in together:
             self._definitions(batch)
-        self._access(schemas)
+        self._access(together)
         with self._connection.cursor() as cursor:
             content_digest.settings(cursor)
         tables = self._transaction(content_digest.columns)
@@ -260,11 +260,11 @@ class _Reader:
         for schema in batch:
             self._held.structure.add(schema, objects.get(schema, {}))
 
-    def _access(self, schemas: Sequence[str]) -> None:
+    def _access(self, together: Sequence[list[str]]) -> None:
         """Read owners and privileges, and the roles that have them."""
         made = structure.Structure(kinds=access.KINDS)
         try:
-            for batch in structure.batches(schemas):
+            for batch in together:
                 if self._stopped():
                     return
                 objects: dict[str, structure.Shape] = {}

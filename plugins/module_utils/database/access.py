@@ -270,11 +270,17 @@ def restored(connection: Any) -> Structure:
         connection: psycopg2, in autocommit mode.
     """
     with connection.cursor() as cursor:
-        together = list(structure.batches(structure.schema_names(cursor)))
+        together = structure.batches(cursor)
     made = Structure(kinds=KINDS)
-    for objects in parallel_queries.each(connection, together, _objects_in):
-        for schema, held in objects.items():
-            made.add(schema, held)
+    for part in parallel_queries.each(connection, together, _read_batch):
+        made.take(part)
+    return made
+
+
+def _read_batch(connection: Any, batch: Sequence[str]) -> Structure:
+    made = Structure(kinds=KINDS)
+    for schema, held in _objects_in(connection, batch).items():
+        made.add(schema, held)
     return made
 
 

@@ -9,7 +9,8 @@ Members of extensions are left out, as pg_dump leaves them out, and so are tempo
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple, cast
+import sys
+from typing import Any, NamedTuple
 
 # A schema, or a schema and what it contains: the parts of a name, unquoted.
 ObjectName = tuple[str, ...]
@@ -219,7 +220,11 @@ class Catalogue:
         with self.connection.cursor() as cursor:
             # Without values psycopg2 leaves a `%` in the query alone.
             cursor.execute(query, values or None)
-            return cast(list[tuple[Any, ...]], cursor.fetchall())
+            # Tenants have the same names: each is kept once.
+            return [
+                tuple(sys.intern(value) if type(value) is str else value for value in row)
+                for row in cursor
+            ]
 
     def run(self, statement: str) -> None:
         """Run a statement that returns no rows."""
@@ -312,4 +317,10 @@ class Catalogue:
 
     def foreign_keys(self) -> list[ForeignKey]:
         """Return every foreign key."""
-        return [ForeignKey(*row) for row in self.rows(_FOREIGN_KEYS)]
+        known: dict[tuple[str, ...], list[str]] = {}
+
+        def shared(value: Any) -> Any:
+            # Tenants have the same columns.
+            return known.setdefault(tuple(value), value) if isinstance(value, list) else value
+
+        return [ForeignKey(*map(shared, row)) for row in self.rows(_FOREIGN_KEYS)]

@@ -16,12 +16,12 @@ definition; subscriptions, which hold secrets.
 from __future__ import annotations
 
 import dataclasses
+import functools
 import hashlib
 import json
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
-from ..common.zip_equal import zip_equal
 from . import parallel_queries, structure_details
 from .canonical_sql import canonical
 from .catalogue import ObjectName
@@ -29,8 +29,9 @@ from .structure_details import SORTED, in_schemas, own
 
 # Kind, name and definition of the objects of one schema.
 Shape = dict[str, dict[str, str]]
-# Schemas that are read by one query: each reads the whole catalogue.
-BATCH = 250
+# Relations, their indexes among them, of the schemas that are read by one query: each query reads
+# the whole catalogue, and what it finds is held until the batch is read.
+BATCH = 30_000
 # To print these kinds PostgreSQL locks what they use until the transaction ends
 # (AcquireRewriteLocks in ruleutils.c), so they are read of fewer schemas at a time.
 LOCKING, LOCKING_BATCH = ("view", "rule", "function"), 25
@@ -88,8 +89,9 @@ FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
 WHERE c.relkind IN ('r', 'p', 'v', 'm', 'f') AND {in_schemas("pg_class", "c.oid")}""",
     "view": f"""
 SELECT n.nspname, quote_ident(c.relname), pg_get_viewdef(c.oid)
-FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
-WHERE c.relkind IN ('v', 'm') AND {in_schemas("pg_class", "c.oid")}""",
+FROM pg_rewrite r JOIN pg_class c ON c.oid = r.ev_class
+JOIN pg_namespace n ON n.oid = c.relnamespace
+WHERE r.rulename = '_RETURN' AND c.relkind IN ('v', 'm') AND {in_schemas("pg_class", "c.oid")}""",
     "column": f"""
 SELECT n.nspname, quote_ident(c.relname) || '.' || quote_ident(a.attname), concat_ws(' ',
  format_type(a.atttypid, a.atttypmod),
@@ -341,6 +343,12 @@ class Structure:
         self.schemas[schema] = identifier
         self.shapes.setdefault(identifier, shape)
 
+    def take(self, other: Structure) -> None:
+        """Keep what was read of other schemas as well."""
+        self.schemas.update(other.schemas)
+        for identifier, shape in other.shapes.items():
+            self.shapes.setdefault(identifier, shape)
+
     def to_dict(self) -> dict[str, Any]:
         """Return plain values, for JSON."""
         return {"schemas": self.schemas, "shapes": self.shapes, "kinds": sorted(self.kinds)}
@@ -362,17 +370,19 @@ class Difference:
     after: str | None
 
 
-def schema_names(cursor: Any) -> list[str]:
-    """Return the schemas of a database whose definitions are read."""
+def batches(cursor: Any) -> list[list[str]]:
+    """Return the schemas whose definitions are read, those that are read together in one list.
+
+    The first list is what lies in no schema.
+    """
     cursor.execute(_SCHEMAS)
-    return [str(name) for (name,) in cursor.fetchall()]
-
-
-def batches(schemas: Sequence[str]) -> Iterator[list[str]]:
-    """Yield the schemas that are read together; the first batch is what lies in none."""
-    yield [DATABASE]
-    for start in range(0, len(schemas), BATCH):
-        yield list(schemas[start : start + BATCH])
+    schemas = [str(name) for (name,) in cursor.fetchall()]
+    cursor.execute("SELECT count(*) FROM pg_class")
+    relations = int(cursor.fetchone()[0])
+    # Tenants are alike, so the average does.
+    size = max(1, BATCH * len(schemas) // max(relations, BATCH))
+    together = [schemas[start : start + size] for start in range(0, len(schemas), size)]
+    return [[DATABASE], *together]
 
 
 def queries(batch: Sequence[str]) -> Iterator[tuple[list[str], str, str]]:
@@ -414,17 +424,21 @@ def restored(connection: Any, expected: Structure) -> Structure:
         expected: of production.
     """
     with connection.cursor() as cursor:
-        schemas = schema_names(cursor)
-    together = list(batches(sorted(schemas)))
+        together = batches(cursor)
+    read_batch = functools.partial(_read_batch, known=expected.schemas.keys())
     made = Structure()
-    for batch, objects in zip_equal(
-        together, parallel_queries.each(connection, together, _objects)
-    ):
-        for schema in batch:
-            # The schema `public` is there even where production dropped it.
-            held = objects.get(schema, {})
-            if schema != "public" or schema in expected.schemas or held.keys() - {"schema"}:
-                made.add(schema, held)
+    for part in parallel_queries.each(connection, together, read_batch):
+        made.take(part)
+    return made
+
+
+def _read_batch(connection: Any, batch: Sequence[str], known: Container[str]) -> Structure:
+    objects, made = _objects(connection, batch), Structure()
+    for schema in batch:
+        # The schema `public` is there even where production dropped it.
+        held = objects.pop(schema, {})
+        if schema != "public" or schema in known or held.keys() - {"schema"}:
+            made.add(schema, held)
     return made
 
 

@@ -113,7 +113,9 @@ JOIN pg_namespace n ON n.oid = c.relnamespace,
 LATERAL (SELECT concat_ws(', ', nullif({SORTED.format("c.reloptions")}, ''),
  (SELECT string_agg('STATISTICS ' || a.attnum || ' ' || a.attstattarget, ', ' ORDER BY a.attnum)
   FROM pg_attribute a WHERE a.attrelid = c.oid AND a.attstattarget >= 0)) AS definition) d
-WHERE d.definition <> '' AND i.indisvalid AND {in_schemas("pg_class", "i.indrelid")}""",
+WHERE d.definition <> '' AND (c.reloptions IS NOT NULL OR c.oid IN (
+  SELECT a.attrelid FROM pg_attribute a WHERE a.attnum > 0 AND a.attstattarget >= 0))
+ AND i.indisvalid AND {in_schemas("pg_class", "i.indrelid")}""",
     "not null": f"""
 SELECT n.nspname, quote_ident(c.relname) || '.' || quote_ident(a.attname), concat_ws(' ',
  CASE WHEN NOT o.convalidated THEN 'NOT VALID' END, CASE WHEN o.connoinherit THEN 'NO INHERIT' END)
