@@ -44,14 +44,14 @@ ROOT := $(filter 0,$(shell id -u))
 LANES ?= $(shell expr $$(nproc) + 2)
 SIDE_BY_SIDE = $(if $(ROOT),--dist loadscope --no-loadscope-reorder --tx '$(1)*popen//python=tests/lane.sh')
 PARTS := timing unit house corpus integration $(if $(ROOT),faults docker plan)
-# What is timed runs first and alone: lanes beside it would take its processor.
+# What is timed runs first and alone, on the disk as on a host: lanes beside it would take its processor.
 ALONE := $(if $(TEST),,$(filter timing,$(PARTS)))
 PYTEST := $(VENV)/python -m pytest
 test: setup  ## run all tests, as root in lanes side by side; PARTS="unit corpus" TEST=words LANES=1 for fewer
 	@mkdir -p build/test
 	$(if $(ROOT),@PYTHONPATH=tests $(VENV)/python -c 'from docker_lab import needs; needs.install(print)')
 	failed=0; \
-	$(if $(ALONE),$(PYTEST) $(addprefix tests/,$(ALONE)) $(call SIDE_BY_SIDE,1) --junitxml=build/test/timing.xml || failed=$$?;) \
+	$(if $(ALONE),LANE_DISK=1 $(PYTEST) $(addprefix tests/,$(ALONE)) $(call SIDE_BY_SIDE,1) --junitxml=build/test/timing.xml || failed=$$?;) \
 	$(if $(filter-out $(ALONE),$(PARTS)),$(PYTEST) $(addprefix tests/,$(filter-out $(ALONE),$(PARTS))) $(call SIDE_BY_SIDE,$(LANES)) $(if $(TEST),-k "$(TEST)") --durations=25 --junitxml=build/test/junit.xml || failed=$$?;) \
 	exit $$failed
 	@echo "results: build/test/*.xml"

@@ -107,9 +107,16 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
     return Scheduling(config, log)
 
 
+@pytest.hookimpl(tryfirst=True)
 def pytest_configure(config: pytest.Config) -> None:
-    """Let the process that hands out the tests print what each lane did, and how long."""
+    """Let the process that hands out the tests print what each lane did, and how long.
+
+    A lane has a folder of its own for temporary files (`lane.sh`), where `tmp_path` is as well.
+    """
     if hasattr(config, "workerinput"):
+        if "LANE_FOLDER" in os.environ:
+            own = f"pytest-of-root/popen-{lane()}"  # as long as usual: pages break long lines
+            config.option.basetemp = f"{os.environ['LANE_FOLDER']}/{own}"
         return
     config.pluginmanager.register(LaneTimes(), "lane-times")
 

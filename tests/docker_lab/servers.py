@@ -23,7 +23,7 @@ from typing import Any
 from testbed import backup_tree, sample
 from testbed.engine import ResilienceError
 
-from . import images
+from . import images, instance_ssh
 from .engine import OWNERS, Engine
 from .swarm import NAMES, Swarm
 
@@ -220,6 +220,7 @@ class Servers:
         common = {
             "ansible_user": "root",
             "ansible_ssh_private_key_file": str(self.key),
+            "ansible_ssh_args": instance_ssh.ARGUMENTS,
             "ansible_ssh_common_args": f"-o UserKnownHostsFile={self.folder}/known_hosts"
             " -o StrictHostKeyChecking=accept-new",
             "ansible_python_interpreter": "/usr/bin/python3",

@@ -17,6 +17,7 @@ from ansible_collections.chefwell.resilience.plugins.module_utils.backup import 
 from ansible_collections.chefwell.resilience.plugins.module_utils.common import process
 from support.dumps import Dumps, counted, cuts, flips, members, tool
 from support.fault_log import Fault
+from support.thorough import rounds
 from testbed import Testbed
 
 # How many places of a file are tried where not all of them are.
@@ -40,10 +41,13 @@ def _sha256(content: bytes) -> str:
 
 
 def test_c1_gzip_cut_off_at_every_byte(fault: Fault, dumps: Dumps, newest: bytes) -> None:
-    assert dumps.refusal(newest) is None
-    fault.cause(f"the newest backup, {len(newest)} bytes, cut off before each of its bytes")
-    refused, tried = counted(range(len(newest)), lambda end: dumps.refusal(newest[:end]))
-    fault.see(f"{refused} of {tried} refused", holds=refused == tried == len(newest))
+    """The short form takes a backup of the schema that the stores share: fewer bytes."""
+    shared = gzip.compress(dumps.make("custom", "--schema=public"))
+    name, whole = rounds(("a backup of one schema", shared), ("the newest backup", newest))
+    assert dumps.refusal(whole) is None
+    fault.cause(f"{name}, {len(whole)} bytes, cut off before each of its bytes")
+    refused, tried = counted(range(len(whole)), lambda end: dumps.refusal(whole[:end]))
+    fault.see(f"{refused} of {tried} refused", holds=refused == tried == len(whole))
 
 
 @pytest.mark.parametrize("form", ["custom", "custom, not compressed", "plain"])

@@ -7,7 +7,9 @@ import json
 import os
 import shutil
 import subprocess
+import tempfile
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -22,7 +24,7 @@ from ansible_collections.chefwell.resilience.plugins.module_utils.server import 
 )
 from support.backup_trees import add_backup
 from support.gated_backup_server import Attacker, copied, settings, tree
-from support.offsite_client import copied_backups, in_sync
+from support.offsite_client import copied_backups, gated_sync, in_sync
 from support.server_copies import listed, make_store
 from support.sshd import Sshd, server
 from support.waiting import wait_for
@@ -75,6 +77,13 @@ def held_commit(attacker: Attacker) -> subprocess.Popen[bytes]:
 
 class TestNoiseUnderAnAnnouncedDigest:
     """What is digested is what gets its place (O1)."""
+
+    @pytest.fixture
+    def settings(self, server: Sshd) -> Iterator[SyncSettings]:
+        """A client whose copy lies on a disk: a filesystem in memory uses no inode again."""
+        access: dict[str, object] = {"connect_seconds": 5, "time_limit": 30}
+        with tempfile.TemporaryDirectory(dir="/var/tmp") as folder:
+            yield gated_sync(server, Path(folder), access, retry_seconds=0.05)
 
     def test_an_inode_that_is_used_again(self, attacker: Attacker, tmp_path: Path) -> None:
         """A held commit has digested X; then noise of X's size and time takes X's inode."""

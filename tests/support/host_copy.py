@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import contextlib
 import json
+import os
 import subprocess
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -105,6 +107,10 @@ def host_copy(folder: Path) -> Iterator[HostCopy]:
         # In a lane, /etc is a mount with accounts of the lane's own (tests/lane.sh), and mounts are
         # not part of the overlay.
         run("cp", "-a", *(f"/etc/{name}" for name in ACCOUNTS), str(root / "etc"))
+        # Nor are a lane's temporary files, among them the backups of a testbed.
+        if os.path.ismount(tempfile.gettempdir()):
+            inside = root / tempfile.gettempdir().lstrip("/")
+            run("mount", "--bind", tempfile.gettempdir(), str(inside))
         # A checkout on a filesystem of its own is not part of the overlay either.
         if not (root / str(ROOT).lstrip("/") / "Makefile").exists():
             run("mount", "--bind", str(ROOT), str(root / str(ROOT).lstrip("/")))
