@@ -14,7 +14,7 @@ import tempfile
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from ansible_collections.chefwell.resilience.plugins.module_utils.backup import restore
+from ansible_collections.chefwell.resilience.plugins.module_utils.backup import kind_archive
 from ansible_collections.chefwell.resilience.plugins.module_utils.database import connection
 from ansible_collections.chefwell.resilience.plugins.module_utils.database.postgres import Server
 from ansible_collections.chefwell.resilience.plugins.module_utils.drill import drill
@@ -103,7 +103,7 @@ def peak() -> int:
 
 def jobs() -> list[str]:
     """Return the options of pg_restore with which a drill restores as well."""
-    return ["--no-owner", f"--jobs={restore.default_jobs()}"]
+    return ["--no-owner", f"--jobs={kind_archive.default_jobs()}"]
 
 
 def run_restore(fixture: Fixture, command: Sequence[str]) -> dict[str, int]:

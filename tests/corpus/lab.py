@@ -17,10 +17,10 @@ from ansible_collections.chefwell.resilience.plugins.module_utils.backup import 
     manifest,
     restore,
 )
-from ansible_collections.chefwell.resilience.plugins.module_utils.backup.archive import Archive
 from ansible_collections.chefwell.resilience.plugins.module_utils.backup.expectation import (
     Expectation,
 )
+from ansible_collections.chefwell.resilience.plugins.module_utils.backup.kind import Archive
 from ansible_collections.chefwell.resilience.plugins.module_utils.checks.findings import (
     of_restore_error,
 )

@@ -300,7 +300,7 @@ class Bench:
         expected = copy.deepcopy(dump.expected)
         texts = [one.text for one in manifest.apply(self.held, expected)]
         assert self.held.access
-        itself = dump.ready.format != "plain"
+        itself = dump.ready.kind.holds_the_database
         expected.access = access.of_dump(
             self.held.access, itself=itself, privileges=True, refused=()
         ).to_dict()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
@@ -16,7 +17,6 @@ from ansible_collections.chefwell.resilience.plugins.module_utils.backup import 
     manifest_snapshot,
     restore,
 )
-from ansible_collections.chefwell.resilience.plugins.module_utils.backup.archive import Archive
 from ansible_collections.chefwell.resilience.plugins.module_utils.drill import drill
 from ansible_collections.chefwell.resilience.plugins.module_utils.proof import proof_settings
 from ansible_collections.chefwell.resilience.plugins.module_utils.staging import staging
@@ -146,7 +146,7 @@ def test_a_setting_that_the_server_does_not_take_is_named(lab: Lab) -> None:
     path = lab.dump("postgres", "-Fp")
     toc = lab.prepare(path).ready.toc
     toc = archive_toc.Toc(**{**toc.__dict__, "entries": [entry]})
-    ready = Archive(str(path), str(path), "plain", "none", 1, toc, {}, "")
+    ready = dataclasses.replace(lab.prepare(path).ready, toc=toc)
     others = {"log_statement": "all", "TimeZone": "Asia/Tokyo", "work_mem": "1MB"}
     done = restore.restore(ready, lab.server, "named", replace=True, settings=others)
     assert done.errors == []

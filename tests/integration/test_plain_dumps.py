@@ -16,6 +16,7 @@ from pathlib import Path
 import psycopg2
 import pytest
 from ansible_collections.chefwell.resilience.plugins.module_utils.backup import archive, restore
+from ansible_collections.chefwell.resilience.plugins.module_utils.backup.kind import Archive
 from ansible_collections.chefwell.resilience.plugins.module_utils.backup.restore import (
     RestoreResult,
 )
@@ -128,6 +129,40 @@ def test_a_dump_by_a_newer_pg_dump(labs: dict[int, Lab]) -> None:
     assert done.left_out["SET transaction_timeout"] == 1
     assert done.left_out["\\restrict"] == done.left_out["\\unrestrict"] == 1
     assert text_of(lab, "restored") == text_of(lab, "source")
+
+
+def test_what_is_sent_together_fails_one_by_one(labs: dict[int, Lab]) -> None:
+    """Statements that make tables go to the server in one transaction; one of them is refused."""
+    lab = labs[16]
+    end = "--\n-- PostgreSQL database dump complete\n"
+    whole = lab.dump("source", "-Fp").read_bytes().decode()
+    tables = [f"CREATE TABLE public.more_{n} (id int);" for n in range(120)]
+    tables[60:60] = ["ALTER TABLE public.nowhere ADD x int;"]
+    tables += ["COMMENT ON TABLE public.more_7 IS 'seven';", "CREATE TABLE public.more_7 (id int);"]
+    before, after = whole.split(end)
+    path = lab.folder / "together.sql"
+    path.write_bytes((before + "\n".join(tables) + "\n" + end + after).encode())
+    done = restored(lab, path)
+    first = before.count("\n") + 1
+    assert [error.partition(":")[0] for error in done.errors] == [
+        f"line {first + 60}",
+        f"line {first + 122}",
+    ]
+    with lab.connected("restored") as connection, connection.cursor() as cursor:
+        cursor.execute("SELECT count(*) FROM pg_class WHERE relname ~ '^more_'")
+        assert cursor.fetchone() == (120,)
+        cursor.execute("SELECT obj_description('public.more_7'::regclass)")
+        assert cursor.fetchone() == ("seven",)
+
+
+def test_what_a_clean_dump_drops_last_is_not_there(labs: dict[int, Lab]) -> None:
+    """What is to be altered before it is dropped is missing, and that is no error."""
+    lab = labs[16]
+    path = lab.dump("source", "-Fp", "--clean")
+    text = path.read_text()
+    head = text.index("-- Name: ") - 4
+    path.write_text(text[:head] + "\nALTER TABLE public.nowhere DROP CONSTRAINT x;\n" + text[head:])
+    assert restored(lab, path).errors == []
 
 
 def test_lines_of_windows_and_a_byte_order_mark(labs: dict[int, Lab]) -> None:
@@ -382,7 +417,7 @@ def test_the_time_limit_ends_what_runs(labs: dict[int, Lab]) -> None:
     _nothing_runs(lab)
 
 
-def _slow(lab: Lab) -> archive.Archive:
+def _slow(lab: Lab) -> Archive:
     whole = lab.dump("source", "-Fp").read_text()
     path = lab.folder / "slow.sql"
     end = "--\n-- PostgreSQL database dump complete\n"

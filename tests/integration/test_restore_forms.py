@@ -13,7 +13,10 @@ from typing import Any
 
 import psycopg2
 import pytest
-from ansible_collections.chefwell.resilience.plugins.module_utils.backup import archive, restore
+from ansible_collections.chefwell.resilience.plugins.module_utils.backup import (
+    archive,
+    kind_archive,
+)
 from ansible_collections.chefwell.resilience.plugins.module_utils.common import process
 from ansible_collections.chefwell.resilience.plugins.module_utils.common.errors import BackupError
 from ansible_collections.chefwell.resilience.plugins.module_utils.database.postgres import Server
@@ -205,7 +208,7 @@ def test_deadlocks_of_processes_are_no_fault_of_the_backup(
     path = tmp_path / "chefwell_backup_20251120_030000.dump"
     path.write_bytes(dump(server, "-Fc"))
     jobs = []
-    real = restore.process.run
+    real = kind_archive.process.run
 
     def planted(arguments: Sequence[str], **more: Any) -> process.ProcessResult:
         ended = real(arguments, **more)
@@ -216,7 +219,7 @@ def test_deadlocks_of_processes_are_no_fault_of_the_backup(
             return ended._replace(code=1, errors=ended.errors + words)
         return ended
 
-    monkeypatch.setattr(restore.process, "run", planted)
+    monkeypatch.setattr(kind_archive.process, "run", planted)
     result = drill.run(settings, path=str(path))
     assert (result["verdict"], result["restore"]["jobs"]) == ("passed", 1), result["problem"]
-    assert jobs == [f"--jobs={restore.default_jobs()}", "--jobs=1"]
+    assert jobs == [f"--jobs={kind_archive.default_jobs()}", "--jobs=1"]

@@ -6,9 +6,10 @@ import pytest
 from ansible_collections.chefwell.resilience.plugins.module_utils.backup import (
     archive_entry,
     archive_toc,
-    restore,
+    kind_archive,
+    kinds,
 )
-from ansible_collections.chefwell.resilience.plugins.module_utils.backup.archive import Archive
+from ansible_collections.chefwell.resilience.plugins.module_utils.backup.kind import Archive
 
 
 @pytest.mark.parametrize(
@@ -26,6 +27,6 @@ from ansible_collections.chefwell.resilience.plugins.module_utils.backup.archive
 def test_very_many_small_tables_take_one(entries: int, data: int, several: bool) -> None:
     entry = archive_entry.Entry(1, "TABLE", "t", "public", "", "", None, False)
     toc = archive_toc.Toc((1, 16), "custom", "gzip", "", "16", "16", [entry] * entries, 0, 4)
-    made = Archive("x", "x", "custom", "none", 1, toc, {}, "", data)
-    assert (restore.best_jobs(made) > 1) == several
-    assert restore.default_jobs() > 1
+    made = Archive("x", "x", kinds.BY_NAME["custom"], "none", 1, toc, data_bytes=data)
+    assert (kind_archive.best_jobs(made) > 1) == several
+    assert kind_archive.default_jobs() > 1

@@ -22,7 +22,6 @@ from ..common.safe_text import one_line
 from ..database.connection import driver, open_connection
 from ..database.postgres import Server
 from . import database_settings, restore_errors
-from .archive import Archive
 from .archive_entry import Entry
 from .archive_toc import WITH_ARGUMENTS
 
@@ -94,21 +93,6 @@ def of_archive(entries: Sequence[Entry], database: str, restorer: str) -> Iterat
             yield entry.definition
 
 
-def holds_the_database(archive: Archive) -> bool:
-    """Return whether a backup has owner, privileges, comment and settings of the database itself.
-
-    A plain dump has them as statements on a database of production's name, if at all.
-    """
-    return archive.format != "plain"
-
-
-def names_owners(archive: Archive) -> bool:
-    """Return whether a backup names the owners of its objects."""
-    entries = archive.toc.entries
-    statements = (entry.definition for entry in entries)
-    return archive.format != "plain" or not is_nameless(entries, statements)
-
-
 def names_privileges(entries: Iterable[Entry]) -> bool:
     """Return whether a backup has any privileges; one that is made with --no-privileges has none.
 
@@ -119,7 +103,7 @@ def names_privileges(entries: Iterable[Entry]) -> bool:
 
 
 def is_nameless(entries: Iterable[Entry], statements: Iterable[str]) -> bool:
-    """Return whether a plain dump has objects and names no owner of them.
+    """Return whether a dump in SQL has objects and names no owner of them.
 
     Those that are made with --no-owner or --use-set-session-authorization do not.
 

@@ -17,7 +17,7 @@ from __future__ import annotations
 import dataclasses
 import re
 
-from .archive_toc import Toc
+from .archive_toc import Toc, major
 
 RELATIONS = frozenset({"TABLE", "FOREIGN TABLE", "VIEW", "MATERIALIZED VIEW", "SEQUENCE"})
 _COMPOSITE = re.compile(r"CREATE TYPE [^\n]*? AS \(")
@@ -46,9 +46,7 @@ class Numbers:
 
 
 def read(toc: Toc) -> Numbers | None:
-    """Return the numbers of an archive; None for one without relations, and for a plain dump."""
-    if toc.format == "plain":
-        return None
+    """Return the numbers of an archive whose kind has them; None for one without relations."""
     relations = [entry for entry in toc.entries if entry.kind in RELATIONS]
     if not relations:
         return None
@@ -66,11 +64,10 @@ def read(toc: Toc) -> Numbers | None:
         entry.kind in ("EXTENSION", "SCHEMA") and entry.name not in ("plpgsql", PUBLIC)
         for entry in toc.entries
     )
-    made = re.match(r"\d+", toc.server_version)
     return Numbers(
         first.dump_id - 1 - _OF_SYSTEM - _OF_LANGUAGE - counted - earlier,
         last.dump_id - first.dump_id + 1 - len(relations) - between,
-        int(made[0]) if made else 0,
+        major(toc.server_version),
         any(
             entry.schema == PUBLIC or (entry.kind == "SCHEMA" and entry.name == PUBLIC)
             for entry in toc.entries

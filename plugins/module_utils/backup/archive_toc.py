@@ -132,6 +132,12 @@ class Reader:
         return self.at
 
 
+def major(version: str) -> int:
+    """Return the major version of a server or program, from its text; 0 where none is in it."""
+    found = re.match(r"\d+", version)
+    return int(found[0]) if found else 0
+
+
 def read(path: str) -> Toc:
     """Return the table of contents of a custom archive, or of a directory archive's `toc.dat`.
 

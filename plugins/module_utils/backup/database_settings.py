@@ -30,7 +30,6 @@ OVERRIDES = {
     "idle_in_transaction_session_timeout": "0",
     "role": "none",
 }
-# The same for libpq (PGOPTIONS).
 # On these depend checks, defaults and values as they are written, such as of `money` or a day in a
 # time zone. No archive has them where they are not the database's own but its server's, nor has a
 # plain dump without --create; a manifest has.
@@ -40,6 +39,7 @@ MEANING = (
 )
 # Libraries that each session loads: without one of them nobody can connect to the database.
 LIBRARIES = ("session_preload_libraries", "local_preload_libraries")
+# `OVERRIDES` for libpq (PGOPTIONS).
 SESSION = " ".join(f"-c {name}={value}" for name, value in OVERRIDES.items())
 
 

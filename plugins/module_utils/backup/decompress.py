@@ -88,6 +88,25 @@ def _opened(path: str, compression: str, time_limit: float) -> Iterator[IO[bytes
             yield stream
 
 
+def head(path: str, compression: str, size: int, time_limit: float) -> bytes:
+    """Return the first bytes of a file, unpacked.
+
+    Args:
+        path: the file.
+        compression: as of `reading`.
+        size: how many; fewer only where the file ends.
+        time_limit: as of `reading`.
+
+    Raises:
+        ResilienceError: as of `reading`.
+    """
+    found = b""
+    with reading(path, compression, time_limit, whole=False) as read:
+        while len(found) < size and (block := read(size - len(found))):
+            found += block
+    return found
+
+
 @contextlib.contextmanager
 def reading(
     path: str, compression: str, time_limit: float, *, whole: bool = True

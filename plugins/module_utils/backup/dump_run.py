@@ -34,14 +34,11 @@ from ..database import postgres
 from ..inventory import backup_names, sealed_names
 from ..sealing import age
 from ..sealing.keys import SealKeys
-from . import backup_digest, dump_rotation, manifest, snapshot_command
+from . import backup_digest, dump_rotation, kinds, manifest, snapshot_command
 from .backup_choice import FOLDER_NAME
+from .kind import Kind
 
-FORMATS = {"custom": ".dump", "directory": "", "tar": ".tar", "plain": ".sql"}
 PACKED = {"gzip": ".gz", "lz4": ".lz4", "zstd": ".zst"}
-# What pg_dump can write into a pipe without a plain file of its own; a tar archive takes one for
-# each table.
-SEALABLE = ("custom", "plain")
 ROLES_SUFFIX = ".roles.sql"
 # Of the folders that a backup is written into; hidden files are never backups.
 WORK_PREFIX = ".new-backup-"
@@ -59,7 +56,7 @@ class DumpOptions:
     Attributes:
         tier: the folder of the tree that gets the backup.
         name: of the backup, before date and time; not used with a pattern of strftime.
-        format: one of `FORMATS`.
+        format: the name of a kind, see `kinds.py`.
         compress: as pg_dump's `--compress` has it; its own default when empty.
         jobs: tables that are dumped at a time, of a directory.
         exclude_schemas, exclude_tables, exclude_table_data: patterns, as of pg_dump.
@@ -79,13 +76,18 @@ class DumpOptions:
     keep: int | None = None
 
     @property
+    def kind(self) -> Kind:
+        """Return the kind of the backup."""
+        return kinds.BY_NAME[self.format]
+
+    @property
     def suffix(self) -> str:
         """Return the ending of the backup's name."""
-        if self.format != "plain" or not self.compress:
-            return FORMATS[self.format]
+        if self.kind.compressed != "around" or not self.compress:
+            return self.kind.suffix
         found = _COMPRESS.match(self.compress)
         method = "none" if found is None or found["level"] == "0" else found["method"] or "gzip"
-        return FORMATS[self.format] + PACKED.get(method, "")
+        return self.kind.suffix + PACKED.get(method, "")
 
 
 @dataclasses.dataclass
@@ -257,7 +259,7 @@ def check(options: DumpOptions, tiers: Sequence[str], *, sealed: bool = False) -
         (options.tier not in tiers, "--tier", options.tier, f"name one of {', '.join(tiers)}"),
         (options.jobs < 1, "--jobs", options.jobs, "give 1 or more"),
         (
-            options.jobs > 1 and options.format != "directory",
+            options.jobs > 1 and not options.kind.dumped_by_several,
             "--jobs",
             options.jobs,
             "only --format directory is written by several",
@@ -269,13 +271,13 @@ def check(options: DumpOptions, tiers: Sequence[str], *, sealed: bool = False) -
             "give it as to pg_dump, such as gzip, zstd:3, lz4 or none",
         ),
         (
-            options.format == "tar" and options.compress not in ("", "none", "0"),
+            options.kind.compressed == "never" and options.compress not in ("", "none", "0"),
             "--compress",
             options.compress,
             "pg_dump does not compress a tar archive; use --format custom",
         ),
         (
-            sealed and options.format not in SEALABLE,
+            sealed and not options.kind.in_pipe,
             "--format",
             options.format,
             "pg_dump writes plain files for it, and backups are sealed here (seal.at_rest); use "
@@ -306,14 +308,14 @@ def file_name(options: DumpOptions, pattern: str, moment: datetime.datetime) -> 
     Raises:
         ResilienceError: the tree's pattern would not find it.
     """
-    if "%" in pattern and options.format != "directory":
+    if "%" in pattern and not options.kind.is_folder:
         name = moment.strftime(pattern)
-        fits = name.endswith(options.suffix) or options.format == "custom"
+        fits = name.endswith(options.suffix) or options.kind.any_suffix
     else:
         name = f"{options.name}_{moment:%Y%m%d_%H%M%S}{options.suffix}"
         fits = bool(
             FOLDER_NAME.search(name)
-            if options.format == "directory"
+            if options.kind.is_folder
             else backup_names.match_name(name, backup_names.compiled(pattern))
         )
     if not fits:

@@ -95,6 +95,11 @@ def dump_format(head: bytes) -> str | None:
     return None
 
 
+def is_archive(head: bytes) -> bool:
+    """Return whether a file that begins with `head` is a dump that is no text."""
+    return dump_format(head) in ("custom", "tar")
+
+
 def is_tar(head: bytes) -> bool:
     """Return whether a file that begins with `head` is a tar archive (POSIX.1-1988 `ustar`)."""
     return head[257:262] == b"ustar"

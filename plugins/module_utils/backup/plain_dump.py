@@ -144,12 +144,13 @@ class _Rows:
         self.lexer, self.path = lexer, path
         self.by_table: dict[tuple[str, str], DecodeResult] = {}
         self._filled: tuple[str, str] | None = None
-        self._number = self._size = 0
+        self._size = 0
+        self._before = lexer.copied
 
     def begin(self, piece: Piece) -> bool:
         """Take a statement; return whether it is a COPY, whose rows follow, or an INSERT."""
         self.end()
-        self._number = self._size = 0
+        self._size, self._before = 0, self.lexer.copied
         if piece.copy_in:
             self._filled = self._table(sql_words.copy_target(piece.text) or b"")
             return True
@@ -163,8 +164,7 @@ class _Rows:
         return True
 
     def add(self, block: bytes) -> None:
-        """Count a block of rows of the COPY that was taken last."""
-        self._number += block.count(b"\n")
+        """Take a block of rows of the COPY that was taken last; the lexer counts its lines."""
         self._size += len(block)
 
     def end(self) -> None:
@@ -179,7 +179,7 @@ class _Rows:
         if not self.lexer.complete:
             text = _("the rows of %(table)s do not end", table=".".join(table))
             raise damaged(text, self.path)
-        self._add_data(table, self._number, self._size)
+        self._add_data(table, self.lexer.copied - self._before, self._size)
 
     def _add_data(self, table: tuple[str, str], number: int, size: int) -> None:
         before = self.by_table.get(table, DecodeResult(0, 0))

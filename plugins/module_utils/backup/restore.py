@@ -8,39 +8,27 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
-import os
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from ..common import process
 from ..common.errors import ResilienceError
 from ..common.messages import Message, _, join
 from ..common.safe_text import one_line
 from ..database import marked_database
 from ..database.connection import driver, open_connection
-from ..database.postgres import Server, client_prefix, connection_string
+from ..database.postgres import Server
 from . import (
     access_restore,
-    archive_left_out,
     database_locale,
     database_settings,
     restore_errors,
     roles_needed,
-    sql_loader,
     staging_roles,
 )
-from .archive import Archive
-from .archive_left_out import stands_last
-from .plain_dump import PlainDump
-from .sql_left_out import DATABASE_SETTING, LeftOut
+from .kind import Archive, Load, Progress
+from .proof_beside import ProofBeside
 
-Progress = Callable[[int, int], None]
-
-# Formats that pg_restore reads in parallel.
-PARALLEL = ("custom", "directory")
-# From so many entries on, of so few bytes each, one process restores sooner than several.
-MANY_ENTRIES, SMALL_ENTRY = 20_000, 4096
 # The system catalogues that the queries of the checks join.
 CATALOGUES = (
     *("pg_attrdef", "pg_attribute", "pg_class", "pg_constraint", "pg_depend", "pg_description"),
@@ -61,7 +49,7 @@ class RestoreResult:
         errors: what failed, in PostgreSQL's words; with any, the restore failed.
         harmless: what PostgreSQL reported that loses nothing.
         left_out: kinds of statements that were not executed, and how many of each.
-        contents: what a plain dump holds, if it was proved while it was loaded.
+        archive: the backup, proved; not part of a report.
         access: why owners and privileges were not restored afterwards; empty where they were, None
             where that was not requested.
     """
@@ -71,24 +59,8 @@ class RestoreResult:
     errors: list[str]
     harmless: list[str]
     left_out: dict[str, int] = dataclasses.field(default_factory=dict)
-    contents: PlainDump | None = None
+    archive: Archive | None = None
     access: Message | str | None = None
-
-
-def default_jobs() -> int:
-    """Return twice the number of processors, at most 8: while one process waits another works."""
-    return min(8, 2 * (os.cpu_count() or 1))
-
-
-def best_jobs(archive: Archive) -> int:
-    """Return how many processes restore best: one where there are very many small tables.
-
-    pg_restore sorts the remaining entries each time that it hands one out, which costs more than
-    the parallel work gains: 3,000 tenants took 177 s with four jobs and 52 s with one.
-    """
-    many = len(archive.toc.entries) > MANY_ENTRIES
-    small = archive.data_bytes < SMALL_ENTRY * len(archive.toc.entries)
-    return 1 if many and small else default_jobs()
 
 
 def restore(
@@ -104,15 +76,16 @@ def restore(
     settings: Mapping[str, str] | None = None,
     roles: Mapping[str, Mapping[str, Any]] | None = None,
     watch: Callable[[], object] | None = None,
+    proved: Callable[[Archive], object] | None = None,
     progress: Progress | None = None,
 ) -> RestoreResult:
     """Create a database and restore an archive into it.
 
     Args:
-        archive: from `archive.prepare`.
+        archive: one that is not proved yet is proved meanwhile.
         server: the staging server.
         database: name of the database, which must not exist unless it may be replaced.
-        jobs: processes of pg_restore; a tar or plain dump has one (`PARALLEL`).
+        jobs: processes that restore, where its kind allows several; what is best when left out.
         time_limit: seconds, after which pg_restore and its children are ended.
         replace: drop a database of that name first, those connected to it included.
         options: of pg_restore, beside where and what; `OPTIONS` for a staging. Of a plain dump the
@@ -121,11 +94,13 @@ def restore(
         settings: of the database, beside those that the archive names.
         roles: of production, as `access.roles` has them: they are created in a throw-away server,
             and own and may do there what the backup says when all else is restored.
-        watch: called a few times a second while a plain dump is loaded; what it raises ends it.
-        progress: called with bytes of a plain dump read, and bytes in all.
+        watch: called a few times a second meanwhile; what it raises ends the restore.
+        proved: called with the archive once it is proved meanwhile, which one of a kind that is
+            read at once is not; what it raises ends the restore.
+        progress: called with bytes loaded, and bytes in all, of a kind that is read at once.
 
     Raises:
-        BackupError: a plain dump that is proved meanwhile is damaged.
+        BackupError: the backup, which is proved meanwhile, is damaged.
         ResilienceError: the database cannot be created, the time limit was reached, or the server
             or the machine failed meanwhile, which proves nothing about the backup.
     """
@@ -143,28 +118,37 @@ def restore(
         return database_settings.apply(server, database, entries, settings or {})
 
     try:
-        if archive.format == "plain":
-            not_set = create(replace)
-            left = time_limit - (time.monotonic() - started)
-            kept: list[str] = []
-            later = kept if roles is not None else None
-            done = _load(archive, server, database, left, options, later, watch, progress)
-            if roles is not None and done.contents:
-                # All of its roles are known now.
-                needed = roles_needed.read(done.contents.toc.entries)
-                staging_roles.create_marked(server, {}, needed.owners | needed.grantees)
-            statements: Iterable[str] = kept
-            held = done.contents.toc.entries if done.contents else entries
-            nameless = access_restore.is_nameless(held, kept)
-        else:
-            not_set, done = _restore_archive(
-                archive, server, database, jobs, time_limit, options, create, replace
+        with ProofBeside(archive, server.binaries, time_limit, proved) as proof:
+
+            def look() -> None:
+                proof.look()
+                if watch:
+                    watch()
+
+            loaded = archive.kind.load(
+                Load(
+                    archive,
+                    server,
+                    database,
+                    create,
+                    replace,
+                    options,
+                    jobs,
+                    time_limit - (time.monotonic() - started),
+                    roles is not None,
+                    look,
+                    progress,
+                )
             )
-            statements, nameless = access_restore.of_archive(entries, database, server.user), False
+            held = loaded.archive if loaded.archive.proved else proof.result()
+        why = None
         if roles is not None:
+            # Of a kind that is read at once all roles are known only now.
+            needed = roles_needed.read(held.toc.entries)
+            staging_roles.create_marked(server, {}, needed.owners | needed.grantees)
+            nameless = archive.kind.is_nameless(held.toc.entries, loaded.access)
             left = time_limit - (time.monotonic() - started)
-            why = access_restore.restore(server, database, statements, left, nameless=nameless)
-            done = dataclasses.replace(done, access=why)
+            why = access_restore.restore(server, database, loaded.access, left, nameless=nameless)
     except TimeoutError as error:
         raise ResilienceError(
             _("the restore did not end within %(seconds)s s", seconds=f"{time_limit:g}"),
@@ -173,109 +157,19 @@ def restore(
             remedy=_("a damaged dump can keep pg_restore busy for ever; else give it more time"),
         ) from error
     failure = next(
-        (error for error in done.errors if restore_errors.is_environment_error(error)), None
+        (error for error in loaded.errors if restore_errors.is_environment_error(error)), None
     )
     if failure:
         raise restore_errors.environment_failure(failure)
-    left_out = {**done.left_out, **{f"SET {name}": 1 for name in not_set}}
-    seconds = time.monotonic() - started
-    return dataclasses.replace(done, seconds=seconds, left_out=left_out)
-
-
-def _load(
-    archive: Archive,
-    server: Server,
-    database: str,
-    time_limit: float,
-    options: Sequence[str],
-    later: list[str] | None,
-    watch: Callable[[], object] | None,
-    progress: Progress | None,
-) -> RestoreResult:
-    loaded = sql_loader.load(
-        archive.ready_path,
-        server,
-        database,
-        left_out=dataclasses.replace(_left_out(options), later=later is not None),
-        time_limit=time_limit,
-        compression="none" if archive.proved else archive.compression,
-        note=not archive.proved,
-        watch=watch,
-        progress=progress,
-    )
-    if later is not None:
-        later += loaded.access
-    left_out = dict(loaded.left_out)
-    # The settings of the dumped database were applied when this one was made (or are reported by
-    # name); those of other databases were not executed.
-    of_others = left_out.pop(DATABASE_SETTING, 0) - database_settings.count(archive.toc.entries)
-    if of_others > 0:
-        left_out["ALTER DATABASE"] = left_out.get("ALTER DATABASE", 0) + of_others
-    # The caller knows when the whole restore began, and sets its seconds.
-    return RestoreResult(0.0, 1, loaded.errors, loaded.harmless, left_out, loaded.contents)
-
-
-def _restore_archive(
-    archive: Archive,
-    server: Server,
-    database: str,
-    jobs: int | None,
-    time_limit: float,
-    options: Sequence[str],
-    create: Callable[[bool], list[str]],
-    replace: bool,
-) -> tuple[list[str], RestoreResult]:
-    started = time.monotonic()
-    count = (jobs or best_jobs(archive)) if archive.format in PARALLEL else 1
-    left_out, entries = _left_out(options), archive.toc.entries
-
-    def run(*, last: bool) -> process.ProcessResult:
-        with archive_left_out.list_file(entries, left_out, last=last) as path:
-            lists = [f"--use-list={path}"] if path else []
-            return process.run(
-                _command(archive, server, database, [*options, *lists, f"--jobs={count}"]),
-                time_limit=time_limit - (time.monotonic() - started),
-                env={
-                    "PATH": os.defpath,
-                    "LC_ALL": "C.UTF-8",
-                    "PGPASSWORD": server.password,
-                    "PGOPTIONS": database_settings.SESSION,
-                },
-                cwd="/",
-            )
-
-    def attempt(replace: bool) -> tuple[list[str], process.ProcessResult]:
-        not_set = create(replace)
-        outcome = run(last=False)
-        if outcome.timed_out or outcome.cut_off or not any(map(stands_last, entries)):
-            return not_set, outcome
-        after = run(last=True)
-        code, errors = outcome.code or after.code, outcome.errors + after.errors
-        return not_set, after._replace(code=code, errors=errors)
-
-    not_set, outcome = attempt(replace)
-    if count > 1 and restore_errors.may_be_of_order(outcome.errors):
-        # One process keeps the archive's order; the database was created above, so it may be
-        # replaced.
-        count = 1
-        not_set, outcome = attempt(True)
-    if outcome.timed_out:
-        raise TimeoutError
-    if outcome.cut_off:
-        last = (outcome.errors.strip().splitlines() or [""])[-1]
-        raise restore_errors.cut_off(f"{outcome.ending()}: {last}")
-    errors, harmless = restore_errors.classify(outcome.errors)
-    if outcome.code != 0 and not errors and not harmless:
-        errors.append(f"it ended with {outcome.ending()}: {outcome.errors.strip()[-300:]}")
-    names = dict(archive_left_out.names(entries, left_out))
-    return not_set, RestoreResult(0.0, count, errors, harmless, names)
-
-
-def _left_out(options: Sequence[str]) -> LeftOut:
-    return LeftOut(
-        owners="--no-owner" in options,
-        privileges="--no-privileges" in options,
-        links="--no-owner" in options,
+    left_out = {**loaded.left_out, **{f"SET {name}": 1 for name in loaded.not_set}}
+    return RestoreResult(
+        time.monotonic() - started,
+        loaded.jobs,
+        loaded.errors,
+        loaded.harmless,
+        left_out,
+        held,
+        why,
     )
 
 
@@ -357,30 +251,6 @@ def _refuse_unmarked(cursor: Any, mark: str, database: str) -> None:
             value=database,
             remedy=_("name another one, or drop that one yourself; nothing was touched"),
         )
-
-
-def _command(archive: Archive, server: Server, database: str, options: Sequence[str]) -> list[str]:
-    connection = [
-        f"--host={server.host}",
-        f"--port={server.port}",
-        f"--username={server.user}",
-        f"--dbname={connection_string(database)}",
-        "--no-password",
-    ]
-    binaries, path = server.binaries, archive.ready_path
-    lists = [one.partition("=")[2] for one in options if one.startswith("--use-list=")]
-    prefix = [] if binaries.contained else _unprivileged(server, archive, lists)
-    arguments = [*options, *connection, path]
-    return [*prefix, *binaries.command("pg_restore", arguments, [path, *lists])]
-
-
-def _unprivileged(server: Server, archive: Archive, lists: Sequence[str]) -> list[str]:
-    needs = [archive.ready_path, *lists]
-    if archive.format != "directory":
-        return client_prefix(server, *needs)
-    # pg_restore looks with access(2) which of its files exist, and that takes no account of the
-    # capability to read them unless the user is root: root without any other capability.
-    return client_prefix(server, *needs, os.path.join(archive.ready_path, "toc.dat"), uid=0)
 
 
 def evidence(done: RestoreResult) -> str:

@@ -20,8 +20,8 @@ from collections import Counter
 from ..common.errors import ResilienceError
 from ..common.messages import _
 from . import decompress
-from .archive import Archive
 from .expectation import Expectation
+from .kind import Archive
 
 ROW_BYTES = 36
 INDEX_ENTRY_BYTES = 32
@@ -34,13 +34,16 @@ ON_TABLE = re.compile(r"\bON (?:ONLY )?(.+?) USING ", re.DOTALL)
 MARGIN = 1.2
 
 
-def estimate(archive: Archive, expected: Expectation) -> int:
+def estimate(archive: Archive, expected: Expectation | None) -> int:
     """Return the bytes that the restored database will take, cluster included.
 
     Args:
-        archive: decoded, as `archive.prepare` gives it.
-        expected: what its table of contents demands.
+        archive: the backup.
+        expected: what its table of contents demands; None where it is not decoded yet. Then this
+            is what it takes at least.
     """
+    if expected is None:
+        return archive.data_bytes + CLUSTER_BYTES
     indexes = Counter(
         (schema, table)
         for schema, table, _name in expected.primary_keys
@@ -58,45 +61,54 @@ def estimate(archive: Archive, expected: Expectation) -> int:
     return int((data + relations * RELATION_BYTES) * MARGIN) + CLUSTER_BYTES
 
 
-def check_room(needed: int, folder: str) -> None:
-    """Refuse a restore that would fill the disk.
+class Room:
+    """The room that a restore has, on the filesystem of a folder.
 
     Args:
-        needed: bytes, from `estimate`.
-        folder: on the filesystem that the restored database will lie on.
-
-    Raises:
-        ResilienceError: there is too little room.
+        folder: it, or one that is made in it later.
     """
-    while not os.path.isdir(folder):
-        folder = os.path.dirname(folder)
-    free = shutil.disk_usage(folder).free - decompress.HEADROOM
-    if free < needed:
-        raise ResilienceError(
-            _(
-                "restored, the backup needs about %(needed)d MiB, of which %(free)d MiB are here",
-                needed=needed >> 20,
-                free=max(free, 0) >> 20,
-            ),
-            option="work_dir",
-            value=folder,
-            remedy=_("make room there, or name a folder on another filesystem"),
-        )
 
+    def __init__(self, folder: str) -> None:
+        while not os.path.isdir(folder):
+            folder = os.path.dirname(folder)
+        self._folder = folder
+        self._free = shutil.disk_usage(folder).free
 
-def watch_room(folder: str) -> None:
-    """End a restore before it fills the disk: of a packed dump no size is known beforehand.
+    def check(self, needed: int) -> None:
+        """Refuse a restore that would fill the disk.
 
-    Raises:
-        ResilienceError: too little is left.
-    """
-    while not os.path.isdir(folder):
-        folder = os.path.dirname(folder)
-    free = shutil.disk_usage(folder).free
-    if free < decompress.HEADROOM // 2:
-        raise ResilienceError(
-            _("while restoring, the disk became full: %(free)d MiB are left", free=free >> 20),
-            option="work_dir",
-            value=folder,
-            remedy=_("make room there, or name a folder on another filesystem"),
-        )
+        Args:
+            needed: bytes, from `estimate`. They are compared with what was free at first: part of
+                it may be taken by this restore.
+
+        Raises:
+            ResilienceError: there is too little room.
+        """
+        free = self._free - decompress.HEADROOM
+        if free < needed:
+            raise ResilienceError(
+                _(
+                    "restored, the backup needs about %(needed)d MiB, of which %(free)d MiB are"
+                    " here",
+                    needed=needed >> 20,
+                    free=max(free, 0) >> 20,
+                ),
+                option="work_dir",
+                value=self._folder,
+                remedy=_("make room there, or name a folder on another filesystem"),
+            )
+
+    def watch(self) -> None:
+        """End a restore before it fills the disk: before a backup is decoded no size is known.
+
+        Raises:
+            ResilienceError: too little is left.
+        """
+        free = shutil.disk_usage(self._folder).free
+        if free < decompress.HEADROOM // 2:
+            raise ResilienceError(
+                _("while restoring, the disk became full: %(free)d MiB are left", free=free >> 20),
+                option="work_dir",
+                value=self._folder,
+                remedy=_("make room there, or name a folder on another filesystem"),
+            )

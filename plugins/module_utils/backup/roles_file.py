@@ -46,7 +46,7 @@ def holds_roles_alone(path: str) -> bool:
             content = b""
             while len(content) < MOST_READ and (block := read(decompress.PIECE)):
                 content += block
-                if file_kind.dump_format(content[: file_kind.HEAD_BYTES]) in ("custom", "tar"):
+                if file_kind.is_archive(content[: file_kind.HEAD_BYTES]):
                     return False
                 if DATABASE_MARK in content:
                     return False

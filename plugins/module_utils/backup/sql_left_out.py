@@ -91,6 +91,15 @@ def loss(name: str, text: bytes) -> str:
     return ""
 
 
+def of_options(options: Sequence[str]) -> LeftOut:
+    """Return what is left out beside what always is, by options of pg_restore."""
+    return LeftOut(
+        owners="--no-owner" in options,
+        privileges="--no-privileges" in options,
+        links="--no-owner" in options,
+    )
+
+
 def _definition_name(left_out: LeftOut, words: Sequence[str], second: str, text: bytes) -> str:
     """Return the name of a CREATE, ALTER or DROP that is left out; else empty."""
     first = words[0]

@@ -118,6 +118,7 @@ class Lexer:
         standard_strings: whether a backslash within '…' is a mere backslash.
         complete: whether the rows of the last COPY had their end mark.
         position: bytes read so far.
+        copied: rows of COPY read so far.
     """
 
     def __init__(
@@ -132,7 +133,7 @@ class Lexer:
         self._read, self._keep, self._follow = read, keep, follow
         self._block, self._head = block, head
         self.standard_strings = True
-        self.position = 0
+        self.position = self.copied = 0
         self._encoding = "UTF8"
         self._mask: sql_encoding.Mask | None = None
         # What was read, and the same with characters hidden that hold bytes of ASCII.
@@ -208,7 +209,9 @@ class Lexer:
 
     def _taken(self, to: int) -> bytes:
         block = self._raw[self._at : to]
-        self._line += block.count(b"\n")
+        newlines = block.count(b"\n")
+        self._line += newlines
+        self.copied += newlines
         self._at = self._start = to
         return block
 

@@ -44,8 +44,9 @@ NOT_THERE = ("42P01", "42703", "42883", "42704", "3F000")
 UNDEFINED_OBJECT = "42704"
 # Of a server that gave up: no room or memory, ended by its operator, its disk, its connection.
 PLACE_CODES = ("53", "57P", "58030", "08")
-# Bytes of INSERT statements that are sent at once.
-TOGETHER = 1 << 16
+# Bytes of statements that are sent at once. Each that makes or changes something counts for so many
+# at least, as it locks that until all of them are done.
+TOGETHER, MAKING = 1 << 16, 1300
 # Seconds between two looks at the limit, and that a session has to end.
 TICK, PATIENCE = 0.2, 10.0
 _HEADER = re.compile(rb"-- (?:Data for )?Name: ")
@@ -60,6 +61,12 @@ _LAST = re.compile(
     + (sql_words.NAME + rb"(?:\." + sql_words.NAME + rb")?")
     + rb" (?:DISABLE|ENABLE(?: ALWAYS| REPLICA)?) TRIGGER (?!ALL\b|USER\b)",
     re.IGNORECASE,
+)
+# What can be sent beside others, in one transaction: the many that make and change relations, as
+# pg_dump writes them. None of them does anything that its undoing would leave.
+_PLAIN = re.compile(
+    rb"(?:CREATE (?:TABLE|SEQUENCE|SCHEMA|(?:UNIQUE )?INDEX(?! CONCURRENTLY)) |"
+    rb"ALTER (?:TABLE|SEQUENCE) |COMMENT ON (?!DATABASE)|SELECT pg_catalog\.setval\()"
 )
 
 
@@ -134,8 +141,9 @@ class _Loader:
         # Before the first entry a dump made with --clean drops what is not there.
         self._cleaning = True
         self._foreign: set[bytes] = set()
-        self._inserts: list[sql_lexer.Piece] = []
-        self._inserts_size = 0
+        # What is to be sent at once.
+        self._waiting: list[sql_lexer.Piece] = []
+        self._waiting_size = 0
         # What would fire on what is still to come, or needs it.
         self._last: list[sql_lexer.Piece] = []
 
@@ -152,41 +160,47 @@ class _Loader:
                 return
             if contents:
                 contents.note(piece)
-            if piece.plain_insert:
-                self._collect(piece)
-            elif piece.kind == sql_lexer.STATEMENT:
-                self._send()
-                if _LAST.match(piece.text) and piece.whole:
-                    self._last.append(piece)
-                else:
-                    self._statement(piece)
+            if piece.kind == sql_lexer.STATEMENT:
+                self._take(piece)
             elif piece.kind == sql_lexer.META:
                 self._meta(piece)
-            elif piece.kind == sql_lexer.COMMENT and _HEADER.match(piece.text):
+            elif self._cleaning and piece.kind == sql_lexer.COMMENT and _HEADER.match(piece.text):
+                self._send()
                 self._cleaning = False
         self._send()
         last, self._last = self._last, []
         for piece in last:
-            self._statement(piece)
+            if not self._passed_over(piece):
+                self._execute(piece)
         if contents:
             self.done.contents = contents.result()
 
-    def _collect(self, piece: sql_lexer.Piece) -> None:
-        """Put an INSERT beside others: one trip to the server for each costs more than the row."""
-        self._inserts.append(piece)
-        self._inserts_size += piece.size
-        if self._inserts_size >= TOGETHER:
-            self._send()
+    def _take(self, piece: sql_lexer.Piece) -> None:
+        """Execute a statement, now or beside the next ones, unless it is left out."""
+        text = piece.text
+        if piece.whole and not piece.plain_insert and _LAST.match(text):
+            self._last.append(piece)
+            return
+        if self._passed_over(piece):
+            return
+        if piece.plain_insert or (_PLAIN.match(text) and not piece.copy_in):
+            # One trip to the server for each costs more than the row or the table.
+            self._waiting.append(piece)
+            self._waiting_size += piece.size if piece.plain_insert else max(piece.size, MAKING)
+            if self._waiting_size >= TOGETHER:
+                self._send()
+            return
+        self._send()
+        self._execute(piece)
 
     def _send(self) -> None:
-        """Execute the INSERTs that were collected.
+        """Execute the statements that wait.
 
-        What is sent at once is one transaction: where a row is refused, none of them is there, and
+        What is sent at once is one transaction: where one is refused, none of them took place, and
         each is sent by itself.
         """
-        pieces, self._inserts, self._inserts_size = self._inserts, [], 0
-        idle = self.connection.info.transaction_status == IDLE
-        if len(pieces) > 1 and idle and not any(self._unfit(piece) for piece in pieces):
+        pieces, self._waiting, self._waiting_size = self._waiting, [], 0
+        if len(pieces) > 1 and self.connection.info.transaction_status == IDLE:
             try:
                 self.cursor.execute(b"".join(piece.text for piece in pieces))
                 self.done.statements += len(pieces)
@@ -195,11 +209,7 @@ class _Loader:
                 if self.connection.closed or self.stopped.is_set():
                     raise
         for piece in pieces:
-            self._statement(piece)
-
-    def _unfit(self, piece: sql_lexer.Piece) -> bool:
-        text = piece.text
-        return bool(self._refusal(piece) or self._left_out.name(text) or self._foreign_rows(text))
+            self._execute(piece)
 
     def _meta(self, piece: sql_lexer.Piece) -> None:
         name = sql_words.meta_name(piece.text)
@@ -209,24 +219,28 @@ class _Loader:
                 f"line {piece.line}: the meta-command {name} was not obeyed: pg_dump writes none"
             )
 
-    def _statement(self, piece: sql_lexer.Piece) -> None:
+    def _passed_over(self, piece: sql_lexer.Piece) -> bool:
+        """Return whether a statement is not executed; that is noted."""
         text = piece.text
         refused = self._refusal(piece)
         if refused:
             self.done.errors.append(_error(piece, refused))
-            return
+            return True
         if text.strip() == b";":
-            return
+            return True
         name = self._left_out.name(text) or self._foreign_rows(text)
         if self._left_out.later and self._is_access(name, text):
             self.done.access.append(sql_encoding.decoded(text, self.lexer.encoding))
-            return
+            return True
         if name:
             self.done.left_out[name] += 1
             lost = loss(name, text)
             if lost:
                 self.done.errors.append(_error(piece, lost))
-            return
+        return bool(name)
+
+    def _execute(self, piece: sql_lexer.Piece) -> None:
+        text = piece.text
         try:
             if piece.copy_in:
                 self._copy(piece)

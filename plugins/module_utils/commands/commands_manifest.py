@@ -28,7 +28,7 @@ import lzma
 import os
 import zlib
 
-from ..backup import dump_run, file_kind, manifest, sealed_manifest, snapshot_command
+from ..backup import dump_run, file_kind, kinds, manifest, sealed_manifest, snapshot_command
 from ..common import interrupt
 from ..common.errors import ResilienceError
 from ..common.language import translations
@@ -83,7 +83,7 @@ def _arguments(parser: argparse.ArgumentParser) -> None:
     )
     own = parser.add_argument_group("with --tier")
     own.add_argument("--name", help="the backup's name, before date and time (backup)")
-    own.add_argument("--format", choices=list(dump_run.FORMATS), help="as of pg_dump (custom)")
+    own.add_argument("--format", choices=list(kinds.BY_NAME), help="as of pg_dump (custom)")
     own.add_argument("--compress", metavar="METHOD[:LEVEL]", help="as of pg_dump")
     own.add_argument("--jobs", type=int, help="of --format directory")
     own.add_argument("--exclude-schema", action="append", metavar="PATTERN", help="as of pg_dump")

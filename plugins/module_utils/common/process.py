@@ -18,7 +18,7 @@ import signal
 import subprocess
 import threading
 import time
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import IO, Any, NamedTuple
 
 from .errors import ResilienceError
@@ -29,6 +29,8 @@ from .system_errors import reason
 # names it since 3.10.
 PIPE_BYTES = 1 << 20
 _F_SETPIPE_SZ = 1031
+# Seconds between two looks of whoever watches a program.
+TICK = 0.1
 # How a program ends that something outside cut off: by these signals, which a sandbox and a
 # container give as 128 and the number; Docker's command so where its engine ends meanwhile.
 _SIGNALS = (signal.SIGKILL, signal.SIGTERM, signal.SIGHUP)
@@ -210,6 +212,7 @@ def run(
     input: bytes | None = None,
     cwd: str | None = None,
     undecodable: str = "backslashreplace",
+    watch: Callable[[], object] | None = None,
 ) -> ProcessResult:
     """Run a program to its end, or to the time limit.
 
@@ -221,6 +224,7 @@ def run(
         input: bytes for its standard input.
         cwd: the folder that it starts in.
         undecodable: what becomes of output that is no UTF-8, as `bytes.decode` takes it.
+        watch: called a few times a second meanwhile; what it raises ends the program.
 
     Raises:
         ResilienceError: the program does not exist or may not be run.
@@ -231,12 +235,22 @@ def run(
         arguments, stdin=stdin, stdout=stdout, stderr=subprocess.PIPE, env=env, cwd=cwd
     ) as process:
         timed_out = False
-        try:
-            output, errors = process.communicate(input, timeout=time_limit)
-        except subprocess.TimeoutExpired:
-            timed_out = True
-            kill_group(process)
-            output, errors = process.communicate()
+        end = time.monotonic() + time_limit
+        while True:
+            left = end - time.monotonic()
+            try:
+                output, errors = process.communicate(input, min(left, TICK) if watch else left)
+                break
+            except subprocess.TimeoutExpired:
+                # What was not written yet is kept by it.
+                input = None
+                if watch:
+                    watch()
+                if time.monotonic() >= end:
+                    timed_out = True
+                    kill_group(process)
+                    output, errors = process.communicate()
+                    break
     return ProcessResult(
         process.returncode,
         (output or b"").decode("utf-8", undecodable),

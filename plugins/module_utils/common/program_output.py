@@ -15,6 +15,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import IO
 
 from . import process
+from .stop import Stop
 
 
 class ProgramFailedError(Exception):
@@ -36,6 +37,7 @@ def program_output(
     time_limit: float,
     env: Mapping[str, str] | None = None,
     stdin: IO[bytes] | int = subprocess.DEVNULL,
+    stop: Stop | None = None,
 ) -> Iterator[IO[bytes]]:
     """Run a program whose standard output is read to its end within the block.
 
@@ -44,10 +46,12 @@ def program_output(
         time_limit: seconds; after them the program and all its children are killed.
         env: its environment; that of this process when left out.
         stdin: its standard input.
+        stop: ends it early.
 
     Raises:
         ProgramFailedError: it did not end with exit code 0, or not in time.
         ResilienceError: the program does not exist or may not be run.
+        StoppedError: it was stopped before it began; one that is stopped later fails.
     """
     with contextlib.ExitStack() as stack:
         errors = stack.enter_context(tempfile.TemporaryFile())
@@ -62,6 +66,8 @@ def program_output(
             timed_out.set()
             process.kill_group(running)
 
+        if stop:
+            stack.enter_context(stop.ending(lambda: process.kill_group(running)))
         timer = threading.Timer(time_limit, kill)
         timer.start()
         try:

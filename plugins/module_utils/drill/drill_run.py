@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 from ..backup import expectation, restore, staging_roles
-from ..backup.archive import Archive
+from ..backup.kind import Archive
 from ..checks import checks
 from ..common import interrupt
 from ..common.errors import ResilienceError

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from ..backup import archive_whole, backup_digest, expectation
-from ..backup.archive import Archive
+from ..backup.kind import Archive
 from ..checks import checks
 from ..checks.findings import Finding
 from ..common.messages import _, join
@@ -45,7 +45,7 @@ def evidence(
     beside = _("a manifest") if expected.digests else _("no manifest")
     whole = "" if expected.digests else _("only a manifest shows whether all was dumped")
     unknown = ""
-    if expected.row_security and ready.format != "plain" and not expected.digests:
+    if expected.row_security and not ready.kind.shows_row_security and not expected.digests:
         unknown = _(
             "tables with row-level security: %(count)d; this format does not show whether the"
             " dump lacks rows for it, a manifest would",

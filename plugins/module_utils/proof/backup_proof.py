@@ -31,9 +31,9 @@ from ..backup import (
     roles_needed,
     staging_roles,
 )
-from ..backup.archive import Archive
 from ..backup.archive_numbers import Numbers
 from ..backup.expectation import Expectation
+from ..backup.kind import Archive, Proving
 from ..backup.manifest import Manifest
 from ..backup.part_signs import PartSigns
 from ..backup.restore import RestoreResult
@@ -222,43 +222,55 @@ class BackupProof:
         self._fetch(folder)
         binaries = place.binaries()
         # The place is prepared meanwhile; but nothing is started, and nothing restored, before the
-        # digest was compared and all of the backup was decoded. A plain dump is decoded only once,
-        # while it is restored into a place of its own.
+        # digest was compared. In a place of its own a backup is decoded while it is restored; in
+        # any other all of it is decoded first.
         with ThreadPoolExecutor(max_workers=1) as beside:
             prepared = beside.submit(place.prepare)
             known, digest = self._digest()
             with self.phases.phase("decode"):
-                whole = archive.prepare(
+                whole = archive.recognised(
                     self.backup["path"],
                     folder,
                     binaries,
                     time_limit=settings.time_limit,
-                    in_one_walk=place.throwaway,
+                    packed=place.throwaway,
                 )
+                if not place.throwaway:
+                    whole = archive.prove(whole, Proving.by_all(binaries, settings.time_limit))
                 self.backup.update(archive.to_dict(whole))
         ready = place.selection(whole)
         self._part = ready is not whole
         # A manifest names all of the backup, so it does not state what a part must hold.
         known = None if self._part else known
-        self._numbers = archive_numbers.read(whole.toc)
-        expected = self._expectation(ready, known, digest)
+        self._numbers = archive_numbers.read(whole.toc) if whole.kind.numbered else None
         with self.phases.phase(place.phase):
             prepared.result()
             place.check(ready)
             data_folder = place.data_folder()
-            if data_folder:
-                restore_size.check_room(restore_size.estimate(ready, expected), data_folder)
+            room = restore_size.Room(data_folder) if data_folder else None
+            expected = self._expectation(ready, known, digest) if ready.proved else None
+            if room:
+                room.check(restore_size.estimate(ready, expected))
             server = place.open()
-        read = self._restore(ready, known, server, folder, data_folder)
+
+        def proved(archive: Archive) -> None:
+            """Note what the restored database must hold, while it is restored."""
+            nonlocal expected
+            expected = self._expectation(archive, known, digest)
+            if room:
+                room.check(restore_size.estimate(archive, expected))
+
+        read = self._restore(ready, known, server, folder, room, proved)
         self._signs = part_signs.read(read.toc)
         if not ready.proved:
             self.backup.update(archive.to_dict(read))
+        if expected is None:
             expected = self._expectation(read, known, digest)
         if known and known.access and self._has_access:
             left_out = (self.restored or {}).get("left_out", {})
             refused = {name[len("SET ") :] for name in left_out if name.startswith("SET ")}
             # A recovered database gets what is its own when it becomes production.
-            itself = self.place.throwaway and access_restore.holds_the_database(read)
+            itself = self.place.throwaway and read.kind.holds_the_database
             privileges = access_restore.names_privileges(read.toc.entries)
             expected.access = access.of_dump(
                 known.access, itself=itself, privileges=privileges, refused=refused
@@ -362,16 +374,14 @@ class BackupProof:
     def _expectation(
         self, ready: Archive, known: Manifest | None, digest: backup_digest.Digest
     ) -> Expectation:
-        """Return what must be restored; add the check `archive` once the backup is proved."""
+        """Return what a proved backup must restore, and add the check `archive`."""
         expected = expectation.from_entries(ready.toc.entries, ready.rows)
         lost = manifest.apply(known, expected) if known else []
-        if ready.proved:
-            evidence = archive_check.evidence(
-                ready, digest, expected, lost, self.backup["file"], self.backup["set_aside"]
-            )
-            decoding = next(one for one in self.phases.phases if one["name"] == "decode")
-            check = checks.conclude("archive", evidence, decoding["seconds"])
-            self.steps.insert(0, self._without_ignored(check))
+        evidence = archive_check.evidence(
+            ready, digest, expected, lost, self.backup["file"], self.backup["set_aside"]
+        )
+        check = checks.conclude("archive", evidence, ready.proved_in)
+        self.steps.insert(0, self._without_ignored(check))
         return expected
 
     def _restore(
@@ -380,7 +390,8 @@ class BackupProof:
         known: Manifest | None,
         server: Server,
         folder: str,
-        data_folder: str | None,
+        room: restore_size.Room | None,
+        proved: Callable[[Archive], object],
     ) -> Archive:
         """Restore an archive, add the check, and return the archive, proved."""
         settings, place = self.settings, self.place
@@ -400,19 +411,19 @@ class BackupProof:
                 # Production's server has its own, which a recovered database must not override.
                 settings=self._settings(ready, known) if place.throwaway else None,
                 roles=known.roles if known and known.access and own_server else None,
-                watch=(lambda: restore_size.watch_room(data_folder)) if data_folder else None,
+                watch=room.watch if room else None,
+                proved=proved,
             )
-            if done.contents:
-                ready = archive.with_contents(ready, done.contents)
+        ready = done.archive or ready
         lacking = (
             roles_needed.read(ready.toc.entries).missing(staging_roles.names(server)).in_words()
         )
         self.restored = {
-            **dataclasses.asdict(dataclasses.replace(done, contents=None, access=None)),
+            **dataclasses.asdict(dataclasses.replace(done, archive=None, access=None)),
             "programs": server.binaries.bin_dir,
             "seconds": round(done.seconds, 3),
         }
-        del self.restored["contents"], self.restored["access"]
+        del self.restored["archive"], self.restored["access"]
         errors = [of_restore_error(error) for error in done.errors]
         evidence = [restore.evidence(done), lacking, self._access_evidence(ready, known, done)]
         self.add_step("restore", Evidence(join(evidence, "; "), errors))
@@ -430,7 +441,9 @@ class BackupProof:
             return ""
         if not self.place.throwaway:
             # Production has the roles, so owners and privileges were restored with all else.
-            self._has_access = known.access is not None and access_restore.names_owners(ready)
+            statements = (entry.definition for entry in ready.toc.entries)
+            nameless = ready.kind.is_nameless(ready.toc.entries, statements)
+            self._has_access = known.access is not None and not nameless
             return ""
         if self._has_access:
             count = len(known.roles)

@@ -14,9 +14,9 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 from ..backup import dumped_database, restore_size, roles_needed, staging_roles
-from ..backup.archive import Archive
 from ..backup.dumped_database import DumpedDatabase
 from ..backup.expectation import Expectation
+from ..backup.kind import Archive
 from ..checks import checks
 from ..common import interrupt
 from ..common.errors import ResilienceError
@@ -244,7 +244,7 @@ def _only_tenant(
     ready: Archive, tenant: str, validation: ValidationSettings
 ) -> tuple[Archive, list[str]]:
     """Return the entries of one tenant and of no tenant; and what of these needs another one."""
-    if ready.format == "plain":
+    if not ready.kind.in_parts:
         raise ResilienceError(
             _("a plain dump cannot be restored in part"),
             option="tenant",

@@ -16,6 +16,7 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
+from ..backup import kinds
 from ..common import quantity
 from ..common.errors import ResilienceError
 from ..common.files import replace_file
@@ -114,6 +115,7 @@ def _content(
     language: gettext.NullTranslations,
 ) -> dict[str, Any]:
     drill = drill or {}
+    kind = kinds.of_label(str((drill.get("backup") or {}).get("format", "")))
     return {
         "host": recovery.host_name(),
         "rto": _compared(language, drill.get("rto_seconds"), settings.rto_seconds),
@@ -129,7 +131,7 @@ def _content(
         },
         "tenant": settings.featured_tenant or f"{settings.tenants.prefix}x",
         "offsite": _offsite(settings, (drill.get("backup") or {}).get("file")),
-        "plain": str((drill.get("backup") or {}).get("format", "")).startswith("plain"),
+        "in_parts": kind is None or kind.in_parts,
         "bin_dir": target.bin_dir,
         "by_hand": _by_hand(settings, target),
         "contacts": [_person(person) for person in settings.contacts],
