@@ -174,8 +174,9 @@ class Lexer:
                 for block in self.rows():
                     yield Piece(ROWS, block, len(block), line)
                     line = self._line
-                if self._at > self._start:
-                    yield self._piece(END)
+            if self._at > self._start:
+                # Whoever read them.
+                yield self._piece(END)
             piece = self._next()
             if piece is None:
                 return
