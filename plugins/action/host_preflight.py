@@ -12,9 +12,11 @@ from __future__ import annotations
 
 from ansible.plugins.action.normal import ActionModule as NormalAction
 
-from ..module_utils.checkpoint import checkpoint_settings  # noqa: F401
-from ..module_utils.preflight import stage_needs  # noqa: F401
-from ..plugin_utils import role_options  # noqa: F401
+from ..module_utils.checkpoint import checkpoint_settings
+from ..module_utils.preflight import stage_needs
+from ..plugin_utils import role_options
+
+LOADED_FOR_LOOKUPS = (checkpoint_settings, stage_needs, role_options)
 
 
 class ActionModule(NormalAction):

@@ -222,7 +222,7 @@ class Catalogue:
             cursor.execute(query, values or None)
             # Tenants have the same names: each is kept once.
             return [
-                tuple(sys.intern(value) if type(value) is str else value for value in row)
+                tuple(sys.intern(value) if isinstance(value, str) else value for value in row)
                 for row in cursor
             ]
 
