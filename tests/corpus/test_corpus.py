@@ -283,7 +283,7 @@ def test_another_sort_order(old: Lab, restored: dict[str, Dump]) -> None:
         if entry.kind == "DATABASE":
             elsewhere = entry.definition.replace("'C'", "'xx_XX.utf8'")
             place = foreign.ready.toc.entries.index(entry)
-            foreign.ready.toc.entries[place] = entry._replace(definition=elsewhere)
+            foreign.ready.toc.entries[place] = entry._replace(definition_text=elsewhere)
     # A locale that this server does not have: the restore goes on without it.
     assert old.restore(foreign, "like") == []
     for database in ("plain", "like"):

@@ -13,10 +13,11 @@ in `incoming` (`landlock`): that would keep every later process of the gate ther
 from __future__ import annotations
 
 import contextlib
+import multiprocessing
 import os
 import select
 import signal
-from typing import NoReturn
+import sys
 
 from ..common.errors import ResilienceError, explanation
 from .incoming import clear_obstructions
@@ -26,6 +27,8 @@ from .server_store import Store
 
 # Seconds between two looks at the room that is left, and for the rsync to end by itself.
 LOOK_SECONDS, END_SECONDS = 0.1, 5.0
+# Its processes are copies of this one, and end without this one's clean-up.
+_FORKING = multiprocessing.get_context("fork")
 
 
 def start(store: Store, config_file: str) -> None:
@@ -45,8 +48,7 @@ def start(store: Store, config_file: str) -> None:
         watched = os.pidfd_open(os.getpid())
         try:
             # Not a program of its own, whose start the client would wait for.
-            if os.fork() == 0:
-                _work(store, config_file, watched)
+            _FORKING.Process(target=_work, args=(store, config_file, watched)).start()
         finally:
             os.close(watched)
     except OSError as error:
@@ -56,19 +58,16 @@ def start(store: Store, config_file: str) -> None:
         ) from error
 
 
-def _work(store: Store, config_file: str, watched: int) -> NoReturn:
-    """Watch over the parent process until it ends, clear up behind it, and end."""
-    code = 1
+def _work(store: Store, config_file: str, watched: int) -> None:
+    """Watch over the parent process until it ends, and clear up behind it."""
     try:
         _let_go(watched)
         _watch(store, watched)
         with notifying_new_alarms(store, config_file):
             clear_obstructions(store)
-        code = 0
     except Exception as error:
         _report(explanation(error))
-    finally:
-        os._exit(code)
+        sys.exit(1)
 
 
 def _let_go(watched: int) -> None:
