@@ -10,6 +10,7 @@ PostgreSQL decodes meanwhile. A damaged backup ends the restore.
 
 from __future__ import annotations
 
+import os
 import threading
 from collections.abc import Callable
 from types import TracebackType
@@ -22,6 +23,8 @@ from . import archive as archives
 from .kind import Archive, Proving
 
 TICK = 0.1
+# The lowest priority of nice(2).
+LEAST = 19
 
 
 class ProofBeside:
@@ -58,6 +61,9 @@ class ProofBeside:
         return self
 
     def _work(self) -> None:
+        # It takes what the restore leaves of the processors; on Linux a thread has a nice value of
+        # its own (sched(7)), and those that it starts have the same.
+        os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), LEAST)
         try:
             self._archive = archives.prove(self._archive, self._proving)
         except BaseException as error:  # handed to the thread that restores
