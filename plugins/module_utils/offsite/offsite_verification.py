@@ -89,15 +89,27 @@ def _verification(
 
     # The server lists meanwhile.
     tree = source.scan()
-    side = _Remote(settings, full, tree)
+
+    def remote_side() -> tuple[_Remote, Mapping[str, str]]:
+        side = _Remote(settings, full, tree)
+        return side, transport.digests(side.planned.to_read)
+
     with ThreadPoolExecutor(max_workers=1) as pool:
-        # It reads while this host reads. The rest is done one side after the other, for while a
-        # side's tables are made it takes the most memory.
-        reading = pool.submit(transport.digests, side.planned.to_read)
-        local, local_digests = source.with_digests(tree, full=full, progress=progress)
+        # The server lists and reads while this host reads. The rest is done one side after the
+        # other, for while a side's tables are made it takes the most memory.
+        reading = pool.submit(remote_side)
+
+        def look(done: int, total: int) -> None:
+            """Go on with this side unless there is no other one to compare it with."""
+            if reading.done():
+                reading.result()
+            if progress:
+                progress(done, total)
+
+        local, local_digests = source.with_digests(tree, full=full, progress=look)
         # Earlier digests of this side are in no result.
         local_digests = dataclasses.replace(local_digests, before={})
-        read = reading.result()
+        side, read = reading.result()
     remote, listing, remote_digests = side.with_digests(read)
     if not listing.exists:
         remote.problems.append(_("%(where)s: no such folder on the server", where=str(transport)))
