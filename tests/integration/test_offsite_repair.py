@@ -150,6 +150,9 @@ class TestBusy:
 
         time.sleep(1)
         wait_for(stop)
+        # One that began meanwhile is stopped, too.
+        time.sleep(0.5)
+        stop()
         first, second = sync.sync(copied), sync.sync(copied)
         assert (first.status, first.exit_code) == ("locked", 1)
         assert (second.status, second.kind, second.exit_code) == ("failed", "locked_out", 2)
