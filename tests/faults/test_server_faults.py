@@ -10,18 +10,18 @@ from support.killed_server import KilledServer
 from support.year_of_nights import Year
 
 THOROUGH = bool(os.environ.get("THOROUGH"))
-# One round in four or five ends before its kill.
-KILLS = 420 if THOROUGH else 12
+# Rounds, and kills among them that came while there was work to do: some rounds end before.
+ROUNDS, KILLS = (420, 300) if THOROUGH else (12, 5)
 
 
 def test_b14_killed_at_any_moment(fault: Fault, tmp_path: Path) -> None:
     """Placing, ledger, reading again, retention and cleaning; what is spoilt is reported."""
-    fault.cause(f"{KILLS} rounds with SIGKILL within the time that the work takes")
+    fault.cause(f"SIGKILL within the time that the work takes, until {KILLS} came at work")
     server = KilledServer(tmp_path / "copy", seed=13)
     seen = server.seen
-    # On a busy machine some kills come when the work is done: so many more rounds make up for them.
-    for number in range(4 * KILLS):
-        if number >= KILLS and seen.killed > KILLS // 3:
+    # On a busy machine more kills come when the work is done: more rounds make up for them.
+    for number in range(4 * ROUNDS):
+        if number >= ROUNDS and seen.killed >= KILLS:
             break
         server.round(number)
     fault.note(f"{dict(seen.rounds)}, {seen.killed} of them killed at work")
@@ -29,7 +29,7 @@ def test_b14_killed_at_any_moment(fault: Fault, tmp_path: Path) -> None:
     fault.see(
         f"lost {len(seen.lost)}, half {len(seen.half)}, stuck {len(seen.stuck)}, "
         f"unreported {len(seen.unreported)}: {wrong[:3]}",
-        holds=not wrong and seen.killed > KILLS // 3,
+        holds=not wrong and seen.killed >= KILLS,
     )
 
 
