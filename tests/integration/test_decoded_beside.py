@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from ansible_collections.chefwell.resilience.plugins.module_utils.backup import kinds
+from ansible_collections.chefwell.resilience.plugins.module_utils.backup import kinds, proof_beside
 from ansible_collections.chefwell.resilience.plugins.module_utils.database.postgres import Server
 from ansible_collections.chefwell.resilience.plugins.module_utils.drill import drill
 from ansible_collections.chefwell.resilience.plugins.module_utils.proof import proof_settings
@@ -87,6 +87,22 @@ def test_a_damaged_backup_ends_a_restore_that_would_go_on(
     assert took < SLOW_SECONDS / 2
     phases = [one["name"] for one in result["phases"]]
     assert "restore" in phases and "validate" not in phases
+    assert _sessions(lab) == 0
+
+
+def test_a_backup_is_proved_where_no_priority_can_be_set(
+    settings: proof_settings.ProofSettings, lab: Lab, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As where seccomp forbids it, which is not had for one thread of this process: planted."""
+
+    def forbidden(*_arguments: int) -> None:
+        raise PermissionError(1, "Operation not permitted")
+
+    monkeypatch.setattr(proof_beside.os, "setpriority", forbidden)
+    path = lab.dump("source", "-Fc", "-Z6")
+    damaged(path, "custom")
+    result = drill.run(settings, path=str(path))
+    assert (result["verdict"], _archive(result)) == ("failed", ["archive.damaged"]), result
     assert _sessions(lab) == 0
 
 

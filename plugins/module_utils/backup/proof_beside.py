@@ -10,6 +10,7 @@ PostgreSQL decodes meanwhile. A damaged backup ends the restore.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import threading
 from collections.abc import Callable
@@ -61,10 +62,11 @@ class ProofBeside:
         return self
 
     def _work(self) -> None:
-        # It takes what the restore leaves of the processors; on Linux a thread has a nice value of
-        # its own (sched(7)), and those that it starts have the same.
-        os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), LEAST)
         try:
+            # It takes what the restore leaves of the processors; on Linux a thread has a nice value
+            # of its own (sched(7)), and those that it starts have the same.
+            with contextlib.suppress(OSError):  # forbidden here: it is proved all the same
+                os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), LEAST)
             self._archive = archives.prove(self._archive, self._proving)
         except BaseException as error:  # handed to the thread that restores
             self._failed = error
