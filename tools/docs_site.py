@@ -28,19 +28,19 @@ PAGES += ("extensions/molecule/README.md",)
 LINK = re.compile(r"(\]\()(?!https?:|mailto:|#)([^)#\s]+)")
 
 
-def copy_pages() -> None:
+def copy_pages(source: Path) -> None:
     """Copy every page, and every file to which one leads."""
     for pattern in PAGES:
         for page in ROOT.glob(pattern):
-            _copy(page)
+            _copy(page, source)
             for _before, link in LINK.findall(page.read_text(encoding="utf-8")):
                 linked = (page.parent / link).resolve()
                 if linked.is_file() and linked.suffix != ".md":
-                    _copy(linked)
+                    _copy(linked, source)
 
 
-def _copy(path: Path) -> None:
-    held = SOURCE / path.relative_to(ROOT)
+def _copy(path: Path, source: Path) -> None:
+    held = source / path.relative_to(ROOT)
     # mkdocs treats README.md as the index of its folder.
     held.parent.mkdir(parents=True, exist_ok=True)
     if path.suffix == ".md":
@@ -173,9 +173,9 @@ def is_internal(doc: dict[str, Any]) -> bool:
     return any(str(one).startswith("Internal.") for one in doc.get("description", []))
 
 
-def write_reference() -> None:
+def write_reference(source: Path) -> None:
     """Write a page for each module and lookup, and the list of them."""
-    folder = SOURCE / "reference"
+    folder = source / "reference"
     folder.mkdir(parents=True, exist_ok=True)
     rows: dict[bool, list[str]] = {False: [], True: []}
     for kind in ("module", "lookup"):
@@ -194,14 +194,14 @@ def write_reference() -> None:
     (folder / "README.md").write_text(text, encoding="utf-8")
 
 
-def main() -> None:
-    """Write the sources anew."""
-    shutil.rmtree(SOURCE, ignore_errors=True)
-    SOURCE.mkdir(parents=True)
-    copy_pages()
-    write_reference()
-    shutil.copyfile(ROOT / "tools" / "docs_site.css", SOURCE / "docs-site.css")
+def assemble(source: Path) -> None:
+    """Write the sources anew into a folder, which is emptied first."""
+    shutil.rmtree(source, ignore_errors=True)
+    source.mkdir(parents=True)
+    copy_pages(source)
+    write_reference(source)
+    shutil.copyfile(ROOT / "tools" / "docs_site.css", source / "docs-site.css")
 
 
 if __name__ == "__main__":
-    main()
+    assemble(SOURCE)

@@ -6,7 +6,6 @@
 from __future__ import annotations
 
 import re
-import subprocess
 import sys
 from pathlib import Path
 from typing import Any
@@ -19,7 +18,6 @@ sys.path.insert(0, str(ROOT / "tools"))
 import docs_check
 import docs_site
 
-SOURCE = ROOT / "build" / "docs" / "source"
 # `(internal)` in its short description, or not: what ansible-doc lists.
 PUBLIC = {
     "backup_inventory",
@@ -31,9 +29,11 @@ PUBLIC = {
 
 
 @pytest.fixture(scope="module")
-def source() -> Path:
-    subprocess.run([sys.executable, str(ROOT / "tools" / "docs_site.py")], check=True)
-    return SOURCE
+def source(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The sources in a folder of this lane: several assemble them at once."""
+    folder = tmp_path_factory.mktemp("docs") / "source"
+    docs_site.assemble(folder)
+    return folder
 
 
 def entries(nav: list[Any]) -> list[str]:

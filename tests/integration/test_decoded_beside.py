@@ -25,15 +25,18 @@ from testbed import production
 
 # The index takes a minute in the restore: the function sleeps only since the index was made.
 SLOW_SECONDS = 60
-SOURCE = f"""
-CREATE TABLE public.item (id integer PRIMARY KEY, name text NOT NULL);
-INSERT INTO public.item SELECT n, md5(n::text) FROM generate_series(1, 20000) n;
+SLOW = f"""
 CREATE FUNCTION public.slow(integer) RETURNS integer IMMUTABLE LANGUAGE sql RETURN $1;
 CREATE TABLE public.one (id integer);
 INSERT INTO public.one VALUES (1);
 CREATE INDEX by_slow ON public.one (public.slow(id));
 CREATE OR REPLACE FUNCTION public.slow(integer) RETURNS integer IMMUTABLE LANGUAGE plpgsql
     AS 'BEGIN PERFORM pg_catalog.pg_sleep({SLOW_SECONDS}); RETURN $1; END';
+"""
+SOURCE = f"""
+CREATE TABLE public.item (id integer PRIMARY KEY, name text NOT NULL);
+INSERT INTO public.item SELECT n, md5(n::text) FROM generate_series(1, 20000) n;
+{SLOW}
 CREATE TABLE public.zz_last (note text);
 INSERT INTO public.zz_last SELECT repeat('x', 1000) || n FROM generate_series(1, 2000) n;
 """
@@ -145,7 +148,7 @@ def test_what_is_too_large_once_it_is_decoded_ends_the_restore(tmp_path: Path, l
     """Its file is small, so that only the decode shows what it needs."""
     lab.create(
         "large",
-        "CREATE TABLE public.large AS SELECT repeat('x', 1 << 20) AS note"
+        f"{SLOW} CREATE TABLE public.large AS SELECT repeat('x', 1 << 20) AS note"
         " FROM generate_series(1, 240)",
     )
     path = lab.dump("large", "-Fc", "-Z1")
