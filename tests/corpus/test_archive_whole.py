@@ -57,14 +57,38 @@ def _without(pattern: str, by: str = "") -> Callable[[Path], object]:
     return spoil
 
 
-def _without_member(path: Path) -> None:
-    made = io.BytesIO()
-    form = tarfile.USTAR_FORMAT
-    with tarfile.open(path) as held, tarfile.open(fileobj=made, mode="w", format=form) as changed:
-        for member in held.getmembers():
-            if member.name != "blob_5002.dat":
-                changed.addfile(member, held.extractfile(member))
-    path.write_bytes(made.getvalue())
+def _tar(
+    change: Callable[[list[tarfile.TarInfo]], list[tarfile.TarInfo]],
+) -> Callable[[Path], None]:
+    """Write a tar archive anew with other members, or in another order."""
+
+    def spoil(path: Path) -> None:
+        made = io.BytesIO()
+        form = tarfile.USTAR_FORMAT
+        with tarfile.open(path) as held, tarfile.open(fileobj=made, mode="w", format=form) as new:
+            for member in change(held.getmembers()):
+                new.addfile(member, held.extractfile(member))
+        path.write_bytes(made.getvalue())
+
+    return spoil
+
+
+def _rows_of(members: list[tarfile.TarInfo]) -> list[tarfile.TarInfo]:
+    return [one for one in members if re.fullmatch(r"\d+\.dat", one.name)]
+
+
+def _in_head(path: Path) -> None:
+    """Change the name in the head of a table's rows, so that the sum of the head is another."""
+    content = path.read_bytes()
+    with tarfile.open(path) as held:
+        at = _rows_of(held.getmembers())[0].offset
+    path.write_bytes(content[:at] + b"9" + content[at + 1 :])
+
+
+def _row_end(path: Path) -> None:
+    content = path.read_bytes()
+    at = content.index(b"\\.\n")
+    path.write_bytes(content[:at] + b"--" + content[at + 2 :])
 
 
 def _first_line_gone(path: Path) -> None:
@@ -88,9 +112,27 @@ SPOILT: dict[str, tuple[str, Callable[[Path], object], str]] = {
         "its end mark is missing",
     ),
     "a large object's file is missing in a tar": (
-        *("tar", _without_member),
+        *("tar", _tar(lambda held: [one for one in held if one.name != "blob_5002.dat"])),
         "the content of 2 of 3 large objects",
     ),
+    "the list of large objects is missing in a tar": (
+        *("tar", _tar(lambda held: [one for one in held if not one.name.startswith("blobs")])),
+        "it lacks the data of 1 entry: .BLOBS",
+    ),
+    "the rows of a table are missing in a tar": (
+        *("tar", _tar(lambda held: [one for one in held if one != _rows_of(held)[0]])),
+        "it lacks the data of 1 entry: public.empty_one",
+    ),
+    "rows stand in another order in a tar": (
+        *("tar", _tar(lambda held: sorted(held, key=lambda one: one.name, reverse=True))),
+        "does not stand where pg_restore reads it",
+    ),
+    "rows stand twice in a tar": (
+        *("tar", _tar(lambda held: [*held, _rows_of(held)[-1]])),
+        "does not stand where pg_restore reads it",
+    ),
+    "the head of a member of a tar": ("tar", _in_head, "its head makes no sense"),
+    "the end of a table's rows in a tar": ("tar", _row_end, "do not end as they should"),
     "a large object is missing in the list": (
         *("directory", _first_line_gone),
         "the content of 2 of 3 large objects",
@@ -117,6 +159,12 @@ def test_the_whole_one_is_not(old: Lab, dumps: dict[str, Path], form: str) -> No
 
 def test_zeros_behind_a_tar_are_its_padding(old: Lab, dumps: dict[str, Path]) -> None:
     assert _findings(old.prepare(_spoilt(dumps, "tar", _append(bytes(9000))))) == []
+
+
+def test_inserts_in_a_tar_are_counted(old: Lab) -> None:
+    archive = old.prepare(old.dump("whole", "-Ft", "--inserts"))
+    rows = archive.ready.rows
+    assert (rows["public", "one"], rows["public", "two"]) == (2, 1)
 
 
 def test_inserts_of_an_empty_table_are_none(old: Lab, dumps: dict[str, Path]) -> None:

@@ -4,14 +4,13 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """What shows that an archive has no more and no less than its table of contents says.
 
-pg_restore passes over a large object without content, over what follows the end of a tar archive,
-and over what follows the table of contents in its file.
+pg_restore passes over a large object without content, and over what follows the table of contents
+in its file. `tar_members` has what it passes over in a tar archive.
 """
 
 from __future__ import annotations
 
 import os
-import re
 from collections.abc import Iterable
 
 from ..common.messages import _, ngettext
@@ -20,11 +19,6 @@ from .archive_toc import Toc, damaged
 
 # The entries that hold the content of large objects, by the version of PostgreSQL.
 CONTENTS = ("BLOBS", "LARGE OBJECTS")
-# Of the format (tar.h): the size of a block, and where a header has the size of its file.
-_BLOCK, _SIZE = 512, slice(124, 136)
-_PIECE = 1 << 20
-# How pg_dump names the file of a large object (_StartLO in pg_backup_tar.c and _directory.c).
-_LARGE_OBJECT = re.compile(rb"blob_\d+\.dat")
 
 
 def large_objects(entries: Iterable[Entry]) -> int:
@@ -71,33 +65,6 @@ def check_contents_end(toc: Toc, size: int, path: str) -> None:
         raise damaged(text, path)
 
 
-def tar_large_objects(path: str) -> int:
-    """Return how many files of large objects a tar archive has, once it was walked to its end.
-
-    Raises:
-        BackupError: its end mark is missing, or something follows it.
-    """
-    found = at = 0
-    with open(path, "rb") as file:
-        total = os.fstat(file.fileno()).st_size
-        while True:
-            file.seek(at)
-            header = file.read(_BLOCK)
-            if len(header) < _BLOCK:
-                raise damaged(_("its end mark is missing"), path)
-            if not any(header):
-                break
-            found += _LARGE_OBJECT.match(header) is not None
-            at += _BLOCK + -(-_file_size(header, path) // _BLOCK) * _BLOCK
-        if total < at + 2 * _BLOCK:
-            raise damaged(_("its end mark is missing"), path)
-        while piece := file.read(_PIECE):
-            if piece.count(0) != len(piece):
-                text = _("what stands behind its data, at byte %(at)d, is no part of it", at=at)
-                raise damaged(text, path)
-    return found
-
-
 def folder_large_objects(path: str, toc: Toc) -> int:
     """Return how many large objects the lists of a directory archive name."""
     found = 0
@@ -112,13 +79,3 @@ def folder_large_objects(path: str, toc: Toc) -> int:
                 text = _("the list of large objects %(file)s is missing", file=entry.filename)
                 raise damaged(text, path) from error
     return found
-
-
-def _file_size(header: bytes, path: str) -> int:
-    field = header[_SIZE]
-    if field[0] & 0x80:
-        return int.from_bytes(field[1:], "big")
-    digits = field.strip(b" \0")
-    if re.fullmatch(rb"[0-7]*", digits) is None:
-        raise damaged(_("its head makes no sense"), path)
-    return int(digits or b"0", 8)
