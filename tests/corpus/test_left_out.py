@@ -32,6 +32,11 @@ ALTER TABLE public.quick OWNER TO left_out_clerk;
 GRANT SELECT ON public.quick TO left_out_clerk;
 CREATE SUBSCRIPTION news CONNECTION 'host=192.0.2.1 password=x' PUBLICATION p
  WITH (connect = false, slot_name = NONE);
+COMMENT ON SUBSCRIPTION news IS 'of the main office';
+CREATE SUBSCRIPTION gone CONNECTION 'host=192.0.2.1 password=x' PUBLICATION p
+ WITH (connect = false, slot_name = NONE);
+COMMENT ON SUBSCRIPTION gone IS 'PostgreSQL keeps this comment';
+DROP SUBSCRIPTION gone;
 """
 PARTS = """
 CREATE TYPE public.mood AS ENUM ('a', 'b', 'c');
@@ -78,6 +83,8 @@ def test_what_staging_has_not_is_left_out_and_named(labs: dict[int, Lab], form: 
         old.create("kept")
         old.run("kept", *OBJECTS.split(";")[:-1])
     dump = new.prepare(old.dump("kept", FORMS[form]))
+    with manifest_snapshot.export({"dsn": old.server.url("kept")}) as snapshot:
+        assert manifest.apply(manifest.of(snapshot.read()), dump.expected) == []
     for _again in range(2):
         # The second time the first database is dropped.
         assert new.restore(dump, "kept") == [], new.form

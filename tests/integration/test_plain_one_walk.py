@@ -167,3 +167,22 @@ def test_a_bomb_ends_before_the_disk_is_full(
     result = drill.run(settings, path=str(path))
     assert result["verdict"] == "could_not_verify"
     assert "work_dir" in str(result["problem"])
+
+
+def test_a_dump_that_others_have_edited(settings: proof_settings.ProofSettings, lab: Lab) -> None:
+    """Other lines around it, a schema for extensions, and statements that may be repeated."""
+    text = lab.dump("source", "-Fp").read_text(encoding="utf-8")
+    for kind in ("TABLE", "SEQUENCE"):
+        text = text.replace(f"\nCREATE {kind} ", f"\nCREATE {kind} IF NOT EXISTS ")
+    path = lab.folder / "edited.sql"
+    path.write_text(
+        "-- Exported at night.\n" * 60
+        + "CREATE SCHEMA IF NOT EXISTS of_extensions;\nSET a_setting_of_tomorrow = 1;\n"
+        + f"{text}\nRESET ALL;\n",
+        encoding="utf-8",
+    )
+    result = drill.run(settings, path=str(path))
+    assert (result["verdict"], result["problem"]) == ("passed", None), result["checks"]
+    path.write_text(f"{text}\nRESET ALL;\nDROP TABLE public.item;\n", encoding="utf-8")
+    result = drill.run(settings, path=str(path))
+    assert result["verdict"] == "failed"

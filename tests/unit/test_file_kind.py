@@ -100,3 +100,13 @@ def test_no_beginning_of_a_file_raises_an_error() -> None:
 )
 def test_the_packing_behind_frames_without_data(head: bytes, name: str | None) -> None:
     assert compression(head) == name
+
+
+@pytest.mark.parametrize("packing", [b"-- Exported by a tool, at night\r\n", b"/* host: db */\n"])
+def test_a_plain_dump_below_lines_of_whoever_exported_it(packing: bytes) -> None:
+    mark = b"--\n-- PostgreSQL database dump\n--\n"
+    assert dump_format(packing * 60 + mark) == "plain"
+    assert dump_format(b"\xef\xbb\xbf" + mark) == "plain"
+    assert (
+        dump_format(packing * 60 + b"INSERT INTO t VALUES (' PostgreSQL database dump');") is None
+    )

@@ -22,6 +22,7 @@ from .sql_left_out import LeftOut
 
 # A subscription connects to another server, and its database cannot be dropped.
 ALWAYS = ("SUBSCRIPTION", "SUBSCRIPTION TABLE")
+OF_LEFT_OUT = "SUBSCRIPTION "
 EVENT_TRIGGER = "EVENT TRIGGER"
 _OF_DOMAIN = re.compile(r"CONSTRAINT .* ON DOMAIN ", re.DOTALL)
 # Passwords for other servers, which name roles, and labels of security modules.
@@ -30,8 +31,17 @@ LINKS = ("USER MAPPING", "SECURITY LABEL")
 
 def names(entries: Iterable[Entry], left_out: LeftOut) -> Counter[str]:
     """Return the kinds of entries that are not restored, and how many there are of each."""
-    kinds = {*ALWAYS, *(LINKS if left_out.links else ())}
+    kinds = _kinds(left_out)
     return Counter(entry.kind for entry in entries if entry.kind in kinds)
+
+
+def _kinds(left_out: LeftOut) -> set[str]:
+    return {*ALWAYS, *(LINKS if left_out.links else ())}
+
+
+def _is_left_out(entry: Entry, kinds: set[str]) -> bool:
+    """Return whether an entry is of these kinds, or a comment on what is always left out."""
+    return entry.kind in kinds or (entry.kind == "COMMENT" and entry.name.startswith(OF_LEFT_OUT))
 
 
 def stands_last(entry: Entry) -> bool:
@@ -64,8 +74,8 @@ def list_file(entries: Iterable[Entry], left_out: LeftOut, *, last: bool) -> Ite
         last: list the entries that `stands_last` names, instead of those before them.
     """
     entries = list(entries)
-    kinds = names(entries, left_out)
-    chosen = [one for one in entries if one.kind not in kinds and stands_last(one) == last]
+    kinds = _kinds(left_out)
+    chosen = [one for one in entries if not _is_left_out(one, kinds) and stands_last(one) == last]
     if len(chosen) == len(entries):
         yield ""
         return

@@ -222,7 +222,7 @@ def unpack(path: str, to: str, compression: str, largest: int | None, limit: flo
                 size += len(piece)
                 if size > allowed:
                     raise _too_large(path, allowed)
-                head = head or piece[: file_kind.HEAD_BYTES]
+                head += piece[: max(0, file_kind.HEAD_BYTES - len(head))]
                 out.write(piece)
     except OSError as error:
         raise ResilienceError(

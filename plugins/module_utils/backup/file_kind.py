@@ -15,7 +15,8 @@ import re
 from ..common.messages import _
 from ..inventory import sealed_names
 
-HEAD_BYTES = 512
+# Whoever exports a database may write lines of their own above those of pg_dump.
+HEAD_BYTES = 4096
 COMPRESSED = {
     b"\x1f\x8b": "gzip",
     b"\x28\xb5\x2f\xfd": "zstd",
@@ -64,7 +65,7 @@ OTHERS = (
     (b"SQLite format 3\x00", _("a SQLite database")),
     (b"\x7fELF", _("a program")),
 )
-PLAIN_MARKS = (b"PostgreSQL database dump", b"PostgreSQL database cluster dump")
+_PLAIN_MARK = re.compile(rb"(?:^|[\r\n])-- PostgreSQL database (?:cluster )?dump")
 
 
 def compression(head: bytes) -> str | None:
@@ -84,13 +85,13 @@ def dump_format(head: bytes) -> str | None:
     """Return the dump format of a file: `custom`, `tar` or `plain`; None if it is no dump.
 
     Args:
-        head: at least its first 512 bytes, decompressed.
+        head: at least its first `HEAD_BYTES`, decompressed.
     """
     if head.startswith(b"PGDMP"):
         return "custom"
     if is_tar(head) and head.startswith(b"toc.dat\0"):
         return "tar"
-    if any(mark in head for mark in PLAIN_MARKS):
+    if _PLAIN_MARK.search(head):
         return "plain"
     return None
 

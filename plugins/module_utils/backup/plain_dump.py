@@ -67,6 +67,7 @@ _NEVER_EMPTY = (
 # The lines above and below the comment of an entry.
 _FRAME = b"--"
 _SET = re.compile(rb"SET ", re.IGNORECASE)
+_RESET = re.compile(rb"RESET (?:ALL|\w+)\s*;\s*\Z", re.IGNORECASE)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -295,9 +296,12 @@ class Contents:
         return PlainDump(toc, self.rows.by_table)
 
     def _afterwards(self, piece: Piece) -> None:
-        """Behind the completion line stand comments and, since 16.10, \\unrestrict."""
+        """Behind the completion line stand comments and, since 16.10, \\unrestrict.
+
+        Some tools undo the settings of pg_dump's session there, which makes no object.
+        """
         comment = piece.kind == sql_lexer.COMMENT and piece.text.startswith(b"--")
-        if not comment and not piece.text.startswith(_UNRESTRICT):
+        if not comment and not _RESET.match(piece.text) and not piece.text.startswith(_UNRESTRICT):
             line = repr(piece.text.splitlines()[0][:60])
             raise damaged(
                 _("something follows its completion line: %(line)s", line=line), self.path
@@ -339,6 +343,13 @@ class Contents:
             self.row_security = True
         is_rows = self.rows.begin(piece)
         entry = self.open
+        if entry is None and (added := plain_names.read("SCHEMA", piece.text)):
+            # Whoever edits a dump makes schemas above it that extensions are to lie in.
+            self.open = _Object("SCHEMA", "", "", "")
+            self._take(self.open, added)
+            self.open.statements.append(piece.text)
+            self._close()
+            return
         if entry is None or (entry.alone and _SET.match(piece.text)):
             # Above the comment of the next entry may stand the settings that this one needs.
             return

@@ -17,7 +17,9 @@ from .sql_words import NAME
 
 _QUALIFIED = rb"(?P<first>" + NAME + rb")(?:\.(?P<second>" + NAME + rb"))?(?![\w.\"])"
 _IN_SCHEMA = rb"(?:(?P<schema>" + NAME + rb")\.)?" + NAME
-_ON_TABLE = rb"ALTER (?:FOREIGN )?TABLE (?:ONLY )?" + _QUALIFIED + rb"\s+"
+# pg_dump writes none of these; whoever edits a dump so that it loads twice does.
+_NEW, _THERE, _REPLACED = rb"(?:IF NOT EXISTS )?", rb"(?:IF EXISTS )?", rb"CREATE (?:OR REPLACE )?"
+_ON_TABLE = rb"ALTER (?:FOREIGN )?TABLE " + _THERE + rb"(?:ONLY )?" + _QUALIFIED + rb"\s+"
 _OWN = rb"(?P<own>" + NAME + rb")"
 _UP_TO_ON = rb' (?:[^"]|"(?:[^"]|"")*")*? ON '
 _TEXT = re.compile(_QUALIFIED)
@@ -26,31 +28,46 @@ _TEXT = re.compile(_QUALIFIED)
 _BEGINS = {
     kind: re.compile(pattern)
     for kind, pattern in {
-        "SCHEMA": rb"CREATE SCHEMA (?P<second>" + NAME + rb")",
-        "TABLE": rb"CREATE (?:UNLOGGED )?TABLE " + _QUALIFIED,
-        "FOREIGN TABLE": rb"CREATE FOREIGN TABLE " + _QUALIFIED,
-        "VIEW": rb"CREATE (?:OR REPLACE )?(?:RECURSIVE )?VIEW " + _QUALIFIED,
-        "MATERIALIZED VIEW": rb"CREATE MATERIALIZED VIEW " + _QUALIFIED,
+        "SCHEMA": rb"CREATE SCHEMA " + _NEW + rb"(?P<second>" + NAME + rb")",
+        "TABLE": rb"CREATE (?:UNLOGGED )?TABLE " + _NEW + _QUALIFIED,
+        "FOREIGN TABLE": rb"CREATE FOREIGN TABLE " + _NEW + _QUALIFIED,
+        "VIEW": _REPLACED + rb"(?:RECURSIVE )?VIEW " + _QUALIFIED,
+        "MATERIALIZED VIEW": rb"CREATE MATERIALIZED VIEW " + _NEW + _QUALIFIED,
         "MATERIALIZED VIEW DATA": rb"REFRESH MATERIALIZED VIEW " + _QUALIFIED,
-        "SEQUENCE": rb"(?:CREATE (?:UNLOGGED )?SEQUENCE |ALTER (?:FOREIGN )?TABLE "
+        "SEQUENCE": rb"(?:CREATE (?:UNLOGGED )?SEQUENCE (?:IF NOT EXISTS )?|"
+        rb"ALTER (?:FOREIGN )?TABLE "
         rb'(?:[^"]|"(?:[^"]|"")*")*?\sSEQUENCE NAME )(?:' + _QUALIFIED + rb")?",
         "TYPE": rb"CREATE TYPE " + _QUALIFIED,
         "SHELL TYPE": rb"CREATE TYPE " + _QUALIFIED,
         "DOMAIN": rb"CREATE DOMAIN " + _QUALIFIED,
-        "INDEX": rb"CREATE (?:UNIQUE )?INDEX (?P<index>" + NAME + rb") ON (?:ONLY )?" + _IN_SCHEMA,
+        "INDEX": rb"CREATE (?:UNIQUE )?INDEX (?:CONCURRENTLY )?"
+        + _NEW
+        + rb"(?P<index>"
+        + NAME
+        + rb") ON (?:ONLY )?"
+        + _IN_SCHEMA,
         "CONSTRAINT": _ON_TABLE + rb"ADD CONSTRAINT " + _OWN,
         "FK CONSTRAINT": _ON_TABLE + rb"ADD CONSTRAINT " + _OWN,
         "CHECK CONSTRAINT": rb"ALTER (?:TABLE|DOMAIN|FOREIGN TABLE) "
         rb"(?:(?:ONLY )?" + _QUALIFIED + rb"\s+ADD CONSTRAINT " + _OWN + rb")?",
         "DEFAULT": _ON_TABLE + rb"ALTER COLUMN " + _OWN + rb" SET ",
-        "TRIGGER": rb"CREATE (?:CONSTRAINT )?TRIGGER (?:" + _OWN + _UP_TO_ON + _QUALIFIED + rb")?",
-        "RULE": rb"CREATE (?:OR REPLACE )?"
-        rb"(?:RULE (?:" + _OWN + rb" AS\s+ON \w+ TO " + _QUALIFIED + rb")?|VIEW )",
+        "TRIGGER": _REPLACED
+        + rb"(?:CONSTRAINT )?TRIGGER (?:"
+        + _OWN
+        + _UP_TO_ON
+        + _QUALIFIED
+        + rb")?",
+        "RULE": _REPLACED
+        + rb"(?:RULE (?:"
+        + _OWN
+        + rb" AS\s+ON \w+ TO "
+        + _QUALIFIED
+        + rb")?|VIEW )",
         "POLICY": rb"CREATE POLICY (?:" + _OWN + rb" ON " + _QUALIFIED + rb")?",
         "ROW SECURITY": rb"ALTER TABLE (?:" + _QUALIFIED + rb")?",
-        "FUNCTION": rb"CREATE (?:OR REPLACE )?FUNCTION " + _IN_SCHEMA,
-        "PROCEDURE": rb"CREATE (?:OR REPLACE )?PROCEDURE " + _IN_SCHEMA,
-        "AGGREGATE": rb"CREATE AGGREGATE " + _IN_SCHEMA,
+        "FUNCTION": _REPLACED + rb"FUNCTION " + _IN_SCHEMA,
+        "PROCEDURE": _REPLACED + rb"PROCEDURE " + _IN_SCHEMA,
+        "AGGREGATE": _REPLACED + rb"AGGREGATE " + _IN_SCHEMA,
         "EXTENSION": rb"CREATE EXTENSION ",
         "SEQUENCE SET": rb"SELECT pg_catalog\.setval\('(?P<text>(?:[^']|'')*)'",
         "DATABASE": rb"CREATE DATABASE ",

@@ -285,14 +285,16 @@ SELECT '', quote_ident(s.srvname), concat_ws(' ', f.fdwname, s.srvtype, s.srvver
 FROM pg_foreign_server s
 JOIN pg_foreign_data_wrapper f ON f.oid = s.srvfdw
 WHERE {own("pg_foreign_server", "s.oid")}""",
-    # Owners choose the numbers of large objects, and may rename the schema public.
+    # Owners choose the numbers of large objects, and may rename the schema public. A subscription
+    # leaves its comment behind when it is dropped (DropSubscription in subscriptioncmds.c).
     "comment": """
 SELECT '', i.type || ' ' || i.identity, d.description
 FROM pg_description d,
  LATERAL pg_identify_object(d.classoid, d.objoid, d.objsubid) i
 WHERE (d.objoid >= 16384
   OR d.classoid IN ('pg_largeobject'::regclass, 'pg_namespace'::regclass))
- AND i.schema IS NULL AND i.type <> 'extension' AND NOT (i.type = 'schema'
+ AND i.schema IS NULL AND i.identity IS NOT NULL
+ AND i.type NOT IN ('extension', 'subscription') AND NOT (i.type = 'schema'
   AND (i.identity ~ '^pg_' OR i.identity IN ('public', 'information_schema')))
  AND NOT EXISTS (
  SELECT 1 FROM pg_depend e WHERE e.deptype = 'e' AND e.classid = d.classoid
