@@ -28,6 +28,10 @@ from ansible_collections.chefwell.resilience.plugins.module_utils.database.postg
     Binaries,
     Server,
 )
+from ansible_collections.chefwell.resilience.plugins.module_utils.proof.proof_settings import (
+    ProofSettings,
+)
+from ansible_collections.chefwell.resilience.plugins.module_utils.staging import staging
 from ansible_collections.chefwell.resilience.plugins.module_utils.staging.private_cluster import (
     Cluster,
 )
@@ -66,6 +70,13 @@ class Lab:
         self.server, self.folder = server, folder
         self.form: list[str] = []
         self.left_out: dict[str, int] = {}
+
+    @classmethod
+    def standing(cls, settings: ProofSettings, folder: Path) -> Lab:
+        """Return a lab on the server of a staging that stands."""
+        server = staging.make_engine(settings.staging).find()
+        assert isinstance(server, Server)
+        return cls(server, folder)
 
     def run(self, database: str, *statements: str) -> None:
         """Run SQL, each text in a transaction of its own unless it begins one."""

@@ -19,7 +19,6 @@ from ansible_collections.chefwell.resilience.plugins.module_utils.backup import 
 )
 from ansible_collections.chefwell.resilience.plugins.module_utils.drill import drill
 from ansible_collections.chefwell.resilience.plugins.module_utils.proof import proof_settings
-from ansible_collections.chefwell.resilience.plugins.module_utils.staging import staging
 from corpus.lab import Lab
 from support.drill_settings import standing_staging
 
@@ -38,9 +37,7 @@ def settings(tmp_path_factory: pytest.TempPathFactory) -> Iterator[proof_setting
 
 @pytest.fixture(scope="module")
 def lab(settings: proof_settings.ProofSettings, tmp_path_factory: pytest.TempPathFactory) -> Lab:
-    server = staging.make_engine(settings.staging).find()
-    assert server is not None
-    return Lab(server, tmp_path_factory.mktemp("dumps"))
+    return Lab.standing(settings, tmp_path_factory.mktemp("dumps"))
 
 
 def made_as(lab: Lab, database: str) -> tuple[Any, ...]:

@@ -13,10 +13,8 @@ from ansible_collections.chefwell.resilience.plugins.module_utils.backup import 
     decompress,
     plain_dump,
 )
-from ansible_collections.chefwell.resilience.plugins.module_utils.database.postgres import Server
 from ansible_collections.chefwell.resilience.plugins.module_utils.drill import drill
 from ansible_collections.chefwell.resilience.plugins.module_utils.proof import proof_settings
-from ansible_collections.chefwell.resilience.plugins.module_utils.staging import staging
 from corpus.lab import Lab
 from support.drill_settings import standing_staging
 from testbed import production
@@ -40,9 +38,7 @@ def settings(tmp_path_factory: pytest.TempPathFactory) -> Iterator[proof_setting
 
 @pytest.fixture(scope="module")
 def lab(settings: proof_settings.ProofSettings, tmp_path_factory: pytest.TempPathFactory) -> Lab:
-    server = staging.make_engine(settings.staging).find()
-    assert isinstance(server, Server)
-    made = Lab(server, tmp_path_factory.mktemp("dumps"))
+    made = Lab.standing(settings, tmp_path_factory.mktemp("dumps"))
     made.create("source", SOURCE)
     return made
 

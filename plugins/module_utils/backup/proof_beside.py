@@ -16,14 +16,13 @@ import threading
 from collections.abc import Callable
 from types import TracebackType
 
-from ..common import interrupt
+from ..common import interrupt, process
 from ..common.errors import BackupError
 from ..common.stop import Stop
 from ..database.postgres import Binaries
 from . import archive as archives
 from .kind import Archive, Proving
 
-TICK = 0.1
 # The lowest priority of nice(2).
 LEAST = 19
 
@@ -95,7 +94,7 @@ class ProofBeside:
             ResilienceError: it cannot be read.
         """
         while self._thread is not None and self._thread.is_alive():
-            self._thread.join(TICK)
+            self._thread.join(process.TICK)
             interrupt.raise_pending()
         self._thread = None
         if self._failed:
