@@ -19,11 +19,24 @@ AFTER_A_RESTORE = {
         "ARRAY[('2020'::text)::timestamp(3) without time zone]"
     ),
     """(ARRAY[1])::"a b"."c[]"[]""": """ARRAY[(1)::"a b"."c[]"]""",
+    "(EXISTS ( SELECT 'a'::text AS text\n FROM t))": "(EXISTS ( SELECT 'a'::text\n FROM t))",
+    "SELECT NULL::integer AS int4, '0'::double precision AS float8,\n 'x'::s.\"o d\" AS \"o d\")": (
+        "SELECT NULL::integer, '0'::double precision,\n 'x'::s.\"o d\")"
+    ),
+    "'1'::numeric(5,2) AS \"numeric\", '{}'::character varying(3)[] AS \"varchar\"": (
+        "'1'::numeric(5,2), '{}'::character varying(3)[]"
+    ),
+    "'x'::timestamp(3) without time zone AS \"timestamp\"": "'x'::timestamp(3) without time zone",
+    'EXTRACT(YEAR FROM now()), EXTRACT(Day FROM "FROM")': (
+        'EXTRACT(year FROM now()), EXTRACT(day FROM "FROM")'
+    ),
     "UNION ALL\n SELECT x FROM ( VALUES (1), (2)) v": (
         "UNION ALL\n SELECT x FROM (VALUES (1), (2)) v"
     ),
 }
 SAME = (
+    "SELECT NULL::integer AS int8, a::text AS text2, b AS text, 'x::text AS text'",
+    "\"::text AS text\", 'EXTRACT(YEAR FROM x)'",
     "(a AND (b OR c))",
     "(NOT (a AND b) AND c)",
     "f(a AND b, (c AND d))",

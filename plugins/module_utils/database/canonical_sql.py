@@ -4,12 +4,15 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Definitions as PostgreSQL prints them once they were dumped and restored.
 
-A restore parses what was printed, and what it then prints may differ in three ways, which mean the
+A restore parses what was printed, and what it then prints may differ in some ways, which mean the
 same. An array that is cast as a whole is read back with each element cast: so prints `x IN ('a',
 'b')` of a varchar column (transformArrayExpr in parse_expr.c). And conditions that are nested
 within others of the same kind are read back as one list: so prints `a BETWEEN 1 AND 5 AND b`
-(makeAndExpr and makeOrExpr in gram.y). Last, rows of VALUES within a UNION are read back as a query
-of their own, with a blank before. Both sides of a comparison are brought to that form.
+(makeAndExpr and makeOrExpr in gram.y). Rows of VALUES within a UNION are read back as a query
+of their own, with a blank before. A literal that has no name where names do not matter, as in
+EXISTS or a later part of a UNION, is printed with its type and is called by it from then on
+(`NULL::integer AS int4`; FigureColname in parse_target.c). Last, `extract('YEAR' FROM …)` keeps its
+capitals for one printing. Both sides of a comparison are brought to that form.
 """
 
 from __future__ import annotations
@@ -23,6 +26,20 @@ _CONNECTIVES = ("AND", "OR")
 _CONNECTIVE = re.compile(r"\b(?:AND|OR)\b")
 # What a restore may print otherwise.
 _CHANGES = re.compile(r"\b(?:AND|OR)\b|\(ARRAY\[|\(\s+VALUES\b")
+# A cast with a name after it, the field of EXTRACT, and before these all in which they are text.
+_NAMED = re.compile(
+    r"""'(?:[^']|'')*'|(?P<cast>::(?:(?:"(?:[^"]|"")*"|\w+)\.)?(?P<type>"(?:[^"]|"")*"|\w+"""
+    r"(?: varying| precision)?)(?:\(\d+(?:,\d+)?\))?(?P<zone> with(?:out)? time zone)?(?:\[\])?)"
+    r""" AS (?P<name>"(?:[^"]|"")*"|\w+)(?![\w$"])|\bEXTRACT\((?P<field>\w+) FROM|"(?:[^"]|"")*\""""
+)
+# What PostgreSQL calls types within, where it prints them by other names (format_type.c).
+_INTERNAL = {
+    **{"integer": "int4", "bigint": "int8", "smallint": "int2", "boolean": "bool"},
+    **{"real": "float4", "double precision": "float8", "character varying": "varchar"},
+    **{"character": "bpchar", "bit varying": "varbit", "time with time zone": "timetz"},
+    **{"timestamp with time zone": "timestamptz", "time without time zone": "time"},
+    "timestamp without time zone": "timestamp",
+}
 # The type of an array after a cast, without its brackets.
 _ARRAY_CAST = re.compile(
     r"::("
@@ -47,6 +64,9 @@ class _Group:
 def canonical(definition: str) -> str:
     """Return a definition in the form that it has after a restore."""
     head, mark, body = definition.partition(_BODY)
+    if (" AS " in head and "::" in head) or "EXTRACT(" in head:
+        head = _NAMED.sub(_unnamed, head)
+        definition = head + mark + body
     if not _CHANGES.search(head):
         return definition
     open_groups, at = [_Group("")], 0
@@ -70,6 +90,17 @@ def canonical(definition: str) -> str:
     open_groups[0].parts.append(head[at:])
     _finish(open_groups[0])
     return open_groups[0].text + mark + body
+
+
+def _unnamed(found: re.Match[str]) -> str:
+    """Return a cast without the name that it has by itself, and a field in small letters."""
+    if found["field"]:
+        return found[0].lower().replace("extract(", "EXTRACT(").replace(" from", " FROM")
+    if not found["cast"]:
+        return found[0]
+    of_type = found["type"].strip('"') + (found["zone"] or "")
+    own = _INTERNAL.get(of_type, of_type)
+    return str(found["cast"]) if found["name"].strip('"') == own else found[0]
 
 
 def _finish(group: _Group) -> None:

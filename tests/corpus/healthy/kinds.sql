@@ -61,3 +61,5 @@ CREATE TABLE public.listed_b PARTITION OF public.listed FOR VALUES IN ('b', 'c')
 INSERT INTO public.listed SELECT (ARRAY['a', 'b', 'c'])[1 + n % 3], n FROM generate_series(1, 30) n;
 SELECT lo_create(4711), lo_create(4712);
 SELECT lo_put(4711, 0, 'one'), lo_put(4712, 0, 'two');
+CREATE VIEW public.later_parts AS SELECT q.a, q.none FROM (SELECT a, 1 AS none FROM public.thing UNION ALL SELECT a, NULL FROM public.thing) q WHERE EXISTS (SELECT 'x' FROM public.base);
+CREATE VIEW public.in_capitals AS SELECT extract('YEAR' FROM at) AS of FROM public."order";
