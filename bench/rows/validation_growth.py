@@ -119,8 +119,8 @@ def _as_it_is(connection: object) -> Expectation:
         encoding="UTF8",
     )
     expected.columns = {
-        (schema, table, column, kind, "not null" if not_null else "")
-        for schema, table, column, kind, not_null, _default, _own in found.columns()
+        key: tuple(name for name, is_generated in columns if not is_generated)
+        for key, columns in found.columns().items()
     }
     expected.rows |= check_context.CheckContext(
         found, expected, check_context.ValidationSettings()

@@ -257,6 +257,17 @@ from ..module_utils.validation import api_probe, check_context, restore_validati
 HAS_PSYCOPG2 = importlib.util.find_spec("psycopg2") is not None
 
 
+def _expected(backup: str, folder: str, binaries: postgres.Binaries) -> expectation.Expectation:
+    """Return what the database must hold; the backup's table of contents is not kept."""
+    ready = archive.prepare(backup, folder, binaries)
+    expected = expectation.from_entries(ready.toc.entries, ready.rows)
+    known = manifest.read(backup)
+    if known:
+        backup_digest.verify_digest(backup, known.sha256, "its manifest")
+        manifest.apply(known, expected)
+    return expected
+
+
 def main() -> None:
     """Run the module."""
     module = AnsibleModule(
@@ -322,15 +333,9 @@ def main() -> None:
             postgres.find_binaries(options["bin_dir"]),
         )
         with tempfile.TemporaryDirectory(dir=options["work_dir"] or module.tmpdir) as folder:
-            ready = archive.prepare(options["backup"], folder, server.binaries)
-            expected = expectation.from_entries(ready.toc.entries, ready.rows)
-            known = manifest.read(options["backup"])
-            if known:
-                backup_digest.verify_digest(options["backup"], known.sha256, "its manifest")
-                manifest.apply(known, expected)
             result = restore_validation.validate_restore(
                 server.dsn(options["login_db"]),
-                expected,
+                _expected(options["backup"], folder, server.binaries),
                 check_context.ValidationSettings(
                     tenant_query=options["tenant_query"],
                     tenant_prefix=options["tenant_prefix"],

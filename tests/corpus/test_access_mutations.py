@@ -19,7 +19,10 @@ from ansible_collections.chefwell.resilience.plugins.module_utils.backup import 
     manifest_snapshot,
     restore,
 )
-from ansible_collections.chefwell.resilience.plugins.module_utils.database import access
+from ansible_collections.chefwell.resilience.plugins.module_utils.database import (
+    access,
+    structure,
+)
 from ansible_collections.chefwell.resilience.plugins.module_utils.drill import drill
 from ansible_collections.chefwell.resilience.plugins.module_utils.staging.private_cluster import (
     Cluster,
@@ -506,14 +509,14 @@ def test_large_objects_of_one_entry(new: Lab) -> None:
         f" REVOKE ALL ON LARGE OBJECT 1203 FROM {CLERK}, {ODD_READER}",
     )
     with new.connected("images") as connection:
-        before = access.restored(connection)
+        before = access.restored(connection, structure.Structure())
     for form in ("-Fc", "-Fp"):
         dump = new.prepare(new.dump("images", form))
         done = restore.restore(dump.ready, new.server, "images again", replace=True, roles={})
         assert (done.errors, done.access) == ([], "")
         with new.connected("images again") as connection:
-            assert access.differences(before, access.restored(connection)) == []
+            assert access.differences(before, access.restored(connection, before)) == []
     new.run("images again", "ALTER LARGE OBJECT 700 OWNER TO postgres")
     with new.connected("images again") as connection:
-        found = access.differences(before, access.restored(connection))
+        found = access.differences(before, access.restored(connection, before))
     assert [(one.name, one.before, one.after) for one in found][:1] == [("700", CLERK, "postgres")]

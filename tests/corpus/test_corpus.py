@@ -279,11 +279,14 @@ def test_another_sort_order(old: Lab, restored: dict[str, Dump]) -> None:
     check = next(check for check in newer["checks"] if check["id"] == "collation")
     assert check["status"] == "skipped" and "sorted by C 2.28" in check["evidence"]
     foreign = old.prepare(old.dump("plain"))
-    for entry in foreign.ready.toc.entries:
-        if entry.kind == "DATABASE":
-            elsewhere = entry.definition.replace("'C'", "'xx_XX.utf8'")
-            place = foreign.ready.toc.entries.index(entry)
-            foreign.ready.toc.entries[place] = entry._replace(definition_text=elsewhere)
+    entries = [
+        entry._replace(definition_text=entry.definition.replace("'C'", "'xx_XX.utf8'"))
+        if entry.kind == "DATABASE"
+        else entry
+        for entry in foreign.ready.toc.entries
+    ]
+    toc = dataclasses.replace(foreign.ready.toc, entries=entries)
+    foreign = dataclasses.replace(foreign, ready=dataclasses.replace(foreign.ready, toc=toc))
     # A locale that this server does not have: the restore goes on without it.
     assert old.restore(foreign, "like") == []
     for database in ("plain", "like"):

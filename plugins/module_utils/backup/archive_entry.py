@@ -2,20 +2,26 @@
 # Copyright (c) 2026, chefwell.resilience contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""One line of an archive's table of contents, small: 3,000 tenants have 240,000 of them.
+"""The lines of an archive's table of contents, small: 3,000 tenants have 240,000 of them and more.
 
 Tenants are alike, so a text is kept without the name of the entry's schema, and equal texts once.
+What is kept of a line are numbers; an entry is made of them each time that it is looked at.
 """
 
 from __future__ import annotations
 
 import sys
-from typing import NamedTuple
+from array import array
+from collections.abc import Iterable, Iterator, Sequence
+from typing import NamedTuple, Optional, overload
 
-# Stands for the name of the schema and its dot. PostgreSQL's texts never contain it.
+# Stands for the name of the schema and its dot, and in the name of a file for the entry's number.
+# PostgreSQL's texts never contain it.
 _SELF = "\0"
 # Texts that are looked for when the next one comes: where all differ, they are not worth a place.
 MOST_TEXTS = 20_000
+# Kind, name, definition, COPY command, whether it has data, file of its data, removal.
+_Form = tuple[str, str, str, Optional[str], bool, Optional[str], str]
 
 
 class _Fields(NamedTuple):
@@ -118,3 +124,97 @@ class EntryMaker:
         if len(self._texts) < MOST_TEXTS:
             return self._texts.setdefault(text, text)
         return self._texts.get(text, text)
+
+
+class Entries(Sequence[Entry]):
+    """Entries in their order, each a few numbers of four bytes; those of `EntryMaker` share texts.
+
+    Args:
+        entries: the first ones.
+    """
+
+    def __init__(self, entries: Iterable[Entry] = ()) -> None:
+        # Four bytes hold what PostgreSQL's own numbers may be (Oid, and an int for DumpId).
+        self._ids, self._oids = array("I"), array("I")
+        # For each entry the number of its form, and that of its place; where its needs end.
+        self._form_of, self._place_of, self._ends = array("I"), array("I"), array("I")
+        self._needs = bytearray()
+        # What tenants have alike, and the schema and owner that each has for itself.
+        self._forms: list[_Form] = []
+        self._places: list[tuple[str, str]] = []
+        self._known_forms: dict[_Form, int] = {}
+        self._known_places: dict[tuple[str, str], int] = {}
+        for entry in entries:
+            self.append(entry)
+
+    def append(self, entry: Entry) -> None:
+        """Add an entry.
+
+        Raises:
+            OverflowError: it has a number that PostgreSQL never gives.
+        """
+        self._ids.append(entry.dump_id)
+        self._oids.append(entry.oid)
+        file = entry.filename and entry.filename.replace(str(entry.dump_id), _SELF)
+        form = (
+            *(entry.kind, entry.name, entry.definition_text, entry.copy_text, entry.has_data),
+            *(file, entry.removal_text),
+        )
+        number = self._known_forms.get(form)
+        if number is None:
+            number = len(self._forms)
+            self._forms.append(form)
+            if number < MOST_TEXTS:
+                self._known_forms[form] = number
+        self._form_of.append(number)
+        place = (entry.schema, entry.owner)
+        number = self._known_places.setdefault(place, len(self._places))
+        if number == len(self._places):
+            self._places.append(place)
+        self._place_of.append(number)
+        self._needs += entry.needs
+        self._ends.append(len(self._needs))
+
+    def __len__(self) -> int:
+        return len(self._ids)
+
+    def __iter__(self) -> Iterator[Entry]:
+        forms, places, start = self._forms, self._places, 0
+        numbers = zip(self._ids, self._oids, self._form_of, self._place_of, self._ends)
+        for dump_id, oid, form, place, end in numbers:
+            needs = bytes(self._needs[start:end])
+            yield _entry(dump_id, oid, forms[form], places[place], needs)
+            start = end
+
+    @overload
+    def __getitem__(self, at: int) -> Entry: ...
+    @overload
+    def __getitem__(self, at: slice) -> list[Entry]: ...
+    def __getitem__(self, at: int | slice) -> Entry | list[Entry]:
+        if isinstance(at, slice):
+            return [self[number] for number in range(*at.indices(len(self)))]
+        at = range(len(self))[at]
+        start = self._ends[at - 1] if at else 0
+        return _entry(
+            self._ids[at],
+            self._oids[at],
+            self._forms[self._form_of[at]],
+            self._places[self._place_of[at]],
+            bytes(self._needs[start : self._ends[at]]),
+        )
+
+
+def _entry(
+    dump_id: int,
+    oid: int,
+    form: _Form,
+    place: tuple[str, str],
+    needs: bytes,
+) -> Entry:
+    kind, name, definition, copy, has_data, file, removal = form
+    schema, owner = place
+    if file:
+        file = file.replace(_SELF, str(dump_id))
+    return Entry(
+        dump_id, kind, name, schema, owner, definition, copy, has_data, file, needs, oid, removal
+    )

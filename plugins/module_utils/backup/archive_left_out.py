@@ -14,8 +14,9 @@ import contextlib
 import os
 import re
 import tempfile
+from array import array
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 
 from .archive_entry import Entry
 from .sql_left_out import LeftOut
@@ -63,7 +64,7 @@ def stands_last(entry: Entry) -> bool:
 
 
 @contextlib.contextmanager
-def list_file(entries: Iterable[Entry], left_out: LeftOut, *, last: bool) -> Iterator[str]:
+def list_file(entries: Sequence[Entry], left_out: LeftOut, *, last: bool) -> Iterator[str]:
     """Yield a file for `pg_restore --use-list` with the entries that are restored.
 
     It is empty text where all of them are, and then no list is needed.
@@ -73,15 +74,22 @@ def list_file(entries: Iterable[Entry], left_out: LeftOut, *, last: bool) -> Ite
         left_out: what is not restored of them.
         last: list the entries that `stands_last` names, instead of those before them.
     """
-    entries = list(entries)
     kinds = _kinds(left_out)
-    chosen = [one for one in entries if not _is_left_out(one, kinds) and stands_last(one) == last]
+    # Numbers alone: an archive of 3,000 tenants has 340,000 entries.
+    chosen = array(
+        "I",
+        (
+            one.dump_id
+            for one in entries
+            if not _is_left_out(one, kinds) and stands_last(one) == last
+        ),
+    )
     if len(chosen) == len(entries):
         yield ""
         return
     with tempfile.NamedTemporaryFile("w", encoding="ascii", suffix=".list") as file:
         # pg_restore reads the number and takes the rest of the line for a comment.
-        file.writelines(f"{entry.dump_id};\n" for entry in chosen)
+        file.writelines(f"{number};\n" for number in chosen)
         file.flush()
         os.chmod(file.name, 0o644)
         yield file.name

@@ -47,26 +47,25 @@ class Numbers:
 
 def read(toc: Toc) -> Numbers | None:
     """Return the numbers of an archive whose kind has them; None for one without relations."""
-    relations = [entry for entry in toc.entries if entry.kind in RELATIONS]
+    relations = [(entry.dump_id, entry.oid) for entry in toc.entries if entry.kind in RELATIONS]
     if not relations:
         return None
-    first = min(relations, key=lambda entry: entry.dump_id)
-    last = max(relations, key=lambda entry: entry.dump_id)
+    (first, first_oid), (last, last_oid) = min(relations), max(relations)
     # One that was made before the first relation, or after the last one, has its number there.
     composites = [
         entry.oid
         for entry in toc.entries
         if entry.kind == "TYPE" and _COMPOSITE.match(entry.definition)
     ]
-    earlier = sum(oid < first.oid for oid in composites)
-    between = sum(first.oid < oid < last.oid for oid in composites)
+    earlier = sum(oid < first_oid for oid in composites)
+    between = sum(first_oid < oid < last_oid for oid in composites)
     counted = sum(
         entry.kind in ("EXTENSION", "SCHEMA") and entry.name not in ("plpgsql", PUBLIC)
         for entry in toc.entries
     )
     return Numbers(
-        first.dump_id - 1 - _OF_SYSTEM - _OF_LANGUAGE - counted - earlier,
-        last.dump_id - first.dump_id + 1 - len(relations) - between,
+        first - 1 - _OF_SYSTEM - _OF_LANGUAGE - counted - earlier,
+        last - first + 1 - len(relations) - between,
         major(toc.server_version),
         any(
             entry.schema == PUBLIC or (entry.kind == "SCHEMA" and entry.name == PUBLIC)

@@ -16,13 +16,13 @@ import dataclasses
 import mmap
 import os
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import BinaryIO
 
 from ..common.errors import BackupError, ResilienceError
 from ..common.messages import _
 from . import sql_encoding
-from .archive_entry import Entry, EntryMaker
+from .archive_entry import Entries, Entry, EntryMaker
 
 MAGIC = b"PGDMP"
 OLDEST, NEWEST = (1, 12), (1, 16)
@@ -60,7 +60,7 @@ class Toc:
     database: str
     server_version: str
     dump_version: str
-    entries: list[Entry]
+    entries: Sequence[Entry]
     data_offset: int
     int_size: int
     row_security: bool = False
@@ -198,13 +198,13 @@ def _read_toc(reader: Reader) -> Toc:
     if count < 0:
         raise damaged(_("its header names %(count)d entries", count=count), reader.path)
     archive_format = FORMATS[format_number]
-    maker, entries, seen = EntryMaker(), [], reader.at
+    maker, entries, seen = EntryMaker(), Entries(), reader.at
     for _number in range(count):
-        entries.append(_entry(reader, version, archive_format, offset_size, maker))
+        _add(entries, _entry(reader, version, archive_format, offset_size, maker), reader)
         seen = reader.give_back(seen)
     encoding = _encoding(entries)
     if encoding not in ("UTF8", "SQL_ASCII"):
-        entries = [_decoded(entry, encoding, maker) for entry in entries]
+        entries = Entries(_decoded(entry, encoding, maker) for entry in entries)
     return Toc(
         version,
         archive_format,
@@ -216,6 +216,14 @@ def _read_toc(reader: Reader) -> Toc:
         reader.at,
         reader.int_size,
     )
+
+
+def _add(entries: Entries, entry: Entry, reader: Reader) -> None:
+    try:
+        entries.append(entry)
+    except OverflowError as error:
+        text = _("an entry before byte %(at)d has no number or kind", at=reader.at)
+        raise damaged(text, reader.path) from error
 
 
 def same_again(reader: Reader, toc: Toc) -> bool:

@@ -14,7 +14,7 @@ import dataclasses
 import re
 import sys
 from collections import defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from ..common.errors import ResilienceError
@@ -68,7 +68,7 @@ class Expectation:
     Attributes:
         populated_views: materialized views that had rows.
         functions: (schema, name, name with the types of its arguments).
-        columns: (schema, table, column) of those that the rows in the backup have values for.
+        columns: by (schema, table), those that the rows in the backup have values for.
         sequence_values: with two more members, the value, and `true` if it was given out already.
         rows: rows by table; None where the backup does not hold them.
         row_source: where `rows` comes from, one of `SOURCES`.
@@ -91,7 +91,7 @@ class Expectation:
 
     schemas: set[ObjectName] = dataclasses.field(default_factory=set)
     tables: set[ObjectName] = dataclasses.field(default_factory=set)
-    columns: set[ObjectName] = dataclasses.field(default_factory=set)
+    columns: dict[ObjectName, tuple[str, ...]] = dataclasses.field(default_factory=dict)
     row_security: set[ObjectName] = dataclasses.field(default_factory=set)
     disabled_triggers: set[ObjectName] = dataclasses.field(default_factory=set)
     sequence_values: set[ObjectName] = dataclasses.field(default_factory=set)
@@ -135,6 +135,8 @@ class Expectation:
                 value = sorted(map(list, value))
             elif field.name == "rows":
                 value = [[*key, count] for key, count in sorted(value.items())]
+            elif field.name == "columns":
+                value = [[*key, *names] for key, names in sorted(value.items())]
             plain[field.name] = value
         return plain
 
@@ -156,6 +158,8 @@ def from_dict(values: Mapping[str, Any]) -> Expectation:
             value = values[field.name]
             if field.name == "rows":
                 value = {(schema, table): count for schema, table, count in value}
+            elif field.name == "columns":
+                value = _columns(value)
             elif isinstance(value, list):
                 value = {tuple(key) for key in value}
             known[field.name] = value
@@ -168,6 +172,15 @@ def from_dict(values: Mapping[str, Any]) -> Expectation:
         ) from error
 
 
+def _columns(rows: Iterable[Sequence[str]]) -> dict[ObjectName, tuple[str, ...]]:
+    """Return columns by table; an earlier version of this collection wrote a row for each."""
+    known: dict[ObjectName, tuple[str, ...]] = {}
+    for schema, table, *names in rows:
+        key = (schema, table)
+        known[key] = (*known.get(key, ()), *map(sys.intern, names))
+    return known
+
+
 def from_entries(
     entries: Iterable[Entry], rows: Mapping[tuple[str, str], int | None] | None = None
 ) -> Expectation:
@@ -177,7 +190,8 @@ def from_entries(
         entries: of `archive_toc.Toc`.
         rows: rows by (schema, table) as the backup itself holds them.
     """
-    entries = list(entries)
+    if not isinstance(entries, Sequence):
+        entries = list(entries)
     expected = Expectation()
     tables: dict[str, list[str]] = defaultdict(list)
     for entry in entries:
@@ -187,6 +201,10 @@ def from_entries(
         names.sort(key=len, reverse=True)
     for entry in entries:
         _add(expected, entry, tables[entry.schema])
+    # Tenants have the same columns.
+    alike: dict[tuple[str, ...], tuple[str, ...]] = {}
+    for key, names_in_order in expected.columns.items():
+        expected.columns[key] = alike.setdefault(names_in_order, names_in_order)
     for key in expected.tables:
         expected.rows[key] = None
     for (schema, table), count in (rows or {}).items():
@@ -226,8 +244,8 @@ def _add(expected: Expectation, entry: Entry, tables: list[str]) -> None:
     if kind in _NAMED:
         getattr(expected, _NAMED[kind]).add((schema, name))
     elif kind == "TABLE DATA":
-        columns = copy_columns(entry.copy_statement or "")
-        expected.columns.update((schema, name, column) for column in columns)
+        if columns := copy_columns(entry.copy_statement or ""):
+            expected.columns[schema, name] = tuple(columns)
     elif kind == "SCHEMA":
         expected.schemas.add((name,))
     elif kind in ("FUNCTION", "PROCEDURE", "AGGREGATE"):

@@ -83,11 +83,11 @@ class ArchiveKind(Kind):
             return archive.proved_by(proof, counts)
         held = sum(decoded.large_objects for decoded in by_id.values())
         archive_whole.check_large_objects(toc, held, archive.path)
-        entries = {entry.dump_id: entry for entry in toc.entries if entry.dump_id in by_id}
         by_name = {
             # Large objects are in no table; their bytes count all the same.
-            (entries[number].schema, entries[number].name): decoded
-            for number, decoded in by_id.items()
+            (entry.schema, entry.name): by_id[entry.dump_id]
+            for entry in toc.entries
+            if entry.dump_id in by_id
         }
         marks = (
             _("checksum and end mark of each verified")

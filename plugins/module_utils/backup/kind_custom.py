@@ -57,7 +57,7 @@ def _decode_blocks(
 ) -> dict[int, DecodeResult]:
     blocks = list(_blocks(data, path, toc))
     there = {block.dump_id for block in blocks}
-    by_id = {entry.dump_id: entry for entry in toc.entries if entry.dump_id in there}
+    place_of = {entry.dump_id: at for at, entry in enumerate(toc.entries) if entry.dump_id in there}
     missing = [entry for entry in toc.entries if entry.has_data and entry.dump_id not in there]
     archive_data.complain_of_missing(missing, path)
     total, done = len(data), toc.data_offset
@@ -65,9 +65,10 @@ def _decode_blocks(
     def one(block: _Block) -> tuple[int, DecodeResult]:
         nonlocal done
         proving.stop.look()
-        entry = by_id.get(block.dump_id)
-        if entry is None:
+        at = place_of.get(block.dump_id)
+        if at is None:
             raise damaged(_("data for an unknown entry %(entry)d", entry=block.dump_id), path)
+        entry = toc.entries[at]
         decoded = _decode_block(data, path, toc, block, entry, proving)
         give_back(data, block.start, block.end)
         done += block.end - block.start

@@ -21,7 +21,7 @@ from ..common.errors import BackupError
 from ..common.messages import _, ngettext
 from . import plain_names, sql_encoding, sql_lexer, sql_words
 from .archive_data import DecodeResult
-from .archive_entry import Entry, EntryMaker
+from .archive_entry import Entries, EntryMaker
 from .archive_toc import Toc, damaged
 from .sql_lexer import Lexer, Piece
 
@@ -233,7 +233,7 @@ class Contents:
         self.past_head = False
         self.rows = _Rows(lexer, path)
         self.versions = {b"from database": "", b"by pg_dump": ""}
-        self.entries: list[Entry] = []
+        self.entries = Entries()
         self._maker = EntryMaker()
         self.open: _Object | None = None
         self.complete = self.row_security = False

@@ -14,6 +14,8 @@ and the system's own objects.
 
 from __future__ import annotations
 
+import functools
+import sys
 from collections.abc import Collection, Sequence
 from typing import Any
 
@@ -247,7 +249,8 @@ def read(cursor: Any, batch: Sequence[str], into: dict[str, Shape]) -> None:
     for query in _DATABASE_QUERIES if DATABASE in batch else _QUERIES:
         cursor.execute(query, {"schemas": list(batch)})
         for schema, kind, name, text in cursor:
-            into.setdefault(schema, {}).setdefault(kind, {})[str(name)] = str(text)
+            named = into.setdefault(sys.intern(schema), {}).setdefault(sys.intern(kind), {})
+            named[sys.intern(str(name))] = sys.intern(str(text))
 
 
 def roles(cursor: Any) -> dict[str, dict[str, Any]]:
@@ -263,24 +266,27 @@ def roles(cursor: Any) -> dict[str, dict[str, Any]]:
     }
 
 
-def restored(connection: Any) -> Structure:
+def restored(connection: Any, expected: Structure) -> Structure:
     """Return owners and privileges of a restored database.
 
     Args:
         connection: psycopg2, in autocommit mode.
+        expected: of production.
     """
     with connection.cursor() as cursor:
         together = structure.batches(cursor)
     made = Structure(kinds=KINDS)
-    for part in parallel_queries.each(connection, together, _read_batch):
+    read_batch = functools.partial(_read_batch, expected=expected)
+    for part in parallel_queries.each(connection, together, read_batch):
         made.take(part)
     return made
 
 
-def _read_batch(connection: Any, batch: Sequence[str]) -> Structure:
+def _read_batch(connection: Any, batch: Sequence[str], expected: Structure) -> Structure:
     made = Structure(kinds=KINDS)
-    for schema, held in _objects_in(connection, batch).items():
-        made.add(schema, held)
+    objects = _objects_in(connection, batch)
+    for schema in list(objects):
+        made.add(schema, objects.pop(schema), expected.shapes)
     return made
 
 

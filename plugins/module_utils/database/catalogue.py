@@ -76,11 +76,12 @@ WHERE {_USER_SCHEMA} AND {_not_of_extension("pg_class", "t")}""",
 }
 
 _COLUMNS = f"""
-SELECT n.nspname, c.relname, a.attname, a.attgenerated <> ''
+SELECT n.nspname, c.relname, array_agg(a.attname::text ORDER BY a.attnum),
+ array_agg(a.attgenerated <> '' ORDER BY a.attnum)
 FROM pg_attribute a JOIN pg_class c ON c.oid = a.attrelid
 JOIN pg_namespace n ON n.oid = c.relnamespace
 WHERE a.attnum > 0 AND NOT a.attisdropped AND c.relkind IN ('r', 'p', 'f') AND {_USER_SCHEMA}
- AND {_not_of_extension("pg_class", "c")}"""
+ AND {_not_of_extension("pg_class", "c")} GROUP BY c.oid, n.nspname, c.relname"""
 
 _OID_COLUMNS = f"""
 SELECT count(*) FROM pg_attribute a JOIN pg_class c ON c.oid = a.attrelid
@@ -268,9 +269,15 @@ class Catalogue:
         """Return every installed extension."""
         return set(self.rows("SELECT extname FROM pg_extension"))
 
-    def columns(self) -> list[tuple[Any, ...]]:
-        """Return schema, table, column, and whether it is generated, of every column of a table."""
-        return self.rows(_COLUMNS)
+    def columns(self) -> dict[ObjectName, tuple[tuple[str, bool], ...]]:
+        """Return by (schema, table) each column, and whether it is generated."""
+        # Tenants have the same columns.
+        alike: dict[tuple[tuple[str, bool], ...], tuple[tuple[str, bool], ...]] = {}
+        found: dict[ObjectName, tuple[tuple[str, bool], ...]] = {}
+        for schema, table, names, generated in self.rows(_COLUMNS):
+            columns = tuple(zip(map(sys.intern, names), generated))
+            found[schema, table] = alike.setdefault(columns, columns)
+        return found
 
     def row_security(self) -> set[ObjectName]:
         """Return (schema, table) of every table with row-level security enabled."""

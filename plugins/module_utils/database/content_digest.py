@@ -12,6 +12,7 @@ write to the database can compute it too.
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
@@ -44,7 +45,7 @@ WHERE c.relkind = 'r' AND c.relpersistence <> 't' AND n.nspname <> 'information_
 GROUP BY 1, 2 ORDER BY 1, 2"""
 
 # A table and its columns.
-Columns = tuple[ObjectName, list[str]]
+Columns = tuple[ObjectName, Sequence[str]]
 
 
 def settings(cursor: Any) -> None:
@@ -56,10 +57,14 @@ def settings(cursor: Any) -> None:
 def columns(cursor: Any) -> list[Columns]:
     """Return every table with the columns that its digest is made of."""
     cursor.execute(_COLUMNS)
-    return [
-        ((schema, table), [name for name in found if name is not None])
-        for schema, table, found in cursor.fetchall()
-    ]
+    # Tenants have the same names, and the same columns.
+    alike: dict[tuple[str, ...], tuple[str, ...]] = {}
+    tables: list[Columns] = []
+    for schema, table, found in cursor:
+        names = tuple(sys.intern(name) for name in found if name is not None)
+        key = (sys.intern(schema), sys.intern(table))
+        tables.append((key, alike.setdefault(names, names)))
+    return tables
 
 
 def batches(tables: Sequence[Columns]) -> Iterator[Sequence[Columns]]:

@@ -19,7 +19,9 @@ import dataclasses
 import functools
 import hashlib
 import json
-from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
+import sys
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from types import MappingProxyType
 from typing import Any
 
 from . import parallel_queries, structure_details
@@ -306,6 +308,24 @@ SELECT n.nspname FROM pg_namespace n WHERE n.nspname <> 'information_schema'
  AND n.nspname !~ '^pg_' AND {own("pg_namespace", "n.oid")} ORDER BY 1"""
 
 
+class AlikeObjects:
+    """Finds objects of one kind that several shapes have alike, so that they are kept once.
+
+    Where each tenant has a role of its own its owners differ, and its privileges seldom do.
+    """
+
+    def __init__(self) -> None:
+        self._known: dict[int, dict[str, str]] = {}
+
+    def shared(self, shape: Shape) -> Shape:
+        """Return a shape that has objects in common with those before."""
+        for kind, named in shape.items():
+            like = self._known.setdefault(hash(tuple(named.items())), named)
+            if like is not named and like == named:
+                shape[kind] = like
+        return shape
+
+
 @dataclasses.dataclass(frozen=True)
 class Structure:
     """The definitions of a database.
@@ -322,20 +342,26 @@ class Structure:
         {*_QUERIES, *_DATABASE_QUERIES}
         | {*structure_details.QUERIES, *structure_details.DATABASE_QUERIES}
     )
+    _alike: AlikeObjects = dataclasses.field(
+        default_factory=lambda: AlikeObjects(), repr=False, compare=False
+    )
 
-    def add(self, schema: str, objects: Shape) -> None:
+    def add(
+        self, schema: str, objects: Shape, known: Mapping[str, Shape] = MappingProxyType({})
+    ) -> None:
         """Keep the definitions of one schema.
 
         Args:
             schema: its name.
             objects: what was read of it.
+            known: shapes of another database, which are kept once where they are the same.
         """
         quoted = objects.get("schema", {}).get("", "")
         if quoted:
             objects = {**objects, "schema": {"": ""}}
         shape = {
             kind: {
-                _relative(name, quoted): _relative(text, quoted)
+                sys.intern(_relative(name, quoted)): sys.intern(_relative(text, quoted))
                 for name, text in sorted(named.items())
             }
             for kind, named in sorted(objects.items())
@@ -343,7 +369,8 @@ class Structure:
         content = json.dumps(shape, ensure_ascii=True).encode()
         identifier = hashlib.sha256(content).hexdigest()[:32]
         self.schemas[schema] = identifier
-        self.shapes.setdefault(identifier, shape)
+        if identifier not in self.shapes:
+            self.shapes[identifier] = known.get(identifier) or self._alike.shared(shape)
 
     def take(self, other: Structure) -> None:
         """Keep what was read of other schemas as well."""
@@ -413,9 +440,16 @@ def read(
     """
     cursor.execute(query, {"schemas": list(schemas)})
     for schema, name, definition in cursor:
-        named = into.setdefault(schema, {}).setdefault(kind, {})
+        objects = into.setdefault(sys.intern(schema), {})
+        named = objects.setdefault(kind, {})
         text = str(definition or "")
-        named[str(name)] = canonical(text) if kind in PARSED else text
+        if kind in PARSED:
+            text = canonical(text)
+        # Tenants are alike: without their own name, which is read first, texts are kept once.
+        quoted = objects.get("schema", {}).get("", "")
+        named[sys.intern(_relative(str(name), quoted))] = (
+            sys.intern(_relative(text, quoted)) if kind != "schema" else text
+        )
 
 
 def restored(connection: Any, expected: Structure) -> Structure:
@@ -427,20 +461,20 @@ def restored(connection: Any, expected: Structure) -> Structure:
     """
     with connection.cursor() as cursor:
         together = batches(cursor)
-    read_batch = functools.partial(_read_batch, known=expected.schemas.keys())
+    read_batch = functools.partial(_read_batch, expected=expected)
     made = Structure()
     for part in parallel_queries.each(connection, together, read_batch):
         made.take(part)
     return made
 
 
-def _read_batch(connection: Any, batch: Sequence[str], known: Container[str]) -> Structure:
+def _read_batch(connection: Any, batch: Sequence[str], expected: Structure) -> Structure:
     objects, made = _objects(connection, batch), Structure()
     for schema in batch:
         # The schema `public` is there even where production dropped it.
         held = objects.pop(schema, {})
-        if schema != "public" or schema in known or held.keys() - {"schema"}:
-            made.add(schema, held)
+        if schema != "public" or schema in expected.schemas or held.keys() - {"schema"}:
+            made.add(schema, held, expected.shapes)
     return made
 
 
@@ -521,7 +555,9 @@ def from_dict(values: Mapping[str, Any]) -> Structure:
     structure = Structure(dict(values["schemas"]), dict(values["shapes"]), frozenset(kinds))
     for shape in structure.shapes.values():
         for named in shape.values():
-            named.items()
+            for name, text in named.items():
+                named[name] = sys.intern(text)
+        structure._alike.shared(shape)
     for identifier in structure.schemas.values():
         structure.shapes[identifier]
     return structure

@@ -94,13 +94,17 @@ class CheckContext:
         return self.catalogue.constraints("pux")
 
     @functools.cached_property
+    def production(self) -> structure.Structure:
+        """The definitions of production, as the manifest has them."""
+        return structure.from_dict(self.expected.structure)
+
+    @functools.cached_property
     def differences(self) -> list[structure.Difference]:
         """What is defined otherwise than in production; nothing where no manifest is."""
         if not self.expected.structure:
             return []
-        before = structure.from_dict(self.expected.structure)
-        after = structure.restored(self.catalogue.connection, before)
-        return list(structure.differences(before, after, names_only=not self.same_major))
+        after = structure.restored(self.catalogue.connection, self.production)
+        return list(structure.differences(self.production, after, names_only=not self.same_major))
 
     @functools.cached_property
     def access_differences(self) -> list[structure.Difference]:
@@ -108,7 +112,7 @@ class CheckContext:
         if not self.expected.access:
             return []
         before = structure.from_dict(self.expected.access)
-        after = access.restored(self.catalogue.connection)
+        after = access.restored(self.catalogue.connection, before)
         return access.differences(before, after, database_settings.MEANING)
 
     @property
@@ -123,8 +127,7 @@ class CheckContext:
             return False
         names = "SELECT quote_ident(%s), quote_ident(%s) || '.' || quote_ident(%s)"
         schema, name = self.catalogue.rows(names, *key[:3])[0]
-        before = structure.from_dict(self.expected.structure)
-        text = structure.definition(before, (key.schema, schema), "constraint", name)
+        text = structure.definition(self.production, (key.schema, schema), "constraint", name)
         return text is not None and text.endswith(" NOT VALID")
 
     @functools.cached_property
@@ -171,6 +174,7 @@ def presence_evidence(
     *,
     unexpected: str = "",
     extra: Iterable[ObjectName] = (),
+    present: int = 0,
 ) -> Evidence:
     """Return evidence of which expected names exist.
 
@@ -180,6 +184,7 @@ def presence_evidence(
         expected, found: keys.
         unexpected: the kind of finding for `extra`.
         extra: what is there and must not be.
+        present: how many more were expected and found.
     """
     there = {_tag(key) for key in found}
     lost = [
@@ -195,8 +200,8 @@ def presence_evidence(
     ]
     evidence = _(
         "%(found)d/%(expected)d %(what)s",
-        found=len(expected) - len(lost),
-        expected=len(expected),
+        found=present + len(expected) - len(lost),
+        expected=present + len(expected),
         what=what,
     )
     return Evidence(evidence, [*lost, *more])

@@ -29,7 +29,7 @@ ADDED = {
 
 def definitions(context: CheckContext) -> Evidence:
     """Every object is defined as it was in production."""
-    before = structure.from_dict(context.expected.structure)
+    before = context.production
     differing = context.differences
     not_dumped = {one for one in differing if _not_dumped(one)}
     if _has_unpopulated_view(before):

@@ -122,21 +122,27 @@ def columns(context: CheckContext) -> Evidence:
 
     Generated columns have no values in a backup. How columns are defined only a manifest knows.
     """
-    expected = {key for key in context.expected.columns if key[:2] in context.tables}
-    found, extra = set(), set()
-    described = {key[:2] for key in expected}
-    for schema, table, column, is_generated in context.catalogue.columns():
-        key = (schema, table, column)
-        found.add(key)
-        if (schema, table) in described and key not in expected and not is_generated:
-            extra.add(key)
+    found = context.catalogue.columns()
+    count, missing, extra = 0, set(), set()
+    for table, names in context.expected.columns.items():
+        if table not in context.tables:
+            continue
+        count += len(names)
+        here = dict(found.get(table, ()))
+        missing |= {(*table, name) for name in names if name not in here}
+        extra |= {
+            (*table, name)
+            for name, is_generated in here.items()
+            if name not in names and not is_generated
+        }
     return presence_evidence(
         _("columns"),
         "column.missing",
-        expected,
-        found,
+        missing,
+        (),
         unexpected="column.unexpected",
         extra=extra,
+        present=count - len(missing),
     )
 
 
