@@ -21,7 +21,7 @@ import re
 import shutil
 import tempfile
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import IO
 
 from ..common import process
@@ -179,9 +179,7 @@ def make(
             if held is not None:
                 sealed_for = seal.fingerprint if seal else ""
                 content = manifest.of(held, digest, size, sealed_for=sealed_for)
-                _write_beside(
-                    plain + manifest.SUFFIX, content.file_content(), recipients_file, work
-                )
+                _write_beside(plain + manifest.SUFFIX, content.file_parts(), recipients_file, work)
                 result.made = content
             os.rename(made, path)
             sync_folder(folder)
@@ -238,12 +236,13 @@ class _Sealing:
             raise _NotSealedError(_("it could not be sealed: %(why)s", why=why)) from error
 
 
-def _write_beside(path: str, content: str, recipients_file: str, work: str) -> None:
+def _write_beside(path: str, content: str | Iterable[str], recipients_file: str, work: str) -> None:
     """Write a file beside the backup, by way of the work folder, which a killed run leaves."""
     target = sealed_names.sealed(path) if recipients_file else path
     made = os.path.join(work, os.path.basename(target))
     if recipients_file:
-        age.seal_bytes(content.encode("utf-8", "backslashreplace"), made, recipients_file)
+        text = "".join(content)
+        age.seal_bytes(text.encode("utf-8", "backslashreplace"), made, recipients_file)
     else:
         replace_file(made, content)
     os.rename(made, target)

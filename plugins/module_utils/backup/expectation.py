@@ -15,11 +15,13 @@ import re
 import sys
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
+from typing import IO, Any
 
+from ..common import json_stream
 from ..common.errors import ResilienceError
 from ..common.messages import _
 from ..common.safe_text import error_line
+from ..database import alike_objects
 from ..database.catalogue import ObjectName
 from . import archive_whole, database_locale
 from .archive_entry import Entry
@@ -31,6 +33,9 @@ SOURCES = {
     BACKUP: _("the rows in the backup itself"),
     MANIFEST: _("the manifest, taken in the dump's own snapshot"),
 }
+
+# The members that are structures, as `Structure.to_dict` gives them.
+STRUCTURES = ("structure", "access")
 
 # Kinds of a table of contents whose object is known by schema and name.
 _NAMED = {
@@ -126,8 +131,12 @@ class Expectation:
     unlogged: set[ObjectName] = dataclasses.field(default_factory=set)
     others: dict[str, int] = dataclasses.field(default_factory=dict)
 
-    def to_dict(self) -> dict[str, Any]:
-        """Return plain values, for JSON; `from_dict` takes them back."""
+    def to_dict(self, *, streamed: bool = False) -> dict[str, Any]:
+        """Return plain values, for JSON; `from_dict` takes them back.
+
+        Args:
+            streamed: for `json_stream`, so that what is large is written part by part.
+        """
         plain: dict[str, Any] = {}
         for field in dataclasses.fields(self):
             value = getattr(self, field.name)
@@ -138,12 +147,27 @@ class Expectation:
             elif field.name == "columns":
                 value = [[*key, *names] for key, names in sorted(value.items())]
             plain[field.name] = value
-        return plain
+        return alike_objects.streamed(plain, *STRUCTURES) if streamed else plain
 
     def schema_names(self) -> list[str]:
         """Return every schema that holds something or is created, sorted; `public` first."""
         names = {key[0] for key in self.schemas | self.tables | self.views}
         return sorted(names, key=lambda name: (name != "public", name))
+
+
+def load(file: IO[str]) -> Expectation:
+    """Return what was written to a file as JSON.
+
+    Raises:
+        ResilienceError: it is something else.
+    """
+    shapes = alike_objects.ShapeReader(*STRUCTURES)
+    try:
+        values = json_stream.load(file, shapes.large)
+        shapes.put_into(values)
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        raise _unknown(error) from error
+    return from_dict(values)
 
 
 def from_dict(values: Mapping[str, Any]) -> Expectation:
@@ -165,11 +189,15 @@ def from_dict(values: Mapping[str, Any]) -> Expectation:
             known[field.name] = value
         return Expectation(**known)
     except (KeyError, TypeError, ValueError) as error:
-        raise ResilienceError(
-            _("what the restored backup must hold is not known: %(why)s", why=error_line(error)),
-            option="work_dir",
-            remedy=_("restore again with test-restore-staging"),
-        ) from error
+        raise _unknown(error) from error
+
+
+def _unknown(error: Exception) -> ResilienceError:
+    return ResilienceError(
+        _("what the restored backup must hold is not known: %(why)s", why=error_line(error)),
+        option="work_dir",
+        remedy=_("restore again with test-restore-staging"),
+    )
 
 
 def _columns(rows: Iterable[Sequence[str]]) -> dict[ObjectName, tuple[str, ...]]:

@@ -12,26 +12,26 @@ from __future__ import annotations
 
 import dataclasses
 import errno
-import json
 import os
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from ..checks.findings import Finding
-from ..common import iso_time, json_text
+from ..common import iso_time, json_stream
 from ..common.errors import ResilienceError
 from ..common.files import replace_file
 from ..common.mask import mask
 from ..common.messages import _
 from ..common.system_errors import reason
-from ..database import content_digest, structure, structure_details
+from ..database import alike_objects, content_digest, structure, structure_details
+from ..database.alike_objects import ShapeReader
 from ..database.catalogue import ObjectName
 from ..database.structure import Structure
 from ..inventory import sealed_names
 from . import backup_digest
-from .expectation import MANIFEST, Expectation
+from .expectation import MANIFEST, STRUCTURES, Expectation
 from .manifest_snapshot import SnapshotContent
 
 SUFFIX = ".manifest.json"
@@ -100,9 +100,9 @@ class Manifest:
             del plain["sealed_for"]
         return {"version": VERSION, **plain}
 
-    def file_content(self) -> str:
-        """Return the text of the manifest's file; no secret is in it."""
-        return mask(json.dumps(self.to_dict()))
+    def file_parts(self) -> Iterator[str]:
+        """Yield the text of the manifest's file, part by part; no secret is in it."""
+        return map(mask, json_stream.parts(alike_objects.streamed(self.to_dict(), *STRUCTURES)))
 
 
 def path_of(backup: str) -> str:
@@ -135,7 +135,7 @@ def write(backup: str, held: SnapshotContent) -> Manifest:
     made_manifest = of(held, backup_digest.take(backup), backup_size(backup))
     path = path_of(backup)
     try:
-        replace_file(path, made_manifest.file_content())
+        replace_file(path, made_manifest.file_parts())
     except OSError as error:
         raise ResilienceError(
             _("the manifest cannot be written: %(why)s", why=reason(error)),
@@ -161,8 +161,10 @@ def read(backup: str) -> Manifest | None:
     """
     path = path_of(backup)
     try:
+        shapes = ShapeReader(*STRUCTURES)
         with open(path, encoding="utf-8") as file:
-            values = json_text.load(file)
+            values = json_stream.load(file, shapes.large)
+        shapes.put_into(values)
         version = values.pop("version")
         values["tables"] = {
             (sys.intern(schema), sys.intern(table)): (int(rows), str(digest))
@@ -172,7 +174,7 @@ def read(backup: str) -> Manifest | None:
             (sys.intern(schema), sys.intern(name)): (value, step)
             for schema, name, value, step in values.get("sequences", ())
         }
-        for name in ("structure", "access"):
+        for name in STRUCTURES:
             if values.get(name) is not None:
                 values[name] = structure.from_dict(values[name])
         for role in values.get("roles", {}).values():

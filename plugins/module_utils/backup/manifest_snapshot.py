@@ -22,6 +22,7 @@ from ..common.errors import ResilienceError, explanation
 from ..common.messages import _
 from ..common.safe_text import one_line
 from ..database import access, content_digest, structure
+from ..database.alike_objects import Shape
 from ..database.catalogue import LARGE_OBJECT_DIGESTS, ObjectName
 from ..database.connection import driver, open_connection
 from ..database.structure import Structure
@@ -241,7 +242,7 @@ class _Reader:
 
     def _definitions(self, batch: list[str]) -> None:
         """Read the definitions in some schemas, one by one where it fails together."""
-        objects: dict[str, structure.Shape] = {}
+        objects: dict[str, Shape] = {}
         for schemas, kind, query in structure.queries(batch):
             if self._stopped():
                 return
@@ -267,7 +268,7 @@ class _Reader:
             for batch in together:
                 if self._stopped():
                     return
-                objects: dict[str, structure.Shape] = {}
+                objects: dict[str, Shape] = {}
                 self._transaction(functools.partial(access.read, batch=batch, into=objects))
                 for schema in batch:
                     made.add(schema, objects.get(schema, {}))

@@ -45,7 +45,7 @@ def write(backup: str, held: SnapshotContent, seal: SealKeys) -> Manifest:
     try:
         done = age.read_whole(backup, seal.identity_files, time_limit=_LONGEST_SECONDS)
         made = manifest.of(held, done.sha256, done.bytes)
-        content = made.file_content().encode("utf-8", "backslashreplace")
+        content = "".join(made.file_parts()).encode("utf-8", "backslashreplace")
         age.seal_bytes(content, path, seal.recipients_file)
     except (OSError, age.ChangedFile) as error:
         why = reason(error) if isinstance(error, OSError) else _("the backup changed meanwhile")

@@ -9,7 +9,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import IO, Any
 
 from .mask import mask
@@ -20,7 +20,7 @@ TEMPORARY_PREFIX = ".new-"
 
 def replace_file(
     path: str,
-    content: str | bytes,
+    content: str | bytes | Iterable[str],
     *,
     mode: int = 0o600,
     durable: bool = True,
@@ -33,8 +33,8 @@ def replace_file(
 
     Args:
         path: the file; its folder exists.
-        content: bytes, or text, which is written as UTF-8; what is no Unicode (half a surrogate
-            pair, of a file name) is written as an escape.
+        content: bytes, or text, also in parts, which is written as UTF-8; what is no Unicode (half
+            a surrogate pair, of a file name) is written as an escape.
         mode: its permissions, whatever the umask.
         durable: whether to write it to the disk at once, so that a power failure leaves the old
             content or the new; not needed for what can be installed again.
@@ -44,9 +44,12 @@ def replace_file(
     Raises:
         OSError: it cannot be written; the old file is as it was, and nothing is left beside it.
     """
-    data = content if isinstance(content, bytes) else content.encode("utf-8", "backslashreplace")
+    parts: Iterable[str | bytes] = [content] if isinstance(content, (str, bytes)) else content
     with replaced_file(path, mode=mode, durable=durable, sole_writer=sole_writer) as file:
-        file.write(data)
+        for part in parts:
+            file.write(
+                part if isinstance(part, bytes) else part.encode("utf-8", "backslashreplace")
+            )
 
 
 @contextlib.contextmanager

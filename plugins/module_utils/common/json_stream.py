@@ -25,7 +25,7 @@ Take = Callable[[str, Any], object]
 _PART = 1 << 18
 # A single value longer than this is in no file of this collection.
 _MOST_VALUE = 64 << 20
-_PART_MEMBERS = 4000
+_FIRST_MEMBERS, _PART_MEMBERS = 50, 4000
 _NUMBER_GOES_ON = "0123456789.eE+-"
 _SPACE = " \t\n\r"
 # How the members end that this collection writes most of.
@@ -203,10 +203,11 @@ def _holds_large(value: Any) -> bool:
 
 
 def _mapping_parts(value: Mapping[str, Any]) -> Iterator[str]:
-    before, remaining = "{", iter(value.items())
-    while members := dict(itertools.islice(remaining, _PART_MEMBERS)):
-        yield before + json.dumps(members)[1:-1]
-        before = ", "
+    before, remaining, count = "{", iter(value.items()), _FIRST_MEMBERS
+    while members := dict(itertools.islice(remaining, count)):
+        part = before + json.dumps(members)[1:-1]
+        yield part
+        before, count = ", ", max(1, min(_PART_MEMBERS, count * _PART // len(part)))
     yield "}" if before == ", " else "{}"
 
 

@@ -20,7 +20,8 @@ from collections.abc import Collection, Sequence
 from typing import Any
 
 from . import parallel_queries, structure
-from .structure import DATABASE, Difference, Shape, Structure
+from .alike_objects import Shape
+from .structure import DATABASE, Difference, Structure
 from .structure_details import in_schemas, own
 
 OWNER, PRIVILEGES, DEFAULTS = "owner of", "privileges on", "default privileges"

@@ -25,12 +25,11 @@ from types import MappingProxyType
 from typing import Any
 
 from . import parallel_queries, structure_details
+from .alike_objects import AlikeObjects, Shape
 from .canonical_sql import canonical
 from .catalogue import ObjectName
 from .structure_details import SORTED, in_schemas, own
 
-# Kind, name and definition of the objects of one schema.
-Shape = dict[str, dict[str, str]]
 # Relations, their indexes among them, of the schemas that are read by one query: each query reads
 # the whole catalogue, and what it finds is held until the batch is read.
 BATCH = 30_000
@@ -308,24 +307,6 @@ SELECT n.nspname FROM pg_namespace n WHERE n.nspname <> 'information_schema'
  AND n.nspname !~ '^pg_' AND {own("pg_namespace", "n.oid")} ORDER BY 1"""
 
 
-class AlikeObjects:
-    """Finds objects of one kind that several shapes have alike, so that they are kept once.
-
-    Where each tenant has a role of its own its owners differ, and its privileges seldom do.
-    """
-
-    def __init__(self) -> None:
-        self._known: dict[int, dict[str, str]] = {}
-
-    def shared(self, shape: Shape) -> Shape:
-        """Return a shape that has objects in common with those before."""
-        for kind, named in shape.items():
-            like = self._known.setdefault(hash(tuple(named.items())), named)
-            if like is not named and like == named:
-                shape[kind] = like
-        return shape
-
-
 @dataclasses.dataclass(frozen=True)
 class Structure:
     """The definitions of a database.
@@ -343,7 +324,7 @@ class Structure:
         | {*structure_details.QUERIES, *structure_details.DATABASE_QUERIES}
     )
     _alike: AlikeObjects = dataclasses.field(
-        default_factory=lambda: AlikeObjects(), repr=False, compare=False
+        default_factory=AlikeObjects, repr=False, compare=False
     )
 
     def add(
@@ -554,10 +535,7 @@ def from_dict(values: Mapping[str, Any]) -> Structure:
     kinds = values.get("kinds", [*_QUERIES, *_DATABASE_QUERIES])
     structure = Structure(dict(values["schemas"]), dict(values["shapes"]), frozenset(kinds))
     for shape in structure.shapes.values():
-        for named in shape.values():
-            for name, text in named.items():
-                named[name] = sys.intern(text)
-        structure._alike.shared(shape)
+        structure._alike.read(shape)
     for identifier in structure.schemas.values():
         structure.shapes[identifier]
     return structure

@@ -18,7 +18,7 @@ import time
 from typing import Any
 
 from ..backup import expectation
-from ..common import interrupt, json_text
+from ..common import interrupt
 from ..common.errors import ResilienceError
 from ..common.messages import _
 from ..proof import drill_counts, drill_result, unpack_folder
@@ -167,7 +167,7 @@ def validate(settings: ProofSettings, *, progress: Progress | None = None) -> di
         with open(
             os.path.join(settings.staging.work_dir, staging_state.EXPECTED), encoding="utf-8"
         ) as file:
-            expected = expectation.from_dict(json_text.load(file))
+            expected = expectation.load(file)
         result = DrillRun(settings, None, True, progress or _silent).validate_only(
             state.restored, server, expected, engine.backend_url()
         )

@@ -16,9 +16,8 @@ from typing import Any
 from ..backup import expectation, restore, staging_roles
 from ..backup.kind import Archive
 from ..checks import checks
-from ..common import interrupt
+from ..common import interrupt, json_stream
 from ..common.errors import ResilienceError
-from ..common.files import replace_json
 from ..common.messages import _, join, with_forms
 from ..database.postgres import Binaries, Server
 from ..proof import unpack_folder
@@ -89,7 +88,7 @@ class StagingPlace:
     def restored(self, proof: BackupProof, expected: expectation.Expectation) -> None:
         """Record what was restored, so that `validate` can check it later."""
         path = os.path.join(self.settings.staging.work_dir, staging_state.EXPECTED)
-        replace_json(path, expected.to_dict())
+        json_stream.replace(path, expected.to_dict(streamed=True))
         proof.restored = {**(proof.restored or {}), "engine": self.settings.staging.engine}
         restored = {"backup": proof.backup, "restore": proof.restored, "checks": proof.steps}
         staging_state.write(self.settings.staging, kept=self.keep, restored=restored)
