@@ -82,8 +82,7 @@ SELECT n.nspname, quote_ident(t.typname), t.typowner, t.typacl, acldefault('T', 
 FROM pg_type t JOIN pg_namespace n ON n.oid = t.typnamespace
 WHERE t.typtype IN ('e', 'd', 'r', 'c', 'b') AND {in_schemas("pg_type", "t.oid")}
  AND NOT EXISTS (SELECT 1 FROM pg_type e WHERE e.typarray = t.oid)
- AND (t.typrelid = 0 OR EXISTS (SELECT 1 FROM pg_class c
-  WHERE c.oid = t.typrelid AND c.relkind = 'c'))"""
+ AND t.typrelid NOT IN (SELECT c.oid FROM pg_class c WHERE c.relkind <> 'c')"""
 
 
 def _owned(catalogue: str, name: str, schema: str, owner: str) -> str:

@@ -186,8 +186,7 @@ FROM pg_type t JOIN pg_namespace n ON n.oid = t.typnamespace
 LEFT JOIN pg_type b ON b.oid = t.typbasetype
 WHERE t.typtype IN ('e', 'd', 'r', 'c', 'b') AND {in_schemas("pg_type", "t.oid")}
  AND NOT EXISTS (SELECT 1 FROM pg_type e WHERE e.typarray = t.oid)
- AND (t.typrelid = 0 OR EXISTS (SELECT 1 FROM pg_class c
-  WHERE c.oid = t.typrelid AND c.relkind = 'c'))""",
+ AND t.typrelid NOT IN (SELECT c.oid FROM pg_class c WHERE c.relkind <> 'c')""",
     # An identity's sequence gets the type of its column from a dump; LIKE gives it another one.
     "sequence": f"""
 SELECT n.nspname, quote_ident(c.relname), concat_ws(' ', format_type(coalesce((

@@ -15,6 +15,10 @@ from collections.abc import Mapping
 VIEW_STATE, UNPOPULATED = "materialized view state", "not populated"
 # Text is sorted as everywhere, whatever the database's locale.
 SORTED = "array_to_string(ARRAY(SELECT o FROM unnest({}) o ORDER BY o COLLATE \"C\"), ', ')"
+# Ends a subquery that is planned by itself. Where a condition on each row is costly, the planner
+# would look through an index of all relations for each schema, to have few rows: 3,000 tenants
+# took 45 s that way.
+APART = "OFFSET 0"
 
 
 def own(catalogue: str, oid: str) -> str:
@@ -51,8 +55,10 @@ LATERAL (SELECT concat_ws(', ',
 WHERE a.attnum > 0 AND NOT a.attisdropped AND c.relkind IN ('r', 'p', 'm', 'f')
  AND d.definition <> '' AND {in_schemas("pg_class", "c.oid")}""",
     "table storage": f"""
-SELECT n.nspname, quote_ident(c.relname), d.definition
-FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace,
+SELECT c.nspname, quote_ident(c.relname), d.definition
+FROM (SELECT n.nspname, c.oid, c.relname, c.relam, c.relreplident, c.reltoastrelid
+ FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
+ WHERE c.relkind IN ('r', 'p', 'm') AND {in_schemas("pg_class", "c.oid")} {APART}) c,
 LATERAL (SELECT concat_ws(', ',
  'USING ' || (SELECT quote_ident(m.amname) FROM pg_am m
   WHERE m.oid = c.relam AND m.amname <> 'heap'),
@@ -63,8 +69,7 @@ LATERAL (SELECT concat_ws(', ',
   WHERE i.indrelid = c.oid AND i.indisreplident) ELSE '(' || c.relreplident::text || ')' END,
  'toast ' || (SELECT nullif({SORTED.format("s.reloptions")}, '')
   FROM pg_class s WHERE s.oid = c.reltoastrelid)) AS definition) d
-WHERE c.relkind IN ('r', 'p', 'm') AND d.definition <> ''
- AND {in_schemas("pg_class", "c.oid")}""",
+WHERE d.definition <> ''""",
     # pg_dump refreshes only those that had rows.
     VIEW_STATE: f"""
 SELECT n.nspname, quote_ident(c.relname),
@@ -95,8 +100,9 @@ SELECT n.nspname, quote_ident(c.relname), (SELECT string_agg(quote_ident(a.attna
  ORDER BY a.attnum) FROM pg_attribute a
  WHERE a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped)
 FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
-WHERE c.relkind IN ('r', 'p', 'f', 'c') AND (c.relispartition OR NOT EXISTS (
-  SELECT 1 FROM pg_inherits i WHERE i.inhrelid = c.oid))
+WHERE c.relkind IN ('r', 'p', 'f', 'c') AND c.oid NOT IN (
+  SELECT i.inhrelid FROM pg_inherits i JOIN pg_class h ON h.oid = i.inhrelid
+  WHERE NOT h.relispartition)
  AND {in_schemas("pg_class", "c.oid")}""",
     "foreign column's options": f"""
 SELECT n.nspname, quote_ident(c.relname) || '.' || quote_ident(a.attname),
