@@ -89,9 +89,12 @@ JOIN pg_namespace n ON n.oid = c.relnamespace JOIN pg_type t ON t.oid = a.atttyp
 WHERE a.attnum > 0 AND NOT a.attisdropped AND c.relkind = 'r' AND {_USER_SCHEMA}
  AND 'oid'::regtype IN (t.oid, t.typbasetype) AND {_not_of_extension("pg_class", "c")}"""
 
+# PostgreSQL makes a type of each table's rows and an array of each type, which no dump names.
 _TYPES = f"""
 SELECT n.nspname, t.typname FROM pg_type t JOIN pg_namespace n ON n.oid = t.typnamespace
-WHERE {_USER_SCHEMA} AND {_not_of_extension("pg_type", "t")}"""
+WHERE t.typrelid NOT IN (SELECT c.oid FROM pg_class c WHERE c.relkind <> 'c')
+ AND t.oid NOT IN (SELECT a.typarray FROM pg_type a) AND {_USER_SCHEMA}
+ AND {_not_of_extension("pg_type", "t")}"""
 
 # Sequences that alone fill a unique column: the column is an identity, or its default is nothing
 # but nextval, and it has a unique index of its own. Anywhere else (a value built from parts, a
@@ -262,7 +265,7 @@ class Catalogue:
         return set(self.rows(_ON_TABLES[kind]))
 
     def types(self) -> set[ObjectName]:
-        """Return (schema, name) of every type."""
+        """Return (schema, name) of every type that a dump may name."""
         return set(self.rows(_TYPES))
 
     def extensions(self) -> set[ObjectName]:
