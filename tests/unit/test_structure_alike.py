@@ -48,13 +48,13 @@ def test_what_is_restored_is_kept_once_beside_what_was_expected() -> None:
     after = several(before)
     assert {id(one) for one in after.shapes.values()} == {id(one) for one in before.shapes.values()}
     changed = owned(9)
-    changed["owner of relation"]["t2"] = "thief"
+    changed["owner of relation"]["t2"] = "clerk"
     after.add("tenant_2", changed | {"schema": {"": "tenant_2"}}, before.shapes)
     found = list(structure.differences(before, after, names_only=False))
     assert {(one.schema, one.name, one.after) for one in found} == {
         ("tenant_2", "t0", "owner_9"),
         ("tenant_2", "t1", "owner_9"),
-        ("tenant_2", "t2", "thief"),
+        ("tenant_2", "t2", "clerk"),
     }
     assert before.to_dict() == several().to_dict()
 
