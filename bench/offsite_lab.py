@@ -93,6 +93,10 @@ class Lab:
         }
         self.config.write_text(json.dumps(offsite_config({**values, **more})))
 
+    def use_account(self) -> None:
+        """Let the host use the key that may run any command, in mode account."""
+        self.configure(mode="account", key_file=str(self.open_key))
+
     def fill(self, count: int, size: int, minutes: int = 60) -> None:
         """Write backups of random bytes, so many minutes apart, in the three tiers in turn."""
         now = datetime.datetime.now()

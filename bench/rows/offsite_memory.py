@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 
 from bench import offsite_lab
 from bench.offsite_lab import Lab
@@ -32,17 +32,25 @@ def prepared(bed: object) -> Iterator[Lab]:
 def collection(lab: Lab) -> dict[str, int]:
     """Run everything; the note names the peak of each process beside the aim."""
     global NOTE
-    peaks = work(lab)
-    worst = max(peak for _step, peak in peaks)
-    NOTE = f"peaks in MB, the aim is below {AIM}, the worst {worst}: " + ", ".join(
-        f"{step} {peak}" for step, peak in peaks
-    )
+    NOTE = note(work(lab))
     return offsite_lab.held(lab.copy)
+
+
+def note(peaks: list[tuple[str, int]]) -> str:
+    """Return the peak of each process of each step beside the aim."""
+    worst = max(peak for _step, peak in peaks)
+    listed = ", ".join(f"{step} {peak}" for step, peak in peaks)
+    return f"peaks in MB, the aim is below {AIM}, the worst {worst}: {listed}"
 
 
 def work(lab: Lab) -> list[tuple[str, int]]:
     """Return the peak of memory, in MB, of each process of each step."""
-    steps = [
+    return peaks_of(lab, [*client_steps(lab), ("first job", lab.keep), ("job", lab.keep)])
+
+
+def client_steps(lab: Lab) -> list[tuple[str, Callable[[], None]]]:
+    """Return the steps that a host begins."""
+    return [
         # With --json, a command names every file.
         ("first sync", lambda: lab.plain_command("sync-backups-offsite", "--json")),
         ("unchanged sync", lambda: lab.plain_command("sync-backups-offsite")),
@@ -50,9 +58,11 @@ def work(lab: Lab) -> list[tuple[str, int]]:
         ("verification", lambda: lab.plain_command("verify-offsite-backups")),
         # A share of the backups is read again each day.
         ("a day later", lambda: lab.plain_command("verify-offsite-backups", "--json")),
-        ("first job", lab.keep),
-        ("job", lab.keep),
     ]
+
+
+def peaks_of(lab: Lab, steps: Sequence[tuple[str, Callable[[], None]]]) -> list[tuple[str, int]]:
+    """Run steps, and return the peak of memory, in MB, of each process of each."""
     found = []
     for name, step in steps:
         if name == "a day later":

@@ -371,7 +371,7 @@ class TestFailures:
             result = sync.sync(dataclasses.replace(mute, tries=2))
         assert (result.status, result.kind, result.attempts) == ("failed", "timed_out", 2), result
 
-    def test_no_shell(self, settings: SyncSettings, server: Sshd) -> None:
+    def test_a_server_that_runs_another_command(self, settings: SyncSettings, server: Sshd) -> None:
         server.authorized_keys.write_text(
             'command="echo hello" ' + (server.root / "client_key.pub").read_text()
         )

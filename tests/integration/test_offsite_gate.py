@@ -38,7 +38,7 @@ def counts(verification: dict[str, Any], side: str) -> tuple[int, int]:
     return digests["read"], digests["cached"]
 
 
-def test_whole_round(copied: SyncSettings, tree: Path, server: Sshd) -> None:
+def test_whole_round_behind_the_gate(copied: SyncSettings, tree: Path, server: Sshd) -> None:
     for local in tree.glob("*/*.gz"):
         remote = server.backups / local.parent.name / local.name
         assert remote.read_bytes() == local.read_bytes()

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import contextlib
 import sys
+from collections.abc import Callable, Iterator
 from pathlib import Path
+
+import pytest
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
 from bench import offsite_lab
-from bench.rows import offsite_memory
+from bench.rows import offsite_memory, offsite_memory_sealed
+from bench.sealed_lab import SealedLab
 
 FEW, MANY = 1_000, 13_000
 # Bytes that a backup may take, in a process of the server and of the client. With the aim of 200 MB
@@ -16,24 +21,69 @@ FEW, MANY = 1_000, 13_000
 # written at one time weigh more: 700 and 1,300. When every backup was an object, it was 1,300 to
 # 1,500 on the server, and 2,200 to 2,900 on the client.
 MOST = {"server": 1_000, "client": 1_300}
+# Of a sealed backup, which is two files on the server (bench row `offsite_memory_sealed`).
+FEW_SEALED, MANY_SEALED = 500, 5_500
+MOST_SEALED = {"server": 2_000, "client": 1_600}
 
 
-def peaks(count: int) -> dict[str, int]:
-    """Return the peak, in MB, of each process of a whole round with so many backups."""
+@contextlib.contextmanager
+def filled(count: int) -> Iterator[offsite_lab.Lab]:
+    """Yield a lab with so many backups."""
     with offsite_lab.in_memory(), offsite_lab.lab(0, 0) as lab:
         lab.fill(count, 200, minutes=1)
         lab.note_memory()
-        found: dict[str, int] = {}
-        for step, peak in offsite_memory.work(lab):
-            found[step] = max(peak, found.get(step, 0))
+        yield lab
+
+
+def by_gate(count: int) -> list[tuple[str, int]]:
+    """Return the peaks, in MB, of a whole round behind the gate with so many backups."""
+    with filled(count) as lab:
+        found = offsite_memory.work(lab)
         assert offsite_lab.held(lab.copy)["files"] == count
         return found
 
 
-def test_a_backup_takes_few_bytes_in_every_process() -> None:
-    few, many = peaks(FEW), peaks(MANY)
-    assert {step.partition(":")[0] for step in many} == {step.partition(":")[0] for step in few}
-    grown = {step: (many[step] - few[step]) * 2**20 / (MANY - FEW) for step in few if step in many}
-    assert len(grown) > 9
+def by_account(count: int) -> list[tuple[str, int]]:
+    """Return the peaks of a whole round in an account."""
+    with filled(count) as lab:
+        lab.use_account()
+        found = offsite_memory.peaks_of(lab, offsite_memory.client_steps(lab))
+        assert offsite_lab.held(lab.copy)["files"] == count
+        return found
+
+
+def sealed(count: int) -> list[tuple[str, int]]:
+    """Return the peaks of a whole round with a sealed copy."""
+    with offsite_lab.in_memory(), offsite_lab.lab(0, 0) as lab:
+        both = SealedLab(lab)
+        both.fill(count)
+        lab.config = both.sealed
+        lab.note_memory()
+        return offsite_memory_sealed.work(both)
+
+
+Round = Callable[[int], list[tuple[str, int]]]
+
+
+@pytest.mark.parametrize(
+    ("work", "few", "many", "most"),
+    [
+        (by_gate, FEW, MANY, MOST),
+        (by_account, FEW, MANY, MOST),
+        (sealed, FEW_SEALED, MANY_SEALED, MOST_SEALED),
+    ],
+    ids=["gate", "account", "sealed"],
+)
+def test_a_backup_takes_few_bytes_in_every_process(
+    work: Round, few: int, many: int, most: dict[str, int]
+) -> None:
+    before, after = ({step: peak for step, peak in sorted(work(count))} for count in (few, many))
+    assert {step.partition(":")[0] for step in after} == {step.partition(":")[0] for step in before}
+    grown = {
+        step: (after[step] - before[step]) * 2**20 / (many - few)
+        for step in before
+        if step in after
+    }
+    assert len(grown) >= 5
     sides = {step: "client" if "-backups" in step else "server" for step in grown}
-    assert {step: size for step, size in grown.items() if size > MOST[sides[step]]} == {}
+    assert {step: size for step, size in grown.items() if size > most[sides[step]]} == {}

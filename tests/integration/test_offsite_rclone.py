@@ -103,7 +103,7 @@ def taken(calls: Path) -> list[str]:
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_whole_round(tmp_path: Path, calls: Path, kind: str) -> None:
+def test_whole_round_by_rclone(tmp_path: Path, calls: Path, kind: str) -> None:
     tree = plan_tree(tmp_path / "backups")
     copy = tmp_path / "copy"
     copy.mkdir()

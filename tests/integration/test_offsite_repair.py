@@ -122,6 +122,7 @@ class TestLosses:
         refused = [one for one in results if one.status == "refused"]
         assert len(refused) == 4, [one.message for one in results]
         assert "the best state of the last" in refused[0].message
+        assert {one.kind for one in refused} == {"guard"}, "this host refuses, not the server"
         # Once a person lets it pass, the tree as it is now is what counts.
         overridden = sync.sync(copied, overrides=["mass-change"])
         assert overridden.kind == "server_guard"

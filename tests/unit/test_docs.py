@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import json
 import re
 import subprocess
@@ -136,12 +137,45 @@ def _threats(page: str, beginning: str) -> list[list[str]]:
 def test_every_row_of_a_table_of_threats_names_tests_that_exist(
     page: str, beginning: str, columns: int, least: int
 ) -> None:
-    known, threats = _test_functions(), _threats(page, beginning)
+    known, threats = _tests_by_name(), _threats(page, beginning)
     assert len(threats) >= least
     for row in threats:
         named = re.findall(r"`(test_\w+)`", row[-1])
         assert len(row) == columns and row[1] and named, row[0]
-        assert [name for name in named if name not in known] == [], row[0]
+        assert [name for name in named if len(known.get(name, [])) != 1] == [], row[0]
+        # Each shows something, and runs.
+        assert [name for name in named if not _is_evidence(known[name][0])] == [], row[0]
+
+
+def _tests_by_name() -> dict[str, list[ast.FunctionDef]]:
+    found: dict[str, list[ast.FunctionDef]] = {}
+    for path in (ROOT / "tests").rglob("test_*.py"):
+        for node in ast.walk(ast.parse(path.read_text())):
+            if isinstance(node, ast.FunctionDef) and node.name.startswith("test_"):
+                found.setdefault(node.name, []).append(node)
+    return found
+
+
+def _is_evidence(test: ast.FunctionDef) -> bool:
+    """Return whether a test asserts something, itself or by `fault`, and is never left out."""
+    marks = " ".join(map(ast.unparse, test.decorator_list))
+    body = ast.unparse(test.body)  # type: ignore[arg-type]
+    asserts = any(isinstance(node, ast.Assert) for node in ast.walk(test))
+    by_fault = "fault" in [one.arg for one in test.args.args] and "fault" in body
+    return (asserts or by_fault or "pytest.raises(" in body) and not re.search("skip|xfail", marks)
+
+
+def test_a_test_that_shows_nothing_is_no_evidence() -> None:
+    def parsed(text: str) -> ast.FunctionDef:
+        (node,) = ast.parse(text).body
+        assert isinstance(node, ast.FunctionDef)
+        return node
+
+    assert _is_evidence(parsed("def test_a():\n    assert 1"))
+    assert _is_evidence(parsed("def test_a(fault):\n    fault.outcome('x')"))
+    assert not _is_evidence(parsed("def test_a():\n    print(1)"))
+    assert not _is_evidence(parsed("def test_a(fault):\n    pass"))
+    assert not _is_evidence(parsed("@pytest.mark.skip\ndef test_a():\n    assert 1"))
 
 
 def test_the_page_of_the_tests_names_every_folder_and_every_helper() -> None:

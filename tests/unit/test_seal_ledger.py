@@ -16,11 +16,11 @@ import pytest
 from ansible_collections.chefwell.resilience.plugins.module_utils.sealing import (
     ledger as ledger_module,
 )
-from ansible_collections.chefwell.resilience.plugins.module_utils.sealing.ledger import (
+from ansible_collections.chefwell.resilience.plugins.module_utils.sealing.ledger import SealLedger
+from ansible_collections.chefwell.resilience.plugins.module_utils.sealing.ledger_items import (
     MADE,
     SENT,
     LedgerItem,
-    SealLedger,
 )
 from ansible_collections.chefwell.resilience.plugins.module_utils.sealing.links import (
     Content,

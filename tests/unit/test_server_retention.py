@@ -5,8 +5,9 @@ from __future__ import annotations
 import datetime
 import gzip
 import os
+import subprocess
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -104,6 +105,66 @@ def age(made: server_store.Store, folder: str, days: int) -> str:
     older = f"old_{moment:%Y%m%d_%H%M%S}"
     Path(made.root, folder).rename(Path(made.root, older))
     return older
+
+
+@pytest.fixture
+def immutable(copy: server_store.Store) -> Iterator[Callable[[str], None]]:
+    """Set a file's attribute `i`, which even root's programs obey; it is taken back at the end."""
+    made = []
+
+    def make(path: str) -> None:
+        whole = os.path.join(copy.root, path)
+        done = subprocess.run(["chattr", "+i", whole], capture_output=True, text=True, check=False)
+        if done.returncode:
+            pytest.skip(f"this filesystem or user cannot: {done.stderr}")
+        made.append(whole)
+
+    yield make
+    for whole in made:
+        subprocess.run(["chattr", "-i", whole], capture_output=True, check=False)
+
+
+def test_what_cannot_be_moved_aside_costs_itself_alone(
+    copy: server_store.Store, immutable: Callable[[str], None]
+) -> None:
+    """A person has protected a backup by an attribute: the others go, and an alarm names it."""
+    files = held_content(copy)
+    for path in BACKUPS[:2]:
+        files.pop(path)
+    immutable(BACKUPS[0])
+    immutable(BACKUPS[2])
+    files[BACKUPS[2]] = b"written again"
+    new = [f"daily/chefwell_backup_2025110{day}_030000.dump.gz" for day in (8, 9)]
+    files.update({path: content(path) for path in new})
+    put(copy, {path: files[path] for path in [*new, BACKUPS[2]]})
+    done = placement.apply_inventory(copy, listed(files))
+    assert (sorted(done.placed), done.aside, done.replaced) == (new, [BACKUPS[1]], [])
+    assert BACKUPS[0] in copy.backups() and BACKUPS[1] not in copy.backups()
+    reason = str(copy.alarms.all()["unmovable"].reason)
+    assert BACKUPS[0] in reason and BACKUPS[2] in reason
+    for path in (BACKUPS[0], BACKUPS[2]):
+        subprocess.run(["chattr", "-i", os.path.join(copy.root, path)], check=True)
+    put(copy, {BACKUPS[2]: files[BACKUPS[2]]})
+    done = placement.apply_inventory(copy, listed(files))
+    assert (done.aside, done.replaced) == ([BACKUPS[0]], [BACKUPS[2]])
+    assert "unmovable" not in copy.alarms.all()
+
+
+def test_what_cannot_be_removed_costs_itself_alone(
+    copy: server_store.Store, immutable: Callable[[str], None]
+) -> None:
+    files = held_content(copy)
+    del files[BACKUPS[0]], files[BACKUPS[1]]
+    new = [f"daily/chefwell_backup_2025110{day}_030000.dump.gz" for day in (8, 9)]
+    files.update({path: content(path) for path in new})
+    put(copy, {path: files[path] for path in new})
+    folder = placement.apply_inventory(copy, listed(files)).old_folder
+    old = os.path.join(copy.root, "old_20200101_000000")
+    os.rename(os.path.join(copy.root, folder), old)
+    immutable(f"old_20200101_000000/{BACKUPS[0]}")
+    job = server_job.run(copy)
+    assert job.dropped == [f"old_20200101_000000/{BACKUPS[1]}"]
+    assert set(job.failures) == {"retention"} and BACKUPS[0] in str(job.failures["retention"])
 
 
 def test_old_backups_are_dropped_after_their_days(copy: server_store.Store) -> None:

@@ -52,14 +52,17 @@ class TestAlarms:
     def test_many_at_once(self, tmp_path: Path) -> None:
         """A standing alarm is there after any number of others were raised and cleared (O4)."""
         server_alarms.AlarmStore(str(tmp_path)).set(server_alarms.MASS_CHANGE, "much")
+        own_kinds = [kind for kind in server_alarms.KINDS if kind != server_alarms.MASS_CHANGE][:6]
 
         def work(number: int) -> None:
-            alarms = server_alarms.AlarmStore(str(tmp_path))
+            alarms, kind = server_alarms.AlarmStore(str(tmp_path)), own_kinds[number]
             for turn in range(20):
-                alarms.set(server_alarms.REFUSED, f"{number} {turn}")
-                if turn % 3 == 0:
-                    alarms.set(server_alarms.REFUSED, None)
-                assert server_alarms.MASS_CHANGE in alarms.all()
+                alarms.set(kind, f"{number} {turn}")
+                # No other one clears it.
+                assert {server_alarms.MASS_CHANGE, kind} <= alarms.all().keys()
+                alarms.set(kind, None)
+                assert kind not in alarms.all()
+            alarms.set(kind, f"{number}")
             os._exit(0)
 
         children = [FORK.Process(target=work, args=(number,)) for number in range(6)]
@@ -69,7 +72,7 @@ class TestAlarms:
             child.join(60)
             assert child.exitcode == 0
         found = server_alarms.AlarmStore(str(tmp_path)).all()
-        assert set(found) == {server_alarms.MASS_CHANGE, server_alarms.REFUSED}
+        assert set(found) == {server_alarms.MASS_CHANGE, *own_kinds}
 
     @pytest.mark.parametrize("damage", ['{"mass-cha', "[]", '{"mass-change": 5}'])
     def test_a_damaged_file_is_an_alarm(self, tmp_path: Path, damage: str) -> None:
@@ -164,7 +167,7 @@ class TestJob:
 
 
 class TestIdentity:
-    def test_a_disk_that_is_not_mounted(self, tmp_path: Path) -> None:
+    def test_a_folder_without_the_identity_is_not_the_copy(self, tmp_path: Path) -> None:
         """Nothing is made in a folder that is not the copy's (O13)."""
         store = make_store(tmp_path)
         Path(store.state_dir, server_store.IDENTITY_FILE).write_text("one")
@@ -276,6 +279,17 @@ def test_a_packed_file_that_this_filesystem_cannot_name_is_left_out(
     assert (result.placed, result.missing) == ([new], [long])
 
 
+def test_a_name_with_a_zero_byte_costs_itself_alone(tmp_path: Path) -> None:
+    """No file is called so, and no pattern may let it through: also not one that fits anything."""
+    copy = make_store(tmp_path, backup_pattern="(?s).+")
+    files = {path: content(path) for path in BACKUPS[:2]}
+    put(copy, files)
+    odd = ["daily/a\0b", "daily/../weekly/x", "daily/", "daily/.", "daily/.."]
+    values = listed({**files, **{path: b"odd" for path in odd}})
+    result = placement.apply_inventory(copy, values)
+    assert list(result.placed) == sorted(files) and result.rejected == sorted(odd)
+
+
 @pytest.mark.parametrize("size", [float("inf"), float("nan"), None, [], "many", 10**400])
 def test_a_size_that_is_none(copy: server_store.Store, size: object) -> None:
     """One clear error, or a size that nothing has; never a traceback."""
@@ -378,6 +392,19 @@ def test_a_rotten_backup_is_replaced_by_what_the_ledger_knows(copy: server_store
     assert held_content(copy) == files
     assert Path(copy.root, result.old_folder, BACKUPS[2]).read_bytes() == rotten
     assert copy.alarms.all() == {} and server_job.run(daily).alarms == {}
+
+
+def test_rot_is_no_way_around_a_refusal(copy: server_store.Store) -> None:
+    """Other content than the ledger knows repairs nothing, and waits like any other change."""
+    files = held_content(copy)
+    rotten = BACKUPS[0]
+    copy.change_stored_paths("rotten", add=[rotten])
+    noise = {rotten: b"noise" * 100}
+    put(copy, noise)
+    refused = placement.apply_inventory(copy, listed(noise))
+    assert refused.refused and refused.repaired == []
+    assert held_content(copy) == files
+    assert copy.stored_paths("rotten") == {rotten}
 
 
 def test_a_rotten_backup_that_reads_well_again_is_not_rotten(copy: server_store.Store) -> None:

@@ -139,6 +139,11 @@ class BackupFiles(Sequence[BackupFile]):
         """Return the backups of rows in any order, as `PathTable.sorted_from`."""
         return cls(PathTable.sorted_from(_FILES, rows, like))
 
+    @classmethod
+    def view_of(cls, table: PathTable[Any]) -> BackupFiles:
+        """Return the backups of a table whose first fields are those of a `FileRow`."""
+        return cls(table.view(_FILES, *range(len(_FILES.codes))))
+
     def with_digests(self, digests: Any) -> BackupFiles:
         """Return the same backups with their digests, a column in their order."""
         plain = self.table.view(_FILES, *range(len(_FILES.codes)))

@@ -248,6 +248,12 @@ class PathTable(MutableMapping[str, V]):
         self._merge()
         return self._find(path)
 
+    def following(self, path: str, count: int) -> list[str]:
+        """Return so many paths behind one, in their order."""
+        self._merge()
+        first = bisect.bisect_right(cast("Any", self._paths), encoded(path))
+        return [self.path_at(at) for at in range(first, min(first + count, len(self._paths)))]
+
     def value_at(self, at: int) -> V:
         """Return the value of a row, counted from 0."""
         return self._form.value(self.path_at(at), *(column[at] for column in self._columns))

@@ -45,6 +45,10 @@ _REMEDIES: Mapping[str, str] = {
     ),
     "rewritten": _("find out what writes backups again; it ends after seven days with a sync"),
     "clock-jumped": _("look at the server's clock"),
+    "unmovable": _(
+        "look at the attributes of the file and of its folder on the server (lsattr), and at their "
+        "owner"
+    ),
 }
 
 

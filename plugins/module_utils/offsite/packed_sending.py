@@ -75,7 +75,7 @@ def send(
     return Transfer(0, sent=SentFiles(taken), bytes_sent=written, taken=taken), left
 
 
-def sizes(sent: Sequence[Item], like: PathTable[Any]) -> PathTable[int]:
+def sizes(sent: Sequence[Item], like: PathTable[Any] | None = None) -> PathTable[int]:
     """Return the bytes of what was sent, by path.
 
     Args:

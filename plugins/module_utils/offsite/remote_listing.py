@@ -215,11 +215,18 @@ def parse_read(
 
 def digests_of(records: Iterable[bytes], names: Sequence[str] = ()) -> PathTable[str]:
     """Return the digests by path among the records, probably of these files."""
+    return digest_table(_each_digest(records), names)
+
+
+def digest_table(
+    digests: Iterable[tuple[str, tuple[str]]], names: Sequence[str] = ()
+) -> PathTable[str]:
+    """Return the table of digests in any order, probably of these files."""
     if not isinstance(names, PathList):
-        return PathTable.sorted_from(DIGESTS, _each_digest(records))
+        return PathTable.sorted_from(DIGESTS, digests)
     # Several programs digest at a time, so that they come out of order.
     column = DigestColumn.unknown(len(names))
-    for path, (digest,) in _each_digest(records):
+    for path, (digest,) in digests:
         row = names.table.row_of(path)
         if row >= 0:
             column[row] = digest

@@ -19,13 +19,13 @@ import signal
 import subprocess
 import tempfile
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from ..common import process
 from ..common.messages import _, join
 from ..inventory.digest_cache import TakenDigest
-from ..inventory.path_table import PathTable
+from ..inventory.path_table import SIZES, PathTable, TableBuilder
 from . import ssh
 from .ssh import Destination
 
@@ -91,6 +91,16 @@ class SentFiles(Sequence[Item]):
         if isinstance(at, slice):
             return [self[one] for one in range(*at.indices(len(self)))]
         return Item(self.table.path_at(at), self.table.column(0)[at])
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, (list, tuple, SentFiles)):
+            return NotImplemented
+        return list(self) == list(other)
+
+    __hash__ = None  # type: ignore[assignment]
+
+    def __repr__(self) -> str:
+        return f"SentFiles({list(self)!r})"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -282,18 +292,36 @@ class RsyncRun:
         return transfer_result(code, lines, errors_text, late=late)
 
 
+class _Lines:
+    """Lines of a program; as many texts they would take three times the memory."""
+
+    def __init__(self) -> None:
+        self._written = bytearray()
+
+    def append(self, line: bytes) -> None:
+        """Add a line, without its end."""
+        self._written += line
+        self._written += b"\n"
+
+    def __iter__(self) -> Iterator[str]:
+        begin = 0
+        while (end := self._written.find(b"\n", begin)) >= 0:
+            yield os.fsdecode(bytes(self._written[begin:end]))
+            begin = end + 1
+
+
 def _lines(
     running: subprocess.Popen[bytes],
     destination: Destination,
     progress: Callable[[int], None] | None,
-) -> tuple[list[str], process.TimeLimitError | None]:
+) -> tuple[_Lines, process.TimeLimitError | None]:
     """Return the lines that rsync writes, without progress, and why it must be ended early.
 
     rsync's own `--timeout` notices a silent server; but once all is sent, rsync 3.5 counts what it
     sends itself as a sign of life. So what it has read counts here: a server that works sends
     something at least every half of `--timeout`.
     """
-    lines: list[str] = []
+    lines = _Lines()
     rest = b""
     heard: int | None = None
     end = time.monotonic() + destination.time_limit
@@ -307,12 +335,12 @@ def _lines(
                 *whole, rest = re.split(rb"[\r\n]+", rest + block)
                 for line in whole:
                     if line[:1] == b"<":  # a file that was sent, by far the most
-                        lines.append(os.fsdecode(line))
+                        lines.append(line)
                     elif found := re.match(rb"\s+(\d+)\s+\d+%\s", line):
                         if progress:
                             progress(int(found[1]))
                     elif line:
-                        lines.append(os.fsdecode(line))
+                        lines.append(line)
             return lines, None
         except process.TimeLimitError as late:
             if time.monotonic() >= end:
@@ -345,7 +373,7 @@ _ITEM = re.compile(r"(?P<what>\*deleting  |[<>ch.*][fdLDS]\S{9}) (?P<bytes>\d+) 
 
 def transfer_result(
     code: int,
-    lines: Sequence[str],
+    lines: Iterable[str],
     errors: str,
     *,
     late: process.TimeLimitError | None = None,
@@ -358,21 +386,24 @@ def transfer_result(
         errors: what it and ssh wrote on standard error.
         late: why it was ended early, where it was.
     """
-    sent, removed, bytes_sent = [], [], 0
+    sent: TableBuilder[int] = TableBuilder(SIZES)
+    removed, bytes_sent = [], 0
     for line in lines:
         # What `_ITEM` finds, faster: most lines are of files that were sent.
         size, _space, name = line[12:].partition(" ")
         if line.startswith("<f") and line[11:12] == " " and size.isdecimal():
-            sent.append(Item(unescaped(name), int(size)))
+            sent.add(unescaped(name), (int(size),))
         elif found := _ITEM.fullmatch(line):
             item = Item(unescaped(found["name"]), int(found["bytes"]))
             if found["what"].startswith("*deleting"):
                 removed.append(item)
             elif found["what"].startswith("<f"):
-                sent.append(item)
+                sent.add(item.path, (item.bytes,))
         elif found := re.fullmatch(r"Total bytes sent: ([\d,.]+)", line):
             bytes_sent = int(re.sub(r"\D", "", found[1]))
-    seen = Transfer(code, sent=tuple(sent), removed=tuple(removed), bytes_sent=bytes_sent)
+    seen = Transfer(
+        code, sent=SentFiles(sent.table()), removed=tuple(removed), bytes_sent=bytes_sent
+    )
     if code == 0 and late is None:
         return seen
     return _failed(seen, errors, late)

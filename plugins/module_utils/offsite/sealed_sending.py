@@ -23,7 +23,7 @@ from ..common.system_errors import reason
 from ..inventory import sealed_names
 from ..inventory.inventory import readable
 from ..sealing import age
-from ..sealing.ledger import DELIVERED, LedgerItem
+from ..sealing.ledger_items import DELIVERED, LedgerItem
 from ..sealing.spool import Spool, files_of
 from .rsync import Item, Transfer
 from .transport import Delivery, Transport

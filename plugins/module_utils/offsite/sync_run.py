@@ -322,8 +322,8 @@ class SyncRun:
             if len(tree.files) == len(remote.tree.files):
                 self.fingerprint = remote.fingerprint
             return self._nothing_to_do(tree)
+        del remote  # of very many backups it takes much memory
         # Digests of what is new are taken while it is on its way.
-
         with ThreadPoolExecutor(max_workers=1) as pool:
             early = settings.transport.takes_digests and sync_plan.are_large(to_send)
             digests = pool.submit(self._digests, tree) if early else None

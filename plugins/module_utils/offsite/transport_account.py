@@ -15,8 +15,8 @@ from typing import Any
 from ..common.errors import ResilienceError
 from ..common.messages import _
 from ..inventory.inventory import readable
-from ..inventory.path_table import PathTable
-from . import remote_listing, rsync, rsync_fetch, ssh, ssh_command
+from ..inventory.path_table import PathList, PathTable
+from . import packed_sending, remote_listing, rsync, rsync_fetch, ssh, ssh_command
 from .command_output import CommandOutput
 from .early_listing import Started
 from .remote_listing import RemoteListing
@@ -217,8 +217,11 @@ class AccountTransport:
             return done
         tiers = sorted({name.partition("/")[0] for name in names})
         output = ssh_command.run_command(self.destination, self._list_command(tiers))
-        held = remote_listing.parse(output, str(self.destination), tiers, ".+").tree.states
-        sent = {item.path for item in done.sent}
+        like = names.table if isinstance(names, PathList) else None
+        held = remote_listing.parse(
+            output, str(self.destination), tiers, ".+", like=like
+        ).tree.states
+        sent = packed_sending.sizes(done.sent)
         lost = []
         for name in names:
             with contextlib.suppress(OSError):  # rotated away meanwhile

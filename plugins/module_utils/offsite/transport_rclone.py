@@ -27,8 +27,8 @@ from ..common.errors import ResilienceError
 from ..common.messages import _, join
 from ..common.system_errors import reason
 from ..inventory import backup_names, companions, inventory
-from ..inventory.path_table import DIGESTS, SIZES, PathList, PathTable, total_bytes
-from . import rsync
+from ..inventory.path_table import SIZES, PathList, PathTable, total_bytes
+from . import remote_listing, rsync
 from .remote_listing import RemoteListing
 from .rsync import Item, SentFiles, Transfer
 from .ssh import error_line
@@ -180,7 +180,8 @@ class RcloneTransport:
         """List the remote's backups, as `Transport.list_backups`."""
         tree = inventory.Inventory(str(self), [], tuple(tiers))
         folders = {entry["Name"] for entry in self._listed("") if entry.get("IsDir")}
-        there = [tier for tier in tiers if tier in folders]
+        # In the order of the paths, which spares this host from sorting them.
+        there = sorted((tier for tier in tiers if tier in folders), key=lambda name: f"{name}/")
         rows = self._rows(there, tree.ignored, backup_names.compiled(pattern))
         files = inventory.BackupFiles.of_rows(rows, like)
         return RemoteListing(
@@ -226,9 +227,8 @@ class RcloneTransport:
         """
         if not paths:
             return {}
-        like = paths.table if isinstance(paths, PathList) else None
         sums = chain.from_iterable(map(self._sums_of, _batches(paths)))
-        return PathTable.sorted_from(DIGESTS, sums, like)
+        return remote_listing.digest_table(sums, paths)
 
     def _sums_of(self, paths: Sequence[str]) -> Iterator[tuple[str, tuple[str]]]:
         """Yield some paths and their digests."""

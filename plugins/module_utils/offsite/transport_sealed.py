@@ -15,42 +15,70 @@ import dataclasses
 import hashlib
 import os
 from collections.abc import Iterator, Mapping, Sequence
+from itertools import islice
 from typing import Any
 
 from ..common.errors import ResilienceError
 from ..common.messages import _, ngettext
 from ..common.system_errors import reason
-from ..inventory import backup_names, companions, inventory, sealed_names
-from ..inventory.inventory import BackupFile, readable
-from ..inventory.path_table import PathTable
+from ..inventory import backup_names, inventory, sealed_names
+from ..inventory.inventory import BackupFile, BackupFiles, readable
+from ..inventory.path_table import (
+    DIGESTS,
+    IDENTITIES,
+    SHA256,
+    SIZES,
+    PathList,
+    PathTable,
+    RowForm,
+    TableBuilder,
+)
 from ..sealing.keys import SealKeys
-from ..sealing.ledger import DELIVERED, MADE, SENT, LedgerItem, SealLedger, last_position
+from ..sealing.ledger import SealLedger, last_position
+from ..sealing.ledger_items import DELIVERED, MADE, SENT, LedgerItem, LedgerItems
 from ..sealing.positions import Position
 from ..sealing.spool import Spool, files_of
+from . import sealed_listing
 from .remote_listing import RemoteListing
 from .rsync import Item, Transfer
 from .sealed_fetching import SealedFetching
+from .sealed_listing import HeldBackup
 from .sealed_sending import SealedSending
 from .transport import Delivery, FinishResult, RemoteFile, TransferRequest, Transport
 
 # Of a listing that this transport reads itself.
 _ANY_NAME = "(?s:.*)"
 _SEALED_MARK = "sealed:"
+# Backups whose digests are requested at a time.
+MOST_READ = 100_000
+# A `FileRow`, and the identity of the file that stands for a backup on the server.
+_LISTED: RowForm[tuple[int, ...]] = RowForm(
+    "qqQqqqqQq", lambda fields: fields, lambda _path, *fields: fields
+)
+_FIRST_OF_IDENTITY = 5
+# SHA-256 and bytes of a file.
+_ANNOUNCED: RowForm[tuple[str, int]] = RowForm(
+    f"{SHA256}q", lambda content: content, lambda _path, digest, size: (digest, size)
+)
 
 
-@dataclasses.dataclass
-class _Held:
-    """What the server holds of one backup.
+class _ArrivedDigests(Mapping[str, str]):
+    """The digests of what has left this host, each read from the ledger when it is needed."""
 
-    Attributes:
-        files: of its sealed form, by name.
-        plain: the backup as it was copied before copies were sealed.
-        beside: the files that belong to that one.
-    """
+    def __init__(self, items: LedgerItems) -> None:
+        self._items = items
 
-    files: dict[str, BackupFile] = dataclasses.field(default_factory=dict)
-    plain: BackupFile | None = None
-    beside: list[BackupFile] = dataclasses.field(default_factory=list)
+    def __getitem__(self, path: str) -> str:
+        item = self._items[path]
+        if item.state == MADE:
+            raise KeyError(path)
+        return item.local_sha256
+
+    def __iter__(self) -> Iterator[str]:
+        return (path for path in self._items if path in self)
+
+    def __len__(self) -> int:
+        return sum(1 for _path in self)
 
 
 class SealedTransport:
@@ -90,7 +118,9 @@ class SealedTransport:
         )
         self._spool_settings = (spool_folder, pattern, time_limit)
         self._spool: Spool | None = None
-        self._held: dict[str, _Held] = {}
+        # What the server holds: all, and those backups of which it is not what the ledger has.
+        self._listed: PathTable[tuple[int, int, int, int]] = PathTable(IDENTITIES)
+        self._odd: dict[str, HeldBackup] = {}
         self._gated = False
         self._keeps_times = True
         self._plain_left = 0
@@ -136,8 +166,7 @@ class SealedTransport:
 
     def arrived_digests(self) -> Mapping[str, str]:
         """What the ledger knows to have arrived, as `Transport.arrived_digests`."""
-        items = self.ledger.items
-        return {path: one.local_sha256 for path, one in items.items() if one.state != MADE}
+        return _ArrivedDigests(self.ledger.items)
 
     @property
     def last_link(self) -> str:
@@ -200,74 +229,56 @@ class SealedTransport:
         fingerprint = _SEALED_MARK + remote.fingerprint if remote.fingerprint else ""
         if remote.unchanged:
             return dataclasses.replace(remote, fingerprint=fingerprint)
-        files: list[inventory.BackupFile] = []
-        tree = dataclasses.replace(
-            remote.tree,
-            files=files,
-            ignored=list(remote.tree.ignored),
-            problems=remote.tree.problems,
-        )
-        self._held = self._sorted(remote, tree)
-        identities = {}
-        chosen = self._to_seal_now()
-        for path, held in sorted(self._held.items()):
-            found = self._as_backup(path, held, again=path in chosen, times=remote.keeps_times)
-            files.append(found)
-            shown = _shown(path, held)
-            if shown.path in remote.identities:
-                identities[path] = remote.identities[shown.path]
-        rotten = frozenset(
-            path for path, held in self._held.items() if remote.rotten.intersection(held.files)
-        )
+        other: list[BackupFile] = []
+        left: list[str] = []
+        rotten: set[str] = set()
+        self._odd, self._plain_left = {}, 0
+
+        def rows() -> Iterator[tuple[str, tuple[int, ...]]]:
+            for path, held in sealed_listing.by_backup(remote.tree.files, self.pattern, other):
+                item = self._item(path, held)
+                if rotten_names and rotten_names.intersection(held.files):
+                    rotten.add(path)
+                if item is None:
+                    self._plain_left += held.plain is not None
+                    if os.path.lexists(self._stored(path)):
+                        left.append(path)
+                if (
+                    item is None
+                    or held.plain
+                    or held.beside
+                    or held.files.keys() != files_of(item).keys()
+                ):
+                    self._odd[path] = held
+                shown = held.shown(path)
+                identity = remote.identities.get(shown.path)
+                identity = identity or (shown.bytes, shown.mtime_ns, 0, 0)
+                yield path, (*self._row(path, held, item), *identity)
+
+        rotten_names = remote.rotten
+        table = PathTable.sorted_from(_LISTED, rows(), like)
+        files = BackupFiles.view_of(table)
+        self._listed = table.view(IDENTITIES, *range(_FIRST_OF_IDENTITY, len(_LISTED.codes)))
+        for path in _sealed_next(left):
+            # No backup is from 1970, or has fewer than no bytes.
+            file = files.table[path]._replace(mtime_ns=0)
+            files.table[path] = file if remote.keeps_times else file._replace(bytes=-1)
+        ignored = [*remote.tree.ignored, *(readable(file.path) for file in other)]
         return dataclasses.replace(
-            remote, tree=tree, identities=identities, rotten=rotten, fingerprint=fingerprint
+            remote,
+            tree=dataclasses.replace(remote.tree, files=files, ignored=ignored),
+            identities=self._listed,
+            rotten=frozenset(rotten),
+            fingerprint=fingerprint,
         )
 
-    def _sorted(self, remote: RemoteListing, tree: inventory.Inventory) -> dict[str, _Held]:
-        """Return what the server holds by backup; other names go into `tree.ignored`."""
-        found: dict[str, _Held] = {}
-        for file in remote.tree.files:
-            sealed = sealed_names.match(file.name, self.pattern)
-            if sealed:
-                path = f"{file.tier}/{sealed.backup}"
-                found.setdefault(path, _Held()).files[file.path] = file
-            elif not companions.match_name(file.name, self.pattern):
-                tree.ignored.append(readable(file.path))
-            elif owner := companions.owner(file.path):
-                found.setdefault(owner, _Held()).beside.append(file)
-            else:
-                found.setdefault(file.path, _Held()).plain = file
-        # What a killed move left beside a backup that is gone counts as that backup: the next sync
-        # moves it, too.
-        return found
-
-    def _to_seal_now(self) -> set[str]:
-        """Return the backups on the server that the next sync seals.
-
-        Half of those that are left, the newest first: a server's guard takes the change of a whole
-        tree for an attack, and the first night must not take many nights' time.
-        """
-        left = [
-            path
-            for path, held in self._held.items()
-            if os.path.lexists(self._stored(path)) and self._item(path, held) is None
-        ]
-        self._plain_left = sum(
-            held.plain is not None and self._item(path, held) is None
-            for path, held in self._held.items()
-        )
-        left.sort(key=os.path.basename, reverse=True)
-        return set(left if len(left) <= 3 else left[: (len(left) + 1) // 2])
-
-    def _item(self, path: str, held: _Held) -> LedgerItem | None:
+    def _item(self, path: str, held: HeldBackup) -> LedgerItem | None:
         """Return the item of a backup whose sealed form the server holds as far as sizes say.
 
         Nothing is held that a key signed which does not count any more: it is sealed anew.
         """
-        item = self.ledger.items.get(path)
-        if item is None or item.state == MADE or (item.state == DELIVERED and self._gated):
-            return None
-        if not self.keys.trusts(item.signer):
+        item = self._counting_item(path)
+        if item is None:
             return None
         sizes = {name: size for name, (_digest, size) in files_of(item).items()}
         same = all(
@@ -275,27 +286,41 @@ class SealedTransport:
         )
         return item if same else None
 
-    def _as_backup(self, path: str, held: _Held, *, again: bool, times: bool) -> BackupFile:
-        """Return a backup of the server's under its plain name.
+    def _counting_item(self, path: str) -> LedgerItem | None:
+        """Return the item of a backup of which the server got all, signed by a key that counts."""
+        item = self._known(path)
+        if item is None or item.state == MADE or (item.state == DELIVERED and self._gated):
+            return None
+        if not self.keys.trusts(item.signer):
+            return None
+        return item
 
-        Args:
-            path: of the backup.
-            held: what the server holds of it.
-            again: whether the next sync must send it, whatever is there.
-            times: whether the server keeps times of change.
-        """
-        item = self._item(path, held)
-        shown = _shown(path, held)
+    def _row(self, path: str, held: HeldBackup, item: LedgerItem | None) -> tuple[int, ...]:
+        """Return the fields of a backup of the server's, as a `FileRow` has them."""
+        shown = held.shown(path)
         match = backup_names.match_name(os.path.basename(path), self.pattern)
-        size = item.local_bytes if item else shown.bytes
-        # No backup is from 1970, or has fewer than no bytes.
-        mtime = 0 if again else shown.mtime_ns
-        if again and not times:
-            size = -1
-        taken = match and backup_names.taken_at(match)
+        size, mtime = (item.local_bytes if item else shown.bytes), shown.mtime_ns
         if item and (held.plain or held.beside or self._has_more_beside(item)):
             mtime = 0  # what is superseded is still to be moved aside
-        return BackupFile(path, path.partition("/")[0], size, mtime, None, taken)
+        taken = inventory.moment_number(match and backup_names.taken_at(match))
+        return size, mtime, 0, 0, taken
+
+    def _held(self, path: str) -> HeldBackup:
+        """Return what the server holds of one backup."""
+        odd, identity = self._odd.get(path), self._listed.get(path)
+        if odd or identity is None:
+            return odd or HeldBackup()
+        # All others are held as the ledger has them.
+        item = self._known(path)
+        sizes = {name: size for name, (_digest, size) in files_of(item).items()} if item else {}
+        tier, mtime_ns = path.partition("/")[0], identity[1]
+        return HeldBackup(
+            {name: BackupFile(name, tier, size, mtime_ns) for name, size in sizes.items()}
+        )
+
+    def _known(self, path: str) -> LedgerItem | None:
+        found: LedgerItem | None = self.ledger.items.get(path)
+        return found
 
     def _has_more_beside(self, item: LedgerItem) -> bool:
         """Return whether something lies beside a backup that was not there when it was sealed."""
@@ -309,38 +334,53 @@ class SealedTransport:
         """Return the listing with the alarms after the last reading, as `Transport.standing`."""
         return self.inner.standing(remote)
 
-    def digests(self, paths: Sequence[str]) -> dict[str, str]:
+    def digests(self, paths: Sequence[str]) -> Mapping[str, str]:
         """Return the plain digests that the server's sealed content stands for.
 
         Where a sealed file is not the one that the ledger knows, it is a digest that no backup has.
         """
-        names: dict[str, list[str]] = {}
-        for path in paths:
-            held = self._held.get(path, _Held())
-            item = self._item(path, held)
-            if item:
-                names[path] = list(files_of(item))
-            elif sealed_names.sealed(path) in held.files:
-                names[path] = [sealed_names.sealed(path)]
-            elif path in self._held:
-                names[path] = [_shown(path, held).path]
-        read = self.inner.digests([name for listed in names.values() for name in listed])
-        found = {}
-        for path, listed in names.items():
-            if listed[0] not in read:
-                continue
-            item = self._item(path, self._held[path])
-            if item is None:
-                found[path] = read[listed[0]]
-                continue
-            expected = {name: digest for name, (digest, _size) in files_of(item).items()}
-            seen = {name: read.get(name, "") for name in listed}
-            found[path] = (
-                item.local_sha256
-                if seen == expected
-                else hashlib.sha256(repr(sorted(seen.items())).encode()).hexdigest()
-            )
-        return found
+        like = paths.table if isinstance(paths, PathList) else None
+        return PathTable.sorted_from(DIGESTS, self._each_digest(paths), like)
+
+    def _each_digest(self, paths: Sequence[str]) -> Iterator[tuple[str, tuple[str]]]:
+        """Yield backups with their digests; the names of some of them are in memory at a time."""
+        remaining = iter(paths)
+        while some := PathList(islice(remaining, MOST_READ)):
+            names = PathList()
+            for path in some:
+                names.update(self._names_to_read(path))
+            read = self.inner.digests(names)
+            for path in some:
+                if digest := self._digest(path, read):
+                    yield path, (digest,)
+
+    def _names_to_read(self, path: str) -> list[str]:
+        """Return the names on the server whose content a backup's digest stands for."""
+        if item := self._item_on_server(path):
+            return list(files_of(item))
+        held = self._odd.get(path, HeldBackup())
+        if sealed_names.sealed(path) in held.files:
+            return [sealed_names.sealed(path)]
+        return [held.shown(path).path] if path in self._odd else []
+
+    def _digest(self, path: str, read: Mapping[str, str]) -> str:
+        """Return the digest that what was read of one backup stands for; an empty one for none."""
+        item = self._item_on_server(path)
+        if item is None:
+            return next((read.get(name, "") for name in self._names_to_read(path)), "")
+        expected = {name: digest for name, (digest, _size) in files_of(item).items()}
+        if sealed_names.sealed(path) not in read:
+            return ""
+        seen = {name: read.get(name, "") for name in expected}
+        if seen == expected:
+            return item.local_sha256
+        return hashlib.sha256(repr(sorted(seen.items())).encode()).hexdigest()
+
+    def _item_on_server(self, path: str) -> LedgerItem | None:
+        """Return the item of a backup that the listed server holds, as `_item`."""
+        if odd := self._odd.get(path):
+            return self._item(path, odd)
+        return self._counting_item(path) if path in self._listed else None
 
     def send(self, names: Sequence[str], delivery: Delivery) -> Transfer:
         """Seal backups and send them, batch by batch, as `Transport.send`."""
@@ -356,7 +396,7 @@ class SealedTransport:
 
     def _is_there(self, path: str) -> bool:
         """Return whether a backup needs no transfer: what has arrived only waits for `finish`."""
-        item = self.ledger.items.get(path)
+        item = self._known(path)
         if item is None or item.state == MADE or not self.keys.trusts(item.signer):
             return False
         try:
@@ -368,10 +408,10 @@ class SealedTransport:
             return False
         if item.state == DELIVERED and self._gated:
             return True
-        held = self._held.get(path, _Held())
+        held = self._held(path)
         return self._item(path, held) is not None and self._has_time(item, held)
 
-    def _has_time(self, item: LedgerItem, held: _Held) -> bool:
+    def _has_time(self, item: LedgerItem, held: HeldBackup) -> bool:
         """Return whether the server's file has the time with which it was sent."""
         file = held.files.get(sealed_names.sealed(item.path))
         same = file is not None and file.mtime_ns // 10**9 == item.mtime_ns // 10**9
@@ -393,40 +433,42 @@ class SealedTransport:
         """Announce the sealed files and move obsolete ones aside, as `Transport.finish`."""
         if delivery.dry_run:
             return FinishResult(Transfer(0, removed=tuple(Item(one, 0) for one in request.aside)))
-        sealed = {
-            path: self.ledger.items[path]
-            for path, size in request.sizes.items()
-            if path in self.ledger.items
-            and self.ledger.items[path].state != MADE
-            and self.ledger.items[path].local_bytes == size
-        }
-        plain = {
-            path: size
-            for path, size in request.sizes.items()
-            if path not in sealed and self._held.get(path, _Held()).plain
-        }
-        known = {name: one for item in sealed.values() for name, one in files_of(item).items()}
-        unsure = request.in_progress | (request.sizes.keys() - sealed.keys() - plain.keys())
+        items, sealed, plain, unsure = self.ledger.items, PathList(), {}, set(request.in_progress)
+        for path, size in request.sizes.items():
+            row = items.row(path)
+            if row and row.has_left and row.local_bytes == size:
+                sealed.add(path)
+            elif path in self._odd and self._odd[path].plain:
+                plain[path] = size
+            else:
+                unsure.add(path)
+        known: TableBuilder[tuple[str, int]] = TableBuilder(_ANNOUNCED)
+        for path in sealed:
+            for name, content in files_of(items[path]).items():
+                known.add(name, content)
+        announced = known.table()
+        sizes = announced.view(SIZES, 1)
+        sizes.update(plain)
 
-        def digests() -> dict[str, str]:
+        def digests() -> PathTable[str]:
+            found = announced.view(DIGESTS, 0)
             taken = request.digests() if plain else {}
-            return {
-                **{name: digest for name, (digest, _size) in known.items()},
-                **{path: taken[path] for path in plain if path in taken},
-            }
+            found.update((path, taken[path]) for path in plain if path in taken)
+            return found
 
         aside = [name for path in request.aside for name in self._names_there(path)]
-        superseded = [path for path in sealed if self._held.get(path, _Held()).plain]
-        superseded += [one.path for path in sealed for one in self._held.get(path, _Held()).beside]
+        both = [(path, held) for path, held in self._odd.items() if path in sealed]
+        superseded = [path for path, held in both if held.plain]
+        superseded += [one.path for _path, held in both for one in held.beside]
         left_alone = (name for path in unsure for name in _all_names(path))
         # They stay until their backup is sealed.
-        with_plain = (one.path for path in plain for one in self._held[path].beside)
+        with_plain = (one.path for path in plain for one in self._odd[path].beside)
         self.spool.make_folder()
         finished = self.inner.finish(
             TransferRequest(
                 aside=[*aside, *superseded],
                 digests=digests,
-                sizes={**{name: size for name, (_digest, size) in known.items()}, **plain},
+                sizes=sizes,
                 unread=request.unread,
                 in_progress=frozenset((*left_alone, *with_plain)),
             ),
@@ -436,13 +478,13 @@ class SealedTransport:
         return self._finished(request, sealed, finished)
 
     def _names_there(self, path: str) -> list[str]:
-        held = self._held.get(path, _Held())
+        held = self._held(path)
         return [*held.files, *([path] if held.plain else []), *(one.path for one in held.beside)]
 
     def _finished(
         self,
         request: TransferRequest,
-        sealed: Mapping[str, LedgerItem],
+        sealed: PathList,
         finished: FinishResult,
     ) -> FinishResult:
         """Write down what is in its place, and return the result under plain names."""
@@ -456,9 +498,8 @@ class SealedTransport:
             )
         not_placed = tuple(dict.fromkeys(map(self._backup_of, finished.not_placed)))
         if finished.moved.ok:
-            placed = [path for path in sealed if path not in not_placed]
             if not finished.refused:
-                self.ledger.mark(placed, SENT)
+                self.ledger.mark((path for path in sealed if path not in not_placed), SENT)
                 self.ledger.drop(request.aside)
             # Its bytes are neither here nor there: the next attempt seals it anew.
             self.ledger.drop(not_placed)
@@ -498,10 +539,14 @@ class SealedTransport:
         return sealed_names.owner(name, self.pattern)
 
 
-def _shown(path: str, held: _Held) -> BackupFile:
-    """Return the file that stands for a backup: sealed, plain, or what is left beside it."""
-    sealed = held.files.get(sealed_names.sealed(path))
-    return sealed or held.plain or next(iter((*held.files.values(), *held.beside)))
+def _sealed_next(left: list[str]) -> list[str]:
+    """Return which of the backups that are not sealed on the server the next sync seals.
+
+    Half of them, the newest first: a server's guard takes the change of a whole tree for an attack,
+    and the first night must not take many nights' time.
+    """
+    left.sort(key=os.path.basename, reverse=True)
+    return left if len(left) <= 3 else left[: (len(left) + 1) // 2]
 
 
 def _all_names(path: str) -> tuple[str, ...]:

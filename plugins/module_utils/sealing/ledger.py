@@ -15,134 +15,59 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import errno
-import json
 import os
 import threading
-import zlib
-from collections.abc import Iterable, Mapping
-from typing import Any
+from collections.abc import Iterable, Iterator
+from itertools import islice
+from typing import IO, Any
 
-from ..common import json_text
-from ..common.files import replace_file
-from .links import Content
+from ..common.files import replaced_file
+from .ledger_items import SENT, LedgerItem, LedgerItems, line_of, values_of
 from .positions import Position
 
-# Of an item: sealed and waiting in the spool folder; arrived at the server; in its place there.
-MADE, DELIVERED, SENT = "made", "delivered", "sent"
 # The file is written anew when it has so many lines more than it needs.
 MOST_SPARE = 500
 _LAST_MARK = b'{"last": '
-# Before the checksum of a line, which lines of earlier versions do not have.
-_CHECK_MARK = b', "check": "'
+# Bytes that are read at a time, and items that are written.
+_BLOCK, _PART = 1 << 20, 1000
+# What a line that is damaged raises.
+_DAMAGE = (
+    ValueError, KeyError, TypeError, AttributeError, IndexError, RecursionError, OverflowError,
+)  # fmt: skip
 # Of an item whose line does not name its chain, where the ledger was damaged.
 _UNKNOWN_CHAIN = "-"
-
-
-@dataclasses.dataclass(frozen=True)
-class LedgerItem:
-    """What is known of one sealed backup.
-
-    Attributes:
-        path: of the backup in the tree.
-        mtime_ns: its time of change when it was sealed, nanoseconds.
-        content: of the backup.
-        beside: content of what was sealed with it, by ending.
-        link: SHA-256 and bytes of the file of its link.
-        number: of its link.
-        recipients: fingerprint of the recipients that it was sealed for.
-        state: `MADE`, `DELIVERED` or `SENT`.
-        local: SHA-256 and bytes of the file in the tree: of `content`, or of the sealed file where
-            the backup lies sealed there. None in ledgers of earlier versions, which knew only the
-            former.
-        chain: of its link; empty in ledgers of earlier versions, which have one chain each.
-        signer: names the key that signed its link; empty in ledgers of earlier versions.
-    """
-
-    path: str
-    mtime_ns: int
-    content: Content
-    beside: Mapping[str, Content]
-    link: tuple[str, int]
-    number: int
-    recipients: str
-    state: str = MADE
-    local: tuple[str, int] | None = None
-    chain: str = ""
-    signer: str = ""
-
-    @property
-    def local_sha256(self) -> str:
-        """SHA-256 of the file in the tree."""
-        return self.local[0] if self.local else self.content.sha256
-
-    @property
-    def local_bytes(self) -> int:
-        """Size of the file in the tree."""
-        return self.local[1] if self.local else self.content.bytes
-
-    def to_dict(self) -> dict[str, Any]:
-        """Return plain values, as a line holds them."""
-        return {
-            **{field.name: getattr(self, field.name) for field in dataclasses.fields(self)},
-            "content": self.content.to_list(),
-            "beside": {ending: one.to_list() for ending, one in self.beside.items()},
-        }
-
-    @classmethod
-    def from_dict(cls, values: Mapping[str, Any]) -> LedgerItem:
-        """Return the item of which `to_dict` returned these values."""
-        local = values.get("local")
-        return cls(
-            path=str(values["path"]),
-            mtime_ns=int(values["mtime_ns"]),
-            content=Content.from_list(values["content"]),
-            beside={str(end): Content.from_list(one) for end, one in values["beside"].items()},
-            link=(str(values["link"][0]), int(values["link"][1])),
-            number=int(values["number"]),
-            recipients=str(values["recipients"]),
-            state=str(values["state"]),
-            local=(str(local[0]), int(local[1])) if local else None,
-            chain=str(values.get("chain", "")),
-            signer=str(values.get("signer", "")),
-        )
-
-
-def _line(values: Mapping[str, Any]) -> bytes:
-    """Return a line of the file."""
-    body = json.dumps(values).encode("ascii")[:-1]
-    return body + _CHECK_MARK + b'%08x"}\n' % zlib.crc32(body)
-
-
-def _values(line: bytes) -> dict[str, Any]:
-    """Return what a line holds.
-
-    Raises:
-        ValueError, RecursionError: it is damaged.
-    """
-    body, mark, check = line.rpartition(_CHECK_MARK)
-    if mark and check != b'%08x"}' % zlib.crc32(body):
-        raise ValueError(line)
-    found = json_text.loads(line)
-    if not isinstance(found, dict):
-        raise ValueError(line)
-    return found
 
 
 def last_position(path: str) -> str:
     """Return the position of the last link in a ledger, which is not read whole for it."""
     try:
         with open(path, "rb") as file:
-            body = file.read()
+            line = _last_link_line(file)
     except OSError:
         return ""
-    start = body.rfind(_LAST_MARK)
-    line, ended, _rest = body[max(start, 0) :].partition(b"\n")
-    if start > 0 and body[start - 1 : start] != b"\n" or start < 0 or not ended:
+    if not line.endswith(b"\n"):
         return ""
     try:
-        return str(Position.from_text(_values(line)["last"]))
+        return str(Position.from_text(values_of(line[:-1])["last"]))
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
         return ""
+
+
+def _last_link_line(file: IO[bytes]) -> bytes:
+    """Return the last line that begins as one of a link does; from its end the file is read."""
+    mark = b"\n" + _LAST_MARK
+    end = file.seek(0, os.SEEK_END)
+    while end > 0:
+        begin = max(0, end - _BLOCK)
+        file.seek(begin)
+        block = (b"" if begin else b"\n") + file.read(end - begin)
+        found = block.rfind(mark)
+        if found >= 0:
+            file.seek(begin + found + (1 if begin else 0))
+            return file.readline(_BLOCK)
+        # The mark may stand across two blocks.
+        end = begin + len(mark) - 1 if begin else 0
+    return b""
 
 
 class SealLedger:
@@ -163,50 +88,44 @@ class SealLedger:
 
     def __init__(self, path: str) -> None:
         self.path = path
-        self.items: dict[str, LedgerItem] = {}
         self.last: Position | None = None
         self.cut_off = False
         self.damaged = 0
         self._lines = 0
         # One backup is sealed while another one is sent.
         self._writing = threading.RLock()
-        with contextlib.suppress(FileNotFoundError), open(path, "rb") as file:
-            self._read(file.read())
+        self.items = LedgerItems(_open(path))
+        self._load()
 
-    def _read(self, body: bytes) -> None:
-        *lines, rest = body.split(b"\n")
-        self.cut_off = bool(rest)
-        self._lines = len(lines)
-        for line in lines:
+    def _load(self) -> None:
+        for start, line in self.items.lines():
+            if not line.endswith(b"\n"):
+                self.cut_off = True
+                break
+            self._lines += 1
             try:
-                self._apply(_values(line))
-            except (ValueError, KeyError, TypeError, AttributeError, IndexError, RecursionError):
+                self._apply(values_of(line[:-1]), start, len(line) - 1)
+            except _DAMAGE:
                 self.damaged += 1
         if self.damaged:
             self.last = None
-        chain = self.last.chain if self.last else _UNKNOWN_CHAIN
-        for path, item in self.items.items():
-            if not item.chain:
-                self.items[path] = dataclasses.replace(item, chain=chain)
+        self.items.unnamed_chain = self.last.chain if self.last else _UNKNOWN_CHAIN
 
-    def _apply(self, values: Mapping[str, Any]) -> None:
+    def _apply(self, values: dict[str, Any], start: int, length: int) -> None:
         if "last" in values:
             self.last = Position.from_text(values["last"])
         elif "dropped" in values:
-            self.items.pop(str(values["dropped"]), None)
+            self.items.forget(str(values["dropped"]))
         else:
-            item = LedgerItem.from_dict(values["item"])
-            self.items[item.path] = item
+            self.items.note(LedgerItem.from_dict(values["item"]), start, length)
 
     @property
     def last_sent(self) -> Position | None:
         """Position of the newest link that is known to be in its place; its digest is not known."""
         if self.last is None:
             return None
-        chain = self.last.chain
-        sent = (one for one in self.items.values() if one.state == SENT and one.chain == chain)
-        number = max((item.number for item in sent), default=0)
-        return Position(chain, number) if number else None
+        number = self.items.highest_number(SENT, self.last.chain)
+        return Position(self.last.chain, number) if number else None
 
     def add_link(self, position: Position) -> None:
         """Write down the last link, before anything is sent that holds it.
@@ -215,8 +134,8 @@ class SealLedger:
             OSError: it cannot be written, so nothing may be sent.
         """
         with self._writing:
+            self._append([line_of({"last": str(position)})])
             self.last = position
-            self._append([{"last": str(position)}])
 
     def add(self, items: Iterable[LedgerItem]) -> None:
         """Write down items.
@@ -226,28 +145,36 @@ class SealLedger:
         """
         with self._writing:
             listed = list(items)
-            for item in listed:
-                self.items[item.path] = item
-            self._append([{"item": item.to_dict()} for item in listed])
+            lines = [line_of({"item": item.to_dict()}) for item in listed]
+            start = self._append(lines)
+            for item, line in zip(listed, lines):
+                self.items.note(item, start, len(line) - 1)
+                start += len(line)
 
     def mark(self, paths: Iterable[str], state: str) -> None:
         """Write down the new state of items."""
-        known = [self.items[path] for path in paths if path in self.items]
-        self.add(dataclasses.replace(item, state=state) for item in known if item.state != state)
+        for some in _parts(paths):
+            known = [one for path in some if (one := self.items.in_other_state(path, state))]
+            self.add(dataclasses.replace(item, state=state) for item in known)
 
     def drop(self, paths: Iterable[str]) -> None:
         """Forget items."""
-        with self._writing:
-            known = [path for path in paths if self.items.pop(path, None)]
-            self._append([{"dropped": path} for path in known])
+        for some in _parts(paths):
+            with self._writing:
+                known = [path for path in some if path in self.items]
+                self._append([line_of({"dropped": path}) for path in known])
+                for path in known:
+                    self.items.forget(path)
 
-    def _append(self, lines: list[dict[str, Any]]) -> None:
+    def _append(self, lines: list[bytes]) -> int:
+        """Add lines to the file, and return where the first one stands."""
         if not lines:
-            return
-        if self.cut_off or self.damaged or self._lines > 2 * len(self.items) + MOST_SPARE:
+            return 0
+        # A file that a person took away is written anew, too.
+        is_spare = self._lines > 2 * len(self.items) + MOST_SPARE
+        if self.cut_off or self.damaged or is_spare or not self.items.is_of(self.path):
             self._rewrite()
-            return
-        body = b"".join(map(_line, lines))
+        body = b"".join(lines)
         number = os.open(self.path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o600)
         with open(number, "ab", buffering=0) as file:
             size = os.fstat(number).st_size
@@ -260,13 +187,41 @@ class SealLedger:
                     os.ftruncate(number, size)
                 raise
         self._lines += len(lines)
+        return size
 
     def _rewrite(self) -> None:
-        lines: list[dict[str, Any]] = [{"item": item.to_dict()} for item in self.items.values()]
-        if self.last:
-            lines.append({"last": str(self.last)})
+        """Write the file anew with what it must hold, item by item."""
+        before, fresh, end = self.items, LedgerItems(-1), 0
         if self.damaged:
             with contextlib.suppress(OSError):
                 os.replace(self.path, f"{self.path}.damaged")
-        replace_file(self.path, b"".join(map(_line, lines)))
-        self._lines, self.cut_off, self.damaged = len(lines), False, 0
+        with replaced_file(self.path) as file:
+            for item in before.values():
+                line = line_of({"item": item.to_dict()})
+                file.write(line)
+                fresh.note(item, end, len(line) - 1)
+                end += len(line)
+            if self.last:
+                file.write(line_of({"last": str(self.last)}))
+        fresh.adopt(_open(self.path))
+        fresh.unnamed_chain = before.unnamed_chain
+        self.items, self.cut_off, self.damaged = fresh, False, 0
+        self._lines = len(fresh) + bool(self.last)
+
+
+def _open(path: str) -> int:
+    """Return the number of the open file; below 0 where there is none.
+
+    Raises:
+        OSError: it cannot be opened.
+    """
+    try:
+        return os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    except FileNotFoundError:
+        return -1
+
+
+def _parts(paths: Iterable[str]) -> Iterator[list[str]]:
+    remaining = iter(paths)
+    while some := list(islice(remaining, _PART)):
+        yield some

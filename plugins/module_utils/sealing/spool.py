@@ -24,7 +24,8 @@ from ..common.files import replace_file
 from ..inventory import backup_names, sealed_names, tree_digests
 from . import age, links
 from .keys import SealKeys
-from .ledger import MADE, LedgerItem, SealLedger
+from .ledger import SealLedger
+from .ledger_items import MADE, LedgerItem
 from .links import MOST_PRESENT, Content, Link
 
 _UTC = "%Y-%m-%dT%H:%M:%S+00:00"
@@ -72,6 +73,7 @@ class Spool:
         self.ledger = ledger
         self.pattern = backup_names.compiled(pattern)
         self.time_limit = time_limit
+        self._holds_many = False
 
     def seal(self, root: str, path: str) -> SpooledBackup:
         """Seal a backup and what lies beside it; `announce` must follow before it is sent.
@@ -168,7 +170,7 @@ class Spool:
 
     def _waiting(self, root: str, path: str) -> LedgerItem | None:
         """Return the item of a backup that an earlier run sealed and did not send."""
-        item = self.ledger.items.get(path)
+        item: LedgerItem | None = self.ledger.items.get(path)
         if item is None or item.state != MADE or item.recipients != self.keys.fingerprint:
             return None
         if not self.keys.trusts(item.signer):
@@ -192,12 +194,7 @@ class Spool:
         last = self.ledger.last
         chain = last.chain if last else self.keys.new_chain()
         number = last.number + 1 if last else 1
-        present = {
-            one.path: one.number
-            for one in list(self.ledger.items.values())
-            if one.path != path
-            and os.path.lexists(sealed_names.stored(os.path.join(root, one.path)))
-        }
+        present = self._present(root, path)
         return Link(
             name=path,
             chain=chain,
@@ -209,8 +206,24 @@ class Spool:
             written_at=time.strftime(_UTC, time.gmtime(written)),
             hidden=links.hidden_digests(content, beside, self.keys.recipients_file),
             previous=last.sha256 if last else "",
-            present={**present, path: number} if len(present) < MOST_PRESENT else None,
+            present=None if present is None else {**present, path: number},
         )
+
+    def _present(self, root: str, path: str) -> dict[str, int] | None:
+        """Return the numbers of all other backups that the tree holds; None for too many."""
+        found: dict[str, int] = {}
+        if self._holds_many:
+            return None
+        for other in self.ledger.items:
+            row = self.ledger.items.row(other)
+            if row is None or other == path:
+                continue
+            if os.path.lexists(sealed_names.stored(os.path.join(root, other))):
+                found[other] = row.number
+                if len(found) == MOST_PRESENT:
+                    self._holds_many = True  # one more or less in this run changes nothing
+                    return None
+        return found
 
     def _time_in_name(self, path: str) -> str:
         match = backup_names.match_name(os.path.basename(path), self.pattern)
@@ -248,9 +261,8 @@ class Spool:
         """Delete what no item of the ledger waits for."""
         waiting = {
             name
-            for item in self.ledger.items.values()
-            if item.state == MADE
-            for name in files_of(item)
+            for path in self.ledger.items.paths_in(MADE)
+            for name in files_of(self.ledger.items[path])
         }
         for folder, _folders, names in os.walk(self.folder):
             for name in names:

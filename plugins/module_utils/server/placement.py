@@ -28,7 +28,7 @@ from . import client_inventory
 from .client_inventory import ClientInventory, parse
 from .incoming import ArrivalSession
 from .new_names import FolderMove, rename_new, sync_filesystem
-from .server_alarms import MASS_CHANGE, REWRITTEN, UNREADABLE
+from .server_alarms import MASS_CHANGE, REWRITTEN, UNMOVABLE, UNREADABLE
 from .server_store import Intents, LedgerEntry, Store, names, new_entries
 
 
@@ -167,6 +167,8 @@ class _Placement:
             old_folder=_unused_old_folder(store), rejected=list(listed.rejected)
         )
         self.ledger_changed = not store.has("ledger")
+        # What the filesystem does not let go, by an attribute or the rights of a folder.
+        self.unmovable: set[str] = set()
         self.gone = sorted(
             path
             for path in only_in(self.held, listed.files)
@@ -198,11 +200,12 @@ class _Placement:
             )
         else:
             result.replaced = list(self._arrived(differing))
-            result.aside = self.gone
+            result.aside = list(self.gone)
             place = sorted({*result.replaced, *result.repaired})
             self._move(aside=sorted({*place, *self.gone}), place=place)
             self.store.alarms.set(MASS_CHANGE, None)
             client_inventory.drop_refused(self.store)
+        self._note_unmovable(is_complete=not refused)
         result.placed.update([*result.replaced, *result.repaired])
         aside = set(result.aside)
         back = [path for path in self.rotten if path in result.placed or path in aside]
@@ -362,14 +365,22 @@ class _Placement:
             previous = self.store.previous_ledger() if aside else {}
             for path in aside:
                 target = os.path.join(self.store.root, folder, path)
-                rename_new(os.path.join(self.store.root, path), target)
+                try:
+                    rename_new(os.path.join(self.store.root, path), target)
+                except PermissionError:
+                    self.unmovable.add(path)
+                    continue
                 if path in self.rotten:  # its content is not the one that the ledger knows
                     self.ledger.pop(path, None)
                 _keep_entry(previous, self.ledger, folder, path)
             with FolderMove(self.session.folder, self.store.root) as folders:
                 for path in place:
-                    folders.move(path)
-            if isinstance(entries, PathTable) and not self.ledger:
+                    if path not in self.unmovable:
+                        folders.move(path)
+            if self.unmovable:
+                moved = (path for path in place if path not in self.unmovable)
+                self.ledger.update((path, entries[path]) for path in moved)
+            elif isinstance(entries, PathTable) and not self.ledger:
                 self.ledger = entries
             else:
                 self.ledger.update(entries)
@@ -381,6 +392,23 @@ class _Placement:
             self.store.save_ledger(self.ledger)
             self.store.drop_intents()
             self.ledger_changed = False
+
+    def _note_unmovable(self, *, is_complete: bool) -> None:
+        """Report backups that could not be moved aside; the others were.
+
+        Args:
+            is_complete: whether all that is to be moved was tried.
+        """
+        result, stuck = self.result, self.unmovable
+        for moved in (result.aside, result.replaced, result.repaired):
+            moved[:] = [path for path in moved if path not in stuck]
+        if stuck:
+            self.store.alarms.set(
+                UNMOVABLE,
+                _("cannot be moved aside: %(files)s", files=names(sorted(stuck))),
+            )
+        elif is_complete:
+            self.store.alarms.set(UNMOVABLE, None)
 
     def _entries(self, place: Sequence[str]) -> Mapping[str, LedgerEntry]:
         """Return the ledger's entries of backups that get their place."""

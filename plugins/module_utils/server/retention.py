@@ -36,10 +36,12 @@ class Dropped:
     Attributes:
         dropped: files of `old_...` folders that were kept long enough.
         kept_longer: files that are old enough but are the newest good ones of a tier.
+        stuck: files that the filesystem does not let go, by an attribute or the rights of a folder.
     """
 
     dropped: list[str] = dataclasses.field(default_factory=list)
     kept_longer: list[str] = dataclasses.field(default_factory=list)
+    stuck: list[str] = dataclasses.field(default_factory=list)
 
 
 def drop_old(store: Store, now: float) -> Dropped:
@@ -64,7 +66,11 @@ def drop_old(store: Store, now: float) -> Dropped:
             if store.owner(whole) in kept:
                 result.kept_longer.append(whole)
                 continue
-            os.unlink(os.path.join(store.root, whole))
+            try:
+                os.unlink(os.path.join(store.root, whole))
+            except PermissionError:
+                result.stuck.append(whole)
+                continue
             result.dropped.append(whole)
         for tier in (*store.tiers, ""):
             # Only an empty folder goes: a file that is not a backup stays.

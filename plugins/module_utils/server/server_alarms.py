@@ -27,7 +27,7 @@ from ..common.system_errors import reason as system_reason
 # be read; a client that sends nothing; a full disk; a request that a key may not make; something in
 # `incoming` that is in the way; a part of the daily job that failed; the server's own files lost or
 # damaged; a copy whose disk is not mounted; a previous version whose content changed; backups that
-# the client wrote again; a clock that jumped.
+# the client wrote again; a clock that jumped; backups that the filesystem does not let go.
 (
     MASS_CHANGE,
     BIT_ROT,
@@ -43,6 +43,7 @@ from ..common.system_errors import reason as system_reason
     PREVIOUS_ROT,
     REWRITTEN,
     CLOCK,
+    UNMOVABLE,
 ) = KINDS = (
     "mass-change",
     "bit-rot",
@@ -58,6 +59,7 @@ from ..common.system_errors import reason as system_reason
     "previous-version-rot",
     "rewritten",
     "clock-jumped",
+    "unmovable",
 )
 # What is news, and may be all right; everything else is critical.
 WARNINGS = (REWRITTEN, CLOCK)

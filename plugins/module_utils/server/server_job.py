@@ -20,7 +20,7 @@ from ..offsite import offsite_guards
 from . import incoming, placement, retention, server_verification
 from .placement import recover_moves
 from .server_alarms import CLOCK, JOB_FAILED, ROOM, SILENT, UNTIL_CLEARED, Alarm
-from .server_store import Store
+from .server_store import Store, names
 
 # Seconds by which what counts as the time goes on from one run to the next at most.
 MOST_STEP = 2 * 86400
@@ -188,6 +188,13 @@ def _drop(store: Store, result: JobResult, now: float) -> None:
     with store.locked("retention"):
         found = retention.drop_old(store, now)
     result.dropped, result.kept_longer = found.dropped, found.kept_longer
+    if found.stuck:
+        raise ResilienceError(
+            _("cannot be removed: %(files)s", files=names(found.stuck)),
+            option="root",
+            value=store.root,
+            remedy=_("look at the attributes of the files (lsattr), and at their owner"),
+        )
 
 
 def clear(store: Store) -> None:

@@ -159,6 +159,8 @@ class Store:
             os.fsencode(name)
         except UnicodeEncodeError:  # half a surrogate pair: no file is called so
             return False
+        if "\0" in name or "/" in name:  # nor is a file
+            return False
         return known and sealed_names.match_stored(name, self.pattern) is not None
 
     def owner(self, path: str) -> str:
